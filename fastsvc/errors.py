@@ -1,0 +1,48 @@
+"""Errors that a user can act on: what went wrong and where, why, and what to do.
+
+Each carries ``remedy``, the next step. ``str(error)`` is one line with both, ready to be printed;
+the command line prints it without a traceback unless ``-v`` is given.
+"""
+
+
+class FastsvcError(Exception):
+    """Base of all errors whose text is meant for the user."""
+
+    def __init__(self, message: str, remedy: str = ""):
+        self.message = " ".join(message.split())
+        self.remedy = " ".join(remedy.split())
+        super().__init__(self.message + (f" ({self.remedy})" if self.remedy else ""))
+
+
+class ConfigError(FastsvcError):
+    """A configuration value is missing, unknown or out of range."""
+
+
+class AudioError(FastsvcError):
+    """A recording cannot be read, or holds nothing that can be converted."""
+
+
+class OutputError(FastsvcError):
+    """A result cannot be written."""
+
+
+class CheckpointError(FastsvcError):
+    """A checkpoint is damaged, unsafe, of an unknown kind, or lacks something."""
+
+
+class SpeakerError(FastsvcError):
+    """No speaker of that name or id."""
+
+
+class EngineError(FastsvcError):
+    """An engine folder is missing, damaged, or cannot run here."""
+
+
+class MissingPackageError(FastsvcError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, purpose: str, extra: str):
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed",
+            f'install it with: pip install "fastsvc[{extra}]"',
+        )

@@ -1,0 +1,45 @@
+from tempfile import TemporaryDirectory
+
+from setuptools import find_packages, setup
+
+# `kernels/` and `build/` stand at the top of the repository and install as fastsvc.kernels and fastsvc.build.
+PACKAGES = (
+    find_packages(include=["fastsvc", "fastsvc.*"])
+    + ["fastsvc.kernels", "fastsvc.build"]
+    + ["fastsvc.kernels." + name for name in find_packages("kernels")]
+    + ["fastsvc.build." + name for name in find_packages("build")]
+)
+
+# setuptools keeps its scratch files in `build/`, which here is the compiler's source: send them elsewhere.
+with TemporaryDirectory() as scratch:
+    setup(
+        name="fastsvc",
+        version="0.1.0",
+        description="Compiler and inference engine for diffusion-distilled singing voice conversion",
+        license="MIT",
+        python_requires=">=3.10",
+        package_dir={"fastsvc": "fastsvc", "fastsvc.kernels": "kernels", "fastsvc.build": "build"},
+        packages=PACKAGES,
+        package_data={"fastsvc": ["demo/*.fsvc/*", "demo/*.fsvc/*/*"]},
+        install_requires=[
+            "torch>=2.11",
+            "numpy",
+            "soundfile>=0.12",
+            "librosa>=0.10",
+            "soxr",
+            "click>=8.1",
+            "pyyaml",
+            "safetensors",
+            "tqdm",
+        ],
+        extras_require={
+            "train": ["tensorboard", "matplotlib"],
+            # pyworld imports pkg_resources, which newer setuptools no longer carry.
+            "f0": ["pyworld", "setuptools<81"],
+            "gpu": ["triton>=3.6", "nvtx"],
+            "tensorrt": ["tensorrt>=10"],
+            "test": ["pytest", "pytest-timeout", "ruff", "matplotlib"],
+        },
+        entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
+        options={"build": {"build_base": scratch}},
+    )
