@@ -41,8 +41,10 @@ class MelConfig:
         _check(self.rate_hz > 0 and self.hop_samples > 0, "mel: rate_hz and hop_samples must be positive")
         _check(self.window_samples <= self.fft_samples, "mel: window_samples must not exceed fft_samples")
         _check(self.hop_samples <= self.window_samples, "mel: hop_samples must not exceed window_samples")
-        _check(0 <= self.low_hz < self.high_hz <= self.rate_hz / 2,
-               f"mel: 0 <= low_hz < high_hz <= rate_hz/2 does not hold ({self.low_hz}, {self.high_hz}, {self.rate_hz})")
+        _check(
+            0 <= self.low_hz < self.high_hz <= self.rate_hz / 2,
+            f"mel: 0 <= low_hz < high_hz <= rate_hz/2 does not hold ({self.low_hz}, {self.high_hz}, {self.rate_hz})",
+        )
         _check(self.log_base in ("10", "e"), f"mel: log_base is {self.log_base!r}", 'use "10" or "e"')
         _check(self.bins > 0 and self.clip > 0, "mel: bins and clip must be positive")
 
@@ -104,8 +106,10 @@ class DenoiserConfig:
     dilation_cycle: int = 1
 
     def __post_init__(self):
-        _check(min(self.mel_bins, self.channels, self.layers, self.cond_channels, self.dilation_cycle) > 0,
-               "denoiser: all sizes must be positive")
+        _check(
+            min(self.mel_bins, self.channels, self.layers, self.cond_channels, self.dilation_cycle) > 0,
+            "denoiser: all sizes must be positive",
+        )
         _check(self.channels % 2 == 0, "denoiser: channels must be even (the step embedding is half sine, half cosine)")
 
     @property
@@ -141,15 +145,25 @@ class VocoderConfig:
         for rate in self.upsample_rates:
             product *= rate
         _check(self.family in ("m4", "openvpi"), f"vocoder: unknown family {self.family!r}", "use m4 or openvpi")
-        _check(product == self.mel.hop_samples,
-               f"vocoder: upsample_rates multiply to {product}, but mel.hop_samples is {self.mel.hop_samples}")
-        _check(len(self.upsample_rates) == len(self.upsample_kernels), "vocoder: one kernel per upsample rate is needed")
-        _check(all(k >= r and (k - r) % 2 == 0 for k, r in zip(self.upsample_kernels, self.upsample_rates)),
-               "vocoder: each upsample kernel must exceed its rate by an even number")
-        _check(len(self.resblock_kernels) == len(self.resblock_dilations), "vocoder: one dilation list per resblock kernel")
+        _check(
+            product == self.mel.hop_samples,
+            f"vocoder: upsample_rates multiply to {product}, but mel.hop_samples is {self.mel.hop_samples}",
+        )
+        _check(
+            len(self.upsample_rates) == len(self.upsample_kernels), "vocoder: one kernel per upsample rate is needed"
+        )
+        _check(
+            all(k >= r and (k - r) % 2 == 0 for k, r in zip(self.upsample_kernels, self.upsample_rates)),
+            "vocoder: each upsample kernel must exceed its rate by an even number",
+        )
+        _check(
+            len(self.resblock_kernels) == len(self.resblock_dilations), "vocoder: one dilation list per resblock kernel"
+        )
         _check(self.resblock in ("1", "2"), f"vocoder: unknown resblock {self.resblock!r}", 'use "1" or "2"')
-        _check(self.initial_channels % 2 ** len(self.upsample_rates) == 0,
-               "vocoder: initial_channels must halve at every stage")
+        _check(
+            self.initial_channels % 2 ** len(self.upsample_rates) == 0,
+            "vocoder: initial_channels must halve at every stage",
+        )
 
 
 @dataclass(frozen=True)
@@ -164,8 +178,11 @@ class FeatureConfig:
     f0_high_hz: float = 1100.0
 
     def __post_init__(self):
-        _check(self.unit_align in ("nearest", "left", "round"), f"features: unknown unit_align {self.unit_align!r}",
-               "use nearest, left or round")
+        _check(
+            self.unit_align in ("nearest", "left", "round"),
+            f"features: unknown unit_align {self.unit_align!r}",
+            "use nearest, left or round",
+        )
         _check(0 < self.f0_low_hz < self.f0_high_hz, "features: 0 < f0_low_hz < f0_high_hz does not hold")
 
 
@@ -173,8 +190,11 @@ class FeatureConfig:
 class RecogniserConfig:
     """Phonetic recogniser: own log-mel at 16 kHz -> residual convolutions -> bottleneck (the units) -> phones."""
 
-    mel: MelConfig = field(default_factory=lambda: MelConfig(
-        rate_hz=16000, hop_samples=160, fft_samples=512, window_samples=400, bins=64, low_hz=50.0, high_hz=7600.0))
+    mel: MelConfig = field(
+        default_factory=lambda: MelConfig(
+            rate_hz=16000, hop_samples=160, fft_samples=512, window_samples=400, bins=64, low_hz=50.0, high_hz=7600.0
+        )
+    )
     phones: tuple[str, ...] = ()  # index 0 is the CTC blank
     channels: int = 192
     layers: int = 8
@@ -207,10 +227,14 @@ class AcousticConfig:
 
     def __post_init__(self):
         _check(self.mel.bins == self.denoiser.mel_bins, "acoustic: mel.bins and denoiser.mel_bins differ")
-        _check(self.condition.channels == self.denoiser.cond_channels,
-               "acoustic: condition.channels and denoiser.cond_channels differ")
-        _check(self.features.unit_channels == self.condition.unit_channels,
-               "acoustic: features.unit_channels and condition.unit_channels differ")
+        _check(
+            self.condition.channels == self.denoiser.cond_channels,
+            "acoustic: condition.channels and denoiser.cond_channels differ",
+        )
+        _check(
+            self.features.unit_channels == self.condition.unit_channels,
+            "acoustic: features.unit_channels and condition.unit_channels differ",
+        )
         _check(len(self.norm.low) in (1, self.mel.bins), "acoustic: norm needs one pair, or one per mel bin")
 
 
@@ -250,6 +274,8 @@ def _cast(hint, value, where: str):
         return None if value is None else _cast(inner[0], value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    _check(isinstance(value, hint) and (hint is bool or not isinstance(value, bool)),
-           f"{where}: {hint.__name__} is expected, got {value!r}")
+    _check(
+        isinstance(value, hint) and (hint is bool or not isinstance(value, bool)),
+        f"{where}: {hint.__name__} is expected, got {value!r}",
+    )
     return value
