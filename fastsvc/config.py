@@ -126,8 +126,8 @@ class DenoiserConfig:
 class VocoderConfig:
     """HiFi-GAN generator with a neural source filter.
 
-    ``family`` is "openvpi" (sources are added as they are; the last activation has slope 0.1 except the
-    final 0.01) or "m4" (M4Singer: ReLU and a layer norm over channels on each source branch).
+    ``family`` is "openvpi" (sources are added as they are) or "m4" (M4Singer: ReLU and a layer norm over
+    channels on each source branch).
     """
 
     family: str = "m4"

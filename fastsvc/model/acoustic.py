@@ -1,0 +1,52 @@
+"""The acoustic model: condition, denoiser, preconditioning and mel normalisation under one roof."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fastsvc.config import AcousticConfig
+from fastsvc.model import edm, sampler, schedule
+from fastsvc.model.condition import Condition
+from fastsvc.model.wavenet import WaveNet
+
+
+class AcousticModel(nn.Module):
+    """Features → log-mel. Parameters: ``condition.*`` (see Condition) and ``denoiser.*`` (see WaveNet)."""
+
+    def __init__(self, config: AcousticConfig):
+        super().__init__()
+        self.config = config
+        self.condition = Condition(config.condition)
+        self.denoiser = WaveNet(config.denoiser)
+        low, high = (torch.tensor(v, dtype=torch.float32) for v in (config.norm.low, config.norm.high))
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("high", high, persistent=False)
+
+    def normalise(self, mel: Tensor) -> Tensor:
+        """Log-mel [..., M] → the space of the diffusion, about −1 … 1, not clamped."""
+        return (mel - self.low) / (self.high - self.low) * 2 - 1
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """The inverse of :meth:`normalise`."""
+        return (x + 1) / 2 * (self.high - self.low) + self.low
+
+    def denoise(self, x: Tensor, sigma, cond: Tensor, valid: Tensor | None = None) -> Tensor:
+        """D(x, σ, cond): x [B, T, M] normalised, sigma a number or [B], cond [B, T, H], valid [B, T] → [B, T, M]."""
+        sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device).expand(len(x))
+        return edm.denoise(self.denoiser, self.config.edm, x, sigma, cond, valid)
+
+    @torch.no_grad()
+    def sample(self, cond: Tensor, steps: int, noise: Callable[[int], Tensor], method: str = "consistency") -> Tensor:
+        """cond [B, T, H], noise(step) → [B, T, M]; method consistency, euler or heun → log-mel [B, T, M]."""
+        config = self.config.edm
+
+        def denoise(x, sigma):
+            return self.denoise(x, sigma, cond)
+
+        if method == "consistency":
+            x = sampler.consistency(denoise, schedule.consistency_sigmas(config, steps), noise, config.sigma_min)
+        else:
+            solve = {"euler": sampler.euler, "heun": sampler.heun}[method]
+            x = solve(denoise, schedule.euler_sigmas(config, steps), noise)
+        return self.denormalise(x)

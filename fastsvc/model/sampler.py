@@ -1,0 +1,43 @@
+"""Samplers over any denoiser ``denoise(x, sigma) -> x0``, with the noise handed in by the caller.
+
+``noise(step)`` returns standard normal draws of x's shape; step counts evaluations from 0.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+Denoise = Callable[[Tensor, float], Tensor]
+Noise = Callable[[int], Tensor]
+
+
+def consistency(denoise: Denoise, sigmas: Tensor, noise: Noise, sigma_min: float) -> Tensor:
+    """Multistep consistency sampling (Song et al., arXiv 2303.01469, algorithm 1): denoise, renoise, denoise …"""
+    levels = [float(s) for s in sigmas]
+    x = denoise(noise(0) * levels[0], levels[0])
+    for step, sigma in enumerate(levels[1:], start=1):
+        x = denoise(x + (sigma**2 - sigma_min**2) ** 0.5 * noise(step), sigma)
+    return x
+
+
+def euler(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
+    """Euler steps along dx/dσ = (x − D)/σ; sigmas end in 0 (CoMoSVC edm_sampler, S_churn = 0)."""
+    levels = [float(s) for s in sigmas]
+    x = noise(0) * levels[0]
+    for sigma, after in zip(levels[:-1], levels[1:]):
+        x = x + (after - sigma) * (x - denoise(x, sigma)) / sigma
+    return x
+
+
+def heun(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
+    """Heun's second-order steps (EDM, arXiv 2206.00364, algorithm 1); the last step, to 0, is an Euler step."""
+    levels = [float(s) for s in sigmas]
+    x = noise(0) * levels[0]
+    for sigma, after in zip(levels[:-1], levels[1:]):
+        slope = (x - denoise(x, sigma)) / sigma
+        ahead = x + (after - sigma) * slope
+        if after > 0:
+            slope = (slope + (ahead - denoise(ahead, after)) / after) / 2
+            ahead = x + (after - sigma) * slope
+        x = ahead
+    return x

@@ -1,0 +1,31 @@
+"""Noise levels: the two Karras grids that CoMoSVC uses (como.py), in float64."""
+
+import torch
+from torch import Tensor
+
+from fastsvc.config import EdmConfig
+from fastsvc.errors import ConfigError
+
+
+def karras(low: float, high: float, points: int, rho: float) -> Tensor:
+    """``points`` levels from high down to low, evenly spaced in σ^(1/ρ) (EDM, arXiv 2206.00364, eq. 5)."""
+    if points < 1:
+        raise ConfigError(f"{points} steps were asked for", "ask for at least 1")
+    if points == 1:
+        return torch.tensor([high], dtype=torch.float64)
+    place = torch.linspace(0, 1, points, dtype=torch.float64)
+    return (high ** (1 / rho) + place * (low ** (1 / rho) - high ** (1 / rho))) ** rho
+
+
+def consistency_sigmas(config: EdmConfig, steps: int) -> Tensor:
+    """[steps] levels of the consistency sampler: a grid of steps + 1 points without its last, σmin."""
+    if steps == 1:
+        return karras(config.sigma_min, config.sigma_max, 1, config.rho)
+    return karras(config.sigma_min, config.sigma_max, steps + 1, config.rho)[:-1]
+
+
+def euler_sigmas(config: EdmConfig, steps: int) -> Tensor:
+    """[steps + 1] levels of the Euler sampler: i / steps over the grid (so σmin is never met), then 0."""
+    karras(config.sigma_min, config.sigma_max, steps, config.rho)  # checks steps
+    levels = karras(config.sigma_min, config.sigma_max, steps + 1, config.rho)[:-1]
+    return torch.cat([levels, levels.new_zeros(1)])

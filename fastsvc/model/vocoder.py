@@ -1,0 +1,101 @@
+"""The vocoder: a HiFi-GAN generator (arXiv 2010.05646) with a neural source filter, both families of this field."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastsvc.config import VocoderConfig
+
+SLOPE = 0.1
+LAST_SLOPE = 0.01  # both families leave the last leaky ReLU at PyTorch's default
+
+
+class ResBlock(nn.Module):
+    """``depth`` convolutions per unit: "1" has a dilated and a plain one (convs1, convs2), "2" a dilated one (convs)."""
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...], kind: str):
+        super().__init__()
+
+        def convs(steps):
+            return nn.ModuleList(
+                nn.Conv1d(channels, channels, kernel, dilation=d, padding=(kernel - 1) * d // 2) for d in steps
+            )
+
+        if kind == "1":
+            self.convs1, self.convs2 = convs(dilations), convs([1] * len(dilations))
+            self.units = list(zip(self.convs1, self.convs2))
+        else:
+            self.convs = convs(dilations)
+            self.units = [(conv,) for conv in self.convs]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for unit in self.units:
+            y = x
+            for conv in unit:
+                y = conv(F.leaky_relu(y, SLOPE))
+            x = x + y
+        return x
+
+
+class Generator(nn.Module):
+    """Log-mel and harmonic source → waveform; parameter names as upstream, with weight norm folded."""
+
+    def __init__(self, config: VocoderConfig):
+        super().__init__()
+        self.config = config
+        self.m_source = nn.Module()
+        self.m_source.l_linear = nn.Linear(config.harmonics + 1, 1)
+        self.conv_pre = nn.Conv1d(config.mel.bins, config.initial_channels, 7, padding=3)
+        self.ups, self.noise_convs, self.resblocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for i, (rate, kernel) in enumerate(zip(config.upsample_rates, config.upsample_kernels)):
+            width = config.initial_channels >> (i + 1)
+            self.ups.append(nn.ConvTranspose1d(2 * width, width, kernel, rate, padding=(kernel - rate) // 2))
+            self.noise_convs.append(source_conv(width, math.prod(config.upsample_rates[i + 1 :])))
+            for size, dilations in zip(config.resblock_kernels, config.resblock_dilations):
+                self.resblocks.append(ResBlock(width, size, dilations, config.resblock))
+        self.conv_post = nn.Conv1d(width, 1, 7, padding=3)
+
+    def source(self, sines: Tensor) -> Tensor:
+        """Sines [B, T·hop, harmonics + 1] → one excitation [B, T·hop]."""
+        return torch.tanh(self.m_source.l_linear(sines)).squeeze(-1)
+
+    def forward(self, mel: Tensor, source: Tensor) -> Tensor:
+        """mel [B, T, M] (log base as configured), source [B, T·hop] → audio [B, T·hop] in −1 … 1."""
+        x = self.conv_pre(mel.transpose(1, 2))
+        source = source[:, None]
+        kinds = len(self.config.resblock_kernels)
+        for i, up in enumerate(self.ups):
+            x = up(F.leaky_relu(x, SLOPE)) + self.source_branch(i, source)
+            x = sum(block(x) for block in self.resblocks[i * kinds : (i + 1) * kinds]) / kinds
+        return torch.tanh(self.conv_post(F.leaky_relu(x, LAST_SLOPE))).squeeze(1)
+
+    def source_branch(self, stage: int, source: Tensor) -> Tensor:
+        """The excitation at one stage's rate, [B, C, T·rate]."""
+        branch = self.noise_convs[stage](source)
+        if self.config.family == "m4":
+            branch = F.layer_norm(F.relu(branch).transpose(1, 2), (branch.shape[1],)).transpose(1, 2)
+        return branch
+
+
+def source_conv(width: int, stride: int) -> nn.Conv1d:
+    """The convolution that brings the excitation down to a stage's rate; the last stage has a kernel of 1."""
+    if stride == 1:
+        return nn.Conv1d(1, width, 1)
+    return nn.Conv1d(1, width, 2 * stride, stride, padding=stride // 2)
+
+
+def halo_frames(config: VocoderConfig) -> int:
+    """Mel frames on each side that a sample of the output depends on (an upper bound, in whole frames)."""
+    reach = 3.0  # conv_post, in samples of the current rate
+    for i in reversed(range(len(config.upsample_rates))):
+        rate, kernel = config.upsample_rates[i], config.upsample_kernels[i]
+        units = [
+            sum((size - 1) // 2 * (d + (config.resblock == "1")) for d in dilations)
+            for size, dilations in zip(config.resblock_kernels, config.resblock_dilations)
+        ]
+        reach += max(units)
+        reach = (reach + (kernel - rate) // 2) / rate + 1  # transposed convolution, back at the lower rate
+        # the source branch reaches at most 1.5 strides, which is less than what conv_pre adds below
+    return math.ceil(reach + 3)
