@@ -198,8 +198,18 @@ class RecogniserConfig:
     phones: tuple[str, ...] = ()  # index 0 is the CTC blank
     channels: int = 192
     layers: int = 8
-    kernel: int = 7
+    kernel: int = 3
     bottleneck: int = 48
+    architecture: str = "conv"  # "gru" is for held-out evaluation
+
+    def __post_init__(self):
+        _check(
+            self.architecture in ("conv", "gru"),
+            f"recogniser: unknown architecture {self.architecture!r}",
+            "use conv or gru",
+        )
+        _check(min(self.channels, self.layers, self.bottleneck) > 0, "recogniser: all sizes must be positive")
+        _check(self.kernel % 2 == 1, "recogniser: kernel must be odd")
 
 
 @dataclass(frozen=True)
@@ -211,7 +221,15 @@ class VerifierConfig:
     layers: int = 4
     embedding: int = 128
     singers: tuple[str, ...] = ()
-    architecture: str = "tdnn"
+    architecture: str = "tdnn"  # "conv2d" is for held-out evaluation
+
+    def __post_init__(self):
+        _check(
+            self.architecture in ("tdnn", "conv2d"),
+            f"verifier: unknown architecture {self.architecture!r}",
+            "use tdnn or conv2d",
+        )
+        _check(min(self.channels, self.layers, self.embedding) > 0, "verifier: all sizes must be positive")
 
 
 @dataclass(frozen=True)

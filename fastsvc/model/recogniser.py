@@ -1,0 +1,154 @@
+"""Phonetic recogniser: log-mel at 16 kHz -> residual convolutions -> narrow bottleneck (the units) -> phones.
+
+The units are what the acoustic models take as content, so they should carry the phones and nothing of the
+singer: the bottleneck is narrow, bounded by tanh, and blurred by noise in training.
+
+The network of the product ("conv") has no statistics over time: a unit depends on the mel frames within
+``halo_frames`` of it and on nothing else, so recordings of any length can be cut and joined exactly. A second
+architecture ("gru") exists for evaluation alone, where a recogniser is wanted that took no part in training.
+
+Phones: index 0 is the CTC blank (Graves et al. 2006), then the symbols of ``RecogniserConfig.phones[1:]``.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fastsvc.config import RecogniserConfig
+
+BLANK = 0
+DILATION_CYCLE = (1, 2, 4, 8)
+
+
+def normalise(mel: torch.Tensor) -> torch.Tensor:
+    """log10-mel, about [-5, 1.5], onto about [-1, 1]: a fixed map, for anything global would break exact cutting."""
+    return (mel + 2.0) / 3.0
+
+
+class GatedBlock(nn.Module):
+    """x + W(gate * value) of a dilated convolution of the layer-normalised input; [B, T, C] -> [B, T, C].
+
+    ``valid`` [B, T, 1] zeroes what lies outside the recording before the convolution reads it, as its own zero
+    padding does at the ends: only then does a batch of unequal lengths give what each would give alone.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.conv = nn.Conv1d(channels, 2 * channels, kernel, padding=kernel // 2 * dilation, dilation=dilation)
+        self.out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.out.bias)
+        nn.init.normal_(self.out.weight, std=0.3 * channels**-0.5)
+
+    def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        y = self.norm(x)
+        if valid is not None:
+            y = y * valid
+        y = self.conv(y.transpose(1, 2)).transpose(1, 2)
+        return x + self.out(F.glu(y, dim=-1))
+
+
+class ConvTrunk(nn.Module):
+    """The product's trunk: a stem and ``layers`` gated blocks with dilations 1, 2, 4, 8, 1, 2 ..."""
+
+    def __init__(self, config: RecogniserConfig):
+        super().__init__()
+        self.stem = nn.Conv1d(config.mel.bins, config.channels, 5, padding=2)
+        dilations = [DILATION_CYCLE[i % len(DILATION_CYCLE)] for i in range(config.layers)]
+        self.blocks = nn.ModuleList(GatedBlock(config.channels, config.kernel, d) for d in dilations)
+        self.norm = nn.LayerNorm(config.channels)
+        self.channels = config.channels
+        self.halo_frames: int | None = 2 + sum(config.kernel // 2 * d for d in dilations)
+
+    def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        if valid is not None:
+            x = x * valid
+        x = self.stem(x.transpose(1, 2)).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x, valid)
+        return self.norm(x)
+
+
+class GruTrunk(nn.Module):
+    """The held-out trunk: two strided 2-D convolutions over (time, mel), then a bidirectional GRU at half the rate."""
+
+    def __init__(self, config: RecogniserConfig):
+        super().__init__()
+        self.front = nn.Sequential(
+            nn.Conv2d(1, 16, (5, 5), stride=(2, 2), padding=2),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, (3, 3), stride=(1, 2), padding=1),
+            nn.ReLU(),
+        )
+        bins = (config.mel.bins + 1) // 2
+        self.project = nn.Linear(32 * ((bins + 1) // 2), config.channels)
+        self.gru = nn.GRU(
+            config.channels, config.channels, num_layers=config.layers, bidirectional=True, batch_first=True
+        )
+        self.channels = 2 * config.channels
+        self.halo_frames: int | None = None  # the whole recording at once
+
+    def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        frames = x.shape[1]
+        if valid is not None:
+            x = x * valid
+        x = self.front(x.unsqueeze(1))
+        x = self.project(x.permute(0, 2, 1, 3).flatten(2))
+        with torch.autocast(x.device.type, enabled=False):  # the recurrence has no fast bf16 form on a CPU
+            x, _ = self.gru(x.float())
+        return x.repeat_interleave(2, dim=1)[:, :frames]
+
+
+TRUNKS = {"conv": ConvTrunk, "gru": GruTrunk}
+
+
+class Recogniser(nn.Module):
+    """mel [B, T, M] (log10, as :func:`fastsvc.audio.mel.log_mel` with ``config.mel``) -> (units, logits).
+
+    units [B, T, D] lie in (-1, 1); logits [B, T, P] are linear in them. ``valid`` [B, T] marks the frames that
+    belong to each recording. ``noise`` is the standard deviation of what blurs the bottleneck in training.
+    """
+
+    def __init__(self, config: RecogniserConfig):
+        super().__init__()
+        self.config = config
+        self.trunk = TRUNKS[config.architecture](config)
+        self.bottleneck = nn.Linear(self.trunk.channels, config.bottleneck)
+        self.head = nn.Linear(config.bottleneck, len(config.phones))
+
+    @property
+    def halo_frames(self) -> int | None:
+        """Mel frames on each side that a unit depends on; None if on all."""
+        return self.trunk.halo_frames
+
+    def forward(
+        self, mel: torch.Tensor, valid: torch.Tensor | None = None, noise: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        mask = None if valid is None else valid.unsqueeze(-1).to(mel.dtype)
+        units = torch.tanh(self.bottleneck(self.trunk(normalise(mel), mask)))
+        blurred = units + noise * torch.randn_like(units) if noise else units
+        return units, self.head(blurred)
+
+
+def collapse(labels) -> list[int]:
+    """Frame labels -> phone sequence: runs become one, blanks and negatives (unknown) go. Also greedy CTC decoding."""
+    out: list[int] = []
+    last = BLANK
+    for label in labels:
+        label = int(label)
+        if label != last and label > BLANK:
+            out.append(label)
+        last = label
+    return out
+
+
+def edit_distance(a: list[int], b: list[int]) -> int:
+    """Levenshtein distance: insertions, deletions and substitutions that turn ``a`` into ``b``."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        diagonal, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
+    return row[-1]
