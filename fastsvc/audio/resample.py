@@ -1,0 +1,32 @@
+"""Change of sample rate through soxr, with an exact output length."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def resampled_length(samples: int, from_hz: int, to_hz: int) -> int:
+    """round(samples * to / from), halves upwards, in whole numbers (exact for any length)."""
+    return (2 * samples * to_hz + from_hz) // (2 * from_hz)
+
+
+def resample(audio: np.ndarray, from_hz: int, to_hz: int, quality: str = "HQ") -> np.ndarray:
+    """``audio [..., samples]`` to float32 ``[..., resampled_length]``; linear phase, no shift in time.
+
+    ``quality`` is one of soxr's: "HQ" (20 bits) or "VHQ" (28 bits). Raises ValueError on rates <= 0.
+    """
+    import soxr
+
+    if from_hz <= 0 or to_hz <= 0:
+        raise ValueError(f"resample: rates must be positive, got {from_hz} and {to_hz}")
+    audio = np.asarray(audio, dtype=np.float32)
+    samples = audio.shape[-1]
+    if from_hz == to_hz or audio.size == 0:
+        length = samples if from_hz == to_hz else resampled_length(samples, from_hz, to_hz)
+        return audio.copy() if length == samples else np.zeros((*audio.shape[:-1], length), np.float32)
+    rows = audio.reshape(-1, samples)
+    out = np.zeros((rows.shape[0], resampled_length(samples, from_hz, to_hz)), np.float32)
+    for source, target in zip(rows, out):
+        result = soxr.resample(source, from_hz, to_hz, quality=quality)
+        target[: len(result)] = result[: len(target)]  # soxr may differ from the exact length by a sample
+    return out.reshape(*audio.shape[:-1], -1)
