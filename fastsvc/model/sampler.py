@@ -25,7 +25,8 @@ def euler(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
     levels = [float(s) for s in sigmas]
     x = noise(0) * levels[0]
     for sigma, after in zip(levels[:-1], levels[1:]):
-        x = x + (after - sigma) * (x - denoise(x, sigma)) / sigma
+        slope = (x - denoise(x, sigma)) / sigma
+        x = x + (after - sigma) * slope
     return x
 
 

@@ -1,7 +1,7 @@
 """The harmonic source of the NSF vocoders: sines at f0 and its harmonics, noise where unvoiced.
 
 After SineGen of M4Singer's HiFi-GAN and openvpi's NSF-HiFi-GAN (Wang et al., arXiv 1904.12088), with one change:
-the phase is summed per frame in float64 and wrapped, so that it stays right over hours and can be entered anywhere.
+the phase is summed per frame in integers, so that it stays right over hours and can be entered anywhere.
 """
 
 import torch
@@ -17,8 +17,10 @@ VOICED_NOISE = 0.003
 def frame_phase(f0_hz: Tensor, config: VocoderConfig) -> Tensor:
     """f0_hz [B, T] → the fundamental's phase at the start of each frame, in cycles 0 … 1, float64 [B, T]."""
     cycles = f0_hz.double() * config.mel.hop_samples / config.mel.rate_hz
-    ends = torch.cumsum(cycles.remainder(1.0), dim=1)
-    return (ends - cycles.remainder(1.0)).remainder(1.0)
+    # in 2^-48 of a cycle: integer sums are exact in any order, and their overflow is a whole number of cycles
+    steps = (cycles.remainder(1.0) * 2.0**48).round().to(torch.int64)
+    starts = (torch.cumsum(steps, dim=1) - steps) & (2**48 - 1)
+    return starts.double() * 2.0**-48
 
 
 def initial_phase(config: VocoderConfig, seed: int, device="cpu") -> Tensor:

@@ -82,12 +82,11 @@ class Conv2d(nn.Module):
     def forward(self, x, mask):
         x = x.unsqueeze(1)
         for down, same in zip(self.down, self.same):
-            x = F.relu(_instance_scale(down(x)))
             mask = None if mask is None else mask[:, ::2]
+            outside = 1.0 if mask is None else mask.unsqueeze(1)
+            x = F.relu(_instance_scale(down(x))) * outside
             for conv in same:
-                x = x + 0.5 * F.relu(conv(x))
-                if mask is not None:
-                    x = x * mask.unsqueeze(1)
+                x = (x + 0.5 * F.relu(conv(x))) * outside
         x = x.permute(0, 2, 1, 3).flatten(2).float()
         weight = torch.ones_like(x[..., :1]) if mask is None else mask
         return _mean_and_deviation(x, weight / weight.sum(1, keepdim=True).clamp(min=1e-9))

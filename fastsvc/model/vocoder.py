@@ -13,7 +13,7 @@ LAST_SLOPE = 0.01  # both families leave the last leaky ReLU at PyTorch's defaul
 
 
 class ResBlock(nn.Module):
-    """``depth`` convolutions per unit: "1" has a dilated and a plain one (convs1, convs2), "2" a dilated one (convs)."""
+    """Residual units: kind "1" has a dilated and a plain convolution each (convs1, convs2), "2" one (convs)."""
 
     def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...], kind: str):
         super().__init__()
@@ -96,6 +96,6 @@ def halo_frames(config: VocoderConfig) -> int:
             for size, dilations in zip(config.resblock_kernels, config.resblock_dilations)
         ]
         reach += max(units)
-        reach = (reach + (kernel - rate) // 2) / rate + 1  # transposed convolution, back at the lower rate
-        # the source branch reaches at most 1.5 strides, which is less than what conv_pre adds below
+        reach = (reach + kernel - 1 - (kernel - rate) // 2) / rate  # transposed convolution, back at the lower rate
+        # the source branch reaches 1.5 strides at most, which is less than what conv_pre adds below
     return math.ceil(reach + 3)
