@@ -1,0 +1,98 @@
+"""Fundamental frequency on the grid of the mel frames: frame t is centred at sample t * hop + hop / 2.
+
+``yin`` is ours: windowed YIN candidates and a Viterbi path, on CPU and GPU. ``pyin`` is librosa's, ``dio`` and
+``harvest`` are WORLD's (the package pyworld; CoMoSVC trains with dio).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fastsvc.errors import ConfigError
+from fastsvc.features.f0 import external
+from fastsvc.features.f0.candidates import candidates
+from fastsvc.features.f0.external import onto_frames
+from fastsvc.features.f0.path import best_path
+
+__all__ = ["METHODS", "extract", "extract_batch", "fill", "onto_frames"]
+
+METHODS = ("yin", "pyin", "dio", "harvest")
+
+UNVOICED_COST = 0.45  # a frame counts as voiced when its best candidate differs from itself by less than this
+JUMP_COST = 0.2  # per octave and 10 ms
+SWITCH_COST = 0.14  # for each change between voiced and unvoiced, per 10 ms
+
+
+def extract(audio, rate_hz, hop_samples, frames, *, method="yin", low_hz=50.0, high_hz=1100.0):
+    """Track the pitch of one recording [samples] (numpy or torch, any device).
+
+    Returns (f0_hz float32 [frames], voiced bool [frames]) of the kind given, on its device. Unvoiced stretches are
+    filled (:func:`fill`); where nothing at all is voiced f0_hz is 0 everywhere. Frames past the end of the audio are
+    unvoiced. NaN and infinite samples count as silence.
+    Raises ConfigError for an unknown method or range, MissingPackageError where a method's package is not installed.
+    """
+    is_numpy = not isinstance(audio, torch.Tensor)
+    batch = torch.as_tensor(np.ascontiguousarray(audio) if is_numpy else audio)[None]
+    f0_hz, voiced = extract_batch(batch, rate_hz, hop_samples, frames, method=method, low_hz=low_hz, high_hz=high_hz)
+    return (f0_hz[0].numpy(), voiced[0].numpy()) if is_numpy else (f0_hz[0], voiced[0])
+
+
+@torch.no_grad()
+def extract_batch(audio, rate_hz, hop_samples, frames, *, method="yin", low_hz=50.0, high_hz=1100.0):
+    """The same for torch [B, samples] -> (f0_hz float32 [B, frames], voiced bool [B, frames])."""
+    _check(method, rate_hz, hop_samples, frames, low_hz, high_hz)
+    audio = torch.nan_to_num(audio.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
+    if frames == 0 or audio.shape[-1] == 0 or audio.shape[0] == 0:
+        shape = (audio.shape[0], frames)
+        return torch.zeros(shape, device=audio.device), torch.zeros(shape, dtype=torch.bool, device=audio.device)
+    if method == "yin":
+        f0_hz, voiced = _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz)
+    else:
+        rows = [_external(row, rate_hz, hop_samples, frames, low_hz, high_hz, method) for row in audio.cpu().numpy()]
+        f0_hz, voiced = (np.stack(parts) for parts in zip(*rows))
+    within = (np.arange(frames) + 0.5) * hop_samples < audio.shape[-1]
+    voiced = voiced & within & (f0_hz > 0)
+    f0_hz = np.stack([fill(f, v) for f, v in zip(f0_hz, voiced)])
+    return torch.from_numpy(f0_hz).to(audio.device), torch.from_numpy(voiced).to(audio.device)
+
+
+def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
+    """Run log f0 linearly through the unvoiced frames and hold it at both ends; all zeros if nothing is voiced."""
+    known = np.flatnonzero(voiced)
+    if known.size == 0:
+        return np.zeros(len(f0_hz), dtype=np.float32)
+    log = np.interp(np.arange(len(f0_hz)), known, np.log(np.asarray(f0_hz, dtype=np.float64)[known]))
+    return np.where(voiced, f0_hz, np.exp(log)).astype(np.float32)
+
+
+def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz):
+    found = candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz)
+    f0_hz, cost = (part.cpu().numpy() for part in found)  # small; the path is a loop over frames, faster on the CPU
+    cost = np.where((f0_hz >= low_hz) & (f0_hz <= high_hz), cost, np.inf)
+    costs = {"unvoiced_cost": UNVOICED_COST, "jump_cost": JUMP_COST, "switch_cost": SWITCH_COST}
+    choice = best_path(f0_hz, cost, hop_samples / rate_hz, **costs)
+    voiced = choice < f0_hz.shape[-1]
+    index = np.minimum(choice, f0_hz.shape[-1] - 1)[..., None]
+    return np.where(voiced, np.take_along_axis(f0_hz, index, -1)[..., 0], 0), voiced
+
+
+def _external(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method):
+    if method == "pyin":
+        f0_hz, voiced = external.pyin(audio, rate_hz, hop_samples, frames, low_hz, high_hz)
+    else:
+        f0_hz, voiced = external.world(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method)
+    missing = frames - len(f0_hz)
+    return np.pad(np.nan_to_num(f0_hz), (0, missing)), np.pad(voiced, (0, missing))
+
+
+def _check(method, rate_hz, hop_samples, frames, low_hz, high_hz):
+    if method not in METHODS:
+        raise ConfigError(f"f0: unknown method {method!r}", f"use one of {', '.join(METHODS)}")
+    if not 0 < low_hz < high_hz <= rate_hz / 4:
+        raise ConfigError(
+            f"f0: 0 < low_hz < high_hz <= rate_hz/4 does not hold ({low_hz}, {high_hz}, {rate_hz})",
+            "correct the pitch range",
+        )
+    if hop_samples <= 0 or frames < 0:
+        raise ConfigError(f"f0: hop_samples {hop_samples} or frames {frames} is out of range", "give positive numbers")

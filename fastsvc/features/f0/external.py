@@ -1,0 +1,55 @@
+"""Pitch trackers of other packages, brought onto the frames of ours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastsvc.errors import MissingPackageError
+
+STEP_S = 0.005  # WORLD's frame period
+
+
+def pyin(audio, rate_hz, hop_samples, frames, low_hz, high_hz):
+    """Probabilistic YIN of librosa (Mauch & Dixon 2014) -> (f0_hz [frames], voiced [frames])."""
+    import librosa
+
+    length = 2 ** int(np.ceil(np.log2(3 * rate_hz / low_hz)))
+    # librosa centres frame t at sample t * hop; ours lie half a hop later.
+    shifted = np.concatenate((audio[hop_samples // 2 :], np.zeros(length, dtype=np.float32)))
+    f0_hz, voiced, _ = librosa.pyin(
+        shifted, sr=rate_hz, fmin=low_hz, fmax=high_hz, frame_length=length, hop_length=hop_samples, fill_na=0.0
+    )
+    return f0_hz[:frames], voiced[:frames]
+
+
+def world(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method):
+    """WORLD's dio (refined by stonemask) or harvest through pyworld -> (f0_hz [frames], voiced [frames])."""
+    try:
+        import pyworld
+    except ImportError as error:
+        raise MissingPackageError("pyworld", f"f0 method {method!r}", "f0") from error
+    audio = np.ascontiguousarray(audio, dtype=np.float64)
+    limits = {"f0_floor": low_hz, "f0_ceil": high_hz, "frame_period": 1000 * STEP_S}
+    f0_hz, times = getattr(pyworld, method)(audio, rate_hz, **limits)
+    if method == "dio":
+        f0_hz = pyworld.stonemask(audio, f0_hz, times, rate_hz)
+    return onto_frames(f0_hz, STEP_S, rate_hz, hop_samples, frames)
+
+
+def onto_frames(f0_hz, step_s, rate_hz, hop_samples, frames):
+    """Bring a track with value i at i * step_s (0: unvoiced) to the middles of our frames.
+
+    A frame is voiced when the nearest value is; between two voiced values log f0 runs linearly.
+    """
+    f0_hz = np.asarray(f0_hz, dtype=np.float64)
+    at = (np.arange(frames) + 0.5) * hop_samples / rate_hz / step_s
+    if f0_hz.size == 0:
+        return np.zeros(frames), np.zeros(frames, dtype=bool)
+    nearest = np.clip(np.rint(at).astype(int), 0, f0_hz.size - 1)
+    left = np.clip(np.floor(at).astype(int), 0, f0_hz.size - 1)
+    right = np.minimum(left + 1, f0_hz.size - 1)
+    voiced = (f0_hz[nearest] > 0) & (at < f0_hz.size)
+    both = (f0_hz[left] > 0) & (f0_hz[right] > 0)
+    a, b = (np.where(both, f0_hz[side], 1.0) for side in (left, right))
+    between = a * (b / a) ** np.clip(at - left, 0, 1)
+    return np.where(voiced, np.where(both, between, f0_hz[nearest]), 0.0), voiced

@@ -1,0 +1,46 @@
+"""The cheapest path through the pitch candidates of all frames (Viterbi), after Boersma (1993), section 3."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCK_FRAMES = 2048  # transition costs are tabulated in blocks, so that an hour fits into memory
+
+
+def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost) -> np.ndarray:
+    """Choose one candidate a frame, or none.
+
+    ``f0_hz``, ``cost`` [B, T, K] (infinite cost: no candidate); ``unvoiced_cost`` is what a frame without pitch
+    costs, ``jump_cost`` per octave between neighbours, ``switch_cost`` for every change of voicing. The last two are
+    meant for frames of 10 ms and scaled to ``frame_s``. Returns indices [B, T], K for unvoiced.
+    """
+    batch, length, count = cost.shape
+    scale = 0.01 / frame_s
+    octave = np.log2(np.maximum(f0_hz, 1e-3)).astype(np.float32)
+    local = np.concatenate((cost, np.full((batch, length, 1), unvoiced_cost)), -1).astype(np.float32)
+    back = np.zeros((length, batch, count + 1), dtype=np.uint8)
+    total = local[:, 0].copy()
+    for first in range(1, length, BLOCK_FRAMES):
+        last = min(first + BLOCK_FRAMES, length)
+        moves = _moves(octave[:, first - 1 : last], jump_cost * scale, switch_cost * scale)
+        for t in range(first, last):
+            paths = moves[t - first] + total[:, None, :]
+            best = paths.argmin(-1)
+            back[t] = best
+            total = np.take_along_axis(paths, best[..., None], -1)[..., 0] + local[:, t]
+    choice = np.empty((batch, length), dtype=np.int64)
+    choice[:, -1] = total.argmin(-1)
+    rows = np.arange(batch)
+    for t in range(length - 1, 0, -1):
+        choice[:, t - 1] = back[t][rows, choice[:, t]]
+    return choice
+
+
+def _moves(octave: np.ndarray, jump_cost: float, switch_cost: float) -> np.ndarray:
+    """Costs [T-1, B, to, from] of going between the candidates of neighbouring frames, unvoiced last."""
+    batch, length, count = octave.shape
+    moves = np.full((length - 1, batch, count + 1, count + 1), switch_cost, dtype=np.float32)
+    octave = octave.transpose(1, 0, 2)
+    moves[..., :count, :count] = jump_cost * np.abs(octave[1:, :, :, None] - octave[:-1, :, None, :])
+    moves[..., count, count] = 0
+    return moves
