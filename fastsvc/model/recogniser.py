@@ -108,7 +108,8 @@ class Recogniser(nn.Module):
     """mel [B, T, M] (log10, as :func:`fastsvc.audio.mel.log_mel` with ``config.mel``) -> (units, logits).
 
     units [B, T, D] lie in (-1, 1); logits [B, T, P] are linear in them. ``valid`` [B, T] marks the frames that
-    belong to each recording. ``noise`` is the standard deviation of what blurs the bottleneck in training.
+    belong to each recording. ``blur`` [B, T, D] is added to the units before the logits, in training: what is
+    worth little to the phones drowns in it.
     """
 
     def __init__(self, config: RecogniserConfig):
@@ -124,12 +125,11 @@ class Recogniser(nn.Module):
         return self.trunk.halo_frames
 
     def forward(
-        self, mel: torch.Tensor, valid: torch.Tensor | None = None, noise: float = 0.0
+        self, mel: torch.Tensor, valid: torch.Tensor | None = None, blur: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         mask = None if valid is None else valid.unsqueeze(-1).to(mel.dtype)
         units = torch.tanh(self.bottleneck(self.trunk(normalise(mel), mask)))
-        blurred = units + noise * torch.randn_like(units) if noise else units
-        return units, self.head(blurred)
+        return units, self.head(units if blur is None else units + blur)
 
 
 def collapse(labels) -> list[int]:

@@ -1,0 +1,141 @@
+"""Training of the phonetic recogniser, whose bottleneck is the content encoder.
+
+Losses: frame cross-entropy to the choir's exact phone times, and CTC to the sequence, which also knows the blank.
+Against the singer in the units: perturbed throats and channels, noise on the bottleneck, and a listener that is
+trained to name the singer from a frame while the recogniser is trained to leave it with no idea (Ganin et al. 2016
+in spirit, with a bounded loss in place of the reversed gradient).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fastsvc.config import RecogniserConfig, from_dict, to_dict
+from fastsvc.errors import ConfigError
+from fastsvc.model.recogniser import Recogniser, collapse, edit_distance
+from fastsvc.training import augment, losses
+from fastsvc.training.task import Task, Turn
+
+BLANK_SYMBOL = "<blank>"
+
+
+@dataclass(frozen=True)
+class RecogniserTaskConfig:
+    """The YAML's ``task`` part. ``model.phones`` is filled in from the corpus."""
+
+    model: RecogniserConfig = field(default_factory=RecogniserConfig)
+    augment: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
+    ctc: float = 0.3
+    smoothing: float = 0.1
+    blur: float = 0.2  # standard deviation of the noise on the units
+    confusion: float = 0.2  # weight of the loss against the listener; 0: no listener
+    valid_batches: int = 4
+
+
+class RecogniserTask(Task):
+    kind = "recogniser"
+    best = ("phone_error_rate_perturbed", "min")
+
+    def __init__(self, config, corpus, device, **loop):
+        super().__init__(config, corpus, device, **loop)
+        settings = from_dict(RecogniserTaskConfig, config or {}, "task")
+        if not corpus.phones:
+            raise ConfigError(
+                "the corpus has no phones, so no recogniser can be trained on it",
+                "prepare it from a dataset with .json transcripts beside the audio, such as that of `fastsvc choir`",
+            )
+        plain = to_dict(settings.model) | {"phones": [BLANK_SYMBOL, *corpus.phones]}
+        self.settings, self.model_config = settings, from_dict(RecogniserConfig, plain)
+        self.model = Recogniser(self.model_config).to(self.device)
+        self.listener = Listener(self.model_config.bottleneck, len(corpus.singers)).to(self.device)
+        if settings.confusion:
+            self.extra = {"listener": self.listener}
+
+    def config_for_checkpoint(self) -> dict:
+        return to_dict(self.model_config)
+
+    def batch(self, rng: np.random.Generator) -> dict:
+        crops = self.corpus.batch(rng, "train", self.batch_size, self.batch_frames)
+        return self.perturbed(crops, rng, self.settings.augment)
+
+    def perturbed(self, crops: dict, rng: np.random.Generator, config: augment.AugmentConfig) -> dict:
+        """Corpus crops -> mel [B, T, M], labels [B, T] (blank 0, -1 unknown), singer [B]."""
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        audio = torch.as_tensor(crops["audio"])
+        source = self.corpus.mel
+        mel, hop = augment.perturbed_mel(audio, source.rate_hz, self.model_config.mel, config, generator)
+        labels = torch.as_tensor(crops["phone_labels"]).long()
+        labels = torch.where(
+            labels >= 0, labels + 1, labels
+        )  # the corpus counts from its first phone, we from the blank
+        labels = augment.labels_at(labels, source.hop_samples, hop, mel.shape[1])
+        return {"mel": mel, "labels": labels, "singer": torch.as_tensor(crops["singer"]).long()}
+
+    def turns(self, step: int) -> list[Turn]:
+        turns = [Turn("recogniser", self.model, self._loss)]
+        if self.settings.confusion:
+            turns.append(Turn("listener", self.listener, self._listener_loss))
+        return turns
+
+    def _loss(self, batch: dict, step: int):
+        mel, labels = batch["mel"], batch["labels"]
+        blur = self.settings.blur * self.noise(mel.new_empty(*mel.shape[:2], self.model_config.bottleneck))
+        units, logits = self.model(mel, blur=blur)
+        self._heard = (units + blur).detach()
+        frame = losses.frame_cross_entropy(logits, labels, self.settings.smoothing)
+        sequence = losses.ctc(logits, labels)
+        loss = frame + self.settings.ctc * sequence
+        figures = {"frame": frame.detach(), "ctc": sequence.detach()}
+        if self.settings.confusion:
+            told = losses.confusion(self.listener(units + blur))
+            loss = loss + self.settings.confusion * told
+            figures["confusion"] = told.detach()
+        return loss, figures
+
+    def _listener_loss(self, batch: dict, step: int):
+        logits = self.listener(self._heard).float()
+        target = batch["singer"][:, None].expand(logits.shape[:2])
+        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
+        hit = (logits.argmax(-1) == target).float().mean()
+        return loss, {"listener_accuracy": hit.detach()}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Held-out songs: clean and perturbed."""
+        out = {}
+        for name, config in (("", augment.NONE), ("_perturbed", self.settings.augment)):
+            rng = np.random.default_rng(1234)
+            right = known = errors = phones = 0
+            for _ in range(self.settings.valid_batches):
+                crops = self.corpus.batch(rng, "valid", self.batch_size, self.batch_frames)
+                batch = self.perturbed(crops, rng, config)
+                logits = model(batch["mel"].to(self.device))[1]
+                counts = score(logits.cpu(), batch["labels"])
+                right, known = right + counts[0], known + counts[1]
+                errors, phones = errors + counts[2], phones + counts[3]
+            out[f"frame_accuracy{name}"] = right / max(known, 1)
+            out[f"phone_error_rate{name}"] = errors / max(phones, 1)
+        return out
+
+
+class Listener(nn.Sequential):
+    """A small network that guesses the singer from one unit: [..., D] -> [..., singers]."""
+
+    def __init__(self, channels: int, singers: int):
+        super().__init__(nn.Linear(channels, 96), nn.GELU(), nn.Linear(96, singers))
+
+
+def score(logits: torch.Tensor, labels: torch.Tensor) -> tuple[int, int, int, int]:
+    """(frames right, frames known, phone errors of the greedy decoding, phones) of a batch."""
+    guess = logits.argmax(-1)
+    known = labels >= 0
+    errors = phones = 0
+    for said, row, inside in zip(guess, labels, known):
+        truth = collapse(row[inside])
+        errors += edit_distance(collapse(said[inside]), truth)
+        phones += len(truth)
+    return int(((guess == labels) & known).sum()), int(known.sum()), errors, phones
