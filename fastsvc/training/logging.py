@@ -1,0 +1,106 @@
+"""What a run tells: one line of progress, a history file, TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fastsvc.training.task import Sample
+
+
+def plain(figures: dict) -> dict[str, float]:
+    return {name: float(value) for name, value in figures.items()}
+
+
+class Log:
+    """Rank 0 writes; the others hold a Log with ``quiet``, which does nothing."""
+
+    def __init__(self, kind: str, out: Path, step: int, quiet: bool = False):
+        self.kind, self.quiet, self.board, self.bar = kind, quiet, None, None
+        if quiet:
+            return
+        from tqdm import tqdm
+
+        out.mkdir(parents=True, exist_ok=True)
+        self.path = out / "history.jsonl"
+        self._forget_after(step)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step or None)
+        except ImportError:
+            self.say('TensorBoard is not installed: losses go to history.jsonl only (pip install "fastsvc[train]")')
+        self.bar = tqdm(
+            total=100.0,
+            desc=kind,
+            bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}",
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+            dynamic_ncols=True,
+        )
+
+    def _forget_after(self, step: int) -> None:
+        """A resumed run repeats the steps after its checkpoint: drop their lines."""
+        if not self.path.exists():
+            return
+        lines = [line for line in self.path.read_text().splitlines() if _step(line) <= step]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(line + "\n" for line in lines))
+        os.replace(temporary, self.path)
+
+    def say(self, text: str) -> None:
+        """A line for the user that does not tear the progress bar."""
+        if self.quiet:
+            return
+        if self.bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self.bar.write(text, file=sys.stderr)
+
+    def advance(self, step: int, fraction: float) -> None:
+        if not self.quiet:
+            self.bar.set_description_str(f"{self.kind} step {step}", refresh=False)
+            self.bar.update(100 * min(1.0, fraction) - self.bar.n)
+
+    def figures(self, step: int, figures: dict, group: str, show=()) -> None:
+        """One line of history: {"step", "group": train|valid, figures}."""
+        if self.quiet:
+            return
+        with open(self.path, "a") as file:
+            file.write(json.dumps({"step": step, "group": group, **figures}) + "\n")
+        if show:
+            self.bar.set_postfix_str(" ".join(f"{k}={figures[k]:.4g}" for k in show if k in figures), refresh=False)
+        if self.board:
+            for name, value in figures.items():
+                self.board.add_scalar(f"{group}/{name}", value, step)
+
+    def samples(self, step: int, samples: dict[str, Sample]) -> None:
+        if not self.board:
+            return
+        for name, sample in samples.items():
+            if sample.audio is not None:
+                self.board.add_audio(name, np.asarray(sample.audio, np.float32)[None], step, sample.rate_hz)
+            if sample.mel is not None:
+                self.board.add_image(name, picture(np.asarray(sample.mel, np.float32)), step, dataformats="HW")
+
+    def close(self) -> None:
+        if not self.quiet:
+            self.bar.close()
+        if self.board:
+            self.board.close()
+
+
+def picture(mel: np.ndarray) -> np.ndarray:
+    """[frames, bins] → uint8 [bins, frames], low bins at the bottom."""
+    low, high = float(mel.min()), float(mel.max())
+    return ((mel.T[::-1] - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+
+
+def _step(line: str) -> int:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):  # a line cut short by a crash
+        return sys.maxsize

@@ -1,0 +1,272 @@
+"""The one training loop: all tasks go through it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+from fastsvc.config import to_dict
+from fastsvc.errors import FastsvcError, OutputError
+from fastsvc.training import checkpoint, optim, parallel
+from fastsvc.training import settings as settings_module
+from fastsvc.training.feeder import Feeder, seed_of
+from fastsvc.training.logging import Log, plain
+from fastsvc.training.settings import Settings
+from fastsvc.training.task import Task, Turn, task_class
+
+PATIENCE = 10  # steps in a row with a loss that is no number
+
+
+def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Path | None = None) -> dict:
+    """Train what ``kind`` names from a YAML file → {"step", "finished", "out", "best"}.
+
+    ``out`` replaces the file's. Raises ConfigError, CheckpointError, OutputError, and FastsvcError when the loss
+    is no number for several steps.
+    """
+    settings = settings_module.read(config_path)
+    out = Path(out or settings.out)
+    if (out / "last.pt").exists() and not resume:
+        raise OutputError(f"{out}/last.pt is there already", "add --resume to go on, or choose another `out`")
+    with parallel.session(optim.device_of(settings.device)) as (group, device):
+        cls = task_class(kind)
+        torch.manual_seed(settings.seed)  # the weights a run starts from
+        corpus = cls.open_corpus(settings.corpus) if settings.corpus else None
+        task = cls(
+            settings.task,
+            corpus,
+            device,
+            batch_size=settings.batch.size,
+            batch_frames=settings.batch.frames,
+            seed=settings.seed,
+        )
+        hint = f"fastsvc train {kind} -c {config_path} --resume"
+        return Trainer(task, settings, out, group, resume, hint).train()
+
+
+class Interrupt:
+    """Ctrl-C or SIGTERM asks for a stop after the step; a second Ctrl-C stops at once."""
+
+    def __enter__(self):
+        self.asked = False
+        self.before = {}
+        with contextlib.suppress(ValueError):  # signals reach the main thread only
+            for name in (signal.SIGINT, signal.SIGTERM):
+                self.before[name] = signal.signal(name, self._ask)
+        return self
+
+    def _ask(self, *_):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *_):
+        for name, handler in self.before.items():
+            signal.signal(name, handler)
+
+
+class Trainer:
+    """The state of a run: ``step`` counts finished steps."""
+
+    def __init__(self, task: Task, settings: Settings, out: Path, group=None, resume: bool = False, hint: str = ""):
+        self.task, self.settings, self.out, self.hint = task, settings, Path(out), hint
+        self.group = group or parallel.Group()
+        self.device = task.device
+        self.dtype = optim.precision_of(settings.precision, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.step, self.elapsed_s, self.best, self.bad = 0, 0.0, None, 0
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.parameters: dict[str, list] = {}
+        self.pending: dict[str, dict] = {}  # optimiser states of turns that have not been met since resuming
+        self.group.broadcast([task.model, *task.extra.values()])
+        self.ema = optim.Ema(task.model, settings.ema)
+        self.resumed = resume and self._resume()
+
+    # ---- saving and resuming
+
+    def save(self, name: str) -> None:
+        if not self.group.first:
+            return
+        task = self.task
+        states = {**self.pending, **{name: o.state_dict() for name, o in self.optimizers.items()}}
+        checkpoint.save(
+            self.out / name,
+            kind=task.kind,
+            step=self.step,
+            config={"model": task.config_for_checkpoint(), "train": to_dict(self.settings)},
+            speakers=task.speakers,
+            speaker_f0_hz=task.speaker_f0_hz,
+            model=task.model.state_dict(),
+            ema=self.ema.model.state_dict(),
+            extra={name: module.state_dict() for name, module in task.extra.items()},
+            optimizer=states,
+            scheduler={"elapsed_s": self.elapsed_s, "ema_updates": self.ema.updates, "best": self.best},
+            scaler=self.scaler.state_dict(),
+            rng={"torch": torch.get_rng_state()},
+        )
+
+    def _resume(self) -> bool:
+        path = self.out / "last.pt"
+        if not path.exists():
+            return False
+        content = checkpoint.load(path, self.task.kind)
+        self.task.model.load_state_dict(content["model"])
+        self.ema.model.load_state_dict(content["ema"])
+        for name, module in self.task.extra.items():
+            module.load_state_dict(content["extra"][name])
+        self.pending = dict(content["optimizer"])
+        state = content["scheduler"]
+        self.step, self.elapsed_s, self.best = content["step"], state["elapsed_s"], state["best"]
+        self.ema.updates = state["ema_updates"]
+        self.scaler.load_state_dict(content["scaler"])
+        torch.set_rng_state(content["rng"]["torch"])
+        return True
+
+    # ---- one step
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is used up: the larger of steps and minutes."""
+        steps, minutes = self.settings.steps, self.settings.minutes
+        return max(self.step / steps if steps else 0.0, self.elapsed_s / (60 * minutes) if minutes else 0.0)
+
+    def optimizer(self, turn: Turn) -> torch.optim.Optimizer:
+        if turn.name not in self.optimizers:
+            parameters = [p for p in turn.module.parameters() if p.requires_grad]
+            self.parameters[turn.name] = parameters
+            self.optimizers[turn.name] = optim.adamw(parameters, self.settings.optim)
+            if turn.name in self.pending:
+                self.optimizers[turn.name].load_state_dict(self.pending.pop(turn.name))
+        return self.optimizers[turn.name]
+
+    def run_step(self, batch: dict) -> dict:
+        """All turns of one step, then the EMA; → figures (tensors or numbers)."""
+        task, seed = self.task, seed_of(self.settings.seed, self.step, self.group.rank)
+        torch.manual_seed(seed)  # dropout
+        task.generator.manual_seed(seed)
+        task.progress = self.fraction
+        rate = optim.learning_rate(self.settings.optim, self.step, self.fraction)
+        figures, sound = {}, True
+        turns = task.turns(self.step)
+        for turn in turns:
+            self.optimizer(turn)  # before any turn freezes the others
+        for turn in turns:
+            sound &= self._turn(turn, batch, rate, figures)
+        if self.scaler.is_enabled():
+            self.scaler.update()
+        self._watch(sound, figures)
+        if sound:
+            task.after_step(self.step)
+            self.ema.update(task.model)
+        self.step += 1
+        figures["lr"] = rate
+        return figures
+
+    def _turn(self, turn: Turn, batch: dict, rate: float, figures: dict) -> bool:
+        """One optimiser step; → False where the loss was no number, and nothing was changed."""
+        optimizer, parameters = self.optimizer(turn), self.parameters[turn.name]
+        for name, others in self.parameters.items():
+            for p in others:
+                p.requires_grad_(name == turn.name)
+        turn.module.train()
+        optimizer.zero_grad(set_to_none=True)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * turn.lr_scale
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            loss, new = turn.loss(batch, self.step)
+        self.scaler.scale(loss).backward()
+        loss = self.group.average_gradients(parameters, loss.detach())
+        self.scaler.unscale_(optimizer)
+        clip = self.settings.optim.clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+        figures.update(new)
+        figures[f"loss_{turn.name}"], figures[f"norm_{turn.name}"] = loss, norm
+        if not math.isfinite(loss) or not (self.scaler.is_enabled() or math.isfinite(norm)):
+            return False
+        self.scaler.step(optimizer)  # with fp16 it skips a step whose gradients overflowed
+        return True
+
+    def _watch(self, sound: bool, figures: dict) -> None:
+        self.bad = 0 if sound else self.bad + 1
+        if self.bad >= PATIENCE:
+            losses = ", ".join(f"{k} {float(v):g}" for k, v in figures.items() if k.startswith("loss_"))
+            raise FastsvcError(
+                f"training stopped at step {self.step}: the loss was no number for {PATIENCE} steps ({losses})",
+                f"lower optim.lr or use precision: fp32; {self.out}/last.pt is from before",
+            )
+
+    # ---- the run
+
+    def train(self) -> dict:
+        log = Log(self.task.kind, self.out, self.step, quiet=not self.group.first)
+        if self.resumed:
+            log.say(f"going on from step {self.step}")
+        start, before = time.monotonic(), self.elapsed_s
+        first = self.step
+        with (
+            Interrupt() as interrupt,
+            Feeder(self.task.batch, self.settings.seed, first, self.group.rank, self.device) as feeder,
+            contextlib.closing(log),
+        ):
+            stop, mark = False, (first, start)
+            while not stop and self.fraction < 1:
+                figures = self.run_step(feeder.next())
+                self.elapsed_s, stop = self._agree(before + time.monotonic() - start, interrupt.asked)
+                log.advance(self.step, self.fraction)
+                if self.step % self.settings.log_every == 0:
+                    now = time.monotonic()
+                    figures["ms_per_step"] = 1000 * (now - mark[1]) / (self.step - mark[0])
+                    figures["elapsed_s"] = self.elapsed_s
+                    mark = (self.step, now)
+                    log.figures(self.step, plain(figures), "train", [k for k in figures if k.startswith("loss_")])
+                if self.step % self.settings.validate_every == 0:
+                    self.validate(log)
+                if self.step % self.settings.save_every == 0:
+                    self.save("last.pt")
+            if self.step > first:
+                if not stop and self.step % self.settings.validate_every:
+                    self.validate(log)
+                self.save("last.pt")
+            if stop:
+                log.say(f"stopped after step {self.step}, saved in {self.out}/last.pt; go on with: {self.hint}")
+        return {"step": self.step, "finished": not stop, "out": str(self.out), "best": self.best}
+
+    def _agree(self, elapsed_s: float, asked: bool) -> tuple[float, bool]:
+        elapsed_s, asked = self.group.maximum(elapsed_s, float(asked))
+        return elapsed_s, bool(asked)
+
+    @torch.no_grad()
+    def validate(self, log: Log) -> None:
+        """Held-out figures with the EMA weights; keeps best.pt."""
+        if not self.group.first:
+            return
+        model = self.ema.model.eval()
+        figures = plain(self.task.validate(model))
+        if figures:
+            log.figures(self.step, figures, "valid")
+            log.say(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        if log.board:
+            log.samples(self.step, self.task.samples(model))
+        self._keep_best(figures)
+
+    def _keep_best(self, figures: dict[str, float]) -> None:
+        if not self.task.best or self.task.best[0] not in figures:
+            return
+        name, direction = self.task.best
+        value = figures[name]
+        better = self.best is None or (value < self.best if direction == "min" else value > self.best)
+        if better and math.isfinite(value):
+            self.best = value
+            self.save("best.pt")
+
+
+def figures_of(history: Path, group: str = "train") -> list[dict]:
+    """The records of one group in a history.jsonl."""
+    import json
+
+    records = [json.loads(line) for line in Path(history).read_text().splitlines()]
+    return [r for r in records if r["group"] == group]

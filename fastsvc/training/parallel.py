@@ -1,0 +1,79 @@
+"""Data parallelism under torchrun: one process a device, gradients averaged after the backward pass.
+
+PyTorch's DDP wrapper hooks one module's forward; a turn's loss calls several modules in its own way, so the mean is
+taken here, explicitly, in one collective a turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+class Group:
+    """The processes of this run; alone, every method is free of communication."""
+
+    def __init__(self, rank: int = 0, size: int = 1):
+        self.rank, self.size = rank, size
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def broadcast(self, modules) -> None:
+        """Everyone starts from the weights of rank 0."""
+        if self.size > 1:
+            for module in modules:
+                for tensor in [*module.parameters(), *module.buffers()]:
+                    dist.broadcast(tensor.data, 0)
+
+    def average_gradients(self, parameters: list[nn.Parameter], loss: Tensor) -> Tensor:
+        """Replace each gradient by its mean over the processes; → mean loss. One collective.
+
+        A parameter without gradient everywhere keeps none (AdamW would decay it otherwise).
+        """
+        if self.size == 1:
+            return loss
+        present = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32, device=loss.device)
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([g.float().reshape(-1) for g in grads] + [present, loss.detach().float().reshape(1)])
+        dist.all_reduce(flat)
+        present = flat[-len(parameters) - 1 : -1]
+        flat = flat / self.size
+        offset = 0
+        for parameter, anyone in zip(parameters, present.tolist()):
+            count = parameter.numel()
+            if anyone:
+                parameter.grad = flat[offset : offset + count].view_as(parameter).to(parameter.dtype)
+            offset += count
+        return flat[-1]
+
+    def maximum(self, *values: float) -> list[float]:
+        """Largest of each value over the processes: they must agree on time and on stopping."""
+        if self.size == 1:
+            return list(values)
+        on = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        tensor = torch.tensor(values, dtype=torch.float64, device=on)
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        return tensor.tolist()
+
+
+@contextlib.contextmanager
+def session(device: torch.device):
+    """Join the processes that torchrun started (or go alone): yields (group, the device of this process)."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or not dist.is_available():
+        yield Group(), device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Group(dist.get_rank(), size), device
+    finally:
+        dist.destroy_process_group()

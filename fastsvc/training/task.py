@@ -1,0 +1,116 @@
+"""What the loop trains: a task owns its networks, draws its batches and says what is minimised."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fastsvc.errors import ConfigError
+
+Batch = dict[str, Any]
+Loss = Callable[[Batch, int], tuple[Tensor, dict[str, Any]]]
+
+
+@dataclass
+class Turn:
+    """One optimiser's turn within a step (an adversarial task has two).
+
+    ``loss(batch, step) -> (scalar to minimise, figures to log)``. Only the parameters of ``module`` that require a
+    gradient when the turn is first met are trained in it; those of other turns are frozen meanwhile. The optimiser
+    is kept by ``name``, so a turn may appear late (an adversarial phase) or be left out of some steps.
+    """
+
+    name: str
+    module: nn.Module
+    loss: Loss
+    lr_scale: float = 1.0  # times the learning rate of the schedule
+
+
+@dataclass
+class Sample:
+    """Something to hear or see in TensorBoard: audio [samples] at rate_hz, and/or a mel [frames, bins]."""
+
+    audio: Any = None
+    rate_hz: int = 0
+    mel: Any = None
+
+
+class Task:
+    """Base class. Subclasses set ``kind`` and ``model`` and define ``batch`` and ``turns``.
+
+    ``config`` is the YAML's ``task`` part; ``corpus`` is what ``open_corpus`` returned (None without a ``corpus:``
+    line). The loop passes batch_size, batch_frames and seed by name: a subclass with an ``__init__`` of its own
+    takes them as ``**loop`` and hands them on.
+    """
+
+    kind = ""
+    best: tuple[str, str] | None = None  # (a figure of validate, "min" or "max"): what best.pt is chosen by
+    model: nn.Module
+
+    def __init__(self, config: dict, corpus, device, *, batch_size: int = 8, batch_frames: int = 128, seed: int = 0):
+        self.config, self.corpus, self.device = config, corpus, torch.device(device)
+        self.batch_size, self.batch_frames, self.seed = batch_size, batch_frames, seed
+        self.extra: dict[str, nn.Module] = {}  # saved for resuming, not for use: discriminators, targets
+        self.speakers: list[str] = []
+        self.speaker_f0_hz: list[float] = []
+        self.progress = 0.0  # share of the budget that is used up, kept by the loop
+        self.generator = torch.Generator(self.device)  # seeded by the loop for every (seed, step, rank)
+
+    @classmethod
+    def open_corpus(cls, path: str | Path):
+        """Path of the YAML → what the task calls its corpus."""
+        from fastsvc.data.corpus import Corpus
+
+        return Corpus(path)
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        """Arrays or CPU tensors for one step, from ``rng`` alone (it runs in a background thread, and a resumed
+        run draws the same). The loop moves them to the device."""
+        raise NotImplementedError
+
+    def turns(self, step: int) -> list[Turn]:
+        """The turns of this step, in order. Noise inside a loss comes from ``self.generator``."""
+        raise NotImplementedError
+
+    def after_step(self, step: int) -> None:
+        """Called once after the optimisers and before the sampling EMA."""
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Figures on held-out data, with the EMA weights (eval mode, no gradient, no autocast)."""
+        return {}
+
+    def samples(self, model: nn.Module) -> dict[str, Sample]:
+        """Pictures and sounds for TensorBoard, with the EMA weights."""
+        return {}
+
+    def config_for_checkpoint(self) -> dict:
+        """The ``model`` part of the checkpoint's config: what rebuilds ``self.model``."""
+        raise NotImplementedError
+
+    def noise(self, like: Tensor) -> Tensor:
+        """Standard normal draws of this step, shaped as ``like``."""
+        return torch.randn(like.shape, generator=self.generator, device=self.device)
+
+
+TASKS = {
+    "recogniser": ("fastsvc.training.recogniser", "RecogniserTask"),
+    "singer": ("fastsvc.training.singer", "SingerTask"),
+    "vocoder": ("fastsvc.training.vocoder", "VocoderTask"),
+    "teacher": ("fastsvc.training.teacher", "TeacherTask"),
+    "student": ("fastsvc.training.consistency", "StudentTask"),
+}
+
+
+def task_class(kind: str) -> type[Task]:
+    """The class that trains checkpoints of this kind. Raises ConfigError for an unknown one."""
+    if kind not in TASKS:
+        raise ConfigError(f"there is no task {kind!r}", f"choose from {', '.join(TASKS)}")
+    module, name = TASKS[kind]
+    return getattr(importlib.import_module(module), name)
