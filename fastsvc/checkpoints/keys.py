@@ -1,0 +1,45 @@
+"""Comparing what a file holds with what the model needs, name by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fastsvc.errors import CheckpointError
+
+
+def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: name) -> dict[str, Tensor]:
+    """The tensors as contiguous float32, if they are exactly the parameters of ``build()``.
+
+    ``build`` makes the module; it is called on the meta device, so that a wrong configuration costs no memory.
+    ``upstream`` turns a parameter's name back into the file's, for messages.
+    Raises CheckpointError naming every missing and unexpected key, every wrong shape, and values that are not finite.
+    """
+    with torch.device("meta"):
+        module: nn.Module = build()
+    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    faults = [f"missing: {upstream(name)}" for name in expected if name not in tensors]
+    faults += [f"unexpected: {upstream(name)}" for name in tensors if name not in expected]
+    for name, shape in expected.items():
+        if name in tensors and tuple(tensors[name].shape) != shape:
+            faults.append(f"{upstream(name)} has shape {_shape(tensors[name].shape)} instead of {_shape(shape)}")
+    if faults:
+        raise CheckpointError(
+            f"{path} does not fit its configuration: {'; '.join(faults)}",
+            "check that the config belongs to this checkpoint",
+        )
+    for name, value in tensors.items():
+        if not value.is_floating_point():
+            raise CheckpointError(f"{path}: {upstream(name)} is {value.dtype}, not floating point")
+        if not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"{path}: {upstream(name)} holds values that are not finite",
+                "the training diverged: take an earlier checkpoint",
+            )
+    return {name: tensors[name].to(torch.float32).contiguous() for name in expected}
+
+
+def _shape(shape) -> str:
+    return "×".join(map(str, shape)) or "scalar"

@@ -1,0 +1,72 @@
+"""M4Singer's HiFi-GAN, the vocoder of CoMoSVC: `model_ckpt_steps_N.ckpt` with `config.yaml` beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.keys import fit
+from fastsvc.checkpoints.loading import state_dict
+from fastsvc.checkpoints.yaml_file import YamlFile
+from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.errors import CheckpointError, ConfigError
+
+BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any sane generator
+
+
+def recognises(content: dict) -> bool:
+    state = content.get("state_dict")
+    return isinstance(state, dict) and "model_gen" in state
+
+
+def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
+    from fastsvc.model import weight_norm
+    from fastsvc.model.vocoder import Generator
+
+    state = state_dict(content["state_dict"], "model_gen", path)
+    yaml = YamlFile(path, config)
+    try:
+        vocoder = _config(yaml)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{yaml.path}: {error}", "give the vocoder's own config.yaml") from None
+    halves = [name for name in state if name.endswith((".weight_g", ".weight_v"))]
+    for name in halves:
+        other = name[:-1] + ("v" if name.endswith("g") else "g")
+        if other not in state:
+            raise CheckpointError(f"{path} does not fit its configuration: missing: {other}", "the file is damaged")
+    return Checkpoint(
+        path=path,
+        format="m4gan",
+        kind="vocoder",
+        config=vocoder,
+        tensors=fit(weight_norm.fold(state), lambda: Generator(vocoder), path),
+        step=int(content.get("global_step", 0)),
+        notes=("weight norm folded",) if halves else (),
+    )
+
+
+def _config(yaml: YamlFile) -> VocoderConfig:
+    if not yaml.get("use_pitch_embed", bool, True):
+        raise CheckpointError(f"{yaml.path}: use_pitch_embed is false", "only generators with a harmonic source work")
+    dilations = tuple(tuple(map(int, row)) for row in yaml.get("resblock_dilation_sizes", list))
+    rates = tuple(map(int, yaml.get("upsample_rates", list)))
+    if len(rates) * max(sum(map(len, dilations)), 1) > BLOCKS_LIMIT:
+        raise CheckpointError(f"{yaml.path}: more than {BLOCKS_LIMIT} residual units", "correct it")
+    return VocoderConfig(
+        family="m4",
+        mel=MelConfig(
+            rate_hz=yaml.get("audio_sample_rate", int),
+            hop_samples=yaml.get("hop_size", int),
+            fft_samples=yaml.get("fft_size", int),
+            window_samples=yaml.get("win_size", int),
+            bins=yaml.get("audio_num_mel_bins", int),
+            low_hz=yaml.get("fmin", float),
+            high_hz=yaml.get("fmax", float),
+        ),
+        initial_channels=yaml.get("upsample_initial_channel", int),
+        upsample_rates=rates,
+        upsample_kernels=tuple(map(int, yaml.get("upsample_kernel_sizes", list))),
+        resblock=str(yaml.values.get("resblock", "1")),
+        resblock_kernels=tuple(map(int, yaml.get("resblock_kernel_sizes", list))),
+        resblock_dilations=dilations,
+    )

@@ -1,0 +1,90 @@
+"""Checkpoints of `fastsvc train` (docs/architecture.md, "Native checkpoint")."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.keys import fit
+from fastsvc.checkpoints.loading import state_dict
+from fastsvc.config import AcousticConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
+from fastsvc.errors import CheckpointError, ConfigError
+
+VERSION = 1
+CONFIGS = {
+    "teacher": AcousticConfig,
+    "student": AcousticConfig,
+    "dmo": AcousticConfig,
+    "vocoder": VocoderConfig,
+    "recogniser": RecogniserConfig,
+    "singer": VerifierConfig,
+}
+
+
+def recognises(content: dict) -> bool:
+    return content.get("format") == "fastsvc"
+
+
+def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
+    """Sampling takes the averaged weights (`ema`) where there are any, the last ones (`model`) otherwise."""
+    if config is not None:
+        raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has format version {content.get('version')!r}, this program reads {VERSION}", "update fastsvc"
+        )
+    kind = content.get("kind")
+    if kind not in CONFIGS:
+        raise CheckpointError(f"{path} is of the unknown kind {kind!r}", f"known are {', '.join(CONFIGS)}")
+    plain = content.get("config")
+    if not isinstance(plain, dict) or "model" not in plain:
+        raise CheckpointError(f"{path} lacks config.model", "the file is damaged")
+    try:
+        model_config = from_dict(CONFIGS[kind], plain["model"], "config.model")
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
+    averaged = bool(content.get("ema"))
+    tensors = _bare(state_dict(content, "ema" if averaged else "model", path))
+    _refuse_absurd(model_config, len(tensors), path)
+    if kind == "vocoder":
+        from fastsvc.model import weight_norm
+
+        tensors = weight_norm.fold(tensors)
+    train = plain.get("train") if isinstance(plain.get("train"), dict) else {}
+    return Checkpoint(
+        path=path,
+        format="fastsvc",
+        kind=kind,
+        config=model_config,
+        tensors=fit(tensors, lambda: module(kind, model_config), path),
+        speakers=tuple(map(str, content.get("speakers") or ())),
+        speaker_f0_hz=tuple(map(float, content.get("speaker_f0_hz") or ())),
+        step=int(content.get("step", 0)),
+        input_peak=train.get("input_peak"),
+        notes=("averaged weights (ema)" if averaged else "last weights (model)",),
+    )
+
+
+def module(kind: str, config):
+    """The specification's module for a kind of checkpoint."""
+    if kind == "vocoder":
+        from fastsvc.model.vocoder import Generator as build
+    elif kind == "recogniser":
+        from fastsvc.model.recogniser import Recogniser as build
+    elif kind == "singer":
+        from fastsvc.model.verifier import Verifier as build
+    else:
+        from fastsvc.model.acoustic import AcousticModel as build
+    return build(config)
+
+
+def _bare(state: dict) -> dict:
+    """Names without the prefixes of DistributedDataParallel and torch.compile."""
+    return {name.removeprefix("module.").removeprefix("_orig_mod."): value for name, value in state.items()}
+
+
+def _refuse_absurd(config, tensors: int, path: Path) -> None:
+    """A configuration of more layers than the file has tensors would cost hours before its first missing key."""
+    layers = getattr(getattr(config, "denoiser", config), "layers", 0)
+    if layers > tensors:
+        raise CheckpointError(f"{path}: config has {layers} layers, the file {tensors} tensors", "the file is damaged")
