@@ -69,7 +69,9 @@ class Generator(nn.Module):
         for i, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, SLOPE)) + self.source_branch(i, source)
             x = sum(block(x) for block in self.resblocks[i * kinds : (i + 1) * kinds]) / kinds
-        return torch.tanh(self.conv_post(F.leaky_relu(x, LAST_SLOPE))).squeeze(1)
+        x = F.leaky_relu(x, LAST_SLOPE).to(self.conv_post.weight.dtype)
+        with torch.autocast(x.device.type, enabled=False):  # samples in bf16 would have 9 bits
+            return torch.tanh(self.conv_post(x)).squeeze(1)
 
     def source_branch(self, stage: int, source: Tensor) -> Tensor:
         """The excitation at one stage's rate, [B, C, T·rate]."""
