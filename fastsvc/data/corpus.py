@@ -1,0 +1,158 @@
+"""A prepared corpus in memory, and random aligned crops of it for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fastsvc.config import FeatureConfig, MelConfig, from_dict
+from fastsvc.data.store import load_json
+from fastsvc.errors import ConfigError
+from fastsvc.features.align import indices
+
+SPLITS = ("train", "valid", "test")
+
+
+class Item:
+    """The arrays of one item, as stored; what is derived from them is made on first use and kept."""
+
+    def __init__(self, described: dict, path: Path, singer: int, with_units: str | None):
+        self.id, self.song, self.split, self.singer = described["id"], described["song"], described["split"], singer
+        try:
+            with np.load(path) as arrays:
+                self.audio, self.volume = arrays["audio"], arrays["volume"].astype(np.float16)
+                self.f0_hz, self.voiced = arrays["f0_hz"], arrays["voiced"]
+                self.units = self._units(arrays, path, with_units) if with_units else None
+                names = ("phone_ids", "phone_times_s") if "phone_ids" in arrays else ()
+                self.phone_ids, self.phone_times_s = (arrays[name] for name in names) if names else (None, None)
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"{path}: cannot be read ({error})", "prepare the corpus again") from None
+        self._index = self._labels = None
+
+    @property
+    def frames(self) -> int:
+        return len(self.f0_hz)
+
+    def unit_index(self, how: str) -> np.ndarray:
+        """Which unit each mel frame takes, int32 [frames]."""
+        if self._index is None:
+            self._index = indices(len(self.units), self.frames, how).numpy().astype(np.int32)
+        return self._index
+
+    def phone_labels(self, frame_s: float) -> np.ndarray:
+        """The phone at the middle of each frame, -1 where none is known, int16 [frames]."""
+        if self._labels is None:
+            self._labels = np.full(self.frames, -1, dtype=np.int16)
+            if self.phone_ids is not None and len(self.phone_ids):
+                middle = (np.arange(self.frames) + 0.5) * frame_s
+                at = np.searchsorted(self.phone_times_s[:, 0], middle, side="right") - 1
+                inside = (at >= 0) & (middle < self.phone_times_s[at, 1])
+                self._labels[inside] = self.phone_ids[at[inside]]
+        return self._labels
+
+    def phones_between(self, first_s: float, last_s: float) -> np.ndarray:
+        """The phones of which at least half lies in [first_s, last_s), int64 [P]."""
+        if self.phone_ids is None or not len(self.phone_ids):
+            return np.zeros(0, dtype=np.int64)
+        starts, ends = self.phone_times_s.T
+        kept = np.minimum(ends, last_s) - np.maximum(starts, first_s) >= 0.5 * (ends - starts)
+        return self.phone_ids[kept].astype(np.int64)
+
+    @staticmethod
+    def _units(arrays, path: Path, encoder_hash: str) -> np.ndarray:
+        if "units" not in arrays or str(arrays["units_hash"]) != encoder_hash:
+            raise ConfigError(f"{path}: lacks units of the corpus's encoder", "add them again")
+        return arrays["units"]
+
+
+class Corpus:
+    """``Corpus(path)``: a prepared corpus, wholly in memory (about 200 MB an hour at 24 kHz, plus units).
+
+    ``mel``, ``features``: its configs; ``singers``, ``phones``: names, whose positions are the ids; ``singer_f0_hz``:
+    median voiced f0 by singer's name; ``mel_mean``, ``mel_std`` float32 [bins] of the training split; ``encoder``:
+    what made the units, or None; ``items``.
+    Raises ConfigError where it is missing, damaged, or of an unknown format.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        data = load_json(self.path / "corpus.json")
+        if data.get("format") != 1:
+            raise ConfigError(f"{self.path}: corpus format {data.get('format')!r} is not known", "prepare it again")
+        self.mel = from_dict(MelConfig, data["mel"])
+        self.features = from_dict(FeatureConfig, data["features"])
+        self.singers, self.phones = list(data["singers"]), list(data["phones"])
+        self.singer_f0_hz = data["singer_f0_hz"]
+        self.mel_mean = np.array(data["mel_mean"], dtype=np.float32)
+        self.mel_std = np.array(data["mel_std"], dtype=np.float32)
+        self.encoder = data.get("encoder")
+        ids = {name: index for index, name in enumerate(self.singers)}
+        with_units = self.encoder["hash"] if self.encoder else None
+        self.items = [Item(d, self.path / d["file"], ids[d["singer"]], with_units) for d in data["items"]]
+        self._choices: dict = {}
+
+    def of(self, split: str, singer: int | None = None) -> list[int]:
+        """Positions of the items of a split, of one singer or of all."""
+        if split not in SPLITS:
+            raise ConfigError(f"corpus: unknown split {split!r}", f"use one of {', '.join(SPLITS)}")
+        return [i for i, m in enumerate(self.items) if m.split == split and singer in (None, m.singer)]
+
+    def crop(self, rng: np.random.Generator, split: str, frames: int, singer: int | None = None) -> dict:
+        """``frames`` consecutive frames from anywhere in the split; :meth:`cut` says what a crop holds."""
+        items, ends = self._table(split, singer)
+        item = self.items[items[np.searchsorted(ends, rng.integers(ends[-1]), side="right")]]
+        return self.cut(item, int(rng.integers(max(item.frames - frames, 0) + 1)), frames)
+
+    def cut(self, item: Item, first: int, frames: int) -> dict:
+        """Frames first … first + frames of an item, as numpy arrays.
+
+        audio float32 [frames * hop], f0_hz, volume float32 [frames], voiced, mask bool [frames] (mask is False on
+        the zeros after the end of a short item; there f0 and units are held), units float32 [frames, D] (only where
+        the corpus has units), singer int, phone_labels int64 [frames] (-1: unknown), phones int64 [P]: the sequence.
+        """
+        hop, here = self.mel.hop_samples, slice(first, first + frames)
+        frame_s = hop / self.mel.rate_hz
+        missing = max(0, first + frames - item.frames)
+        audio = item.audio[first * hop : min(first + frames, item.frames) * hop].astype(np.float32)
+        crop = {
+            "audio": _pad(audio / 32768, missing * hop),
+            "f0_hz": _pad(item.f0_hz[here], missing, "edge"),
+            "voiced": _pad(item.voiced[here], missing),
+            "volume": _pad(item.volume[here].astype(np.float32), missing),
+            "mask": np.arange(frames) < frames - missing,
+            "singer": item.singer,
+            "phone_labels": _pad(item.phone_labels(frame_s)[here].astype(np.int64), missing, constant_values=-1),
+            "phones": item.phones_between(first * frame_s, (first + frames) * frame_s),
+        }
+        if item.units is not None:
+            index = _pad(item.unit_index(self.features.unit_align)[here], missing, "edge")
+            crop["units"] = item.units[index].astype(np.float32)
+        return crop
+
+    def batch(self, rng: np.random.Generator, split: str, size: int, frames: int, singer: int | None = None) -> dict:
+        """``size`` crops stacked: torch tensors [size, …], singer int64 [size]; phones are padded with -1 at the end
+        and counted in phone_counts int64 [size]."""
+        crops = [self.crop(rng, split, frames, singer) for _ in range(size)]
+        counts = [len(crop["phones"]) for crop in crops]
+        longest = max(counts, default=0)
+        for crop in crops:
+            crop["phones"] = _pad(crop["phones"], longest - len(crop["phones"]), constant_values=-1)
+        batch = {key: torch.from_numpy(np.stack([crop[key] for crop in crops])) for key in crops[0]}
+        return batch | {"phone_counts": torch.tensor(counts)}
+
+    def _table(self, split: str, singer: int | None) -> tuple[list[int], np.ndarray]:
+        """Items to choose from, and the running sum of their frames."""
+        key = split, singer
+        if key not in self._choices:
+            items = self.of(split, singer)
+            if not items:
+                whose = "" if singer is None else f" of singer {singer}"
+                raise ConfigError(f"{self.path}: no {split} items{whose}", "prepare it with more songs or other shares")
+            self._choices[key] = items, np.cumsum([self.items[i].frames for i in items])
+        return self._choices[key]
+
+
+def _pad(array: np.ndarray, missing: int, mode: str = "constant", **options) -> np.ndarray:
+    return np.pad(array, (0, missing), mode, **options) if missing else array

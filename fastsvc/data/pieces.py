@@ -1,0 +1,142 @@
+"""One recording → the items of a corpus: decoded, cut into pieces, with f0, voicing, loudness and phones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fastsvc.audio import io, loudness, mel, slicing
+from fastsvc.audio.resample import resample
+from fastsvc.config import FeatureConfig, MelConfig
+from fastsvc.data.store import save_arrays
+from fastsvc.errors import AudioError
+from fastsvc.features import f0
+
+MIN_SECONDS = 0.3
+SILENT_RMS = 1e-3  # pieces that never exceed -60 dB in any frame teach nothing
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the items depend on; a corpus holds items of one kind only."""
+
+    mel: MelConfig
+    features: FeatureConfig
+    max_seconds: float = 15.0
+    peak: float | None = 0.95
+    f0_source: str = "auto"  # auto: exact f0 from the transcript where there is one; tracker: never
+
+
+def process(path: Path, name: str, out: Path, settings: Settings, phones: tuple[str, ...]) -> list[dict]:
+    """Write the items of one recording below ``out``; their descriptions, with sums for the mel statistics.
+
+    Raises AudioError where the recording or its transcript cannot be used.
+    """
+    config = settings.mel
+    audio, rate_hz = io.read(path, mono=True)
+    transcript = read_transcript(path.with_suffix(".json"), phones)
+    audio = resample(audio[0], rate_hz, config.rate_hz)
+    highest = float(np.abs(audio).max(initial=0.0))
+    gain = settings.peak / highest if settings.peak and highest > 0 else 1.0
+    audio = np.clip(audio * gain, -1.0, 1.0)
+    frames = len(audio) // config.hop_samples
+    f0_hz, voiced, exact = _pitch(audio, frames, settings, transcript)
+    items = []
+    for start, end in _cuts(audio, settings):
+        piece = Piece(start, audio[start:end], f0_hz, voiced, config, transcript)
+        if not piece.useful:
+            continue
+        item = {"id": f"{name}#{len(items)}", "file": f"items/{name}.{len(items):03d}.npz"}
+        save_arrays(out / item["file"], piece.arrays)
+        item |= {"samples": len(piece.pcm), "frames": piece.frames, "start_s": start / config.rate_hz, "gain": gain}
+        items.append(item | {"exact_f0": exact, "phones": transcript is not None, "mel_sums": piece.mel_sums(config)})
+    _remove_stale(out, name, len(items))
+    return items
+
+
+def _remove_stale(out: Path, name: str, count: int) -> None:
+    """Drop what an earlier, longer recording of this name left behind."""
+    while (path := out / f"items/{name}.{count:03d}.npz").is_file():
+        path.unlink()
+        count += 1
+
+
+class Piece:
+    """What is stored of one piece, and its sums of log-mel."""
+
+    def __init__(self, start: int, audio, f0_hz, voiced, config: MelConfig, transcript: dict | None):
+        hop = config.hop_samples
+        self.frames = len(audio) // hop
+        self.pcm = np.rint(audio * 32768).clip(-32768, 32767).astype(np.int16)
+        self.heard = torch.from_numpy(self.pcm.astype(np.float32) / 32768)[None]
+        volume = loudness.frame_rms(self.heard, hop)[0].numpy()
+        first = start // hop
+        self.arrays = {
+            "audio": self.pcm,
+            "f0_hz": f0_hz[first : first + self.frames],
+            "voiced": voiced[first : first + self.frames],
+            "volume": volume,
+        }
+        self.useful = len(audio) >= MIN_SECONDS * config.rate_hz and float(volume.max(initial=0.0)) > SILENT_RMS
+        if transcript:
+            self.arrays |= _phones_within(transcript, start / config.rate_hz, len(audio) / config.rate_hz)
+
+    def mel_sums(self, config: MelConfig) -> list[list[float]]:
+        """Per bin: the sum and the sum of squares over the frames."""
+        spectrum = mel.log_mel(self.heard, config)[0].double()
+        return [spectrum.sum(0).tolist(), spectrum.square().sum(0).tolist()]
+
+
+def read_transcript(path: Path, phones: tuple[str, ...]) -> dict | None:
+    """The phones and exact f0 beside a recording of the choir; None where there is no such file.
+
+    Other people's json files (no "phones" or "f0_hz" inside) are ignored. Raises AudioError where it is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{path}: is not a readable transcript ({error})", "render it again, or remove it") from None
+    if not isinstance(data, dict) or not {"phones", "f0_hz", "f0_hop_s"} <= data.keys():
+        return None
+    known = {symbol: index for index, symbol in enumerate(phones)}
+    unknown = sorted({symbol for symbol, *_ in data["phones"]} - known.keys())
+    if unknown:
+        raise AudioError(f"{path}: unknown phones {', '.join(unknown)}", f"the known ones are {' '.join(phones)}")
+    return {
+        "ids": np.array([known[symbol] for symbol, *_ in data["phones"]], dtype=np.int16),
+        "times_s": np.array([times for _, *times in data["phones"]], dtype=np.float64).reshape(-1, 2),
+        "f0_hz": np.array(data["f0_hz"], dtype=np.float64),
+        "f0_hop_s": float(data["f0_hop_s"]),
+    }
+
+
+def _pitch(audio, frames, settings: Settings, transcript: dict | None):
+    """f0 and voicing of the whole recording, so that pieces know what comes before and after."""
+    rate_hz, hop = settings.mel.rate_hz, settings.mel.hop_samples
+    if transcript and settings.f0_source == "auto":
+        f0_hz, voiced = f0.onto_frames(transcript["f0_hz"], transcript["f0_hop_s"], rate_hz, hop, frames)
+        return f0.fill(f0_hz, voiced), voiced, True
+    choice = settings.features
+    limits = {"low_hz": choice.f0_low_hz, "high_hz": choice.f0_high_hz}
+    return *f0.extract(audio, rate_hz, hop, frames, method=choice.f0_method, **limits), False
+
+
+def _cuts(audio: np.ndarray, settings: Settings) -> list[tuple[int, int]]:
+    """Pieces that start on the grid of the frames."""
+    hop = settings.mel.hop_samples
+    cuts = slicing.slices(audio, settings.mel.rate_hz, settings.max_seconds - hop / settings.mel.rate_hz)
+    starts = [start // hop * hop for start, _ in cuts]
+    return list(zip(starts, starts[1:] + [len(audio)]))
+
+
+def _phones_within(transcript: dict, start_s: float, length_s: float) -> dict[str, np.ndarray]:
+    times = transcript["times_s"] - start_s
+    inside = (times[:, 1] > 0) & (times[:, 0] < length_s)
+    times = times[inside].clip(0, length_s).astype(np.float32)
+    return {"phone_ids": transcript["ids"][inside], "phone_times_s": times}

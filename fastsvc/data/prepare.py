@@ -1,0 +1,246 @@
+"""`fastsvc prepare`: any tree of singers' recordings → a corpus to train on (docs/architecture.md, "Prepared corpus").
+
+Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what the items were made with) and
+``records/``, one small file for each recording that is done, so that a broken run goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from fastsvc.config import FeatureConfig, MelConfig, to_dict
+from fastsvc.data.pieces import Settings, process
+from fastsvc.data.scan import Source, scan, split_songs
+from fastsvc.data.store import load_json, save_json
+from fastsvc.data.units import add_units
+from fastsvc.errors import AudioError, ConfigError, FastsvcError, OutputError
+
+__all__ = ["Report", "add_units", "prepare"]
+
+FORMAT = 1
+F0_SOURCES = ("auto", "tracker")
+
+
+@dataclass
+class Report:
+    """What became of the recordings. ``bad``: (path, why) of those that could not be used."""
+
+    corpus: Path
+    recordings: int = 0
+    reused: int = 0  # done by an earlier run
+    items: int = 0
+    seconds: float = 0.0
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def prepare(
+    dataset,
+    out,
+    *,
+    jobs: int = 2,
+    mel: MelConfig | None = None,
+    features: FeatureConfig | None = None,
+    seed: int = 0,
+    valid: float = 0.05,
+    test: float = 0.05,
+    max_seconds: float = 15.0,
+    peak: float | None = 0.95,
+    f0_source: str = "auto",
+    progress: bool = True,
+) -> Report:
+    """Make or complete the corpus ``out`` from the recordings below ``dataset``.
+
+    ``valid`` and ``test`` are shares of the songs; ``peak`` is the level to which each recording is normalised (None:
+    as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does.
+    Recordings that cannot be used are skipped and listed in the report. Raises AudioError where nothing can be used,
+    ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
+    """
+    dataset, out = Path(dataset), Path(out)
+    settings = Settings(mel or MelConfig(), features or FeatureConfig(), max_seconds, peak, f0_source)
+    _check(settings, jobs, valid, test)
+    sources, outside = scan(dataset)
+    phones = _phones(dataset, sources)
+    _claim(out, settings, phones)
+    report = Report(out, recordings=len(sources))
+    report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
+    records = dict(_done(sources, out))
+    report.reused = len(records)
+    rest = [source for source in sources if source.name not in records]
+    for source, items in _run(rest, out, settings, phones, jobs, progress, report):
+        records[source.name] = items
+        save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
+    _finish(sources, records, settings, phones, (seed, valid, test), report)
+    return report
+
+
+def _check(settings: Settings, jobs: int, valid: float, test: float) -> None:
+    if settings.f0_source not in F0_SOURCES:
+        raise ConfigError(f"prepare: unknown f0_source {settings.f0_source!r}", f"use {' or '.join(F0_SOURCES)}")
+    if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
+        raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
+    if jobs < 1 or settings.max_seconds < 1:
+        raise ConfigError(f"prepare: jobs={jobs}, max_seconds={settings.max_seconds}: both must be at least 1")
+    if settings.peak is not None and not 0 < settings.peak <= 1:
+        raise ConfigError(f"prepare: peak={settings.peak} is not within (0, 1]", "use 0.95, or None for no change")
+
+
+def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
+    """The choir's phones where the dataset is a choir or has transcripts like one, else none."""
+    if not (dataset / "choir.json").is_file() and not any(s.path.with_suffix(".json").is_file() for s in sources):
+        return ()
+    from fastsvc.data.choir.phones import PHONES
+
+    return tuple(PHONES)
+
+
+def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
+    """Refuse an ``out`` that is something else, or was made otherwise; else note how it is made."""
+    wanted = {"format": FORMAT, "settings": to_dict(settings), "phones": list(phones)}
+    path = out / "settings.json"
+    if path.is_file():
+        made = load_json(path)
+        if made != wanted:
+            raise ConfigError(
+                f"{out}: was prepared with other settings: {'; '.join(_differences(made, wanted))}",
+                "use another folder, or the same settings",
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
+    save_json(path, wanted)
+
+
+def _differences(made, wanted, where: str = "") -> Iterator[str]:
+    for key in sorted(made.keys() | wanted.keys()):
+        a, b, name = made.get(key), wanted.get(key), f"{where}{key}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from _differences(a, b, "" if key == "settings" else f"{name}.")
+        elif a != b:
+            yield f"{name} {a} there, {b} now"
+
+
+def _stamp(source: Source) -> dict:
+    """Tells a recording that was replaced since, or whose transcript was."""
+    paths = (source.path, source.path.with_suffix(".json"))
+    return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
+
+
+def _done(sources: list[Source], out: Path) -> Iterator[tuple[str, list[dict]]]:
+    for source in sources:
+        path = out / "records" / f"{source.name}.json"
+        if not path.is_file():
+            continue
+        record = load_json(path)
+        if record["files"] == _stamp(source)["files"] and all((out / i["file"]).is_file() for i in record["items"]):
+            yield source.name, record["items"]
+
+
+def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:
+    """Process the recordings in ``jobs`` processes; yields each that is done, notes each that is bad."""
+    from tqdm import tqdm
+
+    tasks = [(source, out, settings, phones) for source in sources]
+    with tqdm(total=len(tasks), desc="prepare", unit="file", disable=not progress or not tasks) as bar:
+        for source, result in _results(tasks, jobs):
+            if isinstance(result, AudioError):
+                report.bad.append((str(source.path), str(result)))
+            elif isinstance(result, FastsvcError):
+                raise result
+            else:
+                yield source, result
+            bar.update()
+
+
+def _results(tasks: list, jobs: int) -> Iterator[tuple[Source, list[dict] | FastsvcError]]:
+    if jobs == 1 or len(tasks) < 2:
+        yield from ((task[0], _work(task)) for task in tasks)
+        return
+    # Spawned, not forked: a fork of a process that has used torch's threads may hang.
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"), initializer=_one_thread)
+    try:
+        futures = {pool.submit(_work, task): task[0] for task in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise OutputError("prepare: a worker process was killed, probably for lack of memory", "use --jobs 1") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _work(task) -> list[dict] | FastsvcError:
+    source, out, settings, phones = task
+    try:
+        return process(source.path, source.name, out, settings, phones)
+    except FastsvcError as error:  # returned, because errors of other signatures do not survive pickling
+        kind = AudioError if isinstance(error, AudioError) else FastsvcError
+        return kind(error.message, error.remedy)
+
+
+def _finish(sources, records, settings: Settings, phones, split_by, report: Report) -> None:
+    """Split by songs, gather the statistics, write corpus.json."""
+    songs: dict[str, set[str]] = {}
+    for source in sources:
+        if records.get(source.name):
+            songs.setdefault(source.singer, set()).add(source.song)
+    if not songs:
+        first = f"; the first: {report.bad[0][1]}" if report.bad else ""
+        raise AudioError(f"none of {report.recordings} recordings could be used{first}", "see the list of bad files")
+    split = split_songs(songs, *split_by)
+    items, sums = [], np.zeros((2, settings.mel.bins))
+    for source in sources:
+        for item in records.get(source.name, []):
+            item = dict(item, singer=source.singer, song=source.song, split=split[source.song])
+            part = item.pop("mel_sums")
+            if item["split"] == "train":
+                sums += part
+            items.append(item)
+    count = sum(item["frames"] for item in items if item["split"] == "train")
+    mean = sums[0] / count
+    std = np.sqrt(np.maximum(sums[1] / count - mean**2, 0))
+    corpus = {
+        "format": FORMAT,
+        "mel": to_dict(settings.mel),
+        "features": to_dict(settings.features),
+        "singers": sorted(songs),
+        "phones": list(phones) if any(item["phones"] for item in items) else [],
+        "singer_f0_hz": _median_f0(items, report.corpus),
+        "mel_mean": mean.tolist(),
+        "mel_std": std.tolist(),
+        "split": dict(zip(("seed", "valid", "test"), split_by)),
+        "items": items,
+    }
+    before = report.corpus / "corpus.json"
+    if report.reused == len(records) and before.is_file() and "encoder" in (old := load_json(before)):
+        corpus["encoder"] = old["encoder"]  # no new items, so all have its units
+    save_json(before, corpus)
+    report.items = len(items)
+    report.seconds = sum(item["samples"] for item in items) / settings.mel.rate_hz
+    for name in ("valid", "test"):
+        if dict(zip(("valid", "test"), split_by[1:]))[name] > 0 and name not in split.values():
+            report.warnings.append(f"no song could be spared for {name}: every singer needs one to train on")
+
+
+def _median_f0(items: list[dict], out: Path) -> dict[str, float]:
+    """Median over the voiced frames of each singer's training items; 0 where nothing is voiced."""
+    tracks: dict[str, list[np.ndarray]] = {}
+    for item in items:
+        voices = tracks.setdefault(item["singer"], [])
+        if item["split"] == "train":
+            with np.load(out / item["file"]) as arrays:
+                voices.append(arrays["f0_hz"][arrays["voiced"]])
+    joined = {singer: np.concatenate(parts) for singer, parts in tracks.items()}
+    return {singer: float(np.median(track)) if track.size else 0.0 for singer, track in sorted(joined.items())}

@@ -1,0 +1,44 @@
+"""Writing the files of a corpus so that a broken run leaves whole files only."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fastsvc.errors import ConfigError, OutputError
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """An uncompressed .npz under a temporary name, then renamed. Raises OutputError."""
+    _write(path, lambda file: np.savez(file, **arrays))
+
+
+def save_json(path: Path, data) -> None:
+    """The same for JSON."""
+    _write(path, lambda file: file.write(json.dumps(data, ensure_ascii=False).encode()))
+
+
+def load_json(path: Path) -> dict:
+    """Raises ConfigError where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file", "make the corpus with `fastsvc prepare`") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})", "prepare the corpus again") from None
+
+
+def _write(path: Path, write) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            write(file)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error})", "check space and permissions") from None
+    finally:
+        temporary.unlink(missing_ok=True)

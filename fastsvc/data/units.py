@@ -1,0 +1,78 @@
+"""Content units for every item of a prepared corpus."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fastsvc.audio.resample import resample
+from fastsvc.data.store import load_json, save_arrays, save_json
+from fastsvc.errors import ConfigError
+
+
+@torch.no_grad()
+def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
+    """Encode every item that lacks the units of ``encoder``; returns how many were encoded.
+
+    ``encoder`` is a content encoder (``name``, ``rate_hz``, ``hop_samples``, ``channels``, ``encode(audio) ->
+    [Tu, D]``). Its hash is kept in each item and in corpus.json, so that units of two encoders never mix: until all
+    items are done, corpus.json names no encoder and the corpus opens without units. A broken run goes on where it was.
+    """
+    from tqdm import tqdm
+
+    path = Path(corpus_dir) / "corpus.json"
+    corpus = load_json(path)
+    described = describe(encoder)
+    if corpus.get("encoder") != described:
+        corpus.pop("encoder", None)
+        save_json(path, corpus)
+    done = 0
+    for item in tqdm(corpus["items"], desc="units", unit="item", disable=not progress):
+        done += _encode_item(Path(corpus_dir) / item["file"], encoder, described, corpus["mel"]["rate_hz"])
+    corpus["encoder"] = described
+    save_json(path, corpus)
+    return done
+
+
+def describe(encoder) -> dict:
+    """What corpus.json says of an encoder."""
+    plain = {key: getattr(encoder, key) for key in ("name", "rate_hz", "hop_samples", "channels")}
+    return plain | {"hash": encoder_hash(encoder)}
+
+
+def encoder_hash(encoder) -> str:
+    """``encoder.hash`` if it has one, else SHA-256 over its tensors (those of the encoder or of its ``model``)."""
+    given = getattr(encoder, "hash", None)
+    if isinstance(given, str):
+        return given
+    module = encoder if isinstance(encoder, torch.nn.Module) else getattr(encoder, "model", None)
+    if not isinstance(module, torch.nn.Module):
+        raise ConfigError(
+            f"content encoder {encoder.name!r} tells no hash and has no weights to take one from",
+            "give it an attribute `hash`, so that units of two encoders are never mixed",
+        )
+    digest = hashlib.sha256(str(encoder.name).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:
+    with np.load(path) as file:
+        if "units" in file and str(file["units_hash"]) == described["hash"]:
+            return False
+        arrays = {key: file[key] for key in file}
+    audio = resample(arrays["audio"].astype(np.float32) / 32768, rate_hz, encoder.rate_hz)
+    units = encoder.encode(torch.from_numpy(audio))
+    units = np.asarray(units.float().cpu() if isinstance(units, torch.Tensor) else units, dtype=np.float16)
+    if units.ndim != 2 or units.shape[1] != encoder.channels or not len(units) or not np.isfinite(units).all():
+        raise ConfigError(
+            f"{path}: encoder {encoder.name!r} gave units of shape {units.shape}, or not finite ones",
+            f"[Tu, {encoder.channels}] within the range of float16 is expected",
+        )
+    save_arrays(path, arrays | {"units": units, "units_hash": np.array(described["hash"])})
+    return True
