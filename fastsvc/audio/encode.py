@@ -1,0 +1,148 @@
+"""Writing recordings: to a temporary sibling that is renamed, so that no half-written file is ever seen."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fastsvc.errors import OutputError
+
+# format name -> (file suffix, libsndfile's format, {subtype as the user says it: libsndfile's})
+FORMATS = {
+    "wav": (".wav", "WAV", {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}),
+    "flac": (".flac", "FLAC", {"16": "PCM_16", "24": "PCM_24"}),
+    "mp3": (".mp3", "MP3", {"16": "MPEG_LAYER_III"}),
+    "ogg": (".ogg", "OGG", {"16": "VORBIS"}),
+}
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_MAX_RATE = {"flac": 655350, "ogg": 192000}
+_BLOCK_SAMPLES = 1 << 16  # libsndfile's Vorbis encoder keeps a whole call's samples on the stack
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of an output: ``gain`` is below 1 where it had to be turned down to fit."""
+
+    path: Path
+    gain: float
+    peak: float
+
+
+def check_format(format: str, subtype: str | None = None) -> None:
+    """Raises OutputError when there is no such format, or it has no such subtype."""
+    if format not in FORMATS:
+        raise OutputError(f"unknown output format {format!r}", f"use one of {', '.join(FORMATS)}")
+    if subtype is not None and subtype not in FORMATS[format][2]:
+        raise OutputError(
+            f"{format} cannot be written with {subtype!r} bits", f"use one of {', '.join(FORMATS[format][2])}"
+        )
+
+
+def writable_rate(format: str, rate_hz: int) -> int:
+    """``rate_hz`` itself where ``format`` can carry it, else the next rate that can (the highest, if none is above)."""
+    if format == "mp3":
+        return next((rate for rate in _MP3_RATES if rate >= rate_hz), _MP3_RATES[-1])
+    return min(rate_hz, _MAX_RATE.get(format, rate_hz))
+
+
+def write(
+    path: str | os.PathLike, audio: np.ndarray, rate_hz: int, format: str = "wav", subtype: str | None = None
+) -> Written:
+    """Write ``audio [channels, samples]`` or ``[samples]`` to ``path``; an existing file there is replaced at the end.
+
+    ``subtype`` is "16" (default), "24" or "float" (wav only). Peaks above 1 are never clipped: the whole recording
+    is turned down instead, and the gain returned. Missing folders are made. Raises OutputError on anything that
+    keeps the file from being whole: no permission, full disk, a rate that the format cannot carry, NaN.
+    """
+    check_format(format, subtype)
+    path, audio = Path(path), np.atleast_2d(np.asarray(audio))
+    if writable_rate(format, rate_hz) != rate_hz:
+        raise OutputError(f"{path}: {format} cannot carry {rate_hz} Hz", f"use {writable_rate(format, rate_hz)} Hz")
+    peak = float(max(-audio.min(), audio.max())) if audio.size else 0.0
+    if not np.isfinite(peak):
+        raise OutputError(f"{path}: not written, as the result holds NaN or infinite samples", "please report this")
+    gain = 1.0 / peak if peak > 1.0 and subtype != "float" else 1.0
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w+b", buffering=1 << 20) as raw:
+            _encode(_Sink(raw), audio, rate_hz, gain, format, subtype)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {_reason(error)}", _remedy(error)) from None
+    finally:  # also after Ctrl-C
+        _remove(temporary)
+    return Written(path, gain, peak)
+
+
+def _encode(sink: _Sink, audio: np.ndarray, rate_hz: int, gain: float, format: str, subtype: str | None) -> None:
+    import soundfile
+
+    _, container, subtypes = FORMATS[format]
+    try:
+        with soundfile.SoundFile(
+            sink, "w", rate_hz, len(audio), format=container, subtype=subtypes[subtype or "16"]
+        ) as file:
+            for start in range(0, audio.shape[1], _BLOCK_SAMPLES):
+                block = audio[:, start : start + _BLOCK_SAMPLES].T.astype(np.float32)
+                file.write(block * np.float32(gain) if gain != 1.0 else block)
+                sink.check()
+    except (soundfile.SoundFileError, AssertionError, RuntimeError) as error:
+        sink.check()  # the true reason, where it was ours
+        raise OSError(errno.EIO, f"the encoder failed ({error})") from None
+    sink.check()
+
+
+class _Sink:
+    """A file for libsndfile that remembers what went wrong: an exception cannot pass through C code."""
+
+    def __init__(self, raw):
+        self._raw = raw
+        self._error: BaseException | None = None
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _guard(self, call, *args):
+        try:
+            return call(*args)
+        except BaseException as error:  # KeyboardInterrupt too
+            self._error = self._error or error
+            return 0
+
+    def write(self, data) -> int:
+        return self._guard(self._raw.write, data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._guard(self._raw.read, size) or b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._guard(self._raw.seek, offset, whence)
+
+    def tell(self) -> int:
+        return self._guard(self._raw.tell)
+
+
+def _remove(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # renamed already, or never made
+        temporary.unlink()
+
+
+def _reason(error: OSError) -> str:
+    known = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+    known |= {errno.EACCES: "no permission", errno.EPERM: "no permission", errno.EROFS: "the disk is read-only"}
+    known |= {errno.EISDIR: "a folder of that name exists", errno.ENOTDIR: "a part of its path is a file"}
+    known |= {errno.EEXIST: "a part of its path is a file", errno.ENAMETOOLONG: "the name is too long"}
+    return known.get(error.errno, error.strerror or str(error))
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room and run again: finished files are skipped"
+    return "choose another output folder with -o"
