@@ -1,0 +1,60 @@
+"""What a figure was measured on: hardware, versions, and time against the length of the audio."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable
+
+import torch
+
+PACKAGES = ("fastsvc", "torch", "numpy", "soxr", "soundfile")
+
+
+def hardware(device: str = "cpu") -> str:
+    """One line: the GPU's name, or the processor, how many of its cores are here and how many threads torch uses."""
+    if str(device).startswith("cuda") and torch.cuda.is_available():
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {_cores()} cores, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith(("model name", "Hardware")):
+                    return " ".join(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(device: str = "cpu") -> dict:
+    """Machine, versions and date, for the head of a report."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "machine": {"hardware": hardware(device), "system": f"{platform.system()} {platform.machine()}"},
+        "versions": versions,
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def timed(work: Callable, device: str = "cpu"):
+    """(result, seconds) of ``work()``, with the GPU's queue drained before either clock is read."""
+    wait = torch.cuda.synchronize if str(device).startswith("cuda") else lambda: None
+    wait()
+    start = time.perf_counter()
+    result = work()
+    wait()
+    return result, time.perf_counter() - start
