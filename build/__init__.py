@@ -1,0 +1,68 @@
+"""The compiler: an ordered list of passes from a checkpoint to an engine folder.
+
+read → check → fold → lower → verify → measure → save; each fills its part of one
+:class:`~fastsvc.build.plan.Plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["compile", "passes"]
+
+
+def passes() -> list[Callable]:
+    """The passes in their order; each takes the plan."""
+    from fastsvc.build.fold import fold_pass
+    from fastsvc.build.lower import lower_pass
+    from fastsvc.build.measure import measure_pass
+    from fastsvc.build.read import check_pass, read_pass
+    from fastsvc.build.save import save_pass
+    from fastsvc.build.verify import verify_pass
+
+    return [read_pass, check_pass, fold_pass, lower_pass, verify_pass, measure_pass, save_pass]
+
+
+def compile(
+    checkpoint,
+    out=None,
+    config=None,
+    vocoder=None,
+    content=None,
+    steps=(1, 2, 4),
+    precision="auto",
+    target="auto",
+    force=False,
+    progress: Callable[[str], None] = print,
+) -> Path:
+    """Compile an acoustic checkpoint, with its vocoder and content encoder, into an engine folder; returns its path.
+
+    checkpoint, vocoder, content: paths of any format that fastsvc.checkpoints reads. Without a vocoder the engine
+    makes mels only; without a content encoder it takes units. ``out`` defaults to the checkpoint's name with .fsvc.
+    ``config`` is the YAML of formats that keep it outside. ``steps``: the schedules built in. ``precision``: fp32
+    (auto), or fp16, which stores weights in half the space and computes in float32. An existing ``out`` is replaced
+    with ``force`` only, and only if it is an engine. ``progress`` gets one line per thing done.
+    Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
+    """
+    from fastsvc.build.plan import Plan
+    from fastsvc.engine.artifact import refuse_existing
+
+    checkpoint = Path(checkpoint)
+    plan = Plan(
+        checkpoint=checkpoint,
+        out=Path(out) if out is not None else checkpoint.with_suffix(".fsvc"),
+        config=None if config is None else Path(config),
+        vocoder_path=None if vocoder is None else Path(vocoder),
+        content_path=None if content is None else Path(content),
+        steps=tuple(steps),
+        precision=precision,
+        target=target,
+        force=force,
+        say=progress or (lambda line: None),
+    )
+    refuse_existing(plan.out, force)  # before minutes of work, and once more before writing
+    for step in passes():
+        step(plan)
+    plan.say(f"built {plan.out}")
+    return plan.out

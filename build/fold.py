@@ -1,0 +1,88 @@
+"""Pass 3, fold: everything that is constant once the weights and the schedules are known, computed once.
+
+In float64, so that folding adds no error of its own. Layouts stay [out, in]; lowering turns them around.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from fastsvc.build.plan import Plan
+from fastsvc.config import AcousticConfig
+from fastsvc.model import edm
+from fastsvc.model.wavenet import noise_embedding
+
+
+def fold_pass(plan: Plan) -> None:
+    weights = {name: value.double() for name, value in plan.acoustic.tensors.items()}
+    plan.folded = {
+        **fold_condition(weights, plan.acoustic_config),
+        **fold_layers(weights, plan.acoustic_config.denoiser.layers),
+        **fold_skips(weights, plan.acoustic_config.denoiser.layers),
+        "steps": step_vectors(weights, plan.acoustic_config, plan.levels),
+    }
+
+
+def fold_condition(weights: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:
+    """All biases join the speaker's row: one vector an utterance. f0 and loudness stay vectors for their scalars."""
+    part = {name.removeprefix("condition."): w for name, w in weights.items() if name.startswith("condition.")}
+    bias = part["unit_embed.bias"] + part["f0_embed.bias"] + part["volume_embed.bias"]
+    folded = {
+        "condition.units": part["unit_embed.weight"],
+        "condition.f0": part["f0_embed.weight"][:, 0],
+        "condition.volume": part["volume_embed.weight"][:, 0],
+        "condition.speakers": part["spk_embed.weight"] + bias if config.condition.speakers > 1 else bias[None],
+    }
+    if config.condition.key_shift:
+        folded["condition.key_shift"] = part["aug_shift_embed.weight"][:, 0] / 5
+    if config.condition.voicing:
+        folded["condition.voiced"] = part["voiced_embed.weight"][:, 0]
+    return folded
+
+
+def fold_layers(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Per layer: convolution and condition with one bias; the residual half of the 1×1 with 1/√2 inside."""
+    folded = {
+        "input.weight": weights["denoiser.input_projection.weight"][:, :, 0],
+        "input.bias": weights["denoiser.input_projection.bias"],
+        "output.weight": weights["denoiser.output_projection.weight"][:, :, 0],
+        "output.bias": weights["denoiser.output_projection.bias"],
+    }
+    for i in range(layers):
+        layer = f"denoiser.residual_layers.{i}."
+        conv, cond = weights[layer + "dilated_conv.weight"], weights[layer + "conditioner_projection.weight"]
+        folded[f"conv.{i}.weight"] = torch.cat([conv[:, :, 0], conv[:, :, 1], conv[:, :, 2], cond[:, :, 0]], dim=1)
+        folded[f"conv.{i}.bias"] = weights[layer + "dilated_conv.bias"] + weights[layer + "conditioner_projection.bias"]
+        if i + 1 < layers:
+            out, bias = weights[layer + "output_projection.weight"], weights[layer + "output_projection.bias"]
+            width = len(out) // 2
+            folded[f"residual.{i}.weight"] = out[:width, :, 0] / math.sqrt(2)
+            folded[f"residual.{i}.bias"] = bias[:width] / math.sqrt(2)
+    return folded
+
+
+def fold_skips(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """skip_projection(Σ skip_l / √L), linear in the gated outputs z_l, as one matrix a layer and one bias."""
+    head, bias = weights["denoiser.skip_projection.weight"][:, :, 0], weights["denoiser.skip_projection.bias"]
+    folded = {}
+    for i in range(layers):
+        layer = f"denoiser.residual_layers.{i}.output_projection."
+        out, out_bias = weights[layer + "weight"][:, :, 0], weights[layer + "bias"]
+        width = len(out) // 2
+        folded[f"skip.{i}.weight"] = head @ out[width:] / math.sqrt(layers)
+        bias = bias + head @ out_bias[width:] / math.sqrt(layers)
+    return {**folded, "skip.bias": bias}
+
+
+def step_vectors(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]) -> Tensor:
+    """d_l at every noise level, [levels, L, C]: the step embedding's two layers and each layer's projection of it."""
+    c_noise = edm.coefficients(config.edm, torch.tensor(levels, dtype=torch.float32))[3]
+    embedded = noise_embedding(c_noise, config.denoiser.channels).double()
+    w = {name.removeprefix("denoiser."): value for name, value in weights.items() if name.startswith("denoiser.")}
+    hidden = torch.nn.functional.mish(embedded @ w["mlp.0.weight"].T + w["mlp.0.bias"])
+    step = hidden @ w["mlp.2.weight"].T + w["mlp.2.bias"]
+    projections = [f"residual_layers.{i}.diffusion_projection." for i in range(config.denoiser.layers)]
+    return torch.stack([step @ w[p + "weight"].T + w[p + "bias"] for p in projections], dim=1)

@@ -1,0 +1,164 @@
+"""Pass 5, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
+
+In float32 every layer must agree to 1e-5 (relative RMS). Where weights are stored in fewer bits the reference is the
+specification in float64 on the original weights, and the error may be at most twice that of the specification with
+its weights rounded the same way.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastsvc.build.lower import half
+from fastsvc.build.plan import Plan
+from fastsvc.checkpoints.native import module
+from fastsvc.engine import artifact
+from fastsvc.engine.cpu_condition import Condition
+from fastsvc.engine.cpu_denoiser import Denoiser
+from fastsvc.engine.cpu_vocoder import Vocoder
+from fastsvc.errors import EngineError
+from fastsvc.model import edm
+
+BOUND = 1e-5
+FRAMES = 37  # odd, longer than most halos, cheap
+Trace = list[tuple[str, Tensor]]
+
+
+@torch.no_grad()
+def verify_pass(plan: Plan) -> None:
+    inputs = _inputs(plan)
+    rounded = plan.precision == "fp16"
+    exact = _specification(plan, inputs, plan.acoustic.tensors, torch.float64)
+    plain = None
+    if rounded:
+        halves = {name: half(name, value).float() for name, value in plan.acoustic.tensors.items()}
+        plain = _specification(plan, inputs, halves, torch.float32)
+    plan.verified["acoustic"] = compare(exact, _lowered(plan, inputs), plain)
+    plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {plan.verified['acoustic']:.1e}")
+    if plan.vocoder is not None:
+        plan.verified["vocoder"] = _verify_vocoder(plan, rounded)
+        plan.say(f"verify: the vocoder agrees, {plan.verified['vocoder']:.1e}")
+
+
+def compare(exact: Trace, got: Trace, plain: Trace | None = None) -> float:
+    """Largest relative RMS error of any layer. Raises EngineError naming the first layer beyond the bound."""
+    worst = 0.0
+    for i, ((name, want), (other, have)) in enumerate(zip(exact, got, strict=True)):
+        assert name == other, f"{name} is compared with {other}"
+        error = relative_rms(have, want)
+        bound = BOUND if plain is None else 2 * relative_rms(plain[i][1], want) + BOUND
+        if not error <= bound:
+            raise EngineError(
+                f"{name} of the compiled model differs from the specification by {error:.1e} (allowed {bound:.1e})",
+                "this is a defect of fastsvc: please report it with the checkpoint's sizes",
+            )
+        worst = max(worst, error)
+    return worst
+
+
+def relative_rms(got: Tensor, want: Tensor) -> float:
+    """RMS of the difference over the RMS of what is wanted; over 1 where nothing is wanted. NaN stays NaN."""
+    scale = want.double().pow(2).mean().sqrt()
+    error = (got.double() - want.double()).pow(2).mean().sqrt()
+    return float(error / scale if scale > 0 else error)
+
+
+def _inputs(plan: Plan) -> dict[str, Tensor]:
+    config = plan.acoustic_config
+    generator = torch.Generator().manual_seed(0)
+    units = torch.randn(FRAMES, config.condition.unit_channels, generator=generator)
+    f0_hz = 100 + 400 * torch.rand(FRAMES, generator=generator)
+    f0_hz[:3] = 0
+    return {
+        "units": units,
+        "f0_hz": f0_hz,
+        "volume": 0.2 * torch.rand(FRAMES, generator=generator),
+        "voiced": (f0_hz > 0).float(),
+        "key_shift": torch.tensor([3.0]),
+        "x": torch.randn(FRAMES, config.mel.bins, generator=generator),
+    }
+
+
+def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
+    """Condition for the first and last speaker, then at every noise level: input, each layer, skip, output."""
+    model = module(plan.acoustic.kind, plan.acoustic_config)
+    model.load_state_dict(tensors)
+    model = model.to(dtype).eval()
+    batch = {name: value.to(dtype)[None] for name, value in inputs.items()}
+    trace: Trace = []
+    last = plan.acoustic_config.condition.speakers - 1
+    for speaker in sorted({0, last}):
+        cond = model.condition(
+            batch["units"],
+            batch["f0_hz"],
+            batch["volume"],
+            torch.tensor([speaker]),
+            batch["key_shift"][0] if plan.acoustic_config.condition.key_shift else None,
+            batch["voiced"],
+        )
+        trace.append((f"condition of speaker {speaker}", cond[0]))
+    hooks = _record(model.denoiser, trace)
+    for level in plan.levels:
+        x = level * batch["x"]
+        sigma = torch.tensor([level], dtype=torch.float32)
+        scalars = [c.to(dtype) for c in edm.coefficients(plan.acoustic_config.edm, sigma)]
+        c_skip, c_out, c_in, c_noise = scalars
+        trace.append(
+            (f"output at sigma {level:.4g}", (c_skip * x + c_out * model.denoiser(c_in * x, c_noise, cond))[0])
+        )
+    for hook in hooks:
+        hook.remove()
+    return trace
+
+
+def _record(net, trace: Trace) -> list:
+    """Hooks that note the states between the layers, channels last, as the backend's trace does."""
+
+    def note(name: str, pick=lambda out: out):
+        return lambda module, args, out: trace.append((name, pick(out)[0].T.clone()))
+
+    hooks = [net.input_projection.register_forward_hook(note("input", torch.relu))]
+    for i, layer in enumerate(net.residual_layers[:-1]):
+        hooks.append(layer.register_forward_hook(note(f"layer {i}", lambda out: out[0])))
+    hooks.append(net.skip_projection.register_forward_hook(note("skip", torch.relu)))
+    return hooks
+
+
+def _lowered(plan: Plan, inputs: dict[str, Tensor]) -> Trace:
+    """The same quantities from the tensors as they will be stored, by the CPU backend."""
+    tensors = plan.files[artifact.WEIGHTS]
+    condition = Condition(tensors, plan.acoustic_config)
+    denoiser = Denoiser(tensors, plan.acoustic_config, plan.levels)
+    trace: Trace = []
+    features = inputs["units"], inputs["f0_hz"], inputs["volume"], inputs["voiced"]
+    key_shift = float(inputs["key_shift"]) if plan.acoustic_config.condition.key_shift else 0.0
+    for speaker in sorted({0, plan.acoustic_config.condition.speakers - 1}):
+        cond = condition(*features, condition.speaker({speaker: 1.0}, key_shift))
+        trace.append((f"condition of speaker {speaker}", cond))
+    prepared = denoiser.prepare(cond, len(plan.levels))
+    for level in plan.levels:
+        out = denoiser(level * inputs["x"], level, prepared, trace)
+        trace.append((f"output at sigma {level:.4g}", out))
+    return trace
+
+
+def _verify_vocoder(plan: Plan, rounded: bool) -> float:
+    config = plan.vocoder.config
+    generator = torch.Generator().manual_seed(0)
+    mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
+    sines = 0.1 * torch.randn(1, 11 * config.mel.hop_samples, config.harmonics + 1, generator=generator)
+
+    def specification(tensors, dtype) -> Trace:
+        model = module("vocoder", config)
+        model.load_state_dict(tensors)
+        model = model.to(dtype).eval()
+        source = model.source(sines.to(dtype))
+        return [("the vocoder's source", source), ("the vocoder's output", model(mel.to(dtype), source))]
+
+    exact = specification(plan.vocoder.tensors, torch.float64)
+    halves = {name: half(name, value).float() for name, value in plan.vocoder.tensors.items()}
+    plain = specification(halves, torch.float32) if rounded else None
+    vocoder = Vocoder(plan.files[artifact.VOCODER], config)
+    source = vocoder.source(sines)
+    return compare(exact, [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source))], plain)
