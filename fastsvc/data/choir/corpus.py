@@ -1,0 +1,150 @@
+"""Filling a folder with songs: choir.json, and a wav and a json for every singer and song."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+
+from fastsvc.data.choir.performance import perform
+from fastsvc.data.choir.score import score
+from fastsvc.data.choir.singer import Singer
+from fastsvc.data.choir.synthesis import render
+from fastsvc.errors import ConfigError, OutputError
+
+FORMAT = 1
+RATE_HZ = 24000
+
+
+def song_name(index: int) -> str:
+    return f"song{index:03d}"
+
+
+def key_of(singer: Singer, song: int, seed: int) -> float:
+    """Whole semitones, -3..3, by which a singer moves a song from the natural pitch."""
+    return float(np.random.default_rng([seed, 505, song, singer.tract.seed]).integers(-3, 4))
+
+
+def _songs_for(minutes: float, singers: int, seed: int) -> int:
+    """How many songs fill the minutes if every singer sings each."""
+    left, count = 60.0 * minutes / singers, 0
+    while left > 0:
+        left -= score(count, seed).seconds
+        count += 1
+    return count
+
+
+def _write(path: Path, save) -> None:
+    """``save(temporary path)``, then rename: a file of the final name is always whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_json(path: Path, data: dict, indent: int | None = None) -> None:
+    _write(path, lambda temporary: temporary.write_text(json.dumps(data, indent=indent) + "\n", encoding="utf-8"))
+
+
+def _sing(out: Path, singer: Singer, song: int, seed: int) -> float:
+    """One song of one singer into its two files; the wav comes last and marks the song as finished."""
+    import soundfile
+
+    key = key_of(singer, song, seed)
+    performance = perform(score(song, seed), singer, key)
+    audio = render(singer, performance, RATE_HZ)
+    base = out / singer.name / song_name(song)
+    _write_json(base.with_suffix(".json"), performance.to_dict())
+    _write(base.with_suffix(".wav"), lambda path: soundfile.write(path, audio, RATE_HZ, subtype="PCM_16", format="WAV"))
+    return performance.seconds
+
+
+def _plain(singer: Singer) -> dict:
+    return json.loads(json.dumps(singer.to_dict()))
+
+
+def _merge(out: Path, singers: list[Singer], songs: int, seed: int) -> dict:
+    """What choir.json will say, after checking that it goes with what OUT already holds."""
+    path, remedy = out / "choir.json", "choose another folder, or the settings it was made with"
+    held = {"singers": [], "songs": []}
+    if path.exists():
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            held_seed, held_format = held["seed"], held["format"]
+            held_singers = {singer["name"]: singer for singer in held["singers"]}
+            held_songs = len(held["songs"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path} is not a choir's description: {error}", remedy) from error
+        if held_format != FORMAT:
+            raise ConfigError(f"{out} has format {held_format}, this version writes {FORMAT}", remedy)
+        if held_seed != seed:
+            raise ConfigError(f"{out} was made with seed {held_seed}, not {seed}", remedy)
+        for singer in singers:
+            if held_singers.get(singer.name, _plain(singer)) != _plain(singer):
+                raise ConfigError(f"In {out} the singer {singer.name} has other settings", remedy)
+    elif out.is_dir() and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty and holds no choir.json", "choose an empty or new folder")
+    else:
+        held_singers, held_songs = {}, 0
+    everyone = list({**held_singers, **{singer.name: _plain(singer) for singer in singers}}.values())
+    names = [song_name(index) for index in range(max(songs, held_songs))]
+    return {"format": FORMAT, "seed": seed, "rate_hz": RATE_HZ, "singers": everyone, "songs": names}
+
+
+def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None = None, progress: bool = True) -> dict:
+    """Let every singer sing the same songs, each in an own key, until there are ``minutes`` in all.
+
+    Songs that lie there finished are kept, so a broken run resumes, and more minutes or singers of the same seed
+    can be added later. Returns what choir.json says. Raises ConfigError if OUT holds something else (another seed,
+    singers of the same names with other settings), OutputError if it cannot be written.
+    """
+    from tqdm import tqdm
+
+    out = Path(out)
+    if not singers or minutes <= 0:
+        raise ConfigError(f"{len(singers)} singers and {minutes} minutes make no choir", "give at least one of each")
+    if len({singer.name for singer in singers}) != len(singers):
+        raise ConfigError("Two singers have the same name", "give each its own")
+    songs = _songs_for(minutes, len(singers), seed)
+    about = _merge(out, singers, songs, seed)
+    try:
+        for singer in singers:
+            (out / singer.name).mkdir(parents=True, exist_ok=True)
+        _write_json(out / "choir.json", about, indent=1)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error}", "choose a folder that you may write to") from error
+    todo = [
+        (out, singer, song, seed)
+        for song in range(songs)
+        for singer in singers
+        if not (out / singer.name / f"{song_name(song)}.wav").exists()
+    ]
+    jobs = max(1, min(jobs or os.cpu_count() or 1, len(todo) or 1))
+    total = songs * len(singers)
+    with tqdm(total=total, initial=total - len(todo), unit="song", desc="choir", disable=not progress) as bar:
+        if jobs == 1:
+            for task in todo:
+                _sing(*task)
+                bar.update()
+        else:
+            _fill_in_parallel(todo, jobs, bar)
+    return about
+
+
+def _fill_in_parallel(todo, jobs: int, bar) -> None:
+    # Fresh processes: forked ones inherit the threads' locks of libraries that are already at work.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(_sing, *task) for task in todo]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,29 @@
+"""The singers of a choir."""
+
+from __future__ import annotations
+
+import logging
+
+from fastsvc.data.choir import voices as programs
+from fastsvc.data.choir.singer import Singer, source_filter_singer, voice_singer
+
+_log = logging.getLogger(__name__)
+
+
+def roster(count: int, seed: int, voices: bool = True) -> list[Singer]:
+    """``count`` source-filter singers, high and low in turn, then those made from installed voices.
+
+    A singer depends on its index and the seed alone, never on count. Programs that are missing are logged.
+    """
+    singers = [source_filter_singer(index, seed) for index in range(count)]
+    if not voices:
+        return singers
+    for program in ("flite", "espeak"):
+        reason = programs.missing(program)
+        names = [name for name, kind, _, _ in programs.VOICES if kind == program]
+        if reason:
+            _log.warning("The choir sings without %s: %s", ", ".join(names), reason)
+    for tag, (name, kind, voice, f0_hz) in enumerate(programs.VOICES):
+        if not programs.missing(kind):
+            singers.append(voice_singer(name, kind, voice, f0_hz, seed, tag))
+    return singers
