@@ -1,0 +1,5 @@
+"""The engine: the .fsvc folder, the runtime, and one backend per device."""
+
+from fastsvc.engine.engine import Engine
+
+__all__ = ["Engine"]

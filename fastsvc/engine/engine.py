@@ -1,0 +1,214 @@
+"""An opened engine: recordings in, recordings out."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastsvc.audio import resample
+from fastsvc.config import AcousticConfig, RecogniserConfig, VocoderConfig, from_dict
+from fastsvc.engine import artifact, hearing, runtime
+from fastsvc.engine.speakers import Speakers
+from fastsvc.errors import ConfigError, EngineError
+from fastsvc.features import align
+
+# The share of each stage in the time of a conversion, for the progress bar alone.
+HEARD, SAMPLED = 0.3, 0.6
+
+
+class Engine:
+    """One engine folder, loaded on one device. Calls from several threads wait for each other.
+
+    ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder.
+    """
+
+    def __init__(self, folder: artifact.Artifact):
+        manifest = folder.manifest
+        try:
+            self.config: AcousticConfig = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
+            vocoder, content = manifest.get("vocoder"), manifest.get("content")
+            vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
+            content_config = content and from_dict(RecogniserConfig, content["config"], "content")
+            self.sampler = runtime.MelSampler(_weights(folder, self.config), self.config, manifest)
+        except (ConfigError, KeyError, TypeError, ValueError) as error:
+            raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
+        self.path, self.manifest = folder.path, manifest
+        self.table = Speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ()))
+        self.synthesiser = None
+        if vocoder:
+            self.synthesiser = runtime.Synthesiser(folder.tensors(artifact.VOCODER), vocoder_config)
+            self.sources_everywhere = vocoder.get("unvoiced_f0") == "interpolated"
+        self.encoder = _encoder(content_config, folder.tensors(artifact.CONTENT)) if content else None
+        self.timings: dict[str, float] = {}
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, path, device: str = "auto") -> Engine:
+        """Load an engine folder. device: auto or cpu (cuda is not built by this version).
+
+        Raises EngineError when the folder is missing, damaged or cannot run on the device.
+        """
+        if device not in ("auto", "cpu"):
+            raise EngineError(f"this version has no backend for the device {device!r}", "use auto or cpu")
+        return cls(artifact.Artifact(path))
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names, in the order of their ids, which count from ``manifest["speaker_base"]``."""
+        return self.table.names
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The numbers of sampling steps that were built in."""
+        return tuple(sorted(self.sampler.schedules))
+
+    @property
+    def rate_hz(self) -> int:
+        """The rate of the model's own audio."""
+        return self.config.mel.rate_hz
+
+    @torch.inference_mode()
+    def convert(
+        self,
+        audio,
+        rate_hz: int,
+        speaker,
+        *,
+        steps: int = 1,
+        transpose=0,
+        seed: int = 0,
+        f0_method: str | None = None,
+        rate_out_hz: int | None = None,
+        normalise: bool | None = None,
+        progress: runtime.Progress | None = None,
+    ) -> tuple[np.ndarray, int]:
+        """Sing a recording with another voice.
+
+        audio [samples] or [channels, samples] (mixed to one), float in −1 … 1, at rate_hz. speaker: a name, an id, or
+        a mapping of those to weights. steps: one of :attr:`steps`. transpose: semitones, or "auto": from the voiced
+        median of the recording to the speaker's, rounded to whole semitones. f0_method: as
+        fastsvc.features.f0.extract, None for the model's own. rate_out_hz: None for the input's rate.
+        normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
+        did. progress gets the fraction done.
+        Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
+        Raises AudioError, SpeakerError, ConfigError, EngineError.
+        """
+        rate_out_hz = rate_out_hz or rate_hz
+        for rate in (rate_hz, rate_out_hz):
+            if isinstance(rate, bool) or int(rate) != rate or not 1000 <= rate <= 1_000_000:
+                raise ConfigError(f"the sample rate is {rate!r}", "give a whole number of hertz")
+        weights = self.table.weights(speaker)
+        self._check_steps(steps)
+        self._vocoder()
+        whole = hearing.mono(audio)
+        if len(whole) == 0:
+            return whole, rate_out_hz
+        peak = self.manifest.get("input_peak")
+        if normalise is not None:
+            peak = (peak or 0.95) if normalise else None
+        whole, gain = hearing.levelled(whole, peak)
+        with self._lock:
+            start = time.perf_counter()
+            features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method)
+            spent = time.perf_counter() - start
+            if progress:
+                progress(HEARD)
+            target_hz = self.table.median_f0_hz(weights)
+            semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
+            features.f0_hz.mul_(2 ** (semitones / 12))
+            result = self._synthesise(features, weights, steps, seed, None, progress)[0].numpy()
+            self.timings["features"] = spent
+        length = resample.resampled_length(len(whole), rate_hz, rate_out_hz)
+        wanted = math.ceil(len(whole) * self.rate_hz / rate_hz)
+        return _fit(resample.resample(result[:wanted], self.rate_hz, rate_out_hz), length, 1 / gain), rate_out_hz
+
+    @torch.inference_mode()
+    def synthesise(
+        self, units, f0_hz, volume, speaker, steps: int = 1, noise=None, seed: int = 0, *, voiced=None
+    ) -> tuple[Tensor | None, Tensor]:
+        """Features → (audio [T·hop] at :attr:`rate_hz`, or None without a vocoder; log-mel [T, M]).
+
+        units [Tu, D] at the encoder's rate or [T, D]; f0_hz [T] (interpolated through unvoiced frames, or 0 there);
+        volume [T]: RMS; voiced [T], by default where f0_hz > 0. noise: the draws [T, M] of each step; None makes them
+        from ``seed``.
+        """
+        f0_hz, volume = (torch.as_tensor(v, dtype=torch.float32) for v in (f0_hz, volume))
+        units = torch.as_tensor(units)
+        voiced = f0_hz > 0 if voiced is None else torch.as_tensor(voiced, dtype=torch.bool)
+        frames, channels = len(f0_hz), self.config.condition.unit_channels
+        if f0_hz.dim() != 1 or volume.shape != f0_hz.shape or voiced.shape != f0_hz.shape or frames == 0:
+            raise ConfigError("f0_hz, volume and voiced must be of one shape [T], T ≥ 1", "cut them to one length")
+        if units.dim() != 2 or units.shape[1] != channels or len(units) == 0:
+            raise ConfigError(f"units have shape {tuple(units.shape)}", f"[Tu, {channels}] is needed")
+        self._check_steps(steps)
+        places = align.indices(len(units), frames, self.config.features.unit_align)
+        features = runtime.Features(units, places, f0_hz, voiced, volume)
+        with self._lock:
+            return self._synthesise(features, self.table.weights(speaker), steps, seed, noise, None)
+
+    def warm_up(self, seconds: float = 1.0) -> None:
+        """Do the work once on noise, so that the first real call finds memory and libraries ready."""
+        if self.encoder is not None and self.synthesiser is not None:
+            generator = np.random.default_rng(0)
+            audio = generator.standard_normal(int(seconds * self.rate_hz)).astype(np.float32) * 0.01
+            self.convert(audio, self.rate_hz, self.table.base, steps=self.steps[0])
+            return
+        frames = max(1, int(seconds * self.config.mel.frame_rate_hz))
+        units = torch.zeros(frames, self.config.condition.unit_channels)
+        self.synthesise(units, torch.full((frames,), 200.0), torch.zeros(frames), self.table.base, self.steps[0])
+
+    def _synthesise(self, features, weights, steps, seed, noise, progress) -> tuple[Tensor | None, Tensor]:
+        start = time.perf_counter()
+        draw = runtime.seeded(seed, self.config.mel.bins) if noise is None else runtime.given(noise)
+        vector = self.sampler.condition.speaker(weights)
+        mel = self.sampler(features, vector, steps, draw, progress=_between(progress, HEARD, SAMPLED))
+        sampled = time.perf_counter()
+        audio = None
+        if self.synthesiser is not None:
+            f0_hz = features.f0_hz if self.sources_everywhere else features.f0_hz * features.voiced
+            audio = self.synthesiser(mel, f0_hz, seed, progress=_between(progress, SAMPLED, 1.0))
+        self.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
+        return audio, mel
+
+    def _check_steps(self, steps) -> None:
+        if steps not in self.sampler.schedules:
+            built = ", ".join(map(str, self.steps))
+            raise EngineError(f"{steps} steps are not built in, {built} are", "choose one, or rebuild with --steps")
+
+    def _vocoder(self) -> None:
+        if self.synthesiser is None:
+            raise EngineError(f"{self.path} has no vocoder", "build it again with --vocoder")
+
+
+def _weights(folder: artifact.Artifact, config: AcousticConfig) -> dict[str, Tensor]:
+    """The lowered tensors, with exactly the names and shapes that the manifest's configuration needs."""
+    from fastsvc.engine import lowered
+
+    tensors = folder.tensors(artifact.WEIGHTS)
+    expected = lowered.shapes(config, len(folder.manifest["levels"]))
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    if unlike:
+        raise EngineError(f"{folder.path}: {artifact.WEIGHTS} does not fit: {', '.join(unlike)}", "build it again")
+    return tensors
+
+
+def _encoder(config: RecogniserConfig, tensors: dict[str, Tensor]):
+    from fastsvc.features.content import RecogniserEncoder
+
+    return RecogniserEncoder(config, tensors)
+
+
+def _fit(audio: np.ndarray, samples: int, gain: float) -> np.ndarray:
+    """Exactly ``samples`` long (rounding of rates leaves at most one too many or too few), level restored."""
+    audio = audio[:samples] if len(audio) >= samples else np.pad(audio, (0, samples - len(audio)))
+    return audio if gain == 1.0 else audio * np.float32(gain)
+
+
+def _between(progress, low: float, high: float):
+    return progress and (lambda fraction: progress(low + fraction * (high - low)))

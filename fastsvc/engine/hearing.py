@@ -1,0 +1,85 @@
+"""Recording → features: resampling, level, f0, loudness and content, as the corpus was prepared for training."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from fastsvc.audio import loudness, resample
+from fastsvc.config import AcousticConfig
+from fastsvc.engine.runtime import Features
+from fastsvc.errors import AudioError, ConfigError, EngineError
+from fastsvc.features import align, f0
+
+SILENT = 1e-4  # a peak below −80 dB is not worth amplifying
+
+
+def mono(audio) -> np.ndarray:
+    """[samples] or [channels, samples], numpy or torch → float32 [samples], the mean of the channels."""
+    audio = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
+    if audio.ndim not in (1, 2) or not np.issubdtype(audio.dtype, np.floating):
+        raise AudioError(
+            f"audio has shape {audio.shape} and type {audio.dtype}",
+            "give floating-point samples in −1 … 1, as [samples] or [channels, samples]",
+        )
+    audio = audio.astype(np.float32, copy=False)
+    audio = audio.mean(axis=0, dtype=np.float32) if audio.ndim == 2 else audio
+    if not np.isfinite(audio).all():
+        raise AudioError("audio holds samples that are not finite numbers", "repair the recording")
+    return audio
+
+
+def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
+    """(audio with that peak, the gain that was applied); near silence and ``peak`` None stay as they are."""
+    loudest = float(np.abs(audio).max(initial=0.0))
+    gain = peak / loudest if peak and loudest > SILENT else 1.0
+    return (audio if gain == 1.0 else audio * np.float32(gain)), gain
+
+
+def features(audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f0_method: str | None) -> Features:
+    """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros."""
+    mel, spec = config.mel, config.features
+    if encoder is None:
+        raise EngineError(
+            "this engine has no content encoder, so it cannot convert recordings",
+            "build it again with --content, or call synthesise with units",
+        )
+    at_mel = resample.resample(audio, rate_hz, mel.rate_hz)
+    frames = math.ceil(len(at_mel) / mel.hop_samples)
+    at_mel = torch.from_numpy(np.pad(at_mel, (0, frames * mel.hop_samples - len(at_mel))))
+    f0_hz, voiced = f0.extract(
+        at_mel,
+        mel.rate_hz,
+        mel.hop_samples,
+        frames,
+        method=f0_method or spec.f0_method,
+        low_hz=spec.f0_low_hz,
+        high_hz=spec.f0_high_hz,
+    )
+    volume = loudness.frame_rms(at_mel[None], mel.hop_samples)[0]
+    heard = audio if encoder.rate_hz == rate_hz else resample.resample(audio, rate_hz, encoder.rate_hz)
+    short = encoder.hop_samples - len(heard)  # shorter than one unit
+    units = encoder.encode(torch.from_numpy(np.pad(heard, (0, max(0, short)))))
+    return Features(units, align.indices(len(units), frames, spec.unit_align), f0_hz, voiced, volume)
+
+
+def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:
+    """A number of semitones as it is; "auto": from the recording's voiced median to the speaker's, whole semitones."""
+    if transpose == "auto":
+        if target_hz is None:
+            raise EngineError(
+                "this engine does not know its speakers' pitch, so it cannot transpose by itself",
+                "give a number of semitones",
+            )
+        if not bool(voiced.any()):
+            return 0.0
+        return float(round(12 * math.log2(target_hz / float(f0_hz[voiced].median()))))
+    try:
+        semitones = float(transpose)
+    except (TypeError, ValueError):
+        semitones = math.nan
+    if not abs(semitones) <= 60:
+        raise ConfigError(f"transpose is {transpose!r}", 'give semitones from −60 to 60, or "auto"')
+    return semitones

@@ -1,0 +1,120 @@
+"""Features → mel → audio in blocks whose halos are exact, so that neither length nor cutting changes the result.
+
+A frame of the output depends on ``halo`` frames to each side of it: blocks are computed with that much more on both
+sides and only their middle is kept. Noise is a function of the absolute frame, and the phase of the harmonic source
+is summed over the whole recording beforehand, so a block sees what a single pass would see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fastsvc.audio.slicing import blocks
+from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.engine.cpu_condition import Condition
+from fastsvc.engine.cpu_denoiser import Denoiser
+from fastsvc.engine.cpu_vocoder import Vocoder
+from fastsvc.model import noise as counter
+from fastsvc.model import sampler, source
+
+MEL_BLOCK, VOCODER_BLOCK = 2048, 256  # frames
+Noise = Callable[[int, int, int], Tensor]  # (step, first, last) → [last − first, M]
+Progress = Callable[[float], None]  # fraction done
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the acoustic model is told about a recording of T frames."""
+
+    units: Tensor  # [Tu, D], at the encoder's rate
+    places: Tensor  # [T] int64: which unit each frame takes
+    f0_hz: Tensor  # [T], interpolated through unvoiced frames
+    voiced: Tensor  # [T] bool
+    volume: Tensor  # [T]
+
+
+def seeded(seed: int, bins: int) -> Noise:
+    """Counter-based noise: the same numbers at a frame, however the recording is cut."""
+    return lambda step, first, last: counter.gaussian(seed, step, first, last - first, bins)
+
+
+def given(draws) -> Noise:
+    """Noise handed in: draws[step] is [T, M]."""
+    return lambda step, first, last: draws[step][first:last]
+
+
+class MelSampler:
+    """Condition, denoiser and schedule → log-mel."""
+
+    def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, manifest: dict):
+        levels = [float(level) for level in manifest["levels"]]
+        self.config, self.method = config, manifest["sampler"]
+        self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
+        self.condition = Condition(tensors, config)
+        self.denoiser = Denoiser(tensors, config, levels)
+        self.low, self.high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
+
+    def __call__(
+        self,
+        features: Features,
+        speaker: Tensor,
+        steps: int,
+        noise: Noise,
+        block: int | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Log-mel [T, M] for the utterance's vector ``speaker`` [H]."""
+        frames, sigmas = len(features.f0_hz), self.schedules[steps]
+        evaluations = sum(sigma > 0 for sigma in sigmas)
+        halo = self.denoiser.halo_frames * evaluations
+        block = block or max(MEL_BLOCK, 2 * halo)
+        mel = torch.empty(frames, self.config.mel.bins)
+        for first, last, start, end in blocks(frames, block, halo):
+            cond = self._cond(features, speaker, start, end)
+            x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations)
+            mel[first:last] = x[first - start : last - start]
+            if progress:
+                progress(last / frames)
+        return mel.add_(1).mul_((self.high - self.low) / 2).add_(self.low)
+
+    def _cond(self, features: Features, speaker: Tensor, start: int, end: int) -> Tensor:
+        units = features.units[features.places[start:end]].float()
+        parts = (part[start:end] for part in (features.f0_hz, features.volume, features.voiced))
+        return self.condition(units, *parts, speaker)
+
+    def _sample(self, cond: Tensor, sigmas: list[float], draw, evaluations: int) -> Tensor:
+        prepared = self.denoiser.prepare(cond, evaluations)
+
+        def denoise(x, sigma):
+            return self.denoiser(x, sigma, prepared)
+
+        if self.method == "consistency":
+            return sampler.consistency(denoise, sigmas, draw, self.config.edm.sigma_min)
+        return sampler.euler(denoise, sigmas, draw)
+
+
+class Synthesiser:
+    """Log-mel and f0 → audio."""
+
+    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig):
+        self.config = config
+        self.vocoder = Vocoder(tensors, config)
+
+    def __call__(
+        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+    ) -> Tensor:
+        """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop]."""
+        frames, hop = len(mel), self.config.mel.hop_samples
+        audio = torch.empty(frames * hop)
+        phase = source.frame_phase(f0_hz[None], self.config)
+        for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
+            sines = source.seeded(f0_hz[None, start:end], self.config, seed, start, phase[:, start:end])
+            piece = self.vocoder(mel[None, start:end], self.vocoder.source(sines))[0]
+            audio[first * hop : last * hop] = piece[(first - start) * hop : (last - start) * hop]
+            if progress:
+                progress(last / frames)
+        return audio

@@ -1,0 +1,66 @@
+"""Who can be asked for: by name, by the checkpoint's own id, or as a mixture."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+
+from fastsvc.errors import SpeakerError
+
+
+class Speakers:
+    """The speaker table: row i has the name names[i] and the id base + i."""
+
+    def __init__(self, names, base: int = 0, f0_hz=()):
+        self.names, self.base = tuple(names), base
+        self.f0_hz = tuple(f0_hz)
+
+    def weights(self, speaker) -> dict[int, float]:
+        """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights."""
+        if not isinstance(speaker, Mapping):
+            return {self.row(speaker): 1.0}
+        total = sum(float(weight) for weight in speaker.values())
+        if not (math.isfinite(total) and total > 0):
+            raise SpeakerError(f"the weights of the mixture sum to {total:g}", "give positive weights")
+        mixture: dict[int, float] = {}
+        for one, weight in speaker.items():
+            row = self.row(one)
+            mixture[row] = mixture.get(row, 0.0) + float(weight) / total
+        return mixture
+
+    def row(self, speaker) -> int:
+        """A name (letter case is ignored if only one fits) or an id → the row. Raises SpeakerError."""
+        if isinstance(speaker, str):
+            if speaker in self.names:
+                return self.names.index(speaker)
+            folded = [i for i, name in enumerate(self.names) if name.casefold() == speaker.strip().casefold()]
+            if len(folded) == 1:
+                return folded[0]
+        try:
+            number = None if isinstance(speaker, bool) else int(speaker)
+        except (TypeError, ValueError):
+            number = None
+        if number is not None and self.base <= number < self.base + len(self.names):
+            return number - self.base
+        raise SpeakerError(f"there is no speaker {speaker!r}", self._remedy(speaker))
+
+    def _remedy(self, speaker) -> str:
+        last = self.base + len(self.names) - 1
+        near = difflib.get_close_matches(str(speaker), self.names, n=1)
+        ids = f"ids are {self.base} … {last}: " + ", ".join(self.names[:12]) + (" …" if len(self.names) > 12 else "")
+        return f"did you mean {near[0]!r}? {ids}" if near else ids
+
+    def name(self, speaker) -> str:
+        """The resolved name, for messages."""
+        parts = self.weights(speaker)
+        if len(parts) == 1:
+            return self.names[next(iter(parts))]
+        return " + ".join(f"{weight:.2g} {self.names[row]}" for row, weight in parts.items())
+
+    def median_f0_hz(self, weights: dict[int, float]) -> float | None:
+        """The median pitch of a speaker or mixture, in the mean of logarithms; None if not all are known."""
+        known = [self.f0_hz[row] if row < len(self.f0_hz) else 0.0 for row in weights]
+        if not all(f > 0 and math.isfinite(f) for f in known):
+            return None
+        return math.exp(sum(weight * math.log(f) for f, weight in zip(known, weights.values())))
