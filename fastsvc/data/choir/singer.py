@@ -126,7 +126,7 @@ def source_filter_singer(index: int, seed: int) -> Singer:
         ring_db=float(rng.uniform(2.0, 11.0) * (rng.random() < 0.6)),
         ring_hz=rng.uniform(2700.0, 3300.0),
         shimmer=rng.uniform(0.005, 0.06),
-        jitter=rng.uniform(0.001, 0.006),
+        jitter=rng.uniform(0.0008, 0.004),
         seed=int(rng.integers(2**31)),
     )
     f0_hz = float(

@@ -189,6 +189,9 @@ def _with_closures(audio: np.ndarray, rate_hz: int, asked: list[str], starts: li
     quiet = treble < 0.08 * np.quantile(treble, 0.9)
     moved = list(starts)
     for index, symbol in enumerate(asked):
+        if symbol in ("l", "r") and index and TABLE[asked[index - 1]].kind == "vowel" and starts[index + 1] - starts[index] < 0.04:
+            # After a vowel it glides into l and r and marks them at their end.
+            moved[index] = starts[index - 1] + 0.62 * (starts[index + 1] - starts[index - 1])
         if TABLE[symbol].kind not in ("stop", "affricate"):
             continue
         limit = starts[index] - 0.090 if index == 0 else 0.5 * (starts[index - 1] + starts[index])
