@@ -19,8 +19,8 @@ __all__ = ["METHODS", "extract", "extract_batch", "fill", "onto_frames"]
 
 METHODS = ("yin", "pyin", "dio", "harvest")
 
-UNVOICED_COST = 0.45  # a frame counts as voiced when its best candidate differs from itself by less than this
-JUMP_COST = 0.2  # per octave and 10 ms
+UNVOICED_COST = 0.42  # a frame counts as voiced when its best candidate differs from itself by less than this
+JUMP_COST = 0.3  # per octave and 10 ms
 SWITCH_COST = 0.14  # for each change between voiced and unvoiced, per 10 ms
 
 

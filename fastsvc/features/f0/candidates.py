@@ -8,6 +8,9 @@ is 0 for a perfect period and about 1 for noise. It is the difference function o
 eq. 6) with the normalisation of McLeod & Wyvill (2005), tapered as in Boersma (1993): the taper keeps every lag
 centred on the same instant, which a rectangular frame does not, and so follows vibrato without a delay.
 Both sums are correlations, hence a few FFTs per frame.
+
+A window long enough for the lowest voices is too long for glides of higher ones, so each frame is looked at through
+several windows, the shorter ones for the higher pitches alone, and their candidates are pooled.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import math
 import torch
 
 ANALYSIS_RATE_HZ = 10500  # lowest rate after decimation: nine samples a period at 1100 Hz, doubled by interpolation
-PERIODS = 3.0  # window length in periods of the lowest pitch
+PERIODS = 2.5  # window length in periods of the lowest pitch looked for in it
+SHORTER = 2.5  # ratio of the lengths of the windows
+WINDOWS = 2
 NOISE_FLOOR = 1e-3  # RMS of a noise assumed below every recording (-60 dBFS): silence then has no period
 OVERSAMPLE = 2  # lags are half samples, so that a parabola through three of them is exact enough
 BLOCK_FRAMES = 1024  # bounds memory: about 40 MB a block
@@ -35,33 +40,23 @@ def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
 
 
 class Analysis:
-    """Candidate search for one sampling rate and pitch range; ``find`` does the frames of one block.
+    """Candidate search in one window, for audio at ``rate_hz``; ``find`` does the frames of one block."""
 
-    The cost of a candidate is d, plus ``octave_cost`` per octave that it lies below the frame's best one, because
-    two periods repeat as well as one does.
-    """
-
-    def __init__(self, rate_hz: int, low_hz: float, high_hz: float, count: int, octave_cost: float, device):
-        self.factor = max(1, rate_hz // ANALYSIS_RATE_HZ)
-        self.rate_hz = rate_hz / self.factor
+    def __init__(self, rate_hz: float, low_hz: float, high_hz: float, count: int, octave_cost: float, device):
+        self.rate_hz = rate_hz
         self.count = count
-        self.half = math.ceil(PERIODS * self.rate_hz / low_hz / 2)
+        self.half = math.ceil(PERIODS * rate_hz / low_hz / 2)
         window = torch.hann_window(2 * self.half + 3, periodic=False, device=device)[1:-1]
-        longest = math.ceil(self.rate_hz / low_hz) + 2
+        longest = math.ceil(rate_hz / low_hz) + 2
         self.fft = 2 ** math.ceil(math.log2(2 * self.half + 1 + longest))
         self.window = window
         self.window_spectrum = torch.fft.rfft(window, self.fft)
         self.floor = 2 * NOISE_FLOOR**2 * torch.fft.irfft(self.window_spectrum.abs().square(), self.fft)[0]
         # Lags in steps of 1 / OVERSAMPLE samples, with one more at each end for the parabola.
-        self.first = max(1, math.floor(OVERSAMPLE * self.rate_hz / high_hz) - 1)
-        self.last = math.ceil(OVERSAMPLE * self.rate_hz / low_hz) + 1
+        self.first = max(1, math.floor(OVERSAMPLE * rate_hz / high_hz) - 1)
+        self.last = math.ceil(OVERSAMPLE * rate_hz / low_hz) + 1
         lags = torch.arange(self.first, self.last + 1, device=device, dtype=torch.float32)
-        self.bias = octave_cost * torch.log2(lags / (OVERSAMPLE * self.rate_hz / high_hz))
-
-    def centres(self, frames: int, hop_samples: int, samples: int, device) -> torch.Tensor:
-        """Middle of each frame in decimated samples, moved inwards where the window would leave the recording."""
-        middle = (torch.arange(frames, device=device, dtype=torch.float64) + 0.5) * hop_samples / self.factor
-        return middle.round().long().clamp(min(self.half, samples // 2), max(samples - 1 - self.half, samples // 2))
+        self.bias = octave_cost * torch.log2(lags / (OVERSAMPLE * rate_hz / high_hz))
 
     def difference(self, frames: torch.Tensor) -> torch.Tensor:
         """d(lag) of frames [F, 2 * half + 1] at lags first..last -> [F, lags]."""
@@ -75,38 +70,50 @@ class Analysis:
         return 1 - 2 * repeat / (energy.clamp_min(0) + self.floor)
 
     def find(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The best ``count`` minima of each frame [F, 2 * half + 1]: (f0_hz [F, count], cost [F, count]).
+        """The best ``count`` minima of each frame [F, 2 * half + 1]: (f0_hz [F, count], d [F, count]).
 
-        Where a frame has fewer, the rest costs infinity.
+        Where a frame has fewer, d is infinite for the rest.
         """
         depth = self.difference(frames)
         inner = depth[:, 1:-1]
         minimum = (inner < depth[:, :-2]) & (inner <= depth[:, 2:])
         score = torch.where(minimum, inner + self.bias[1:-1], torch.inf)
-        cost, index = score.topk(min(self.count, score.shape[-1]), dim=-1, largest=False, sorted=False)
+        index = score.topk(min(self.count, score.shape[-1]), dim=-1, largest=False, sorted=False).indices
         before, here, after = (depth.gather(1, index + i) for i in range(3))
-        curve = (before - 2 * here + after).clamp_min(1e-12)
-        shift = (0.5 * (before - after) / curve).clamp(-0.5, 0.5)
-        cost = cost - 0.25 * (before - after) * shift  # value at the vertex
-        # The bias ranks the candidates of a frame; it must not make low voices less voiced than high ones.
-        best = cost.argmin(-1, keepdim=True)
-        cost = cost - self.bias[1:-1][index.gather(1, best)]
+        shift = (0.5 * (before - after) / (before - 2 * here + after).clamp_min(1e-12)).clamp(-0.5, 0.5)
+        vertex = here - 0.25 * (before - after) * shift
         lag = (index + 1 + self.first + shift) / OVERSAMPLE
-        return self.rate_hz / lag, torch.where(minimum.gather(1, index), cost, torch.inf)
+        return self.rate_hz / lag, torch.where(minimum.gather(1, index), vertex, torch.inf)
 
 
-def candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, *, count=10, octave_cost=0.04):
-    """Candidates of a batch [B, samples], in blocks of frames: (f0_hz [B, frames, count], cost [B, frames, count])."""
-    analysis = Analysis(rate_hz, low_hz, high_hz, count, octave_cost, audio.device)
-    audio = decimate(audio, analysis.factor)
-    centres = analysis.centres(frames, hop_samples, audio.shape[-1], audio.device)
-    audio = torch.nn.functional.pad(audio, (analysis.half, analysis.half))
-    offsets = torch.arange(2 * analysis.half + 1, device=audio.device)
-    f0_hz, cost = [], []
-    for row in audio:
-        for block in centres.split(BLOCK_FRAMES):
-            found = analysis.find(row[block[:, None] + offsets])
-            f0_hz.append(found[0])
-            cost.append(found[1])
-    shape = (audio.shape[0], frames, -1)
-    return torch.cat(f0_hz).view(shape), torch.cat(cost).view(shape)
+def candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, *, count=7, octave_cost=0.04):
+    """Candidates of a batch [B, samples], ``count`` from each window: (f0_hz [B, frames, K], cost [B, frames, K]).
+
+    The cost is d, plus ``octave_cost`` per octave that a candidate lies below the frame's best one, because two
+    periods repeat as well as one does; it is infinite where a frame has fewer candidates.
+    """
+    factor = max(1, rate_hz // ANALYSIS_RATE_HZ)
+    audio = decimate(audio, factor)
+    middles = (torch.arange(frames, device=audio.device, dtype=torch.float64) + 0.5) * hop_samples / factor
+    middles = middles.round().long()
+    floors = [low_hz * SHORTER**i for i in range(WINDOWS)]
+    found = [
+        _through(Analysis(rate_hz / factor, floor, high_hz, count, octave_cost, audio.device), audio, middles)
+        for floor in floors
+        if floor * SHORTER**0.5 < high_hz or floor == low_hz
+    ]
+    f0_hz, depth = (torch.cat(parts, -1) for parts in zip(*found))
+    # The bias ranks the candidates of a frame; it must not make low voices less voiced than high ones.
+    bias = octave_cost * torch.log2(high_hz / f0_hz)
+    best = (depth + bias).argmin(-1, keepdim=True)
+    return f0_hz, depth + bias - bias.gather(-1, best)
+
+
+def _through(analysis: Analysis, audio: torch.Tensor, middles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Candidates of all frames through one window, in blocks. At the ends of the recording the window stays within."""
+    half, samples = analysis.half, audio.shape[-1]
+    middles = middles.clamp(min(half, samples // 2), max(samples - 1 - half, samples // 2))
+    audio = torch.nn.functional.pad(audio, (half, half))
+    offsets = torch.arange(2 * half + 1, device=audio.device)
+    blocks = [analysis.find(row[block[:, None] + offsets]) for row in audio for block in middles.split(BLOCK_FRAMES)]
+    return tuple(torch.cat(parts).view(audio.shape[0], len(middles), -1) for parts in zip(*blocks))
