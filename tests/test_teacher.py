@@ -1,0 +1,270 @@
+"""The EDM objective and the teacher: boundary, analytic mixture, masks, overfitting."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from toy_corpus import MEL, make
+
+from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, EdmConfig, FeatureConfig, NormConfig
+from fastsvc.errors import ConfigError
+from fastsvc.model import sampler, schedule
+from fastsvc.model.acoustic import AcousticModel
+from fastsvc.training import checkpoint, diffusion, run
+from fastsvc.training.loop import figures_of
+from fastsvc.training.teacher import TeacherTask, gained, normalisation
+
+EDM = EdmConfig()
+TINY = {"channels": 48, "layers": 4, "dilation_cycle": 3, "cond_channels": 32}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("corpus") / "toy")
+
+
+def random_model(bins=5, speakers=2) -> AcousticModel:
+    config = AcousticConfig(
+        mel=type(MEL)(bins=bins),
+        features=FeatureConfig(unit_channels=3),
+        condition=ConditionConfig(unit_channels=3, channels=8, speakers=speakers, key_shift=False),
+        denoiser=DenoiserConfig(mel_bins=bins, channels=8, layers=3, cond_channels=8, dilation_cycle=2),
+        norm=NormConfig((-6.0,), (1.5,)),
+    )
+    model = AcousticModel(config)
+    torch.nn.init.normal_(model.denoiser.output_projection.weight)  # it starts at zero
+    return model.requires_grad_(False)
+
+
+def test_at_sigma_min_the_model_is_the_identity():
+    model, x = random_model(), torch.randn(2, 7, 5)
+    cond = torch.randn(2, 7, 8)
+    torch.testing.assert_close(model.denoise(x, EDM.sigma_min, cond), x, rtol=1e-6, atol=1e-6)
+    assert (model.denoise(x, 0.5, cond) - x).abs().max() > 0.05
+
+    def denoise(x, sigma):
+        return model.denoise(x, sigma, cond)
+
+    for steps in (1, 3):  # through the sampler: x enters as the noise of the first step, the others add none
+        levels = torch.full((steps,), EDM.sigma_min, dtype=torch.float64)
+        out = sampler.consistency(denoise, levels, lambda _: x / EDM.sigma_min, EDM.sigma_min)
+        torch.testing.assert_close(out, x, rtol=1e-5, atol=1e-5)
+
+
+# ---- a mixture of Gaussians, whose perfect denoiser is known
+
+
+MEANS, SPREAD = torch.tensor([-0.8, 0.1, 0.9], dtype=torch.float64), 0.05
+
+
+def perfect(x, sigma):
+    """E[x0 | x] for x0 from the mixture with equal weights, elementwise."""
+    sigma = torch.as_tensor(sigma, dtype=torch.float64)[..., None]
+    variance = SPREAD**2 + sigma**2
+    weight = torch.softmax(-((x[..., None] - MEANS) ** 2) / (2 * variance), dim=-1)
+    return (weight * (SPREAD**2 * x[..., None] + sigma**2 * MEANS) / variance).sum(-1)
+
+
+def drawn(count=4000):
+    pick = torch.randint(len(MEANS), (count,))
+    return MEANS[pick] + SPREAD * torch.randn(count, dtype=torch.float64)
+
+
+def cdf_distance(a, b) -> float:
+    """Kolmogorov's: the largest gap between two empirical distributions."""
+    points = torch.cat([a, b]).sort().values
+    return float(
+        (
+            torch.searchsorted(a.sort().values, points, right=True) / len(a)
+            - torch.searchsorted(b.sort().values, points, right=True) / len(b)
+        )
+        .abs()
+        .max()
+    )
+
+
+def test_samplers_reach_the_mixture_with_its_perfect_denoiser():
+    real = drawn()
+
+    def noise(_):
+        return torch.randn(4000, dtype=torch.float64)
+
+    def distance(sampled):
+        return cdf_distance(sampled, real)
+
+    floor = distance(drawn())
+    heun40 = distance(sampler.heun(perfect, schedule.euler_sigmas(EDM, 40), noise))
+    euler4 = distance(sampler.euler(perfect, schedule.euler_sigmas(EDM, 4), noise))
+    assert floor < 0.05 and heun40 < 0.06
+    assert euler4 > 2 * heun40
+    once = sampler.consistency(perfect, schedule.consistency_sigmas(EDM, 1), noise, EDM.sigma_min)
+    assert once.std() < 0.02 and abs(once.mean() - MEANS.mean()) < 0.02  # one step gives the posterior mean only
+
+
+def test_heun_is_of_second_order_and_euler_of_first():
+    start = torch.linspace(-2, 2, 41, dtype=torch.float64) * EDM.sigma_max
+
+    def end(solve, steps):
+        return solve(perfect, schedule.euler_sigmas(EDM, steps), lambda _: start / EDM.sigma_max)
+
+    exact = end(sampler.heun, 1500)
+    errors = {s: [(end(s, n) - exact).abs().median() for n in (60, 120)] for s in (sampler.euler, sampler.heun)}
+    ratio = {solve: float(a / b) for solve, (a, b) in errors.items()}
+    assert 1.6 < ratio[sampler.euler] < 2.6 and ratio[sampler.heun] > 3
+
+
+def test_the_loss_of_the_perfect_denoiser_is_the_least():
+    x0 = drawn(3000).reshape(3000, 1, 1)
+    z, sigma = torch.randn_like(x0), torch.full((3000,), 0.4, dtype=torch.float64)
+    valid = torch.ones(3000, 1)
+
+    def loss(scale, shift):
+        def denoise(x, sigma):
+            return scale * perfect(x[..., 0, 0], sigma)[..., None, None] + shift
+
+        return float(diffusion.edm_loss(denoise, EDM, x0, sigma, z, valid))
+
+    best = loss(1, 0)
+    assert all(loss(*change) > best for change in ((0.9, 0), (1.1, 0), (1, 0.05), (1, -0.05)))
+    posterior = x0[:, 0, 0] - perfect(x0[:, 0, 0] + 0.4 * z[:, 0, 0], sigma)
+    weight = (0.4**2 + 0.5**2) / (0.4 * 0.5) ** 2
+    assert best == pytest.approx(weight * float((posterior**2).mean()), rel=1e-5)
+
+
+def test_the_untrained_network_has_a_loss_of_about_one_at_every_level():
+    """λ = 1/c_out² makes the levels equal; the network starts at zero output."""
+    x0, z = 0.5 * torch.randn(64, 20, 8), torch.randn(64, 20, 8)
+    for sigma in (0.02, 0.5, 5.0, 80.0):
+        level = torch.full((64,), sigma)
+
+        def denoise(x, s):
+            return 0.25 / (s[:, None, None] ** 2 + 0.25) * x
+
+        loss = float(diffusion.edm_loss(denoise, EDM, x0, level, z, torch.ones(64, 20)))
+        assert loss == pytest.approx(1.0, abs=0.05)
+
+
+def test_levels_cover_the_grid():
+    generator = torch.Generator().manual_seed(0)
+    mixed = diffusion.mixed_sigmas(20000, EDM, generator)
+    assert EDM.sigma_min <= float(mixed.min()) and float(mixed.max()) <= EDM.sigma_max * 1.001
+    expected = 0.2 * (1 - (10 ** (1 / 7) - 0.002 ** (1 / 7)) / (80 ** (1 / 7) - 0.002 ** (1 / 7)))
+    assert float((mixed > 10).float().mean()) == pytest.approx(expected + 0.8 * 0.0017, abs=0.01)
+    alone = diffusion.mixed_sigmas(20000, EDM, generator, share=0.0)
+    assert float(alone.log().median()) == pytest.approx(-1.2, abs=0.05)
+
+
+@pytest.mark.parametrize("extra", [1, 9])
+def test_padding_does_not_change_the_loss(extra):
+    model, frames = random_model(), 11
+    x0, z, cond = torch.randn(2, frames, 5), torch.randn(2, frames, 5), torch.randn(2, frames, 8)
+    sigma, valid = torch.tensor([0.1, 3.0]), torch.ones(2, frames)
+
+    def loss(x0, z, cond, valid):
+        return diffusion.edm_loss(lambda x, s: model.denoise(x, s, cond, valid), EDM, x0, sigma, z, valid)
+
+    def longer(value, fill):
+        tail = torch.full((2, extra, *value.shape[2:]), fill)
+        return torch.cat([value, tail if fill != fill else tail * torch.randn_like(tail)], dim=1)
+
+    padded = longer(x0, math.nan), longer(z, 100.0), longer(cond, 100.0)
+    mask = torch.cat([valid, torch.zeros(2, extra)], dim=1)
+    torch.testing.assert_close(loss(*padded, mask), loss(x0, z, cond, valid), rtol=1e-6, atol=1e-6)
+    assert not torch.isclose(loss(longer(x0, 1.0), *padded[1:], torch.ones_like(mask)), loss(x0, z, cond, valid))
+
+
+def test_normalised_mel_has_the_wanted_deviation():
+    mel = torch.randn(2000, 3, dtype=torch.float64) * torch.tensor([0.3, 1.0, 2.0]) + torch.tensor([-4.0, -1.0, 0.0])
+    norm = normalisation(mel.mean(0), mel.std(0))
+    low, high = torch.tensor(norm.low), torch.tensor(norm.high)
+    x = (mel - low) / (high - low) * 2 - 1
+    torch.testing.assert_close(x.std(0), torch.full((3,), 0.5, dtype=torch.float64), rtol=1e-4, atol=1e-4)
+    assert float(x.mean(0).abs().max()) < 1e-4
+
+
+def test_a_gain_moves_mel_and_volume_as_playing_louder_does(corpus):
+    from fastsvc.audio.mel import log_mel
+
+    audio = torch.from_numpy(corpus.items[0].audio / 32768.0).float()[None]
+    mel = log_mel(audio, MEL)
+    crop = gained({"mel": mel, "volume": torch.ones(1, len(mel[0]))}, torch.tensor([[6.0]]), MEL)
+    torch.testing.assert_close(crop["mel"], log_mel(audio * 10**0.3, MEL), rtol=0, atol=2e-2)
+    assert crop["volume"][0, 0] == pytest.approx(10**0.3)
+
+
+def test_batches_line_up_with_the_recording(corpus):
+    from fastsvc.audio.mel import log_mel
+
+    task = TeacherTask({"denoiser": TINY, "valid_crops": 2, "valid_frames": 20}, corpus, "cpu")
+    crop = task.crops("train", np.random.default_rng(3), 8, 17)
+    assert crop["mel"].shape == (8, 17, MEL.bins) and crop["units"].shape == (8, 17, 3)
+    assert task.speakers == ["high", "low"] and task.speaker_f0_hz == [260.0, 160.0]
+    for mel, f0, singer in zip(crop["mel"], crop["f0_hz"], crop["singer"]):
+        item, first = find(corpus, f0.numpy())
+        assert item.singer == singer
+        whole = log_mel(torch.from_numpy(item.audio / 32768.0).float()[None], MEL)[0]
+        torch.testing.assert_close(mel, whole[first : first + 17], rtol=0, atol=1e-4)
+
+
+def find(corpus, f0):
+    for item in corpus.items:
+        for first in range(item.frames - len(f0) + 1):
+            if np.array_equal(item.f0_hz[first : first + len(f0)], f0):
+                return item, first
+    raise AssertionError("the crop is nowhere in the corpus")
+
+
+def test_some_samples_are_trained_without_a_singer(corpus):
+    task = TeacherTask({"denoiser": TINY, "speaker_dropout": 0.5, "valid_frames": 20}, corpus, "cpu")
+    weights = task._dropped({"singer": torch.ones(400, dtype=torch.int64)})
+    assert weights[:, 0].sum() == 0 and 150 < weights[:, 1].sum() < 250
+    batch = task.crops("train", np.random.default_rng(0), 2, 9)
+    table = task.model.condition.spk_embed.weight
+    named = task.condition(task.model, batch) - task.condition(task.model, batch, task.nobody(batch))
+    torch.testing.assert_close(named, table[batch["singer"]][:, None].expand_as(named))
+
+
+def test_unknown_keys_are_named(corpus):
+    with pytest.raises(ConfigError, match="unknown key 'speaker_drop'"):
+        TeacherTask({"speaker_drop": 0.1}, corpus, "cpu")
+
+
+def write_config(path, corpus, **changes):
+    config = {
+        "corpus": str(corpus.path),
+        "out": str(path.parent / "run"),
+        "device": "cpu",
+        "precision": "fp32",
+        "batch": {"size": 8, "frames": 64},
+        "ema": 0.98,
+        "log_every": 50,
+    }
+    path.write_text(yaml.safe_dump(config | changes))
+    return path
+
+
+def test_it_learns_four_clips_by_heart(corpus, tmp_path):
+    steps = 320
+    path = write_config(
+        tmp_path / "teacher.yaml",
+        corpus,
+        steps=steps,
+        validate_every=steps // 2,
+        optim={"lr": 4e-3, "final_lr": 1e-4, "warmup": 20},
+        task={
+            "denoiser": TINY,
+            "edm": {"sigma_data": 0.08, "noise_scale": 10.0, "sigma_max": 20.0},
+            "augment": {"unit_noise": 0.0, "unit_dropout": 0.0, "gain_db": 0.0},
+            "valid_crops": 8,
+            "valid_frames": 64,
+        },
+    )
+    run("teacher", path)
+    figures = figures_of(tmp_path / "run" / "history.jsonl", "valid")[-1]
+    spread = float(np.mean(corpus.mel_std))
+    assert figures["mel_l1_heun9"] < 0.35 * spread  # always saying the mean gives about 0.8 of it
+    assert figures["mel_l1_1"] < 0.25 * spread
+    content = checkpoint.load(tmp_path / "run" / "last.pt", "teacher")
+    assert content["speakers"] == ["high", "low"] and content["config"]["model"]["features"]["encoder"] == "toy"
