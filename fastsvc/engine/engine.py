@@ -24,7 +24,8 @@ HEARD, SAMPLED = 0.3, 0.6
 class Engine:
     """One engine folder, loaded on one device. Calls from several threads wait for each other.
 
-    ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder.
+    ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder; ``transposed`` the
+    semitones of the last :meth:`convert`, which "auto" leaves to the engine.
     """
 
     def __init__(self, folder: artifact.Artifact):
@@ -45,6 +46,7 @@ class Engine:
             self.sources_everywhere = vocoder.get("unvoiced_f0") == "interpolated"
         self.encoder = _encoder(content_config, folder.tensors(artifact.CONTENT)) if content else None
         self.timings: dict[str, float] = {}
+        self.transposed = 0.0
         self._lock = threading.RLock()
 
     @classmethod
@@ -120,6 +122,7 @@ class Engine:
                 progress(HEARD)
             target_hz = self.table.median_f0_hz(weights)
             semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
+            self.transposed = semitones
             features.f0_hz.mul_(2 ** (semitones / 12))
             result = self._synthesise(features, weights, steps, seed, None, progress)[0].numpy()
             self.timings["features"] = spent
