@@ -1,0 +1,76 @@
+"""Content encoders: audio -> units, what is said or sung without who and how high."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastsvc.audio.mel import log_mel
+from fastsvc.audio.slicing import blocks
+from fastsvc.config import RecogniserConfig
+from fastsvc.model.recogniser import Recogniser
+
+BLOCK_FRAMES = 2048  # 20 s at a time: memory stays bounded, and halos cost 3 percent
+
+
+class ContentEncoder(Protocol):
+    """What the pipeline needs of an encoder. ``hash``, if present, identifies its weights (fastsvc.data.units)."""
+
+    name: str
+    rate_hz: int
+    hop_samples: int
+    channels: int
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """audio [samples] at ``rate_hz`` -> units [Tu, channels] float32; unit i covers hop i."""
+
+
+class RecogniserEncoder:
+    """The bottleneck of our phonetic recogniser, 100 units a second.
+
+    Long recordings go through in blocks with halos of the network's receptive field, which changes nothing.
+    """
+
+    name = "recogniser"
+
+    def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], device="cpu"):
+        self.config, self.device = config, torch.device(device)
+        self.model = Recogniser(config)
+        self.model.load_state_dict(tensors)
+        self.model.eval().requires_grad_(False).to(self.device)
+        self.rate_hz, self.hop_samples = config.mel.rate_hz, config.mel.hop_samples
+        self.channels = config.bottleneck
+
+    @classmethod
+    def open(cls, path, device="cpu") -> RecogniserEncoder:
+        """The recogniser in a native checkpoint (its sampling EMA). Raises CheckpointError."""
+        from fastsvc.checkpoints import read
+
+        checkpoint = read(path).require(("recogniser",), "a recogniser as content encoder")
+        return cls(checkpoint.config, checkpoint.tensors, device)
+
+    @torch.no_grad()
+    def encode(self, audio) -> Tensor:
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D] float32 on the CPU."""
+        audio = torch.as_tensor(np.asarray(audio) if not isinstance(audio, Tensor) else audio).float().to(self.device)
+        if audio.dim() != 1:
+            raise ValueError(f"encode: audio [samples] is expected, got {tuple(audio.shape)}")
+        missing = self.hop_samples - audio.shape[0]
+        if missing > 0:
+            audio = torch.nn.functional.pad(audio, (0, missing))
+        mel = log_mel(audio[None], self.config.mel)
+        return self._units(mel)[0].cpu()
+
+    def _units(self, mel: Tensor) -> Tensor:
+        """mel [1, T, M] -> units [1, T, D]."""
+        halo = self.model.halo_frames
+        if halo is None:
+            return self.model(mel)[0]
+        parts = []
+        for first, last, begin, end in blocks(mel.shape[1], BLOCK_FRAMES, halo):
+            units, _ = self.model(mel[:, begin:end])
+            parts.append(units[:, first - begin : last - begin])
+        return torch.cat(parts, dim=1)
