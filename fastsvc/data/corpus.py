@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class Item:
                 self.units = self._units(arrays, path, with_units) if with_units else None
                 names = ("phone_ids", "phone_times_s") if "phone_ids" in arrays else ()
                 self.phone_ids, self.phone_times_s = (arrays[name] for name in names) if names else (None, None)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ConfigError(f"{path}: cannot be read ({error})", "prepare the corpus again") from None
         self._index = self._labels = None
 

@@ -100,14 +100,18 @@ def read_transcript(path: Path, phones: tuple[str, ...]) -> dict | None:
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if not isinstance(data, dict) or not {"phones", "f0_hz", "f0_hop_s"} <= data.keys():
+            return None
+        unknown = sorted({str(symbol) for symbol, *_ in data["phones"]} - set(phones))
+        if unknown:
+            raise AudioError(f"{path}: unknown phones {', '.join(unknown)}", f"the known ones are {' '.join(phones)}")
+        return _transcript(data, phones)
+    except (OSError, ValueError, TypeError) as error:
         raise AudioError(f"{path}: is not a readable transcript ({error})", "render it again, or remove it") from None
-    if not isinstance(data, dict) or not {"phones", "f0_hz", "f0_hop_s"} <= data.keys():
-        return None
+
+
+def _transcript(data: dict, phones: tuple[str, ...]) -> dict:
     known = {symbol: index for index, symbol in enumerate(phones)}
-    unknown = sorted({symbol for symbol, *_ in data["phones"]} - known.keys())
-    if unknown:
-        raise AudioError(f"{path}: unknown phones {', '.join(unknown)}", f"the known ones are {' '.join(phones)}")
     return {
         "ids": np.array([known[symbol] for symbol, *_ in data["phones"]], dtype=np.int16),
         "times_s": np.array([times for _, *times in data["phones"]], dtype=np.float64).reshape(-1, 2),

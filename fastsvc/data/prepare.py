@@ -20,7 +20,8 @@ from fastsvc.data.pieces import Settings, process
 from fastsvc.data.scan import Source, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
-from fastsvc.errors import AudioError, ConfigError, FastsvcError, OutputError
+from fastsvc.errors import AudioError, ConfigError, FastsvcError, MissingPackageError, OutputError
+from fastsvc.features.f0 import METHODS
 
 __all__ = ["Report", "add_units", "prepare"]
 
@@ -84,6 +85,10 @@ def prepare(
 def _check(settings: Settings, jobs: int, valid: float, test: float) -> None:
     if settings.f0_source not in F0_SOURCES:
         raise ConfigError(f"prepare: unknown f0_source {settings.f0_source!r}", f"use {' or '.join(F0_SOURCES)}")
+    if settings.features.f0_method not in METHODS:
+        raise ConfigError(
+            f"prepare: unknown f0 method {settings.features.f0_method!r}", f"use one of {', '.join(METHODS)}"
+        )
     if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     if jobs < 1 or settings.max_seconds < 1:
@@ -107,15 +112,15 @@ def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
     path = out / "settings.json"
     if path.is_file():
         made = load_json(path)
-        if made != wanted:
+        if made != wanted and (out / "records").exists():  # without records nothing was made yet
             raise ConfigError(
                 f"{out}: was prepared with other settings: {'; '.join(_differences(made, wanted))}",
                 "use another folder, or the same settings",
             )
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
-    save_json(path, wanted)
+    if not path.is_file() or made != wanted:
+        save_json(path, wanted)
 
 
 def _differences(made, wanted, where: str = "") -> Iterator[str]:
@@ -185,9 +190,10 @@ def _work(task) -> list[dict] | FastsvcError:
     source, out, settings, phones = task
     try:
         return process(source.path, source.name, out, settings, phones)
-    except FastsvcError as error:  # returned, because errors of other signatures do not survive pickling
-        kind = AudioError if isinstance(error, AudioError) else FastsvcError
-        return kind(error.message, error.remedy)
+    except MissingPackageError as error:  # would not survive pickling on its way out of a worker
+        return FastsvcError(error.message, error.remedy)
+    except FastsvcError as error:
+        return error
 
 
 def _finish(sources, records, settings: Settings, phones, split_by, report: Report) -> None:

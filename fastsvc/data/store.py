@@ -17,14 +17,14 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def save_json(path: Path, data) -> None:
-    """The same for JSON."""
-    _write(path, lambda file: file.write(json.dumps(data, ensure_ascii=False).encode()))
+    """The same for JSON. Names of files need not be valid text, hence surrogates."""
+    _write(path, lambda file: file.write(json.dumps(data, ensure_ascii=False).encode(errors="surrogateescape")))
 
 
 def load_json(path: Path) -> dict:
     """Raises ConfigError where it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file", "make the corpus with `fastsvc prepare`") from None
     except (OSError, ValueError) as error:

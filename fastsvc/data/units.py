@@ -68,7 +68,9 @@ def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:
         arrays = {key: file[key] for key in file}
     audio = resample(arrays["audio"].astype(np.float32) / 32768, rate_hz, encoder.rate_hz)
     units = encoder.encode(torch.from_numpy(audio))
-    units = np.asarray(units.float().cpu() if isinstance(units, torch.Tensor) else units, dtype=np.float16)
+    units = units.float().cpu().numpy() if isinstance(units, torch.Tensor) else np.asarray(units)
+    with np.errstate(over="ignore"):  # caught below
+        units = units.astype(np.float16)
     if units.ndim != 2 or units.shape[1] != encoder.channels or not len(units) or not np.isfinite(units).all():
         raise ConfigError(
             f"{path}: encoder {encoder.name!r} gave units of shape {units.shape}, or not finite ones",

@@ -1,0 +1,312 @@
+"""Preparing corpora: layouts, formats, splits, resuming, bad files and settings."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from fastsvc.audio.mel import log_mel
+from fastsvc.config import FeatureConfig, MelConfig
+from fastsvc.data.choir.phones import PHONES
+from fastsvc.data.corpus import Corpus
+from fastsvc.data.prepare import add_units, prepare
+from fastsvc.data.scan import scan, split_songs
+from fastsvc.errors import AudioError, ConfigError, OutputError
+
+MEL = MelConfig(rate_hz=16000, hop_samples=160, fft_samples=512, window_samples=512, bins=20, high_hz=8000.0)
+
+
+def tone(seconds, rate_hz, f0_hz=220.0, level=0.3):
+    time = np.arange(round(seconds * rate_hz)) / rate_hz
+    return level * sum(np.sin(2 * np.pi * h * f0_hz * time) / h for h in range(1, 6))
+
+
+def write(path, audio, rate_hz, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, rate_hz, **options)
+
+
+def transcribe(path, seconds, f0_hz=200.0):
+    """Half a second of the first phone, unvoiced; then the second, voiced."""
+    times = np.arange(0, seconds, 0.005)
+    phones = [[PHONES[0], 0.0, 0.5], [PHONES[1], 0.5, seconds]]
+    track = np.where(times < 0.5, 0, f0_hz).tolist()
+    path.write_text(json.dumps({"phones": phones, "f0_hop_s": 0.005, "f0_hz": track}))
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Two singers with the same four songs."""
+    for singer, f0_hz in (("alto", 330.0), ("bass", 110.0)):
+        for song in range(4):
+            write(tmp_path / "set" / singer / f"song{song}.wav", tone(1.0, 16000, f0_hz), 16000)
+    return tmp_path / "set"
+
+
+def run(dataset, out, **options):
+    options = {"jobs": 1, "mel": MEL, "valid": 0.25, "test": 0.25, "progress": False} | options
+    return prepare(dataset, out, **options)
+
+
+def tree(folder):
+    return {path.relative_to(folder): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_any_format_rate_and_channels(tmp_path):
+    for name, rate_hz, channels in [
+        ("a.wav", 8000, 1),
+        ("b.flac", 44100, 2),
+        ("c.ogg", 48000, 1),
+        ("d.mp3", 22050, 2),
+        ("e.WAV", 96000, 1),
+    ]:
+        audio = tone(1.0, rate_hz)
+        write(tmp_path / "set" / "ann" / name, np.stack([audio] * channels, 1), rate_hz)
+    report = run(tmp_path / "set", tmp_path / "out")
+    assert report.bad == [] and report.items == report.recordings == 5
+    for item in Corpus(tmp_path / "out").items:
+        assert len(item.audio) == pytest.approx(16000, abs=1600)  # mp3 pads
+        assert np.abs(item.audio).max() == pytest.approx(0.95 * 32768, rel=0.02)
+        assert item.voiced.mean() > 0.9 and np.median(item.f0_hz) == pytest.approx(220, rel=0.01)
+
+
+def test_layouts(tmp_path):
+    names = "ann/one.wav ann/one.flac ann/two/000.wav ann/two/x/001.wav bob#three/0.wav .hid/a.wav stray.wav"
+    for name in names.split():
+        write(tmp_path / name, tone(0.4, 8000), 8000)
+    sources, outside = scan(tmp_path)
+    assert [(s.name, s.singer, s.song) for s in sources] == [
+        ("ann/one.flac", "ann", "one"),
+        ("ann/one.wav", "ann", "one"),
+        ("ann/two/000", "ann", "two"),
+        ("ann/two/x/001", "ann", "two"),
+        ("bob#three/0", "bob", "three"),
+    ]
+    assert [path.name for path in outside] == ["stray.wav"]
+
+
+def test_items_are_consistent(dataset, tmp_path):
+    run(dataset, tmp_path / "out")
+    data = json.loads((tmp_path / "out" / "corpus.json").read_text())
+    assert data["singers"] == ["alto", "bass"] and data["phones"] == []
+    assert data["singer_f0_hz"]["alto"] == pytest.approx(330, rel=0.01)
+    assert data["singer_f0_hz"]["bass"] == pytest.approx(110, rel=0.01)
+    spectra = []
+    for item in data["items"]:
+        arrays = np.load(tmp_path / "out" / item["file"])
+        assert arrays["audio"].dtype == np.int16 and len(arrays["audio"]) == item["samples"]
+        assert item["frames"] == item["samples"] // MEL.hop_samples
+        assert all(arrays[key].shape == (item["frames"],) for key in ("f0_hz", "voiced", "volume"))
+        audio = torch.from_numpy(arrays["audio"].astype(np.float32) / 32768)
+        if item["split"] == "train":
+            spectra.append(log_mel(audio[None], MEL)[0].numpy())
+    spectra = np.concatenate(spectra)
+    np.testing.assert_allclose(data["mel_mean"], spectra.mean(0), atol=1e-4)
+    np.testing.assert_allclose(data["mel_std"], spectra.std(0), atol=1e-3)
+
+
+def test_long_recordings_are_cut_on_the_grid(tmp_path):
+    """A rise of pitch, cut into pieces: each has its own part of the whole, and nothing is lost."""
+    time = np.arange(16000 * 5) / 16000
+    audio = 0.95 * np.sin(2 * np.pi * np.cumsum(200 + 40 * time) / 16000)
+    write(tmp_path / "set" / "ann" / "long.wav", audio, 16000)
+    run(tmp_path / "set", tmp_path / "out", max_seconds=1.5)
+    corpus = Corpus(tmp_path / "out")
+    assert len(corpus.items) >= 4 and all(len(item.audio) <= 1.5 * 16000 for item in corpus.items)
+    joined = np.concatenate([item.audio for item in corpus.items])
+    np.testing.assert_allclose(joined / 32768, audio, atol=1e-3)
+    assert all(len(item.audio) % MEL.hop_samples == 0 for item in corpus.items[:-1])
+    f0_hz = np.concatenate([item.f0_hz for item in corpus.items])
+    middle = (np.arange(len(f0_hz)) + 0.5) * 0.01
+    np.testing.assert_allclose(f0_hz[5:-5], (200 + 40 * middle)[5:-5], rtol=0.01)
+
+
+def test_silent_and_tiny_recordings_leave_nothing(dataset, tmp_path):
+    write(dataset / "alto" / "silence.wav", np.zeros(16000), 16000)
+    write(dataset / "alto" / "tiny.wav", tone(0.2, 16000), 16000)
+    write(dataset / "alto" / "sample.wav", [0.1], 16000)
+    report = run(dataset, tmp_path / "out")
+    assert report.bad == [] and report.items == 8 and report.recordings == 11
+
+
+def test_bad_files_are_reported_and_skipped(dataset, tmp_path):
+    (dataset / "alto" / "text.wav").write_text("not audio")
+    (dataset / "bass" / "empty.flac").touch()
+    write(dataset / "bass" / "nan.wav", np.full(16000, np.nan), 16000, subtype="FLOAT")
+    (dataset / "bass" / "song0.json").write_text('{"phones": [["aa", 0]], "f0_hz": [], "f0_hop_s": 0.005}')
+    write(dataset / "stray.wav", tone(0.4, 8000), 8000)
+    report = run(dataset, tmp_path / "out")
+    assert report.items == 7
+    assert sorted(os.path.basename(path) for path, _ in report.bad) == [
+        "empty.flac",
+        "nan.wav",
+        "song0.wav",
+        "stray.wav",
+        "text.wav",
+    ]
+    assert all(len(why) > 10 for _, why in report.bad)
+    again = run(dataset, tmp_path / "out")
+    assert len(again.bad) == 5 and again.reused == 7
+
+
+def test_nothing_usable(tmp_path):
+    with pytest.raises(AudioError, match="no such folder"):
+        run(tmp_path / "none", tmp_path / "out")
+    write(tmp_path / "set" / "stray.wav", tone(0.4, 8000), 8000)
+    with pytest.raises(AudioError, match="no recordings in folders of singers"):
+        run(tmp_path / "set", tmp_path / "out")
+    (tmp_path / "set" / "ann").mkdir()
+    (tmp_path / "set" / "ann" / "x.wav").write_text("no")
+    with pytest.raises(AudioError, match="none of 1 recordings"):
+        run(tmp_path / "set", tmp_path / "out")
+
+
+def test_parallel_gives_the_same(dataset, tmp_path):
+    (dataset / "alto" / "text.wav").write_text("not audio")
+    reports = [run(dataset, tmp_path / f"out{jobs}", jobs=jobs) for jobs in (1, 2)]
+    assert [report.bad for report in reports][0] == [report.bad for report in reports][1] != []
+    corpora = [(tmp_path / f"out{jobs}" / "corpus.json").read_text() for jobs in (1, 2)]
+    assert corpora[0] == corpora[1]
+
+
+def test_a_broken_run_goes_on(dataset, tmp_path, monkeypatch):
+    whole = run(dataset, tmp_path / "whole")
+    import fastsvc.data.prepare as module
+
+    real, calls = module.process, []
+
+    def break_at_fifth(*args):
+        calls.append(args)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(module, "process", break_at_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, tmp_path / "out")
+    assert not (tmp_path / "out" / "corpus.json").exists()
+    report = run(dataset, tmp_path / "out")
+    assert (report.reused, report.items) == (4, whole.items) and len(calls) == 9
+    before = tree(tmp_path / "out" / "items")
+    assert run(dataset, tmp_path / "out").reused == 8 and len(calls) == 9
+    assert tree(tmp_path / "out" / "items") == before
+    names = [(tmp_path / name / "corpus.json").read_text() for name in ("whole", "out")]
+    assert names[0] == names[1]
+
+
+def test_a_replaced_recording_is_done_again(dataset, tmp_path):
+    write(dataset / "alto" / "song0.wav", tone(5.0, 16000), 16000)
+    run(dataset, tmp_path / "out", max_seconds=2)
+    assert len(list((tmp_path / "out" / "items" / "alto").glob("song0.*"))) == 3
+    write(dataset / "alto" / "song0.wav", tone(1.1, 16000), 16000)
+    assert run(dataset, tmp_path / "out", max_seconds=2).reused == 7
+    assert len(list((tmp_path / "out" / "items" / "alto").glob("song0.*"))) == 1
+    assert max(len(item.audio) for item in Corpus(tmp_path / "out").items) == 17600
+
+
+def test_settings_are_not_mixed(dataset, tmp_path):
+    run(dataset, tmp_path / "out")
+    before = tree(tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"features\.f0_low_hz 50\.0 there, 80\.0 now; peak 0\.95 there, None now"):
+        run(dataset, tmp_path / "out", features=FeatureConfig(f0_low_hz=80.0), peak=None)
+    assert tree(tmp_path / "out") == before
+    with pytest.raises(OutputError, match="not a prepared corpus"):
+        run(dataset, dataset)
+    for wrong in ({"f0_source": "exact"}, {"valid": 0.6, "test": 0.5}, {"jobs": 0}, {"peak": 0.0}):
+        with pytest.raises(ConfigError):
+            run(dataset, tmp_path / "other", **wrong)
+    with pytest.raises(ConfigError, match="unknown f0 method"):
+        run(dataset, tmp_path / "other", features=FeatureConfig(f0_method="guess"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_transcripts(dataset, tmp_path):
+    for path in dataset.rglob("*.wav"):
+        transcribe(path.with_suffix(".json"), 1.0)
+    run(dataset, tmp_path / "exact")
+    run(dataset, tmp_path / "tracked", f0_source="tracker")
+    exact, tracked = Corpus(tmp_path / "exact"), Corpus(tmp_path / "tracked")
+    assert exact.phones == tracked.phones == list(PHONES)
+    for item in exact.items:
+        assert item.phone_ids.tolist() == [0, 1]
+        np.testing.assert_allclose(item.phone_times_s, [[0, 0.5], [0.5, 1]])
+        assert item.voiced.tolist() == [False] * 50 + [True] * 50
+        np.testing.assert_allclose(item.f0_hz, 200, rtol=1e-6)
+    assert all(item.voiced.mean() > 0.9 and abs(np.median(item.f0_hz) - 200) > 50 for item in tracked.items)
+
+
+def test_foreign_json_is_ignored(dataset, tmp_path):
+    (dataset / "alto" / "song0.json").write_text('{"title": "x"}')
+    assert run(dataset, tmp_path / "out").bad == []
+    assert Corpus(tmp_path / "out").phones == []
+
+
+def test_split_is_by_song_and_leaves_everyone_something():
+    songs = {"a": {f"s{i}" for i in range(20)}, "b": {f"s{i}" for i in range(20)}, "c": {"s3"}, "d": {"s4", "s5"}}
+    split = split_songs(songs, 0, 0.1, 0.2)
+    assert list(split.values()).count("valid") == 2 and list(split.values()).count("test") == 4
+    assert split["s3"] == "train" and "train" in (split["s4"], split["s5"])
+    assert split == split_songs(songs, 0, 0.1, 0.2) != split_songs(songs, 1, 0.1, 0.2)
+    assert set(split_songs({"a": {"x"}}, 0, 0.1, 0.1).values()) == {"train"}
+
+
+def test_one_song_a_singer_warns(tmp_path):
+    write(tmp_path / "set" / "ann" / "only.wav", tone(1, 16000), 16000)
+    write(tmp_path / "set" / "bob" / "other.wav", tone(1, 16000), 16000)
+    report = run(tmp_path / "set", tmp_path / "out")
+    assert report.items == 2 and len(report.warnings) == 2
+
+
+class Encoder:
+    """Units are the mean and the peak of every 320 samples at 8 kHz, times a weight."""
+
+    name, rate_hz, hop_samples, channels = "toy", 8000, 320, 2
+
+    def __init__(self, weight=1.0):
+        self.model = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.constant_(self.model.weight, weight)
+        self.calls = 0
+
+    def encode(self, audio):
+        self.calls += 1
+        audio = audio[: len(audio) // 320 * 320].reshape(-1, 320) * self.model.weight.item()
+        return torch.stack((audio.mean(1), audio.abs().amax(1)), 1)
+
+
+def test_add_units(dataset, tmp_path):
+    run(dataset, tmp_path / "out")
+    encoder = Encoder()
+    assert add_units(tmp_path / "out", encoder, progress=False) == 8
+    corpus = Corpus(tmp_path / "out")
+    assert corpus.encoder["name"] == "toy" and len(corpus.encoder["hash"]) == 64
+    assert all(item.units.shape == (25, 2) and item.units.dtype == np.float16 for item in corpus.items)
+    assert add_units(tmp_path / "out", encoder, progress=False) == 0 and encoder.calls == 8
+    assert run(dataset, tmp_path / "out").reused == 8 and Corpus(tmp_path / "out").encoder == corpus.encoder
+
+
+def test_units_of_two_encoders_do_not_mix(dataset, tmp_path):
+    run(dataset, tmp_path / "out")
+    add_units(tmp_path / "out", Encoder(), progress=False)
+    other = Encoder(2.0)
+
+    def broken(audio):
+        if other.calls == 3:
+            raise KeyboardInterrupt
+        return Encoder.encode(other, audio)
+
+    other.encode = broken
+    with pytest.raises(KeyboardInterrupt):
+        add_units(tmp_path / "out", other, progress=False)
+    half = Corpus(tmp_path / "out")
+    assert half.encoder is None and all(item.units is None for item in half.items)
+    assert add_units(tmp_path / "out", Encoder(2.0), progress=False) == 5
+    assert all(item.units[:, 1].max() > 1.8 for item in Corpus(tmp_path / "out").items)
+
+
+def test_units_must_be_finite(dataset, tmp_path):
+    run(dataset, tmp_path / "out")
+    with pytest.raises(ConfigError, match="not finite"):
+        add_units(tmp_path / "out", Encoder(1e9), progress=False)
