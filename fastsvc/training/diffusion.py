@@ -66,14 +66,20 @@ def edm_loss(denoise: Denoise, config: EdmConfig, x0: Tensor, sigma: Tensor, z: 
     return batch_mean(wide(weight) * error.square(), valid)
 
 
-def solver_step(denoise: Denoise, x: Tensor, sigma: Tensor, after: Tensor, method: str = "heun") -> Tensor:
-    """One step of the probability-flow ODE dx/dσ = (x − D)/σ from sigma [B] to after [B] (> 0), Euler or Heun."""
+def solver_step(
+    denoise: Denoise, x: Tensor, sigma: Tensor, after: Tensor, method: str = "heun", sigma_min: float = 0.0
+) -> Tensor:
+    """One step of the probability-flow ODE dx/dσ = (x − D)/σ from sigma [B] to after [B], Euler or Heun.
+
+    A step to ``sigma_min`` is Euler's: there D(x) = x by construction, which says nothing of the slope.
+    """
     slope = (x - denoise(x, sigma)) / wide(sigma)
-    ahead = x + wide(after - sigma) * slope
-    if method == "heun":
-        slope = (slope + (ahead - denoise(ahead, after)) / wide(after)) / 2
-        ahead = x + wide(after - sigma) * slope
-    return ahead
+    euler = x + wide(after - sigma) * slope
+    if method == "euler":
+        return euler
+    ahead = (euler - denoise(euler, after)) / wide(after)
+    heun = x + wide(after - sigma) * (slope + ahead) / 2
+    return torch.where(wide(after) > sigma_min, heun, euler)
 
 
 def distance(a: Tensor, b: Tensor, valid: Tensor, kind: str) -> Tensor:

@@ -1,0 +1,199 @@
+"""The student: consistency distillation of a teacher (Song et al., arXiv 2303.01469, as CoMoSVC does it), or ECT."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fastsvc.config import AcousticConfig, EdmConfig, from_dict, to_dict
+from fastsvc.errors import ConfigError
+from fastsvc.model import schedule
+from fastsvc.model.acoustic import AcousticModel
+from fastsvc.training import checkpoint, diffusion
+from fastsvc.training.diffusion import Denoise, wide
+from fastsvc.training.task import Sample, Turn
+from fastsvc.training.teacher import AcousticTask, AugmentSettings
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """The YAML's ``task`` part."""
+
+    teacher: str  # path of the teacher's checkpoint
+    method: str = "cd"  # cd: distillation along the teacher's ODE; ect: without it, by shrinking steps
+    points: int = 32  # N of the grid σ_1 = σmin … σ_N = σmax
+    solver: str = "heun"  # heun, euler
+    distance: str = "l2"  # l2 with weight 1, or huber with weight 1/(t_{n+1} − t_n)
+    target_decay: float = 0.95  # μ of the EMA target; 0: the student's own weights
+    guidance: float = 1.0  # w of the teacher's step: D(∅) + w (D(singer) − D(∅)); 1: none
+    train: str = "denoiser"  # denoiser: the conditions stay the teacher's; all
+    sigma_mean: float = -1.1  # of ECT's levels
+    sigma_std: float = 2.0
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    valid_crops: int = 8
+    valid_frames: int = 192
+
+    def __post_init__(self):
+        for key, known in (
+            ("method", ("cd", "ect")),
+            ("solver", ("heun", "euler")),
+            ("distance", ("l2", "huber")),
+            ("train", ("denoiser", "all")),
+        ):
+            if getattr(self, key) not in known:
+                raise ConfigError(f"task.{key} is {getattr(self, key)!r}", f"use {' or '.join(known)}")
+        if self.points < 2 or not 0 <= self.target_decay < 1:
+            raise ConfigError("task: points must be at least 2, and target_decay in 0 … 1")
+
+
+def grid(config: EdmConfig, points: int) -> Tensor:
+    """[points] levels upwards, σmin … σmax, evenly spaced in σ^(1/ρ)."""
+    levels = schedule.karras(config.sigma_min, config.sigma_max, points, config.rho).flip(0)
+    levels[0], levels[-1] = config.sigma_min, config.sigma_max  # exactly: D(x, σmin) = x must hold
+    return levels.float()
+
+
+def distillation_loss(
+    student: Denoise,
+    target: Denoise,
+    teacher: Denoise,
+    levels: Tensor,
+    n: Tensor,
+    x0: Tensor,
+    z: Tensor,
+    valid: Tensor,
+    solver: str = "heun",
+    kind: str = "l2",
+) -> Tensor:
+    """w d(D_θ(x_{n+1}, t_{n+1}), sg D_θ⁻(x̂_n, t_n)), x_{n+1} = x0 + t_{n+1} z, x̂_n one teacher step further down.
+
+    levels [N] upwards; n [B] in 0 … N − 2, counted from 0; mean over the batch.
+    """
+    low, high = levels[n], levels[n + 1]
+    x0 = torch.where(valid[..., None] > 0, x0, 0)
+    x = x0 + wide(high) * z
+    with torch.no_grad():
+        ahead = diffusion.solver_step(teacher, x, high, low, solver, float(levels[0]))
+        goal = target(ahead, low)
+    apart = diffusion.distance(student(x, high), goal, valid, kind)
+    return (apart if kind == "l2" else apart / (high - low)).mean()
+
+
+def tuning_loss(student: Denoise, sigma: Tensor, lower: Tensor, x0: Tensor, z: Tensor, valid: Tensor) -> Tensor:
+    """ECT (arXiv 2406.14548): ‖D(x_t) − sg D(x_r)‖/(t − r) with the same noise at both levels."""
+    x0 = torch.where(valid[..., None] > 0, x0, 0)
+    with torch.no_grad():
+        goal = student(x0 + wide(lower) * z, lower)
+    apart = diffusion.distance(student(x0 + wide(sigma) * z, sigma), goal, valid, "huber")
+    return (apart / (sigma - lower).clamp(min=1e-4)).mean()
+
+
+class StudentTask(AcousticTask):
+    kind = "student"
+    best = ("mel_l1_1", "min")
+
+    def __init__(self, config: dict, corpus, device, **loop):
+        super().__init__(config, corpus, device, **loop)
+        if not (config or {}).get("teacher"):
+            raise ConfigError("task.teacher is missing", "give the path of the teacher's checkpoint")
+        self.settings = from_dict(StudentSettings, config, "task")
+        self.augment = self.settings.augment
+        self.choose_speakers()
+        self.teacher = self._teacher()
+        self.model = copy.deepcopy(self.teacher).requires_grad_(True)
+        if self.settings.train == "denoiser":
+            self.model.condition.requires_grad_(False)
+        self.target = copy.deepcopy(self.teacher)  # frozen; follows the student in after_step
+        self.extra = {"target": self.target}
+        self.levels = grid(self.model.config.edm, self.settings.points).to(self.device)
+        self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
+        self.reference = self.sampled(self.teacher, 50, "euler")
+
+    def _teacher(self) -> AcousticModel:
+        """The teacher's EMA, frozen. Raises when it does not belong to this corpus."""
+        content = checkpoint.load(self.settings.teacher, "teacher")
+        config = from_dict(AcousticConfig, content["config"]["model"])
+        if content["speakers"] != self.speakers:
+            raise ConfigError(
+                f"{self.settings.teacher} knows the singers {', '.join(content['speakers'])}, the corpus "
+                f"{', '.join(self.speakers)}",
+                "train the student on the teacher's corpus",
+            )
+        if to_dict(config.mel) != to_dict(self.corpus.mel):
+            raise ConfigError(f"{self.settings.teacher} was trained on another mel than the corpus has")
+        model = AcousticModel(config)
+        model.load_state_dict(content["ema"])
+        return model.requires_grad_(False).eval().to(self.device)
+
+    def turns(self, step: int) -> list[Turn]:
+        return [Turn("student", self.model, self._loss)]
+
+    def _loss(self, batch: dict, step: int):
+        settings, valid = self.settings, batch["valid"]
+        x0 = self.model.normalise(batch["mel"])
+        z = self.noise(x0)
+        cond = self.condition(self.model, batch)
+        student = self.denoiser(self.model, cond, valid)
+        if settings.method == "ect":
+            edm = self.model.config.edm
+            sigma = diffusion.lognormal(len(x0), settings.sigma_mean, settings.sigma_std, edm, self.generator)
+            stage = 1 + min(7, math.floor(8 * self.progress))
+            lower = diffusion.ect_lower_level(sigma, stage, edm)
+            return tuning_loss(student, sigma, lower, x0, z, valid), {"stage": stage}
+        n = torch.randint(len(self.levels) - 1, (len(x0),), generator=self.generator, device=self.device)
+        with torch.no_grad():
+            frozen = cond if settings.train == "denoiser" else self.condition(self.target, batch)
+            target = self.denoiser(self.target, frozen, valid)
+            teacher = self._teacher_denoiser(batch, cond if settings.train == "denoiser" else None)
+        loss = distillation_loss(
+            student, target, teacher, self.levels, n, x0, z, valid, settings.solver, settings.distance
+        )
+        return loss, {}
+
+    def _teacher_denoiser(self, batch: dict, cond: Tensor | None) -> Denoise:
+        if cond is None:
+            cond = self.condition(self.teacher, batch)
+        plain, weight = self.denoiser(self.teacher, cond, batch["valid"]), self.settings.guidance
+        if weight == 1 or len(self.speakers) == 1:
+            return plain
+        anyone = self.condition(self.teacher, batch, self.nobody(batch))
+        without = self.denoiser(self.teacher, anyone, batch["valid"])
+
+        def guided(x, sigma):
+            base = without(x, sigma)
+            return base + weight * (plain(x, sigma) - base)
+
+        return guided
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """θ⁻ ← μ θ⁻ + (1 − μ) θ: after the optimiser, in training alone."""
+        pairs = list(self.target.parameters()), list(self.model.parameters())
+        torch._foreach_lerp_(*pairs, 1 - self.settings.target_decay)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Mel L1 of 1, 2 and 4 steps to the truth, and to the teacher's 50 Euler steps from the same noise."""
+        truth, inside = self.valid["mel"], self.valid["valid"]
+        figures = {"teacher_l1_50": diffusion.mel_l1(self.reference, truth, inside)}
+        for steps in (1, 2, 4):
+            mel = self.sampled(model, steps, "consistency")
+            figures[f"mel_l1_{steps}"] = diffusion.mel_l1(mel, truth, inside)
+            figures[f"to_teacher_{steps}"] = diffusion.mel_l1(mel, self.reference, inside)
+        return figures
+
+    def samples(self, model: nn.Module) -> dict[str, Sample]:
+        mels = {
+            "one_step": self.sampled(model, 1, "consistency"),
+            "teacher": self.reference,
+            "true": self.valid["mel"],
+        }
+        return {
+            f"{name}/{i}": Sample(mel=np.asarray(mel[i].cpu()))
+            for name, mel in mels.items()
+            for i in range(min(2, len(mel)))
+        }
