@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import torch
 
+from fastsvc.engine.machine import cpu_model
+
 PACKAGES = ("fastsvc", "torch", "numpy", "soxr", "soundfile")
 
 
@@ -17,18 +19,7 @@ def hardware(device: str = "cpu") -> str:
     """One line: the GPU's name, or the processor, how many of its cores are here and how many threads torch uses."""
     if str(device).startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {_cores()} cores, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.startswith(("model name", "Hardware")):
-                    return " ".join(line.split(":", 1)[1].split())
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return f"{cpu_model()}, {_cores()} cores, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
 
 
 def _cores() -> int:

@@ -1,0 +1,86 @@
+"""Every system on the same clips of unseen singers and songs, against the true target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from fastsvc.audio.resample import resample
+from fastsvc.config import AcousticConfig
+from fastsvc.evaluation import phones, pitch, singers, spectrum
+from fastsvc.evaluation.clips import Clip
+from fastsvc.evaluation.systems import Made, System
+from fastsvc.features import f0
+
+# column: (heading, decimals, what is better)
+COLUMNS = {
+    "mel_l1": ("mel L1", 3, "low"),
+    "mcd_db": ("MCD dB", 2, "low"),
+    "fpc_voiced": ("FPC voiced", 3, "high"),
+    "fpc_all": ("FPC all frames", 3, "high"),
+    "f0_rmse_cents": ("f0 RMSE cents", 1, "low"),
+    "voicing_f1": ("V/UV F1", 3, "high"),
+    "phone_error_rate": ("PER", 3, "low"),
+    "singer_correct": ("singer accuracy", 3, "high"),
+    "singer_similarity": ("similarity", 3, "high"),
+    "rtf": ("RTF", 3, "low"),
+    "mel_rtf": ("mel RTF", 3, "low"),
+}
+
+
+def measure(clip: Clip, made: Made, config: AcousticConfig, recogniser, verifier, centroids: Mapping) -> dict:
+    """One row's figures; those of a judge that was not given are left out. NaN where a figure does not exist."""
+    rate_hz = config.mel.rate_hz
+    audio, truth = (resample(a, r, rate_hz) for a, r in ((made.audio, made.rate_hz), (clip.truth, clip.rate_hz)))
+    figures = spectrum.compare(audio, truth, config.mel)
+    frames = len(truth) // config.mel.hop_samples
+    true = pitch.exact_track(clip.f0_hz, clip.f0_hop_s, frames, 1 / config.mel.frame_rate_hz)
+    figures |= pitch.compare(track(audio, config, frames), true)
+    if recogniser is not None:
+        heard = phones.recognise(recogniser, made.audio, made.rate_hz)
+        figures["phone_error_rate"] = phones.error_rate(heard, phones.reference_phones(clip.phones))
+    if verifier is not None:
+        voice = singers.embed(verifier, made.audio, made.rate_hz)
+        figures["singer_heard"] = singers.nearest(voice, centroids)
+        figures["singer_correct"] = float(figures["singer_heard"] == clip.target)
+        figures["singer_similarity"] = singers.similarity(voice, centroids[clip.target])
+    return figures | {"rtf": made.seconds / clip.seconds, "mel_rtf": made.mel_seconds / clip.seconds}
+
+
+def track(audio: np.ndarray, config: AcousticConfig, frames: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(f0_hz, voiced) of audio at the mel's rate on mel frames, by the tracker and range that the engine uses."""
+    mel, spec = config.mel, config.features
+    frames = len(audio) // mel.hop_samples if frames is None else frames
+    limits = {"low_hz": spec.f0_low_hz, "high_hz": spec.f0_high_hz}
+    return f0.extract(audio, mel.rate_hz, mel.hop_samples, frames, method=spec.f0_method, **limits)
+
+
+def rows(
+    clips: Iterable[Clip], systems: Sequence[System], config: AcousticConfig, *, recogniser, verifier, centroids, seed=0
+) -> Iterable[tuple[dict, Clip, dict[str, Made]]]:
+    """For each clip: its row per system, as one list, with the audio that was made, so that a caller may draw it."""
+    for index, clip in enumerate(clips):
+        made = {system.name: system.make(clip, seed + index) for system in systems}
+        head = {
+            "clip": index,
+            "source": clip.source,
+            "target": clip.target,
+            "song": clip.song,
+            "semitones": clip.semitones,
+            "seconds": round(clip.seconds, 3),
+        }
+        yield (
+            [
+                head | {"system": name} | measure(clip, result, config, recogniser, verifier, centroids)
+                for name, result in made.items()
+            ],
+            clip,
+            made,
+        )
+
+
+def column(table: Sequence[dict], system: str, metric: str) -> np.ndarray:
+    """One system's values of one metric in the order of the clips, NaN where missing -> [clips]."""
+    return np.array([row.get(metric, math.nan) for row in table if row["system"] == system], np.float64)

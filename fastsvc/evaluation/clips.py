@@ -1,0 +1,137 @@
+"""Conversions whose true result is known: unseen singers of the choir sing unseen songs, and so do the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastsvc.data.choir import Performance, Singer, perform, render, roster, score
+from fastsvc.data.choir.performance import F0_HOP_S
+from fastsvc.data.choir.singer import source_filter_singer
+from fastsvc.errors import ConfigError
+
+UNSEEN = 1000  # no choir has that many singers or songs: indices from here on were never trained on
+PITCH_TOLERANCE = 4.0  # semitones between a voice's median in training and its singer's natural pitch
+LARGEST_ROSTER = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """``source`` sings, ``target`` shall: audio and truth float32 [samples] at rate_hz, of equal timing.
+
+    f0_hz: the exact pitch of the truth, value i at i * f0_hop_s, 0 where unvoiced. phones: what is sung.
+    """
+
+    source: str
+    target: str
+    song: int
+    semitones: int
+    audio: np.ndarray
+    truth: np.ndarray
+    rate_hz: int
+    f0_hz: np.ndarray
+    phones: tuple[str, ...]
+
+    @property
+    def f0_hop_s(self) -> float:
+        return F0_HOP_S
+
+    @property
+    def seconds(self) -> float:
+        return len(self.audio) / self.rate_hz
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} as {self.target}, song {self.song}, {self.semitones:+d} semitones"
+
+
+def targets(names: Sequence[str], f0_hz: Sequence[float], choir_seed: int) -> tuple[list[Singer], list[str]]:
+    """The choir's singers among an engine's voices, and a line for each voice that cannot be a target.
+
+    f0_hz: the voices' median pitch in training, or (): a singer whose own lies elsewhere is of another choir.
+    Raises ConfigError when no voice is left.
+    """
+    choir = {singer.name: singer for singer in roster(LARGEST_ROSTER, choir_seed)}
+    found, left_out = [], []
+    for row, name in enumerate(names):
+        singer, known = choir.get(name), row < len(f0_hz) and f0_hz[row] > 0
+        if singer is None:
+            left_out.append(f"{name}: no singer of the choir of seed {choir_seed} (or its program is not installed)")
+        elif known and abs(12 * np.log2(f0_hz[row] / singer.f0_hz)) > PITCH_TOLERANCE:
+            left_out.append(f"{name}: trained at {f0_hz[row]:.0f} Hz, but the choir's sings at {singer.f0_hz:.0f} Hz")
+        else:
+            found.append(singer)
+    if not found:
+        raise ConfigError(
+            f"none of the engine's voices ({', '.join(names[:8])}) is a singer of the choir of seed {choir_seed}",
+            "set choir_seed to the choir they were trained on, or evaluate on recordings alone",
+        )
+    return found, left_out
+
+
+def sources(count: int, choir_seed: int, seed: int) -> list[Singer]:
+    """``count`` singers that no choir of this seed has had, high and low in turn."""
+    return [source_filter_singer(UNSEEN + 100 * seed + index, choir_seed) for index in range(count)]
+
+
+def draw(
+    voices: Sequence[Singer], count: int, seconds: float, choir_seed: int, seed: int, rate_hz: int, singers: int = 6
+) -> Iterator[Clip]:
+    """``count`` clips, every one of a song of its own; sources and targets come up equally often.
+
+    Deterministic; a longer draw begins with the shorter one.
+    """
+    singing = sources(singers, choir_seed, seed)
+    for index in range(count):
+        rng = np.random.default_rng([seed, 606, index])
+        source = singing[index % len(singing)]
+        # Each round through the sources is one place further in the targets, so that pairs do not repeat early.
+        target = voices[(index + index // len(singing)) % len(voices)]
+        song = UNSEEN + 1000 * seed + index
+        whole = perform(score(song, choir_seed), source, float(rng.integers(-3, 4)))
+        yield clip(source, target, song, excerpt(whole, seconds, rng), rate_hz)
+
+
+def clip(source: Singer, target: Singer, song: int, performance: Performance, rate_hz: int) -> Clip:
+    """Both render the performance, the target in the key that suits its voice (whole semitones)."""
+    semitones = round(12 * np.log2(target.f0_hz / source.f0_hz))
+    true = performance.transposed(semitones)
+    return Clip(
+        source=source.name,
+        target=target.name,
+        song=song,
+        semitones=semitones,
+        audio=render(source, performance, rate_hz),
+        truth=render(target, true, rate_hz),
+        rate_hz=rate_hz,
+        f0_hz=true.f0_hz,
+        phones=tuple(symbol for symbol, _, _ in performance.phones),
+    )
+
+
+def excerpt(performance: Performance, seconds: float, rng: np.random.Generator) -> Performance:
+    """About that many seconds from pause to pause (at least one phrase), from a random place; whole if shorter."""
+    middles = [(start + end) / 2 for symbol, start, end in performance.phones if symbol == "pau"]
+    starts = [time for time in middles if middles[-1] - time >= seconds] if middles else []
+    if not starts:
+        return performance
+    first = int(np.ceil(starts[int(rng.integers(len(starts)))] / F0_HOP_S))
+    last = int(next(time for time in middles if time - first * F0_HOP_S >= seconds - 2 * F0_HOP_S) / F0_HOP_S)
+    low, high = first * F0_HOP_S, last * F0_HOP_S
+    phones = tuple(
+        (symbol, round(max(start, low) - low, 4), round(min(end, high) - low, 4))
+        for symbol, start, end in performance.phones
+        if end > low and start < high
+    )
+    inside = slice(first, last + 1)
+    return replace(performance, phones=phones, f0_hz=performance.f0_hz[inside], loudness=performance.loudness[inside])
+
+
+def renditions(singer: Singer, songs: int, choir_seed: int, rate_hz: int) -> Iterator[np.ndarray]:
+    """The singer's first songs as the choir has them, for a centroid where no corpus is at hand."""
+    from fastsvc.data.choir.corpus import key_of
+
+    for song in range(songs):
+        yield render(singer, perform(score(song, choir_seed), singer, key_of(singer, song, choir_seed)), rate_hz)

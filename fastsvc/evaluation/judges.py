@@ -1,0 +1,38 @@
+"""The judges: a recogniser and a singer verifier that took no part in training the voices they judge.
+
+A network that training listened to can be pleased without anyone else being pleased, so evaluation alone loads these
+twins, of another seed and architecture (``gru`` and ``conv2d``), and refuses the engine's own content encoder.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from fastsvc.checkpoints import read
+from fastsvc.engine.artifact import sha256
+from fastsvc.errors import CheckpointError
+from fastsvc.model.recogniser import Recogniser
+from fastsvc.model.verifier import Verifier
+
+
+def recogniser(path, engine=None) -> Recogniser:
+    """A recogniser's checkpoint, ready to listen. Raises CheckpointError, also for the engine's own encoder."""
+    checkpoint = read(path).require(("recogniser",), "a recogniser for evaluation")
+    used = (engine.manifest.get("content") or {}).get("source", {}) if engine is not None else {}
+    if used.get("sha256") == sha256(checkpoint.path):
+        raise CheckpointError(
+            f"{path} is the content encoder of this engine, so it cannot judge it",
+            "give a recogniser that was trained with another seed and architecture",
+        )
+    return _ready(Recogniser(checkpoint.config), checkpoint)
+
+
+def verifier(path) -> Verifier:
+    """A singer verifier's checkpoint, ready to listen. Raises CheckpointError."""
+    checkpoint = read(path).require(("singer",), "a singer verifier for evaluation")
+    return _ready(Verifier(checkpoint.config), checkpoint)
+
+
+def _ready(model: nn.Module, checkpoint) -> nn.Module:
+    model.load_state_dict(checkpoint.tensors)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,185 @@
+"""The whole evaluation of one engine: both tables, written with everything needed to repeat them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from fastsvc.config import from_dict
+from fastsvc.errors import ConfigError
+from fastsvc.evaluation import (
+    choir_table,
+    clips,
+    judges,
+    machine,
+    plots,
+    recordings_table,
+    report,
+    singers,
+    systems,
+)
+from fastsvc.evaluation.settings import Settings, read_settings
+from fastsvc.evaluation.training_audio import TrainingAudio
+
+CENTROID_SECONDS, CENTROID_SONGS = 60.0, 3  # of training audio for each target
+WARM_UP_SECONDS = 1.0
+
+
+def evaluate(
+    model,
+    out,
+    *,
+    teacher=None,
+    recogniser=None,
+    verifier=None,
+    clips: int = 40,
+    recordings=None,
+    seed: int = 0,
+    progress: bool = True,
+    command: str | None = None,
+    **more,
+) -> dict:
+    """Evaluate an engine (path or opened); returns what evaluation.json in ``out`` says.
+
+    ``more``: the other fields of :class:`Settings`. Writes evaluation.json, evaluation.md and pictures. Raises
+    ConfigError, CheckpointError, EngineError, AudioError, OutputError.
+    """
+    paths = {"teacher": teacher, "recogniser": recogniser, "verifier": verifier, "recordings": recordings}
+    given = {key: None if value is None else str(value) for key, value in paths.items()}
+    name = model if isinstance(model, (str, Path)) else getattr(model, "path", "")
+    settings = from_dict(Settings, {"model": str(name), "clips": clips, "seed": seed, **given, **more}, "evaluate")
+    return run(settings, out, None if isinstance(model, (str, Path)) else model, progress=progress, command=command)
+
+
+def evaluate_config(config, out, *, progress: bool = True, command: str | None = None) -> dict:
+    """The same with everything from a YAML file, such as configs/demo/evaluate.yaml."""
+    return run(read_settings(config), out, progress=progress, command=command)
+
+
+def run(settings: Settings, out, engine=None, *, progress: bool = True, command: str | None = None) -> dict:
+    """:func:`evaluate` for settings that are at hand already."""
+    from fastsvc.engine import Engine
+
+    out = Path(out)
+    engine = Engine.open(settings.model) if engine is None else engine
+    scene = _Scene(settings, engine, out, progress)
+    command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    result = machine.describe() | {"command": command, "settings": asdict(settings), "notes": scene.notes}
+    result["model"] = {
+        "name": Path(settings.model).name,
+        "voices": len(engine.speakers),
+        **{key: engine.manifest.get(key) for key in ("source", "vocoder", "content", "precision")},
+    }
+    report.write(out, result)  # a folder that cannot be written shows now and not after the work
+    engine.warm_up(WARM_UP_SECONDS)
+    if settings.clips:
+        result["choir"] = scene.choir()
+        report.write(out, result)
+    if settings.recordings:
+        result["recordings"] = scene.recordings()
+    report.write(out, result)
+    return result
+
+
+class _Scene:
+    """What both tables share: judges, centroids, notes."""
+
+    def __init__(self, settings: Settings, engine, out: Path, progress: bool):
+        self.settings, self.engine, self.out, self.progress = settings, engine, out, progress
+        self.notes: list[str] = []
+        self.recogniser = judges.recogniser(settings.recogniser, engine) if settings.recogniser else None
+        self.verifier = judges.verifier(settings.verifier) if settings.verifier else None
+        if self.recogniser is None:
+            self.notes.append("No held-out recogniser was given: phone error rates are not measured.")
+        if self.verifier is None:
+            self.notes.append("No held-out verifier was given: singers are not measured.")
+        names = settings.voices or engine.speakers
+        self.voices = [engine.speakers[engine.table.row(name)] for name in names]
+        self.centroids: dict[str, np.ndarray] = {}
+
+    def choir(self) -> dict:
+        settings, engine = self.settings, self.engine
+        known = dict(zip(engine.speakers, engine.table.f0_hz))
+        pitches = [known.get(name, 0.0) for name in self.voices]
+        singing, left_out = clips.targets(self.voices, pitches, settings.choir_seed)
+        self.notes += [f"Not a target: {line}." for line in left_out]
+        self._listen_to([singer.name for singer in singing], {singer.name: singer for singer in singing})
+        compared = self._systems()
+        drawn = clips.draw(
+            singing, settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
+        )
+        rows, example = [], None
+        judging = {"recogniser": self.recogniser, "verifier": self.verifier, "centroids": self.centroids}
+        measured = choir_table.rows(drawn, compared, engine.config, seed=settings.seed, **judging)
+        for some, clip, made in self._bar(measured, "choir", settings.clips, "clip"):
+            rows += some
+            example = example or (clip, made)
+        against = compared[2].name if self.settings.teacher else compared[1].name  # the teacher, else copy-synthesis
+        pictures = [
+            plots.systems(self.out / "choir.png", rows, choir_table.COLUMNS),
+            plots.example(self.out / "example.png", *example, engine.config),
+        ]
+        return {
+            "summary": report.summarise(rows, choir_table.COLUMNS, settings.seed),
+            "against": against,
+            "differences": report.differences(rows, against, choir_table.COLUMNS, settings.seed),
+            "seconds": sum(row["seconds"] for row in rows) / len(compared),
+            "pictures": [path.name for path in pictures],
+            "rows": rows,
+        }
+
+    def _systems(self) -> list[systems.System]:
+        compared = [systems.truth(), systems.copy_synthesis(self.engine)]
+        if self.settings.teacher:
+            compared.append(systems.teacher(self.engine, self.settings.teacher, self.settings.teacher_steps))
+        else:
+            self.notes.append("No teacher was given: its row is not measured.")
+        return compared + [systems.student(self.engine, steps) for steps in self.engine.steps]
+
+    def recordings(self) -> dict:
+        paths = recordings_table.recordings(self.settings.recordings)
+        try:
+            singing = {s.name: s for s in clips.targets(self.voices, (), self.settings.choir_seed)[0]}
+        except ConfigError:
+            singing = {}
+        self._listen_to(self.voices, singing)
+        voices = [name for name in self.voices if self.verifier is None or name in self.centroids]
+        judging = {"verifier": self.verifier, "centroids": self.centroids, "seed": self.settings.seed}
+        found = recordings_table.rows(self.engine, paths, voices, **judging)
+        rows = list(self._bar(found, "recordings", len(paths) * len(voices), "file"))
+        everyone = [row | {"system": "all"} for row in rows] + [row | {"system": row["target"]} for row in rows]
+        return {
+            "summary": report.summarise(everyone, recordings_table.COLUMNS, self.settings.seed),
+            "pictures": [plots.similarities(self.out / "recordings.png", rows).name] if self.verifier else [],
+            "rows": rows,
+        }
+
+    def _listen_to(self, names: Sequence[str], singing: dict) -> None:
+        """Centroids of those voices that have none yet, from training audio."""
+        if self.verifier is None:
+            return
+        corpus = TrainingAudio(self.settings.corpus) if self.settings.corpus else None
+        for name in self._bar([name for name in names if name not in self.centroids], "voices", unit="voice"):
+            if corpus is not None:
+                audio = corpus.of(name, CENTROID_SECONDS)
+            elif name in singing:
+                audio = list(
+                    clips.renditions(singing[name], CENTROID_SONGS, self.settings.choir_seed, self.engine.rate_hz)
+                )
+            else:
+                audio = []
+            if audio:
+                rate_hz = self.engine.rate_hz if corpus is None else corpus.rate_hz
+                self.centroids[name] = singers.centroid(singers.embed(self.verifier, one, rate_hz) for one in audio)
+            else:
+                self.notes.append(f"No training audio of {name} at hand: left out of singer accuracy.")
+
+    def _bar(self, items, what: str, total: int | None = None, unit: str = "it"):
+        from tqdm import tqdm
+
+        return tqdm(items, desc=what, total=total, unit=unit, disable=not self.progress)

@@ -1,0 +1,48 @@
+"""What an evaluation is made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastsvc.config import from_dict
+from fastsvc.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the YAML of `fastsvc evaluate -c` may hold; paths count from the current folder.
+
+    teacher, recogniser, verifier: checkpoints, each optional (its rows or columns are left out). corpus: the prepared
+    corpus of the training, for the targets' centroids; without it they are rendered by the choir. clips 0: no choir
+    table. voices: the targets, all if empty.
+    """
+
+    model: str = ""
+    teacher: str | None = None
+    recogniser: str | None = None
+    verifier: str | None = None
+    corpus: str | None = None
+    clips: int = 40
+    clip_seconds: float = 8.0
+    teacher_steps: int = 50
+    choir_seed: int = 0
+    recordings: str | None = None
+    voices: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.clips < 0 or self.clip_seconds <= 0 or self.teacher_steps < 1:
+            raise ConfigError("evaluation: clips must be 0 or more, seconds and steps positive", "correct the settings")
+
+
+def read_settings(path) -> Settings:
+    """A YAML file as :class:`Settings`. Raises ConfigError naming unknown keys and wrong types."""
+    import yaml
+
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}", "check the path and the YAML") from None
+    return from_dict(Settings, data, str(path))

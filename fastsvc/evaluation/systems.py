@@ -1,0 +1,144 @@
+"""What is compared: ways from a source clip to audio. All but the truth go through the same vocoder.
+
+A system is called with (clip, seed) and returns :class:`Made`. The student is the engine as users have it; the
+teacher is the plain PyTorch model from its checkpoint file, with the engine's features and the engine's vocoder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fastsvc.audio.mel import log_mel
+from fastsvc.audio.resample import resample
+from fastsvc.checkpoints import read
+from fastsvc.config import AcousticConfig
+from fastsvc.engine import hearing
+from fastsvc.engine.runtime import Features
+from fastsvc.engine.speakers import Speakers
+from fastsvc.errors import CheckpointError
+from fastsvc.evaluation.clips import Clip
+from fastsvc.evaluation.machine import timed
+from fastsvc.features import f0
+from fastsvc.model import noise
+from fastsvc.model.acoustic import AcousticModel
+
+
+@dataclass(frozen=True)
+class Made:
+    """audio [samples] at rate_hz; seconds that all took, and the part of features to mel (NaN where there is none)."""
+
+    audio: np.ndarray
+    rate_hz: int
+    seconds: float
+    mel_seconds: float
+
+
+@dataclass(frozen=True)
+class System:
+    """``name`` for tables, ``evaluations`` of the denoiser for one result (0: none)."""
+
+    name: str
+    evaluations: int
+    make: Callable[[Clip, int], Made]
+
+
+def truth() -> System:
+    """The true target itself: what the judges say of a faultless conversion."""
+    return System("true target", 0, lambda clip, seed: Made(clip.truth, clip.rate_hz, math.nan, math.nan))
+
+
+def copy_synthesis(engine) -> System:
+    """The true target's own mel, and pitch as tracked, through the vocoder: the best any acoustic model could do."""
+
+    def make(clip: Clip, seed: int) -> Made:
+        mel = engine.config.mel
+        audio = _whole_frames(resample(clip.truth, clip.rate_hz, mel.rate_hz), mel.hop_samples)
+        made, seconds = timed(lambda: _copy(engine, audio, seed))
+        return Made(made, mel.rate_hz, seconds, math.nan)
+
+    return System("copy-synthesis", 0, make)
+
+
+def student(engine, steps: int) -> System:
+    """The engine with that many steps."""
+
+    def make(clip: Clip, seed: int) -> Made:
+        def convert():
+            return engine.convert(
+                clip.audio, clip.rate_hz, clip.target, steps=steps, transpose=clip.semitones, seed=seed
+            )
+
+        (audio, rate_hz), seconds = timed(convert)
+        return Made(audio, rate_hz, seconds, engine.timings.get("mel", math.nan))
+
+    return System(f"student, {steps} step{'s' * (steps > 1)}", steps, make)
+
+
+def teacher(engine, checkpoint, steps: int = 50) -> System:
+    """Euler steps of the specification, with the checkpoint's weights. Raises CheckpointError where it does not fit."""
+    checkpoint = read(checkpoint).require(("teacher",), "the teacher")
+    config: AcousticConfig = checkpoint.config
+    theirs = engine.config
+    if (config.mel, config.features) != (theirs.mel, theirs.features):
+        raise CheckpointError(
+            f"{checkpoint.path} and the engine differ in mel or features", "give the teacher the engine's student had"
+        )
+    model = AcousticModel(config)
+    model.load_state_dict(checkpoint.tensors)
+    model.eval().requires_grad_(False)
+    speakers = Speakers(checkpoint.speakers, checkpoint.speaker_base)
+
+    @torch.inference_mode()
+    def convert(clip: Clip, seed: int) -> tuple[np.ndarray, float]:
+        audio, gain = hearing.levelled(clip.audio, engine.manifest.get("input_peak"))
+        heard = hearing.features(audio, clip.rate_hz, theirs, engine.encoder, None)
+        heard.f0_hz.mul_(2 ** (clip.semitones / 12))
+        mel, mel_seconds = timed(lambda: _sample(model, heard, speakers.row(clip.target), steps, seed))
+        return _vocode(engine, mel, heard.f0_hz, heard.voiced, seed) / np.float32(gain), mel_seconds
+
+    def make(clip: Clip, seed: int) -> Made:
+        (audio, mel_seconds), seconds = timed(lambda: convert(clip, seed))
+        return Made(audio, theirs.mel.rate_hz, seconds, mel_seconds)
+
+    return System(f"teacher, {steps} Euler steps", steps, make)
+
+
+def _sample(model: AcousticModel, heard: Features, speaker: int, steps: int, seed: int) -> torch.Tensor:
+    """Features → log-mel [T, M]."""
+    frames, bins = len(heard.f0_hz), model.config.mel.bins
+    units = heard.units[heard.places].float()
+    cond = model.condition(
+        units[None], heard.f0_hz[None], heard.volume[None], torch.tensor([speaker]), voiced=heard.voiced[None].float()
+    )
+    return model.sample(cond, steps, lambda step: noise.gaussian(seed, step, 0, frames, bins)[None], "euler")[0]
+
+
+@torch.inference_mode()
+def _copy(engine, audio: np.ndarray, seed: int) -> np.ndarray:
+    mel, spec = engine.config.mel, engine.config.features
+    wave = torch.from_numpy(audio)
+    frames = len(audio) // mel.hop_samples
+    f0_hz, voiced = f0.extract(
+        wave,
+        mel.rate_hz,
+        mel.hop_samples,
+        frames,
+        method=spec.f0_method,
+        low_hz=spec.f0_low_hz,
+        high_hz=spec.f0_high_hz,
+    )
+    return _vocode(engine, log_mel(wave[None], mel)[0], f0_hz, voiced, seed)
+
+
+def _vocode(engine, mel: torch.Tensor, f0_hz: torch.Tensor, voiced: torch.Tensor, seed: int) -> np.ndarray:
+    """Log-mel [T, M] → audio [T * hop] through the engine's vocoder, with f0 as the engine gives it."""
+    return engine.synthesiser(mel, f0_hz if engine.sources_everywhere else f0_hz * voiced, seed).numpy()
+
+
+def _whole_frames(audio: np.ndarray, hop_samples: int) -> np.ndarray:
+    return np.pad(audio, (0, -len(audio) % hop_samples))

@@ -1,0 +1,32 @@
+"""Recordings that the voices were trained on, for the centroids of their singers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fastsvc.data.store import load_json
+
+
+class TrainingAudio:
+    """The training split of a prepared corpus, singer by singer. Raises ConfigError where there is none."""
+
+    def __init__(self, path):
+
+        self.path = Path(path)
+        data = load_json(self.path / "corpus.json")
+        self.rate_hz = int(data["mel"]["rate_hz"])
+        self.items = [item for item in data["items"] if item["split"] == "train"]
+
+    def of(self, singer: str, seconds: float) -> list[np.ndarray]:
+        """float32 recordings of one singer, evenly from all its items, until there are that many seconds."""
+        own = [item for item in self.items if item["singer"] == singer]
+        order = np.random.default_rng(0).permutation(len(own))
+        audio: list[np.ndarray] = []
+        for index in order:
+            if sum(map(len, audio)) >= seconds * self.rate_hz:
+                break
+            with np.load(self.path / own[index]["file"]) as arrays:
+                audio.append(arrays["audio"].astype(np.float32) / 32768)
+        return audio
