@@ -90,9 +90,8 @@ def _formant_knots(phones, tract: Tract) -> np.ndarray:
         for time, side in zip((start + edge, end - edge), sides):
             value = targets[0].copy()
             if side is not None:
-                lean = np.array(
-                    [phone.follow if phone.kind in ("aspirate", "pause") else 0.0, phone.follow, phone.follow]
-                )
+                open_mouth = phone.kind in ("aspirate", "pause")
+                lean = np.array([phone.follow * open_mouth, phone.follow, phone.follow])
                 value += lean * (np.asarray(side[1]) * own[side[0].symbol] - value)
             knots.add(time, value)
     return knots

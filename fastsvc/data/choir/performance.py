@@ -144,8 +144,10 @@ def _vibrato(placed: list[_Placed], style: Style, times: np.ndarray, rng: np.ran
 
 def _slow_noise(points: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
     """Noise of unit variance that changes within about that many seconds."""
-    noise = gaussian_filter1d(rng.standard_normal(points), seconds / F0_HOP_S, mode="wrap")
-    return noise / (np.std(noise) + 1e-9)
+    width = seconds / F0_HOP_S
+    longer = max(points, int(8 * width))  # within a width or two all noise is a constant
+    noise = gaussian_filter1d(rng.standard_normal(longer), width, mode="wrap")
+    return noise[:points] / np.std(noise)
 
 
 def _loudness(placed: list[_Placed], times: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -21,9 +21,8 @@ def response(room: Room, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     hz = np.fft.rfftfreq(_TAPS, 1.0 / rate_hz)
     octaves = np.log2(np.maximum(hz, 1.0))
     gain_db = sum(db * np.exp(-0.5 * ((octaves - np.log2(centre)) / width) ** 2) for centre, db, width in room.bands)
-    gain = 10.0 ** (np.asarray(gain_db + np.zeros_like(hz)) / 20.0) / np.sqrt(
-        1.0 + (room.low_cut_hz / np.maximum(hz, 1.0)) ** 4
-    )
+    gain = 10.0 ** ((gain_db + np.zeros_like(hz)) / 20.0)
+    gain /= np.sqrt(1.0 + (room.low_cut_hz / np.maximum(hz, 1.0)) ** 4)
     return fftconvolve(impulse, _minimum_phase(gain))
 
 

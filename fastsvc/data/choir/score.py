@@ -45,9 +45,8 @@ def _nominal_seconds(syllable: Syllable) -> float:
 
 def _melody(rng: np.random.Generator, count: int, scale: tuple[int, ...], start: int) -> list[int]:
     """A random walk on a scale that likes small steps and turns back at the ends of the range."""
-    degrees = [
-        octave * 12 + tone for octave in (-1, 0, 1) for tone in scale if _LOWEST <= octave * 12 + tone <= _HIGHEST
-    ]
+    degrees = [12 * octave + tone for octave in (-1, 0, 1) for tone in scale]
+    degrees = [degree for degree in degrees if _LOWEST <= degree <= _HIGHEST]
     place = int(np.argmin([abs(degree - start) for degree in degrees]))
     pitches = []
     for _ in range(count):

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-NAMES = (
-    "ada bruno clara dario elena fabio greta hugo irene jonas kira leon mira nino olga pavel quinn rocco stella tomas "
-    "uma viktor wanda xaver yara zeno alba boris celia dmitri edda felix gaia henrik ines jakob karin lukas maya nils "
-    "oona piet rosa samuel thea ugo vera willem xenia yuri zoe arno bianca cosmo dora emil flora gustav hanna ivo"
-).split()  # high and low in turn
+_NAMES = """
+ada bruno clara dario elena fabio greta hugo irene jonas kira leon mira nino olga pavel quinn rocco stella tomas
+uma viktor wanda xaver yara zeno alba boris celia dmitri edda felix gaia henrik ines jakob karin lukas maya nils
+oona piet rosa samuel thea ugo vera willem xenia yuri zoe arno bianca cosmo dora emil flora gustav hanna ivo
+"""
+NAMES = tuple(_NAMES.split())  # high and low in turn
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,7 @@ def source_filter_singer(index: int, seed: int) -> Singer:
         jitter=rng.uniform(0.0008, 0.004),
         seed=int(rng.integers(2**31)),
     )
-    f0_hz = float(
-        np.exp(rng.uniform(np.log(190.0), np.log(330.0)) if high else rng.uniform(np.log(98.0), np.log(168.0)))
-    )
+    f0_hz = float(np.exp(rng.uniform(*np.log((190.0, 330.0) if high else (98.0, 168.0)))))
     name = NAMES[index % len(NAMES)] + (str(index // len(NAMES) + 1) if index >= len(NAMES) else "")
     return Singer(name, "source-filter", f0_hz, "", tract, _style(rng), _room(rng))
 

@@ -99,9 +99,8 @@ def sing(singer: Singer, performance: Performance, rate_hz: int) -> np.ndarray:
     frames, fft = samples // hop + 2, 1 << int(np.ceil(np.log2(0.040 * rate_hz)))
     rng = np.random.default_rng([singer.tract.seed, performance.seed])
     art = articulate(performance, singer.tract, frames, samples, rate_hz)
-    throat, mouth = (
-        np.pad(part, (hop, 2 * hop)) for part in _excitation(singer, performance, art, samples, rate_hz, rng)
-    )
+    sources = _excitation(singer, performance, art, samples, rate_hz, rng)
+    throat, mouth = (np.pad(source, (hop, 2 * hop)) for source in sources)
     hz = np.fft.rfftfreq(fft, 1.0 / rate_hz).astype(np.float32)
     bins = np.exp(-2j * np.pi * hz / rate_hz).astype(np.complex64)
     fixed, colours = _fixed_gain(singer.tract, hz, bins, rate_hz), _noise_colours(singer.tract, hz)

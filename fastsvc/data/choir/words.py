@@ -22,10 +22,12 @@ boy b oy|joy jh oy|choice ch oy s|enjoy eh n . jh oy|sing s ih ng|song s ao ng|s
 house hh aw s|out aw t|now n aw|down d aw n|sound s aw n d|around er . aw n d|mouth m aw th|about ah . b aw t
 light l ay t|night n ay t|time t ay m|life l ay f|mind m ay n d|sky s k ay|fire f ay . er|I ay|I'm ay m|eye ay
 day d ey|say s ey|way w ey|again ah . g eh n|great g r ey t|place p l ey s|make m ey k|take t ey k|face f ey s
-measure m eh . zh er|pleasure p l eh . zh er|vision v ih . zh ah n|usual y uw . zh uw . ah l|decision d ih . s ih . zh ah n
+measure m eh . zh er|pleasure p l eh . zh er|vision v ih . zh ah n|usual y uw . zh uw . ah l
+decision d ih . s ih . zh ah n
 treasure t r eh . zh er|beige b ey zh|garage g er . aa zh|church ch er ch|each iy ch|teach t iy ch|watch w aa ch
 just jh ah s t|judge jh ah jh|age ey jh|change ch ey n jh|large l aa r jh|other ah . dh er|mother m ah . dh er
-father f aa . dh er|brother b r ah . dh er|together t ah . g eh . dh er|breathe b r iy dh|think th ih ng k|thank th ae ng k
+father f aa . dh er|brother b r ah . dh er|together t ah . g eh . dh er|breathe b r iy dh|think th ih ng k
+thank th ae ng k
 nothing n ah . th ih ng|earth er th|both b ow th|path p ae th|world w er l d|word w er d|work w er k|girl g er l
 first f er s t|water w ao . t er|never n eh . v er|over ow . v er|river r ih . v er|summer s ah . m er|love l ah v
 come k ah m|some s ah m|sun s ah n|up ah p|under ah n . d er|home hh ow m|go g ow|alone ah . l ow n|open ow . p ah n
@@ -39,7 +41,8 @@ if ih f|spring s p r ih ng|winter w ih n . t er|wish w ih sh|fish f ih sh|ship s
 speaker s p iy . k er|channel ch ae . n ah l|audio ao . d iy . ow|quiet k w ay . ah t|question k w eh s . ch ah n
 yellow y eh . l ow|young y ah ng|beyond b iy . aa n d|away ah . w ey|always ao l . w ey z|want w aa n t|very v eh . r iy
 ever eh . v er|every eh . v r iy|visit v ih . z ih t|zoo z uw|busy b ih . z iy|rose r ow z|goes g ow z|pick p ih k
-paper p ey . p er|people p iy . p ah l|baby b ey . b iy|table t ey . b ah l|ghost g ow s t|egg eh g|bag b ae g|foot f uh t
+paper p ey . p er|people p iy . p ah l|baby b ey . b iy|table t ey . b ah l|ghost g ow s t|egg eh g|bag b ae g
+foot f uh t
 """
 
 
@@ -55,11 +58,11 @@ _ONSETS = (
     "pl pr bl br tr dr kl kr gl gr fl fr thr sl sm sn sp st sk sw tw kw shr spr str skr spl",
 )
 _CLUSTERS = {"thr": "th r", "shr": "sh r"}
-_CODAS = "p b t d k g f v th dh s z sh ch jh m n ng l r".split() + ["zh"]
-_CODA_CLUSTERS = (
-    "n t|n d|s t|t s|k s|m p|ng k|l d|l t|l k|f t|p s|k t|n s|n z|d z|s k|r t|r d|r n|r k|l z|v z|m z".split("|")
+_CODAS = (
+    "p b t d k g f v th dh s z sh ch jh m n ng l r zh",
+    "n+t n+d s+t t+s k+s m+p ng+k l+d l+t l+k f+t p+s k+t n+s n+z d+z s+k r+t r+d r+n r+k l+z v+z m+z",
 )
-_NUCLEI = "aa ae ah ah ao aw ay eh er ey ih ih iy ow oy uh uw".split()
+_NUCLEI = "aa ae ah ah ao aw ay eh er ey ih ih iy ow oy uh uw"
 _SHORT = {"ae", "ah", "eh", "ih", "ao"}  # vowels before ng
 _BEFORE_R = {"aa", "ao", "eh", "ih"}
 
@@ -79,7 +82,7 @@ def _coda(rng: np.random.Generator, nucleus: str) -> list[str]:
     choice = rng.random()
     if choice < 0.40:
         return []
-    coda = [str(rng.choice(_CODAS))] if choice < 0.85 else str(rng.choice(_CODA_CLUSTERS)).split()
+    coda = str(rng.choice(_CODAS[0 if choice < 0.85 else 1].split())).split("+")
     if coda[0] == "ng" and nucleus not in _SHORT or coda[0] == "r" and nucleus not in _BEFORE_R:
         return ["n"] + coda[1:] if coda[0] == "ng" else coda[1:]
     return coda
@@ -89,7 +92,7 @@ def random_word(rng: np.random.Generator) -> tuple[Syllable, ...]:
     """One to three syllables after English phonotactics."""
     syllables = []
     for _ in range(int(rng.choice([1, 1, 2, 2, 3]))):
-        nucleus = str(rng.choice(_NUCLEI))
+        nucleus = str(rng.choice(_NUCLEI.split()))
         syllables.append(tuple(_onset(rng) + [nucleus] + _coda(rng, nucleus)))
     return tuple(syllables)
 

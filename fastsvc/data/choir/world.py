@@ -55,7 +55,7 @@ def _speech_f0(audio: np.ndarray, rate_hz: int, phones: Phones) -> tuple[np.ndar
 
 
 def _onto_bins(values: np.ndarray, rate_hz: int, out_hz: int, slope: float, limit: float | None) -> np.ndarray:
-    """Frames of spectra at rate_hz on the bins of out_hz; above the band the upper edge goes on with a slope per kHz."""
+    """Spectra at rate_hz on the bins of out_hz; above the band the upper edge goes on with a slope per kHz."""
     have = np.linspace(0.0, rate_hz / 2, values.shape[1])
     want = np.linspace(0.0, out_hz / 2, _FFT // 2 + 1)
     edge = min(0.44 * rate_hz, want[-1])
@@ -84,7 +84,7 @@ def _analysed(program: str, voice: str, symbols: tuple[str, ...], out_hz: int) -
 
 
 def _stretch(symbol: str, said: tuple[float, float], sung: tuple[float, float]) -> list[tuple[float, float]]:
-    """(sung s, said s) knots: edges keep their speed and the middle is held; closures are stretched before the burst."""
+    """(sung s, said s) knots: edges keep their speed, the middle is held; of a stop the closure is stretched."""
     (a, b), (s, e) = said, sung
     phone, length, room = TABLE[symbol], b - a, e - s
     edge = min(0.040, 0.35 * length, 0.35 * room)
