@@ -1,0 +1,83 @@
+"""What will run where on this machine, and why not elsewhere."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+
+from fastsvc.engine import machine
+
+
+def report() -> str:
+    """A table of what was found, one line each, and a verdict per backend."""
+    import torch
+
+    flags = machine.cpu_flags()
+    rows = [
+        ("python", platform.python_version()),
+        ("fastsvc", _version("fastsvc") or "not installed as a package"),
+        ("torch", f"{torch.__version__} ({'CUDA ' + torch.version.cuda if torch.version.cuda else 'CPU build'})"),
+        ("triton", _version("triton") or "not installed"),
+        ("tensorrt", _version("tensorrt") or "not installed"),
+        ("processor", f"{machine.cpu_model()}, {_cores()} cores for this process, {torch.get_num_threads()} threads"),
+        ("instructions", ", ".join(flags) or "none of AVX2, AVX-512, AMX found"),
+        ("oneDNN, MKL", f"{_yes(torch.backends.mkldnn.is_available())}, {_yes(torch.backends.mkl.is_available())}"),
+        ("driver", _driver()),
+        ("GPU", _gpu(torch)),
+        ("", ""),
+        ("cpu", "runs: the lowered form in float32" + ("" if "avx2" in flags else " (slowly: no AVX2)")),
+        ("cuda", "does not run: " + _why_no_cuda(torch)),
+        ("tensorrt", "does not run: " + (_why_no_cuda(torch) if _version("tensorrt") else "tensorrt is not installed")),
+    ]
+    optional = {"pyworld": "f0 methods dio and harvest", "tensorboard": "training logs", "matplotlib": "plots"}
+    for package, purpose in optional.items():
+        found = importlib.util.find_spec(package) is not None
+        rows.append((package, f"found: {purpose}" if found else f"not installed, so no {purpose}"))
+    return "\n".join(f"{name:<13} {text}".rstrip() for name, text in rows)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _driver() -> str:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return "no nvidia-smi: no NVIDIA driver"
+    query = [tool, "--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"nvidia-smi does not answer: {error}"
+    lines = (found.stdout or found.stderr).strip().splitlines()
+    return "; ".join(lines) if found.returncode == 0 and lines else f"nvidia-smi fails: {' '.join(lines)[:120]}"
+
+
+def _gpu(torch) -> str:
+    if not torch.cuda.is_available():
+        return "none that PyTorch can use"
+    names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return "; ".join(f"{p.name}, sm_{p.major}{p.minor}, {p.total_memory / 2**30:.0f} GiB" for p in names)
+
+
+def _why_no_cuda(torch) -> str:
+    if torch.version.cuda is None:
+        return "this is a CPU build of PyTorch"
+    if not torch.cuda.is_available():
+        return "PyTorch finds no usable GPU (see driver)"
+    return "this version of fastsvc has no CUDA backend yet"

@@ -1,0 +1,54 @@
+"""Small engines with random weights, built through the public path from native checkpoints."""
+
+from pathlib import Path
+
+import torch
+
+from fastsvc import build
+from fastsvc.checkpoints.native import module
+from fastsvc.config import (
+    AcousticConfig,
+    ConditionConfig,
+    DenoiserConfig,
+    FeatureConfig,
+    RecogniserConfig,
+    VocoderConfig,
+    to_dict,
+)
+
+SPEAKERS = ("Ada", "Bert", "Cleo")
+ACOUSTIC = AcousticConfig(
+    features=FeatureConfig(unit_channels=6),
+    condition=ConditionConfig(unit_channels=6, channels=8, speakers=3, key_shift=False, voicing=True),
+    denoiser=DenoiserConfig(channels=16, layers=3, cond_channels=8, dilation_cycle=2),
+)
+VOCODER = VocoderConfig(initial_channels=16)
+CONTENT = RecogniserConfig(phones=("-", "a", "b"), channels=8, layers=2, bottleneck=6)
+
+
+def native(path: Path, kind: str, config, **changes) -> Path:
+    """A native checkpoint with random weights; ``changes`` replace entries of the dict."""
+    state = module(kind, config).state_dict()
+    state = {name: torch.randn(t.shape) / max(1, t.shape[1:].numel()) ** 0.5 for name, t in state.items()}
+    content = {
+        "format": "fastsvc",
+        "version": 1,
+        "kind": kind,
+        "step": 12,
+        "config": {"model": to_dict(config), "train": {}},
+        "speakers": list(SPEAKERS) if kind in ("teacher", "student", "dmo") else [],
+        "speaker_f0_hz": [110.0, 220.0, 330.0] if kind in ("teacher", "student", "dmo") else [],
+        "model": state,
+        "ema": {},
+    }
+    torch.save({**content, **changes}, path)
+    return path
+
+
+def build_engine(folder: Path, steps=(1, 2), **options) -> Path:
+    """An engine with vocoder and content encoder: ``folder``/engine.fsvc."""
+    student = native(folder / "student.pt", "student", ACOUSTIC)
+    options.setdefault("vocoder", native(folder / "vocoder.pt", "vocoder", VOCODER))
+    options.setdefault("content", native(folder / "recogniser.pt", "recogniser", CONTENT))
+    options.setdefault("progress", None)
+    return build.compile(student, folder / "engine.fsvc", steps=steps, **options)

@@ -1,0 +1,167 @@
+"""The opened engine: lengths, rates, speakers, levels, and clear errors for everything else."""
+
+import json
+
+import engines
+import numpy as np
+import pytest
+import torch
+
+import fastsvc
+from fastsvc.engine import hearing
+from fastsvc.engine.speakers import Speakers
+from fastsvc.errors import AudioError, ConfigError, EngineError, SpeakerError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    return engines.build_engine(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="module")
+def engine(folder):
+    return fastsvc.load(folder, device="cpu")
+
+
+def tone(samples, rate_hz, f0_hz=220.0):
+    t = np.arange(samples) / rate_hz
+    return (0.3 * np.sin(2 * np.pi * f0_hz * t) + 0.1 * np.sin(4 * np.pi * f0_hz * t)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 22050, 24000, 44100, 96000])
+@pytest.mark.parametrize("samples", [1, 2, 127, 6001])
+def test_length_is_kept_to_the_sample(engine, rate_hz, samples):
+    audio, rate = engine.convert(tone(samples, rate_hz), rate_hz, "Ada")
+    assert audio.shape == (samples,) and rate == rate_hz and audio.dtype == np.float32
+    assert np.isfinite(audio).all()
+
+
+def test_empty_silent_stereo_and_tensors(engine):
+    assert engine.convert(np.zeros(0, np.float32), 24000, 0)[0].shape == (0,)
+    silent, _ = engine.convert(np.zeros(3000, np.float32), 24000, 0)
+    assert silent.shape == (3000,) and np.isfinite(silent).all()
+    left = tone(3000, 24000)
+    want, _ = engine.convert(left, 24000, 0)
+    for same in (np.stack([left, left]), torch.from_numpy(left), left.astype(np.float64)):
+        np.testing.assert_allclose(engine.convert(same, 24000, 0)[0], want, atol=1e-6)
+
+
+def test_rate_out(engine):
+    audio, rate = engine.convert(tone(4411, 44100), 44100, "Bert", rate_out_hz=16000)
+    assert rate == 16000 and audio.shape == (1600,)
+
+
+def test_seed_speaker_steps_and_transposition_matter(engine):
+    audio = tone(6000, 24000)
+    base, _ = engine.convert(audio, 24000, "Ada")
+    np.testing.assert_array_equal(engine.convert(audio, 24000, "Ada")[0], base)
+    for change in ({"seed": 1}, {"steps": 2}, {"transpose": 5}):
+        assert np.abs(engine.convert(audio, 24000, "Ada", **change)[0] - base).max() > 1e-4
+    assert np.abs(engine.convert(audio, 24000, "Cleo")[0] - base).max() > 1e-5
+
+
+def test_auto_transposition_goes_to_the_speakers_median(engine):
+    audio = tone(24000, 24000, f0_hz=222.0)
+    engine.convert(audio, 24000, "Ada", transpose="auto")
+    assert engine.transposed == -12
+    engine.convert(audio, 24000, {"Ada": 1, "Bert": 1}, transpose="auto")
+    assert engine.transposed == -6
+    engine.convert(np.zeros(2400, np.float32), 24000, "Ada", transpose="auto")
+    assert engine.transposed == 0
+
+
+def test_level_normalisation_is_undone(engine):
+    audio = tone(6000, 24000)
+    loud, _ = engine.convert(audio, 24000, 0, normalise=True)
+    quiet, _ = engine.convert(audio / 8, 24000, 0, normalise=True)
+    np.testing.assert_allclose(quiet * 8, loud, atol=2e-3)
+    assert hearing.levelled(audio, 0.95)[0].max() == pytest.approx(0.95, rel=1e-3)
+    assert hearing.levelled(np.zeros(5, np.float32), 0.95)[1] == 1.0
+
+
+def test_progress_rises_to_one(engine):
+    seen = []
+    engine.convert(tone(48000, 24000), 24000, 0, progress=seen.append)
+    assert seen == sorted(seen) and seen[-1] == pytest.approx(1.0) and len(seen) >= 3
+    assert set(engine.timings) == {"features", "mel", "vocoder"}
+
+
+def test_warm_up_and_facts(engine):
+    engine.warm_up(0.1)
+    assert engine.speakers == engines.SPEAKERS and engine.steps == (1, 2) and engine.rate_hz == 24000
+
+
+@pytest.mark.parametrize(
+    "call, error, part",
+    [
+        ({"audio": np.full(100, np.nan, np.float32)}, AudioError, "not finite"),
+        ({"audio": np.zeros((2, 3, 4), np.float32)}, AudioError, "shape"),
+        ({"audio": np.zeros(100, np.int16)}, AudioError, "floating"),
+        ({"speaker": "Adda"}, SpeakerError, "Ada"),
+        ({"speaker": 3}, SpeakerError, "0 … 2"),
+        ({"speaker": {"Ada": 0}}, SpeakerError, "weights"),
+        ({"steps": 3}, EngineError, "1, 2"),
+        ({"transpose": "up"}, ConfigError, "semitones"),
+        ({"transpose": float("nan")}, ConfigError, "semitones"),
+        ({"f0_method": "ear"}, ConfigError, "ear"),
+        ({"rate_hz": 0}, ConfigError, "sample rate"),
+        ({"rate_hz": 24000.5}, ConfigError, "sample rate"),
+    ],
+)
+def test_bad_calls(engine, call, error, part):
+    call = {"audio": tone(600, 24000), "rate_hz": 24000, "speaker": 0, **call}
+    with pytest.raises(error, match=part):
+        engine.convert(call.pop("audio"), call.pop("rate_hz"), call.pop("speaker"), **call)
+
+
+def test_bad_features(engine):
+    good = {"units": torch.zeros(4, 6), "f0_hz": torch.zeros(9), "volume": torch.zeros(9), "speaker": 0}
+    assert engine.synthesise(**good)[1].shape == (9, 80)
+    for change in ({"units": torch.zeros(4, 5)}, {"volume": torch.zeros(8)}, {"f0_hz": torch.zeros(0)}):
+        with pytest.raises(ConfigError):
+            engine.synthesise(**{**good, **change})
+
+
+def test_speaker_table():
+    table = Speakers(["Ann", "ann", "7", "Dora"], base=1, f0_hz=[100, 200, 0, 400])
+    assert [table.row(s) for s in ("Ann", "ann", "dora", "7", 1, "2", 4)] == [0, 1, 3, 2, 0, 1, 3]
+    assert table.weights({"Ann": 1, 4: 3}) == {0: 0.25, 3: 0.75}
+    assert table.median_f0_hz({0: 0.5, 3: 0.5}) == pytest.approx(200)
+    assert table.median_f0_hz({2: 1.0}) is None
+    for bad in ("ANN", 0, 5, True, None, 1.5j):
+        with pytest.raises(SpeakerError):
+            table.row(bad)
+
+
+def test_without_parts(tmp_path):
+    path = engines.build_engine(tmp_path, content=None)
+    with pytest.raises(EngineError, match="--content"):
+        fastsvc.load(path).convert(tone(600, 24000), 24000, 0)
+    path = engines.build_engine(tmp_path, vocoder=None, content=None, force=True)
+    engine = fastsvc.load(path)
+    engine.warm_up(0.1)
+    assert engine.synthesise(torch.zeros(1, 6), torch.zeros(3), torch.zeros(3), 0)[0] is None
+    with pytest.raises(EngineError, match="--vocoder"):
+        engine.convert(tone(600, 24000), 24000, 0)
+
+
+def test_no_such_device(folder):
+    with pytest.raises(EngineError, match="device"):
+        fastsvc.load(folder, device="cuda")
+
+
+def test_manifest_whose_config_is_not_that_of_the_weights(folder, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy.fsvc"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["acoustic"]["denoiser"]["layers"] = 4
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EngineError, match="conv.weight"):
+        fastsvc.load(copy)
+    manifest["acoustic"]["denoiser"]["layers"] = "many"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EngineError, match="damaged"):
+        fastsvc.load(copy)
