@@ -74,7 +74,7 @@ def write(
             _encode(_Sink(raw), audio, rate_hz, gain, format, subtype)
         os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {_reason(error)}", _remedy(error)) from None
+        raise OutputError(f"{path}: cannot be written: {why(error)}", _remedy(error)) from None
     finally:  # also after Ctrl-C
         _remove(temporary)
     return Written(path, gain, peak)
@@ -134,7 +134,8 @@ def _remove(temporary: Path) -> None:
         temporary.unlink()
 
 
-def _reason(error: OSError) -> str:
+def why(error: OSError) -> str:
+    """The reason of a failed write in plain words."""
     known = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
     known |= {errno.EACCES: "no permission", errno.EPERM: "no permission", errno.EROFS: "the disk is read-only"}
     known |= {errno.EISDIR: "a folder of that name exists", errno.ENOTDIR: "a part of its path is a file"}

@@ -1,0 +1,5 @@
+"""`python -m fastsvc` is the command `fastsvc`."""
+
+from fastsvc.cli import main
+
+main(prog_name="fastsvc")

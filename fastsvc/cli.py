@@ -1,0 +1,25 @@
+"""The command line `fastsvc`. Commands hold no logic: they parse, call and print."""
+
+from __future__ import annotations
+
+import click
+
+from fastsvc import __version__
+from fastsvc.commands.common import Commands
+from fastsvc.commands.convert import convert
+from fastsvc.commands.learn import choir, evaluate, prepare, train
+from fastsvc.commands.make import build, doctor, inspect
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="fastsvc")
+def main():
+    """Compile singing voice conversion models and run them fast.
+
+    fastsvc convert songs/ --spk NAME turns a folder of recordings into another voice, without -m with the bundled
+    demo voices; fastsvc build CKPT compiles a checkpoint of your own.
+    """
+
+
+for _command in (convert, build, inspect, doctor, choir, prepare, train, evaluate):
+    main.add_command(_command)

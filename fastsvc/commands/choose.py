@@ -1,0 +1,64 @@
+"""Which engine and which speaker are meant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fastsvc.errors import EngineError, SpeakerError
+
+MODEL_VARIABLE = "FASTSVC_MODEL"
+DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
+
+
+def choose_model(given: str | None) -> tuple[Path, str]:
+    """(engine folder, why this one): -m, $FASTSVC_MODEL, the only .fsvc of the current folder, the demo voices.
+
+    Raises EngineError when the one that is meant is missing, or several could be.
+    """
+    from_variable = os.environ.get(MODEL_VARIABLE)
+    here = sorted(path for path in Path().glob("*.fsvc") if path.is_dir())
+    if given:
+        chosen, why = Path(given), "-m"
+    elif from_variable:
+        chosen, why = Path(from_variable), f"${MODEL_VARIABLE}"
+    elif len(here) == 1:
+        chosen, why = here[0], "the only one in this folder"
+    elif here:
+        raise EngineError(f"several engines are in this folder: {', '.join(map(str, here))}", "choose one with -m")
+    elif DEMO.is_dir():
+        chosen, why = DEMO, "the bundled demo voices"
+    else:
+        raise EngineError("no engine is given", f"name one with -m or ${MODEL_VARIABLE}, or make one: fastsvc build")
+    if not chosen.exists():
+        raise EngineError(f"there is no engine {chosen} (from {why})", "check the path, or make one: fastsvc build")
+    return chosen, why
+
+
+def choose_speaker(table, text: str | None) -> str | dict[str, float]:
+    """The speaker that ``text`` means, in a form that the engine takes: a name or id, or "A:0.7,B:0.3" as a mixture.
+
+    ``table`` is a fastsvc.engine.speakers.Speakers. Without text the only speaker is meant. Raises SpeakerError.
+    """
+    if text is None:
+        if len(table.names) == 1:
+            return table.names[0]
+        names = ", ".join(f"{table.base + i} {name}" for i, name in enumerate(table.names[:20]))
+        more = f" and {len(table.names) - 20} more" if len(table.names) > 20 else ""
+        raise SpeakerError("which speaker is not said", f"choose with --spk ID or NAME: {names}{more}")
+    speaker = text if text in table.names or ":" not in text else _mixture(text)
+    table.weights(speaker)
+    return speaker
+
+
+def _mixture(text: str) -> dict[str, float]:
+    mixture: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, weight = part.rpartition(":")
+        try:
+            mixture[name.strip()] = mixture.get(name.strip(), 0.0) + float(weight)
+        except ValueError:
+            raise SpeakerError(f"{text!r} is no mixture of speakers", 'write "A:0.7,B:0.3"') from None
+    if not all(weight >= 0 for weight in mixture.values()):
+        raise SpeakerError(f"the mixture {text!r} has a negative weight", 'write "A:0.7,B:0.3"')
+    return mixture

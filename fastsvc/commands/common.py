@@ -1,0 +1,127 @@
+"""What all commands share: -q and -v, printing, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+
+import click
+
+from fastsvc.errors import FastsvcError
+
+SOME_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+_VERBOSITY = "fastsvc.verbosity"
+
+
+def verbosity() -> int:
+    """-1 with -q, 1 with -v, else 0."""
+    context = click.get_current_context(silent=True)
+    return context.meta.get(_VERBOSITY, 0) if context else 0
+
+
+option = functools.partial(click.option, show_default=True)  # every default is shown by --help
+
+
+def verbosity_options(command):
+    """Adds -q and -v to a command; :func:`verbosity` tells which was given."""
+
+    def keep(level):
+        def callback(context, parameter, value):
+            if value:
+                context.meta[_VERBOSITY] = level
+
+        return callback
+
+    for names, level, text in (
+        (("-v", "--verbose"), 1, "Say more; show tracebacks of errors."),
+        (("-q", "--quiet"), -1, "Print errors only."),
+    ):
+        flag = click.option(*names, is_flag=True, expose_value=False, callback=keep(level), help=text)
+        command = flag(command)
+    return command
+
+
+def say(text: str, level: int = 0, error: bool = False) -> None:
+    """Print a line if the verbosity is at least ``level``; errors are always printed, and to stderr.
+
+    What the terminal cannot show (file names that are no valid text) is replaced rather than raised.
+    """
+    if not error and verbosity() < level:
+        return
+    encoding = getattr(sys.stderr if error else sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding, "replace"), err=error)
+
+
+class Commands(click.Group):
+    """A group whose commands may raise: FastsvcError is one line and exit 2, Ctrl-C is exit 130."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except FastsvcError as error:
+            if verbosity() > 0:
+                traceback.print_exc()
+            say(f"error: {error}", error=True)
+            context.exit(UNUSABLE)
+        except KeyboardInterrupt:
+            say("interrupted", error=True)
+            context.exit(INTERRUPTED)
+
+
+class Whole(click.ParamType):
+    """A whole number, or one of some words."""
+
+    def __init__(self, name: str, words: tuple[str, ...], low: int, high: int):
+        self.name, self.words, self.low, self.high = name, words, low, high
+
+    def get_metavar(self, param, ctx=None):
+        return "|".join((self.name.upper(), *self.words))
+
+    def convert(self, value, param, ctx):
+        if value in self.words or isinstance(value, int):
+            return value
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor {' or '.join(self.words)}", param, ctx)
+        if not self.low <= number <= self.high:
+            self.fail(f"{number} is not within {self.low} and {self.high}", param, ctx)
+        return number
+
+
+class Semitones(click.ParamType):
+    """A number of semitones, or auto."""
+
+    name = "semitones"
+
+    def get_metavar(self, param, ctx=None):
+        return "SEMITONES|auto"
+
+    def convert(self, value, param, ctx):
+        if value == "auto" or isinstance(value, (int, float)):
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+        if not abs(number) <= 60:
+            self.fail(f"{value} is not within -60 and 60", param, ctx)
+        return number
+
+
+class WholeList(click.ParamType):
+    """Whole numbers with commas between them."""
+
+    name = "1,2,4"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(sorted({int(piece) for piece in value.split(",")}))
+        except ValueError:
+            numbers = ()
+        if not numbers or numbers[0] < 1:
+            self.fail(f"{value!r} is not a list like 1,2,4", param, ctx)
+        return numbers

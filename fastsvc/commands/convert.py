@@ -1,0 +1,155 @@
+"""`fastsvc convert`: recordings in, recordings out."""
+
+from __future__ import annotations
+
+import click
+
+from fastsvc.commands.common import (
+    INTERRUPTED,
+    SOME_FAILED,
+    UNUSABLE,
+    Semitones,
+    Whole,
+    option,
+    say,
+    verbosity,
+    verbosity_options,
+)
+
+F0_METHODS = ("yin", "pyin", "dio", "harvest")
+FORMATS = ("wav", "flac", "mp3", "ogg", "same")
+SPEAKER_HELP = "Target voice: its id in the model's own table (see fastsvc inspect), its name, or a mix A:0.7,B:0.3."
+MODEL_HELP = "Engine folder. Without: $FASTSVC_MODEL, the only .fsvc in this folder, or the bundled demo voices."
+TRANSPOSE_HELP = "Shift of the melody; auto: from the singer's median pitch to the target's."
+LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the model was trained."
+
+
+@click.command(short_help="Sing recordings with another voice.")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@option(
+    "--spk",
+    metavar="ID|NAME",
+    help=SPEAKER_HELP,
+)
+@option(
+    "-m",
+    "--model",
+    metavar="MODEL.fsvc",
+    help=MODEL_HELP,
+)
+@option("-o", "--out", default="converted", metavar="OUT_DIR", help="Where results go; made if missing.")
+@option("--steps", default=1, type=click.IntRange(1), help="Sampling steps: more are slower and often better.")
+@option(
+    "--transpose",
+    default=0,
+    type=Semitones(),
+    help=TRANSPOSE_HELP,
+)
+@option("--f0", "f0_method", type=click.Choice(F0_METHODS), help="Pitch tracker. Without: the model's own.")
+@option(
+    "--format",
+    "format",
+    default="wav",
+    type=click.Choice(FORMATS),
+    help="Of the results.",
+)
+@option("--bits", type=click.Choice(["16", "24", "float"]), default="16", help="Of wav (all three) and flac (16, 24).")
+@option(
+    "--rate",
+    default="same",
+    type=Whole("hz", ("same",), 1000, 655350),
+    help="Sample rate of the results; same: each input's.",
+)
+@option(
+    "--channels",
+    default="mono",
+    type=click.Choice(["mono", "keep"]),
+    help="Mix to one, or convert each.",
+)
+@option(
+    "--normalise/--no-normalise",
+    default=None,
+    help=LEVEL_HELP,
+)
+@option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")
+@option("--seed", default=0, type=click.IntRange(0, 2**31 - 1), help="Of the noise: the same gives the same result.")
+@option("--overwrite", is_flag=True, help="Convert again what has a result already; else it is skipped.")
+@option("--report", metavar="FILE.json", help="Write what became of each file, with times and versions.")
+@verbosity_options
+def convert(inputs, spk, model, out, format, bits, rate, report, device, channels, **options):
+    """Convert INPUTs, files and folders, to the voice of --spk.
+
+    Folders are searched with all below them, and their tree is kept in OUT_DIR. Reads wav, flac, mp3, ogg, aiff and
+    more, at any rate. Each result is exactly as long as its input.
+
+    Exit code 0: all converted; 1: some inputs failed (each is named with its reason); 2: could not start.
+    """
+    from fastsvc import batch
+    from fastsvc.audio import encode
+    from fastsvc.batch_plan import plan
+    from fastsvc.commands.choose import choose_model, choose_speaker
+
+    if format != "same":
+        encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
+        if rate != "same" and encode.writable_rate(format, rate) != rate:
+            raise click.UsageError(f"{format} cannot carry {rate} Hz; use --rate {encode.writable_rate(format, rate)}")
+    path, why = choose_model(model)
+    planned = plan(inputs, out, format, tag=spk or "")
+    batch.check_output_folder(out)
+    engine = open_engine(path, why, device, options["steps"])
+    speaker = choose_speaker(engine.table, spk)
+    settings = batch.Settings(
+        speaker,
+        name=engine.table.name(speaker),
+        rate_hz=None if rate == "same" else rate,
+        subtype=bits,
+        keep_channels=channels == "keep",
+        **options,
+    )
+    say(f"speaker: {settings.name}")
+    for note in planned.notes:
+        say(f"note: {note}")
+    from fastsvc.commands.show import Show
+
+    with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
+        result = batch.run(engine, planned, settings, show.entry, show.fraction)
+    show.summary(result)
+    if report:
+        from fastsvc.batch_report import save
+
+        save(report, result.to_dict(**_head(engine, settings, inputs, out, format)))
+        say(f"report: {report}")
+    code = INTERRUPTED if result.interrupted else SOME_FAILED if result.failures else 0
+    click.get_current_context().exit(code)
+
+
+def open_engine(path, why: str, device: str, steps: int):
+    """The engine, announced; a number of steps that it lacks is a usage error."""
+    from fastsvc.engine import Engine
+
+    say(f"engine: {path} ({why})")
+    engine = Engine.open(path, device=device)
+    if steps not in engine.steps:
+        built = ", ".join(map(str, engine.steps))
+        say(f"error: {steps} steps are not built into {path}, {built} are (choose one, or rebuild it)", error=True)
+        click.get_current_context().exit(UNUSABLE)
+    return engine
+
+
+def _head(engine, settings, inputs, out, format) -> dict:
+    import platform
+    import time
+    from dataclasses import asdict
+    from importlib import metadata
+
+    from fastsvc import __version__
+    from fastsvc.engine import machine
+
+    versions = {name: metadata.version(name) for name in ("torch", "numpy", "soundfile", "soxr")}
+    return {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "versions": {"fastsvc": __version__, "python": platform.python_version(), **versions},
+        "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
+        "engine": str(engine.path),
+        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **asdict(settings)},
+    }

@@ -1,0 +1,136 @@
+"""`fastsvc choir`, `prepare`, `train` and `evaluate`: from recordings to a model, and how good it is."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from fastsvc.commands.common import SOME_FAILED, option, say, verbosity, verbosity_options
+
+KINDS = ("recogniser", "singer", "vocoder", "teacher", "student", "dmo")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@click.command(short_help="Make a synthetic corpus of singers.")
+@click.argument("out", metavar="OUT")
+@option("--singers", default=10, type=click.IntRange(0), help="Source-filter singers, high and low in turn.")
+@option("--voices/--no-voices", default=True, help="Also the voices of flite and espeak-ng, where installed.")
+@option("--minutes", default=60.0, type=click.FloatRange(0, min_open=True), help="Of audio in all.")
+@option("--seed", default=0, type=click.IntRange(0), help="The same seed sings the same songs.")
+@option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(1), help="Processes.")
+@verbosity_options
+def choir(out, singers, voices, minutes, seed, jobs):
+    """Let singers without bodies sing the same songs, with exact pitch and phones beside each recording.
+
+    A broken run goes on where it was.
+    """
+    import logging
+
+    from fastsvc.data.choir import fill, roster
+
+    logging.basicConfig(format="note: %(message)s", level=logging.ERROR if verbosity() < 0 else logging.INFO)
+    about = fill(out, roster(singers, seed, voices), minutes, seed, jobs=jobs, progress=verbosity() >= 0)
+    say(f"{out}: {len(about['singers'])} singers, {len(about['songs'])} songs each")
+
+
+@click.command(short_help="Turn recordings into a corpus to train on.")
+@click.argument("dataset", metavar="DATASET")
+@option("-o", "--out", required=True, metavar="CORPUS", help="Folder of the corpus; made if missing.")
+@option("--encoder", metavar="CKPT", help="Recogniser whose units are added. May be given in a later run.")
+@option("--config", metavar="YAML", help="Mel and features, under the keys mel and features.")
+@option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(1), help="Processes.")
+@option("--seed", default=0, type=click.IntRange(0), help="Of the split of songs.")
+@option("--valid", default=0.05, type=click.FloatRange(0, 1, max_open=True), help="Share of songs for validation.")
+@option("--test", default=0.05, type=click.FloatRange(0, 1, max_open=True), help="Share of songs for tests.")
+@option("--max-seconds", default=15.0, type=click.FloatRange(1), help="Longest piece of a recording.")
+@option("--peak", default=0.95, type=click.FloatRange(0, 1), help="Level of each recording; 0: as it is.")
+@verbosity_options
+def prepare(dataset, out, encoder, config, peak, **options):
+    """Prepare DATASET, a folder with one folder for each singer, for training.
+
+    Reads wav, flac, mp3, ogg at any rate. A broken run goes on where it was. Exit code 1 when some recordings could
+    not be used; each is named with its reason.
+    """
+    from fastsvc.data.prepare import add_units
+    from fastsvc.data.prepare import prepare as run
+
+    bar = verbosity() >= 0
+    report = run(dataset, out, peak=peak or None, progress=bar, **(_features(config) if config else {}), **options)
+    for warning in report.warnings:
+        say(f"note: {warning}")
+    say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings")
+    if encoder:
+        from fastsvc.features.content import RecogniserEncoder
+
+        say(f"units of {encoder}: {add_units(out, RecogniserEncoder.open(encoder), progress=bar)} items encoded")
+    for path, why in report.bad:
+        say(f"not used: {path}: {why}", error=True)
+    click.get_current_context().exit(SOME_FAILED if report.bad else 0)
+
+
+def _features(path: str) -> dict:
+    """``mel`` and ``features`` of a YAML file, as configurations."""
+    import yaml
+
+    from fastsvc.config import FeatureConfig, MelConfig, from_dict
+    from fastsvc.errors import ConfigError
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = yaml.safe_load(file) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}", "check the path and the YAML") from None
+    kinds = {"mel": MelConfig, "features": FeatureConfig}
+    if not isinstance(data, dict) or set(data) - set(kinds):
+        raise ConfigError(f"{path}: only the keys mel and features are known", "remove the others")
+    return {key: from_dict(kinds[key], value, f"{path}: {key}") for key, value in data.items()}
+
+
+@click.command(short_help="Train a network.")
+@click.argument("kind", type=click.Choice(KINDS))
+@option("-c", "--config", required=True, metavar="CONFIG", help="YAML with data, sizes and times.")
+@option("-o", "--out", metavar="DIR", help="Where checkpoints go. Without: what CONFIG says.")
+@option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@verbosity_options
+def train(kind, config, out, resume):
+    """Train a network of the given KIND.
+
+    Ctrl-C stops after the current step and saves; --resume goes on as if nothing had happened. Under torchrun it
+    trains on several GPUs.
+    """
+    from fastsvc.training import run
+
+    result = run(kind, config, resume=resume, out=out)
+    state = "finished" if result["finished"] else "stopped"
+    say(f"{state} at step {result['step']}; checkpoints in {result['out']}")
+
+
+@click.command(short_help="Measure how good an engine is.")
+@option("-c", "--config", metavar="YAML", help="All settings in a file; then the options below are not used.")
+@option("-m", "--model", metavar="MODEL.fsvc", help="Engine folder. Without: as for convert.")
+@option("-o", "--out", default="evaluation", metavar="DIR", help="Where tables (markdown, JSON) and pictures go.")
+@option("--teacher", metavar="CKPT", help="Its rows are left out without.")
+@option("--recogniser", metavar="CKPT", help="Held out from training, for the phone error rate.")
+@option("--verifier", metavar="CKPT", help="Held out from training, for the singers.")
+@option("--clips", default=40, type=click.IntRange(0), help="Unseen choir clips; 0: no choir table.")
+@option("--recordings", metavar="DIR", help="Real recordings.")
+@option("--seed", default=0, type=click.IntRange(0), help="Of clips and noise.")
+@verbosity_options
+def evaluate(config, model, out, **options):
+    """Tables and plots of melody, spectrum, phones, singers and speed."""
+    from fastsvc.evaluation import run as evaluation
+
+    bar = verbosity() >= 0
+    if config:
+        evaluation.evaluate_config(config, out, progress=bar)
+    else:
+        from fastsvc.commands.choose import choose_model
+
+        path, why = choose_model(model)
+        say(f"engine: {path} ({why})")
+        evaluation.evaluate(path, out, progress=bar, **options)
+    say(f"tables and pictures: {out}")

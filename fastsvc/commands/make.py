@@ -1,0 +1,49 @@
+"""`fastsvc build`, `inspect` and `doctor`: making engines and looking at them."""
+
+from __future__ import annotations
+
+import click
+
+from fastsvc.commands.common import WholeList, option, say, verbosity_options
+
+TARGET_HELP = "What to build for: auto (this machine), cpu, or a GPU architecture such as sm_80."
+
+
+@click.command(short_help="Compile a checkpoint into an engine folder.")
+@click.argument("checkpoint", metavar="CKPT")
+@option("-o", "--out", metavar="OUT.fsvc", help="Engine folder to make. Without: the checkpoint's name with .fsvc.")
+@option("--config", metavar="YAML", help="Configuration of formats that keep it outside the checkpoint.")
+@option("--vocoder", metavar="PATH", help="Vocoder checkpoint or its folder.")
+@option("--content", metavar="PATH", help="Checkpoint of the content encoder.")
+@option("--steps", default="1,2,4", type=WholeList(), help="Numbers of sampling steps to build in.")
+@option("--precision", default="auto", type=click.Choice(["auto", "fp32", "fp16", "bf16"]), help="Of the weights.")
+@option("--target", default="auto", metavar="auto|cpu|sm_80|...", help=TARGET_HELP)
+@option("--force", is_flag=True, help="Replace an engine that exists.")
+@verbosity_options
+def build(checkpoint, **options):
+    """Compile CKPT, with its vocoder and content encoder, into an engine folder (.fsvc).
+
+    The compiled form is checked against the plain model layer by layer before anything is written.
+    """
+    from fastsvc.build import compile
+
+    compile(checkpoint, progress=say, **options)
+
+
+@click.command(short_help="Say what an engine or checkpoint holds.")
+@click.argument("path", metavar="MODEL|CKPT")
+@verbosity_options
+def inspect(path):
+    """Kind, configuration and speakers (with their ids) of an engine folder or a checkpoint."""
+    from fastsvc.engine.inspect import describe
+
+    click.echo(describe(path))
+
+
+@click.command(short_help="Say what can run on this machine, and why not.")
+@verbosity_options
+def doctor():
+    """GPU, driver, Triton, TensorRT, optional packages: what will run where, and why not."""
+    from fastsvc.engine.doctor import report
+
+    click.echo(report())

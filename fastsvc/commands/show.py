@@ -1,0 +1,94 @@
+"""How a batch looks while it runs: a bar on a terminal, a line per file elsewhere; a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+
+from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
+from fastsvc.commands.common import say
+
+_BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
+
+
+class Show:
+    """A context; :meth:`entry` and :meth:`fraction` are the callbacks of fastsvc.batch.run."""
+
+    def __init__(self, files: int, verbosity: int):
+        from tqdm import tqdm
+
+        self.files, self.done, self.verbosity = files, 0, verbosity
+        on_terminal = sys.stderr.isatty() and verbosity >= 0
+        self.bar = tqdm(total=files, disable=not on_terminal, bar_format=_BAR, leave=False, file=sys.stderr)
+        self._postfix(Report())
+
+    def __enter__(self) -> Show:
+        return self
+
+    def __exit__(self, *details) -> None:
+        self.bar.close()
+
+    def fraction(self, fraction: float) -> None:
+        """Of the file that is being converted."""
+        self.bar.n = self.done + min(1.0, fraction)
+        self.bar.refresh()
+
+    def entry(self, report: Report, entry: Entry) -> None:
+        self.done += 1
+        self._postfix(report)
+        self.fraction(0.0)
+        for text, error in self._lines(entry):
+            with self.bar.external_write_mode(sys.stderr if error else sys.stdout):
+                say(text, error=error)
+
+    def _postfix(self, report: Report) -> None:
+        self.bar.set_postfix_str(
+            f"{self.done}/{self.files} files, {_duration(report.seconds)} of audio, "
+            f"{report.real_time_factor:.2f} x real time",
+            refresh=False,
+        )
+
+    def _lines(self, entry: Entry):
+        place = f"[{self.done}/{self.files}]"
+        if entry.status == FAILED:
+            yield f"{place} failed: {described(entry)}", True
+            if entry.traceback and self.verbosity > 0:
+                yield entry.traceback.rstrip(), True
+        elif entry.status == SKIPPED and self.verbosity > 0:
+            yield f"{place} {entry.input}: skipped, {entry.output} exists", False
+        elif entry.status == DONE and (self.bar.disable or self.verbosity > 0):
+            spent = entry.timings_s["convert"]
+            shift = f", {entry.transpose:+g} semitones" if entry.transpose else ""
+            yield (
+                f"{place} {entry.input} -> {entry.output}: {entry.seconds:.2f} s in {spent:.2f} s "
+                f"({spent / entry.seconds:.2f} x real time{shift})",
+                False,
+            )
+        for note in entry.notes:
+            yield f"note: {entry.output}: {note}", False
+
+    def summary(self, report: Report) -> None:
+        """Totals, and every failure once more, where it is seen."""
+        done, skipped, failed = (report.count(status) for status in (DONE, SKIPPED, FAILED))
+        text = f"converted {done} of {report.planned} files"
+        if done:
+            text += f", {_duration(report.seconds)} of audio at {report.real_time_factor:.2f} x real time"
+        if skipped:
+            text += f"; skipped {skipped} whose results exist (--overwrite converts them again)"
+        if failed:
+            text += f"; {failed} failed"
+        say(text)
+        if report.interrupted:
+            say("interrupted: what is finished stays; run again to go on", error=True)
+        if failed and (report.planned > 1 or self.verbosity < 0):
+            say("failed:", error=True)
+            for entry in report.failures:
+                say(f"  {described(entry)}", error=True)
+
+
+def described(entry: Entry) -> str:
+    """The input and why it failed; most reasons begin with the path already."""
+    return entry.reason if entry.reason.startswith(entry.input) else f"{entry.input}: {entry.reason}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
