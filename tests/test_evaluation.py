@@ -1,0 +1,313 @@
+"""Clips with true targets, the whole evaluation on tiny untrained networks, and the demo's picture and table."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fastsvc import config as c
+from fastsvc.data.choir import perform, render, score
+from fastsvc.errors import AudioError, CheckpointError, ConfigError
+from fastsvc.evaluation import choir_table, clips, demo, judges, pictures, pitch, report, run, systems
+from fastsvc.evaluation.recordings_table import recordings
+from fastsvc.model.acoustic import AcousticModel
+from fastsvc.model.recogniser import Recogniser
+from fastsvc.model.verifier import Verifier
+from fastsvc.model.vocoder import Generator
+
+RATE = 24000
+SPEECH = Path(__file__).parent.parent / "examples" / "recordings" / "speech"
+
+
+def save(path, kind, model, speakers=(), f0_hz=()):
+    from fastsvc.training import checkpoint
+
+    state = model.state_dict()
+    plain = {"model": c.to_dict(model.config), "train": {}}
+    checkpoint.save(
+        path, kind=kind, step=1, config=plain, speakers=speakers, speaker_f0_hz=f0_hz, model=state, ema=state
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Checkpoints of tiny untrained networks for two voices of the choir, and the engine built from them."""
+    from fastsvc.build import compile
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("evaluation")
+    names, f0_hz = ("ada", "bruno"), [s.f0_hz for s in clips.targets(("ada", "bruno"), (), 0)[0]]
+    phones = ("<blank>", "pau", "aa", "t", "s")
+    mel = c.MelConfig()
+    acoustic = c.AcousticConfig(
+        mel=mel,
+        features=c.FeatureConfig(unit_channels=6),
+        condition=c.ConditionConfig(unit_channels=6, channels=8, speakers=2, key_shift=False, voicing=True),
+        denoiser=c.DenoiserConfig(channels=8, layers=2, cond_channels=8),
+    )
+    vocoder = c.VocoderConfig(
+        initial_channels=16, resblock="2", resblock_kernels=(3,), resblock_dilations=((1, 3),), harmonics=2
+    )
+    small = {"phones": phones, "channels": 8, "layers": 1, "bottleneck": 6}
+    paths = {
+        "teacher": save(folder / "teacher.pt", "teacher", AcousticModel(acoustic), names, f0_hz),
+        "student": save(folder / "student.pt", "student", AcousticModel(acoustic), names, f0_hz),
+        "vocoder": save(folder / "vocoder.pt", "vocoder", Generator(vocoder)),
+        "content": save(folder / "content.pt", "recogniser", Recogniser(c.RecogniserConfig(**small))),
+        "recogniser": save(
+            folder / "held.pt", "recogniser", Recogniser(c.RecogniserConfig(**small, architecture="gru"))
+        ),
+        "verifier": save(
+            folder / "held_singer.pt",
+            "singer",
+            Verifier(c.VerifierConfig(channels=16, layers=2, embedding=8, architecture="conv2d")),
+        ),
+    }
+    paths["engine"] = compile(
+        paths["student"],
+        folder / "tiny.fsvc",
+        vocoder=paths["vocoder"],
+        content=paths["content"],
+        steps=(1, 2),
+        progress=None,
+    )
+    return paths
+
+
+@pytest.fixture(scope="module")
+def engine(made):
+    from fastsvc.engine import Engine
+
+    return Engine.open(made["engine"])
+
+
+# clips
+
+
+@pytest.fixture(scope="module")
+def some_clips():
+    voices, left_out = clips.targets(("ada", "bruno", "nobody"), (), 0)
+    assert [v.name for v in voices] == ["ada", "bruno"] and left_out[0].startswith("nobody:")
+    return list(clips.draw(voices, 3, 1.0, 0, 0, RATE))
+
+
+def test_truth_is_in_time_and_in_tune(some_clips):
+    for clip in some_clips:
+        assert len(clip.truth) == len(clip.audio) > RATE and clip.target in ("ada", "bruno")
+        frames = len(clip.truth) // 128
+        exact = pitch.exact_track(clip.f0_hz, clip.f0_hop_s, frames, 128 / RATE)
+        found = choir_table.track(clip.truth, c.AcousticConfig(), frames)
+        assert np.abs(np.median(pitch.deviation_cents(*found, *exact))) < 15
+        assert pitch.voicing_f1(found[1], exact[1]) > 0.85
+        source = choir_table.track(clip.audio, c.AcousticConfig(), frames)
+        moved = np.median(pitch.deviation_cents(*exact, *source)) / 100
+        assert moved == pytest.approx(clip.semitones, abs=0.3)
+
+
+def test_songs_and_sources_are_unseen_and_draws_repeat(some_clips):
+    from fastsvc.data.choir import roster
+
+    assert {clip.source for clip in some_clips}.isdisjoint(singer.name for singer in roster(60, 0))
+    assert len({clip.song for clip in some_clips}) == 3 and min(clip.song for clip in some_clips) >= clips.UNSEEN
+    voices, _ = clips.targets(("ada", "bruno"), (), 0)
+    again = next(clips.draw(voices, 1, 1.0, 0, 0, RATE))
+    other = next(clips.draw(voices, 1, 1.0, 0, 1, RATE))
+    assert np.array_equal(again.truth, some_clips[0].truth) and again.name == some_clips[0].name
+    assert other.song != again.song
+
+
+def test_excerpt_runs_from_pause_to_pause_and_keeps_time():
+    singer = clips.sources(1, 0, 0)[0]
+    whole = perform(score(1, 0), singer)
+    part = clips.excerpt(whole, 5.0, np.random.default_rng(3))
+    assert part.phones[0][0] == part.phones[-1][0] == "pau" and part.phones[0][1] == 0
+    assert all(a[2] == b[1] for a, b in zip(part.phones, part.phones[1:]))
+    assert 4.9 <= part.seconds < whole.seconds
+    assert len(part.f0_hz) == len(part.loudness) == round(part.seconds / clips.F0_HOP_S) + 1
+    assert clips.excerpt(whole, 1e3, np.random.default_rng(0)) is whole
+    # the excerpt's voiced stretches are those of its phones: pitch and phones were moved alike
+    first = next(i for i, f in enumerate(part.f0_hz) if f > 0) * clips.F0_HOP_S
+    assert any(start - 0.006 <= first <= start + 0.006 for symbol, start, _ in part.phones if symbol != "pau")
+    assert len(render(singer, part, RATE)) == round(part.seconds * RATE)
+
+
+def test_voices_of_another_choir_are_no_targets():
+    with pytest.raises(ConfigError, match="none of the engine's voices"):
+        clips.targets(("Alice", "Bob"), (), 0)
+    ada = clips.targets(("ada",), (), 0)[0][0]
+    kept, left_out = clips.targets(("ada", "bruno"), (ada.f0_hz, 440.0), 0)
+    assert [s.name for s in kept] == ["ada"] and "440 Hz" in left_out[0]
+
+
+# systems
+
+
+def test_teacher_in_plain_pytorch_makes_what_a_teacher_engine_makes(made, tmp_path, some_clips):
+    from fastsvc.build import compile
+    from fastsvc.engine import Engine
+
+    built = compile(
+        made["teacher"],
+        tmp_path / "t.fsvc",
+        vocoder=made["vocoder"],
+        content=made["content"],
+        steps=(5,),
+        progress=None,
+    )
+    as_engine = Engine.open(built)
+    clip = some_clips[0]
+    plain = systems.teacher(as_engine, made["teacher"], 5).make(clip, 3)
+    fast = systems.student(as_engine, 5).make(clip, 3)
+    audio = plain.audio[: len(fast.audio)]
+    assert plain.rate_hz == fast.rate_hz and 0 <= len(plain.audio) - len(fast.audio) < 128
+    assert np.abs(audio - fast.audio).max() < 1e-3 * max(np.abs(audio).max(), 1e-3)
+    assert 0 < plain.mel_seconds < plain.seconds
+
+
+def test_a_teacher_with_other_features_is_refused(made, engine, tmp_path):
+    other = c.AcousticConfig(
+        features=c.FeatureConfig(unit_channels=6, f0_method="dio"),
+        condition=c.ConditionConfig(unit_channels=6, channels=8, speakers=2),
+        denoiser=c.DenoiserConfig(channels=8, layers=1, cond_channels=8),
+    )
+    path = save(tmp_path / "other.pt", "teacher", AcousticModel(other), ("ada", "bruno"))
+    with pytest.raises(CheckpointError, match="differ in mel or features"):
+        systems.teacher(engine, path)
+    with pytest.raises(CheckpointError, match="student"):
+        systems.teacher(engine, made["student"])
+
+
+def test_the_engines_own_encoder_may_not_judge(made, engine):
+    with pytest.raises(CheckpointError, match="cannot judge"):
+        judges.recogniser(made["content"], engine)
+    assert judges.recogniser(made["recogniser"], engine).config.architecture == "gru"
+    with pytest.raises(CheckpointError, match="verifier"):
+        judges.verifier(made["recogniser"])
+
+
+# the whole
+
+
+def test_whole_evaluation(made, engine, tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    shutil.copy(SPEECH / "front_center.wav", folder)
+    result = run.evaluate(
+        engine,
+        tmp_path / "out",
+        teacher=made["teacher"],
+        recogniser=made["recogniser"],
+        verifier=made["verifier"],
+        clips=2,
+        clip_seconds=1.0,
+        teacher_steps=3,
+        recordings=folder,
+        progress=False,
+        command="evaluate",
+    )
+    names = ["true target", "copy-synthesis", "teacher, 3 Euler steps", "student, 1 step", "student, 2 steps"]
+    rows = result["choir"]["rows"]
+    assert [row["system"] for row in rows] == names * 2
+    true = result["choir"]["summary"]["true target"]
+    assert true["mel_l1"]["mean"] == 0 and true["mcd_db"]["mean"] == 0 and true["fpc_voiced"]["mean"] > 0.9
+    assert "rtf" not in true and result["choir"]["summary"]["student, 1 step"]["rtf"]["mean"] > 0
+    assert result["choir"]["against"] == "teacher, 3 Euler steps"
+    assert 0 <= true["singer_correct"]["mean"] <= 1 and "phone_error_rate" in true
+    assert [row["target"] for row in result["recordings"]["rows"]] == ["ada", "bruno"]
+    assert list(result["recordings"]["summary"]) == ["all", "ada", "bruno"]
+    written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert written["settings"]["clips"] == 2 and written["machine"]["hardware"] and written["command"] == "evaluate"
+    assert written["choir"]["rows"][0]["rtf"] is None  # NaN is no JSON
+    text = (tmp_path / "out" / "evaluation.md").read_text()
+    assert all(name in text for name in names) and "nan" not in text
+    for picture in result["choir"]["pictures"] + result["recordings"]["pictures"]:
+        assert f"]({picture})" in text
+        assert (tmp_path / "out" / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_without_judges_or_teacher_their_rows_and_columns_are_left_out_with_a_note(made, engine, tmp_path):
+    result = run.evaluate(engine, tmp_path, clips=1, clip_seconds=1.0, progress=False, voices=["ada"])
+    assert "phone_error_rate" not in result["choir"]["rows"][0]
+    assert result["choir"]["against"] == "copy-synthesis"
+    notes = " ".join(result["notes"])
+    assert "recogniser" in notes and "verifier" in notes and "teacher" in notes
+    assert "PER ↓" not in (tmp_path / "evaluation.md").read_text()
+
+
+def test_settings_from_yaml(tmp_path):
+    path = tmp_path / "evaluate.yaml"
+    path.write_text("model: voices.fsvc\nclips: 3\nvoices: [ada]\n")
+    assert run.read_settings(path).voices == ("ada",)
+    path.write_text("clip: 3\n")
+    with pytest.raises(ConfigError, match="unknown key 'clip'"):
+        run.read_settings(path)
+    with pytest.raises(ConfigError, match="clips"):
+        run.evaluate("x.fsvc", tmp_path, clips=-1)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AudioError, match="no recordings"):
+        recordings(tmp_path / "empty")
+
+
+def test_committed_settings_can_be_read():
+    path = Path(__file__).parent.parent / "configs" / "demo" / "evaluate.yaml"
+    assert run.read_settings(path).clips >= 40
+
+
+def test_means_and_differences_are_by_system_and_clip():
+    rows = [{"clip": i, "system": s, "rtf": v} for i in range(3) for s, v in (("a", i + 1.0), ("b", float(i)))]
+    rows[0]["rtf"] = math.nan
+    summary = report.summarise(rows, choir_table.COLUMNS)
+    assert summary["a"]["rtf"]["mean"] == 2.5 and summary["a"]["rtf"]["clips"] == 2 and summary["b"]["rtf"]["mean"] == 1
+    difference = report.differences(rows, "b", choir_table.COLUMNS)["a"]["rtf"]
+    assert difference == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    table = report.markdown_table(summary, choir_table.COLUMNS)
+    assert table.splitlines()[2].startswith("| a | 2.500 <sub>2.000 … 3.000</sub> |")
+
+
+# the demo
+
+
+def tone(hz, seconds=0.5, rate=48000):
+    times = np.arange(int(seconds * rate)) / rate
+    return sum(0.2 / k * np.sin(2 * np.pi * k * hz * times) for k in range(1, 6)).astype(np.float32)
+
+
+def test_picture_of_any_audio(tmp_path):
+    path = pictures.before_after(tmp_path / "a" / "b.png", tone(200), tone(300), 48000, "a title", transpose=7)
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    for name, audio in {"silence": np.zeros(4800), "one": np.zeros(1)}.items():
+        pictures.before_after(tmp_path / f"{name}.png", audio.astype(np.float32), audio.astype(np.float32), 48000)
+    f0_hz, voiced = pictures.pitch_of(tone(200), 48000)
+    assert pitch.median_hz(f0_hz, voiced) == pytest.approx(200, rel=0.01)
+
+
+def test_table_is_aligned_and_has_no_nan():
+    rows = [
+        pictures.Row("a.wav", 1.5, "ada", 3, 200.4, 240.0, 0.99123, 0.21),
+        pictures.Row("a long name.wav", 61.25, "bo", -12.0, math.nan, 60.0, math.nan, 1.0),
+    ]
+    lines = pictures.file_table(rows).splitlines()
+    assert len({len(line) for line in lines}) == 1 and len(lines) == 4
+    assert "0.991" in lines[2] and "+3" in lines[2] and "–" in lines[3] and "nan" not in lines[3]
+
+
+def test_demo_converts_draws_and_names_failures(made, tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    (folder / "sub").mkdir(parents=True)
+    shutil.copy(SPEECH / "side_left.wav", folder / "sub")
+    arguments = ["--input", str(folder), "--out", str(out), "--model", str(made["engine"])]
+    assert demo.main([*arguments, "--voices", "ada"]) == 0
+    told = capsys.readouterr().out
+    assert (out / "ada" / "sub" / "side_left.wav").exists() and (out / "ada" / "sub" / "side_left.png").exists()
+    assert "| side_left.wav |" in (out / "table.md").read_text() and "Listen to" in told
+    (folder / "bad.wav").write_text("no audio")
+    assert demo.main(arguments) == 1
+    told = capsys.readouterr().out
+    assert "not converted" in told and "bad.wav" in told and "| bruno |" in told.replace(" " * 2, " ")
+    assert demo.main([*arguments, "--voices", "nobody"]) == 1
+    assert "nobody" in capsys.readouterr().err
