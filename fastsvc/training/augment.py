@@ -27,21 +27,25 @@ from fastsvc.errors import ConfigError
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Ranges and probabilities; :data:`NONE` changes nothing. ``*_db`` are peak values of random curves."""
+    """Ranges and probabilities; :data:`NONE` changes nothing. ``*_db`` are peak values of random curves.
+
+    Each item has a strength of its own, uniform in 0 ... 1, by which curves and noise (in dB) are scaled: most items
+    are perturbed a little and some a lot, without which a network is slow to learn anything.
+    """
 
     gain_db: tuple[float, ...] = (-30.0, 6.0)
     equaliser_db: float = 10.0
     tilt_db: float = 12.0  # over the whole range, log frequency
-    band_limit: float = 0.5  # how often; half of them at 3.4-4 kHz, as telephones and 8 kHz recordings
-    noise: float = 0.7
+    band_limit: float = 0.4  # how often; half of them at 3.4-4 kHz, as telephones and 8 kHz recordings
+    noise: float = 0.6
     snr_db: tuple[float, ...] = (5.0, 40.0)
-    reverb: float = 0.3
-    saturation: float = 0.2
-    codec: float = 0.2
-    warp: tuple[float, ...] = (0.8, 1.25)
-    tempo: tuple[float, ...] = (0.8, 1.25)
-    time_masks: int = 2
-    mel_masks: int = 2
+    reverb: float = 0.25
+    saturation: float = 0.15
+    codec: float = 0.15
+    warp: tuple[float, ...] = (0.82, 1.22)
+    tempo: tuple[float, ...] = (0.85, 1.2)
+    time_masks: int = 1
+    mel_masks: int = 1
 
 
 NONE = AugmentConfig((0.0, 0.0), 0, 0, 0, 0, (60.0, 60.0), 0, 0, 0, (1.0, 1.0), (1.0, 1.0), 0, 0)
@@ -180,10 +184,11 @@ def perturbed_mel(
         audio = saturate(audio, generator, config.saturation)
     spec = spectrum(audio, rate_hz, mel, hop)
     hz = torch.arange(spec.shape[2]) * (rate_hz / transform_samples(mel, rate_hz))
-    curve = smooth_curve(generator, hz, batch, config.equaliser_db, config.tilt_db).to(audio.device)
+    strength = uniform(generator, 0, 1, batch, 1)
+    curve = smooth_curve(generator, hz, batch, config.equaliser_db, config.tilt_db).pow(strength).to(audio.device)
     spec = spec * curve[:, None]
     if config.noise:
-        spec = spec + _noise(spec, hz, config, generator)
+        spec = spec + _noise(spec, hz, config, strength, generator)
     if config.codec:
         spec = _holes(spec, generator, config.codec)
     gain = 10 ** (uniform(generator, *config.gain_db, batch, 1) / 20)
@@ -195,7 +200,7 @@ def perturbed_mel(
     return mask_spans(out, generator, config.time_masks, config.mel_masks), hop
 
 
-def _noise(spec, hz, config, generator):
+def _noise(spec, hz, config, strength, generator):
     """Coloured Gaussian noise, steady but for a slow swell, at a random level below each item's mean power."""
     batch, frames, bins = spec.shape
     power = (spec.real.square() + spec.imag.square()).mean((1, 2))
@@ -203,7 +208,9 @@ def _noise(spec, hz, config, generator):
     slope = uniform(generator, -1.0, 0.1, batch, 1)  # -1: 6 dB an octave down (brown), 0: white
     colour = colour * (hz.clamp(min=60.0) / 1000).pow(slope)
     colour = colour / colour.square().mean(1, keepdim=True).sqrt()
-    level = 10 ** (-uniform(generator, *config.snr_db, batch) / 20) * often(generator, config.noise, batch)
+    low_db, high_db = config.snr_db
+    snr_db = high_db - (high_db - low_db) * strength[:, 0]
+    level = 10 ** (-snr_db / 20) * often(generator, config.noise, batch)
     phase, speed = uniform(generator, 0, 6.3, batch, 1), uniform(generator, 0.0, 0.1, batch, 1)
     swell = 1 + 0.5 * torch.sin(phase + speed * torch.arange(frames))
     amplitude = (colour[:, None] * (level[:, None] * swell)[..., None]).to(spec.device)
