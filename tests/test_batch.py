@@ -1,0 +1,214 @@
+"""Batches: exact lengths, skipping, failures that stop nothing, Ctrl-C, the report."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine
+from recordings import bad_folder, put, tone
+
+from fastsvc import batch
+from fastsvc.audio import io
+from fastsvc.batch_plan import plan
+from fastsvc.batch_report import DONE, FAILED, SKIPPED, save
+from fastsvc.errors import OutputError
+
+
+def convert(tmp_path, engine=None, format="wav", inputs=None, **settings):
+    planned = plan(inputs or [tmp_path / "in"], tmp_path / "out", format)
+    return batch.run(engine or FakeEngine(), planned, batch.Settings(**({"speaker": "anna"} | settings)))
+
+
+def test_bad_files_are_failures_and_the_rest_is_converted(tmp_path):
+    expected = bad_folder(tmp_path / "in")
+    report = convert(tmp_path)
+    assert len(report.entries) == report.planned == len(expected)
+    for entry in report.entries:
+        word = expected[entry.input[len(str(tmp_path / "in")) + 1 :]]
+        assert entry.status == (FAILED if word else DONE), entry
+        assert (word in entry.reason) if word else entry.reason == ""
+        if not word:
+            source, result = io.probe(entry.input), io.probe(entry.output)
+            assert (result.samples, result.rate_hz, result.channels) == (source.samples, source.rate_hz, 1)
+            assert entry.seconds == source.seconds and set(entry.timings_s) == {"read", "convert", "write"}
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "8k.wav", "96k.wav", "deep", "good.wav", "one.wav", "silence.wav"
+    ]  # fmt: skip
+
+
+def test_the_right_audio_lands_in_the_right_file(tmp_path):
+    for i in range(5):
+        put(tmp_path / "in" / f"{i}.wav", tone(0.1 + 0.05 * i, hz=200 + 50 * i))
+    convert(tmp_path)
+    for i in range(5):
+        source, result = (io.read(tmp_path / place / f"{i}.wav")[0] for place in ("in", "out"))
+        np.testing.assert_allclose(result, -0.5 * source, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate, out_hz, samples", [(44100, 24000, 10007), (8000, 44100, 7001), (96000, 48000, 9999)])
+def test_another_rate(tmp_path, rate, out_hz, samples):
+    put(tmp_path / "in" / "a.wav", tone(1.0, rate)[:, :samples], rate)
+    assert convert(tmp_path, rate_hz=out_hz).count(DONE) == 1
+    info = io.probe(tmp_path / "out" / "a.wav")
+    assert info.rate_hz == out_hz and abs(info.samples - samples * out_hz / rate) <= 0.5
+
+
+def test_channels_are_kept_or_mixed(tmp_path):
+    audio = tone(channels=2)
+    put(tmp_path / "in" / "a.wav", audio)
+    engine = FakeEngine()
+    convert(tmp_path, engine, keep_channels=True, seed=5)
+    np.testing.assert_allclose(io.read(tmp_path / "out/a.wav")[0], -0.5 * audio, atol=1e-4)
+    assert [call[3]["seed"] for call in engine.calls] == [5, 5]
+    convert(tmp_path, overwrite=True)
+    np.testing.assert_allclose(io.read(tmp_path / "out/a.wav")[0], -0.5 * audio.mean(axis=0, keepdims=True), atol=1e-4)
+
+
+def test_channels_share_the_automatic_transpose_of_the_loudest(tmp_path):
+    audio = tone(channels=2)
+    audio[0] *= 0.01
+    put(tmp_path / "in" / "a.wav", audio)
+    engine = FakeEngine()
+    report = convert(tmp_path, engine, keep_channels=True, transpose="auto")
+    assert [call[3]["transpose"] for call in engine.calls] == ["auto", 7.0]
+    assert report.entries[0].transpose == 7.0
+    np.testing.assert_allclose(io.read(tmp_path / "out/a.wav")[0], -0.5 * audio, atol=1e-4)
+
+
+def test_existing_results_are_skipped_and_a_broken_run_goes_on(tmp_path):
+    for name in "abc":
+        put(tmp_path / "in" / f"{name}.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.wav").write_bytes(b"kept")
+    engine = FakeEngine(fail={2: KeyboardInterrupt()})
+    report = convert(tmp_path, engine)
+    assert report.interrupted and [entry.status for entry in report.entries] == [SKIPPED, DONE]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.wav", "b.wav"]
+    report = convert(tmp_path)
+    assert not report.interrupted and (report.count(DONE), report.count(SKIPPED)) == (1, 2)
+    assert (tmp_path / "out" / "b.wav").read_bytes() == b"kept"
+    assert convert(tmp_path, overwrite=True).count(DONE) == 3
+    assert io.probe(tmp_path / "out" / "b.wav").samples == 6000
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bad\nluck"), MemoryError(), ZeroDivisionError("x")])
+def test_a_stray_exception_is_that_files_failure(tmp_path, error):
+    for name in "abc":
+        put(tmp_path / "in" / f"{name}.wav")
+    report = convert(tmp_path, FakeEngine(fail={2: error}))
+    assert [entry.status for entry in report.entries] == [DONE, FAILED, DONE]
+    failed = report.failures[0]
+    assert type(error).__name__ in failed.reason and "\n" not in failed.reason
+    assert "Traceback" in failed.traceback
+
+
+def test_an_engine_of_the_wrong_length_is_found_out(tmp_path):
+    put(tmp_path / "in" / "a.wav")
+
+    class Short(FakeEngine):
+        def convert(self, *args, **options):
+            audio, rate_hz = super().convert(*args, **options)
+            return audio[:-1], rate_hz
+
+    report = convert(tmp_path, Short())
+    assert "instead of 6000" in report.failures[0].reason and not (tmp_path / "out").exists()
+
+
+def test_loud_results_are_turned_down_with_a_note(tmp_path):
+    put(tmp_path / "in" / "a.wav")
+    entry = convert(tmp_path, FakeEngine(gain=10.0)).entries[0]
+    assert entry.gain == pytest.approx(1 / 3, rel=1e-3) and "turned down by 9.5 dB" in entry.notes[0]
+    assert np.abs(io.read(tmp_path / "out/a.wav")[0]).max() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_mp3_at_a_rate_that_it_cannot_carry(tmp_path):
+    put(tmp_path / "in" / "a.flac", tone(1.0, 96000), 96000, "PCM_24")
+    entry = convert(tmp_path, format="mp3").entries[0]
+    assert entry.status == DONE and "written at 48000 Hz" in entry.notes[0]
+    assert io.probe(tmp_path / "out/a.mp3").samples == 48000
+
+
+def test_bits_hold_where_the_format_has_them(tmp_path):
+    put(tmp_path / "in" / "a.wav")
+    put(tmp_path / "in" / "b.mp3", tone(1.0))
+    assert convert(tmp_path, format="same", subtype="24").count(DONE) == 2
+    assert io.probe(tmp_path / "out/a.wav").subtype == "PCM_24"
+
+
+def test_a_full_disk_fails_each_file_with_its_reason(tmp_path, monkeypatch):
+    for name in "ab":
+        put(tmp_path / "in" / f"{name}.wav")
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    from fastsvc.audio import encode
+
+    monkeypatch.setattr(encode, "_encode", full)
+    report = convert(tmp_path)
+    assert all("the disk is full" in entry.reason for entry in report.entries) and report.count(FAILED) == 2
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_long_recordings_are_not_decoded_ahead(tmp_path, monkeypatch):
+    reads = []
+    real = io.read
+    monkeypatch.setattr(io, "read", lambda path, mono: reads.append(path.name) or real(path, mono))
+    for name in "abc":
+        put(tmp_path / "in" / f"{name}.wav")
+    seen = []
+
+    class Watching(FakeEngine):
+        def convert(self, *args, **options):
+            seen.append(len(reads))
+            return super().convert(*args, **options)
+
+    monkeypatch.setattr(batch, "_AHEAD_BYTES", 100)
+    convert(tmp_path, Watching())
+    assert seen == [1, 2, 3]
+
+
+def test_the_report_is_complete_and_written_at_once(tmp_path):
+    bad_folder(tmp_path / "in")
+    report = convert(tmp_path)
+    save(tmp_path / "r" / "report.json", report.to_dict(date="today"))
+    data = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert data["date"] == "today" and data["totals"]["converted"] == 6 and data["totals"]["failed"] == 5
+    assert data["totals"]["planned"] == len(data["files"]) == 11
+    assert math.isclose(
+        data["totals"]["seconds"], sum(f["seconds"] for f in data["files"] if not f["reason"]), abs_tol=0.01
+    )
+    assert data["totals"]["real_time_factor"] > 0
+    assert [p.name for p in (tmp_path / "r").iterdir()] == ["report.json"]
+    with pytest.raises(OutputError, match="report cannot be written"):
+        save(tmp_path / "r", data)
+
+
+def test_callbacks(tmp_path):
+    for name in "ab":
+        put(tmp_path / "in" / f"{name}.wav", tone(channels=2))
+    told, fractions = [], []
+    batch.run(
+        FakeEngine(),
+        plan([tmp_path / "in"], tmp_path / "out"),
+        batch.Settings("anna", keep_channels=True),
+        lambda report, entry: told.append((len(report.entries), entry.status)),
+        fractions.append,
+    )
+    assert told == [(1, DONE), (2, DONE)] and fractions == [0.25, 0.75, 0.25, 0.75]
+
+
+def test_the_output_folder_is_made_or_refused(tmp_path, monkeypatch):
+    batch.check_output_folder(tmp_path / "x" / "y")
+    assert (tmp_path / "x" / "y").is_dir() and list((tmp_path / "x" / "y").iterdir()) == []
+    put(tmp_path / "a.wav")
+    with pytest.raises(OutputError, match="a.wav"):
+        batch.check_output_folder(tmp_path / "a.wav")
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(batch.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OutputError, match="no permission"):
+        batch.check_output_folder(tmp_path)
