@@ -26,7 +26,7 @@ VOCODER = VocoderConfig(initial_channels=16)
 CONTENT = RecogniserConfig(phones=("-", "a", "b"), channels=8, layers=2, bottleneck=6)
 
 
-def native(path: Path, kind: str, config, **changes) -> Path:
+def native(path: Path, kind: str, config, /, **changes) -> Path:
     """A native checkpoint with random weights; ``changes`` replace entries of the dict."""
     state = module(kind, config).state_dict()
     state = {name: torch.randn(t.shape) / max(1, t.shape[1:].numel()) ** 0.5 for name, t in state.items()}

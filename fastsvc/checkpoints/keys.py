@@ -17,8 +17,11 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
     ``upstream`` turns a parameter's name back into the file's, for messages.
     Raises CheckpointError naming every missing and unexpected key, every wrong shape, and values that are not finite.
     """
-    with torch.device("meta"):
-        module: nn.Module = build()
+    try:
+        with torch.device("meta"):
+            module: nn.Module = build()
+    except RuntimeError as error:  # sizes whose product overflows
+        raise CheckpointError(f"{path}: its configuration makes no model: {error}", "correct its sizes") from None
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     faults = [f"missing: {upstream(name)}" for name in expected if name not in tensors]
     faults += [f"unexpected: {upstream(name)}" for name in tensors if name not in expected]

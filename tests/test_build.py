@@ -1,0 +1,244 @@
+"""The compiler: its passes, what it refuses, what it writes, and that verification can fail."""
+
+import dataclasses
+import json
+
+import engines
+import golden
+import pytest
+import torch
+
+from fastsvc import build
+from fastsvc.build import verify
+from fastsvc.build.fold import fold_pass
+from fastsvc.build.lower import lower_pass
+from fastsvc.build.plan import Plan
+from fastsvc.build.read import check_pass, read_pass
+from fastsvc.config import MelConfig
+from fastsvc.engine import artifact, lowered
+from fastsvc.engine.inspect import describe
+from fastsvc.errors import CheckpointError, ConfigError, EngineError, OutputError
+
+SMALL = golden.FOLDER / "comosvc_small"
+M4GAN = golden.FOLDER / "m4gan_small" / "model_ckpt_steps_1970000.ckpt"
+
+
+@pytest.fixture
+def plan(tmp_path):
+    plan = Plan(SMALL / "student.pt", tmp_path / "a.fsvc", vocoder_path=M4GAN, say=lambda line: None)
+    for step in (read_pass, check_pass, fold_pass, lower_pass):
+        step(plan)
+    return plan
+
+
+def test_lowered_shapes(plan):
+    tensors = plan.files[artifact.WEIGHTS]
+    assert {name: tuple(t.shape) for name, t in tensors.items()} == lowered.shapes(plan.acoustic_config, 5)
+    assert plan.levels == sorted(plan.levels, reverse=True) and len(plan.levels) == 5  # 80 twice, nearly: float32
+    assert all(t.dtype == torch.float32 and t.is_contiguous() for t in tensors.values())
+
+
+@pytest.mark.parametrize(
+    "name, index, where",
+    [
+        ("condition.speakers", 0, "condition of speaker 0"),
+        ("input.bias", 0, "input"),
+        ("conv.weight", 0, "layer 0"),
+        ("conv.weight", 2, "layer 2"),
+        ("residual.weight", 1, "layer 1"),
+        ("conv.weight", 3, "skip"),
+        ("skip.weight", 0, "skip"),
+        ("output.bias", 0, "output at sigma 80"),
+        ("steps.vectors", 0, "layer 0"),
+    ],
+)
+def test_verification_names_the_first_layer_that_differs(plan, name, index, where):
+    verify.verify_pass(plan)
+    assert plan.verified["acoustic"] < 1e-6
+    plan.files[artifact.WEIGHTS][name][index].mul_(1.001)
+    with pytest.raises(EngineError, match=f"^{where} of the compiled model"):
+        verify.verify_pass(plan)
+
+
+def test_verification_of_the_vocoder_can_fail(plan):
+    plan.files[artifact.VOCODER]["resblocks.4.convs1.1.bias"] = torch.randn(16)
+    with pytest.raises(EngineError, match="vocoder's output"):
+        verify.verify_pass(plan)
+
+
+def test_nan_fails_verification():
+    want = [("a", torch.ones(3))]
+    with pytest.raises(EngineError, match="^a of"):
+        verify.compare(want, [("a", torch.tensor([1.0, 1.0, torch.nan]))])
+
+
+def test_engine_folder(tmp_path):
+    lines = []
+    path = engines.build_engine(tmp_path, progress=lines.append)
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["source"]["sha256"] == artifact.sha256(tmp_path / "student.pt")
+    assert manifest["source"]["kind"] == "student" and manifest["sampler"] == "consistency"
+    assert manifest["speakers"] == list(engines.SPEAKERS) and manifest["speaker_f0_hz"] == [110, 220, 330]
+    assert manifest["schedules"]["1"] == [80.0] and len(manifest["schedules"]["2"]) == 2
+    assert set(manifest["measured"]) == {"machine", "date", "denoiser", "vocoder"}
+    assert sorted(p.name for p in path.iterdir()) == sorted([*manifest["files"], "manifest.json"])
+    assert [p for p in tmp_path.iterdir() if ".tmp" in p.name] == []
+    assert lines[-1] == f"built {path}" and any("measure: denoiser" in line for line in lines)
+    assert str(tmp_path) not in json.dumps(manifest), "folders of the maker's machine do not belong in an engine"
+    text = describe(path)
+    assert "Bert (median 220 Hz)" in text and "steps 1, 2" in text and "engine" in text
+
+
+def test_fp16_storage_halves_the_weights(tmp_path):
+    full = engines.build_engine(tmp_path)
+    sizes = [(full / artifact.VOCODER).stat().st_size]
+    half = engines.build_engine(tmp_path, precision="fp16", force=True)
+    sizes.append((half / artifact.VOCODER).stat().st_size)
+    manifest = json.loads((half / "manifest.json").read_text())
+    assert manifest["precision"] == "fp16" and 1e-6 < manifest["verified"]["acoustic"] < 1e-2
+    weights = artifact.Artifact(half).tensors(artifact.WEIGHTS)
+    assert weights["conv.weight"].dtype == torch.float16 and weights["steps.vectors"].dtype == torch.float32
+    assert sizes[1] < 0.8 * sizes[0]
+
+
+def test_existing_folders_are_left_alone(tmp_path):
+    path = engines.build_engine(tmp_path)
+    before = (path / "manifest.json").read_bytes()
+    with pytest.raises(OutputError, match="--force"):
+        engines.build_engine(tmp_path)
+    assert (path / "manifest.json").read_bytes() == before
+    torch.manual_seed(9)
+    engines.build_engine(tmp_path, force=True)
+    assert (path / "manifest.json").read_bytes() != before
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "song.wav").write_text("x")
+    with pytest.raises(OutputError, match="left alone"):
+        build.compile(SMALL / "student.pt", mine, force=True, progress=None)
+    assert (mine / "song.wav").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"):
+        artifact.write(tmp_path / "file" / "a.fsvc", {}, {})
+
+
+@pytest.mark.parametrize(
+    "options, error, part",
+    [
+        ({"target": "sm_90"}, ConfigError, "portable"),
+        ({"precision": "int8"}, ConfigError, "int8"),
+        ({"precision": "bf16"}, ConfigError, "bf16"),
+        ({"steps": ()}, ConfigError, "schedule"),
+        ({"steps": (0,)}, ConfigError, "schedule"),
+        ({"vocoder": SMALL / "student.pt"}, CheckpointError, "a vocoder"),
+        ({"content": M4GAN}, CheckpointError, "content encoder"),
+        ({"config": SMALL / "none.yaml"}, CheckpointError, "--config"),
+    ],
+)
+def test_refusals(tmp_path, options, error, part):
+    with pytest.raises(error, match=part):
+        build.compile(SMALL / "student.pt", tmp_path / "a.fsvc", progress=None, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_vocoder_alone_is_no_acoustic_model(tmp_path):
+    with pytest.raises(CheckpointError, match="acoustic model"):
+        build.compile(M4GAN, tmp_path / "a.fsvc", progress=None)
+
+
+def test_parts_that_do_not_belong_together(tmp_path):
+    other = dataclasses.replace(engines.VOCODER, mel=MelConfig(rate_hz=22050, high_hz=11025.0))
+    vocoder = engines.native(tmp_path / "v.pt", "vocoder", other)
+    with pytest.raises(CheckpointError, match="rate_hz 24000 and 22050"):
+        engines.build_engine(tmp_path, vocoder=vocoder)
+    with pytest.raises(CheckpointError, match="rate_hz 24000 and 22050"):
+        build.compile(SMALL / "student.pt", tmp_path / "a.fsvc", vocoder=vocoder, progress=None)
+    wide = engines.native(tmp_path / "c.pt", "recogniser", dataclasses.replace(engines.CONTENT, bottleneck=7))
+    with pytest.raises(CheckpointError, match="7 unit channels"):
+        engines.build_engine(tmp_path, content=wide)
+    with pytest.raises(CheckpointError, match="vec768l12"):
+        build.compile(SMALL / "student.pt", tmp_path / "a.fsvc", content=wide, progress=None)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return engines.build_engine(tmp_path_factory.mktemp("made"))
+
+
+def _missing(folder, manifest):
+    (folder / artifact.WEIGHTS).unlink()
+
+
+def _cut(folder, manifest):
+    data = (folder / artifact.WEIGHTS).read_bytes()
+    (folder / artifact.WEIGHTS).write_bytes(data[:-100])
+
+
+def _flipped(folder, manifest):
+    data = bytearray((folder / artifact.WEIGHTS).read_bytes())
+    data[-50] ^= 1
+    (folder / artifact.WEIGHTS).write_bytes(data)
+
+
+def _linked(folder, manifest):
+    (folder / artifact.WEIGHTS).rename(folder.parent / "elsewhere")
+    (folder / artifact.WEIGHTS).symlink_to(folder.parent / "elsewhere")
+
+
+def _unlisted(folder, manifest):
+    manifest["files"].pop(artifact.WEIGHTS)
+
+
+def _newer(folder, manifest):
+    manifest["version"] = 99
+
+
+def _foreign(folder, manifest):
+    manifest["format"] = "other"
+
+
+@pytest.mark.parametrize(
+    "damage, part",
+    [
+        (_missing, "missing"),
+        (_cut, "damaged"),
+        (_flipped, "sha256"),
+        (_linked, "missing"),
+        (_unlisted, "list"),
+        (_newer, "version 99"),
+        (_foreign, "no engine"),
+    ],
+)
+def test_damage_is_seen_when_loading(made, tmp_path, damage, part):
+    import shutil
+
+    from fastsvc import load
+
+    copy = tmp_path / "copy.fsvc"
+    shutil.copytree(made, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    damage(copy, manifest)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EngineError, match=part) as caught:
+        load(copy)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["../manifest.json", "/etc/hostname", "a/../../b", "", ".hidden"])
+def test_names_that_leave_the_folder(made, name):
+    folder = artifact.Artifact(made)
+    folder.files[name] = {"bytes": 1, "sha256": ""}
+    with pytest.raises(EngineError, match="properly"):
+        folder.verify(name)
+
+
+def test_no_folder_and_broken_manifest(tmp_path):
+    with pytest.raises(EngineError, match="no engine"):
+        artifact.Artifact(tmp_path / "none.fsvc")
+    with pytest.raises(EngineError, match="manifest.json"):
+        artifact.Artifact(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(EngineError, match="cannot be read"):
+        artifact.Artifact(tmp_path)

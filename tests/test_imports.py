@@ -1,0 +1,84 @@
+"""Who may import whom (docs/architecture.md, "Rooms"), read from the sources without running them."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BASE = {"config", "errors"}
+ROOMS = {
+    "config": set(),
+    "errors": set(),
+    "audio": set(),
+    "model": set(),
+    "features": {"audio", "model", "checkpoints"},
+    "checkpoints": {"model"},
+    "data": {"audio", "features", "model"},
+    "training": {"model", "data", "checkpoints", "features", "audio"},
+    "evaluation": {"audio", "features", "model", "engine", "checkpoints", "data"},
+    "engine": {"audio", "features", "model", "checkpoints", "kernels"},
+    "kernels": set(),
+    "build": {"checkpoints", "model", "kernels", "engine"},
+}
+PROGRAMS = {"fastsvc/evaluation/demo.py"}  # programs of their own: they stand above the rooms wherever they lie
+FREE = {"batch", "batch_plan", "batch_report", "cli", "commands", "__main__", "__init__"}  # the top: may use any room
+HEAVY = {"torch", "numpy", "librosa", "scipy", "soundfile", "yaml", "tqdm", "matplotlib", "tensorboard", "soxr"}
+
+
+def sources():
+    for folder in ("fastsvc", "kernels", "build"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if parts[0] == "fastsvc" else parts[0]
+
+
+def imported(path: Path, top_level_only: bool = False) -> set[str]:
+    """Dotted names of modules that a file imports; `from a import b` gives a.b."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_the_rooms_are_those_that_exist():
+    found = {room(path) for path in sources()}
+    assert found <= set(ROOMS) | FREE, f"not in the table: {found - set(ROOMS) - FREE}"
+
+
+@pytest.mark.parametrize("name", sorted(ROOMS))
+def test_direction(name):
+    allowed = ROOMS[name] | BASE | {name, "__version__"}
+    files = [path for path in sources() if room(path) == name]
+    assert files
+    for path in files:
+        if str(path.relative_to(ROOT)) in PROGRAMS:
+            continue
+        for module in imported(path):
+            parts = module.split(".")
+            assert parts[0] not in ("kernels", "build", "bench", "tests"), f"{path}: write fastsvc.{module}"
+            if parts[0] == "fastsvc" and len(parts) > 1:
+                assert parts[1] in allowed, f"{path} imports {module}: {name} may use {sorted(allowed)}"
+
+
+def test_the_compiler_knows_the_engine_by_its_contracts_only():
+    """Never the runtime as a whole: artifact, lowered form, and the backend that it verifies and measures."""
+    allowed = ("artifact", "lowered", "machine", "cpu_condition", "cpu_denoiser", "cpu_vocoder")
+    for path in (ROOT / "build").rglob("*.py"):
+        for module in imported(path):
+            if module.startswith("fastsvc.engine."):
+                assert module.split(".")[2] in allowed, f"{path} imports {module}"
+
+
+def test_the_command_line_starts_without_heavy_packages():
+    for path in [ROOT / "fastsvc" / "cli.py", ROOT / "fastsvc" / "__init__.py", ROOT / "fastsvc" / "errors.py"]:
+        heavy = {module for module in imported(path, top_level_only=True) if module.split(".")[0] in HEAVY}
+        assert not heavy, f"{path} imports {heavy} before any command is known"
