@@ -200,6 +200,7 @@ class RecogniserConfig:
     layers: int = 8
     kernel: int = 3
     bottleneck: int = 48
+    mean_frames: int = 0  # reach of the local mean that is taken from the mel, to each side; 0: none
     architecture: str = "conv"  # "gru" is for held-out evaluation
 
     def __post_init__(self):

@@ -22,9 +22,29 @@ BLANK = 0
 DILATION_CYCLE = (1, 2, 4, 8)
 
 
-def normalise(mel: torch.Tensor) -> torch.Tensor:
-    """log10-mel, about [-5, 1.5], onto about [-1, 1]: a fixed map, for anything global would break exact cutting."""
-    return (mel + 2.0) / 3.0
+def normalise(mel: torch.Tensor, mask: torch.Tensor | None, mean_frames: int) -> torch.Tensor:
+    """mel [B, T, M] -> [B, T, M or 2M]: a fixed map onto about [-1, 1] and, if asked, the deviation from the mean
+    over ``mean_frames`` to each side.
+
+    The deviation is free of level, equaliser and much of the voice; the first part still has what a long note would
+    lose. A mean over the whole recording would break exact cutting.
+    """
+    parts = [(mel + 2.0) / 3.0]
+    if mean_frames:
+        inside = torch.ones_like(mel[..., :1]) if mask is None else mask
+        mean = _around(mel * inside, mean_frames) / _around(inside, mean_frames).clamp(min=1e-6)
+        parts.append((mel - mean) / 1.5)
+    x = torch.cat(parts, dim=-1)
+    return x if mask is None else x * mask
+
+
+def _around(x: torch.Tensor, frames: int) -> torch.Tensor:
+    return F.avg_pool1d(x.transpose(1, 2), 2 * frames + 1, 1, frames).transpose(1, 2)
+
+
+def inputs(config: RecogniserConfig) -> int:
+    """Channels that :func:`normalise` gives."""
+    return config.mel.bins * (2 if config.mean_frames else 1)
 
 
 class GatedBlock(nn.Module):
@@ -55,16 +75,14 @@ class ConvTrunk(nn.Module):
 
     def __init__(self, config: RecogniserConfig):
         super().__init__()
-        self.stem = nn.Conv1d(config.mel.bins, config.channels, 5, padding=2)
+        self.stem = nn.Conv1d(inputs(config), config.channels, 5, padding=2)
         dilations = [DILATION_CYCLE[i % len(DILATION_CYCLE)] for i in range(config.layers)]
         self.blocks = nn.ModuleList(GatedBlock(config.channels, config.kernel, d) for d in dilations)
         self.norm = nn.LayerNorm(config.channels)
         self.channels = config.channels
-        self.halo_frames: int | None = 2 + sum(config.kernel // 2 * d for d in dilations)
+        self.halo_frames: int | None = config.mean_frames + 2 + sum(config.kernel // 2 * d for d in dilations)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        if valid is not None:
-            x = x * valid
         x = self.stem(x.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, valid)
@@ -77,11 +95,12 @@ class GruTrunk(nn.Module):
     def __init__(self, config: RecogniserConfig):
         super().__init__()
         self.front = nn.Sequential(
-            nn.Conv2d(1, 16, (5, 5), stride=(2, 2), padding=2),
+            nn.Conv2d(inputs(config) // config.mel.bins, 16, (5, 5), stride=(2, 2), padding=2),
             nn.ReLU(),
             nn.Conv2d(16, 32, (3, 3), stride=(1, 2), padding=1),
             nn.ReLU(),
         )
+        self.maps = inputs(config) // config.mel.bins
         bins = (config.mel.bins + 1) // 2
         self.project = nn.Linear(32 * ((bins + 1) // 2), config.channels)
         self.gru = nn.GRU(
@@ -92,9 +111,7 @@ class GruTrunk(nn.Module):
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         frames = x.shape[1]
-        if valid is not None:
-            x = x * valid
-        x = self.front(x.unsqueeze(1))
+        x = self.front(x.unflatten(2, (self.maps, -1)).transpose(1, 2))
         x = self.project(x.permute(0, 2, 1, 3).flatten(2))
         with torch.autocast(x.device.type, enabled=False):  # the recurrence has no fast bf16 form on a CPU
             x, _ = self.gru(x.float())
@@ -128,7 +145,7 @@ class Recogniser(nn.Module):
         self, mel: torch.Tensor, valid: torch.Tensor | None = None, blur: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         mask = None if valid is None else valid.unsqueeze(-1).to(mel.dtype)
-        units = torch.tanh(self.bottleneck(self.trunk(normalise(mel), mask)))
+        units = torch.tanh(self.bottleneck(self.trunk(normalise(mel, mask, self.config.mean_frames), mask)))
         return units, self.head(units if blur is None else units + blur)
 
 

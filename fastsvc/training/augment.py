@@ -213,6 +213,7 @@ def _noise(spec, hz, config, strength, generator):
     level = 10 ** (-snr_db / 20) * often(generator, config.noise, batch)
     phase, speed = uniform(generator, 0, 6.3, batch, 1), uniform(generator, 0.0, 0.1, batch, 1)
     swell = 1 + 0.5 * torch.sin(phase + speed * torch.arange(frames))
+    swell = swell / swell.square().mean(1, keepdim=True).sqrt()
     amplitude = (colour[:, None] * (level[:, None] * swell)[..., None]).to(spec.device)
     white = torch.randn(batch, frames, bins, 2, generator=generator).to(spec.device) * math.sqrt(0.5)
     return torch.view_as_complex(white) * amplitude * power.sqrt()[:, None, None]
