@@ -12,7 +12,7 @@ from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, EdmC
 from fastsvc.errors import ConfigError
 from fastsvc.model import sampler, schedule
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import checkpoint, diffusion, run
+from fastsvc.training import checkpoint, diffusion, run, wavenet_train
 from fastsvc.training.loop import figures_of
 from fastsvc.training.teacher import TeacherTask, gained, normalisation
 
@@ -173,6 +173,25 @@ def test_padding_does_not_change_the_loss(extra):
     mask = torch.cat([valid, torch.zeros(2, extra)], dim=1)
     torch.testing.assert_close(loss(*padded, mask), loss(x0, z, cond, valid), rtol=1e-6, atol=1e-6)
     assert not torch.isclose(loss(longer(x0, 1.0), *padded[1:], torch.ones_like(mask)), loss(x0, z, cond, valid))
+
+
+@pytest.mark.parametrize("frames", [1, 13])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_arrangement_for_training_is_the_specification(frames, masked):
+    net = random_model().denoiser.requires_grad_(True)
+    x, level, cond = torch.randn(3, frames, 5), torch.randn(3), torch.randn(3, frames, 8)
+    valid = (torch.rand(3, frames) > 0.3).float() if masked else None
+    pull, got = torch.randn(3, frames, 5), {}
+    for name, form in (("spec", net), ("train", lambda *a: wavenet_train.forward(net, *a))):
+        inputs = x.clone().requires_grad_(), cond.clone().requires_grad_()
+        out = form(inputs[0], level, inputs[1], valid)
+        grads = torch.autograd.grad((out * pull).sum(), [*inputs, *net.parameters()], allow_unused=True)
+        got[name] = [out, *grads]
+    for ours, specified in zip(got["train"], got["spec"]):
+        if ours is None or specified is None:  # the last layer's residual goes nowhere
+            assert ours is specified
+        else:
+            torch.testing.assert_close(ours, specified, rtol=1e-4, atol=1e-5)
 
 
 def test_normalised_mel_has_the_wanted_deviation():

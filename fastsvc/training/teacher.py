@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,8 +21,9 @@ from fastsvc.config import (
     to_dict,
 )
 from fastsvc.errors import ConfigError
+from fastsvc.model import edm
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import diffusion
+from fastsvc.training import diffusion, wavenet_train
 from fastsvc.training.task import Sample, Task, Turn
 
 FRAME_KEYS = ("units", "f0_hz", "volume", "voiced", "mask")
@@ -107,7 +109,10 @@ class AcousticTask(Task):
 
     def denoiser(self, model: AcousticModel, cond: Tensor, valid: Tensor) -> diffusion.Denoise:
         """D(·, ·) with its condition and mask filled in, in float32 at its ends."""
-        return lambda x, sigma: model.denoise(x, sigma, cond, valid).float()
+        net = model.denoiser
+        if self.device.type == "cpu":
+            net = functools.partial(wavenet_train.forward, model.denoiser)
+        return lambda x, sigma: edm.denoise(net, model.config.edm, x, sigma, cond, valid).float()
 
     def choose_speakers(self) -> None:
         """Fill ``speakers``, their median f0 and the table from the items that are trained on."""
@@ -204,14 +209,14 @@ class TeacherTask(AcousticTask):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The loss over fixed noise at levels spread over the grid, and mel L1 of one step and of Heun's 9."""
-        batch, edm = self.valid, self.settings.edm
+        batch, config = self.valid, self.settings.edm
         x0 = model.normalise(batch["mel"])
         denoise = self.denoiser(model, self.condition(model, batch), batch["valid"])
         generator = torch.Generator().manual_seed(self.seed)
-        sigma = diffusion.mixed_sigmas(len(x0), edm, generator, share=self.settings.karras_share).to(self.device)
+        sigma = diffusion.mixed_sigmas(len(x0), config, generator, share=self.settings.karras_share).to(self.device)
         z = diffusion.fixed_noise(x0, self.seed)(1)
         return {
-            "loss": float(diffusion.edm_loss(denoise, edm, x0, sigma, z, batch["valid"])),
+            "loss": float(diffusion.edm_loss(denoise, config, x0, sigma, z, batch["valid"])),
             "mel_l1_1": self.mel_error(model, 1, "consistency"),
             "mel_l1_heun9": self.mel_error(model, 9, "heun"),
         }
