@@ -165,3 +165,35 @@ def test_manifest_whose_config_is_not_that_of_the_weights(folder, tmp_path):
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(EngineError, match="damaged"):
         fastsvc.load(copy)
+
+
+def test_inspecting_an_engine_needs_no_torch(folder):
+    import subprocess
+    import sys
+
+    code = f"import sys; from fastsvc.engine.inspect import describe; print(describe({str(folder)!r}));" + (
+        "assert 'torch' not in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "Cleo (median 330 Hz)" in result.stdout and "all as the manifest says" in result.stdout
+
+
+def test_doctor_names_every_backend_and_why_it_does_not_run():
+    from fastsvc.engine.doctor import report
+
+    text = report()
+    for name in ("cpu", "cuda", "tensorrt", "instructions", "driver"):
+        assert any(line.startswith(name) for line in text.splitlines())
+    if not torch.cuda.is_available():
+        assert "cuda          does not run: " in text
+
+
+def test_modes_mix(engine):
+    """Calls inside and outside inference mode share the denoiser's buffers."""
+    level = engine.sampler.schedules[1][0]
+    net = engine.sampler.denoiser
+    engine.convert(tone(600, 24000), 24000, 0)
+    with torch.no_grad():
+        assert net(torch.zeros(500, 80), level, net.prepare(torch.zeros(500, 8))).shape == (500, 80)
+    engine.convert(tone(600, 24000), 24000, 0)

@@ -1,5 +1,14 @@
-"""The engine: the .fsvc folder, the runtime, and one backend per device."""
+"""The engine: the .fsvc folder, the runtime, and one backend per device.
 
-from fastsvc.engine.engine import Engine
+``Engine`` is imported when it is first asked for: looking at a folder's manifest needs no PyTorch.
+"""
 
 __all__ = ["Engine"]
+
+
+def __getattr__(name: str):
+    if name == "Engine":
+        from fastsvc.engine.engine import Engine
+
+        return Engine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,10 +12,12 @@ import os
 import re
 import shutil
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from fastsvc.errors import EngineError, OutputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT, VERSION = "fastsvc-engine", 1
 MANIFEST = "manifest.json"

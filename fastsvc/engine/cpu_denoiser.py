@@ -107,7 +107,8 @@ class Denoiser:
         """The first ``rows`` of a buffer that grows to the longest input seen: fresh pages are dear."""
         buffer = self.buffers.get(name)
         if buffer is None or len(buffer) < rows:
-            self.buffers[name] = buffer = torch.empty(rows, columns)
+            with torch.inference_mode(False):  # so that the buffer may be written in either mode
+                self.buffers[name] = buffer = torch.empty(rows, columns)
         return buffer[:rows]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-import torch
-
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
 
 
@@ -33,4 +31,6 @@ def cpu_flags() -> list[str]:
 
 def describe() -> dict:
     """Processor, its threads in use, and PyTorch's version: what a measurement needs beside it."""
+    import torch
+
     return {"cpu": cpu_model(), "threads": torch.get_num_threads(), "torch": torch.__version__}
