@@ -118,6 +118,15 @@ def test_existing_folders_are_left_alone(tmp_path):
     assert (mine / "song.wav").exists()
 
 
+def test_a_link_to_an_engine_is_replaced_and_its_target_kept(tmp_path):
+    (tmp_path / "real").mkdir()
+    real = engines.build_engine(tmp_path / "real")
+    (tmp_path / "engine.fsvc").symlink_to(real)
+    engines.build_engine(tmp_path, force=True)
+    assert not (tmp_path / "engine.fsvc").is_symlink() and (real / "manifest.json").exists()
+    assert [p.name for p in tmp_path.iterdir() if ".tmp" in p.name] == []
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):

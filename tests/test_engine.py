@@ -97,6 +97,7 @@ def test_warm_up_and_facts(engine):
     [
         ({"audio": np.full(100, np.nan, np.float32)}, AudioError, "not finite"),
         ({"audio": np.zeros((2, 3, 4), np.float32)}, AudioError, "shape"),
+        ({"audio": np.zeros((100, 2), np.float32)}, AudioError, "transposed"),
         ({"audio": np.zeros(100, np.int16)}, AudioError, "floating"),
         ({"speaker": "Adda"}, SpeakerError, "Ada"),
         ({"speaker": 3}, SpeakerError, "0 … 2"),

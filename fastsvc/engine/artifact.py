@@ -76,7 +76,7 @@ def write(out: Path, manifest: dict, files: dict[str, dict[str, Tensor]], force:
         if out.exists():
             os.rename(out, replaced)
         os.rename(temporary, out)
-        shutil.rmtree(replaced, ignore_errors=True)
+        replaced.unlink() if replaced.is_symlink() else shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         if replaced.exists() and not out.exists():
             os.rename(replaced, out)

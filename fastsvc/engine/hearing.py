@@ -13,6 +13,7 @@ from fastsvc.engine.runtime import Features
 from fastsvc.errors import AudioError, ConfigError, EngineError
 from fastsvc.features import align, f0
 
+MOST_CHANNELS = 64
 SILENT = 1e-4  # a peak below −80 dB is not worth amplifying
 
 
@@ -24,6 +25,8 @@ def mono(audio) -> np.ndarray:
             f"audio has shape {audio.shape} and type {audio.dtype}",
             "give floating-point samples in −1 … 1, as [samples] or [channels, samples]",
         )
+    if audio.ndim == 2 and audio.shape[0] > max(audio.shape[1], MOST_CHANNELS):
+        raise AudioError(f"audio has {audio.shape[0]} channels", "give [channels, samples]; this looks transposed")
     audio = audio.astype(np.float32, copy=False)
     audio = audio.mean(axis=0, dtype=np.float32) if audio.ndim == 2 else audio
     if not np.isfinite(audio).all():
