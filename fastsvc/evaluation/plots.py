@@ -15,6 +15,7 @@ from fastsvc.evaluation.intervals import mean_interval
 
 # From the least to the most converted; a system keeps its colour in all plots.
 COLOURS = ("#636363", "#41ab5d", "#e08214", "#2166ac", "#4393c3", "#92c5de", "#762a83", "#c51b7d")
+PITCH_COLOURS = {"source": drawing.BEFORE, "teacher": "#41ab5d", "student": drawing.AFTER}
 LEFT_OUT = ("fpc_all", "voicing_f1", "mel_rtf")  # in the table, but they say little in a picture
 
 
@@ -71,10 +72,10 @@ def example(path, clip, made: Mapping, config) -> Path:
         below = axes[-1, 0]
         true = pitch.exact_track(clip.f0_hz, clip.f0_hop_s, len(tracks[1][0]), frame_s)
         lines = [("exact", true, drawing.WANTED, 3.5)]
-        colours = (drawing.BEFORE, "#41ab5d", drawing.AFTER, "#762a83")
-        lines += [
-            (name, track, colour, 1.2) for (name, _), track, colour in zip(shown, tracks, colours) if name[0] != "t"
-        ]
+        for (name, _), track in zip(shown, tracks):
+            if name != "true target":  # its pitch is the exact one
+                colour = next(c for start, c in PITCH_COLOURS.items() if name.startswith(start))
+                lines.append((name, track, colour, 1.2))
         for name, (f0_hz, voiced), colour, width in lines:
             times = (np.arange(len(f0_hz)) + 0.5) * frame_s
             below.plot(times, drawing.gapped(f0_hz, voiced), color=colour, linewidth=width, label=name)
@@ -97,13 +98,20 @@ def similarities(path, rows: Sequence[dict]) -> Path:
         voices = list(dict.fromkeys(row["target"] for row in rows))
         for number, name in enumerate(voices):
             own = np.array([row["target"] == name for row in rows])
-            colour = COLOURS[1 + number % (len(COLOURS) - 1)]
-            place.plot(across[own], upwards[own], "o", color=colour, markersize=5, alpha=0.8, label=name)
+            place.plot(
+                across[own],
+                upwards[own],
+                "o",
+                color=f"C{number}" if len(voices) <= 10 else "C0",
+                markersize=5,
+                alpha=0.8,
+                label=name,
+            )
         place.set(
             xlabel="similarity to the input", ylabel="similarity to the target voice", xlim=(low, 1), ylim=(low, 1)
         )
         share = float((upwards > across).mean())
         place.set_title(f"{share:.0%} of {len(rows)} conversions are closer to the target")
-        if len(voices) <= 14:
+        if len(voices) <= 10:
             place.legend(loc="lower right", fontsize=7, handletextpad=0.2, ncols=2, columnspacing=0.8)
     return Path(path)
