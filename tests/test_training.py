@@ -54,8 +54,8 @@ class Line(Task):
         return {"inputs": 3}
 
 
-def make(out, steps=20, resume=False, minutes=None, **changes):
-    torch.manual_seed(1)
+def make(out, steps=20, resume=False, minutes=None, group=None, start=1, **changes):
+    torch.manual_seed(start)
     settings = Settings(
         out=str(out),
         steps=steps,
@@ -67,7 +67,7 @@ def make(out, steps=20, resume=False, minutes=None, **changes):
         validate_every=10,
         optim=OptimSettings(lr=1e-2, warmup=4, **changes),
     )
-    return Trainer(Line({}, None, "cpu", batch_size=4), settings, out, resume=resume, hint="again")
+    return Trainer(Line({}, None, "cpu", batch_size=4), settings, out, group, resume, hint="again")
 
 
 def losses(out):
@@ -229,6 +229,11 @@ def _worker(rank, port, out):
             },
             f"{out}/{rank}.pt",
         )
+        trainer = make(f"{out}/run", steps=6, group=group, start=rank)
+        if rank == 1:
+            trainer.task.hook = lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None
+        result = trainer.train()
+        torch.save({"model": trainer.task.model.state_dict(), "step": result["step"]}, f"{out}/run{rank}.pt")
 
 
 def test_two_processes_average_to_the_joined_batch(tmp_path):
@@ -247,3 +252,8 @@ def test_two_processes_average_to_the_joined_batch(tmp_path):
         torch.testing.assert_close(part["grads"], [p.grad for p in model.parameters()])
         torch.testing.assert_close(part["loss"], loss.detach())
         assert part["unused"] == [None, None] and part["most"] == [1.0, -1.0]
+    # A whole run: other starts and batches, one result; a signal to one process stops both after the same step.
+    first, second = (torch.load(tmp_path / f"run{r}.pt", weights_only=True) for r in (0, 1))
+    assert first["step"] == second["step"] == 4
+    torch.testing.assert_close(first["model"], second["model"], rtol=0, atol=0)
+    assert [r["step"] for r in figures_of(tmp_path / "run" / "history.jsonl")] == [1, 2, 3, 4]
