@@ -88,7 +88,7 @@ def test_losses_at_their_extremes():
     assert losses.frame_cross_entropy(sure, labels, 0.0) < 1e-6
     assert losses.ctc(sure, labels) < 1e-6  # frames right: the alignment is one of those that CTC adds up
     wrong = sure.roll(1, dims=2)
-    assert losses.frame_cross_entropy(wrong, labels, 0.0) > 20 and losses.ctc(wrong, labels) > 10
+    assert losses.frame_cross_entropy(wrong, labels, 0.0) > 20 and losses.ctc(wrong, labels) > 5
     changed = sure.clone()
     changed[1, 2:4] = 100 * torch.randn(2, 4)
     assert torch.equal(losses.frame_cross_entropy(changed, labels), losses.frame_cross_entropy(sure, labels))
@@ -103,20 +103,21 @@ def test_score_counts_frames_and_phones():
     labels = torch.tensor([[1, 1, 2, 2, -1, 3]])
     logits = torch.nn.functional.one_hot(torch.tensor([[1, 2, 2, 2, 1, 3]]), 4).float()
     assert score(logits, labels) == (4, 5, 0, 3)
-    logits = torch.nn.functional.one_hot(torch.tensor([[1, 1, 0, 0, 1, 2]]), 4).float()
-    assert score(logits, labels) == (2, 5, 2, 3)
+    logits = torch.nn.functional.one_hot(torch.tensor([[1, 1, 3, 1, 1, 2]]), 4).float()
+    assert score(logits, labels) == (2, 5, 3, 3)
 
 
 def task_of(**changes):
     model = {"channels": 32, "layers": 2, "bottleneck": 8}
-    return RecogniserTask({"model": model} | changes, PhoneCorpus(), "cpu", batch_size=8, batch_frames=48)
+    return RecogniserTask({"model": model} | changes, PhoneCorpus(), "cpu", batch_size=6, batch_frames=48)
 
 
 def test_training_learns_the_phones():
-    task = task_of(valid_batches=1)
+    mild = {"time_masks": 0, "mel_masks": 0, "reverb": 0.0, "tempo": [0.9, 1.1]}
+    task = task_of(valid_batches=1, augment=mild, blur=0.1)
     before = task.validate(task.model)
-    history = train(task, 60, lr=4e-3)
-    assert history[-1]["frame"] < 0.6 * history[0]["frame"]
+    history = train(task, 50, lr=6e-3)
+    assert history[-1]["frame"] < 0.7 * history[0]["frame"]
     figures = task.validate(task.model.eval())
     assert figures["frame_accuracy"] > 0.8 > before["frame_accuracy"]
     assert figures["phone_error_rate"] < 0.5
