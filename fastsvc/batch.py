@@ -88,7 +88,7 @@ def check_output_folder(folder: str | os.PathLike) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"{folder}: cannot write into this folder: {why(error)}", "choose another with -o") from None
+        raise OutputError(f"{folder}: no files can be written there: {why(error)}", "choose another with -o") from None
 
 
 class _Decoded:

@@ -68,6 +68,8 @@ def plan(inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format
     for given in map(Path, inputs):
         if given.is_dir():
             entries = _search(given, out_dir, result)
+            if not entries:
+                result.notes.append(f"{given}: no recordings in it")
         elif given.exists() or given.suffix.lower() in EXTENSIONS | _FOREIGN:
             entries = [_Found(given, "", Path(given.name))]
         else:

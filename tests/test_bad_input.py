@@ -1,0 +1,148 @@
+"""Everything that users have in their folders, through the command line and a real engine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from engines import build_engine
+from recordings import bad_folder, put, tone
+
+from fastsvc.audio import io
+from fastsvc.cli import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return build_engine(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def convert(model, *arguments):
+    result = CliRunner().invoke(main, ["convert", "-m", str(model), "--spk", "Ada", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_each_bad_file_is_one_clear_line_and_the_rest_is_converted(model, tmp_path):
+    expected = bad_folder(tmp_path / "in")
+    result = convert(model, "in", "-o", "out", "--report", "r.json")
+    assert result.exit_code == 1
+    listed = result.stderr.partition("failed:\n")[2].splitlines()
+    bad = {name: word for name, word in expected.items() if word}
+    assert len(listed) == len(bad)
+    for name, word in bad.items():
+        assert any(f"in/{name}" in line and word in line for line in listed), name
+    for name in expected.keys() - bad.keys():
+        source, made = io.probe(Path("in") / name), io.read((Path("out") / name).with_suffix(".wav"))
+        assert made[1] == source.rate_hz and made[0].shape == (1, source.samples) and np.isfinite(made[0]).all()
+    status = {entry["input"]: entry["status"] for entry in json.loads(Path("r.json").read_text())["files"]}
+    assert status == {f"in/{name}": "failed" if word else "converted" for name, word in expected.items()}
+    assert not [path for path in Path("out").rglob("*") if path.name.startswith(".")]
+
+
+def test_only_bad_files(model, tmp_path):
+    Path("empty.wav").write_bytes(b"")
+    result = convert(model, "empty.wav", "gone.wav")
+    assert result.exit_code == 1 and "converted 0 of 2" in result.stdout
+    assert "empty.wav: the file is empty" in result.stderr and "gone.wav: no such file" in result.stderr
+
+
+def test_no_permission(model, tmp_path, monkeypatch):
+    for name in ("a.wav", "b.wav"):
+        put(tmp_path / "in" / name)
+
+    def guarded(path, *args, **kwargs):
+        if str(path).endswith("a.wav") and "r" in (args or ("r",))[0]:
+            raise PermissionError(13, "Permission denied")
+        return open(path, *args, **kwargs)
+
+    monkeypatch.setattr(io, "open", guarded, raising=False)
+    result = convert(model, "in", "-o", "out")
+    assert result.exit_code == 1 and "a.wav: no permission to read it" in result.stderr
+    assert [path.name for path in Path("out").iterdir()] == ["b.wav"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do everything")
+def test_no_permission_for_real(model, tmp_path):
+    put(tmp_path / "in" / "a.wav").chmod(0)
+    put(tmp_path / "in" / "b.wav")
+    Path("locked").mkdir(mode=0o500)
+    assert "no permission" in convert(model, "in", "-o", "out").stderr
+    result = convert(model, "in", "-o", "locked")
+    assert result.exit_code == 2 and "locked" in result.stderr
+
+
+def test_the_output_folder_cannot_be_written(model, tmp_path, monkeypatch):
+    put(tmp_path / "a.wav")
+    from fastsvc import batch
+
+    def refuse(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(batch.tempfile, "TemporaryFile", refuse)
+    result = convert(model, "a.wav", "-o", "out")
+    assert result.exit_code == 2 and "out: no files can be written there: the disk is read-only" in result.stderr
+
+
+def test_the_disk_fills_up(model, tmp_path, monkeypatch):
+    from fastsvc.audio import encode
+
+    for name in ("a.wav", "b.wav", "c.wav"):
+        put(tmp_path / "in" / name)
+    real, calls = encode._Sink.write, []
+
+    def filling(self, data):
+        def full(data):
+            raise OSError(28, "No space left on device")
+
+        calls.append(1)
+        return real(self, data) if len(calls) < 5 else self._guard(full, data)
+
+    monkeypatch.setattr(encode._Sink, "write", filling)
+    result = convert(model, "in", "-o", "out")
+    assert result.exit_code == 1 and "the disk is full" in result.stderr
+    left = list(Path("out").iterdir())
+    assert len(left) < 3 and all(io.read(path)[0].shape == (1, 6000) for path in left)
+
+
+def test_a_result_that_exists_is_not_touched(model, tmp_path):
+    put(tmp_path / "a.wav")
+    Path("out").mkdir()
+    Path("out/a.wav").write_bytes(b"mine")
+    result = convert(model, "a.wav", "-o", "out")
+    assert result.exit_code == 0 and "skipped 1" in result.stdout and Path("out/a.wav").read_bytes() == b"mine"
+
+
+def test_a_broken_engine_is_one_line(tmp_path):
+    put(tmp_path / "a.wav")
+    Path("x.fsvc").mkdir()
+    result = convert("x.fsvc", "a.wav")
+    assert result.exit_code == 2 and result.stderr.startswith("error: x.fsvc") and result.stderr.count("\n") == 1
+
+
+def test_ctrl_c_for_real(model, tmp_path):
+    for i in range(40):
+        put(tmp_path / "in" / f"{i}.wav", tone(2.0))
+    command = [sys.executable, "-m", "fastsvc", "convert", "in", "-o", "out", "-m", str(model), "--spk", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while not list(Path("out").glob("*.wav")) and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted: what is finished stays" in errors and "Traceback" not in errors
+    left = list(Path("out").iterdir())
+    assert 0 < len(left) < 40 and all(io.read(path)[0].shape == (1, 48000) for path in left)
