@@ -53,8 +53,9 @@ def test_resuming_sings_only_what_is_missing(tmp_path, short_songs):
     kept, lost = tmp_path / "ada" / "song000.wav", tmp_path / "bruno" / "song001.wav"
     expected, before = lost.read_bytes(), kept.stat().st_mtime_ns
     lost.unlink()
-    (tmp_path / "bruno" / ".song001.wav.123").write_bytes(b"half")
-    _fill(tmp_path)
+    about = json.loads((tmp_path / "choir.json").read_text())
+    (tmp_path / "choir.json").write_text(json.dumps(about | {"songs": [*about["songs"], "song002"]}))
+    assert _fill(tmp_path)["songs"] == ["song000", "song001"]
     assert lost.read_bytes() == expected
     assert kept.stat().st_mtime_ns == before
 

@@ -134,6 +134,9 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
                 bar.update()
         else:
             _fill_in_parallel(todo, jobs, bar)
+    # An earlier run that was broken off may have announced songs that nobody sang.
+    about["songs"] = sorted({path.stem for path in out.glob("*/song*.wav")})
+    _write_json(out / "choir.json", about, indent=1)
     return about
 
 
