@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from phone_corpus import PhoneCorpus, train
 
 from fastsvc.config import RecogniserConfig, from_dict
 from fastsvc.errors import ConfigError
-from fastsvc.model.recogniser import Recogniser, collapse, edit_distance
+from fastsvc.model.recogniser import Recogniser, collapse, decode, edit_distance
 from fastsvc.training import losses
 from fastsvc.training.augment import NONE
 from fastsvc.training.recogniser import RecogniserTask, score
@@ -82,6 +84,26 @@ def test_collapse_and_edit_distance():
     assert edit_distance([1, 2, 3, 4], [2, 3, 5, 4]) == 2
 
 
+def test_decoding_passes_over_flickers_and_keeps_phones():
+    labels = [1] * 6 + [2] + [1] * 3 + [2] * 5 + [0] * 4 + [2] * 5
+    logits = 3.0 * torch.nn.functional.one_hot(torch.tensor(labels), 4).float()
+    assert decode(logits, 0.0) == [1, 2, 1, 2, 2]
+    assert decode(logits, 4.0) == [1, 2, 2]
+    assert decode(logits[:0]) == [] and decode(logits[:1]) == [1]
+
+
+def test_decoding_finds_the_likeliest_path():
+    logits = torch.randn(5, 3)
+    log_p = torch.log_softmax(logits, dim=1)
+
+    def worth(path):
+        switches = sum(a != b for a, b in zip(path, path[1:]))
+        return sum(float(log_p[t, label]) for t, label in enumerate(path)) - 0.7 * switches
+
+    best = max(itertools.product(range(3), repeat=5), key=worth)
+    assert decode(logits, 0.7) == collapse(best)
+
+
 def test_losses_at_their_extremes():
     labels = torch.tensor([[1, 1, 2, 2, 3], [1, 2, -1, -1, 3]])
     sure = 30.0 * torch.nn.functional.one_hot(labels.clamp(min=0), 4).float()
@@ -101,9 +123,9 @@ def test_losses_at_their_extremes():
 
 def test_score_counts_frames_and_phones():
     labels = torch.tensor([[1, 1, 2, 2, -1, 3]])
-    logits = torch.nn.functional.one_hot(torch.tensor([[1, 2, 2, 2, 1, 3]]), 4).float()
+    logits = 20.0 * torch.nn.functional.one_hot(torch.tensor([[1, 2, 2, 2, 1, 3]]), 4).float()
     assert score(logits, labels) == (4, 5, 0, 3)
-    logits = torch.nn.functional.one_hot(torch.tensor([[1, 1, 3, 1, 1, 2]]), 4).float()
+    logits = 20.0 * torch.nn.functional.one_hot(torch.tensor([[1, 1, 3, 1, 1, 2]]), 4).float()
     assert score(logits, labels) == (2, 5, 3, 3)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
-from fastsvc.model.recogniser import Recogniser, collapse, edit_distance
+from fastsvc.model.recogniser import Recogniser, decode, edit_distance
 
 PAUSE = "pau"
 
@@ -18,21 +18,21 @@ PAUSE = "pau"
 def reference_phones(phones: Sequence[str]) -> list[str]:
     """A transcript's symbols as a recogniser can tell them: runs of one symbol are one, pauses go.
 
-    Two equal phones that touch (the t of "that time") are one sound, and greedy CTC decoding gives it once.
+    Two equal phones that touch (the t of "that time") are one sound, and decoding gives it once.
     """
     return [symbol for symbol, _ in itertools.groupby(phones) if symbol != PAUSE]
 
 
 @torch.inference_mode()
 def recognise(recogniser: Recogniser, audio: np.ndarray, rate_hz: int) -> list[str]:
-    """audio [samples] -> symbols by greedy CTC decoding (best label of each frame, runs merged, blanks dropped)."""
+    """audio [samples] -> symbols (:func:`fastsvc.model.recogniser.decode`: Viterbi, runs merged, blanks dropped)."""
     config = recogniser.config
     audio = resample(np.asarray(audio, np.float32), rate_hz, config.mel.rate_hz)
     mel = log_mel(torch.from_numpy(audio)[None], config.mel)
     if not mel.shape[1]:
         return []
     _, logits = recogniser(mel)
-    symbols = [config.phones[label] for label in collapse(logits[0].argmax(-1).tolist())]
+    symbols = [config.phones[label] for label in decode(logits[0])]
     return [symbol for symbol in symbols if symbol != PAUSE]
 
 

@@ -12,6 +12,7 @@ Phones: index 0 is the CTC blank (Graves et al. 2006), then the symbols of ``Rec
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -20,6 +21,7 @@ from fastsvc.config import RecogniserConfig
 
 BLANK = 0
 DILATION_CYCLE = (1, 2, 4, 8)
+SWITCH_COST = 4.0  # nepers; the phone error rate on held-out songs is flat from 3 to 7, and three times higher at 0
 
 
 def normalise(mel: torch.Tensor, mask: torch.Tensor | None, mean_frames: int) -> torch.Tensor:
@@ -159,6 +161,27 @@ def collapse(labels) -> list[int]:
             out.append(label)
         last = label
     return out
+
+
+def decode(logits: torch.Tensor, switch_cost: float = SWITCH_COST) -> list[int]:
+    """logits [T, P] -> phone sequence: the likeliest path over frames, where each change of label costs.
+
+    The recogniser names every frame, 100 times a second, where CTC alone would name each phone once: without the
+    cost every flicker would count as a phone. A cost of 0 is greedy CTC decoding. Viterbi, float64.
+    """
+    if logits.shape[0] == 0:
+        return []
+    log_p = F.log_softmax(logits.double(), dim=-1).cpu().numpy()
+    score, came_from = log_p[0], []
+    for frame in log_p[1:]:
+        best = int(score.argmax())
+        switched = score[best] - switch_cost > score
+        came_from.append(np.where(switched, best, np.arange(len(score))))
+        score = np.where(switched, score[best] - switch_cost, score) + frame
+    path = [int(score.argmax())]
+    for before in reversed(came_from):
+        path.append(int(before[path[-1]]))
+    return collapse(reversed(path))
 
 
 def edit_distance(a: list[int], b: list[int]) -> int:

@@ -65,7 +65,8 @@ def multi_resolution_stft(fake: torch.Tensor, real: torch.Tensor, sizes=(2048, 1
         with torch.no_grad():
             want = magnitude(real, size, size // 4)
         got = magnitude(fake, size, size // 4)
-        convergence = ((want - got).square().sum((1, 2)) + 1e-8).sqrt() / want.square().sum((1, 2)).sqrt().clamp(min=1e-3)
+        level = want.square().sum((1, 2)).sqrt().clamp(min=1e-3)
+        convergence = ((want - got).square().sum((1, 2)) + 1e-8).sqrt() / level  # sqrt has no gradient at 0
         total = total + convergence.mean() + (want.log() - got.log()).abs().mean()
     return total / len(sizes)
 

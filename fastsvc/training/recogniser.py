@@ -17,7 +17,7 @@ from torch import nn
 
 from fastsvc.config import RecogniserConfig, from_dict, to_dict
 from fastsvc.errors import ConfigError
-from fastsvc.model.recogniser import Recogniser, collapse, edit_distance
+from fastsvc.model.recogniser import Recogniser, collapse, decode, edit_distance
 from fastsvc.training import augment, losses
 from fastsvc.training.task import Task, Turn
 
@@ -130,12 +130,12 @@ class Listener(nn.Sequential):
 
 
 def score(logits: torch.Tensor, labels: torch.Tensor) -> tuple[int, int, int, int]:
-    """(frames right, frames known, phone errors of the greedy decoding, phones) of a batch."""
+    """(frames right, frames known, phone errors, phones) of a batch."""
     guess = logits.argmax(-1)
     known = labels >= 0
     errors = phones = 0
-    for said, row, inside in zip(guess, labels, known):
+    for said, row, inside in zip(logits, labels, known):
         truth = collapse(row[inside])
-        errors += edit_distance(collapse(said[inside]), truth)
+        errors += edit_distance(decode(said[inside]), truth)
         phones += len(truth)
     return int(((guess == labels) & known).sum()), int(known.sum()), errors, phones
