@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.build.plan import Plan
-from fastsvc.engine import artifact, lowered
+from fastsvc.engine import artifact, cpu_bf16, lowered
 
 STORED_HALF = ("units", "weight")  # what fp16 storage rounds; biases and step vectors are small and stay float32
 HALF_MAX = 6e4
@@ -23,6 +23,9 @@ def lower_pass(plan: Plan) -> None:
         plan.files[artifact.VOCODER] = dict(plan.vocoder.tensors)
     if plan.content is not None:
         plan.files[artifact.CONTENT] = dict(plan.content.tensors)
+    if plan.precision == "bf16":
+        for name in cpu_bf16.ROUNDED:
+            tensors[name] = tensors[name].bfloat16()
     if plan.precision == "fp16":
         plan.files = {name: {k: half(k, t) for k, t in part.items()} for name, part in plan.files.items()}
 

@@ -11,7 +11,7 @@ import torch
 from fastsvc.build.plan import Plan
 from fastsvc.checkpoints.native import module
 from fastsvc.engine import artifact, machine
-from fastsvc.engine.cpu_denoiser import Denoiser
+from fastsvc.engine.cpu_bf16 import denoiser_for
 from fastsvc.engine.cpu_vocoder import Vocoder
 
 SECONDS_OF_AUDIO = {"denoiser": 4.0, "vocoder": 0.5}
@@ -58,7 +58,7 @@ def _denoisers(plan: Plan) -> tuple[Callable, Callable]:
     model = module(plan.acoustic.kind, config)
     model.load_state_dict(plan.acoustic.tensors)
     model.eval()
-    denoiser = Denoiser(plan.files[artifact.WEIGHTS], config, plan.levels)
+    denoiser = denoiser_for(plan.precision)(plan.files[artifact.WEIGHTS], config, plan.levels)
     return (
         lambda: model.denoise(x[None], level, cond[None]),
         lambda: denoiser(x, level, denoiser.prepare(cond)),

@@ -8,10 +8,11 @@ from fastsvc.build.plan import Plan
 from fastsvc.checkpoints import read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
 from fastsvc.config import AcousticConfig
+from fastsvc.engine import cpu_bf16
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model import schedule
 
-PRECISIONS = ("auto", "fp32", "fp16")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MAX_STEPS = 1000
 
 
@@ -45,8 +46,8 @@ def _check_options(plan: Plan) -> None:
             f"target {plan.target!r} cannot be built: this version makes the portable part, which runs on any CPU",
             "use --target auto or cpu",
         )
-    if plan.precision == "bf16":
-        raise ConfigError("precision bf16 is not built for CPUs by this version", "use fp32, or fp16 to store less")
+    if plan.precision == "bf16" and not cpu_bf16.supported():
+        raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
     if plan.precision not in PRECISIONS:
         raise ConfigError(f"unknown precision {plan.precision!r}", f"use one of {', '.join(PRECISIONS)}")
     if not plan.steps or any(not 1 <= int(count) <= MAX_STEPS for count in plan.steps):

@@ -8,14 +8,15 @@ import golden
 import pytest
 import torch
 
-from fastsvc import build
+from fastsvc import build, load
 from fastsvc.build import verify
 from fastsvc.build.fold import fold_pass
 from fastsvc.build.lower import lower_pass
 from fastsvc.build.plan import Plan
 from fastsvc.build.read import check_pass, read_pass
 from fastsvc.config import MelConfig
-from fastsvc.engine import artifact, lowered
+from fastsvc.engine import artifact, cpu_bf16, lowered
+from fastsvc.engine.cpu_denoiser import Denoiser
 from fastsvc.engine.inspect import describe
 from fastsvc.errors import CheckpointError, ConfigError, EngineError, OutputError
 
@@ -101,6 +102,30 @@ def test_fp16_storage_halves_the_weights(tmp_path):
     assert sizes[1] < 0.8 * sizes[0]
 
 
+@pytest.mark.skipif(not cpu_bf16.supported(), reason="this processor has no bfloat16 units")
+def test_bf16_engine(tmp_path):
+    path = engines.build_engine(tmp_path, precision="bf16")
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["precision"] == "bf16" and 1e-5 < manifest["verified"]["acoustic"] < verify.LARGEST
+    weights = artifact.Artifact(path).tensors(artifact.WEIGHTS)
+    assert {name for name, t in weights.items() if t.dtype == torch.bfloat16} == set(cpu_bf16.ROUNDED)
+    engine = load(path)
+    assert isinstance(engine.sampler.denoiser, cpu_bf16.Bf16Denoiser)
+    full = load(build.compile(tmp_path / "student.pt", tmp_path / "full.fsvc", steps=(1, 2), progress=None))
+    features = torch.randn(45, 6), torch.full((45,), 200.0), torch.rand(45)
+    rounded, exact = (e.synthesise(*features, 1, steps=2)[1] for e in (engine, full))
+    assert 1e-6 < verify.relative_rms(rounded, exact) < verify.LARGEST
+
+
+def test_bf16_is_refused_or_named_where_it_would_be_slow(tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu_bf16.machine, "cpu_flags", lambda: ["avx2"])
+    with pytest.raises(ConfigError, match="AMX"):
+        engines.build_engine(tmp_path, precision="bf16")
+    with pytest.warns(UserWarning, match="float32, slower"):
+        assert cpu_bf16.denoiser_for("bf16") is Denoiser
+    assert cpu_bf16.denoiser_for("fp32") is Denoiser
+
+
 def test_existing_folders_are_left_alone(tmp_path):
     path = engines.build_engine(tmp_path)
     before = (path / "manifest.json").read_bytes()
@@ -138,7 +163,6 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     [
         ({"target": "sm_90"}, ConfigError, "portable"),
         ({"precision": "int8"}, ConfigError, "int8"),
-        ({"precision": "bf16"}, ConfigError, "bf16"),
         ({"steps": ()}, ConfigError, "schedule"),
         ({"steps": (0,)}, ConfigError, "schedule"),
         ({"vocoder": SMALL / "student.pt"}, CheckpointError, "a vocoder"),
@@ -222,8 +246,6 @@ def _foreign(folder, manifest):
 )
 def test_damage_is_seen_when_loading(made, tmp_path, damage, part):
     import shutil
-
-    from fastsvc import load
 
     copy = tmp_path / "copy.fsvc"
     shutil.copytree(made, copy)

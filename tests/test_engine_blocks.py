@@ -13,7 +13,7 @@ from fastsvc.build.read import check_pass
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.native import module
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
-from fastsvc.engine import artifact, runtime
+from fastsvc.engine import artifact, cpu_bf16, runtime
 from fastsvc.engine.cpu_denoiser import Denoiser
 from fastsvc.model import noise, source
 
@@ -109,6 +109,28 @@ def test_denoiser_against_the_specification(frames, cycle, layers):
             for level in plan.levels:
                 want = model.denoise(x[None] * level, level, cond[None])[0]
                 assert golden.relative(denoiser(x * level, level, prepared), want) < 1e-5
+
+
+@pytest.mark.skipif(not cpu_bf16.supported(), reason="this processor has no bfloat16 units")
+@pytest.mark.parametrize("frames", [1, 2, 17, 64])
+@pytest.mark.parametrize("cycle", [1, 4])
+def test_bf16_denoiser_is_no_worse_than_autocast(frames, cycle):
+    plan = lowered_plan(tiny(cycle, 5), steps=(1, 3))
+    model = module("student", plan.acoustic_config)
+    model.load_state_dict(plan.acoustic.tensors)
+    denoiser = cpu_bf16.Bf16Denoiser(plan.files[artifact.WEIGHTS], plan.acoustic_config, plan.levels)
+    denoiser(torch.randn(80, 80), plan.levels[0], denoiser.prepare(torch.randn(80, 6)))
+    for buffer in denoiser.buffers.values():
+        buffer.fill_(float("nan"))
+    x, cond = torch.randn(frames, 80), torch.randn(frames, 6)
+    prepared = denoiser.prepare(cond, 3)
+    with torch.no_grad():
+        for level in plan.levels:
+            want = model.denoise(x[None] * level, level, cond[None])[0]
+            with torch.autocast("cpu", torch.bfloat16):
+                usual = model.denoise(x[None] * level, level, cond[None])[0]
+            got = denoiser(x * level, level, prepared)
+            assert golden.relative_rms(got, want) <= 2 * golden.relative_rms(usual, want) + 1e-6
 
 
 def test_condition_matches_the_specification():

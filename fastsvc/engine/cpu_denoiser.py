@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig
+from fastsvc.engine.lowered import TAPS
 from fastsvc.errors import EngineError
 from fastsvc.model import edm
 
@@ -24,7 +25,9 @@ PROJECTION_LIMIT = 256 * 2**20  # bytes: condition projections kept over several
 
 
 class Denoiser:
-    """D(x, σ, cond) from lowered tensors (fastsvc/engine/lowered.py), for one sequence at a time."""
+    """D(x, σ, cond) from lowered tensors (fastsvc/engine/lowered.py), for one sequence at a time, in float32."""
+
+    gated_type = torch.float32
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, levels: list[float]):
         self.config, net = config, config.denoiser
@@ -36,7 +39,7 @@ class Denoiser:
         self.output = weights["output.weight"], weights["output.bias"]
         self.skip = (2 * weights["skip.weight"]).view(self.layers, self.width, self.width), weights["skip.bias"]
         self.residual = 2 * weights["residual.weight"]
-        self.taps, self.cond_weight, self.cond_bias = _filters(weights, self.width)
+        self._pack_filters(weights)
         self.steps = {level: Step(config, weights, i, level) for i, level in enumerate(levels)}
         self.buffers: dict[str, Tensor] = {}
 
@@ -58,15 +61,13 @@ class Denoiser:
         if trace is not None:
             trace.append(("input", state.clone()))
         state.add_(step.vectors[0])
-        gated = self._buffer("gated", frames + 2 * pad, self.width)
+        gated = self._buffer("gated", frames + 2 * pad, self.width, self.gated_type)
         skips = self._buffer("skips", frames, self.width)
         for layer, dilation in enumerate(self.dilations):
             self._gated_conv(layer, dilation, padded, prepared, gated)
-            z = gated[:frames]
-            bias = self.skip[1] if layer == 0 else skips
-            torch.addmm(bias, z, self.skip[0][layer], out=skips)
+            self._skip(layer, gated[:frames], skips)
             if layer + 1 < self.layers:
-                state.addmm_(z, self.residual[layer], beta=math.sqrt(0.5)).add_(step.shifts[layer])
+                self._residual(layer, gated[:frames], state).add_(step.shifts[layer])
                 if trace is not None:
                     trace.append((f"layer {layer}", state - step.vectors[layer + 1]))
         skips.relu_()
@@ -74,6 +75,20 @@ class Denoiser:
             trace.append(("skip", skips.clone()))
         out = torch.addmm(x, skips, self.output[0], beta=step.c_skip, alpha=step.c_out)
         return out.add_(self.output[1], alpha=step.c_out)
+
+    def _pack_filters(self, weights: dict[str, Tensor]) -> None:
+        """Winograd's four filters a layer; the condition's weight and bias."""
+        conv, self.cond_bias = doubled_filters(weights, self.width)
+        g0, g1, g2 = (conv[:, tap * self.width : (tap + 1) * self.width] for tap in range(TAPS))
+        fours = zip(g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2)
+        self.taps = [tuple(t.contiguous() for t in four) for four in fours]
+        self.cond_weight = conv[:, TAPS * self.width :].contiguous()
+
+    def _skip(self, layer: int, z: Tensor, skips: Tensor) -> None:
+        torch.addmm(self.skip[1] if layer == 0 else skips, z, self.skip[0][layer], out=skips)
+
+    def _residual(self, layer: int, z: Tensor, state: Tensor) -> Tensor:
+        return state.addmm_(z, self.residual[layer], beta=math.sqrt(0.5))
 
     def _gated_conv(self, layer: int, dilation: int, padded: Tensor, prepared: Prepared, gated: Tensor) -> None:
         """gated[:T] = σ(gate)·(σ(2 filter) − ½) of the convolution of the padded state plus the condition."""
@@ -103,12 +118,12 @@ class Denoiser:
         out = gated[: 2 * rows].view(pairs, 2, dilation, width).transpose(0, 1)
         torch.mul(gate, filter_.sub_(0.5), out=out)
 
-    def _buffer(self, name: str, rows: int, columns: int) -> Tensor:
+    def _buffer(self, name: str, rows: int, columns: int, dtype=torch.float32) -> Tensor:
         """The first ``rows`` of a buffer that grows to the longest input seen: fresh pages are dear."""
         buffer = self.buffers.get(name)
         if buffer is None or len(buffer) < rows:
             with torch.inference_mode(False):  # so that the buffer may be written in either mode
-                self.buffers[name] = buffer = torch.empty(rows, columns)
+                self.buffers[name] = buffer = torch.empty(rows, columns, dtype=dtype)
         return buffer[:rows]
 
 
@@ -146,14 +161,11 @@ class Step:
         self.shifts = weights["residual.bias"] - self.vectors[:-1] * math.sqrt(0.5) + self.vectors[1:]
 
 
-def _filters(weights: dict[str, Tensor], width: int):
-    """Winograd's four filters a layer, and the condition's weight and bias, with the filter half doubled."""
+def doubled_filters(weights: dict[str, Tensor], width: int) -> tuple[Tensor, Tensor]:
+    """The gated convolutions' weight and bias with the filter half doubled: tanh f = 2σ(2f) − 1."""
     double = torch.ones(2 * width)
     double[width:] = 2
-    conv = weights["conv.weight"] * double
-    g0, g1, g2 = (conv[:, tap * width : (tap + 1) * width] for tap in range(3))
-    taps = [tuple(t.contiguous() for t in four) for four in zip(g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2)]
-    return taps, conv[:, 3 * width :].contiguous(), weights["conv.bias"] * double
+    return weights["conv.weight"] * double, weights["conv.bias"] * double
 
 
 def _in_runs(cond: Tensor, dilation: int, pairs: int) -> Tensor:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.engine.cpu_bf16 import denoiser_for
 from fastsvc.engine.cpu_condition import Condition
-from fastsvc.engine.cpu_denoiser import Denoiser
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.model import noise as counter
 from fastsvc.model import sampler, source
@@ -55,7 +55,7 @@ class MelSampler:
         self.config, self.method = config, manifest["sampler"]
         self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
         self.condition = Condition(tensors, config)
-        self.denoiser = Denoiser(tensors, config, levels)
+        self.denoiser = denoiser_for(manifest.get("precision", "fp32"))(tensors, config, levels)
         self.low, self.high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
 
     def __call__(
