@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := work/demo
 
 # Without an NVIDIA GPU the pinned PyTorch is taken first, so that no other package pulls one with CUDA libraries.
 HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
@@ -33,8 +34,22 @@ lint: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Every line goes on where a broken run stopped, so after Ctrl-C the same command continues.
 demo-voices: $(READY)
-	$(BIN)/python -m configs.demo.train_all --work work/demo
+	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
+	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml
+	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser.yaml --resume
+	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
+		--encoder $(DEMO)/runs/recogniser/last.pt
+	$(BIN)/fastsvc train vocoder -c configs/demo/vocoder.yaml --resume
+	$(BIN)/fastsvc train teacher -c configs/demo/teacher.yaml --resume
+	$(BIN)/fastsvc train student -c configs/demo/student.yaml --resume
+	$(BIN)/fastsvc train singer -c configs/demo/singer.yaml --resume
+	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_heldout.yaml --resume
+	$(BIN)/fastsvc train singer -c configs/demo/singer_heldout.yaml --resume
+	$(BIN)/fastsvc build $(DEMO)/runs/student/last.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
+		--vocoder $(DEMO)/runs/vocoder/last.pt --content $(DEMO)/runs/recogniser/last.pt
+	$(BIN)/fastsvc evaluate -c configs/demo/evaluate.yaml -o bench/results/demo_voices
 
 clean:
 	rm -rf $(VENV) out work
