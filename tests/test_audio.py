@@ -139,3 +139,13 @@ def test_resampling_to_the_same_rate_copies():
     assert audio[0] == 1
     with pytest.raises(ValueError):
         resample(audio, 0, 8000)
+
+
+def test_resampling_in_pieces_changes_nothing(monkeypatch):
+    from fastsvc.audio import resample as module
+
+    audio = np.random.default_rng(0).standard_normal((2, 30011)).astype(np.float32)
+    whole = resample(audio, 44100, 24000)
+    monkeypatch.setattr(module, "_PIECE_SAMPLES", 1000)
+    np.testing.assert_allclose(resample(audio, 44100, 24000), whole, atol=1e-6)
+    np.testing.assert_array_equal(whole[0, 5:-5] != 0, True)

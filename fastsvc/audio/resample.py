@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+_PIECE_SAMPLES = 1 << 20
+
 
 def resampled_length(samples: int, from_hz: int, to_hz: int) -> int:
     """round(samples * to / from), halves upwards, in whole numbers (exact for any length)."""
@@ -27,6 +29,13 @@ def resample(audio: np.ndarray, from_hz: int, to_hz: int, quality: str = "HQ") -
     rows = audio.reshape(-1, samples)
     out = np.zeros((rows.shape[0], resampled_length(samples, from_hz, to_hz)), np.float32)
     for source, target in zip(rows, out):
-        result = soxr.resample(source, from_hz, to_hz, quality=quality)
-        target[: len(result)] = result[: len(target)]  # soxr may differ from the exact length by a sample
+        stream, done = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality=quality), 0
+        # In pieces, so that a long result is never held twice.
+        for start in range(0, samples, _PIECE_SAMPLES):
+            piece = stream.resample_chunk(
+                source[start : start + _PIECE_SAMPLES], last=start + _PIECE_SAMPLES >= samples
+            )
+            piece = piece[: len(target) - done]  # soxr may differ from the exact length by a sample
+            target[done : done + len(piece)] = piece
+            done += len(piece)
     return out.reshape(*audio.shape[:-1], -1)
