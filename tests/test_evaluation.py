@@ -296,6 +296,22 @@ def test_table_is_aligned_and_has_no_nan():
     assert "0.991" in lines[2] and "+3" in lines[2] and "–" in lines[3] and "nan" not in lines[3]
 
 
+def test_demo_takes_voices_across_the_range_and_fewer_for_long_recordings(tmp_path):
+    import types
+
+    import soundfile
+
+    from fastsvc.engine.speakers import Speakers
+
+    names, f0_hz = tuple("abcdefgh"), (300, 100, 250, 120, 200, 140, 180, 160)
+    engine = types.SimpleNamespace(speakers=names, table=Speakers(names, 0, f0_hz))
+    assert demo.pick(engine, None, 2) == ["f", "c"] and demo.pick(engine, None, 9) == list(names)
+    assert demo.pick(engine, "c, a") == ["c", "a"]
+    for seconds, count in ((1, 3), (50, 2), (300, 1)):
+        soundfile.write(tmp_path / "a.wav", np.zeros(seconds * 1000, np.float32), 1000)
+        assert demo._affordable(tmp_path) == count
+
+
 def test_demo_converts_draws_and_names_failures(made, tmp_path, capsys):
     folder, out = tmp_path / "in", tmp_path / "out"
     (folder / "sub").mkdir(parents=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,14 +31,36 @@ COLUMNS = {
 }
 
 
-def measure(clip: Clip, made: Made, config: AcousticConfig, recogniser, verifier, centroids: Mapping) -> dict:
-    """One row's figures; those of a judge that was not given are left out. NaN where a figure does not exist."""
-    rate_hz = config.mel.rate_hz
-    audio, truth = (resample(a, r, rate_hz) for a, r in ((made.audio, made.rate_hz), (clip.truth, clip.rate_hz)))
-    figures = spectrum.compare(audio, truth, config.mel)
-    frames = len(truth) // config.mel.hop_samples
-    true = pitch.exact_track(clip.f0_hz, clip.f0_hop_s, frames, 1 / config.mel.frame_rate_hz)
-    figures |= pitch.compare(track(audio, config, frames), true)
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """The true target at the mel's rate: audio, the exact pitch of its frames, and the pitch that the tracker finds."""
+
+    audio: np.ndarray
+    exact: tuple[np.ndarray, np.ndarray]
+    tracked: tuple[np.ndarray, np.ndarray]
+
+    @staticmethod
+    def of(clip: Clip, config: AcousticConfig) -> Wanted:
+        mel = config.mel
+        audio = resample(clip.truth, clip.rate_hz, mel.rate_hz)
+        frames = len(audio) // mel.hop_samples
+        exact = pitch.exact_track(clip.f0_hz, clip.f0_hop_s, frames, 1 / mel.frame_rate_hz)
+        return Wanted(audio, exact, track(audio, config, frames))
+
+
+def measure(
+    clip: Clip, made: Made, wanted: Wanted, config: AcousticConfig, recogniser, verifier, centroids: Mapping
+) -> dict:
+    """One row's figures; those of a judge that was not given are left out. NaN where a figure does not exist.
+
+    Melody is compared with the exact pitch. Where a voice begins is a tracker's opinion (the score calls the closure
+    of a b voiced), so what depends on it is compared with the truth as tracked, as Amphion does.
+    """
+    audio = resample(made.audio, made.rate_hz, config.mel.rate_hz)
+    found = track(audio, config, len(wanted.exact[0]))
+    figures = spectrum.compare(audio, wanted.audio, config.mel) | pitch.compare(found, wanted.exact)
+    figures["fpc_all"] = pitch.fpc_all(*found, *wanted.tracked)
+    figures["voicing_f1"] = pitch.voicing_f1(found[1], wanted.tracked[1])
     if recogniser is not None:
         heard = phones.recognise(recogniser, made.audio, made.rate_hz)
         figures["phone_error_rate"] = phones.error_rate(heard, phones.reference_phones(clip.phones))
@@ -63,6 +86,7 @@ def rows(
     """For each clip: its row per system, as one list, with the audio that was made, so that a caller may draw it."""
     for index, clip in enumerate(clips):
         made = {system.name: system.make(clip, seed + index) for system in systems}
+        wanted = Wanted.of(clip, config)
         head = {
             "clip": index,
             "source": clip.source,
@@ -73,7 +97,7 @@ def rows(
         }
         yield (
             [
-                head | {"system": name} | measure(clip, result, config, recogniser, verifier, centroids)
+                head | {"system": name} | measure(clip, result, wanted, config, recogniser, verifier, centroids)
                 for name, result in made.items()
             ],
             clip,

@@ -6,6 +6,7 @@ python -m fastsvc.evaluation.demo --input examples/recordings --out out [--model
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
 import time
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from fastsvc.errors import FastsvcError
 
-VOICES = 3
+VOICES = 3  # at most, and no more than keep all below a minute: at a real-time factor of 0.35, this much audio
+AUDIO_SECONDS = 110.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +37,7 @@ def _options(arguments):
     parser.add_argument("--input", default="examples/recordings", help="folder of recordings (default: %(default)s)")
     parser.add_argument("--out", default="out", help="folder for sound, pictures and table (default: %(default)s)")
     parser.add_argument("--model", help="engine folder (default: as `fastsvc convert` chooses)")
-    parser.add_argument("--voices", help=f"names, with commas between (default: {VOICES} from low to high)")
+    parser.add_argument("--voices", help="names, with commas between (default: a few from low to high)")
     parser.add_argument("--steps", type=int, help="sampling steps (default: the fewest that the engine has)")
     return parser.parse_args(arguments)
 
@@ -50,7 +52,7 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     folder, out = Path(folder), Path(out)
     path, why = choose_model(model)
     engine = Engine.open(path)
-    names = pick(engine, voices)
+    names = pick(engine, voices, _affordable(folder))
     steps = steps or engine.steps[0]
     batch.check_output_folder(out)
     print(f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}")
@@ -70,16 +72,29 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     return 1 if failures or not rows else 0
 
 
-def pick(engine, voices: str | None) -> list[str]:
+def pick(engine, voices: str | None, count: int = VOICES) -> list[str]:
     """The named voices, or a few from low to high by their median pitch. Raises SpeakerError."""
     if voices:
         return [engine.table.name(name.strip()) for name in voices.split(",") if name.strip()]
     names, f0_hz = list(engine.speakers), engine.table.f0_hz
-    if len(names) <= VOICES:
+    if len(names) <= count:
         return names
     if len(f0_hz) == len(names):
         names = [name for _, name in sorted(zip(f0_hz, names))]
-    return [names[round(i * (len(names) - 1) / (VOICES - 1))] for i in range(VOICES)]
+    # Inside the ends: with two voices the quarter points, which are less extreme than the lowest and the highest.
+    return [names[int((i + 0.5) * len(names) / count)] for i in range(count)]
+
+
+def _affordable(folder: Path) -> int:
+    """How many voices every recording can have in the time of a demo."""
+    from fastsvc.audio import io
+
+    seconds = 0.0
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in io.EXTENSIONS:
+            with contextlib.suppress(FastsvcError):  # the conversion will name it
+                seconds += io.probe(path).seconds
+    return max(1, min(VOICES, int(AUDIO_SECONDS / max(seconds, 1e-3))))
 
 
 def _transpose(engine, name: str):

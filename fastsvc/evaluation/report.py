@@ -94,9 +94,10 @@ def _choir_part(choir: dict) -> list[str]:
         "as absolute numbers they do not carry over to real singing.",
         markdown_table(choir["summary"], columns),
         "mel L1 (log10, at equal RMS) and MCD (13 cepstra of the log-mel, no warping) are over frames within 45 dB of "
-        "the loudest; f0 is tracked in the output and compared with the exact pitch, so the row of the true target "
-        "shows the tracker's own error. PER and singer are by judges held out from training. RTF is the whole "
-        "conversion, mel RTF features to mel alone.",
+        "the loudest. f0 is tracked in the output: voiced FPC and RMSE compare it with the exact pitch, so the row of "
+        "the true target shows the tracker's own error; FPC over all frames and V/UV F1 compare it with the true "
+        "target as tracked. PER and singer are by judges held out from training. RTF is the whole conversion, mel RTF "
+        "features to mel alone.",
     ]
     if choir["differences"]:
         parts += [f"### Difference to {choir['against']}, paired by clip"]
