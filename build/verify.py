@@ -23,6 +23,7 @@ from fastsvc.model import edm
 
 BOUND = 1e-5
 LARGEST = 3e-2
+LEVELS = 8
 FRAMES = 37  # odd, longer than most halos, cheap
 Trace = list[tuple[str, Tensor]]
 
@@ -44,6 +45,9 @@ def verify_pass(plan: Plan) -> None:
     if plan.vocoder is not None:
         plan.verified["vocoder"] = _verify_vocoder(plan, rounded)
         plan.say(f"verify: the vocoder agrees, {plan.verified['vocoder']:.1e}")
+    if plan.content is not None:
+        plan.verified["content"] = _verify_content(plan)
+        plan.say(f"verify: the content encoder agrees, {plan.verified['content']:.1e}")
 
 
 def compare(exact: Trace, got: Trace, plain: Trace | None = None) -> float:
@@ -60,6 +64,12 @@ def compare(exact: Trace, got: Trace, plain: Trace | None = None) -> float:
             )
         worst = max(worst, error)
     return worst
+
+
+def some(levels: list[float]) -> list[float]:
+    """At most LEVELS of them, the first and the last included: a schedule of 50 steps is not checked 50 times."""
+    last = len(levels) - 1
+    return levels if last < LEVELS else [levels[round(i * last / (LEVELS - 1))] for i in range(LEVELS)]
 
 
 def relative_rms(got: Tensor, want: Tensor) -> float:
@@ -104,7 +114,7 @@ def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Ten
         )
         trace.append((f"condition of speaker {speaker}", cond[0]))
     hooks = _record(model.denoiser, trace)
-    for level in plan.levels:
+    for level in some(plan.levels):
         x = level * batch["x"]
         sigma = torch.tensor([level], dtype=torch.float32)
         scalars = [c.to(dtype) for c in edm.coefficients(plan.acoustic_config.edm, sigma)]
@@ -141,8 +151,8 @@ def _lowered(plan: Plan, inputs: dict[str, Tensor]) -> Trace:
     for speaker in sorted({0, plan.acoustic_config.condition.speakers - 1}):
         cond = condition(*features, condition.speaker({speaker: 1.0}, key_shift))
         trace.append((f"condition of speaker {speaker}", cond))
-    prepared = denoiser.prepare(cond, len(plan.levels))
-    for level in plan.levels:
+    prepared = denoiser.prepare(cond, 2)
+    for level in some(plan.levels):
         out = denoiser(level * inputs["x"], level, prepared, trace)
         trace.append((f"output at sigma {level:.4g}", out))
     return trace
@@ -167,3 +177,18 @@ def _verify_vocoder(plan: Plan, rounded: bool) -> float:
     vocoder = Vocoder(plan.files[artifact.VOCODER], config)
     source = vocoder.source(sines)
     return compare(exact, [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source))], plain)
+
+
+def _verify_content(plan: Plan) -> float:
+    """The encoder runs as it is specified, so only what storage rounds can differ."""
+    config = plan.content.config
+    mel = torch.randn(1, FRAMES, config.mel.bins, generator=torch.Generator().manual_seed(0)) - 2
+
+    def units(tensors) -> Trace:
+        model = module("recogniser", config)
+        model.load_state_dict(tensors)
+        return [("the content encoder's units", model.eval()(mel)[0])]
+
+    halves = {name: half(name, value).float() for name, value in plan.content.tensors.items()}
+    plain = units(halves) if plan.precision == "fp16" else None
+    return compare(units(plan.content.tensors), units(plan.files[artifact.CONTENT]), plain)

@@ -67,6 +67,24 @@ def test_verification_of_the_vocoder_can_fail(plan):
         verify.verify_pass(plan)
 
 
+def test_verification_of_the_content_encoder_can_fail(tmp_path):
+    engines.build_engine(tmp_path)
+    plan = Plan(tmp_path / "student.pt", tmp_path / "b.fsvc", content_path=tmp_path / "recogniser.pt", steps=(1,))
+    plan.say = lambda line: None
+    for step in (read_pass, check_pass, fold_pass, lower_pass, verify.verify_pass):
+        step(plan)
+    assert plan.verified["content"] == 0
+    plan.files[artifact.CONTENT]["bottleneck.bias"] = torch.randn(6)
+    with pytest.raises(EngineError, match="content encoder's units"):
+        verify.verify_pass(plan)
+
+
+def test_long_schedules_are_verified_at_a_few_levels():
+    levels = [float(i) for i in range(50, 0, -1)]
+    assert len(verify.some(levels)) == 8 and verify.some(levels)[0] == 50 and verify.some(levels)[-1] == 1
+    assert verify.some(levels[:8]) == levels[:8]
+
+
 def test_nan_fails_verification():
     want = [("a", torch.ones(3))]
     with pytest.raises(EngineError, match="^a of"):
