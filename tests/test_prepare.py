@@ -104,6 +104,7 @@ def test_items_are_consistent(dataset, tmp_path):
         if item["split"] == "train":
             spectra.append(log_mel(audio[None], MEL)[0].numpy())
     spectra = np.concatenate(spectra)
+    assert data["peak"] == 0.95
     np.testing.assert_allclose(data["mel_mean"], spectra.mean(0), atol=1e-4)
     np.testing.assert_allclose(data["mel_std"], spectra.std(0), atol=1e-3)
 

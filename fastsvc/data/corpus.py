@@ -71,9 +71,10 @@ class Item:
 class Corpus:
     """``Corpus(path)``: a prepared corpus, wholly in memory (about 200 MB an hour at 24 kHz, plus units).
 
-    ``mel``, ``features``: its configs; ``singers``, ``phones``: names, whose positions are the ids; ``singer_f0_hz``:
-    median voiced f0 by singer's name; ``mel_mean``, ``mel_std`` float32 [bins] of the training split; ``encoder``:
-    what made the units, or None; ``items``.
+    ``mel``, ``features``: its configs; ``peak``: level that each recording was brought to, or None; ``singers``,
+    ``phones``: names, whose positions are the ids; ``singer_f0_hz``: median voiced f0 by
+    singer's name; ``mel_mean``, ``mel_std`` float32 [bins] of the training split; ``encoder``: what made the units,
+    or None; ``items``.
     Raises ConfigError where it is missing, damaged, or of an unknown format.
     """
 
@@ -84,6 +85,7 @@ class Corpus:
             raise ConfigError(f"{self.path}: corpus format {data.get('format')!r} is not known", "prepare it again")
         self.mel = from_dict(MelConfig, data["mel"])
         self.features = from_dict(FeatureConfig, data["features"])
+        self.peak = data.get("peak")
         self.singers, self.phones = list(data["singers"]), list(data["phones"])
         self.singer_f0_hz = data["singer_f0_hz"]
         self.mel_mean = np.array(data["mel_mean"], dtype=np.float32)

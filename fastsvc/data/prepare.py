@@ -221,6 +221,7 @@ def _finish(sources, records, settings: Settings, phones, split_by, report: Repo
         "format": FORMAT,
         "mel": to_dict(settings.mel),
         "features": to_dict(settings.features),
+        "peak": settings.peak,
         "singers": sorted(songs),
         "phones": list(phones) if any(item["phones"] for item in items) else [],
         "singer_f0_hz": _median_f0(items, report.corpus),

@@ -92,12 +92,13 @@ class Trainer:
         if not self.group.first:
             return
         task = self.task
+        peak = getattr(task.corpus, "peak", None)  # what an engine brings its inputs to
         states = {**self.pending, **{name: o.state_dict() for name, o in self.optimizers.items()}}
         checkpoint.save(
             self.out / name,
             kind=task.kind,
             step=self.step,
-            config={"model": task.config_for_checkpoint(), "train": to_dict(self.settings)},
+            config={"model": task.config_for_checkpoint(), "train": to_dict(self.settings) | {"input_peak": peak}},
             speakers=task.speakers,
             speaker_f0_hz=task.speaker_f0_hz,
             model=task.model.state_dict(),
