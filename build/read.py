@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from fastsvc.build.part import read_part
 from fastsvc.build.plan import Plan
 from fastsvc.checkpoints import read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
@@ -20,9 +21,9 @@ def read_pass(plan: Plan) -> None:
     """Files → checkpoints of the right kinds."""
     plan.acoustic = read(plan.checkpoint, plan.config).require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
     if plan.vocoder_path is not None:
-        plan.vocoder = read(plan.vocoder_path).require(("vocoder",), "a vocoder")
+        plan.vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
     if plan.content_path is not None:
-        plan.content = read(plan.content_path).require(("recogniser",), "a content encoder")
+        plan.content = read_part(plan.content_path, "recogniser", "a content encoder")
 
 
 def check_pass(plan: Plan) -> None:

@@ -40,7 +40,7 @@ def choir(out, singers, voices, minutes, seed, jobs):
 @click.command(short_help="Turn recordings into a corpus to train on.")
 @click.argument("dataset", metavar="DATASET")
 @option("-o", "--out", required=True, metavar="CORPUS", help="Folder of the corpus; made if missing.")
-@option("--encoder", metavar="CKPT", help="Recogniser whose units are added. May be given in a later run.")
+@option("--encoder", metavar="CKPT|ENGINE", help="Recogniser whose units are added; or later.")
 @option("--config", metavar="YAML", help="Mel and features, under the keys mel and features.")
 @option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(1), help="Processes.")
 @option("--seed", default=0, type=click.IntRange(0), help="Of the split of songs.")
@@ -64,12 +64,26 @@ def prepare(dataset, out, encoder, config, peak, **options):
         say(f"note: {warning}")
     say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings")
     if encoder:
-        from fastsvc.features.content import RecogniserEncoder
-
-        say(f"units of {encoder}: {add_units(out, RecogniserEncoder.open(encoder), progress=bar)} items encoded")
+        say(f"units of {encoder}: {add_units(out, _encoder(encoder), progress=bar)} items encoded")
     for path, why in report.bad:
         say(f"not used: {path}: {why}", error=True)
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)
+
+
+def _encoder(path: str):
+    """The content encoder of a recogniser's checkpoint or of an engine folder."""
+    from pathlib import Path
+
+    from fastsvc.engine import Engine, artifact
+    from fastsvc.errors import EngineError
+    from fastsvc.features.content import RecogniserEncoder
+
+    if not artifact.is_engine(Path(path)):
+        return RecogniserEncoder.open(path)
+    encoder = Engine.open(path).encoder
+    if encoder is None:
+        raise EngineError(f"{path} has no content encoder", "give another engine, or a recogniser's checkpoint")
+    return encoder
 
 
 def _features(path: str) -> dict:
