@@ -171,7 +171,7 @@ def decode(logits: torch.Tensor, switch_cost: float = SWITCH_COST) -> list[int]:
     """
     if logits.shape[0] == 0:
         return []
-    log_p = F.log_softmax(logits.double(), dim=-1).cpu().numpy()
+    log_p = F.log_softmax(logits.detach().double(), dim=-1).cpu().numpy()
     score, came_from = log_p[0], []
     for frame in log_p[1:]:
         best = int(score.argmax())
