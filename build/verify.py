@@ -162,7 +162,7 @@ def _verify_vocoder(plan: Plan, rounded: bool) -> float:
     config = plan.vocoder.config
     generator = torch.Generator().manual_seed(0)
     mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
-    sines = 0.1 * torch.randn(1, 11 * config.mel.hop_samples, config.harmonics + 1, generator=generator)
+    sines = 0.1 * torch.randn(1, 11 * config.mel.hop_samples, config.source_channels, generator=generator)
 
     def specification(tensors, dtype) -> Trace:
         model = module("vocoder", config)

@@ -139,6 +139,12 @@ class VocoderConfig:
     resblock_kernels: tuple[int, ...] = (3, 7, 11)
     resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     harmonics: int = 8
+    source: str = "sines"  # sines at f0 and its harmonics (upstream), or "pulse": all harmonics up to 0.45 rate_hz
+
+    @property
+    def source_channels(self) -> int:
+        """Sines, or the pulse train and noise, that the source's linear layer mixes to one excitation."""
+        return 2 if self.source == "pulse" else self.harmonics + 1
 
     def __post_init__(self):
         product = 1
@@ -159,6 +165,7 @@ class VocoderConfig:
         _check(
             len(self.resblock_kernels) == len(self.resblock_dilations), "vocoder: one dilation list per resblock kernel"
         )
+        _check(self.source in ("sines", "pulse"), f"vocoder: unknown source {self.source!r}", "use sines or pulse")
         _check(self.resblock in ("1", "2"), f"vocoder: unknown resblock {self.resblock!r}", 'use "1" or "2"')
         _check(
             self.initial_channels % 2 ** len(self.upsample_rates) == 0,

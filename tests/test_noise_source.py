@@ -74,6 +74,37 @@ def test_source_is_a_sine_at_f0():
     assert spectrum.argmax(dim=1).tolist() == [250 * k for k in range(1, 10)]
 
 
+PULSE = VocoderConfig(**{**SMALL.__dict__, "source": "pulse"})
+
+
+def test_pulse_has_every_harmonic_at_one_level_up_to_its_band():
+    config = VocoderConfig(source="pulse")
+    pulse = source.seeded(torch.full((1, 188), 250.0), config)[0, :24000, 0]
+    spectrum = torch.fft.rfft(pulse * torch.hann_window(24000)).abs()
+    harmonics = spectrum[250:10751:250]
+    assert torch.allclose(harmonics, harmonics[0].expand_as(harmonics), rtol=1e-3)
+    assert spectrum[11125:].max() < 1e-3 * harmonics[0] and spectrum[125:11000:250].max() < 1e-3 * harmonics[0]
+
+
+@pytest.mark.parametrize("f0_hz", [55.0, 300.0, 1100.0])
+def test_pulse_and_noise_have_known_levels(f0_hz):
+    f0 = torch.full((1, 400), f0_hz)
+    voiced, silent = source.seeded(f0, PULSE)[0], source.seeded(0 * f0, PULSE)[0]
+    assert float(voiced[:, 0].pow(2).mean().sqrt()) == pytest.approx(source.PULSE_LEVEL, rel=0.03)
+    assert float(silent[:, 1].std()) == pytest.approx(source.PULSE_LEVEL, rel=0.03)
+    assert not silent[:, 0].any() and voiced[:, 1].std() < 0.2 * silent[:, 1].std()
+
+
+def test_pulse_can_be_entered_anywhere_and_does_not_jump_with_f0():
+    f0 = torch.linspace(90, 400, 60)[None]
+    phase, hop = source.frame_phase(f0, PULSE), PULSE.mel.hop_samples
+    whole = source.seeded(f0, PULSE, seed=5)
+    part = source.seeded(f0[:, 20:33], PULSE, seed=5, first_frame=20, phase=phase[:, 20:33])
+    assert torch.allclose(whole[:, 20 * hop : 33 * hop], part, atol=1e-5)
+    just_below, just_above = (source.seeded(torch.full((1, 9), hz), PULSE)[..., 0] for hz in (199.9999, 200.0001))
+    assert torch.allclose(just_below, just_above, atol=0.02), "harmonic 54 of 200 Hz comes in gradually"
+
+
 @pytest.mark.parametrize("family", ["m4", "openvpi"])
 @pytest.mark.parametrize("resblock", ["1", "2"])
 def test_halo_is_enough_and_cutting_is_exact(family, resblock):

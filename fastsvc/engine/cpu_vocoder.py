@@ -28,8 +28,9 @@ class Vocoder:
         self.stages = [Stage(weights, config, i) for i in range(len(config.upsample_rates))]
 
     def source(self, sines: Tensor) -> Tensor:
-        """Sines [B, T·hop, harmonics + 1] → one excitation [B, T·hop]."""
-        return torch.tanh(F.linear(sines, *self.linear)).squeeze(-1)
+        """Sines [B, T·hop, source_channels] → one excitation [B, T·hop]."""
+        mixed = F.linear(sines, *self.linear).squeeze(-1)
+        return mixed if self.config.source == "pulse" else torch.tanh(mixed)
 
     def __call__(self, mel: Tensor, source: Tensor) -> Tensor:
         """mel [B, T, M], source [B, T·hop] → audio [B, T·hop]."""

@@ -12,6 +12,8 @@ from fastsvc.model import noise
 
 SINE_LEVEL = 0.1
 VOICED_NOISE = 0.003
+PULSE_LEVEL = 0.3  # RMS
+BAND = 0.45  # of the rate: where the pulse train ends
 
 
 def frame_phase(f0_hz: Tensor, config: VocoderConfig) -> Tensor:
@@ -24,27 +26,50 @@ def frame_phase(f0_hz: Tensor, config: VocoderConfig) -> Tensor:
 
 
 def initial_phase(config: VocoderConfig, seed: int, device="cpu") -> Tensor:
-    """Random starting phases [harmonics + 1] in cycles; the fundamental starts at 0."""
-    start = noise.uniform(seed, config.harmonics + 1, device)
+    """Starting phases [source_channels] in cycles: random but for the fundamental's; of "pulse" all 0, unused."""
+    start = noise.uniform(seed, config.source_channels, device)
+    if config.source == "pulse":
+        return torch.zeros_like(start)
     return torch.cat([start.new_zeros(1), start[1:]])
 
 
 def harmonics(f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, config: VocoderConfig) -> Tensor:
-    """Sines and noise [B, T·hop, harmonics + 1].
+    """Sines and noise [B, T·hop, source_channels].
 
-    f0_hz [B, T] with 0 where unvoiced, phase [B, T] from :func:`frame_phase`, start [..., harmonics + 1] in cycles,
-    draws [B, T·hop, harmonics + 1] standard normal.
+    f0_hz [B, T] with 0 where unvoiced, phase [B, T] from :func:`frame_phase`, start [..., source_channels] in cycles,
+    draws [B, T·hop, source_channels] standard normal.
     """
     batch, frames = f0_hz.shape
     hop = config.mel.hop_samples
     inside = torch.arange(1, hop + 1, dtype=torch.float64, device=f0_hz.device) / config.mel.rate_hz
-    cycles = phase[:, :, None] + f0_hz.double()[:, :, None] * inside  # [B, T, hop]
+    cycles = (phase[:, :, None] + f0_hz.double()[:, :, None] * inside).reshape(batch, frames * hop)
+    voiced = (f0_hz > 0).float().repeat_interleave(hop, dim=1)
+    if config.source == "pulse":
+        return pulse_and_noise(f0_hz.repeat_interleave(hop, dim=1), cycles, voiced, draws, config)
     order = torch.arange(1, config.harmonics + 2, dtype=torch.float64, device=f0_hz.device)
-    turns = cycles.reshape(batch, frames * hop, 1) * order + start.double()
+    turns = cycles[:, :, None] * order + start.double()
     sines = torch.sin(2 * torch.pi * turns.remainder(1.0).float()) * SINE_LEVEL
-    voiced = (f0_hz > 0).to(sines.dtype).repeat_interleave(hop, dim=1)[:, :, None]
+    voiced = voiced[:, :, None]
     level = voiced * VOICED_NOISE + (1 - voiced) * SINE_LEVEL / 3
     return sines * voiced + level * draws
+
+
+def pulse_and_noise(f0_hz: Tensor, cycles: Tensor, voiced: Tensor, draws: Tensor, config: VocoderConfig) -> Tensor:
+    """[B, L, 2]: Σ cos(kx) over the harmonics below BAND, at one level whatever f0 is, and noise (less where voiced).
+
+    With eight harmonics a network must invent the rest, which takes long trainings. Here it is given them all by
+    Σ_{k=1…K} cos kx = sin((K+½)x) / (2 sin(x/2)) − ½, and fades the next one in, so that nothing jumps with f0.
+    f0_hz, cycles (float64), voiced [B, L], draws [B, L, 2].
+    """
+    count = BAND * config.mel.rate_hz / f0_hz.clamp(min=1.0).double()
+    whole = count.floor()
+    x = 2 * torch.pi * (cycles + 0.5).remainder(1.0) - torch.pi  # −π … π, where sin(x/2) vanishes at 0 alone
+    half = torch.sin(x / 2)
+    near = half.abs() < 1e-9
+    kernel = torch.where(near, whole, torch.sin((whole + 0.5) * x) / (2 * torch.where(near, 1.0, half)) - 0.5)
+    pulse = (kernel + (count - whole) * torch.cos((whole + 1) * x)) / (count / 2).sqrt()
+    level = voiced * 0.1 + (1 - voiced)
+    return PULSE_LEVEL * torch.stack([pulse.float() * voiced, draws[..., 1] * level], dim=-1)
 
 
 def seeded(f0_hz: Tensor, config: VocoderConfig, seed: int = 0, first_frame: int = 0, phase: Tensor | None = None):
@@ -55,6 +80,6 @@ def seeded(f0_hz: Tensor, config: VocoderConfig, seed: int = 0, first_frame: int
     hop = config.mel.hop_samples
     phase = frame_phase(f0_hz, config) if phase is None else phase
     draws = noise.gaussian(
-        seed, 0, first_frame * hop, f0_hz.shape[1] * hop, config.harmonics + 1, f0_hz.device, noise.SOURCE
+        seed, 0, first_frame * hop, f0_hz.shape[1] * hop, config.source_channels, f0_hz.device, noise.SOURCE
     )
     return harmonics(f0_hz, phase, initial_phase(config, seed, f0_hz.device), draws[None], config)

@@ -46,7 +46,10 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         self.m_source = nn.Module()
-        self.m_source.l_linear = nn.Linear(config.harmonics + 1, 1)
+        self.m_source.l_linear = nn.Linear(config.source_channels, 1)
+        if config.source == "pulse":
+            nn.init.ones_(self.m_source.l_linear.weight)
+            nn.init.zeros_(self.m_source.l_linear.bias)
         self.conv_pre = nn.Conv1d(config.mel.bins, config.initial_channels, 7, padding=3)
         self.ups, self.noise_convs, self.resblocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for i, (rate, kernel) in enumerate(zip(config.upsample_rates, config.upsample_kernels)):
@@ -58,8 +61,9 @@ class Generator(nn.Module):
         self.conv_post = nn.Conv1d(width, 1, 7, padding=3)
 
     def source(self, sines: Tensor) -> Tensor:
-        """Sines [B, T·hop, harmonics + 1] → one excitation [B, T·hop]."""
-        return torch.tanh(self.m_source.l_linear(sines)).squeeze(-1)
+        """Sines [B, T·hop, source_channels] → one excitation [B, T·hop]."""
+        mixed = self.m_source.l_linear(sines).squeeze(-1)
+        return mixed if self.config.source == "pulse" else torch.tanh(mixed)  # tanh would blunt the pulses
 
     def forward(self, mel: Tensor, source: Tensor) -> Tensor:
         """mel [B, T, M] (log base as configured), source [B, T·hop] → audio [B, T·hop] in −1 … 1."""

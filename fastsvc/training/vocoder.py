@@ -71,9 +71,9 @@ class VocoderTask(Task):
         return {"audio": audio, "mel": log_mel(audio, self.mel), "f0_hz": f0_hz.float()}
 
     def excitation(self, f0_hz: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Sines with random starting phases, and noise: [B, T*hop, harmonics + 1]."""
+        """Sines with random starting phases, and noise: [B, T*hop, source_channels]."""
         batch, frames = f0_hz.shape
-        order = self.model_config.harmonics + 1
+        order = self.model_config.source_channels
         generator = generator or self.generator
         start = torch.rand(batch, 1, order, generator=generator, device=f0_hz.device)
         shape = (batch, frames * self.mel.hop_samples, order)
