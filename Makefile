@@ -41,6 +41,7 @@ demo-voices: $(READY)
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser.yaml --resume
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
 		--encoder $(DEMO)/runs/recogniser/last.pt
+	$(BIN)/fastsvc train vocoder -c configs/demo/vocoder_first.yaml --resume
 	$(BIN)/fastsvc train vocoder -c configs/demo/vocoder.yaml --resume
 	$(BIN)/fastsvc train teacher -c configs/demo/teacher.yaml --resume
 	$(BIN)/fastsvc train student -c configs/demo/student.yaml --resume

@@ -4,7 +4,8 @@ import torch
 from phone_corpus import PhoneCorpus, train
 
 from fastsvc.config import VocoderConfig, from_dict
-from fastsvc.training import losses
+from fastsvc.errors import CheckpointError
+from fastsvc.training import checkpoint, losses
 from fastsvc.training.discriminator import Discriminators, PeriodDiscriminator
 from fastsvc.training.vocoder import VocoderTask
 
@@ -145,3 +146,18 @@ def test_last_layer_keeps_float32_under_autocast():
         audio = task.model(batch["mel"], source)
     assert audio.dtype == torch.float32
     assert pytest.approx(0, abs=1e-12) != float((audio - audio.bfloat16().float()).abs().max())
+
+
+def test_starts_from_another_vocoder_where_the_shapes_agree(tmp_path):
+    def saved(name, tensors):
+        about = {"kind": "vocoder", "step": 1, "config": {}, "speakers": [], "speaker_f0_hz": []}
+        checkpoint.save(tmp_path / name, **about, model=tensors, ema=tensors)
+        return str(tmp_path / name)
+
+    first = task_of().model
+    init = saved("first.pt", first.state_dict())
+    second = task_of(init=init, model=SMALL | {"source": "pulse"}).model
+    assert torch.equal(second.conv_pre.weight, first.conv_pre.weight)
+    assert second.m_source.l_linear.weight.shape == (1, 2) != first.m_source.l_linear.weight.shape
+    with pytest.raises(CheckpointError, match="no tensor that fits"):
+        task_of(init=saved("none.pt", {}))

@@ -48,8 +48,8 @@ class Generator(nn.Module):
         self.m_source = nn.Module()
         self.m_source.l_linear = nn.Linear(config.source_channels, 1)
         if config.source == "pulse":
-            nn.init.ones_(self.m_source.l_linear.weight)
-            nn.init.zeros_(self.m_source.l_linear.bias)
+            with torch.no_grad():  # as loud as the sines' excitation is in a trained generator
+                self.m_source.l_linear.weight.copy_(torch.tensor([[0.15, 0.075]]))
         self.conv_pre = nn.Conv1d(config.mel.bins, config.initial_channels, 7, padding=3)
         self.ups, self.noise_convs, self.resblocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for i, (rate, kernel) in enumerate(zip(config.upsample_rates, config.upsample_kernels)):

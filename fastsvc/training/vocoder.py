@@ -15,9 +15,10 @@ from torch import nn
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.config import VocoderConfig, from_dict, to_dict
+from fastsvc.errors import CheckpointError
 from fastsvc.model import source
 from fastsvc.model.vocoder import Generator
-from fastsvc.training import augment, losses
+from fastsvc.training import augment, checkpoint, losses
 from fastsvc.training.discriminator import Discriminators
 from fastsvc.training.task import Sample, Task, Turn
 
@@ -27,6 +28,7 @@ class VocoderTaskConfig:
     """The YAML's ``task`` part. ``model.mel`` is taken from the corpus."""
 
     model: dict = field(default_factory=dict)
+    init: str = ""  # a vocoder to start from: its checkpoint, used wherever names and shapes agree
     stft: float = 1.0
     mel: float = 15.0
     adversarial: float = 1.0
@@ -49,6 +51,8 @@ class VocoderTask(Task):
         self.model_config = from_dict(VocoderConfig, plain, "task.model")
         self.mel = self.model_config.mel
         self.model = Generator(self.model_config).to(self.device)
+        if self.settings.init:
+            start_from(self.model, self.settings.init)
         self.discriminators = Discriminators().to(self.device)
         if self.settings.adversarial_from < 1:
             self.extra = {"discriminators": self.discriminators}
@@ -152,3 +156,15 @@ class VocoderTask(Task):
                 mel = log_mel(audio[None], self.mel)[0]
                 out[f"{i}_{name}"] = Sample(audio.numpy(), self.mel.rate_hz, mel.numpy())
         return out
+
+
+def start_from(model: nn.Module, path: str) -> int:
+    """Copy every tensor of a vocoder's checkpoint that fits by name and shape. Returns how many; raises
+    CheckpointError if none does."""
+    held = checkpoint.load(path, "vocoder")["ema"]
+    own = model.state_dict()
+    fitting = {name: tensor for name, tensor in held.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise CheckpointError(f"{path} has no tensor that fits this vocoder", "give one of about the same sizes")
+    model.load_state_dict(fitting, strict=False)
+    return len(fitting)
