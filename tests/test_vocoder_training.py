@@ -7,7 +7,7 @@ from fastsvc.config import VocoderConfig, from_dict
 from fastsvc.errors import CheckpointError
 from fastsvc.training import checkpoint, losses
 from fastsvc.training.discriminator import Discriminators, PeriodDiscriminator
-from fastsvc.training.vocoder import VocoderTask
+from fastsvc.training.vocoder import VocoderTask, even_out
 
 SMALL = {
     "family": "openvpi",
@@ -161,3 +161,29 @@ def test_starts_from_another_vocoder_where_the_shapes_agree(tmp_path):
     assert second.m_source.l_linear.weight.shape == (1, 2) != first.m_source.l_linear.weight.shape
     with pytest.raises(CheckpointError, match="no tensor that fits"):
         task_of(init=saved("none.pt", {}))
+
+
+def test_even_upsampling_answers_a_steady_mel_steadily():
+    model = task_of().model
+    bins, hop = model.config.mel.bins, model.config.mel.hop_samples
+    mel, silence = torch.randn(1, 1, bins).expand(1, 30, bins), torch.zeros(1, 30 * hop)
+    middle = slice(12 * hop, 18 * hop)
+    with torch.no_grad():
+        before = model(mel, silence)[:, middle].std()
+        even_out(model)
+        after = model(mel, silence)[:, middle].std()
+        weights = [up.weight.clone() for up in model.ups]
+        even_out(model)
+    assert after < 1e-4 * before
+    assert all(torch.allclose(a, up.weight, atol=1e-7) for a, up in zip(weights, model.ups)), "a projection"
+
+
+def test_upsampling_is_kept_even_from_the_given_share_on():
+    task = task_of(even_from=0.5)
+    before = task.model.ups[0].weight.clone()
+    task.progress = 0.4
+    task.after_step(0)
+    assert torch.equal(before, task.model.ups[0].weight)
+    task.progress = 0.5
+    task.after_step(0)
+    assert not torch.equal(before, task.model.ups[0].weight)

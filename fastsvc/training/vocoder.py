@@ -36,6 +36,7 @@ class VocoderTaskConfig:
     adversarial_from: float = 0.5  # share of the budget after which the discriminators come in; 1: never
     adversarial_items: int = 8  # of each batch
     equaliser: float = 0.5  # share of the items that pass a random equaliser
+    even_from: float = 1.0  # share of the budget after which upsampling is kept even (:func:`even_out`); 1: never
     mel_noise: float = 0.02  # standard deviation, in the mel's own logarithm
     valid_batches: int = 2
 
@@ -53,6 +54,7 @@ class VocoderTask(Task):
         self.model = Generator(self.model_config).to(self.device)
         if self.settings.init:
             start_from(self.model, self.settings.init)
+        self.after_step(0)
         self.discriminators = Discriminators().to(self.device)
         if self.settings.adversarial_from < 1:
             self.extra = {"discriminators": self.discriminators}
@@ -93,6 +95,10 @@ class VocoderTask(Task):
     @property
     def adversarial(self) -> bool:
         return self.progress >= self.settings.adversarial_from
+
+    def after_step(self, step: int) -> None:
+        if self.settings.even_from < 1 and self.progress >= self.settings.even_from:
+            even_out(self.model)
 
     def _generator_loss(self, batch: dict, step: int):
         real, mel = batch["audio"], batch["mel"]
@@ -168,3 +174,20 @@ def start_from(model: nn.Module, path: str) -> int:
         raise CheckpointError(f"{path} has no tensor that fits this vocoder", "give one of about the same sizes")
     model.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+@torch.no_grad()
+def even_out(model: Generator) -> None:
+    """Project the transposed convolutions onto those that answer a constant with a constant.
+
+    Output sample r·t + p sees the taps p, p + r, …; where their sums differ between the phases p, a steady mel comes
+    out as a comb at the frame rate. Short trainings make their noise and upper harmonics of it, instead of taking
+    them from the excitation, and the pitch then drowns.
+    """
+    for up in model.ups:
+        rate, (*outer, kernel) = up.stride[0], up.weight.shape
+        if kernel % rate:
+            continue  # phases have unlike numbers of taps
+        taps = up.weight.view(*outer, kernel // rate, rate)
+        sums = taps.sum(dim=-2, keepdim=True)
+        taps -= (sums - sums.mean(dim=-1, keepdim=True)) * rate / kernel
