@@ -48,7 +48,7 @@ demo-voices: $(READY)
 	$(BIN)/fastsvc train singer -c configs/demo/singer.yaml --resume
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_heldout.yaml --resume
 	$(BIN)/fastsvc train singer -c configs/demo/singer_heldout.yaml --resume
-	$(BIN)/fastsvc build $(DEMO)/runs/student/last.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
+	$(BIN)/fastsvc build $(DEMO)/runs/student/best.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
 		--vocoder $(DEMO)/runs/vocoder/last.pt --content $(DEMO)/runs/recogniser/last.pt
 	$(BIN)/fastsvc evaluate -c configs/demo/evaluate.yaml -o bench/results/demo_voices
 
