@@ -255,7 +255,7 @@ def test_settings_from_yaml(tmp_path):
 
 def test_committed_settings_can_be_read():
     path = Path(__file__).parent.parent / "configs" / "demo" / "evaluate.yaml"
-    assert run.read_settings(path).clips >= 30
+    assert run.read_settings(path).clips >= 40
 
 
 def test_means_and_differences_are_by_system_and_clip():
