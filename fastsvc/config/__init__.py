@@ -1,0 +1,27 @@
+"""The configurations of every part, as frozen dataclasses that check themselves.
+
+All of them turn into plain dicts (:func:`to_dict`) and back (:func:`from_dict`), so that they travel in
+checkpoints, manifests and YAML files. Unknown keys are errors.
+"""
+
+from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
+from fastsvc.config.diffusion import EdmConfig
+from fastsvc.config.hearing import RecogniserConfig, VerifierConfig
+from fastsvc.config.mel import MelConfig, NormConfig
+from fastsvc.config.plain import from_dict, to_dict
+from fastsvc.config.vocoder import VocoderConfig
+
+__all__ = [
+    "AcousticConfig",
+    "ConditionConfig",
+    "DenoiserConfig",
+    "EdmConfig",
+    "FeatureConfig",
+    "MelConfig",
+    "NormConfig",
+    "RecogniserConfig",
+    "VerifierConfig",
+    "VocoderConfig",
+    "from_dict",
+    "to_dict",
+]

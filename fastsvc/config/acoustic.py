@@ -1,0 +1,95 @@
+"""The acoustic model: features, condition, denoiser, diffusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastsvc.config.diffusion import EdmConfig
+from fastsvc.config.mel import MelConfig, NormConfig
+from fastsvc.config.plain import check
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """How content and f0 reach the mel frames."""
+
+    encoder: str = "recogniser"  # recogniser (ours), vec768l12, vec256l9, ...
+    unit_channels: int = 768
+    unit_align: str = "nearest"  # nearest, left, round
+    f0_method: str = "yin"
+    f0_low_hz: float = 50.0
+    f0_high_hz: float = 1100.0
+
+    def __post_init__(self):
+        check(
+            self.unit_align in ("nearest", "left", "round"),
+            f"features: unknown unit_align {self.unit_align!r}",
+            "use nearest, left or round",
+        )
+        check(0 < self.f0_low_hz < self.f0_high_hz, "features: 0 < f0_low_hz < f0_high_hz does not hold")
+
+
+@dataclass(frozen=True)
+class ConditionConfig:
+    """What the denoiser is conditioned on; each part is a linear map to ``channels``, and all are summed."""
+
+    unit_channels: int = 768
+    channels: int = 256
+    speakers: int = 1
+    key_shift: bool = True  # the `aug_shift_embed` of CoMoSVC and Diffusion-SVC
+    voicing: bool = False  # a voiced/unvoiced flag per frame
+
+    def __post_init__(self):
+        check(self.unit_channels > 0 and self.channels > 0, "condition: channel counts must be positive")
+        check(self.speakers >= 1, "condition: speakers must be at least 1")
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Non-causal WaveNet. Layer i has dilation 2 ** (i % dilation_cycle); a cycle of 1 means 1 everywhere."""
+
+    mel_bins: int = 80
+    channels: int = 512
+    layers: int = 20
+    cond_channels: int = 256
+    dilation_cycle: int = 1
+
+    def __post_init__(self):
+        check(
+            min(self.mel_bins, self.channels, self.layers, self.cond_channels, self.dilation_cycle) > 0,
+            "denoiser: all sizes must be positive",
+        )
+        check(self.channels % 2 == 0, "denoiser: channels must be even (the step embedding is half sine, half cosine)")
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        return tuple(2 ** (i % self.dilation_cycle) for i in range(self.layers))
+
+    @property
+    def halo_frames(self) -> int:
+        """Frames on each side that one evaluation of the network reads beyond its output."""
+        return sum(self.dilations)
+
+
+@dataclass(frozen=True)
+class AcousticConfig:
+    """An acoustic model: everything between features and mel."""
+
+    mel: MelConfig = field(default_factory=MelConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    condition: ConditionConfig = field(default_factory=ConditionConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    edm: EdmConfig = field(default_factory=EdmConfig)
+    norm: NormConfig = field(default_factory=NormConfig)
+
+    def __post_init__(self):
+        check(self.mel.bins == self.denoiser.mel_bins, "acoustic: mel.bins and denoiser.mel_bins differ")
+        check(
+            self.condition.channels == self.denoiser.cond_channels,
+            "acoustic: condition.channels and denoiser.cond_channels differ",
+        )
+        check(
+            self.features.unit_channels == self.condition.unit_channels,
+            "acoustic: features.unit_channels and condition.unit_channels differ",
+        )
+        check(len(self.norm.low) in (1, self.mel.bins), "acoustic: norm needs one pair, or one per mel bin")

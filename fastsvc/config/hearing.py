@@ -1,0 +1,55 @@
+"""Networks that listen: the phonetic recogniser and the singer verifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastsvc.config.mel import MelConfig
+from fastsvc.config.plain import check
+
+
+@dataclass(frozen=True)
+class RecogniserConfig:
+    """Phonetic recogniser: own log-mel at 16 kHz -> residual convolutions -> bottleneck (the units) -> phones."""
+
+    mel: MelConfig = field(
+        default_factory=lambda: MelConfig(
+            rate_hz=16000, hop_samples=160, fft_samples=512, window_samples=400, bins=64, low_hz=50.0, high_hz=7600.0
+        )
+    )
+    phones: tuple[str, ...] = ()  # index 0 is the CTC blank
+    channels: int = 192
+    layers: int = 8
+    kernel: int = 3
+    bottleneck: int = 48
+    mean_frames: int = 0  # reach of the local mean that is taken from the mel, to each side; 0: none
+    architecture: str = "conv"  # "gru" is for held-out evaluation
+
+    def __post_init__(self):
+        check(
+            self.architecture in ("conv", "gru"),
+            f"recogniser: unknown architecture {self.architecture!r}",
+            "use conv or gru",
+        )
+        check(min(self.channels, self.layers, self.bottleneck) > 0, "recogniser: all sizes must be positive")
+        check(self.kernel % 2 == 1, "recogniser: kernel must be odd")
+
+
+@dataclass(frozen=True)
+class VerifierConfig:
+    """Singer verifier: log-mel -> residual TDNN -> attentive statistics -> embedding."""
+
+    mel: MelConfig = field(default_factory=MelConfig)
+    channels: int = 128
+    layers: int = 4
+    embedding: int = 128
+    singers: tuple[str, ...] = ()
+    architecture: str = "tdnn"  # "conv2d" is for held-out evaluation
+
+    def __post_init__(self):
+        check(
+            self.architecture in ("tdnn", "conv2d"),
+            f"verifier: unknown architecture {self.architecture!r}",
+            "use tdnn or conv2d",
+        )
+        check(min(self.channels, self.layers, self.embedding) > 0, "verifier: all sizes must be positive")
