@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastsvc.build.plan import Plan
 from fastsvc.config import AcousticConfig
-from fastsvc.model import edm
+from fastsvc.model import process
 from fastsvc.model.wavenet import noise_embedding
 
 
@@ -79,7 +79,7 @@ def fold_skips(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 def step_vectors(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]) -> Tensor:
     """d_l at every noise level, [levels, L, C]: the step embedding's two layers and each layer's projection of it."""
-    c_noise = edm.coefficients(config.edm, torch.tensor(levels, dtype=torch.float32))[3]
+    c_noise = process.coefficients(config, torch.tensor(levels, dtype=torch.float32))[3]
     embedded = noise_embedding(c_noise, config.denoiser.channels).double()
     w = {name.removeprefix("denoiser."): value for name, value in weights.items() if name.startswith("denoiser.")}
     hidden = torch.nn.functional.mish(embedded @ w["mlp.0.weight"].T + w["mlp.0.bias"])

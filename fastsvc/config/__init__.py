@@ -5,7 +5,7 @@ checkpoints, manifests and YAML files. Unknown keys are errors.
 """
 
 from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
-from fastsvc.config.diffusion import EdmConfig
+from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.hearing import RecogniserConfig, VerifierConfig
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
@@ -14,6 +14,7 @@ from fastsvc.config.vocoder import VocoderConfig
 __all__ = [
     "AcousticConfig",
     "ConditionConfig",
+    "DdpmConfig",
     "DenoiserConfig",
     "EdmConfig",
     "FeatureConfig",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fastsvc.config.diffusion import EdmConfig
+from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import check
 
@@ -81,6 +81,7 @@ class AcousticConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     edm: EdmConfig = field(default_factory=EdmConfig)
     norm: NormConfig = field(default_factory=NormConfig)
+    ddpm: DdpmConfig | None = None  # in place of edm
 
     def __post_init__(self):
         check(self.mel.bins == self.denoiser.mel_bins, "acoustic: mel.bins and denoiser.mel_bins differ")
