@@ -260,3 +260,14 @@ def test_yaml_is_needed_and_checked(tmp_path):
     (tmp_path / "config.yaml").unlink()
     with pytest.raises(CheckpointError, match="--config"):
         read(path)
+
+
+@pytest.mark.parametrize("name", formats.ACOUSTIC)
+def test_looking_needs_no_yaml(tmp_path, name):
+    path = formats.ACOUSTIC[name](tmp_path)
+    whole = read(path)
+    (tmp_path / "config.yaml").unlink()
+    seen = read(path, look=True)
+    assert "config.yaml" in seen.missing[0]
+    assert seen.config.denoiser == whole.config.denoiser and seen.config.condition == whole.config.condition
+    assert seen.config.ddpm == whole.config.ddpm

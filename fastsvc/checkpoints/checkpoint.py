@@ -59,17 +59,17 @@ class Checkpoint:
         return self
 
 
-def read(path, config=None, era=None, speaker_vectors=None) -> Checkpoint:
+def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Checkpoint:
     """Read a checkpoint of any known format, recognised by its keys.
 
     ``config`` is a YAML file for formats that keep their configuration outside; without it `config.yaml` beside the
-    checkpoint is taken. ``era`` and ``speaker_vectors``: see :class:`fastsvc.checkpoints.given.Given`.
+    checkpoint is taken. ``era``, ``speaker_vectors`` and ``look``: see :class:`fastsvc.checkpoints.given.Given`.
     Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
     from fastsvc.checkpoints import comosvc, diffusion_svc, foreign, m4gan, native
 
     path = Path(path)
-    given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors)
+    given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
     content = load(path)
     for reader in (native, comosvc, diffusion_svc, m4gan):
         if reader.recognises(content):

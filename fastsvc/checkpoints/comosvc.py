@@ -35,7 +35,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     state = state_dict(content, "model", path)
     student = any(name.startswith("decoder.denoise_fn_ema.") for name in state)
     tensors = {unit2mel.ours(name): value for name, value in state.items() if not name.startswith(UNUSED)}
-    yaml = YamlFile(path, given.config)
+    yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=24000, hop_length=128)
     count = unit2mel.layers(yaml, tensors)
     names, missing = None, ()
     if unit2mel.takes_vectors(tensors, yaml):
@@ -59,7 +59,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         step=int(content.get("global_step", 0)),
         input_peak=0.95,  # preprocessing1_resample.py
         notes=(note,),
-        missing=missing,
+        missing=unsettled + missing,
         mel_stated=("rate_hz", "hop_samples", "bins", "log_base"),
     )
 

@@ -57,16 +57,17 @@ def has_chain(model: dict) -> bool:
 
 
 def read(content: dict, path: Path, given: Given) -> Checkpoint:
-    notes: tuple[str, ...] = ()
+    notes, unsettled = (), ()
     if "diff_model" in content:
         if given.config is not None:
             raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
         yaml = YamlFile.of(content.get("diff_config_dict"), path)
         content = content["diff_model"]
+        state = state_dict(content, "model", path)
         notes = ("from a .ptc; its second network, which makes a first mel, is left out",)
     else:
-        yaml = YamlFile(path, given.config)
-    state = state_dict(content, "model", path)
+        state = state_dict(content, "model", path)
+        yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=44100, block_size=512)
     chain = {name: state[name] for name in (BETAS, LOW, HIGH) if name in state}
     weight = state.get(unit2mel.NETWORK + "input_projection.weight")
     for name, value, axes in ((BETAS, chain.get(BETAS), 1), (unit2mel.NETWORK + "input_projection.weight", weight, 3)):
@@ -98,7 +99,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         speaker_base=base,
         step=int(content.get("global_step", 0)),
         notes=notes + note,
-        missing=missing,
+        missing=unsettled + missing,
         mel_stated=("rate_hz", "hop_samples", "bins", "log_base"),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import ConditionConfig, DenoiserConfig
 from fastsvc.errors import CheckpointError
@@ -34,6 +35,27 @@ def theirs(name: str) -> str:
     """The inverse of :func:`ours`."""
     part, _, rest = name.partition(".")
     return NETWORK + rest if part == "denoiser" else rest
+
+
+def settings(path: Path, given: Given, state: dict[str, Tensor], **guessed) -> tuple[YamlFile, tuple[str, ...]]:
+    """(the run's YAML, what is missing). To be looked at alone, sizes off the tensors and ``guessed`` data will do."""
+    if not given.look or given.config is not None or path.with_name("config.yaml").is_file():
+        return YamlFile(path, given.config), ()
+    net = {name.removeprefix(NETWORK): value.shape for name, value in state.items() if name.startswith(NETWORK)}
+    units, speakers = state.get("unit_embed.weight"), state.get("spk_embed.weight")
+    if units is None or units.dim() != 2 or "input_projection.bias" not in net:
+        return YamlFile(path, None), ()  # an error that names the file
+    model = {
+        "n_layers": 1 + max(int(name.split(".")[1]) for name in net if name.startswith("residual_layers.")),
+        "n_chans": net["input_projection.bias"][0],
+        "n_hidden": units.shape[0],
+        "n_spk": 1 if speakers is None else speakers.shape[0],
+        "use_pitch_aug": "aug_shift_embed.weight" in state,
+    }
+    data = {"encoder": "unknown", "encoder_out_channels": units.shape[1], **guessed}
+    return YamlFile.of({"model": model, "data": data}, path), (
+        "config.yaml of the training run, beside it or --config",
+    )
 
 
 def layers(yaml: YamlFile, tensors: dict[str, Tensor]) -> int:
