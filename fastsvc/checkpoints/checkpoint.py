@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc.checkpoints.loading import load
+from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo")
+MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Checkpoint:
     ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig) or
     singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is addressed by the id
     ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before training, if they were.
+    ``mel_stated`` names the fields of ``config.mel`` that the file, its configuration or its project's code really
+    state; of an acoustic model the vocoder's recipe fills in the others. The logarithm's base is always known.
     """
 
     path: Path
@@ -34,6 +39,7 @@ class Checkpoint:
     step: int = 0
     input_peak: float | None = None
     notes: tuple[str, ...] = ()
+    mel_stated: tuple[str, ...] = MEL_FIELDS
 
     @property
     def acoustic(self) -> bool:
@@ -55,18 +61,20 @@ class Checkpoint:
 def read(path, config=None) -> Checkpoint:
     """Read a checkpoint of any known format, recognised by its keys.
 
-    ``config`` is a YAML file for formats that keep their configuration outside; without it `config.yaml` beside the
-    checkpoint is taken. Raises CheckpointError naming every missing or unexpected key and every wrong shape.
+    ``config`` is a YAML (or JSON) file for formats that keep their configuration outside; without it `config.yaml` (or
+    `config.json`) beside the checkpoint is taken. Raises CheckpointError naming every missing or unexpected key and
+    every wrong shape.
     """
-    from fastsvc.checkpoints import comosvc, m4gan, native
+    from fastsvc.checkpoints import amphion_vocoder, comosvc, m4gan, native, nsf_hifigan
 
     path = Path(path)
     content = load(path)
-    for reader in (native, comosvc, m4gan):
+    for reader in (native, comosvc, m4gan, nsf_hifigan, amphion_vocoder):
         if reader.recognises(content):
             return reader.read(content, path, None if config is None else Path(config))
     keys = ", ".join(sorted(map(str, content))[:8])
     raise CheckpointError(
         f"{path} is of no known format (its keys: {keys})",
-        "known are checkpoints of fastsvc, CoMoSVC (model, denoise_fn) and M4Singer's HiFi-GAN (state_dict.model_gen)",
+        "known are checkpoints of fastsvc, CoMoSVC (model, denoise_fn), M4Singer's HiFi-GAN (state_dict.model_gen)"
+        " and openvpi's NSF-HiFi-GAN (generator)",
     )

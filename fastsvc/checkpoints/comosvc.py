@@ -53,6 +53,7 @@ def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
         speakers=_speakers(yaml, acoustic.condition.speakers),
         step=int(content.get("global_step", 0)),
         input_peak=0.95,  # preprocessing1_resample.py
+        mel_stated=("rate_hz", "hop_samples", "bins"),
         notes=(f"mel normalised from {acoustic.norm.low[0]:g} … {acoustic.norm.high[0]:g}",),
     )
 

@@ -1,0 +1,29 @@
+"""The checkpoint in a folder, as projects publish their vocoders: one file of weights, its configuration beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsvc.errors import CheckpointError
+
+ENDINGS = (".ckpt", ".pt", ".pth")
+BARE = "model"  # openvpi's file without an ending
+
+
+def checkpoint_in(path: Path) -> Path:
+    """``path`` itself unless it is a folder; then the one checkpoint in it. Raises CheckpointError: none or several."""
+    if not path.is_dir():
+        return path
+    found = sorted(file for file in path.iterdir() if file.is_file() and _looks_like_one(file))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CheckpointError(
+            f"{path} is a folder without a checkpoint ({BARE}, *{', *'.join(ENDINGS)})", "give the file itself"
+        )
+    names = ", ".join(file.name for file in found[:8]) + (" …" if len(found) > 8 else "")
+    raise CheckpointError(f"{path} holds {len(found)} checkpoints: {names}", "give one of these files")
+
+
+def _looks_like_one(file: Path) -> bool:
+    return file.name == BARE or (file.suffix in ENDINGS and not file.name.startswith("."))
