@@ -106,6 +106,8 @@ class Engine:
                 raise ConfigError(f"the sample rate is {rate!r}", "give a whole number of hertz")
         weights = self.table.weights(speaker)
         self._check_steps(steps)
+        if self.config.amphion is not None:
+            hearing.check_encoder(self.config, self.encoder)
         self._vocoder()
         whole = hearing.mono(audio)
         if len(whole) == 0:
@@ -149,7 +151,10 @@ class Engine:
         if units.dim() != 2 or units.shape[1] != channels or len(units) == 0:
             raise ConfigError(f"units have shape {tuple(units.shape)}", f"[Tu, {channels}] is needed")
         self._check_steps(steps)
-        places = align.indices(len(units), frames, self.config.features.unit_align)
+        how = self.config.features.unit_align
+        if how == "average" and len(units) != frames:
+            units = align.align(units, frames, how, ratio=self.config.mel.hop_samples * 50 / self.config.mel.rate_hz)
+        places = align.indices(len(units), frames, "nearest" if how == "average" else how)
         features = runtime.Features(units, places, f0_hz, voiced, volume)
         with self._lock:
             return self._synthesise(features, self.table.weights(speaker), steps, seed, noise, None)

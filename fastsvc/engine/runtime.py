@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cpu_bf16 import denoiser_for
-from fastsvc.engine.cpu_condition import Condition
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.model import noise as counter
 from fastsvc.model import sampler, source
@@ -54,7 +54,7 @@ class MelSampler:
         levels = [float(level) for level in manifest["levels"]]
         self.config, self.method = config, manifest["sampler"]
         self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
-        self.condition = Condition(tensors, config)
+        self.condition = condition_for(config)(tensors, config)
         self.denoiser = denoiser_for(manifest.get("precision", "fp32"))(tensors, config, levels)
         self.low, self.high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
 
@@ -73,13 +73,21 @@ class MelSampler:
         halo = self.denoiser.halo_frames * evaluations
         block = block or max(MEL_BLOCK, 2 * halo)
         mel = torch.empty(frames, self.config.mel.bins)
+        condition = self._conditions(features, speaker)
         for first, last, start, end in blocks(frames, block, halo):
-            cond = self._cond(features, speaker, start, end)
+            cond = condition(start, end)
             x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations)
             mel[first:last] = x[first - start : last - start]
             if progress:
                 progress(last / frames)
         return mel.add_(1).mul_((self.high - self.low) / 2).add_(self.low)
+
+    def _conditions(self, features: Features, speaker: Tensor) -> Callable[[int, int], Tensor]:
+        """(start, end) → cond of these frames; one with global attention is computed beforehand, once."""
+        if self.config.amphion is None:
+            return lambda start, end: self._cond(features, speaker, start, end)
+        whole = self.condition.whole(features, speaker)
+        return lambda start, end: whole[start:end]
 
     def _cond(self, features: Features, speaker: Tensor, start: int, end: int) -> Tensor:
         units = features.units[features.places[start:end]].float()
@@ -92,6 +100,8 @@ class MelSampler:
         def denoise(x, sigma):
             return self.denoiser(x, sigma, prepared)
 
+        if self.config.edm.noise_mean == "condition":
+            draw = sampler.about(cond, draw)
         if self.method == "consistency":
             return sampler.consistency(denoise, sigmas, draw, self.config.edm.sigma_min)
         return sampler.euler(denoise, sigmas, draw)

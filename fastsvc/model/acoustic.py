@@ -7,17 +7,21 @@ from torch import Tensor, nn
 
 from fastsvc.config import AcousticConfig
 from fastsvc.model import edm, sampler, schedule
+from fastsvc.model.amphion import AmphionCondition
 from fastsvc.model.condition import Condition
 from fastsvc.model.wavenet import WaveNet
 
 
 class AcousticModel(nn.Module):
-    """Features → log-mel. Parameters: ``condition.*`` (see Condition) and ``denoiser.*`` (see WaveNet)."""
+    """Features → log-mel. Parameters: ``condition.*`` (see Condition or AmphionCondition) and ``denoiser.*`` (see WaveNet)."""
 
     def __init__(self, config: AcousticConfig):
         super().__init__()
         self.config = config
-        self.condition = Condition(config.condition)
+        if config.amphion is None:
+            self.condition = Condition(config.condition)
+        else:
+            self.condition = AmphionCondition(config.amphion, config.condition)
         self.denoiser = WaveNet(config.denoiser)
         low, high = (torch.tensor(v, dtype=torch.float32) for v in (config.norm.low, config.norm.high))
         self.register_buffer("low", low, persistent=False)
@@ -44,6 +48,8 @@ class AcousticModel(nn.Module):
         def denoise(x, sigma):
             return self.denoise(x, sigma, cond)
 
+        if config.noise_mean == "condition":
+            noise = sampler.about(cond, noise)
         if method == "consistency":
             x = sampler.consistency(denoise, schedule.consistency_sigmas(config, steps), noise, config.sigma_min)
         else:

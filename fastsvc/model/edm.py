@@ -10,11 +10,12 @@ def coefficients(config: EdmConfig, sigma: Tensor) -> tuple[Tensor, Tensor, Tens
     """c_skip, c_out, c_in and c_noise at sigma (any shape).
 
     c_skip = s² / ((σ−σmin)² + s²), c_out = (σ−σmin) s / √(σ²+s²), c_in = 1 / √(σ²+s²), c_noise = ln σ / 4:
+    Without skip_offset c_skip = s² / (σ² + s²).
     c_skip and c_out as in Consistency Models (arXiv 2303.01469), so that D(x, σmin) = x; c_in as in EDM.
     """
     s2 = config.sigma_data**2
     above = sigma - config.sigma_min
-    c_skip = s2 / (above**2 + s2)
+    c_skip = s2 / ((above if config.skip_offset else sigma) ** 2 + s2)
     c_out = above * config.sigma_data / (sigma**2 + s2).sqrt()
     c_in = 1 / (s2 + sigma**2).sqrt()
     c_noise = sigma.log() / 4 * config.noise_scale

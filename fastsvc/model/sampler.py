@@ -11,6 +11,11 @@ Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
 
 
+def about(mean: Tensor, noise: Noise) -> Noise:
+    """The same draws about ``mean`` instead of 0."""
+    return lambda step: noise(step) + mean
+
+
 def consistency(denoise: Denoise, sigmas: Tensor, noise: Noise, sigma_min: float) -> Tensor:
     """Multistep consistency sampling (Song et al., arXiv 2303.01469, algorithm 1): denoise, renoise, denoise …"""
     levels = [float(s) for s in sigmas]
