@@ -46,12 +46,13 @@ def compile(
     Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
     """
     from fastsvc.build.plan import Plan
+    from fastsvc.checkpoints.folder import weights_file
     from fastsvc.engine.artifact import refuse_existing
 
     checkpoint = Path(checkpoint)
     plan = Plan(
         checkpoint=checkpoint,
-        out=Path(out) if out is not None else checkpoint.with_suffix(".fsvc"),
+        out=Path(out) if out is not None else weights_file(checkpoint).with_suffix(".fsvc"),
         config=None if config is None else Path(config),
         vocoder_path=None if vocoder is None else Path(vocoder),
         content_path=None if content is None else Path(content),

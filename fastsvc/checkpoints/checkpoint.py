@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from fastsvc.checkpoints.folder import weights_file
 from fastsvc.checkpoints.loading import load
 from fastsvc.errors import CheckpointError
 
@@ -53,20 +54,22 @@ class Checkpoint:
 
 
 def read(path, config=None) -> Checkpoint:
-    """Read a checkpoint of any known format, recognised by its keys.
+    """Read a checkpoint of any known format, recognised by its keys; a folder stands for the weights in it.
 
     ``config`` is a YAML file for formats that keep their configuration outside; without it `config.yaml` beside the
-    checkpoint is taken. Raises CheckpointError naming every missing or unexpected key and every wrong shape.
+    checkpoint is taken (Amphion: `args.json`).
+    Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
-    from fastsvc.checkpoints import comosvc, m4gan, native
+    from fastsvc.checkpoints import amphion, comosvc, m4gan, native
 
-    path = Path(path)
+    path = weights_file(Path(path))
     content = load(path)
-    for reader in (native, comosvc, m4gan):
+    for reader in (native, comosvc, m4gan, amphion):
         if reader.recognises(content):
             return reader.read(content, path, None if config is None else Path(config))
     keys = ", ".join(sorted(map(str, content))[:8])
     raise CheckpointError(
         f"{path} is of no known format (its keys: {keys})",
-        "known are checkpoints of fastsvc, CoMoSVC (model, denoise_fn) and M4Singer's HiFi-GAN (state_dict.model_gen)",
+        "known are checkpoints of fastsvc, CoMoSVC (model, denoise_fn), Amphion's DiffComoSVC"
+        " (1.decoder.denoise_fn) and M4Singer's HiFi-GAN (state_dict.model_gen)",
     )

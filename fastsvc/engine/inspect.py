@@ -12,8 +12,12 @@ def describe(path) -> str:
 
     Raises EngineError or CheckpointError if it is neither, or damaged.
     """
+    from fastsvc.checkpoints.folder import weights_file
+
     path = Path(path)
-    return _engine(artifact.Artifact(path)) if path.is_dir() else _checkpoint(path)
+    if path.is_dir() and weights_file(path) == path:
+        return _engine(artifact.Artifact(path))
+    return _checkpoint(weights_file(path))
 
 
 def _engine(folder: artifact.Artifact) -> str:
@@ -60,6 +64,7 @@ def _checkpoint(path: Path) -> str:
         net, mel, spec = config.denoiser, config.mel, config.features
         lines += [
             _network(net.channels, net.layers, net.mel_bins, net.dilation_cycle),
+            *_amphion(config.amphion),
             _mel(mel.rate_hz, mel.hop_samples, mel.bins),
             f"  features     {spec.encoder} ({spec.unit_channels} channels, {spec.unit_align}), f0 by {spec.f0_method}",
             *_speakers(checkpoint.speakers, checkpoint.speaker_base, checkpoint.speaker_f0_hz),
@@ -78,6 +83,13 @@ def _checkpoint(path: Path) -> str:
 
 def _network(channels, layers, bins, cycle) -> str:
     return f"  denoiser     {layers} layers × {channels} channels, {bins} mel bins, dilation cycle {cycle}"
+
+
+def _amphion(config) -> list[str]:
+    if config is None:
+        return []
+    sizes = f"{config.layers} layers × {config.channels} channels over the sum of {', '.join(config.encoders)},"
+    return [f"  condition    Amphion's Conformer, {sizes} f0, energy, singer"]
 
 
 def _mel(rate_hz, hop_samples, bins) -> str:

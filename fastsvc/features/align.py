@@ -44,7 +44,10 @@ def indices(units: int, frames: int, how: str = "nearest", *, ratio: float | Non
 
 
 def align(units: torch.Tensor, frames: int, how: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:
-    """[Tu, D] -> [frames, D]. "average" needs ``ratio``, units per frame. Raises ConfigError for an unknown way or empty units."""
+    """[Tu, D] -> [frames, D]. "average" needs ``ratio``, units per frame.
+
+    Raises ConfigError for an unknown way or empty units.
+    """
     if how == "average":
         return _average(units, frames, Fraction(ratio).limit_denominator(10**4))
     return units[indices(len(units), frames, how, ratio=ratio).to(units.device)]

@@ -13,7 +13,7 @@ from fastsvc.model.wavenet import WaveNet
 
 
 class AcousticModel(nn.Module):
-    """Features → log-mel. Parameters: ``condition.*`` (see Condition or AmphionCondition) and ``denoiser.*`` (see WaveNet)."""
+    """Features → log-mel. Parameters: ``condition.*`` (Condition or AmphionCondition) and ``denoiser.*`` (WaveNet)."""
 
     def __init__(self, config: AcousticConfig):
         super().__init__()
