@@ -303,7 +303,7 @@ def test_full_size(tmp_path):
     size = made.Sizes()
     folder = made.experiment(tmp_path / "full", size, student=False)
     checkpoint = read(folder)
-    assert checkpoint.parameters == sum(t.numel() for t in made.state(size, False).values()) - (512 - 3) * 384
+    assert checkpoint.parameters == 37_512_263 - (512 - 3) * 384  # three of 512 singers have names
     network = {n: t for n, t in checkpoint.tensors.items() if n.startswith("denoiser.") and "mlp" not in n}
     assert round(sum(t.numel() for t in network.values()) / 1e6, 1) == 25.4  # BiDilConv without its step embedding
     assert checkpoint.config.denoiser.halo_frames == 75
@@ -315,4 +315,5 @@ def test_full_size(tmp_path):
     with torch.no_grad():
         cond = model.condition(*(row[None] for row in heard.values()), torch.tensor([SINGER]))
         want = model.sample(cond, 1, lambda step: noise[None, step], "euler")
-    assert golden.relative(mel, want[0]) < 1e-5
+    # One Euler step from σ = 80 subtracts numbers near 300 in float32: a flip of the last bit is 3e-5 there.
+    assert golden.relative(mel, want[0]) < 5e-5 and golden.relative_rms(mel, want[0]) < 1e-5
