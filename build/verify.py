@@ -15,8 +15,8 @@ from fastsvc.build.lower import half
 from fastsvc.build.plan import Plan
 from fastsvc.checkpoints.native import module
 from fastsvc.engine import artifact
+from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cpu_bf16 import denoiser_for
-from fastsvc.engine.cpu_condition import Condition
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.errors import EngineError
 from fastsvc.model import process
@@ -143,7 +143,7 @@ def _record(net, trace: Trace) -> list:
 def _lowered(plan: Plan, inputs: dict[str, Tensor]) -> Trace:
     """The same quantities from the tensors as they will be stored, by the CPU backend."""
     tensors = plan.files[artifact.WEIGHTS]
-    condition = Condition(tensors, plan.acoustic_config)
+    condition = condition_for(plan.acoustic_config)(tensors, plan.acoustic_config)
     denoiser = denoiser_for(plan.precision)(tensors, plan.acoustic_config, plan.levels)
     trace: Trace = []
     features = inputs["units"], inputs["f0_hz"], inputs["volume"], inputs["voiced"]

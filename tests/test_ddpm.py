@@ -136,7 +136,7 @@ def test_a_refined_mel_begins_at_its_own_noising():
     assert chain[0][0] == 99 and chain[-1][0] == 0
     assert torch.equal(solver.start(chain[0], noise), noise)
     # with a perfect denoiser of one known mel, whatever the depth, that mel comes back
-    got = sampler.sample(CONFIG, "dpm++", lambda x, n: x0, [p[0] for p in chain], lambda step: noise, x0)
+    got = sampler.sample(CONFIG, "dpm++", lambda x, n: x0, [p[0] for p in chain], lambda step: noise, x0, x0)
     assert float((got - chain[-1][1] * x0).abs().max()) < 3.5 * chain[-1][2]
 
 

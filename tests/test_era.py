@@ -55,7 +55,7 @@ def test_the_probe_knows_trained_networks(trained):
     assert guess.era == name and guess.sure in ("sure", "likely"), guess
     assert era.probe(SMALL, tensors, without_pitch_extractor=True).era == ("plain" if name == "raw" else "normalised")
     config, note = era.settle(SMALL, tensors, None, False)
-    assert config.norm == (era.RAW if name == "raw" else era.NORMALISED) and config.edm.boundary
+    assert config.norm == (era.RAW if name == "raw" else era.NORMALISED) and config.edm.skip_offset
     assert name in note and guess.sure in note and "--era" in note
 
 
@@ -63,7 +63,7 @@ def test_what_is_said_overrules_the_probe(trained):
     _, tensors = trained
     for said in era.ERAS:
         config, note = era.settle(SMALL, tensors, said, False)
-        assert config.edm.boundary == (said != "plain")
+        assert config.edm.out_offset == config.edm.skip_offset == (said != "plain")
         assert config.norm == (era.NORMALISED if said == "normalised" else era.RAW)
         assert note.startswith(f"era {said}, as given")
     with pytest.raises(CheckpointError, match="plain, raw, normalised"):
@@ -80,7 +80,7 @@ def test_an_unsure_probe_says_so():
 def test_plain_edm():
     """c_skip = s²/(σ²+s²), c_out = σs/√(σ²+s²): Karras et al., table 1."""
     sigma = torch.tensor([0.002, 0.5, 80.0], dtype=torch.float64)
-    skip, out, _, _ = edm.coefficients(EdmConfig(boundary=False), sigma)
+    skip, out, _, _ = edm.coefficients(EdmConfig(skip_offset=False, out_offset=False), sigma)
     torch.testing.assert_close(skip, 0.25 / (sigma**2 + 0.25))
     torch.testing.assert_close(out, sigma * 0.5 / (sigma**2 + 0.25).sqrt())
 
@@ -88,5 +88,5 @@ def test_plain_edm():
 def test_through_the_reader(tmp_path):
     path = formats.comosvc(tmp_path)
     assert read(path, era="raw").config.norm == era.RAW
-    assert not read(path, era="plain").config.edm.boundary
+    assert not read(path, era="plain").config.edm.out_offset
     assert "era" in read(path).notes[0]

@@ -65,19 +65,28 @@ class Checkpoint:
 
 
 def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Checkpoint:
-    """Read a checkpoint of any known format, recognised by its keys.
+    """Read a checkpoint of any known format, recognised by its keys; a folder stands for the one checkpoint in it.
 
-    ``config`` is a YAML (or JSON) file for formats that keep their configuration outside; without it `config.yaml` (or
-    `config.json`) beside the checkpoint is taken. ``era``, ``speaker_vectors`` and ``look``: see
-    :class:`fastsvc.checkpoints.given.Given`. A folder stands for the checkpoint in it.
+    ``config`` is a YAML or JSON file for formats that keep their configuration outside; without it `config.yaml`
+    (`config.json`, `args.json`) beside the checkpoint is taken. ``era``, ``speaker_vectors`` and ``look``: see
+    :class:`fastsvc.checkpoints.given.Given`.
     Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
-    from fastsvc.checkpoints import amphion_vocoder, comosvc, diffusion_svc, foreign, m4gan, native, nsf_hifigan
+    from fastsvc.checkpoints import (
+        amphion,
+        amphion_vocoder,
+        comosvc,
+        diffusion_svc,
+        foreign,
+        m4gan,
+        native,
+        nsf_hifigan,
+    )
 
     path = checkpoint_in(Path(path))
     given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
     content = load(path)
-    for reader in (native, comosvc, diffusion_svc, m4gan, nsf_hifigan, amphion_vocoder):
+    for reader in (native, comosvc, diffusion_svc, amphion, m4gan, nsf_hifigan, amphion_vocoder):
         if reader.recognises(content):
             return reader.read(content, path, given)
     raise foreign.refusal(content, path)

@@ -13,6 +13,8 @@ LIMIT = 4 * 2**20  # bytes; real ones have a few thousand
 class YamlFile:
     """``get("data.hop_length", int)`` with a type check; raises CheckpointError for what is missing or wrong."""
 
+    kind = "the config.yaml of the training run"  # what the file is, for messages
+
     def __init__(self, checkpoint: Path, given: Path | None):
         import yaml
 
@@ -46,7 +48,7 @@ class YamlFile:
             value = value.get(part) if isinstance(value, dict) else None
         if value is None:
             if default is _REQUIRED:
-                raise CheckpointError(f"{self.path}: {dotted} is missing", "give the config.yaml of the training run")
+                raise CheckpointError(f"{self.path}: {dotted} is missing", f"give {self.kind}")
             return default
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)

@@ -5,6 +5,7 @@ checkpoints, manifests and YAML files. Unknown keys are errors.
 """
 
 from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
+from fastsvc.config.amphion import AmphionConfig
 from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.hearing import RecogniserConfig, VerifierConfig
 from fastsvc.config.mel import MelConfig, NormConfig
@@ -13,6 +14,7 @@ from fastsvc.config.vocoder import VocoderConfig
 
 __all__ = [
     "AcousticConfig",
+    "AmphionConfig",
     "ConditionConfig",
     "DdpmConfig",
     "DenoiserConfig",

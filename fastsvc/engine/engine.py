@@ -174,7 +174,10 @@ class Engine:
         steps = self._steps(steps)
         self._check_formant(formant)
         mel = self._given_mel(mel, frames)
-        places = align.indices(len(units), frames, self.config.features.unit_align)
+        how = self.config.features.unit_align
+        if how == "average" and len(units) != frames:
+            units = align.align(units, frames, how, ratio=self.config.mel.hop_samples * 50 / self.config.mel.rate_hz)
+        places = align.indices(len(units), frames, "nearest" if how == "average" else how)
         features = runtime.Features(units, places, f0_hz, voiced, volume)
         vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
         with self._lock:
@@ -234,14 +237,9 @@ class Engine:
 
     def check_convertible(self) -> None:
         """Raises EngineError, saying what to build, if this engine lacks a part that :meth:`convert` needs."""
+        hearing.check_encoder(self.config, self.encoder, self.path)
         if self.synthesiser is None:
             raise EngineError(f"{self.path} has no vocoder", "build it again with --vocoder")
-        if self.encoder is None:
-            wanted = self.config.features.encoder
-            raise EngineError(
-                f"{self.path} has no content encoder ({wanted}), so it cannot convert recordings",
-                "build it again with --content, or call synthesise with units",
-            )
         if self.sampler.depth is not None:
             raise EngineError(
                 f"{self.path} refines given mels (depth {self.sampler.depth}), so it cannot convert recordings",

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cpu_bf16 import denoiser_for
-from fastsvc.engine.cpu_condition import Condition
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.model import noise as counter
 from fastsvc.model import sampler, schedule, source
@@ -58,7 +58,7 @@ class MelSampler:
             raise ValueError(f"the sampler {self.method!r} does not fit the model")
         self.depth = manifest.get("depth")  # shallow diffusion: the place on the chain where a given mel is taken up
         self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
-        self.condition = Condition(tensors, config)
+        self.condition = condition_for(config)(tensors, config)
         self.denoiser = denoiser_for(manifest.get("precision", "fp32"))(tensors, config, levels)
         self.low, self.high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
 
@@ -80,14 +80,22 @@ class MelSampler:
         made = torch.empty(frames, self.config.mel.bins)
         scale = (self.high - self.low) / 2
         given = None if mel is None else (mel - self.low) / scale - 1
+        condition = self._conditions(features, speaker)
         for first, last, start, end in blocks(frames, block, halo):
-            cond = self._cond(features, speaker, start, end)
+            cond = condition(start, end)
             x0 = None if given is None else given[start:end]
             x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations, x0)
             made[first:last] = x[first - start : last - start]
             if progress:
                 progress(last / frames)
         return made.add_(1).mul_(scale).add_(self.low)
+
+    def _conditions(self, features: Features, speaker: Tensor) -> Callable[[int, int], Tensor]:
+        """(start, end) → cond of these frames; one with global attention is computed beforehand, once."""
+        if self.config.amphion is None:
+            return lambda start, end: self._cond(features, speaker, start, end)
+        whole = self.condition.whole(features, speaker)
+        return lambda start, end: whole[start:end]
 
     def _cond(self, features: Features, speaker: Tensor, start: int, end: int) -> Tensor:
         units = features.units[features.places[start:end]].float()
@@ -100,7 +108,7 @@ class MelSampler:
         def denoise(x, sigma):
             return self.denoiser(x, sigma, prepared)
 
-        return sampler.sample(self.config, self.method, denoise, sigmas, draw, x0)
+        return sampler.sample(self.config, self.method, denoise, sigmas, draw, cond, x0)
 
 
 class Synthesiser:

@@ -7,17 +7,21 @@ from torch import Tensor, nn
 
 from fastsvc.config import AcousticConfig
 from fastsvc.model import process, sampler, schedule
+from fastsvc.model.amphion import AmphionCondition
 from fastsvc.model.condition import Condition
 from fastsvc.model.wavenet import WaveNet
 
 
 class AcousticModel(nn.Module):
-    """Features → log-mel. Parameters: ``condition.*`` (see Condition) and ``denoiser.*`` (see WaveNet)."""
+    """Features → log-mel. Parameters: ``condition.*`` (Condition or AmphionCondition) and ``denoiser.*`` (WaveNet)."""
 
     def __init__(self, config: AcousticConfig):
         super().__init__()
         self.config = config
-        self.condition = Condition(config.condition)
+        if config.amphion is None:
+            self.condition = Condition(config.condition)
+        else:
+            self.condition = AmphionCondition(config.amphion, config.condition)
         self.denoiser = WaveNet(config.denoiser)
         low, high = (torch.tensor(v, dtype=torch.float32) for v in (config.norm.low, config.norm.high))
         self.register_buffer("low", low, persistent=False)
@@ -59,4 +63,4 @@ class AcousticModel(nn.Module):
             return self.denoise(x, sigma, cond)
 
         x0 = None if mel is None else self.normalise(mel)
-        return self.denormalise(sampler.sample(self.config, method, denoise, levels, noise, x0))
+        return self.denormalise(sampler.sample(self.config, method, denoise, levels, noise, cond, x0))

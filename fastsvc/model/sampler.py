@@ -15,6 +15,11 @@ Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
 
 
+def about(mean: Tensor, noise: Noise) -> Noise:
+    """The same draws about ``mean`` instead of 0."""
+    return lambda step: noise(step) + mean
+
+
 def consistency(denoise: Denoise, sigmas: Tensor, noise: Noise, sigma_min: float) -> Tensor:
     """Multistep consistency sampling (Song et al., arXiv 2303.01469, algorithm 1): denoise, renoise, denoise …"""
     levels = [float(s) for s in sigmas]
@@ -54,12 +59,23 @@ def methods(config: AcousticConfig) -> tuple[str, ...]:
 
 
 def sample(
-    config: AcousticConfig, method: str, denoise: Denoise, levels: list[float], noise: Noise, x0: Tensor | None = None
+    config: AcousticConfig,
+    method: str,
+    denoise: Denoise,
+    levels: list[float],
+    noise: Noise,
+    cond: Tensor,
+    x0: Tensor | None = None,
 ) -> Tensor:
-    """A normalised mel by ``method`` over ``levels``; DDPM models may begin at x0, a normalised mel, noised."""
+    """A normalised mel by ``method`` over ``levels``; DDPM models may begin at x0, a normalised mel, noised.
+
+    ``cond`` is what the denoiser is conditioned on, for models whose noise is about it (``edm.noise_mean``).
+    """
     if method in solver.SOLVERS:
         places = solver.chain(config.ddpm, levels)
         return solver.SOLVERS[method](denoise, places, solver.start(places[0], noise(0), x0))
+    if config.edm.noise_mean == "condition":
+        noise = about(cond, noise)
     if method == "consistency":
         return consistency(denoise, levels, noise, config.edm.sigma_min)
     return {"euler": euler, "heun": heun}[method](denoise, levels, noise)

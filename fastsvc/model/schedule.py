@@ -27,9 +27,13 @@ def consistency_sigmas(config: EdmConfig, steps: int) -> Tensor:
 
 
 def euler_sigmas(config: EdmConfig, steps: int) -> Tensor:
-    """[steps + 1] levels of the Euler sampler: i / steps over the grid (so σmin is never met), then 0."""
+    """[steps + 1] levels of the Euler sampler: i / steps over the grid, without its last point σmin, then 0.
+
+    With euler_to_min σmin stays, so that there are [steps + 2].
+    """
     karras(config.sigma_min, config.sigma_max, steps, config.rho)  # checks steps
-    levels = karras(config.sigma_min, config.sigma_max, steps + 1, config.rho)[:-1]
+    levels = karras(config.sigma_min, config.sigma_max, steps + 1, config.rho)
+    levels = levels if config.euler_to_min else levels[:-1]
     return torch.cat([levels, levels.new_zeros(1)])
 
 
