@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastsvc.build.plan import Plan
 from fastsvc.config import AcousticConfig
-from fastsvc.model import edm
+from fastsvc.model import process
 from fastsvc.model.wavenet import step_features, step_mlp
 
 
@@ -81,7 +81,7 @@ def fold_skips(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 def step_vectors(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]) -> Tensor:
     """d_l at every noise level, [levels, L, C]: the step embedding's mlp and each layer's projection of it, if any."""
-    c_noise = edm.coefficients(config.edm, torch.tensor(levels, dtype=torch.float32))[3]
+    c_noise = process.coefficients(config, torch.tensor(levels, dtype=torch.float32))[3]
     w = {name.removeprefix("denoiser."): value for name, value in weights.items() if name.startswith("denoiser.")}
     with torch.device("meta"):
         mlp = step_mlp(config.denoiser)

@@ -19,7 +19,7 @@ from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cpu_bf16 import denoiser_for
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.errors import EngineError
-from fastsvc.model import edm
+from fastsvc.model import process
 
 BOUND = 1e-5
 LARGEST = 3e-2
@@ -117,7 +117,7 @@ def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Ten
     for level in some(plan.levels):
         x = level * batch["x"]
         sigma = torch.tensor([level], dtype=torch.float32)
-        scalars = [c.to(dtype) for c in edm.coefficients(plan.acoustic_config.edm, sigma)]
+        scalars = [c.to(dtype) for c in process.coefficients(plan.acoustic_config, sigma)]
         c_skip, c_out, c_in, c_noise = scalars
         trace.append(
             (f"output at sigma {level:.4g}", (c_skip * x + c_out * model.denoiser(c_in * x, c_noise, cond))[0])

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fastsvc.checkpoints import amphion_config
 from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.json5_file import Json5File
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
@@ -44,18 +45,18 @@ def recognises(content: dict) -> bool:
     return any(str(key).removeprefix("module.").startswith(DECODER + TEACHER) for key in content)
 
 
-def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
+def read(content: dict, path: Path, given: Given) -> Checkpoint:
     bare = {str(name).removeprefix("module."): value for name, value in content.items()}
     state = state_dict({"model": bare}, "model", path)
     student = any(name.startswith(DECODER + STUDENT) for name in state)
     network = DECODER + (STUDENT if student else TEACHER)
     dropped = tuple(DECODER + copy for copy in (STUDENT, TEACHER, UNUSED) if DECODER + copy != network)
     tensors = {_ours(name, network): value for name, value in state.items() if not name.startswith(dropped)}
-    places = _places(path, config)
-    file = Json5File(config or _find(places, ("args.json", "config.json"), path), "the experiment's args.json")
+    places = _places(path, given.config)
+    file = Json5File(given.config or _find(places, ("args.json", "config.json"), path), "the experiment's args.json")
     singers = _singers(places)
     try:
-        acoustic = amphion_config.acoustic(file, places)
+        acoustic = amphion_config.acoustic(file, places, given.look)
     except ConfigError as error:
         raise CheckpointError(f"{file.path}: {error.message}", error.remedy) from None
     if acoustic.denoiser.layers + acoustic.amphion.layers > len(tensors):
@@ -71,7 +72,7 @@ def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
         tensors=_gates_first(tensors),
         speakers=names,
         step=int(step[2]) if step else 0,
-        notes=tuple(_notes(file, student, singers)),
+        notes=tuple(_notes(file, student, singers, places)),
     )
 
 
@@ -159,7 +160,7 @@ def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, pla
     return replace(config, condition=replace(config.condition, speakers=count)), tuple(names)
 
 
-def _notes(file: Json5File, student: bool, singers: Json5File | None):
+def _notes(file: Json5File, student: bool, singers: Json5File | None, places: list[Path]):
     yield "moving average (denoise_fn_ema); upstream samples it in one step only" if student else "denoise_fn"
     datasets = file.get("dataset", list, [])
     if len(datasets) > 1:
@@ -167,5 +168,7 @@ def _notes(file: Json5File, student: bool, singers: Json5File | None):
             f"trained on {len(datasets)} datasets, each with a mel normalisation of its own: this one is right for the"
             " singers of the dataset that mel_min.npy and mel_max.npy came from"
         )
+    if amphion_config.range_needed(file) and amphion_config.mel_range(places) is None:
+        yield "missing to build: mel_min.npy and mel_max.npy of the dataset"
     if singers is None:
         yield "no singers.json: speakers are numbered, and most rows of the table are untrained"

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc.checkpoints.folder import weights_file
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.loading import load
 from fastsvc.errors import CheckpointError
 
@@ -22,6 +23,8 @@ class Checkpoint:
     ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig) or
     singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is addressed by the id
     ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before training, if they were.
+    ``missing``: what has to be given beside the file before it can be built. ``mel_stated``: the fields of the mel
+    that the file really states (None: all); the rest is whatever its vocoder works on.
     """
 
     path: Path
@@ -35,6 +38,8 @@ class Checkpoint:
     step: int = 0
     input_peak: float | None = None
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    mel_stated: tuple[str, ...] | None = None
 
     @property
     def acoustic(self) -> bool:
@@ -46,6 +51,8 @@ class Checkpoint:
 
     def require(self, kinds: Iterable[str], purpose: str) -> Checkpoint:
         """self, if its kind is among ``kinds``; otherwise CheckpointError."""
+        if self.missing:
+            raise CheckpointError(f"{self.path} cannot be built without {'; '.join(self.missing)}", "give it")
         if self.kind not in kinds:
             raise CheckpointError(
                 f"{self.path} holds a {self.kind}, but {purpose} is needed", "give another checkpoint"
@@ -53,23 +60,20 @@ class Checkpoint:
         return self
 
 
-def read(path, config=None) -> Checkpoint:
+def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Checkpoint:
     """Read a checkpoint of any known format, recognised by its keys; a folder stands for the weights in it.
 
     ``config`` is a YAML file for formats that keep their configuration outside; without it `config.yaml` beside the
-    checkpoint is taken (Amphion: `args.json`).
+    checkpoint is taken (Amphion: `args.json`). ``era``, ``speaker_vectors`` and ``look``: see
+    :class:`fastsvc.checkpoints.given.Given`.
     Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
-    from fastsvc.checkpoints import amphion, comosvc, m4gan, native
+    from fastsvc.checkpoints import amphion, comosvc, diffusion_svc, foreign, m4gan, native
 
     path = weights_file(Path(path))
+    given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
     content = load(path)
-    for reader in (native, comosvc, m4gan, amphion):
+    for reader in (native, comosvc, diffusion_svc, m4gan, amphion):
         if reader.recognises(content):
-            return reader.read(content, path, None if config is None else Path(config))
-    keys = ", ".join(sorted(map(str, content))[:8])
-    raise CheckpointError(
-        f"{path} is of no known format (its keys: {keys})",
-        "known are checkpoints of fastsvc, CoMoSVC (model, denoise_fn), Amphion's DiffComoSVC"
-        " (1.decoder.denoise_fn) and M4Singer's HiFi-GAN (state_dict.model_gen)",
-    )
+            return reader.read(content, path, given)
+    raise foreign.refusal(content, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
 from fastsvc.checkpoints.yaml_file import YamlFile
@@ -19,12 +20,12 @@ def recognises(content: dict) -> bool:
     return isinstance(state, dict) and "model_gen" in state
 
 
-def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
+def read(content: dict, path: Path, given: Given) -> Checkpoint:
     from fastsvc.model import weight_norm
     from fastsvc.model.vocoder import Generator
 
     state = state_dict(content["state_dict"], "model_gen", path)
-    yaml = YamlFile(path, config)
+    yaml = YamlFile(path, given.config)
     try:
         vocoder = _config(yaml)
     except (ConfigError, TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
 from fastsvc.config import AcousticConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
@@ -25,9 +26,9 @@ def recognises(content: dict) -> bool:
     return content.get("format") == "fastsvc"
 
 
-def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
+def read(content: dict, path: Path, given: Given) -> Checkpoint:
     """Sampling takes the averaged weights (`ema`) where there are any, the last ones (`model`) otherwise."""
-    if config is not None:
+    if given.config is not None:
         raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
     if content.get("version") != VERSION:
         raise CheckpointError(

@@ -6,7 +6,7 @@ checkpoints, manifests and YAML files. Unknown keys are errors.
 
 from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
 from fastsvc.config.amphion import AmphionConfig
-from fastsvc.config.diffusion import EdmConfig
+from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.hearing import RecogniserConfig, VerifierConfig
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
@@ -16,6 +16,7 @@ __all__ = [
     "AcousticConfig",
     "AmphionConfig",
     "ConditionConfig",
+    "DdpmConfig",
     "DenoiserConfig",
     "EdmConfig",
     "FeatureConfig",

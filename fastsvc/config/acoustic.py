@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsvc.config.amphion import AmphionConfig
-from fastsvc.config.diffusion import EdmConfig
+from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import check
 
@@ -88,6 +88,7 @@ class AcousticConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     edm: EdmConfig = field(default_factory=EdmConfig)
     norm: NormConfig = field(default_factory=NormConfig)
+    ddpm: DdpmConfig | None = None  # in place of edm
     amphion: AmphionConfig | None = None  # its condition instead of the sum of linear maps
 
     def __post_init__(self):

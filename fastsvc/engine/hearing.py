@@ -44,7 +44,6 @@ def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
 def features(audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f0_method: str | None) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros."""
     mel, spec = config.mel, config.features
-    check_encoder(config, encoder)
     at_mel = resample.resample(audio, rate_hz, mel.rate_hz)
     frames = math.ceil(len(at_mel) / mel.hop_samples)
     at_mel = torch.from_numpy(np.pad(at_mel, (0, frames * mel.hop_samples - len(at_mel))))
@@ -62,20 +61,6 @@ def features(audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f
     short = encoder.hop_samples - len(heard)  # shorter than one unit
     units = encoder.encode(torch.from_numpy(np.pad(heard, (0, max(0, short)))))
     return Features(units, align.indices(len(units), frames, spec.unit_align), f0_hz, voiced, volume)
-
-
-def check_encoder(config: AcousticConfig, encoder) -> None:
-    """EngineError where recordings cannot be heard."""
-    if encoder is None and config.amphion is not None:
-        raise EngineError(
-            f"this engine takes units of {' and '.join(config.amphion.encoders)}, which fastsvc does not compute",
-            "make them with Amphion, and call Engine.synthesise",
-        )
-    if encoder is None:
-        raise EngineError(
-            "this engine has no content encoder, so it cannot convert recordings",
-            "build it again with --content, or call synthesise with units",
-        )
 
 
 def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:

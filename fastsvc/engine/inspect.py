@@ -12,12 +12,13 @@ def describe(path) -> str:
 
     Raises EngineError or CheckpointError if it is neither, or damaged.
     """
+    path = Path(path)
+    if artifact.is_engine(path):
+        return _engine(artifact.Artifact(path))
     from fastsvc.checkpoints.folder import weights_file
 
-    path = Path(path)
-    if path.is_dir() and weights_file(path) == path:
-        return _engine(artifact.Artifact(path))
-    return _checkpoint(weights_file(path))
+    file = weights_file(path)
+    return _engine(artifact.Artifact(path)) if file.is_dir() else _checkpoint(file)
 
 
 def _engine(folder: artifact.Artifact) -> str:
@@ -53,7 +54,7 @@ def _engine(folder: artifact.Artifact) -> str:
 def _checkpoint(path: Path) -> str:
     from fastsvc.checkpoints import read
 
-    checkpoint = read(path)
+    checkpoint = read(path, look=True)
     config = checkpoint.config
     lines = [
         f"{path}: {checkpoint.format} checkpoint, {checkpoint.kind}, step {checkpoint.step},"

@@ -19,7 +19,7 @@ from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cpu_bf16 import denoiser_for
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.model import noise as counter
-from fastsvc.model import sampler, source
+from fastsvc.model import sampler, schedule, source
 
 MEL_BLOCK, VOCODER_BLOCK = 2048, 256  # frames
 Noise = Callable[[int, int, int], Tensor]  # (step, first, last) → [last − first, M]
@@ -53,6 +53,9 @@ class MelSampler:
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, manifest: dict):
         levels = [float(level) for level in manifest["levels"]]
         self.config, self.method = config, manifest["sampler"]
+        if self.method not in sampler.methods(config):
+            raise ValueError(f"the sampler {self.method!r} does not fit the model")
+        self.depth = manifest.get("depth")  # shallow diffusion: the place on the chain where a given mel is taken up
         self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
         self.condition = condition_for(config)(tensors, config)
         self.denoiser = denoiser_for(manifest.get("precision", "fp32"))(tensors, config, levels)
@@ -66,21 +69,25 @@ class MelSampler:
         noise: Noise,
         block: int | None = None,
         progress: Progress | None = None,
+        mel: Tensor | None = None,
     ) -> Tensor:
-        """Log-mel [T, M] for the utterance's vector ``speaker`` [H]."""
+        """Log-mel [T, M] for the utterance's vector ``speaker`` [H]; shallow engines refine the log-mel ``mel``."""
         frames, sigmas = len(features.f0_hz), self.schedules[steps]
-        evaluations = sum(sigma > 0 for sigma in sigmas)
+        evaluations = schedule.evaluations(self.method, sigmas)
         halo = self.denoiser.halo_frames * evaluations
         block = block or max(MEL_BLOCK, 2 * halo)
-        mel = torch.empty(frames, self.config.mel.bins)
+        made = torch.empty(frames, self.config.mel.bins)
+        scale = (self.high - self.low) / 2
+        given = None if mel is None else (mel - self.low) / scale - 1
         condition = self._conditions(features, speaker)
         for first, last, start, end in blocks(frames, block, halo):
             cond = condition(start, end)
-            x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations)
-            mel[first:last] = x[first - start : last - start]
+            x0 = None if given is None else given[start:end]
+            x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations, x0)
+            made[first:last] = x[first - start : last - start]
             if progress:
                 progress(last / frames)
-        return mel.add_(1).mul_((self.high - self.low) / 2).add_(self.low)
+        return made.add_(1).mul_(scale).add_(self.low)
 
     def _conditions(self, features: Features, speaker: Tensor) -> Callable[[int, int], Tensor]:
         """(start, end) → cond of these frames; one with global attention is computed beforehand, once."""
@@ -94,7 +101,7 @@ class MelSampler:
         parts = (part[start:end] for part in (features.f0_hz, features.volume, features.voiced))
         return self.condition(units, *parts, speaker)
 
-    def _sample(self, cond: Tensor, sigmas: list[float], draw, evaluations: int) -> Tensor:
+    def _sample(self, cond: Tensor, sigmas: list[float], draw, evaluations: int, x0: Tensor | None) -> Tensor:
         prepared = self.denoiser.prepare(cond, evaluations)
 
         def denoise(x, sigma):
@@ -102,9 +109,7 @@ class MelSampler:
 
         if self.config.edm.noise_mean == "condition":
             draw = sampler.about(cond, draw)
-        if self.method == "consistency":
-            return sampler.consistency(denoise, sigmas, draw, self.config.edm.sigma_min)
-        return sampler.euler(denoise, sigmas, draw)
+        return sampler.sample(self.config, self.method, denoise, sigmas, draw, x0)
 
 
 class Synthesiser:

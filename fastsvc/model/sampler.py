@@ -1,11 +1,15 @@
-"""Samplers over any denoiser ``denoise(x, sigma) -> x0``, with the noise handed in by the caller.
+"""Samplers of EDM models over any denoiser ``denoise(x, sigma) -> x0``, with the noise handed in by the caller.
 
 ``noise(step)`` returns standard normal draws of x's shape; step counts evaluations from 0.
+:func:`sample` is the one door to these and to the solvers of DDPM models.
 """
 
 from collections.abc import Callable
 
 from torch import Tensor
+
+from fastsvc.config import AcousticConfig
+from fastsvc.model import solver
 
 Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
@@ -47,3 +51,20 @@ def heun(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
             ahead = x + (after - sigma) * slope
         x = ahead
     return x
+
+
+def methods(config: AcousticConfig) -> tuple[str, ...]:
+    """The samplers that an acoustic model can be given, its own first."""
+    return ("dpm++", "unipc", "ddim") if config.ddpm else ("consistency", "euler", "heun")
+
+
+def sample(
+    config: AcousticConfig, method: str, denoise: Denoise, levels: list[float], noise: Noise, x0: Tensor | None = None
+) -> Tensor:
+    """A normalised mel by ``method`` over ``levels``; DDPM models may begin at x0, a normalised mel, noised."""
+    if method in solver.SOLVERS:
+        places = solver.chain(config.ddpm, levels)
+        return solver.SOLVERS[method](denoise, places, solver.start(places[0], noise(0), x0))
+    if method == "consistency":
+        return consistency(denoise, levels, noise, config.edm.sigma_min)
+    return {"euler": euler, "heun": heun}[method](denoise, levels, noise)
