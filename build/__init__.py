@@ -57,13 +57,13 @@ def compile(
     """
     from fastsvc.build.plan import Plan
     from fastsvc.checkpoints import Given
-    from fastsvc.checkpoints.folder import weights_file
+    from fastsvc.checkpoints.folder import checkpoint_in
     from fastsvc.engine.artifact import refuse_existing
 
     checkpoint = Path(checkpoint)
     plan = Plan(
         checkpoint=checkpoint,
-        out=Path(out) if out is not None else weights_file(checkpoint).with_suffix(".fsvc"),
+        out=Path(out) if out is not None else checkpoint_in(checkpoint).with_suffix(".fsvc"),
         given=Given.of(config=config, era=era, speaker_vectors=speaker_vectors),
         vocoder_path=None if vocoder is None else Path(vocoder),
         content_path=None if content is None else Path(content),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from fastsvc.build import pitch
+from fastsvc.build.mels import mel_for_both
 from fastsvc.build.part import read_part
 from fastsvc.build.plan import Plan
 from fastsvc.checkpoints import read
@@ -36,7 +35,7 @@ def check_pass(plan: Plan) -> None:
     """Options and configurations agree with each other, or a line says which do not."""
     _check_options(plan)
     plan.precision = "fp32" if plan.precision == "auto" else plan.precision
-    plan.acoustic_config = _with_mel_of_vocoder(plan)
+    plan.acoustic_config = mel_for_both(plan.acoustic, plan.vocoder)
     if plan.content is not None:
         _check_content(plan.acoustic_config, plan.content)
     plan.speaker_f0_hz = pitch.medians(plan.speaker_f0, plan.acoustic)
@@ -90,24 +89,6 @@ def _check_options(plan: Plan) -> None:
         raise ConfigError(f"unknown precision {plan.precision!r}", f"use one of {', '.join(PRECISIONS)}")
     if plan.steps is not None and not (plan.steps and all(1 <= int(count) <= MAX_STEPS for count in plan.steps)):
         raise ConfigError(f"steps {tuple(plan.steps)} make no schedule", f"give numbers from 1 to {MAX_STEPS}")
-
-
-def _with_mel_of_vocoder(plan: Plan) -> AcousticConfig:
-    """Upstream keeps the mel recipe with the vocoder; our own checkpoints carry it, and it must be the same."""
-    config, vocoder = plan.acoustic.config, plan.vocoder
-    if vocoder is None or vocoder.config.mel == config.mel:
-        return config
-    ours, theirs = config.mel, vocoder.config.mel
-    fields = [f.name for f in dataclasses.fields(ours) if getattr(ours, f.name) != getattr(theirs, f.name)]
-    shared = ("rate_hz", "hop_samples", "bins", "log_base")
-    unlike = fields if plan.acoustic.format == "fastsvc" else [name for name in fields if name in shared]
-    if unlike:
-        pairs = ", ".join(f"{name} {getattr(ours, name)} and {getattr(theirs, name)}" for name in unlike)
-        raise CheckpointError(
-            f"{plan.acoustic.path} and {vocoder.path} work on different mels: {pairs}",
-            "give the vocoder that the acoustic model was trained for",
-        )
-    return dataclasses.replace(config, mel=theirs)
 
 
 def _check_content(config: AcousticConfig, content) -> None:

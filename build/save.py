@@ -35,8 +35,7 @@ def manifest(plan: Plan) -> dict:
         else {
             "config": to_dict(plan.vocoder.config),
             "source": source(plan.vocoder),
-            # CoMoSVC hands its vocoder the f0 that is interpolated through unvoiced frames; ours gets zeros there.
-            "unvoiced_f0": "interpolated" if acoustic.format == "comosvc" else "zero",
+            "unvoiced_f0": unvoiced_f0(acoustic, plan.vocoder),
         },
         "content": None
         if plan.content is None
@@ -50,6 +49,15 @@ def default_steps(plan: Plan) -> int:
     """What `convert` takes when no steps are asked for: one for students, the middle of the others' schedules."""
     counts = sorted(plan.schedules)
     return counts[0] if plan.sampler == "consistency" else counts[len(counts) // 2]
+
+
+def unvoiced_f0(acoustic: Checkpoint, vocoder: Checkpoint) -> str:
+    """What the vocoder gets in unvoiced frames.
+
+    Upstream's projects hand theirs the f0 that is interpolated through them, and openvpi trains on that; `fastsvc
+    train` trains on zeros, as M4Singer does.
+    """
+    return "interpolated" if acoustic.format != "fastsvc" or vocoder.format == "nsf_hifigan" else "zero"
 
 
 def source(checkpoint: Checkpoint) -> dict:

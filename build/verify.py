@@ -162,21 +162,24 @@ def _verify_vocoder(plan: Plan, rounded: bool) -> float:
     config = plan.vocoder.config
     generator = torch.Generator().manual_seed(0)
     mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
-    sines = 0.1 * torch.randn(1, 11 * config.mel.hop_samples, config.source_channels, generator=generator)
+    sines = 0.1 * torch.randn(1, 11 * config.source_hop_samples, config.source_channels, generator=generator)
+    noise = torch.randn(1, 11, config.initial_channels, generator=generator) if config.noise_sigma else None
 
     def specification(tensors, dtype) -> Trace:
         model = module("vocoder", config)
         model.load_state_dict(tensors)
         model = model.to(dtype).eval()
         source = model.source(sines.to(dtype))
-        return [("the vocoder's source", source), ("the vocoder's output", model(mel.to(dtype), source))]
+        audio = model(mel.to(dtype), source, None if noise is None else noise.to(dtype))
+        return [("the vocoder's source", source), ("the vocoder's output", audio)]
 
     exact = specification(plan.vocoder.tensors, torch.float64)
     halves = {name: half(name, value).float() for name, value in plan.vocoder.tensors.items()}
     plain = specification(halves, torch.float32) if rounded else None
     vocoder = Vocoder(plan.files[artifact.VOCODER], config)
     source = vocoder.source(sines)
-    return compare(exact, [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source))], plain)
+    got = [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
+    return compare(exact, got, plain)
 
 
 def _verify_content(plan: Plan) -> float:

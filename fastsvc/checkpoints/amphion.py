@@ -72,7 +72,8 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         tensors=_gates_first(tensors),
         speakers=names,
         step=int(step[2]) if step else 0,
-        notes=tuple(_notes(file, student, singers, places)),
+        notes=tuple(_notes(file, student, singers)),
+        missing=amphion_config.missing(file, places),
     )
 
 
@@ -160,7 +161,7 @@ def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, pla
     return replace(config, condition=replace(config.condition, speakers=count)), tuple(names)
 
 
-def _notes(file: Json5File, student: bool, singers: Json5File | None, places: list[Path]):
+def _notes(file: Json5File, student: bool, singers: Json5File | None):
     yield "moving average (denoise_fn_ema); upstream samples it in one step only" if student else "denoise_fn"
     datasets = file.get("dataset", list, [])
     if len(datasets) > 1:
@@ -168,7 +169,5 @@ def _notes(file: Json5File, student: bool, singers: Json5File | None, places: li
             f"trained on {len(datasets)} datasets, each with a mel normalisation of its own: this one is right for the"
             " singers of the dataset that mel_min.npy and mel_max.npy came from"
         )
-    if amphion_config.range_needed(file) and amphion_config.mel_range(places) is None:
-        yield "missing to build: mel_min.npy and mel_max.npy of the dataset"
     if singers is None:
         yield "no singers.json: speakers are numbered, and most rows of the table are untrained"

@@ -116,6 +116,12 @@ def range_needed(file: Json5File) -> bool:
     return file.get("preprocess.use_min_max_norm_mel", bool, True)
 
 
+def missing(file: Json5File, places: list[Path]) -> tuple[str, ...]:
+    """What has to be copied here before this can be built."""
+    lacking = range_needed(file) and mel_range(places) is None
+    return ("mel_min.npy and mel_max.npy of the dataset",) if lacking else ()
+
+
 def mel_range(places: list[Path]) -> tuple[Path, Path] | None:
     """The files of the lowest and highest values of each bin, if both are there."""
     pairs = [(place / "mel_min.npy", place / "mel_max.npy") for place in places]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from fastsvc.checkpoints.folder import weights_file
+from fastsvc.checkpoints.folder import checkpoint_in
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.loading import load
+from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo")
+MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,9 @@ class Checkpoint:
     ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig) or
     singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is addressed by the id
     ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before training, if they were.
-    ``missing``: what has to be given beside the file before it can be built. ``mel_stated``: the fields of the mel
-    that the file really states (None: all); the rest is whatever its vocoder works on.
+    ``missing``: what has to be given beside the file before it can be built. ``mel_stated`` names the fields of
+    ``config.mel`` that the file, its configuration or its project's code really state; of an acoustic model the
+    vocoder's recipe fills in the others. The logarithm's base is always known.
     """
 
     path: Path
@@ -39,7 +43,7 @@ class Checkpoint:
     input_peak: float | None = None
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    mel_stated: tuple[str, ...] | None = None
+    mel_stated: tuple[str, ...] = MEL_FIELDS
 
     @property
     def acoustic(self) -> bool:
@@ -61,19 +65,28 @@ class Checkpoint:
 
 
 def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Checkpoint:
-    """Read a checkpoint of any known format, recognised by its keys; a folder stands for the weights in it.
+    """Read a checkpoint of any known format, recognised by its keys.
 
-    ``config`` is a YAML file for formats that keep their configuration outside; without it `config.yaml` beside the
-    checkpoint is taken (Amphion: `args.json`). ``era``, ``speaker_vectors`` and ``look``: see
-    :class:`fastsvc.checkpoints.given.Given`.
+    ``config`` is a YAML (or JSON) file for formats that keep their configuration outside; without it `config.yaml` (or
+    `config.json`, Amphion's `args.json`) beside the checkpoint is taken. ``era``, ``speaker_vectors`` and ``look``: see
+    :class:`fastsvc.checkpoints.given.Given`. A folder stands for the checkpoint in it.
     Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
-    from fastsvc.checkpoints import amphion, comosvc, diffusion_svc, foreign, m4gan, native
+    from fastsvc.checkpoints import (
+        amphion,
+        amphion_vocoder,
+        comosvc,
+        diffusion_svc,
+        foreign,
+        m4gan,
+        native,
+        nsf_hifigan,
+    )
 
-    path = weights_file(Path(path))
+    path = checkpoint_in(Path(path))
     given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
     content = load(path)
-    for reader in (native, comosvc, diffusion_svc, m4gan, amphion):
+    for reader in (native, comosvc, diffusion_svc, m4gan, amphion, nsf_hifigan, amphion_vocoder):
         if reader.recognises(content):
             return reader.read(content, path, given)
     raise foreign.refusal(content, path)

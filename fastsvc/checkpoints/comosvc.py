@@ -60,7 +60,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         input_peak=0.95,  # preprocessing1_resample.py
         notes=(note,),
         missing=unsettled + missing,
-        mel_stated=("rate_hz", "hop_samples", "bins", "log_base"),
+        mel_stated=("rate_hz", "hop_samples", "bins"),
     )
 
 

@@ -100,7 +100,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         step=int(content.get("global_step", 0)),
         notes=notes + note,
         missing=unsettled + missing,
-        mel_stated=("rate_hz", "hop_samples", "bins", "log_base"),
+        mel_stated=("rate_hz", "hop_samples", "bins"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.generators import generator
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
@@ -47,17 +48,17 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     averaged = bool(content.get("ema"))
     tensors = _bare(state_dict(content, "ema" if averaged else "model", path))
     _refuse_absurd(model_config, len(tensors), path)
-    if kind == "vocoder":
-        from fastsvc.model import weight_norm
-
-        tensors = weight_norm.fold(tensors)
     train = plain.get("train") if isinstance(plain.get("train"), dict) else {}
     return Checkpoint(
         path=path,
         format="fastsvc",
         kind=kind,
         config=model_config,
-        tensors=fit(tensors, lambda: module(kind, model_config), path),
+        tensors=(
+            generator(tensors, model_config, path)[0]
+            if kind == "vocoder"
+            else fit(tensors, lambda: module(kind, model_config), path)
+        ),
         speakers=tuple(map(str, content.get("speakers") or ())),
         speaker_f0_hz=tuple(map(float, content.get("speaker_f0_hz") or ())),
         step=int(content.get("step", 0)),

@@ -43,7 +43,9 @@ class Engine:
         self.table = Speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ()))
         self.synthesiser = None
         if vocoder:
-            self.synthesiser = runtime.Synthesiser(folder.tensors(artifact.VOCODER), vocoder_config)
+            self.synthesiser = runtime.Synthesiser(
+                folder.tensors(artifact.VOCODER), vocoder_config, self.config.mel.log_base
+            )
             self.sources_everywhere = vocoder.get("unvoiced_f0") == "interpolated"
         self.encoder = _encoder(content_config, folder.tensors(artifact.CONTENT)) if content else None
         self.timings: dict[str, float] = {}

@@ -13,12 +13,21 @@ def describe(path) -> str:
     Raises EngineError or CheckpointError if it is neither, or damaged.
     """
     path = Path(path)
-    if artifact.is_engine(path):
-        return _engine(artifact.Artifact(path))
-    from fastsvc.checkpoints.folder import weights_file
+    return _engine(artifact.Artifact(path)) if path.is_dir() and _engine_like(path) else _checkpoint(path)
 
-    file = weights_file(path)
-    return _engine(artifact.Artifact(path)) if file.is_dir() else _checkpoint(file)
+
+def _engine_like(folder: Path) -> bool:
+    """Whether it can only be an engine: it has a manifest, or nothing that could be a checkpoint."""
+    if (folder / artifact.MANIFEST).exists():
+        return True
+    from fastsvc.checkpoints.folder import checkpoint_in
+    from fastsvc.errors import CheckpointError
+
+    try:
+        checkpoint_in(folder)
+    except CheckpointError:
+        return True
+    return False
 
 
 def _engine(folder: artifact.Artifact) -> str:
@@ -58,9 +67,10 @@ def _checkpoint(path: Path) -> str:
     config = checkpoint.config
     lines = [
         f"{path}: {checkpoint.format} checkpoint, {checkpoint.kind}, step {checkpoint.step},"
-        f" {checkpoint.parameters / 1e6:.2f} M parameters, {_megabytes(path.stat().st_size)}"
+        f" {checkpoint.parameters / 1e6:.2f} M parameters, {_megabytes(checkpoint.path.stat().st_size)}"
     ]
     lines += [f"  note         {note}" for note in checkpoint.notes]
+    lines += [f"  missing      {what}" for what in checkpoint.missing]
     if checkpoint.acoustic:
         net, mel, spec = config.denoiser, config.mel, config.features
         lines += [

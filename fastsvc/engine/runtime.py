@@ -7,6 +7,7 @@ is summed over the whole recording beforehand, so a block sees what a single pas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -113,11 +114,13 @@ class MelSampler:
 
 
 class Synthesiser:
-    """Log-mel and f0 → audio."""
+    """Log-mel and f0 → audio. ``log_base`` is that of the mels it is given; None: the vocoder's own."""
 
-    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig):
+    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, log_base: str | None = None):
         self.config = config
         self.vocoder = Vocoder(tensors, config)
+        bases = {"e": math.e, "10": 10.0}
+        self.scale = math.log(bases[log_base or config.mel.log_base], bases[config.mel.log_base])
 
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
@@ -128,8 +131,14 @@ class Synthesiser:
         phase = source.frame_phase(f0_hz[None], self.config)
         for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
             sines = source.seeded(f0_hz[None, start:end], self.config, seed, start, phase[:, start:end])
-            piece = self.vocoder(mel[None, start:end], self.vocoder.source(sines))[0]
+            excitation = self.vocoder.source(sines)
+            piece = self.vocoder(self.scale * mel[None, start:end], excitation, self._noise(seed, start, end))[0]
             audio[first * hop : last * hop] = piece[(first - start) * hop : (last - start) * hop]
             if progress:
                 progress(last / frames)
         return audio
+
+    def _noise(self, seed: int, start: int, end: int) -> Tensor | None:
+        if not self.config.noise_sigma:
+            return None
+        return counter.gaussian(seed, 0, start, end - start, self.config.initial_channels, stream=counter.FRAMES)[None]
