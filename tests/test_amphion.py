@@ -262,6 +262,7 @@ def test_faults_of_the_files_beside(tmp_path):
     with pytest.raises(CheckpointError) as caught:
         read(checkpoint)
     assert all(part in str(caught.value) for part in ("mel_min.npy", "mel_max.npy", "DATASET/mel_min_max_stats"))
+    assert "missing      mel_min.npy and mel_max.npy" in inspect.describe(checkpoint)
     np.save(top / "mel_max.npy", np.zeros(19, np.float32))
     with pytest.raises(CheckpointError, match=r"mel_max.npy holds float32 of shape \(19,\), not 20"):
         read(checkpoint)

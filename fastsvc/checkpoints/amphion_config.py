@@ -46,8 +46,8 @@ ONLY = {  # key: (its type, the one value that is served, what it is where the k
 ENCODERS = {"whisper": 1024, "contentvec": 256}  # their usual channels
 
 
-def acoustic(file: Json5File, places: list[Path]) -> AcousticConfig:
-    """Sizes from the file, the mel's range from the `.npy` files in ``places``."""
+def acoustic(file: Json5File, places: list[Path], look: bool = False) -> AcousticConfig:
+    """Sizes from the file, the mel's range from the `.npy` files in ``places``, which may be missing for a ``look``."""
     for key, (kind, served, missing) in ONLY.items():
         value = file.get(key, kind) if missing is None else file.get(key, kind, missing)
         if value != served:
@@ -77,7 +77,7 @@ def acoustic(file: Json5File, places: list[Path]) -> AcousticConfig:
             noise_mean="condition",
             euler_to_min=True,
         ),
-        norm=_norm(file, places, bins),
+        norm=_norm(file, places, bins, look),
         amphion=condition,
     )
 
@@ -112,13 +112,30 @@ def _mel(file: Json5File, bins: int) -> MelConfig:
     )
 
 
-def _norm(file: Json5File, places: list[Path], bins: int) -> NormConfig:
-    if not file.get("preprocess.use_min_max_norm_mel", bool, True):
+def range_needed(file: Json5File) -> bool:
+    return file.get("preprocess.use_min_max_norm_mel", bool, True)
+
+
+def missing(file: Json5File, places: list[Path]) -> tuple[str, ...]:
+    """What has to be copied here before this can be built."""
+    lacking = range_needed(file) and mel_range(places) is None
+    return ("mel_min.npy and mel_max.npy of the dataset",) if lacking else ()
+
+
+def mel_range(places: list[Path]) -> tuple[Path, Path] | None:
+    """The files of the lowest and highest values of each bin, if both are there."""
+    pairs = [(place / "mel_min.npy", place / "mel_max.npy") for place in places]
+    return next((pair for pair in pairs if pair[0].is_file() and pair[1].is_file()), None)
+
+
+def _norm(file: Json5File, places: list[Path], bins: int, look: bool) -> NormConfig:
+    if not range_needed(file):
         return NormConfig((-1.0,), (1.0,))
-    for place in places:
-        low, high = place / "mel_min.npy", place / "mel_max.npy"
-        if low.is_file() and high.is_file():
-            return NormConfig(vector(low, bins), vector(high, bins))
+    found = mel_range(places)
+    if found is not None:
+        return NormConfig(*(vector(path, bins) for path in found))
+    if look:
+        return NormConfig((-1.0,), (1.0,))
     folder = file.get("preprocess.mel_min_max_stats_dir", str, "mel_min_max_stats")
     raise CheckpointError(
         f"the mel's range is not in the checkpoint, and {places[0]} lacks mel_min.npy and mel_max.npy",

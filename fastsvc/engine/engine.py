@@ -237,9 +237,19 @@ class Engine:
 
     def check_convertible(self) -> None:
         """Raises EngineError, saying what to build, if this engine lacks a part that :meth:`convert` needs."""
-        hearing.check_encoder(self.config, self.encoder, self.path)
-        if self.synthesiser is None:
-            raise EngineError(f"{self.path} has no vocoder", "build it again with --vocoder")
+        if self.config.amphion is not None:
+            units = " and ".join(self.config.amphion.encoders)
+            raise EngineError(
+                f"{self.path} takes units of {units}, which are not computed here, so it cannot convert recordings",
+                "make them with Amphion, and call Engine.synthesise",
+            )
+        parts = {"vocoder": self.synthesiser, "content encoder": self.encoder}
+        lacking = [name for name, part in parts.items() if part is None]
+        if lacking:
+            raise EngineError(
+                f"{self.path} has no {' and no '.join(lacking)}, so it cannot convert recordings",
+                f"build it again with {' and '.join('--' + name.split()[0] for name in lacking)}",
+            )
         if self.sampler.depth is not None:
             raise EngineError(
                 f"{self.path} refines given mels (depth {self.sampler.depth}), so it cannot convert recordings",

@@ -63,20 +63,6 @@ def features(audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f
     return Features(units, align.indices(len(units), frames, spec.unit_align), f0_hz, voiced, volume)
 
 
-def check_encoder(config: AcousticConfig, encoder, path) -> None:
-    """EngineError where the engine at ``path`` cannot hear recordings."""
-    if encoder is None and config.amphion is not None:
-        raise EngineError(
-            f"{path} takes units of {' and '.join(config.amphion.encoders)}, which fastsvc does not compute",
-            "make them with Amphion, and call Engine.synthesise",
-        )
-    if encoder is None:
-        raise EngineError(
-            f"{path} has no content encoder ({config.features.encoder}), so it cannot convert recordings",
-            "build it again with --content, or call synthesise with units",
-        )
-
-
 def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:
     """A number of semitones as it is; "auto": from the recording's voiced median to the speaker's, whole semitones."""
     if transpose == "auto":
