@@ -46,18 +46,17 @@ def recognises(content: dict) -> bool:
 
 
 def read(content: dict, path: Path, given: Given) -> Checkpoint:
-    config = given.config
     bare = {str(name).removeprefix("module."): value for name, value in content.items()}
     state = state_dict({"model": bare}, "model", path)
     student = any(name.startswith(DECODER + STUDENT) for name in state)
     network = DECODER + (STUDENT if student else TEACHER)
     dropped = tuple(DECODER + copy for copy in (STUDENT, TEACHER, UNUSED) if DECODER + copy != network)
     tensors = {_ours(name, network): value for name, value in state.items() if not name.startswith(dropped)}
-    places = _places(path, config)
-    file = Json5File(config or _find(places, ("args.json", "config.json"), path), "the experiment's args.json")
+    places = _places(path, given.config)
+    file = Json5File(given.config or _find(places, ("args.json", "config.json"), path), "the experiment's args.json")
     singers = _singers(places)
     try:
-        acoustic = amphion_config.acoustic(file, places)
+        acoustic = amphion_config.acoustic(file, places, given.look)
     except ConfigError as error:
         raise CheckpointError(f"{file.path}: {error.message}", error.remedy) from None
     if acoustic.denoiser.layers + acoustic.amphion.layers > len(tensors):
@@ -74,6 +73,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         speakers=names,
         step=int(step[2]) if step else 0,
         notes=tuple(_notes(file, student, singers)),
+        missing=amphion_config.missing(file, places),
     )
 
 
