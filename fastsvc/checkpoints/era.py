@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fastsvc.checkpoints.keys import skeleton
 from fastsvc.config import AcousticConfig, NormConfig
 from fastsvc.errors import CheckpointError
 
@@ -56,8 +57,7 @@ def probe(config: AcousticConfig, tensors: dict[str, Tensor], without_pitch_extr
     """Which era a network seems to be of: one evaluation at σ_max over 16 frames, half of them silent."""
     from fastsvc.model.acoustic import AcousticModel
 
-    with torch.device("meta"):
-        model = AcousticModel(config)
+    model = skeleton(lambda: AcousticModel(config))
     model.load_state_dict(tensors, assign=True)
     generator = torch.Generator().manual_seed(0)
     frames = 16

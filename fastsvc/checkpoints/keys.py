@@ -6,8 +6,22 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from fastsvc.errors import CheckpointError
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights undrawn: on the meta device nothing is stored, but a draw imports a compiler first (seconds)."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return args[0] if func is Tensor.normal_ else func(*args, **(kwargs or {}))
+
+
+def skeleton(build) -> nn.Module:
+    """The module that ``build()`` makes, with shapes alone."""
+    with torch.device("meta"), _Undrawn():
+        return build()
 
 
 def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: name) -> dict[str, Tensor]:
@@ -18,8 +32,7 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
     Raises CheckpointError naming every missing and unexpected key, every wrong shape, and values that are not finite.
     """
     try:
-        with torch.device("meta"):
-            module: nn.Module = build()
+        module = skeleton(build)
     except RuntimeError as error:  # sizes whose product overflows
         raise CheckpointError(f"{path}: its configuration makes no model: {error}", "correct its sizes") from None
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
