@@ -15,7 +15,8 @@ class _Undrawn(TorchFunctionMode):
     """Leaves weights undrawn: on the meta device nothing is stored, but a draw imports a compiler first (seconds)."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        return args[0] if func is Tensor.normal_ else func(*args, **(kwargs or {}))
+        drawn = getattr(func, "__name__", "") == "normal_"  # of torch.nn.init, or of a tensor
+        return (args or tuple(kwargs.values()))[0] if drawn else func(*args, **(kwargs or {}))
 
 
 def skeleton(build) -> nn.Module:
