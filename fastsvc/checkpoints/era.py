@@ -73,7 +73,7 @@ def probe(config: AcousticConfig, tensors: dict[str, Tensor], without_pitch_extr
     raw = "plain" if without_pitch_extractor else "raw"
     if low < -1.6 and high < 2.5 and low > -8:
         return Guess(raw, "sure" if low < -2.5 else "likely", low, high)
-    if -1.3 < low < high < 1.3 and high - low > 0.15:
-        # a raw mel never stays above −1.3: silence is at −5, so such answers are normalised ones
-        return Guess("normalised", "sure" if low < -0.4 else "likely", low, high)
+    if -1.3 < low < -0.35 and high < 1.3:
+        # silence, at −5, becomes −0.73 when it is normalised; a raw mel never stays above −1.3
+        return Guess("normalised", "sure" if low < -0.55 else "likely", low, high)
     return Guess("normalised", "unsure", low, high)
