@@ -6,8 +6,8 @@ inputs and outputs are batches of tiny matrix products, one library call each: e
 every further call that all threads must meet at, costs more than the arithmetic saved.
 With dilation δ the four outputs of a tile are δ rows apart. Tiles are ordered by phase ρ (row mod δ), then by place j:
 tile (ρ, j) reads rows (4j + k)δ + ρ − δ, k = 0 … 5, and writes rows (4j + i)δ + ρ, i = 0 … 3.
-tanh f = 2σ(2f) − 1, which is faster here than tanh: the inner 2 is in the filter's weights, the outer one and the
-shift are in what reads z = σ(gate)·(σ(2f) − ½).
+The filter's half of the columns comes first here, then the gate's, which is the order of PyTorch's gated linear unit:
+tanh in place and one pass more make z = σ(gate)·tanh(filter).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Denoiser:
         weights = {name: value.float() for name, value in tensors.items()}
         self.input = weights["input.weight"], weights["input.bias"]
         self.output = weights["output.weight"], weights["output.bias"]
-        self.skip = (2 * weights["skip.weight"]).view(self.layers, self.width, self.width), weights["skip.bias"]
-        self.residual = 2 * weights["residual.weight"]
+        self.skip = weights["skip.weight"].view(self.layers, self.width, self.width), weights["skip.bias"]
+        self.residual = weights["residual.weight"]
         self._pack_filters(weights)
         self.steps = {level: Step(config, weights, i, level) for i, level in enumerate(levels)}
         self.buffers: dict[str, Tensor] = {}
@@ -80,7 +80,7 @@ class Denoiser:
 
     def _pack_filters(self, weights: dict[str, Tensor]) -> None:
         """Winograd's six filters a layer; the condition's weight and bias."""
-        conv, self.cond_bias = doubled_filters(weights, self.width)
+        conv, self.cond_bias = filter_first(weights, self.width)
         taps = conv[:, : TAPS * self.width].view(self.layers, TAPS, self.width, 2 * self.width)
         self.filters = [winograd.filters(layer) for layer in taps]
         self.cond_weight = conv[:, TAPS * self.width :].contiguous()
@@ -92,7 +92,7 @@ class Denoiser:
         return state.addmm_(z, self.residual[layer], beta=math.sqrt(0.5))
 
     def _gated_conv(self, layer: int, dilation: int, padded: Tensor, prepared: Prepared, gated: Tensor) -> None:
-        """gated[:T] = σ(gate)·(σ(2 filter) − ½) of the convolution of the padded state plus the condition."""
+        """gated[:T] = σ(gate)·tanh(filter) of the convolution of the padded state plus the condition."""
         width, places = self.width, prepared.places[dilation]
         tiles = places * dilation
         v = self._buffer("v", tiles, winograd.PRODUCTS * width).view(tiles, winograd.PRODUCTS, width)
@@ -105,10 +105,9 @@ class Denoiser:
             torch.bmm(prepared.input_transform[:places], rows, out=v[phase * places :][:places])
         torch.bmm(v.transpose(0, 1), self.filters[layer], out=m)
         y.view(tiles, winograd.OUTPUTS, 2 * width).baddbmm_(prepared.output_transform[:tiles], m.transpose(0, 1))
-        y.sigmoid_()
-        gate, filter_ = y.view(dilation, places, winograd.OUTPUTS, 2 * width).split(width, dim=-1)
+        y[:, :width].tanh_()
         out = gated[: winograd.OUTPUTS * tiles].view(places, winograd.OUTPUTS, dilation, width).permute(2, 0, 1, 3)
-        torch.mul(gate, filter_.sub_(0.5), out=out)
+        torch.ops.aten.glu.out(y.view(dilation, places, winograd.OUTPUTS, 2 * width), -1, out=out)
 
     def _buffer(self, name: str, rows: int, columns: int, dtype=torch.float32) -> Tensor:
         """The first ``rows`` of a buffer that grows to the longest input seen: fresh pages are dear."""
@@ -155,11 +154,9 @@ class Step:
         self.shifts = weights["residual.bias"] - self.vectors[:-1] * math.sqrt(0.5) + self.vectors[1:]
 
 
-def doubled_filters(weights: dict[str, Tensor], width: int) -> tuple[Tensor, Tensor]:
-    """The gated convolutions' weight and bias with the filter half doubled: tanh f = 2σ(2f) − 1."""
-    double = torch.ones(2 * width)
-    double[width:] = 2
-    return weights["conv.weight"] * double, weights["conv.bias"] * double
+def filter_first(weights: dict[str, Tensor], width: int) -> tuple[Tensor, Tensor]:
+    """The gated convolutions' weight [L, 3C + H, 2C] and bias [L, 2C], columns of the filter before the gate's."""
+    return tuple(weights[name].roll(width, -1) for name in ("conv.weight", "conv.bias"))
 
 
 def _in_tiles(cond: Tensor, dilation: int, places: int) -> Tensor:
