@@ -79,11 +79,11 @@ class Denoiser:
         return out.add_(self.output[1], alpha=step.c_out)
 
     def _pack_filters(self, weights: dict[str, Tensor]) -> None:
-        """Winograd's six filters a layer; the condition's weight and bias."""
-        conv, self.cond_bias = filter_first(weights, self.width)
+        """Winograd's six filters a layer; the condition's weight with the bias as its last row."""
+        conv, bias = filter_first(weights, self.width)
         taps = conv[:, : TAPS * self.width].view(self.layers, TAPS, self.width, 2 * self.width)
         self.filters = [winograd.filters(layer) for layer in taps]
-        self.cond_weight = conv[:, TAPS * self.width :].contiguous()
+        self.cond_weight = torch.cat([conv[:, TAPS * self.width :], bias[:, None]], dim=1)
 
     def _skip(self, layer: int, z: Tensor, skips: Tensor) -> None:
         torch.addmm(self.skip[1] if layer == 0 else skips, z, self.skip[0][layer], out=skips)
@@ -119,7 +119,10 @@ class Denoiser:
 
 
 class Prepared:
-    """cond in the row order of each dilation, and its projections where they serve several evaluations."""
+    """cond in the row order of each dilation, and its projections where they serve several evaluations.
+
+    A column of ones brings the bias into the product: to add it by itself would be one more pass over all outputs.
+    """
 
     def __init__(self, denoiser: Denoiser, cond: Tensor, keep: bool):
         self.denoiser, frames = denoiser, len(cond)
@@ -140,8 +143,7 @@ class Prepared:
             self._projected(layer, dilation, out)
 
     def _projected(self, layer: int, dilation: int, out: Tensor | None = None) -> Tensor:
-        net = self.denoiser
-        return torch.addmm(net.cond_bias[layer], self.cond[dilation], net.cond_weight[layer], out=out)
+        return torch.mm(self.cond[dilation], self.denoiser.cond_weight[layer], out=out)
 
 
 class Step:
@@ -160,7 +162,8 @@ def filter_first(weights: dict[str, Tensor], width: int) -> tuple[Tensor, Tensor
 
 
 def _in_tiles(cond: Tensor, dilation: int, places: int) -> Tensor:
-    """[T, H] → [δ·places·4, H], zero-padded, in the order of tiles: phase, place, output."""
+    """[T, H] → [δ·places·4, H + 1], a last column of ones, in the order of tiles: phase, place, output."""
     rows = winograd.OUTPUTS * places * dilation
-    padded = torch.cat([cond, cond.new_zeros(rows - len(cond), cond.shape[1])])
+    padded = cond.new_ones(rows, cond.shape[1] + 1)
+    padded[: len(cond), :-1] = cond
     return padded.view(places, winograd.OUTPUTS, dilation, -1).permute(2, 0, 1, 3).reshape(rows, -1)
