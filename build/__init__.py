@@ -30,32 +30,47 @@ def compile(
     config=None,
     vocoder=None,
     content=None,
-    steps=(1, 2, 4),
+    steps=None,
     precision="auto",
     target="auto",
     force=False,
     progress: Callable[[str], None] = print,
+    *,
+    era=None,
+    sampler="auto",
+    depth=None,
+    speaker_vectors=None,
+    speaker_f0=None,
 ) -> Path:
     """Compile an acoustic checkpoint, with its vocoder and content encoder, into an engine folder; returns its path.
 
     checkpoint, vocoder, content: paths of any format that fastsvc.checkpoints reads. Without a vocoder the engine
     makes mels only; without a content encoder it takes units. ``out`` defaults to the checkpoint's name with .fsvc.
-    ``config`` is the YAML of formats that keep it outside. ``steps``: the schedules built in. ``precision``: fp32
+    ``config`` is the YAML of formats that keep it outside. ``steps``: the schedules built in; None: as suits the kind
+    (build/read.py). ``precision``: fp32
     (auto), or fp16, which stores weights in half the space and computes in float32. An existing ``out`` is replaced
     with ``force`` only, and only if it is an engine. ``progress`` gets one line per thing done.
+    ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.Given. ``sampler``: of
+    fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion, from that place of a DDPM chain on, so that
+    the engine refines given mels. ``speaker_f0``: median pitches for transposing by itself (build/pitch.py).
     Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
     """
     from fastsvc.build.plan import Plan
+    from fastsvc.checkpoints import Given
+    from fastsvc.checkpoints.folder import checkpoint_in
     from fastsvc.engine.artifact import refuse_existing
 
     checkpoint = Path(checkpoint)
     plan = Plan(
         checkpoint=checkpoint,
-        out=Path(out) if out is not None else checkpoint.with_suffix(".fsvc"),
-        config=None if config is None else Path(config),
+        out=Path(out) if out is not None else checkpoint_in(checkpoint).with_suffix(".fsvc"),
+        given=Given.of(config=config, era=era, speaker_vectors=speaker_vectors),
         vocoder_path=None if vocoder is None else Path(vocoder),
         content_path=None if content is None else Path(content),
-        steps=tuple(steps),
+        steps=None if steps is None else tuple(steps),
+        sampler=sampler,
+        depth=depth,
+        speaker_f0=speaker_f0,
         precision=precision,
         target=target,
         force=force,

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from fastsvc.build.plan import Plan
 from fastsvc.config import AcousticConfig
-from fastsvc.model import edm
-from fastsvc.model.wavenet import noise_embedding
+from fastsvc.model import process
+from fastsvc.model.wavenet import step_features, step_mlp
 
 
 def fold_pass(plan: Plan) -> None:
@@ -28,6 +28,8 @@ def fold_pass(plan: Plan) -> None:
 
 def fold_condition(weights: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:
     """All biases join the speaker's row: one vector an utterance. f0 and loudness stay vectors for their scalars."""
+    if config.amphion is not None:  # not linear: it stays a module
+        return {name: w for name, w in weights.items() if name.startswith("condition.")}
     part = {name.removeprefix("condition."): w for name, w in weights.items() if name.startswith("condition.")}
     bias = part["unit_embed.bias"] + part["f0_embed.bias"] + part["volume_embed.bias"]
     folded = {
@@ -78,11 +80,16 @@ def fold_skips(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 
 def step_vectors(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]) -> Tensor:
-    """d_l at every noise level, [levels, L, C]: the step embedding's two layers and each layer's projection of it."""
-    c_noise = edm.coefficients(config.edm, torch.tensor(levels, dtype=torch.float32))[3]
-    embedded = noise_embedding(c_noise, config.denoiser.channels).double()
+    """d_l at every noise level, [levels, L, C]: the step embedding's mlp and each layer's projection of it, if any."""
+    c_noise = process.coefficients(config, torch.tensor(levels, dtype=torch.float32))[3]
     w = {name.removeprefix("denoiser."): value for name, value in weights.items() if name.startswith("denoiser.")}
-    hidden = torch.nn.functional.mish(embedded @ w["mlp.0.weight"].T + w["mlp.0.bias"])
-    step = hidden @ w["mlp.2.weight"].T + w["mlp.2.bias"]
+    with torch.device("meta"):
+        mlp = step_mlp(config.denoiser)
+    layers = {name.removeprefix("mlp."): value for name, value in w.items() if name.startswith("mlp.")}
+    mlp.load_state_dict(layers, assign=True)
+    with torch.no_grad():
+        step = mlp(step_features(c_noise, config.denoiser).double())
+    if config.denoiser.step_embedding == "amphion":
+        return step[:, None].expand(-1, config.denoiser.layers, -1)
     projections = [f"residual_layers.{i}.diffusion_projection." for i in range(config.denoiser.layers)]
     return torch.stack([step @ w[p + "weight"].T + w[p + "bias"] for p in projections], dim=1)

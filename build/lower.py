@@ -42,7 +42,8 @@ def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
         return {f"{name}.weight": torch.stack(weights), f"{name}.bias": torch.stack(biases)}
 
     tensors = {name: value for name, value in folded.items() if name.startswith("condition.")}
-    tensors["condition.units"] = folded["condition.units"].T
+    if "condition.units" in tensors:
+        tensors["condition.units"] = folded["condition.units"].T
     for name in ("input", "output"):
         tensors[f"{name}.weight"], tensors[f"{name}.bias"] = folded[f"{name}.weight"].T, folded[f"{name}.bias"]
     tensors |= stack("conv", layers) | stack("residual", layers - 1)

@@ -68,7 +68,7 @@ def _denoisers(plan: Plan) -> tuple[Callable, Callable]:
 def _vocoders(plan: Plan) -> tuple[Callable, Callable]:
     config = plan.vocoder.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
-    mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.mel.hop_samples)
+    mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.source_hop_samples)
     model = module("vocoder", config)
     model.load_state_dict(plan.vocoder.tensors)
     model.eval()

@@ -16,7 +16,7 @@ PARTS = {
 
 
 def read_part(path, kind: str, purpose: str) -> Checkpoint:
-    """``kind`` is vocoder or recogniser; path is a checkpoint or an engine folder (.fsvc).
+    """``kind`` is vocoder or recogniser; path is a checkpoint, a vocoder's folder or an engine folder (.fsvc).
 
     Raises CheckpointError or EngineError: not readable, of another kind, or an engine without that part.
     """
@@ -27,12 +27,13 @@ def read_part(path, kind: str, purpose: str) -> Checkpoint:
     entry = folder.manifest.get(key)
     if not entry or not folder.has(name):
         raise EngineError(f"{path} has no {key}", "give another engine, or a checkpoint")
+    origin = entry.get("source", {})
     return Checkpoint(
         folder.path / name,
-        "engine",
+        origin.get("format", "engine"),
         kind,
         from_dict(config, entry["config"], key),
         {tensor: value.float() for tensor, value in folder.tensors(name).items()},
-        step=int(entry.get("source", {}).get("step", 0)),
+        step=int(origin.get("step", 0)),
         notes=(f"taken from the engine {Path(path).name}",),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fastsvc.checkpoints import Checkpoint
+from fastsvc.checkpoints import Checkpoint, Given
 from fastsvc.config import AcousticConfig
 
 
@@ -18,10 +18,12 @@ class Plan:
 
     checkpoint: Path
     out: Path
-    config: Path | None = None
+    given: Given = Given()
     vocoder_path: Path | None = None
     content_path: Path | None = None
-    steps: tuple[int, ...] = (1, 2, 4)
+    steps: tuple[int, ...] | None = None
+    depth: int | None = None
+    speaker_f0: str | None = None
     precision: str = "auto"
     target: str = "auto"
     force: bool = False
@@ -33,9 +35,10 @@ class Plan:
     content: Checkpoint | None = None
     # check
     acoustic_config: AcousticConfig | None = None
-    sampler: str = ""  # consistency or euler
+    sampler: str = "auto"  # then one of model.sampler.methods
     schedules: dict[int, list[float]] = field(default_factory=dict)  # by number of steps: σ of each evaluation, …
     levels: list[float] = field(default_factory=list)  # every distinct σ that a schedule evaluates at
+    speaker_f0_hz: tuple[float, ...] = ()
     # fold: the network with everything constant folded, still [out, in], float64
     folded: dict[str, Tensor] = field(default_factory=dict)
     # lower: the tensors of each file of the engine, as they will be stored

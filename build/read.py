@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+from fastsvc.build import pitch
+from fastsvc.build.mels import mel_for_both
 from fastsvc.build.part import read_part
 from fastsvc.build.plan import Plan
 from fastsvc.checkpoints import read
@@ -11,15 +11,20 @@ from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import cpu_bf16
 from fastsvc.errors import CheckpointError, ConfigError
-from fastsvc.model import schedule
+from fastsvc.model import sampler, schedule
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MAX_STEPS = 1000
+STEPS = {"student": (1, 2, 4), "teacher": (10, 25, 50), "ddpm": (5, 10, 20)}  # built in where none are asked for
 
 
 def read_pass(plan: Plan) -> None:
     """Files → checkpoints of the right kinds."""
-    plan.acoustic = read(plan.checkpoint, plan.config).require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
+    given = plan.given
+    acoustic = read(plan.checkpoint, given.config, given.era, given.speaker_vectors)
+    plan.acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
+    for note in acoustic.notes:
+        plan.say(f"read: {note}")
     if plan.vocoder_path is not None:
         plan.vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
     if plan.content_path is not None:
@@ -30,15 +35,46 @@ def check_pass(plan: Plan) -> None:
     """Options and configurations agree with each other, or a line says which do not."""
     _check_options(plan)
     plan.precision = "fp32" if plan.precision == "auto" else plan.precision
-    plan.acoustic_config = _with_mel_of_vocoder(plan)
+    plan.acoustic_config = mel_for_both(plan.acoustic, plan.vocoder)
     if plan.content is not None:
         _check_content(plan.acoustic_config, plan.content)
-    # A teacher follows the probability flow; students and their like jump to the end and noise again.
-    plan.sampler = "euler" if plan.acoustic.kind == "teacher" else "consistency"
-    edm = plan.acoustic_config.edm
-    make = schedule.euler_sigmas if plan.sampler == "euler" else schedule.consistency_sigmas
-    plan.schedules = {count: [float(s) for s in make(edm, count)] for count in sorted(set(plan.steps))}
-    plan.levels = sorted({s for levels in plan.schedules.values() for s in levels if s > 0}, reverse=True)
+    plan.speaker_f0_hz = pitch.medians(plan.speaker_f0, plan.acoustic)
+    _choose_sampler(plan)
+    config, method = plan.acoustic_config, plan.sampler
+    plan.schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(plan.steps))}
+    evaluated = {level for levels in plan.schedules.values() for level in schedule.evaluated(method, levels)}
+    plan.levels = sorted(evaluated, reverse=True)
+
+
+def _choose_sampler(plan: Plan) -> None:
+    """A teacher follows the probability flow; students and their like jump to the end and noise again."""
+    config, student = plan.acoustic_config, plan.acoustic.kind != "teacher"
+    own = "dpm++" if config.ddpm else "consistency" if student else "euler"
+    plan.sampler = own if plan.sampler == "auto" else plan.sampler
+    if plan.sampler not in sampler.methods(config):
+        raise ConfigError(
+            f"the sampler {plan.sampler!r} does not fit {plan.acoustic.path}",
+            f"use auto or one of {', '.join(sampler.methods(config))}",
+        )
+    if plan.steps is None:
+        plan.steps = STEPS["ddpm" if config.ddpm else "student" if student else "teacher"]
+    _check_depth(plan)
+
+
+def _check_depth(plan: Plan) -> None:
+    """A depth is given where it must be, and only where it means something."""
+    chain, depth = plan.acoustic_config.ddpm, plan.depth
+    if chain is None:
+        if depth is not None:
+            raise ConfigError(f"{plan.acoustic.path} is no DDPM model, so --depth means nothing", "leave it away")
+        return
+    if depth is None and chain.trained_steps < chain.timesteps:
+        raise CheckpointError(
+            f"{plan.acoustic.path} was trained for shallow diffusion alone and cannot start from noise",
+            f"give --depth up to {chain.trained_steps}: the engine then refines mels through Engine.synthesise",
+        )
+    if depth is not None and not 2 <= depth <= chain.trained_steps:
+        raise ConfigError(f"depth {depth} is outside 2 … {chain.trained_steps}", "give another, or none")
 
 
 def _check_options(plan: Plan) -> None:
@@ -51,26 +87,8 @@ def _check_options(plan: Plan) -> None:
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
     if plan.precision not in PRECISIONS:
         raise ConfigError(f"unknown precision {plan.precision!r}", f"use one of {', '.join(PRECISIONS)}")
-    if not plan.steps or any(not 1 <= int(count) <= MAX_STEPS for count in plan.steps):
+    if plan.steps is not None and not (plan.steps and all(1 <= int(count) <= MAX_STEPS for count in plan.steps)):
         raise ConfigError(f"steps {tuple(plan.steps)} make no schedule", f"give numbers from 1 to {MAX_STEPS}")
-
-
-def _with_mel_of_vocoder(plan: Plan) -> AcousticConfig:
-    """Upstream keeps the mel recipe with the vocoder; our own checkpoints carry it, and it must be the same."""
-    config, vocoder = plan.acoustic.config, plan.vocoder
-    if vocoder is None or vocoder.config.mel == config.mel:
-        return config
-    ours, theirs = config.mel, vocoder.config.mel
-    fields = [f.name for f in dataclasses.fields(ours) if getattr(ours, f.name) != getattr(theirs, f.name)]
-    shared = ("rate_hz", "hop_samples", "bins", "log_base")
-    unlike = fields if plan.acoustic.format == "fastsvc" else [name for name in fields if name in shared]
-    if unlike:
-        pairs = ", ".join(f"{name} {getattr(ours, name)} and {getattr(theirs, name)}" for name in unlike)
-        raise CheckpointError(
-            f"{plan.acoustic.path} and {vocoder.path} work on different mels: {pairs}",
-            "give the vocoder that the acoustic model was trained for",
-        )
-    return dataclasses.replace(config, mel=theirs)
 
 
 def _check_content(config: AcousticConfig, content) -> None:

@@ -22,10 +22,12 @@ def manifest(plan: Plan) -> dict:
         "acoustic": to_dict(plan.acoustic_config),
         "speakers": list(acoustic.speakers) or [f"speaker {i}" for i in range(plan.acoustic_config.condition.speakers)],
         "speaker_base": acoustic.speaker_base,
-        "speaker_f0_hz": list(acoustic.speaker_f0_hz),
+        "speaker_f0_hz": list(plan.speaker_f0_hz),
         "input_peak": acoustic.input_peak,
         "precision": plan.precision,
         "sampler": plan.sampler,
+        "depth": plan.depth,
+        "default_steps": default_steps(plan),
         "schedules": {str(count): levels for count, levels in plan.schedules.items()},
         "levels": plan.levels,
         "vocoder": None
@@ -33,8 +35,7 @@ def manifest(plan: Plan) -> dict:
         else {
             "config": to_dict(plan.vocoder.config),
             "source": source(plan.vocoder),
-            # CoMoSVC hands its vocoder the f0 that is interpolated through unvoiced frames; ours gets zeros there.
-            "unvoiced_f0": "interpolated" if acoustic.format == "comosvc" else "zero",
+            "unvoiced_f0": unvoiced_f0(acoustic, plan.vocoder),
         },
         "content": None
         if plan.content is None
@@ -42,6 +43,21 @@ def manifest(plan: Plan) -> dict:
         "verified": plan.verified,
         "measured": plan.measured,
     }
+
+
+def default_steps(plan: Plan) -> int:
+    """What `convert` takes when no steps are asked for: one for students, the middle of the others' schedules."""
+    counts = sorted(plan.schedules)
+    return counts[0] if plan.sampler == "consistency" else counts[len(counts) // 2]
+
+
+def unvoiced_f0(acoustic: Checkpoint, vocoder: Checkpoint) -> str:
+    """What the vocoder gets in unvoiced frames.
+
+    Upstream's projects hand theirs the f0 that is interpolated through them, and openvpi trains on that; `fastsvc
+    train` trains on zeros, as M4Singer does.
+    """
+    return "interpolated" if acoustic.format != "fastsvc" or vocoder.format == "nsf_hifigan" else "zero"
 
 
 def source(checkpoint: Checkpoint) -> dict:

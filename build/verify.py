@@ -15,11 +15,11 @@ from fastsvc.build.lower import half
 from fastsvc.build.plan import Plan
 from fastsvc.checkpoints.native import module
 from fastsvc.engine import artifact
+from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cpu_bf16 import denoiser_for
-from fastsvc.engine.cpu_condition import Condition
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.errors import EngineError
-from fastsvc.model import edm
+from fastsvc.model import process
 
 BOUND = 1e-5
 LARGEST = 3e-2
@@ -117,7 +117,7 @@ def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Ten
     for level in some(plan.levels):
         x = level * batch["x"]
         sigma = torch.tensor([level], dtype=torch.float32)
-        scalars = [c.to(dtype) for c in edm.coefficients(plan.acoustic_config.edm, sigma)]
+        scalars = [c.to(dtype) for c in process.coefficients(plan.acoustic_config, sigma)]
         c_skip, c_out, c_in, c_noise = scalars
         trace.append(
             (f"output at sigma {level:.4g}", (c_skip * x + c_out * model.denoiser(c_in * x, c_noise, cond))[0])
@@ -143,7 +143,7 @@ def _record(net, trace: Trace) -> list:
 def _lowered(plan: Plan, inputs: dict[str, Tensor]) -> Trace:
     """The same quantities from the tensors as they will be stored, by the CPU backend."""
     tensors = plan.files[artifact.WEIGHTS]
-    condition = Condition(tensors, plan.acoustic_config)
+    condition = condition_for(plan.acoustic_config)(tensors, plan.acoustic_config)
     denoiser = denoiser_for(plan.precision)(tensors, plan.acoustic_config, plan.levels)
     trace: Trace = []
     features = inputs["units"], inputs["f0_hz"], inputs["volume"], inputs["voiced"]
@@ -162,21 +162,24 @@ def _verify_vocoder(plan: Plan, rounded: bool) -> float:
     config = plan.vocoder.config
     generator = torch.Generator().manual_seed(0)
     mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
-    sines = 0.1 * torch.randn(1, 11 * config.mel.hop_samples, config.source_channels, generator=generator)
+    sines = 0.1 * torch.randn(1, 11 * config.source_hop_samples, config.source_channels, generator=generator)
+    noise = torch.randn(1, 11, config.initial_channels, generator=generator) if config.noise_sigma else None
 
     def specification(tensors, dtype) -> Trace:
         model = module("vocoder", config)
         model.load_state_dict(tensors)
         model = model.to(dtype).eval()
         source = model.source(sines.to(dtype))
-        return [("the vocoder's source", source), ("the vocoder's output", model(mel.to(dtype), source))]
+        audio = model(mel.to(dtype), source, None if noise is None else noise.to(dtype))
+        return [("the vocoder's source", source), ("the vocoder's output", audio)]
 
     exact = specification(plan.vocoder.tensors, torch.float64)
     halves = {name: half(name, value).float() for name, value in plan.vocoder.tensors.items()}
     plain = specification(halves, torch.float32) if rounded else None
     vocoder = Vocoder(plan.files[artifact.VOCODER], config)
     source = vocoder.source(sines)
-    return compare(exact, [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source))], plain)
+    got = [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
+    return compare(exact, got, plain)
 
 
 def _verify_content(plan: Plan) -> float:

@@ -33,8 +33,9 @@ class Settings:
 
     speaker: int | str | dict[str, float]
     name: str = ""
-    steps: int = 1
+    steps: int | None = None
     transpose: float | str = 0
+    formant: float = 0.0
     seed: int = 0
     f0_method: str | None = None
     rate_hz: int | None = None
@@ -185,6 +186,7 @@ def convert_channels(
             settings.speaker,
             steps=settings.steps,
             transpose=transpose,
+            formant=settings.formant,
             seed=settings.seed,
             f0_method=settings.f0_method,
             rate_out_hz=out_hz,

@@ -8,7 +8,7 @@ from fastsvc.errors import AudioError
 
 
 class FakeEngine:
-    path, steps, rate_hz = "fake.fsvc", (1, 2), 24000
+    path, steps, default_steps, rate_hz = "fake.fsvc", (1, 2), 1, 24000
 
     def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None):
         self.table = Speakers(names, 0, [220.0] * len(names))
@@ -17,6 +17,9 @@ class FakeEngine:
     @property
     def speakers(self):
         return self.table.names
+
+    def check_convertible(self):
+        pass
 
     def convert(self, audio, rate_hz, speaker, **options):
         """``fail``: {number of the call: what to raise}."""

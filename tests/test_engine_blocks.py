@@ -45,6 +45,9 @@ def sampler_of(plan: Plan) -> runtime.MelSampler:
     return runtime.MelSampler(plan.files[artifact.WEIGHTS], plan.acoustic_config, manifest)
 
 
+VOCODERS = ["m4gan_small/model_ckpt_steps_1970000.ckpt", "nsf_hifigan_small/model", "pc_nsf_small/model"]
+
+
 def features(frames: int, channels: int = 5) -> runtime.Features:
     f0_hz = 100 + 300 * torch.rand(frames)
     voiced = torch.rand(frames) < 0.7
@@ -74,11 +77,13 @@ def test_mel_needs_its_halo():
     assert golden.relative(sampler(heard, voice, 2, draw, block=20), whole) > 5e-5
 
 
-def test_audio():
-    checkpoint = read(golden.FOLDER / "m4gan_small" / "model_ckpt_steps_1970000.ckpt")
+@pytest.mark.parametrize("file", VOCODERS)
+def test_audio(file):
+    checkpoint = read(golden.FOLDER / file)
     synthesise = runtime.Synthesiser(checkpoint.tensors, checkpoint.config)
-    mel, f0_hz = torch.randn(150, 80) - 2, 80 + 300 * torch.rand(150)
-    f0_hz[40:60] = 0
+    mel, f0_hz = torch.randn(150, checkpoint.config.mel.bins) - 2, 80 + 300 * torch.rand(150)
+    if checkpoint.config.source != "sine":
+        f0_hz[40:60] = 0
     whole = synthesise(mel, f0_hz, seed=3, block=ONE_PASS)
     assert float(whole.std()) > 1e-3
     for block in (7, 64, 149):
@@ -88,7 +93,8 @@ def test_audio():
     plain = module("vocoder", checkpoint.config)
     plain.load_state_dict(checkpoint.tensors)
     with torch.no_grad():
-        assert golden.relative(whole, plain(mel[None], plain.source(sines))[0]) < 1e-5
+        draws = noise.gaussian(3, 0, 0, 150, 16, stream=noise.FRAMES)[None] if checkpoint.config.noise_sigma else None
+        assert golden.relative(whole, plain(mel[None], plain.source(sines), draws)[0]) < 1e-5
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 17, 64])

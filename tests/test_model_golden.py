@@ -4,7 +4,7 @@ import golden
 import pytest
 import torch
 
-from fastsvc.model import edm, source, weight_norm
+from fastsvc.model import process, source, weight_norm
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.vocoder import Generator
 
@@ -39,7 +39,7 @@ def test_denoiser(name, frames):
         if (golden.FOLDER / name / f"{role}.pt").exists():
             model = acoustic(name, role)
             with torch.no_grad():
-                out = edm.denoise(model.denoiser, model.config.edm, case["x"], case["sigma"], case["cond"])
+                out = process.denoise(model.denoiser, model.config, case["x"], case["sigma"], case["cond"])
             errors.append(golden.relative(out, case["out"]))
     assert min(errors) < 1e-5
 

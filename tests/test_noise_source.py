@@ -1,5 +1,8 @@
 """Counter-based noise, and a harmonic source whose phase stays right and can be entered anywhere."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
 
@@ -74,6 +77,9 @@ def test_source_is_a_sine_at_f0():
     assert spectrum.argmax(dim=1).tolist() == [250 * k for k in range(1, 10)]
 
 
+SINE = dataclasses.replace(
+    SMALL, family="openvpi", source="sine", noise_sigma=0.3, upsample_rates=(4, 4, 2), upsample_kernels=(8, 8, 4)
+)
 PULSE = VocoderConfig(**{**SMALL.__dict__, "source": "pulse"})
 
 
@@ -105,16 +111,36 @@ def test_pulse_can_be_entered_anywhere_and_does_not_jump_with_f0():
     assert torch.allclose(just_below, just_above, atol=0.02), "harmonic 54 of 200 Hz comes in gradually"
 
 
-@pytest.mark.parametrize("family", ["m4", "openvpi"])
+def test_gliding_sine_can_be_entered_anywhere_and_follows_f0():
+    """A part is exact but for its last frame, which cannot know where f0 goes."""
+    config = dataclasses.replace(SINE, mel=MelConfig(), upsample_rates=(8, 8, 2), upsample_kernels=(16, 16, 4))
+    f0 = 80 + 300 * torch.rand(1, 40)
+    phase, hop = source.frame_phase(f0, config), config.source_hop_samples
+    whole = source.seeded(f0, config)
+    part = source.seeded(f0[:, 13:31], config, 0, 13, phase[:, 13:31])
+    assert hop == 64 and whole.shape == (1, 40 * hop, 1)
+    assert torch.allclose(whole[:, 13 * hop : 30 * hop], part[:, :-hop], atol=1e-6)
+    rising = source.seeded(torch.linspace(200, 300, 188)[None], config)[0, :, 0].double()
+    crossings = torch.nonzero((rising[:-1] < 0) & (rising[1:] >= 0)).numel()
+    assert abs(crossings - 250 * 188 * 128 / 24000) <= 1, "as many periods as f0 asks for"
+    assert float(torch.diff(rising).abs().max()) < 2 * math.pi * 300 / 12000 * 1.01, "without jumps"
+
+
+@pytest.mark.parametrize("name", ["m4", "openvpi", "sine"])
 @pytest.mark.parametrize("resblock", ["1", "2"])
-def test_halo_is_enough_and_cutting_is_exact(family, resblock):
-    config = VocoderConfig(**{**SMALL.__dict__, "family": family, "resblock": resblock})
+def test_halo_is_enough_and_cutting_is_exact(name, resblock):
+    kinds = {"m4": {"family": "m4"}, "openvpi": {"family": "openvpi"}, "sine": SINE.__dict__}
+    config = VocoderConfig(**{**SMALL.__dict__, **kinds[name], "resblock": resblock})
     model = Generator(config).double().eval()
     mel, hop, halo = torch.randn(1, 90, 20).double(), 32, halo_frames(config)
-    excitation = torch.randn(1, 90 * hop).double()
+    step = config.source_hop_samples
+    excitation, noise = torch.randn(1, 90 * step).double(), torch.randn(1, 90, 16).double()
+    excitation_part = excitation[:, (40 - halo) * step : (50 + halo) * step].clone()
+    if name == "sine":
+        excitation_part[:, -step:] = 0  # its last frame is inexact, and must not matter
     with torch.no_grad():
-        whole = model(mel, excitation)
-        part = model(mel[:, 40 - halo : 50 + halo], excitation[:, (40 - halo) * hop : (50 + halo) * hop])
-        short = model(mel[:, :1], excitation[:, :hop])
+        whole = model(mel, excitation, noise)
+        part = model(mel[:, 40 - halo : 50 + halo], excitation_part, noise[:, 40 - halo : 50 + halo])
+        short = model(mel[:, :1], excitation[:, :step])
     assert whole.shape == (1, 90 * hop) and short.shape == (1, hop)
     assert torch.allclose(part[:, halo * hop : (halo + 10) * hop], whole[:, 40 * hop : 50 * hop], atol=1e-12)

@@ -1,5 +1,6 @@
 """Readers of checkpoints: one file per format, all giving a :class:`Checkpoint`."""
 
 from fastsvc.checkpoints.checkpoint import Checkpoint, read
+from fastsvc.checkpoints.given import Given
 
-__all__ = ["Checkpoint", "read"]
+__all__ = ["Checkpoint", "Given", "read"]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
+from fastsvc.checkpoints.folder import checkpoint_in
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.loading import load
+from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo")
+MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,9 @@ class Checkpoint:
     ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig) or
     singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is addressed by the id
     ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before training, if they were.
+    ``missing``: what has to be given beside the file before it can be built. ``mel_stated`` names the fields of
+    ``config.mel`` that the file, its configuration or its project's code really state; of an acoustic model the
+    vocoder's recipe fills in the others. The logarithm's base is always known.
     """
 
     path: Path
@@ -34,6 +42,8 @@ class Checkpoint:
     step: int = 0
     input_peak: float | None = None
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    mel_stated: tuple[str, ...] = MEL_FIELDS
 
     @property
     def acoustic(self) -> bool:
@@ -45,6 +55,8 @@ class Checkpoint:
 
     def require(self, kinds: Iterable[str], purpose: str) -> Checkpoint:
         """self, if its kind is among ``kinds``; otherwise CheckpointError."""
+        if self.missing:
+            raise CheckpointError(f"{self.path} cannot be built without {'; '.join(self.missing)}", "give it")
         if self.kind not in kinds:
             raise CheckpointError(
                 f"{self.path} holds a {self.kind}, but {purpose} is needed", "give another checkpoint"
@@ -52,21 +64,29 @@ class Checkpoint:
         return self
 
 
-def read(path, config=None) -> Checkpoint:
-    """Read a checkpoint of any known format, recognised by its keys.
+def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Checkpoint:
+    """Read a checkpoint of any known format, recognised by its keys; a folder stands for the one checkpoint in it.
 
-    ``config`` is a YAML file for formats that keep their configuration outside; without it `config.yaml` beside the
-    checkpoint is taken. Raises CheckpointError naming every missing or unexpected key and every wrong shape.
+    ``config`` is a YAML or JSON file for formats that keep their configuration outside; without it `config.yaml`
+    (`config.json`, `args.json`) beside the checkpoint is taken. ``era``, ``speaker_vectors`` and ``look``: see
+    :class:`fastsvc.checkpoints.given.Given`.
+    Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
-    from fastsvc.checkpoints import comosvc, m4gan, native
-
-    path = Path(path)
-    content = load(path)
-    for reader in (native, comosvc, m4gan):
-        if reader.recognises(content):
-            return reader.read(content, path, None if config is None else Path(config))
-    keys = ", ".join(sorted(map(str, content))[:8])
-    raise CheckpointError(
-        f"{path} is of no known format (its keys: {keys})",
-        "known are checkpoints of fastsvc, CoMoSVC (model, denoise_fn) and M4Singer's HiFi-GAN (state_dict.model_gen)",
+    from fastsvc.checkpoints import (
+        amphion,
+        amphion_vocoder,
+        comosvc,
+        diffusion_svc,
+        foreign,
+        m4gan,
+        native,
+        nsf_hifigan,
     )
+
+    path = checkpoint_in(Path(path))
+    given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
+    content = load(path)
+    for reader in (native, comosvc, diffusion_svc, amphion, m4gan, nsf_hifigan, amphion_vocoder):
+        if reader.recognises(content):
+            return reader.read(content, path, given)
+    raise foreign.refusal(content, path)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.keys import fit
+from fastsvc.checkpoints.generators import MEL_STATED, generator, refuse_absurd
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.loading import state_dict
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.errors import CheckpointError, ConfigError
-
-BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any sane generator
 
 
 def recognises(content: dict) -> bool:
@@ -19,29 +18,23 @@ def recognises(content: dict) -> bool:
     return isinstance(state, dict) and "model_gen" in state
 
 
-def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
-    from fastsvc.model import weight_norm
-    from fastsvc.model.vocoder import Generator
-
+def read(content: dict, path: Path, given: Given) -> Checkpoint:
     state = state_dict(content["state_dict"], "model_gen", path)
-    yaml = YamlFile(path, config)
+    yaml = YamlFile(path, given.config)
     try:
         vocoder = _config(yaml)
     except (ConfigError, TypeError, ValueError) as error:
         raise CheckpointError(f"{yaml.path}: {error}", "give the vocoder's own config.yaml") from None
-    halves = [name for name in state if name.endswith((".weight_g", ".weight_v"))]
-    for name in halves:
-        other = name[:-1] + ("v" if name.endswith("g") else "g")
-        if other not in state:
-            raise CheckpointError(f"{path} does not fit its configuration: missing: {other}", "the file is damaged")
+    tensors, notes = generator(state, vocoder, path)
     return Checkpoint(
         path=path,
         format="m4gan",
         kind="vocoder",
         config=vocoder,
-        tensors=fit(weight_norm.fold(state), lambda: Generator(vocoder), path),
+        tensors=tensors,
         step=int(content.get("global_step", 0)),
-        notes=("weight norm folded",) if halves else (),
+        notes=notes,
+        mel_stated=MEL_STATED,
     )
 
 
@@ -50,8 +43,7 @@ def _config(yaml: YamlFile) -> VocoderConfig:
         raise CheckpointError(f"{yaml.path}: use_pitch_embed is false", "only generators with a harmonic source work")
     dilations = tuple(tuple(map(int, row)) for row in yaml.get("resblock_dilation_sizes", list))
     rates = tuple(map(int, yaml.get("upsample_rates", list)))
-    if len(rates) * max(sum(map(len, dilations)), 1) > BLOCKS_LIMIT:
-        raise CheckpointError(f"{yaml.path}: more than {BLOCKS_LIMIT} residual units", "correct it")
+    refuse_absurd(rates, dilations, yaml.path)
     return VocoderConfig(
         family="m4",
         mel=MelConfig(

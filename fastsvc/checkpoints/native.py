@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.generators import generator
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
 from fastsvc.config import AcousticConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
@@ -25,9 +27,9 @@ def recognises(content: dict) -> bool:
     return content.get("format") == "fastsvc"
 
 
-def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
+def read(content: dict, path: Path, given: Given) -> Checkpoint:
     """Sampling takes the averaged weights (`ema`) where there are any, the last ones (`model`) otherwise."""
-    if config is not None:
+    if given.config is not None:
         raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
     if content.get("version") != VERSION:
         raise CheckpointError(
@@ -46,17 +48,17 @@ def read(content: dict, path: Path, config: Path | None) -> Checkpoint:
     averaged = bool(content.get("ema"))
     tensors = _bare(state_dict(content, "ema" if averaged else "model", path))
     _refuse_absurd(model_config, len(tensors), path)
-    if kind == "vocoder":
-        from fastsvc.model import weight_norm
-
-        tensors = weight_norm.fold(tensors)
     train = plain.get("train") if isinstance(plain.get("train"), dict) else {}
     return Checkpoint(
         path=path,
         format="fastsvc",
         kind=kind,
         config=model_config,
-        tensors=fit(tensors, lambda: module(kind, model_config), path),
+        tensors=(
+            generator(tensors, model_config, path)[0]
+            if kind == "vocoder"
+            else fit(tensors, lambda: module(kind, model_config), path)
+        ),
         speakers=tuple(map(str, content.get("speakers") or ())),
         speaker_f0_hz=tuple(map(float, content.get("speaker_f0_hz") or ())),
         step=int(content.get("step", 0)),

@@ -7,10 +7,13 @@ from pathlib import Path
 from fastsvc.errors import CheckpointError
 
 _REQUIRED = object()
+LIMIT = 4 * 2**20  # bytes; real ones have a few thousand
 
 
 class YamlFile:
     """``get("data.hop_length", int)`` with a type check; raises CheckpointError for what is missing or wrong."""
+
+    kind = "the config.yaml of the training run"  # what the file is, for messages
 
     def __init__(self, checkpoint: Path, given: Path | None):
         import yaml
@@ -21,11 +24,23 @@ class YamlFile:
                 f"{checkpoint} needs its configuration, and there is no {self.path}", "give it with --config"
             )
         try:
+            if self.path.stat().st_size > LIMIT:
+                raise CheckpointError(f"{self.path} is larger than {LIMIT >> 20} MB", "give the config of the run")
             self.values = yaml.safe_load(self.path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise CheckpointError(f"{self.path} cannot be read: {str(error).splitlines()[0]}", "correct it") from None
+        except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
+            reason = (str(error).splitlines() or ["?"])[0]
+            raise CheckpointError(f"{self.path} cannot be read: {reason}", "correct it") from None
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a YAML mapping", "give the config.yaml of the training run")
+
+    @classmethod
+    def of(cls, values, path: Path) -> YamlFile:
+        """The same over a mapping that lies inside a checkpoint."""
+        if not isinstance(values, dict):
+            raise CheckpointError(f"{path}: its configuration is a {type(values).__name__}", "the file is damaged")
+        made = cls.__new__(cls)
+        made.path, made.values = path, values
+        return made
 
     def get(self, dotted: str, kind, default=_REQUIRED):
         value = self.values
@@ -33,7 +48,7 @@ class YamlFile:
             value = value.get(part) if isinstance(value, dict) else None
         if value is None:
             if default is _REQUIRED:
-                raise CheckpointError(f"{self.path}: {dotted} is missing", "give the config.yaml of the training run")
+                raise CheckpointError(f"{self.path}: {dotted} is missing", f"give {self.kind}")
             return default
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)

@@ -38,13 +38,14 @@ LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the
     help=MODEL_HELP,
 )
 @option("-o", "--out", default="converted", metavar="OUT_DIR", help="Where results go; made if missing.")
-@option("--steps", default=1, type=click.IntRange(1), help="Sampling steps: more are slower and often better.")
+@option("--steps", type=click.IntRange(1), help="Sampling steps. Without: the engine's own choice (one, for students).")
 @option(
     "--transpose",
     default=0,
     type=Semitones(),
     help=TRANSPOSE_HELP,
 )
+@option("--formant", default=0.0, help="Semitones by which the voice's resonances move, where the model can.")
 @option("--f0", "f0_method", type=click.Choice(F0_METHODS), help="Pitch tracker. Without: the model's own.")
 @option(
     "--format",
@@ -97,6 +98,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     planned = plan(inputs, out, format, tag=spk or "")
     batch.check_output_folder(out)
     engine = open_engine(path, why, device, options["steps"])
+    options["steps"] = options["steps"] or engine.default_steps
     speaker = choose_speaker(engine.table, spk)
     settings = batch.Settings(
         speaker,
@@ -123,13 +125,14 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     click.get_current_context().exit(code)
 
 
-def open_engine(path, why: str, device: str, steps: int):
+def open_engine(path, why: str, device: str, steps: int | None):
     """The engine, announced; a number of steps that it lacks is a usage error."""
     from fastsvc.engine import Engine
 
     say(f"engine: {path} ({why})")
     engine = Engine.open(path, device=device)
-    if steps not in engine.steps:
+    engine.check_convertible()
+    if steps is not None and steps not in engine.steps:
         built = ", ".join(map(str, engine.steps))
         say(f"error: {steps} steps are not built into {path}, {built} are (choose one, or rebuild it)", error=True)
         click.get_current_context().exit(UNUSABLE)

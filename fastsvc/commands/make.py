@@ -8,14 +8,24 @@ from fastsvc.commands.common import WholeList, option, say, verbosity_options
 
 TARGET_HELP = "What to build for: auto (this machine), cpu, or a GPU architecture such as sm_80."
 
+STEPS_HELP = "Sampling steps to build in. Without: 1,2,4 (students), 10,25,50 (teachers), 5,10,20 (DDPM models)."
+SAMPLER_HELP = "auto: consistency for students, euler for teachers, dpm++ for DDPM models."
+ERAS = ("auto", "plain", "raw", "normalised")
+SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim")
+
 
 @click.command(short_help="Compile a checkpoint into an engine folder.")
 @click.argument("checkpoint", metavar="CKPT")
 @option("-o", "--out", metavar="OUT.fsvc", help="Engine folder to make. Without: the checkpoint's name with .fsvc.")
 @option("--config", metavar="YAML", help="Configuration of formats that keep it outside the checkpoint.")
+@option("--era", default="auto", type=click.Choice(ERAS), help="Of CoMoSVC's code; auto: as a probe suggests.")
+@option("--speaker-vectors", metavar="NPZ", help="Speaker embeddings, one array a singer, for networks that take them.")
+@option("--speaker-f0", metavar="NAME:HZ,...|FILE|CORPUS", help="Median pitches, for --transpose auto.")
 @option("--vocoder", metavar="PATH", help="Vocoder checkpoint, its folder, or an engine that has it.")
 @option("--content", metavar="PATH", help="Content encoder: checkpoint, or an engine that has it.")
-@option("--steps", default="1,2,4", type=WholeList(), help="Numbers of sampling steps to build in.")
+@option("--steps", type=WholeList(), help=STEPS_HELP)
+@option("--sampler", default="auto", type=click.Choice(SAMPLERS), help=SAMPLER_HELP)
+@option("--depth", type=click.IntRange(2), help="Shallow diffusion: refine given mels from this place on (DDPM).")
 @option("--precision", default="auto", type=click.Choice(["auto", "fp32", "fp16", "bf16"]), help="Of the weights.")
 @option("--target", default="auto", metavar="auto|cpu|sm_80|...", help=TARGET_HELP)
 @option("--force", is_flag=True, help="Replace an engine that exists.")

@@ -5,7 +5,8 @@ checkpoints, manifests and YAML files. Unknown keys are errors.
 """
 
 from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
-from fastsvc.config.diffusion import EdmConfig
+from fastsvc.config.amphion import AmphionConfig
+from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.hearing import RecogniserConfig, VerifierConfig
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
@@ -13,7 +14,9 @@ from fastsvc.config.vocoder import VocoderConfig
 
 __all__ = [
     "AcousticConfig",
+    "AmphionConfig",
     "ConditionConfig",
+    "DdpmConfig",
     "DenoiserConfig",
     "EdmConfig",
     "FeatureConfig",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fastsvc.config.diffusion import EdmConfig
+from fastsvc.config.amphion import AmphionConfig
+from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import check
 
@@ -15,16 +16,16 @@ class FeatureConfig:
 
     encoder: str = "recogniser"  # recogniser (ours), vec768l12, vec256l9, ...
     unit_channels: int = 768
-    unit_align: str = "nearest"  # nearest, left, round
+    unit_align: str = "nearest"  # nearest, left, round, average
     f0_method: str = "yin"
     f0_low_hz: float = 50.0
     f0_high_hz: float = 1100.0
 
     def __post_init__(self):
         check(
-            self.unit_align in ("nearest", "left", "round"),
+            self.unit_align in ("nearest", "left", "round", "average"),
             f"features: unknown unit_align {self.unit_align!r}",
-            "use nearest, left or round",
+            "use nearest, left, round or average",
         )
         check(0 < self.f0_low_hz < self.f0_high_hz, "features: 0 < f0_low_hz < f0_high_hz does not hold")
 
@@ -53,6 +54,7 @@ class DenoiserConfig:
     layers: int = 20
     cond_channels: int = 256
     dilation_cycle: int = 1
+    step_embedding: str = "mlp"  # one for all layers, projected by each; "amphion": added to each as it is
 
     def __post_init__(self):
         check(
@@ -60,6 +62,11 @@ class DenoiserConfig:
             "denoiser: all sizes must be positive",
         )
         check(self.channels % 2 == 0, "denoiser: channels must be even (the step embedding is half sine, half cosine)")
+        check(
+            self.step_embedding in ("mlp", "amphion"),
+            f"denoiser: unknown step_embedding {self.step_embedding!r}",
+            "use mlp or amphion",
+        )
 
     @property
     def dilations(self) -> tuple[int, ...]:
@@ -81,6 +88,8 @@ class AcousticConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     edm: EdmConfig = field(default_factory=EdmConfig)
     norm: NormConfig = field(default_factory=NormConfig)
+    ddpm: DdpmConfig | None = None  # in place of edm
+    amphion: AmphionConfig | None = None  # its condition instead of the sum of linear maps
 
     def __post_init__(self):
         check(self.mel.bins == self.denoiser.mel_bins, "acoustic: mel.bins and denoiser.mel_bins differ")
@@ -93,3 +102,11 @@ class AcousticConfig:
             "acoustic: features.unit_channels and condition.unit_channels differ",
         )
         check(len(self.norm.low) in (1, self.mel.bins), "acoustic: norm needs one pair, or one per mel bin")
+        check(
+            self.edm.noise_mean == "zero" or self.mel.bins == self.condition.channels,
+            "acoustic: noise about the condition needs as many condition channels as mel bins",
+        )
+        check(
+            self.amphion is None or sum(self.amphion.encoder_channels) == self.condition.unit_channels,
+            "acoustic: amphion.encoder_channels do not sum to condition.unit_channels",
+        )

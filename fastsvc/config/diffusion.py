@@ -16,7 +16,35 @@ class EdmConfig:
     sigma_max: float = 80.0
     rho: float = 7.0
     noise_scale: float = 1.0  # c_noise = noise_scale * ln(sigma) / 4; CoMoSVC uses 1
+    skip_offset: bool = True  # c_skip from σ − σmin, as in consistency models; Amphion takes σ
+    out_offset: bool = True  # c_out likewise; neither, and it is EDM's own, as CoMoSVC's was before 2023-12-06
+    noise_mean: str = "zero"  # "condition": noise is drawn about cond, as in Grad-TTS (Amphion)
+    euler_to_min: bool = False  # the Euler sampler steps to σmin before 0 (Amphion)
 
     def __post_init__(self):
         check(0 < self.sigma_min < self.sigma_max, "edm: 0 < sigma_min < sigma_max does not hold")
         check(self.sigma_data > 0 and self.rho > 0, "edm: sigma_data and rho must be positive")
+        check(
+            self.noise_mean in ("zero", "condition"),
+            f"edm: unknown noise_mean {self.noise_mean!r}",
+            "use zero or condition",
+        )
+
+
+@dataclass(frozen=True)
+class DdpmConfig:
+    """Noise prediction on a discrete chain (Ho et al. 2020, arXiv 2006.11239) with betas rising linearly.
+
+    ``trained_steps``: the chain's first part that the network was trained on; below ``timesteps`` it can only refine
+    a mel that is given (shallow diffusion), as `k_step_max` of Diffusion-SVC and so-vits-svc says.
+    """
+
+    timesteps: int = 1000
+    beta_low: float = 1e-4
+    beta_high: float = 0.02
+    trained_steps: int = 1000
+
+    def __post_init__(self):
+        check(1 < self.timesteps <= 100_000, "ddpm: timesteps must be from 2 to 100000")
+        check(0 < self.beta_low <= self.beta_high < 1, "ddpm: 0 < beta_low <= beta_high < 1 does not hold")
+        check(1 <= self.trained_steps <= self.timesteps, "ddpm: trained_steps must be from 1 to timesteps")

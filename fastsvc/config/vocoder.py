@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check
+
+SINE_STAGE = 1  # of "sine": its rate is the sine's, and there it is added (SingingVocoders, models/nsf_HiFigan)
+SOURCES = ("sines", "pulse", "sine")
 
 
 @dataclass(frozen=True)
@@ -25,17 +29,25 @@ class VocoderConfig:
     resblock_kernels: tuple[int, ...] = (3, 7, 11)
     resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     harmonics: int = 8
-    source: str = "sines"  # sines at f0 and its harmonics (upstream), or "pulse": all harmonics up to 0.45 rate_hz
+    # "sines" at f0 and its harmonics (upstream); "pulse": all harmonics up to 0.45 rate_hz; "sine": PC-NSF-HiFi-GAN's
+    # (`mini_nsf`), one sine at f0, made at the rate of stage SINE_STAGE and added there alone
+    source: str = "sines"
+    noise_sigma: float = 0.0  # of Gaussian noise that is added to what conv_pre gives
 
     @property
     def source_channels(self) -> int:
         """Sines, or the pulse train and noise, that the source's linear layer mixes to one excitation."""
-        return 2 if self.source == "pulse" else self.harmonics + 1
+        return {"pulse": 2, "sine": 1}.get(self.source, self.harmonics + 1)
+
+    @property
+    def source_hop_samples(self) -> int:
+        """Samples of the source in a frame: as many as of audio, but for the one sine."""
+        return math.prod(self.upsample_rates[: SINE_STAGE + 1]) if self.source == "sine" else self.mel.hop_samples
 
     def __post_init__(self):
-        product = 1
-        for rate in self.upsample_rates:
-            product *= rate
+        product = math.prod(self.upsample_rates)
+        sizes = (self.initial_channels, *self.upsample_rates, *self.resblock_kernels, *sum(self.resblock_dilations, ()))
+        check(all(size > 0 for size in sizes) and self.harmonics >= 0, "vocoder: every size must be positive")
         check(self.family in ("m4", "openvpi"), f"vocoder: unknown family {self.family!r}", "use m4 or openvpi")
         check(
             product == self.mel.hop_samples,
@@ -49,7 +61,13 @@ class VocoderConfig:
         check(
             len(self.resblock_kernels) == len(self.resblock_dilations), "vocoder: one dilation list per resblock kernel"
         )
-        check(self.source in ("sines", "pulse"), f"vocoder: unknown source {self.source!r}", "use sines or pulse")
+        check(all(k % 2 for k in self.resblock_kernels), "vocoder: kernels of resblocks must be odd")
+        check(self.source in SOURCES, f"vocoder: unknown source {self.source!r}", f"use one of {', '.join(SOURCES)}")
+        check(
+            self.source != "sine" or (self.family == "openvpi" and len(self.upsample_rates) > SINE_STAGE),
+            f"vocoder: source sine needs family openvpi and more than {SINE_STAGE} stages",
+        )
+        check(self.noise_sigma >= 0, "vocoder: noise_sigma must not be negative")
         check(self.resblock in ("1", "2"), f"vocoder: unknown resblock {self.resblock!r}", 'use "1" or "2"')
         check(
             self.initial_channels % 2 ** len(self.upsample_rates) == 0,

@@ -21,7 +21,7 @@ from fastsvc.config import AcousticConfig
 from fastsvc.engine import winograd
 from fastsvc.engine.lowered import TAPS
 from fastsvc.errors import EngineError
-from fastsvc.model import edm
+from fastsvc.model import process
 
 PROJECTION_LIMIT = 256 * 2**20  # bytes: condition projections kept over several steps, beyond that made anew
 
@@ -150,7 +150,7 @@ class Step:
     """The constants of one noise level: scalars of the preconditioning, d_l, and what turns d_l into d_{l+1}."""
 
     def __init__(self, config: AcousticConfig, weights: dict[str, Tensor], index: int, level: float):
-        scalars = edm.coefficients(config.edm, torch.tensor(level, dtype=torch.float32))
+        scalars = process.coefficients(config, torch.tensor(level, dtype=torch.float32))
         self.c_skip, self.c_out, self.c_in, _ = map(float, scalars)
         self.vectors = weights["steps.vectors"][index]
         self.shifts = weights["residual.bias"] - self.vectors[:-1] * math.sqrt(0.5) + self.vectors[1:]

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
+from fastsvc.config.vocoder import SINE_STAGE
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames
 
 
@@ -23,20 +24,26 @@ class Vocoder:
         self.config = config
         self.halo_frames = halo_frames(config)
         weights = {name: value.float() for name, value in tensors.items()}
-        self.linear = weights["m_source.l_linear.weight"], weights["m_source.l_linear.bias"]
+        self.linear = None
+        if config.source != "sine":
+            self.linear = weights["m_source.l_linear.weight"], weights["m_source.l_linear.bias"]
         self.pre, self.post = Conv(weights, "conv_pre"), Conv(weights, "conv_post")
         self.stages = [Stage(weights, config, i) for i in range(len(config.upsample_rates))]
 
     def source(self, sines: Tensor) -> Tensor:
-        """Sines [B, T·hop, source_channels] → one excitation [B, T·hop]."""
+        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
+        if self.linear is None:
+            return sines.squeeze(-1)
         mixed = F.linear(sines, *self.linear).squeeze(-1)
         return mixed if self.config.source == "pulse" else torch.tanh(mixed)
 
-    def __call__(self, mel: Tensor, source: Tensor) -> Tensor:
-        """mel [B, T, M], source [B, T·hop] → audio [B, T·hop]."""
+    def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
+        """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
         x = mel.transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
         source = source[:, None, None].contiguous(memory_format=torch.channels_last)
         x = self.pre(x)
+        if noise is not None:
+            x.add_(noise.transpose(1, 2)[:, :, None], alpha=self.config.noise_sigma)
         for stage in self.stages:
             x = stage(x, source)
         return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE)))[:, 0, 0]
@@ -62,8 +69,11 @@ class Stage:
         self.layer_norm = config.family == "m4"
         self.up = _flat(weights[f"ups.{index}.weight"]), weights[f"ups.{index}.bias"]
         self.up_stride, self.up_padding = (1, rate), (0, (kernel - rate) // 2)
-        self.branch = _flat(weights[f"noise_convs.{index}.weight"]), weights[f"noise_convs.{index}.bias"]
         stride = math.prod(config.upsample_rates[index + 1 :])
+        name = f"noise_convs.{index}"
+        if config.source == "sine":
+            name, stride = ("source_conv" if index == SINE_STAGE else ""), 1
+        self.branch = (_flat(weights[f"{name}.weight"]), weights[f"{name}.bias"]) if name else None
         self.branch_stride, self.branch_padding = (1, stride), (0, stride // 2)
         first = index * len(config.resblock_kernels)
         self.blocks = [
@@ -76,7 +86,8 @@ class Stage:
 
     def __call__(self, x: Tensor, source: Tensor) -> Tensor:
         x = F.conv_transpose2d(F.leaky_relu_(x, SLOPE), *self.up, stride=self.up_stride, padding=self.up_padding)
-        x.add_(self.excitation(source))
+        if self.branch is not None:
+            x.add_(self.excitation(source))
         total = None
         for block in self.blocks:
             y = x

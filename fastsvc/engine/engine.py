@@ -19,6 +19,7 @@ from fastsvc.features import align
 
 # The share of each stage in the time of a conversion, for the progress bar alone.
 HEARD, SAMPLED = 0.3, 0.6
+MOST_FORMANT = 12  # semitones; upstream trains its key shift up to 5
 
 
 class Engine:
@@ -42,7 +43,9 @@ class Engine:
         self.table = Speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ()))
         self.synthesiser = None
         if vocoder:
-            self.synthesiser = runtime.Synthesiser(folder.tensors(artifact.VOCODER), vocoder_config)
+            self.synthesiser = runtime.Synthesiser(
+                folder.tensors(artifact.VOCODER), vocoder_config, self.config.mel.log_base
+            )
             self.sources_everywhere = vocoder.get("unvoiced_f0") == "interpolated"
         self.encoder = _encoder(content_config, folder.tensors(artifact.CONTENT)) if content else None
         self.timings: dict[str, float] = {}
@@ -70,6 +73,11 @@ class Engine:
         return tuple(sorted(self.sampler.schedules))
 
     @property
+    def default_steps(self) -> int:
+        """The number of steps that is taken where none is asked for."""
+        return int(self.manifest.get("default_steps", self.steps[0]))
+
+    @property
     def rate_hz(self) -> int:
         """The rate of the model's own audio."""
         return self.config.mel.rate_hz
@@ -81,8 +89,9 @@ class Engine:
         rate_hz: int,
         speaker,
         *,
-        steps: int = 1,
+        steps: int | None = None,
         transpose=0,
+        formant: float = 0.0,
         seed: int = 0,
         f0_method: str | None = None,
         rate_out_hz: int | None = None,
@@ -92,9 +101,10 @@ class Engine:
         """Sing a recording with another voice.
 
         audio [samples] or [channels, samples] (mixed to one), float in −1 … 1, at rate_hz. speaker: a name, an id, or
-        a mapping of those to weights. steps: one of :attr:`steps`. transpose: semitones, or "auto": from the voiced
-        median of the recording to the speaker's, rounded to whole semitones. f0_method: as
-        fastsvc.features.f0.extract, None for the model's own. rate_out_hz: None for the input's rate.
+        a mapping of those to weights. steps: one of :attr:`steps`, None for :attr:`default_steps`. transpose:
+        semitones, or "auto": from the voiced median of the recording to the speaker's, rounded to whole semitones.
+        formant: semitones by which the voice's resonances move, where the model has a key-shift embedding. f0_method:
+        as fastsvc.features.f0.extract, None for the model's own. rate_out_hz: None for the input's rate.
         normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
         did. progress gets the fraction done.
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
@@ -105,8 +115,9 @@ class Engine:
             if isinstance(rate, bool) or int(rate) != rate or not 1000 <= rate <= 1_000_000:
                 raise ConfigError(f"the sample rate is {rate!r}", "give a whole number of hertz")
         weights = self.table.weights(speaker)
-        self._check_steps(steps)
-        self._vocoder()
+        steps = self._steps(steps)
+        self._check_formant(formant)
+        self.check_convertible()
         whole = hearing.mono(audio)
         if len(whole) == 0:
             return whole, rate_out_hz
@@ -124,7 +135,8 @@ class Engine:
             semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
             self.transposed = semitones
             features.f0_hz.mul_(2 ** (semitones / 12))
-            result = self._synthesise(features, weights, steps, seed, None, progress)[0].numpy()
+            vector = self.sampler.condition.speaker(weights, formant)
+            result = self._synthesise(features, vector, steps, seed, None, progress)[0].numpy()
             self.timings["features"] = spent
         length = resample.resampled_length(len(whole), rate_hz, rate_out_hz)
         wanted = math.ceil(len(whole) * self.rate_hz / rate_hz)
@@ -132,13 +144,24 @@ class Engine:
 
     @torch.inference_mode()
     def synthesise(
-        self, units, f0_hz, volume, speaker, steps: int = 1, noise=None, seed: int = 0, *, voiced=None
+        self,
+        units,
+        f0_hz,
+        volume,
+        speaker,
+        steps: int | None = None,
+        noise=None,
+        seed: int = 0,
+        *,
+        voiced=None,
+        formant: float = 0.0,
+        mel=None,
     ) -> tuple[Tensor | None, Tensor]:
         """Features → (audio [T·hop] at :attr:`rate_hz`, or None without a vocoder; log-mel [T, M]).
 
         units [Tu, D] at the encoder's rate or [T, D]; f0_hz [T] (interpolated through unvoiced frames, or 0 there);
         volume [T]: RMS; voiced [T], by default where f0_hz > 0. noise: the draws [T, M] of each step; None makes them
-        from ``seed``.
+        from ``seed``. mel: log-mel [T, M] to refine, which engines of shallow diffusion need and others do not take.
         """
         f0_hz, volume = (torch.as_tensor(v, dtype=torch.float32) for v in (f0_hz, volume))
         units = torch.as_tensor(units)
@@ -148,28 +171,35 @@ class Engine:
             raise ConfigError("f0_hz, volume and voiced must be of one shape [T], T ≥ 1", "cut them to one length")
         if units.dim() != 2 or units.shape[1] != channels or len(units) == 0:
             raise ConfigError(f"units have shape {tuple(units.shape)}", f"[Tu, {channels}] is needed")
-        self._check_steps(steps)
-        places = align.indices(len(units), frames, self.config.features.unit_align)
+        steps = self._steps(steps)
+        self._check_formant(formant)
+        mel = self._given_mel(mel, frames)
+        how = self.config.features.unit_align
+        if how == "average" and len(units) != frames:
+            units = align.align(units, frames, how, ratio=self.config.mel.hop_samples * 50 / self.config.mel.rate_hz)
+        places = align.indices(len(units), frames, "nearest" if how == "average" else how)
         features = runtime.Features(units, places, f0_hz, voiced, volume)
+        vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
         with self._lock:
-            return self._synthesise(features, self.table.weights(speaker), steps, seed, noise, None)
+            return self._synthesise(features, vector, steps, seed, noise, None, mel)
 
     def warm_up(self, seconds: float = 1.0) -> None:
         """Do the work once on noise, so that the first real call finds memory and libraries ready."""
-        if self.encoder is not None and self.synthesiser is not None:
+        if self.encoder is not None and self.synthesiser is not None and self.sampler.depth is None:
             generator = np.random.default_rng(0)
             audio = generator.standard_normal(int(seconds * self.rate_hz)).astype(np.float32) * 0.01
-            self.convert(audio, self.rate_hz, self.table.base, steps=self.steps[0])
+            self.convert(audio, self.rate_hz, self.table.base)
             return
         frames = max(1, int(seconds * self.config.mel.frame_rate_hz))
         units = torch.zeros(frames, self.config.condition.unit_channels)
-        self.synthesise(units, torch.full((frames,), 200.0), torch.zeros(frames), self.table.base, self.steps[0])
+        mel = None if self.sampler.depth is None else torch.full((frames, self.config.mel.bins), -5.0)
+        self.synthesise(units, torch.full((frames,), 200.0), torch.zeros(frames), self.table.base, mel=mel)
 
-    def _synthesise(self, features, weights, steps, seed, noise, progress) -> tuple[Tensor | None, Tensor]:
+    def _synthesise(self, features, vector, steps, seed, noise, progress, mel=None) -> tuple[Tensor | None, Tensor]:
         start = time.perf_counter()
         draw = runtime.seeded(seed, self.config.mel.bins) if noise is None else runtime.given(noise)
-        vector = self.sampler.condition.speaker(weights)
-        mel = self.sampler(features, vector, steps, draw, progress=_between(progress, HEARD, SAMPLED))
+        between = _between(progress, HEARD, SAMPLED)
+        mel = self.sampler(features, vector, steps, draw, progress=between, mel=mel)
         sampled = time.perf_counter()
         audio = None
         if self.synthesiser is not None:
@@ -178,14 +208,53 @@ class Engine:
         self.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
         return audio, mel
 
-    def _check_steps(self, steps) -> None:
+    def _steps(self, steps: int | None) -> int:
+        steps = self.default_steps if steps is None else steps
         if steps not in self.sampler.schedules:
             built = ", ".join(map(str, self.steps))
             raise EngineError(f"{steps} steps are not built in, {built} are", "choose one, or rebuild with --steps")
+        return steps
 
-    def _vocoder(self) -> None:
-        if self.synthesiser is None:
-            raise EngineError(f"{self.path} has no vocoder", "build it again with --vocoder")
+    def _check_formant(self, formant: float) -> None:
+        if not abs(formant) <= MOST_FORMANT:
+            raise ConfigError(f"formant is {formant!r}", f"give semitones from −{MOST_FORMANT} to {MOST_FORMANT}")
+        if formant and not self.config.condition.key_shift:
+            raise EngineError(f"{self.path} has no key-shift embedding, so formants stay", "leave formant at 0")
+
+    def _given_mel(self, mel, frames: int) -> Tensor | None:
+        """The mel to refine, if this engine refines; ConfigError where one is missing, in the way or of wrong shape."""
+        if (mel is None) != (self.sampler.depth is None):
+            refines = "refines given mels" if mel is None else "makes mels from noise"
+            raise ConfigError(f"{self.path} {refines}", "give mel [T, M]" if mel is None else "leave mel away")
+        if mel is None:
+            return None
+        mel = torch.as_tensor(mel, dtype=torch.float32)
+        if mel.shape != (frames, self.config.mel.bins):
+            raise ConfigError(
+                f"mel has shape {tuple(mel.shape)}", f"[{frames}, {self.config.mel.bins}] fits the other features"
+            )
+        return mel
+
+    def check_convertible(self) -> None:
+        """Raises EngineError, saying what to build, if this engine lacks a part that :meth:`convert` needs."""
+        if self.config.amphion is not None:
+            units = " and ".join(self.config.amphion.encoders)
+            raise EngineError(
+                f"{self.path} takes units of {units}, which are not computed here, so it cannot convert recordings",
+                "make them with Amphion, and call Engine.synthesise",
+            )
+        parts = {"vocoder": self.synthesiser, "content encoder": self.encoder}
+        lacking = [name for name, part in parts.items() if part is None]
+        if lacking:
+            raise EngineError(
+                f"{self.path} has no {' and no '.join(lacking)}, so it cannot convert recordings",
+                f"build it again with {' and '.join('--' + name.split()[0] for name in lacking)}",
+            )
+        if self.sampler.depth is not None:
+            raise EngineError(
+                f"{self.path} refines given mels (depth {self.sampler.depth}), so it cannot convert recordings",
+                "call synthesise with a mel, or build it again without --depth",
+            )
 
 
 def _weights(folder: artifact.Artifact, config: AcousticConfig) -> dict[str, Tensor]:

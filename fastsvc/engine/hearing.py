@@ -44,11 +44,6 @@ def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
 def features(audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f0_method: str | None) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros."""
     mel, spec = config.mel, config.features
-    if encoder is None:
-        raise EngineError(
-            "this engine has no content encoder, so it cannot convert recordings",
-            "build it again with --content, or call synthesise with units",
-        )
     at_mel = resample.resample(audio, rate_hz, mel.rate_hz)
     frames = math.ceil(len(at_mel) / mel.hop_samples)
     at_mel = torch.from_numpy(np.pad(at_mel, (0, frames * mel.hop_samples - len(at_mel))))

@@ -4,84 +4,47 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsvc.engine import artifact
+from fastsvc.engine import artifact, inspect_checkpoint
+from fastsvc.engine.inspect_lines import condition, mel, network, speakers
 
 
 def describe(path) -> str:
-    """Text about an engine folder or a checkpoint file: kind, sizes, speakers, schedules, what is missing to build.
+    """Text about an engine folder or a checkpoint: kind, sizes, speakers, schedules, what is missing to build.
 
     Raises EngineError or CheckpointError if it is neither, or damaged.
     """
     path = Path(path)
-    return _engine(artifact.Artifact(path)) if path.is_dir() else _checkpoint(path)
+    if path.is_dir() and (artifact.is_engine(path) or path.suffix == ".fsvc"):
+        return _engine(artifact.Artifact(path))
+    return inspect_checkpoint.describe(path)
 
 
 def _engine(folder: artifact.Artifact) -> str:
+    from fastsvc.config import AcousticConfig, from_dict
+
     manifest = folder.manifest
-    origin, net, mel = manifest["source"], manifest["acoustic"]["denoiser"], manifest["acoustic"]["mel"]
-    size = _megabytes(sum(entry["bytes"] for entry in folder.files.values()))
+    origin, config = manifest["source"], from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
+    size = sum(entry["bytes"] for entry in folder.files.values()) / 1e6
+    steps = ", ".join(manifest["schedules"])
+    depth = f", refines given mels from place {manifest['depth']} on" if manifest.get("depth") else ""
     lines = [
-        f"{folder.path}: engine, format {manifest['version']}, {size}",
+        f"{folder.path}: engine, format {manifest['version']}, {size:.1f} MB",
         f"  made from    {origin['file']} ({origin['format']} {origin['kind']}, step {origin['step']})",
-        _network(net["channels"], net["layers"], net["mel_bins"], net["dilation_cycle"]),
-        _mel(mel["rate_hz"], mel["hop_samples"], mel["bins"]),
-        f"  sampling     {manifest['sampler']}, steps {', '.join(manifest['schedules'])}",
+        *(f"  note         {note}" for note in origin.get("notes", ())),
+        network(config.denoiser),
+        condition(config),
+        mel(config.mel),
+        f"  sampling     {manifest['sampler']}, steps {steps}{depth}",
         f"  precision    {manifest.get('precision', 'fp32')}",
         _part("vocoder", manifest.get("vocoder"), "none: makes mels only; build with --vocoder"),
         _part("content", manifest.get("content"), "none: takes units only; build with --content"),
-        *_speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ())),
+        *speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ())),
+        *_measured(manifest.get("measured", {})),
     ]
-    measured = manifest.get("measured", {})
-    for name in ("denoiser", "vocoder"):
-        if name in measured:
-            took = measured[name]
-            lines.append(
-                f"  measured     {name}: {took['audio_s']:g} s of audio in {1e3 * took['compiled_s']:.1f} ms,"
-                f" {took['speedup']:g}× plain PyTorch ({measured['machine']['cpu']},"
-                f" {measured['machine']['threads']} threads, {measured['date']})"
-            )
     for name in folder.files:
         folder.verify(name)
     lines.append(f"  files        {len(folder.files)}, all as the manifest says (sha256)")
     return "\n".join(lines)
-
-
-def _checkpoint(path: Path) -> str:
-    from fastsvc.checkpoints import read
-
-    checkpoint = read(path)
-    config = checkpoint.config
-    lines = [
-        f"{path}: {checkpoint.format} checkpoint, {checkpoint.kind}, step {checkpoint.step},"
-        f" {checkpoint.parameters / 1e6:.2f} M parameters, {_megabytes(path.stat().st_size)}"
-    ]
-    lines += [f"  note         {note}" for note in checkpoint.notes]
-    if checkpoint.acoustic:
-        net, mel, spec = config.denoiser, config.mel, config.features
-        lines += [
-            _network(net.channels, net.layers, net.mel_bins, net.dilation_cycle),
-            _mel(mel.rate_hz, mel.hop_samples, mel.bins),
-            f"  features     {spec.encoder} ({spec.unit_channels} channels, {spec.unit_align}), f0 by {spec.f0_method}",
-            *_speakers(checkpoint.speakers, checkpoint.speaker_base, checkpoint.speaker_f0_hz),
-            "  to build     --vocoder PATH (mel to audio)"
-            + (" and --content PATH (the recogniser)" if spec.encoder == "recogniser" else ""),
-        ]
-        if spec.encoder != "recogniser":
-            lines.append(f"  missing      {spec.encoder}, which is not supported yet: the engine takes units")
-    elif checkpoint.kind == "vocoder":
-        lines.append(_mel(config.mel.rate_hz, config.mel.hop_samples, config.mel.bins))
-        lines.append(f"  generator    {config.family}, {config.initial_channels} channels, {config.upsample_rates}")
-    elif checkpoint.kind == "recogniser":
-        lines.append(f"  units        {config.bottleneck} channels, {len(config.phones)} phones")
-    return "\n".join(lines)
-
-
-def _network(channels, layers, bins, cycle) -> str:
-    return f"  denoiser     {layers} layers × {channels} channels, {bins} mel bins, dilation cycle {cycle}"
-
-
-def _mel(rate_hz, hop_samples, bins) -> str:
-    return f"  mel          {rate_hz} Hz, hop {hop_samples} samples, {bins} bins"
 
 
 def _part(name: str, part: dict | None, otherwise: str) -> str:
@@ -91,11 +54,12 @@ def _part(name: str, part: dict | None, otherwise: str) -> str:
     return f"  {name:<12} from {origin['file']} ({origin['format']}, step {origin['step']})"
 
 
-def _speakers(names, base: int, f0_hz) -> list[str]:
-    pitches = [f" (median {f:.0f} Hz)" if f > 0 else "" for f in f0_hz] + [""] * len(names)
-    rows = [f"    {base + i:>4}  {name}{pitch}" for i, (name, pitch) in enumerate(zip(names, pitches))]
-    return [f"  speakers     {len(names)}, ids from {base}", *rows]
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"
+def _measured(measured: dict):
+    for name in ("denoiser", "vocoder"):
+        if name in measured:
+            took = measured[name]
+            yield (
+                f"  measured     {name}: {took['audio_s']:g} s of audio in {1e3 * took['compiled_s']:.1f} ms,"
+                f" {took['speedup']:g}× plain PyTorch ({measured['machine']['cpu']},"
+                f" {measured['machine']['threads']} threads, {measured['date']})"
+            )

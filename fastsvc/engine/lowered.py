@@ -10,6 +10,9 @@ H condition channels, U unit channels, S speakers. What was folded, and why it i
 - `skip`: the skip halves of all output projections, their sum, 1/√L and the skip projection are linear up to the
   ReLU, hence one [L·C, C] matrix over the gated outputs of all layers.
 - `steps.vectors[i, l]`: d_l at the i-th of the engine's noise levels.
+
+Amphion's condition is not linear: the parameters of its module (fastsvc/model/amphion.py) are stored as they are, as
+`condition.encoder.*` and `condition.conformer.*`, in place of the other `condition.*`.
 """
 
 from __future__ import annotations
@@ -24,10 +27,6 @@ def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
     net, cond = config.denoiser, config.condition
     width, layers, hidden = net.channels, net.layers, net.cond_channels
     table = {
-        "condition.units": (cond.unit_channels, hidden),
-        "condition.f0": (hidden,),
-        "condition.volume": (hidden,),
-        "condition.speakers": (cond.speakers, hidden),
         "input.weight": (net.mel_bins, width),
         "input.bias": (width,),
         "conv.weight": (layers, TAPS * width + hidden, 2 * width),
@@ -39,6 +38,16 @@ def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
         "output.weight": (width, net.mel_bins),
         "output.bias": (net.mel_bins,),
         "steps.vectors": (levels, layers, width),
+    }
+    if config.amphion is not None:
+        from fastsvc.engine import cpu_amphion
+
+        return table | cpu_amphion.shapes(config)
+    table |= {
+        "condition.units": (cond.unit_channels, hidden),
+        "condition.f0": (hidden,),
+        "condition.volume": (hidden,),
+        "condition.speakers": (cond.speakers, hidden),
     }
     if cond.key_shift:
         table["condition.key_shift"] = (hidden,)

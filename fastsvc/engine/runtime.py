@@ -7,6 +7,7 @@ is summed over the whole recording beforehand, so a block sees what a single pas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,11 +16,11 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cpu_bf16 import denoiser_for
-from fastsvc.engine.cpu_condition import Condition
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.model import noise as counter
-from fastsvc.model import sampler, source
+from fastsvc.model import sampler, schedule, source
 
 MEL_BLOCK, VOCODER_BLOCK = 2048, 256  # frames
 Noise = Callable[[int, int, int], Tensor]  # (step, first, last) → [last − first, M]
@@ -53,8 +54,11 @@ class MelSampler:
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, manifest: dict):
         levels = [float(level) for level in manifest["levels"]]
         self.config, self.method = config, manifest["sampler"]
+        if self.method not in sampler.methods(config):
+            raise ValueError(f"the sampler {self.method!r} does not fit the model")
+        self.depth = manifest.get("depth")  # shallow diffusion: the place on the chain where a given mel is taken up
         self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
-        self.condition = Condition(tensors, config)
+        self.condition = condition_for(config)(tensors, config)
         self.denoiser = denoiser_for(manifest.get("precision", "fp32"))(tensors, config, levels)
         self.low, self.high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
 
@@ -66,43 +70,55 @@ class MelSampler:
         noise: Noise,
         block: int | None = None,
         progress: Progress | None = None,
+        mel: Tensor | None = None,
     ) -> Tensor:
-        """Log-mel [T, M] for the utterance's vector ``speaker`` [H]."""
+        """Log-mel [T, M] for the utterance's vector ``speaker`` [H]; shallow engines refine the log-mel ``mel``."""
         frames, sigmas = len(features.f0_hz), self.schedules[steps]
-        evaluations = sum(sigma > 0 for sigma in sigmas)
+        evaluations = schedule.evaluations(self.method, sigmas)
         halo = self.denoiser.halo_frames * evaluations
         block = block or max(MEL_BLOCK, 2 * halo)
-        mel = torch.empty(frames, self.config.mel.bins)
+        made = torch.empty(frames, self.config.mel.bins)
+        scale = (self.high - self.low) / 2
+        given = None if mel is None else (mel - self.low) / scale - 1
+        condition = self._conditions(features, speaker)
         for first, last, start, end in blocks(frames, block, halo):
-            cond = self._cond(features, speaker, start, end)
-            x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations)
-            mel[first:last] = x[first - start : last - start]
+            cond = condition(start, end)
+            x0 = None if given is None else given[start:end]
+            x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations, x0)
+            made[first:last] = x[first - start : last - start]
             if progress:
                 progress(last / frames)
-        return mel.add_(1).mul_((self.high - self.low) / 2).add_(self.low)
+        return made.add_(1).mul_(scale).add_(self.low)
+
+    def _conditions(self, features: Features, speaker: Tensor) -> Callable[[int, int], Tensor]:
+        """(start, end) → cond of these frames; one with global attention is computed beforehand, once."""
+        if self.config.amphion is None:
+            return lambda start, end: self._cond(features, speaker, start, end)
+        whole = self.condition.whole(features, speaker)
+        return lambda start, end: whole[start:end]
 
     def _cond(self, features: Features, speaker: Tensor, start: int, end: int) -> Tensor:
         units = features.units[features.places[start:end]].float()
         parts = (part[start:end] for part in (features.f0_hz, features.volume, features.voiced))
         return self.condition(units, *parts, speaker)
 
-    def _sample(self, cond: Tensor, sigmas: list[float], draw, evaluations: int) -> Tensor:
+    def _sample(self, cond: Tensor, sigmas: list[float], draw, evaluations: int, x0: Tensor | None) -> Tensor:
         prepared = self.denoiser.prepare(cond, evaluations)
 
         def denoise(x, sigma):
             return self.denoiser(x, sigma, prepared)
 
-        if self.method == "consistency":
-            return sampler.consistency(denoise, sigmas, draw, self.config.edm.sigma_min)
-        return sampler.euler(denoise, sigmas, draw)
+        return sampler.sample(self.config, self.method, denoise, sigmas, draw, cond, x0)
 
 
 class Synthesiser:
-    """Log-mel and f0 → audio."""
+    """Log-mel and f0 → audio. ``log_base`` is that of the mels it is given; None: the vocoder's own."""
 
-    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig):
+    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, log_base: str | None = None):
         self.config = config
         self.vocoder = Vocoder(tensors, config)
+        bases = {"e": math.e, "10": 10.0}
+        self.scale = math.log(bases[log_base or config.mel.log_base], bases[config.mel.log_base])
 
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
@@ -113,8 +129,14 @@ class Synthesiser:
         phase = source.frame_phase(f0_hz[None], self.config)
         for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
             sines = source.seeded(f0_hz[None, start:end], self.config, seed, start, phase[:, start:end])
-            piece = self.vocoder(mel[None, start:end], self.vocoder.source(sines))[0]
+            excitation = self.vocoder.source(sines)
+            piece = self.vocoder(self.scale * mel[None, start:end], excitation, self._noise(seed, start, end))[0]
             audio[first * hop : last * hop] = piece[(first - start) * hop : (last - start) * hop]
             if progress:
                 progress(last / frames)
         return audio
+
+    def _noise(self, seed: int, start: int, end: int) -> Tensor | None:
+        if not self.config.noise_sigma:
+            return None
+        return counter.gaussian(seed, 0, start, end - start, self.config.initial_channels, stream=counter.FRAMES)[None]

@@ -6,10 +6,14 @@ Projects differ in the rounding, and a checkpoint expects the one that it was tr
   with ``unit_interpolate_mode: nearest``);
 - ``left``: the last unit whose start ``i * frames / Tu`` is at or before t (so-vits' ``repeat_expand_2d``, used where
   the key is missing);
-- ``round``: unit ``round(t * Tu / frames)``, clamped (DDSP-SVC).
+- ``round``: unit ``round(t * Tu / frames)``, clamped (DDSP-SVC);
+- ``average``: the mean of the units over the frame's span of ``ratio`` units, however many of them it touches (Amphion,
+  ``offline_align``). Not a choice of units, so :func:`indices` does not know it.
 """
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 import torch
 
@@ -40,5 +44,25 @@ def indices(units: int, frames: int, how: str = "nearest", *, ratio: float | Non
 
 
 def align(units: torch.Tensor, frames: int, how: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:
-    """[Tu, D] -> [frames, D]. Raises ConfigError for an unknown way or empty units."""
+    """[Tu, D] -> [frames, D]. "average" needs ``ratio``, units per frame.
+
+    Raises ConfigError for an unknown way or empty units.
+    """
+    if how == "average":
+        return _average(units, frames, Fraction(ratio).limit_denominator(10**4))
     return units[indices(len(units), frames, how, ratio=ratio).to(units.device)]
+
+
+def _average(units: torch.Tensor, frames: int, ratio: Fraction) -> torch.Tensor:
+    """Each unit is cut into ``ratio.denominator`` pieces, each frame covers ``ratio.numerator`` of them.
+
+    Only whole frames are averaged; the last of them is repeated to the end.
+    """
+    whole = len(units) * ratio.denominator // ratio.numerator
+    if whole == 0:
+        raise ConfigError(f"align: {len(units)} units are less than one frame", "give the units of the whole recording")
+    piece = torch.arange(frames).clamp(max=whole - 1) * ratio.numerator
+    total = torch.zeros(frames, units.shape[1], device=units.device)
+    for step in range(ratio.numerator):
+        total += units[((piece + step) // ratio.denominator).to(units.device)].float()
+    return total / ratio.numerator

@@ -6,18 +6,22 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.config import AcousticConfig
-from fastsvc.model import edm, sampler, schedule
+from fastsvc.model import process, sampler, schedule
+from fastsvc.model.amphion import AmphionCondition
 from fastsvc.model.condition import Condition
 from fastsvc.model.wavenet import WaveNet
 
 
 class AcousticModel(nn.Module):
-    """Features → log-mel. Parameters: ``condition.*`` (see Condition) and ``denoiser.*`` (see WaveNet)."""
+    """Features → log-mel. Parameters: ``condition.*`` (Condition or AmphionCondition) and ``denoiser.*`` (WaveNet)."""
 
     def __init__(self, config: AcousticConfig):
         super().__init__()
         self.config = config
-        self.condition = Condition(config.condition)
+        if config.amphion is None:
+            self.condition = Condition(config.condition)
+        else:
+            self.condition = AmphionCondition(config.amphion, config.condition)
         self.denoiser = WaveNet(config.denoiser)
         low, high = (torch.tensor(v, dtype=torch.float32) for v in (config.norm.low, config.norm.high))
         self.register_buffer("low", low, persistent=False)
@@ -32,21 +36,31 @@ class AcousticModel(nn.Module):
         return (x + 1) / 2 * (self.high - self.low) + self.low
 
     def denoise(self, x: Tensor, sigma, cond: Tensor, valid: Tensor | None = None) -> Tensor:
-        """D(x, σ, cond): x [B, T, M] normalised, sigma a number or [B], cond [B, T, H], valid [B, T] → [B, T, M]."""
+        """D(x, σ, cond): x [B, T, M] normalised, sigma (DDPM: the level) a number or [B], cond [B, T, H],
+        valid [B, T] → [B, T, M]."""
         sigma = torch.as_tensor(sigma, dtype=torch.float32, device=x.device).expand(len(x))
-        return edm.denoise(self.denoiser, self.config.edm, x, sigma, cond, valid)
+        return process.denoise(self.denoiser, self.config, x, sigma, cond, valid)
 
     @torch.no_grad()
-    def sample(self, cond: Tensor, steps: int, noise: Callable[[int], Tensor], method: str = "consistency") -> Tensor:
-        """cond [B, T, H], noise(step) → [B, T, M]; method consistency, euler or heun → log-mel [B, T, M]."""
-        config = self.config.edm
+    def sample(
+        self,
+        cond: Tensor,
+        steps: int,
+        noise: Callable[[int], Tensor],
+        method: str | None = None,
+        mel: Tensor | None = None,
+        depth: int | None = None,
+    ) -> Tensor:
+        """cond [B, T, H], noise(step) → [B, T, M] → log-mel [B, T, M].
+
+        method: one of sampler.methods(config), by default its first. DDPM models also refine a given log-mel ``mel``
+        [B, T, M], from the place ``depth`` on.
+        """
+        method = method or sampler.methods(self.config)[0]
+        levels = schedule.levels(self.config, method, steps, depth)
 
         def denoise(x, sigma):
             return self.denoise(x, sigma, cond)
 
-        if method == "consistency":
-            x = sampler.consistency(denoise, schedule.consistency_sigmas(config, steps), noise, config.sigma_min)
-        else:
-            solve = {"euler": sampler.euler, "heun": sampler.heun}[method]
-            x = solve(denoise, schedule.euler_sigmas(config, steps), noise)
-        return self.denormalise(x)
+        x0 = None if mel is None else self.normalise(mel)
+        return self.denormalise(sampler.sample(self.config, method, denoise, levels, noise, cond, x0))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 MASK = 0xFFFFFFFF
-MEL, SOURCE, PHASE = 0, 1, 2  # streams
+MEL, SOURCE, PHASE, FRAMES = 0, 1, 2, 3  # streams
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

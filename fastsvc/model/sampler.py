@@ -1,14 +1,23 @@
-"""Samplers over any denoiser ``denoise(x, sigma) -> x0``, with the noise handed in by the caller.
+"""Samplers of EDM models over any denoiser ``denoise(x, sigma) -> x0``, with the noise handed in by the caller.
 
 ``noise(step)`` returns standard normal draws of x's shape; step counts evaluations from 0.
+:func:`sample` is the one door to these and to the solvers of DDPM models.
 """
 
 from collections.abc import Callable
 
 from torch import Tensor
 
+from fastsvc.config import AcousticConfig
+from fastsvc.model import solver
+
 Denoise = Callable[[Tensor, float], Tensor]
 Noise = Callable[[int], Tensor]
+
+
+def about(mean: Tensor, noise: Noise) -> Noise:
+    """The same draws about ``mean`` instead of 0."""
+    return lambda step: noise(step) + mean
 
 
 def consistency(denoise: Denoise, sigmas: Tensor, noise: Noise, sigma_min: float) -> Tensor:
@@ -42,3 +51,31 @@ def heun(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
             ahead = x + (after - sigma) * slope
         x = ahead
     return x
+
+
+def methods(config: AcousticConfig) -> tuple[str, ...]:
+    """The samplers that an acoustic model can be given, its own first."""
+    return ("dpm++", "unipc", "ddim") if config.ddpm else ("consistency", "euler", "heun")
+
+
+def sample(
+    config: AcousticConfig,
+    method: str,
+    denoise: Denoise,
+    levels: list[float],
+    noise: Noise,
+    cond: Tensor,
+    x0: Tensor | None = None,
+) -> Tensor:
+    """A normalised mel by ``method`` over ``levels``; DDPM models may begin at x0, a normalised mel, noised.
+
+    ``cond`` is what the denoiser is conditioned on, for models whose noise is about it (``edm.noise_mean``).
+    """
+    if method in solver.SOLVERS:
+        places = solver.chain(config.ddpm, levels)
+        return solver.SOLVERS[method](denoise, places, solver.start(places[0], noise(0), x0))
+    if config.edm.noise_mean == "condition":
+        noise = about(cond, noise)
+    if method == "consistency":
+        return consistency(denoise, levels, noise, config.edm.sigma_min)
+    return {"euler": euler, "heun": heun}[method](denoise, levels, noise)

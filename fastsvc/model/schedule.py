@@ -1,13 +1,13 @@
-"""Noise levels: the two Karras grids that CoMoSVC uses (como.py).
+"""Noise levels of every sampler: the two Karras grids that CoMoSVC uses (como.py), and places on the DDPM chain.
 
-In float32 as there: the first Euler level is then 79.99998 instead of 80, and an Euler step from σ = 80 loses five
-digits to cancellation, so the checkpoints' own results are only met with the same rounding.
+The grids are in float32 as there: the first Euler level is then 79.99998 instead of 80, and an Euler step from σ = 80
+loses five digits to cancellation, so the checkpoints' own results are only met with the same rounding.
 """
 
 import torch
 from torch import Tensor
 
-from fastsvc.config import EdmConfig
+from fastsvc.config import AcousticConfig, DdpmConfig, EdmConfig
 from fastsvc.errors import ConfigError
 
 
@@ -27,7 +27,37 @@ def consistency_sigmas(config: EdmConfig, steps: int) -> Tensor:
 
 
 def euler_sigmas(config: EdmConfig, steps: int) -> Tensor:
-    """[steps + 1] levels of the Euler sampler: i / steps over the grid (so σmin is never met), then 0."""
+    """[steps + 1] levels of the Euler sampler: i / steps over the grid, without its last point σmin, then 0.
+
+    With euler_to_min σmin stays, so that there are [steps + 2].
+    """
     karras(config.sigma_min, config.sigma_max, steps, config.rho)  # checks steps
-    levels = karras(config.sigma_min, config.sigma_max, steps + 1, config.rho)[:-1]
+    levels = karras(config.sigma_min, config.sigma_max, steps + 1, config.rho)
+    levels = levels if config.euler_to_min else levels[:-1]
     return torch.cat([levels, levels.new_zeros(1)])
+
+
+def chain_levels(config: DdpmConfig, steps: int, depth: int | None = None) -> Tensor:
+    """[steps + 1] places from depth − 1 to 0, evenly spaced: "time_uniform" of upstream's DPM-Solver and UniPC."""
+    depth = config.timesteps if depth is None else depth
+    if not 1 <= steps < depth:
+        raise ConfigError(f"{steps} steps over {depth} places make no schedule", f"ask for 1 to {depth - 1} steps")
+    return torch.linspace(depth - 1, 0, steps + 1, dtype=torch.float64).float()
+
+
+def levels(config: AcousticConfig, method: str, steps: int, depth: int | None = None) -> list[float]:
+    """The levels that ``method`` visits in ``steps`` evaluations; all methods but "consistency" end on one more."""
+    if config.ddpm is not None:
+        return chain_levels(config.ddpm, steps, depth).tolist()
+    return (consistency_sigmas if method == "consistency" else euler_sigmas)(config.edm, steps).tolist()
+
+
+def evaluations(method: str, levels: list[float]) -> int:
+    """How often the network runs one after another, which is how far its reach adds up."""
+    count = len(evaluated(method, levels))
+    return 2 * count - 1 if method == "heun" else count
+
+
+def evaluated(method: str, levels: list[float]) -> list[float]:
+    """Those levels of a schedule at which the network is evaluated."""
+    return list(levels) if method == "consistency" else list(levels[:-1])

@@ -1,7 +1,10 @@
 """The harmonic source of the NSF vocoders: sines at f0 and its harmonics, noise where unvoiced.
 
-After SineGen of M4Singer's HiFi-GAN and openvpi's NSF-HiFi-GAN (Wang et al., arXiv 1904.12088), with one change:
-the phase is summed per frame in integers, so that it stays right over hours and can be entered anywhere.
+After SineGen of M4Singer's HiFi-GAN and openvpi's NSF-HiFi-GAN (Wang et al., arXiv 1904.12088), and the one sine of
+PC-NSF-HiFi-GAN, with one change: the phase is summed per frame in integers, so that it stays right over hours and can
+be entered anywhere. Upstream sums in float32, by frames (openvpi) or by samples (m4, so-vits-svc, DDSP-SVC), which
+drifts: after minutes its phase is another, its frequency the same. Starting phases are from our own noise. All agree on
+the levels of sines and noise; early Diffusion-SVC left the noise out, with the same weights, which were trained on it.
 """
 
 import torch
@@ -19,6 +22,9 @@ BAND = 0.45  # of the rate: where the pulse train ends
 def frame_phase(f0_hz: Tensor, config: VocoderConfig) -> Tensor:
     """f0_hz [B, T] → the fundamental's phase at the start of each frame, in cycles 0 … 1, float64 [B, T]."""
     cycles = f0_hz.double() * config.mel.hop_samples / config.mel.rate_hz
+    if config.source == "sine":
+        count = config.source_hop_samples
+        cycles = cycles + _glide(f0_hz) * (0.5 * (count - 1)) / _source_rate_hz(config)
     # in 2^-48 of a cycle: integer sums are exact in any order, and their overflow is a whole number of cycles
     steps = (cycles.remainder(1.0) * 2.0**48).round().to(torch.int64)
     starts = (torch.cumsum(steps, dim=1) - steps) & (2**48 - 1)
@@ -37,8 +43,10 @@ def harmonics(f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, config
     """Sines and noise [B, T·hop, source_channels].
 
     f0_hz [B, T] with 0 where unvoiced, phase [B, T] from :func:`frame_phase`, start [..., source_channels] in cycles,
-    draws [B, T·hop, source_channels] standard normal.
+    draws [B, T·hop, source_channels] standard normal. "sine" takes neither start nor draws: see :func:`sine`.
     """
+    if config.source == "sine":
+        return sine(f0_hz, phase, config)
     batch, frames = f0_hz.shape
     hop = config.mel.hop_samples
     inside = torch.arange(1, hop + 1, dtype=torch.float64, device=f0_hz.device) / config.mel.rate_hz
@@ -52,6 +60,29 @@ def harmonics(f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, config
     voiced = voiced[:, :, None]
     level = voiced * VOICED_NOISE + (1 - voiced) * SINE_LEVEL / 3
     return sines * voiced + level * draws
+
+
+def sine(f0_hz: Tensor, phase: Tensor, config: VocoderConfig) -> Tensor:
+    """sin at f0 [B, T·source_hop_samples, 1], of level 1, without noise; f0 glides from each frame to the next.
+
+    f0_hz [B, T] is meant to be interpolated through unvoiced frames: at 0 the sine stands still. As the last frame has
+    no next one, its f0 stands; a part of a recording is therefore exact but for its last frame.
+    """
+    count = config.source_hop_samples
+    n = torch.arange(1, count + 1, dtype=torch.float64, device=f0_hz.device)
+    f0 = f0_hz.double()[:, :, None]
+    inside = (f0 * n + _glide(f0_hz)[:, :, None] * (0.5 * n * (n - 1) / count)) / _source_rate_hz(config)
+    cycles = (phase[:, :, None] + inside).flatten(1)
+    return torch.sin(2 * torch.pi * cycles.remainder(1.0).float())[..., None]
+
+
+def _glide(f0_hz: Tensor) -> Tensor:
+    """How much f0 changes until the next frame, float64 [B, T], 0 in the last one."""
+    return torch.diff(f0_hz.double(), dim=1, append=f0_hz[:, -1:].double())
+
+
+def _source_rate_hz(config: VocoderConfig) -> float:
+    return config.mel.rate_hz * config.source_hop_samples / config.mel.hop_samples
 
 
 def pulse_and_noise(f0_hz: Tensor, cycles: Tensor, voiced: Tensor, draws: Tensor, config: VocoderConfig) -> Tensor:
@@ -79,6 +110,8 @@ def seeded(f0_hz: Tensor, config: VocoderConfig, seed: int = 0, first_frame: int
     """
     hop = config.mel.hop_samples
     phase = frame_phase(f0_hz, config) if phase is None else phase
+    if config.source == "sine":
+        return sine(f0_hz, phase, config)
     draws = noise.gaussian(
         seed, 0, first_frame * hop, f0_hz.shape[1] * hop, config.source_channels, f0_hz.device, noise.SOURCE
     )

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastsvc.config import VocoderConfig
+from fastsvc.config.vocoder import SINE_STAGE
 
 SLOPE = 0.1
 LAST_SLOPE = 0.01  # both families leave the last leaky ReLU at PyTorch's default
@@ -45,8 +46,10 @@ class Generator(nn.Module):
     def __init__(self, config: VocoderConfig):
         super().__init__()
         self.config = config
-        self.m_source = nn.Module()
-        self.m_source.l_linear = nn.Linear(config.source_channels, 1)
+        sine = config.source == "sine"
+        if not sine:
+            self.m_source = nn.Module()
+            self.m_source.l_linear = nn.Linear(config.source_channels, 1)
         if config.source == "pulse":
             with torch.no_grad():  # as loud as the sines' excitation is in a trained generator
                 self.m_source.l_linear.weight.copy_(torch.tensor([[0.15, 0.075]]))
@@ -55,23 +58,35 @@ class Generator(nn.Module):
         for i, (rate, kernel) in enumerate(zip(config.upsample_rates, config.upsample_kernels)):
             width = config.initial_channels >> (i + 1)
             self.ups.append(nn.ConvTranspose1d(2 * width, width, kernel, rate, padding=(kernel - rate) // 2))
-            self.noise_convs.append(source_conv(width, math.prod(config.upsample_rates[i + 1 :])))
+            if not sine:
+                self.noise_convs.append(source_conv(width, math.prod(config.upsample_rates[i + 1 :])))
+            elif i == SINE_STAGE:
+                self.source_conv = nn.Conv1d(1, width, 1)
             for size, dilations in zip(config.resblock_kernels, config.resblock_dilations):
                 self.resblocks.append(ResBlock(width, size, dilations, config.resblock))
         self.conv_post = nn.Conv1d(width, 1, 7, padding=3)
 
     def source(self, sines: Tensor) -> Tensor:
-        """Sines [B, T·hop, source_channels] → one excitation [B, T·hop]."""
+        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
+        if self.config.source == "sine":
+            return sines.squeeze(-1)
         mixed = self.m_source.l_linear(sines).squeeze(-1)
         return mixed if self.config.source == "pulse" else torch.tanh(mixed)  # tanh would blunt the pulses
 
-    def forward(self, mel: Tensor, source: Tensor) -> Tensor:
-        """mel [B, T, M] (log base as configured), source [B, T·hop] → audio [B, T·hop] in −1 … 1."""
+    def forward(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
+        """mel [B, T, M] (log base as configured), source as :meth:`source` gives it → audio [B, T·hop] in −1 … 1.
+
+        noise [B, T, initial_channels], standard normal, is what `noise_sigma` scales; None leaves it out.
+        """
         x = self.conv_pre(mel.transpose(1, 2))
+        if noise is not None:
+            x = x + self.config.noise_sigma * noise.transpose(1, 2)
         source = source[:, None]
         kinds = len(self.config.resblock_kernels)
         for i, up in enumerate(self.ups):
-            x = up(F.leaky_relu(x, SLOPE)) + self.source_branch(i, source)
+            x = up(F.leaky_relu(x, SLOPE))
+            if self.config.source != "sine" or i == SINE_STAGE:
+                x = x + self.source_branch(i, source)
             x = sum(block(x) for block in self.resblocks[i * kinds : (i + 1) * kinds]) / kinds
         x = F.leaky_relu(x, LAST_SLOPE).to(self.conv_post.weight.dtype)
         with torch.autocast(x.device.type, enabled=False):  # samples in bf16 would have 9 bits
@@ -79,6 +94,8 @@ class Generator(nn.Module):
 
     def source_branch(self, stage: int, source: Tensor) -> Tensor:
         """The excitation at one stage's rate, [B, C, T·rate]."""
+        if self.config.source == "sine":
+            return self.source_conv(source)
         branch = self.noise_convs[stage](source)
         if self.config.family == "m4":
             branch = F.layer_norm(F.relu(branch).transpose(1, 2), (branch.shape[1],)).transpose(1, 2)
@@ -103,5 +120,5 @@ def halo_frames(config: VocoderConfig) -> int:
         ]
         reach += max(units)
         reach = (reach + kernel - 1 - (kernel - rate) // 2) / rate  # transposed convolution, back at the lower rate
-        # the source branch reaches 1.5 strides at most, which is less than what conv_pre adds below
+        # the source branch reaches 1.5 strides at most, and the gliding sine one frame: less than conv_pre's 3 below
     return math.ceil(reach + 3)

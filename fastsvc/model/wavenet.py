@@ -17,13 +17,34 @@ def noise_embedding(noise_level: Tensor, channels: int) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
+AMPHION_STEP, AMPHION_INNER = 128, 512  # channels of its step embedding and of the layers behind it
+
+
+def step_features(noise_level: Tensor, config: DenoiserConfig) -> Tensor:
+    """Noise levels [B] → what the denoiser's mlp takes; Amphion's frequencies end above 1/10000, cosines come first."""
+    if config.step_embedding == "mlp":
+        return noise_embedding(noise_level, config.channels)
+    half = AMPHION_STEP // 2
+    rates = torch.exp(torch.arange(half, device=noise_level.device) * (-math.log(10000) / half))
+    angle = noise_level[:, None] * rates
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)
+
+
+def step_mlp(config: DenoiserConfig) -> nn.Sequential:
+    width, inner = config.channels, AMPHION_INNER
+    if config.step_embedding == "mlp":
+        return nn.Sequential(nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
+    first, second, third = nn.Linear(AMPHION_STEP, inner), nn.Linear(inner, inner), nn.Linear(inner, width)
+    return nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), third)
+
+
 class ResidualLayer(nn.Module):
     """One gated block. Padding is zero on x + d, not on x: the step vector d must not leak past the ends."""
 
-    def __init__(self, channels: int, cond_channels: int, dilation: int):
+    def __init__(self, channels: int, cond_channels: int, dilation: int, projected: bool = True):
         super().__init__()
         self.dilated_conv = nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
-        self.diffusion_projection = nn.Linear(channels, channels)
+        self.diffusion_projection = nn.Linear(channels, channels) if projected else nn.Identity()
         self.conditioner_projection = nn.Conv1d(cond_channels, 2 * channels, 1)
         self.output_projection = nn.Conv1d(channels, 2 * channels, 1)
 
@@ -47,9 +68,10 @@ class WaveNet(nn.Module):
         self.config = config
         width = config.channels
         self.input_projection = nn.Conv1d(config.mel_bins, width, 1)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
+        self.mlp = step_mlp(config)
+        projected = config.step_embedding == "mlp"
         self.residual_layers = nn.ModuleList(
-            ResidualLayer(width, config.cond_channels, dilation) for dilation in config.dilations
+            ResidualLayer(width, config.cond_channels, dilation, projected) for dilation in config.dilations
         )
         self.skip_projection = nn.Conv1d(width, width, 1)
         self.output_projection = nn.Conv1d(width, config.mel_bins, 1)
@@ -62,7 +84,7 @@ class WaveNet(nn.Module):
 
     def forward(self, x: Tensor, noise_level: Tensor, cond: Tensor, valid: Tensor | None = None) -> Tensor:
         """x [B, T, M], noise_level [B], cond [B, T, H], valid [B, T] (1 inside, 0 in the padding) → [B, T, M]."""
-        step = self.mlp(noise_embedding(noise_level, self.config.channels))
+        step = self.mlp(step_features(noise_level, self.config))
         cond = cond.transpose(1, 2)
         valid = None if valid is None else valid[:, None].to(x.dtype)
         x = F.relu(self.input_projection(x.transpose(1, 2)))

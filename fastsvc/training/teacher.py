@@ -21,7 +21,7 @@ from fastsvc.config import (
     to_dict,
 )
 from fastsvc.errors import ConfigError
-from fastsvc.model import edm
+from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import diffusion, wavenet_train
 from fastsvc.training.task import Sample, Task, Turn
@@ -112,7 +112,7 @@ class AcousticTask(Task):
         net = model.denoiser
         if self.device.type == "cpu":
             net = functools.partial(wavenet_train.forward, model.denoiser)
-        return lambda x, sigma: edm.denoise(net, model.config.edm, x, sigma, cond, valid).float()
+        return lambda x, sigma: process.denoise(net, model.config, x, sigma, cond, valid).float()
 
     def choose_speakers(self) -> None:
         """Fill ``speakers``, their median f0 and the table from the items that are trained on."""

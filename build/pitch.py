@@ -1,0 +1,69 @@
+"""The speakers' median pitches, for transposing by itself: out of the checkpoint, or as the user gives them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from fastsvc.checkpoints import Checkpoint
+from fastsvc.engine.speakers import Speakers
+from fastsvc.errors import ConfigError
+
+LIMIT = 4 * 2**20  # bytes
+REMEDY = 'write "NAME:HZ,NAME:HZ", or name a YAML or JSON file of name: Hz, or a prepared corpus'
+
+
+def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
+    """Hz by speaker, 0 where unknown; () if none is known.
+
+    ``given``: "NAME:HZ,NAME:HZ" (ids are names too), a YAML or JSON file with that mapping, or the folder of a
+    prepared corpus. Without it: what the checkpoint holds. Raises ConfigError, SpeakerError.
+    """
+    if given is None:
+        return tuple(acoustic.speaker_f0_hz)
+    names = acoustic.speakers or tuple(f"speaker {i}" for i in range(acoustic.config.condition.speakers))
+    table = Speakers(names, acoustic.speaker_base)
+    known = list(acoustic.speaker_f0_hz) or [0.0] * len(names)
+    for name, f0_hz in _pairs(str(given), names).items():
+        try:
+            value = float(f0_hz)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not 20 <= value <= 2000:
+            raise ConfigError(f"the median pitch of {name!r} is {f0_hz!r}", "give Hz between 20 and 2000")
+        known[table.row(name)] = value
+    return tuple(known)
+
+
+def _pairs(given: str, names: tuple[str, ...]) -> dict:
+    """Names (or ids) and Hz, as yet unchecked; of a corpus, those that the checkpoint knows."""
+    path = Path(given)
+    corpus = path / "corpus.json"
+    if corpus.is_file():
+        found = _mapping(corpus).get("singer_f0_hz")
+        return {name: f0_hz for name, f0_hz in (found if isinstance(found, dict) else {}).items() if name in names}
+    if path.is_file():
+        return _mapping(path)
+    pairs = {}
+    for part in given.split(","):
+        name, colon, value = part.rpartition(":")
+        if not colon:
+            raise ConfigError(f"{given!r} gives no median pitches", REMEDY)
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _mapping(path: Path) -> dict:
+    import yaml
+
+    try:
+        if path.stat().st_size > LIMIT:
+            raise ConfigError(f"{path} is larger than {LIMIT >> 20} MB", REMEDY)
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read: {(str(error).splitlines() or ['?'])[0]}", REMEDY) from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is no mapping of names to Hz", REMEDY)
+    return values

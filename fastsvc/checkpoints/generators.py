@@ -1,0 +1,45 @@
+"""What the vocoders' formats have in common: weight norm in place or folded, lists of sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from fastsvc.checkpoints.keys import fit
+from fastsvc.config import VocoderConfig
+from fastsvc.errors import CheckpointError
+
+BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any sane generator
+MEL_STATED = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins", "low_hz", "high_hz")
+
+
+def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """(the tensors of `Generator(config)`, notes). Raises CheckpointError naming each fault as the file spells it."""
+    from fastsvc.model import weight_norm
+    from fastsvc.model.vocoder import Generator
+
+    halves = [name for name in state if weight_norm.partner(name)]
+    faults = [f"missing: {weight_norm.partner(name)}" for name in halves if weight_norm.partner(name) not in state]
+    for name in halves:
+        gain, direction = state[name].shape, state.get(weight_norm.partner(name), state[name]).shape
+        if name.endswith(weight_norm.GAINS) and gain != (*direction[:1], *[1] * (len(direction) - 1)) and not faults:
+            faults.append(f"{name} has shape {tuple(gain)}, which does not fit {tuple(direction)} of its other half")
+    if faults:
+        raise CheckpointError(f"{path} does not fit its configuration: {'; '.join(faults)}", "the file is damaged")
+    spelt = {weight_norm.folded_name(name): name for name in state if not name.endswith(weight_norm.GAINS)}
+    tensors = fit(weight_norm.fold(state), lambda: Generator(config), path, lambda name: spelt.get(name, name))
+    return tensors, ("weight norm folded",) if halves else ()
+
+
+def sizes(values: list, where: str) -> tuple[int, ...]:
+    """Whole numbers out of a configuration's list."""
+    if not values or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
+        raise CheckpointError(f"{where} is {values!r}, but whole numbers are expected", "correct it")
+    return tuple(values)
+
+
+def refuse_absurd(rates: tuple[int, ...], dilations: tuple[tuple[int, ...], ...], where: Path) -> None:
+    """A configuration of thousands of blocks would cost hours before its first missing key."""
+    if len(rates) * max(sum(map(len, dilations)), 1) > BLOCKS_LIMIT:
+        raise CheckpointError(f"{where}: more than {BLOCKS_LIMIT} residual units", "correct it")

@@ -1,0 +1,24 @@
+"""What a user says about a checkpoint beside the file itself, for formats that do not hold all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Given:
+    """``config``: the YAML or JSON of the training run; ``era``: of CoMoSVC's code (checkpoints/era.py);
+    ``speaker_vectors``: an .npz of name → embedding, for networks that take one in place of an id; ``look``: only to
+    be looked at, so that a missing configuration is noted, and its sizes are read off the tensors."""
+
+    config: Path | None = None
+    era: str | None = None
+    speaker_vectors: Path | None = None
+    look: bool = False
+
+    @classmethod
+    def of(cls, **values) -> Given:
+        """Paths from strings; None stays None."""
+        paths = ("config", "speaker_vectors")
+        return cls(**{name: Path(v) if name in paths and v is not None else v for name, v in values.items()})

@@ -1,0 +1,36 @@
+"""JSON with comments and trailing commas, as Amphion writes and reads it (the `json5` package)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from fastsvc.checkpoints.yaml_file import YamlFile
+from fastsvc.errors import CheckpointError
+
+LIMIT = 2**20  # bytes
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_COMMENT = re.compile(rf"({_STRING})|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_TRAILING = re.compile(rf"({_STRING})|,(\s*[\]}}])", re.DOTALL)
+
+
+class Json5File(YamlFile):
+    """:meth:`get` of :class:`YamlFile` for such a file, which is of the name ``kind`` in messages."""
+
+    def __init__(self, path: Path, kind: str):
+        self.path, self.kind = path, kind
+        try:
+            if path.stat().st_size > LIMIT:
+                raise CheckpointError(f"{path} is larger than {LIMIT >> 20} MB", f"give {kind}")
+            self.values = parse(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}", "correct it") from None
+        if not isinstance(self.values, dict):
+            raise CheckpointError(f"{path} is not a mapping", f"give {kind}")
+
+
+def parse(text: str):
+    """The values of a text; comments and trailing commas inside strings are left alone."""
+    plain = _COMMENT.sub(lambda found: found[1] or " ", text)
+    return json.loads(_TRAILING.sub(lambda found: found[1] or found[2], plain))

@@ -1,0 +1,39 @@
+"""The condition of Amphion's DiffComoSVC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastsvc.config.plain import check
+
+
+@dataclass(frozen=True)
+class AmphionConfig:
+    """Embeddings of content, f0, energy and singer, summed, and a Conformer down to the mel's bins.
+
+    ``encoders`` and ``encoder_channels`` are the parts of a unit, in that order; both kinds of unit last 20 ms.
+    """
+
+    encoders: tuple[str, ...] = ("whisper", "contentvec")
+    encoder_channels: tuple[int, ...] = (1024, 256)
+    channels: int = 384
+    f0_bins: int = 256
+    f0_low_hz: float = 50.0
+    f0_high_hz: float = 1100.0
+    energy_bins: int = 256
+    voicing: bool = True
+    heads: int = 2
+    layers: int = 6
+    filter_channels: int = 512
+
+    def __post_init__(self):
+        check(
+            len(self.encoders) == len(self.encoder_channels) > 0 and min(self.encoder_channels) > 0,
+            "amphion: each content encoder needs its number of channels",
+        )
+        for name in self.encoders:
+            check(name in ("whisper", "contentvec"), f"amphion: unknown encoder {name!r}", "use whisper, contentvec")
+        sizes = (self.channels, self.heads, self.layers, self.filter_channels, self.f0_bins, self.energy_bins)
+        check(min(sizes) > 0 and min(self.f0_bins, self.energy_bins) > 2, "amphion: all sizes must be positive")
+        check(self.channels % self.heads == 0, "amphion: heads must divide channels")
+        check(0 < self.f0_low_hz < self.f0_high_hz, "amphion: 0 < f0_low_hz < f0_high_hz does not hold")

@@ -1,0 +1,30 @@
+"""Lines that engines and checkpoints have in common when they are described."""
+
+from __future__ import annotations
+
+from fastsvc.config import AcousticConfig, DenoiserConfig, MelConfig
+
+
+def network(net: DenoiserConfig) -> str:
+    sizes = f"{net.layers} layers × {net.channels} channels, {net.mel_bins} mel bins"
+    return f"  denoiser     {sizes}, dilation cycle {net.dilation_cycle}"
+
+
+def condition(config: AcousticConfig) -> str:
+    part = config.condition
+    shift = ", key shift (--formant)" if part.key_shift else ""
+    if config.amphion is None:
+        return f"  condition    {part.unit_channels} unit channels → {part.channels}{shift}"
+    sizes = f"{config.amphion.layers} layers × {config.amphion.channels} channels"
+    return f"  condition    Amphion's Conformer, {sizes} over {', '.join(config.amphion.encoders)}, f0, energy, singer"
+
+
+def mel(spec: MelConfig) -> str:
+    log = "log10" if spec.log_base == "10" else "ln"
+    return f"  mel          {spec.rate_hz} Hz, hop {spec.hop_samples} samples, {spec.bins} bins, {log}"
+
+
+def speakers(names, base: int, f0_hz) -> list[str]:
+    pitches = [f" (median {f:.0f} Hz)" if f > 0 else "" for f in f0_hz] + [""] * len(names)
+    rows = [f"    {base + i:>4}  {name}{pitch}" for i, (name, pitch) in enumerate(zip(names, pitches))]
+    return [f"  speakers     {len(names)}, ids from {base}", *rows]
