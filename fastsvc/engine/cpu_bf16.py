@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.engine import machine
-from fastsvc.engine.cpu_denoiser import Denoiser, doubled_filters
+from fastsvc.engine.cpu_denoiser import Denoiser, filter_first
 from fastsvc.engine.lowered import TAPS
 
 ROUNDED = ("conv.weight", "residual.weight", "skip.weight")  # what such an engine stores in bfloat16
@@ -58,7 +58,7 @@ class Bf16Denoiser(Denoiser):
         return Operand(cond, self.width)
 
     def _pack_filters(self, weights: dict[str, Tensor]) -> None:
-        self.filters, self.filter_bias = (part.bfloat16() for part in doubled_filters(weights, self.width))
+        self.filters, self.filter_bias = (part.bfloat16() for part in filter_first(weights, self.width))
 
     def _gated_conv(self, layer: int, dilation: int, padded: Tensor, prepared: Operand, gated: Tensor) -> None:
         operand, width = prepared.rows, self.width
@@ -69,9 +69,8 @@ class Bf16Denoiser(Denoiser):
         product = self._buffer("product", frames, 2 * width, torch.bfloat16)
         torch.addmm(self.filter_bias[layer], operand, self.filters[layer], out=product)
         y = self._buffer("y", frames, 2 * width)
-        y.copy_(product).sigmoid_()  # in float32: σ − ½ would cancel what bfloat16 has of digits
-        gate, filter_ = y[:, :width], y[:, width:]
-        gated[:frames].copy_(filter_.sub_(0.5).mul_(gate))
+        y.copy_(product)[:, :width].tanh_()
+        gated[:frames].copy_(torch.ops.aten.glu.out(y, -1, out=self._buffer("z", frames, width)))
 
     def _skip(self, layer: int, z: Tensor, skips: Tensor) -> None:
         product = self._product(z, self.skip[0][layer])

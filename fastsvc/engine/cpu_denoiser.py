@@ -1,12 +1,13 @@
 """The lowered denoiser on a CPU: matrix products over channels-last rows, in buffers that are used again.
 
 The gated convolution costs two thirds of all arithmetic. Its three taps are applied by Winograd's minimal filtering
-F(2, 3) (Winograd 1980; Lavin and Gray, arXiv 1509.09308): two neighbouring outputs take four products instead of six,
-    y0 = m0 + m1 + m2,  y1 = m1 − m2 − m3,  with  m0 = (d0 − d2) g0,       m1 = (d1 + d2)(g0 + g1 + g2)/2,
-                                                  m2 = (d2 − d1)(g0 − g1 + g2)/2,  m3 = (d1 − d3) g2.
-With dilation δ the neighbours are δ rows apart, so rows are handled in runs of δ: "even" and "odd" runs.
-tanh f = 2σ(2f) − 1, which is faster here than tanh: the inner 2 is in the filter's weights, the outer one and the
-shift are in what reads z = σ(gate)·(σ(2f) − ½).
+F(4, 3) (fastsvc/engine/winograd.py): four outputs take six products of C × 2C instead of twelve. The transforms of
+inputs and outputs are batches of tiny matrix products, one library call each: every further pass over the data, and
+every further call that all threads must meet at, costs more than the arithmetic saved.
+With dilation δ the four outputs of a tile are δ rows apart. Tiles are ordered by phase ρ (row mod δ), then by place j:
+tile (ρ, j) reads rows (4j + k)δ + ρ − δ, k = 0 … 5, and writes rows (4j + i)δ + ρ, i = 0 … 3.
+The filter's half of the columns comes first here, then the gate's, which is the order of PyTorch's gated linear unit:
+tanh in place and one pass more make z = σ(gate)·tanh(filter).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig
+from fastsvc.engine import winograd
 from fastsvc.engine.lowered import TAPS
 from fastsvc.errors import EngineError
 from fastsvc.model import process
@@ -37,8 +39,8 @@ class Denoiser:
         weights = {name: value.float() for name, value in tensors.items()}
         self.input = weights["input.weight"], weights["input.bias"]
         self.output = weights["output.weight"], weights["output.bias"]
-        self.skip = (2 * weights["skip.weight"]).view(self.layers, self.width, self.width), weights["skip.bias"]
-        self.residual = 2 * weights["residual.weight"]
+        self.skip = weights["skip.weight"].view(self.layers, self.width, self.width), weights["skip.bias"]
+        self.residual = weights["residual.weight"]
         self._pack_filters(weights)
         self.steps = {level: Step(config, weights, i, level) for i, level in enumerate(levels)}
         self.buffers: dict[str, Tensor] = {}
@@ -53,7 +55,7 @@ class Denoiser:
         if step is None:
             raise EngineError(f"noise level {sigma} is not built in", "rebuild with the steps that you need")
         frames, pad = len(x), self.pad
-        padded = self._buffer("x", frames + 5 * pad, self.width)
+        padded = self._buffer("x", frames + 6 * pad, self.width)
         padded[:pad].zero_()
         padded[pad + frames :].zero_()  # the buffer may be longer than needed and hold an earlier input's rows
         state = padded[pad : pad + frames]
@@ -61,7 +63,7 @@ class Denoiser:
         if trace is not None:
             trace.append(("input", state.clone()))
         state.add_(step.vectors[0])
-        gated = self._buffer("gated", frames + 2 * pad, self.width, self.gated_type)
+        gated = self._buffer("gated", frames + 4 * pad, self.width, self.gated_type)
         skips = self._buffer("skips", frames, self.width)
         for layer, dilation in enumerate(self.dilations):
             self._gated_conv(layer, dilation, padded, prepared, gated)
@@ -77,12 +79,11 @@ class Denoiser:
         return out.add_(self.output[1], alpha=step.c_out)
 
     def _pack_filters(self, weights: dict[str, Tensor]) -> None:
-        """Winograd's four filters a layer; the condition's weight and bias."""
-        conv, self.cond_bias = doubled_filters(weights, self.width)
-        g0, g1, g2 = (conv[:, tap * self.width : (tap + 1) * self.width] for tap in range(TAPS))
-        fours = zip(g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2)
-        self.taps = [tuple(t.contiguous() for t in four) for four in fours]
-        self.cond_weight = conv[:, TAPS * self.width :].contiguous()
+        """Winograd's six filters a layer; the condition's weight with the bias as its last row."""
+        conv, bias = filter_first(weights, self.width)
+        taps = conv[:, : TAPS * self.width].view(self.layers, TAPS, self.width, 2 * self.width)
+        self.filters = [winograd.filters(layer) for layer in taps]
+        self.cond_weight = torch.cat([conv[:, TAPS * self.width :], bias[:, None]], dim=1)
 
     def _skip(self, layer: int, z: Tensor, skips: Tensor) -> None:
         torch.addmm(self.skip[1] if layer == 0 else skips, z, self.skip[0][layer], out=skips)
@@ -91,32 +92,22 @@ class Denoiser:
         return state.addmm_(z, self.residual[layer], beta=math.sqrt(0.5))
 
     def _gated_conv(self, layer: int, dilation: int, padded: Tensor, prepared: Prepared, gated: Tensor) -> None:
-        """gated[:T] = σ(gate)·(σ(2 filter) − ½) of the convolution of the padded state plus the condition."""
-        pairs = prepared.pairs[dilation]
-        rows, width = pairs * dilation, self.width
-        runs = padded[self.pad - dilation :][: (2 * pairs + 2) * dilation].view(pairs + 1, 2, dilation, width)
-        d0, d1, d2, d3 = runs[:-1, 0], runs[:-1, 1], runs[1:, 0], runs[1:, 1]
-        v = self._buffer("v", rows, width)
-        m1, m2 = self._buffer("m1", rows, 2 * width), self._buffer("m2", rows, 2 * width)
-        y = self._buffer("y", 2 * rows, 2 * width)
-        even, odd = y[:rows], y[rows:]
-        g0, g_sum, g_difference, g2 = self.taps[layer]
-        run = v.view(pairs, dilation, width)
+        """gated[:T] = σ(gate)·tanh(filter) of the convolution of the padded state plus the condition."""
+        width, places = self.width, prepared.places[dilation]
+        tiles = places * dilation
+        v = self._buffer("v", tiles, winograd.PRODUCTS * width).view(tiles, winograd.PRODUCTS, width)
+        m = self._buffer("m", winograd.PRODUCTS * tiles, 2 * width).view(winograd.PRODUCTS, tiles, 2 * width)
+        y = self._buffer("y", winograd.OUTPUTS * tiles, 2 * width)
         prepared.project(layer, dilation, y)
-        torch.sub(d0, d2, out=run)
-        even.addmm_(v, g0)
-        torch.sub(d1, d3, out=run)
-        odd.addmm_(v, g2, alpha=-1)
-        torch.add(d1, d2, out=run)
-        torch.mm(v, g_sum, out=m1)
-        torch.sub(d2, d1, out=run)
-        torch.mm(v, g_difference, out=m2)
-        even.add_(m1).add_(m2)
-        odd.add_(m1).sub_(m2)
-        y.sigmoid_()
-        gate, filter_ = y.view(2, pairs, dilation, 2 * width).split(width, dim=-1)
-        out = gated[: 2 * rows].view(pairs, 2, dilation, width).transpose(0, 1)
-        torch.mul(gate, filter_.sub_(0.5), out=out)
+        stride = (winograd.OUTPUTS * dilation * width, dilation * width, 1)
+        for phase in range(dilation):
+            rows = padded[self.pad - dilation + phase :].as_strided((places, winograd.PRODUCTS, width), stride)
+            torch.bmm(prepared.input_transform[:places], rows, out=v[phase * places :][:places])
+        torch.bmm(v.transpose(0, 1), self.filters[layer], out=m)
+        y.view(tiles, winograd.OUTPUTS, 2 * width).baddbmm_(prepared.output_transform[:tiles], m.transpose(0, 1))
+        y[:, :width].tanh_()
+        out = gated[: winograd.OUTPUTS * tiles].view(places, winograd.OUTPUTS, dilation, width).permute(2, 0, 1, 3)
+        torch.ops.aten.glu.out(y.view(dilation, places, winograd.OUTPUTS, 2 * width), -1, out=out)
 
     def _buffer(self, name: str, rows: int, columns: int, dtype=torch.float32) -> Tensor:
         """The first ``rows`` of a buffer that grows to the longest input seen: fresh pages are dear."""
@@ -128,27 +119,31 @@ class Denoiser:
 
 
 class Prepared:
-    """cond in the row order of each dilation, and its projections where they serve several evaluations."""
+    """cond in the row order of each dilation, and its projections where they serve several evaluations.
+
+    A column of ones brings the bias into the product: to add it by itself would be one more pass over all outputs.
+    """
 
     def __init__(self, denoiser: Denoiser, cond: Tensor, keep: bool):
         self.denoiser, frames = denoiser, len(cond)
-        self.pairs = {d: -(-frames // (2 * d)) for d in set(denoiser.dilations)}
-        self.cond = {d: _in_runs(cond, d, pairs) for d, pairs in self.pairs.items()}
+        self.places = {d: -(-frames // (winograd.OUTPUTS * d)) for d in set(denoiser.dilations)}
+        self.cond = {d: _in_tiles(cond, d, places) for d, places in self.places.items()}
+        tiles = max(d * places for d, places in self.places.items())
+        self.input_transform, self.output_transform = (t.repeat(tiles, 1, 1) for t in winograd.transforms())
         size = 4 * denoiser.layers * 2 * denoiser.width * max(len(c) for c in self.cond.values())
         self.kept = None
         if keep and size <= PROJECTION_LIMIT:
             self.kept = [self._projected(i, d) for i, d in enumerate(denoiser.dilations)]
 
     def project(self, layer: int, dilation: int, out: Tensor) -> None:
-        """out = bias + cond @ weight of one layer, even runs first, then odd ones."""
+        """out = bias + cond @ weight of one layer, in the order of its tiles."""
         if self.kept is not None:
             out.copy_(self.kept[layer])
         else:
             self._projected(layer, dilation, out)
 
     def _projected(self, layer: int, dilation: int, out: Tensor | None = None) -> Tensor:
-        net = self.denoiser
-        return torch.addmm(net.cond_bias[layer], self.cond[dilation], net.cond_weight[layer], out=out)
+        return torch.mm(self.cond[dilation], self.denoiser.cond_weight[layer], out=out)
 
 
 class Step:
@@ -161,15 +156,14 @@ class Step:
         self.shifts = weights["residual.bias"] - self.vectors[:-1] * math.sqrt(0.5) + self.vectors[1:]
 
 
-def doubled_filters(weights: dict[str, Tensor], width: int) -> tuple[Tensor, Tensor]:
-    """The gated convolutions' weight and bias with the filter half doubled: tanh f = 2σ(2f) − 1."""
-    double = torch.ones(2 * width)
-    double[width:] = 2
-    return weights["conv.weight"] * double, weights["conv.bias"] * double
+def filter_first(weights: dict[str, Tensor], width: int) -> tuple[Tensor, Tensor]:
+    """The gated convolutions' weight [L, 3C + H, 2C] and bias [L, 2C], columns of the filter before the gate's."""
+    return tuple(weights[name].roll(width, -1) for name in ("conv.weight", "conv.bias"))
 
 
-def _in_runs(cond: Tensor, dilation: int, pairs: int) -> Tensor:
-    """[T, H] → [2·pairs·δ, H], zero-padded: the even runs of δ rows, then the odd ones."""
-    rows = 2 * pairs * dilation
-    padded = torch.cat([cond, cond.new_zeros(rows - len(cond), cond.shape[1])])
-    return padded.view(pairs, 2, dilation, -1).transpose(0, 1).reshape(rows, -1)
+def _in_tiles(cond: Tensor, dilation: int, places: int) -> Tensor:
+    """[T, H] → [δ·places·4, H + 1], a last column of ones, in the order of tiles: phase, place, output."""
+    rows = winograd.OUTPUTS * places * dilation
+    padded = cond.new_ones(rows, cond.shape[1] + 1)
+    padded[: len(cond), :-1] = cond
+    return padded.view(places, winograd.OUTPUTS, dilation, -1).permute(2, 0, 1, 3).reshape(rows, -1)
