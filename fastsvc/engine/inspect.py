@@ -70,7 +70,8 @@ def _checkpoint(path: Path) -> str:
             lines.append(f"  missing      {spec.encoder}, which is not supported yet: the engine takes units")
     elif checkpoint.kind == "vocoder":
         lines.append(_mel(config.mel.rate_hz, config.mel.hop_samples, config.mel.bins))
-        lines.append(f"  generator    {config.family}, {config.initial_channels} channels, {config.upsample_rates}")
+        kind = f"{config.family}, {config.source}"
+        lines.append(f"  generator    {kind}, {config.initial_channels} channels, {config.upsample_rates}")
     elif checkpoint.kind == "recogniser":
         lines.append(f"  units        {config.bottleneck} channels, {len(config.phones)} phones")
     return "\n".join(lines)
