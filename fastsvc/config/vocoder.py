@@ -67,7 +67,7 @@ class VocoderConfig:
             self.source != "sine" or (self.family == "openvpi" and len(self.upsample_rates) > SINE_STAGE),
             f"vocoder: source sine needs family openvpi and more than {SINE_STAGE} stages",
         )
-        check(self.noise_sigma >= 0, "vocoder: noise_sigma must not be negative")
+        check(0 <= self.noise_sigma < math.inf, "vocoder: noise_sigma must be a number from 0")
         check(self.resblock in ("1", "2"), f"vocoder: unknown resblock {self.resblock!r}", 'use "1" or "2"')
         check(
             self.initial_channels % 2 ** len(self.upsample_rates) == 0,

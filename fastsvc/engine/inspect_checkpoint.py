@@ -34,7 +34,8 @@ def describe(path: Path) -> str:
     elif checkpoint.kind == "vocoder":
         config = checkpoint.config
         lines.append(mel(config.mel))
-        lines.append(f"  generator    {config.family}, {config.initial_channels} channels, {config.upsample_rates}")
+        kind = f"{config.family}, {config.source}"
+        lines.append(f"  generator    {kind}, {config.initial_channels} channels, {config.upsample_rates}")
     elif checkpoint.kind == "recogniser":
         lines.append(f"  units        {checkpoint.config.bottleneck} channels, {len(checkpoint.config.phones)} phones")
     return "\n".join(lines)

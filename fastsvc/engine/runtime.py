@@ -22,7 +22,7 @@ from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.model import noise as counter
 from fastsvc.model import sampler, schedule, source
 
-MEL_BLOCK, VOCODER_BLOCK = 2048, 256  # frames
+MEL_BLOCK, VOCODER_BLOCK = 2048, 512  # frames
 Noise = Callable[[int, int, int], Tensor]  # (step, first, last) → [last − first, M]
 Progress = Callable[[float], None]  # fraction done
 

@@ -1,0 +1,93 @@
+"""Full-size vocoders on this CPU: the engine's against plain PyTorch, in turns in one run, with peak memory.
+
+    python bench/vocoder_cpu.py --seconds 10 --rounds 5 --threads 2
+
+Weights are random, which changes no time. Both make the source and the audio from mel and f0; the plain model in one
+pass, the engine in its blocks. Beside the medians of wall time stand those of processor time (all threads), which
+other programs on the machine disturb less, and the largest difference of a sample over the largest sample.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+
+import torch
+
+from fastsvc.checkpoints.native import module
+from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.engine import machine
+from fastsvc.engine.runtime import Synthesiser
+from fastsvc.model import source
+
+OPENVPI = {
+    "family": "openvpi",
+    "mel": MelConfig(44100, 512, 2048, 2048, 128, 40.0, 16000.0, "e"),
+    "upsample_rates": (8, 8, 2, 2, 2),
+    "upsample_kernels": (16, 16, 4, 4, 4),
+}
+CASES = {
+    "m4": VocoderConfig(),
+    "openvpi": VocoderConfig(**OPENVPI),
+    "pc-nsf": VocoderConfig(**OPENVPI, source="sine"),
+}
+
+
+@torch.inference_mode()
+def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
+    model = module("vocoder", config).eval()
+    synthesiser = Synthesiser(model.state_dict(), config)
+    frames = round(seconds * config.mel.frame_rate_hz)
+    mel, f0_hz = torch.randn(frames, config.mel.bins) - 2, 100 + 200 * torch.rand(frames)
+
+    def plain():
+        return model(mel[None], model.source(source.seeded(f0_hz[None], config)))[0]
+
+    runs = {"engine": lambda: synthesiser(mel, f0_hz), "plain": plain}
+    wall, cpu, peak, audio = defaultdict(list), defaultdict(list), {}, {}
+    for turn in range(rounds + 1):
+        for (
+            name,
+            run,
+        ) in runs.items():  # the first turn warms up and finds the peaks, the lower one first
+            start, busy = time.perf_counter(), time.process_time()
+            audio[name] = run()
+            if turn == 0:
+                peak[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+                continue
+            wall[name].append(time.perf_counter() - start)
+            cpu[name].append(time.process_time() - busy)
+    figures = {f"{name}_s": round(statistics.median(times), 3) for name, times in wall.items()}
+    figures |= {f"{name}_cpu_s": round(statistics.median(times), 3) for name, times in cpu.items()}
+    difference = (audio["engine"] - audio["plain"]).abs().max() / audio["plain"].abs().max()
+    return figures | {
+        "speedup": round(figures["plain_s"] / figures["engine_s"], 2),
+        "cpu_speedup": round(figures["plain_cpu_s"] / figures["engine_cpu_s"], 2),
+        "peak_mb": peak,
+        "difference": float(difference),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--case", choices=CASES, help="one of them; without: all, each in a process of its own")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    if options.case is None:
+        for name in CASES:  # peaks of memory are a process's
+            subprocess.run([sys.executable, __file__, *sys.argv[1:], "--case", name], check=True)
+        return
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    facts = {"vocoder": options.case, "audio_s": options.seconds, "rounds": options.rounds, **machine.describe()}
+    print(json.dumps(facts | compare(CASES[options.case], options.seconds, options.rounds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
