@@ -18,8 +18,8 @@ ACOUSTIC_KINDS = ("teacher", "student", "dmo")
 class Checkpoint:
     """A checked checkpoint: ``tensors`` are float32, complete, and named as the module of ``config`` names them.
 
-    ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig) or
-    singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is addressed by the id
+    ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig),
+    hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is addressed by the id
     ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before training, if they were.
     """
 
@@ -58,15 +58,16 @@ def read(path, config=None) -> Checkpoint:
     ``config`` is a YAML file for formats that keep their configuration outside; without it `config.yaml` beside the
     checkpoint is taken. Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
-    from fastsvc.checkpoints import comosvc, m4gan, native
+    from fastsvc.checkpoints import comosvc, fairseq, huggingface, m4gan, native
 
-    path = Path(path)
+    path = huggingface.weights(Path(path))
     content = load(path)
-    for reader in (native, comosvc, m4gan):
+    for reader in (native, comosvc, m4gan, fairseq, huggingface):
         if reader.recognises(content):
             return reader.read(content, path, None if config is None else Path(config))
     keys = ", ".join(sorted(map(str, content))[:8])
     raise CheckpointError(
         f"{path} is of no known format (its keys: {keys})",
-        "known are checkpoints of fastsvc, CoMoSVC (model, denoise_fn) and M4Singer's HiFi-GAN (state_dict.model_gen)",
+        "known are checkpoints of fastsvc, CoMoSVC (model, denoise_fn) and M4Singer's HiFi-GAN (state_dict.model_gen),"
+        " HuBERT and ContentVec (of fairseq or transformers)",
     )

@@ -6,22 +6,26 @@ checkpoints, manifests and YAML files. Unknown keys are errors.
 
 from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
 from fastsvc.config.diffusion import EdmConfig
-from fastsvc.config.hearing import RecogniserConfig, VerifierConfig
+from fastsvc.config.hearing import CONTENT_CONFIGS, RecogniserConfig, VerifierConfig
+from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
 from fastsvc.config.vocoder import VocoderConfig
 
 __all__ = [
+    "CONTENT_CONFIGS",
     "AcousticConfig",
     "ConditionConfig",
     "DenoiserConfig",
     "EdmConfig",
     "FeatureConfig",
+    "HubertConfig",
     "MelConfig",
     "NormConfig",
     "RecogniserConfig",
     "VerifierConfig",
     "VocoderConfig",
     "from_dict",
+    "hubert_units",
     "to_dict",
 ]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.audio import resample
-from fastsvc.config import AcousticConfig, RecogniserConfig, VocoderConfig, from_dict
+from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
 from fastsvc.engine import artifact, hearing, runtime
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError, EngineError
@@ -34,7 +34,8 @@ class Engine:
             self.config: AcousticConfig = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
             vocoder, content = manifest.get("vocoder"), manifest.get("content")
             vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
-            content_config = content and from_dict(RecogniserConfig, content["config"], "content")
+            kind = content and content.get("kind", "recogniser")  # older engines have no other
+            content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
             self.sampler = runtime.MelSampler(_weights(folder, self.config), self.config, manifest)
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
@@ -44,7 +45,7 @@ class Engine:
         if vocoder:
             self.synthesiser = runtime.Synthesiser(folder.tensors(artifact.VOCODER), vocoder_config)
             self.sources_everywhere = vocoder.get("unvoiced_f0") == "interpolated"
-        self.encoder = _encoder(content_config, folder.tensors(artifact.CONTENT)) if content else None
+        self.encoder = _encoder(kind, content_config, folder.tensors(artifact.CONTENT)) if content else None
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self._lock = threading.RLock()
@@ -149,7 +150,8 @@ class Engine:
         if units.dim() != 2 or units.shape[1] != channels or len(units) == 0:
             raise ConfigError(f"units have shape {tuple(units.shape)}", f"[Tu, {channels}] is needed")
         self._check_steps(steps)
-        places = align.indices(len(units), frames, self.config.features.unit_align)
+        ratio = None if len(units) == frames else hearing.units_per_frame(self.config, self.encoder)
+        places = align.indices(len(units), frames, self.config.features.unit_align, ratio=ratio)
         features = runtime.Features(units, places, f0_hz, voiced, volume)
         with self._lock:
             return self._synthesise(features, self.table.weights(speaker), steps, seed, noise, None)
@@ -201,10 +203,11 @@ def _weights(folder: artifact.Artifact, config: AcousticConfig) -> dict[str, Ten
     return tensors
 
 
-def _encoder(config: RecogniserConfig, tensors: dict[str, Tensor]):
+def _encoder(kind: str, config, tensors: dict[str, Tensor]):
     from fastsvc.features.content import RecogniserEncoder
+    from fastsvc.features.hubert import HubertEncoder
 
-    return RecogniserEncoder(config, tensors)
+    return {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}[kind](config, tensors)
 
 
 def _fit(audio: np.ndarray, samples: int, gain: float) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc.config import hubert_units
 from fastsvc.engine import artifact
 
 
@@ -13,12 +14,16 @@ def describe(path) -> str:
     Raises EngineError or CheckpointError if it is neither, or damaged.
     """
     path = Path(path)
-    return _engine(artifact.Artifact(path)) if path.is_dir() else _checkpoint(path)
+    engine = path.is_dir() and not (path / "config.json").is_file()  # transformers' folders have one
+    return _engine(artifact.Artifact(path)) if engine else _checkpoint(path)
 
 
 def _engine(folder: artifact.Artifact) -> str:
     manifest = folder.manifest
     origin, net, mel = manifest["source"], manifest["acoustic"]["denoiser"], manifest["acoustic"]["mel"]
+    content = manifest.get("content")
+    hubert = content["config"] if content and content.get("kind") == "hubert" else None
+    units = [_hubert(hubert["layers"], hubert["channels"], hubert["projection"])] if hubert else []
     size = _megabytes(sum(entry["bytes"] for entry in folder.files.values()))
     lines = [
         f"{folder.path}: engine, format {manifest['version']}, {size}",
@@ -28,7 +33,8 @@ def _engine(folder: artifact.Artifact) -> str:
         f"  sampling     {manifest['sampler']}, steps {', '.join(manifest['schedules'])}",
         f"  precision    {manifest.get('precision', 'fp32')}",
         _part("vocoder", manifest.get("vocoder"), "none: makes mels only; build with --vocoder"),
-        _part("content", manifest.get("content"), "none: takes units only; build with --content"),
+        _part("content", content, "none: takes units only; build with --content"),
+        *units,
         *_speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ())),
     ]
     measured = manifest.get("measured", {})
@@ -53,7 +59,7 @@ def _checkpoint(path: Path) -> str:
     config = checkpoint.config
     lines = [
         f"{path}: {checkpoint.format} checkpoint, {checkpoint.kind}, step {checkpoint.step},"
-        f" {checkpoint.parameters / 1e6:.2f} M parameters, {_megabytes(path.stat().st_size)}"
+        f" {checkpoint.parameters / 1e6:.2f} M parameters, {_megabytes(checkpoint.path.stat().st_size)}"
     ]
     lines += [f"  note         {note}" for note in checkpoint.notes]
     if checkpoint.acoustic:
@@ -64,15 +70,17 @@ def _checkpoint(path: Path) -> str:
             f"  features     {spec.encoder} ({spec.unit_channels} channels, {spec.unit_align}), f0 by {spec.f0_method}",
             *_speakers(checkpoint.speakers, checkpoint.speaker_base, checkpoint.speaker_f0_hz),
             "  to build     --vocoder PATH (mel to audio)"
-            + (" and --content PATH (the recogniser)" if spec.encoder == "recogniser" else ""),
+            + (f" and --content PATH ({wanted})" if (wanted := _content(spec.encoder)) else ""),
         ]
-        if spec.encoder != "recogniser":
+        if not wanted:
             lines.append(f"  missing      {spec.encoder}, which is not supported yet: the engine takes units")
     elif checkpoint.kind == "vocoder":
         lines.append(_mel(config.mel.rate_hz, config.mel.hop_samples, config.mel.bins))
         lines.append(f"  generator    {config.family}, {config.initial_channels} channels, {config.upsample_rates}")
     elif checkpoint.kind == "recogniser":
         lines.append(f"  units        {config.bottleneck} channels, {len(config.phones)} phones")
+    elif checkpoint.kind == "hubert":
+        lines.append(_hubert(config.layers, config.channels, config.projection))
     return "\n".join(lines)
 
 
@@ -82,6 +90,18 @@ def _network(channels, layers, bins, cycle) -> str:
 
 def _mel(rate_hz, hop_samples, bins) -> str:
     return f"  mel          {rate_hz} Hz, hop {hop_samples} samples, {bins} bins"
+
+
+def _content(encoder: str) -> str:
+    """What to give with --content for an acoustic model's encoder; empty if there is nothing to give."""
+    if encoder == "recogniser":
+        return "the recogniser"
+    return f"HuBERT or ContentVec, whichever gave its {encoder}" if hubert_units(encoder) else ""
+
+
+def _hubert(layers: int, channels: int, projection: int) -> str:
+    projected = f", final_proj to {projection}" if projection else ", no final_proj"
+    return f"  units        HuBERT, {layers} layers × {channels} channels{projected}"
 
 
 def _part(name: str, part: dict | None, otherwise: str) -> str:
