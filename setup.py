@@ -38,7 +38,7 @@ with TemporaryDirectory() as scratch:
             "f0": ["pyworld", "setuptools<81"],
             "gpu": ["triton>=3.6", "nvtx"],
             "tensorrt": ["tensorrt>=10"],
-            "test": ["pytest", "pytest-timeout", "ruff", "matplotlib"],
+            "test": ["pytest", "pytest-timeout", "ruff", "matplotlib", "transformers"],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
         options={"build": {"build_base": scratch}},

@@ -5,34 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints import Checkpoint, read
-from fastsvc.config import RecogniserConfig, VocoderConfig, from_dict
+from fastsvc.config import CONTENT_CONFIGS, VocoderConfig, from_dict
 from fastsvc.engine import artifact
 from fastsvc.errors import EngineError
 
+# By part: its file, and the configuration of each kind that it may be of. Old engines name no kind: the first.
 PARTS = {
-    "vocoder": (artifact.VOCODER, "vocoder", VocoderConfig),
-    "recogniser": (artifact.CONTENT, "content", RecogniserConfig),
+    "vocoder": (artifact.VOCODER, {"vocoder": VocoderConfig}),
+    "content": (artifact.CONTENT, CONTENT_CONFIGS),
 }
 
 
-def read_part(path, kind: str, purpose: str) -> Checkpoint:
-    """``kind`` is vocoder or recogniser; path is a checkpoint, a vocoder's folder or an engine folder (.fsvc).
+def read_part(path, part: str, purpose: str) -> Checkpoint:
+    """``part`` is vocoder or content; path is a checkpoint, the folder of one, or an engine folder (.fsvc).
 
     Raises CheckpointError or EngineError: not readable, of another kind, or an engine without that part.
     """
+    name, configs = PARTS[part]
     if not artifact.is_engine(Path(path)):
-        return read(path).require((kind,), purpose)
-    name, key, config = PARTS[kind]
+        return read(path).require(configs, purpose)
     folder = artifact.Artifact(path)
-    entry = folder.manifest.get(key)
+    entry = folder.manifest.get(part)
     if not entry or not folder.has(name):
-        raise EngineError(f"{path} has no {key}", "give another engine, or a checkpoint")
+        raise EngineError(f"{path} has no {part}", "give another engine, or a checkpoint")
+    kind = entry.get("kind", next(iter(configs)))
+    if kind not in configs:
+        raise EngineError(f"{path} has a {part} of the unknown kind {kind!r}", "update fastsvc")
     origin = entry.get("source", {})
     return Checkpoint(
         folder.path / name,
         origin.get("format", "engine"),
         kind,
-        from_dict(config, entry["config"], key),
+        from_dict(configs[kind], entry["config"], part),
         {tensor: value.float() for tensor, value in folder.tensors(name).items()},
         step=int(origin.get("step", 0)),
         notes=(f"taken from the engine {Path(path).name}",),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import torch
+
 from fastsvc.build import pitch
 from fastsvc.build.mels import mel_for_both
 from fastsvc.build.part import read_part
 from fastsvc.build.plan import Plan
-from fastsvc.checkpoints import read
+from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
-from fastsvc.config import AcousticConfig
+from fastsvc.checkpoints.native import module
+from fastsvc.config import FeatureConfig, hubert_units
 from fastsvc.engine import cpu_bf16
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model import sampler, schedule
@@ -28,7 +33,7 @@ def read_pass(plan: Plan) -> None:
     if plan.vocoder_path is not None:
         plan.vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
     if plan.content_path is not None:
-        plan.content = read_part(plan.content_path, "recogniser", "a content encoder")
+        plan.content = read_part(plan.content_path, "content", "a content encoder")
 
 
 def check_pass(plan: Plan) -> None:
@@ -37,7 +42,7 @@ def check_pass(plan: Plan) -> None:
     plan.precision = "fp32" if plan.precision == "auto" else plan.precision
     plan.acoustic_config = mel_for_both(plan.acoustic, plan.vocoder)
     if plan.content is not None:
-        _check_content(plan.acoustic_config, plan.content)
+        plan.content = _fitting_content(plan.acoustic_config.features, plan.content)
     plan.speaker_f0_hz = pitch.medians(plan.speaker_f0, plan.acoustic)
     _choose_sampler(plan)
     config, method = plan.acoustic_config, plan.sampler
@@ -91,15 +96,28 @@ def _check_options(plan: Plan) -> None:
         raise ConfigError(f"steps {tuple(plan.steps)} make no schedule", f"give numbers from 1 to {MAX_STEPS}")
 
 
-def _check_content(config: AcousticConfig, content) -> None:
-    if config.features.encoder != "recogniser":
+def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:
+    """The content encoder whose units the acoustic model was trained on, with no layer more than it needs."""
+    hubert = hubert_units(spec.encoder) is not None
+    if hubert != (content.kind == "hubert") or not (hubert or spec.encoder == "recogniser"):
         raise CheckpointError(
-            f"{content.path} is a recogniser, but the acoustic model was trained on {config.features.encoder}",
-            "leave --content away: an engine without content encoder takes units",
+            f"{content.path} is a {content.kind}, but the acoustic model was trained on {spec.encoder}",
+            "give HuBERT or ContentVec with --content"
+            if hubert
+            else "leave --content away: an engine without content encoder takes units",
         )
-    if content.config.bottleneck != config.features.unit_channels:
+    if hubert:
+        try:
+            config = content.config.cut(spec.encoder)
+        except ConfigError as error:
+            raise CheckpointError(f"{content.path}: {error.message}", error.remedy) from None
+        with torch.device("meta"):
+            names = module("hubert", config).state_dict()
+        content = dataclasses.replace(content, config=config, tensors={name: content.tensors[name] for name in names})
+    channels = content.config.unit_channels
+    if channels != spec.unit_channels:
         raise CheckpointError(
-            f"{content.path} gives {content.config.bottleneck} unit channels,"
-            f" the acoustic model takes {config.features.unit_channels}",
-            "give the recogniser that the corpus was prepared with",
+            f"{content.path} gives {channels} unit channels, the acoustic model takes {spec.unit_channels}",
+            "give the content encoder that the corpus was prepared with",
         )
+    return content

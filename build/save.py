@@ -39,7 +39,11 @@ def manifest(plan: Plan) -> dict:
         },
         "content": None
         if plan.content is None
-        else {"config": to_dict(plan.content.config), "source": source(plan.content)},
+        else {
+            "kind": plan.content.kind,
+            "config": to_dict(plan.content.config),
+            "source": source(plan.content),
+        },
         "verified": plan.verified,
         "measured": plan.measured,
     }

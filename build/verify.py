@@ -19,6 +19,7 @@ from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cpu_bf16 import denoiser_for
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.errors import EngineError
+from fastsvc.features.hubert import HubertEncoder
 from fastsvc.model import process
 
 BOUND = 1e-5
@@ -183,15 +184,27 @@ def _verify_vocoder(plan: Plan, rounded: bool) -> float:
 
 
 def _verify_content(plan: Plan) -> float:
-    """The encoder runs as it is specified, so only what storage rounds can differ."""
-    config = plan.content.config
-    mel = torch.randn(1, FRAMES, config.mel.bins, generator=torch.Generator().manual_seed(0)) - 2
+    """A recogniser runs as it is specified, so only what storage rounds can differ; HuBERT's convolutions do not."""
+    config, generator = plan.content.config, torch.Generator().manual_seed(0)
+    if plan.content.kind == "hubert":
+        heard = 0.1 * torch.randn(1, FRAMES * config.hop_samples, generator=generator)
+    else:
+        heard = torch.randn(1, FRAMES, config.mel.bins, generator=generator) - 2
 
-    def units(tensors) -> Trace:
-        model = module("recogniser", config)
-        model.load_state_dict(tensors)
-        return [("the content encoder's units", model.eval()(mel)[0])]
+    def trace(units: Tensor) -> Trace:
+        return [("the content encoder's units", units)]
 
-    halves = {name: half(name, value).float() for name, value in plan.content.tensors.items()}
-    plain = units(halves) if plan.precision == "fp16" else None
-    return compare(units(plan.content.tensors), units(plan.files[artifact.CONTENT]), plain)
+    def specification(tensors) -> Trace:
+        with torch.device("meta"):
+            model = module(plan.content.kind, config)
+        model.load_state_dict(tensors, assign=True)  # as they are: an encoder may have 400 MB
+        units = model.eval()(heard)
+        return trace(units[0] if plan.content.kind == "hubert" else units[0][0])
+
+    plain = None
+    if plan.precision == "fp16":
+        plain = specification({name: half(name, value).float() for name, value in plan.content.tensors.items()})
+    exact, stored = specification(plan.content.tensors), plan.files[artifact.CONTENT]
+    if plan.content.kind == "hubert":
+        return compare(exact, trace(HubertEncoder(config, stored).encode(heard[0])), plain)
+    return compare(exact, specification({name: value.float() for name, value in stored.items()}), plain)

@@ -9,6 +9,7 @@ import yaml
 from fastsvc import build, load
 from fastsvc.checkpoints import read
 from fastsvc.checkpoints.native import module
+from fastsvc.config import hubert_units
 from fastsvc.errors import CheckpointError, ConfigError, EngineError
 
 T = 23
@@ -34,7 +35,7 @@ def test_read(tmp_path, name):
     assert checkpoint.format == name and checkpoint.speaker_base == BASES[name] and checkpoint.step == 4000
     assert len(checkpoint.speakers) == config.condition.speakers == 3
     assert config.features.unit_align == ALIGN[name] and config.features.f0_method == F0[name]
-    assert config.features.encoder == ("vec256l9" if name == "ddsp_svc" else "vec768l12")
+    assert hubert_units(config.features.encoder) == ((256, 9) if name == "ddsp_svc" else (768, 12))
     assert config.condition.key_shift == (name != "ddsp_svc")
     if name == "comosvc":
         assert checkpoint.kind == "student" and config.ddpm is None and config.mel.log_base == "10"

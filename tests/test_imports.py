@@ -19,7 +19,7 @@ ROOMS = {
     "evaluation": {"audio", "features", "model", "engine", "checkpoints", "data"},
     "engine": {"audio", "features", "model", "checkpoints", "kernels"},
     "kernels": set(),
-    "build": {"checkpoints", "model", "kernels", "engine"},
+    "build": {"checkpoints", "model", "kernels", "engine", "features"},
 }
 PROGRAMS = {"fastsvc/evaluation/demo.py"}  # programs of their own: they stand above the rooms wherever they lie
 FREE = {"batch", "batch_plan", "batch_report", "cli", "commands", "__main__", "__init__"}  # the top: may use any room

@@ -23,12 +23,12 @@ MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 class Checkpoint:
     """A checked checkpoint: ``tensors`` are float32, complete, and named as the module of ``config`` names them.
 
-    ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig) or
-    singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is addressed by the id
-    ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before training, if they were.
-    ``missing``: what has to be given beside the file before it can be built. ``mel_stated`` names the fields of
-    ``config.mel`` that the file, its configuration or its project's code really state; of an acoustic model the
-    vocoder's recipe fills in the others. The logarithm's base is always known.
+    ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig),
+    hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is
+    addressed by the id ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before
+    training, if they were. ``missing``: what has to be given beside the file before it can be built. ``mel_stated``
+    names the fields of ``config.mel`` that the file, its configuration or its project's code really state; of an
+    acoustic model the vocoder's recipe fills in the others. The logarithm's base is always known.
     """
 
     path: Path
@@ -77,7 +77,9 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
         amphion_vocoder,
         comosvc,
         diffusion_svc,
+        fairseq,
         foreign,
+        huggingface,
         m4gan,
         native,
         nsf_hifigan,
@@ -86,7 +88,8 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
     path = checkpoint_in(Path(path))
     given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
     content = load(path)
-    for reader in (native, comosvc, diffusion_svc, amphion, m4gan, nsf_hifigan, amphion_vocoder):
+    acoustic, vocoders = (native, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifigan, amphion_vocoder)
+    for reader in (*acoustic, *vocoders, fairseq, huggingface):
         if reader.recognises(content):
             return reader.read(content, path, given)
     raise foreign.refusal(content, path)

@@ -74,7 +74,7 @@ def _config(yaml: YamlFile, layers: int, speakers: int | None) -> AcousticConfig
     return AcousticConfig(
         mel=MelConfig(rate_hz=yaml.get("data.sampling_rate", int), hop_samples=yaml.get("data.hop_length", int)),
         features=FeatureConfig(
-            encoder=unit2mel.encoder(yaml.get("data.encoder", str)),
+            encoder=yaml.get("data.encoder", str),
             unit_channels=condition.unit_channels,
             unit_align=yaml.get("data.unit_interpolate_mode", str, "left"),
             f0_method="dio",

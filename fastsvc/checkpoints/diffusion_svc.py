@@ -39,6 +39,7 @@ DERIVED = {  # buffers that follow from the betas
         "posterior_mean_coef2",
     )
 }
+FORCED = {"left": "round"}  # Diffusion-SVC's "left" rounds (features/align.py)
 F0_METHODS = {"crepe", "dio", "fcpe", "harvest", "rmvpe"}  # of upstream's, those that exist here
 
 
@@ -141,15 +142,16 @@ def _features(yaml: YamlFile, project: str) -> tuple[FeatureConfig, tuple[str, .
     if method not in F0_METHODS:
         notes = (f"trained on f0 by {method or 'a method that the file does not name'}; f0 is found by yin instead",)
         method = "yin"
+    forced = yaml.get("data.units_forced_mode", str, "left")
     align = {
         "sovits": yaml.get("data.unit_interpolate_mode", str, "left"),
-        "diffusion_svc": yaml.get("data.units_forced_mode", str, "left"),
+        "diffusion_svc": FORCED.get(forced, forced),
         "ddsp_svc": "round",
     }[project]
     channels = yaml.get("data.encoder_out_channels", int)
     low_hz, high_hz = (50.0, 1100.0) if project == "sovits" else (65.0, 800.0)
     features = FeatureConfig(
-        encoder=unit2mel.encoder(yaml.get("data.encoder", str)),
+        encoder=yaml.get("data.encoder", str),
         unit_channels=channels,
         unit_align=align,
         f0_method=method,

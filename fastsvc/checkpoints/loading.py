@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import threading
 import zipfile
 from pathlib import Path
 
@@ -14,8 +16,49 @@ from fastsvc.errors import CheckpointError
 PICKLE_LIMIT = 64 * 2**20  # bytes of the index of a checkpoint; real ones stay below one megabyte
 
 
+class Inert:
+    """Stands for an object of someone else's class: made of anything, keeps nothing, does nothing."""
+
+    __slots__ = ()
+
+    def __new__(cls, *args):
+        return super().__new__(cls)
+
+    def __init__(self, *args):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+
+# What lies beside the tensors in checkpoints of fairseq and of trainers that save their settings. Torch's restricted
+# unpickler compares whole names and takes ours in their place; those packages are not imported, even if present.
+_INERT_NAMES = (
+    "argparse.Namespace",
+    "builtins.bool",
+    "builtins.dict",
+    "builtins.float",
+    "builtins.int",
+    "builtins.list",
+    "builtins.str",
+    "collections.defaultdict",
+    "fairseq.data.dictionary.Dictionary",
+    "omegaconf.base.ContainerMetadata",
+    "omegaconf.base.Metadata",
+    "omegaconf.dictconfig.DictConfig",
+    "omegaconf.listconfig.ListConfig",
+    "omegaconf.nodes.AnyNode",
+    "typing.Any",
+)
+_INERT = [(Inert, name) for name in _INERT_NAMES]
+_ONE_AT_A_TIME = threading.Lock()  # torch keeps the names in one place for all threads
+
+
 def load(path: Path) -> dict:
-    """The dict inside a torch file, on the CPU, memory-mapped where the format allows it."""
+    """The dict inside a torch or safetensors file, on the CPU, memory-mapped where the format allows it.
+
+    Objects that are neither tensors nor plain values are refused, or come back as :class:`Inert`.
+    """
     if not path.is_file():
         what = "is a folder, not a checkpoint file" if path.is_dir() else "does not exist"
         raise CheckpointError(f"{path} {what}", "check the path")
@@ -24,18 +67,21 @@ def load(path: Path) -> dict:
         if size == 0:
             raise CheckpointError(f"{path} is empty", "fetch or train it again")
         if path.suffix == ".safetensors":
-            return _safetensors(path)
+            return _load_safetensors(path)
         zipped = zipfile.is_zipfile(path)
         if zipped:
             _check_archive(path, size)
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with _ONE_AT_A_TIME, torch.serialization.safe_globals(_INERT):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except PermissionError:
         raise CheckpointError(f"{path} may not be read", "check its permissions") from None
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} holds more than tensors and plain values, or is damaged: {_first_line(error)}",
+            f"{path} holds more than tensors and plain values, or is damaged: {_refused(error)}",
             "save its state dict alone, from a program that you trust",
         ) from None
+    except MemoryError:
+        raise CheckpointError(f"{path} asks for more memory than there is", "do not trust it") from None
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read as a torch file: {_first_line(error)}", "fetch or train it again"
@@ -43,17 +89,6 @@ def load(path: Path) -> dict:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a dict", "give a training checkpoint")
     return content
-
-
-def _safetensors(path: Path) -> dict:
-    """A flat dict of tensors; the format holds no code, and its reader believes no size."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is damaged: {_first_line(error)}", "fetch or train it again") from None
 
 
 def _check_archive(path: Path, size: int) -> None:
@@ -65,6 +100,25 @@ def _check_archive(path: Path, size: int) -> None:
         raise CheckpointError(f"{path} unpacks to more than its own size, which torch never writes", "do not trust it")
     if any(entry.filename.endswith("data.pkl") and entry.file_size > PICKLE_LIMIT for entry in entries):
         raise CheckpointError(f"{path} has an index of more than {PICKLE_LIMIT >> 20} MB", "do not trust it")
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    """The package checks that names, shapes and offsets tile the file exactly."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, OverflowError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a safetensors file: {_first_line(error)}", "fetch it again"
+        ) from None
+
+
+def _refused(error: pickle.UnpicklingError) -> str:
+    """The class or function that the file asks for; torch's text would advise to allow it."""
+    asked = re.search(r"GLOBAL (\S+)", str(error))
+    return asked[1] if asked else _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:

@@ -75,6 +75,8 @@ def module(kind: str, config):
         from fastsvc.model.recogniser import Recogniser as build
     elif kind == "singer":
         from fastsvc.model.verifier import Verifier as build
+    elif kind == "hubert":
+        from fastsvc.model.hubert import Hubert as build
     else:
         from fastsvc.model.acoustic import AcousticModel as build
     return build(config)

@@ -15,14 +15,6 @@ from fastsvc.errors import CheckpointError
 
 NETWORK = "decoder.denoise_fn."
 SPEAKER = "condition.spk_embed."
-ENCODERS = {  # upstream's names → ours; others stay as they are, and the engine then takes units
-    "contentvec768l12": "vec768l12",
-    "contentvec768": "vec768l9",
-    "contentvec": "vec256l9",
-    "hubertbase768l12": "vec768l12",
-    "hubertbase768": "vec768l9",
-    "hubertbase": "vec256l9",
-}
 VECTORS_LIMIT = 64 * 2**20  # bytes
 
 
@@ -84,10 +76,6 @@ def denoiser(yaml: YamlFile, count: int, bins: int) -> DenoiserConfig:
         layers=count,
         cond_channels=yaml.get("model.n_hidden", int),
     )
-
-
-def encoder(name: str) -> str:
-    return ENCODERS.get(name.lower(), name)
 
 
 def speaker_names(yaml: YamlFile, count: int, base: int = 0) -> tuple[str, ...]:

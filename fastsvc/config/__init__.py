@@ -7,12 +7,14 @@ checkpoints, manifests and YAML files. Unknown keys are errors.
 from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
 from fastsvc.config.amphion import AmphionConfig
 from fastsvc.config.diffusion import DdpmConfig, EdmConfig
-from fastsvc.config.hearing import RecogniserConfig, VerifierConfig
+from fastsvc.config.hearing import CONTENT_CONFIGS, RecogniserConfig, VerifierConfig
+from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
 from fastsvc.config.vocoder import VocoderConfig
 
 __all__ = [
+    "CONTENT_CONFIGS",
     "AcousticConfig",
     "AmphionConfig",
     "ConditionConfig",
@@ -20,11 +22,13 @@ __all__ = [
     "DenoiserConfig",
     "EdmConfig",
     "FeatureConfig",
+    "HubertConfig",
     "MelConfig",
     "NormConfig",
     "RecogniserConfig",
     "VerifierConfig",
     "VocoderConfig",
     "from_dict",
+    "hubert_units",
     "to_dict",
 ]

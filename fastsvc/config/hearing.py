@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fastsvc.config.hubert import HubertConfig
 from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check
 
@@ -34,6 +35,10 @@ class RecogniserConfig:
         check(min(self.channels, self.layers, self.bottleneck) > 0, "recogniser: all sizes must be positive")
         check(self.kernel % 2 == 1, "recogniser: kernel must be odd")
 
+    @property
+    def unit_channels(self) -> int:
+        return self.bottleneck
+
 
 @dataclass(frozen=True)
 class VerifierConfig:
@@ -53,3 +58,6 @@ class VerifierConfig:
             "use tdnn or conv2d",
         )
         check(min(self.channels, self.layers, self.embedding) > 0, "verifier: all sizes must be positive")
+
+
+CONTENT_CONFIGS = {"recogniser": RecogniserConfig, "hubert": HubertConfig}  # by kind of content encoder

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.audio import resample
-from fastsvc.config import AcousticConfig, RecogniserConfig, VocoderConfig, from_dict
+from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
 from fastsvc.engine import artifact, hearing, runtime
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError, EngineError
@@ -35,7 +35,8 @@ class Engine:
             self.config: AcousticConfig = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
             vocoder, content = manifest.get("vocoder"), manifest.get("content")
             vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
-            content_config = content and from_dict(RecogniserConfig, content["config"], "content")
+            kind = content and content.get("kind", "recogniser")  # older engines have no other
+            content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
             self.sampler = runtime.MelSampler(_weights(folder, self.config), self.config, manifest)
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
@@ -47,7 +48,7 @@ class Engine:
                 folder.tensors(artifact.VOCODER), vocoder_config, self.config.mel.log_base
             )
             self.sources_everywhere = vocoder.get("unvoiced_f0") == "interpolated"
-        self.encoder = _encoder(content_config, folder.tensors(artifact.CONTENT)) if content else None
+        self.encoder = _encoder(kind, content_config, folder.tensors(artifact.CONTENT)) if content else None
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self._lock = threading.RLock()
@@ -174,10 +175,11 @@ class Engine:
         steps = self._steps(steps)
         self._check_formant(formant)
         mel = self._given_mel(mel, frames)
-        how = self.config.features.unit_align
-        if how == "average" and len(units) != frames:
-            units = align.align(units, frames, how, ratio=self.config.mel.hop_samples * 50 / self.config.mel.rate_hz)
-        places = align.indices(len(units), frames, "nearest" if how == "average" else how)
+        how, ratio = self.config.features.unit_align, None
+        if len(units) != frames:
+            ratio = hearing.units_per_frame(self.config, self.encoder)
+            units = align.align(units, frames, how, ratio=ratio) if how == "average" else units
+        places = align.indices(len(units), frames, "nearest" if how == "average" else how, ratio=ratio)
         features = runtime.Features(units, places, f0_hz, voiced, volume)
         vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
         with self._lock:
@@ -270,10 +272,11 @@ def _weights(folder: artifact.Artifact, config: AcousticConfig) -> dict[str, Ten
     return tensors
 
 
-def _encoder(config: RecogniserConfig, tensors: dict[str, Tensor]):
+def _encoder(kind: str, config, tensors: dict[str, Tensor]):
     from fastsvc.features.content import RecogniserEncoder
+    from fastsvc.features.hubert import HubertEncoder
 
-    return RecogniserEncoder(config, tensors)
+    return {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}[kind](config, tensors)
 
 
 def _fit(audio: np.ndarray, samples: int, gain: float) -> np.ndarray:

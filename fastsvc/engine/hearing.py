@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fastsvc.audio import loudness, resample
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
 from fastsvc.engine.runtime import Features
 from fastsvc.errors import AudioError, ConfigError, EngineError
 from fastsvc.features import align, f0
@@ -60,7 +60,17 @@ def features(audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f
     heard = audio if encoder.rate_hz == rate_hz else resample.resample(audio, rate_hz, encoder.rate_hz)
     short = encoder.hop_samples - len(heard)  # shorter than one unit
     units = encoder.encode(torch.from_numpy(np.pad(heard, (0, max(0, short)))))
-    return Features(units, align.indices(len(units), frames, spec.unit_align), f0_hz, voiced, volume)
+    places = align.indices(len(units), frames, spec.unit_align, ratio=units_per_frame(config, encoder))
+    return Features(units, places, f0_hz, voiced, volume)
+
+
+def units_per_frame(config: AcousticConfig, encoder) -> float | None:
+    """From the two hops, in the order of DDSP-SVC's arithmetic; None if no encoder is there to tell its hop."""
+    if encoder is None:
+        if hubert_units(config.features.encoder) is None and config.amphion is None:
+            return None
+        encoder = HubertConfig()  # Amphion's whisper units last 20 ms too
+    return (config.mel.hop_samples / config.mel.rate_hz) / (encoder.hop_samples / encoder.rate_hz)
 
 
 def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.engine import artifact, inspect_checkpoint
-from fastsvc.engine.inspect_lines import condition, mel, network, speakers
+from fastsvc.engine.inspect_lines import condition, mel, network, speakers, units
 
 
 def describe(path) -> str:
@@ -24,6 +24,7 @@ def _engine(folder: artifact.Artifact) -> str:
 
     manifest = folder.manifest
     origin, config = manifest["source"], from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
+    content = manifest.get("content")
     size = sum(entry["bytes"] for entry in folder.files.values()) / 1e6
     steps = ", ".join(manifest["schedules"])
     depth = f", refines given mels from place {manifest['depth']} on" if manifest.get("depth") else ""
@@ -37,7 +38,8 @@ def _engine(folder: artifact.Artifact) -> str:
         f"  sampling     {manifest['sampler']}, steps {steps}{depth}",
         f"  precision    {manifest.get('precision', 'fp32')}",
         _part("vocoder", manifest.get("vocoder"), "none: makes mels only; build with --vocoder"),
-        _part("content", manifest.get("content"), "none: takes units only; build with --content"),
+        _part("content", content, "none: takes units only; build with --content"),
+        *_units(content),
         *speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ())),
         *_measured(manifest.get("measured", {})),
     ]
@@ -45,6 +47,14 @@ def _engine(folder: artifact.Artifact) -> str:
         folder.verify(name)
     lines.append(f"  files        {len(folder.files)}, all as the manifest says (sha256)")
     return "\n".join(lines)
+
+
+def _units(content: dict | None) -> list[str]:
+    from fastsvc.config import CONTENT_CONFIGS, from_dict
+
+    if not content:
+        return []
+    return [units(from_dict(CONTENT_CONFIGS[content.get("kind", "recogniser")], content["config"], "content"))]
 
 
 def _part(name: str, part: dict | None, otherwise: str) -> str:

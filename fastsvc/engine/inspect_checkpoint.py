@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsvc.engine.inspect_lines import condition, mel, network, speakers
+from fastsvc.config import CONTENT_CONFIGS, hubert_units
+from fastsvc.engine.inspect_lines import condition, mel, network, speakers, units
 
 PROJECTS = {
     "fastsvc": "fastsvc",
@@ -15,6 +16,8 @@ PROJECTS = {
     "amphion": "Amphion DiffComoSVC",
     "m4gan": "M4Singer HiFi-GAN",
     "nsf_hifigan": "openvpi NSF-HiFi-GAN",
+    "fairseq": "fairseq",
+    "huggingface": "HuggingFace",
 }
 
 
@@ -36,8 +39,8 @@ def describe(path: Path) -> str:
         lines.append(mel(config.mel))
         kind = f"{config.family}, {config.source}"
         lines.append(f"  generator    {kind}, {config.initial_channels} channels, {config.upsample_rates}")
-    elif checkpoint.kind == "recogniser":
-        lines.append(f"  units        {checkpoint.config.bottleneck} channels, {len(checkpoint.config.phones)} phones")
+    elif checkpoint.kind in CONTENT_CONFIGS:
+        lines.append(units(checkpoint.config))
     return "\n".join(lines)
 
 
@@ -76,4 +79,8 @@ def _parts(config) -> str:
     vocoder = f"--vocoder PATH ({config.mel.rate_hz} Hz, hop {config.mel.hop_samples}, {config.mel.bins} bins)"
     if config.amphion is not None:
         return vocoder
-    return f"{vocoder} and --content PATH ({config.features.encoder})"
+    encoder = config.features.encoder
+    if encoder != "recogniser" and hubert_units(encoder) is None:
+        return f"{vocoder}; {encoder} is not served as a content encoder, so the engine takes units"
+    which = "the recogniser" if encoder == "recogniser" else f"the ContentVec or HuBERT that gave its {encoder}"
+    return f"{vocoder} and --content PATH ({which})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsvc.config import AcousticConfig, DenoiserConfig, MelConfig
+from fastsvc.config import AcousticConfig, DenoiserConfig, HubertConfig, MelConfig, RecogniserConfig
 
 
 def network(net: DenoiserConfig) -> str:
@@ -22,6 +22,13 @@ def condition(config: AcousticConfig) -> str:
 def mel(spec: MelConfig) -> str:
     log = "log10" if spec.log_base == "10" else "ln"
     return f"  mel          {spec.rate_hz} Hz, hop {spec.hop_samples} samples, {spec.bins} bins, {log}"
+
+
+def units(config: RecogniserConfig | HubertConfig) -> str:
+    if isinstance(config, RecogniserConfig):
+        return f"  units        {config.bottleneck} channels, {len(config.phones)} phones"
+    projected = f", final_proj to {config.projection}" if config.projection else ", no final_proj"
+    return f"  units        HuBERT, {config.layers} layers × {config.channels} channels{projected}"
 
 
 def speakers(names, base: int, f0_hz) -> list[str]:

@@ -2,11 +2,12 @@
 
 Projects differ in the rounding, and a checkpoint expects the one that it was trained with:
 
-- ``nearest``: unit ``floor(t * Tu / frames)``, as ``torch.nn.functional.interpolate`` (CoMoSVC, so-vits, Diffusion-SVC
-  with ``unit_interpolate_mode: nearest``);
-- ``left``: the last unit whose start ``i * frames / Tu`` is at or before t (so-vits' ``repeat_expand_2d``, used where
-  the key is missing);
-- ``round``: unit ``round(t * Tu / frames)``, clamped (DDSP-SVC);
+- ``nearest``: unit ``floor(t * Tu / frames)``, as ``torch.nn.functional.interpolate`` (CoMoSVC and so-vits-svc with
+  ``unit_interpolate_mode: nearest``, Diffusion-SVC with ``units_forced_mode: nearest``);
+- ``left``: the last unit whose start ``i * frames / Tu`` is at or before t, at most one further than the frame before
+  (``repeat_expand_2d`` of CoMoSVC and so-vits-svc, where the key is missing);
+- ``round``: unit ``round(t * ratio)``, clamped, where the ratio comes from the hops (DDSP-SVC, and Diffusion-SVC where
+  the key is missing or says ``left``, which is not the left above);
 - ``average``: the mean of the units over the frame's span of ``ratio`` units, however many of them it touches (Amphion,
   ``offline_align``). Not a choice of units, so :func:`indices` does not know it.
 """
@@ -25,7 +26,7 @@ HOWS = ("nearest", "left", "round")
 def indices(units: int, frames: int, how: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:
     """For each of ``frames`` mel frames, which of ``units`` units it takes -> int64 [frames].
 
-    ``ratio``, units per frame, is read by "round" alone: DDSP-SVC takes it from the two hops instead of the counts.
+    ``ratio``, units per frame, is read by "round" alone; without it, it is that of the counts.
     """
     if how not in HOWS:
         raise ConfigError(f"align: unknown way {how!r}", f"use one of {', '.join(HOWS)}")
@@ -39,7 +40,10 @@ def indices(units: int, frames: int, how: str = "nearest", *, ratio: float | Non
         return torch.nn.functional.interpolate(grid[None, None], size=frames, mode="nearest")[0, 0].long()
     frame = torch.arange(frames)
     if how == "left":
-        return torch.div(frame * units, frames, rounding_mode="floor")  # exact: unit i starts at i * frames / units
+        # Upstream walks over the frames and compares with starts in float32, which counts from a minute on.
+        starts = torch.arange(1, units) * frames / units
+        behind = torch.searchsorted(starts, frame.to(starts.dtype), right=True) - frame
+        return behind.cummin(0).values + frame
     return torch.round(frame * (units / frames if ratio is None else ratio)).long().clamp_max(units - 1)
 
 

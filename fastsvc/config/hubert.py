@@ -1,0 +1,109 @@
+"""HuBERT-base and ContentVec, which is HuBERT-base trained to forget the speaker."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from fastsvc.config.plain import check
+
+# What the projects call their units: layer 9 through final_proj is "contentvec" to DDSP-SVC and Diffusion-SVC.
+_ALIASES = {
+    "contentvec": "vec256l9",
+    "contentvec768": "vec768l9",
+    "hubertbase": "vec256l9",
+    "hubertbase768": "vec768l9",
+}
+_NAME = re.compile(r"(?:content)?vec(\d{1,5})l(\d{1,2})|hubertbase(\d{1,5})l(\d{1,2})")
+
+
+@dataclass(frozen=True)
+class HubertConfig:
+    """HuBERT (Hsu et al. 2021, arXiv 2106.07447) of the base kind: group norm on the first convolution, layer norm
+    after each half of a transformer layer. Its output is the last of ``layers``, through ``final_proj`` if
+    ``projection`` is not 0.
+    """
+
+    rate_hz: int = 16000
+    channels: int = 768
+    layers: int = 12
+    heads: int = 12
+    hidden: int = 3072  # of the feed-forward half
+    projection: int = 0  # channels after final_proj; 0: none
+    conv_channels: tuple[int, ...] = (512, 512, 512, 512, 512, 512, 512)
+    conv_kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    position_kernel: int = 128
+    position_groups: int = 16
+    norm_eps: float = 1e-5
+
+    def __post_init__(self):
+        sizes = (self.channels, self.layers, self.heads, self.hidden, self.position_kernel, self.position_groups)
+        convs = (self.conv_channels, self.conv_kernels, self.conv_strides)
+        check(self.rate_hz > 0 and min(sizes) > 0 and self.projection >= 0, "hubert: all sizes must be positive")
+        check(
+            len({len(row) for row in convs}) == 1 and len(self.conv_kernels) > 0 and min(map(min, convs)) > 0,
+            "hubert: conv_channels, conv_kernels and conv_strides need one positive number for each convolution",
+        )
+        check(
+            all(kernel >= stride for kernel, stride in zip(self.conv_kernels, self.conv_strides)),
+            "hubert: a convolution's stride exceeds its kernel, so samples would be skipped",
+        )
+        check(self.channels % self.heads == 0, "hubert: channels must divide by heads")
+        check(self.channels % self.position_groups == 0, "hubert: channels must divide by position_groups")
+        check(self.norm_eps > 0, "hubert: norm_eps must be positive")
+
+    @property
+    def hop_samples(self) -> int:
+        hop = 1
+        for stride in self.conv_strides:
+            hop *= stride
+        return hop
+
+    @property
+    def window_samples(self) -> int:
+        """Samples that one unit reads before the transformer: 400, so L samples give (L − 80) // 320 units."""
+        window = 1
+        for kernel, stride in zip(reversed(self.conv_kernels), reversed(self.conv_strides)):
+            window = (window - 1) * stride + kernel
+        return window
+
+    @property
+    def unit_channels(self) -> int:
+        return self.projection or self.channels
+
+    @property
+    def units(self) -> str:
+        """The name that so-vits-svc gives such units: vec768l12, vec256l9, …"""
+        return f"vec{self.unit_channels}l{self.layers}"
+
+    def cut(self, encoder: str) -> HubertConfig:
+        """The network that gives the units called ``encoder``, out of this one. Raises ConfigError."""
+        parsed = hubert_units(encoder)
+        check(parsed is not None, f"{encoder!r} does not name units of HuBERT or ContentVec")
+        channels, layer = parsed
+        has = f"it gives {self.channels}" + (f" or, projected, {self.projection}" if self.projection else "")
+        check(
+            1 <= layer <= self.layers,
+            f"{encoder} is layer {layer}, the content encoder has {self.layers}",
+            "give the whole encoder",
+        )
+        check(
+            channels in (self.channels, self.projection),
+            f"{encoder} has {channels} channels, but {has} (final_proj {'there' if self.projection else 'missing'})",
+            "give an encoder with final_proj" if not self.projection else "give the encoder of the acoustic model",
+        )
+        return replace(self, layers=layer, projection=0 if channels == self.channels else self.projection)
+
+
+def hubert_units(encoder: str) -> tuple[int, int] | None:
+    """(channels, layer) of the units that an acoustic model's ``features.encoder`` names; None: not of HuBERT.
+
+    vec768l12, vec256l9 (CoMoSVC, so-vits-svc), contentvec768l12, hubertbase768l12, contentvec, … (DDSP-SVC,
+    Diffusion-SVC). With the network's own number of channels units are taken as they are, else after final_proj.
+    """
+    match = _NAME.fullmatch(_ALIASES.get(encoder, encoder))
+    if match is None:
+        return None
+    channels, layer = (int(part) for part in match.groups() if part is not None)
+    return channels, layer

@@ -1,0 +1,324 @@
+"""Readers of HuBERT and ContentVec: both layouts, every fault named, nothing executed."""
+
+import argparse
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+
+import huberts
+import pytest
+import torch
+
+from fastsvc.checkpoints import loading, read
+from fastsvc.checkpoints.fairseq import fairseq_name
+from fastsvc.config import HubertConfig
+from fastsvc.engine.inspect import describe
+from fastsvc.errors import CheckpointError
+from fastsvc.model.hubert import Hubert
+
+
+def same(checkpoint, state):
+    assert list(checkpoint.tensors) == list(state)
+    for name, value in state.items():
+        torch.testing.assert_close(checkpoint.tensors[name], value, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_huggingface(tmp_path, name):
+    folder = huberts.huggingface(tmp_path / "hub", name=name)
+    for path in (folder, folder / name):
+        checkpoint = read(path)
+        assert (checkpoint.format, checkpoint.kind, checkpoint.path) == ("huggingface", "hubert", folder / name)
+        assert checkpoint.config == huberts.TINY
+        same(checkpoint, huberts.tensors())
+    assert "HuBERT, 3 layers × 32 channels, final_proj to 8" in describe(folder)
+
+
+@pytest.mark.parametrize("prefix", ["", "hubert."])
+@pytest.mark.parametrize("parametrised", [False, True])
+def test_other_names_of_the_same(tmp_path, prefix, parametrised):
+    torch.save(huberts.huggingface_state(huberts.tensors(), prefix, parametrised), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps(huberts.huggingface_config()))
+    same(read(tmp_path), huberts.tensors())
+
+
+def test_a_folded_file_of_another_name_without_its_config(tmp_path):
+    config = HubertConfig(channels=128, layers=2, heads=2, hidden=24, projection=8, conv_channels=(16,) * 7)
+    torch.save(huberts.tensors(config), tmp_path / "contentvec.pt")
+    (tmp_path / "config.json").write_text('{"model": {"speech_encoder": "vec768l12"}}')  # of so-vits-svc
+    checkpoint = read(tmp_path / "contentvec.pt")
+    assert checkpoint.config == config  # heads of 64 channels
+    same(checkpoint, huberts.tensors(config))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_fairseq(tmp_path, whole):
+    config = HubertConfig(channels=64, layers=3, heads=1, hidden=24, projection=8, conv_channels=(16,) * 7)
+    path = huberts.fairseq(tmp_path / "checkpoint_best_legacy_500.pt", config)
+    if not whole:
+        torch.save(loading.load(path)["model"], path := tmp_path / "model_alone.pt")
+    checkpoint = read(path)
+    assert (checkpoint.format, checkpoint.kind, checkpoint.config) == ("fairseq", "hubert", config)
+    same(checkpoint, huberts.tensors(config))
+
+
+def test_fairseq_tells_its_heads_and_half_precision(tmp_path):
+    path = huberts.fairseq(tmp_path / "hubert_base.pt", edit=lambda s: s.update({k: v.half() for k, v in s.items()}))
+    checkpoint = read(path)
+    assert checkpoint.config == huberts.TINY and checkpoint.notes == ("stored in half precision",)
+    assert all(value.dtype == torch.float32 for value in checkpoint.tensors.values())
+
+
+def test_fairseq_names_are_those_of_the_table():
+    with torch.device("meta"):
+        names = Hubert(HubertConfig(projection=256)).state_dict()
+    theirs = set(huberts.fairseq_state({name: value.cpu() for name, value in huberts.tensors().items()}))
+    got = {fairseq_name(name) for name in names}
+    assert {name for name in got if ".layers." not in name} == {
+        name.replace("weight_g", "weight") for name in theirs if "weight_v" not in name and ".layers." not in name
+    } - {"mask_emb", "label_embs_concat"}
+    assert len(got) == len(names) and "encoder.layers.11.self_attn.q_proj.bias" in got
+
+
+def test_settings_in_the_containers_of_omegaconf(tmp_path):
+    """With the names that omegaconf 2.3 writes."""
+    metadata = huberts.foreign(
+        "omegaconf.base.ContainerMetadata",
+        state={
+            "ref_type": huberts.foreign("typing.Any"),
+            "key_type": huberts.foreign("builtins.dict"),
+            "resolver_cache": huberts.foreign("collections.defaultdict", dict),
+        },
+    )
+    node = huberts.foreign("omegaconf.nodes.AnyNode", state={"_val": 1})
+    settings = huberts.foreign(
+        "omegaconf.dictconfig.DictConfig", state={"_metadata": metadata, "_content": {"a": node}}
+    )
+    path = huberts.fairseq(tmp_path / "a.pt", cfg=settings)
+    assert isinstance(loading.load(path)["cfg"], loading.Inert)
+    with pytest.raises(CheckpointError, match="heads"):  # nothing tells that this one has 4 of 8 channels, not of 64
+        read(huberts.fairseq(tmp_path / "a.pt", cfg={"model": {"encoder_attention_heads": 5}}))
+
+
+@pytest.mark.parametrize("form", ["huggingface", "fairseq"])
+@pytest.mark.parametrize(
+    "fault, name",
+    [
+        ("drop", "encoder.layers.1.attention.k_proj.bias"),
+        ("drop", "feature_projection.projection.weight"),
+        ("drop", "final_proj.weight"),
+        ("drop", "feature_extractor.conv_layers.0.layer_norm.bias"),
+        ("rename", "encoder.layers.2.feed_forward.intermediate_dense.weight"),
+        ("rename", "feature_extractor.conv_layers.4.conv.weight"),
+        ("rename", "encoder.pos_conv_embed.conv.bias"),
+        ("shape", "encoder.layers.0.feed_forward.intermediate_dense.weight"),
+        ("shape", "encoder.layers.0.feed_forward.output_dense.bias"),
+        ("shape", "feature_projection.projection.weight"),
+        ("shape", "feature_extractor.conv_layers.3.conv.weight"),
+        ("shape", "encoder.layer_norm.weight"),
+    ],
+)
+def test_every_fault_is_named(tmp_path, form, fault, name):
+    key = fairseq_name(name) if form == "fairseq" else name
+
+    def edit(state):
+        value = state.pop(key)
+        if fault == "rename":
+            state[key + "_x"] = value
+        if fault == "shape":
+            state[key] = torch.zeros(*(size + 1 for size in value.shape))
+
+    path = (
+        huberts.fairseq(tmp_path / "a.pt", edit=edit) if form == "fairseq" else huberts.huggingface(tmp_path, edit=edit)
+    )
+    with pytest.raises(CheckpointError) as error:
+        read(path)
+    told = str(error.value)
+    assert {"drop": f"missing: {key}", "rename": f"unexpected: {key}_x", "shape": f"{key} has shape"}[fault] in told
+    assert told.count("missing") == (fault != "shape") and told.count("has shape") == (fault == "shape")
+
+
+@pytest.mark.parametrize("form", ["huggingface", "fairseq"])
+@pytest.mark.parametrize("fault", ["drop weight_g", "drop weight_v", "shape weight_g", "shape weight_v"])
+def test_faults_of_the_weight_norm(tmp_path, form, fault):
+    key = ("encoder.pos_conv.0." if form == "fairseq" else "encoder.pos_conv_embed.conv.") + fault.split()[1]
+
+    def edit(state):
+        value = state.pop(key)
+        if fault.startswith("shape"):
+            state[key] = value.transpose(0, 2).contiguous()
+
+    path = (
+        huberts.fairseq(tmp_path / "a.pt", edit=edit) if form == "fairseq" else huberts.huggingface(tmp_path, edit=edit)
+    )
+    with pytest.raises(CheckpointError, match=f"missing: {key}" if fault.startswith("drop") else f"{key} has shape"):
+        read(path)
+
+
+def test_values_that_are_no_numbers(tmp_path):
+    path = huberts.fairseq(tmp_path / "a.pt", edit=lambda state: state["layer_norm.bias"].fill_(torch.nan))
+    with pytest.raises(CheckpointError, match="layer_norm.bias holds values that are not finite"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"do_stable_layer_norm": True}, "do_stable_layer_norm is True"),
+        ({"feat_extract_norm": "layer"}, "feat_extract_norm is 'layer'"),
+        ({"num_hidden_layers": 10**9}, "1000000000 layers"),
+        ({"num_hidden_layers": "12"}, "layers: int is expected"),
+        ({"hidden_size": 2**40, "num_attention_heads": 1}, "makes no model|has shape"),
+        ({"num_attention_heads": 5}, "divide by heads"),
+        ({"conv_stride": [5, 2]}, "one positive number for each"),
+        ({"num_hidden_layers": 2}, "unexpected: encoder.layers.2"),
+        ({"num_hidden_layers": 4}, "missing: encoder.layers.3"),
+    ],
+)
+def test_a_config_that_does_not_fit(tmp_path, changes, why):
+    with pytest.raises(CheckpointError, match=why):
+        read(huberts.huggingface(tmp_path, **changes))
+
+
+def test_the_large_model_of_fairseq_is_refused(tmp_path):
+    path = huberts.fairseq(tmp_path / "a.pt", cfg={"model": {"layer_norm_first": True}})
+    with pytest.raises(CheckpointError, match="base kind"):
+        read(path)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.999])
+def test_damaged_safetensors(tmp_path, kept):
+    file = huberts.huggingface(tmp_path) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * kept)])
+    with pytest.raises(CheckpointError, match="cannot be read as a safetensors file"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 16]}},
+        {"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 2**50]}},
+        {"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 16]}},
+        {"a": "no tensor"},
+    ],
+)
+def test_safetensors_that_lie(tmp_path, header):
+    text = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(16))
+    with pytest.raises(CheckpointError, match="cannot be read as a safetensors file"):
+        read(tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").write_bytes((2**60).to_bytes(8, "little") + text)
+    with pytest.raises(CheckpointError, match="cannot be read as a safetensors file"):
+        read(tmp_path / "a.safetensors")
+
+
+class Runs:
+    def __init__(self, function, *arguments):
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self):
+        return self.function, self.arguments
+
+
+def hostile():
+    import os
+
+    yield "os.system", Runs(os.system, "touch MARK")
+    yield "builtins.eval", Runs(eval, "open('MARK', 'w')")
+    yield "builtins.exec", Runs(exec, "open('MARK', 'w')")
+    yield "builtins.getattr", Runs(getattr, "", "upper")
+    yield "subprocess.Popen", Runs(subprocess.Popen, ["touch", "MARK"])
+    yield "torch.load", Runs(torch.load, "MARK")
+
+
+@pytest.mark.parametrize("name, thing", list(hostile()), ids=[name for name, _ in hostile()])
+@pytest.mark.parametrize("where", ["alone", "inside a Namespace", "inside a Dictionary's arguments", "in its state"])
+def test_code_is_refused_and_does_not_run(tmp_path, monkeypatch, name, thing, where):
+    monkeypatch.chdir(tmp_path)
+    if where == "inside a Namespace":
+        thing = argparse.Namespace(a=[thing])
+    elif where == "inside a Dictionary's arguments":
+        thing = huberts.foreign("fairseq.data.dictionary.Dictionary", thing)
+    elif where == "in its state":
+        thing = huberts.foreign("fairseq.data.dictionary.Dictionary", state={"a": thing})
+    path = huberts.fairseq(tmp_path / "a.pt", extra_state={"thing": thing})
+    with pytest.raises(CheckpointError, match="holds more than tensors") as error:
+        read(path)
+    assert name.rpartition(".")[2] in str(error.value)
+    assert not (tmp_path / "MARK").exists()
+
+
+def test_the_hostile_ones_would_have_run(tmp_path, monkeypatch):
+    """Otherwise the test above could not fail."""
+    monkeypatch.chdir(tmp_path)
+    path = huberts.fairseq(tmp_path / "a.pt", task_state=None, extra_state=dict(hostile())["builtins.eval"])
+    torch.load(path, weights_only=False)
+    assert (tmp_path / "MARK").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evil.data.dictionary.Dictionary",
+        "fairseq.data.dictionary.Dictionary2",
+        "fairseq.data.Dictionary",
+        "omegaconf.nodes.InterpolationNode",
+        "argparse.FileType",
+    ],
+)
+def test_a_class_of_nearly_the_same_name_is_refused(tmp_path, name):
+    path = huberts.fairseq(tmp_path / "a.pt", extra_state=huberts.foreign(name))
+    with pytest.raises(CheckpointError, match=name):
+        read(path)
+
+
+def test_allowed_names_are_never_imported_and_keep_nothing(tmp_path):
+    """A package of that name that lies in the way does not run, and what an object says is not kept."""
+    path = huberts.fairseq(tmp_path / "a.pt")
+    trap = tmp_path / "fairseq" / "data"
+    trap.mkdir(parents=True)
+    for folder in (trap.parent, trap):
+        (folder / "__init__.py").write_text("raise SystemExit(3)")
+    monkey = [str(tmp_path), *sys.path]
+    before = set(sys.modules)
+    sys.path, saved = monkey, sys.path
+    try:
+        content = loading.load(path)
+    finally:
+        sys.path = saved
+    words = content["task_state"]["dictionaries"][0]
+    assert type(words) is type(content["args"]) is loading.Inert and not hasattr(words, "__dict__")
+    assert not any(name.startswith("fairseq") for name in set(sys.modules) - before)
+
+
+def test_a_bomb_of_bytes(tmp_path):
+    path = huberts.fairseq(tmp_path / "a.pt", extra_state=Runs(bytearray, 2**62))
+    with pytest.raises(CheckpointError, match="memory|cannot be read"):
+        read(path)
+
+
+def test_tensors_that_claim_more_than_they_have(tmp_path):
+    def edit(state):
+        state["post_extract_proj.weight"] = torch.zeros(1).expand(10**9, 16)
+
+    with pytest.raises(CheckpointError, match="claims shape"):
+        read(huberts.fairseq(tmp_path / "a.pt", edit=edit))
+
+
+def test_a_folder_of_neither_kind(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        read(tmp_path)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        read(tmp_path)
+
+
+def test_nothing_of_this_pickles_by_itself():
+    """Inert is what the tests rely on: made of anything, it does nothing."""
+    thing = loading.Inert(1, [2])
+    thing.__setstate__({"a": 1})
+    assert not hasattr(thing, "a") and pickle.dumps(thing)
