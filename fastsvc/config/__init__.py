@@ -4,7 +4,14 @@ All of them turn into plain dicts (:func:`to_dict`) and back (:func:`from_dict`)
 checkpoints, manifests and YAML files. Unknown keys are errors.
 """
 
-from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
+from fastsvc.config.acoustic import (
+    F0_METHODS,
+    F0_STYLES,
+    AcousticConfig,
+    ConditionConfig,
+    DenoiserConfig,
+    FeatureConfig,
+)
 from fastsvc.config.diffusion import EdmConfig
 from fastsvc.config.hearing import RecogniserConfig, VerifierConfig
 from fastsvc.config.mel import MelConfig, NormConfig
@@ -12,6 +19,8 @@ from fastsvc.config.plain import from_dict, to_dict
 from fastsvc.config.vocoder import VocoderConfig
 
 __all__ = [
+    "F0_METHODS",
+    "F0_STYLES",
     "AcousticConfig",
     "ConditionConfig",
     "DenoiserConfig",
