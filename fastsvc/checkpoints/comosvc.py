@@ -81,6 +81,7 @@ def _config(yaml: YamlFile, layers: int) -> AcousticConfig:
             unit_channels=units,
             unit_align=yaml.get("data.unit_interpolate_mode", str, "left"),
             f0_method="dio",
+            f0_style="comosvc",
         ),
         condition=ConditionConfig(
             unit_channels=units,

@@ -44,13 +44,13 @@ def world_values(method, audio, rate_hz, hop_samples, low_hz, high_hz, *, refine
     return pyworld.stonemask(audio, f0_hz, times, rate_hz) if refine else f0_hz
 
 
-def onto_frames(f0_hz, step_s, rate_hz, hop_samples, frames, start_s=0.0):
-    """Bring a track with value i at start_s + i * step_s (0: unvoiced) to the middles of our frames.
+def onto_frames(f0_hz, step_s, rate_hz, hop_samples, frames):
+    """Bring a track with value i at i * step_s (0: unvoiced) to the middles of our frames.
 
     A frame is voiced when the nearest value is; between two voiced values log f0 runs linearly.
     """
     f0_hz = np.asarray(f0_hz, dtype=np.float64)
-    at = ((np.arange(frames) + 0.5) * hop_samples / rate_hz - start_s) / step_s
+    at = (np.arange(frames) + 0.5) * hop_samples / rate_hz / step_s
     if f0_hz.size == 0:
         return np.zeros(frames), np.zeros(frames, dtype=bool)
     nearest = np.clip(np.rint(at).astype(int), 0, f0_hz.size - 1)

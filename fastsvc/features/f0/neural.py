@@ -9,11 +9,10 @@ from fastsvc.features.f0 import decode, networks
 from fastsvc.features.f0.external import onto_frames
 
 STEP_S = networks.HOP / networks.RATE_HZ
-# Confidence from which a frame counts as voiced. CREPE's is the one that torchcrepe's README recommends, FCPE's and
-# RMVPE's are those that their own projects use.
-THRESHOLD = {"crepe": 0.21, "crepe-tiny": 0.21, "fcpe": 0.006, "rmvpe": 0.03}
+# Confidence above which a frame counts as voiced. CREPE's is the one that torchcrepe's README recommends, RMVPE's that
+# of its own project. FCPE's own 0.006 takes white noise for a voice (confidence up to 0.016); its singing has 0.7.
+THRESHOLD = {"crepe": 0.21, "crepe-tiny": 0.21, "fcpe": 0.03, "rmvpe": 0.03}
 SILENCE = 1e-3  # RMS (−60 dBFS) below which CREPE, which sees every window at the same level, is not believed
-START_S = {"fcpe": STEP_S / 2}  # FCPE's frames are centred half a step later than those of the other two
 
 
 def track(method, audio, low_hz, high_hz, *, hop=networks.HOP, weights=None):
@@ -35,7 +34,7 @@ def frames_of(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz, weig
     if method.startswith("crepe"):
         confidence = np.where(level(audio, networks.HOP) < SILENCE, 0, median(confidence, 3))
     voiced = confidence > THRESHOLD[method]
-    return onto_frames(np.where(voiced, f0_hz, 0), STEP_S, rate_hz, hop_samples, frames, START_S.get(method, 0.0))
+    return onto_frames(np.where(voiced, f0_hz, 0), STEP_S, rate_hz, hop_samples, frames)
 
 
 def level(audio: torch.Tensor, hop: int) -> np.ndarray:

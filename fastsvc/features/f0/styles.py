@@ -26,7 +26,8 @@ def extract(style, method, audio, rate_hz, hop, frames, low_hz, high_hz, weights
     with zeros, so that no frame moves.
     """
     samples = len(audio)
-    if (samples // hop != frames) if style == "comosvc" else (samples // hop + 1 < frames):
+    known = -(-samples // hop) if style == "comosvc" else samples // hop + 1  # frames that start within the audio
+    if (samples // hop != frames) if style == "comosvc" else (known < frames):
         audio = torch.nn.functional.pad(audio[: frames * hop], (0, max(0, frames * hop - samples)))
     if method in ("yin", "pyin"):
         f0_hz, voiced = ours()
@@ -38,7 +39,7 @@ def extract(style, method, audio, rate_hz, hop, frames, low_hz, high_hz, weights
     f0_hz = fill(f0_hz)
     if style == "diffusion_svc":
         f0_hz = np.maximum(f0_hz, low_hz)  # also where nothing at all is voiced
-    return f0_hz.astype(np.float32), voiced & (np.arange(frames) * hop < samples)
+    return f0_hz.astype(np.float32), voiced & (np.arange(frames) < known)
 
 
 def fill(f0_hz: np.ndarray) -> np.ndarray:
@@ -99,7 +100,8 @@ def diffusion_svc(method, audio, rate_hz, hop, low_hz, high_hz, weights=None) ->
         return np.where(unvoiced, 0, np.interp(seconds, origin, fill(np.where(voiced, f0_hz, 0))))
     f0_hz, confidence = neural.track(method, audio, low_hz, high_hz, hop=80)  # 5 ms
     f0_hz = smooth(np.where(neural.median(confidence, 4) < 0.05, 0, f0_hz), 4, reflect=True)
-    return f0_hz[np.minimum(np.round(seconds / 0.005).astype(int), len(f0_hz) - 1)]
+    places = np.arange(frames) * hop / rate_hz / 0.005
+    return f0_hz[np.minimum(np.round(places).astype(int), len(f0_hz) - 1)]
 
 
 def nearest(values: np.ndarray, length: int) -> np.ndarray:
