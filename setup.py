@@ -34,7 +34,9 @@ with TemporaryDirectory() as scratch:
         ],
         extras_require={
             "train": ["tensorboard", "matplotlib"],
-            # pyworld imports pkg_resources, which newer setuptools no longer carry.
+            # pyworld imports pkg_resources, which newer setuptools no longer carry. Not here are torchcrepe and
+            # torchfcpe, of which only the weights are read: an extra cannot leave out their torchaudio, which may
+            # replace PyTorch by another build. docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
             "f0": ["pyworld", "setuptools<81"],
             "gpu": ["triton>=3.6", "nvtx"],
             "tensorrt": ["tensorrt>=10"],

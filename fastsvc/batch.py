@@ -38,6 +38,7 @@ class Settings:
     formant: float = 0.0
     seed: int = 0
     f0_method: str | None = None
+    f0_weights: str | None = None
     rate_hz: int | None = None
     subtype: str | None = None
     keep_channels: bool = False
@@ -189,6 +190,7 @@ def convert_channels(
             formant=settings.formant,
             seed=settings.seed,
             f0_method=settings.f0_method,
+            f0_weights=settings.f0_weights,
             rate_out_hz=out_hz,
             normalise=settings.normalise,
             progress=lambda fraction, done=done: progress((done + fraction) / len(audio)),

@@ -39,10 +39,10 @@ class EngineError(FastsvcError):
 
 
 class MissingPackageError(FastsvcError):
-    """An optional package is not installed."""
+    """An optional package is not installed. ``command`` installs it where an extra of ours cannot."""
 
-    def __init__(self, package: str, purpose: str, extra: str):
+    def __init__(self, package: str, purpose: str, extra: str = "", command: str = ""):
         super().__init__(
             f"{purpose} needs the package {package}, which is not installed",
-            f'install it with: pip install "fastsvc[{extra}]"',
+            f"install it with: {command}" if command else f'install it with: pip install "fastsvc[{extra}]"',
         )

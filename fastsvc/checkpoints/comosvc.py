@@ -78,6 +78,7 @@ def _config(yaml: YamlFile, layers: int, speakers: int | None) -> AcousticConfig
             unit_channels=condition.unit_channels,
             unit_align=yaml.get("data.unit_interpolate_mode", str, "left"),
             f0_method="dio",
+            f0_style="comosvc",
         ),
         condition=condition,
         denoiser=unit2mel.denoiser(yaml, layers, MelConfig().bins),

@@ -155,6 +155,7 @@ def _features(yaml: YamlFile, project: str) -> tuple[FeatureConfig, tuple[str, .
         unit_channels=channels,
         unit_align=align,
         f0_method=method,
+        f0_style="comosvc" if project == "sovits" else "diffusion_svc",
         f0_low_hz=yaml.get("data.f0_min", float, low_hz),
         f0_high_hz=yaml.get("data.f0_max", float, high_hz),
     )

@@ -15,8 +15,8 @@ from fastsvc.commands.common import (
     verbosity,
     verbosity_options,
 )
+from fastsvc.config import F0_METHODS
 
-F0_METHODS = ("yin", "pyin", "dio", "harvest")
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
 SPEAKER_HELP = "Target voice: its id in the model's own table (see fastsvc inspect), its name, or a mix A:0.7,B:0.3."
 MODEL_HELP = "Engine folder. Without: $FASTSVC_MODEL, the only .fsvc in this folder, or the bundled demo voices."
@@ -47,6 +47,7 @@ LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the
 )
 @option("--formant", default=0.0, help="Semitones by which the voice's resonances move, where the model can.")
 @option("--f0", "f0_method", type=click.Choice(F0_METHODS), help="Pitch tracker. Without: the model's own.")
+@option("--f0-weights", metavar="PATH", help="Weights file of rmvpe. Without: $FASTSVC_RMVPE.")
 @option(
     "--format",
     "format",

@@ -4,7 +4,14 @@ All of them turn into plain dicts (:func:`to_dict`) and back (:func:`from_dict`)
 checkpoints, manifests and YAML files. Unknown keys are errors.
 """
 
-from fastsvc.config.acoustic import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
+from fastsvc.config.acoustic import (
+    F0_METHODS,
+    F0_STYLES,
+    AcousticConfig,
+    ConditionConfig,
+    DenoiserConfig,
+    FeatureConfig,
+)
 from fastsvc.config.amphion import AmphionConfig
 from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.hearing import CONTENT_CONFIGS, RecogniserConfig, VerifierConfig
@@ -15,6 +22,8 @@ from fastsvc.config.vocoder import VocoderConfig
 
 __all__ = [
     "CONTENT_CONFIGS",
+    "F0_METHODS",
+    "F0_STYLES",
     "AcousticConfig",
     "AmphionConfig",
     "ConditionConfig",

@@ -9,6 +9,9 @@ from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import check
 
+F0_METHODS = ("yin", "pyin", "dio", "harvest", "crepe", "crepe-tiny", "fcpe", "rmvpe")
+F0_STYLES = ("fastsvc", "comosvc", "diffusion_svc")
+
 
 @dataclass(frozen=True)
 class FeatureConfig:
@@ -18,6 +21,7 @@ class FeatureConfig:
     unit_channels: int = 768
     unit_align: str = "nearest"  # nearest, left, round, average
     f0_method: str = "yin"
+    f0_style: str = "fastsvc"  # time grid, rounding and filling: ours, or as a project trained with it
     f0_low_hz: float = 50.0
     f0_high_hz: float = 1100.0
 
@@ -26,6 +30,16 @@ class FeatureConfig:
             self.unit_align in ("nearest", "left", "round", "average"),
             f"features: unknown unit_align {self.unit_align!r}",
             "use nearest, left, round or average",
+        )
+        check(
+            self.f0_method in F0_METHODS,
+            f"features: unknown f0 method {self.f0_method!r}",
+            f"use one of {', '.join(F0_METHODS)}",
+        )
+        check(
+            self.f0_style in F0_STYLES,
+            f"features: unknown f0_style {self.f0_style!r}",
+            f"use one of {', '.join(F0_STYLES)}",
         )
         check(0 < self.f0_low_hz < self.f0_high_hz, "features: 0 < f0_low_hz < f0_high_hz does not hold")
 

@@ -127,7 +127,7 @@ def _pitch(audio, frames, settings: Settings, transcript: dict | None):
         f0_hz, voiced = f0.onto_frames(transcript["f0_hz"], transcript["f0_hop_s"], rate_hz, hop, frames)
         return f0.fill(f0_hz, voiced), voiced, True
     choice = settings.features
-    limits = {"low_hz": choice.f0_low_hz, "high_hz": choice.f0_high_hz}
+    limits = {"low_hz": choice.f0_low_hz, "high_hz": choice.f0_high_hz, "style": choice.f0_style}
     return *f0.extract(audio, rate_hz, hop, frames, method=choice.f0_method, **limits), False
 
 

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc.config import FeatureConfig, MelConfig, to_dict
+from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.data.pieces import Settings, process
 from fastsvc.data.scan import Source, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
 from fastsvc.errors import AudioError, ConfigError, FastsvcError, MissingPackageError, OutputError
-from fastsvc.features.f0 import METHODS
 
 __all__ = ["Report", "add_units", "prepare"]
 
@@ -85,10 +84,6 @@ def prepare(
 def _check(settings: Settings, jobs: int, valid: float, test: float) -> None:
     if settings.f0_source not in F0_SOURCES:
         raise ConfigError(f"prepare: unknown f0_source {settings.f0_source!r}", f"use {' or '.join(F0_SOURCES)}")
-    if settings.features.f0_method not in METHODS:
-        raise ConfigError(
-            f"prepare: unknown f0 method {settings.features.f0_method!r}", f"use one of {', '.join(METHODS)}"
-        )
     if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     if jobs < 1 or settings.max_seconds < 1:
@@ -111,7 +106,7 @@ def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
     wanted = {"format": FORMAT, "settings": to_dict(settings), "phones": list(phones)}
     path = out / "settings.json"
     if path.is_file():
-        made = load_json(path)
+        made = _completed(load_json(path))
         if made != wanted and (out / "records").exists():  # without records nothing was made yet
             raise ConfigError(
                 f"{out}: was prepared with other settings: {'; '.join(_differences(made, wanted))}",
@@ -121,6 +116,14 @@ def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
         raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
     if not path.is_file() or made != wanted:
         save_json(path, wanted)
+
+
+def _completed(made: dict) -> dict:
+    """What an older version wrote, with the settings that have come since at their defaults, which change nothing."""
+    try:
+        return made | {"settings": to_dict(from_dict(Settings, made["settings"]))}
+    except (ConfigError, KeyError):
+        return made
 
 
 def _differences(made, wanted, where: str = "") -> Iterator[str]:

@@ -33,11 +33,33 @@ def report() -> str:
         ("cuda", "does not run: " + _why_no_cuda(torch)),
         ("tensorrt", "does not run: " + (_why_no_cuda(torch) if _version("tensorrt") else "tensorrt is not installed")),
     ]
-    optional = {"pyworld": "f0 methods dio and harvest", "tensorboard": "training logs", "matplotlib": "plots"}
+    rows += [("", ""), *_f0_methods(), ("", "")]
+    optional = {"tensorboard": "training logs", "matplotlib": "plots"}
     for package, purpose in optional.items():
         found = importlib.util.find_spec(package) is not None
         rows.append((package, f"found: {purpose}" if found else f"not installed, so no {purpose}"))
     return "\n".join(f"{name:<13} {text}".rstrip() for name, text in rows)
+
+
+def _f0_methods() -> list[tuple[str, str]]:
+    """A row for each f0 method: that it runs, or what it lacks and how to get it."""
+    from fastsvc.checkpoints import pitch
+    from fastsvc.config import F0_METHODS
+    from fastsvc.errors import FastsvcError, MissingPackageError
+
+    rows = []
+    for method in F0_METHODS:
+        try:
+            if method in pitch.METHODS:
+                path = pitch.find(method)
+                if not path.is_file():
+                    raise FastsvcError(f"{path}, which ${pitch.RMVPE_VARIABLE} names, does not exist", "correct it")
+            elif method in ("dio", "harvest") and importlib.util.find_spec("pyworld") is None:
+                raise MissingPackageError("pyworld", f"f0 method {method!r}", "f0")
+            rows.append((f"f0 {method}", "runs"))
+        except FastsvcError as error:
+            rows.append((f"f0 {method}", f"does not run: {error}"))
+    return rows
 
 
 def _version(package: str) -> str | None:

@@ -95,6 +95,7 @@ class Engine:
         formant: float = 0.0,
         seed: int = 0,
         f0_method: str | None = None,
+        f0_weights=None,
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
         progress: runtime.Progress | None = None,
@@ -105,7 +106,8 @@ class Engine:
         a mapping of those to weights. steps: one of :attr:`steps`, None for :attr:`default_steps`. transpose:
         semitones, or "auto": from the voiced median of the recording to the speaker's, rounded to whole semitones.
         formant: semitones by which the voice's resonances move, where the model has a key-shift embedding. f0_method:
-        as fastsvc.features.f0.extract, None for the model's own. rate_out_hz: None for the input's rate.
+        as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. rate_out_hz: None for
+        the input's rate.
         normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
         did. progress gets the fraction done.
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
@@ -128,7 +130,7 @@ class Engine:
         whole, gain = hearing.levelled(whole, peak)
         with self._lock:
             start = time.perf_counter()
-            features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method)
+            features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method, f0_weights)
             spent = time.perf_counter() - start
             if progress:
                 progress(HEARD)

@@ -41,7 +41,9 @@ def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
     return (audio if gain == 1.0 else audio * np.float32(gain)), gain
 
 
-def features(audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f0_method: str | None) -> Features:
+def features(
+    audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f0_method: str | None, f0_weights=None
+) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros."""
     mel, spec = config.mel, config.features
     at_mel = resample.resample(audio, rate_hz, mel.rate_hz)
@@ -55,6 +57,8 @@ def features(audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f
         method=f0_method or spec.f0_method,
         low_hz=spec.f0_low_hz,
         high_hz=spec.f0_high_hz,
+        style=spec.f0_style,
+        weights=f0_weights,
     )
     volume = loudness.frame_rms(at_mel[None], mel.hop_samples)[0]
     heard = audio if encoder.rate_hz == rate_hz else resample.resample(audio, rate_hz, encoder.rate_hz)

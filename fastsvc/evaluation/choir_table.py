@@ -76,7 +76,7 @@ def track(audio: np.ndarray, config: AcousticConfig, frames: int | None = None) 
     """(f0_hz, voiced) of audio at the mel's rate on mel frames, by the tracker and range that the engine uses."""
     mel, spec = config.mel, config.features
     frames = len(audio) // mel.hop_samples if frames is None else frames
-    limits = {"low_hz": spec.f0_low_hz, "high_hz": spec.f0_high_hz}
+    limits = {"low_hz": spec.f0_low_hz, "high_hz": spec.f0_high_hz, "style": spec.f0_style}
     return f0.extract(audio, mel.rate_hz, mel.hop_samples, frames, method=spec.f0_method, **limits)
 
 

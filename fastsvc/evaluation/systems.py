@@ -131,6 +131,7 @@ def _copy(engine, audio: np.ndarray, seed: int) -> np.ndarray:
         method=spec.f0_method,
         low_hz=spec.f0_low_hz,
         high_hz=spec.f0_high_hz,
+        style=spec.f0_style,
     )
     return _vocode(engine, log_mel(wave[None], mel)[0], f0_hz, voiced, seed)
 

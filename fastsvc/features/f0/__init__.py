@@ -1,7 +1,8 @@
 """Fundamental frequency on the grid of the mel frames: frame t is centred at sample t * hop + hop / 2.
 
 ``yin`` is ours: windowed YIN candidates and a Viterbi path, on CPU and GPU. ``pyin`` is librosa's, ``dio`` and
-``harvest`` are WORLD's (the package pyworld; CoMoSVC trains with dio).
+``harvest`` are WORLD's (the package pyworld; CoMoSVC trains with dio). ``crepe``, ``crepe-tiny``, ``fcpe`` and
+``rmvpe`` are networks, which run on the audio's device. docs/f0.md compares them.
 """
 
 from __future__ import annotations
@@ -9,51 +10,63 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from fastsvc.config import F0_METHODS, F0_STYLES
 from fastsvc.errors import ConfigError
-from fastsvc.features.f0 import external
+from fastsvc.features.f0 import external, neural, styles
 from fastsvc.features.f0.candidates import candidates
 from fastsvc.features.f0.external import onto_frames
 from fastsvc.features.f0.path import best_path
 
-__all__ = ["METHODS", "extract", "extract_batch", "fill", "onto_frames"]
+__all__ = ["METHODS", "STYLES", "extract", "extract_batch", "fill", "onto_frames"]
 
-METHODS = ("yin", "pyin", "dio", "harvest")
+METHODS, STYLES = F0_METHODS, F0_STYLES
 
 UNVOICED_COST = 0.42  # a frame counts as voiced when its best candidate differs from itself by less than this
 JUMP_COST = 0.3  # per octave and 10 ms
 SWITCH_COST = 0.14  # for each change between voiced and unvoiced, per 10 ms
 
 
-def extract(audio, rate_hz, hop_samples, frames, *, method="yin", low_hz=50.0, high_hz=1100.0):
+def extract(
+    audio, rate_hz, hop_samples, frames, *, method="yin", low_hz=50.0, high_hz=1100.0, style="fastsvc", weights=None
+):
     """Track the pitch of one recording [samples] (numpy or torch, any device).
 
     Returns (f0_hz float32 [frames], voiced bool [frames]) of the kind given, on its device. Unvoiced stretches are
     filled (:func:`fill`); where nothing at all is voiced f0_hz is 0 everywhere. Frames past the end of the audio are
-    unvoiced. NaN and infinite samples count as silence.
-    Raises ConfigError for an unknown method or range, MissingPackageError where a method's package is not installed.
+    unvoiced. NaN and infinite samples count as silence. ``style`` other than "fastsvc": time grid, rounding and
+    filling of another project (:mod:`fastsvc.features.f0.styles`). ``weights``: the file of rmvpe; without,
+    $FASTSVC_RMVPE.
+    Raises ConfigError for an unknown method, style or range, MissingPackageError where a method's package is not
+    installed, CheckpointError where its weights cannot be read.
     """
     is_numpy = not isinstance(audio, torch.Tensor)
     batch = torch.as_tensor(np.ascontiguousarray(audio) if is_numpy else audio)[None]
-    f0_hz, voiced = extract_batch(batch, rate_hz, hop_samples, frames, method=method, low_hz=low_hz, high_hz=high_hz)
+    options = {"method": method, "low_hz": low_hz, "high_hz": high_hz, "style": style, "weights": weights}
+    f0_hz, voiced = extract_batch(batch, rate_hz, hop_samples, frames, **options)
     return (f0_hz[0].numpy(), voiced[0].numpy()) if is_numpy else (f0_hz[0], voiced[0])
 
 
 @torch.no_grad()
-def extract_batch(audio, rate_hz, hop_samples, frames, *, method="yin", low_hz=50.0, high_hz=1100.0):
+def extract_batch(
+    audio, rate_hz, hop_samples, frames, *, method="yin", low_hz=50.0, high_hz=1100.0, style="fastsvc", weights=None
+):
     """The same for torch [B, samples] -> (f0_hz float32 [B, frames], voiced bool [B, frames])."""
-    _check(method, rate_hz, hop_samples, frames, low_hz, high_hz)
+    _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz)
     audio = torch.nan_to_num(audio.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
     if frames == 0 or audio.shape[-1] == 0 or audio.shape[0] == 0:
         shape = (audio.shape[0], frames)
         return torch.zeros(shape, device=audio.device), torch.zeros(shape, dtype=torch.bool, device=audio.device)
-    if method == "yin":
-        f0_hz, voiced = _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz)
+    grid = rate_hz, hop_samples, frames, low_hz, high_hz
+    if style != "fastsvc":
+        rows = [
+            styles.extract(style, method, row, *grid, weights, lambda row=row: _tracked(row[None], grid, method)[0])
+            for row in audio
+        ]
     else:
-        rows = [_external(row, rate_hz, hop_samples, frames, low_hz, high_hz, method) for row in audio.cpu().numpy()]
-        f0_hz, voiced = (np.stack(parts) for parts in zip(*rows))
-    within = (np.arange(frames) + 0.5) * hop_samples < audio.shape[-1]
-    voiced = voiced & within & (f0_hz > 0)
-    f0_hz = np.stack([fill(f, v) for f, v in zip(f0_hz, voiced)])
+        within = (np.arange(frames) + 0.5) * hop_samples < audio.shape[-1]
+        rows = [(f, v & within & (f > 0)) for f, v in _tracked(audio, grid, method, weights)]
+        rows = [(fill(f, v), v) for f, v in rows]
+    f0_hz, voiced = (np.stack(parts) for parts in zip(*rows))
     return torch.from_numpy(f0_hz).to(audio.device), torch.from_numpy(voiced).to(audio.device)
 
 
@@ -77,18 +90,29 @@ def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz):
     return np.where(voiced, np.take_along_axis(f0_hz, index, -1)[..., 0], 0), voiced
 
 
-def _external(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method):
-    if method == "pyin":
-        f0_hz, voiced = external.pyin(audio, rate_hz, hop_samples, frames, low_hz, high_hz)
+def _tracked(audio, grid, method, weights=None):
+    """(f0_hz [frames], voiced [frames]) of each row of audio [B, samples]; what f0_hz holds elsewhere is open."""
+    if method == "yin":
+        return list(zip(*_yin(audio, *grid)))
+    return [_one(row, *grid, method, weights) for row in audio]
+
+
+def _one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):
+    if method in styles.NETWORKS:
+        f0_hz, voiced = neural.frames_of(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz, weights)
+    elif method == "pyin":
+        f0_hz, voiced = external.pyin(audio.cpu().numpy(), rate_hz, hop_samples, frames, low_hz, high_hz)
     else:
-        f0_hz, voiced = external.world(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method)
+        f0_hz, voiced = external.world(audio.cpu().numpy(), rate_hz, hop_samples, frames, low_hz, high_hz, method)
     missing = frames - len(f0_hz)
     return np.pad(np.nan_to_num(f0_hz), (0, missing)), np.pad(voiced, (0, missing))
 
 
-def _check(method, rate_hz, hop_samples, frames, low_hz, high_hz):
+def _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz):
     if method not in METHODS:
         raise ConfigError(f"f0: unknown method {method!r}", f"use one of {', '.join(METHODS)}")
+    if style not in STYLES:
+        raise ConfigError(f"f0: unknown style {style!r}", f"use one of {', '.join(STYLES)}")
     if not 0 < low_hz < high_hz <= rate_hz / 4:
         raise ConfigError(
             f"f0: 0 < low_hz < high_hz <= rate_hz/4 does not hold ({low_hz}, {high_hz}, {rate_hz})",

@@ -24,16 +24,24 @@ def pyin(audio, rate_hz, hop_samples, frames, low_hz, high_hz):
 
 def world(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method):
     """WORLD's dio (refined by stonemask) or harvest through pyworld -> (f0_hz [frames], voiced [frames])."""
+    step = STEP_S * rate_hz
+    f0_hz = world_values(method, audio, rate_hz, step, low_hz, high_hz, refine=method == "dio")
+    return onto_frames(f0_hz, STEP_S, rate_hz, hop_samples, frames)
+
+
+def world_values(method, audio, rate_hz, hop_samples, low_hz, high_hz, *, refine, **options):
+    """What pyworld gives for audio [samples] at the samples i * hop_samples, 0 where unvoiced, float64.
+
+    ``refine``: by stonemask; ``options`` go to pyworld.
+    """
     try:
         import pyworld
     except ImportError as error:
         raise MissingPackageError("pyworld", f"f0 method {method!r}", "f0") from error
     audio = np.ascontiguousarray(audio, dtype=np.float64)
-    limits = {"f0_floor": low_hz, "f0_ceil": high_hz, "frame_period": 1000 * STEP_S}
-    f0_hz, times = getattr(pyworld, method)(audio, rate_hz, **limits)
-    if method == "dio":
-        f0_hz = pyworld.stonemask(audio, f0_hz, times, rate_hz)
-    return onto_frames(f0_hz, STEP_S, rate_hz, hop_samples, frames)
+    limits = {"f0_floor": low_hz, "f0_ceil": high_hz, "frame_period": 1000 * hop_samples / rate_hz}
+    f0_hz, times = getattr(pyworld, method)(audio, rate_hz, **limits, **options)
+    return pyworld.stonemask(audio, f0_hz, times, rate_hz) if refine else f0_hz
 
 
 def onto_frames(f0_hz, step_s, rate_hz, hop_samples, frames):

@@ -1,0 +1,78 @@
+"""Pitch trackers: accuracy on signals whose pitch is known, and speed.
+
+python -m bench.f0 [--json bench/results/f0.json] [--seconds 4] [--methods yin,dio] [--device cpu]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from fastsvc.errors import FastsvcError
+from fastsvc.evaluation import machine, trackers
+from fastsvc.features import f0
+
+COLUMNS = (
+    ("sweep", "accuracy"),
+    ("sweep", "octave"),
+    ("vibrato", "accuracy"),
+    ("vibrato", "octave"),
+    ("rests", "voicing"),
+    ("noise", "voicing"),
+)
+
+
+def measure(method: str, seconds: float, device: str) -> dict:
+    """{signal: scores, "rtf": seconds of computing by second of audio}; the first call, which loads, is not timed."""
+
+    def track(audio, rate_hz, hop, frames):
+        found = f0.extract(torch.from_numpy(audio).to(device), rate_hz, hop, frames, method=method)
+        return tuple(part.cpu().numpy() for part in found)
+
+    audio = trackers.signals(seconds)["vibrato"][0]
+    frames = len(audio) // trackers.HOP
+    track(audio[: len(audio) // 4], trackers.RATE_HZ, trackers.HOP, frames // 4)
+    spent = [machine.timed(lambda: track(audio, trackers.RATE_HZ, trackers.HOP, frames), device)[1] for _ in range(3)]
+    return trackers.measure(track, seconds) | {"rtf": min(spent) / seconds}
+
+
+def table(results: dict) -> str:
+    """Markdown, in percent."""
+    lines = ["| method | " + " | ".join(f"{s}: {what}" for s, what in COLUMNS) + " | real-time factor |"]
+    lines.append("|---" * (len(COLUMNS) + 2) + "|")
+    for method, found in results.items():
+        if "skipped" in found:
+            lines.append(f"| {method} | not measured: {found['skipped']} |" + " |" * len(COLUMNS))
+            continue
+        cells = [f"{100 * found[signal][what]:.1f}" for signal, what in COLUMNS]
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {found['rtf']:.3f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of each signal")
+    parser.add_argument("--methods", default=",".join(f0.METHODS))
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    results = {}
+    for method in options.methods.split(","):
+        try:
+            results[method] = measure(method, options.seconds, options.device)
+        except FastsvcError as error:
+            results[method] = {"skipped": error.message}
+        print(table({method: results[method]}).splitlines()[-1], file=sys.stderr, flush=True)
+    print(table(results))
+    if options.json:
+        head = machine.describe(options.device) | {"command": "python -m bench.f0 " + " ".join(sys.argv[1:])}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(head | {"seconds": options.seconds, "methods": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""CREPE, FCPE and RMVPE over recordings of any length: audio at 16 kHz -> salience, in blocks of bounded memory.
+
+Blocks change nothing but rounding: CREPE's windows are independent; FCPE reads 92 frames to each side, and the
+statistics of its one group norm are gathered first; RMVPE's U-Net reads a halo, and its GRU runs through the blocks
+forwards and backwards with its state carried over.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fastsvc.audio import resample, slicing
+from fastsvc.audio.mel import log_mel
+from fastsvc.checkpoints import pitch
+from fastsvc.model import crepe, fcpe, rmvpe
+
+RATE_HZ = 16000
+HOP = 160
+CREPE_WINDOWS = {"crepe": 64, "crepe-tiny": 512}  # windows at once: about 300 MB
+FCPE_FRAMES = 8192  # 82 s: about 250 MB
+RMVPE_FRAMES = 4096  # and the halo to each side: about 700 MB
+
+CENTS = crepe.FIRST_CENTS + crepe.CENTS_PER_BIN * np.arange(crepe.BINS)
+
+
+def at_16k(audio: torch.Tensor, rate_hz: int) -> torch.Tensor:
+    """[samples] at any rate to 16 kHz, on its device."""
+    if rate_hz == RATE_HZ:
+        return audio
+    return torch.from_numpy(resample.resample(audio.cpu().numpy(), rate_hz, RATE_HZ)).to(audio.device)
+
+
+def salience(method: str, audio: torch.Tensor, hop: int = HOP, weights=None) -> Iterator[np.ndarray]:
+    """Blocks [t, 360] of the salience of audio [samples] at 16 kHz: samples // hop + 1 frames, i at sample i · hop.
+
+    ``hop`` is free for CREPE alone. ``weights`` is the file of rmvpe.
+    """
+    network = _network(method, str(pitch.find(method, weights)), str(audio.device))
+    run = {"fcpe": fcpe_blocks, "rmvpe": rmvpe_blocks}.get(method)
+    blocks = run(network, audio) if run else crepe_blocks(network, audio, hop, CREPE_WINDOWS[method])
+    for block in blocks:
+        yield block.float().cpu().numpy()
+
+
+def cents_of(method: str, weights=None) -> np.ndarray:
+    """The centres [360] of the bins of ``method``, in cents above 10 Hz."""
+    if method != "fcpe":
+        return CENTS
+    return _network(method, str(pitch.find(method, weights)), "cpu").cents.double().numpy()
+
+
+@functools.lru_cache(maxsize=4)
+def _network(method: str, path: str, device: str):
+    network = pitch.read(method, Path(path)).to(device)
+    return network.to(memory_format=torch.channels_last) if method.startswith("crepe") else network
+
+
+@torch.inference_mode()
+def crepe_blocks(network, audio: torch.Tensor, hop: int, block: int) -> Iterator[torch.Tensor]:
+    """Windows of 1024 samples around sample i · hop, each brought to mean 0 and deviation 1, as torchcrepe does."""
+    half = crepe.WINDOW // 2
+    padded = F.pad(audio, (half, half))
+    for first in range(0, len(audio) // hop + 1, block):
+        last = min(first + block, len(audio) // hop + 1)
+        windows = padded[first * hop : (last - 1) * hop + crepe.WINDOW].unfold(0, crepe.WINDOW, hop)
+        windows = windows - windows.mean(1, keepdim=True)
+        yield network(windows / windows.std(1, keepdim=True).clamp(min=1e-10))
+
+
+@torch.inference_mode()
+def fcpe_blocks(network: fcpe.Fcpe, audio: torch.Tensor, block: int = FCPE_FRAMES) -> Iterator[torch.Tensor]:
+    mel = fcpe_mel(audio)
+    frames, total, squares = mel.shape[1], 0.0, 0.0
+    for first, last, start, end in slicing.blocks(frames, block, fcpe.FRONT_HALO):
+        x = network.front(mel[:, start:end])[:, first - start : last - start]
+        total, squares = (a + b for a, b in zip((total, squares), network.sums(x)))
+    moments = network.moments(total, squares, frames)
+    for first, last, start, end in slicing.blocks(frames, block, fcpe.HALO_FRAMES):
+        # One frame more for `front`, so that its output is right up to the edge of the halo.
+        outer = max(0, start - 1), min(frames, end + 1)
+        x = network.front(mel[:, outer[0] : outer[1]])[:, start - outer[0] : end - outer[0]]
+        yield network.back(x, *moments)[0, first - start : last - start]
+
+
+def fcpe_mel(audio: torch.Tensor) -> torch.Tensor:
+    """[samples] -> [1, samples // 160 + 1, 128]: the last frame is there twice, as torchfcpe does."""
+    short = fcpe.MEL.hop_samples - len(audio)
+    mel = log_mel(F.pad(audio, (0, max(0, short)))[None], fcpe.MEL)
+    return mel if short > 0 else torch.cat((mel, mel[:, -1:]), 1)
+
+
+@torch.inference_mode()
+def rmvpe_blocks(network: rmvpe.Rmvpe, audio: torch.Tensor, block: int = RMVPE_FRAMES) -> list[torch.Tensor]:
+    mel = rmvpe_mel(audio)
+    frames = mel.shape[1]
+    missing = -frames % rmvpe.MULTIPLE
+    reflected = mel.flip(1)[:, 1 : missing + 1] if missing < frames else mel[:, -1:].expand(-1, missing, -1)
+    mel = torch.cat((mel, reflected), 1)
+    forwards, backwards = network.directions()
+    hidden, states, state = [], [], None
+    for first, last, start, end in slicing.blocks(mel.shape[1], block, rmvpe.HALO_FRAMES):
+        hidden.append(network.hidden(mel[:, start:end])[:, first - start : last - start].clone())
+        states.append(state)
+        state = forwards(hidden[-1], state)[1]
+    state, done = None, []
+    for state_before in reversed(states):  # the forward half once more: cheaper than keeping all its output
+        x = hidden.pop()
+        back, state = backwards(x.flip(1), state)
+        done.append(network.head(torch.cat((forwards(x, state_before)[0], back.flip(1)), 2))[0])
+    done[0] = done[0][: len(done[0]) - missing]
+    return done[::-1]
+
+
+def rmvpe_mel(audio: torch.Tensor) -> torch.Tensor:
+    """[samples] -> [1, samples // 160 + 1, 128]: magnitudes through filters on the HTK mel scale, natural log."""
+    half = rmvpe.WINDOW // 2
+    frames = len(audio) // rmvpe.HOP + 1
+    audio = F.pad(audio, (0, max(0, half + 1 - len(audio))))
+    padded = F.pad(audio[None, None], (half, half), mode="reflect")[0, 0]
+    window = torch.hann_window(rmvpe.WINDOW, device=audio.device)
+    bank = torch.from_numpy(_htk_filters()).to(audio.device)
+    blocks = []
+    for first in range(0, frames, 8192):
+        count = min(8192, frames - first)
+        piece = padded[first * rmvpe.HOP : (first + count - 1) * rmvpe.HOP + rmvpe.WINDOW]
+        spectrum = torch.stft(piece, rmvpe.WINDOW, rmvpe.HOP, window=window, center=False, return_complex=True)
+        blocks.append((bank @ spectrum.abs()).clamp(min=rmvpe.FLOOR).log().T)
+    return torch.cat(blocks)[None]
+
+
+@functools.lru_cache(maxsize=1)
+def _htk_filters() -> np.ndarray:
+    import librosa
+
+    limits = {"fmin": rmvpe.LOW_HZ, "fmax": rmvpe.HIGH_HZ, "htk": True}
+    return librosa.filters.mel(sr=RATE_HZ, n_fft=rmvpe.WINDOW, n_mels=rmvpe.MEL_BINS, **limits).astype(np.float32)
