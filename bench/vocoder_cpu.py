@@ -4,7 +4,9 @@
 
 Weights are random, which changes no time. Both make the source and the audio from mel and f0; the plain model in one
 pass, the engine in its blocks. Beside the medians of wall time stand those of processor time (all threads), which
-other programs on the machine disturb less, and the largest difference of a sample over the largest sample.
+other programs on the machine disturb less, and the largest difference of a sample over the largest sample. On a busy
+machine set GOMP_SPINCOUNT=0, or threads that wait for each other burn the time that both measure. Peaks are the whole
+process's, with the weights of both.
 """
 
 import argparse
