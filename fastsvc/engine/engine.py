@@ -131,7 +131,8 @@ class Engine:
         with self._lock:
             start = time.perf_counter()
             features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method, f0_weights)
-            spent = time.perf_counter() - start
+            spent, samples = time.perf_counter() - start, len(whole)
+            del whole
             if progress:
                 progress(HEARD)
             target_hz = self.table.median_f0_hz(weights)
@@ -141,8 +142,9 @@ class Engine:
             vector = self.sampler.condition.speaker(weights, formant)
             result = self._synthesise(features, vector, steps, seed, None, progress)[0].numpy()
             self.timings["features"] = spent
-        length = resample.resampled_length(len(whole), rate_hz, rate_out_hz)
-        wanted = math.ceil(len(whole) * self.rate_hz / rate_hz)
+        del features  # they and the input at the training's level: half of what an hour takes
+        length = resample.resampled_length(samples, rate_hz, rate_out_hz)
+        wanted = math.ceil(samples * self.rate_hz / rate_hz)
         return _fit(resample.resample(result[:wanted], self.rate_hz, rate_out_hz), length, 1 / gain), rate_out_hz
 
     @torch.inference_mode()
@@ -284,7 +286,7 @@ def _encoder(kind: str, config, tensors: dict[str, Tensor]):
 def _fit(audio: np.ndarray, samples: int, gain: float) -> np.ndarray:
     """Exactly ``samples`` long (rounding of rates leaves at most one too many or too few), level restored."""
     audio = audio[:samples] if len(audio) >= samples else np.pad(audio, (0, samples - len(audio)))
-    return audio if gain == 1.0 else audio * np.float32(gain)
+    return audio if gain == 1.0 else np.multiply(audio, np.float32(gain), out=audio)
 
 
 def _between(progress, low: float, high: float):

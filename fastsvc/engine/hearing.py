@@ -29,14 +29,14 @@ def mono(audio) -> np.ndarray:
         raise AudioError(f"audio has {audio.shape[0]} channels", "give [channels, samples]; this looks transposed")
     audio = audio.astype(np.float32, copy=False)
     audio = audio.mean(axis=0, dtype=np.float32) if audio.ndim == 2 else audio
-    if not np.isfinite(audio).all():
+    if audio.size and not np.isfinite((audio.min(), audio.max())).all():  # NaN is passed on by both
         raise AudioError("audio holds samples that are not finite numbers", "repair the recording")
     return audio
 
 
 def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
     """(audio with that peak, the gain that was applied); near silence and ``peak`` None stay as they are."""
-    loudest = float(np.abs(audio).max(initial=0.0))
+    loudest = float(max(audio.max(initial=0.0), -audio.min(initial=0.0)))
     gain = peak / loudest if peak and loudest > SILENT else 1.0
     return (audio if gain == 1.0 else audio * np.float32(gain)), gain
 
@@ -46,9 +46,8 @@ def features(
 ) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros."""
     mel, spec = config.mel, config.features
-    at_mel = resample.resample(audio, rate_hz, mel.rate_hz)
-    frames = math.ceil(len(at_mel) / mel.hop_samples)
-    at_mel = torch.from_numpy(np.pad(at_mel, (0, frames * mel.hop_samples - len(at_mel))))
+    frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
+    at_mel = _at_rate(audio, rate_hz, mel.rate_hz, frames * mel.hop_samples)
     f0_hz, voiced = f0.extract(
         at_mel,
         mel.rate_hz,
@@ -61,9 +60,8 @@ def features(
         weights=f0_weights,
     )
     volume = loudness.frame_rms(at_mel[None], mel.hop_samples)[0]
-    heard = audio if encoder.rate_hz == rate_hz else resample.resample(audio, rate_hz, encoder.rate_hz)
-    short = encoder.hop_samples - len(heard)  # shorter than one unit
-    units = encoder.encode(torch.from_numpy(np.pad(heard, (0, max(0, short)))))
+    del at_mel  # of an hour 350 MB
+    units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples))
     places = align.indices(len(units), frames, spec.unit_align, ratio=units_per_frame(config, encoder))
     return Features(units, places, f0_hz, voiced, volume)
 
@@ -75,6 +73,13 @@ def units_per_frame(config: AcousticConfig, encoder) -> float | None:
             return None
         encoder = HubertConfig()  # Amphion's whisper units last 20 ms too
     return (config.mel.hop_samples / config.mel.rate_hz) / (encoder.hop_samples / encoder.rate_hz)
+
+
+def _at_rate(audio: np.ndarray, from_hz: int, to_hz: int, least: int) -> torch.Tensor:
+    """Resampled, and continued with zeros to ``least`` samples."""
+    audio = resample.resample(audio, from_hz, to_hz)
+    missing = least - len(audio)
+    return torch.from_numpy(np.pad(audio, (0, missing)) if missing > 0 else audio)
 
 
 def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:

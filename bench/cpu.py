@@ -1,0 +1,121 @@
+"""The engine on this machine's CPU against plain PyTorch, at the full size of CoMoSVC and its vocoder.
+
+    python -m bench.cpu --json bench/results/cpu.json
+    python -m bench.cpu --only long --long 30
+    python -m bench.cpu --only excerpt
+
+Plain and compiled take turns in one process; every peak of memory is that of a process of its own, all included.
+Weights are random. Figures are merged into FILE by case, each with its command, machine and date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CASES = ("denoiser", "vocoder", "memory", "excerpt", "long")
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES[:3]), help="cases to run")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of audio, for times and their memory")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--channels", type=int, default=512, help="of the denoiser")
+    parser.add_argument("--vocoder-channels", type=int, default=512, help="at the vocoder's start")
+    parser.add_argument("--long", type=float, default=30.0, metavar="MINUTES", help="length of the long recording")
+    parser.add_argument("--excerpt", type=float, default=60.0, metavar="SECONDS", help="in one block against in many")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)  # inside a process of its own
+    parser.add_argument("--folder", type=Path, help="keep the models here, or take those that lie here")
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    options = arguments()
+    if options.case:
+        print(json.dumps(run(options)))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        options.folder = options.folder or Path(scratch)
+        options.folder.mkdir(parents=True, exist_ok=True)
+        if not (options.folder / "bench.fsvc").is_dir():
+            in_process(options, ["make"])
+        for case in options.only:
+            if case == "memory":
+                parts = [(part, which) for part in ("denoiser", "vocoder") for which in ("plain", "compiled")]
+                figures = {f"{part} {which}": in_process(options, [case, part, which]) for part, which in parts}
+            else:
+                figures = in_process(options, [case])
+            record = {**figures, "sizes": sizes(options), **circumstances(options)}
+            print(case, json.dumps(record, indent=1), flush=True)
+            if options.json:
+                keep(options.json, case, record)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """One case, in this process."""
+    import torch
+
+    from bench import cases, models
+
+    torch.set_num_threads(options.threads)
+    name, *rest = options.case
+    folder = options.folder
+    if name == "make":
+        say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+        models.make(folder, options.channels, options.vocoder_channels, say)
+        return {}
+    if name == "memory":
+        return cases.memory(*rest, folder, options.seconds)
+    if name == "long":
+        return cases.long(folder, options.long)
+    if name == "excerpt":
+        return cases.excerpt(folder, options.excerpt)
+    return cases.timed(name, folder, options.seconds, options.repeats)
+
+
+def in_process(options: argparse.Namespace, case: list[str]) -> dict:
+    command = [sys.executable, "-m", "bench.cpu", "--case", *case]
+    for name in ("folder", "seconds", "repeats", "threads", "channels", "vocoder_channels", "long", "excerpt"):
+        command += ["--" + name.replace("_", "-"), str(getattr(options, name))]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def sizes(options: argparse.Namespace) -> dict:
+    return {"denoiser": f"{options.channels}×20", "vocoder": options.vocoder_channels, "threads": options.threads}
+
+
+def circumstances(options: argparse.Namespace) -> dict:
+    """Machine, versions, command and date: what a figure means nothing without. Load: what else the machine did."""
+    from fastsvc import __version__
+    from fastsvc.engine import machine
+
+    return {
+        "machine": {**machine.describe(), "threads": options.threads, "cores": os.cpu_count()},
+        "load_1min": round(os.getloadavg()[0], 1),
+        "versions": {"fastsvc": __version__, "python": platform.python_version()},
+        "command": " ".join(["python -m bench.cpu", *sys.argv[1:]]),
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def keep(path: Path, case: str, record: dict) -> None:
+    """Write one case into a file that may hold others."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**found, case: record}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A full-size CoMoSVC with its vocoder, weights random: what is timed does not depend on what was learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from fastsvc import build
+from fastsvc.checkpoints.native import module
+from fastsvc.config import (
+    AcousticConfig,
+    ConditionConfig,
+    DenoiserConfig,
+    FeatureConfig,
+    MelConfig,
+    RecogniserConfig,
+    VocoderConfig,
+    to_dict,
+)
+
+UNITS = 768  # channels, as ContentVec's
+SPEAKERS = ("low", "high")
+
+
+def acoustic(channels: int = 512, layers: int = 20, dilation_cycle: int = 1) -> AcousticConfig:
+    """CoMoSVC's sizes by default: 80 mel bins at 187.5 frames a second, 512 channels, 20 layers."""
+    return AcousticConfig(
+        features=FeatureConfig(encoder="recogniser", unit_channels=UNITS),
+        condition=ConditionConfig(unit_channels=UNITS, channels=256, speakers=len(SPEAKERS)),
+        denoiser=DenoiserConfig(channels=channels, layers=layers, cond_channels=256, dilation_cycle=dilation_cycle),
+    )
+
+
+def vocoder(channels: int = 512) -> VocoderConfig:
+    """M4Singer's HiFi-GAN: 24 kHz, 128 samples a frame."""
+    return VocoderConfig(initial_channels=channels)
+
+
+def content() -> RecogniserConfig:
+    """Our small recogniser with units as wide and as many a second (50) as ContentVec's."""
+    mel = MelConfig(
+        rate_hz=16000, hop_samples=320, fft_samples=512, window_samples=400, bins=64, low_hz=50.0, high_hz=7600.0
+    )
+    return RecogniserConfig(mel=mel, phones=("-", "a"), channels=64, layers=4, bottleneck=UNITS)
+
+
+def make(folder: Path, channels: int, vocoder_channels: int, say=print) -> Path:
+    """Native checkpoints of all three parts and the engine built from them: ``folder``/bench.fsvc."""
+    parts = {"vocoder": vocoder(vocoder_channels), "recogniser": content(), "student": acoustic(channels)}
+    files = {kind: _checkpoint(folder / f"{kind}.pt", kind, config) for kind, config in parts.items()}
+    return build.compile(
+        files["student"],
+        folder / "bench.fsvc",
+        vocoder=files["vocoder"],
+        content=files["recogniser"],
+        steps=(1,),
+        precision="fp32",
+        progress=say,
+    )
+
+
+def _checkpoint(path: Path, kind: str, config) -> Path:
+    generator = torch.Generator().manual_seed(0)
+    state = module(kind, config).state_dict()
+    for value in state.values():
+        value.copy_(torch.randn(value.shape, generator=generator) / max(1, value.shape[1:].numel()) ** 0.5)
+    if kind == "vocoder":
+        state["conv_post.weight"] *= 0.1  # else nearly every sample would saturate
+    singers = list(SPEAKERS) if kind == "student" else []
+    torch.save(
+        {
+            "format": "fastsvc",
+            "version": 1,
+            "kind": kind,
+            "step": 0,
+            "config": {"model": to_dict(config), "train": {}},
+            "speakers": singers,
+            "speaker_f0_hz": [110.0, 220.0][: len(singers)],
+            "model": state,
+            "ema": {},
+        },
+        path,
+    )
+    return path
