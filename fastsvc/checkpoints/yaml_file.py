@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 
 from fastsvc.errors import CheckpointError
@@ -53,5 +54,6 @@ class YamlFile:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise CheckpointError(f"{self.path}: {dotted} is {value!r}, but {kind.__name__} is expected", "correct it")
+            shown = reprlib.repr(value)  # cut off: aliases can make a short file's value endless
+            raise CheckpointError(f"{self.path}: {dotted} is {shown}, but {kind.__name__} is expected", "correct it")
         return value
