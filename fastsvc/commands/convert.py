@@ -90,6 +90,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     from fastsvc.audio import encode
     from fastsvc.batch_plan import plan
     from fastsvc.commands.choose import choose_model, choose_speaker
+    from fastsvc.features import f0
 
     if format != "same":
         encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
@@ -100,6 +101,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     batch.check_output_folder(out)
     engine = open_engine(path, why, device, options["steps"])
     options["steps"] = options["steps"] or engine.default_steps
+    f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
     settings = batch.Settings(
         speaker,

@@ -43,19 +43,13 @@ def report() -> str:
 
 def _f0_methods() -> list[tuple[str, str]]:
     """A row for each f0 method: that it runs, or what it lacks and how to get it."""
-    from fastsvc.checkpoints import pitch
-    from fastsvc.config import F0_METHODS
-    from fastsvc.errors import FastsvcError, MissingPackageError
+    from fastsvc.errors import FastsvcError
+    from fastsvc.features import f0
 
     rows = []
-    for method in F0_METHODS:
+    for method in f0.METHODS:
         try:
-            if method in pitch.METHODS:
-                path = pitch.find(method)
-                if not path.is_file():
-                    raise FastsvcError(f"{path}, which ${pitch.RMVPE_VARIABLE} names, does not exist", "correct it")
-            elif method in ("dio", "harvest") and importlib.util.find_spec("pyworld") is None:
-                raise MissingPackageError("pyworld", f"f0 method {method!r}", "f0")
+            f0.require(method)
             rows.append((f"f0 {method}", "runs"))
         except FastsvcError as error:
             rows.append((f"f0 {method}", f"does not run: {error}"))

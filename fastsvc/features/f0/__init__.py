@@ -7,17 +7,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import torch
 
+from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS, F0_STYLES
-from fastsvc.errors import ConfigError
+from fastsvc.errors import ConfigError, MissingPackageError
 from fastsvc.features.f0 import external, neural, styles
 from fastsvc.features.f0.candidates import candidates
 from fastsvc.features.f0.external import onto_frames
 from fastsvc.features.f0.path import best_path
 
-__all__ = ["METHODS", "STYLES", "extract", "extract_batch", "fill", "onto_frames"]
+__all__ = ["METHODS", "STYLES", "extract", "extract_batch", "fill", "onto_frames", "require"]
 
 METHODS, STYLES = F0_METHODS, F0_STYLES
 
@@ -68,6 +71,14 @@ def extract_batch(
         rows = [(fill(f, v), v) for f, v in rows]
     f0_hz, voiced = (np.stack(parts) for parts in zip(*rows))
     return torch.from_numpy(f0_hz).to(audio.device), torch.from_numpy(voiced).to(audio.device)
+
+
+def require(method: str, weights=None) -> None:
+    """Raise what :func:`extract` would for lack of a package or of weights, before any work is done."""
+    if method in styles.NETWORKS:
+        pitch.find(method, weights)
+    elif method in ("dio", "harvest") and importlib.util.find_spec("pyworld") is None:
+        raise MissingPackageError("pyworld", f"f0 method {method!r}", "f0")
 
 
 def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:

@@ -23,8 +23,8 @@ from fastsvc.model import crepe, fcpe, rmvpe
 RATE_HZ = 16000
 HOP = 160
 CREPE_WINDOWS = {"crepe": 64, "crepe-tiny": 512}  # windows at once: about 300 MB
-FCPE_FRAMES = 8192  # 82 s: about 250 MB
-RMVPE_FRAMES = 4096  # and the halo to each side: about 700 MB
+FCPE_FRAMES = 8192  # 82 s: about 400 MB
+RMVPE_FRAMES = 4096  # 41 s, and the halo to each side: about 900 MB
 
 CENTS = crepe.FIRST_CENTS + crepe.CENTS_PER_BIN * np.arange(crepe.BINS)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from fastsvc.features.f0 import decode, networks
 from fastsvc.features.f0.external import onto_frames
+from fastsvc.model import crepe
 
 STEP_S = networks.HOP / networks.RATE_HZ
 # Confidence above which a frame counts as voiced. CREPE's is the one that torchcrepe's README recommends, RMVPE's that
@@ -39,11 +41,9 @@ def frames_of(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz, weig
 
 def level(audio: torch.Tensor, hop: int) -> np.ndarray:
     """RMS of the 1024 samples around sample i · hop, i = 0 … samples // hop."""
-    half = 512
-    energy = torch.nn.functional.pad(audio.double().square().cumsum(0), (1, 0))
-    middle = torch.arange(len(audio) // hop + 1, device=audio.device) * hop
-    first, last = (middle - half).clamp(min=0), (middle + half).clamp(max=len(audio))
-    return ((energy[last] - energy[first]) / (2 * half)).clamp(min=0).sqrt().cpu().numpy()
+    half = crepe.WINDOW // 2
+    power = F.pad(audio.square(), (half, half))
+    return F.avg_pool1d(power[None], crepe.WINDOW, hop)[0].sqrt().cpu().numpy()
 
 
 def median(values: np.ndarray, length: int) -> np.ndarray:
