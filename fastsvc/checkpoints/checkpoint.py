@@ -19,8 +19,9 @@ class Checkpoint:
     """A checked checkpoint: ``tensors`` are float32, complete, and named as the module of ``config`` names them.
 
     ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig),
-    hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is addressed by the id
-    ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before training, if they were.
+    hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is
+    addressed by the id ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before
+    training, if they were.
     """
 
     path: Path
