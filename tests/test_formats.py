@@ -148,11 +148,11 @@ def test_speaker_embeddings_become_a_table(tmp_path, count):
 @pytest.mark.parametrize(
     "arrays, part",
     [
-        ({"a": np.zeros(255)}, "256 finite numbers"),
-        ({"a": np.full(256, np.nan)}, "finite"),
+        ({"a": np.zeros(255)}, "not 256 floating-point numbers"),
+        ({"a": np.full(256, np.nan)}, "'a' what holds values that are not finite"),
         ({}, "no speaker embedding"),
-        ({"a": np.array(["x"] * 256)}, "finite numbers"),
-        ({"a": np.array([{}] * 256, dtype=object)}, "no .npz"),
+        ({"a": np.array(["x"] * 256)}, "not 256 floating-point"),
+        ({"a": np.array([{}] * 256, dtype=object)}, "holds object"),
     ],
 )
 def test_faults_of_speaker_embeddings(tmp_path, arrays, part):

@@ -50,7 +50,7 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
     for name, value in tensors.items():
         if not value.is_floating_point():
             raise CheckpointError(f"{path}: {upstream(name)} is {value.dtype}, not floating point")
-        if value.numel() and not all(bool(torch.isfinite(end)) for end in torch.aminmax(value)):  # NaN spreads to both
+        if value.numel() and not all(torch.isfinite(end) for end in value.aminmax()):  # which carries NaN through
             raise CheckpointError(
                 f"{path}: {upstream(name)} holds values that are not finite",
                 "the training diverged: take an earlier checkpoint",

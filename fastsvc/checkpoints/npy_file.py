@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +17,52 @@ LIMIT = 2**20  # bytes
 def vector(path: Path, count: int) -> tuple[float, ...]:
     """The ``count`` finite numbers of a file. Raises CheckpointError for anything else."""
     try:
-        with open(path, "rb") as file:
-            if path.stat().st_size > LIMIT:
-                raise CheckpointError(f"{path} is larger than {LIMIT >> 20} MB", f"{count} numbers are expected")
-            version = np.lib.format.read_magic(file)
-            if version not in ((1, 0), (2, 0)):
-                raise ValueError(f"its format version is {version}")
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = header(file)
-            data = file.read()
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}", "copy it again") from None
-    if dtype.kind != "f" or int(np.prod(shape, dtype=object)) != count or len(data) != count * dtype.itemsize:
-        raise CheckpointError(
-            f"{path} holds {dtype} of shape {shape}, not {count} floating-point numbers, one a mel bin",
-            "give the file that belongs to this checkpoint's dataset",
-        )
-    values = np.frombuffer(data, dtype)
+        if path.stat().st_size > LIMIT:
+            raise CheckpointError(f"{path} is larger than {LIMIT >> 20} MB", f"{count} numbers are expected")
+        return numbers(path.read_bytes(), count)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}", "copy it again") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path} {error}", "give the file that belongs to this checkpoint") from None
+
+
+def vectors(path: Path, count: int) -> dict[str, tuple[float, ...]]:
+    """The arrays of an `.npz` by name, each of ``count`` finite numbers. Raises CheckpointError for anything else."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                name = entry.filename.removesuffix(".npy")
+                if entry.file_size > LIMIT:
+                    raise ValueError(f"unpacks {name!r} to {entry.file_size >> 20} MB")
+                with archive.open(entry) as file:
+                    data = file.read(LIMIT + 1)
+                try:
+                    found[name] = numbers(data, count)
+                except ValueError as error:
+                    raise ValueError(f"has under {name!r} what {error}") from None
+    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is no .npz: {error}", "make it with numpy.savez") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path} {error}", f"one array of {count} numbers a name is expected") from None
+    return found
+
+
+def numbers(data: bytes, count: int) -> tuple[float, ...]:
+    """The content of an `.npy`. Raises ValueError, whose text continues a sentence, for anything but these numbers."""
+    file = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"its format version is {version}")
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+    except ValueError as error:
+        raise ValueError(f"cannot be read: {str(error).splitlines()[0]}") from None
+    rest = data[file.tell() :]
+    if dtype.kind != "f" or int(np.prod(shape, dtype=object)) != count or len(rest) != count * dtype.itemsize:
+        raise ValueError(f"holds {dtype} of shape {shape}, not {count} floating-point numbers")
+    values = np.frombuffer(rest, dtype)
     if not np.isfinite(values).all():
-        raise CheckpointError(f"{path} holds values that are not finite", "compute it again")
+        raise ValueError("holds values that are not finite")
     return tuple(float(value) for value in values)

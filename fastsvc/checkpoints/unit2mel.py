@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from fastsvc.checkpoints import npy_file
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import ConditionConfig, DenoiserConfig
@@ -15,7 +15,6 @@ from fastsvc.errors import CheckpointError
 
 NETWORK = "decoder.denoise_fn."
 SPEAKER = "condition.spk_embed."
-VECTORS_LIMIT = 64 * 2**20  # bytes
 
 
 def ours(name: str) -> str:
@@ -109,8 +108,11 @@ def with_vectors(
     if vectors is None:
         wanted = f"speaker embeddings [{weight.shape[1]}]: --speaker-vectors FILE.npz, one array a singer"
         return rest, ("speaker 0",), (wanted,)
-    table = _vectors(vectors, weight.shape[1])
-    rows = torch.stack([weight @ vector + (0 if bias is None else bias.float()) for vector in table.values()])
+    table = npy_file.vectors(vectors, weight.shape[1])
+    if not table:
+        raise CheckpointError(f"{vectors} holds no speaker embedding", "save one array a singer, named after it")
+    offset = 0 if bias is None else bias.float()
+    rows = torch.stack([weight @ torch.tensor(vector) + offset for vector in table.values()])
     if len(rows) == 1:
         if "condition.unit_embed.bias" not in rest:
             raise CheckpointError(f"{path} does not fit its configuration: missing: unit_embed.bias", "fetch it again")
@@ -118,26 +120,3 @@ def with_vectors(
     else:
         rest[SPEAKER + "weight"] = rows
     return rest, tuple(table), ()
-
-
-def _vectors(path: Path, size: int) -> dict[str, Tensor]:
-    """An .npz of name → [size], checked before anything is unpacked."""
-    import zipfile
-
-    try:
-        unpacked = sum(entry.file_size for entry in zipfile.ZipFile(path).infolist())
-        if unpacked > VECTORS_LIMIT:
-            raise CheckpointError(f"{path} unpacks to {unpacked >> 20} MB", "give one short vector a singer")
-        with np.load(path, allow_pickle=False) as arrays:
-            table = {name: np.asarray(arrays[name]).reshape(-1) for name in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is no .npz of speaker embeddings: {error}", "make it with numpy.savez") from None
-    if not table:
-        raise CheckpointError(f"{path} holds no speaker embedding", "save one array a singer, named after it")
-    for name, vector in table.items():
-        numbers = np.issubdtype(vector.dtype, np.number)
-        if len(vector) != size or not numbers or not np.isfinite(vector.astype(np.float64)).all():
-            raise CheckpointError(
-                f"{path}: the embedding of {name!r} is {vector.dtype} [{len(vector)}]", f"{size} finite numbers fit"
-            )
-    return {name: torch.from_numpy(vector.astype(np.float32)) for name, vector in table.items()}

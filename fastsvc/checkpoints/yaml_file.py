@@ -8,7 +8,9 @@ from pathlib import Path
 from fastsvc.errors import CheckpointError
 
 _REQUIRED = object()
-LIMIT = 4 * 2**20  # bytes; real ones have a few thousand
+LIMIT = 2**20  # bytes; real ones have a few thousand
+_SHORT = reprlib.Repr()  # aliases can make a short file's value endless
+_SHORT.maxlevel = 2
 
 
 class YamlFile:
@@ -54,6 +56,6 @@ class YamlFile:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            shown = reprlib.repr(value)  # cut off: aliases can make a short file's value endless
+            shown = _SHORT.repr(value)
             raise CheckpointError(f"{self.path}: {dotted} is {shown}, but {kind.__name__} is expected", "correct it")
         return value

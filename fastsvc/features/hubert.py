@@ -9,7 +9,7 @@ units; only the order of the work differs:
 - Attention is fused and keeps no T × T matrix.
 
 Attention is global, so a longer recording would cost quadratic time. It is cut into windows of ``KEEP`` units, by
-absolute position, and each attends to ``CONTEXT`` units more on both sides; ``FADE`` units blend one into the next.
+absolute position; each attends to ``CONTEXT`` units more on both sides, and ``FADE`` units blend it into the next.
 Convolutions, group norm and positions stay exact. What a unit loses is what it would have taken from more than ten
 seconds away, and how much that is depends on the weights. HuBERT and ContentVec learned from pieces of at most 15.6 s
 (fairseq's max_sample_size of 250000), so every unit still sees more than they ever did. Random weights bound it from
@@ -28,7 +28,7 @@ from fastsvc.audio.slicing import blocks
 from fastsvc.config import HubertConfig
 from fastsvc.model.hubert import FeatureExtractor, Hubert, Layer
 
-FRONT = 100  # units, 2 s: what the convolutions hold at a time is about 30 MB
+FRONT = 250  # units, 5 s: what the convolutions hold at a time is about 80 MB
 WHOLE = 3000  # units, 60 s: up to here one pass
 KEEP, CONTEXT, FADE = 2000, 500, 50  # units: 40 s, 10 s, 1 s
 MOMENTS = 1 << 16  # windows of samples at a time
