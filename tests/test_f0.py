@@ -212,3 +212,16 @@ def test_clear_errors(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyworld", None)
     with pytest.raises(MissingPackageError, match="pyworld"):
         f0.extract(audio, RATE, HOP, 1, method="dio")
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("samples", [1, 2, 5, 31, 32, 33, 64, 65, 200])
+def test_decimation_in_blocks(factor, samples, monkeypatch):
+    """In blocks as in one: the same numbers, however the blocks fall."""
+    candidates = importlib.import_module("fastsvc.features.f0.candidates")
+    audio = torch.randn(2, samples)
+    whole = candidates.decimate(audio, factor)
+    assert whole.shape == (2, -(-samples // factor))
+    for block in (1, 3, 16):
+        monkeypatch.setattr(candidates, "BLOCK_SAMPLES", block)
+        torch.testing.assert_close(candidates.decimate(audio, factor), whole, rtol=1e-6, atol=1e-6)

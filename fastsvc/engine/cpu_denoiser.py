@@ -82,7 +82,7 @@ class Denoiser:
         """Winograd's six filters a layer; the condition's weight with the bias as its last row."""
         conv, bias = filter_first(weights, self.width)
         taps = conv[:, : TAPS * self.width].view(self.layers, TAPS, self.width, 2 * self.width)
-        self.filters = [winograd.filters(layer) for layer in taps]
+        self.filters, self.transforms = [winograd.filters(layer) for layer in taps], winograd.transforms()
         self.cond_weight = torch.cat([conv[:, TAPS * self.width :], bias[:, None]], dim=1)
 
     def _skip(self, layer: int, z: Tensor, skips: Tensor) -> None:
@@ -129,7 +129,7 @@ class Prepared:
         self.places = {d: -(-frames // (winograd.OUTPUTS * d)) for d in set(denoiser.dilations)}
         self.cond = {d: _in_tiles(cond, d, places) for d, places in self.places.items()}
         tiles = max(d * places for d, places in self.places.items())
-        self.input_transform, self.output_transform = (t.repeat(tiles, 1, 1) for t in winograd.transforms())
+        self.input_transform, self.output_transform = (t.repeat(tiles, 1, 1) for t in denoiser.transforms)
         size = 4 * denoiser.layers * 2 * denoiser.width * max(len(c) for c in self.cond.values())
         self.kept = None
         if keep and size <= PROJECTION_LIMIT:

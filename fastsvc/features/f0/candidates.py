@@ -26,6 +26,7 @@ WINDOWS = 2
 NOISE_FLOOR = 1e-3  # RMS of a noise assumed below every recording (-60 dBFS): silence then has no period
 OVERSAMPLE = 2  # lags are half samples, so that a parabola through three of them is exact enough
 BLOCK_FRAMES = 1024  # bounds memory: about 40 MB a block
+BLOCK_SAMPLES = 1 << 20  # likewise, where the rate is lowered
 
 
 def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
@@ -36,7 +37,14 @@ def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
     time = torch.arange(-half, half + 1, device=audio.device, dtype=torch.float32)
     taps = torch.sinc(0.85 * time / factor) * torch.hann_window(2 * half + 3, periodic=False, device=audio.device)[1:-1]
     taps = taps / taps.sum()
-    return torch.nn.functional.conv1d(audio[:, None], taps[None, None], stride=factor, padding=half)[:, 0]
+    out = audio.new_empty(audio.shape[0], -(-audio.shape[1] // factor))
+    for first in range(0, out.shape[1], BLOCK_SAMPLES):  # a convolution's own scratch is many times its input
+        last = min(first + BLOCK_SAMPLES, out.shape[1])
+        start, end = first * factor - half, (last - 1) * factor + half + 1
+        piece = audio[:, max(start, 0) : end]
+        piece = torch.nn.functional.pad(piece, (max(-start, 0), end - max(start, 0) - piece.shape[1]))
+        out[:, first:last] = torch.nn.functional.conv1d(piece[:, None], taps[None, None], stride=factor)[:, 0]
+    return out
 
 
 class Analysis:
