@@ -74,13 +74,11 @@ def first_kernel(
 
 def tile(frames: int, mel_bins: int, channels: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
     """Blocks for ``batch`` sequences of ``frames``; all of K at once, and one stage, since there is no loop."""
-    depth = tiles.power_of_two(mel_bins)
-    rows = min((16, 32, 64), key=lambda r: tiles.cost(_tile(r, depth), batch * frames, channels, depth, 4, arch))
-    return _tile(rows, depth)
-
-
-def _tile(rows: int, depth: int) -> tiles.Tile:
-    return tiles.Tile(rows, 64, depth, 4, 1)
+    depth, width = tiles.power_of_two(mel_bins), dtype.itemsize
+    blocks = [tiles.Tile(rows, 64, depth, 4 if rows * width <= 64 else 8, 1) for rows in (16, 32, 64)]
+    if width == 4:  # an operand split in three for tf32x3 fills the registers
+        blocks = [tiles.Tile(16, 64, depth, 8, 1)]
+    return min(blocks, key=lambda block: tiles.cost(block, batch * frames, channels, depth, width, arch))
 
 
 def launch(

@@ -105,10 +105,10 @@ def tile(
 
 
 def shared_bytes(block: tiles.Tile, dtype: torch.dtype) -> int:
-    """Of one program at most: the parts in float32, the weights, the operand, and the result in two layouts."""
+    """Of one program at most: parts on their way (one stage is in registers), weights, and the result's two layouts."""
     parts = block.splits * block.rows * block.depth * (4 if block.splits > 1 else dtype.itemsize)
     weights = block.depth * block.columns * dtype.itemsize
-    return block.stages * (parts + weights) + block.rows * block.columns * 4
+    return (block.stages - 1) * parts + block.stages * weights + block.rows * block.columns * 4
 
 
 def launch(

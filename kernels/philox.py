@@ -29,8 +29,8 @@ def uniform(word):
 
 @jit
 def turn(u):
-    """(cos, sin) of u turns, 0 ≤ u ≤ 1, float32: the nearest quarter by exact arithmetic, the rest by Taylor."""
-    quarter = (u * 4.0 + 0.5).to(tl.int32)
+    """(cos, sin) of u turns, |u| ≤ 1, float32: the nearest quarter by exact arithmetic, the rest by Taylor."""
+    quarter = tl.floor(u * 4.0 + 0.5).to(tl.int32)
     x = (u - quarter.to(tl.float32) * 0.25) * (2.0 * _PI)
     y = x * x
     sine = x * (1.0 + y * (-1.0 / 6 + y * (1.0 / 120 + y * (-1.0 / 5040 + y * (1.0 / 362880)))))

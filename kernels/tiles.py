@@ -137,7 +137,7 @@ def sized(rows: int, columns: int, width: int, arch: int, splits: int = 1) -> Ti
     area = rows * columns
     if area > (128 * 256 if width == 2 else 128 * 64):
         return None
-    warps = 8 if area >= 128 * 128 or (width == 4 and area >= 64 * 64) else 4
+    warps = 8 if area >= (128 * 128 if width == 2 else 32 * 32) else 4
     depth = 64 if width == 2 else 32
     limit = SHARED_BYTES[arch]
     for stages in (4, 3, 2):
