@@ -1,0 +1,63 @@
+"""The process in which kernels are compiled: [spec, architecture] pairs as JSON come in, cubins as JSON go out."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+def main() -> None:
+    json.dump([compiled(spec, arch) for spec, arch in json.load(sys.stdin)], sys.stdout)
+
+
+def compiled(spec: dict, arch: int) -> dict:
+    """One kernel: its cubin (base64), PTX, and what it takes."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    module, name = spec["kernel"].split(":")
+    kernel = getattr(importlib.import_module(module), name)
+    signature = {**spec["signature"], **dict.fromkeys(spec["constants"], "constexpr")}
+    if list(signature) != kernel.arg_names:
+        raise AssertionError(f"{name} takes {kernel.arg_names}, not {list(signature)}")
+    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
+    source = ASTSource(kernel, signature, spec["constants"], aligned)
+    result = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=spec["options"])
+    if result.metadata.global_scratch_size:
+        raise AssertionError(f"{name} needs global scratch memory, which nobody would give it")
+    registers, stack = resources(result.asm["cubin"])
+    return {
+        "code": base64.b64encode(result.asm["cubin"]).decode(),
+        "ptx": result.asm["ptx"],
+        "name": result.metadata.name,
+        "arch": arch,
+        "shared": result.metadata.shared,
+        "warps": result.metadata.num_warps,
+        "registers": registers,
+        "stack": stack,
+        "parameters": list(spec["signature"].items()),
+    }
+
+
+def resources(cubin: bytes) -> tuple[int, int]:
+    """(registers, bytes of stack) of one thread, by the cuobjdump that Triton brings."""
+    import triton.backends.nvidia
+
+    tool = Path(triton.backends.nvidia.__file__).parent / "bin" / "cuobjdump"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(cubin)
+        text = subprocess.run([tool, "-res-usage", path], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    return int(found[1]), int(found[2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""`python -m fastsvc.build.resources`: what every kernel takes on every architecture, as docs/kernels.md's table.
+
+Compiles ahead of time, so it needs no GPU; a few minutes on two cores. Rewrites the part of the page between its two
+marks. `--check` also fails if a kernel spills, does not fit, or leaves the tensor cores unused.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import fastsvc
+from fastsvc.build import aot
+from fastsvc.kernels import source
+from fastsvc.kernels.denoiser import Denoiser, Level, Tiles, Update
+from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.pack import Packed, padded
+from fastsvc.kernels.tiles import SHARED_BYTES, architecture, power_of_two
+
+ARCHITECTURES = (80, 86, 89, 90, 100, 120)
+FRAMES = (94, 1875)  # half a second and ten seconds of CoMoSVC
+PAGE = Path(fastsvc.__file__).parent.parent / "docs" / "kernels.md"
+BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
+TENSOR_CORES = ("wgmma", "mma.sync", "tcgen05.mma")
+TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def weights(channels: int, hidden: int, layers: int, mel_bins: int, unit_channels: int, dtype: torch.dtype) -> Packed:
+    """Packed weights without storage."""
+    c, h, mel = padded(channels), padded(hidden), power_of_two(mel_bins)
+    u = padded(unit_channels)
+
+    def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(*shape, dtype=dtype, device="meta")
+
+    return Packed(
+        mel_bins=mel_bins,
+        first_weight=empty(mel, c, dtype=dtype),
+        first_bias=empty(c),
+        first_shift=empty(1, c),
+        conv_weight=empty(layers, 3 * c + h, 2 * c, dtype=dtype),
+        conv_bias=empty(layers, 2 * c),
+        residual_weight=empty(layers - 1, c, c, dtype=dtype),
+        residual_shift=empty(1, layers - 1, c),
+        skip_weight=empty(layers * c, c, dtype=dtype),
+        skip_bias=empty(c),
+        head_weight=empty(c, mel, dtype=dtype),
+        head_bias=empty(mel),
+        units_weight=empty(u, h, dtype=dtype),
+        vectors=empty(3, h),
+        scale=empty(mel),
+        offset=empty(mel),
+    )
+
+
+def launches(
+    frames: int,
+    arch: int,
+    dtype: torch.dtype,
+    *,
+    batch: int = 1,
+    channels: int = 512,
+    hidden: int = 256,
+    layers: int = 20,
+    mel_bins: int = 80,
+    unit_channels: int = 768,
+) -> dict[str, Launch]:
+    """One launch of every operation of the denoiser, by name; the condition's units come in float16 or as computed."""
+
+    def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(*shape, dtype=dtype, device="meta")
+
+    packed = weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
+    tiles = Tiles.of(packed, batch, frames, arch)
+    net = Denoiser(packed, (1,) * layers, [Level(0, 0.5, 0.5, 0.5)], batch, frames, tiles)
+    units = empty(batch, frames, unit_channels, dtype=dtype)
+    places, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
+    cond = net.project_units(units, places, scalars, empty(batch, packed.hidden))
+    chain = net.schedule([Update(spread=1.0)], spread=1.0)
+    names = ("condition", "first", "gated_conv", "residual", "skip", "head")
+    return dict(zip(names, (cond, *chain[:3], *chain[-2:])))
+
+
+def excitation(frames: int = 187, hop: int = 128, rate_hz: int = 24000, channels: int = 9) -> Launch:
+    """The harmonic source's launch."""
+
+    def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(*shape, dtype=dtype, device="meta")
+
+    f0, phase, wide = empty(1, frames), empty(1, frames, dtype=torch.int64), power_of_two(channels)
+    mix = empty(1, wide, dtype=torch.int64), empty(wide), empty(1), empty(1, frames * hop)
+    slices = empty(1, dtype=torch.int32), empty(1, dtype=torch.int64), empty(1, dtype=torch.int64)
+    return source.launch(f0, phase, phase, *mix, *slices, rate_hz, channels, pulse=channels == 2)
+
+
+def faults(name: str, cubin: aot.Cubin) -> list[str]:
+    """What a compiled kernel must not do."""
+    found = []
+    if cubin.stack:
+        found.append(f"{name} on sm_{cubin.arch}: {cubin.stack} bytes of stack")
+    if cubin.shared > SHARED_BYTES[architecture(cubin.arch)]:
+        found.append(f"{name} on sm_{cubin.arch}: {cubin.shared} bytes of shared memory")
+    if name != "source" and not any(word in cubin.ptx for word in TENSOR_CORES):
+        found.append(f"{name} on sm_{cubin.arch}: no tensor cores")
+    return found
+
+
+def row(name: str, kind: str, frames: int, launch: Launch, cubin: aot.Cubin) -> str:
+    constants = launch.constants
+    block = [str(constants[key]) for key in ("ROWS", "COLUMNS", "DEPTH") if key in constants]
+    block = "×".join(block) or str(constants.get("SAMPLES"))
+    if constants.get("SPLITS", 1) > 1:
+        block += f", K in {constants['SPLITS']}"
+    unit = next((word for word in TENSOR_CORES if word in cubin.ptx), "—")
+    cells = (f"sm_{cubin.arch}", name, kind, frames, block, launch.warps, launch.stages, cubin.registers)
+    return "| " + " | ".join(map(str, (*cells, cubin.shared, cubin.stack, unit))) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="exit 1 if any kernel spills or does not fit")
+    parser.add_argument("--all-widths", action="store_true", help="C 384, 512, 768 and all types; no table")
+    parser.add_argument("--arch", type=int, nargs="*", default=ARCHITECTURES)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    cases = _every_width(options.arch) if options.all_widths else _table_cases(options.arch)
+    cubins = aot.compile([(launch.spec(), arch) for _, _, _, launch, arch in cases], options.processes)
+    wrong = [fault for case, cubin in zip(cases, cubins) for fault in faults(case[0], cubin)]
+    lines = [row(*case[:4], cubin) for case, cubin in zip(cases, cubins)]
+    if options.all_widths:
+        print("\n".join(lines))
+    else:
+        _write(lines)
+    print(f"{len(cases)} kernels compiled; " + ("; ".join(wrong) or "nothing spills, everything fits"))
+    if wrong and options.check:
+        raise SystemExit(1)
+
+
+def _table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
+    """(operation, type, frames, launch, architecture) of the page's table."""
+    cases = []
+    for arch in archs:
+        for kind, frames in (("fp16", FRAMES[0]), ("fp16", FRAMES[1]), ("fp32", FRAMES[1])):
+            for name, launch in launches(frames, arch, TYPES[kind]).items():
+                cases.append((name, kind, frames, launch, arch))
+        cases.append(("source", "fp32", FRAMES[1], excitation(FRAMES[1]), arch))
+    return cases
+
+
+def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
+    """Each different block of C 384 (H 100, M 100), 512 and 768, from one frame to a minute, once."""
+    seen, cases = set(), []
+    widths = ({"channels": 384, "hidden": 100, "mel_bins": 100}, {}, {"channels": 768, "mel_bins": 128})
+    for arch in archs:
+        for width in widths:
+            for kind, dtype in TYPES.items():
+                for frames in (1, 94, 188, 375, 938, 1875, 5625, 11250):
+                    for name, launch in launches(frames, arch, dtype, **width).items():
+                        key = (arch, str(launch.spec()))
+                        if key not in seen:
+                            seen.add(key)
+                            cases.append((name, kind, frames, launch, arch))
+    return cases
+
+
+def _write(lines: list[str]) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    head, rest = page.split(BEGIN)
+    _, tail = rest.split(END)
+    titles = "| | kernel | type | frames | block | warps | stages | registers | shared bytes | stack | products by |"
+    table = "\n".join([titles, "|" + "---|" * 11, *lines])
+    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The condition: units·W, gathered by place, plus f0, loudness and voicing along their vectors, plus the utterance's.
+
+It is written beside X in the state buffer, where the gated convolutions read it. Rows beyond the end are zero.
+"""
+
+import torch
+from torch import Tensor
+
+from fastsvc.kernels import tiles
+from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.launch import Launch, check_aligned
+
+F0_SCALE = 700.0  # Hz
+
+
+def reference(
+    units: Tensor,
+    places: Tensor,
+    weight: Tensor,
+    scalars: Tensor,
+    vectors: Tensor,
+    utterance: Tensor,
+    lengths: Tensor,
+) -> Tensor:
+    """units [B, Tu, U], places [B, T] (rows of units), weight [U, H], scalars [3, B, T] (f0_hz, loudness, voiced),
+    vectors [3, H], utterance [B, H], lengths [B] → cond [B, T, H]."""
+    inside = (torch.arange(places.shape[1], device=places.device) < lengths[:, None])[..., None]
+    places = torch.where(inside[..., 0], places, 0).long()
+    rows = units.gather(1, places[..., None].expand(-1, -1, units.shape[2]))
+    f0_hz, loudness, voiced = torch.where(inside[..., 0], scalars, 0)
+    values = torch.stack([torch.log1p(f0_hz / F0_SCALE), loudness, voiced], dim=-1)
+    return torch.where(inside, rows.to(weight.dtype) @ weight + values @ vectors + utterance[:, None], 0)
+
+
+@jit(do_not_specialize=["frames", "unit_frames"])
+def condition_kernel(
+    units,
+    unit_places,
+    weight,
+    scalars,
+    vectors,
+    utterance,
+    cond,
+    lengths,
+    frames,
+    unit_frames,
+    U: tl.constexpr,
+    H: tl.constexpr,
+    COND_STRIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    TILES: tl.constexpr = H // COLUMNS
+    batch = tl.program_id(1).to(tl.int64)
+    first = tl.program_id(0) // TILES * ROWS
+    t = first + tl.arange(0, ROWS)
+    column = tl.program_id(0) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+    length = tl.load(lengths + batch)
+    out = cond + batch * frames * COND_STRIDE + t[:, None] * COND_STRIDE + column[None, :]
+    if first >= length:
+        tl.store(out, tl.zeros((ROWS, COLUMNS), cond.dtype.element_ty), mask=t[:, None] < frames)
+        return
+    inside = t < length
+    place = tl.load(unit_places + batch * frames + t, mask=inside, other=0)
+    place = tl.minimum(tl.maximum(place, 0), unit_frames - 1)  # a wrong place must not read foreign memory
+    k = tl.arange(0, DEPTH)
+    rows = units + batch * unit_frames * U + place[:, None] * U + k[None, :]
+    weights = weight + k[:, None] * H + column[None, :]
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for step in range((U + DEPTH - 1) // DEPTH):
+        mask = inside[:, None]
+        if U % DEPTH != 0:
+            mask = mask & (step * DEPTH + k < U)[None, :]
+        a = tl.load(rows + step * DEPTH, mask=mask, other=0.0).to(weight.dtype.element_ty)
+        w = tl.load(weights + step * DEPTH * H)
+        sums = tl.dot(a, w, sums, input_precision=PRECISION)
+    scalar = scalars + batch * frames + t
+    plane = tl.num_programs(1).to(tl.int64) * frames
+    f0_hz = tl.load(scalar, mask=inside, other=0.0)
+    loudness = tl.load(scalar + plane, mask=inside, other=0.0)
+    voiced = tl.load(scalar + 2 * plane, mask=inside, other=0.0)
+    sums += tl.log(1.0 + f0_hz / 700.0)[:, None] * tl.load(vectors + column)[None, :]
+    sums += loudness[:, None] * tl.load(vectors + H + column)[None, :]
+    sums += voiced[:, None] * tl.load(vectors + 2 * H + column)[None, :]
+    sums += tl.load(utterance + batch * H + column)[None, :]
+    tl.store(out, tl.where(inside[:, None], sums, 0.0).to(cond.dtype.element_ty), mask=t[:, None] < frames)
+
+
+def tile(frames: int, unit_channels: int, hidden: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
+    """Blocks for ``batch`` sequences of ``frames``; the last step along K may be partly empty."""
+    depth = -(-unit_channels // 64) * 64
+    return tiles.choose(batch * frames, hidden, depth, dtype.itemsize, arch)
+
+
+def launch(
+    units: Tensor,
+    unit_places: Tensor,
+    weight: Tensor,
+    scalars: Tensor,
+    vectors: Tensor,
+    utterance: Tensor,
+    cond: Tensor,
+    lengths: Tensor,
+    block: tiles.Tile,
+    precision: str = "tf32x3",
+) -> Launch:
+    """units of any floating type [B, Tu, U]; unit_places int32 [B, T]; weight [U rounded up to 64, H], zero below;
+    scalars [3, B, T], vectors [3, H], utterance [B, H] float32; cond [B, T, H] may be a block of columns."""
+    batch, frames = unit_places.shape
+    hidden = weight.shape[1]
+    block.check(hidden, len(weight))
+    check_aligned(units=units, weight=weight, scalars=scalars, vectors=vectors, utterance=utterance, cond=cond)
+    return Launch(
+        condition_kernel,
+        (-(-frames // block.rows) * (hidden // block.columns), batch),
+        {
+            "units": units,
+            "unit_places": unit_places,
+            "weight": weight,
+            "scalars": scalars,
+            "vectors": vectors,
+            "utterance": utterance,
+            "cond": cond,
+            "lengths": lengths,
+            "frames": frames,
+            "unit_frames": units.shape[1],
+        },
+        {
+            "U": units.shape[2],
+            "H": hidden,
+            "COND_STRIDE": cond.stride(1),
+            "ROWS": block.rows,
+            "COLUMNS": block.columns,
+            "DEPTH": block.depth,
+            "PRECISION": precision,
+        },
+        block.warps,
+        block.stages,
+    )
+
+
+def run(
+    units: Tensor,
+    unit_places: Tensor,
+    weight: Tensor,
+    scalars: Tensor,
+    vectors: Tensor,
+    utterance: Tensor,
+    cond: Tensor,
+    lengths: Tensor,
+    **options,
+) -> Tensor:
+    """:func:`launch` and start; cond is written and returned."""
+    launch(units, unit_places, weight, scalars, vectors, utterance, cond, lengths, **options).run()
+    return cond

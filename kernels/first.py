@@ -1,0 +1,150 @@
+"""The first projection: state = relu(c_in·x·W + b) + d_0, where x may be drawn on the spot to begin a schedule.
+
+x [B, T, M] is float32. To begin a schedule, carry·x + spread·noise (noise by seed and absolute frame) takes its place
+and is written for the head, which needs it too.
+"""
+
+import torch
+from torch import Tensor
+
+from fastsvc.kernels import philox, tiles
+from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.launch import Launch, check_aligned
+
+
+def reference(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor, lengths: Tensor, c_in: float) -> Tensor:
+    """x [B, T, M], weight [M, C], bias and shift (d_0) [C], lengths [B] → the state [B, T, C]."""
+    inside = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
+    product = torch.where(inside, c_in * x, 0).to(weight.dtype) @ weight
+    return torch.where(inside, torch.relu(product + bias) + shift, 0)
+
+
+@jit(do_not_specialize=["frames", "noise_step"])
+def first_kernel(
+    x,
+    noised,
+    weight,
+    bias,
+    shift,
+    state,
+    lengths,
+    places,
+    seeds,
+    frames,
+    noise_step,
+    c_in,
+    carry,
+    spread,
+    M: tl.constexpr,
+    MEL: tl.constexpr,  # M rounded up to a power of two
+    C: tl.constexpr,
+    STATE_STRIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    NOISE: tl.constexpr,
+    CARRY: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    TILES: tl.constexpr = C // COLUMNS
+    batch = tl.program_id(1).to(tl.int64)
+    block = tl.program_id(0) % TILES
+    t = tl.program_id(0) // TILES * ROWS + tl.arange(0, ROWS)
+    m = tl.arange(0, MEL)
+    length = tl.load(lengths + batch)
+    inside = (t < length)[:, None]
+    rows = batch * frames * M + t[:, None] * M + m[None, :]
+    value = tl.zeros((ROWS, MEL), tl.float32)
+    if CARRY:
+        value += carry * tl.load(x + rows, mask=inside & (m < M)[None, :], other=0.0)
+    if NOISE:
+        place = tl.load(places + batch) + t
+        draws = philox.gaussian(tl.load(seeds + batch), place, noise_step, ROWS, MEL, philox.MEL)
+        value += spread * tl.where(inside & (m < M)[None, :], draws, 0.0)
+    column = block * COLUMNS + tl.arange(0, COLUMNS)
+    w = tl.load(weight + m[:, None] * C + column[None, :])
+    sums = tl.dot((c_in * value).to(weight.dtype.element_ty), w, input_precision=PRECISION)
+    sums = tl.maximum(sums + tl.load(bias + column)[None, :], 0.0) + tl.load(shift + column)[None, :]
+    sums = tl.where(inside, sums, 0.0).to(state.dtype.element_ty)
+    out = state + batch * frames * STATE_STRIDE + t[:, None] * STATE_STRIDE + column[None, :]
+    tl.store(out, sums, mask=(t < frames)[:, None])
+    if NOISE:  # one block of columns writes it for all
+        written = tl.where(block == 0, frames, 0)
+        tl.store(noised + rows, value, mask=(t < written)[:, None] & (m < M)[None, :])
+
+
+def tile(frames: int, mel_bins: int, channels: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
+    """Blocks for ``batch`` sequences of ``frames``; all of K at once, and one stage, since there is no loop."""
+    depth, width = tiles.power_of_two(mel_bins), dtype.itemsize
+    blocks = [tiles.Tile(rows, 64, depth, 4 if rows * width <= 64 else 8, 1) for rows in (16, 32, 64)]
+    if width == 4:  # an operand split in three for tf32x3 fills the registers
+        blocks = [tiles.Tile(16, 64, depth, 8, 1)]
+    return min(blocks, key=lambda block: tiles.cost(block, batch * frames, channels, depth, width, arch))
+
+
+def launch(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    shift: Tensor,
+    state: Tensor,
+    lengths: Tensor,
+    places: Tensor,
+    seeds: Tensor,
+    block: tiles.Tile,
+    c_in: float,
+    noise_step: int = 0,
+    carry: float = 1.0,
+    spread: float = 0.0,
+    noised: Tensor | None = None,
+    precision: str = "tf32x3",
+) -> Launch:
+    """weight [a power of two ≥ M, C], zero below row M; places (first absolute frame) and seeds int64 [B].
+
+    With ``noised`` [B, T, M] that is carry·x + spread·noise and x's stand-in; at carry 0 x is not read.
+    """
+    if noised is not None and carry and noised.data_ptr() == x.data_ptr() and x.device.type != "meta":
+        raise ValueError("noised: must not be x, which other blocks still read")
+    batch, frames, mel_bins = x.shape
+    channels = weight.shape[1]
+    block.check(channels, len(weight))
+    check_aligned(x=x, weight=weight, bias=bias, shift=shift, state=state, lengths=lengths, places=places, seeds=seeds)
+    return Launch(
+        first_kernel,
+        (-(-frames // block.rows) * (channels // block.columns), batch),
+        {
+            "x": x,
+            "noised": x if noised is None else noised,
+            "weight": weight,
+            "bias": bias,
+            "shift": shift,
+            "state": state,
+            "lengths": lengths,
+            "places": places,
+            "seeds": seeds,
+            "frames": frames,
+            "noise_step": noise_step,
+            "c_in": float(c_in),
+            "carry": float(carry),
+            "spread": float(spread),
+        },
+        {
+            "M": mel_bins,
+            "MEL": len(weight),
+            "C": channels,
+            "STATE_STRIDE": state.stride(1),
+            "ROWS": block.rows,
+            "COLUMNS": block.columns,
+            "NOISE": noised is not None,
+            "CARRY": carry != 0,
+            "PRECISION": precision,
+        },
+        block.warps,
+        block.stages,
+    )
+
+
+def run(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor, state: Tensor, lengths: Tensor, **options) -> Tensor:
+    """:func:`launch` and start, without noise; state is written and returned."""
+    none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    launch(x, weight, bias, shift, state, lengths, none, none, **options).run()
+    return state

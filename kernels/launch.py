@@ -1,0 +1,66 @@
+"""One start of one kernel: what the JIT launcher, the ahead-of-time compiler and a CUDA graph all need to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fastsvc.kernels.language import require
+
+ALIGNMENT = 16  # bytes: every tensor begins on such a place, which lets loads be as wide as they can be
+TYPES = {
+    torch.float64: "fp64",
+    torch.float32: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+    torch.int64: "i64",
+    torch.int32: "i32",
+}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel with its grid, its arguments in the order of its parameters, its constants and its options.
+
+    ``arguments`` may be on the meta device: then it can be compiled, not run.
+    """
+
+    kernel: object
+    grid: tuple[int, ...]
+    arguments: dict[str, Tensor | int | float]
+    constants: dict[str, object]
+    warps: int
+    stages: int
+
+    def run(self) -> None:
+        """Start it through Triton, which compiles on first use."""
+        require()
+        options = {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True}
+        self.kernel[self.grid](**self.arguments, **self.constants, **options)
+
+    def spec(self) -> dict:
+        """What compiling needs, in plain values (build/aot.py): the same for all lengths and batches of one tile."""
+        function = self.kernel.fn
+        return {
+            "kernel": f"{function.__module__}:{function.__name__}",
+            "signature": {name: _type(value) for name, value in self.arguments.items()},
+            "constants": dict(self.constants),
+            "options": {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True},
+        }
+
+
+def _type(value: Tensor | int | float) -> str:
+    if isinstance(value, Tensor):
+        return "*" + TYPES[value.dtype]
+    return "fp32" if isinstance(value, float) else "i32"
+
+
+def check_aligned(**tensors: Tensor) -> None:
+    """Kernels are compiled for aligned tensors with contiguous columns."""
+    for name, tensor in tensors.items():
+        if tensor.stride(-1) != 1 and tensor.shape[-1] > 1:
+            raise ValueError(f"{name}: columns are not contiguous")
+        if tensor.device.type != "meta" and tensor.data_ptr() % ALIGNMENT:
+            raise ValueError(f"{name}: does not begin at a multiple of {ALIGNMENT} bytes")

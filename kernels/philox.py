@@ -1,0 +1,60 @@
+"""Counter-based Gaussian noise inside kernels: fastsvc/model/noise.py's numbers, from the same Philox-4x32-10 words.
+
+The words are equal bit by bit. The normal draws differ by the last bits of float32 only: sine and cosine are
+polynomials in turns, which need no table and no stack, and the logarithm is the device's.
+"""
+
+import math
+
+from fastsvc.kernels.language import jit, tl
+
+MEL, SOURCE = 0, 1  # streams
+_LAST, _PI = (tl.constexpr(v) if tl.constexpr is not object else v for v in (2.0**-24, math.pi))
+
+
+@jit
+def words(seed, place, group, stream: tl.constexpr, step):
+    """Four 32-bit words at absolute places (int64) and channel groups (int32), tensors that broadcast."""
+    low = (place & 0xFFFFFFFF).to(tl.uint32)
+    high = ((place >> 32) & 0xFFFFFFFF).to(tl.uint32)
+    which = (group + stream * 16777216).to(tl.uint32)
+    return tl.philox(seed, low, high, which, (which * 0 + step).to(tl.uint32))
+
+
+@jit
+def uniform(word):
+    """24 bits of a word → float32 in (0, 1), neither end included."""
+    return ((word >> 8).to(tl.int32).to(tl.float32) + 0.5) * _LAST
+
+
+@jit
+def turn(u):
+    """(cos, sin) of u turns, |u| ≤ 1, float32: the nearest quarter by exact arithmetic, the rest by Taylor."""
+    quarter = tl.floor(u * 4.0 + 0.5).to(tl.int32)
+    x = (u - quarter.to(tl.float32) * 0.25) * (2.0 * _PI)
+    y = x * x
+    sine = x * (1.0 + y * (-1.0 / 6 + y * (1.0 / 120 + y * (-1.0 / 5040 + y * (1.0 / 362880)))))
+    cosine = 1.0 + y * (-0.5 + y * (1.0 / 24 + y * (-1.0 / 720 + y * (1.0 / 40320 - y * (1.0 / 3628800)))))
+    odd = (quarter & 1) == 1
+    negative_cosine = ((quarter + 1) & 2) != 0
+    negative_sine = (quarter & 2) != 0
+    c, s = tl.where(odd, sine, cosine), tl.where(odd, cosine, sine)
+    return tl.where(negative_cosine, -c, c), tl.where(negative_sine, -s, s)
+
+
+@jit
+def pair(first, second):
+    """Two words → two standard normal draws (Box and Muller)."""
+    radius = tl.sqrt(tl.maximum(-2.0 * tl.log(uniform(first)), 0.0))  # near 1 a fast logarithm may exceed 0
+    cosine, sine = turn(uniform(second))
+    return radius * cosine, radius * sine
+
+
+@jit
+def gaussian(seed, place, step, ROWS: tl.constexpr, CHANNELS: tl.constexpr, stream: tl.constexpr):
+    """Standard normal draws [ROWS, CHANNELS] at places [ROWS] (int64); CHANNELS a power of two, at least 4."""
+    group = tl.arange(0, CHANNELS // 4)
+    a, b, c, d = words(seed, place[:, None], group[None, :], stream, step)
+    g0, g1 = pair(a, b)
+    g2, g3 = pair(c, d)
+    return tl.interleave(tl.interleave(g0, g2), tl.interleave(g1, g3))

@@ -1,0 +1,107 @@
+"""The residual half of a layer's 1×1 convolution: X ← X/√2 + z·W + shift, in place.
+
+X holds x_l + d_l, and 1/√2 is inside W and its bias b, so with shift = b − d_l/√2 + d_{l+1} the result is
+x_{l+1} + d_{l+1}. Rows beyond a sequence's end stay zero, which is the convolution's zero padding.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from fastsvc.kernels import tiles
+from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.launch import Launch, check_aligned
+
+HALF_ROOT = tl.constexpr(math.sqrt(0.5)) if tl.constexpr is not object else math.sqrt(0.5)
+
+
+def reference(state: Tensor, z: Tensor, weight: Tensor, shift: Tensor, lengths: Tensor) -> Tensor:
+    """state [B, T, C], z [B, T, C], weight [C, C], shift [C], lengths [B] → the new state [B, T, C]."""
+    inside = (torch.arange(state.shape[1], device=state.device) < lengths[:, None])[..., None]
+    product = torch.where(inside, z, 0) @ weight
+    return torch.where(inside, state * math.sqrt(0.5) + product + shift, 0)
+
+
+@jit(do_not_specialize=["frames"])
+def residual_kernel(
+    state,
+    z,
+    weight,
+    shift,
+    lengths,
+    frames,
+    C: tl.constexpr,
+    STATE_STRIDE: tl.constexpr,
+    Z_STRIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    TILES: tl.constexpr = C // COLUMNS
+    batch = tl.program_id(1).to(tl.int64)
+    first = tl.program_id(0) // TILES * ROWS
+    t = first + tl.arange(0, ROWS)
+    column = tl.program_id(0) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+    length = tl.load(lengths + batch)
+    out = state + batch * frames * STATE_STRIDE + t[:, None] * STATE_STRIDE + column[None, :]
+    if first >= length:
+        tl.store(out, tl.zeros((ROWS, COLUMNS), state.dtype.element_ty), mask=t[:, None] < frames)
+        return
+    inside = (t < length)[:, None]
+    k = tl.arange(0, DEPTH)
+    rows = z + batch * frames * Z_STRIDE + t[:, None] * Z_STRIDE + k[None, :]
+    weights = weight + k[:, None] * C + column[None, :]
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for step in range(C // DEPTH):
+        a = tl.load(rows + step * DEPTH, mask=inside, other=0.0)
+        w = tl.load(weights + step * DEPTH * C)
+        sums = tl.dot(a, w, sums, input_precision=PRECISION)
+    x = tl.load(out, mask=inside, other=0.0).to(tl.float32)
+    value = x * HALF_ROOT + sums + tl.load(shift + column)[None, :]
+    value = tl.where(inside, value, 0.0)
+    tl.store(out, value.to(state.dtype.element_ty), mask=t[:, None] < frames)
+
+
+def tile(frames: int, channels: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
+    """Blocks for ``batch`` sequences of ``frames``."""
+    return tiles.choose(batch * frames, channels, channels, dtype.itemsize, arch)
+
+
+def launch(
+    state: Tensor,
+    z: Tensor,
+    weight: Tensor,
+    shift: Tensor,
+    lengths: Tensor,
+    block: tiles.Tile,
+    precision: str = "tf32x3",
+) -> Launch:
+    """state [B, T, C or more] (its first C columns are read and written) and z [B, T, C] may be blocks of columns."""
+    batch, frames, _ = state.shape
+    channels = len(weight)
+    block.check(channels, channels)
+    check_aligned(state=state, z=z, weight=weight, shift=shift, lengths=lengths)
+    return Launch(
+        residual_kernel,
+        (-(-frames // block.rows) * (channels // block.columns), batch),
+        {"state": state, "z": z, "weight": weight, "shift": shift, "lengths": lengths, "frames": frames},
+        {
+            "C": channels,
+            "STATE_STRIDE": state.stride(1),
+            "Z_STRIDE": z.stride(1),
+            "ROWS": block.rows,
+            "COLUMNS": block.columns,
+            "DEPTH": block.depth,
+            "PRECISION": precision,
+        },
+        block.warps,
+        block.stages,
+    )
+
+
+def run(state: Tensor, z: Tensor, weight: Tensor, shift: Tensor, lengths: Tensor, **options) -> Tensor:
+    """:func:`launch` and start; state is changed in place and returned."""
+    launch(state, z, weight, shift, lengths, **options).run()
+    return state

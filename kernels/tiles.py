@@ -1,0 +1,147 @@
+"""Block sizes: what a device offers, what a block of a matrix product takes, and which block costs least.
+
+Everything is arithmetic on shapes, so it is the same on every machine and can be tested without a GPU. The cost is a
+model of one multiprocessor: per step along K it either multiplies or loads, whichever takes longer. It has not been
+fitted to measurements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+KIB = 1024
+# Shared memory that one block may use, and 32-bit registers of one thread (CUDA programming guide, table of
+# technical specifications by compute capability).
+SHARED_BYTES = {
+    75: 64 * KIB,
+    80: 163 * KIB,
+    86: 99 * KIB,
+    87: 163 * KIB,
+    89: 99 * KIB,
+    90: 227 * KIB,
+    100: 227 * KIB,
+    103: 227 * KIB,
+    120: 99 * KIB,
+    121: 99 * KIB,
+}
+REGISTERS = 255
+# Multiprocessors of one usual device: T4, A100, RTX 3090, Orin, RTX 4090, H100 SXM, B200, B300, RTX 5090, GB10.
+PROCESSORS = {75: 40, 80: 108, 86: 82, 87: 16, 89: 128, 90: 132, 100: 148, 103: 148, 120: 170, 121: 48}
+# Multiply-adds a cycle and multiprocessor in 16 bits.
+TENSOR_RATE = {75: 512, 80: 1024, 86: 512, 87: 1024, 89: 512, 90: 2048, 100: 4096, 103: 4096, 120: 512, 121: 512}
+LOAD_BYTES = 64  # a cycle and multiprocessor, from the L2 cache
+STEP_CYCLES = 100  # of one step along K that neither multiplies nor loads much
+PROGRAM_CYCLES = 1500  # of filling the pipeline and of the epilogue's latency
+EPILOGUE_BYTES = 8  # read and written per output element, about
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A block of a matrix product: rows × columns of accumulators, ``depth`` along K, warps, pipeline stages.
+
+    ``splits``: how many programs share one block's K.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    warps: int
+    stages: int
+    splits: int = 1
+
+    def shared_bytes(self, width: int) -> int:
+        """Operands of all stages, at ``width`` bytes an element."""
+        return self.stages * (self.rows + self.columns) * self.depth * width
+
+    @property
+    def accumulator_registers(self) -> int:
+        """Of one thread."""
+        return self.rows * self.columns // (32 * self.warps)
+
+    def divides(self, columns: int, depth: int) -> bool:
+        """Whether a product of so many columns and such a depth is made of whole blocks; rows may be cut anywhere."""
+        return columns % self.columns == 0 and depth % (self.depth * self.splits) == 0
+
+    def check(self, columns: int, depth: int) -> None:
+        """Raises ValueError where :meth:`divides` does not hold: kernels would leave out the rest."""
+        if not self.divides(columns, depth):
+            raise ValueError(f"{self} does not divide {columns} columns of depth {depth}")
+
+
+def architecture(number: int) -> int:
+    """90 for 90; newer ones without a row of their own are taken as the nearest older one."""
+    known = [arch for arch in SHARED_BYTES if arch <= number]
+    if not known:
+        raise ValueError(f"sm_{number}: kernels need sm_75 or newer")
+    return max(known)
+
+
+def power_of_two(count: int) -> int:
+    """The least power of two that is at least count, and at least 16 (the narrowest product of tensor cores)."""
+    return max(16, 1 << (count - 1).bit_length())
+
+
+def cost(
+    tile: Tile, rows: int, columns: int, depth: int, width: int, arch: int, processors: int | None = None
+) -> float:
+    """Cycles of [rows, depth] @ [depth, columns] in such tiles, ``width`` bytes an element."""
+    arch = architecture(arch)
+    processors = processors or PROCESSORS[arch]
+    programs = -(-rows // tile.rows) * -(-columns // tile.columns) * tile.splits
+    waves = -(-programs // processors)
+    rate = TENSOR_RATE[arch] * 2 / width
+    multiply = tile.rows * tile.columns * tile.depth / rate
+    load = (tile.rows + tile.columns) * tile.depth * width / LOAD_BYTES
+    steps = -(-depth // (tile.depth * tile.splits))
+    epilogue = tile.rows * tile.columns * EPILOGUE_BYTES / LOAD_BYTES
+    return waves * (PROGRAM_CYCLES + steps * max(multiply, load, STEP_CYCLES) + epilogue)
+
+
+@lru_cache(maxsize=1024)
+def choose(
+    rows: int,
+    columns: int,
+    depth: int,
+    width: int,
+    arch: int,
+    processors: int | None = None,
+    *,
+    narrowest: int = 16,
+    splits: tuple[int, ...] = (1,),
+) -> Tile:
+    """The cheapest tile of a matrix product that fits the device; columns and depth must divide by the tile's.
+
+    ``width``: bytes an element. ``narrowest``: fewest columns a tile may have.
+    """
+    arch = architecture(arch)
+    fitting = [
+        tile for tile in _candidates(width, arch, splits) if tile.divides(columns, depth) and tile.columns >= narrowest
+    ]
+    if not fitting:
+        raise ValueError(f"no tile for {columns} columns and depth {depth}")
+    return min(fitting, key=lambda t: (cost(t, rows, columns, depth, width, arch, processors), -t.rows * t.columns))
+
+
+def _candidates(width: int, arch: int, splits: tuple[int, ...]):
+    for rows in (16, 32, 64, 128):
+        for columns in (16, 32, 64, 128, 256):
+            for split in splits if columns <= 2 * rows else ():  # flat blocks load much for what they multiply
+                tile = sized(rows, columns, width, arch, split)
+                if tile is not None:
+                    yield tile
+
+
+def sized(rows: int, columns: int, width: int, arch: int, splits: int = 1) -> Tile | None:
+    """Warps, depth and stages of a block of rows × columns; None if it does not fit the device."""
+    area = rows * columns
+    if area > (128 * 256 if width == 2 else 128 * 64):
+        return None
+    warps = 8 if area >= (128 * 128 if width == 2 else 32 * 32) else 4
+    depth = 64 if width == 2 else 32
+    limit = SHARED_BYTES[arch]
+    for stages in (4, 3, 2):
+        tile = Tile(rows, columns, depth, warps, stages, splits)
+        if tile.shared_bytes(width) <= limit - 3 * KIB:
+            return tile if tile.accumulator_registers <= REGISTERS // 2 + 1 else None
+    return None

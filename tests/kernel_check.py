@@ -1,0 +1,48 @@
+"""How kernels are compared: Dao's rule, poisoned outputs, batches of unequal lengths."""
+
+import pytest
+import torch
+
+GPU = torch.cuda.is_available()
+DEVICE = "cuda" if GPU else "cpu"
+ARCH = 10 * torch.cuda.get_device_capability()[0] + torch.cuda.get_device_capability()[1] if GPU else 90
+gpu = pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU")
+# the interpreter computes bfloat16 on its raw bits, so that type needs a GPU
+DTYPES = [torch.float32, torch.float16]
+
+
+def random(*shape, dtype=torch.float32, scale=1.0):
+    """Normal numbers, drawn in float32 and rounded to dtype."""
+    return (torch.randn(*shape) * scale).to(dtype).to(DEVICE)
+
+
+def poisoned(*shape, dtype=torch.float32):
+    """An output in which every element that is not written shows."""
+    return torch.full(shape, float("nan"), dtype=dtype, device=DEVICE)
+
+
+def lengths_of(batch, frames):
+    """[frames], or of a batch: all, some, and none."""
+    given = [frames, frames // 2 + 1, 0, frames - 1][:batch]
+    return torch.tensor([max(0, n) for n in given], dtype=torch.int32, device=DEVICE)
+
+
+def doubled(*values):
+    """The arguments of a reference in float64."""
+    return [v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in values]
+
+
+def check(out, reference, *arguments, dtype=None):
+    """|out − exact| ≤ 2 |torch in out's type − exact| + eps, where exact is the reference in float64.
+
+    ``arguments`` are the kernel's own; floating ones are brought to ``dtype`` (out's by default) for torch.
+    """
+    dtype = dtype or out.dtype
+    exact = reference(*doubled(*arguments))
+    low = reference(*[v.to(dtype) if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in arguments])
+    assert out.shape == exact.shape
+    assert torch.isfinite(out).all(), "an element was not written"
+    allowed = 2 * (low.double() - exact).abs().max() + torch.finfo(dtype).eps * (1 + exact.abs().max())
+    error = (out.double() - exact).abs().max()
+    assert error <= allowed, f"error {float(error):.3g}, allowed {float(allowed):.3g}"
+    assert exact.abs().max() > 0.05, "the case tests nothing"
