@@ -45,18 +45,20 @@ def content() -> RecogniserConfig:
     return RecogniserConfig(mel=mel, phones=("-", "a"), channels=64, layers=4, bottleneck=UNITS)
 
 
-def make(folder: Path, channels: int, vocoder_channels: int, say=print) -> Path:
-    """Native checkpoints of all three parts and the engine built from them: ``folder``/bench.fsvc."""
-    parts = {"vocoder": vocoder(vocoder_channels), "recogniser": content(), "student": acoustic(channels)}
+def make(folder: Path, channels: int, vocoder_channels: int, say=print, layers: int = 20, **options) -> Path:
+    """Native checkpoints of all three parts and the engine built from them: ``folder``/bench.fsvc.
+
+    ``options`` of fastsvc.build.compile; without them one step in float32.
+    """
+    parts = {"vocoder": vocoder(vocoder_channels), "recogniser": content(), "student": acoustic(channels, layers)}
     files = {kind: _checkpoint(folder / f"{kind}.pt", kind, config) for kind, config in parts.items()}
     return build.compile(
         files["student"],
         folder / "bench.fsvc",
         vocoder=files["vocoder"],
         content=files["recogniser"],
-        steps=(1,),
-        precision="fp32",
         progress=say,
+        **{"steps": (1,), "precision": "fp32", **options},
     )
 
 
