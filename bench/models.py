@@ -85,3 +85,24 @@ def _checkpoint(path: Path, kind: str, config) -> Path:
         path,
     )
     return path
+
+
+def main() -> None:
+    """`python -m bench.models FOLDER`: the engine alone, to be measured by other programs."""
+    import argparse
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sizes", default="512,20,512", help="channels, layers, vocoder's channels")
+    parser.add_argument("--steps", default="1,2,4")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--target", default="auto")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    channels, layers, wide = map(int, options.sizes.split(","))
+    how = {"steps": tuple(map(int, options.steps.split(","))), "precision": options.precision, "target": options.target}
+    print(make(options.folder, channels, wide, layers=layers, **how))
+
+
+if __name__ == "__main__":
+    main()

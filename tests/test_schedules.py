@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastsvc.config import AcousticConfig, DdpmConfig, EdmConfig
+from fastsvc.config import AcousticConfig, ConditionConfig, DdpmConfig, DenoiserConfig, EdmConfig
 from fastsvc.engine import schedules
 from fastsvc.model import sampler, schedule
 
@@ -51,7 +51,8 @@ def test_refining_a_mel(method):
 
 
 def test_what_the_form_cannot_express():
-    about = AcousticConfig(edm=EdmConfig(noise_mean="condition"))
+    wide = ConditionConfig(channels=80), DenoiserConfig(cond_channels=80)
+    about = AcousticConfig(edm=EdmConfig(noise_mean="condition"), condition=wide[0], denoiser=wide[1])
     assert schedules.fused(EDM, "heun", schedule.levels(EDM, "heun", 3)) is None
     assert schedules.fused(DDPM, "unipc", schedule.levels(DDPM, "unipc", 3)) is None
     assert schedules.fused(about, "consistency", schedule.levels(about, "consistency", 2)) is None
