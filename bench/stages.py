@@ -17,6 +17,7 @@ from fastsvc.model import schedule
 
 STAGES = ("content", "f0", "loudness", "condition", "denoiser", "vocoder", "joining")
 WHOLE = "end to end"
+STEPPED = ("denoiser", WHOLE)  # what the number of steps changes
 WIDTH = {"fp32": 4, "fp16": 2, "bf16": 2}  # bytes
 
 
@@ -64,7 +65,9 @@ def stages(engine, seconds: float, steps: int) -> list[Stage]:
         Stage("loudness", lambda: loudness.frame_rms(there[None], mel.hop_samples), counts.loudness(samples)),
         Stage("condition", pieces["condition"], counts.condition(config, frames, width)),
         Stage("denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width)),
-        Stage("vocoder", lambda: engine.synthesiser(made, f0_hz), counts.vocoder(engine.synthesiser.config, frames, width)),
+        Stage(
+            "vocoder", lambda: engine.synthesiser(made, f0_hz), counts.vocoder(engine.synthesiser.config, frames, width)
+        ),
         Stage("joining", lambda: engine.join(audio, samples, mel.rate_hz, mel.rate_hz, 0.9)),
         Stage(WHOLE, whole),
     ]

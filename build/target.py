@@ -27,7 +27,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def architectures(target: str) -> tuple[int, ...]:
-    """"auto" (this machine's GPU, or none), "cpu" (none), "sm_90", "sm_80,sm_90" → numbers. Raises ConfigError."""
+    """ "auto" (this machine's GPU, or none), "cpu" (none), "sm_90", "sm_80,sm_90" → numbers. Raises ConfigError."""
     if target == "cpu":
         return ()
     if target == "auto":

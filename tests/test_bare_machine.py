@@ -23,6 +23,8 @@ def test_engine_kernels_build_and_bench_import():
 
 def test_gpu_tests_are_collected_and_the_rest_is_skipped_with_a_reason():
     command = ("-m", "pytest", "-p", "lacking", "-m", "gpu", "--collect-only", "-q", "-rs", "-p", "no:cacheprovider")
-    done = python(*command, "tests/test_gpu.py", "tests/test_kernels_gpu.py", "tests/recordings.py", "tests/test_audio_io.py")
+    done = python(
+        *command, "tests/test_gpu.py", "tests/test_kernels_gpu.py", "tests/recordings.py", "tests/test_audio_io.py"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_gpu.py" in done.stdout and "soundfile is not installed" in done.stdout

@@ -13,7 +13,9 @@ def test_what_fits_is_one_slice(frames):
     assert all(rung < frames for rung in FRAMES if rung < shape.frames)
 
 
-@pytest.mark.parametrize("frames, halo, rows", [(16385, 20, 16384), (100_000, 75, 16384), (5000, 700, 1024), (40_000, 9000, 16384)])
+@pytest.mark.parametrize(
+    "frames, halo, rows", [(16385, 20, 16384), (100_000, 75, 16384), (5000, 700, 1024), (40_000, 9000, 16384)]
+)
 def test_what_does_not_fit_is_cut_with_halos(frames, halo, rows):
     ladder = Ladder(rows)
     cuts = ladder.cut(frames, halo)

@@ -69,7 +69,9 @@ def table(config: AcousticConfig, levels: Iterable[float]) -> dict[float, Level]
 class Program:
     """One shape: its buffers, and replays of the work over them."""
 
-    def __init__(self, weights: Packed, config: AcousticConfig, levels: dict[float, Level], shape: Shape, arch: int, allocate):
+    def __init__(
+        self, weights: Packed, config: AcousticConfig, levels: dict[float, Level], shape: Shape, arch: int, allocate
+    ):
         self.shape, self.levels = shape, levels
         tiles = Tiles.of(weights, shape.batch, shape.frames, arch)
         known = list(levels.values())
@@ -207,6 +209,10 @@ class Network:
 
     def replay(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> None:
         """Do the launches of a program, through the graph that was captured when they were first asked for."""
+        self.prepared(shape, what, launches)()
+
+    def prepared(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> Callable[[], None]:
+        """The replay alone. Capturing does the work, too: outputs that are inputs as well must be filled afterwards."""
         key = (shape, *what)
         if key not in self.replays:
             bound = [self.launcher.bind(launch) for launch in launches(self.program(shape))]
@@ -216,4 +222,4 @@ class Network:
                     start()
 
             self.replays[key] = self.graphs.capture(run)
-        self.replays[key]()
+        return self.replays[key]

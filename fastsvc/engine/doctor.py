@@ -105,7 +105,9 @@ def _cuda() -> str:
         build = "; engines can still be built for one, with --target" if _version("triton") else ""
         return f"does not run: {why}{build}"
     triton, bindings = _version("triton"), _version("cuda-bindings")
-    ways = ["engines with compiled kernels (--target)"] * bool(bindings) + ["all engines, through Triton"] * bool(triton)
+    ways = ["engines with compiled kernels (--target)"] * bool(bindings) + ["all engines, through Triton"] * bool(
+        triton
+    )
     if not ways:
         return 'does not run: neither triton nor cuda-bindings is installed (pip install "fastsvc[gpu]")'
     return f"runs: {' and '.join(ways)}, with CUDA graphs; in fp16 unless built or opened otherwise"

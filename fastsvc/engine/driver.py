@@ -56,7 +56,14 @@ class Driver:
             stream = torch.cuda.current_stream().cuda_stream
             block = 32 * function.warps, 1, 1
             self._call(
-                "cuLaunchKernel", function.handle, *sizes, *block, function.shared, stream, ctypes.addressof(addresses), 0
+                "cuLaunchKernel",
+                function.handle,
+                *sizes,
+                *block,
+                function.shared,
+                stream,
+                ctypes.addressof(addresses),
+                0,
             )
 
         return start

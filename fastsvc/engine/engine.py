@@ -126,9 +126,7 @@ class Engine:
         whole, gain = hearing.levelled(whole, peak)
         with self._lock:
             start = time.perf_counter()
-            features = hearing.features(
-                whole, rate_hz, self.config, self.encoder, f0_method, f0_weights, self.device
-            )
+            features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method, f0_weights, self.device)
             spent, samples = time.perf_counter() - start, len(whole)
             del whole
             if progress:

@@ -42,7 +42,13 @@ def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
 
 
 def features(
-    audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f0_method: str | None, f0_weights=None, device="cpu"
+    audio: np.ndarray,
+    rate_hz: int,
+    config: AcousticConfig,
+    encoder,
+    f0_method: str | None,
+    f0_weights=None,
+    device="cpu",
 ) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros."""
     mel = config.mel
@@ -56,7 +62,12 @@ def features(
 
 
 def melody(
-    at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method: str | None = None, f0_weights=None, device="cpu"
+    at_mel: torch.Tensor,
+    frames: int,
+    config: AcousticConfig,
+    f0_method: str | None = None,
+    f0_weights=None,
+    device="cpu",
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Audio [samples] at the mel's rate → f0_hz, voiced and volume [frames], worked out on ``device``."""
     mel, at_mel = config.mel, at_mel.to(device)
