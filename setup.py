@@ -38,11 +38,11 @@ with TemporaryDirectory() as scratch:
             # torchfcpe, of which only the weights are read: an extra cannot leave out their torchaudio, which may
             # replace PyTorch by another build. docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
             "f0": ["pyworld", "setuptools<81"],
-            "gpu": ["triton>=3.6", "nvtx"],
+            "gpu": ["triton>=3.6", "cuda-bindings", "nvtx"],
             "tensorrt": ["tensorrt>=10"],
-            # transformers: our HuBERT is held against theirs. Triton runs kernels in its interpreter and compiles them for
-            # any GPU without one.
-            "test": ["pytest", "pytest-timeout", "ruff", "matplotlib", "transformers", "triton>=3.7"],
+            # transformers: our HuBERT is held against theirs. Triton runs kernels in its interpreter, and compiles them
+            # for any GPU without one. cuda-bindings: the calls that start compiled kernels are checked against it.
+            "test": ["pytest", "pytest-timeout", "ruff", "matplotlib", "transformers", "triton>=3.7", "cuda-bindings"],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
         options={"build": {"build_base": scratch}},

@@ -1,7 +1,8 @@
 """How long a conversion takes, stage by stage, against what the machine could do at best and against its peers.
 
     python -m bench.latency [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
-        [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx] [--peers eager32,eager16,graphs,compile]
+        [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx]
+        [--peers eager32,eager16,graphs,compile]
 
 Without MODEL a CoMoSVC of full size (512×20) with random weights is built first. Medians after warming up; on a GPU by
 its own events, its L2 cache overwritten between repetitions. The floor is the larger of operations at the measured

@@ -159,7 +159,8 @@ def test_compute_sanitizer_finds_nothing(folder):
         pytest.skip("compute-sanitizer is not installed")
     program = (
         "import sys, torch; from fastsvc.engine.engine import Engine\n"
-        "e = Engine.open(sys.argv[1], 'cuda'); e.synthesise(torch.randn(37, 6), torch.full((37,), 200.), torch.rand(37), 0)"
+        "engine = Engine.open(sys.argv[1], 'cuda')\n"
+        "engine.synthesise(torch.randn(37, 6), torch.full((37,), 200.0), torch.rand(37), 0)"
     )
     command = [tool, "--error-exitcode", "9", sys.executable, "-c", program, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
