@@ -1,8 +1,13 @@
 """A plugin, and a module to import first: the packages that a bare GPU machine lacks cannot be imported."""
 
+import os
 import sys
 
 ABSENT = {"soundfile", "librosa", "soxr", "yaml", "tqdm", "scipy", "matplotlib", "transformers", "nvtx", "tensorboard"}
+
+
+if os.environ.get("WITHOUT_TRITON"):
+    ABSENT.add("triton")
 
 
 class Absent:
