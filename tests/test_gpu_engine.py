@@ -14,6 +14,7 @@ from fastsvc import build
 from fastsvc.build import measure
 from fastsvc.checkpoints.native import module
 from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
+from fastsvc.commands import choose
 from fastsvc.engine import backends, cuda_vocoder, launcher, runtime, selfcheck
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.graphs import Graphs
@@ -291,3 +292,15 @@ def test_the_vocoder_in_short_memory(pair, monkeypatch):
     monkeypatch.setattr(made, "_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
     with pytest.warns(UserWarning, match="memory is short"), pytest.raises(EngineError, match="memory"):
         made(mel, f0_hz)
+
+
+def test_the_bundled_voices_in_half_precision():
+    """Trained weights, whose rounding matters: the mel, and the vocoder alone, both in float16."""
+    cpu, gpu = Engine.open(choose.DEMO, "cpu"), interpreted.engine(choose.DEMO, "fp16")
+    frames = 40
+    units = torch.randn(frames, cpu.config.condition.unit_channels)
+    given = units, torch.full((frames,), 220.0), torch.full((frames,), 0.1)
+    want, got = (engine.synthesise(*given, 0, seed=3) for engine in (cpu, gpu))
+    close(got[1], want[1], 2e-3)
+    close(gpu.synthesiser(want[1], given[1], 3), want[0], 1e-2)
+    assert want[0].abs().max() > 1e-3
