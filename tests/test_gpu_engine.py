@@ -13,8 +13,8 @@ pytest.importorskip("triton")
 from fastsvc import build
 from fastsvc.build import measure
 from fastsvc.checkpoints.native import module
-from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
 from fastsvc.commands import choose
+from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
 from fastsvc.engine import backends, cuda_vocoder, launcher, runtime, selfcheck
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.graphs import Graphs
