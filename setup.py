@@ -40,8 +40,8 @@ with TemporaryDirectory() as scratch:
             "f0": ["pyworld", "setuptools<81"],
             "gpu": ["triton>=3.6", "nvtx"],
             "tensorrt": ["tensorrt>=10"],
-            # transformers: our HuBERT is held against theirs. Triton runs kernels in its interpreter and compiles them for
-            # any GPU without one.
+            # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles them for any
+            # GPU without one.
             "test": ["pytest", "pytest-timeout", "ruff", "matplotlib", "transformers", "triton>=3.7"],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},

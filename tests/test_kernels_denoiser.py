@@ -128,7 +128,7 @@ def test_schedule(method, splits):
     for launch in net.schedule(updates, spread=sigmas[0]):
         launch.run()
     with torch.no_grad():
-        x = sampler.sample(CONFIG, method, lambda x, s: model.denoise(x, s, cond, inside()), sigmas, draws)
+        x = sampler.sample(CONFIG, method, lambda x, s: model.denoise(x, s, cond, inside()), sigmas, draws, cond)
         mel = model.denormalise(x)
     assert relative(net.out, torch.where(inside()[..., None], mel, 0)) < 1e-5
 
