@@ -40,7 +40,7 @@ with TemporaryDirectory() as scratch:
             "f0": ["pyworld", "setuptools<81"],
             "gpu": ["triton>=3.6", "nvtx"],
             "tensorrt": ["tensorrt>=10"],
-            # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles them for any
+            # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles for any
             # GPU without one.
             "test": ["pytest", "pytest-timeout", "ruff", "matplotlib", "transformers", "triton>=3.7"],
         },
