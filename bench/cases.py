@@ -156,6 +156,7 @@ def excerpt(folder: Path, seconds: float) -> dict:
         "audio_s": seconds,
         "blocks_frames": blocks_,
         "difference": {"audio": relative(usual[0], whole[0]), "mel": relative(usual[1], whole[1])},
+        "spread": {"audio": round(float(whole[0].std()), 4), "mel": round(float(whole[1].std()), 4)},
         "peak_mb": {"in blocks": peak, "in one": peak_mb()},
     }
 
