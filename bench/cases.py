@@ -52,10 +52,10 @@ def turns(runs: dict[str, Callable], repeats: int) -> dict:
     for name in runs:
         low, middle, high = (float(q) for q in np.quantile(wall[name], (0.2, 0.5, 0.8)))
         result[name] = {
-            "median_s": round(middle, 4),
-            "p20_s": round(low, 4),
-            "p80_s": round(high, 4),
-            "cpu_median_s": round(statistics.median(busy[name]), 4),
+            "median_s": round(middle, 6),
+            "p20_s": round(low, 6),
+            "p80_s": round(high, 6),
+            "cpu_median_s": round(statistics.median(busy[name]), 6),
         }
     for key, figure in (("ratio", "median_s"), ("ratio_cpu", "cpu_median_s")):
         result[key] = round(result["plain"][figure] / result["compiled"][figure], 2)
@@ -156,6 +156,7 @@ def excerpt(folder: Path, seconds: float) -> dict:
         "audio_s": seconds,
         "blocks_frames": blocks_,
         "difference": {"audio": relative(usual[0], whole[0]), "mel": relative(usual[1], whole[1])},
+        "spread": {"audio": round(float(whole[0].std()), 4), "mel": round(float(whole[1].std()), 4)},
         "peak_mb": {"in blocks": peak, "in one": peak_mb()},
     }
 
