@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from fastsvc.checkpoints import Checkpoint
+from fastsvc.checkpoints.yaml_file import shown
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError
 
@@ -31,7 +32,7 @@ def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
         except (TypeError, ValueError):
             value = math.nan
         if not 20 <= value <= 2000:
-            raise ConfigError(f"the median pitch of {name!r} is {f0_hz!r}", "give Hz between 20 and 2000")
+            raise ConfigError(f"the median pitch of {name!r} is {shown(f0_hz)}", "give Hz between 20 and 2000")
         known[table.row(name)] = value
     return tuple(known)
 

@@ -22,6 +22,9 @@ class FakeEngine:
     def check_convertible(self):
         pass
 
+    def check_request(self, speaker, transpose, formant):
+        pass
+
     def convert(self, audio, rate_hz, speaker, **options):
         """``fail``: {number of the call: what to raise}."""
         assert audio.ndim == 1

@@ -38,17 +38,19 @@ class Engine:
             kind = content and content.get("kind", "recogniser")  # older engines have no other
             content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
             self.sampler = runtime.MelSampler(_weights(folder, self.config), self.config, manifest)
+            self.table = Speakers.of(manifest, self.config.condition.speakers)
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
         self.path, self.manifest = folder.path, manifest
-        self.table = Speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ()))
         self.synthesiser = None
         if vocoder:
             self.synthesiser = runtime.Synthesiser(
-                folder.tensors(artifact.VOCODER), vocoder_config, self.config.mel.log_base
+                _part(folder, artifact.VOCODER, "vocoder", vocoder_config), vocoder_config, self.config.mel.log_base
             )
             self.sources_everywhere = vocoder.get("unvoiced_f0") == "interpolated"
-        self.encoder = _encoder(kind, content_config, folder.tensors(artifact.CONTENT)) if content else None
+        self.encoder = None
+        if content:
+            self.encoder = _encoder(kind, content_config, _part(folder, artifact.CONTENT, kind, content_config))
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self._lock = threading.RLock()
@@ -221,6 +223,12 @@ class Engine:
             raise EngineError(f"{steps} steps are not built in, {built} are", "choose one, or rebuild with --steps")
         return steps
 
+    def check_request(self, speaker, transpose=0, formant: float = 0.0) -> None:
+        """Raises what :meth:`convert` would for these, before any recording is read."""
+        self._check_formant(formant)
+        if transpose == "auto":
+            hearing.known_pitch(self.table.median_f0_hz(self.table.weights(speaker)))
+
     def _check_formant(self, formant: float) -> None:
         if not abs(formant) <= MOST_FORMANT:
             raise ConfigError(f"formant is {formant!r}", f"give semitones from −{MOST_FORMANT} to {MOST_FORMANT}")
@@ -273,6 +281,19 @@ def _weights(folder: artifact.Artifact, config: AcousticConfig) -> dict[str, Ten
     unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
     if unlike:
         raise EngineError(f"{folder.path}: {artifact.WEIGHTS} does not fit: {', '.join(unlike)}", "build it again")
+    return tensors
+
+
+def _part(folder: artifact.Artifact, name: str, kind: str, config) -> dict[str, Tensor]:
+    """The tensors of a part, with exactly the names and shapes that its configuration needs."""
+    from fastsvc.checkpoints.keys import skeleton
+    from fastsvc.checkpoints.native import module
+
+    tensors = folder.tensors(name)
+    expected = {key: value.shape for key, value in skeleton(lambda: module(kind, config)).state_dict().items()}
+    found = {key: value.shape for key, value in tensors.items()}
+    if found != expected:
+        raise EngineError(f"{folder.path}: {name} does not fit its configuration", "build it again")
     return tensors
 
 
