@@ -39,7 +39,7 @@ with TemporaryDirectory() as scratch:
             "gpu": ["triton>=3.6", "nvtx"],
             "tensorrt": ["tensorrt>=10"],
             # Triton runs kernels in its interpreter and compiles them for any GPU without one.
-            "test": ["pytest", "pytest-timeout", "ruff", "matplotlib", "triton>=3.7"],
+            "test": ["pytest", "pytest-timeout", "ruff", "matplotlib", "triton>=3.7; platform_system == 'Linux'"],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
         options={"build": {"build_base": scratch}},
