@@ -42,7 +42,14 @@ with TemporaryDirectory() as scratch:
             "tensorrt": ["tensorrt>=10"],
             # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles for any
             # GPU without one.
-            "test": ["pytest", "pytest-timeout", "ruff", "matplotlib", "transformers", "triton>=3.7"],
+            "test": [
+                "pytest",
+                "pytest-timeout",
+                "ruff",
+                "matplotlib",
+                "transformers",
+                "triton>=3.7; platform_system == 'Linux'",
+            ],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
         options={"build": {"build_base": scratch}},

@@ -139,6 +139,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

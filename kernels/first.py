@@ -140,6 +140,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

@@ -122,6 +122,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

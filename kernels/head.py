@@ -186,6 +186,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

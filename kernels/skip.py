@@ -104,6 +104,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

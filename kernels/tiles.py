@@ -41,7 +41,7 @@ EPILOGUE_BYTES = 8  # read and written per output element, about
 class Tile:
     """A block of a matrix product: rows × columns of accumulators, ``depth`` along K, warps, pipeline stages.
 
-    ``splits``: how many programs share one block's K.
+    ``splits``: how many programs share one block's K. ``registers`` of a thread, where ptxas' own choice spills.
     """
 
     rows: int
@@ -50,6 +50,7 @@ class Tile:
     warps: int
     stages: int
     splits: int = 1
+    registers: int | None = None
 
     def shared_bytes(self, width: int) -> int:
         """Operands of all stages, at ``width`` bytes an element."""

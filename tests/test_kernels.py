@@ -1,5 +1,9 @@
 """Each kernel against its reference: in the interpreter where there is no GPU, compiled where there is one."""
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
 from kernel_check import ARCH, DEVICE, DTYPES, check, doubled, lengths_of, poisoned, random
@@ -142,6 +146,13 @@ def test_condition(batch, frames, channels, dtype):
     assert state[..., :64].isnan().all()
 
 
+def test_residual_with_a_tile_of_its_own_registers():
+    state, z, weight, shift = random(1, 70, 64), random(1, 70, 64), random(64, 64, scale=0.1), random(64)
+    before, lengths = state.clone(), lengths_of(1, 70)
+    residual.run(state, z, weight, shift, lengths, block=replace(BIG, registers=128), **EXACT)
+    check(state, residual.reference, before, z, weight, shift, lengths)
+
+
 def test_what_a_tile_does_not_divide_is_refused():
     state, weight, bias, lengths = conv_case(1, 9, 96, 64, torch.float32)
     with pytest.raises(ValueError, match="does not divide"):
@@ -154,3 +165,25 @@ def test_misaligned_tensors_are_refused():
         gated_conv.run(state, weight, random(129)[1:], poisoned(1, 9, 64), lengths, 1, block=BIG, **EXACT)
     with pytest.raises(ValueError, match="contiguous"):
         gated_conv.run(state, weight.T.contiguous().T, bias, poisoned(1, 9, 64), lengths, 1, block=BIG, **EXACT)
+
+
+WITHOUT_TRITON = """
+import sys
+sys.modules["triton"] = None
+import torch
+from fastsvc.errors import MissingPackageError
+from fastsvc.kernels import condition, denoiser, first, gated_conv, head, pack, residual, skip, source
+block = gated_conv.tile(9, 64, 64, torch.float32, 90)
+given = torch.ones(1, 9, 128), torch.ones(256, 128), torch.ones(128)
+lengths = torch.tensor([9], dtype=torch.int32)
+assert gated_conv.reference(*given, lengths, 1).shape == (1, 9, 64)
+try:
+    gated_conv.run(*given, torch.empty(1, 9, 64), lengths, 1, block=block)
+except MissingPackageError as error:
+    print(error)
+"""
+
+
+def test_without_triton_everything_imports_and_starting_says_why():
+    run = subprocess.run([sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True)
+    assert "running kernels needs the package triton" in run.stdout, run.stderr
