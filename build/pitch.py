@@ -43,7 +43,10 @@ def _pairs(given: str, names: tuple[str, ...]) -> dict:
     corpus = path / "corpus.json"
     if corpus.is_file():
         found = _mapping(corpus).get("singer_f0_hz")
-        return {name: f0_hz for name, f0_hz in (found if isinstance(found, dict) else {}).items() if name in names}
+        pairs = {name: f0_hz for name, f0_hz in (found if isinstance(found, dict) else {}).items() if name in names}
+        if not pairs:
+            raise ConfigError(f"{path} knows the pitch of none of {', '.join(names[:12])}", REMEDY)
+        return pairs
     if path.is_file():
         return _mapping(path)
     pairs = {}

@@ -118,6 +118,9 @@ def test_median_pitches_from_files(tmp_path):
     (tmp_path / "corpus" / "corpus.json").write_text('{"singer_f0_hz": {"singer 0": 99.0, "stranger": 1.0}}')
     options = {"speaker_f0": tmp_path / "corpus", "force": True, "progress": None}
     assert fastsvc.load(build.compile(path, tmp_path / "e.fsvc", **options)).table.f0_hz == (99.0, 0.0, 0.0)
+    (tmp_path / "corpus" / "corpus.json").write_text('{"singer_f0_hz": {"stranger": 100.0}}')
+    with pytest.raises(ConfigError, match="knows the pitch of none of singer 0"):
+        build.compile(path, tmp_path / "e.fsvc", **options)
 
 
 def test_on_the_command_line(tmp_path):
@@ -132,3 +135,17 @@ def test_on_the_command_line(tmp_path):
     (tmp_path / "x.wav").write_bytes(b"")
     result = run(main, ["convert", str(tmp_path / "x.wav"), "-m", str(out), "--spk", "1"])
     assert result.exit_code == 2 and "no vocoder and no content encoder" in result.output
+
+
+def test_what_an_engine_cannot_do_is_said_before_the_first_file(tmp_path):
+    path = voice(tmp_path, "ddsp_svc", speaker_f0="1:220")
+    (tmp_path / "x.wav").write_bytes(b"")
+    arguments = ["convert", str(tmp_path / "x.wav"), "-m", str(path), "-o", str(tmp_path / "out"), "--f0", "yin"]
+    for options, part in (
+        (["--spk", "2", "--transpose", "auto"], "does not know its speakers' pitch"),
+        (["--spk", "1", "--formant", "1"], "no key-shift embedding"),
+        (["--spk", "1", "--formant", "nan"], "formant is nan"),
+    ):
+        result = CliRunner().invoke(main, [*arguments, *options])
+        assert result.exit_code == 2 and part in result.output, result.output
+    assert CliRunner().invoke(main, [*arguments, "--spk", "1", "--transpose", "auto"]).exit_code == 1  # the file is bad

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastsvc.errors import CheckpointError
 
+MAGIC = (b"PK", b"\x80")  # archives, and pickles of the serialisation before them
 PICKLE_LIMIT = 64 * 2**20  # bytes of the index of a checkpoint; real ones stay below one megabyte
 
 
@@ -68,6 +69,9 @@ def load(path: Path) -> dict:
             raise CheckpointError(f"{path} is empty", "fetch or train it again")
         if path.suffix == ".safetensors":
             return _load_safetensors(path)
+        with open(path, "rb") as file:
+            if not file.read(2).startswith(MAGIC):
+                raise CheckpointError(f"{path} is no torch file", "give a checkpoint")
         zipped = zipfile.is_zipfile(path)
         if zipped:
             _check_archive(path, size)
