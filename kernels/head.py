@@ -100,11 +100,10 @@ def tile(
 ) -> tiles.Tile:
     """Blocks of rows; every one has all mel bins. ``splits`` as the skip path's tile has them."""
     columns, depth = tiles.power_of_two(mel_bins), 64 if dtype.itemsize == 2 else 32
-    stages = 3 if splits == 1 else 2
-    blocks = [
-        tiles.Tile(rows, columns, depth, 8 if rows * dtype.itemsize >= 128 else 4, stages, splits)
-        for rows in (16, 32, 64)
-    ]
+    stages, blocks = 3 if splits == 1 else 2, []
+    for rows in (16, 32, 64):
+        many = rows * dtype.itemsize >= 128 or (rows == 32 and splits > 4)  # with four warps these spill
+        blocks.append(tiles.Tile(rows, columns, depth, 8 if many else 4, stages, splits))
     fitting = [b for b in blocks if shared_bytes(b, dtype) <= tiles.SHARED_BYTES[tiles.architecture(arch)]]
     return min(fitting, key=lambda b: tiles.cost(b, batch * frames, columns, channels * splits, dtype.itemsize, arch))
 
