@@ -45,18 +45,20 @@ def content() -> RecogniserConfig:
     return RecogniserConfig(mel=mel, phones=("-", "a"), channels=64, layers=4, bottleneck=UNITS)
 
 
-def make(folder: Path, channels: int, vocoder_channels: int, say=print) -> Path:
-    """Native checkpoints of all three parts and the engine built from them: ``folder``/bench.fsvc."""
-    parts = {"vocoder": vocoder(vocoder_channels), "recogniser": content(), "student": acoustic(channels)}
+def make(folder: Path, channels: int, vocoder_channels: int, say=print, layers: int = 20, **options) -> Path:
+    """Native checkpoints of all three parts and the engine built from them: ``folder``/bench.fsvc.
+
+    ``options`` of fastsvc.build.compile; without them one step in float32.
+    """
+    parts = {"vocoder": vocoder(vocoder_channels), "recogniser": content(), "student": acoustic(channels, layers)}
     files = {kind: _checkpoint(folder / f"{kind}.pt", kind, config) for kind, config in parts.items()}
     return build.compile(
         files["student"],
         folder / "bench.fsvc",
         vocoder=files["vocoder"],
         content=files["recogniser"],
-        steps=(1,),
-        precision="fp32",
         progress=say,
+        **{"steps": (1,), "precision": "fp32", **options},
     )
 
 
@@ -82,3 +84,24 @@ def _checkpoint(path: Path, kind: str, config) -> Path:
         path,
     )
     return path
+
+
+def main() -> None:
+    """`python -m bench.models FOLDER`: the engine alone, to be measured by other programs."""
+    import argparse
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sizes", default="512,20,512", help="channels, layers, vocoder's channels")
+    parser.add_argument("--steps", default="1,2,4")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--target", default="auto")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    channels, layers, wide = map(int, options.sizes.split(","))
+    how = {"steps": tuple(map(int, options.steps.split(","))), "precision": options.precision, "target": options.target}
+    print(make(options.folder, channels, wide, layers=layers, **how))
+
+
+if __name__ == "__main__":
+    main()

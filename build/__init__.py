@@ -1,6 +1,6 @@
 """The compiler: an ordered list of passes from a checkpoint to an engine folder.
 
-read → check → fold → lower → verify → measure → save; each fills its part of one
+read → check → fold → lower → verify → measure → target → save; each fills its part of one
 :class:`~fastsvc.build.plan.Plan`.
 """
 
@@ -19,9 +19,10 @@ def passes() -> list[Callable]:
     from fastsvc.build.measure import measure_pass
     from fastsvc.build.read import check_pass, read_pass
     from fastsvc.build.save import save_pass
+    from fastsvc.build.target import target_pass
     from fastsvc.build.verify import verify_pass
 
-    return [read_pass, check_pass, fold_pass, lower_pass, verify_pass, measure_pass, save_pass]
+    return [read_pass, check_pass, fold_pass, lower_pass, verify_pass, measure_pass, target_pass, save_pass]
 
 
 def compile(
@@ -48,7 +49,9 @@ def compile(
     makes mels only; without a content encoder it takes units. ``out`` defaults to the checkpoint's name with .fsvc.
     ``config`` is the YAML of formats that keep it outside. ``steps``: the schedules built in; None: as suits the kind
     (build/read.py). ``precision``: fp32
-    (auto), or fp16, which stores weights in half the space and computes in float32. An existing ``out`` is replaced
+    (auto), or fp16, which stores weights in half the space and computes in float32 on a CPU; a GPU computes in what was
+    asked for, in fp16 if that is auto. ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu
+    (none), sm_90, or several with commas. An existing ``out`` is replaced
     with ``force`` only, and only if it is an engine. ``progress`` gets one line per thing done.
     ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.Given. ``sampler``: of
     fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion, from that place of a DDPM chain on, so that

@@ -42,7 +42,10 @@ class Plan:
     # fold: the network with everything constant folded, still [out, in], float64
     folded: dict[str, Tensor] = field(default_factory=dict)
     # lower: the tensors of each file of the engine, as they will be stored
-    files: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    files: dict[str, dict[str, Tensor] | bytes] = field(default_factory=dict)
+    gpu_precision: str = "fp16"  # where --precision auto means another thing than on a CPU
+    # target
+    check: dict = field(default_factory=dict)
     # verify and measure
     verified: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)

@@ -10,6 +10,7 @@ from fastsvc.build import pitch
 from fastsvc.build.mels import mel_for_both
 from fastsvc.build.part import read_part
 from fastsvc.build.plan import Plan
+from fastsvc.build.target import architectures
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
 from fastsvc.checkpoints.native import module
@@ -39,6 +40,7 @@ def read_pass(plan: Plan) -> None:
 def check_pass(plan: Plan) -> None:
     """Options and configurations agree with each other, or a line says which do not."""
     _check_options(plan)
+    plan.gpu_precision = "fp16" if plan.precision == "auto" else plan.precision
     plan.precision = "fp32" if plan.precision == "auto" else plan.precision
     plan.acoustic_config = mel_for_both(plan.acoustic, plan.vocoder)
     if plan.content is not None:
@@ -83,11 +85,7 @@ def _check_depth(plan: Plan) -> None:
 
 
 def _check_options(plan: Plan) -> None:
-    if plan.target not in ("auto", "cpu"):
-        raise ConfigError(
-            f"target {plan.target!r} cannot be built: this version makes the portable part, which runs on any CPU",
-            "use --target auto or cpu",
-        )
+    architectures(plan.target)  # refuses what it does not know
     if plan.precision == "bf16" and not cpu_bf16.supported():
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
     if plan.precision not in PRECISIONS:

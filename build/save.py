@@ -1,4 +1,4 @@
-"""Pass 7, save: the manifest, and the folder written whole or not at all."""
+"""Pass 8, save: the manifest, and the folder written whole or not at all."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def manifest(plan: Plan) -> dict:
         "speaker_f0_hz": list(plan.speaker_f0_hz),
         "input_peak": acoustic.input_peak,
         "precision": plan.precision,
+        "gpu_precision": plan.gpu_precision,
         "sampler": plan.sampler,
         "depth": plan.depth,
         "default_steps": default_steps(plan),
@@ -44,6 +45,7 @@ def manifest(plan: Plan) -> dict:
             "config": to_dict(plan.content.config),
             "source": source(plan.content),
         },
+        "check": plan.check,
         "verified": plan.verified,
         "measured": plan.measured,
     }

@@ -6,7 +6,7 @@ lengths, places, seeds and the condition are read from buffers when it runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,6 +82,7 @@ class Denoiser:
 
     ``x`` [B, T, M] is the sampler's state (float32), ``out`` what a schedule ends in, ``cond`` [B, T, H] the
     condition as the convolutions read it, ``lengths``, ``places`` (first absolute frame) and ``seeds`` [B].
+    ``allocate`` is called as torch.zeros is; what it gives need not be zeros if every batch brings its condition.
     """
 
     def __init__(
@@ -93,13 +94,14 @@ class Denoiser:
         frames: int,
         tiles: Tiles,
         precision: str = "tf32x3",
+        allocate: Callable[..., Tensor] = torch.zeros,
     ):
         device, dtype = weights.conv_weight.device, weights.conv_weight.dtype
         self.weights, self.dilations, self.levels = weights, tuple(dilations), tuple(levels)
         self.tiles, self.precision = tiles, precision
 
         def zeros(*shape: int, dtype=dtype) -> Tensor:
-            return torch.zeros(batch, *shape, dtype=dtype, device=device)
+            return allocate(batch, *shape, dtype=dtype, device=device)
 
         self.state = zeros(frames, weights.channels + weights.hidden)
         self.cond = self.state[..., weights.channels :]

@@ -48,7 +48,7 @@ class Launch:
 
     def spec(self) -> dict:
         """What compiling needs, in plain values (build/aot.py): the same for all lengths and batches of one tile."""
-        function = self.kernel.fn
+        function = getattr(self.kernel, "fn", self.kernel)  # without Triton a kernel is a plain function
         return {
             "kernel": f"{function.__module__}:{function.__name__}",
             "signature": {name: _type(value) for name, value in self.arguments.items()},

@@ -10,7 +10,28 @@ sys.path.insert(0, str(Path(__file__).parent))
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when kernels are decorated, so before they are imported
 
+# What a bare GPU machine may lack (bench/gpu.sh). A module that cannot be imported for one of these is skipped.
+OPTIONAL = {"soundfile", "librosa", "soxr", "yaml", "tqdm", "scipy", "matplotlib", "transformers", "triton"}
+
 
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    error = report.call.excinfo.value.__cause__ if report.outcome == "failed" and report.call.excinfo else None
+    package = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    if package in OPTIONAL:
+        report.outcome, report.longrepr = "skipped", (str(collector.path), 0, f"{package} is not installed")
+    return report
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))

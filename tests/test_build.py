@@ -179,7 +179,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(
     "options, error, part",
     [
-        ({"target": "sm_90"}, ConfigError, "portable"),
+        ({"target": "sm_42"}, ConfigError, "unknown target"),
+        ({"target": "gpu"}, ConfigError, "unknown target"),
         ({"precision": "int8"}, ConfigError, "int8"),
         ({"steps": ()}, ConfigError, "schedule"),
         ({"steps": (0,)}, ConfigError, "schedule"),

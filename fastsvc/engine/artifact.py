@@ -59,8 +59,11 @@ def refuse_existing(out: Path, force: bool) -> None:
         raise OutputError(f"{out} exists and is no engine folder, so it is left alone", "give another name with -o")
 
 
-def write(out: Path, manifest: dict, files: dict[str, dict[str, Tensor]], force: bool = False) -> Path:
-    """Write the folder to a temporary sibling and rename it. Raises OutputError; then ``out`` is as it was."""
+def write(out: Path, manifest: dict, files: dict[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
+    """Write the folder to a temporary sibling and rename it. Raises OutputError; then ``out`` is as it was.
+
+    ``files``: tensors for a safetensors file, or bytes as they are; names may have one folder before them.
+    """
     from safetensors.torch import save_file
 
     refuse_existing(out, force)
@@ -70,8 +73,12 @@ def write(out: Path, manifest: dict, files: dict[str, dict[str, Tensor]], force:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         listed = {}
-        for name, tensors in files.items():
-            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary / name)
+        for name, content in files.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            if isinstance(content, bytes):
+                (temporary / name).write_bytes(content)
+            else:
+                save_file({key: value.contiguous() for key, value in content.items()}, temporary / name)
             os.chmod(temporary / name, (temporary.stat().st_mode & 0o666))  # safetensors writes for the owner alone
             listed[name] = {"bytes": (temporary / name).stat().st_size, "sha256": sha256(temporary / name)}
         text = json.dumps({"format": FORMAT, "version": VERSION, **manifest, "files": listed}, indent=1)
@@ -135,6 +142,10 @@ class Artifact:
             return load_file(file)
         except (SafetensorError, OSError, ValueError) as error:
             raise EngineError(f"{file} cannot be read: {error}", self._rebuild()) from None
+
+    def bytes(self, name: str) -> bytes:
+        """A listed file as it is. Raises EngineError as :meth:`tensors` does."""
+        return self.verify(name).read_bytes()
 
     def verify(self, name: str) -> Path:
         """The path of a listed file, once its size and sha256 are found right."""

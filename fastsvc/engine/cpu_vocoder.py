@@ -1,7 +1,8 @@
-"""The vocoder on a CPU: the generator's convolutions as channels-last ones, in place wherever nothing is lost.
+"""The vocoder: the generator's convolutions as channels-last ones, in place wherever nothing is lost.
 
 oneDNN computes on blocks of channels. Given PyTorch's [B, C, T] it reorders every input and output; given the same
-numbers as [B, C, 1, T] in channels-last memory it reads and writes them as they lie.
+numbers as [B, C, 1, T] in channels-last memory it reads and writes them as they lie. So does cuDNN, whose tensor cores
+want them so: engine/cuda_vocoder.py runs this on a GPU in float16.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames
 
 
 class Vocoder:
-    """Log-mel and excitation → audio, from the tensors of `Generator` (fastsvc/model/vocoder.py)."""
+    """Log-mel and excitation → audio, from the tensors of `Generator` (fastsvc/model/vocoder.py).
 
-    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig):
-        self.config = config
+    It computes in ``dtype`` but for the source and the last convolution, as samples need more than 11 bits.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, dtype=torch.float32, device="cpu"):
+        self.config, self.dtype = config, dtype
         self.halo_frames = halo_frames(config)
-        weights = {name: value.float() for name, value in tensors.items()}
+        exact = ("m_source.", "conv_post.")
+        weights = {n: v.to(device, torch.float32 if n.startswith(exact) else dtype) for n, v in tensors.items()}
         self.linear = None
         if config.source != "sine":
             self.linear = weights["m_source.l_linear.weight"], weights["m_source.l_linear.bias"]
@@ -39,14 +44,15 @@ class Vocoder:
 
     def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
         """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
+        mel, source = mel.to(self.dtype), source.to(self.dtype)
         x = mel.transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
         source = source[:, None, None].contiguous(memory_format=torch.channels_last)
         x = self.pre(x)
         if noise is not None:
-            x.add_(noise.transpose(1, 2)[:, :, None], alpha=self.config.noise_sigma)
+            x.add_(noise.to(self.dtype).transpose(1, 2)[:, :, None], alpha=self.config.noise_sigma)
         for stage in self.stages:
             x = stage(x, source)
-        return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE)))[:, 0, 0]
+        return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
 
 
 class Conv:

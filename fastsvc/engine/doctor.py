@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 
-from fastsvc.engine import machine
+from fastsvc.engine import backends, machine
 
 
 def report() -> str:
@@ -22,6 +22,7 @@ def report() -> str:
         ("fastsvc", _version("fastsvc") or "not installed as a package"),
         ("torch", f"{torch.__version__} ({'CUDA ' + torch.version.cuda if torch.version.cuda else 'CPU build'})"),
         ("triton", _version("triton") or "not installed"),
+        ("cuda-bindings", _version("cuda-bindings") or "not installed"),
         ("tensorrt", _version("tensorrt") or "not installed"),
         ("processor", f"{machine.cpu_model()}, {_cores()} cores for this process, {torch.get_num_threads()} threads"),
         ("instructions", ", ".join(flags) or "none of AVX2, AVX-512, AMX found"),
@@ -30,8 +31,8 @@ def report() -> str:
         ("GPU", _gpu(torch)),
         ("", ""),
         ("cpu", "runs: the lowered form in float32" + ("" if "avx2" in flags else " (slowly: no AVX2)")),
-        ("cuda", "does not run: " + _why_no_cuda(torch)),
-        ("tensorrt", "does not run: " + (_why_no_cuda(torch) if _version("tensorrt") else "tensorrt is not installed")),
+        ("cuda", _cuda()),
+        ("tensorrt", "does not run: " + _no_tensorrt()),
     ]
     rows += [("", ""), *_f0_methods(), ("", "")]
     optional = {"tensorboard": "training logs", "matplotlib": "plots"}
@@ -91,9 +92,22 @@ def _gpu(torch) -> str:
     return "; ".join(f"{p.name}, sm_{p.major}{p.minor}, {p.total_memory / 2**30:.0f} GiB" for p in names)
 
 
-def _why_no_cuda(torch) -> str:
-    if torch.version.cuda is None:
-        return "this is a CPU build of PyTorch"
-    if not torch.cuda.is_available():
-        return "PyTorch finds no usable GPU (see driver)"
-    return "this version of fastsvc has no CUDA backend yet"
+def _no_tensorrt() -> str:
+    if _version("tensorrt") is None:
+        return "tensorrt is not installed"
+    return backends.why_no_cuda() or "this version of fastsvc has no backend for it"
+
+
+def _cuda() -> str:
+    """What runs on the GPU and by what, or the reason why nothing does."""
+    why = backends.why_no_cuda()
+    if why is not None:
+        build = "; engines can still be built for one, with --target" if _version("triton") else ""
+        return f"does not run: {why}{build}"
+    triton, bindings = _version("triton"), _version("cuda-bindings")
+    ways = ["engines with compiled kernels (--target)"] * bool(bindings) + ["all engines, through Triton"] * bool(
+        triton
+    )
+    if not ways:
+        return 'does not run: neither triton nor cuda-bindings is installed (pip install "fastsvc[gpu]")'
+    return f"runs: {' and '.join(ways)}, with CUDA graphs; in fp16 unless built or opened otherwise"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastsvc.audio import resample
 from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
-from fastsvc.engine import artifact, hearing, runtime
+from fastsvc.engine import artifact, backends, hearing, ranges, runtime
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError, EngineError
 from fastsvc.features import align
@@ -29,7 +29,7 @@ class Engine:
     semitones of the last :meth:`convert`, which "auto" leaves to the engine.
     """
 
-    def __init__(self, folder: artifact.Artifact):
+    def __init__(self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto"):
         manifest = folder.manifest
         try:
             self.config: AcousticConfig = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
@@ -37,33 +37,27 @@ class Engine:
             vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
             kind = content and content.get("kind", "recogniser")  # older engines have no other
             content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
-            self.sampler = runtime.MelSampler(_weights(folder, self.config), self.config, manifest)
             self.table = Speakers.of(manifest, self.config.condition.speakers)
+            model = backends.Model(folder, self.config, vocoder_config, kind, content_config)
+            parts = backends.BACKENDS[device](model, precision)
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
         self.path, self.manifest = folder.path, manifest
-        self.synthesiser = None
-        if vocoder:
-            self.synthesiser = runtime.Synthesiser(
-                _part(folder, artifact.VOCODER, "vocoder", vocoder_config), vocoder_config, self.config.mel.log_base
-            )
-            self.sources_everywhere = vocoder.get("unvoiced_f0") == "interpolated"
-        self.encoder = None
-        if content:
-            self.encoder = _encoder(kind, content_config, _part(folder, artifact.CONTENT, kind, content_config))
+        self.device, self.precision, self.how = parts.device, parts.precision, parts.how
+        self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
+        self.sources_everywhere = bool(vocoder) and vocoder.get("unvoiced_f0") == "interpolated"
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path, device: str = "auto") -> Engine:
-        """Load an engine folder. device: auto or cpu (cuda is not built by this version).
+    def open(cls, path, device: str = "auto", precision: str = "auto") -> Engine:
+        """Load an engine folder. device: auto (cuda where it runs), cpu or cuda. precision: of the GPU's arithmetic,
+        auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built.
 
         Raises EngineError when the folder is missing, damaged or cannot run on the device.
         """
-        if device not in ("auto", "cpu"):
-            raise EngineError(f"this version has no backend for the device {device!r}", "use auto or cpu")
-        return cls(artifact.Artifact(path))
+        return cls(artifact.Artifact(path), backends.choose(device), precision)
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -132,7 +126,7 @@ class Engine:
         whole, gain = hearing.levelled(whole, peak)
         with self._lock:
             start = time.perf_counter()
-            features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method, f0_weights)
+            features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method, f0_weights, self.device)
             spent, samples = time.perf_counter() - start, len(whole)
             del whole
             if progress:
@@ -145,9 +139,15 @@ class Engine:
             result = self._synthesise(features, vector, steps, seed, None, progress)[0].numpy()
             self.timings["features"] = spent
         del features  # they and the input at the training's level: half of what an hour takes
+        return self.join(result, samples, rate_hz, rate_out_hz, 1 / gain), rate_out_hz
+
+    def join(self, made: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float) -> np.ndarray:
+        """Audio at :attr:`rate_hz` → the length of ``samples`` at rate_hz, at rate_out_hz, times ``gain``."""
         length = resample.resampled_length(samples, rate_hz, rate_out_hz)
-        wanted = math.ceil(samples * self.rate_hz / rate_hz)
-        return _fit(resample.resample(result[:wanted], self.rate_hz, rate_out_hz), length, 1 / gain), rate_out_hz
+        made = made[: math.ceil(samples * self.rate_hz / rate_hz)]
+        if self.rate_hz != rate_out_hz:
+            made = resample.resample(made, self.rate_hz, rate_out_hz)
+        return _fit(made, length, gain)
 
     @torch.inference_mode()
     def synthesise(
@@ -189,7 +189,8 @@ class Engine:
         features = runtime.Features(units, places, f0_hz, voiced, volume)
         vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
         with self._lock:
-            return self._synthesise(features, vector, steps, seed, noise, None, mel)
+            audio, made = self._synthesise(features, vector, steps, seed, noise, None, mel)
+        return audio, made.cpu()
 
     def warm_up(self, seconds: float = 1.0) -> None:
         """Do the work once on noise, so that the first real call finds memory and libraries ready."""
@@ -207,7 +208,8 @@ class Engine:
         start = time.perf_counter()
         draw = runtime.seeded(seed, self.config.mel.bins) if noise is None else runtime.given(noise)
         between = _between(progress, HEARD, SAMPLED)
-        mel = self.sampler(features, vector, steps, draw, progress=between, mel=mel)
+        with ranges.stage("mel"):
+            mel = self.sampler(features, vector, steps, draw, progress=between, mel=mel)
         sampled = time.perf_counter()
         audio = None
         if self.synthesiser is not None:
@@ -269,39 +271,6 @@ class Engine:
                 f"{self.path} refines given mels (depth {self.sampler.depth}), so it cannot convert recordings",
                 "call synthesise with a mel, or build it again without --depth",
             )
-
-
-def _weights(folder: artifact.Artifact, config: AcousticConfig) -> dict[str, Tensor]:
-    """The lowered tensors, with exactly the names and shapes that the manifest's configuration needs."""
-    from fastsvc.engine import lowered
-
-    tensors = folder.tensors(artifact.WEIGHTS)
-    expected = lowered.shapes(config, len(folder.manifest["levels"]))
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-    if unlike:
-        raise EngineError(f"{folder.path}: {artifact.WEIGHTS} does not fit: {', '.join(unlike)}", "build it again")
-    return tensors
-
-
-def _part(folder: artifact.Artifact, name: str, kind: str, config) -> dict[str, Tensor]:
-    """The tensors of a part, with exactly the names and shapes that its configuration needs."""
-    from fastsvc.checkpoints.keys import skeleton
-    from fastsvc.checkpoints.native import module
-
-    tensors = folder.tensors(name)
-    expected = {key: value.shape for key, value in skeleton(lambda: module(kind, config)).state_dict().items()}
-    found = {key: value.shape for key, value in tensors.items()}
-    if found != expected:
-        raise EngineError(f"{folder.path}: {name} does not fit its configuration", "build it again")
-    return tensors
-
-
-def _encoder(kind: str, config, tensors: dict[str, Tensor]):
-    from fastsvc.features.content import RecogniserEncoder
-    from fastsvc.features.hubert import HubertEncoder
-
-    return {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}[kind](config, tensors)
 
 
 def _fit(audio: np.ndarray, samples: int, gain: float) -> np.ndarray:

@@ -42,13 +42,44 @@ def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
 
 
 def features(
-    audio: np.ndarray, rate_hz: int, config: AcousticConfig, encoder, f0_method: str | None, f0_weights=None
+    audio: np.ndarray,
+    rate_hz: int,
+    config: AcousticConfig,
+    encoder,
+    f0_method: str | None,
+    f0_weights=None,
+    device="cpu",
 ) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros."""
-    mel, spec = config.mel, config.features
+    mel = config.mel
     frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
     at_mel = _at_rate(audio, rate_hz, mel.rate_hz, frames * mel.hop_samples)
-    f0_hz, voiced = f0.extract(
+    sung = melody(at_mel, frames, config, f0_method, f0_weights, device)
+    del at_mel  # of an hour 350 MB
+    units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples))
+    how, ratio = config.features.unit_align, units_per_frame(config, encoder)
+    return Features(units, align.indices(len(units), frames, how, ratio=ratio), *sung)
+
+
+def melody(
+    at_mel: torch.Tensor,
+    frames: int,
+    config: AcousticConfig,
+    f0_method: str | None = None,
+    f0_weights=None,
+    device="cpu",
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Audio [samples] at the mel's rate → f0_hz, voiced and volume [frames], worked out on ``device``."""
+    mel, at_mel = config.mel, at_mel.to(device)
+    f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights)
+    volume = loudness.frame_rms(at_mel[None], mel.hop_samples)[0]
+    return f0_hz.cpu(), voiced.cpu(), volume.cpu()
+
+
+def pitch(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method: str | None = None, f0_weights=None):
+    """f0_hz and voiced [frames] of audio at the mel's rate, as the model was trained."""
+    mel, spec = config.mel, config.features
+    return f0.extract(
         at_mel,
         mel.rate_hz,
         mel.hop_samples,
@@ -59,11 +90,6 @@ def features(
         style=spec.f0_style,
         weights=f0_weights,
     )
-    volume = loudness.frame_rms(at_mel[None], mel.hop_samples)[0]
-    del at_mel  # of an hour 350 MB
-    units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples))
-    places = align.indices(len(units), frames, spec.unit_align, ratio=units_per_frame(config, encoder))
-    return Features(units, places, f0_hz, voiced, volume)
 
 
 def units_per_frame(config: AcousticConfig, encoder) -> float | None:

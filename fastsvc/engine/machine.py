@@ -34,3 +34,16 @@ def describe() -> dict:
     import torch
 
     return {"cpu": cpu_model(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def gpu(device) -> dict:
+    """An NVIDIA GPU as PyTorch sees it: name, architecture, multiprocessors, memory."""
+    import torch
+
+    found = torch.cuda.get_device_properties(device)
+    return {
+        "name": found.name,
+        "architecture": f"sm_{found.major}{found.minor}",
+        "multiprocessors": found.multi_processor_count,
+        "memory_gib": round(found.total_memory / 2**30, 1),
+    }

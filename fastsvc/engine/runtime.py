@@ -8,7 +8,7 @@ is summed over the whole recording beforehand, so a block sees what a single pas
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,9 +38,21 @@ class Features:
     volume: Tensor  # [T]
 
 
-def seeded(seed: int, bins: int) -> Noise:
-    """Counter-based noise: the same numbers at a frame, however the recording is cut."""
-    return lambda step, first, last: counter.gaussian(seed, step, first, last - first, bins)
+@dataclass(frozen=True)
+class Seeded:
+    """Counter-based noise: the same numbers at a frame, however the recording is cut, on whatever device."""
+
+    seed: int
+    bins: int
+    device: str | torch.device = "cpu"
+
+    def __call__(self, step: int, first: int, last: int) -> Tensor:
+        return counter.gaussian(self.seed, step, first, last - first, self.bins, self.device)
+
+
+def seeded(seed: int, bins: int) -> Seeded:
+    """:class:`Seeded` noise, which a backend may also draw by itself."""
+    return Seeded(seed, bins)
 
 
 def given(draws) -> Noise:
@@ -89,6 +101,22 @@ class MelSampler:
             if progress:
                 progress(last / frames)
         return made.add_(1).mul_(scale).add_(self.low)
+
+    def many(self, told: Sequence[Features], speaker: Tensor, steps: int, seeds: Sequence[int]) -> list[Tensor]:
+        """Log-mels of several recordings, one after another."""
+        bins = self.config.mel.bins
+        return [self(features, speaker, steps, Seeded(seed, bins)) for features, seed in zip(told, seeds, strict=True)]
+
+    def pieces(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
+        """The parts of the work on one block, callable alone, for measuring: the condition, and all evaluations."""
+        frames, sigmas = len(features.f0_hz), self.schedules[steps]
+        evaluations = schedule.evaluations(self.method, sigmas)
+        cond = self._conditions(features, speaker)
+        given = cond(0, frames)
+        return {
+            "condition": lambda: cond(0, frames),
+            "denoiser": lambda: self._sample(given, sigmas, lambda step: noise(step, 0, frames), evaluations, None),
+        }
 
     def _conditions(self, features: Features, speaker: Tensor) -> Callable[[int, int], Tensor]:
         """(start, end) → cond of these frames; one with global attention is computed beforehand, once."""

@@ -157,6 +157,7 @@ def faded(frames: int, segment: int, overlap: int, part) -> Tensor:
         piece = part(start, end)
         if start == 0:
             total, weight = piece.new_zeros(frames, piece.shape[1]), piece.new_zeros(frames, 1)
+            ramp = ramp.to(piece.device)
         total[start:end] += ramp * piece
         weight[start:end] += ramp
     return total / weight

@@ -28,7 +28,7 @@ def start(first: Place, noise: Tensor, x0: Tensor | None = None) -> Tensor:
     return noise if x0 is None else first[1] * x0 + first[2] * noise
 
 
-def _between(before: Place, after: Place) -> tuple[float, float, float]:
+def between(before: Place, after: Place) -> tuple[float, float, float]:
     """(h, s'/s, −α'(e^{−h} − 1)) of a step."""
     h = math.log(after[1] / after[2]) - math.log(before[1] / before[2])
     return h, after[2] / before[2], -after[1] * math.expm1(-h)
@@ -37,7 +37,7 @@ def _between(before: Place, after: Place) -> tuple[float, float, float]:
 def ddim(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
     """DDIM with η = 0 (Song et al., arXiv 2010.02502, eq. 12)."""
     for before, after in zip(places[:-1], places[1:]):
-        _, keep, pull = _between(before, after)
+        _, keep, pull = between(before, after)
         x = keep * x + pull * denoise(x, before[0])
     return x
 
@@ -46,7 +46,7 @@ def dpm_solver(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
     """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2): x0 extrapolated from the last two estimates."""
     steps, previous, h_before = len(places) - 1, None, 0.0
     for step, (before, after) in enumerate(zip(places[:-1], places[1:]), start=1):
-        h, keep, pull = _between(before, after)
+        h, keep, pull = between(before, after)
         x0 = denoise(x, before[0])
         aim = x0
         if previous is not None and not (step == steps and steps < FEW):
@@ -64,7 +64,7 @@ def unipc(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
     steps, previous, h_before = len(places) - 1, None, 0.0
     x0 = denoise(x, places[0][0])
     for step, (before, after) in enumerate(zip(places[:-1], places[1:]), start=1):
-        h, keep, pull = _between(before, after)
+        h, keep, pull = between(before, after)
         base = keep * x + pull * x0
         slope = None if previous is None else (previous - x0) * (h / -h_before)
         if step == steps:

@@ -1,0 +1,39 @@
+"""What a figure means nothing without: machine, versions, command and date."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+
+import torch
+
+
+def describe(program: str, device: torch.device) -> dict:
+    """Of this process; ``program`` as it is typed."""
+    from fastsvc import __version__
+    from fastsvc.engine import machine
+
+    versions = {"fastsvc": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    for package in ("triton", "numpy", "cuda-bindings", "soxr"):
+        versions[package] = _version(package)
+    found = {"machine": {**machine.describe(), "cores": os.cpu_count()}, "versions": versions}
+    if device.type == "cuda":
+        found["machine"]["gpu"] = machine.gpu(device)
+        versions["cuda"] = torch.version.cuda
+    if hasattr(os, "getloadavg"):
+        found["load_1min"] = round(os.getloadavg()[0], 1)
+    return {
+        **found,
+        "command": " ".join([program, *sys.argv[1:]]),
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,45 @@
+"""A process that opens an engine and makes its first audio: `python -m bench.cold ENGINE DEVICE SECONDS`, JSON out.
+
+`bench.latency` starts it and counts from before the start, so the interpreter's own start is in.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+
+def measure(engine, device: str, precision: str, seconds: float = 1.0) -> dict:
+    """Seconds from process start: until everything is imported, the engine open, the first audio made."""
+    start = time.time()
+    command = [sys.executable, "-m", "bench.cold", str(engine), device, precision, str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return {"skipped": (done.stderr.strip().splitlines() or ["no message"])[-1]}
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {"audio_s": seconds, **{name: round(at - start, 3) for name, at in found.items()}}
+
+
+def main() -> None:
+    path, device, precision, seconds = sys.argv[1:]
+    import torch
+
+    from bench.stages import end_to_end, voice
+    from fastsvc.engine.engine import Engine
+
+    times = {"imported_s": time.time()}
+    engine = Engine.open(path, device, precision)
+    times["opened_s"] = time.time()
+    mel, encoder = engine.config.mel, engine.encoder
+    frames = max(1, round(float(seconds) * mel.frame_rate_hz))
+    samples = frames * mel.hop_samples
+    heard = voice(samples, mel.rate_hz), voice(round(samples * encoder.rate_hz / mel.rate_hz), encoder.rate_hz)
+    with torch.inference_mode():
+        end_to_end(engine, *heard, frames, engine.default_steps)()
+    print(json.dumps({**times, "first_audio_s": time.time()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""How much work every stage is: operations by shape (the lowered form's own count), bytes that must be read."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import torch
+
+from fastsvc.checkpoints.native import module
+from fastsvc.config import AcousticConfig, VocoderConfig
+
+
+@dataclass(frozen=True)
+class Work:
+    """Floating-point operations, a multiply-add being two, and the fewest bytes that memory must give or take."""
+
+    flops: float
+    bytes: float
+
+
+def denoiser(config: AcousticConfig, frames: int, evaluations: int, width: int) -> Work:
+    """The lowered denoiser, condition projections included; ``width``: bytes of a weight."""
+    net = config.denoiser
+    c, layers, hidden, mel = net.channels, net.layers, net.cond_channels, net.mel_bins
+    weights = layers * (3 * c + hidden) * 2 * c + (layers - 1) * c * c + layers * c * c + 2 * mel * c
+    return Work(2.0 * weights * frames * evaluations, weights * width * evaluations + 8.0 * frames * mel)
+
+
+def condition(config: AcousticConfig, frames: int, width: int) -> Work:
+    sizes = config.condition
+    weights = sizes.unit_channels * sizes.channels
+    return Work(2.0 * weights * frames, weights * width + frames * (4.0 * sizes.unit_channels + width * sizes.channels))
+
+
+def vocoder(config: VocoderConfig, frames: int, width: int) -> Work:
+    """The generator; what its layers hand each other is not in the bytes, as it might stay on the chip."""
+    flops, weights = _vocoder_frame(config)
+    return Work(flops * frames, weights * width + frames * 4.0 * (config.mel.bins + config.mel.hop_samples))
+
+
+def content(encoder, seconds: float, width: int = 4) -> Work:
+    """The content encoder's network, from a count over one second."""
+    flops, weights = _content_second(type(encoder).__name__, encoder.config)
+    return Work(flops * seconds, weights * width + seconds * 4 * encoder.rate_hz)
+
+
+def loudness(samples: int) -> Work:
+    return Work(3.0 * samples, 4.0 * samples)
+
+
+@functools.lru_cache(maxsize=8)
+def _vocoder_frame(config: VocoderConfig, frames: int = 8) -> tuple[float, int]:
+    """(operations a frame, number of weights), counted in a short run, as its autocast knows no meta device."""
+    model = module("vocoder", config)
+    mel, source = torch.zeros(1, frames, config.mel.bins), torch.zeros(1, frames * config.source_hop_samples)
+    return _counted(lambda: model(mel, source)) / frames, sum(p.numel() for p in model.parameters())
+
+
+@functools.lru_cache(maxsize=8)
+def _content_second(kind: str, config, seconds: int = 4) -> tuple[float, int]:
+    with torch.device("meta"):
+        model = module("hubert" if kind == "HubertEncoder" else "recogniser", config).eval()
+        if kind == "HubertEncoder":
+            heard = torch.empty(1, seconds * config.rate_hz)
+        else:
+            heard = torch.empty(1, seconds * config.mel.rate_hz // config.mel.hop_samples, config.mel.bins)
+    return _counted(lambda: model(heard)) / seconds, sum(p.numel() for p in model.parameters())
+
+
+def _counted(run) -> float:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run()
+    return float(counter.get_total_flops())

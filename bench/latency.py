@@ -1,0 +1,178 @@
+"""How long a conversion takes, stage by stage, against what the machine could do at best and against its peers.
+
+    python -m bench.latency [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
+        [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx] [--peers eager32,eager16,graphs,compile]
+
+Without MODEL a CoMoSVC of full size (512×20) with random weights is built first. Medians after warming up; on a GPU by
+its own events, its L2 cache overwritten between repetitions. The floor is the larger of operations at the measured
+matrix-product rate and bytes at the measured copy rate. Cold start and throughput stand apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from bench import circumstances, cold, models, peers, roofs, stages, table
+from bench.timing import Clock, launches, peak_mb
+from fastsvc.engine import ranges
+from fastsvc.engine.engine import Engine
+from fastsvc.errors import FastsvcError
+
+THROUGHPUT_FILES, THROUGHPUT_S = 8, 10.0
+
+
+def numbers(kind):
+    """A parser of "1,2,4"."""
+    return lambda text: [kind(part) for part in text.split(",") if part]
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL.fsvc")
+    parser.add_argument("--seconds", type=numbers(float), default=[0.5, 1, 2, 5, 10, 30, 60])
+    parser.add_argument("--steps", type=numbers(int), default=[1, 2, 4])
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
+    parser.add_argument("--repeats", type=int, default=50)
+    parser.add_argument("--budget", type=float, default=3.0, help="seconds for one figure, three repetitions at least")
+    parser.add_argument("--peers", type=numbers(str), default=list(peers.PEERS), help="empty: none")
+    parser.add_argument("--peer-seconds", type=numbers(float), default=[0.5, 10.0], help="lengths that peers run at")
+    parser.add_argument("--no-extras", action="store_true", help="leave out cold start and throughput")
+    parser.add_argument(
+        "--sizes", type=numbers(int), default=[512, 20, 512], help="channels, layers, vocoder's channels"
+    )
+    parser.add_argument("--nvtx", action="store_true", help="mark the stages for Nsight Systems")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png")
+    options = parser.parse_args(given)
+    unknown = set(options.peers) - set(peers.PEERS)
+    if unknown:
+        parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(peers.PEERS)}")
+    return options
+
+
+def main(given: list[str] | None = None) -> int:
+    options = arguments(given)
+    ranges.enable(options.nvtx)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            engine = Engine.open(options.model or build(options, Path(scratch)), options.device, options.precision)
+            result = run(engine, options)
+        except FastsvcError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    print(table.markdown(result))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if options.plot:
+        table.plot(result, options.plot)
+    return 0
+
+
+def build(options: argparse.Namespace, folder: Path) -> Path:
+    """A model of the sizes asked for, random, built for the device."""
+    channels, layers, vocoder = options.sizes
+    precision = "fp32" if options.device == "cpu" or not torch.cuda.is_available() else options.precision
+    steps = tuple(sorted(set(options.steps)))
+    target = "cpu" if options.device == "cpu" else "auto"
+    return models.make(folder, channels, vocoder, say, layers, steps=steps, precision=precision, target=target)
+
+
+@torch.inference_mode()
+def run(engine: Engine, options: argparse.Namespace) -> dict:
+    """Everything measured, as it is written to the JSON file."""
+    clock = Clock(engine.device, options.repeats, budget_s=options.budget)
+    result = {
+        "engine": {"device": str(engine.device), "precision": engine.precision, "how": engine.how},
+        "sizes": {"denoiser": f"{engine.config.denoiser.channels}×{engine.config.denoiser.layers}"},
+        "roofs": roofs.measure(engine.device, engine.precision),
+        "resampling": stages.resampling(),
+        "stages": [],
+        "peers": [],
+        **circumstances.describe("python -m bench.latency", engine.device),
+    }
+    for seconds in options.seconds:
+        for steps in (count for count in options.steps if count in engine.steps):
+            result["stages"] += measured(engine, seconds, steps, clock, result["roofs"])
+    if options.peers:
+        result["peers"] = compared(engine, options, clock)
+    if not options.no_extras:
+        say("cold start and throughput")
+        result["cold"] = cold.measure(engine.path, engine.device.type, options.precision)
+        result["throughput"] = throughput(engine, options)
+    return result
+
+
+def measured(engine: Engine, seconds: float, steps: int, clock: Clock, known: dict) -> list[dict]:
+    """A row for each stage at one length and number of steps."""
+    rows = []
+    for stage in stages.stages(engine, seconds, steps):
+        say(f"{seconds:g} s, {steps} steps: {stage.name}")
+        with ranges.stage(stage.name):
+            row = {"seconds": seconds, "steps": steps, "stage": stage.name, **clock(stage.run)}
+        if stage.work is not None:
+            floor = roofs.floor_ms(stage.work.flops, stage.work.bytes, known)
+            row |= {"floor_ms": round(floor, 5), "percent_of_floor": roofs.percent(floor, row["p50_ms"])}
+        row |= {"launches": launches(stage.run, engine.device), "peak_mb": peak_mb(stage.run, engine.device)}
+        rows.append(row)
+    return rows
+
+
+def compared(engine: Engine, options: argparse.Namespace, clock: Clock) -> list[dict]:
+    """The peers' rows at the engine's own step counts, those that cannot run with their reason."""
+    rows, model = [], peers.random_model(engine.config, engine.device)
+    method = engine.sampler.method
+    for seconds in options.peer_seconds:
+        frames = max(1, round(seconds * engine.config.mel.frame_rate_hz))
+        for steps in (count for count in options.steps if count in engine.steps):
+            for name in options.peers:
+                row = {"seconds": seconds, "steps": steps, "peer": name}
+                say(f"{seconds:g} s, {steps} steps: {peers.DESCRIPTIONS[name]}")
+                try:
+                    call = peers.peer(name, model, engine.sampler.schedules[steps], method, frames)
+                    row |= clock(call)
+                except peers.NotHere as reason:
+                    row["skipped"] = str(reason)
+                except (RuntimeError, ImportError) as error:  # a compiler that is missing, memory that is too small
+                    row["skipped"] = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+                rows.append(row)
+    return rows
+
+
+def throughput(engine: Engine, options: argparse.Namespace) -> dict:
+    """Seconds of audio a second of :data:`THROUGHPUT_FILES` recordings, mels in one batch where the engine can."""
+    import time
+
+    from fastsvc.engine import runtime
+
+    frames = round(THROUGHPUT_S * engine.config.mel.frame_rate_hz)
+    generator = torch.Generator().manual_seed(0)
+    units = torch.randn(frames, engine.config.condition.unit_channels, generator=generator)
+    f0_hz = 150 + 100 * torch.rand(frames, generator=generator)
+    told = runtime.Features(units, torch.arange(frames), f0_hz, f0_hz > 0, 0.1 * torch.rand(frames))
+    speaker, steps = engine.sampler.condition.speaker({0: 1.0}), engine.default_steps
+    files = THROUGHPUT_FILES if engine.device.type == "cuda" else 2
+    spent = []
+    for _ in range(2):  # the first warms up
+        start = time.perf_counter()
+        mels = engine.sampler.many([told] * files, speaker, steps, range(files))
+        for seed, mel in enumerate(mels):
+            engine.synthesiser(mel, f0_hz, seed).numpy()
+        spent.append(time.perf_counter() - start)
+    audio_s = files * frames / engine.config.mel.frame_rate_hz
+    return {"files": files, "file_s": THROUGHPUT_S, "steps": steps, "audio_s_per_s": round(audio_s / spent[-1], 2)}
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,94 @@
+"""The stages of a conversion as calls of their own, over inputs that are ready before: what `bench.latency` times."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench import counts
+from fastsvc.audio import loudness
+from fastsvc.engine import hearing, runtime
+from fastsvc.features import align
+from fastsvc.model import schedule
+
+STAGES = ("content", "f0", "loudness", "condition", "denoiser", "vocoder", "joining")
+WHOLE = "end to end"
+WIDTH = {"fp32": 4, "fp16": 2, "bf16": 2}  # bytes
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A name, the call, and the work in it (None: not counted)."""
+
+    name: str
+    run: Callable
+    work: counts.Work | None = None
+
+
+def voice(samples: int, rate_hz: int) -> torch.Tensor:
+    """A tone with vibrato and a little noise [samples]: something that every stage finds something in."""
+    time_s = torch.arange(samples, dtype=torch.float64) / rate_hz
+    phase = 2 * torch.pi * (220 * time_s + 0.9 * torch.sin(2 * torch.pi * 5.5 * time_s))
+    tone = sum(torch.sin(k * phase) / k for k in range(1, 9)).float()
+    return 0.2 * tone + 0.003 * torch.randn(samples, generator=torch.Generator().manual_seed(0))
+
+
+def stages(engine, seconds: float, steps: int) -> list[Stage]:
+    """All stages of ``seconds`` of audio, in order, and the whole; ``engine`` must be able to convert."""
+    config, encoder, device = engine.config, engine.encoder, engine.device
+    mel, width = config.mel, WIDTH[engine.precision]
+    frames = max(1, round(seconds * mel.frame_rate_hz))
+    samples = frames * mel.hop_samples
+    seconds = samples / mel.rate_hz
+    at_mel = voice(samples, mel.rate_hz)
+    at_encoder = voice(round(seconds * encoder.rate_hz), encoder.rate_hz)
+    there = at_mel.to(device)
+    f0_hz, voiced, volume = hearing.melody(at_mel, frames, config, device=device)
+    units = encoder.encode(at_encoder)
+    ratio = hearing.units_per_frame(config, encoder)
+    places = align.indices(len(units), frames, config.features.unit_align, ratio=ratio)
+    told = runtime.Features(units, places, f0_hz, voiced, volume)
+    speaker = engine.sampler.condition.speaker({0: 1.0})
+    pieces = engine.sampler.pieces(told, speaker, steps, runtime.seeded(0, mel.bins))
+    made = engine.sampler(told, speaker, steps, runtime.seeded(0, mel.bins))
+    audio = engine.synthesiser(made, f0_hz).numpy()
+    evaluations = schedule.evaluations(engine.sampler.method, engine.sampler.schedules[steps])
+    whole = end_to_end(engine, at_mel, at_encoder, frames, steps)
+    return [
+        Stage("content", lambda: encoder.encode(at_encoder), counts.content(encoder, seconds)),
+        Stage("f0", lambda: hearing.pitch(there, frames, config)),
+        Stage("loudness", lambda: loudness.frame_rms(there[None], mel.hop_samples), counts.loudness(samples)),
+        Stage("condition", pieces["condition"], counts.condition(config, frames, width)),
+        Stage("denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width)),
+        Stage(
+            "vocoder", lambda: engine.synthesiser(made, f0_hz), counts.vocoder(engine.synthesiser.config, frames, width)
+        ),
+        Stage("joining", lambda: engine.join(audio, samples, mel.rate_hz, mel.rate_hz, 0.9)),
+        Stage(WHOLE, whole),
+    ]
+
+
+def resampling() -> str:
+    """What the whole includes: the content encoder has a rate of its own."""
+    found = importlib.util.find_spec("soxr") is not None
+    return "included (soxr)" if found else "left out: soxr is not installed; the encoder gets its rate at once"
+
+
+def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: int, steps: int) -> Callable:
+    """First sample in to last sample out; where nothing can resample, from audio at both rates on."""
+    if importlib.util.find_spec("soxr") is not None:
+        audio = at_mel.numpy()
+        return lambda: engine.convert(audio, engine.rate_hz, engine.table.base, steps=steps)
+
+    def run() -> np.ndarray:
+        f0_hz, voiced, volume = hearing.melody(at_mel, frames, engine.config, device=engine.device)
+        units = engine.encoder.encode(at_encoder)
+        told = {"voiced": voiced, "steps": steps}
+        audio, _ = engine.synthesise(units, f0_hz, volume, engine.table.base, **told)
+        return engine.join(audio.numpy(), len(at_mel), engine.rate_hz, engine.rate_hz, 1.0)
+
+    return run

@@ -1,0 +1,90 @@
+"""The figures of `bench.latency` for people: Markdown and a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.peers import DESCRIPTIONS
+from bench.stages import WHOLE
+
+
+def markdown(result: dict) -> str:
+    """Roofs, stages, peers, cold start and throughput."""
+    engine, known = result["engine"], result["roofs"]
+    parts = [
+        f"{place(result)}; {engine['precision']}, {engine['how']}. Roofs: {known['tflops']:g} TFLOP/s"
+        f" ({known['precision']}, {known['product']}), {known['copy_gbs']:g} GB/s. Resampling: {result['resampling']}.",
+        stage_table(result["stages"]),
+    ]
+    if result["peers"]:
+        parts.append(peer_table(result))
+    if "cold" in result:
+        parts.append(extras(result))
+    return "\n\n".join(parts)
+
+
+def place(result: dict) -> str:
+    machine = result["machine"]
+    return machine["gpu"]["name"] if "gpu" in machine else f"{machine['cpu']}, {machine['threads']} threads"
+
+
+def stage_table(rows: list[dict]) -> str:
+    lines = ["| audio | steps | stage | p50 ms | p20 | p80 | % of floor | launches | MB |", "|" + "---|" * 9]
+    for row in rows:
+        cells = [f"{row['seconds']:g} s", row["steps"], row["stage"]]
+        cells += [f"{row[key]:.3f}" for key in ("p50_ms", "p20_ms", "p80_ms")]
+        cells += [_or_dash(row.get(key)) for key in ("percent_of_floor", "launches", "peak_mb")]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def peer_table(result: dict) -> str:
+    """Medians of the peers, and how many times faster the engine's denoiser is."""
+    ours = {(r["seconds"], r["steps"]): r["p50_ms"] for r in result["stages"] if r["stage"] == "denoiser"}
+    lines = ["| audio | steps | denoiser | p50 ms | engine is faster by |", "|" + "---|" * 5]
+    for row in result["peers"]:
+        key = row["seconds"], row["steps"]
+        cells = [f"{row['seconds']:g} s", row["steps"], DESCRIPTIONS[row["peer"]]]
+        if "skipped" in row:
+            cells += [f"not measured: {row['skipped']}", "–"]
+        else:
+            faster = f"{row['p50_ms'] / ours[key]:.2f}×" if key in ours else "–"
+            cells += [f"{row['p50_ms']:.3f}", faster]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def extras(result: dict) -> str:
+    cold, flow = result["cold"], result["throughput"]
+    first = f"not measured: {cold['skipped']}" if "skipped" in cold else f"{cold['first_audio_s']:.2f} s"
+    return (
+        f"Cold start (process start to first audio): {first}. Throughput, {flow['files']} files of"
+        f" {flow['file_s']:g} s, mel and vocoder: {flow['audio_s_per_s']:g} s of audio a second."
+    )
+
+
+def _or_dash(value) -> str:
+    return "–" if value is None else str(value)
+
+
+def plot(result: dict, path: Path) -> None:
+    """Median time over length of audio, a line for each stage, at the fewest steps; both axes logarithmic."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = result["stages"]
+    steps = min(row["steps"] for row in rows)
+    figure, axes = pyplot.subplots(figsize=(7, 4.5))
+    for name in dict.fromkeys(row["stage"] for row in rows):
+        points = [(r["seconds"], r["p50_ms"]) for r in rows if r["stage"] == name and r["steps"] == steps]
+        axes.plot(*zip(*points), marker="o", linewidth=2.5 if name == WHOLE else 1.2, label=name)
+    axes.set(xscale="log", yscale="log", xlabel="seconds of audio", ylabel="ms (median)")
+    axes.set_title(f"{place(result)}, {result['engine']['precision']}, {steps} step" + "s" * (steps > 1))
+    axes.grid(True, which="both", alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

@@ -1,0 +1,104 @@
+"""Pass 7, target: the kernels of every shape compiled for the GPUs that were named, and what they must compute.
+
+Compiling needs Triton but no GPU. Fingerprints of every layer, from the CPU's run, go into every engine: they are
+small, and a GPU checks itself against them when the engine is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Iterable
+
+import torch
+
+from fastsvc.build import aot
+from fastsvc.build.plan import Plan
+from fastsvc.engine import artifact, cuda_plan, launcher, selfcheck
+from fastsvc.engine.cpu_bf16 import denoiser_for
+from fastsvc.engine.cpu_vocoder import Vocoder
+from fastsvc.errors import ConfigError, MissingPackageError
+from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.tiles import SHARED_BYTES
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def architectures(target: str) -> tuple[int, ...]:
+    """ "auto" (this machine's GPU, or none), "cpu" (none), "sm_90", "sm_80,sm_90" → numbers. Raises ConfigError."""
+    if target == "cpu":
+        return ()
+    if target == "auto":
+        if not torch.cuda.is_available() or importlib.util.find_spec("triton") is None:
+            return ()
+        major, minor = torch.cuda.get_device_capability()
+        return (10 * major + minor,) if 10 * major + minor in SHARED_BYTES else ()
+    found = []
+    for name in target.split(","):
+        number = re.fullmatch(r"sm_(\d{2,3})", name.strip())
+        if number is None or int(number[1]) not in SHARED_BYTES:
+            known = ", ".join(f"sm_{arch}" for arch in SHARED_BYTES)
+            raise ConfigError(f"unknown target {name!r}", f"use auto, cpu, or some of {known}")
+        found.append(int(number[1]))
+    if importlib.util.find_spec("triton") is None:
+        raise MissingPackageError("triton", f"building for {target}", "gpu")
+    return tuple(dict.fromkeys(found))
+
+
+def target_pass(plan: Plan) -> None:
+    plan.check = expected(plan)
+    for arch in architectures(plan.target):
+        files = compiled(plan, arch)
+        plan.files |= files
+        size = sum(map(len, files.values())) / 2**20
+        plan.say(f"target: {len(files) - 1} kernels for sm_{arch} in {plan.gpu_precision}, {size:.1f} MB")
+
+
+@torch.no_grad()
+def expected(plan: Plan) -> dict:
+    """What the stored tensors give on a small input, layer by layer, by the CPU's backend in float32 where it can."""
+    config = plan.acoustic_config
+    denoiser = denoiser_for(plan.precision)(plan.files[artifact.WEIGHTS], config, plan.levels)
+    found = selfcheck.expected(config, denoiser, plan.levels[0])
+    if plan.vocoder is not None:
+        vocoder = Vocoder(plan.files[artifact.VOCODER], plan.vocoder.config)
+        found["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)
+    return found
+
+
+def compiled(plan: Plan, arch: int, shapes=None, processes: int | None = None) -> dict[str, bytes]:
+    """The files of one architecture: a cubin for each different kernel, and their list."""
+    vocoder = plan.vocoder and plan.vocoder.config
+    told = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None
+    specs = unique(cuda_plan.launches(*told, DTYPES[plan.gpu_precision], arch, shapes))
+    cubins = aot.compile([(spec, arch) for spec in specs.values()], processes or _processes())
+    listed, files = {}, {}
+    for name, cubin in zip(specs, cubins):
+        listed[name] = {
+            "file": f"{name}.cubin",
+            "name": cubin.name,
+            "warps": cubin.warps,
+            "shared": cubin.shared,
+            "registers": cubin.registers,
+            "stack": cubin.stack,
+            "parameters": cubin.parameters,
+            "constants": specs[name]["constants"],
+        }
+        files[f"sm_{arch}/{name}.cubin"] = cubin.code
+    text = json.dumps({"arch": arch, "sources": launcher.sources(), "kernels": listed}, indent=1)
+    return {**files, f"sm_{arch}/{launcher.LIST}": text.encode()}
+
+
+def unique(launches: Iterable[Launch]) -> dict[str, dict]:
+    """What must be compiled, by its name (fastsvc.engine.launcher.key)."""
+    found = {}
+    for launch in launches:
+        spec = launch.spec()
+        found.setdefault(launcher.key(spec), spec)
+    return found
+
+
+def _processes() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,136 @@
+"""Where an engine runs: one backend per device, each giving the same parts; which one is chosen, and why not another."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.engine import artifact, lowered, runtime
+from fastsvc.errors import EngineError
+
+DEVICES = ("auto", "cpu", "cuda")
+CUDA_BY_DEFAULT = False  # until tests/test_gpu_engine.py has passed on a GPU; so far they ran in the interpreter alone
+
+
+@dataclass(frozen=True)
+class Model:
+    """An engine folder with its configurations; None where it has no such part."""
+
+    folder: artifact.Artifact
+    acoustic: AcousticConfig
+    vocoder: VocoderConfig | None
+    content_kind: str | None
+    content: Any
+
+    def weights(self) -> dict[str, Tensor]:
+        """The lowered tensors, with exactly the names and shapes that the manifest's configuration needs."""
+        tensors = self.folder.tensors(artifact.WEIGHTS)
+        expected = lowered.shapes(self.acoustic, len(self.folder.manifest["levels"]))
+        found = {name: tuple(value.shape) for name, value in tensors.items()}
+        unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+        if unlike:
+            names = ", ".join(unlike)
+            raise EngineError(f"{self.folder.path}: {artifact.WEIGHTS} does not fit: {names}", "build it again")
+        return tensors
+
+    def generator(self) -> dict[str, Tensor]:
+        """The vocoder's tensors."""
+        return self._part(artifact.VOCODER, "vocoder", self.vocoder)
+
+    def encoder(self, device):
+        """The content encoder on a device, or None."""
+        if not self.content:
+            return None
+        from fastsvc.features.content import RecogniserEncoder
+        from fastsvc.features.hubert import HubertEncoder
+
+        kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
+        tensors = self._part(artifact.CONTENT, self.content_kind, self.content)
+        return kinds[self.content_kind](self.content, tensors, device)
+
+    def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
+        """The tensors of a file, with exactly the names and shapes that its configuration needs."""
+        from fastsvc.checkpoints.keys import skeleton
+        from fastsvc.checkpoints.native import module
+
+        tensors = self.folder.tensors(name)
+        expected = {key: value.shape for key, value in skeleton(lambda: module(kind, config)).state_dict().items()}
+        if {key: value.shape for key, value in tensors.items()} != expected:
+            raise EngineError(f"{self.folder.path}: {name} does not fit its configuration", "build it again")
+        return tensors
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What does the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
+
+    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.runtime are.
+    """
+
+    device: torch.device
+    precision: str
+    how: str
+    sampler: Any
+    synthesiser: Any
+    encoder: Any
+
+
+def cpu(model: Model, precision: str = "auto") -> Parts:
+    """The lowered form on the processor."""
+    manifest, synthesiser = model.folder.manifest, None
+    built = manifest.get("precision", "fp32")
+    sampler = runtime.MelSampler(model.weights(), model.acoustic, manifest)
+    if model.vocoder:
+        synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base)
+    computes = "bf16" if sampler.denoiser.gated_type == torch.bfloat16 else "fp32"
+    if precision not in ("auto", computes, built):
+        warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
+    encoder = model.encoder("cpu")
+    return Parts(torch.device("cpu"), computes, "the lowered form on the processor", sampler, synthesiser, encoder)
+
+
+def cuda(model: Model, precision: str = "auto") -> Parts:
+    """Kernels and CUDA graphs on an NVIDIA GPU."""
+    from fastsvc.engine import cuda as backend
+
+    return backend.parts(model, precision)
+
+
+BACKENDS = {"cpu": cpu, "cuda": cuda}
+
+
+def choose(device: str) -> str:
+    """cpu or cuda for auto, cpu or cuda; a GPU that is there but cannot be used is named.
+
+    Raises EngineError for a device that cannot run, with the reason.
+    """
+    if device not in DEVICES:
+        raise EngineError(f"there is no device {device!r}", f"use one of {', '.join(DEVICES)}")
+    if device == "cpu":
+        return "cpu"
+    why = why_no_cuda()
+    if why is None and (device == "cuda" or CUDA_BY_DEFAULT):
+        return "cuda"
+    why = why or "its backend is new and has not been run on a GPU yet (--device cuda tries it)"
+    if device == "cuda":
+        raise EngineError(f"the device cuda cannot be used: {why}", "use auto or cpu")
+    if torch.cuda.is_available():
+        warnings.warn(f"the GPU is not used: {why}; running on the CPU", stacklevel=2)
+    return "cpu"
+
+
+def why_no_cuda() -> str | None:
+    """Why nothing runs on an NVIDIA GPU here; None if it does."""
+    if torch.version.cuda is None:
+        return "this is a CPU build of PyTorch"
+    if not torch.cuda.is_available():
+        return "PyTorch finds no usable GPU (see fastsvc doctor)"
+    major, minor = torch.cuda.get_device_capability()
+    if (major, minor) < (7, 5):
+        return f"the GPU is sm_{major}{minor}, the kernels need sm_75 or newer"
+    return None

@@ -1,0 +1,56 @@
+"""The engine on an NVIDIA GPU: kernels for the denoiser and the source, cuDNN for the vocoder, all in CUDA graphs.
+
+``device`` may also be the CPU, where kernels run in Triton's interpreter and nothing is captured: that is for tests.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from fastsvc.engine import launcher, selfcheck
+from fastsvc.engine.backends import Model, Parts
+from fastsvc.engine.cuda_sampler import MelSampler
+from fastsvc.engine.cuda_vocoder import Synthesiser
+from fastsvc.errors import EngineError
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def precision_of(manifest: dict, precision: str) -> str:
+    """What the GPU computes in: as asked, else as the engine was built for (engines of old say it by their weights)."""
+    if precision == "auto":
+        precision = manifest.get("gpu_precision", manifest.get("precision", "fp32"))
+    if precision not in DTYPES:
+        raise EngineError(f"unknown precision {precision!r}", f"use auto or one of {', '.join(DTYPES)}")
+    return precision
+
+
+def architecture(device: torch.device) -> int:
+    """90 for sm_90; of what is no GPU too, as tiles are chosen by it."""
+    if device.type != "cuda":
+        return 90
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
+
+
+def parts(model: Model, precision: str = "auto", device="cuda") -> Parts:
+    """Everything on one device, checked against stored results. Raises EngineError naming what cannot run or differs."""
+    device, folder = torch.device(device), model.folder
+    if device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device())
+        torch.zeros(1, device=device)  # so that there is a context for loading kernels
+    arch, precision = architecture(device), precision_of(folder.manifest, precision)
+    if precision == "bf16" and arch < 80:
+        raise EngineError(f"sm_{arch} has no bfloat16", "use fp16 or fp32")
+    start, how = launcher.choose(folder, arch)
+    if start is None:
+        raise EngineError(f"{folder.path} cannot run on this GPU: {how}", f"build it with --target sm_{arch}")
+    dtype = DTYPES[precision]
+    sampler = MelSampler(model.weights(), model.acoustic, folder.manifest, dtype, device, arch, start)
+    synthesiser = None
+    if model.vocoder:
+        tensors, base = model.generator(), model.acoustic.mel.log_base
+        half = torch.float32 if precision == "fp32" else torch.float16  # audio needs more than bfloat16's 9 bits
+        synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start)
+    selfcheck.check(folder.manifest.get("check"), sampler, synthesiser, precision)
+    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device))

@@ -1,0 +1,184 @@
+"""Log-mel and f0 → audio on a GPU: the harmonic source as a kernel, the generator channels-last in float16, in graphs.
+
+Slices are never padded (engine/ladder.py), so what is computed is what one pass over the recording would be.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fastsvc.config import VocoderConfig
+from fastsvc.engine import ladder, ranges
+from fastsvc.engine.cpu_vocoder import Vocoder
+from fastsvc.engine.cuda_denoiser import signed
+from fastsvc.engine.graphs import Graphs
+from fastsvc.engine.runtime import Progress
+from fastsvc.errors import EngineError
+from fastsvc.kernels import source as kernel
+from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.tiles import power_of_two
+from fastsvc.model import noise as counter
+from fastsvc.model import source
+
+PINNED_MOST = 64 * 2**20  # bytes of audio in pinned memory, which is dear
+BASES = {"e": math.e, "10": 10.0}
+
+
+class Inputs:
+    """Static buffers of one shape: ``batch`` slices of ``frames``."""
+
+    def __init__(self, config: VocoderConfig, batch: int, frames: int, device):
+        with torch.inference_mode(False):
+
+            def zeros(*shape: int, dtype=torch.float32) -> Tensor:
+                return torch.zeros(batch, *shape, dtype=dtype, device=device)
+
+            self.mel, self.f0_hz = zeros(frames, config.mel.bins), zeros(frames)
+            self.starts, self.growth = zeros(frames, dtype=torch.int64), zeros(frames, dtype=torch.int64)
+            self.offsets = zeros(power_of_two(config.source_channels), dtype=torch.int64)
+            self.lengths = torch.full((batch,), frames, dtype=torch.int32, device=device)
+            self.places, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
+            self.excitation = zeros(frames * config.source_hop_samples)
+            self.noise = zeros(frames, config.initial_channels) if config.noise_sigma else None
+            self.audio = zeros(frames * config.mel.hop_samples)
+
+    def source(self, config: VocoderConfig, weight: Tensor, bias: Tensor) -> Launch:
+        """The harmonic source into ``excitation``."""
+        given = self.f0_hz, self.starts, self.growth, self.offsets, weight, bias, self.excitation
+        slices = self.lengths, self.places, self.seeds
+        return kernel.launch(*given, *slices, config.mel.rate_hz, config.source_channels, config.source == "pulse")
+
+
+def mixing(vocoder: Vocoder) -> tuple[Tensor, Tensor]:
+    """Weight, padded for the kernel, and bias of the source's channels."""
+    weight, bias = vocoder.linear
+    padded = weight.new_zeros(power_of_two(weight.shape[1]))
+    padded[: weight.shape[1]] = weight[0]
+    return padded, bias.clone()  # cloned: its place in the file need not be aligned
+
+
+class Synthesiser:
+    """As fastsvc.engine.runtime.Synthesiser; the mel may lie on the device, the audio comes from it."""
+
+    def __init__(self, tensors, config: VocoderConfig, log_base: str | None, dtype, device, launcher):
+        self.config, self.device, self.launcher = config, torch.device(device), launcher
+        with torch.inference_mode(False):
+            self.vocoder = Vocoder(tensors, config, dtype, device)
+            self.mixing = None if config.source == "sine" else mixing(self.vocoder)
+        self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
+        self.graphs, self.inputs, self.replays = Graphs(self.device), {}, {}
+        self.most_batch, self.longest = ladder.EVEN_BATCHES[0], ladder.EVEN[-1]
+
+    def __call__(
+        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+    ) -> Tensor:
+        """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop] in ordinary memory."""
+        while True:
+            try:
+                return self._synthesise(mel.to(self.device), f0_hz.to(self.device), seed, block, progress)
+            except torch.OutOfMemoryError:
+                if self.most_batch > 1:
+                    self.most_batch //= 2
+                elif self.longest > max(ladder.EVEN[0], 4 * self.vocoder.halo_frames):
+                    self.longest //= 2
+                else:
+                    raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
+                text = f"{self.most_batch} slices of {self.longest} frames"
+                warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=2)
+                self.inputs, self.replays = {}, {}
+            torch.cuda.empty_cache()
+
+    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Tensor:
+        hop, frames = self.config.mel.hop_samples, len(mel)
+        cut = ladder.even(frames, self.vocoder.halo_frames, block or self.longest)
+        prepared = self._prepared(f0_hz)
+        size = frames * hop
+        audio = torch.empty(size, pin_memory=self.device.type == "cuda" and 4 * size <= PINNED_MOST)
+        for group in cut.batches(self.most_batch):
+            with ranges.stage("vocoder"):
+                out = self._batch(mel, prepared, seed, [cut.starts[i] for i in group], cut.length)
+            for row, i in enumerate(group):
+                first, last, start = cut.bounds[i], cut.bounds[i + 1], cut.starts[i]
+                piece = out[row, (first - start) * hop : (last - start) * hop]
+                audio[first * hop : last * hop].copy_(piece, non_blocking=audio.is_pinned())
+            if progress:
+                progress(cut.bounds[group[-1] + 1] / frames)
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
+        return audio
+
+    def _prepared(self, f0_hz: Tensor) -> tuple[Tensor, ...]:
+        """f0 and what the source knows of the whole recording before it: phases, by frame."""
+        if self.config.source == "sine":
+            return f0_hz, source.frame_phase(f0_hz[None], self.config)[0]
+        starts, growth = kernel.phases(f0_hz[None], self.config.mel.rate_hz, self.config.mel.hop_samples)
+        return f0_hz, starts[0], growth[0]
+
+    def _batch(self, mel: Tensor, prepared: tuple[Tensor, ...], seed: int, starts: list[int], length: int) -> Tensor:
+        """Audio [B, length·hop] of slices that begin at ``starts``."""
+        key = len(starts), length
+        if key not in self.inputs:
+            self.inputs[key] = Inputs(self.config, *key, self.device)
+        given = self.inputs[key]
+        given.places.copy_(torch.tensor(starts), non_blocking=True)
+        index = given.places[:, None] + torch.arange(length, device=self.device)
+        torch.mul(mel[index], self.scale, out=given.mel)
+        self._excite(given, [part[index] for part in prepared], seed)
+        if given.noise is not None:
+            for row, start in enumerate(starts):
+                channels = self.config.initial_channels
+                given.noise[row] = counter.gaussian(seed, 0, start, length, channels, self.device, counter.FRAMES)
+        self._replay(key, given)()
+        return given.audio
+
+    def _excite(self, given: Inputs, prepared: list[Tensor], seed: int) -> None:
+        """What the source needs, or for the one sine, which has neither noise nor harmonics, its output."""
+        if self.config.source == "sine":
+            f0_hz, phase = prepared
+            given.excitation.copy_(source.sine(f0_hz, phase, self.config)[..., 0])
+            return
+        for target, value in zip((given.f0_hz, given.starts, given.growth), prepared):
+            target.copy_(value)
+        given.seeds.fill_(signed(seed))
+        turns = source.initial_phase(self.config, seed, self.device)
+        given.offsets[:, : len(turns)] = kernel.offsets(turns)
+
+    def _replay(self, key: tuple[int, int], given: Inputs) -> Callable[[], None]:
+        if key in self.replays:
+            return self.replays[key]
+        start = None
+        if self.mixing is not None:
+            start = self.launcher.bind(given.source(self.config, *self.mixing))
+
+        def run() -> None:
+            if start is not None:
+                start()
+            given.audio.copy_(self.vocoder(given.mel, given.excitation, given.noise))
+
+        if key[1] not in ladder.EVEN:  # a length that is not prepared for: it may never come again
+            return run if self.device.type != "cuda" else _heuristic(run)
+        with _cudnn(benchmark=True):
+            self.replays[key] = self.graphs.capture(run)
+        return self.replays[key]
+
+    def warm_up(self, frames: int) -> None:
+        """Make the graphs that recordings of so many frames need."""
+        self(torch.zeros(frames, self.config.mel.bins), torch.full((frames,), 200.0))
+
+
+def _heuristic(run: Callable[[], None]) -> Callable[[], None]:
+    def once() -> None:
+        with _cudnn(benchmark=False):
+            run()
+
+    return once
+
+
+def _cudnn(benchmark: bool):
+    """cuDNN with algorithms that give the same every time, and float32 that is float32."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, deterministic=True, allow_tf32=False)

@@ -1,0 +1,100 @@
+"""The CUDA driver through NVIDIA's own package cuda-bindings: compiled kernels loaded and started without Triton."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fastsvc.errors import EngineError, MissingPackageError
+
+OPT_IN = 48 * 1024  # bytes of shared memory beyond which a kernel must ask
+TYPES = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "fp32": ctypes.c_float}
+
+
+@dataclass(frozen=True)
+class Function:
+    """A loaded kernel. ``module`` is held so that it stays loaded."""
+
+    handle: object
+    module: object
+    warps: int
+    shared: int
+    parameters: tuple[tuple[str, str], ...]  # (name, type)
+
+
+class Driver:
+    """Loads and starts kernels in the context that PyTorch has on its current device."""
+
+    def __init__(self, api=None):
+        self.api = bindings() if api is None else api
+
+    def load(self, cubin: bytes, name: str, warps: int, shared: int, parameters) -> Function:
+        """Raises EngineError where the driver refuses the code."""
+        api = self.api
+        module = self._call("cuModuleLoadData", cubin)
+        handle = self._call("cuModuleGetFunction", module, name.encode())
+        if shared > OPT_IN:
+            attribute = api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self._call("cuFuncSetAttribute", handle, attribute, shared)
+        return Function(handle, module, warps, shared, tuple(map(tuple, parameters)))
+
+    def bind(self, function: Function, grid: tuple[int, ...], arguments: dict) -> Callable[[], None]:
+        """A call that starts it over these arguments, on whatever stream is then PyTorch's current one.
+
+        Tensors are passed as the addresses they have now, and are kept alive.
+        """
+        values = marshalled(function.parameters, arguments)
+        addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+        sizes = (*grid, 1, 1)[:3]
+        held = values, dict(arguments)
+
+        def start(held=held) -> None:
+            stream = torch.cuda.current_stream().cuda_stream
+            block = 32 * function.warps, 1, 1
+            self._call(
+                "cuLaunchKernel",
+                function.handle,
+                *sizes,
+                *block,
+                function.shared,
+                stream,
+                ctypes.addressof(addresses),
+                0,
+            )
+
+        return start
+
+    def _call(self, name: str, *arguments):
+        """The result of a driver call. Raises EngineError with the driver's own words."""
+        code, *rest = getattr(self.api, name)(*arguments)
+        if code != self.api.CUresult.CUDA_SUCCESS:
+            text = self.api.cuGetErrorString(code)[1]
+            text = text.decode() if isinstance(text, bytes) else str(code)
+            raise EngineError(f"{name} failed: {text}", "build the engine again for this GPU, or use --device cpu")
+        return rest[0] if rest else None
+
+
+def marshalled(parameters, arguments: dict) -> list:
+    """C values in the order of the kernel's parameters, and two null pointers for Triton's scratch memory."""
+    if [name for name, _ in parameters] != list(arguments):
+        raise EngineError("a compiled kernel takes other arguments than this version gives", "build the engine again")
+    values = []
+    for name, kind in parameters:
+        value = arguments[name]
+        if kind.startswith("*") != isinstance(value, Tensor):
+            raise EngineError(f"a compiled kernel takes {name} as {kind}", "build the engine again")
+        values.append(ctypes.c_void_p(value.data_ptr()) if kind.startswith("*") else TYPES[kind](value))
+    return [*values, ctypes.c_void_p(0), ctypes.c_void_p(0)]
+
+
+def bindings():
+    """cuda-bindings' driver module. Raises MissingPackageError."""
+    try:
+        from cuda.bindings import driver
+    except ImportError:
+        raise MissingPackageError("cuda-bindings", "starting compiled kernels", "gpu") from None
+    return driver

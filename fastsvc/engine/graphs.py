@@ -1,0 +1,75 @@
+"""CUDA graphs in one memory pool; on any other device a graph is the work itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+
+class Graphs:
+    """Makes replays of work that has a fixed shape and waits for nothing."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        self.captured = 0
+
+    def capture(self, run: Callable[[], None]) -> Callable[[], None]:
+        """A call that does what ``run`` does, over the same buffers. ``run`` is called twice before, to load kernels."""
+        if self.pool is None:
+            return run
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream):
+            for _ in range(2):
+                run()
+        stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        # thread_local: another thread may use the GPU meanwhile
+        with torch.cuda.graph(graph, pool=self.pool, stream=stream, capture_error_mode="thread_local"):
+            run()
+        self.captured += 1
+        return graph.replay
+
+
+class Arena:
+    """One block of memory from which the buffers of a shape are cut, called as torch.zeros is (but not zeroed).
+
+    All shapes use the same block, one after another: what a graph leaves there is gone when another one runs.
+    """
+
+    ALIGNMENT = 256  # bytes
+
+    def __init__(self, size: int, device: torch.device, pinned: bool = False):
+        with torch.inference_mode(False):  # so that it may be written in either mode
+            self.memory = torch.zeros(size, dtype=torch.uint8, device=device, pin_memory=pinned)
+        self.used = 0
+
+    def __call__(self, *shape: int, dtype: torch.dtype, device=None) -> torch.Tensor:
+        size = dtype.itemsize * torch.Size(shape).numel()
+        start, self.used = self.used, self.used + _rounded(size)
+        if self.used > len(self.memory):
+            raise RuntimeError(f"the arena of {len(self.memory)} bytes is full")
+        with torch.inference_mode(False):
+            return self.memory[start : start + size].view(dtype).view(shape)
+
+    def again(self) -> Arena:
+        """From its beginning, for another shape."""
+        self.used = 0
+        return self
+
+
+class Counter:
+    """Called as an :class:`Arena`: tells how much one would need."""
+
+    def __init__(self):
+        self.size = 0
+
+    def __call__(self, *shape: int, dtype: torch.dtype, device=None) -> torch.Tensor:
+        self.size += _rounded(dtype.itemsize * torch.Size(shape).numel())
+        return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def _rounded(size: int) -> int:
+    return -(-size // Arena.ALIGNMENT) * Arena.ALIGNMENT

@@ -1,0 +1,88 @@
+"""How kernels are started: from the engine's own compiled ones, or through Triton, which compiles as it goes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from fastsvc import kernels
+from fastsvc.engine.driver import Driver, Function
+from fastsvc.errors import EngineError, MissingPackageError
+from fastsvc.kernels.launch import Launch
+
+LIST = "kernels.json"  # in the engine's folder of an architecture
+
+
+def key(spec: dict) -> str:
+    """The name of a compiled kernel: a hash of everything that compiling depends on (``Launch.spec()``)."""
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def sources() -> str:
+    """A hash of the kernels' source: code compiled from another is not used."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(kernels.__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+class Jit:
+    """Triton compiles each kernel when it is first used."""
+
+    how = "kernels compiled by Triton when first used"
+
+    def bind(self, launch: Launch) -> Callable[[], None]:
+        return launch.run
+
+
+class Cubins:
+    """Kernels that the engine folder brings for one architecture; ``read`` gives a listed file's verified bytes."""
+
+    def __init__(self, listed: dict, read: Callable[[str], bytes], driver: Driver, otherwise: Jit | None):
+        self.listed, self.read, self.driver, self.otherwise = listed["kernels"], read, driver, otherwise
+        self.loaded: dict[str, Function] = {}
+        self.how = f"{len(self.listed)} kernels compiled ahead of time, started by cuda-bindings"
+
+    def bind(self, launch: Launch) -> Callable[[], None]:
+        """A call that starts this launch. Raises EngineError where it is not there and Triton is not either."""
+        spec = launch.spec()
+        name = key(spec)
+        entry = self.listed.get(name)
+        if entry is None:
+            what = f"the engine has no compiled {spec['kernel'].partition(':')[2]} for this shape"
+            if self.otherwise is None:
+                raise EngineError(what, "build it again, or install triton")
+            warnings.warn(f"{what}: Triton compiles it now", stacklevel=2)
+            return self.otherwise.bind(launch)
+        if name not in self.loaded:
+            given = entry["name"], entry["warps"], entry["shared"], entry["parameters"]
+            self.loaded[name] = self.driver.load(self.read(entry["file"]), *given)
+        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments)
+
+
+def choose(folder, arch: int) -> tuple[Jit | Cubins | None, str]:
+    """(the launcher for an engine folder on sm_``arch`` or None, one line that says which and why)."""
+    jit = Jit() if importlib.util.find_spec("triton") is not None else None
+    why = _why_no_cubins(folder, arch)
+    if why is None:
+        listed = json.loads(folder.bytes(f"sm_{arch}/{LIST}"))
+        if listed.get("sources") != sources():
+            why = f"its kernels for sm_{arch} are of another version of fastsvc"
+        else:
+            try:
+                found = Cubins(listed, lambda name: folder.bytes(f"sm_{arch}/{name}"), Driver(), jit)
+                return found, found.how
+            except MissingPackageError as error:
+                why = error.message
+    if jit is not None:
+        return jit, f"{jit.how} ({why})"
+    return None, f"{why}, and triton is not installed"
+
+
+def _why_no_cubins(folder, arch: int) -> str | None:
+    name = f"sm_{arch}/{LIST}"
+    return None if folder.has(name) else f"it has no kernels compiled for sm_{arch}"

@@ -1,0 +1,27 @@
+"""The GPU backend on a CPU: kernels in Triton's interpreter, nothing captured, large blocks so that it takes seconds."""
+
+from fastsvc.engine import artifact, backends, cuda, cuda_denoiser
+from fastsvc.engine.engine import Engine
+from fastsvc.kernels import source
+from fastsvc.kernels.denoiser import Tiles
+from fastsvc.kernels.tiles import Tile
+
+BLOCK = Tile(64, 64, 64, 4, 2)
+
+
+def big_tiles(weights, batch, frames, arch):
+    """The interpreter's time goes by operations, not by elements."""
+    mel = len(weights.scale)
+    wide, deep, last = Tile(64, 128, 64, 4, 2), Tile(64, 64, mel, 4, 1), Tile(64, mel, 64, 4, 2)
+    return Tiles(BLOCK, deep, wide, BLOCK, BLOCK, last)
+
+
+def prepare(monkeypatch):
+    """From now on the device "cuda" of the engine is the interpreter."""
+    monkeypatch.setattr(cuda_denoiser.Tiles, "of", big_tiles)
+    monkeypatch.setattr(source, "tile", lambda channels: (4096, 4))
+    monkeypatch.setitem(backends.BACKENDS, "cuda", lambda model, precision="auto": cuda.parts(model, precision, "cpu"))
+
+
+def engine(path, precision="fp32") -> Engine:
+    return Engine(artifact.Artifact(path), "cuda", precision)

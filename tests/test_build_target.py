@@ -1,0 +1,118 @@
+"""Engines with kernels compiled ahead of time, without a GPU: what is in the folder, and that the runtime finds it."""
+
+import json
+import types
+
+import engines
+import pytest
+import torch
+from test_launching import Api
+
+pytest.importorskip("triton")
+
+from fastsvc import build
+from fastsvc.build import measure, target
+from fastsvc.engine import artifact, backends, cuda_plan, cuda_sampler, cuda_vocoder, launcher, selfcheck
+from fastsvc.engine.driver import Driver
+from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.errors import ConfigError, EngineError, MissingPackageError
+
+ARCH, SHAPE = 80, Shape(1, 64)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
+        patch.setattr(Ladder, "shapes", lambda self: [SHAPE])
+        path = engines.build_engine(tmp_path_factory.mktemp("target"), steps=(1,), target=f"sm_{ARCH}")
+    return artifact.Artifact(path)
+
+
+def listed(folder):
+    return json.loads(folder.bytes(f"sm_{ARCH}/{launcher.LIST}"))
+
+
+def test_what_the_folder_holds(folder):
+    found = listed(folder)
+    assert found["arch"] == ARCH and found["sources"] == launcher.sources()
+    kernels = found["kernels"]
+    names = {entry["name"] for entry in kernels.values()}
+    operations = ("condition", "first", "gated_conv", "residual", "skip", "head", "source")
+    assert names == {f"{name}_kernel" for name in operations}
+    for name, entry in kernels.items():
+        code = folder.bytes(f"sm_{ARCH}/{entry['file']}")
+        assert entry["file"] == f"{name}.cubin" and code[:4] == b"\x7fELF"
+        assert entry["stack"] <= 8, f"{entry['name']} spills"  # the head at 64 channels keeps one pointer there
+        assert entry["warps"] in (4, 8) and 0 < entry["registers"] <= 255
+        assert entry["constants"] and entry["parameters"]
+    assert folder.manifest["gpu_precision"] == "fp16" and folder.manifest["precision"] == "fp32"
+    assert sum("/" in name for name in folder.files) == len(kernels) + 1
+
+
+def test_a_damaged_kernel_is_not_loaded(folder, tmp_path):
+    import shutil
+
+    copy = artifact.Artifact(shutil.copytree(folder.path, tmp_path / "copy.fsvc"))
+    name = next(name for name in copy.files if name.endswith(".cubin"))
+    (copy.path / name).write_bytes(copy.bytes(name)[:-1] + b"\0\0")
+    with pytest.raises(EngineError, match="damaged"):
+        copy.bytes(name)
+
+
+def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
+    """The engine's own programs over real tensors, with a driver that loads nothing."""
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: types.SimpleNamespace(cuda_stream=1))
+    api = Api()
+    api.cuLaunchKernel = lambda *given: (0,)
+    cubins = launcher.Cubins(listed(folder), lambda name: folder.bytes(f"sm_{ARCH}/{name}"), Driver(api), None)
+    opened = backends.Model(folder, engines.ACOUSTIC, engines.VOCODER, "recogniser", engines.CONTENT)
+    given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", ARCH, cubins
+    sampler = cuda_sampler.MelSampler(*given)
+    program = sampler.network.program(SHAPE)
+    plan = sampler.plans[1]
+    starts = program.launches([plan], plan.levels, conditioned=True)
+    inputs = cuda_vocoder.Inputs(engines.VOCODER, 2, 64, "cpu")
+    vocoder = cuda_vocoder.Vocoder(folder.tensors(artifact.VOCODER), engines.VOCODER)
+    starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.mixing(vocoder)))
+    for launch in starts:
+        cubins.bind(launch)()
+    assert len(cubins.loaded) == len(cubins.listed)
+    with pytest.raises(EngineError, match="no compiled .* for this shape"):
+        for launch in sampler.network.program(Shape(1, 2048)).sampling(plan):
+            cubins.bind(launch)
+
+
+def test_stored_results_are_those_of_the_engine(folder):
+    stored = folder.manifest["check"]
+    opened = backends.cpu(backends.Model(folder, engines.ACOUSTIC, engines.VOCODER, None, None))
+    again = selfcheck.expected(engines.ACOUSTIC, opened.sampler.denoiser, stored["level"])
+    for (name, want), (other, got) in zip(stored["layers"], again["layers"], strict=True):
+        assert name == other and selfcheck.difference(got, want) < 1e-5
+    audio = selfcheck.expected_audio(engines.VOCODER, opened.synthesiser.vocoder)
+    assert selfcheck.difference(audio, stored["audio"]) < 1e-5
+
+
+def test_names_of_targets(monkeypatch):
+    assert target.architectures("cpu") == ()
+    assert target.architectures("sm_80,sm_120") == (80, 120)
+    if not torch.cuda.is_available():
+        assert target.architectures("auto") == ()
+    for name in ("sm_1", "sm_61", "90", "sm_90a", "sm_90,", "cuda"):
+        with pytest.raises(ConfigError, match="unknown target"):
+            target.architectures(name)
+    monkeypatch.setattr(target.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match="triton"):
+        target.architectures("sm_90")
+
+
+def test_all_shapes_need_few_kernels():
+    """65 for CoMoSVC in full size; a tile that depends on every length would make hundreds."""
+    levels = {1: [80.0], 4: [80.0, 24.0, 5.8, 0.9]}
+    given = engines.ACOUSTIC, engines.VOCODER, "consistency", levels, False, torch.float16
+    assert 20 < len(target.unique(cuda_plan.launches(*given, 90))) < 100
+
+
+def test_build_is_exported():
+    assert [step.__name__ for step in build.passes()][-2:] == ["target_pass", "save_pass"]

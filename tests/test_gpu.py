@@ -1,0 +1,164 @@
+"""The engine on an NVIDIA GPU: against the CPU's engine, graphs, batches, determinism, memory, compiled kernels."""
+
+import shutil
+import subprocess
+import sys
+
+import engines
+import pytest
+import torch
+
+pytest.importorskip("triton")
+
+from fastsvc.build import measure
+from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
+from fastsvc.engine import artifact, runtime
+from fastsvc.engine.engine import Engine
+from fastsvc.engine.ladder import Ladder, Shape
+
+pytestmark = pytest.mark.gpu
+# of a real width, so that tensor cores and all tiles are met
+CONFIG = AcousticConfig(
+    features=FeatureConfig(unit_channels=6),
+    condition=ConditionConfig(unit_channels=6, channels=256, speakers=3, key_shift=False, voicing=True),
+    denoiser=DenoiserConfig(channels=512, layers=6, cond_channels=256, dilation_cycle=2),
+)
+BOUNDS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 8e-2}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
+        patch.setattr(engines, "ACOUSTIC", CONFIG)
+        return engines.build_engine(tmp_path_factory.mktemp("gpu"), target="cpu")
+
+
+@pytest.fixture(scope="module")
+def cpu(folder):
+    return Engine.open(folder, "cpu")
+
+
+def told(frames, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    f0_hz = 150 + 200 * torch.rand(frames, generator=generator)
+    f0_hz[: frames // 7] = 0
+    return torch.randn(frames, 6, generator=generator), f0_hz, 0.3 * torch.rand(frames, generator=generator)
+
+
+def error(got, want):
+    assert got.shape == want.shape and torch.isfinite(got).all()
+    return float((got - want).norm() / want.norm())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("frames, steps", [(1, 1), (37, 2), (94, 1), (188, 2), (1025, 1)])
+def test_same_as_the_cpu(folder, cpu, precision, frames, steps):
+    gpu = Engine.open(folder, "cuda", precision)
+    want, got = (engine.synthesise(*told(frames), "Bert", steps, seed=9) for engine in (cpu, gpu))
+    assert error(got[1], want[1]) < BOUNDS[precision]
+    # audio from one mel, so that the vocoder alone is compared
+    f0_hz = told(frames)[1]
+    audio = [engine.synthesiser(want[1], f0_hz, 3) for engine in (cpu, gpu)]
+    assert error(audio[1], audio[0]) < (1e-3 if precision == "fp32" else 2e-2)
+
+
+def test_a_graph_gives_the_same_every_time(folder):
+    gpu = Engine.open(folder, "cuda")
+    first = gpu.synthesise(*told(300), 0, 2, seed=1)
+    captured = gpu.sampler.network.graphs.captured
+    gpu.synthesise(*told(900, 1), 1, 2, seed=2)  # another shape writes over the same memory
+    gpu.synthesise(*told(290, 1), 1, 2, seed=2)  # a shorter input leaves its rows in the same shape
+    again = gpu.synthesise(*told(300), 0, 2, seed=1)
+    assert torch.equal(first[1], again[1]) and torch.equal(first[0], again[0])
+    assert captured == 2 and gpu.sampler.network.graphs.captured == 4  # condition and schedule of each shape
+
+
+def test_two_processes_give_the_same_mel(folder):
+    program = (
+        "import sys, hashlib, torch; from fastsvc.engine.engine import Engine\n"
+        "g = torch.Generator().manual_seed(0)\n"
+        "given = torch.randn(50, 6, generator=g), 200 + torch.rand(50, generator=g), torch.rand(50, generator=g)\n"
+        "mel = Engine.open(sys.argv[1], 'cuda').synthesise(*given, 0, 1)[1]\n"
+        "print(hashlib.sha256(mel.numpy().tobytes()).hexdigest())"
+    )
+    command = [sys.executable, "-c", program, str(folder)]
+    digests = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    assert len(digests) == 1
+
+
+def test_cutting_and_batches_change_little(folder):
+    gpu = Engine.open(folder, "cuda", "fp32")
+    recordings = []
+    for i, frames in enumerate((200, 94, 333)):
+        units, f0_hz, volume = told(frames, i)
+        recordings.append(runtime.Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
+    voice = gpu.sampler.condition.speaker({1: 1.0})
+    together = gpu.sampler.many(recordings, voice, 2, [5, 6, 7])
+    for features, seed, mel in zip(recordings, (5, 6, 7), together):
+        alone = gpu.sampler(features, voice, 2, runtime.seeded(seed, 80))
+        cut = gpu.sampler(features, voice, 2, runtime.seeded(seed, 80), block=77)
+        assert error(mel, alone) < 1e-4 and error(cut, alone) < 1e-4
+
+
+def test_noise_that_is_handed_in(folder, cpu):
+    noise, gpu = torch.randn(2, 45, 80), Engine.open(folder, "cuda", "fp32")
+    want, got = (engine.synthesise(*told(45), 0, 2, noise=noise) for engine in (cpu, gpu))
+    assert error(got[1], want[1]) < 1e-4
+
+
+def test_recordings(folder, cpu):
+    pytest.importorskip("soxr", reason="soxr resamples recordings")
+    audio = 0.3 * torch.sin(2 * torch.pi * 220 * torch.arange(30_000) / 44100)
+    got, rate_hz = Engine.open(folder, "cuda", "fp32").convert(audio, 44100, "Ada")
+    want, _ = cpu.convert(audio, 44100, "Ada")
+    assert rate_hz == 44100 and got.shape == want.shape
+    assert error(torch.from_numpy(got), torch.from_numpy(want)) < 5e-2
+
+
+def test_real_shortage_of_memory(folder, cpu, monkeypatch):
+    gpu = Engine.open(folder, "cuda", "fp32")
+    gpu.sampler.ladder = Ladder(4096)
+    arena = gpu.sampler.network.reserve
+
+    def scarce(shapes):
+        if max(shape.batch * shape.frames for shape in shapes) > 1024:
+            torch.empty(2**48, dtype=torch.uint8, device="cuda")  # more than there is
+        arena(shapes)
+
+    monkeypatch.setattr(gpu.sampler.network, "reserve", scarce)
+    with pytest.warns(UserWarning, match="GPU memory is short"):
+        got = gpu.synthesise(*told(1500), 0)
+    assert error(got[1], cpu.synthesise(*told(1500), 0)[1]) < 1e-4
+
+
+def test_compiled_kernels_give_what_triton_gives(folder, tmp_path, monkeypatch):
+    pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings starts compiled kernels")
+    from fastsvc import build
+
+    monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
+    monkeypatch.setattr(Ladder, "shapes", lambda self: [Shape(1, 96)])
+    parts = folder.parent
+    given = {"vocoder": parts / "vocoder.pt", "content": parts / "recogniser.pt", "steps": (1, 2)}
+    path = build.compile(parts / "student.pt", tmp_path / "aot.fsvc", target="auto", progress=None, **given)
+    ahead, jit = Engine.open(path, "cuda"), Engine.open(folder, "cuda")
+    assert "compiled ahead of time" in ahead.how and "Triton" in jit.how
+    for steps in (1, 2):
+        got, want = (engine.synthesise(*told(94), 0, steps, seed=4)[1] for engine in (ahead, jit))
+        assert error(got, want) < 1e-3
+    assert any(name.endswith(".cubin") for name in artifact.Artifact(path).files)
+
+
+@pytest.mark.slow
+def test_compute_sanitizer_finds_nothing(folder):
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        pytest.skip("compute-sanitizer is not installed")
+    program = (
+        "import sys, torch; from fastsvc.engine.engine import Engine\n"
+        "e = Engine.open(sys.argv[1], 'cuda'); e.synthesise(torch.randn(37, 6), torch.full((37,), 200.), torch.rand(37), 0)"
+    )
+    command = [tool, "--error-exitcode", "9", sys.executable, "-c", program, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]

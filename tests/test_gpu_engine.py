@@ -1,0 +1,199 @@
+"""The GPU's engine against the CPU's, its kernels interpreted: mels, audio, cutting, batches, samplers, self-check."""
+
+import engines
+import interpreted
+import pytest
+import torch
+
+pytest.importorskip("triton")
+
+from fastsvc.build import measure
+from fastsvc.engine import backends, runtime, selfcheck
+from fastsvc.engine.engine import Engine
+from fastsvc.engine.ladder import Ladder
+from fastsvc.errors import EngineError
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
+FRAMES = 33
+
+
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch):
+    interpreted.prepare(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
+        return engines.build_engine(tmp_path_factory.mktemp("engine"), precision="fp32", target="cpu")
+
+
+@pytest.fixture
+def pair(folder):
+    """(the CPU's engine, the GPU's)."""
+    return Engine.open(folder, "cpu"), interpreted.engine(folder)
+
+
+def told(frames=FRAMES):
+    f0_hz = torch.full((frames,), 220.0)
+    f0_hz[: frames // 5] = 0
+    return torch.randn(frames, 6), f0_hz, 0.3 * torch.rand(frames)
+
+
+def close(got, want, bound=1e-5):
+    assert got.shape == want.shape and torch.isfinite(got).all()
+    assert (got - want).norm() <= bound * want.norm()
+
+
+@pytest.mark.parametrize("frames, steps", [(FRAMES, 1), (FRAMES, 2), (1, 2)])
+def test_mel_and_audio(pair, frames, steps):
+    cpu, gpu = pair
+    given = told(frames)
+    want, got = (engine.synthesise(*given, {"Ada": 0.5, "Cleo": 0.5}, steps, seed=2**63 + 5) for engine in (cpu, gpu))
+    close(got[1], want[1])
+    close(got[0], want[0], 1e-4)
+    assert not torch.equal(gpu.synthesise(*given, "Ada", steps, seed=6)[1], got[1])
+
+
+def test_recordings_and_half_precision(pair, folder):
+    time_s = torch.arange(6000) / 24000
+    audio = 0.3 * torch.sin(2 * torch.pi * 220 * time_s)
+    cpu, gpu = pair
+    want, _ = cpu.convert(audio, 24000, "Bert")
+    got, rate_hz = gpu.convert(audio, 24000, "Bert")
+    close(torch.from_numpy(got), torch.from_numpy(want), 1e-3)
+    assert rate_hz == 24000 and len(got) == 6000
+    half = interpreted.engine(folder, "fp16")
+    assert half.sampler.network.weights.conv_weight.dtype == torch.float16 and half.precision == "fp16"
+    given = told()
+    close(half.synthesise(*given, 0)[1], cpu.synthesise(*given, 0)[1], 2e-2)
+
+
+def test_units_at_their_own_rate(pair):
+    _, f0_hz, volume = told()
+    for count in (9, 70):  # fewer and more than frames
+        units = torch.randn(count, 6)
+        want, got = (engine.synthesise(units, f0_hz, volume, 0) for engine in pair)
+        close(got[1], want[1])
+
+
+def test_cutting_changes_nothing(pair):
+    _, gpu = pair
+    given = told(90)
+    features = runtime.Features(given[0], torch.arange(90), given[1], given[1] > 0, given[2])
+    voice = gpu.sampler.condition.speaker({0: 1.0})
+    whole = gpu.sampler(features, voice, 1, runtime.seeded(4, 80))
+    close(gpu.sampler(features, voice, 1, runtime.seeded(4, 80), block=31), whole, 1e-6)
+
+
+def test_the_vocoder_in_slices_that_are_never_padded(pair):
+    cpu, gpu = pair
+    mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
+    heard = []
+    close(gpu.synthesiser(mel, f0_hz, 3, progress=heard.append), cpu.synthesiser(mel, f0_hz, 3), 1e-4)
+    assert len(gpu.synthesiser.replays) == 1 and heard[-1] == 1
+    ((batch, length),) = gpu.synthesiser.replays
+    assert batch > 1 and length < 130
+
+
+def test_several_recordings_in_one_batch(pair):
+    _, gpu = pair
+    recordings = []
+    for frames in (12, 20, 7):
+        units, f0_hz, volume = told(frames)
+        recordings.append(runtime.Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
+    voice = gpu.sampler.condition.speaker({1: 1.0})
+    together = gpu.sampler.many(recordings, voice, 2, [5, 6, 7])
+    assert [len(mel) for mel in together] == [12, 20, 7]
+    alone = gpu.sampler(recordings[1], voice, 2, runtime.seeded(6, 80))
+    close(together[1], alone, 1e-6)
+
+
+def test_noise_that_is_handed_in(pair):
+    given, noise = told(), torch.randn(2, FRAMES, 80)
+    want, got = (engine.synthesise(*given, 0, 2, noise=noise) for engine in pair)
+    close(got[1], want[1])
+
+
+def test_short_memory_makes_smaller_batches_and_a_message(pair, monkeypatch):
+    cpu, gpu = pair
+    gpu.sampler.ladder, limit = Ladder(1024), 512
+    run = gpu.sampler._run
+
+    def short(pieces, told, steps, progress):
+        if gpu.sampler.ladder.rows > limit:
+            raise torch.OutOfMemoryError("no")
+        return run(pieces, told, steps, progress)
+
+    monkeypatch.setattr(gpu.sampler, "_run", short)
+    given = told()
+    with pytest.warns(UserWarning, match="batches of 512 frames"):
+        got = gpu.synthesise(*given, 0)
+    close(got[1], cpu.synthesise(*given, 0)[1])
+    monkeypatch.setattr(gpu.sampler, "_run", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
+    with pytest.raises(EngineError, match="memory"):
+        gpu.synthesise(*given, 0)
+
+
+def test_self_check_names_the_layer(pair):
+    _, gpu = pair
+    stored = gpu.manifest["check"]
+    names = [name for name, *_ in stored["layers"]]
+    assert names == ["input", "layer 0", "layer 1", "skip", "output"]
+    weights = gpu.sampler.network.weights
+    for tensor, name in [
+        (weights.first_bias, "input"),
+        (weights.residual_weight[1], "layer 1"),
+        (weights.conv_weight[0], "layer 0"),
+        (weights.skip_bias, "skip"),
+        (weights.head_weight, "output"),
+    ]:
+        kept = tensor.clone()
+        tensor.add_(0.05)
+        with pytest.raises(EngineError, match=f"{name} of the denoiser"):
+            selfcheck.check(stored, gpu.sampler, None, "fp32")
+        tensor.copy_(kept)
+    selfcheck.check(stored, gpu.sampler, gpu.synthesiser, "fp32")
+    gpu.synthesiser.vocoder.post.bias.add_(0.3)
+    with pytest.raises(EngineError, match="the vocoder's output"):
+        selfcheck.check(stored, gpu.sampler, gpu.synthesiser, "fp32")
+
+
+def test_fingerprints_tell_sizes_of_differences():
+    values = torch.randn(19, 512)
+    for size in (1e-4, 1e-2, 1.0):
+        off = selfcheck.difference(
+            selfcheck.fingerprint(values + size * torch.randn(19, 512)), selfcheck.fingerprint(values)
+        )
+        assert size / 4 < off < 4 * size
+    assert selfcheck.difference(selfcheck.fingerprint(values * torch.nan), selfcheck.fingerprint(values)) == float(
+        "inf"
+    )
+
+
+def test_devices_are_named_with_their_reasons(folder, monkeypatch):
+    with pytest.raises(EngineError, match="there is no device 'tpu'"):
+        Engine.open(folder, "tpu")
+    with pytest.raises(EngineError, match="cannot be used: "):
+        Engine.open(folder, "cuda")
+    assert Engine.open(folder).device.type == "cpu"
+    monkeypatch.setattr(backends, "why_no_cuda", lambda: "it is too old")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.warns(UserWarning, match="GPU is not used: it is too old"):
+        assert backends.choose("auto") == "cpu"
+
+
+def test_heun_steps_from_the_host(folder, monkeypatch):
+    """A sampler without update form; and one graph serves all evaluations at a level."""
+    cpu, gpu = Engine.open(folder, "cpu"), interpreted.engine(folder)
+    levels = gpu.sampler.schedules[2]
+    for engine in (cpu, gpu):
+        engine.sampler.method = "heun"
+        engine.sampler.schedules = {2: [*levels, 0.0]}
+    gpu.sampler.plans = {2: None}
+    given = told()
+    want, got = (engine.synthesise(*given, 0, 2, seed=1) for engine in (cpu, gpu))
+    close(got[1], want[1])
+    assert sum(key[1] == "evaluation" for key in gpu.sampler.network.replays) == 2

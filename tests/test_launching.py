@@ -1,0 +1,194 @@
+"""Loading and starting compiled kernels, with a driver that only writes down what it is asked."""
+
+import ctypes
+import json
+import types
+
+import pytest
+import torch
+
+from fastsvc.engine import driver, graphs, launcher
+from fastsvc.engine.driver import Driver, marshalled
+from fastsvc.errors import EngineError, MissingPackageError
+from fastsvc.kernels.launch import Launch
+
+PARAMETERS = (("x", "*fp16"), ("n", "i32"), ("c", "fp32"))
+
+
+class Api:
+    """cuda.bindings.driver as far as it is used; ``failing`` names a call that returns an error."""
+
+    CUresult = types.SimpleNamespace(CUDA_SUCCESS=0)
+    CUfunction_attribute = types.SimpleNamespace(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES=8)
+
+    def __init__(self, failing=""):
+        self.calls, self.failing = [], failing
+
+    def _answer(self, name, value):
+        return (1, None) if name == self.failing else (0, value) if value is not None else (0,)
+
+    def cuModuleLoadData(self, image):
+        self.calls.append(("load", image))
+        return self._answer("cuModuleLoadData", "module")
+
+    def cuModuleGetFunction(self, module, name):
+        self.calls.append(("function", module, name))
+        return self._answer("cuModuleGetFunction", "function")
+
+    def cuFuncSetAttribute(self, function, attribute, value):
+        self.calls.append(("attribute", attribute, value))
+        return self._answer("cuFuncSetAttribute", None)
+
+    def cuLaunchKernel(self, function, *sizes_and_more):
+        *numbers, stream, parameters, extra = sizes_and_more
+        addresses = (ctypes.c_void_p * 5).from_address(parameters)
+        pointer = ctypes.c_void_p.from_address(addresses[0]).value
+        whole, real = ctypes.c_int32.from_address(addresses[1]).value, ctypes.c_float.from_address(addresses[2]).value
+        scratch = [ctypes.c_void_p.from_address(addresses[i]).value for i in (3, 4)]
+        self.calls.append(("launch", tuple(numbers), stream, pointer, whole, real, scratch, extra))
+        return self._answer("cuLaunchKernel", None)
+
+    def cuGetErrorString(self, code):
+        return 0, b"no kernel image is available"
+
+
+@pytest.fixture(autouse=True)
+def stream(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: types.SimpleNamespace(cuda_stream=77))
+
+
+def test_a_kernel_is_loaded_once_and_started_with_its_arguments():
+    api, x = Api(), torch.zeros(8, dtype=torch.float16)
+    calls = Driver(api)
+    function = calls.load(b"cubin", "kernel", 8, 100_000, PARAMETERS)
+    start = calls.bind(function, (3, 2), {"x": x, "n": -5, "c": 0.5})
+    start()
+    assert api.calls == [
+        ("load", b"cubin"),
+        ("function", "module", b"kernel"),
+        ("attribute", 8, 100_000),
+        ("launch", (3, 2, 1, 256, 1, 1, 100_000), 77, x.data_ptr(), -5, 0.5, [None, None], 0),
+    ]
+    small = Driver(api := Api())
+    small.load(b"cubin", "kernel", 4, 48 * 1024, PARAMETERS)
+    assert [call[0] for call in api.calls] == ["load", "function"]
+
+
+@pytest.mark.parametrize("failing", ["cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernel"])
+def test_what_the_driver_refuses_is_said(failing):
+    calls = Driver(Api(failing))
+    with pytest.raises(EngineError, match=f"{failing} failed: no kernel image is available"):
+        calls.bind(calls.load(b"", "kernel", 4, 50_000, PARAMETERS), (1,), {"x": torch.zeros(1), "n": 1, "c": 1.0})()
+
+
+@pytest.mark.parametrize("arguments", [{"x": 1, "n": 1, "c": 1.0}, {"n": 1, "x": torch.zeros(1), "c": 1.0}, {}])
+def test_arguments_that_a_kernel_does_not_take(arguments):
+    with pytest.raises(EngineError, match="build the engine again"):
+        marshalled(PARAMETERS, arguments)
+
+
+def test_cuda_bindings_has_what_is_used():
+    api = pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
+    for name in ("cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernel", "cuGetErrorString"):
+        assert callable(getattr(api, name))
+    assert int(api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) == 8
+    assert int(api.CUresult.CUDA_SUCCESS) == 0
+
+
+class Folder:
+    """As much of an Artifact as the launcher sees."""
+
+    def __init__(self, **files):
+        self.files = {f"sm_90/{name.replace('__', '.')}": value for name, value in files.items()}
+
+    def has(self, name):
+        return name in self.files
+
+    def bytes(self, name):
+        return self.files[name]
+
+
+def listing(sources=None, **kernels):
+    return json.dumps({"arch": 90, "sources": sources or launcher.sources(), "kernels": kernels}).encode()
+
+
+def launch(warps=4):
+    def some_kernel(x):
+        pass
+
+    return Launch(some_kernel, (1,), {"x": torch.zeros(1)}, {"C": 64}, warps, 2)
+
+
+def test_which_launcher_and_why(monkeypatch):
+    monkeypatch.setattr(launcher, "Driver", lambda: "driver")
+    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    assert isinstance(found, launcher.Cubins) and "compiled ahead of time" in how
+    found, how = launcher.choose(Folder(), 90)
+    assert isinstance(found, launcher.Jit) and "no kernels compiled for sm_90" in how
+    found, how = launcher.choose(Folder(kernels__json=listing("other")), 90)
+    assert isinstance(found, launcher.Jit) and "another version" in how
+
+    def lacking():
+        raise MissingPackageError("cuda-bindings", "starting compiled kernels", "gpu")
+
+    monkeypatch.setattr(launcher, "Driver", lacking)
+    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    assert isinstance(found, launcher.Jit) and "cuda-bindings" in how
+    monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: None)
+    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    assert found is None and "cuda-bindings" in how and "triton is not installed" in how
+
+
+def test_compiled_kernels_are_found_by_what_they_were_compiled_for():
+    one = launch()
+    entry = {"file": "a.cubin", "name": "some_kernel", "warps": 4, "shared": 0, "parameters": [["x", "*fp32"]]}
+    folder = Folder(a__cubin=b"code")
+    api = Api()
+    cubins = launcher.Cubins(
+        {"kernels": {launcher.key(one.spec()): entry}}, lambda name: folder.bytes(f"sm_90/{name}"), Driver(api), None
+    )
+    for _ in range(2):
+        cubins.bind(one)
+    assert [call[0] for call in api.calls] == ["load", "function"]
+    with pytest.raises(EngineError, match="no compiled some_kernel for this shape"):
+        cubins.bind(launch(warps=8))
+    cubins.otherwise = types.SimpleNamespace(bind=lambda launch: "jit")
+    with pytest.warns(UserWarning, match="Triton compiles it now"):
+        assert cubins.bind(launch(warps=8)) == "jit"
+
+
+def test_the_hash_of_the_sources_follows_them(monkeypatch, tmp_path):
+    (tmp_path / "a.py").write_text("1")
+    monkeypatch.setattr(launcher, "kernels", types.SimpleNamespace(__file__=str(tmp_path / "__init__.py")))
+    before = launcher.sources()
+    (tmp_path / "a.py").write_text("2")
+    assert launcher.sources() != before == launcher.hashlib.sha256(b"a.py\x001").hexdigest()
+
+
+def test_arena():
+    counter = graphs.Counter()
+    wanted = [((3, 5), torch.float16), ((1,), torch.int64), ((2, 7, 9), torch.float32)]
+    for shape, dtype in wanted:
+        assert counter(*shape, dtype=dtype).device.type == "meta"
+    arena = graphs.Arena(counter.size, torch.device("cpu"))
+    parts = [arena(*shape, dtype=dtype) for shape, dtype in wanted]
+    for i, part in enumerate(parts):
+        part.fill_(i + 1)
+        assert (part.data_ptr() - parts[0].data_ptr()) % 256 == 0 and part.is_contiguous()
+    assert [float(part.sum()) for part in parts] == [15, 2, 3 * 126]
+    with pytest.raises(RuntimeError, match="full"):
+        arena(1, dtype=torch.int8)
+    assert arena.again()(3, 5, dtype=torch.float16).data_ptr() == parts[0].data_ptr()
+
+
+def test_without_a_gpu_a_graph_is_the_work_itself():
+    made = []
+    replay = graphs.Graphs(torch.device("cpu")).capture(lambda: made.append(1))
+    replay()
+    assert made == [1]
+
+
+def test_driver_needs_cuda_bindings(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "cuda.bindings", None)
+    with pytest.raises(MissingPackageError, match="cuda-bindings"):
+        driver.bindings()
