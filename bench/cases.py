@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,7 +126,7 @@ def long(folder: Path, minutes: float) -> dict:
     loading = peak_mb()
     audio = recording(minutes * 60)
     start = time.perf_counter()
-    made, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0])
+    made, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0], progress=_tell())
     spent = time.perf_counter() - start
     assert made.shape == audio.shape and rate_hz == RATE_HZ and np.isfinite(made).all()
     return {
@@ -178,6 +179,18 @@ def recording(seconds: float) -> np.ndarray:
 def relative(got: torch.Tensor, want: torch.Tensor) -> float:
     """Largest difference over the largest value."""
     return float((got - want).abs().max() / want.abs().max())
+
+
+def _tell() -> Callable[[float], None]:
+    """A line on stderr for every tenth done."""
+    told = [0.0]
+
+    def tell(fraction: float) -> None:
+        if fraction >= told[0]:
+            print(f"{100 * fraction:.0f} % done", file=sys.stderr, flush=True)
+            told[0] = fraction + 0.1
+
+    return tell
 
 
 def _plain(path: Path):
