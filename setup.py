@@ -38,10 +38,10 @@ with TemporaryDirectory() as scratch:
             # torchfcpe, of which only the weights are read: an extra cannot leave out their torchaudio, which may
             # replace PyTorch by another build. docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
             "f0": ["pyworld", "setuptools<81"],
-            "gpu": ["triton>=3.6", "nvtx"],
+            "gpu": ["triton>=3.6", "cuda-bindings", "nvtx"],
             "tensorrt": ["tensorrt>=10"],
             # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles for any
-            # GPU without one.
+            # GPU without one. The calls that start compiled kernels are checked against cuda-bindings.
             "test": [
                 "pytest",
                 "pytest-timeout",
@@ -49,6 +49,7 @@ with TemporaryDirectory() as scratch:
                 "matplotlib",
                 "transformers",
                 "triton>=3.7; platform_system == 'Linux'",
+                "cuda-bindings; platform_system == 'Linux'",
             ],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},

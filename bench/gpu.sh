@@ -23,15 +23,15 @@ step() { # NAME SECONDS COMMAND…
 }
 
 step machine 30 "$PYTHON" -m fastsvc doctor
-step tests 150 "$PYTHON" -m pytest -q -m gpu -rs -p no:cacheprovider tests
-step kernels 60 "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_kernels.py tests/test_kernels_noise.py \
+step tests 200 "$PYTHON" -m pytest -q -m gpu -rs -p no:cacheprovider tests
+step kernels 50 "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_kernels.py tests/test_kernels_noise.py \
     tests/test_kernels_source.py tests/test_kernels_denoiser.py
-step engine 120 "$PYTHON" -m bench.models "$out/models" --steps 1,2,4 --precision auto --target auto
+step engine 90 "$PYTHON" -m bench.models "$out/models" --steps 1,2,4 --precision auto --target auto
 rm -f "$out"/models/*.pt # half a gigabyte that nobody needs again
 # the figures that matter most come first, in case time runs out
-step latency 100 "$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda --json "$out/latency.json" --peers ""
-step peers 80 "$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda --json "$out/peers.json" \
-    --seconds 0.5,10 --steps 1 --no-extras
+step latency 90 "$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda --json "$out/latency.json" --peers "" --budget 1
+step peers 70 "$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda --json "$out/peers.json" \
+    --seconds 0.5,10 --steps 1 --no-extras --budget 1
 rm -rf "$out/models"
 cat "$out/summary.txt"
 exit "$failed"

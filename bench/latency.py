@@ -1,7 +1,8 @@
 """How long a conversion takes, stage by stage, against what the machine could do at best and against its peers.
 
     python -m bench.latency [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
-        [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx] [--peers eager32,eager16,graphs,compile]
+        [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx]
+        [--peers eager32,eager16,graphs,compile]
 
 Without MODEL a CoMoSVC of full size (512×20) with random weights is built first. Medians after warming up; on a GPU by
 its own events, its L2 cache overwritten between repetitions. The floor is the larger of operations at the measured
@@ -63,17 +64,21 @@ def main(given: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             engine = Engine.open(options.model or build(options, Path(scratch)), options.device, options.precision)
-            result = run(engine, options)
+            result = run(engine, options, lambda so_far: keep(so_far, options.json))
         except FastsvcError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
     print(table.markdown(result))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.plot:
         table.plot(result, options.plot)
     return 0
+
+
+def keep(result: dict, path: Path | None) -> None:
+    """What is measured so far, so that a run that is stopped leaves its figures."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def build(options: argparse.Namespace, folder: Path) -> Path:
@@ -86,8 +91,8 @@ def build(options: argparse.Namespace, folder: Path) -> Path:
 
 
 @torch.inference_mode()
-def run(engine: Engine, options: argparse.Namespace) -> dict:
-    """Everything measured, as it is written to the JSON file."""
+def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -> dict:
+    """Everything measured, as it is written to the JSON file; ``save`` gets it as it grows."""
     clock = Clock(engine.device, options.repeats, budget_s=options.budget)
     result = {
         "engine": {"device": str(engine.device), "precision": engine.precision, "how": engine.how},
@@ -99,21 +104,26 @@ def run(engine: Engine, options: argparse.Namespace) -> dict:
         **circumstances.describe("python -m bench.latency", engine.device),
     }
     for seconds in options.seconds:
-        for steps in (count for count in options.steps if count in engine.steps):
-            result["stages"] += measured(engine, seconds, steps, clock, result["roofs"])
+        counts = [count for count in options.steps if count in engine.steps]
+        for steps in counts:
+            names = stages.STEPPED if steps != counts[0] else (*stages.STAGES, stages.WHOLE)
+            result["stages"] += measured(engine, seconds, steps, names, clock, result["roofs"])
+        save(result)
     if options.peers:
         result["peers"] = compared(engine, options, clock)
+        save(result)
     if not options.no_extras:
         say("cold start and throughput")
         result["cold"] = cold.measure(engine.path, engine.device.type, options.precision)
         result["throughput"] = throughput(engine, options)
+    save(result)
     return result
 
 
-def measured(engine: Engine, seconds: float, steps: int, clock: Clock, known: dict) -> list[dict]:
-    """A row for each stage at one length and number of steps."""
+def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, known: dict) -> list[dict]:
+    """A row for each of the stages ``names`` at one length and number of steps."""
     rows = []
-    for stage in stages.stages(engine, seconds, steps):
+    for stage in (stage for stage in stages.stages(engine, seconds, steps) if stage.name in names):
         say(f"{seconds:g} s, {steps} steps: {stage.name}")
         with ranges.stage(stage.name):
             row = {"seconds": seconds, "steps": steps, "stage": stage.name, **clock(stage.run)}

@@ -17,6 +17,7 @@ from fastsvc.model import schedule
 
 STAGES = ("content", "f0", "loudness", "condition", "denoiser", "vocoder", "joining")
 WHOLE = "end to end"
+STEPPED = ("denoiser", WHOLE)  # what the number of steps changes
 WIDTH = {"fp32": 4, "fp16": 2, "bf16": 2}  # bytes
 
 

@@ -1,4 +1,4 @@
-"""The GPU backend on a CPU: kernels in Triton's interpreter, nothing captured, large blocks so that it takes seconds."""
+"""The GPU backend on a CPU: kernels in Triton's interpreter, nothing captured, large blocks to take seconds only."""
 
 from fastsvc.engine import artifact, backends, cuda, cuda_denoiser
 from fastsvc.engine.engine import Engine

@@ -1,5 +1,8 @@
 """The GPU's engine against the CPU's, its kernels interpreted: mels, audio, cutting, batches, samplers, self-check."""
 
+from dataclasses import replace
+
+import amphion_files
 import engines
 import interpreted
 import pytest
@@ -7,9 +10,12 @@ import torch
 
 pytest.importorskip("triton")
 
+from fastsvc import build
 from fastsvc.build import measure
+from fastsvc.config import DdpmConfig
 from fastsvc.engine import backends, runtime, selfcheck
 from fastsvc.engine.engine import Engine
+from fastsvc.engine.graphs import Graphs
 from fastsvc.engine.ladder import Ladder
 from fastsvc.errors import EngineError
 
@@ -197,3 +203,40 @@ def test_heun_steps_from_the_host(folder, monkeypatch):
     want, got = (engine.synthesise(*given, 0, 2, seed=1) for engine in (cpu, gpu))
     close(got[1], want[1])
     assert sum(key[1] == "evaluation" for key in gpu.sampler.network.replays) == 2
+
+
+@pytest.mark.parametrize("method", ["dpm++", "unipc"])
+def test_shallow_diffusion(tmp_path, monkeypatch, method):
+    """A given mel is refined; capturing runs the work beforehand, which must not eat what was given."""
+
+    def capture(self, run):
+        run()
+        run()
+        return run
+
+    monkeypatch.setattr(Graphs, "capture", capture)
+    monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
+    config = replace(engines.ACOUSTIC, ddpm=DdpmConfig())
+    checkpoint = engines.native(tmp_path / "teacher.pt", "teacher", config)
+    path = build.compile(checkpoint, steps=(3,), sampler=method, depth=100, target="cpu", progress=None)
+    mel, given = torch.randn(FRAMES, 80) - 2, told()
+    want, got = (
+        engine.synthesise(*given, 0, mel=mel) for engine in (Engine.open(path, "cpu"), interpreted.engine(path))
+    )
+    close(got[1], want[1])
+    assert got[0] is None and not torch.allclose(want[1], mel, atol=0.1)
+
+
+def test_amphions_condition(tmp_path, monkeypatch):
+    """Attention over the whole recording, noise about the condition: stepped from the host, in slices too."""
+    monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
+    folder = amphion_files.experiment(tmp_path, student=True)
+    path = build.compile(folder, steps=(2,), target="cpu", progress=None)
+    heard, cpu, gpu = amphion_files.features(37), Engine.open(path, "cpu"), interpreted.engine(path)
+    rows = heard["units"], heard["f0_hz"], heard["energy"]
+    want, got = (engine.synthesise(*rows, 2, 2, seed=7) for engine in (cpu, gpu))
+    close(got[1], want[1])
+    features = runtime.Features(rows[0], torch.arange(37), rows[1], rows[1] > 0, rows[2])
+    voice = gpu.sampler.condition.speaker({2: 1.0})
+    cut = gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins), block=19)
+    close(cut, gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins)))

@@ -136,6 +136,8 @@ def open_engine(path, why: str, device: str, steps: int | None):
     say(f"engine: {path} ({why})")
     engine = Engine.open(path, device=device)
     engine.check_convertible()
+    if engine.device.type != "cpu":
+        say(f"device: {engine.device}, {engine.precision}: {engine.how}")
     if steps is not None and steps not in engine.steps:
         built = ", ".join(map(str, engine.steps))
         say(f"error: {steps} steps are not built into {path}, {built} are (choose one, or rebuild it)", error=True)

@@ -1,4 +1,4 @@
-"""Where an engine runs: one backend per device, each giving the same parts; which one is chosen, and why not another."""
+"""Where an engine runs: one backend per device, all giving the same parts; which is chosen, and why not another."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def architecture(device: torch.device) -> int:
 
 
 def parts(model: Model, precision: str = "auto", device="cuda") -> Parts:
-    """Everything on one device, checked against stored results. Raises EngineError naming what cannot run or differs."""
+    """Everything on one device, checked against stored results. Raises EngineError naming what fails."""
     device, folder = torch.device(device), model.folder
     if device.type == "cuda":
         device = torch.device("cuda", torch.cuda.current_device())

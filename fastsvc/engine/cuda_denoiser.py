@@ -52,7 +52,7 @@ def packed(tensors: dict[str, Tensor], config: AcousticConfig, dtype: torch.dtyp
 
 def without_storage(config: AcousticConfig, levels: int, dtype: torch.dtype) -> Packed:
     """The same on the meta device, for compiling ahead of time."""
-    shapes = {name: shape for name, shape in lowered.shapes(config, levels).items()}
+    shapes = lowered.shapes(config, levels)
     with torch.device("meta"):
         return packed({name: torch.empty(shape) for name, shape in shapes.items()}, config, dtype, "meta")
 
@@ -172,7 +172,14 @@ class Network:
     """The denoiser on one device: programs made as shapes are met, all in one block of memory."""
 
     def __init__(
-        self, weights: Packed, config: AcousticConfig, levels: list[float], vectors: Tensor, arch: int, launcher, graphs
+        self,
+        weights: Packed,
+        config: AcousticConfig,
+        levels: list[float],
+        vectors: Tensor,
+        arch: int,
+        launcher,
+        graphs: Graphs,
     ):
         """``vectors``: d_l of the lowered form, [levels, L, C]."""
         self.weights, self.config, self.arch = weights, config, arch
@@ -209,6 +216,10 @@ class Network:
 
     def replay(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> None:
         """Do the launches of a program, through the graph that was captured when they were first asked for."""
+        self.prepared(shape, what, launches)()
+
+    def prepared(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> Callable[[], None]:
+        """The replay alone. Capturing does the work, too: outputs that are inputs as well must be filled afterwards."""
         key = (shape, *what)
         if key not in self.replays:
             bound = [self.launcher.bind(launch) for launch in launches(self.program(shape))]
@@ -218,4 +229,4 @@ class Network:
                     start()
 
             self.replays[key] = self.graphs.capture(run)
-        self.replays[key]()
+        return self.replays[key]

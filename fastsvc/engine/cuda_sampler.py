@@ -93,6 +93,7 @@ class MelSampler:
             torch.cuda.empty_cache()
 
     def _run(self, pieces: list[Piece], told: list[Features], steps: int, progress: Progress | None) -> list[Tensor]:
+        self.network.reserve(self.ladder.largest())
         made = [torch.empty(len(f.f0_hz), self.config.mel.bins, device=self.device) for f in told]
         plan = self.plans[steps]
         fused = plan is not None and all(isinstance(piece.noise, Seeded) and piece.cond is None for piece in pieces)
@@ -148,10 +149,11 @@ class MelSampler:
 
     def _fused(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
         program, plan = self.network.program(shape), self.plans[steps]
+        start = self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
         if plan.carry:
             for row, piece in enumerate(pieces):
                 program.net.out[row, : len(piece.given)] = piece.given
-        self.network.replay(shape, ("sampling", steps), lambda p: p.sampling(plan))
+        start()
         return program.net.out
 
     def _stepped(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
@@ -193,6 +195,7 @@ class MelSampler:
 
     def pieces(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
         """As fastsvc.engine.runtime.MelSampler.pieces: over inputs that lie on the device, in one slice."""
+        self.network.reserve(self.ladder.largest())
         made = self._pieces([features], speaker, steps, [noise], len(features.f0_hz), None)
         shape = self.ladder.shape([len(made[0].slice)])
         self.fill(self.network.program(shape), made)
@@ -209,8 +212,8 @@ class MelSampler:
 
     def warm_up(self, steps: int, shapes: Sequence[Shape] | None = None) -> None:
         """Make the graphs of these shapes (all of the ladder's) for one number of steps, largest first."""
+        self.network.reserve(self.ladder.largest())
         shapes = self.ladder.shapes() if shapes is None else shapes
-        self.network.reserve([shapes[0]])
         for shape in shapes:
             if self.plans[steps] is not None and self.config.amphion is None:
                 self.network.staging.send(self.network.program(shape), [])

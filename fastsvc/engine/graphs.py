@@ -16,7 +16,7 @@ class Graphs:
         self.captured = 0
 
     def capture(self, run: Callable[[], None]) -> Callable[[], None]:
-        """A call that does what ``run`` does, over the same buffers. ``run`` is called twice before, to load kernels."""
+        """A call that does what ``run`` does, over the same buffers. ``run`` is called before, to load kernels."""
         if self.pool is None:
             return run
         stream = torch.cuda.Stream(self.device)

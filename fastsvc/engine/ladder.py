@@ -75,6 +75,11 @@ class Ladder:
         alone = [Shape(1, frames) for frames in FRAMES if frames <= self.rows]
         return sorted(alone + several, key=lambda s: (-s.batch * s.frames, s.batch))
 
+    def largest(self) -> list[Shape]:
+        """Those that take the most memory."""
+        shapes = self.shapes()
+        return [s for s in shapes if s.batch * s.frames == shapes[0].batch * shapes[0].frames]
+
 
 @dataclass(frozen=True)
 class Even:

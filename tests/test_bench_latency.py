@@ -1,0 +1,124 @@
+"""bench.latency: its arithmetic, and one tiny run for its structure. No time is asserted."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import counts, latency, models, peers, roofs, table, timing
+from fastsvc.config import HubertConfig
+from fastsvc.engine import ranges
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_percentiles():
+    assert timing.percentile([5.0], 0.8) == 5
+    assert timing.percentile([3, 1, 2], 0.5) == 2
+    assert timing.percentile([0, 10], 0.2) == pytest.approx(2)
+    assert timing.summary([4, 1, 3, 2, 5]) == {"p50_ms": 3, "p20_ms": 1.8, "p80_ms": 4.2}
+
+
+def test_the_clock_counts_no_warm_up_and_stops_at_its_budget():
+    calls, clock = [], timing.Clock(torch.device("cpu"), repeats=4, warm_up=3)
+    assert clock(lambda: calls.append(1))["repeats"] == 4 and len(calls) == 7
+    clock = timing.Clock(torch.device("cpu"), repeats=50, warm_up=0, budget_s=0)
+    assert clock(lambda: None)["repeats"] == 3
+
+
+def test_floors():
+    known = {"tflops": 100.0, "copy_gbs": 1000.0}
+    assert roofs.floor_ms(1e12, 0, known) == pytest.approx(10)
+    assert roofs.floor_ms(1e12, 1e11, known) == pytest.approx(100)
+    assert roofs.percent(2.0, 8.0) == 25.0
+
+
+def test_counts_of_comosvc_in_full_size():
+    """94.5 MFLOP a frame and evaluation, 94 MB of weights in 16 bits; a vocoder of about 70 GFLOP a second."""
+    config = models.acoustic()
+    one = counts.denoiser(config, 1, 1, 2)
+    assert one.flops == pytest.approx(94.5e6, rel=0.01) and one.bytes == pytest.approx(94e6, rel=0.02)
+    four = counts.denoiser(config, 10, 4, 2)
+    assert four.flops == pytest.approx(40 * one.flops) and four.bytes == pytest.approx(4 * one.bytes, rel=0.01)
+    assert counts.condition(config, 10, 2).flops == 2 * 10 * 768 * 256
+    second = counts.vocoder(models.vocoder(64), 187.5, 2)
+    assert counts.vocoder(models.vocoder(64), 375, 2).flops == pytest.approx(2 * second.flops)
+    assert second.flops * 64 == pytest.approx(70e9, rel=0.15)  # goes with the square of the channels
+    hubert = type("HubertEncoder", (), {"config": HubertConfig(), "rate_hz": 16000})()
+    assert counts.content(hubert, 10).flops == pytest.approx(135e9, rel=0.15)
+
+
+def test_peers_that_cannot_run_say_why():
+    model = peers.random_model(models.acoustic(16, 2), torch.device("cpu"))
+    plain = peers.peer("eager32", model, [80.0, 1.0], "consistency", 7)
+    assert plain().shape == (1, 7, 80) and torch.isfinite(plain()).all()
+    for name in ("eager16", "graphs", "compile"):
+        if not torch.cuda.is_available():
+            with pytest.raises(peers.NotHere, match="NVIDIA"):
+                peers.peer(name, model, [80.0], "consistency", 7)
+
+
+def test_a_tiny_run(tmp_path, capsys):
+    pytest.importorskip("soxr", reason="soxr resamples the whole")
+    engine = models.make(tmp_path, 16, 16, lambda line: None, 2, steps=(1, 2), target="cpu")
+    file = tmp_path / "deep" / "out.json"
+    given = [str(engine), "--device", "cpu", "--seconds", "0.1", "--steps", "1,2,3", "--repeats", "3", "--no-extras"]
+    roof = {"tflops": 1.0, "copy_gbs": 1.0, "precision": "fp32", "product": "none"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(roofs, "measure", lambda *_: roof)
+        assert latency.main([*given, "--peers", "eager32,graphs", "--peer-seconds", "0.1", "--json", str(file)]) == 0
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found["command"].startswith("python -m bench.latency") and found["versions"]["torch"] == torch.__version__
+    assert found["engine"]["device"] == "cpu" and found["date"] and found["machine"]["cpu"]
+    names = [(row["steps"], row["stage"]) for row in found["stages"]]
+    first = (*latency.stages.STAGES, "end to end")
+    assert names == [*((1, name) for name in first), (2, "denoiser"), (2, "end to end")]
+    for row in found["stages"]:
+        assert 0 < row["p20_ms"] <= row["p50_ms"] <= row["p80_ms"] and row["repeats"] == 3
+        assert ("percent_of_floor" in row) == (row["stage"] not in ("f0", "joining", "end to end"))
+        assert row["launches"] is None and row["peak_mb"] > 0
+    skipped = {row["peer"]: "skipped" in row for row in found["peers"]}
+    assert skipped == {"eager32": False, "graphs": not torch.cuda.is_available()}
+    text = capsys.readouterr().out
+    assert "| 0.1 s | 1 | vocoder |" in text and "not measured: needs an NVIDIA GPU" in text
+    table.plot(found, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_table_of_cold_start_and_throughput():
+    flow = {"files": 8, "file_s": 10.0, "audio_s_per_s": 123.4}
+    assert "2.50 s" in table.extras({"cold": {"first_audio_s": 2.5}, "throughput": flow})
+    assert "not measured: no GPU" in table.extras({"cold": {"skipped": "no GPU"}, "throughput": flow})
+
+
+def test_unknown_peers_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        latency.arguments(["--peers", "jax"])
+    assert "jax" in capsys.readouterr().err
+
+
+def test_ranges_without_the_package(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "nvtx", None)
+    with pytest.warns(UserWarning, match="nvtx is not installed"):
+        assert not ranges.enable()
+    with ranges.stage("vocoder"):
+        pass
+
+
+@pytest.mark.parametrize("python, code", [("true", 0), ("false", 1)])
+def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
+    """Every step is logged, whatever became of those before it; together they stay under 9 minutes."""
+    script = ROOT / "bench" / "gpu.sh"
+    environment = {**os.environ, "PYTHON": python}
+    done = subprocess.run([str(script), str(tmp_path / "out")], capture_output=True, text=True, env=environment)
+    assert done.returncode == code, done.stderr
+    summary = (tmp_path / "out" / "summary.txt").read_text().splitlines()
+    names = [line.split(":")[0] for line in summary]
+    assert names == ["machine", "tests", "kernels", "engine", "latency", "peers"]
+    assert all(f"exit {code}," in line for line in summary)
+    assert all((tmp_path / "out" / f"{name}.log").exists() for name in names)
+    limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith("step ")]
+    assert len(limits) == len(names) and sum(limits) < 540
