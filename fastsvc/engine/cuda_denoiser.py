@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import lowered
-from fastsvc.engine.graphs import Arena, Counter
+from fastsvc.engine.graphs import Arena, Counter, Graphs
 from fastsvc.engine.ladder import Shape
 from fastsvc.engine.schedules import Fused
 from fastsvc.kernels.denoiser import Denoiser, Level, Tiles
