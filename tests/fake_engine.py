@@ -1,6 +1,7 @@
 """A small stand-in for the engine: it turns a recording upside down, and fails, waits or shouts on demand."""
 
 import numpy as np
+import torch
 
 from fastsvc.audio.resample import resample, resampled_length
 from fastsvc.config import AcousticConfig
@@ -10,6 +11,7 @@ from fastsvc.errors import AudioError
 
 class FakeEngine:
     path, steps, default_steps, rate_hz, config = "fake.fsvc", (1, 2), 1, 24000, AcousticConfig()
+    device = torch.device("cpu")
 
     def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None):
         self.table = Speakers(names, 0, [220.0] * len(names))
@@ -22,7 +24,7 @@ class FakeEngine:
     def check_convertible(self):
         pass
 
-    def check_request(self, speaker, transpose, formant):
+    def check_request(self, *arguments, **options):
         pass
 
     def convert(self, audio, rate_hz, speaker, **options):
