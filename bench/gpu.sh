@@ -29,7 +29,8 @@ step kernels 50 "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_kernels.py
 step engine 90 "$PYTHON" -m bench.models "$out/models" --steps 1,2,4 --precision auto --target auto
 rm -f "$out"/models/*.pt # half a gigabyte that nobody needs again
 # the figures that matter most come first, in case time runs out
-step latency 90 "$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda --json "$out/latency.json" --peers "" --budget 1
+step latency 90 "$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda --json "$out/latency.json" --peers "" --budget 1 \
+    --seconds 10,0.5,60,1,2,5,30
 step peers 70 "$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda --json "$out/peers.json" \
     --seconds 0.5,10 --steps 1 --no-extras --budget 1
 rm -rf "$out/models"

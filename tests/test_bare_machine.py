@@ -28,3 +28,18 @@ def test_gpu_tests_are_collected_and_the_rest_is_skipped_with_a_reason():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_gpu.py" in done.stdout and "soundfile is not installed" in done.stdout
+
+
+def test_without_triton_compiled_kernels_are_still_found():
+    """What a process without Triton would look up is what one with it compiled."""
+    program = (
+        "import torch, engines\n"
+        "from fastsvc.build.target import unique\n"
+        "from fastsvc.engine import cuda, cuda_plan\n"
+        "from fastsvc.engine.ladder import Shape\n"
+        "given = engines.ACOUSTIC, engines.VOCODER, 'consistency', {2: [80.0, 1.0]}, False, torch.float16, 90\n"
+        "print(sorted(unique(cuda_plan.launches(*given, [Shape(1, 64), Shape(2, 2048)]))))"
+    )
+    without = python("-c", "import lacking; " + program, WITHOUT_TRITON="1")
+    assert without.returncode == 0, without.stderr
+    assert without.stdout.count("'") > 20 and without.stdout == python("-c", program).stdout

@@ -12,8 +12,9 @@ pytest.importorskip("triton")
 
 from fastsvc import build
 from fastsvc.build import measure
-from fastsvc.config import DdpmConfig
-from fastsvc.engine import backends, runtime, selfcheck
+from fastsvc.checkpoints.native import module
+from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
+from fastsvc.engine import backends, cuda_vocoder, launcher, runtime, selfcheck
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.graphs import Graphs
 from fastsvc.engine.ladder import Ladder
@@ -240,3 +241,53 @@ def test_amphions_condition(tmp_path, monkeypatch):
     voice = gpu.sampler.condition.speaker({2: 1.0})
     cut = gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins), block=19)
     close(cut, gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins)))
+
+
+KINDS = {
+    "pulse": VocoderConfig(initial_channels=16, source="pulse"),
+    "one sine, noise in the generator": VocoderConfig(
+        family="openvpi",
+        mel=MelConfig(44100, 64, 2048, 2048, 20, 40.0, 16000.0, "e"),
+        initial_channels=16,
+        upsample_rates=(4, 4, 4),
+        upsample_kernels=(8, 8, 8),
+        source="sine",
+        noise_sigma=0.5,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.inference_mode()
+def test_kinds_of_vocoders(kind):
+    """In several slices, from a mel whose logarithm has another base; float16 stays near."""
+    config = KINDS[kind]
+    tensors = module("vocoder", config).state_dict()
+    tensors = {name: torch.randn(t.shape) / max(1, t.shape[1:].numel()) ** 0.5 for name, t in tensors.items()}
+    mel, f0_hz = torch.randn(100, config.mel.bins) - 2, 150 + 100 * torch.rand(100)
+    base = "10" if config.mel.log_base == "e" else "e"
+    want = runtime.Synthesiser(tensors, config, base)(mel, f0_hz, 5)
+    for dtype, bound in ((torch.float32, 1e-4), (torch.float16, 2e-2)):
+        made = cuda_vocoder.Synthesiser(tensors, config, base, dtype, "cpu", launcher.Jit())
+        close(made(mel, f0_hz, 5), want, bound)
+        ((batch, length),) = made.inputs
+        assert batch > 1 and length < 100
+
+
+def test_the_vocoder_in_short_memory(pair, monkeypatch):
+    cpu, gpu = pair
+    made, batch = gpu.synthesiser, gpu.synthesiser._batch
+
+    def short(mel, prepared, seed, starts, length):
+        if len(starts) > 1:
+            raise torch.OutOfMemoryError("no")
+        return batch(mel, prepared, seed, starts, length)
+
+    monkeypatch.setattr(made, "_batch", short)
+    mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
+    with pytest.warns(UserWarning, match="the vocoder goes on with 1 slices"):
+        got = made(mel, f0_hz)
+    close(got, cpu.synthesiser(mel, f0_hz), 1e-4)
+    monkeypatch.setattr(made, "_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
+    with pytest.warns(UserWarning, match="memory is short"), pytest.raises(EngineError, match="memory"):
+        made(mel, f0_hz)

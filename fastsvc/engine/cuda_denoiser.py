@@ -187,9 +187,11 @@ class Network:
         self.levels, self.launcher, self.graphs = table(config, levels), launcher, graphs
         self.device = weights.conv_weight.device
         self.staging = Staging(self.device)
-        self.arena: Arena | None = None
-        self.programs: dict[Shape, Program] = {}
-        self.replays: dict[tuple, Callable[[], None]] = {}
+        self.arena: Arena | None
+        self.reserved: set[Shape]  # shapes that the arena is known to hold
+        self.programs: dict[Shape, Program]
+        self.replays: dict[tuple, Callable[[], None]]
+        self.release()
 
     def program(self, shape: Shape) -> Program:
         """The program of a shape. Raises torch.OutOfMemoryError."""
@@ -201,6 +203,8 @@ class Network:
 
     def reserve(self, shapes: list[Shape]) -> None:
         """Memory for the largest of these shapes; if more is needed than there is, programs are made anew."""
+        if self.reserved.issuperset(shapes):
+            return
         sizes = []
         for shape in shapes:
             counter = Counter()
@@ -209,10 +213,11 @@ class Network:
         if self.arena is None or len(self.arena.memory) < max(sizes):
             self.release()
             self.arena = Arena(max(sizes), self.device)
+        self.reserved.update(shapes)
 
     def release(self) -> None:
         """Forget all programs and their memory."""
-        self.programs, self.replays, self.arena = {}, {}, None
+        self.programs, self.replays, self.arena, self.reserved = {}, {}, None, set()
 
     def replay(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> None:
         """Do the launches of a program, through the graph that was captured when they were first asked for."""

@@ -18,7 +18,7 @@ from fastsvc.config import AcousticConfig
 from fastsvc.engine import ranges, schedules
 from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cuda_denoiser import Network, Program, Slice, packed
-from fastsvc.engine.graphs import Graphs
+from fastsvc.engine.graphs import Graphs, on
 from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.engine.runtime import Features, Noise, Progress, Seeded
 from fastsvc.errors import EngineError
@@ -82,7 +82,8 @@ class MelSampler:
         """In ever smaller batches if memory is short."""
         while True:
             try:
-                return self._run(self._pieces(told, speaker, steps, noises, block, mel), told, steps, progress)
+                with on(self.device):
+                    return self._run(self._pieces(told, speaker, steps, noises, block, mel), told, steps, progress)
             except torch.OutOfMemoryError:
                 ladder = self.ladder.halved()
                 if ladder is None:

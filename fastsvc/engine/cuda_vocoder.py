@@ -16,7 +16,7 @@ from fastsvc.config import VocoderConfig
 from fastsvc.engine import ladder, ranges
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.cuda_denoiser import signed
-from fastsvc.engine.graphs import Graphs
+from fastsvc.engine.graphs import Graphs, on
 from fastsvc.engine.runtime import Progress
 from fastsvc.errors import EngineError
 from fastsvc.kernels import source as kernel
@@ -80,7 +80,8 @@ class Synthesiser:
         """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop] in ordinary memory."""
         while True:
             try:
-                return self._synthesise(mel.to(self.device), f0_hz.to(self.device), seed, block, progress)
+                with on(self.device):
+                    return self._synthesise(mel.to(self.device), f0_hz.to(self.device), seed, block, progress)
             except torch.OutOfMemoryError:
                 if self.most_batch > 1:
                     self.most_batch //= 2

@@ -25,8 +25,9 @@ MOST_FORMANT = 12  # semitones; upstream trains its key shift up to 5
 class Engine:
     """One engine folder, loaded on one device. Calls from several threads wait for each other.
 
-    ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder; ``transposed`` the
-    semitones of the last :meth:`convert`, which "auto" leaves to the engine.
+    ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
+    the mel when the vocoder's begin); ``transposed`` the semitones of the last :meth:`convert`, which "auto" leaves to
+    the engine. ``device``, ``precision`` and ``how`` say where and how it computes.
     """
 
     def __init__(self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -31,6 +32,11 @@ class Graphs:
             run()
         self.captured += 1
         return graph.replay
+
+
+def on(device: torch.device):
+    """A context in which kernels start on this device, whatever the calling thread's own is."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 class Arena:
