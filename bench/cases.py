@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,10 +53,10 @@ def turns(runs: dict[str, Callable], repeats: int) -> dict:
     for name in runs:
         low, middle, high = (float(q) for q in np.quantile(wall[name], (0.2, 0.5, 0.8)))
         result[name] = {
-            "median_s": round(middle, 4),
-            "p20_s": round(low, 4),
-            "p80_s": round(high, 4),
-            "cpu_median_s": round(statistics.median(busy[name]), 4),
+            "median_s": round(middle, 6),
+            "p20_s": round(low, 6),
+            "p80_s": round(high, 6),
+            "cpu_median_s": round(statistics.median(busy[name]), 6),
         }
     for key, figure in (("ratio", "median_s"), ("ratio_cpu", "cpu_median_s")):
         result[key] = round(result["plain"][figure] / result["compiled"][figure], 2)
@@ -125,7 +126,7 @@ def long(folder: Path, minutes: float) -> dict:
     loading = peak_mb()
     audio = recording(minutes * 60)
     start = time.perf_counter()
-    made, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0])
+    made, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0], progress=_tell())
     spent = time.perf_counter() - start
     assert made.shape == audio.shape and rate_hz == RATE_HZ and np.isfinite(made).all()
     return {
@@ -156,6 +157,7 @@ def excerpt(folder: Path, seconds: float) -> dict:
         "audio_s": seconds,
         "blocks_frames": blocks_,
         "difference": {"audio": relative(usual[0], whole[0]), "mel": relative(usual[1], whole[1])},
+        "spread": {"audio": round(float(whole[0].std()), 4), "mel": round(float(whole[1].std()), 4)},
         "peak_mb": {"in blocks": peak, "in one": peak_mb()},
     }
 
@@ -177,6 +179,18 @@ def recording(seconds: float) -> np.ndarray:
 def relative(got: torch.Tensor, want: torch.Tensor) -> float:
     """Largest difference over the largest value."""
     return float((got - want).abs().max() / want.abs().max())
+
+
+def _tell() -> Callable[[float], None]:
+    """A line on stderr for every tenth done."""
+    told = [0.0]
+
+    def tell(fraction: float) -> None:
+        if fraction >= told[0]:
+            print(f"{100 * fraction:.0f} % done", file=sys.stderr, flush=True)
+            told[0] = fraction + 0.1
+
+    return tell
 
 
 def _plain(path: Path):

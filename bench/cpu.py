@@ -29,6 +29,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="of audio, for times and their memory")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--wait", choices=("passive", "active"), default="passive", help="OMP_WAIT_POLICY, of both")
     parser.add_argument("--channels", type=int, default=512, help="of the denoiser")
     parser.add_argument("--vocoder-channels", type=int, default=512, help="at the vocoder's start")
     parser.add_argument("--long", type=float, default=30.0, metavar="MINUTES", help="length of the long recording")
@@ -85,9 +86,10 @@ def run(options: argparse.Namespace) -> dict:
 
 def in_process(options: argparse.Namespace, case: list[str]) -> dict:
     command = [sys.executable, "-m", "bench.cpu", "--case", *case]
-    for name in ("folder", "seconds", "repeats", "threads", "channels", "vocoder_channels", "long", "excerpt"):
+    for name in ("folder", "seconds", "repeats", "threads", "wait", "channels", "vocoder_channels", "long", "excerpt"):
         command += ["--" + name.replace("_", "-"), str(getattr(options, name))]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    # Threads that spin while they wait for others would be timed, where other programs hold a core.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": options.wait}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -102,7 +104,7 @@ def circumstances(options: argparse.Namespace) -> dict:
     from fastsvc.engine import machine
 
     return {
-        "machine": {**machine.describe(), "threads": options.threads, "cores": os.cpu_count()},
+        "machine": {**machine.describe(), "threads": options.threads, "waiting": options.wait, "cores": os.cpu_count()},
         "load_1min": round(os.getloadavg()[0], 1),
         "versions": {"fastsvc": __version__, "python": platform.python_version()},
         "command": " ".join(["python -m bench.cpu", *sys.argv[1:]]),

@@ -80,7 +80,15 @@ def main() -> None:
     if options.json:
         head = machine.describe(options.device) | {"command": "python -m bench.f0 " + " ".join(sys.argv[1:])}
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(head | {"seconds": options.seconds, "methods": results}, indent=1) + "\n")
+        text = json.dumps(head | {"seconds": options.seconds, "methods": plain(results)}, indent=1, allow_nan=False)
+        options.json.write_text(text + "\n")
+
+
+def plain(value):
+    """NaN, which JSON does not have, as null: noise has no pitch to be accurate about."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and value != value else value
 
 
 if __name__ == "__main__":

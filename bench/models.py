@@ -65,10 +65,9 @@ def make(folder: Path, channels: int, vocoder_channels: int, say=print, layers: 
 def _checkpoint(path: Path, kind: str, config) -> Path:
     generator = torch.Generator().manual_seed(0)
     state = module(kind, config).state_dict()
-    for value in state.values():
-        value.copy_(torch.randn(value.shape, generator=generator) / max(1, value.shape[1:].numel()) ** 0.5)
-    if kind == "vocoder":
-        state["conv_post.weight"] *= 0.1  # else nearly every sample would saturate
+    for name, value in state.items():
+        scale = 0.02 if name.endswith("bias") else value.shape[1:].numel() ** -0.5
+        value.copy_(torch.randn(value.shape, generator=generator) * scale)
     singers = list(SPEAKERS) if kind == "student" else []
     torch.save(
         {

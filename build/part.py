@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints import Checkpoint, read
+from fastsvc.checkpoints.keys import fit
+from fastsvc.checkpoints.native import module
 from fastsvc.config import CONTENT_CONFIGS, VocoderConfig, from_dict
 from fastsvc.engine import artifact
 from fastsvc.errors import EngineError
@@ -32,12 +34,13 @@ def read_part(path, part: str, purpose: str) -> Checkpoint:
     if kind not in configs:
         raise EngineError(f"{path} has a {part} of the unknown kind {kind!r}", "update fastsvc")
     origin = entry.get("source", {})
+    config = from_dict(configs[kind], entry["config"], part)
     return Checkpoint(
         folder.path / name,
         origin.get("format", "engine"),
         kind,
-        from_dict(configs[kind], entry["config"], part),
-        {tensor: value.float() for tensor, value in folder.tensors(name).items()},
+        config,
+        fit(folder.tensors(name), lambda: module(kind, config), folder.path / name),
         step=int(origin.get("step", 0)),
         notes=(f"taken from the engine {Path(path).name}",),
     )

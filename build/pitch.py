@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from fastsvc.checkpoints import Checkpoint
+from fastsvc.checkpoints.yaml_file import shown
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError
 
@@ -31,7 +32,7 @@ def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
         except (TypeError, ValueError):
             value = math.nan
         if not 20 <= value <= 2000:
-            raise ConfigError(f"the median pitch of {name!r} is {f0_hz!r}", "give Hz between 20 and 2000")
+            raise ConfigError(f"the median pitch of {name!r} is {shown(f0_hz)}", "give Hz between 20 and 2000")
         known[table.row(name)] = value
     return tuple(known)
 
@@ -42,7 +43,10 @@ def _pairs(given: str, names: tuple[str, ...]) -> dict:
     corpus = path / "corpus.json"
     if corpus.is_file():
         found = _mapping(corpus).get("singer_f0_hz")
-        return {name: f0_hz for name, f0_hz in (found if isinstance(found, dict) else {}).items() if name in names}
+        pairs = {name: f0_hz for name, f0_hz in (found if isinstance(found, dict) else {}).items() if name in names}
+        if not pairs:
+            raise ConfigError(f"{path} knows the pitch of none of {', '.join(names[:12])}", REMEDY)
+        return pairs
     if path.is_file():
         return _mapping(path)
     pairs = {}

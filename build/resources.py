@@ -110,8 +110,9 @@ def faults(name: str, cubin: aot.Cubin) -> list[str]:
 
 def row(name: str, kind: str, frames: int, launch: Launch, cubin: aot.Cubin) -> str:
     constants = launch.constants
-    block = [str(constants[key]) for key in ("ROWS", "COLUMNS", "DEPTH") if key in constants]
-    block = "×".join(block) or str(constants.get("SAMPLES"))
+    mel = constants.get("MEL")
+    block = (constants.get("ROWS"), constants.get("COLUMNS", mel), constants.get("DEPTH", mel))
+    block = str(constants["SAMPLES"]) if "SAMPLES" in constants else "×".join(map(str, block))
     if constants.get("SPLITS", 1) > 1:
         block += f", K in {constants['SPLITS']}"
     unit = next((word for word in TENSOR_CORES if word in cubin.ptx), "—")

@@ -116,7 +116,7 @@ def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Ten
         trace.append((f"condition of speaker {speaker}", cond[0]))
     hooks = _record(model.denoiser, trace)
     for level in some(plan.levels):
-        x = level * batch["x"]
+        x = _scale(plan, level) * batch["x"]
         sigma = torch.tensor([level], dtype=torch.float32)
         scalars = [c.to(dtype) for c in process.coefficients(plan.acoustic_config, sigma)]
         c_skip, c_out, c_in, c_noise = scalars
@@ -126,6 +126,11 @@ def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Ten
     for hook in hooks:
         hook.remove()
     return trace
+
+
+def _scale(plan: Plan, level: float) -> float:
+    """RMS of x where the network sees it: σ of an EDM model, 1 on a variance-preserving chain."""
+    return level if plan.acoustic_config.ddpm is None else 1.0
 
 
 def _record(net, trace: Trace) -> list:
@@ -154,7 +159,7 @@ def _lowered(plan: Plan, inputs: dict[str, Tensor]) -> Trace:
         trace.append((f"condition of speaker {speaker}", cond))
     prepared = denoiser.prepare(cond, 2)
     for level in some(plan.levels):
-        out = denoiser(level * inputs["x"], level, prepared, trace)
+        out = denoiser(_scale(plan, level) * inputs["x"], level, prepared, trace)
         trace.append((f"output at sigma {level:.4g}", out))
     return trace
 

@@ -58,9 +58,10 @@ def condition_kernel(
     t = first + tl.arange(0, ROWS)
     column = tl.program_id(0) % TILES * COLUMNS + tl.arange(0, COLUMNS)
     length = tl.load(lengths + batch)
-    out = cond + batch * frames * COND_STRIDE + t[:, None] * COND_STRIDE + column[None, :]
+    out = cond + batch * frames * COND_STRIDE
+    written = t[:, None] * COND_STRIDE + column[None, :]
     if first >= length:
-        tl.store(out, tl.zeros((ROWS, COLUMNS), cond.dtype.element_ty), mask=t[:, None] < frames)
+        tl.store(out + written, tl.zeros((ROWS, COLUMNS), cond.dtype.element_ty), mask=t[:, None] < frames)
         return
     inside = t < length
     place = tl.load(unit_places + batch * frames + t, mask=inside, other=0)
@@ -85,7 +86,7 @@ def condition_kernel(
     sums += loudness[:, None] * tl.load(vectors + H + column)[None, :]
     sums += voiced[:, None] * tl.load(vectors + 2 * H + column)[None, :]
     sums += tl.load(utterance + batch * H + column)[None, :]
-    tl.store(out, tl.where(inside[:, None], sums, 0.0).to(cond.dtype.element_ty), mask=t[:, None] < frames)
+    tl.store(out + written, tl.where(inside[:, None], sums, 0.0).to(cond.dtype.element_ty), mask=t[:, None] < frames)
 
 
 def tile(frames: int, unit_channels: int, hidden: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
@@ -138,6 +139,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

@@ -65,8 +65,8 @@ def first_kernel(
     sums = tl.dot((c_in * value).to(weight.dtype.element_ty), w, input_precision=PRECISION)
     sums = tl.maximum(sums + tl.load(bias + column)[None, :], 0.0) + tl.load(shift + column)[None, :]
     sums = tl.where(inside, sums, 0.0).to(state.dtype.element_ty)
-    out = state + batch * frames * STATE_STRIDE + t[:, None] * STATE_STRIDE + column[None, :]
-    tl.store(out, sums, mask=(t < frames)[:, None])
+    out = state + batch * frames * STATE_STRIDE
+    tl.store(out + t[:, None] * STATE_STRIDE + column[None, :], sums, mask=(t < frames)[:, None])
     if NOISE:  # one block of columns writes it for all
         written = tl.where(block == 0, frames, 0)
         tl.store(noised + rows, value, mask=(t < written)[:, None] & (m < M)[None, :])
@@ -140,6 +140,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

@@ -51,9 +51,10 @@ def gated_conv_kernel(
     t = first + tl.arange(0, ROWS)
     column = block * (COLUMNS // 2) + tl.arange(0, COLUMNS // 2)
     length = tl.load(lengths + batch)
-    out = z + batch * frames * Z_STRIDE + t[:, None] * Z_STRIDE + column[None, :]
+    out = z + batch * frames * Z_STRIDE
+    written = t[:, None] * Z_STRIDE + column[None, :]
     if first >= length:
-        tl.store(out, tl.zeros((ROWS, COLUMNS // 2), z.dtype.element_ty), mask=t[:, None] < frames)
+        tl.store(out + written, tl.zeros((ROWS, COLUMNS // 2), z.dtype.element_ty), mask=t[:, None] < frames)
         return
     x = state + batch * frames * STATE_STRIDE
     k = tl.arange(0, DEPTH)
@@ -74,13 +75,13 @@ def gated_conv_kernel(
     b = tl.exp(-2.0 * tl.minimum(tl.maximum(filter_, -10.0), 10.0))
     value = (1.0 - b) / ((1.0 + a) * (1.0 + b))
     value = tl.where((t < length)[:, None], value, 0.0)
-    tl.store(out, value.to(z.dtype.element_ty), mask=t[:, None] < frames)
+    tl.store(out + written, value.to(z.dtype.element_ty), mask=t[:, None] < frames)
 
 
 def tile(frames: int, channels: int, hidden: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
     """Blocks for ``batch`` sequences of ``frames``; columns count gates and filters."""
     depth = 3 * channels + hidden
-    return tiles.choose(batch * frames, 2 * channels, depth, dtype.itemsize, arch, narrowest=32)
+    return tiles.choose(batch * frames, 2 * channels, depth, dtype.itemsize, arch, narrowest=32, widest=256)
 
 
 def launch(
@@ -121,6 +122,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

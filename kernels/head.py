@@ -60,11 +60,12 @@ def head_kernel(
     t = first + tl.arange(0, ROWS)
     m = tl.arange(0, MEL)
     length = tl.load(lengths + batch)
-    place = batch * frames * M + t[:, None] * M + m[None, :]
+    start = batch * frames * M
+    place = t[:, None] * M + m[None, :]
     inside = (t < length)[:, None]
     written = (t < frames)[:, None] & (m < M)[None, :]
     if first >= length:
-        tl.store(out + place, tl.zeros((ROWS, MEL), tl.float32), mask=written)
+        tl.store(out + start + place, tl.zeros((ROWS, MEL), tl.float32), mask=written)
         return
     k = tl.arange(0, DEPTH)
     rows = parts + batch * frames * C + t[:, None] * C + k[None, :]
@@ -79,19 +80,19 @@ def head_kernel(
         w = tl.load(weight + (step * DEPTH + k)[:, None] * MEL + m[None, :])
         sums = tl.dot(s.to(weight.dtype.element_ty), w, sums, input_precision=PRECISION)
     valid = inside & (m < M)[None, :]
-    noisy = tl.load(x + place, mask=valid, other=0.0)
+    noisy = tl.load(x + start + place, mask=valid, other=0.0)
     denoised = c_skip * noisy + c_out * (sums + tl.load(bias + m)[None, :])
     value = keep * noisy + pull * denoised
     if HISTORY == 2:
-        value += past * tl.load(history + place, mask=valid, other=0.0)
+        value += past * tl.load(history + start + place, mask=valid, other=0.0)
     if HISTORY > 0:
-        tl.store(history + place, denoised, mask=valid)
+        tl.store(history + start + place, denoised, mask=valid)
     if NOISE:
         absolute = tl.load(places + batch) + t
         value += spread * philox.gaussian(tl.load(seeds + batch), absolute, noise_step, ROWS, MEL, philox.MEL)
     if FINISH:
         value = value * tl.load(scale + m)[None, :] + tl.load(offset + m)[None, :]
-    tl.store(out + place, tl.where(inside, value, 0.0), mask=written)
+    tl.store(out + start + place, tl.where(inside, value, 0.0), mask=written)
 
 
 def tile(
@@ -99,7 +100,10 @@ def tile(
 ) -> tiles.Tile:
     """Blocks of rows; every one has all mel bins. ``splits`` as the skip path's tile has them."""
     columns, depth = tiles.power_of_two(mel_bins), 64 if dtype.itemsize == 2 else 32
-    blocks = [tiles.Tile(rows, columns, depth, 4, 3 if splits == 1 else 2, splits) for rows in (16, 32, 64)]
+    stages, blocks = 3 if splits == 1 else 2, []
+    for rows in (16, 32, 64):
+        many = rows * dtype.itemsize >= 128 or (rows == 32 and splits > 4)  # with four warps these spill
+        blocks.append(tiles.Tile(rows, columns, depth, 8 if many else 4, stages, splits))
     fitting = [b for b in blocks if shared_bytes(b, dtype) <= tiles.SHARED_BYTES[tiles.architecture(arch)]]
     return min(fitting, key=lambda b: tiles.cost(b, batch * frames, columns, channels * splits, dtype.itemsize, arch))
 
@@ -181,6 +185,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

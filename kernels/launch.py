@@ -33,12 +33,18 @@ class Launch:
     constants: dict[str, object]
     warps: int
     stages: int
+    registers: int | None = None
+
+    @property
+    def options(self) -> dict:
+        """Of Triton's compiler."""
+        options = {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True}
+        return options if self.registers is None else {**options, "maxnreg": self.registers}
 
     def run(self) -> None:
         """Start it through Triton, which compiles on first use."""
         require()
-        options = {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True}
-        self.kernel[self.grid](**self.arguments, **self.constants, **options)
+        self.kernel[self.grid](**self.arguments, **self.constants, **self.options)
 
     def spec(self) -> dict:
         """What compiling needs, in plain values (build/aot.py): the same for all lengths and batches of one tile."""
@@ -47,7 +53,7 @@ class Launch:
             "kernel": f"{function.__module__}:{function.__name__}",
             "signature": {name: _type(value) for name, value in self.arguments.items()},
             "constants": dict(self.constants),
-            "options": {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": True},
+            "options": self.options,
         }
 
 

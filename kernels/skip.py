@@ -44,9 +44,10 @@ def skip_kernel(
     t = first + tl.arange(0, ROWS)
     column = tl.program_id(0) % TILES * COLUMNS + tl.arange(0, COLUMNS)
     length = tl.load(lengths + batch)
-    out = parts + (split * tl.num_programs(1) + batch) * frames * C + t[:, None] * C + column[None, :]
+    out = parts + (split * tl.num_programs(1) + batch) * frames * C
+    place = t[:, None] * C + column[None, :]
     if first >= length:
-        tl.store(out, tl.zeros((ROWS, COLUMNS), parts.dtype.element_ty), mask=t[:, None] < frames)
+        tl.store(out + place, tl.zeros((ROWS, COLUMNS), parts.dtype.element_ty), mask=t[:, None] < frames)
         return
     inside = (t < length)[:, None]
     k = split * SHARE + tl.arange(0, DEPTH)
@@ -59,7 +60,7 @@ def skip_kernel(
         sums = tl.dot(a, w, sums, input_precision=PRECISION)
     if SPLITS == 1:
         sums = tl.maximum(sums + tl.load(bias + column)[None, :], 0.0)
-    tl.store(out, tl.where(inside, sums, 0.0).to(parts.dtype.element_ty), mask=t[:, None] < frames)
+    tl.store(out + place, tl.where(inside, sums, 0.0).to(parts.dtype.element_ty), mask=t[:, None] < frames)
 
 
 def tile(frames: int, channels: int, layers: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
@@ -103,6 +104,7 @@ def launch(
         },
         block.warps,
         block.stages,
+        block.registers,
     )
 
 

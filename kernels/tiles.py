@@ -14,7 +14,6 @@ KIB = 1024
 # Shared memory that one block may use, and 32-bit registers of one thread (CUDA programming guide, table of
 # technical specifications by compute capability).
 SHARED_BYTES = {
-    75: 64 * KIB,
     80: 163 * KIB,
     86: 99 * KIB,
     87: 163 * KIB,
@@ -26,10 +25,12 @@ SHARED_BYTES = {
     121: 99 * KIB,
 }
 REGISTERS = 255
-# Multiprocessors of one usual device: T4, A100, RTX 3090, Orin, RTX 4090, H100 SXM, B200, B300, RTX 5090, GB10.
-PROCESSORS = {75: 40, 80: 108, 86: 82, 87: 16, 89: 128, 90: 132, 100: 148, 103: 148, 120: 170, 121: 48}
+# Multiprocessors of one usual device: A100, RTX 3090, Orin, RTX 4090, H100 SXM, B200, B300, RTX 5090, GB10.
+PROCESSORS = {80: 108, 86: 82, 87: 16, 89: 128, 90: 132, 100: 148, 103: 148, 120: 170, 121: 48}
 # Multiply-adds a cycle and multiprocessor in 16 bits.
-TENSOR_RATE = {75: 512, 80: 1024, 86: 512, 87: 1024, 89: 512, 90: 2048, 100: 4096, 103: 4096, 120: 512, 121: 512}
+TENSOR_RATE = {80: 1024, 86: 512, 87: 1024, 89: 512, 90: 2048, 100: 4096, 103: 4096, 120: 512, 121: 512}
+# Most accumulators of a block: 128 registers of a thread where operands stay in shared memory, else half as many.
+AREA = {arch: 128 * (256 if arch in (90, 100, 103) else 128) for arch in SHARED_BYTES}
 LOAD_BYTES = 64  # a cycle and multiprocessor, from the L2 cache
 STEP_CYCLES = 100  # of one step along K that neither multiplies nor loads much
 PROGRAM_CYCLES = 1500  # of filling the pipeline and of the epilogue's latency
@@ -40,7 +41,7 @@ EPILOGUE_BYTES = 8  # read and written per output element, about
 class Tile:
     """A block of a matrix product: rows × columns of accumulators, ``depth`` along K, warps, pipeline stages.
 
-    ``splits``: how many programs share one block's K.
+    ``splits``: how many programs share one block's K. ``registers`` of a thread, where ptxas' own choice spills.
     """
 
     rows: int
@@ -49,6 +50,7 @@ class Tile:
     warps: int
     stages: int
     splits: int = 1
+    registers: int | None = None
 
     def shared_bytes(self, width: int) -> int:
         """Operands of all stages, at ``width`` bytes an element."""
@@ -73,7 +75,7 @@ def architecture(number: int) -> int:
     """90 for 90; newer ones without a row of their own are taken as the nearest older one."""
     known = [arch for arch in SHARED_BYTES if arch <= number]
     if not known:
-        raise ValueError(f"sm_{number}: kernels need sm_75 or newer")
+        raise ValueError(f"sm_{number}: kernels need sm_80 or newer")
     return max(known)
 
 
@@ -108,15 +110,18 @@ def choose(
     processors: int | None = None,
     *,
     narrowest: int = 16,
+    widest: int = 128,
     splits: tuple[int, ...] = (1,),
 ) -> Tile:
     """The cheapest tile of a matrix product that fits the device; columns and depth must divide by the tile's.
 
-    ``width``: bytes an element. ``narrowest``: fewest columns a tile may have.
+    ``width``: bytes an element. ``narrowest``, ``widest``: columns that a tile may have.
     """
     arch = architecture(arch)
     fitting = [
-        tile for tile in _candidates(width, arch, splits) if tile.divides(columns, depth) and tile.columns >= narrowest
+        tile
+        for tile in _candidates(width, arch, splits)
+        if tile.divides(columns, depth) and narrowest <= tile.columns <= widest
     ]
     if not fitting:
         raise ValueError(f"no tile for {columns} columns and depth {depth}")
@@ -135,7 +140,7 @@ def _candidates(width: int, arch: int, splits: tuple[int, ...]):
 def sized(rows: int, columns: int, width: int, arch: int, splits: int = 1) -> Tile | None:
     """Warps, depth and stages of a block of rows × columns; None if it does not fit the device."""
     area = rows * columns
-    if area > (128 * 256 if width == 2 else 128 * 64):
+    if area > (AREA[arch] if width == 2 else 128 * 64):
         return None
     warps = 8 if area >= (128 * 128 if width == 2 else 32 * 32) else 4
     depth = 64 if width == 2 else 32

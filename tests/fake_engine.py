@@ -24,6 +24,9 @@ class FakeEngine:
     def check_convertible(self):
         pass
 
+    def check_request(self, *arguments, **options):
+        pass
+
     def convert(self, audio, rate_hz, speaker, **options):
         """``fail``: {number of the call: what to raise}."""
         assert audio.ndim == 1

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 SMALL = {"channels": 32, "layers": 3, "hidden": 16, "units": 12}
+HEARD = {"channels": 32, "layers": 3, "hidden": 16, "units": 8, "encoder": "vec8l3"}  # units of huberts.TINY
 FULL = {"channels": 512, "layers": 20, "hidden": 256, "units": 768}
 
 
@@ -98,6 +99,10 @@ def _save(folder: Path, state: dict, config: dict, name: str) -> Path:
     return folder / name
 
 
+def _encoder(size: dict, name: str) -> str:
+    return size.get("encoder", name)
+
+
 def _config(size: dict, speakers: int, data: dict, model: dict) -> dict:
     sizes = {"n_layers": size["layers"], "n_chans": size["channels"], "n_hidden": size["hidden"], "n_spk": speakers}
     return {
@@ -115,7 +120,12 @@ def comosvc(folder: Path, size=SMALL, speakers: int = 3, student: bool = True, p
             state |= {f"decoder.{copy}.{name}": value for name, value in net.items()}
     if pitch_extractor:
         state["decoder.pe.mel_prenet.weight"] = torch.randn(4, 80)
-    data = {"sampling_rate": 24000, "hop_length": 128, "encoder": "vec768l12", "unit_interpolate_mode": "nearest"}
+    data = {
+        "sampling_rate": 24000,
+        "hop_length": 128,
+        "encoder": _encoder(size, "vec768l12"),
+        "unit_interpolate_mode": "nearest",
+    }
     config = _config(size, speakers, data, {"use_pitch_aug": True})
     config["spk"] = {f"SINGER{i}": i for i in range(speakers)}
     return _save(folder, state, config, "model_4000.pt")
@@ -137,7 +147,7 @@ def diffusion_svc(folder: Path, size=SMALL, speakers: int = 3, k_step_max: int =
         "f0_max": 800,
         "sampling_rate": 44100,
         "block_size": 512,
-        "encoder": "contentvec768l12",
+        "encoder": _encoder(size, "contentvec768l12"),
         "units_forced_mode": "nearest",
     }
     config = _config(size, speakers, data, {"use_pitch_aug": True, "k_step_max": k_step_max})
@@ -160,7 +170,7 @@ def sovits(folder: Path, size=SMALL, speakers: int = 3, k_step_max: int = 0) -> 
     data = {
         "sampling_rate": 44100,
         "block_size": 512,
-        "encoder": "vec768l12",
+        "encoder": _encoder(size, "vec768l12"),
         "training_files": "filelists/train.txt",
         "unit_interpolate_mode": "nearest",
     }
@@ -179,7 +189,7 @@ def ddsp_svc(folder: Path, size=SMALL, speakers: int = 3) -> Path:
         "f0_max": 800,
         "sampling_rate": 44100,
         "block_size": 512,
-        "encoder": "contentvec",
+        "encoder": _encoder(size, "contentvec"),
     }
     config = _config(size, speakers, data, {})
     config["vocoder"] = {"type": "nsf-hifigan", "ckpt": "pretrain/nsf_hifigan/model"}

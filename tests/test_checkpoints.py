@@ -194,6 +194,9 @@ def test_missing_yaml_and_needless_config(tmp_path):
         ({"config": {}}, "config.model"),
         ({"config": {"model": {"mels": 1}}}, "mels"),
         ({"model": {}}, "dict of tensors"),
+        ({"speakers": ["one too", "many", "or", "few", "for", "this", "network"]}, "table of speakers"),
+        ({"speakers": 3}, "table of speakers"),
+        ({"speaker_f0_hz": ["high"]}, "table of speakers"),
     ],
 )
 def test_faults_of_native_files(tmp_path, changes, part):

@@ -272,3 +272,20 @@ def test_looking_needs_no_yaml(tmp_path, name):
     assert "config.yaml" in seen.missing[0]
     assert seen.config.denoiser == whole.config.denoiser and seen.config.condition == whole.config.condition
     assert seen.config.ddpm == whole.config.ddpm
+
+
+def test_projects_are_told_apart_by_their_configuration(tmp_path):
+    """DDSP-SVC 3 has key shifts too, since its template says so: only Diffusion-SVC's YAML names these two keys."""
+    path = formats.diffusion_svc(tmp_path)
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    told = {}
+    for keys in ((), ("units_forced_mode",), ("k_step_max",), ("units_forced_mode", "k_step_max")):
+        parts = {"data": dict(config["data"]), "model": dict(config["model"])}
+        for key in {"units_forced_mode", "k_step_max"} - set(keys):
+            parts["data"].pop(key, None), parts["model"].pop(key, None)
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(parts))
+        checkpoint = read(path)
+        told[keys] = checkpoint.format
+        assert checkpoint.config.condition.key_shift and checkpoint.speaker_base == 1
+        assert checkpoint.config.features.unit_align == ("nearest" if "units_forced_mode" in keys else "round")
+    assert told.pop(()) == "ddsp_svc" and set(told.values()) == {"diffusion_svc"}

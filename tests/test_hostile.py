@@ -21,7 +21,7 @@ import yaml
 from fastsvc import build
 from fastsvc.checkpoints import read
 from fastsvc.checkpoints.loading import load
-from fastsvc.errors import CheckpointError
+from fastsvc.errors import CheckpointError, ConfigError
 
 LIMIT = 300 * 2**20  # bytes that refusing may take at the most; the bombs below ask for terabytes
 
@@ -236,3 +236,81 @@ def test_the_same_files_unharmed_are_read(tmp_path):
     """What is refused above is refused for its harm."""
     for name, make in MAKERS.items():
         assert read(make(tmp_path / name), look=True).tensors
+
+
+@pytest.mark.parametrize(
+    "odd, part",
+    [
+        (torch.zeros(16).to_sparse(), "no plain array"),
+        (torch.zeros(16, device="meta"), "no plain array"),
+        (torch.zeros(16).to(torch.float8_e4m3fn), "float8"),
+        (torch.zeros(16, dtype=torch.complex64), "complex"),
+    ],
+    ids=["sparse", "meta", "float8", "complex"],
+)
+def test_tensors_of_odd_kinds(tmp_path, odd, part):
+    path = formats.comosvc(tmp_path)
+    content = torch.load(path)
+    content["model"]["unit_embed.bias"] = odd
+    torch.save(content, path)
+    assert part in refused(path)
+
+
+@pytest.mark.parametrize("step", [None, "x", torch.zeros(3), 10**400, [1]])
+def test_a_step_that_is_no_number_refuses_nothing(tmp_path, step):
+    path = formats.comosvc(tmp_path)
+    torch.save({**torch.load(path), "global_step": step}, path)
+    assert read(path).step == (step if isinstance(step, int) else 0)
+
+
+def test_layers_without_numbers(tmp_path):
+    """Looked at without a configuration, whose place the names of the tensors take."""
+    path = formats.comosvc(tmp_path)
+    path.with_name("config.yaml").unlink()
+    content = torch.load(path)
+    content["model"]["decoder.denoise_fn.residual_layers.x.weight"] = torch.zeros(2)
+    torch.save(content, path)
+    assert "residual_layers.x" in refused(path, look=True)
+
+
+def test_aliases_in_values_that_messages_name(tmp_path):
+    """Eight to the ninth power of values, in places whose values are told when they are wrong, or copied."""
+    path = formats.sovits(tmp_path / "a")
+    file = path.with_name("config.yaml")
+    whole = file.read_text()
+    file.write_text(LAUGHS + whole.replace("singer 0: 0", "singer 0: *j"))
+    assert "spk.singer 0" in refused(path)
+    file.write_text(whole)
+    (tmp_path / "pitch.yaml").write_text(LAUGHS + "'singer 0': *j\n")
+    with pytest.raises(ConfigError, match="median pitch") as caught:
+        build.compile(path, tmp_path / "e.fsvc", speaker_f0=tmp_path / "pitch.yaml", progress=None)
+    assert len(str(caught.value)) < 1000
+    path = m4gan(tmp_path / "b")
+    file = path.with_name("config.yaml")
+    values = yaml.safe_load(file.read_text())
+    faults = {
+        "resblock": ("*j", "resblock is"),
+        "upsample_rates": ("*j", "upsample_rates is"),
+        "resblock_dilation_sizes": (f"[{'*many,' * 999}]", "resblock_dilation_sizes has 999 rows"),
+    }
+    for key, (value, part) in faults.items():
+        rest = yaml.safe_dump({name: v for name, v in values.items() if name != key})
+        file.write_text(f"{LAUGHS}many: &many [{'1,' * 999}]\n{rest}{key}: {value}\n")
+        assert part in refused(path)
+
+
+@pytest.mark.parametrize("text", ['{"a": ' + "/*x" * 100_000, '{"a": ' + '\\"' * 100_000, "// " * 100_000])
+def test_comments_and_strings_that_never_end(tmp_path, text):
+    """Searching for the end from every beginning would take hours (the test's time limit)."""
+    path = amphion(tmp_path / "x")
+    (tmp_path / "x" / "args.json").write_text(text)
+    assert "args.json" in refused(path)
+
+
+def test_options_that_mean_nothing_for_a_file(tmp_path):
+    np.savez(tmp_path / "v.npz", alto=np.zeros(256, np.float32))
+    path = formats.sovits(tmp_path / "a")
+    assert "--era means nothing" in refused(path, era="plain")
+    assert "takes ids of speakers" in refused(path, speaker_vectors=tmp_path / "v.npz")
+    assert "--speaker-vectors means nothing" in refused(m4gan(tmp_path / "b"), speaker_vectors=tmp_path / "v.npz")
+    assert read(path, era="auto").tensors

@@ -1,5 +1,9 @@
 """Each kernel against its reference: in the interpreter where there is no GPU, compiled where there is one."""
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
 from kernel_check import ARCH, DEVICE, DTYPES, check, doubled, lengths_of, poisoned, random
@@ -10,6 +14,7 @@ from fastsvc.kernels import condition, first, gated_conv, head, residual, skip
 from fastsvc.kernels.tiles import Tile
 
 BIG = Tile(64, 64, 64, 4, 2)  # few operations, which is what the interpreter's time goes by
+EXACT = {"precision": "ieee"}  # float32 products in full; what tf32x3 loses only a GPU shows (test_kernels_gpu.py)
 SHAPES = [(1, 1), (3, 37), (1, 65)]  # (batch, frames)
 
 
@@ -30,7 +35,7 @@ def conv_case(batch, frames, channels, hidden, dtype):
 def test_gated_conv(batch, frames, dilation, dtype):
     state, weight, bias, lengths = conv_case(batch, frames, 64, 64, dtype)
     z = poisoned(batch, frames, 64, dtype=dtype)
-    gated_conv.run(state, weight, bias, z, lengths, dilation, block=BIG)
+    gated_conv.run(state, weight, bias, z, lengths, dilation, block=BIG, **EXACT)
     check(z, gated_conv.reference, state, weight, bias, lengths, dilation)
 
 
@@ -40,7 +45,7 @@ def test_gated_conv_at_real_widths(channels, hidden, block):
     state, weight, bias, lengths = conv_case(1, 19, channels, hidden, torch.float16)
     block = block or gated_conv.tile(19, channels, hidden, torch.float16, ARCH)
     z = poisoned(1, 19, 3 * channels, dtype=torch.float16)
-    gated_conv.run(state, weight, bias, z[..., channels : 2 * channels], lengths, 1, block=block)
+    gated_conv.run(state, weight, bias, z[..., channels : 2 * channels], lengths, 1, block=block, **EXACT)
     check(z[..., channels : 2 * channels], gated_conv.reference, state, weight, bias, lengths, 1)
     assert z[..., :channels].isnan().all() and z[..., 2 * channels :].isnan().all()
 
@@ -49,7 +54,7 @@ def test_gated_conv_at_real_widths(channels, hidden, block):
 def test_gated_conv_saturates_without_nan():
     state, weight, bias, lengths = conv_case(1, 9, 64, 64, torch.float32)
     z = poisoned(1, 9, 64)
-    gated_conv.run(state, 1e4 * weight, bias, z, lengths, 1, block=BIG)
+    gated_conv.run(state, 1e4 * weight, bias, z, lengths, 1, block=BIG, **EXACT)
     exact = gated_conv.reference(*doubled(state, 1e4 * weight, bias, lengths), 1)
     assert (z - exact).abs().max() < 1e-4  # sums of about 1e4 have errors of 1e-3 before the gates
 
@@ -66,7 +71,7 @@ def test_residual(batch, frames, channels, dtype):
         buffer[row, length:], z[row, length:] = float("nan"), float("nan")
     state = buffer[..., :channels]
     before, beside = state.clone(), buffer[..., channels:].clone()
-    residual.run(state, z, weight, shift, lengths, block=BIG)
+    residual.run(state, z, weight, shift, lengths, block=BIG, **EXACT)
     check(state, residual.reference, before, z, weight, shift, lengths)
     assert torch.equal(buffer[..., channels:].nan_to_num(), beside.nan_to_num())
 
@@ -84,7 +89,7 @@ def test_skip_and_head(batch, frames, splits, dtype):
     weight, bias = random(depth, channels, dtype=dtype, scale=depth**-0.5), random(channels)
     block = Tile(64, 64, 64, 4, 2, splits)
     parts = skip.parts_like(z, channels, block).fill_(float("nan"))
-    skip.run(z, weight, bias, parts, lengths, block=block)
+    skip.run(z, weight, bias, parts, lengths, block=block, **EXACT)
     if splits == 1:
         check(parts[0], skip.reference, z, weight, bias, lengths)
 
@@ -92,7 +97,7 @@ def test_skip_and_head(batch, frames, splits, dtype):
     last[:, :mel_bins], last_bias[:mel_bins] = random(channels, mel_bins, scale=0.1), random(mel_bins)
     last, last_bias, x = last.to(DEVICE), last_bias.to(DEVICE), random(batch, frames, mel_bins)
     out = poisoned(batch, frames, mel_bins)
-    options = {"block": Tile(16, 128, 64, 4, 2, splits), "c_skip": 0.3, "c_out": 0.7}
+    options = {"block": Tile(16, 128, 64, 4, 2, splits), "c_skip": 0.3, "c_out": 0.7, **EXACT}
     head.run(parts, bias, last, last_bias, x, out, lengths, **options)
 
     def both(z, weight, bias, last, last_bias, x):
@@ -111,7 +116,7 @@ def test_first(batch, frames, mel_bins, dtype):
     weight = torch.zeros(128, 64, dtype=dtype, device=DEVICE)
     weight[:mel_bins] = random(mel_bins, 64, scale=0.1)
     bias, shift, state = random(64), random(64), poisoned(batch, frames, 128, dtype=dtype)
-    first.run(x, weight, bias, shift, state[..., :64], lengths, block=Tile(64, 64, 128, 4, 1), c_in=0.7)
+    first.run(x, weight, bias, shift, state[..., :64], lengths, block=Tile(64, 64, 128, 4, 1), c_in=0.7, **EXACT)
     check(state[..., :64], first.reference, x, weight[:mel_bins], bias, shift, lengths, 0.7)
     assert state[..., 64:].isnan().all()
 
@@ -132,7 +137,7 @@ def test_condition(batch, frames, channels, dtype):
     weight[:channels] = random(channels, hidden, scale=channels**-0.5)
     vectors, utterance = random(3, hidden), random(batch, hidden)
     state = poisoned(batch, frames, 128, dtype=dtype)
-    condition.run(units, places, weight, scalars, vectors, utterance, state[..., 64:], lengths, block=BIG)
+    condition.run(units, places, weight, scalars, vectors, utterance, state[..., 64:], lengths, block=BIG, **EXACT)
 
     def reference(units, weight, scalars, vectors, utterance):
         return condition.reference(units, places, weight[:channels], scalars, vectors, utterance, lengths)
@@ -141,15 +146,44 @@ def test_condition(batch, frames, channels, dtype):
     assert state[..., :64].isnan().all()
 
 
+def test_residual_with_a_tile_of_its_own_registers():
+    state, z, weight, shift = random(1, 70, 64), random(1, 70, 64), random(64, 64, scale=0.1), random(64)
+    before, lengths = state.clone(), lengths_of(1, 70)
+    residual.run(state, z, weight, shift, lengths, block=replace(BIG, registers=128), **EXACT)
+    check(state, residual.reference, before, z, weight, shift, lengths)
+
+
 def test_what_a_tile_does_not_divide_is_refused():
     state, weight, bias, lengths = conv_case(1, 9, 96, 64, torch.float32)
     with pytest.raises(ValueError, match="does not divide"):
-        gated_conv.run(state, weight, bias, poisoned(1, 9, 96), lengths, 1, block=BIG)
+        gated_conv.run(state, weight, bias, poisoned(1, 9, 96), lengths, 1, block=BIG, **EXACT)
 
 
 def test_misaligned_tensors_are_refused():
     state, weight, bias, lengths = conv_case(1, 9, 64, 64, torch.float32)
     with pytest.raises(ValueError, match="bias"):
-        gated_conv.run(state, weight, random(129)[1:], poisoned(1, 9, 64), lengths, 1, block=BIG)
+        gated_conv.run(state, weight, random(129)[1:], poisoned(1, 9, 64), lengths, 1, block=BIG, **EXACT)
     with pytest.raises(ValueError, match="contiguous"):
-        gated_conv.run(state, weight.T.contiguous().T, bias, poisoned(1, 9, 64), lengths, 1, block=BIG)
+        gated_conv.run(state, weight.T.contiguous().T, bias, poisoned(1, 9, 64), lengths, 1, block=BIG, **EXACT)
+
+
+WITHOUT_TRITON = """
+import sys
+sys.modules["triton"] = None
+import torch
+from fastsvc.errors import MissingPackageError
+from fastsvc.kernels import condition, denoiser, first, gated_conv, head, pack, residual, skip, source
+block = gated_conv.tile(9, 64, 64, torch.float32, 90)
+given = torch.ones(1, 9, 128), torch.ones(256, 128), torch.ones(128)
+lengths = torch.tensor([9], dtype=torch.int32)
+assert gated_conv.reference(*given, lengths, 1).shape == (1, 9, 64)
+try:
+    gated_conv.run(*given, torch.empty(1, 9, 64), lengths, 1, block=block)
+except MissingPackageError as error:
+    print(error)
+"""
+
+
+def test_without_triton_everything_imports_and_starting_says_why():
+    run = subprocess.run([sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True)
+    assert "running kernels needs the package triton" in run.stdout, run.stderr

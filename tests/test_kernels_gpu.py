@@ -1,22 +1,95 @@
-"""Each kernel's tests of test_kernels*.py run compiled where there is a GPU; here they are marked for it."""
+"""What only a GPU shows: bfloat16, the precision of float32 products, real widths, and the same bits every time."""
 
 import pytest
 import torch
-from kernel_check import DEVICE
+from kernel_check import ARCH, DEVICE, GPU, check, lengths_of, poisoned, random
 
 pytest.importorskip("triton")
 
-import test_kernels_denoiser as whole
+from fastsvc.kernels import gated_conv, head, residual, skip
+from fastsvc.kernels.tiles import power_of_two
 
-pytestmark = pytest.mark.gpu
-
-
-@pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-4), (torch.float16, 1e-2), (torch.bfloat16, 8e-2)])
-def test_layers(dtype, bound):
-    assert DEVICE == "cuda"
-    whole.test_layer_by_layer(dtype, bound)
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU")]
+CASES = [(torch.float16, "ieee"), (torch.bfloat16, "ieee"), (torch.float32, "ieee"), (torch.float32, "tf32x3")]
+WIDTHS = [(384, 128, 100), (512, 256, 80), (768, 256, 128)]
 
 
-@pytest.mark.parametrize("method, splits", [("consistency", 1), ("euler", 1)])
-def test_schedule(method, splits):
-    whole.test_schedule(method, splits)
+@pytest.mark.parametrize("dtype, precision", CASES)
+@pytest.mark.parametrize("channels, hidden, mel_bins", WIDTHS)
+@pytest.mark.parametrize("frames, dilation", [(94, 1), (391, 4)])
+def test_numerics(dtype, precision, channels, hidden, mel_bins, frames, dilation):
+    batch, layers, depth = 3, 4, 3 * channels + hidden
+    eps = 2.0**-19 if precision == "tf32x3" else None  # its three products leave about 21 bits
+    lengths = lengths_of(batch, frames)
+    state = random(batch, frames, channels + hidden, dtype=dtype)
+    weight, bias = random(depth, 2 * channels, dtype=dtype, scale=depth**-0.5), random(2 * channels)
+    z = poisoned(batch, frames, layers * channels, dtype=dtype)
+    block = gated_conv.tile(frames, channels, hidden, dtype, ARCH, batch)
+    for layer in range(layers):
+        part = z[..., layer * channels : (layer + 1) * channels]
+        gated_conv.run(state, weight, bias, part, lengths, dilation, block=block, precision=precision)
+    check(z[..., :channels], gated_conv.reference, state, weight, bias, lengths, dilation, eps=eps)
+
+    weight, shift = random(channels, channels, dtype=dtype, scale=channels**-0.5), random(channels)
+    before, x = state[..., :channels].clone(), state[..., :channels]
+    block = residual.tile(frames, channels, dtype, ARCH, batch)
+    residual.run(x, z[..., :channels], weight, shift, lengths, block=block, precision=precision)
+    check(x, residual.reference, before, z[..., :channels], weight, shift, lengths, eps=eps)
+
+    weight, bias = random(layers * channels, channels, dtype=dtype, scale=0.03), random(channels)
+    block = skip.tile(frames, channels, layers, dtype, ARCH, batch)
+    parts = skip.parts_like(z, channels, block).fill_(float("nan"))
+    skip.run(z, weight, bias, parts, lengths, block=block, precision=precision)
+    last = torch.zeros(channels, power_of_two(mel_bins), dtype=dtype, device=DEVICE)
+    last[:, :mel_bins] = random(channels, mel_bins, scale=0.05)
+    last_bias, x, out = random(last.shape[1]), random(batch, frames, mel_bins), poisoned(batch, frames, mel_bins)
+    block = head.tile(frames, channels, mel_bins, dtype, ARCH, batch, block.splits)
+    head.run(parts, bias, last, last_bias, x, out, lengths, block=block, c_skip=0.3, c_out=0.7, precision=precision)
+
+    def both(z, weight, bias, last, last_bias, x):
+        s = skip.reference(z, weight, bias, lengths)
+        return head.reference(s, last[:, :mel_bins], last_bias[:mel_bins], x, lengths, 0.3, 0.7).to(x.dtype)
+
+    check(out, both, z, weight, bias, last, last_bias, x, dtype=dtype, eps=eps)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_the_same_bits_every_time(dtype):
+    channels, hidden, frames = 512, 256, 188
+    lengths = lengths_of(2, frames)
+    state = random(2, frames, channels + hidden, dtype=dtype)
+    depth = 3 * channels + hidden
+    weight, bias = random(depth, 2 * channels, dtype=dtype, scale=depth**-0.5), random(2 * channels)
+    block = gated_conv.tile(frames, channels, hidden, dtype, ARCH, 2)
+    runs = []
+    for _ in range(5):
+        z = poisoned(2, frames, channels, dtype=dtype)
+        runs.append(gated_conv.run(state, weight, bias, z, lengths, 1, block=block))
+    assert all(torch.equal(runs[0], other) for other in runs[1:])
+    weight, bias = random(channels, channels, dtype=dtype, scale=channels**-0.5), random(channels)
+    block = skip.tile(frames, channels, 1, dtype, ARCH, 2)
+    parts = [skip.run(runs[0], weight, bias, skip.parts_like(runs[0], channels, block), lengths, block=block)]
+    parts.append(skip.run(runs[0], weight, bias, skip.parts_like(runs[0], channels, block), lengths, block=block))
+    assert torch.equal(*parts)
+
+
+def test_a_captured_schedule_gives_what_single_launches_give():
+    """Lengths, seeds and condition are read from buffers when the graph runs, so one graph serves them all."""
+    from test_kernels_denoiser import CONFIG, FRAMES, build, consistency_updates, prepare
+
+    _, net, sigmas = build("consistency", 2, torch.float16)
+    launches = net.schedule(consistency_updates(sigmas, CONFIG.edm.sigma_min), spread=sigmas[0])
+    prepare(net, random(3, FRAMES, CONFIG.denoiser.cond_channels))
+    for launch in launches:
+        launch.run()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for launch in launches:
+            launch.run()
+    prepare(net, random(3, FRAMES, CONFIG.denoiser.cond_channels))
+    graph.replay()
+    captured = net.out.clone()
+    for launch in launches:
+        launch.run()
+    assert torch.equal(net.out, captured)

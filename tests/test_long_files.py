@@ -31,7 +31,8 @@ def test_in_blocks_as_in_one_pass(engine, steps, monkeypatch):
     whole_audio, whole_mel = engine.synthesise(*told, "Ada", steps, seed=3)
     assert [len(cut) for cut in seen[2:]] == [1, 1]
     assert golden.relative(mel, whole_mel) < 1e-5
-    assert golden.relative(audio, whole_audio) < 1e-5
+    swing = whole_audio - whole_audio.mean()  # random biases make most of such a vocoder's output
+    assert float((audio - whole_audio).abs().max() / swing.abs().max()) < 1e-5
 
 
 def test_an_excerpt_keeps_its_place(engine):

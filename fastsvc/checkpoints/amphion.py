@@ -23,6 +23,7 @@ from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.json5_file import Json5File
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
+from fastsvc.checkpoints.yaml_file import shown
 from fastsvc.config import AcousticConfig
 from fastsvc.errors import CheckpointError, ConfigError
 
@@ -152,7 +153,8 @@ def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, pla
         return config, tuple(f"speaker {i}" for i in range(size))
     for name, number in singers.values.items():
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < size:
-            raise CheckpointError(f"{singers.path}: {name} is {number!r}, outside 0 … {size - 1}", "correct the table")
+            reason = f"{name} is {shown(number)}, outside 0 … {size - 1}"
+            raise CheckpointError(f"{singers.path}: {reason}", "correct the table")
     count = max(singers.values.values(), default=0) + 1
     names = [f"speaker {i}" for i in range(count)]
     for name, number in singers.values.items():

@@ -91,5 +91,14 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
     acoustic, vocoders = (native, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifigan, amphion_vocoder)
     for reader in (*acoustic, *vocoders, fairseq, huggingface):
         if reader.recognises(content):
-            return reader.read(content, path, given)
+            checkpoint = reader.read(content, path, given)
+            _refuse_vain(given, getattr(reader, "TAKES", ()), path)
+            return checkpoint
     raise foreign.refusal(content, path)
+
+
+def _refuse_vain(given: Given, taken: tuple[str, ...], path: Path) -> None:
+    """An option that the file's format does not know is a mistake about the file."""
+    for name in ("era", "speaker_vectors"):
+        if getattr(given, name) not in (None, "auto") and name not in taken:
+            raise CheckpointError(f"--{name.replace('_', '-')} means nothing for {path}", "leave it away")

@@ -13,11 +13,12 @@ from fastsvc.checkpoints import era as eras
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
-from fastsvc.checkpoints.loading import state_dict
+from fastsvc.checkpoints.loading import count, state_dict
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import AcousticConfig, FeatureConfig, MelConfig
 from fastsvc.errors import CheckpointError, ConfigError
 
+TAKES = ("era", "speaker_vectors")  # of what is given beside the file
 UNUSED = ("decoder.denoise_fn_ema.", "decoder.denoise_fn_pretrained.", "decoder.pe.")
 
 
@@ -36,12 +37,14 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     student = any(name.startswith("decoder.denoise_fn_ema.") for name in state)
     tensors = {unit2mel.ours(name): value for name, value in state.items() if not name.startswith(UNUSED)}
     yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=24000, hop_length=128)
-    count = unit2mel.layers(yaml, tensors)
+    layers = unit2mel.layers(yaml, tensors)
     names, missing = None, ()
     if unit2mel.takes_vectors(tensors, yaml):
         tensors, names, missing = unit2mel.with_vectors(tensors, given.speaker_vectors, path)
+    elif given.speaker_vectors is not None:
+        raise CheckpointError(f"{path} takes ids of speakers and no vectors", "leave --speaker-vectors away")
     try:
-        config = _config(yaml, count, None if names is None else len(names))
+        config = _config(yaml, layers, None if names is None else len(names))
     except ConfigError as error:
         raise CheckpointError(f"{yaml.path}: {error.message}", error.remedy) from None
     from fastsvc.model.acoustic import AcousticModel
@@ -56,7 +59,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         config=config,
         tensors=tensors,
         speakers=names or unit2mel.speaker_names(yaml, config.condition.speakers),
-        step=int(content.get("global_step", 0)),
+        step=count(content, "global_step"),
         input_peak=0.95,  # preprocessing1_resample.py
         notes=(note,),
         missing=unsettled + missing,

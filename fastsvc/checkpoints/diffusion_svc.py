@@ -17,11 +17,12 @@ from fastsvc.checkpoints import unit2mel
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
-from fastsvc.checkpoints.loading import state_dict
+from fastsvc.checkpoints.loading import count, state_dict
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import AcousticConfig, DdpmConfig, FeatureConfig, MelConfig, NormConfig
 from fastsvc.errors import CheckpointError, ConfigError
 
+TAKES = ("speaker_vectors",)  # of what is given beside the file
 BETAS, LOW, HIGH = "decoder.betas", "decoder.spec_min", "decoder.spec_max"
 DERIVED = {  # buffers that follow from the betas
     f"decoder.{name}"
@@ -77,13 +78,15 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
             raise CheckpointError(f"{path} does not fit its configuration: {name} is {fault}", "fetch it again")
     dropped = {*chain, *DERIVED}
     tensors = {unit2mel.ours(name): value for name, value in state.items() if name not in dropped}
-    count = unit2mel.layers(yaml, tensors)
-    project, base = _project(yaml, tensors)
+    layers = unit2mel.layers(yaml, tensors)
+    project, base = _project(yaml)
     names, missing = None, ()
     if unit2mel.takes_vectors(tensors, yaml):
         tensors, names, missing = unit2mel.with_vectors(tensors, given.speaker_vectors, path)
+    elif given.speaker_vectors is not None:
+        raise CheckpointError(f"{path} takes ids of speakers and no vectors", "leave --speaker-vectors away")
     try:
-        config, note = _config(yaml, tensors, chain, count, project, path)
+        config, note = _config(yaml, tensors, chain, layers, project, path)
         if names is not None:
             config = replace(config, condition=replace(config.condition, speakers=len(names)))
     except ConfigError as error:
@@ -98,20 +101,20 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         tensors=fit(tensors, lambda: AcousticModel(config), path, unit2mel.theirs),
         speakers=names or unit2mel.speaker_names(yaml, config.condition.speakers, base),
         speaker_base=base,
-        step=int(content.get("global_step", 0)),
+        step=count(content, "global_step"),
         notes=notes + note,
         missing=unsettled + missing,
         mel_stated=("rate_hz", "hop_samples", "bins"),
     )
 
 
-def _project(yaml: YamlFile, tensors: dict[str, Tensor]) -> tuple[str, int]:
+def _project(yaml: YamlFile) -> tuple[str, int]:
     """(which project wrote the file, the base of its speaker ids)."""
     data = yaml.get("data", dict)
     if "spk" in yaml.values or "training_files" in data:
         return "sovits", 0
-    modern = "units_forced_mode" in data or "condition.aug_shift_embed.weight" in tensors
-    return ("diffusion_svc" if modern else "ddsp_svc"), 1
+    own = "units_forced_mode" in data or "k_step_max" in yaml.get("model", dict)  # which DDSP-SVC 3 never had
+    return ("diffusion_svc" if own else "ddsp_svc"), 1
 
 
 def _config(yaml, tensors, chain, layers: int, project: str, path: Path) -> tuple[AcousticConfig, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastsvc.errors import CheckpointError
 
-ENDINGS = (".ckpt", ".pt", ".pth")
+ENDINGS = (".ckpt", ".pt", ".pth", ".ptc")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as accelerate and HuggingFace write them, the safer one first
 BARE = "model"  # openvpi's file without an ending
 
@@ -18,6 +18,8 @@ def checkpoint_in(path: Path) -> Path:
     for name in WEIGHTS:
         if (path / name).is_file():
             return path / name
+    if (path / "manifest.json").is_file():
+        raise CheckpointError(f"{path} is an engine, which is built already", "give the checkpoint it was built from")
     found = sorted(file for file in path.iterdir() if file.is_file() and _looks_like_one(file))
     if len(found) == 1:
         return found[0]

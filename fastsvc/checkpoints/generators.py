@@ -7,9 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc.checkpoints.keys import fit
+from fastsvc.checkpoints.yaml_file import YamlFile, shown
 from fastsvc.config import VocoderConfig
 from fastsvc.errors import CheckpointError
 
+LONGEST = 4096  # list of a configuration that is looked at
 BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any sane generator
 MEL_STATED = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins", "low_hz", "high_hz")
 
@@ -32,11 +34,31 @@ def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tu
     return tensors, ("weight norm folded",) if halves else ()
 
 
-def sizes(values: list, where: str) -> tuple[int, ...]:
+def sizes(file: YamlFile, key: str) -> tuple[int, ...]:
     """Whole numbers out of a configuration's list."""
-    if not values or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
-        raise CheckpointError(f"{where} is {values!r}, but whole numbers are expected", "correct it")
+    return _whole(file.get(key, list), f"{file.path}: {key}")
+
+
+def rows(file: YamlFile, key: str) -> tuple[tuple[int, ...], ...]:
+    """The same of a list of lists, of which aliases can make more than there is memory for."""
+    values = file.get(key, list)
+    if len(values) > BLOCKS_LIMIT:
+        raise CheckpointError(f"{file.path}: {key} has {len(values)} rows", "correct it")
+    return tuple(_whole(row if isinstance(row, list) else [row], f"{file.path}: {key}") for row in values)
+
+
+def _whole(values: list, where: str) -> tuple[int, ...]:
+    if not 0 < len(values) <= LONGEST or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
+        raise CheckpointError(f"{where} is {shown(values)}, but whole numbers are expected", "correct it")
     return tuple(values)
+
+
+def resblock(file: YamlFile) -> str:
+    """The kind of residual blocks, "1" or "2", which some write as a number."""
+    value = file.values.get("resblock", "1")
+    if not isinstance(value, (str, int)):
+        raise CheckpointError(f"{file.path}: resblock is {shown(value)}", "correct it")
+    return str(value)
 
 
 def refuse_absurd(rates: tuple[int, ...], dilations: tuple[tuple[int, ...], ...], where: Path) -> None:

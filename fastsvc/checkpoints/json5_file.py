@@ -10,8 +10,9 @@ from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.errors import CheckpointError
 
 LIMIT = 2**20  # bytes
-_STRING = r'"(?:[^"\\]|\\.)*"'
-_COMMENT = re.compile(rf"({_STRING})|//[^\n]*|/\*.*?\*/", re.DOTALL)
+# What is never closed runs to the end: otherwise each further beginning would be searched to the end once more.
+_STRING = r'"(?:[^"\\]|\\.)*"?'
+_COMMENT = re.compile(rf"({_STRING})|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _TRAILING = re.compile(rf"({_STRING})|,(\s*[\]}}])", re.DOTALL)
 
 

@@ -10,6 +10,8 @@ from torch.overrides import TorchFunctionMode
 
 from fastsvc.errors import CheckpointError
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 
 class _Undrawn(TorchFunctionMode):
     """Leaves weights undrawn: on the meta device nothing is stored, but a draw imports a compiler first (seconds)."""
@@ -48,8 +50,8 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
             "check that the config belongs to this checkpoint",
         )
     for name, value in tensors.items():
-        if not value.is_floating_point():
-            raise CheckpointError(f"{path}: {upstream(name)} is {value.dtype}, not floating point")
+        if value.dtype not in FLOATS:
+            raise CheckpointError(f"{path}: {upstream(name)} is {value.dtype}, not floating point of 16 to 64 bits")
         if value.numel() and not all(torch.isfinite(end) for end in value.aminmax()):  # which carries NaN through
             raise CheckpointError(
                 f"{path}: {upstream(name)} holds values that are not finite",

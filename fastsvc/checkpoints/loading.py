@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastsvc.errors import CheckpointError
 
+MAGIC = (b"PK", b"\x80")  # archives, and pickles of the serialisation before them
 PICKLE_LIMIT = 64 * 2**20  # bytes of the index of a checkpoint; real ones stay below one megabyte
 
 
@@ -68,6 +69,9 @@ def load(path: Path) -> dict:
             raise CheckpointError(f"{path} is empty", "fetch or train it again")
         if path.suffix == ".safetensors":
             return _load_safetensors(path)
+        with open(path, "rb") as file:
+            if not file.read(2).startswith(MAGIC):
+                raise CheckpointError(f"{path} is no torch file", "give a checkpoint")
         zipped = zipfile.is_zipfile(path)
         if zipped:
             _check_archive(path, size)
@@ -117,8 +121,8 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _refused(error: pickle.UnpicklingError) -> str:
     """The class or function that the file asks for; torch's text would advise to allow it."""
-    asked = re.search(r"GLOBAL (\S+)", str(error))
-    return asked[1] if asked else _first_line(error)
+    asked = re.search(r"GLOBAL (\S+)", str(error)) or re.search(r"Unpickler error:\s*(.+)", str(error))
+    return asked[1][:200] if asked else _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:
@@ -133,6 +137,14 @@ def state_dict(content: dict, key: str, path: Path) -> dict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"{path}: `{key}.{name}` is no tensor", "give a training checkpoint")
+        if value.layout is not torch.strided or value.is_nested or value.device.type != "cpu":
+            raise CheckpointError(f"{path}: `{key}.{name}` is no plain array of numbers", "give a training checkpoint")
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise CheckpointError(f"{path}: `{name}` claims shape {tuple(value.shape)}, more than the file holds")
     return state
+
+
+def count(content: dict, key: str) -> int:
+    """content[key], a number of training steps, 0 where there is none: only told, so nothing is refused for it."""
+    value = content.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

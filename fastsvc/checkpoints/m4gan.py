@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.generators import MEL_STATED, generator, refuse_absurd
+from fastsvc.checkpoints.generators import MEL_STATED, generator, refuse_absurd, resblock, rows, sizes
 from fastsvc.checkpoints.given import Given
-from fastsvc.checkpoints.loading import state_dict
+from fastsvc.checkpoints.loading import count, state_dict
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.errors import CheckpointError, ConfigError
@@ -23,8 +23,8 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     yaml = YamlFile(path, given.config)
     try:
         vocoder = _config(yaml)
-    except (ConfigError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{yaml.path}: {error}", "give the vocoder's own config.yaml") from None
+    except ConfigError as error:
+        raise CheckpointError(f"{yaml.path}: {error.message}", "give the vocoder's own config.yaml") from None
     tensors, notes = generator(state, vocoder, path)
     return Checkpoint(
         path=path,
@@ -32,7 +32,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         kind="vocoder",
         config=vocoder,
         tensors=tensors,
-        step=int(content.get("global_step", 0)),
+        step=count(content, "global_step"),
         notes=notes,
         mel_stated=MEL_STATED,
     )
@@ -41,8 +41,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
 def _config(yaml: YamlFile) -> VocoderConfig:
     if not yaml.get("use_pitch_embed", bool, True):
         raise CheckpointError(f"{yaml.path}: use_pitch_embed is false", "only generators with a harmonic source work")
-    dilations = tuple(tuple(map(int, row)) for row in yaml.get("resblock_dilation_sizes", list))
-    rates = tuple(map(int, yaml.get("upsample_rates", list)))
+    rates, dilations = sizes(yaml, "upsample_rates"), rows(yaml, "resblock_dilation_sizes")
     refuse_absurd(rates, dilations, yaml.path)
     return VocoderConfig(
         family="m4",
@@ -57,8 +56,8 @@ def _config(yaml: YamlFile) -> VocoderConfig:
         ),
         initial_channels=yaml.get("upsample_initial_channel", int),
         upsample_rates=rates,
-        upsample_kernels=tuple(map(int, yaml.get("upsample_kernel_sizes", list))),
-        resblock=str(yaml.values.get("resblock", "1")),
-        resblock_kernels=tuple(map(int, yaml.get("resblock_kernel_sizes", list))),
+        upsample_kernels=sizes(yaml, "upsample_kernel_sizes"),
+        resblock=resblock(yaml),
+        resblock_kernels=sizes(yaml, "resblock_kernel_sizes"),
         resblock_dilations=dilations,
     )

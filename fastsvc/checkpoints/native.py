@@ -8,7 +8,7 @@ from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.generators import generator
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
-from fastsvc.checkpoints.loading import state_dict
+from fastsvc.checkpoints.loading import count, state_dict
 from fastsvc.config import AcousticConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
 from fastsvc.errors import CheckpointError, ConfigError
 
@@ -45,10 +45,10 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         model_config = from_dict(CONFIGS[kind], plain["model"], "config.model")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
+    speakers, speaker_f0_hz, input_peak = _about(content, plain, model_config, path)
     averaged = bool(content.get("ema"))
     tensors = _bare(state_dict(content, "ema" if averaged else "model", path))
     _refuse_absurd(model_config, len(tensors), path)
-    train = plain.get("train") if isinstance(plain.get("train"), dict) else {}
     return Checkpoint(
         path=path,
         format="fastsvc",
@@ -59,12 +59,25 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
             if kind == "vocoder"
             else fit(tensors, lambda: module(kind, model_config), path)
         ),
-        speakers=tuple(map(str, content.get("speakers") or ())),
-        speaker_f0_hz=tuple(map(float, content.get("speaker_f0_hz") or ())),
-        step=int(content.get("step", 0)),
-        input_peak=train.get("input_peak"),
+        speakers=speakers,
+        speaker_f0_hz=speaker_f0_hz,
+        step=count(content, "step"),
+        input_peak=input_peak,
         notes=("averaged weights (ema)" if averaged else "last weights (model)",),
     )
+
+
+def _about(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None]:
+    """(names of the speakers, their median pitches in Hz, peak of the training data), as far as there are any."""
+    names, f0_hz = content.get("speakers") or (), content.get("speaker_f0_hz") or ()
+    train = plain.get("train") if isinstance(plain.get("train"), dict) else {}
+    peak, count = train.get("input_peak"), config.condition.speakers if isinstance(config, AcousticConfig) else None
+    numbers = isinstance(f0_hz, (list, tuple)) and all(isinstance(f, (int, float)) for f in f0_hz)
+    if not isinstance(names, (list, tuple)) or (names and count not in (None, len(names))) or not numbers:
+        raise CheckpointError(f"{path}: its table of speakers does not fit its network", "the file is damaged")
+    if not (peak is None or (isinstance(peak, (int, float)) and 0 < peak <= 1)):
+        raise CheckpointError(f"{path}: config.train.input_peak is {peak!r}", "the file is damaged")
+    return tuple(map(str, names)), tuple(map(float, f0_hz)), peak
 
 
 def module(kind: str, config):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.generators import MEL_STATED, generator, refuse_absurd, sizes
+from fastsvc.checkpoints.generators import MEL_STATED, generator, refuse_absurd, resblock, rows, sizes
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.json_file import JsonFile
 from fastsvc.checkpoints.loading import state_dict
@@ -54,10 +54,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
 
 
 def _config(json: JsonFile) -> VocoderConfig:
-    rates = sizes(json.get("upsample_rates", list), f"{json.path}: upsample_rates")
-    rows = json.get("resblock_dilation_sizes", list)
-    where = f"{json.path}: resblock_dilation_sizes"
-    dilations = tuple(sizes(row if isinstance(row, list) else [row], where) for row in rows)
+    rates, dilations = sizes(json, "upsample_rates"), rows(json, "resblock_dilation_sizes")
     refuse_absurd(rates, dilations, json.path)
     rate_hz = json.get("sampling_rate", int)
     return VocoderConfig(
@@ -74,9 +71,9 @@ def _config(json: JsonFile) -> VocoderConfig:
         ),
         initial_channels=json.get("upsample_initial_channel", int),
         upsample_rates=rates,
-        upsample_kernels=sizes(json.get("upsample_kernel_sizes", list), f"{json.path}: upsample_kernel_sizes"),
-        resblock=str(json.values.get("resblock", "1")),
-        resblock_kernels=sizes(json.get("resblock_kernel_sizes", list), f"{json.path}: resblock_kernel_sizes"),
+        upsample_kernels=sizes(json, "upsample_kernel_sizes"),
+        resblock=resblock(json),
+        resblock_kernels=sizes(json, "resblock_kernel_sizes"),
         resblock_dilations=dilations,
         source="sine" if json.get("mini_nsf", bool, False) else "sines",
         noise_sigma=json.get("noise_sigma", float, 0.0),

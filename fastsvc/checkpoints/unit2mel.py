@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastsvc.checkpoints import npy_file
 from fastsvc.checkpoints.given import Given
-from fastsvc.checkpoints.yaml_file import YamlFile
+from fastsvc.checkpoints.yaml_file import YamlFile, shown
 from fastsvc.config import ConditionConfig, DenoiserConfig
 from fastsvc.errors import CheckpointError
 
@@ -36,8 +36,9 @@ def settings(path: Path, given: Given, state: dict[str, Tensor], **guessed) -> t
     units, speakers = state.get("unit_embed.weight"), state.get("spk_embed.weight")
     if units is None or units.dim() != 2 or "input_projection.bias" not in net:
         return YamlFile(path, None), ()  # an error that names the file
+    layers = {name.split(".")[1] for name in net if name.startswith("residual_layers.")}
     model = {
-        "n_layers": 1 + max(int(name.split(".")[1]) for name in net if name.startswith("residual_layers.")),
+        "n_layers": len(layers),
         "n_chans": net["input_projection.bias"][0],
         "n_hidden": units.shape[0],
         "n_spk": 1 if speakers is None else speakers.shape[0],
@@ -83,7 +84,7 @@ def speaker_names(yaml: YamlFile, count: int, base: int = 0) -> tuple[str, ...]:
     for name, number in yaml.get("spk", dict, {}).items():
         if isinstance(number, bool) or not isinstance(number, int) or not base <= number < base + count:
             raise CheckpointError(
-                f"{yaml.path}: spk.{name} is {number!r}, outside {base} … {base + count - 1}", "correct the table"
+                f"{yaml.path}: spk.{name} is {shown(number)}, outside {base} … {base + count - 1}", "correct the table"
             )
         names[number - base] = str(name)
     return tuple(names)

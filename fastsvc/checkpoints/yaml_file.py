@@ -9,8 +9,13 @@ from fastsvc.errors import CheckpointError
 
 _REQUIRED = object()
 LIMIT = 2**20  # bytes; real ones have a few thousand
-_SHORT = reprlib.Repr()  # aliases can make a short file's value endless
+_SHORT = reprlib.Repr()
 _SHORT.maxlevel = 2
+
+
+def shown(value) -> str:
+    """A value for messages; aliases can make that of a short file endless, so it is never written out whole."""
+    return _SHORT.repr(value)
 
 
 class YamlFile:
@@ -56,6 +61,7 @@ class YamlFile:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            shown = _SHORT.repr(value)
-            raise CheckpointError(f"{self.path}: {dotted} is {shown}, but {kind.__name__} is expected", "correct it")
+            raise CheckpointError(
+                f"{self.path}: {dotted} is {shown(value)}, but {kind.__name__} is expected", "correct it"
+            )
         return value

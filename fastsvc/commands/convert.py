@@ -103,6 +103,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
+    engine.check_request(speaker, options["transpose"], options["formant"])
     settings = batch.Settings(
         speaker,
         name=engine.table.name(speaker),

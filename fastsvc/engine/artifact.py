@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastsvc.engine.manifest import fault
 from fastsvc.errors import EngineError, OutputError
 
 if TYPE_CHECKING:
@@ -40,9 +41,11 @@ def _digest(file) -> str:  # Python 3.10
 
 def is_engine(path: Path) -> bool:
     """Whether ``path`` is a folder that says it is an engine (damaged or not)."""
+    file = path / MANIFEST
     try:
-        return json.loads((path / MANIFEST).read_text(encoding="utf-8")).get("format") == FORMAT
-    except (OSError, ValueError, AttributeError):
+        small = file.stat().st_size <= MANIFEST_LIMIT
+        return small and json.loads(file.read_text(encoding="utf-8")).get("format") == FORMAT
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 
@@ -112,7 +115,7 @@ class Artifact:
             if file.stat().st_size > MANIFEST_LIMIT:
                 raise EngineError(f"{file} is larger than {MANIFEST_LIMIT >> 20} MB", self._rebuild())
             manifest = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise EngineError(f"{file} cannot be read: {error}", self._rebuild()) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise EngineError(f"{self.path} is no engine of fastsvc", self._rebuild())
@@ -121,10 +124,9 @@ class Artifact:
                 f"{self.path} has format version {manifest.get('version')!r}, this program reads {VERSION}",
                 "build it again from its checkpoint with `fastsvc build`",
             )
-        needed = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
-        missing = [key for key in needed if key not in manifest]
-        if missing or not isinstance(manifest["files"], dict):
-            raise EngineError(f"{file} lacks {', '.join(missing) or 'a list of files'}", self._rebuild())
+        wrong = fault(manifest)
+        if wrong:
+            raise EngineError(f"{file} {wrong}", self._rebuild())
         return manifest
 
     def has(self, name: str) -> bool:

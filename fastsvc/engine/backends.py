@@ -14,6 +14,7 @@ from fastsvc.engine import artifact, lowered, runtime
 from fastsvc.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda")
+CUDA_BY_DEFAULT = False  # until tests/test_gpu_engine.py has passed on a GPU; so far they ran in the interpreter alone
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Model:
             raise EngineError(f"{self.folder.path}: {artifact.WEIGHTS} does not fit: {names}", "build it again")
         return tensors
 
+    def generator(self) -> dict[str, Tensor]:
+        """The vocoder's tensors."""
+        return self._part(artifact.VOCODER, "vocoder", self.vocoder)
+
     def encoder(self, device):
         """The content encoder on a device, or None."""
         if not self.content:
@@ -45,7 +50,19 @@ class Model:
         from fastsvc.features.hubert import HubertEncoder
 
         kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
-        return kinds[self.content_kind](self.content, self.folder.tensors(artifact.CONTENT), device)
+        tensors = self._part(artifact.CONTENT, self.content_kind, self.content)
+        return kinds[self.content_kind](self.content, tensors, device)
+
+    def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
+        """The tensors of a file, with exactly the names and shapes that its configuration needs."""
+        from fastsvc.checkpoints.keys import skeleton
+        from fastsvc.checkpoints.native import module
+
+        tensors = self.folder.tensors(name)
+        expected = {key: value.shape for key, value in skeleton(lambda: module(kind, config)).state_dict().items()}
+        if {key: value.shape for key, value in tensors.items()} != expected:
+            raise EngineError(f"{self.folder.path}: {name} does not fit its configuration", "build it again")
+        return tensors
 
 
 @dataclass(frozen=True)
@@ -69,8 +86,7 @@ def cpu(model: Model, precision: str = "auto") -> Parts:
     built = manifest.get("precision", "fp32")
     sampler = runtime.MelSampler(model.weights(), model.acoustic, manifest)
     if model.vocoder:
-        tensors = model.folder.tensors(artifact.VOCODER)
-        synthesiser = runtime.Synthesiser(tensors, model.vocoder, model.acoustic.mel.log_base)
+        synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base)
     computes = "bf16" if sampler.denoiser.gated_type == torch.bfloat16 else "fp32"
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
@@ -98,8 +114,9 @@ def choose(device: str) -> str:
     if device == "cpu":
         return "cpu"
     why = why_no_cuda()
-    if why is None:
+    if why is None and (device == "cuda" or CUDA_BY_DEFAULT):
         return "cuda"
+    why = why or "its backend is new and has not been run on a GPU yet (--device cuda tries it)"
     if device == "cuda":
         raise EngineError(f"the device cuda cannot be used: {why}", "use auto or cpu")
     if torch.cuda.is_available():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from fastsvc.engine import artifact, launcher, selfcheck
+from fastsvc.engine import launcher, selfcheck
 from fastsvc.engine.backends import Model, Parts
 from fastsvc.engine.cuda_sampler import MelSampler
 from fastsvc.engine.cuda_vocoder import Synthesiser
@@ -49,7 +49,7 @@ def parts(model: Model, precision: str = "auto", device="cuda") -> Parts:
     sampler = MelSampler(model.weights(), model.acoustic, folder.manifest, dtype, device, arch, start)
     synthesiser = None
     if model.vocoder:
-        tensors, base = folder.tensors(artifact.VOCODER), model.acoustic.mel.log_base
+        tensors, base = model.generator(), model.acoustic.mel.log_base
         half = torch.float32 if precision == "fp32" else torch.float16  # audio needs more than bfloat16's 9 bits
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start)
     selfcheck.check(folder.manifest.get("check"), sampler, synthesiser, precision)

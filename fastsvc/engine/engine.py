@@ -38,12 +38,12 @@ class Engine:
             vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
             kind = content and content.get("kind", "recogniser")  # older engines have no other
             content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
+            self.table = Speakers.of(manifest, self.config.condition.speakers)
             model = backends.Model(folder, self.config, vocoder_config, kind, content_config)
             parts = backends.BACKENDS[device](model, precision)
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
         self.path, self.manifest = folder.path, manifest
-        self.table = Speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ()))
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.sources_everywhere = bool(vocoder) and vocoder.get("unvoiced_f0") == "interpolated"
@@ -225,6 +225,12 @@ class Engine:
             built = ", ".join(map(str, self.steps))
             raise EngineError(f"{steps} steps are not built in, {built} are", "choose one, or rebuild with --steps")
         return steps
+
+    def check_request(self, speaker, transpose=0, formant: float = 0.0) -> None:
+        """Raises what :meth:`convert` would for these, before any recording is read."""
+        self._check_formant(formant)
+        if transpose == "auto":
+            hearing.known_pitch(self.table.median_f0_hz(self.table.weights(speaker)))
 
     def _check_formant(self, formant: float) -> None:
         if not abs(formant) <= MOST_FORMANT:

@@ -111,11 +111,7 @@ def _at_rate(audio: np.ndarray, from_hz: int, to_hz: int, least: int) -> torch.T
 def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:
     """A number of semitones as it is; "auto": from the recording's voiced median to the speaker's, whole semitones."""
     if transpose == "auto":
-        if target_hz is None:
-            raise EngineError(
-                "this engine does not know its speakers' pitch, so it cannot transpose by itself",
-                "give a number of semitones",
-            )
+        target_hz = known_pitch(target_hz)
         if not bool(voiced.any()):
             return 0.0
         return float(round(12 * math.log2(target_hz / float(f0_hz[voiced].median()))))
@@ -126,3 +122,13 @@ def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target
     if not abs(semitones) <= 60:
         raise ConfigError(f"transpose is {transpose!r}", 'give semitones from −60 to 60, or "auto"')
     return semitones
+
+
+def known_pitch(target_hz: float | None) -> float:
+    """The median pitch of a speaker; EngineError where the engine has none."""
+    if target_hz is None:
+        raise EngineError(
+            "this engine does not know its speakers' pitch, so it cannot transpose by itself",
+            "give a number of semitones, or build it again with --speaker-f0",
+        )
+    return target_hz

@@ -16,6 +16,13 @@ class Speakers:
         self.names, self.base = tuple(names), base
         self.f0_hz = tuple(f0_hz)
 
+    @classmethod
+    def of(cls, manifest: dict, count: int) -> Speakers:
+        """The table of an engine whose network knows ``count`` speakers. Raises ValueError if it is another's."""
+        if len(manifest["speakers"]) != count:
+            raise ValueError(f"{len(manifest['speakers'])} names for {count} speakers")
+        return cls(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ()))
+
     def weights(self, speaker) -> dict[int, float]:
         """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights."""
         if not isinstance(speaker, Mapping):

@@ -21,13 +21,18 @@ AMPHION_STEP, AMPHION_INNER = 128, 512  # channels of its step embedding and of 
 
 
 def step_features(noise_level: Tensor, config: DenoiserConfig) -> Tensor:
-    """Noise levels [B] → what the denoiser's mlp takes; Amphion's frequencies end above 1/10000, cosines come first."""
+    """Noise levels [B] → what the denoiser's mlp takes; Amphion's frequencies end above 1/10000, cosines come first.
+
+    In float32 whatever the model is in: at places of a DDPM chain, up to 999, the angles' rounding counts, and networks
+    were trained with it.
+    """
+    level = noise_level.float()
     if config.step_embedding == "mlp":
-        return noise_embedding(noise_level, config.channels)
+        return noise_embedding(level, config.channels).to(noise_level.dtype)
     half = AMPHION_STEP // 2
-    rates = torch.exp(torch.arange(half, device=noise_level.device) * (-math.log(10000) / half))
-    angle = noise_level[:, None] * rates
-    return torch.cat([angle.cos(), angle.sin()], dim=-1)
+    rates = torch.exp(torch.arange(half, device=level.device) * (-math.log(10000) / half))
+    angle = level[:, None] * rates
+    return torch.cat([angle.cos(), angle.sin()], dim=-1).to(noise_level.dtype)
 
 
 def step_mlp(config: DenoiserConfig) -> nn.Sequential:

@@ -1,0 +1,74 @@
+"""Kernels compiled ahead of time, without a GPU: nothing spills, everything fits, tensor cores are used.
+
+A representative set; `python -m fastsvc.build.resources --check` does every kernel on every architecture.
+"""
+
+import re
+
+import pytest
+
+pytest.importorskip("triton")
+
+from fastsvc.build import aot
+from fastsvc.build.resources import ARCHITECTURES, BEGIN, END, PAGE, TYPES, excitation, faults, launches
+from fastsvc.errors import EngineError
+
+INSTRUCTION = {80: "mma.sync", 86: "mma.sync", 89: "mma.sync", 90: "wgmma", 100: "tcgen05.mma", 120: "mma.sync"}
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """(operation, architecture) → (launch, cubin): the gated convolution everywhere, the others on one or two.
+
+    "again" is a second residual, compiled by the other process.
+    """
+    cases = [("gated_conv", arch, launches(1875, arch, TYPES["fp16"])["gated_conv"]) for arch in ARCHITECTURES]
+    others = launches(94, 90, TYPES["fp16"])
+    cases += [(name, 90, others[name]) for name in ("condition", "first", "residual", "skip", "head")]
+    cases += [("source", 90, excitation()), ("residual", 86, launches(1875, 86, TYPES["fp32"])["residual"])]
+    first = [name for name, _, _ in cases].index("residual")
+    assert (len(cases) - first) % 2 == 1  # jobs go to the two processes in turn
+    cases.append(("again", 90, others["residual"]))
+    cubins = aot.compile([(launch.spec(), arch) for _, arch, launch in cases], processes=2)
+    return {(name, arch): (launch, cubin) for (name, arch, launch), cubin in zip(cases, cubins)}
+
+
+def test_nothing_spills_everything_fits_tensor_cores_are_used(compiled):
+    assert [fault for (name, _), (_, cubin) in compiled.items() for fault in faults(name, cubin)] == []
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_gated_conv_uses_the_tensor_cores_of_its_architecture(compiled, arch):
+    launch, cubin = compiled["gated_conv", arch]
+    assert INSTRUCTION[arch] in cubin.ptx
+    assert "cp.async" in cubin.ptx, "loads are not ahead of the products"
+    assert f".target sm_{arch}" in cubin.ptx
+    block = launch.constants
+    operands = launch.stages * (block["ROWS"] + block["COLUMNS"]) * block["DEPTH"] * 2
+    assert operands * 0.6 < cubin.shared < operands + 4096  # mma.sync leaves one stage out, barriers take some bytes
+
+
+def test_what_a_launcher_needs_to_know(compiled):
+    launch, cubin = compiled["gated_conv", 90]
+    assert cubin.name == "gated_conv_kernel" and cubin.warps == launch.warps and cubin.arch == 90
+    assert cubin.parameters[0] == ("state", "*fp16") and cubin.parameters[-1] == ("dilation", "i32")
+    declared = re.search(r"\.entry gated_conv_kernel\((.*?)\)", cubin.ptx, re.S)[1].count(".param")
+    assert declared == len(cubin.parameters) + 2  # and Triton's two scratch pointers
+    assert b"/fastsvc/" not in cubin.code and b".py" not in cubin.code  # no paths of the building machine
+
+
+def test_compiling_is_deterministic(compiled):
+    assert compiled["residual", 90][1] == compiled["again", 90][1]
+
+
+def test_a_failing_kernel_is_an_error_with_its_reason(compiled):
+    spec = compiled["residual", 90][0].spec()
+    with pytest.raises(EngineError, match="takes"):
+        aot.compile([({**spec, "signature": {}}, 90)])
+
+
+def test_the_page_has_every_kernel_on_every_architecture():
+    table = PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+    for arch in ARCHITECTURES:
+        for name in ("gated_conv", "residual", "skip", "head", "first", "condition", "source"):
+            assert f"| sm_{arch} | {name} |" in table

@@ -1,0 +1,91 @@
+"""Engine folders whose manifest was written by somebody else, or before this version: served, or one clear line."""
+
+import json
+import shutil
+
+import pytest
+from test_voices import voice
+
+import fastsvc
+from fastsvc import build
+from fastsvc.checkpoints import read
+from fastsvc.engine import artifact
+from fastsvc.engine.inspect import describe
+from fastsvc.errors import CheckpointError, EngineError
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    return voice(tmp_path_factory.mktemp("voice"), "diffusion_svc", speaker_f0="1:220")
+
+
+def changed(engine, folder, **values):
+    shutil.copytree(engine, folder)
+    manifest = json.loads((folder / artifact.MANIFEST).read_text())
+    for key, value in values.items():
+        manifest.pop(key) if value is KeyError else manifest.update({key: value})
+    (folder / artifact.MANIFEST).write_text(json.dumps(manifest))
+    return folder
+
+
+WRONG = {
+    "sampler": (5, None),
+    "depth": ("x", True),
+    "default_steps": ("x", 77),
+    "speakers": (5, [1, 2, 3], [], None),
+    "speaker_base": ("x", 1.5),
+    "speaker_f0_hz": ("abc", 5, ["a"]),
+    "input_peak": ("x",),
+    "precision": (3,),
+    "schedules": ({}, {"1": []}, {"2": [999.0, 2.0, 5.0]}, [1], {"x": [1.0]}),
+    "levels": (["x"], None, 3),
+    "vocoder": (5, {"config": {}}, {"config": 3, "source": {}}),
+    "content": (5, {"kind": ["a"], "config": {}}),
+    "source": ({}, 3),
+}
+
+
+@pytest.mark.parametrize("key, value", [(key, value) for key, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_named(engine, tmp_path, key, value):
+    path = changed(engine, tmp_path / "e.fsvc", **{key: value})
+    for use in (fastsvc.load, describe):
+        with pytest.raises(EngineError, match=key):
+            use(path)
+
+
+def test_parts_that_do_not_fit_their_configuration(engine, tmp_path):
+    manifest = json.loads((engine / artifact.MANIFEST).read_text())
+    for part in ("vocoder", "content"):
+        kept = {**manifest[part], "config": {}}  # the defaults, which are larger
+        path = changed(engine, tmp_path / f"{part}.fsvc", **{part: kept})
+        with pytest.raises(EngineError, match=f"{part}.safetensors does not fit"):
+            fastsvc.load(path)
+        with pytest.raises(CheckpointError, match="does not fit its configuration"):
+            voice(tmp_path / f"of {part}", "sovits", **{part: path})
+    path = changed(engine, tmp_path / "names.fsvc", speakers=["one"])
+    with pytest.raises(EngineError, match="1 names for 3 speakers"):
+        fastsvc.load(path)
+
+
+def test_manifests_of_older_versions(engine, tmp_path):
+    """Without the keys that have come since, their meaning of then holds."""
+    path = changed(engine, tmp_path / "e.fsvc", default_steps=KeyError, depth=KeyError, speaker_f0_hz=KeyError)
+    assert fastsvc.load(path).default_steps == 3 and "speakers     3, ids from 1" in describe(path)
+
+
+def test_an_engine_is_no_checkpoint(engine, tmp_path):
+    with pytest.raises(CheckpointError, match="is an engine, which is built already"):
+        build.compile(engine, tmp_path / "e.fsvc", progress=None)
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    (deep / artifact.MANIFEST).write_text("[" * 200_000)
+    assert not artifact.is_engine(deep)
+    with pytest.raises(EngineError, match="cannot be read"):
+        fastsvc.load(deep)
+
+
+def test_the_folder_of_a_combo(tmp_path):
+    import formats
+
+    formats.diffusion_svc(tmp_path / "x", combo=True)
+    assert read(tmp_path / "x").format == "diffusion_svc"

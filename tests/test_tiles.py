@@ -1,0 +1,74 @@
+"""Block sizes: they fit every device, are many for short inputs and large for long ones."""
+
+import pytest
+import torch
+
+from fastsvc.kernels import condition, first, gated_conv, head, residual, skip, tiles
+from fastsvc.kernels.tiles import Tile
+
+ARCHITECTURES = sorted(tiles.SHARED_BYTES)
+FRAMES = (1, 17, 94, 188, 1875, 11250)
+
+
+def test_arithmetic():
+    tile = Tile(rows=128, columns=128, depth=64, warps=8, stages=4)
+    assert tile.shared_bytes(2) == 4 * (128 + 128) * 64 * 2 == 131072
+    assert tile.accumulator_registers == 64
+    assert tile.divides(256, 192) and not tile.divides(192, 192) and not tile.divides(256, 96)
+    assert not Tile(128, 128, 64, 8, 4, splits=2).divides(256, 192)
+    assert [tiles.power_of_two(n) for n in (1, 16, 80, 100, 128, 129)] == [16, 16, 128, 128, 128, 256]
+
+
+def test_cost_counts_waves():
+    """[1280, K] @ [K, 128] in blocks of 128 is ten programs: one wave of ten processors, two of nine."""
+    tile = Tile(128, 128, 64, 8, 4)
+    ten, nine = (tiles.cost(tile, 1280, 128, 512, 2, 90, processors) for processors in (10, 9))
+    assert nine == 2 * ten
+    assert tiles.cost(tile, 1280, 128, 1024, 2, 90, 10) < 2 * ten  # filling the pipeline is paid once
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_every_choice_fits(arch, dtype):
+    limit, width = tiles.SHARED_BYTES[arch], dtype.itemsize
+    for frames in FRAMES:
+        for batch, channels, hidden, mel_bins in ((1, 384, 128, 100), (1, 512, 256, 80), (8, 768, 256, 128)):
+            shape = {"dtype": dtype, "arch": arch, "batch": batch}
+            chosen = {
+                (2 * channels, 3 * channels + hidden): gated_conv.tile(frames, channels, hidden, **shape),
+                (channels, channels): residual.tile(frames, channels, **shape),
+                (channels, 20 * channels): skip.tile(frames, channels, 20, **shape),
+                (hidden, 768): condition.tile(frames, 768, hidden, **shape),
+            }
+            for (columns, depth), tile in chosen.items():
+                assert tile.divides(columns, depth), (tile, columns, depth)
+                assert tile.shared_bytes(width) <= limit and tile.accumulator_registers <= 128
+            last = head.tile(frames, channels, mel_bins, splits=8, **shape)
+            assert head.shared_bytes(last, dtype) <= limit and channels % last.depth == 0
+            assert first.tile(frames, mel_bins, channels, **shape).shared_bytes(width) <= limit
+
+
+def programs(tile, rows, columns):
+    return -(-rows // tile.rows) * (columns // tile.columns) * tile.splits
+
+
+def test_short_inputs_use_much_of_the_chip_and_long_ones_large_blocks():
+    half, fp16 = torch.float16, 90
+    for frames in (94, 188):
+        assert programs(gated_conv.tile(frames, 512, 256, half, fp16), frames, 1024) >= 80
+        assert programs(skip.tile(frames, 512, 20, half, fp16), frames, 512) >= 80
+    ten_seconds = gated_conv.tile(1875, 512, 256, half, fp16)
+    assert (ten_seconds.rows, ten_seconds.columns) == (128, 128)
+    assert programs(ten_seconds, 1875, 1024) == 120  # one wave of 132 processors
+    minute = gated_conv.tile(11250, 512, 256, half, fp16)
+    assert minute.rows * minute.columns >= 128 * 128
+    assert skip.tile(11250, 512, 20, half, fp16).splits <= 2
+
+
+def test_architectures():
+    assert tiles.architecture(90) == 90
+    assert tiles.architecture(88) == 87 and tiles.architecture(130) == 121
+    with pytest.raises(ValueError, match="sm_80"):
+        tiles.architecture(75)
+    with pytest.raises(ValueError, match="no tile"):
+        tiles.choose(64, 24, 64, 2, 90)
