@@ -38,8 +38,8 @@ def test_without_triton_compiled_kernels_are_still_found():
         "from fastsvc.engine import cuda, cuda_plan\n"
         "from fastsvc.engine.ladder import Shape\n"
         "given = engines.ACOUSTIC, engines.VOCODER, 'consistency', {2: [80.0, 1.0]}, False, torch.float16, 90\n"
-        "print(sorted(unique(cuda_plan.launches(*given, [Shape(1, 64), Shape(2, 2048)]))))"
+        "print(sorted(unique(cuda_plan.launches(*given, [Shape(1, 64)]))))"
     )
     without = python("-c", "import lacking; " + program, WITHOUT_TRITON="1")
     assert without.returncode == 0, without.stderr
-    assert without.stdout.count("'") > 20 and without.stdout == python("-c", program).stdout
+    assert without.stdout.count("'") > 10 and without.stdout == python("-c", program).stdout
