@@ -108,16 +108,24 @@ def faults(name: str, cubin: aot.Cubin) -> list[str]:
     return found
 
 
-def row(name: str, kind: str, frames: int, launch: Launch, cubin: aot.Cubin) -> str:
+def chosen(name: str, kind: str, frames: int, launch: Launch, arch: int) -> str:
+    """The first half of a row: what tile() decides."""
     constants = launch.constants
     mel = constants.get("MEL")
     block = (constants.get("ROWS"), constants.get("COLUMNS", mel), constants.get("DEPTH", mel))
     block = str(constants["SAMPLES"]) if "SAMPLES" in constants else "×".join(map(str, block))
     if constants.get("SPLITS", 1) > 1:
         block += f", K in {constants['SPLITS']}"
-    unit = next((word for word in TENSOR_CORES if word in cubin.ptx), "—")
-    cells = (f"sm_{cubin.arch}", name, kind, frames, block, launch.warps, launch.stages, cubin.registers)
-    return "| " + " | ".join(map(str, (*cells, cubin.shared, cubin.stack, unit))) + " |"
+    return f"| sm_{arch} | {name} | {kind} | {frames} | {block} | {launch.warps} | {launch.stages} |"
+
+
+def row(name: str, kind: str, frames: int, launch: Launch, cubin: aot.Cubin) -> str:
+    """A row of the table."""
+    unit = next((word for word in TENSOR_CORES if word in cubin.ptx), "–")
+    return (
+        chosen(name, kind, frames, launch, cubin.arch)
+        + f" {cubin.registers} | {cubin.shared} | {cubin.stack} | {unit} |"
+    )
 
 
 def main() -> None:
@@ -127,7 +135,7 @@ def main() -> None:
     parser.add_argument("--arch", type=int, nargs="*", default=ARCHITECTURES)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    cases = _every_width(options.arch) if options.all_widths else _table_cases(options.arch)
+    cases = _every_width(options.arch) if options.all_widths else table_cases(options.arch)
     cubins = aot.compile([(launch.spec(), arch) for _, _, _, launch, arch in cases], options.processes)
     wrong = [fault for case, cubin in zip(cases, cubins) for fault in faults(case[0], cubin)]
     lines = [row(*case[:4], cubin) for case, cubin in zip(cases, cubins)]
@@ -140,7 +148,7 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
+def table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
     """(operation, type, frames, launch, architecture) of the page's table."""
     cases = []
     for arch in archs:

@@ -3,6 +3,8 @@
 It is written beside X in the state buffer, where the gated convolutions read it. Rows beyond the end are zero.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -92,7 +94,9 @@ def condition_kernel(
 def tile(frames: int, unit_channels: int, hidden: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
     """Blocks for ``batch`` sequences of ``frames``; the last step along K may be partly empty."""
     depth = -(-unit_channels // 64) * 64
-    return tiles.choose(batch * frames, hidden, depth, dtype.itemsize, arch)
+    block = tiles.choose(batch * frames, hidden, depth, dtype.itemsize, arch)
+    large = block.rows * block.columns >= 64 * 128  # its epilogue has many terms: four warps spill on sm_100
+    return replace(block, warps=8) if large else block
 
 
 def launch(
