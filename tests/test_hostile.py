@@ -132,15 +132,17 @@ def test_an_archive_that_unpacks_to_more_than_itself(tmp_path, name):
     assert "more than its own size" in refused(path)
 
 
-@pytest.mark.parametrize("name", [*formats.ACOUSTIC, "fork", "m4gan"])
-@pytest.mark.parametrize("key", ["n_layers", "n_chans", "n_hidden", "n_spk", "upsample_initial_channel"])
+SIZES = [(name, key) for name in formats.ACOUSTIC for key in ("n_layers", "n_chans", "n_hidden", "n_spk")]
+SIZES += [("fork", key) for key in ("n_layers", "n_chans", "n_hidden")] + [("m4gan", "upsample_initial_channel")]
+
+
+@pytest.mark.parametrize("name, key", SIZES)
 def test_absurd_sizes_in_the_yaml(tmp_path, name, key):
     path = MAKERS[name](tmp_path / "x")
     file = path.with_name("config.yaml")
     values = yaml.safe_load(file.read_text())
     place = values.get("model", values)
-    if key not in place or (name, key) == ("fork", "n_spk"):  # which has a speaker embedding instead
-        pytest.skip(f"{name} has no {key}")
+    assert key in place
     for size in (2**31, 10**15):
         place[key] = size
         file.write_text(yaml.safe_dump(values))
