@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
-
 from fastsvc.build import pitch
 from fastsvc.build.mels import mel_for_both
 from fastsvc.build.part import read_part
@@ -13,6 +11,7 @@ from fastsvc.build.plan import Plan
 from fastsvc.build.target import architectures
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
+from fastsvc.checkpoints.keys import skeleton
 from fastsvc.checkpoints.native import module
 from fastsvc.config import FeatureConfig, hubert_units
 from fastsvc.engine import cpu_bf16
@@ -109,8 +108,7 @@ def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:
             config = content.config.cut(spec.encoder)
         except ConfigError as error:
             raise CheckpointError(f"{content.path}: {error.message}", error.remedy) from None
-        with torch.device("meta"):
-            names = module("hubert", config).state_dict()
+        names = skeleton(lambda: module("hubert", config)).state_dict()
         content = dataclasses.replace(content, config=config, tensors={name: content.tensors[name] for name in names})
     channels = content.config.unit_channels
     if channels != spec.unit_channels:

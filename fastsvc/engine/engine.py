@@ -53,7 +53,7 @@ class Engine:
 
     @classmethod
     def open(cls, path, device: str = "auto", precision: str = "auto") -> Engine:
-        """Load an engine folder. device: auto (cuda where it runs), cpu or cuda. precision: of the GPU's arithmetic,
+        """Load an engine folder. device: auto (see backends.choose), cpu or cuda. precision: of the GPU's arithmetic,
         auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built.
 
         Raises EngineError when the folder is missing, damaged or cannot run on the device.
