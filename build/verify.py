@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastsvc.build.lower import half
 from fastsvc.build.plan import Plan
+from fastsvc.checkpoints.keys import skeleton
 from fastsvc.checkpoints.native import module
 from fastsvc.engine import artifact
 from fastsvc.engine.cpu_amphion import condition_for
@@ -200,8 +201,7 @@ def _verify_content(plan: Plan) -> float:
         return [("the content encoder's units", units)]
 
     def specification(tensors) -> Trace:
-        with torch.device("meta"):
-            model = module(plan.content.kind, config)
+        model = skeleton(lambda: module(plan.content.kind, config))
         model.load_state_dict(tensors, assign=True)  # as they are: an encoder may have 400 MB
         units = model.eval()(heard)
         return trace(units[0] if plan.content.kind == "hubert" else units[0][0])

@@ -10,11 +10,10 @@ import importlib.util
 import os
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from fastsvc.checkpoints import loading
-from fastsvc.checkpoints.keys import fit
+from fastsvc.checkpoints.keys import fit, skeleton
 from fastsvc.errors import CheckpointError, ConfigError, MissingPackageError
 from fastsvc.model import weight_norm
 from fastsvc.model.crepe import Crepe
@@ -66,8 +65,7 @@ def read(method: str, path: Path) -> nn.Module:
     except CheckpointError as error:
         remedy = RMVPE_SOURCE if method == "rmvpe" else f"install {PACKAGED[method][0]} again"
         raise CheckpointError(error.message.replace("its configuration", f"{method}'s network"), remedy) from None
-    with torch.device("meta"):  # the file's own tensors take the place of the parameters
-        network = build()
+    network = skeleton(build)  # the file's own tensors take the place of the parameters
     network.load_state_dict(tensors, assign=True)
     return network.eval().requires_grad_(False)
 

@@ -6,9 +6,9 @@ Stretches are those of the recording, not of the denoiser's blocks: how the rest
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from fastsvc.checkpoints.keys import skeleton
 from fastsvc.config import AcousticConfig
 from fastsvc.model.amphion import OVERLAP_S, SEGMENT_S, AmphionCondition, faded
 
@@ -17,8 +17,7 @@ PREFIX = "condition."
 
 def shapes(config: AcousticConfig) -> dict[str, tuple[int, ...]]:
     """The module's parameters, as `weights.safetensors` names them."""
-    with torch.device("meta"):
-        module = AmphionCondition(config.amphion, config.condition)
+    module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
     return {PREFIX + name: tuple(value.shape) for name, value in module.state_dict().items()}
 
 
@@ -26,8 +25,7 @@ class Condition:
     """Features of one sequence → cond; called as :class:`fastsvc.engine.cpu_condition.Condition` is."""
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):
-        with torch.device("meta"):
-            module = AmphionCondition(config.amphion, config.condition)
+        module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
         named = {n.removeprefix(PREFIX): t.float() for n, t in tensors.items() if n.startswith(PREFIX)}
         module.load_state_dict(named, assign=True)
         self.module = module.eval().requires_grad_(False)

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
+from fastsvc.checkpoints.keys import skeleton
 from fastsvc.config import HubertConfig
 from fastsvc.model.hubert import FeatureExtractor, Hubert, Layer
 
@@ -42,8 +43,7 @@ class HubertEncoder:
 
     def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], device="cpu"):
         self.config, self.device = config, torch.device(device)
-        with torch.device("meta"):
-            self.model = Hubert(config)
+        self.model = skeleton(lambda: Hubert(config))
         tensors = {name: value.to(self.device, torch.float32) for name, value in tensors.items()}
         self.model.load_state_dict(tensors, assign=True)
         self.model.eval().requires_grad_(False)
