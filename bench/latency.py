@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from bench import circumstances, cold, models, peers, roofs, stages, table
+from bench import circumstances, cold, models, peers, roofs, stages, table, vocoders
 from bench.timing import Clock, launches, peak_mb
 from fastsvc.engine import ranges
 from fastsvc.engine.engine import Engine
@@ -101,6 +101,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
         "resampling": stages.resampling(),
         "stages": [],
         "peers": [],
+        "vocoders": [],
         **circumstances.describe("python -m bench.latency", engine.device),
     }
     for seconds in options.seconds:
@@ -109,6 +110,11 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
             names = stages.STEPPED if steps != counts[0] else (*stages.STAGES, stages.WHOLE)
             result["stages"] += measured(engine, seconds, steps, names, clock, result["roofs"])
         save(result)
+    if engine.synthesiser is not None:
+        for seconds in options.peer_seconds:
+            say(f"{seconds:g} s: the vocoder by every backend")
+            result["vocoders"] += vocoders.rows(engine, seconds, options.peers, clock, result["roofs"])
+            save(result)
     if options.peers:
         result["peers"] = compared(engine, options, clock)
         save(result)
