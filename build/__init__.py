@@ -42,6 +42,7 @@ def compile(
     depth=None,
     speaker_vectors=None,
     speaker_f0=None,
+    vocoder_backend="auto",
 ) -> Path:
     """Compile an acoustic checkpoint, with its vocoder and content encoder, into an engine folder; returns its path.
 
@@ -56,6 +57,7 @@ def compile(
     ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.Given. ``sampler``: of
     fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion, from that place of a DDPM chain on, so that
     the engine refines given mels. ``speaker_f0``: median pitches for transposing by itself (build/pitch.py).
+    ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, taken wherever it is a device's; auto: the fastest.
     Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
     """
     from fastsvc.build.plan import Plan
@@ -76,6 +78,7 @@ def compile(
         speaker_f0=speaker_f0,
         precision=precision,
         target=target,
+        vocoder_backend=vocoder_backend,
         force=force,
         say=progress or (lambda line: None),
     )
