@@ -1,4 +1,4 @@
-"""Pass 7, target: the kernels of every shape compiled for the GPUs that were named, and what they must compute.
+"""Pass 8, target: the kernels of every shape compiled for the GPUs that were named, and what they must compute.
 
 Compiling needs Triton but no GPU. Fingerprints of every layer, from the CPU's run, go into every engine: they are
 small, and a GPU checks itself against them when the engine is loaded.
