@@ -1,4 +1,4 @@
-"""Pass 5, export: the vocoder's ONNX graphs, for TensorRT and onnxruntime; their weights stay in vocoder.safetensors."""
+"""Pass 5, export: the vocoder's ONNX graphs, for TensorRT and onnxruntime; weights stay in vocoder.safetensors."""
 
 from __future__ import annotations
 

@@ -54,7 +54,10 @@ def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half
     x = writer.conv("conv_post", x, pads=[3, 3])
     x = writer.node("Tanh", x, name="tanh")
     writer.node("Squeeze", x, axis, name="audio")
-    return writer.model(config)
+    inputs = {"mel": ("frames", config.mel.bins), "source": ("source_samples",)}
+    if config.noise_sigma:
+        inputs["noise"] = ("frames", config.initial_channels)
+    return writer.model("vocoder", inputs, {"audio": ("samples",)})
 
 
 def _upsampled(writer: Writer, config: VocoderConfig, stage: int, x: str, polyphase: bool) -> str:
@@ -64,19 +67,15 @@ def _upsampled(writer: Writer, config: VocoderConfig, stage: int, x: str, polyph
         return writer.conv(name, x, op="ConvTranspose", strides=[rate], pads=[padding] * 2)
     # y[s·q + r] before the padding is cut off is Σ_t x[q − t] · w[s·t + r]: for each r of the rate s an ordinary
     # convolution over ⌈kernel / s⌉ taps, all of them side by side as channels, which then take turns along time
-    wide, width, taps = (
-        2 * config.initial_channels >> (stage + 1),
-        config.initial_channels >> (stage + 1),
-        -(-kernel // rate),
-    )
+    width, taps = config.initial_channels >> (stage + 1), -(-kernel // rate)
     weight = writer.weight(name)
     if kernel % rate:
         amounts = writer.whole(f"{name}.filled", [0, 0, 0, 0, 0, taps * rate - kernel])
         weight = writer.node("Pad", weight, amounts, name=f"{name}.weight.filled")
-    weight = writer.reshape(f"{name}.weight.phases", weight, [wide, width, taps, rate])
+    weight = writer.reshape(f"{name}.weight.phases", weight, [2 * width, width, taps, rate])
     weight = writer.sliced(f"{name}.weight.turned", weight, -1, -(2**62), 2, step=-1)
     weight = writer.node("Transpose", weight, name=f"{name}.weight.sides", perm=[1, 3, 0, 2])
-    weight = writer.reshape(f"{name}.weight.flat", weight, [width * rate, wide, taps])
+    weight = writer.reshape(f"{name}.weight.flat", weight, [width * rate, 2 * width, taps])
     y = writer.node("Conv", x, weight, name=name, kernel_shape=[taps], pads=[taps - 1] * 2)
     y = writer.reshape(f"{name}.phases", y, [0, width, rate, -1])
     y = writer.node("Transpose", y, name=f"{name}.turns", perm=[0, 1, 3, 2])

@@ -103,15 +103,14 @@ class Writer:
         self.constants[name] = self.onnx.helper.make_tensor(name, self.computes, [count], [1.0] * count)
         return name
 
-    def model(self, config: VocoderConfig) -> bytes:
-        def value(name: str, *shape):
-            return self.onnx.helper.make_tensor_value_info(name, self.FLOAT, ["batch", *shape])
+    def model(self, name: str, inputs: dict[str, tuple], outputs: dict[str, tuple]) -> bytes:
+        """The serialised model; shapes without their batch, free lengths by name, all in float32."""
+        helper = self.onnx.helper
 
-        inputs = [value("mel", "frames", config.mel.bins), value("source", "source_samples")]
-        if config.noise_sigma:
-            inputs.append(value("noise", "frames", config.initial_channels))
-        outputs = [value("audio", "samples")]
-        made = self.onnx.helper.make_graph(self.nodes, "vocoder", inputs, outputs, list(self.constants.values()))
-        opsets = [self.onnx.helper.make_opsetid("", OPSET)]
-        model = self.onnx.helper.make_model(made, opset_imports=opsets, producer_name="fastsvc", ir_version=IR_VERSION)
+        def values(given: dict[str, tuple]) -> list:
+            return [helper.make_tensor_value_info(key, self.FLOAT, ["batch", *shape]) for key, shape in given.items()]
+
+        made = helper.make_graph(self.nodes, name, values(inputs), values(outputs), list(self.constants.values()))
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(made, opset_imports=opsets, producer_name="fastsvc", ir_version=IR_VERSION)
         return model.SerializeToString(deterministic=True)

@@ -109,9 +109,8 @@ def capability(module: ModuleType, arch: int):
     if found is None:
         names = [name for name in getattr(known, "__members__", ()) if name.startswith("SM")]
         listed = f"it lists {', '.join(names)}" if names else "it builds on the GPU itself alone"
-        raise EngineError(
-            f"{module.__name__} cannot build for sm_{arch}: {listed}", "use another vocoder backend there"
-        )
+        why = f"{module.__name__} cannot build for sm_{arch}: {listed}"
+        raise EngineError(why, "use another vocoder backend there")
     return found
 
 

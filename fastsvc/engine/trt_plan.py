@@ -145,9 +145,8 @@ def parse(module: ModuleType, network, graph: Path, log) -> None:
         raise EngineError(f"{module.__name__} cannot read {graph}: {log.last()}", "build the engine again")
     first = errors[0]
     node = f"at the node {first.node_name()} ({first.node_operator()})" if first.node_name() else "before any node"
-    raise EngineError(
-        f"{module.__name__} cannot read {graph.name} {node}: {first.desc()[:300]}", "build the engine again"
-    )
+    why = f"{module.__name__} cannot read {graph.name} {node}: {first.desc()[:300]}"
+    raise EngineError(why, "build the engine again")
 
 
 def shapes(config: VocoderConfig, batch: int, frames: int) -> dict[str, tuple[int, ...]]:

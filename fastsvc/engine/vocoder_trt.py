@@ -1,4 +1,4 @@
-"""The generator through TensorRT: a plan is read from the engine's device part, or built from its graph and kept there."""
+"""The generator through TensorRT: its plan is read from the engine's device part, or built from its graph and kept."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ def graph_hash(folder: artifact.Artifact, graph: str) -> str:
 class TensorRTGenerator:
     """Mel, excitation and noise → audio on one GPU, by `tensorrt` or `tensorrt_rtx`: whichever serves it.
 
-    ``arch``: 89 for sm_89; ``graph``: one of fastsvc.engine.artifact.GRAPHS. ``read`` and ``keep``: the files of the engine's folder for this architecture; without them
-    the plan is built each time. Raises FastsvcError: no package, no device, no graph, or what TensorRT says.
+    ``arch``: 89 for sm_89; ``graph``: one of fastsvc.engine.artifact.GRAPHS. ``read`` and ``keep``: the files of the
+    engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError: no package, no
+    device, no graph, or what TensorRT says.
     """
 
     def __init__(
@@ -54,8 +55,7 @@ class TensorRTGenerator:
         self.config, self.folder, self.device, self.keep = config, folder, torch.device(device), keep
         chosen = trt.choose(arch, package)
         trt.require_device(chosen)
-        self.module, self.name, self.arch = trt.load(chosen), chosen.module, arch
-        self.graph = graph
+        self.module, self.name, self.graph = trt.load(chosen), chosen.module, graph
         gpu = torch.cuda.get_device_name(self.device)
         self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.graph), gpu)
         with torch.cuda.device(self.device):
