@@ -1,4 +1,4 @@
-"""The adapter for TensorRT: which package serves which GPU, and every error that needs no GPU, against the real package.
+"""The adapter for TensorRT: which package serves which GPU, and each error that needs no GPU, by the real package.
 
 tests/test_trt_run.py has the calls that run a plan, tests/test_trt_gpu.py the hardware.
 """
@@ -97,7 +97,9 @@ def test_the_real_package_is_found(rtx):
 
 @NO_GPU
 def test_no_device(rtx, folder):
-    with pytest.raises(EngineError, match="TensorRT for RTX is installed, but there is no GPU: .*CPU build|no usable GPU"):
+    with pytest.raises(
+        EngineError, match="TensorRT for RTX is installed, but there is no GPU: .*CPU build|no usable GPU"
+    ):
         trt.require_device(trt.RTX)
     with pytest.raises(EngineError, match="there is no GPU"):
         trt_run.Runner(rtx, b"never looked at", torch.device("cuda"))

@@ -7,8 +7,11 @@ import pytest
 import torch
 import vocoders
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+import onnx
+import onnxruntime
 
 from fastsvc.build import export, measure
 from fastsvc.build.onnx_writer import places
