@@ -19,6 +19,7 @@ from fastsvc.errors import EngineError, MissingPackageError
 
 RTX_ARCHS = (75, 80, 86, 89, 120, 121)  # of tensorrt_rtx.ComputeCapability in 1.7
 OLDEST = 75  # that TensorRT 10 and 11 serve
+BUILD = "fastsvc build CHECKPOINT -o VOICE.fsvc --force"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,28 @@ RTX = Package(
 )
 FULL = Package("tensorrt", "TensorRT", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"))
 PACKAGES = {package.module: package for package in (RTX, FULL)}
+
+
+def verdict(package: Package, arch: int | None, why_no_gpu: str | None = None) -> str:
+    """What it does on this machine's GPU, or why it does nothing and which commands change that, for people.
+
+    ``arch`` None: there is no GPU, because of ``why_no_gpu``.
+    """
+    version = package.version()
+    if arch is None:
+        ahead = f"; {version} builds plans for other GPUs" if version and package is RTX else ""
+        return f"does not run: {why_no_gpu}{ahead}"
+    refusal = package.refusal(arch)
+    if refusal:
+        return f"does not run: {refusal}"
+    if version:
+        return f"runs: {package.title} {version} serves sm_{arch}, for engines that were built where onnx is installed"
+    return f"does not run: {steps(package, arch)}"
+
+
+def steps(package: Package, arch: int) -> str:
+    """The two commands after which it runs (docs/gpu.md has them too)."""
+    return f"{package.title} serves sm_{arch} and is not installed: {package.command}, then {BUILD}"
 
 
 def choose(arch: int, name: str | None = None) -> Package:

@@ -20,6 +20,7 @@ from fastsvc.errors import EngineError
 
 MAGIC = b"fastsvc plan 1\n"
 HEADER_MOST = 4096  # bytes
+SUFFIX = ".plan"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Origin:
         """A file's name: plans of other origins lie beside it."""
         told = json.dumps(asdict(self), sort_keys=True).encode()
         return f"vocoder_{self.package}_{hashlib.sha256(told).hexdigest()[:16]}"
+
+
+def joint_hash(graph: str, weights: str) -> str:
+    """Of the sha256 of a graph and that of the file which its weights lie in."""
+    return hashlib.sha256((graph + weights).encode()).hexdigest()
 
 
 def origin(module: ModuleType, arch: int, graph: str, gpu: str | None = None) -> Origin:

@@ -18,7 +18,7 @@ from fastsvc.errors import EngineError
 if TYPE_CHECKING:
     from fastsvc.engine.cuda_vocoder import Inputs
 
-PLAN, KERNELS, TIMINGS = ".plan", ".kernels", ".timings"  # what ends the names of files that are kept
+KERNELS, TIMINGS = ".kernels", ".timings"  # beside plans: what tensorrt_rtx compiled, what tensorrt measured
 Read = Callable[[str], bytes | None]  # a file of the device part, if it is there and this program wrote it
 Keep = Callable[[dict[str, bytes]], None]
 
@@ -28,8 +28,7 @@ def graph_hash(folder: artifact.Artifact, graph: str) -> str:
     if not folder.has(graph):
         remedy = 'pip install "fastsvc[onnx]", and build it again from its checkpoint'
         raise EngineError(f"{folder.path} was built without {graph}, so TensorRT cannot run its vocoder", remedy)
-    parts = (folder.files[name]["sha256"] for name in (graph, artifact.VOCODER))
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
+    return trt_plan.joint_hash(*(folder.files[name]["sha256"] for name in (graph, artifact.VOCODER)))
 
 
 class TensorRTGenerator:
@@ -86,7 +85,7 @@ class TensorRTGenerator:
 
     def _plan(self, read: Read) -> tuple[trt_plan.Plan, str]:
         """The kept plan, or a new one, and how it came about."""
-        name = self.origin.name + PLAN
+        name = self.origin.name + trt_plan.SUFFIX
         content = read(name)
         if content is not None:
             try:
