@@ -1,6 +1,6 @@
 """The compiler: an ordered list of passes from a checkpoint to an engine folder.
 
-read → check → fold → lower → verify → measure → target → save; each fills its part of one
+read → check → fold → lower → export → verify → measure → target → save; each fills its part of one
 :class:`~fastsvc.build.plan.Plan`.
 """
 
@@ -14,6 +14,7 @@ __all__ = ["compile", "passes"]
 
 def passes() -> list[Callable]:
     """The passes in their order; each takes the plan."""
+    from fastsvc.build.export import export_pass
     from fastsvc.build.fold import fold_pass
     from fastsvc.build.lower import lower_pass
     from fastsvc.build.measure import measure_pass
@@ -22,7 +23,17 @@ def passes() -> list[Callable]:
     from fastsvc.build.target import target_pass
     from fastsvc.build.verify import verify_pass
 
-    return [read_pass, check_pass, fold_pass, lower_pass, verify_pass, measure_pass, target_pass, save_pass]
+    return [
+        read_pass,
+        check_pass,
+        fold_pass,
+        lower_pass,
+        export_pass,
+        verify_pass,
+        measure_pass,
+        target_pass,
+        save_pass,
+    ]
 
 
 def compile(

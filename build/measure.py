@@ -1,4 +1,4 @@
-"""Pass 6, measure: the compiled parts against the plain PyTorch model, in turns in one run, on this machine."""
+"""Pass 7, measure: the compiled parts against the plain PyTorch model, in turns in one run, on this machine."""
 
 from __future__ import annotations
 

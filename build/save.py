@@ -1,4 +1,4 @@
-"""Pass 8, save: the manifest, and the folder written whole or not at all."""
+"""Pass 9, save: the manifest, and the folder written whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pass 7, target: the kernels of every shape compiled for the GPUs that were named, and what they must compute.
+"""Pass 8, target: the kernels of every shape compiled for the GPUs that were named, and what they must compute.
 
 Compiling needs Triton but no GPU. Fingerprints of every layer, from the CPU's run, go into every engine: they are
 small, and a GPU checks itself against them when the engine is loaded.
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import torch
 
-from fastsvc.build import aot
+from fastsvc.build import aot, trt
 from fastsvc.build.plan import Plan
 from fastsvc.engine import artifact, cuda_plan, launcher, selfcheck
 from fastsvc.engine.cpu_bf16 import denoiser_for
@@ -54,6 +54,7 @@ def target_pass(plan: Plan) -> None:
         plan.files |= files
         size = sum(map(len, files.values())) / 2**20
         plan.say(f"target: {len(files) - 1} kernels for sm_{arch} in {plan.gpu_precision}, {size:.1f} MB")
+        plan.files |= trt.plans(plan, arch)
 
 
 @torch.no_grad()

@@ -24,6 +24,11 @@ FORMAT, VERSION = "fastsvc-engine", 1
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
+GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.build.graph
+    (False, False): "vocoder.onnx",
+    (True, False): "vocoder_fp16.onnx",
+    (True, True): "vocoder_fp16_polyphase.onnx",
+}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")  # at most one folder deep
 
 
