@@ -132,8 +132,10 @@ def test_short_memory_is_not_a_backend_that_fails(makers):
 def test_memory_is_given_back(makers):
     choice = Choice(makers, reference)
     choice.measure(inputs(), lambda run: run)
+    before = list(choice.made.values())
     choice.release()
-    assert all(backend.released == 1 for backend in choice.made.values())
+    assert before and all(backend.released == 1 for backend in before)
+    assert choice.generator("torch") not in before  # made anew when it is needed
 
 
 def test_rungs_cover_all_shapes_once():

@@ -1,7 +1,7 @@
 """Which backend computes the vocoder: of those that can run the fastest whose error passes, measured once a shape.
 
 A backend has ``name``, ``how`` (a line for people), ``bind(inputs)``, which gives a call that makes ``inputs.audio``
-on the current stream and can be captured in a CUDA graph, and ``release()``, which forgets memory held by shape.
+on the current stream and can be captured in a CUDA graph, and ``release()``, which gives its memory back.
 """
 
 from __future__ import annotations
@@ -133,9 +133,10 @@ class Choice:
         return found
 
     def release(self) -> None:
-        """Forget what the backends hold for their shapes."""
+        """Give back the backends' memory; they are made again when they are needed."""
         for backend in self.made.values():
             backend.release()
+        self.made = {}
 
     def _stored(self, data: bytes | None) -> list[Row]:
         if data is None:
