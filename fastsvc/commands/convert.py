@@ -22,6 +22,7 @@ SPEAKER_HELP = "Target voice: its id in the model's own table (see fastsvc inspe
 MODEL_HELP = "Engine folder. Without: $FASTSVC_MODEL, the only .fsvc in this folder, or the bundled demo voices."
 TRANSPOSE_HELP = "Shift of the melody; auto: from the singer's median pitch to the target's."
 LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the model was trained."
+BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. A CPU always takes one after another."
 
 
 @click.command(short_help="Sing recordings with another voice.")
@@ -73,6 +74,7 @@ LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the
     default=None,
     help=LEVEL_HELP,
 )
+@option("--batch", default=16, type=click.IntRange(1), help=BATCH_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")
 @option("--seed", default=0, type=click.IntRange(0, 2**31 - 1), help="Of the noise: the same gives the same result.")
 @option("--overwrite", is_flag=True, help="Convert again what has a result already; else it is skipped.")

@@ -27,15 +27,15 @@ class Show:
     def __exit__(self, *details) -> None:
         self.bar.close()
 
-    def fraction(self, fraction: float) -> None:
-        """Of the file that is being converted."""
-        self.bar.n = self.done + min(1.0, fraction)
+    def fraction(self, files: float) -> None:
+        """Of the files that are being converted, as much as is done."""
+        self.bar.n = min(self.files, self.done + files)
         self.bar.refresh()
 
     def entry(self, report: Report, entry: Entry) -> None:
         self.done += 1
         self._postfix(report)
-        self.fraction(0.0)
+        self.fraction(max(0.0, self.bar.n - self.done))  # others may be under way
         for text, error in self._lines(entry):
             with self.bar.external_write_mode(sys.stderr if error else sys.stdout):
                 say(text, error=error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import ranges, schedules
+from fastsvc.engine.copies import there
 from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cuda_denoiser import Network, Program, Slice, packed
 from fastsvc.engine.graphs import Graphs, on
@@ -23,6 +25,8 @@ from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.engine.runtime import Features, Noise, Progress, Seeded
 from fastsvc.errors import EngineError
 from fastsvc.model import sampler, schedule
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Piece:
 
 class MelSampler:
     """As fastsvc.engine.runtime.MelSampler; mels stay on the device."""
+
+    shares_batches = True
 
     def __init__(self, tensors, config: AcousticConfig, manifest: dict, dtype, device, arch: int, launcher):
         levels = [float(level) for level in manifest["levels"]]
@@ -73,22 +79,35 @@ class MelSampler:
         """Log-mel [T, M] on the device, for the utterance's vector ``speaker`` [H]."""
         return self._sample([features], speaker, steps, [noise], block, progress, mel)[0]
 
-    def many(self, told: Sequence[Features], speaker: Tensor, steps: int, seeds: Sequence[int]) -> list[Tensor]:
+    def many(
+        self,
+        told: Sequence[Features],
+        speaker: Tensor,
+        steps: int,
+        seeds: Sequence[int],
+        progress: Progress | None = None,
+    ) -> list[Tensor]:
         """Log-mels of several recordings, their slices in common batches."""
         noises = [Seeded(seed, self.config.mel.bins) for seed in seeds]
-        return self._sample(list(told), speaker, steps, noises)
+        return self._sample(list(told), speaker, steps, noises, progress=progress)
 
     def _sample(self, told, speaker, steps, noises, block=None, progress=None, mel=None) -> list[Tensor]:
         """In ever smaller batches if memory is short."""
+        return self._within_memory(
+            lambda: self._run(self._pieces(told, speaker, steps, noises, block, mel), told, steps, progress)
+        )
+
+    def _within_memory(self, work: Callable[[], Result]) -> Result:
+        """Do it, and again with half the rows wherever memory does not suffice. Raises EngineError."""
         while True:
             try:
                 with on(self.device):
-                    return self._run(self._pieces(told, speaker, steps, noises, block, mel), told, steps, progress)
+                    return work()
             except torch.OutOfMemoryError:
                 ladder = self.ladder.halved()
                 if ladder is None:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                warnings.warn(f"GPU memory is short: going on with batches of {ladder.rows} frames", stacklevel=3)
+                warnings.warn(f"GPU memory is short: going on with batches of {ladder.rows} frames", stacklevel=4)
                 self.network.release()
                 self.ladder = ladder
             torch.cuda.empty_cache()
@@ -98,7 +117,7 @@ class MelSampler:
         made = [torch.empty(len(f.f0_hz), self.config.mel.bins, device=self.device) for f in told]
         plan = self.plans[steps]
         fused = plan is not None and all(isinstance(piece.noise, Seeded) and piece.cond is None for piece in pieces)
-        lengths = [len(piece.slice) for piece in pieces]
+        lengths, done = [len(piece.slice) for piece in pieces], 0
         for group in self.ladder.batches(lengths):
             part = [pieces[i] for i in group]
             shape = self.ladder.shape([lengths[i] for i in group])
@@ -108,8 +127,9 @@ class MelSampler:
             for row, piece in enumerate(part):
                 start = piece.slice.first
                 made[piece.item][piece.first : piece.last] = out[row, piece.first - start : piece.last - start]
+            done += sum(lengths[i] for i in group)
             if progress:
-                progress((group[-1] + 1) / len(pieces))
+                progress(done / sum(lengths))
         return made
 
     def _pieces(self, told, speaker, steps, noises, block, mel) -> list[Piece]:
@@ -123,7 +143,7 @@ class MelSampler:
             cuts = self.ladder.cut(frames, halo) if block is None else blocks(frames, block, halo)
             by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()]).cpu()
             units = features.units if whole is None else torch.zeros(1, len(self.network.weights.units_weight))
-            units = units.to(self.device, torch.float32)  # once, not by slice
+            units = there(units, self.device, torch.float32)  # once, not by slice
             for first, last, start, end in cuts:
                 places = features.places[start:end].int() * (whole is None)
                 seed = noise.seed if isinstance(noise, Seeded) else 0

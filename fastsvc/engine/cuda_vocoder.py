@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import ladder, ranges
+from fastsvc.engine.copies import Homeward, home_stream, there
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.cuda_denoiser import signed
 from fastsvc.engine.graphs import Graphs, on
@@ -25,7 +26,6 @@ from fastsvc.kernels.tiles import power_of_two
 from fastsvc.model import noise as counter
 from fastsvc.model import source
 
-PINNED_MOST = 64 * 2**20  # bytes of audio in pinned memory, which is dear
 BASES = {"e": math.e, "10": 10.0}
 
 
@@ -72,16 +72,24 @@ class Synthesiser:
             self.mixing = None if config.source == "sine" else mixing(self.vocoder)
         self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
         self.graphs, self.inputs, self.replays = Graphs(self.device), {}, {}
+        self.home = home_stream(self.device)
         self.most_batch, self.longest = ladder.EVEN_BATCHES[0], ladder.EVEN[-1]
 
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
     ) -> Tensor:
         """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop] in ordinary memory."""
+        return self.begin(mel, f0_hz, seed, block, progress)()
+
+    def begin(
+        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+    ) -> Callable[[], Tensor]:
+        """The same, as a call that waits for the audio: until then the GPU may be at work, and others may begin."""
         while True:
             try:
                 with on(self.device):
-                    return self._synthesise(mel.to(self.device), f0_hz.to(self.device), seed, block, progress)
+                    here = there(mel, self.device), there(f0_hz, self.device)
+                    return self._synthesise(*here, seed, block, progress).wait
             except torch.OutOfMemoryError:
                 if self.most_batch > 1:
                     self.most_batch //= 2
@@ -94,23 +102,21 @@ class Synthesiser:
                 self.inputs, self.replays = {}, {}
             torch.cuda.empty_cache()
 
-    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Tensor:
+    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Homeward:
         hop, frames = self.config.mel.hop_samples, len(mel)
         cut = ladder.even(frames, self.vocoder.halo_frames, block or self.longest)
         prepared = self._prepared(f0_hz)
-        size = frames * hop
-        audio = torch.empty(size, pin_memory=self.device.type == "cuda" and 4 * size <= PINNED_MOST)
+        audio = Homeward(frames * hop, self.device, self.home)
         for group in cut.batches(self.most_batch):
             with ranges.stage("vocoder"):
                 out = self._batch(mel, prepared, seed, [cut.starts[i] for i in group], cut.length)
+            pieces = []
             for row, i in enumerate(group):
                 first, last, start = cut.bounds[i], cut.bounds[i + 1], cut.starts[i]
-                piece = out[row, (first - start) * hop : (last - start) * hop]
-                audio[first * hop : last * hop].copy_(piece, non_blocking=audio.is_pinned())
+                pieces.append((first * hop, last * hop, out[row, (first - start) * hop : (last - start) * hop]))
+            audio.send(pieces)
             if progress:
                 progress(cut.bounds[group[-1] + 1] / frames)
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()
         return audio
 
     def _prepared(self, f0_hz: Tensor) -> tuple[Tensor, ...]:
