@@ -1,4 +1,4 @@
-"""Between the parts of a conversion: what was heard, where its result goes, and the result at its length."""
+"""Around the parts of a conversion: what was heard or told, where its result goes, and the result at its length."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from fastsvc.audio import resample
+from fastsvc.engine import checks, hearing
 from fastsvc.engine.runtime import Features, Progress
+from fastsvc.features import align
 
 
 class Place(NamedTuple):
@@ -32,6 +35,20 @@ class Heard:
     @property
     def frames(self) -> int:
         return len(self.features.f0_hz)
+
+
+def told(engine, units, f0_hz, volume, voiced=None) -> Features:
+    """Features that were computed elsewhere, as :meth:`fastsvc.engine.Engine.synthesise` takes them."""
+    f0_hz, volume = (torch.as_tensor(v, dtype=torch.float32) for v in (f0_hz, volume))
+    units = torch.as_tensor(units)
+    voiced = f0_hz > 0 if voiced is None else torch.as_tensor(voiced, dtype=torch.bool)
+    checks.features(units, f0_hz, volume, voiced, engine.config.condition.unit_channels)
+    frames, how, ratio = len(f0_hz), engine.config.features.unit_align, None
+    if len(units) != frames:
+        ratio = hearing.units_per_frame(engine.config, engine.encoder)
+        units = align.align(units, frames, how, ratio=ratio) if how == "average" else units
+    places = align.indices(len(units), frames, "nearest" if how == "average" else how, ratio=ratio)
+    return Features(units, places, f0_hz, voiced, volume)
 
 
 def joined(made: np.ndarray, own_hz: int, place: Place) -> np.ndarray:

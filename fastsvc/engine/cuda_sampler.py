@@ -7,7 +7,7 @@ that is handed in or drawn about the condition) is stepped by fastsvc/model/samp
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -134,7 +134,7 @@ class MelSampler:
 
     def _pieces(self, told, speaker, steps, noises, block, mel) -> list[Piece]:
         """All slices of all recordings, in order."""
-        halo = self.config.denoiser.halo_frames * schedule.evaluations(self.method, self.schedules[steps])
+        halo = self.halo(steps)
         utterance, pieces = speaker.detach().float().to(self.device), []
         given = None if mel is None else self.normalise(mel.to(self.device))
         for item, (features, noise) in enumerate(zip(told, noises, strict=True)):
@@ -231,12 +231,40 @@ class MelSampler:
         fused = self.plans[steps] is not None and isinstance(pieces[0].noise, Seeded) and pieces[0].cond is None
         return (self._fused if fused else self._stepped)(shape, steps, pieces)
 
-    def warm_up(self, steps: int, shapes: Sequence[Shape] | None = None) -> None:
-        """Make the graphs of these shapes (all of the ladder's) for one number of steps, largest first."""
+    def halo(self, steps: int) -> int:
+        """Frames to each side that a frame of the mel depends on."""
+        return self.config.denoiser.halo_frames * schedule.evaluations(self.method, self.schedules[steps])
+
+    def warm_up(
+        self,
+        steps: Iterable[int],
+        groups: Sequence[Sequence[int]] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Make the graphs for these numbers of steps, the largest shapes first: the ladder's, or those that recordings
+        of so many frames take, the ones of each group together."""
+        self._within_memory(lambda: self._prepare(tuple(steps), groups, progress))
+
+    def _prepare(self, steps: tuple[int, ...], groups, progress: Progress | None) -> None:
         self.network.reserve(self.ladder.largest())
-        shapes = self.ladder.shapes() if shapes is None else shapes
-        for shape in shapes:
-            if self.plans[steps] is not None and self.config.amphion is None:
-                self.network.staging.send(self.network.program(shape), [])
-                self.network.replay(shape, ("condition",), Program.condition)
-                self.network.replay(shape, ("sampling", steps), lambda p: p.sampling(self.plans[steps]))
+        wanted = []
+        for n in steps:
+            shapes = self.ladder.shapes() if groups is None else self.ladder.needed(groups, self.halo(n))
+            wanted += [(shape, n) for shape in shapes]
+        wanted.sort(key=lambda pair: -pair[0].batch * pair[0].frames)
+        for done, (shape, n) in enumerate(wanted, 1):
+            self.network.staging.send(self.network.program(shape), [])  # slices of no length
+            if self.config.amphion is None:
+                self.network.prepared(shape, ("condition",), Program.condition)
+            self._graphs(shape, n)
+            if progress:
+                progress(done / len(wanted))
+
+    def _graphs(self, shape: Shape, steps: int) -> None:
+        """Of the schedule, or of the evaluations that are stepped from here."""
+        plan = self.plans[steps]
+        if plan is not None and self.config.amphion is None:
+            self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
+            return
+        for level in schedule.evaluated(self.method, self.schedules[steps]):
+            self.network.prepared(shape, ("evaluation", float(level)), lambda p, at=float(level): p.evaluation(at))

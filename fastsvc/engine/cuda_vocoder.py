@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from fastsvc.kernels.tiles import power_of_two
 from fastsvc.model import noise as counter
 from fastsvc.model import source
 
+Result = TypeVar("Result")
 BASES = {"e": math.e, "10": 10.0}
 
 
@@ -85,11 +87,19 @@ class Synthesiser:
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
     ) -> Callable[[], Tensor]:
         """The same, as a call that waits for the audio: until then the GPU may be at work, and others may begin."""
+
+        def work() -> Callable[[], Tensor]:
+            here = there(mel, self.device), there(f0_hz, self.device)
+            return self._synthesise(*here, seed, block, progress).wait
+
+        return self._within_memory(work)
+
+    def _within_memory(self, work: Callable[[], Result]) -> Result:
+        """Do it, and again in smaller batches, then shorter slices, wherever memory does not suffice."""
         while True:
             try:
                 with on(self.device):
-                    here = there(mel, self.device), there(f0_hz, self.device)
-                    return self._synthesise(*here, seed, block, progress).wait
+                    return work()
             except torch.OutOfMemoryError:
                 if self.most_batch > 1:
                     self.most_batch //= 2
@@ -98,7 +108,7 @@ class Synthesiser:
                 else:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
                 text = f"{self.most_batch} slices of {self.longest} frames"
-                warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=2)
+                warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=4)
                 self.inputs, self.replays = {}, {}
             torch.cuda.empty_cache()
 
@@ -173,9 +183,19 @@ class Synthesiser:
             self.replays[key] = self.graphs.capture(run)
         return self.replays[key]
 
-    def warm_up(self, frames: int) -> None:
-        """Make the graphs that recordings of so many frames need."""
-        self(torch.zeros(frames, self.config.mel.bins), torch.full((frames,), 200.0))
+    def warm_up(self, frames: Iterable[int] | None = None, progress: Progress | None = None) -> None:
+        """Make the graphs that recordings of so many frames need, or all of the ladder's, largest first."""
+        self._within_memory(lambda: self._prepare(frames, progress))
+
+    def _prepare(self, frames: Iterable[int] | None, progress: Progress | None) -> None:
+        bounds = self.vocoder.halo_frames, self.longest, self.most_batch
+        shapes = ladder.even_shapes(*bounds) if frames is None else ladder.even_needed(frames, *bounds)
+        for done, shape in enumerate(shapes, 1):
+            mel = torch.zeros(shape.frames, self.config.mel.bins, device=self.device)
+            f0_hz = self._prepared(torch.full((shape.frames,), 200.0, device=self.device))
+            self._batch(mel, f0_hz, 0, [0] * shape.batch, shape.frames)
+            if progress:
+                progress(done / len(shapes))
 
 
 def _heuristic(run: Callable[[], None]) -> Callable[[], None]:

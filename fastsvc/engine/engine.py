@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
-from fastsvc.engine import artifact, backends, checks, hearing, ranges, runtime
-from fastsvc.engine.conversion import Heard, Place, between, joined
+from fastsvc.engine import artifact, backends, checks, hearing, ranges, runtime, warming
+from fastsvc.engine.conversion import Heard, Place, between, joined, told
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError, ConfigError, EngineError
-from fastsvc.features import align
 
 # For the progress bar alone: hearing's share of a conversion, and the mel's of what follows.
 HEARD, SAMPLED = 0.3, 0.4
@@ -186,13 +185,13 @@ class Engine:
         steps = checks.steps(self, steps)
         checks.formant(self, formant)
         vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
-        told = [one.features for one in heard]
+        features = [one.features for one in heard]
 
         def sample(progress) -> list[Tensor]:
-            return self.sampler.many(told, vector, steps, [seed] * len(told), progress)
+            return self.sampler.many(features, vector, steps, [seed] * len(features), progress)
 
         with self._lock:
-            return [audio.numpy() for audio in self._sung(told, seed, sample, progress)[0]]
+            return [audio.numpy() for audio in self._sung(features, seed, sample, progress)[0]]
 
     def join(self, made: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float) -> np.ndarray:
         """Audio at :attr:`rate_hz` → the length of ``samples`` at rate_hz, at rate_out_hz, times ``gain``.
@@ -222,19 +221,10 @@ class Engine:
         volume [T]: RMS; voiced [T], by default where f0_hz > 0. noise: the draws [T, M] of each step; None makes them
         from ``seed``. mel: log-mel [T, M] to refine, which engines of shallow diffusion need and others do not take.
         """
-        f0_hz, volume = (torch.as_tensor(v, dtype=torch.float32) for v in (f0_hz, volume))
-        units = torch.as_tensor(units)
-        voiced = f0_hz > 0 if voiced is None else torch.as_tensor(voiced, dtype=torch.bool)
-        checks.features(units, f0_hz, volume, voiced, self.config.condition.unit_channels)
-        steps, frames = checks.steps(self, steps), len(f0_hz)
+        features = told(self, units, f0_hz, volume, voiced)
+        steps = checks.steps(self, steps)
         checks.formant(self, formant)
-        mel = checks.mel(self, mel, frames)
-        how, ratio = self.config.features.unit_align, None
-        if len(units) != frames:
-            ratio = hearing.units_per_frame(self.config, self.encoder)
-            units = align.align(units, frames, how, ratio=ratio) if how == "average" else units
-        places = align.indices(len(units), frames, "nearest" if how == "average" else how, ratio=ratio)
-        features = runtime.Features(units, places, f0_hz, voiced, volume)
+        mel = checks.mel(self, mel, len(features.f0_hz))
         vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
         draw = runtime.seeded(seed, self.config.mel.bins) if noise is None else runtime.given(noise)
 
@@ -245,15 +235,15 @@ class Engine:
             audio, made = self._sung([features], seed, sample)
         return audio[0] if audio else None, made[0].cpu()
 
-    def _sung(self, told: Sequence[runtime.Features], seed: int, sample, progress=None) -> tuple[list, list]:
+    def _sung(self, heard: Sequence[runtime.Features], seed: int, sample, progress=None) -> tuple[list, list]:
         """(audio of each recording, none without a vocoder; the mels that ``sample(progress)`` made of them)."""
         start = time.perf_counter()
         with ranges.stage("mel"):
             mels = sample(between(progress, 0.0, SAMPLED))
         sampled, begun = time.perf_counter(), []
-        for i, (mel, features) in enumerate(zip(mels, told, strict=True) if self.synthesiser else ()):
+        for i, (mel, features) in enumerate(zip(mels, heard, strict=True) if self.synthesiser else ()):
             f0_hz = features.f0_hz if self.sources_everywhere else features.f0_hz * features.voiced
-            one = between(between(progress, SAMPLED, 1.0), i / len(told), (i + 1) / len(told))
+            one = between(between(progress, SAMPLED, 1.0), i / len(heard), (i + 1) / len(heard))
             begun.append(self.synthesiser.begin(mel, f0_hz, seed, progress=one))
         audio = [finish() for finish in begun]
         self.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
@@ -270,14 +260,24 @@ class Engine:
         """Raises EngineError, saying what to build, if this engine lacks a part that :meth:`convert` needs."""
         checks.convertible(self)
 
-    def warm_up(self, seconds: float = 1.0) -> None:
-        """Do the work once on noise, so that the first real call finds memory and libraries ready."""
-        if self.encoder is not None and self.synthesiser is not None and self.sampler.depth is None:
-            generator = np.random.default_rng(0)
-            audio = generator.standard_normal(int(seconds * self.rate_hz)).astype(np.float32) * 0.01
-            self.convert(audio, self.rate_hz, self.table.base)
-            return
-        frames = max(1, int(seconds * self.config.mel.frame_rate_hz))
-        units = torch.zeros(frames, self.config.condition.unit_channels)
-        mel = None if self.sampler.depth is None else torch.full((frames, self.config.mel.bins), -5.0)
-        self.synthesise(units, torch.full((frames,), 200.0), torch.zeros(frames), self.table.base, mel=mel)
+    def warm_up(
+        self,
+        seconds: float = 1.0,
+        *,
+        groups: Sequence[Sequence[int]] | str | None = None,
+        steps: Iterable[int] | None = None,
+        progress: runtime.Progress | None = None,
+    ) -> int:
+        """Do the work once on noise, so that the first real call finds memory and libraries ready.
+
+        A GPU may instead make its graphs beforehand, the largest first, for these numbers of ``steps`` (None: the
+        default one): with ``groups`` "all" those of every prepared shape, else those for recordings of so many frames,
+        each inner list being sung together ([[T, …], …]). ``progress`` gets the fraction done.
+        Returns how many graphs there are then.
+        """
+        if groups is None or not self.shares_batches:
+            warming.noise(self, seconds)
+            return 0
+        steps = [checks.steps(self, one) for one in ([None] if steps is None else steps)]
+        with self._lock:
+            return warming.graphs(self, None if groups == "all" else groups, steps, progress)
