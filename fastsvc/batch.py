@@ -50,7 +50,7 @@ def run(
     try:
         for path, reason in plan.problems:
             add(Entry(str(path), "", FAILED, reason))
-        left = waiting(plan, settings)
+        left = waiting(plan, settings.overwrite)
         skipped = set(plan.jobs).difference(left)
         for job in plan.jobs:
             if job in skipped:
@@ -65,9 +65,9 @@ def run(
     return report
 
 
-def waiting(plan: Plan, settings: Settings) -> list[Job]:
+def waiting(plan: Plan, overwrite: bool) -> list[Job]:
     """The jobs that are to be done: those without a result, or all."""
-    return [job for job in plan.jobs if settings.overwrite or not job.target.is_file()]
+    return [job for job in plan.jobs if overwrite or not job.target.is_file()]
 
 
 def check_output_folder(folder: str | os.PathLike) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
+from fastsvc.audio import io
+from fastsvc.audio.resample import resampled_length
+from fastsvc.batch_plan import Job
 from fastsvc.batch_recording import Settings, Voice
+from fastsvc.config import MelConfig
+from fastsvc.errors import FastsvcError
 
 MOST_FRAMES = 65536  # of a group: features, mels and audio of so many are held at once (6 minutes at 24 kHz, hop 128)
 
@@ -45,6 +51,20 @@ def groups(recordings: Iterable[Sequence[int]], most: int) -> list[list[int]]:
             found.append([])
             room.clear()
     return [group for group in found if group]
+
+
+def frames_of(jobs: Iterable[Job], mel: MelConfig, keep_channels: bool) -> list[list[int]]:
+    """Frames of the channels of each recording, by its header; those that cannot be read are left out."""
+    found = []
+    for job in jobs:
+        try:
+            info = io.probe(job.source)
+        except FastsvcError:
+            continue
+        samples = resampled_length(info.samples, info.rate_hz, mel.rate_hz)
+        if samples:
+            found.append([math.ceil(samples / mel.hop_samples)] * (info.channels if keep_channels else 1))
+    return found
 
 
 def sing(engine, voices: Sequence[Voice], settings: Settings, progress: Callable[[float], None]) -> None:

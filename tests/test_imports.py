@@ -73,7 +73,13 @@ def test_direction(name):
 def test_the_compiler_knows_the_engine_by_its_contracts_only():
     """Never the runtime as a whole: artifact, lowered form, speakers, and the backend that it verifies and measures."""
     backend = {"cpu_amphion", "cpu_bf16", "cpu_condition", "cpu_denoiser", "cpu_vocoder"}
-    gpu = {"cuda_plan", "launcher", "selfcheck"}  # what a GPU will start, under which names, and what it must give
+    gpu = {
+        "cuda_plan",
+        "ladder",
+        "launcher",
+        "selfcheck",
+    }  # what a GPU will start, under which names, what it must give
+    gpu |= {"device_part"}  # and where what is made for it is kept
     allowed = {"artifact", "lowered", "machine", "speakers"} | backend | gpu
     for path in (ROOT / "build").rglob("*.py"):
         for module in imported(path):

@@ -91,6 +91,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     from fastsvc import batch
     from fastsvc.audio import encode
     from fastsvc.batch_plan import plan
+    from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
     from fastsvc.features import f0
 
@@ -101,7 +102,10 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
     batch.check_output_folder(out)
-    engine = open_engine(path, why, device, options["steps"])
+    say(f"engine: {path} ({why})")
+    left = batch.waiting(planned, options["overwrite"])
+    device, needs = gpu.before_opening(path, device, left, options["steps"], options["batch"], channels == "keep")
+    engine = open_engine(path, device, options["steps"])
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
@@ -117,6 +121,8 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     say(f"speaker: {settings.name}")
     for note in planned.notes:
         say(f"note: {note}")
+    if needs:
+        gpu.before_converting(engine, needs, options["steps"])
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
@@ -131,11 +137,10 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     click.get_current_context().exit(code)
 
 
-def open_engine(path, why: str, device: str, steps: int | None):
-    """The engine, announced; a number of steps that it lacks is a usage error."""
+def open_engine(path, device: str, steps: int | None):
+    """The engine on a device, announced; a number of steps that it lacks is a usage error."""
     from fastsvc.engine import Engine
 
-    say(f"engine: {path} ({why})")
     engine = Engine.open(path, device=device)
     engine.check_convertible()
     if engine.device.type != "cpu":

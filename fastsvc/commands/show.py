@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
 from fastsvc.commands.common import say
 
+_PREPARING = "{desc} {percentage:3.0f}%|{bar}| {elapsed}"
 _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
+
+
+@contextlib.contextmanager
+def bar(title: str, verbosity: int):
+    """A bar on a terminal while something is prepared; gives a callback for the fraction done."""
+    from tqdm import tqdm
+
+    hidden = not (sys.stderr.isatty() and verbosity >= 0)
+    with tqdm(total=1, disable=hidden, bar_format=_PREPARING, desc=title, leave=False, file=sys.stderr) as made:
+
+        def show(fraction: float) -> None:
+            made.n = fraction
+            made.refresh()
+
+        yield show
 
 
 class Show:

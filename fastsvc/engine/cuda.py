@@ -11,6 +11,7 @@ from fastsvc.engine import launcher, selfcheck
 from fastsvc.engine.backends import Model, Parts
 from fastsvc.engine.cuda_sampler import MelSampler
 from fastsvc.engine.cuda_vocoder import Synthesiser
+from fastsvc.engine.device_part import DevicePart
 from fastsvc.errors import EngineError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -42,7 +43,7 @@ def parts(model: Model, precision: str = "auto", device="cuda") -> Parts:
     arch, precision = architecture(device), precision_of(folder.manifest, precision)
     if precision == "bf16" and arch < 80:
         raise EngineError(f"sm_{arch} has no bfloat16", "use fp16 or fp32")
-    start, how = launcher.choose(folder, arch)
+    start, how = launcher.choose(DevicePart(folder, f"sm_{arch}"), arch)
     if start is None:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", f"build it with --target sm_{arch}")
     dtype = DTYPES[precision]
