@@ -17,10 +17,10 @@ from fastsvc.batch_decode import decoded
 from fastsvc.batch_group import Room, sing
 from fastsvc.batch_plan import Job, Plan
 from fastsvc.batch_recording import HEARD, Recording, Settings, Voice
-from fastsvc.batch_report import FAILED, SKIPPED, Entry, Report
+from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
 from fastsvc.errors import OutputError
 
-__all__ = ["Progress", "Settings", "check_output_folder", "run", "waiting"]
+__all__ = ["DONE", "Progress", "Settings", "check_output_folder", "run", "waiting"]
 
 Progress = Callable[[float], None]  # gets how many recordings are done, in fractions, that were not told of yet
 WRITERS = 4

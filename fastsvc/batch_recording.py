@@ -121,6 +121,7 @@ class Recording:
                 if place == self.channels:
                     del audio  # before the work on the last, which takes as much
                 self.voices[i] = Voice(self, heard, heard.place)
+                del heard  # take() lets it go
                 self.done += HEARD / self.channels
                 yield self.voices[i]
         except Exception as error:
@@ -171,6 +172,7 @@ class Recording:
             voice = voices.pop(i)
             samples = resampled_length(voice.place.samples, self.entry.rate_hz, out_hz)
             made = engine.join(voice.made, *voice.place)
+            voice.made = None
             if made.shape != (samples,):
                 raise EngineError(
                     f"the engine returned {made.shape} samples instead of {samples} at {out_hz} Hz",
