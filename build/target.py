@@ -74,9 +74,17 @@ def compiled(plan: Plan, arch: int, shapes=None, processes: int | None = None) -
     vocoder = plan.vocoder and plan.vocoder.config
     told = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None
     specs = unique(cuda_plan.launches(*told, DTYPES[plan.gpu_precision], arch, shapes))
-    cubins = aot.compile([(spec, arch) for spec in specs.values()], processes or _processes())
+    listed, files = cubins(specs, arch, processes)
+    return {f"sm_{arch}/{name}": content for name, content in {**files, **listing(arch, listed)}.items()}
+
+
+def cubins(
+    specs: dict[str, dict], arch: int, processes: int | None = None, progress=lambda fraction: None
+) -> tuple[dict[str, dict], dict[str, bytes]]:
+    """Kernels by name (:func:`unique`) → (what the list says of them, their files)."""
+    made = aot.compile([(spec, arch) for spec in specs.values()], processes or _processes(), progress)
     listed, files = {}, {}
-    for name, cubin in zip(specs, cubins):
+    for name, cubin in zip(specs, made):
         listed[name] = {
             "file": f"{name}.cubin",
             "name": cubin.name,
@@ -87,9 +95,14 @@ def compiled(plan: Plan, arch: int, shapes=None, processes: int | None = None) -
             "parameters": cubin.parameters,
             "constants": specs[name]["constants"],
         }
-        files[f"sm_{arch}/{name}.cubin"] = cubin.code
+        files[f"{name}.cubin"] = cubin.code
+    return listed, files
+
+
+def listing(arch: int, listed: dict[str, dict]) -> dict[str, bytes]:
+    """The file that lists an architecture's kernels."""
     text = json.dumps({"arch": arch, "sources": launcher.sources(), "kernels": listed}, indent=1)
-    return {**files, f"sm_{arch}/{launcher.LIST}": text.encode()}
+    return {launcher.LIST: text.encode()}
 
 
 def unique(launches: Iterable[Launch]) -> dict[str, dict]:

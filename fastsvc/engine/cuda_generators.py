@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.vocoder_choice import Choice
 from fastsvc.engine.vocoder_torch import TorchGenerator
 from fastsvc.engine.vocoder_trt import TensorRTGenerator
+from fastsvc.errors import OutputError
 
 FILE = "vocoder.json"  # in the device's part
 
@@ -22,6 +24,12 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
     """
     config = model.vocoder
 
+    def keep(files: dict[str, bytes]) -> None:
+        try:
+            part.add(files)
+        except OutputError as error:  # it runs all the same, and is made again the next time
+            warnings.warn(f"{', '.join(files)} cannot be kept: {error}", stacklevel=2)
+
     def plain(kind: torch.dtype) -> TorchGenerator:
         with torch.inference_mode(False):
             return TorchGenerator(Vocoder(tensors, config, kind, device))
@@ -32,7 +40,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
             graph = artifact.GRAPHS.get((dtype == torch.float16, polyphase))
             if graph is not None:
                 makers[package + "_polyphase" * polyphase] = lambda package=package, graph=graph: TensorRTGenerator(
-                    config, model.folder, device, arch, graph=graph, package=package, read=part.read, keep=part.add
+                    config, model.folder, device, arch, graph=graph, package=package, read=part.read, keep=keep
                 )
     built = model.folder.manifest["vocoder"].get("backend", "auto")
     if wanted == "auto" and built in makers:
@@ -43,7 +51,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         wanted,
         circumstances(device, dtype),
         lambda: part.read(FILE),
-        lambda table: part.add({FILE: table}),
+        lambda table: keep({FILE: table}),
     )
 
 

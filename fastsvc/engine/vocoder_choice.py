@@ -19,7 +19,6 @@ from fastsvc.engine import ladder
 from fastsvc.errors import EngineError, FastsvcError
 from fastsvc.model import noise
 
-FILE = "vocoder.json"  # in the engine's folder of an architecture
 REPEATS = 11
 # Relative RMS against float32 in PyTorch: twice what PyTorch itself is off by in the engine's precision, at least this.
 LEAST_BOUND = 1e-4
