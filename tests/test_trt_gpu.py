@@ -113,13 +113,27 @@ def test_captured(made):
         torch.cuda.synchronize()
         assert torch.isfinite(captured).all() and (captured - each.audio).abs().max() < 1e-3
     first = [each.audio.clone() for each in given]
-    generator.release()
     for _ in range(3):  # one after another over the same memory
         for replay in replays:
             replay()
     torch.cuda.synchronize()
     for each, before in zip(given, first):
         assert (each.audio - before).abs().max() < 1e-3
+
+
+@torch.no_grad()
+def test_released_memory_goes_back(made):
+    generator = made.generator()
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    generator.bind(made.buffers(8, 512))
+    assert torch.cuda.memory_allocated() > before
+    generator.release()
+    assert torch.cuda.memory_allocated() == before
+    given = made.buffers(1, 40)
+    generator.bind(given)()
+    torch.cuda.synchronize()
+    assert torch.isfinite(given.audio).all()
 
 
 def test_a_kept_plan_is_taken(made):
