@@ -15,9 +15,8 @@ from pathlib import Path
 
 import torch
 
-from bench import circumstances
+from bench import circumstances, vocoder_folder
 from bench.vocoder_cpu import CASES
-from fastsvc.build import export
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import artifact, trt, trt_plan
 from fastsvc.model.vocoder import Generator
@@ -28,14 +27,9 @@ GRAPH = artifact.GRAPHS[True, False]
 
 
 def folder(path: Path, name: str) -> Path:
-    """A vocoder's weights and graphs, as an engine has them."""
-    from safetensors.torch import save_file
-
+    """Of an engine with this vocoder."""
     tensors = {key: value.detach().contiguous() for key, value in Generator(CASES[name]).state_dict().items()}
-    save_file(tensors, path / artifact.VOCODER)
-    for key, content in export.graphs(CASES[name], tensors).items():
-        (path / key).write_bytes(content)
-    return path
+    return vocoder_folder.write(path / "vocoder.fsvc", CASES[name], tensors).path
 
 
 def build(path: Path, config: VocoderConfig, arch: int) -> dict:

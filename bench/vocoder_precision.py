@@ -22,10 +22,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench import circumstances
+from bench import circumstances, vocoder_folder
 from fastsvc.audio import io, resample
 from fastsvc.audio.mel import log_mel
-from fastsvc.build.export import graphs
 from fastsvc.config import VocoderConfig, from_dict
 from fastsvc.engine import artifact
 from fastsvc.engine.cpu_vocoder import Vocoder
@@ -62,29 +61,25 @@ def score(want: Tensor, got: Tensor, rate_hz: int) -> dict:
     }
 
 
-def graph(config: VocoderConfig, tensors: dict[str, Tensor], folder: Path):
+def graph(config: VocoderConfig, tensors: dict[str, Tensor], path: Path):
     """The float16 graph as a call."""
-    from safetensors.torch import save_file
-
-    name = artifact.GRAPHS[True, False]
-    save_file(tensors, folder / artifact.VOCODER)
-    (folder / name).write_bytes(graphs(config, tensors)[name])
+    file = vocoder_folder.write(path, config, tensors).verify(artifact.GRAPHS[True, False])
     runtime = require()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
-    session = runtime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     return lambda mel, given: torch.from_numpy(session.run(None, {"mel": mel.numpy(), "source": given.numpy()})[0])
 
 
 @torch.inference_mode()
-def measure(engine: Path, recordings: list[Path], folder: Path) -> list[dict]:
+def measure(engine: Path, recordings: list[Path], path: Path) -> list[dict]:
     opened = artifact.Artifact(engine)
     config = from_dict(VocoderConfig, opened.manifest["vocoder"]["config"])
     tensors = opened.tensors(artifact.VOCODER)
     plain = Generator(config).eval()
     plain.load_state_dict(tensors)
     half = Vocoder(tensors, config, torch.float16)
-    ways = {"torch": half, "onnxruntime": graph(config, tensors, folder)}
+    ways = {"torch": half, "onnxruntime": graph(config, tensors, path)}
     rows = []
     for file in recordings:
         mel, excitation = inputs(file, config, half)
@@ -103,7 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     recordings = sorted(p for p in options.recordings.rglob("*") if p.suffix in (".wav", ".flac", ".ogg"))
     with tempfile.TemporaryDirectory() as scratch:
-        rows = measure(options.engine, recordings, Path(scratch))
+        rows = measure(options.engine, recordings, Path(scratch) / "vocoder.fsvc")
     least = {way: min(row[way]["pesq"] for row in rows) for way in ("torch", "onnxruntime")}
     print(f"least PESQ {least}, the bar is {BAR}")
     about = circumstances.describe("python -m bench.vocoder_precision", torch.device("cpu"))

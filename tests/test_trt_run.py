@@ -5,7 +5,9 @@ What the calls compute is seen on hardware alone (tests/test_trt_gpu.py).
 
 import contextlib
 import enum
+import gc
 import types
+import weakref
 
 import pytest
 import torch
@@ -208,11 +210,30 @@ def test_each_shape_has_a_context_and_all_share_memory(stream):
 def test_memory_that_is_outgrown_stays_with_those_that_use_it(stream):
     engine = Engine(trt_plan.LADDER)
     runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
-    first = bound(runner, buffers(1, 50))
+    bound(runner, buffers(1, 50))
     small = runner.scratch
     bound(runner, buffers(4, 500))
     assert runner.scratch.numel() == 20_000 > small.numel() == 500
-    assert any(tensor is small for tensor in first.__defaults__[0])
+    assert any(kept is small for kept in runner.bound[0])
+
+
+def test_contexts_and_buffers_live_until_they_are_released(stream):
+    """A captured graph holds on to none of them."""
+    engine = Engine(trt_plan.LADDER)
+    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    given = buffers(1, 50)
+    bound(runner, given)
+    engine.contexts = [weakref.ref(context) for context in engine.contexts]
+    audio = weakref.ref(given.audio)
+    del given
+    gc.collect()
+    assert engine.contexts[0]() is not None and audio() is not None
+    runner.release()
+    gc.collect()
+    assert engine.contexts[0]() is None and audio() is None and runner.scratch is None
+    engine.contexts = []
+    bound(runner, buffers(2, 20))
+    assert len(engine.contexts) == 1, "it can be bound again"
 
 
 def test_on_the_default_stream_it_runs_beside_it(stream):
@@ -310,8 +331,8 @@ def test_damaged_weights_are_not_built_from(setting):
 
 def test_released(setting):
     generator = setting.make()
-    run = generator.bind(buffers(1, 40))
+    generator.bind(buffers(1, 40))
     generator.release()
-    run()  # what was captured or handed out lives on
-    with pytest.raises(EngineError, match="was released"):
-        generator.bind(buffers(1, 40))
+    assert generator.runner.bound == []
+    generator.bind(buffers(1, 20))()
+    assert len(setting.engine.contexts) == 2 and len(setting.built) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fastsvc.build.export import graphs
+from bench import vocoder_folder
 from fastsvc.build.lower import half
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.engine import artifact
@@ -60,8 +60,4 @@ def folder(path: Path, model: Generator, stored_half: bool = False, with_graphs:
     if stored_half:
         tensors = {name: half(name, value) for name, value in tensors.items()}
         model.load_state_dict(tensors)
-    files = {artifact.VOCODER: tensors} | (graphs(model.config, tensors) if with_graphs else {})
-    source = dict.fromkeys(("file", "format", "kind", "step"), "")
-    rest = {"acoustic": {}, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
-    manifest = {**rest, "sampler": "consistency", "source": source}
-    return artifact.Artifact(artifact.write(path, manifest, files, force=True))
+    return vocoder_folder.write(path, model.config, tensors, with_graphs)

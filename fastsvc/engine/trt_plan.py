@@ -122,6 +122,8 @@ def build(
         network = builder.create_network(_strongly_typed(module))
         parse(module, network, graph, log)
         settings = builder.create_builder_config()
+        if hasattr(module.BuilderFlag, "TF32"):  # float32 is meant where the graph says so
+            settings.clear_flag(module.BuilderFlag.TF32)
         for rung in rungs(module):
             if settings.add_optimization_profile(_profile(builder, config, rung)) < 0:
                 raise EngineError(f"{module.__name__} refuses the shapes of {rung}: {log.last()}", REMEDY)

@@ -34,7 +34,7 @@ class Runner:
         self.settings = self.compiled = None
         if module.__name__ == trt.RTX.module:
             self.settings, self.compiled = self._just_in_time(cache)
-        self.scratch: Tensor | None = None
+        self.release()
         self.side: torch.cuda.Stream | None = None
 
     def _just_in_time(self, cache: bytes):
@@ -55,11 +55,17 @@ class Runner:
         """The kernels that were compiled so far, of tensorrt_rtx."""
         return b"" if self.compiled is None else bytes(self.compiled.serialize())
 
+    def release(self) -> None:
+        """Forget contexts and their memory; what :meth:`bind` gave, and graphs of it, must not run any more."""
+        self.bound: list[tuple] = []
+        self.scratch: Tensor | None = None
+
     def bind(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> Callable[[], None]:
         """A call that computes the outputs on the current stream and waits for nothing, so that it can be captured.
 
-        It has run once when this returns: shapes are settled with the first run, which a capture must not see.
-        Raises EngineError for shapes that the plan has no profile for.
+        It has run once when this returns: shapes are settled with the first run, which a capture must not see. A graph
+        keeps neither context nor buffers alive, so they are kept here until :meth:`release`. Raises EngineError for
+        shapes that the plan has no profile for.
         """
         with trt.quiet():
             context = self._context()
@@ -79,9 +85,9 @@ class Runner:
                     raise self._fault(f"{name} has no place that it can use")
             scratch = self._reserve(context.update_device_memory_size_for_shapes())
             _lend(context, scratch)
-        tensors = (*inputs.values(), *outputs.values(), scratch)
+        self.bound.append((context, *inputs.values(), *outputs.values(), scratch))
 
-        def run(keep=tensors) -> None:  # the buffers live as long as the call
+        def run() -> None:
             with self._beside_the_default() as handle:
                 if not context.execute_async_v3(handle):
                     raise self._fault("it did not run")
@@ -124,7 +130,7 @@ class Runner:
             )
 
     def _reserve(self, size: int) -> Tensor:
-        """Memory of at least so many bytes. What captured graphs hold stays; it is only ever outgrown."""
+        """Memory of at least so many bytes; what is outgrown stays with the contexts that have it."""
         size = max(size, SCRATCH_LEAST)
         if self.scratch is None or self.scratch.numel() < size:
             with torch.inference_mode(False):

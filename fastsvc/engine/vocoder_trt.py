@@ -59,7 +59,7 @@ class TensorRTGenerator:
         self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.graph), gpu)
         with torch.cuda.device(self.device):
             plan, made = self._plan(read)
-            self.runner: Runner | None = Runner(self.module, plan.code, self.device, self._kernels(read))
+            self.runner = Runner(self.module, plan.code, self.device, self._kernels(read))
         self.how = (
             f"{chosen.title} {self.module.__version__}: {self.graph}, a plan of {len(plan.code) / 1e6:.0f} MB {made}"
         )
@@ -69,8 +69,6 @@ class TensorRTGenerator:
 
         Raises EngineError with the reason.
         """
-        if self.runner is None:
-            raise EngineError("the TensorRT vocoder was released", "open the engine again")
         inputs: dict[str, Tensor] = {"mel": given.mel, "source": given.excitation}
         if self.config.noise_sigma:
             inputs["noise"] = given.noise
@@ -80,8 +78,8 @@ class TensorRTGenerator:
         return run
 
     def release(self) -> None:
-        """Forget the plan; memory goes back once the calls of :meth:`bind` are gone too."""
-        self.runner = None
+        """Forget the contexts, their memory and the buffers that were bound; none of those calls may run any more."""
+        self.runner.release()
 
     def _plan(self, read: Read) -> tuple[trt_plan.Plan, str]:
         """The kept plan, or a new one, and how it came about."""
