@@ -65,7 +65,7 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     """The engine's own programs over real tensors, with a driver that loads nothing."""
     monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: types.SimpleNamespace(cuda_stream=1))
     api = Api()
-    api.cuLaunchKernel = lambda *given: (0,)
+    api.cuLaunchKernelEx = lambda *given: (0,)
     cubins = launcher.Cubins(listed(folder), lambda name: folder.bytes(f"sm_{ARCH}/{name}"), Driver(api), None)
     opened = backends.Model(folder, engines.ACOUSTIC, engines.VOCODER, "recogniser", engines.CONTENT)
     given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", ARCH, cubins

@@ -61,7 +61,7 @@ class Cubins:
         if name not in self.loaded:
             given = entry["name"], entry["warps"], entry["shared"], entry["parameters"]
             self.loaded[name] = self.driver.load(self.read(entry["file"]), *given)
-        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments)
+        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments, launch.early)
 
 
 def choose(folder, arch: int) -> tuple[Jit | Cubins | None, str]:
