@@ -2,11 +2,12 @@
 
     python -m bench.latency [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
         [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx]
-        [--peers eager32,eager16,graphs,compile]
+        [--peers eager32,eager16,graphs,compile] [--pdl]
 
 Without MODEL a CoMoSVC of full size (512×20) with random weights is built first. Medians after warming up; on a GPU by
 its own events, its L2 cache overwritten between repetitions. The floor is the larger of operations at the measured
-matrix-product rate and bytes at the measured copy rate. Cold start and throughput stand apart.
+matrix-product rate and bytes at the measured copy rate. Cold start and throughput stand apart. --pdl also times the
+denoiser with and without early starts of its kernels, at the peers' lengths.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from bench import circumstances, cold, models, peers, roofs, stages, table
+from bench import circumstances, cold, early, models, peers, roofs, stages, table
 from bench.timing import Clock, launches, peak_mb
 from fastsvc.engine import ranges
 from fastsvc.engine.engine import Engine
@@ -44,6 +45,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=3.0, help="seconds for one figure, three repetitions at least")
     parser.add_argument("--peers", type=numbers(str), default=list(peers.PEERS), help="empty: none")
     parser.add_argument("--peer-seconds", type=numbers(float), default=[0.5, 10.0], help="lengths that peers run at")
+    parser.add_argument("--pdl", action="store_true", help="the denoiser with programmatic dependent launch, too")
     parser.add_argument("--no-extras", action="store_true", help="leave out cold start and throughput")
     parser.add_argument(
         "--sizes", type=numbers(int), default=[512, 20, 512], help="channels, layers, vocoder's channels"
@@ -108,6 +110,9 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
         for steps in counts:
             names = stages.STEPPED if steps != counts[0] else (*stages.STAGES, stages.WHOLE)
             result["stages"] += measured(engine, seconds, steps, names, clock, result["roofs"])
+        save(result)
+    if options.pdl:
+        result["early"] = early.compared(engine, options.peer_seconds, options.steps, clock, say)
         save(result)
     if options.peers:
         result["peers"] = compared(engine, options, clock)

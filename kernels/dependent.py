@@ -1,9 +1,9 @@
 """Programmatic dependent launch (sm_90 and newer): a kernel begins while the one before it still works.
 
-Before it waits, a kernel only asks for its weights, which nobody writes: they are on their way to the L2 cache while the
-one before comes to its end. After the wait all earlier kernels are complete and what they wrote is visible, and only
-then the next kernel may begin: docs/kernels.md has the argument. In a kernel that was started in the usual way both
-instructions do nothing.
+Before it waits, a kernel only asks for its weights, which nobody writes: they are on their way to the L2 cache while
+the one before comes to its end. After the wait all earlier kernels are complete and what they wrote is visible, and
+only then the next kernel may begin: docs/kernels.md has the argument. In a kernel that was started in the usual way
+both instructions do nothing.
 """
 
 import torch

@@ -69,6 +69,7 @@ def test_a_tiny_run(tmp_path, capsys):
     roof = {"tflops": 1.0, "copy_gbs": 1.0, "precision": "fp32", "product": "none"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(roofs, "measure", lambda *_: roof)
+        given.append("--pdl")
         assert latency.main([*given, "--peers", "eager32,graphs", "--peer-seconds", "0.1", "--json", str(file)]) == 0
     found = json.loads(file.read_text(encoding="utf-8"))
     assert found["command"].startswith("python -m bench.latency") and found["versions"]["torch"] == torch.__version__
@@ -83,6 +84,8 @@ def test_a_tiny_run(tmp_path, capsys):
     skipped = {row["peer"]: "skipped" in row for row in found["peers"]}
     assert skipped == {"eager32": False, "graphs": not torch.cuda.is_available()}
     text = capsys.readouterr().out
+    if not torch.cuda.is_available():
+        assert "Programmatic dependent launch not measured: early starts need an NVIDIA GPU" in text
     assert "| 0.1 s | 1 | vocoder |" in text and "not measured: needs an NVIDIA GPU" in text
     table.plot(found, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
@@ -92,6 +95,12 @@ def test_table_of_cold_start_and_throughput():
     flow = {"files": 8, "file_s": 10.0, "audio_s_per_s": 123.4}
     assert "2.50 s" in table.extras({"cold": {"first_audio_s": 2.5}, "throughput": flow})
     assert "not measured: no GPU" in table.extras({"cold": {"skipped": "no GPU"}, "throughput": flow})
+
+
+def test_table_of_early_starts():
+    given = {"seconds": 0.5, "steps": 1}
+    rows = [{**given, "early": False, "p50_ms": 0.15}, {**given, "early": True, "p50_ms": 0.1}]
+    assert "| 0.5 s | 1 | 0.1500 | 0.1000 | 1.50× |" in table.early_table(rows)
 
 
 def test_unknown_peers_are_refused(capsys):

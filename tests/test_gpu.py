@@ -15,6 +15,7 @@ from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, Feat
 from fastsvc.engine import artifact, runtime
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.kernels import dependent
 
 pytestmark = pytest.mark.gpu
 # of a real width, so that tensor cores and all tiles are met
@@ -75,6 +76,27 @@ def test_a_graph_gives_the_same_every_time(folder):
     again = gpu.synthesise(*told(300), 0, 2, seed=1)
     assert torch.equal(first[1], again[1]) and torch.equal(first[0], again[0])
     assert captured == 2 and gpu.sampler.network.graphs.captured == 4  # condition and schedule of each shape
+
+
+@pytest.mark.parametrize("frames, steps", [(94, 1), (94, 2), (1025, 1)])
+@torch.inference_mode()
+def test_early_starts_give_the_same_bits(folder, frames, steps):
+    """At a real width, where kernels overlap: the mel of every replay, its buffers poisoned before."""
+    gpu = Engine.open(folder, "cuda", "fp16")
+    network, given = gpu.sampler.network, (*told(frames), 0, steps)
+    if not dependent.possible(network.device, network.arch):
+        pytest.skip(f"sm_{network.arch} cannot start kernels early")
+    want = gpu.synthesise(*given, seed=1)[1]
+    network.early = True
+    assert torch.equal(gpu.synthesise(*given, seed=1)[1], want)
+    shape = gpu.sampler.ladder.shape([frames])
+    net, plan = network.program(shape).net, gpu.sampler.plans[steps]
+    start = network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
+    for number in range(300):
+        for buffer in (net.z, net.parts, net.x, net.out, net.state[..., : net.weights.channels]):
+            buffer.fill_(float("nan"))
+        start()
+        assert torch.equal(net.out[0, :frames].cpu(), want), f"replay {number}"
 
 
 def test_two_processes_give_the_same_mel(folder):
@@ -149,6 +171,10 @@ def test_compiled_kernels_give_what_triton_gives(folder, tmp_path, monkeypatch):
     for steps in (1, 2):
         got, want = (engine.synthesise(*told(94), 0, steps, seed=4)[1] for engine in (ahead, jit))
         assert error(got, want) < 1e-3
+    network = ahead.sampler.network
+    if dependent.possible(network.device, network.arch):
+        network.early = True
+        assert torch.equal(ahead.synthesise(*told(94), 0, 2, seed=4)[1], got)
     assert any(name.endswith(".cubin") for name in artifact.Artifact(path).files)
 
 

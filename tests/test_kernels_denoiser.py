@@ -9,6 +9,7 @@ pytest.importorskip("triton")
 from fastsvc.build.fold import fold_condition, fold_layers, fold_skips, step_vectors
 from fastsvc.build.lower import lower
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
+from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser import Denoiser, Level, Tiles, Update, consistency_updates, euler_updates
 from fastsvc.kernels.pack import pack, padded
 from fastsvc.kernels.tiles import Tile
@@ -46,7 +47,8 @@ def build(method="consistency", steps=2, dtype=torch.float32, splits=1):
         tiles = Tiles(block, Tile(64, 64, 128, 4, 1), Tile(64, 128, 64, 4, 2), block, block, Tile(64, 128, 64, 4, 2))
         if splits > 1:
             tiles = Tiles(*list(vars(tiles).values())[:4], Tile(64, 64, 64, 4, 2, splits), tiles.head)
-    net = Denoiser(weights, CONFIG.denoiser.dilations, levels, 3, FRAMES, tiles, precision="ieee")
+    pdl = dependent.possible(torch.device(DEVICE), ARCH)
+    net = Denoiser(weights, CONFIG.denoiser.dilations, levels, 3, FRAMES, tiles, precision="ieee", pdl=pdl)
     return model.to(DEVICE), net, sigmas
 
 

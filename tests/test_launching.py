@@ -89,7 +89,9 @@ def test_a_kernel_is_loaded_once_and_started_with_its_arguments():
     assert [call[0] for call in api.calls] == ["load", "function"]
 
 
-@pytest.mark.parametrize("failing", ["cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernelEx"])
+@pytest.mark.parametrize(
+    "failing", ["cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernelEx"]
+)
 def test_what_the_driver_refuses_is_said(failing):
     calls = Driver(Api(failing))
     with pytest.raises(EngineError, match=f"{failing} failed: no kernel image is available"):
@@ -234,7 +236,9 @@ def test_triton_is_told_of_an_early_start():
     assert "launch_pdl" not in told[0] and told[1] == {**told[0], "launch_pdl": True}
 
 
-@pytest.mark.parametrize("arch, wanted, expected", [(90, "1", True), (90, "", False), (90, "0", False), (89, "", False)])
+@pytest.mark.parametrize(
+    "arch, wanted, expected", [(90, "1", True), (90, "", False), (90, "0", False), (89, "", False)]
+)
 def test_the_environment_asks_for_early_starts(monkeypatch, arch, wanted, expected):
     monkeypatch.setenv(cuda_denoiser.PDL, wanted)
     assert cuda_denoiser.early(torch.device("cuda"), arch) is expected

@@ -42,7 +42,9 @@ class Driver:
             self._call("cuFuncSetAttribute", handle, attribute, shared)
         return Function(handle, module, warps, shared, tuple(map(tuple, parameters)))
 
-    def bind(self, function: Function, grid: tuple[int, ...], arguments: dict, early: bool = False) -> Callable[[], None]:
+    def bind(
+        self, function: Function, grid: tuple[int, ...], arguments: dict, early: bool = False
+    ) -> Callable[[], None]:
         """A call that starts it over these arguments, on whatever stream is then PyTorch's current one.
 
         Tensors are passed as the addresses they have now, and are kept alive. ``early``: it need not wait for the
