@@ -13,14 +13,16 @@ denoiser with and without early starts of its kernels, at the peers' lengths.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from bench import circumstances, cold, early, models, peers, roofs, stages, table
+from bench import circumstances, cold, early, models, peers, roofs, stages, table, vocoders
 from bench.timing import Clock, launches, peak_mb
 from fastsvc.engine import ranges
 from fastsvc.engine.engine import Engine
@@ -103,6 +105,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
         "resampling": stages.resampling(),
         "stages": [],
         "peers": [],
+        "vocoders": [],
         **circumstances.describe("python -m bench.latency", engine.device),
     }
     for seconds in options.seconds:
@@ -114,14 +117,19 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
     if options.pdl:
         result["early"] = early.compared(engine, options.peer_seconds, options.steps, clock, say)
         save(result)
-    if options.peers:
-        result["peers"] = compared(engine, options, clock)
-        save(result)
+    if engine.synthesiser is not None:
+        for seconds in options.peer_seconds:
+            say(f"{seconds:g} s: the vocoder by every backend")
+            result["vocoders"] += vocoders.rows(engine, seconds, clock, result["roofs"])
+            save(result)
+    quick, slow = ([name for name in options.peers if (name in peers.SLOW) == last] for last in (False, True))
+    against(engine, options, quick, clock, result, save)
     if not options.no_extras:
         say("cold start and throughput")
         result["cold"] = cold.measure(engine.path, engine.device.type, options.precision)
         result["throughput"] = throughput(engine, options)
-    save(result)
+        save(result)
+    against(engine, options, slow, clock, result, save)
     return result
 
 
@@ -140,25 +148,33 @@ def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, kn
     return rows
 
 
-def compared(engine: Engine, options: argparse.Namespace, clock: Clock) -> list[dict]:
-    """The peers' rows at the engine's own step counts, those that cannot run with their reason."""
-    rows, model = [], peers.random_model(engine.config, engine.device)
-    method = engine.sampler.method
-    for seconds in options.peer_seconds:
+def against(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock, result: dict, save) -> None:
+    """Rows of the peers ``names``, for the denoiser and the vocoder, each saved at once: a compiler may take long."""
+    for row in compared(engine, options, names, clock):
+        result["peers"].append(row)
+        save(result)
+    for seconds in options.peer_seconds if engine.synthesiser is not None else ():
+        for row in vocoders.peer_rows(engine, seconds, names, clock):
+            result["vocoders"].append(row)
+            save(result)
+
+
+def compared(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock) -> Iterator[dict]:
+    """The denoiser's peers at the engine's own step counts, those that cannot run with their reason."""
+    model, method = peers.random_model(engine.config, engine.device) if names else None, engine.sampler.method
+    for name, seconds, steps in itertools.product(names, options.peer_seconds, options.steps):
+        if steps not in engine.steps:
+            continue
         frames = max(1, round(seconds * engine.config.mel.frame_rate_hz))
-        for steps in (count for count in options.steps if count in engine.steps):
-            for name in options.peers:
-                row = {"seconds": seconds, "steps": steps, "peer": name}
-                say(f"{seconds:g} s, {steps} steps: {peers.DESCRIPTIONS[name]}")
-                try:
-                    call = peers.peer(name, model, engine.sampler.schedules[steps], method, frames)
-                    row |= clock(call)
-                except peers.NotHere as reason:
-                    row["skipped"] = str(reason)
-                except (RuntimeError, ImportError) as error:  # a compiler that is missing, memory that is too small
-                    row["skipped"] = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-                rows.append(row)
-    return rows
+        row = {"seconds": seconds, "steps": steps, "peer": name}
+        say(f"{seconds:g} s, {steps} steps: {peers.DESCRIPTIONS[name]}")
+        try:
+            row |= clock(peers.peer(name, model, engine.sampler.schedules[steps], method, frames))
+        except peers.NotHere as reason:
+            row["skipped"] = str(reason)
+        except (RuntimeError, ImportError) as error:  # a compiler that is missing, memory that is too small
+            row["skipped"] = vocoders.reason(error)
+        yield row
 
 
 def throughput(engine: Engine, options: argparse.Namespace) -> dict:

@@ -9,6 +9,8 @@ from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check
 
 SINE_STAGE = 1  # of "sine": its rate is the sine's, and there it is added (SingingVocoders, models/nsf_HiFigan)
+# What computes a vocoder: PyTorch and onnxruntime on a CPU; all but onnxruntime on an NVIDIA GPU.
+VOCODER_BACKENDS = ("auto", "torch", "triton", "tensorrt", "tensorrt_rtx", "onnxruntime")
 SOURCES = ("sines", "pulse", "sine")
 
 

@@ -1,4 +1,4 @@
-"""Log-mel and f0 → audio on a GPU: the harmonic source as a kernel, the generator channels-last in float16, in graphs.
+"""Log-mel and f0 → audio on a GPU: the harmonic source as a kernel, the generator by the fastest backend, in graphs.
 
 Slices are never padded (engine/ladder.py), so what is computed is what one pass over the recording would be.
 """
@@ -18,6 +18,8 @@ from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.cuda_denoiser import signed
 from fastsvc.engine.graphs import Graphs, on
 from fastsvc.engine.runtime import Progress
+from fastsvc.engine.vocoder_choice import Choice, rungs
+from fastsvc.engine.vocoder_torch import TorchGenerator
 from fastsvc.errors import EngineError
 from fastsvc.kernels import source as kernel
 from fastsvc.kernels.launch import Launch
@@ -63,13 +65,18 @@ def mixing(vocoder: Vocoder) -> tuple[Tensor, Tensor]:
 
 
 class Synthesiser:
-    """As fastsvc.engine.runtime.Synthesiser; the mel may lie on the device, the audio comes from it."""
+    """As fastsvc.engine.runtime.Synthesiser; the mel may lie on the device, the audio comes from it.
 
-    def __init__(self, tensors, config: VocoderConfig, log_base: str | None, dtype, device, launcher):
+    ``choice``: the generator's backends (fastsvc/engine/vocoder_choice.py); None: PyTorch's alone.
+    """
+
+    def __init__(self, tensors, config: VocoderConfig, log_base: str | None, dtype, device, launcher, choice=None):
         self.config, self.device, self.launcher = config, torch.device(device), launcher
         with torch.inference_mode(False):
-            self.vocoder = Vocoder(tensors, config, dtype, device)
-            self.mixing = None if config.source == "sine" else mixing(self.vocoder)
+            vocoder = Vocoder(tensors, config, dtype, device)
+            self.mixing = None if config.source == "sine" else mixing(vocoder)
+        self.choice = choice or Choice({"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder))
+        self.halo_frames = vocoder.halo_frames
         self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
         self.graphs, self.inputs, self.replays = Graphs(self.device), {}, {}
         self.most_batch, self.longest = ladder.EVEN_BATCHES[0], ladder.EVEN[-1]
@@ -85,18 +92,19 @@ class Synthesiser:
             except torch.OutOfMemoryError:
                 if self.most_batch > 1:
                     self.most_batch //= 2
-                elif self.longest > max(ladder.EVEN[0], 4 * self.vocoder.halo_frames):
+                elif self.longest > max(ladder.EVEN[0], 4 * self.halo_frames):
                     self.longest //= 2
                 else:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
                 text = f"{self.most_batch} slices of {self.longest} frames"
                 warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=2)
                 self.inputs, self.replays = {}, {}
+                self.choice.release()
             torch.cuda.empty_cache()
 
     def _synthesise(self, mel, f0_hz, seed, block, progress) -> Tensor:
         hop, frames = self.config.mel.hop_samples, len(mel)
-        cut = ladder.even(frames, self.vocoder.halo_frames, block or self.longest)
+        cut = ladder.even(frames, self.halo_frames, block or self.longest)
         prepared = self._prepared(f0_hz)
         size = frames * hop
         audio = torch.empty(size, pin_memory=self.device.type == "cuda" and 4 * size <= PINNED_MOST)
@@ -126,6 +134,7 @@ class Synthesiser:
         if key not in self.inputs:
             self.inputs[key] = Inputs(self.config, *key, self.device)
         given = self.inputs[key]
+        replay = self._replay(key, given)  # first, as measuring backends and capturing write over the inputs
         given.places.copy_(torch.tensor(starts), non_blocking=True)
         index = given.places[:, None] + torch.arange(length, device=self.device)
         torch.mul(mel[index], self.scale, out=given.mel)
@@ -134,7 +143,7 @@ class Synthesiser:
             for row, start in enumerate(starts):
                 channels = self.config.initial_channels
                 given.noise[row] = counter.gaussian(seed, 0, start, length, channels, self.device, counter.FRAMES)
-        self._replay(key, given)()
+        replay()
         return given.audio
 
     def _excite(self, given: Inputs, prepared: list[Tensor], seed: int) -> None:
@@ -150,36 +159,34 @@ class Synthesiser:
         given.offsets[:, : len(turns)] = kernel.offsets(turns)
 
     def _replay(self, key: tuple[int, int], given: Inputs) -> Callable[[], None]:
-        if key in self.replays:
-            return self.replays[key]
+        name = self.choice.name(given, self.graphs.capture)
+        whole = (*key, name)
+        if whole in self.replays:
+            return self.replays[whole]
         start = None
         if self.mixing is not None:
             start = self.launcher.bind(given.source(self.config, *self.mixing))
+        generate = self.choice.generator(name).bind(given)
 
         def run() -> None:
             if start is not None:
                 start()
-            given.audio.copy_(self.vocoder(given.mel, given.excitation, given.noise))
+            generate()
 
         if key[1] not in ladder.EVEN:  # a length that is not prepared for: it may never come again
-            return run if self.device.type != "cuda" else _heuristic(run)
-        with _cudnn(benchmark=True):
-            self.replays[key] = self.graphs.capture(run)
-        return self.replays[key]
+            return run
+        self.replays[whole] = self.graphs.capture(run)
+        return self.replays[whole]
+
+    def measure(self, progress: Progress | None = None) -> None:
+        """Time the backends at every rung of the ladder where that has not been done."""
+        shapes = [shape for shape in rungs() if not self.choice.measured(*shape)]
+        with on(self.device):
+            for done, shape in enumerate(shapes):
+                self.choice.measure(Inputs(self.config, *shape, self.device), self.graphs.capture)
+                if progress:
+                    progress((done + 1) / len(shapes))
 
     def warm_up(self, frames: int) -> None:
         """Make the graphs that recordings of so many frames need."""
         self(torch.zeros(frames, self.config.mel.bins), torch.full((frames,), 200.0))
-
-
-def _heuristic(run: Callable[[], None]) -> Callable[[], None]:
-    def once() -> None:
-        with _cudnn(benchmark=False):
-            run()
-
-    return once
-
-
-def _cudnn(benchmark: bool):
-    """cuDNN with algorithms that give the same every time, and float32 that is float32."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, deterministic=True, allow_tf32=False)

@@ -30,7 +30,9 @@ class Engine:
     the engine. ``device``, ``precision`` and ``how`` say where and how it computes.
     """
 
-    def __init__(self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto"):
+    def __init__(
+        self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"
+    ):
         manifest = folder.manifest
         try:
             self.config: AcousticConfig = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
@@ -40,7 +42,7 @@ class Engine:
             content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
             self.table = Speakers.of(manifest, self.config.condition.speakers)
             model = backends.Model(folder, self.config, vocoder_config, kind, content_config)
-            parts = backends.BACKENDS[device](model, precision)
+            parts = backends.BACKENDS[device](model, precision, vocoder_backend)
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
         self.path, self.manifest = folder.path, manifest
@@ -52,13 +54,14 @@ class Engine:
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path, device: str = "auto", precision: str = "auto") -> Engine:
+    def open(cls, path, device: str = "auto", precision: str = "auto", vocoder_backend: str = "auto") -> Engine:
         """Load an engine folder. device: auto (see backends.choose), cpu or cuda. precision: of the GPU's arithmetic,
-        auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built.
+        auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built. vocoder_backend: auto (the
+        fastest, as measured), or one of fastsvc.config.VOCODER_BACKENDS.
 
         Raises EngineError when the folder is missing, damaged or cannot run on the device.
         """
-        return cls(artifact.Artifact(path), backends.choose(device), precision)
+        return cls(artifact.Artifact(path), backends.choose(device), precision, vocoder_backend)
 
     @property
     def speakers(self) -> tuple[str, ...]:

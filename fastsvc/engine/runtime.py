@@ -140,11 +140,16 @@ class MelSampler:
 
 
 class Synthesiser:
-    """Log-mel and f0 → audio. ``log_base`` is that of the mels it is given; None: the vocoder's own."""
+    """Log-mel and f0 → audio. ``log_base`` is that of the mels it is given; None: the vocoder's own.
 
-    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, log_base: str | None = None):
+    ``make``: (tensors, config) → the generator, called as fastsvc.engine.cpu_vocoder.Vocoder is.
+    """
+
+    def __init__(
+        self, tensors: dict[str, Tensor], config: VocoderConfig, log_base: str | None = None, make: Callable = Vocoder
+    ):
         self.config = config
-        self.vocoder = Vocoder(tensors, config)
+        self.vocoder = make(tensors, config)
         bases = {"e": math.e, "10": 10.0}
         self.scale = math.log(bases[log_base or config.mel.log_base], bases[config.mel.log_base])
 
