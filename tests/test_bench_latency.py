@@ -129,8 +129,8 @@ def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
     assert done.returncode == code, done.stderr
     summary = (tmp_path / "out" / "summary.txt").read_text().splitlines()
     names = [line.split(":")[0] for line in summary]
-    assert names == ["machine", "tests", "kernels", "engine", "latency", "peers"]
+    assert names == ["machine", "engine", "warm", "latency", "peers", "compile", "tests", "kernels"]
     assert all(f"exit {code}," in line for line in summary)
     assert all((tmp_path / "out" / f"{name}.log").exists() for name in names)
-    limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith("step ")]
+    limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith(("step ", "shares "))]
     assert len(limits) == len(names) and sum(limits) < 540
