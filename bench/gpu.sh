@@ -55,18 +55,19 @@ warm='for s in 0.5 1 2 5 10 30 60; do "$@" --seconds $s --repeats 1 --budget 0 -
 for job in ${jobs[@]}; do wait $job || exit 1; done'
 bound='import cuda.bindings.driver'
 
-step machine 20 "$PYTHON" -m fastsvc doctor
-step engine 70 "$PYTHON" -m bench.models "$out/models" --steps 1,2,4 --precision auto --target auto
+step machine 20 bash -c '"$0" -m fastsvc doctor; code=$?; nvidia-smi; command -v gcc compute-sanitizer
+"$0" -m pip list 2>/dev/null; exit $code' "$PYTHON"
+step engine 80 "$PYTHON" -m bench.models "$out/models" --steps 1,2,4 --precision auto --target auto
 rm -f "$out"/models/*.pt # half a gigabyte that nobody needs again
-step warm 55 bash -c "\"\$0\" -c '$bound' 2>/dev/null || { $warm; }" "$PYTHON" "${latency[@]}"
+step warm 50 bash -c "\"\$0\" -c '$bound' 2>/dev/null || { $warm; }" "$PYTHON" "${latency[@]}"
 # the figures that matter most come first, in case time runs out; what is measured is written at once
-step latency 110 "${latency[@]}" --json "$out/latency.json" --peers "" --budget 0.5 --seconds 10,0.5,60,2,1,30,5
+step latency 100 "${latency[@]}" --json "$out/latency.json" --peers "" --budget 0.5 --seconds 10,0.5,60,2,1,30,5
 step peers 45 "${latency[@]}" --json "$out/peers.json" --peers eager32,eager16,graphs --pdl \
     --seconds 10,0.5 --peer-seconds 10,0.5 --steps 1 --no-extras --budget 0.5
-step compile 90 "${latency[@]}" --json "$out/compile.json" --peers compile \
+step compile 85 "${latency[@]}" --json "$out/compile.json" --peers compile \
     --seconds 10 --peer-seconds 10 --steps 1 --no-extras --budget 0.5
 rm -rf "$out/models"
-shares tests 100 -m gpu tests
+shares tests 110 -m gpu tests
 shares kernels 45 tests/test_kernels.py tests/test_kernels_noise.py tests/test_kernels_source.py \
     tests/test_kernels_denoiser.py
 cat "$out/summary.txt"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import engines
 import pytest
@@ -170,6 +171,9 @@ def test_compiled_kernels_give_what_triton_gives(folder, tmp_path, monkeypatch):
     for steps in (1, 2):
         got, want = (engine.synthesise(*told(94), 0, steps, seed=4)[1] for engine in (ahead, jit))
         assert error(got, want) < 1e-3
+    with ThreadPoolExecutor(1) as pool:  # whose thread has no CUDA context yet
+        other = pool.submit(ahead.synthesise, *told(94), 0, 2, seed=4).result()
+    assert torch.equal(other[1], got)
     network = ahead.sampler.network
     if dependent.possible(network.device, network.arch):
         network.early = True

@@ -1,4 +1,4 @@
-"""compute-sanitizer over every kernel: accesses out of bounds, memory that is read unwritten, races in shared memory."""
+"""compute-sanitizer over all kernels: accesses out of bounds, memory read unwritten, races in shared memory."""
 
 import os
 import shutil
