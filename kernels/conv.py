@@ -21,6 +21,9 @@ from fastsvc.kernels.activation import leaky
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
+# Rows and columns of blocks, by the bytes of an element: from short inputs to those that fill a device.
+BLOCKS = {2: ((32, 32), (32, 64), (64, 64), (128, 128)), 4: ((32, 32), (32, 64), (64, 64), (64, 128))}
+
 
 def reference(
     x: Tensor,
@@ -74,19 +77,18 @@ def conv_kernel(
     batch = tl.program_id(1).to(tl.int64)
     t = tl.program_id(0) // TILES * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(0) % TILES * COLUMNS + tl.arange(0, COLUMNS)
-    rows = x + batch * frames * X_STRIDE
     k = tl.arange(0, DEPTH)
+    rows = x + batch * frames * X_STRIDE + t[:, None] * X_STRIDE + k[None, :]
     weights = weight + k[:, None] * OUT + column[None, :]
     sums = tl.zeros((ROWS, COLUMNS), tl.float32)
     for step in range(TAPS * C // DEPTH):
         part, tap = step // TAPS, step % TAPS
-        row = t + (tap - TAPS // 2) * dilation
-        channel = part * DEPTH + k
+        shift = (tap - TAPS // 2) * dilation
+        row = t + shift
         mask = ((row >= 0) & (row < frames))[:, None]
         if X_STRIDE < C:
-            mask = mask & (channel < X_STRIDE)[None, :]
-        place = row[:, None] * X_STRIDE + channel[None, :]
-        a = tl.load(rows + place, mask=mask, other=0.0, cache_modifier=".ca")
+            mask = mask & (part * DEPTH + k < X_STRIDE)[None, :]
+        a = tl.load(rows + (shift * X_STRIDE + part * DEPTH), mask=mask, other=0.0, cache_modifier=".ca")
         w = tl.load(weights + (tap * C + part * DEPTH) * OUT)
         sums = tl.dot(leaky(a, SLOPE).to(weight.dtype.element_ty), w, sums, input_precision=PRECISION)
     value = sums + tl.load(bias + column)[None, :]
@@ -105,14 +107,21 @@ def conv_kernel(
 
 
 def tile(rows: int, depth: int, columns: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
-    """Blocks for so many rows in all sequences, ``depth`` channels of one tap in and ``columns`` out.
+    """Blocks for so many rows in all sequences, ``depth`` channels of one tap in and ``columns`` out."""
+    return choose(rows, depth, columns, taps, dtype, arch, 128)
 
-    Rows count as the next power of two: few kernels serve all lengths.
-    """
-    step = next(n for n in (64, 32, 16) if depth % n == 0 and n * dtype.itemsize <= 128)
-    whole = -(-taps * depth // 64) * 64
-    block = tiles.choose(1 << (rows - 1).bit_length(), columns, whole, dtype.itemsize, arch, widest=128)
-    return replace(block, depth=step)
+
+def choose(
+    rows: int, depth: int, columns: int, taps: int, dtype: torch.dtype, arch: int, widest: int, times: int = 1
+) -> tiles.Tile:
+    """The cheapest of :data:`BLOCKS`, cut to ``widest`` columns and to what divides ``columns``; ``times`` as many
+    columns are computed in all. Few blocks, so that few kernels serve all lengths."""
+    width, widest = dtype.itemsize, min(widest, columns & -columns)
+    sizes = [(height, min(breadth, widest)) for height, breadth in BLOCKS[width]]
+    found = [tiles.sized(*size, width, arch) for size in dict.fromkeys(sizes)]
+    step = next(n for n in (64, 32, 16) if depth % n == 0 and n * width <= 128)
+    whole = rows, columns * times, taps * depth, width, arch
+    return min((replace(t, depth=step) for t in found if t is not None), key=lambda t: tiles.cost(t, *whole))
 
 
 def launch(

@@ -66,32 +66,35 @@ def residual_unit_kernel(
     m = tl.arange(0, ROWS)
     k = tl.arange(0, DEPTH)
     column = tl.arange(0, C)
+    inners = inner + k[:, None] * C + column[None, :]
+    outers = outer + k[:, None] * C + column[None, :]
     own = scratch + tl.program_id(0).to(tl.int64) * ROWS * C
     block = tl.program_id(0)
     while block < blocks * batch:
         start = (block // blocks).to(tl.int64) * frames * C
         first = block % blocks * OUT
-        rows = x + start
         t = first - REACH + m
+        rows = x + start + t[:, None] * C + k[None, :]
         sums = tl.zeros((ROWS, C), tl.float32)
         for step in range(TAPS * C // DEPTH):
             part, tap = step // TAPS, step % TAPS
-            row = t + (tap - REACH) * dilation
-            place = row[:, None] * C + (part * DEPTH + k)[None, :]
+            shift = (tap - REACH) * dilation
+            row = t + shift
             mask = ((row >= 0) & (row < frames))[:, None]
-            a = tl.load(rows + place, mask=mask, other=0.0, cache_modifier=".ca")
-            w = tl.load(inner + (tap * C + part * DEPTH + k)[:, None] * C + column[None, :])
+            a = tl.load(rows + (shift * C + part * DEPTH), mask=mask, other=0.0, cache_modifier=".ca")
+            w = tl.load(inners + (tap * C + part * DEPTH) * C)
             sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
         y = leaky(sums + tl.load(inner_bias + column)[None, :], SLOPE)
         y = tl.where(((t >= 0) & (t < frames))[:, None], y, 0.0)
         tl.store(own + m[:, None] * C + column[None, :], y.to(kind))
         tl.debug_barrier()  # what the program's threads have written is seen by all of them
+        rows = own + m[:, None] * C + k[None, :]
         sums = tl.zeros((ROWS, C), tl.float32)
         for step in range(TAPS * C // DEPTH):
             part, tap = step // TAPS, step % TAPS
-            place = (m + tap)[:, None] * C + (part * DEPTH + k)[None, :]
-            a = tl.load(own + place, mask=(m < OUT)[:, None], other=0.0, cache_modifier=".ca")
-            w = tl.load(outer + (tap * C + part * DEPTH + k)[:, None] * C + column[None, :])
+            mask = (m < OUT)[:, None]
+            a = tl.load(rows + (tap * C + part * DEPTH), mask=mask, other=0.0, cache_modifier=".ca")
+            w = tl.load(outers + (tap * C + part * DEPTH) * C)
             sums = tl.dot(a, w, sums, input_precision=PRECISION)
         t = first + m
         inside = ((m < OUT) & (t < frames))[:, None]

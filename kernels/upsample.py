@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d, conv_transpose1d, layer_norm, leaky_relu, pad
 
-from fastsvc.kernels import tiles
+from fastsvc.kernels import conv, tiles
 from fastsvc.kernels.activation import leaky
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
@@ -121,15 +121,15 @@ def upsample_kernel(
     phase = tl.program_id(0) // TILES % RATE
     n = tl.program_id(0) // (TILES * RATE) * ROWS + tl.arange(0, ROWS)
     column = block * COLUMNS + tl.arange(0, COLUMNS)
-    rows = x + batch * frames * C
     k = tl.arange(0, DEPTH)
+    rows = x + batch * frames * C + n[:, None] * C + k[None, :]
     weights = weight + phase * (TAPS * C * OUT) + k[:, None] * OUT + column[None, :]
     sums = tl.zeros((ROWS, COLUMNS), tl.float32)
     for step in range(TAPS * C // DEPTH):
         part, tap = step // TAPS, step % TAPS
         row = n - tap
-        place = row[:, None] * C + (part * DEPTH + k)[None, :]
-        a = tl.load(rows + place, mask=((row >= 0) & (row < frames))[:, None], other=0.0, cache_modifier=".ca")
+        mask = ((row >= 0) & (row < frames))[:, None]
+        a = tl.load(rows + (part * DEPTH - tap * C), mask=mask, other=0.0, cache_modifier=".ca")
         w = tl.load(weights + (tap * C + part * DEPTH) * OUT)
         sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
     value = sums + tl.load(bias + column)[None, :]
@@ -159,17 +159,13 @@ def upsample_kernel(
     tl.store(out + written, value.to(out.dtype.element_ty), mask=mask)
 
 
-def tile(
-    rows: int, depth: int, columns: int, rate: int, taps: int, dtype: torch.dtype, arch: int, norm: bool = False
-) -> tiles.Tile:
+def tile(rows: int, depth: int, columns: int, rate: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
     """Blocks for so many rows of x in all sequences, ``depth`` channels in and ``columns`` out, a phase each."""
-    width = dtype.itemsize
-    widest = min(128 if width == 2 else 64, columns & -columns)
-    step = next(n for n in (64, 32, 16) if depth % n == 0 and n * width <= 128)
-    whole = -(-taps * depth // 64) * 64
-    rows = 1 << (rows - 1).bit_length()
-    block = tiles.choose(rows, rate * columns, whole, width, arch, narrowest=min(16, widest), widest=widest)
-    return replace(block, depth=step)
+    arch, widest = tiles.architecture(arch), 128 if dtype.itemsize == 2 else 64
+    block = conv.choose(rows, depth, columns, taps, dtype, arch, widest, rate)
+    if block.warps == 8 and block.rows == 128 and tiles.AREA[arch] <= 128 * 128:
+        return replace(block, rows=64)  # beside the product's sums the branch's take as many registers
+    return block
 
 
 def launch(

@@ -33,13 +33,13 @@ def waveform_kernel(
     batch = tl.program_id(1).to(tl.int64)
     t = tl.program_id(0) * SAMPLES + tl.arange(0, SAMPLES)
     column = tl.arange(0, WIDTH)
-    rows = x + batch * frames * C
+    rows = x + batch * frames * C + t[:, None] * C + column[None, :]
     sums = tl.zeros((SAMPLES, WIDTH), tl.float32)
     for step in range(TAPS * C // WIDTH):
         part, tap = step // TAPS, step % TAPS
         row = t + tap - TAPS // 2
-        place = row[:, None] * C + (part * WIDTH + column)[None, :]
-        value = tl.load(rows + place, mask=((row >= 0) & (row < frames))[:, None], other=0.0).to(tl.float32)
+        mask = ((row >= 0) & (row < frames))[:, None]
+        value = tl.load(rows + ((tap - TAPS // 2) * C + part * WIDTH), mask=mask, other=0.0).to(tl.float32)
         value = tl.maximum(value, value * SLOPE)
         sums += value * tl.load(weight + tap * C + part * WIDTH + column)[None, :]
     value = tl.sum(sums, axis=1) + tl.load(bias)
