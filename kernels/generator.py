@@ -19,6 +19,7 @@ from fastsvc.kernels.tiles import PROCESSORS, Tile, architecture
 
 SLOPE = 0.1  # of every leaky ReLU
 LAST_SLOPE = 0.01  # but the last, as both families have it
+LEAST_FRAMES = 64  # shorter inputs get the blocks of so many: few kernels serve all lengths
 ALWAYS_FUSED = 64  # channels up to which a residual unit is one launch, however short the input
 
 
@@ -40,6 +41,7 @@ class Generator:
     ):
         self.weights, self.config, self.arch, self.precision = weights, config, architecture(arch), precision
         self.batch, self.frames = batch, frames
+        self.counted = batch * max(frames, LEAST_FRAMES)  # mel frames, as far as blocks are chosen by them
         device = weights.pre.weight.device
         widths = [weights.pre.weight.shape[2], *(stage.up.weight.shape[3] for stage in weights.stages)]
         size = batch * frames * max(width * hop for width, hop in zip(widths, [1, *hops(config)]))
@@ -72,15 +74,15 @@ class Generator:
 
     def _block(self, layer: Conv, hop: int) -> Tile:
         taps, depth, columns = layer.weight.shape
-        return conv.tile(self.batch * self.frames * hop, depth, columns, taps, layer.weight.dtype, self.arch)
+        return conv.tile(self.counted * hop, depth, columns, taps, layer.weight.dtype, self.arch)
 
     def _stage(self, stage: Stage, hop: int, excitation: Tensor) -> list[Launch]:
         """From the last stage's sum to this one's: up, and every unit of every block."""
         up, kinds = stage.up, len(stage.blocks)
         rate, taps, depth, columns = up.weight.shape
         x = self._rows(self.input, hop, columns)
-        rows, norm = self.frames * hop // rate, self.config.family == "m4"
-        block = upsample.tile(self.batch * rows, depth, columns, rate, taps, up.weight.dtype, self.arch)
+        norm = self.config.family == "m4"
+        block = upsample.tile(self.counted * hop // rate, depth, columns, rate, taps, up.weight.dtype, self.arch)
         before = self._rows(self.sum, hop // rate, depth)
         source = {}
         if up.mix is not None:
@@ -121,7 +123,7 @@ class Generator:
 
     def fuses(self, unit: tuple[Conv, ...], hop: int) -> bool:
         """Whether a unit is one launch: in narrow stages, and in wider ones where its large blocks fill the device."""
-        channels, rows = unit[0].weight.shape[2], self.batch * self.frames * hop
+        channels, rows = unit[0].weight.shape[2], self.counted * hop
         if len(unit) == 1 or not residual_unit.fits(channels):
             return False
         return channels <= ALWAYS_FUSED or rows >= 2 * residual_unit.LONG * PROCESSORS[self.arch]
@@ -138,9 +140,9 @@ class Generator:
     def _tile(self, unit: tuple[Conv, ...], hop: int) -> tuple[Tile, int]:
         """The blocks of a unit in one launch, and how many programs."""
         taps, _, channels = unit[0].weight.shape
-        rows = self.frames * hop
-        block = residual_unit.tile(self.batch * rows, channels, self.weights.dtype, self.arch)
-        return block, residual_unit.programs(rows, taps, self.batch, block, self.arch)
+        rows, dtype = self.frames * hop, self.weights.dtype
+        block = residual_unit.tile(self.counted * hop, channels, dtype, self.arch)
+        return block, residual_unit.programs(rows, taps, self.batch, block, dtype.itemsize, self.arch)
 
     def _scratch(self, unit: tuple[tuple[Conv, ...], int]) -> int:
         block, programs = self._tile(*unit)

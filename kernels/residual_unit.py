@@ -19,7 +19,7 @@ from fastsvc.kernels.launch import Launch, check_aligned
 
 WIDEST = 128  # channels of a block that still fits
 LONG = 128  # inner rows of a block; 64 where so many would leave processors idle
-SHARE = 2  # programs of one multiprocessor, at least: one loads while another multiplies
+SHARE, MOST_SHARE = 2, 4  # programs of one multiprocessor: one loads while another multiplies
 
 
 def reference(
@@ -82,7 +82,7 @@ def residual_unit_kernel(
             row = t + shift
             mask = ((row >= 0) & (row < frames))[:, None]
             a = tl.load(rows + (shift * C + part * DEPTH), mask=mask, other=0.0, cache_modifier=".ca")
-            w = tl.load(inners + (tap * C + part * DEPTH) * C)
+            w = tl.load(inners + (tap * C + part * DEPTH) * C, cache_modifier=".ca")
             sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
         y = leaky(sums + tl.load(inner_bias + column)[None, :], SLOPE)
         y = tl.where(((t >= 0) & (t < frames))[:, None], y, 0.0)
@@ -94,7 +94,7 @@ def residual_unit_kernel(
             part, tap = step // TAPS, step % TAPS
             mask = (m < OUT)[:, None]
             a = tl.load(rows + (tap * C + part * DEPTH), mask=mask, other=0.0, cache_modifier=".ca")
-            w = tl.load(outers + (tap * C + part * DEPTH) * C)
+            w = tl.load(outers + (tap * C + part * DEPTH) * C, cache_modifier=".ca")
             sums = tl.dot(a, w, sums, input_precision=PRECISION)
         t = first + m
         inside = ((m < OUT) & (t < frames))[:, None]
@@ -127,10 +127,12 @@ def tile(rows: int, channels: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
     return block
 
 
-def programs(rows: int, taps: int, batch: int, block: tiles.Tile, arch: int) -> int:
-    """How many are started for sequences of so many rows: blocks, or if those are more, a few a processor."""
-    blocks = batch * -(-rows // (block.rows - taps + 1))
-    return min(blocks, 2 * SHARE * tiles.PROCESSORS[tiles.architecture(arch)])
+def programs(rows: int, taps: int, batch: int, block: tiles.Tile, width: int, arch: int) -> int:
+    """How many are started for sequences of so many rows, ``width`` bytes an element: blocks, or if those are more,
+    as many as the device's shared memory holds at once."""
+    arch = tiles.architecture(arch)
+    share = max(1, min(MOST_SHARE, tiles.SHARED_BYTES[arch] // block.shared_bytes(width)))
+    return min(batch * -(-rows // (block.rows - taps + 1)), share * tiles.PROCESSORS[arch])
 
 
 def launch(

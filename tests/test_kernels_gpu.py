@@ -106,7 +106,7 @@ def test_residual_unit(dtype, precision, channels, taps, dilation, batch, frames
     weights = [random(*shape, dtype=dtype, scale=scale), random(channels), random(*shape, dtype=dtype, scale=scale)]
     weights.append(random(channels))
     block = residual_unit.tile(batch * frames, channels, dtype, ARCH)
-    programs = residual_unit.programs(frames, taps, batch, block, ARCH)
+    programs = residual_unit.programs(frames, taps, batch, block, dtype.itemsize, ARCH)
     scratch = poisoned(programs, block.rows, channels, dtype=dtype)
     for _ in range(2):
         out = poisoned(batch, frames, channels, dtype=dtype)

@@ -199,7 +199,7 @@ def test_every_choice_fits_and_there_are_few(arch, dtype):
             found = residual_unit.tile(rows, channels, dtype, arch)
             seen.setdefault(("unit", channels), set()).add(found)
             assert found.columns == channels and found.divides(channels, channels) and found.rows >= 32
-            started = residual_unit.programs(rows, 11, 2, found, arch)
+            started = residual_unit.programs(rows, 11, 2, found, width, arch)
             assert 1 <= started <= 2 * -(-rows // (found.rows - 10))
     for name, choices in seen.items():
         assert len(choices) <= 4, name
@@ -222,7 +222,7 @@ def test_chosen_blocks_compute_the_same():
     conv.run(x, weight, bias, out, block=conv.tile(40, 64, 64, 3, torch.float16, ARCH), **EXACT)
     check(out, conv.reference, x, weight, bias)
     block = residual_unit.tile(40, 64, torch.float16, ARCH)
-    scratch = poisoned(residual_unit.programs(40, 3, 1, block, ARCH), block.rows, 64, dtype=torch.float16)
+    scratch = poisoned(residual_unit.programs(40, 3, 1, block, 2, ARCH), block.rows, 64, dtype=torch.float16)
     given = weight, bias, weight, bias
     residual_unit.run(x, *given, scratch, out.fill_(float("nan")), block=block, dilation=1, slope=SLOPE, **EXACT)
     check(out, residual_unit.reference, x, *given, 1, SLOPE)

@@ -64,10 +64,9 @@ def generator(config: VocoderConfig, dtype: torch.dtype, arch: int) -> Iterator[
 
 
 def vocoder_shapes() -> list[tuple[int, int]]:
-    """(batch, frames) of each number of frames together, which is what blocks depend on; all recordings that are
-    shorter than a prepared slice, too."""
-    prepared = {batch * frames: (batch, frames) for batch in ladder.EVEN_BATCHES for frames in ladder.EVEN}
-    return [(1, frames) for frames in range(1, ladder.EVEN[0])] + list(prepared.values())
+    """(batch, frames) of each number of frames together, which is what blocks depend on; shorter recordings have the
+    blocks of the shortest."""
+    return list({batch * frames: (batch, frames) for batch in ladder.EVEN_BATCHES for frames in ladder.EVEN}.values())
 
 
 def empty(*shape: int, dtype: torch.dtype, device=None) -> torch.Tensor:
