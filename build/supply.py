@@ -17,10 +17,11 @@ from fastsvc.config import AcousticConfig, VocoderConfig, from_dict
 from fastsvc.engine import cuda_plan, launcher
 from fastsvc.engine.artifact import Artifact
 from fastsvc.engine.device_part import DevicePart
-from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.engine.ladder import EVEN, Ladder, Shape, even_needed
 from fastsvc.errors import MissingPackageError
 from fastsvc.kernels.launch import Launch
 from fastsvc.model import schedule
+from fastsvc.model.vocoder import halo_frames
 
 
 @dataclass(frozen=True)
@@ -72,4 +73,11 @@ def needed(manifest: dict, arch: int, precision: str, groups: Sequence[Sequence[
     halo = acoustic.denoiser.halo_frames * schedule.evaluations(manifest["sampler"], schedules[steps])
     shapes: list[Shape] = Ladder().needed([[1], *groups], halo)  # one frame: the shape of the self-check
     told = acoustic, config, manifest["sampler"], schedules, manifest.get("depth") is not None
-    return list(cuda_plan.launches(*told, target.DTYPES[precision], arch, shapes))
+    audio = config and audio_shapes(config, groups)
+    return list(cuda_plan.launches(*told, target.DTYPES[precision], arch, shapes, audio))
+
+
+def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """(batch, frames) that the vocoder takes for these; the shortest stands for all that are shorter."""
+    frames = [count for group in groups for count in group]
+    return [(1, EVEN[0]), *((shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config)))]

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("triton")
 
 from fastsvc.build import aot, resources
-from fastsvc.build.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches
+from fastsvc.build.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
 from fastsvc.errors import EngineError
 
 INSTRUCTION = {80: "mma.sync", 86: "mma.sync", 89: "mma.sync", 90: "wgmma", 100: "tcgen05.mma", 120: "mma.sync"}
@@ -101,3 +101,35 @@ def test_the_page_shows_the_blocks_that_are_chosen():
     """If not: python -m fastsvc.build.resources --check."""
     table = PAGE.read_text(encoding="utf-8").split(resources.BEGIN)[1].split(resources.END)[0]
     assert [case for case in resources.table_cases(ARCHITECTURES) if resources.chosen(*case) not in table] == []
+
+
+@pytest.fixture(scope="module")
+def vocoder():
+    """The vocoder's kernels at full size: the wide and the narrow on one architecture, the fused unit everywhere."""
+    cases = [("residual_unit 64", arch, vocoder_launches(1875, arch, TYPES["fp16"])) for arch in ARCHITECTURES]
+    here = vocoder_launches(1875, 90, TYPES["fp16"])
+    cases += [(name, 90, here) for name in ("upsample 256", "conv 256", "waveform")]
+    cases.append(("upsample 256", 86, vocoder_launches(1875, 86, TYPES["fp16"])))
+    cubins = aot.compile([(launches[name].spec(), arch) for name, arch, launches in cases], processes=2)
+    return {(name, arch): (launches[name], cubin) for (name, arch, launches), cubin in zip(cases, cubins)}
+
+
+def test_the_vocoders_kernels_fit_and_use_tensor_cores(vocoder):
+    assert [fault for (name, _), (_, cubin) in vocoder.items() for fault in faults(name, cubin)] == []
+    for arch in ARCHITECTURES:
+        assert INSTRUCTION[arch] in vocoder["residual_unit 64", arch][1].ptx
+    assert INSTRUCTION[90] in vocoder["upsample 256", 90][1].ptx and INSTRUCTION[90] in vocoder["conv 256", 90][1].ptx
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_units_inner_rows_are_written_before_they_are_read(vocoder, arch):
+    """All stores to the scratch, then a barrier of the whole program, then its loads; and one before the next block."""
+    code = vocoder["residual_unit 64", arch][1].ptx
+    words = re.findall(r"st\.global|bar\.sync|barrier\.sync|cp\.async\.ca|ld\.global", code)
+    kinds = ["store" if w == "st.global" else "barrier" if "bar" in w else "load" for w in words]
+    first = kinds.index("store")
+    assert "load" in kinds[:first], "the inner convolution reads x"
+    after = first + next(i for i, kind in enumerate(kinds[first:]) if kind != "store")
+    assert kinds[after] == "barrier" and "load" in kinds[after:], kinds[first : after + 3]
+    last = len(kinds) - 1 - kinds[::-1].index("store")
+    assert "barrier" in kinds[last:]

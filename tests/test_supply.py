@@ -67,6 +67,7 @@ def test_what_these_recordings_need_and_no_more(path, compiler):
     first = supplied(path, [[40]])
     names = {spec["kernel"].split(":")[1] for spec, arch in compiler[0]}
     operations = ("condition", "first", "gated_conv", "residual", "skip", "head", "source")
+    operations += ("conv", "upsample", "residual_unit", "waveform")
     assert names == {f"{name}_kernel" for name in operations} and {arch for _, arch in compiler[0]} == {ARCH}
     assert first.kernels == len(compiler[0]) == len(listed(path)) and first.place == path and first.seconds > 0
     assert supplied(path, [[40], [1]]) is None and supplied(path, [[12]], steps=2) is None

@@ -14,7 +14,7 @@ pytest.importorskip("onnx")
 
 import onnx
 
-from fastsvc.engine import artifact, trt, trt_plan, trt_run, vocoder_trt
+from fastsvc.engine import artifact, listing, trt, trt_plan, trt_run, vocoder_trt
 from fastsvc.errors import EngineError, MissingPackageError
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="what is said where there is no GPU")
@@ -155,7 +155,7 @@ def test_plans_of_others_are_refused_in_words(rtx):
 def test_plans_of_tensorrt_are_tied_to_the_gpu():
     module = types.SimpleNamespace(__name__="tensorrt", __version__="11.4")
     names = {trt_plan.origin(module, 90, "g", gpu).name for gpu in ("NVIDIA H100", "NVIDIA H200")}
-    assert len(names) == 2 and all(artifact._NAME.fullmatch(f"sm_90/{name}.plan") for name in names)
+    assert len(names) == 2 and all(listing.NAME.fullmatch(f"sm_90/{name}.plan") for name in names)
     assert trt_plan.rungs(module) == trt_plan.LADDER
 
 

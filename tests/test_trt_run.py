@@ -15,7 +15,7 @@ import vocoders
 
 pytest.importorskip("onnx")
 
-from fastsvc.engine import artifact, trt, trt_plan, trt_run, vocoder_trt
+from fastsvc.engine import artifact, listing, trt, trt_plan, trt_run, vocoder_trt
 from fastsvc.errors import EngineError
 
 CONFIG = vocoders.SMALL["pc-nsf"]  # the one with noise
@@ -319,7 +319,7 @@ def test_a_plan_is_built_once_and_kept(setting):
     assert generator.name == "tensorrt_rtx" and "built now in 3.5 s" in generator.how
     assert setting.built == ["vocoder_fp16.onnx"]
     (name,) = setting.store
-    assert name == generator.origin.name + ".plan" and artifact._NAME.fullmatch(f"sm_89/{name}")
+    assert name == generator.origin.name + ".plan" and listing.NAME.fullmatch(f"sm_89/{name}")
     given = buffers(1, 40)
     generator.bind(given)()
     assert setting.store[generator.origin.name + ".kernels"] == b"kernels 1"

@@ -11,6 +11,7 @@ from fastsvc.engine import artifact, trt
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.vocoder_choice import Choice
 from fastsvc.engine.vocoder_torch import TorchGenerator
+from fastsvc.engine.vocoder_triton import TritonGenerator
 from fastsvc.engine.vocoder_trt import TensorRTGenerator
 from fastsvc.errors import OutputError
 
@@ -34,7 +35,10 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         with torch.inference_mode(False):
             return TorchGenerator(Vocoder(tensors, config, kind, device))
 
-    makers: dict[str, Callable] = {"torch": lambda: plain(dtype)}
+    makers: dict[str, Callable] = {
+        "torch": lambda: plain(dtype),
+        "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
+    }
     for package in trt.PACKAGES:
         for polyphase in (False, True):
             graph = artifact.GRAPHS.get((dtype == torch.float16, polyphase))
