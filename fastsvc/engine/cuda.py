@@ -47,10 +47,10 @@ def parts(model: Model, precision: str = "auto", device="cuda") -> Parts:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", f"build it with --target sm_{arch}")
     dtype = DTYPES[precision]
     sampler = MelSampler(model.weights(), model.acoustic, folder.manifest, dtype, device, arch, start)
+    half = torch.float32 if precision == "fp32" else torch.float16  # audio and units need more than bfloat16's 9 bits
     synthesiser = None
     if model.vocoder:
         tensors, base = model.generator(), model.acoustic.mel.log_base
-        half = torch.float32 if precision == "fp32" else torch.float16  # audio needs more than bfloat16's 9 bits
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start)
     selfcheck.check(folder.manifest.get("check"), sampler, synthesiser, precision)
-    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device))
+    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half))
