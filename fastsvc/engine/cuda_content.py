@@ -5,7 +5,7 @@ specification pads with zeros (convolutions), and −∞ under the softmax where
 is then exactly 0. Everything else works on rows alone. So a longer prepared length changes nothing but rounding.
 
 There are no convolutions of a library in it: each is a matrix product over rows that lie channels-last, which has no
-algorithms to choose from and gives the same every time. ``device`` may be the CPU, where nothing is captured: for tests.
+algorithms to choose from and gives the same every time. ``device`` may be the CPU, for tests: nothing is captured then.
 """
 
 from __future__ import annotations
