@@ -73,7 +73,8 @@ class Model:
 class Parts:
     """What does the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
-    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.runtime are.
+    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.runtime are. ``yin``: the device's own, or
+    None, for fastsvc.engine.hearing.
     """
 
     device: torch.device
@@ -82,6 +83,7 @@ class Parts:
     sampler: Any
     synthesiser: Any
     encoder: Any
+    yin: Any = None
 
 
 def cpu(model: Model, precision: str = "auto") -> Parts:

@@ -9,6 +9,7 @@ import torch
 
 from fastsvc.engine import launcher, selfcheck
 from fastsvc.engine.backends import Model, Parts
+from fastsvc.engine.cuda_pitch import Yin
 from fastsvc.engine.cuda_sampler import MelSampler
 from fastsvc.engine.cuda_vocoder import Synthesiser
 from fastsvc.errors import EngineError
@@ -53,4 +54,4 @@ def parts(model: Model, precision: str = "auto", device="cuda") -> Parts:
         tensors, base = model.generator(), model.acoustic.mel.log_base
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start)
     selfcheck.check(folder.manifest.get("check"), sampler, synthesiser, precision)
-    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half))
+    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device))

@@ -48,11 +48,11 @@ def encoder(kind: str, config, tensors: dict[str, Tensor], dtype: torch.dtype, d
 class Programs:
     """Networks of fixed shape and their replays, made when first met, in one pool of memory.
 
-    ``make(shape)`` gives an object with static inputs, ``run()`` and ``out``.
+    ``make(shape)`` gives an object with static inputs and outputs, and ``run()`` from the ones to the others.
     """
 
-    def __init__(self, make: Callable[[Any], Any], device: torch.device):
-        self.make, self.device = make, device
+    def __init__(self, make: Callable[[Any], Any], device: torch.device, name: str = "the content encoder"):
+        self.make, self.device, self.name = make, device, name
         self.release()
 
     def release(self) -> None:
@@ -67,13 +67,13 @@ class Programs:
             self.held[shape] = program, self.graphs.capture(program.run)
         return self.held[shape]
 
-    def within_memory(self, work: Callable[[], Tensor]) -> Tensor:
+    def within_memory(self, work: Callable[[], Any]) -> Any:
         """``work()``; where memory is short once more, with nothing held but what it needs."""
         try:
             with on(self.device):
                 return work()
         except torch.OutOfMemoryError:
-            warnings.warn("GPU memory is short: the content encoder forgets its other lengths", stacklevel=3)
+            warnings.warn(f"GPU memory is short: {self.name} forgets its other lengths", stacklevel=3)
             self.release()
         torch.cuda.empty_cache()
         try:

@@ -58,7 +58,7 @@ class HubertEncoder:
 
     @torch.no_grad()
     def encode(self, audio) -> Tensor:
-        """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D] float32, at ``home``."""
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D], float32 at home."""
         audio = torch.as_tensor(np.asarray(audio) if not isinstance(audio, Tensor) else audio).float().to(self.device)
         if audio.dim() != 1:
             raise ValueError(f"encode: audio [samples] is expected, got {tuple(audio.shape)}")

@@ -35,10 +35,7 @@ def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
     """Keep every ``factor``-th sample of [B, samples] after a windowed-sinc low pass; sample i stays at i * factor."""
     if factor == 1:
         return audio
-    half = 8 * factor
-    time = torch.arange(-half, half + 1, device=audio.device, dtype=torch.float32)
-    taps = torch.sinc(0.85 * time / factor) * torch.hann_window(2 * half + 3, periodic=False, device=audio.device)[1:-1]
-    taps = taps / taps.sum()
+    half, taps = 8 * factor, _low_pass(factor, audio.device)
     out = audio.new_empty(audio.shape[0], -(-audio.shape[1] // factor))
     for first in range(0, out.shape[1], BLOCK_SAMPLES):  # a convolution's own scratch is many times its input
         last = min(first + BLOCK_SAMPLES, out.shape[1])
@@ -50,6 +47,15 @@ def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
         else:
             out[:, first:last] = torch.nn.functional.conv1d(piece[:, None], taps[None, None], stride=factor)[:, 0]
     return out
+
+
+@functools.lru_cache(maxsize=8)
+def _low_pass(factor: int, device) -> torch.Tensor:
+    half = 8 * factor
+    with torch.inference_mode(False):
+        time = torch.arange(-half, half + 1, device=device, dtype=torch.float32)
+        taps = torch.sinc(0.85 * time / factor) * torch.hann_window(2 * half + 3, periodic=False, device=device)[1:-1]
+        return taps / taps.sum()
 
 
 class Analysis:

@@ -3,7 +3,8 @@
 What it costs to get from each state to each state is a matrix, and two of them in a row make another:
 P[i, j] = min over m of A[i, m] + B[m, j]. Pairs of neighbours are joined until one matrix is left, and each keeps the m
 it chose; downwards these are read for the states that the path is known to take at both ends. That is 16 times the
-arithmetic of the loop, in log2(frames) steps instead of ``frames``. Only equal costs, and rounding, may choose otherwise.
+arithmetic of the loop, in log2(frames) steps instead of ``frames``. Only equal costs and rounding may choose
+otherwise.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ def _steps(octave: Tensor, local: Tensor, jump_cost: float, switch_cost: float) 
 
 def _joined(steps: Tensor) -> tuple[Tensor, list[tuple[int, Tensor]]]:
     """All steps in one, [from, to], and by level, finest first: how many steps it had, and the m chosen for pairs."""
-    chosen = []
+    chosen, states = [], torch.arange(steps.shape[1], device=steps.device)
+    staying = torch.where(states[:, None] == states, 0.0, torch.inf)[None]
     while len(steps) > 1:
         count = len(steps)
         if count % 2:
-            steps = F.pad(steps, (0, 0, 0, 0, 0, 1))  # a free step past the end
+            steps = torch.cat((steps, staying))
         steps, between = (steps[::2, :, :, None] + steps[1::2, None]).min(2)
         chosen.append((count, between.to(torch.uint8)))
     return steps[0], chosen
