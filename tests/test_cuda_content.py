@@ -9,12 +9,13 @@ import interpreted
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import counts
 from fastsvc.checkpoints.native import module
 from fastsvc.commands import choose
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine import cuda_content, hearing, selfcheck
+from fastsvc.engine import cuda_content, cuda_hubert, cuda_pitch, cuda_recogniser, hearing, selfcheck
 from fastsvc.engine.cuda_hubert import GroupedConv, HubertEncoder, StridedConv
 from fastsvc.engine.cuda_recogniser import RecogniserEncoder
 from fastsvc.engine.engine import Engine
@@ -276,3 +277,31 @@ def test_the_floor_follows_the_precision(make):
     plain = hubert.HubertEncoder(huberts.TINY, huberts.tensors()) if make is hubert_of else recogniser_plain()
     wide, narrow = counts.content(plain, 1.0), counts.content(make(dtype=torch.float16), 1.0, 2)
     assert wide.flops == narrow.flops > 0 and wide.bytes - narrow.bytes > 1000
+
+
+class Watch(TorchDispatchMode):
+    """Refuses what a graph cannot hold: answers that the host waits for, and copies from it."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name = operation.name().split("::")[1].split(".")[0]
+        assert name not in ("_local_scalar_dense", "nonzero", "masked_select", "scalar_tensor", "_unique2"), name
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("part", ["hubert", "hubert in windows", "recogniser", "yin"])
+def test_what_is_captured_waits_for_nothing(part):
+    """On the meta device, which holds no values: what looks at one, or mixes in a tensor of the CPU, fails."""
+    meta = torch.device("meta")
+    with meta:
+        tensors = dict((Recogniser(HEARING) if part == "recogniser" else Hubert(huberts.TINY)).state_dict())
+    if part == "recogniser":
+        weights = cuda_recogniser.Weights(HEARING, tensors, torch.float16, meta)
+        program = cuda_recogniser.Program(weights, 64)
+    elif part == "yin":
+        program = cuda_pitch.Program(engines.ACOUSTIC, 100, meta)
+        program.run()  # makes the tables, as the calls before capturing do
+    else:
+        weights = cuda_hubert.Weights(huberts.TINY, tensors, torch.float16, meta)
+        program = cuda_hubert.Program(weights, 64, part == "hubert")
+    with torch.no_grad(), Watch():
+        program.run()

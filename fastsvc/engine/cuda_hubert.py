@@ -180,10 +180,10 @@ class Program:
         windows, there, low, high = self.told.unbind()
         first = weights.front.normed(*self._moments(windows)) if self.whole else self.first
         x = torch.cat([self._front(begin, first) for begin in range(0, self.units, FRONT)])
-        x = torch.where((self.places < there)[:, None], x, 0)
+        x = x.masked_fill((self.places >= there)[:, None], 0)
         x = weights.norm(x + F.gelu(weights.position(x)), "encoder.layer_norm")
-        heard = (self.places >= low) & (self.places < high)
-        mask = torch.zeros_like(heard, dtype=x.dtype).masked_fill(~heard, -torch.inf)
+        unheard = (self.places < low) | (self.places >= high)
+        mask = torch.zeros_like(unheard, dtype=x.dtype).masked_fill_(unheard, -torch.inf)
         with _kernels(x.device):
             for i in range(config.layers):
                 x = self._layer(i, x, mask.expand(1, config.heads, self.units, self.units))
@@ -192,7 +192,7 @@ class Program:
     def _moments(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Mean [k] and covariance [k, k] of the first ``windows`` windows of k samples, float64."""
         rows = self.audio.unfold(0, self.kernel, self.stride)
-        rows = torch.where((self.windows < windows)[:, None], rows, 0).double()
+        rows = rows.double().masked_fill_((self.windows >= windows)[:, None], 0)
         parts = F.pad(rows, (0, 0, 0, -len(rows) % MOMENT_ROWS)).unflatten(0, (-1, MOMENT_ROWS))
         mean = rows.sum(0) / windows
         return mean, (parts.transpose(1, 2) @ parts).sum(0) / windows - mean[:, None] * mean

@@ -94,11 +94,11 @@ class Program:
 
     def run(self) -> None:
         weights = self.weights
-        there = (self.places < self.there)[:, None]
-        mel = torch.where(there, self.mel, 0)
-        x = normalise(mel[None], there[None].float(), weights.config.mean_frames)[0].to(weights.dtype)
+        beyond = (self.places >= self.there)[:, None]
+        mel, there = self.mel.masked_fill(beyond, 0), (~beyond).float()
+        x = normalise(mel[None], there[None], weights.config.mean_frames)[0].to(weights.dtype)
         x = weights.stem(x)
         for i, conv in enumerate(weights.convs):
-            y = conv(torch.where(there, weights.norm(x, f"trunk.blocks.{i}.norm"), 0))
+            y = conv(weights.norm(x, f"trunk.blocks.{i}.norm").masked_fill_(beyond, 0))
             x = x + F.linear(F.glu(y, dim=-1), *weights.pair(f"trunk.blocks.{i}.out"))
         self.out.copy_(torch.tanh(F.linear(weights.norm(x, "trunk.norm"), *weights.pair("bottleneck"))))

@@ -96,13 +96,13 @@ class Analysis:
         depth = self.difference(frames)
         inner = depth[:, 1:-1]
         minimum = (inner < depth[:, :-2]) & (inner <= depth[:, 2:])
-        score = torch.where(minimum, inner + self.bias[1:-1], torch.inf)
+        score = (inner + self.bias[1:-1]).masked_fill_(~minimum, torch.inf)
         index = score.topk(min(self.count, score.shape[-1]), dim=-1, largest=False, sorted=False).indices
         before, here, after = (depth.gather(1, index + i) for i in range(3))
         shift = (0.5 * (before - after) / (before - 2 * here + after).clamp_min(1e-12)).clamp(-0.5, 0.5)
         vertex = here - 0.25 * (before - after) * shift
         lag = (index + 1 + self.first + shift) / OVERSAMPLE
-        return self.rate_hz / lag, torch.where(minimum.gather(1, index), vertex, torch.inf)
+        return self.rate_hz / lag, vertex.masked_fill_(~minimum.gather(1, index), torch.inf)
 
 
 @functools.lru_cache(maxsize=8)

@@ -29,22 +29,22 @@ def yin(audio: Tensor, rate_hz, hop_samples, frames, low_hz, high_hz, *, samples
     """The same, but 0 where unvoiced, and past the end of the audio whatever is found there."""
     found = candidates(audio[None], rate_hz, hop_samples, frames, low_hz, high_hz, samples=samples)
     f0_hz, cost = (part[0] for part in found)
-    cost = torch.where((f0_hz >= low_hz) & (f0_hz <= high_hz), cost, torch.inf)
+    cost = cost.masked_fill((f0_hz < low_hz) | (f0_hz > high_hz), torch.inf)
     choice = best_path(f0_hz, cost, hop_samples / rate_hz, **COSTS, frames=real)
     voiced = choice < f0_hz.shape[1]
     taken = f0_hz.gather(1, choice.clamp_max(f0_hz.shape[1] - 1)[:, None])[:, 0]
-    return torch.where(voiced, taken, 0), voiced
+    return taken.masked_fill(~voiced, 0), voiced
 
 
 def fill(f0_hz: Tensor, voiced: Tensor) -> Tensor:
     """As fastsvc.features.f0.fill: log f0 runs linearly through unvoiced frames, and is held at both ends."""
     frames = len(f0_hz)
-    place = torch.arange(frames, device=f0_hz.device)
-    before = torch.where(voiced, place, -1).cummax(0).values
-    after = torch.where(voiced, place, frames).flip(0).cummin(0).values.flip(0)
+    place, unvoiced = torch.arange(frames, device=f0_hz.device), ~voiced
+    before = place.masked_fill(unvoiced, -1).cummax(0).values
+    after = place.masked_fill(unvoiced, frames).flip(0).cummin(0).values.flip(0)
     left = torch.where(before < 0, after, before).clamp_max(frames - 1)
     right = torch.where(after == frames, before, after).clamp_min(0)
-    log = torch.where(voiced, f0_hz, 1).double().log()
+    log = f0_hz.masked_fill(unvoiced, 1).double().log()
     share = (place - left) / (right - left).clamp_min(1).double()
     filled = torch.exp(log[left] + share * (log[right] - log[left])).float()
-    return torch.where(voiced, f0_hz, torch.where(voiced.any(), filled, 0))
+    return torch.where(voiced, f0_hz, filled.masked_fill(unvoiced.all(), 0))

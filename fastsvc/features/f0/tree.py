@@ -31,7 +31,7 @@ def best_path(
         steps = _steps(octave[rows], local[rows], jump_cost * scale, switch_cost * scale)
         if frames is not None:
             place = torch.arange(first + 1, first + 1 + len(steps), device=steps.device)
-            steps = torch.where((place < frames)[:, None, None], steps, 0)
+            steps = steps.masked_fill((place >= frames)[:, None, None], 0)
         whole, chosen = _joined(steps)
         total, came = (total[:, None] + whole).min(0)
         total = total - total.min()  # so that costs of hours keep their digits
@@ -47,14 +47,14 @@ def best_path(
 def _steps(octave: Tensor, local: Tensor, jump_cost: float, switch_cost: float) -> Tensor:
     """Costs [T-1, from, to] of going on to the next frame and of being there, unvoiced last."""
     moves = F.pad(jump_cost * (octave[:-1, :, None] - octave[1:, None]).abs(), (0, 1, 0, 1), value=switch_cost)
-    moves[:, -1, -1] = 0
+    moves[:, -1, -1].zero_()
     return moves + local[1:, None]
 
 
 def _joined(steps: Tensor) -> tuple[Tensor, list[tuple[int, Tensor]]]:
     """All steps in one, [from, to], and by level, finest first: how many steps it had, and the m chosen for pairs."""
-    chosen, states = [], torch.arange(steps.shape[1], device=steps.device)
-    staying = torch.where(states[:, None] == states, 0.0, torch.inf)[None]
+    chosen, staying = [], torch.full_like(steps[:1], torch.inf)
+    staying[0].fill_diagonal_(0)
     while len(steps) > 1:
         count = len(steps)
         if count % 2:
