@@ -42,14 +42,14 @@ def peer(name: str, model: AcousticModel, levels: list[float], method: str, fram
     dtype = next(model.parameters()).dtype
     cond = torch.randn(1, frames, config.denoiser.cond_channels, device=device, dtype=dtype)
     noise = torch.randn(len(levels), 1, frames, config.mel.bins, device=device)
-    net = _compiled(model.denoiser) if name == "compile" else model.denoiser
+    net = compiled(model.denoiser) if name == "compile" else model.denoiser
 
     @torch.inference_mode()
     def run() -> torch.Tensor:
         return sampler.sample(config, method, denoise, levels, lambda step: noise[step], cond)
 
     denoise = _denoise(net, config, cond, dtype)
-    return _graph(run) if name == "graphs" else run
+    return graph(run) if name == "graphs" else run
 
 
 def _denoise(net, config, cond, dtype):
@@ -68,14 +68,16 @@ def _denoise(net, config, cond, dtype):
     return denoise
 
 
-def _compiled(net):
+def compiled(net):
+    """torch.compile at its best. Raises NotHere."""
     try:
         return torch.compile(net, mode="max-autotune", dynamic=False)
     except RuntimeError as error:
         raise NotHere(f"torch.compile: {error}") from None
 
 
-def _graph(run: Callable) -> Callable:
+def graph(run: Callable) -> Callable:
+    """The same work as one CUDA graph."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

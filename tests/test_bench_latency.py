@@ -82,7 +82,10 @@ def test_a_tiny_run(tmp_path, capsys):
         assert row["launches"] is None and row["peak_mb"] > 0
     skipped = {row["peer"]: "skipped" in row for row in found["peers"]}
     assert skipped == {"eager32": False, "graphs": not torch.cuda.is_available()}
+    ran = {row.get("backend", row.get("peer")): "skipped" not in row for row in found["vocoders"]}
+    assert ran["torch"] and ran["eager32"] and not ran["graphs"] and "onnxruntime" in ran
     text = capsys.readouterr().out
+    assert "| 0.1 s | torch |" in text and "| 0.1 s | generator alone, plain PyTorch, float32 |" in text
     assert "| 0.1 s | 1 | vocoder |" in text and "not measured: needs an NVIDIA GPU" in text
     table.plot(found, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"

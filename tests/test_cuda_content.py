@@ -128,10 +128,10 @@ def test_one_graph_serves_neighbouring_lengths():
         encoder.encode(audio_of(units * 320 + 80))
     assert list(encoder.programs.held) == [(48, True)]
     recogniser = recogniser_of()
-    recogniser.warm_up(1.0)
-    assert list(recogniser.programs.held) == [128]
-    encoder.warm_up(0.9)
-    assert len(encoder.programs.held) == 1
+    recogniser.warm_up([1.0, 0.2])
+    assert list(recogniser.programs.held) == [128, 32]
+    encoder.warm_up([0.9, 0.1])
+    assert list(encoder.programs.held) == [(48, True), (32, True)]
 
 
 @pytest.mark.parametrize("config", [huberts.TINY, ODD])

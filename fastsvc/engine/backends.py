@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig, VocoderConfig
-from fastsvc.engine import artifact, lowered, runtime
+from fastsvc.engine import artifact, cpu_generators, lowered, runtime
 from fastsvc.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -86,13 +86,14 @@ class Parts:
     yin: Any = None
 
 
-def cpu(model: Model, precision: str = "auto") -> Parts:
+def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """The lowered form on the processor."""
     manifest, synthesiser = model.folder.manifest, None
     built = manifest.get("precision", "fp32")
     sampler = runtime.MelSampler(model.weights(), model.acoustic, manifest)
     if model.vocoder:
-        synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base)
+        make = cpu_generators.maker(model, vocoder_backend)
+        synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
     computes = "bf16" if sampler.denoiser.gated_type == torch.bfloat16 else "fp32"
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
@@ -100,11 +101,11 @@ def cpu(model: Model, precision: str = "auto") -> Parts:
     return Parts(torch.device("cpu"), computes, "the lowered form on the processor", sampler, synthesiser, encoder)
 
 
-def cuda(model: Model, precision: str = "auto") -> Parts:
+def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """Kernels and CUDA graphs on an NVIDIA GPU."""
     from fastsvc.engine import cuda as backend
 
-    return backend.parts(model, precision)
+    return backend.parts(model, precision, vocoder_backend=vocoder_backend)
 
 
 BACKENDS = {"cpu": cpu, "cuda": cuda}

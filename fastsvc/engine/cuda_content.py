@@ -14,9 +14,11 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fastsvc.engine.copies import there
 from fastsvc.engine.graphs import Graphs, on
 from fastsvc.errors import EngineError
 
@@ -43,6 +45,11 @@ def encoder(kind: str, config, tensors: dict[str, Tensor], dtype: torch.dtype, d
     if config.architecture == "gru":
         return content.RecogniserEncoder(config, tensors, device)
     return RecogniserEncoder(config, tensors, dtype, device)
+
+
+def sent(audio, device: torch.device) -> Tensor:
+    """A recording, tensor or array, on its way to the device; the host goes on."""
+    return there(audio if isinstance(audio, Tensor) else torch.from_numpy(np.asarray(audio)), device, torch.float32)
 
 
 class Programs:

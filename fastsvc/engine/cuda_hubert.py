@@ -14,6 +14,7 @@ the softmax, count in float32 inside PyTorch's kernels.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from types import SimpleNamespace
 
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fastsvc.config import HubertConfig
-from fastsvc.engine.cuda_content import Programs, rung
+from fastsvc.engine.cuda_content import RUNGS, Programs, rung, sent
 from fastsvc.features import hubert
 from fastsvc.model.hubert import FeatureExtractor
 
@@ -46,7 +47,7 @@ class HubertEncoder(hubert.HubertEncoder):
 
     def encode(self, audio) -> Tensor:
         """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D] float32, here."""
-        return self.programs.within_memory(lambda: hubert.HubertEncoder.encode(self, audio))
+        return self.programs.within_memory(lambda: hubert.HubertEncoder.encode(self, sent(audio, self.device)))
 
     def _features(self, audio: Tensor, count: int):
         """The recording; in windows with the first convolution's weights, which depend on all of it."""
@@ -66,9 +67,19 @@ class HubertEncoder(hubert.HubertEncoder):
         replay()
         return program.out[begin - start : end - start].clone()
 
-    def warm_up(self, seconds: float) -> None:
-        """Make the graph that recordings of so many seconds need."""
-        self.encode(torch.zeros(round(seconds * self.rate_hz)))
+    def warm_up(self, seconds: Iterable[float] | None = None) -> None:
+        """Make the graphs for recordings of these lengths, the longest first; None: of every length up to 60 s.
+
+        Of a longer one the last window may be of a length that is not met here.
+        """
+        hop, window = self.hop_samples, self.config.window_samples
+        counts = [(round(one * self.rate_hz) - window) // hop + 1 for one in seconds or ()]
+        longest = max([0, *(n for n in counts if n > hubert.WHOLE)])
+        whole = RUNGS if seconds is None else (n for n in counts if n <= hubert.WHOLE)
+        shapes = {min(rung(n), hubert.WHOLE) for n in whole}
+        shapes |= {min(longest, 3 * hubert.KEEP)} if longest else set()
+        for units in sorted(shapes, reverse=True):
+            self.encode(torch.zeros((units - 1) * hop + window))
 
 
 class Weights:

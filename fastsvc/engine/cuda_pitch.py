@@ -5,12 +5,14 @@ Frames past the end of a recording are unvoiced and free, so they change neither
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig
 from fastsvc.engine.cuda_content import Programs
-from fastsvc.engine.ladder import Ladder
+from fastsvc.engine.ladder import FRAMES, Ladder
 from fastsvc.features.f0 import device as on_device
 
 LONGEST = 4096  # frames; of more the work is worth the calls
@@ -25,8 +27,12 @@ class Yin:
 
     def fits(self, method: str, style: str, audio: Tensor, frames: int) -> bool:
         """Whether this recording is for :meth:`__call__`."""
-        known = method == "yin" and style == "fastsvc"
-        return known and 0 < frames <= LONGEST and audio.shape == (frames * self.hop_samples,)
+        return self.knows(method, style) and 0 < frames <= LONGEST and audio.shape == (frames * self.hop_samples,)
+
+    @staticmethod
+    def knows(method: str, style: str) -> bool:
+        """Whether a model's pitch is tracked so."""
+        return method == "yin" and style == "fastsvc"
 
     def __call__(self, audio: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """audio [frames · hop] -> (f0_hz [frames] filled, voiced [frames]), on the device."""
@@ -39,6 +45,12 @@ class Yin:
         program.real.fill_(frames)
         replay()
         return program.f0_hz[:frames].clone(), program.voiced[:frames].clone()
+
+    def warm_up(self, frames: Iterable[int] | None = None) -> None:
+        """Make the graphs for recordings of so many frames, the longest first; None: of every prepared length."""
+        shapes = {Ladder().rung(n) for n in (FRAMES if frames is None else frames) if n <= LONGEST}
+        for shape in sorted(shapes, reverse=True):
+            self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))
 
 
 class Program:

@@ -5,13 +5,15 @@ Log-mel and its normalisation stay in float32. Each dilated convolution is one p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine.cuda_content import Programs, rung
+from fastsvc.engine.cuda_content import RUNGS, Programs, rung, sent
 from fastsvc.features import content
 from fastsvc.model.recogniser import DILATION_CYCLE, ConvTrunk, normalise
 
@@ -29,7 +31,7 @@ class RecogniserEncoder(content.RecogniserEncoder):
 
     def encode(self, audio) -> Tensor:
         """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D] float32, here."""
-        return self.programs.within_memory(lambda: content.RecogniserEncoder.encode(self, audio))
+        return self.programs.within_memory(lambda: content.RecogniserEncoder.encode(self, sent(audio, self.device)))
 
     def _units(self, mel: Tensor) -> Tensor:
         whole = torch.empty(1, mel.shape[1], self.channels, device=self.device)
@@ -41,9 +43,13 @@ class RecogniserEncoder(content.RecogniserEncoder):
             whole[0, first:last] = program.out[first - begin : last - begin]
         return whole
 
-    def warm_up(self, seconds: float) -> None:
-        """Make the graphs that recordings of so many seconds need."""
-        self.encode(torch.zeros(round(seconds * self.rate_hz)))
+    def warm_up(self, seconds: Iterable[float] | None = None) -> None:
+        """Make the graphs for recordings of these lengths, the longest first; None: of every prepared length."""
+        frames = [round(one * self.rate_hz) // self.hop_samples for one in seconds or ()]
+        longest = content.BLOCK_FRAMES + 2 * self.weights.halo_frames
+        shapes = {rung(min(n, longest)) for n in (RUNGS if seconds is None else frames)}
+        for shape in sorted(shapes, reverse=True):
+            self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))
 
 
 class Conv:

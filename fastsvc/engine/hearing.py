@@ -9,6 +9,7 @@ import torch
 
 from fastsvc.audio import loudness, resample
 from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
+from fastsvc.engine.copies import there
 from fastsvc.engine.runtime import Features
 from fastsvc.errors import AudioError, ConfigError, EngineError
 from fastsvc.features import align, f0
@@ -81,7 +82,7 @@ def melody(
 
 def _melody(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method, f0_weights, device, yin):
     """f0_hz, voiced and volume [3, frames] on the device, which may still be working on them."""
-    at_mel = at_mel.to(device, non_blocking=True)
+    at_mel = there(at_mel, torch.device(device))
     f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights, yin)
     volume = loudness.frame_rms(at_mel[None], config.mel.hop_samples)[0]
     return torch.stack((f0_hz, voiced.to(f0_hz.dtype), volume))
