@@ -16,6 +16,8 @@ def markdown(result: dict) -> str:
         f" ({known['precision']}, {known['product']}), {known['copy_gbs']:g} GB/s. Resampling: {result['resampling']}.",
         stage_table(result["stages"]),
     ]
+    if "early" in result:
+        parts.append(early_table(result["early"]))
     if result["vocoders"]:
         parts.append(vocoder_table(result["vocoders"]))
     if result["peers"]:
@@ -53,6 +55,17 @@ def peer_table(result: dict) -> str:
             faster = f"{row['p50_ms'] / ours[key]:.2f}×" if key in ours else "–"
             cells += [f"{row['p50_ms']:.3f}", faster]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def early_table(rows: list[dict]) -> str:
+    """Pairs of rows, plain and early (bench/early.py)."""
+    if "skipped" in rows[0]:
+        return f"Programmatic dependent launch not measured: {rows[0]['skipped']}."
+    lines = ["| audio | steps | denoiser p50 ms | with programmatic dependent launch | faster by |", "|" + "---|" * 5]
+    for plain, early in zip(rows[::2], rows[1::2]):
+        times = f"{plain['p50_ms']:.4f} | {early['p50_ms']:.4f} | {plain['p50_ms'] / early['p50_ms']:.2f}×"
+        lines.append(f"| {plain['seconds']:g} s | {plain['steps']} | {times} |")
     return "\n".join(lines)
 
 

@@ -22,8 +22,8 @@ from fastsvc.engine.engine import Engine
 from fastsvc.errors import FastsvcError
 
 
-def rows(engine: Engine, seconds: float, names: list[str], clock: Clock, known: dict) -> list[dict]:
-    """One for each backend, then one for each of the peers ``names``; what cannot run says why."""
+def rows(engine: Engine, seconds: float, clock: Clock, known: dict) -> list[dict]:
+    """One for each backend; what cannot run says why."""
     config = engine.synthesiser.config
     frames = max(1, round(seconds * config.mel.frame_rate_hz))
     generator = torch.Generator().manual_seed(0)
@@ -41,7 +41,13 @@ def rows(engine: Engine, seconds: float, names: list[str], clock: Clock, known: 
         except (FastsvcError, RuntimeError) as error:
             row["skipped"] = reason(error)
         found.append(row)
-    return found + [_peer_row(engine, name, seconds, frames, clock) for name in names]
+    return found
+
+
+def peer_rows(engine: Engine, seconds: float, names: list[str], clock: Clock) -> Iterator[dict]:
+    """One for each of the peers ``names``; what cannot run says why."""
+    frames = max(1, round(seconds * engine.synthesiser.config.mel.frame_rate_hz))
+    return (_peer_row(engine, name, seconds, frames, clock) for name in names)
 
 
 def backends(engine: Engine) -> list[str]:
@@ -77,6 +83,7 @@ def _peer_row(engine: Engine, name: str, seconds: float, frames: int, clock: Clo
         return row | {"skipped": reason(error)}
 
 
+@torch.inference_mode(False)  # compilers want ordinary tensors
 def peer(name: str, config, device: torch.device, frames: int) -> Callable:
     """A call of the plain generator on random weights and inputs. Raises NotHere."""
     if name != "eager32" and device.type != "cuda":
@@ -90,7 +97,8 @@ def peer(name: str, config, device: torch.device, frames: int) -> Callable:
     excitation = 0.1 * torch.randn(1, frames * config.source_hop_samples, device=device).to(dtype)
     net = peers.compiled(model) if name == "compile" else model
 
-    @torch.inference_mode()
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def run() -> torch.Tensor:
         return net(mel, excitation)
 

@@ -7,6 +7,7 @@ marks. `--check` also fails if a kernel spills, does not fit, or leaves the tens
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 import fastsvc
 from fastsvc.build import aot
-from fastsvc.kernels import source
+from fastsvc.kernels import dependent, source
 from fastsvc.kernels.denoiser import Denoiser, Level, Tiles, Update
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.pack import Packed, padded
@@ -24,6 +25,7 @@ ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 FRAMES = (94, 1875)  # half a second and ten seconds of CoMoSVC
 PAGE = Path(fastsvc.__file__).parent.parent / "docs" / "kernels.md"
 BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
+TOUCHES = re.compile(r"\b(ld|st|atom|red)\.(\w+\.)*global|cp\.async")  # in PTX; a prefetch is none
 TENSOR_CORES = ("wgmma", "mma.sync", "tcgen05.mma")
 TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -75,7 +77,8 @@ def launches(
 
     packed = weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
     tiles = Tiles.of(packed, batch, frames, arch)
-    net = Denoiser(packed, (1,) * layers, [Level(0, 0.5, 0.5, 0.5)], batch, frames, tiles)
+    pdl = dependent.possible(packed.conv_weight.device, arch)
+    net = Denoiser(packed, (1,) * layers, [Level(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
     units = empty(batch, frames, unit_channels, dtype=dtype)
     places, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
     cond = net.project_units(units, places, scalars, empty(batch, packed.hidden))
@@ -105,6 +108,8 @@ def faults(name: str, cubin: aot.Cubin) -> list[str]:
         found.append(f"{name} on sm_{cubin.arch}: {cubin.shared} bytes of shared memory")
     if name != "source" and not any(word in cubin.ptx for word in TENSOR_CORES):
         found.append(f"{name} on sm_{cubin.arch}: no tensor cores")
+    if "griddepcontrol" in cubin.ptx and TOUCHES.search(cubin.ptx.partition("griddepcontrol.wait")[0]):
+        found.append(f"{name} on sm_{cubin.arch}: touches memory before it waits for the kernel before it")
     return found
 
 

@@ -4,6 +4,7 @@ A representative set; `python -m fastsvc.build.resources --check` does every ker
 """
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ INSTRUCTION = {80: "mma.sync", 86: "mma.sync", 89: "mma.sync", 90: "wgmma", 100:
 def compiled():
     """(operation, architecture) → (launch, cubin): the gated convolution everywhere, the others on one or two.
 
-    "again" is a second residual, compiled by the other process.
+    "again" is a second residual, compiled by the other process; "plain" is one that cannot begin early.
     """
     cases = [("gated_conv", arch, launches(1875, arch, TYPES["fp16"])["gated_conv"]) for arch in ARCHITECTURES]
     others = launches(94, 90, TYPES["fp16"])
@@ -29,6 +30,7 @@ def compiled():
     first = [name for name, _, _ in cases].index("residual")
     assert (len(cases) - first) % 2 == 1  # jobs go to the two processes in turn
     cases.append(("again", 90, others["residual"]))
+    cases.append(("plain", 90, replace(others["residual"], constants={**others["residual"].constants, "PDL": False})))
     cubins = aot.compile([(launch.spec(), arch) for _, arch, launch in cases], processes=2)
     return {(name, arch): (launch, cubin) for (name, arch, launch), cubin in zip(cases, cubins)}
 
@@ -55,6 +57,34 @@ def test_what_a_launcher_needs_to_know(compiled):
     declared = re.search(r"\.entry gated_conv_kernel\((.*?)\)", cubin.ptx, re.S)[1].count(".param")
     assert declared == len(cubin.parameters) + 2  # and Triton's two scratch pointers
     assert b"/fastsvc/" not in cubin.code and b".py" not in cubin.code  # no paths of the building machine
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_kernels_wait_before_they_touch_memory_where_they_may_begin_early(compiled, arch):
+    """And only then let the next one begin; older architectures have no such instructions."""
+    for name in ("gated_conv", "first", "residual", "skip", "head"):
+        _, cubin = compiled.get((name, arch), (None, None))
+        if cubin is None:
+            continue
+        assert ("griddepcontrol" in cubin.ptx) == (arch >= 90)
+        if arch >= 90:
+            before, after = cubin.ptx.split("griddepcontrol.wait")
+            assert "prefetch.global.L2" in before and not resources.TOUCHES.search(before)
+            assert "griddepcontrol.launch_dependents" in after and resources.TOUCHES.search(after)
+            early = after.partition("griddepcontrol.launch_dependents")[0]
+            assert not resources.TOUCHES.search(early), "the next kernel could begin earlier"
+
+
+def test_waiting_takes_no_memory(compiled):
+    cubin, plain = compiled["residual", 90][1], compiled["plain", 90][1]
+    assert "griddepcontrol" not in plain.ptx
+    assert (cubin.shared, cubin.stack) == (plain.shared, plain.stack) and cubin.registers <= plain.registers + 4
+
+
+def test_a_kernel_that_does_not_wait_first_is_a_fault(compiled):
+    cubin = compiled["residual", 90][1]
+    late = cubin.ptx.replace("griddepcontrol.wait", "", 1) + "griddepcontrol.wait"
+    assert any("before it waits" in fault for fault in faults("residual", replace(cubin, ptx=late)))
 
 
 def test_compiling_is_deterministic(compiled):

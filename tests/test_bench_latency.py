@@ -69,6 +69,7 @@ def test_a_tiny_run(tmp_path, capsys):
     roof = {"tflops": 1.0, "copy_gbs": 1.0, "precision": "fp32", "product": "none"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(roofs, "measure", lambda *_: roof)
+        given.append("--pdl")
         assert latency.main([*given, "--peers", "eager32,graphs", "--peer-seconds", "0.1", "--json", str(file)]) == 0
     found = json.loads(file.read_text(encoding="utf-8"))
     assert found["command"].startswith("python -m bench.latency") and found["versions"]["torch"] == torch.__version__
@@ -85,6 +86,8 @@ def test_a_tiny_run(tmp_path, capsys):
     ran = {row.get("backend", row.get("peer")): "skipped" not in row for row in found["vocoders"]}
     assert ran["torch"] and ran["eager32"] and not ran["graphs"] and "onnxruntime" in ran
     text = capsys.readouterr().out
+    if not torch.cuda.is_available():
+        assert "Programmatic dependent launch not measured: early starts need an NVIDIA GPU" in text
     assert "| 0.1 s | torch |" in text and "| 0.1 s | generator alone, plain PyTorch, float32 |" in text
     assert "| 0.1 s | 1 | vocoder |" in text and "not measured: needs an NVIDIA GPU" in text
     table.plot(found, tmp_path / "plot.png")
@@ -95,6 +98,12 @@ def test_table_of_cold_start_and_throughput():
     flow = {"files": 8, "file_s": 10.0, "audio_s_per_s": 123.4}
     assert "2.50 s" in table.extras({"cold": {"first_audio_s": 2.5}, "throughput": flow})
     assert "not measured: no GPU" in table.extras({"cold": {"skipped": "no GPU"}, "throughput": flow})
+
+
+def test_table_of_early_starts():
+    given = {"seconds": 0.5, "steps": 1}
+    rows = [{**given, "early": False, "p50_ms": 0.15}, {**given, "early": True, "p50_ms": 0.1}]
+    assert "| 0.5 s | 1 | 0.1500 | 0.1000 | 1.50× |" in table.early_table(rows)
 
 
 def test_unknown_peers_are_refused(capsys):
@@ -120,8 +129,8 @@ def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
     assert done.returncode == code, done.stderr
     summary = (tmp_path / "out" / "summary.txt").read_text().splitlines()
     names = [line.split(":")[0] for line in summary]
-    assert names == ["machine", "tests", "kernels", "engine", "latency", "peers"]
+    assert names == ["machine", "engine", "warm", "latency", "peers", "compile", "tests", "kernels"]
     assert all(f"exit {code}," in line for line in summary)
     assert all((tmp_path / "out" / f"{name}.log").exists() for name in names)
-    limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith("step ")]
+    limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith(("step ", "shares "))]
     assert len(limits) == len(names) and sum(limits) < 540

@@ -23,9 +23,11 @@ from fastsvc.engine import (
     trt_plan,
     vocoder_trt,
 )
+from fastsvc.engine.cuda_denoiser import Program
 from fastsvc.engine.driver import Driver
 from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.errors import ConfigError, EngineError, MissingPackageError
+from fastsvc.kernels import dependent
 
 ARCH, SHAPE = 80, Shape(1, 64)
 
@@ -97,7 +99,7 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     """The engine's own programs over real tensors, with a driver that loads nothing."""
     monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: types.SimpleNamespace(cuda_stream=1))
     api = Api()
-    api.cuLaunchKernel = lambda *given: (0,)
+    api.cuLaunchKernelEx = lambda *given: (0,)
     cubins = launcher.Cubins(listed(folder), lambda name: folder.bytes(f"sm_{ARCH}/{name}"), Driver(api), None)
     opened = backends.Model(folder, engines.ACOUSTIC, engines.VOCODER, "recogniser", engines.CONTENT)
     given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", ARCH, cubins
@@ -114,6 +116,26 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     with pytest.raises(EngineError, match="no compiled .* for this shape"):
         for launch in sampler.network.program(Shape(1, 2048)).sampling(plan):
             cubins.bind(launch)
+
+
+def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
+    """All launches of a chain but the first; one that stands alone is started as ever."""
+    monkeypatch.setattr(dependent, "possible", lambda device, arch: True)
+    bound, opened = [], backends.Model(folder, engines.ACOUSTIC, None, None, None)
+    recorder = types.SimpleNamespace(bind=lambda launch: bound.append(launch) or (lambda: None))
+    given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", 90, recorder
+    sampler = cuda_sampler.MelSampler(*given)
+    assert not sampler.network.early
+    flags = {}
+    for sampler.network.early in (False, True):
+        for what, launches in (("condition", Program.condition), ("sampling", lambda p: p.sampling(sampler.plans[1]))):
+            bound.clear()
+            for _ in range(2):
+                sampler.network.replay(SHAPE, (what,), launches)
+            flags[what, sampler.network.early] = [launch.early for launch in bound]
+    assert flags["condition", False] == flags["condition", True] == [False]
+    assert not any(flags["sampling", False])
+    assert flags["sampling", True] == [False] + [True] * (len(flags["sampling", False]) - 1)
 
 
 def test_stored_results_are_those_of_the_engine(folder):

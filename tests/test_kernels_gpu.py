@@ -6,7 +6,8 @@ from kernel_check import ARCH, DEVICE, GPU, check, lengths_of, poisoned, random
 
 pytest.importorskip("triton")
 
-from fastsvc.kernels import gated_conv, head, residual, skip
+from fastsvc.kernels import dependent, gated_conv, head, residual, skip
+from fastsvc.kernels.launch import chained
 from fastsvc.kernels.tiles import power_of_two
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU")]
@@ -93,3 +94,33 @@ def test_a_captured_schedule_gives_what_single_launches_give():
     for launch in launches:
         launch.run()
     assert torch.equal(net.out, captured)
+
+
+def test_early_starts_give_the_same_bits():
+    """Programmatic dependent launch, one by one and in a graph; a kernel that did not wait would read what is stale."""
+    from test_kernels_denoiser import CONFIG, FRAMES, build, consistency_updates, prepare
+
+    if not dependent.possible(torch.device(DEVICE), ARCH):
+        pytest.skip(f"sm_{ARCH} cannot start kernels early")
+    _, net, sigmas = build("consistency", 4, torch.float16)
+    plain = net.schedule(consistency_updates(sigmas, CONFIG.edm.sigma_min), spread=sigmas[0])
+    early = chained(plain)
+
+    def result(start):
+        for buffer in (net.z, net.parts, net.x, net.out, net.state[..., : net.weights.channels]):
+            buffer.fill_(float("nan"))
+        start()
+        return net.out.clone()
+
+    def started(launches):
+        return lambda: [launch.run() for launch in launches]
+
+    prepare(net, random(3, FRAMES, CONFIG.denoiser.cond_channels))
+    want = result(started(plain))
+    assert torch.isfinite(want).all() and torch.equal(result(started(early)), want)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        started(early)()
+    for number in range(300):
+        assert torch.equal(result(graph.replay), want), f"replay {number}"

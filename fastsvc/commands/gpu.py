@@ -1,4 +1,5 @@
-"""What `fastsvc convert` prepares on a GPU before the first recording: kernels that are lacking, then graphs."""
+"""What is prepared on a GPU: before the first recording of `fastsvc convert` kernels that are lacking, then graphs;
+after `fastsvc build` the vocoder's backends are timed there."""
 
 from __future__ import annotations
 
@@ -56,3 +57,34 @@ def before_converting(engine, needs, steps: int) -> None:
     with bar("making graphs", verbosity()) as progress:
         count = engine.warm_up(groups=needs, steps=[steps], progress=progress)
     say(f"{count} graphs made in {time.perf_counter() - start:.1f} s")
+
+
+def after_building(path, target: str) -> None:
+    """Times the vocoder's backends on this machine's GPU, if the engine was built for it; what fails there is said.
+
+    Elsewhere, and for other GPUs, each rung is timed when it is first used.
+    """
+    from fastsvc.engine import backends
+
+    if backends.why_no_cuda() is not None:
+        return
+    import torch
+
+    from fastsvc.commands.show import bar
+    from fastsvc.engine import Engine, cuda
+    from fastsvc.engine.vocoder_choice import summary
+
+    arch = cuda.architecture(torch.device("cuda"))
+    if target != "auto" and f"sm_{arch}" not in target.split(","):
+        return
+    try:
+        engine = Engine.open(path, "cuda")
+        if engine.synthesiser is None:
+            return
+        with bar("timing the vocoder's backends", verbosity()) as progress:
+            engine.synthesiser.measure(progress)
+    except FastsvcError as error:
+        say(f"note: the vocoder's backends are timed on first use: {error}")
+        return
+    for line in summary(engine.synthesiser.choice.rows):
+        say(f"vocoder: {line}")

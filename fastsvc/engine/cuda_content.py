@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.engine.copies import there
-from fastsvc.engine.graphs import Graphs, on
+from fastsvc.engine.graphs import Graphs, on, settle
 from fastsvc.errors import EngineError
 
 # Multiples of 16: attention's mask must be aligned, else it is copied in every layer.
@@ -64,6 +64,7 @@ class Programs:
 
     def release(self) -> None:
         """Forget all of them and their memory."""
+        settle(self.device)
         self.graphs, self.held = Graphs(self.device), {}
 
     def prepared(self, shape) -> tuple[Any, Callable[[], None]]:

@@ -18,7 +18,7 @@ from fastsvc.engine import ladder, ranges
 from fastsvc.engine.copies import Homeward, home_stream, there
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.cuda_denoiser import signed
-from fastsvc.engine.graphs import Graphs, on
+from fastsvc.engine.graphs import Graphs, on, settle
 from fastsvc.engine.runtime import Progress
 from fastsvc.engine.vocoder_choice import Choice, rungs
 from fastsvc.engine.vocoder_torch import TorchGenerator
@@ -116,6 +116,7 @@ class Synthesiser:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
                 text = f"{self.most_batch} slices of {self.longest} frames"
                 warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=4)
+                settle(self.device)
                 self.inputs, self.replays = {}, {}
                 self.choice.release()
             torch.cuda.empty_cache()

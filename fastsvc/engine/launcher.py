@@ -64,7 +64,7 @@ class Cubins:
             if code is None:
                 raise EngineError(f"the compiled kernel {entry['file']} is missing", "build the engine again")
             self.loaded[name] = self.driver.load(code, *given)
-        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments)
+        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments, launch.early)
 
 
 def choose(part, arch: int) -> tuple[Jit | Cubins | None, str]:

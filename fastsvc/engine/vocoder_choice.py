@@ -44,6 +44,20 @@ def fastest(rows: list[Row]) -> str:
     return min(ran, key=lambda row: row.ms).backend if ran else "torch"
 
 
+def summary(rows: list[Row]) -> list[str]:
+    """A line for each shape that was measured: the backend that was chosen, and what the others did."""
+    lines = []
+    for shape in dict.fromkeys((row.batch, row.frames) for row in rows):
+        here = [row for row in rows if (row.batch, row.frames) == shape]
+        told = ", ".join(
+            f"{row.backend} {row.ms:.2f} ms (error {row.error:.1e})" if row.ms is not None else f"{row.backend} –"
+            for row in here
+        )
+        lines.append(f"{shape[0]} × {shape[1]} frames by {fastest(here)}: {told}")
+    reasons = {row.backend: row.why for row in rows if row.why}
+    return lines + [f"{name} does not run: {why}" for name, why in reasons.items()]
+
+
 def rung(batch: int, frames: int) -> int:
     """Shapes of one rung share their measurement: the ladder's lengths, past them powers of two."""
     together = batch * frames
