@@ -36,7 +36,7 @@ def test_salience_equals_the_package(method):
         f0_hz, confidence = neural.track("fcpe", golden_audio(), 0.0, np.inf)
         np.testing.assert_allclose(np.where(confidence > 0.006, f0_hz, 0), GOLDEN["fcpe_f0_hz"], rtol=1e-5)
         return
-    low, high = (1200 * np.log2(hz / 10) - networks.CENTS[0] for hz in (50, 1100))
+    low, high = (1200 * np.log2(hz / 10) - float(networks.CENTS[0]) for hz in (50, 1100))
     bins = decode.best_bins(got, int(low // 20), int(np.ceil(high / 20)))
     np.testing.assert_array_equal(bins, GOLDEN[f"{name}_bins"])
     np.testing.assert_allclose(got[np.arange(26), bins], GOLDEN[f"{name}_periodicity"], atol=5e-6)

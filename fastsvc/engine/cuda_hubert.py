@@ -93,10 +93,9 @@ class Weights:
             if not (".attention." in name and name.split(".")[-2] in ("q_proj", "k_proj", "v_proj"))
         }
         self.front = hubert.Front(SimpleNamespace(conv_layers=[self._first_layer()]))
-        shapes = zip(config.conv_kernels[1:], config.conv_strides[1:])
         self.convs = [
             StridedConv(self.tensors.pop(f"feature_extractor.conv_layers.{i}.conv.weight"), stride)
-            for i, (_, stride) in enumerate(shapes, 1)
+            for i, stride in enumerate(config.conv_strides[1:], 1)
         ]
         name = "encoder.pos_conv_embed.conv"
         self.position = GroupedConv(self.tensors.pop(f"{name}.weight"), self[f"{name}.bias"], config.position_groups)

@@ -77,7 +77,11 @@ def _cents(path: str) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=4)
 def _network(method: str, path: str, device: str, dtype: torch.dtype = torch.float32):
-    network = pitch.read(method, Path(path)).to(device, dtype)
+    network = pitch.read(method, Path(path)).to(device)
+    for part in network.modules():
+        if not isinstance(part, crepe.FrozenNorm):  # their statistics are larger than float16 reaches
+            for value in part.parameters(recurse=False):
+                value.data = value.data.to(dtype)
     return network.to(memory_format=torch.channels_last) if method.startswith("crepe") else network
 
 
