@@ -15,7 +15,7 @@ from fastsvc.build import measure
 from fastsvc.checkpoints.native import module
 from fastsvc.commands import choose
 from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
-from fastsvc.engine import backends, cuda_vocoder, ladder, launcher, runtime, selfcheck
+from fastsvc.engine import backends, cuda_pitch, cuda_recogniser, cuda_vocoder, ladder, launcher, runtime, selfcheck
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.graphs import Graphs
 from fastsvc.engine.ladder import Ladder
@@ -332,6 +332,8 @@ def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     gpu.sampler.ladder = Ladder(512)
     monkeypatch.setattr(ladder, "EVEN", (64, 128))
     monkeypatch.setattr(ladder, "EVEN_BATCHES", (2, 1))
+    monkeypatch.setattr(cuda_recogniser, "RUNGS", (64, 128))
+    monkeypatch.setattr(cuda_pitch, "FRAMES", (64, 128))
     monkeypatch.setattr(gpu.synthesiser, "most_batch", 2)
     ran = []
     monkeypatch.setattr(
@@ -343,6 +345,7 @@ def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     assert {key[0] for key in network.replays} == set(Ladder(512).shapes())
     assert {key[1:] for key in network.replays} == {("condition",), ("sampling", 1)}
     assert ran == [(2, 128), (1, 128), (2, 64), (1, 64)]
+    assert list(gpu.encoder.programs.held) == list(gpu.yin.programs.held) == [128, 64]
 
 
 def test_stepped_schedules_are_prepared_too(pair):

@@ -42,8 +42,8 @@ class Model:
         """The vocoder's tensors."""
         return self._part(artifact.VOCODER, "vocoder", self.vocoder)
 
-    def encoder(self, device):
-        """The content encoder on a device, or None."""
+    def encoder(self, device, dtype: torch.dtype | None = None):
+        """The content encoder on a device, or None. ``dtype``: in a GPU's form that computes in it."""
         if not self.content:
             return None
         from fastsvc.features.content import RecogniserEncoder
@@ -51,6 +51,10 @@ class Model:
 
         kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
         tensors = self._part(artifact.CONTENT, self.content_kind, self.content)
+        if dtype is not None:
+            from fastsvc.engine import cuda_content
+
+            return cuda_content.encoder(self.content_kind, self.content, tensors, dtype, device)
         return kinds[self.content_kind](self.content, tensors, device)
 
     def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
@@ -69,7 +73,8 @@ class Model:
 class Parts:
     """What does the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
-    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.runtime are.
+    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.runtime are. ``yin``: the device's own, or
+    None, for fastsvc.engine.hearing.
     """
 
     device: torch.device
@@ -78,6 +83,7 @@ class Parts:
     sampler: Any
     synthesiser: Any
     encoder: Any
+    yin: Any = None
 
 
 def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:

@@ -9,6 +9,7 @@ import torch
 
 from fastsvc.engine import cuda_generators, launcher, selfcheck
 from fastsvc.engine.backends import Model, Parts
+from fastsvc.engine.cuda_pitch import Yin
 from fastsvc.engine.cuda_sampler import MelSampler
 from fastsvc.engine.cuda_vocoder import Synthesiser
 from fastsvc.engine.device_part import DevicePart
@@ -49,11 +50,11 @@ def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", f"build it with --target sm_{arch}")
     dtype = DTYPES[precision]
     sampler = MelSampler(model.weights(), model.acoustic, folder.manifest, dtype, device, arch, start)
+    half = torch.float32 if precision == "fp32" else torch.float16  # audio and units need more than bfloat16's 9 bits
     synthesiser = None
     if model.vocoder:
         tensors, base = model.generator(), model.acoustic.mel.log_base
-        half = torch.float32 if precision == "fp32" else torch.float16  # audio needs more than bfloat16's 9 bits
         choice = cuda_generators.choice(model, tensors, half, device, arch, start, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start, choice)
     selfcheck.check(folder.manifest.get("check"), sampler, synthesiser, precision)
-    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device))
+    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device))

@@ -46,6 +46,7 @@ class Engine:
         self.path, self.manifest = folder.path, manifest
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
+        self.yin = parts.yin
         self.sources_everywhere = bool(vocoder) and vocoder.get("unvoiced_f0") == "interpolated"
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
@@ -163,7 +164,8 @@ class Engine:
         whole, gain = hearing.levelled(whole, peak)
         with self._lock:
             start = time.perf_counter()
-            features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method, f0_weights, self.device)
+            given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin
+            features = hearing.features(whole, rate_hz, *given)
             self.timings = {"features": time.perf_counter() - start}
         semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
         features.f0_hz.mul_(2 ** (semitones / 12))

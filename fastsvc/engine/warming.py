@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -29,8 +29,24 @@ def noise(engine, seconds: float) -> None:
 def graphs(engine, groups: Sequence[Sequence[int]] | None, steps: Sequence[int], progress=None) -> int:
     """A GPU's graphs: of all shapes, or those that recordings of so many frames need; how many there are then."""
     sampler, synthesiser = engine.sampler, engine.synthesiser
+    heard = _ears(engine, None if groups is None else {one for group in groups for one in group})
     sampler.warm_up(steps, groups, between(progress, 0.0, DENOISER if synthesiser else 1.0))
     if synthesiser:
         frames = None if groups is None else [one for group in groups for one in group]
         synthesiser.warm_up(frames, between(progress, DENOISER, 1.0))
-    return len(sampler.network.replays) + (len(synthesiser.replays) if synthesiser else 0)
+    return heard + len(sampler.network.replays) + (len(synthesiser.replays) if synthesiser else 0)
+
+
+def _ears(engine, frames: Iterable[int] | None) -> int:
+    """The graphs that recordings are heard with; an engine that hears none, or a part that has none, makes none."""
+    if engine.encoder is None or engine.yin is None:
+        return 0
+    spec, mel = engine.config.features, engine.config.mel
+    ears = []
+    if hasattr(engine.encoder, "programs"):
+        ears.append(engine.encoder)
+        engine.encoder.warm_up(None if frames is None else [one * mel.hop_samples / mel.rate_hz for one in frames])
+    if engine.yin.knows(spec.f0_method, spec.f0_style):
+        ears.append(engine.yin)
+        engine.yin.warm_up(frames)
+    return sum(len(ear.programs.held) for ear in ears)
