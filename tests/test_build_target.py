@@ -12,7 +12,17 @@ pytest.importorskip("triton")
 
 from fastsvc import build
 from fastsvc.build import measure, target
-from fastsvc.engine import artifact, backends, cuda_plan, cuda_sampler, cuda_vocoder, launcher, selfcheck
+from fastsvc.engine import (
+    artifact,
+    backends,
+    cuda_plan,
+    cuda_sampler,
+    cuda_vocoder,
+    launcher,
+    selfcheck,
+    trt_plan,
+    vocoder_trt,
+)
 from fastsvc.engine.cuda_denoiser import Program
 from fastsvc.engine.driver import Driver
 from fastsvc.engine.ladder import Ladder, Shape
@@ -50,7 +60,29 @@ def test_what_the_folder_holds(folder):
         assert entry["warps"] in (4, 8) and 0 < entry["registers"] <= 255
         assert entry["constants"] and entry["parameters"]
     assert folder.manifest["gpu_precision"] == "fp16" and folder.manifest["precision"] == "fp32"
-    assert sum("/" in name for name in folder.files) == len(kernels) + 1
+    assert sum("/" in name and not name.endswith(".plan") for name in folder.files) == len(kernels) + 1
+
+
+def test_a_tensorrt_plan_is_found_at_run_time(folder):
+    """By the name that the engine looks it up under, where TensorRT for RTX is installed."""
+    module = pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx-cu13 is not installed")
+    wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, "vocoder_fp16.onnx"))
+    plan = trt_plan.read(folder.bytes(f"sm_{ARCH}/{wanted.name}.plan"), wanted)
+    assert len(plan.code) > 10_000 and plan.seconds > 0
+
+
+def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
+    def fail(*_):
+        raise EngineError("the GPU is on fire")
+
+    monkeypatch.setattr(target.trt.trt.Package, "version", lambda self: "1.7")
+    monkeypatch.setattr(target.trt, "build", fail)
+    lines = []
+    given = types.SimpleNamespace(
+        files={target.trt.GRAPH: b""}, say=lines.append, vocoder=types.SimpleNamespace(config=0)
+    )
+    assert target.trt.plans(given, 89) == {} and "no TensorRT plan for sm_89: the GPU is on fire" in lines[0]
+    assert target.trt.plans(given, 90) == {} and len(lines) == 1
 
 
 def test_a_damaged_kernel_is_not_loaded(folder, tmp_path):

@@ -1,7 +1,9 @@
 """The engine on an NVIDIA GPU: against the CPU's engine, graphs, batches, determinism, memory, compiled kernels."""
 
+import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import engines
@@ -12,7 +14,7 @@ pytest.importorskip("triton")
 
 from fastsvc.build import measure
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
-from fastsvc.engine import artifact, runtime
+from fastsvc.engine import artifact, conversion, copies, device_part, ladder, runtime
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.kernels import dependent
@@ -179,3 +181,96 @@ def test_compiled_kernels_give_what_triton_gives(folder, tmp_path, monkeypatch):
         network.early = True
         assert torch.equal(ahead.synthesise(*told(94), 0, 2, seed=4)[1], got)
     assert any(name.endswith(".cubin") for name in artifact.Artifact(path).files)
+
+
+def heard(engine, frames, seed):
+    """As Engine.hear gives it, from features: a bare machine cannot resample."""
+    place = conversion.Place(frames * 128, 24000, 24000, 1.0)
+    return conversion.Heard(conversion.told(engine, *told(frames, seed)), 0.0, place)
+
+
+@pytest.mark.parametrize("precision, bound", [("fp32", 1e-3), ("fp16", 2e-2)])
+def test_recordings_sung_together_are_those_sung_alone(folder, precision, bound):
+    gpu = Engine.open(folder, "cuda", precision)
+    lengths = [200, 94, 333, 30, 1100, 94, 94, 94, 94, 94, 700]
+    recordings = [heard(gpu, frames, i) for i, frames in enumerate(lengths)]
+    together = gpu.sing(recordings, "Bert", seed=5)
+    for one, made in zip(recordings, together, strict=True):
+        (alone,) = gpu.sing([one], "Bert", seed=5)
+        assert error(torch.from_numpy(made), torch.from_numpy(alone)) < bound
+    again = gpu.sing(recordings, "Bert", seed=5)
+    assert all((one == other).all() for one, other in zip(together, again))
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_audio_on_its_way_is_not_overtaken(folder, monkeypatch, pinned):
+    """Copies are held up, and what follows writes over the same buffers at once: each recording keeps its own audio."""
+    gpu = Engine.open(folder, "cuda")
+    given = [(torch.randn(900 + 10 * i, 80) - 2, 150 + 100 * torch.rand(900 + 10 * i)) for i in range(6)]
+    alone = []
+    for mel, f0_hz in given:
+        alone.append(gpu.synthesiser(mel, f0_hz, 1).clone())
+        torch.cuda.synchronize()
+    if not pinned:
+        monkeypatch.setattr(copies, "PINNED_MOST", 0)
+    for _ in range(5):
+        with torch.cuda.stream(gpu.synthesiser.home):
+            torch.cuda._sleep(50_000_000)  # some 30 ms, in which all of the work is done
+        begun = [gpu.synthesiser.begin(mel, f0_hz, 1) for mel, f0_hz in given]
+        for finish, want in zip(begun, alone, strict=True):
+            got = finish()
+            assert got.is_pinned() == pinned and torch.equal(got, want)
+
+
+def test_inputs_through_pinned_memory_arrive_as_they_were(folder):
+    """The host writes over and frees what it sent, while the GPU is still busy with something else."""
+    device = torch.device("cuda", torch.cuda.current_device())
+    torch.cuda._sleep(50_000_000)
+    made = []
+    for i in range(50):
+        value = torch.full((100_000,), float(i))
+        made.append(copies.there(value, device))
+        value.fill_(-1)
+    assert [float(one.min()) for one in made] == [float(one.max()) for one in made] == list(range(50))
+
+
+def test_the_whole_ladder_is_captured_beforehand(folder, monkeypatch):
+    """Of a small ladder, as Triton compiles for each shape; then no call captures anything, and all is as it was."""
+    monkeypatch.setattr(ladder, "FRAMES", (64, 128, 256))
+    monkeypatch.setattr(ladder, "EVEN", (64, 128))
+    monkeypatch.setattr(ladder, "EVEN_BATCHES", (2, 1))
+    gpu, plain = (Engine.open(folder, "cuda", vocoder_backend="torch") for _ in range(2))  # nothing is timed
+    for engine in (gpu, plain):
+        engine.sampler.ladder, engine.synthesiser.most_batch, engine.synthesiser.longest = Ladder(256), 2, 128
+    seen = []
+    count = gpu.warm_up(groups="all", steps=(1, 2), progress=seen.append)
+    pools = gpu.sampler.network.graphs, gpu.synthesiser.graphs
+    assert count == sum(pool.captured for pool in pools) == 3 * len(Ladder(256).shapes()) + 4
+    assert seen == sorted(seen) and seen[-1] == 1
+    for steps, frames in ((1, 37), (2, 200), (1, 1000), (2, 250)):
+        (made,), (want,) = (engine.sing([heard(engine, frames, 3)], 1, steps=steps) for engine in (gpu, plain))
+        assert error(torch.from_numpy(made), torch.from_numpy(want)) < 1e-3
+    assert count == sum(pool.captured for pool in pools)
+
+
+def test_lacking_kernels_are_compiled_and_kept(folder, tmp_path, monkeypatch):
+    pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings starts compiled kernels")
+    from fastsvc.build import supply
+    from fastsvc.engine import cuda
+
+    monkeypatch.setenv("FASTSVC_CACHE", str(tmp_path / "cache"))
+    arch = cuda.architecture(torch.device("cuda"))
+    for place in ("folder", "cache"):
+        path = shutil.copytree(folder, tmp_path / f"{place}.fsvc")
+        if place == "cache":
+            monkeypatch.setattr(device_part.os, "access", lambda *_: False)
+        made = supply.supply(artifact.Artifact(path), arch, "fp16", [[94]], 1)
+        assert made.kernels > 0 and (made.place == path) == (place == "folder")
+        assert supply.supply(artifact.Artifact(path), arch, "fp16", [[94]], 1) is None
+        jit = Engine.open(folder, "cuda")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*Triton compiles it now")  # nothing is left for it
+            gpu = Engine.open(path, "cuda")
+            got = gpu.synthesise(*told(94), 0, 1, seed=4)[1]
+        assert "compiled ahead of time" in gpu.how and "Triton" in jit.how
+        assert error(got, jit.synthesise(*told(94), 0, 1, seed=4)[1]) < 1e-3

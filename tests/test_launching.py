@@ -119,17 +119,14 @@ def test_cuda_bindings_has_what_is_used():
     assert int(api.CUresult.CUDA_SUCCESS) == 0
 
 
-class Folder:
-    """As much of an Artifact as the launcher sees."""
+class Part:
+    """As much of a DevicePart as the launcher sees."""
 
     def __init__(self, **files):
-        self.files = {f"sm_90/{name.replace('__', '.')}": value for name, value in files.items()}
+        self.files = {name.replace("__", "."): value for name, value in files.items()}
 
-    def has(self, name):
-        return name in self.files
-
-    def bytes(self, name):
-        return self.files[name]
+    def read(self, name):
+        return self.files.get(name)
 
 
 def listing(sources=None, **kernels):
@@ -145,32 +142,30 @@ def launch(warps=4):
 
 def test_which_launcher_and_why(monkeypatch):
     monkeypatch.setattr(launcher, "Driver", lambda: "driver")
-    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    found, how = launcher.choose(Part(kernels__json=listing()), 90)
     assert isinstance(found, launcher.Cubins) and "compiled ahead of time" in how
-    found, how = launcher.choose(Folder(), 90)
+    found, how = launcher.choose(Part(), 90)
     assert isinstance(found, launcher.Jit) and "no kernels compiled for sm_90" in how
-    found, how = launcher.choose(Folder(kernels__json=listing("other")), 90)
+    found, how = launcher.choose(Part(kernels__json=listing("other")), 90)
     assert isinstance(found, launcher.Jit) and "another version" in how
 
     def lacking():
         raise MissingPackageError("cuda-bindings", "starting compiled kernels", "gpu")
 
     monkeypatch.setattr(launcher, "Driver", lacking)
-    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    found, how = launcher.choose(Part(kernels__json=listing()), 90)
     assert isinstance(found, launcher.Jit) and "cuda-bindings" in how
     monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: None)
-    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    found, how = launcher.choose(Part(kernels__json=listing()), 90)
     assert found is None and "cuda-bindings" in how and "triton is not installed" in how
 
 
 def test_compiled_kernels_are_found_by_what_they_were_compiled_for():
     one = launch()
     entry = {"file": "a.cubin", "name": "some_kernel", "warps": 4, "shared": 0, "parameters": [["x", "*fp32"]]}
-    folder = Folder(a__cubin=b"code")
+    part = Part(a__cubin=b"code")
     api = Api()
-    cubins = launcher.Cubins(
-        {"kernels": {launcher.key(one.spec()): entry}}, lambda name: folder.bytes(f"sm_90/{name}"), Driver(api), None
-    )
+    cubins = launcher.Cubins({"kernels": {launcher.key(one.spec()): entry}}, part.read, Driver(api), None)
     for _ in range(2):
         cubins.bind(one)
     assert [call[0] for call in api.calls] == ["load", "function"]

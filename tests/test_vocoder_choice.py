@@ -79,6 +79,12 @@ def test_the_fastest_that_is_right(makers):
     assert by_name["refusing"].why == "no kernel for this device at all"
 
 
+def test_the_table_in_words(makers):
+    *_, lacking, refusing = lines = vocoder_choice.summary(Choice(makers, reference).measure(inputs(), lambda run: run))
+    assert lines[0].startswith("1 × 64 frames by quick: torch 4.00 ms (error 1.0e-03), quick 1.00 ms")
+    assert "lacking does not run: the TensorRT vocoder needs" in lacking and "at all" in refusing
+
+
 def test_pytorch_where_nothing_else_is_right():
     assert fastest([]) == "torch"
     assert fastest([Row(1, 64, "torch", 4.0, 1e-3), Row(1, 64, "wrong", 0.5, 1e-2)]) == "torch"
@@ -132,8 +138,10 @@ def test_short_memory_is_not_a_backend_that_fails(makers):
 def test_memory_is_given_back(makers):
     choice = Choice(makers, reference)
     choice.measure(inputs(), lambda run: run)
+    before = list(choice.made.values())
     choice.release()
-    assert all(backend.released == 1 for backend in choice.made.values())
+    assert before and all(backend.released == 1 for backend in before)
+    assert choice.generator("torch") not in before  # made anew when it is needed
 
 
 def test_rungs_cover_all_shapes_once():

@@ -23,6 +23,7 @@ MODEL_HELP = "Engine folder. Without: $FASTSVC_MODEL, the only .fsvc in this fol
 TRANSPOSE_HELP = "Shift of the melody; auto: from the singer's median pitch to the target's."
 BACKEND_HELP = "What computes the vocoder; auto: the fastest that was measured."
 LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the model was trained."
+BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. A CPU always takes one after another."
 
 
 @click.command(short_help="Sing recordings with another voice.")
@@ -74,6 +75,7 @@ LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the
     default=None,
     help=LEVEL_HELP,
 )
+@option("--batch", default=16, type=click.IntRange(1), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")
 @option("--seed", default=0, type=click.IntRange(0, 2**31 - 1), help="Of the noise: the same gives the same result.")
@@ -91,6 +93,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     from fastsvc import batch
     from fastsvc.audio import encode
     from fastsvc.batch_plan import plan
+    from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
     from fastsvc.features import f0
 
@@ -101,7 +104,10 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
     batch.check_output_folder(out)
-    engine = open_engine(path, why, device, options["steps"], vocoder_backend)
+    say(f"engine: {path} ({why})")
+    left = batch.waiting(planned, options["overwrite"])
+    device, needs = gpu.before_opening(path, device, left, options["steps"], options["batch"], channels == "keep")
+    engine = open_engine(path, device, options["steps"], vocoder_backend)
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
@@ -117,6 +123,8 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     say(f"speaker: {settings.name}")
     for note in planned.notes:
         say(f"note: {note}")
+    if needs:
+        gpu.before_converting(engine, needs, options["steps"])
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
@@ -131,11 +139,10 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     click.get_current_context().exit(code)
 
 
-def open_engine(path, why: str, device: str, steps: int | None, vocoder_backend: str):
-    """The engine, announced; a number of steps that it lacks is a usage error."""
+def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
+    """The engine on a device, announced; a number of steps that it lacks is a usage error."""
     from fastsvc.engine import Engine
 
-    say(f"engine: {path} ({why})")
     engine = Engine.open(path, device=device, vocoder_backend=vocoder_backend)
     engine.check_convertible()
     if engine.device.type != "cpu":

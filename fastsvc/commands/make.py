@@ -39,8 +39,10 @@ def build(checkpoint, **options):
     The compiled form is checked against the plain model layer by layer before anything is written.
     """
     from fastsvc.build import compile
+    from fastsvc.commands.gpu import after_building
 
-    compile(checkpoint, progress=say, **options)
+    path = compile(checkpoint, progress=say, **options)
+    after_building(path, options["target"])
 
 
 @click.command(short_help="Say what an engine or checkpoint holds.")

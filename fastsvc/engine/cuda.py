@@ -11,6 +11,7 @@ from fastsvc.engine import cuda_generators, launcher, selfcheck
 from fastsvc.engine.backends import Model, Parts
 from fastsvc.engine.cuda_sampler import MelSampler
 from fastsvc.engine.cuda_vocoder import Synthesiser
+from fastsvc.engine.device_part import DevicePart
 from fastsvc.errors import EngineError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -42,7 +43,8 @@ def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend:
     arch, precision = architecture(device), precision_of(folder.manifest, precision)
     if precision == "bf16" and arch < 80:
         raise EngineError(f"sm_{arch} has no bfloat16", "use fp16 or fp32")
-    start, how = launcher.choose(folder, arch)
+    part = DevicePart(folder, f"sm_{arch}")
+    start, how = launcher.choose(part, arch)
     if start is None:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", f"build it with --target sm_{arch}")
     dtype = DTYPES[precision]
@@ -51,7 +53,7 @@ def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend:
     if model.vocoder:
         tensors, base = model.generator(), model.acoustic.mel.log_base
         half = torch.float32 if precision == "fp32" else torch.float16  # audio needs more than bfloat16's 9 bits
-        choice = cuda_generators.choice(model, tensors, half, device, arch, start, vocoder_backend)
+        choice = cuda_generators.choice(model, tensors, half, device, arch, start, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start, choice)
     selfcheck.check(folder.manifest.get("check"), sampler, synthesiser, precision)
     return Parts(device, precision, how, sampler, synthesiser, model.encoder(device))

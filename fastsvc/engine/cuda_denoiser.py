@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import lowered
-from fastsvc.engine.graphs import Arena, Counter, Graphs
+from fastsvc.engine.graphs import Arena, Counter, Graphs, settle
 from fastsvc.engine.ladder import Shape
 from fastsvc.engine.schedules import Fused
 from fastsvc.kernels import dependent
@@ -231,6 +231,7 @@ class Network:
 
     def release(self) -> None:
         """Forget all programs and their memory."""
+        settle(self.device)
         self.programs, self.replays, self.arena, self.reserved = {}, {}, None, set()
 
     def replay(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> None:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import ladder, ranges
+from fastsvc.engine.copies import Homeward, home_stream, there
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.cuda_denoiser import signed
-from fastsvc.engine.graphs import Graphs, on
+from fastsvc.engine.graphs import Graphs, on, settle
 from fastsvc.engine.runtime import Progress
 from fastsvc.engine.vocoder_choice import Choice, rungs
 from fastsvc.engine.vocoder_torch import TorchGenerator
@@ -27,7 +29,7 @@ from fastsvc.kernels.tiles import power_of_two
 from fastsvc.model import noise as counter
 from fastsvc.model import source
 
-PINNED_MOST = 64 * 2**20  # bytes of audio in pinned memory, which is dear
+Result = TypeVar("Result")
 BASES = {"e": math.e, "10": 10.0}
 
 
@@ -79,16 +81,32 @@ class Synthesiser:
         self.halo_frames = vocoder.halo_frames
         self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
         self.graphs, self.inputs, self.replays = Graphs(self.device), {}, {}
+        self.home = home_stream(self.device)
         self.most_batch, self.longest = ladder.EVEN_BATCHES[0], ladder.EVEN[-1]
 
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
     ) -> Tensor:
         """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop] in ordinary memory."""
+        return self.begin(mel, f0_hz, seed, block, progress)()
+
+    def begin(
+        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+    ) -> Callable[[], Tensor]:
+        """The same, as a call that waits for the audio: until then the GPU may be at work, and others may begin."""
+
+        def work() -> Callable[[], Tensor]:
+            here = there(mel, self.device), there(f0_hz, self.device)
+            return self._synthesise(*here, seed, block, progress).wait
+
+        return self._within_memory(work)
+
+    def _within_memory(self, work: Callable[[], Result]) -> Result:
+        """Do it, and again in smaller batches, then shorter slices, wherever memory does not suffice."""
         while True:
             try:
                 with on(self.device):
-                    return self._synthesise(mel.to(self.device), f0_hz.to(self.device), seed, block, progress)
+                    return work()
             except torch.OutOfMemoryError:
                 if self.most_batch > 1:
                     self.most_batch //= 2
@@ -97,28 +115,27 @@ class Synthesiser:
                 else:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
                 text = f"{self.most_batch} slices of {self.longest} frames"
-                warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=2)
+                warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=4)
+                settle(self.device)
                 self.inputs, self.replays = {}, {}
                 self.choice.release()
             torch.cuda.empty_cache()
 
-    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Tensor:
+    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Homeward:
         hop, frames = self.config.mel.hop_samples, len(mel)
         cut = ladder.even(frames, self.halo_frames, block or self.longest)
         prepared = self._prepared(f0_hz)
-        size = frames * hop
-        audio = torch.empty(size, pin_memory=self.device.type == "cuda" and 4 * size <= PINNED_MOST)
+        audio = Homeward(frames * hop, self.device, self.home)
         for group in cut.batches(self.most_batch):
             with ranges.stage("vocoder"):
                 out = self._batch(mel, prepared, seed, [cut.starts[i] for i in group], cut.length)
+            pieces = []
             for row, i in enumerate(group):
                 first, last, start = cut.bounds[i], cut.bounds[i + 1], cut.starts[i]
-                piece = out[row, (first - start) * hop : (last - start) * hop]
-                audio[first * hop : last * hop].copy_(piece, non_blocking=audio.is_pinned())
+                pieces.append((first * hop, last * hop, out[row, (first - start) * hop : (last - start) * hop]))
+            audio.send(pieces)
             if progress:
                 progress(cut.bounds[group[-1] + 1] / frames)
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()
         return audio
 
     def _prepared(self, f0_hz: Tensor) -> tuple[Tensor, ...]:
@@ -187,6 +204,16 @@ class Synthesiser:
                 if progress:
                     progress((done + 1) / len(shapes))
 
-    def warm_up(self, frames: int) -> None:
-        """Make the graphs that recordings of so many frames need."""
-        self(torch.zeros(frames, self.config.mel.bins), torch.full((frames,), 200.0))
+    def warm_up(self, frames: Iterable[int] | None = None, progress: Progress | None = None) -> None:
+        """Make the graphs that recordings of so many frames need, or all of the ladder's, largest first."""
+        self._within_memory(lambda: self._prepare(frames, progress))
+
+    def _prepare(self, frames: Iterable[int] | None, progress: Progress | None) -> None:
+        bounds = self.halo_frames, self.longest, self.most_batch
+        shapes = ladder.even_shapes(*bounds) if frames is None else ladder.even_needed(frames, *bounds)
+        for done, shape in enumerate(shapes, 1):
+            mel = torch.zeros(shape.frames, self.config.mel.bins, device=self.device)
+            f0_hz = self._prepared(torch.full((shape.frames,), 200.0, device=self.device))
+            self._batch(mel, f0_hz, 0, [0] * shape.batch, shape.frames)
+            if progress:
+                progress(done / len(shapes))

@@ -37,6 +37,12 @@ class Graphs:
         return graph.replay
 
 
+def settle(device: torch.device) -> None:
+    """Wait for all that the device was given: before graphs and buffers are let go that it may be at."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def on(device: torch.device):
     """A context in which kernels start on this device, whatever the calling thread's own is."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

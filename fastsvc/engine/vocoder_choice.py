@@ -1,7 +1,7 @@
 """Which backend computes the vocoder: of those that can run the fastest whose error passes, measured once a shape.
 
 A backend has ``name``, ``how`` (a line for people), ``bind(inputs)``, which gives a call that makes ``inputs.audio``
-on the current stream and can be captured in a CUDA graph, and ``release()``, which forgets memory held by shape.
+on the current stream and can be captured in a CUDA graph, and ``release()``, which gives its memory back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from fastsvc.engine import ladder
 from fastsvc.errors import EngineError, FastsvcError
 from fastsvc.model import noise
 
-FILE = "vocoder.json"  # in the engine's folder of an architecture
 REPEATS = 11
 # Relative RMS against float32 in PyTorch: twice what PyTorch itself is off by in the engine's precision, at least this.
 LEAST_BOUND = 1e-4
@@ -43,6 +42,20 @@ def fastest(rows: list[Row]) -> str:
     bound = max(2 * own, LEAST_BOUND)
     ran = [row for row in rows if row.ms is not None and row.error is not None and row.error <= bound]
     return min(ran, key=lambda row: row.ms).backend if ran else "torch"
+
+
+def summary(rows: list[Row]) -> list[str]:
+    """A line for each shape that was measured: the backend that was chosen, and what the others did."""
+    lines = []
+    for shape in dict.fromkeys((row.batch, row.frames) for row in rows):
+        here = [row for row in rows if (row.batch, row.frames) == shape]
+        told = ", ".join(
+            f"{row.backend} {row.ms:.2f} ms (error {row.error:.1e})" if row.ms is not None else f"{row.backend} –"
+            for row in here
+        )
+        lines.append(f"{shape[0]} × {shape[1]} frames by {fastest(here)}: {told}")
+    reasons = {row.backend: row.why for row in rows if row.why}
+    return lines + [f"{name} does not run: {why}" for name, why in reasons.items()]
 
 
 def rung(batch: int, frames: int) -> int:
@@ -133,9 +146,10 @@ class Choice:
         return found
 
     def release(self) -> None:
-        """Forget what the backends hold for their shapes."""
+        """Give back the backends' memory; they are made again when they are needed."""
         for backend in self.made.values():
             backend.release()
+        self.made = {}
 
     def _stored(self, data: bytes | None) -> list[Row]:
         if data is None:
