@@ -20,7 +20,7 @@ step() { # NAME SECONDS COMMAND…
     report "$name" "$limit" "$start" "$code"
 }
 
-shares() { # NAME SECONDS TESTS…: one process a processor, each takes its share of the tests, as compiling takes longest
+shares() { # NAME SECONDS TESTS…: one process a processor, each with its share of the tests, as compiling takes longest
     local name=$1 limit=$2 start=$SECONDS code=0 count jobs=() i job one
     shift 2
     count=$(nproc)
@@ -50,7 +50,7 @@ report() { # NAME SECONDS START CODE
 }
 
 latency=("$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda)
-# Without cuda-bindings kernels are compiled by Triton as they are met: all lengths at once first, into its cache; from a
+# Without cuda-bindings kernels are compiled by Triton as they are met: first all lengths at once, into its cache, from a
 # copy of the engine, which keeps what is measured meanwhile.
 warm='cp -r "$1/bench.fsvc" "$1/warm.fsvc"
 for s in 0.5 1 2 5 10 30 60; do
