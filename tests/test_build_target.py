@@ -25,6 +25,7 @@ from fastsvc.engine import (
 )
 from fastsvc.engine.cuda_denoiser import Program
 from fastsvc.engine.driver import Driver
+from fastsvc.engine.inspect import describe
 from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.errors import ConfigError, EngineError, MissingPackageError
 from fastsvc.kernels import dependent
@@ -69,6 +70,7 @@ def test_a_tensorrt_plan_is_found_at_run_time(folder):
     wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, "vocoder_fp16.onnx"))
     plan = trt_plan.read(folder.bytes(f"sm_{ARCH}/{wanted.name}.plan"), wanted)
     assert len(plan.code) > 10_000 and plan.seconds > 0
+    assert f"plans        sm_{ARCH}/{wanted.name}.plan" in describe(folder.path)
 
 
 def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):

@@ -229,3 +229,94 @@ def test_shapes_that_are_no_range(rtx, folder, monkeypatch):
 def test_a_gpu_that_tensorrt_for_rtx_does_not_build_for(rtx, folder):
     with pytest.raises(EngineError, match="cannot build for sm_90"):
         build(rtx, folder, ahead=90)
+
+
+class Settings:
+    """A builder's configuration of the package `tensorrt`, which is not installed here."""
+
+    def __init__(self, calls, accepted):
+        self.calls, self.accepted, self.profiles = calls, accepted, []
+
+    def clear_flag(self, flag):
+        self.calls.append(("clear", flag))
+
+    def add_optimization_profile(self, profile):
+        self.profiles.append(profile.shapes)
+        return len(self.profiles) - 1
+
+    def create_timing_cache(self, content):
+        self.calls.append(("timings", content))
+        return content
+
+    def set_timing_cache(self, cache, ignore_mismatch):
+        assert not ignore_mismatch
+        self.cache = cache
+        return cache in self.accepted
+
+    def get_timing_cache(self):
+        return types.SimpleNamespace(serialize=lambda: b"measured")
+
+
+def full_package(calls, settings, flags):
+    """As much of `tensorrt` as building touches."""
+
+    class Builder:
+        def __init__(self, log):
+            pass
+
+        def create_network(self, flag):
+            calls.append(("network", flag))
+
+        def create_builder_config(self):
+            return settings
+
+        def create_optimization_profile(self):
+            shapes = {}
+            return types.SimpleNamespace(shapes=shapes, set_shape=lambda name, *given: shapes.update({name: given}))
+
+        def build_serialized_network(self, network, config):
+            calls.append(("build",))
+            return b"code"
+
+    class OnnxParser:
+        def __init__(self, network, log):
+            pass
+
+        def parse_from_file(self, path):
+            calls.append(("parse", path))
+            return True
+
+    return types.SimpleNamespace(
+        __name__="tensorrt",
+        __version__="11.4.0.106",
+        ILogger=type("ILogger", (), {}),
+        Builder=Builder,
+        OnnxParser=OnnxParser,
+        BuilderFlag=types.SimpleNamespace(TF32="TF32"),
+        NetworkDefinitionCreationFlag=types.SimpleNamespace(**flags),
+    )
+
+
+@pytest.mark.parametrize("flags, given", [({"STRONGLY_TYPED": 1}, 2), ({}, 0)])
+@pytest.mark.parametrize("cache", [b"", b"of this GPU", b"of another"])
+def test_the_package_tensorrt_gets_a_ladder_and_its_timings(folder, flags, given, cache):
+    """Against a stand-in: its libraries come from an index of its own and are not here."""
+    calls = []
+    settings = Settings(calls, accepted=(b"", b"of this GPU"))
+    module = full_package(calls, settings, flags)
+    graph, config = folder.verify("vocoder_fp16.onnx"), vocoders.SMALL["m4"]
+    wanted = trt_plan.origin(module, 90, "g", "NVIDIA H200")
+    plan, kept = trt_plan.build(module, graph, config, wanted, cache=cache)
+    assert plan.code == b"code" and plan.origin.device == "sm_90 NVIDIA H200" and kept == b"measured"
+    tried = [("timings", cache)] + [("timings", b"")] * (cache == b"of another")
+    assert calls == [("network", given), ("parse", str(graph)), ("clear", "TF32"), *tried, ("build",)]
+    assert settings.cache in settings.accepted
+    hop, bins = config.source_hop_samples, config.mel.bins
+    assert [profile["mel"][1][:2] for profile in settings.profiles] == [(2, 112), (2, 224), (2, 448), (4, 896)]
+    for profile in settings.profiles:
+        assert set(profile) == {"mel", "source"}
+        for mel, source in zip(profile["mel"], profile["source"]):
+            assert mel[2] == bins and source == (mel[0], mel[1] * hop)
+        assert profile["mel"][0][0] == 1 and profile["mel"][2][0] == 8
+    with pytest.raises(EngineError, match="on the GPU itself alone"):
+        trt_plan.build(module, graph, config, wanted, ahead=90)

@@ -166,6 +166,24 @@ def bound(runner, given):
     return runner.bind({"mel": given.mel, "source": given.excitation, "noise": given.noise}, {"audio": given.audio})
 
 
+def test_the_stand_in_has_no_call_that_the_real_package_lacks():
+    real = pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx-cu13 is not installed")
+
+    def public(something):
+        return {name for name in dir(something) if not name.startswith("_")}
+
+    assert public(Context) <= public(real.IExecutionContext)
+    assert public(Engine) - {"inputs", "loaded"} <= public(real.ICudaEngine)
+    engine, module = Engine(trt_plan.LADDER), stand_in("tensorrt_rtx", None)
+    assert public(engine.settings) - {"dynamic_shapes_kernel_specialization_strategy"} <= public(real.IRuntimeConfig)
+    assert public(engine.cache) <= public(real.IRuntimeCache)
+    assert public(module) <= public(real) and public(module.Runtime) <= public(real.Runtime)
+    assert hasattr(real.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
+    for name in ("ExecutionContextAllocationStrategy", "DynamicShapesKernelSpecializationStrategy"):
+        assert public(getattr(module, name)) <= public(getattr(real, name))
+    assert {severity.name for severity in SEVERITIES} <= public(real.ILogger.Severity)
+
+
 @pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
 def test_the_calls_in_their_order(stream, name):
     engine = Engine(trt_plan.LADDER)
@@ -281,7 +299,8 @@ def setting(stream, monkeypatch, tmp_path):
     monkeypatch.setattr(trt, "load", lambda package: module)
     built = []
 
-    def build(module, graph, config, wanted, *, cache):
+    def build(module, graph, config, wanted, *, ahead, cache):
+        assert ahead == 89 and cache == b""
         built.append(graph.name)
         return trt_plan.Plan(wanted, b"plan", 3.5), b""
 

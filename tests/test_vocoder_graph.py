@@ -17,6 +17,7 @@ from fastsvc.build import export, measure
 from fastsvc.build.onnx_writer import places
 from fastsvc.engine import artifact
 from fastsvc.engine.cpu_vocoder import Vocoder
+from fastsvc.engine.inspect import describe
 
 SHAPES = [(1, 1), (2, 7), (1, 61)]
 
@@ -128,6 +129,7 @@ def test_an_engine_has_its_graphs(tmp_path):
         folder = artifact.Artifact(engines.build_engine(tmp_path, steps=(1,), progress=lines.append))
     assert set(artifact.GRAPHS.values()) <= set(folder.files)
     assert any(line.startswith("export: vocoder.onnx") for line in lines)
+    assert "graphs       vocoder.onnx, vocoder_fp16.onnx, vocoder_fp16_polyphase.onnx\n" in describe(folder.path)
     model = vocoders.Generator(engines.VOCODER).eval()
     model.load_state_dict(folder.tensors(artifact.VOCODER))
     given = vocoders.given(engines.VOCODER, 1, 5)
@@ -143,6 +145,7 @@ def test_without_onnx_an_engine_is_built_and_says_what_it_lacks(tmp_path, monkey
     folder = artifact.Artifact(engines.build_engine(tmp_path, steps=(1,), progress=lines.append))
     assert not set(artifact.GRAPHS.values()) & set(folder.files)
     (line,) = [line for line in lines if line.startswith("export:")]
+    assert "graphs       none, so no TensorRT" in describe(folder.path)
     assert "TensorRT nor in onnxruntime" in line and 'pip install "fastsvc[onnx]"' in line
 
 

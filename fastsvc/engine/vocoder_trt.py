@@ -55,6 +55,7 @@ class TensorRTGenerator:
         chosen = trt.choose(arch, package)
         trt.require_device(chosen)
         self.module, self.name, self.graph = trt.load(chosen), chosen.module, graph
+        self.ahead = arch if chosen is trt.RTX else None  # as `fastsvc build --target` makes it
         gpu = torch.cuda.get_device_name(self.device)
         self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.graph), gpu)
         with torch.cuda.device(self.device):
@@ -93,7 +94,8 @@ class TensorRTGenerator:
         file = self.folder.verify(self.graph)
         self.folder.verify(artifact.VOCODER)  # which the graph names
         timings = self._timings()
-        plan, cache = trt_plan.build(self.module, file, self.config, self.origin, cache=read(timings) or b"")
+        told = self.module, file, self.config, self.origin
+        plan, cache = trt_plan.build(*told, ahead=self.ahead, cache=read(timings) or b"")
         self.keep({name: plan.content(), **({timings: cache} if cache else {})})
         return plan, f"built now in {plan.seconds:.1f} s"
 
