@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 import torch
 
 from bench.timing import Clock
+from bench.vocoders import reason
 from fastsvc.engine import runtime
 from fastsvc.engine.engine import Engine
+from fastsvc.errors import FastsvcError
 from fastsvc.kernels import dependent
 
 
 def compared(
     engine: Engine, lengths_s: Sequence[float], steps: Sequence[int], clock: Clock, say: Callable = print
 ) -> list[dict]:
-    """Two rows, plain and early, for each length and number of steps; one with the reason where there are none."""
+    """Two rows, plain and early, for each length and number of steps; one with the reason where they cannot be."""
     network = getattr(engine.sampler, "network", None)
     if network is None or not dependent.possible(network.device, network.arch):
         return [{"skipped": "early starts need an NVIDIA GPU of sm_90 or newer"}]
@@ -27,6 +29,8 @@ def compared(
                 for network.early in (False, True):
                     say(f"{seconds:g} s, {count} steps: denoiser, early starts {'on' if network.early else 'off'}")
                     rows.append({"seconds": seconds, "steps": count, "early": network.early, **clock(run)})
+    except (FastsvcError, RuntimeError) as error:  # the figures that follow do not need it
+        return [{"skipped": reason(error)}]
     finally:
         network.early = before
     return rows

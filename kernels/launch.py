@@ -62,15 +62,9 @@ class Launch:
 
 
 def chained(launches: Iterable[Launch]) -> list[Launch]:
-    """Launches that directly follow one another: all are early but the first, which follows work of another kind.
-
-    Raises ValueError for a kernel that would not wait.
-    """
-    launches = list(launches)
-    for launch in launches:
-        if not launch.constants.get("PDL"):
-            raise ValueError(f"{launch.spec()['kernel']} does not wait for the kernel before it")
-    return [replace(launch, early=i > 0) for i, launch in enumerate(launches)]
+    """Launches that directly follow one another: early are those that wait by themselves, but for the first one, which
+    follows work of another kind."""
+    return [replace(launch, early=i > 0 and launch.constants.get("PDL", False)) for i, launch in enumerate(launches)]
 
 
 def _type(value: Tensor | int | float) -> str:

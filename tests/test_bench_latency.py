@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
+import types
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench import counts, latency, models, peers, roofs, table, timing
+from bench import counts, early, latency, models, peers, roofs, table, timing
 from fastsvc.config import HubertConfig
 from fastsvc.engine import ranges
 
@@ -104,6 +105,22 @@ def test_table_of_early_starts():
     given = {"seconds": 0.5, "steps": 1}
     rows = [{**given, "early": False, "p50_ms": 0.15}, {**given, "early": True, "p50_ms": 0.1}]
     assert "| 0.5 s | 1 | 0.1500 | 0.1000 | 1.50× |" in table.early_table(rows)
+
+
+def test_early_starts_are_compared_in_one_run(monkeypatch):
+    network, ran = types.SimpleNamespace(device=torch.device("cuda"), arch=90, early=False), []
+    engine = types.SimpleNamespace(sampler=types.SimpleNamespace(network=network), steps=(1, 4))
+    monkeypatch.setattr(early, "denoiser", lambda engine, seconds, steps: lambda: ran.append(network.early))
+    rows = early.compared(engine, [0.5, 10], [1, 2, 4], lambda run: run() or {"p50_ms": 1.0}, lambda line: None)
+    assert ran == [row["early"] for row in rows] == 4 * [False, True] and not network.early
+    assert [(row["seconds"], row["steps"]) for row in rows[::2]] == [(0.5, 1), (0.5, 4), (10, 1), (10, 4)]
+
+    def failing(run):
+        raise RuntimeError("invalid argument\nand more")
+
+    assert early.compared(engine, [0.5], [1], failing, lambda line: None) == [{"skipped": "invalid argument"}]
+    network.arch = 89
+    assert "sm_90" in early.compared(engine, [0.5], [1], failing, lambda line: None)[0]["skipped"]
 
 
 def test_unknown_peers_are_refused(capsys):

@@ -343,7 +343,7 @@ def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     network = gpu.sampler.network
     assert list(network.programs) == Ladder(512).shapes()
     assert {key[0] for key in network.replays} == set(Ladder(512).shapes())
-    assert {key[1:] for key in network.replays} == {("condition",), ("sampling", 1)}
+    assert {key[1:] for key in network.replays} == {("condition", False), ("sampling", 1, False)}  # not early
     assert ran == [(2, 128), (1, 128), (2, 64), (1, 64)]
     assert list(gpu.encoder.programs.held) == list(gpu.yin.programs.held) == [128, 64]
 

@@ -243,7 +243,7 @@ class Network:
         key = (shape, *what, self.early)
         if key not in self.replays:
             chain = launches(self.program(shape))
-            bound = [self.launcher.bind(launch) for launch in (chained(chain) if self.early and chain[1:] else chain)]
+            bound = [self.launcher.bind(launch) for launch in (chained(chain) if self.early else chain)]
 
             def run() -> None:
                 for start in bound:
