@@ -55,10 +55,10 @@ def audio_type(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype == torch.float32 else torch.float16
 
 
-def generator(config: VocoderConfig, dtype: torch.dtype, arch: int) -> Iterator[Launch]:
-    """The generator's launches of all shapes, each different kernel at least once."""
+def generator(config: VocoderConfig, dtype: torch.dtype, arch: int, shapes=None) -> Iterator[Launch]:
+    """The generator's launches of all ``shapes``, (batch, frames): the prepared ones."""
     weights = vocoder_triton.without_storage(config, dtype)
-    for batch, frames in vocoder_shapes():
+    for batch, frames in vocoder_shapes() if shapes is None else shapes:
         made = vocoder_triton.generator(weights, config, batch, frames, arch, empty)
         yield from vocoder_triton.launches(made, Inputs(config, batch, frames, "meta"))
 
