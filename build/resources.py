@@ -16,9 +16,7 @@ from torch import Tensor
 import fastsvc
 from fastsvc.build import aot
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.engine import vocoder_triton
-from fastsvc.engine.cuda_plan import empty as without_storage
-from fastsvc.engine.cuda_vocoder import Inputs
+from fastsvc.engine import cuda_plan
 from fastsvc.kernels import dependent, source
 from fastsvc.kernels.denoiser import Denoiser, Level, Tiles, Update
 from fastsvc.kernels.launch import Launch
@@ -107,11 +105,8 @@ def vocoder_launches(
     frames: int, arch: int, dtype: torch.dtype, *, batch: int = 1, config: VocoderConfig | None = None
 ) -> dict[str, Launch]:
     """One launch of every operation of the vocoder by name and channels, of convolutions the one with most taps."""
-    config = config or VocoderConfig()
-    weights = vocoder_triton.without_storage(config, dtype)
-    made = vocoder_triton.generator(weights, config, batch, frames, arch, without_storage)
     found: dict[str, Launch] = {}
-    for launch in vocoder_triton.launches(made, Inputs(config, batch, frames, "meta")):
+    for launch in cuda_plan.generator(config or VocoderConfig(), dtype, arch, [(batch, frames)]):
         name = getattr(launch.kernel, "fn", launch.kernel).__name__.removesuffix("_kernel")
         width = launch.constants.get("OUT", launch.constants["C"])
         name = f"{name} {width}" if name != "waveform" else name
