@@ -19,6 +19,7 @@ from fastsvc.engine import (
     cuda_sampler,
     cuda_vocoder,
     launcher,
+    seal,
     selfcheck,
     trt_plan,
     vocoder_triton,
@@ -71,7 +72,7 @@ def test_a_tensorrt_plan_is_found_at_run_time(folder):
     """By the name that the engine looks it up under, where TensorRT for RTX is installed."""
     module = pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx-cu13 is not installed")
     wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, "vocoder_fp16.onnx"))
-    plan = trt_plan.read(folder.bytes(f"sm_{ARCH}/{wanted.name}.plan"), wanted)
+    plan = trt_plan.read(seal.opened(folder.bytes(f"sm_{ARCH}/{wanted.name}.plan"), "it"), wanted)
     assert len(plan.code) > 10_000 and plan.seconds > 0
     assert f"plans        sm_{ARCH}/{wanted.name}.plan" in describe(folder.path)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import torch
 
-from fastsvc.engine import artifact, trt
+from fastsvc.engine import artifact, seal, trt
 from fastsvc.engine.cpu_vocoder import Vocoder
+from fastsvc.engine.launcher import sources
 from fastsvc.engine.vocoder_choice import Choice
 from fastsvc.engine.vocoder_torch import TorchGenerator
 from fastsvc.engine.vocoder_triton import TritonGenerator
@@ -31,9 +32,17 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         except OutputError as error:  # it runs all the same, and is made again the next time
             warnings.warn(f"{', '.join(files)} cannot be kept: {error}", stacklevel=2)
 
+    def sealed(files: dict[str, bytes]) -> None:
+        keep({name: seal.closed(content) for name, content in files.items()})
+
     def plain(kind: torch.dtype) -> TorchGenerator:
         with torch.inference_mode(False):
             return TorchGenerator(Vocoder(tensors, config, kind, device))
+
+    def tensorrt(package: str, graph: str) -> Callable:
+        told = config, model.folder, device, arch
+        opened = lambda name: seal.opened(part.read(name), name)  # noqa: E731
+        return lambda: TensorRTGenerator(*told, graph=graph, package=package, read=opened, keep=sealed)
 
     makers: dict[str, Callable] = {
         "torch": lambda: plain(dtype),
@@ -43,9 +52,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         for polyphase in (False, True):
             graph = artifact.GRAPHS.get((dtype == torch.float16, polyphase))
             if graph is not None:
-                makers[package + "_polyphase" * polyphase] = lambda package=package, graph=graph: TensorRTGenerator(
-                    config, model.folder, device, arch, graph=graph, package=package, read=part.read, keep=keep
-                )
+                makers[package + "_polyphase" * polyphase] = tensorrt(package, graph)
     built = model.folder.manifest["vocoder"].get("backend", "auto")
     if wanted == "auto" and built in makers:
         wanted = built
@@ -64,6 +71,7 @@ def circumstances(device: torch.device, dtype: torch.dtype) -> dict:
     from fastsvc import __version__
 
     found = {"fastsvc": __version__, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
+    found["kernels"] = sources()[:16]
     found |= {name: package.version() for name, package in trt.PACKAGES.items()}
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
