@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import amphion_files
+import big_blocks
 import engines
 import interpreted
 import pytest
@@ -19,7 +20,7 @@ from fastsvc.engine import backends, cuda_pitch, cuda_recogniser, cuda_vocoder, 
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.graphs import Graphs
 from fastsvc.engine.ladder import Ladder
-from fastsvc.errors import EngineError
+from fastsvc.errors import EngineError, FastsvcError
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
 FRAMES = 33
@@ -104,6 +105,20 @@ def test_the_vocoder_in_slices_that_are_never_padded(pair):
     assert len(gpu.synthesiser.replays) == 1 and heard[-1] == 1
     ((batch, length, _),) = gpu.synthesiser.replays
     assert batch > 1 and length < 130
+
+
+def test_the_vocoder_by_the_kernels(pair, folder, monkeypatch):
+    """The engine's whole way with the backend that was asked for; one that does not run here is refused by name."""
+    big_blocks.prepare(monkeypatch)
+    cpu, gpu = pair[0], interpreted.engine(folder, vocoder_backend="triton")
+    given = told(9)
+    want, got = (engine.synthesise(*given, "Bert", 1, seed=4) for engine in (cpu, gpu))
+    close(got[0], want[0], 1e-4)
+    assert list(gpu.synthesiser.choice.made) == ["triton"]
+    with pytest.raises(FastsvcError, match="tensorrt"):
+        interpreted.engine(folder, vocoder_backend="tensorrt")
+    with pytest.raises(EngineError, match="onnxruntime.*does not run on this device"):
+        interpreted.engine(folder, vocoder_backend="onnxruntime")
 
 
 def test_several_recordings_in_one_batch(pair):
