@@ -82,6 +82,18 @@ def solver_step(
     return torch.where(wide(after) > sigma_min, heun, euler)
 
 
+def guided(named: Denoise, anyone: Denoise, weight: float) -> Denoise:
+    """D(∅) + w (D(singer) − D(∅)): classifier-free guidance (arXiv 2207.12598) towards the singer; 1: none."""
+    if weight == 1:
+        return named
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        base = anyone(x, sigma)
+        return base + weight * (named(x, sigma) - base)
+
+    return denoise
+
+
 def distance(a: Tensor, b: Tensor, valid: Tensor, kind: str) -> Tensor:
     """[B]: ``l2`` the mean square, or ``huber`` √(mean square + c²) − c with c = 0.00054 (iCT, arXiv 2310.14189, with
     ‖·‖² and c² divided by the number of values, so that it does not depend on the length)."""

@@ -79,6 +79,7 @@ class Trainer:
         self.dtype = optim.precision_of(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.step, self.elapsed_s, self.best, self.bad = 0, 0.0, None, 0
+        self.reason = ""  # why the task asked for a stop
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.parameters: dict[str, list] = {}
         self.pending: dict[str, dict] = {}  # optimiser states of turns that have not been met since resuming
@@ -150,7 +151,7 @@ class Trainer:
         torch.manual_seed(seed)  # dropout
         task.generator.manual_seed(seed)
         task.progress = self.fraction
-        rate = optim.learning_rate(self.settings.optim, self.step, self.fraction)
+        rate = task.rate = optim.learning_rate(self.settings.optim, self.step, self.fraction)
         figures, sound = {}, True
         turns = task.turns(self.step)
         for turn in turns:
@@ -226,6 +227,7 @@ class Trainer:
                     log.figures(self.step, plain(figures), "train", [k for k in figures if k.startswith("loss_")])
                 if self.step % self.settings.validate_every == 0:
                     self.validate(log)
+                    stop |= self._agree(self.elapsed_s, bool(self.reason))[1]
                 if self.step % self.settings.save_every == 0:
                     self.save("last.pt")
             if self.step > first:
@@ -233,7 +235,8 @@ class Trainer:
                     self.validate(log)
                 self.save("last.pt")
             if stop:
-                log.say(f"stopped after step {self.step}, saved in {self.out}/last.pt; go on with: {self.hint}")
+                why = f": {self.reason}" if self.reason else ""
+                log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; go on with: {self.hint}")
         return {"step": self.step, "finished": not stop, "out": str(self.out), "best": self.best}
 
     def _agree(self, elapsed_s: float, asked: bool) -> tuple[float, bool]:
@@ -252,6 +255,10 @@ class Trainer:
             log.say(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
         if log.board:
             log.samples(self.step, self.task.samples(model))
+        verdict = self.task.verdict(figures)
+        for line in verdict.warnings:
+            log.say(f"step {self.step}: warning: {line}")
+        self.reason = verdict.stop
         self._keep_best(figures)
 
     def _keep_best(self, figures: dict[str, float]) -> None:

@@ -1,0 +1,92 @@
+"""The YAML of `fastsvc train dmo`. DMD alone, + GAN, + CTC, + SV and all of it differ in ``losses`` only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastsvc.errors import ConfigError
+from fastsvc.training.balance import Term
+from fastsvc.training.guard import TOLERANCE
+from fastsvc.training.simulate import BELOW
+from fastsvc.training.teacher import AugmentSettings
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What the student minimises; the order of §2 of DMOSpeech (arXiv 2410.11097), in shares of the budget.
+
+    A weight of 0 leaves a loss out, and its listener need not be given.
+    """
+
+    dmd: Term = Term(1.0)
+    adversarial: Term = Term(1.0, 0.12, 0.05, "equal")
+    ctc: Term = Term(1.0, 0.12, 0.05, "cap")
+    frames: Term = Term(1.0, 0.12, 0.05, "cap")  # KL of the recogniser's frames to those of the recording
+    pitch: Term = Term(0.5, 0.12, 0.05, "cap")
+    singer: Term = Term(1.0, 0.25, 0.05, "cap")
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Checkpoints that the student learns to please; each hears the corpus's own mel."""
+
+    recogniser: str = ""
+    singer: str = ""
+    pitch: str = ""
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """Held-out twins that watch at each validation; without any there is no guard."""
+
+    recogniser: str = ""
+    singer: str = ""
+    tolerance: float = TOLERANCE
+
+
+@dataclass(frozen=True)
+class DmoSettings:
+    """The YAML's ``task`` part."""
+
+    teacher: str  # the real score
+    init: str = ""  # a student to start from; without, the teacher
+    steps: tuple[int, ...] = (1,)  # the schedules that are trained: each update draws one of them, and a step of it
+    below: tuple[tuple[float, ...], ...] = BELOW  # their levels after σmax
+    train: str = "denoiser"  # denoiser: the conditions stay as they are; all
+    guidance: float = 1.0  # w of the real score, from the teacher's speaker_dropout; 1: none
+    conversion: float = 0.5  # share of a batch that sings with another singer's voice
+    fake_updates: int = 5  # for one of the student
+    fake_rate: float = 1.0  # times optim.lr
+    head_rate: float = 4.0  # the discriminator's
+    head_channels: int = 96
+    head_lead: float = 0.02  # share of the budget in which the discriminator learns before anyone listens to it
+    losses: Losses = field(default_factory=Losses)
+    match_steps: int = 10  # over which the scales of the losses are measured, each once
+    late_from: float = 0.8  # share of the budget after which the student's rate is multiplied by late_rate
+    late_rate: float = 0.2
+    listeners: Listeners = field(default_factory=Listeners)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    valid_crops: int = 8
+    valid_frames: int = 192
+    diversity_seeds: int = 16  # of two crops, at each validation; below 2: not measured
+    lag_steps: int = 50  # further updates of a copy of the fake score, at each validation; 0: not measured
+
+    def __post_init__(self):
+        if self.train not in ("denoiser", "all"):
+            raise ConfigError(f"task.train is {self.train!r}", "use denoiser or all")
+        if not self.losses.dmd.weight:
+            raise ConfigError("task.losses.dmd has no weight", "every other loss is measured by it: give it one")
+        if self.losses.dmd.start or self.losses.dmd.ramp:
+            raise ConfigError("task.losses.dmd cannot start late", "leave its start and ramp away")
+        if self.fake_updates < 1 or not 0 <= self.conversion <= 1 or self.match_steps < 1:
+            raise ConfigError("task: fake_updates and match_steps must be at least 1, and conversion in 0 … 1")
+        for loss, key in (("ctc", "recogniser"), ("frames", "recogniser"), ("singer", "singer"), ("pitch", "pitch")):
+            if getattr(self.losses, loss).weight and not getattr(self.listeners, key):
+                raise ConfigError(
+                    f"task.losses.{loss} has a weight, but no task.listeners.{key} is given",
+                    f"train one with `fastsvc train {key}`, or set the weight to 0",
+                )
+        for key in ("recogniser", "singer"):
+            if getattr(self.guard, key) and not getattr(self.listeners, key):
+                raise ConfigError(f"task.guard.{key} has no task.listeners.{key} to be compared with")
