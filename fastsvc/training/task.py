@@ -115,6 +115,7 @@ class Task:
 TASKS = {
     "recogniser": ("fastsvc.training.recogniser", "RecogniserTask"),
     "singer": ("fastsvc.training.singer", "SingerTask"),
+    "pitch": ("fastsvc.training.pitch", "PitchTask"),
     "vocoder": ("fastsvc.training.vocoder", "VocoderTask"),
     "teacher": ("fastsvc.training.teacher", "TeacherTask"),
     "student": ("fastsvc.training.consistency", "StudentTask"),
