@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.config import PitchConfig
-from fastsvc.model.recogniser import DILATION_CYCLE, GatedBlock, normalise
+from fastsvc.model.recogniser import DILATION_CYCLE, GatedBlock
 
 
 class PitchNet(nn.Module):
@@ -27,7 +27,8 @@ class PitchNet(nn.Module):
 
     def forward(self, mel: Tensor, valid: Tensor | None = None) -> Tensor:
         mask = None if valid is None else valid[..., None].to(mel.dtype)
-        x = self.stem(normalise(mel, mask, 0).transpose(1, 2)).transpose(1, 2)
+        x = mel - mel.mean(dim=2, keepdim=True)  # how loud a frame is says nothing of its pitch
+        x = self.stem((x if mask is None else x * mask).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, mask)
         return self.head(self.norm(x))

@@ -60,13 +60,14 @@ class Balance(nn.Module):
     def observe(self, name: str, own: Tensor, matching: Tensor) -> None:
         """Take note of the gradient norms of one step, the mean over all processes, until there are enough.
 
-        A step in which the loss said nothing (no transcript in the batch) does not count.
+        A step in which either said nothing (no transcript in the batch, scores that agree) does not count. Terms that
+        take part from the first step are measured by a gradient that is still small, and stay small: start them late.
         """
         place = self.places[name]
         if self.terms[name].match == "none" or self.count[place] >= self.steps:
             return
         both = parallel.mean(torch.stack([own, matching]).double())
-        if both[0] > 0:
+        if bool((both > 0).all()):
             self.norms[place] += both
             self.count[place] += 1
 

@@ -12,18 +12,47 @@ from fastsvc.training.teacher import AugmentSettings
 
 
 @dataclass(frozen=True)
-class Losses:
-    """What the student minimises; the order of §2 of DMOSpeech (arXiv 2410.11097), in shares of the budget.
+class Always(Term):
+    weight: float = 1.0
 
-    A weight of 0 leaves a loss out, and its listener need not be given.
+
+@dataclass(frozen=True)
+class Late(Term):
+    weight: float = 1.0
+    start: float = 0.12
+    ramp: float = 0.05
+    match: str = "cap"
+
+
+@dataclass(frozen=True)
+class Adversarial(Late):
+    match: str = "equal"
+
+
+@dataclass(frozen=True)
+class Pitch(Late):
+    weight: float = 0.5
+
+
+@dataclass(frozen=True)
+class Singer(Late):
+    start: float = 0.25
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What the student minimises; the order of DMOSpeech (arXiv 2410.11097), in shares of the budget.
+
+    Each has weight, start, ramp and match (:class:`fastsvc.training.balance.Term`). A weight of 0 leaves it out, and
+    its listener need not be given.
     """
 
-    dmd: Term = Term(1.0)
-    adversarial: Term = Term(1.0, 0.12, 0.05, "equal")
-    ctc: Term = Term(1.0, 0.12, 0.05, "cap")
-    frames: Term = Term(1.0, 0.12, 0.05, "cap")  # KL of the recogniser's frames to those of the recording
-    pitch: Term = Term(0.5, 0.12, 0.05, "cap")
-    singer: Term = Term(1.0, 0.25, 0.05, "cap")
+    dmd: Always = Always()
+    adversarial: Adversarial = Adversarial()
+    ctc: Late = Late()
+    frames: Late = Late()  # KL of the recogniser's frames to those of the recording
+    pitch: Pitch = Pitch()
+    singer: Singer = Singer()
 
 
 @dataclass(frozen=True)

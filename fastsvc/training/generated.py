@@ -59,12 +59,12 @@ class Maker(AcousticTask):
         """How many of a batch are made."""
         return min(round(self.settings.share * size), size - 1)
 
-    def draw(self, rng: np.random.Generator, size: int, frames: int) -> dict[str, Tensor]:
+    def draw(self, rng: np.random.Generator, size: int, frames: int, split: str = "train") -> dict[str, Tensor]:
         """Conditions and labels of ``size`` crops, under names that begin with ``made_``.
 
         ``made_singer`` is the corpus's number of the singer.
         """
-        crop = self.crops("train", rng, size, frames, labels=True)
+        crop = self.crops(split, rng, size, frames, labels=True)
         crop["row"] = crop.pop("singer")
         crop["singer"] = torch.tensor(self.singer_ids)[crop["row"]]
         return {PREFIX + name: value for name, value in crop.items()}

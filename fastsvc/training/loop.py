@@ -23,10 +23,10 @@ PATIENCE = 10  # steps in a row with a loss that is no number
 
 
 def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Path | None = None) -> dict:
-    """Train what ``kind`` names from a YAML file → {"step", "finished", "out", "best"}.
+    """Train what ``kind`` names from a YAML file → {"step", "finished", "out", "best", "reason"}.
 
-    ``out`` replaces the file's. Raises ConfigError, CheckpointError, OutputError, and FastsvcError when the loss
-    is no number for several steps.
+    ``out`` replaces the file's; ``reason``: why the task itself asked for a stop, or "". Raises ConfigError,
+    CheckpointError, OutputError, and FastsvcError when the loss is no number for several steps.
     """
     settings = settings_module.read(config_path)
     out = Path(out or settings.out)
@@ -237,7 +237,13 @@ class Trainer:
             if stop:
                 why = f": {self.reason}" if self.reason else ""
                 log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; go on with: {self.hint}")
-        return {"step": self.step, "finished": not stop, "out": str(self.out), "best": self.best}
+        return {
+            "step": self.step,
+            "finished": not stop,
+            "out": str(self.out),
+            "best": self.best,
+            "reason": self.reason,
+        }
 
     def _agree(self, elapsed_s: float, asked: bool) -> tuple[float, bool]:
         elapsed_s, asked = self.group.maximum(elapsed_s, float(asked))
