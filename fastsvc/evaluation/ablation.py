@@ -32,6 +32,7 @@ class Cell:
     changes: dict = field(default_factory=dict)  # laid over it, key by key
     steps: tuple[int, ...] = (1, 4)  # that are built and evaluated
     init: str = ""  # another cell, whose checkpoint of the same seed is this one's task.init
+    checkpoint: str = "last"  # which of a training's files counts: last, best
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def read(path) -> Ablation:
         known = list(plan.cells)
         if cell.kind not in ("student", "dmo"):
             raise ConfigError(f"cells.{name}: kind is {cell.kind!r}", "use student or dmo")
+        if cell.checkpoint not in ("last", "best"):
+            raise ConfigError(f"cells.{name}: checkpoint is {cell.checkpoint!r}", "use last or best")
         if cell.init and cell.init not in known[: known.index(name)]:
             raise ConfigError(f"cells.{name}: init {cell.init!r} is no cell above it")
     return plan
@@ -125,7 +128,7 @@ def _run_of(plan: Ablation, name: str, seed: int) -> dict:
     run = merged(parse(path.read_text(encoding="utf-8"), str(path)), cell.changes)
     run = merged(run, {"seed": seed, "out": str(plan.folder(name, seed)), "task": {"teacher": plan.teacher}})
     if cell.init:
-        run["task"]["init"] = str(plan.folder(cell.init, seed) / "last.pt")
+        run["task"]["init"] = str(plan.folder(cell.init, seed) / f"{plan.cell(cell.init).checkpoint}.pt")
     return run
 
 
@@ -153,8 +156,10 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
     result = training.run(cell.kind, config, resume=True)
     if not result["finished"] and not result["reason"]:
         return False
+    chosen = folder / f"{cell.checkpoint}.pt"
     # A run that its guard ended is judged by its best, not by what the guard objected to.
-    chosen = folder / ("best.pt" if result["reason"] and (folder / "best.pt").exists() else "last.pt")
+    if result["reason"] and (folder / "best.pt").exists():
+        chosen = folder / "best.pt"
     parts = {"vocoder": plan.vocoder, "content": plan.content}
     engine = build.compile(chosen, folder / "engine.fsvc", steps=cell.steps, force=True, progress=None, **parts)
     first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # the teacher is evaluated once
