@@ -82,6 +82,35 @@ def test_new_units_take_the_labels_with_them(tmp_path):
     assert Corpus(corpus.path).phones == []
 
 
+def test_prepare_labels_a_folder_of_songs(tmp_path):
+    """The command, from recordings without transcripts to a corpus that a recogniser can be trained on."""
+    import engines
+    import soundfile
+    from click.testing import CliRunner
+
+    from fastsvc.cli import main
+
+    rng = np.random.default_rng(0)
+    for singer in ("ada", "bruno"):
+        (tmp_path / "songs" / singer).mkdir(parents=True)
+        for song in range(2):
+            tone = np.sin(np.arange(24000) * rng.uniform(0.03, 0.2)) * np.linspace(0.1, 0.5, 24000)
+            soundfile.write(
+                tmp_path / "songs" / singer / f"{song}.wav", tone + 0.01 * rng.standard_normal(24000), 24000
+            )
+    encoder = engines.native(tmp_path / "encoder.pt", "recogniser", engines.CONTENT)
+    command = ["prepare", str(tmp_path / "songs"), "-o", str(tmp_path / "corpus"), "--jobs", "1"]
+    result = CliRunner().invoke(main, [*command, "--encoder", str(encoder), "--pseudo-labels", "4"])
+    assert result.exit_code == 0 and "4 clusters in place of phones" in result.output
+    corpus = Corpus(tmp_path / "corpus")
+    assert len(corpus.phones) == 4 and corpus.clusters.shape == (4, 6)
+    assert {label for item in corpus.items for label in corpus.cut(item, 0, 90)["phone_labels"].tolist()} <= set(
+        range(4)
+    )
+    again = CliRunner().invoke(main, command)  # nothing new: the labels stay
+    assert again.exit_code == 0 and len(Corpus(tmp_path / "corpus").phones) == 4
+
+
 def test_what_cannot_be_labelled_is_named(tmp_path):
     corpus = make(tmp_path / "toy")
     with pytest.raises(ConfigError, match="ask for 2 to 384"):

@@ -38,9 +38,10 @@ def lognormal(count: int, mean: float, std: float, config: EdmConfig, generator:
     return (mean + std * normal).exp().clamp(config.sigma_min, config.sigma_max)
 
 
-def karras_uniform(count: int, config: EdmConfig, generator: torch.Generator) -> Tensor:
-    """[count] levels, uniform in σ^(1/ρ): where the samplers evaluate the network."""
-    place = torch.rand(count, generator=generator, device=generator.device)
+def karras_uniform(count: int, config: EdmConfig, generator: torch.Generator, edge: float = 0.0) -> Tensor:
+    """[count] levels, uniform in σ^(1/ρ): where the samplers evaluate the network; a share ``edge`` of the places is
+    left out at either end."""
+    place = edge + (1 - 2 * edge) * torch.rand(count, generator=generator, device=generator.device)
     low, high = config.sigma_min ** (1 / config.rho), config.sigma_max ** (1 / config.rho)
     return (low + place * (high - low)) ** config.rho
 

@@ -19,9 +19,7 @@ EDGE = 0.02  # share of the grid's places left out at either end, as DMD2 does
 
 def levels(count: int, config: EdmConfig, generator: torch.Generator) -> Tensor:
     """[count] levels σ', uniform in σ^(1/ρ) over the grid without its ends."""
-    place = EDGE + (1 - 2 * EDGE) * torch.rand(count, generator=generator, device=generator.device)
-    low, high = config.sigma_min ** (1 / config.rho), config.sigma_max ** (1 / config.rho)
-    return (low + place * (high - low)) ** config.rho
+    return diffusion.karras_uniform(count, config, generator, EDGE)
 
 
 def direction(x: Tensor, fake: Tensor, real: Tensor, valid: Tensor) -> Tensor:
