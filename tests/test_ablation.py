@@ -118,11 +118,15 @@ def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path,
 
 def test_mistakes_are_named(plan, tmp_path, capsys):
     plain = yaml.safe_load(plan.read_text())
+    listening = {"listeners": {"singer": "heard.pt"}, "guard": {"recogniser": "twin.pt"}}
+    plain["cells"]["DMD + GAN"]["changes"]["task"] |= listening
     for change, said in (
         ({"cells": plain["cells"] | {"A/B": plain["cells"]["CD"]}}, "cannot be a folder"),
         ({"cells": {"DMD": plain["cells"]["DMD + GAN"]}}, "init 'CD' is no cell above it"),
         ({"cells": {"CD": plain["cells"]["CD"] | {"kind": "teacher"}}}, "kind is 'teacher'"),
         ({"evaluate": {"clip": 3}}, "unknown key 'clip'"),
+        ({"evaluate": {"verifier": "heard.pt"}}, "heard.pt is among the listeners of DMD + GAN"),
+        ({"evaluate": {"recogniser": "twin.pt"}}, "twin.pt is among the guard of DMD + GAN"),
     ):
         (tmp_path / "bad.yaml").write_text(yaml.safe_dump(plain | change))
         assert ablation.main(["-c", str(tmp_path / "bad.yaml")]) == 1

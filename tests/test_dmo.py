@@ -258,11 +258,14 @@ def test_two_processes_stay_one_model_and_stop_together(studio, tmp_path):
 
 
 def test_the_guard_ends_a_run(studio, tmp_path, monkeypatch, capfd):
-    figures = [{"phone_errors": a, "held_out_phone_errors": b, "held_out": 1 - b} for a, b in ((0.3, 0.3), (0.2, 0.33))]
+    figures = [
+        {"phone_errors": a, "held_out_phone_errors": b, "held_out": 1 - b}
+        for a, b in ((0.3, 0.3), (0.2, 0.33), (0.2, 0.34))
+    ]
     monkeypatch.setattr(Watch, "figures", lambda self, model: figures.pop(0) | {"diversity": 0.1})
     task = studio.task(guard={"recogniser": studio.path("recogniser_guard")}, fake_updates=1)
     result = run("dmo", config(studio, tmp_path / "g.yaml", task=task, validate_every=2))
-    assert result["step"] == 4 and not result["finished"] and result["best"] == 0.7
+    assert result["step"] == 6 and not result["finished"] and result["best"] == 0.7
     said = capfd.readouterr().err
     assert "recogniser: the listener is better pleased (0.700 before, 0.800 now)" in said
     assert "warning: diversity is 10% of the teacher's" in said
@@ -316,6 +319,17 @@ def test_phone_errors_fall_after_the_ramp_and_the_mel_stays_at_the_teachers(stud
     assert errors[-1] < 0.7 * errors[0] and all(b <= a + 0.15 for a, b in itertools.pairwise(errors))
     teacher = figures_of(studio.folder / "student" / "history.jsonl", "valid")[-1]["teacher_l1_50"]
     assert told[-1]["mel_l1_1"] < 1.2 * teacher
+
+
+def test_the_guard_speaks_of_listeners_that_are_being_pleased(studio):
+    task = dmo(studio, guard=studio.guard() | {"patience": 1}, losses={"ctc": {"start": 0.5}, "frames": {"start": 0.5}})
+    figures = {"phone_errors": 0.3, "held_out_phone_errors": 0.3, "similarity": 0.5, "held_out_similarity": 0.5}
+    apart = figures | {"phone_errors": 0.2, "held_out_phone_errors": 0.4}
+    assert not task.verdict(figures).stop
+    task.progress = 0.4
+    assert not task.verdict(apart).stop
+    task.progress = 0.6
+    assert task.verdict(apart).stop.startswith("recogniser: ")
 
 
 # ---- alarms, in the task itself

@@ -216,14 +216,14 @@ def test_scales_are_measured_once():
 
 
 def test_the_guard_stops_where_only_the_listener_is_better_pleased():
-    guard = Guard(("recogniser",), 0.02)
+    guard = Guard(("recogniser",), 0.02, patience=1)
     for trained, twin in ((0.80, 0.78), (0.84, 0.82), (0.88, 0.815), (0.90, 0.801)):
         assert not guard.look("recogniser", trained, twin)
     assert "held-out twin" in guard.look("recogniser", 0.91, 0.799)  # 0.021 below its best
 
 
 def test_the_guard_lets_both_get_worse_or_better():
-    guard = Guard(("singer",), 0.02)
+    guard = Guard(("singer",), 0.02, patience=1)
     for trained, twin in ((0.5, 0.5), (0.4, 0.3), (0.6, 0.6), (0.6, 0.5), (math.nan, 0.1), (0.9, math.nan)):
         assert not guard.look("singer", trained, twin)
     assert guard.look("singer", 0.7, 0.57)
@@ -231,9 +231,15 @@ def test_the_guard_lets_both_get_worse_or_better():
 
 def test_the_guards_memory_is_saved():
     guard, again = Guard(("singer",)), Guard(("singer",))
-    guard.look("singer", 0.5, 0.5)
+    assert not guard.look("singer", 0.5, 0.5) and not guard.look("singer", 0.6, 0.4)
     again.load_state_dict(guard.state_dict())
-    assert again.look("singer", 0.6, 0.4)
+    assert again.look("singer", 0.6, 0.4)  # the second time in a row
+
+
+def test_the_guard_waits_for_a_second_opinion():
+    guard = Guard(("singer",), patience=2)
+    said = [guard.look("singer", *pair) for pair in ((0.5, 0.5), (0.6, 0.4), (0.6, 0.49), (0.6, 0.4), (0.7, 0.3))]
+    assert not any(said[:4]) and "0.500 before, 0.300 now" in said[4]
 
 
 def test_alarms_have_bounds():

@@ -87,7 +87,20 @@ def read(path) -> Ablation:
             raise ConfigError(f"cells.{name}: checkpoint is {cell.checkpoint!r}", "use last or best")
         if cell.init and cell.init not in known[: known.index(name)]:
             raise ConfigError(f"cells.{name}: init {cell.init!r} is no cell above it")
+        _check_judges(plan, name)
     return plan
+
+
+def _check_judges(plan: Ablation, name: str) -> None:
+    """What a training listens to, or is stopped by, must not judge it."""
+    task = _run_of(plan, name, 0)["task"]
+    asked = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
+    for key in ("recogniser", "verifier"):
+        if plan.evaluate.get(key) in asked:
+            part = asked[plan.evaluate[key]]
+            raise ConfigError(
+                f"evaluate.{key}: {plan.evaluate[key]} is among the {part} of {name}", "give one of another seed"
+            )
 
 
 def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), progress: bool = True) -> dict | None:

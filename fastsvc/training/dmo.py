@@ -62,7 +62,10 @@ class DmoTask(AcousticTask):
             first = self.load_acoustic(self.settings.init, "student", "teacher", "dmo")
         edm = replace(first.config.edm, few_steps=())
         if replace(first.config, edm=edm) != self.teacher.config:
-            raise ConfigError(f"{self.settings.init} and {self.settings.teacher} are networks of different shapes")
+            raise ConfigError(
+                f"{self.settings.init} and {self.settings.teacher} are configured differently",
+                "give a student of this teacher",
+            )
         model = copy.deepcopy(first).requires_grad_(True)
         model.config = replace(first.config, edm=replace(edm, few_steps=tuple(map(tuple, self.schedules))))
         if self.settings.train == "denoiser":
@@ -70,7 +73,7 @@ class DmoTask(AcousticTask):
         return model
 
     def _listen(self) -> None:
-        """The frozen networks of those losses that have a weight, and the targets' centroids."""
+        """The frozen networks that are given, and the targets' centroids."""
         wanted = {kind: path for kind, path in asdict(self.settings.listeners).items() if path}
         self.listeners = {
             kind: listeners.listener(path, kind, self.corpus.mel).to(self.device) for kind, path in wanted.items()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fastsvc.errors import ConfigError
 from fastsvc.training.balance import Term
-from fastsvc.training.guard import TOLERANCE
+from fastsvc.training.guard import PATIENCE, TOLERANCE
 from fastsvc.training.simulate import BELOW
 from fastsvc.training.teacher import AugmentSettings
 
@@ -66,11 +66,13 @@ class Listeners:
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """Held-out twins that watch at each validation; without any there is no guard."""
+    """Held-out twins that watch at each validation; without any there is no guard. It speaks of listeners that a loss
+    takes part with, and stops when they and their twins part at ``patience`` validations in a row."""
 
     recogniser: str = ""
     singer: str = ""
     tolerance: float = TOLERANCE
+    patience: int = PATIENCE
 
 
 @dataclass(frozen=True)

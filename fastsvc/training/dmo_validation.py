@@ -13,6 +13,7 @@ from fastsvc.training.guard import Guard
 from fastsvc.training.task import Verdict
 
 DIVERSE_CROPS, TEACHER_STEPS = 2, 9
+LOSSES_OF = {"recogniser": ("ctc", "frames"), "singer": ("singer",)}
 
 
 class Watch:
@@ -30,7 +31,7 @@ class Watch:
             listeners.check_phones(self.twins["recogniser"], task.corpus.phones, guard.recogniser)
         if "singer" in self.twins:
             self.twin_centroids = listeners.centroids(self.twins["singer"], task.corpus, task.singer_ids, task.seed)
-        self.guard = Guard(tuple(self.twins), guard.tolerance).to(device)
+        self.guard = Guard(tuple(self.twins), guard.tolerance, guard.patience).to(device)
         generator = torch.Generator(device).manual_seed(task.seed)
         self.converted = converted(task.valid, 1.0, task.medians_hz, generator)
         self._spread_of_teacher: float | None = None
@@ -54,9 +55,14 @@ class Watch:
         return found
 
     def verdict(self, figures: dict[str, float]) -> Verdict:
-        """The guard's word on the two pairs, and the alarms."""
-        reasons = [self.guard.look(k, pleased(k, figures), pleased(k, figures, "held_out_")) for k in self.twins]
-        return Verdict(alarms.warnings(figures), "; ".join(filter(None, reasons)))
+        """The alarms, and the guard's word on those pairs of which the listener is being pleased."""
+        reasons = {k: self.guard.look(k, pleased(k, figures), pleased(k, figures, "held_out_")) for k in self.twins}
+        said = [reason for kind, reason in reasons.items() if reason and self._pleasing(kind)]
+        return Verdict(alarms.warnings(figures), "; ".join(said))
+
+    def _pleasing(self, kind: str) -> bool:
+        """Whether a loss takes part now that asks this listener."""
+        return any(self.task.terms[loss].active(self.task.progress) for loss in LOSSES_OF[kind])
 
     def _convert(self, model: nn.Module, batch: dict) -> Tensor:
         """Log-mel of the fewest steps, always from the same noise."""

@@ -24,7 +24,8 @@ class Turn:
 
     ``loss(batch, step) -> (scalar to minimise, figures to log)``. Only the parameters of ``module`` that require a
     gradient when the turn is first met are trained in it; those of other turns are frozen meanwhile. The optimiser
-    is kept by ``name``, so a turn may appear late (an adversarial phase) or be left out of some steps.
+    is kept by ``name``, so a turn may appear late (an adversarial phase), be left out of some steps, or come several
+    times in one.
     """
 
     name: str
