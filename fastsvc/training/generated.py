@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fastsvc.config import MelConfig, to_dict
 from fastsvc.errors import ConfigError
+from fastsvc.training import checkpoint
 from fastsvc.training.teacher import AcousticTask
 
 PREFIX = "made_"
@@ -47,13 +48,8 @@ class Maker(AcousticTask):
         self.settings = settings
         self.choose_speakers()
         self.model = self.load_acoustic(settings.checkpoint, "student", "teacher", "dmo")
-        self.method = "heun" if self._teacher(settings.checkpoint) else "consistency"
-
-    @staticmethod
-    def _teacher(path: str) -> bool:
-        from fastsvc.training import checkpoint
-
-        return checkpoint.load(path)["kind"] == "teacher"
+        teacher = checkpoint.load(settings.checkpoint)["kind"] == "teacher"
+        self.method = "heun" if teacher else "consistency"
 
     def count(self, size: int) -> int:
         """How many of a batch are made."""
