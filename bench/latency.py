@@ -2,24 +2,27 @@
 
     python -m bench.latency [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
         [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx]
-        [--peers eager32,eager16,graphs,compile]
+        [--peers eager32,eager16,graphs,compile] [--pdl]
 
 Without MODEL a CoMoSVC of full size (512×20) with random weights is built first. Medians after warming up; on a GPU by
 its own events, its L2 cache overwritten between repetitions. The floor is the larger of operations at the measured
-matrix-product rate and bytes at the measured copy rate. Cold start and throughput stand apart.
+matrix-product rate and bytes at the measured copy rate. Cold start and throughput stand apart. --pdl also times the
+denoiser with and without early starts of its kernels, at the peers' lengths.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from bench import circumstances, cold, models, peers, roofs, stages, table
+from bench import circumstances, cold, early, models, peers, roofs, stages, table, vocoders
 from bench.timing import Clock, launches, peak_mb
 from fastsvc.engine import ranges
 from fastsvc.engine.engine import Engine
@@ -44,6 +47,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=3.0, help="seconds for one figure, three repetitions at least")
     parser.add_argument("--peers", type=numbers(str), default=list(peers.PEERS), help="empty: none")
     parser.add_argument("--peer-seconds", type=numbers(float), default=[0.5, 10.0], help="lengths that peers run at")
+    parser.add_argument("--pdl", action="store_true", help="the denoiser with programmatic dependent launch, too")
     parser.add_argument("--no-extras", action="store_true", help="leave out cold start and throughput")
     parser.add_argument(
         "--sizes", type=numbers(int), default=[512, 20, 512], help="channels, layers, vocoder's channels"
@@ -101,6 +105,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
         "resampling": stages.resampling(),
         "stages": [],
         "peers": [],
+        "vocoders": [],
         **circumstances.describe("python -m bench.latency", engine.device),
     }
     for seconds in options.seconds:
@@ -109,14 +114,22 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
             names = stages.STEPPED if steps != counts[0] else (*stages.STAGES, stages.WHOLE)
             result["stages"] += measured(engine, seconds, steps, names, clock, result["roofs"])
         save(result)
-    if options.peers:
-        result["peers"] = compared(engine, options, clock)
+    if options.pdl:
+        result["early"] = early.compared(engine, options.peer_seconds, options.steps, clock, say)
         save(result)
+    if engine.synthesiser is not None:
+        for seconds in options.peer_seconds:
+            say(f"{seconds:g} s: the vocoder by every backend")
+            result["vocoders"] += vocoders.rows(engine, seconds, clock, result["roofs"])
+            save(result)
+    quick, slow = ([name for name in options.peers if (name in peers.SLOW) == last] for last in (False, True))
+    against(engine, options, quick, clock, result, save)
     if not options.no_extras:
         say("cold start and throughput")
         result["cold"] = cold.measure(engine.path, engine.device.type, options.precision)
         result["throughput"] = throughput(engine, options)
-    save(result)
+        save(result)
+    against(engine, options, slow, clock, result, save)
     return result
 
 
@@ -135,46 +148,53 @@ def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, kn
     return rows
 
 
-def compared(engine: Engine, options: argparse.Namespace, clock: Clock) -> list[dict]:
-    """The peers' rows at the engine's own step counts, those that cannot run with their reason."""
-    rows, model = [], peers.random_model(engine.config, engine.device)
-    method = engine.sampler.method
-    for seconds in options.peer_seconds:
+def against(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock, result: dict, save) -> None:
+    """Rows of the peers ``names``, for the denoiser and the vocoder, each saved at once: a compiler may take long."""
+    for row in compared(engine, options, names, clock):
+        result["peers"].append(row)
+        save(result)
+    for seconds in options.peer_seconds if engine.synthesiser is not None else ():
+        for row in vocoders.peer_rows(engine, seconds, names, clock):
+            result["vocoders"].append(row)
+            save(result)
+
+
+def compared(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock) -> Iterator[dict]:
+    """The denoiser's peers at the engine's own step counts, those that cannot run with their reason."""
+    model, method = peers.random_model(engine.config, engine.device) if names else None, engine.sampler.method
+    for name, seconds, steps in itertools.product(names, options.peer_seconds, options.steps):
+        if steps not in engine.steps:
+            continue
         frames = max(1, round(seconds * engine.config.mel.frame_rate_hz))
-        for steps in (count for count in options.steps if count in engine.steps):
-            for name in options.peers:
-                row = {"seconds": seconds, "steps": steps, "peer": name}
-                say(f"{seconds:g} s, {steps} steps: {peers.DESCRIPTIONS[name]}")
-                try:
-                    call = peers.peer(name, model, engine.sampler.schedules[steps], method, frames)
-                    row |= clock(call)
-                except peers.NotHere as reason:
-                    row["skipped"] = str(reason)
-                except (RuntimeError, ImportError) as error:  # a compiler that is missing, memory that is too small
-                    row["skipped"] = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-                rows.append(row)
-    return rows
+        row = {"seconds": seconds, "steps": steps, "peer": name}
+        say(f"{seconds:g} s, {steps} steps: {peers.DESCRIPTIONS[name]}")
+        try:
+            row |= clock(peers.peer(name, model, engine.sampler.schedules[steps], method, frames))
+        except peers.NotHere as reason:
+            row["skipped"] = str(reason)
+        except (RuntimeError, ImportError) as error:  # a compiler that is missing, memory that is too small
+            row["skipped"] = vocoders.reason(error)
+        yield row
 
 
 def throughput(engine: Engine, options: argparse.Namespace) -> dict:
-    """Seconds of audio a second of :data:`THROUGHPUT_FILES` recordings, mels in one batch where the engine can."""
+    """Seconds of audio a second of :data:`THROUGHPUT_FILES` recordings, sung together where the engine gains by it."""
     import time
 
-    from fastsvc.engine import runtime
+    from fastsvc.engine import conversion
 
     frames = round(THROUGHPUT_S * engine.config.mel.frame_rate_hz)
     generator = torch.Generator().manual_seed(0)
     units = torch.randn(frames, engine.config.condition.unit_channels, generator=generator)
     f0_hz = 150 + 100 * torch.rand(frames, generator=generator)
-    told = runtime.Features(units, torch.arange(frames), f0_hz, f0_hz > 0, 0.1 * torch.rand(frames))
-    speaker, steps = engine.sampler.condition.speaker({0: 1.0}), engine.default_steps
-    files = THROUGHPUT_FILES if engine.device.type == "cuda" else 2
+    told = conversion.told(engine, units, f0_hz, 0.1 * torch.rand(frames))
+    samples = frames * engine.config.mel.hop_samples
+    heard = conversion.Heard(told, 0.0, conversion.Place(samples, engine.rate_hz, engine.rate_hz, 1.0))
+    files, steps = THROUGHPUT_FILES if engine.shares_batches else 2, engine.default_steps
     spent = []
     for _ in range(2):  # the first warms up
         start = time.perf_counter()
-        mels = engine.sampler.many([told] * files, speaker, steps, range(files))
-        for seed, mel in enumerate(mels):
-            engine.synthesiser(mel, f0_hz, seed).numpy()
+        engine.sing([heard] * files, engine.table.base, steps=steps)
         spent.append(time.perf_counter() - start)
     audio_s = files * frames / engine.config.mel.frame_rate_hz
     return {"files": files, "file_s": THROUGHPUT_S, "steps": steps, "audio_s_per_s": round(audio_s / spent[-1], 2)}

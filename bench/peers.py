@@ -14,6 +14,7 @@ from fastsvc.model import sampler
 from fastsvc.model.acoustic import AcousticModel
 
 PEERS = ("eager32", "eager16", "graphs", "compile")
+SLOW = ("compile",)  # minutes until the first call
 DESCRIPTIONS = {
     "eager32": "plain PyTorch, float32",
     "eager16": "plain PyTorch, float16",
@@ -26,12 +27,14 @@ class NotHere(Exception):
     """A peer cannot run; the text is the reason."""
 
 
+@torch.inference_mode(False)  # compilers want ordinary tensors
 def random_model(config, device: torch.device) -> AcousticModel:
     """The plain model with random weights of a usual size: times do not depend on them."""
     torch.manual_seed(0)
     return AcousticModel(config).eval().requires_grad_(False).to(device)
 
 
+@torch.inference_mode(False)
 def peer(name: str, model: AcousticModel, levels: list[float], method: str, frames: int) -> Callable:
     """A call of one peer, warmed up. Raises NotHere."""
     config, device = model.config, next(model.parameters()).device
@@ -42,14 +45,15 @@ def peer(name: str, model: AcousticModel, levels: list[float], method: str, fram
     dtype = next(model.parameters()).dtype
     cond = torch.randn(1, frames, config.denoiser.cond_channels, device=device, dtype=dtype)
     noise = torch.randn(len(levels), 1, frames, config.mel.bins, device=device)
-    net = _compiled(model.denoiser) if name == "compile" else model.denoiser
+    net = compiled(model.denoiser) if name == "compile" else model.denoiser
 
-    @torch.inference_mode()
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def run() -> torch.Tensor:
         return sampler.sample(config, method, denoise, levels, lambda step: noise[step], cond)
 
     denoise = _denoise(net, config, cond, dtype)
-    return _graph(run) if name == "graphs" else run
+    return graph(run) if name == "graphs" else run
 
 
 def _denoise(net, config, cond, dtype):
@@ -68,14 +72,16 @@ def _denoise(net, config, cond, dtype):
     return denoise
 
 
-def _compiled(net):
+def compiled(net):
+    """torch.compile at its best. Raises NotHere."""
     try:
         return torch.compile(net, mode="max-autotune", dynamic=False)
     except RuntimeError as error:
         raise NotHere(f"torch.compile: {error}") from None
 
 
-def _graph(run: Callable) -> Callable:
+def graph(run: Callable) -> Callable:
+    """The same work as one CUDA graph."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

@@ -48,7 +48,7 @@ def stages(engine, seconds: float, steps: int) -> list[Stage]:
     at_mel = voice(samples, mel.rate_hz)
     at_encoder = voice(round(seconds * encoder.rate_hz), encoder.rate_hz)
     there = at_mel.to(device)
-    f0_hz, voiced, volume = hearing.melody(at_mel, frames, config, device=device)
+    f0_hz, voiced, volume = hearing.melody(at_mel, frames, config, device=device, yin=engine.yin)
     units = encoder.encode(at_encoder)
     ratio = hearing.units_per_frame(config, encoder)
     places = align.indices(len(units), frames, config.features.unit_align, ratio=ratio)
@@ -59,9 +59,10 @@ def stages(engine, seconds: float, steps: int) -> list[Stage]:
     audio = engine.synthesiser(made, f0_hz).numpy()
     evaluations = schedule.evaluations(engine.sampler.method, engine.sampler.schedules[steps])
     whole = end_to_end(engine, at_mel, at_encoder, frames, steps)
+    heard = width if device.type == "cuda" else 4  # a CPU's encoder computes in float32 in every engine
     return [
-        Stage("content", lambda: encoder.encode(at_encoder), counts.content(encoder, seconds)),
-        Stage("f0", lambda: hearing.pitch(there, frames, config)),
+        Stage("content", lambda: encoder.encode(at_encoder), counts.content(encoder, seconds, heard)),
+        Stage("f0", lambda: hearing.pitch(there, frames, config, yin=engine.yin)),
         Stage("loudness", lambda: loudness.frame_rms(there[None], mel.hop_samples), counts.loudness(samples)),
         Stage("condition", pieces["condition"], counts.condition(config, frames, width)),
         Stage("denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width)),
@@ -86,7 +87,7 @@ def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: i
         return lambda: engine.convert(audio, engine.rate_hz, engine.table.base, steps=steps)
 
     def run() -> np.ndarray:
-        f0_hz, voiced, volume = hearing.melody(at_mel, frames, engine.config, device=engine.device)
+        f0_hz, voiced, volume = hearing.melody(at_mel, frames, engine.config, device=engine.device, yin=engine.yin)
         units = engine.encoder.encode(at_encoder)
         told = {"voiced": voiced, "steps": steps}
         audio, _ = engine.synthesise(units, f0_hz, volume, engine.table.base, **told)

@@ -16,6 +16,10 @@ def markdown(result: dict) -> str:
         f" ({known['precision']}, {known['product']}), {known['copy_gbs']:g} GB/s. Resampling: {result['resampling']}.",
         stage_table(result["stages"]),
     ]
+    if "early" in result:
+        parts.append(early_table(result["early"]))
+    if result["vocoders"]:
+        parts.append(vocoder_table(result["vocoders"]))
     if result["peers"]:
         parts.append(peer_table(result))
     if "cold" in result:
@@ -51,6 +55,33 @@ def peer_table(result: dict) -> str:
             faster = f"{row['p50_ms'] / ours[key]:.2f}×" if key in ours else "–"
             cells += [f"{row['p50_ms']:.3f}", faster]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def early_table(rows: list[dict]) -> str:
+    """Pairs of rows, plain and early (bench/early.py)."""
+    if "skipped" in rows[0]:
+        return f"Programmatic dependent launch not measured: {rows[0]['skipped']}."
+    lines = ["| audio | steps | denoiser p50 ms | with programmatic dependent launch | faster by |", "|" + "---|" * 5]
+    for plain, early in zip(rows[::2], rows[1::2]):
+        times = f"{plain['p50_ms']:.4f} | {early['p50_ms']:.4f} | {plain['p50_ms'] / early['p50_ms']:.2f}×"
+        lines.append(f"| {plain['seconds']:g} s | {plain['steps']} | {times} |")
+    return "\n".join(lines)
+
+
+def vocoder_table(rows: list[dict]) -> str:
+    """Medians of the vocoder by every backend, and of the plain generator; what could not run with its reason."""
+    lines = ["| audio | vocoder | p50 ms | % of floor | against plain float32 |", "|" + "---|" * 5]
+    plain = {row["seconds"]: row["p50_ms"] for row in rows if row.get("peer") == "eager32" and "p50_ms" in row}
+    for row in rows:
+        who = row["backend"] if "backend" in row else f"generator alone, {DESCRIPTIONS[row['peer']]}"
+        cells = [f"{row['seconds']:g} s", who]
+        if "skipped" in row:
+            cells += [f"not measured: {row['skipped']}", "–", "–"]
+        else:
+            faster = f"{plain[row['seconds']] / row['p50_ms']:.2f}×" if row["seconds"] in plain else "–"
+            cells += [f"{row['p50_ms']:.3f}", _or_dash(row.get("percent_of_floor")), faster]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-FLUSH_BYTES = 256 * 2**20  # more than any L2 cache has
+# More than any L2 cache has, and so many that the overwriting takes longer than Python's part of a call.
+FLUSH_BYTES = 512 * 2**20
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -30,7 +31,7 @@ def summary(milliseconds: Sequence[float]) -> dict:
 class Clock:
     """Times a callable on one device; ``warm_up`` calls come first and are not counted."""
 
-    def __init__(self, device: torch.device, repeats: int, warm_up: int = 2, budget_s: float = 5.0):
+    def __init__(self, device: torch.device, repeats: int, warm_up: int = 3, budget_s: float = 5.0):
         self.device, self.repeats, self.warm_up, self.budget_s = device, repeats, warm_up, budget_s
         self.on_gpu = device.type == "cuda"
         self.scratch = torch.empty(FLUSH_BYTES, dtype=torch.int8, device=device) if self.on_gpu else None
@@ -38,36 +39,43 @@ class Clock:
     def __call__(self, run: Callable) -> dict:
         """Percentiles in milliseconds, from the device's events, with the wall clock's median beside them.
 
-        At least three repetitions, then as many as ``repeats`` and ``budget_s`` allow.
+        At least three repetitions, then as many as ``repeats`` and ``budget_s`` allow; slow work warms up in two calls.
         """
-        for _ in range(self.warm_up):
+        begun = time.perf_counter()
+        for done in range(self.warm_up):
             run()
-        self.synchronise()
+            self.synchronise()
+            if done and time.perf_counter() - begun > self.budget_s:
+                break
         device_ms, wall_ms, begun = [], [], time.perf_counter()
         while len(wall_ms) < self.repeats:
             if len(wall_ms) >= 3 and time.perf_counter() - begun > self.budget_s:
                 break
-            spent = self._once(run)
-            device_ms.append(spent[0])
-            wall_ms.append(spent[1])
+            wall_ms.append(self._wall_ms(run))
+            device_ms.append(self._device_ms(run) if self.on_gpu else wall_ms[-1])
         result = {**summary(device_ms), "repeats": len(wall_ms)}
         return {**result, "wall_p50_ms": round(percentile(wall_ms, 0.5), 4)} if self.on_gpu else result
 
-    def _once(self, run: Callable) -> tuple[float, float]:
-        if not self.on_gpu:
-            start = time.perf_counter()
-            run()
-            spent = 1e3 * (time.perf_counter() - start)
-            return spent, spent
-        self.scratch.zero_()
+    def _wall_ms(self, run: Callable) -> float:
+        """From the call to its last result, on a device that waits for it."""
+        if self.on_gpu:
+            self.scratch.zero_()
+        self.synchronise()
+        start = time.perf_counter()
+        run()
+        self.synchronise()
+        return 1e3 * (time.perf_counter() - start)
+
+    def _device_ms(self, run: Callable) -> float:
+        """The device's own time: it is still overwriting its cache when it is given the work."""
         self.synchronise()
         first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start = time.perf_counter()
+        self.scratch.zero_()
         first.record()
         run()
         last.record()
         last.synchronize()
-        return first.elapsed_time(last), 1e3 * (time.perf_counter() - start)
+        return first.elapsed_time(last)
 
     def synchronise(self) -> None:
         if self.on_gpu:
@@ -75,7 +83,7 @@ class Clock:
 
 
 def launches(run: Callable, device: torch.device) -> int | None:
-    """Kernels and copies that the device was given by one call, as the profiler saw them; None on a CPU."""
+    """Kernels and copies that the device was given by one call; None on a CPU, or where no profiler may look."""
     if device.type != "cuda":
         return None
     from torch.autograd import DeviceType
@@ -85,7 +93,7 @@ def launches(run: Callable, device: torch.device) -> int | None:
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
         run()
         torch.cuda.synchronize(device)
-    return sum(event.count for event in seen.key_averages() if event.device_type == DeviceType.CUDA)
+    return sum(event.count for event in seen.key_averages() if event.device_type == DeviceType.CUDA) or None
 
 
 def peak_mb(run: Callable, device: torch.device) -> int:

@@ -1,22 +1,26 @@
-"""Full-size vocoders on this CPU: the engine's against plain PyTorch, in turns in one run, with peak memory.
+"""Full-size vocoders on this CPU: the engine's against plain PyTorch and onnxruntime, in turns in one run.
 
-    python bench/vocoder_cpu.py --seconds 10 --rounds 5 --threads 2
+    python -m bench.vocoder_cpu --seconds 10 --rounds 5 --threads 2
 
-Weights are random, which changes no time. Both make the source and the audio from mel and f0; the plain model in one
-pass, the engine in its blocks. Beside the medians of wall time stand those of processor time (all threads), which
-other programs on the machine disturb less, and the largest difference of a sample over the largest sample. On a busy
-machine set GOMP_SPINCOUNT=0, or threads that wait for each other burn the time that both measure. Peaks are the whole
-process's, with the weights of both.
+Weights are random, which changes no time. All make the source and the audio from mel and f0; the plain model in one
+pass, the engine in its blocks, with its own convolutions and with onnxruntime's. Beside the medians of wall time stand
+those of processor time (all threads), which other programs on the machine disturb less, and the largest difference of a
+sample from plain PyTorch's over the largest sample. On a busy machine set GOMP_SPINCOUNT=0, or threads that wait for
+each other burn the time that all measure. Peaks are the whole process's so far, with the weights of all. Without the
+packages onnx and onnxruntime the other two are compared.
 """
 
 import argparse
+import importlib.util
 import json
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import torch
 
@@ -50,12 +54,12 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
         return model(mel[None], model.source(source.seeded(f0_hz[None], config)))[0]
 
     runs = {"engine": lambda: synthesiser(mel, f0_hz), "plain": plain}
+    if all(importlib.util.find_spec(package) for package in ("onnx", "onnxruntime")):
+        other = through_onnxruntime(config, model.state_dict())
+        runs["onnxruntime"] = lambda: other(mel, f0_hz)
     wall, cpu, peak, audio = defaultdict(list), defaultdict(list), {}, {}
     for turn in range(rounds + 1):
-        for (
-            name,
-            run,
-        ) in runs.items():  # the first turn warms up and finds the peaks, the lower one first
+        for name, run in runs.items():  # the first turn warms up and finds the peaks, the lowest one first
             start, busy = time.perf_counter(), time.process_time()
             audio[name] = run()
             if turn == 0:
@@ -65,13 +69,25 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
             cpu[name].append(time.process_time() - busy)
     figures = {f"{name}_s": round(statistics.median(times), 3) for name, times in wall.items()}
     figures |= {f"{name}_cpu_s": round(statistics.median(times), 3) for name, times in cpu.items()}
-    difference = (audio["engine"] - audio["plain"]).abs().max() / audio["plain"].abs().max()
+    peak_sample = audio["plain"].abs().max()
+    others = [name for name in runs if name != "plain"]
     return figures | {
-        "speedup": round(figures["plain_s"] / figures["engine_s"], 2),
-        "cpu_speedup": round(figures["plain_cpu_s"] / figures["engine_cpu_s"], 2),
+        "speedup": {name: round(figures["plain_s"] / figures[f"{name}_s"], 2) for name in others},
+        "cpu_speedup": {name: round(figures["plain_cpu_s"] / figures[f"{name}_cpu_s"], 2) for name in others},
         "peak_mb": peak,
-        "difference": float(difference),
+        "difference": {name: float((audio[name] - audio["plain"]).abs().max() / peak_sample) for name in others},
     }
+
+
+def through_onnxruntime(config: VocoderConfig, tensors: dict) -> Synthesiser:
+    """The engine's synthesiser, but for what runs the generator."""
+    from bench import vocoder_folder
+    from fastsvc.engine.vocoder_onnx import OnnxGenerator
+
+    synthesiser = Synthesiser(tensors, config)
+    with tempfile.TemporaryDirectory() as scratch:
+        synthesiser.vocoder = OnnxGenerator(vocoder_folder.write(Path(scratch) / "a.fsvc", config, tensors), config)
+    return synthesiser
 
 
 def main():
@@ -83,7 +99,7 @@ def main():
     options = parser.parse_args()
     if options.case is None:
         for name in CASES:  # peaks of memory are a process's
-            subprocess.run([sys.executable, __file__, *sys.argv[1:], "--case", name], check=True)
+            subprocess.run([sys.executable, "-m", "bench.vocoder_cpu", *sys.argv[1:], "--case", name], check=True)
         return
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)

@@ -1,6 +1,6 @@
 """The compiler: an ordered list of passes from a checkpoint to an engine folder.
 
-read → check → fold → lower → verify → measure → target → save; each fills its part of one
+read → check → fold → lower → export → verify → measure → target → save; each fills its part of one
 :class:`~fastsvc.build.plan.Plan`.
 """
 
@@ -14,6 +14,7 @@ __all__ = ["compile", "passes"]
 
 def passes() -> list[Callable]:
     """The passes in their order; each takes the plan."""
+    from fastsvc.build.export import export_pass
     from fastsvc.build.fold import fold_pass
     from fastsvc.build.lower import lower_pass
     from fastsvc.build.measure import measure_pass
@@ -22,7 +23,17 @@ def passes() -> list[Callable]:
     from fastsvc.build.target import target_pass
     from fastsvc.build.verify import verify_pass
 
-    return [read_pass, check_pass, fold_pass, lower_pass, verify_pass, measure_pass, target_pass, save_pass]
+    return [
+        read_pass,
+        check_pass,
+        fold_pass,
+        lower_pass,
+        export_pass,
+        verify_pass,
+        measure_pass,
+        target_pass,
+        save_pass,
+    ]
 
 
 def compile(
@@ -42,6 +53,7 @@ def compile(
     depth=None,
     speaker_vectors=None,
     speaker_f0=None,
+    vocoder_backend="auto",
 ) -> Path:
     """Compile an acoustic checkpoint, with its vocoder and content encoder, into an engine folder; returns its path.
 
@@ -56,6 +68,7 @@ def compile(
     ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.Given. ``sampler``: of
     fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion, from that place of a DDPM chain on, so that
     the engine refines given mels. ``speaker_f0``: median pitches for transposing by itself (build/pitch.py).
+    ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, taken wherever it is a device's; auto: the fastest.
     Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
     """
     from fastsvc.build.plan import Plan
@@ -76,6 +89,7 @@ def compile(
         speaker_f0=speaker_f0,
         precision=precision,
         target=target,
+        vocoder_backend=vocoder_backend,
         force=force,
         say=progress or (lambda line: None),
     )

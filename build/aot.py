@@ -6,15 +6,17 @@ Processes of their own, because one in which kernels are interpreted (TRITON_INT
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import fastsvc
 from fastsvc.errors import EngineError
@@ -38,21 +40,31 @@ class Cubin:
     parameters: tuple[tuple[str, str], ...]
 
 
-def compile(jobs: Sequence[tuple[dict, int]], processes: int = 1) -> list[Cubin]:
+def compile(
+    jobs: Sequence[tuple[dict, int]], processes: int = 1, progress: Callable[[float], None] = lambda fraction: None
+) -> list[Cubin]:
     """(``Launch.spec()``, architecture) pairs → cubins in the same order; a few seconds each.
 
-    Raises EngineError with the compiler's last words.
+    ``progress`` gets the fraction done, from several threads in turn. Raises EngineError with the compiler's last
+    words.
     """
     shares = [list(jobs[i::processes]) for i in range(processes)]
+    finished, lock = [], threading.Lock()
+
+    def one_more() -> None:
+        with lock:
+            finished.append(1)
+            progress(len(finished) / len(jobs))
+
     with ThreadPoolExecutor(processes) as pool:
-        done = list(pool.map(_compile_share, shares))
+        done = list(pool.map(lambda share: _compile_share(share, one_more), shares))
     result: list = [None] * len(jobs)
     for i, share in enumerate(done):
         result[i::processes] = share
     return result
 
 
-def _compile_share(jobs: list[tuple[dict, int]]) -> list[Cubin]:
+def _compile_share(jobs: list[tuple[dict, int]], one_more: Callable[[], None]) -> list[Cubin]:
     if not jobs:
         return []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
@@ -64,17 +76,27 @@ def _compile_share(jobs: list[tuple[dict, int]]) -> list[Cubin]:
             "TRITON_DISABLE_LINE_INFO": "1",  # less than half the size, and no path of this machine inside
             "OMP_NUM_THREADS": "1",
         }
-        run = subprocess.run(
-            [sys.executable, "-m", "fastsvc.build.aot_worker"],
-            input=json.dumps(jobs),
-            capture_output=True,
-            text=True,
-            env=environment,
-        )
-    if run.returncode:
-        last = run.stderr.strip().splitlines()[-3:]
-        raise EngineError(f"compiling kernels failed: {' '.join(last)}", "is Triton installed, and 3.6 or newer?")
-    return [_cubin(entry) for entry in json.loads(run.stdout)]
+        command = [sys.executable, "-m", "fastsvc.build.aot_worker"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+        with TemporaryFile("w+", dir=cache) as errors, subprocess.Popen(command, stderr=errors, **pipes) as worker:
+            try:
+                with contextlib.suppress(BrokenPipeError):
+                    worker.stdin.write(json.dumps(jobs))
+                    worker.stdin.close()
+                made = []
+                for line in worker.stdout:
+                    made.append(_cubin(json.loads(line)))
+                    one_more()
+            except BaseException:
+                worker.kill()
+                raise
+            if worker.wait():
+                errors.seek(0)
+                last = errors.read().strip().splitlines()[-3:]
+                raise EngineError(
+                    f"compiling kernels failed: {' '.join(last)}", "is Triton installed, and 3.6 or newer?"
+                )
+    return made
 
 
 def _cubin(entry: dict) -> Cubin:

@@ -1,4 +1,4 @@
-"""The process in which kernels are compiled: [spec, architecture] pairs as JSON come in, cubins as JSON go out."""
+"""The process in which kernels are compiled: [spec, architecture] pairs as JSON come in, a line a cubin goes out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 
 
 def main() -> None:
-    json.dump([compiled(spec, arch) for spec, arch in json.load(sys.stdin)], sys.stdout)
+    for spec, arch in json.load(sys.stdin):
+        print(json.dumps(compiled(spec, arch)), flush=True)
 
 
 def compiled(spec: dict, arch: int) -> dict:

@@ -26,6 +26,7 @@ class Plan:
     speaker_f0: str | None = None
     precision: str = "auto"
     target: str = "auto"
+    vocoder_backend: str = "auto"  # one of fastsvc.config.VOCODER_BACKENDS
     force: bool = False
     say: Callable[[str], None] = print
 
@@ -49,3 +50,4 @@ class Plan:
     # verify and measure
     verified: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)
+    cpu_backend: str = "torch"  # the vocoder's fastest on this processor

@@ -7,6 +7,7 @@ marks. `--check` also fails if a kernel spills, does not fit, or leaves the tens
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor
 
 import fastsvc
 from fastsvc.build import aot
-from fastsvc.kernels import source
+from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.engine import cuda_plan
+from fastsvc.kernels import dependent, source
 from fastsvc.kernels.denoiser import Denoiser, Level, Tiles, Update
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.pack import Packed, padded
@@ -24,6 +27,7 @@ ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 FRAMES = (94, 1875)  # half a second and ten seconds of CoMoSVC
 PAGE = Path(fastsvc.__file__).parent.parent / "docs" / "kernels.md"
 BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
+TOUCHES = re.compile(r"\b(ld|st|atom|red)\.(\w+\.)*global|cp\.async")  # in PTX; a prefetch is none
 TENSOR_CORES = ("wgmma", "mma.sync", "tcgen05.mma")
 TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -75,7 +79,8 @@ def launches(
 
     packed = weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
     tiles = Tiles.of(packed, batch, frames, arch)
-    net = Denoiser(packed, (1,) * layers, [Level(0, 0.5, 0.5, 0.5)], batch, frames, tiles)
+    pdl = dependent.possible(packed.conv_weight.device, arch)
+    net = Denoiser(packed, (1,) * layers, [Level(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
     units = empty(batch, frames, unit_channels, dtype=dtype)
     places, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
     cond = net.project_units(units, places, scalars, empty(batch, packed.hidden))
@@ -96,6 +101,20 @@ def excitation(frames: int = 187, hop: int = 128, rate_hz: int = 24000, channels
     return source.launch(f0, phase, phase, *mix, *slices, rate_hz, channels, pulse=channels == 2)
 
 
+def vocoder_launches(
+    frames: int, arch: int, dtype: torch.dtype, *, batch: int = 1, config: VocoderConfig | None = None
+) -> dict[str, Launch]:
+    """One launch of every operation of the vocoder by name and channels, of convolutions the one with most taps."""
+    found: dict[str, Launch] = {}
+    for launch in cuda_plan.generator(config or VocoderConfig(), dtype, arch, [(batch, frames)]):
+        name = getattr(launch.kernel, "fn", launch.kernel).__name__.removesuffix("_kernel")
+        width = launch.constants.get("OUT", launch.constants["C"])
+        name = f"{name} {width}" if name != "waveform" else name
+        if name not in found or launch.constants["TAPS"] > found[name].constants["TAPS"]:
+            found[name] = launch
+    return found
+
+
 def faults(name: str, cubin: aot.Cubin) -> list[str]:
     """What a compiled kernel must not do."""
     found = []
@@ -103,8 +122,10 @@ def faults(name: str, cubin: aot.Cubin) -> list[str]:
         found.append(f"{name} on sm_{cubin.arch}: {cubin.stack} bytes of stack")
     if cubin.shared > SHARED_BYTES[architecture(cubin.arch)]:
         found.append(f"{name} on sm_{cubin.arch}: {cubin.shared} bytes of shared memory")
-    if name != "source" and not any(word in cubin.ptx for word in TENSOR_CORES):
+    if name not in ("source", "waveform") and not any(word in cubin.ptx for word in TENSOR_CORES):
         found.append(f"{name} on sm_{cubin.arch}: no tensor cores")
+    if "griddepcontrol" in cubin.ptx and TOUCHES.search(cubin.ptx.partition("griddepcontrol.wait")[0]):
+        found.append(f"{name} on sm_{cubin.arch}: touches memory before it waits for the kernel before it")
     return found
 
 
@@ -112,7 +133,8 @@ def chosen(name: str, kind: str, frames: int, launch: Launch, arch: int) -> str:
     """The first half of a row: what tile() decides."""
     constants = launch.constants
     mel = constants.get("MEL")
-    block = (constants.get("ROWS"), constants.get("COLUMNS", mel), constants.get("DEPTH", mel))
+    columns = constants["C"] if name.startswith("residual_unit") else constants.get("COLUMNS", mel)
+    block = (constants.get("ROWS"), columns, constants.get("DEPTH", mel))
     block = str(constants["SAMPLES"]) if "SAMPLES" in constants else "×".join(map(str, block))
     if constants.get("SPLITS", 1) > 1:
         block += f", K in {constants['SPLITS']}"
@@ -156,23 +178,42 @@ def table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
             for name, launch in launches(frames, arch, TYPES[kind]).items():
                 cases.append((name, kind, frames, launch, arch))
         cases.append(("source", "fp32", FRAMES[1], excitation(FRAMES[1]), arch))
+        for kind, frames in (("fp16", FRAMES[0]), ("fp16", FRAMES[1]), ("fp32", FRAMES[1])):
+            for name, launch in vocoder_launches(frames, arch, TYPES[kind]).items():
+                cases.append((name, kind, frames, launch, arch))
     return cases
 
 
 def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
-    """Each different block of C 384 (H 100, M 100), 512 and 768, from one frame to a minute, once."""
+    """Each different block of C 384 (H 100, M 100), 512 and 768, from one frame to a minute, once; of the vocoder those
+    of 384 and 512 initial channels and of openvpi's five stages."""
     seen, cases = set(), []
+
+    def add(name: str, kind: str, frames: int, launch: Launch, arch: int) -> None:
+        key = (arch, str(launch.spec()))
+        if key not in seen:
+            seen.add(key)
+            cases.append((name, kind, frames, launch, arch))
+
     widths = ({"channels": 384, "hidden": 100, "mel_bins": 100}, {}, {"channels": 768, "mel_bins": 128})
     for arch in archs:
         for width in widths:
             for kind, dtype in TYPES.items():
                 for frames in (1, 94, 188, 375, 938, 1875, 5625, 11250):
                     for name, launch in launches(frames, arch, dtype, **width).items():
-                        key = (arch, str(launch.spec()))
-                        if key not in seen:
-                            seen.add(key)
-                            cases.append((name, kind, frames, launch, arch))
+                        add(name, kind, frames, launch, arch)
+        for config in (VocoderConfig(), VocoderConfig(initial_channels=384), _openvpi()):
+            for kind, dtype in TYPES.items():
+                for frames in (1, 94, 188, 375, 1024, 1875):
+                    for name, launch in vocoder_launches(frames, arch, dtype, config=config).items():
+                        add(name, kind, frames, launch, arch)
     return cases
+
+
+def _openvpi() -> VocoderConfig:
+    mel = MelConfig(rate_hz=44100, hop_samples=512, fft_samples=2048, window_samples=2048, bins=128)
+    rates, kernels = (8, 8, 2, 2, 2), (16, 16, 4, 4, 4)
+    return VocoderConfig("openvpi", mel, upsample_rates=rates, upsample_kernels=kernels)
 
 
 def _write(lines: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Pass 8, save: the manifest, and the folder written whole or not at all."""
+"""Pass 9, save: the manifest, and the folder written whole or not at all."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def manifest(plan: Plan) -> dict:
             "config": to_dict(plan.vocoder.config),
             "source": source(plan.vocoder),
             "unvoiced_f0": unvoiced_f0(acoustic, plan.vocoder),
+            "backend": plan.vocoder_backend,
+            "cpu_backend": plan.cpu_backend,
         },
         "content": None
         if plan.content is None

@@ -1,4 +1,4 @@
-"""Pass 7, target: the kernels of every shape compiled for the GPUs that were named, and what they must compute.
+"""Pass 8, target: the kernels of every shape compiled for the GPUs that were named, and what they must compute.
 
 Compiling needs Triton but no GPU. Fingerprints of every layer, from the CPU's run, go into every engine: they are
 small, and a GPU checks itself against them when the engine is loaded.
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import torch
 
-from fastsvc.build import aot
+from fastsvc.build import aot, trt
 from fastsvc.build.plan import Plan
 from fastsvc.engine import artifact, cuda_plan, launcher, selfcheck
 from fastsvc.engine.cpu_bf16 import denoiser_for
@@ -54,6 +54,7 @@ def target_pass(plan: Plan) -> None:
         plan.files |= files
         size = sum(map(len, files.values())) / 2**20
         plan.say(f"target: {len(files) - 1} kernels for sm_{arch} in {plan.gpu_precision}, {size:.1f} MB")
+        plan.files |= trt.plans(plan, arch)
 
 
 @torch.no_grad()
@@ -73,9 +74,17 @@ def compiled(plan: Plan, arch: int, shapes=None, processes: int | None = None) -
     vocoder = plan.vocoder and plan.vocoder.config
     told = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None
     specs = unique(cuda_plan.launches(*told, DTYPES[plan.gpu_precision], arch, shapes))
-    cubins = aot.compile([(spec, arch) for spec in specs.values()], processes or _processes())
+    listed, files = cubins(specs, arch, processes)
+    return {f"sm_{arch}/{name}": content for name, content in {**files, **listing(arch, listed)}.items()}
+
+
+def cubins(
+    specs: dict[str, dict], arch: int, processes: int | None = None, progress=lambda fraction: None
+) -> tuple[dict[str, dict], dict[str, bytes]]:
+    """Kernels by name (:func:`unique`) → (what the list says of them, their files)."""
+    made = aot.compile([(spec, arch) for spec in specs.values()], processes or _processes(), progress)
     listed, files = {}, {}
-    for name, cubin in zip(specs, cubins):
+    for name, cubin in zip(specs, made):
         listed[name] = {
             "file": f"{name}.cubin",
             "name": cubin.name,
@@ -86,9 +95,14 @@ def compiled(plan: Plan, arch: int, shapes=None, processes: int | None = None) -
             "parameters": cubin.parameters,
             "constants": specs[name]["constants"],
         }
-        files[f"sm_{arch}/{name}.cubin"] = cubin.code
+        files[f"{name}.cubin"] = cubin.code
+    return listed, files
+
+
+def listing(arch: int, listed: dict[str, dict]) -> dict[str, bytes]:
+    """The file that lists an architecture's kernels."""
     text = json.dumps({"arch": arch, "sources": launcher.sources(), "kernels": listed}, indent=1)
-    return {**files, f"sm_{arch}/{launcher.LIST}": text.encode()}
+    return {launcher.LIST: text.encode()}
 
 
 def unique(launches: Iterable[Launch]) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Pass 5, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
+"""Pass 6, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
 
 In float32 every layer must agree to 1e-5 (relative RMS). Where weights are stored in fewer bits the reference is the
 specification in float64 on the original weights, and the error may be at most twice that of the specification with

@@ -1,52 +1,29 @@
-"""Many recordings through one engine: the next is decoded while one is converted, and a bad one stops nothing."""
+"""Many recordings through one engine: decoded ahead, sung together where that pays, written behind.
+
+A bad one stops nothing, and takes nothing from its neighbours.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from fastsvc.audio import io
 from fastsvc.audio.encode import why
-from fastsvc.audio.resample import resampled_length
+from fastsvc.batch_decode import decoded
+from fastsvc.batch_group import Room, sing
 from fastsvc.batch_plan import Job, Plan
+from fastsvc.batch_recording import HEARD, Recording, Settings, Voice
 from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
-from fastsvc.errors import EngineError, FastsvcError, OutputError
+from fastsvc.errors import OutputError
 
-_AHEAD_BYTES = 64 * 2**20  # longer recordings are not decoded ahead, so that two are never held at once
+__all__ = ["DONE", "Progress", "Settings", "check_output_folder", "run", "waiting"]
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How to convert. ``rate_hz`` None keeps each input's rate; ``keep_channels`` False gives mono results.
-
-    The rest is as in :meth:`fastsvc.engine.Engine.convert`; ``name`` is that of the speaker, for
-    reports; ``subtype`` (16, 24, float) holds for the formats that have it.
-    """
-
-    speaker: int | str | dict[str, float]
-    name: str = ""
-    steps: int | None = None
-    transpose: float | str = 0
-    formant: float = 0.0
-    seed: int = 0
-    f0_method: str | None = None
-    f0_weights: str | None = None
-    rate_hz: int | None = None
-    subtype: str | None = None
-    keep_channels: bool = False
-    normalise: bool | None = None
-    overwrite: bool = False
-
-
-Progress = Callable[[float], None]  # gets the fraction done of one recording
+Progress = Callable[[float], None]  # gets how many recordings are done, in fractions, that were not told of yet
+WRITERS = 4
 
 
 def run(
@@ -54,12 +31,15 @@ def run(
     plan: Plan,
     settings: Settings,
     tell: Callable[[Report, Entry], None] = lambda report, entry: None,
-    progress: Progress = lambda fraction: None,
+    progress: Progress = lambda recordings: None,
 ) -> Report:
-    """Convert every job of ``plan``; ``tell(report, entry)`` is called after each, ``progress(fraction)`` during it.
+    """Convert every job of ``plan``; ``tell(report, entry)`` is called for each in order, ``progress`` meanwhile.
 
+    Where the engine gains by it (``engine.shares_batches``), up to ``settings.batch`` recordings are sung together
+    and written while the next are; else each is written before the next begins. The results are the same, to
+    rounding.
     Failures, of whatever kind, become entries with a reason and the rest goes on. Ctrl-C ends the run at once:
-    what is finished stays, nothing half-written does, and the report says ``interrupted``.
+    what is converted stays, nothing half-written does, and the report says ``interrupted``.
     """
     report = Report(planned=len(plan.jobs) + len(plan.problems))
 
@@ -70,17 +50,24 @@ def run(
     try:
         for path, reason in plan.problems:
             add(Entry(str(path), "", FAILED, reason))
-        waiting = []
+        left = waiting(plan, settings.overwrite)
+        skipped = set(plan.jobs).difference(left)
         for job in plan.jobs:
-            if job.target.is_file() and not settings.overwrite:
+            if job in skipped:
                 add(Entry(str(job.source), str(job.target), SKIPPED, "its result exists"))
-            else:
-                waiting.append(job)
-        for job, decoded in _decoded(waiting, mono=not settings.keep_channels):
-            add(_attempt(engine, job, decoded, settings, progress))
+        line = _Line(engine, settings, add, progress)
+        try:
+            line.convert(left)
+        finally:
+            line.close()
     except KeyboardInterrupt:
         report.interrupted = True
     return report
+
+
+def waiting(plan: Plan, overwrite: bool) -> list[Job]:
+    """The jobs that are to be done: those without a result, or all."""
+    return [job for job in plan.jobs if overwrite or not job.target.is_file()]
 
 
 def check_output_folder(folder: str | os.PathLike) -> None:
@@ -93,112 +80,66 @@ def check_output_folder(folder: str | os.PathLike) -> None:
         raise OutputError(f"{folder}: no files can be written there: {why(error)}", "choose another with -o") from None
 
 
-class _Decoded:
-    """A recording being read by another thread; it is handed out once, so that nothing else keeps it in memory."""
+class _Line:
+    """The recordings between reading and their entries. Only the reading and the writing are done by other threads."""
 
-    def __init__(self, job: Job, mono: bool, pool: ThreadPoolExecutor):
-        self._content = self._error = None
-        self._done = pool.submit(self._read, job, mono)
+    def __init__(self, engine, settings: Settings, add: Callable[[Entry], None], progress: Progress):
+        self.engine, self.settings, self.add, self.progress = engine, settings, add, progress
+        self.most = settings.batch if engine.shares_batches else 1
+        self.behind = 0 if self.most == 1 else 2 * self.most  # recordings that may wait to be written
+        self.pool = ThreadPoolExecutor(1 if self.most == 1 else WRITERS, "write")
+        self.untold: deque[Recording] = deque()
+        self.room, self.group = Room(self.most), []
 
-    def _read(self, job: Job, mono: bool) -> None:
-        start = time.perf_counter()
+    def convert(self, jobs: Sequence[Job]) -> None:
+        for one in decoded(jobs, mono=not self.settings.keep_channels, ahead=self.most):
+            recording = Recording(one.job, self.settings)
+            self.untold.append(recording)
+            for voice in recording.hear(self.engine, one):
+                self._report()
+                self.group.append(voice)
+                if self.room.add(voice.heard.frames):
+                    self._sing()
+            if not recording.failed and self.room.end():
+                self._sing()
+            self._tell(self.behind)
+        self._sing()
+        self._tell(0)
+
+    def _report(self, voices: Sequence[Voice] = (), fraction: float = 0.0) -> None:
+        singing = sum((1 - HEARD) / voice.recording.channels for voice in voices)
+        self.progress(sum(recording.done for recording in self.untold) + fraction * singing)
+
+    def _sing(self) -> None:
+        voices, self.group = self.group, []
+        self.room.clear()
+        sing(self.engine, voices, self.settings, lambda fraction: self._report(voices, fraction))
+        for recording in self.untold:
+            if recording.sung and recording.writing is None:
+                recording.writing = self.pool.submit(recording.finish, self.engine)
+        self._tell(self.behind)
+
+    def _tell(self, behind: int) -> None:
+        """Of those at the head of the line that are finished; no more than ``behind`` are left being written."""
+        writing = sum(recording.writing is not None for recording in self.untold)
+        while self.untold:
+            first = self.untold[0]
+            if first.writing is None and not first.failed:
+                return
+            if first.writing is not None and not first.writing.done() and writing <= behind:
+                return
+            if first.writing is not None:
+                first.writing.result()
+                writing -= 1
+            self.add(self.untold.popleft().entry)
+
+    def close(self) -> None:
+        """After an interruption: what is converted is written, what has failed is told, the rest is given up."""
         try:
-            self._content = (*io.read(job.source, mono=mono), time.perf_counter() - start)
-        except Exception as error:
-            self._error = error
-
-    def wait(self) -> None:
-        self._done.result()
-
-    def take(self) -> tuple[np.ndarray, int, float]:
-        """(audio, rate in Hz, seconds it took); raises what reading raised."""
-        if self._error is not None:
-            raise self._error
-        content, self._content = self._content, None
-        return content
-
-
-def _decoded(jobs: list[Job], mono: bool) -> Iterator[tuple[Job, _Decoded]]:
-    with ThreadPoolExecutor(1, "decode") as pool:
-        ahead = None
-        for i, job in enumerate(jobs):
-            current = ahead or _Decoded(job, mono, pool)
-            current.wait()
-            fits = i + 1 < len(jobs) and _decoded_bytes(jobs[i + 1].source, mono) <= _AHEAD_BYTES
-            ahead = _Decoded(jobs[i + 1], mono, pool) if fits else None
-            yield job, current
-
-
-def _decoded_bytes(path: Path, mono: bool) -> int:
-    try:
-        info = io.probe(path)
-    except FastsvcError:
-        return 0  # reading fails as fast
-    return 4 * info.samples * (1 if mono else info.channels)
-
-
-def _attempt(engine, job: Job, decoded: _Decoded, settings: Settings, progress: Progress) -> Entry:
-    entry = Entry(str(job.source), str(job.target), FAILED, speaker=settings.name or str(settings.speaker))
-    try:
-        audio, rate_hz, entry.timings_s["read"] = decoded.take()
-        _convert(engine, job, audio, rate_hz, settings, entry, progress)
-        entry.status = DONE
-    except FastsvcError as error:
-        entry.reason = str(error)
-    except Exception as error:
-        entry.reason = f"unexpected {type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
-        entry.traceback = traceback.format_exc()
-    return entry
-
-
-def _convert(engine, job: Job, audio: np.ndarray, rate_hz: int, settings: Settings, entry: Entry, progress) -> None:
-    entry.rate_hz, entry.channels, entry.seconds = rate_hz, len(audio), audio.shape[1] / rate_hz
-    wanted_hz = settings.rate_hz or rate_hz
-    entry.output_rate_hz = io.writable_rate(job.format, wanted_hz)
-    if entry.output_rate_hz != wanted_hz:
-        entry.notes.append(f"written at {entry.output_rate_hz} Hz: {job.format} cannot carry {wanted_hz} Hz")
-    start = time.perf_counter()
-    result, entry.transpose = convert_channels(engine, audio, rate_hz, entry.output_rate_hz, settings, progress)
-    converted = time.perf_counter()
-    subtype = settings.subtype if settings.subtype in io.FORMATS[job.format][2] else None
-    written = io.write(job.target, result, entry.output_rate_hz, job.format, subtype)
-    entry.timings_s |= {"convert": converted - start, "write": time.perf_counter() - converted}
-    entry.gain = written.gain
-    if written.gain < 1:
-        entry.notes.append(f"turned down by {-20 * np.log10(written.gain):.1f} dB: its peak was {written.peak:.2f}")
-
-
-def convert_channels(
-    engine, audio: np.ndarray, rate_hz: int, out_hz: int, settings: Settings, progress: Progress = lambda fraction: None
-) -> tuple[np.ndarray, float]:
-    """``audio [channels, samples]`` → (float32 ``[channels, resampled_length(samples)]`` at ``out_hz``, semitones).
-
-    Every channel is converted with the same seed and, with an automatic transpose, by the semitones that fit the
-    loudest. ``audio`` is written over where the rate stays: a long recording is held once.
-    """
-    samples = resampled_length(audio.shape[1], rate_hz, out_hz)
-    result = audio if out_hz == rate_hz else np.empty((len(audio), samples), np.float32)
-    loudest_first = sorted(range(len(audio)), key=lambda i: -float(np.dot(audio[i], audio[i])))
-    transpose = settings.transpose
-    for done, i in enumerate(loudest_first):
-        made, made_hz = engine.convert(
-            audio[i],
-            rate_hz,
-            settings.speaker,
-            steps=settings.steps,
-            transpose=transpose,
-            formant=settings.formant,
-            seed=settings.seed,
-            f0_method=settings.f0_method,
-            f0_weights=settings.f0_weights,
-            rate_out_hz=out_hz,
-            normalise=settings.normalise,
-            progress=lambda fraction, done=done: progress((done + fraction) / len(audio)),
-        )
-        if made_hz != out_hz or made.shape != (samples,):
-            raise EngineError(
-                f"the engine returned {made.shape} samples at {made_hz} Hz instead of {samples} at {out_hz} Hz",
-                "please report this",
-            )
-        result[i], transpose = made, engine.transposed
-    return result, transpose
+            for recording in self.untold:
+                if recording.writing is not None:
+                    recording.writing.result()
+                if recording.writing is not None or recording.failed:
+                    self.add(recording.entry)
+        finally:
+            self.pool.shutdown(cancel_futures=True)

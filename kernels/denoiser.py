@@ -83,6 +83,7 @@ class Denoiser:
     ``x`` [B, T, M] is the sampler's state (float32), ``out`` what a schedule ends in, ``cond`` [B, T, H] the
     condition as the convolutions read it, ``lengths``, ``places`` (first absolute frame) and ``seeds`` [B].
     ``allocate`` is called as torch.zeros is; what it gives need not be zeros if every batch brings its condition.
+    ``pdl``: kernels that may begin early (kernels/dependent.py); whether they do, :func:`chained` says.
     """
 
     def __init__(
@@ -95,10 +96,11 @@ class Denoiser:
         tiles: Tiles,
         precision: str = "tf32x3",
         allocate: Callable[..., Tensor] = torch.zeros,
+        pdl: bool = False,
     ):
         device, dtype = weights.conv_weight.device, weights.conv_weight.dtype
         self.weights, self.dilations, self.levels = weights, tuple(dilations), tuple(levels)
-        self.tiles, self.precision = tiles, precision
+        self.tiles, self.options = tiles, {"precision": precision, "pdl": pdl}
 
         def zeros(*shape: int, dtype=dtype) -> Tensor:
             return allocate(batch, *shape, dtype=dtype, device=device)
@@ -131,7 +133,7 @@ class Denoiser:
         """The condition of one batch from features (kernels/condition.py) into ``cond``."""
         w = self.weights
         given = units, unit_places, w.units_weight, scalars, w.vectors, utterance, self.cond, self.lengths
-        return condition.launch(*given, self.tiles.condition, self.precision)
+        return condition.launch(*given, self.tiles.condition, self.options["precision"])
 
     def schedule(self, updates: Sequence[Update], *, spread: float, carry: float = 0.0) -> list[Launch]:
         """All launches from noise to mel: x begins as carry·(a normalised mel in ``out``) + spread·noise(0).
@@ -156,31 +158,30 @@ class Denoiser:
         given = w.first_weight, w.first_bias, w.first_shift[at.index], self.state, self.lengths, self.places, self.seeds
         begin = {} if begin is None else {**begin, "noised": self.x}
         x = self.out if begin else self.x
-        return first.launch(x, *given, self.tiles.first, at.c_in, precision=self.precision, **begin)
+        return first.launch(x, *given, self.tiles.first, at.c_in, **self.options, **begin)
 
     def _layers(self, at: Level) -> list[Launch]:
         w, launches = self.weights, []
         for layer, dilation in enumerate(self.dilations):
             z = self.z[..., layer * w.channels : (layer + 1) * w.channels]
             conv = self.state, w.conv_weight[layer], w.conv_bias[layer], z, self.lengths, dilation
-            launches.append(gated_conv.launch(*conv, self.tiles.conv, self.precision))
+            launches.append(gated_conv.launch(*conv, self.tiles.conv, **self.options))
             if layer + 1 < w.layers:
                 given = self.state, z, w.residual_weight[layer], w.residual_shift[at.index, layer], self.lengths
-                launches.append(residual.launch(*given, self.tiles.residual, self.precision))
+                launches.append(residual.launch(*given, self.tiles.residual, **self.options))
         return launches
 
     def _skip(self) -> Launch:
         w = self.weights
-        return skip.launch(
-            self.z, w.skip_weight, w.skip_bias, self.parts, self.lengths, self.tiles.skip, self.precision
-        )
+        given = self.z, w.skip_weight, w.skip_bias, self.parts, self.lengths
+        return skip.launch(*given, self.tiles.skip, **self.options)
 
     def _head(self, at: Level, evaluation: int, update: Update | None, last: bool) -> Launch:
         w = self.weights
         out = self.out if update is None or last else self.x
         given = self.parts, w.skip_bias, w.head_weight, w.head_bias, self.x, w.scale, w.offset, out
         slices = self.lengths, self.places, self.seeds
-        options = {"precision": self.precision}
+        options = dict(self.options)
         if update is not None:
             options |= {"keep": update.keep, "pull": update.pull, "past": update.past, "spread": update.spread}
             options |= {"noise_step": evaluation + 1, "finish": last}

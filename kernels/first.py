@@ -7,7 +7,7 @@ and is written for the head, which needs it too.
 import torch
 from torch import Tensor
 
-from fastsvc.kernels import philox, tiles
+from fastsvc.kernels import dependent, philox, tiles
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
@@ -44,12 +44,14 @@ def first_kernel(
     NOISE: tl.constexpr,
     CARRY: tl.constexpr,
     PRECISION: tl.constexpr,
+    PDL: tl.constexpr,  # kernels/dependent.py
 ):
     TILES: tl.constexpr = C // COLUMNS
     batch = tl.program_id(1).to(tl.int64)
     block = tl.program_id(0) % TILES
     t = tl.program_id(0) // TILES * ROWS + tl.arange(0, ROWS)
     m = tl.arange(0, MEL)
+    dependent.begin(weight, block * COLUMNS, MEL, C, COLUMNS, MEL, TILES, PDL)
     length = tl.load(lengths + batch)
     inside = (t < length)[:, None]
     rows = batch * frames * M + t[:, None] * M + m[None, :]
@@ -97,6 +99,7 @@ def launch(
     spread: float = 0.0,
     noised: Tensor | None = None,
     precision: str = "tf32x3",
+    pdl: bool = False,
 ) -> Launch:
     """weight [a power of two ≥ M, C], zero below row M; places (first absolute frame) and seeds int64 [B].
 
@@ -137,6 +140,7 @@ def launch(
             "NOISE": noised is not None,
             "CARRY": carry != 0,
             "PRECISION": precision,
+            "PDL": pdl,
         },
         block.warps,
         block.stages,

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.kernels import tiles
+from fastsvc.kernels import dependent, tiles
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
@@ -43,10 +43,12 @@ def gated_conv_kernel(
     COLUMNS: tl.constexpr,  # of gate and filter together
     DEPTH: tl.constexpr,
     PRECISION: tl.constexpr,
+    PDL: tl.constexpr,  # kernels/dependent.py
 ):
     TILES: tl.constexpr = 2 * C // COLUMNS
     batch = tl.program_id(1).to(tl.int64)
     block = tl.program_id(0) % TILES
+    dependent.begin(weight, block * COLUMNS, 2 * C + STATE_STRIDE, 2 * C, COLUMNS, DEPTH, TILES, PDL)
     first = tl.program_id(0) // TILES * ROWS
     t = first + tl.arange(0, ROWS)
     column = block * (COLUMNS // 2) + tl.arange(0, COLUMNS // 2)
@@ -93,6 +95,7 @@ def launch(
     dilation: int,
     block: tiles.Tile,
     precision: str = "tf32x3",
+    pdl: bool = False,
 ) -> Launch:
     """z [B, T, C] may be a block of columns; precision: of float32 products, "ieee", "tf32x3" or "tf32"."""
     batch, frames, stride = state.shape
@@ -119,6 +122,7 @@ def launch(
             "COLUMNS": block.columns,
             "DEPTH": block.depth,
             "PRECISION": precision,
+            "PDL": pdl,
         },
         block.warps,
         block.stages,

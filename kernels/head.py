@@ -9,7 +9,7 @@ is one step of every sampler that is linear in x and D: consistency (0, 1, 0, âˆ
 import torch
 from torch import Tensor
 
-from fastsvc.kernels import philox, tiles
+from fastsvc.kernels import dependent, philox, tiles
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
@@ -54,11 +54,13 @@ def head_kernel(
     HISTORY: tl.constexpr,  # 0: none, 1: D is written there, 2: D' is read first
     FINISH: tl.constexpr,
     PRECISION: tl.constexpr,
+    PDL: tl.constexpr,  # kernels/dependent.py
 ):
     batch = tl.program_id(1).to(tl.int64)
     first = tl.program_id(0) * ROWS
     t = first + tl.arange(0, ROWS)
     m = tl.arange(0, MEL)
+    dependent.begin(weight, 0, C, MEL, MEL, DEPTH, 1, PDL)
     length = tl.load(lengths + batch)
     start = batch * frames * M
     place = t[:, None] * M + m[None, :]
@@ -138,6 +140,7 @@ def launch(
     history: Tensor | None = None,
     finish: bool = False,
     precision: str = "tf32x3",
+    pdl: bool = False,
 ) -> Launch:
     """parts [SPLITS, B, T, C]; weight [C, MEL], bias, scale and offset [MEL], MEL a power of two â‰¥ M, zeros beyond.
 
@@ -182,6 +185,7 @@ def launch(
             "HISTORY": 0 if history is None else 1 if past is None else 2,
             "FINISH": finish,
             "PRECISION": precision,
+            "PDL": pdl,
         },
         block.warps,
         block.stages,

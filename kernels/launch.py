@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,7 +25,8 @@ TYPES = {
 class Launch:
     """A kernel with its grid, its arguments in the order of its parameters, its constants and its options.
 
-    ``arguments`` may be on the meta device: then it can be compiled, not run.
+    ``arguments`` may be on the meta device: then it can be compiled, not run. ``early``: it may begin before the kernel
+    that was started before it has ended, and waits by itself (kernels/dependent.py).
     """
 
     kernel: object
@@ -34,6 +36,7 @@ class Launch:
     warps: int
     stages: int
     registers: int | None = None
+    early: bool = False
 
     @property
     def options(self) -> dict:
@@ -44,7 +47,8 @@ class Launch:
     def run(self) -> None:
         """Start it through Triton, which compiles on first use."""
         require()
-        self.kernel[self.grid](**self.arguments, **self.constants, **self.options)
+        options = {**self.options, "launch_pdl": True} if self.early else self.options
+        self.kernel[self.grid](**self.arguments, **self.constants, **options)
 
     def spec(self) -> dict:
         """What compiling needs, in plain values (build/aot.py): the same for all lengths and batches of one tile."""
@@ -55,6 +59,12 @@ class Launch:
             "constants": dict(self.constants),
             "options": self.options,
         }
+
+
+def chained(launches: Iterable[Launch]) -> list[Launch]:
+    """Launches that directly follow one another: early are those that wait by themselves, but for the first one, which
+    follows work of another kind."""
+    return [replace(launch, early=i > 0 and launch.constants.get("PDL", False)) for i, launch in enumerate(launches)]
 
 
 def _type(value: Tensor | int | float) -> str:

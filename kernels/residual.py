@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fastsvc.kernels import tiles
+from fastsvc.kernels import dependent, tiles
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
@@ -39,12 +39,15 @@ def residual_kernel(
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
     PRECISION: tl.constexpr,
+    PDL: tl.constexpr,  # kernels/dependent.py
 ):
     TILES: tl.constexpr = C // COLUMNS
     batch = tl.program_id(1).to(tl.int64)
     first = tl.program_id(0) // TILES * ROWS
     t = first + tl.arange(0, ROWS)
-    column = tl.program_id(0) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+    block = tl.program_id(0) % TILES
+    column = block * COLUMNS + tl.arange(0, COLUMNS)
+    dependent.begin(weight, block * COLUMNS, C, C, COLUMNS, DEPTH, TILES, PDL)
     length = tl.load(lengths + batch)
     out = state + batch * frames * STATE_STRIDE
     place = t[:, None] * STATE_STRIDE + column[None, :]
@@ -82,6 +85,7 @@ def launch(
     lengths: Tensor,
     block: tiles.Tile,
     precision: str = "tf32x3",
+    pdl: bool = False,
 ) -> Launch:
     """state [B, T, C or more] (its first C columns are read and written) and z [B, T, C] may be blocks of columns."""
     batch, frames, _ = state.shape
@@ -100,6 +104,7 @@ def launch(
             "COLUMNS": block.columns,
             "DEPTH": block.depth,
             "PRECISION": precision,
+            "PDL": pdl,
         },
         block.warps,
         block.stages,

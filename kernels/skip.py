@@ -7,7 +7,7 @@ its own; the head adds them up in a fixed order, with bias and ReLU. With one sp
 import torch
 from torch import Tensor
 
-from fastsvc.kernels import tiles
+from fastsvc.kernels import dependent, tiles
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
@@ -35,6 +35,7 @@ def skip_kernel(
     DEPTH: tl.constexpr,
     SPLITS: tl.constexpr,
     PRECISION: tl.constexpr,
+    PDL: tl.constexpr,  # kernels/dependent.py
 ):
     TILES: tl.constexpr = C // COLUMNS
     SHARE: tl.constexpr = LC // SPLITS
@@ -42,7 +43,9 @@ def skip_kernel(
     split = tl.program_id(2)
     first = tl.program_id(0) // TILES * ROWS
     t = first + tl.arange(0, ROWS)
-    column = tl.program_id(0) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+    block = tl.program_id(0) % TILES
+    column = block * COLUMNS + tl.arange(0, COLUMNS)
+    dependent.begin(weight + split * SHARE * C, block * COLUMNS, SHARE, C, COLUMNS, DEPTH, TILES, PDL)
     length = tl.load(lengths + batch)
     out = parts + (split * tl.num_programs(1) + batch) * frames * C
     place = t[:, None] * C + column[None, :]
@@ -83,6 +86,7 @@ def launch(
     lengths: Tensor,
     block: tiles.Tile,
     precision: str = "tf32x3",
+    pdl: bool = False,
 ) -> Launch:
     """z [B, T, L·C] contiguous; parts [SPLITS, B, T, C] as :func:`parts_like` makes it."""
     batch, frames, depth = z.shape
@@ -101,6 +105,7 @@ def launch(
             "DEPTH": block.depth,
             "SPLITS": block.splits,
             "PRECISION": precision,
+            "PDL": pdl,
         },
         block.warps,
         block.stages,

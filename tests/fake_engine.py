@@ -1,10 +1,13 @@
 """A small stand-in for the engine: it turns a recording upside down, and fails, waits or shouts on demand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 
 from fastsvc.audio.resample import resample, resampled_length
 from fastsvc.config import AcousticConfig
+from fastsvc.engine.conversion import Place
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError
 
@@ -13,9 +16,10 @@ class FakeEngine:
     path, steps, default_steps, rate_hz, config = "fake.fsvc", (1, 2), 1, 24000, AcousticConfig()
     device = torch.device("cpu")
 
-    def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None):
+    def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None, fail_sing=None, shares_batches=False):
         self.table = Speakers(names, 0, [220.0] * len(names))
-        self.gain, self.fail, self.calls, self.transposed = gain, fail or {}, [], 0.0
+        self.gain, self.fail, self.fail_sing, self.calls, self.sung = gain, fail or {}, fail_sing or {}, [], []
+        self.shares_batches = shares_batches
 
     @property
     def speakers(self):
@@ -27,18 +31,30 @@ class FakeEngine:
     def check_request(self, *arguments, **options):
         pass
 
-    def convert(self, audio, rate_hz, speaker, **options):
-        """``fail``: {number of the call: what to raise}."""
+    def hear(self, audio, rate_hz, speaker, **options):
+        """``fail``: {number of the call: what to raise}. What is heard is the recording itself."""
         assert audio.ndim == 1
         self.calls.append((len(audio), rate_hz, speaker, options))
         error = self.fail.get(len(self.calls))
         if error is not None:
             raise error
-        self.transposed = 7.0 if options["transpose"] == "auto" else float(options["transpose"])
-        options["progress"](0.5)
-        out_hz = options["rate_out_hz"] or rate_hz
         if not len(audio):
             raise AudioError("nothing to convert")
-        made = resample(audio * np.float32(self.gain), rate_hz, out_hz)
-        assert len(made) == resampled_length(len(audio), rate_hz, out_hz)
-        return made, out_hz
+        semitones = 7.0 if options["transpose"] == "auto" else float(options["transpose"])
+        place = Place(len(audio), rate_hz, options["rate_out_hz"] or rate_hz, 1.0)
+        return SimpleNamespace(features=audio.copy(), semitones=semitones, place=place, frames=-(-len(audio) // 128))
+
+    def sing(self, heard, speaker, *, steps, formant, seed, progress):
+        """``fail_sing``: {number of samples of a recording: what to raise}, however many it is sung with."""
+        self.sung.append([one.frames for one in heard])
+        for one in heard:
+            error = self.fail_sing.get(len(one.features))
+            if error is not None:
+                raise error
+        progress(0.5)
+        return [one.features * np.float32(self.gain) for one in heard]
+
+    def join(self, made, samples, rate_hz, rate_out_hz, gain):
+        joined = resample(made, rate_hz, rate_out_hz)  # it sings at the recording's own rate
+        assert len(made) == samples and len(joined) == resampled_length(samples, rate_hz, rate_out_hz)
+        return joined

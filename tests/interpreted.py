@@ -20,8 +20,12 @@ def prepare(monkeypatch):
     """From now on the device "cuda" of the engine is the interpreter."""
     monkeypatch.setattr(cuda_denoiser.Tiles, "of", big_tiles)
     monkeypatch.setattr(source, "tile", lambda channels: (4096, 4))
-    monkeypatch.setitem(backends.BACKENDS, "cuda", lambda model, precision="auto": cuda.parts(model, precision, "cpu"))
+
+    def parts(model, precision="auto", vocoder_backend="auto"):
+        return cuda.parts(model, precision, "cpu", vocoder_backend)
+
+    monkeypatch.setitem(backends.BACKENDS, "cuda", parts)
 
 
-def engine(path, precision="fp32") -> Engine:
-    return Engine(artifact.Artifact(path), "cuda", precision)
+def engine(path, precision="fp32", vocoder_backend="auto") -> Engine:
+    return Engine(artifact.Artifact(path), "cuda", precision, vocoder_backend)

@@ -4,13 +4,14 @@ A representative set; `python -m fastsvc.build.resources --check` does every ker
 """
 
 import re
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("triton")
 
 from fastsvc.build import aot, resources
-from fastsvc.build.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches
+from fastsvc.build.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
 from fastsvc.errors import EngineError
 
 INSTRUCTION = {80: "mma.sync", 86: "mma.sync", 89: "mma.sync", 90: "wgmma", 100: "tcgen05.mma", 120: "mma.sync"}
@@ -20,7 +21,7 @@ INSTRUCTION = {80: "mma.sync", 86: "mma.sync", 89: "mma.sync", 90: "wgmma", 100:
 def compiled():
     """(operation, architecture) → (launch, cubin): the gated convolution everywhere, the others on one or two.
 
-    "again" is a second residual, compiled by the other process.
+    "again" is a second residual, compiled by the other process; "plain" is one that cannot begin early.
     """
     cases = [("gated_conv", arch, launches(1875, arch, TYPES["fp16"])["gated_conv"]) for arch in ARCHITECTURES]
     others = launches(94, 90, TYPES["fp16"])
@@ -29,6 +30,7 @@ def compiled():
     first = [name for name, _, _ in cases].index("residual")
     assert (len(cases) - first) % 2 == 1  # jobs go to the two processes in turn
     cases.append(("again", 90, others["residual"]))
+    cases.append(("plain", 90, replace(others["residual"], constants={**others["residual"].constants, "PDL": False})))
     cubins = aot.compile([(launch.spec(), arch) for _, arch, launch in cases], processes=2)
     return {(name, arch): (launch, cubin) for (name, arch, launch), cubin in zip(cases, cubins)}
 
@@ -57,6 +59,34 @@ def test_what_a_launcher_needs_to_know(compiled):
     assert b"/fastsvc/" not in cubin.code and b".py" not in cubin.code  # no paths of the building machine
 
 
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_kernels_wait_before_they_touch_memory_where_they_may_begin_early(compiled, arch):
+    """And only then let the next one begin; older architectures have no such instructions."""
+    for name in ("gated_conv", "first", "residual", "skip", "head"):
+        _, cubin = compiled.get((name, arch), (None, None))
+        if cubin is None:
+            continue
+        assert ("griddepcontrol" in cubin.ptx) == (arch >= 90)
+        if arch >= 90:
+            before, after = cubin.ptx.split("griddepcontrol.wait")
+            assert "prefetch.global.L2" in before and not resources.TOUCHES.search(before)
+            assert "griddepcontrol.launch_dependents" in after and resources.TOUCHES.search(after)
+            early = after.partition("griddepcontrol.launch_dependents")[0]
+            assert not resources.TOUCHES.search(early), "the next kernel could begin earlier"
+
+
+def test_waiting_takes_no_memory(compiled):
+    cubin, plain = compiled["residual", 90][1], compiled["plain", 90][1]
+    assert "griddepcontrol" not in plain.ptx
+    assert (cubin.shared, cubin.stack) == (plain.shared, plain.stack) and cubin.registers <= plain.registers + 4
+
+
+def test_a_kernel_that_does_not_wait_first_is_a_fault(compiled):
+    cubin = compiled["residual", 90][1]
+    late = cubin.ptx.replace("griddepcontrol.wait", "", 1) + "griddepcontrol.wait"
+    assert any("before it waits" in fault for fault in faults("residual", replace(cubin, ptx=late)))
+
+
 def test_compiling_is_deterministic(compiled):
     assert compiled["residual", 90][1] == compiled["again", 90][1]
 
@@ -71,3 +101,35 @@ def test_the_page_shows_the_blocks_that_are_chosen():
     """If not: python -m fastsvc.build.resources --check."""
     table = PAGE.read_text(encoding="utf-8").split(resources.BEGIN)[1].split(resources.END)[0]
     assert [case for case in resources.table_cases(ARCHITECTURES) if resources.chosen(*case) not in table] == []
+
+
+@pytest.fixture(scope="module")
+def vocoder():
+    """The vocoder's kernels at full size: the wide and the narrow on one architecture, the fused unit everywhere."""
+    cases = [("residual_unit 64", arch, vocoder_launches(1875, arch, TYPES["fp16"])) for arch in ARCHITECTURES]
+    here = vocoder_launches(1875, 90, TYPES["fp16"])
+    cases += [(name, 90, here) for name in ("upsample 256", "conv 256", "waveform")]
+    cases.append(("upsample 256", 86, vocoder_launches(1875, 86, TYPES["fp16"])))
+    cubins = aot.compile([(launches[name].spec(), arch) for name, arch, launches in cases], processes=2)
+    return {(name, arch): (launches[name], cubin) for (name, arch, launches), cubin in zip(cases, cubins)}
+
+
+def test_the_vocoders_kernels_fit_and_use_tensor_cores(vocoder):
+    assert [fault for (name, _), (_, cubin) in vocoder.items() for fault in faults(name, cubin)] == []
+    for arch in ARCHITECTURES:
+        assert INSTRUCTION[arch] in vocoder["residual_unit 64", arch][1].ptx
+    assert INSTRUCTION[90] in vocoder["upsample 256", 90][1].ptx and INSTRUCTION[90] in vocoder["conv 256", 90][1].ptx
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_units_inner_rows_are_written_before_they_are_read(vocoder, arch):
+    """All stores to the scratch, then a barrier of the whole program, then its loads; and one before the next block."""
+    code = vocoder["residual_unit 64", arch][1].ptx
+    words = re.findall(r"st\.global|bar\.sync|barrier\.sync|cp\.async\.ca|ld\.global", code)
+    kinds = ["store" if w == "st.global" else "barrier" if "bar" in w else "load" for w in words]
+    first = kinds.index("store")
+    assert "load" in kinds[:first], "the inner convolution reads x"
+    after = first + next(i for i, kind in enumerate(kinds[first:]) if kind != "store")
+    assert kinds[after] == "barrier" and "load" in kinds[after:], kinds[first : after + 3]
+    last = len(kinds) - 1 - kinds[::-1].index("store")
+    assert "barrier" in kinds[last:]

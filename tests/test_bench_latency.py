@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
+import types
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench import counts, latency, models, peers, roofs, table, timing
+from bench import counts, early, latency, models, peers, roofs, table, timing
 from fastsvc.config import HubertConfig
 from fastsvc.engine import ranges
 
@@ -69,6 +70,7 @@ def test_a_tiny_run(tmp_path, capsys):
     roof = {"tflops": 1.0, "copy_gbs": 1.0, "precision": "fp32", "product": "none"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(roofs, "measure", lambda *_: roof)
+        given.append("--pdl")
         assert latency.main([*given, "--peers", "eager32,graphs", "--peer-seconds", "0.1", "--json", str(file)]) == 0
     found = json.loads(file.read_text(encoding="utf-8"))
     assert found["command"].startswith("python -m bench.latency") and found["versions"]["torch"] == torch.__version__
@@ -82,7 +84,12 @@ def test_a_tiny_run(tmp_path, capsys):
         assert row["launches"] is None and row["peak_mb"] > 0
     skipped = {row["peer"]: "skipped" in row for row in found["peers"]}
     assert skipped == {"eager32": False, "graphs": not torch.cuda.is_available()}
+    ran = {row.get("backend", row.get("peer")): "skipped" not in row for row in found["vocoders"]}
+    assert ran["torch"] and ran["eager32"] and not ran["graphs"] and "onnxruntime" in ran
     text = capsys.readouterr().out
+    if not torch.cuda.is_available():
+        assert "Programmatic dependent launch not measured: early starts need an NVIDIA GPU" in text
+    assert "| 0.1 s | torch |" in text and "| 0.1 s | generator alone, plain PyTorch, float32 |" in text
     assert "| 0.1 s | 1 | vocoder |" in text and "not measured: needs an NVIDIA GPU" in text
     table.plot(found, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
@@ -92,6 +99,28 @@ def test_table_of_cold_start_and_throughput():
     flow = {"files": 8, "file_s": 10.0, "audio_s_per_s": 123.4}
     assert "2.50 s" in table.extras({"cold": {"first_audio_s": 2.5}, "throughput": flow})
     assert "not measured: no GPU" in table.extras({"cold": {"skipped": "no GPU"}, "throughput": flow})
+
+
+def test_table_of_early_starts():
+    given = {"seconds": 0.5, "steps": 1}
+    rows = [{**given, "early": False, "p50_ms": 0.15}, {**given, "early": True, "p50_ms": 0.1}]
+    assert "| 0.5 s | 1 | 0.1500 | 0.1000 | 1.50× |" in table.early_table(rows)
+
+
+def test_early_starts_are_compared_in_one_run(monkeypatch):
+    network, ran = types.SimpleNamespace(device=torch.device("cuda"), arch=90, early=False), []
+    engine = types.SimpleNamespace(sampler=types.SimpleNamespace(network=network), steps=(1, 4))
+    monkeypatch.setattr(early, "denoiser", lambda engine, seconds, steps: lambda: ran.append(network.early))
+    rows = early.compared(engine, [0.5, 10], [1, 2, 4], lambda run: run() or {"p50_ms": 1.0}, lambda line: None)
+    assert ran == [row["early"] for row in rows] == 4 * [False, True] and not network.early
+    assert [(row["seconds"], row["steps"]) for row in rows[::2]] == [(0.5, 1), (0.5, 4), (10, 1), (10, 4)]
+
+    def failing(run):
+        raise RuntimeError("invalid argument\nand more")
+
+    assert early.compared(engine, [0.5], [1], failing, lambda line: None) == [{"skipped": "invalid argument"}]
+    network.arch = 89
+    assert "sm_90" in early.compared(engine, [0.5], [1], failing, lambda line: None)[0]["skipped"]
 
 
 def test_unknown_peers_are_refused(capsys):
@@ -117,8 +146,8 @@ def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
     assert done.returncode == code, done.stderr
     summary = (tmp_path / "out" / "summary.txt").read_text().splitlines()
     names = [line.split(":")[0] for line in summary]
-    assert names == ["machine", "tests", "kernels", "engine", "latency", "peers"]
+    assert names == ["machine", "engine", "warm", "latency", "peers", "compile", "tests", "kernels"]
     assert all(f"exit {code}," in line for line in summary)
     assert all((tmp_path / "out" / f"{name}.log").exists() for name in names)
-    limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith("step ")]
+    limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith(("step ", "shares "))]
     assert len(limits) == len(names) and sum(limits) < 540

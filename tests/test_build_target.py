@@ -12,10 +12,24 @@ pytest.importorskip("triton")
 
 from fastsvc import build
 from fastsvc.build import measure, target
-from fastsvc.engine import artifact, backends, cuda_plan, cuda_sampler, cuda_vocoder, launcher, selfcheck
+from fastsvc.engine import (
+    artifact,
+    backends,
+    cuda_plan,
+    cuda_sampler,
+    cuda_vocoder,
+    launcher,
+    selfcheck,
+    trt_plan,
+    vocoder_triton,
+    vocoder_trt,
+)
+from fastsvc.engine.cuda_denoiser import Program
 from fastsvc.engine.driver import Driver
+from fastsvc.engine.inspect import describe
 from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.errors import ConfigError, EngineError, MissingPackageError
+from fastsvc.kernels import dependent
 
 ARCH, SHAPE = 80, Shape(1, 64)
 
@@ -26,6 +40,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
         patch.setattr(Ladder, "shapes", lambda self: [SHAPE])
+        patch.setattr(cuda_plan, "vocoder_shapes", lambda: [(2, 64)])
         path = engines.build_engine(tmp_path_factory.mktemp("target"), steps=(1,), target=f"sm_{ARCH}")
     return artifact.Artifact(path)
 
@@ -40,6 +55,7 @@ def test_what_the_folder_holds(folder):
     kernels = found["kernels"]
     names = {entry["name"] for entry in kernels.values()}
     operations = ("condition", "first", "gated_conv", "residual", "skip", "head", "source")
+    operations += ("conv", "residual_unit", "upsample", "waveform")
     assert names == {f"{name}_kernel" for name in operations}
     for name, entry in kernels.items():
         code = folder.bytes(f"sm_{ARCH}/{entry['file']}")
@@ -48,7 +64,30 @@ def test_what_the_folder_holds(folder):
         assert entry["warps"] in (4, 8) and 0 < entry["registers"] <= 255
         assert entry["constants"] and entry["parameters"]
     assert folder.manifest["gpu_precision"] == "fp16" and folder.manifest["precision"] == "fp32"
-    assert sum("/" in name for name in folder.files) == len(kernels) + 1
+    assert sum("/" in name and not name.endswith(".plan") for name in folder.files) == len(kernels) + 1
+
+
+def test_a_tensorrt_plan_is_found_at_run_time(folder):
+    """By the name that the engine looks it up under, where TensorRT for RTX is installed."""
+    module = pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx-cu13 is not installed")
+    wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, "vocoder_fp16.onnx"))
+    plan = trt_plan.read(folder.bytes(f"sm_{ARCH}/{wanted.name}.plan"), wanted)
+    assert len(plan.code) > 10_000 and plan.seconds > 0
+    assert f"plans        sm_{ARCH}/{wanted.name}.plan" in describe(folder.path)
+
+
+def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
+    def fail(*_):
+        raise EngineError("the GPU is on fire")
+
+    monkeypatch.setattr(target.trt.trt.Package, "version", lambda self: "1.7")
+    monkeypatch.setattr(target.trt, "build", fail)
+    lines = []
+    given = types.SimpleNamespace(
+        files={target.trt.GRAPH: b""}, say=lines.append, vocoder=types.SimpleNamespace(config=0)
+    )
+    assert target.trt.plans(given, 89) == {} and "no TensorRT plan for sm_89: the GPU is on fire" in lines[0]
+    assert target.trt.plans(given, 90) == {} and len(lines) == 1
 
 
 def test_a_damaged_kernel_is_not_loaded(folder, tmp_path):
@@ -65,7 +104,7 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     """The engine's own programs over real tensors, with a driver that loads nothing."""
     monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: types.SimpleNamespace(cuda_stream=1))
     api = Api()
-    api.cuLaunchKernel = lambda *given: (0,)
+    api.cuLaunchKernelEx = lambda *given: (0,)
     cubins = launcher.Cubins(listed(folder), lambda name: folder.bytes(f"sm_{ARCH}/{name}"), Driver(api), None)
     opened = backends.Model(folder, engines.ACOUSTIC, engines.VOCODER, "recogniser", engines.CONTENT)
     given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", ARCH, cubins
@@ -78,10 +117,32 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.mixing(vocoder)))
     for launch in starts:
         cubins.bind(launch)()
+    tensors = folder.tensors(artifact.VOCODER)
+    vocoder_triton.TritonGenerator(tensors, engines.VOCODER, torch.float16, "cpu", ARCH, cubins).bind(inputs)()
     assert len(cubins.loaded) == len(cubins.listed)
     with pytest.raises(EngineError, match="no compiled .* for this shape"):
         for launch in sampler.network.program(Shape(1, 2048)).sampling(plan):
             cubins.bind(launch)
+
+
+def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
+    """All launches of a chain but the first; one that stands alone is started as ever."""
+    monkeypatch.setattr(dependent, "possible", lambda device, arch: True)
+    bound, opened = [], backends.Model(folder, engines.ACOUSTIC, None, None, None)
+    recorder = types.SimpleNamespace(bind=lambda launch: bound.append(launch) or (lambda: None))
+    given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", 90, recorder
+    sampler = cuda_sampler.MelSampler(*given)
+    assert not sampler.network.early
+    flags = {}
+    for sampler.network.early in (False, True):
+        for what, launches in (("condition", Program.condition), ("sampling", lambda p: p.sampling(sampler.plans[1]))):
+            bound.clear()
+            for _ in range(2):
+                sampler.network.replay(SHAPE, (what,), launches)
+            flags[what, sampler.network.early] = [launch.early for launch in bound]
+    assert flags["condition", False] == flags["condition", True] == [False]
+    assert not any(flags["sampling", False])
+    assert flags["sampling", True] == [False] + [True] * (len(flags["sampling", False]) - 1)
 
 
 def test_stored_results_are_those_of_the_engine(folder):
@@ -108,10 +169,10 @@ def test_names_of_targets(monkeypatch):
 
 
 def test_all_shapes_need_few_kernels():
-    """65 for CoMoSVC in full size; a tile that depends on every length would make hundreds."""
+    """65 for CoMoSVC in full size and as many for its vocoder; a tile that depends on every length makes hundreds."""
     levels = {1: [80.0], 4: [80.0, 24.0, 5.8, 0.9]}
     given = engines.ACOUSTIC, engines.VOCODER, "consistency", levels, False, torch.float16
-    assert 20 < len(target.unique(cuda_plan.launches(*given, 90))) < 100
+    assert 20 < len(target.unique(cuda_plan.launches(*given, 90))) < 150
 
 
 def test_build_is_exported():

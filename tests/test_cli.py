@@ -235,7 +235,7 @@ def fake(monkeypatch):
     from fastsvc.engine import Engine
 
     engine = FakeEngine()
-    monkeypatch.setattr(Engine, "open", classmethod(lambda cls, path, device="auto": engine))
+    monkeypatch.setattr(Engine, "open", classmethod(lambda cls, path, **options: engine))
     Path("fake.fsvc").mkdir()
     return engine
 

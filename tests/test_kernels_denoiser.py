@@ -9,6 +9,7 @@ pytest.importorskip("triton")
 from fastsvc.build.fold import fold_condition, fold_layers, fold_skips, step_vectors
 from fastsvc.build.lower import lower
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
+from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser import Denoiser, Level, Tiles, Update, consistency_updates, euler_updates
 from fastsvc.kernels.pack import pack, padded
 from fastsvc.kernels.tiles import Tile
@@ -26,12 +27,12 @@ SEEDS, PLACES = [5, 6, 7], [0, 1000, 2**33]
 
 def lowered(model, levels):
     weights = {name: value.double() for name, value in model.state_dict().items()}
-    layers = CONFIG.denoiser.layers
-    folded = {**fold_condition(weights, CONFIG), **fold_layers(weights, layers), **fold_skips(weights, layers)}
-    return lower({**folded, "steps": step_vectors(weights, CONFIG, levels)}, layers)
+    config, layers = model.config, model.config.denoiser.layers
+    folded = {**fold_condition(weights, config), **fold_layers(weights, layers), **fold_skips(weights, layers)}
+    return lower({**folded, "steps": step_vectors(weights, config, levels)}, layers)
 
 
-def build(method="consistency", steps=2, dtype=torch.float32, splits=1):
+def build(method="consistency", steps=2, dtype=torch.float32, splits=1, allocate=torch.zeros):
     """(specification, kernels' denoiser, noise levels) of random weights."""
     model = AcousticModel(CONFIG).eval().to(DEVICE)
     torch.nn.init.normal_(model.denoiser.output_projection.weight, std=0.1)
@@ -46,7 +47,9 @@ def build(method="consistency", steps=2, dtype=torch.float32, splits=1):
         tiles = Tiles(block, Tile(64, 64, 128, 4, 1), Tile(64, 128, 64, 4, 2), block, block, Tile(64, 128, 64, 4, 2))
         if splits > 1:
             tiles = Tiles(*list(vars(tiles).values())[:4], Tile(64, 64, 64, 4, 2, splits), tiles.head)
-    net = Denoiser(weights, CONFIG.denoiser.dilations, levels, 3, FRAMES, tiles, precision="ieee")
+    pdl = dependent.possible(torch.device(DEVICE), ARCH)
+    given = weights, CONFIG.denoiser.dilations, levels, 3, FRAMES, tiles
+    net = Denoiser(*given, precision="ieee", allocate=allocate, pdl=pdl)
     return model.to(DEVICE), net, sigmas
 
 

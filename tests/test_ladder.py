@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastsvc.engine.ladder import BATCHES, EVEN, FRAMES, SLICE, Ladder, Shape, even
+from fastsvc.engine.ladder import BATCHES, EVEN, FRAMES, SLICE, Ladder, Shape, even, even_needed, even_shapes
 
 
 @pytest.mark.parametrize("frames", [1, 63, 64, 65, 94, 188, 1875, 11250, 16384])
@@ -25,15 +25,42 @@ def test_what_does_not_fit_is_cut_with_halos(frames, halo, rows):
         assert end - start <= max(SLICE, ladder.rung(4 * halo))
 
 
-def test_batches_hold_all_slices_in_order_and_stay_within_the_rows():
-    ladder, lengths = Ladder(), [94, 1875, 2048, 2048, 2048, 16384, 20000, 10, *[64] * 20]
+@pytest.mark.parametrize("rows", [16384, 4096])
+def test_batches_hold_all_slices_in_prepared_shapes(rows):
+    ladder, lengths = Ladder(rows), [94, 1875, 2048, 2048, 2048, 16384, 20000, 10, 3750, 3750, 3750, *[64] * 20]
     groups = ladder.batches(lengths)
-    assert [i for group in groups for i in group] == list(range(len(lengths)))
+    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
     for group in groups:
         shape = ladder.shape([lengths[i] for i in group])
         assert len(group) <= shape.batch <= BATCHES[-1] and shape.frames >= max(lengths[i] for i in group)
-        assert len(group) == 1 or shape.batch * shape.frames <= 2 * ladder.rows
-    assert groups[:2] == [[0, 1, 2, 3, 4], [5]]
+        assert shape.batch == 1 or shape in ladder.shapes()
+        assert 4 * len(group) >= 3 * shape.batch
+    assert ([1, 2, 3, 4] in groups) == (rows == 16384) and ([1, 2] in groups) == (rows == 4096)
+    assert sum(0 in group for group in groups) == 1 and len(groups) == (9 if rows == 16384 else 10)
+
+
+def test_slices_of_one_length_are_put_together():
+    groups = Ladder().batches([2000, 90, 2000, 90, 2000, 90, 2000, 90] * 2)
+    assert groups == [[0, 2, 4, 6, 8, 10, 12, 14], [1, 3, 5, 7, 9, 11, 13, 15]]
+    assert list(map(len, Ladder().batches([94] * 13))) == [8, 4, 1]
+    assert list(map(len, Ladder().batches([94] * 15))) == [8, 7]
+
+
+def test_what_recordings_need_is_what_they_get():
+    """The shapes that are prepared for some recordings are those of cutting and batching them."""
+    ladder, halo = Ladder(), 20
+    assert ladder.needed([[94]], halo) == [Shape(1, 96)]
+    assert ladder.needed([[94, 1875], [94, 94]], halo) == [Shape(1, 2048), Shape(2, 96), Shape(1, 96)]
+    long = ladder.needed([[40_000]], halo)
+    assert long[0] == Shape(8, SLICE) and all(shape in ladder.shapes() for shape in long)
+    for frames in (50, 375, 1875, 11250):
+        cut = even(frames, 13)
+        needed = even_needed([frames], 13)
+        made = {(len(group), cut.length) for group in cut.batches()}
+        assert made == {(s.batch, s.frames) for s in needed} or cut.length not in EVEN and not needed
+        assert set(needed) <= set(even_shapes(13))
+    assert even_shapes(13)[0] == Shape(8, 1024) and len(even_shapes(13)) == 6 * len(EVEN)
+    assert all(shape.frames > 600 for shape in even_shapes(300)) and even_shapes(13, most=1)[0] == Shape(1, 1024)
 
 
 def test_a_smaller_ladder_when_memory_is_short():

@@ -3,14 +3,15 @@
 import ctypes
 import json
 import types
+from dataclasses import replace
 
 import pytest
 import torch
 
-from fastsvc.engine import driver, graphs, launcher
+from fastsvc.engine import cuda_denoiser, driver, graphs, launcher
 from fastsvc.engine.driver import Driver, marshalled
 from fastsvc.errors import EngineError, MissingPackageError
-from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.launch import Launch, chained
 
 PARAMETERS = (("x", "*fp16"), ("n", "i32"), ("c", "fp32"))
 
@@ -20,6 +21,14 @@ class Api:
 
     CUresult = types.SimpleNamespace(CUDA_SUCCESS=0)
     CUfunction_attribute = types.SimpleNamespace(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES=8)
+    CUlaunchAttributeID = types.SimpleNamespace(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION=6)
+
+    class CUlaunchConfig:
+        attrs, numAttrs = (), 0
+
+    class CUlaunchAttribute:
+        def __init__(self):
+            self.value = types.SimpleNamespace()
 
     def __init__(self, failing=""):
         self.calls, self.failing = [], failing
@@ -39,14 +48,17 @@ class Api:
         self.calls.append(("attribute", attribute, value))
         return self._answer("cuFuncSetAttribute", None)
 
-    def cuLaunchKernel(self, function, *sizes_and_more):
-        *numbers, stream, parameters, extra = sizes_and_more
+    def cuLaunchKernelEx(self, config, function, parameters, extra):
+        grid, block = ([getattr(config, f"{kind}Dim{axis}") for axis in "XYZ"] for kind in ("grid", "block"))
         addresses = (ctypes.c_void_p * 5).from_address(parameters)
         pointer = ctypes.c_void_p.from_address(addresses[0]).value
         whole, real = ctypes.c_int32.from_address(addresses[1]).value, ctypes.c_float.from_address(addresses[2]).value
         scratch = [ctypes.c_void_p.from_address(addresses[i]).value for i in (3, 4)]
-        self.calls.append(("launch", tuple(numbers), stream, pointer, whole, real, scratch, extra))
-        return self._answer("cuLaunchKernel", None)
+        numbers = (*grid, *block, config.sharedMemBytes)
+        self.calls.append(("launch", numbers, config.hStream, pointer, whole, real, scratch, extra))
+        self.attributes = [(one.id, one.value.programmaticStreamSerializationAllowed) for one in config.attrs]
+        assert config.numAttrs == len(config.attrs)
+        return self._answer("cuLaunchKernelEx", None)
 
     def cuGetErrorString(self, code):
         return 0, b"no kernel image is available"
@@ -69,12 +81,17 @@ def test_a_kernel_is_loaded_once_and_started_with_its_arguments():
         ("attribute", 8, 100_000),
         ("launch", (3, 2, 1, 256, 1, 1, 100_000), 77, x.data_ptr(), -5, 0.5, [None, None], 0),
     ]
+    assert api.attributes == []
+    calls.bind(function, (3, 2), {"x": x, "n": -5, "c": 0.5}, early=True)()
+    assert api.calls[-1] == api.calls[-2] and api.attributes == [(6, 1)]
     small = Driver(api := Api())
     small.load(b"cubin", "kernel", 4, 48 * 1024, PARAMETERS)
     assert [call[0] for call in api.calls] == ["load", "function"]
 
 
-@pytest.mark.parametrize("failing", ["cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernel"])
+@pytest.mark.parametrize(
+    "failing", ["cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernelEx"]
+)
 def test_what_the_driver_refuses_is_said(failing):
     calls = Driver(Api(failing))
     with pytest.raises(EngineError, match=f"{failing} failed: no kernel image is available"):
@@ -89,23 +106,27 @@ def test_arguments_that_a_kernel_does_not_take(arguments):
 
 def test_cuda_bindings_has_what_is_used():
     api = pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
-    for name in ("cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernel", "cuGetErrorString"):
+    calls = ("cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernelEx", "cuGetErrorString")
+    for name in calls:
         assert callable(getattr(api, name))
+    config = Driver(api)._config(driver.Function("handle", "module", 8, 50_000, ()), (3, 2, 1), early=True)
+    config.hStream = 77  # as PyTorch gives it
+    assert (config.gridDimX, config.gridDimY, config.blockDimX, config.sharedMemBytes) == (3, 2, 256, 50_000)
+    (attribute,) = config.attrs
+    assert int(attribute.id) == 6 and attribute.value.programmaticStreamSerializationAllowed == 1
+    assert config.numAttrs == 1 and int(config.hStream) == 77
     assert int(api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) == 8
     assert int(api.CUresult.CUDA_SUCCESS) == 0
 
 
-class Folder:
-    """As much of an Artifact as the launcher sees."""
+class Part:
+    """As much of a DevicePart as the launcher sees."""
 
     def __init__(self, **files):
-        self.files = {f"sm_90/{name.replace('__', '.')}": value for name, value in files.items()}
+        self.files = {name.replace("__", "."): value for name, value in files.items()}
 
-    def has(self, name):
-        return name in self.files
-
-    def bytes(self, name):
-        return self.files[name]
+    def read(self, name):
+        return self.files.get(name)
 
 
 def listing(sources=None, **kernels):
@@ -121,32 +142,30 @@ def launch(warps=4):
 
 def test_which_launcher_and_why(monkeypatch):
     monkeypatch.setattr(launcher, "Driver", lambda: "driver")
-    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    found, how = launcher.choose(Part(kernels__json=listing()), 90)
     assert isinstance(found, launcher.Cubins) and "compiled ahead of time" in how
-    found, how = launcher.choose(Folder(), 90)
+    found, how = launcher.choose(Part(), 90)
     assert isinstance(found, launcher.Jit) and "no kernels compiled for sm_90" in how
-    found, how = launcher.choose(Folder(kernels__json=listing("other")), 90)
+    found, how = launcher.choose(Part(kernels__json=listing("other")), 90)
     assert isinstance(found, launcher.Jit) and "another version" in how
 
     def lacking():
         raise MissingPackageError("cuda-bindings", "starting compiled kernels", "gpu")
 
     monkeypatch.setattr(launcher, "Driver", lacking)
-    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    found, how = launcher.choose(Part(kernels__json=listing()), 90)
     assert isinstance(found, launcher.Jit) and "cuda-bindings" in how
     monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: None)
-    found, how = launcher.choose(Folder(kernels__json=listing()), 90)
+    found, how = launcher.choose(Part(kernels__json=listing()), 90)
     assert found is None and "cuda-bindings" in how and "triton is not installed" in how
 
 
 def test_compiled_kernels_are_found_by_what_they_were_compiled_for():
     one = launch()
     entry = {"file": "a.cubin", "name": "some_kernel", "warps": 4, "shared": 0, "parameters": [["x", "*fp32"]]}
-    folder = Folder(a__cubin=b"code")
+    part = Part(a__cubin=b"code")
     api = Api()
-    cubins = launcher.Cubins(
-        {"kernels": {launcher.key(one.spec()): entry}}, lambda name: folder.bytes(f"sm_90/{name}"), Driver(api), None
-    )
+    cubins = launcher.Cubins({"kernels": {launcher.key(one.spec()): entry}}, part.read, Driver(api), None)
     for _ in range(2):
         cubins.bind(one)
     assert [call[0] for call in api.calls] == ["load", "function"]
@@ -192,3 +211,34 @@ def test_driver_needs_cuda_bindings(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cuda.bindings", None)
     with pytest.raises(MissingPackageError, match="cuda-bindings"):
         driver.bindings()
+
+
+def test_kernels_that_wait_may_begin_early_but_for_the_first():
+    one = replace(launch(), constants={"PDL": True})
+    chain = chained([one, one, one])
+    assert [link.early for link in chain] == [False, True, True]
+    assert {launcher.key(link.spec()) for link in chain} == {launcher.key(one.spec())}  # the same code serves both
+    assert [link.early for link in chained([launch(), one, launch(), one])] == [False, True, False, True]
+
+
+def test_triton_is_told_of_an_early_start():
+    told = []
+    kernel = {(1,): lambda **given: told.append(given)}
+    given = Launch(kernel, (1,), {}, {"PDL": True}, 4, 2)
+    for one in (given, replace(given, early=True)):
+        one.run()
+    assert "launch_pdl" not in told[0] and told[1] == {**told[0], "launch_pdl": True}
+
+
+@pytest.mark.parametrize(
+    "arch, wanted, expected", [(90, "1", True), (90, "", False), (90, "0", False), (89, "", False)]
+)
+def test_the_environment_asks_for_early_starts(monkeypatch, arch, wanted, expected):
+    monkeypatch.setenv(cuda_denoiser.PDL, wanted)
+    assert cuda_denoiser.early(torch.device("cuda"), arch) is expected
+
+
+def test_a_device_without_early_starts_is_named(monkeypatch):
+    monkeypatch.setenv("FASTSVC_PDL", "1")
+    with pytest.warns(UserWarning, match="FASTSVC_PDL=1 does nothing: sm_89"):
+        assert not cuda_denoiser.early(torch.device("cuda"), 89)

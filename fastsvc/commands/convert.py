@@ -15,13 +15,15 @@ from fastsvc.commands.common import (
     verbosity,
     verbosity_options,
 )
-from fastsvc.config import F0_METHODS
+from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
 SPEAKER_HELP = "Target voice: its id in the model's own table (see fastsvc inspect), its name, or a mix A:0.7,B:0.3."
 MODEL_HELP = "Engine folder. Without: $FASTSVC_MODEL, the only .fsvc in this folder, or the bundled demo voices."
 TRANSPOSE_HELP = "Shift of the melody; auto: from the singer's median pitch to the target's."
+BACKEND_HELP = "What computes the vocoder; auto: the fastest that was measured."
 LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the model was trained."
+BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. A CPU always takes one after another."
 
 
 @click.command(short_help="Sing recordings with another voice.")
@@ -73,12 +75,14 @@ LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the
     default=None,
     help=LEVEL_HELP,
 )
+@option("--batch", default=16, type=click.IntRange(1), help=BATCH_HELP)
+@option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")
 @option("--seed", default=0, type=click.IntRange(0, 2**31 - 1), help="Of the noise: the same gives the same result.")
 @option("--overwrite", is_flag=True, help="Convert again what has a result already; else it is skipped.")
 @option("--report", metavar="FILE.json", help="Write what became of each file, with times and versions.")
 @verbosity_options
-def convert(inputs, spk, model, out, format, bits, rate, report, device, channels, **options):
+def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, **options):
     """Convert INPUTs, files and folders, to the voice of --spk.
 
     Folders are searched with all below them, and their tree is kept in OUT_DIR. Reads wav, flac, mp3, ogg, aiff and
@@ -89,6 +93,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     from fastsvc import batch
     from fastsvc.audio import encode
     from fastsvc.batch_plan import plan
+    from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
     from fastsvc.features import f0
 
@@ -99,7 +104,10 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
     batch.check_output_folder(out)
-    engine = open_engine(path, why, device, options["steps"])
+    say(f"engine: {path} ({why})")
+    left = batch.waiting(planned, options["overwrite"])
+    device, needs = gpu.before_opening(path, device, left, options["steps"], options["batch"], channels == "keep")
+    engine = open_engine(path, device, options["steps"], vocoder_backend)
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
@@ -115,6 +123,8 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     say(f"speaker: {settings.name}")
     for note in planned.notes:
         say(f"note: {note}")
+    if needs:
+        gpu.before_converting(engine, needs, options["steps"])
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
@@ -129,12 +139,11 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, channel
     click.get_current_context().exit(code)
 
 
-def open_engine(path, why: str, device: str, steps: int | None):
-    """The engine, announced; a number of steps that it lacks is a usage error."""
+def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
+    """The engine on a device, announced; a number of steps that it lacks is a usage error."""
     from fastsvc.engine import Engine
 
-    say(f"engine: {path} ({why})")
-    engine = Engine.open(path, device=device)
+    engine = Engine.open(path, device=device, vocoder_backend=vocoder_backend)
     engine.check_convertible()
     if engine.device.type != "cpu":
         say(f"device: {engine.device}, {engine.precision}: {engine.how}")

@@ -86,7 +86,7 @@ def _encoder(path: str):
 
     if not artifact.is_engine(Path(path)):
         return RecogniserEncoder.open(path)
-    encoder = Engine.open(path).encoder
+    encoder = Engine.open(path, "cpu").encoder  # a GPU's own form rounds: a corpus has units of one encoder alone
     if encoder is None:
         raise EngineError(f"{path} has no content encoder", "give another engine, or a recogniser's checkpoint")
     return encoder

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from fastsvc.commands.common import WholeList, option, say, verbosity_options
+from fastsvc.config import VOCODER_BACKENDS
 
 TARGET_HELP = "GPUs to compile kernels for: auto (this machine's), cpu (none), or names such as sm_80,sm_90."
 
+BACKEND_HELP = "What computes the vocoder; auto: each device takes the fastest, as measured there."
 STEPS_HELP = "Sampling steps to build in. Without: 1,2,4 (students), 10,25,50 (teachers), 5,10,20 (DDPM models)."
 SAMPLER_HELP = "auto: consistency for students, euler for teachers, dpm++ for DDPM models."
 ERAS = ("auto", "plain", "raw", "normalised")
@@ -28,6 +30,7 @@ SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim")
 @option("--depth", type=click.IntRange(2), help="Shallow diffusion: refine given mels from this place on (DDPM).")
 @option("--precision", default="auto", type=click.Choice(["auto", "fp32", "fp16", "bf16"]), help="Of the weights.")
 @option("--target", default="auto", metavar="auto|cpu|sm_80,...", help=TARGET_HELP)
+@option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--force", is_flag=True, help="Replace an engine that exists.")
 @verbosity_options
 def build(checkpoint, **options):
@@ -36,8 +39,10 @@ def build(checkpoint, **options):
     The compiled form is checked against the plain model layer by layer before anything is written.
     """
     from fastsvc.build import compile
+    from fastsvc.commands.gpu import after_building
 
-    compile(checkpoint, progress=say, **options)
+    path = compile(checkpoint, progress=say, **options)
+    after_building(path, options["target"])
 
 
 @click.command(short_help="Say what an engine or checkpoint holds.")

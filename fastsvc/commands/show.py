@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
 from fastsvc.commands.common import say
 
+_PREPARING = "{desc} {percentage:3.0f}%|{bar}| {elapsed}"
 _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
+
+
+@contextlib.contextmanager
+def bar(title: str, verbosity: int):
+    """A bar on a terminal while something is prepared; gives a callback for the fraction done."""
+    from tqdm import tqdm
+
+    hidden = not (sys.stderr.isatty() and verbosity >= 0)
+    with tqdm(total=1, disable=hidden, bar_format=_PREPARING, desc=title, leave=False, file=sys.stderr) as made:
+
+        def show(fraction: float) -> None:
+            made.n = fraction
+            made.refresh()
+
+        yield show
 
 
 class Show:
@@ -27,15 +44,15 @@ class Show:
     def __exit__(self, *details) -> None:
         self.bar.close()
 
-    def fraction(self, fraction: float) -> None:
-        """Of the file that is being converted."""
-        self.bar.n = self.done + min(1.0, fraction)
+    def fraction(self, files: float) -> None:
+        """Of the files that are being converted, as much as is done."""
+        self.bar.n = min(self.files, self.done + files)
         self.bar.refresh()
 
     def entry(self, report: Report, entry: Entry) -> None:
         self.done += 1
         self._postfix(report)
-        self.fraction(0.0)
+        self.fraction(max(0.0, self.bar.n - self.done))  # others may be under way
         for text, error in self._lines(entry):
             with self.bar.external_write_mode(sys.stderr if error else sys.stdout):
                 say(text, error=error)

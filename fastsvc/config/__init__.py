@@ -18,12 +18,13 @@ from fastsvc.config.hearing import CONTENT_CONFIGS, PitchConfig, RecogniserConfi
 from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
-from fastsvc.config.vocoder import VocoderConfig
+from fastsvc.config.vocoder import VOCODER_BACKENDS, VocoderConfig
 
 __all__ = [
     "CONTENT_CONFIGS",
     "F0_METHODS",
     "F0_STYLES",
+    "VOCODER_BACKENDS",
     "AcousticConfig",
     "AmphionConfig",
     "ConditionConfig",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastsvc.engine import listing
+from fastsvc.engine.listing import MANIFEST, sha256
 from fastsvc.engine.manifest import fault
 from fastsvc.errors import EngineError, OutputError
 
@@ -21,22 +22,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT, VERSION = "fastsvc-engine", 1
-MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")  # at most one folder deep
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file) -> str:  # Python 3.10
-    digest = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-    return digest.hexdigest()
+GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.build.graph
+    (False, False): "vocoder.onnx",
+    (True, False): "vocoder_fp16.onnx",
+    (True, True): "vocoder_fp16_polyphase.onnx",
+}
 
 
 def is_engine(path: Path) -> bool:
@@ -102,8 +94,9 @@ class Artifact:
 
     def __init__(self, path):
         self.path = Path(path)
-        self.manifest = self._manifest()
-        self.files: dict[str, dict] = self.manifest["files"]
+        self.manifest: dict
+        self.files: dict[str, dict]
+        self._take(self._manifest())
 
     def _manifest(self) -> dict:
         file = self.path / MANIFEST
@@ -149,20 +142,37 @@ class Artifact:
 
     def verify(self, name: str) -> Path:
         """The path of a listed file, once its size and sha256 are found right."""
-        entry = self.files.get(name)
-        if not isinstance(entry, dict) or not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise EngineError(f"{self.path / MANIFEST} does not list {name!r} properly", self._rebuild())
-        file = self.path / name
-        if file.is_symlink() or not file.is_file():
-            raise EngineError(f"{file} is missing", self._rebuild())
-        if file.stat().st_size != entry.get("bytes"):
-            raise EngineError(
-                f"{file} has {file.stat().st_size} bytes instead of {entry.get('bytes')}: it is damaged",
-                self._rebuild(),
-            )
-        if sha256(file) != entry.get("sha256"):
-            raise EngineError(f"{file} is damaged: its sha256 differs from the manifest's", self._rebuild())
-        return file
+        return listing.verified(self.path, self.files, name, self._rebuild())
+
+    def identity(self) -> str:
+        """A hash of what the engine is, wherever it lies and whatever devices it has parts for."""
+        files = {name: entry for name, entry in self.files.items() if "/" not in name}
+        return hashlib.sha256(json.dumps({**self.manifest, "files": files}, sort_keys=True).encode()).hexdigest()
+
+    def refresh(self) -> None:
+        """Read the list of files once more: other processes may add to it. An engine that is replaced stays as it was
+        opened, as far as its files are still there."""
+        try:
+            self._take(self._same())
+        except OutputError:
+            return
+
+    def add(self, files: dict[str, bytes]) -> None:
+        """Keep more files, one folder deep, and list them. Raises OutputError; then the folder is as it was."""
+        self._take(listing.add(self.path, files, self._same))
+
+    def _take(self, manifest: dict) -> None:
+        self.manifest, self.files = manifest, manifest["files"]
+
+    def _same(self) -> dict:
+        """The manifest as it is now. Raises OutputError if it is another engine's."""
+        try:
+            now = Artifact(self.path)
+        except EngineError as error:
+            raise OutputError(f"{self.path} has changed: {error.message}") from None
+        if now.identity() != self.identity():
+            raise OutputError(f"{self.path} was replaced by another engine meanwhile", "convert again")
+        return now.manifest
 
     def _rebuild(self) -> str:
         return f"copy it again, or make it anew: fastsvc build CHECKPOINT -o {self.path} --force"

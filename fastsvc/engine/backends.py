@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig, VocoderConfig
-from fastsvc.engine import artifact, lowered, runtime
+from fastsvc.engine import artifact, cpu_generators, lowered, runtime
 from fastsvc.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -42,8 +42,8 @@ class Model:
         """The vocoder's tensors."""
         return self._part(artifact.VOCODER, "vocoder", self.vocoder)
 
-    def encoder(self, device):
-        """The content encoder on a device, or None."""
+    def encoder(self, device, dtype: torch.dtype | None = None):
+        """The content encoder on a device, or None. ``dtype``: in a GPU's form that computes in it."""
         if not self.content:
             return None
         from fastsvc.features.content import RecogniserEncoder
@@ -51,6 +51,10 @@ class Model:
 
         kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
         tensors = self._part(artifact.CONTENT, self.content_kind, self.content)
+        if dtype is not None:
+            from fastsvc.engine import cuda_content
+
+            return cuda_content.encoder(self.content_kind, self.content, tensors, dtype, device)
         return kinds[self.content_kind](self.content, tensors, device)
 
     def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
@@ -69,7 +73,8 @@ class Model:
 class Parts:
     """What does the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
-    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.runtime are.
+    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.runtime are. ``yin``: the device's own, or
+    None, for fastsvc.engine.hearing.
     """
 
     device: torch.device
@@ -78,15 +83,17 @@ class Parts:
     sampler: Any
     synthesiser: Any
     encoder: Any
+    yin: Any = None
 
 
-def cpu(model: Model, precision: str = "auto") -> Parts:
+def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """The lowered form on the processor."""
     manifest, synthesiser = model.folder.manifest, None
     built = manifest.get("precision", "fp32")
     sampler = runtime.MelSampler(model.weights(), model.acoustic, manifest)
     if model.vocoder:
-        synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base)
+        make = cpu_generators.maker(model, vocoder_backend)
+        synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
     computes = "bf16" if sampler.denoiser.gated_type == torch.bfloat16 else "fp32"
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
@@ -94,11 +101,11 @@ def cpu(model: Model, precision: str = "auto") -> Parts:
     return Parts(torch.device("cpu"), computes, "the lowered form on the processor", sampler, synthesiser, encoder)
 
 
-def cuda(model: Model, precision: str = "auto") -> Parts:
+def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """Kernels and CUDA graphs on an NVIDIA GPU."""
     from fastsvc.engine import cuda as backend
 
-    return backend.parts(model, precision)
+    return backend.parts(model, precision, vocoder_backend=vocoder_backend)
 
 
 BACKENDS = {"cpu": cpu, "cuda": cuda}

@@ -1,4 +1,4 @@
-"""The engine on an NVIDIA GPU: kernels for the denoiser and the source, cuDNN for the vocoder, all in CUDA graphs.
+"""The engine on an NVIDIA GPU: kernels for the denoiser and the source, the fastest vocoder, all in CUDA graphs.
 
 ``device`` may also be the CPU, where kernels run in Triton's interpreter and nothing is captured: that is for tests.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import torch
 
-from fastsvc.engine import launcher, selfcheck
+from fastsvc.engine import cuda_generators, launcher, selfcheck
 from fastsvc.engine.backends import Model, Parts
+from fastsvc.engine.cuda_pitch import Yin
 from fastsvc.engine.cuda_sampler import MelSampler
 from fastsvc.engine.cuda_vocoder import Synthesiser
+from fastsvc.engine.device_part import DevicePart
 from fastsvc.errors import EngineError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -33,7 +35,7 @@ def architecture(device: torch.device) -> int:
     return 10 * major + minor
 
 
-def parts(model: Model, precision: str = "auto", device="cuda") -> Parts:
+def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend: str = "auto") -> Parts:
     """Everything on one device, checked against stored results. Raises EngineError naming what fails."""
     device, folder = torch.device(device), model.folder
     if device.type == "cuda":
@@ -42,15 +44,17 @@ def parts(model: Model, precision: str = "auto", device="cuda") -> Parts:
     arch, precision = architecture(device), precision_of(folder.manifest, precision)
     if precision == "bf16" and arch < 80:
         raise EngineError(f"sm_{arch} has no bfloat16", "use fp16 or fp32")
-    start, how = launcher.choose(folder, arch)
+    part = DevicePart(folder, f"sm_{arch}")
+    start, how = launcher.choose(part, arch)
     if start is None:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", f"build it with --target sm_{arch}")
     dtype = DTYPES[precision]
     sampler = MelSampler(model.weights(), model.acoustic, folder.manifest, dtype, device, arch, start)
+    half = torch.float32 if precision == "fp32" else torch.float16  # audio and units need more than bfloat16's 9 bits
     synthesiser = None
     if model.vocoder:
         tensors, base = model.generator(), model.acoustic.mel.log_base
-        half = torch.float32 if precision == "fp32" else torch.float16  # audio needs more than bfloat16's 9 bits
-        synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start)
+        choice = cuda_generators.choice(model, tensors, half, device, arch, start, part, vocoder_backend)
+        synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start, choice)
     selfcheck.check(folder.manifest.get("check"), sampler, synthesiser, precision)
-    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device))
+    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device))

@@ -5,6 +5,8 @@ Buffers of all shapes are cut from one block of memory, so only one shape is at 
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
@@ -14,15 +16,17 @@ from torch import Tensor
 
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import lowered
-from fastsvc.engine.graphs import Arena, Counter, Graphs
+from fastsvc.engine.graphs import Arena, Counter, Graphs, settle
 from fastsvc.engine.ladder import Shape
 from fastsvc.engine.schedules import Fused
+from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser import Denoiser, Level, Tiles
-from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.launch import Launch, chained
 from fastsvc.kernels.pack import Packed, pack
 from fastsvc.model import process
 
 FLOAT32_PRODUCTS = "tf32x3"  # how float32 is multiplied on tensor cores: three products, about float32's precision
+PDL = "FASTSVC_PDL"  # environment: 1 lets kernels begin before the one before them has ended (kernels/dependent.py)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,15 @@ class Slice:
 
     def __len__(self) -> int:
         return len(self.places)
+
+
+def early(device: torch.device, arch: int) -> bool:
+    """Whether the environment asks for early starts of kernels; a device that has none is named."""
+    wanted = os.environ.get(PDL, "") == "1"
+    if wanted and not dependent.possible(device, arch):
+        warnings.warn(f"{PDL}=1 does nothing: sm_{arch} cannot start kernels early, sm_90 can", stacklevel=2)
+        return False
+    return wanted
 
 
 def packed(tensors: dict[str, Tensor], config: AcousticConfig, dtype: torch.dtype, device) -> Packed:
@@ -75,9 +88,9 @@ class Program:
         self.shape, self.levels = shape, levels
         tiles = Tiles.of(weights, shape.batch, shape.frames, arch)
         known = list(levels.values())
-        dilations = config.denoiser.dilations
-        self.net = Denoiser(weights, dilations, known, shape.batch, shape.frames, tiles, FLOAT32_PRODUCTS, allocate)
-        device, (b, t) = weights.conv_weight.device, (shape.batch, shape.frames)
+        dilations, device, (b, t) = config.denoiser.dilations, weights.conv_weight.device, (shape.batch, shape.frames)
+        pdl = dependent.possible(device, arch)
+        self.net = Denoiser(weights, dilations, known, b, t, tiles, FLOAT32_PRODUCTS, allocate, pdl)
 
         def buffer(*sizes: int, dtype=torch.float32) -> Tensor:
             return allocate(*sizes, dtype=dtype, device=device)
@@ -186,6 +199,7 @@ class Network:
         self.step_vectors = vectors.float().to(weights.conv_weight.device)
         self.levels, self.launcher, self.graphs = table(config, levels), launcher, graphs
         self.device = weights.conv_weight.device
+        self.early = early(self.device, arch)  # may be changed at any time: graphs of both kinds are kept apart
         self.staging = Staging(self.device)
         self.arena: Arena | None
         self.reserved: set[Shape]  # shapes that the arena is known to hold
@@ -217,6 +231,7 @@ class Network:
 
     def release(self) -> None:
         """Forget all programs and their memory."""
+        settle(self.device)
         self.programs, self.replays, self.arena, self.reserved = {}, {}, None, set()
 
     def replay(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> None:
@@ -225,9 +240,10 @@ class Network:
 
     def prepared(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> Callable[[], None]:
         """The replay alone. Capturing does the work, too: outputs that are inputs as well must be filled afterwards."""
-        key = (shape, *what)
+        key = (shape, *what, self.early)
         if key not in self.replays:
-            bound = [self.launcher.bind(launch) for launch in launches(self.program(shape))]
+            chain = launches(self.program(shape))
+            bound = [self.launcher.bind(launch) for launch in (chained(chain) if self.early else chain)]
 
             def run() -> None:
                 for start in bound:

@@ -7,8 +7,9 @@ that is handed in or drawn about the condition) is stepped by fastsvc/model/samp
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import ranges, schedules
+from fastsvc.engine.copies import there
 from fastsvc.engine.cpu_amphion import condition_for
 from fastsvc.engine.cuda_denoiser import Network, Program, Slice, packed
 from fastsvc.engine.graphs import Graphs, on
@@ -23,6 +25,8 @@ from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.engine.runtime import Features, Noise, Progress, Seeded
 from fastsvc.errors import EngineError
 from fastsvc.model import sampler, schedule
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Piece:
 
 class MelSampler:
     """As fastsvc.engine.runtime.MelSampler; mels stay on the device."""
+
+    shares_batches = True
 
     def __init__(self, tensors, config: AcousticConfig, manifest: dict, dtype, device, arch: int, launcher):
         levels = [float(level) for level in manifest["levels"]]
@@ -73,22 +79,35 @@ class MelSampler:
         """Log-mel [T, M] on the device, for the utterance's vector ``speaker`` [H]."""
         return self._sample([features], speaker, steps, [noise], block, progress, mel)[0]
 
-    def many(self, told: Sequence[Features], speaker: Tensor, steps: int, seeds: Sequence[int]) -> list[Tensor]:
+    def many(
+        self,
+        told: Sequence[Features],
+        speaker: Tensor,
+        steps: int,
+        seeds: Sequence[int],
+        progress: Progress | None = None,
+    ) -> list[Tensor]:
         """Log-mels of several recordings, their slices in common batches."""
         noises = [Seeded(seed, self.config.mel.bins) for seed in seeds]
-        return self._sample(list(told), speaker, steps, noises)
+        return self._sample(list(told), speaker, steps, noises, progress=progress)
 
     def _sample(self, told, speaker, steps, noises, block=None, progress=None, mel=None) -> list[Tensor]:
         """In ever smaller batches if memory is short."""
+        return self._within_memory(
+            lambda: self._run(self._pieces(told, speaker, steps, noises, block, mel), told, steps, progress)
+        )
+
+    def _within_memory(self, work: Callable[[], Result]) -> Result:
+        """Do it, and again with half the rows wherever memory does not suffice. Raises EngineError."""
         while True:
             try:
                 with on(self.device):
-                    return self._run(self._pieces(told, speaker, steps, noises, block, mel), told, steps, progress)
+                    return work()
             except torch.OutOfMemoryError:
                 ladder = self.ladder.halved()
                 if ladder is None:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                warnings.warn(f"GPU memory is short: going on with batches of {ladder.rows} frames", stacklevel=3)
+                warnings.warn(f"GPU memory is short: going on with batches of {ladder.rows} frames", stacklevel=4)
                 self.network.release()
                 self.ladder = ladder
             torch.cuda.empty_cache()
@@ -98,7 +117,7 @@ class MelSampler:
         made = [torch.empty(len(f.f0_hz), self.config.mel.bins, device=self.device) for f in told]
         plan = self.plans[steps]
         fused = plan is not None and all(isinstance(piece.noise, Seeded) and piece.cond is None for piece in pieces)
-        lengths = [len(piece.slice) for piece in pieces]
+        lengths, done = [len(piece.slice) for piece in pieces], 0
         for group in self.ladder.batches(lengths):
             part = [pieces[i] for i in group]
             shape = self.ladder.shape([lengths[i] for i in group])
@@ -108,13 +127,14 @@ class MelSampler:
             for row, piece in enumerate(part):
                 start = piece.slice.first
                 made[piece.item][piece.first : piece.last] = out[row, piece.first - start : piece.last - start]
+            done += sum(lengths[i] for i in group)
             if progress:
-                progress((group[-1] + 1) / len(pieces))
+                progress(done / sum(lengths))
         return made
 
     def _pieces(self, told, speaker, steps, noises, block, mel) -> list[Piece]:
         """All slices of all recordings, in order."""
-        halo = self.config.denoiser.halo_frames * schedule.evaluations(self.method, self.schedules[steps])
+        halo = self.halo(steps)
         utterance, pieces = speaker.detach().float().to(self.device), []
         given = None if mel is None else self.normalise(mel.to(self.device))
         for item, (features, noise) in enumerate(zip(told, noises, strict=True)):
@@ -123,7 +143,7 @@ class MelSampler:
             cuts = self.ladder.cut(frames, halo) if block is None else blocks(frames, block, halo)
             by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()]).cpu()
             units = features.units if whole is None else torch.zeros(1, len(self.network.weights.units_weight))
-            units = units.to(self.device, torch.float32)  # once, not by slice
+            units = there(units, self.device, torch.float32)  # once, not by slice
             for first, last, start, end in cuts:
                 places = features.places[start:end].int() * (whole is None)
                 seed = noise.seed if isinstance(noise, Seeded) else 0
@@ -211,12 +231,40 @@ class MelSampler:
         fused = self.plans[steps] is not None and isinstance(pieces[0].noise, Seeded) and pieces[0].cond is None
         return (self._fused if fused else self._stepped)(shape, steps, pieces)
 
-    def warm_up(self, steps: int, shapes: Sequence[Shape] | None = None) -> None:
-        """Make the graphs of these shapes (all of the ladder's) for one number of steps, largest first."""
+    def halo(self, steps: int) -> int:
+        """Frames to each side that a frame of the mel depends on."""
+        return self.config.denoiser.halo_frames * schedule.evaluations(self.method, self.schedules[steps])
+
+    def warm_up(
+        self,
+        steps: Iterable[int],
+        groups: Sequence[Sequence[int]] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Make the graphs for these numbers of steps, the largest shapes first: the ladder's, or those that recordings
+        of so many frames take, the ones of each group together."""
+        self._within_memory(lambda: self._prepare(tuple(steps), groups, progress))
+
+    def _prepare(self, steps: tuple[int, ...], groups, progress: Progress | None) -> None:
         self.network.reserve(self.ladder.largest())
-        shapes = self.ladder.shapes() if shapes is None else shapes
-        for shape in shapes:
-            if self.plans[steps] is not None and self.config.amphion is None:
-                self.network.staging.send(self.network.program(shape), [])
-                self.network.replay(shape, ("condition",), Program.condition)
-                self.network.replay(shape, ("sampling", steps), lambda p: p.sampling(self.plans[steps]))
+        wanted = []
+        for n in steps:
+            shapes = self.ladder.shapes() if groups is None else self.ladder.needed(groups, self.halo(n))
+            wanted += [(shape, n) for shape in shapes]
+        wanted.sort(key=lambda pair: -pair[0].batch * pair[0].frames)
+        for done, (shape, n) in enumerate(wanted, 1):
+            self.network.staging.send(self.network.program(shape), [])  # slices of no length
+            if self.config.amphion is None:
+                self.network.prepared(shape, ("condition",), Program.condition)
+            self._graphs(shape, n)
+            if progress:
+                progress(done / len(wanted))
+
+    def _graphs(self, shape: Shape, steps: int) -> None:
+        """Of the schedule, or of the evaluations that are stepped from here."""
+        plan = self.plans[steps]
+        if plan is not None and self.config.amphion is None:
+            self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
+            return
+        for level in schedule.evaluated(self.method, self.schedules[steps]):
+            self.network.prepared(shape, ("evaluation", float(level)), lambda p, at=float(level): p.evaluation(at))

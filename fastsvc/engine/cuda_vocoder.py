@@ -1,4 +1,4 @@
-"""Log-mel and f0 → audio on a GPU: the harmonic source as a kernel, the generator channels-last in float16, in graphs.
+"""Log-mel and f0 → audio on a GPU: the harmonic source as a kernel, the generator by the fastest backend, in graphs.
 
 Slices are never padded (engine/ladder.py), so what is computed is what one pass over the recording would be.
 """
@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import ladder, ranges
+from fastsvc.engine.copies import Homeward, home_stream, there
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.cuda_denoiser import signed
-from fastsvc.engine.graphs import Graphs, on
+from fastsvc.engine.graphs import Graphs, on, settle
 from fastsvc.engine.runtime import Progress
+from fastsvc.engine.vocoder_choice import Choice, rungs
+from fastsvc.engine.vocoder_torch import TorchGenerator
 from fastsvc.errors import EngineError
 from fastsvc.kernels import source as kernel
 from fastsvc.kernels.launch import Launch
@@ -25,7 +29,7 @@ from fastsvc.kernels.tiles import power_of_two
 from fastsvc.model import noise as counter
 from fastsvc.model import source
 
-PINNED_MOST = 64 * 2**20  # bytes of audio in pinned memory, which is dear
+Result = TypeVar("Result")
 BASES = {"e": math.e, "10": 10.0}
 
 
@@ -63,54 +67,75 @@ def mixing(vocoder: Vocoder) -> tuple[Tensor, Tensor]:
 
 
 class Synthesiser:
-    """As fastsvc.engine.runtime.Synthesiser; the mel may lie on the device, the audio comes from it."""
+    """As fastsvc.engine.runtime.Synthesiser; the mel may lie on the device, the audio comes from it.
 
-    def __init__(self, tensors, config: VocoderConfig, log_base: str | None, dtype, device, launcher):
+    ``choice``: the generator's backends (fastsvc/engine/vocoder_choice.py); None: PyTorch's alone.
+    """
+
+    def __init__(self, tensors, config: VocoderConfig, log_base: str | None, dtype, device, launcher, choice=None):
         self.config, self.device, self.launcher = config, torch.device(device), launcher
         with torch.inference_mode(False):
-            self.vocoder = Vocoder(tensors, config, dtype, device)
-            self.mixing = None if config.source == "sine" else mixing(self.vocoder)
+            vocoder = Vocoder(tensors, config, dtype, device)
+            self.mixing = None if config.source == "sine" else mixing(vocoder)
+        self.choice = choice or Choice({"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder))
+        self.halo_frames = vocoder.halo_frames
         self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
         self.graphs, self.inputs, self.replays = Graphs(self.device), {}, {}
+        self.home = home_stream(self.device)
         self.most_batch, self.longest = ladder.EVEN_BATCHES[0], ladder.EVEN[-1]
 
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
     ) -> Tensor:
         """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop] in ordinary memory."""
+        return self.begin(mel, f0_hz, seed, block, progress)()
+
+    def begin(
+        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+    ) -> Callable[[], Tensor]:
+        """The same, as a call that waits for the audio: until then the GPU may be at work, and others may begin."""
+
+        def work() -> Callable[[], Tensor]:
+            here = there(mel, self.device), there(f0_hz, self.device)
+            return self._synthesise(*here, seed, block, progress).wait
+
+        return self._within_memory(work)
+
+    def _within_memory(self, work: Callable[[], Result]) -> Result:
+        """Do it, and again in smaller batches, then shorter slices, wherever memory does not suffice."""
         while True:
             try:
                 with on(self.device):
-                    return self._synthesise(mel.to(self.device), f0_hz.to(self.device), seed, block, progress)
+                    return work()
             except torch.OutOfMemoryError:
                 if self.most_batch > 1:
                     self.most_batch //= 2
-                elif self.longest > max(ladder.EVEN[0], 4 * self.vocoder.halo_frames):
+                elif self.longest > max(ladder.EVEN[0], 4 * self.halo_frames):
                     self.longest //= 2
                 else:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
                 text = f"{self.most_batch} slices of {self.longest} frames"
-                warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=2)
+                warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=4)
+                settle(self.device)
                 self.inputs, self.replays = {}, {}
+                self.choice.release()
             torch.cuda.empty_cache()
 
-    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Tensor:
+    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Homeward:
         hop, frames = self.config.mel.hop_samples, len(mel)
-        cut = ladder.even(frames, self.vocoder.halo_frames, block or self.longest)
+        cut = ladder.even(frames, self.halo_frames, block or self.longest)
         prepared = self._prepared(f0_hz)
-        size = frames * hop
-        audio = torch.empty(size, pin_memory=self.device.type == "cuda" and 4 * size <= PINNED_MOST)
+        audio = Homeward(frames * hop, self.device, self.home)
         for group in cut.batches(self.most_batch):
             with ranges.stage("vocoder"):
                 out = self._batch(mel, prepared, seed, [cut.starts[i] for i in group], cut.length)
+            pieces = []
             for row, i in enumerate(group):
                 first, last, start = cut.bounds[i], cut.bounds[i + 1], cut.starts[i]
-                piece = out[row, (first - start) * hop : (last - start) * hop]
-                audio[first * hop : last * hop].copy_(piece, non_blocking=audio.is_pinned())
+                pieces.append((first * hop, last * hop, out[row, (first - start) * hop : (last - start) * hop]))
+            audio.send(pieces)
             if progress:
                 progress(cut.bounds[group[-1] + 1] / frames)
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()
         return audio
 
     def _prepared(self, f0_hz: Tensor) -> tuple[Tensor, ...]:
@@ -126,6 +151,7 @@ class Synthesiser:
         if key not in self.inputs:
             self.inputs[key] = Inputs(self.config, *key, self.device)
         given = self.inputs[key]
+        replay = self._replay(key, given)  # first, as measuring backends and capturing write over the inputs
         given.places.copy_(torch.tensor(starts), non_blocking=True)
         index = given.places[:, None] + torch.arange(length, device=self.device)
         torch.mul(mel[index], self.scale, out=given.mel)
@@ -134,7 +160,7 @@ class Synthesiser:
             for row, start in enumerate(starts):
                 channels = self.config.initial_channels
                 given.noise[row] = counter.gaussian(seed, 0, start, length, channels, self.device, counter.FRAMES)
-        self._replay(key, given)()
+        replay()
         return given.audio
 
     def _excite(self, given: Inputs, prepared: list[Tensor], seed: int) -> None:
@@ -150,36 +176,44 @@ class Synthesiser:
         given.offsets[:, : len(turns)] = kernel.offsets(turns)
 
     def _replay(self, key: tuple[int, int], given: Inputs) -> Callable[[], None]:
-        if key in self.replays:
-            return self.replays[key]
+        name = self.choice.name(given, self.graphs.capture)
+        whole = (*key, name)
+        if whole in self.replays:
+            return self.replays[whole]
         start = None
         if self.mixing is not None:
             start = self.launcher.bind(given.source(self.config, *self.mixing))
+        generate = self.choice.generator(name).bind(given)
 
         def run() -> None:
             if start is not None:
                 start()
-            given.audio.copy_(self.vocoder(given.mel, given.excitation, given.noise))
+            generate()
 
         if key[1] not in ladder.EVEN:  # a length that is not prepared for: it may never come again
-            return run if self.device.type != "cuda" else _heuristic(run)
-        with _cudnn(benchmark=True):
-            self.replays[key] = self.graphs.capture(run)
-        return self.replays[key]
+            return run
+        self.replays[whole] = self.graphs.capture(run)
+        return self.replays[whole]
 
-    def warm_up(self, frames: int) -> None:
-        """Make the graphs that recordings of so many frames need."""
-        self(torch.zeros(frames, self.config.mel.bins), torch.full((frames,), 200.0))
+    def measure(self, progress: Progress | None = None) -> None:
+        """Time the backends at every rung of the ladder where that has not been done."""
+        shapes = [shape for shape in rungs() if not self.choice.measured(*shape)]
+        with on(self.device):
+            for done, shape in enumerate(shapes):
+                self.choice.measure(Inputs(self.config, *shape, self.device), self.graphs.capture)
+                if progress:
+                    progress((done + 1) / len(shapes))
 
+    def warm_up(self, frames: Iterable[int] | None = None, progress: Progress | None = None) -> None:
+        """Make the graphs that recordings of so many frames need, or all of the ladder's, largest first."""
+        self._within_memory(lambda: self._prepare(frames, progress))
 
-def _heuristic(run: Callable[[], None]) -> Callable[[], None]:
-    def once() -> None:
-        with _cudnn(benchmark=False):
-            run()
-
-    return once
-
-
-def _cudnn(benchmark: bool):
-    """cuDNN with algorithms that give the same every time, and float32 that is float32."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, deterministic=True, allow_tf32=False)
+    def _prepare(self, frames: Iterable[int] | None, progress: Progress | None) -> None:
+        bounds = self.halo_frames, self.longest, self.most_batch
+        shapes = ladder.even_shapes(*bounds) if frames is None else ladder.even_needed(frames, *bounds)
+        for done, shape in enumerate(shapes, 1):
+            mel = torch.zeros(shape.frames, self.config.mel.bins, device=self.device)
+            f0_hz = self._prepared(torch.full((shape.frames,), 200.0, device=self.device))
+            self._batch(mel, f0_hz, 0, [0] * shape.batch, shape.frames)
+            if progress:
+                progress(done / len(shapes))

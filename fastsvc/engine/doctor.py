@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 
-from fastsvc.engine import backends, machine
+from fastsvc.engine import backends, machine, trt
 
 
 def report() -> str:
@@ -23,7 +23,7 @@ def report() -> str:
         ("torch", f"{torch.__version__} ({'CUDA ' + torch.version.cuda if torch.version.cuda else 'CPU build'})"),
         ("triton", _version("triton") or "not installed"),
         ("cuda-bindings", _version("cuda-bindings") or "not installed"),
-        ("tensorrt", _version("tensorrt") or "not installed"),
+        *((name, package.version() or "not installed") for name, package in trt.PACKAGES.items()),
         ("processor", f"{machine.cpu_model()}, {_cores()} cores for this process, {torch.get_num_threads()} threads"),
         ("instructions", ", ".join(flags) or "none of AVX2, AVX-512, AMX found"),
         ("oneDNN, MKL", f"{_yes(torch.backends.mkldnn.is_available())}, {_yes(torch.backends.mkl.is_available())}"),
@@ -32,10 +32,15 @@ def report() -> str:
         ("", ""),
         ("cpu", "runs: the lowered form in float32" + ("" if "avx2" in flags else " (slowly: no AVX2)")),
         ("cuda", _cuda()),
-        ("tensorrt", "does not run: " + _no_tensorrt()),
+        *((name, trt.verdict(package, *_architecture(torch))) for name, package in trt.PACKAGES.items()),
     ]
     rows += [("", ""), *_f0_methods(), ("", "")]
-    optional = {"tensorboard": "training logs", "matplotlib": "plots"}
+    optional = {
+        "onnx": "graphs of the vocoder for TensorRT and onnxruntime in engines built here",
+        "onnxruntime": "vocoder in onnxruntime",
+        "tensorboard": "training logs",
+        "matplotlib": "plots",
+    }
     for package, purpose in optional.items():
         found = importlib.util.find_spec(package) is not None
         rows.append((package, f"found: {purpose}" if found else f"not installed, so no {purpose}"))
@@ -92,10 +97,12 @@ def _gpu(torch) -> str:
     return "; ".join(f"{p.name}, sm_{p.major}{p.minor}, {p.total_memory / 2**30:.0f} GiB" for p in names)
 
 
-def _no_tensorrt() -> str:
-    if _version("tensorrt") is None:
-        return "tensorrt is not installed"
-    return backends.why_no_cuda() or "this version of fastsvc has no backend for it"
+def _architecture(torch) -> tuple[int | None, str | None]:
+    """89 for sm_89; or None, and why there is none."""
+    if not torch.cuda.is_available():
+        return None, backends.why_no_cuda()
+    major, minor = torch.cuda.get_device_capability()
+    return 10 * major + minor, None
 
 
 def _cuda() -> str:

@@ -42,31 +42,37 @@ class Driver:
             self._call("cuFuncSetAttribute", handle, attribute, shared)
         return Function(handle, module, warps, shared, tuple(map(tuple, parameters)))
 
-    def bind(self, function: Function, grid: tuple[int, ...], arguments: dict) -> Callable[[], None]:
+    def bind(
+        self, function: Function, grid: tuple[int, ...], arguments: dict, early: bool = False
+    ) -> Callable[[], None]:
         """A call that starts it over these arguments, on whatever stream is then PyTorch's current one.
 
-        Tensors are passed as the addresses they have now, and are kept alive.
+        Tensors are passed as the addresses they have now, and are kept alive. ``early``: it need not wait for the
+        kernel before it, and waits by itself (programmatic dependent launch, inside graphs too).
         """
         values = marshalled(function.parameters, arguments)
         addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-        sizes = (*grid, 1, 1)[:3]
+        config = self._config(function, (*grid, 1, 1)[:3], early)
         held = values, dict(arguments)
 
         def start(held=held) -> None:
-            stream = torch.cuda.current_stream().cuda_stream
-            block = 32 * function.warps, 1, 1
-            self._call(
-                "cuLaunchKernel",
-                function.handle,
-                *sizes,
-                *block,
-                function.shared,
-                stream,
-                ctypes.addressof(addresses),
-                0,
-            )
+            config.hStream = torch.cuda.current_stream().cuda_stream
+            self._call("cuLaunchKernelEx", config, function.handle, ctypes.addressof(addresses), 0)
 
         return start
+
+    def _config(self, function: Function, grid: tuple[int, ...], early: bool):
+        """How a kernel is started: everything but its arguments and its stream."""
+        api, config = self.api, self.api.CUlaunchConfig()
+        config.gridDimX, config.gridDimY, config.gridDimZ = grid
+        config.blockDimX, config.blockDimY, config.blockDimZ = 32 * function.warps, 1, 1
+        config.sharedMemBytes = function.shared
+        if early:
+            attribute = api.CUlaunchAttribute()
+            attribute.id = api.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+            attribute.value.programmaticStreamSerializationAllowed = 1
+            config.attrs, config.numAttrs = [attribute], 1
+        return config
 
     def _call(self, name: str, *arguments):
         """The result of a driver call. Raises EngineError with the driver's own words."""

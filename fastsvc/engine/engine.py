@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc.audio import resample
 from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
-from fastsvc.engine import artifact, backends, hearing, ranges, runtime
+from fastsvc.engine import artifact, backends, checks, hearing, ranges, runtime, warming
+from fastsvc.engine.conversion import Heard, Place, between, joined, told
 from fastsvc.engine.speakers import Speakers
-from fastsvc.errors import ConfigError, EngineError
-from fastsvc.features import align
+from fastsvc.errors import AudioError, ConfigError, EngineError
 
-# The share of each stage in the time of a conversion, for the progress bar alone.
-HEARD, SAMPLED = 0.3, 0.6
-MOST_FORMANT = 12  # semitones; upstream trains its key shift up to 5
+# For the progress bar alone: hearing's share of a conversion, and the mel's of what follows.
+HEARD, SAMPLED = 0.3, 0.4
 
 
 class Engine:
@@ -30,7 +28,9 @@ class Engine:
     the engine. ``device``, ``precision`` and ``how`` say where and how it computes.
     """
 
-    def __init__(self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto"):
+    def __init__(
+        self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"
+    ):
         manifest = folder.manifest
         try:
             self.config: AcousticConfig = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
@@ -40,25 +40,27 @@ class Engine:
             content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
             self.table = Speakers.of(manifest, self.config.condition.speakers)
             model = backends.Model(folder, self.config, vocoder_config, kind, content_config)
-            parts = backends.BACKENDS[device](model, precision)
+            parts = backends.BACKENDS[device](model, precision, vocoder_backend)
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
         self.path, self.manifest = folder.path, manifest
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
+        self.yin = parts.yin
         self.sources_everywhere = bool(vocoder) and vocoder.get("unvoiced_f0") == "interpolated"
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path, device: str = "auto", precision: str = "auto") -> Engine:
+    def open(cls, path, device: str = "auto", precision: str = "auto", vocoder_backend: str = "auto") -> Engine:
         """Load an engine folder. device: auto (see backends.choose), cpu or cuda. precision: of the GPU's arithmetic,
-        auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built.
+        auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built. vocoder_backend: auto (the
+        fastest, as measured), or one of fastsvc.config.VOCODER_BACKENDS.
 
         Raises EngineError when the folder is missing, damaged or cannot run on the device.
         """
-        return cls(artifact.Artifact(path), backends.choose(device), precision)
+        return cls(artifact.Artifact(path), backends.choose(device), precision, vocoder_backend)
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -74,6 +76,11 @@ class Engine:
     def default_steps(self) -> int:
         """The number of steps that is taken where none is asked for."""
         return int(self.manifest.get("default_steps", self.steps[0]))
+
+    @property
+    def shares_batches(self) -> bool:
+        """Whether several recordings together take less time in :meth:`sing` than one after another."""
+        return self.sampler.shares_batches
 
     @property
     def rate_hz(self) -> int:
@@ -111,44 +118,92 @@ class Engine:
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
         rate_out_hz = rate_out_hz or rate_hz
-        for rate in (rate_hz, rate_out_hz):
-            if isinstance(rate, bool) or int(rate) != rate or not 1000 <= rate <= 1_000_000:
-                raise ConfigError(f"the sample rate is {rate!r}", "give a whole number of hertz")
-        weights = self.table.weights(speaker)
-        steps = self._steps(steps)
-        self._check_formant(formant)
+        checks.rates(rate_hz, rate_out_hz)
+        asked = {"steps": checks.steps(self, steps), "formant": formant, "seed": seed}
+        self.check_request(speaker, transpose, formant)
         self.check_convertible()
+        if 0 in np.shape(audio):
+            return hearing.mono(audio), rate_out_hz
+        how = {"transpose": transpose, "f0_method": f0_method, "f0_weights": f0_weights, "normalise": normalise}
+        with self._lock:
+            heard = self.hear(audio, rate_hz, speaker, rate_out_hz=rate_out_hz, **how)
+            self.transposed, spent = heard.semitones, self.timings
+            if progress:
+                progress(HEARD)
+            (made,) = self.sing([heard], speaker, **asked, progress=between(progress, HEARD, 1.0))
+            self.timings = {**spent, **self.timings}
+        place = heard.place
+        del heard  # of an hour, its features are as much as the recording
+        return self.join(made, *place), rate_out_hz
+
+    @torch.inference_mode()
+    def hear(
+        self,
+        audio,
+        rate_hz: int,
+        speaker,
+        *,
+        transpose=0,
+        f0_method: str | None = None,
+        f0_weights=None,
+        rate_out_hz: int | None = None,
+        normalise: bool | None = None,
+    ) -> Heard:
+        """The first part of :meth:`convert`: what is sung, its melody moved to ``speaker``. The rest is :meth:`sing`
+        and :meth:`join`, between which recordings may be put together. Raises as convert does."""
+        rate_out_hz = rate_out_hz or rate_hz
+        checks.rates(rate_hz, rate_out_hz)
+        self.check_convertible()
+        target_hz = self.table.median_f0_hz(self.table.weights(speaker))
         whole = hearing.mono(audio)
         if len(whole) == 0:
-            return whole, rate_out_hz
+            raise AudioError("the recording holds no samples", "record or export it again")
         peak = self.manifest.get("input_peak")
         if normalise is not None:
             peak = (peak or 0.95) if normalise else None
         whole, gain = hearing.levelled(whole, peak)
         with self._lock:
             start = time.perf_counter()
-            features = hearing.features(whole, rate_hz, self.config, self.encoder, f0_method, f0_weights, self.device)
-            spent, samples = time.perf_counter() - start, len(whole)
-            del whole
-            if progress:
-                progress(HEARD)
-            target_hz = self.table.median_f0_hz(weights)
-            semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
-            self.transposed = semitones
-            features.f0_hz.mul_(2 ** (semitones / 12))
-            vector = self.sampler.condition.speaker(weights, formant)
-            result = self._synthesise(features, vector, steps, seed, None, progress)[0].numpy()
-            self.timings["features"] = spent
-        del features  # they and the input at the training's level: half of what an hour takes
-        return self.join(result, samples, rate_hz, rate_out_hz, 1 / gain), rate_out_hz
+            given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin
+            features = hearing.features(whole, rate_hz, *given)
+            self.timings = {"features": time.perf_counter() - start}
+        semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
+        features.f0_hz.mul_(2 ** (semitones / 12))
+        return Heard(features, semitones, Place(len(whole), rate_hz, rate_out_hz, 1 / gain))
+
+    @torch.inference_mode()
+    def sing(
+        self,
+        heard: Sequence[Heard],
+        speaker,
+        *,
+        steps: int | None = None,
+        formant: float = 0.0,
+        seed: int = 0,
+        progress: runtime.Progress | None = None,
+    ) -> list[np.ndarray]:
+        """What was heard, with another voice: audio [T·hop] at :attr:`rate_hz` of each recording.
+
+        On a GPU slices of all of them share the denoiser's batches, and the audio of one travels while that of the
+        next is made. Each gets what it would get alone, to rounding.
+        """
+        steps = checks.steps(self, steps)
+        checks.formant(self, formant)
+        vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
+        features = [one.features for one in heard]
+
+        def sample(progress) -> list[Tensor]:
+            return self.sampler.many(features, vector, steps, [seed] * len(features), progress)
+
+        with self._lock:
+            return [audio.numpy() for audio in self._sung(features, seed, sample, progress)[0]]
 
     def join(self, made: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float) -> np.ndarray:
-        """Audio at :attr:`rate_hz` → the length of ``samples`` at rate_hz, at rate_out_hz, times ``gain``."""
-        length = resample.resampled_length(samples, rate_hz, rate_out_hz)
-        made = made[: math.ceil(samples * self.rate_hz / rate_hz)]
-        if self.rate_hz != rate_out_hz:
-            made = resample.resample(made, self.rate_hz, rate_out_hz)
-        return _fit(made, length, gain)
+        """Audio at :attr:`rate_hz` → the length of ``samples`` at rate_hz, at rate_out_hz, times ``gain``.
+
+        The last part of :meth:`convert`, after :meth:`sing`; nothing of the engine is in use meanwhile.
+        """
+        return joined(made, self.rate_hz, Place(samples, rate_hz, rate_out_hz, gain))
 
     @torch.inference_mode()
     def synthesise(
@@ -171,114 +226,63 @@ class Engine:
         volume [T]: RMS; voiced [T], by default where f0_hz > 0. noise: the draws [T, M] of each step; None makes them
         from ``seed``. mel: log-mel [T, M] to refine, which engines of shallow diffusion need and others do not take.
         """
-        f0_hz, volume = (torch.as_tensor(v, dtype=torch.float32) for v in (f0_hz, volume))
-        units = torch.as_tensor(units)
-        voiced = f0_hz > 0 if voiced is None else torch.as_tensor(voiced, dtype=torch.bool)
-        frames, channels = len(f0_hz), self.config.condition.unit_channels
-        if f0_hz.dim() != 1 or volume.shape != f0_hz.shape or voiced.shape != f0_hz.shape or frames == 0:
-            raise ConfigError("f0_hz, volume and voiced must be of one shape [T], T ≥ 1", "cut them to one length")
-        if units.dim() != 2 or units.shape[1] != channels or len(units) == 0:
-            raise ConfigError(f"units have shape {tuple(units.shape)}", f"[Tu, {channels}] is needed")
-        steps = self._steps(steps)
-        self._check_formant(formant)
-        mel = self._given_mel(mel, frames)
-        how, ratio = self.config.features.unit_align, None
-        if len(units) != frames:
-            ratio = hearing.units_per_frame(self.config, self.encoder)
-            units = align.align(units, frames, how, ratio=ratio) if how == "average" else units
-        places = align.indices(len(units), frames, "nearest" if how == "average" else how, ratio=ratio)
-        features = runtime.Features(units, places, f0_hz, voiced, volume)
+        features = told(self, units, f0_hz, volume, voiced)
+        steps = checks.steps(self, steps)
+        checks.formant(self, formant)
+        mel = checks.mel(self, mel, len(features.f0_hz))
         vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
-        with self._lock:
-            audio, made = self._synthesise(features, vector, steps, seed, noise, None, mel)
-        return audio, made.cpu()
-
-    def warm_up(self, seconds: float = 1.0) -> None:
-        """Do the work once on noise, so that the first real call finds memory and libraries ready."""
-        if self.encoder is not None and self.synthesiser is not None and self.sampler.depth is None:
-            generator = np.random.default_rng(0)
-            audio = generator.standard_normal(int(seconds * self.rate_hz)).astype(np.float32) * 0.01
-            self.convert(audio, self.rate_hz, self.table.base)
-            return
-        frames = max(1, int(seconds * self.config.mel.frame_rate_hz))
-        units = torch.zeros(frames, self.config.condition.unit_channels)
-        mel = None if self.sampler.depth is None else torch.full((frames, self.config.mel.bins), -5.0)
-        self.synthesise(units, torch.full((frames,), 200.0), torch.zeros(frames), self.table.base, mel=mel)
-
-    def _synthesise(self, features, vector, steps, seed, noise, progress, mel=None) -> tuple[Tensor | None, Tensor]:
-        start = time.perf_counter()
         draw = runtime.seeded(seed, self.config.mel.bins) if noise is None else runtime.given(noise)
-        between = _between(progress, HEARD, SAMPLED)
-        with ranges.stage("mel"):
-            mel = self.sampler(features, vector, steps, draw, progress=between, mel=mel)
-        sampled = time.perf_counter()
-        audio = None
-        if self.synthesiser is not None:
-            f0_hz = features.f0_hz if self.sources_everywhere else features.f0_hz * features.voiced
-            audio = self.synthesiser(mel, f0_hz, seed, progress=_between(progress, SAMPLED, 1.0))
-        self.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
-        return audio, mel
 
-    def _steps(self, steps: int | None) -> int:
-        steps = self.default_steps if steps is None else steps
-        if steps not in self.sampler.schedules:
-            built = ", ".join(map(str, self.steps))
-            raise EngineError(f"{steps} steps are not built in, {built} are", "choose one, or rebuild with --steps")
-        return steps
+        def sample(progress) -> list[Tensor]:
+            return [self.sampler(features, vector, steps, draw, progress=progress, mel=mel)]
+
+        with self._lock:
+            audio, made = self._sung([features], seed, sample)
+        return audio[0] if audio else None, made[0].cpu()
+
+    def _sung(self, heard: Sequence[runtime.Features], seed: int, sample, progress=None) -> tuple[list, list]:
+        """(audio of each recording, none without a vocoder; the mels that ``sample(progress)`` made of them)."""
+        start = time.perf_counter()
+        with ranges.stage("mel"):
+            mels = sample(between(progress, 0.0, SAMPLED))
+        sampled, begun = time.perf_counter(), []
+        for i, (mel, features) in enumerate(zip(mels, heard, strict=True) if self.synthesiser else ()):
+            f0_hz = features.f0_hz if self.sources_everywhere else features.f0_hz * features.voiced
+            one = between(between(progress, SAMPLED, 1.0), i / len(heard), (i + 1) / len(heard))
+            begun.append(self.synthesiser.begin(mel, f0_hz, seed, progress=one))
+        audio = [finish() for finish in begun]
+        self.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
+        return audio, mels
 
     def check_request(self, speaker, transpose=0, formant: float = 0.0) -> None:
         """Raises what :meth:`convert` would for these, before any recording is read."""
-        self._check_formant(formant)
+        weights = self.table.weights(speaker)
+        checks.formant(self, formant)
         if transpose == "auto":
-            hearing.known_pitch(self.table.median_f0_hz(self.table.weights(speaker)))
-
-    def _check_formant(self, formant: float) -> None:
-        if not abs(formant) <= MOST_FORMANT:
-            raise ConfigError(f"formant is {formant!r}", f"give semitones from −{MOST_FORMANT} to {MOST_FORMANT}")
-        if formant and not self.config.condition.key_shift:
-            raise EngineError(f"{self.path} has no key-shift embedding, so formants stay", "leave formant at 0")
-
-    def _given_mel(self, mel, frames: int) -> Tensor | None:
-        """The mel to refine, if this engine refines; ConfigError where one is missing, in the way or of wrong shape."""
-        if (mel is None) != (self.sampler.depth is None):
-            refines = "refines given mels" if mel is None else "makes mels from noise"
-            raise ConfigError(f"{self.path} {refines}", "give mel [T, M]" if mel is None else "leave mel away")
-        if mel is None:
-            return None
-        mel = torch.as_tensor(mel, dtype=torch.float32)
-        if mel.shape != (frames, self.config.mel.bins):
-            raise ConfigError(
-                f"mel has shape {tuple(mel.shape)}", f"[{frames}, {self.config.mel.bins}] fits the other features"
-            )
-        return mel
+            hearing.known_pitch(self.table.median_f0_hz(weights))
 
     def check_convertible(self) -> None:
         """Raises EngineError, saying what to build, if this engine lacks a part that :meth:`convert` needs."""
-        if self.config.amphion is not None:
-            units = " and ".join(self.config.amphion.encoders)
-            raise EngineError(
-                f"{self.path} takes units of {units}, which are not computed here, so it cannot convert recordings",
-                "make them with Amphion, and call Engine.synthesise",
-            )
-        parts = {"vocoder": self.synthesiser, "content encoder": self.encoder}
-        lacking = [name for name, part in parts.items() if part is None]
-        if lacking:
-            raise EngineError(
-                f"{self.path} has no {' and no '.join(lacking)}, so it cannot convert recordings",
-                f"build it again with {' and '.join('--' + name.split()[0] for name in lacking)}",
-            )
-        if self.sampler.depth is not None:
-            raise EngineError(
-                f"{self.path} refines given mels (depth {self.sampler.depth}), so it cannot convert recordings",
-                "call synthesise with a mel, or build it again without --depth",
-            )
+        checks.convertible(self)
 
+    def warm_up(
+        self,
+        seconds: float = 1.0,
+        *,
+        groups: Sequence[Sequence[int]] | str | None = None,
+        steps: Iterable[int] | None = None,
+        progress: runtime.Progress | None = None,
+    ) -> int:
+        """Do the work once on noise, so that the first real call finds memory and libraries ready.
 
-def _fit(audio: np.ndarray, samples: int, gain: float) -> np.ndarray:
-    """Exactly ``samples`` long (rounding of rates leaves at most one too many or too few), level restored."""
-    audio = audio[:samples] if len(audio) >= samples else np.pad(audio, (0, samples - len(audio)))
-    return audio if gain == 1.0 else np.multiply(audio, np.float32(gain), out=audio)
-
-
-def _between(progress, low: float, high: float):
-    return progress and (lambda fraction: progress(low + fraction * (high - low)))
+        A GPU may instead make its graphs beforehand, the largest first, for these numbers of ``steps`` (None: the
+        default one): with ``groups`` "all" those of every prepared shape, else those for recordings of so many frames,
+        each inner list being sung together ([[T, …], …]). ``progress`` gets the fraction done.
+        Returns how many graphs there are then.
+        """
+        if groups is None or not self.shares_batches:
+            warming.noise(self, seconds)
+            return 0
+        steps = [checks.steps(self, one) for one in ([None] if steps is None else steps)]
+        with self._lock:
+            return warming.graphs(self, None if groups == "all" else groups, steps, progress)

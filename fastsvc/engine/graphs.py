@@ -13,14 +13,17 @@ class Graphs:
 
     def __init__(self, device: torch.device):
         self.device = device
-        self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        self.pool = self.stream = None
+        if device.type == "cuda":
+            self.pool = torch.cuda.graph_pool_handle()
+            self.stream = torch.cuda.Stream(device)  # one for all: graphs share what memory the pool has for a stream
         self.captured = 0
 
     def capture(self, run: Callable[[], None]) -> Callable[[], None]:
         """A call that does what ``run`` does, over the same buffers. ``run`` is called before, to load kernels."""
         if self.pool is None:
             return run
-        stream = torch.cuda.Stream(self.device)
+        stream = self.stream
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             for _ in range(2):
@@ -32,6 +35,12 @@ class Graphs:
             run()
         self.captured += 1
         return graph.replay
+
+
+def settle(device: torch.device) -> None:
+    """Wait for all that the device was given: before graphs and buffers are let go that it may be at."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def on(device: torch.device):

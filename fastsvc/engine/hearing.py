@@ -9,6 +9,7 @@ import torch
 
 from fastsvc.audio import loudness, resample
 from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
+from fastsvc.engine.copies import there
 from fastsvc.engine.runtime import Features
 from fastsvc.errors import AudioError, ConfigError, EngineError
 from fastsvc.features import align, f0
@@ -49,16 +50,21 @@ def features(
     f0_method: str | None,
     f0_weights=None,
     device="cpu",
+    yin=None,
 ) -> Features:
-    """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros."""
+    """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros.
+
+    Units lie where the encoder leaves them, the rest on the CPU. A GPU works on the pitch while the audio is resampled
+    for the encoder. ``yin``: a device's own, see :func:`pitch`.
+    """
     mel = config.mel
     frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
     at_mel = _at_rate(audio, rate_hz, mel.rate_hz, frames * mel.hop_samples)
-    sung = melody(at_mel, frames, config, f0_method, f0_weights, device)
+    sung = _melody(at_mel, frames, config, f0_method, f0_weights, device, yin)
     del at_mel  # of an hour 350 MB
     units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples))
     how, ratio = config.features.unit_align, units_per_frame(config, encoder)
-    return Features(units, align.indices(len(units), frames, how, ratio=ratio), *sung)
+    return Features(units, align.indices(len(units), frames, how, ratio=ratio), *_fetched(sung))
 
 
 def melody(
@@ -68,23 +74,42 @@ def melody(
     f0_method: str | None = None,
     f0_weights=None,
     device="cpu",
+    yin=None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Audio [samples] at the mel's rate → f0_hz, voiced and volume [frames], worked out on ``device``."""
-    mel, at_mel = config.mel, at_mel.to(device)
-    f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights)
-    volume = loudness.frame_rms(at_mel[None], mel.hop_samples)[0]
-    return f0_hz.cpu(), voiced.cpu(), volume.cpu()
+    """Audio [frames · hop] at the mel's rate → f0_hz, voiced and volume [frames], worked out on ``device``."""
+    return _fetched(_melody(at_mel, frames, config, f0_method, f0_weights, device, yin))
 
 
-def pitch(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method: str | None = None, f0_weights=None):
-    """f0_hz and voiced [frames] of audio at the mel's rate, as the model was trained."""
+def _melody(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method, f0_weights, device, yin):
+    """f0_hz, voiced and volume [3, frames] on the device, which may still be working on them."""
+    at_mel = there(at_mel, torch.device(device))
+    f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights, yin)
+    volume = loudness.frame_rms(at_mel[None], config.mel.hop_samples)[0]
+    return torch.stack((f0_hz, voiced.to(f0_hz.dtype), volume))
+
+
+def _fetched(sung: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    sung = sung.cpu()
+    return sung[0], sung[1] > 0, sung[2]
+
+
+def pitch(
+    at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method: str | None = None, f0_weights=None, yin=None
+):
+    """f0_hz and voiced [frames] of audio at the mel's rate, as the model was trained.
+
+    ``yin``: engine/cuda_pitch.Yin, which then tracks what fits it.
+    """
     mel, spec = config.mel, config.features
+    method = f0_method or spec.f0_method
+    if yin is not None and yin.fits(method, spec.f0_style, at_mel, frames):
+        return yin(at_mel, frames)
     return f0.extract(
         at_mel,
         mel.rate_hz,
         mel.hop_samples,
         frames,
-        method=f0_method or spec.f0_method,
+        method=method,
         low_hz=spec.f0_low_hz,
         high_hz=spec.f0_high_hz,
         style=spec.f0_style,

@@ -38,6 +38,7 @@ def _engine(folder: artifact.Artifact) -> str:
         f"  sampling     {manifest['sampler']}, steps {steps}{depth}",
         f"  precision    {manifest.get('precision', 'fp32')}",
         _part("vocoder", manifest.get("vocoder"), "none: makes mels only; build with --vocoder"),
+        *_graphs(folder),
         _part("content", content, "none: takes units only; build with --content"),
         *_units(content),
         *speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ())),
@@ -47,6 +48,17 @@ def _engine(folder: artifact.Artifact) -> str:
         folder.verify(name)
     lines.append(f"  files        {len(folder.files)}, all as the manifest says (sha256)")
     return "\n".join(lines)
+
+
+def _graphs(folder: artifact.Artifact) -> list[str]:
+    """What TensorRT and onnxruntime run the vocoder from, and the plans that TensorRT has made of it."""
+    if not folder.has(artifact.VOCODER):
+        return []
+    found = [name for name in artifact.GRAPHS.values() if folder.has(name)]
+    plans = [name for name in folder.files if name.endswith(".plan")]
+    without = 'none, so no TensorRT and no onnxruntime; pip install "fastsvc[onnx]" and build again'
+    lines = [f"  graphs       {', '.join(found) or without}"]
+    return lines + [f"  plans        {', '.join(plans)}"] * bool(plans)
 
 
 def _units(content: dict | None) -> list[str]:

@@ -7,7 +7,7 @@ never padded: those of one recording all have one prepared length and overlap as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fastsvc.audio.slicing import blocks
@@ -27,6 +27,10 @@ class Shape:
 
     batch: int
     frames: int
+
+
+def _size(shape: Shape) -> tuple[int, int]:
+    return -shape.batch * shape.frames, shape.batch
 
 
 @dataclass(frozen=True)
@@ -51,19 +55,33 @@ class Ladder:
         batch = next((batch for batch in BATCHES if batch >= len(lengths)), len(lengths))
         return Shape(batch, self.rung(max(lengths)))
 
+    def holds(self, shape: Shape) -> bool:
+        """Whether it is one of those that are prepared: one slice of any length, or several short ones."""
+        return shape.batch == 1 or (shape.frames <= SLICE and shape.batch * shape.frames <= self.rows)
+
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Indices of slices that run together, in order."""
-        groups: list[list[int]] = []
-        longest = 0
-        for index, length in enumerate(lengths):
-            longest = max(longest, self.rung(length))
-            group = groups[-1] if groups else None
-            if group is not None and len(group) < BATCHES[-1] and (len(group) + 1) * longest <= self.rows:
-                group.append(index)
-            else:
-                groups.append([index])
-                longest = self.rung(length)
+        """Indices of slices that run together, the longest first.
+
+        Rows without a slice and frames past a slice's end cost as much as others, so a batch is at least three
+        quarters full, and of slices at least half as long as its longest.
+        """
+        order = sorted(range(len(lengths)), key=lambda i: -self.rung(lengths[i]))
+        groups = []
+        while order:
+            longest = self.rung(lengths[order[0]])
+            near = sum(2 * self.rung(lengths[i]) >= longest for i in order)
+            size = next(b for b in reversed(BATCHES) if 4 * near >= 3 * b and self.holds(Shape(b, longest)))
+            groups.append(order[: min(size, near)])
+            order = order[min(size, near) :]
         return groups
+
+    def needed(self, groups: Iterable[Sequence[int]], halo: int) -> list[Shape]:
+        """The shapes in which recordings of so many frames are sampled, those of one group together; largest first."""
+        found = set()
+        for frames in groups:
+            lengths = [end - start for one in frames for _, _, start, end in self.cut(one, halo)]
+            found |= {self.shape([lengths[i] for i in group]) for group in self.batches(lengths)}
+        return sorted(found, key=_size)
 
     def halved(self) -> Ladder | None:
         """With half the memory; None where that would leave nothing."""
@@ -71,9 +89,8 @@ class Ladder:
 
     def shapes(self) -> list[Shape]:
         """All of them, largest first: one slice of any length, or several of at most :data:`SLICE` frames."""
-        several = [Shape(b, f) for b in BATCHES[1:] for f in FRAMES if f <= SLICE and b * f <= self.rows]
-        alone = [Shape(1, frames) for frames in FRAMES if frames <= self.rows]
-        return sorted(alone + several, key=lambda s: (-s.batch * s.frames, s.batch))
+        every = [Shape(batch, frames) for batch in BATCHES for frames in FRAMES if frames <= self.rows]
+        return sorted(filter(self.holds, every), key=_size)
 
     def largest(self) -> list[Shape]:
         """Those that take the most memory."""
@@ -99,9 +116,26 @@ class Even:
         return groups
 
 
+def even_shapes(halo: int, longest: int = EVEN[-1], most: int = EVEN_BATCHES[0]) -> list[Shape]:
+    """All that the vocoder is prepared for, largest first."""
+    lengths = _even_lengths(halo, longest, EVEN[-1])
+    return sorted((Shape(b, n) for b in EVEN_BATCHES if b <= most for n in lengths), key=_size)
+
+
+def even_needed(frames: Iterable[int], halo: int, longest: int = EVEN[-1], most: int = EVEN_BATCHES[0]) -> list[Shape]:
+    """Those that recordings of so many frames take, largest first; lengths that are not prepared for are left out."""
+    cuts = [even(one, halo, longest) for one in set(frames)]
+    found = {Shape(len(group), cut.length) for cut in cuts for group in cut.batches(most) if cut.length in EVEN}
+    return sorted(found, key=_size)
+
+
+def _even_lengths(halo: int, longest: int, frames: int) -> list[int]:
+    return [n for n in EVEN if max(2 * halo + 1, 1) <= n <= min(frames, max(longest, 2 * halo + 1))]
+
+
 def even(frames: int, halo: int, longest: int = EVEN[-1]) -> Even:
     """The slices of ``frames`` that compute least; a single one of exactly that length if it is shorter than all."""
-    lengths = [n for n in EVEN if max(2 * halo + 1, 1) <= n <= min(frames, max(longest, 2 * halo + 1))]
+    lengths = _even_lengths(halo, longest, frames)
     if not lengths:
         return Even(frames, (0,), (0, frames))
     count, length = min(((_count(frames, n, halo), n) for n in lengths), key=lambda pair: (pair[0] * pair[1], pair[0]))

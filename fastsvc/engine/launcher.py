@@ -14,7 +14,7 @@ from fastsvc.engine.driver import Driver, Function
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.kernels.launch import Launch
 
-LIST = "kernels.json"  # in the engine's folder of an architecture
+LIST = "kernels.json"  # in the engine's part for an architecture
 
 
 def key(spec: dict) -> str:
@@ -40,9 +40,9 @@ class Jit:
 
 
 class Cubins:
-    """Kernels that the engine folder brings for one architecture; ``read`` gives a listed file's verified bytes."""
+    """Kernels that an engine has for one architecture; ``read`` gives a listed file's verified bytes."""
 
-    def __init__(self, listed: dict, read: Callable[[str], bytes], driver: Driver, otherwise: Jit | None):
+    def __init__(self, listed: dict, read: Callable[[str], bytes | None], driver: Driver, otherwise: Jit | None):
         self.listed, self.read, self.driver, self.otherwise = listed["kernels"], read, driver, otherwise
         self.loaded: dict[str, Function] = {}
         self.how = f"{len(self.listed)} kernels compiled ahead of time, started by cuda-bindings"
@@ -60,29 +60,35 @@ class Cubins:
             return self.otherwise.bind(launch)
         if name not in self.loaded:
             given = entry["name"], entry["warps"], entry["shared"], entry["parameters"]
-            self.loaded[name] = self.driver.load(self.read(entry["file"]), *given)
-        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments)
+            code = self.read(entry["file"])
+            if code is None:
+                raise EngineError(f"the compiled kernel {entry['file']} is missing", "build the engine again")
+            self.loaded[name] = self.driver.load(code, *given)
+        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments, launch.early)
 
 
-def choose(folder, arch: int) -> tuple[Jit | Cubins | None, str]:
-    """(the launcher for an engine folder on sm_``arch`` or None, one line that says which and why)."""
+def choose(part, arch: int) -> tuple[Jit | Cubins | None, str]:
+    """(the launcher for an engine's :class:`~fastsvc.engine.device_part.DevicePart` of sm_``arch``, or None; one line
+    that says which and why)."""
     jit = Jit() if importlib.util.find_spec("triton") is not None else None
-    why = _why_no_cubins(folder, arch)
-    if why is None:
-        listed = json.loads(folder.bytes(f"sm_{arch}/{LIST}"))
-        if listed.get("sources") != sources():
-            why = f"its kernels for sm_{arch} are of another version of fastsvc"
-        else:
-            try:
-                found = Cubins(listed, lambda name: folder.bytes(f"sm_{arch}/{name}"), Driver(), jit)
-                return found, found.how
-            except MissingPackageError as error:
-                why = error.message
+    found, why = listed(part, arch)
+    if found is not None:
+        try:
+            cubins = Cubins(found, part.read, Driver(), jit)
+            return cubins, cubins.how
+        except MissingPackageError as error:
+            why = error.message
     if jit is not None:
         return jit, f"{jit.how} ({why})"
     return None, f"{why}, and triton is not installed"
 
 
-def _why_no_cubins(folder, arch: int) -> str | None:
-    name = f"sm_{arch}/{LIST}"
-    return None if folder.has(name) else f"it has no kernels compiled for sm_{arch}"
+def listed(part, arch: int) -> tuple[dict | None, str]:
+    """(what :data:`LIST` says of the kernels that can be used, or None; why there are none)."""
+    content = part.read(LIST)
+    if content is None:
+        return None, f"it has no kernels compiled for sm_{arch}"
+    found = json.loads(content)
+    if found.get("sources") != sources():
+        return None, f"its kernels for sm_{arch} are of another version of fastsvc"
+    return found, ""

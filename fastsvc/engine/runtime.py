@@ -63,6 +63,8 @@ def given(draws) -> Noise:
 class MelSampler:
     """Condition, denoiser and schedule → log-mel."""
 
+    shares_batches = False  # several recordings take as long together as one after another
+
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, manifest: dict):
         levels = [float(level) for level in manifest["levels"]]
         self.config, self.method = config, manifest["sampler"]
@@ -102,10 +104,20 @@ class MelSampler:
                 progress(last / frames)
         return made.add_(1).mul_(scale).add_(self.low)
 
-    def many(self, told: Sequence[Features], speaker: Tensor, steps: int, seeds: Sequence[int]) -> list[Tensor]:
+    def many(
+        self,
+        told: Sequence[Features],
+        speaker: Tensor,
+        steps: int,
+        seeds: Sequence[int],
+        progress: Progress | None = None,
+    ) -> list[Tensor]:
         """Log-mels of several recordings, one after another."""
-        bins = self.config.mel.bins
-        return [self(features, speaker, steps, Seeded(seed, bins)) for features, seed in zip(told, seeds, strict=True)]
+        made = []
+        for i, (features, seed) in enumerate(zip(told, seeds, strict=True)):
+            share = progress and (lambda fraction, i=i: progress((i + fraction) / len(told)))
+            made.append(self(features, speaker, steps, Seeded(seed, self.config.mel.bins), progress=share))
+        return made
 
     def pieces(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
         """The parts of the work on one block, callable alone, for measuring: the condition, and all evaluations."""
@@ -140,11 +152,16 @@ class MelSampler:
 
 
 class Synthesiser:
-    """Log-mel and f0 → audio. ``log_base`` is that of the mels it is given; None: the vocoder's own."""
+    """Log-mel and f0 → audio. ``log_base`` is that of the mels it is given; None: the vocoder's own.
 
-    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, log_base: str | None = None):
+    ``make``: (tensors, config) → the generator, called as fastsvc.engine.cpu_vocoder.Vocoder is.
+    """
+
+    def __init__(
+        self, tensors: dict[str, Tensor], config: VocoderConfig, log_base: str | None = None, make: Callable = Vocoder
+    ):
         self.config = config
-        self.vocoder = Vocoder(tensors, config)
+        self.vocoder = make(tensors, config)
         bases = {"e": math.e, "10": 10.0}
         self.scale = math.log(bases[log_base or config.mel.log_base], bases[config.mel.log_base])
 
@@ -163,6 +180,11 @@ class Synthesiser:
             if progress:
                 progress(last / frames)
         return audio
+
+    def begin(self, *given, **options) -> Callable[[], Tensor]:
+        """As a GPU's, which may still be at work when this returns; here the work is done."""
+        audio = self(*given, **options)
+        return lambda: audio
 
     def _noise(self, seed: int, start: int, end: int) -> Tensor | None:
         if not self.config.noise_sigma:

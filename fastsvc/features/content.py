@@ -35,12 +35,16 @@ class RecogniserEncoder:
     """
 
     name = "recogniser"
+    home = torch.device("cpu")  # where units are wanted
 
     def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], device="cpu"):
         self.config, self.device = config, torch.device(device)
         self.model = Recogniser(config)
         self.model.load_state_dict(tensors)
         self.model.eval().requires_grad_(False).to(self.device)
+        self._describe(config)
+
+    def _describe(self, config: RecogniserConfig) -> None:
         self.rate_hz, self.hop_samples = config.mel.rate_hz, config.mel.hop_samples
         self.channels = config.bottleneck
 
@@ -54,7 +58,7 @@ class RecogniserEncoder:
 
     @torch.no_grad()
     def encode(self, audio) -> Tensor:
-        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D] float32 on the CPU."""
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D] float32 at home."""
         audio = torch.as_tensor(np.asarray(audio) if not isinstance(audio, Tensor) else audio).float().to(self.device)
         if audio.dim() != 1:
             raise ValueError(f"encode: audio [samples] is expected, got {tuple(audio.shape)}")
@@ -62,7 +66,7 @@ class RecogniserEncoder:
         if missing > 0:
             audio = torch.nn.functional.pad(audio, (0, missing))
         mel = log_mel(audio[None], self.config.mel)
-        return self._units(mel)[0].cpu()
+        return self._units(mel)[0].to(self.home)
 
     def _units(self, mel: Tensor) -> Tensor:
         """mel [1, T, M] -> units [1, T, D]."""

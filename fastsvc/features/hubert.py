@@ -41,6 +41,8 @@ class HubertEncoder:
     ``tensors`` are those of :class:`Hubert`; float32 ones are shared, not copied.
     """
 
+    home = torch.device("cpu")  # where units are wanted
+
     def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], device="cpu"):
         self.config, self.device = config, torch.device(device)
         self.model = skeleton(lambda: Hubert(config))
@@ -48,12 +50,15 @@ class HubertEncoder:
         self.model.load_state_dict(tensors, assign=True)
         self.model.eval().requires_grad_(False)
         self.front = Front(self.model.feature_extractor)
+        self._describe(config)
+
+    def _describe(self, config: HubertConfig) -> None:
         self.name = config.units
         self.rate_hz, self.hop_samples, self.channels = config.rate_hz, config.hop_samples, config.unit_channels
 
     @torch.no_grad()
     def encode(self, audio) -> Tensor:
-        """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D] float32 on the CPU."""
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D], float32 at home."""
         audio = torch.as_tensor(np.asarray(audio) if not isinstance(audio, Tensor) else audio).float().to(self.device)
         if audio.dim() != 1:
             raise ValueError(f"encode: audio [samples] is expected, got {tuple(audio.shape)}")
@@ -62,17 +67,21 @@ class HubertEncoder:
             audio = F.pad(audio, (0, window - len(audio)))
         audio = audio.contiguous()
         count = (len(audio) - window) // self.hop_samples + 1
-        units = torch.empty(count, self.channels)
-        features = _Features(self, audio, count)
+        units = torch.empty(count, self.channels, device=self.home)
+        features = self._features(audio, count)
         before = units[:0]  # what the last window says of the units after its own
         for first, last, begin, end in windows(count):
             own = self._attend(features, begin, end)[first - begin :]
             units[first:last] = own[: last - first]
             fade = min(len(before), last - first)
-            share = torch.arange(1, fade + 1)[:, None] / (fade + 1)
+            share = torch.arange(1, fade + 1, device=self.home)[:, None] / (fade + 1)
             units[first : first + fade].lerp_(before[:fade], 1 - share)
-            before = own[last - first :][:FADE].cpu().clone()
+            before = own[last - first :][:FADE].to(self.home).clone()
         return units
+
+    def _features(self, audio: Tensor, count: int) -> _Features:
+        """What :meth:`_attend` reads of the recording."""
+        return _Features(self, audio, count)
 
     def _attend(self, features: _Features, begin: int, end: int) -> Tensor:
         """Units [begin, end) as these alone see each other."""
@@ -134,9 +143,16 @@ class Front:
 
     def first(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Weight and bias of the first convolution with the group norm of this recording inside."""
-        conv, norm = self.layers[0].conv, self.layers[0].layer_norm
-        mean, covariance = _moments(audio, conv.kernel_size[0], conv.stride[0])
-        weight = self.matrices[0].double()
+        conv = self.layers[0].conv
+        return self.normed(*_moments(audio, conv.kernel_size[0], conv.stride[0]))
+
+    def shapes(self) -> tuple[torch.Size, torch.Size]:
+        """Of what :meth:`first` gives."""
+        return self.matrices[0].shape, self.layers[0].layer_norm.bias.shape
+
+    def normed(self, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from the moments of all windows that it reads, [k] and [k, k] float64."""
+        norm, weight = self.layers[0].layer_norm, self.matrices[0].double()
         variance = ((weight @ covariance) * weight).sum(1).clamp_min(0)
         gain = norm.weight.double() / (variance + norm.eps).sqrt()
         bias = norm.bias.double() - gain * (weight @ mean)

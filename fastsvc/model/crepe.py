@@ -22,7 +22,8 @@ EPSILON = 0.0010000000474974513  # Keras' 1e-3, in float32
 
 
 class FrozenNorm(nn.Module):
-    """Batch norm as it is after training, [B, C, …] with the statistics it has."""
+    """Batch norm as it is after training, [B, C, …] with the statistics it has. They stay in float32 where the input
+    has half of it: CREPE's variances reach 5e5."""
 
     def __init__(self, channels: int, eps: float = 1e-5):
         super().__init__()
@@ -62,4 +63,6 @@ class Crepe(nn.Module):
 
     @staticmethod
     def _rest(x: torch.Tensor, norm: nn.Module) -> torch.Tensor:
-        return F.max_pool2d(norm(F.relu(x)), (2, 1))
+        # float16 ends at 65504, which a click might reach; infinite values would become NaN further on.
+        x = x.clamp(0, torch.finfo(x.dtype).max) if x.dtype == torch.float16 else F.relu(x)
+        return F.max_pool2d(norm(x), (2, 1))

@@ -15,18 +15,14 @@ import torch
 from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS, F0_STYLES
 from fastsvc.errors import ConfigError, MissingPackageError
-from fastsvc.features.f0 import external, neural, styles
+from fastsvc.features.f0 import device, external, neural, styles
 from fastsvc.features.f0.candidates import candidates
 from fastsvc.features.f0.external import onto_frames
-from fastsvc.features.f0.path import best_path
+from fastsvc.features.f0.path import COSTS, best_path
 
 __all__ = ["METHODS", "STYLES", "extract", "extract_batch", "fill", "onto_frames", "require"]
 
 METHODS, STYLES = F0_METHODS, F0_STYLES
-
-UNVOICED_COST = 0.42  # a frame counts as voiced when its best candidate differs from itself by less than this
-JUMP_COST = 0.3  # per octave and 10 ms
-SWITCH_COST = 0.14  # for each change between voiced and unvoiced, per 10 ms
 
 
 def extract(
@@ -60,6 +56,8 @@ def extract_batch(
         shape = (audio.shape[0], frames)
         return torch.zeros(shape, device=audio.device), torch.zeros(shape, dtype=torch.bool, device=audio.device)
     grid = rate_hz, hop_samples, frames, low_hz, high_hz
+    if method == "yin" and style == "fastsvc" and audio.is_cuda:
+        return tuple(torch.stack(parts) for parts in zip(*(device.extract(row, *grid) for row in audio)))
     if style != "fastsvc":
         rows = [
             styles.extract(style, method, row, *grid, weights, lambda row=row: _tracked(row[None], grid, method)[0])
@@ -92,10 +90,9 @@ def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
 
 def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz):
     found = candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz)
-    f0_hz, cost = (part.cpu().numpy() for part in found)  # small; the path is a loop over frames, faster on the CPU
+    f0_hz, cost = (part.numpy() for part in found)
     cost = np.where((f0_hz >= low_hz) & (f0_hz <= high_hz), cost, np.inf)
-    costs = {"unvoiced_cost": UNVOICED_COST, "jump_cost": JUMP_COST, "switch_cost": SWITCH_COST}
-    choice = best_path(f0_hz, cost, hop_samples / rate_hz, **costs)
+    choice = best_path(f0_hz, cost, hop_samples / rate_hz, **COSTS)
     voiced = choice < f0_hz.shape[-1]
     index = np.minimum(choice, f0_hz.shape[-1] - 1)[..., None]
     return np.where(voiced, np.take_along_axis(f0_hz, index, -1)[..., 0], 0), voiced
@@ -103,6 +100,8 @@ def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz):
 
 def _tracked(audio, grid, method, weights=None):
     """(f0_hz [frames], voiced [frames]) of each row of audio [B, samples]; what f0_hz holds elsewhere is open."""
+    if method == "yin" and audio.is_cuda:
+        return [tuple(part.cpu().numpy() for part in device.yin(row, *grid)) for row in audio]
     if method == "yin":
         return list(zip(*_yin(audio, *grid)))
     return [_one(row, *grid, method, weights) for row in audio]

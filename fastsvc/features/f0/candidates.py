@@ -15,6 +15,7 @@ several windows, the shorter ones for the higher pitches alone, and their candid
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -26,6 +27,7 @@ WINDOWS = 2
 NOISE_FLOOR = 1e-3  # RMS of a noise assumed below every recording (-60 dBFS): silence then has no period
 OVERSAMPLE = 2  # lags are half samples, so that a parabola through three of them is exact enough
 BLOCK_FRAMES = 1024  # bounds memory: about 40 MB a block
+DEVICE_BLOCK_FRAMES = 8192  # on a GPU, where calls are dear: about 320 MB
 BLOCK_SAMPLES = 1 << 20  # likewise, where the rate is lowered
 
 
@@ -33,18 +35,27 @@ def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
     """Keep every ``factor``-th sample of [B, samples] after a windowed-sinc low pass; sample i stays at i * factor."""
     if factor == 1:
         return audio
-    half = 8 * factor
-    time = torch.arange(-half, half + 1, device=audio.device, dtype=torch.float32)
-    taps = torch.sinc(0.85 * time / factor) * torch.hann_window(2 * half + 3, periodic=False, device=audio.device)[1:-1]
-    taps = taps / taps.sum()
+    half, taps = 8 * factor, _low_pass(factor, audio.device)
     out = audio.new_empty(audio.shape[0], -(-audio.shape[1] // factor))
     for first in range(0, out.shape[1], BLOCK_SAMPLES):  # a convolution's own scratch is many times its input
         last = min(first + BLOCK_SAMPLES, out.shape[1])
         start, end = first * factor - half, (last - 1) * factor + half + 1
         piece = audio[:, max(start, 0) : end]
         piece = torch.nn.functional.pad(piece, (max(-start, 0), end - max(start, 0) - piece.shape[1]))
-        out[:, first:last] = torch.nn.functional.conv1d(piece[:, None], taps[None, None], stride=factor)[:, 0]
+        if audio.is_cuda:  # cuDNN might round to TF32
+            out[:, first:last] = piece.unfold(1, len(taps), factor) @ taps
+        else:
+            out[:, first:last] = torch.nn.functional.conv1d(piece[:, None], taps[None, None], stride=factor)[:, 0]
     return out
+
+
+@functools.lru_cache(maxsize=8)
+def _low_pass(factor: int, device) -> torch.Tensor:
+    half = 8 * factor
+    with torch.inference_mode(False):
+        time = torch.arange(-half, half + 1, device=device, dtype=torch.float32)
+        taps = torch.sinc(0.85 * time / factor) * torch.hann_window(2 * half + 3, periodic=False, device=device)[1:-1]
+        return taps / taps.sum()
 
 
 class Analysis:
@@ -85,28 +96,37 @@ class Analysis:
         depth = self.difference(frames)
         inner = depth[:, 1:-1]
         minimum = (inner < depth[:, :-2]) & (inner <= depth[:, 2:])
-        score = torch.where(minimum, inner + self.bias[1:-1], torch.inf)
+        score = (inner + self.bias[1:-1]).masked_fill_(~minimum, torch.inf)
         index = score.topk(min(self.count, score.shape[-1]), dim=-1, largest=False, sorted=False).indices
         before, here, after = (depth.gather(1, index + i) for i in range(3))
         shift = (0.5 * (before - after) / (before - 2 * here + after).clamp_min(1e-12)).clamp(-0.5, 0.5)
         vertex = here - 0.25 * (before - after) * shift
         lag = (index + 1 + self.first + shift) / OVERSAMPLE
-        return self.rate_hz / lag, torch.where(minimum.gather(1, index), vertex, torch.inf)
+        return self.rate_hz / lag, vertex.masked_fill_(~minimum.gather(1, index), torch.inf)
 
 
-def candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, *, count=7, octave_cost=0.04):
+@functools.lru_cache(maxsize=8)
+def _analysis(*given) -> Analysis:
+    """Made once: its tables are a dozen small calls."""
+    with torch.inference_mode(False):
+        return Analysis(*given)
+
+
+def candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, *, count=7, octave_cost=0.04, samples=None):
     """Candidates of a batch [B, samples], ``count`` from each window: (f0_hz [B, frames, K], cost [B, frames, K]).
 
     The cost is d, plus ``octave_cost`` per octave that a candidate lies below the frame's best one, because two
-    periods repeat as well as one does; it is infinite where a frame has fewer candidates.
+    periods repeat as well as one does; it is infinite where a frame has fewer candidates. ``samples``: where the
+    recording ends, if zeros follow that are none of it; may be a tensor, so that one graph serves all lengths.
     """
     factor = max(1, rate_hz // ANALYSIS_RATE_HZ)
+    samples = -(-(audio.shape[1] if samples is None else samples) // factor)
     audio = decimate(audio, factor)
     middles = (torch.arange(frames, device=audio.device, dtype=torch.float64) + 0.5) * hop_samples / factor
     middles = middles.round().long()
     floors = [low_hz * SHORTER**i for i in range(WINDOWS)]
     found = [
-        _through(Analysis(rate_hz / factor, floor, high_hz, count, octave_cost, audio.device), audio, middles)
+        _through(_analysis(rate_hz / factor, floor, high_hz, count, octave_cost, audio.device), audio, middles, samples)
         for floor in floors
         if floor * SHORTER**0.5 < high_hz or floor == low_hz
     ]
@@ -117,11 +137,15 @@ def candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, *, count=7,
     return f0_hz, depth + bias - bias.gather(-1, best)
 
 
-def _through(analysis: Analysis, audio: torch.Tensor, middles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _through(analysis: Analysis, audio: torch.Tensor, middles: torch.Tensor, samples) -> tuple[torch.Tensor, ...]:
     """Candidates of all frames through one window, in blocks. At the ends of the recording the window stays within."""
-    half, samples = analysis.half, audio.shape[-1]
-    middles = middles.clamp(min(half, samples // 2), max(samples - 1 - half, samples // 2))
+    half, least = analysis.half, samples // 2
+    if isinstance(samples, torch.Tensor):
+        middles = middles.clamp(least.clamp(max=half), torch.maximum(samples - 1 - half, least))
+    else:
+        middles = middles.clamp(min(half, least), max(samples - 1 - half, least))
     audio = torch.nn.functional.pad(audio, (half, half))
     offsets = torch.arange(2 * half + 1, device=audio.device)
-    blocks = [analysis.find(row[block[:, None] + offsets]) for row in audio for block in middles.split(BLOCK_FRAMES)]
+    block_frames = DEVICE_BLOCK_FRAMES if audio.is_cuda else BLOCK_FRAMES
+    blocks = [analysis.find(row[block[:, None] + offsets]) for row in audio for block in middles.split(block_frames)]
     return tuple(torch.cat(parts).view(audio.shape[0], len(middles), -1) for parts in zip(*blocks))

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 REACH = 4  # bins to each side of the chosen one that share in the average
 BAND = 12  # CREPE's Viterbi: bins between neighbouring frames that have probability zero
 
 
-def within(salience: np.ndarray, cents: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
-    """salience [T, bins] with zero in the bins outside the range; ``cents`` [bins] are above 10 Hz."""
+def within(salience: Tensor, cents: Tensor, low_hz: float, high_hz: float) -> Tensor:
+    """salience [T, bins] with zero in the bins outside the range; ``cents`` [bins] are above 10 Hz, float64."""
     hz = 10 * 2 ** (cents / 1200)
-    return np.where((hz >= low_hz) & (hz <= high_hz), salience, 0)
+    return torch.where((hz >= low_hz) & (hz <= high_hz), salience, 0)
 
 
-def local_average(salience: np.ndarray, choice: np.ndarray, cents: np.ndarray) -> np.ndarray:
+def local_average(salience: Tensor, choice: Tensor, cents: Tensor) -> Tensor:
     """f0 [T] in Hz: the mean of the bins around ``choice`` [T], weighted with their salience (all three networks)."""
-    index = choice[:, None] + np.arange(-REACH, REACH + 1)
+    index = choice[:, None] + torch.arange(-REACH, REACH + 1, device=choice.device)
     inside = (index >= 0) & (index < salience.shape[1])
-    index = index.clip(0, salience.shape[1] - 1)
-    weight = np.take_along_axis(salience, index, 1).astype(np.float64) * inside
+    index = index.clamp(0, salience.shape[1] - 1)
+    weight = salience.gather(1, index).double() * inside
     total = weight.sum(1)
-    mean = (weight * cents[index]).sum(1) / np.where(total > 0, total, 1)
-    return np.where(total > 0, 10 * 2 ** (mean / 1200), 0)
+    mean = (weight * cents[index]).sum(1) / torch.where(total > 0, total, 1)
+    return torch.where(total > 0, 10 * 2 ** (mean / 1200), 0)
 
 
 def best_bins(salience: np.ndarray, low_bin: int, high_bin: int) -> np.ndarray:

@@ -7,6 +7,7 @@ forwards and backwards with its state carried over.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,10 +24,11 @@ from fastsvc.model import crepe, fcpe, rmvpe
 RATE_HZ = 16000
 HOP = 160
 CREPE_WINDOWS = {"crepe": 64, "crepe-tiny": 512}  # windows at once: about 300 MB
+CREPE_ON_DEVICE = {"crepe": 512, "crepe-tiny": 4096}  # on a GPU, in float16: about 1.2 GB
 FCPE_FRAMES = 8192  # 82 s: about 400 MB
 RMVPE_FRAMES = 4096  # 41 s, and the halo to each side: about 900 MB
 
-CENTS = crepe.FIRST_CENTS + crepe.CENTS_PER_BIN * np.arange(crepe.BINS)
+CENTS = crepe.FIRST_CENTS + crepe.CENTS_PER_BIN * torch.arange(crepe.BINS, dtype=torch.float64)
 
 
 def at_16k(audio: torch.Tensor, rate_hz: int) -> torch.Tensor:
@@ -36,28 +38,50 @@ def at_16k(audio: torch.Tensor, rate_hz: int) -> torch.Tensor:
     return torch.from_numpy(resample.resample(audio.cpu().numpy(), rate_hz, RATE_HZ)).to(audio.device)
 
 
-def salience(method: str, audio: torch.Tensor, hop: int = HOP, weights=None) -> Iterator[np.ndarray]:
+def salience(method: str, audio: torch.Tensor, hop: int = HOP, weights=None) -> Iterator[torch.Tensor]:
     """Blocks [t, 360] of the salience of audio [samples] at 16 kHz: samples // hop + 1 frames, i at sample i · hop.
 
-    ``hop`` is free for CREPE alone. ``weights`` is the file of rmvpe.
+    float32, on the audio's device. ``hop`` is free for CREPE alone. ``weights`` is the file of rmvpe.
     """
-    network = _network(method, str(pitch.find(method, weights)), str(audio.device))
+    network = _network(method, str(pitch.find(method, weights)), str(audio.device), dtype_on(method, audio.device))
     run = {"fcpe": fcpe_blocks, "rmvpe": rmvpe_blocks}.get(method)
-    blocks = run(network, audio) if run else crepe_blocks(network, audio, hop, CREPE_WINDOWS[method])
-    for block in blocks:
-        yield block.float().cpu().numpy()
+    windows = CREPE_ON_DEVICE if audio.is_cuda else CREPE_WINDOWS
+    with _convolutions(audio.device):
+        blocks = run(network, audio) if run else crepe_blocks(network, audio, hop, windows[method])
+        for block in blocks:
+            yield block.float()
 
 
-def cents_of(method: str, weights=None) -> np.ndarray:
-    """The centres [360] of the bins of ``method``, in cents above 10 Hz."""
-    if method != "fcpe":
-        return CENTS
-    return _network(method, str(pitch.find(method, weights)), "cpu").cents.double().numpy()
+def dtype_on(method: str, device: torch.device) -> torch.dtype:
+    """What a network computes in. float16 on a GPU moves CREPE's and FCPE's pitch by less than a cent (docs/f0.md);
+    what it does to RMVPE with its own weights was not measured."""
+    return torch.float16 if device.type == "cuda" and method != "rmvpe" else torch.float32
+
+
+def _convolutions(device: torch.device):
+    """cuDNN with algorithms that give the same every time, and float32 that is float32."""
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
+def cents_of(method: str, weights=None) -> torch.Tensor:
+    """The centres [360] of the bins of ``method``, in cents above 10 Hz, float64."""
+    return _cents(str(pitch.find(method, weights))) if method == "fcpe" else CENTS
 
 
 @functools.lru_cache(maxsize=4)
-def _network(method: str, path: str, device: str):
+def _cents(path: str) -> torch.Tensor:
+    return _network("fcpe", path, "cpu").cents.double()
+
+
+@functools.lru_cache(maxsize=4)
+def _network(method: str, path: str, device: str, dtype: torch.dtype = torch.float32):
     network = pitch.read(method, Path(path)).to(device)
+    for part in network.modules():
+        if not isinstance(part, crepe.FrozenNorm):  # their statistics are larger than float16 reaches
+            for value in part.parameters(recurse=False):
+                value.data = value.data.to(dtype)
     return network.to(memory_format=torch.channels_last) if method.startswith("crepe") else network
 
 
@@ -70,12 +94,13 @@ def crepe_blocks(network, audio: torch.Tensor, hop: int, block: int) -> Iterator
         last = min(first + block, len(audio) // hop + 1)
         windows = padded[first * hop : (last - 1) * hop + crepe.WINDOW].unfold(0, crepe.WINDOW, hop)
         windows = windows - windows.mean(1, keepdim=True)
-        yield network(windows / windows.std(1, keepdim=True).clamp(min=1e-10))
+        windows = windows / windows.std(1, keepdim=True).clamp(min=1e-10)
+        yield network(windows.to(network.classifier.weight.dtype))
 
 
 @torch.inference_mode()
 def fcpe_blocks(network: fcpe.Fcpe, audio: torch.Tensor, block: int = FCPE_FRAMES) -> Iterator[torch.Tensor]:
-    mel = fcpe_mel(audio)
+    mel = fcpe_mel(audio).to(network.head.weight.dtype)
     frames, total, squares = mel.shape[1], 0.0, 0.0
     for first, last, start, end in slicing.blocks(frames, block, fcpe.FRONT_HALO):
         x = network.front(mel[:, start:end])[:, first - start : last - start]

@@ -24,9 +24,10 @@ def track(method, audio, low_hz, high_hz, *, hop=networks.HOP, weights=None):
     """
     blocks = networks.salience(method, audio, hop, weights)
     if method.startswith("crepe"):
-        return _by_path(np.concatenate(list(blocks)), low_hz, high_hz)
-    cents = networks.cents_of(method, weights)
-    return tuple(np.concatenate(parts) for parts in zip(*(_by_frame(b, cents, low_hz, high_hz) for b in blocks)))
+        return _by_path(torch.cat(list(blocks)).cpu(), low_hz, high_hz)
+    cents = networks.cents_of(method, weights).to(audio.device)
+    found = torch.cat([_by_frame(block, cents, low_hz, high_hz) for block in blocks], 1)
+    return tuple(found.cpu().numpy())
 
 
 def frames_of(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz, weights=None):
@@ -55,16 +56,19 @@ def median(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def _by_path(salience, low_hz, high_hz):
-    """The Viterbi path of torchcrepe. Its random dither of up to a bin is left out: the average refines instead."""
-    low, high = ((1200 * np.log2(hz / 10) - networks.CENTS[0]) / 20 for hz in (low_hz, high_hz))
+    """The Viterbi path of torchcrepe. Its random dither of up to a bin is left out: the average refines instead.
+
+    On the CPU: each of its frames waits for the one before, and 267 states are too many for tree.py.
+    """
+    low, high = ((1200 * np.log2(hz / 10) - float(networks.CENTS[0])) / 20 for hz in (low_hz, high_hz))
     low, high = max(0, int(np.floor(low))), min(len(networks.CENTS), int(np.ceil(high)))
     low, high = min(low, len(networks.CENTS) - 1), max(high, 1)
-    path = decode.best_bins(salience, low, max(high, low + 1))
+    path = torch.from_numpy(decode.best_bins(salience.numpy(), low, max(high, low + 1)))
     f0_hz = decode.local_average(salience, path, networks.CENTS)
-    return f0_hz.clip(low_hz, high_hz), salience[np.arange(len(path)), path].astype(np.float64)
+    return f0_hz.clamp(low_hz, high_hz).numpy(), salience.gather(1, path[:, None])[:, 0].double().numpy()
 
 
 def _by_frame(salience, cents, low_hz, high_hz):
     salience = decode.within(salience, cents, low_hz, high_hz)
-    best = salience.argmax(1)
-    return decode.local_average(salience, best, cents), salience[np.arange(len(best)), best].astype(np.float64)
+    confidence, best = salience.max(1)
+    return torch.stack((decode.local_average(salience, best, cents), confidence.double()))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+COSTS = {
+    "unvoiced_cost": 0.42,  # a frame counts as voiced when its best candidate differs from itself by less than this
+    "jump_cost": 0.3,  # per octave and 10 ms
+    "switch_cost": 0.14,  # for each change between voiced and unvoiced, per 10 ms
+}
 BLOCK_FRAMES = 2048  # transition costs are tabulated in blocks, so that an hour fits into memory
 
 
@@ -28,6 +33,7 @@ def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost) ->
             best = paths.argmin(-1)
             back[t] = best
             total = np.take_along_axis(paths, best[..., None], -1)[..., 0] + local[:, t]
+        total -= total.min(-1, keepdims=True)  # so that costs of hours keep their digits
     choice = np.empty((batch, length), dtype=np.int64)
     choice[:, -1] = total.argmin(-1)
     rows = np.arange(batch)

@@ -1,0 +1,60 @@
+"""Plans of full-size vocoders, built by TensorRT for RTX without a GPU: seconds and megabytes for each target.
+
+    python -m bench.trt_plans --json bench/results/trt_plans.json
+
+Weights are random, which changes neither. Kernels are compiled on the user's GPU when a plan is loaded there: that
+time, and the speed, are not seen here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+
+from bench import circumstances, vocoder_folder
+from bench.vocoder_cpu import CASES
+from fastsvc.config import VocoderConfig
+from fastsvc.engine import artifact, trt, trt_plan
+from fastsvc.model.vocoder import Generator
+
+VOCODERS = ("m4", "openvpi")
+ARCHS = (80, 86, 89, 120)
+GRAPH = artifact.GRAPHS[True, False]
+
+
+def folder(path: Path, name: str) -> Path:
+    """Of an engine with this vocoder."""
+    tensors = {key: value.detach().contiguous() for key, value in Generator(CASES[name]).state_dict().items()}
+    return vocoder_folder.write(path / "vocoder.fsvc", CASES[name], tensors).path
+
+
+def build(path: Path, config: VocoderConfig, arch: int) -> dict:
+    module = trt.load(trt.RTX)
+    wanted = trt_plan.origin(module, arch, "0" * 64)
+    plan, _ = trt_plan.build(module, path / GRAPH, config, wanted, ahead=arch)
+    return {"version": module.__version__, "seconds": round(plan.seconds, 1), "mb": round(len(plan.code) / 1e6, 1)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    rows = []
+    for name in VOCODERS:
+        with tempfile.TemporaryDirectory() as scratch:
+            made = folder(Path(scratch), name)
+            for arch in ARCHS:
+                rows.append({"vocoder": name, "target": f"sm_{arch}", **build(made, CASES[name], arch)})
+                print(json.dumps(rows[-1]), flush=True)
+    record = {"graph": GRAPH, "plans": rows, **circumstances.describe("python -m bench.trt_plans", torch.device("cpu"))}
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The folder of an engine that is nothing but a vocoder, for benches and tests of what reads its graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from fastsvc.build.export import graphs
+from fastsvc.config import VocoderConfig
+from fastsvc.engine import artifact
+
+
+def write(path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_graphs: bool = True) -> artifact.Artifact:
+    """``tensors`` as they are to be stored."""
+    files: dict = {artifact.VOCODER: tensors}
+    if with_graphs:
+        files |= graphs(config, tensors)
+    source = dict.fromkeys(("file", "format", "kind", "step"), "")
+    rest = {"acoustic": {}, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
+    manifest = {**rest, "sampler": "consistency", "source": source}
+    return artifact.Artifact(artifact.write(path, manifest, files, force=True))

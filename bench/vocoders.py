@@ -1,0 +1,105 @@
+"""The vocoder by every backend of the engine's device, and the plain generator in the ways that people speed it up.
+
+Backends do the whole stage, from mel and f0 to audio in ordinary memory. Peers are the generator alone: they are given
+the excitation and leave the audio where it is, so what is said of them is to their advantage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+
+import torch
+
+from bench import counts, peers, roofs
+from bench.peers import NotHere
+from bench.stages import WIDTH
+from bench.timing import Clock
+from fastsvc.checkpoints.native import module
+from fastsvc.engine.cpu_generators import CPU_BACKENDS
+from fastsvc.engine.engine import Engine
+from fastsvc.errors import FastsvcError
+
+
+def rows(engine: Engine, seconds: float, clock: Clock, known: dict) -> list[dict]:
+    """One for each backend; what cannot run says why."""
+    config = engine.synthesiser.config
+    frames = max(1, round(seconds * config.mel.frame_rate_hz))
+    generator = torch.Generator().manual_seed(0)
+    mel = (torch.randn(frames, config.mel.bins, generator=generator) - 2).to(engine.device)
+    f0_hz = (150 + 100 * torch.rand(frames, generator=generator)).to(engine.device)
+    work = counts.vocoder(config, frames, WIDTH[engine.precision])
+    floor = roofs.floor_ms(work.flops, work.bytes, known)
+    found = []
+    for name in backends(engine):
+        row = {"seconds": seconds, "backend": name}
+        try:
+            with using(engine, name) as synthesise:
+                row |= clock(lambda synthesise=synthesise: synthesise(mel, f0_hz))
+            row["percent_of_floor"] = roofs.percent(floor, row["p50_ms"])
+        except (FastsvcError, RuntimeError) as error:
+            row["skipped"] = reason(error)
+        found.append(row)
+    return found
+
+
+def peer_rows(engine: Engine, seconds: float, names: list[str], clock: Clock) -> Iterator[dict]:
+    """One for each of the peers ``names``; what cannot run says why."""
+    frames = max(1, round(seconds * engine.synthesiser.config.mel.frame_rate_hz))
+    return (_peer_row(engine, name, seconds, frames, clock) for name in names)
+
+
+def backends(engine: Engine) -> list[str]:
+    """All that the engine's device may have, whether they can run or not."""
+    return list(engine.synthesiser.choice.makers) if engine.device.type == "cuda" else list(CPU_BACKENDS)
+
+
+@contextlib.contextmanager
+def using(engine: Engine, name: str) -> Iterator[Callable]:
+    """The engine's vocoder by one backend. Raises FastsvcError where it cannot run."""
+    if engine.device.type != "cuda":
+        yield Engine.open(engine.path, "cpu", vocoder_backend=name).synthesiser
+        return
+    choice = engine.synthesiser.choice
+    before = choice.wanted
+    choice.generator(name)
+    choice.wanted = name
+    try:
+        yield engine.synthesiser
+    finally:
+        choice.wanted = before
+
+
+def reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _peer_row(engine: Engine, name: str, seconds: float, frames: int, clock: Clock) -> dict:
+    row = {"seconds": seconds, "peer": name}
+    try:
+        return row | clock(peer(name, engine.synthesiser.config, engine.device, frames))
+    except (NotHere, RuntimeError, ImportError) as error:
+        return row | {"skipped": reason(error)}
+
+
+@torch.inference_mode(False)  # compilers want ordinary tensors
+def peer(name: str, config, device: torch.device, frames: int) -> Callable:
+    """A call of the plain generator on random weights and inputs. Raises NotHere."""
+    if name != "eager32" and device.type != "cuda":
+        raise NotHere("needs an NVIDIA GPU")
+    torch.manual_seed(0)
+    model = module("vocoder", config).eval().requires_grad_(False).to(device)
+    dtype = torch.float32
+    if name != "eager32":
+        model, dtype = copy.deepcopy(model).half(), torch.float16
+    mel = torch.randn(1, frames, config.mel.bins, device=device).to(dtype) - 2
+    excitation = 0.1 * torch.randn(1, frames * config.source_hop_samples, device=device).to(dtype)
+    net = peers.compiled(model) if name == "compile" else model
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def run() -> torch.Tensor:
+        return net(mel, excitation)
+
+    return peers.graph(run) if name == "graphs" else run

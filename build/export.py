@@ -1,0 +1,35 @@
+"""Pass 5, export: the vocoder's ONNX graphs, for TensorRT and onnxruntime; weights stay in vocoder.safetensors."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from fastsvc.build.graph import graph
+from fastsvc.build.onnx_writer import places
+from fastsvc.build.plan import Plan
+from fastsvc.engine import artifact
+
+
+def export_pass(plan: Plan) -> None:
+    if plan.vocoder is None:
+        return
+    if importlib.util.find_spec("onnx") is None:
+        plan.say(
+            "export: the package onnx is not installed, so this engine gets no graphs and its vocoder runs neither in"
+            ' TensorRT nor in onnxruntime; for those pip install "fastsvc[onnx]" and build again'
+        )
+        return
+    made = graphs(plan.vocoder.config, plan.files[artifact.VOCODER])
+    plan.files |= made
+    plan.say(f"export: {', '.join(made)}, {sum(map(len, made.values())) / 1e3:.0f} kB")
+
+
+def graphs(config, tensors) -> dict[str, bytes]:
+    """All graphs of a vocoder by their files' names; ``tensors`` as they are stored."""
+    from safetensors.torch import save
+
+    stored = places(save({name: value.contiguous() for name, value in tensors.items()}))
+    return {
+        name: graph(config, stored, artifact.VOCODER, half, polyphase)
+        for (half, polyphase), name in artifact.GRAPHS.items()
+    }

@@ -1,0 +1,185 @@
+"""One recording on its way: heard and sung by channels, then joined and written; whatever fails is its entry's."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastsvc.audio import io
+from fastsvc.audio.resample import resampled_length
+from fastsvc.batch_decode import Decoded
+from fastsvc.batch_plan import Job
+from fastsvc.batch_report import DONE, FAILED, Entry
+from fastsvc.errors import EngineError, FastsvcError
+
+if TYPE_CHECKING:
+    from fastsvc.engine.conversion import Heard, Place
+
+HEARD = 0.3  # the share of hearing in a conversion, for the progress bar alone
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to convert. ``rate_hz`` None keeps each input's rate; ``keep_channels`` False gives mono results.
+
+    The rest is as in :meth:`fastsvc.engine.Engine.convert`; ``name`` is that of the speaker, for
+    reports; ``subtype`` (16, 24, float) holds for the formats that have it; ``batch``: most recordings that are
+    sung together, where the engine gains by it.
+    """
+
+    speaker: int | str | dict[str, float]
+    name: str = ""
+    steps: int | None = None
+    transpose: float | str = 0
+    formant: float = 0.0
+    seed: int = 0
+    f0_method: str | None = None
+    f0_weights: str | None = None
+    rate_hz: int | None = None
+    subtype: str | None = None
+    keep_channels: bool = False
+    normalise: bool | None = None
+    overwrite: bool = False
+    batch: int = 16
+
+
+@dataclass
+class Voice:
+    """One channel: what the engine heard of it; then, in its stead, the audio that it made, at the model's rate."""
+
+    recording: Recording
+    heard: Heard | None
+    place: Place
+    made: np.ndarray | None = None
+
+
+@dataclass
+class Recording:
+    """``done``: how much of the conversion, 0 … 1; ``writing``: the future of :meth:`finish`, once that is called."""
+
+    job: Job
+    settings: Settings
+    entry: Entry = field(init=False)
+    voices: dict[int, Voice] = field(default_factory=dict)  # by channel
+    channels: int = 0
+    done: float = 0.0
+    writing: Future | None = None
+
+    def __post_init__(self):
+        name = self.settings.name or str(self.settings.speaker)
+        self.entry = Entry(str(self.job.source), str(self.job.target), FAILED, speaker=name)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.entry.reason)
+
+    @property
+    def sung(self) -> bool:
+        """Whether all of it waits to be written."""
+        return 0 < self.channels == sum(voice.made is not None for voice in self.voices.values())
+
+    def fail(self, error: Exception) -> None:
+        """For whatever reason: the entry gets it, and the recording is given up."""
+        self.voices, self.done = {}, 1.0
+        if isinstance(error, FastsvcError):
+            self.entry.reason = str(error)
+            return
+        text = " ".join(str(error).split()) or "no message"
+        self.entry.reason = f"unexpected {type(error).__name__}: {text}"
+        self.entry.traceback = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+    def hear(self, engine, decoded: Decoded) -> Iterator[Voice]:
+        """Its channels, the loudest first, each heard when it is asked for; none after a failure.
+
+        With an automatic transpose all are moved by the semitones that fit the loudest.
+        """
+        try:
+            audio, rate_hz, self.entry.timings_s["read"] = decoded.take()
+            self._describe(audio, rate_hz)
+            transpose, settings = self.settings.transpose, self.settings
+            loudest_first = sorted(range(len(audio)), key=lambda i: -float(np.dot(audio[i], audio[i])))
+            for place, i in enumerate(loudest_first, 1):
+                start = time.perf_counter()
+                heard = engine.hear(
+                    audio[i],
+                    rate_hz,
+                    settings.speaker,
+                    transpose=transpose,
+                    f0_method=settings.f0_method,
+                    f0_weights=settings.f0_weights,
+                    rate_out_hz=self.entry.output_rate_hz,
+                    normalise=settings.normalise,
+                )
+                self._spent("convert", start)
+                self.entry.transpose = transpose = heard.semitones
+                if place == self.channels:
+                    del audio  # before the work on the last, which takes as much
+                self.voices[i] = Voice(self, heard, heard.place)
+                del heard  # take() lets it go
+                self.done += HEARD / self.channels
+                yield self.voices[i]
+        except Exception as error:
+            self.fail(error)
+
+    def _describe(self, audio: np.ndarray, rate_hz: int) -> None:
+        entry, wanted_hz = self.entry, self.settings.rate_hz or rate_hz
+        self.channels = len(audio)
+        entry.rate_hz, entry.channels, entry.seconds = rate_hz, len(audio), audio.shape[1] / rate_hz
+        entry.output_rate_hz = io.writable_rate(self.job.format, wanted_hz)
+        if entry.output_rate_hz != wanted_hz:
+            entry.notes.append(f"written at {entry.output_rate_hz} Hz: {self.job.format} cannot carry {wanted_hz} Hz")
+
+    def _spent(self, what: str, start: float) -> None:
+        timings = self.entry.timings_s
+        timings[what] = timings.get(what, 0.0) + time.perf_counter() - start
+
+    def take(self, voice: Voice, made: np.ndarray, seconds: float) -> None:
+        """The audio of one of its voices, which took ``seconds``."""
+        voice.made, voice.heard = made, None
+        self.done += (1 - HEARD) / self.channels
+        self.entry.timings_s["convert"] += seconds
+
+    def finish(self, engine) -> None:
+        """All voices at their rate and length, into the file. May run in another thread."""
+        try:
+            start = time.perf_counter()
+            result = self._joined(engine)
+            self._spent("convert", start)
+            start = time.perf_counter()
+            entry, job = self.entry, self.job
+            subtype = self.settings.subtype if self.settings.subtype in io.FORMATS[job.format][2] else None
+            written = io.write(job.target, result, entry.output_rate_hz, job.format, subtype)
+            self._spent("write", start)
+            entry.gain = written.gain
+            if written.gain < 1:
+                turned_down = -20 * np.log10(written.gain)
+                entry.notes.append(f"turned down by {turned_down:.1f} dB: its peak was {written.peak:.2f}")
+            entry.status = DONE
+        except Exception as error:
+            self.fail(error)
+
+    def _joined(self, engine) -> np.ndarray:
+        """[channels, resampled_length(samples)]; what was made is let go as it is used."""
+        voices, self.voices = self.voices, {}
+        result, out_hz = None, self.entry.output_rate_hz
+        for i in range(self.channels):
+            voice = voices.pop(i)
+            samples = resampled_length(voice.place.samples, self.entry.rate_hz, out_hz)
+            made = engine.join(voice.made, *voice.place)
+            voice.made = None
+            if made.shape != (samples,):
+                raise EngineError(
+                    f"the engine returned {made.shape} samples instead of {samples} at {out_hz} Hz",
+                    "please report this",
+                )
+            if self.channels == 1:
+                return made[None]
+            result = np.empty((self.channels, samples), np.float32) if result is None else result
+            result[i] = made
+        return result

@@ -1,0 +1,90 @@
+"""What is prepared on a GPU: before the first recording of `fastsvc convert` kernels that are lacking, then graphs;
+after `fastsvc build` the vocoder's backends are timed there."""
+
+from __future__ import annotations
+
+import time
+
+from fastsvc.commands.common import say, verbosity
+from fastsvc.errors import FastsvcError
+
+
+def before_opening(path, device: str, jobs, steps: int | None, batch: int, keep_channels: bool):
+    """(cpu or cuda; on a GPU the frames of what will be sung together, else nothing). Kernels that the engine lacks
+    for these are compiled and kept; where that cannot be, it is said, and what is there is used."""
+    from fastsvc.engine import artifact, backends
+
+    device = backends.choose(device)
+    if device == "cpu":
+        return device, []
+    from fastsvc.batch_group import frames_of, groups
+    from fastsvc.config import AcousticConfig, from_dict
+
+    folder = artifact.Artifact(path)
+    manifest = folder.manifest
+    mel = from_dict(AcousticConfig, manifest["acoustic"], "acoustic").mel
+    needs = groups(frames_of(jobs, mel, keep_channels), batch)
+    steps = steps or int(manifest.get("default_steps", min(map(int, manifest["schedules"]))))
+    if needs and str(steps) in manifest["schedules"] and manifest.get("vocoder") and manifest.get("content"):
+        _supply(folder, needs, steps)
+    return device, needs
+
+
+def _supply(folder, needs, steps: int) -> None:
+    import torch
+
+    from fastsvc.build.supply import supply
+    from fastsvc.commands.show import bar
+    from fastsvc.engine import cuda, driver
+
+    arch = cuda.architecture(torch.device("cuda"))
+    try:
+        driver.bindings()  # who could not start them needs none
+        with bar(f"compiling kernels for sm_{arch}", verbosity()) as progress:
+            made = supply(folder, arch, cuda.precision_of(folder.manifest, "auto"), needs, steps, progress)
+    except FastsvcError as error:
+        say(f"note: no kernels are compiled beforehand: {error}")
+        return
+    if made is not None:
+        say(f"compiled {made.kernels} kernels for sm_{arch} in {made.seconds:.1f} s, kept in {made.place}")
+
+
+def before_converting(engine, needs, steps: int) -> None:
+    """The graphs that these recordings will take, largest first."""
+    from fastsvc.commands.show import bar
+
+    start = time.perf_counter()
+    with bar("making graphs", verbosity()) as progress:
+        count = engine.warm_up(groups=needs, steps=[steps], progress=progress)
+    say(f"{count} graphs made in {time.perf_counter() - start:.1f} s")
+
+
+def after_building(path, target: str) -> None:
+    """Times the vocoder's backends on this machine's GPU, if the engine was built for it; what fails there is said.
+
+    Elsewhere, and for other GPUs, each rung is timed when it is first used.
+    """
+    from fastsvc.engine import backends
+
+    if backends.why_no_cuda() is not None:
+        return
+    import torch
+
+    from fastsvc.commands.show import bar
+    from fastsvc.engine import Engine, cuda
+    from fastsvc.engine.vocoder_choice import summary
+
+    arch = cuda.architecture(torch.device("cuda"))
+    if target != "auto" and f"sm_{arch}" not in target.split(","):
+        return
+    try:
+        engine = Engine.open(path, "cuda")
+        if engine.synthesiser is None:
+            return
+        with bar("timing the vocoder's backends", verbosity()) as progress:
+            engine.synthesiser.measure(progress)
+    except FastsvcError as error:
+        say(f"note: the vocoder's backends are timed on first use: {error}")
+        return
+    for line in summary(engine.synthesiser.choice.rows):
+        say(f"vocoder: {line}")

@@ -1,0 +1,67 @@
+"""Around the parts of a conversion: what was heard or told, where its result goes, and the result at its length."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from fastsvc.audio import resample
+from fastsvc.engine import checks, hearing
+from fastsvc.engine.runtime import Features, Progress
+from fastsvc.features import align
+
+
+class Place(NamedTuple):
+    """What :meth:`fastsvc.engine.Engine.join` is told besides the audio: of the input, of the result."""
+
+    samples: int
+    rate_hz: int
+    rate_out_hz: int
+    gain: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recording as the engine heard it; ``semitones``: by how much its melody was moved."""
+
+    features: Features
+    semitones: float
+    place: Place
+
+    @property
+    def frames(self) -> int:
+        return len(self.features.f0_hz)
+
+
+def told(engine, units, f0_hz, volume, voiced=None) -> Features:
+    """Features that were computed elsewhere, as :meth:`fastsvc.engine.Engine.synthesise` takes them."""
+    f0_hz, volume = (torch.as_tensor(v, dtype=torch.float32) for v in (f0_hz, volume))
+    units = torch.as_tensor(units)
+    voiced = f0_hz > 0 if voiced is None else torch.as_tensor(voiced, dtype=torch.bool)
+    checks.features(units, f0_hz, volume, voiced, engine.config.condition.unit_channels)
+    frames, how, ratio = len(f0_hz), engine.config.features.unit_align, None
+    if len(units) != frames:
+        ratio = hearing.units_per_frame(engine.config, engine.encoder)
+        units = align.align(units, frames, how, ratio=ratio) if how == "average" else units
+    places = align.indices(len(units), frames, "nearest" if how == "average" else how, ratio=ratio)
+    return Features(units, places, f0_hz, voiced, volume)
+
+
+def joined(made: np.ndarray, own_hz: int, place: Place) -> np.ndarray:
+    """Audio at the model's rate → the length, rate and level that ``place`` says."""
+    length = resample.resampled_length(place.samples, place.rate_hz, place.rate_out_hz)
+    made = made[: math.ceil(place.samples * own_hz / place.rate_hz)]
+    if own_hz != place.rate_out_hz:
+        made = resample.resample(made, own_hz, place.rate_out_hz)
+    # rounding of rates leaves at most one sample too many or too few
+    made = made[:length] if len(made) >= length else np.pad(made, (0, length - len(made)))
+    return made if place.gain == 1.0 else np.multiply(made, np.float32(place.gain), out=made)
+
+
+def between(progress: Progress | None, low: float, high: float) -> Progress | None:
+    """The progress of a part that lies between these fractions of the whole."""
+    return progress and (lambda fraction: progress(low + fraction * (high - low)))

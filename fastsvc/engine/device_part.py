@@ -1,0 +1,112 @@
+"""What an engine keeps for one device (``sm_90``, ``cpu``): kernels, plans, choices that were measured there.
+
+It is made on first use, by whoever can make it, and kept in the engine's own folder; in the user's cache where that
+cannot be written, or lies inside the installed package. The cache knows an engine by its portable content, so copies
+of it share their parts, and one that was built anew has none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import fastsvc
+from fastsvc.engine import listing
+from fastsvc.engine.artifact import Artifact
+from fastsvc.errors import EngineError, OutputError
+
+CACHE = "FASTSVC_CACHE"
+CACHE_FORMAT = "fastsvc-device-parts"
+
+
+def cache_folder() -> Path:
+    """``$FASTSVC_CACHE``, else ``$XDG_CACHE_HOME/fastsvc``, else ``~/.cache/fastsvc``."""
+    if os.environ.get(CACHE):
+        return Path(os.environ[CACHE])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastsvc"
+
+
+class DevicePart:
+    """The files of an engine for the device ``name``; file names are those inside it, such as ``kernels.json``."""
+
+    def __init__(self, folder: Artifact, name: str):
+        self.folder, self.name = folder, name
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See what other processes have added meanwhile."""
+        self.cache = cache_folder() / "engines" / self.folder.identity()[:32]
+        self.cached: dict[str, dict] = self._cached()["files"]
+        self.folder.refresh()
+
+    def read(self, name: str) -> bytes | None:
+        """The verified content of a file, or None if it was not made yet.
+
+        Raises EngineError if it is damaged in the engine's folder; in the cache it is said, and counts as not made.
+        """
+        full = f"{self.name}/{name}"
+        if full in self.cached:
+            try:
+                return listing.verified(self.cache, self.cached, full, f"remove {self.cache}").read_bytes()
+            except (EngineError, OSError) as error:
+                warnings.warn(f"{error}: it is not used", stacklevel=2)
+        return self.folder.bytes(full) if self.folder.has(full) else None
+
+    def add(self, files: dict[str, bytes]) -> Path:
+        """Keep these files, in place of older ones of their names; all or none of them. Returns the folder.
+
+        Raises OutputError where neither the engine's folder nor the cache can be written.
+        """
+        named = {f"{self.name}/{name}": content for name, content in files.items()}
+        if self.place() == self.folder.path:
+            try:
+                self.folder.add(named)
+                self._forget(named)
+                return self.folder.path
+            except OutputError:
+                pass  # the cache may lie on another disk; the caller says where it was kept
+        self._make_cache()
+        self.cached = listing.add(self.cache, named, self._cached)["files"]
+        return self.cache
+
+    def check(self) -> None:
+        """Raises OutputError where nothing could be kept: to be called before minutes of work."""
+        if self.place() == self.cache:
+            self._make_cache()
+
+    def _make_cache(self) -> None:
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make {self.cache}: {error.strerror}", f"set ${CACHE} to a folder") from None
+
+    def place(self) -> Path:
+        """Where files are kept if nothing is in the way: the engine's folder or the cache."""
+        path = self.folder.path
+        inside = Path(fastsvc.__file__).resolve().parent in path.resolve().parents
+        return self.cache if inside or not os.access(path, os.W_OK | os.X_OK) else path
+
+    def _cached(self) -> dict:
+        """The cache's list for this engine; an empty one where there is none, or none that can be read."""
+        try:
+            found = json.loads((self.cache / listing.MANIFEST).read_text(encoding="utf-8"))
+            if found["format"] == CACHE_FORMAT and isinstance(found["files"], dict):
+                return found
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            warnings.warn(f"{self.cache / listing.MANIFEST} cannot be read and is not used: {error}", stacklevel=3)
+        return {"format": CACHE_FORMAT, "engine": self.folder.path.name, "files": {}}
+
+    def _forget(self, names) -> None:
+        """Older ones in the cache, which is looked at first."""
+        if not any(name in self.cached for name in names):
+            return
+
+        def without() -> dict:
+            found = self._cached()
+            return {**found, "files": {name: entry for name, entry in found["files"].items() if name not in names}}
+
+        self.cached = listing.add(self.cache, {}, without)["files"]

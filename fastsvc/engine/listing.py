@@ -1,0 +1,136 @@
+"""A folder whose `manifest.json` lists its files with sizes and sha256: read verified, added to whole or not at all.
+
+Several processes may add to one folder while others read it. What a reader has been told of stays as it was: a file
+whose name is taken by other content is written beside it under a name with its hash, and the list, which is renamed
+into place, says which one is meant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastsvc.errors import EngineError, OutputError
+
+MANIFEST = "manifest.json"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")  # at most one folder deep
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+
+
+def _digest(file) -> str:  # Python 3.10
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def verified(folder: Path, files: dict, name: str, remedy: str) -> Path:
+    """The path of a listed file, once its size and sha256 are found right. Raises EngineError."""
+    entry = files.get(name)
+    if not isinstance(entry, dict) or not isinstance(name, str) or not NAME.fullmatch(name):
+        raise EngineError(f"{folder / MANIFEST} does not list {name!r} properly", remedy)
+    place = entry.get("file", name)
+    if not isinstance(place, str) or not NAME.fullmatch(place) or Path(place).parent != Path(name).parent:
+        raise EngineError(f"{folder / MANIFEST} does not list {name!r} properly", remedy)
+    file = folder / place
+    if file.is_symlink() or not file.is_file():
+        raise EngineError(f"{file} is missing", remedy)
+    if file.stat().st_size != entry.get("bytes"):
+        text = f"{file} has {file.stat().st_size} bytes instead of {entry.get('bytes')}: it is damaged"
+        raise EngineError(text, remedy)
+    if sha256(file) != entry.get("sha256"):
+        raise EngineError(f"{file} is damaged: its sha256 differs from the manifest's", remedy)
+    return file
+
+
+def add(folder: Path, files: dict[str, bytes], current) -> dict:
+    """Write ``files`` and list them; ``current()`` reads the manifest, once nobody else writes. Returns the new one.
+
+    Raises OutputError, or what ``current`` raises; then the list is as it was, and no new file is left.
+    """
+    new: list[Path] = []
+    text = b""
+    try:
+        with _alone(folder):
+            manifest = current()
+            listed = dict(manifest["files"])
+            for name, content in files.items():
+                digest = hashlib.sha256(content).hexdigest()
+                place = _place(folder, name, digest)
+                if not (folder / place).exists() or sha256(folder / place) != digest:
+                    _write(folder / place, content, new)
+                listed[name] = {"bytes": len(content), "sha256": digest, **({"file": place} if place != name else {})}
+            manifest = {**manifest, "files": listed}
+            text = (json.dumps(manifest, indent=1) + "\n").encode()
+            _write(folder / MANIFEST, text, [])
+            return manifest
+    except BaseException as error:
+        if not text or (folder / MANIFEST).read_bytes() != text:
+            _remove(new)
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            message = f"cannot write into {folder}: {reason}"
+            raise OutputError(message, "free space, or see who may write there") from None
+        raise
+
+
+def _remove(new: list[Path]) -> None:
+    for path in reversed(new):
+        with contextlib.suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _place(folder: Path, name: str, digest: str) -> str:
+    """The name to write content under: its own, or where that is taken by other content, one with its hash."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a file of an engine")
+    path = folder / name
+    if path.parent.is_symlink() or path.is_symlink():
+        raise OSError(0, f"{name} is a link")  # an engine is a stranger's folder: nothing is written elsewhere
+    if not path.exists() or (path.is_file() and sha256(path) == digest):
+        return name
+    return str(Path(name).with_name(f"{path.stem}.{digest[:16]}{path.suffix}"))
+
+
+def _write(path: Path, content: bytes, new: list[Path]) -> None:
+    """Beside it, then renamed; ``new`` gets what was not there before."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        if not path.parent.is_dir():
+            new.append(path.parent)
+            path.parent.mkdir(exist_ok=True)
+        temporary.write_bytes(content)
+        os.chmod(temporary, path.parent.stat().st_mode & 0o666)  # as shared as the folder is
+        if not path.exists():
+            new.append(path)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One writer at a time, where the system can see to that; else the last one's list counts, and the other's files
+    are made once more."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,163 @@
+"""TensorRT: which of its two packages serves a GPU, how to get it, and what each says when something fails.
+
+`tensorrt` serves every NVIDIA GPU and makes its plans on the GPU that will run them. `tensorrt_rtx` (TensorRT for RTX)
+serves GeForce and RTX cards, installs whole from the public index and makes plans for a named GPU without one. Both are
+written to alike, so everything here takes the module, whichever it is. Neither is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import warnings
+from dataclasses import dataclass
+from types import ModuleType
+
+from fastsvc.errors import EngineError, MissingPackageError
+
+RTX_ARCHS = (75, 80, 86, 89, 120, 121)  # of tensorrt_rtx.ComputeCapability in 1.7
+OLDEST = 75  # that TensorRT 10 and 11 serve
+BUILD = "fastsvc build CHECKPOINT -o VOICE.fsvc --force"
+
+
+@dataclass(frozen=True)
+class Package:
+    """``module`` is what is imported, ``extra`` the extra of ours that installs it."""
+
+    module: str
+    title: str
+    extra: str
+    distributions: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        return f'pip install "fastsvc[gpu,{self.extra}]"'
+
+    def version(self) -> str | None:
+        """That of the installed package, without importing it; None: not installed."""
+        if importlib.util.find_spec(self.module) is None:
+            return None
+        for name in self.distributions:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                return importlib.metadata.version(name)
+        return "of unknown version"
+
+    def refusal(self, arch: int) -> str | None:
+        """Why it does not serve GPUs of this architecture (89 for sm_89), or None."""
+        if self.module == "tensorrt_rtx" and arch not in RTX_ARCHS:
+            known = ", ".join(f"sm_{number}" for number in RTX_ARCHS)
+            return f"{self.title} serves {known}, not sm_{arch}"
+        return f"{self.title} serves sm_{OLDEST} and newer, not sm_{arch}" if arch < OLDEST else None
+
+
+RTX = Package(
+    "tensorrt_rtx", "TensorRT for RTX", "tensorrt-rtx", ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "tensorrt-rtx")
+)
+FULL = Package("tensorrt", "TensorRT", "tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"))
+PACKAGES = {package.module: package for package in (RTX, FULL)}
+
+
+def verdict(package: Package, arch: int | None, why_no_gpu: str | None = None) -> str:
+    """What it does on this machine's GPU, or why it does nothing and which commands change that, for people.
+
+    ``arch`` None: there is no GPU, because of ``why_no_gpu``.
+    """
+    version = package.version()
+    if arch is None:
+        ahead = f"; {version} builds plans for other GPUs" if version and package is RTX else ""
+        return f"does not run: {why_no_gpu}{ahead}"
+    refusal = package.refusal(arch)
+    if refusal:
+        return f"does not run: {refusal}"
+    if version:
+        return f"runs: {package.title} {version} serves sm_{arch}, for engines that were built where onnx is installed"
+    return f"does not run: {steps(package, arch)}"
+
+
+def steps(package: Package, arch: int) -> str:
+    """The two commands after which it runs (docs/gpu.md has them too)."""
+    return f"{package.title} serves sm_{arch} and is not installed: {package.command}, then {BUILD}"
+
+
+def choose(arch: int, name: str | None = None) -> Package:
+    """The package for a GPU: ``name``, or the first that is installed and serves it.
+
+    Raises EngineError where the named one does not serve it, MissingPackageError where none is installed that does.
+    """
+    if name is not None and name not in PACKAGES:
+        raise EngineError(f"there is no TensorRT package {name!r}", f"use {' or '.join(PACKAGES)}")
+    wanted = list(PACKAGES.values()) if name is None else [PACKAGES[name]]
+    refusals = [package.refusal(arch) for package in wanted]
+    serving = [package for package, refusal in zip(wanted, refusals) if refusal is None]
+    if not serving:
+        others = [package for package in PACKAGES.values() if package.refusal(arch) is None]
+        remedy = f"{others[0].title} does: {others[0].command}" if others else "use another vocoder backend"
+        raise EngineError("; ".join(refusals), remedy)
+    for package in serving:
+        if package.version() is not None:
+            return package
+    best = serving[0]
+    raise MissingPackageError(best.module, f"the TensorRT vocoder on sm_{arch}", best.extra)
+
+
+def load(package: Package) -> ModuleType:
+    """Imports it. Raises MissingPackageError, or EngineError where it is installed but cannot be loaded."""
+    if package.version() is None:
+        raise MissingPackageError(package.module, "the TensorRT vocoder", package.extra)
+    try:
+        module = importlib.import_module(package.module)
+    except Exception as error:  # its libraries are loaded here, and whatever is wrong with them comes out
+        why = f"{package.title} is installed but cannot be loaded: {error}"
+        raise EngineError(why, f"install it again: {package.command}") from None
+    if not hasattr(module, "Builder"):
+        raise EngineError(f"{package.title} is installed without its libraries", f"install it again: {package.command}")
+    return module
+
+
+def require_device(package: Package) -> None:
+    """EngineError without a GPU: reading a plan then may end the whole process."""
+    import torch
+
+    if not torch.cuda.is_available():
+        why = "this is a CPU build of PyTorch" if torch.version.cuda is None else "PyTorch finds no usable GPU"
+        raise EngineError(f"{package.title} is installed, but there is no GPU: {why}", "see fastsvc doctor")
+
+
+def capability(module: ModuleType, arch: int):
+    """The module's name for an architecture to build for ahead of time. EngineError where it has none."""
+    known = getattr(module, "ComputeCapability", None)
+    found = getattr(known, f"SM{arch}", None)
+    if found is None:
+        names = [name for name in getattr(known, "__members__", ()) if name.startswith("SM")]
+        listed = f"it lists {', '.join(names)}" if names else "it builds on the GPU itself alone"
+        why = f"{module.__name__} cannot build for sm_{arch}: {listed}"
+        raise EngineError(why, "use another vocoder backend there")
+    return found
+
+
+def journal(module: ModuleType):
+    """A logger that keeps what TensorRT says, for errors: ``.last()`` is its last complaint in one line."""
+
+    class Journal(module.ILogger):
+        def __init__(self):
+            module.ILogger.__init__(self)
+            self.complaints: list[str] = []
+
+        def log(self, severity, message: str) -> None:
+            if severity in (module.ILogger.Severity.INTERNAL_ERROR, module.ILogger.Severity.ERROR):
+                self.complaints.append(" ".join(message.split()))
+
+        def last(self) -> str:
+            return self.complaints[-1][:400] if self.complaints else "it does not say why"
+
+    return Journal()
+
+
+@contextlib.contextmanager
+def quiet():
+    """Both packages warn of calls that one of them is about to drop; they are made where both have them only."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield

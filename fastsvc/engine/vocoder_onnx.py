@@ -1,0 +1,82 @@
+"""The generator through onnxruntime on the processor, called as fastsvc.engine.cpu_vocoder.Vocoder is."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastsvc.config import VocoderConfig
+from fastsvc.engine import artifact
+from fastsvc.errors import EngineError, MissingPackageError
+from fastsvc.model.vocoder import halo_frames
+
+GRAPH = artifact.GRAPHS[False, False]
+
+
+class OnnxGenerator:
+    """Log-mel and excitation → audio in float32, from an engine's graph and the tensors of its vocoder.
+
+    It uses as many threads as PyTorch does when it is made. Raises MissingPackageError without onnxruntime, EngineError
+    where the engine has no graph or onnxruntime cannot run it.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, folder: artifact.Artifact, config: VocoderConfig, tensors: dict[str, Tensor] | None = None):
+        runtime = require()
+        if not folder.has(GRAPH):
+            remedy = 'pip install "fastsvc[onnx]", and build it again from its checkpoint'
+            raise EngineError(f"{folder.path} was built without {GRAPH}, so onnxruntime cannot run its vocoder", remedy)
+        self.config, self.halo_frames = config, halo_frames(config)
+        file = folder.verify(GRAPH)
+        tensors = folder.tensors(artifact.VOCODER) if tensors is None else tensors  # verified, as the graph reads them
+        self.linear = None
+        if config.source != "sine":
+            self.linear = tuple(tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))
+        self.how = f"onnxruntime {runtime.__version__}"
+        try:
+            self.session = runtime.InferenceSession(str(file), _options(runtime), providers=["CPUExecutionProvider"])
+        except Exception as error:  # its own classes, which have no common base
+            reason = f"onnxruntime cannot run {file}: {' '.join(str(error).split())[:300]}"
+            raise EngineError(reason, "build the engine again, or use another vocoder backend") from None
+
+    def source(self, sines: Tensor) -> Tensor:
+        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
+        if self.linear is None:
+            return sines.squeeze(-1)
+        mixed = F.linear(sines, *self.linear).squeeze(-1)
+        return mixed if self.config.source == "pulse" else torch.tanh(mixed)
+
+    def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
+        """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
+        given = {"mel": mel, "source": source}
+        if self.config.noise_sigma:
+            shape = (*mel.shape[:2], self.config.initial_channels)
+            given["noise"] = mel.new_zeros(shape) if noise is None else noise
+        arrays = {name: value.detach().float().contiguous().numpy() for name, value in given.items()}
+        return torch.from_numpy(self.session.run(["audio"], arrays)[0])
+
+
+def require() -> ModuleType:
+    """onnxruntime, or MissingPackageError."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise MissingPackageError("onnxruntime", "the vocoder in onnxruntime", "onnx")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def _options(runtime: ModuleType):
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    # PyTorch's threads have work of their own between two runs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False  # lengths differ from run to run
+    options.log_severity_level = 3
+    return options

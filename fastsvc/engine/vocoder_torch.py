@@ -1,0 +1,37 @@
+"""The generator on a GPU through PyTorch: cuDNN's convolutions, channels-last, in float16 or float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from fastsvc.engine import ladder
+from fastsvc.engine.cpu_vocoder import Vocoder
+
+
+class TorchGenerator:
+    """A backend of the vocoder (fastsvc/engine/vocoder_choice.py). It runs wherever PyTorch does."""
+
+    name, how = "torch", "PyTorch's convolutions, channels-last"
+
+    def __init__(self, vocoder: Vocoder):
+        self.vocoder = vocoder
+
+    def bind(self, given) -> Callable[[], None]:
+        """A call that makes ``given.audio`` (fastsvc.engine.cuda_vocoder.Inputs); a graph may capture it."""
+        prepared = given.mel.shape[1] in ladder.EVEN  # a length that may never come again is not worth a search
+
+        def run() -> None:
+            with _cudnn(benchmark=prepared):
+                given.audio.copy_(self.vocoder(given.mel, given.excitation, given.noise))
+
+        return run
+
+    def release(self) -> None:
+        """Nothing is held by shape."""
+
+
+def _cudnn(benchmark: bool):
+    """cuDNN with algorithms that give the same every time, and float32 that is float32."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, deterministic=True, allow_tf32=False)

@@ -1,0 +1,116 @@
+"""The generator through TensorRT: its plan is read from the engine's device part, or built from its graph and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fastsvc.config import VocoderConfig
+from fastsvc.engine import artifact, trt, trt_plan
+from fastsvc.engine.trt_run import Runner
+from fastsvc.errors import EngineError
+
+if TYPE_CHECKING:
+    from fastsvc.engine.cuda_vocoder import Inputs
+
+KERNELS, TIMINGS = ".kernels", ".timings"  # beside plans: what tensorrt_rtx compiled, what tensorrt measured
+Read = Callable[[str], bytes | None]  # a file of the device part, if it is there and this program wrote it
+Keep = Callable[[dict[str, bytes]], None]
+
+
+def graph_hash(folder: artifact.Artifact, graph: str) -> str:
+    """That of a graph and of the weights which it names, from the manifest. EngineError where there is no graph."""
+    if not folder.has(graph):
+        remedy = 'pip install "fastsvc[onnx]", and build it again from its checkpoint'
+        raise EngineError(f"{folder.path} was built without {graph}, so TensorRT cannot run its vocoder", remedy)
+    return trt_plan.joint_hash(*(folder.files[name]["sha256"] for name in (graph, artifact.VOCODER)))
+
+
+class TensorRTGenerator:
+    """Mel, excitation and noise → audio on one GPU, by `tensorrt` or `tensorrt_rtx`: whichever serves it.
+
+    ``arch``: 89 for sm_89; ``graph``: one of fastsvc.engine.artifact.GRAPHS. ``read`` and ``keep``: the files of the
+    engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError: no package, no
+    device, no graph, or what TensorRT says.
+    """
+
+    def __init__(
+        self,
+        config: VocoderConfig,
+        folder: artifact.Artifact,
+        device,
+        arch: int,
+        *,
+        graph: str = artifact.GRAPHS[True, False],
+        package: str | None = None,
+        read: Read = lambda name: None,
+        keep: Keep = lambda files: None,
+    ):
+        self.config, self.folder, self.device, self.keep = config, folder, torch.device(device), keep
+        chosen = trt.choose(arch, package)
+        trt.require_device(chosen)
+        self.module, self.name, self.graph = trt.load(chosen), chosen.module, graph
+        self.ahead = arch if chosen is trt.RTX else None  # as `fastsvc build --target` makes it
+        gpu = torch.cuda.get_device_name(self.device)
+        self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.graph), gpu)
+        with torch.cuda.device(self.device):
+            plan, made = self._plan(read)
+            self.runner = Runner(self.module, plan.code, self.device, self._kernels(read))
+        self.how = (
+            f"{chosen.title} {self.module.__version__}: {self.graph}, a plan of {len(plan.code) / 1e6:.0f} MB {made}"
+        )
+
+    def bind(self, given: Inputs) -> Callable[[], None]:
+        """A call that computes ``given.audio`` from mel, excitation and noise; it can be captured in a CUDA graph.
+
+        Raises EngineError with the reason.
+        """
+        inputs: dict[str, Tensor] = {"mel": given.mel, "source": given.excitation}
+        if self.config.noise_sigma:
+            inputs["noise"] = given.noise
+        with torch.cuda.device(self.device):
+            run = self.runner.bind(inputs, {"audio": given.audio})
+            self._keep_kernels()
+        return run
+
+    def release(self) -> None:
+        """Forget the contexts, their memory and the buffers that were bound; none of those calls may run any more."""
+        self.runner.release()
+
+    def _plan(self, read: Read) -> tuple[trt_plan.Plan, str]:
+        """The kept plan, or a new one, and how it came about."""
+        name = self.origin.name + trt_plan.SUFFIX
+        content = read(name)
+        if content is not None:
+            try:
+                return trt_plan.read(content, self.origin), "built before"
+            except EngineError as error:
+                warnings.warn(f"{name} is not used: {error}", stacklevel=4)
+        file = self.folder.verify(self.graph)
+        self.folder.verify(artifact.VOCODER)  # which the graph names
+        timings = self._timings()
+        told = self.module, file, self.config, self.origin
+        plan, cache = trt_plan.build(*told, ahead=self.ahead, cache=read(timings) or b"")
+        self.keep({name: plan.content(), **({timings: cache} if cache else {})})
+        return plan, f"built now in {plan.seconds:.1f} s"
+
+    def _timings(self) -> str:
+        """Of all graphs; a cache is of one version and one GPU."""
+        device = hashlib.sha256(self.origin.device.encode()).hexdigest()[:8]
+        return f"{self.name}_{self.module.__version__}_{device}{TIMINGS}"
+
+    def _kernels(self, read: Read) -> bytes:
+        self.kept = read(self.origin.name + KERNELS) or b""
+        return self.kept
+
+    def _keep_kernels(self) -> None:
+        """What tensorrt_rtx compiled for new shapes, so that the next process need not."""
+        compiled = self.runner.cache()
+        if compiled != self.kept:
+            self.kept = compiled
+            self.keep({self.origin.name + KERNELS: compiled})

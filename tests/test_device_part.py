@@ -1,0 +1,236 @@
+"""What engines keep for a device: in their folder or the user's cache, whole or not at all, whoever else is at it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastsvc
+from fastsvc.engine import artifact, device_part, listing
+from fastsvc.engine.artifact import Artifact
+from fastsvc.engine.device_part import DevicePart
+from fastsvc.errors import EngineError, OutputError
+
+MANIFEST = {
+    "acoustic": {},
+    "speakers": ["Ada"],
+    "schedules": {"1": [80.0]},
+    "levels": [80.0],
+    "sampler": "consistency",
+    "source": {"file": "a.pt", "format": "fastsvc", "kind": "student", "step": 1},
+}
+
+
+def engine(path, **changes) -> Path:
+    """The folder of an engine, as far as this is about."""
+    return artifact.write(path, {**MANIFEST, **changes}, {"weights.safetensors": b"weights"}, force=True)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv(device_part.CACHE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Artifact(engine(tmp_path / "a.fsvc"))
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """As a folder that others own: tests may run as root, who may write anywhere."""
+    monkeypatch.setattr(device_part.os, "access", lambda path, how: False)
+
+
+def snapshot(path):
+    return {str(file.relative_to(path)): file.is_dir() or file.read_bytes() for file in sorted(path.rglob("*"))}
+
+
+def test_kept_in_the_engines_folder_and_listed(folder, cache):
+    before, part = folder.identity(), DevicePart(folder, "sm_90")
+    assert part.read("kernels.json") is None
+    assert part.add({"kernels.json": b"{}", "a.cubin": b"code"}) == folder.path
+    again = Artifact(folder.path)
+    for one in (part, DevicePart(again, "sm_90")):
+        assert one.read("kernels.json") == b"{}" and one.read("a.cubin") == b"code" and one.read("b.cubin") is None
+    assert DevicePart(again, "cpu").read("a.cubin") is None
+    assert again.files["sm_90/a.cubin"] == {"bytes": 4, "sha256": artifact.sha256(folder.path / "sm_90/a.cubin")}
+    assert again.identity() == folder.identity() == before and not cache.exists()
+    assert again.manifest["speakers"] == ["Ada"] and again.bytes("weights.safetensors") == b"weights"
+    assert DevicePart(folder, "cpu").add({"choices.json": b"1"}) == folder.path
+    (folder.path / "sm_90" / "a.cubin").write_bytes(b"cod3")
+    with pytest.raises(EngineError, match="damaged"):
+        part.read("a.cubin")
+
+
+def test_who_has_opened_it_before_still_reads_what_was_there(folder):
+    DevicePart(folder, "sm_90").add({"kernels.json": b"old", "a.cubin": b"same"})
+    reader = Artifact(folder.path)
+    names = set(snapshot(folder.path))
+    DevicePart(folder, "sm_90").add({"kernels.json": b"new", "a.cubin": b"same"})
+    assert reader.bytes("sm_90/kernels.json") == b"old"
+    assert Artifact(folder.path).bytes("sm_90/kernels.json") == b"new" and folder.bytes("sm_90/kernels.json") == b"new"
+    (added,) = set(snapshot(folder.path)) - names
+    assert added.startswith("sm_90/kernels.") and Artifact(folder.path).files["sm_90/kernels.json"]["file"] == added
+    part = DevicePart(reader, "sm_90")  # looks again
+    assert part.read("kernels.json") == b"new"
+    part.add({"kernels.json": b"old"})
+    assert Artifact(folder.path).bytes("sm_90/kernels.json") == b"old"
+    assert set(snapshot(folder.path)) == names | {added}
+
+
+@pytest.mark.parametrize("failing", ["sm_90/a.cubin", "sm_90/b.cubin", "manifest.json"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_folder_as_it_was(folder, monkeypatch, failing, error):
+    before, real = snapshot(folder.path), os.replace
+
+    def replace(source, target):
+        if Path(target) == folder.path / failing:
+            raise error
+        real(source, target)
+
+    monkeypatch.setattr(listing.os, "replace", replace)
+    with pytest.raises(OutputError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
+        folder.add({"sm_90/a.cubin": b"a", "sm_90/b.cubin": b"b"})
+    assert snapshot(folder.path) == before and not folder.has("sm_90/a.cubin")
+    assert "No space left" in str(caught.value) or isinstance(error, KeyboardInterrupt)
+
+
+def test_what_cannot_be_kept_there_goes_to_the_cache(folder, cache, monkeypatch):
+    def full(path, *_):
+        raise OutputError(f"cannot write into {path}: the disk is full")
+
+    monkeypatch.setattr(folder, "add", lambda files: full(folder.path))
+    part = DevicePart(folder, "sm_90")
+    assert part.add({"kernels.json": b"{}"}) == part.cache and part.read("kernels.json") == b"{}"
+    monkeypatch.setattr(listing, "add", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        part.add({"kernels.json": b"{}"})
+
+
+def test_the_cache_knows_engines_by_what_they_are(folder, cache, tmp_path, read_only):
+    before = snapshot(folder.path)
+    part = DevicePart(folder, "sm_90")
+    assert part.add({"kernels.json": b"{}"}) == cache / "engines" / folder.identity()[:32]
+    assert snapshot(folder.path) == before
+    copy = Artifact(engine(tmp_path / "copy.fsvc"))
+    assert DevicePart(copy, "sm_90").read("kernels.json") == b"{}"
+    assert DevicePart(copy, "sm_80").read("kernels.json") is None
+    other = Artifact(engine(tmp_path / "other.fsvc", speakers=["Bert"]))
+    assert DevicePart(other, "sm_90").read("kernels.json") is None
+
+
+def test_what_comes_from_the_cache_is_verified(folder, read_only):
+    part = DevicePart(folder, "sm_90")
+    part.add({"a.cubin": b"code", "b.cubin": b"more"})
+    (part.cache / "sm_90" / "a.cubin").write_bytes(b"cod3")
+    for one in (part, DevicePart(folder, "sm_90")):
+        with pytest.warns(UserWarning, match="a.cubin is damaged.*not used"):
+            assert one.read("a.cubin") is None
+        assert one.read("b.cubin") == b"more"
+    part.add({"a.cubin": b"code"})
+    assert part.read("a.cubin") == DevicePart(folder, "sm_90").read("a.cubin") == b"code"
+    (part.cache / listing.MANIFEST).write_text('{"files": 3')
+    with pytest.warns(UserWarning, match="cannot be read and is not used"):
+        fresh = DevicePart(folder, "sm_90")
+    assert fresh.read("b.cubin") is None
+
+
+def test_the_folder_once_it_can_be_written_replaces_the_cache(folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(device_part.os, "access", lambda path, how: False)
+        DevicePart(folder, "sm_90").add({"kernels.json": b"old", "a.cubin": b"code"})
+    part = DevicePart(folder, "sm_90")
+    assert part.read("kernels.json") == b"old"
+    assert part.add({"kernels.json": b"new"}) == folder.path
+    for one in (part, DevicePart(folder, "sm_90")):
+        assert one.read("kernels.json") == b"new" and one.read("a.cubin") == b"code"
+
+
+def test_the_installed_package_is_not_written_to(folder, cache, monkeypatch):
+    monkeypatch.setattr(fastsvc, "__file__", str(folder.path.parent / "__init__.py"))
+    assert DevicePart(folder, "sm_90").add({"a.cubin": b"code"}).is_relative_to(cache)
+
+
+def test_an_engine_that_was_replaced_meanwhile_is_left_alone(folder, cache):
+    part = DevicePart(folder, "sm_90")
+    engine(folder.path, speakers=["Bert"])
+    before = snapshot(folder.path)
+    with pytest.raises(OutputError, match="replaced by another engine"):
+        folder.add({"sm_90/a.cubin": b"code"})
+    assert part.add({"a.cubin": b"code"}).is_relative_to(cache) and snapshot(folder.path) == before
+    assert DevicePart(Artifact(folder.path), "sm_90").read("a.cubin") is None
+
+
+def test_nothing_is_written_through_links(folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (folder.path / "sm_90").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="is a link"):
+        folder.add({"sm_90/a.cubin": b"code"})
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize(
+    "place", ["../x", "/etc/passwd", "sm_80/a.cubin", "weights.safetensors", 3, None, "sm_90/../x"]
+)
+def test_hostile_places_of_files(folder, place):
+    folder.add({"sm_90/a.cubin": b"code"})
+    manifest = json.loads((folder.path / "manifest.json").read_text())
+    manifest["files"]["sm_90/a.cubin"]["file"] = place
+    (folder.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(EngineError, match="does not list 'sm_90/a.cubin' properly"):
+        Artifact(folder.path).bytes("sm_90/a.cubin")
+
+
+def test_where_the_cache_is(monkeypatch):
+    monkeypatch.setenv(device_part.CACHE, "/x")
+    assert device_part.cache_folder() == Path("/x")
+    monkeypatch.delenv(device_part.CACHE)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/y")
+    assert device_part.cache_folder() == Path("/y/fastsvc")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert device_part.cache_folder() == Path.home() / ".cache" / "fastsvc"
+
+
+def test_a_cache_that_cannot_be_made(folder, monkeypatch, tmp_path, read_only):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(device_part.CACHE, str(tmp_path / "file"))
+    part = DevicePart(folder, "sm_90")
+    for keep in (part.check, lambda: part.add({"a.cubin": b""})):
+        with pytest.raises(OutputError, match=r"cannot make .*FASTSVC_CACHE"):
+            keep()
+
+
+WRITER = """
+import sys
+from fastsvc.engine import device_part
+from fastsvc.engine.artifact import Artifact
+if sys.argv[3] == "cache":
+    device_part.os.access = lambda path, how: False
+part = device_part.DevicePart(Artifact(sys.argv[1]), "sm_90")
+for i in range(20):
+    part.add({"shared.json": f"{sys.argv[2]} {i}".encode(), f"{sys.argv[2]}{i}.cubin": b"code " + bytes([i])})
+"""
+
+
+@pytest.mark.parametrize("where", ["folder", "cache"])
+def test_several_processes_at_once(folder, where, monkeypatch):
+    """While two write, a third sees whole engines only; in the end everything is there."""
+    command = [sys.executable, "-c", WRITER, str(folder.path)]
+    writers = [subprocess.Popen([*command, name, where]) for name in "xy"]
+    while any(writer.poll() is None for writer in writers):
+        reader = Artifact(folder.path)
+        for name in list(reader.files):
+            reader.verify(name)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    if where == "cache":
+        monkeypatch.setattr(device_part.os, "access", lambda path, how: False)
+    part = DevicePart(folder, "sm_90")
+    for name in "xy":
+        assert all(part.read(f"{name}{i}.cubin") == b"code " + bytes([i]) for i in range(20))
+    assert part.read("shared.json") in (b"x 19", b"y 19")
+    assert not list(folder.path.rglob("*.tmp"))

@@ -1,0 +1,192 @@
+"""Kernels that an engine lacks are compiled on first use and kept: which, where, and what is said."""
+
+import json
+import types
+from pathlib import Path
+
+import engines
+import interpreted
+import pytest
+import torch
+from click.testing import CliRunner
+from recordings import put, tone
+
+pytest.importorskip("triton")
+
+from fastsvc.build import aot, measure, supply
+from fastsvc.cli import main
+from fastsvc.engine import artifact, backends, cuda, device_part, driver, launcher
+from fastsvc.errors import EngineError, MissingPackageError, OutputError
+
+ARCH = 80
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
+        return engines.build_engine(tmp_path_factory.mktemp("supply"), steps=(1, 2), precision="fp32", target="cpu")
+
+
+@pytest.fixture
+def path(built, tmp_path):
+    import shutil
+
+    return Path(shutil.copytree(built, tmp_path / "engine.fsvc"))
+
+
+@pytest.fixture(autouse=True)
+def compiler(monkeypatch, tmp_path):
+    """Compiles nothing, and writes down what it was asked for; the real one is tests/test_aot.py's."""
+    monkeypatch.setenv(device_part.CACHE, str(tmp_path / "cache"))
+    asked = []
+
+    def compile(jobs, processes, progress):
+        asked.append(jobs)
+        progress(1.0)
+        return [
+            aot.Cubin(f"code {i}".encode(), "", spec["kernel"].split(":")[1], arch, 0, 4, 32, 0, (("x", "*fp32"),))
+            for i, (spec, arch) in enumerate(jobs)
+        ]
+
+    monkeypatch.setattr(aot, "compile", compile)
+    return asked
+
+
+def supplied(path, groups, steps=1, precision="fp32"):
+    return supply.supply(artifact.Artifact(path), ARCH, precision, groups, steps)
+
+
+def listed(path):
+    part = device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}")
+    return launcher.listed(part, ARCH)[0]["kernels"]
+
+
+def test_what_these_recordings_need_and_no_more(path, compiler):
+    first = supplied(path, [[40]])
+    names = {spec["kernel"].split(":")[1] for spec, arch in compiler[0]}
+    operations = ("condition", "first", "gated_conv", "residual", "skip", "head", "source")
+    operations += ("conv", "upsample", "residual_unit", "waveform")
+    assert names == {f"{name}_kernel" for name in operations} and {arch for _, arch in compiler[0]} == {ARCH}
+    assert first.kernels == len(compiler[0]) == len(listed(path)) and first.place == path and first.seconds > 0
+    assert supplied(path, [[40], [1]]) is None and supplied(path, [[12]], steps=2) is None
+    long = supplied(path, [[40], [9000]])
+    assert 0 < long.kernels == len(compiler[1]) and not {str(job) for job in compiler[0]} & {
+        str(j) for j in compiler[1]
+    }
+    assert len(listed(path)) == first.kernels + long.kernels
+    for entry in listed(path).values():
+        assert artifact.Artifact(path).bytes(f"sm_{ARCH}/{entry['file']}").startswith(b"code ")
+    assert supplied(path, [[9000]]) is None and len(compiler) == 2
+    assert supplied(path, [[40]], precision="fp16").kernels > 0  # another arithmetic, other kernels
+
+
+def test_kernels_of_another_version_are_made_anew(path, compiler, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(launcher, "sources", lambda: "older")
+        supplied(path, [[9000]])
+    old = {file.name: file.read_bytes() for file in (path / f"sm_{ARCH}").iterdir()}
+    part = device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}")
+    assert "another version" in launcher.listed(part, ARCH)[1]
+    made = supplied(path, [[40]])
+    assert made.kernels == len(listed(path)) < len(compiler[0])
+    assert {file.name: file.read_bytes() for file in (path / f"sm_{ARCH}").iterdir() if file.name in old} == old
+
+
+def test_two_at_once_keep_what_both_made(path, compiler, monkeypatch):
+    real = aot.compile
+
+    def slow(*given):
+        monkeypatch.setattr(aot, "compile", real)
+        assert supplied(path, [[9000]]).kernels > 0  # another process, meanwhile
+        return real(*given)
+
+    monkeypatch.setattr(aot, "compile", slow)
+    supplied(path, [[40]])
+    assert supplied(path, [[40], [9000]]) is None
+
+
+def test_the_launcher_finds_them_in_either_place(path, monkeypatch):
+    monkeypatch.setattr(
+        launcher, "Driver", lambda: types.SimpleNamespace(load=lambda code, *_: code, bind=lambda *a: a)
+    )
+    writable = True
+    monkeypatch.setattr(device_part.os, "access", lambda *_: writable)
+    for writable in (True, False):
+        place = supplied(path, [[40]]).place
+        assert (place == path) == writable
+        part = device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}")
+        found, how = launcher.choose(part, ARCH)
+        assert isinstance(found, launcher.Cubins) and "compiled ahead of time" in how
+        found.otherwise = None
+        for launch in supply.needed(part.folder.manifest, ARCH, "fp32", [[40]], 1):
+            assert found.bind(launch)[0].startswith(b"code ")
+        manifest = json.loads((path / "manifest.json").read_text())
+        manifest["files"] = {name: entry for name, entry in manifest["files"].items() if "/" not in name}
+        (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_listed_kernel_whose_file_is_missing(path):
+    supplied(path, [[40]])
+    part = device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}")
+    cubins = launcher.Cubins(launcher.listed(part, ARCH)[0], lambda name: None, None, None)
+    with pytest.raises(EngineError, match="is missing"):
+        cubins.bind(supply.needed(part.folder.manifest, ARCH, "fp32", [[40]], 1)[0])
+
+
+def test_nothing_is_compiled_that_could_not_be_kept(path, compiler, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(device_part.CACHE, str(tmp_path / "file"))
+    monkeypatch.setattr(device_part.os, "access", lambda *_: False)
+    with pytest.raises(OutputError, match="FASTSVC_CACHE"):
+        supplied(path, [[40]])
+    assert compiler == []
+
+
+def test_without_triton(path, monkeypatch):
+    monkeypatch.setattr(supply.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"compiling \d+ kernels for sm_80 needs the package triton"):
+        supplied(path, [[40]])
+
+
+def test_what_was_built_for_the_gpu_is_enough(tmp_path, compiler, monkeypatch):
+    monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
+    path = engines.build_engine(tmp_path, steps=(1,), target=f"sm_{ARCH}")
+    assert supplied(path, [[40, 94, 2000], [16384], [100_000]], precision="fp16") is None and len(compiler) == 1
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch, tmp_path):
+    """`--device cuda` is the interpreter, on what says that it is sm_80; what it would start cannot be loaded."""
+    if torch.cuda.is_available():
+        pytest.skip("the interpreter is not used where there is a GPU")
+
+    def lacking():
+        raise MissingPackageError("cuda-bindings", "starting compiled kernels", "gpu")
+
+    interpreted.prepare(monkeypatch)
+    monkeypatch.setattr(backends, "choose", lambda device: device)
+    monkeypatch.setattr(cuda, "architecture", lambda device: ARCH)
+    monkeypatch.setattr(driver, "bindings", lambda: None)
+    monkeypatch.setattr(launcher, "Driver", lacking)
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments):
+    result = CliRunner().invoke(main, ["convert", *map(str, arguments), "--spk", "0", "--device", "cuda"])
+    assert result.exit_code == 0, result.output + result.stderr
+    return result.stdout
+
+
+def test_convert_compiles_and_says_so_once(path, on_a_gpu, compiler, monkeypatch):
+    put(Path("in/a.wav"), tone(0.05))
+    put(Path("in/b.wav"), tone(0.05))
+    text = run("in", "-m", path)
+    assert f"compiled {len(compiler[0])} kernels for sm_80 in " in text and f"kept in {path}" in text
+    assert "2 graphs made in" in text and "converted 2 of 2 files" in text
+    text = run("in", "-m", path, "--overwrite", "--batch", "1")
+    assert "compiled" not in text.replace("kernels compiled", "") and "2 graphs made" in text and len(compiler) == 1
+    monkeypatch.setattr(driver, "bindings", lambda: launcher.Driver())
+    text = run("in", "-m", path, "--overwrite", "--batch", "1")
+    assert "note: no kernels are compiled beforehand: starting compiled kernels needs" in text

@@ -1,0 +1,150 @@
+"""Which vocoder runs: the fastest that is right, measured once a rung, kept, and overridden by name."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fastsvc.config import VocoderConfig
+from fastsvc.engine import ladder, vocoder_choice
+from fastsvc.engine.cuda_vocoder import Inputs
+from fastsvc.engine.vocoder_choice import Choice, Row, fastest, rung, rungs
+from fastsvc.errors import EngineError, MissingPackageError
+
+CONFIG = VocoderConfig(initial_channels=16)
+SPEEDS = {"torch": 4.0, "quick": 1.0, "wrong": 0.5, "silent": 0.1, "slow": 9.0}
+
+
+class Backend:
+    """Gives ``scale`` times the excitation; ``None`` writes nothing."""
+
+    def __init__(self, name, scale):
+        self.name, self.scale, self.released = name, scale, 0
+
+    def bind(self, inputs):
+        def run():
+            if self.scale is not None:
+                inputs.audio.copy_(self.scale * inputs.excitation)
+
+        run.name = self.name
+        return run
+
+    def release(self):
+        self.released += 1
+
+
+def lacking():
+    raise MissingPackageError("tensorrt", "the TensorRT vocoder", "tensorrt")
+
+
+def refusing():
+    raise RuntimeError("no kernel for this device\nat all")
+
+
+@pytest.fixture
+def makers(monkeypatch):
+    """By name; times are those of SPEEDS, and the CPU passes for a GPU."""
+    monkeypatch.setattr(vocoder_choice, "milliseconds", lambda run: SPEEDS[run.name])
+    scales = {"torch": 1.001, "quick": 1.0015, "wrong": 1.01, "silent": None, "slow": 1.0}
+    return {name: lambda name=name, scale=scale: Backend(name, scale) for name, scale in scales.items()} | {
+        "lacking": lacking,
+        "refusing": refusing,
+    }
+
+
+def reference():
+    return Backend("reference", 1.0)
+
+
+def on_a_gpu(inputs):
+    """Inputs that say they lie on one."""
+    given = SimpleNamespace(**vars(inputs))
+    given.mel = SimpleNamespace(shape=inputs.mel.shape, device=torch.device("cuda"))
+    return given
+
+
+def inputs(frames=64, batch=1):
+    return Inputs(CONFIG, batch, frames, "cpu")
+
+
+def test_the_fastest_that_is_right(makers):
+    rows = Choice(makers, reference).measure(inputs(), lambda run: run)
+    by_name = {row.backend: row for row in rows}
+    assert fastest(rows) == "quick"
+    assert by_name["torch"].error == pytest.approx(1e-3, rel=1e-2) and by_name["quick"].ms == 1.0
+    assert by_name["wrong"].error > 2 * by_name["torch"].error
+    assert by_name["silent"].error == float("inf")
+    assert "tensorrt" in by_name["lacking"].why and by_name["lacking"].ms is None
+    assert by_name["refusing"].why == "no kernel for this device at all"
+
+
+def test_the_table_in_words(makers):
+    *_, lacking, refusing = lines = vocoder_choice.summary(Choice(makers, reference).measure(inputs(), lambda run: run))
+    assert lines[0].startswith("1 × 64 frames by quick: torch 4.00 ms (error 1.0e-03), quick 1.00 ms")
+    assert "lacking does not run: the TensorRT vocoder needs" in lacking and "at all" in refusing
+
+
+def test_pytorch_where_nothing_else_is_right():
+    assert fastest([]) == "torch"
+    assert fastest([Row(1, 64, "torch", 4.0, 1e-3), Row(1, 64, "wrong", 0.5, 1e-2)]) == "torch"
+    assert fastest([Row(1, 64, "torch", why="broken"), Row(1, 64, "quick", 1.0, 5e-5)]) == "quick"
+
+
+def test_measured_once_a_rung_and_kept(makers, monkeypatch):
+    stored, measured = [], []
+    choice = Choice(makers, reference, circumstances={"gpu": "A"}, keep=stored.append)
+    original = choice.measure
+    monkeypatch.setattr(choice, "measure", lambda given, capture: (measured.append(1), original(inputs(), capture)))
+    assert choice.name(on_a_gpu(inputs(64)), lambda run: run) == "quick"
+    assert choice.name(on_a_gpu(inputs(64)), lambda run: run) == "quick"
+    assert len(measured) == 1 and len(stored) == 1
+    again = Choice(makers, reference, circumstances={"gpu": "A"}, read=lambda: stored[-1])
+    assert again.name(on_a_gpu(inputs(64)), None) == "quick"
+    elsewhere = Choice(makers, reference, circumstances={"gpu": "B"}, read=lambda: stored[-1])
+    assert elsewhere.rows == []
+    assert {row["backend"] for row in json.loads(stored[-1])["rows"]} == set(makers)
+
+
+def test_a_damaged_table_is_made_anew(makers):
+    for data in (b"{", b"[]", b'{"circumstances": {}, "rows": [{"colour": 1}]}'):
+        with pytest.warns(UserWarning, match="made anew"):
+            assert Choice(makers, reference, read=lambda data=data: data).rows == []
+
+
+def test_by_name(makers):
+    chosen = Choice(makers, reference, wanted="slow")
+    assert chosen.name(inputs(), None) == "slow" and chosen.name(inputs(7), None) == "slow"
+    with pytest.raises(EngineError, match="does not run on this device"):
+        Choice(makers, reference, wanted="onnxruntime")
+    with pytest.raises(MissingPackageError, match="tensorrt"):
+        Choice(makers, reference, wanted="lacking")
+
+
+def test_what_is_not_measured_goes_through_pytorch(makers):
+    choice = Choice(makers, reference)
+    assert choice.name(inputs(64), None) == "torch"  # no GPU
+    assert choice.name(on_a_gpu(inputs(63)), None) == "torch"  # no prepared length
+
+
+def test_short_memory_is_not_a_backend_that_fails(makers):
+    def short():
+        raise torch.OutOfMemoryError("no")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Choice({**makers, "short": short}, reference).measure(inputs(), lambda run: run)
+
+
+def test_memory_is_given_back(makers):
+    choice = Choice(makers, reference)
+    choice.measure(inputs(), lambda run: run)
+    before = list(choice.made.values())
+    choice.release()
+    assert before and all(backend.released == 1 for backend in before)
+    assert choice.generator("torch") not in before  # made anew when it is needed
+
+
+def test_rungs_cover_all_shapes_once():
+    found = [rung(*shape) for shape in rungs()]
+    assert len(set(found)) == len(found) and found == sorted(found, reverse=True)
+    assert {rung(b, f) for b in ladder.EVEN_BATCHES for f in ladder.EVEN} <= set(found)

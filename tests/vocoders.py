@@ -1,0 +1,63 @@
+"""Vocoders with random weights and the folders of engines that hold nothing else, for graphs and plans."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from bench import vocoder_folder
+from fastsvc.build.lower import half
+from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.engine import artifact
+from fastsvc.model.vocoder import Generator
+
+_OPENVPI = {
+    "family": "openvpi",
+    "mel": MelConfig(44100, 512, 2048, 2048, 128, 40.0, 16000.0, "e"),
+    "upsample_rates": (8, 8, 2, 2, 2),
+    "upsample_kernels": (16, 16, 4, 4, 4),
+}
+FULL = {
+    "m4": VocoderConfig(),
+    "openvpi": VocoderConfig(**_OPENVPI),
+    "pc-nsf": VocoderConfig(**_OPENVPI, source="sine", noise_sigma=0.3),
+}
+SMALL = {name: replace(config, initial_channels=32) for name, config in FULL.items()} | {
+    "pulse": VocoderConfig(initial_channels=16, source="pulse", resblock="2"),
+    # kernels that are no multiple of their rates, and one block, so that nothing is averaged
+    "uneven": VocoderConfig(
+        initial_channels=16, upsample_kernels=(10, 4, 6, 2), resblock_kernels=(3,), resblock_dilations=((1, 3, 5),)
+    ),
+}
+
+
+@torch.no_grad()
+def generator(config: VocoderConfig) -> Generator:
+    """Random weights under which every layer matters; as loud as a trained one, so that tanh bends without clipping."""
+    torch.manual_seed(0)
+    model = Generator(config).eval()
+    for name, value in model.named_parameters():
+        gain = 1.0 if name.endswith("weight") else 0.1
+        value.data = gain * torch.randn(value.shape) / max(1, value[0].numel()) ** 0.5
+    audio = torch.atanh(model(*given(config, 1, 3).values()).double().clamp(-1 + 1e-12, 1 - 1e-12))
+    model.conv_post.weight /= 2 * audio.square().mean().sqrt().float()
+    return model
+
+
+def given(config: VocoderConfig, batch: int, frames: int) -> dict[str, torch.Tensor]:
+    """The generator's inputs, by their names in the graph."""
+    torch.manual_seed(frames)
+    found = {
+        "mel": torch.randn(batch, frames, config.mel.bins) - 2,
+        "source": 0.1 * torch.randn(batch, frames * config.source_hop_samples),
+    }
+    return found | ({"noise": torch.randn(batch, frames, config.initial_channels)} if config.noise_sigma else {})
+
+
+def folder(path: Path, model: Generator, stored_half: bool = False, with_graphs: bool = True) -> artifact.Artifact:
+    """An engine's folder with the vocoder and its graphs; ``model`` gets the weights as they are stored."""
+    tensors = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
+    if stored_half:
+        tensors = {name: half(name, value) for name, value in tensors.items()}
+        model.load_state_dict(tensors)
+    return vocoder_folder.write(path, model.config, tensors, with_graphs)
