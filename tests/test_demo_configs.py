@@ -15,6 +15,8 @@ from fastsvc.training.singer import SingerTaskConfig
 from fastsvc.training.teacher import TeacherSettings
 from fastsvc.training.vocoder import VocoderTaskConfig
 
+pytest.importorskip("yaml")
+
 FOLDER = Path(__file__).parent.parent / "configs" / "demo"
 TASKS = {
     "recogniser": RecogniserTaskConfig,

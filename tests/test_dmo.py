@@ -226,6 +226,17 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_exactly(studio, tmp_path, m
     assert found.kind == "dmo" and found.config.edm.few_steps == ((20.0,), (20.0, 2.4, 1.0, 0.41))
 
 
+def test_in_bf16_every_network_learns_through_every_step_of_the_chain(studio, tmp_path):
+    """One autocast region holds evaluations without gradient and one with: what it caches must not lose the latter."""
+    task = studio.task(steps=[4], fake_updates=1, match_steps=1)
+    run("dmo", config(studio, tmp_path / "b.yaml", task=task, steps=4, precision="bf16"))
+    told = figures_of(tmp_path / "run" / "history.jsonl")
+    assert all(np.isfinite(list(figures.values())[2:]).all() for figures in told)
+    made, first = checkpoint.load(tmp_path / "run" / "last.pt")["model"], checkpoint.load(studio.path("student"))["ema"]
+    moved = {name for name in made if not torch.equal(made[name], first[name])}
+    assert moved == {name for name in made if name.startswith("denoiser.")}
+
+
 def _worker(rank, port, path, out):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
     torch.set_num_threads(1)

@@ -75,6 +75,7 @@ class Encoder:
 
 
 def test_new_units_take_the_labels_with_them(tmp_path):
+    pytest.importorskip("tqdm")
     corpus = make(tmp_path / "toy")
     pseudo.add_pseudo_labels(corpus.path, 3)
     add_units(corpus.path, Encoder(), progress=False)
@@ -85,11 +86,11 @@ def test_new_units_take_the_labels_with_them(tmp_path):
 def test_prepare_labels_a_folder_of_songs(tmp_path):
     """The command, from recordings without transcripts to a corpus that a recogniser can be trained on."""
     import engines
-    import soundfile
     from click.testing import CliRunner
 
     from fastsvc.cli import main
 
+    soundfile = pytest.importorskip("soundfile")
     rng = np.random.default_rng(0)
     for singer in ("ada", "bruno"):
         (tmp_path / "songs" / singer).mkdir(parents=True)
