@@ -64,6 +64,8 @@ def _choose_sampler(plan: Plan) -> None:
         )
     if plan.steps is None:
         plan.steps = STEPS["ddpm" if config.ddpm else "student" if student else "teacher"]
+        if plan.sampler == "consistency" and config.edm.few_steps:
+            plan.steps = tuple(sorted(map(len, config.edm.few_steps)))  # those it was trained at
     _check_depth(plan)
 
 

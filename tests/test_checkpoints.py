@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fastsvc.checkpoints import read
-from fastsvc.config import VerifierConfig, to_dict
+from fastsvc.config import PitchConfig, VerifierConfig, to_dict
 from fastsvc.errors import CheckpointError
 
 SMALL = golden.FOLDER / "comosvc_small"
@@ -56,6 +56,7 @@ def test_m4gan():
         ("vocoder", engines.VOCODER),
         ("recogniser", engines.CONTENT),
         ("singer", VerifierConfig(channels=8, layers=2, embedding=4, singers=("a", "b"))),
+        ("pitch", PitchConfig(channels=8, layers=2)),
     ],
 )
 def test_native(tmp_path, kind, config):

@@ -21,7 +21,8 @@ ROOMS = {
     "kernels": set(),
     "build": {"checkpoints", "model", "kernels", "engine", "features"},
 }
-PROGRAMS = {"fastsvc/evaluation/demo.py"}  # programs of their own: they stand above the rooms wherever they lie
+# Programs of their own: they stand above the rooms wherever they lie.
+PROGRAMS = {"fastsvc/evaluation/ablation.py", "fastsvc/evaluation/demo.py"}
 BATCH = {"batch", "batch_decode", "batch_group", "batch_plan", "batch_recording", "batch_report"}
 FREE = BATCH | {"cli", "commands", "__main__", "__init__"}  # the top: may use any room
 HEAVY = {"torch", "numpy", "librosa", "scipy", "soundfile", "yaml", "tqdm", "matplotlib", "tensorboard", "soxr"}

@@ -1,14 +1,16 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from phone_corpus import MEL, PhoneCorpus, train
 
-from fastsvc.config import VerifierConfig, from_dict
+from fastsvc.config import VerifierConfig, from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.verifier import AngularMargin, Verifier
-from fastsvc.training.singer import SingerTask, _shares, equal_error_rate
+from fastsvc.training.augment import NONE
+from fastsvc.training.singer import MILD, SingerTask, _shares, equal_error_rate
 
 ARCHITECTURES = ("tdnn", "conv2d")
 
@@ -100,6 +102,18 @@ def test_training_tells_the_singers_apart():
     assert history[-1]["loss_singer"] < 0.6 * history[0]["loss_singer"]
     figures = task.validate(task.model.eval())
     assert figures["accuracy"] >= 0.8 and figures["equal_error_rate"] <= 0.25
+
+
+def test_the_same_singer_at_another_pitch_is_the_same_singer():
+    """What training calls one voice: harmonics an octave apart, formants where they were."""
+    low, high = (task_of(stretches=[1.0], augment=to_dict(replace(NONE, pitch=(r, r)))) for r in (0.7, 1.4))
+    lower, higher = (task.batch(np.random.default_rng(3)) for task in (low, high))
+    assert torch.equal(lower["class"], higher["class"]) and set(lower["class"].tolist()) <= {0, 1}
+    fine = [torch.fft.rfft(item["mel"] - item["mel"].mean(2, keepdim=True), dim=2).abs() for item in (lower, higher)]
+    broad = [f[:, :, 1:4].mean() for f in fine]
+    assert abs(float(broad[0] / broad[1]) - 1) < 0.25  # formants, over which the bins change slowly
+    assert (lower["mel"] - higher["mel"]).abs().mean() > 0.1
+    assert MILD.pitch == (0.75, 1.33)  # what `fastsvc train singer` does unless told otherwise
 
 
 def test_stretched_copies_are_singers_of_their_own():

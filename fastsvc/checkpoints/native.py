@@ -9,7 +9,7 @@ from fastsvc.checkpoints.generators import generator
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import count, state_dict
-from fastsvc.config import AcousticConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
+from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
 from fastsvc.errors import CheckpointError, ConfigError
 
 VERSION = 1
@@ -20,6 +20,7 @@ CONFIGS = {
     "vocoder": VocoderConfig,
     "recogniser": RecogniserConfig,
     "singer": VerifierConfig,
+    "pitch": PitchConfig,
 }
 
 
@@ -88,6 +89,8 @@ def module(kind: str, config):
         from fastsvc.model.recogniser import Recogniser as build
     elif kind == "singer":
         from fastsvc.model.verifier import Verifier as build
+    elif kind == "pitch":
+        from fastsvc.model.pitch import PitchNet as build
     elif kind == "hubert":
         from fastsvc.model.hubert import Hubert as build
     else:

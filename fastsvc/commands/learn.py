@@ -8,7 +8,7 @@ import click
 
 from fastsvc.commands.common import SOME_FAILED, option, say, verbosity, verbosity_options
 
-KINDS = ("recogniser", "singer", "vocoder", "teacher", "student", "dmo")
+KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
 
 
 def _cores() -> int:
@@ -47,9 +47,10 @@ def choir(out, singers, voices, minutes, seed, jobs):
 @option("--valid", default=0.05, type=click.FloatRange(0, 1, max_open=True), help="Share of songs for validation.")
 @option("--test", default=0.05, type=click.FloatRange(0, 1, max_open=True), help="Share of songs for tests.")
 @option("--max-seconds", default=15.0, type=click.FloatRange(1), help="Longest piece of a recording.")
+@option("--pseudo-labels", metavar="K", type=click.IntRange(2), help="Label frames by K clusters of units.")
 @option("--peak", default=0.95, type=click.FloatRange(0, 1), help="Level of each recording; 0: as it is.")
 @verbosity_options
-def prepare(dataset, out, encoder, config, peak, **options):
+def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     """Prepare DATASET, a folder with one folder for each singer, for training.
 
     Reads wav, flac, mp3, ogg at any rate. A broken run goes on where it was. Exit code 1 when some recordings could
@@ -65,6 +66,11 @@ def prepare(dataset, out, encoder, config, peak, **options):
     say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings")
     if encoder:
         say(f"units of {encoder}: {add_units(out, _encoder(encoder), progress=bar)} items encoded")
+    if pseudo_labels:
+        from fastsvc.data.pseudo import add_pseudo_labels
+
+        explained = add_pseudo_labels(out, pseudo_labels, options["seed"])
+        say(f"{pseudo_labels} clusters in place of phones; they explain {explained:.0%} of the units' variance")
     for path, why in report.bad:
         say(f"not used: {path}: {why}", error=True)
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)

@@ -14,7 +14,7 @@ from fastsvc.config.acoustic import (
 )
 from fastsvc.config.amphion import AmphionConfig
 from fastsvc.config.diffusion import DdpmConfig, EdmConfig
-from fastsvc.config.hearing import CONTENT_CONFIGS, RecogniserConfig, VerifierConfig
+from fastsvc.config.hearing import CONTENT_CONFIGS, PitchConfig, RecogniserConfig, VerifierConfig
 from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
@@ -35,6 +35,7 @@ __all__ = [
     "HubertConfig",
     "MelConfig",
     "NormConfig",
+    "PitchConfig",
     "RecogniserConfig",
     "VerifierConfig",
     "VocoderConfig",

@@ -20,6 +20,7 @@ class EdmConfig:
     out_offset: bool = True  # c_out likewise; neither, and it is EDM's own, as CoMoSVC's was before 2023-12-06
     noise_mean: str = "zero"  # "condition": noise is drawn about cond, as in Grad-TTS (Amphion)
     euler_to_min: bool = False  # the Euler sampler steps to σmin before 0 (Amphion)
+    few_steps: tuple[tuple[float, ...], ...] = ()  # levels of each schedule that a few-step student was trained on
 
     def __post_init__(self):
         check(0 < self.sigma_min < self.sigma_max, "edm: 0 < sigma_min < sigma_max does not hold")
@@ -29,6 +30,14 @@ class EdmConfig:
             f"edm: unknown noise_mean {self.noise_mean!r}",
             "use zero or condition",
         )
+        for levels in self.few_steps:
+            falling = all(a > b for a, b in zip(levels, (*levels[1:], self.sigma_min)))
+            check(
+                len(levels) > 0 and levels[0] == self.sigma_max and falling,
+                f"edm: few_steps {list(levels)} do not fall from sigma_max {self.sigma_max:g} to above sigma_min",
+            )
+        counts = [len(levels) for levels in self.few_steps]
+        check(len(set(counts)) == len(counts), f"edm: few_steps has two schedules of one length ({counts})")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Networks that listen: the phonetic recogniser and the singer verifier."""
+"""Networks that listen: the phonetic recogniser, the singer verifier and the pitch of mels."""
 
 from __future__ import annotations
 
@@ -58,6 +58,22 @@ class VerifierConfig:
             "use tdnn or conv2d",
         )
         check(min(self.channels, self.layers, self.embedding) > 0, "verifier: all sizes must be positive")
+
+
+@dataclass(frozen=True)
+class PitchConfig:
+    """Pitch of a mel: gated convolutions -> ``bins`` of ``step_cents`` from ``low_hz`` on. For training alone."""
+
+    mel: MelConfig = field(default_factory=MelConfig)
+    channels: int = 96
+    layers: int = 6
+    low_hz: float = 40.0
+    step_cents: float = 20.0
+    bins: int = 300  # 40 Hz to 1266 Hz
+
+    def __post_init__(self):
+        check(min(self.channels, self.layers, self.bins) > 0, "pitch: all sizes must be positive")
+        check(self.low_hz > 0 and self.step_cents > 0, "pitch: low_hz and step_cents must be positive")
 
 
 CONTENT_CONFIGS = {"recogniser": RecogniserConfig, "hubert": HubertConfig}  # by kind of content encoder

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fastsvc.config import FeatureConfig, MelConfig, from_dict
+from fastsvc.data import pseudo
 from fastsvc.data.store import load_json
 from fastsvc.errors import ConfigError
 from fastsvc.features.align import indices
@@ -53,6 +54,12 @@ class Item:
                 self._labels[inside] = self.phone_ids[at[inside]]
         return self._labels
 
+    def unit_labels(self, centres: np.ndarray, how: str) -> np.ndarray:
+        """The cluster of the unit that each frame takes, int16 [frames]: labels where there is no transcript."""
+        if self._labels is None:
+            self._labels = pseudo.labels(self.units, centres)[self.unit_index(how)]
+        return self._labels
+
     def phones_between(self, first_s: float, last_s: float) -> np.ndarray:
         """The phones of which at least half lies in [first_s, last_s), int64 [P]."""
         if self.phone_ids is None or not len(self.phone_ids):
@@ -72,7 +79,8 @@ class Corpus:
     """``Corpus(path)``: a prepared corpus, wholly in memory (about 200 MB an hour at 24 kHz, plus units).
 
     ``mel``, ``features``: its configs; ``peak``: level that each recording was brought to, or None; ``singers``,
-    ``phones``: names, whose positions are the ids; ``singer_f0_hz``: median voiced f0 by
+    ``phones``: names, whose positions are the ids, or, after ``add_pseudo_labels``, those of clusters of units, which
+    then label every item; ``singer_f0_hz``: median voiced f0 by
     singer's name; ``mel_mean``, ``mel_std`` float32 [bins] of the training split; ``encoder``: what made the units,
     or None; ``items``.
     Raises ConfigError where it is missing, damaged, or of an unknown format.
@@ -93,8 +101,23 @@ class Corpus:
         self.encoder = data.get("encoder")
         ids = {name: index for index, name in enumerate(self.singers)}
         with_units = self.encoder["hash"] if self.encoder else None
+        self.clusters = self._clusters(data.get("pseudo"))
         self.items = [Item(d, self.path / d["file"], ids[d["singer"]], with_units) for d in data["items"]]
         self._choices: dict = {}
+
+    def _clusters(self, described: dict | None) -> np.ndarray | None:
+        """The centres [K, D] of pseudo-labels, where there are any; ``phones`` are then their names."""
+        if not described:
+            return None
+        path = self.path / pseudo.FILE
+        try:
+            centres = np.load(path)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: cannot be read ({error})", "prepare with --pseudo-labels again") from None
+        if not self.encoder or described["encoder_hash"] != self.encoder["hash"]:
+            raise ConfigError(f"{self.path}: pseudo-labels and units differ", "prepare with --pseudo-labels again")
+        self.phones = pseudo.names(len(centres))
+        return centres
 
     def of(self, split: str, singer: int | None = None) -> list[int]:
         """Positions of the items of a split, of one singer or of all."""
@@ -116,8 +139,8 @@ class Corpus:
         the corpus has units), singer int, phone_labels int64 [frames] (-1: unknown), phones int64 [P]: the sequence.
         """
         hop, here = self.mel.hop_samples, slice(first, first + frames)
-        frame_s = hop / self.mel.rate_hz
         missing = max(0, first + frames - item.frames)
+        labels, phones = self._labels(item, first, frames)
         audio = item.audio[first * hop : min(first + frames, item.frames) * hop].astype(np.float32)
         crop = {
             "audio": _pad(audio / 32768, missing * hop),
@@ -126,13 +149,23 @@ class Corpus:
             "volume": _pad(item.volume[here].astype(np.float32), missing),
             "mask": np.arange(frames) < frames - missing,
             "singer": item.singer,
-            "phone_labels": _pad(item.phone_labels(frame_s)[here].astype(np.int64), missing, constant_values=-1),
-            "phones": item.phones_between(first * frame_s, (first + frames) * frame_s),
+            "phone_labels": _pad(labels.astype(np.int64), missing, constant_values=-1),
+            "phones": phones,
         }
         if item.units is not None:
             index = _pad(item.unit_index(self.features.unit_align)[here], missing, "edge")
             crop["units"] = item.units[index].astype(np.float32)
         return crop
+
+    def _labels(self, item: Item, first: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """(label of each frame that there is, the sequence) of a cut."""
+        here, frame_s = slice(first, first + frames), self.mel.hop_samples / self.mel.rate_hz
+        if self.clusters is None:
+            sequence = item.phones_between(first * frame_s, (first + frames) * frame_s)
+            return item.phone_labels(frame_s)[here], sequence
+        labels = item.unit_labels(self.clusters, self.features.unit_align)[here]
+        starts = np.flatnonzero(np.diff(labels, prepend=-1))
+        return labels, labels[starts].astype(np.int64)
 
     def batch(self, rng: np.random.Generator, split: str, size: int, frames: int, singer: int | None = None) -> dict:
         """``size`` crops stacked: torch tensors [size, …], singer int64 [size]; phones are padded with -1 at the end

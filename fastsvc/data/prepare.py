@@ -236,6 +236,7 @@ def _finish(sources, records, settings: Settings, phones, split_by, report: Repo
     before = report.corpus / "corpus.json"
     if report.reused == len(records) and before.is_file() and "encoder" in (old := load_json(before)):
         corpus["encoder"] = old["encoder"]  # no new items, so all have its units
+        corpus |= {"pseudo": old["pseudo"]} if "pseudo" in old else {}
     save_json(before, corpus)
     report.items = len(items)
     report.seconds = sum(item["samples"] for item in items) / settings.mel.rate_hz

@@ -16,6 +16,11 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     _write(path, lambda file: np.savez(file, **arrays))
 
 
+def save_array(path: Path, array: np.ndarray) -> None:
+    """The same for one array, as .npy."""
+    _write(path, lambda file: np.save(file, array))
+
+
 def save_json(path: Path, data) -> None:
     """The same for JSON. Names of files need not be valid text, hence surrogates."""
     _write(path, lambda file: file.write(json.dumps(data, ensure_ascii=False).encode(errors="surrogateescape")))

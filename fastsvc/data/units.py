@@ -28,6 +28,7 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
     described = describe(encoder)
     if corpus.get("encoder") != described:
         corpus.pop("encoder", None)
+        corpus.pop("pseudo", None)  # its clusters are of the old units
         save_json(path, corpus)
     done = 0
     for item in tqdm(corpus["items"], desc="units", unit="item", disable=not progress):

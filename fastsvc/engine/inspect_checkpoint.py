@@ -64,7 +64,9 @@ def _acoustic(checkpoint) -> list[str]:
 def _schedule(config) -> str:
     chain, edm = config.ddpm, config.edm
     if chain is None:
-        return f"  diffusion    EDM, sigma {edm.sigma_min:g} … {edm.sigma_max:g}, sigma_data {edm.sigma_data:g}"
+        trained = " | ".join(", ".join(f"{level:g}" for level in levels) for levels in edm.few_steps)
+        few = f", trained at the levels {trained}" if trained else ""
+        return f"  diffusion    EDM, sigma {edm.sigma_min:g} … {edm.sigma_max:g}, sigma_data {edm.sigma_data:g}{few}"
     depth = "" if chain.trained_steps == chain.timesteps else f", of which {chain.trained_steps} are trained (--depth)"
     return f"  diffusion    DDPM, {chain.timesteps} places, beta {chain.beta_low:g} … {chain.beta_high:g}{depth}"
 

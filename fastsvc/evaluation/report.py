@@ -121,13 +121,14 @@ def write(out: Path, result: dict) -> None:
     """evaluation.json and evaluation.md into ``out``, each renamed into place. Raises OutputError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _replace(out / "evaluation.json", json.dumps(_plain(result), indent=1, ensure_ascii=False) + "\n")
-        _replace(out / "evaluation.md", markdown(result))
+        replace(out / "evaluation.json", json.dumps(plain(result), indent=1, ensure_ascii=False) + "\n")
+        replace(out / "evaluation.md", markdown(result))
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror or error}", "choose another folder") from None
 
 
-def _replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str) -> None:
+    """Write under a temporary name, then rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -136,12 +137,12 @@ def _replace(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _plain(value):
+def plain(value):
     """JSON has no NaN: what does not exist is null; figures get six digits."""
     if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
+        return {key: plain(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

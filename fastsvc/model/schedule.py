@@ -20,7 +20,16 @@ def karras(low: float, high: float, points: int, rho: float) -> Tensor:
 
 
 def consistency_sigmas(config: EdmConfig, steps: int) -> Tensor:
-    """[steps] levels of the consistency sampler: a grid of steps + 1 points without its last, σmin."""
+    """[steps] levels of the consistency sampler: a grid of steps + 1 points without its last, σmin.
+
+    A student that was trained on levels of its own (``few_steps``) has those alone: ConfigError for other counts.
+    """
+    trained = {len(levels): levels for levels in config.few_steps}
+    if trained:
+        if steps not in trained:
+            counts = ", ".join(map(str, sorted(trained)))
+            raise ConfigError(f"{steps} steps: this student was trained at {counts} alone", f"ask for {counts}")
+        return torch.tensor(trained[steps])
     if steps == 1:
         return torch.tensor([config.sigma_max])
     return karras(config.sigma_min, config.sigma_max, steps + 1, config.rho)[:-1]

@@ -23,6 +23,7 @@ import torch
 from fastsvc.audio.mel import filter_bank, reflect_pad
 from fastsvc.config import MelConfig
 from fastsvc.errors import ConfigError
+from fastsvc.training.repitch import repitched
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class AugmentConfig:
     tempo: tuple[float, ...] = (0.85, 1.2)
     time_masks: int = 1
     mel_masks: int = 1
+    pitch: tuple[float, ...] = (1.0, 1.0)  # of the harmonics, while the formants stay
 
 
 NONE = AugmentConfig((0.0, 0.0), 0, 0, 0, 0, (60.0, 60.0), 0, 0, 0, (1.0, 1.0), (1.0, 1.0), 0, 0)
@@ -194,6 +196,8 @@ def perturbed_mel(
     gain = 10 ** (uniform(generator, *config.gain_db, batch, 1) / 20)
     shape = (gain * band_limits(generator, hz, batch, config.band_limit)).to(audio.device)
     power = (spec.real.square() + spec.imag.square()) * shape.square()[:, None]
+    if tuple(config.pitch) != (1.0, 1.0):
+        power = repitched(power, log_uniform(generator, *config.pitch, batch).to(audio.device), rate_hz)
     bank = warped_banks(mel, rate_hz, log_uniform(generator, *config.warp, batch)).to(audio.device)
     out = torch.bmm((power + 1e-9).sqrt(), bank).clamp(min=mel.clip)
     out = torch.log10(out) if mel.log_base == "10" else torch.log(out)

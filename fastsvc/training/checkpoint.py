@@ -46,8 +46,11 @@ def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, spea
         temporary.unlink(missing_ok=True)
 
 
-def load(path: str | Path, kind: str | None = None, device="cpu") -> dict:
-    """Read a native checkpoint. Raises CheckpointError when missing, damaged, foreign or of another kind."""
+def load(path: str | Path, kind: str | tuple[str, ...] | None = None, device="cpu") -> dict:
+    """Read a native checkpoint. Raises CheckpointError when missing, damaged, foreign or of another kind.
+
+    ``kind``: the one that is wanted, or several; None: any.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}", "check the path")
@@ -62,6 +65,8 @@ def load(path: str | Path, kind: str | None = None, device="cpu") -> dict:
     missing = [key for key in NEEDED if key not in content]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}", "the file is damaged")
-    if kind is not None and content["kind"] != kind:
-        raise CheckpointError(f"{path} holds a {content['kind']}, not a {kind}", f"give the path of a {kind}")
+    kinds = (kind,) if isinstance(kind, str) else kind
+    if kinds and content["kind"] not in kinds:
+        wanted = " or ".join(kinds)
+        raise CheckpointError(f"{path} holds a {content['kind']}, not a {wanted}", f"give the path of a {wanted}")
     return content

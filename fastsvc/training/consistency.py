@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fastsvc.config import AcousticConfig, EdmConfig, from_dict, to_dict
+from fastsvc.config import EdmConfig, from_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model import schedule
-from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import checkpoint, diffusion
+from fastsvc.training import diffusion
 from fastsvc.training.diffusion import Denoise, wide
 from fastsvc.training.task import Sample, Turn
 from fastsvc.training.teacher import AcousticTask, AugmentSettings
@@ -104,7 +103,7 @@ class StudentTask(AcousticTask):
         self.settings = from_dict(StudentSettings, config, "task")
         self.augment = self.settings.augment
         self.choose_speakers()
-        self.teacher = self._teacher()
+        self.teacher = self.load_acoustic(self.settings.teacher, "teacher")
         self.model = copy.deepcopy(self.teacher).requires_grad_(True)
         if self.settings.train == "denoiser":
             self.model.condition.requires_grad_(False)
@@ -113,22 +112,6 @@ class StudentTask(AcousticTask):
         self.levels = grid(self.model.config.edm, self.settings.points).to(self.device)
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
         self.reference = self.sampled(self.teacher, 50, "euler")
-
-    def _teacher(self) -> AcousticModel:
-        """The teacher's EMA, frozen. Raises when it does not belong to this corpus."""
-        content = checkpoint.load(self.settings.teacher, "teacher")
-        config = from_dict(AcousticConfig, content["config"]["model"])
-        if content["speakers"] != self.speakers:
-            raise ConfigError(
-                f"{self.settings.teacher} knows the singers {', '.join(content['speakers'])}, the corpus "
-                f"{', '.join(self.speakers)}",
-                "train the student on the teacher's corpus",
-            )
-        if to_dict(config.mel) != to_dict(self.corpus.mel):
-            raise ConfigError(f"{self.settings.teacher} was trained on another mel than the corpus has")
-        model = AcousticModel(config)
-        model.load_state_dict(content["ema"])
-        return model.requires_grad_(False).eval().to(self.device)
 
     def turns(self, step: int) -> list[Turn]:
         return [Turn("student", self.model, self._loss)]
@@ -149,26 +132,13 @@ class StudentTask(AcousticTask):
         with torch.no_grad():
             frozen = cond if settings.train == "denoiser" else self.condition(self.target, batch)
             target = self.denoiser(self.target, frozen, valid)
-            teacher = self._teacher_denoiser(batch, cond if settings.train == "denoiser" else None)
+            teacher = self.guided(
+                self.teacher, batch, settings.guidance, cond if settings.train == "denoiser" else None
+            )
         loss = distillation_loss(
             student, target, teacher, self.levels, n, x0, z, valid, settings.solver, settings.distance
         )
         return loss, {}
-
-    def _teacher_denoiser(self, batch: dict, cond: Tensor | None) -> Denoise:
-        if cond is None:
-            cond = self.condition(self.teacher, batch)
-        plain, weight = self.denoiser(self.teacher, cond, batch["valid"]), self.settings.guidance
-        if weight == 1 or len(self.speakers) == 1:
-            return plain
-        anyone = self.condition(self.teacher, batch, self.nobody(batch))
-        without = self.denoiser(self.teacher, anyone, batch["valid"])
-
-        def guided(x, sigma):
-            base = without(x, sigma)
-            return base + weight * (plain(x, sigma) - base)
-
-        return guided
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:

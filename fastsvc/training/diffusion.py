@@ -38,9 +38,10 @@ def lognormal(count: int, mean: float, std: float, config: EdmConfig, generator:
     return (mean + std * normal).exp().clamp(config.sigma_min, config.sigma_max)
 
 
-def karras_uniform(count: int, config: EdmConfig, generator: torch.Generator) -> Tensor:
-    """[count] levels, uniform in σ^(1/ρ): where the samplers evaluate the network."""
-    place = torch.rand(count, generator=generator, device=generator.device)
+def karras_uniform(count: int, config: EdmConfig, generator: torch.Generator, edge: float = 0.0) -> Tensor:
+    """[count] levels, uniform in σ^(1/ρ): where the samplers evaluate the network; a share ``edge`` of the places is
+    left out at either end."""
+    place = edge + (1 - 2 * edge) * torch.rand(count, generator=generator, device=generator.device)
     low, high = config.sigma_min ** (1 / config.rho), config.sigma_max ** (1 / config.rho)
     return (low + place * (high - low)) ** config.rho
 
@@ -80,6 +81,18 @@ def solver_step(
     ahead = (euler - denoise(euler, after)) / wide(after)
     heun = x + wide(after - sigma) * (slope + ahead) / 2
     return torch.where(wide(after) > sigma_min, heun, euler)
+
+
+def guided(named: Denoise, anyone: Denoise, weight: float) -> Denoise:
+    """D(∅) + w (D(singer) − D(∅)): classifier-free guidance (arXiv 2207.12598) towards the singer; 1: none."""
+    if weight == 1:
+        return named
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        base = anyone(x, sigma)
+        return base + weight * (named(x, sigma) - base)
+
+    return denoise
 
 
 def distance(a: Tensor, b: Tensor, valid: Tensor, kind: str) -> Tensor:

@@ -23,10 +23,10 @@ PATIENCE = 10  # steps in a row with a loss that is no number
 
 
 def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Path | None = None) -> dict:
-    """Train what ``kind`` names from a YAML file → {"step", "finished", "out", "best"}.
+    """Train what ``kind`` names from a YAML file → {"step", "finished", "out", "best", "reason"}.
 
-    ``out`` replaces the file's. Raises ConfigError, CheckpointError, OutputError, and FastsvcError when the loss
-    is no number for several steps.
+    ``out`` replaces the file's; ``reason``: why the task itself asked for a stop, or "". Raises ConfigError,
+    CheckpointError, OutputError, and FastsvcError when the loss is no number for several steps.
     """
     settings = settings_module.read(config_path)
     out = Path(out or settings.out)
@@ -79,6 +79,7 @@ class Trainer:
         self.dtype = optim.precision_of(settings.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.step, self.elapsed_s, self.best, self.bad = 0, 0.0, None, 0
+        self.reason = ""  # why the task asked for a stop
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.parameters: dict[str, list] = {}
         self.pending: dict[str, dict] = {}  # optimiser states of turns that have not been met since resuming
@@ -150,7 +151,7 @@ class Trainer:
         torch.manual_seed(seed)  # dropout
         task.generator.manual_seed(seed)
         task.progress = self.fraction
-        rate = optim.learning_rate(self.settings.optim, self.step, self.fraction)
+        rate = task.rate = optim.learning_rate(self.settings.optim, self.step, self.fraction)
         figures, sound = {}, True
         turns = task.turns(self.step)
         for turn in turns:
@@ -226,6 +227,7 @@ class Trainer:
                     log.figures(self.step, plain(figures), "train", [k for k in figures if k.startswith("loss_")])
                 if self.step % self.settings.validate_every == 0:
                     self.validate(log)
+                    stop |= self._agree(self.elapsed_s, bool(self.reason))[1]
                 if self.step % self.settings.save_every == 0:
                     self.save("last.pt")
             if self.step > first:
@@ -233,8 +235,15 @@ class Trainer:
                     self.validate(log)
                 self.save("last.pt")
             if stop:
-                log.say(f"stopped after step {self.step}, saved in {self.out}/last.pt; go on with: {self.hint}")
-        return {"step": self.step, "finished": not stop, "out": str(self.out), "best": self.best}
+                why = f": {self.reason}" if self.reason else ""
+                log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; go on with: {self.hint}")
+        return {
+            "step": self.step,
+            "finished": not stop,
+            "out": str(self.out),
+            "best": self.best,
+            "reason": self.reason,
+        }
 
     def _agree(self, elapsed_s: float, asked: bool) -> tuple[float, bool]:
         elapsed_s, asked = self.group.maximum(elapsed_s, float(asked))
@@ -252,6 +261,10 @@ class Trainer:
             log.say(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
         if log.board:
             log.samples(self.step, self.task.samples(model))
+        verdict = self.task.verdict(figures)
+        for line in verdict.warnings:
+            log.say(f"step {self.step}: warning: {line}")
+        self.reason = verdict.stop
         self._keep_best(figures)
 
     def _keep_best(self, figures: dict[str, float]) -> None:

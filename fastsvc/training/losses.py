@@ -21,21 +21,23 @@ def frame_cross_entropy(logits: torch.Tensor, labels: torch.Tensor, smoothing: f
     return total / known
 
 
-def ctc(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """CTC (Graves et al. 2006) to the phone sequences that the frame labels collapse to, per frame of the item.
+def ctc(logits: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
+    """CTC (Graves et al. 2006) to the phone sequences that the frame labels collapse to, per frame of the items.
 
-    logits [B, T, P], labels [B, T]; items with unknown frames (-1) do not count.
+    logits [B, T, P], labels [B, T]; items with unknown frames (-1) do not count. valid [B, T]: 1 inside an item, 0 in
+    the padding after it, where neither logits nor labels matter.
     """
-    known = (labels >= 0).all(1)
+    inside = torch.ones_like(labels, dtype=torch.bool) if valid is None else valid > 0
+    known = ((labels >= 0) | ~inside).all(1) & inside.any(1)
     if not bool(known.any()):
-        return logits.sum() * 0.0
-    sequences = [collapse(row) for row in labels[known].cpu().numpy()]
-    frames = torch.full((len(sequences),), logits.shape[1], dtype=torch.long)
+        return torch.where(inside[..., None], logits, 0).sum() * 0.0
+    frames = inside[known].sum(1).cpu()
+    sequences = [collapse(row[:count]) for row, count in zip(labels[known].cpu().numpy(), frames.tolist())]
     lengths = torch.tensor([len(s) for s in sequences])
     flat = torch.tensor([p for s in sequences for p in s], dtype=torch.long, device=logits.device)
-    log_p = F.log_softmax(logits[known].float(), dim=-1).transpose(0, 1)
+    log_p = F.log_softmax(torch.where(inside[known][..., None], logits[known].float(), 0), dim=-1).transpose(0, 1)
     loss = F.ctc_loss(log_p, flat, frames, lengths, blank=BLANK, reduction="sum", zero_infinity=True)
-    return loss / (len(sequences) * logits.shape[1])
+    return loss / float(frames.sum())
 
 
 def confusion(logits: torch.Tensor) -> torch.Tensor:

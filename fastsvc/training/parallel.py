@@ -62,6 +62,15 @@ class Group:
         return tensor.tolist()
 
 
+def mean(value: Tensor) -> Tensor:
+    """The mean of a tensor over the processes of this run, if there are several: all of them must call it."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return value
+    value = value.detach().clone()
+    dist.all_reduce(value)
+    return value / dist.get_world_size()
+
+
 @contextlib.contextmanager
 def session(device: torch.device):
     """Join the processes that torchrun started (or go alone): yields (group, the device of this process)."""

@@ -19,6 +19,7 @@ from fastsvc.config import RecogniserConfig, from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.recogniser import Recogniser, collapse, decode, edit_distance
 from fastsvc.training import augment, losses
+from fastsvc.training.generated import GeneratedSettings, maker_of
 from fastsvc.training.task import Task, Turn
 
 BLANK_SYMBOL = "<blank>"
@@ -28,13 +29,20 @@ BLANK_SYMBOL = "<blank>"
 class RecogniserTaskConfig:
     """The YAML's ``task`` part. ``model.phones`` is filled in from the corpus."""
 
+    domain: str = "own"  # own: the mel of ``model``, at 16 kHz; corpus: the corpus's, as students make it
     model: RecogniserConfig = field(default_factory=RecogniserConfig)
     augment: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
     ctc: float = 0.3
     smoothing: float = 0.1
     blur: float = 0.2  # standard deviation of the noise on the units
     confusion: float = 0.2  # weight of the loss against the listener; 0: no listener
+    held_out: bool = False  # for evaluation or a guard alone: no student may be trained to please it
+    generated: GeneratedSettings = field(default_factory=GeneratedSettings)  # domain corpus only
     valid_batches: int = 4
+
+    def __post_init__(self):
+        if self.domain not in ("own", "corpus"):
+            raise ConfigError(f"task.domain is {self.domain!r}", "use own or corpus")
 
 
 class RecogniserTask(Task):
@@ -47,21 +55,27 @@ class RecogniserTask(Task):
         if not corpus.phones:
             raise ConfigError(
                 "the corpus has no phones, so no recogniser can be trained on it",
-                "prepare it from a dataset with .json transcripts beside the audio, such as that of `fastsvc choir`",
+                "prepare it from a dataset with .json transcripts beside the audio, such as that of `fastsvc choir`, "
+                "or with --pseudo-labels",
             )
         plain = to_dict(settings.model) | {"phones": [BLANK_SYMBOL, *corpus.phones]}
+        if settings.domain == "corpus":
+            plain |= {"mel": to_dict(corpus.mel)}
         self.settings, self.model_config = settings, from_dict(RecogniserConfig, plain)
         self.model = Recogniser(self.model_config).to(self.device)
         self.listener = Listener(self.model_config.bottleneck, len(corpus.singers)).to(self.device)
         if settings.confusion:
             self.extra = {"listener": self.listener}
+        self.maker = maker_of(settings.generated, corpus, self.device, self.model_config.mel)
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model_config)
 
     def batch(self, rng: np.random.Generator) -> dict:
-        crops = self.corpus.batch(rng, "train", self.batch_size, self.batch_frames)
-        return self.perturbed(crops, rng, self.settings.augment)
+        made = self.maker.count(self.batch_size) if self.maker else 0
+        crops = self.corpus.batch(rng, "train", self.batch_size - made, self.batch_frames)
+        batch = self.perturbed(crops, rng, self.settings.augment)
+        return batch | (self.maker.draw(rng, made, self.batch_frames) if made else {})
 
     def perturbed(self, crops: dict, rng: np.random.Generator, config: augment.AugmentConfig) -> dict:
         """Corpus crops -> mel [B, T, M], labels [B, T] (blank 0, -1 unknown), singer [B]."""
@@ -83,6 +97,8 @@ class RecogniserTask(Task):
         return turns
 
     def _loss(self, batch: dict, step: int):
+        if self.maker:
+            batch |= self._with_made(batch)
         mel, labels = batch["mel"], batch["labels"]
         blur = self.settings.blur * self.noise(mel.new_empty(*mel.shape[:2], self.model_config.bottleneck))
         units, logits = self.model(mel, blur=blur)
@@ -96,6 +112,14 @@ class RecogniserTask(Task):
             loss = loss + self.settings.confusion * told
             figures["confusion"] = told.detach()
         return loss, figures
+
+    def _with_made(self, batch: dict) -> dict:
+        """The real items and the made ones as one batch, at the shorter of their lengths, as tempos differ."""
+        made = self.maker.mel(batch, self.generator)
+        frames = min(made.shape[1], batch["mel"].shape[1])
+        together = {"mel": (batch["mel"], made), "labels": (batch["labels"], batch["made_labels"])}
+        joined = {name: torch.cat([part[:, :frames] for part in parts]) for name, parts in together.items()}
+        return joined | {"singer": torch.cat([batch["singer"], batch["made_singer"]])}
 
     def _listener_loss(self, batch: dict, step: int):
         logits = self.listener(self._heard).float()

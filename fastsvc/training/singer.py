@@ -1,8 +1,10 @@
 """Training of the singer verifier with additive angular margin softmax.
 
 A copy whose spectrum is stretched is another throat and another pitch, so it counts as a new singer: each singer of
-the corpus gives a few classes, one per stretch, and pitch alone is no way to tell them apart, as every singer's
-songs move over an octave or more. Other perturbations (band limits, equaliser, noise, level) keep the class.
+the corpus gives a few classes, one per stretch. Where the harmonics alone move and the formants stay it is the same
+singer at another pitch, so pitch is no way to tell the classes apart. Other perturbations (band limits, equaliser,
+noise, level) keep the class as well. Mels that a teacher or student made of a singer's own phrases may stand among the
+real ones.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import nn
 from fastsvc.config import VerifierConfig, from_dict, to_dict
 from fastsvc.model.verifier import AngularMargin, Verifier
 from fastsvc.training import augment
+from fastsvc.training.generated import GeneratedSettings, maker_of
 from fastsvc.training.task import Task, Turn
 
 MILD = augment.AugmentConfig(
@@ -30,6 +33,7 @@ MILD = augment.AugmentConfig(
     warp=(1.0, 1.0),
     tempo=(0.9, 1.1),
     mel_masks=1,
+    pitch=(0.75, 1.33),
 )
 
 
@@ -43,6 +47,8 @@ class SingerTaskConfig:
     margin: float = 0.2
     margin_from: float = 0.2  # the margin grows from 0 over this share of the budget
     scale: float = 30.0
+    held_out: bool = False  # for evaluation or a guard alone: no student may be trained to please it
+    generated: GeneratedSettings = field(default_factory=GeneratedSettings)
     valid_batches: int = 6
 
 
@@ -61,6 +67,7 @@ class SingerTask(Task):
         self.margin = AngularMargin(self.model_config.embedding, classes, self.settings.margin, self.settings.scale)
         self.margin.to(self.device)
         self.extra = {"margin": self.margin}
+        self.maker = maker_of(self.settings.generated, corpus, self.device, self.model_config.mel)
         self.trained = nn.ModuleList([self.model, self.margin])
 
     def config_for_checkpoint(self) -> dict:
@@ -70,15 +77,17 @@ class SingerTask(Task):
         """mel [B, T, M] and class [B]; one stretch for each of as many parts of the batch."""
         stretches = self.settings.stretches
         parts = []
-        for k, size in enumerate(_shares(self.batch_size, len(stretches))):
+        made = self.maker.count(self.batch_size) if self.maker else 0
+        for k, size in enumerate(_shares(self.batch_size - made, len(stretches))):
             if size:
                 item = self.perturbed(rng, "train", size, self.settings.augment, stretches[k])
                 parts.append((item["mel"], item["singer"] + k * len(self.speakers)))
         frames = min(mel.shape[1] for mel, _ in parts)  # tempos differ
-        return {
+        batch = {
             "mel": torch.cat([mel[:, :frames] for mel, _ in parts]),
             "class": torch.cat([label for _, label in parts]),
         }
+        return batch | (self.maker.draw(rng, made, self.batch_frames) if made else {})
 
     def perturbed(self, rng, split: str, size: int, config: augment.AugmentConfig, stretch: float = 1.0) -> dict:
         """Crops of singers drawn evenly -> mel, singer [B]."""
@@ -96,10 +105,14 @@ class SingerTask(Task):
     def _loss(self, batch: dict, step: int):
         share = self.progress / self.settings.margin_from if self.settings.margin_from else 1.0
         margin = self.settings.margin * min(1.0, share)
-        embedding = self.model(batch["mel"])
+        embedding, known = self.model(batch["mel"]), batch["class"]
+        if self.maker:  # apart, as its crops have another length
+            made = self.maker.mel(batch, self.generator)
+            embedding = torch.cat([embedding, self.model(made, batch["made_valid"])])
+            known = torch.cat([known, batch["made_singer"]])
         with torch.autocast(self.device.type, enabled=False):
-            loss = self.margin(embedding, batch["class"], margin)
-            right = self.margin.cosines(embedding.detach()).argmax(1) == batch["class"]
+            loss = self.margin(embedding, known, margin)
+            right = self.margin.cosines(embedding.detach()).argmax(1) == known
         return loss, {"accuracy": right.float().mean()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:

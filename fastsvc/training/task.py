@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ class Turn:
 
     ``loss(batch, step) -> (scalar to minimise, figures to log)``. Only the parameters of ``module`` that require a
     gradient when the turn is first met are trained in it; those of other turns are frozen meanwhile. The optimiser
-    is kept by ``name``, so a turn may appear late (an adversarial phase) or be left out of some steps.
+    is kept by ``name``, so a turn may appear late (an adversarial phase), be left out of some steps, or come several
+    times in one.
     """
 
     name: str
@@ -40,6 +41,14 @@ class Sample:
     audio: Any = None
     rate_hz: int = 0
     mel: Any = None
+
+
+@dataclass
+class Verdict:
+    """What a validation says of the run: lines to warn with, and why it should stop ("": it need not)."""
+
+    warnings: list[str] = field(default_factory=list)
+    stop: str = ""
 
 
 class Task:
@@ -61,6 +70,7 @@ class Task:
         self.speakers: list[str] = []
         self.speaker_f0_hz: list[float] = []
         self.progress = 0.0  # share of the budget that is used up, kept by the loop
+        self.rate = 0.0  # learning rate of the schedule, kept by the loop
         self.generator = torch.Generator(self.device)  # seeded by the loop for every (seed, step, rank)
 
     @classmethod
@@ -86,6 +96,10 @@ class Task:
         """Figures on held-out data, with the EMA weights (eval mode, no gradient, no autocast)."""
         return {}
 
+    def verdict(self, figures: dict[str, float]) -> Verdict:
+        """What to make of the figures of :meth:`validate`; called once after it, in the first process alone."""
+        return Verdict()
+
     def samples(self, model: nn.Module) -> dict[str, Sample]:
         """Pictures and sounds for TensorBoard, with the EMA weights."""
         return {}
@@ -102,9 +116,11 @@ class Task:
 TASKS = {
     "recogniser": ("fastsvc.training.recogniser", "RecogniserTask"),
     "singer": ("fastsvc.training.singer", "SingerTask"),
+    "pitch": ("fastsvc.training.pitch", "PitchTask"),
     "vocoder": ("fastsvc.training.vocoder", "VocoderTask"),
     "teacher": ("fastsvc.training.teacher", "TeacherTask"),
     "student": ("fastsvc.training.consistency", "StudentTask"),
+    "dmo": ("fastsvc.training.dmo", "DmoTask"),
 }
 
 

@@ -23,7 +23,7 @@ from fastsvc.config import (
 from fastsvc.errors import ConfigError
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import diffusion, wavenet_train
+from fastsvc.training import checkpoint, diffusion, wavenet_train
 from fastsvc.training.task import Sample, Task, Turn
 
 FRAME_KEYS = ("units", "f0_hz", "volume", "voiced", "mask")
@@ -73,8 +73,13 @@ class AcousticTask(Task):
     def batch(self, rng: np.random.Generator) -> dict:
         return self.augmented(self.crops("train", rng, self.batch_size, self.batch_frames), rng)
 
-    def crops(self, split: str, rng: np.random.Generator, size: int, frames: int) -> dict[str, Tensor]:
-        """mel [B, T, M] and the features of ``size`` crops, CPU tensors."""
+    def crops(
+        self, split: str, rng: np.random.Generator, size: int, frames: int, labels: bool = False
+    ) -> dict[str, Tensor]:
+        """mel [B, T, M] and the features of ``size`` crops, CPU tensors.
+
+        ``labels``: also labels [B, T] as a recogniser counts them (0 the blank, −1 unknown).
+        """
         config = self.corpus.mel
         # Frames whose windows reach beyond the crop are drawn and thrown away.
         edge = -(-(config.fft_samples - config.hop_samples) // (2 * config.hop_samples))
@@ -82,6 +87,9 @@ class AcousticTask(Task):
         mel = log_mel(raw["audio"], config)
         crop = {name: raw[name][:, edge : edge + frames].float() for name in FRAME_KEYS}
         crop["valid"] = crop.pop("mask")
+        if labels:
+            phones = raw["phone_labels"][:, edge : edge + frames].long()
+            crop["labels"] = torch.where(phones >= 0, phones + 1, phones)
         return crop | {"mel": mel[:, edge : edge + frames], "singer": self.table[raw["singer"]]}
 
     def augmented(self, crop: dict, rng: np.random.Generator) -> dict:
@@ -107,12 +115,38 @@ class AcousticTask(Task):
         """Mixing weights of no singer at all: zeros [B, S]."""
         return torch.zeros(len(batch["mel"]), len(self.speakers), device=self.device)
 
-    def denoiser(self, model: AcousticModel, cond: Tensor, valid: Tensor) -> diffusion.Denoise:
-        """D(·, ·) with its condition and mask filled in, in float32 at its ends."""
-        net = model.denoiser
+    def denoiser(
+        self, model: AcousticModel, cond: Tensor, valid: Tensor, net: nn.Module | None = None
+    ) -> diffusion.Denoise:
+        """D(·, ·) with its condition and mask filled in, in float32 at its ends; ``net``: another WaveNet inside."""
+        net = model.denoiser if net is None else net
         if self.device.type == "cpu":
-            net = functools.partial(wavenet_train.forward, model.denoiser)
+            net = functools.partial(wavenet_train.forward, net)
         return lambda x, sigma: process.denoise(net, model.config, x, sigma, cond, valid).float()
+
+    def guided(self, model: AcousticModel, batch: dict, weight: float, cond: Tensor | None = None) -> diffusion.Denoise:
+        """A teacher's D with guidance towards the batch's singers; ``cond``: its condition, where it is at hand."""
+        cond = self.condition(model, batch) if cond is None else cond
+        named = self.denoiser(model, cond, batch["valid"])
+        if weight == 1 or len(self.speakers) == 1:
+            return named
+        anyone = self.condition(model, batch, self.nobody(batch))
+        return diffusion.guided(named, self.denoiser(model, anyone, batch["valid"]), weight)
+
+    def load_acoustic(self, path: str, *kinds: str) -> AcousticModel:
+        """The EMA of a checkpoint of one of these kinds, frozen. Raises when it does not belong to this corpus."""
+        content = checkpoint.load(path, kinds)
+        config = from_dict(AcousticConfig, content["config"]["model"])
+        if content["speakers"] != self.speakers:
+            raise ConfigError(
+                f"{path} knows the singers {', '.join(content['speakers'])}, the corpus {', '.join(self.speakers)}",
+                f"train the {self.kind} on the corpus of its {content['kind']}",
+            )
+        if to_dict(config.mel) != to_dict(self.corpus.mel):
+            raise ConfigError(f"{path} was trained on another mel than the corpus has")
+        model = AcousticModel(config)
+        model.load_state_dict(content["ema"])
+        return model.requires_grad_(False).eval().to(self.device)
 
     def choose_speakers(self) -> None:
         """Fill ``speakers``, their median f0 and the table from the items that are trained on."""
@@ -122,6 +156,7 @@ class AcousticTask(Task):
         ids = sorted({item.singer for item in corpus.items if item.split == "train"})
         if not ids:
             raise ConfigError(f"the corpus {corpus.path} has no item to train on", "prepare more songs")
+        self.singer_ids = ids  # the corpus's numbers of those that are trained on
         self.speakers = [corpus.singers[i] for i in ids]
         self.speaker_f0_hz = [float(corpus.singer_f0_hz[name]) for name in self.speakers]
         # Singers without a training song are outside the table: an index beyond its end.

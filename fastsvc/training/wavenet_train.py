@@ -21,16 +21,22 @@ def forward(net: WaveNet, x: Tensor, noise_level: Tensor, cond: Tensor, valid: T
 
     x [B, T, M], noise_level [B], cond [B, T, H], valid [B, T] or None → [B, T, M].
     """
+    every = skips(net, x, noise_level, cond, valid)
+    mean = torch.stack(every).sum(0) / math.sqrt(len(every))
+    return _pointwise(net.output_projection, F.relu(_pointwise(net.skip_projection, mean)))
+
+
+def skips(net: WaveNet, x: Tensor, noise_level: Tensor, cond: Tensor, valid: Tensor | None = None) -> list[Tensor]:
+    """The skip half of every layer, [B, T, C] each: what a discriminator may look at."""
     step = net.mlp(noise_embedding(noise_level, net.config.channels))
     x = F.relu(_pointwise(net.input_projection, x))
     cond = cond.to(x.dtype)
     valid = None if valid is None else valid[:, :, None].to(x.dtype)
-    skips = []
+    every = []
     for layer, dilation in zip(net.residual_layers, net.config.dilations):
         x, skip = _layer(layer, dilation, x, cond, step, valid)
-        skips.append(skip)
-    mean = torch.stack(skips).sum(0) / math.sqrt(len(skips))
-    return _pointwise(net.output_projection, F.relu(_pointwise(net.skip_projection, mean)))
+        every.append(skip)
+    return every
 
 
 def _pointwise(conv: torch.nn.Conv1d, x: Tensor) -> Tensor:

@@ -1,0 +1,256 @@
+"""Students side by side: each cell of a YAML is trained, built and evaluated over several seeds, and all make a table.
+
+python -m fastsvc.evaluation.ablation -c configs/demo/ablation.yaml [--only CD,DMD] [--seeds 0,1]
+
+Every cell has a folder of its own, OUT/CELL/seedN: ``run.yaml`` (the training's whole configuration), its checkpoints,
+``engine.fsvc``, ``evaluation/`` and, when all of it is done, ``cell.json``. What is done is not done again, and a
+training that was stopped goes on. The table, ``ablation.json`` and ``ablation.md``, holds the cells that are done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from fastsvc.config import from_dict
+from fastsvc.errors import ConfigError, FastsvcError
+from fastsvc.evaluation import ablation_table, report
+from fastsvc.evaluation.settings import Settings
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row: a training and what changes in its configuration."""
+
+    kind: str  # student, dmo
+    config: str  # the YAML to start from
+    changes: dict = field(default_factory=dict)  # laid over it, key by key
+    steps: tuple[int, ...] = (1, 4)  # that are built and evaluated
+    init: str = ""  # another cell, whose checkpoint of the same seed is this one's task.init
+    checkpoint: str = "last"  # which of a training's files counts: last, best
+
+
+@dataclass(frozen=True)
+class Diversity:
+    seeds: int = 16  # of noise, for each condition; 0: not measured
+    crops: int = 8  # of held-out songs
+    frames: int = 192
+    teacher_steps: int = 18  # Heun's
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The YAML. Paths count from the current folder."""
+
+    out: str
+    teacher: str
+    vocoder: str
+    content: str
+    cells: dict
+    evaluate: dict = field(default_factory=dict)  # as `fastsvc evaluate -c`, without model and teacher
+    against: str = ""  # the row that others are compared with, such as "CD, 1 step"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    diversity: Diversity = field(default_factory=Diversity)
+
+    def __post_init__(self):
+        for name in self.cells:
+            if not re.fullmatch(r"[\w+ -]+", name):
+                raise ConfigError(f"cells: {name!r} cannot be a folder", "use letters, digits, +, - and spaces")
+
+    def cell(self, name: str) -> Cell:
+        return from_dict(Cell, self.cells[name], f"cells.{name}")
+
+    def folder(self, name: str, seed: int) -> Path:
+        return Path(self.out) / name.replace(" ", "_") / f"seed{seed}"
+
+
+def read(path) -> Ablation:
+    """Raises ConfigError naming what is wrong, also in any cell."""
+    from fastsvc.training.settings import parse
+
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"there is no configuration {path}", "see configs/demo/ablation.yaml")
+    plan = from_dict(Ablation, parse(path.read_text(encoding="utf-8"), str(path)), path.name)
+    from_dict(Settings, plan.evaluate, "evaluate")
+    for name in plan.cells:
+        cell = plan.cell(name)
+        known = list(plan.cells)
+        if cell.kind not in ("student", "dmo"):
+            raise ConfigError(f"cells.{name}: kind is {cell.kind!r}", "use student or dmo")
+        if cell.checkpoint not in ("last", "best"):
+            raise ConfigError(f"cells.{name}: checkpoint is {cell.checkpoint!r}", "use last or best")
+        if cell.init and cell.init not in known[: known.index(name)]:
+            raise ConfigError(f"cells.{name}: init {cell.init!r} is no cell above it")
+        _check_judges(plan, name)
+    return plan
+
+
+def _check_judges(plan: Ablation, name: str) -> None:
+    """What a training listens to, or is stopped by, must not judge it."""
+    task = _run_of(plan, name, 0)["task"]
+    asked = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
+    for key in ("recogniser", "verifier"):
+        if plan.evaluate.get(key) in asked:
+            part = asked[plan.evaluate[key]]
+            raise ConfigError(
+                f"evaluate.{key}: {plan.evaluate[key]} is among the {part} of {name}", "give one of another seed"
+            )
+
+
+def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), progress: bool = True) -> dict | None:
+    """Do what is left to do; → the table, or None where a training was interrupted."""
+    names = [name for name in plan.cells if not only or name in only]
+    for seed in seeds or plan.seeds:
+        for name in names:
+            if not _done(plan, name, seed) and not _make(plan, name, seed, progress):
+                return None
+            ablation_table.write(Path(plan.out), _table(plan))
+    return _table(plan)
+
+
+def _stamp(plan: Ablation, name: str, seed: int) -> dict:
+    """What a cell depends on; a finished one that was made otherwise is not taken for this one."""
+    cell, common = plan.cell(name), asdict(plan)
+    plain = {key: common[key] for key in ("teacher", "vocoder", "content", "evaluate", "diversity")}
+    return json.loads(json.dumps(plain | {"cell": asdict(cell), "run": _run_of(plan, name, seed)}))
+
+
+def _done(plan: Ablation, name: str, seed: int) -> bool:
+    path = plan.folder(name, seed) / "cell.json"
+    if not path.is_file():
+        return False
+    if json.loads(path.read_text(encoding="utf-8"))["made_with"] != _stamp(plan, name, seed):
+        raise ConfigError(f"{path.parent}: was made with other settings", "choose another `out`, or remove that folder")
+    return True
+
+
+def _run_of(plan: Ablation, name: str, seed: int) -> dict:
+    """The whole configuration of a cell's training."""
+    from fastsvc.training.settings import parse
+
+    cell = plan.cell(name)
+    path = Path(cell.config)
+    if not path.is_file():
+        raise ConfigError(f"cells.{name}: there is no configuration {path}")
+    run = merged(parse(path.read_text(encoding="utf-8"), str(path)), cell.changes)
+    run = merged(run, {"seed": seed, "out": str(plan.folder(name, seed)), "task": {"teacher": plan.teacher}})
+    if cell.init:
+        run["task"]["init"] = str(plan.folder(cell.init, seed) / f"{plan.cell(cell.init).checkpoint}.pt")
+    return run
+
+
+def merged(base: dict, changes: dict) -> dict:
+    """``base`` with ``changes`` laid over it, mapping by mapping."""
+    both = {key: merged(base[key], value) for key, value in changes.items() if _mappings(base.get(key), value)}
+    return base | changes | both
+
+
+def _mappings(a, b) -> bool:
+    return isinstance(a, dict) and isinstance(b, dict)
+
+
+def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
+    """Train, build, evaluate; False where the training was interrupted."""
+    import yaml
+
+    from fastsvc import build, training
+    from fastsvc.evaluation import run as evaluation
+
+    cell, folder = plan.cell(name), plan.folder(name, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "run.yaml"
+    config.write_text(yaml.safe_dump(_run_of(plan, name, seed)), encoding="utf-8")
+    result = training.run(cell.kind, config, resume=True)
+    if not result["finished"] and not result["reason"]:
+        return False
+    chosen = folder / f"{cell.checkpoint}.pt"
+    # A run that its guard ended is judged by its best, not by what the guard objected to.
+    if result["reason"] and (folder / "best.pt").exists():
+        chosen = folder / "best.pt"
+    parts = {"vocoder": plan.vocoder, "content": plan.content}
+    engine = build.compile(chosen, folder / "engine.fsvc", steps=cell.steps, force=True, progress=None, **parts)
+    first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # the teacher is evaluated once
+    settings = plan.evaluate | {"model": str(engine), "teacher": plan.teacher if first else None}
+    found = evaluation.run(from_dict(Settings, settings), folder / "evaluation", progress=progress)
+    content = {
+        "made_with": _stamp(plan, name, seed),
+        "checkpoint": chosen.name,
+        "steps_trained": result["step"],
+        "stopped": result["reason"],
+        "rows": found["choir"]["rows"],
+        "diversity": _diversity(plan, cell, chosen, config),
+        **{key: found[key] for key in ("date", "machine", "versions")},
+    }
+    report.replace(folder / "cell.json", json.dumps(report.plain(content), indent=1) + "\n")
+    return True
+
+
+def _diversity(plan: Ablation, cell: Cell, checkpoint: Path, config: Path) -> dict[str, float]:
+    """By number of steps: deviation over noise for one condition, as a share of the teacher's."""
+    import numpy as np
+    import torch
+
+    from fastsvc.data.corpus import Corpus
+    from fastsvc.training import alarms, settings
+    from fastsvc.training.generated import GeneratedSettings, Maker
+
+    wanted = plan.diversity
+    if wanted.seeds < 2:
+        return {}
+    corpus = Corpus(settings.read(config).corpus)
+
+    def spread(path, steps: int) -> float:
+        maker = Maker(GeneratedSettings(str(path), steps=steps), corpus, "cpu", corpus.mel)
+        batch = maker.draw(np.random.default_rng(0), wanted.crops, wanted.frames, "valid")
+
+        def sampled(seed: int) -> torch.Tensor:
+            return maker.model.normalise(maker.mel(batch, torch.Generator().manual_seed(seed)))
+
+        return alarms.spread(sampled, wanted.seeds, batch["made_valid"])
+
+    teacher = spread(plan.teacher, wanted.teacher_steps)
+    return {str(steps): spread(checkpoint, steps) / max(teacher, 1e-9) for steps in cell.steps}
+
+
+def _table(plan: Ablation) -> dict:
+    """Every cell that is done, by name and seed, as ``ablation_table`` takes them."""
+    cells: dict = {}
+    for name in plan.cells:
+        for seed in plan.seeds:
+            path = plan.folder(name, seed) / "cell.json"
+            if path.is_file():
+                cells.setdefault(name, {})[seed] = json.loads(path.read_text(encoding="utf-8"))
+    return ablation_table.table(cells, plan.against)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m fastsvc.evaluation.ablation", description=__doc__.split("\n")[0])
+    parser.add_argument("-c", "--config", required=True, help="YAML, such as configs/demo/ablation.yaml")
+    parser.add_argument("--only", default="", help="cells, with commas between (default: all)")
+    parser.add_argument("--seeds", default="", help="with commas between (default: those of the YAML)")
+    options = parser.parse_args(arguments)
+    try:
+        plan = read(options.config)
+        only = [name.strip() for name in options.only.split(",") if name.strip()]
+        unknown = [name for name in only if name not in plan.cells]
+        if unknown:
+            raise ConfigError(f"there is no cell {unknown[0]!r}", f"choose from {', '.join(plan.cells)}")
+        found = run(plan, only, [int(seed) for seed in options.seeds.split(",") if seed])
+    except FastsvcError as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return 1
+    if found is None:
+        print("ablation: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    print(ablation_table.markdown(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

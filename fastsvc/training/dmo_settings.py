@@ -1,0 +1,123 @@
+"""The YAML of `fastsvc train dmo`. DMD alone, + GAN, + CTC, + SV and all of it differ in ``losses`` only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastsvc.errors import ConfigError
+from fastsvc.training.balance import Term
+from fastsvc.training.guard import PATIENCE, TOLERANCE
+from fastsvc.training.simulate import BELOW
+from fastsvc.training.teacher import AugmentSettings
+
+
+@dataclass(frozen=True)
+class Always(Term):
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Late(Term):
+    weight: float = 1.0
+    start: float = 0.12
+    ramp: float = 0.05
+    match: str = "cap"
+
+
+@dataclass(frozen=True)
+class Adversarial(Late):
+    match: str = "equal"
+
+
+@dataclass(frozen=True)
+class Pitch(Late):
+    weight: float = 0.5
+
+
+@dataclass(frozen=True)
+class Singer(Late):
+    start: float = 0.25
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What the student minimises; the order of DMOSpeech (arXiv 2410.11097), in shares of the budget.
+
+    Each has weight, start, ramp and match (:class:`fastsvc.training.balance.Term`). A weight of 0 leaves it out, and
+    its listener need not be given.
+    """
+
+    dmd: Always = Always()
+    adversarial: Adversarial = Adversarial()
+    ctc: Late = Late()
+    frames: Late = Late()  # KL of the recogniser's frames to those of the recording
+    pitch: Pitch = Pitch()
+    singer: Singer = Singer()
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Checkpoints that the student learns to please; each hears the corpus's own mel."""
+
+    recogniser: str = ""
+    singer: str = ""
+    pitch: str = ""
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """Held-out twins that watch at each validation; without any there is no guard. It speaks of listeners that a loss
+    takes part with, and stops when they and their twins part at ``patience`` validations in a row."""
+
+    recogniser: str = ""
+    singer: str = ""
+    tolerance: float = TOLERANCE
+    patience: int = PATIENCE
+
+
+@dataclass(frozen=True)
+class DmoSettings:
+    """The YAML's ``task`` part."""
+
+    teacher: str  # the real score
+    init: str = ""  # a student to start from; without, the teacher
+    steps: tuple[int, ...] = (1,)  # the schedules that are trained: each update draws one of them, and a step of it
+    below: tuple[tuple[float, ...], ...] = BELOW  # their levels after σmax
+    train: str = "denoiser"  # denoiser: the conditions stay as they are; all
+    guidance: float = 1.0  # w of the real score, from the teacher's speaker_dropout; 1: none
+    conversion: float = 0.5  # share of a batch that sings with another singer's voice
+    fake_updates: int = 5  # for one of the student
+    fake_rate: float = 1.0  # times optim.lr
+    head_rate: float = 4.0  # the discriminator's
+    head_channels: int = 96
+    head_lead: float = 0.02  # share of the budget in which the discriminator learns before anyone listens to it
+    losses: Losses = field(default_factory=Losses)
+    match_steps: int = 10  # over which the scales of the losses are measured, each once
+    late_from: float = 0.8  # share of the budget after which the student's rate is multiplied by late_rate
+    late_rate: float = 0.2
+    listeners: Listeners = field(default_factory=Listeners)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    valid_crops: int = 8
+    valid_frames: int = 192
+    diversity_seeds: int = 16  # of two crops, at each validation; below 2: not measured
+    lag_steps: int = 50  # further updates of a copy of the fake score, at each validation; 0: not measured
+
+    def __post_init__(self):
+        if self.train not in ("denoiser", "all"):
+            raise ConfigError(f"task.train is {self.train!r}", "use denoiser or all")
+        if not self.losses.dmd.weight:
+            raise ConfigError("task.losses.dmd has no weight", "every other loss is measured by it: give it one")
+        if self.losses.dmd.start or self.losses.dmd.ramp:
+            raise ConfigError("task.losses.dmd cannot start late", "leave its start and ramp away")
+        if self.fake_updates < 1 or not 0 <= self.conversion <= 1 or self.match_steps < 1:
+            raise ConfigError("task: fake_updates and match_steps must be at least 1, and conversion in 0 … 1")
+        for loss, key in (("ctc", "recogniser"), ("frames", "recogniser"), ("singer", "singer"), ("pitch", "pitch")):
+            if getattr(self.losses, loss).weight and not getattr(self.listeners, key):
+                raise ConfigError(
+                    f"task.losses.{loss} has a weight, but no task.listeners.{key} is given",
+                    f"train one with `fastsvc train {key}`, or set the weight to 0",
+                )
+        for key in ("recogniser", "singer"):
+            if getattr(self.guard, key) and not getattr(self.listeners, key):
+                raise ConfigError(f"task.guard.{key} has no task.listeners.{key} to be compared with")

@@ -1,0 +1,81 @@
+"""Listeners in training: frozen networks that a student learns to please, and their twins that only watch.
+
+What is pleased in training cannot judge the result. So a checkpoint that was trained to be held out (``task.held_out``,
+or the architectures that exist for it) is refused as a listener, and a guard's twin must be one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fastsvc.audio.mel import log_mel
+from fastsvc.config import MelConfig, PitchConfig, RecogniserConfig, VerifierConfig, from_dict, to_dict
+from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.model.pitch import PitchNet
+from fastsvc.model.recogniser import Recogniser
+from fastsvc.model.verifier import Verifier
+from fastsvc.training import checkpoint, perceptual
+
+KINDS = {
+    "recogniser": (RecogniserConfig, Recogniser),
+    "singer": (VerifierConfig, Verifier),
+    "pitch": (PitchConfig, PitchNet),
+}
+HELD_OUT = ("gru", "conv2d")  # architectures that exist for evaluation alone
+CENTROID_CROPS, CENTROID_FRAMES = 24, 192
+
+
+def listener(path: str, kind: str, mel: MelConfig, held_out: bool = False) -> nn.Module:
+    """The network of a checkpoint, frozen, in eval mode, on the CPU. ``held_out``: whether a twin is wanted.
+
+    Raises CheckpointError where the file is damaged or a twin stands where a listener should (or the reverse), and
+    ConfigError where it hears another mel than the corpus has.
+    """
+    content = checkpoint.load(path, kind)
+    config_class, network = KINDS[kind]
+    config = from_dict(config_class, content["config"]["model"])
+    if is_held_out(content) and not held_out:
+        raise CheckpointError(
+            f"{path} is held out for evaluation, so no student may be trained to please it",
+            f"train another {kind}, without task.held_out and of the plain architecture",
+        )
+    if held_out and not is_held_out(content):
+        raise CheckpointError(
+            f"{path} is not held out from training, so it can guard nothing",
+            f"train a {kind} with task.held_out and another architecture and seed",
+        )
+    if to_dict(config.mel) != to_dict(mel):
+        raise ConfigError(
+            f"{path} hears another mel than the corpus has",
+            "train it with task.domain: corpus" if kind == "recogniser" else "train it on this corpus",
+        )
+    model = network(config)
+    model.load_state_dict(content["ema"])
+    return model.requires_grad_(False).eval()
+
+
+def is_held_out(content: dict) -> bool:
+    """Whether a checkpoint's own configuration says that training must not listen to it."""
+    settings = (content["config"].get("train") or {}).get("task") or {}
+    return bool(settings.get("held_out")) or content["config"]["model"].get("architecture") in HELD_OUT
+
+
+def check_phones(recogniser: Recogniser, phones: list[str], path: str) -> None:
+    """Raises ConfigError where the recogniser names other phones than the corpus."""
+    if list(recogniser.config.phones[1:]) != list(phones):
+        raise ConfigError(f"{path} knows other phones than the corpus", "train it on this corpus, as it is now")
+
+
+@torch.no_grad()
+def centroids(verifier: Verifier, corpus, singers: list[int], seed: int) -> Tensor:
+    """[S, E]: the mean direction of clips of each singer, drawn from training songs; the same each time."""
+    rows, device = [], next(verifier.parameters()).device
+    for singer in singers:
+        rng = np.random.default_rng([seed, 7, singer])
+        crops = [corpus.crop(rng, "train", CENTROID_FRAMES, singer) for _ in range(CENTROID_CROPS)]
+        audio = torch.from_numpy(np.stack([crop["audio"] for crop in crops]))
+        valid = torch.from_numpy(np.stack([crop["mask"] for crop in crops])).float()
+        rows.append(perceptual.centroid(verifier(log_mel(audio, corpus.mel).to(device), valid.to(device))))
+    return torch.stack(rows)

@@ -1,0 +1,46 @@
+"""The few-step student as it will be used: the chain from noise, with a gradient through its last step alone.
+
+DMD2 (arXiv 2405.14867, §4.5) trains a student of several steps on what its own earlier steps give, not on noised
+data, so that training and use see the same inputs. In conversion there is no other way: the true mel does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from fastsvc.config import EdmConfig
+from fastsvc.errors import ConfigError
+from fastsvc.training.diffusion import Denoise
+
+BELOW = ((), (0.82,), (2.4, 1.0, 0.41))  # levels after σmax, of 1, 2 and 4 steps (σ = tan(πt/2) of DMOSpeech's t)
+
+
+def schedules(config: EdmConfig, steps: Sequence[int], below: Sequence[Sequence[float]] = BELOW) -> list[list[float]]:
+    """The levels of each count of steps, from σmax down. Raises ConfigError for a count that ``below`` has not."""
+    known = {len(levels) + 1: list(levels) for levels in below}
+    unknown = [count for count in steps if count not in known]
+    if unknown or not steps:
+        raise ConfigError(
+            f"task.steps: no levels are known for {', '.join(map(str, unknown)) or 'none'}",
+            f"use {', '.join(map(str, sorted(known)))}, or give task.below",
+        )
+    return [[config.sigma_max, *known[count]] for count in steps]
+
+
+def chain(
+    denoise: Denoise, levels: Sequence[float], last: int, noise: Callable[[int], Tensor], sigma_min: float
+) -> Tensor:
+    """x̂ of evaluation ``last`` (from 0) of the consistency sampler over ``levels``; noise(step) → [B, T, M].
+
+    Evaluations before it leave no graph, so memory does not depend on ``last``.
+    """
+    x = noise(0) * levels[0]
+    size = len(x)
+    with torch.no_grad():
+        for step in range(last):
+            clean = denoise(x, x.new_full((size,), levels[step]))
+            x = clean + (levels[step + 1] ** 2 - sigma_min**2) ** 0.5 * noise(step + 1)
+    return denoise(x, x.new_full((size,), levels[last]))

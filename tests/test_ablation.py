@@ -1,0 +1,172 @@
+"""The ablation's runner, end to end on the toy corpus, and its table."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import yaml
+from studio import EDM
+from test_teacher import TINY, write_config
+from toy_corpus import MEL, make
+
+from fastsvc import config as c
+from fastsvc.data.choir import roster
+from fastsvc.errors import ConfigError
+from fastsvc.evaluation import ablation, ablation_table
+from fastsvc.training import checkpoint, run
+
+SMALL = {"valid_crops": 2, "valid_frames": 32}
+OFF = {name: {"weight": 0.0} for name in ("ctc", "frames", "pitch", "singer")}
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """The YAML of an ablation of two cells over a corpus whose singers are two of the choir."""
+    from fastsvc.model.recogniser import Recogniser
+    from fastsvc.model.vocoder import Generator
+
+    folder = tmp_path_factory.mktemp("ablation")
+    corpus = make(folder / "corpus")
+    path = corpus.path / "corpus.json"
+    singers = {singer.name: singer.f0_hz for singer in roster(2, 0)}
+    (first, second), text = singers, path.read_text()
+    for old, new in (("high", first), ("low", second), ("toy", "recogniser")):
+        text = text.replace(f'"{old}"', f'"{new}"')
+    data = json.loads(text) | {"singer_f0_hz": singers}
+    data["encoder"]["hash"] = "toy"
+    path.write_text(json.dumps(data))
+
+    def untrained(name, kind, model):
+        plain, state = {"model": c.to_dict(model.config), "train": {}}, model.state_dict()
+        common = {"step": 1, "speakers": [], "speaker_f0_hz": [], "model": state, "ema": state}
+        checkpoint.save(folder / name, kind=kind, config=plain, **common)
+        return str(folder / name)
+
+    vocoder = c.VocoderConfig(
+        mel=MEL, initial_channels=16, upsample_rates=(10, 4, 4), upsample_kernels=(20, 8, 8), resblock="2",
+        resblock_kernels=(3,), resblock_dilations=((1, 3),), harmonics=2,
+    )  # fmt: skip
+    hears = c.RecogniserConfig(phones=("-", "a"), channels=8, layers=1, bottleneck=3)
+    edm = EDM | {"sigma_max": 20.0}
+    task = SMALL | {"denoiser": TINY, "edm": edm}
+    run("teacher", write_config(folder / "teacher.yaml", corpus, steps=2, validate_every=9, task=task))
+    student = write_config(folder / "student.yaml", corpus, steps=2, validate_every=9, task=SMALL | {"points": 8})
+    few = {"batch": {"size": 2, "frames": 16}, "optim": {"warmup": 0}}
+    task = SMALL | {"losses": OFF, "fake_updates": 1, "diversity_seeds": 0, "lag_steps": 0}
+    dmo = write_config(folder / "dmo.yaml", corpus, **(few | {"steps": 2, "validate_every": 9, "task": task}))
+    changes = {"task": {"steps": [1], "losses": {"adversarial": {"weight": 0.0}}}}
+    plain = {
+        "out": str(folder / "out"),
+        "teacher": str(folder / "run" / "last.pt"),
+        "vocoder": untrained("vocoder.pt", "vocoder", Generator(vocoder)),
+        "content": untrained("content.pt", "recogniser", Recogniser(hears)),
+        "evaluate": {"clips": 2, "clip_seconds": 0.5, "teacher_steps": 2},
+        "against": "CD, 1 step",
+        "seeds": [1],
+        "diversity": {"seeds": 3, "crops": 2, "frames": 16, "teacher_steps": 2},
+        "cells": {
+            "CD": {"kind": "student", "config": str(student), "steps": [1, 2]},
+            "DMD + GAN": {"kind": "dmo", "config": str(dmo), "steps": [1], "init": "CD", "changes": changes},
+        },
+    }
+    (folder / "ablation.yaml").write_text(yaml.safe_dump(plain))
+    return folder / "ablation.yaml"
+
+
+def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, capsys):
+    assert ablation.main(["-c", str(plan), "--only", "CD", "--seeds", "1"]) == 0
+    out = plan.parent / "out"
+    some = json.loads((out / "ablation.json").read_text())
+    assert set(some["systems"]) >= {"true target", "copy-synthesis", "CD, 1 step", "CD, 2 steps"}
+    assert "teacher, 2 Euler steps" in some["systems"]
+    before = (out / "CD" / "seed1" / "cell.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert ablation.main(["-c", str(plan)]) == 0
+    assert (out / "CD" / "seed1" / "cell.json").stat().st_mtime_ns == before  # not done again
+    found = json.loads((out / "ablation.json").read_text())
+    one = found["systems"]["DMD + GAN, 1 step"]
+    assert found["about"]["seeds"] == [1] and set(one["mcd_db"]["by_seed"]) == {"1"}
+    assert found["differences"]["DMD + GAN, 1 step"]["mcd_db"]["low"] <= one["mcd_db"]["mean"]
+    assert all(0 < found["systems"][f"CD, {n}"]["diversity"]["mean"] < 10 for n in ("1 step", "2 steps"))
+    config = yaml.safe_load((out / "DMD_+_GAN" / "seed1" / "run.yaml").read_text())
+    assert config["seed"] == 1 and config["task"]["init"] == str(out / "CD" / "seed1" / "last.pt")
+    assert config["task"]["losses"] == OFF | {"adversarial": {"weight": 0.0}}
+    said = capsys.readouterr().out
+    assert (
+        "| DMD + GAN, 1 step |" in said
+        and "paired by clip" in said
+        and said.rstrip() == (out / "ablation.md").read_text().rstrip()
+    )
+
+    text = plan.read_text()
+    plan.write_text(text.replace("clips: 2", "clips: 3"))
+    assert ablation.main(["-c", str(plan)]) == 1
+    assert "was made with other settings" in capsys.readouterr().err
+    plan.write_text(text)
+
+
+def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path, capsys):
+    from fastsvc import training
+
+    other = yaml.safe_load(plan.read_text()) | {"out": str(tmp_path / "out")}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(other))
+    monkeypatch.setattr(training, "run", lambda *a, **k: {"finished": False, "reason": "", "step": 1})
+    assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 130
+    assert "the same command goes on" in capsys.readouterr().err and not list((tmp_path / "out").rglob("cell.json"))
+
+
+def test_mistakes_are_named(plan, tmp_path, capsys):
+    plain = yaml.safe_load(plan.read_text())
+    listening = {"listeners": {"singer": "heard.pt"}, "guard": {"recogniser": "twin.pt"}}
+    plain["cells"]["DMD + GAN"]["changes"]["task"] |= listening
+    for change, said in (
+        ({"cells": plain["cells"] | {"A/B": plain["cells"]["CD"]}}, "cannot be a folder"),
+        ({"cells": {"DMD": plain["cells"]["DMD + GAN"]}}, "init 'CD' is no cell above it"),
+        ({"cells": {"CD": plain["cells"]["CD"] | {"kind": "teacher"}}}, "kind is 'teacher'"),
+        ({"evaluate": {"clip": 3}}, "unknown key 'clip'"),
+        ({"evaluate": {"verifier": "heard.pt"}}, "heard.pt is among the listeners of DMD + GAN"),
+        ({"evaluate": {"recogniser": "twin.pt"}}, "twin.pt is among the guard of DMD + GAN"),
+    ):
+        (tmp_path / "bad.yaml").write_text(yaml.safe_dump(plain | change))
+        assert ablation.main(["-c", str(tmp_path / "bad.yaml")]) == 1
+        assert said in capsys.readouterr().err
+    assert ablation.main(["-c", str(plan), "--only", "CDD"]) == 1
+    with pytest.raises(ConfigError, match="there is no configuration"):
+        ablation.read(tmp_path / "none.yaml")
+
+
+def cell(values: dict, diversity=0.5) -> dict:
+    """A cell.json of one metric: values by system, one for each clip."""
+    rows = [{"system": s, "clip": i, "mcd_db": v, "rtf": 1.0} for s, of in values.items() for i, v in enumerate(of)]
+    about = {"date": "today", "machine": {"hardware": "abacus"}, "stopped": ""}
+    return about | {"rows": rows, "diversity": {"1": diversity}}
+
+
+def test_the_table_averages_seeds_by_clip_and_pairs_clips():
+    clips = np.arange(30.0)
+    cells = {
+        "A": {0: cell({"true target": clips * 0, "student, 1 step": clips}), 1: cell({"student, 1 step": clips + 2})},
+        "B": {0: cell({"true target": clips * 0, "student, 1 step": clips - 3}, 0.2)},
+    }
+    found = ablation_table.table(cells, "A, 1 step")
+    a, b = found["systems"]["A, 1 step"]["mcd_db"], found["systems"]["B, 1 step"]["mcd_db"]
+    assert a["mean"] == pytest.approx(clips.mean() + 1) and a["by_seed"] == {0: 14.5, 1: 16.5}
+    assert a["low"] < a["mean"] < a["high"] and b["mean"] == pytest.approx(11.5)
+    difference = found["differences"]["B, 1 step"]["mcd_db"]
+    assert [difference[k] for k in ("mean", "low", "high")] == pytest.approx([-4.0, -4.0, -4.0])  # paired: no spread
+    assert list(found["systems"]) == ["true target", "A, 1 step", "B, 1 step"]
+    assert found["systems"]["B, 1 step"]["diversity"]["mean"] == 0.2
+    assert math.isnan(found["systems"]["B, 1 step"]["diversity"]["low"]) and "rtf" not in found["systems"]["A, 1 step"]
+    text = ablation_table.markdown(found)
+    assert "14.50 … 16.50" in text and "abacus" in text
+    with pytest.raises(ConfigError, match="no row 'A, 3 steps'"):
+        ablation_table.table(cells, "A, 3 steps")
+    assert ablation_table.table(cells, "C, 1 step")["differences"] == {}
+
+
+def test_changes_are_laid_over_key_by_key():
+    base = {"a": 1, "task": {"b": 2, "losses": {"c": {"weight": 1}, "d": 0}}}
+    laid = ablation.merged(base, {"task": {"losses": {"c": {"start": 0.5}}, "e": 3}})
+    assert laid == {"a": 1, "task": {"b": 2, "e": 3, "losses": {"c": {"weight": 1, "start": 0.5}, "d": 0}}}
+    assert base["task"]["losses"]["c"] == {"weight": 1}

@@ -1,0 +1,68 @@
+"""The YAML files of configs/demo: every key is known, and what they name is what another of them makes."""
+
+from pathlib import Path
+
+import pytest
+
+from fastsvc.config import from_dict
+from fastsvc.evaluation import ablation
+from fastsvc.training import settings
+from fastsvc.training.consistency import StudentSettings
+from fastsvc.training.dmo_settings import DmoSettings
+from fastsvc.training.pitch import PitchTaskConfig
+from fastsvc.training.recogniser import RecogniserTaskConfig
+from fastsvc.training.singer import SingerTaskConfig
+from fastsvc.training.teacher import TeacherSettings
+from fastsvc.training.vocoder import VocoderTaskConfig
+
+pytest.importorskip("yaml")
+
+FOLDER = Path(__file__).parent.parent / "configs" / "demo"
+TASKS = {
+    "recogniser": RecogniserTaskConfig,
+    "singer": SingerTaskConfig,
+    "pitch": PitchTaskConfig,
+    "vocoder": VocoderTaskConfig,
+    "teacher": TeacherSettings,
+    "student": StudentSettings,
+    "dmo": DmoSettings,
+}
+RUNS = sorted(p for p in FOLDER.glob("*.yaml") if p.stem not in ("prepare", "evaluate", "ablation"))
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_a_run_is_described_in_known_keys(path):
+    found = settings.read(path)
+    task = from_dict(TASKS[path.stem.split("_")[0]], found.task, path.name)
+    assert found.out == f"work/demo/runs/{path.stem}"
+    made = {f"work/demo/runs/{other.stem}" for other in RUNS}
+    named = [v for v in _strings(found.task) if v.startswith("work/")]
+    assert {str(Path(name).parent) for name in named} <= made
+    held_out = getattr(task, "held_out", False)
+    assert held_out == path.stem.endswith(("_heldout", "_guard"))
+
+
+def _strings(value):
+    if isinstance(value, dict):
+        for inside in value.values():
+            yield from _strings(inside)
+    elif isinstance(value, str):
+        yield value
+
+
+def test_the_ablation_mirrors_the_papers_rows(monkeypatch):
+    monkeypatch.chdir(FOLDER.parent.parent)
+    plan = ablation.read(FOLDER / "ablation.yaml")
+    assert list(plan.cells) == ["CD", "ECT", "DMD", "DMD+GAN", "+CTC", "+SV", "all"]
+    weights = {}
+    for name in list(plan.cells)[2:]:
+        task = from_dict(DmoSettings, ablation._run_of(plan, name, 1)["task"])
+        weights[name] = {loss for loss, term in vars(task.losses).items() if term.weight}
+        assert task.init == "work/demo/ablation/CD/seed1/best.pt" and task.steps == plan.cell(name).steps == (1, 4)
+    assert weights == {
+        "DMD": {"dmd"},
+        "DMD+GAN": {"dmd", "adversarial"},
+        "+CTC": {"dmd", "adversarial", "ctc", "frames"},
+        "+SV": {"dmd", "adversarial", "singer"},
+        "all": {"dmd", "adversarial", "ctc", "frames", "pitch", "singer"},
+    }
