@@ -43,8 +43,7 @@ class Generator:
         self.batch, self.frames = batch, frames
         self.counted = batch * max(frames, LEAST_FRAMES)  # mel frames, as far as blocks are chosen by them
         device = weights.pre.weight.device
-        widths = [weights.pre.weight.shape[2], *(stage.up.weight.shape[3] for stage in weights.stages)]
-        size = batch * frames * max(width * hop for width, hop in zip(widths, [1, *hops(config)]))
+        size = batch * frames * weights.most_elements
         # a stage's input, two that its units take in turn, what lies within a unit, and the sum over its blocks
         self.input, self.even, self.odd, self.inner, self.sum = (
             allocate(size, dtype=weights.dtype, device=device) for _ in range(5)

@@ -119,9 +119,12 @@ def tile(rows: int, channels: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
     long = LONG if width == 2 else LONG // 2  # an operand split in three for tf32x3 fills the registers
     count = long if rows >= long * tiles.PROCESSORS[arch] else long // 2
     depth = min(64 if width == 2 else 32, channels)
-    warps = 8 if count * channels * width >= 128 * 128 * 2 else 4
+    area = count * channels * width
+    warps = 8 if area > 128 * 64 * 2 or (area == 128 * 64 * 2 and tiles.AREA[arch] <= 128 * 128) else 4
+    # ptxas would take 128 on sm_100, for one more program, and spill
+    registers = 160 if arch in (100, 103) and warps == 4 and area <= 128 * 32 * 2 else None
     for stages in (4, 3, 2):
-        block = tiles.Tile(count, channels, depth, warps, stages)
+        block = tiles.Tile(count, channels, depth, warps, stages, registers=registers)
         if block.shared_bytes(width) * SHARE <= tiles.SHARED_BYTES[arch]:
             break
     return block
