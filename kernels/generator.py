@@ -122,8 +122,8 @@ class Generator:
 
     def fuses(self, unit: tuple[Conv, ...], hop: int) -> bool:
         """Whether a unit is one launch: in narrow stages, and in wider ones where its large blocks fill the device."""
-        channels, rows = unit[0].weight.shape[2], self.counted * hop
-        if len(unit) == 1 or not residual_unit.fits(channels):
+        (taps, _, channels), rows = unit[0].weight.shape, self.counted * hop
+        if len(unit) == 1 or not residual_unit.fits(channels, taps):
             return False
         return channels <= ALWAYS_FUSED or rows >= 2 * residual_unit.LONG * PROCESSORS[self.arch]
 
