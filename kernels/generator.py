@@ -43,8 +43,7 @@ class Generator:
         self.batch, self.frames = batch, frames
         self.counted = batch * max(frames, LEAST_FRAMES)  # mel frames, as far as blocks are chosen by them
         device = weights.pre.weight.device
-        widths = [weights.pre.weight.shape[2], *(stage.up.weight.shape[3] for stage in weights.stages)]
-        size = batch * frames * max(width * hop for width, hop in zip(widths, [1, *hops(config)]))
+        size = batch * frames * weights.most_elements
         # a stage's input, two that its units take in turn, what lies within a unit, and the sum over its blocks
         self.input, self.even, self.odd, self.inner, self.sum = (
             allocate(size, dtype=weights.dtype, device=device) for _ in range(5)
@@ -123,8 +122,8 @@ class Generator:
 
     def fuses(self, unit: tuple[Conv, ...], hop: int) -> bool:
         """Whether a unit is one launch: in narrow stages, and in wider ones where its large blocks fill the device."""
-        channels, rows = unit[0].weight.shape[2], self.counted * hop
-        if len(unit) == 1 or not residual_unit.fits(channels):
+        (taps, _, channels), rows = unit[0].weight.shape, self.counted * hop
+        if len(unit) == 1 or not residual_unit.fits(channels, taps):
             return False
         return channels <= ALWAYS_FUSED or rows >= 2 * residual_unit.LONG * PROCESSORS[self.arch]
 

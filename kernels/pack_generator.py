@@ -70,6 +70,16 @@ class PackedGenerator:
     def dtype(self) -> torch.dtype:
         return self.pre.weight.dtype
 
+    @property
+    def most_elements(self) -> int:
+        """Of one mel frame in the buffer of any stage."""
+        found, hop = [self.pre.weight.shape[2]], 1
+        for stage in self.stages:
+            rate, _, _, columns = stage.up.weight.shape
+            hop *= rate
+            found.append(hop * columns)
+        return max(found)
+
 
 class _Packer:
     """Tensors by name, brought to one type and device."""

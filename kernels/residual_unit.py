@@ -17,7 +17,7 @@ from fastsvc.kernels.activation import leaky
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
-WIDEST = 128  # channels of a block that still fits
+WIDEST, MOST_TAPS = 128, 16  # channels of a block that still fits, and taps whose halo is still small beside it
 LONG = 128  # inner rows of a block; 64 where so many would leave processors idle
 SHARE, MOST_SHARE = 2, 4  # programs of one multiprocessor: one loads while another multiplies
 
@@ -108,9 +108,9 @@ def residual_unit_kernel(
         block += tl.num_programs(0)
 
 
-def fits(channels: int) -> bool:
-    """Whether all channels are one block of columns."""
-    return channels <= WIDEST and channels & (channels - 1) == 0
+def fits(channels: int, taps: int) -> bool:
+    """Whether all channels are one block of columns, and a block has many more rows than taps."""
+    return channels <= WIDEST and channels & (channels - 1) == 0 and taps <= MOST_TAPS
 
 
 def tile(rows: int, channels: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
@@ -119,9 +119,12 @@ def tile(rows: int, channels: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
     long = LONG if width == 2 else LONG // 2  # an operand split in three for tf32x3 fills the registers
     count = long if rows >= long * tiles.PROCESSORS[arch] else long // 2
     depth = min(64 if width == 2 else 32, channels)
-    warps = 8 if count * channels * width >= 128 * 128 * 2 else 4
+    area = count * channels * width
+    warps = 8 if area > 128 * 64 * 2 or (area == 128 * 64 * 2 and tiles.AREA[arch] <= 128 * 128) else 4
+    # ptxas would take 128 on sm_100, for one more program, and spill
+    registers = 160 if arch in (100, 103) and warps == 4 and area <= 128 * 32 * 2 else None
     for stages in (4, 3, 2):
-        block = tiles.Tile(count, channels, depth, warps, stages)
+        block = tiles.Tile(count, channels, depth, warps, stages, registers=registers)
         if block.shared_bytes(width) * SHARE <= tiles.SHARED_BYTES[arch]:
             break
     return block
@@ -157,10 +160,10 @@ def launch(
     batch, frames, channels = x.shape
     taps = len(inner)
     block.check(channels, channels)
-    if not fits(channels) or block.columns != channels or scratch.shape[1:] != (block.rows, channels):
+    if not fits(channels, taps):
+        raise ValueError(f"{channels} channels and {taps} taps are too much for one launch")
+    if block.columns != channels or scratch.shape[1:] != (block.rows, channels):
         raise ValueError(f"{channels} channels are no block of {block} with a scratch of {tuple(scratch.shape)}")
-    if taps > block.rows // 2:
-        raise ValueError(f"{taps} taps leave too few of {block.rows} rows")
     if out.data_ptr() == x.data_ptr() and x.device.type != "meta":
         raise ValueError("out: must not be x, which neighbouring blocks still read")
     check_aligned(x=x, inner=inner, outer=outer, inner_bias=inner_bias, outer_bias=outer_bias, scratch=scratch, out=out)

@@ -75,7 +75,8 @@ def branch(
         e = tl.load(source + at, mask=(at >= 0) & (at < samples), other=0.0)
         value = e[:, None] * tl.load(weight + column).to(tl.float32)[None, :]
     else:
-        DEPTH: tl.constexpr = WIDE if WIDE < 64 else 64
+        MOST: tl.constexpr = 1024 // weight.dtype.element_ty.primitive_bitwidth
+        DEPTH: tl.constexpr = WIDE if WIDE < MOST else MOST
         j = tl.arange(0, DEPTH)
         value = tl.zeros((place.shape[0], column.shape[0]), tl.float32)
         for step in tl.range(0, WIDE // DEPTH, num_stages=1):
@@ -165,6 +166,8 @@ def tile(rows: int, depth: int, columns: int, rate: int, taps: int, dtype: torch
     block = conv.choose(rows, depth, columns, taps, dtype, arch, widest, rate)
     if block.warps == 8 and block.rows == 128 and tiles.AREA[arch] <= 128 * 128:
         return replace(block, rows=64)  # beside the product's sums the branch's take as many registers
+    if arch in (80, 87) and block.warps == 4 and block.rows * block.columns == 64 * 64:
+        return replace(block, warps=8)  # with four ptxas takes 128 registers, for one more program, and spills
     return block
 
 

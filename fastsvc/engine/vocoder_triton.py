@@ -62,9 +62,7 @@ class TritonGenerator:
         return self.arenas[-1].again()
 
     def _check(self, frames: int) -> None:
-        widest = max(stage.up.weight.shape[3] for stage in self.weights.stages)
-        widest = max(widest, self.weights.pre.weight.shape[2])
-        if frames * self.config.mel.hop_samples * widest > MOST_ELEMENTS:
+        if frames * max(self.weights.most_elements, self.config.mel.hop_samples) > MOST_ELEMENTS:
             raise EngineError(f"a slice of {frames} frames is too long for the vocoder's kernels", "use shorter blocks")
 
     def release(self) -> None:
