@@ -1,4 +1,4 @@
-"""What only a GPU shows of the vocoder's kernels: bfloat16, float32 as three TF32 products, real sizes, captured graphs."""
+"""What only a GPU shows of the vocoder's kernels: bfloat16, float32 as three TF32 products, real sizes, graphs."""
 
 import pytest
 import torch
