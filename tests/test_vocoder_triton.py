@@ -39,6 +39,7 @@ CASES = {
     "resblock-2": (VocoderConfig(initial_channels=24, **SMALL, **SINGLE), 3, 9),
     "wide": (VocoderConfig(initial_channels=384, **SMALL, resblock_kernels=(3,), resblock_dilations=((5,),)), 1, 5),
 }
+BOUND = 1e-4 if GPU else 1e-5  # three TF32 products leave about 21 bits; the interpreter has 24
 HALF = ("m4", "resblock-2")  # in float16, too
 
 
@@ -146,7 +147,7 @@ def test_upstreams_audio():
     given = Inputs(golden.VOCODER, len(mel), mel.shape[1], DEVICE)
     given.mel.copy_(mel), given.excitation.copy_(excitation), given.audio.fill_(float("nan"))
     TritonGenerator(tensors, golden.VOCODER, torch.float32, DEVICE, ARCH, launcher.Jit()).bind(given)()
-    assert golden.relative(given.audio.cpu(), case["wav"][:, 0]) < 1e-5
+    assert golden.relative(given.audio.cpu(), case["wav"][:, 0]) < BOUND
 
 
 def test_shapes_take_turns_in_one_block_of_memory():
@@ -164,13 +165,13 @@ def test_shapes_take_turns_in_one_block_of_memory():
             one.audio.fill_(float("nan"))
             run()
             with torch.no_grad():
-                assert relative(one.audio, model(one.mel, one.excitation)) < 1e-5
+                assert relative(one.audio, model(one.mel, one.excitation)) < BOUND
     backend.release()
     assert backend.arenas == []
     given[0].audio.fill_(float("nan"))
     backend.bind(given[0])()
     with torch.no_grad():
-        assert relative(given[0].audio, model(given[0].mel, given[0].excitation)) < 1e-5
+        assert relative(given[0].audio, model(given[0].mel, given[0].excitation)) < BOUND
 
 
 def test_what_cannot_run_says_why():
