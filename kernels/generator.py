@@ -15,7 +15,7 @@ from fastsvc.config import VocoderConfig
 from fastsvc.kernels import conv, residual_unit, upsample, waveform
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.pack_generator import Conv, PackedGenerator, Stage, hops
-from fastsvc.kernels.tiles import PROCESSORS, Tile, architecture
+from fastsvc.kernels.tiles import AREA, PROCESSORS, Tile, architecture
 
 SLOPE = 0.1  # of every leaky ReLU
 LAST_SLOPE = 0.01  # but the last, as both families have it
@@ -121,11 +121,14 @@ class Generator:
         ]
 
     def fuses(self, unit: tuple[Conv, ...], hop: int) -> bool:
-        """Whether a unit is one launch: in narrow stages, and in wider ones where its large blocks fill the device."""
+        """Whether a unit is one launch: in narrow stages, and in wider ones where its large blocks fill the device and
+        need not share registers with their operands."""
         (taps, _, channels), rows = unit[0].weight.shape, self.counted * hop
         if len(unit) == 1 or not residual_unit.fits(channels, taps):
             return False
-        return channels <= ALWAYS_FUSED or rows >= 2 * residual_unit.LONG * PROCESSORS[self.arch]
+        if channels <= ALWAYS_FUSED:
+            return True
+        return AREA[self.arch] > 128 * 128 and rows >= 2 * residual_unit.LONG * PROCESSORS[self.arch]
 
     def _fused(self) -> list[tuple[tuple[Conv, ...], int]]:
         units = [
