@@ -309,6 +309,21 @@ def test_the_vocoder_in_short_memory(pair, monkeypatch):
         made(mel, f0_hz)
 
 
+def test_the_vocoder_goes_on_without_a_backend_that_fails(pair, monkeypatch):
+    cpu, gpu = pair
+    choice = gpu.synthesiser.choice
+
+    def refusing():
+        raise EngineError("no context could be made")
+
+    monkeypatch.setitem(choice.makers, "triton", refusing)
+    monkeypatch.setattr(choice, "name", lambda *_: "torch" if choice.dropped else "triton")
+    mel, f0_hz = torch.randn(13, 80) - 2, told(13)[1]
+    with pytest.warns(UserWarning, match="goes on without triton.*no context"):
+        got = gpu.synthesiser(mel, f0_hz)
+    close(got, cpu.synthesiser(mel, f0_hz), 1e-4)
+
+
 def test_the_bundled_voices_in_half_precision():
     """Trained weights, whose rounding matters: the mel, and the vocoder alone, both in float16."""
     cpu, gpu = Engine.open(choose.DEMO, "cpu"), interpreted.engine(choose.DEMO, "fp16")

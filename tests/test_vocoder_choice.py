@@ -95,10 +95,12 @@ def test_measured_once_a_rung_and_kept(makers, monkeypatch):
     stored, measured = [], []
     choice = Choice(makers, reference, circumstances={"gpu": "A"}, keep=stored.append)
     original = choice.measure
-    monkeypatch.setattr(choice, "measure", lambda given, capture: (measured.append(1), original(inputs(), capture)))
+    monkeypatch.setattr(choice, "measure", lambda given, capture: (measured.append(1), original(inputs(), capture))[1])
     assert choice.name(on_a_gpu(inputs(64)), lambda run: run) == "quick"
     assert choice.name(on_a_gpu(inputs(64)), lambda run: run) == "quick"
     assert len(measured) == 1 and len(stored) == 1
+    monkeypatch.setattr(choice, "measured", None)  # the rows are looked through once a shape: that takes time
+    assert choice.name(on_a_gpu(inputs(64)), None) == "quick"
     again = Choice(makers, reference, circumstances={"gpu": "A"}, read=lambda: stored[-1])
     assert again.name(on_a_gpu(inputs(64)), None) == "quick"
     elsewhere = Choice(makers, reference, circumstances={"gpu": "B"}, read=lambda: stored[-1])
@@ -148,3 +150,28 @@ def test_rungs_cover_all_shapes_once():
     found = [rung(*shape) for shape in rungs()]
     assert len(set(found)) == len(found) and found == sorted(found, reverse=True)
     assert {rung(b, f) for b in ladder.EVEN_BATCHES for f in ladder.EVEN} <= set(found)
+
+
+def test_whatever_a_backend_fails_with(makers):
+    """Triton's and TensorRT's errors have no common base."""
+
+    def odd():
+        raise AttributeError("module has no attribute Builder")
+
+    rows = Choice({**makers, "odd": odd}, reference).measure(inputs(), lambda run: run)
+    assert fastest(rows) == "quick" and rows[-1].why == "module has no attribute Builder"
+
+
+def test_a_chosen_one_that_cannot_run_after_all(makers):
+    """Another process measured it; here its plan may be of another version, or memory too small for it."""
+    rows = [Row(1, 64, "torch", 4.0, 1e-5), Row(1, 64, "slow", 2.0, 1e-5), Row(1, 64, "quick", 1.0, 1e-5)]
+    choice, given, error = Choice(makers, reference), on_a_gpu(inputs(64)), EngineError("no plan")
+    choice.rows = rows
+    for name, after in (("quick", "slow"), ("slow", "torch")):
+        assert choice.name(given, None) == name
+        with pytest.warns(UserWarning, match=f"goes on without {name}.*no plan"):
+            choice.drop(name, error)
+        assert choice.name(given, None) == after
+    for asked, name in ((choice, "torch"), (Choice(makers, reference, wanted="quick"), "quick")):
+        with pytest.raises(EngineError, match="no plan"):
+            asked.drop(name, error)

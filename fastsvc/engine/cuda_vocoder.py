@@ -183,7 +183,13 @@ class Synthesiser:
         start = None
         if self.mixing is not None:
             start = self.launcher.bind(given.source(self.config, *self.mixing))
-        generate = self.choice.generator(name).bind(given)
+        try:
+            generate = self.choice.generator(name).bind(given)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            self.choice.drop(name, error)
+            return self._replay(key, given)
 
         def run() -> None:
             if start is not None:
