@@ -15,7 +15,8 @@ pytest.importorskip("triton")
 
 from fastsvc.build import aot, measure, supply
 from fastsvc.cli import main
-from fastsvc.engine import artifact, backends, cuda, device_part, driver, launcher
+from fastsvc.commands import gpu
+from fastsvc.engine import artifact, backends, cuda, cuda_vocoder, device_part, driver, launcher
 from fastsvc.errors import EngineError, MissingPackageError, OutputError
 
 ARCH = 80
@@ -190,3 +191,27 @@ def test_convert_compiles_and_says_so_once(path, on_a_gpu, compiler, monkeypatch
     monkeypatch.setattr(driver, "bindings", lambda: launcher.Driver())
     text = run("in", "-m", path, "--overwrite", "--batch", "1")
     assert "note: no kernels are compiled beforehand: starting compiled kernels needs" in text
+
+
+def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypatch, capsys):
+    timed = []
+    monkeypatch.setattr(backends, "why_no_cuda", lambda: None)
+    monkeypatch.setattr(cuda_vocoder.Synthesiser, "measure", lambda self, progress: timed.append(self))
+    for target in ("cpu", "sm_90", "sm_75,sm_86"):
+        gpu.after_building(path, target)
+    assert not timed
+    for target in ("auto", f"sm_{ARCH}", f"sm_90, sm_{ARCH}"):
+        gpu.after_building(path, target)
+    assert len(timed) == 3
+
+    def broken(self, progress):
+        raise RuntimeError("the driver says\nno")
+
+    monkeypatch.setattr(cuda_vocoder.Synthesiser, "measure", broken)
+    gpu.after_building(path, "auto")
+    assert "timed on first use: the driver says no" in capsys.readouterr().out
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["vocoder"]["backend"] = "torch"
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    gpu.after_building(path, "auto")  # built for one of them: nothing is timed
+    assert capsys.readouterr().out == ""

@@ -75,16 +75,16 @@ def after_building(path, target: str) -> None:
     from fastsvc.engine.vocoder_choice import summary
 
     arch = cuda.architecture(torch.device("cuda"))
-    if target != "auto" and f"sm_{arch}" not in target.split(","):
+    if target != "auto" and f"sm_{arch}" not in map(str.strip, target.split(",")):
         return
     try:
         engine = Engine.open(path, "cuda")
-        if engine.synthesiser is None:
+        if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
             return
         with bar("timing the vocoder's backends", verbosity()) as progress:
             engine.synthesiser.measure(progress)
-    except FastsvcError as error:
-        say(f"note: the vocoder's backends are timed on first use: {error}")
+    except (FastsvcError, RuntimeError) as error:  # the engine is built, whatever a driver says to this
+        say(f"note: the vocoder's backends are timed on first use: {' '.join(str(error).split())[:300]}")
         return
     for line in summary(engine.synthesiser.choice.rows):
         say(f"vocoder: {line}")
