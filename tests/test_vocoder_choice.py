@@ -1,13 +1,14 @@
 """Which vocoder runs: the fastest that is right, measured once a rung, kept, and overridden by name."""
 
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import ladder, vocoder_choice
+from fastsvc.engine import cuda_generators, ladder, vocoder_choice
 from fastsvc.engine.cuda_vocoder import Inputs
 from fastsvc.engine.vocoder_choice import Choice, Row, fastest, rung, rungs
 from fastsvc.errors import EngineError, MissingPackageError
@@ -106,6 +107,17 @@ def test_measured_once_a_rung_and_kept(makers, monkeypatch):
     elsewhere = Choice(makers, reference, circumstances={"gpu": "B"}, read=lambda: stored[-1])
     assert elsewhere.rows == []
     assert {row["backend"] for row in json.loads(stored[-1])["rows"]} == set(makers)
+
+
+def test_what_a_measurement_holds_for(monkeypatch):
+    """A kernel that was missing for want of Triton is tried again once that is there."""
+    told = torch.device("cpu"), torch.float16
+    monkeypatch.setattr(cuda_generators.importlib.util, "find_spec", lambda name: None)
+    without = cuda_generators.circumstances(*told)
+    assert without["precision"] == "float16" and without["triton"] is without["tensorrt"] is None
+    monkeypatch.setattr(cuda_generators.importlib.util, "find_spec", lambda name: name == "triton" or None)
+    monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.6.0"))
+    assert cuda_generators.circumstances(*told) == {**without, "triton": "3.6.0"}
 
 
 def test_a_damaged_table_is_made_anew(makers):

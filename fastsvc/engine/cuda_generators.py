@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable
 
@@ -71,8 +72,17 @@ def circumstances(device: torch.device, dtype: torch.dtype) -> dict:
     from fastsvc import __version__
 
     found = {"fastsvc": __version__, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
-    found["kernels"] = sources()[:16]
+    found |= {"kernels": sources()[:16], "triton": _triton()}
     found |= {name: package.version() for name, package in trt.PACKAGES.items()}
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
     return found
+
+
+def _triton() -> str | None:
+    """Its version; without it some kernels may be missing, which others may have timed by now."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    import triton
+
+    return triton.__version__
