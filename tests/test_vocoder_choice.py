@@ -2,13 +2,14 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import cuda_generators, ladder, vocoder_choice
+from fastsvc.engine import cuda_generators, ladder, vocoder_choice, vocoder_torch
 from fastsvc.engine.cuda_vocoder import Inputs
 from fastsvc.engine.vocoder_choice import Choice, Row, fastest, rung, rungs
 from fastsvc.errors import EngineError, MissingPackageError
@@ -84,6 +85,15 @@ def test_the_table_in_words(makers):
     *_, lacking, refusing = lines = vocoder_choice.summary(Choice(makers, reference).measure(inputs(), lambda run: run))
     assert lines[0].startswith("1 × 64 frames by quick: torch 4.00 ms (error 1.0e-03), quick 1.00 ms")
     assert "lacking does not run: the TensorRT vocoder needs" in lacking and "at all" in refusing
+
+
+def test_algorithms_are_searched_for_what_comes_again(monkeypatch):
+    searched = []
+    monkeypatch.setattr(vocoder_torch, "_cudnn", lambda benchmark: searched.append(benchmark) or nullcontext())
+    for frames, options in ((64, {}), (63, {}), (64, {"search": False})):
+        given = inputs(frames)
+        vocoder_torch.TorchGenerator(lambda *_, given=given: torch.zeros_like(given.audio), **options).bind(given)()
+    assert searched == [True, False, False]
 
 
 def test_pytorch_where_nothing_else_is_right():

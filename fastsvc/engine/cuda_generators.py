@@ -36,9 +36,9 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
     def sealed(files: dict[str, bytes]) -> None:
         keep({name: seal.closed(content) for name, content in files.items()})
 
-    def plain(kind: torch.dtype) -> TorchGenerator:
+    def plain(kind: torch.dtype, search: bool) -> TorchGenerator:
         with torch.inference_mode(False):
-            return TorchGenerator(Vocoder(tensors, config, kind, device))
+            return TorchGenerator(Vocoder(tensors, config, kind, device), search)
 
     def tensorrt(package: str, graph: str) -> Callable:
         told = config, model.folder, device, arch
@@ -46,7 +46,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         return lambda: TensorRTGenerator(*told, graph=graph, package=package, read=opened, keep=sealed)
 
     makers: dict[str, Callable] = {
-        "torch": lambda: plain(dtype),
+        "torch": lambda: plain(dtype, search=True),
         "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
     }
     for package in trt.PACKAGES:
@@ -59,7 +59,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         wanted = built
     return Choice(
         makers,
-        lambda: plain(torch.float32),
+        lambda: plain(torch.float32, search=False),  # it runs once
         wanted,
         circumstances(device, dtype),
         lambda: part.read(FILE),
