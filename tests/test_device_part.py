@@ -200,8 +200,11 @@ def test_hostile_places_of_files(folder, place):
     manifest = json.loads((folder.path / "manifest.json").read_text())
     manifest["files"]["sm_90/a.cubin"]["file"] = place
     (folder.path / "manifest.json").write_text(json.dumps(manifest))
+    hostile = Artifact(folder.path)
     with pytest.raises(EngineError, match="does not list 'sm_90/a.cubin' properly"):
-        Artifact(folder.path).bytes("sm_90/a.cubin")
+        hostile.bytes("sm_90/a.cubin")
+    hostile.add({"sm_90/b.cubin": b"more"})
+    assert hostile.bytes("sm_90/b.cubin") == b"more"
 
 
 def test_where_the_cache_is(monkeypatch):

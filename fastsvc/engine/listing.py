@@ -77,8 +77,11 @@ def add(folder: Path, files: dict[str, bytes], current) -> dict:
             manifest = {**manifest, "files": listed}
             text = (json.dumps(manifest, indent=1) + "\n").encode()
             _write(folder / MANIFEST, text, [])
-            held = {folder / entry.get("file", name) for both in (before, listed) for name, entry in both.items()}
-            _remove([path for name in files for path in _replaced(folder / name) if path not in held])
+            # what was named until now, and what is named from now on, stays
+            entries = [pair for both in (before, listed) for pair in both.items() if isinstance(pair[1], dict)]
+            held = {str(entry.get("file", name)) for name, entry in entries}
+            found = (path for name in files for path in _replaced(folder / name))
+            _remove([path for path in found if path.relative_to(folder).as_posix() not in held])
             return manifest
     except BaseException as error:
         if not text or (folder / MANIFEST).read_bytes() != text:
