@@ -232,3 +232,7 @@ def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypa
     (path / "manifest.json").write_text(json.dumps(manifest))
     gpu.after_building(path, "auto")  # built for one of them: nothing is timed
     assert capsys.readouterr().out == ""
+    manifest["vocoder"]["backend"] = "tensorrt"
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    gpu.after_building(path, "auto")
+    assert "note: it does not run on this machine's GPU" in capsys.readouterr().out

@@ -80,12 +80,20 @@ def after_building(path, target: str) -> None:
         return
     try:
         engine = Engine.open(path, "cuda")
-        if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
-            return
+    except Exception as error:  # it is built, whatever a driver or a compiler says to this
+        say(f"note: it does not run on this machine's GPU: {_line(error)}")
+        return
+    if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
+        return
+    try:
         with bar("timing the vocoder's backends", verbosity()) as progress:
             engine.synthesiser.measure(progress)
-    except (FastsvcError, RuntimeError) as error:  # the engine is built, whatever a driver says to this
-        say(f"note: the vocoder's backends are timed on first use: {' '.join(str(error).split())[:300]}")
+    except Exception as error:
+        say(f"note: the vocoder's backends are timed on first use: {_line(error)}")
         return
     for line in summary(engine.synthesiser.choice.rows):
         say(f"vocoder: {line}")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
