@@ -44,8 +44,8 @@ def supply(
     """Compile what is lacking for recordings of so many frames, those of each group together; None if nothing is.
 
     precision: fp32, fp16 or bf16, what the GPU sm_``arch`` will compute in. vocoder_backend: what the engine is going
-    to be opened with. Raises MissingPackageError without Triton,
-    EngineError where compiling fails, OutputError where nothing can be kept.
+    to be opened with. Raises MissingPackageError without Triton, EngineError where compiling fails, OutputError where
+    nothing can be kept.
     """
     part = DevicePart(folder, f"sm_{arch}")
     specs = target.unique(needed(folder.manifest, arch, precision, groups, steps, vocoder_backend))
