@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 
+AUDIO_S = 1.0
 
-def measure(engine, device: str, precision: str, seconds: float = 1.0) -> dict:
+
+def measure(engine, device: str, precision: str, seconds: float = AUDIO_S) -> dict:
     """Seconds from process start: until everything is imported, the engine open, the first audio made."""
     start = time.time()
     command = [sys.executable, "-m", "bench.cold", str(engine), device, precision, str(seconds)]

@@ -1,7 +1,6 @@
 """Kernels that an opened engine lacks, compiled on first use and kept with it (fastsvc/engine/device_part.py).
 
-Only those that the recordings at hand need: some seconds instead of minutes. What other lengths need is added when
-they come.
+Only those that the recordings at hand need, about a third of all. What other lengths need is added when they come.
 """
 
 from __future__ import annotations
@@ -40,14 +39,16 @@ def supply(
     groups: Sequence[Sequence[int]],
     steps: int,
     progress: Callable[[float], None] = lambda fraction: None,
+    vocoder_backend: str = "auto",
 ) -> Supplied | None:
     """Compile what is lacking for recordings of so many frames, those of each group together; None if nothing is.
 
-    precision: fp32, fp16 or bf16, what the GPU sm_``arch`` will compute in. Raises MissingPackageError without Triton,
-    EngineError where compiling fails, OutputError where nothing can be kept.
+    precision: fp32, fp16 or bf16, what the GPU sm_``arch`` will compute in. vocoder_backend: what the engine is going
+    to be opened with. Raises MissingPackageError without Triton, EngineError where compiling fails, OutputError where
+    nothing can be kept.
     """
     part = DevicePart(folder, f"sm_{arch}")
-    specs = target.unique(needed(folder.manifest, arch, precision, groups, steps))
+    specs = target.unique(needed(folder.manifest, arch, precision, groups, steps, vocoder_backend))
     known, _ = launcher.listed(part, arch)
     missing = {name: spec for name, spec in specs.items() if known is None or name not in known["kernels"]}
     if not missing:
@@ -64,7 +65,14 @@ def supply(
     return Supplied(len(missing), time.perf_counter() - start, place)
 
 
-def needed(manifest: dict, arch: int, precision: str, groups: Sequence[Sequence[int]], steps: int) -> list[Launch]:
+def needed(
+    manifest: dict,
+    arch: int,
+    precision: str,
+    groups: Sequence[Sequence[int]],
+    steps: int,
+    vocoder_backend: str = "auto",
+) -> list[Launch]:
     """What opening the engine and converting such recordings starts."""
     acoustic = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
     vocoder = manifest.get("vocoder")
@@ -73,11 +81,18 @@ def needed(manifest: dict, arch: int, precision: str, groups: Sequence[Sequence[
     halo = acoustic.denoiser.halo_frames * schedule.evaluations(manifest["sampler"], schedules[steps])
     shapes: list[Shape] = Ladder().needed([[1], *groups], halo)  # one frame: the shape of the self-check
     told = acoustic, config, manifest["sampler"], schedules, manifest.get("depth") is not None
-    audio = config and audio_shapes(config, groups)
+    audio = []
+    if config:
+        wanted = vocoder.get("backend", "auto") if vocoder_backend == "auto" else vocoder_backend
+        audio = audio_shapes(config, groups, wanted)
     return list(cuda_plan.launches(*told, target.DTYPES[precision], arch, shapes, audio))
 
 
-def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """(batch, frames) that the vocoder takes for these; the shortest stands for all that are shorter."""
+def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
+    """(batch, frames) in which the vocoder's kernels run these; none where another backend does."""
+    if backend not in ("auto", "triton", "onnxruntime"):  # built for onnxruntime, which no GPU has: auto here
+        return []
     frames = [count for group in groups for count in group]
-    return [(1, EVEN[0]), *((shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config)))]
+    prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config))]
+    # shorter recordings, and the self-check's: the shortest stands for them, and where it is timed they go by PyTorch
+    return [(1, EVEN[0])] * (backend == "triton") + prepared

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import counts, early, latency, models, peers, roofs, table, timing
-from fastsvc.config import HubertConfig
+from bench import counts, early, latency, models, peers, roofs, table, timing, vocoders
+from fastsvc.config import HubertConfig, VocoderConfig
 from fastsvc.engine import ranges
 
 ROOT = Path(__file__).parent.parent
@@ -93,6 +93,23 @@ def test_a_tiny_run(tmp_path, capsys):
     assert "| 0.1 s | 1 | vocoder |" in text and "not measured: needs an NVIDIA GPU" in text
     table.plot(found, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_backend_that_fails_leaves_the_other_rows(monkeypatch):
+    def failing(engine, name):
+        raise AttributeError("no attribute Builder\nin the module")
+
+    config = VocoderConfig(initial_channels=16)
+    engine = types.SimpleNamespace(
+        synthesiser=types.SimpleNamespace(config=config), device=torch.device("cpu"), precision="fp32"
+    )
+    monkeypatch.setattr(vocoders, "backends", lambda engine: ["odd", "odder"])
+    monkeypatch.setattr(vocoders, "using", failing)
+    rows = vocoders.rows(engine, 0.1, None, {"tflops": 1.0, "copy_gbs": 1.0})
+    assert [(row["backend"], row["skipped"]) for row in rows] == [
+        ("odd", "no attribute Builder"),
+        ("odder", "no attribute Builder"),
+    ]
 
 
 def test_table_of_cold_start_and_throughput():

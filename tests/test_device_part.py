@@ -83,6 +83,24 @@ def test_who_has_opened_it_before_still_reads_what_was_there(folder):
     assert set(snapshot(folder.path)) == names | {added}
 
 
+def test_what_is_replaced_many_times_does_not_pile_up(folder, cache, monkeypatch):
+    """A table is written for every shape that is measured, a cache of kernels for every shape that is met."""
+    part, reader = DevicePart(folder, "sm_90"), DevicePart(Artifact(folder.path), "sm_90")
+    part.add({"vocoder.json": b"0", "vocoder.0123456789abcdef.json": b"of its own", "a.cubin": b"code"})
+    reader.refresh()
+    monkeypatch.setattr(listing, "GRACE_S", -1.0)
+    for i in range(9):
+        part.add({"vocoder.json": b"%d" % i})
+        assert part.read("vocoder.json") == b"%d" % i
+    left = [file.name for file in (folder.path / "sm_90").iterdir() if file.name.startswith("vocoder.")]
+    assert len(left) == 3 and part.read("vocoder.0123456789abcdef.json") == b"of its own"
+    assert reader.read("vocoder.json") == b"8" and reader.read("a.cubin") == b"code"  # opened before
+    monkeypatch.setattr(device_part.os, "access", lambda path, how: False)
+    for i in range(9):
+        part.add({"vocoder.json": b"%d" % i})
+    assert len(list((part.cache / "sm_90").iterdir())) == 2 and part.read("vocoder.json") == b"8"
+
+
 @pytest.mark.parametrize("failing", ["sm_90/a.cubin", "sm_90/b.cubin", "manifest.json"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failure_leaves_the_folder_as_it_was(folder, monkeypatch, failing, error):
@@ -182,8 +200,11 @@ def test_hostile_places_of_files(folder, place):
     manifest = json.loads((folder.path / "manifest.json").read_text())
     manifest["files"]["sm_90/a.cubin"]["file"] = place
     (folder.path / "manifest.json").write_text(json.dumps(manifest))
+    hostile = Artifact(folder.path)
     with pytest.raises(EngineError, match="does not list 'sm_90/a.cubin' properly"):
-        Artifact(folder.path).bytes("sm_90/a.cubin")
+        hostile.bytes("sm_90/a.cubin")
+    hostile.add({"sm_90/b.cubin": b"more"})
+    assert hostile.bytes("sm_90/b.cubin") == b"more"
 
 
 def test_where_the_cache_is(monkeypatch):

@@ -1,5 +1,6 @@
 """The engine on an NVIDIA GPU: against the CPU's engine, graphs, batches, determinism, memory, compiled kernels."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,8 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
         patch.setattr(engines, "ACOUSTIC", CONFIG)
-        return engines.build_engine(tmp_path_factory.mktemp("gpu"), target="cpu")
+        given = {"target": "cpu", "vocoder_backend": "torch"}  # Triton would compile the vocoder's kernels in each test
+        return engines.build_engine(tmp_path_factory.mktemp("gpu"), **given)
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +185,26 @@ def test_compiled_kernels_give_what_triton_gives(folder, tmp_path, monkeypatch):
     assert any(name.endswith(".cubin") for name in artifact.Artifact(path).files)
 
 
+def test_the_vocoders_backends_are_timed_once_and_kept(folder, cpu, tmp_path):
+    """The same recording twice, the second time by an engine that has read the table."""
+    path = shutil.copytree(folder, tmp_path / "auto.fsvc")
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["vocoder"]["backend"] = "auto"
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    mel, f0_hz = torch.randn(94, 80) - 2, 150 + 100 * torch.rand(94)
+    first = Engine.open(path, "cuda", "fp16")
+    assert not first.synthesiser.choice.rows
+    got, rows = first.synthesiser(mel, f0_hz, 3), first.synthesiser.choice.rows
+    by_name = {row.backend: row for row in rows}
+    assert set(by_name) == set(first.synthesiser.choice.makers)
+    for name in ("torch", "triton"):
+        assert by_name[name].why is None and by_name[name].ms > 0 and by_name[name].error < 2e-2
+    second = Engine.open(path, "cuda", "fp16")
+    assert second.synthesiser.choice.rows == rows
+    assert torch.equal(second.synthesiser(mel, f0_hz, 3), got) and second.synthesiser.choice.rows == rows
+    assert error(got, cpu.synthesiser(mel, f0_hz, 3)) < 2e-2
+
+
 def heard(engine, frames, seed):
     """As Engine.hear gives it, from features: a bare machine cannot resample."""
     place = conversion.Place(frames * 128, 24000, 24000, 1.0)
@@ -241,7 +263,7 @@ def test_the_whole_ladder_is_captured_beforehand(folder, monkeypatch):
     monkeypatch.setattr(ladder, "EVEN_BATCHES", (2, 1))
     monkeypatch.setattr(cuda_recogniser, "RUNGS", (64, 256, 1024))
     monkeypatch.setattr(cuda_pitch, "FRAMES", (64, 256))
-    gpu, plain = (Engine.open(folder, "cuda", vocoder_backend="torch") for _ in range(2))  # nothing is timed
+    gpu, plain = (Engine.open(folder, "cuda") for _ in range(2))
     for engine in (gpu, plain):
         engine.sampler.ladder, engine.synthesiser.most_batch, engine.synthesiser.longest = Ladder(256), 2, 128
     seen = []

@@ -309,6 +309,47 @@ def test_the_vocoder_in_short_memory(pair, monkeypatch):
         made(mel, f0_hz)
 
 
+def test_timing_goes_on_where_memory_is_too_small_for_a_shape(pair, monkeypatch):
+    made, timed, seen = pair[1].synthesiser, [], []
+
+    def measure(given, capture):
+        if len(given.mel) > 1:
+            raise torch.OutOfMemoryError("no")
+        timed.append(tuple(given.mel.shape[:2]))
+
+    monkeypatch.setattr(cuda_vocoder, "rungs", lambda: [(2, 64), (1, 80), (1, 64)])
+    monkeypatch.setattr(made.choice, "measure", measure)
+    with pytest.warns(UserWarning, match="too small to time 2 × 64 frames"):
+        made.measure(seen.append)
+    assert timed == [(1, 80), (1, 64)] and seen == [1 / 3, 2 / 3, 1.0] and not made.choice.made
+
+
+def test_short_recordings_are_bound_once(pair, monkeypatch):
+    """Binding may keep memory until it is released, as TensorRT's contexts do."""
+    made, bound = pair[1].synthesiser, []
+    generator = made.choice.generator("torch")
+    real = generator.bind
+    monkeypatch.setattr(generator, "bind", lambda given: bound.append(given) or real(given))
+    for frames in (13, 12, 13, 12):
+        made(torch.randn(frames, 80) - 2, told(frames)[1])
+    assert len(bound) == 2 and not made.replays
+
+
+def test_the_vocoder_goes_on_without_a_backend_that_fails(pair, monkeypatch):
+    cpu, gpu = pair
+    choice = gpu.synthesiser.choice
+
+    def refusing():
+        raise EngineError("no context could be made")
+
+    monkeypatch.setitem(choice.makers, "triton", refusing)
+    monkeypatch.setattr(choice, "name", lambda *_: "torch" if choice.dropped else "triton")
+    mel, f0_hz = torch.randn(13, 80) - 2, told(13)[1]
+    with pytest.warns(UserWarning, match="goes on without triton.*no context"):
+        got = gpu.synthesiser(mel, f0_hz)
+    close(got, cpu.synthesiser(mel, f0_hz), 1e-4)
+
+
 def test_the_bundled_voices_in_half_precision():
     """Trained weights, whose rounding matters: the mel, and the vocoder alone, both in float16."""
     cpu, gpu = Engine.open(choose.DEMO, "cpu"), interpreted.engine(choose.DEMO, "fp16")

@@ -15,7 +15,8 @@ pytest.importorskip("triton")
 
 from fastsvc.build import aot, measure, supply
 from fastsvc.cli import main
-from fastsvc.engine import artifact, backends, cuda, device_part, driver, launcher
+from fastsvc.commands import gpu
+from fastsvc.engine import artifact, backends, cuda, cuda_vocoder, device_part, driver, launcher
 from fastsvc.errors import EngineError, MissingPackageError, OutputError
 
 ARCH = 80
@@ -54,8 +55,8 @@ def compiler(monkeypatch, tmp_path):
     return asked
 
 
-def supplied(path, groups, steps=1, precision="fp32"):
-    return supply.supply(artifact.Artifact(path), ARCH, precision, groups, steps)
+def supplied(path, groups, steps=1, precision="fp32", backend="triton"):
+    return supply.supply(artifact.Artifact(path), ARCH, precision, groups, steps, vocoder_backend=backend)
 
 
 def listed(path):
@@ -80,6 +81,23 @@ def test_what_these_recordings_need_and_no_more(path, compiler):
         assert artifact.Artifact(path).bytes(f"sm_{ARCH}/{entry['file']}").startswith(b"code ")
     assert supplied(path, [[9000]]) is None and len(compiler) == 2
     assert supplied(path, [[40]], precision="fp16").kernels > 0  # another arithmetic, other kernels
+
+
+def test_of_the_vocoder_what_its_backend_needs(path, compiler):
+    """Where backends are timed, recordings shorter than all prepared lengths go through PyTorch."""
+
+    def kernels(frames, backend="auto"):
+        launches = supply.needed(artifact.Artifact(path).manifest, ARCH, "fp32", [[frames]], 1, backend)
+        return {launch.kernel.__name__ for launch in launches}
+
+    own = {"conv_kernel", "upsample_kernel", "residual_unit_kernel", "waveform_kernel"}
+    assert own <= kernels(94) and own <= kernels(94, "triton") and own <= kernels(40, "triton")
+    for frames, backend in ((40, "auto"), (94, "torch"), (94, "tensorrt_rtx"), (40, "torch")):
+        assert not own & kernels(frames, backend) and "source_kernel" in kernels(frames, backend)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["vocoder"]["backend"] = "torch"
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    assert not own & kernels(94) and own <= kernels(94, "triton")
 
 
 def test_kernels_of_another_version_are_made_anew(path, compiler, monkeypatch):
@@ -120,7 +138,7 @@ def test_the_launcher_finds_them_in_either_place(path, monkeypatch):
         found, how = launcher.choose(part, ARCH)
         assert isinstance(found, launcher.Cubins) and "compiled ahead of time" in how
         found.otherwise = None
-        for launch in supply.needed(part.folder.manifest, ARCH, "fp32", [[40]], 1):
+        for launch in supply.needed(part.folder.manifest, ARCH, "fp32", [[40]], 1, "triton"):
             assert found.bind(launch)[0].startswith(b"code ")
         manifest = json.loads((path / "manifest.json").read_text())
         manifest["files"] = {name: entry for name, entry in manifest["files"].items() if "/" not in name}
@@ -132,7 +150,7 @@ def test_a_listed_kernel_whose_file_is_missing(path):
     part = device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}")
     cubins = launcher.Cubins(launcher.listed(part, ARCH)[0], lambda name: None, None, None)
     with pytest.raises(EngineError, match="is missing"):
-        cubins.bind(supply.needed(part.folder.manifest, ARCH, "fp32", [[40]], 1)[0])
+        cubins.bind(supply.needed(part.folder.manifest, ARCH, "fp32", [[40]], 1, "triton")[0])
 
 
 def test_nothing_is_compiled_that_could_not_be_kept(path, compiler, monkeypatch, tmp_path):
@@ -184,9 +202,37 @@ def test_convert_compiles_and_says_so_once(path, on_a_gpu, compiler, monkeypatch
     put(Path("in/b.wav"), tone(0.05))
     text = run("in", "-m", path)
     assert f"compiled {len(compiler[0])} kernels for sm_80 in " in text and f"kept in {path}" in text
-    assert "2 graphs made in" in text and "converted 2 of 2 files" in text
+    assert "4 graphs made in" in text and "converted 2 of 2 files" in text
     text = run("in", "-m", path, "--overwrite", "--batch", "1")
-    assert "compiled" not in text.replace("kernels compiled", "") and "2 graphs made" in text and len(compiler) == 1
+    assert "compiled" not in text.replace("kernels compiled", "") and "4 graphs made" in text and len(compiler) == 1
     monkeypatch.setattr(driver, "bindings", lambda: launcher.Driver())
     text = run("in", "-m", path, "--overwrite", "--batch", "1")
     assert "note: no kernels are compiled beforehand: starting compiled kernels needs" in text
+
+
+def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypatch, capsys):
+    timed = []
+    monkeypatch.setattr(backends, "why_no_cuda", lambda: None)
+    monkeypatch.setattr(cuda_vocoder.Synthesiser, "measure", lambda self, progress: timed.append(self))
+    for target in ("cpu", "sm_90", "sm_75,sm_86"):
+        gpu.after_building(path, target)
+    assert not timed
+    for target in ("auto", f"sm_{ARCH}", f"sm_90, sm_{ARCH}"):
+        gpu.after_building(path, target)
+    assert len(timed) == 3
+
+    def broken(self, progress):
+        raise RuntimeError("the driver says\nno")
+
+    monkeypatch.setattr(cuda_vocoder.Synthesiser, "measure", broken)
+    gpu.after_building(path, "auto")
+    assert "timed on first use: the driver says no" in capsys.readouterr().out
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["vocoder"]["backend"] = "torch"
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    gpu.after_building(path, "auto")  # built for one of them: nothing is timed
+    assert capsys.readouterr().out == ""
+    manifest["vocoder"]["backend"] = "tensorrt"
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    gpu.after_building(path, "auto")
+    assert "note: it does not run on this machine's GPU" in capsys.readouterr().out

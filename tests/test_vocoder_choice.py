@@ -1,13 +1,15 @@
 """Which vocoder runs: the fastest that is right, measured once a rung, kept, and overridden by name."""
 
 import json
+import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import ladder, vocoder_choice
+from fastsvc.engine import cuda_generators, ladder, vocoder_choice, vocoder_torch
 from fastsvc.engine.cuda_vocoder import Inputs
 from fastsvc.engine.vocoder_choice import Choice, Row, fastest, rung, rungs
 from fastsvc.errors import EngineError, MissingPackageError
@@ -85,6 +87,15 @@ def test_the_table_in_words(makers):
     assert "lacking does not run: the TensorRT vocoder needs" in lacking and "at all" in refusing
 
 
+def test_algorithms_are_searched_for_what_comes_again(monkeypatch):
+    searched = []
+    monkeypatch.setattr(vocoder_torch, "_cudnn", lambda benchmark: searched.append(benchmark) or nullcontext())
+    for frames, options in ((64, {}), (63, {}), (64, {"search": False})):
+        given = inputs(frames)
+        vocoder_torch.TorchGenerator(lambda *_, given=given: torch.zeros_like(given.audio), **options).bind(given)()
+    assert searched == [True, False, False]
+
+
 def test_pytorch_where_nothing_else_is_right():
     assert fastest([]) == "torch"
     assert fastest([Row(1, 64, "torch", 4.0, 1e-3), Row(1, 64, "wrong", 0.5, 1e-2)]) == "torch"
@@ -95,15 +106,28 @@ def test_measured_once_a_rung_and_kept(makers, monkeypatch):
     stored, measured = [], []
     choice = Choice(makers, reference, circumstances={"gpu": "A"}, keep=stored.append)
     original = choice.measure
-    monkeypatch.setattr(choice, "measure", lambda given, capture: (measured.append(1), original(inputs(), capture)))
+    monkeypatch.setattr(choice, "measure", lambda given, capture: (measured.append(1), original(inputs(), capture))[1])
     assert choice.name(on_a_gpu(inputs(64)), lambda run: run) == "quick"
     assert choice.name(on_a_gpu(inputs(64)), lambda run: run) == "quick"
     assert len(measured) == 1 and len(stored) == 1
+    monkeypatch.setattr(choice, "measured", None)  # the rows are looked through once a shape: that takes time
+    assert choice.name(on_a_gpu(inputs(64)), None) == "quick"
     again = Choice(makers, reference, circumstances={"gpu": "A"}, read=lambda: stored[-1])
     assert again.name(on_a_gpu(inputs(64)), None) == "quick"
     elsewhere = Choice(makers, reference, circumstances={"gpu": "B"}, read=lambda: stored[-1])
     assert elsewhere.rows == []
     assert {row["backend"] for row in json.loads(stored[-1])["rows"]} == set(makers)
+
+
+def test_what_a_measurement_holds_for(monkeypatch):
+    """A kernel that was missing for want of Triton is tried again once that is there."""
+    told = torch.device("cpu"), torch.float16
+    monkeypatch.setattr(cuda_generators.importlib.util, "find_spec", lambda name: None)
+    without = cuda_generators.circumstances(*told)
+    assert without["precision"] == "float16" and without["triton"] is without["tensorrt"] is None
+    monkeypatch.setattr(cuda_generators.importlib.util, "find_spec", lambda name: name == "triton" or None)
+    monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.6.0"))
+    assert cuda_generators.circumstances(*told) == {**without, "triton": "3.6.0"}
 
 
 def test_a_damaged_table_is_made_anew(makers):
@@ -148,3 +172,28 @@ def test_rungs_cover_all_shapes_once():
     found = [rung(*shape) for shape in rungs()]
     assert len(set(found)) == len(found) and found == sorted(found, reverse=True)
     assert {rung(b, f) for b in ladder.EVEN_BATCHES for f in ladder.EVEN} <= set(found)
+
+
+def test_whatever_a_backend_fails_with(makers):
+    """Triton's and TensorRT's errors have no common base."""
+
+    def odd():
+        raise AttributeError("module has no attribute Builder")
+
+    rows = Choice({**makers, "odd": odd}, reference).measure(inputs(), lambda run: run)
+    assert fastest(rows) == "quick" and rows[-1].why == "module has no attribute Builder"
+
+
+def test_a_chosen_one_that_cannot_run_after_all(makers):
+    """Another process measured it; here its plan may be of another version, or memory too small for it."""
+    rows = [Row(1, 64, "torch", 4.0, 1e-5), Row(1, 64, "slow", 2.0, 1e-5), Row(1, 64, "quick", 1.0, 1e-5)]
+    choice, given, error = Choice(makers, reference), on_a_gpu(inputs(64)), EngineError("no plan")
+    choice.rows = rows
+    for name, after in (("quick", "slow"), ("slow", "torch")):
+        assert choice.name(given, None) == name
+        with pytest.warns(UserWarning, match=f"goes on without {name}.*no plan"):
+            choice.drop(name, error)
+        assert choice.name(given, None) == after
+    for asked, name in ((choice, "torch"), (Choice(makers, reference, wanted="quick"), "quick")):
+        with pytest.raises(EngineError, match="no plan"):
+            asked.drop(name, error)

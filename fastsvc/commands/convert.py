@@ -106,7 +106,8 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     batch.check_output_folder(out)
     say(f"engine: {path} ({why})")
     left = batch.waiting(planned, options["overwrite"])
-    device, needs = gpu.before_opening(path, device, left, options["steps"], options["batch"], channels == "keep")
+    how = options["steps"], vocoder_backend, options["batch"], channels == "keep"
+    device, needs = gpu.before_opening(path, device, left, *how)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])

@@ -9,7 +9,7 @@ from fastsvc.commands.common import say, verbosity
 from fastsvc.errors import FastsvcError
 
 
-def before_opening(path, device: str, jobs, steps: int | None, batch: int, keep_channels: bool):
+def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: str, batch: int, keep_channels: bool):
     """(cpu or cuda; on a GPU the frames of what will be sung together, else nothing). Kernels that the engine lacks
     for these are compiled and kept; where that cannot be, it is said, and what is there is used."""
     from fastsvc.engine import artifact, backends
@@ -26,11 +26,11 @@ def before_opening(path, device: str, jobs, steps: int | None, batch: int, keep_
     needs = groups(frames_of(jobs, mel, keep_channels), batch)
     steps = steps or int(manifest.get("default_steps", min(map(int, manifest["schedules"]))))
     if needs and str(steps) in manifest["schedules"] and manifest.get("vocoder") and manifest.get("content"):
-        _supply(folder, needs, steps)
+        _supply(folder, needs, steps, vocoder_backend)
     return device, needs
 
 
-def _supply(folder, needs, steps: int) -> None:
+def _supply(folder, needs, steps: int, vocoder_backend: str) -> None:
     import torch
 
     from fastsvc.build.supply import supply
@@ -41,7 +41,8 @@ def _supply(folder, needs, steps: int) -> None:
     try:
         driver.bindings()  # who could not start them needs none
         with bar(f"compiling kernels for sm_{arch}", verbosity()) as progress:
-            made = supply(folder, arch, cuda.precision_of(folder.manifest, "auto"), needs, steps, progress)
+            precision = cuda.precision_of(folder.manifest, "auto")
+            made = supply(folder, arch, precision, needs, steps, progress, vocoder_backend)
     except FastsvcError as error:
         say(f"note: no kernels are compiled beforehand: {error}")
         return
@@ -75,16 +76,24 @@ def after_building(path, target: str) -> None:
     from fastsvc.engine.vocoder_choice import summary
 
     arch = cuda.architecture(torch.device("cuda"))
-    if target != "auto" and f"sm_{arch}" not in target.split(","):
+    if target != "auto" and f"sm_{arch}" not in map(str.strip, target.split(",")):
         return
     try:
         engine = Engine.open(path, "cuda")
-        if engine.synthesiser is None:
-            return
+    except Exception as error:  # it is built, whatever a driver or a compiler says to this
+        say(f"note: it does not run on this machine's GPU: {_line(error)}")
+        return
+    if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
+        return
+    try:
         with bar("timing the vocoder's backends", verbosity()) as progress:
             engine.synthesiser.measure(progress)
-    except FastsvcError as error:
-        say(f"note: the vocoder's backends are timed on first use: {error}")
+    except Exception as error:
+        say(f"note: the vocoder's backends are timed on first use: {_line(error)}")
         return
     for line in summary(engine.synthesiser.choice.rows):
         say(f"vocoder: {line}")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

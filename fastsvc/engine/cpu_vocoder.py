@@ -2,7 +2,7 @@
 
 oneDNN computes on blocks of channels. Given PyTorch's [B, C, T] it reorders every input and output; given the same
 numbers as [B, C, 1, T] in channels-last memory it reads and writes them as they lie. So does cuDNN, whose tensor cores
-want them so: engine/cuda_vocoder.py runs this on a GPU in float16.
+want them so: engine/vocoder_torch.py runs this on a GPU.
 """
 
 from __future__ import annotations

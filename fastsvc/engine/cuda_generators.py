@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable
 
@@ -35,9 +36,9 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
     def sealed(files: dict[str, bytes]) -> None:
         keep({name: seal.closed(content) for name, content in files.items()})
 
-    def plain(kind: torch.dtype) -> TorchGenerator:
+    def plain(kind: torch.dtype, search: bool) -> TorchGenerator:
         with torch.inference_mode(False):
-            return TorchGenerator(Vocoder(tensors, config, kind, device))
+            return TorchGenerator(Vocoder(tensors, config, kind, device), search)
 
     def tensorrt(package: str, graph: str) -> Callable:
         told = config, model.folder, device, arch
@@ -45,7 +46,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         return lambda: TensorRTGenerator(*told, graph=graph, package=package, read=opened, keep=sealed)
 
     makers: dict[str, Callable] = {
-        "torch": lambda: plain(dtype),
+        "torch": lambda: plain(dtype, search=True),
         "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
     }
     for package in trt.PACKAGES:
@@ -58,7 +59,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         wanted = built
     return Choice(
         makers,
-        lambda: plain(torch.float32),
+        lambda: plain(torch.float32, search=False),  # it runs once
         wanted,
         circumstances(device, dtype),
         lambda: part.read(FILE),
@@ -71,8 +72,17 @@ def circumstances(device: torch.device, dtype: torch.dtype) -> dict:
     from fastsvc import __version__
 
     found = {"fastsvc": __version__, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
-    found["kernels"] = sources()[:16]
+    found |= {"kernels": sources()[:16], "triton": _triton()}
     found |= {name: package.version() for name, package in trt.PACKAGES.items()}
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
     return found
+
+
+def _triton() -> str | None:
+    """Its version; without it some kernels may be missing, which others may have timed by now."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    import triton
+
+    return triton.__version__

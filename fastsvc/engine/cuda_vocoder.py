@@ -80,7 +80,7 @@ class Synthesiser:
         self.choice = choice or Choice({"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder))
         self.halo_frames = vocoder.halo_frames
         self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
-        self.graphs, self.inputs, self.replays = Graphs(self.device), {}, {}
+        self.graphs, self.inputs, self.replays, self.calls = Graphs(self.device), {}, {}, {}
         self.home = home_stream(self.device)
         self.most_batch, self.longest = ladder.EVEN_BATCHES[0], ladder.EVEN[-1]
 
@@ -116,10 +116,14 @@ class Synthesiser:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
                 text = f"{self.most_batch} slices of {self.longest} frames"
                 warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=4)
-                settle(self.device)
-                self.inputs, self.replays = {}, {}
-                self.choice.release()
+                self._release()
             torch.cuda.empty_cache()
+
+    def _release(self) -> None:
+        """Forget all shapes and their memory."""
+        settle(self.device)
+        self.inputs, self.replays, self.calls = {}, {}, {}
+        self.choice.release()
 
     def _synthesise(self, mel, f0_hz, seed, block, progress) -> Homeward:
         hop, frames = self.config.mel.hop_samples, len(mel)
@@ -178,31 +182,44 @@ class Synthesiser:
     def _replay(self, key: tuple[int, int], given: Inputs) -> Callable[[], None]:
         name = self.choice.name(given, self.graphs.capture)
         whole = (*key, name)
-        if whole in self.replays:
-            return self.replays[whole]
+        ready = self.replays.get(whole) or self.calls.get(whole)
+        if ready is not None:
+            return ready
         start = None
         if self.mixing is not None:
             start = self.launcher.bind(given.source(self.config, *self.mixing))
-        generate = self.choice.generator(name).bind(given)
+        try:
+            generate = self.choice.generator(name).bind(given)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            self.choice.drop(name, error)
+            return self._replay(key, given)
 
         def run() -> None:
             if start is not None:
                 start()
             generate()
 
-        if key[1] not in ladder.EVEN:  # a length that is not prepared for: it may never come again
+        if key[1] not in ladder.EVEN:  # short, and may never come again: no graph, but bound once, as binding may keep
+            self.calls[whole] = run  # memory until it is released
             return run
         self.replays[whole] = self.graphs.capture(run)
         return self.replays[whole]
 
     def measure(self, progress: Progress | None = None) -> None:
-        """Time the backends at every rung of the ladder where that has not been done."""
+        """Time the backends at every rung of the ladder where that has not been done, as far as memory suffices."""
         shapes = [shape for shape in rungs() if not self.choice.measured(*shape)]
-        with on(self.device):
-            for done, shape in enumerate(shapes):
-                self.choice.measure(Inputs(self.config, *shape, self.device), self.graphs.capture)
-                if progress:
-                    progress((done + 1) / len(shapes))
+        for done, shape in enumerate(shapes, 1):
+            try:
+                with on(self.device):
+                    self.choice.measure(Inputs(self.config, *shape, self.device), self.graphs.capture)
+            except torch.OutOfMemoryError:
+                warnings.warn(f"GPU memory is too small to time {shape[0]} × {shape[1]} frames", stacklevel=2)
+                self._release()
+            torch.cuda.empty_cache()
+            if progress:
+                progress(done / len(shapes))
 
     def warm_up(self, frames: Iterable[int] | None = None, progress: Progress | None = None) -> None:
         """Make the graphs that recordings of so many frames need, or all of the ladder's, largest first."""

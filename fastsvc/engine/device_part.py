@@ -52,7 +52,16 @@ class DevicePart:
                 return listing.verified(self.cache, self.cached, full, f"remove {self.cache}").read_bytes()
             except (EngineError, OSError) as error:
                 warnings.warn(f"{error}: it is not used", stacklevel=2)
-        return self.folder.bytes(full) if self.folder.has(full) else None
+        if not self.folder.has(full):
+            return None
+        known = self.folder.files[full]
+        try:
+            return self.folder.bytes(full)
+        except EngineError:
+            self.folder.refresh()  # others may have replaced it more than once
+            if self.folder.files.get(full) == known:
+                raise
+            return self.folder.bytes(full)
 
     def add(self, files: dict[str, bytes]) -> Path:
         """Keep these files, in place of older ones of their names; all or none of them. Returns the folder.

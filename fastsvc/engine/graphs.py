@@ -30,11 +30,29 @@ class Graphs:
                 run()
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        # thread_local: another thread may use the GPU meanwhile
-        with torch.cuda.graph(graph, pool=self.pool, stream=stream, capture_error_mode="thread_local"):
-            run()
+        # the current stream again, because a capture that cannot be ended leaves its own in that place
+        with torch.cuda.stream(torch.cuda.current_stream(self.device)):
+            self._record(graph, run)
         self.captured += 1
         return graph.replay
+
+    def _record(self, graph, run: Callable[[], None]) -> None:
+        """Raises what ``run`` does, short memory above all, where ending the capture fails because of it."""
+        failed = None
+        try:
+            # thread_local: another thread may use the GPU meanwhile
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+                try:
+                    run()
+                except Exception as error:
+                    failed = error
+                    raise
+        except RuntimeError as error:
+            if failed is None or failed is error:
+                raise
+            raise failed from None
+        finally:
+            failed = None  # else what it holds would live on, in a circle with this frame
 
 
 def settle(device: torch.device) -> None:

@@ -2,7 +2,8 @@
 
 Several processes may add to one folder while others read it. What a reader has been told of stays as it was: a file
 whose name is taken by other content is written beside it under a name with its hash, and the list, which is renamed
-into place, says which one is meant.
+into place, says which one is meant. What was replaced longer ago goes when the name is given again, as tables and
+caches are replaced many times.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from fastsvc.errors import EngineError, OutputError
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")  # at most one folder deep
+GRACE_S = 60.0  # who has read the older list finds what it names for so long at least
 
 
 def sha256(path: Path) -> str:
@@ -63,7 +66,8 @@ def add(folder: Path, files: dict[str, bytes], current) -> dict:
     try:
         with _alone(folder):
             manifest = current()
-            listed = dict(manifest["files"])
+            before = manifest["files"]
+            listed = dict(before)
             for name, content in files.items():
                 digest = hashlib.sha256(content).hexdigest()
                 place = _place(folder, name, digest)
@@ -73,6 +77,11 @@ def add(folder: Path, files: dict[str, bytes], current) -> dict:
             manifest = {**manifest, "files": listed}
             text = (json.dumps(manifest, indent=1) + "\n").encode()
             _write(folder / MANIFEST, text, [])
+            # what was named until now, and what is named from now on, stays
+            entries = [pair for both in (before, listed) for pair in both.items() if isinstance(pair[1], dict)]
+            held = {str(entry.get("file", name)) for name, entry in entries}
+            found = (path for name in files for path in _replaced(folder / name))
+            _remove([path for path in found if path.relative_to(folder).as_posix() not in held])
             return manifest
     except BaseException as error:
         if not text or (folder / MANIFEST).read_bytes() != text:
@@ -100,6 +109,13 @@ def _place(folder: Path, name: str, digest: str) -> str:
     if not path.exists() or (path.is_file() and sha256(path) == digest):
         return name
     return str(Path(name).with_name(f"{path.stem}.{digest[:16]}{path.suffix}"))
+
+
+def _replaced(path: Path) -> list[Path]:
+    """Files with content that :func:`_place` gave this name more than :data:`GRACE_S` ago."""
+    own = re.compile(rf"{re.escape(path.stem)}(\.[0-9a-f]{{16}})?{re.escape(path.suffix)}")
+    found = [one for one in path.parent.iterdir() if own.fullmatch(one.name) and one.is_file()]
+    return [one for one in found if time.time() - one.stat().st_mtime > GRACE_S]
 
 
 def _write(path: Path, content: bytes, new: list[Path]) -> None:

@@ -87,7 +87,8 @@ def check(stored: dict | None, sampler, synthesiser, precision: str) -> None:
     if synthesiser is not None and stored.get("audio"):
         given = vocoder_inputs(synthesiser.config)
         audio = synthesiser(given["mel"] / synthesiser.scale, given["f0_hz"], SEED)
-        _compare(f"{AUDIO} (kernel source, cuDNN)", fingerprint(audio), stored["audio"], precision)
+        made = "PyTorch" if synthesiser.choice.wanted in ("auto", "torch") else synthesiser.choice.wanted
+        _compare(f"{AUDIO} (source_kernel, {made})", fingerprint(audio), stored["audio"], precision)
 
 
 def layers(sampler, level: float):

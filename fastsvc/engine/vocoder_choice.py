@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.engine import ladder
-from fastsvc.errors import EngineError, FastsvcError
+from fastsvc.errors import EngineError
 from fastsvc.model import noise
 
 REPEATS = 11
@@ -96,6 +96,8 @@ class Choice:
         self.makers, self.reference, self.wanted = makers, reference, wanted
         self.circumstances, self.keep = circumstances or {}, keep
         self.made: dict[str, object] = {}
+        self.dropped: set[str] = set()
+        self.names: dict[tuple[int, int], str] = {}  # by shape: looking through the rows takes most of a millisecond
         self.rows = self._stored(read())
         if wanted != "auto":
             self.generator(wanted)  # what cannot run is said at once
@@ -117,9 +119,18 @@ class Choice:
             return self.wanted
         if inputs.mel.device.type != "cuda" or frames not in ladder.EVEN or len(self.makers) == 1:
             return "torch"
-        if not self.measured(batch, frames):
-            self.measure(inputs, capture)
-        return fastest(self.measured(batch, frames))
+        if (batch, frames) not in self.names:
+            rows = self.measured(batch, frames) or self.measure(inputs, capture)
+            self.names[batch, frames] = fastest([row for row in rows if row.backend not in self.dropped])
+        return self.names[batch, frames]
+
+    def drop(self, name: str, error: Exception) -> None:
+        """``name`` was chosen and cannot run after all: from now on another is. Raises the error if no other may be."""
+        if self.wanted != "auto" or name == "torch":
+            raise error
+        warnings.warn(f"the vocoder goes on without {name}, which was the fastest: {error}", stacklevel=3)
+        self.dropped.add(name)
+        self.names = {}
 
     def measured(self, batch: int, frames: int) -> list[Row]:
         """The rows that hold for so many frames together, whatever the batch."""
@@ -136,9 +147,9 @@ class Choice:
                 run = capture(self.generator(name).bind(inputs))
                 error = relative(_audio(run, inputs), want)
                 row = Row(batch, frames, name, round(milliseconds(run), 4), float(f"{error:.3g}"))
-            except (FastsvcError, RuntimeError) as error:  # a backend that fails must not take the others with it
-                if isinstance(error, torch.OutOfMemoryError):
-                    raise
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # a backend that fails, however, must not take the others with it
                 row = Row(batch, frames, name, why=" ".join(str(error).split())[:300])
             found.append(row)
         self.rows += found

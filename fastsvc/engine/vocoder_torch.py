@@ -11,19 +11,23 @@ from fastsvc.engine.cpu_vocoder import Vocoder
 
 
 class TorchGenerator:
-    """A backend of the vocoder (fastsvc/engine/vocoder_choice.py). It runs wherever PyTorch does."""
+    """A backend of the vocoder (fastsvc/engine/vocoder_choice.py). It runs wherever PyTorch does.
+
+    ``search``: try cuDNN's algorithms for prepared lengths, which takes seconds.
+    """
 
     name, how = "torch", "PyTorch's convolutions, channels-last"
 
-    def __init__(self, vocoder: Vocoder):
-        self.vocoder = vocoder
+    def __init__(self, vocoder: Vocoder, search: bool = True):
+        self.vocoder, self.search = vocoder, search
 
     def bind(self, given) -> Callable[[], None]:
         """A call that makes ``given.audio`` (fastsvc.engine.cuda_vocoder.Inputs); a graph may capture it."""
-        prepared = given.mel.shape[1] in ladder.EVEN  # a length that may never come again is not worth a search
+        # a length that may never come again is not worth it
+        search = self.search and given.mel.shape[1] in ladder.EVEN
 
         def run() -> None:
-            with _cudnn(benchmark=prepared):
+            with _cudnn(benchmark=search):
                 given.audio.copy_(self.vocoder(given.mel, given.excitation, given.noise))
 
         return run
