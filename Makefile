@@ -28,10 +28,11 @@ $(READY): setup.py Makefile
 demo: $(READY)
 	$(BIN)/python -m fastsvc.evaluation.demo --input examples/recordings --out out
 
+# A file's tests stay in one process, as they share what they have built; one process a processor, each with one thread.
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile tests
 
 lint: $(READY)
 	$(BIN)/ruff check --fix .

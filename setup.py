@@ -51,6 +51,7 @@ with TemporaryDirectory() as scratch:
             "test": [
                 "pytest",
                 "pytest-timeout",
+                "pytest-xdist",
                 "ruff",
                 "matplotlib",
                 "transformers",

@@ -69,11 +69,11 @@ step warm 50 bash -c "\"\$0\" -c '$bound' 2>/dev/null || { $warm; }" "$PYTHON" "
 step latency 100 "${latency[@]}" --json "$out/latency.json" --peers "" --budget 0.5 --seconds 10,0.5,60,2,1,30,5
 step peers 45 "${latency[@]}" --json "$out/peers.json" --peers eager32,eager16,graphs --pdl \
     --seconds 10,0.5 --peer-seconds 10,0.5 --steps 1 --no-extras --budget 0.5
-step compile 85 "${latency[@]}" --json "$out/compile.json" --peers compile \
+step compile 80 "${latency[@]}" --json "$out/compile.json" --peers compile \
     --seconds 10 --peer-seconds 10 --steps 1 --no-extras --budget 0.5
 rm -rf "$out/models"
 shares tests 110 -m gpu tests
-shares kernels 45 tests/test_kernels.py tests/test_kernels_noise.py tests/test_kernels_source.py \
+shares kernels 50 tests/test_kernels.py tests/test_kernels_vocoder.py tests/test_kernels_noise.py tests/test_kernels_source.py \
     tests/test_kernels_denoiser.py
 cat "$out/summary.txt"
 exit "$failed"

@@ -18,6 +18,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -122,6 +123,8 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
             say(f"{seconds:g} s: the vocoder by every backend")
             result["vocoders"] += vocoders.rows(engine, seconds, clock, result["roofs"])
             save(result)
+        if engine.device.type == "cuda":  # why the engine takes which of them
+            result["rungs"] = [asdict(row) for row in engine.synthesiser.choice.rows]
     quick, slow = ([name for name in options.peers if (name in peers.SLOW) == last] for last in (False, True))
     against(engine, options, quick, clock, result, save)
     if not options.no_extras:
