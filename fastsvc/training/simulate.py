@@ -15,8 +15,8 @@ from fastsvc.config import EdmConfig
 from fastsvc.errors import ConfigError
 from fastsvc.training.diffusion import Denoise
 
-# Levels after σmax of 1, 2 and 4 steps, in units of σd (σ = σd · 2 tan(πt/2) of DMOSpeech's t): what noise hides depends
-# on how far the mel strays once its condition is known.
+# Levels after σmax of 1, 2 and 4 steps, in units of σd (σ = σd · 2 tan(πt/2) of DMOSpeech's t): how much noise hides
+# depends on how far the mel strays once its condition is known.
 BELOW = ((), (1.64,), (4.8, 2.0, 0.82))
 
 
