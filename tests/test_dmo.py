@@ -239,6 +239,15 @@ def test_in_bf16_every_network_learns_through_every_step_of_the_chain(studio, tm
     assert moved == {name for name in made if name.startswith("denoiser.")}
 
 
+def test_fp16_is_refused_before_the_first_step(studio, tmp_path, monkeypatch):
+    """`auto` chooses it on GPUs without bf16; the second of a step's fake turns would fail in the gradient scaler."""
+    from fastsvc.training import optim
+
+    monkeypatch.setattr(optim, "precision_of", lambda *_: torch.float16)
+    with pytest.raises(ConfigError, match="dmo does not train in fp16"):
+        run("dmo", config(studio, tmp_path / "h.yaml", task=studio.task(**FEW)))
+
+
 def _worker(rank, port, path, out):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
     torch.set_num_threads(1)
