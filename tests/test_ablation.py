@@ -1,7 +1,9 @@
 """The ablation's runner, end to end on the toy corpus, and its table."""
 
+import contextlib
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +77,15 @@ def plan(tmp_path_factory):
     return folder / "ablation.yaml"
 
 
+@contextlib.contextmanager
+def trained_again(path: Path):
+    """The same path, another checkpoint."""
+    before = path.read_bytes()
+    torch.save(torch.load(path, weights_only=True) | {"step": 99}, path)
+    yield
+    path.write_bytes(before)
+
+
 def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, capsys):
     assert ablation.main(["-c", str(plan), "--only", "CD", "--seeds", "1"]) == 0
     out = plan.parent / "out"
@@ -109,13 +120,9 @@ def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, c
     assert ablation.main(["-c", str(plan)]) == 1
     assert "was made with other settings" in capsys.readouterr().err
     plan.write_text(text)
-    content = torch.load(plan.parent / "content.pt", weights_only=True)
-    try:
-        torch.save(content | {"step": 2}, plan.parent / "content.pt")  # the same path, another checkpoint
+    with trained_again(plan.parent / "content.pt"):
         assert ablation.main(["-c", str(plan)]) == 1
         assert "other settings or checkpoints" in capsys.readouterr().err
-    finally:
-        torch.save(content, plan.parent / "content.pt")
 
 
 def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path, capsys):
@@ -178,6 +185,9 @@ def test_a_training_that_ended_is_not_taken_up_again(plan, monkeypatch, tmp_path
     (tmp_path / "b.yaml").write_text(yaml.safe_dump(plain))
     assert ablation.main(["-c", str(tmp_path / "b.yaml")]) == 1
     assert "was begun with other settings" in capsys.readouterr().err
+    with trained_again(Path(plain["teacher"])):
+        assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 1
+        assert "was trained with other checkpoints" in capsys.readouterr().err
     assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 0
     cell = json.loads((tmp_path / "out" / "CD" / "seed1" / "cell.json").read_text())
     assert cell["stopped"] == "enough" and cell["steps_trained"] == 1 and cell["checkpoint"] == "best.pt"

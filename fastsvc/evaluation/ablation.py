@@ -124,17 +124,22 @@ def _stamp(plan: Ablation, name: str, seed: int) -> dict:
     cell, common = plan.cell(name), asdict(plan)
     plain = {key: common[key] for key in ("teacher", "vocoder", "content", "evaluate", "diversity")}
     run = _run_of(plan, name, seed)
-    return json.loads(json.dumps(plain | {"cell": asdict(cell), "run": run, "files": _files(plan, run["task"])}))
+    judging = [plan.vocoder, plan.content, *(plan.evaluate.get(key) for key in ("recogniser", "verifier"))]
+    files = _taught_by(run["task"]) | _hashes(judging)
+    return json.loads(json.dumps(plain | {"cell": asdict(cell), "run": run, "files": files}))
 
 
-def _files(plan: Ablation, task: dict) -> dict[str, str]:
-    """sha256 of every checkpoint that a cell was made with or judged by: one that was trained again is another."""
+def _taught_by(task: dict) -> dict[str, str]:
+    """The checkpoints that a training was made with."""
+    named = [value for part in ("listeners", "guard") for value in task.get(part, {}).values()]
+    return _hashes([task["teacher"], task.get("init"), *named])
+
+
+def _hashes(paths: Sequence) -> dict[str, str]:
+    """sha256 by path, as a checkpoint that was trained again is another; what is no file is left out."""
     from fastsvc.engine.artifact import sha256
 
-    named = [plan.teacher, plan.vocoder, plan.content, task.get("init")]
-    named += [plan.evaluate.get(key) for key in ("recogniser", "verifier")]
-    named += [value for part in ("listeners", "guard") for value in task.get(part, {}).values()]
-    return {path: sha256(Path(path)) for path in named if isinstance(path, str) and Path(path).is_file()}
+    return {path: sha256(Path(path)) for path in paths if isinstance(path, str) and Path(path).is_file()}
 
 
 def _done(plan: Ablation, name: str, seed: int) -> bool:
@@ -193,12 +198,15 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
         if config.is_file() and parse(config.read_text(encoding="utf-8"), str(config)) != run:
             raise ConfigError(f"{folder}: was begun with other settings", "choose another `out`, or remove that folder")
         if ended.is_file():
-            return json.loads(ended.read_text(encoding="utf-8"))
+            found = json.loads(ended.read_text(encoding="utf-8"))
+            if found["made_with"] != _taught_by(run["task"]):
+                raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
+            return found
     config.write_text(yaml.safe_dump(run), encoding="utf-8")
     result = training.run(cell.kind, config, resume=True)
     if not result["finished"] and not result["reason"]:
         return None
-    found = {key: result[key] for key in ("step", "reason")}
+    found = {key: result[key] for key in ("step", "reason")} | {"made_with": _taught_by(run["task"])}
     report.replace(ended, json.dumps(found) + "\n")
     return found
 
