@@ -1,10 +1,13 @@
 """The ablation's runner, end to end on the toy corpus, and its table."""
 
+import contextlib
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from studio import EDM
 from test_teacher import TINY, write_config
@@ -12,7 +15,7 @@ from toy_corpus import MEL, make
 
 from fastsvc import config as c
 from fastsvc.data.choir import roster
-from fastsvc.errors import ConfigError
+from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import ablation, ablation_table
 from fastsvc.training import checkpoint, run
 
@@ -74,6 +77,15 @@ def plan(tmp_path_factory):
     return folder / "ablation.yaml"
 
 
+@contextlib.contextmanager
+def trained_again(path: Path):
+    """The same path, another checkpoint."""
+    before = path.read_bytes()
+    torch.save(torch.load(path, weights_only=True) | {"step": 99}, path)
+    yield
+    path.write_bytes(before)
+
+
 def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, capsys):
     assert ablation.main(["-c", str(plan), "--only", "CD", "--seeds", "1"]) == 0
     out = plan.parent / "out"
@@ -82,6 +94,8 @@ def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, c
     assert "teacher, 2 Euler steps" in some["systems"]
     before = (out / "CD" / "seed1" / "cell.json").stat().st_mtime_ns
     capsys.readouterr()
+    kept = json.loads((out / "teacher_spread.json").read_text())
+    (out / "teacher_spread.json").write_text(json.dumps(kept | {"value": 100 * kept["value"]}))
     assert ablation.main(["-c", str(plan)]) == 0
     assert (out / "CD" / "seed1" / "cell.json").stat().st_mtime_ns == before  # not done again
     found = json.loads((out / "ablation.json").read_text())
@@ -89,6 +103,8 @@ def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, c
     assert found["about"]["seeds"] == [1] and set(one["mcd_db"]["by_seed"]) == {"1"}
     assert found["differences"]["DMD + GAN, 1 step"]["mcd_db"]["low"] <= one["mcd_db"]["mean"]
     assert all(0 < found["systems"][f"CD, {n}"]["diversity"]["mean"] < 10 for n in ("1 step", "2 steps"))
+    assert 0 < found["systems"]["DMD + GAN, 1 step"]["diversity"]["mean"] < 0.1  # the teacher's was not measured again
+    assert found["failed"] == {}
     config = yaml.safe_load((out / "DMD_+_GAN" / "seed1" / "run.yaml").read_text())
     assert config["seed"] == 1 and config["task"]["init"] == str(out / "CD" / "seed1" / "last.pt")
     assert config["task"]["losses"] == OFF | {"adversarial": {"weight": 0.0}}
@@ -104,6 +120,9 @@ def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, c
     assert ablation.main(["-c", str(plan)]) == 1
     assert "was made with other settings" in capsys.readouterr().err
     plan.write_text(text)
+    with trained_again(plan.parent / "content.pt"):
+        assert ablation.main(["-c", str(plan)]) == 1
+        assert "other settings or checkpoints" in capsys.readouterr().err
 
 
 def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path, capsys):
@@ -114,6 +133,64 @@ def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path,
     monkeypatch.setattr(training, "run", lambda *a, **k: {"finished": False, "reason": "", "step": 1})
     assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 130
     assert "the same command goes on" in capsys.readouterr().err and not list((tmp_path / "out").rglob("cell.json"))
+
+
+def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch, tmp_path, capsys):
+    from fastsvc import training
+
+    plain = yaml.safe_load(plan.read_text()) | {"out": str(tmp_path / "out")}
+    plain["cells"]["ECT"] = plain["cells"]["CD"]
+    plain["diversity"]["seeds"] = 0
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(plain))
+    real = training.run
+
+    def failing(kind, config, resume):
+        if config.parent.parent.name != "CD":
+            return real(kind, config, resume=resume)
+        result = real(kind, config, resume=resume)  # its files are there, as after a training that went astray
+        raise FastsvcError(f"training stopped at step {result['step']}: the loss was no number")
+
+    monkeypatch.setattr(training, "run", failing)
+    assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 1
+    found = json.loads((tmp_path / "out" / "ablation.json").read_text())
+    assert "ECT, 1 step" in found["systems"] and "CD, 1 step" not in found["systems"]
+    assert set(found["failed"]) == {"CD, seed 1", "DMD + GAN, seed 1"}
+    assert "is not done" in found["failed"]["DMD + GAN, seed 1"] and "no number" in capsys.readouterr().err
+
+
+def test_a_training_that_ended_is_not_taken_up_again(plan, monkeypatch, tmp_path, capsys):
+    """Not even where its guard ended it before its budget, and the evaluation was broken off."""
+    from fastsvc import training
+    from fastsvc.evaluation import ablation_diversity
+    from fastsvc.training.loop import Trainer
+
+    plain = yaml.safe_load(plan.read_text()) | {"out": str(tmp_path / "out")}
+    del plain["cells"]["DMD + GAN"]
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(plain))
+    validate = Trainer.validate
+
+    def ending(self, log):
+        validate(self, log)
+        self.reason = "enough"
+
+    with monkeypatch.context() as patch:
+        plain["cells"]["CD"]["changes"] = {"validate_every": 1}
+        (tmp_path / "a.yaml").write_text(yaml.safe_dump(plain))
+        patch.setattr(Trainer, "validate", ending)
+        patch.setattr(ablation_diversity, "_once", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ablation.main(["-c", str(tmp_path / "a.yaml")])
+    monkeypatch.setattr(training, "run", lambda *a, **k: pytest.fail("trained again"))
+    plain["cells"]["CD"]["changes"] = {"validate_every": 2}
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump(plain))
+    assert ablation.main(["-c", str(tmp_path / "b.yaml")]) == 1
+    assert "was begun with other settings" in capsys.readouterr().err
+    with trained_again(Path(plain["teacher"])):
+        assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 1
+        assert "was trained with other checkpoints" in capsys.readouterr().err
+    assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 0
+    cell = json.loads((tmp_path / "out" / "CD" / "seed1" / "cell.json").read_text())
+    assert cell["stopped"] == "enough" and cell["steps_trained"] == 1 and cell["checkpoint"] == "best.pt"
 
 
 def test_mistakes_are_named(plan, tmp_path, capsys):

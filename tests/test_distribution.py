@@ -202,7 +202,9 @@ def test_only_the_last_step_of_the_chain_has_a_graph():
 
 def test_schedules_begin_at_sigma_max():
     assert simulate.schedules(EDM, (1, 2, 4)) == [[20.0], [20.0, 0.82], [20.0, 2.4, 1.0, 0.41]]
-    assert simulate.schedules(EDM, (3,), ((1.5, 0.5),)) == [[20.0, 1.5, 0.5]]
+    assert simulate.schedules(EDM, (3,), ((1.5, 0.5),)) == [[20.0, 0.75, 0.25]]
+    near = EdmConfig(sigma_data=0.15, sigma_max=20.0)  # as the demo's teacher: the condition leaves less to noise
+    assert simulate.schedules(near, (4,))[0] == pytest.approx([20.0, 0.72, 0.3, 0.123])
     with pytest.raises(ConfigError, match="no levels are known for 3"):
         simulate.schedules(EDM, (1, 3))
 

@@ -9,18 +9,20 @@ import socket
 import numpy as np
 import pytest
 import torch
-from studio import build
+from studio import EDM, build
 from test_teacher import write_config
 
 from fastsvc.checkpoints import read
+from fastsvc.config import EdmConfig
 from fastsvc.errors import CheckpointError, ConfigError
-from fastsvc.training import checkpoint, listeners, parallel, run
+from fastsvc.training import checkpoint, listeners, parallel, run, simulate
 from fastsvc.training import settings as settings_module
 from fastsvc.training.dmo import DmoTask
 from fastsvc.training.dmo_validation import Watch
 from fastsvc.training.loop import Trainer, figures_of
 
 FEW = {"steps": [1, 4], "fake_updates": 2, "match_steps": 3}
+LEVELS = tuple(map(tuple, simulate.schedules(EdmConfig(**EDM), (1, 4))))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_it_starts_from_the_student_and_its_fake_score_from_the_teacher(studio):
         ema = checkpoint.load(studio.path(name))["ema"]
         torch.testing.assert_close(dict(network.state_dict()), ema, rtol=0, atol=0)
     torch.testing.assert_close(dict(task.fake.state_dict()), dict(task.teacher.denoiser.state_dict()), rtol=0, atol=0)
-    assert task.model.config.edm.few_steps == ((20.0,), (20.0, 2.4, 1.0, 0.41))
+    assert task.model.config.edm.few_steps == LEVELS
     assert task.teacher.config.edm.few_steps == ()
     trained = {name for name, p in task.model.named_parameters() if p.requires_grad}
     assert trained and all(name.startswith("denoiser.") for name in trained)
@@ -223,7 +225,7 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_exactly(studio, tmp_path, m
     } <= set(valid)
     assert {"diversity", "fake_lag", "mel_l1_1", "mel_l1_4"} <= set(valid)
     found = read(tmp_path / "whole" / "last.pt")
-    assert found.kind == "dmo" and found.config.edm.few_steps == ((20.0,), (20.0, 2.4, 1.0, 0.41))
+    assert found.kind == "dmo" and found.config.edm.few_steps == LEVELS
 
 
 def test_in_bf16_every_network_learns_through_every_step_of_the_chain(studio, tmp_path):
@@ -235,6 +237,15 @@ def test_in_bf16_every_network_learns_through_every_step_of_the_chain(studio, tm
     made, first = checkpoint.load(tmp_path / "run" / "last.pt")["model"], checkpoint.load(studio.path("student"))["ema"]
     moved = {name for name in made if not torch.equal(made[name], first[name])}
     assert moved == {name for name in made if name.startswith("denoiser.")}
+
+
+def test_fp16_is_refused_before_the_first_step(studio, tmp_path, monkeypatch):
+    """`auto` chooses it on GPUs without bf16; the second of a step's fake turns would fail in the gradient scaler."""
+    from fastsvc.training import optim
+
+    monkeypatch.setattr(optim, "precision_of", lambda *_: torch.float16)
+    with pytest.raises(ConfigError, match="dmo does not train in fp16"):
+        run("dmo", config(studio, tmp_path / "h.yaml", task=studio.task(**FEW)))
 
 
 def _worker(rank, port, path, out):

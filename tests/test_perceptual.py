@@ -131,6 +131,8 @@ def test_the_pitch_loss_counts_sung_frames_in_semitones():
     f0_hz = torch.tensor([[440.0, 440.0 * 2 ** (2 / 12), 300.0, 300.0]])
     voiced = torch.tensor([[True, True, False, True]])
     assert float(perceptual.pitch_loss(net, mel, valid, f0_hz, voiced)) == pytest.approx(1.0, abs=1e-3)
+    beyond = torch.tensor([[440.0, 55.0 * 2 ** (300 * 20 / 1200), 50.0, 300.0]])  # no bin stands for these two
+    assert float(perceptual.pitch_loss(net, mel, valid, beyond, torch.ones(1, 4))) == pytest.approx(0.0, abs=1e-3)
 
 
 def test_harmonics_move_and_formants_stay():

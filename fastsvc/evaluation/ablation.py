@@ -20,6 +20,7 @@ from pathlib import Path
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import ablation_table, report
+from fastsvc.evaluation.ablation_diversity import Diversity, diversity
 from fastsvc.evaluation.settings import Settings
 
 
@@ -33,14 +34,6 @@ class Cell:
     steps: tuple[int, ...] = (1, 4)  # that are built and evaluated
     init: str = ""  # another cell, whose checkpoint of the same seed is this one's task.init
     checkpoint: str = "last"  # which of a training's files counts: last, best
-
-
-@dataclass(frozen=True)
-class Diversity:
-    seeds: int = 16  # of noise, for each condition; 0: not measured
-    crops: int = 8  # of held-out songs
-    frames: int = 192
-    teacher_steps: int = 18  # Heun's
 
 
 @dataclass(frozen=True)
@@ -104,21 +97,49 @@ def _check_judges(plan: Ablation, name: str) -> None:
 
 
 def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), progress: bool = True) -> dict | None:
-    """Do what is left to do; → the table, or None where a training was interrupted."""
+    """Do what is left to do; → the table, or None where a training was interrupted.
+
+    A cell that fails is told of in the table's ``failed`` and does not keep the others waiting.
+    """
     names = [name for name in plan.cells if not only or name in only]
-    for seed in seeds or plan.seeds:
-        for name in names:
-            if not _done(plan, name, seed) and not _make(plan, name, seed, progress):
+    cells = [(name, seed) for seed in seeds or plan.seeds for name in names]
+    failed: dict[str, str] = {}
+    for name, seed in [cell for cell in cells if not _done(plan, *cell)]:  # other settings are told of before any work
+        try:
+            if not _make(plan, name, seed, progress):
                 return None
-            ablation_table.write(Path(plan.out), _table(plan))
-    return _table(plan)
+        except FastsvcError as error:
+            failed[f"{name}, seed {seed}"] = str(error)
+            print(f"ablation: {name}, seed {seed}: {error}", file=sys.stderr)
+        else:
+            ablation_table.write(Path(plan.out), _table(plan, failed))
+    found = _table(plan, failed)
+    if found["systems"]:
+        ablation_table.write(Path(plan.out), found)
+    return found
 
 
 def _stamp(plan: Ablation, name: str, seed: int) -> dict:
     """What a cell depends on; a finished one that was made otherwise is not taken for this one."""
     cell, common = plan.cell(name), asdict(plan)
     plain = {key: common[key] for key in ("teacher", "vocoder", "content", "evaluate", "diversity")}
-    return json.loads(json.dumps(plain | {"cell": asdict(cell), "run": _run_of(plan, name, seed)}))
+    run = _run_of(plan, name, seed)
+    judging = [plan.vocoder, plan.content, *(plan.evaluate.get(key) for key in ("recogniser", "verifier"))]
+    files = _taught_by(run["task"]) | _hashes(judging)
+    return json.loads(json.dumps(plain | {"cell": asdict(cell), "run": run, "files": files}))
+
+
+def _taught_by(task: dict) -> dict[str, str]:
+    """The checkpoints that a training was made with."""
+    named = [value for part in ("listeners", "guard") for value in task.get(part, {}).values()]
+    return _hashes([task["teacher"], task.get("init"), *named])
+
+
+def _hashes(paths: Sequence) -> dict[str, str]:
+    """sha256 by path, as a checkpoint that was trained again is another; what is no file is left out."""
+    from fastsvc.engine.artifact import sha256
+
+    return {path: sha256(Path(path)) for path in paths if isinstance(path, str) and Path(path).is_file()}
 
 
 def _done(plan: Ablation, name: str, seed: int) -> bool:
@@ -126,7 +147,10 @@ def _done(plan: Ablation, name: str, seed: int) -> bool:
     if not path.is_file():
         return False
     if json.loads(path.read_text(encoding="utf-8"))["made_with"] != _stamp(plan, name, seed):
-        raise ConfigError(f"{path.parent}: was made with other settings", "choose another `out`, or remove that folder")
+        raise ConfigError(
+            f"{path.parent}: was made with other settings or checkpoints",
+            "choose another `out`, or remove that folder (its cell.json alone to judge the same training again)",
+        )
     return True
 
 
@@ -155,19 +179,46 @@ def _mappings(a, b) -> bool:
     return isinstance(a, dict) and isinstance(b, dict)
 
 
-def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
-    """Train, build, evaluate; False where the training was interrupted."""
+def _train(plan: Ablation, name: str, seed: int) -> dict | None:
+    """{"step", "reason"} of a cell's training, which goes on where it was stopped; None where it was interrupted.
+
+    One that has ended, by its guard perhaps, is not taken up again when what comes after it was broken off.
+    """
     import yaml
 
-    from fastsvc import build, training
+    from fastsvc import training
+    from fastsvc.training.settings import parse
+
+    cell, folder, run = plan.cell(name), plan.folder(name, seed), _run_of(plan, name, seed)
+    if cell.init and not _done(plan, cell.init, seed):
+        raise ConfigError(f"{cell.init} of seed {seed}, which {name} starts from, is not done", "do that cell first")
+    folder.mkdir(parents=True, exist_ok=True)
+    config, ended = folder / "run.yaml", folder / "trained.json"
+    if (folder / "last.pt").is_file():
+        if config.is_file() and parse(config.read_text(encoding="utf-8"), str(config)) != run:
+            raise ConfigError(f"{folder}: was begun with other settings", "choose another `out`, or remove that folder")
+        if ended.is_file():
+            found = json.loads(ended.read_text(encoding="utf-8"))
+            if found["made_with"] != _taught_by(run["task"]):
+                raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
+            return found
+    config.write_text(yaml.safe_dump(run), encoding="utf-8")
+    result = training.run(cell.kind, config, resume=True)
+    if not result["finished"] and not result["reason"]:
+        return None
+    found = {key: result[key] for key in ("step", "reason")} | {"made_with": _taught_by(run["task"])}
+    report.replace(ended, json.dumps(found) + "\n")
+    return found
+
+
+def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
+    """Train, build, evaluate; False where the training was interrupted."""
+    from fastsvc import build
     from fastsvc.evaluation import run as evaluation
 
     cell, folder = plan.cell(name), plan.folder(name, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "run.yaml"
-    config.write_text(yaml.safe_dump(_run_of(plan, name, seed)), encoding="utf-8")
-    result = training.run(cell.kind, config, resume=True)
-    if not result["finished"] and not result["reason"]:
+    result = _train(plan, name, seed)
+    if result is None:
         return False
     chosen = folder / f"{cell.checkpoint}.pt"
     # A run that its guard ended is judged by its best, not by what the guard objected to.
@@ -184,41 +235,14 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
         "steps_trained": result["step"],
         "stopped": result["reason"],
         "rows": found["choir"]["rows"],
-        "diversity": _diversity(plan, cell, chosen, config),
+        "diversity": diversity(plan.diversity, folder / "run.yaml", plan.teacher, chosen, cell.steps, Path(plan.out)),
         **{key: found[key] for key in ("date", "machine", "versions")},
     }
     report.replace(folder / "cell.json", json.dumps(report.plain(content), indent=1) + "\n")
     return True
 
 
-def _diversity(plan: Ablation, cell: Cell, checkpoint: Path, config: Path) -> dict[str, float]:
-    """By number of steps: deviation over noise for one condition, as a share of the teacher's."""
-    import numpy as np
-    import torch
-
-    from fastsvc.data.corpus import Corpus
-    from fastsvc.training import alarms, settings
-    from fastsvc.training.generated import GeneratedSettings, Maker
-
-    wanted = plan.diversity
-    if wanted.seeds < 2:
-        return {}
-    corpus = Corpus(settings.read(config).corpus)
-
-    def spread(path, steps: int) -> float:
-        maker = Maker(GeneratedSettings(str(path), steps=steps), corpus, "cpu", corpus.mel)
-        batch = maker.draw(np.random.default_rng(0), wanted.crops, wanted.frames, "valid")
-
-        def sampled(seed: int) -> torch.Tensor:
-            return maker.model.normalise(maker.mel(batch, torch.Generator().manual_seed(seed)))
-
-        return alarms.spread(sampled, wanted.seeds, batch["made_valid"])
-
-    teacher = spread(plan.teacher, wanted.teacher_steps)
-    return {str(steps): spread(checkpoint, steps) / max(teacher, 1e-9) for steps in cell.steps}
-
-
-def _table(plan: Ablation) -> dict:
+def _table(plan: Ablation, failed: dict[str, str]) -> dict:
     """Every cell that is done, by name and seed, as ``ablation_table`` takes them."""
     cells: dict = {}
     for name in plan.cells:
@@ -226,7 +250,7 @@ def _table(plan: Ablation) -> dict:
             path = plan.folder(name, seed) / "cell.json"
             if path.is_file():
                 cells.setdefault(name, {})[seed] = json.loads(path.read_text(encoding="utf-8"))
-    return ablation_table.table(cells, plan.against)
+    return ablation_table.table(cells, plan.against) | {"failed": failed}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -248,8 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if found is None:
         print("ablation: stopped; the same command goes on", file=sys.stderr)
         return 130
-    print(ablation_table.markdown(found))
-    return 0
+    if found["systems"]:
+        print(ablation_table.markdown(found))
+    return 1 if found["failed"] else 0
 
 
 if __name__ == "__main__":

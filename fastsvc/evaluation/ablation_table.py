@@ -117,6 +117,7 @@ def markdown(found: dict) -> str:
         parts += [f"## Difference to {about['against']}, paired by clip"]
         parts += [report.markdown_table(found["differences"], columns, signed=True)]
     parts += [f"- {name} was ended by its guard: {why}" for name, why in found["stopped"].items()]
+    parts += [f"- {name} failed: {why}" for name, why in found.get("failed", {}).items()]
     return "\n\n".join(parts) + "\n"
 
 

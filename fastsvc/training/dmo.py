@@ -31,6 +31,7 @@ from fastsvc.training.teacher import AcousticTask
 class DmoTask(AcousticTask):
     kind = "dmo"
     best = ("held_out", "max")  # where there is a guard; its twins are not those of evaluation
+    fp16 = False  # gradients at x̂ are taken unscaled and would vanish, and the fake score's turn comes several times
 
     def __init__(self, config: dict, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)

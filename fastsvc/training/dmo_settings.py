@@ -82,7 +82,7 @@ class DmoSettings:
     teacher: str  # the real score
     init: str = ""  # a student to start from; without, the teacher
     steps: tuple[int, ...] = (1,)  # the schedules that are trained: each update draws one of them, and a step of it
-    below: tuple[tuple[float, ...], ...] = BELOW  # their levels after σmax
+    below: tuple[tuple[float, ...], ...] = BELOW  # their levels after σmax, in units of edm.sigma_data
     train: str = "denoiser"  # denoiser: the conditions stay as they are; all
     guidance: float = 1.0  # w of the real score, from the teacher's speaker_dropout; 1: none
     conversion: float = 0.5  # share of a batch that sings with another singer's voice

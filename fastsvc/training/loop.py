@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from fastsvc.config import to_dict
-from fastsvc.errors import FastsvcError, OutputError
+from fastsvc.errors import ConfigError, FastsvcError, OutputError
 from fastsvc.training import checkpoint, optim, parallel
 from fastsvc.training import settings as settings_module
 from fastsvc.training.feeder import Feeder, seed_of
@@ -77,6 +77,8 @@ class Trainer:
         self.group = group or parallel.Group()
         self.device = task.device
         self.dtype = optim.precision_of(settings.precision, self.device)
+        if self.dtype == torch.float16 and not task.fp16:
+            raise ConfigError(f"training: {task.kind} does not train in fp16", "set precision: bf16 or fp32")
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.step, self.elapsed_s, self.best, self.bad = 0, 0.0, None, 0
         self.reason = ""  # why the task asked for a stop

@@ -45,10 +45,14 @@ def singer_loss(verifier: Verifier, mel: Tensor, valid: Tensor, centroids: Tenso
 
 
 def pitch_loss(net: PitchNet, mel: Tensor, valid: Tensor, f0_hz: Tensor, voiced: Tensor) -> Tensor:
-    """Mean |f0 heard in x̂ − f0 asked for| over the voiced frames, in semitones (hundreds of cents)."""
+    """Mean |f0 heard in x̂ − f0 asked for|, in semitones (hundreds of cents), over the voiced frames within net's range.
+
+    A converted f0 may lie above its highest bin, where no mel could satisfy it.
+    """
     cents = net.cents(net(torch.where(valid[..., None] > 0, mel, 0), valid))
     wanted = net.cents_of(f0_hz)
-    sung = (valid > 0) & (voiced > 0) & (f0_hz > 0)
+    highest = (net.config.bins - 1) * net.config.step_cents
+    sung = (valid > 0) & (voiced > 0) & (f0_hz > net.config.low_hz) & (wanted < highest)
     return batch_mean((cents - wanted).abs()[..., None], sung.float()) / CENTS_PER_SEMITONE
 
 

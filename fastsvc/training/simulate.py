@@ -15,11 +15,16 @@ from fastsvc.config import EdmConfig
 from fastsvc.errors import ConfigError
 from fastsvc.training.diffusion import Denoise
 
-BELOW = ((), (0.82,), (2.4, 1.0, 0.41))  # levels after σmax, of 1, 2 and 4 steps (σ = tan(πt/2) of DMOSpeech's t)
+# Levels after σmax of 1, 2 and 4 steps, in units of σd (σ = σd · 2 tan(πt/2) of DMOSpeech's t): how much noise hides
+# depends on how far the mel strays once its condition is known.
+BELOW = ((), (1.64,), (4.8, 2.0, 0.82))
 
 
 def schedules(config: EdmConfig, steps: Sequence[int], below: Sequence[Sequence[float]] = BELOW) -> list[list[float]]:
-    """The levels of each count of steps, from σmax down. Raises ConfigError for a count that ``below`` has not."""
+    """The levels of each count of steps, from σmax down; ``below`` is in units of σd.
+
+    Raises ConfigError for a count that ``below`` has not.
+    """
     known = {len(levels) + 1: list(levels) for levels in below}
     unknown = [count for count in steps if count not in known]
     if unknown or not steps:
@@ -27,7 +32,7 @@ def schedules(config: EdmConfig, steps: Sequence[int], below: Sequence[Sequence[
             f"task.steps: no levels are known for {', '.join(map(str, unknown)) or 'none'}",
             f"use {', '.join(map(str, sorted(known)))}, or give task.below",
         )
-    return [[config.sigma_max, *known[count]] for count in steps]
+    return [[config.sigma_max, *(config.sigma_data * level for level in known[count])] for count in steps]
 
 
 def chain(

@@ -61,6 +61,7 @@ class Task:
 
     kind = ""
     best: tuple[str, str] | None = None  # (a figure of validate, "min" or "max"): what best.pt is chosen by
+    fp16 = True  # whether it may train in float16, with scaled losses
     model: nn.Module
 
     def __init__(self, config: dict, corpus, device, *, batch_size: int = 8, batch_frames: int = 128, seed: int = 0):
