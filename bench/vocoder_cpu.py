@@ -1,6 +1,6 @@
 """Full-size vocoders on this CPU: the engine's against plain PyTorch and onnxruntime, in turns in one run.
 
-    python -m bench.vocoder_cpu --seconds 10 --rounds 5 --threads 2
+    python -m bench.vocoder_cpu --seconds 10 --rounds 5 --threads 2 --json bench/results/vocoder_cpu.json
 
 Weights are random, which changes no time. All make the source and the audio from mel and f0; the plain model in one
 pass, the engine in its blocks, with its own convolutions and with onnxruntime's. Beside the medians of wall time stand
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 
+from bench import circumstances
 from fastsvc.checkpoints.native import module
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.engine import machine
@@ -96,15 +97,31 @@ def main():
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all cases, with machine, versions, command and date")
     options = parser.parse_args()
     if options.case is None:
-        for name in CASES:  # peaks of memory are a process's
-            subprocess.run([sys.executable, "-m", "bench.vocoder_cpu", *sys.argv[1:], "--case", name], check=True)
+        keep([in_process(name) for name in CASES], options.json)
         return
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     facts = {"vocoder": options.case, "audio_s": options.seconds, "rounds": options.rounds, **machine.describe()}
     print(json.dumps(facts | compare(CASES[options.case], options.seconds, options.rounds)), flush=True)
+
+
+def in_process(name: str) -> dict:
+    """One case in a process of its own: peaks of memory are a process's."""
+    command = [sys.executable, "-m", "bench.vocoder_cpu", *sys.argv[1:], "--case", name]
+    line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    print(line, end="", flush=True)
+    return json.loads(line)
+
+
+def keep(cases: list[dict], path: Path | None) -> None:
+    if path is None:
+        return
+    record = {"cases": cases, **circumstances.describe("python -m bench.vocoder_cpu", torch.device("cpu"))}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,14 @@ def test_what_was_closed_here_opens(cache):
 
 def test_nothing_else_does():
     sealed = seal.closed(b"a plan")
-    changed = [sealed[:-1] + b"x", sealed[:20] + bytes([sealed[20] ^ 1]) + sealed[21:], b"a plan", sealed[:30], b"", sealed + b"more"]
+    changed = [
+        sealed[:-1] + b"x",
+        sealed[:20] + bytes([sealed[20] ^ 1]) + sealed[21:],
+        b"a plan",
+        sealed[:30],
+        b"",
+        sealed + b"more",
+    ]
     for content in changed:
         with pytest.warns(UserWarning, match="b.plan is not used, and is made again"):
             assert seal.opened(content, "b.plan") is None
