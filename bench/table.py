@@ -114,7 +114,7 @@ def plot(result: dict, path: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel="seconds of audio", ylabel="ms (median)")
     axes.set_title(f"{place(result)}, {result['engine']['precision']}, {steps} step" + "s" * (steps > 1))
     axes.grid(True, which="both", alpha=0.3)
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
