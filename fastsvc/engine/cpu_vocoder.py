@@ -37,10 +37,7 @@ class Vocoder:
 
     def source(self, sines: Tensor) -> Tensor:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
-        if self.linear is None:
-            return sines.squeeze(-1)
-        mixed = F.linear(sines, *self.linear).squeeze(-1)
-        return mixed if self.config.source == "pulse" else torch.tanh(mixed)
+        return mixed(sines, self.linear, self.config)
 
     def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
         """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
@@ -53,6 +50,14 @@ class Vocoder:
         for stage in self.stages:
             x = stage(x, source)
         return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
+
+
+def mixed(sines: Tensor, linear: tuple[Tensor, Tensor] | None, config: VocoderConfig) -> Tensor:
+    """The excitation of sines by the source's linear layer (weight, bias); the one sine of PC-NSF has none."""
+    if linear is None:
+        return sines.squeeze(-1)
+    excitation = F.linear(sines, *linear).squeeze(-1)
+    return excitation if config.source == "pulse" else torch.tanh(excitation)
 
 
 class Conv:

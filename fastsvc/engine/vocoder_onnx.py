@@ -6,11 +6,11 @@ import importlib.util
 from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import artifact
+from fastsvc.engine.cpu_vocoder import mixed
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import halo_frames
 
@@ -46,10 +46,7 @@ class OnnxGenerator:
 
     def source(self, sines: Tensor) -> Tensor:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
-        if self.linear is None:
-            return sines.squeeze(-1)
-        mixed = F.linear(sines, *self.linear).squeeze(-1)
-        return mixed if self.config.source == "pulse" else torch.tanh(mixed)
+        return mixed(sines, self.linear, self.config)
 
     def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
         """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
