@@ -60,18 +60,20 @@ done
 for job in ${jobs[@]}; do wait $job || exit 1; done'
 bound='import cuda.bindings.driver'
 
-step machine 20 bash -c '"$0" -m fastsvc doctor; code=$?; nvidia-smi; command -v gcc compute-sanitizer
+step machine 17 bash -c '"$0" -m fastsvc doctor; code=$?; nvidia-smi; command -v gcc compute-sanitizer
 "$0" -m pip list 2>/dev/null; exit $code' "$PYTHON"
 step engine 80 "$PYTHON" -m bench.models "$out/models" --steps 1,2,4 --precision auto --target auto
 rm -f "$out"/models/*.pt # half a gigabyte that nobody needs again
-step warm 50 bash -c "\"\$0\" -c '$bound' 2>/dev/null || { $warm; }" "$PYTHON" "$out/models"
+step warm 45 bash -c "\"\$0\" -c '$bound' 2>/dev/null || { $warm; }" "$PYTHON" "$out/models"
 # the figures that matter most come first, in case time runs out; what is measured is written at once
 step latency 100 "${latency[@]}" --json "$out/latency.json" --peers "" --budget 0.5 --seconds 10,0.5,60,2,1,30,5
 step peers 45 "${latency[@]}" --json "$out/peers.json" --peers eager32,eager16,graphs --pdl \
     --seconds 10,0.5 --peer-seconds 10,0.5 --steps 1 --no-extras --budget 0.5
-step compile 80 "${latency[@]}" --json "$out/compile.json" --peers compile \
+step compile 74 "${latency[@]}" --json "$out/compile.json" --peers compile \
     --seconds 10 --peer-seconds 10 --steps 1 --no-extras --budget 0.5
 rm -rf "$out/models"
+# carried wheels may bring TensorRT for RTX: what it says of a GPU that it does not list
+step rtx 17 "$PYTHON" -m bench.trt_here --json "$out/trt_here.json"
 shares tests 110 -m gpu tests
 shares kernels 50 tests/test_kernels.py tests/test_kernels_vocoder.py tests/test_kernels_noise.py tests/test_kernels_source.py \
     tests/test_kernels_denoiser.py

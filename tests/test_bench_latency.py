@@ -163,7 +163,7 @@ def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
     assert done.returncode == code, done.stderr
     summary = (tmp_path / "out" / "summary.txt").read_text().splitlines()
     names = [line.split(":")[0] for line in summary]
-    assert names == ["machine", "engine", "warm", "latency", "peers", "compile", "tests", "kernels"]
+    assert names == ["machine", "engine", "warm", "latency", "peers", "compile", "rtx", "tests", "kernels"]
     assert all(f"exit {code}," in line for line in summary)
     assert all((tmp_path / "out" / f"{name}.log").exists() for name in names)
     limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith(("step ", "shares "))]

@@ -39,3 +39,17 @@ def test_the_page_has_the_measured_table():
     for name in trt_plans.VOCODERS:
         cells = [f"{row['seconds']} s, {row['mb']} MB" for row in found if row["vocoder"] == name]
         assert f"| {' | '.join(cells)} |" in text
+
+
+def test_what_it_says_without_a_gpu_is_written_down(tmp_path, monkeypatch):
+    """`bench.trt_here` ends well wherever it stops, and says where that was."""
+    import torch
+
+    from bench import trt_here
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr("sys.argv", ["trt_here", "--json", str(tmp_path / "out.json")])
+    trt_here.main()
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert found["step"] == "package" and found["refused"] and found["package"] and found["date"]

@@ -1,0 +1,71 @@
+"""What TensorRT for RTX says on the GPU at hand, listed by its makers or not: a plan for it is built and run.
+
+    python -m bench.trt_here --json OUT_DIR/trt_here.json
+
+The engine itself asks only GPUs that are listed (fastsvc/engine/trt.py); this asks any, in a process of its own, and
+writes down how far it comes: the package, the plan, its loading, milliseconds for ten seconds of audio, or the words
+in which it refuses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+
+from bench import circumstances, trt_plans
+from bench.latency import keep
+from bench.timing import Clock
+from bench.vocoder_cpu import CASES
+from fastsvc.engine import backends, cuda, trt, trt_plan
+from fastsvc.engine.cuda_vocoder import Inputs
+from fastsvc.engine.trt_run import Runner
+from fastsvc.engine.vocoder_choice import fill
+
+BATCH, FRAMES = 2, 1024  # as ten seconds are cut
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    record: dict = {"package": trt.RTX.version(), "step": "package"}
+    try:
+        run(record, lambda: keep(record, options.json))
+    except Exception as error:  # whatever it says is the finding
+        record["refused"] = " ".join(str(error).split())[:500]
+    record |= circumstances.describe("python -m bench.trt_here", torch.device("cpu"))
+    keep(record, options.json)
+    print({name: record.get(name) for name in ("package", "gpu", "step", "refused", "p50_ms")})
+
+
+def run(record: dict, save) -> None:
+    """``save`` before each step: one that ends the process is the one that was written last."""
+    module = trt.load(trt.RTX)
+    why = backends.why_no_cuda()
+    if why is not None:
+        raise RuntimeError(why)
+    device = torch.device("cuda", torch.cuda.current_device())
+    arch, config = cuda.architecture(device), CASES["m4"]
+    record |= {"gpu": torch.cuda.get_device_name(device), "arch": arch, "served": trt.RTX.refusal(arch) is None}
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = trt_plans.folder(Path(scratch), "m4") / trt_plans.GRAPH
+        record["step"] = "building"
+        save()
+        plan, _ = trt_plan.build(module, graph, config, trt_plan.origin(module, arch, "0" * 64))
+    record |= {"built_s": round(plan.seconds, 1), "mb": round(len(plan.code) / 1e6, 1), "step": "loading"}
+    save()
+    runner = Runner(module, plan.code, device)
+    record["step"] = "running"
+    save()
+    inputs = Inputs(config, BATCH, FRAMES, device)
+    fill(inputs)
+    bound = runner.bind({"mel": inputs.mel, "source": inputs.excitation}, {"audio": inputs.audio})
+    record |= {**Clock(device, 20)(bound), "batch": BATCH, "frames": FRAMES, "step": "done"}
+    record["finite"] = bool(torch.isfinite(inputs.audio).all())
+
+
+if __name__ == "__main__":
+    main()
