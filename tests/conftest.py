@@ -39,3 +39,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests measured and say through record_property("say", line)."""
+    calls = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+    lines = [line for report in calls for name, line in report.user_properties if name == "say"]
+    if lines:
+        terminalreporter.section("measured")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
