@@ -121,9 +121,9 @@ def tile(rows: int, channels: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
     depth = min(64 if width == 2 else 32, channels)
     area = count * channels * width
     warps = 8 if area > 128 * 64 * 2 or (area == 128 * 64 * 2 and tiles.AREA[arch] <= 128 * 128) else 4
-    # ptxas would take 128 on sm_100 and 64 on sm_120, for one more program, and spill: (up to this area, so many)
-    spilling = {100: (128 * 32 * 2, 160), 103: (128 * 32 * 2, 160), 120: (64 * 32 * 2, 128), 121: (64 * 32 * 2, 128)}
-    most, enough = spilling.get(arch, (0, None))
+    # ptxas would take 128 on sm_100 and 64 on sm_120, for one more program, and spill: up to these bytes of a block
+    most = {100: 128 * 32 * 2, 103: 128 * 32 * 2, 120: 64 * 32 * 2, 121: 64 * 32 * 2}.get(arch, 0)
+    enough = 128 if arch in (120, 121) and width == 2 else 160
     registers = enough if warps == 4 and area <= most else None
     for stages in (4, 3, 2):
         block = tiles.Tile(count, channels, depth, warps, stages, registers=registers)
