@@ -6,21 +6,16 @@ from pathlib import Path
 import torch
 
 from bench import vocoder_folder
+from bench.vocoder_cpu import OPENVPI
 from fastsvc.build.lower import half
-from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.config import VocoderConfig
 from fastsvc.engine import artifact
 from fastsvc.model.vocoder import Generator
 
-_OPENVPI = {
-    "family": "openvpi",
-    "mel": MelConfig(44100, 512, 2048, 2048, 128, 40.0, 16000.0, "e"),
-    "upsample_rates": (8, 8, 2, 2, 2),
-    "upsample_kernels": (16, 16, 4, 4, 4),
-}
 FULL = {
     "m4": VocoderConfig(),
-    "openvpi": VocoderConfig(**_OPENVPI),
-    "pc-nsf": VocoderConfig(**_OPENVPI, source="sine", noise_sigma=0.3),
+    "openvpi": VocoderConfig(**OPENVPI),
+    "pc-nsf": VocoderConfig(**OPENVPI, source="sine", noise_sigma=0.3),
 }
 SMALL = {name: replace(config, initial_channels=32) for name, config in FULL.items()} | {
     "pulse": VocoderConfig(initial_channels=16, source="pulse", resblock="2"),
