@@ -1,12 +1,14 @@
-"""What a figure means nothing without: machine, versions, command and date."""
+"""What a figure means nothing without: machine, versions, command and date; and the file that all of it goes into."""
 
 from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import sys
+from pathlib import Path
 
 import torch
 
@@ -40,6 +42,13 @@ def describe(program: str, device: torch.device) -> dict:
         "command": " ".join([program, *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+def keep(result: dict, path: Path | None) -> None:
+    """Write what is measured so far, so that a run that is stopped leaves its figures; nothing without a path."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _version(package: str) -> str | None:

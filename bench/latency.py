@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -69,7 +68,7 @@ def main(given: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             engine = Engine.open(options.model or build(options, Path(scratch)), options.device, options.precision)
-            result = run(engine, options, lambda so_far: keep(so_far, options.json))
+            result = run(engine, options, lambda so_far: circumstances.keep(so_far, options.json))
         except FastsvcError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -77,13 +76,6 @@ def main(given: list[str] | None = None) -> int:
     if options.plot:
         table.plot(result, options.plot)
     return 0
-
-
-def keep(result: dict, path: Path | None) -> None:
-    """What is measured so far, so that a run that is stopped leaves its figures."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def build(options: argparse.Namespace, folder: Path) -> Path:

@@ -12,7 +12,6 @@ mean square of the difference over that of the normalised mel; in dB it is that 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -191,9 +190,8 @@ def main() -> None:
     torch.manual_seed(0)
     rows = errors(bundled(options.seconds)) + errors(full_size(options.seconds))
     print(table(rows))
-    if options.json:
-        found = {"errors": rows, **circumstances.describe("python -m bench.precision", torch.device("cpu"))}
-        options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    about = circumstances.describe("python -m bench.precision", torch.device("cpu"))
+    circumstances.keep({"errors": rows, **about}, options.json)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from pathlib import Path
 import torch
 
 from bench import circumstances, trt_plans
-from bench.latency import keep
 from bench.timing import Clock
 from bench.vocoder_cpu import CASES
 from fastsvc.engine import backends, cuda, trt, trt_plan
@@ -33,11 +32,11 @@ def main() -> None:
     options = parser.parse_args()
     record: dict = {"package": trt.RTX.version(), "step": "package"}
     try:
-        run(record, lambda: keep(record, options.json))
+        run(record, lambda: circumstances.keep(record, options.json))
     except Exception as error:  # whatever it says is the finding
         record["refused"] = " ".join(str(error).split())[:500]
     record |= circumstances.describe("python -m bench.trt_here", torch.device("cpu"))
-    keep(record, options.json)
+    circumstances.keep(record, options.json)
     print({name: record.get(name) for name in ("package", "gpu", "step", "refused", "p50_ms")})
 
 

@@ -51,9 +51,7 @@ def main() -> None:
                 rows.append({"vocoder": name, "target": f"sm_{arch}", **build(made, CASES[name], arch)})
                 print(json.dumps(rows[-1]), flush=True)
     record = {"graph": GRAPH, "plans": rows, **circumstances.describe("python -m bench.trt_plans", torch.device("cpu"))}
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    circumstances.keep(record, options.json)
 
 
 if __name__ == "__main__":

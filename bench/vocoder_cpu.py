@@ -100,7 +100,9 @@ def main():
     parser.add_argument("--json", type=Path, metavar="FILE", help="all cases, with machine, versions, command and date")
     options = parser.parse_args()
     if options.case is None:
-        keep([in_process(name) for name in CASES], options.json)
+        cases = [in_process(name) for name in CASES]
+        about = circumstances.describe("python -m bench.vocoder_cpu", torch.device("cpu"))
+        circumstances.keep({"cases": cases, **about}, options.json)
         return
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -114,14 +116,6 @@ def in_process(name: str) -> dict:
     line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     print(line, end="", flush=True)
     return json.loads(line)
-
-
-def keep(cases: list[dict], path: Path | None) -> None:
-    if path is None:
-        return
-    record = {"cases": cases, **circumstances.describe("python -m bench.vocoder_cpu", torch.device("cpu"))}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

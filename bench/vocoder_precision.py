@@ -103,9 +103,7 @@ def main() -> None:
     print(f"least PESQ {least}, the bar is {BAR}")
     about = circumstances.describe("python -m bench.vocoder_precision", torch.device("cpu"))
     record = {"engine": options.engine.name, "least_pesq": least, "bar": BAR, "recordings": rows, **about}
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    circumstances.keep(record, options.json)
 
 
 if __name__ == "__main__":
