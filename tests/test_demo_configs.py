@@ -1,4 +1,4 @@
-"""The YAML files of configs/demo: every key is known, and what they name is what another of them makes."""
+"""The YAML files of configs: every key is known, and what they name is what another of them makes."""
 
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from fastsvc.training.vocoder import VocoderTaskConfig
 
 pytest.importorskip("yaml")
 
-FOLDER = Path(__file__).parent.parent / "configs" / "demo"
+FIRST_STUDENT = "work/ablation/students/CD/seed0"  # of whose mels the table's listeners learn
+
+CONFIGS = Path(__file__).parent.parent / "configs"
 TASKS = {
     "recogniser": RecogniserTaskConfig,
     "singer": SingerTaskConfig,
@@ -27,15 +29,16 @@ TASKS = {
     "student": StudentSettings,
     "dmo": DmoSettings,
 }
-RUNS = sorted(p for p in FOLDER.glob("*.yaml") if p.stem not in ("prepare", "evaluate", "ablation"))
+RUNS = sorted(p for p in CONFIGS.glob("*/*.yaml") if p.stem not in ("prepare", "evaluate", "ablation"))
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_run_is_described_in_known_keys(path):
     found = settings.read(path)
     task = from_dict(TASKS[path.stem.split("_")[0]], found.task, path.name)
-    assert found.out == f"work/demo/runs/{path.stem}"
-    made = {f"work/demo/runs/{other.stem}" for other in RUNS}
+    runs = f"work/{path.parent.name}/runs"
+    assert found.out == f"{runs}/{path.stem}"
+    made = {f"{runs}/{other.stem}" for other in RUNS if other.parent == path.parent} | {FIRST_STUDENT}
     named = [v for v in _strings(found.task) if v.startswith("work/")]
     assert {str(Path(name).parent) for name in named} <= made
     held_out = getattr(task, "held_out", False)
@@ -51,14 +54,14 @@ def _strings(value):
 
 
 def test_the_ablation_mirrors_the_papers_rows(monkeypatch):
-    monkeypatch.chdir(FOLDER.parent.parent)
-    plan = ablation.read(FOLDER / "ablation.yaml")
+    monkeypatch.chdir(CONFIGS.parent)
+    plan = ablation.read(CONFIGS / "ablation" / "ablation.yaml")
     assert list(plan.cells) == ["CD", "ECT", "DMD", "DMD+GAN", "+CTC", "+SV", "all"]
     weights = {}
     for name in list(plan.cells)[2:]:
         task = from_dict(DmoSettings, ablation._run_of(plan, name, 1)["task"])
         weights[name] = {loss for loss, term in vars(task.losses).items() if term.weight}
-        assert task.init == "work/demo/ablation/CD/seed1/best.pt" and task.steps == plan.cell(name).steps == (1, 4)
+        assert task.init == "work/ablation/students/CD/seed1/best.pt" and task.steps == plan.cell(name).steps == (1, 4)
     assert weights == {
         "DMD": {"dmd"},
         "DMD+GAN": {"dmd", "adversarial"},

@@ -12,7 +12,7 @@ import torch
 from fastsvc import config as c
 from fastsvc.data.choir import perform, render, score
 from fastsvc.errors import AudioError, CheckpointError, ConfigError
-from fastsvc.evaluation import choir_table, clips, demo, judges, pictures, pitch, report, run, systems
+from fastsvc.evaluation import choir_table, clips, demo, judges, phones, pictures, pitch, report, run, systems
 from fastsvc.evaluation.recordings_table import recordings
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.recogniser import Recogniser
@@ -167,6 +167,46 @@ def test_teacher_in_plain_pytorch_makes_what_a_teacher_engine_makes(made, tmp_pa
     assert plain.rate_hz == fast.rate_hz and 0 <= len(plain.audio) - len(fast.audio) < 128
     assert np.abs(audio - fast.audio).max() < 1e-3 * max(np.abs(audio).max(), 1e-3)
     assert 0 < plain.mel_seconds < plain.seconds
+
+
+def test_a_students_row_is_what_the_engine_converts(engine, some_clips):
+    clip = some_clips[1]
+    made = systems.student(engine, 2).make(clip, 4)
+    audio, rate_hz = engine.convert(
+        clip.audio, clip.rate_hz, clip.target, steps=2, transpose=clip.semitones, seed=4
+    )  # fmt: skip
+    assert made.rate_hz == rate_hz and made.audio.shape == audio.shape
+    assert np.abs(made.audio - audio).max() <= 1e-5 * max(np.abs(audio).max(), 1e-3)
+    assert made.mel.shape[1] == engine.config.mel.bins
+
+
+def test_judges_read_a_mel_only_where_it_is_the_one_they_know(made, engine, some_clips):
+    clip = some_clips[0]
+    result = systems.student(engine, 1).make(clip, 0)
+    wanted = choir_table.Wanted.of(clip, engine.config)
+    verifier, centroids = judges.verifier(made["verifier"]), {"ada": np.eye(8)[0], "bruno": np.eye(8)[1]}
+    own = judges.recogniser(made["recogniser"])
+    figures = choir_table.measure(clip, result, wanted, engine.config, own, verifier, centroids)
+    assert "mel_phone_error_rate" not in figures  # it hears 16 kHz
+    assert -1 <= figures["mel_singer_similarity"] <= 1
+    small = {"phones": own.config.phones, "channels": 8, "layers": 1, "bottleneck": 6, "mel": engine.config.mel}
+    theirs = Recogniser(c.RecogniserConfig(**small, architecture="gru")).eval()
+    figures = choir_table.measure(clip, result, wanted, engine.config, theirs, verifier, centroids)
+    read = phones.error_rate(phones.read(theirs, result.mel), phones.reference_phones(clip.phones))
+    assert figures["mel_phone_error_rate"] == read and phones.read(theirs, result.mel[:0]) == []
+
+
+def test_an_evaluation_without_references_is_of_the_students_alone(made, engine, tmp_path):
+    result = run.evaluate(engine, tmp_path, clips=1, clip_seconds=1.0, progress=False, references=False)
+    assert list(result["choir"]["summary"]) == ["student, 1 step", "student, 2 steps"]
+    assert result["choir"]["against"] == "student, 1 step"
+    again = clips.drawn(*clips_of(engine))
+    assert again is clips.drawn(*clips_of(engine))
+
+
+def clips_of(engine):
+    voices = tuple(clips.targets(engine.speakers, engine.table.f0_hz, 0)[0])
+    return voices, 1, 1.0, 0, 0, engine.rate_hz
 
 
 def test_a_teacher_with_other_features_is_refused(made, engine, tmp_path):

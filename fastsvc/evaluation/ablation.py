@@ -1,6 +1,6 @@
 """Students side by side: each cell of a YAML is trained, built and evaluated over several seeds, and all make a table.
 
-python -m fastsvc.evaluation.ablation -c configs/demo/ablation.yaml [--only CD,DMD] [--seeds 0,1]
+python -m fastsvc.evaluation.ablation -c configs/ablation/ablation.yaml [--only CD,DMD] [--seeds 0,1]
 
 Every cell has a folder of its own, OUT/CELL/seedN: ``run.yaml`` (the training's whole configuration), its checkpoints,
 ``engine.fsvc``, ``evaluation/`` and, when all of it is done, ``cell.json``. What is done is not done again, and a
@@ -68,7 +68,7 @@ def read(path) -> Ablation:
 
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"there is no configuration {path}", "see configs/demo/ablation.yaml")
+        raise ConfigError(f"there is no configuration {path}", "see configs/ablation/ablation.yaml")
     plan = from_dict(Ablation, parse(path.read_text(encoding="utf-8"), str(path)), path.name)
     from_dict(Settings, plan.evaluate, "evaluate")
     for name in plan.cells:
@@ -226,8 +226,9 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
         chosen = folder / "best.pt"
     parts = {"vocoder": plan.vocoder, "content": plan.content}
     engine = build.compile(chosen, folder / "engine.fsvc", steps=cell.steps, force=True, progress=None, **parts)
-    first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # the teacher is evaluated once
-    settings = plan.evaluate | {"model": str(engine), "teacher": plan.teacher if first else None}
+    first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # what is nobody's student is evaluated once
+    settings = {"model": str(engine), "teacher": plan.teacher if first else None, "references": first}
+    settings = plan.evaluate | settings
     found = evaluation.run(from_dict(Settings, settings), folder / "evaluation", progress=progress)
     content = {
         "made_with": _stamp(plan, name, seed),
@@ -255,7 +256,7 @@ def _table(plan: Ablation, failed: dict[str, str]) -> dict:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastsvc.evaluation.ablation", description=__doc__.split("\n")[0])
-    parser.add_argument("-c", "--config", required=True, help="YAML, such as configs/demo/ablation.yaml")
+    parser.add_argument("-c", "--config", required=True, help="YAML, such as configs/ablation/ablation.yaml")
     parser.add_argument("--only", default="", help="cells, with commas between (default: all)")
     parser.add_argument("--seeds", default="", help="with commas between (default: those of the YAML)")
     options = parser.parse_args(arguments)

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from fastsvc.errors import ConfigError, OutputError
-from fastsvc.evaluation import report
+from fastsvc.evaluation import ablation_plots, report
 from fastsvc.evaluation.choir_table import COLUMNS
 from fastsvc.evaluation.intervals import DRAWS, LEVEL, difference_interval, mean_interval
 
 STUDENT = "student, "  # what evaluation calls the rows of an engine: "student, 4 steps"
+PICTURE = "ablation.png"
 SPEED = ("rtf", "mel_rtf")  # of machines, not of students
 
 
@@ -98,11 +99,15 @@ def _diversity(cells) -> dict[str, dict]:
     return found
 
 
+def _columns() -> dict:
+    """What the table shows: the figures of an evaluation but for speed, and diversity."""
+    shown = {name: column for name, column in COLUMNS.items() if name not in SPEED}
+    return shown | {"diversity": ("diversity", 3, "high")}
+
+
 def markdown(found: dict) -> str:
     """The table for people."""
-    columns = {name: column for name, column in COLUMNS.items() if name not in SPEED}
-    columns["diversity"] = ("diversity", 3, "high")
-    about = found["about"]
+    columns, about = _columns(), found["about"]
     dates = " to ".join(dict.fromkeys((about["dates"][0], about["dates"][-1])))
     parts = [
         "# Ablation",
@@ -110,6 +115,7 @@ def markdown(found: dict) -> str:
         f"Behind each mean over clips and seeds stands its {LEVEL:.0%} interval from {DRAWS} bootstrap draws over "
         "clips. Diversity: deviation over noise, as a share of the teacher's.",
         report.markdown_table(found["systems"], columns),
+        f"![{PICTURE}]({PICTURE})",
         "Least and largest mean of one seed:",
         _by_seed(found["systems"], columns),
     ]
@@ -136,10 +142,12 @@ def _by_seed(systems: dict, columns: Mapping) -> str:
 
 
 def write(out: Path, found: dict) -> None:
-    """ablation.json and ablation.md into ``out``. Raises OutputError."""
+    """ablation.json, ablation.md and their picture into ``out``. Raises OutputError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         report.replace(out / "ablation.json", json.dumps(report.plain(found), indent=1, ensure_ascii=False) + "\n")
         report.replace(out / "ablation.md", markdown(found))
+        if found["systems"]:
+            ablation_plots.picture(out / PICTURE, found["systems"], _columns(), found["about"]["against"])
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror or error}", "choose another folder") from None

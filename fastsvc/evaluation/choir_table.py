@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,10 @@ COLUMNS = {
     "f0_rmse_cents": ("f0 RMSE cents", 1, "low"),
     "voicing_f1": ("V/UV F1", 3, "high"),
     "phone_error_rate": ("PER", 3, "low"),
+    "mel_phone_error_rate": ("PER of the mel", 3, "low"),
     "singer_correct": ("singer accuracy", 3, "high"),
     "singer_similarity": ("similarity", 3, "high"),
+    "mel_singer_similarity": ("similarity of the mel", 3, "high"),
     "rtf": ("RTF", 3, "low"),
     "mel_rtf": ("mel RTF", 3, "low"),
 }
@@ -40,6 +43,7 @@ class Wanted:
     tracked: tuple[np.ndarray, np.ndarray]
 
     @staticmethod
+    @functools.lru_cache(maxsize=64)  # many systems, in an ablation many engines, are measured on the same clips
     def of(clip: Clip, config: AcousticConfig) -> Wanted:
         mel = config.mel
         audio = resample(clip.truth, clip.rate_hz, mel.rate_hz)
@@ -64,11 +68,17 @@ def measure(
     if recogniser is not None:
         heard = phones.recognise(recogniser, made.audio, made.rate_hz)
         figures["phone_error_rate"] = phones.error_rate(heard, phones.reference_phones(clip.phones))
+        if made.mel is not None and recogniser.config.mel == config.mel:
+            read = phones.read(recogniser, made.mel)
+            figures["mel_phone_error_rate"] = phones.error_rate(read, phones.reference_phones(clip.phones))
     if verifier is not None:
         voice = singers.embed(verifier, made.audio, made.rate_hz)
         figures["singer_heard"] = singers.nearest(voice, centroids)
         figures["singer_correct"] = float(figures["singer_heard"] == clip.target)
         figures["singer_similarity"] = singers.similarity(voice, centroids[clip.target])
+        if made.mel is not None and verifier.config.mel == config.mel:
+            voice = singers.embed_mel(verifier, made.mel)
+            figures["mel_singer_similarity"] = singers.similarity(voice, centroids[clip.target])
     return figures | {"rtf": made.seconds / clip.seconds, "mel_rtf": made.mel_seconds / clip.seconds}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -92,6 +93,14 @@ def draw(
         song = UNSEEN + 1000 * seed + index
         whole = perform(score(song, choir_seed), source, float(rng.integers(-3, 4)))
         yield clip(source, target, song, excerpt(whole, seconds, rng), rate_hz)
+
+
+@functools.lru_cache(maxsize=1)  # rendering is a good part of an evaluation, and an ablation repeats it
+def drawn(
+    voices: tuple[Singer, ...], count: int, seconds: float, choir_seed: int, seed: int, rate_hz: int
+) -> tuple[Clip, ...]:
+    """:func:`draw`, all of it, kept for the next evaluation of the same voices."""
+    return tuple(draw(voices, count, seconds, choir_seed, seed, rate_hz))
 
 
 def clip(source: Singer, target: Singer, song: int, performance: Performance, rate_hz: int) -> Clip:

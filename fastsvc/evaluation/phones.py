@@ -26,13 +26,18 @@ def reference_phones(phones: Sequence[str]) -> list[str]:
 @torch.inference_mode()
 def recognise(recogniser: Recogniser, audio: np.ndarray, rate_hz: int) -> list[str]:
     """audio [samples] -> symbols (:func:`fastsvc.model.recogniser.decode`: Viterbi, runs merged, blanks dropped)."""
-    config = recogniser.config
-    audio = resample(np.asarray(audio, np.float32), rate_hz, config.mel.rate_hz)
-    mel = log_mel(torch.from_numpy(audio)[None], config.mel)
-    if not mel.shape[1]:
+    config = recogniser.config.mel
+    audio = resample(np.asarray(audio, np.float32), rate_hz, config.rate_hz)
+    return read(recogniser, log_mel(torch.from_numpy(audio)[None], config)[0])
+
+
+@torch.inference_mode()
+def read(recogniser: Recogniser, mel: torch.Tensor) -> list[str]:
+    """log-mel [T, M] as ``recogniser`` takes it -> symbols, as :func:`recognise`."""
+    if not len(mel):
         return []
-    _, logits = recogniser(mel)
-    symbols = [config.phones[label] for label in decode(logits[0])]
+    _, logits = recogniser(mel[None])
+    symbols = [recogniser.config.phones[label] for label in decode(logits[0])]
     return [symbol for symbol in symbols if symbol != PAUSE]
 
 

@@ -110,8 +110,8 @@ class _Scene:
         self.notes += [f"Not a target: {line}." for line in left_out]
         self._listen_to([singer.name for singer in singing], {singer.name: singer for singer in singing})
         compared = self._systems()
-        drawn = clips.draw(
-            singing, settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
+        drawn = clips.drawn(
+            tuple(singing), settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
         )
         rows, example = [], None
         judging = {"recogniser": self.recogniser, "verifier": self.verifier, "centroids": self.centroids}
@@ -119,7 +119,7 @@ class _Scene:
         for some, clip, made in self._bar(measured, "choir", settings.clips, "clip"):
             rows += some
             example = example or (clip, made)
-        against = compared[2].name if self.settings.teacher else compared[1].name  # the teacher, else copy-synthesis
+        against = self._against(compared)
         pictures = [
             plots.systems(self.out / "choir.png", rows, choir_table.COLUMNS),
             plots.example(self.out / "example.png", *example, engine.config),
@@ -133,8 +133,13 @@ class _Scene:
             "rows": rows,
         }
 
+    def _against(self, compared: list[systems.System]) -> str:
+        """The row that others are compared with: the teacher, else copy-synthesis, else the first."""
+        places = 2 * self.settings.references, bool(self.settings.teacher)
+        return compared[max(sum(places) - 1, 0)].name
+
     def _systems(self) -> list[systems.System]:
-        compared = [systems.truth(), systems.copy_synthesis(self.engine)]
+        compared = [systems.truth(), systems.copy_synthesis(self.engine)] if self.settings.references else []
         if self.settings.teacher:
             compared.append(systems.teacher(self.engine, self.settings.teacher, self.settings.teacher_steps))
         else:

@@ -15,7 +15,7 @@ class Settings:
 
     teacher, recogniser, verifier: checkpoints, each optional (its rows or columns are left out). corpus: the prepared
     corpus of the training, for the targets' centroids; without it they are rendered by the choir. clips 0: no choir
-    table. voices: the targets, all if empty.
+    table. voices: the targets, all if empty. references: whether the true target and copy-synthesis have rows, too.
     """
 
     model: str = ""
@@ -29,6 +29,7 @@ class Settings:
     choir_seed: int = 0
     recordings: str | None = None
     voices: tuple[str, ...] = ()
+    references: bool = True
     seed: int = 0
 
     def __post_init__(self):

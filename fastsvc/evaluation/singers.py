@@ -22,8 +22,13 @@ def embed(verifier: Verifier, audio: np.ndarray, rate_hz: int) -> np.ndarray:
     """
     config = verifier.config.mel
     audio = resample(np.asarray(audio, np.float32), rate_hz, config.rate_hz)
-    mel = log_mel(torch.from_numpy(audio)[None], config)[0]
-    frames, window = len(mel), max(1, round(WINDOW_S * config.frame_rate_hz))
+    return embed_mel(verifier, log_mel(torch.from_numpy(audio)[None], config)[0])
+
+
+@torch.inference_mode()
+def embed_mel(verifier: Verifier, mel: torch.Tensor) -> np.ndarray:
+    """log-mel [T, M] as ``verifier`` takes it -> embedding [E], as :func:`embed`."""
+    frames, window = len(mel), max(1, round(WINDOW_S * verifier.config.mel.frame_rate_hz))
     if not frames:
         return np.zeros(verifier.config.embedding)
     count = max(1, -(-frames // window))

@@ -30,12 +30,16 @@ from fastsvc.model.acoustic import AcousticModel
 
 @dataclass(frozen=True)
 class Made:
-    """audio [samples] at rate_hz; seconds that all took, and the part of features to mel (NaN where there is none)."""
+    """audio [samples] at rate_hz; seconds that all took, and the part of features to mel (NaN where there is none).
+
+    mel: log-mel [T, M] that the acoustic model gave the vocoder, None where there was no acoustic model.
+    """
 
     audio: np.ndarray
     rate_hz: int
     seconds: float
     mel_seconds: float
+    mel: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,17 @@ def copy_synthesis(engine) -> System:
 def student(engine, steps: int) -> System:
     """The engine with that many steps."""
 
-    def make(clip: Clip, seed: int) -> Made:
-        def convert():
-            return engine.convert(
-                clip.audio, clip.rate_hz, clip.target, steps=steps, transpose=clip.semitones, seed=seed
-            )
+    def convert(clip: Clip, seed: int) -> tuple[np.ndarray, torch.Tensor]:
+        """The parts of Engine.convert, for the mel between them."""
+        heard = engine.hear(clip.audio, clip.rate_hz, clip.target, transpose=clip.semitones)
+        of = heard.features
+        sung = of.units, of.f0_hz, of.volume, clip.target
+        audio, mel = engine.synthesise(*sung, steps, seed=seed, voiced=of.voiced)
+        return engine.join(audio.numpy(), *heard.place), mel
 
-        (audio, rate_hz), seconds = timed(convert)
-        return Made(audio, rate_hz, seconds, engine.timings.get("mel", math.nan))
+    def make(clip: Clip, seed: int) -> Made:
+        (audio, mel), seconds = timed(lambda: convert(clip, seed))
+        return Made(audio, clip.rate_hz, seconds, engine.timings.get("mel", math.nan), mel)
 
     return System(f"student, {steps} step{'s' * (steps > 1)}", steps, make)
 
@@ -94,16 +101,16 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
     speakers = Speakers(checkpoint.speakers, checkpoint.speaker_base)
 
     @torch.inference_mode()
-    def convert(clip: Clip, seed: int) -> tuple[np.ndarray, float]:
+    def convert(clip: Clip, seed: int) -> tuple[np.ndarray, float, torch.Tensor]:
         audio, gain = hearing.levelled(clip.audio, engine.manifest.get("input_peak"))
         heard = hearing.features(audio, clip.rate_hz, theirs, engine.encoder, None)
         heard.f0_hz.mul_(2 ** (clip.semitones / 12))
         mel, mel_seconds = timed(lambda: _sample(model, heard, speakers.row(clip.target), steps, seed))
-        return _vocode(engine, mel, heard.f0_hz, heard.voiced, seed) / np.float32(gain), mel_seconds
+        return _vocode(engine, mel, heard.f0_hz, heard.voiced, seed) / np.float32(gain), mel_seconds, mel
 
     def make(clip: Clip, seed: int) -> Made:
-        (audio, mel_seconds), seconds = timed(lambda: convert(clip, seed))
-        return Made(audio, theirs.mel.rate_hz, seconds, mel_seconds)
+        (audio, mel_seconds, mel), seconds = timed(lambda: convert(clip, seed))
+        return Made(audio, theirs.mel.rate_hz, seconds, mel_seconds, mel)
 
     return System(f"teacher, {steps} Euler steps", steps, make)
 
