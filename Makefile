@@ -63,10 +63,10 @@ students: $(READY)
 	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
 		--encoder fastsvc/demo/choir.fsvc
-	$(BIN)/fastsvc train recogniser -c configs/ablation/recogniser_heldout.yaml --resume
-	$(BIN)/fastsvc train singer -c configs/ablation/singer_heldout.yaml --resume
-	$(BIN)/fastsvc train recogniser -c configs/ablation/recogniser_guard.yaml --resume
-	$(BIN)/fastsvc train singer -c configs/ablation/singer_guard.yaml --resume
+	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_heldout.yaml --resume
+	$(BIN)/fastsvc train singer -c configs/demo/singer_heldout.yaml --resume
+	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_guard.yaml --resume
+	$(BIN)/fastsvc train singer -c configs/demo/singer_guard.yaml --resume
 	$(BIN)/fastsvc train teacher -c configs/ablation/teacher.yaml --resume
 	$(BIN)/python -m fastsvc.evaluation.ablation -c configs/ablation/ablation.yaml --only CD --seeds 0
 	$(BIN)/fastsvc train recogniser -c configs/ablation/recogniser_mel.yaml --resume

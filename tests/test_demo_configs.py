@@ -36,13 +36,16 @@ RUNS = sorted(p for p in CONFIGS.glob("*/*.yaml") if p.stem not in ("prepare", "
 def test_a_run_is_described_in_known_keys(path):
     found = settings.read(path)
     task = from_dict(TASKS[path.stem.split("_")[0]], found.task, path.name)
-    runs = f"work/{path.parent.name}/runs"
-    assert found.out == f"{runs}/{path.stem}"
-    made = {f"{runs}/{other.stem}" for other in RUNS if other.parent == path.parent} | {FIRST_STUDENT}
+    assert found.out == _out(path)
+    made = {_out(other) for other in RUNS} | {FIRST_STUDENT}
     named = [v for v in _strings(found.task) if v.startswith("work/")]
     assert {str(Path(name).parent) for name in named} <= made
     held_out = getattr(task, "held_out", False)
     assert held_out == path.stem.endswith(("_heldout", "_guard"))
+
+
+def _out(path: Path) -> str:
+    return f"work/{path.parent.name}/runs/{path.stem}"
 
 
 def _strings(value):
