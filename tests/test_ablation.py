@@ -16,7 +16,7 @@ from toy_corpus import MEL, make
 from fastsvc import config as c
 from fastsvc.data.choir import roster
 from fastsvc.errors import ConfigError, FastsvcError
-from fastsvc.evaluation import ablation, ablation_table
+from fastsvc.evaluation import ablation, ablation_plan, ablation_table
 from fastsvc.training import checkpoint, run
 
 SMALL = {"valid_crops": 2, "valid_frames": 32}
@@ -69,7 +69,8 @@ def plan(tmp_path_factory):
         "seeds": [1],
         "diversity": {"seeds": 3, "crops": 2, "frames": 16, "teacher_steps": 2},
         "cells": {
-            "CD": {"kind": "student", "config": str(student), "steps": [1, 2]},
+            "CD": {"kind": "student", "config": str(student), "checkpoint": "best", "steps": [1, 2]},
+            "CD last": {"of": "CD", "steps": [1]},
             "DMD + GAN": {"kind": "dmo", "config": str(dmo), "steps": [1], "init": "CD", "changes": changes},
         },
     }
@@ -105,8 +106,11 @@ def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, c
     assert all(0 < found["systems"][f"CD, {n}"]["diversity"]["mean"] < 10 for n in ("1 step", "2 steps"))
     assert 0 < found["systems"]["DMD + GAN, 1 step"]["diversity"]["mean"] < 0.1  # the teacher's was not measured again
     assert found["failed"] == {}
+    ends = {path: json.loads((out / path / "seed1" / "cell.json").read_text()) for path in ("CD", "CD_last")}
+    assert [ends[path]["checkpoint"] for path in ends] == ["best.pt", "last.pt"]
+    assert not (out / "CD_last" / "seed1" / "last.pt").exists() and "CD last, 1 step" in found["systems"]
     config = yaml.safe_load((out / "DMD_+_GAN" / "seed1" / "run.yaml").read_text())
-    assert config["seed"] == 1 and config["task"]["init"] == str(out / "CD" / "seed1" / "last.pt")
+    assert config["seed"] == 1 and config["task"]["init"] == str(out / "CD" / "seed1" / "best.pt")
     assert config["task"]["losses"] == OFF | {"adversarial": {"weight": 0.0}}
     said = capsys.readouterr().out
     assert (
@@ -154,7 +158,7 @@ def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch
     assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 1
     found = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert "ECT, 1 step" in found["systems"] and "CD, 1 step" not in found["systems"]
-    assert set(found["failed"]) == {"CD, seed 1", "DMD + GAN, seed 1"}
+    assert set(found["failed"]) == {"CD, seed 1", "CD last, seed 1", "DMD + GAN, seed 1"}
     assert "is not done" in found["failed"]["DMD + GAN, seed 1"] and "no number" in capsys.readouterr().err
 
 
@@ -201,6 +205,8 @@ def test_mistakes_are_named(plan, tmp_path, capsys):
         ({"cells": plain["cells"] | {"A/B": plain["cells"]["CD"]}}, "cannot be a folder"),
         ({"cells": {"DMD": plain["cells"]["DMD + GAN"]}}, "init 'CD' is no cell above it"),
         ({"cells": {"CD": plain["cells"]["CD"] | {"kind": "teacher"}}}, "kind is 'teacher'"),
+        ({"cells": {"CD last": plain["cells"]["CD last"]}}, "of 'CD' is no training above it"),
+        ({"cells": plain["cells"] | {"CD last": {"of": "CD", "init": "CD"}}}, "only steps and checkpoint"),
         ({"evaluate": {"clip": 3}}, "unknown key 'clip'"),
         ({"evaluate": {"verifier": "heard.pt"}}, "heard.pt is among the listeners of DMD + GAN"),
         ({"evaluate": {"recogniser": "twin.pt"}}, "twin.pt is among the guard of DMD + GAN"),
@@ -247,6 +253,6 @@ def test_the_table_averages_seeds_by_clip_and_pairs_clips(tmp_path):
 
 def test_changes_are_laid_over_key_by_key():
     base = {"a": 1, "task": {"b": 2, "losses": {"c": {"weight": 1}, "d": 0}}}
-    laid = ablation.merged(base, {"task": {"losses": {"c": {"start": 0.5}}, "e": 3}})
+    laid = ablation_plan.merged(base, {"task": {"losses": {"c": {"start": 0.5}}, "e": 3}})
     assert laid == {"a": 1, "task": {"b": 2, "e": 3, "losses": {"c": {"weight": 1, "start": 0.5}, "d": 0}}}
     assert base["task"]["losses"]["c"] == {"weight": 1}

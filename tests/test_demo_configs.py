@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastsvc.config import from_dict
-from fastsvc.evaluation import ablation
+from fastsvc.evaluation import ablation, ablation_plan
 from fastsvc.training import settings
 from fastsvc.training.consistency import StudentSettings
 from fastsvc.training.dmo_settings import DmoSettings
@@ -59,10 +59,10 @@ def _strings(value):
 def test_the_ablation_mirrors_the_papers_rows(monkeypatch):
     monkeypatch.chdir(CONFIGS.parent)
     plan = ablation.read(CONFIGS / "ablation" / "ablation.yaml")
-    assert list(plan.cells) == ["CD", "ECT", "DMD", "DMD+GAN", "+CTC", "+SV", "all"]
+    assert list(plan.cells) == ["CD", "CD last", "ECT", "DMD", "DMD+GAN", "+CTC", "+SV", "all"]
     weights = {}
-    for name in list(plan.cells)[2:]:
-        task = from_dict(DmoSettings, ablation._run_of(plan, name, 1)["task"])
+    for name in list(plan.cells)[3:]:
+        task = from_dict(DmoSettings, ablation_plan.run_of(plan, name, 1)["task"])
         weights[name] = {loss for loss, term in vars(task.losses).items() if term.weight}
         assert task.init == "work/ablation/students/CD/seed1/best.pt" and task.steps == plan.cell(name).steps == (1, 4)
     assert weights == {

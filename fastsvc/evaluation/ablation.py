@@ -11,89 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import ablation_table, report
-from fastsvc.evaluation.ablation_diversity import Diversity, diversity
+from fastsvc.evaluation.ablation_diversity import diversity
+from fastsvc.evaluation.ablation_plan import Ablation, read, run_of
 from fastsvc.evaluation.settings import Settings
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row: a training and what changes in its configuration."""
-
-    kind: str  # student, dmo
-    config: str  # the YAML to start from
-    changes: dict = field(default_factory=dict)  # laid over it, key by key
-    steps: tuple[int, ...] = (1, 4)  # that are built and evaluated
-    init: str = ""  # another cell, whose checkpoint of the same seed is this one's task.init
-    checkpoint: str = "last"  # which of a training's files counts: last, best
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """The YAML. Paths count from the current folder."""
-
-    out: str
-    teacher: str
-    vocoder: str
-    content: str
-    cells: dict
-    evaluate: dict = field(default_factory=dict)  # as `fastsvc evaluate -c`, without model and teacher
-    against: str = ""  # the row that others are compared with, such as "CD, 1 step"
-    seeds: tuple[int, ...] = (0, 1, 2)
-    diversity: Diversity = field(default_factory=Diversity)
-
-    def __post_init__(self):
-        for name in self.cells:
-            if not re.fullmatch(r"[\w+ -]+", name):
-                raise ConfigError(f"cells: {name!r} cannot be a folder", "use letters, digits, +, - and spaces")
-
-    def cell(self, name: str) -> Cell:
-        return from_dict(Cell, self.cells[name], f"cells.{name}")
-
-    def folder(self, name: str, seed: int) -> Path:
-        return Path(self.out) / name.replace(" ", "_") / f"seed{seed}"
-
-
-def read(path) -> Ablation:
-    """Raises ConfigError naming what is wrong, also in any cell."""
-    from fastsvc.training.settings import parse
-
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"there is no configuration {path}", "see configs/ablation/ablation.yaml")
-    plan = from_dict(Ablation, parse(path.read_text(encoding="utf-8"), str(path)), path.name)
-    from_dict(Settings, plan.evaluate, "evaluate")
-    for name in plan.cells:
-        cell = plan.cell(name)
-        known = list(plan.cells)
-        if cell.kind not in ("student", "dmo"):
-            raise ConfigError(f"cells.{name}: kind is {cell.kind!r}", "use student or dmo")
-        if cell.checkpoint not in ("last", "best"):
-            raise ConfigError(f"cells.{name}: checkpoint is {cell.checkpoint!r}", "use last or best")
-        if cell.init and cell.init not in known[: known.index(name)]:
-            raise ConfigError(f"cells.{name}: init {cell.init!r} is no cell above it")
-        _check_judges(plan, name)
-    return plan
-
-
-def _check_judges(plan: Ablation, name: str) -> None:
-    """What a training listens to, or is stopped by, must not judge it."""
-    task = _run_of(plan, name, 0)["task"]
-    asked = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
-    for key in ("recogniser", "verifier"):
-        if plan.evaluate.get(key) in asked:
-            part = asked[plan.evaluate[key]]
-            raise ConfigError(
-                f"evaluate.{key}: {plan.evaluate[key]} is among the {part} of {name}", "give one of another seed"
-            )
 
 
 def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), progress: bool = True) -> dict | None:
@@ -123,7 +51,7 @@ def _stamp(plan: Ablation, name: str, seed: int) -> dict:
     """What a cell depends on; a finished one that was made otherwise is not taken for this one."""
     cell, common = plan.cell(name), asdict(plan)
     plain = {key: common[key] for key in ("teacher", "vocoder", "content", "evaluate", "diversity")}
-    run = _run_of(plan, name, seed)
+    run = run_of(plan, name, seed)
     judging = [plan.vocoder, plan.content, *(plan.evaluate.get(key) for key in ("recogniser", "verifier"))]
     files = _taught_by(run["task"]) | _hashes(judging)
     return json.loads(json.dumps(plain | {"cell": asdict(cell), "run": run, "files": files}))
@@ -154,31 +82,6 @@ def _done(plan: Ablation, name: str, seed: int) -> bool:
     return True
 
 
-def _run_of(plan: Ablation, name: str, seed: int) -> dict:
-    """The whole configuration of a cell's training."""
-    from fastsvc.training.settings import parse
-
-    cell = plan.cell(name)
-    path = Path(cell.config)
-    if not path.is_file():
-        raise ConfigError(f"cells.{name}: there is no configuration {path}")
-    run = merged(parse(path.read_text(encoding="utf-8"), str(path)), cell.changes)
-    run = merged(run, {"seed": seed, "out": str(plan.folder(name, seed)), "task": {"teacher": plan.teacher}})
-    if cell.init:
-        run["task"]["init"] = str(plan.folder(cell.init, seed) / f"{plan.cell(cell.init).checkpoint}.pt")
-    return run
-
-
-def merged(base: dict, changes: dict) -> dict:
-    """``base`` with ``changes`` laid over it, mapping by mapping."""
-    both = {key: merged(base[key], value) for key, value in changes.items() if _mappings(base.get(key), value)}
-    return base | changes | both
-
-
-def _mappings(a, b) -> bool:
-    return isinstance(a, dict) and isinstance(b, dict)
-
-
 def _train(plan: Ablation, name: str, seed: int) -> dict | None:
     """{"step", "reason"} of a cell's training, which goes on where it was stopped; None where it was interrupted.
 
@@ -189,7 +92,11 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
     from fastsvc import training
     from fastsvc.training.settings import parse
 
-    cell, folder, run = plan.cell(name), plan.folder(name, seed), _run_of(plan, name, seed)
+    cell, folder, run = plan.cell(name), plan.folder(name, seed), run_of(plan, name, seed)
+    if cell.of:
+        if not (plan.folder(cell.of, seed) / "trained.json").is_file():
+            raise ConfigError(f"{cell.of} of seed {seed}, whose training {name} is, is not done", "do that cell first")
+        return _train(plan, cell.of, seed)
     if cell.init and not _done(plan, cell.init, seed):
         raise ConfigError(f"{cell.init} of seed {seed}, which {name} starts from, is not done", "do that cell first")
     folder.mkdir(parents=True, exist_ok=True)
@@ -220,10 +127,11 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
     result = _train(plan, name, seed)
     if result is None:
         return False
-    chosen = folder / f"{cell.checkpoint}.pt"
+    trained = plan.folder(cell.of or name, seed)
+    chosen = trained / f"{cell.checkpoint}.pt"
     # A run that its guard ended is judged by its best, not by what the guard objected to.
-    if result["reason"] and (folder / "best.pt").exists():
-        chosen = folder / "best.pt"
+    if result["reason"] and (trained / "best.pt").exists():
+        chosen = trained / "best.pt"
     parts = {"vocoder": plan.vocoder, "content": plan.content}
     engine = build.compile(chosen, folder / "engine.fsvc", steps=cell.steps, force=True, progress=None, **parts)
     first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # what is nobody's student is evaluated once
@@ -236,7 +144,7 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
         "steps_trained": result["step"],
         "stopped": result["reason"],
         "rows": found["choir"]["rows"],
-        "diversity": diversity(plan.diversity, folder / "run.yaml", plan.teacher, chosen, cell.steps, Path(plan.out)),
+        "diversity": diversity(plan.diversity, trained / "run.yaml", plan.teacher, chosen, cell.steps, Path(plan.out)),
         **{key: found[key] for key in ("date", "machine", "versions")},
     }
     report.replace(folder / "cell.json", json.dumps(report.plain(content), indent=1) + "\n")
