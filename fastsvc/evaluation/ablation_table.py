@@ -99,15 +99,15 @@ def _diversity(cells) -> dict[str, dict]:
     return found
 
 
-def _columns() -> dict:
+def shown() -> dict:
     """What the table shows: the figures of an evaluation but for speed, and diversity."""
-    shown = {name: column for name, column in COLUMNS.items() if name not in SPEED}
-    return shown | {"diversity": ("diversity", 3, "high")}
+    measured = {name: column for name, column in COLUMNS.items() if name not in SPEED}
+    return measured | {"diversity": ("diversity", 3, "high")}
 
 
 def markdown(found: dict) -> str:
     """The table for people."""
-    columns, about = _columns(), found["about"]
+    columns, about = shown(), found["about"]
     dates = " to ".join(dict.fromkeys((about["dates"][0], about["dates"][-1])))
     parts = [
         "# Ablation",
@@ -148,6 +148,6 @@ def write(out: Path, found: dict) -> None:
         report.replace(out / "ablation.json", json.dumps(report.plain(found), indent=1, ensure_ascii=False) + "\n")
         report.replace(out / "ablation.md", markdown(found))
         if found["systems"]:
-            ablation_plots.picture(out / PICTURE, found["systems"], _columns(), found["about"]["against"])
+            ablation_plots.picture(out / PICTURE, found["systems"], shown(), found["about"]["against"])
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror or error}", "choose another folder") from None

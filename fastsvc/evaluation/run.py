@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
 from collections.abc import Sequence
@@ -168,19 +169,16 @@ class _Scene:
         """Centroids of those voices that have none yet, from training audio."""
         if self.verifier is None:
             return
-        corpus = TrainingAudio(self.settings.corpus) if self.settings.corpus else None
+        settings = self.settings
         for name in self._bar([name for name in names if name not in self.centroids], "voices", unit="voice"):
-            if corpus is not None:
-                audio = corpus.of(name, CENTROID_SECONDS)
+            found = None
+            if settings.corpus is not None:
+                found = _corpus_centroid(settings.verifier, settings.corpus, name)
             elif name in singing:
-                audio = list(
-                    clips.renditions(singing[name], CENTROID_SONGS, self.settings.choir_seed, self.engine.rate_hz)
-                )
-            else:
-                audio = []
-            if audio:
-                rate_hz = self.engine.rate_hz if corpus is None else corpus.rate_hz
-                self.centroids[name] = singers.centroid(singers.embed(self.verifier, one, rate_hz) for one in audio)
+                audio = clips.renditions(singing[name], CENTROID_SONGS, settings.choir_seed, self.engine.rate_hz)
+                found = singers.centroid(singers.embed(self.verifier, one, self.engine.rate_hz) for one in audio)
+            if found is not None:
+                self.centroids[name] = found
             else:
                 self.notes.append(f"No training audio of {name} at hand: left out of singer accuracy.")
 
@@ -188,3 +186,11 @@ class _Scene:
         from tqdm import tqdm
 
         return tqdm(items, desc=what, total=total, unit=unit, disable=not self.progress)
+
+
+@functools.lru_cache(maxsize=256)  # an ablation evaluates many engines by one verifier
+def _corpus_centroid(verifier: str, corpus: str, name: str) -> np.ndarray | None:
+    """A voice's direction from its training audio, None where the corpus has none of it."""
+    network, heard = judges.verifier(verifier), TrainingAudio(corpus)
+    audio = heard.of(name, CENTROID_SECONDS)
+    return singers.centroid(singers.embed(network, one, heard.rate_hz) for one in audio) if audio else None
