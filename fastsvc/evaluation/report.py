@@ -59,7 +59,7 @@ def _cell(value: dict | None, digits: int, signed: bool) -> str:
         return "–"
     form = f"{{:{'+' if signed else ''}.{digits}f}}"
     text = form.format(value["mean"])
-    if math.isfinite(value["low"]):
+    if value["low"] is not None and math.isfinite(value["low"]):  # None as read from JSON
         text += f" <sub>{form.format(value['low'])} … {form.format(value['high'])}</sub>"
     return text
 
