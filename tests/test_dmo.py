@@ -19,6 +19,7 @@ from fastsvc.training import checkpoint, listeners, parallel, run, simulate
 from fastsvc.training import settings as settings_module
 from fastsvc.training.dmo import DmoTask
 from fastsvc.training.dmo_validation import Watch
+from fastsvc.training.fake import marked
 from fastsvc.training.loop import Trainer, figures_of
 
 FEW = {"steps": [1, 4], "fake_updates": 2, "match_steps": 3}
@@ -55,7 +56,9 @@ def test_it_starts_from_the_student_and_its_fake_score_from_the_teacher(studio):
     for network, name in ((task.model, "student"), (task.teacher, "teacher")):
         ema = checkpoint.load(studio.path(name))["ema"]
         torch.testing.assert_close(dict(network.state_dict()), ema, rtol=0, atol=0)
-    torch.testing.assert_close(dict(task.fake.state_dict()), dict(task.teacher.denoiser.state_dict()), rtol=0, atol=0)
+    fake, denoiser = task.fake.net.state_dict(), task.teacher.denoiser.state_dict()
+    torch.testing.assert_close(dict(fake), dict(denoiser), rtol=0, atol=0)
+    assert not task.fake.origin.weight.any()
     assert task.model.config.edm.few_steps == LEVELS
     assert task.teacher.config.edm.few_steps == ()
     trained = {name for name, p in task.model.named_parameters() if p.requires_grad}
@@ -126,9 +129,7 @@ def test_the_students_gradient_is_that_of_the_weighted_sum(studio):
     task.model.zero_grad()
 
     task.generator.manual_seed(5)
-    from fastsvc.training.conversion import converted
-
-    batch = converted(batch, 0.5, task.medians_hz, task.generator)
+    batch = task.asked(batch, task.choice(0, 0))
     x = task.chain(task.model, batch, task.choice(0, 0))
     total = sum(weights[name] * value for name, value in task._values(batch, x).items())
     total.backward()
@@ -147,7 +148,7 @@ def test_losses_come_in_their_order(studio):
         assert [turn.name for turn in turns if turn.name != "head"] == ["fake"] * 5 + ["student"]
         met[progress] = (
             len(turns) == 7,
-            set(task._values(batch, task.model.normalise(batch["mel"]))),
+            set(task._values(marked(batch, 0), task.model.normalise(batch["mel"]))),
             turns[-1].lr_scale,
         )
     assert met[0.0] == (False, {"dmd"}, 1.0) and met[0.11] == (True, {"dmd"}, 1.0)
@@ -163,6 +164,28 @@ def test_updates_of_one_step_see_other_noise_and_all_steps_of_the_schedules(stud
     choices = {task.choice(step, update) for step in range(40) for update in range(3)}
     assert choices == {(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)}
     assert task.choice(7, 2) == dmo(studio, **FEW).choice(7, 2)
+
+
+def test_the_fake_score_is_told_which_evaluation_made_what_it_learns(studio):
+    task = dmo(studio, **FEW)
+    choices = [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)]
+    assert [task.fake.number(choice) for choice in choices] == list(range(5))
+    batch, step = batch_of(task), 0
+    while task.choice(step, 1) != (1, 2):
+        step += 1
+    made, x = task.made(batch, step, 1)
+    assert made["origin"].tolist() == [3] * len(x)
+    task._fake_loss(batch, step, update=1)[0].backward()
+    touched = task.fake.origin.weight.grad.abs().sum(1) > 0
+    assert touched.tolist() == [False, False, False, True, False]
+    with torch.no_grad():
+        task.fake.origin.weight[3] += 0.5
+    noisy, sigma = torch.randn_like(x), x.new_full((len(x),), 0.3)
+    with torch.no_grad():
+        third, fourth = (task.fake_denoiser(made | {"origin": made["origin"] + k})(noisy, sigma) for k in (0, 1))
+        plain = task.denoiser(task.teacher, task.condition(task.teacher, made), made["valid"])(noisy, sigma)
+    torch.testing.assert_close(fourth, plain)  # its vector is still zero
+    assert (third - fourth).abs().mean() > 1e-4
 
 
 def test_padding_does_not_change_the_students_loss(studio):

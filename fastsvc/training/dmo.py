@@ -24,6 +24,7 @@ from fastsvc.training.balance import Balance, Term
 from fastsvc.training.conversion import converted
 from fastsvc.training.dmo_settings import DmoSettings
 from fastsvc.training.dmo_validation import Watch
+from fastsvc.training.fake import FakeScore, marked
 from fastsvc.training.task import Sample, Turn, Verdict
 from fastsvc.training.teacher import AcousticTask
 
@@ -44,7 +45,7 @@ class DmoTask(AcousticTask):
         self.teacher = self.load_acoustic(self.settings.teacher, "teacher")
         self.schedules = simulate.schedules(self.teacher.config.edm, self.settings.steps, self.settings.below)
         self.model = self._student()
-        self.fake = copy.deepcopy(self.teacher.denoiser).requires_grad_(True)
+        self.fake = FakeScore(self.teacher.denoiser, self.schedules).to(self.device)
         self.head = adversary.Head(self.teacher.config, self.settings.head_channels).to(self.device)
         self.terms: dict[str, Term] = dict(vars(self.settings.losses))
         self.balance = Balance(self.terms, self.settings.match_steps).to(self.device)
@@ -105,9 +106,15 @@ class DmoTask(AcousticTask):
 
     def made(self, batch: dict, step: int, update: int) -> tuple[dict, Tensor]:
         """(the batch as converted, x̂ without a graph): what fake score and discriminator learn from."""
-        batch = converted(batch, self.settings.conversion, self.medians_hz, self.generator)
+        choice = self.choice(step, update)
+        batch = self.asked(batch, choice)
         with torch.no_grad():
-            return batch, self.chain(self.model, batch, self.choice(step, update))
+            return batch, self.chain(self.model, batch, choice)
+
+    def asked(self, batch: dict, choice: tuple[int, int]) -> dict:
+        """What the student is given in one update: some of the batch for other singers, all for one evaluation."""
+        batch = converted(batch, self.settings.conversion, self.medians_hz, self.generator)
+        return marked(batch, self.fake.number(choice))
 
     # ---- the turns
 
@@ -122,33 +129,38 @@ class DmoTask(AcousticTask):
         late = settings.late_rate if self.progress >= settings.late_from else 1.0
         return [*turns, Turn("student", self.model, self._student_loss, late)]
 
-    def fake_denoiser(self, batch: dict, net: nn.Module | None = None):
-        """The fake score's D for the conditions of a batch, which it takes as the teacher embeds them."""
+    def fake_condition(self, batch: dict, fake: FakeScore) -> Tensor:
+        """As the teacher embeds it, with what made the batch."""
         with torch.no_grad():
             cond = self.condition(self.teacher, batch)
-        return self.denoiser(self.teacher, cond, batch["valid"], net=self.fake if net is None else net)
+        return fake.condition(cond, batch["origin"])
+
+    def fake_denoiser(self, batch: dict, fake: FakeScore | None = None):
+        """The fake score's D for the conditions of a batch."""
+        fake = self.fake if fake is None else fake
+        return self.denoiser(self.teacher, self.fake_condition(batch, fake), batch["valid"], net=fake.net)
 
     def _fake_loss(self, batch: dict, step: int, update: int):
         batch, x = self.made(batch, step, update)
         return self.fake_error(self.fake, batch, x), {}
 
-    def fake_error(self, net: nn.Module, batch: dict, x: Tensor) -> Tensor:
+    def fake_error(self, fake: FakeScore, batch: dict, x: Tensor) -> Tensor:
         edm = self.teacher.config.edm
         sigma = distribution.levels(len(x), edm, self.generator)
-        return distribution.fake_loss(self.fake_denoiser(batch, net), edm, x, sigma, self.noise(x), batch["valid"])
+        return distribution.fake_loss(self.fake_denoiser(batch, fake), edm, x, sigma, self.noise(x), batch["valid"])
 
     def _scores(self, batch: dict, x: Tensor) -> Tensor:
         config = self.teacher.config
         sigma = distribution.levels(len(x), config.edm, self.generator)
-        with torch.no_grad():
-            cond = self.condition(self.teacher, batch)
-        skips = adversary.features(self.fake, config, x, sigma, self.noise(x), cond, batch["valid"])
+        cond = self.fake_condition(batch, self.fake).detach()
+        skips = adversary.features(self.fake.net, config, x, sigma, self.noise(x), cond, batch["valid"])
         return self.head(skips, cond, sigma, batch["valid"])
 
     def _head_loss(self, batch: dict, step: int):
         """Real: the batch's own mels with their own singers, other clips of those that the rest is converted to."""
         other, x = self.made(batch, step, 0)
-        real = self._scores(batch, self.model.normalise(batch["mel"]))
+        own = batch | {"origin": other["origin"]}  # told the same of both, the head cannot tell them apart by it
+        real = self._scores(own, self.model.normalise(batch["mel"]))
         made = self._scores(other, x)
         valid = batch["valid"]
         means = {"score_real": real.detach(), "score_made": made.detach()}
@@ -156,8 +168,9 @@ class DmoTask(AcousticTask):
         return adversary.head_loss(real, made, valid), figures
 
     def _student_loss(self, batch: dict, step: int):
-        batch = converted(batch, self.settings.conversion, self.medians_hz, self.generator)
-        x = self.chain(self.model, batch, self.choice(step, 0))
+        choice = self.choice(step, 0)
+        batch = self.asked(batch, choice)
+        x = self.chain(self.model, batch, choice)
         at = x.detach().requires_grad_(True)
         values = self._values(batch, at)
         pulls = {name: torch.autograd.grad(value, at, retain_graph=True)[0] for name, value in values.items()}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fastsvc.model.recogniser import collapse, decode, edit_distance
 from fastsvc.training import alarms, diffusion, listeners, perceptual
 from fastsvc.training.conversion import converted
+from fastsvc.training.fake import marked
 from fastsvc.training.guard import Guard
 from fastsvc.training.task import Verdict
 
@@ -106,11 +107,12 @@ class Watch:
     @torch.no_grad()
     def _lag(self) -> float:
         """The fake score against a copy with more updates, on samples of held-out conditions."""
-        task, valid = self.task, self.converted
+        task, last = self.task, (0, len(self.task.schedules[0]) - 1)
+        valid = marked(self.converted, task.fake.number(last))
         rng = np.random.default_rng([task.seed, 11])
         state = task.generator.get_state()
         task.generator.manual_seed(task.seed)
-        x = task.chain(task.model, valid, (0, len(task.schedules[0]) - 1))
+        x = task.chain(task.model, valid, last)
 
         def loss(net: nn.Module) -> Tensor:
             task.generator.manual_seed(task.seed + 1)

@@ -1,0 +1,42 @@
+"""The fake score: a denoiser of what the student makes now, told which of the student's evaluations made it.
+
+One step's samples hardly vary for a condition, those of four steps do. A fake score that took both for one distribution
+would call the one too wide and the other too narrow, and matching would drive the student of four steps beyond the
+teacher's own spread. So each evaluation of each schedule adds a vector of its own to the condition; all begin at zero,
+where the fake score is the teacher. (DMOSpeech, arXiv 2410.11097, tells its fake score the student's step likewise.)
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fastsvc.model.wavenet import WaveNet
+
+
+class FakeScore(nn.Module):
+    """A copy of a teacher's denoiser, and a vector [H] for each of the student's evaluations."""
+
+    def __init__(self, denoiser: WaveNet, schedules: Sequence[Sequence[float]]):
+        super().__init__()
+        self.net = copy.deepcopy(denoiser).requires_grad_(True)
+        self.first = [sum(map(len, schedules[:place])) for place in range(len(schedules))]
+        self.origin = nn.Embedding(sum(map(len, schedules)), denoiser.config.cond_channels)
+        nn.init.zeros_(self.origin.weight)
+
+    def number(self, choice: tuple[int, int]) -> int:
+        """The row of (schedule, evaluation)."""
+        return self.first[choice[0]] + choice[1]
+
+    def condition(self, cond: Tensor, origin: Tensor) -> Tensor:
+        """cond [B, T, H] of the teacher, origin [B] → what :attr:`net` takes."""
+        return cond + self.origin(origin)[:, None]
+
+
+def marked(batch: dict, number: int) -> dict:
+    """The batch with ``origin`` [B], by which the fake score knows what made it."""
+    singer = batch["singer"]
+    return batch | {"origin": torch.full((len(singer),), number, device=singer.device)}
