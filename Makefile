@@ -1,6 +1,7 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
 # make test   installs into .venv and runs the tests
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
+# make students      makes the table of docs/results.md again (hours)
 
 PYTHON ?= python3
 VENV := .venv
