@@ -22,7 +22,7 @@ ROOMS = {
     "build": {"checkpoints", "model", "kernels", "engine", "features"},
 }
 # Programs of their own: they stand above the rooms wherever they lie.
-PROGRAMS = {f"fastsvc/evaluation/{name}.py" for name in ("ablation", "ablation_diversity", "demo")}
+PROGRAMS = {f"fastsvc/evaluation/{name}.py" for name in ("ablation", "ablation_plan", "ablation_diversity", "demo")}
 BATCH = {"batch", "batch_decode", "batch_group", "batch_plan", "batch_recording", "batch_report"}
 FREE = BATCH | {"cli", "commands", "__main__", "__init__"}  # the top: may use any room
 HEAVY = {"torch", "numpy", "librosa", "scipy", "soundfile", "yaml", "tqdm", "matplotlib", "tensorboard", "soxr"}
