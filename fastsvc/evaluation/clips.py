@@ -84,23 +84,22 @@ def draw(
 
     Deterministic; a longer draw begins with the shorter one.
     """
-    singing = sources(singers, choir_seed, seed)
     for index in range(count):
-        rng = np.random.default_rng([seed, 606, index])
-        source = singing[index % len(singing)]
-        # Each round through the sources is one place further in the targets, so that pairs do not repeat early.
-        target = voices[(index + index // len(singing)) % len(voices)]
-        song = UNSEEN + 1000 * seed + index
-        whole = perform(score(song, choir_seed), source, float(rng.integers(-3, 4)))
-        yield clip(source, target, song, excerpt(whole, seconds, rng), rate_hz)
+        yield _drawn(index, tuple(voices), seconds, choir_seed, seed, rate_hz, singers)
 
 
-@functools.lru_cache(maxsize=1)  # rendering is a good part of an evaluation, and an ablation repeats it
-def drawn(
-    voices: tuple[Singer, ...], count: int, seconds: float, choir_seed: int, seed: int, rate_hz: int
-) -> tuple[Clip, ...]:
-    """:func:`draw`, all of it, kept for the next evaluation of the same voices."""
-    return tuple(draw(voices, count, seconds, choir_seed, seed, rate_hz))
+@functools.lru_cache(maxsize=64)  # rendering is a good part of an evaluation, and an ablation repeats it
+def _drawn(
+    index: int, voices: tuple[Singer, ...], seconds: float, choir_seed: int, seed: int, rate_hz: int, singers: int
+) -> Clip:
+    singing = sources(singers, choir_seed, seed)
+    rng = np.random.default_rng([seed, 606, index])
+    source = singing[index % len(singing)]
+    # Each round through the sources is one place further in the targets, so that pairs do not repeat early.
+    target = voices[(index + index // len(singing)) % len(voices)]
+    song = UNSEEN + 1000 * seed + index
+    whole = perform(score(song, choir_seed), source, float(rng.integers(-3, 4)))
+    return clip(source, target, song, excerpt(whole, seconds, rng), rate_hz)
 
 
 def clip(source: Singer, target: Singer, song: int, performance: Performance, rate_hz: int) -> Clip:

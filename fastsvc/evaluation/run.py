@@ -111,8 +111,8 @@ class _Scene:
         self.notes += [f"Not a target: {line}." for line in left_out]
         self._listen_to([singer.name for singer in singing], {singer.name: singer for singer in singing})
         compared = self._systems()
-        drawn = clips.drawn(
-            tuple(singing), settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
+        drawn = clips.draw(
+            singing, settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
         )
         rows, example = [], None
         judging = {"recogniser": self.recogniser, "verifier": self.verifier, "centroids": self.centroids}
@@ -135,9 +135,9 @@ class _Scene:
         }
 
     def _against(self, compared: list[systems.System]) -> str:
-        """The row that others are compared with: the teacher, else copy-synthesis, else the first."""
-        places = 2 * self.settings.references, bool(self.settings.teacher)
-        return compared[max(sum(places) - 1, 0)].name
+        """The row that others are compared with: the last before the students, else the first of them."""
+        before = len(compared) - len(self.engine.steps)
+        return compared[max(before - 1, 0)].name
 
     def _systems(self) -> list[systems.System]:
         compared = [systems.truth(), systems.copy_synthesis(self.engine)] if self.settings.references else []
