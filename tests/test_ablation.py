@@ -1,6 +1,7 @@
 """The ablation's runner, end to end on the toy corpus, and its table."""
 
 import contextlib
+import csv
 import json
 import math
 from pathlib import Path
@@ -106,6 +107,9 @@ def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, c
     assert all(0 < found["systems"][f"CD, {n}"]["diversity"]["mean"] < 10 for n in ("1 step", "2 steps"))
     assert 0 < found["systems"]["DMD + GAN, 1 step"]["diversity"]["mean"] < 0.1  # the teacher's was not measured again
     assert found["failed"] == {}
+    lines = list(csv.DictReader((out / "clips.csv").read_text().splitlines()))
+    heard = [float(line["mcd_db"]) for line in lines if (line["cell"], line["system"]) == ("CD", "student, 2 steps")]
+    assert np.mean(heard) == pytest.approx(found["systems"]["CD, 2 steps"]["mcd_db"]["mean"], abs=1e-3)
     ends = {path: json.loads((out / path / "seed1" / "cell.json").read_text()) for path in ("CD", "CD_last")}
     assert [ends[path]["checkpoint"] for path in ends] == ["best.pt", "last.pt"]
     assert not (out / "CD_last" / "seed1" / "last.pt").exists() and "CD last, 1 step" in found["systems"]

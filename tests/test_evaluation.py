@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from fastsvc import config as c
 from fastsvc.data.choir import perform, render, score
 from fastsvc.errors import AudioError, CheckpointError, ConfigError
-from fastsvc.evaluation import choir_table, clips, demo, judges, phones, pictures, pitch, report, run, systems
+from fastsvc.evaluation import choir_table, clips, content, demo, judges, phones, pictures, pitch, report, run, systems
 from fastsvc.evaluation.recordings_table import recordings
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.recogniser import Recogniser
@@ -255,6 +256,8 @@ def test_whole_evaluation(made, engine, tmp_path):
     assert 0 <= true["singer_correct"]["mean"] <= 1 and "phone_error_rate" in true
     assert [row["target"] for row in result["recordings"]["rows"]] == ["ada", "bruno"]
     assert list(result["recordings"]["summary"]) == ["all", "ada", "bruno"]
+    misheard = result["choir"]["content_phone_error_rate"]
+    assert misheard > 0 and f"{misheard:.1%} of the sources' phones" in " ".join(result["notes"])
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert written["settings"]["clips"] == 2 and written["machine"]["hardware"] and written["command"] == "evaluate"
     assert written["choir"]["rows"][0]["rtf"] is None  # NaN is no JSON
@@ -263,6 +266,13 @@ def test_whole_evaluation(made, engine, tmp_path):
     for picture in result["choir"]["pictures"] + result["recordings"]["pictures"]:
         assert f"]({picture})" in text
         assert (tmp_path / "out" / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_the_content_encoder_mishears_is_counted_where_it_can_read(made, engine, monkeypatch):
+    clip = SimpleNamespace(audio=None, rate_hz=1, phones=("pau", "a", "b", "b", "a"))
+    monkeypatch.setattr(content.phones, "recognise", lambda network, audio, rate_hz: ["a", "b"])
+    assert content.phone_error_rate(engine, [clip, clip]) == pytest.approx(1 / 3)
+    assert math.isnan(content.phone_error_rate(SimpleNamespace(encoder=object()), [clip]))
 
 
 def test_without_judges_or_teacher_their_rows_and_columns_are_left_out_with_a_note(made, engine, tmp_path):

@@ -4,7 +4,8 @@ python -m fastsvc.evaluation.ablation -c configs/ablation/ablation.yaml [--only 
 
 Every cell has a folder of its own, OUT/CELL/seedN: ``run.yaml`` (the training's whole configuration), its checkpoints,
 ``engine.fsvc``, ``evaluation/`` and, when all of it is done, ``cell.json``. What is done is not done again, and a
-training that was stopped goes on. The table, ``ablation.json`` and ``ablation.md``, holds the cells that are done.
+training that was stopped goes on. The table, ``ablation.json`` and ``ablation.md``, holds the cells that are done, and
+``clips.csv`` every clip of theirs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
-from fastsvc.evaluation import ablation_table, report
+from fastsvc.evaluation import ablation_clips, ablation_table, report
 from fastsvc.evaluation.ablation_diversity import diversity
 from fastsvc.evaluation.ablation_plan import Ablation, read, run_of
 from fastsvc.evaluation.settings import Settings
@@ -40,11 +41,8 @@ def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), pro
             failed[f"{name}, seed {seed}"] = str(error)
             print(f"ablation: {name}, seed {seed}: {error}", file=sys.stderr)
         else:
-            ablation_table.write(Path(plan.out), _table(plan, failed))
-    found = _table(plan, failed)
-    if found["systems"]:
-        ablation_table.write(Path(plan.out), found)
-    return found
+            _write(plan, failed)
+    return _write(plan, failed)
 
 
 def _stamp(plan: Ablation, name: str, seed: int) -> dict:
@@ -151,15 +149,18 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
     return True
 
 
-def _table(plan: Ablation, failed: dict[str, str]) -> dict:
-    """Every cell that is done, by name and seed, as ``ablation_table`` takes them."""
+def _write(plan: Ablation, failed: dict[str, str]) -> dict:
+    """Every cell that is done, by name and seed, into ``out``: the table, which is returned, and the clips."""
     cells: dict = {}
     for name in plan.cells:
         for seed in plan.seeds:
             path = plan.folder(name, seed) / "cell.json"
             if path.is_file():
                 cells.setdefault(name, {})[seed] = json.loads(path.read_text(encoding="utf-8"))
-    return ablation_table.table(cells, plan.against) | {"failed": failed}
+    found = ablation_table.table(cells, plan.against) | {"failed": failed}
+    if cells:
+        ablation_table.write(Path(plan.out), found, ablation_clips.text(cells))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

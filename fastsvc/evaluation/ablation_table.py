@@ -141,12 +141,14 @@ def _by_seed(systems: dict, columns: Mapping) -> str:
     return "\n".join(lines)
 
 
-def write(out: Path, found: dict) -> None:
-    """ablation.json, ablation.md and their picture into ``out``. Raises OutputError."""
+def write(out: Path, found: dict, clips: str = "") -> None:
+    """ablation.json, ablation.md, their picture and, where it is given, clips.csv into ``out``. Raises OutputError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         report.replace(out / "ablation.json", json.dumps(report.plain(found), indent=1, ensure_ascii=False) + "\n")
         report.replace(out / "ablation.md", markdown(found))
+        if clips:
+            report.replace(out / "clips.csv", clips)
         if found["systems"]:
             ablation_plots.picture(out / PICTURE, found["systems"], shown(), found["about"]["against"])
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from fastsvc.errors import ConfigError
 from fastsvc.evaluation import (
     choir_table,
     clips,
+    content,
     judges,
     machine,
     plots,
@@ -111,15 +113,17 @@ class _Scene:
         self.notes += [f"Not a target: {line}." for line in left_out]
         self._listen_to([singer.name for singer in singing], {singer.name: singer for singer in singing})
         compared = self._systems()
-        drawn = clips.draw(
-            singing, settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
-        )
+        drawing = settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
+        drawn = clips.draw(singing, *drawing)
         rows, example = [], None
         judging = {"recogniser": self.recogniser, "verifier": self.verifier, "centroids": self.centroids}
         measured = choir_table.rows(drawn, compared, engine.config, seed=settings.seed, **judging)
         for some, clip, made in self._bar(measured, "choir", settings.clips, "clip"):
             rows += some
             example = example or (clip, made)
+        misheard = content.phone_error_rate(engine, clips.draw(singing, *drawing))
+        if math.isfinite(misheard):
+            self.notes.append(f"The content encoder itself hears {misheard:.1%} of the sources' phones wrongly.")
         against = self._against(compared)
         pictures = [
             plots.systems(self.out / "choir.png", rows, choir_table.COLUMNS),
@@ -130,6 +134,7 @@ class _Scene:
             "against": against,
             "differences": report.differences(rows, against, choir_table.COLUMNS, settings.seed),
             "seconds": sum(row["seconds"] for row in rows) / len(compared),
+            "content_phone_error_rate": misheard,
             "pictures": [path.name for path in pictures],
             "rows": rows,
         }

@@ -2,8 +2,9 @@
 
 One step's samples hardly vary for a condition, those of four steps do. A fake score that took both for one distribution
 would call the one too wide and the other too narrow, and matching would drive the student of four steps beyond the
-teacher's own spread. So each evaluation of each schedule adds a vector of its own to the condition; all begin at zero,
-where the fake score is the teacher. (DMOSpeech, arXiv 2410.11097, tells its fake score the student's step likewise.)
+teacher's own spread. So each evaluation adds a vector of its own to the condition; the first, which makes the same of
+noise in every schedule, has one for all. They begin at zero, where the fake score is the teacher. (DMOSpeech, arXiv
+2410.11097, tells its fake score the student's step likewise.)
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ class FakeScore(nn.Module):
     def __init__(self, denoiser: WaveNet, schedules: Sequence[Sequence[float]]):
         super().__init__()
         self.net = copy.deepcopy(denoiser).requires_grad_(True)
-        self.first = [sum(map(len, schedules[:place])) for place in range(len(schedules))]
-        self.origin = nn.Embedding(sum(map(len, schedules)), denoiser.config.cond_channels)
+        later = [len(levels) - 1 for levels in schedules]
+        self.before = [sum(later[:place]) for place in range(len(schedules))]
+        self.origin = nn.Embedding(1 + sum(later), denoiser.config.cond_channels)
         nn.init.zeros_(self.origin.weight)
 
     def number(self, choice: tuple[int, int]) -> int:
-        """The row of (schedule, evaluation)."""
-        return self.first[choice[0]] + choice[1]
+        """The row of (schedule, evaluation); 0 is the first evaluation of them all."""
+        schedule, evaluation = choice
+        return self.before[schedule] + evaluation if evaluation else 0
 
     def condition(self, cond: Tensor, origin: Tensor) -> Tensor:
         """cond [B, T, H] of the teacher, origin [B] → what :attr:`net` takes."""
