@@ -24,9 +24,10 @@ def words(engine, judge: Recogniser | None, clips: Iterable[Clip]) -> dict[str, 
     known, told = [], []
     for clip in clips:
         sung = phones.reference_phones(clip.phones)
-        known += (one := phones.found(phones.recognise(network, clip.audio, clip.rate_hz), sung))
+        right = phones.found(phones.recognise(network, clip.audio, clip.rate_hz), sung)
+        known += right
         if judge is not None:
             heard = phones.found(phones.recognise(judge, clip.truth, clip.rate_hz), sung)
-            told += [a and b for a, b in zip(one, heard)]
+            told += [a and b for a, b in zip(right, heard)]
     shares = {"misheard": known, "lost": told}
     return {name: 1 - float(np.mean(right)) for name, right in shares.items() if right}
