@@ -56,7 +56,7 @@ demo-voices: $(READY)
 		--vocoder $(DEMO)/runs/vocoder/last.pt --content $(DEMO)/runs/recogniser/last.pt
 	$(MAKE) listeners
 	$(BIN)/fastsvc train dmo -c configs/ablation/dmo_demo.yaml --resume
-	$(BIN)/fastsvc build $(DEMO)/runs/dmo/last.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
+	$(BIN)/fastsvc build work/ablation/runs/dmo_demo/last.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
 		--vocoder $(DEMO)/runs/vocoder/last.pt --content $(DEMO)/runs/recogniser/last.pt
 	$(BIN)/fastsvc evaluate -c configs/demo/evaluate.yaml -o bench/results/demo_voices
 
