@@ -64,7 +64,8 @@ def test_the_ablation_mirrors_the_papers_rows(monkeypatch):
     for name in list(plan.cells)[3:]:
         task = from_dict(DmoSettings, ablation_plan.run_of(plan, name, 1)["task"])
         weights[name] = {loss for loss, term in vars(task.losses).items() if term.weight}
-        assert task.init == "work/ablation/students/CD/seed1/best.pt" and task.steps == plan.cell(name).steps == (1, 4)
+        assert task.init == "work/ablation/students/CD/seed1/best.pt" and task.steps == (1, 2, 4)
+        assert set(plan.cell(name).steps) >= {1, 4}
     assert weights == {
         "DMD": {"dmd"},
         "DMD+GAN": {"dmd", "adversarial"},

@@ -256,8 +256,9 @@ def test_whole_evaluation(made, engine, tmp_path):
     assert 0 <= true["singer_correct"]["mean"] <= 1 and "phone_error_rate" in true
     assert [row["target"] for row in result["recordings"]["rows"]] == ["ada", "bruno"]
     assert list(result["recordings"]["summary"]) == ["all", "ada", "bruno"]
-    misheard = result["choir"]["content_phone_error_rate"]
-    assert misheard > 0 and f"{misheard:.1%} of the sources' phones" in " ".join(result["notes"])
+    words = result["choir"]["words"]
+    assert 0 < words["misheard"] <= words["lost"] <= 1
+    assert f"mishears {words['lost']:.1%}" in " ".join(result["notes"])
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert written["settings"]["clips"] == 2 and written["machine"]["hardware"] and written["command"] == "evaluate"
     assert written["choir"]["rows"][0]["rtf"] is None  # NaN is no JSON
@@ -268,11 +269,23 @@ def test_whole_evaluation(made, engine, tmp_path):
         assert (tmp_path / "out" / picture).read_bytes()[:4] == b"\x89PNG"
 
 
-def test_what_the_content_encoder_mishears_is_counted_where_it_can_read(made, engine, monkeypatch):
-    clip = SimpleNamespace(audio=None, rate_hz=1, phones=("pau", "a", "b", "b", "a"))
-    monkeypatch.setattr(content.phones, "recognise", lambda network, audio, rate_hz: ["a", "b"])
-    assert content.phone_error_rate(engine, [clip, clip]) == pytest.approx(1 / 3)
-    assert math.isnan(content.phone_error_rate(SimpleNamespace(encoder=object()), [clip]))
+def test_words_that_the_content_encoder_or_the_judge_mishears(engine, monkeypatch):
+    clip = SimpleNamespace(audio="source", truth="target", rate_hz=1, phones=("pau", "a", "b", "b", "c", "d"))
+    heard = {"source": ["a", "b", "d"], "target": ["a", "x", "c", "d"]}
+    monkeypatch.setattr(phones, "recognise", lambda network, audio, rate_hz: heard[audio])
+    found = content.words(engine, object(), [clip, clip])
+    assert found == pytest.approx({"misheard": 1 / 4, "lost": 2 / 4})
+    assert set(content.words(engine, None, [clip])) == {"misheard"}
+    assert content.words(SimpleNamespace(encoder=object()), None, [clip]) == {}
+
+
+@pytest.mark.parametrize(
+    "heard, kept",
+    [("abcd", "1111"), ("", "0000"), ("xabcd", "1111"), ("acd", "1011"), ("abxd", "1101"), ("dd", "0001")],
+)
+def test_which_phones_are_found(heard, kept):
+    assert phones.found(list(heard), list("abcd")) == [mark == "1" for mark in kept]
+    assert phones.found(list(heard), []) == []
 
 
 def test_without_judges_or_teacher_their_rows_and_columns_are_left_out_with_a_note(made, engine, tmp_path):

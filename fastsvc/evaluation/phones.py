@@ -44,3 +44,23 @@ def read(recogniser: Recogniser, mel: torch.Tensor) -> list[str]:
 def error_rate(heard: Sequence[str], reference: Sequence[str]) -> float:
     """Edit distance / length of the reference; may exceed 1. NaN for an empty reference."""
     return edit_distance(list(heard), list(reference)) / len(reference) if len(reference) else float("nan")
+
+
+def found(heard: Sequence[str], reference: Sequence[str]) -> list[bool]:
+    """Which symbols of the reference are heard: those that a shortest edit of it into ``heard`` keeps."""
+    cost = np.zeros((len(reference) + 1, len(heard) + 1), int)
+    cost[:, 0], cost[0] = np.arange(len(reference) + 1), np.arange(len(heard) + 1)
+    for i, wanted in enumerate(reference, 1):
+        for j, symbol in enumerate(heard, 1):
+            cost[i, j] = min(cost[i - 1, j] + 1, cost[i, j - 1] + 1, cost[i - 1, j - 1] + (symbol != wanted))
+    kept, i, j = [False] * len(reference), len(reference), len(heard)
+    while i and j:
+        same = heard[j - 1] == reference[i - 1]
+        if cost[i, j] == cost[i - 1, j - 1] + (not same):
+            i, j = i - 1, j - 1
+            kept[i] = same
+        elif cost[i, j] == cost[i - 1, j] + 1:
+            i -= 1
+        else:
+            j -= 1
+    return kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -121,9 +120,11 @@ class _Scene:
         for some, clip, made in self._bar(measured, "choir", settings.clips, "clip"):
             rows += some
             example = example or (clip, made)
-        misheard = content.phone_error_rate(engine, clips.draw(singing, *drawing))
-        if math.isfinite(misheard):
-            self.notes.append(f"The content encoder itself hears {misheard:.1%} of the sources' phones wrongly.")
+        words = content.words(engine, self.recogniser, clips.draw(singing, *drawing))
+        if words:
+            self.notes.append(f"The content encoder itself mishears {words['misheard']:.1%} of the sources' phones.")
+        if "lost" in words:
+            self.notes[-1] += f" It or, in the true target, the judge mishears {words['lost']:.1%}."
         against = self._against(compared)
         pictures = [
             plots.systems(self.out / "choir.png", rows, choir_table.COLUMNS),
@@ -134,7 +135,7 @@ class _Scene:
             "against": against,
             "differences": report.differences(rows, against, choir_table.COLUMNS, settings.seed),
             "seconds": sum(row["seconds"] for row in rows) / len(compared),
-            "content_phone_error_rate": misheard,
+            "words": words,
             "pictures": [path.name for path in pictures],
             "rows": rows,
         }
