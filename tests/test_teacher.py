@@ -13,8 +13,9 @@ from fastsvc.errors import ConfigError
 from fastsvc.model import sampler, schedule
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import checkpoint, diffusion, run, wavenet_train
+from fastsvc.training.acoustic import gained
 from fastsvc.training.loop import figures_of
-from fastsvc.training.teacher import TeacherTask, gained, normalisation
+from fastsvc.training.teacher import TeacherTask, normalisation
 
 EDM = EdmConfig()
 TINY = {"channels": 48, "layers": 4, "dilation_cycle": 3, "cond_channels": 32}

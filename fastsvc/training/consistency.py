@@ -14,9 +14,9 @@ from fastsvc.config import EdmConfig, from_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model import schedule
 from fastsvc.training import diffusion
+from fastsvc.training.acoustic import AcousticTask, AugmentSettings
 from fastsvc.training.diffusion import Denoise, wide
 from fastsvc.training.task import Sample, Turn
-from fastsvc.training.teacher import AcousticTask, AugmentSettings
 
 
 @dataclass(frozen=True)

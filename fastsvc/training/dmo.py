@@ -20,13 +20,13 @@ from fastsvc.config import from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import adversary, distribution, listeners, perceptual, simulate
+from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
 from fastsvc.training.conversion import converted
 from fastsvc.training.dmo_settings import DmoSettings
 from fastsvc.training.dmo_validation import Watch
 from fastsvc.training.fake import FakeScore, marked
 from fastsvc.training.task import Sample, Turn, Verdict
-from fastsvc.training.teacher import AcousticTask
 
 
 class DmoTask(AcousticTask):

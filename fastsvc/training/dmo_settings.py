@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsvc.errors import ConfigError
+from fastsvc.training.acoustic import AugmentSettings
 from fastsvc.training.balance import Term
 from fastsvc.training.guard import PATIENCE, TOLERANCE
 from fastsvc.training.simulate import BELOW
-from fastsvc.training.teacher import AugmentSettings
 
 
 @dataclass(frozen=True)

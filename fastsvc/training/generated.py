@@ -15,7 +15,7 @@ from torch import Tensor
 from fastsvc.config import MelConfig, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.training import checkpoint
-from fastsvc.training.teacher import AcousticTask
+from fastsvc.training.acoustic import AcousticTask
 
 PREFIX = "made_"
 

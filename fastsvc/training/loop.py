@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
 import time
 from pathlib import Path
 
 import torch
 
-from fastsvc.config import to_dict
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
-from fastsvc.training import checkpoint, optim, parallel
+from fastsvc.training import optim, parallel, saving
 from fastsvc.training import settings as settings_module
 from fastsvc.training.feeder import Feeder, seed_of
+from fastsvc.training.interrupt import Interrupt
 from fastsvc.training.logging import Log, plain
 from fastsvc.training.settings import Settings
 from fastsvc.training.task import Task, Turn, task_class
@@ -48,27 +47,6 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
         return Trainer(task, settings, out, group, resume, hint).train()
 
 
-class Interrupt:
-    """Ctrl-C or SIGTERM asks for a stop after the step; a second Ctrl-C stops at once."""
-
-    def __enter__(self):
-        self.asked = False
-        self.before = {}
-        with contextlib.suppress(ValueError):  # signals reach the main thread only
-            for name in (signal.SIGINT, signal.SIGTERM):
-                self.before[name] = signal.signal(name, self._ask)
-        return self
-
-    def _ask(self, *_):
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def __exit__(self, *_):
-        for name, handler in self.before.items():
-            signal.signal(name, handler)
-
-
 class Trainer:
     """The state of a run: ``step`` counts finished steps."""
 
@@ -92,43 +70,14 @@ class Trainer:
     # ---- saving and resuming
 
     def save(self, name: str) -> None:
-        if not self.group.first:
-            return
-        task = self.task
-        peak = getattr(task.corpus, "peak", None)  # what an engine brings its inputs to
-        states = {**self.pending, **{name: o.state_dict() for name, o in self.optimizers.items()}}
-        checkpoint.save(
-            self.out / name,
-            kind=task.kind,
-            step=self.step,
-            config={"model": task.config_for_checkpoint(), "train": to_dict(self.settings) | {"input_peak": peak}},
-            speakers=task.speakers,
-            speaker_f0_hz=task.speaker_f0_hz,
-            model=task.model.state_dict(),
-            ema=self.ema.model.state_dict(),
-            extra={name: module.state_dict() for name, module in task.extra.items()},
-            optimizer=states,
-            scheduler={"elapsed_s": self.elapsed_s, "ema_updates": self.ema.updates, "best": self.best},
-            scaler=self.scaler.state_dict(),
-            rng={"torch": torch.get_rng_state()},
-        )
+        if self.group.first:
+            saving.save(self, self.out / name)
 
     def _resume(self) -> bool:
         path = self.out / "last.pt"
-        if not path.exists():
-            return False
-        content = checkpoint.load(path, self.task.kind)
-        self.task.model.load_state_dict(content["model"])
-        self.ema.model.load_state_dict(content["ema"])
-        for name, module in self.task.extra.items():
-            module.load_state_dict(content["extra"][name])
-        self.pending = dict(content["optimizer"])
-        state = content["scheduler"]
-        self.step, self.elapsed_s, self.best = content["step"], state["elapsed_s"], state["best"]
-        self.ema.updates = state["ema_updates"]
-        self.scaler.load_state_dict(content["scaler"])
-        torch.set_rng_state(content["rng"]["torch"])
-        return True
+        if path.exists():
+            saving.restore(self, path)
+        return path.exists()
 
     # ---- one step
 

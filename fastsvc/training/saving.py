@@ -1,0 +1,50 @@
+"""A run's whole state in a checkpoint, and back, so that a resumed run goes on as if it had not been stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from fastsvc.config import to_dict
+from fastsvc.training import checkpoint
+
+if TYPE_CHECKING:
+    from fastsvc.training.loop import Trainer
+
+
+def save(run: Trainer, path: Path) -> None:
+    task = run.task
+    peak = getattr(task.corpus, "peak", None)  # what an engine brings its inputs to
+    states = {**run.pending, **{name: o.state_dict() for name, o in run.optimizers.items()}}
+    checkpoint.save(
+        path,
+        kind=task.kind,
+        step=run.step,
+        config={"model": task.config_for_checkpoint(), "train": to_dict(run.settings) | {"input_peak": peak}},
+        speakers=task.speakers,
+        speaker_f0_hz=task.speaker_f0_hz,
+        model=task.model.state_dict(),
+        ema=run.ema.model.state_dict(),
+        extra={name: module.state_dict() for name, module in task.extra.items()},
+        optimizer=states,
+        scheduler={"elapsed_s": run.elapsed_s, "ema_updates": run.ema.updates, "best": run.best},
+        scaler=run.scaler.state_dict(),
+        rng={"torch": torch.get_rng_state()},
+    )
+
+
+def restore(run: Trainer, path: Path) -> None:
+    """Raises CheckpointError where the file is another kind's."""
+    content = checkpoint.load(path, run.task.kind)
+    run.task.model.load_state_dict(content["model"])
+    run.ema.model.load_state_dict(content["ema"])
+    for name, module in run.task.extra.items():
+        module.load_state_dict(content["extra"][name])
+    run.pending = dict(content["optimizer"])
+    state = content["scheduler"]
+    run.step, run.elapsed_s, run.best = content["step"], state["elapsed_s"], state["best"]
+    run.ema.updates = state["ema_updates"]
+    run.scaler.load_state_dict(content["scaler"])
+    torch.set_rng_state(content["rng"]["torch"])
