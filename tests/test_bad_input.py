@@ -133,8 +133,9 @@ def test_a_broken_engine_is_one_line(tmp_path):
 
 
 def test_ctrl_c_for_real(model, tmp_path):
-    for i in range(40):
-        put(tmp_path / "in" / f"{i}.wav", tone(2.0))
+    files, audio = 200, tone(2.0)  # more than are converted while a busy machine lets this process wait
+    for i in range(files):
+        put(tmp_path / "in" / f"{i}.wav", audio)
     command = [sys.executable, "-m", "fastsvc", "convert", "in", "-o", "out", "-m", str(model), "--spk", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
@@ -145,4 +146,4 @@ def test_ctrl_c_for_real(model, tmp_path):
     assert process.returncode == 130, errors
     assert "interrupted: what is finished stays" in errors and "Traceback" not in errors
     left = list(Path("out").iterdir())
-    assert 0 < len(left) < 40 and all(io.read(path)[0].shape == (1, 48000) for path in left)
+    assert 0 < len(left) < files and all(io.read(path)[0].shape == (1, 48000) for path in left)
