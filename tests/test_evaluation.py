@@ -273,10 +273,10 @@ def test_words_that_the_content_encoder_or_the_judge_mishears(engine, monkeypatc
     clip = SimpleNamespace(audio="source", truth="target", rate_hz=1, phones=("pau", "a", "b", "b", "c", "d"))
     heard = {"source": ["a", "b", "d"], "target": ["a", "x", "c", "d"]}
     monkeypatch.setattr(phones, "recognise", lambda network, audio, rate_hz: heard[audio])
-    found = content.words(engine, object(), [clip, clip])
+    found = content.words([content.heard(engine, object(), clip)] * 2)
     assert found == pytest.approx({"misheard": 1 / 4, "lost": 2 / 4})
-    assert set(content.words(engine, None, [clip])) == {"misheard"}
-    assert content.words(SimpleNamespace(encoder=object()), None, [clip]) == {}
+    assert set(content.words([content.heard(engine, None, clip)])) == {"misheard"}
+    assert content.words([content.heard(SimpleNamespace(encoder=object()), None, clip)]) == {}
 
 
 @pytest.mark.parametrize(

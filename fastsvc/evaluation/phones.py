@@ -10,7 +10,7 @@ import torch
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
-from fastsvc.model.recogniser import Recogniser, decode, edit_distance
+from fastsvc.model.recogniser import Recogniser, decode, edit_costs, edit_distance
 
 PAUSE = "pau"
 
@@ -48,18 +48,14 @@ def error_rate(heard: Sequence[str], reference: Sequence[str]) -> float:
 
 def found(heard: Sequence[str], reference: Sequence[str]) -> list[bool]:
     """Which symbols of the reference are heard: those that a shortest edit of it into ``heard`` keeps."""
-    cost = np.zeros((len(reference) + 1, len(heard) + 1), int)
-    cost[:, 0], cost[0] = np.arange(len(reference) + 1), np.arange(len(heard) + 1)
-    for i, wanted in enumerate(reference, 1):
-        for j, symbol in enumerate(heard, 1):
-            cost[i, j] = min(cost[i - 1, j] + 1, cost[i, j - 1] + 1, cost[i - 1, j - 1] + (symbol != wanted))
+    cost = edit_costs(reference, heard)
     kept, i, j = [False] * len(reference), len(reference), len(heard)
     while i and j:
         same = heard[j - 1] == reference[i - 1]
-        if cost[i, j] == cost[i - 1, j - 1] + (not same):
+        if cost[i][j] == cost[i - 1][j - 1] + (not same):
             i, j = i - 1, j - 1
             kept[i] = same
-        elif cost[i, j] == cost[i - 1, j] + 1:
+        elif cost[i][j] == cost[i - 1][j] + 1:
             i -= 1
         else:
             j -= 1

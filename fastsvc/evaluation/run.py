@@ -112,15 +112,17 @@ class _Scene:
         self.notes += [f"Not a target: {line}." for line in left_out]
         self._listen_to([singer.name for singer in singing], {singer.name: singer for singer in singing})
         compared = self._systems()
-        drawing = settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
-        drawn = clips.draw(singing, *drawing)
-        rows, example = [], None
+        drawn = clips.draw(
+            singing, settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
+        )
+        rows, heard, example = [], [], None
         judging = {"recogniser": self.recogniser, "verifier": self.verifier, "centroids": self.centroids}
         measured = choir_table.rows(drawn, compared, engine.config, seed=settings.seed, **judging)
         for some, clip, made in self._bar(measured, "choir", settings.clips, "clip"):
             rows += some
+            heard.append(content.heard(engine, self.recogniser, clip))
             example = example or (clip, made)
-        words = content.words(engine, self.recogniser, clips.draw(singing, *drawing))
+        words = content.words(heard)
         if words:
             self.notes.append(f"The content encoder itself mishears {words['misheard']:.1%} of the sources' phones.")
         if "lost" in words:

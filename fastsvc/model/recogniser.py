@@ -12,6 +12,8 @@ Phones: index 0 is the CTC blank (Graves et al. 2006), then the symbols of ``Rec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -184,11 +186,17 @@ def decode(logits: torch.Tensor, switch_cost: float = SWITCH_COST) -> list[int]:
     return collapse(reversed(path))
 
 
-def edit_distance(a: list[int], b: list[int]) -> int:
-    """Levenshtein distance: insertions, deletions and substitutions that turn ``a`` into ``b``."""
-    row = list(range(len(b) + 1))
+def edit_costs(a: Sequence, b: Sequence) -> list[list[int]]:
+    """Levenshtein: [i][j] is how many insertions, deletions and substitutions turn a[:i] into b[:j]."""
+    rows = [list(range(len(b) + 1))]
     for i, x in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
+        row = [i]
         for j, y in enumerate(b, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
-    return row[-1]
+            row.append(min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (x != y)))
+        rows.append(row)
+    return rows
+
+
+def edit_distance(a: Sequence, b: Sequence) -> int:
+    """How many insertions, deletions and substitutions turn ``a`` into ``b``."""
+    return edit_costs(a, b)[-1][-1]

@@ -75,9 +75,10 @@ class Trainer:
 
     def _resume(self) -> bool:
         path = self.out / "last.pt"
-        if path.exists():
-            saving.restore(self, path)
-        return path.exists()
+        if not path.exists():
+            return False
+        saving.restore(self, path)
+        return True
 
     # ---- one step
 
