@@ -33,7 +33,7 @@ VOCODER = VocoderConfig(initial_channels=64)
 
 
 def relative(got: torch.Tensor, want: torch.Tensor) -> float:
-    """Largest difference over the largest deviation of ``want`` from its mean: a constant part makes nothing look near."""
+    """Largest difference over the largest deviation of ``want`` from its mean, as a constant part hides faults."""
     got, want = got.double(), want.double()
     return float((got - want).abs().max() / (want - want.mean()).abs().max())
 
