@@ -318,5 +318,5 @@ def test_full_size(tmp_path, monkeypatch):
     with torch.no_grad():
         cond = model.condition(*(row[None] for row in heard.values()), torch.tensor([SINGER]))
         want = model.sample(cond, 1, lambda step: noise[None, step], "euler")
-    # One Euler step from σ = 80 subtracts numbers near 300 in float32: a flip of the last bit is 6e-5 of the mel's swing.
+    # One Euler step from σ = 80 subtracts numbers near 300 in float32: one bit there is 6e-5 of the mel's swing.
     assert golden.relative(mel, want[0]) < 3e-4 and golden.relative_rms(mel, want[0]) < 1e-5

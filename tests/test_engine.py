@@ -13,7 +13,6 @@ from fastsvc.engine import hearing
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError, ConfigError, EngineError, SpeakerError
 
-
 MATTERS = 1e-2  # what an input moves the audio by at least (tests/test_engines.py); two ways agree to 1e-5
 
 

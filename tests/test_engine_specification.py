@@ -1,4 +1,4 @@
-"""A whole conversion against the specification's parts one after another: no input is lost, late, doubled or mixed up."""
+"""A whole conversion against the parts of the specification: no input is lost, late, doubled or mixed up."""
 
 import math
 
