@@ -15,7 +15,7 @@ from golden import relative_rms
 import fastsvc
 from fastsvc.build import measure
 
-FLOAT32, HALF = 1e-4, 5e-3  # the widest that any test allows, in golden.relative_rms
+FLOAT32, HALF = 1e-4, 8e-3  # the widest that any test allows, in golden.relative_rms
 LEAST = max(100 * FLOAT32, 2 * HALF)
 # What tests/test_gpu.py builds: channels, layers and cond_channels of a real model
 WIDE = dataclasses.replace(

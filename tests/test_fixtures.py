@@ -12,7 +12,7 @@ import torch
 import vocoders
 import weights
 from golden import relative_rms
-from test_engines import LEAST
+from test_engines import FLOAT32
 from test_voices import NSF
 
 from fastsvc.checkpoints import read
@@ -23,6 +23,7 @@ from fastsvc.features import content, hubert
 from fastsvc.model.recogniser import Recogniser
 
 SEMITONE = 2 ** (1 / 12)
+LEAST = 100 * FLOAT32
 
 
 def deaf(moved: dict, base) -> dict:
