@@ -29,7 +29,7 @@ CONFIG = AcousticConfig(
     condition=ConditionConfig(unit_channels=6, channels=256, speakers=3, key_shift=False, voicing=True),
     denoiser=DenoiserConfig(channels=512, layers=6, cond_channels=256, dilation_cycle=2),
 )
-# Of mels. In the interpreter: 1e-6 and 8e-4; bfloat16 has 3 bits less. Doubled f0 moves them by 0.4, a semitone by 0.05.
+# Of mels. In the interpreter: 1e-6 and 8e-4; bfloat16 has 3 bits less. Doubled f0 moves them by 0.4, a semitone 0.05.
 BOUNDS = {"fp32": FLOAT32, "fp16": 4e-3, "bf16": 3e-2}
 
 
