@@ -4,10 +4,13 @@ Arguments go on to pytest. Linux on x86 alone, where /proc/cpuinfo says what the
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+HERE = Path(__file__).parent
+COMPARES = re.compile(r"\brelative(_rms)?\b|allclose\(|assert_close\(|difference\(|\.abs\(\)\.max\(\)|loss|off\(")
 # By name: what the processor must have, and what PyTorch, oneDNN and MKL are told. They choose sums' order by these.
 CAPS = {
     "default": ((), {}),
@@ -44,6 +47,12 @@ def lacking(name: str, found: set[str]) -> list[str]:
     return [flag for flag in CAPS[name][0] if flag not in found]
 
 
+def numeric() -> list[str]:
+    """The files of tests that compare numbers, by what they call."""
+    files = sorted(HERE.glob("test_*.py"))
+    return [str(file) for file in files if COMPARES.search(file.read_text(encoding="utf-8"))]
+
+
 def main(arguments: list[str]) -> int:
     found, failed = flags(), []
     for name, (_, variables) in CAPS.items():
@@ -52,7 +61,7 @@ def main(arguments: list[str]) -> int:
             print(f"== {name}: skipped, this processor has no {', '.join(without)}", flush=True)
             continue
         print(f"== {name}: {' '.join(f'{k}={v}' for k, v in variables.items()) or 'as it is'}", flush=True)
-        command = [sys.executable, "-m", "pytest", "-m", "numeric", *arguments]
+        command = [sys.executable, "-m", "pytest", *arguments, *numeric()]
         if subprocess.run(command, env={**os.environ, **variables}).returncode:
             failed.append(name)
     print(f"== failed under {', '.join(failed)}" if failed else "== all passed", flush=True)

@@ -17,7 +17,6 @@ from fastsvc.checkpoints.native import module
 from fastsvc.features import f0
 from fastsvc.model import noise, source
 
-pytestmark = pytest.mark.numeric
 SEED = 2**40 + 7
 BOUND = 2e-5  # measured: 1e-6 at 24 kHz
 
