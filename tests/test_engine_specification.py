@@ -69,7 +69,7 @@ def specified(folder, audio, rate_hz: int, weights: tuple, steps: int, semitones
 
 
 CASES = {
-    "as it is": ("Ada", (1.0, 0.0, 0.0), 24000, {}, 1, 0.0),
+    "as it is": ("bert", (0.0, 1.0, 0.0), 24000, {}, 1, 0.0),
     "mixed, moved, in two steps": ({"Bert": 3, "Cleo": 1}, (0.0, 0.75, 0.25), 24000, {"transpose": -3.5}, 2, -3.5),
     "at another rate": (2, (0.0, 0.0, 1.0), 44100, {"transpose": 7}, 2, 7.0),
 }
