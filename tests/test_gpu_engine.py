@@ -88,7 +88,7 @@ def test_units_at_their_own_rate(pair):
     _, f0_hz, volume = told()
     for count in (9, 70):  # fewer and more than frames
         units = torch.randn(count, 6)
-        want, got = (engine.synthesise(units, f0_hz, volume, 0) for engine in pair)
+        want, got = (engine.synthesise(units, f0_hz, volume, "Cleo") for engine in pair)
         close(got[1], want[1])
 
 
