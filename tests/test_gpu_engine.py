@@ -305,8 +305,8 @@ def test_the_vocoder_in_short_memory(pair, monkeypatch):
     monkeypatch.setattr(made, "_batch", short)
     mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
     with pytest.warns(UserWarning, match="the vocoder goes on with 1 slices"):
-        got = made(mel, f0_hz)
-    close(got, cpu.synthesiser(mel, f0_hz), AUDIO)
+        got = made(mel, f0_hz, 3)
+    close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
     monkeypatch.setattr(made, "_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
     with pytest.warns(UserWarning, match="memory is short"), pytest.raises(EngineError, match="memory"):
         made(mel, f0_hz)
@@ -349,8 +349,8 @@ def test_the_vocoder_goes_on_without_a_backend_that_fails(pair, monkeypatch):
     monkeypatch.setattr(choice, "name", lambda *_: "torch" if choice.dropped else "triton")
     mel, f0_hz = torch.randn(13, 80) - 2, told(13)[1]
     with pytest.warns(UserWarning, match="goes on without triton.*no context"):
-        got = gpu.synthesiser(mel, f0_hz)
-    close(got, cpu.synthesiser(mel, f0_hz), AUDIO)
+        got = gpu.synthesiser(mel, f0_hz, 3)
+    close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
 
 
 def test_the_bundled_voices_in_half_precision():
