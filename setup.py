@@ -49,7 +49,7 @@ with TemporaryDirectory() as scratch:
             "onnx": ["onnx>=1.18", "onnxruntime>=1.20"],
             # Which of the two serves a GPU: docs/gpu.md, or `fastsvc doctor`.
             "tensorrt": ["tensorrt>=10", "onnx>=1.18"],
-            "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.4", "onnx>=1.18"],
+            "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.4.0.76", "onnx>=1.18"],
             "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
             # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles for any
             # GPU without one. The calls that start compiled kernels are checked against cuda-bindings, the vocoder's
@@ -70,7 +70,7 @@ with TemporaryDirectory() as scratch:
                 "onnx>=1.18",
                 "onnxruntime>=1.20",
                 # 96 MB; builds plans without a GPU
-                "tensorrt-rtx-cu13>=1.4; platform_system == 'Linux' and platform_machine == 'x86_64'",
+                "tensorrt-rtx-cu13>=1.4.0.76; platform_system == 'Linux' and platform_machine == 'x86_64'",
             ],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
