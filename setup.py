@@ -31,6 +31,7 @@ with TemporaryDirectory() as scratch:
             "pyyaml",
             "safetensors",
             "tqdm",
+            "filelock>=3.20.3",
         ],
         extras_require={
             "train": ["tensorboard", "matplotlib"],
@@ -52,6 +53,7 @@ with TemporaryDirectory() as scratch:
                 "pytest",
                 "pytest-timeout",
                 "pytest-xdist",
+                "hypothesis",
                 "ruff",
                 "matplotlib",
                 "transformers",

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"config", "errors"}
+BASE = {"config", "errors", "files"}
 ROOMS = {
     "config": set(),
     "errors": set(),
+    "files": set(),
     "audio": set(),
     "model": set(),
     "features": {"audio", "model", "checkpoints"},
