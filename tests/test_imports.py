@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"config", "errors", "files"}
+BASE = {"config", "errors", "files", "memory"}
 ROOMS = {
     "config": set(),
     "errors": set(),
     "files": set(),
+    "memory": set(),
     "audio": set(),
     "model": set(),
     "features": {"audio", "model", "checkpoints"},
