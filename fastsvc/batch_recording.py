@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastsvc import memory
 from fastsvc.audio import io
 from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_decode import Decoded
@@ -87,6 +88,7 @@ class Recording:
     def fail(self, error: Exception) -> None:
         """For whatever reason: the entry gets it, and the recording is given up."""
         self.voices, self.done = {}, 1.0
+        memory.emptied(error)
         if isinstance(error, FastsvcError):
             self.entry.reason = str(error)
             return

@@ -1,8 +1,9 @@
-"""How much memory this process may still take: of the machine, of its container, of its limits."""
+"""How much memory this process may still take (of the machine, its container, its limits), and errors that hold none."""
 
 from __future__ import annotations
 
 import os
+import traceback
 from pathlib import Path
 
 _NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2^63
@@ -72,3 +73,19 @@ def _table(path: Path) -> dict[str, int]:
     """{first word: number} of each line."""
     rows = [line.split() for line in _text(path).splitlines()]
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
+
+
+def emptied(error: BaseException) -> BaseException:
+    """The same error, whose tracebacks (and those of its causes) no longer hold the variables of their functions.
+
+    Else a recording that failed would be kept in memory for as long as its error.
+    """
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        traceback.clear_frames(one.__traceback__)
+        waiting += [one.__cause__, one.__context__]
+    return error

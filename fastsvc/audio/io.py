@@ -16,7 +16,7 @@ from fastsvc.audio import mp3, ogg, opening, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.errors import AudioError
 
-__all__ = ["EXTENSIONS", "FORMATS", "Info", "Written", "check_format", "probe", "read", "writable_rate", "write"]
+__all__ = ["EXTENSIONS", "FORMATS", "Info", "TooLong", "Written", "check_format", "probe", "read", "writable_rate", "write"]
 
 # What libsndfile 1.2 decodes and what people name recordings; files of a folder are chosen by it.
 _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"
@@ -28,6 +28,10 @@ _BLOCK_VALUES = 1 << 20  # and of all its channels together
 _ESTIMATED_S = 0.1  # how far off the length of an mp3 may be that does not say it
 _UNKNOWN = 1 << 62  # libsndfile gives about 2^63 samples to what does not say how long it is
 _SPARE = 0.9  # of the free memory: others take some meanwhile
+
+
+class TooLong(AudioError):
+    """A recording that needs more memory than is free now."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def read(
     ``mono`` averages the channels while reading, so that only one is ever held in memory. ``needs``: bytes that the
     caller's work takes, the array included, for a recording with this header (of one channel, if mixed).
     Raises AudioError when the file is missing, not permitted, not a regular file, empty, not audio, damaged or cut
-    short, holds NaN or infinite samples, or when there is less memory than it takes.
+    short, holds NaN or infinite samples; its TooLong when there is less memory than it takes.
     """
     path = Path(path)
     with _opened(path) as opened:
@@ -77,7 +81,7 @@ def read(
         _check_memory(path, info, needs(info) if needs else 0.0)
         with contextlib.suppress(MemoryError):  # it would keep the blocks
             return _joined(path, opened, mono), info.rate_hz
-    raise AudioError(f"{path}: there is not enough memory for it", _less(info))
+    raise TooLong(f"{path}: there is not enough memory for it", _less(info))
 
 
 def _joined(path: Path, opened: _Opened, mono: bool) -> np.ndarray:
@@ -145,7 +149,7 @@ def _check_memory(path: Path, info: Info, needed: float) -> None:
     needed, free = max(needed, 4.0 * info.samples * info.channels), memory.free_bytes()
     if free is not None and needed > _SPARE * free:
         many = f" of {info.channels} channels" if info.channels > 1 else ""
-        raise AudioError(
+        raise TooLong(
             f"{path}: too long for this machine's memory: {_duration(info.seconds)}{many} need about "
             f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
             _less(info),
