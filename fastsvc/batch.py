@@ -74,6 +74,7 @@ def check_output_folder(folder: str | os.PathLike) -> None:
     """Make ``folder`` and see that files can be written there. Raises OutputError."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
+        files.clear_leftovers(folder, deep=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
