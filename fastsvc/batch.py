@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from fastsvc.audio.encode import why
+from fastsvc import files
 from fastsvc.batch_decode import bytes_needed, decoded
 from fastsvc.batch_group import Room, sing
 from fastsvc.batch_plan import Job, Plan
 from fastsvc.batch_recording import HEARD, Recording, Settings, Voice
 from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
 from fastsvc.errors import OutputError
-from fastsvc.files import InWork
 
 __all__ = ["DONE", "Progress", "Settings", "check_output_folder", "run", "waiting"]
 
@@ -34,7 +33,7 @@ def run(
     settings: Settings,
     tell: Callable[[Report, Entry], None] = lambda report, entry: None,
     progress: Progress = lambda recordings: None,
-    in_work: InWork | None = None,
+    in_work: files.InWork | None = None,
 ) -> Report:
     """Convert every job of ``plan``; ``tell(report, entry)`` is called for each in order, ``progress`` meanwhile.
 
@@ -58,7 +57,7 @@ def run(
         for job in plan.jobs:
             if job in skipped:
                 add(Entry(str(job.source), str(job.target), SKIPPED, "its result exists"))
-        line = _Line(engine, settings, add, progress, in_work or InWork(None))
+        line = _Line(engine, settings, add, progress, in_work or files.InWork(None))
         try:
             line.convert(left)
         finally:
@@ -77,16 +76,19 @@ def check_output_folder(folder: str | os.PathLike) -> None:
     """Make ``folder`` and see that files can be written there. Raises OutputError."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
+        files.clear_leftovers(folder, deep=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"{folder}: no files can be written there: {why(error)}", "choose another with -o") from None
+        raise OutputError(
+            f"{folder}: no files can be written there: {files.reason(error)}", "choose another with -o"
+        ) from None
 
 
 class _Line:
     """The recordings between reading and their entries. Only the reading and the writing are done by other threads."""
 
-    def __init__(self, engine, settings: Settings, add: Callable[[Entry], None], progress: Progress, in_work: InWork):
+    def __init__(self, engine, settings, add: Callable[[Entry], None], progress: Progress, in_work: files.InWork):
         self.engine, self.settings, self.add, self.progress = engine, settings, add, progress
         self.in_work = in_work
         self.most = settings.batch if engine.shares_batches else 1

@@ -1,4 +1,4 @@
-"""How much memory this process may still take (of the machine, its container, its limits), and errors that hold none."""
+"""How much memory this process may still take: of the machine, its container, its limits. Errors that hold none."""
 
 from __future__ import annotations
 

@@ -16,7 +16,18 @@ from fastsvc.audio import mp3, ogg, opening, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.errors import AudioError
 
-__all__ = ["EXTENSIONS", "FORMATS", "Info", "TooLong", "Written", "check_format", "probe", "read", "writable_rate", "write"]
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "Info",
+    "TooLong",
+    "Written",
+    "check_format",
+    "probe",
+    "read",
+    "writable_rate",
+    "write",
+]
 
 # What libsndfile 1.2 decodes and what people name recordings; files of a folder are chosen by it.
 _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"

@@ -18,6 +18,7 @@ _MOST_CHUNKS = 4096
 _SLOPPY = 4096  # bytes that a header may promise too many, where the size of all is right
 _STREAMS = {"flac": flac.fault, "mp3": mp3.fault, "ogg": ogg.fault}
 _W64_RIFF = b"riff.\x91\xcf\x11\xa5\xd6(\xdb\x04\xc1\x00\x00"
+_MAGIC = {"ogg": b"OggS", "flac": b"fLaC", "caf": b"caff", "w64": _W64_RIFF, "nist": b"NIST_1A"}
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
 
 
@@ -40,7 +41,7 @@ def kind(source: Source) -> tuple[str, int]:
     """(name of the container or "", place at which it begins: after ID3 tags)."""
     start = mp3.after_id3(source)
     head = source.at(start, HEAD)
-    for name, magic in (("ogg", b"OggS"), ("flac", b"fLaC"), ("caf", b"caff"), ("w64", _W64_RIFF), ("nist", b"NIST_1A")):
+    for name, magic in _MAGIC.items():
         if head.startswith(magic):
             return name, start
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from fastsvc.errors import OutputError
+from fastsvc.files.leftovers import IN_WORK
 from fastsvc.files.whole import write_json
 
-NAME = ".fastsvc-in-work.json"
 _FORMAT = 1
 Item = TypeVar("Item")
 
@@ -29,7 +29,7 @@ class InWork:
     """
 
     def __init__(self, folder: str | os.PathLike | None):
-        self._place = None if folder is None else Path(folder) / NAME
+        self._place = None if folder is None else Path(folder) / IN_WORK
         self._lock = threading.Lock()
         self._now: list[str] = []
         self._killed: dict[str, int] = _read(self._place)  # by path: in how many runs that were killed
@@ -39,8 +39,13 @@ class InWork:
         return self._killed.get(_key(path), 0)
 
     def ordered(self, items: Iterable[Item], path: Callable[[Item], os.PathLike]) -> tuple[list[Item], list[Item]]:
-        """(those to begin with, those to take last and each alone: the least suspicious first)."""
+        """(those to begin with, those to take last and each alone: the least suspicious first).
+
+        What is known of other files is forgotten.
+        """
         items = list(items)
+        here = {_key(path(item)) for item in items}
+        self._killed = {name: times for name, times in self._killed.items() if name in here}
         last = sorted((item for item in items if self.times(path(item))), key=lambda item: self.times(path(item)))
         return [item for item in items if not self.times(path(item))], last
 
