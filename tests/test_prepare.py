@@ -175,7 +175,7 @@ def test_parallel_gives_the_same(dataset, tmp_path):
 
 def test_a_broken_run_goes_on(dataset, tmp_path, monkeypatch):
     whole = run(dataset, tmp_path / "whole")
-    import fastsvc.data.prepare as module
+    import fastsvc.data.workers as module
 
     real, calls = module.process, []
 

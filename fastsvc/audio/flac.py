@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from fastsvc.audio.whole import Source
 
+_SAMPLES = 18  # place of the 8 bytes in whose lower 36 bits is the number of samples
+
 
 class _Header(NamedTuple):
     least: int  # samples of a block
@@ -17,17 +19,10 @@ class _Header(NamedTuple):
 
 def fault(source: Source, start: int) -> str:
     """Why the stream is not what its header promises, or ""."""
-    head = source.at(start + 8, 18)
-    if len(head) < 18:
+    told = _header(source, start)
+    if told is None:
         return "cut short: ends within its header"
-    number = int.from_bytes
-    told = _Header(
-        number(head[:2], "big"),
-        number(head[2:4], "big"),
-        number(head[7:10], "big"),
-        number(head[13:18], "big") & (1 << 36) - 1,
-    )
-    ends = _ends(source, told) if told.samples else set()
+    ends = {end for _, end in _last(source, told)} if told.samples else set()
     if not ends or told.samples in ends:
         return ""  # or left to the decoder, which checks sums
     if max(ends) < told.samples:
@@ -35,26 +30,53 @@ def fault(source: Source, start: int) -> str:
     return f"damaged: holds {max(ends):,} samples where its header promises {told.samples:,}"
 
 
-def _ends(source: Source, told: _Header) -> set[int]:
-    """Samples up to the end of each of the last frames, by their headers."""
+def length_patch(source: Source, start: int) -> dict[int, bytes]:
+    """{place: bytes} that put the true number of samples into a header that does not know it; empty if it does."""
+    told = _header(source, start)
+    if told is None or told.samples:
+        return {}
+    frames = _last(source, told)
+    followed = {first for first, _ in frames}
+    ends = [end for first, end in frames if first == 0 or any(other == first for _, other in frames)]
+    if not ends or max(ends) in followed:
+        return {}
+    place = start + _SAMPLES
+    before = int.from_bytes(source.at(place, 8), "big")
+    return {place: (before | max(ends)).to_bytes(8, "big")}
+
+
+def _header(source: Source, start: int) -> _Header | None:
+    head, number = source.at(start + 8, 18), int.from_bytes
+    if len(head) < 18:
+        return None
+    return _Header(
+        number(head[:2], "big"),
+        number(head[2:4], "big"),
+        number(head[7:10], "big"),
+        number(head[10:], "big") & (1 << 36) - 1,
+    )
+
+
+def _last(source: Source, told: _Header) -> set[tuple[int, int]]:
+    """(first sample, sample after the last) of each of the last frames, by their headers."""
     window = (told.largest or 1 << 18) + (1 << 16)  # and tags behind it
     tail = source.at(max(0, source.size - window), window)
-    ends, place = set(), len(tail)
-    while (place := tail.rfind(b"\xff", 0, place)) >= 0 and len(ends) < 8:
-        end = _end(tail[place : place + 16], told)
-        if end:
-            ends.add(end)
-    return ends
+    frames, place = set(), len(tail)
+    while (place := tail.rfind(b"\xff", 0, place)) >= 0 and len(frames) < 8:
+        frame = _frame(tail[place : place + 16], told)
+        if frame:
+            frames.add(frame)
+    return frames
 
 
-def _end(head: bytes, told: _Header) -> int:
-    """Samples up to the end of the frame with this header; 0 where there is none."""
+def _frame(head: bytes, told: _Header) -> tuple[int, int] | None:
+    """Where the frame with this header lies, in samples; None where there is none."""
     if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[2] >> 4 == 0 or head[2] & 15 == 15 or head[3] & 1:
-        return 0
+        return None
     length = 1 if head[4] < 0x80 else 8 - (head[4] ^ 0xFF).bit_length()  # of the number, coded as UTF-8 is
     place = 4 + length
     if length == 0 or len(head) < place + 5:
-        return 0
+        return None
     number = head[4] if length == 1 else head[4] & (1 << max(0, 7 - length)) - 1
     for byte in head[5:place]:
         number = number << 6 | byte & 63
@@ -65,8 +87,9 @@ def _end(head: bytes, told: _Header) -> int:
         block = int.from_bytes(head[place : place + extra], "big") + 1
     place += extra + (1 if rate == 12 else 2 if rate in (13, 14) else 0)
     if block > told.most or len(head) <= place or _crc8(head[:place]) != head[place]:
-        return 0
-    return (number if head[1] & 1 else number * told.least) + block
+        return None
+    first = number if head[1] & 1 else number * told.least
+    return first, first + block
 
 
 def _crc8(content: bytes) -> int:

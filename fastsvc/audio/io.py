@@ -14,6 +14,7 @@ import numpy as np
 from fastsvc import memory
 from fastsvc.audio import mp3, ogg, opening, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
+from fastsvc.audio.view import View
 from fastsvc.errors import AudioError
 
 __all__ = [
@@ -118,8 +119,9 @@ def _opened(path: Path) -> Iterator[_Opened]:
             raise AudioError(f"{path}: the file is empty (0 bytes)", _AGAIN)
         try:
             kind, start = whole.kind(source)
-            fault = whole.fault(source, kind, start)
+            fault, view = whole.fault(source, kind, start), whole.view(source, kind, start)
             head = source.at(start, whole.HEAD)
+            view = view or (View(source) if os.name == "nt" else None)  # numbers mean nothing to its libsndfile
             raw.seek(0)
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -129,7 +131,7 @@ def _opened(path: Path) -> Iterator[_Opened]:
             raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
         try:
             # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
-            file = soundfile.SoundFile(raw if os.name == "nt" else raw.fileno(), closefd=False)
+            file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
         except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
             raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
         with file:

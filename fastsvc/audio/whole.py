@@ -8,18 +8,15 @@ the audio.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import BinaryIO
 
-from fastsvc.audio import flac, mp3, ogg
+from fastsvc.audio import chunks, flac, mp3, ogg
+from fastsvc.audio.view import View
 
 HEAD = 16  # bytes that tell the kind
-_MOST_CHUNKS = 4096
-_SLOPPY = 4096  # bytes that a header may promise too many, where the size of all is right
+_SLOPPY = 4096  # bytes that a header may promise too many, where the size of the whole file is right
 _STREAMS = {"flac": flac.fault, "mp3": mp3.fault, "ogg": ogg.fault}
-_W64_RIFF = b"riff.\x91\xcf\x11\xa5\xd6(\xdb\x04\xc1\x00\x00"
-_MAGIC = {"ogg": b"OggS", "flac": b"fLaC", "caf": b"caff", "w64": _W64_RIFF, "nist": b"NIST_1A"}
-_W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
+_MAGIC = {"ogg": b"OggS", "flac": b"fLaC", "caf": b"caff", "w64": chunks.W64_RIFF, "nist": b"NIST_1A"}
 
 
 class Source:
@@ -57,99 +54,29 @@ def fault(source: Source, name: str, start: int) -> str:
     """Why the recording of kind ``name`` at ``start`` is not whole, or "" (whole, or nothing is promised)."""
     if name in _STREAMS:
         return _STREAMS[name](source, start)
-    for begin, promised, sloppy in _audio(source, name, start):
-        missing = begin + promised - source.size
-        if missing > (_SLOPPY if sloppy else 0):
-            held = max(0, source.size - begin)
-            return f"cut short: holds {held:,} of {promised:,} bytes of audio that its header promises"
-    return ""
+    audio = chunks.data(source, name, start) if name else None
+    if audio is None or audio.size is None:
+        return ""
+    if audio.begin + audio.size - source.size <= (_SLOPPY if audio.right else 0):
+        return ""
+    held = max(0, source.size - audio.begin)
+    return f"cut short: holds {held:,} of {audio.size:,} bytes of audio that its header promises"
 
 
-def _audio(source: Source, name: str, start: int) -> Iterator[tuple[int, int, bool]]:
-    """(first byte of the audio, bytes promised, whether the size of the whole file is promised and right), if known."""
-    if name == "wav":
-        yield from _riff(source, start)
-    elif name == "aiff":
-        whole = _number(source, start + 4, 4, "big")
-        for chunk, place, size in _chunks(source, start + 12, 4, "big"):
-            if chunk in (b"SSND", b"BODY") and not _unknown(size):
-                yield place, size, _right(start + 8 + whole, source, place)
-    elif name == "caf":
-        for chunk, place, size in _chunks(source, start + 8, 8, "big", even=False):
-            if chunk == b"data" and 0 < size < 1 << 63:  # -1: to the end of the file
-                yield place, size, False
-    elif name == "w64":
-        yield from _w64(source, start)
-    elif name == "au":
-        order = "big" if source.at(start, 1) == b"." else "little"
-        offset, size = (_number(source, start + place, 4, order) for place in (4, 8))
-        if not _unknown(size):
-            yield start + offset, size, False
-    elif name == "nist":
-        yield from _nist(source, start)
-
-
-def _number(source: Source, place: int, count: int, order: str) -> int:
-    return int.from_bytes(source.at(place, count), order)
-
-
-def _unknown(size: int) -> bool:
-    """Sizes in 32 bits by which programs say that they do not know: 0, and near 2^31 and 2^32."""
-    return size == 0 or 0x7FFF0000 <= size <= 0x80000000 or 0xFFFF0000 <= size <= 0xFFFFFFFF
-
-
-def _right(end: int, source: Source, after: int) -> bool:
-    return after < end <= source.size
-
-
-def _chunks(source: Source, place: int, width: int, order: str, even: bool = True) -> Iterator[tuple[bytes, int, int]]:
-    """(name, place of the content, size as written) of each chunk that begins within the file."""
-    for _ in range(_MOST_CHUNKS):
-        head = source.at(place, 4 + width)
-        if len(head) < 4 + width:
-            return
-        size = int.from_bytes(head[4:], order)
-        yield head[:4], place + 4 + width, size
-        place += 4 + width + size + (size & 1 if even else 0)
-
-
-def _riff(source: Source, start: int) -> Iterator[tuple[int, int, bool]]:
-    order = "big" if source.at(start, 4) == b"RIFX" else "little"
-    whole, large = _number(source, start + 4, 4, order), 0
-    for chunk, place, size in _chunks(source, start + 12, 4, order):
-        if chunk == b"ds64":  # RF64: sizes in 64 bits, in place of those that are 2^32 - 1
-            whole, large = (_number(source, place + i, 8, "little") for i in (0, 8))
-        if chunk == b"data":
-            if size == 0xFFFFFFFF and 0 < large < 1 << 63:
-                yield place, large, _right(start + 8 + whole, source, place)
-            elif not _unknown(size):
-                yield place, size, _right(start + 8 + whole, source, place)
-            return
-
-
-def _w64(source: Source, start: int) -> Iterator[tuple[int, int, bool]]:
-    place = start + 40
-    for _ in range(_MOST_CHUNKS):
-        head = source.at(place, 24)
-        size = int.from_bytes(head[16:], "little")
-        if len(head) < 24 or size < 24:
-            return
-        if head[:16] == _W64_DATA:
-            if 24 < size < 1 << 63:
-                yield place + 24, size - 24, False
-            return
-        place += (size + 7) // 8 * 8
-
-
-def _nist(source: Source, start: int) -> Iterator[tuple[int, int, bool]]:
-    lines = source.at(start, 1024).split(b"\n")
-    values = {words[0]: words[2] for words in map(bytes.split, lines) if len(words) == 3}
-    try:
-        count, width, channels = (
-            int(values.get(key, b"1")) for key in (b"sample_count", b"sample_n_bytes", b"channel_count")
-        )
-        begin = start + int(lines[1])
-    except (ValueError, IndexError):
-        return
-    if b"sample_count" in values and min(count, width, channels) > 0:
-        yield begin, count * width * channels, False
+def view(source: Source, name: str, start: int) -> View | None:
+    """The recording with its true length, where libsndfile would not find that itself; else None."""
+    if name == "flac":
+        patch = flac.length_patch(source, start)
+        return View(source, patches=patch) if patch else None
+    audio = chunks.data(source, name, start) if name and name not in _STREAMS else None
+    if audio is None:
+        return None
+    if audio.size is None:
+        left, field = source.size - audio.begin, audio.field
+        if name in ("aiff", "caf") or not 0 < left < 1 << (8 * field.width - 1):
+            return None  # libsndfile knows what to do, or nobody does
+        left += 24 if name == "w64" else 0
+        return View(source, patches={field.place: left.to_bytes(field.width, field.order)})
+    if name == "w64":  # libsndfile takes all that follows for audio
+        return View(source, end=audio.begin + audio.size)
+    return None
