@@ -79,6 +79,19 @@ def test_what_follows_the_audio_may_be_anything(tmp_path, extension):
         path.write_bytes(whole)
 
 
+@pytest.mark.parametrize("size", [0, 2**63 - 1, 2**64 - 1])
+@pytest.mark.parametrize("extension", [".rf64", ".w64"])
+def test_sizes_in_64_bits_that_mean_unknown(tmp_path, extension, size):
+    path, audio, _ = put(tmp_path, extension)
+    if extension == ".rf64":
+        at = place(path, b"ds64")
+        rewritten(path, at + 8, 3 * size.to_bytes(8, "little"))
+        rewritten(path, place(path, b"data") + 4, b"\xff\xff\xff\xff")
+    else:
+        rewritten(path, place(path, b"data") + 16, size.to_bytes(8, "little"))
+    assert io.read(path)[0].shape == audio.shape == (2, io.probe(path).samples)
+
+
 def test_a_size_near_2_to_the_32_is_no_excuse(tmp_path):
     """A long recording cut short: its size is large, but says something."""
     path, _, _ = put(tmp_path, ".wav")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 W64_RIFF = b"riff.\x91\xcf\x11\xa5\xd6(\xdb\x04\xc1\x00\x00"
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
 _MOST = 4096  # chunks that are looked at
+_UNKNOWN = 1 << 62  # sizes in 64 bits from here on say that nobody knew
 
 
 class Field(NamedTuple):
@@ -68,7 +69,7 @@ def _wav(source: Source, start: int) -> Data | None:
             right = place < start + 8 + whole <= source.size
             if size == 0xFFFFFFFF and large:
                 promised = large.read(source)
-                return Data(place, promised if 0 < promised < 1 << 63 else None, large, right)
+                return Data(place, promised if 0 < promised < _UNKNOWN else None, large, right)
             return Data(place, _said(source, place, size), Field(place - 4, 4, order), right)
     return None
 
@@ -85,7 +86,7 @@ def _aiff(source: Source, start: int) -> Data | None:
 def _caf(source: Source, start: int) -> Data | None:
     for chunk, place, size in _chunks(source, start + 8, 8, "big", even=False):
         if chunk == b"data":  # -1: to the end of the file
-            return Data(place, size if 0 < size < 1 << 63 else None, Field(place - 8, 8, "big"))
+            return Data(place, size if 0 < size < _UNKNOWN else None, Field(place - 8, 8, "big"))
     return None
 
 
@@ -97,7 +98,7 @@ def _w64(source: Source, start: int) -> Data | None:
         if len(head) < 24 or size < 24 and head[:16] != _W64_DATA:
             return None
         if head[:16] == _W64_DATA:
-            return Data(place + 24, size - 24 if 24 < size < 1 << 63 else None, Field(place + 16, 8, "little"))
+            return Data(place + 24, size - 24 if 24 < size < _UNKNOWN else None, Field(place + 16, 8, "little"))
         place += (size + 7) // 8 * 8
     return None
 

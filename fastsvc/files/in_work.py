@@ -46,7 +46,12 @@ class InWork:
         items = list(items)
         here = {_key(path(item)) for item in items}
         self._killed = {name: times for name, times in self._killed.items() if name in here}
-        last = sorted((item for item in items if self.times(path(item))), key=lambda item: self.times(path(item)))
+        place = {name: i for i, name in enumerate(self._killed)}  # what began later was only being read
+
+        def suspicion(item: Item) -> tuple[int, int]:
+            return self.times(path(item)), -place[_key(path(item))]
+
+        last = sorted((item for item in items if self.times(path(item))), key=suspicion)
         return [item for item in items if not self.times(path(item))], last
 
     def begin(self, path: str | os.PathLike) -> None:
