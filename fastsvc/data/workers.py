@@ -51,9 +51,9 @@ def _side_by_side(first, last, how, jobs: int, in_work: InWork) -> Iterator[tupl
                     break  # the rest one by one, in a pool of its own
                 some, most = (waiting, jobs + 1) if together else (alone, 1)
                 while some and len(running) < most:
-                    source = some.popleft()
-                    in_work.begin(source.path)
-                    running[pool.submit(_work, source, how, jobs if together else 1)] = source
+                    in_work.begin(some[0].path)
+                    running[pool.submit(_work, some[0], how, jobs if together else 1)] = some[0]
+                    some.popleft()  # only now: a broken pool takes nothing
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     result = future.result()
                     source = running.pop(future)
