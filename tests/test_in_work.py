@@ -55,7 +55,9 @@ def test_an_interruption_leaves_what_it_did_not_reach(tmp_path):
     assert order(tmp_path, "b") == (["b"], [])
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"in_work": 3, "killed": {}}', '{"in_work": [], "killed": {"a": "x"}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"in_work": 3, "killed": {}}', '{"in_work": [], "killed": {"a": "x"}}']
+)
 def test_a_list_that_makes_no_sense(tmp_path, text):
     (tmp_path / IN_WORK).write_text(text)
     assert order(tmp_path, "a") == (["a"], [])
