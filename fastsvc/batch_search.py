@@ -1,0 +1,133 @@
+"""The recordings of a folder, with all below it and behind its links; results of earlier runs are left alone."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastsvc.audio.io import EXTENSIONS
+from fastsvc.batch_index import INDEX, results_in
+from fastsvc.batch_names import Found, natural_key
+from fastsvc.batch_sources import identity
+
+# Recordings that libsndfile cannot decode: in a folder they are passed over, but not without a word.
+FOREIGN = frozenset([".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".ape", ".wv", ".opus2"])
+
+
+@dataclass
+class Search:
+    """``problems``: (path, reason) of folders that could not be listed; ``notes``: on what was left out."""
+
+    found: list[Found] = field(default_factory=list)
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def search(folder: Path, out_dir: Path) -> Search:
+    """All recordings of ``folder`` in natural order; hidden ones and those of ``out_dir`` are left out.
+
+    Linked folders are followed, each folder once. Results of earlier runs are left out, unless ``folder`` is where
+    such a run put them and holds nothing else.
+    """
+    walk = _Walk(folder, out_dir)
+    walk.run()
+    return walk.result()
+
+
+class _Walk:
+    def __init__(self, folder: Path, out_dir: Path):
+        self.folder, self.name = folder, os.path.basename(os.path.realpath(folder))
+        self.out_dir, self.real_out = identity(out_dir), Path(os.path.realpath(out_dir))
+        self.within_out = Path(os.path.realpath(folder)).is_relative_to(self.real_out)
+        self.seen: set = set()
+        self.found, self.earlier = [], defaultdict(list)  # by the folder of their run
+        self.foreign: dict[str, int] = defaultdict(int)
+        self.problems: list[tuple[Path, str]] = []
+        self.links: list[tuple[Path, tuple]] = []
+
+    def run(self) -> None:
+        self._below(self.folder, (), False)
+        while self.links:  # last, so that what can be reached without a link is
+            link, runs = self.links.pop(0)
+            self._below(link, runs, True)
+
+    def _below(self, folder: Path, runs: tuple, linked: bool) -> None:
+        """``runs``: (folder, {names of its results: their sizes}) of those runs whose results may lie here."""
+        waiting = [(folder, runs)]
+        while waiting:
+            folder, runs = waiting.pop()
+            known = identity(folder) or os.path.realpath(folder)
+            if known in self.seen or (known == self.out_dir and folder != self.folder):
+                continue
+            self.seen.add(known)
+            try:
+                with os.scandir(folder) as listed:
+                    entries = sorted(listed, key=lambda entry: natural_key(entry.name))
+            except OSError as error:
+                self.problems.append((folder, f"the folder cannot be listed: {error.strerror}"))
+                continue
+            if any(entry.name == INDEX for entry in entries):
+                runs = (*runs, (folder, results_in(folder)))
+            for entry in entries:
+                path = folder / entry.name
+                if entry.name.startswith("."):
+                    continue
+                if not _is_folder(entry):
+                    self._file(path, runs, linked or entry.is_symlink())
+                elif not entry.is_symlink():
+                    waiting.append((path, runs))
+                elif self._leads_on(path):
+                    self.links.append((path, runs))
+
+    def _leads_on(self, link: Path) -> bool:
+        """Not up to a folder that holds the link, nor into the output folder."""
+        target = Path(os.path.realpath(link))
+        up = Path(os.path.realpath(link.parent)).is_relative_to(target)
+        return not up and (self.within_out or not target.is_relative_to(self.real_out))
+
+    def _file(self, path: Path, runs: tuple, linked: bool) -> None:
+        suffix = path.suffix.lower()
+        if suffix in FOREIGN:
+            self.foreign[suffix] += 1
+        if suffix not in EXTENSIONS:
+            return
+        one = Found(path, self.name, path.relative_to(self.folder), linked)
+        for place, names in runs:
+            if _size(path) in names.get(path.relative_to(place).as_posix(), ()):
+                self.earlier[place].append(one)
+                return
+        if not (path.is_symlink() and not self.within_out and self._in_out(path)):
+            self.found.append(one)
+
+    def _in_out(self, path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(self.real_out)
+
+    def result(self) -> Search:
+        notes = []
+        for suffix, count in sorted(self.foreign.items()):
+            notes.append(f"{self.folder}: {count} {suffix} left out: convert to wav or flac first, e.g. with ffmpeg")
+        found = self.found
+        if not found and list(self.earlier) == [self.folder]:
+            found = self.earlier.pop(self.folder)
+            notes.append(f"{self.folder} holds results of an earlier run alone: they are taken as recordings")
+        for place, left in sorted(self.earlier.items()):
+            text = f"{place}: {len(left)} results of an earlier run left out: name the files or {place} to convert them"
+            notes.append(text)
+        found = sorted(found, key=lambda one: natural_key(one.relative))
+        return Search(found, self.problems, notes)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or through what may not be searched
+        return False
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
