@@ -57,7 +57,7 @@ def longest_name(folder: str | os.PathLike) -> int:
 
 
 def fitted(name: str, most: int = 255) -> str:
-    """``name`` if it has at most ``most`` bytes, else its beginning with a short hash of all of it before the suffix."""
+    """``name`` if it has at most ``most`` bytes, else its beginning, a short hash of all of it, and its suffix."""
     if len(os.fsencode(name)) <= most:
         return name
     suffix = Path(name).suffix if len(os.fsencode(Path(name).suffix)) <= 16 else ""

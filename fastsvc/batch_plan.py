@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,9 +9,9 @@ from pathlib import Path
 
 from fastsvc.audio.encode import FORMATS
 from fastsvc.audio.io import EXTENSIONS
-from fastsvc.batch_index import INDEX, results_in
+from fastsvc.batch_index import INDEX
 from fastsvc.batch_names import Found, name_results, natural_key
-from fastsvc.batch_search import FOREIGN, search
+from fastsvc.batch_search import FOREIGN, Earlier, Run, search
 from fastsvc.batch_sources import Sources, identity, same_recording
 from fastsvc.errors import AudioError, OutputError
 
@@ -61,10 +60,10 @@ def plan(inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format
     inputs = [_expanded(one) for one in inputs]
     if not os.fspath(out_dir):
         raise OutputError("the output folder has no name", "choose one with -o")
-    result, found, earlier = Plan(folder=Path(os.path.expanduser(out_dir))), [], {}
+    result, found, earlier = Plan(folder=Path(os.path.expanduser(out_dir))), [], Earlier()
     for given in inputs:
         if os.path.isdir(given):
-            found += _in_folder(given, result)
+            found += _in_folder(given, earlier, result)
         elif os.path.lexists(given) or given.suffix.lower() in EXTENSIONS | FOREIGN:
             found.append(_named(given, earlier, result.notes))
         else:
@@ -88,11 +87,11 @@ def _expanded(given: str | os.PathLike) -> Path:
     return Path(given if os.path.lexists(given) else os.path.expanduser(given))
 
 
-def _in_folder(folder: Path, result: Plan) -> list[Found]:
+def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> list[Found]:
     known = identity(folder)
     if os.path.realpath(folder) == os.path.realpath(result.folder) or (known and known == identity(result.folder)):
         raise OutputError(f"{folder} is both input and output folder", "choose another output folder with -o")
-    searched = search(folder, result.folder)
+    searched = search(folder, result.folder, earlier)
     result.problems += searched.problems
     result.notes += searched.notes
     if not searched.found:
@@ -100,15 +99,12 @@ def _in_folder(folder: Path, result: Plan) -> list[Found]:
     return searched.found
 
 
-def _named(file: Path, earlier: dict[Path, dict], notes: list[str]) -> Found:
-    """``earlier``: results of earlier runs by folder, read once."""
+def _named(file: Path, earlier: Earlier, notes: list[str]) -> Found:
     if file.name == INDEX:
         raise AudioError(f"{file} is fastsvc's list of results", "name the recordings themselves")
-    if file.parent not in earlier:
-        earlier[file.parent] = results_in(file.parent)
-    with contextlib.suppress(OSError):
-        if file.stat().st_size in earlier[file.parent].get(file.name, ()):
-            notes.append(f"{file} is a result of an earlier run: it is taken, as it is named")
+    runs = [Run(file.parent, earlier.below(file.parent)), *earlier.runs_above(file.parent)]
+    if any(run.holds(file) for run in runs):
+        notes.append(f"{file} is a result of an earlier run: it is taken, as it is named")
     return Found(file, "", Path(file.name), file.is_symlink())
 
 

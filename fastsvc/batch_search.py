@@ -25,36 +25,75 @@ class Search:
     notes: list[str] = field(default_factory=list)
 
 
-def search(folder: Path, out_dir: Path) -> Search:
+class Earlier:
+    """Results of earlier runs, by the lists that their folders keep; each list is read once."""
+
+    def __init__(self):
+        self._lists: dict[Path, dict[str, set[int]]] = {}
+
+    def below(self, folder: Path) -> dict[str, set[int]]:
+        """Names relative to ``folder``, and their sizes."""
+        if folder not in self._lists:
+            self._lists[folder] = results_in(folder)
+        return self._lists[folder]
+
+    def runs_above(self, folder: Path) -> list[Run]:
+        """Those whose results may lie in ``folder`` though their list lies above it."""
+        real = Path(os.path.realpath(folder))
+        runs = [Run(parent, self.below(parent), f"{real.relative_to(parent).as_posix()}/") for parent in real.parents]
+        return [run for run in runs if run.sizes]
+
+
+@dataclass(frozen=True)
+class Run:
+    """``inner``: the way from where its list lies to a folder below, "" or ending in a slash."""
+
+    place: Path
+    sizes: dict[str, set[int]]
+    inner: str = ""
+
+    def holds(self, file: Path) -> bool:
+        """Whether ``file`` in that folder is a result of it (another file of that name and size is one, too)."""
+        try:
+            return file.stat().st_size in self.sizes.get(self.inner + file.name, ())
+        except OSError:
+            return False
+
+    def into(self, name: str) -> Run:
+        return Run(self.place, self.sizes, f"{self.inner}{name}/")
+
+
+def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
     """All recordings of ``folder`` in natural order; hidden ones and those of ``out_dir`` are left out.
 
     Linked folders are followed, each folder once. Results of earlier runs are left out, unless ``folder`` is where
-    such a run put them and holds nothing else.
+    one put them, or within that, and holds nothing else.
     """
-    walk = _Walk(folder, out_dir)
+    walk = _Walk(folder, out_dir, earlier)
     walk.run()
     return walk.result()
 
 
 class _Walk:
-    def __init__(self, folder: Path, out_dir: Path):
-        self.folder, self.name = folder, os.path.basename(os.path.realpath(folder))
+    def __init__(self, folder: Path, out_dir: Path, earlier: Earlier):
+        self.folder, self.name, self.lists = folder, os.path.basename(os.path.realpath(folder)), earlier
         self.out_dir, self.real_out = identity(out_dir), Path(os.path.realpath(out_dir))
         self.within_out = Path(os.path.realpath(folder)).is_relative_to(self.real_out)
         self.seen: set = set()
         self.found, self.earlier = [], defaultdict(list)  # by the folder of their run
         self.foreign: dict[str, int] = defaultdict(int)
         self.problems: list[tuple[Path, str]] = []
-        self.links: list[tuple[Path, tuple]] = []
+        self.links: list[tuple[Path, list[Run]]] = []
 
     def run(self) -> None:
-        self._below(self.folder, (), False)
+        self._below(self.folder, [], False)
         while self.links:  # last, so that what can be reached without a link is
             link, runs = self.links.pop(0)
             self._below(link, runs, True)
 
-    def _below(self, folder: Path, runs: tuple, linked: bool) -> None:
-        """``runs``: (folder, {names of its results: their sizes}) of those runs whose results may lie here."""
+    def _below(self, folder: Path, runs: list[Run], linked: bool) -> None:
+        """``runs``: those whose results may lie here, besides the ones whose lists lie above the real folder."""
+        runs = runs + self.lists.runs_above(folder)
         waiting = [(folder, runs)]
         while waiting:
             folder, runs = waiting.pop()
@@ -69,7 +108,7 @@ class _Walk:
                 self.problems.append((folder, f"the folder cannot be listed: {error.strerror}"))
                 continue
             if any(entry.name == INDEX for entry in entries):
-                runs = (*runs, (folder, results_in(folder)))
+                runs = [*runs, Run(folder, self.lists.below(folder))]
             for entry in entries:
                 path = folder / entry.name
                 if entry.name.startswith("."):
@@ -77,9 +116,9 @@ class _Walk:
                 if not _is_folder(entry):
                     self._file(path, runs, linked or entry.is_symlink())
                 elif not entry.is_symlink():
-                    waiting.append((path, runs))
+                    waiting.append((path, [run.into(entry.name) for run in runs]))
                 elif self._leads_on(path):
-                    self.links.append((path, runs))
+                    self.links.append((path, [run.into(entry.name) for run in runs]))
 
     def _leads_on(self, link: Path) -> bool:
         """Not up to a folder that holds the link, nor into the output folder."""
@@ -87,18 +126,17 @@ class _Walk:
         up = Path(os.path.realpath(link.parent)).is_relative_to(target)
         return not up and (self.within_out or not target.is_relative_to(self.real_out))
 
-    def _file(self, path: Path, runs: tuple, linked: bool) -> None:
+    def _file(self, path: Path, runs: list[Run], linked: bool) -> None:
         suffix = path.suffix.lower()
         if suffix in FOREIGN:
             self.foreign[suffix] += 1
         if suffix not in EXTENSIONS:
             return
         one = Found(path, self.name, path.relative_to(self.folder), linked)
-        for place, names in runs:
-            if _size(path) in names.get(path.relative_to(place).as_posix(), ()):
-                self.earlier[place].append(one)
-                return
-        if not (path.is_symlink() and not self.within_out and self._in_out(path)):
+        result_of = next((run for run in runs if run.holds(path)), None)
+        if result_of is not None:
+            self.earlier[result_of.place].append(one)
+        elif not (path.is_symlink() and not self.within_out and self._in_out(path)):
             self.found.append(one)
 
     def _in_out(self, path: Path) -> bool:
@@ -109,8 +147,10 @@ class _Walk:
         for suffix, count in sorted(self.foreign.items()):
             notes.append(f"{self.folder}: {count} {suffix} left out: convert to wav or flac first, e.g. with ffmpeg")
         found = self.found
-        if not found and list(self.earlier) == [self.folder]:
-            found = self.earlier.pop(self.folder)
+        real = Path(os.path.realpath(self.folder))
+        named = [place for place in self.earlier if real.is_relative_to(os.path.realpath(place))]
+        if not found and named and len(named) == len(self.earlier):
+            found = [one for place in named for one in self.earlier.pop(place)]
             notes.append(f"{self.folder} holds results of an earlier run alone: they are taken as recordings")
         for place, left in sorted(self.earlier.items()):
             text = f"{place}: {len(left)} results of an earlier run left out: name the files or {place} to convert them"
@@ -124,10 +164,3 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads to itself, or through what may not be searched
         return False
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
