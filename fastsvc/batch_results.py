@@ -33,7 +33,7 @@ class Results:
         self.before: dict[Path, Stamp | None] = {}  # of targets, when they were looked at
         self.sources: dict[Path, Stamp | None] = {}
         self.aside: set[Path] = set()  # targets whose content is kept under another name
-        for folder in {job.target.parent for job in plan.jobs}:
+        for folder in {plan.folder, *(job.target.parent for job in plan.jobs)}:
             clear_leftovers(folder)
 
     def settled(self, job: Job) -> Entry | None:
