@@ -11,7 +11,7 @@ from fastsvc.audio.encode import FORMATS
 from fastsvc.audio.io import EXTENSIONS
 from fastsvc.batch_index import INDEX
 from fastsvc.batch_names import Found, name_results, natural_key
-from fastsvc.batch_search import FOREIGN, Earlier, Run, search
+from fastsvc.batch_search import FOREIGN, Earlier, search
 from fastsvc.batch_sources import Sources, identity, same_recording
 from fastsvc.errors import AudioError, OutputError
 
@@ -58,19 +58,20 @@ def plan(inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format
     output folder.
     """
     inputs = [_expanded(one) for one in inputs]
-    if not os.fspath(out_dir):
-        raise OutputError("the output folder has no name", "choose one with -o")
-    result, found, earlier = Plan(folder=Path(os.path.expanduser(out_dir))), [], Earlier()
+    result, earlier, found, empty = Plan(folder=_folder(out_dir)), Earlier(), [], []
     for given in inputs:
         if os.path.isdir(given):
-            found += _in_folder(given, earlier, result)
+            more = _in_folder(given, earlier, result)
+            found += more
+            empty += [] if more else [given]
         elif os.path.lexists(given) or given.suffix.lower() in EXTENSIONS | FOREIGN:
             found.append(_named(given, earlier, result.notes))
         else:
             raise AudioError(f"{given}: no such file or folder", "check the path")
     if not found and not result.problems:
-        looked_for = f"looked for {', '.join(sorted(EXTENSIONS))}"
-        raise AudioError(f"no recordings in {', '.join(map(str, inputs))}", "; ".join([*_left_out(result), looked_for]))
+        why = [*result.notes, f"looked for {', '.join(sorted(EXTENSIONS))}"]
+        raise AudioError(f"no recordings in {', '.join(map(str, inputs))}", "; ".join(why))
+    result.notes += [f"{folder}: no recordings in it" for folder in empty]
     result.sources = Sources(one.source for one in found)
     once = _once(found, result.notes)
     formats = [output_format(one.source, format) for one in once]
@@ -87,6 +88,17 @@ def _expanded(given: str | os.PathLike) -> Path:
     return Path(given if os.path.lexists(given) else os.path.expanduser(given))
 
 
+def _folder(out_dir: str | os.PathLike) -> Path:
+    """Without "..", which leads elsewhere once the folder before it is made."""
+    if not os.fspath(out_dir):
+        raise OutputError("the output folder has no name", "choose one with -o")
+    folder = Path(os.path.expanduser(out_dir))
+    if os.pardir not in folder.parts:
+        return folder
+    real = os.path.realpath(folder)
+    return Path(real if folder.is_absolute() else os.path.relpath(real))
+
+
 def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> list[Found]:
     known = identity(folder)
     if os.path.realpath(folder) == os.path.realpath(result.folder) or (known and known == identity(result.folder)):
@@ -94,22 +106,15 @@ def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> list[Found]:
     searched = search(folder, result.folder, earlier)
     result.problems += searched.problems
     result.notes += searched.notes
-    if not searched.found:
-        result.notes.append(f"{folder}: no recordings in it")
     return searched.found
 
 
 def _named(file: Path, earlier: Earlier, notes: list[str]) -> Found:
     if file.name == INDEX:
         raise AudioError(f"{file} is fastsvc's list of results", "name the recordings themselves")
-    runs = [Run(file.parent, earlier.below(file.parent)), *earlier.runs_above(file.parent)]
-    if any(run.holds(file) for run in runs):
+    if earlier.run_of(file) is not None:
         notes.append(f"{file} is a result of an earlier run: it is taken, as it is named")
     return Found(file, "", Path(file.name), file.is_symlink())
-
-
-def _left_out(result: Plan) -> list[str]:
-    return [note for note in result.notes if not note.endswith(": no recordings in it")]
 
 
 def _once(found: list[Found], notes: list[str]) -> list[Found]:

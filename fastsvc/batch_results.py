@@ -32,6 +32,7 @@ class Results:
         self.known = self.index.read()
         self.before: dict[Path, Stamp | None] = {}  # of targets, when they were looked at
         self.sources: dict[Path, Stamp | None] = {}
+        self.folders: set[Path] = set()  # nothing is in the way of these
         self.aside: set[Path] = set()  # targets whose content is kept under another name
         for folder in {plan.folder, *(job.target.parent for job in plan.jobs)}:
             clear_leftovers(folder)
@@ -41,6 +42,7 @@ class Results:
         entry = Entry(str(job.source), str(job.target), FAILED, speaker=self.voice)
         self.sources[job.source] = _stamp(job.source)
         try:
+            self._check_folder(job.target.parent)
             self.before[job.target] = _stamp(job.target)
             if not self.settings.overwrite and self._done(job):
                 entry.status, entry.reason = SKIPPED, "its result exists"
@@ -56,7 +58,7 @@ class Results:
         target, now = job.target, self.before[job.target]
         if now is None:
             if target.is_symlink():
-                raise OutputError(f"{target} is a link that leads nowhere", _REMEDY)
+                raise OutputError(f"{target} exists, as a link that leads nowhere", _REMEDY)
             return False
         if not target.is_file():
             raise OutputError(f"{target} exists and is no file", "choose another folder with -o")
@@ -91,6 +93,13 @@ class Results:
             by = f"voice {_shown(one.voice)}, engine {_shown(one.engine)}"
             return f"made with another voice, engine or options ({by})"
         return f"made of {job.source} before that was changed"
+
+    def _check_folder(self, folder: Path) -> None:
+        while folder not in self.folders and folder != self.plan.folder:
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise OutputError(f"{folder} exists and is no folder", "choose another folder with -o")
+            self.folders.add(folder)
+            folder = folder.parent
 
     def _check_channels(self, job: Job) -> None:
         if self.settings.keep_channels:

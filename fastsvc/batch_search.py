@@ -43,6 +43,12 @@ class Earlier:
         runs = [Run(parent, self.below(parent), f"{real.relative_to(parent).as_posix()}/") for parent in real.parents]
         return [run for run in runs if run.sizes]
 
+    def run_of(self, file: Path) -> Run | None:
+        """The run whose result is what ``file`` leads to."""
+        real = Path(os.path.realpath(file))
+        runs = [Run(real.parent, self.below(real.parent)), *self.runs_above(real.parent)]
+        return next((run for run in runs if run.holds(real)), None)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -133,14 +139,10 @@ class _Walk:
         if suffix not in EXTENSIONS:
             return
         one = Found(path, self.name, path.relative_to(self.folder), linked)
-        result_of = next((run for run in runs if run.holds(path)), None)
-        if result_of is not None:
-            self.earlier[result_of.place].append(one)
-        elif not (path.is_symlink() and not self.within_out and self._in_out(path)):
-            self.found.append(one)
-
-    def _in_out(self, path: Path) -> bool:
-        return Path(os.path.realpath(path)).is_relative_to(self.real_out)
+        run = next((run for run in runs if run.holds(path)), None)
+        if run is None and path.is_symlink():
+            run = self.lists.run_of(path)
+        (self.found if run is None else self.earlier[run.place]).append(one)
 
     def result(self) -> Search:
         notes = []
