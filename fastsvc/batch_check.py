@@ -23,6 +23,8 @@ def check_report(path: str | os.PathLike, plan: Plan) -> Path:
     Raises OutputError where something stands there that is no report of ours, where it is an input or a result of
     ``plan``, or where no file can be written.
     """
+    if not os.fspath(path):
+        raise OutputError("the report has no name", _REMEDY)
     given, path = path, Path(os.path.realpath(os.path.expanduser(path)))
     if plan.sources.hold(path):
         raise OutputError(f"{given} is an input", _REMEDY)

@@ -1,4 +1,4 @@
-"""The list of results in an output folder: what is added is read, what is strange is passed over, links are not followed."""
+"""The list of results in an output folder: what is added is read, what is strange passed over, no link is followed."""
 
 import json
 import os

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from test_batch_plan import targets, touch
+from test_batch_plan import touch
 
 from fastsvc.batch_names import fitted, longest_name, natural_key, safe_tag
 from fastsvc.batch_plan import plan
