@@ -73,7 +73,7 @@ def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
     """All recordings of ``folder`` in natural order; hidden ones and those of ``out_dir`` are left out.
 
     Linked folders are followed, each folder once. Results of earlier runs are left out, unless ``folder`` is where
-    one put them, or within that, and holds nothing else.
+    one put them (not into ``out_dir``), or within that, and holds nothing else.
     """
     walk = _Walk(folder, out_dir, earlier)
     walk.run()
@@ -151,7 +151,8 @@ class _Walk:
         found = self.found
         real = Path(os.path.realpath(self.folder))
         named = [place for place in self.earlier if real.is_relative_to(os.path.realpath(place))]
-        if not found and named and len(named) == len(self.earlier):
+        others = not any(Path(os.path.realpath(place)) == self.real_out for place in named)
+        if not found and named and others and len(named) == len(self.earlier):
             found = [one for place in named for one in self.earlier.pop(place)]
             notes.append(f"{self.folder} holds results of an earlier run alone: they are taken as recordings")
         for place, left in sorted(self.earlier.items()):
