@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_decode import Decoded
 from fastsvc.batch_plan import Job
 from fastsvc.batch_report import DONE, FAILED, Entry
+from fastsvc.batch_request import subtype
 from fastsvc.errors import EngineError, FastsvcError
 
 if TYPE_CHECKING:
+    from fastsvc.batch_results import Results
     from fastsvc.engine.conversion import Heard, Place
 
 HEARD = 0.3  # the share of hearing in a conversion, for the progress bar alone
@@ -61,10 +64,14 @@ class Voice:
 
 @dataclass
 class Recording:
-    """``done``: how much of the conversion, 0 … 1; ``writing``: the future of :meth:`finish`, once that is called."""
+    """``done``: how much of the conversion, 0 … 1; ``writing``: the future of :meth:`finish`, once that is called.
+
+    ``results``: what lets its file take its place.
+    """
 
     job: Job
     settings: Settings
+    results: Results | None = None
     entry: Entry = field(init=False)
     voices: dict[int, Voice] = field(default_factory=dict)  # by channel
     channels: int = 0
@@ -153,8 +160,8 @@ class Recording:
             self._spent("convert", start)
             start = time.perf_counter()
             entry, job = self.entry, self.job
-            subtype = self.settings.subtype if self.settings.subtype in io.FORMATS[job.format][2] else None
-            written = io.write(job.target, result, entry.output_rate_hz, job.format, subtype)
+            bits = subtype(self.settings, job.format)
+            written = io.write(job.target, result, entry.output_rate_hz, job.format, bits, self._approve)
             self._spent("write", start)
             entry.gain = written.gain
             if written.gain < 1:
@@ -163,6 +170,10 @@ class Recording:
             entry.status = DONE
         except Exception as error:
             self.fail(error)
+
+    def _approve(self, made: os.stat_result) -> None:
+        if self.results is not None:
+            self.results.take_place(self.job, made, self.entry.notes)
 
     def _joined(self, engine) -> np.ndarray:
         """[channels, resampled_length(samples)]; what was made is let go as it is used."""

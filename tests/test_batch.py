@@ -10,6 +10,7 @@ from recordings import bad_folder, put, tone
 
 from fastsvc import batch, batch_decode
 from fastsvc.audio import io
+from fastsvc.batch_index import INDEX
 from fastsvc.batch_plan import plan
 from fastsvc.batch_report import DONE, FAILED, SKIPPED, save
 from fastsvc.errors import OutputError
@@ -33,7 +34,7 @@ def test_bad_files_are_failures_and_the_rest_is_converted(tmp_path):
             assert (result.samples, result.rate_hz, result.channels) == (source.samples, source.rate_hz, 1)
             assert entry.seconds == source.seconds and set(entry.timings_s) == {"read", "convert", "write"}
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "8k.wav", "96k.wav", "deep", "good.wav", "one.wav", "silence.wav"
+        INDEX, "8k.wav", "96k.wav", "deep", "good.wav", "one.wav", "silence.wav"
     ]  # fmt: skip
 
 
@@ -79,17 +80,14 @@ def test_channels_share_the_automatic_transpose_of_the_loudest(tmp_path):
 def test_existing_results_are_skipped_and_a_broken_run_goes_on(tmp_path):
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "b.wav").write_bytes(b"kept")
-    engine = FakeEngine(fail={2: KeyboardInterrupt()})
-    report = convert(tmp_path, engine)
-    assert report.interrupted and [entry.status for entry in report.entries] == [SKIPPED, DONE]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.wav", "b.wav"]
+    report = convert(tmp_path, FakeEngine(fail={2: KeyboardInterrupt()}))
+    assert report.interrupted and [entry.status for entry in report.entries] == [DONE]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [INDEX, "a.wav"]
+    before = (tmp_path / "out" / "a.wav").stat()
     report = convert(tmp_path)
-    assert not report.interrupted and (report.count(DONE), report.count(SKIPPED)) == (1, 2)
-    assert (tmp_path / "out" / "b.wav").read_bytes() == b"kept"
-    assert convert(tmp_path, overwrite=True).count(DONE) == 3
-    assert io.probe(tmp_path / "out" / "b.wav").samples == 6000
+    assert not report.interrupted and (report.count(DONE), report.count(SKIPPED)) == (2, 1)
+    assert (tmp_path / "out" / "a.wav").stat() == before
+    assert convert(tmp_path).count(SKIPPED) == 3 and convert(tmp_path, overwrite=True).count(DONE) == 3
 
 
 @pytest.mark.parametrize("error", [RuntimeError("bad\nluck"), MemoryError(), ZeroDivisionError("x")])

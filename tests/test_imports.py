@@ -24,7 +24,8 @@ ROOMS = {
 }
 # Programs of their own: they stand above the rooms wherever they lie.
 PROGRAMS = {f"fastsvc/evaluation/{name}.py" for name in ("ablation", "ablation_plan", "ablation_diversity", "demo")}
-BATCH = {"batch", "batch_decode", "batch_group", "batch_plan", "batch_recording", "batch_report"}
+BATCH = {"batch", "batch_check", "batch_decode", "batch_group", "batch_index", "batch_names", "batch_plan"}
+BATCH |= {"batch_recording", "batch_report", "batch_request", "batch_results", "batch_search", "batch_sources"}
 FREE = BATCH | {"cli", "commands", "__main__", "__init__"}  # the top: may use any room
 HEAVY = {"torch", "numpy", "librosa", "scipy", "soundfile", "yaml", "tqdm", "matplotlib", "tensorboard", "soxr"}
 

@@ -79,7 +79,7 @@ BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. 
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")
 @option("--seed", default=0, type=click.IntRange(0, 2**31 - 1), help="Of the noise: the same gives the same result.")
-@option("--overwrite", is_flag=True, help="Convert again what has a result already; else it is skipped.")
+@option("--overwrite", is_flag=True, help="Replace results that exist; inputs are never replaced.")
 @option("--report", metavar="FILE.json", help="Write what became of each file, with times and versions.")
 @verbosity_options
 def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, **options):
@@ -92,6 +92,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     """
     from fastsvc import batch
     from fastsvc.audio import encode
+    from fastsvc.batch_check import check_report
     from fastsvc.batch_plan import plan
     from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
@@ -103,7 +104,8 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
             raise click.UsageError(f"{format} cannot carry {rate} Hz; use --rate {encode.writable_rate(format, rate)}")
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
-    batch.check_output_folder(out)
+    report_path = None if report is None else check_report(report, planned)
+    batch.check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
     left = batch.waiting(planned, options["overwrite"])
     how = options["steps"], vocoder_backend, options["batch"], channels == "keep"
@@ -131,10 +133,10 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
         result = batch.run(engine, planned, settings, show.entry, show.fraction)
     show.summary(result)
-    if report:
+    if report_path is not None:
         from fastsvc.batch_report import save
 
-        save(report, result.to_dict(**_head(engine, settings, inputs, out, format)))
+        save(report_path, result.to_dict(**_head(engine, settings, inputs, out, format)))
         say(f"report: {report}")
     code = INTERRUPTED if result.interrupted else SOME_FAILED if result.failures else 0
     click.get_current_context().exit(code)

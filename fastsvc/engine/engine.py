@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
 from fastsvc.engine import artifact, backends, checks, hearing, ranges, runtime, warming
+from fastsvc.engine.content_hash import content_hash
 from fastsvc.engine.conversion import Heard, Place, between, joined, told
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError, ConfigError, EngineError
@@ -81,6 +82,11 @@ class Engine:
     def shares_batches(self) -> bool:
         """Whether several recordings together take less time in :meth:`sing` than one after another."""
         return self.sampler.shares_batches
+
+    @property
+    def content_hash(self) -> str:
+        """The same for every build of the same voices with the same settings."""
+        return content_hash(self.manifest)
 
     @property
     def rate_hz(self) -> int:

@@ -47,6 +47,7 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     """Convert, draw and print; ``voices`` are names with commas between. Returns the exit status."""
     start = time.perf_counter()
     from fastsvc import batch, batch_plan
+    from fastsvc.batch_names import safe_tag
     from fastsvc.commands.choose import choose_model
     from fastsvc.engine import Engine
 
@@ -59,7 +60,7 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     print(f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}")
     rows, failures = [], []
     for name in names:
-        plan = batch_plan.plan([folder], out / name)
+        plan = batch_plan.plan([folder], out / (safe_tag(name) or "voice"))
         settings = batch.Settings(
             speaker=name, name=name, steps=steps, transpose=_transpose(engine, name), overwrite=True
         )
