@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"config", "errors", "files"}
+BASE = {"children", "config", "errors", "files"}
 ROOMS = {
     "config": set(),
     "errors": set(),
     "files": set(),
+    "children": set(),
     "audio": set(),
     "model": set(),
     "features": {"audio", "model", "checkpoints"},

@@ -7,14 +7,14 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from fastsvc.children import Pool
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.data.pieces import Settings, process
 from fastsvc.data.scan import Source, scan, split_songs
@@ -171,8 +171,7 @@ def _results(tasks: list, jobs: int) -> Iterator[tuple[Source, list[dict] | Fast
     if jobs == 1 or len(tasks) < 2:
         yield from ((task[0], _work(task)) for task in tasks)
         return
-    # Spawned, not forked: a fork of a process that has used torch's threads may hang.
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"), initializer=_one_thread)
+    pool = Pool(min(jobs, len(tasks)), _one_thread)
     try:
         futures = {pool.submit(_work, task): task[0] for task in tasks}
         for future in as_completed(futures):
