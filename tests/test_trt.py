@@ -137,6 +137,9 @@ def test_every_family(rtx, tmp_path, name):
     assert len(build(rtx, folder, config=config).code) > 10_000
 
 
+DEEP = trt_plan.MAGIC + b"[" * 4000 + b"\ncode"
+
+
 def test_plans_of_others_are_refused_in_words(rtx):
     mine = origin(rtx)
     content = trt_plan.Plan(mine, b"code", 1.0).content()
@@ -147,7 +150,7 @@ def test_plans_of_others_are_refused_in_words(rtx):
         assert other.name != mine.name
         with pytest.raises(EngineError, match=f"made for another {key}: .*remove the file"):
             trt_plan.read(content, other)
-    for damaged in (b"", b"abc", content[:20], trt_plan.MAGIC + b"{}\n", trt_plan.MAGIC + b"[1]\ncode", b"x" + content):
+    for damaged in (b"", b"abc", content[:20], trt_plan.MAGIC + b"{}\n", trt_plan.MAGIC + b"[1]\ncode", DEEP, b"x" + content):
         with pytest.raises(EngineError, match="no TensorRT plan of fastsvc"):
             trt_plan.read(damaged, mine)
 

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsvc.engine import listing
+from fastsvc.engine import listing, seal
 from fastsvc.engine.listing import MANIFEST, sha256
 from fastsvc.engine.manifest import fault
 from fastsvc.errors import EngineError, OutputError
@@ -51,10 +51,18 @@ def refuse_existing(out: Path, force: bool) -> None:
         raise OutputError(f"{out} exists and is no engine folder, so it is left alone", "give another name with -o")
 
 
+def identity(manifest: dict) -> str:
+    """A hash of what an engine is, whatever devices it has parts for."""
+    files = {name: entry for name, entry in manifest["files"].items() if "/" not in name}
+    told = json.dumps({**manifest, "files": files})  # as a file holds it: keys are strings there
+    return hashlib.sha256(json.dumps(json.loads(told), sort_keys=True).encode()).hexdigest()
+
+
 def write(out: Path, manifest: dict, files: dict[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
     """Write the folder to a temporary sibling and rename it. Raises OutputError; then ``out`` is as it was.
 
-    ``files``: tensors for a safetensors file, or bytes as they are; names may have one folder before them.
+    ``files``: tensors for a safetensors file, or bytes as they are. Names may have one folder before them, a device's,
+    whose files are put under this user's seal.
     """
     from safetensors.torch import save_file
 
@@ -64,16 +72,21 @@ def write(out: Path, manifest: dict, files: dict[str, dict[str, Tensor] | bytes]
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        listed = {}
-        for name, content in files.items():
+        engine, listed, written = "", {}, {"format": FORMAT, "version": VERSION, **manifest}
+        for name, content in sorted(
+            files.items(), key=lambda item: "/" in item[0]
+        ):  # seals name what comes before them
             (temporary / name).parent.mkdir(exist_ok=True)
+            if "/" in name:
+                engine = engine or identity({**written, "files": listed})
+                content = seal.closed(content, seal.Label(engine, *name.split("/")))
             if isinstance(content, bytes):
                 (temporary / name).write_bytes(content)
             else:
                 save_file({key: value.contiguous() for key, value in content.items()}, temporary / name)
             os.chmod(temporary / name, (temporary.stat().st_mode & 0o666))  # safetensors writes for the owner alone
             listed[name] = {"bytes": (temporary / name).stat().st_size, "sha256": sha256(temporary / name)}
-        text = json.dumps({"format": FORMAT, "version": VERSION, **manifest, "files": listed}, indent=1)
+        text = json.dumps({**written, "files": {name: listed[name] for name in files}}, indent=1)
         (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
         if out.exists():
             os.rename(out, replaced)
@@ -146,8 +159,7 @@ class Artifact:
 
     def identity(self) -> str:
         """A hash of what the engine is, wherever it lies and whatever devices it has parts for."""
-        files = {name: entry for name, entry in self.files.items() if "/" not in name}
-        return hashlib.sha256(json.dumps({**self.manifest, "files": files}, sort_keys=True).encode()).hexdigest()
+        return identity(self.manifest)
 
     def refresh(self) -> None:
         """Read the list of files once more: other processes may add to it. An engine that is replaced stays as it was
