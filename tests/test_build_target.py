@@ -74,7 +74,7 @@ def test_what_the_folder_holds(folder):
 def test_a_tensorrt_plan_is_found_at_run_time(folder):
     """By the name that the engine looks it up under, where TensorRT for RTX is installed."""
     module = pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx-cu13 is not installed")
-    wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, "vocoder_fp16.onnx"))
+    wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, folder.bytes("vocoder_fp16.onnx")))
     plan = trt_plan.read(part(folder).read(f"{wanted.name}.plan"), wanted)
     assert len(plan.code) > 10_000 and plan.seconds > 0
     assert f"plans        sm_{ARCH}/{wanted.name}.plan" in describe(folder.path)

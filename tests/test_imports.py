@@ -75,7 +75,16 @@ def test_direction(name):
 
 def test_the_compiler_knows_the_engine_by_its_contracts_only():
     """Never the runtime as a whole: artifact, lowered form, speakers, and the backend that it verifies and measures."""
-    backend = {"cpu_amphion", "cpu_bf16", "cpu_condition", "cpu_denoiser", "cpu_vocoder", "vocoder_onnx"}
+    backend = {
+        "onnx_writer",
+        "vocoder_graph",
+        "cpu_amphion",
+        "cpu_bf16",
+        "cpu_condition",
+        "cpu_denoiser",
+        "cpu_vocoder",
+        "vocoder_onnx",
+    }
     gpu = {
         "cuda_plan",
         "ladder",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "fastsvc-engine", 1
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
-GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.build.graph
+GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.engine.vocoder_graph
     (False, False): "vocoder.onnx",
     (True, False): "vocoder_fp16.onnx",
     (True, True): "vocoder_fp16_polyphase.onnx",
