@@ -250,7 +250,7 @@ def _median_f0(items: list[dict], out: Path) -> dict[str, float]:
     for item in items:
         voices = tracks.setdefault(item["singer"], [])
         if item["split"] == "train":
-            with np.load(out / item["file"]) as arrays:
+            with np.load(out / item["file"], allow_pickle=False) as arrays:
                 voices.append(arrays["f0_hz"][arrays["voiced"]])
     joined = {singer: np.concatenate(parts) for singer, parts in tracks.items()}
     return {singer: float(np.median(track)) if track.size else 0.0 for singer, track in sorted(joined.items())}

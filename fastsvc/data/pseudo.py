@@ -36,7 +36,7 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
     items = [item for item in corpus["items"] if item["split"] == "train"]
     units = []
     for item in items:
-        with np.load(corpus_dir / item["file"]) as arrays:
+        with np.load(corpus_dir / item["file"], allow_pickle=False) as arrays:
             units.append(arrays["units"].astype(np.float32))
     units = np.concatenate(units)
     if len(units) > MOST_UNITS:
