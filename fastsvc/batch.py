@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fastsvc.audio.encode import why
+from fastsvc import files
 from fastsvc.batch_decode import decoded
 from fastsvc.batch_group import Room, sing
 from fastsvc.batch_plan import Job, Plan
@@ -74,10 +74,13 @@ def check_output_folder(folder: str | os.PathLike) -> None:
     """Make ``folder`` and see that files can be written there. Raises OutputError."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
+        files.clear_leftovers(folder, deep=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"{folder}: no files can be written there: {why(error)}", "choose another with -o") from None
+        raise OutputError(
+            f"{folder}: no files can be written there: {files.reason(error)}", "choose another with -o"
+        ) from None
 
 
 class _Line:

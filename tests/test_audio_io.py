@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
+from failing import fail_after
 
 from fastsvc.audio import encode, io
 from fastsvc.errors import AudioError, OutputError
@@ -177,28 +178,6 @@ def test_formats_and_rates_are_checked(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-class Failing:
-    """An open file that fails after so many bytes."""
-
-    def __init__(self, raw, after, error):
-        self.raw, self.after, self.error = raw, after, error
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *details):
-        self.raw.close()
-
-    def write(self, data):
-        self.after -= len(data)
-        if self.after < 0:
-            raise self.error
-        return self.raw.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self.raw, name)
-
-
 @pytest.mark.parametrize("format", ["wav", "flac", "mp3", "ogg"])
 @pytest.mark.parametrize("after", [0, 5000])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
@@ -206,10 +185,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     path = tmp_path / f"a.{format}"
     path.write_bytes(b"old")
 
-    def open_failing(*args, **kwargs):
-        return Failing(open(*args, **kwargs), after, error)  # noqa: SIM115
-
-    monkeypatch.setattr(encode, "open", open_failing, raising=False)
+    fail_after(monkeypatch, after, error)
     if isinstance(error, OSError):
         with pytest.raises(OutputError, match="the disk is full"):
             io.write(path, noise(2, 100_000), 24000, format)

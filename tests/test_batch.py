@@ -180,7 +180,7 @@ def test_the_report_is_complete_and_written_at_once(tmp_path):
     )
     assert data["totals"]["real_time_factor"] > 0
     assert [p.name for p in (tmp_path / "r").iterdir()] == ["report.json"]
-    with pytest.raises(OutputError, match="report cannot be written"):
+    with pytest.raises(OutputError, match="a folder of that name exists"):
         save(tmp_path / "r", data)
 
 

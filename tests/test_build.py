@@ -172,7 +172,7 @@ def test_a_link_to_an_engine_is_replaced_and_its_target_kept(tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written: a part of its path is a file"):
         artifact.write(tmp_path / "file" / "a.fsvc", {}, {})
 
 

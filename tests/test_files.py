@@ -42,7 +42,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
         assert file.read() == b"second" and path.read_bytes() == b"first"
     assert path.read_bytes() == b"second" and os.listdir(path.parent) == ["a.bin"]
     files.write_json(path, {"a": "\udc80"})
-    assert path.read_bytes() == b'{\n "a": "\x80"\n}\n'
+    assert path.read_bytes() == b'{\n "a": "\\udc80"\n}\n'
 
 
 @pytest.mark.parametrize("length", [245, 250, 255])

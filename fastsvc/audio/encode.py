@@ -1,8 +1,7 @@
-"""Writing recordings: to a temporary sibling that is renamed, so that no half-written file is ever seen."""
+"""Writing recordings, whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import files
 from fastsvc.errors import OutputError
 
 # format name -> (file suffix, libsndfile's format, {subtype as the user says it: libsndfile's})
@@ -67,16 +67,8 @@ def write(
     if not np.isfinite(peak):
         raise OutputError(f"{path}: not written, as the result holds NaN or infinite samples", "please report this")
     gain = 1.0 / peak if peak > 1.0 and subtype != "float" else 1.0
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w+b", buffering=1 << 20) as raw:
-            _encode(_Sink(raw), audio, rate_hz, gain, format, subtype)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {why(error)}", _remedy(error)) from None
-    finally:  # also after Ctrl-C
-        _remove(temporary)
+    with files.writing(path, remedy="choose another output folder with -o") as raw:
+        _encode(_Sink(raw), audio, rate_hz, gain, format, subtype)
     return Written(path, gain, peak)
 
 
@@ -127,23 +119,3 @@ class _Sink:
 
     def tell(self) -> int:
         return self._guard(self._raw.tell)
-
-
-def _remove(temporary: Path) -> None:
-    with contextlib.suppress(OSError):  # renamed already, or never made
-        temporary.unlink()
-
-
-def why(error: OSError) -> str:
-    """The reason of a failed write in plain words."""
-    known = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
-    known |= {errno.EACCES: "no permission", errno.EPERM: "no permission", errno.EROFS: "the disk is read-only"}
-    known |= {errno.EISDIR: "a folder of that name exists", errno.ENOTDIR: "a part of its path is a file"}
-    known |= {errno.EEXIST: "a part of its path is a file", errno.ENAMETOOLONG: "the name is too long"}
-    return known.get(error.errno, error.strerror or str(error))
-
-
-def _remedy(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room and run again: finished files are skipped"
-    return "choose another output folder with -o"

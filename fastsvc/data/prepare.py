@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import files
 from fastsvc.children import Pool
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.data.pieces import Settings, process
@@ -68,17 +69,20 @@ def prepare(
     _check(settings, jobs, valid, test)
     sources, outside = scan(dataset)
     phones = _phones(dataset, sources)
-    _claim(out, settings, phones)
-    report = Report(out, recordings=len(sources))
-    report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
-    records = dict(_done(sources, out))
-    report.reused = len(records)
-    rest = [source for source in sources if source.name not in records]
-    for source, items in _run(rest, out, settings, phones, jobs, progress, report):
-        records[source.name] = items
-        save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
-    _finish(sources, records, settings, phones, (seed, valid, test), report)
-    return report
+    _check_free(out)
+    with files.folder_lock(out, "preparing a corpus"):
+        files.clear_leftovers(out, deep=True)
+        _claim(out, settings, phones)
+        report = Report(out, recordings=len(sources))
+        report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
+        records = dict(_done(sources, out))
+        report.reused = len(records)
+        rest = [source for source in sources if source.name not in records]
+        for source, items in _run(rest, out, settings, phones, jobs, progress, report):
+            records[source.name] = items
+            save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
+        _finish(sources, records, settings, phones, (seed, valid, test), report)
+        return report
 
 
 def _check(settings: Settings, jobs: int, valid: float, test: float) -> None:
@@ -101,8 +105,14 @@ def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
     return tuple(PHONES)
 
 
+def _check_free(out: Path) -> None:
+    """Raises OutputError where ``out`` is something else: no file of ours is laid there."""
+    if not (out / "settings.json").is_file() and not files.free_or_ours(out):
+        raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
+
+
 def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
-    """Refuse an ``out`` that is something else, or was made otherwise; else note how it is made."""
+    """Refuse an ``out`` that was made otherwise; else note how it is made."""
     wanted = {"format": FORMAT, "settings": to_dict(settings), "phones": list(phones)}
     path = out / "settings.json"
     if path.is_file():
@@ -112,8 +122,6 @@ def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
                 f"{out}: was prepared with other settings: {'; '.join(_differences(made, wanted))}",
                 "use another folder, or the same settings",
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
     if not path.is_file() or made != wanted:
         save_json(path, wanted)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastsvc import files
 from fastsvc.data.store import load_json, save_array, save_json
 from fastsvc.errors import ConfigError
 
@@ -29,6 +30,12 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
     fewer than clusters.
     """
     corpus_dir = Path(corpus_dir)
+    load_json(corpus_dir / "corpus.json")  # refused before a lock is laid there
+    with files.folder_lock(corpus_dir, "labelling it"):
+        return _add(corpus_dir, clusters, seed)
+
+
+def _add(corpus_dir: Path, clusters: int, seed: int) -> float:
     corpus = load_json(corpus_dir / "corpus.json")
     if not corpus.get("encoder"):
         raise ConfigError(f"{corpus_dir}: has no units to make labels from", "prepare it with --encoder")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fastsvc import files
 from fastsvc.audio.resample import resample
 from fastsvc.data.store import load_json, save_arrays, save_json
 from fastsvc.errors import ConfigError
@@ -21,18 +22,24 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
     [Tu, D]``). Its hash is kept in each item and in corpus.json, so that units of two encoders never mix: until all
     items are done, corpus.json names no encoder and the corpus opens without units. A broken run goes on where it was.
     """
+    path = Path(corpus_dir) / "corpus.json"
+    load_json(path)  # refused before a lock is laid there
+    with files.folder_lock(corpus_dir, "adding units"):
+        files.clear_leftovers(corpus_dir, deep=True)
+        return _add(path, encoder, progress)
+
+
+def _add(path: Path, encoder, progress: bool) -> int:
     from tqdm import tqdm
 
-    path = Path(corpus_dir) / "corpus.json"
-    corpus = load_json(path)
-    described = describe(encoder)
+    corpus, described = load_json(path), describe(encoder)
     if corpus.get("encoder") != described:
         corpus.pop("encoder", None)
         corpus.pop("pseudo", None)  # its clusters are of the old units
         save_json(path, corpus)
     done = 0
     for item in tqdm(corpus["items"], desc="units", unit="item", disable=not progress):
-        done += _encode_item(Path(corpus_dir) / item["file"], encoder, described, corpus["mel"]["rate_hz"])
+        done += _encode_item(path.parent / item["file"], encoder, described, corpus["mel"]["rate_hz"])
     corpus["encoder"] = described
     save_json(path, corpus)
     return done

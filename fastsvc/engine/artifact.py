@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastsvc import files
 from fastsvc.engine import listing, seal
-from fastsvc.engine.listing import MANIFEST, sha256
+from fastsvc.engine.listing import MANIFEST
 from fastsvc.engine.manifest import fault
 from fastsvc.errors import EngineError, OutputError
+from fastsvc.files import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,47 +59,32 @@ def identity(manifest: dict) -> str:
     return hashlib.sha256(json.dumps(json.loads(told), sort_keys=True).encode()).hexdigest()
 
 
-def write(out: Path, manifest: dict, files: dict[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
-    """Write the folder to a temporary sibling and rename it. Raises OutputError; then ``out`` is as it was.
+def write(out: Path, manifest: dict, content: dict[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
+    """Write the folder beside its place, then exchange it in one call. Raises OutputError; ``out`` is then as it was.
 
-    ``files``: tensors for a safetensors file, or bytes as they are. Names may have one folder before them, a device's,
-    whose files are put under this user's seal.
+    ``content``: tensors for a safetensors file, or bytes as they are. Names may have one folder before them, that of a
+    device, whose files are put under this user's seal.
     """
     from safetensors.torch import save_file
 
     refuse_existing(out, force)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    replaced = out.with_name(f".{out.name}.{os.getpid()}.old.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    with files.new_folder(out, replace=force, remedy="choose another folder with -o") as folder:
         engine, listed, written = "", {}, {"format": FORMAT, "version": VERSION, **manifest}
-        for name, content in sorted(
-            files.items(), key=lambda item: "/" in item[0]
-        ):  # seals name what comes before them
-            (temporary / name).parent.mkdir(exist_ok=True)
+        # Devices' files come last: their seals name the engine, which is all that is listed by then.
+        for name, held in sorted(content.items(), key=lambda item: "/" in item[0]):
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
             if "/" in name:
                 engine = engine or identity({**written, "files": listed})
-                content = seal.closed(content, seal.Label(engine, *name.split("/")))
-            if isinstance(content, bytes):
-                (temporary / name).write_bytes(content)
+                held = seal.closed(held, seal.Label(engine, *name.split("/")))
+            if isinstance(held, bytes):
+                path.write_bytes(held)
             else:
-                save_file({key: value.contiguous() for key, value in content.items()}, temporary / name)
-            os.chmod(temporary / name, (temporary.stat().st_mode & 0o666))  # safetensors writes for the owner alone
-            listed[name] = {"bytes": (temporary / name).stat().st_size, "sha256": sha256(temporary / name)}
-        text = json.dumps({**written, "files": {name: listed[name] for name in files}}, indent=1)
-        (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        if out.exists():
-            os.rename(out, replaced)
-        os.rename(temporary, out)
-        replaced.unlink() if replaced.is_symlink() else shutil.rmtree(replaced, ignore_errors=True)
-    except OSError as error:
-        if replaced.exists() and not out.exists():
-            os.rename(replaced, out)
-        reason = error.strerror or error
-        raise OutputError(f"cannot write {out}: {reason}", "free space, or choose another folder with -o") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+                save_file({key: value.contiguous() for key, value in held.items()}, path)
+            os.chmod(path, folder.stat().st_mode & 0o666)  # safetensors writes for the owner alone
+            listed[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        text = json.dumps({**written, "files": {name: listed[name] for name in content}}, indent=1)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return out
 
 

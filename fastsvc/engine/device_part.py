@@ -20,16 +20,9 @@ import fastsvc
 from fastsvc.engine import listing, seal
 from fastsvc.engine.artifact import Artifact
 from fastsvc.errors import EngineError, OutputError
+from fastsvc.files import CACHE, cache_folder
 
-CACHE = "FASTSVC_CACHE"
 CACHE_FORMAT = "fastsvc-device-parts"
-
-
-def cache_folder() -> Path:
-    """``$FASTSVC_CACHE``, else ``$XDG_CACHE_HOME/fastsvc``, else ``~/.cache/fastsvc``."""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastsvc"
 
 
 class DevicePart:

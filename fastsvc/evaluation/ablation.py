@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from fastsvc import files
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import ablation_clips, ablation_table, report
@@ -107,12 +108,12 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
             if found["made_with"] != _taught_by(run["task"]):
                 raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
             return found
-    config.write_text(yaml.safe_dump(run), encoding="utf-8")
+    files.write_text(config, yaml.safe_dump(run))
     result = training.run(cell.kind, config, resume=True)
     if not result["finished"] and not result["reason"]:
         return None
     found = {key: result[key] for key in ("step", "reason")} | {"made_with": _taught_by(run["task"])}
-    report.replace(ended, json.dumps(found) + "\n")
+    files.write_json(ended, found, indent=None)
     return found
 
 
@@ -145,7 +146,7 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
         "diversity": diversity(plan.diversity, trained / "run.yaml", plan.teacher, chosen, cell.steps, Path(plan.out)),
         **{key: found[key] for key in ("date", "machine", "versions")},
     }
-    report.replace(folder / "cell.json", json.dumps(report.plain(content), indent=1) + "\n")
+    files.write_json(folder / "cell.json", report.plain(content))
     return True
 
 

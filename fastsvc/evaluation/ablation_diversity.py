@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fastsvc.evaluation import report
+from fastsvc import files
 
 
 @dataclass(frozen=True)
@@ -61,5 +61,5 @@ def _once(path: Path, made_with: dict, make: Callable[[], float]) -> float:
         if kept["made_with"] == made_with:
             return kept["value"]
     value = make()
-    report.replace(path, json.dumps({"made_with": made_with, "value": value}) + "\n")
+    files.write_json(path, {"made_with": made_with, "value": value}, indent=None)
     return value

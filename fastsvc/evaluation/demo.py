@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastsvc import files
 from fastsvc.errors import FastsvcError
 
 VOICES = 3  # at most, and no more than keep all below a minute: at a real-time factor of 0.35, this much audio
@@ -160,7 +161,7 @@ def _finish(out: Path, folder: Path, rows, failures, seconds: float) -> None:
         f"\nRTF: time of conversion by length, on {machine.hardware()}."
     )
     if rows:
-        (out / "table.md").write_text(f"{table}\n\n{about}\n", encoding="utf-8")
+        files.write_text(out / "table.md", f"{table}\n\n{about}\n")
         print(f"\n{table}\n\n{about}")
     for entry in failures:
         print(f"not converted: {entry.input}: {entry.reason}")

@@ -8,10 +8,11 @@ the next start.
 from fastsvc.files.folders import new_folder
 from fastsvc.files.leftovers import LOCK, clear_leftovers, free_or_ours, is_leftover
 from fastsvc.files.lock import folder_lock
-from fastsvc.files.places import cache_folder, sha256
+from fastsvc.files.places import CACHE, cache_folder, sha256
 from fastsvc.files.whole import reason, saved, write_bytes, write_json, write_text, writing
 
 __all__ = [
+    "CACHE",
     "LOCK",
     "cache_folder",
     "clear_leftovers",

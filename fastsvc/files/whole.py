@@ -75,7 +75,9 @@ def write_text(path: str | os.PathLike, text: str, *, remedy: str = REMEDY) -> N
 
 def write_json(path: str | os.PathLike, data, *, indent: int | None = 1, remedy: str = REMEDY) -> None:
     """Raises OutputError; TypeError or ValueError where ``data`` has no form in JSON, before a file is opened."""
-    write_text(path, json.dumps(data, indent=indent, ensure_ascii=False) + "\n", remedy=remedy)
+    text = json.dumps(data, indent=indent, ensure_ascii=False) + "\n"
+    with writing(path, remedy=remedy) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))  # a lone surrogate becomes JSON's own \\udc80
 
 
 def sync(path: Path) -> None:

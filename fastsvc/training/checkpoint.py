@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 
 import torch
 
-from fastsvc.errors import CheckpointError, OutputError
+from fastsvc import files
+from fastsvc.errors import CheckpointError
 
 FORMAT, VERSION = "fastsvc", 1
 NEEDED = ("kind", "step", "config", "speakers", "model", "ema")
 
 
 def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, speaker_f0_hz, model, ema, **resume):
-    """Write a checkpoint to a temporary sibling, then rename it: a crash leaves the old file as it was.
+    """Write a checkpoint, whole or not at all: a crash leaves the old file as it was. Raises OutputError.
 
     ``model`` and ``ema`` are state dicts; ``resume`` holds what only resuming needs (optimizer, scheduler, rng …).
     """
-    path = Path(path)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -32,18 +31,8 @@ def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, spea
         "ema": ema,
         **resume,
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise OutputError(f"cannot write {path}: {error}", "free space or choose another `out`") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.writing(path, remedy="choose another `out`") as file:
+        torch.save(content, file)
 
 
 def load(path: str | Path, kind: str | tuple[str, ...] | None = None, device="cpu") -> dict:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from fastsvc import files
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
 from fastsvc.training import optim, parallel, saving
 from fastsvc.training import settings as settings_module
@@ -44,7 +46,16 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             seed=settings.seed,
         )
         hint = f"fastsvc train {kind} -c {config_path} --resume"
-        return Trainer(task, settings, out, group, resume, hint).train()
+        with _alone(out) if group.first else contextlib.nullcontext():
+            return Trainer(task, settings, out, group, resume, hint).train()
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Two trainings in one folder would write over each other's checkpoints."""
+    with files.folder_lock(out, "training"):
+        files.clear_leftovers(out)
+        yield
 
 
 class Trainer:
