@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from fastsvc import files
+from fastsvc import build, files
 from fastsvc.engine import device_part, seal
-from fastsvc.errors import EngineError
+from fastsvc.errors import CheckpointError, EngineError
 
 LABEL = seal.Label("an engine", "sm_90", "b.plan")
 WORDS = "sixteen letters!"
@@ -94,6 +94,14 @@ def test_short_words_are_refused_before_they_seal_anything(monkeypatch):
     seal.check()
     monkeypatch.setenv(seal.VARIABLE, "")
     seal.check()
+
+
+def test_building_for_a_gpu_refuses_short_words_at_once(monkeypatch, tmp_path):
+    monkeypatch.setenv(seal.VARIABLE, "short")
+    with pytest.raises(EngineError, match="FASTSVC_KEY has 5 characters"):
+        build.compile(tmp_path / "none.pt", target="sm_90")
+    with pytest.raises(CheckpointError):
+        build.compile(tmp_path / "none.pt", target="cpu")
 
 
 def test_words_are_stretched_once_a_process(monkeypatch):
