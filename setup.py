@@ -65,6 +65,6 @@ with TemporaryDirectory() as scratch:
                 "tensorrt-rtx-cu13>=1.4; platform_system == 'Linux' and platform_machine == 'x86_64'",
             ],
         },
-        entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
+        entry_points={"console_scripts": ["fastsvc=fastsvc.__main__:main"]},
         options={"build": {"build_base": scratch}},
     )

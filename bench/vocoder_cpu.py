@@ -17,7 +17,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -82,13 +81,9 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
 
 def through_onnxruntime(config: VocoderConfig, tensors: dict) -> Synthesiser:
     """The engine's synthesiser, but for what runs the generator."""
-    from bench import vocoder_folder
     from fastsvc.engine.vocoder_onnx import OnnxGenerator
 
-    synthesiser = Synthesiser(tensors, config)
-    with tempfile.TemporaryDirectory() as scratch:
-        synthesiser.vocoder = OnnxGenerator(vocoder_folder.write(Path(scratch) / "a.fsvc", config, tensors), config)
-    return synthesiser
+    return Synthesiser(tensors, config, make=OnnxGenerator)
 
 
 def main():

@@ -74,6 +74,7 @@ def compile(
     from fastsvc.build.plan import Plan
     from fastsvc.checkpoints import Given
     from fastsvc.checkpoints.folder import checkpoint_in
+    from fastsvc.engine import seal
     from fastsvc.engine.artifact import refuse_existing
 
     checkpoint = Path(checkpoint)
@@ -94,6 +95,8 @@ def compile(
         say=progress or (lambda line: None),
     )
     refuse_existing(plan.out, force)  # before minutes of work, and once more before writing
+    if target != "cpu":
+        seal.check()
     for step in passes():
         step(plan)
     plan.say(f"built {plan.out}")

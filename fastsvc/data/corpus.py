@@ -23,7 +23,7 @@ class Item:
     def __init__(self, described: dict, path: Path, singer: int, with_units: str | None):
         self.id, self.song, self.split, self.singer = described["id"], described["song"], described["split"], singer
         try:
-            with np.load(path) as arrays:
+            with np.load(path, allow_pickle=False) as arrays:
                 self.audio, self.volume = arrays["audio"], arrays["volume"].astype(np.float16)
                 self.f0_hz, self.voiced = arrays["f0_hz"], arrays["voiced"]
                 self.units = self._units(arrays, path, with_units) if with_units else None
@@ -111,7 +111,7 @@ class Corpus:
             return None
         path = self.path / pseudo.FILE
         try:
-            centres = np.load(path)
+            centres = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: cannot be read ({error})", "prepare with --pseudo-labels again") from None
         if not self.encoder or described["encoder_hash"] != self.encoder["hash"]:

@@ -7,15 +7,15 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from fastsvc import files
+from fastsvc.children import Pool
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.data.pieces import Settings, process
 from fastsvc.data.scan import Source, scan, split_songs
@@ -179,8 +179,7 @@ def _results(tasks: list, jobs: int) -> Iterator[tuple[Source, list[dict] | Fast
     if jobs == 1 or len(tasks) < 2:
         yield from ((task[0], _work(task)) for task in tasks)
         return
-    # Spawned, not forked: a fork of a process that has used torch's threads may hang.
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"), initializer=_one_thread)
+    pool = Pool(min(jobs, len(tasks)), _one_thread)
     try:
         futures = {pool.submit(_work, task): task[0] for task in tasks}
         for future in as_completed(futures):
@@ -259,7 +258,7 @@ def _median_f0(items: list[dict], out: Path) -> dict[str, float]:
     for item in items:
         voices = tracks.setdefault(item["singer"], [])
         if item["split"] == "train":
-            with np.load(out / item["file"]) as arrays:
+            with np.load(out / item["file"], allow_pickle=False) as arrays:
                 voices.append(arrays["f0_hz"][arrays["voiced"]])
     joined = {singer: np.concatenate(parts) for singer, parts in tracks.items()}
     return {singer: float(np.median(track)) if track.size else 0.0 for singer, track in sorted(joined.items())}

@@ -43,7 +43,7 @@ def _add(corpus_dir: Path, clusters: int, seed: int) -> float:
     items = [item for item in corpus["items"] if item["split"] == "train"]
     units = []
     for item in items:
-        with np.load(corpus_dir / item["file"]) as arrays:
+        with np.load(corpus_dir / item["file"], allow_pickle=False) as arrays:
             units.append(arrays["units"].astype(np.float32))
     units = np.concatenate(units)
     if len(units) > MOST_UNITS:

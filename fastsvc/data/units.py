@@ -70,7 +70,7 @@ def encoder_hash(encoder) -> str:
 
 
 def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         if "units" in file and str(file["units_hash"]) == described["hash"]:
             return False
         arrays = {key: file[key] for key in file}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsvc import files
-from fastsvc.engine import listing
+from fastsvc.engine import listing, seal
 from fastsvc.engine.listing import MANIFEST
 from fastsvc.engine.manifest import fault
 from fastsvc.errors import EngineError, OutputError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "fastsvc-engine", 1
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
-GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.build.graph
+GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.engine.vocoder_graph
     (False, False): "vocoder.onnx",
     (True, False): "vocoder_fp16.onnx",
     (True, True): "vocoder_fp16_polyphase.onnx",
@@ -52,26 +52,38 @@ def refuse_existing(out: Path, force: bool) -> None:
         raise OutputError(f"{out} exists and is no engine folder, so it is left alone", "give another name with -o")
 
 
+def identity(manifest: dict) -> str:
+    """A hash of what an engine is, whatever devices it has parts for."""
+    files = {name: entry for name, entry in manifest["files"].items() if "/" not in name}
+    told = json.dumps({**manifest, "files": files})  # as a file holds it: keys are strings there
+    return hashlib.sha256(json.dumps(json.loads(told), sort_keys=True).encode()).hexdigest()
+
+
 def write(out: Path, manifest: dict, content: dict[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
     """Write the folder beside its place, then exchange it in one call. Raises OutputError; ``out`` is then as it was.
 
-    ``content``: tensors for a safetensors file, or bytes as they are; names may have one folder before them.
+    ``content``: tensors for a safetensors file, or bytes as they are. Names may have one folder before them, that of a
+    device, whose files are put under this user's seal.
     """
     from safetensors.torch import save_file
 
     refuse_existing(out, force)
     with files.new_folder(out, replace=force, remedy="choose another folder with -o") as folder:
-        listed = {}
-        for name, held in content.items():
+        engine, listed, written = "", {}, {"format": FORMAT, "version": VERSION, **manifest}
+        # Devices' files come last: their seals name the engine, which is all that is listed by then.
+        for name, held in sorted(content.items(), key=lambda item: "/" in item[0]):
             path = folder / name
             path.parent.mkdir(exist_ok=True)
+            if "/" in name:
+                engine = engine or identity({**written, "files": listed})
+                held = seal.closed(held, seal.Label(engine, *name.split("/")))
             if isinstance(held, bytes):
                 path.write_bytes(held)
             else:
                 save_file({key: value.contiguous() for key, value in held.items()}, path)
             os.chmod(path, folder.stat().st_mode & 0o666)  # safetensors writes for the owner alone
             listed[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-        text = json.dumps({"format": FORMAT, "version": VERSION, **manifest, "files": listed}, indent=1)
+        text = json.dumps({**written, "files": {name: listed[name] for name in content}}, indent=1)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return out
 
@@ -133,8 +145,7 @@ class Artifact:
 
     def identity(self) -> str:
         """A hash of what the engine is, wherever it lies and whatever devices it has parts for."""
-        files = {name: entry for name, entry in self.files.items() if "/" not in name}
-        return hashlib.sha256(json.dumps({**self.manifest, "files": files}, sort_keys=True).encode()).hexdigest()
+        return identity(self.manifest)
 
     def refresh(self) -> None:
         """Read the list of files once more: other processes may add to it. An engine that is replaced stays as it was

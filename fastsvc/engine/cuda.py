@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from fastsvc.engine import cuda_generators, launcher, selfcheck
+from fastsvc.engine import cuda_generators, launcher, seal, selfcheck
 from fastsvc.engine.backends import Model, Parts
 from fastsvc.engine.cuda_pitch import Yin
 from fastsvc.engine.cuda_sampler import MelSampler
@@ -35,6 +35,11 @@ def architecture(device: torch.device) -> int:
     return 10 * major + minor
 
 
+def _remedy(arch: int) -> str:
+    same = f"with ${seal.VARIABLE} set to the same words where it is built and here"
+    return f"install triton, or build it with --target sm_{arch}, {same}"
+
+
 def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend: str = "auto") -> Parts:
     """Everything on one device, checked against stored results. Raises EngineError naming what fails."""
     device, folder = torch.device(device), model.folder
@@ -47,7 +52,7 @@ def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend:
     part = DevicePart(folder, f"sm_{arch}")
     start, how = launcher.choose(part, arch)
     if start is None:
-        raise EngineError(f"{folder.path} cannot run on this GPU: {how}", f"build it with --target sm_{arch}")
+        raise EngineError(f"{folder.path} cannot run on this GPU: {how}", _remedy(arch))
     dtype = DTYPES[precision]
     sampler = MelSampler(model.weights(), model.acoustic, folder.manifest, dtype, device, arch, start)
     half = torch.float32 if precision == "fp32" else torch.float16  # audio and units need more than bfloat16's 9 bits

@@ -6,9 +6,9 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import shutil
 import subprocess
 
+from fastsvc import children
 from fastsvc.engine import backends, machine, trt
 
 
@@ -78,7 +78,7 @@ def _cores() -> int:
 
 
 def _driver() -> str:
-    tool = shutil.which("nvidia-smi")
+    tool = children.program("nvidia-smi")
     if tool is None:
         return "no nvidia-smi: no NVIDIA driver"
     query = [tool, "--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"]

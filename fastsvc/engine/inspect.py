@@ -51,12 +51,12 @@ def _engine(folder: artifact.Artifact) -> str:
 
 
 def _graphs(folder: artifact.Artifact) -> list[str]:
-    """What TensorRT and onnxruntime run the vocoder from, and the plans that TensorRT has made of it."""
+    """The vocoder's graphs, and the plans that TensorRT has made of it."""
     if not folder.has(artifact.VOCODER):
         return []
     found = [name for name in artifact.GRAPHS.values() if folder.has(name)]
     plans = [name for name in folder.files if name.endswith(".plan")]
-    without = 'none, so no TensorRT and no onnxruntime; pip install "fastsvc[onnx]" and build again'
+    without = "none for other programs, as onnx was not installed when it was built"
     lines = [f"  graphs       {', '.join(found) or without}"]
     return lines + [f"  plans        {', '.join(plans)}"] * bool(plans)
 

@@ -72,7 +72,7 @@ def verdict(package: Package, arch: int | None, why_no_gpu: str | None = None) -
     if refusal:
         return f"does not run: {refusal}"
     if version:
-        return f"runs: {package.title} {version} serves sm_{arch}, for engines that were built where onnx is installed"
+        return f"runs: {package.title} {version} serves sm_{arch}, where onnx is installed"
     return f"does not run: {steps(package, arch)}"
 
 

@@ -93,7 +93,7 @@ def read(content: bytes, wanted: Origin) -> Plan:
             raise ValueError
         told = json.loads(header)
         seconds, made = float(told.pop("seconds")), Origin(**told)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise EngineError("the file is no TensorRT plan of fastsvc", remedy) from None
     for key, right in asdict(wanted).items():
         wrong = getattr(made, key)

@@ -168,14 +168,24 @@ class Choice:
             return []
         try:
             table = json.loads(data)
-            return [Row(**row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
-        except (ValueError, KeyError, TypeError) as error:
+            return [_row(**row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             warnings.warn(f"the table of vocoder backends is unreadable and made anew: {error}", stacklevel=3)
             return []
 
     def _keep(self) -> None:
         table = {"circumstances": self.circumstances, "rows": [asdict(row) for row in self.rows]}
         self.keep(json.dumps(table, indent=1).encode())
+
+
+def _row(batch, frames, backend, ms=None, error=None, why=None) -> Row:
+    """A stored row. Raises TypeError for values that are no such thing."""
+    numbers = all(value is None or isinstance(value, (int, float)) for value in (ms, error))
+    if not (isinstance(batch, int) and isinstance(frames, int) and isinstance(backend, str) and numbers):
+        raise TypeError("a row has values of a wrong kind")
+    if not (why is None or isinstance(why, str)):
+        raise TypeError("a reason is no text")
+    return Row(batch, frames, backend, ms, error, why)
 
 
 def fill(inputs) -> None:

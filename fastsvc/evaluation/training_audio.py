@@ -27,6 +27,6 @@ class TrainingAudio:
         for index in order:
             if sum(map(len, audio)) >= seconds * self.rate_hz:
                 break
-            with np.load(self.path / own[index]["file"]) as arrays:
+            with np.load(self.path / own[index]["file"], allow_pickle=False) as arrays:
                 audio.append(arrays["audio"].astype(np.float32) / 32768)
         return audio

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import numpy as np
 
 from fastsvc import files
+from fastsvc.children import Pool
 from fastsvc.data.choir.performance import perform
 from fastsvc.data.choir.score import score
 from fastsvc.data.choir.singer import Singer
@@ -135,8 +135,7 @@ def _fill(out: Path, singers: list[Singer], songs: int, seed: int, jobs: int | N
 
 
 def _fill_in_parallel(todo, jobs: int, bar) -> None:
-    # Fresh processes: forked ones inherit the threads' locks of libraries that are already at work.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with Pool(jobs) as pool:
         futures = [pool.submit(_sing, *task) for task in todo]
         try:
             for future in as_completed(futures):
