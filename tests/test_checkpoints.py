@@ -166,7 +166,7 @@ def test_a_file_of_the_old_serialisation_is_read(tmp_path):
     [
         ("n_layers: 4", "layers: 4", "model.n_layers is missing"),
         ("n_layers: 4", "n_layers: four", "model.n_layers is 'four'"),
-        ("n_layers: 4", "n_layers: -4", "positive"),
+        ("n_layers: 4", "n_layers: -4", "outside"),
         ("SINGER5: 5", "SINGER5: 6", "spk.SINGER5"),
         ("nearest", "nicest", "unit_align"),
         ("data:", "data: [", "cannot be read"),

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"config", "errors"}
+BASE = {"config", "errors", "reading"}
 ROOMS = {
+    "reading": {"reading_yaml"},
+    "reading_yaml": set(),
     "config": set(),
     "errors": set(),
     "audio": set(),

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fastsvc import reading
+from fastsvc.config.limits import CROPS, FRAMES, STEPS
+from fastsvc.config.plain import within
 from fastsvc.evaluation import report
 
 
@@ -16,6 +19,9 @@ class Diversity:
     crops: int = 8  # of held-out songs
     frames: int = 192
     teacher_steps: int = 18  # Heun's
+
+    def __post_init__(self):
+        within("diversity", self, seeds=(0, 10_000), crops=CROPS, frames=FRAMES, teacher_steps=STEPS)
 
 
 def diversity(
@@ -57,7 +63,7 @@ def diversity(
 def _once(path: Path, made_with: dict, make: Callable[[], float]) -> float:
     """A figure that all cells share, kept in a file with what it depends on."""
     if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = reading.json_file(path)
         if kept["made_with"] == made_with:
             return kept["value"]
     value = make()

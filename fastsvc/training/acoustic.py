@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.config import AcousticConfig, from_dict, to_dict
+from fastsvc.config.limits import SHARE
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
@@ -27,6 +29,9 @@ class AugmentSettings:
     unit_noise: float = 0.1  # Gaussian, times the units' standard deviation
     unit_dropout: float = 0.02  # share of the frames whose units are replaced by the frame before
     gain_db: float = 6.0  # the recording is played up to this much louder or softer
+
+    def __post_init__(self):
+        within("task.augment", self, unit_noise=(0, 100), unit_dropout=SHARE, gain_db=(0, 120))
 
 
 class AcousticTask(Task):
