@@ -41,7 +41,7 @@ def opened(path, error: type[FastsvcError] = ConfigError) -> BinaryIO:
 
 def _why(path: Path, reason: OSError | ValueError) -> str:
     if isinstance(reason, FileNotFoundError):
-        return "no such file"
+        return "the file does not exist"
     if getattr(reason, "errno", 0) in (errno.ENXIO, errno.ENODEV):  # a socket, a pipe without a writer
         return "is not a regular file"
     if isinstance(reason, IsADirectoryError) or (os.name == "nt" and path.is_dir()):

@@ -95,7 +95,7 @@ def altered(tmp_path, change):
         ),
         (lambda m: m.update({"f0_embed.bias": torch.full((32,), torch.inf)}), ["f0_embed.bias", "not finite"]),
         (lambda m: m.update({"f0_embed.bias": torch.zeros(32, dtype=torch.int32)}), ["f0_embed.bias", "int32"]),
-        (lambda m: m.update({"f0_embed.bias": 3}), ["f0_embed.bias", "no tensor"]),
+        (lambda m: m.update({"f0_embed.bias": 3}), ["f0_embed.bias", "not a tensor"]),
         (lambda m: m.update({"decoder.betas": torch.zeros(5)}), ["decoder.betas"]),
     ],
 )

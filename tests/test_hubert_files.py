@@ -296,7 +296,7 @@ def test_allowed_names_are_never_imported_and_keep_nothing(tmp_path):
 
 def test_a_bomb_of_bytes(tmp_path):
     path = huberts.fairseq(tmp_path / "a.pt", extra_state=Runs(bytearray, 2**62))
-    with pytest.raises(CheckpointError, match="memory|cannot be read"):
+    with pytest.raises(CheckpointError, match="bytearray"):
         read(path)
 
 
