@@ -80,7 +80,7 @@ def load(path: Path, mapped: bool = True) -> dict:
 
 
 def _check_nesting(content: dict, path: Path) -> None:
-    """Containers that hold themselves, or each other twice and so on, would keep whoever looks through them for ever."""
+    """Whoever looks through containers that hold themselves, or each other twice and so on, would never end."""
     left = VALUES
 
     def count(value, depth: int) -> None:

@@ -8,6 +8,8 @@ from fastsvc.config.limits import STEPS
 from fastsvc.config.plain import check, within
 from fastsvc.config.shown import shown
 
+EDM_SAMPLERS, DDPM_SAMPLERS = ("consistency", "euler", "heun"), ("dpm++", "unipc", "ddim")
+
 
 @dataclass(frozen=True)
 class EdmConfig:
