@@ -154,6 +154,16 @@ def state_dict(content: dict, key: str, path: Path) -> dict[str, Tensor]:
     return state
 
 
+def finite(state: dict[str, Tensor], path: Path, upstream=lambda name: name) -> None:
+    """Raises CheckpointError for the first tensor with NaN or infinities in it; ``upstream``: its name in the file."""
+    for name, value in state.items():
+        if value.is_floating_point() and value.numel() and not all(map(torch.isfinite, value.aminmax())):  # keeps NaN
+            raise CheckpointError(
+                f"{path}: {upstream(name)} holds values that are not finite",
+                "the training diverged: take an earlier checkpoint",
+            )
+
+
 def count(content: dict, key: str) -> int:
     """content[key], a number of training steps, 0 where there is none: only told, so nothing is refused for it."""
     value = content.get(key)

@@ -27,7 +27,7 @@ class MelConfig:
     clip: float = 1e-5
 
     def __post_init__(self):
-        within("mel", self, rate_hz=RATES_HZ, hop_samples=(1, 2**14), fft_samples=(1, 2**16), bins=(1, 1024))
+        within("mel", self, rate_hz=RATES_HZ, hop_samples=(1, 2**12), fft_samples=(1, 2**16), bins=(1, 1024))
         check(self.window_samples <= self.fft_samples, "mel: window_samples must not exceed fft_samples")
         check(self.hop_samples <= self.window_samples, "mel: hop_samples must not exceed window_samples")
         check(

@@ -54,8 +54,8 @@ class VocoderConfig:
         check(0 < len(self.resblock_kernels) <= 16, f"vocoder: resblock_kernels has {len(self.resblock_kernels)} rows")
         units = max(map(len, self.resblock_dilations), default=0)
         check(0 < units <= 16, f"vocoder: resblock_dilations has rows of up to {units} numbers")
-        within("vocoder", self, initial_channels=SIZES, upsample_rates=(1, 2**14), upsample_kernels=(1, 2**14))
-        within("vocoder", self, resblock_kernels=(1, 255), resblock_dilations=(1, 1024), harmonics=(0, 1024))
+        within("vocoder", self, initial_channels=SIZES, upsample_rates=(1, 2**12), upsample_kernels=(1, 2**13))
+        within("vocoder", self, resblock_kernels=(1, 255), resblock_dilations=(1, 1024), harmonics=(0, 64))
         product = math.prod(self.upsample_rates)
         check(self.family in ("m4", "openvpi"), f"vocoder: unknown family {self.family!r}", "use m4 or openvpi")
         check(

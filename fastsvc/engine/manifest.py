@@ -33,8 +33,6 @@ def fault(manifest: dict) -> str | None:
         return "has schedules with levels that were not built in"
     if manifest.get("default_steps") not in (None, *map(int, schedules)):
         return f"has default_steps {shown(manifest['default_steps'])} that were not built in"
-    if len(manifest.get("speaker_f0_hz") or ()) > len(manifest["speakers"]):
-        return "has more speaker_f0_hz than speakers"
     return manifest_configs.fault(manifest)
 
 

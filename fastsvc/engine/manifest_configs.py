@@ -59,7 +59,9 @@ def _sampling(manifest: dict, config: AcousticConfig) -> str | None:
 
 def _speakers(manifest: dict, config: AcousticConfig) -> str | None:
     names, known = len(manifest["speakers"]), config.condition.speakers
-    return f"has wrong speakers: {names} names for {known} speakers" if names != known else None
+    if names != known:
+        return f"has wrong speakers: {names} names for {known} speakers"
+    return "has more speaker_f0_hz than speakers" if len(manifest.get("speaker_f0_hz") or ()) > known else None
 
 
 def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
+from fastsvc.checkpoints.keys import fit
 from fastsvc.config import AcousticConfig, from_dict, to_dict
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
@@ -115,7 +117,7 @@ class AcousticTask(Task):
         if to_dict(config.mel) != to_dict(self.corpus.mel):
             raise ConfigError(f"{path} was trained on another mel than the corpus has")
         model = AcousticModel(config)
-        model.load_state_dict(content["ema"])
+        model.load_state_dict(fit(content["ema"], lambda: AcousticModel(config), Path(path)))
         return model.requires_grad_(False).eval().to(self.device)
 
     def choose_speakers(self) -> None:
