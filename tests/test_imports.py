@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"config", "errors", "reading"}
+BASE = {"arrays", "config", "errors", "reading"}
 ROOMS = {
     "reading": {"reading_yaml"},
     "reading_yaml": set(),
+    "arrays": set(),
     "config": set(),
     "errors": set(),
     "audio": set(),
