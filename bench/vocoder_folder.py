@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc.build.export import graphs
-from fastsvc.config import VocoderConfig
+from fastsvc.config import VocoderConfig, to_dict
 from fastsvc.engine import artifact
 
 
