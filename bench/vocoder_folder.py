@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc.build.export import graphs
-from fastsvc.config import VocoderConfig
+from fastsvc.config import VocoderConfig, to_dict
 from fastsvc.engine import artifact
 
 
@@ -16,7 +16,8 @@ def write(path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_gr
     files: dict = {artifact.VOCODER: tensors}
     if with_graphs:
         files |= graphs(config, tensors)
-    source = dict.fromkeys(("file", "format", "kind", "step"), "")
-    rest = {"acoustic": {}, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
+    source = {"file": "", "format": "", "kind": "", "step": 0}
+    acoustic = {"mel": to_dict(config.mel), "denoiser": {"mel_bins": config.mel.bins}}
+    rest = {"acoustic": acoustic, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
     manifest = {**rest, "sampler": "consistency", "source": source}
     return artifact.Artifact(artifact.write(path, manifest, files, force=True))

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"children", "config", "errors", "files"}
+BASE = {"arrays", "children", "config", "errors", "files", "reading"}
 ROOMS = {
+    "reading": {"reading_yaml"},
+    "reading_yaml": set(),
+    "arrays": set(),
     "config": set(),
     "errors": set(),
     "files": set(),

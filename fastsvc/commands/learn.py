@@ -94,16 +94,11 @@ def _encoder(path: str):
 
 def _features(path: str) -> dict:
     """``mel`` and ``features`` of a YAML file, as configurations."""
-    import yaml
-
+    from fastsvc import reading
     from fastsvc.config import FeatureConfig, MelConfig, from_dict
     from fastsvc.errors import ConfigError
 
-    try:
-        with open(path, encoding="utf-8") as file:
-            data = yaml.safe_load(file) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}", "check the path and the YAML") from None
+    data = reading.yaml_file(path) or {}
     kinds = {"mel": MelConfig, "features": FeatureConfig}
     if not isinstance(data, dict) or set(data) - set(kinds):
         raise ConfigError(f"{path}: only the keys mel and features are known", "remove the others")

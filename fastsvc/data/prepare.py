@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import files
+from fastsvc import arrays, files
 from fastsvc.children import Pool
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.data.pieces import Settings, process
@@ -258,7 +258,7 @@ def _median_f0(items: list[dict], out: Path) -> dict[str, float]:
     for item in items:
         voices = tracks.setdefault(item["singer"], [])
         if item["split"] == "train":
-            with np.load(out / item["file"], allow_pickle=False) as arrays:
-                voices.append(arrays["f0_hz"][arrays["voiced"]])
+            read = arrays.npz(out / item["file"])
+            voices.append(read["f0_hz"][read["voiced"]])
     joined = {singer: np.concatenate(parts) for singer, parts in tracks.items()}
     return {singer: float(np.median(track)) if track.size else 0.0 for singer, track in sorted(joined.items())}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc import files
+from fastsvc import arrays, files
 from fastsvc.data.store import load_json, save_array, save_json
 from fastsvc.errors import ConfigError
 
@@ -43,8 +43,7 @@ def _add(corpus_dir: Path, clusters: int, seed: int) -> float:
     items = [item for item in corpus["items"] if item["split"] == "train"]
     units = []
     for item in items:
-        with np.load(corpus_dir / item["file"], allow_pickle=False) as arrays:
-            units.append(arrays["units"].astype(np.float32))
+        units.append(arrays.npz(corpus_dir / item["file"])["units"].astype(np.float32))
     units = np.concatenate(units)
     if len(units) > MOST_UNITS:
         units = units[rng.choice(len(units), MOST_UNITS, replace=False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,6 +54,16 @@ def mel(engine, given, frames: int) -> Tensor | None:
     if given.shape != (frames, bins):
         raise ConfigError(f"mel has shape {tuple(given.shape)}", f"[{frames}, {bins}] fits the other features")
     return given
+
+
+def finite(*made: np.ndarray | None) -> None:
+    """Raises EngineError for a result with NaN or infinities in it, which no file and no caller should get."""
+    for values in made:
+        if values is not None and values.size and not np.isfinite((values.min(), values.max())).all():  # NaN is either
+            raise EngineError(
+                "the result holds NaN or infinite numbers",
+                "its weights are damaged, or too large for its precision: build the engine again with --precision fp32",
+            )
 
 
 def convertible(engine) -> None:

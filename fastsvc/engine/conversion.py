@@ -52,14 +52,16 @@ def told(engine, units, f0_hz, volume, voiced=None) -> Features:
 
 
 def joined(made: np.ndarray, own_hz: int, place: Place) -> np.ndarray:
-    """Audio at the model's rate → the length, rate and level that ``place`` says."""
+    """Audio at the model's rate → the length, rate and level that ``place`` says. Raises EngineError: not finite."""
     length = resample.resampled_length(place.samples, place.rate_hz, place.rate_out_hz)
     made = made[: math.ceil(place.samples * own_hz / place.rate_hz)]
     if own_hz != place.rate_out_hz:
         made = resample.resample(made, own_hz, place.rate_out_hz)
     # rounding of rates leaves at most one sample too many or too few
     made = made[:length] if len(made) >= length else np.pad(made, (0, length - len(made)))
-    return made if place.gain == 1.0 else np.multiply(made, np.float32(place.gain), out=made)
+    made = made if place.gain == 1.0 else np.multiply(made, np.float32(place.gain), out=made)
+    checks.finite(made)
+    return made
 
 
 def between(progress: Progress | None, low: float, high: float) -> Progress | None:

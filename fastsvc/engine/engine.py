@@ -244,7 +244,9 @@ class Engine:
 
         with self._lock:
             audio, made = self._sung([features], seed, sample)
-        return audio[0] if audio else None, made[0].cpu()
+        audio, mel = audio[0] if audio else None, made[0].cpu()
+        checks.finite(mel.numpy(), None if audio is None else audio.numpy())
+        return audio, mel
 
     def _sung(self, heard: Sequence[runtime.Features], seed: int, sample, progress=None) -> tuple[list, list]:
         """(audio of each recording, none without a vocoder; the mels that ``sample(progress)`` made of them)."""

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from fastsvc import reading
+from fastsvc.config.shown import shown
 from fastsvc.engine import ladder
 from fastsvc.errors import EngineError
 from fastsvc.model import noise
@@ -35,6 +37,16 @@ class Row:
     ms: float | None = None
     error: float | None = None
     why: str | None = None
+
+
+def _row(stored: dict) -> Row:
+    """A row out of a file. Raises TypeError for values of other kinds."""
+    row = Row(**stored)
+    numbers = [value for value in (row.ms, row.error) if value is not None]
+    kinds = isinstance(row.batch, int) and isinstance(row.frames, int) and isinstance(row.backend, str)
+    if not kinds or not all(isinstance(n, float | int) for n in numbers) or not isinstance(row.why, str | None):
+        raise TypeError(f"{shown(stored)} is no row")
+    return row
 
 
 def fastest(rows: list[Row]) -> str:
@@ -167,9 +179,9 @@ class Choice:
         if data is None:
             return []
         try:
-            table = json.loads(data)
-            return [_row(**row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            table = reading.from_json(data)
+            return [_row(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
+        except (ValueError, KeyError, TypeError) as error:
             warnings.warn(f"the table of vocoder backends is unreadable and made anew: {error}", stacklevel=3)
             return []
 

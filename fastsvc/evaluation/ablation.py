@@ -17,13 +17,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fastsvc import files
+from fastsvc import files, reading
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import ablation_clips, ablation_table, report
 from fastsvc.evaluation.ablation_diversity import diversity
 from fastsvc.evaluation.ablation_plan import Ablation, read, run_of
 from fastsvc.evaluation.settings import Settings
+
+RESULTS = 64 * 2**20  # bytes of a file that this program wrote
 
 
 def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), progress: bool = True) -> dict | None:
@@ -73,7 +75,7 @@ def _done(plan: Ablation, name: str, seed: int) -> bool:
     path = plan.folder(name, seed) / "cell.json"
     if not path.is_file():
         return False
-    if json.loads(path.read_text(encoding="utf-8"))["made_with"] != _stamp(plan, name, seed):
+    if reading.json_file(path, RESULTS)["made_with"] != _stamp(plan, name, seed):
         raise ConfigError(
             f"{path.parent}: was made with other settings or checkpoints",
             "choose another `out`, or remove that folder (its cell.json alone to judge the same training again)",
@@ -101,10 +103,10 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
     folder.mkdir(parents=True, exist_ok=True)
     config, ended = folder / "run.yaml", folder / "trained.json"
     if (folder / "last.pt").is_file():
-        if config.is_file() and parse(config.read_text(encoding="utf-8"), str(config)) != run:
+        if config.is_file() and parse(reading.text(config), str(config)) != run:
             raise ConfigError(f"{folder}: was begun with other settings", "choose another `out`, or remove that folder")
         if ended.is_file():
-            found = json.loads(ended.read_text(encoding="utf-8"))
+            found = reading.json_file(ended, RESULTS)
             if found["made_with"] != _taught_by(run["task"]):
                 raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
             return found
@@ -157,7 +159,7 @@ def _write(plan: Ablation, failed: dict[str, str]) -> dict:
         for seed in plan.seeds:
             path = plan.folder(name, seed) / "cell.json"
             if path.is_file():
-                cells.setdefault(name, {})[seed] = json.loads(path.read_text(encoding="utf-8"))
+                cells.setdefault(name, {})[seed] = reading.json_file(path, RESULTS)
     found = ablation_table.table(cells, plan.against) | {"failed": failed}
     if cells:
         ablation_table.write(Path(plan.out), found, ablation_clips.text(cells))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from fastsvc import reading
 from fastsvc.config import from_dict
-from fastsvc.errors import ConfigError
+from fastsvc.config.limits import STEPS
+from fastsvc.config.plain import within
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,10 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        if self.clips < 0 or self.clip_seconds <= 0 or self.teacher_steps < 1:
-            raise ConfigError("evaluation: clips must be 0 or more, seconds and steps positive", "correct the settings")
+        within("evaluation", self, clips=(0, 100_000), clip_seconds=(0.1, 600), teacher_steps=STEPS)
+        within("evaluation", self, choir_seed=(0, 2**63 - 1), seed=(0, 2**63 - 1))
 
 
 def read_settings(path) -> Settings:
     """A YAML file as :class:`Settings`. Raises ConfigError naming unknown keys and wrong types."""
-    import yaml
-
-    path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}", "check the path and the YAML") from None
-    return from_dict(Settings, data, str(path))
+    return from_dict(Settings, reading.yaml_file(path) or {}, str(path))

@@ -105,7 +105,7 @@ class Trainer:
             self.parameters[turn.name] = parameters
             self.optimizers[turn.name] = optim.adamw(parameters, self.settings.optim)
             if turn.name in self.pending:
-                self.optimizers[turn.name].load_state_dict(self.pending.pop(turn.name))
+                saving.restore_optimizer(self, turn.name)
         return self.optimizers[turn.name]
 
     def run_step(self, batch: dict) -> dict:

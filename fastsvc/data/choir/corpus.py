@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import files
+from fastsvc import files, reading
 from fastsvc.children import Pool
 from fastsvc.data.choir.performance import perform
 from fastsvc.data.choir.score import score
@@ -65,11 +65,11 @@ def _merge(out: Path, singers: list[Singer], songs: int, seed: int) -> dict:
     held = {"singers": [], "songs": []}
     if path.exists():
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = reading.json_file(path, 64 * 2**20)
             held_seed, held_format = held["seed"], held["format"]
             held_singers = {singer["name"]: singer for singer in held["singers"]}
             held_songs = len(held["songs"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is not a choir's description: {error}", remedy) from error
         if held_format != FORMAT:
             raise ConfigError(f"{out} has format {held_format}, this version writes {FORMAT}", remedy)
