@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastsvc import arguments
 from fastsvc.audio import io
 from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_decode import Decoded
 from fastsvc.batch_plan import Job
 from fastsvc.batch_report import DONE, FAILED, Entry
+from fastsvc.config import F0_METHODS
 from fastsvc.errors import EngineError, FastsvcError
 
 if TYPE_CHECKING:
     from fastsvc.engine.conversion import Heard, Place
 
+SUBTYPES = ("16", "24", "float")
 HEARD = 0.3  # the share of hearing in a conversion, for the progress bar alone
 
 
@@ -47,6 +50,21 @@ class Settings:
     normalise: bool | None = None
     overwrite: bool = False
     batch: int = 16
+
+    def __post_init__(self):
+        """Raises ConfigError, before any recording is read. What depends on the engine is asked there."""
+        arguments.optional(arguments.whole, "steps", self.steps, *arguments.STEPS)
+        arguments.transpose(self.transpose)
+        arguments.number("formant", self.formant, *arguments.FORMANT)
+        arguments.seed(self.seed)
+        arguments.optional(arguments.one_of, "f0 method", self.f0_method, F0_METHODS)
+        arguments.optional(arguments.path, "f0_weights", self.f0_weights)
+        arguments.optional(arguments.whole, "rate_hz", self.rate_hz, *arguments.RATE_HZ)
+        arguments.optional(arguments.one_of, "subtype", self.subtype, SUBTYPES)
+        arguments.optional(arguments.flag, "normalise", self.normalise)
+        arguments.flag("keep_channels", self.keep_channels)
+        arguments.flag("overwrite", self.overwrite)
+        arguments.whole("batch", self.batch, *arguments.BATCH)
 
 
 @dataclass

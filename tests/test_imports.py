@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"config", "errors"}
+BASE = {"config", "errors", "arguments", "faults"}
 ROOMS = {
     "config": set(),
     "errors": set(),
+    "arguments": set(),
+    "faults": set(),
     "audio": set(),
     "model": set(),
     "features": {"audio", "model", "checkpoints"},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import traceback
 
 import click
 
+from fastsvc import arguments
 from fastsvc.errors import FastsvcError
 
 SOME_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -69,6 +71,16 @@ class Commands(click.Group):
             context.exit(INTERRUPTED)
 
 
+class Number(click.FloatRange):
+    """A finite number in a range; click's own lets NaN through, which is in none."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
 class Whole(click.ParamType):
     """A whole number, or one of some words."""
 
@@ -105,8 +117,9 @@ class Semitones(click.ParamType):
             number = float(value)
         except ValueError:
             self.fail(f"{value!r} is neither a number nor auto", param, ctx)
-        if not abs(number) <= 60:
-            self.fail(f"{value} is not within -60 and 60", param, ctx)
+        low, high = arguments.SEMITONES
+        if not low <= number <= high:
+            self.fail(f"{value} is not within {low:g} and {high:g}", param, ctx)
         return number
 
 
@@ -122,6 +135,7 @@ class WholeList(click.ParamType):
             numbers = tuple(sorted({int(piece) for piece in value.split(",")}))
         except ValueError:
             numbers = ()
-        if not numbers or numbers[0] < 1:
-            self.fail(f"{value!r} is not a list like 1,2,4", param, ctx)
+        low, high = arguments.STEPS
+        if not numbers or numbers[0] < low or numbers[-1] > high:
+            self.fail(f"{value!r} is not a list like 1,2,4 of numbers from {low} to {high}", param, ctx)
         return numbers

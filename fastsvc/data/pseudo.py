@@ -6,12 +6,11 @@ is read. A recogniser trained on such labels names clusters, and CTC and frame l
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from fastsvc import arguments
 from fastsvc.data.store import load_json, save_array, save_json
 from fastsvc.errors import ConfigError
 
@@ -28,7 +27,8 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
     The same units, clusters and seed give the same centres. Raises ConfigError where the corpus has no units, or
     fewer than clusters.
     """
-    corpus_dir = Path(corpus_dir)
+    corpus_dir = arguments.path("corpus_dir", corpus_dir)
+    clusters, seed = arguments.whole("clusters", clusters, *arguments.CLUSTERS), arguments.seed(seed)
     corpus = load_json(corpus_dir / "corpus.json")
     if not corpus.get("encoder"):
         raise ConfigError(f"{corpus_dir}: has no units to make labels from", "prepare it with --encoder")
@@ -41,7 +41,7 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
     units = np.concatenate(units)
     if len(units) > MOST_UNITS:
         units = units[rng.choice(len(units), MOST_UNITS, replace=False)]
-    if not 2 <= clusters <= len(units):
+    if clusters > len(units):
         raise ConfigError(f"{clusters} clusters of {len(units)} units are no labels", f"ask for 2 to {len(units)}")
     centres, explained = k_means(torch.from_numpy(units), clusters, int(rng.integers(2**31)))
     save_array(corpus_dir / FILE, centres.numpy())

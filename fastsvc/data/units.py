@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fastsvc import arguments
 from fastsvc.audio.resample import resample
 from fastsvc.data.store import load_json, save_arrays, save_json
 from fastsvc.errors import ConfigError
@@ -23,7 +24,8 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
     """
     from tqdm import tqdm
 
-    path = Path(corpus_dir) / "corpus.json"
+    path = arguments.path("corpus_dir", corpus_dir) / "corpus.json"
+    arguments.flag("progress", progress)
     corpus = load_json(path)
     described = describe(encoder)
     if corpus.get("encoder") != described:

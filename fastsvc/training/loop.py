@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from fastsvc import arguments
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
 from fastsvc.training import optim, parallel, saving
 from fastsvc.training import settings as settings_module
@@ -27,12 +28,13 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     ``out`` replaces the file's; ``reason``: why the task itself asked for a stop, or "". Raises ConfigError,
     CheckpointError, OutputError, and FastsvcError when the loss is no number for several steps.
     """
-    settings = settings_module.read(config_path)
-    out = Path(out or settings.out)
+    cls = task_class(kind)
+    settings = settings_module.read(arguments.path("config_path", config_path))
+    arguments.flag("resume", resume)
+    out = Path(settings.out) if out is None else arguments.path("out", out)
     if (out / "last.pt").exists() and not resume:
         raise OutputError(f"{out}/last.pt is there already", "add --resume to go on, or choose another `out`")
     with parallel.session(optim.device_of(settings.device)) as (group, device):
-        cls = task_class(kind)
         torch.manual_seed(settings.seed)  # the weights a run starts from
         corpus = cls.open_corpus(settings.corpus) if settings.corpus else None
         task = cls(

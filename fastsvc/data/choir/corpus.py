@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import arguments
 from fastsvc.data.choir.performance import perform
 from fastsvc.data.choir.score import score
 from fastsvc.data.choir.singer import Singer
@@ -106,9 +107,12 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
     """
     from tqdm import tqdm
 
-    out = Path(out)
-    if not singers or minutes <= 0:
-        raise ConfigError(f"{len(singers)} singers and {minutes} minutes make no choir", "give at least one of each")
+    out, seed = arguments.path("out", out), arguments.seed(seed)
+    minutes = arguments.number("minutes", minutes, *arguments.MINUTES, above=True)
+    jobs = arguments.optional(arguments.whole, "jobs", jobs, *arguments.JOBS)
+    arguments.flag("progress", progress)
+    if not singers:
+        raise ConfigError("no singers make no choir", "give at least one")
     if len({singer.name for singer in singers}) != len(singers):
         raise ConfigError("Two singers have the same name", "give each its own")
     songs = _songs_for(minutes, len(singers), seed)
