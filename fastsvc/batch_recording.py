@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastsvc import arguments
+from fastsvc import arguments, faults
 from fastsvc.audio import io
 from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_decode import Decoded
 from fastsvc.batch_plan import Job
 from fastsvc.batch_report import DONE, FAILED, Entry
 from fastsvc.config import F0_METHODS
-from fastsvc.errors import EngineError, FastsvcError
 
 if TYPE_CHECKING:
     from fastsvc.engine.conversion import Heard, Place
@@ -103,14 +101,11 @@ class Recording:
         return 0 < self.channels == sum(voice.made is not None for voice in self.voices.values())
 
     def fail(self, error: Exception) -> None:
-        """For whatever reason: the entry gets it, and the recording is given up."""
+        """For whatever reason: the entry gets it, and the recording is given up. Faults of ours have a traceback."""
         self.voices, self.done = {}, 1.0
-        if isinstance(error, FastsvcError):
-            self.entry.reason = str(error)
-            return
-        text = " ".join(str(error).split()) or "no message"
-        self.entry.reason = f"unexpected {type(error).__name__}: {text}"
-        self.entry.traceback = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self.entry.reason = faults.line(error)
+        if faults.usual(error) is None:
+            self.entry.traceback = faults.details(error)
 
     def hear(self, engine, decoded: Decoded) -> Iterator[Voice]:
         """Its channels, the loudest first, each heard when it is asked for; none after a failure.
@@ -192,10 +187,7 @@ class Recording:
             made = engine.join(voice.made, *voice.place)
             voice.made = None
             if made.shape != (samples,):
-                raise EngineError(
-                    f"the engine returned {made.shape} samples instead of {samples} at {out_hz} Hz",
-                    "please report this",
-                )
+                raise AssertionError(f"the engine returned {made.shape} samples instead of {samples} at {out_hz} Hz")
             if self.channels == 1:
                 return made[None]
             result = np.empty((self.channels, samples), np.float32) if result is None else result

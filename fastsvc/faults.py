@@ -24,6 +24,7 @@ EXIT = 70  # sysexits' EX_SOFTWARE
 TITLE = "a fault of fastsvc"
 PACKAGES = ("fastsvc", "torch", "numpy", "triton", "soundfile", "click")
 
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, NotImplementedError, TypeError)
 _SIZE = re.compile(r"allocate\s*:?\s*([\d.]+ ?(?:[kKMGTPE]i?B|bytes))")
 _MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory", "HIP out of memory")
 _SHORT_OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -43,8 +44,9 @@ def usual(error: BaseException) -> FastsvcError | None:
     if _is_memory(error):
         size = _SIZE.search(str(error))
         what = f"memory is too small: {size[1]} more were asked for" if size else "memory is too small"
-        where = "GPU" if "CUDA" in str(error) else "computer"
-        return ResourceError(what, f"convert shorter recordings, use --batch 1, or take a {where} with more memory")
+        of = " of the GPU" if "CUDA" in str(error) else ""
+        what = what.replace("memory", f"memory{of}", 1)
+        return ResourceError(what, "ask for less at a time: shorter recordings, --batch 1, a smaller batch.size")
     if isinstance(error, BrokenProcessPool):
         return ResourceError(
             "a worker process was killed, probably for lack of memory", "use fewer processes: --jobs 1"
@@ -58,6 +60,20 @@ def line(error: BaseException) -> str:
     """One line that says whose error it is: the user's as it stands, one of ours as :data:`TITLE`, and where."""
     known = usual(error)
     return str(known) if known is not None else f"{TITLE}: {kind(error)}{_place(error)}"
+
+
+def is_bug(error: BaseException) -> bool:
+    """Whether it is a mistake in Python code, where what libraries say of a device is as likely (their exceptions have
+    no common base, and RuntimeError is what a driver, a compiler and a bug raise alike)."""
+    return isinstance(error, _BUGS) and usual(error) is None
+
+
+def reason(error: BaseException) -> str:
+    """Why something optional does not run: :func:`line` of a mistake of ours, else what the library says."""
+    known = usual(error)
+    if known is not None or is_bug(error):
+        return line(error)
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def kind(error: BaseException) -> str:
@@ -132,7 +148,9 @@ def _own(path: str | bytes) -> bool:
 def _place(error: BaseException) -> str:
     """The last place in our own code that the error came through."""
     frames = traceback.extract_tb(error.__traceback__)
-    roots = {_INSIDE, _INSIDE.parent / "kernels", _INSIDE.parent / "build"}
+    roots = {_INSIDE}
+    if not (_INSIDE / "kernels").is_dir():  # in the source tree they lie beside us
+        roots |= {_INSIDE.parent / name for name in ("kernels", "build", "bench")}
     for frame in reversed(frames):
         path = Path(frame.filename).resolve()
         if roots & set(path.parents):

@@ -10,7 +10,6 @@ import traceback
 import click
 
 from fastsvc import arguments
-from fastsvc.errors import FastsvcError
 
 SOME_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 _VERBOSITY = "fastsvc.verbosity"
@@ -56,19 +55,32 @@ def say(text: str, level: int = 0, error: bool = False) -> None:
 
 
 class Commands(click.Group):
-    """A group whose commands may raise: FastsvcError is one line and exit 2, Ctrl-C is exit 130."""
+    """A group whose commands may raise: what is the user's is one line and exit 2, Ctrl-C is exit 130.
+
+    What nobody foresaw is a fault of ours: one line that says so, and exit 70 (fastsvc/faults.py).
+    """
 
     def invoke(self, context):
         try:
             return super().invoke(context)
-        except FastsvcError as error:
-            if verbosity() > 0:
-                traceback.print_exc()
-            say(f"error: {error}", error=True)
-            context.exit(UNUSABLE)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
         except KeyboardInterrupt:
             say("interrupted", error=True)
             context.exit(INTERRUPTED)
+        except Exception as error:
+            context.exit(_failed(error))
+
+
+def _failed(error: Exception) -> int:
+    """Say it; the exit code."""
+    from fastsvc import faults
+
+    known = faults.usual(error)
+    if verbosity() > 0:
+        say(faults.details(error) if known is None else "".join(traceback.format_exception(error)), error=True)
+    say(f"error: {known}" if known is not None else faults.told(error), error=True)
+    return UNUSABLE if known is not None else faults.EXIT
 
 
 class Number(click.FloatRange):

@@ -54,8 +54,10 @@ class Engine:
         Raises ConfigError for words that are none of these, EngineError when the folder is missing, damaged or cannot
         run on the device.
         """
+        path = arguments.path("path", path)
         checks.opening(precision, vocoder_backend)
-        return cls(artifact.Artifact(arguments.path("path", path)), backends.choose(device), precision, vocoder_backend)
+        arguments.one_of("device", device, backends.DEVICES)
+        return cls(artifact.Artifact(path), backends.choose(device), precision, vocoder_backend)
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -277,7 +279,8 @@ class Engine:
         Returns how many graphs there are then.
         """
         seconds, groups = arguments.number("seconds", seconds, *checks.WARM_UP_S), checks.groups(groups)
-        steps = [checks.steps(self, one) for one in ([None] if steps is None else steps)]
+        wanted = (None,) if steps is None else arguments.several(arguments.whole, "steps", steps)
+        steps = [checks.steps(self, one) for one in wanted]
         if groups is None or not self.shares_batches:
             warming.noise(self, seconds)
             return 0

@@ -29,9 +29,10 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     CheckpointError, OutputError, and FastsvcError when the loss is no number for several steps.
     """
     cls = task_class(kind)
-    settings = settings_module.read(arguments.path("config_path", config_path))
     arguments.flag("resume", resume)
-    out = Path(settings.out) if out is None else arguments.path("out", out)
+    out = arguments.optional(arguments.path, "out", out)
+    settings = settings_module.read(arguments.path("config_path", config_path))
+    out = out or Path(settings.out)
     if (out / "last.pt").exists() and not resume:
         raise OutputError(f"{out}/last.pt is there already", "add --resume to go on, or choose another `out`")
     with parallel.session(optim.device_of(settings.device)) as (group, device):
