@@ -18,7 +18,7 @@ from types import ModuleType
 from fastsvc.errors import EngineError, MissingPackageError
 
 RTX_ARCHS = (75, 80, 86, 89, 120, 121)  # of tensorrt_rtx.ComputeCapability in 1.7
-SERVED_FROM = 75  # the oldest that TensorRT 10 and 11 serve; our kernels: fastsvc/kernels/tiles.py
+SERVED_FROM = 75  # the oldest that TensorRT 10 and 11 serve; our kernels: kernels/tiles.py
 BUILD = "fastsvc build CHECKPOINT -o VOICE.fsvc --force"
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastsvc import arguments
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError
+
+CLIP_S = (0.0, 3600.0)
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,11 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        if self.clips < 0 or self.clip_seconds <= 0 or self.teacher_steps < 1:
-            raise ConfigError("evaluation: clips must be 0 or more, seconds and steps positive", "correct the settings")
+        arguments.whole("clips", self.clips, *arguments.CLIPS)
+        arguments.number("clip_seconds", self.clip_seconds, *CLIP_S, above=True)
+        arguments.whole("teacher_steps", self.teacher_steps, *arguments.STEPS)
+        arguments.seed(self.seed)
+        arguments.whole("choir_seed", self.choir_seed, *arguments.SEED)
 
 
 def read_settings(path) -> Settings:
