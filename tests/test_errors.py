@@ -21,7 +21,7 @@ from fastsvc.cli import main
 from fastsvc.commands import common, make
 from fastsvc.config import VOCODER_BACKENDS
 from fastsvc.engine import backends, cuda
-from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError
+from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError, OutputError
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ USUAL = [
     (MemoryError("Unable to allocate 4.00 TiB for an array"), "memory is too small: 4.00 TiB more were asked for (ask"),
     (
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
-        "memory of the GPU is too small: 2 GiB",
+        "memory of the GPU is too small: 2.00 GiB",
     ),
     (RuntimeError(TORCH), "memory is too small: 4000 bytes more were asked for"),
     (OSError(*FULL, "out/a.wav"), "out/a.wav: No space left on device (free space"),
@@ -194,6 +194,20 @@ def test_errors_survive_their_way_out_of_a_worker():
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is type(error) and str(again) == str(error)
         assert (again.message, again.remedy) == (error.message, error.remedy)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Cannot copy out of meta tensor"), KeyError("x")], ids=named)
+def test_a_checkpoint_that_is_not_written_for_a_fault_of_ours(monkeypatch, tmp_path, error):
+    from fastsvc.training import checkpoint
+
+    about = {"kind": "teacher", "step": 1, "config": {}, "speakers": [], "speaker_f0_hz": [], "model": {}, "ema": {}}
+    monkeypatch.setattr(torch, "save", raising(error))
+    with pytest.raises(type(error)):
+        checkpoint.save(tmp_path / "x.pt", **about)
+    monkeypatch.setattr(torch, "save", raising(RuntimeError("unexpected pos 704 vs 598")))
+    with pytest.raises(OutputError, match="cannot write .*x.pt"):
+        checkpoint.save(tmp_path / "x.pt", **about)
+    assert not list(tmp_path.glob("*.pt*")) and not list(tmp_path.glob(".*.tmp"))
 
 
 def test_programs_say_so_too(monkeypatch, capsys):

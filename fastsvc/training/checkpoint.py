@@ -12,6 +12,8 @@ from fastsvc.errors import CheckpointError, OutputError
 
 FORMAT, VERSION = "fastsvc", 1
 NEEDED = ("kind", "step", "config", "speakers", "model", "ema")
+# In what torch raises, a RuntimeError, where its file cannot be written, on a full disk above all
+UNWRITTEN = ("unexpected pos", "PytorchStreamWriter", "inline_container")
 
 
 def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, speaker_f0_hz, model, ema, **resume):
@@ -40,7 +42,9 @@ def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, spea
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+    except (OSError, RuntimeError) as error:
+        if not (isinstance(error, OSError) or any(words in str(error) for words in UNWRITTEN)):
+            raise
         raise OutputError(f"cannot write {path}: {error}", "free space or choose another `out`") from None
     finally:
         temporary.unlink(missing_ok=True)
@@ -57,7 +61,9 @@ def load(path: str | Path, kind: str | tuple[str, ...] | None = None, device="cp
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}", "the file is damaged") from None
+        raise CheckpointError(
+            f"{path} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}", "the file is damaged"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of fastsvc", "train one with `fastsvc train`")
     if content.get("version") != VERSION:
