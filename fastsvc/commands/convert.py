@@ -97,7 +97,8 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     Folders are searched with all below them, and their tree is kept in OUT_DIR. Reads wav, flac, mp3, ogg, aiff and
     more, at any rate. Each result is exactly as long as its input.
 
-    Exit code 0: all converted; 1: some inputs failed (each is named with its reason); 2: could not start.
+    Exit code 0: all converted; 1: some inputs failed (each is named with its reason); 2: could not start;
+    70: a fault of fastsvc.
     """
     from fastsvc import batch
     from fastsvc.audio import encode
