@@ -90,15 +90,23 @@ def test_existing_results_are_skipped_and_a_broken_run_goes_on(tmp_path):
     assert convert(tmp_path).count(SKIPPED) == 3 and convert(tmp_path, overwrite=True).count(DONE) == 3
 
 
-@pytest.mark.parametrize("error", [RuntimeError("bad\nluck"), MemoryError(), ZeroDivisionError("x")])
-def test_a_stray_exception_is_that_files_failure(tmp_path, error):
+@pytest.mark.parametrize(
+    "error, words, ours",
+    [
+        (RuntimeError("bad\nluck"), "a fault of fastsvc: RuntimeError: bad luck at ", True),
+        (ZeroDivisionError("x"), "a fault of fastsvc: ZeroDivisionError: x at ", True),
+        (MemoryError(), "memory is too small (", False),
+        (OSError(28, "No space left on device", "/tmp/x"), "/tmp/x: No space left on device (free space", False),
+    ],
+)
+def test_a_stray_exception_is_that_files_failure(tmp_path, error, words, ours):
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")
     report = convert(tmp_path, FakeEngine(fail={2: error}))
     assert [entry.status for entry in report.entries] == [DONE, FAILED, DONE]
     failed = report.failures[0]
-    assert type(error).__name__ in failed.reason and "\n" not in failed.reason
-    assert "Traceback" in failed.traceback
+    assert failed.reason.startswith(words) and "\n" not in failed.reason
+    assert ("Traceback" in failed.traceback) == ours and ("versions: fastsvc" in failed.traceback) == ours
 
 
 def test_an_engine_of_the_wrong_length_is_found_out(tmp_path):

@@ -264,7 +264,7 @@ def test_a_stray_exception_shows_its_traceback_with_v_only(fake, tmp_path):
     put(tmp_path / "b.wav")
     fake.fail = {1: RuntimeError("odd"), 3: RuntimeError("odd")}
     result = run("convert", "a.wav", "b.wav", "--spk", 0, code=1)
-    assert "unexpected RuntimeError: odd" in result.stderr and "Traceback" not in result.stderr
+    assert "a fault of fastsvc: RuntimeError: odd" in result.stderr and "Traceback" not in result.stderr
     assert "Traceback" in run("convert", "a.wav", "b.wav", "--spk", 0, "-v", "--overwrite", code=1).stderr
 
 

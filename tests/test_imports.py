@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"arrays", "children", "config", "errors", "files", "reading"}
+BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "reading"}
 ROOMS = {
     "reading": {"reading_yaml"},
     "reading_yaml": set(),
@@ -15,6 +15,8 @@ ROOMS = {
     "errors": set(),
     "files": set(),
     "children": set(),
+    "arguments": set(),
+    "faults": set(),
     "audio": set(),
     "model": set(),
     "features": {"audio", "model", "checkpoints"},

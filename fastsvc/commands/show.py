@@ -100,6 +100,14 @@ class Show:
             say("failed:", error=True)
             for entry in report.failures:
                 say(f"  {described(entry)}", error=True)
+        ours = [entry for entry in report.failures if entry.traceback]
+        if ours:
+            from fastsvc import faults
+
+            say(
+                f"{len(ours)} of them by {faults.TITLE}, not by the recording: {faults.keep(ours[0].traceback)}",
+                error=True,
+            )
 
 
 def described(entry: Entry) -> str:

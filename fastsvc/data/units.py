@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fastsvc import arrays, files
+from fastsvc import arguments, arrays, files
 from fastsvc.audio.resample import resample
 from fastsvc.data.store import load_json, save_arrays, save_json
 from fastsvc.errors import ConfigError
@@ -22,10 +22,11 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
     [Tu, D]``). Its hash is kept in each item and in corpus.json, so that units of two encoders never mix: until all
     items are done, corpus.json names no encoder and the corpus opens without units. A broken run goes on where it was.
     """
-    path = Path(corpus_dir) / "corpus.json"
+    path = arguments.path("corpus_dir", corpus_dir) / "corpus.json"
+    arguments.flag("progress", progress)
     load_json(path)  # refused before a lock is laid there
-    with files.folder_lock(corpus_dir, "adding units"):
-        files.clear_leftovers(corpus_dir, deep=True)
+    with files.folder_lock(path.parent, "adding units"):
+        files.clear_leftovers(path.parent, deep=True)
         return _add(path, encoder, progress)
 
 

@@ -39,9 +39,9 @@ class Heard:
 
 def told(engine, units, f0_hz, volume, voiced=None) -> Features:
     """Features that were computed elsewhere, as :meth:`fastsvc.engine.Engine.synthesise` takes them."""
-    f0_hz, volume = (torch.as_tensor(v, dtype=torch.float32) for v in (f0_hz, volume))
-    units = torch.as_tensor(units)
-    voiced = f0_hz > 0 if voiced is None else torch.as_tensor(voiced, dtype=torch.bool)
+    f0_hz, volume = (checks.tensor(*v, torch.float32) for v in (("f0_hz", f0_hz), ("volume", volume)))
+    units = checks.tensor("units", units)
+    voiced = f0_hz > 0 if voiced is None else checks.tensor("voiced", voiced, torch.bool)
     checks.features(units, f0_hz, volume, voiced, engine.config.condition.unit_channels)
     frames, how, ratio = len(f0_hz), engine.config.features.unit_align, None
     if len(units) != frames:

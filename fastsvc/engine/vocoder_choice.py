@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from fastsvc import reading
+from fastsvc import faults, reading
 from fastsvc.config.shown import shown
 from fastsvc.engine import ladder
 from fastsvc.errors import EngineError
@@ -141,7 +141,8 @@ class Choice:
         """``name`` was chosen and cannot run after all: from now on another is. Raises the error if no other may be."""
         if self.wanted != "auto" or name == "torch":
             raise error
-        warnings.warn(f"the vocoder goes on without {name}, which was the fastest: {error}", stacklevel=3)
+        why = faults.told(error) if faults.is_bug(error) else faults.reason(error)
+        warnings.warn(f"the vocoder goes on without {name}, which was the fastest: {why}", stacklevel=3)
         self.dropped.add(name)
         self.names = {}
 
@@ -163,7 +164,9 @@ class Choice:
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # a backend that fails, however, must not take the others with it
-                row = Row(batch, frames, name, why=" ".join(str(error).split())[:300])
+                row = Row(batch, frames, name, why=faults.reason(error))
+                if faults.is_bug(error):
+                    warnings.warn(f"the vocoder's backend {name} is left out: {faults.told(error)}", stacklevel=3)
             found.append(row)
         self.rows += found
         self._keep()

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fastsvc import files, reading
+from fastsvc import faults, files, reading
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import ablation_clips, ablation_table, report
@@ -166,11 +166,15 @@ def _write(plan: Ablation, failed: dict[str, str]) -> dict:
     return found
 
 
+def _seeds(text: str) -> list[int]:
+    return [int(seed) for seed in text.split(",") if seed]  # argparse says what is no number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastsvc.evaluation.ablation", description=__doc__.split("\n")[0])
     parser.add_argument("-c", "--config", required=True, help="YAML, such as configs/ablation/ablation.yaml")
     parser.add_argument("--only", default="", help="cells, with commas between (default: all)")
-    parser.add_argument("--seeds", default="", help="with commas between (default: those of the YAML)")
+    parser.add_argument("--seeds", default=[], type=_seeds, help="with commas between (default: those of the YAML)")
     options = parser.parse_args(arguments)
     try:
         plan = read(options.config)
@@ -178,10 +182,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unknown = [name for name in only if name not in plan.cells]
         if unknown:
             raise ConfigError(f"there is no cell {unknown[0]!r}", f"choose from {', '.join(plan.cells)}")
-        found = run(plan, only, [int(seed) for seed in options.seeds.split(",") if seed])
-    except FastsvcError as error:
-        print(f"ablation: {error}", file=sys.stderr)
-        return 1
+        found = run(plan, only, options.seeds)
+    except Exception as error:
+        print(f"ablation: {faults.told(error)}", file=sys.stderr)
+        return 1 if faults.usual(error) else faults.EXIT
     if found is None:
         print("ablation: stopped; the same command goes on", file=sys.stderr)
         return 130

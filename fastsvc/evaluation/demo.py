@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsvc import files
+from fastsvc import faults, files
 from fastsvc.errors import FastsvcError
 
 VOICES = 3  # at most, and no more than keep all below a minute: at a real-time factor of 0.35, this much audio
@@ -21,16 +21,16 @@ AUDIO_SECONDS = 110.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all converted; 1: something failed, and is named."""
+    """0: all converted; 1: something failed, and is named; 70: a fault of ours."""
     options = _options(arguments)
     try:
         return run(options.input, options.out, options.model, options.voices, options.steps)
-    except FastsvcError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("demo: stopped; what is finished stays", file=sys.stderr)
         return 130
+    except Exception as error:
+        print(f"demo: {faults.told(error)}", file=sys.stderr)
+        return 1 if faults.usual(error) else faults.EXIT
 
 
 def _options(arguments):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastsvc import reading
+from fastsvc import arguments, reading
 from fastsvc.config import from_dict
-from fastsvc.config.limits import STEPS
-from fastsvc.config.plain import within
+
+CLIP_S = (0.0, 3600.0)
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,11 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        within("evaluation", self, clips=(0, 100_000), clip_seconds=(0.1, 600), teacher_steps=STEPS)
-        within("evaluation", self, choir_seed=(0, 2**63 - 1), seed=(0, 2**63 - 1))
+        arguments.whole("clips", self.clips, *arguments.CLIPS)
+        arguments.number("clip_seconds", self.clip_seconds, *CLIP_S, above=True)
+        arguments.whole("teacher_steps", self.teacher_steps, *arguments.STEPS)
+        arguments.seed(self.seed)
+        arguments.whole("choir_seed", self.choir_seed, *arguments.SEED)
 
 
 def read_settings(path) -> Settings:

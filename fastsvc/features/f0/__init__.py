@@ -12,6 +12,7 @@ import importlib.util
 import numpy as np
 import torch
 
+from fastsvc import arguments
 from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS, F0_STYLES
 from fastsvc.errors import ConfigError, MissingPackageError
@@ -119,14 +120,14 @@ def _one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):
 
 
 def _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz):
-    if method not in METHODS:
-        raise ConfigError(f"f0: unknown method {method!r}", f"use one of {', '.join(METHODS)}")
-    if style not in STYLES:
-        raise ConfigError(f"f0: unknown style {style!r}", f"use one of {', '.join(STYLES)}")
+    arguments.one_of("f0 method", method, METHODS)
+    arguments.one_of("f0 style", style, STYLES)
+    arguments.whole("hop_samples", hop_samples, 1)
+    arguments.whole("frames", frames, 0)
+    rate_hz = arguments.whole("rate_hz", rate_hz, 1)
+    low_hz, high_hz = (arguments.number(n, v) for n, v in (("low_hz", low_hz), ("high_hz", high_hz)))
     if not 0 < low_hz < high_hz <= rate_hz / 4:
         raise ConfigError(
             f"f0: 0 < low_hz < high_hz <= rate_hz/4 does not hold ({low_hz}, {high_hz}, {rate_hz})",
             "correct the pitch range",
         )
-    if hop_samples <= 0 or frames < 0:
-        raise ConfigError(f"f0: hop_samples {hop_samples} or frames {frames} is out of range", "give positive numbers")
