@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
-from fastsvc import faults
+from fastsvc import faults, memory
 from fastsvc.audio import io
 from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_plan import Job
@@ -75,7 +75,7 @@ def sing(engine, voices: Sequence[Voice], settings: Settings, progress: Callable
         try:
             return _together(engine, voices, settings, progress)
         except Exception as error:
-            together = error
+            together = memory.emptied(error)
     for voice in voices:
         try:
             _together(engine, [voice], settings, progress)

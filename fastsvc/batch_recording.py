@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastsvc import arguments, faults
+from fastsvc import arguments, faults, memory
 from fastsvc.audio import io
 from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_decode import Decoded
@@ -113,6 +113,7 @@ class Recording:
         self.entry.reason = faults.line(error)
         if faults.usual(error) is None:
             self.entry.traceback = faults.details(error)
+        memory.emptied(error)
 
     def hear(self, engine, decoded: Decoded) -> Iterator[Voice]:
         """Its channels, the loudest first, each heard when it is asked for; none after a failure.

@@ -159,7 +159,7 @@ def test_a_full_disk_fails_each_file_with_its_reason(tmp_path, monkeypatch):
 def test_long_recordings_are_not_decoded_ahead(tmp_path, monkeypatch):
     reads = []
     real = io.read
-    monkeypatch.setattr(io, "read", lambda path, mono: reads.append(path.name) or real(path, mono))
+    monkeypatch.setattr(io, "read", lambda path, **how: reads.append(path.name) or real(path, **how))
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")
     seen = []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "reading"}
+BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "memory", "reading"}
 ROOMS = {
     "reading": {"reading_yaml"},
     "reading_yaml": set(),
@@ -17,6 +17,7 @@ ROOMS = {
     "children": set(),
     "arguments": set(),
     "faults": set(),
+    "memory": set(),
     "audio": set(),
     "model": set(),
     "features": {"audio", "model", "checkpoints"},

@@ -107,6 +107,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
     from fastsvc.features import f0
+    from fastsvc.files import InWork
 
     if format != "same":
         encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
@@ -118,6 +119,8 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     batch.check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
     left = batch.waiting(planned, options["overwrite"])
+    in_work = InWork(out)
+    planned.notes += _suspected(in_work, left)
     how = options["steps"], vocoder_backend, options["batch"], channels == "keep"
     device, needs = gpu.before_opening(path, device, left, *how)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
@@ -141,7 +144,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
-        result = batch.run(engine, planned, settings, show.entry, show.fraction)
+        result = batch.run(engine, planned, settings, show.entry, show.fraction, in_work)
     show.summary(result)
     if report_path is not None:
         from fastsvc.batch_report import save
@@ -165,6 +168,13 @@ def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
         say(f"error: {steps} steps are not built into {path}, {built} are (choose one, or rebuild it)", error=True)
         click.get_current_context().exit(UNUSABLE)
     return engine
+
+
+def _suspected(in_work, jobs) -> list[str]:
+    """A line about each recording that was in work when an earlier run was killed."""
+    sources = [job.source for job in jobs if in_work.times(job.source)]
+    why = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
+    return [f"{source} {why}" for source in sources]
 
 
 def _head(engine, settings, inputs, out, format) -> dict:

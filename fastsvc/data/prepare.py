@@ -7,21 +7,20 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from fastsvc import arguments, arrays, files
-from fastsvc.children import Pool
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
-from fastsvc.data.pieces import Settings, process
+from fastsvc.data.pieces import Settings
 from fastsvc.data.scan import Source, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
+from fastsvc.data.workers import processed
 from fastsvc.errors import AudioError, ConfigError, FastsvcError, OutputError
+from fastsvc.files import InWork
 
 __all__ = ["Report", "add_units", "prepare"]
 
@@ -159,9 +158,12 @@ def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iter
     """Process the recordings in ``jobs`` processes; yields each that is done, notes each that is bad."""
     from tqdm import tqdm
 
-    tasks = [(source, out, settings, phones) for source in sources]
-    with tqdm(total=len(tasks), desc="prepare", unit="file", disable=not progress or not tasks) as bar:
-        for source, result in _results(tasks, jobs):
+    in_work = InWork(out)
+    first, last = in_work.ordered(sources, lambda source: source.path)
+    killed = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
+    report.warnings += [f"{source.path} {killed}" for source in last]
+    with tqdm(total=len(sources), desc="prepare", unit="file", disable=not progress or not sources) as bar:
+        for source, result in processed(first, last, (out, settings, phones), jobs, in_work):
             if isinstance(result, AudioError):
                 report.bad.append((str(source.path), str(result)))
             elif isinstance(result, FastsvcError):
@@ -169,35 +171,6 @@ def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iter
             else:
                 yield source, result
             bar.update()
-
-
-def _results(tasks: list, jobs: int) -> Iterator[tuple[Source, list[dict] | FastsvcError]]:
-    if jobs == 1 or len(tasks) < 2:
-        yield from ((task[0], _work(task)) for task in tasks)
-        return
-    pool = Pool(min(jobs, len(tasks)), _one_thread)
-    try:
-        futures = {pool.submit(_work, task): task[0] for task in tasks}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise OutputError("prepare: a worker process was killed, probably for lack of memory", "use --jobs 1") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _work(task) -> list[dict] | FastsvcError:
-    source, out, settings, phones = task
-    try:
-        return process(source.path, source.name, out, settings, phones)
-    except FastsvcError as error:
-        return error
 
 
 def _finish(sources, records, settings: Settings, phones, split_by, report: Report) -> None:
