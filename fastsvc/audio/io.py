@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import hush
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.errors import AudioError
 
@@ -70,6 +72,11 @@ def read(path: str | os.PathLike, mono: bool = False) -> tuple[np.ndarray, int]:
     return audio, rate_hz
 
 
+# What begins otherwise goes to libmpg123, which prints to the screen what it finds odd.
+_OTHERS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
+
+
+@contextlib.contextmanager
 def _open(path: Path):
     import soundfile
 
@@ -89,10 +96,13 @@ def _open(path: Path):
         raise AudioError(f"{path}: is not a regular file", "save the recording to a file first")
     if status.st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes)", "copy or export it again")
-    try:
-        return soundfile.SoundFile(os.fsencode(path))  # bytes: names need not be valid text
-    except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
-        raise AudioError(f"{path}: {_why_not_audio(start, error)}", _CONVERT) from None
+    with contextlib.nullcontext() if start.startswith(_OTHERS) else hush.hushed():
+        try:
+            opened = soundfile.SoundFile(os.fsencode(path))  # bytes: names need not be valid text
+        except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
+            raise AudioError(f"{path}: {_why_not_audio(start, error)}", _CONVERT) from None
+        with opened:
+            yield opened
 
 
 def _why_not_audio(start: bytes, error: Exception) -> str:

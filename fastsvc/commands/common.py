@@ -8,6 +8,7 @@ import traceback
 
 import click
 
+from fastsvc import screen
 from fastsvc.errors import FastsvcError
 
 SOME_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -30,6 +31,7 @@ def verbosity_options(command):
         def callback(context, parameter, value):
             if value:
                 context.meta[_VERBOSITY] = level
+                screen.set_level(level)
 
         return callback
 
@@ -42,26 +44,36 @@ def verbosity_options(command):
     return command
 
 
-def say(text: str, level: int = 0, error: bool = False) -> None:
+def say(text: str, level: int = 0, error: bool = False, lines: bool = False) -> None:
     """Print a line if the verbosity is at least ``level``; errors are always printed, and to stderr.
 
-    What the terminal cannot show (file names that are no valid text) is replaced rather than raised.
+    Characters that would play tricks on the terminal are shown escaped; newlines, too, but for a text of ``lines``.
     """
-    if not error and verbosity() < level:
-        return
-    encoding = getattr(sys.stderr if error else sys.stdout, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding, "replace"), err=error)
+    if error or verbosity() >= level:
+        click.echo(screen.shown(text, lines), err=error)
+
+
+def present(text: str) -> None:
+    """Print what a command is for. Where it cannot be printed, the command has failed."""
+    click.echo(screen.shown(text, lines=True))
+    if not screen.delivered():
+        say(f"error: standard output cannot be written: {sys.stdout.error.strerror}", error=True)
+        click.get_current_context().exit(SOME_FAILED)
 
 
 class Commands(click.Group):
     """A group whose commands may raise: FastsvcError is one line and exit 2, Ctrl-C is exit 130."""
+
+    def main(self, *arguments, **options):
+        with screen.steady():
+            return super().main(*arguments, **options)
 
     def invoke(self, context):
         try:
             return super().invoke(context)
         except FastsvcError as error:
             if verbosity() > 0:
-                traceback.print_exc()
+                say(traceback.format_exc().rstrip(), error=True, lines=True)
             say(f"error: {error}", error=True)
             context.exit(UNUSABLE)
         except KeyboardInterrupt:

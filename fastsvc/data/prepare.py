@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.data.pieces import Settings, process
 from fastsvc.data.scan import Source, scan, split_songs
@@ -172,7 +173,8 @@ def _results(tasks: list, jobs: int) -> Iterator[tuple[Source, list[dict] | Fast
         yield from ((task[0], _work(task)) for task in tasks)
         return
     # Spawned, not forked: a fork of a process that has used torch's threads may hang.
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"), initializer=_one_thread)
+    options = {"initializer": _begin, "initargs": (screen.level(),)}
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"), **options)
     try:
         futures = {pool.submit(_work, task): task[0] for task in tasks}
         for future in as_completed(futures):
@@ -183,9 +185,11 @@ def _results(tasks: list, jobs: int) -> Iterator[tuple[Source, list[dict] | Fast
         pool.shutdown(cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _begin(level: int) -> None:
+    """A worker's start: its lines on the screen as its parent's, one thread."""
     import torch
 
+    screen.worker(level)
     torch.set_num_threads(1)
 
 

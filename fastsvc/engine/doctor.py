@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 
+from fastsvc import screen
 from fastsvc.engine import backends, machine, trt
 
 
@@ -44,7 +45,7 @@ def report() -> str:
     for package, purpose in optional.items():
         found = importlib.util.find_spec(package) is not None
         rows.append((package, f"found: {purpose}" if found else f"not installed, so no {purpose}"))
-    return "\n".join(f"{name:<13} {text}".rstrip() for name, text in rows)
+    return "\n".join(screen.shown(f"{name:<13} {text}".rstrip()) for name, text in rows)
 
 
 def _f0_methods() -> list[tuple[str, str]]:

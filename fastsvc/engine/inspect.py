@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc import screen
 from fastsvc.engine import artifact, inspect_checkpoint
 from fastsvc.engine.inspect_lines import condition, mel, network, speakers, units
 
@@ -47,7 +48,7 @@ def _engine(folder: artifact.Artifact) -> str:
     for name in folder.files:
         folder.verify(name)
     lines.append(f"  files        {len(folder.files)}, all as the manifest says (sha256)")
-    return "\n".join(lines)
+    return "\n".join(map(screen.shown, lines))  # names and notes are others' words
 
 
 def _graphs(folder: artifact.Artifact) -> list[str]:

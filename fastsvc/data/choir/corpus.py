@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import screen
 from fastsvc.data.choir.performance import perform
 from fastsvc.data.choir.score import score
 from fastsvc.data.choir.singer import Singer
@@ -142,7 +143,8 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
 
 def _fill_in_parallel(todo, jobs: int, bar) -> None:
     # Fresh processes: forked ones inherit the threads' locks of libraries that are already at work.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, initializer=screen.worker, initargs=(screen.level(),)) as pool:
         futures = [pool.submit(_sing, *task) for task in todo]
         try:
             for future in as_completed(futures):
