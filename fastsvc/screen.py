@@ -48,8 +48,8 @@ def set_level(value: int) -> None:
 class Steady(io.TextIOBase):
     """A stream for people: a full disk, a closed pipe or characters that it lacks raise nothing.
 
-    What could not be written is tried again with what follows (a disk may get room), and given up at the end.
-    ``error`` is the last failure, None after a success. There is no ``buffer``: bytes would go around all this.
+    What could not be written may be tried again with what follows (a disk may get room), and is given up at the end.
+    ``error`` is the first failure. There is no ``buffer``: bytes would go around all this.
     """
 
     def __init__(self, inner: TextIO | None):
@@ -89,21 +89,19 @@ class Steady(io.TextIOBase):
     def flush(self) -> None:
         self._try("flush")
 
-    def _try(self, action: str, *arguments) -> None:
-        if self.inner is None:
-            self.error = self.error or OSError(errno.EBADF, os.strerror(errno.EBADF))
-            return
+    def _try(self, action: str, *arguments) -> bool:
         try:
+            if self.inner is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             getattr(self.inner, action)(*arguments)
         except (OSError, ValueError) as error:  # ValueError: closed by another
-            self.error = error
-        else:
-            self.error = None if action == "flush" else self.error
+            self.error = self.error or error
+            return False
+        return True
 
     def settle(self) -> None:
         """Write what is left, or else throw it away: Python would try again at its end, and exit with 120."""
-        self.flush()
-        if self.error is None or self.inner is None:
+        if self._try("flush") or self.inner is None:
             return
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)

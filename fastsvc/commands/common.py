@@ -57,7 +57,7 @@ def present(text: str) -> None:
     """Print what a command is for. Where it cannot be printed, the command has failed."""
     click.echo(screen.shown(text, lines=True))
     if not screen.delivered():
-        say(f"error: standard output cannot be written: {sys.stdout.error.strerror}", error=True)
+        say(f"error: standard output cannot be written: {sys.stdout.error}", error=True)
         click.get_current_context().exit(SOME_FAILED)
 
 
