@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from fastsvc.build.export import graphs
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import artifact
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def write(path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_graphs: bool = True) -> artifact.Artifact:
     """``tensors`` as they are to be stored."""
+    from fastsvc.build.export import graphs
+
     files: dict = {artifact.VOCODER: tensors}
     if with_graphs:
         files |= graphs(config, tensors)

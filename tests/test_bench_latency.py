@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import counts, early, latency, models, peers, roofs, table, timing, vocoders
+from bench import counts, early, latency, models, peers, roofs, stages, table, timing, vocoders
 from fastsvc.config import HubertConfig, VocoderConfig
 from fastsvc.engine import ranges
 
@@ -76,7 +76,7 @@ def test_a_tiny_run(tmp_path, capsys):
     assert found["command"].startswith("python -m bench.latency") and found["versions"]["torch"] == torch.__version__
     assert found["engine"]["device"] == "cpu" and found["date"] and found["machine"]["cpu"]
     names = [(row["steps"], row["stage"]) for row in found["stages"]]
-    first = (*latency.stages.STAGES, "end to end")
+    first = (*stages.STAGES, "end to end")
     assert names == [*((1, name) for name in first), (2, "denoiser"), (2, "end to end")]
     for row in found["stages"]:
         assert 0 < row["p20_ms"] <= row["p50_ms"] <= row["p80_ms"] and row["repeats"] == 3
