@@ -109,8 +109,9 @@ def test_how_a_bench_ends(capsys):
         program.start(lambda: raising(OSError("ours")))
 
 
+@pytest.mark.slow
 def test_latency_from_start_to_end_as_a_file(elsewhere):
-    """A tiny model is built and measured, the cold start's process included."""
+    """A tiny model is built and measured."""
     options = [
         "--device",
         "cpu",
@@ -124,10 +125,9 @@ def test_latency_from_start_to_end_as_a_file(elsewhere):
         "3",
         "--budget",
     ]
-    options += ["0", "--peers", "eager32", "--peer-seconds", "0.1", "--json", "deep/out.json"]
+    options += ["0", "--peers", "eager32", "--peer-seconds", "0.1", "--no-extras", "--json", "deep/out.json"]
     done = run(BENCH / "latency.py", *options, cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     found = json.loads((elsewhere / "deep" / "out.json").read_text(encoding="utf-8"))
     assert {row["stage"] for row in found["stages"]} >= {"denoiser", "vocoder", "end to end"}
-    assert found["cold"]["first_audio_s"] > 0 and found["throughput"]["audio_s_per_s"] > 0
     assert "| 0.1 s | 1 | end to end |" in done.stdout and "Traceback" not in done.stderr
