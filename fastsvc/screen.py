@@ -137,8 +137,10 @@ def steady() -> Iterator[None]:
     try:
         yield
     finally:
-        for stream in streams:
-            stream.settle()
+        streams[0].settle()
+        if not delivered():
+            print(f"warning: standard output cannot be written: {streams[0].error}", file=streams[1])
+        streams[1].settle()
         sys.stdout, sys.stderr, warnings.formatwarning, old_level = before
         set_level(old_level)
         if errors is not None:

@@ -67,6 +67,8 @@ def test_no_state_of_the_streams_stops_the_work(tmp_path, redirections):
     done = shell(redirections, EVERYTHING, cwd=tmp_path)
     assert done.returncode == 7, done.stderr
     assert int((tmp_path / "done").read_text()) > 2
+    told = "standard output cannot be written" in done.stderr
+    assert told == (redirections in (">&-", ">/dev/full", "1</dev/null"))  # who has closed a pipe knows
     assert "Exception ignored" not in done.stderr and done.stderr.count("Traceback") == ("2" not in redirections)
 
 
@@ -264,6 +266,8 @@ def test_libmpg123_is_not_seen_and_all_others_are(tmp_path):
         "C speaks",
     ]
     assert "Note: Illegal" in shell("", READ, path, 1, cwd=tmp_path).stderr
+    other = shell("", "import os\ndel os.memfd_create\n" * hasattr(os, "memfd_create") + READ, path, 0, cwd=tmp_path)
+    assert other.stderr.splitlines() == quiet
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import traceback
 
 import click
@@ -54,10 +53,9 @@ def say(text: str, level: int = 0, error: bool = False, lines: bool = False) -> 
 
 
 def present(text: str) -> None:
-    """Print what a command is for. Where it cannot be printed, the command has failed."""
+    """Print what a command is for. Where it cannot be printed, the command has failed (fastsvc.screen says so)."""
     click.echo(screen.shown(text, lines=True))
     if not screen.delivered():
-        say(f"error: standard output cannot be written: {sys.stdout.error}", error=True)
         click.get_current_context().exit(SOME_FAILED)
 
 
