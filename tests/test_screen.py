@@ -55,7 +55,7 @@ main(prog_name="fastsvc")
 
 def shell(redirections: str, program: str, *arguments, cwd) -> subprocess.CompletedProcess:
     """``program`` by Python, its streams as the shell has them."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PROGRAM": program}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PROGRAM": program, "PYTHONUNBUFFERED": ""}
     line = f'"$0" -c "$PROGRAM" "$@" {redirections}'
     command = ["bash", "-o", "pipefail", "-c", line, sys.executable, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, cwd=cwd, env=env, timeout=60, encoding="utf-8")
