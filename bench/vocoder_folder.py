@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -10,9 +11,13 @@ from fastsvc.build.export import graphs
 from fastsvc.config import VocoderConfig, to_dict
 from fastsvc.engine import artifact
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def write(path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_graphs: bool = True) -> artifact.Artifact:
     """``tensors`` as they are to be stored."""
+
     files: dict = {artifact.VOCODER: tensors}
     if with_graphs:
         files |= graphs(config, tensors)

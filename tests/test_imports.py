@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "memory", "reading"}
+BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "memory", "reading", "screen"}
 ROOMS = {
     "reading": {"reading_yaml"},
     "reading_yaml": set(),
@@ -18,7 +18,9 @@ ROOMS = {
     "arguments": set(),
     "faults": set(),
     "memory": set(),
-    "audio": set(),
+    "screen": {"hush"},
+    "hush": set(),
+    "audio": {"hush"},
     "model": set(),
     "features": {"audio", "model", "checkpoints"},
     "checkpoints": {"model"},
@@ -108,6 +110,7 @@ def test_the_compiler_knows_the_engine_by_its_contracts_only():
 
 
 def test_the_command_line_starts_without_heavy_packages():
-    for path in [ROOT / "fastsvc" / "cli.py", ROOT / "fastsvc" / "__init__.py", ROOT / "fastsvc" / "errors.py"]:
+    for name in ("cli", "__init__", "errors", "screen", "hush"):
+        path = ROOT / "fastsvc" / f"{name}.py"
         heavy = {module for module in imported(path, top_level_only=True) if module.split(".")[0] in HEAVY}
         assert not heavy, f"{path} imports {heavy} before any command is known"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 import traceback
 
 import click
 
-from fastsvc import arguments
+from fastsvc import arguments, screen
 
 SOME_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 _VERBOSITY = "fastsvc.verbosity"
@@ -31,6 +30,7 @@ def verbosity_options(command):
         def callback(context, parameter, value):
             if value:
                 context.meta[_VERBOSITY] = level
+                screen.set_level(level)
 
         return callback
 
@@ -43,15 +43,20 @@ def verbosity_options(command):
     return command
 
 
-def say(text: str, level: int = 0, error: bool = False) -> None:
+def say(text: str, level: int = 0, error: bool = False, lines: bool = False) -> None:
     """Print a line if the verbosity is at least ``level``; errors are always printed, and to stderr.
 
-    What the terminal cannot show (file names that are no valid text) is replaced rather than raised.
+    Characters that would play tricks on the terminal are shown escaped; newlines, too, but for a text of ``lines``.
     """
-    if not error and verbosity() < level:
-        return
-    encoding = getattr(sys.stderr if error else sys.stdout, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding, "replace"), err=error)
+    if error or verbosity() >= level:
+        click.echo(screen.shown(text, lines), err=error)
+
+
+def present(text: str) -> None:
+    """Print what a command is for. Where it cannot be printed, the command has failed (fastsvc.screen says so)."""
+    click.echo(screen.shown(text, lines=True))
+    if not screen.delivered():
+        click.get_current_context().exit(SOME_FAILED)
 
 
 class Commands(click.Group):
@@ -59,6 +64,10 @@ class Commands(click.Group):
 
     What nobody foresaw is a fault of ours: one line that says so, and exit 70 (fastsvc/faults.py).
     """
+
+    def main(self, *arguments, **options):
+        with screen.steady():
+            return super().main(*arguments, **options)
 
     def invoke(self, context):
         try:
@@ -78,7 +87,8 @@ def _failed(error: Exception) -> int:
 
     known = faults.usual(error)
     if verbosity() > 0:
-        say(faults.details(error) if known is None else "".join(traceback.format_exception(error)), error=True)
+        text = faults.details(error) if known is None else "".join(traceback.format_exception(error))
+        say(text.rstrip(), error=True, lines=True)
     say(f"error: {known}" if known is not None else faults.told(error), error=True)
     return UNUSABLE if known is not None else faults.EXIT
 

@@ -6,7 +6,7 @@ import click
 
 from fastsvc import arguments
 from fastsvc.build.options import ERAS, PRECISIONS, SAMPLERS
-from fastsvc.commands.common import WholeList, option, say, verbosity_options
+from fastsvc.commands.common import WholeList, option, present, say, verbosity_options
 from fastsvc.config import VOCODER_BACKENDS
 
 TARGET_HELP = "GPUs to compile kernels for: auto (this machine's), cpu (none), or names such as sm_80,sm_90."
@@ -57,7 +57,7 @@ def inspect(path):
     """Kind, configuration and speakers (with their ids) of an engine folder or a checkpoint."""
     from fastsvc.engine.inspect import describe
 
-    click.echo(describe(path))
+    present(describe(path))
 
 
 @click.command(short_help="Say what can run on this machine, and why not.")
@@ -66,4 +66,4 @@ def doctor():
     """GPU, driver, Triton, TensorRT, optional packages: what will run where, and why not."""
     from fastsvc.engine.doctor import report
 
-    click.echo(report())
+    present(report())

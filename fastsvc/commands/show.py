@@ -69,7 +69,8 @@ class Show:
         if entry.status == FAILED:
             yield f"{place} failed: {described(entry)}", True
             if entry.traceback and self.verbosity > 0:
-                yield entry.traceback.rstrip(), True
+                for line in entry.traceback.splitlines():
+                    yield line, True
         elif entry.status == SKIPPED and self.verbosity > 0:
             yield f"{place} {entry.input}: skipped, {entry.output} exists", False
         elif entry.status == DONE and (self.bar.disable or self.verbosity > 0):

@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 
-from fastsvc import children
+from fastsvc import children, screen
 from fastsvc.engine import backends, machine, trt
 
 X86 = platform.machine().lower() in ("x86_64", "amd64", "x86", "i386", "i686")
@@ -46,7 +46,7 @@ def report() -> str:
     for package, purpose in optional.items():
         found = importlib.util.find_spec(package) is not None
         rows.append((package, f"found: {purpose}" if found else f"not installed, so no {purpose}"))
-    return "\n".join(f"{name:<13} {text}".rstrip() for name, text in rows)
+    return "\n".join(screen.shown(f"{name:<13} {text}".rstrip()) for name, text in rows)
 
 
 def _f0_methods() -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsvc import arguments
+from fastsvc import arguments, screen
 from fastsvc.engine import artifact, inspect_checkpoint
 from fastsvc.engine.inspect_lines import condition, mel, network, speakers, units
 
@@ -46,7 +46,7 @@ def _engine(folder: artifact.Artifact) -> str:
     for name in folder.files:
         folder.verify(name)
     lines.append(f"  files        {len(folder.files)}, all as the manifest says (sha256)")
-    return "\n".join(lines)
+    return "\n".join(map(screen.shown, lines))  # names and notes are others' words
 
 
 def _graphs(folder: artifact.Artifact) -> list[str]:

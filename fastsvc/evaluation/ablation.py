@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fastsvc import faults, files, reading
+from fastsvc import faults, files, reading, screen
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import ablation_clips, ablation_table, report
@@ -42,7 +42,7 @@ def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), pro
                 return None
         except FastsvcError as error:
             failed[f"{name}, seed {seed}"] = str(error)
-            print(f"ablation: {name}, seed {seed}: {error}", file=sys.stderr)
+            print(screen.shown(f"ablation: {name}, seed {seed}: {error}"), file=sys.stderr)
         else:
             _write(plan, failed)
     return _write(plan, failed)
@@ -171,6 +171,11 @@ def _seeds(text: str) -> list[int]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    with screen.steady():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastsvc.evaluation.ablation", description=__doc__.split("\n")[0])
     parser.add_argument("-c", "--config", required=True, help="YAML, such as configs/ablation/ablation.yaml")
     parser.add_argument("--only", default="", help="cells, with commas between (default: all)")
@@ -184,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(f"there is no cell {unknown[0]!r}", f"choose from {', '.join(plan.cells)}")
         found = run(plan, only, options.seeds)
     except Exception as error:
-        print(f"ablation: {faults.told(error)}", file=sys.stderr)
+        print(f"ablation: {screen.shown(faults.told(error))}", file=sys.stderr)
         return 1 if faults.usual(error) else faults.EXIT
     if found is None:
         print("ablation: stopped; the same command goes on", file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import files, reading
+from fastsvc import files, reading, screen
 from fastsvc.training.task import Sample
 
 
@@ -53,6 +53,7 @@ class Log:
         """A line for the user that does not tear the progress bar."""
         if self.quiet:
             return
+        text = screen.shown(text)
         if self.bar is None:
             print(text, file=sys.stderr, flush=True)
         else:
