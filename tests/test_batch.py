@@ -47,6 +47,18 @@ def test_the_right_audio_lands_in_the_right_file(tmp_path):
         np.testing.assert_allclose(result, -0.5 * source, atol=1e-4)
 
 
+@pytest.mark.parametrize("shares", [False, True])
+def test_every_setting_reaches_the_engine(tmp_path, shares):
+    for name in "ab":
+        put(tmp_path / "in" / f"{name}.wav")
+    engine = FakeEngine(shares_batches=shares)
+    sung = {"speaker": {"bert": 1.0}, "steps": 2, "formant": -1.5, "seed": 7}
+    heard = {"transpose": 3.0, "f0_method": "pyin", "f0_weights": "w.pt", "normalise": True}
+    assert convert(tmp_path, engine, rate_hz=12000, **sung, **heard).count(DONE) == 2
+    assert engine.asked == [tuple(sung.values())] * (1 if shares else 2)
+    assert engine.calls == [(6000, 24000, {"bert": 1.0}, heard | {"rate_out_hz": 12000})] * 2
+
+
 @pytest.mark.parametrize("rate, out_hz, samples", [(44100, 24000, 10007), (8000, 44100, 7001), (96000, 48000, 9999)])
 def test_another_rate(tmp_path, rate, out_hz, samples):
     put(tmp_path / "in" / "a.wav", tone(1.0, rate)[:, :samples], rate)

@@ -64,7 +64,7 @@ def test_full_size_builds_converts_and_comes_back(tmp_path, monkeypatch, mini, k
     assert json.loads((first / "manifest.json").read_text())["vocoder"]["unvoiced_f0"] == "interpolated"
     features = torch.randn(7, 6), 100 + 200 * torch.rand(7), torch.rand(7)
     audio, mel = load(first).synthesise(*features, "Bert")
-    assert audio.shape == (7 * 512,) and float(audio.abs().max()) > 1e-3
+    assert audio.shape == (7 * 512,) and float(audio.std()) > 0.05
     engine = load(again)
     assert torch.equal(engine.synthesise(*features, "Bert")[0], audio)
     assert engine.manifest["vocoder"] == load(first).manifest["vocoder"] | {
