@@ -1,13 +1,11 @@
 """Fundamental frequency on the grid of the mel frames: frame t is centred at sample t * hop + hop / 2.
 
 ``yin`` is ours: windowed YIN candidates and a Viterbi path, on CPU and GPU. ``pyin`` is librosa's, ``dio`` and
-``harvest`` are WORLD's (the package pyworld; CoMoSVC trains with dio). ``crepe``, ``crepe-tiny``, ``fcpe`` and
+``harvest`` are WORLD's (the module pyworld; CoMoSVC trains with dio). ``crepe``, ``crepe-tiny``, ``fcpe`` and
 ``rmvpe`` are networks, which run on the audio's device. docs/f0.md compares them.
 """
 
 from __future__ import annotations
-
-import importlib.util
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ import torch
 from fastsvc import arguments
 from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS, F0_STYLES
-from fastsvc.errors import ConfigError, MissingPackageError
+from fastsvc.errors import ConfigError
 from fastsvc.features.f0 import device, external, neural, styles
 from fastsvc.features.f0.candidates import candidates
 from fastsvc.features.f0.external import onto_frames
@@ -76,8 +74,8 @@ def require(method: str, weights=None) -> None:
     """Raise what :func:`extract` would for lack of a package or of weights, before any work is done."""
     if method in styles.NETWORKS:
         pitch.find(method, weights)
-    elif method in ("dio", "harvest") and importlib.util.find_spec("pyworld") is None:
-        raise MissingPackageError("pyworld", f"f0 method {method!r}", "f0")
+    else:
+        external.require(method)
 
 
 def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
