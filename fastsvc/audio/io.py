@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsvc import memory
+from fastsvc import hush, memory
 from fastsvc.audio import mp3, ogg, opening, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.audio.view import View
@@ -131,18 +131,19 @@ def _opened(path: Path) -> Iterator[_Opened]:
             raise AudioError(f"{path}: {fault}", _AGAIN)
         if not kind:
             raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
-        try:
-            # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
-            file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
-        except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
-            raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
-        with file:
-            info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
-            if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
-                raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
-            if info.samples >= _UNKNOWN:
-                raise AudioError(f"{path}: its header does not say how long it is", _CONVERT)
-            yield _Opened(file, info, source, kind, start)
+        with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
+            try:
+                # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
+                file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
+            except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
+                raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
+            with file:
+                info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
+                if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
+                    raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
+                if info.samples >= _UNKNOWN:
+                    raise AudioError(f"{path}: its header does not say how long it is", _CONVERT)
+                yield _Opened(file, info, source, kind, start)
 
 
 def _foreign(head: bytes) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import files
+from fastsvc import arguments, arrays, files
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.data.pieces import Settings
 from fastsvc.data.scan import Source, scan, split_songs
@@ -63,9 +63,16 @@ def prepare(
     Recordings that cannot be used are skipped and listed in the report. Raises AudioError where nothing can be used,
     ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
     """
-    dataset, out = Path(dataset), Path(out)
+    dataset, out = arguments.path("dataset", dataset), arguments.path("out", out)
+    jobs, seed = arguments.whole("jobs", jobs, *arguments.JOBS), arguments.seed(seed)
+    valid, test = (arguments.number(n, v, 0.0, 1.0, below=True) for n, v in (("valid", valid), ("test", test)))
+    max_seconds = arguments.number("max_seconds", max_seconds, *arguments.PIECE_S)
+    peak = arguments.optional(arguments.number, "peak", peak, 0.0, 1.0, above=True)
+    arguments.one_of("f0_source", f0_source, F0_SOURCES)
+    arguments.flag("progress", progress)
+    if valid + test >= 1:
+        raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     settings = Settings(mel or MelConfig(), features or FeatureConfig(), max_seconds, peak, f0_source)
-    _check(settings, jobs, valid, test)
     sources, outside = scan(dataset)
     phones = _phones(dataset, sources)
     _check_free(out)
@@ -82,17 +89,6 @@ def prepare(
             save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
         _finish(sources, records, settings, phones, (seed, valid, test), report)
         return report
-
-
-def _check(settings: Settings, jobs: int, valid: float, test: float) -> None:
-    if settings.f0_source not in F0_SOURCES:
-        raise ConfigError(f"prepare: unknown f0_source {settings.f0_source!r}", f"use {' or '.join(F0_SOURCES)}")
-    if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
-        raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
-    if jobs < 1 or settings.max_seconds < 1:
-        raise ConfigError(f"prepare: jobs={jobs}, max_seconds={settings.max_seconds}: both must be at least 1")
-    if settings.peak is not None and not 0 < settings.peak <= 1:
-        raise ConfigError(f"prepare: peak={settings.peak} is not within (0, 1]", "use 0.95, or None for no change")
 
 
 def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
@@ -229,7 +225,7 @@ def _median_f0(items: list[dict], out: Path) -> dict[str, float]:
     for item in items:
         voices = tracks.setdefault(item["singer"], [])
         if item["split"] == "train":
-            with np.load(out / item["file"]) as arrays:
-                voices.append(arrays["f0_hz"][arrays["voiced"]])
+            read = arrays.npz(out / item["file"])
+            voices.append(read["f0_hz"][read["voiced"]])
     joined = {singer: np.concatenate(parts) for singer, parts in tracks.items()}
     return {singer: float(np.median(track)) if track.size else 0.0 for singer, track in sorted(joined.items())}

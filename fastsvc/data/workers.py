@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 
 from fastsvc import memory
 from fastsvc.audio.io import TooLong
+from fastsvc.children import Pool
 from fastsvc.data.pieces import process
 from fastsvc.data.scan import Source
 from fastsvc.errors import AudioError, FastsvcError, MissingPackageError, OutputError
@@ -43,7 +43,7 @@ def _side_by_side(first, last, how, jobs: int, in_work: InWork) -> Iterator[tupl
     waiting, alone, came = deque(first), deque(last), False
     while waiting or alone:
         together = bool(waiting)
-        pool = _pool(min(jobs, len(waiting)) if together else 1)
+        pool = Pool(min(jobs, len(waiting)) if together else 1, _one_thread)
         running: dict[Future, Source] = {}
         try:
             while waiting or alone or running:
@@ -74,11 +74,6 @@ def _side_by_side(first, last, how, jobs: int, in_work: InWork) -> Iterator[tupl
                 raise OutputError(f"prepare: a process was killed: {_KILLED}", "use --jobs 1") from None
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _pool(size: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: a fork of a process that has used torch's threads may hang.
-    return ProcessPoolExecutor(size, mp_context=get_context("spawn"), initializer=_one_thread)
 
 
 def _one_thread() -> None:
