@@ -78,7 +78,9 @@ def faults_of(mutant, said, whole, original):
 def converted(folder, out, names):
     """Faults of a batch over these files, which each have been read in a child: one line each."""
     jobs = [Job(folder / name, out / f"{name}.wav", "wav") for name in names]
-    report = batch.run(FakeEngine(), Plan(jobs), batch.Settings("anna", keep_channels=True), in_work=InWork(out))
+    report = batch.run(
+        FakeEngine(), Plan(jobs, folder=out), batch.Settings("anna", keep_channels=True), in_work=InWork(out)
+    )
     for entry in report.entries:
         if entry.traceback:
             yield f"{entry.input}: {entry.reason}"
@@ -86,7 +88,7 @@ def converted(folder, out, names):
             made, source = io.read(entry.output), io.read(entry.input)
             if made[0].shape != source[0].shape or made[1] != source[1]:
                 yield f"{entry.input}: {source[0].shape} became {made[0].shape}"
-    there = {str(path) for path in out.glob("*")} if out.exists() else set()
+    there = {str(path) for path in out.glob("[!.]*")} if out.exists() else set()
     for path in there.symmetric_difference(entry.output for entry in report.entries if entry.status == batch.DONE):
         yield f"{path}: made from a recording that was refused, or missing"
 
