@@ -168,3 +168,23 @@ def test_an_mp3_that_ends_within_its_tag(tmp_path):
         path.write_bytes(content[:end])
         with pytest.raises(AudioError):
             io.read(path)
+
+
+def test_tags_of_mp3_as_other_programs_write_them(tmp_path):
+    """Bytes without the tag's own frame; no bytes; no delays, so that the encoder's silence is read, too."""
+    path, audio, _ = put(tmp_path, ".mp3")
+    content = path.read_bytes()
+    at = content.index(b"Info") if b"Info" in content else content.index(b"Xing")
+    size = int.from_bytes(content[at + 12 : at + 16], "big")
+    for change, longer in (
+        ({12: (size - 417).to_bytes(4, "big")}, False),
+        ({12: bytes(4)}, False),
+        ({141: bytes(3)}, True),
+        ({120: bytes(36)}, True),
+    ):
+        path.write_bytes(content)
+        for place, new in change.items():
+            rewritten(path, at + place, new)
+        samples = io.read(path)[0].shape[1]
+        assert samples == io.probe(path).samples
+        assert audio.shape[1] < samples < audio.shape[1] + 3000 if longer else samples == audio.shape[1]

@@ -55,12 +55,24 @@ def test_an_interruption_leaves_what_it_did_not_reach(tmp_path):
     assert order(tmp_path, "b") == (["b"], [])
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"in_work": 3, "killed": {}}', '{"in_work": [], "killed": {"a": "x"}}']
-)
+@pytest.mark.parametrize("text", ["", "{}", "[]", "x", '{"begin": ["a"]}', '{"killed": 3}', '{"killed": {"a": "x"}}'])
 def test_a_list_that_makes_no_sense(tmp_path, text):
     (tmp_path / IN_WORK).write_text(text)
     assert order(tmp_path, "a") == (["a"], [])
+
+
+def test_a_list_whose_last_line_was_not_finished(tmp_path):
+    run, odd = InWork(tmp_path), "b\udcff"  # a name that is no text
+    run.ordered(["a", odd, "c"], lambda name: name)
+    for name in ("a", odd, "c"):
+        run.begin(name)
+    run.end("a")
+    content = (tmp_path / IN_WORK).read_bytes()
+    assert content.count(b"\n") == 5
+    (tmp_path / IN_WORK).write_bytes(content[:-5])
+    assert order(tmp_path, "a", odd, "c")[0] == []
+    (tmp_path / IN_WORK).write_bytes(content)
+    assert order(tmp_path, "a", odd, "c") == (["a"], ["c", odd])
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

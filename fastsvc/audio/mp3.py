@@ -17,6 +17,7 @@ _KBITS = {
 }
 _KBITS[2, 1] = _KBITS[2, 2]
 _MOST_TAGS = 8
+_FEW = 4  # frames
 
 
 class Frame(NamedTuple):
@@ -84,7 +85,9 @@ def fault(source: Source, start: int) -> str:
     _, size = tagged(source, start)
     if size > source.size:  # some count tags before the frames in: what is missing then is seen when decoding
         return f"cut short: holds {source.size - start:,} of {size:,} bytes that its header promises"
-    another = frame(source.at(after_id3(source, start + size), 4)) if size else None
+    next_one = after_id3(source, start + size)
+    # Some programs do not count the frame of the tag itself, so that the last frame lies there.
+    another = frame(source.at(next_one, 4)) if size and source.size - next_one > _FEW * first.size else None
     if another and another[:1] + another[2:4] == first[:1] + first[2:4]:
         return "holds more than its header says: several recordings joined into one file"
     return ""

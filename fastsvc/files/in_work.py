@@ -12,13 +12,12 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from fastsvc.errors import OutputError
 from fastsvc.files.leftovers import IN_WORK
-from fastsvc.files.whole import write_json
+from fastsvc.files.whole import write_text
 
-_FORMAT = 1
 Item = TypeVar("Item")
 
 
@@ -32,6 +31,7 @@ class InWork:
         self._place = None if folder is None else Path(folder) / IN_WORK
         self._lock = threading.Lock()
         self._now: list[str] = []
+        self._lines: BinaryIO | None = None
         self._killed: dict[str, int] = _read(self._place)  # by path: in how many runs that were killed
 
     def times(self, path: str | os.PathLike) -> int:
@@ -59,29 +59,47 @@ class InWork:
         with self._lock:
             if _key(path) not in self._now:
                 self._now.append(_key(path))
-                self._write()
+                self._say("begin", _key(path))
 
     def end(self, path: str | os.PathLike) -> None:
-        """It is done, well or not; written down with the next that begins."""
+        """It is done, well or not."""
         with self._lock:
             if _key(path) in self._now:
                 self._now.remove(_key(path))
                 self._killed.pop(_key(path), None)
+                self._say("end", _key(path))
 
     def close(self) -> None:
         """At the end of a run that was not killed: only what was suspicious and not reached stays noted."""
         with self._lock:
             self._now = []
-            self._write()
+            if self._lines is not None:
+                self._lines.close()
+                self._lines = None
+            if self._place is None:
+                return
+            with contextlib.suppress(OutputError, OSError):
+                if self._killed:
+                    self._start()
+                elif self._place.exists():
+                    self._place.unlink()
 
-    def _write(self) -> None:
+    def _start(self) -> None:
+        write_text(self._place, _line("killed", self._killed))
+
+    def _say(self, what: str, path: str) -> None:
+        """One more line, which is not forced to the disk: it outlives the process, and that is enough."""
         if self._place is None:
             return
         with contextlib.suppress(OutputError, OSError):
-            if self._now or self._killed:
-                write_json(self._place, {"format": _FORMAT, "in_work": self._now, "killed": self._killed})
-            elif self._place.exists():
-                self._place.unlink()
+            if self._lines is None:
+                self._start()
+                self._lines = open(self._place, "ab", buffering=0)  # noqa: SIM115 - until close
+            self._lines.write(_line(what, path).encode("utf-8", "surrogateescape"))
+
+
+def _line(what: str, content) -> str:
+    return json.dumps({what: content}, ensure_ascii=False) + "\n"
 
 
 def _key(path: str | os.PathLike) -> str:
@@ -90,13 +108,21 @@ def _key(path: str | os.PathLike) -> str:
 
 def _read(place: Path | None) -> dict[str, int]:
     """What an earlier run has left: files that were in work then count once more."""
+    killed, now = {}, []
     try:
         if place is None or not place.is_file():
             return {}
-        content = json.loads(place.read_bytes().decode("utf-8", "surrogateescape"))
-        killed = {str(path): int(times) for path, times in content["killed"].items() if 0 < times < 1 << 20}
-        for path in content["in_work"]:
-            killed[str(path)] = killed.get(str(path), 0) + 1
-        return killed
+        for line in place.read_bytes().decode("utf-8", "surrogateescape").splitlines():
+            [(what, content)] = json.loads(line).items()
+            if what == "killed":
+                killed = {str(path): int(times) for path, times in content.items() if 0 < times < 1 << 20}
+            elif what == "begin":
+                now.append(str(content))
+            elif content in now:
+                now.remove(content)
+                killed.pop(content, None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}
+        pass  # up to a line that was not finished
+    for path in now:
+        killed[path] = killed.get(path, 0) + 1
+    return killed

@@ -19,7 +19,7 @@ from pathlib import Path
 
 _NAME = re.compile(r"\.fastsvc-(?P<machine>[0-9a-f]{6})-(?P<process>\d{1,10})-[0-9a-f]{8}\.tmp")
 _ELSEWHERE_S = 24 * 3600.0  # after so long another machine's temporary is a leftover, too
-LOCK, IN_WORK = ".fastsvc.lock", ".fastsvc-in-work.json"
+LOCK, IN_WORK = ".fastsvc.lock", ".fastsvc-in-work.jsonl"
 NEW, OLD = "new", "old"  # inside a temporary folder: what is being made, and what stood in its place
 _own: set[str] = set()
 
