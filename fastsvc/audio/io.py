@@ -37,7 +37,6 @@ _CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
 _AGAIN = "copy or export it again"
 _BLOCK_SAMPLES = 1 << 18  # of a block, at most
 _BLOCK_VALUES = 1 << 20  # and of all its channels together
-_ESTIMATED_S = 0.1  # how far off the length of an mp3 may be that does not say it
 _UNKNOWN = 1 << 62  # libsndfile gives about 2^63 samples to what does not say how long it is
 LOWEST_HZ, HIGHEST_HZ = 1000, 1_000_000
 LOUDEST = 1e10  # what is scaled as integers are, up to 2^32, is let pass
@@ -210,10 +209,12 @@ def _blocks(file, path: Path, mono: bool) -> Iterator[np.ndarray]:
 
 
 def _check_complete(path: Path, opened: _Opened, samples: int) -> None:
-    promised, tolerated = opened.info.samples, 0.0
-    if opened.kind == "mp3" and not mp3.tagged(opened.source, opened.start)[0]:
-        tolerated = _ESTIMATED_S * opened.info.rate_hz
-    if promised - samples > tolerated:
+    promised = opened.info.samples
+    if opened.kind == "mp3":
+        fault = mp3.unread(opened.source, opened.start, promised, samples)
+        if fault:
+            raise AudioError(f"{path}: {fault}", _CONVERT if "does not say" in fault else _AGAIN)
+    elif promised > samples:
         raise AudioError(
             f"{path}: damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises", _AGAIN
         )

@@ -18,6 +18,9 @@ _KBITS = {
 _KBITS[2, 1] = _KBITS[2, 2]
 _MOST_TAGS = 8
 _FEW = 4  # frames
+_BLOCK = 1 << 20
+_TAGS = 1 << 16  # bytes of tags behind the frames, at most
+_ESTIMATED_S = 0.1  # how far off the length may be that is estimated
 
 
 class Frame(NamedTuple):
@@ -91,3 +94,34 @@ def fault(source: Source, start: int) -> str:
     if another and another[:1] + another[2:4] == first[:1] + first[2:4]:
         return "holds more than its header says: several recordings joined into one file"
     return ""
+
+
+def unread(source: Source, start: int, promised: int, samples: int) -> str:
+    """What is wrong where ``samples`` were decoded and libsndfile ``promised`` so many, or "". Reads all headers.
+
+    Without a tag its promise is an estimate, often far from the truth, and no more than that is decoded.
+    """
+    first, count = frame(source.at(start, 4)), tagged(source, start)[0]
+    walked, end = _walk(source, start)
+    if first is None or not walked or count:
+        if promised > samples:
+            return f"damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises"
+        return "damaged: holds more than its header promises" if count and walked > count + _FEW else ""
+    there = walked * (384 if first.layer == 3 else 576 if first.layer == 1 and first.version != 3 else 1152)
+    if end < source.size - _TAGS:  # something else lies between its frames
+        there = max(there, promised - round(_ESTIMATED_S * first.rate_hz))
+    if samples < there - 2 * 1152:
+        return f"its header does not say how long it is, and only {samples:,} of {there:,} samples can be read"
+    return ""
+
+
+def _walk(source: Source, start: int) -> tuple[int, int]:
+    """(number of frames that follow each other from ``start`` on, place after them)."""
+    place, count, block, begin = start, 0, b"", start
+    while True:
+        if place - begin + 4 > len(block):
+            block, begin = source.at(place, _BLOCK), place
+        found = frame(block[place - begin : place - begin + 4])
+        if found is None or not found.size or place + found.size > source.size:
+            return count, place
+        place, count = place + found.size, count + 1
