@@ -3,9 +3,10 @@
 import audio_fuzz
 import numpy as np
 import pytest
-from audio_files import WRITTEN, music, put
+import soundfile
+from audio_files import RATE_HZ, WRITTEN, music, put
 
-from fastsvc.audio import io
+from fastsvc.audio import io, mp3
 from fastsvc.errors import AudioError
 
 LARGEST_LOSS = 0.05  # RMS of what lossy formats may change; of music() it is 0.22
@@ -188,3 +189,43 @@ def test_tags_of_mp3_as_other_programs_write_them(tmp_path):
         samples = io.read(path)[0].shape[1]
         assert samples == io.probe(path).samples
         assert audio.shape[1] < samples < audio.shape[1] + 3000 if longer else samples == audio.shape[1]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate_hz", [44100, 22050])
+def test_an_mp3_without_a_tag(tmp_path, channels, rate_hz):
+    """As LAME and ffmpeg write it to a pipe: libsndfile guesses by the first frames, here a tenth of the truth."""
+    audio = music(channels, 3 * RATE_HZ)
+    audio[:, RATE_HZ:] *= 0.001
+    path = tmp_path / "a.mp3"
+    with soundfile.SoundFile(path, "w", rate_hz, channels, format="MP3") as file:
+        for start in range(0, audio.shape[1], 1 << 16):
+            file.write(audio[:, start : start + (1 << 16)].T)
+    tagged, content = io.read(path)[0], path.read_bytes()
+    first = mp3.frame(content)
+    assert tagged.shape == audio.shape and first.size
+    for tail in (b"", b"TAG" + bytes(125), b"APETAGEX" + bytes(500)):
+        path.write_bytes(content[first.size :] + tail)
+        info, got = io.probe(path), io.read(path)[0]
+        assert got.shape[1] == info.samples and (got.shape[1] + 529) % (1152 if rate_hz == 44100 else 576) == 0
+        # A decoder's delay is left out, an encoder's is not known.
+        assert audio.shape[1] + 576 <= got.shape[1] < audio.shape[1] + 3 * 1152
+        np.testing.assert_allclose(got[:, 576 : 576 + audio.shape[1]], tagged, atol=1e-3)
+
+
+def test_an_mp3_that_says_short_and_is_long(tmp_path):
+    path, _, _ = put(tmp_path, ".mp3")
+    content = path.read_bytes()
+    at = content.index(b"Info") if b"Info" in content else content.index(b"Xing")
+    rewritten(path, at + 8, (20).to_bytes(4, "big"))
+    with pytest.raises(AudioError, match="holds more than its header promises"):
+        io.read(path)
+
+
+def test_an_mp3_without_a_tag_and_with_something_in_it(tmp_path):
+    path, _, _ = put(tmp_path, ".mp3", music(samples=6 * RATE_HZ))
+    content = path.read_bytes()
+    content = content[mp3.frame(content).size :]
+    path.write_bytes(content[: len(content) // 3] + bytes(100_000) + content[len(content) // 3 :])
+    with pytest.raises(AudioError, match="does not say how long it is|damaged or cut short"):
+        io.read(path)

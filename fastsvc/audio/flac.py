@@ -36,9 +36,8 @@ def length_patch(source: Source, start: int) -> dict[int, bytes]:
     if told is None or told.samples:
         return {}
     frames = _last(source, told)
-    followed = {first for first, _ in frames}
     ends = [end for first, end in frames if first == 0 or any(other == first for _, other in frames)]
-    if not ends or max(ends) in followed:
+    if not ends:
         return {}
     place = start + _SAMPLES
     before = int.from_bytes(source.at(place, 8), "big")

@@ -65,8 +65,7 @@ def tagged(source: Source, start: int) -> tuple[int, int]:
     first = frame(head)
     if first is None:
         return 0, 0
-    side = (17 if first.mono else 32) if first.version == 3 else (9 if first.mono else 17)
-    for place in (4 + side, 6 + side):  # with a checksum some programs put it later
+    for place in (4 + _side(first), 6 + _side(first)):  # with a checksum some programs put it later
         if head[place : place + 4] in (b"Xing", b"Info"):
             flags, place = int.from_bytes(head[place + 4 : place + 8], "big"), place + 8
             count = int.from_bytes(head[place : place + 4], "big") if flags & 1 else 0
@@ -94,6 +93,31 @@ def fault(source: Source, start: int) -> str:
     if another and another[:1] + another[2:4] == first[:1] + first[2:4]:
         return "holds more than its header says: several recordings joined into one file"
     return ""
+
+
+def missing_tag(source: Source, start: int) -> bytes:
+    """A first frame with a Xing tag that says the true length, for a recording without one; empty where it has one.
+
+    Also empty where something else lies between the frames: then nobody knows.
+    """
+    head = bytearray(source.at(start, 4))
+    first = frame(head)
+    if first is None or not first.size or first.layer != 1 or tagged(source, start) != (0, 0):
+        return b""
+    count, end = _walk(source, start)
+    if end < source.size - _TAGS or count < 2:
+        return b""
+    tag = 4 + _side(first)
+    head[1], head[2] = head[1] | 1, head[2] & ~2  # neither checksum nor padding
+    while frame(head).size < tag + 16:
+        head[2] += 16  # the next bit rate
+    size = frame(head).size
+    numbers = (3).to_bytes(4, "big") + count.to_bytes(4, "big") + (end - start + size).to_bytes(4, "big")
+    return (bytes(head) + bytes(tag - 4) + b"Xing" + numbers).ljust(size, b"\0")
+
+
+def _side(first: Frame) -> int:
+    return (17 if first.mono else 32) if first.version == 3 else (9 if first.mono else 17)
 
 
 def unread(source: Source, start: int, promised: int, samples: int) -> str:

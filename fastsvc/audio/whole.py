@@ -68,6 +68,9 @@ def view(source: Source, name: str, start: int) -> View | None:
     if name == "flac":
         patch = flac.length_patch(source, start)
         return View(source, patches=patch) if patch else None
+    if name == "mp3":
+        head = mp3.missing_tag(source, start)
+        return View(source, head=head, begin=start) if head else None
     audio = chunks.data(source, name, start) if name and name not in _STREAMS else None
     if audio is None:
         return None
