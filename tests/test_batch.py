@@ -47,6 +47,18 @@ def test_the_right_audio_lands_in_the_right_file(tmp_path):
         np.testing.assert_allclose(result, -0.5 * source, atol=1e-4)
 
 
+@pytest.mark.parametrize("shares", [False, True])
+def test_every_setting_reaches_the_engine(tmp_path, shares):
+    for name in "ab":
+        put(tmp_path / "in" / f"{name}.wav")
+    engine = FakeEngine(shares_batches=shares)
+    sung = {"speaker": {"bert": 1.0}, "steps": 2, "formant": -1.5, "seed": 7}
+    heard = {"transpose": 3.0, "f0_method": "pyin", "f0_weights": "w.pt", "normalise": True}
+    assert convert(tmp_path, engine, rate_hz=12000, **sung, **heard).count(DONE) == 2
+    assert engine.asked == [tuple(sung.values())] * (1 if shares else 2)
+    assert engine.calls == [(6000, 24000, {"bert": 1.0}, heard | {"rate_out_hz": 12000})] * 2
+
+
 @pytest.mark.parametrize("rate, out_hz, samples", [(44100, 24000, 10007), (8000, 44100, 7001), (96000, 48000, 9999)])
 def test_another_rate(tmp_path, rate, out_hz, samples):
     put(tmp_path / "in" / "a.wav", tone(1.0, rate)[:, :samples], rate)
@@ -90,15 +102,23 @@ def test_existing_results_are_skipped_and_a_broken_run_goes_on(tmp_path):
     assert convert(tmp_path).count(SKIPPED) == 3 and convert(tmp_path, overwrite=True).count(DONE) == 3
 
 
-@pytest.mark.parametrize("error", [RuntimeError("bad\nluck"), MemoryError(), ZeroDivisionError("x")])
-def test_a_stray_exception_is_that_files_failure(tmp_path, error):
+@pytest.mark.parametrize(
+    "error, words, ours",
+    [
+        (RuntimeError("bad\nluck"), "a fault of fastsvc: RuntimeError: bad luck at ", True),
+        (ZeroDivisionError("x"), "a fault of fastsvc: ZeroDivisionError: x at ", True),
+        (MemoryError(), "memory is too small (", False),
+        (OSError(28, "No space left on device", "/tmp/x"), "/tmp/x: No space left on device (free space", False),
+    ],
+)
+def test_a_stray_exception_is_that_files_failure(tmp_path, error, words, ours):
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")
     report = convert(tmp_path, FakeEngine(fail={2: error}))
     assert [entry.status for entry in report.entries] == [DONE, FAILED, DONE]
     failed = report.failures[0]
-    assert type(error).__name__ in failed.reason and "\n" not in failed.reason
-    assert "Traceback" in failed.traceback
+    assert failed.reason.startswith(words) and "\n" not in failed.reason
+    assert ("Traceback" in failed.traceback) == ours and ("versions: fastsvc" in failed.traceback) == ours
 
 
 def test_an_engine_of_the_wrong_length_is_found_out(tmp_path):
@@ -151,7 +171,7 @@ def test_a_full_disk_fails_each_file_with_its_reason(tmp_path, monkeypatch):
 def test_long_recordings_are_not_decoded_ahead(tmp_path, monkeypatch):
     reads = []
     real = io.read
-    monkeypatch.setattr(io, "read", lambda path, mono: reads.append(path.name) or real(path, mono))
+    monkeypatch.setattr(io, "read", lambda path, **how: reads.append(path.name) or real(path, **how))
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")
     seen = []
