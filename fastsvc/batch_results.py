@@ -163,6 +163,8 @@ def _readable(path: Path, whole: bool) -> bool:
         return True
     try:
         io.read(path, mono=True) if whole else io.probe(path)
+    except io.TooLong:
+        return True
     except AudioError:
         return False
     return True

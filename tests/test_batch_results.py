@@ -160,6 +160,18 @@ def test_of_others_and_changed_ones_nothing_is_touched():
     assert "and was changed since it was made" in only(convert()).reason and Path("out/a.wav").read_bytes() == mine
 
 
+def test_what_is_too_long_to_be_read_is_not_taken_for_damaged(monkeypatch):
+    put(Path("in/a.wav"))
+    convert()
+    edited = put(Path("out/a.wav"), tone(0.1)).read_bytes()
+
+    def full(*arguments, **options):
+        raise io.TooLong("out/a.wav: there is not enough memory for it")
+
+    monkeypatch.setattr(io, "read", full)
+    assert "and was changed since it was made" in only(convert()).reason and Path("out/a.wav").read_bytes() == edited
+
+
 def test_links_and_folders_in_the_place_of_a_result():
     for name in "abc":
         put(Path(f"in/{name}.wav"))
