@@ -114,7 +114,7 @@ def test_wav_of_unknown_length_and_sloppy_headers_are_read(tmp_path):
 def test_no_samples_and_nan(tmp_path):
     soundfile.write(tmp_path / "none.wav", np.zeros((0, 1)), 24000)
     assert "no samples" in reason(tmp_path / "none.wav")
-    for bad in (np.nan, np.inf, -np.inf):
+    for bad in (np.nan, np.inf, -np.inf, 1e20, -1e20):
         audio = noise(2)
         audio[1, 12000] = bad
         soundfile.write(tmp_path / "bad.wav", audio.T, 24000, subtype="FLOAT")

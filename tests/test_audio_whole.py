@@ -1,5 +1,6 @@
 """A cut recording is refused whatever its format; what merely looks odd is read."""
 
+import audio_fuzz
 import numpy as np
 import pytest
 from audio_files import WRITTEN, music, put
@@ -133,6 +134,15 @@ def test_a_flac_of_unknown_length(tmp_path, samples):
         io.read(path)
 
 
+@pytest.mark.parametrize("rate_hz", [0, 1, 999, 1_000_001, 2**31 - 1, 2**31, 2**32 - 1])
+def test_rates_that_no_recording_has(tmp_path, rate_hz):
+    """One sample a second would be resampled to a file of hours; libsoxr crashes at 2^31."""
+    path, _, _ = put(tmp_path, ".wav")
+    rewritten(path, 24, rate_hz.to_bytes(4, "little"))
+    with pytest.raises(AudioError, match="damaged"):
+        io.probe(path)
+
+
 def test_neither_names_nor_neighbours_matter(tmp_path):
     """By path libsndfile takes what lies beside a file, and takes any .au for raw samples."""
     path, audio, _ = put(tmp_path, ".mp3")
@@ -142,3 +152,19 @@ def test_neither_names_nor_neighbours_matter(tmp_path):
         (tmp_path / name).write_bytes(b"these are words, and no recording\n" * 100)
         with pytest.raises(AudioError, match="not an audio file"):
             io.read(tmp_path / name)
+
+
+def test_a_few_damaged_recordings(tmp_path):
+    """Sixty of the thousands of fuzz_audio.py."""
+    faults, read, refused = audio_fuzz.run(tmp_path / "fuzz", 60, 3, 60)
+    assert not faults and read + refused == 60 and read > 5 and refused > 20
+
+
+def test_an_mp3_that_ends_within_its_tag(tmp_path):
+    path, _, _ = put(tmp_path, ".mp3")
+    content = path.read_bytes()
+    at = content.index(b"Info") if b"Info" in content else content.index(b"Xing")
+    for end in range(at, at + 12):
+        path.write_bytes(content[:end])
+        with pytest.raises(AudioError):
+            io.read(path)

@@ -18,6 +18,7 @@ from recordings import bad_folder, put, tone
 from fastsvc.audio import io, opening
 from fastsvc.batch_index import INDEX
 from fastsvc.cli import main
+from fastsvc.files import InWork
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,29 @@ def test_what_is_in_the_place_of_a_result_is_not_lost(model, tmp_path):
     result = convert(model, "a.wav", "-o", "out")
     assert result.exit_code == 0 and "could not be read, and is kept as a.wav.unreadable" in result.stdout
     assert Path("out/a.wav.unreadable").read_bytes() == b"mine" and io.read("out/a.wav")[0].shape == (1, 6000)
+
+
+def test_pipes_and_devices_stop_nothing(model, tmp_path):
+    put(tmp_path / "in" / "a.wav")
+    for path in (tmp_path / "in" / "pipe.wav", tmp_path / "in" / "z.flac", tmp_path / "named.wav"):
+        os.mkfifo(path)
+    (tmp_path / "in" / "zero.mp3").symlink_to("/dev/zero")
+    result = convert(model, "in", "named.wav", "-o", "out", "--report", "r.json")
+    assert result.exit_code == 1 and "converted 1 of 5" in result.stdout
+    assert result.stderr.partition("failed:\n")[2].count("is not a regular file") == 4
+    assert io.read("out/a.wav")[0].shape == (1, 6000)
+
+
+def test_what_an_earlier_run_was_killed_at_comes_last(model, tmp_path):
+    for name in ("a.wav", "b.wav"):
+        put(tmp_path / "in" / name)
+    Path("out").mkdir()
+    InWork("out").begin("in/a.wav")  # and killed
+    result = convert(model, "in", "-o", "out", "--report", "r.json")
+    assert result.exit_code == 0 and "note: in/a.wav was in work when an earlier run was killed" in result.stdout
+    assert [entry["input"] for entry in json.loads(Path("r.json").read_text())["files"]] == ["in/b.wav", "in/a.wav"]
+    result = convert(model, "in", "-o", "out", "--overwrite")
+    assert "killed" not in result.stdout + result.stderr
 
 
 def test_a_broken_engine_is_one_line(tmp_path):

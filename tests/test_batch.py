@@ -132,6 +132,22 @@ def test_an_engine_of_the_wrong_length_is_found_out(tmp_path):
     assert "instead of 6000" in report.failures[0].reason and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_result_with_nan_is_that_files_failure(tmp_path, bad):
+    for i, name in enumerate("abc"):
+        put(tmp_path / "in" / f"{name}.wav", tone(0.2 + 0.1 * i))
+
+    class Poisoned(FakeEngine):
+        def sing(self, heard, *args, **options):
+            made = super().sing(heard, *args, **options)
+            return [np.full_like(audio, bad) if len(audio) == 7200 else audio for audio in made]
+
+    report = convert(tmp_path, Poisoned())
+    assert [entry.status for entry in report.entries] == [DONE, FAILED, DONE]
+    assert "NaN" in report.failures[0].reason and not report.failures[0].traceback
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["a.wav", "c.wav"]
+
+
 def test_loud_results_are_turned_down_with_a_note(tmp_path):
     put(tmp_path / "in" / "a.wav")
     entry = convert(tmp_path, FakeEngine(gain=10.0)).entries[0]

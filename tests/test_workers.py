@@ -32,7 +32,7 @@ def stand_in(path, name, out, settings, phones, among):
 def work(tmp_path, monkeypatch):
     """Forked, so that the children have the stand-in."""
     monkeypatch.setattr(workers, "process", stand_in)
-    monkeypatch.setattr(workers, "_pool", lambda size: ProcessPoolExecutor(size, mp_context=get_context("fork")))
+    monkeypatch.setattr(workers, "Pool", lambda size, _: ProcessPoolExecutor(size, mp_context=get_context("fork")))
 
     def work(jobs=2, first=SOURCES, last=(), deadly="", large="", bad=""):
         how = {"deadly": deadly, "large": large, "bad": bad}, None, ()

@@ -39,6 +39,8 @@ _BLOCK_SAMPLES = 1 << 18  # of a block, at most
 _BLOCK_VALUES = 1 << 20  # and of all its channels together
 _ESTIMATED_S = 0.1  # how far off the length of an mp3 may be that does not say it
 _UNKNOWN = 1 << 62  # libsndfile gives about 2^63 samples to what does not say how long it is
+LOWEST_HZ, HIGHEST_HZ = 1000, 1_000_000
+LOUDEST = 1e10  # what is scaled as integers are, up to 2^32, is let pass
 _SPARE = 0.9  # of the free memory: others take some meanwhile
 
 
@@ -85,7 +87,7 @@ def read(
     ``mono`` averages the channels while reading, so that only one is ever held in memory. ``needs``: bytes that the
     caller's work takes, the array included, for a recording with this header (of one channel, if mixed).
     Raises AudioError when the file is missing, not permitted, not a regular file, empty, not audio, damaged or cut
-    short, holds NaN or infinite samples; its TooLong when there is less memory than it takes.
+    short, holds NaN, infinite or absurd samples; its TooLong when there is less memory than it takes.
     """
     path = Path(path)
     with _opened(path) as opened:
@@ -137,8 +139,8 @@ def _opened(path: Path) -> Iterator[_Opened]:
                 raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
             with file:
                 info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
-                if not (info.rate_hz > 0 and info.channels > 0 and info.samples >= 0):
-                    raise AudioError(f"{path}: damaged: its header makes no sense", _AGAIN)
+                if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
+                    raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
                 if info.samples >= _UNKNOWN:
                     raise AudioError(f"{path}: its header does not say how long it is", _CONVERT)
                 yield _Opened(file, info, source, kind, start)
@@ -197,10 +199,10 @@ def _blocks(file, path: Path, mono: bool) -> Iterator[np.ndarray]:
             )
         if not len(block):
             return
-        if not np.isfinite(block).all():
-            first = int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0]) + done
+        if not max(-block.min(), block.max()) <= LOUDEST:  # NaN is passed on by both, and is not below anything
+            first = int(np.flatnonzero(~(np.abs(block) <= LOUDEST).all(axis=1))[0]) + done
             raise AudioError(
-                f"{path}: holds NaN or infinite samples, the first at {first / file.samplerate:.3f} s",
+                f"{path}: holds NaN, infinite or absurdly loud samples, the first at {first / file.samplerate:.3f} s",
                 "export it again, or as 16 or 24 bit",
             )
         done += len(block)

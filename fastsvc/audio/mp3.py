@@ -64,7 +64,7 @@ def tagged(source: Source, start: int) -> tuple[int, int]:
     side = (17 if first.mono else 32) if first.version == 3 else (9 if first.mono else 17)
     for place in (4 + side, 6 + side):  # with a checksum some programs put it later
         if head[place : place + 4] in (b"Xing", b"Info"):
-            flags, place = head[place + 7], place + 8
+            flags, place = int.from_bytes(head[place + 4 : place + 8], "big"), place + 8
             count = int.from_bytes(head[place : place + 4], "big") if flags & 1 else 0
             place += 4 if flags & 1 else 0
             return count, int.from_bytes(head[place : place + 4], "big") if flags & 2 else 0

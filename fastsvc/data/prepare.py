@@ -6,6 +6,7 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,7 +162,8 @@ def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iter
     in_work = InWork(out)
     first, last = in_work.ordered(sources, lambda source: source.path)
     killed = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
-    report.warnings += [f"{source.path} {killed}" for source in last]
+    for source in last:
+        warnings.warn(f"{source.path} {killed}", stacklevel=2)  # now: this run may be killed, too
     with tqdm(total=len(sources), desc="prepare", unit="file", disable=not progress or not sources) as bar:
         for source, result in processed(first, last, (out, settings, phones), jobs, in_work):
             if isinstance(result, AudioError):
