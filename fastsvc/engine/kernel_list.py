@@ -25,7 +25,7 @@ def parse(content: bytes, arch: int) -> tuple[dict | None, str]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        return None, "is no JSON"
+        return None, "is not JSON"
     if not isinstance(found, dict) or not isinstance(found.get("sources"), str):
         return None, "does not say what it was compiled from"
     kernels = found.get("kernels")
