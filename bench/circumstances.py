@@ -9,12 +9,16 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def describe(program: str, device: torch.device) -> dict:
     """Of this process; ``program`` as it is typed."""
+    import torch
+
     from fastsvc import __version__
     from fastsvc.engine import machine
 

@@ -18,6 +18,8 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from fastsvc import children
 from fastsvc.errors import EngineError
 
+REMEDY = "please report it with what the same command prints with -v"
+
 
 @dataclass(frozen=True)
 class Cubin:
@@ -88,10 +90,14 @@ def _compile_share(jobs: list[tuple[dict, int]], one_more: Callable[[], None]) -
                 raise
             if worker.wait():
                 errors.seek(0)
-                last = errors.read().strip().splitlines()[-3:]
-                raise EngineError(
-                    f"compiling kernels failed: {' '.join(last)}", "is Triton installed, and 3.6 or newer?"
+                whole = errors.read().strip()
+                last = whole.splitlines()[-3:]
+                remedy = (
+                    "is Triton installed, and 3.6 or newer?"
+                    if "ImportError" in whole or "ModuleNotFound" in whole
+                    else REMEDY
                 )
+                raise EngineError(f"compiling kernels failed: {' '.join(last)}", remedy) from RuntimeError(whole)
     return made
 
 

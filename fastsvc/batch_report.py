@@ -12,7 +12,10 @@ DONE, FAILED, SKIPPED = "converted", "failed", "skipped"
 
 @dataclass
 class Entry:
-    """One recording. ``status`` is converted, failed (``reason`` says why) or skipped (its result exists)."""
+    """One recording. ``status`` is converted, failed (``reason`` says why) or skipped (its result exists).
+
+    ``traceback``, with versions and command, is there for faults of ours alone: those are not the recording's.
+    """
 
     input: str
     output: str

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import fastsvc
+from fastsvc import screen
 
 SAFE_PATH = "PYTHONSAFEPATH"  # heeded from Python 3.11 on, by grandchildren too
 _HEEDED = sys.version_info >= (3, 11) and not sys.flags.ignore_environment
@@ -53,7 +54,7 @@ class Pool(ProcessPoolExecutor):
     def __init__(self, jobs: int, initializer: Callable[[], None] | None = None):
         # Where Python heeds no safe path, workers begin in an empty folder.
         self._empty = None if _HEEDED else tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        begin = functools.partial(_begin, os.getcwd(), initializer)
+        begin = functools.partial(_begin, os.getcwd(), screen.level(), initializer)
         with self._safe():
             super().__init__(jobs, mp_context=get_context("spawn"), initializer=begin)
 
@@ -88,9 +89,10 @@ class Pool(ProcessPoolExecutor):
                 os.environ[SAFE_PATH] = before
 
 
-def _begin(folder: str, initializer: Callable[[], None] | None) -> None:
-    """A worker's first step: into the folder that its pool was made in."""
+def _begin(folder: str, level: int, initializer: Callable[[], None] | None) -> None:
+    """A worker's first step: into the folder that its pool was made in, its lines on the screen as its parent's."""
     os.chdir(folder)
+    screen.worker(level)
     if initializer is not None:
         initializer()
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+import weights
 
 from fastsvc import build
 from fastsvc.checkpoints.native import module
@@ -26,10 +27,12 @@ VOCODER = VocoderConfig(initial_channels=16)
 CONTENT = RecogniserConfig(phones=("-", "a", "b"), channels=8, layers=2, bottleneck=6)
 
 
-def native(path: Path, kind: str, config, /, **changes) -> Path:
-    """A native checkpoint with random weights; ``changes`` replace entries of the dict."""
-    state = module(kind, config).state_dict()
-    state = {name: torch.randn(t.shape) / max(1, t.shape[1:].numel()) ** 0.5 for name, t in state.items()}
+def native(path: Path, kind: str, config, /, seed: int = 0, **changes) -> Path:
+    """A native checkpoint with random weights, of ``seed`` alone; ``changes`` replace entries of the dict."""
+    if kind == "vocoder":
+        state = weights.vocoder(config, seed)
+    else:
+        state = weights.random(module(kind, config).state_dict(), torch.Generator().manual_seed(seed))
     content = {
         "format": "fastsvc",
         "version": 1,

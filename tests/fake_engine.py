@@ -14,11 +14,12 @@ from fastsvc.errors import AudioError
 
 class FakeEngine:
     path, steps, default_steps, rate_hz, config = "fake.fsvc", (1, 2), 1, 24000, AcousticConfig()
-    device = torch.device("cpu")
+    device, content_hash = torch.device("cpu"), "of the fake"
 
     def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None, fail_sing=None, shares_batches=False):
         self.table = Speakers(names, 0, [220.0] * len(names))
-        self.gain, self.fail, self.fail_sing, self.calls, self.sung = gain, fail or {}, fail_sing or {}, [], []
+        self.gain, self.fail, self.fail_sing = gain, fail or {}, fail_sing or {}
+        self.calls, self.sung, self.asked = [], [], []  # what hear and sing were given
         self.shares_batches = shares_batches
 
     @property
@@ -47,6 +48,7 @@ class FakeEngine:
     def sing(self, heard, speaker, *, steps, formant, seed, progress):
         """``fail_sing``: {number of samples of a recording: what to raise}, however many it is sung with."""
         self.sung.append([one.frames for one in heard])
+        self.asked.append((speaker, steps, formant, seed))
         for one in heard:
             error = self.fail_sing.get(len(one.features))
             if error is not None:

@@ -33,10 +33,12 @@ VOCODER = VocoderConfig(initial_channels=64)
 
 
 def relative(got: torch.Tensor, want: torch.Tensor) -> float:
-    """Largest difference over the largest value."""
-    return float((got.double() - want.double()).abs().max() / want.double().abs().max())
+    """Largest difference over the largest deviation of ``want`` from its mean, as a constant part hides faults."""
+    got, want = got.double(), want.double()
+    return float((got - want).abs().max() / (want - want.mean()).abs().max())
 
 
 def relative_rms(got: torch.Tensor, want: torch.Tensor) -> float:
-    """RMS difference over RMS value."""
-    return float((got.double() - want.double()).pow(2).mean().sqrt() / want.double().pow(2).mean().sqrt())
+    """RMS difference over the RMS of ``want`` about its mean."""
+    got, want = got.double(), want.double()
+    return float((got - want).norm() / (want - want.mean()).norm())

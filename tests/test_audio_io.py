@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import tracemalloc
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 from failing import fail_after
 
-from fastsvc.audio import encode, io
+from fastsvc.audio import encode, io, opening
 from fastsvc.errors import AudioError, OutputError
 
 
@@ -124,12 +125,18 @@ def test_missing_folder_and_device(tmp_path):
     assert "no such file" in reason(tmp_path / "none.wav")
     assert "is a folder" in reason(tmp_path)
     os.mkfifo(tmp_path / "pipe.wav")
-    # Opening a pipe for reading would wait for a writer: give it one.
-    holder = os.open(tmp_path / "pipe.wav", os.O_RDWR)
-    try:
-        assert "not a regular file" in reason(tmp_path / "pipe.wav")
-    finally:
-        os.close(holder)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket.wav"))
+    (tmp_path / "zero.wav").symlink_to("/dev/zero")
+    for name in ("pipe.wav", "socket.wav", "zero.wav"):
+        assert "not a regular file" in reason(tmp_path / name)
+
+
+def test_a_pipe_that_takes_the_files_place(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.wav")
+    file = os.stat(__file__)
+    monkeypatch.setattr(opening.os, "stat", lambda path: file)
+    assert "not a regular file" in reason(tmp_path / "pipe.wav")
 
 
 def test_no_permission(tmp_path, monkeypatch):
@@ -138,7 +145,7 @@ def test_no_permission(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(io, "open", refuse, raising=False)
+    monkeypatch.setattr(opening, "open", refuse, raising=False)
     assert "no permission" in reason(tmp_path / "a.wav")
 
 

@@ -132,7 +132,7 @@ def test_bf16_engine(tmp_path):
     full = load(build.compile(tmp_path / "student.pt", tmp_path / "full.fsvc", steps=(1, 2), progress=None))
     features = torch.randn(45, 6), torch.full((45,), 200.0), torch.rand(45)
     rounded, exact = (e.synthesise(*features, 1, steps=2)[1] for e in (engine, full))
-    assert 1e-6 < verify.relative_rms(rounded, exact) < verify.LARGEST
+    assert 1e-6 < golden.relative_rms(rounded, exact) < 2e-2
 
 
 def test_bf16_is_refused_or_named_where_it_would_be_slow(tmp_path, monkeypatch):
@@ -182,8 +182,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         ({"target": "sm_42"}, ConfigError, "unknown target"),
         ({"target": "gpu"}, ConfigError, "unknown target"),
         ({"precision": "int8"}, ConfigError, "int8"),
-        ({"steps": ()}, ConfigError, "schedule"),
-        ({"steps": (0,)}, ConfigError, "schedule"),
+        ({"steps": ()}, ConfigError, "steps"),
+        ({"steps": (0,)}, ConfigError, "steps"),
         ({"vocoder": SMALL / "student.pt"}, CheckpointError, "a vocoder"),
         ({"content": M4GAN}, CheckpointError, "content encoder"),
         ({"config": SMALL / "none.yaml"}, CheckpointError, "--config"),

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import engines
 import pytest
 import torch
+from golden import relative_rms
+from test_engines import FLOAT32, HALF
 
 pytest.importorskip("triton")
 
@@ -27,7 +29,8 @@ CONFIG = AcousticConfig(
     condition=ConditionConfig(unit_channels=6, channels=256, speakers=3, key_shift=False, voicing=True),
     denoiser=DenoiserConfig(channels=512, layers=6, cond_channels=256, dilation_cycle=2),
 )
-BOUNDS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 8e-2}
+# Of mels. In the interpreter: 1e-6 and 8e-4; bfloat16 has 3 bits less. Doubled f0 moves them by 0.4, a semitone 0.05.
+BOUNDS = {"fp32": FLOAT32, "fp16": 4e-3, "bf16": 3e-2}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ def told(frames, seed=0):
 
 def error(got, want):
     assert got.shape == want.shape and torch.isfinite(got).all()
-    return float((got - want).norm() / want.norm())
+    return relative_rms(got, want)
 
 
 CASES = [("fp32", 37, 2), ("fp32", 94, 1), ("fp16", 1, 1), ("fp16", 37, 2), ("fp16", 94, 1), ("fp16", 1025, 1)]
@@ -68,7 +71,7 @@ def test_same_as_the_cpu(folder, cpu, precision, frames, steps):
     # audio from one mel, so that the vocoder alone is compared
     f0_hz = told(frames)[1]
     audio = [engine.synthesiser(want[1], f0_hz, 3) for engine in (cpu, gpu)]
-    assert error(audio[1], audio[0]) < (1e-3 if precision == "fp32" else 2e-2)
+    assert error(audio[1], audio[0]) < (FLOAT32 if precision == "fp32" else HALF)
 
 
 def test_a_graph_gives_the_same_every_time(folder):
@@ -139,10 +142,17 @@ def test_noise_that_is_handed_in(folder, cpu):
 def test_recordings(folder, cpu):
     pytest.importorskip("soxr", reason="soxr resamples recordings")
     audio = 0.3 * torch.sin(2 * torch.pi * 220 * torch.arange(30_000) / 44100)
-    got, rate_hz = Engine.open(folder, "cuda", "fp32").convert(audio, 44100, "Ada")
+    gpu = Engine.open(folder, "cuda", "fp32")
+    got, rate_hz = gpu.convert(audio, 44100, "Ada")
     want, _ = cpu.convert(audio, 44100, "Ada")
     assert rate_hz == 44100 and got.shape == want.shape
-    assert error(torch.from_numpy(got), torch.from_numpy(want)) < 0.1  # f0 to its last bits: the phase adds them up
+    assert error(torch.from_numpy(got), torch.from_numpy(want)) < 0.05  # f0 to its last bits: the phase adds them up
+    ours, theirs = (engine.hear(audio, 44100, "Ada") for engine in (gpu, cpu))
+    assert error(ours.features.units.cpu(), theirs.features.units) < FLOAT32
+    torch.testing.assert_close(ours.features.f0_hz, theirs.features.f0_hz, rtol=1e-4, atol=0)
+    torch.testing.assert_close(ours.features.volume, theirs.features.volume, rtol=1e-5, atol=1e-7)
+    sung = [torch.from_numpy(engine.sing([theirs], "Ada")[0]) for engine in (gpu, cpu)]  # the same features
+    assert error(*sung) < FLOAT32
 
 
 def test_real_shortage_of_memory(folder, cpu, monkeypatch):
@@ -198,11 +208,11 @@ def test_the_vocoders_backends_are_timed_once_and_kept(folder, cpu, tmp_path):
     by_name = {row.backend: row for row in rows}
     assert set(by_name) == set(first.synthesiser.choice.makers)
     for name in ("torch", "triton"):
-        assert by_name[name].why is None and by_name[name].ms > 0 and by_name[name].error < 2e-2
+        assert by_name[name].why is None and by_name[name].ms > 0 and by_name[name].error < HALF
     second = Engine.open(path, "cuda", "fp16")
     assert second.synthesiser.choice.rows == rows
     assert torch.equal(second.synthesiser(mel, f0_hz, 3), got) and second.synthesiser.choice.rows == rows
-    assert error(got, cpu.synthesiser(mel, f0_hz, 3)) < 2e-2
+    assert error(got, cpu.synthesiser(mel, f0_hz, 3)) < HALF
 
 
 def heard(engine, frames, seed):
@@ -211,7 +221,7 @@ def heard(engine, frames, seed):
     return conversion.Heard(conversion.told(engine, *told(frames, seed)), 0.0, place)
 
 
-@pytest.mark.parametrize("precision, bound", [("fp32", 1e-3), ("fp16", 2e-2)])
+@pytest.mark.parametrize("precision, bound", [("fp32", FLOAT32), ("fp16", HALF)])
 def test_recordings_sung_together_are_those_sung_alone(folder, precision, bound):
     gpu = Engine.open(folder, "cuda", precision)
     lengths = [200, 94, 333, 30, 1100, 94, 94, 94, 94, 94, 700]

@@ -8,22 +8,25 @@ import engines
 import interpreted
 import pytest
 import torch
+import weights
+from golden import relative_rms
+from test_engines import HALF
 
 pytest.importorskip("triton")
 
 from fastsvc import build
 from fastsvc.build import measure
-from fastsvc.checkpoints.native import module
 from fastsvc.commands import choose
 from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
 from fastsvc.engine import backends, cuda_pitch, cuda_recogniser, cuda_vocoder, ladder, launcher, runtime, selfcheck
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.graphs import Graphs
 from fastsvc.engine.ladder import Ladder
-from fastsvc.errors import EngineError, FastsvcError
+from fastsvc.errors import ConfigError, EngineError, FastsvcError
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
 FRAMES = 33
+MEL, AUDIO = 1e-5, 2e-5  # of float32; measured: 1.3e-6 and 3.5e-6
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +54,9 @@ def told(frames=FRAMES):
     return torch.randn(frames, 6), f0_hz, 0.3 * torch.rand(frames)
 
 
-def close(got, want, bound=1e-5):
+def close(got, want, bound=MEL):
     assert got.shape == want.shape and torch.isfinite(got).all()
-    assert (got - want).norm() <= bound * want.norm()
+    assert relative_rms(got, want) <= bound
 
 
 @pytest.mark.parametrize("frames, steps", [(FRAMES, 1), (FRAMES, 2), (1, 2)])
@@ -62,7 +65,7 @@ def test_mel_and_audio(pair, frames, steps):
     given = told(frames)
     want, got = (engine.synthesise(*given, {"Ada": 0.5, "Cleo": 0.5}, steps, seed=2**63 + 5) for engine in (cpu, gpu))
     close(got[1], want[1])
-    close(got[0], want[0], 1e-4)
+    close(got[0], want[0], AUDIO)
     assert not torch.equal(gpu.synthesise(*given, "Ada", steps, seed=6)[1], got[1])
 
 
@@ -72,12 +75,13 @@ def test_recordings_and_half_precision(pair, folder):
     cpu, gpu = pair
     want, _ = cpu.convert(audio, 24000, "Bert")
     got, rate_hz = gpu.convert(audio, 24000, "Bert")
-    close(torch.from_numpy(got), torch.from_numpy(want), 1e-3)
+    close(torch.from_numpy(got), torch.from_numpy(want), AUDIO)
     assert rate_hz == 24000 and len(got) == 6000
     half = interpreted.engine(folder, "fp16")
     assert half.sampler.network.weights.conv_weight.dtype == torch.float16 and half.precision == "fp16"
     given = told()
-    close(half.synthesise(*given, 0)[1], cpu.synthesise(*given, 0)[1], 2e-2)
+    for got, want, bound in zip(half.synthesise(*given, 0), cpu.synthesise(*given, 0), (HALF, 3e-3)):
+        close(got, want, bound)
 
 
 def test_units_at_their_own_rate(pair):
@@ -101,7 +105,7 @@ def test_the_vocoder_in_slices_that_are_never_padded(pair):
     cpu, gpu = pair
     mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
     heard = []
-    close(gpu.synthesiser(mel, f0_hz, 3, progress=heard.append), cpu.synthesiser(mel, f0_hz, 3), 1e-4)
+    close(gpu.synthesiser(mel, f0_hz, 3, progress=heard.append), cpu.synthesiser(mel, f0_hz, 3), AUDIO)
     assert len(gpu.synthesiser.replays) == 1 and heard[-1] == 1
     ((batch, length, _),) = gpu.synthesiser.replays
     assert batch > 1 and length < 130
@@ -113,7 +117,7 @@ def test_the_vocoder_by_the_kernels(pair, folder, monkeypatch):
     cpu, gpu = pair[0], interpreted.engine(folder, vocoder_backend="triton")
     given = told(9)
     want, got = (engine.synthesise(*given, "Bert", 1, seed=4) for engine in (cpu, gpu))
-    close(got[0], want[0], 1e-4)
+    close(got[0], want[0], AUDIO)
     assert list(gpu.synthesiser.choice.made) == ["triton"]
     with pytest.raises(FastsvcError, match="tensorrt"):
         interpreted.engine(folder, vocoder_backend="tensorrt")
@@ -197,7 +201,7 @@ def test_fingerprints_tell_sizes_of_differences():
 
 
 def test_devices_are_named_with_their_reasons(folder, monkeypatch):
-    with pytest.raises(EngineError, match="there is no device 'tpu'"):
+    with pytest.raises(ConfigError, match="there is no device 'tpu'"):
         Engine.open(folder, "tpu")
     with pytest.raises(EngineError, match="cannot be used: "):
         Engine.open(folder, "cuda")
@@ -260,7 +264,7 @@ def test_amphions_condition(tmp_path, monkeypatch):
 
 
 KINDS = {
-    "pulse": VocoderConfig(initial_channels=16, source="pulse"),
+    "pulse": VocoderConfig(initial_channels=32, source="pulse"),
     "one sine, noise in the generator": VocoderConfig(
         family="openvpi",
         mel=MelConfig(44100, 64, 2048, 2048, 20, 40.0, 16000.0, "e"),
@@ -278,12 +282,11 @@ KINDS = {
 def test_kinds_of_vocoders(kind):
     """In several slices, from a mel whose logarithm has another base; float16 stays near."""
     config = KINDS[kind]
-    tensors = module("vocoder", config).state_dict()
-    tensors = {name: torch.randn(t.shape) / max(1, t.shape[1:].numel()) ** 0.5 for name, t in tensors.items()}
+    tensors = weights.vocoder(config)
     mel, f0_hz = torch.randn(100, config.mel.bins) - 2, 150 + 100 * torch.rand(100)
     base = "10" if config.mel.log_base == "e" else "e"
     want = runtime.Synthesiser(tensors, config, base)(mel, f0_hz, 5)
-    for dtype, bound in ((torch.float32, 1e-4), (torch.float16, 2e-2)):
+    for dtype, bound in ((torch.float32, AUDIO), (torch.float16, HALF)):
         made = cuda_vocoder.Synthesiser(tensors, config, base, dtype, "cpu", launcher.Jit())
         close(made(mel, f0_hz, 5), want, bound)
         ((batch, length),) = made.inputs
@@ -303,7 +306,7 @@ def test_the_vocoder_in_short_memory(pair, monkeypatch):
     mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
     with pytest.warns(UserWarning, match="the vocoder goes on with 1 slices"):
         got = made(mel, f0_hz)
-    close(got, cpu.synthesiser(mel, f0_hz), 1e-4)
+    close(got, cpu.synthesiser(mel, f0_hz), AUDIO)
     monkeypatch.setattr(made, "_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
     with pytest.warns(UserWarning, match="memory is short"), pytest.raises(EngineError, match="memory"):
         made(mel, f0_hz)
@@ -347,7 +350,7 @@ def test_the_vocoder_goes_on_without_a_backend_that_fails(pair, monkeypatch):
     mel, f0_hz = torch.randn(13, 80) - 2, told(13)[1]
     with pytest.warns(UserWarning, match="goes on without triton.*no context"):
         got = gpu.synthesiser(mel, f0_hz)
-    close(got, cpu.synthesiser(mel, f0_hz), 1e-4)
+    close(got, cpu.synthesiser(mel, f0_hz), AUDIO)
 
 
 def test_the_bundled_voices_in_half_precision():
@@ -357,9 +360,9 @@ def test_the_bundled_voices_in_half_precision():
     units = torch.randn(frames, cpu.config.condition.unit_channels)
     given = units, torch.full((frames,), 220.0), torch.full((frames,), 0.1)
     want, got = (engine.synthesise(*given, 0, seed=3) for engine in (cpu, gpu))
-    close(got[1], want[1], 2e-3)
-    close(gpu.synthesiser(want[1], given[1], 3), want[0], 1e-2)
-    assert want[0].abs().max() > 1e-3
+    close(got[1], want[1], 1e-3)  # measured: 2.3e-4 and 5.4e-4
+    close(gpu.synthesiser(want[1], given[1], 3), want[0], 3e-3)
+    assert want[0].std() > 1e-3
 
 
 def test_graphs_are_made_beforehand(pair, monkeypatch):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from golden import relative_rms
 from kernel_check import ARCH, DEVICE, random
 
 pytest.importorskip("triton")
@@ -66,10 +67,6 @@ def prepare(net, cond):
     net.prepare(torch.tensor(LENGTHS), cond, torch.tensor(PLACES), torch.tensor(SEEDS))
 
 
-def relative(a, b):
-    return float((a.double() - b.double()).norm() / b.double().norm())
-
-
 def traced(model, x, sigma, cond):
     """x_l + d_l entering every layer, z of every layer, relu(skip) and D of the specification, [B, T, …]."""
     trace = {"x": [], "z": []}
@@ -103,15 +100,15 @@ def test_layer_by_layer(dtype, bound):
             if launch.kernel.fn.__name__ == "gated_conv_kernel":
                 expected = next(found)
                 state = net.state[..., : CONFIG.denoiser.channels]
-                assert relative(state, torch.where(valid, expected, 0)) < bound, "x"
+                assert relative_rms(state, torch.where(valid, expected, 0)) < bound, "x"
                 assert not net.state[..., CONFIG.denoiser.channels : width].any(), "a padded channel is not zero"
             launch.run()
         assert next(found, None) is None
         for layer, z in enumerate(zs):
             ours = net.z[..., layer * step : layer * step + CONFIG.denoiser.channels]
-            assert relative(ours, torch.where(valid, z, 0)) < bound, f"z of layer {layer}"
-        assert relative(net.parts[0][..., : CONFIG.denoiser.channels], torch.where(valid, skip, 0)) < bound
-        assert relative(net.out, torch.where(valid, d, 0)) < bound
+            assert relative_rms(ours, torch.where(valid, z, 0)) < bound, f"z of layer {layer}"
+        assert relative_rms(net.parts[0][..., : CONFIG.denoiser.channels], torch.where(valid, skip, 0)) < bound
+        assert relative_rms(net.out, torch.where(valid, d, 0)) < bound
         assert not net.out[~inside()].any() and not net.state[..., :width][~inside()].any()
 
 
@@ -133,7 +130,7 @@ def test_schedule(method, splits):
     with torch.no_grad():
         x = sampler.sample(CONFIG, method, lambda x, s: model.denoise(x, s, cond, inside()), sigmas, draws, cond)
         mel = model.denormalise(x)
-    assert relative(net.out, torch.where(inside()[..., None], mel, 0)) < 1e-5
+    assert relative_rms(net.out, torch.where(inside()[..., None], mel, 0)) < 1e-5
 
 
 def test_a_slice_alone_or_in_a_batch_gives_the_same():
@@ -160,7 +157,7 @@ def test_two_step_history():
         x = 0.5 * x + 0.5 * first
         second = model.denoise(x, sigmas[1], cond, inside())
         mel = model.denormalise(0.25 * x + second - 0.25 * first)
-    assert relative(net.out, torch.where(inside()[..., None], mel, 0)) < 1e-5
+    assert relative_rms(net.out, torch.where(inside()[..., None], mel, 0)) < 1e-5
 
 
 def test_condition_from_features():
@@ -177,5 +174,5 @@ def test_condition_from_features():
     with torch.no_grad():
         expected = model.to(DEVICE).condition(rows, scalars[0], scalars[1], speaker, voiced=scalars[2])
     width = CONFIG.denoiser.cond_channels
-    assert relative(net.cond[..., :width], torch.where(inside()[..., None], expected, 0)) < 2e-6
+    assert relative_rms(net.cond[..., :width], torch.where(inside()[..., None], expected, 0)) < 2e-6
     assert not net.cond[..., width:].any()

@@ -68,7 +68,7 @@ def test_convolutions_of_the_vocoder(dtype, precision, channels, rate, hop, norm
 
 def test_a_captured_vocoder_gives_what_single_launches_give():
     """Full size through a CUDA graph: the same bits every time, and PyTorch's audio within twice its own error."""
-    from test_vocoder_triton import VocoderConfig, inputs_of, made_of, model_of, relative
+    from test_vocoder_triton import VocoderConfig, inputs_of, made_of, model_of, relative_rms
 
     from fastsvc.engine.cpu_vocoder import Vocoder
     from fastsvc.engine.graphs import Graphs
@@ -86,4 +86,4 @@ def test_a_captured_vocoder_gives_what_single_launches_give():
         given.audio.fill_(float("nan"))
         replay()
         assert torch.equal(given.audio, alone)
-    assert relative(alone, exact) < 2 * relative(theirs, exact) + 1e-3
+    assert relative_rms(alone, exact) < 2 * relative_rms(theirs, exact) + 1e-3

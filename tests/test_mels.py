@@ -35,8 +35,8 @@ def test_mels_are_brought_to_the_vocoders_logarithm(tmp_path, base, factor):
     assert torch.equal(mel, alone.synthesise(*features, 0, seed=4)[1])
     assert mixed.config.mel.log_base == base
     plain = mixed.synthesiser.__class__(read(vocoder).tensors, read(vocoder).config)
-    assert golden.relative(audio, plain(factor * mel, features[1], 4)) < 1e-5
-    assert golden.relative(audio, plain(mel, features[1], 4)) > 1e-4
+    assert golden.relative(audio, plain(factor * mel, features[1], 4)) < 2e-5  # measured: 3e-6
+    assert golden.relative(audio, plain(mel, features[1], 4)) > 0.1
 
 
 def test_comosvc_with_openvpis_vocoder(tmp_path):

@@ -65,10 +65,10 @@ def test_samplers(name, role, steps, method, frames):
     model, draws = acoustic(name, role), golden.draws(case)
     with torch.no_grad():
         mel = model.sample(condition(model, case), steps, draws.__getitem__, method)
-    # One Euler step from σ = 80 subtracts numbers near 300 in float32: a flip of the last bit is 3e-5 there.
-    bound = 5e-5 if (method, steps) == ("euler", 1) else 1e-5
+    # One Euler step from σ = 80 subtracts numbers near 300 in float32: one bit there is 7e-5 of the mel's swing.
+    bound = 3e-4 if (method, steps) == ("euler", 1) else 1e-5
     assert golden.relative(mel, case["mel"]) < bound
-    assert golden.relative_rms(mel, case["mel"]) < 1e-5
+    assert golden.relative_rms(mel, case["mel"]) < (5e-5 if bound > 1e-5 else 1e-5)  # measured: 6e-6 and 4e-7
 
 
 @pytest.mark.parametrize("frames", [3, 64])

@@ -64,7 +64,7 @@ def test_full_size_builds_converts_and_comes_back(tmp_path, monkeypatch, mini, k
     assert json.loads((first / "manifest.json").read_text())["vocoder"]["unvoiced_f0"] == "interpolated"
     features = torch.randn(7, 6), 100 + 200 * torch.rand(7), torch.rand(7)
     audio, mel = load(first).synthesise(*features, "Bert")
-    assert audio.shape == (7 * 512,) and float(audio.abs().max()) > 1e-3
+    assert audio.shape == (7 * 512,) and float(audio.std()) > 0.05
     engine = load(again)
     assert torch.equal(engine.synthesise(*features, "Bert")[0], audio)
     assert engine.manifest["vocoder"] == load(first).manifest["vocoder"] | {
@@ -138,9 +138,9 @@ def test_each_fault_of_pc_nsf_is_named(tmp_path, change, part):
         ({"num_mels": 21}, "conv_pre.weight_v has shape 16×20×7 instead of 16×21×7"),
         ({"hop_size": 17}, "hop_samples is 17"),
         ({"upsample_rates": [4, 2.0, 2]}, "upsample_rates"),
-        ({"upsample_rates": [-4, -2, 2]}, "positive"),
+        ({"upsample_rates": [-4, -2, 2]}, "outside"),
         ({"upsample_rates": [4, 2, 2] * 99}, "residual units"),
-        ({"upsample_initial_channel": 2**62}, "conv_pre|sizes"),
+        ({"upsample_initial_channel": 2**62}, "initial_channels is .*, outside"),
         ({"resblock_kernel_sizes": [3, 4]}, "odd"),
         ({"resblock": "3"}, "resblock"),
         ({"sampling_rate": None}, "sampling_rate is missing"),

@@ -6,6 +6,8 @@ import big_blocks
 import golden
 import pytest
 import torch
+import vocoders
+from golden import relative_rms
 from kernel_check import ARCH, DEVICE, GPU
 
 pytest.importorskip("triton")
@@ -51,10 +53,7 @@ def blocks(monkeypatch):
 
 def model_of(config):
     """The specification with random weights that keep the signal's size."""
-    model = vocoder.Generator(config).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=max(1, parameter[0].numel()) ** -0.5)
-    return model.to(DEVICE)
+    return vocoders.generator(config).to(DEVICE)
 
 
 def inputs_of(config, batch, frames):
@@ -72,10 +71,6 @@ def made_of(model, config, dtype=torch.float32):
 
 def poisoned(*shape, dtype, device):
     return torch.full(shape, float("nan"), dtype=dtype, device=device)
-
-
-def relative(got, want):
-    return float((got.double() - want.double()).norm() / want.double().norm())
 
 
 def traced(model, given):
@@ -133,9 +128,9 @@ def test_layer_by_layer(name, dtype):
     assert len(got) == len(want)
     for index, (ours, theirs) in enumerate(zip(got, want)):
         channels = theirs.shape[2]
-        assert relative(ours[..., :channels], theirs) < bound, f"{name}: layer {index} of {len(want)}"
+        assert relative_rms(ours[..., :channels], theirs) < bound, f"{name}: layer {index} of {len(want)}"
         assert not ours[..., channels:].any(), f"{name}: a padded channel of layer {index} is not zero"
-    assert relative(given.audio, audio) < 2 * bound and audio.abs().max() > 0.05
+    assert relative_rms(given.audio, audio) < 2 * bound and audio.abs().max() > 0.05
 
 
 def test_upstreams_audio():
@@ -165,13 +160,13 @@ def test_shapes_take_turns_in_one_block_of_memory():
             one.audio.fill_(float("nan"))
             run()
             with torch.no_grad():
-                assert relative(one.audio, model(one.mel, one.excitation)) < BOUND
+                assert relative_rms(one.audio, model(one.mel, one.excitation)) < BOUND
     backend.release()
     assert backend.arenas == []
     given[0].audio.fill_(float("nan"))
     backend.bind(given[0])()
     with torch.no_grad():
-        assert relative(given[0].audio, model(given[0].mel, given[0].excitation)) < BOUND
+        assert relative_rms(given[0].audio, model(given[0].mel, given[0].excitation)) < BOUND
 
 
 def test_what_cannot_run_says_why():

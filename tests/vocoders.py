@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import weights
 
 from bench import vocoder_folder
 from bench.vocoder_cpu import OPENVPI
@@ -26,16 +27,10 @@ SMALL = {name: replace(config, initial_channels=32) for name, config in FULL.ite
 }
 
 
-@torch.no_grad()
 def generator(config: VocoderConfig) -> Generator:
-    """Random weights under which every layer matters; as loud as a trained one, so that tanh bends without clipping."""
-    torch.manual_seed(0)
-    model = Generator(config).eval()
-    for name, value in model.named_parameters():
-        gain = 1.0 if name.endswith("weight") else 0.1
-        value.data = gain * torch.randn(value.shape) / max(1, value[0].numel()) ** 0.5
-    audio = torch.atanh(model(*given(config, 1, 3).values()).double().clamp(-1 + 1e-12, 1 - 1e-12))
-    model.conv_post.weight /= 2 * audio.square().mean().sqrt().float()
+    """Random weights under which every layer matters."""
+    model = Generator(config).eval().requires_grad_(False)
+    model.load_state_dict(weights.vocoder(config))
     return model
 
 

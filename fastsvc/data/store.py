@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from fastsvc import files
+from fastsvc import files, reading
 from fastsvc.errors import ConfigError
+
+LIMIT = 512 * 2**20  # bytes of a corpus's description: 3 kB for each item
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -30,9 +31,13 @@ def save_json(path: Path, data) -> None:
 
 def load_json(path: Path) -> dict:
     """Raises ConfigError where it is missing or damaged."""
+    if not path.exists():
+        raise ConfigError(f"{path}: the file does not exist", "make the corpus with `fastsvc prepare`")
+    content = reading.whole(path, LIMIT).decode(errors="surrogateescape")
     try:
-        return json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file", "make the corpus with `fastsvc prepare`") from None
-    except (OSError, ValueError) as error:
+        data = reading.from_json(content)
+    except ValueError as error:
         raise ConfigError(f"{path}: cannot be read ({error})", "prepare the corpus again") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: holds a {type(data).__name__}, not a mapping", "prepare the corpus again")
+    return data

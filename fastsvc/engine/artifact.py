@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsvc import files
+from fastsvc import files, reading
+from fastsvc.config.shown import shown
 from fastsvc.engine import listing, seal
 from fastsvc.engine.listing import MANIFEST
 from fastsvc.engine.manifest import fault
@@ -34,12 +35,11 @@ GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.engine.vocoder_graph
 
 def is_engine(path: Path) -> bool:
     """Whether ``path`` is a folder that says it is an engine (damaged or not)."""
-    file = path / MANIFEST
     try:
-        small = file.stat().st_size <= MANIFEST_LIMIT
-        return small and json.loads(file.read_text(encoding="utf-8")).get("format") == FORMAT
-    except (OSError, ValueError, AttributeError, RecursionError):
+        manifest = reading.json_file(path / MANIFEST, MANIFEST_LIMIT, EngineError)
+    except EngineError:
         return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
 
 
 def refuse_existing(out: Path, force: bool) -> None:
@@ -104,16 +104,14 @@ class Artifact:
         if not file.is_file():
             raise EngineError(f"{self.path} is no engine folder: it has no {MANIFEST}", self._rebuild())
         try:
-            if file.stat().st_size > MANIFEST_LIMIT:
-                raise EngineError(f"{file} is larger than {MANIFEST_LIMIT >> 20} MB", self._rebuild())
-            manifest = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise EngineError(f"{file} cannot be read: {error}", self._rebuild()) from None
+            manifest = reading.json_file(file, MANIFEST_LIMIT, EngineError)
+        except EngineError as error:
+            raise EngineError(error.message, self._rebuild()) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise EngineError(f"{self.path} is no engine of fastsvc", self._rebuild())
-        if manifest.get("version") != VERSION:
+        if manifest.get("version") != VERSION or isinstance(manifest["version"], bool):
             raise EngineError(
-                f"{self.path} has format version {manifest.get('version')!r}, this program reads {VERSION}",
+                f"{self.path} has format version {shown(manifest.get('version'))}, this program reads {VERSION}",
                 "build it again from its checkpoint with `fastsvc build`",
             )
         wrong = fault(manifest)
@@ -126,14 +124,16 @@ class Artifact:
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of one listed file. Raises EngineError if it is missing, changed or unreadable."""
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         file = self.verify(name)
         try:
             return load_file(file)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise EngineError(f"{file} cannot be read: {error}", self._rebuild()) from None
+        except MemoryError:
+            raise EngineError(f"{file} needs more memory than there is", "free some") from None
+        except Exception as error:  # the package raises whatever a damaged file leads it to
+            reason = (str(error).splitlines() or ["?"])[0][:200]
+            raise EngineError(f"{file} cannot be read: {reason}", self._rebuild()) from None
 
     def bytes(self, name: str) -> bytes:
         """A listed file as it is. Raises EngineError as :meth:`tensors` does."""

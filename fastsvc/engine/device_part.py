@@ -10,16 +10,16 @@ there counts as not made.
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import fastsvc
+from fastsvc import reading
 from fastsvc.engine import listing, seal
-from fastsvc.engine.artifact import Artifact
-from fastsvc.errors import EngineError, OutputError
+from fastsvc.engine.artifact import MANIFEST_LIMIT, Artifact
+from fastsvc.errors import ConfigError, EngineError, OutputError
 from fastsvc.files import CACHE, cache_folder
 
 CACHE_FORMAT = "fastsvc-device-parts"
@@ -113,14 +113,15 @@ class DevicePart:
 
     def _cached(self) -> dict:
         """The cache's list for this engine; an empty one where there is none, or none that can be read."""
+        path = self.cache / listing.MANIFEST
+        if not path.exists():
+            return {"format": CACHE_FORMAT, "engine": self.folder.path.name, "files": {}}
         try:
-            found = json.loads((self.cache / listing.MANIFEST).read_text(encoding="utf-8"))
+            found = reading.json_file(path, MANIFEST_LIMIT)
             if found["format"] == CACHE_FORMAT and isinstance(found["files"], dict):
                 return found
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            warnings.warn(f"{self.cache / listing.MANIFEST} cannot be read and is not used: {error}", stacklevel=3)
+        except (ConfigError, KeyError, TypeError) as error:
+            warnings.warn(f"{path} cannot be read and is not used: {error}", stacklevel=3)
         return {"format": CACHE_FORMAT, "engine": self.folder.path.name, "files": {}}
 
     def _forget(self, names) -> None:

@@ -41,7 +41,7 @@ class OnnxGenerator:
             self.session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its own classes, which have no common base
             reason = f"onnxruntime cannot run the vocoder: {' '.join(str(error).split())[:300]}"
-            raise EngineError(reason, "build the engine again, or use another vocoder backend") from None
+            raise EngineError(reason, "build the engine again, or use another vocoder backend") from error
 
     def source(self, sines: Tensor) -> Tensor:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 _NAME = re.compile(r"\.fastsvc-(?P<machine>[0-9a-f]{6})-(?P<process>\d{1,10})-[0-9a-f]{8}\.tmp")
 _ELSEWHERE_S = 24 * 3600.0  # after so long another machine's temporary is a leftover, too
-LOCK = ".fastsvc.lock"
+LOCK, IN_WORK = ".fastsvc.lock", ".fastsvc-in-work.json"
 NEW, OLD = "new", "old"  # inside a temporary folder: what is being made, and what stood in its place
 _own: set[str] = set()
 
@@ -67,11 +67,11 @@ def clear_leftovers(folder: str | os.PathLike, deep: bool = False) -> None:
 
 
 def free_or_ours(folder: str | os.PathLike) -> bool:
-    """Whether ``folder`` is missing, empty, or holds nothing but leftovers and our lock. Raises OSError."""
+    """Whether ``folder`` is missing, empty, or holds nothing but leftovers and our own notes. Raises OSError."""
     folder = Path(folder)
     if not (folder.exists() or folder.is_symlink()):
         return True
-    return folder.is_dir() and all(is_leftover(name) or name == LOCK for name in os.listdir(folder))
+    return folder.is_dir() and all(is_leftover(name) or name in (LOCK, IN_WORK) for name in os.listdir(folder))
 
 
 def _dead(path: Path) -> bool:

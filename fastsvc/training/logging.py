@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import files
+from fastsvc import files, reading, screen
 from fastsvc.training.task import Sample
 
 
@@ -53,6 +53,7 @@ class Log:
         """A line for the user that does not tear the progress bar."""
         if self.quiet:
             return
+        text = screen.shown(text)
         if self.bar is None:
             print(text, file=sys.stderr, flush=True)
         else:
@@ -99,6 +100,6 @@ def picture(mel: np.ndarray) -> np.ndarray:
 
 def _step(line: str) -> int:
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):  # a line cut short by a crash
+        return int(reading.from_json(line)["step"])
+    except (ValueError, KeyError, TypeError):  # a line cut short by a crash
         return sys.maxsize

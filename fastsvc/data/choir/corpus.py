@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import files
+from fastsvc import arguments, files, reading
 from fastsvc.children import Pool
 from fastsvc.data.choir.performance import perform
 from fastsvc.data.choir.score import score
@@ -65,11 +65,11 @@ def _merge(out: Path, singers: list[Singer], songs: int, seed: int) -> dict:
     held = {"singers": [], "songs": []}
     if path.exists():
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = reading.json_file(path, 64 * 2**20)
             held_seed, held_format = held["seed"], held["format"]
             held_singers = {singer["name"]: singer for singer in held["singers"]}
             held_songs = len(held["songs"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is not a choir's description: {error}", remedy) from error
         if held_format != FORMAT:
             raise ConfigError(f"{out} has format {held_format}, this version writes {FORMAT}", remedy)
@@ -96,9 +96,12 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
     can be added later. Returns what choir.json says. Raises ConfigError if OUT holds something else (another seed,
     singers of the same names with other settings), OutputError if it cannot be written.
     """
-    out = Path(out)
-    if not singers or minutes <= 0:
-        raise ConfigError(f"{len(singers)} singers and {minutes} minutes make no choir", "give at least one of each")
+    out, seed = arguments.path("out", out), arguments.seed(seed)
+    minutes = arguments.number("minutes", minutes, *arguments.MINUTES, above=True)
+    jobs = arguments.optional(arguments.whole, "jobs", jobs, *arguments.JOBS)
+    arguments.flag("progress", progress)
+    if not singers:
+        raise ConfigError("no singers make no choir", "give at least one")
     if len({singer.name for singer in singers}) != len(singers):
         raise ConfigError("Two singers have the same name", "give each its own")
     songs = _songs_for(minutes, len(singers), seed)

@@ -53,7 +53,7 @@ def missing(program: str) -> str:
     try:
         import pyworld  # noqa: F401
     except ImportError:
-        return "the package pyworld is not installed"
+        return "the package pyworld is not installed (pip install pyworld-prebuilt)"
     if program == "flite":
         return "" if children.program("flite") else "the program flite is not installed"
     try:
