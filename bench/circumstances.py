@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import sys
@@ -51,8 +50,9 @@ def describe(program: str, device: torch.device) -> dict:
 def keep(result: dict, path: Path | None) -> None:
     """Write what is measured so far, so that a run that is stopped leaves its figures; nothing without a path."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        from fastsvc import files
+
+        files.write_json(path, result)
 
 
 def _version(package: str) -> str | None:

@@ -125,9 +125,10 @@ def circumstances(options: argparse.Namespace) -> dict:
 
 def keep(path: Path, case: str, record: dict) -> None:
     """Write one case into a file that may hold others."""
+    from fastsvc import files
+
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**found, case: record}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    files.write_json(path, {**found, case: record})
 
 
 if __name__ == "__main__":

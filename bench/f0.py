@@ -12,10 +12,10 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
     here = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
 
-import json
 import time
 
 from bench import program
+from fastsvc import files
 from fastsvc.config import F0_METHODS
 from fastsvc.errors import FastsvcError
 
@@ -88,9 +88,7 @@ def main() -> None:
     print(table(results))
     if options.json:
         head = machine.describe(options.device) | {"command": "python -m bench.f0 " + " ".join(sys.argv[1:])}
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(head | {"seconds": options.seconds, "methods": plain(results)}, indent=1, allow_nan=False)
-        options.json.write_text(text + "\n")
+        files.write_json(options.json, head | {"seconds": options.seconds, "methods": plain(results)})
 
 
 def plain(value):
