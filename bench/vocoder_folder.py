@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from fastsvc.build.export import graphs
 from fastsvc.config import VocoderConfig, to_dict
 from fastsvc.engine import artifact
 
@@ -17,6 +14,7 @@ if TYPE_CHECKING:
 
 def write(path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_graphs: bool = True) -> artifact.Artifact:
     """``tensors`` as they are to be stored."""
+    from fastsvc.build.export import graphs
 
     files: dict = {artifact.VOCODER: tensors}
     if with_graphs:

@@ -12,6 +12,7 @@ from fastsvc.batch_index import INDEX
 from fastsvc.batch_plan import Plan
 from fastsvc.batch_sources import Sources
 from fastsvc.errors import OutputError
+from fastsvc.files import IN_WORK
 
 _REMEDY = "choose another file for --report"
 _LARGEST = 2**27  # bytes of a report that is replaced; that of 300,000 recordings is smaller
@@ -28,7 +29,7 @@ def check_report(path: str | os.PathLike, plan: Plan) -> Path:
     given, path = path, Path(os.path.realpath(os.path.expanduser(path)))
     if plan.sources.hold(path):
         raise OutputError(f"{given} is an input", _REMEDY)
-    results = Sources([job.target for job in plan.jobs] + [plan.folder / INDEX])
+    results = Sources([*(job.target for job in plan.jobs), plan.folder / INDEX, plan.folder / IN_WORK])
     if results.hold(path) or any(map(results.hold, path.parents)):
         raise OutputError(f"{given} is where a result goes", _REMEDY)
     if any(map(Sources([path]).hold, {folder for job in plan.jobs for folder in job.target.parents})):

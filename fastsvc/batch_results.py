@@ -13,7 +13,7 @@ from fastsvc.batch_plan import Job, Plan
 from fastsvc.batch_report import FAILED, SKIPPED, Entry
 from fastsvc.batch_request import request
 from fastsvc.errors import AudioError, FastsvcError, OutputError
-from fastsvc.files import clear_leftovers
+from fastsvc.files import IN_WORK, clear_leftovers
 
 _REMEDY = "replace it with --overwrite, or choose another folder with -o"
 
@@ -26,8 +26,9 @@ class Results:
         self.engine, self.voice = Path(engine.path).name, settings.name or str(settings.speaker)
         self.requests = {kind: request(engine, settings, kind) for kind in {job.format for job in plan.jobs}}
         self.index = Index(plan.folder)
-        if plan.sources.hold(self.index.path):
-            raise OutputError(f"{self.index.path} is an input, and lists results", "choose another folder with -o")
+        for own in (self.index.path, plan.folder / IN_WORK):  # which a run writes
+            if plan.sources.hold(own):
+                raise OutputError(f"{own} is an input, and a list of fastsvc's own", "choose another folder with -o")
         self.index.check()
         self.known = self.index.read()
         self.before: dict[Path, Stamp | None] = {}  # of targets, when they were looked at
@@ -162,6 +163,8 @@ def _readable(path: Path, whole: bool) -> bool:
         return True
     try:
         io.read(path, mono=True) if whole else io.probe(path)
+    except io.TooLong:
+        return True
     except AudioError:
         return False
     return True

@@ -65,7 +65,6 @@ def loader(numbers: bool = False) -> type:
                 raise yaml.composer.ComposerError(None, None, what, event.start_mark)
 
     if numbers:
-        Loader.yaml_implicit_resolvers = dict(yaml.SafeLoader.yaml_implicit_resolvers)
         pattern = re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
         Loader.add_implicit_resolver("tag:yaml.org,2002:float", pattern, list("-+0123456789"))
     return Loader

@@ -14,6 +14,7 @@ from fastsvc.batch_index import INDEX
 from fastsvc.batch_plan import plan
 from fastsvc.batch_report import save
 from fastsvc.errors import OutputError
+from fastsvc.files import IN_WORK
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,9 @@ def test_inputs_are_not_replaced(planned, path):
         check_report(path, planned)
 
 
-@pytest.mark.parametrize("path", ["out/a.wav", "out/A.wav", "out/a.wav/r.json", f"out/{INDEX}", "out/deep", "out"])
+@pytest.mark.parametrize(
+    "path", ["out/a.wav", "out/A.wav", "out/a.wav/r.json", f"out/{INDEX}", f"out/{IN_WORK}", "out/deep", "out"]
+)
 def test_places_of_results_are_not_taken(planned, path):
     with pytest.raises(OutputError, match="is where a"):
         check_report(path, planned)

@@ -82,6 +82,20 @@ def test_a_link_to_nowhere_is_not_where_its_input_is_made(tmp_path):
     assert names(["a.wav"], "out") == ["out/a_converted.wav"]
 
 
+def test_a_link_to_a_missing_input_is_not_replaced(tmp_path):
+    touch(tmp_path, "x.wav", "out/other.txt")
+    os.symlink("../gone.wav", "out/x.wav")
+    assert names(["x.wav", "gone.wav"], "out") == ["out/x_converted.wav", "out/gone.wav"]
+
+
+def test_an_output_folder_by_a_way_that_is_not_there_yet(tmp_path):
+    touch(tmp_path, "a.wav", "x/a.wav")
+    assert names(["a.wav"], "new/../out") == ["out/a.wav"] and names(["a.wav"], "new/..") == ["a_converted.wav"]
+    assert names(["a.wav"], tmp_path / "new/../out") == [str(tmp_path / "out/a.wav")]
+    os.symlink("x", "link")
+    assert names(["x/a.wav"], "link/../x") == ["x/a_converted.wav"]
+
+
 def test_a_result_is_not_named_as_a_folder_of_results(tmp_path):
     touch(tmp_path, "in/x.wav/a.wav", "in/x.flac")
     first = names(["in"], "out")

@@ -14,6 +14,7 @@ from fastsvc.batch_index import INDEX, Index
 from fastsvc.batch_plan import plan
 from fastsvc.batch_report import DONE, FAILED, SKIPPED
 from fastsvc.errors import OutputError
+from fastsvc.files import IN_WORK
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,7 @@ def test_the_same_request_is_done_however_it_is_said():
         {"transpose": "auto"},
         {"formant": 1.0},
         {"seed": 1},
-        {"f0_method": "other"},
+        {"f0_method": "crepe-tiny"},
         {"f0_weights": "weights.pt"},
         {"subtype": "24"},
         {"rate_hz": 16000},
@@ -157,6 +158,18 @@ def test_of_others_and_changed_ones_nothing_is_touched():
     convert(overwrite=True)
     put(Path("out/a.wav"), tone(0.1))  # edited
     assert "and was changed since it was made" in only(convert()).reason and Path("out/a.wav").read_bytes() == mine
+
+
+def test_what_is_too_long_to_be_read_is_not_taken_for_damaged(monkeypatch):
+    put(Path("in/a.wav"))
+    convert()
+    edited = put(Path("out/a.wav"), tone(0.1)).read_bytes()
+
+    def full(*arguments, **options):
+        raise io.TooLong("out/a.wav: there is not enough memory for it")
+
+    monkeypatch.setattr(io, "read", full)
+    assert "and was changed since it was made" in only(convert()).reason and Path("out/a.wav").read_bytes() == edited
 
 
 def test_links_and_folders_in_the_place_of_a_result():
@@ -271,9 +284,12 @@ def test_the_list_itself_is_never_an_input():
     convert()
     before = Path("out", INDEX).read_bytes()
     os.symlink(f"out/{INDEX}", "list.wav")
-    with pytest.raises(OutputError, match="is an input, and lists results"):
-        convert(["in", "list.wav"], overwrite=True)
-    assert Path("out", INDEX).read_bytes() == before
+    put(Path("in/b.wav")).rename(f"out/{IN_WORK}")
+    os.symlink(f"out/{IN_WORK}", "work.wav")
+    for name in ("list.wav", "work.wav"):
+        with pytest.raises(OutputError, match="is an input, and a list of fastsvc's own"):
+            convert(["in", name], overwrite=True)
+    assert Path("out", INDEX).read_bytes() == before and Path("out", IN_WORK).stat().st_size > 6000
 
 
 def test_channels_are_checked_before_the_first_conversion():

@@ -109,7 +109,7 @@ def run(given, out: Path, format: str, tag: str, overwrite: bool):
     return planned, {Path(entry.output): entry for entry in report.entries}
 
 
-@settings(max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(places, min_size=1, max_size=7), st.lists(links, max_size=4), requests)
 @example([("x", "a.wav"), ("y", "a.wav")], [], ([0, 1], ".", "wav", "slt", True))
 @example([("x", "a.wav"), ("y", "a.wav")], [], (["x", "y"], ".", "wav", "slt", False))

@@ -333,6 +333,6 @@ def test_the_place_of_the_report_is_checked_before_the_work(fake, tmp_path, monk
         assert word in result.stderr and result.stderr.count("\n") == 1
     assert not fake.calls and not Path("converted").exists() and Path("notes.json").read_text() == "[1]"
     run("convert", "a.wav", "--spk", "anna", "--out", "~/x", "--report", "~/r.json")
-    assert Path("home/x/a.wav").is_file()
+    assert Path("home/x/a.wav").is_file() and not Path("~").exists()
     run("convert", "a.wav", "--spk", "anna", "--out", "~/x", "--report", "~/r.json")
     assert json.loads(Path("home/r.json").read_text())["totals"]["skipped"] == 1

@@ -1,7 +1,7 @@
 """The engines that tests build hear: every input moves mel and audio far more than any comparison lets pass.
 
-Two ways to one mel or audio agree within FLOAT32, or within HALF where one of them rounds to 16 bits. A fault in any
-input must be far beyond both, or a test that compares two ways within them proves nothing.
+Two ways to one mel or audio agree within FLOAT32, or within HALF where one of them computes in float16 (in bfloat16
+within 3e-2: tests/test_gpu.py). What an input does must be far beyond both, or a comparison proves nothing.
 """
 
 import dataclasses

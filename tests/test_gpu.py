@@ -135,7 +135,7 @@ def test_cutting_and_batches_change_little(folder):
 
 def test_noise_that_is_handed_in(folder, cpu):
     noise, gpu = torch.randn(2, 45, 80), Engine.open(folder, "cuda", "fp32")
-    want, got = (engine.synthesise(*told(45), 0, 2, noise=noise) for engine in (cpu, gpu))
+    want, got = (engine.synthesise(*told(45), 1, 2, noise=noise) for engine in (cpu, gpu))
     assert error(got[1], want[1]) < 1e-4
 
 
@@ -167,8 +167,8 @@ def test_real_shortage_of_memory(folder, cpu, monkeypatch):
 
     monkeypatch.setattr(gpu.sampler.network, "reserve", scarce)
     with pytest.warns(UserWarning, match="GPU memory is short"):
-        got = gpu.synthesise(*told(1500), 0)
-    assert error(got[1], cpu.synthesise(*told(1500), 0)[1]) < 1e-4
+        got = gpu.synthesise(*told(1500), 1)
+    assert error(got[1], cpu.synthesise(*told(1500), 1)[1]) < 1e-4
 
 
 def test_compiled_kernels_give_what_triton_gives(folder, tmp_path, monkeypatch):

@@ -80,7 +80,7 @@ def test_recordings_and_half_precision(pair, folder):
     half = interpreted.engine(folder, "fp16")
     assert half.sampler.network.weights.conv_weight.dtype == torch.float16 and half.precision == "fp16"
     given = told()
-    for got, want, bound in zip(half.synthesise(*given, 0), cpu.synthesise(*given, 0), (HALF, 3e-3)):
+    for got, want, bound in zip(half.synthesise(*given, 1), cpu.synthesise(*given, 1), (HALF, 3e-3)):
         close(got, want, bound)
 
 
@@ -88,7 +88,7 @@ def test_units_at_their_own_rate(pair):
     _, f0_hz, volume = told()
     for count in (9, 70):  # fewer and more than frames
         units = torch.randn(count, 6)
-        want, got = (engine.synthesise(units, f0_hz, volume, 0) for engine in pair)
+        want, got = (engine.synthesise(units, f0_hz, volume, "Cleo") for engine in pair)
         close(got[1], want[1])
 
 
@@ -140,7 +140,7 @@ def test_several_recordings_in_one_batch(pair):
 
 def test_noise_that_is_handed_in(pair):
     given, noise = told(), torch.randn(2, FRAMES, 80)
-    want, got = (engine.synthesise(*given, 0, 2, noise=noise) for engine in pair)
+    want, got = (engine.synthesise(*given, 1, 2, noise=noise) for engine in pair)
     close(got[1], want[1])
 
 
@@ -157,11 +157,11 @@ def test_short_memory_makes_smaller_batches_and_a_message(pair, monkeypatch):
     monkeypatch.setattr(gpu.sampler, "_run", short)
     given = told()
     with pytest.warns(UserWarning, match="batches of 512 frames"):
-        got = gpu.synthesise(*given, 0)
-    close(got[1], cpu.synthesise(*given, 0)[1])
+        got = gpu.synthesise(*given, 1)
+    close(got[1], cpu.synthesise(*given, 1)[1])
     monkeypatch.setattr(gpu.sampler, "_run", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
     with pytest.raises(EngineError, match="memory"):
-        gpu.synthesise(*given, 0)
+        gpu.synthesise(*given, 1)
 
 
 def test_self_check_names_the_layer(pair):
@@ -221,7 +221,7 @@ def test_heun_steps_from_the_host(folder, monkeypatch):
         engine.sampler.schedules = {2: [*levels, 0.0]}
     gpu.sampler.plans = {2: None}
     given = told()
-    want, got = (engine.synthesise(*given, 0, 2, seed=1) for engine in (cpu, gpu))
+    want, got = (engine.synthesise(*given, 1, 2, seed=1) for engine in (cpu, gpu))
     close(got[1], want[1])
     assert sum(key[1] == "evaluation" for key in gpu.sampler.network.replays) == 2
 
@@ -242,7 +242,7 @@ def test_shallow_diffusion(tmp_path, monkeypatch, method):
     path = build.compile(checkpoint, steps=(3,), sampler=method, depth=100, target="cpu", progress=None)
     mel, given = torch.randn(FRAMES, 80) - 2, told()
     want, got = (
-        engine.synthesise(*given, 0, mel=mel) for engine in (Engine.open(path, "cpu"), interpreted.engine(path))
+        engine.synthesise(*given, 1, mel=mel) for engine in (Engine.open(path, "cpu"), interpreted.engine(path))
     )
     close(got[1], want[1])
     assert got[0] is None and not torch.allclose(want[1], mel, atol=0.1)
@@ -305,8 +305,8 @@ def test_the_vocoder_in_short_memory(pair, monkeypatch):
     monkeypatch.setattr(made, "_batch", short)
     mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
     with pytest.warns(UserWarning, match="the vocoder goes on with 1 slices"):
-        got = made(mel, f0_hz)
-    close(got, cpu.synthesiser(mel, f0_hz), AUDIO)
+        got = made(mel, f0_hz, 3)
+    close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
     monkeypatch.setattr(made, "_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
     with pytest.warns(UserWarning, match="memory is short"), pytest.raises(EngineError, match="memory"):
         made(mel, f0_hz)
@@ -349,8 +349,8 @@ def test_the_vocoder_goes_on_without_a_backend_that_fails(pair, monkeypatch):
     monkeypatch.setattr(choice, "name", lambda *_: "torch" if choice.dropped else "triton")
     mel, f0_hz = torch.randn(13, 80) - 2, told(13)[1]
     with pytest.warns(UserWarning, match="goes on without triton.*no context"):
-        got = gpu.synthesiser(mel, f0_hz)
-    close(got, cpu.synthesiser(mel, f0_hz), AUDIO)
+        got = gpu.synthesiser(mel, f0_hz, 3)
+    close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
 
 
 def test_the_bundled_voices_in_half_precision():
@@ -359,7 +359,7 @@ def test_the_bundled_voices_in_half_precision():
     frames = 40
     units = torch.randn(frames, cpu.config.condition.unit_channels)
     given = units, torch.full((frames,), 220.0), torch.full((frames,), 0.1)
-    want, got = (engine.synthesise(*given, 0, seed=3) for engine in (cpu, gpu))
+    want, got = (engine.synthesise(*given, 1, seed=3) for engine in (cpu, gpu))
     close(got[1], want[1], 1e-3)  # measured: 2.3e-4 and 5.4e-4
     close(gpu.synthesiser(want[1], given[1], 3), want[0], 3e-3)
     assert want[0].std() > 1e-3

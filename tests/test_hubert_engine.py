@@ -165,6 +165,8 @@ def test_round_takes_its_ratio_from_the_hops(tmp_path):
     heard = hearing.features(audio, 24000, engine.config, engine.encoder, None)
     ratio = (128 / 24000) / (320 / 16000)
     assert len(heard.units) == 26 and len(heard.places) == 102
+    at_16k = torch.from_numpy(hearing.resample.resample(audio, 24000, 16000))
+    assert torch.equal(heard.units, engine.encoder.encode(at_16k))
     want = align.indices(26, 102, "round", ratio=ratio)
     assert torch.equal(heard.places, want) and not torch.equal(want, align.indices(26, 102, "round"))
     got, _ = engine.convert(audio, 24000, "Bert")

@@ -70,8 +70,13 @@ def _wrong_call(node: ast.Call, safe: set[str]):
         key, value = NEEDED[name]
         if given.get(key, "missing") is not value:
             yield node, f"{'.'.join(name)} without {key}={value}"
-    if name == ("yaml", "load") and not (len(node.args) == 2 and _name(node.args[1]) in {"SafeLoader", *safe}):
+    if name == ("yaml", "load") and not (len(node.args) == 2 and _is_safe(node.args[1], safe)):
         yield node, "yaml.load without a safe loader"
+
+
+def _is_safe(loader, safe: set[str]) -> bool:
+    """A safe loader's class, or our own one's, whose base is checked where it is made."""
+    return _name(loader) in {"SafeLoader", *safe} or ast.unparse(loader).startswith("reading_yaml.loader(")
 
 
 def _name(node) -> str:
@@ -129,6 +134,7 @@ def test_the_rules_see_it(text):
         "np.load(path, allow_pickle=False)",
         "import pickle\ntry: pass\nexcept pickle.UnpicklingError: pass",
         "class Own(yaml.SafeLoader): pass\nyaml.load(text, Own)",
+        "yaml.load(text, reading_yaml.loader(True))",
         "yaml.safe_load(text)",
         "model.eval()",
         "build.compile(path)",

@@ -135,9 +135,9 @@ def spoilt(key, how):
     "how, why",
     [
         ("link", "it is a link"),
-        ("pipe", "no regular file"),
-        ("folder", "no regular file"),
-        ("short", "has not 32 bytes"),
+        ("pipe", "not a regular file"),
+        ("folder", "not a regular file"),
+        ("short", "does not have 32 bytes"),
         ("readable", "its permissions are 644"),
         ("foreign", "belongs to another user"),
     ],

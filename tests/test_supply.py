@@ -267,7 +267,8 @@ def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypa
 
     monkeypatch.setattr(cuda_vocoder.Synthesiser, "measure", broken)
     gpu.after_building(path, "auto")
-    assert "timed on first use: the driver says no" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "timed on first use: " in told and "the driver says no" in told
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["vocoder"]["backend"] = "torch"
     (path / "manifest.json").write_text(json.dumps(manifest))

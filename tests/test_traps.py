@@ -108,7 +108,7 @@ def test_the_command_itself(traps, engine, tmp_path, start):
     words = ["convert", "a.wav", "--spk", "Ada", "-m", str(engine), "-o", "out"]
     done = subprocess.run([*command, *words], capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and traps() == [], done.stdout + done.stderr
-    assert len(soundfile.read(next(Path("out").iterdir()))[0]) == len(soundfile.read("a.wav")[0])
+    assert len(soundfile.read(next(Path("out").glob("*.wav")))[0]) == len(soundfile.read("a.wav")[0])
 
 
 def test_inspect_and_doctor(traps, engine):

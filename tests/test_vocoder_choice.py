@@ -133,9 +133,17 @@ def test_what_a_measurement_holds_for(monkeypatch):
 
 
 def test_a_damaged_table_is_made_anew(makers):
-    for data in (b"{", b"[]", b'{"circumstances": {}, "rows": [{"colour": 1}]}'):
+    right = {"batch": 1, "frames": 64, "backend": "fast", "ms": 1.0, "error": 0.0}
+    assert len(Choice(makers, reference, read=lambda: table([right])).rows) == 1
+    wrong = [{"batch": "1"}, {"frames": None}, {"backend": 3}, {"ms": "1"}, {"error": []}, {"why": 3}]
+    rows = [table([right | one]) for one in wrong] + [table([{"colour": 1}]), table(3), table([3])]
+    for data in (b"{", b"[]", b"[" * 100_000, *rows):
         with pytest.warns(UserWarning, match="made anew"):
             assert Choice(makers, reference, read=lambda data=data: data).rows == []
+
+
+def table(rows):
+    return json.dumps({"circumstances": {}, "rows": rows}).encode()
 
 
 def test_by_name(makers):

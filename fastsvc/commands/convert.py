@@ -119,7 +119,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     batch.check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
     left = batch.waiting(planned, options["overwrite"])
-    in_work = InWork(out)
+    in_work = InWork(planned.folder)
     planned.notes += _suspected(in_work, left)
     how = options["steps"], vocoder_backend, options["batch"], channels == "keep"
     device, needs = gpu.before_opening(path, device, left, *how)

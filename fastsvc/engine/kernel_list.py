@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from fastsvc.engine.driver import TYPES
 from fastsvc.kernels.tiles import SHARED_BYTES
+from fastsvc.reading import from_json
 
 LIST = "kernels.json"  # in the engine's part for an architecture
 MOST_BYTES = 8 << 20
@@ -23,9 +23,9 @@ def parse(content: bytes, arch: int) -> tuple[dict | None, str]:
     if len(content) > MOST_BYTES:
         return None, f"has more than {MOST_BYTES >> 20} MB"
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return None, "is no JSON"
+        found = from_json(content)
+    except ValueError:
+        return None, "is not JSON"
     if not isinstance(found, dict) or not isinstance(found.get("sources"), str):
         return None, "does not say what it was compiled from"
     kernels = found.get("kernels")

@@ -126,13 +126,13 @@ def _read(path: Path) -> bytes:
     if path.is_symlink():
         raise _Unfit("it is a link")
     if not path.is_file():
-        raise _Unfit("it is no regular file")
+        raise _Unfit("it is not a regular file")
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     handle = os.open(path, flags)
     try:
         about = os.fstat(handle)  # of what is open: the name may be another's by now
         if not stat.S_ISREG(about.st_mode):
-            raise _Unfit("it is no regular file")
+            raise _Unfit("it is not a regular file")
         if hasattr(os, "geteuid") and about.st_uid != os.geteuid():
             raise _Unfit("it belongs to another user")
         if hasattr(os, "geteuid") and about.st_mode & 0o077:
@@ -141,7 +141,7 @@ def _read(path: Path) -> bytes:
     finally:
         os.close(handle)
     if len(found) != KEY_BYTES:
-        raise _Unfit(f"it has not {KEY_BYTES} bytes")
+        raise _Unfit(f"it does not have {KEY_BYTES} bytes")
     return found
 
 

@@ -36,7 +36,7 @@ def anew(folder: artifact.Artifact, config: VocoderConfig, name: str) -> bytes:
     (half, polyphase), *_ = (key for key, value in artifact.GRAPHS.items() if value == name)
     try:
         return _checked(config, header(folder.verify(artifact.VOCODER)), half, polyphase)
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # of its header
         raise EngineError(f"{folder.path}: {artifact.VOCODER} is damaged: {error}", "build the engine again") from None
 
 

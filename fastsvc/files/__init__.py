@@ -7,13 +7,14 @@ the next start.
 
 from fastsvc.files.folders import new_folder
 from fastsvc.files.in_work import InWork
-from fastsvc.files.leftovers import LOCK, clear_leftovers, free_or_ours, is_leftover
+from fastsvc.files.leftovers import IN_WORK, LOCK, clear_leftovers, free_or_ours, is_leftover
 from fastsvc.files.lock import folder_lock
 from fastsvc.files.places import CACHE, cache_folder, sha256
 from fastsvc.files.whole import reason, saved, write_bytes, write_json, write_text, writing
 
 __all__ = [
     "CACHE",
+    "IN_WORK",
     "LOCK",
     "InWork",
     "cache_folder",
