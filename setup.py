@@ -21,48 +21,59 @@ with TemporaryDirectory() as scratch:
         package_dir={"fastsvc": "fastsvc", "fastsvc.kernels": "kernels", "fastsvc.build": "build"},
         packages=PACKAGES,
         package_data={"fastsvc": ["demo/*.fsvc/*", "demo/*.fsvc/*/*"]},
+        # Lower bounds are tried: `make test-lowest` runs the tests with these very versions (ci/lowest.py). They are
+        # early ones that have wheels for all of Python 3.10 to 3.13. PyTorch alone is tried at 2.13.
         install_requires=[
             "torch>=2.11",
-            "numpy",
-            "soundfile>=0.12",
-            "librosa>=0.10",
-            "soxr",
-            "click>=8.1",
-            "pyyaml",
-            "safetensors",
-            "tqdm",
+            "numpy>=2.1",
+            "soundfile>=0.12.1",
+            "soxr>=0.5",
+            "click>=8.2",
+            "pyyaml>=6.0.2",
+            "safetensors>=0.4.4",
+            "tqdm>=4.66",
+            "filelock>=3.20.3",
         ],
         extras_require={
-            "train": ["tensorboard", "matplotlib"],
-            # pyworld imports pkg_resources, which newer setuptools no longer carry. Not here are torchcrepe and
-            # torchfcpe, of which only the weights are read: an extra cannot leave out their torchaudio, which may
-            # replace PyTorch by another build. docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
-            "f0": ["pyworld", "setuptools<81"],
-            "gpu": ["triton>=3.6", "cuda-bindings", "nvtx"],
-            # The vocoder's graph: onnx writes it when an engine is built, onnxruntime runs it on a CPU.
-            "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
+            # Pictures of what was converted.
+            "demo": ["matplotlib>=3.9.2"],
+            # scipy: the choir.
+            "train": ["scipy>=1.14.1", "tensorboard>=2.18", "matplotlib>=3.9.2"],
+            # librosa: pyin. pyworld-prebuilt is pyworld with wheels for Linux, so that dio and harvest need no
+            # compiler; both install the module pyworld. Not here are torchcrepe and torchfcpe, of which only the
+            # weights are read: an extra cannot leave out their torchaudio, which may replace PyTorch by another build.
+            # docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
+            "f0": ["librosa>=0.11", "pyworld-prebuilt>=0.3.5.post1"],
+            "gpu": ["triton>=3.6", "cuda-bindings>=13.1", "nvtx>=0.2.11"],
+            # The vocoder's graph: onnx writes it when an engine is built, onnxruntime runs it on a CPU. Before 1.27
+            # onnxruntime errs by 1e-4 or fails (LayerNormalization of one frame); Python 3.10 has no newer one.
+            "onnx": ["onnx>=1.18", "onnxruntime>=1.27; python_version >= '3.11'"],
             # Which of the two serves a GPU: docs/gpu.md, or `fastsvc doctor`.
-            "tensorrt": ["tensorrt>=10", "onnx>=1.16"],
-            "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.4", "onnx>=1.16"],
-            "bench": ["pesq"],
+            "tensorrt": ["tensorrt>=10", "onnx>=1.18"],
+            "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.5.0.114", "onnx>=1.18"],
+            "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
             # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles for any
             # GPU without one. The calls that start compiled kernels are checked against cuda-bindings, the vocoder's
             # graphs through onnxruntime, plans for other GPUs by TensorRT for RTX.
             "test": [
-                "pytest",
-                "pytest-timeout",
-                "pytest-xdist",
-                "ruff",
-                "matplotlib",
-                "transformers",
+                "pytest>=8.2",
+                "pytest-timeout>=2.3.1",
+                "pytest-xdist>=3.6.1",
+                "hypothesis>=6.100",
+                # Another minor version may format and find otherwise, and `make test` asks it.
+                "ruff>=0.17.6,<0.18",
+                "scipy>=1.14.1",
+                "librosa>=0.11",
+                "matplotlib>=3.9.2",
+                "transformers>=5.0",
                 "triton>=3.7; platform_system == 'Linux'",
-                "cuda-bindings; platform_system == 'Linux'",
-                "onnx>=1.16",
-                "onnxruntime>=1.18",
-                # 96 MB; builds plans without a GPU
-                "tensorrt-rtx-cu13>=1.4; platform_system == 'Linux' and platform_machine == 'x86_64'",
+                "cuda-bindings>=13.1; platform_system == 'Linux'",
+                "onnx>=1.18",
+                "onnxruntime>=1.27; python_version >= '3.11'",
+                # 96 MB; builds plans without a GPU. The wording of its errors is tested, and was another before.
+                "tensorrt-rtx-cu13>=1.7.1.116; platform_system == 'Linux' and platform_machine == 'x86_64'",
             ],
         },
-        entry_points={"console_scripts": ["fastsvc=fastsvc.cli:main"]},
+        entry_points={"console_scripts": ["fastsvc=fastsvc.__main__:main"]},
         options={"build": {"build_base": scratch}},
     )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def describe(program: str, device: torch.device) -> dict:
     """Of this process; ``program`` as it is typed."""
+    import torch
+
     from fastsvc import __version__
     from fastsvc.engine import machine
 
@@ -47,8 +50,9 @@ def describe(program: str, device: torch.device) -> dict:
 def keep(result: dict, path: Path | None) -> None:
     """Write what is measured so far, so that a run that is stopped leaves its figures; nothing without a path."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        from fastsvc import files
+
+        files.write_json(path, result)
 
 
 def _version(package: str) -> str | None:

@@ -1,14 +1,22 @@
-"""A process that opens an engine and makes its first audio: `python -m bench.cold ENGINE DEVICE SECONDS`, JSON out.
+"""A process that opens an engine and makes its first audio; prints a line of JSON.
 
 `bench.latency` starts it and counts from before the start, so the interpreter's own start is in.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 import json
 import subprocess
-import sys
 import time
+
+from bench import program
 
 AUDIO_S = 1.0
 
@@ -16,7 +24,7 @@ AUDIO_S = 1.0
 def measure(engine, device: str, precision: str, seconds: float = AUDIO_S) -> dict:
     """Seconds from process start: until everything is imported, the engine open, the first audio made."""
     start = time.time()
-    command = [sys.executable, "-m", "bench.cold", str(engine), device, precision, str(seconds)]
+    command = [sys.executable, os.path.abspath(__file__), str(engine), device, precision, str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         return {"skipped": (done.stderr.strip().splitlines() or ["no message"])[-1]}
@@ -25,17 +33,22 @@ def measure(engine, device: str, precision: str, seconds: float = AUDIO_S) -> di
 
 
 def main() -> None:
-    path, device, precision, seconds = sys.argv[1:]
+    parser = program.parser(__doc__)
+    parser.add_argument("engine", type=program.existing, metavar="ENGINE")
+    parser.add_argument("device", choices=("cpu", "cuda"))
+    parser.add_argument("precision", choices=("auto", "fp32", "fp16", "bf16"))
+    parser.add_argument("seconds", type=program.length, help="of audio")
+    options = parser.parse_args()
     import torch
 
     from bench.stages import end_to_end, voice
     from fastsvc.engine.engine import Engine
 
     times = {"imported_s": time.time()}
-    engine = Engine.open(path, device, precision)
+    engine = Engine.open(options.engine, options.device, options.precision)
     times["opened_s"] = time.time()
     mel, encoder = engine.config.mel, engine.encoder
-    frames = max(1, round(float(seconds) * mel.frame_rate_hz))
+    frames = max(1, round(options.seconds * mel.frame_rate_hz))
     samples = frames * mel.hop_samples
     heard = voice(samples, mel.rate_hz), voice(round(samples * encoder.rate_hz / mel.rate_hz), encoder.rate_hz)
     with torch.inference_mode():
@@ -44,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.start(main)

@@ -10,33 +10,42 @@ Weights are random. Figures are merged into FILE by case, each with its command,
 
 from __future__ import annotations
 
+import os
+import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 import argparse
 import datetime
 import json
-import os
 import platform
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from bench import program
 
 CASES = ("denoiser", "vocoder", "memory", "excerpt", "long")
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = program.parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES[:3]), help="cases to run")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of audio, for times and their memory")
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=program.length, default=10.0, help="of audio, for times and their memory")
+    parser.add_argument("--repeats", type=program.whole, default=9)
+    parser.add_argument("--threads", type=program.whole, default=2)
     parser.add_argument("--wait", choices=("passive", "active"), default="passive", help="OMP_WAIT_POLICY, of both")
-    parser.add_argument("--channels", type=int, default=512, help="of the denoiser")
-    parser.add_argument("--vocoder-channels", type=int, default=512, help="at the vocoder's start")
-    parser.add_argument("--long", type=float, default=30.0, metavar="MINUTES", help="length of the long recording")
-    parser.add_argument("--excerpt", type=float, default=60.0, metavar="SECONDS", help="in one block against in many")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--channels", type=program.whole, default=512, help="of the denoiser")
+    parser.add_argument("--vocoder-channels", type=program.whole, default=512, help="at the vocoder's start")
+    parser.add_argument("--long", type=program.length, default=30.0, metavar="MINUTES", help="of the long recording")
+    parser.add_argument(
+        "--excerpt", type=program.length, default=60.0, metavar="SECONDS", help="in one block and in many"
+    )
+    parser.add_argument("--json", type=program.result, metavar="FILE")
     parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)  # inside a process of its own
-    parser.add_argument("--folder", type=Path, help="keep the models here, or take those that lie here")
+    parser.add_argument("--folder", type=program.folder, help="keep the models here, or take those that lie here")
     return parser.parse_args(given)
 
 
@@ -85,12 +94,14 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def in_process(options: argparse.Namespace, case: list[str]) -> dict:
-    command = [sys.executable, "-m", "bench.cpu", "--case", *case]
+    command = [sys.executable, os.path.abspath(__file__), "--case", *case]
     for name in ("folder", "seconds", "repeats", "threads", "wait", "channels", "vocoder_channels", "long", "excerpt"):
         command += ["--" + name.replace("_", "-"), str(getattr(options, name))]
     # Threads that spin while they wait for others would be timed, where other programs hold a core.
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": options.wait}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    if done.returncode:
+        raise SystemExit(max(1, done.returncode))  # it has said why
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -114,10 +125,11 @@ def circumstances(options: argparse.Namespace) -> dict:
 
 def keep(path: Path, case: str, record: dict) -> None:
     """Write one case into a file that may hold others."""
+    from fastsvc import files
+
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**found, case: record}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    files.write_json(path, {**found, case: record})
 
 
 if __name__ == "__main__":
-    main()
+    program.start(main)

@@ -5,17 +5,19 @@ python -m bench.f0 [--json bench/results/f0.json] [--seconds 4] [--methods yin,d
 
 from __future__ import annotations
 
-import argparse
-import json
+import os
 import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 import time
-from pathlib import Path
 
-import torch
-
+from bench import program
+from fastsvc import files
+from fastsvc.config import F0_METHODS
 from fastsvc.errors import FastsvcError
-from fastsvc.evaluation import machine, trackers
-from fastsvc.features import f0
 
 COLUMNS = (
     ("sweep", "accuracy"),
@@ -32,6 +34,11 @@ def measure(method: str, seconds: float, device: str) -> dict:
 
     The first call, which loads, is not timed; of up to three others the fastest counts.
     """
+
+    import torch
+
+    from fastsvc.evaluation import machine, trackers
+    from fastsvc.features import f0
 
     def track(audio, rate_hz, hop, frames):
         found = f0.extract(torch.from_numpy(audio).to(device), rate_hz, hop, frames, method=method)
@@ -63,14 +70,16 @@ def table(results: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of each signal")
-    parser.add_argument("--methods", default=",".join(f0.METHODS))
-    parser.add_argument("--device", default="cpu")
+    parser = program.parser(__doc__)
+    parser.add_argument("--json", type=program.result, metavar="FILE")
+    parser.add_argument("--seconds", type=program.length, default=4.0, help="length of each signal")
+    parser.add_argument("--methods", type=program.listed(program.one_of(*F0_METHODS)), default=list(F0_METHODS))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
+    from fastsvc.evaluation import machine
+
     results = {}
-    for method in options.methods.split(","):
+    for method in options.methods:
         try:
             results[method] = measure(method, options.seconds, options.device)
         except FastsvcError as error:
@@ -79,9 +88,7 @@ def main() -> None:
     print(table(results))
     if options.json:
         head = machine.describe(options.device) | {"command": "python -m bench.f0 " + " ".join(sys.argv[1:])}
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(head | {"seconds": options.seconds, "methods": plain(results)}, indent=1, allow_nan=False)
-        options.json.write_text(text + "\n")
+        files.write_json(options.json, head | {"seconds": options.seconds, "methods": plain(results)})
 
 
 def plain(value):
@@ -92,4 +99,4 @@ def plain(value):
 
 
 if __name__ == "__main__":
-    main()
+    program.start(main)

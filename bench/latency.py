@@ -1,6 +1,6 @@
 """How long a conversion takes, stage by stage, against what the machine could do at best and against its peers.
 
-    python -m bench.latency [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
+    python bench/latency.py [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
         [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx]
         [--peers eager32,eager16,graphs,compile] [--pdl]
 
@@ -12,66 +12,62 @@ denoiser with and without early starts of its kernels, at the peers' lengths.
 
 from __future__ import annotations
 
-import argparse
-import itertools
+import os
 import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
+import argparse
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
-from bench import circumstances, cold, early, models, peers, roofs, stages, table, vocoders
-from bench.timing import Clock, launches, peak_mb
-from fastsvc.engine import ranges
-from fastsvc.engine.engine import Engine
-from fastsvc.errors import FastsvcError
-
-THROUGHPUT_FILES, THROUGHPUT_S = 8, 10.0
-
-
-def numbers(kind):
-    """A parser of "1,2,4"."""
-    return lambda text: [kind(part) for part in text.split(",") if part]
+from bench import program
+from bench.peer_names import PEERS
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL.fsvc")
-    parser.add_argument("--seconds", type=numbers(float), default=[0.5, 1, 2, 5, 10, 30, 60])
-    parser.add_argument("--steps", type=numbers(int), default=[1, 2, 4])
+    parser = program.parser(__doc__)
+    parser.add_argument("model", nargs="?", type=program.existing, metavar="MODEL.fsvc")
+    parser.add_argument("--seconds", type=program.listed(program.length), default=[0.5, 1, 2, 5, 10, 30, 60])
+    parser.add_argument("--steps", type=program.listed(program.whole), default=[1, 2, 4])
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
-    parser.add_argument("--repeats", type=int, default=50)
-    parser.add_argument("--budget", type=float, default=3.0, help="seconds for one figure, three repetitions at least")
-    parser.add_argument("--peers", type=numbers(str), default=list(peers.PEERS), help="empty: none")
-    parser.add_argument("--peer-seconds", type=numbers(float), default=[0.5, 10.0], help="lengths that peers run at")
+    parser.add_argument("--repeats", type=program.whole, default=50)
+    parser.add_argument(
+        "--budget", type=program.seconds, default=3.0, help="seconds for one figure, three repetitions at least"
+    )
+    parser.add_argument("--peers", type=program.listed(program.one_of(*PEERS)), default=list(PEERS), help="empty: none")
+    parser.add_argument(
+        "--peer-seconds", type=program.listed(program.length), default=[0.5, 10.0], help="lengths that peers run at"
+    )
     parser.add_argument("--pdl", action="store_true", help="the denoiser with programmatic dependent launch, too")
     parser.add_argument("--no-extras", action="store_true", help="leave out cold start and throughput")
     parser.add_argument(
-        "--sizes", type=numbers(int), default=[512, 20, 512], help="channels, layers, vocoder's channels"
+        "--sizes",
+        type=program.listed(program.whole, 3),
+        default=[512, 20, 512],
+        help="channels, layers, vocoder's channels",
     )
     parser.add_argument("--nvtx", action="store_true", help="mark the stages for Nsight Systems")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png")
+    parser.add_argument("--json", type=program.result, metavar="FILE")
+    parser.add_argument("--plot", type=program.result, metavar="FILE.png")
     options = parser.parse_args(given)
-    unknown = set(options.peers) - set(peers.PEERS)
-    if unknown:
-        parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(peers.PEERS)}")
+    if not options.seconds or not options.steps:
+        parser.error("--seconds and --steps need one value at least")
     return options
 
 
 def main(given: list[str] | None = None) -> int:
     options = arguments(given)
+    from bench import circumstances, conversion, table  # seconds: not for --help, nor for what is wrong with options
+    from fastsvc.engine import Engine, ranges
+
     ranges.enable(options.nvtx)
     with tempfile.TemporaryDirectory() as scratch:
-        try:
-            engine = Engine.open(options.model or build(options, Path(scratch)), options.device, options.precision)
-            result = run(engine, options, lambda so_far: circumstances.keep(so_far, options.json))
-        except FastsvcError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+        engine = Engine.open(options.model or build(options, Path(scratch)), options.device, options.precision)
+        result = conversion.run(engine, options, lambda so_far: circumstances.keep(so_far, options.json))
     print(table.markdown(result))
     if options.plot:
         table.plot(result, options.plot)
@@ -80,6 +76,11 @@ def main(given: list[str] | None = None) -> int:
 
 def build(options: argparse.Namespace, folder: Path) -> Path:
     """A model of the sizes asked for, random, built for the device."""
+    import torch
+
+    from bench import models
+    from bench.conversion import say
+
     channels, layers, vocoder = options.sizes
     precision = "fp32" if options.device == "cpu" or not torch.cuda.is_available() else options.precision
     steps = tuple(sorted(set(options.steps)))
@@ -87,119 +88,5 @@ def build(options: argparse.Namespace, folder: Path) -> Path:
     return models.make(folder, channels, vocoder, say, layers, steps=steps, precision=precision, target=target)
 
 
-@torch.inference_mode()
-def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -> dict:
-    """Everything measured, as it is written to the JSON file; ``save`` gets it as it grows."""
-    clock = Clock(engine.device, options.repeats, budget_s=options.budget)
-    result = {
-        "engine": {"device": str(engine.device), "precision": engine.precision, "how": engine.how},
-        "sizes": {"denoiser": f"{engine.config.denoiser.channels}×{engine.config.denoiser.layers}"},
-        "roofs": roofs.measure(engine.device, engine.precision),
-        "resampling": stages.resampling(),
-        "stages": [],
-        "peers": [],
-        "vocoders": [],
-        **circumstances.describe("python -m bench.latency", engine.device),
-    }
-    for seconds in options.seconds:
-        counts = [count for count in options.steps if count in engine.steps]
-        for steps in counts:
-            names = stages.STEPPED if steps != counts[0] else (*stages.STAGES, stages.WHOLE)
-            result["stages"] += measured(engine, seconds, steps, names, clock, result["roofs"])
-        save(result)
-    if options.pdl:
-        result["early"] = early.compared(engine, options.peer_seconds, options.steps, clock, say)
-        save(result)
-    if engine.synthesiser is not None:
-        for seconds in options.peer_seconds:
-            say(f"{seconds:g} s: the vocoder by every backend")
-            result["vocoders"] += vocoders.rows(engine, seconds, clock, result["roofs"])
-            save(result)
-        if engine.device.type == "cuda":  # why the engine takes which of them
-            result["rungs"] = [asdict(row) for row in engine.synthesiser.choice.rows]
-    quick, slow = ([name for name in options.peers if (name in peers.SLOW) == last] for last in (False, True))
-    against(engine, options, quick, clock, result, save)
-    if not options.no_extras:
-        say("cold start and throughput")
-        if engine.shares_batches:  # else the vocoder's backends might be timed inside the cold start
-            engine.warm_up(groups=[[round(cold.AUDIO_S * engine.config.mel.frame_rate_hz)]])
-        result["cold"] = cold.measure(engine.path, engine.device.type, options.precision)
-        result["throughput"] = throughput(engine, options)
-        save(result)
-    against(engine, options, slow, clock, result, save)
-    return result
-
-
-def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, known: dict) -> list[dict]:
-    """A row for each of the stages ``names`` at one length and number of steps."""
-    rows = []
-    for stage in (stage for stage in stages.stages(engine, seconds, steps) if stage.name in names):
-        say(f"{seconds:g} s, {steps} steps: {stage.name}")
-        with ranges.stage(stage.name):
-            row = {"seconds": seconds, "steps": steps, "stage": stage.name, **clock(stage.run)}
-        if stage.work is not None:
-            floor = roofs.floor_ms(stage.work.flops, stage.work.bytes, known)
-            row |= {"floor_ms": round(floor, 5), "percent_of_floor": roofs.percent(floor, row["p50_ms"])}
-        row |= {"launches": launches(stage.run, engine.device), "peak_mb": peak_mb(stage.run, engine.device)}
-        rows.append(row)
-    return rows
-
-
-def against(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock, result: dict, save) -> None:
-    """Rows of the peers ``names``, for the denoiser and the vocoder, each saved at once: a compiler may take long."""
-    for row in compared(engine, options, names, clock):
-        result["peers"].append(row)
-        save(result)
-    for seconds in options.peer_seconds if engine.synthesiser is not None else ():
-        for row in vocoders.peer_rows(engine, seconds, names, clock):
-            result["vocoders"].append(row)
-            save(result)
-
-
-def compared(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock) -> Iterator[dict]:
-    """The denoiser's peers at the engine's own step counts, those that cannot run with their reason."""
-    model, method = peers.random_model(engine.config, engine.device) if names else None, engine.sampler.method
-    for name, seconds, steps in itertools.product(names, options.peer_seconds, options.steps):
-        if steps not in engine.steps:
-            continue
-        frames = max(1, round(seconds * engine.config.mel.frame_rate_hz))
-        row = {"seconds": seconds, "steps": steps, "peer": name}
-        say(f"{seconds:g} s, {steps} steps: {peers.DESCRIPTIONS[name]}")
-        try:
-            row |= clock(peers.peer(name, model, engine.sampler.schedules[steps], method, frames))
-        except peers.NotHere as reason:
-            row["skipped"] = str(reason)
-        except (RuntimeError, ImportError) as error:  # a compiler that is missing, memory that is too small
-            row["skipped"] = vocoders.reason(error)
-        yield row
-
-
-def throughput(engine: Engine, options: argparse.Namespace) -> dict:
-    """Seconds of audio a second of :data:`THROUGHPUT_FILES` recordings, sung together where the engine gains by it."""
-    import time
-
-    from fastsvc.engine import conversion
-
-    frames = round(THROUGHPUT_S * engine.config.mel.frame_rate_hz)
-    generator = torch.Generator().manual_seed(0)
-    units = torch.randn(frames, engine.config.condition.unit_channels, generator=generator)
-    f0_hz = 150 + 100 * torch.rand(frames, generator=generator)
-    told = conversion.told(engine, units, f0_hz, 0.1 * torch.rand(frames))
-    samples = frames * engine.config.mel.hop_samples
-    heard = conversion.Heard(told, 0.0, conversion.Place(samples, engine.rate_hz, engine.rate_hz, 1.0))
-    files, steps = THROUGHPUT_FILES if engine.shares_batches else 2, engine.default_steps
-    spent = []
-    for _ in range(2):  # the first warms up
-        start = time.perf_counter()
-        engine.sing([heard] * files, engine.table.base, steps=steps)
-        spent.append(time.perf_counter() - start)
-    audio_s = files * frames / engine.config.mel.frame_rate_hz
-    return {"files": files, "file_s": THROUGHPUT_S, "steps": steps, "audio_s_per_s": round(audio_s / spent[-1], 2)}
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    program.start(main)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 from pathlib import Path
 
-import torch
-
-from fastsvc import build
-from fastsvc.checkpoints.native import module
+from bench import program
 from fastsvc.config import (
     AcousticConfig,
     ConditionConfig,
@@ -50,6 +54,8 @@ def make(folder: Path, channels: int, vocoder_channels: int, say=print, layers: 
 
     ``options`` of fastsvc.build.compile; without them one step in float32.
     """
+    from fastsvc import build
+
     parts = {"vocoder": vocoder(vocoder_channels), "recogniser": content(), "student": acoustic(channels, layers)}
     files = {kind: _checkpoint(folder / f"{kind}.pt", kind, config) for kind, config in parts.items()}
     return build.compile(
@@ -63,6 +69,10 @@ def make(folder: Path, channels: int, vocoder_channels: int, say=print, layers: 
 
 
 def _checkpoint(path: Path, kind: str, config) -> Path:
+    import torch
+
+    from fastsvc.checkpoints.native import module
+
     generator = torch.Generator().manual_seed(0)
     state = module(kind, config).state_dict()
     for name, value in state.items():
@@ -87,21 +97,24 @@ def _checkpoint(path: Path, kind: str, config) -> Path:
 
 
 def main() -> None:
-    """`python -m bench.models FOLDER`: the engine alone, to be measured by other programs."""
-    import argparse
-
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--sizes", default="512,20,512", help="channels, layers, vocoder's channels")
-    parser.add_argument("--steps", default="1,2,4")
-    parser.add_argument("--precision", default="auto")
+    """`python bench/models.py FOLDER`: the engine alone, to be measured by other programs."""
+    parser = program.parser(main.__doc__)
+    parser.add_argument("folder", type=program.folder)
+    parser.add_argument(
+        "--sizes",
+        type=program.listed(program.whole, 3),
+        default=[512, 20, 512],
+        help="channels, layers, vocoder's channels",
+    )
+    parser.add_argument("--steps", type=program.listed(program.whole), default=[1, 2, 4])
+    parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
     parser.add_argument("--target", default="auto")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    channels, layers, wide = map(int, options.sizes.split(","))
-    how = {"steps": tuple(map(int, options.steps.split(","))), "precision": options.precision, "target": options.target}
+    channels, layers, wide = options.sizes
+    how = {"steps": tuple(options.steps), "precision": options.precision, "target": options.target}
     print(make(options.folder, channels, wide, layers=layers, **how))
 
 
 if __name__ == "__main__":
-    main()
+    program.start(main)

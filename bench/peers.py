@@ -13,15 +13,6 @@ import torch
 from fastsvc.model import sampler
 from fastsvc.model.acoustic import AcousticModel
 
-PEERS = ("eager32", "eager16", "graphs", "compile")
-SLOW = ("compile",)  # minutes until the first call
-DESCRIPTIONS = {
-    "eager32": "plain PyTorch, float32",
-    "eager16": "plain PyTorch, float16",
-    "graphs": "plain PyTorch, float16, one CUDA graph",
-    "compile": 'torch.compile(mode="max-autotune"), float16',
-}
-
 
 class NotHere(Exception):
     """A peer cannot run; the text is the reason."""

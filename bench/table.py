@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.peers import DESCRIPTIONS
+from bench.peer_names import DESCRIPTIONS
 from bench.stages import WHOLE
 
 

@@ -9,27 +9,30 @@ in which it refuses.
 
 from __future__ import annotations
 
-import argparse
+import os
+import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 import tempfile
 from pathlib import Path
 
-import torch
-
-from bench import circumstances, trt_plans
-from bench.timing import Clock
+from bench import circumstances, program, trt_plans
 from bench.vocoder_cpu import CASES
-from fastsvc.engine import backends, cuda, trt, trt_plan
-from fastsvc.engine.cuda_vocoder import Inputs
-from fastsvc.engine.trt_run import Runner
-from fastsvc.engine.vocoder_choice import fill
 
 BATCH, FRAMES = 2, 1024  # as ten seconds are cut
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser = program.parser(__doc__)
+    parser.add_argument("--json", type=program.result, metavar="FILE")
     options = parser.parse_args()
+    import torch
+
+    from fastsvc.engine import trt
+
     record: dict = {"package": trt.RTX.version(), "step": "package"}
     try:
         run(record, lambda: circumstances.keep(record, options.json))
@@ -42,6 +45,14 @@ def main() -> None:
 
 def run(record: dict, save) -> None:
     """``save`` before each step: one that ends the process is the one that was written last."""
+    import torch
+
+    from bench.timing import Clock
+    from fastsvc.engine import backends, cuda, trt, trt_plan
+    from fastsvc.engine.cuda_vocoder import Inputs
+    from fastsvc.engine.trt_run import Runner
+    from fastsvc.engine.vocoder_choice import fill
+
     module = trt.load(trt.RTX)
     why = backends.why_no_cuda()
     if why is not None:
@@ -67,4 +78,4 @@ def run(record: dict, save) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.start(main)

@@ -8,18 +8,21 @@ time, and the speed, are not seen here.
 
 from __future__ import annotations
 
-import argparse
+import os
+import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 import json
 import tempfile
 from pathlib import Path
 
-import torch
-
-from bench import circumstances, vocoder_folder
+from bench import circumstances, program, vocoder_folder
 from bench.vocoder_cpu import CASES
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import artifact, trt, trt_plan
-from fastsvc.model.vocoder import Generator
+from fastsvc.engine import artifact
 
 VOCODERS = ("m4", "openvpi")
 ARCHS = (80, 86, 89, 120)
@@ -28,11 +31,15 @@ GRAPH = artifact.GRAPHS[True, False]
 
 def folder(path: Path, name: str) -> Path:
     """Of an engine with this vocoder."""
+    from fastsvc.model.vocoder import Generator
+
     tensors = {key: value.detach().contiguous() for key, value in Generator(CASES[name]).state_dict().items()}
     return vocoder_folder.write(path / "vocoder.fsvc", CASES[name], tensors).path
 
 
 def build(path: Path, config: VocoderConfig, arch: int) -> dict:
+    from fastsvc.engine import trt, trt_plan
+
     module = trt.load(trt.RTX)
     wanted = trt_plan.origin(module, arch, "0" * 64)
     plan, _ = trt_plan.build(module, path / GRAPH, config, wanted, ahead=arch)
@@ -40,9 +47,11 @@ def build(path: Path, config: VocoderConfig, arch: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser = program.parser(__doc__)
+    parser.add_argument("--json", type=program.result, metavar="FILE")
     options = parser.parse_args()
+    import torch
+
     rows = []
     for name in VOCODERS:
         with tempfile.TemporaryDirectory() as scratch:
@@ -55,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.start(main)

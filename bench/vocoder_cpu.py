@@ -10,26 +10,30 @@ each other burn the time that all measure. Peaks are the whole process's so far,
 packages onnx and onnxruntime the other two are compared.
 """
 
-import argparse
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 import importlib.util
 import json
 import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from bench import circumstances
-from fastsvc.checkpoints.native import module
+from bench import circumstances, program
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.engine import machine
-from fastsvc.engine.runtime import Synthesiser
-from fastsvc.model import source
+
+if TYPE_CHECKING:
+    from fastsvc.engine.runtime import Synthesiser
 
 OPENVPI = {
     "family": "openvpi",
@@ -44,8 +48,13 @@ CASES = {
 }
 
 
-@torch.inference_mode()
 def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
+    import torch
+
+    from fastsvc.checkpoints.native import module
+    from fastsvc.engine.runtime import Synthesiser
+    from fastsvc.model import source
+
     model = module("vocoder", config).eval()
     synthesiser = Synthesiser(model.state_dict(), config)
     frames = round(seconds * config.mel.frame_rate_hz)
@@ -82,23 +91,26 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
 
 def through_onnxruntime(config: VocoderConfig, tensors: dict) -> Synthesiser:
     """The engine's synthesiser, but for what runs the generator."""
-    from bench import vocoder_folder
+    from fastsvc.engine.runtime import Synthesiser
     from fastsvc.engine.vocoder_onnx import OnnxGenerator
 
-    synthesiser = Synthesiser(tensors, config)
-    with tempfile.TemporaryDirectory() as scratch:
-        synthesiser.vocoder = OnnxGenerator(vocoder_folder.write(Path(scratch) / "a.fsvc", config, tensors), config)
-    return synthesiser
+    return Synthesiser(tensors, config, make=OnnxGenerator)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = program.parser(__doc__)
     parser.add_argument("--case", choices=CASES, help="one of them; without: all, each in a process of its own")
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all cases, with machine, versions, command and date")
+    parser.add_argument("--seconds", type=program.length, default=10.0)
+    parser.add_argument("--rounds", type=program.whole, default=5)
+    parser.add_argument("--threads", type=program.whole, default=2)
+    parser.add_argument(
+        "--json", type=program.result, metavar="FILE", help="all cases, with machine, versions, command and date"
+    )
     options = parser.parse_args()
+    import torch
+
+    from fastsvc.engine import machine
+
     if options.case is None:
         cases = [in_process(name) for name in CASES]
         about = circumstances.describe("python -m bench.vocoder_cpu", torch.device("cpu"))
@@ -107,16 +119,20 @@ def main():
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     facts = {"vocoder": options.case, "audio_s": options.seconds, "rounds": options.rounds, **machine.describe()}
-    print(json.dumps(facts | compare(CASES[options.case], options.seconds, options.rounds)), flush=True)
+    with torch.inference_mode():
+        figures = compare(CASES[options.case], options.seconds, options.rounds)
+    print(json.dumps(facts | figures), flush=True)
 
 
 def in_process(name: str) -> dict:
     """One case in a process of its own: peaks of memory are a process's."""
-    command = [sys.executable, "-m", "bench.vocoder_cpu", *sys.argv[1:], "--case", name]
-    line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    print(line, end="", flush=True)
-    return json.loads(line)
+    command = [sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--case", name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(max(1, done.returncode))  # it has said why
+    print(done.stdout, end="", flush=True)
+    return json.loads(done.stdout)
 
 
 if __name__ == "__main__":
-    main()
+    program.start(main)

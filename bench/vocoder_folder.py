@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from fastsvc.build.export import graphs
-from fastsvc.config import VocoderConfig
+from fastsvc.config import VocoderConfig, to_dict
 from fastsvc.engine import artifact
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def write(path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_graphs: bool = True) -> artifact.Artifact:
     """``tensors`` as they are to be stored."""
+    from fastsvc.build.export import graphs
+
     files: dict = {artifact.VOCODER: tensors}
     if with_graphs:
         files |= graphs(config, tensors)
-    source = dict.fromkeys(("file", "format", "kind", "step"), "")
-    rest = {"acoustic": {}, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
+    source = {"file": "", "format": "", "kind": "", "step": 0}
+    acoustic = {"mel": to_dict(config.mel), "denoiser": {"mel_bins": config.mel.bins}}
+    rest = {"acoustic": acoustic, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
     manifest = {**rest, "sampler": "consistency", "source": source}
     return artifact.Artifact(artifact.write(path, manifest, files, force=True))

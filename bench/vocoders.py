@@ -16,6 +16,7 @@ from bench import counts, peers, roofs
 from bench.peers import NotHere
 from bench.stages import WIDTH
 from bench.timing import Clock
+from fastsvc import faults
 from fastsvc.checkpoints.native import module
 from fastsvc.engine.cpu_generators import CPU_BACKENDS
 from fastsvc.engine.engine import Engine
@@ -71,6 +72,9 @@ def using(engine: Engine, name: str) -> Iterator[Callable]:
 
 
 def reason(error: Exception) -> str:
+    """Why a row has no figures, in one line; a mistake of ours is told as such."""
+    if faults.is_bug(error):
+        return faults.line(error)
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 

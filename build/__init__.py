@@ -71,19 +71,30 @@ def compile(
     ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, taken wherever it is a device's; auto: the fastest.
     Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
     """
+    from fastsvc.build.options import check
     from fastsvc.build.plan import Plan
     from fastsvc.checkpoints import Given
     from fastsvc.checkpoints.folder import checkpoint_in
+    from fastsvc.engine import seal
     from fastsvc.engine.artifact import refuse_existing
 
-    checkpoint = Path(checkpoint)
+    paths = {"checkpoint": checkpoint, "out": out, "config": config, "vocoder": vocoder, "content": content}
+    words = {
+        "precision": precision,
+        "target": target,
+        "sampler": sampler,
+        "vocoder backend": vocoder_backend,
+        "era": era,
+    }
+    check(paths | {"speaker_vectors": speaker_vectors}, words, steps, depth, speaker_f0, force, progress)
+    checkpoint, steps = Path(checkpoint), None if steps is None else tuple(map(int, steps))
     plan = Plan(
         checkpoint=checkpoint,
         out=Path(out) if out is not None else checkpoint_in(checkpoint).with_suffix(".fsvc"),
         given=Given.of(config=config, era=era, speaker_vectors=speaker_vectors),
         vocoder_path=None if vocoder is None else Path(vocoder),
         content_path=None if content is None else Path(content),
-        steps=None if steps is None else tuple(steps),
+        steps=steps,
         sampler=sampler,
         depth=depth,
         speaker_f0=speaker_f0,
@@ -94,6 +105,8 @@ def compile(
         say=progress or (lambda line: None),
     )
     refuse_existing(plan.out, force)  # before minutes of work, and once more before writing
+    if target != "cpu":
+        seal.check()
     for step in passes():
         step(plan)
     plan.say(f"built {plan.out}")

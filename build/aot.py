@@ -8,18 +8,17 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
-import fastsvc
+from fastsvc import children
 from fastsvc.errors import EngineError
+
+REMEDY = "please report it with what the same command prints with -v"
 
 
 @dataclass(frozen=True)
@@ -67,17 +66,16 @@ def compile(
 def _compile_share(jobs: list[tuple[dict, int]], one_more: Callable[[], None]) -> list[Cubin]:
     if not jobs:
         return []
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
-    paths = [str(Path(fastsvc.__file__).parent.parent), environment.get("PYTHONPATH", "")]
+    environment = {k: value for k, value in children.environment().items() if not k.startswith("TRITON_")}
     with TemporaryDirectory() as cache:
         environment |= {
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
             "TRITON_CACHE_DIR": cache,
             "TRITON_DISABLE_LINE_INFO": "1",  # less than half the size, and no path of this machine inside
             "OMP_NUM_THREADS": "1",
         }
-        command = [sys.executable, "-m", "fastsvc.build.aot_worker"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+        command = children.python("fastsvc.build.aot_worker")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        pipes |= {"env": environment, "cwd": children.scratch(cache)}
         with TemporaryFile("w+", dir=cache) as errors, subprocess.Popen(command, stderr=errors, **pipes) as worker:
             try:
                 with contextlib.suppress(BrokenPipeError):
@@ -92,10 +90,14 @@ def _compile_share(jobs: list[tuple[dict, int]], one_more: Callable[[], None]) -
                 raise
             if worker.wait():
                 errors.seek(0)
-                last = errors.read().strip().splitlines()[-3:]
-                raise EngineError(
-                    f"compiling kernels failed: {' '.join(last)}", "is Triton installed, and 3.6 or newer?"
+                whole = errors.read().strip()
+                last = whole.splitlines()[-3:]
+                remedy = (
+                    "is Triton installed, and 3.6 or newer?"
+                    if "ImportError" in whole or "ModuleNotFound" in whole
+                    else REMEDY
                 )
+                raise EngineError(f"compiling kernels failed: {' '.join(last)}", remedy) from RuntimeError(whole)
     return made
 
 

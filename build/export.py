@@ -1,13 +1,13 @@
-"""Pass 5, export: the vocoder's ONNX graphs, for TensorRT and onnxruntime; weights stay in vocoder.safetensors."""
+"""Pass 5, export: the vocoder's ONNX graphs, for TensorRT and other programs; weights stay in vocoder.safetensors."""
 
 from __future__ import annotations
 
 import importlib.util
 
-from fastsvc.build.graph import graph
-from fastsvc.build.onnx_writer import places
 from fastsvc.build.plan import Plan
 from fastsvc.engine import artifact
+from fastsvc.engine.onnx_writer import places
+from fastsvc.engine.vocoder_graph import graph
 
 
 def export_pass(plan: Plan) -> None:
@@ -15,8 +15,8 @@ def export_pass(plan: Plan) -> None:
         return
     if importlib.util.find_spec("onnx") is None:
         plan.say(
-            "export: the package onnx is not installed, so this engine gets no graphs and its vocoder runs neither in"
-            ' TensorRT nor in onnxruntime; for those pip install "fastsvc[onnx]" and build again'
+            "export: the package onnx is not installed, so this engine holds no graphs for other programs; its vocoder"
+            ' runs in TensorRT and onnxruntime only where onnx is installed: pip install "fastsvc[onnx]"'
         )
         return
     made = graphs(plan.vocoder.config, plan.files[artifact.VOCODER])

@@ -5,11 +5,8 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
-from safetensors.torch import save_file
 
 from fastsvc.build.plan import Plan
 from fastsvc.checkpoints.native import module
@@ -29,9 +26,8 @@ def measure_pass(plan: Plan) -> None:
     runs = _denoisers(plan)
     plan.measured["denoiser"] = _measured(plan, "denoiser", *medians(runs))
     if plan.vocoder is not None:
-        with TemporaryDirectory() as folder:
-            runs = _vocoders(plan, Path(folder))
-            plain_s, *by_backend = medians(list(runs.values()))
+        runs = _vocoders(plan)
+        plain_s, *by_backend = medians(list(runs.values()))
         times = dict(zip([name for name in runs if name != "plain"], by_backend))
         plan.cpu_backend = min(times, key=times.get)
         plan.measured["vocoder"] = _measured(plan, "vocoder", plain_s, times[plan.cpu_backend])
@@ -82,8 +78,8 @@ def _denoisers(plan: Plan) -> tuple[Callable, Callable]:
     )
 
 
-def _vocoders(plan: Plan, folder: Path) -> dict[str, Callable]:
-    """The plain generator, then every backend that runs on this processor; ``folder`` is for files that they read."""
+def _vocoders(plan: Plan) -> dict[str, Callable]:
+    """The plain generator, then every backend that runs on this processor."""
     config = plan.vocoder.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
     mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.source_hop_samples)
@@ -91,28 +87,7 @@ def _vocoders(plan: Plan, folder: Path) -> dict[str, Callable]:
     model.load_state_dict(plan.vocoder.tensors)
     generators = {"plain": model.eval(), "torch": Vocoder(plan.files[artifact.VOCODER], config)}
     try:
-        generators["onnxruntime"] = OnnxGenerator(Loose(plan, folder), config, plan.files[artifact.VOCODER])
+        generators["onnxruntime"] = OnnxGenerator(plan.files[artifact.VOCODER], config)
     except FastsvcError as error:
         plan.say(f"measure: the vocoder was not tried in onnxruntime: {error}")
     return {name: lambda generator=generator: generator(mel, source) for name, generator in generators.items()}
-
-
-class Loose:
-    """The vocoder's files as they will lie in the engine's folder, for what reads them there."""
-
-    def __init__(self, plan: Plan, folder: Path):
-        self.path, self.files = folder, {}
-        for name, content in plan.files.items():
-            if isinstance(content, bytes) and "/" not in name:
-                (folder / name).write_bytes(content)
-            elif name == artifact.VOCODER:
-                save_file({key: value.contiguous() for key, value in content.items()}, folder / name)
-            else:
-                continue
-            self.files[name] = {}
-
-    def has(self, name: str) -> bool:
-        return name in self.files
-
-    def verify(self, name: str) -> Path:
-        return self.path / name

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
+from fastsvc import reading
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.checkpoints.yaml_file import shown
+from fastsvc.config.shown import shown
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError
 
@@ -29,7 +29,7 @@ def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
     for name, f0_hz in _pairs(str(given), names).items():
         try:
             value = float(f0_hz)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not 20 <= value <= 2000:
             raise ConfigError(f"the median pitch of {name!r} is {shown(f0_hz)}", "give Hz between 20 and 2000")
@@ -59,15 +59,7 @@ def _pairs(given: str, names: tuple[str, ...]) -> dict:
 
 
 def _mapping(path: Path) -> dict:
-    import yaml
-
-    try:
-        if path.stat().st_size > LIMIT:
-            raise ConfigError(f"{path} is larger than {LIMIT >> 20} MB", REMEDY)
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read: {(str(error).splitlines() or ['?'])[0]}", REMEDY) from None
+    values = (reading.json_file if path.suffix == ".json" else reading.yaml_file)(path, LIMIT)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is no mapping of names to Hz", REMEDY)
     return values

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import fastsvc
+from fastsvc import files
 from fastsvc.build import aot
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.engine import cuda_plan
@@ -222,7 +223,7 @@ def _write(lines: list[str]) -> None:
     _, tail = rest.split(END)
     titles = "| | kernel | type | frames | block | warps | stages | registers | shared bytes | stack | products by |"
     table = "\n".join([titles, "|" + "---|" * 11, *lines])
-    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+    files.write_text(PAGE, f"{head}{BEGIN}\n{table}\n{END}{tail}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from fastsvc.engine.cpu_bf16 import denoiser_for
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.errors import ConfigError, MissingPackageError
 from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.tiles import SHARED_BYTES
+from fastsvc.kernels.tiles import OLDEST, SHARED_BYTES
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -40,7 +40,10 @@ def architectures(target: str) -> tuple[int, ...]:
         number = re.fullmatch(r"sm_(\d{2,3})", name.strip())
         if number is None or int(number[1]) not in SHARED_BYTES:
             known = ", ".join(f"sm_{arch}" for arch in SHARED_BYTES)
-            raise ConfigError(f"unknown target {name!r}", f"use auto, cpu, or some of {known}")
+            what = f"unknown target {name!r}"
+            if number is not None and int(number[1]) < OLDEST:
+                what += f": kernels need sm_{OLDEST} or newer"
+            raise ConfigError(what, f"use auto, cpu, or some of {known}")
         found.append(int(number[1]))
     if importlib.util.find_spec("triton") is None:
         raise MissingPackageError("triton", f"building for {target}", "gpu")

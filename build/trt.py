@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from fastsvc.build.plan import Plan
-from fastsvc.engine import artifact, seal, trt, trt_plan
+from fastsvc.engine import artifact, trt, trt_plan
 from fastsvc.errors import FastsvcError
 
 GRAPH = artifact.GRAPHS[True, False]
@@ -26,7 +26,7 @@ def plans(plan: Plan, arch: int) -> dict[str, bytes]:
         plan.say(f"target: no TensorRT plan for sm_{arch}: {error}")
         return {}
     plan.say(f"target: TensorRT plan for sm_{arch}, {len(built.code) / 1e6:.1f} MB in {built.seconds:.1f} s")
-    return {f"sm_{arch}/{built.origin.name}{trt_plan.SUFFIX}": seal.closed(built.content())}
+    return {f"sm_{arch}/{built.origin.name}{trt_plan.SUFFIX}": built.content()}
 
 
 def build(files: dict, config, arch: int) -> trt_plan.Plan:

@@ -1,13 +1,20 @@
 """fastsvc: a compiler and inference engine for diffusion-distilled singing voice conversion."""
 
-from pathlib import Path
+import os
+import sys
 
 __version__ = "0.1.0"
 __all__ = ["load", "__version__"]
 
-_here = Path(__file__).parent
-if not (_here / "kernels").is_dir():  # source tree: kernels/ and build/ lie beside us, not inside
-    __path__.append(str(_here.parent))
+_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if not os.path.isdir(os.path.join(_root, "fastsvc", "kernels")):  # source tree: kernels/ and build/ lie beside us
+    __path__.append(_root)
+
+# `python -m fastsvc…` puts the current folder before Python's own library, where a random.py would be taken for the
+# real one. So the folder leaves the path before anything else is imported, unless fastsvc itself lies there.
+_started = sys.argv[:1] == ["-m"] and any(w.partition(".")[0] in ("fastsvc", "-mfastsvc") for w in sys.orig_argv)
+if _started and not getattr(sys.flags, "safe_path", False) and os.path.realpath(sys.path[0]) != os.path.realpath(_root):
+    del sys.path[0]
 
 
 def load(path, device="auto"):

@@ -10,14 +10,16 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from fastsvc.audio.encode import why
-from fastsvc.batch_decode import decoded
+from fastsvc import files
+from fastsvc.batch_decode import bytes_needed, decoded
 from fastsvc.batch_group import Room, sing
 from fastsvc.batch_plan import Job, Plan
 from fastsvc.batch_recording import HEARD, Recording, Settings, Voice
-from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
+from fastsvc.batch_report import DONE, FAILED, Entry, Report
+from fastsvc.batch_results import Results
 from fastsvc.errors import OutputError
 
 __all__ = ["DONE", "Progress", "Settings", "check_output_folder", "run", "waiting"]
@@ -32,14 +34,16 @@ def run(
     settings: Settings,
     tell: Callable[[Report, Entry], None] = lambda report, entry: None,
     progress: Progress = lambda recordings: None,
+    in_work: files.InWork | None = None,
 ) -> Report:
     """Convert every job of ``plan``; ``tell(report, entry)`` is called for each in order, ``progress`` meanwhile.
 
     Where the engine gains by it (``engine.shares_batches``), up to ``settings.batch`` recordings are sung together
     and written while the next are; else each is written before the next begins. The results are the same, to
-    rounding.
+    rounding. ``in_work`` knows which recordings were in work when an earlier run was killed: those come last and alone.
     Failures, of whatever kind, become entries with a reason and the rest goes on. Ctrl-C ends the run at once:
-    what is converted stays, nothing half-written does, and the report says ``interrupted``.
+    what is converted stays, nothing half-written does, and the report says ``interrupted``. Raises OutputError where
+    the list of results cannot be kept.
     """
     report = Report(planned=len(plan.jobs) + len(plan.problems))
 
@@ -50,12 +54,11 @@ def run(
     try:
         for path, reason in plan.problems:
             add(Entry(str(path), "", FAILED, reason))
-        left = waiting(plan, settings.overwrite)
-        skipped = set(plan.jobs).difference(left)
+        results, left = Results(engine, plan, settings), []
         for job in plan.jobs:
-            if job in skipped:
-                add(Entry(str(job.source), str(job.target), SKIPPED, "its result exists"))
-        line = _Line(engine, settings, add, progress)
+            entry = results.settled(job)
+            left.append(job) if entry is None else add(entry)
+        line = _Line(engine, settings, results, add, progress, in_work or files.InWork(None))
         try:
             line.convert(left)
         finally:
@@ -66,7 +69,7 @@ def run(
 
 
 def waiting(plan: Plan, overwrite: bool) -> list[Job]:
-    """The jobs that are to be done: those without a result, or all."""
+    """The jobs that are certainly to be done: those without a result, or all. Which else, only the engine can tell."""
     return [job for job in plan.jobs if overwrite or not job.target.is_file()]
 
 
@@ -77,14 +80,17 @@ def check_output_folder(folder: str | os.PathLike) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OutputError(f"{folder}: no files can be written there: {why(error)}", "choose another with -o") from None
+        raise OutputError(
+            f"{folder}: no files can be written there: {files.reason(error)}", "choose another with -o"
+        ) from None
 
 
 class _Line:
     """The recordings between reading and their entries. Only the reading and the writing are done by other threads."""
 
-    def __init__(self, engine, settings: Settings, add: Callable[[Entry], None], progress: Progress):
-        self.engine, self.settings, self.add, self.progress = engine, settings, add, progress
+    def __init__(self, engine, settings: Settings, results: Results, add, progress: Progress, in_work: files.InWork):
+        self.engine, self.settings, self.results, self.add, self.progress = engine, settings, results, add, progress
+        self.in_work = in_work
         self.most = settings.batch if engine.shares_batches else 1
         self.behind = 0 if self.most == 1 else 2 * self.most  # recordings that may wait to be written
         self.pool = ThreadPoolExecutor(1 if self.most == 1 else WRITERS, "write")
@@ -92,8 +98,14 @@ class _Line:
         self.room, self.group = Room(self.most), []
 
     def convert(self, jobs: Sequence[Job]) -> None:
-        for one in decoded(jobs, mono=not self.settings.keep_channels, ahead=self.most):
-            recording = Recording(one.job, self.settings)
+        first, last = self.in_work.ordered(jobs, lambda job: job.source)
+        for some in (first, *([job] for job in last)):
+            self._convert(some)
+
+    def _convert(self, jobs: Sequence[Job]) -> None:
+        needs = partial(bytes_needed, self.engine.config.mel.rate_hz, self.settings.rate_hz)
+        for one in decoded(jobs, not self.settings.keep_channels, self.most, needs, self.in_work.begin):
+            recording = Recording(one.job, self.settings, self.results)
             self.untold.append(recording)
             for voice in recording.hear(self.engine, one):
                 self._report()
@@ -131,6 +143,7 @@ class _Line:
             if first.writing is not None:
                 first.writing.result()
                 writing -= 1
+            self.in_work.end(first.job.source)
             self.add(self.untold.popleft().entry)
 
     def close(self) -> None:
@@ -142,4 +155,5 @@ class _Line:
                 if recording.writing is not None or recording.failed:
                     self.add(recording.entry)
         finally:
+            self.in_work.close()
             self.pool.shutdown(cancel_futures=True)

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
+from fastsvc import faults, memory
 from fastsvc.audio import io
 from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_plan import Job
@@ -74,15 +75,16 @@ def sing(engine, voices: Sequence[Voice], settings: Settings, progress: Callable
         try:
             return _together(engine, voices, settings, progress)
         except Exception as error:
-            together = error
+            together = memory.emptied(error)
     for voice in voices:
         try:
             _together(engine, [voice], settings, progress)
         except Exception as error:
             voice.recording.fail(error)
     if len(voices) > 1 and not any(voice.recording.failed for voice in voices):
-        kind, text = type(together).__name__, " ".join(str(together).split())
-        warnings.warn(f"{len(voices)} recordings failed together and went well alone: {kind}: {text}", stacklevel=2)
+        warnings.warn(
+            f"{len(voices)} recordings failed together and went well alone: {faults.told(together)}", stacklevel=2
+        )
 
 
 def _together(engine, voices: Sequence[Voice], settings: Settings, progress: Callable[[float], None]) -> None:

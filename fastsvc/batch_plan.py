@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastsvc.audio.encode import FORMATS
 from fastsvc.audio.io import EXTENSIONS
+from fastsvc.batch_index import INDEX
+from fastsvc.batch_names import Found, name_results, natural_key
+from fastsvc.batch_search import FOREIGN, Earlier, search
+from fastsvc.batch_sources import Sources, identity, same_recording
 from fastsvc.errors import AudioError, OutputError
 
-# Recordings that libsndfile cannot decode: in a folder they are passed over, but not without a word.
-_FOREIGN = frozenset([".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".ape", ".wv", ".opus2"])
+__all__ = ["Job", "Plan", "natural_key", "output_format", "plan"]
+
 _SAME_FORMAT = {".flac": "flac", ".mp3": "mp3", ".ogg": "ogg", ".oga": "ogg", ".opus": "ogg"}
 
 
@@ -29,26 +31,16 @@ class Job:
 
 @dataclass
 class Plan:
-    """``problems``: (path, reason) of folders that could not be listed; ``notes``: lines for the user."""
+    """``problems``: (path, reason) of folders that could not be listed; ``notes``: lines for the user.
+
+    ``folder``: the output folder; ``sources``: what no result may replace.
+    """
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Found:
-    source: Path
-    folder: str  # name of the folder it was found through, or ""
-    relative: Path  # where its result goes below the output folder, still with the source's suffix
-
-
-def natural_key(path: str | os.PathLike) -> list:
-    """Sorting key by which "take 2" comes before "take 10", folder by folder."""
-    return [
-        [(1, int(piece), "") if piece.isdigit() else (0, 0, piece.casefold()) for piece in re.split(r"(\d+)", part)]
-        for part in Path(path).parts
-    ]
+    folder: Path = Path()
+    sources: Sources = field(default_factory=Sources)
 
 
 def output_format(source: Path, format: str) -> str:
@@ -59,99 +51,80 @@ def output_format(source: Path, format: str) -> str:
 def plan(inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format: str = "wav", tag: str = "") -> Plan:
     """Expand ``inputs`` (files, and folders with all below them) into jobs in natural order.
 
-    The tree below each folder is kept. Hidden files, files that are no recordings by their suffix, and ``out_dir``
-    itself are left out of folders; a file given by name is always taken, even if missing: that is then its
-    failure. ``tag`` is put into the name of a result that would replace a recording. Raises AudioError when a
-    folder is missing or nothing is found, OutputError when a folder would be its own output folder.
+    The tree below each folder is kept. Hidden files, files that are no recordings by their suffix, results of earlier
+    runs and ``out_dir`` itself are left out of folders; a file given by name is always taken, even if missing: that is
+    then its failure. ``tag`` is put into the name of a result that would replace a recording. A leading ~ is the home
+    folder. Raises AudioError when a folder is missing or nothing is found, OutputError when a folder would be its own
+    output folder.
     """
-    out_dir, result, found = Path(out_dir), Plan(), {}
-    for given in map(Path, inputs):
-        if given.is_dir():
-            entries = _search(given, out_dir, result)
-            if not entries:
-                result.notes.append(f"{given}: no recordings in it")
-        elif given.exists() or given.suffix.lower() in EXTENSIONS | _FOREIGN:
-            entries = [_Found(given, "", Path(given.name))]
+    inputs = [_expanded(one) for one in inputs]
+    result, earlier, found, empty = Plan(folder=_folder(out_dir)), Earlier(), [], []
+    for given in inputs:
+        if os.path.isdir(given):
+            more = _in_folder(given, earlier, result)
+            found += more
+            empty += [] if more else [given]
+        elif os.path.lexists(given) or given.suffix.lower() in EXTENSIONS | FOREIGN:
+            found.append(_named(given, earlier, result.notes))
         else:
             raise AudioError(f"{given}: no such file or folder", "check the path")
-        for entry in entries:
-            found.setdefault(os.path.abspath(entry.source), entry)
     if not found and not result.problems:
-        raise AudioError(
-            f"no recordings in {', '.join(map(str, inputs))}", f"looked for {', '.join(sorted(EXTENSIONS))}"
-        )
-    result.jobs = _name_results(list(found.values()), out_dir, format, tag, result.notes)
+        why = [*result.notes, f"looked for {', '.join(sorted(EXTENSIONS))}"]
+        raise AudioError(f"no recordings in {', '.join(map(str, inputs))}", "; ".join(why))
+    result.notes += [f"{folder}: no recordings in it" for folder in empty]
+    result.sources = Sources(one.source for one in found)
+    once = _once(found, result.notes)
+    formats = [output_format(one.source, format) for one in once]
+    suffixes = [FORMATS[kind][0] for kind in formats]
+    names, notes = name_results(once, suffixes, result.folder, tag, result.sources)
+    result.notes += notes
+    result.jobs = [Job(one.source, result.folder / name, kind) for one, name, kind in zip(once, names, formats)]
     return result
 
 
-def _search(folder: Path, out_dir: Path, result: Plan) -> list[_Found]:
-    if os.path.realpath(folder) == os.path.realpath(out_dir):
+def _expanded(given: str | os.PathLike) -> Path:
+    if not os.fspath(given):
+        raise AudioError("an input has no name", "name a file or folder")
+    return Path(given if os.path.lexists(given) else os.path.expanduser(given))
+
+
+def _folder(out_dir: str | os.PathLike) -> Path:
+    """Without "..", which leads elsewhere once the folder before it is made."""
+    if not os.fspath(out_dir):
+        raise OutputError("the output folder has no name", "choose one with -o")
+    folder = Path(os.path.expanduser(out_dir))
+    if os.pardir not in folder.parts:
+        return folder
+    real = os.path.realpath(folder)
+    return Path(real if folder.is_absolute() else os.path.relpath(real))
+
+
+def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> list[Found]:
+    known = identity(folder)
+    if os.path.realpath(folder) == os.path.realpath(result.folder) or (known and known == identity(result.folder)):
         raise OutputError(f"{folder} is both input and output folder", "choose another output folder with -o")
-    found, foreign = [], defaultdict(int)
-
-    def unreadable(error: OSError):
-        result.problems.append((Path(error.filename), f"the folder cannot be listed: {error.strerror}"))
-
-    for parent, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(Path(parent, name)) != os.path.realpath(out_dir)
-        ]
-        for name in files:
-            path = Path(parent, name)
-            if name.startswith("."):
-                continue
-            if path.suffix.lower() in EXTENSIONS:
-                found.append(_Found(path, folder.resolve().name, path.relative_to(folder)))
-            elif path.suffix.lower() in _FOREIGN:
-                foreign[path.suffix.lower()] += 1
-    for suffix, count in sorted(foreign.items()):
-        result.notes.append(f"{folder}: {count} {suffix} left out: convert to wav or flac first, e.g. with ffmpeg")
-    return sorted(found, key=lambda entry: natural_key(entry.relative))
+    searched = search(folder, result.folder, earlier)
+    result.problems += searched.problems
+    result.notes += searched.notes
+    return searched.found
 
 
-def _name_results(found: list[_Found], out_dir: Path, format: str, tag: str, notes: list[str]) -> list[Job]:
-    formats = [output_format(entry.source, format) for entry in found]
-    relative = [entry.relative.with_suffix(FORMATS[kind][0]) for entry, kind in zip(found, formats)]
-    sources = {os.path.realpath(entry.source) for entry in found}
-    for i, target in enumerate(relative):
-        if os.path.realpath(out_dir / target) in sources:  # a.wav converted into its own folder
-            relative[i] = target.with_stem(f"{target.stem}_{tag or 'converted'}")
-    _tell_apart(found, formats, relative, notes)
-    return [Job(entry.source, out_dir / target, kind) for entry, target, kind in zip(found, relative, formats)]
+def _named(file: Path, earlier: Earlier, notes: list[str]) -> Found:
+    if file.name == INDEX:
+        raise AudioError(f"{file} is fastsvc's list of results", "name the recordings themselves")
+    if earlier.run_of(file) is not None:
+        notes.append(f"{file} is a result of an earlier run: it is taken, as it is named")
+    return Found(file, "", Path(file.name), file.is_symlink())
 
 
-def _tell_apart(found: list[_Found], formats: list[str], relative: list[Path], notes: list[str]) -> None:
-    """Change the clashing ones of ``relative``: by the source's suffix, then by its folder, then by number.
-
-    Every member of a clash is treated alike, so that names do not depend on the order of the inputs.
-    """
-
-    def clashes():
-        groups = defaultdict(list)
-        for i, target in enumerate(relative):
-            groups[str(target).casefold()].append(i)  # some file systems do not tell case apart
-        return [group for group in groups.values() if len(group) > 1]
-
-    before = list(relative)
-    for group in clashes():
-        for i in group:
-            suffix = found[i].source.suffix.lower()
-            if suffix != relative[i].suffix and len({found[j].source.suffix.lower() for j in group}) > 1:
-                relative[i] = relative[i].with_stem(relative[i].stem + suffix)
-    for group in clashes():
-        for i in group:
-            folder = found[i].folder or found[i].source.resolve().parent.name
-            relative[i] = Path(folder) / relative[i] if folder else relative[i]
-    taken = {str(target).casefold() for target in relative}
-    for group in clashes():
-        for i in group[1:]:
-            plain, number = relative[i], 2
-            while str(relative[i]).casefold() in taken:
-                relative[i] = plain.with_stem(f"{plain.stem}-{number}")
-                number += 1
-            taken.add(str(relative[i]).casefold())
-    for i, target in enumerate(relative):
-        if target != before[i]:
-            notes.append(f"{found[i].source} is written as {target}: another input has the same name")
+def _once(found: list[Found], notes: list[str]) -> list[Found]:
+    """Each recording under one of its names: one that is no link, if there is one."""
+    chosen: dict = {}
+    for one in sorted(found, key=lambda one: one.linked):
+        chosen.setdefault(same_recording(one.source), one)
+    taken = set(map(id, chosen.values()))
+    for one in found:
+        other = chosen[same_recording(one.source)]
+        if one.linked and one is not other:
+            notes.append(f"{one.source} is {other.source} under another name: it is converted once")
+    return [one for one in found if id(one) in taken]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastsvc import arguments, faults, memory
 from fastsvc.audio import io
 from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_decode import Decoded
 from fastsvc.batch_plan import Job
 from fastsvc.batch_report import DONE, FAILED, Entry
-from fastsvc.errors import EngineError, FastsvcError
+from fastsvc.batch_request import subtype
+from fastsvc.config import F0_METHODS
 
 if TYPE_CHECKING:
+    from fastsvc.batch_results import Results
     from fastsvc.engine.conversion import Heard, Place
 
+SUBTYPES = ("16", "24", "float")
 HEARD = 0.3  # the share of hearing in a conversion, for the progress bar alone
 
 
@@ -48,6 +52,21 @@ class Settings:
     overwrite: bool = False
     batch: int = 16
 
+    def __post_init__(self):
+        """Raises ConfigError, before any recording is read. What depends on the engine is asked there."""
+        arguments.optional(arguments.whole, "steps", self.steps, *arguments.STEPS)
+        arguments.transpose(self.transpose)
+        arguments.number("formant", self.formant, *arguments.FORMANT)
+        arguments.seed(self.seed)
+        arguments.optional(arguments.one_of, "f0 method", self.f0_method, F0_METHODS)
+        arguments.optional(arguments.path, "f0_weights", self.f0_weights)
+        arguments.optional(arguments.whole, "rate_hz", self.rate_hz, *arguments.RATE_HZ)
+        arguments.optional(arguments.one_of, "subtype", self.subtype, SUBTYPES)
+        arguments.optional(arguments.flag, "normalise", self.normalise)
+        arguments.flag("keep_channels", self.keep_channels)
+        arguments.flag("overwrite", self.overwrite)
+        arguments.whole("batch", self.batch, *arguments.BATCH)
+
 
 @dataclass
 class Voice:
@@ -61,10 +80,14 @@ class Voice:
 
 @dataclass
 class Recording:
-    """``done``: how much of the conversion, 0 … 1; ``writing``: the future of :meth:`finish`, once that is called."""
+    """``done``: how much of the conversion, 0 … 1; ``writing``: the future of :meth:`finish`, once that is called.
+
+    ``results``: what lets its file take its place.
+    """
 
     job: Job
     settings: Settings
+    results: Results | None = None
     entry: Entry = field(init=False)
     voices: dict[int, Voice] = field(default_factory=dict)  # by channel
     channels: int = 0
@@ -85,14 +108,12 @@ class Recording:
         return 0 < self.channels == sum(voice.made is not None for voice in self.voices.values())
 
     def fail(self, error: Exception) -> None:
-        """For whatever reason: the entry gets it, and the recording is given up."""
+        """For whatever reason: the entry gets it, and the recording is given up. Faults of ours have a traceback."""
         self.voices, self.done = {}, 1.0
-        if isinstance(error, FastsvcError):
-            self.entry.reason = str(error)
-            return
-        text = " ".join(str(error).split()) or "no message"
-        self.entry.reason = f"unexpected {type(error).__name__}: {text}"
-        self.entry.traceback = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self.entry.reason = faults.line(error)
+        if faults.usual(error) is None:
+            self.entry.traceback = faults.details(error)
+        memory.emptied(error)
 
     def hear(self, engine, decoded: Decoded) -> Iterator[Voice]:
         """Its channels, the loudest first, each heard when it is asked for; none after a failure.
@@ -153,8 +174,8 @@ class Recording:
             self._spent("convert", start)
             start = time.perf_counter()
             entry, job = self.entry, self.job
-            subtype = self.settings.subtype if self.settings.subtype in io.FORMATS[job.format][2] else None
-            written = io.write(job.target, result, entry.output_rate_hz, job.format, subtype)
+            bits = subtype(self.settings, job.format)
+            written = io.write(job.target, result, entry.output_rate_hz, job.format, bits, self._approve)
             self._spent("write", start)
             entry.gain = written.gain
             if written.gain < 1:
@@ -163,6 +184,10 @@ class Recording:
             entry.status = DONE
         except Exception as error:
             self.fail(error)
+
+    def _approve(self, made: os.stat_result) -> None:
+        if self.results is not None:
+            self.results.take_place(self.job, made, self.entry.notes)
 
     def _joined(self, engine) -> np.ndarray:
         """[channels, resampled_length(samples)]; what was made is let go as it is used."""
@@ -174,10 +199,7 @@ class Recording:
             made = engine.join(voice.made, *voice.place)
             voice.made = None
             if made.shape != (samples,):
-                raise EngineError(
-                    f"the engine returned {made.shape} samples instead of {samples} at {out_hz} Hz",
-                    "please report this",
-                )
+                raise AssertionError(f"the engine returned {made.shape} samples instead of {samples} at {out_hz} Hz")
             if self.channels == 1:
                 return made[None]
             result = np.empty((self.channels, samples), np.float32) if result is None else result

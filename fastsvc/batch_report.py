@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
-from fastsvc.errors import OutputError
+from fastsvc import files
 
 DONE, FAILED, SKIPPED = "converted", "failed", "skipped"
 
 
 @dataclass
 class Entry:
-    """One recording. ``status`` is converted, failed (``reason`` says why) or skipped (its result exists)."""
+    """One recording. ``status`` is converted, failed (``reason`` says why) or skipped (its result exists).
+
+    ``traceback``, with versions and command, is there for faults of ours alone: those are not the recording's.
+    """
 
     input: str
     output: str
@@ -83,15 +83,5 @@ class Report:
 
 
 def save(path: str | os.PathLike, data: dict) -> None:
-    """Write ``data`` as JSON to a temporary sibling and rename it. Raises OutputError."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: the report cannot be written: {error.strerror}", "choose another file") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    """Write ``data`` as JSON, whole or not at all. Raises OutputError."""
+    files.write_json(path, data, remedy="choose another file for --report")

@@ -13,6 +13,15 @@ class FastsvcError(Exception):
         self.remedy = " ".join(remedy.split())
         super().__init__(self.message + (f" ({self.remedy})" if self.remedy else ""))
 
+    def __reduce__(self):
+        return _again, (type(self), self.message, self.remedy)  # as it is, on its way out of a worker process
+
+
+def _again(kind: type[FastsvcError], message: str, remedy: str) -> FastsvcError:
+    error = kind.__new__(kind)
+    FastsvcError.__init__(error, message, remedy)
+    return error
+
 
 class ConfigError(FastsvcError):
     """A configuration value is missing, unknown or out of range."""
@@ -36,6 +45,10 @@ class SpeakerError(FastsvcError):
 
 class EngineError(FastsvcError):
     """An engine folder is missing, damaged, or cannot run here."""
+
+
+class ResourceError(FastsvcError):
+    """The machine lacks what the work needs: memory, disk space, a permission."""
 
 
 class MissingPackageError(FastsvcError):

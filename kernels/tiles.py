@@ -24,6 +24,7 @@ SHARED_BYTES = {
     120: 99 * KIB,
     121: 99 * KIB,
 }
+OLDEST = min(SHARED_BYTES)  # architecture that any of our kernels runs on: the one constant, wherever it is asked for
 REGISTERS = 255
 # Multiprocessors of one usual device: A100, RTX 3090, Orin, RTX 4090, H100 SXM, B200, B300, RTX 5090, GB10.
 PROCESSORS = {80: 108, 86: 82, 87: 16, 89: 128, 90: 132, 100: 148, 103: 148, 120: 170, 121: 48}
@@ -75,7 +76,7 @@ def architecture(number: int) -> int:
     """90 for 90; newer ones without a row of their own are taken as the nearest older one."""
     known = [arch for arch in SHARED_BYTES if arch <= number]
     if not known:
-        raise ValueError(f"sm_{number}: kernels need sm_80 or newer")
+        raise ValueError(f"sm_{number}: kernels need sm_{OLDEST} or newer")
     return max(known)
 
 

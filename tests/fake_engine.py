@@ -14,7 +14,7 @@ from fastsvc.errors import AudioError
 
 class FakeEngine:
     path, steps, default_steps, rate_hz, config = "fake.fsvc", (1, 2), 1, 24000, AcousticConfig()
-    device = torch.device("cpu")
+    device, content_hash = torch.device("cpu"), "of the fake"
 
     def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None, fail_sing=None, shares_batches=False):
         self.table = Speakers(names, 0, [220.0] * len(names))

@@ -239,7 +239,7 @@ def test_each_fault_is_named(tmp_path, change, parts):
         ("model.condition_encoder.use_mert", True, "use_mert is True"),
         ("model.comosvc.sigma_max", 60, "sigma_max is 60.0"),
         ("model.diffusion.bidilconv.base_channel", None, "base_channel is missing"),
-        ("model.diffusion.bidilconv.n_res_block", 10**9, "more layers than"),
+        ("model.diffusion.bidilconv.n_res_block", 10**9, "layers is 1000000000, outside"),
         ("model.condition_encoder.singer_table_size", "8", "singer_table_size is '8'"),
         ("preprocess.fmax", 13000, "high_hz"),
     ],

@@ -2,13 +2,15 @@
 
 import errno
 import os
+import socket
 import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile
+from failing import fail_after
 
-from fastsvc.audio import encode, io
+from fastsvc.audio import encode, io, opening
 from fastsvc.errors import AudioError, OutputError
 
 
@@ -112,7 +114,7 @@ def test_wav_of_unknown_length_and_sloppy_headers_are_read(tmp_path):
 def test_no_samples_and_nan(tmp_path):
     soundfile.write(tmp_path / "none.wav", np.zeros((0, 1)), 24000)
     assert "no samples" in reason(tmp_path / "none.wav")
-    for bad in (np.nan, np.inf, -np.inf):
+    for bad in (np.nan, np.inf, -np.inf, 1e20, -1e20):
         audio = noise(2)
         audio[1, 12000] = bad
         soundfile.write(tmp_path / "bad.wav", audio.T, 24000, subtype="FLOAT")
@@ -123,12 +125,18 @@ def test_missing_folder_and_device(tmp_path):
     assert "no such file" in reason(tmp_path / "none.wav")
     assert "is a folder" in reason(tmp_path)
     os.mkfifo(tmp_path / "pipe.wav")
-    # Opening a pipe for reading would wait for a writer: give it one.
-    holder = os.open(tmp_path / "pipe.wav", os.O_RDWR)
-    try:
-        assert "not a regular file" in reason(tmp_path / "pipe.wav")
-    finally:
-        os.close(holder)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket.wav"))
+    (tmp_path / "zero.wav").symlink_to("/dev/zero")
+    for name in ("pipe.wav", "socket.wav", "zero.wav"):
+        assert "not a regular file" in reason(tmp_path / name)
+
+
+def test_a_pipe_that_takes_the_files_place(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.wav")
+    file = os.stat(__file__)
+    monkeypatch.setattr(opening.os, "stat", lambda path: file)
+    assert "not a regular file" in reason(tmp_path / "pipe.wav")
 
 
 def test_no_permission(tmp_path, monkeypatch):
@@ -137,7 +145,7 @@ def test_no_permission(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(io, "open", refuse, raising=False)
+    monkeypatch.setattr(opening, "open", refuse, raising=False)
     assert "no permission" in reason(tmp_path / "a.wav")
 
 
@@ -177,28 +185,6 @@ def test_formats_and_rates_are_checked(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-class Failing:
-    """An open file that fails after so many bytes."""
-
-    def __init__(self, raw, after, error):
-        self.raw, self.after, self.error = raw, after, error
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *details):
-        self.raw.close()
-
-    def write(self, data):
-        self.after -= len(data)
-        if self.after < 0:
-            raise self.error
-        return self.raw.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self.raw, name)
-
-
 @pytest.mark.parametrize("format", ["wav", "flac", "mp3", "ogg"])
 @pytest.mark.parametrize("after", [0, 5000])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
@@ -206,10 +192,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     path = tmp_path / f"a.{format}"
     path.write_bytes(b"old")
 
-    def open_failing(*args, **kwargs):
-        return Failing(open(*args, **kwargs), after, error)  # noqa: SIM115
-
-    monkeypatch.setattr(encode, "open", open_failing, raising=False)
+    fail_after(monkeypatch, after, error)
     if isinstance(error, OSError):
         with pytest.raises(OutputError, match="the disk is full"):
             io.write(path, noise(2, 100_000), 24000, format)

@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from engines import build_engine
 from recordings import bad_folder, put, tone
 
-from fastsvc.audio import io
+from fastsvc.audio import io, opening
+from fastsvc.batch_index import INDEX
 from fastsvc.cli import main
+from fastsvc.files import InWork
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_each_bad_file_is_one_clear_line_and_the_rest_is_converted(model, tmp_pa
         assert made[1] == source.rate_hz and made[0].shape == (1, source.samples) and np.isfinite(made[0]).all()
     status = {entry["input"]: entry["status"] for entry in json.loads(Path("r.json").read_text())["files"]}
     assert status == {f"in/{name}": "failed" if word else "converted" for name, word in expected.items()}
-    assert not [path for path in Path("out").rglob("*") if path.name.startswith(".")]
+    assert [path.name for path in Path("out").rglob("*") if path.name.startswith(".")] == [INDEX]
 
 
 def test_only_bad_files(model, tmp_path):
@@ -69,10 +71,10 @@ def test_no_permission(model, tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return open(path, *args, **kwargs)
 
-    monkeypatch.setattr(io, "open", guarded, raising=False)
+    monkeypatch.setattr(opening, "open", guarded, raising=False)
     result = convert(model, "in", "-o", "out")
     assert result.exit_code == 1 and "a.wav: no permission to read it" in result.stderr
-    assert [path.name for path in Path("out").iterdir()] == ["b.wav"]
+    assert [path.name for path in Path("out").glob("[!.]*")] == ["b.wav"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do everything")
@@ -114,16 +116,43 @@ def test_the_disk_fills_up(model, tmp_path, monkeypatch):
     monkeypatch.setattr(encode._Sink, "write", filling)
     result = convert(model, "in", "-o", "out")
     assert result.exit_code == 1 and "the disk is full" in result.stderr
-    left = list(Path("out").iterdir())
+    left = list(Path("out").glob("[!.]*"))
     assert len(left) < 3 and all(io.read(path)[0].shape == (1, 6000) for path in left)
 
 
-def test_a_result_that_exists_is_not_touched(model, tmp_path):
+def test_what_is_in_the_place_of_a_result_is_not_lost(model, tmp_path):
     put(tmp_path / "a.wav")
-    Path("out").mkdir()
+    mine = put(tmp_path / "out" / "a.wav", tone(0.1)).read_bytes()
+    result = convert(model, "a.wav", "-o", "out")
+    assert result.exit_code == 1 and Path("out/a.wav").read_bytes() == mine
+    assert "out/a.wav exists, and was not made by this command (replace it with --overwrite" in result.stderr
     Path("out/a.wav").write_bytes(b"mine")
     result = convert(model, "a.wav", "-o", "out")
-    assert result.exit_code == 0 and "skipped 1" in result.stdout and Path("out/a.wav").read_bytes() == b"mine"
+    assert result.exit_code == 0 and "could not be read, and is kept as a.wav.unreadable" in result.stdout
+    assert Path("out/a.wav.unreadable").read_bytes() == b"mine" and io.read("out/a.wav")[0].shape == (1, 6000)
+
+
+def test_pipes_and_devices_stop_nothing(model, tmp_path):
+    put(tmp_path / "in" / "a.wav")
+    for path in (tmp_path / "in" / "pipe.wav", tmp_path / "in" / "z.flac", tmp_path / "named.wav"):
+        os.mkfifo(path)
+    (tmp_path / "in" / "zero.mp3").symlink_to("/dev/zero")
+    result = convert(model, "in", "named.wav", "-o", "out", "--report", "r.json")
+    assert result.exit_code == 1 and "converted 1 of 5" in result.stdout
+    assert result.stderr.partition("failed:\n")[2].count("is not a regular file") == 4
+    assert io.read("out/a.wav")[0].shape == (1, 6000)
+
+
+def test_what_an_earlier_run_was_killed_at_comes_last(model, tmp_path):
+    for name in ("a.wav", "b.wav"):
+        put(tmp_path / "in" / name)
+    Path("out").mkdir()
+    InWork("out").begin("in/a.wav")  # and killed
+    result = convert(model, "in", "-o", "out", "--report", "r.json")
+    assert result.exit_code == 0 and "note: in/a.wav was in work when an earlier run was killed" in result.stdout
+    assert [entry["input"] for entry in json.loads(Path("r.json").read_text())["files"]] == ["in/b.wav", "in/a.wav"]
+    result = convert(model, "in", "-o", "out", "--overwrite")
+    assert "killed" not in result.stdout + result.stderr
 
 
 def test_a_broken_engine_is_one_line(tmp_path):
@@ -148,5 +177,5 @@ def test_ctrl_c_for_real(model, tmp_path):
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "interrupted: what is finished stays" in errors and "Traceback" not in errors
-    left = list(Path("out").iterdir())
+    left = list(Path("out").glob("[!.]*"))
     assert 0 < len(left) < 40 and all(io.read(path)[0].shape == (1, 48000) for path in left)

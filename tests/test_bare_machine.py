@@ -21,6 +21,12 @@ def test_engine_kernels_build_and_bench_import():
     assert done.returncode == 0, done.stderr
 
 
+def test_without_scipy_the_choir_says_what_to_install(tmp_path):
+    done = python("-c", f"import lacking; from fastsvc.cli import main; main(['choir', {str(tmp_path / 'choir')!r}])")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "pip install scipy" in done.stderr
+
+
 def test_gpu_tests_are_collected_and_the_rest_is_skipped_with_a_reason():
     command = ("-m", "pytest", "-p", "lacking", "-m", "gpu", "--collect-only", "-q", "-rs", "-p", "no:cacheprovider")
     done = python(

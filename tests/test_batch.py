@@ -10,6 +10,7 @@ from recordings import bad_folder, put, tone
 
 from fastsvc import batch, batch_decode
 from fastsvc.audio import io
+from fastsvc.batch_index import INDEX
 from fastsvc.batch_plan import plan
 from fastsvc.batch_report import DONE, FAILED, SKIPPED, save
 from fastsvc.errors import OutputError
@@ -33,7 +34,7 @@ def test_bad_files_are_failures_and_the_rest_is_converted(tmp_path):
             assert (result.samples, result.rate_hz, result.channels) == (source.samples, source.rate_hz, 1)
             assert entry.seconds == source.seconds and set(entry.timings_s) == {"read", "convert", "write"}
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "8k.wav", "96k.wav", "deep", "good.wav", "one.wav", "silence.wav"
+        INDEX, "8k.wav", "96k.wav", "deep", "good.wav", "one.wav", "silence.wav"
     ]  # fmt: skip
 
 
@@ -91,28 +92,33 @@ def test_channels_share_the_automatic_transpose_of_the_loudest(tmp_path):
 def test_existing_results_are_skipped_and_a_broken_run_goes_on(tmp_path):
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "b.wav").write_bytes(b"kept")
-    engine = FakeEngine(fail={2: KeyboardInterrupt()})
-    report = convert(tmp_path, engine)
-    assert report.interrupted and [entry.status for entry in report.entries] == [SKIPPED, DONE]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.wav", "b.wav"]
+    report = convert(tmp_path, FakeEngine(fail={2: KeyboardInterrupt()}))
+    assert report.interrupted and [entry.status for entry in report.entries] == [DONE]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [INDEX, "a.wav"]
+    before = (tmp_path / "out" / "a.wav").stat()
     report = convert(tmp_path)
-    assert not report.interrupted and (report.count(DONE), report.count(SKIPPED)) == (1, 2)
-    assert (tmp_path / "out" / "b.wav").read_bytes() == b"kept"
-    assert convert(tmp_path, overwrite=True).count(DONE) == 3
-    assert io.probe(tmp_path / "out" / "b.wav").samples == 6000
+    assert not report.interrupted and (report.count(DONE), report.count(SKIPPED)) == (2, 1)
+    assert (tmp_path / "out" / "a.wav").stat() == before
+    assert convert(tmp_path).count(SKIPPED) == 3 and convert(tmp_path, overwrite=True).count(DONE) == 3
 
 
-@pytest.mark.parametrize("error", [RuntimeError("bad\nluck"), MemoryError(), ZeroDivisionError("x")])
-def test_a_stray_exception_is_that_files_failure(tmp_path, error):
+@pytest.mark.parametrize(
+    "error, words, ours",
+    [
+        (RuntimeError("bad\nluck"), "a fault of fastsvc: RuntimeError: bad luck at ", True),
+        (ZeroDivisionError("x"), "a fault of fastsvc: ZeroDivisionError: x at ", True),
+        (MemoryError(), "memory is too small (", False),
+        (OSError(28, "No space left on device", "/tmp/x"), "/tmp/x: No space left on device (free space", False),
+    ],
+)
+def test_a_stray_exception_is_that_files_failure(tmp_path, error, words, ours):
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")
     report = convert(tmp_path, FakeEngine(fail={2: error}))
     assert [entry.status for entry in report.entries] == [DONE, FAILED, DONE]
     failed = report.failures[0]
-    assert type(error).__name__ in failed.reason and "\n" not in failed.reason
-    assert "Traceback" in failed.traceback
+    assert failed.reason.startswith(words) and "\n" not in failed.reason
+    assert ("Traceback" in failed.traceback) == ours and ("versions: fastsvc" in failed.traceback) == ours
 
 
 def test_an_engine_of_the_wrong_length_is_found_out(tmp_path):
@@ -124,6 +130,22 @@ def test_an_engine_of_the_wrong_length_is_found_out(tmp_path):
 
     report = convert(tmp_path, Short())
     assert "instead of 6000" in report.failures[0].reason and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_result_with_nan_is_that_files_failure(tmp_path, bad):
+    for i, name in enumerate("abc"):
+        put(tmp_path / "in" / f"{name}.wav", tone(0.2 + 0.1 * i))
+
+    class Poisoned(FakeEngine):
+        def sing(self, heard, *args, **options):
+            made = super().sing(heard, *args, **options)
+            return [np.full_like(audio, bad) if len(audio) == 7200 else audio for audio in made]
+
+    report = convert(tmp_path, Poisoned())
+    assert [entry.status for entry in report.entries] == [DONE, FAILED, DONE]
+    assert "NaN" in report.failures[0].reason and not report.failures[0].traceback
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["a.wav", "c.wav"]
 
 
 def test_loud_results_are_turned_down_with_a_note(tmp_path):
@@ -165,7 +187,7 @@ def test_a_full_disk_fails_each_file_with_its_reason(tmp_path, monkeypatch):
 def test_long_recordings_are_not_decoded_ahead(tmp_path, monkeypatch):
     reads = []
     real = io.read
-    monkeypatch.setattr(io, "read", lambda path, mono: reads.append(path.name) or real(path, mono))
+    monkeypatch.setattr(io, "read", lambda path, **how: reads.append(path.name) or real(path, **how))
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")
     seen = []
@@ -192,7 +214,7 @@ def test_the_report_is_complete_and_written_at_once(tmp_path):
     )
     assert data["totals"]["real_time_factor"] > 0
     assert [p.name for p in (tmp_path / "r").iterdir()] == ["report.json"]
-    with pytest.raises(OutputError, match="report cannot be written"):
+    with pytest.raises(OutputError, match="a folder of that name exists"):
         save(tmp_path / "r", data)
 
 

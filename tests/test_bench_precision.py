@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import precision
+from bench import rounding
 
 ROOT = Path(__file__).parent.parent
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def case():
     torch.manual_seed(0)
-    return precision.full_size(0.1, (32, 3))
+    return rounding.full_size(0.1, (32, 3))
 
 
 def test_without_rounding_it_is_the_plain_model(case):
@@ -22,7 +22,7 @@ def test_without_rounding_it_is_the_plain_model(case):
     x = case.levels[0] * torch.randn(len(case.cond), 80)
     with torch.inference_mode():
         given = case.tensors, case.config, x, 0, case.levels[0], case.cond
-        exact, half = (precision.evaluate(*given, precision.FORMATS[name]) for name in ("float32", "float16"))
+        exact, half = (rounding.evaluate(*given, rounding.FORMATS[name]) for name in ("float32", "float16"))
         plain = case.plain(x, case.levels[0], case.cond)
     off = [float((value - exact).norm() / exact.norm()) for value in (plain, half)]
     assert 0 < off[1] < 2 * off[0] < 1e-2
@@ -31,21 +31,21 @@ def test_without_rounding_it_is_the_plain_model(case):
 def test_eight_bits():
     """Three bits behind the first, relative to the largest of a row, column or all."""
     value = torch.randn(5, 7) * torch.tensor([1e-6, 1.0, 1e6, 1.0, 0.0])[:, None]
-    assert torch.allclose(precision.eight_bits(value, 1), value, rtol=2**-4, atol=0)
-    assert not torch.allclose(precision.eight_bits(value, None), value, rtol=2**-4, atol=0)
+    assert torch.allclose(rounding.eight_bits(value, 1), value, rtol=2**-4, atol=0)
+    assert not torch.allclose(rounding.eight_bits(value, None), value, rtol=2**-4, atol=0)
     largest = value.abs().amax(1)
-    assert torch.allclose(precision.eight_bits(value, 1).abs().amax(1), largest, rtol=1e-6)
+    assert torch.allclose(rounding.eight_bits(value, 1).abs().amax(1), largest, rtol=1e-6)
 
 
 def test_errors_follow_the_number_of_bits(case):
     with torch.inference_mode():
-        rows = precision.errors(case)
-    for steps in precision.STEPS:
+        rows = rounding.errors(case)
+    for steps in rounding.STEPS:
         found = {row["format"]: row["relative_rms"] for row in rows if row["steps"] == steps}
         assert 0 < found["float16"] < found["bfloat16"] / 4 < found["float8, scale by row"] / 8
-    assert "| 32×3, random | bfloat16 | " in precision.table(rows)
+    assert "| 32×3, random | bfloat16 | " in rounding.table(rows)
 
 
 def test_the_page_shows_what_was_measured():
     found = json.loads((ROOT / "bench" / "results" / "precision.json").read_text(encoding="utf-8"))
-    assert precision.table(found["errors"]) in (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+    assert rounding.table(found["errors"]) in (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")

@@ -172,7 +172,7 @@ def test_a_link_to_an_engine_is_replaced_and_its_target_kept(tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written: a part of its path is a file"):
         artifact.write(tmp_path / "file" / "a.fsvc", {}, {})
 
 
@@ -182,8 +182,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         ({"target": "sm_42"}, ConfigError, "unknown target"),
         ({"target": "gpu"}, ConfigError, "unknown target"),
         ({"precision": "int8"}, ConfigError, "int8"),
-        ({"steps": ()}, ConfigError, "schedule"),
-        ({"steps": (0,)}, ConfigError, "schedule"),
+        ({"steps": ()}, ConfigError, "steps"),
+        ({"steps": (0,)}, ConfigError, "steps"),
         ({"vocoder": SMALL / "student.pt"}, CheckpointError, "a vocoder"),
         ({"content": M4GAN}, CheckpointError, "content encoder"),
         ({"config": SMALL / "none.yaml"}, CheckpointError, "--config"),

@@ -1,6 +1,5 @@
 """Engines with kernels compiled ahead of time, without a GPU: what is in the folder, and that the runtime finds it."""
 
-import json
 import types
 
 import engines
@@ -19,13 +18,13 @@ from fastsvc.engine import (
     cuda_sampler,
     cuda_vocoder,
     launcher,
-    seal,
     selfcheck,
     trt_plan,
     vocoder_triton,
     vocoder_trt,
 )
 from fastsvc.engine.cuda_denoiser import Program
+from fastsvc.engine.device_part import DevicePart
 from fastsvc.engine.driver import Driver
 from fastsvc.engine.inspect import describe
 from fastsvc.engine.ladder import Ladder, Shape
@@ -47,7 +46,11 @@ def folder(tmp_path_factory):
 
 
 def listed(folder):
-    return json.loads(folder.bytes(f"sm_{ARCH}/{launcher.LIST}"))
+    return launcher.listed(part(folder), ARCH)[0]
+
+
+def part(folder):
+    return DevicePart(folder, f"sm_{ARCH}")
 
 
 def test_what_the_folder_holds(folder):
@@ -59,7 +62,7 @@ def test_what_the_folder_holds(folder):
     operations += ("conv", "residual_unit", "upsample", "waveform")
     assert names == {f"{name}_kernel" for name in operations}
     for name, entry in kernels.items():
-        code = folder.bytes(f"sm_{ARCH}/{entry['file']}")
+        code = part(folder).read(entry["file"])
         assert entry["file"] == f"{name}.cubin" and code[:4] == b"\x7fELF"
         assert entry["stack"] <= 8, f"{entry['name']} spills"  # the head at 64 channels keeps one pointer there
         assert entry["warps"] in (4, 8) and 0 < entry["registers"] <= 255
@@ -71,8 +74,8 @@ def test_what_the_folder_holds(folder):
 def test_a_tensorrt_plan_is_found_at_run_time(folder):
     """By the name that the engine looks it up under, where TensorRT for RTX is installed."""
     module = pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx-cu13 is not installed")
-    wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, "vocoder_fp16.onnx"))
-    plan = trt_plan.read(seal.opened(folder.bytes(f"sm_{ARCH}/{wanted.name}.plan"), "it"), wanted)
+    wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, folder.bytes("vocoder_fp16.onnx")))
+    plan = trt_plan.read(part(folder).read(f"{wanted.name}.plan"), wanted)
     assert len(plan.code) > 10_000 and plan.seconds > 0
     assert f"plans        sm_{ARCH}/{wanted.name}.plan" in describe(folder.path)
 
@@ -106,7 +109,7 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: types.SimpleNamespace(cuda_stream=1))
     api = Api()
     api.cuLaunchKernelEx = lambda *given: (0,)
-    cubins = launcher.Cubins(listed(folder), lambda name: folder.bytes(f"sm_{ARCH}/{name}"), Driver(api), None)
+    cubins = launcher.Cubins(listed(folder), part(folder).read, Driver(api), None)
     opened = backends.Model(folder, engines.ACOUSTIC, engines.VOCODER, "recogniser", engines.CONTENT)
     given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", ARCH, cubins
     sampler = cuda_sampler.MelSampler(*given)

@@ -95,7 +95,7 @@ def altered(tmp_path, change):
         ),
         (lambda m: m.update({"f0_embed.bias": torch.full((32,), torch.inf)}), ["f0_embed.bias", "not finite"]),
         (lambda m: m.update({"f0_embed.bias": torch.zeros(32, dtype=torch.int32)}), ["f0_embed.bias", "int32"]),
-        (lambda m: m.update({"f0_embed.bias": 3}), ["f0_embed.bias", "no tensor"]),
+        (lambda m: m.update({"f0_embed.bias": 3}), ["f0_embed.bias", "not a tensor"]),
         (lambda m: m.update({"decoder.betas": torch.zeros(5)}), ["decoder.betas"]),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_file_of_the_old_serialisation_is_read(tmp_path):
     [
         ("n_layers: 4", "layers: 4", "model.n_layers is missing"),
         ("n_layers: 4", "n_layers: four", "model.n_layers is 'four'"),
-        ("n_layers: 4", "n_layers: -4", "positive"),
+        ("n_layers: 4", "n_layers: -4", "outside"),
         ("SINGER5: 5", "SINGER5: 6", "spk.SINGER5"),
         ("nearest", "nicest", "unit_align"),
         ("data:", "data: [", "cannot be read"),

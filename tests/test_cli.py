@@ -262,7 +262,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(fake, tmp_path):
     fake.fail = {2: KeyboardInterrupt()}
     result = run("convert", "in", "--spk", "anna", "--report", "r.json", code=130)
     assert "interrupted" in result.stderr and "converted 1 of 3" in result.stdout
-    assert [path.name for path in Path("converted").iterdir()] == ["a.wav"]
+    assert [path.name for path in Path("converted").glob("[!.]*")] == ["a.wav"]
     assert json.loads(Path("r.json").read_text())["totals"]["interrupted"] is True
 
 
@@ -280,7 +280,7 @@ def test_a_stray_exception_shows_its_traceback_with_v_only(fake, tmp_path):
     put(tmp_path / "b.wav")
     fake.fail = {1: RuntimeError("odd"), 3: RuntimeError("odd")}
     result = run("convert", "a.wav", "b.wav", "--spk", 0, code=1)
-    assert "unexpected RuntimeError: odd" in result.stderr and "Traceback" not in result.stderr
+    assert "a fault of fastsvc: RuntimeError: odd" in result.stderr and "Traceback" not in result.stderr
     assert "Traceback" in run("convert", "a.wav", "b.wav", "--spk", 0, "-v", "--overwrite", code=1).stderr
 
 
@@ -290,3 +290,49 @@ def test_file_names_that_are_not_text_can_be_printed(fake, tmp_path):
     put(tmp_path / "in" / "x.wav").rename(tmp_path / "in" / os.fsdecode(b"caf\xe9.wav"))
     result = run("convert", "in", "--spk", 0, "--report", "r.json")
     assert "converted 1 of 1" in result.stdout and json.loads(Path("r.json").read_text())["totals"]["failed"] == 0
+
+
+def test_inputs_are_never_written_over(fake, tmp_path):
+    for name in ("x/a.wav", "y/a.wav", "a.wav", "a_slt.wav"):
+        put(tmp_path / name, tone(0.1))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.wav")}
+    fake.table = Speakers(["slt", "a/b"], 0, [220.0] * 2)
+    run("convert", "x/a.wav", "y/a.wav", "-o", ".", "--spk", "slt", "--overwrite")
+    text = run("convert", "a.wav", "a_slt.wav", "-o", ".", "--spk", "slt").stdout
+    assert "note: a.wav is written as a_slt-2.wav: it would replace an input" in text
+    run("convert", "a.wav", "-o", ".", "--spk", "a/b")
+    assert {path: path.read_bytes() for path in before} == before
+    made = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.wav") if path not in before}
+    assert made == {"x/a_slt.wav", "y/a_slt.wav", "a_slt-2.wav", "a_slt_slt.wav", "a_a_b.wav"}
+    text = run("convert", "x/a.wav", "y/a.wav", "-o", ".", "--spk", "slt").stdout
+    assert "converted 0 of 2 files; skipped 2 whose results exist" in text
+
+
+def test_names_that_crashed(fake, tmp_path):
+    for name in ("①/1²2.wav", "l" * 251 + ".wav"):
+        put(tmp_path / "in" / name, tone(0.1))
+    run("convert", "in", "--spk", "anna", "--format", "flac", "-o", "in/.out")
+    assert {path.parent.name for path in Path("in/.out").rglob("*.flac")} == {"①", ".out"}
+    assert "skipped 2" in run("convert", "in", "--spk", "anna", "--format", "flac", "-o", "in/.out").stdout
+
+
+def test_another_voice_into_the_same_folder_is_no_success(fake, tmp_path):
+    put(tmp_path / "a.wav", tone(0.1))
+    run("convert", "a.wav", "--spk", "anna")
+    result = run("convert", "a.wav", "--spk", "bert", code=1)
+    assert "converted/a.wav exists, made with another voice, engine or options (voice 'anna'" in result.stderr
+    assert "failed: a.wav: " in result.stderr and "replace it with --overwrite" in result.stderr
+
+
+def test_the_place_of_the_report_is_checked_before_the_work(fake, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    put(tmp_path / "a.wav", tone(0.1))
+    Path("notes.json").write_text("[1]")
+    for name, word in (("notes.json", "is not a report"), ("a.wav", "is an input"), ("converted", "where a folder")):
+        result = run("convert", "a.wav", "--spk", "anna", "--report", name, code=2)
+        assert word in result.stderr and result.stderr.count("\n") == 1
+    assert not fake.calls and not Path("converted").exists() and Path("notes.json").read_text() == "[1]"
+    run("convert", "a.wav", "--spk", "anna", "--out", "~/x", "--report", "~/r.json")
+    assert Path("home/x/a.wav").is_file() and not Path("~").exists()
+    run("convert", "a.wav", "--spk", "anna", "--out", "~/x", "--report", "~/r.json")
+    assert json.loads(Path("home/r.json").read_text())["totals"]["skipped"] == 1

@@ -131,7 +131,7 @@ def test_without_units(tmp_path):
 
 
 def test_bad_corpora(corpus, tmp_path):
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match="does not exist"):
         Corpus(tmp_path / "none")
     with pytest.raises(ConfigError, match="unknown split 'dev'"):
         corpus.crop(np.random.default_rng(0), "dev", 5)

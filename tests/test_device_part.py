@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import fastsvc
-from fastsvc.engine import artifact, device_part, listing
+from fastsvc import files
+from fastsvc.engine import artifact, device_part, listing, seal
 from fastsvc.engine.artifact import Artifact
 from fastsvc.engine.device_part import DevicePart
 from fastsvc.errors import EngineError, OutputError
@@ -47,7 +48,8 @@ def read_only(monkeypatch):
 
 
 def snapshot(path):
-    return {str(file.relative_to(path)): file.is_dir() or file.read_bytes() for file in sorted(path.rglob("*"))}
+    found = (file for file in sorted(path.rglob("*")) if file.name != files.LOCK)
+    return {str(file.relative_to(path)): file.is_dir() or file.read_bytes() for file in found}
 
 
 def test_kept_in_the_engines_folder_and_listed(folder, cache):
@@ -58,8 +60,9 @@ def test_kept_in_the_engines_folder_and_listed(folder, cache):
     for one in (part, DevicePart(again, "sm_90")):
         assert one.read("kernels.json") == b"{}" and one.read("a.cubin") == b"code" and one.read("b.cubin") is None
     assert DevicePart(again, "cpu").read("a.cubin") is None
-    assert again.files["sm_90/a.cubin"] == {"bytes": 4, "sha256": artifact.sha256(folder.path / "sm_90/a.cubin")}
-    assert again.identity() == folder.identity() == before and not cache.exists()
+    size, digest = (folder.path / "sm_90/a.cubin").stat().st_size, artifact.sha256(folder.path / "sm_90/a.cubin")
+    assert again.files["sm_90/a.cubin"] == {"bytes": size, "sha256": digest}
+    assert again.identity() == folder.identity() == before and not (cache / "engines").exists()
     assert again.manifest["speakers"] == ["Ada"] and again.bytes("weights.safetensors") == b"weights"
     assert DevicePart(folder, "cpu").add({"choices.json": b"1"}) == folder.path
     (folder.path / "sm_90" / "a.cubin").write_bytes(b"cod3")
@@ -67,19 +70,68 @@ def test_kept_in_the_engines_folder_and_listed(folder, cache):
         part.read("a.cubin")
 
 
+def planted(folder, name, content):
+    """As a stranger's engine has it: listed with the right hash, under no seal of this user's."""
+    folder.add({name: content})
+    return DevicePart(Artifact(folder.path), "sm_90")
+
+
+def test_what_a_stranger_put_into_the_folder_counts_as_not_made(folder):
+    """Also what an earlier fastsvc left there, which sealed plans alone: it is made anew and takes the place."""
+    part = planted(folder, "sm_90/kernels.json", b"{}")
+    with pytest.warns(UserWarning, match="sm_90/kernels.json is not used, and is made again: it was not made by this"):
+        assert part.read("kernels.json") is None
+    assert part.has("kernels.json") and not part.has("other.json")
+    part.add({"kernels.json": b"own"})
+    assert part.read("kernels.json") == DevicePart(Artifact(folder.path), "sm_90").read("kernels.json") == b"own"
+
+
+def test_what_was_planted_in_the_cache_does_not_hide_the_folders(folder, cache):
+    part = DevicePart(folder, "sm_90")
+    part.add({"a.cubin": b"own"})
+    part.cache.mkdir(parents=True)
+    text = {"format": device_part.CACHE_FORMAT, "engine": "", "files": {}}
+    listing.add(part.cache, {"sm_90/a.cubin": b"planted"}, lambda: text)
+    part.refresh()
+    with pytest.warns(UserWarning, match="a.cubin is not used"):
+        assert part.read("a.cubin") == b"own"
+
+
+def test_what_is_sealed_cannot_be_moved(folder, tmp_path):
+    """To another name, device or engine, though the key is the same."""
+    DevicePart(folder, "sm_90").add({"a.cubin": b"code"})
+    sealed = folder.bytes("sm_90/a.cubin")
+    other = Artifact(engine(tmp_path / "other.fsvc", speakers=["Bert"]))
+    for one, name in ((folder, "sm_90/b.cubin"), (folder, "sm_80/a.cubin"), (other, "sm_90/a.cubin")):
+        one.add({name: sealed})
+        device, inner = name.split("/")
+        with pytest.warns(UserWarning, match=f"{name} is not used"):
+            assert DevicePart(one, device).read(inner) is None
+
+
+def test_what_is_built_for_a_device_is_sealed_for_the_engine_that_is_written(tmp_path, monkeypatch):
+    given = {"sm_90/a.cubin": b"code", "weights.safetensors": b"weights"}
+    folder = Artifact(artifact.write(tmp_path / "a.fsvc", {**MANIFEST, "depths": {1: (2, 0.1)}}, given))
+    assert DevicePart(folder, "sm_90").read("a.cubin") == b"code" and list(folder.files) == list(given)
+    monkeypatch.setenv(seal.VARIABLE, "another machine's words")
+    with pytest.warns(UserWarning, match="FASTSVC_KEY lets one machine use another's"):
+        assert DevicePart(folder, "sm_90").read("a.cubin") is None
+
+
 def test_who_has_opened_it_before_still_reads_what_was_there(folder):
     DevicePart(folder, "sm_90").add({"kernels.json": b"old", "a.cubin": b"same"})
     reader = Artifact(folder.path)
     names = set(snapshot(folder.path))
     DevicePart(folder, "sm_90").add({"kernels.json": b"new", "a.cubin": b"same"})
-    assert reader.bytes("sm_90/kernels.json") == b"old"
-    assert Artifact(folder.path).bytes("sm_90/kernels.json") == b"new" and folder.bytes("sm_90/kernels.json") == b"new"
+    assert reader.bytes("sm_90/kernels.json").endswith(b"old")
+    assert Artifact(folder.path).bytes("sm_90/kernels.json").endswith(b"new")
+    assert folder.bytes("sm_90/kernels.json").endswith(b"new")
     (added,) = set(snapshot(folder.path)) - names
     assert added.startswith("sm_90/kernels.") and Artifact(folder.path).files["sm_90/kernels.json"]["file"] == added
     part = DevicePart(reader, "sm_90")  # looks again
     assert part.read("kernels.json") == b"new"
     part.add({"kernels.json": b"old"})
-    assert Artifact(folder.path).bytes("sm_90/kernels.json") == b"old"
+    assert Artifact(folder.path).bytes("sm_90/kernels.json").endswith(b"old")
     assert set(snapshot(folder.path)) == names | {added}
 
 
@@ -111,11 +163,11 @@ def test_a_failure_leaves_the_folder_as_it_was(folder, monkeypatch, failing, err
             raise error
         real(source, target)
 
-    monkeypatch.setattr(listing.os, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(OutputError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
         folder.add({"sm_90/a.cubin": b"a", "sm_90/b.cubin": b"b"})
     assert snapshot(folder.path) == before and not folder.has("sm_90/a.cubin")
-    assert "No space left" in str(caught.value) or isinstance(error, KeyboardInterrupt)
+    assert "the disk is full" in str(caught.value) or isinstance(error, KeyboardInterrupt)
 
 
 def test_what_cannot_be_kept_there_goes_to_the_cache(folder, cache, monkeypatch):
@@ -145,7 +197,8 @@ def test_the_cache_knows_engines_by_what_they_are(folder, cache, tmp_path, read_
 def test_what_comes_from_the_cache_is_verified(folder, read_only):
     part = DevicePart(folder, "sm_90")
     part.add({"a.cubin": b"code", "b.cubin": b"more"})
-    (part.cache / "sm_90" / "a.cubin").write_bytes(b"cod3")
+    damaged = part.cache / "sm_90" / "a.cubin"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"3")
     for one in (part, DevicePart(folder, "sm_90")):
         with pytest.warns(UserWarning, match="a.cubin is damaged.*not used"):
             assert one.read("a.cubin") is None

@@ -61,8 +61,10 @@ def test_harmonic_signals(signal, formants):
 
 @pytest.mark.parametrize("method", ["dio", "harvest", "pyin"])
 def test_other_trackers_on_the_same_grid(method):
-    if method != "pyin":
-        pytest.importorskip("pyworld")
+    if method == "pyin":
+        pytest.importorskip("librosa", reason="the package librosa is not installed")
+    else:
+        pytest.importorskip("pyworld", reason="the package pyworld-prebuilt is not installed")
     pitch = PITCH["vibrato"][: RATE // 2]
     audio = sing(pitch)
     f0_hz, voiced = f0.extract(audio, RATE, HOP, len(audio) // HOP, method=method, low_hz=100, high_hz=800)
@@ -118,6 +120,8 @@ def test_voicing_and_gaps():
 @pytest.mark.parametrize("samples, frames", [(0, 3), (1, 1), (1, 0), (1, 4), (255, 1), (5000, 40)])
 @pytest.mark.parametrize("method", ["yin", "pyin"])
 def test_odd_lengths(method, samples, frames):
+    if method == "pyin":
+        pytest.importorskip("librosa", reason="the package librosa is not installed")
     audio = sing(np.full(max(samples, 1), 220.0))[:samples]
     f0_hz, voiced = f0.extract(audio, RATE, HOP, frames, method=method)
     assert f0_hz.shape == voiced.shape == (frames,)
@@ -205,13 +209,26 @@ def test_onto_frames_reads_the_nearest_voicing():
 
 def test_clear_errors(monkeypatch):
     audio = np.zeros(100, np.float32)
-    with pytest.raises(ConfigError, match="unknown method 'ear'"):
+    with pytest.raises(ConfigError, match="no f0 method 'ear'"):
         f0.extract(audio, RATE, HOP, 1, method="ear")
     with pytest.raises(ConfigError, match="low_hz < high_hz"):
         f0.extract(audio, RATE, HOP, 1, low_hz=500, high_hz=100)
-    monkeypatch.setitem(sys.modules, "pyworld", None)
-    with pytest.raises(MissingPackageError, match="pyworld"):
-        f0.extract(audio, RATE, HOP, 1, method="dio")
+
+
+@pytest.mark.parametrize(
+    "method, package", [("dio", "pyworld-prebuilt"), ("harvest", "pyworld-prebuilt"), ("pyin", "librosa")]
+)
+@pytest.mark.parametrize("style", ["fastsvc", "comosvc"])
+def test_a_missing_tracker_says_in_one_line_what_to_install(method, package, style, monkeypatch):
+    monkeypatch.setitem(sys.modules, package.partition("-")[0], None)
+    for ask in (
+        lambda: f0.extract(np.zeros(4 * HOP, np.float32), RATE, HOP, 4, method=method, style=style),
+        lambda: f0.require(method),
+    ):
+        with pytest.raises(MissingPackageError) as raised:
+            ask()
+        assert str(raised.value).endswith(f"(install it with: pip install {package})")
+        assert "\n" not in str(raised.value) and method in str(raised.value)
 
 
 @pytest.mark.parametrize("factor", [2, 4])

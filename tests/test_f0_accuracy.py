@@ -10,6 +10,7 @@ from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS
 from fastsvc.evaluation import trackers
 from fastsvc.features import f0
+from fastsvc.features.f0 import external
 
 SIGNALS = trackers.signals(3.0)
 # Bounds: sweep accuracy, vibrato accuracy, octave errors of either, voicing errors with rests and in noise.
@@ -28,7 +29,7 @@ SLOW = {"pyin": MIDDLE, "harvest": MIDDLE, "crepe-tiny": MIDDLE, "crepe": slice(
 
 
 def runs(method):
-    needs = {"dio": "pyworld", "harvest": "pyworld"} | {name: package for name, (package, _) in pitch.PACKAGED.items()}
+    needs = {name: package for name, (package, _) in (external.PACKAGES | pitch.PACKAGED).items()}
     if method in needs and importlib.util.find_spec(needs[method]) is None:
         pytest.skip(f"the package {needs[method]} is not installed")
 

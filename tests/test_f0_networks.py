@@ -25,6 +25,13 @@ def golden_audio():
     return torch.from_numpy(GOLDEN["audio"].astype(np.float32) / 32768)
 
 
+def test_htk_filters_equal_librosas():
+    librosa = pytest.importorskip("librosa", reason="the package librosa is not installed")
+    limits = {"n_mels": rmvpe.MEL_BINS, "fmin": rmvpe.LOW_HZ, "fmax": rmvpe.HIGH_HZ, "htk": True}
+    want = librosa.filters.mel(sr=networks.RATE_HZ, n_fft=rmvpe.WINDOW, **limits)
+    np.testing.assert_allclose(networks._htk_filters(), want, rtol=1e-5, atol=1e-8)
+
+
 @pytest.mark.parametrize("method", ["crepe", "crepe-tiny", "fcpe"])
 def test_salience_equals_the_package(method):
     packaged(method)

@@ -9,7 +9,7 @@ from fastsvc.evaluation import trackers
 from fastsvc.features import f0
 from fastsvc.features.f0 import neural, styles
 
-pyworld = pytest.importorskip("pyworld")
+pyworld = pytest.importorskip("pyworld", reason="the package pyworld-prebuilt is not installed")
 
 GRIDS = [(24000, 128, 0), (44100, 512, 0), (44100, 512, 300), (24000, 128, 77)]  # rate, hop, samples over
 

@@ -22,7 +22,7 @@ from fastsvc.engine import backends, cuda_pitch, cuda_recogniser, cuda_vocoder, 
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.graphs import Graphs
 from fastsvc.engine.ladder import Ladder
-from fastsvc.errors import EngineError, FastsvcError
+from fastsvc.errors import ConfigError, EngineError, FastsvcError
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
 FRAMES = 33
@@ -201,7 +201,7 @@ def test_fingerprints_tell_sizes_of_differences():
 
 
 def test_devices_are_named_with_their_reasons(folder, monkeypatch):
-    with pytest.raises(EngineError, match="there is no device 'tpu'"):
+    with pytest.raises(ConfigError, match="there is no device 'tpu'"):
         Engine.open(folder, "tpu")
     with pytest.raises(EngineError, match="cannot be used: "):
         Engine.open(folder, "cuda")

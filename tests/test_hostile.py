@@ -149,9 +149,14 @@ def test_absurd_sizes_in_the_yaml(tmp_path, name, key):
         refused(path)
 
 
-LAUGHS = "a: &a [1,1,1,1,1,1,1,1]\n" + "".join(
-    f"{c}: &{c} [*{b},*{b},*{b},*{b},*{b},*{b},*{b},*{b}]\n" for b, c in zip("abcdefghi", "bcdefghij")
-)
+def laughs(to: str) -> str:
+    """Eight values, and eight times as many under each further letter."""
+    letters = "abcdefghij"[: "abcdefghij".index(to) + 1]
+    rows = [f"{c}: &{c} [{','.join([f'*{b}'] * 8)}]\n" for b, c in zip(letters, letters[1:])]
+    return "a: &a [1,1,1,1,1,1,1,1]\n" + "".join(rows)
+
+
+LAUGHS = laughs("j")
 
 
 @pytest.mark.parametrize("name", [*formats.ACOUSTIC, "m4gan"])
@@ -276,14 +281,17 @@ def test_layers_without_numbers(tmp_path):
 
 
 def test_aliases_in_values_that_messages_name(tmp_path):
-    """Eight to the ninth power of values, in places whose values are told when they are wrong, or copied."""
+    """Some thousand values in places whose values are told when they are wrong, or copied; more are refused at once."""
+    laughing = laughs("c").replace("c:", "j:").replace("&c", "&j")
     path = formats.sovits(tmp_path / "a")
     file = path.with_name("config.yaml")
     whole = file.read_text()
     file.write_text(LAUGHS + whole.replace("singer 0: 0", "singer 0: *j"))
+    assert "holds more than 100000 values" in refused(path)
+    file.write_text(laughing + whole.replace("singer 0: 0", "singer 0: *j"))
     assert "spk.singer 0" in refused(path)
     file.write_text(whole)
-    (tmp_path / "pitch.yaml").write_text(LAUGHS + "'singer 0': *j\n")
+    (tmp_path / "pitch.yaml").write_text(laughing + "'singer 0': *j\n")
     with pytest.raises(ConfigError, match="median pitch") as caught:
         build.compile(path, tmp_path / "e.fsvc", speaker_f0=tmp_path / "pitch.yaml", progress=None)
     assert len(str(caught.value)) < 1000
@@ -297,7 +305,7 @@ def test_aliases_in_values_that_messages_name(tmp_path):
     }
     for key, (value, part) in faults.items():
         rest = yaml.safe_dump({name: v for name, v in values.items() if name != key})
-        file.write_text(f"{LAUGHS}many: &many [{'1,' * 999}]\n{rest}{key}: {value}\n")
+        file.write_text(f"{laughing}many: &many [{'1,' * 90}]\n{rest}{key}: {value}\n")
         assert part in refused(path)
 
 

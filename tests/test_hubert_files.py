@@ -168,11 +168,11 @@ def test_values_that_are_no_numbers(tmp_path):
     [
         ({"do_stable_layer_norm": True}, "do_stable_layer_norm is True"),
         ({"feat_extract_norm": "layer"}, "feat_extract_norm is 'layer'"),
-        ({"num_hidden_layers": 10**9}, "1000000000 layers"),
+        ({"num_hidden_layers": 10**9}, "layers is 1000000000, outside 1 … 512"),
         ({"num_hidden_layers": "12"}, "layers: int is expected"),
-        ({"hidden_size": 2**40, "num_attention_heads": 1}, "makes no model|has shape"),
+        ({"hidden_size": 2**40, "num_attention_heads": 1}, "channels is 1099511627776, outside"),
         ({"num_attention_heads": 5}, "divide by heads"),
-        ({"conv_stride": [5, 2]}, "one positive number for each"),
+        ({"conv_stride": [5, 2]}, "one number for each"),
         ({"num_hidden_layers": 2}, "unexpected: encoder.layers.2"),
         ({"num_hidden_layers": 4}, "missing: encoder.layers.3"),
     ],
@@ -296,7 +296,7 @@ def test_allowed_names_are_never_imported_and_keep_nothing(tmp_path):
 
 def test_a_bomb_of_bytes(tmp_path):
     path = huberts.fairseq(tmp_path / "a.pt", extra_state=Runs(bytearray, 2**62))
-    with pytest.raises(CheckpointError, match="memory|cannot be read"):
+    with pytest.raises(CheckpointError, match="bytearray"):
         read(path)
 
 

@@ -56,12 +56,18 @@ def test_a_wrong_value_is_named(engine, tmp_path, key, value):
 def test_parts_that_do_not_fit_their_configuration(engine, tmp_path):
     manifest = json.loads((engine / artifact.MANIFEST).read_text())
     for part in ("vocoder", "content"):
-        kept = {**manifest[part], "config": {}}  # the defaults, which are larger
+        size = {"vocoder": "initial_channels", "content": "hidden"}[part]
+        whole = manifest[part]["config"]
+        kept = {**manifest[part], "config": {**whole, size: 2 * whole[size]}}
         path = changed(engine, tmp_path / f"{part}.fsvc", **{part: kept})
         with pytest.raises(EngineError, match=f"{part}.safetensors does not fit"):
             fastsvc.load(path)
         with pytest.raises(CheckpointError, match="does not fit its configuration"):
             voice(tmp_path / f"of {part}", "sovits", **{part: path})
+    foreign = {**manifest["vocoder"], "config": {}}  # the defaults, of another rate
+    path = changed(engine, tmp_path / "rate.fsvc", vocoder=foreign)
+    with pytest.raises(EngineError, match="vocoder.config.mel.rate_hz of 24000, but acoustic.mel.rate_hz is 44100"):
+        fastsvc.load(path)
     path = changed(engine, tmp_path / "names.fsvc", speakers=["one"])
     with pytest.raises(EngineError, match="1 names for 3 speakers"):
         fastsvc.load(path)

@@ -139,18 +139,23 @@ def test_bad_files_are_reported_and_skipped(dataset, tmp_path):
     write(dataset / "bass" / "nan.wav", np.full(16000, np.nan), 16000, subtype="FLOAT")
     (dataset / "bass" / "song0.json").write_text('{"phones": [["aa", 0]], "f0_hz": [], "f0_hop_s": 0.005}')
     write(dataset / "stray.wav", tone(0.4, 8000), 8000)
+    os.mkfifo(dataset / "bass" / "pipe.wav")
+    (dataset / "bass" / "zero.wav").symlink_to("/dev/zero")
+    (dataset / "bass" / "song1.json").symlink_to("/dev/zero")
     report = run(dataset, tmp_path / "out")
     assert report.items == 7
     assert sorted(os.path.basename(path) for path, _ in report.bad) == [
         "empty.flac",
         "nan.wav",
+        "pipe.wav",
         "song0.wav",
         "stray.wav",
         "text.wav",
+        "zero.wav",
     ]
     assert all(len(why) > 10 for _, why in report.bad)
     again = run(dataset, tmp_path / "out")
-    assert len(again.bad) == 5 and again.reused == 7
+    assert len(again.bad) == 7 and again.reused == 7
 
 
 def test_nothing_usable(tmp_path):
@@ -175,7 +180,7 @@ def test_parallel_gives_the_same(dataset, tmp_path):
 
 def test_a_broken_run_goes_on(dataset, tmp_path, monkeypatch):
     whole = run(dataset, tmp_path / "whole")
-    import fastsvc.data.prepare as module
+    import fastsvc.data.workers as module
 
     real, calls = module.process, []
 

@@ -115,7 +115,7 @@ def test_prepare_labels_a_folder_of_songs(tmp_path):
 def test_what_cannot_be_labelled_is_named(tmp_path):
     corpus = make(tmp_path / "toy")
     with pytest.raises(ConfigError, match="ask for 2 to 384"):
-        pseudo.add_pseudo_labels(corpus.path, 100_000)
+        pseudo.add_pseudo_labels(corpus.path, 5000)
     pseudo.add_pseudo_labels(corpus.path, 3)
     (corpus.path / "clusters.npy").write_bytes(b"torn")
     with pytest.raises(ConfigError, match="clusters.npy: cannot be read"):

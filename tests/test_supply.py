@@ -13,10 +13,10 @@ from recordings import put, tone
 
 pytest.importorskip("triton")
 
-from fastsvc.build import aot, measure, supply
+from fastsvc.build import aot, measure, supply, target
 from fastsvc.cli import main
 from fastsvc.commands import gpu
-from fastsvc.engine import artifact, backends, cuda, cuda_vocoder, device_part, driver, launcher
+from fastsvc.engine import artifact, backends, cuda, cuda_vocoder, device_part, driver, launcher, seal
 from fastsvc.errors import EngineError, MissingPackageError, OutputError
 
 ARCH = 80
@@ -78,7 +78,8 @@ def test_what_these_recordings_need_and_no_more(path, compiler):
     }
     assert len(listed(path)) == first.kernels + long.kernels
     for entry in listed(path).values():
-        assert artifact.Artifact(path).bytes(f"sm_{ARCH}/{entry['file']}").startswith(b"code ")
+        part = device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}")
+        assert part.read(entry["file"]).startswith(b"code ")
     assert supplied(path, [[9000]]) is None and len(compiler) == 2
     assert supplied(path, [[40]], precision="fp16").kernels > 0  # another arithmetic, other kernels
 
@@ -110,6 +111,43 @@ def test_kernels_of_another_version_are_made_anew(path, compiler, monkeypatch):
     made = supplied(path, [[40]])
     assert made.kernels == len(listed(path)) < len(compiler[0])
     assert {file.name: file.read_bytes() for file in (path / f"sm_{ARCH}").iterdir() if file.name in old} == old
+
+
+def test_kernels_of_somebody_else_are_made_anew(path, compiler, monkeypatch):
+    """One line, not one a kernel; and a single file that was exchanged is made anew, too."""
+    with monkeypatch.context() as patch:
+        patch.setenv(seal.VARIABLE, "what a stranger would take")
+        count = supplied(path, [[40]]).kernels
+    with pytest.warns(UserWarning, match="kernels.json is not used, and is made again") as said:
+        assert supplied(path, [[40]]).kernels == count
+    assert len({str(one.message) for one in said}) == 1
+    assert supplied(path, [[40]]) is None
+    file = next(iter(listed(path).values()))["file"]
+    artifact.Artifact(path).add({f"sm_{ARCH}/{file}": b"planted"})
+    with pytest.warns(UserWarning, match=f"{file} is not used, and is made again"):
+        assert supplied(path, [[40]]).kernels == 1
+    assert device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}").read(file).startswith(b"code ")
+
+
+def test_kernels_that_were_sealed_by_no_one_keep_an_engine_working(path, compiler):
+    """As fastsvc wrote them before there was a seal."""
+    folder = artifact.Artifact(path)
+    specs = target.unique(supply.needed(folder.manifest, ARCH, "fp32", [[40]], 1, "triton"))
+    kernels, files = target.cubins(specs, ARCH)
+    files |= target.listing(ARCH, kernels)
+    folder.add({f"sm_{ARCH}/{name}": content for name, content in files.items()})
+    with pytest.warns(UserWarning, match="kernels.json is not used, and is made again"):
+        assert supplied(path, [[40]]).kernels == len(kernels)
+    assert listed(path).keys() == kernels.keys()
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"kernels": {"a": 1}}', b"\xff"])
+def test_a_list_that_is_sealed_but_damaged_is_made_anew(path, content):
+    count = supplied(path, [[40]]).kernels
+    part = device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}")
+    part.add({launcher.LIST: content})
+    assert launcher.listed(part, ARCH)[1].startswith("its list of kernels for sm_80 ")
+    assert supplied(path, [[40]]).kernels == count and supplied(path, [[40]]) is None
 
 
 def test_two_at_once_keep_what_both_made(path, compiler, monkeypatch):
@@ -169,8 +207,11 @@ def test_without_triton(path, monkeypatch):
 
 
 def test_what_was_built_for_the_gpu_is_enough(tmp_path, compiler, monkeypatch):
+    """Also where another machine built it, under the same words."""
+    monkeypatch.setenv(seal.VARIABLE, "the same on both machines")
     monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
     path = engines.build_engine(tmp_path, steps=(1,), target=f"sm_{ARCH}")
+    monkeypatch.setenv(device_part.CACHE, str(tmp_path / "another"))
     assert supplied(path, [[40, 94, 2000], [16384], [100_000]], precision="fp16") is None and len(compiler) == 1
 
 
@@ -214,11 +255,11 @@ def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypa
     timed = []
     monkeypatch.setattr(backends, "why_no_cuda", lambda: None)
     monkeypatch.setattr(cuda_vocoder.Synthesiser, "measure", lambda self, progress: timed.append(self))
-    for target in ("cpu", "sm_90", "sm_75,sm_86"):
-        gpu.after_building(path, target)
+    for name in ("cpu", "sm_90", "sm_75,sm_86"):
+        gpu.after_building(path, name)
     assert not timed
-    for target in ("auto", f"sm_{ARCH}", f"sm_90, sm_{ARCH}"):
-        gpu.after_building(path, target)
+    for name in ("auto", f"sm_{ARCH}", f"sm_90, sm_{ARCH}"):
+        gpu.after_building(path, name)
     assert len(timed) == 3
 
     def broken(self, progress):
@@ -226,7 +267,8 @@ def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypa
 
     monkeypatch.setattr(cuda_vocoder.Synthesiser, "measure", broken)
     gpu.after_building(path, "auto")
-    assert "timed on first use: the driver says no" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "timed on first use: " in told and "the driver says no" in told
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["vocoder"]["backend"] = "torch"
     (path / "manifest.json").write_text(json.dumps(manifest))

@@ -3,6 +3,7 @@
 tests/test_trt_run.py has the calls that run a plan, tests/test_trt_gpu.py the hardware.
 """
 
+import contextlib
 import importlib
 import types
 
@@ -107,10 +108,37 @@ def test_no_device(rtx, folder):
         vocoder_trt.TensorRTGenerator(vocoders.SMALL["m4"], folder, "cuda", 89)
 
 
-def test_an_engine_without_graphs(tmp_path):
-    folder = vocoders.folder(tmp_path / "a.fsvc", vocoders.generator(vocoders.SMALL["m4"]), with_graphs=False)
-    with pytest.raises(EngineError, match=r"built without vocoder_fp16.onnx.*pip install .fastsvc\[onnx\]"):
-        vocoder_trt.graph_hash(folder, "vocoder_fp16.onnx")
+class Reader:
+    """TensorRT as far as it is asked before a plan is built; ``seen``: what lay where it reads the graph."""
+
+    def __init__(self, plan, gpu="a GPU"):
+        self.seen, self.plan = {}, plan
+
+    def build(self, module, graph, config, wanted, **options):
+        self.seen = {file.name: file.read_bytes() for file in graph.parent.iterdir()}
+        return trt_plan.Plan(wanted, self.plan), b""
+
+
+def test_a_strangers_graph_is_never_read(rtx, tmp_path, monkeypatch):
+    """Neither by its content, nor for the plan's name: all comes from the weights; engines without graphs run, too."""
+    config, reader = vocoders.SMALL["m4"], Reader(b"code")
+    made = vocoders.generator(config)
+    right = vocoders.folder(tmp_path / "a.fsvc", made)
+    strange = vocoders.folder(tmp_path / "b.fsvc", made)
+    strange.add(dict.fromkeys(("other.bin",), b"hostile"))
+    (strange.path / "vocoder_fp16.onnx").write_bytes(b"hostile")
+    without = vocoders.folder(tmp_path / "c.fsvc", made, with_graphs=False)
+    monkeypatch.setattr(trt, "require_device", lambda package: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
+    monkeypatch.setattr(trt_plan, "build", reader.build)
+    monkeypatch.setattr(vocoder_trt, "Runner", lambda *given: types.SimpleNamespace(cache=bytes))
+    names = set()
+    for folder in (right, strange, without):
+        generator = vocoder_trt.TensorRTGenerator(config, folder, "cpu", 89)
+        assert reader.seen == {name: right.bytes(name) for name in ("vocoder_fp16.onnx", artifact.VOCODER)}
+        names.add(generator.origin.name)
+    assert len(names) == 1
 
 
 def origin(rtx, graph="0" * 64):
@@ -118,7 +146,7 @@ def origin(rtx, graph="0" * 64):
 
 
 def build(rtx, folder, name="vocoder_fp16.onnx", config=vocoders.SMALL["m4"], **options):
-    wanted = origin(rtx, vocoder_trt.graph_hash(folder, name))
+    wanted = origin(rtx, vocoder_trt.graph_hash(folder, folder.bytes(name)))
     return trt_plan.build(rtx, folder.verify(name), config, wanted, **{"ahead": 89, **options})[0]
 
 
@@ -137,6 +165,9 @@ def test_every_family(rtx, tmp_path, name):
     assert len(build(rtx, folder, config=config).code) > 10_000
 
 
+DEEP = trt_plan.MAGIC + b"[" * 4000 + b"\ncode"
+
+
 def test_plans_of_others_are_refused_in_words(rtx):
     mine = origin(rtx)
     content = trt_plan.Plan(mine, b"code", 1.0).content()
@@ -147,7 +178,15 @@ def test_plans_of_others_are_refused_in_words(rtx):
         assert other.name != mine.name
         with pytest.raises(EngineError, match=f"made for another {key}: .*remove the file"):
             trt_plan.read(content, other)
-    for damaged in (b"", b"abc", content[:20], trt_plan.MAGIC + b"{}\n", trt_plan.MAGIC + b"[1]\ncode", b"x" + content):
+    for damaged in (
+        b"",
+        b"abc",
+        content[:20],
+        trt_plan.MAGIC + b"{}\n",
+        trt_plan.MAGIC + b"[1]\ncode",
+        DEEP,
+        b"x" + content,
+    ):
         with pytest.raises(EngineError, match="no TensorRT plan of fastsvc"):
             trt_plan.read(damaged, mine)
 

@@ -133,9 +133,17 @@ def test_what_a_measurement_holds_for(monkeypatch):
 
 
 def test_a_damaged_table_is_made_anew(makers):
-    for data in (b"{", b"[]", b'{"circumstances": {}, "rows": [{"colour": 1}]}'):
+    right = {"batch": 1, "frames": 64, "backend": "fast", "ms": 1.0, "error": 0.0}
+    assert len(Choice(makers, reference, read=lambda: table([right])).rows) == 1
+    wrong = [{"batch": "1"}, {"frames": None}, {"backend": 3}, {"ms": "1"}, {"error": []}, {"why": 3}]
+    rows = [table([right | one]) for one in wrong] + [table([{"colour": 1}]), table(3), table([3])]
+    for data in (b"{", b"[]", b"[" * 100_000, *rows):
         with pytest.warns(UserWarning, match="made anew"):
             assert Choice(makers, reference, read=lambda data=data: data).rows == []
+
+
+def table(rows):
+    return json.dumps({"circumstances": {}, "rows": rows}).encode()
 
 
 def test_by_name(makers):
@@ -182,8 +190,9 @@ def test_whatever_a_backend_fails_with(makers):
     def odd():
         raise AttributeError("module has no attribute Builder")
 
-    rows = Choice({**makers, "odd": odd}, reference).measure(inputs(), lambda run: run)
-    assert fastest(rows) == "quick" and rows[-1].why == "module has no attribute Builder"
+    with pytest.warns(UserWarning, match=r"odd is left out: a fault of fastsvc: AttributeError.*please report"):
+        rows = Choice({**makers, "odd": odd}, reference).measure(inputs(), lambda run: run)
+    assert fastest(rows) == "quick" and "AttributeError: module has no attribute Builder" in rows[-1].why
 
 
 def test_a_chosen_one_that_cannot_run_after_all(makers):

@@ -1,6 +1,8 @@
 """The vocoder's graphs: equal to the plain model through onnxruntime, the same bytes each time, weights stored once."""
 
+import json
 import time
+from types import SimpleNamespace
 
 import engines
 import pytest
@@ -14,10 +16,11 @@ import onnx
 import onnxruntime
 
 from fastsvc.build import export, measure
-from fastsvc.build.onnx_writer import places
-from fastsvc.engine import artifact
+from fastsvc.engine import artifact, vocoder_graph
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.inspect import describe
+from fastsvc.engine.onnx_writer import places
+from fastsvc.errors import EngineError
 
 SHAPES = [(1, 1), (2, 7), (1, 61)]
 
@@ -145,10 +148,23 @@ def test_without_onnx_an_engine_is_built_and_says_what_it_lacks(tmp_path, monkey
     folder = artifact.Artifact(engines.build_engine(tmp_path, steps=(1,), progress=lines.append))
     assert not set(artifact.GRAPHS.values()) & set(folder.files)
     (line,) = [line for line in lines if line.startswith("export:")]
-    assert "graphs       none, so no TensorRT" in describe(folder.path)
-    assert "TensorRT nor in onnxruntime" in line and 'pip install "fastsvc[onnx]"' in line
+    assert "graphs       none for other programs" in describe(folder.path)
+    assert "only where onnx is installed" in line and 'pip install "fastsvc[onnx]"' in line
 
 
 def test_a_file_of_another_kind():
     with pytest.raises(ValueError, match="safetensors"):
         places(b"\xff" * 64)
+
+
+BAD = {"dtype": "F32", "shape": 3, "data_offsets": [0]}
+HEADERS = ["{", "[]", "3", "[" * 50_000, "{}", *(json.dumps({"a": one}) for one in (1, {}, BAD))]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
+def test_weights_with_a_hostile_header_are_one_line(tmp_path, header):
+    file = tmp_path / artifact.VOCODER
+    file.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    folder = SimpleNamespace(path=tmp_path, verify=lambda name: file)
+    with pytest.raises(EngineError, match="vocoder.safetensors is damaged|cannot be written as a graph"):
+        vocoder_graph.anew(folder, vocoders.SMALL["m4"], "vocoder.onnx")

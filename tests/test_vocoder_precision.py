@@ -11,6 +11,7 @@ pytest.importorskip("pesq", reason="the package pesq is not installed")
 pytest.importorskip("soundfile")
 
 from bench import vocoder_precision as bench
+from bench.vocoder_rounding import measure
 
 RESULTS = bench.ROOT / "bench/results/vocoder_precision.json"
 
@@ -18,7 +19,7 @@ RESULTS = bench.ROOT / "bench/results/vocoder_precision.json"
 @pytest.mark.slow
 def test_float16_is_not_heard(tmp_path):
     recording = bench.ROOT / "examples/recordings/speech/front_center.wav"
-    (row,) = bench.measure(bench.ROOT / "fastsvc/demo/choir.fsvc", [recording], tmp_path / "a.fsvc")
+    (row,) = measure(bench.ROOT / "fastsvc/demo/choir.fsvc", [recording], tmp_path / "a.fsvc")
     for way in ("torch", "onnxruntime"):
         assert row[way]["pesq"] >= bench.BAR
         assert 1e-5 < row[way]["relative_rms"] < 5e-3 and row[way]["largest_difference"] < 5e-3

@@ -1,15 +1,16 @@
-"""Writing recordings: to a temporary sibling that is renamed, so that no half-written file is ever seen."""
+"""Writing recordings, whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fastsvc import files
 from fastsvc.errors import OutputError
 
 # format name -> (file suffix, libsndfile's format, {subtype as the user says it: libsndfile's})
@@ -20,6 +21,7 @@ FORMATS = {
     "ogg": (".ogg", "OGG", {"16": "VORBIS"}),
 }
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}  # libsndfile crashes writing Vorbis of 256
 _MAX_RATE = {"flac": 655350, "ogg": 192000}
 _BLOCK_SAMPLES = 1 << 16  # libsndfile's Vorbis encoder keeps a whole call's samples on the stack
 
@@ -43,6 +45,15 @@ def check_format(format: str, subtype: str | None = None) -> None:
         )
 
 
+def check_channels(format: str, channels: int) -> None:
+    """Raises OutputError when ``format`` cannot carry as many."""
+    if channels > _MAX_CHANNELS[format]:
+        raise OutputError(
+            f"{channels} channels: {format} carries {_MAX_CHANNELS[format]} at most",
+            "mix them with --channels mono, or choose --format wav",
+        )
+
+
 def writable_rate(format: str, rate_hz: int) -> int:
     """``rate_hz`` itself where ``format`` can carry it, else the next rate that can (the highest, if none is above)."""
     if format == "mp3":
@@ -51,32 +62,34 @@ def writable_rate(format: str, rate_hz: int) -> int:
 
 
 def write(
-    path: str | os.PathLike, audio: np.ndarray, rate_hz: int, format: str = "wav", subtype: str | None = None
+    path: str | os.PathLike,
+    audio: np.ndarray,
+    rate_hz: int,
+    format: str = "wav",
+    subtype: str | None = None,
+    approve: Callable[[os.stat_result], None] | None = None,
 ) -> Written:
     """Write ``audio [channels, samples]`` or ``[samples]`` to ``path``; an existing file there is replaced at the end.
 
     ``subtype`` is "16" (default), "24" or "float" (wav only). Peaks above 1 are never clipped: the whole recording
-    is turned down instead, and the gain returned. Missing folders are made. Raises OutputError on anything that
-    keeps the file from being whole: no permission, full disk, a rate that the format cannot carry, NaN.
+    is turned down instead, and the gain returned. Missing folders are made. ``approve`` is called when the file is
+    whole and has no name yet; what it raises keeps the file from getting one. Raises OutputError on anything that keeps
+    the file from being whole: no permission, full disk, a rate that the format cannot carry, NaN.
     """
     check_format(format, subtype)
     path, audio = Path(path), np.atleast_2d(np.asarray(audio))
     if writable_rate(format, rate_hz) != rate_hz:
         raise OutputError(f"{path}: {format} cannot carry {rate_hz} Hz", f"use {writable_rate(format, rate_hz)} Hz")
+    check_channels(format, len(audio))
     peak = float(max(-audio.min(), audio.max())) if audio.size else 0.0
     if not np.isfinite(peak):
         raise OutputError(f"{path}: not written, as the result holds NaN or infinite samples", "please report this")
     gain = 1.0 / peak if peak > 1.0 and subtype != "float" else 1.0
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w+b", buffering=1 << 20) as raw:
-            _encode(_Sink(raw), audio, rate_hz, gain, format, subtype)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {why(error)}", _remedy(error)) from None
-    finally:  # also after Ctrl-C
-        _remove(temporary)
+    with files.writing(path, remedy="choose another output folder with -o") as raw:
+        _encode(_Sink(raw), audio, rate_hz, gain, format, subtype)
+        if approve is not None:
+            raw.flush()
+            approve(os.fstat(raw.fileno()))
     return Written(path, gain, peak)
 
 
@@ -127,23 +140,3 @@ class _Sink:
 
     def tell(self) -> int:
         return self._guard(self._raw.tell)
-
-
-def _remove(temporary: Path) -> None:
-    with contextlib.suppress(OSError):  # renamed already, or never made
-        temporary.unlink()
-
-
-def why(error: OSError) -> str:
-    """The reason of a failed write in plain words."""
-    known = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
-    known |= {errno.EACCES: "no permission", errno.EPERM: "no permission", errno.EROFS: "the disk is read-only"}
-    known |= {errno.EISDIR: "a folder of that name exists", errno.ENOTDIR: "a part of its path is a file"}
-    known |= {errno.EEXIST: "a part of its path is a file", errno.ENAMETOOLONG: "the name is too long"}
-    return known.get(error.errno, error.strerror or str(error))
-
-
-def _remedy(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room and run again: finished files are skipped"
-    return "choose another output folder with -o"

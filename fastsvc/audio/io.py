@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
-import stat
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from fastsvc import hush, memory
+from fastsvc.audio import mp3, ogg, opening, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
+from fastsvc.audio.view import View
 from fastsvc.errors import AudioError
 
-__all__ = ["EXTENSIONS", "FORMATS", "Info", "Written", "check_format", "probe", "read", "writable_rate", "write"]
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "Info",
+    "TooLong",
+    "Written",
+    "check_format",
+    "probe",
+    "read",
+    "writable_rate",
+    "write",
+]
 
 # What libsndfile 1.2 decodes and what people name recordings; files of a folder are chosen by it.
 _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"
 EXTENSIONS = frozenset("." + suffix for suffix in _SUFFIXES.split())
 _CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
-_BLOCK_SAMPLES = 1 << 18
-_TOLERATED_S = 0.1  # headers of sloppy programs promise a few samples more than there are
+_AGAIN = "copy or export it again"
+_BLOCK_SAMPLES = 1 << 18  # of a block, at most
+_BLOCK_VALUES = 1 << 20  # and of all its channels together
+_UNKNOWN = 1 << 62  # libsndfile gives about 2^63 samples to what does not say how long it is
+LOWEST_HZ, HIGHEST_HZ = 1000, 1_000_000
+LOUDEST = 1e10  # what is scaled as integers are, up to 2^32, is let pass
+_SPARE = 0.9  # of the free memory: others take some meanwhile
+
+
+class TooLong(AudioError):
+    """A recording that needs more memory than is free now."""
 
 
 @dataclass(frozen=True)
@@ -38,111 +62,163 @@ class Info:
         return self.samples / self.rate_hz
 
 
+class _Opened(NamedTuple):
+    """A recording open in libsndfile, and as bytes; ``kind`` and ``start`` as whole.kind tells them."""
+
+    file: object
+    info: Info
+    source: whole.Source
+    kind: str
+    start: int
+
+
 def probe(path: str | os.PathLike) -> Info:
-    """The header of the recording at ``path``. Raises AudioError as :func:`read` does."""
-    with _open(Path(path)) as file:
-        return Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
+    """The header of the recording at ``path``. Raises AudioError as :func:`read` does, where the header shows it."""
+    with _opened(Path(path)) as opened:
+        return opened.info
 
 
-def read(path: str | os.PathLike, mono: bool = False) -> tuple[np.ndarray, int]:
+def read(
+    path: str | os.PathLike, mono: bool = False, needs: Callable[[Info], float] | None = None
+) -> tuple[np.ndarray, int]:
     """The recording at ``path`` as float32 ``[channels, samples]`` and its rate in Hz.
 
-    ``mono`` averages the channels while reading, so that only one is ever held in memory. Raises AudioError when
-    the file is missing, not permitted, empty, not audio, damaged or cut short, or holds NaN or infinite samples.
+    ``mono`` averages the channels while reading, so that only one is ever held in memory. ``needs``: bytes that the
+    caller's work takes, the array included, for a recording with this header (of one channel, if mixed).
+    Raises AudioError when the file is missing, not permitted, not a regular file, empty, not audio, damaged or cut
+    short, holds NaN, infinite or absurd samples; its TooLong when there is less memory than it takes.
     """
     path = Path(path)
-    with _open(path) as file:
-        blocks, samples = [], 0
-        while True:
-            block = _next_block(file, path, samples)
-            if not len(block):
-                break
-            blocks.append(block.mean(axis=1, keepdims=True) if mono else block)
-            samples += len(block)
-        _check_complete(file, path, samples)
-        rate_hz, channels = file.samplerate, 1 if mono else file.channels
-    audio, start = np.empty((channels, samples), np.float32), 0
+    with _opened(path) as opened:
+        info = replace(opened.info, channels=1) if mono else opened.info
+        _check_memory(path, info, needs(info) if needs else 0.0)
+        with contextlib.suppress(MemoryError):  # it would keep the blocks
+            return _joined(path, opened, mono), info.rate_hz
+    raise TooLong(f"{path}: there is not enough memory for it", _less(info))
+
+
+def _joined(path: Path, opened: _Opened, mono: bool) -> np.ndarray:
+    blocks = list(_blocks(opened.file, path, mono))
+    samples = sum(map(len, blocks))
+    _check_complete(path, opened, samples)
+    audio, start = np.empty((blocks[0].shape[1], samples), np.float32), 0
     blocks.reverse()
     while blocks:  # freed as we go: long recordings are held once, not twice
         block = blocks.pop()
         audio[:, start : start + len(block)] = block.T
         start += len(block)
-    return audio, rate_hz
+    return audio
 
 
-def _open(path: Path):
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[_Opened]:
     import soundfile
 
-    try:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            start = file.read(12) if stat.S_ISREG(status.st_mode) else b""
-    except FileNotFoundError:
-        raise AudioError(f"{path}: no such file", "check the path") from None
-    except PermissionError:
-        raise AudioError(f"{path}: no permission to read it", "chmod u+r, or run as its owner") from None
-    except IsADirectoryError:
-        raise AudioError(f"{path}: is a folder, not a recording") from None
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError(f"{path}: is not a regular file", "save the recording to a file first")
-    if status.st_size == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes)", "copy or export it again")
-    try:
-        return soundfile.SoundFile(os.fsencode(path))  # bytes: names need not be valid text
-    except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
-        raise AudioError(f"{path}: {_why_not_audio(start, error)}", _CONVERT) from None
+    with opening.regular(path) as raw:
+        source = whole.Source(raw)
+        if source.size == 0:
+            raise AudioError(f"{path}: the file is empty (0 bytes)", _AGAIN)
+        try:
+            kind, start = whole.kind(source)
+            fault, view = whole.fault(source, kind, start), whole.view(source, kind, start)
+            head = source.at(start, whole.HEAD)
+            view = view or (View(source) if os.name == "nt" else None)  # numbers mean nothing to its libsndfile
+            raw.seek(0)
+        except OSError as error:
+            raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
+        if fault:
+            raise AudioError(f"{path}: {fault}", _AGAIN)
+        if not kind:
+            raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
+        with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
+            try:
+                # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
+                file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
+            except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
+                raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
+            with file:
+                info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
+                if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
+                    raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
+                if info.samples >= _UNKNOWN:
+                    raise AudioError(f"{path}: its header does not say how long it is", _CONVERT)
+                yield _Opened(file, info, source, kind, start)
 
 
-def _why_not_audio(start: bytes, error: Exception) -> str:
-    if start[4:8] == b"ftyp":
+def _foreign(head: bytes) -> str:
+    if head[4:8] == b"ftyp":
         return "an MP4/M4A (AAC) file, which libsndfile cannot decode"
-    if start[:4] in (b"\x1aE\xdf\xa3", b"0&\xb2u"):
+    if head[:4] in (b"\x1aE\xdf\xa3", b"0&\xb2u"):
         return "a Matroska/WebM or WMA file, which libsndfile cannot decode"
-    if start[:4] in (b"RIFF", b"fLaC", b"OggS", b"FORM") or start[:3] == b"ID3":
-        detail = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        return f"damaged, or of a kind that libsndfile cannot decode ({detail})"
-    return "not an audio file"  # libsndfile's own words here speak of pipes and missing files
+    return "not an audio file, or of a kind that cannot be read"
 
 
-def _next_block(file, path: Path, done: int) -> np.ndarray:
-    """The next ``[samples, channels]``; empty at the end."""
+def _why_not_audio(kind: str, error: Exception) -> str:
+    if kind == "mp3":
+        return "not an audio file, or a damaged mp3"
+    detail = str(getattr(error, "error_string", error)).strip().rstrip(".")
+    return f"damaged, or of a kind that libsndfile cannot decode ({detail})"
+
+
+def _check_memory(path: Path, info: Info, needed: float) -> None:
+    needed, free = max(needed, 4.0 * info.samples * info.channels), memory.free_bytes()
+    if free is not None and needed > _SPARE * free:
+        many = f" of {info.channels} channels" if info.channels > 1 else ""
+        raise TooLong(
+            f"{path}: too long for this machine's memory: {_duration(info.seconds)}{many} need about "
+            f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            _less(info),
+        )
+
+
+def _less(info: Info) -> str:
+    mixed = "mix its channels to one, " if info.channels > 1 else ""
+    return f"{mixed}split it into shorter files, or close other programs"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _blocks(file, path: Path, mono: bool) -> Iterator[np.ndarray]:
+    """All of it, as [samples, channels], or [samples, 1]."""
     import soundfile
 
-    try:
-        block = file.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError):
-        block = None
-    if block is None:
+    size, done = max(1, min(_BLOCK_SAMPLES, _BLOCK_VALUES // file.channels)), 0
+    while True:
+        try:
+            block = file.read(size, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError):
+            block = None
+        if block is None:
+            raise AudioError(
+                f"{path}: damaged or cut short: decoding stopped after {done / file.samplerate:.2f} s or later, "
+                f"of {file.frames / file.samplerate:.2f} s that its header promises",
+                _AGAIN,
+            )
+        if not len(block):
+            return
+        if not max(-block.min(), block.max()) <= LOUDEST:  # NaN is passed on by both, and is not below anything
+            first = int(np.flatnonzero(~(np.abs(block) <= LOUDEST).all(axis=1))[0]) + done
+            raise AudioError(
+                f"{path}: holds NaN, infinite or absurdly loud samples, the first at {first / file.samplerate:.3f} s",
+                "export it again, or as 16 or 24 bit",
+            )
+        done += len(block)
+        yield block.mean(axis=1, keepdims=True) if mono else block
+
+
+def _check_complete(path: Path, opened: _Opened, samples: int) -> None:
+    promised = opened.info.samples
+    if opened.kind == "mp3":
+        fault = mp3.unread(opened.source, opened.start, promised, samples)
+        if fault:
+            raise AudioError(f"{path}: {fault}", _CONVERT if "does not say" in fault else _AGAIN)
+    elif promised > samples:
         raise AudioError(
-            f"{path}: damaged or cut short: decoding stopped after {done / file.samplerate:.2f} s or later, "
-            f"of {file.frames / file.samplerate:.2f} s that its header promises",
-            "copy or export it again",
-        )
-    if not np.isfinite(block).all():
-        first = int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0]) + done
-        raise AudioError(
-            f"{path}: holds NaN or infinite samples, the first at {first / file.samplerate:.3f} s",
-            "export it again, or as 16 or 24 bit",
-        )
-    return block
-
-
-_SHORT_DATA = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-
-
-def _check_complete(file, path: Path, samples: int) -> None:
-    promised = file.frames
-    short = _SHORT_DATA.search(file.extra_info)
-    # A size near 2^31 or 2^32 is how programs that write to a pipe say "unknown".
-    if short and int(short[1]) < 0x7FFF0000 and int(short[2]) > 0 and promised > 0:
-        promised = promised * int(short[1]) // int(short[2])
-    if promised - samples > _TOLERATED_S * file.samplerate:
-        raise AudioError(
-            f"{path}: cut short: holds {samples / file.samplerate:.2f} s "
-            f"of {promised / file.samplerate:.2f} s that its header promises",
-            "copy or export it again",
+            f"{path}: damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises", _AGAIN
         )
     if samples == 0:
         raise AudioError(f"{path}: holds no samples", "record or export it again")
+    if opened.kind == "ogg" and ogg.joined(opened.source, opened.start):
+        raise AudioError(f"{path}: several recordings joined into one file, of which one would be read", _CONVERT)

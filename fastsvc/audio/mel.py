@@ -87,8 +87,13 @@ def filter_bank(config: MelConfig) -> np.ndarray:
     Equal to librosa.filters.mel(htk=False, norm="slaney"), whose import would cost a second.
     """
     edges = _mel_to_hz(np.linspace(_hz_to_mel(config.low_hz), _hz_to_mel(config.high_hz), config.bins + 2))
-    bins_hz = np.arange(config.fft_samples // 2 + 1) * (config.rate_hz / config.fft_samples)
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    return triangles(edges, config.rate_hz, config.fft_samples)
+
+
+def triangles(edges_hz: np.ndarray, rate_hz: int, fft_samples: int) -> np.ndarray:
+    """Filters of unit area ``[edges - 2, fft // 2 + 1]``, each from one edge over the next to the one after."""
+    bins_hz = np.arange(fft_samples // 2 + 1) * (rate_hz / fft_samples)
+    low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     rising = (bins_hz - low) / (centre - low)
     falling = (high - bins_hz) / (high - centre)
     triangles = np.maximum(0.0, np.minimum(rising, falling))

@@ -23,8 +23,8 @@ from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.json5_file import Json5File
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
-from fastsvc.checkpoints.yaml_file import shown
 from fastsvc.config import AcousticConfig
+from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
 
 DECODER, STUDENT, TEACHER = "1.decoder.", "denoise_fn_ema.", "denoise_fn."

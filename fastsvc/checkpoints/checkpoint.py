@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from fastsvc import arguments
 from fastsvc.checkpoints.folder import checkpoint_in
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.loading import load
@@ -85,7 +86,7 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
         nsf_hifigan,
     )
 
-    path = checkpoint_in(Path(path))
+    path = checkpoint_in(arguments.path("path", path))
     given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
     content = load(path)
     acoustic, vocoders = (native, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifigan, amphion_vocoder)

@@ -7,8 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc.checkpoints.keys import fit
-from fastsvc.checkpoints.yaml_file import YamlFile, shown
+from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import VocoderConfig
+from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
 LONGEST = 4096  # list of a configuration that is looked at

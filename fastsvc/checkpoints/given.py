@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastsvc import arguments
+
+PATHS = ("config", "speaker_vectors")
+
 
 @dataclass(frozen=True)
 class Given:
@@ -19,6 +23,6 @@ class Given:
 
     @classmethod
     def of(cls, **values) -> Given:
-        """Paths from strings; None stays None."""
-        paths = ("config", "speaker_vectors")
-        return cls(**{name: Path(v) if name in paths and v is not None else v for name, v in values.items()})
+        """Paths from strings; None stays None. Raises ConfigError for what is no path."""
+        found = {name: arguments.optional(arguments.path, name, values.get(name)) for name in PATHS}
+        return cls(**{**values, **found})

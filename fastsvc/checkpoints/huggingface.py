@@ -6,17 +6,18 @@ HuBERT beside the file, sizes are read off the tensors.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
+from fastsvc import reading
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.hubert_tensors import assemble
 from fastsvc.checkpoints.loading import state_dict
+from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
-CONFIG, CONFIG_LIMIT = "config.json", 2**20  # bytes
+CONFIG = "config.json"
 PREFIX = "hubert."
 IGNORED = ("masked_spec_embed",)  # for training
 FIELDS = {
@@ -62,22 +63,15 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
 
 def _stated(path: Path, required: bool) -> dict:
     """Fields of HubertConfig out of config.json; {} if that is not one of HuBERT."""
-    if not path.is_file():
-        if required:
-            raise CheckpointError(f"{path} does not exist", "check the path")
+    if not path.exists() and not required:
         return {}
-    try:
-        if path.stat().st_size > CONFIG_LIMIT:
-            raise CheckpointError(f"{path} is larger than {CONFIG_LIMIT >> 20} MB", "do not trust it")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", "fetch it again") from None
+    values = reading.json_file(path, error=CheckpointError)
     if not isinstance(values, dict) or values.get("model_type") != "hubert":
         return {}  # another program's, such as the acoustic model's in the same folder
     for key, wanted in BASE.items():
         if values.get(key, wanted) != wanted:
             raise CheckpointError(
-                f"{path}: {key} is {values[key]!r}, but HuBERT of the base kind has {wanted!r}",
+                f"{path}: {key} is {shown(values[key])}, but HuBERT of the base kind has {wanted!r}",
                 "give HuBERT-base or ContentVec",
             )
     return {ours: values[key] for key, ours in FIELDS.items() if key in values}

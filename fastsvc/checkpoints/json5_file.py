@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
+from fastsvc import reading
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.errors import CheckpointError
 
-LIMIT = 2**20  # bytes
 # What is never closed runs to the end: otherwise each further beginning would be searched to the end once more.
-_STRING = r'"(?:[^"\\]|\\.)*"?'
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"?'
 _COMMENT = re.compile(rf"({_STRING})|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _TRAILING = re.compile(rf"({_STRING})|,(\s*[\]}}])", re.DOTALL)
 
@@ -22,11 +21,9 @@ class Json5File(YamlFile):
     def __init__(self, path: Path, kind: str):
         self.path, self.kind = path, kind
         try:
-            if path.stat().st_size > LIMIT:
-                raise CheckpointError(f"{path} is larger than {LIMIT >> 20} MB", f"give {kind}")
-            self.values = parse(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}", "correct it") from None
+            self.values = parse(reading.text(path, error=CheckpointError))
+        except ValueError as error:
+            raise CheckpointError(f"{path} cannot be read: {error}", "correct it") from None
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{path} is not a mapping", f"give {kind}")
 
@@ -34,4 +31,4 @@ class Json5File(YamlFile):
 def parse(text: str):
     """The values of a text; comments and trailing commas inside strings are left alone."""
     plain = _COMMENT.sub(lambda found: found[1] or " ", text)
-    return json.loads(_TRAILING.sub(lambda found: found[1] or found[2], plain))
+    return reading.from_json(_TRAILING.sub(lambda found: found[1] or found[2], plain))

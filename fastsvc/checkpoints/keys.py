@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from fastsvc.checkpoints.loading import finite
 from fastsvc.errors import CheckpointError
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -52,11 +53,7 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
     for name, value in tensors.items():
         if value.dtype not in FLOATS:
             raise CheckpointError(f"{path}: {upstream(name)} is {value.dtype}, not floating point of 16 to 64 bits")
-        if value.numel() and not all(torch.isfinite(end) for end in value.aminmax()):  # which carries NaN through
-            raise CheckpointError(
-                f"{path}: {upstream(name)} holds values that are not finite",
-                "the training diverged: take an earlier checkpoint",
-            )
+    finite(tensors, path, upstream)
     return {name: tensors[name].to(torch.float32).contiguous() for name in expected}
 
 

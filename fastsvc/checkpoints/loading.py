@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import threading
-import zipfile
+import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from fastsvc import reading
+from fastsvc.checkpoints import archive
+from fastsvc.checkpoints.pickle_calls import INERT
 from fastsvc.errors import CheckpointError
 
-MAGIC = (b"PK", b"\x80")  # archives, and pickles of the serialisation before them
-PICKLE_LIMIT = 64 * 2**20  # bytes of the index of a checkpoint; real ones stay below one megabyte
+DEPTH, VALUES = 64, 5_000_000  # of nested containers, and values in them, counted as often as they are met
+HEADER = 16 * 2**20  # bytes of a safetensors header; real ones stay below one megabyte
+SHARED = 4  # times that the tensors of a state dict may be larger than what backs them
 
 
 class Inert:
@@ -32,53 +37,31 @@ class Inert:
         pass
 
 
-# What lies beside the tensors in checkpoints of fairseq and of trainers that save their settings. Torch's restricted
-# unpickler compares whole names and takes ours in their place; those packages are not imported, even if present.
-_INERT_NAMES = (
-    "argparse.Namespace",
-    "builtins.bool",
-    "builtins.dict",
-    "builtins.float",
-    "builtins.int",
-    "builtins.list",
-    "builtins.str",
-    "collections.defaultdict",
-    "fairseq.data.dictionary.Dictionary",
-    "omegaconf.base.ContainerMetadata",
-    "omegaconf.base.Metadata",
-    "omegaconf.dictconfig.DictConfig",
-    "omegaconf.listconfig.ListConfig",
-    "omegaconf.nodes.AnyNode",
-    "typing.Any",
-)
-_INERT = [(Inert, name) for name in _INERT_NAMES]
+# Torch's restricted unpickler compares whole names and takes ours in their place; those packages are not imported,
+# even if present.
+_INERT = [(Inert, name) for name in INERT]
 _ONE_AT_A_TIME = threading.Lock()  # torch keeps the names in one place for all threads
 
 
-def load(path: Path) -> dict:
-    """The dict inside a torch or safetensors file, on the CPU, memory-mapped where the format allows it.
+def load(path: Path, mapped: bool = True) -> dict:
+    """The dict inside a torch or safetensors file, on the CPU; ``mapped``: memory-mapped where the format allows it.
 
     Objects that are neither tensors nor plain values are refused, or come back as :class:`Inert`.
+    Raises CheckpointError, before any memory is taken for what the file claims to hold.
     """
-    if not path.is_file():
-        what = "is a folder, not a checkpoint file" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"{path} {what}", "check the path")
-    try:
-        size = path.stat().st_size
+    path = Path(path)
+    with reading.opened(path, CheckpointError) as file:
+        size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise CheckpointError(f"{path} is empty", "fetch or train it again")
         if path.suffix == ".safetensors":
+            _check_header(file, path, size)
             return _load_safetensors(path)
-        with open(path, "rb") as file:
-            if not file.read(2).startswith(MAGIC):
-                raise CheckpointError(f"{path} is no torch file", "give a checkpoint")
-        zipped = zipfile.is_zipfile(path)
-        if zipped:
-            _check_archive(path, size)
-        with _ONE_AT_A_TIME, torch.serialization.safe_globals(_INERT):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except PermissionError:
-        raise CheckpointError(f"{path} may not be read", "check its permissions") from None
+        zipped = archive.check(file, path, size)
+    try:
+        with _ONE_AT_A_TIME, torch.serialization.safe_globals(_INERT), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about pickles; what matters was checked
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped and mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} holds more than tensors and plain values, or is damaged: {_refused(error)}",
@@ -86,34 +69,55 @@ def load(path: Path) -> dict:
         ) from None
     except MemoryError:
         raise CheckpointError(f"{path} asks for more memory than there is", "do not trust it") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+    except Exception as error:  # torch raises whatever a damaged file leads it to
         raise CheckpointError(
             f"{path} cannot be read as a torch file: {_first_line(error)}", "fetch or train it again"
         ) from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a dict", "give a training checkpoint")
+    _check_nesting(content, path)
     return content
 
 
-def _check_archive(path: Path, size: int) -> None:
-    try:
-        entries = zipfile.ZipFile(path).infolist()
-    except zipfile.BadZipFile:
-        raise CheckpointError(f"{path} is a damaged archive", "fetch or train it again") from None
-    if sum(entry.file_size for entry in entries) > size:
-        raise CheckpointError(f"{path} unpacks to more than its own size, which torch never writes", "do not trust it")
-    if any(entry.filename.endswith("data.pkl") and entry.file_size > PICKLE_LIMIT for entry in entries):
-        raise CheckpointError(f"{path} has an index of more than {PICKLE_LIMIT >> 20} MB", "do not trust it")
+def _check_nesting(content: dict, path: Path) -> None:
+    """Whoever looks through containers that hold themselves, or each other twice and so on, would never end."""
+    left = VALUES
+
+    def count(value, depth: int) -> None:
+        nonlocal left
+        left -= 1
+        if depth > DEPTH or left < 0:
+            raise CheckpointError(
+                f"{path} nests deeper than {DEPTH}, or holds more than {VALUES} values", "do not trust it"
+            )
+        if isinstance(value, dict):
+            value = [part for pair in value.items() for part in pair]
+        if isinstance(value, (list, tuple, set)):
+            for part in value:
+                if isinstance(part, (dict, list, tuple, set)):
+                    count(part, depth + 1)
+                else:
+                    left -= 1
+
+    count(content, 0)
+
+
+def _check_header(file, path: Path, size: int) -> None:
+    """The package believes the length of the header, which stands before it."""
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(HEADER, size - 8):
+        raise CheckpointError(f"{path} cannot be read as a safetensors file: its header is damaged", "fetch it again")
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
     """The package checks that names, shapes and offsets tile the file exactly."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except (SafetensorError, ValueError, OverflowError, KeyError, AttributeError) as error:
+    except MemoryError:
+        raise CheckpointError(f"{path} asks for more memory than there is", "free some, or do not trust it") from None
+    except Exception as error:  # the package raises whatever a damaged file leads it to
         raise CheckpointError(
             f"{path} cannot be read as a safetensors file: {_first_line(error)}", "fetch it again"
         ) from None
@@ -134,14 +138,30 @@ def state_dict(content: dict, key: str, path: Path) -> dict[str, Tensor]:
     state = content.get(key)
     if not isinstance(state, dict) or not state:
         raise CheckpointError(f"{path}: `{key}` is not a dict of tensors", "give a training checkpoint")
+    claimed, backed = 0, {}
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"{path}: `{key}.{name}` is no tensor", "give a training checkpoint")
+            raise CheckpointError(f"{path}: `{key}.{str(name)[:200]}` is not a tensor", "give a training checkpoint")
         if value.layout is not torch.strided or value.is_nested or value.device.type != "cpu":
             raise CheckpointError(f"{path}: `{key}.{name}` is no plain array of numbers", "give a training checkpoint")
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        size, storage = value.numel() * value.element_size(), value.untyped_storage()
+        if size > storage.nbytes():
             raise CheckpointError(f"{path}: `{name}` claims shape {tuple(value.shape)}, more than the file holds")
+        claimed += size
+        backed[storage.data_ptr()] = storage.nbytes()
+    if claimed > SHARED * sum(backed.values()):  # each would be copied
+        raise CheckpointError(f"{path}: the tensors of `{key}` share memory, and claim more than the file holds")
     return state
+
+
+def finite(state: dict[str, Tensor], path: Path, upstream=lambda name: name) -> None:
+    """Raises CheckpointError for the first tensor with NaN or infinities in it; ``upstream``: its name in the file."""
+    for name, value in state.items():
+        if value.is_floating_point() and value.numel() and not all(map(torch.isfinite, value.aminmax())):  # keeps NaN
+            raise CheckpointError(
+                f"{path}: {upstream(name)} holds values that are not finite",
+                "the training diverged: take an earlier checkpoint",
+            )
 
 
 def count(content: dict, key: str) -> int:

@@ -9,19 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import reading
 from fastsvc.errors import CheckpointError
 
-LIMIT = 2**20  # bytes
+LIMIT, MOST = 2**20, 2**16  # bytes of an array, arrays of a file
 
 
 def vector(path: Path, count: int) -> tuple[float, ...]:
     """The ``count`` finite numbers of a file. Raises CheckpointError for anything else."""
     try:
-        if path.stat().st_size > LIMIT:
-            raise CheckpointError(f"{path} is larger than {LIMIT >> 20} MB", f"{count} numbers are expected")
-        return numbers(path.read_bytes(), count)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}", "copy it again") from None
+        return numbers(reading.whole(path, LIMIT, CheckpointError), count)
     except ValueError as error:
         raise CheckpointError(f"{path} {error}", "give the file that belongs to this checkpoint") from None
 
@@ -30,7 +27,9 @@ def vectors(path: Path, count: int) -> dict[str, tuple[float, ...]]:
     """The arrays of an `.npz` by name, each of ``count`` finite numbers. Raises CheckpointError for anything else."""
     found = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with reading.opened(path, CheckpointError) as opened, zipfile.ZipFile(opened) as archive:
+            if len(archive.infolist()) > MOST:
+                raise ValueError(f"holds more than {MOST} arrays")
             for entry in archive.infolist():
                 name = entry.filename.removesuffix(".npy")
                 if entry.file_size > LIMIT:

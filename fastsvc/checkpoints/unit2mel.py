@@ -9,8 +9,9 @@ from torch import Tensor
 
 from fastsvc.checkpoints import npy_file
 from fastsvc.checkpoints.given import Given
-from fastsvc.checkpoints.yaml_file import YamlFile, shown
+from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import ConditionConfig, DenoiserConfig
+from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
 NETWORK = "decoder.denoise_fn."

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import reprlib
+import math
 from pathlib import Path
 
+from fastsvc import reading
+from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
 _REQUIRED = object()
-LIMIT = 2**20  # bytes; real ones have a few thousand
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel = 2
-
-
-def shown(value) -> str:
-    """A value for messages; aliases can make that of a short file endless, so it is never written out whole."""
-    return _SHORT.repr(value)
 
 
 class YamlFile:
@@ -24,20 +18,12 @@ class YamlFile:
     kind = "the config.yaml of the training run"  # what the file is, for messages
 
     def __init__(self, checkpoint: Path, given: Path | None):
-        import yaml
-
         self.path = given or checkpoint.with_name("config.yaml")
-        if not self.path.is_file():
+        if not self.path.exists():
             raise CheckpointError(
                 f"{checkpoint} needs its configuration, and there is no {self.path}", "give it with --config"
             )
-        try:
-            if self.path.stat().st_size > LIMIT:
-                raise CheckpointError(f"{self.path} is larger than {LIMIT >> 20} MB", "give the config of the run")
-            self.values = yaml.safe_load(self.path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
-            reason = (str(error).splitlines() or ["?"])[0]
-            raise CheckpointError(f"{self.path} cannot be read: {reason}", "correct it") from None
+        self.values = reading.yaml_file(self.path, error=CheckpointError)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a YAML mapping", "give the config.yaml of the training run")
 
@@ -59,9 +45,11 @@ class YamlFile:
                 raise CheckpointError(f"{self.path}: {dotted} is missing", f"give {self.kind}")
             return default
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            value = float(value) if abs(value) < 2**63 else math.inf
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise CheckpointError(
                 f"{self.path}: {dotted} is {shown(value)}, but {kind.__name__} is expected", "correct it"
             )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CheckpointError(f"{self.path}: {dotted} is {shown(value)}, not a finite number", "correct it")
         return value

@@ -56,9 +56,10 @@ def _mixture(text: str) -> dict[str, float]:
     for part in text.split(","):
         name, _, weight = part.rpartition(":")
         try:
-            mixture[name.strip()] = mixture.get(name.strip(), 0.0) + float(weight)
+            share = float(weight)
         except ValueError:
             raise SpeakerError(f"{text!r} is no mixture of speakers", 'write "A:0.7,B:0.3"') from None
-    if not all(weight >= 0 for weight in mixture.values()):
-        raise SpeakerError(f"the mixture {text!r} has a negative weight", 'write "A:0.7,B:0.3"')
+        if not share >= 0:  # before it is added to another one of the same name
+            raise SpeakerError(f"the mixture {text!r} has a weight that is negative or no number", "correct it")
+        mixture[name.strip()] = mixture.get(name.strip(), 0.0) + share
     return mixture

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from fastsvc import arguments
 from fastsvc.commands.common import (
     INTERRUPTED,
     SOME_FAILED,
     UNUSABLE,
+    Number,
     Semitones,
     Whole,
     option,
@@ -23,6 +25,9 @@ MODEL_HELP = "Engine folder. Without: $FASTSVC_MODEL, the only .fsvc in this fol
 TRANSPOSE_HELP = "Shift of the melody; auto: from the singer's median pitch to the target's."
 BACKEND_HELP = "What computes the vocoder; auto: the fastest that was measured."
 LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the model was trained."
+STEPS_HELP = "Sampling steps. Without: the engine's own choice (one, for students)."
+FORMANT_HELP = "Semitones by which the voice's resonances move, where the model can."
+SEED_HELP = "Of the noise: the same gives the same result."
 BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. A CPU always takes one after another."
 
 
@@ -40,14 +45,18 @@ BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. 
     help=MODEL_HELP,
 )
 @option("-o", "--out", default="converted", metavar="OUT_DIR", help="Where results go; made if missing.")
-@option("--steps", type=click.IntRange(1), help="Sampling steps. Without: the engine's own choice (one, for students).")
+@option(
+    "--steps",
+    type=click.IntRange(*arguments.STEPS),
+    help=STEPS_HELP,
+)
 @option(
     "--transpose",
     default=0,
     type=Semitones(),
     help=TRANSPOSE_HELP,
 )
-@option("--formant", default=0.0, help="Semitones by which the voice's resonances move, where the model can.")
+@option("--formant", default=0.0, type=Number(*arguments.FORMANT), help=FORMANT_HELP)
 @option("--f0", "f0_method", type=click.Choice(F0_METHODS), help="Pitch tracker. Without: the model's own.")
 @option("--f0-weights", metavar="PATH", help="Weights file of rmvpe. Without: $FASTSVC_RMVPE.")
 @option(
@@ -61,7 +70,7 @@ BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. 
 @option(
     "--rate",
     default="same",
-    type=Whole("hz", ("same",), 1000, 655350),
+    type=Whole("hz", ("same",), *arguments.RATE_HZ),
     help="Sample rate of the results; same: each input's.",
 )
 @option(
@@ -75,11 +84,11 @@ BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. 
     default=None,
     help=LEVEL_HELP,
 )
-@option("--batch", default=16, type=click.IntRange(1), help=BATCH_HELP)
+@option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")
-@option("--seed", default=0, type=click.IntRange(0, 2**31 - 1), help="Of the noise: the same gives the same result.")
-@option("--overwrite", is_flag=True, help="Convert again what has a result already; else it is skipped.")
+@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP)
+@option("--overwrite", is_flag=True, help="Replace results that exist; inputs are never replaced.")
 @option("--report", metavar="FILE.json", help="Write what became of each file, with times and versions.")
 @verbosity_options
 def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, **options):
@@ -88,14 +97,17 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     Folders are searched with all below them, and their tree is kept in OUT_DIR. Reads wav, flac, mp3, ogg, aiff and
     more, at any rate. Each result is exactly as long as its input.
 
-    Exit code 0: all converted; 1: some inputs failed (each is named with its reason); 2: could not start.
+    Exit code 0: all converted; 1: some inputs failed (each is named with its reason); 2: could not start;
+    70: a fault of fastsvc.
     """
     from fastsvc import batch
     from fastsvc.audio import encode
+    from fastsvc.batch_check import check_report
     from fastsvc.batch_plan import plan
     from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
     from fastsvc.features import f0
+    from fastsvc.files import InWork
 
     if format != "same":
         encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
@@ -103,9 +115,12 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
             raise click.UsageError(f"{format} cannot carry {rate} Hz; use --rate {encode.writable_rate(format, rate)}")
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
-    batch.check_output_folder(out)
+    report_path = None if report is None else check_report(report, planned)
+    batch.check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
     left = batch.waiting(planned, options["overwrite"])
+    in_work = InWork(planned.folder)
+    planned.notes += _suspected(in_work, left)
     how = options["steps"], vocoder_backend, options["batch"], channels == "keep"
     device, needs = gpu.before_opening(path, device, left, *how)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
@@ -129,12 +144,12 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
-        result = batch.run(engine, planned, settings, show.entry, show.fraction)
+        result = batch.run(engine, planned, settings, show.entry, show.fraction, in_work)
     show.summary(result)
-    if report:
+    if report_path is not None:
         from fastsvc.batch_report import save
 
-        save(report, result.to_dict(**_head(engine, settings, inputs, out, format)))
+        save(report_path, result.to_dict(**_head(engine, settings, inputs, out, format)))
         say(f"report: {report}")
     code = INTERRUPTED if result.interrupted else SOME_FAILED if result.failures else 0
     click.get_current_context().exit(code)
@@ -153,6 +168,13 @@ def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
         say(f"error: {steps} steps are not built into {path}, {built} are (choose one, or rebuild it)", error=True)
         click.get_current_context().exit(UNUSABLE)
     return engine
+
+
+def _suspected(in_work, jobs) -> list[str]:
+    """A line about each recording that was in work when an earlier run was killed."""
+    sources = [job.source for job in jobs if in_work.times(job.source)]
+    why = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
+    return [f"{source} {why}" for source in sources]
 
 
 def _head(engine, settings, inputs, out, format) -> dict:

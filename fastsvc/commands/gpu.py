@@ -65,6 +65,7 @@ def after_building(path, target: str) -> None:
 
     Elsewhere, and for other GPUs, each rung is timed when it is first used.
     """
+    from fastsvc import faults
     from fastsvc.engine import backends
 
     if backends.why_no_cuda() is not None:
@@ -81,7 +82,7 @@ def after_building(path, target: str) -> None:
     try:
         engine = Engine.open(path, "cuda")
     except Exception as error:  # it is built, whatever a driver or a compiler says to this
-        say(f"note: it does not run on this machine's GPU: {_line(error)}")
+        say(f"note: it does not run on this machine's GPU: {faults.told(error)}")
         return
     if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
         return
@@ -89,11 +90,7 @@ def after_building(path, target: str) -> None:
         with bar("timing the vocoder's backends", verbosity()) as progress:
             engine.synthesiser.measure(progress)
     except Exception as error:
-        say(f"note: the vocoder's backends are timed on first use: {_line(error)}")
+        say(f"note: the vocoder's backends are timed on first use: {faults.told(error)}")
         return
     for line in summary(engine.synthesiser.choice.rows):
         say(f"vocoder: {line}")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

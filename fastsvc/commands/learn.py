@@ -6,9 +6,12 @@ import os
 
 import click
 
-from fastsvc.commands.common import SOME_FAILED, option, say, verbosity, verbosity_options
+from fastsvc import arguments
+from fastsvc.commands.common import SOME_FAILED, Number, option, say, verbosity, verbosity_options
 
 KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
+SINGERS_HELP = "Source-filter singers, high and low in turn."
+CLUSTERS_HELP = "Label frames by K clusters of units."
 
 
 def _cores() -> int:
@@ -17,11 +20,16 @@ def _cores() -> int:
 
 @click.command(short_help="Make a synthetic corpus of singers.")
 @click.argument("out", metavar="OUT")
-@option("--singers", default=10, type=click.IntRange(0), help="Source-filter singers, high and low in turn.")
+@option(
+    "--singers",
+    default=10,
+    type=click.IntRange(*arguments.SINGERS),
+    help=SINGERS_HELP,
+)
 @option("--voices/--no-voices", default=True, help="Also the voices of flite and espeak-ng, where installed.")
-@option("--minutes", default=60.0, type=click.FloatRange(0, min_open=True), help="Of audio in all.")
-@option("--seed", default=0, type=click.IntRange(0), help="The same seed sings the same songs.")
-@option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(1), help="Processes.")
+@option("--minutes", default=60.0, type=Number(*arguments.MINUTES, min_open=True), help="Of audio in all.")
+@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="The same seed sings the same songs.")
+@option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(*arguments.JOBS), help="Processes.")
 @verbosity_options
 def choir(out, singers, voices, minutes, seed, jobs):
     """Let singers without bodies sing the same songs, with exact pitch and phones beside each recording.
@@ -42,13 +50,18 @@ def choir(out, singers, voices, minutes, seed, jobs):
 @option("-o", "--out", required=True, metavar="CORPUS", help="Folder of the corpus; made if missing.")
 @option("--encoder", metavar="CKPT|ENGINE", help="Recogniser whose units are added; or later.")
 @option("--config", metavar="YAML", help="Mel and features, under the keys mel and features.")
-@option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(1), help="Processes.")
-@option("--seed", default=0, type=click.IntRange(0), help="Of the split of songs.")
-@option("--valid", default=0.05, type=click.FloatRange(0, 1, max_open=True), help="Share of songs for validation.")
-@option("--test", default=0.05, type=click.FloatRange(0, 1, max_open=True), help="Share of songs for tests.")
-@option("--max-seconds", default=15.0, type=click.FloatRange(1), help="Longest piece of a recording.")
-@option("--pseudo-labels", metavar="K", type=click.IntRange(2), help="Label frames by K clusters of units.")
-@option("--peak", default=0.95, type=click.FloatRange(0, 1), help="Level of each recording; 0: as it is.")
+@option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(*arguments.JOBS), help="Processes.")
+@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="Of the split of songs.")
+@option("--valid", default=0.05, type=Number(0, 1, max_open=True), help="Share of songs for validation.")
+@option("--test", default=0.05, type=Number(0, 1, max_open=True), help="Share of songs for tests.")
+@option("--max-seconds", default=15.0, type=Number(*arguments.PIECE_S), help="Longest piece of a recording.")
+@option(
+    "--pseudo-labels",
+    metavar="K",
+    type=click.IntRange(*arguments.CLUSTERS),
+    help=CLUSTERS_HELP,
+)
+@option("--peak", default=0.95, type=Number(0, 1), help="Level of each recording; 0: as it is.")
 @verbosity_options
 def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     """Prepare DATASET, a folder with one folder for each singer, for training.
@@ -94,16 +107,11 @@ def _encoder(path: str):
 
 def _features(path: str) -> dict:
     """``mel`` and ``features`` of a YAML file, as configurations."""
-    import yaml
-
+    from fastsvc import reading
     from fastsvc.config import FeatureConfig, MelConfig, from_dict
     from fastsvc.errors import ConfigError
 
-    try:
-        with open(path, encoding="utf-8") as file:
-            data = yaml.safe_load(file) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}", "check the path and the YAML") from None
+    data = reading.yaml_file(path) or {}
     kinds = {"mel": MelConfig, "features": FeatureConfig}
     if not isinstance(data, dict) or set(data) - set(kinds):
         raise ConfigError(f"{path}: only the keys mel and features are known", "remove the others")
@@ -136,9 +144,9 @@ def train(kind, config, out, resume):
 @option("--teacher", metavar="CKPT", help="Its rows are left out without.")
 @option("--recogniser", metavar="CKPT", help="Held out from training, for the phone error rate.")
 @option("--verifier", metavar="CKPT", help="Held out from training, for the singers.")
-@option("--clips", default=40, type=click.IntRange(0), help="Unseen choir clips; 0: no choir table.")
+@option("--clips", default=40, type=click.IntRange(*arguments.CLIPS), help="Unseen choir clips; 0: no choir table.")
 @option("--recordings", metavar="DIR", help="Real recordings.")
-@option("--seed", default=0, type=click.IntRange(0), help="Of clips and noise.")
+@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="Of clips and noise.")
 @verbosity_options
 def evaluate(config, model, out, **options):
     """Tables and plots of melody, spectrum, phones, singers and speed."""

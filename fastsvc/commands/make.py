@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import click
 
-from fastsvc.commands.common import WholeList, option, say, verbosity_options
+from fastsvc import arguments
+from fastsvc.build.options import ERAS, PRECISIONS, SAMPLERS
+from fastsvc.commands.common import WholeList, option, present, say, verbosity_options
 from fastsvc.config import VOCODER_BACKENDS
 
 TARGET_HELP = "GPUs to compile kernels for: auto (this machine's), cpu (none), or names such as sm_80,sm_90."
 
 BACKEND_HELP = "What computes the vocoder; auto: each device takes the fastest, as measured there."
 STEPS_HELP = "Sampling steps to build in. Without: 1,2,4 (students), 10,25,50 (teachers), 5,10,20 (DDPM models)."
+DEPTH_HELP = "Shallow diffusion: refine given mels from this place on (DDPM)."
 SAMPLER_HELP = "auto: consistency for students, euler for teachers, dpm++ for DDPM models."
-ERAS = ("auto", "plain", "raw", "normalised")
-SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim")
 
 
 @click.command(short_help="Compile a checkpoint into an engine folder.")
@@ -27,8 +28,12 @@ SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim")
 @option("--content", metavar="PATH", help="Content encoder: checkpoint, or an engine that has it.")
 @option("--steps", type=WholeList(), help=STEPS_HELP)
 @option("--sampler", default="auto", type=click.Choice(SAMPLERS), help=SAMPLER_HELP)
-@option("--depth", type=click.IntRange(2), help="Shallow diffusion: refine given mels from this place on (DDPM).")
-@option("--precision", default="auto", type=click.Choice(["auto", "fp32", "fp16", "bf16"]), help="Of the weights.")
+@option(
+    "--depth",
+    type=click.IntRange(*arguments.DEPTH),
+    help=DEPTH_HELP,
+)
+@option("--precision", default="auto", type=click.Choice(PRECISIONS), help="Of the weights.")
 @option("--target", default="auto", metavar="auto|cpu|sm_80,...", help=TARGET_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--force", is_flag=True, help="Replace an engine that exists.")
@@ -52,7 +57,7 @@ def inspect(path):
     """Kind, configuration and speakers (with their ids) of an engine folder or a checkpoint."""
     from fastsvc.engine.inspect import describe
 
-    click.echo(describe(path))
+    present(describe(path))
 
 
 @click.command(short_help="Say what can run on this machine, and why not.")
@@ -61,4 +66,4 @@ def doctor():
     """GPU, driver, Triton, TensorRT, optional packages: what will run where, and why not."""
     from fastsvc.engine.doctor import report
 
-    click.echo(report())
+    present(report())

@@ -69,7 +69,8 @@ class Show:
         if entry.status == FAILED:
             yield f"{place} failed: {described(entry)}", True
             if entry.traceback and self.verbosity > 0:
-                yield entry.traceback.rstrip(), True
+                for line in entry.traceback.splitlines():
+                    yield line, True
         elif entry.status == SKIPPED and self.verbosity > 0:
             yield f"{place} {entry.input}: skipped, {entry.output} exists", False
         elif entry.status == DONE and (self.bar.disable or self.verbosity > 0):
@@ -100,6 +101,14 @@ class Show:
             say("failed:", error=True)
             for entry in report.failures:
                 say(f"  {described(entry)}", error=True)
+        ours = [entry for entry in report.failures if entry.traceback]
+        if ours:
+            from fastsvc import faults
+
+            say(
+                f"{len(ours)} of them by {faults.TITLE}, not by the recording: {faults.keep(ours[0].traceback)}",
+                error=True,
+            )
 
 
 def described(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from fastsvc.config.acoustic import (
     FeatureConfig,
 )
 from fastsvc.config.amphion import AmphionConfig
-from fastsvc.config.diffusion import DdpmConfig, EdmConfig
+from fastsvc.config.diffusion import DDPM_SAMPLERS, EDM_SAMPLERS, DdpmConfig, EdmConfig
 from fastsvc.config.hearing import CONTENT_CONFIGS, PitchConfig, RecogniserConfig, VerifierConfig
 from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
@@ -22,6 +22,8 @@ from fastsvc.config.vocoder import VOCODER_BACKENDS, VocoderConfig
 
 __all__ = [
     "CONTENT_CONFIGS",
+    "DDPM_SAMPLERS",
+    "EDM_SAMPLERS",
     "F0_METHODS",
     "F0_STYLES",
     "VOCODER_BACKENDS",

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from fastsvc.config.amphion import AmphionConfig
 from fastsvc.config.diffusion import DdpmConfig, EdmConfig
+from fastsvc.config.limits import F0_HZ, LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig, NormConfig
-from fastsvc.config.plain import check
+from fastsvc.config.plain import check, within
 
 F0_METHODS = ("yin", "pyin", "dio", "harvest", "crepe", "crepe-tiny", "fcpe", "rmvpe")
 F0_STYLES = ("fastsvc", "comosvc", "diffusion_svc")
@@ -41,7 +42,8 @@ class FeatureConfig:
             f"features: unknown f0_style {self.f0_style!r}",
             f"use one of {', '.join(F0_STYLES)}",
         )
-        check(0 < self.f0_low_hz < self.f0_high_hz, "features: 0 < f0_low_hz < f0_high_hz does not hold")
+        within("features", self, unit_channels=SIZES, f0_low_hz=F0_HZ, f0_high_hz=F0_HZ)
+        check(self.f0_low_hz < self.f0_high_hz, "features: f0_low_hz < f0_high_hz does not hold")
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,7 @@ class ConditionConfig:
     voicing: bool = False  # a voiced/unvoiced flag per frame
 
     def __post_init__(self):
-        check(self.unit_channels > 0 and self.channels > 0, "condition: channel counts must be positive")
-        check(self.speakers >= 1, "condition: speakers must be at least 1")
+        within("condition", self, unit_channels=SIZES, channels=SIZES, speakers=NAMES)
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,8 @@ class DenoiserConfig:
     step_embedding: str = "mlp"  # one for all layers, projected by each; "amphion": added to each as it is
 
     def __post_init__(self):
-        check(
-            min(self.mel_bins, self.channels, self.layers, self.cond_channels, self.dilation_cycle) > 0,
-            "denoiser: all sizes must be positive",
-        )
+        within("denoiser", self, mel_bins=(1, 1024), channels=SIZES, layers=LAYERS, cond_channels=SIZES)
+        within("denoiser", self, dilation_cycle=(1, 12), halo_frames=(1, 2**14))
         check(self.channels % 2 == 0, "denoiser: channels must be even (the step embedding is half sine, half cosine)")
         check(
             self.step_embedding in ("mlp", "amphion"),

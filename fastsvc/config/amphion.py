@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastsvc.config.plain import check
+from fastsvc.config.limits import F0_HZ, LAYERS, SIZES
+from fastsvc.config.plain import check, within
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,13 @@ class AmphionConfig:
 
     def __post_init__(self):
         check(
-            len(self.encoders) == len(self.encoder_channels) > 0 and min(self.encoder_channels) > 0,
+            0 < len(self.encoders) == len(self.encoder_channels) <= 16,
             "amphion: each content encoder needs its number of channels",
         )
         for name in self.encoders:
             check(name in ("whisper", "contentvec"), f"amphion: unknown encoder {name!r}", "use whisper, contentvec")
-        sizes = (self.channels, self.heads, self.layers, self.filter_channels, self.f0_bins, self.energy_bins)
-        check(min(sizes) > 0 and min(self.f0_bins, self.energy_bins) > 2, "amphion: all sizes must be positive")
+        within("amphion", self, encoder_channels=SIZES, channels=SIZES, heads=SIZES, filter_channels=SIZES)
+        within("amphion", self, layers=LAYERS, f0_bins=(3, 2**14), energy_bins=(3, 2**14))
+        within("amphion", self, f0_low_hz=F0_HZ, f0_high_hz=F0_HZ)
         check(self.channels % self.heads == 0, "amphion: heads must divide channels")
-        check(0 < self.f0_low_hz < self.f0_high_hz, "amphion: 0 < f0_low_hz < f0_high_hz does not hold")
+        check(self.f0_low_hz < self.f0_high_hz, "amphion: f0_low_hz < f0_high_hz does not hold")

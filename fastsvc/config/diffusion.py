@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastsvc.config.plain import check
+from fastsvc.config.limits import STEPS
+from fastsvc.config.plain import check, within
+from fastsvc.config.shown import shown
+
+EDM_SAMPLERS, DDPM_SAMPLERS = ("consistency", "euler", "heun"), ("dpm++", "unipc", "ddim")
 
 
 @dataclass(frozen=True)
@@ -23,21 +27,25 @@ class EdmConfig:
     few_steps: tuple[tuple[float, ...], ...] = ()  # levels of each schedule that a few-step student was trained on
 
     def __post_init__(self):
+        within("edm", self, sigma_data=(1e-4, 1e4), sigma_min=(1e-6, 1e4), sigma_max=(1e-6, 1e4), rho=(0.1, 100))
+        within("edm", self, noise_scale=(-1e4, 1e4))
         check(0 < self.sigma_min < self.sigma_max, "edm: 0 < sigma_min < sigma_max does not hold")
-        check(self.sigma_data > 0 and self.rho > 0, "edm: sigma_data and rho must be positive")
         check(
             self.noise_mean in ("zero", "condition"),
             f"edm: unknown noise_mean {self.noise_mean!r}",
             "use zero or condition",
         )
+        most = STEPS[1]
+        check(max(map(len, self.few_steps), default=0) <= most, f"edm: few_steps has a schedule of over {most} steps")
+        check(len(self.few_steps) <= most, f"edm: few_steps has over {most} schedules")
         for levels in self.few_steps:
             falling = all(a > b for a, b in zip(levels, (*levels[1:], self.sigma_min)))
             check(
                 len(levels) > 0 and levels[0] == self.sigma_max and falling,
-                f"edm: few_steps {list(levels)} do not fall from sigma_max {self.sigma_max:g} to above sigma_min",
+                f"edm: few_steps {shown(list(levels))} do not fall from {self.sigma_max:g} to above sigma_min",
             )
         counts = [len(levels) for levels in self.few_steps]
-        check(len(set(counts)) == len(counts), f"edm: few_steps has two schedules of one length ({counts})")
+        check(len(set(counts)) == len(counts), f"edm: few_steps has two schedules of one length ({shown(counts)})")
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,6 @@ class DdpmConfig:
     trained_steps: int = 1000
 
     def __post_init__(self):
-        check(1 < self.timesteps <= 100_000, "ddpm: timesteps must be from 2 to 100000")
+        within("ddpm", self, timesteps=(2, 100_000))
         check(0 < self.beta_low <= self.beta_high < 1, "ddpm: 0 < beta_low <= beta_high < 1 does not hold")
         check(1 <= self.trained_steps <= self.timesteps, "ddpm: trained_steps must be from 1 to timesteps")

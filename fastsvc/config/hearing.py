@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsvc.config.hubert import HubertConfig
+from fastsvc.config.limits import F0_HZ, LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig
-from fastsvc.config.plain import check
+from fastsvc.config.plain import check, within
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class RecogniserConfig:
             f"recogniser: unknown architecture {self.architecture!r}",
             "use conv or gru",
         )
-        check(min(self.channels, self.layers, self.bottleneck) > 0, "recogniser: all sizes must be positive")
+        within("recogniser", self, channels=SIZES, layers=LAYERS, bottleneck=SIZES, kernel=(1, 255))
+        within("recogniser", self, mean_frames=(0, 2**14))
+        check(len(self.phones) < NAMES[1], f"recogniser: {len(self.phones)} phones")
         check(self.kernel % 2 == 1, "recogniser: kernel must be odd")
 
     @property
@@ -57,7 +60,8 @@ class VerifierConfig:
             f"verifier: unknown architecture {self.architecture!r}",
             "use tdnn or conv2d",
         )
-        check(min(self.channels, self.layers, self.embedding) > 0, "verifier: all sizes must be positive")
+        within("verifier", self, channels=SIZES, layers=LAYERS, embedding=SIZES)
+        check(len(self.singers) <= NAMES[1], f"verifier: {len(self.singers)} singers")
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,7 @@ class PitchConfig:
     bins: int = 300  # 40 Hz to 1266 Hz
 
     def __post_init__(self):
-        check(min(self.channels, self.layers, self.bins) > 0, "pitch: all sizes must be positive")
-        check(self.low_hz > 0 and self.step_cents > 0, "pitch: low_hz and step_cents must be positive")
+        within("pitch", self, channels=SIZES, layers=LAYERS, bins=SIZES, low_hz=F0_HZ, step_cents=(0.1, 1200))
 
 
 CONTENT_CONFIGS = {"recogniser": RecogniserConfig, "hubert": HubertConfig}  # by kind of content encoder

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from fastsvc.config.plain import check
+from fastsvc.config.limits import LAYERS, RATES_HZ, SIZES
+from fastsvc.config.plain import check, within
 
 # What the projects call their units: layer 9 through final_proj is "contentvec" to DDSP-SVC and Diffusion-SVC.
 _ALIASES = {
@@ -38,12 +39,13 @@ class HubertConfig:
     norm_eps: float = 1e-5
 
     def __post_init__(self):
-        sizes = (self.channels, self.layers, self.heads, self.hidden, self.position_kernel, self.position_groups)
+        within("hubert", self, rate_hz=RATES_HZ, channels=SIZES, layers=LAYERS, heads=SIZES, hidden=(1, 2**16))
+        within("hubert", self, projection=(0, SIZES[1]), position_kernel=(1, 4096), position_groups=SIZES)
+        within("hubert", self, conv_channels=SIZES, conv_kernels=(1, 1024), conv_strides=(1, 1024))
         convs = (self.conv_channels, self.conv_kernels, self.conv_strides)
-        check(self.rate_hz > 0 and min(sizes) > 0 and self.projection >= 0, "hubert: all sizes must be positive")
         check(
-            len({len(row) for row in convs}) == 1 and len(self.conv_kernels) > 0 and min(map(min, convs)) > 0,
-            "hubert: conv_channels, conv_kernels and conv_strides need one positive number for each convolution",
+            len({len(row) for row in convs}) == 1 and 0 < len(self.conv_kernels) <= 32,
+            "hubert: conv_channels, conv_kernels and conv_strides need one number for each of up to 32 convolutions",
         )
         check(
             all(kernel >= stride for kernel, stride in zip(self.conv_kernels, self.conv_strides)),
@@ -51,7 +53,8 @@ class HubertConfig:
         )
         check(self.channels % self.heads == 0, "hubert: channels must divide by heads")
         check(self.channels % self.position_groups == 0, "hubert: channels must divide by position_groups")
-        check(self.norm_eps > 0, "hubert: norm_eps must be positive")
+        within("hubert", self, norm_eps=(1e-12, 1))
+        within("hubert", self, hop_samples=(1, 2**16))
 
     @property
     def hop_samples(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastsvc.config.plain import check
+from fastsvc.config.limits import RATES_HZ
+from fastsvc.config.plain import check, within
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class MelConfig:
     clip: float = 1e-5
 
     def __post_init__(self):
-        check(self.rate_hz > 0 and self.hop_samples > 0, "mel: rate_hz and hop_samples must be positive")
+        within("mel", self, rate_hz=RATES_HZ, hop_samples=(1, 2**12), fft_samples=(1, 2**16), bins=(1, 1024))
         check(self.window_samples <= self.fft_samples, "mel: window_samples must not exceed fft_samples")
         check(self.hop_samples <= self.window_samples, "mel: hop_samples must not exceed window_samples")
         check(
@@ -34,7 +35,7 @@ class MelConfig:
             f"mel: 0 <= low_hz < high_hz <= rate_hz/2 does not hold ({self.low_hz}, {self.high_hz}, {self.rate_hz})",
         )
         check(self.log_base in ("10", "e"), f"mel: log_base is {self.log_base!r}", 'use "10" or "e"')
-        check(self.bins > 0 and self.clip > 0, "mel: bins and clip must be positive")
+        check(0 < self.clip <= 1, f"mel: clip is {self.clip:g}, outside 0 … 1")
 
     @property
     def frame_rate_hz(self) -> float:
@@ -50,4 +51,5 @@ class NormConfig:
 
     def __post_init__(self):
         check(len(self.low) == len(self.high) > 0, "norm: low and high must have the same length")
+        within("norm", self, low=(-1e3, 1e3), high=(-1e3, 1e3))
         check(all(a < b for a, b in zip(self.low, self.high)), "norm: each low must be below its high")

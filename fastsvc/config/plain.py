@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 
+from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
+
+LONGEST = 2**16  # entries of a list; the longest real one is a table of phones or speakers
+TEXT = 4096  # characters of a text
+WHOLE = 2**63  # whole numbers lie below this, on both sides of 0
 
 
 def check(condition: bool, what: str, remedy: str = "correct the configuration") -> None:
     if not condition:
         raise ConfigError(what, remedy)
+
+
+def within(owner: str, config, /, **limits: tuple[float, float]) -> None:
+    """Each named number of ``config``, alone or in a tuple of any depth, lies in low … high; else ConfigError.
+
+    Sizes of strangers' files are bounded here, before anything is computed from them: a product of checked sizes is
+    a small number, and a loop over one ends.
+    """
+    for name, (low, high) in limits.items():
+        for value in _flat(getattr(config, name)):
+            check(low <= value <= high, f"{owner}: {name} is {shown(value)}, outside {low:g} … {high:g}")
+
+
+def _flat(value):
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _flat(part)
+    elif value is not None:
+        yield value
 
 
 def to_dict(config) -> dict:
@@ -28,13 +53,19 @@ def to_dict(config) -> dict:
 
 
 def from_dict(cls, data: dict, where: str = ""):
-    """The inverse of :func:`to_dict`. Raises :class:`ConfigError` on unknown keys and wrong types."""
+    """The inverse of :func:`to_dict`.
+
+    Raises :class:`ConfigError` naming the key: unknown or missing keys, wrong types, numbers that are not finite.
+    """
     where = where or cls.__name__
     check(isinstance(data, dict), f"{where}: a mapping is expected, got {type(data).__name__}")
     hints = typing.get_type_hints(cls)
-    known = {f.name for f in dataclasses.fields(cls)}
+    known = {f.name: f for f in dataclasses.fields(cls)}
     for key in data:
-        check(key in known, f"{where}: unknown key {key!r}", f"known keys: {', '.join(sorted(known))}")
+        check(key in known, f"{where}: unknown key {shown(key)}", f"known keys: {', '.join(sorted(known))}")
+    for name, field in known.items():
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        check(name in data or not needed, f"{where}.{name} is missing", "add it")
     return cls(**{key: _cast(hints[key], value, f"{where}.{key}") for key, value in data.items()})
 
 
@@ -44,14 +75,18 @@ def _cast(hint, value, where: str):
     origin = typing.get_origin(hint)
     if origin is tuple:
         check(isinstance(value, (list, tuple)), f"{where}: a list is expected, got {type(value).__name__}")
+        check(len(value) <= LONGEST, f"{where}: a list of {len(value)} entries, the longest has {LONGEST}")
         return tuple(_cast(typing.get_args(hint)[0], v, where) for v in value)
     if origin in (typing.Union, types.UnionType):
         inner = [a for a in typing.get_args(hint) if a is not type(None)]
         return None if value is None else _cast(inner[0], value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        check(-WHOLE <= value < WHOLE, f"{where}: {shown(value)} is too large a number")
+        value = float(value) if hint is float else value
     check(
         isinstance(value, hint) and (hint is bool or not isinstance(value, bool)),
-        f"{where}: {hint.__name__} is expected, got {value!r}",
+        f"{where}: {hint.__name__} is expected, got {shown(value)}",
     )
+    check(not isinstance(value, str) or len(value) <= TEXT, f"{where}: a text of more than {TEXT} characters")
+    check(not isinstance(value, float) or math.isfinite(value), f"{where} is {value}, which is not a finite number")
     return value

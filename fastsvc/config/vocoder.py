@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from fastsvc.config.limits import SIZES
 from fastsvc.config.mel import MelConfig
-from fastsvc.config.plain import check
+from fastsvc.config.plain import check, within
 
 SINE_STAGE = 1  # of "sine": its rate is the sine's, and there it is added (SingingVocoders, models/nsf_HiFigan)
 # What computes a vocoder: PyTorch and onnxruntime on a CPU; all but onnxruntime on an NVIDIA GPU. "polyphase" takes the
@@ -49,9 +50,13 @@ class VocoderConfig:
         return math.prod(self.upsample_rates[: SINE_STAGE + 1]) if self.source == "sine" else self.mel.hop_samples
 
     def __post_init__(self):
+        check(0 < len(self.upsample_rates) <= 16, f"vocoder: upsample_rates has {len(self.upsample_rates)} stages")
+        check(0 < len(self.resblock_kernels) <= 16, f"vocoder: resblock_kernels has {len(self.resblock_kernels)} rows")
+        units = max(map(len, self.resblock_dilations), default=0)
+        check(0 < units <= 16, f"vocoder: resblock_dilations has rows of up to {units} numbers")
+        within("vocoder", self, initial_channels=SIZES, upsample_rates=(1, 2**12), upsample_kernels=(1, 2**13))
+        within("vocoder", self, resblock_kernels=(1, 255), resblock_dilations=(1, 1024), harmonics=(0, 64))
         product = math.prod(self.upsample_rates)
-        sizes = (self.initial_channels, *self.upsample_rates, *self.resblock_kernels, *sum(self.resblock_dilations, ()))
-        check(all(size > 0 for size in sizes) and self.harmonics >= 0, "vocoder: every size must be positive")
         check(self.family in ("m4", "openvpi"), f"vocoder: unknown family {self.family!r}", "use m4 or openvpi")
         check(
             product == self.mel.hop_samples,
@@ -71,7 +76,7 @@ class VocoderConfig:
             self.source != "sine" or (self.family == "openvpi" and len(self.upsample_rates) > SINE_STAGE),
             f"vocoder: source sine needs family openvpi and more than {SINE_STAGE} stages",
         )
-        check(0 <= self.noise_sigma < math.inf, "vocoder: noise_sigma must be a number from 0")
+        within("vocoder", self, noise_sigma=(0, 100))
         check(self.resblock in ("1", "2"), f"vocoder: unknown resblock {self.resblock!r}", 'use "1" or "2"')
         check(
             self.initial_channels % 2 ** len(self.upsample_rates) == 0,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
+from fastsvc import arrays
 from fastsvc.config import FeatureConfig, MelConfig, from_dict
 from fastsvc.data import pseudo
 from fastsvc.data.store import load_json
@@ -22,14 +22,14 @@ class Item:
 
     def __init__(self, described: dict, path: Path, singer: int, with_units: str | None):
         self.id, self.song, self.split, self.singer = described["id"], described["song"], described["split"], singer
+        read = arrays.npz(path)
         try:
-            with np.load(path) as arrays:
-                self.audio, self.volume = arrays["audio"], arrays["volume"].astype(np.float16)
-                self.f0_hz, self.voiced = arrays["f0_hz"], arrays["voiced"]
-                self.units = self._units(arrays, path, with_units) if with_units else None
-                names = ("phone_ids", "phone_times_s") if "phone_ids" in arrays else ()
-                self.phone_ids, self.phone_times_s = (arrays[name] for name in names) if names else (None, None)
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            self.audio, self.volume = read["audio"], read["volume"].astype(np.float16)
+            self.f0_hz, self.voiced = read["f0_hz"], read["voiced"]
+            self.units = self._units(read, path, with_units) if with_units else None
+            names = ("phone_ids", "phone_times_s") if "phone_ids" in read else ()
+            self.phone_ids, self.phone_times_s = (read[name] for name in names) if names else (None, None)
+        except (ValueError, KeyError) as error:
             raise ConfigError(f"{path}: cannot be read ({error})", "prepare the corpus again") from None
         self._index = self._labels = None
 
@@ -69,10 +69,10 @@ class Item:
         return self.phone_ids[kept].astype(np.int64)
 
     @staticmethod
-    def _units(arrays, path: Path, encoder_hash: str) -> np.ndarray:
-        if "units" not in arrays or str(arrays["units_hash"]) != encoder_hash:
+    def _units(read, path: Path, encoder_hash: str) -> np.ndarray:
+        if "units" not in read or str(read["units_hash"]) != encoder_hash:
             raise ConfigError(f"{path}: lacks units of the corpus's encoder", "add them again")
-        return arrays["units"]
+        return read["units"]
 
 
 class Corpus:
@@ -110,10 +110,9 @@ class Corpus:
         if not described:
             return None
         path = self.path / pseudo.FILE
-        try:
-            centres = np.load(path)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: cannot be read ({error})", "prepare with --pseudo-labels again") from None
+        centres = arrays.npy(path)
+        if centres.ndim != 2:
+            raise ConfigError(f"{path}: holds no table of centres", "prepare with --pseudo-labels again")
         if not self.encoder or described["encoder_hash"] != self.encoder["hash"]:
             raise ConfigError(f"{self.path}: pseudo-labels and units differ", "prepare with --pseudo-labels again")
         self.phones = pseudo.names(len(centres))

@@ -6,21 +6,22 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from fastsvc import arguments, arrays, files
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
-from fastsvc.data.pieces import Settings, process
+from fastsvc.data.pieces import Settings
 from fastsvc.data.scan import Source, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
-from fastsvc.errors import AudioError, ConfigError, FastsvcError, MissingPackageError, OutputError
+from fastsvc.data.workers import processed
+from fastsvc.errors import AudioError, ConfigError, FastsvcError, OutputError
+from fastsvc.files import InWork
 
 __all__ = ["Report", "add_units", "prepare"]
 
@@ -63,33 +64,32 @@ def prepare(
     Recordings that cannot be used are skipped and listed in the report. Raises AudioError where nothing can be used,
     ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
     """
-    dataset, out = Path(dataset), Path(out)
+    dataset, out = arguments.path("dataset", dataset), arguments.path("out", out)
+    jobs, seed = arguments.whole("jobs", jobs, *arguments.JOBS), arguments.seed(seed)
+    valid, test = (arguments.number(n, v, 0.0, 1.0, below=True) for n, v in (("valid", valid), ("test", test)))
+    max_seconds = arguments.number("max_seconds", max_seconds, *arguments.PIECE_S)
+    peak = arguments.optional(arguments.number, "peak", peak, 0.0, 1.0, above=True)
+    arguments.one_of("f0_source", f0_source, F0_SOURCES)
+    arguments.flag("progress", progress)
+    if valid + test >= 1:
+        raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     settings = Settings(mel or MelConfig(), features or FeatureConfig(), max_seconds, peak, f0_source)
-    _check(settings, jobs, valid, test)
     sources, outside = scan(dataset)
     phones = _phones(dataset, sources)
-    _claim(out, settings, phones)
-    report = Report(out, recordings=len(sources))
-    report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
-    records = dict(_done(sources, out))
-    report.reused = len(records)
-    rest = [source for source in sources if source.name not in records]
-    for source, items in _run(rest, out, settings, phones, jobs, progress, report):
-        records[source.name] = items
-        save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
-    _finish(sources, records, settings, phones, (seed, valid, test), report)
-    return report
-
-
-def _check(settings: Settings, jobs: int, valid: float, test: float) -> None:
-    if settings.f0_source not in F0_SOURCES:
-        raise ConfigError(f"prepare: unknown f0_source {settings.f0_source!r}", f"use {' or '.join(F0_SOURCES)}")
-    if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
-        raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
-    if jobs < 1 or settings.max_seconds < 1:
-        raise ConfigError(f"prepare: jobs={jobs}, max_seconds={settings.max_seconds}: both must be at least 1")
-    if settings.peak is not None and not 0 < settings.peak <= 1:
-        raise ConfigError(f"prepare: peak={settings.peak} is not within (0, 1]", "use 0.95, or None for no change")
+    _check_free(out)
+    with files.folder_lock(out, "preparing a corpus"):
+        files.clear_leftovers(out, deep=True)
+        _claim(out, settings, phones)
+        report = Report(out, recordings=len(sources))
+        report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
+        records = dict(_done(sources, out))
+        report.reused = len(records)
+        rest = [source for source in sources if source.name not in records]
+        for source, items in _run(rest, out, settings, phones, jobs, progress, report):
+            records[source.name] = items
+            save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
+        _finish(sources, records, settings, phones, (seed, valid, test), report)
+        return report
 
 
 def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
@@ -101,8 +101,14 @@ def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
     return tuple(PHONES)
 
 
+def _check_free(out: Path) -> None:
+    """Raises OutputError where ``out`` is something else: no file of ours is laid there."""
+    if not (out / "settings.json").is_file() and not files.free_or_ours(out):
+        raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
+
+
 def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
-    """Refuse an ``out`` that is something else, or was made otherwise; else note how it is made."""
+    """Refuse an ``out`` that was made otherwise; else note how it is made."""
     wanted = {"format": FORMAT, "settings": to_dict(settings), "phones": list(phones)}
     path = out / "settings.json"
     if path.is_file():
@@ -112,8 +118,6 @@ def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
                 f"{out}: was prepared with other settings: {'; '.join(_differences(made, wanted))}",
                 "use another folder, or the same settings",
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
     if not path.is_file() or made != wanted:
         save_json(path, wanted)
 
@@ -155,9 +159,13 @@ def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iter
     """Process the recordings in ``jobs`` processes; yields each that is done, notes each that is bad."""
     from tqdm import tqdm
 
-    tasks = [(source, out, settings, phones) for source in sources]
-    with tqdm(total=len(tasks), desc="prepare", unit="file", disable=not progress or not tasks) as bar:
-        for source, result in _results(tasks, jobs):
+    in_work = InWork(out)
+    first, last = in_work.ordered(sources, lambda source: source.path)
+    killed = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
+    for source in last:
+        warnings.warn(f"{source.path} {killed}", stacklevel=2)  # now: this run may be killed, too
+    with tqdm(total=len(sources), desc="prepare", unit="file", disable=not progress or not sources) as bar:
+        for source, result in processed(first, last, (out, settings, phones), jobs, in_work):
             if isinstance(result, AudioError):
                 report.bad.append((str(source.path), str(result)))
             elif isinstance(result, FastsvcError):
@@ -165,38 +173,6 @@ def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iter
             else:
                 yield source, result
             bar.update()
-
-
-def _results(tasks: list, jobs: int) -> Iterator[tuple[Source, list[dict] | FastsvcError]]:
-    if jobs == 1 or len(tasks) < 2:
-        yield from ((task[0], _work(task)) for task in tasks)
-        return
-    # Spawned, not forked: a fork of a process that has used torch's threads may hang.
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"), initializer=_one_thread)
-    try:
-        futures = {pool.submit(_work, task): task[0] for task in tasks}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise OutputError("prepare: a worker process was killed, probably for lack of memory", "use --jobs 1") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _work(task) -> list[dict] | FastsvcError:
-    source, out, settings, phones = task
-    try:
-        return process(source.path, source.name, out, settings, phones)
-    except MissingPackageError as error:  # would not survive pickling on its way out of a worker
-        return FastsvcError(error.message, error.remedy)
-    except FastsvcError as error:
-        return error
 
 
 def _finish(sources, records, settings: Settings, phones, split_by, report: Report) -> None:
@@ -251,7 +227,7 @@ def _median_f0(items: list[dict], out: Path) -> dict[str, float]:
     for item in items:
         voices = tracks.setdefault(item["singer"], [])
         if item["split"] == "train":
-            with np.load(out / item["file"]) as arrays:
-                voices.append(arrays["f0_hz"][arrays["voiced"]])
+            read = arrays.npz(out / item["file"])
+            voices.append(read["f0_hz"][read["voiced"]])
     joined = {singer: np.concatenate(parts) for singer, parts in tracks.items()}
     return {singer: float(np.median(track)) if track.size else 0.0 for singer, track in sorted(joined.items())}

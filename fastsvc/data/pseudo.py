@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastsvc import arguments, arrays, files
 from fastsvc.data.store import load_json, save_array, save_json
 from fastsvc.errors import ConfigError
 
@@ -28,7 +29,14 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
     The same units, clusters and seed give the same centres. Raises ConfigError where the corpus has no units, or
     fewer than clusters.
     """
-    corpus_dir = Path(corpus_dir)
+    corpus_dir = arguments.path("corpus_dir", corpus_dir)
+    clusters, seed = arguments.whole("clusters", clusters, *arguments.CLUSTERS), arguments.seed(seed)
+    load_json(corpus_dir / "corpus.json")  # refused before a lock is laid there
+    with files.folder_lock(corpus_dir, "labelling it"):
+        return _add(corpus_dir, clusters, seed)
+
+
+def _add(corpus_dir: Path, clusters: int, seed: int) -> float:
     corpus = load_json(corpus_dir / "corpus.json")
     if not corpus.get("encoder"):
         raise ConfigError(f"{corpus_dir}: has no units to make labels from", "prepare it with --encoder")
@@ -36,12 +44,11 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
     items = [item for item in corpus["items"] if item["split"] == "train"]
     units = []
     for item in items:
-        with np.load(corpus_dir / item["file"]) as arrays:
-            units.append(arrays["units"].astype(np.float32))
+        units.append(arrays.npz(corpus_dir / item["file"])["units"].astype(np.float32))
     units = np.concatenate(units)
     if len(units) > MOST_UNITS:
         units = units[rng.choice(len(units), MOST_UNITS, replace=False)]
-    if not 2 <= clusters <= len(units):
+    if clusters > len(units):
         raise ConfigError(f"{clusters} clusters of {len(units)} units are no labels", f"ask for 2 to {len(units)}")
     centres, explained = k_means(torch.from_numpy(units), clusters, int(rng.integers(2**31)))
     save_array(corpus_dir / FILE, centres.numpy())

@@ -29,7 +29,8 @@ def scan(dataset: Path) -> tuple[list[Source], list[Path]]:
     """
     if not dataset.is_dir():
         raise AudioError(f"{dataset}: no such folder", "give the folder that holds one folder per singer")
-    paths = sorted(p for p in dataset.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+    # Pipes, devices and dead links, too: reading says what they are.
+    paths = sorted(p for p in dataset.rglob("*") if p.suffix.lower() in EXTENSIONS and not p.is_dir())
     paths = [p for p in paths if not any(part.startswith(".") for part in p.relative_to(dataset).parts)]
     inside = [p for p in paths if len(p.relative_to(dataset).parts) > 1]
     if not inside:

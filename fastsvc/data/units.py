@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fastsvc import arguments, arrays, files
 from fastsvc.audio.resample import resample
 from fastsvc.data.store import load_json, save_arrays, save_json
 from fastsvc.errors import ConfigError
@@ -21,18 +22,25 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
     [Tu, D]``). Its hash is kept in each item and in corpus.json, so that units of two encoders never mix: until all
     items are done, corpus.json names no encoder and the corpus opens without units. A broken run goes on where it was.
     """
+    path = arguments.path("corpus_dir", corpus_dir) / "corpus.json"
+    arguments.flag("progress", progress)
+    load_json(path)  # refused before a lock is laid there
+    with files.folder_lock(path.parent, "adding units"):
+        files.clear_leftovers(path.parent, deep=True)
+        return _add(path, encoder, progress)
+
+
+def _add(path: Path, encoder, progress: bool) -> int:
     from tqdm import tqdm
 
-    path = Path(corpus_dir) / "corpus.json"
-    corpus = load_json(path)
-    described = describe(encoder)
+    corpus, described = load_json(path), describe(encoder)
     if corpus.get("encoder") != described:
         corpus.pop("encoder", None)
         corpus.pop("pseudo", None)  # its clusters are of the old units
         save_json(path, corpus)
     done = 0
     for item in tqdm(corpus["items"], desc="units", unit="item", disable=not progress):
-        done += _encode_item(Path(corpus_dir) / item["file"], encoder, described, corpus["mel"]["rate_hz"])
+        done += _encode_item(path.parent / item["file"], encoder, described, corpus["mel"]["rate_hz"])
     corpus["encoder"] = described
     save_json(path, corpus)
     return done
@@ -63,11 +71,10 @@ def encoder_hash(encoder) -> str:
 
 
 def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:
-    with np.load(path) as file:
-        if "units" in file and str(file["units_hash"]) == described["hash"]:
-            return False
-        arrays = {key: file[key] for key in file}
-    audio = resample(arrays["audio"].astype(np.float32) / 32768, rate_hz, encoder.rate_hz)
+    read = arrays.npz(path)
+    if "units" in read and str(read["units_hash"]) == described["hash"]:
+        return False
+    audio = resample(read["audio"].astype(np.float32) / 32768, rate_hz, encoder.rate_hz)
     units = encoder.encode(torch.from_numpy(audio))
     units = units.float().cpu().numpy() if isinstance(units, torch.Tensor) else np.asarray(units)
     with np.errstate(over="ignore"):  # caught below
@@ -77,5 +84,5 @@ def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:
             f"{path}: encoder {encoder.name!r} gave units of shape {units.shape}, or not finite ones",
             f"[Tu, {encoder.channels}] within the range of float16 is expected",
         )
-    save_arrays(path, arrays | {"units": units, "units_hash": np.array(described["hash"])})
+    save_arrays(path, read | {"units": units, "units_hash": np.array(described["hash"])})
     return True

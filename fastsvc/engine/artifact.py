@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsvc.engine import listing
-from fastsvc.engine.listing import MANIFEST, sha256
+from fastsvc import files, reading
+from fastsvc.config.shown import shown
+from fastsvc.engine import listing, seal
+from fastsvc.engine.listing import MANIFEST
 from fastsvc.engine.manifest import fault
 from fastsvc.errors import EngineError, OutputError
+from fastsvc.files import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "fastsvc-engine", 1
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
-GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.build.graph
+GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.engine.vocoder_graph
     (False, False): "vocoder.onnx",
     (True, False): "vocoder_fp16.onnx",
     (True, True): "vocoder_fp16_polyphase.onnx",
@@ -33,12 +35,11 @@ GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.build.graph
 
 def is_engine(path: Path) -> bool:
     """Whether ``path`` is a folder that says it is an engine (damaged or not)."""
-    file = path / MANIFEST
     try:
-        small = file.stat().st_size <= MANIFEST_LIMIT
-        return small and json.loads(file.read_text(encoding="utf-8")).get("format") == FORMAT
-    except (OSError, ValueError, AttributeError, RecursionError):
+        manifest = reading.json_file(path / MANIFEST, MANIFEST_LIMIT, EngineError)
+    except EngineError:
         return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
 
 
 def refuse_existing(out: Path, force: bool) -> None:
@@ -51,41 +52,39 @@ def refuse_existing(out: Path, force: bool) -> None:
         raise OutputError(f"{out} exists and is no engine folder, so it is left alone", "give another name with -o")
 
 
-def write(out: Path, manifest: dict, files: dict[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
-    """Write the folder to a temporary sibling and rename it. Raises OutputError; then ``out`` is as it was.
+def identity(manifest: dict) -> str:
+    """A hash of what an engine is, whatever devices it has parts for."""
+    files = {name: entry for name, entry in manifest["files"].items() if "/" not in name}
+    told = json.dumps({**manifest, "files": files})  # as a file holds it: keys are strings there
+    return hashlib.sha256(json.dumps(json.loads(told), sort_keys=True).encode()).hexdigest()
 
-    ``files``: tensors for a safetensors file, or bytes as they are; names may have one folder before them.
+
+def write(out: Path, manifest: dict, content: dict[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
+    """Write the folder beside its place, then exchange it in one call. Raises OutputError; ``out`` is then as it was.
+
+    ``content``: tensors for a safetensors file, or bytes as they are. Names may have one folder before them, that of a
+    device, whose files are put under this user's seal.
     """
     from safetensors.torch import save_file
 
     refuse_existing(out, force)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    replaced = out.with_name(f".{out.name}.{os.getpid()}.old.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        listed = {}
-        for name, content in files.items():
-            (temporary / name).parent.mkdir(exist_ok=True)
-            if isinstance(content, bytes):
-                (temporary / name).write_bytes(content)
+    with files.new_folder(out, replace=force, remedy="choose another folder with -o") as folder:
+        engine, listed, written = "", {}, {"format": FORMAT, "version": VERSION, **manifest}
+        # Devices' files come last: their seals name the engine, which is all that is listed by then.
+        for name, held in sorted(content.items(), key=lambda item: "/" in item[0]):
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            if "/" in name:
+                engine = engine or identity({**written, "files": listed})
+                held = seal.closed(held, seal.Label(engine, *name.split("/")))
+            if isinstance(held, bytes):
+                path.write_bytes(held)
             else:
-                save_file({key: value.contiguous() for key, value in content.items()}, temporary / name)
-            os.chmod(temporary / name, (temporary.stat().st_mode & 0o666))  # safetensors writes for the owner alone
-            listed[name] = {"bytes": (temporary / name).stat().st_size, "sha256": sha256(temporary / name)}
-        text = json.dumps({"format": FORMAT, "version": VERSION, **manifest, "files": listed}, indent=1)
-        (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        if out.exists():
-            os.rename(out, replaced)
-        os.rename(temporary, out)
-        replaced.unlink() if replaced.is_symlink() else shutil.rmtree(replaced, ignore_errors=True)
-    except OSError as error:
-        if replaced.exists() and not out.exists():
-            os.rename(replaced, out)
-        reason = error.strerror or error
-        raise OutputError(f"cannot write {out}: {reason}", "free space, or choose another folder with -o") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+                save_file({key: value.contiguous() for key, value in held.items()}, path)
+            os.chmod(path, folder.stat().st_mode & 0o666)  # safetensors writes for the owner alone
+            listed[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        text = json.dumps({**written, "files": {name: listed[name] for name in content}}, indent=1)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return out
 
 
@@ -105,16 +104,14 @@ class Artifact:
         if not file.is_file():
             raise EngineError(f"{self.path} is no engine folder: it has no {MANIFEST}", self._rebuild())
         try:
-            if file.stat().st_size > MANIFEST_LIMIT:
-                raise EngineError(f"{file} is larger than {MANIFEST_LIMIT >> 20} MB", self._rebuild())
-            manifest = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise EngineError(f"{file} cannot be read: {error}", self._rebuild()) from None
+            manifest = reading.json_file(file, MANIFEST_LIMIT, EngineError)
+        except EngineError as error:
+            raise EngineError(error.message, self._rebuild()) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise EngineError(f"{self.path} is no engine of fastsvc", self._rebuild())
-        if manifest.get("version") != VERSION:
+        if manifest.get("version") != VERSION or isinstance(manifest["version"], bool):
             raise EngineError(
-                f"{self.path} has format version {manifest.get('version')!r}, this program reads {VERSION}",
+                f"{self.path} has format version {shown(manifest.get('version'))}, this program reads {VERSION}",
                 "build it again from its checkpoint with `fastsvc build`",
             )
         wrong = fault(manifest)
@@ -127,14 +124,16 @@ class Artifact:
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of one listed file. Raises EngineError if it is missing, changed or unreadable."""
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         file = self.verify(name)
         try:
             return load_file(file)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise EngineError(f"{file} cannot be read: {error}", self._rebuild()) from None
+        except MemoryError:
+            raise EngineError(f"{file} needs more memory than there is", "free some") from None
+        except Exception as error:  # the package raises whatever a damaged file leads it to
+            reason = (str(error).splitlines() or ["?"])[0][:200]
+            raise EngineError(f"{file} cannot be read: {reason}", self._rebuild()) from None
 
     def bytes(self, name: str) -> bytes:
         """A listed file as it is. Raises EngineError as :meth:`tensors` does."""
@@ -146,8 +145,7 @@ class Artifact:
 
     def identity(self) -> str:
         """A hash of what the engine is, wherever it lies and whatever devices it has parts for."""
-        files = {name: entry for name, entry in self.files.items() if "/" not in name}
-        return hashlib.sha256(json.dumps({**self.manifest, "files": files}, sort_keys=True).encode()).hexdigest()
+        return identity(self.manifest)
 
     def refresh(self) -> None:
         """Read the list of files once more: other processes may add to it. An engine that is replaced stays as it was

@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc import arguments
+from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
 from fastsvc.engine import artifact, cpu_generators, lowered, runtime
-from fastsvc.errors import EngineError
+from fastsvc.engine.speakers import Speakers
+from fastsvc.errors import ConfigError, EngineError
+from fastsvc.kernels.tiles import OLDEST
+from fastsvc.model import sampler
 
 DEVICES = ("auto", "cpu", "cuda")
-CUDA_BY_DEFAULT = False  # until tests/test_gpu_engine.py has passed on a GPU; so far they ran in the interpreter alone
+GATE = "tests/test_gpu.py"  # what must have passed on a GPU; tests/test_gpu_engine.py runs in the interpreter alone
+CUDA_BY_DEFAULT = False  # until GATE has
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,25 @@ class Model:
     vocoder: VocoderConfig | None
     content_kind: str | None
     content: Any
+    speakers: Speakers | None = None
+
+    @classmethod
+    def of(cls, folder: artifact.Artifact) -> Model:
+        """What the manifest says. Raises EngineError where that makes no model; what fails later is not its fault."""
+        manifest = folder.manifest
+        vocoder, content = manifest.get("vocoder"), manifest.get("content")
+        try:
+            acoustic = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
+            if manifest["sampler"] not in sampler.methods(acoustic):
+                raise ConfigError(f"the sampler {manifest['sampler']!r} does not fit the model")
+            vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
+            kind = content and content.get("kind", "recogniser")  # older engines have no other
+            content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
+            speakers = Speakers.of(manifest, acoustic.condition.speakers)
+        except (ConfigError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+            why = error.message if isinstance(error, ConfigError) else error
+            raise EngineError(f"{folder.path}: the manifest is damaged: {why}", "build the engine again") from error
+        return cls(folder, acoustic, vocoder_config, kind, content_config, speakers)
 
     def weights(self) -> dict[str, Tensor]:
         """The lowered tensors, with exactly the names and shapes that the manifest's configuration needs."""
@@ -90,15 +114,15 @@ def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") ->
     """The lowered form on the processor."""
     manifest, synthesiser = model.folder.manifest, None
     built = manifest.get("precision", "fp32")
-    sampler = runtime.MelSampler(model.weights(), model.acoustic, manifest)
+    mels = runtime.MelSampler(model.weights(), model.acoustic, manifest)
     if model.vocoder:
         make = cpu_generators.maker(model, vocoder_backend)
         synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
-    computes = "bf16" if sampler.denoiser.gated_type == torch.bfloat16 else "fp32"
+    computes = "bf16" if mels.denoiser.gated_type == torch.bfloat16 else "fp32"
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
     encoder = model.encoder("cpu")
-    return Parts(torch.device("cpu"), computes, "the lowered form on the processor", sampler, synthesiser, encoder)
+    return Parts(torch.device("cpu"), computes, "the lowered form on the processor", mels, synthesiser, encoder)
 
 
 def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
@@ -114,11 +138,9 @@ BACKENDS = {"cpu": cpu, "cuda": cuda}
 def choose(device: str) -> str:
     """cpu or cuda for auto, cpu or cuda; a GPU that is there but cannot be used is named.
 
-    Raises EngineError for a device that cannot run, with the reason.
+    Raises ConfigError for another word, EngineError for a device that cannot run, with the reason.
     """
-    if device not in DEVICES:
-        raise EngineError(f"there is no device {device!r}", f"use one of {', '.join(DEVICES)}")
-    if device == "cpu":
+    if arguments.one_of("device", device, DEVICES) == "cpu":
         return "cpu"
     why = why_no_cuda()
     if why is None and (device == "cuda" or CUDA_BY_DEFAULT):
@@ -134,10 +156,28 @@ def choose(device: str) -> str:
 def why_no_cuda() -> str | None:
     """Why nothing runs on an NVIDIA GPU here; None if it does."""
     if torch.version.cuda is None:
-        return "this is a CPU build of PyTorch"
+        rocm = "this is PyTorch's build for ROCm, and the kernels are for NVIDIA GPUs"
+        return rocm if torch.version.hip else "this is a CPU build of PyTorch"
     if not torch.cuda.is_available():
-        return "PyTorch finds no usable GPU (see fastsvc doctor)"
-    major, minor = torch.cuda.get_device_capability()
-    if (major, minor) < (7, 5):
-        return f"the GPU is sm_{major}{minor}, the kernels need sm_75 or newer"
-    return None
+        return f"PyTorch finds no usable GPU: {_says()}"
+    return too_old(architecture())
+
+
+def architecture(device: torch.device | None = None) -> int:
+    """90 for an sm_90."""
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
+
+
+def too_old(arch: int) -> str | None:
+    """Why GPUs of this architecture run nothing; None if they do."""
+    return f"the GPU is sm_{arch}, the kernels need sm_{OLDEST} or newer" if arch < OLDEST else None
+
+
+def _says() -> str:
+    """PyTorch's own reason why it cannot use a GPU: no driver, one that is too old, no device."""
+    try:
+        torch.cuda.init()
+    except Exception as error:  # whatever it is, it is the answer
+        return (str(error).strip().splitlines() or ["it does not say why"])[0][:200]
+    return "it does not say why"

@@ -2,36 +2,96 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fastsvc import arguments
+from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 from fastsvc.errors import ConfigError, EngineError
 
-MOST_FORMANT = 12  # semitones; upstream trains its key shift up to 5
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+WARM_UP_S = (0.0, 3600.0)
+MOST_FRAMES = 2**31 - 1
 
 
-def rates(*rates_hz) -> None:
-    """Raises ConfigError for what is no sample rate."""
-    for rate in rates_hz:
-        if isinstance(rate, bool) or int(rate) != rate or not 1000 <= rate <= 1_000_000:
-            raise ConfigError(f"the sample rate is {rate!r}", "give a whole number of hertz")
+def opening(precision, vocoder_backend) -> None:
+    """How an engine is opened. Raises ConfigError."""
+    arguments.one_of("precision", precision, PRECISIONS)
+    arguments.one_of("vocoder backend", vocoder_backend, VOCODER_BACKENDS)
 
 
-def steps(engine, asked: int | None) -> int:
-    """The number of sampling steps, by default the engine's own choice. Raises EngineError if it is not built in."""
-    asked = engine.default_steps if asked is None else asked
+def rates(rate_hz, rate_out_hz=None) -> tuple[int, int]:
+    """Sample rates of input and output, which is the input's where it is None. Raises ConfigError."""
+    rate_hz = arguments.rate_hz(rate_hz)
+    return rate_hz, rate_hz if rate_out_hz is None else arguments.rate_hz(rate_out_hz, "the sample rate of the output")
+
+
+def how(transpose, f0_method, f0_weights, normalise) -> dict:
+    """How a recording is heard. Raises ConfigError."""
+    return {
+        "transpose": arguments.transpose(transpose),
+        "f0_method": arguments.optional(arguments.one_of, "f0 method", f0_method, F0_METHODS),
+        "f0_weights": arguments.optional(arguments.path, "f0_weights", f0_weights),
+        "normalise": arguments.optional(arguments.flag, "normalise", normalise),
+    }
+
+
+def steps(engine, asked) -> int:
+    """The number of sampling steps, None for the engine's own choice. Raises ConfigError for what is no number of
+    steps, EngineError for one that is not built in."""
+    asked = engine.default_steps if asked is None else arguments.whole("steps", asked, *arguments.STEPS)
     if asked not in engine.sampler.schedules:
         built = ", ".join(map(str, engine.steps))
         raise EngineError(f"{asked} steps are not built in, {built} are", "choose one, or rebuild with --steps")
     return asked
 
 
-def formant(engine, semitones: float) -> None:
+def formant(engine, semitones) -> float:
     """Raises ConfigError out of range, EngineError where the model cannot move its formants."""
-    if not abs(semitones) <= MOST_FORMANT:
-        raise ConfigError(f"formant is {semitones!r}", f"give semitones from −{MOST_FORMANT} to {MOST_FORMANT}")
+    semitones = arguments.number("formant", semitones, *arguments.FORMANT)
     if semitones and not engine.config.condition.key_shift:
         raise EngineError(f"{engine.path} has no key-shift embedding, so formants stay", "leave formant at 0")
+    return semitones
+
+
+def groups(given) -> list | str | None:
+    """Frames of recordings that are sung together, "all", or None. Raises ConfigError."""
+    if given is None or (isinstance(given, str) and given == "all"):
+        return given
+    if isinstance(given, str):
+        raise ConfigError(f"groups are {arguments.shown(given)}", 'give "all", or lists of frames')
+
+    def one(name, group):
+        return list(arguments.several(arguments.whole, name, group, 1, MOST_FRAMES))
+
+    return [] if isinstance(given, (list, tuple)) and not given else list(arguments.several(one, "groups", given))
+
+
+def tensor(name: str, given, dtype: torch.dtype | None = None) -> Tensor:
+    """An array, list or tensor of numbers as a tensor. Raises ConfigError: it is none, or not all are finite."""
+    try:
+        found = torch.as_tensor(given, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{name} is no array of numbers: {error}", "give a tensor or an array") from error
+    if found.is_complex() or not bool(torch.isfinite(found).all()):
+        raise ConfigError(f"{name} holds values that are not finite numbers", "correct them")
+    return found
+
+
+def noise(engine, given, frames: int, steps: int) -> Tensor | None:
+    """Draws [steps, T, M] that are handed in. Raises ConfigError."""
+    if given is None:
+        return None
+    found, bins = tensor("noise", torch.stack(list(given)) if _tensors(given) else given), engine.config.mel.bins
+    least = steps if engine.sampler.method == "consistency" else 1  # others draw once
+    if found.dim() != 3 or len(found) < least or tuple(found.shape[1:]) != (frames, bins):
+        raise ConfigError(f"noise has shape {tuple(found.shape)}", f"[{least}, {frames}, {bins}] is needed")
+    return found
+
+
+def _tensors(given) -> bool:
+    return isinstance(given, (list, tuple)) and bool(given) and all(isinstance(one, Tensor) for one in given)
 
 
 def features(units: Tensor, f0_hz: Tensor, volume: Tensor, voiced: Tensor, channels: int) -> None:
@@ -46,13 +106,23 @@ def mel(engine, given, frames: int) -> Tensor | None:
     """The mel to refine, if this engine refines; ConfigError where one is missing, in the way or of wrong shape."""
     if (given is None) != (engine.sampler.depth is None):
         refines = "refines given mels" if given is None else "makes mels from noise"
-        raise ConfigError(f"{engine.path} {refines}", "give mel [T, M]" if given is None else "leave mel away")
+        raise ConfigError(f"{engine.path} {refines}", "give mel [T, M]" if given is None else "omit mel")
     if given is None:
         return None
-    given, bins = torch.as_tensor(given, dtype=torch.float32), engine.config.mel.bins
+    given, bins = tensor("mel", given, torch.float32), engine.config.mel.bins
     if given.shape != (frames, bins):
         raise ConfigError(f"mel has shape {tuple(given.shape)}", f"[{frames}, {bins}] fits the other features")
     return given
+
+
+def finite(*made: np.ndarray | None) -> None:
+    """Raises EngineError for a result with NaN or infinities in it, which no file and no caller should get."""
+    for values in made:
+        if values is not None and values.size and not np.isfinite((values.min(), values.max())).all():  # NaN is either
+            raise EngineError(
+                "the result holds NaN or infinite numbers",
+                "its weights are damaged, or too large for its precision: build the engine again with --precision fp32",
+            )
 
 
 def convertible(engine) -> None:

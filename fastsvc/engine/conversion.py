@@ -39,9 +39,9 @@ class Heard:
 
 def told(engine, units, f0_hz, volume, voiced=None) -> Features:
     """Features that were computed elsewhere, as :meth:`fastsvc.engine.Engine.synthesise` takes them."""
-    f0_hz, volume = (torch.as_tensor(v, dtype=torch.float32) for v in (f0_hz, volume))
-    units = torch.as_tensor(units)
-    voiced = f0_hz > 0 if voiced is None else torch.as_tensor(voiced, dtype=torch.bool)
+    f0_hz, volume = (checks.tensor(*v, torch.float32) for v in (("f0_hz", f0_hz), ("volume", volume)))
+    units = checks.tensor("units", units)
+    voiced = f0_hz > 0 if voiced is None else checks.tensor("voiced", voiced, torch.bool)
     checks.features(units, f0_hz, volume, voiced, engine.config.condition.unit_channels)
     frames, how, ratio = len(f0_hz), engine.config.features.unit_align, None
     if len(units) != frames:
@@ -52,14 +52,16 @@ def told(engine, units, f0_hz, volume, voiced=None) -> Features:
 
 
 def joined(made: np.ndarray, own_hz: int, place: Place) -> np.ndarray:
-    """Audio at the model's rate → the length, rate and level that ``place`` says."""
+    """Audio at the model's rate → the length, rate and level that ``place`` says. Raises EngineError: not finite."""
     length = resample.resampled_length(place.samples, place.rate_hz, place.rate_out_hz)
     made = made[: math.ceil(place.samples * own_hz / place.rate_hz)]
     if own_hz != place.rate_out_hz:
         made = resample.resample(made, own_hz, place.rate_out_hz)
     # rounding of rates leaves at most one sample too many or too few
     made = made[:length] if len(made) >= length else np.pad(made, (0, length - len(made)))
-    return made if place.gain == 1.0 else np.multiply(made, np.float32(place.gain), out=made)
+    made = made if place.gain == 1.0 else np.multiply(made, np.float32(place.gain), out=made)
+    checks.finite(made)
+    return made
 
 
 def between(progress: Progress | None, low: float, high: float) -> Progress | None:

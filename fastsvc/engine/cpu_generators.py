@@ -34,7 +34,7 @@ def maker(model, wanted: str = "auto") -> Callable:
         from fastsvc.engine.vocoder_onnx import OnnxGenerator
 
         try:
-            return OnnxGenerator(model.folder, config, tensors)
+            return OnnxGenerator(tensors, config)
         except FastsvcError as error:
             if wanted != "auto":
                 raise

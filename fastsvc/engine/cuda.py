@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from fastsvc.engine import cuda_generators, launcher, selfcheck
+from fastsvc.engine import backends, cuda_generators, launcher, seal, selfcheck
 from fastsvc.engine.backends import Model, Parts
 from fastsvc.engine.cuda_pitch import Yin
 from fastsvc.engine.cuda_sampler import MelSampler
@@ -31,8 +31,12 @@ def architecture(device: torch.device) -> int:
     """90 for sm_90; of what is no GPU too, as tiles are chosen by it."""
     if device.type != "cuda":
         return 90
-    major, minor = torch.cuda.get_device_capability(device)
-    return 10 * major + minor
+    return backends.architecture(device)
+
+
+def _remedy(arch: int) -> str:
+    same = f"with ${seal.VARIABLE} set to the same words where it is built and here"
+    return f"install triton, or build it with --target sm_{arch}, {same}"
 
 
 def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend: str = "auto") -> Parts:
@@ -42,12 +46,13 @@ def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend:
         device = torch.device("cuda", torch.cuda.current_device())
         torch.zeros(1, device=device)  # so that there is a context for loading kernels
     arch, precision = architecture(device), precision_of(folder.manifest, precision)
-    if precision == "bf16" and arch < 80:
-        raise EngineError(f"sm_{arch} has no bfloat16", "use fp16 or fp32")
+    why = backends.too_old(arch)
+    if why:
+        raise EngineError(f"{folder.path} cannot run on this GPU: {why}", "use the device cpu")
     part = DevicePart(folder, f"sm_{arch}")
     start, how = launcher.choose(part, arch)
     if start is None:
-        raise EngineError(f"{folder.path} cannot run on this GPU: {how}", f"build it with --target sm_{arch}")
+        raise EngineError(f"{folder.path} cannot run on this GPU: {how}", _remedy(arch))
     dtype = DTYPES[precision]
     sampler = MelSampler(model.weights(), model.acoustic, folder.manifest, dtype, device, arch, start)
     half = torch.float32 if precision == "fp32" else torch.float16  # audio and units need more than bfloat16's 9 bits

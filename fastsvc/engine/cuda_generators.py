@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from fastsvc.engine import artifact, seal, trt
+from fastsvc.engine import artifact, trt
 from fastsvc.engine.cpu_vocoder import Vocoder
 from fastsvc.engine.launcher import sources
 from fastsvc.engine.vocoder_choice import Choice
@@ -33,17 +33,13 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         except OutputError as error:  # it runs all the same, and is made again the next time
             warnings.warn(f"{', '.join(files)} cannot be kept: {error}", stacklevel=2)
 
-    def sealed(files: dict[str, bytes]) -> None:
-        keep({name: seal.closed(content) for name, content in files.items()})
-
     def plain(kind: torch.dtype, search: bool) -> TorchGenerator:
         with torch.inference_mode(False):
             return TorchGenerator(Vocoder(tensors, config, kind, device), search)
 
     def tensorrt(package: str, graph: str) -> Callable:
         told = config, model.folder, device, arch
-        opened = lambda name: seal.opened(part.read(name), name)  # noqa: E731
-        return lambda: TensorRTGenerator(*told, graph=graph, package=package, read=opened, keep=sealed)
+        return lambda: TensorRTGenerator(*told, graph=graph, package=package, read=part.read, keep=keep)
 
     makers: dict[str, Callable] = {
         "torch": lambda: plain(dtype, search=True),

@@ -3,29 +3,26 @@
 It is made on first use, by whoever can make it, and kept in the engine's own folder; in the user's cache where that
 cannot be written, or lies inside the installed package. The cache knows an engine by its portable content, so copies
 of it share their parts, and one that was built anew has none.
+
+Much of it runs as code, so all of it lies under the user's seal (fastsvc/engine/seal.py): what somebody else has put
+there counts as not made.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import fastsvc
-from fastsvc.engine import listing
-from fastsvc.engine.artifact import Artifact
-from fastsvc.errors import EngineError, OutputError
+from fastsvc import reading
+from fastsvc.engine import listing, seal
+from fastsvc.engine.artifact import MANIFEST_LIMIT, Artifact
+from fastsvc.errors import ConfigError, EngineError, OutputError
+from fastsvc.files import CACHE, cache_folder
 
-CACHE = "FASTSVC_CACHE"
 CACHE_FORMAT = "fastsvc-device-parts"
-
-
-def cache_folder() -> Path:
-    """``$FASTSVC_CACHE``, else ``$XDG_CACHE_HOME/fastsvc``, else ``~/.cache/fastsvc``."""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastsvc"
 
 
 class DevicePart:
@@ -37,23 +34,39 @@ class DevicePart:
 
     def refresh(self) -> None:
         """See what other processes have added meanwhile."""
-        self.cache = cache_folder() / "engines" / self.folder.identity()[:32]
+        self.engine = self.folder.identity()
+        self.cache = cache_folder() / "engines" / self.engine[:32]
         self.cached: dict[str, dict] = self._cached()["files"]
         self.folder.refresh()
 
-    def read(self, name: str) -> bytes | None:
-        """The verified content of a file, or None if it was not made yet.
+    def label(self, name: str) -> seal.Label:
+        return seal.Label(self.engine, self.name, name)
 
-        Raises EngineError if it is damaged in the engine's folder; in the cache it is said, and counts as not made.
-        """
+    def has(self, name: str) -> bool:
+        """Whether there is such a file, under whatever seal."""
         full = f"{self.name}/{name}"
+        return full in self.cached or self.folder.has(full)
+
+    def read(self, name: str) -> bytes | None:
+        """The verified content of a file under this user's seal, or None if it was not made yet.
+
+        Raises EngineError if it is damaged in the engine's folder; in the cache it is said, and counts as not made. So
+        does what is under no seal, or under another's.
+        """
+        found = (seal.opened(content, self.label(name)) for content in self._contents(f"{self.name}/{name}"))
+        return next((content for content in found if content is not None), None)
+
+    def _contents(self, full: str) -> Iterator[bytes]:
+        """What the cache, then what the folder has under this name."""
         if full in self.cached:
             try:
-                return listing.verified(self.cache, self.cached, full, f"remove {self.cache}").read_bytes()
+                yield listing.verified(self.cache, self.cached, full, f"remove {self.cache}").read_bytes()
             except (EngineError, OSError) as error:
-                warnings.warn(f"{error}: it is not used", stacklevel=2)
-        if not self.folder.has(full):
-            return None
+                warnings.warn(f"{error}: it is not used", stacklevel=4)
+        if self.folder.has(full):
+            yield self._in_folder(full)
+
+    def _in_folder(self, full: str) -> bytes:
         known = self.folder.files[full]
         try:
             return self.folder.bytes(full)
@@ -68,7 +81,8 @@ class DevicePart:
 
         Raises OutputError where neither the engine's folder nor the cache can be written.
         """
-        named = {f"{self.name}/{name}": content for name, content in files.items()}
+        self.check()
+        named = {f"{self.name}/{name}": seal.closed(content, self.label(name)) for name, content in files.items()}
         if self.place() == self.folder.path:
             try:
                 self.folder.add(named)
@@ -99,14 +113,15 @@ class DevicePart:
 
     def _cached(self) -> dict:
         """The cache's list for this engine; an empty one where there is none, or none that can be read."""
+        path = self.cache / listing.MANIFEST
+        if not path.exists():
+            return {"format": CACHE_FORMAT, "engine": self.folder.path.name, "files": {}}
         try:
-            found = json.loads((self.cache / listing.MANIFEST).read_text(encoding="utf-8"))
+            found = reading.json_file(path, MANIFEST_LIMIT)
             if found["format"] == CACHE_FORMAT and isinstance(found["files"], dict):
                 return found
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            warnings.warn(f"{self.cache / listing.MANIFEST} cannot be read and is not used: {error}", stacklevel=3)
+        except (ConfigError, KeyError, TypeError) as error:
+            warnings.warn(f"{path} cannot be read and is not used: {error}", stacklevel=3)
         return {"format": CACHE_FORMAT, "engine": self.folder.path.name, "files": {}}
 
     def _forget(self, names) -> None:

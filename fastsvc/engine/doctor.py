@@ -6,10 +6,12 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import shutil
 import subprocess
 
+from fastsvc import children, screen
 from fastsvc.engine import backends, machine, trt
+
+X86 = platform.machine().lower() in ("x86_64", "amd64", "x86", "i386", "i686")
 
 
 def report() -> str:
@@ -20,19 +22,19 @@ def report() -> str:
     rows = [
         ("python", platform.python_version()),
         ("fastsvc", _version("fastsvc") or "not installed as a package"),
-        ("torch", f"{torch.__version__} ({'CUDA ' + torch.version.cuda if torch.version.cuda else 'CPU build'})"),
+        ("torch", f"{torch.__version__} ({_build(torch)})"),
         ("triton", _version("triton") or "not installed"),
         ("cuda-bindings", _version("cuda-bindings") or "not installed"),
         *((name, package.version() or "not installed") for name, package in trt.PACKAGES.items()),
         ("processor", f"{machine.cpu_model()}, {_cores()} cores for this process, {torch.get_num_threads()} threads"),
-        ("instructions", ", ".join(flags) or "none of AVX2, AVX-512, AMX found"),
+        ("instructions", ", ".join(flags) or _without_flags()),
         ("oneDNN, MKL", f"{_yes(torch.backends.mkldnn.is_available())}, {_yes(torch.backends.mkl.is_available())}"),
         ("driver", _driver()),
         ("GPU", _gpu(torch)),
         ("", ""),
-        ("cpu", "runs: the lowered form in float32" + ("" if "avx2" in flags else " (slowly: no AVX2)")),
+        ("cpu", "runs: the lowered form in float32" + (" (slowly: no AVX2)" if X86 and "avx2" not in flags else "")),
         ("cuda", _cuda()),
-        *((name, trt.verdict(package, *_architecture(torch))) for name, package in trt.PACKAGES.items()),
+        *((name, trt.verdict(package, *_architecture())) for name, package in trt.PACKAGES.items()),
     ]
     rows += [("", ""), *_f0_methods(), ("", "")]
     optional = {
@@ -44,7 +46,7 @@ def report() -> str:
     for package, purpose in optional.items():
         found = importlib.util.find_spec(package) is not None
         rows.append((package, f"found: {purpose}" if found else f"not installed, so no {purpose}"))
-    return "\n".join(f"{name:<13} {text}".rstrip() for name, text in rows)
+    return "\n".join(screen.shown(f"{name:<13} {text}".rstrip()) for name, text in rows)
 
 
 def _f0_methods() -> list[tuple[str, str]]:
@@ -78,7 +80,7 @@ def _cores() -> int:
 
 
 def _driver() -> str:
-    tool = shutil.which("nvidia-smi")
+    tool = children.program("nvidia-smi")
     if tool is None:
         return "no nvidia-smi: no NVIDIA driver"
     query = [tool, "--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"]
@@ -97,12 +99,20 @@ def _gpu(torch) -> str:
     return "; ".join(f"{p.name}, sm_{p.major}{p.minor}, {p.total_memory / 2**30:.0f} GiB" for p in names)
 
 
-def _architecture(torch) -> tuple[int | None, str | None]:
-    """89 for sm_89; or None, and why there is none."""
-    if not torch.cuda.is_available():
-        return None, backends.why_no_cuda()
-    major, minor = torch.cuda.get_device_capability()
-    return 10 * major + minor, None
+def _architecture() -> tuple[int | None, str | None]:
+    """89 for sm_89; or None, and why there is none that runs engines: TensorRT alone makes no voice."""
+    why = backends.why_no_cuda()
+    return (backends.architecture(), None) if why is None else (None, why)
+
+
+def _build(torch) -> str:
+    if torch.version.cuda:
+        return f"CUDA {torch.version.cuda}"
+    return f"ROCm {torch.version.hip}" if torch.version.hip else "CPU build"
+
+
+def _without_flags() -> str:
+    return "none of AVX2, AVX-512, AMX found" if X86 else f"those of {platform.machine()}"
 
 
 def _cuda() -> str:

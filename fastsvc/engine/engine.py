@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
+from fastsvc import arguments
+from fastsvc.config import AcousticConfig
 from fastsvc.engine import artifact, backends, checks, hearing, ranges, runtime, warming
+from fastsvc.engine.content_hash import content_hash
 from fastsvc.engine.conversion import Heard, Place, between, joined, told
-from fastsvc.engine.speakers import Speakers
-from fastsvc.errors import AudioError, ConfigError, EngineError
+from fastsvc.errors import AudioError
 
 # For the progress bar alone: hearing's share of a conversion, and the mel's of what follows.
 HEARD, SAMPLED = 0.3, 0.4
@@ -31,18 +32,11 @@ class Engine:
     def __init__(
         self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"
     ):
-        manifest = folder.manifest
-        try:
-            self.config: AcousticConfig = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
-            vocoder, content = manifest.get("vocoder"), manifest.get("content")
-            vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
-            kind = content and content.get("kind", "recogniser")  # older engines have no other
-            content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
-            self.table = Speakers.of(manifest, self.config.condition.speakers)
-            model = backends.Model(folder, self.config, vocoder_config, kind, content_config)
-            parts = backends.BACKENDS[device](model, precision, vocoder_backend)
-        except (ConfigError, KeyError, TypeError, ValueError) as error:
-            raise EngineError(f"{folder.path}: the manifest is damaged: {error}", "build the engine again") from None
+        model = backends.Model.of(folder)
+        manifest, vocoder = folder.manifest, folder.manifest.get("vocoder")
+        self.config: AcousticConfig = model.acoustic
+        self.table = model.speakers
+        parts = backends.BACKENDS[device](model, precision, vocoder_backend)
         self.path, self.manifest = folder.path, manifest
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
@@ -58,8 +52,12 @@ class Engine:
         auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built. vocoder_backend: auto (the
         fastest, as measured), or one of fastsvc.config.VOCODER_BACKENDS.
 
-        Raises EngineError when the folder is missing, damaged or cannot run on the device.
+        Raises ConfigError for words that are none of these, EngineError when the folder is missing, damaged or cannot
+        run on the device.
         """
+        path = arguments.path("path", path)
+        checks.opening(precision, vocoder_backend)
+        arguments.one_of("device", device, backends.DEVICES)
         return cls(artifact.Artifact(path), backends.choose(device), precision, vocoder_backend)
 
     @property
@@ -81,6 +79,11 @@ class Engine:
     def shares_batches(self) -> bool:
         """Whether several recordings together take less time in :meth:`sing` than one after another."""
         return self.sampler.shares_batches
+
+    @property
+    def content_hash(self) -> str:
+        """The same for every build of the same voices with the same settings."""
+        return content_hash(self.manifest)
 
     @property
     def rate_hz(self) -> int:
@@ -117,14 +120,16 @@ class Engine:
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
-        rate_out_hz = rate_out_hz or rate_hz
-        checks.rates(rate_hz, rate_out_hz)
+        rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
+        how = checks.how(transpose, f0_method, f0_weights, normalise)
+        formant, seed = checks.formant(self, formant), arguments.seed(seed)
         asked = {"steps": checks.steps(self, steps), "formant": formant, "seed": seed}
+        progress = arguments.optional(arguments.callback, "progress", progress)
         self.check_request(speaker, transpose, formant)
         self.check_convertible()
-        if 0 in np.shape(audio):
-            return hearing.mono(audio), rate_out_hz
-        how = {"transpose": transpose, "f0_method": f0_method, "f0_weights": f0_weights, "normalise": normalise}
+        audio = hearing.mono(audio)
+        if len(audio) == 0:
+            return audio, rate_out_hz
         with self._lock:
             heard = self.hear(audio, rate_hz, speaker, rate_out_hz=rate_out_hz, **how)
             self.transposed, spent = heard.semitones, self.timings
@@ -151,8 +156,8 @@ class Engine:
     ) -> Heard:
         """The first part of :meth:`convert`: what is sung, its melody moved to ``speaker``. The rest is :meth:`sing`
         and :meth:`join`, between which recordings may be put together. Raises as convert does."""
-        rate_out_hz = rate_out_hz or rate_hz
-        checks.rates(rate_hz, rate_out_hz)
+        rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
+        checks.how(transpose, f0_method, f0_weights, normalise)
         self.check_convertible()
         target_hz = self.table.median_f0_hz(self.table.weights(speaker))
         whole = hearing.mono(audio)
@@ -187,8 +192,7 @@ class Engine:
         On a GPU slices of all of them share the denoiser's batches, and the audio of one travels while that of the
         next is made. Each gets what it would get alone, to rounding.
         """
-        steps = checks.steps(self, steps)
-        checks.formant(self, formant)
+        steps, seed, formant = checks.steps(self, steps), arguments.seed(seed), checks.formant(self, formant)
         vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
         features = [one.features for one in heard]
 
@@ -227,10 +231,10 @@ class Engine:
         from ``seed``. mel: log-mel [T, M] to refine, which engines of shallow diffusion need and others do not take.
         """
         features = told(self, units, f0_hz, volume, voiced)
-        steps = checks.steps(self, steps)
-        checks.formant(self, formant)
+        steps, seed, formant = checks.steps(self, steps), arguments.seed(seed), checks.formant(self, formant)
         mel = checks.mel(self, mel, len(features.f0_hz))
         vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
+        noise = checks.noise(self, noise, len(features.f0_hz), steps)
         draw = runtime.seeded(seed, self.config.mel.bins) if noise is None else runtime.given(noise)
 
         def sample(progress) -> list[Tensor]:
@@ -238,7 +242,9 @@ class Engine:
 
         with self._lock:
             audio, made = self._sung([features], seed, sample)
-        return audio[0] if audio else None, made[0].cpu()
+        audio, mel = audio[0] if audio else None, made[0].cpu()
+        checks.finite(mel.numpy(), None if audio is None else audio.numpy())
+        return audio, mel
 
     def _sung(self, heard: Sequence[runtime.Features], seed: int, sample, progress=None) -> tuple[list, list]:
         """(audio of each recording, none without a vocoder; the mels that ``sample(progress)`` made of them)."""
@@ -258,7 +264,7 @@ class Engine:
         """Raises what :meth:`convert` would for these, before any recording is read."""
         weights = self.table.weights(speaker)
         checks.formant(self, formant)
-        if transpose == "auto":
+        if arguments.transpose(transpose) == "auto":
             hearing.known_pitch(self.table.median_f0_hz(weights))
 
     def check_convertible(self) -> None:
@@ -280,9 +286,11 @@ class Engine:
         each inner list being sung together ([[T, …], …]). ``progress`` gets the fraction done.
         Returns how many graphs there are then.
         """
+        seconds, groups = arguments.number("seconds", seconds, *checks.WARM_UP_S), checks.groups(groups)
+        wanted = (None,) if steps is None else arguments.several(arguments.whole, "steps", steps)
+        steps = [checks.steps(self, one) for one in wanted]
         if groups is None or not self.shares_batches:
             warming.noise(self, seconds)
             return 0
-        steps = [checks.steps(self, one) for one in ([None] if steps is None else steps)]
         with self._lock:
             return warming.graphs(self, None if groups == "all" else groups, steps, progress)

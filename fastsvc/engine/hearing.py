@@ -7,11 +7,12 @@ import math
 import numpy as np
 import torch
 
+from fastsvc import arguments
 from fastsvc.audio import loudness, resample
 from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
 from fastsvc.engine.copies import there
 from fastsvc.engine.runtime import Features
-from fastsvc.errors import AudioError, ConfigError, EngineError
+from fastsvc.errors import AudioError, EngineError
 from fastsvc.features import align, f0
 
 MOST_CHANNELS = 64
@@ -19,8 +20,14 @@ SILENT = 1e-4  # a peak below −80 dB is not worth amplifying
 
 
 def mono(audio) -> np.ndarray:
-    """[samples] or [channels, samples], numpy or torch → float32 [samples], the mean of the channels."""
-    audio = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
+    """[samples] or [channels, samples], numpy or torch → float32 [samples], the mean of the channels.
+
+    Raises AudioError for anything else, and for samples that are not finite.
+    """
+    try:
+        audio = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of unequal length, a sparse tensor, bfloat16
+        raise AudioError(f"audio is no array: {error}", "give [samples] or [channels, samples]") from error
     if audio.ndim not in (1, 2) or not np.issubdtype(audio.dtype, np.floating):
         raise AudioError(
             f"audio has shape {audio.shape} and type {audio.dtype}",
@@ -28,8 +35,11 @@ def mono(audio) -> np.ndarray:
         )
     if audio.ndim == 2 and audio.shape[0] > max(audio.shape[1], MOST_CHANNELS):
         raise AudioError(f"audio has {audio.shape[0]} channels", "give [channels, samples]; this looks transposed")
-    audio = audio.astype(np.float32, copy=False)
-    audio = audio.mean(axis=0, dtype=np.float32) if audio.ndim == 2 else audio
+    if audio.ndim == 2 and audio.shape[0] == 0:
+        raise AudioError("audio has no channels", "give [samples] or [channels, samples]")
+    with np.errstate(over="ignore"):  # of float64 beyond float32's range: infinite, and told of below
+        audio = audio.astype(np.float32, copy=False)
+        audio = audio.mean(axis=0, dtype=np.float32) if audio.ndim == 2 else audio
     if audio.size and not np.isfinite((audio.min(), audio.max())).all():  # NaN is passed on by both
         raise AudioError("audio holds samples that are not finite numbers", "repair the recording")
     return audio
@@ -140,13 +150,7 @@ def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target
         if not bool(voiced.any()):
             return 0.0
         return float(round(12 * math.log2(target_hz / float(f0_hz[voiced].median()))))
-    try:
-        semitones = float(transpose)
-    except (TypeError, ValueError):
-        semitones = math.nan
-    if not abs(semitones) <= 60:
-        raise ConfigError(f"transpose is {transpose!r}", 'give semitones from −60 to 60, or "auto"')
-    return semitones
+    return arguments.transpose(transpose)
 
 
 def known_pitch(target_hz: float | None) -> float:

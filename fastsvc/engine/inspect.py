@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from fastsvc import arguments, screen
 from fastsvc.engine import artifact, inspect_checkpoint
 from fastsvc.engine.inspect_lines import condition, mel, network, speakers, units
 
@@ -13,7 +12,7 @@ def describe(path) -> str:
 
     Raises EngineError or CheckpointError if it is neither, or damaged.
     """
-    path = Path(path)
+    path = arguments.path("path", path)
     if path.is_dir() and (artifact.is_engine(path) or path.suffix == ".fsvc"):
         return _engine(artifact.Artifact(path))
     return inspect_checkpoint.describe(path)
@@ -47,16 +46,16 @@ def _engine(folder: artifact.Artifact) -> str:
     for name in folder.files:
         folder.verify(name)
     lines.append(f"  files        {len(folder.files)}, all as the manifest says (sha256)")
-    return "\n".join(lines)
+    return "\n".join(map(screen.shown, lines))  # names and notes are others' words
 
 
 def _graphs(folder: artifact.Artifact) -> list[str]:
-    """What TensorRT and onnxruntime run the vocoder from, and the plans that TensorRT has made of it."""
+    """The vocoder's graphs, and the plans that TensorRT has made of it."""
     if not folder.has(artifact.VOCODER):
         return []
     found = [name for name in artifact.GRAPHS.values() if folder.has(name)]
     plans = [name for name in folder.files if name.endswith(".plan")]
-    without = 'none, so no TensorRT and no onnxruntime; pip install "fastsvc[onnx]" and build again'
+    without = "none for other programs, as onnx was not installed when it was built"
     lines = [f"  graphs       {', '.join(found) or without}"]
     return lines + [f"  plans        {', '.join(plans)}"] * bool(plans)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc import screen
 from fastsvc.config import CONTENT_CONFIGS, hubert_units
 from fastsvc.engine.inspect_lines import condition, mel, network, speakers, units
 
@@ -41,7 +42,7 @@ def describe(path: Path) -> str:
         lines.append(f"  generator    {kind}, {config.initial_channels} channels, {config.upsample_rates}")
     elif checkpoint.kind in CONTENT_CONFIGS:
         lines.append(units(checkpoint.config))
-    return "\n".join(lines)
+    return "\n".join(map(screen.shown, lines))  # names and notes are others' words
 
 
 def _acoustic(checkpoint) -> list[str]:

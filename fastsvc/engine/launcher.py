@@ -11,10 +11,9 @@ from pathlib import Path
 
 from fastsvc import kernels
 from fastsvc.engine.driver import Driver, Function
+from fastsvc.engine.kernel_list import LIST, parse
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.kernels.launch import Launch
-
-LIST = "kernels.json"  # in the engine's part for an architecture
 
 
 def key(spec: dict) -> str:
@@ -53,18 +52,22 @@ class Cubins:
         name = key(spec)
         entry = self.listed.get(name)
         if entry is None:
-            what = f"the engine has no compiled {spec['kernel'].partition(':')[2]} for this shape"
-            if self.otherwise is None:
-                raise EngineError(what, "build it again, or install triton")
-            warnings.warn(f"{what}: Triton compiles it now", stacklevel=2)
-            return self.otherwise.bind(launch)
+            return self._otherwise(
+                launch, f"the engine has no compiled {spec['kernel'].partition(':')[2]} for this shape"
+            )
         if name not in self.loaded:
-            given = entry["name"], entry["warps"], entry["shared"], entry["parameters"]
             code = self.read(entry["file"])
             if code is None:
-                raise EngineError(f"the compiled kernel {entry['file']} is missing", "build the engine again")
+                return self._otherwise(launch, f"the compiled kernel {entry['file']} is missing, or another user's")
+            given = entry["name"], entry["warps"], entry["shared"], entry["parameters"]
             self.loaded[name] = self.driver.load(code, *given)
         return self.driver.bind(self.loaded[name], launch.grid, launch.arguments, launch.early)
+
+    def _otherwise(self, launch: Launch, what: str) -> Callable[[], None]:
+        if self.otherwise is None:
+            raise EngineError(what, "build it again, or install triton")
+        warnings.warn(f"{what}: Triton compiles it now", stacklevel=3)
+        return self.otherwise.bind(launch)
 
 
 def choose(part, arch: int) -> tuple[Jit | Cubins | None, str]:
@@ -86,9 +89,13 @@ def choose(part, arch: int) -> tuple[Jit | Cubins | None, str]:
 def listed(part, arch: int) -> tuple[dict | None, str]:
     """(what :data:`LIST` says of the kernels that can be used, or None; why there are none)."""
     content = part.read(LIST)
+    if content is None and part.has(LIST):
+        return None, f"its kernels for sm_{arch} were not made by this user"
     if content is None:
         return None, f"it has no kernels compiled for sm_{arch}"
-    found = json.loads(content)
-    if found.get("sources") != sources():
+    found, wrong = parse(content, arch)
+    if found is None:
+        return None, f"its list of kernels for sm_{arch} {wrong}"
+    if found["sources"] != sources():
         return None, f"its kernels for sm_{arch} are of another version of fastsvc"
     return found, ""

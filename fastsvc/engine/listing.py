@@ -11,30 +11,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from fastsvc.errors import EngineError, OutputError
+from fastsvc.files import clear_leftovers, folder_lock, sha256, write_bytes
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")  # at most one folder deep
 GRACE_S = 60.0  # who has read the older list finds what it names for so long at least
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file) -> str:  # Python 3.10
-    digest = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def verified(folder: Path, files: dict, name: str, remedy: str) -> Path:
@@ -64,7 +50,8 @@ def add(folder: Path, files: dict[str, bytes], current) -> dict:
     new: list[Path] = []
     text = b""
     try:
-        with _alone(folder):
+        with folder_lock(folder, "adding to it", wait_s=-1):
+            clear_leftovers(folder, deep=True)
             manifest = current()
             before = manifest["files"]
             listed = dict(before)
@@ -119,34 +106,10 @@ def _replaced(path: Path) -> list[Path]:
 
 
 def _write(path: Path, content: bytes, new: list[Path]) -> None:
-    """Beside it, then renamed; ``new`` gets what was not there before."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        if not path.parent.is_dir():
-            new.append(path.parent)
-            path.parent.mkdir(exist_ok=True)
-        temporary.write_bytes(content)
-        os.chmod(temporary, path.parent.stat().st_mode & 0o666)  # as shared as the folder is
-        if not path.exists():
-            new.append(path)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer at a time, where the system can see to that; else the last one's list counts, and the other's files
-    are made once more."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    """Whole or not at all; ``new`` gets what was not there before."""
+    if not path.parent.is_dir():
+        new.append(path.parent)
+        path.parent.mkdir(exist_ok=True)
+    if not path.exists():
+        new.append(path)
+    write_bytes(path, content, permissions=path.parent.stat().st_mode & 0o666)  # as shared as the folder is

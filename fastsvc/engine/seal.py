@@ -1,69 +1,151 @@
-"""A seal for files that a library runs as code, TensorRT's plans above all: only those that this user made are opened.
+"""A seal for files that run as code, TensorRT's plans and compiled kernels: only those that this user made are opened.
 
-Engine folders travel, and a plan in a stranger's could do anything. Its seal is a keyed hash (HMAC-SHA256); the key is
-drawn once and lies in the user's cache folder, or is the text of ``$FASTSVC_KEY``, for those who build on one machine
-what another one runs.
+Engine folders travel, and code in a stranger's could do anything. A seal is a keyed hash (HMAC-SHA256) of the content
+and of its label, so that no sealed file passes for another one. The key is drawn once and lies in the user's cache
+folder, or is derived from ``$FASTSVC_KEY``, for those who build on one machine what another one runs.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import hmac
 import os
 import secrets
+import stat
 import warnings
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from fastsvc.engine import device_part
+from fastsvc import files
+from fastsvc.errors import EngineError, OutputError
 
 VARIABLE, FILE = "FASTSVC_KEY", "key"
-MAGIC = b"fastsvc sealed 1\n"
+MAGIC = b"fastsvc sealed 2\n"
 KEY_BYTES, HEX = 32, 64
+LEAST = 16  # characters of $FASTSVC_KEY
+WAIT_S = 10.0  # for another process that draws the key
+# Slow on purpose, for whoever would guess the words: about 0.1 s and 32 MB, once a process. Two machines must derive
+# the same key from them, so the salt is fixed.
+SCRYPT = {"salt": b"fastsvc seal", "n": 1 << 15, "r": 8, "p": 1, "maxmem": 1 << 26, "dklen": KEY_BYTES}
 
 
-def closed(content: bytes) -> bytes:
-    """The content under its seal."""
-    return MAGIC + _seal(content) + b"\n" + content
+@dataclass(frozen=True)
+class Label:
+    """What a sealed file is: of which engine (Artifact.identity), for which device (sm_90), under which name."""
+
+    engine: str
+    device: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.device}/{self.name}"
 
 
-def opened(content: bytes | None, name: str) -> bytes | None:
-    """What is under a right seal. None, and a warning where there was something, if the seal is not this user's."""
+def closed(content: bytes, label: Label) -> bytes:
+    """The content under its seal. Raises EngineError for a ``$FASTSVC_KEY`` that is too short."""
+    return MAGIC + _seal(content, label) + b"\n" + content
+
+
+def opened(content: bytes | None, label: Label) -> bytes | None:
+    """What is under a right seal. None, and a warning where there was something, if the seal is not this user's.
+
+    Raises EngineError for a ``$FASTSVC_KEY`` that is too short.
+    """
     if content is None:
         return None
     start = len(MAGIC) + HEX
     inner = content[start + 1 :]
-    if content.startswith(MAGIC) and hmac.compare_digest(content[len(MAGIC) : start], _seal(inner)):
+    if content.startswith(MAGIC) and hmac.compare_digest(content[len(MAGIC) : start], _seal(inner, label)):
         return inner
-    why = f"it was not made by this user's fastsvc (${VARIABLE} lets one machine use what another one built)"
-    warnings.warn(f"{name} is not used, and is made again: {why}", stacklevel=2)
+    why = f"it was not made by this user's fastsvc for this engine (${VARIABLE} lets one machine use another's)"
+    warnings.warn(f"{label} is not used, and is made again: {why}", stacklevel=3)
     return None
 
 
-def _seal(content: bytes) -> bytes:
-    return hmac.new(_key(), content, hashlib.sha256).hexdigest().encode()
+def check() -> None:
+    """Raises EngineError for a ``$FASTSVC_KEY`` that is too short: to be called before minutes of work."""
+    if os.environ.get(VARIABLE):
+        _key()
+
+
+def _seal(content: bytes, label: Label) -> bytes:
+    digest = hmac.new(_key(), digestmod=hashlib.sha256)
+    for part in map(str.encode, astuple(label)):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    digest.update(content)
+    return digest.hexdigest().encode()
 
 
 def _key() -> bytes:
-    told = os.environ.get(VARIABLE)
-    return told.encode() if told else _kept(device_part.cache_folder() / FILE)
+    words = os.environ.get(VARIABLE)
+    return _derived(words) if words else _kept(files.cache_folder() / FILE)
+
+
+@functools.lru_cache(maxsize=4)
+def _derived(words: str) -> bytes:
+    if len(words) < LEAST:
+        raise EngineError(
+            f"${VARIABLE} has {len(words)} characters, so others could guess it",
+            f"set it to at least {LEAST} characters, such as `openssl rand -hex 16` prints, the same on all machines",
+        )
+    return hashlib.scrypt(words.encode("utf-8", "surrogateescape"), **SCRYPT)
 
 
 @functools.lru_cache(maxsize=8)
 def _kept(path: Path) -> bytes:
-    """The key in a file, drawn and written if there is none; where it cannot be written it holds for this process."""
-    drawn = secrets.token_bytes(KEY_BYTES)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f"{FILE}.{os.getpid()}.tmp")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(drawn)
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)  # whole, and only where there is none: two processes at once agree
-        fresh.unlink()
-    with contextlib.suppress(OSError):
-        found = path.read_bytes()
-        if len(found) == KEY_BYTES:
-            return found
-    return drawn
+    """The key in a file, drawn and written if there is none.
+
+    One that somebody else may know, or that cannot be kept, is not used: a warning, and a key for this process.
+    """
+    try:
+        if not os.path.lexists(path):
+            with files.folder_lock(path.parent, "drawing a key", wait_s=WAIT_S):
+                if not os.path.lexists(path):  # two processes at once agree
+                    files.saved(path, _draw)
+        return _read(path)
+    except _Unfit as error:
+        why, remedy = str(error), f"remove it and a new one is drawn, or set ${VARIABLE}"
+    except OutputError as error:
+        why, remedy = error.message, f"set ${VARIABLE}, or $FASTSVC_CACHE to a folder of your own"
+    except OSError as error:
+        why, remedy = files.reason(error), f"see who may read it, or set ${VARIABLE}"
+    warnings.warn(
+        f"the key {path} is not used: {why} ({remedy}); what is compiled now is compiled again the next time",
+        stacklevel=5,
+    )
+    return secrets.token_bytes(KEY_BYTES)
+
+
+class _Unfit(Exception):
+    """Somebody else may have made or read the key."""
+
+
+def _read(path: Path) -> bytes:
+    """The key. Raises _Unfit or OSError."""
+    if path.is_symlink():
+        raise _Unfit("it is a link")
+    if not path.is_file():
+        raise _Unfit("it is not a regular file")
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    try:
+        about = os.fstat(handle)  # of what is open: the name may be another's by now
+        if not stat.S_ISREG(about.st_mode):
+            raise _Unfit("it is not a regular file")
+        if hasattr(os, "geteuid") and about.st_uid != os.geteuid():
+            raise _Unfit("it belongs to another user")
+        if hasattr(os, "geteuid") and about.st_mode & 0o077:
+            raise _Unfit(f"its permissions are {stat.S_IMODE(about.st_mode):03o}, so others may know it")
+        found = os.read(handle, KEY_BYTES + 1)
+    finally:
+        os.close(handle)
+    if len(found) != KEY_BYTES:
+        raise _Unfit(f"it does not have {KEY_BYTES} bytes")
+    return found
+
+
+def _draw(temporary: Path) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(temporary, flags, 0o600), "wb") as file:  # never readable by others, not for a moment
+        file.write(secrets.token_bytes(KEY_BYTES))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
+import re
 from collections.abc import Mapping
 
+from fastsvc.arguments import as_float, shown
 from fastsvc.errors import SpeakerError
+
+ID = re.compile(r"[0-9]{1,9}")
 
 
 class Speakers:
@@ -24,16 +29,23 @@ class Speakers:
         return cls(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ()))
 
     def weights(self, speaker) -> dict[int, float]:
-        """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights."""
+        """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights.
+
+        Raises SpeakerError: no such speaker, or a weight that is negative or no number.
+        """
         if not isinstance(speaker, Mapping):
             return {self.row(speaker): 1.0}
-        total = sum(float(weight) for weight in speaker.values())
-        if not (math.isfinite(total) and total > 0):
-            raise SpeakerError(f"the weights of the mixture sum to {total:g}", "give positive weights")
+        weights = {one: as_float(weight) for one, weight in speaker.items()}
+        for one, weight in weights.items():
+            if not 0 <= weight < math.inf:
+                raise SpeakerError(f"the weight of {shown(one)} is {shown(speaker[one])}", "give positive numbers")
+        total = sum(weights.values())
+        if not 0 < total < math.inf:
+            raise SpeakerError(f"the weights of the mixture sum to {total:g}", "give positive numbers")
         mixture: dict[int, float] = {}
-        for one, weight in speaker.items():
+        for one, weight in weights.items():
             row = self.row(one)
-            mixture[row] = mixture.get(row, 0.0) + float(weight) / total
+            mixture[row] = mixture.get(row, 0.0) + weight / total
         return mixture
 
     def row(self, speaker) -> int:
@@ -44,17 +56,18 @@ class Speakers:
             folded = [i for i, name in enumerate(self.names) if name.casefold() == speaker.strip().casefold()]
             if len(folded) == 1:
                 return folded[0]
-        try:
-            number = None if isinstance(speaker, bool) else int(speaker)
-        except (TypeError, ValueError):
-            number = None
+        number = None
+        if isinstance(speaker, str):
+            number = int(speaker) if ID.fullmatch(speaker.strip()) else None
+        elif isinstance(speaker, numbers.Integral) and not isinstance(speaker, bool):
+            number = int(speaker)
         if number is not None and self.base <= number < self.base + len(self.names):
             return number - self.base
-        raise SpeakerError(f"there is no speaker {speaker!r}", self._remedy(speaker))
+        raise SpeakerError(f"there is no speaker {shown(speaker)}", self._remedy(speaker))
 
     def _remedy(self, speaker) -> str:
         last = self.base + len(self.names) - 1
-        near = difflib.get_close_matches(str(speaker), self.names, n=1)
+        near = difflib.get_close_matches(speaker[:200], self.names, n=1) if isinstance(speaker, str) else []
         ids = f"ids are {self.base} … {last}: " + ", ".join(self.names[:12]) + (" …" if len(self.names) > 12 else "")
         return f"did you mean {near[0]!r}? {ids}" if near else ids
 

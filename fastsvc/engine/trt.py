@@ -18,7 +18,7 @@ from types import ModuleType
 from fastsvc.errors import EngineError, MissingPackageError
 
 RTX_ARCHS = (75, 80, 86, 89, 120, 121)  # of tensorrt_rtx.ComputeCapability in 1.7
-OLDEST = 75  # that TensorRT 10 and 11 serve
+SERVED_FROM = 75  # the oldest that TensorRT 10 and 11 serve; our kernels: kernels/tiles.py
 BUILD = "fastsvc build CHECKPOINT -o VOICE.fsvc --force"
 
 
@@ -49,7 +49,7 @@ class Package:
         if self.module == "tensorrt_rtx" and arch not in RTX_ARCHS:
             known = ", ".join(f"sm_{number}" for number in RTX_ARCHS)
             return f"{self.title} serves {known}, not sm_{arch}"
-        return f"{self.title} serves sm_{OLDEST} and newer, not sm_{arch}" if arch < OLDEST else None
+        return f"{self.title} serves sm_{SERVED_FROM} and newer, not sm_{arch}" if arch < SERVED_FROM else None
 
 
 RTX = Package(
@@ -72,7 +72,7 @@ def verdict(package: Package, arch: int | None, why_no_gpu: str | None = None) -
     if refusal:
         return f"does not run: {refusal}"
     if version:
-        return f"runs: {package.title} {version} serves sm_{arch}, for engines that were built where onnx is installed"
+        return f"runs: {package.title} {version} serves sm_{arch}, where onnx is installed"
     return f"does not run: {steps(package, arch)}"
 
 
@@ -110,7 +110,7 @@ def load(package: Package) -> ModuleType:
         module = importlib.import_module(package.module)
     except Exception as error:  # its libraries are loaded here, and whatever is wrong with them comes out
         why = f"{package.title} is installed but cannot be loaded: {error}"
-        raise EngineError(why, f"install it again: {package.command}") from None
+        raise EngineError(why, f"install it again: {package.command}") from error
     if not hasattr(module, "Builder"):
         raise EngineError(f"{package.title} is installed without its libraries", f"install it again: {package.command}")
     return module

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 
+from fastsvc import reading
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import ladder, trt
 from fastsvc.errors import EngineError
@@ -91,9 +92,9 @@ def read(content: bytes, wanted: Origin) -> Plan:
     try:
         if not content.startswith(MAGIC) or not found or len(header) > HEADER_MOST:
             raise ValueError
-        told = json.loads(header)
+        told = reading.from_json(header)
         seconds, made = float(told.pop("seconds")), Origin(**told)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise EngineError("the file is no TensorRT plan of fastsvc", remedy) from None
     for key, right in asdict(wanted).items():
         wrong = getattr(made, key)

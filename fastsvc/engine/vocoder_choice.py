@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from fastsvc import faults, reading
+from fastsvc.config.shown import shown
 from fastsvc.engine import ladder
 from fastsvc.errors import EngineError
 from fastsvc.model import noise
@@ -35,6 +37,16 @@ class Row:
     ms: float | None = None
     error: float | None = None
     why: str | None = None
+
+
+def _row(stored: dict) -> Row:
+    """A row out of a file. Raises TypeError for values of other kinds."""
+    row = Row(**stored)
+    numbers = [value for value in (row.ms, row.error) if value is not None]
+    kinds = isinstance(row.batch, int) and isinstance(row.frames, int) and isinstance(row.backend, str)
+    if not kinds or not all(isinstance(n, float | int) for n in numbers) or not isinstance(row.why, str | None):
+        raise TypeError(f"{shown(stored)} is no row")
+    return row
 
 
 def fastest(rows: list[Row]) -> str:
@@ -129,7 +141,8 @@ class Choice:
         """``name`` was chosen and cannot run after all: from now on another is. Raises the error if no other may be."""
         if self.wanted != "auto" or name == "torch":
             raise error
-        warnings.warn(f"the vocoder goes on without {name}, which was the fastest: {error}", stacklevel=3)
+        why = faults.told(error) if faults.is_bug(error) else faults.reason(error)
+        warnings.warn(f"the vocoder goes on without {name}, which was the fastest: {why}", stacklevel=3)
         self.dropped.add(name)
         self.names = {}
 
@@ -151,7 +164,9 @@ class Choice:
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # a backend that fails, however, must not take the others with it
-                row = Row(batch, frames, name, why=" ".join(str(error).split())[:300])
+                row = Row(batch, frames, name, why=faults.reason(error))
+                if faults.is_bug(error):
+                    warnings.warn(f"the vocoder's backend {name} is left out: {faults.told(error)}", stacklevel=3)
             found.append(row)
         self.rows += found
         self._keep()
@@ -167,8 +182,8 @@ class Choice:
         if data is None:
             return []
         try:
-            table = json.loads(data)
-            return [Row(**row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
+            table = reading.from_json(data)
+            return [_row(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
         except (ValueError, KeyError, TypeError) as error:
             warnings.warn(f"the table of vocoder backends is unreadable and made anew: {error}", stacklevel=3)
             return []
@@ -176,6 +191,16 @@ class Choice:
     def _keep(self) -> None:
         table = {"circumstances": self.circumstances, "rows": [asdict(row) for row in self.rows]}
         self.keep(json.dumps(table, indent=1).encode())
+
+
+def _row(batch, frames, backend, ms=None, error=None, why=None) -> Row:
+    """A stored row. Raises TypeError for values that are no such thing."""
+    numbers = all(value is None or isinstance(value, (int, float)) for value in (ms, error))
+    if not (isinstance(batch, int) and isinstance(frames, int) and isinstance(backend, str) and numbers):
+        raise TypeError("a row has values of a wrong kind")
+    if not (why is None or isinstance(why, str)):
+        raise TypeError("a reason is no text")
+    return Row(batch, frames, backend, ms, error, why)
 
 
 def fill(inputs) -> None:

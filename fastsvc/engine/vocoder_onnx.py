@@ -9,40 +9,39 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import artifact
+from fastsvc.engine import vocoder_graph
 from fastsvc.engine.cpu_vocoder import mixed
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import halo_frames
 
-GRAPH = artifact.GRAPHS[False, False]
-
 
 class OnnxGenerator:
-    """Log-mel and excitation → audio in float32, from an engine's graph and the tensors of its vocoder.
+    """Log-mel and excitation → audio in float32, by the graph of a vocoder's tensors (fastsvc/engine/vocoder_graph.py).
 
-    It uses as many threads as PyTorch does when it is made. Raises MissingPackageError without onnxruntime, EngineError
-    where the engine has no graph or onnxruntime cannot run it.
+    It uses as many threads as PyTorch does when it is made. Raises MissingPackageError without onnxruntime or onnx,
+    EngineError where onnxruntime cannot run the vocoder.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, folder: artifact.Artifact, config: VocoderConfig, tensors: dict[str, Tensor] | None = None):
+    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig):
         runtime = require()
-        if not folder.has(GRAPH):
-            remedy = 'pip install "fastsvc[onnx]", and build it again from its checkpoint'
-            raise EngineError(f"{folder.path} was built without {GRAPH}, so onnxruntime cannot run its vocoder", remedy)
         self.config, self.halo_frames = config, halo_frames(config)
-        file = folder.verify(GRAPH)
-        tensors = folder.tensors(artifact.VOCODER) if tensors is None else tensors  # verified, as the graph reads them
+        graph = vocoder_graph.over(tensors, config)
         self.linear = None
         if config.source != "sine":
             self.linear = tuple(tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))
         self.how = f"onnxruntime {runtime.__version__}"
+        outside = {name: value for name, value in tensors.items() if not name.startswith("m_source.")}
         try:
-            self.session = runtime.InferenceSession(str(file), _options(runtime), providers=["CPUExecutionProvider"])
+            self.weights = {name: value.contiguous().numpy() for name, value in outside.items()}  # the session's memory
+            options = _options(runtime)
+            values = [runtime.OrtValue.ortvalue_from_numpy(value) for value in self.weights.values()]
+            options.add_external_initializers(list(self.weights), values)
+            self.session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its own classes, which have no common base
-            reason = f"onnxruntime cannot run {file}: {' '.join(str(error).split())[:300]}"
-            raise EngineError(reason, "build the engine again, or use another vocoder backend") from None
+            reason = f"onnxruntime cannot run the vocoder: {' '.join(str(error).split())[:300]}"
+            raise EngineError(reason, "build the engine again, or use another vocoder backend") from error
 
     def source(self, sines: Tensor) -> Tensor:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""

@@ -1,17 +1,19 @@
-"""The generator through TensorRT: its plan is read from the engine's device part, or built from its graph and kept."""
+"""The generator through TensorRT: its plan is read from the engine's device part, or built and kept."""
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import artifact, trt, trt_plan
+from fastsvc.engine import artifact, trt, trt_plan, vocoder_graph
 from fastsvc.engine.trt_run import Runner
 from fastsvc.errors import EngineError
 
@@ -23,12 +25,9 @@ Read = Callable[[str], bytes | None]  # a file of the device part, if it is ther
 Keep = Callable[[dict[str, bytes]], None]
 
 
-def graph_hash(folder: artifact.Artifact, graph: str) -> str:
-    """That of a graph and of the weights which it names, from the manifest. EngineError where there is no graph."""
-    if not folder.has(graph):
-        remedy = 'pip install "fastsvc[onnx]", and build it again from its checkpoint'
-        raise EngineError(f"{folder.path} was built without {graph}, so TensorRT cannot run its vocoder", remedy)
-    return trt_plan.joint_hash(*(folder.files[name]["sha256"] for name in (graph, artifact.VOCODER)))
+def graph_hash(folder: artifact.Artifact, graph: bytes) -> str:
+    """That of a graph and of the weights which it names."""
+    return trt_plan.joint_hash(hashlib.sha256(graph).hexdigest(), folder.files[artifact.VOCODER]["sha256"])
 
 
 class TensorRTGenerator:
@@ -36,7 +35,7 @@ class TensorRTGenerator:
 
     ``arch``: 89 for sm_89; ``graph``: one of fastsvc.engine.artifact.GRAPHS. ``read`` and ``keep``: the files of the
     engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError: no package, no
-    device, no graph, or what TensorRT says.
+    device, or what TensorRT says.
     """
 
     def __init__(
@@ -57,7 +56,8 @@ class TensorRTGenerator:
         self.module, self.name, self.graph = trt.load(chosen), chosen.module, graph
         self.ahead = arch if chosen is trt.RTX else None  # as `fastsvc build --target` makes it
         gpu = torch.cuda.get_device_name(self.device)
-        self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.graph), gpu)
+        self.content = vocoder_graph.anew(folder, config, self.graph)
+        self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.content), gpu)
         with torch.cuda.device(self.device):
             plan, made = self._plan(read)
             self.runner = Runner(self.module, plan.code, self.device, self._kernels(read))
@@ -91,11 +91,14 @@ class TensorRTGenerator:
                 return trt_plan.read(content, self.origin), "built before"
             except EngineError as error:
                 warnings.warn(f"{name} is not used: {error}", stacklevel=4)
-        file = self.folder.verify(self.graph)
-        self.folder.verify(artifact.VOCODER)  # which the graph names
         timings = self._timings()
-        told = self.module, file, self.config, self.origin
-        plan, cache = trt_plan.build(*told, ahead=self.ahead, cache=read(timings) or b"")
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / self.graph
+            file.write_bytes(self.content)
+            weights = self.folder.bytes(artifact.VOCODER)  # verified; the graph names this file
+            (file.parent / artifact.VOCODER).write_bytes(weights)
+            told = self.module, file, self.config, self.origin
+            plan, cache = trt_plan.build(*told, ahead=self.ahead, cache=read(timings) or b"")
         self.keep({name: plan.content(), **({timings: cache} if cache else {})})
         return plan, f"built now in {plan.seconds:.1f} s"
 

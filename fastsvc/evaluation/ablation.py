@@ -17,12 +17,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from fastsvc import faults, files, reading, screen
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import ablation_clips, ablation_table, report
 from fastsvc.evaluation.ablation_diversity import diversity
 from fastsvc.evaluation.ablation_plan import Ablation, read, run_of
 from fastsvc.evaluation.settings import Settings
+
+RESULTS = 64 * 2**20  # bytes of a file that this program wrote
 
 
 def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), progress: bool = True) -> dict | None:
@@ -39,7 +42,7 @@ def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), pro
                 return None
         except FastsvcError as error:
             failed[f"{name}, seed {seed}"] = str(error)
-            print(f"ablation: {name}, seed {seed}: {error}", file=sys.stderr)
+            print(screen.shown(f"ablation: {name}, seed {seed}: {error}"), file=sys.stderr)
         else:
             _write(plan, failed)
     return _write(plan, failed)
@@ -72,7 +75,7 @@ def _done(plan: Ablation, name: str, seed: int) -> bool:
     path = plan.folder(name, seed) / "cell.json"
     if not path.is_file():
         return False
-    if json.loads(path.read_text(encoding="utf-8"))["made_with"] != _stamp(plan, name, seed):
+    if reading.json_file(path, RESULTS)["made_with"] != _stamp(plan, name, seed):
         raise ConfigError(
             f"{path.parent}: was made with other settings or checkpoints",
             "choose another `out`, or remove that folder (its cell.json alone to judge the same training again)",
@@ -100,19 +103,19 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
     folder.mkdir(parents=True, exist_ok=True)
     config, ended = folder / "run.yaml", folder / "trained.json"
     if (folder / "last.pt").is_file():
-        if config.is_file() and parse(config.read_text(encoding="utf-8"), str(config)) != run:
+        if config.is_file() and parse(reading.text(config), str(config)) != run:
             raise ConfigError(f"{folder}: was begun with other settings", "choose another `out`, or remove that folder")
         if ended.is_file():
-            found = json.loads(ended.read_text(encoding="utf-8"))
+            found = reading.json_file(ended, RESULTS)
             if found["made_with"] != _taught_by(run["task"]):
                 raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
             return found
-    config.write_text(yaml.safe_dump(run), encoding="utf-8")
+    files.write_text(config, yaml.safe_dump(run))
     result = training.run(cell.kind, config, resume=True)
     if not result["finished"] and not result["reason"]:
         return None
     found = {key: result[key] for key in ("step", "reason")} | {"made_with": _taught_by(run["task"])}
-    report.replace(ended, json.dumps(found) + "\n")
+    files.write_json(ended, found, indent=None)
     return found
 
 
@@ -145,7 +148,7 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
         "diversity": diversity(plan.diversity, trained / "run.yaml", plan.teacher, chosen, cell.steps, Path(plan.out)),
         **{key: found[key] for key in ("date", "machine", "versions")},
     }
-    report.replace(folder / "cell.json", json.dumps(report.plain(content), indent=1) + "\n")
+    files.write_json(folder / "cell.json", report.plain(content))
     return True
 
 
@@ -156,18 +159,27 @@ def _write(plan: Ablation, failed: dict[str, str]) -> dict:
         for seed in plan.seeds:
             path = plan.folder(name, seed) / "cell.json"
             if path.is_file():
-                cells.setdefault(name, {})[seed] = json.loads(path.read_text(encoding="utf-8"))
+                cells.setdefault(name, {})[seed] = reading.json_file(path, RESULTS)
     found = ablation_table.table(cells, plan.against) | {"failed": failed}
     if cells:
         ablation_table.write(Path(plan.out), found, ablation_clips.text(cells))
     return found
 
 
+def _seeds(text: str) -> list[int]:
+    return [int(seed) for seed in text.split(",") if seed]  # argparse says what is no number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
+    with screen.steady():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastsvc.evaluation.ablation", description=__doc__.split("\n")[0])
     parser.add_argument("-c", "--config", required=True, help="YAML, such as configs/ablation/ablation.yaml")
     parser.add_argument("--only", default="", help="cells, with commas between (default: all)")
-    parser.add_argument("--seeds", default="", help="with commas between (default: those of the YAML)")
+    parser.add_argument("--seeds", default=[], type=_seeds, help="with commas between (default: those of the YAML)")
     options = parser.parse_args(arguments)
     try:
         plan = read(options.config)
@@ -175,10 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unknown = [name for name in only if name not in plan.cells]
         if unknown:
             raise ConfigError(f"there is no cell {unknown[0]!r}", f"choose from {', '.join(plan.cells)}")
-        found = run(plan, only, [int(seed) for seed in options.seeds.split(",") if seed])
-    except FastsvcError as error:
-        print(f"ablation: {error}", file=sys.stderr)
-        return 1
+        found = run(plan, only, options.seeds)
+    except Exception as error:
+        print(f"ablation: {screen.shown(faults.told(error))}", file=sys.stderr)
+        return 1 if faults.usual(error) else faults.EXIT
     if found is None:
         print("ablation: stopped; the same command goes on", file=sys.stderr)
         return 130

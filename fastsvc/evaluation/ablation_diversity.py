@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fastsvc.evaluation import report
+from fastsvc import files, reading
+from fastsvc.config.limits import CROPS, FRAMES, STEPS
+from fastsvc.config.plain import within
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class Diversity:
     crops: int = 8  # of held-out songs
     frames: int = 192
     teacher_steps: int = 18  # Heun's
+
+    def __post_init__(self):
+        within("diversity", self, seeds=(0, 10_000), crops=CROPS, frames=FRAMES, teacher_steps=STEPS)
 
 
 def diversity(
@@ -57,9 +61,9 @@ def diversity(
 def _once(path: Path, made_with: dict, make: Callable[[], float]) -> float:
     """A figure that all cells share, kept in a file with what it depends on."""
     if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = reading.json_file(path)
         if kept["made_with"] == made_with:
             return kept["value"]
     value = make()
-    report.replace(path, json.dumps({"made_with": made_with, "value": value}) + "\n")
+    files.write_json(path, {"made_with": made_with, "value": value}, indent=None)
     return value

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastsvc import reading
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError
 from fastsvc.evaluation.ablation_diversity import Diversity
@@ -56,9 +57,9 @@ def read(path) -> Ablation:
     from fastsvc.training.settings import parse
 
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"there is no configuration {path}", "see configs/ablation/ablation.yaml")
-    plan = from_dict(Ablation, parse(path.read_text(encoding="utf-8"), str(path)), path.name)
+    plan = from_dict(Ablation, parse(reading.text(path), str(path)), path.name)
     from_dict(Settings, plan.evaluate, "evaluate")
     for name in plan.cells:
         cell = plan.cell(name)
@@ -99,9 +100,9 @@ def run_of(plan: Ablation, name: str, seed: int) -> dict:
     if cell.of:
         return run_of(plan, cell.of, seed)
     path = Path(cell.config)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"cells.{name}: there is no configuration {path}")
-    run = merged(parse(path.read_text(encoding="utf-8"), str(path)), cell.changes)
+    run = merged(parse(reading.text(path), str(path)), cell.changes)
     run = merged(run, {"seed": seed, "out": str(plan.folder(name, seed)), "task": {"teacher": plan.teacher}})
     if cell.init:
         run["task"]["init"] = str(plan.folder(cell.init, seed) / f"{plan.cell(cell.init).checkpoint}.pt")

@@ -6,14 +6,14 @@ clips is, for these trainings; how much trainings differ is told apart, by the l
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from fastsvc.errors import ConfigError, OutputError
+from fastsvc import files
+from fastsvc.errors import ConfigError
 from fastsvc.evaluation import ablation_plots, report
 from fastsvc.evaluation.choir_table import COLUMNS
 from fastsvc.evaluation.intervals import DRAWS, LEVEL, difference_interval, mean_interval
@@ -143,13 +143,9 @@ def _by_seed(systems: dict, columns: Mapping) -> str:
 
 def write(out: Path, found: dict, clips: str = "") -> None:
     """ablation.json, ablation.md, their picture and, where it is given, clips.csv into ``out``. Raises OutputError."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        report.replace(out / "ablation.json", json.dumps(report.plain(found), indent=1, ensure_ascii=False) + "\n")
-        report.replace(out / "ablation.md", markdown(found))
-        if clips:
-            report.replace(out / "clips.csv", clips)
-        if found["systems"]:
-            ablation_plots.picture(out / PICTURE, found["systems"], shown(), found["about"]["against"])
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror or error}", "choose another folder") from None
+    files.write_json(out / "ablation.json", report.plain(found))
+    files.write_text(out / "ablation.md", markdown(found))
+    if clips:
+        files.write_text(out / "clips.csv", clips)
+    if found["systems"]:
+        ablation_plots.picture(out / PICTURE, found["systems"], shown(), found["about"]["against"])

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastsvc import faults, files, screen
 from fastsvc.errors import FastsvcError
 
 VOICES = 3  # at most, and no more than keep all below a minute: at a real-time factor of 0.35, this much audio
@@ -20,16 +21,17 @@ AUDIO_SECONDS = 110.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all converted; 1: something failed, and is named."""
-    options = _options(arguments)
-    try:
-        return run(options.input, options.out, options.model, options.voices, options.steps)
-    except FastsvcError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("demo: stopped; what is finished stays", file=sys.stderr)
-        return 130
+    """0: all converted; 1: something failed, and is named; 70: a fault of ours."""
+    with screen.steady():
+        options = _options(arguments)
+        try:
+            return run(options.input, options.out, options.model, options.voices, options.steps)
+        except KeyboardInterrupt:
+            print("demo: stopped; what is finished stays", file=sys.stderr)
+            return 130
+        except Exception as error:
+            print(f"demo: {screen.shown(faults.told(error))}", file=sys.stderr)
+            return 1 if faults.usual(error) else faults.EXIT
 
 
 def _options(arguments):
@@ -46,6 +48,7 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     """Convert, draw and print; ``voices`` are names with commas between. Returns the exit status."""
     start = time.perf_counter()
     from fastsvc import batch, batch_plan
+    from fastsvc.batch_names import safe_tag
     from fastsvc.commands.choose import choose_model
     from fastsvc.engine import Engine
 
@@ -55,10 +58,11 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     names = pick(engine, voices, _affordable(folder))
     steps = steps or engine.steps[0]
     batch.check_output_folder(out)
-    print(f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}")
+    here = f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}"
+    print(screen.shown(here))
     rows, failures = [], []
     for name in names:
-        plan = batch_plan.plan([folder], out / name)
+        plan = batch_plan.plan([folder], out / (safe_tag(name) or "voice"))
         settings = batch.Settings(
             speaker=name, name=name, steps=steps, transpose=_transpose(engine, name), overwrite=True
         )
@@ -108,10 +112,11 @@ def _steps(steps: int) -> str:
 
 def _tell(entry) -> None:
     if entry.reason:
-        print(f"  {entry.input}: {entry.reason}")
+        print(screen.shown(f"  {entry.input}: {entry.reason}"))
         return
     factor = entry.timings_s["convert"] / entry.seconds if entry.seconds else 0.0
-    print(f"  {entry.input} → {entry.output}  {entry.seconds:.1f} s, real-time factor {factor:.2f}", flush=True)
+    line = f"  {entry.input} → {entry.output}  {entry.seconds:.1f} s, real-time factor {factor:.2f}"
+    print(screen.shown(line), flush=True)
 
 
 def _draw(entry, name: str):
@@ -160,10 +165,10 @@ def _finish(out: Path, folder: Path, rows, failures, seconds: float) -> None:
         f"\nRTF: time of conversion by length, on {machine.hardware()}."
     )
     if rows:
-        (out / "table.md").write_text(f"{table}\n\n{about}\n", encoding="utf-8")
+        files.write_text(out / "table.md", f"{table}\n\n{about}\n")
         print(f"\n{table}\n\n{about}")
     for entry in failures:
-        print(f"not converted: {entry.input}: {entry.reason}")
+        print(screen.shown(f"not converted: {entry.input}: {entry.reason}"))
     if rows:
         print(
             f"\nDone in {seconds:.0f} s. Listen to {out}/<voice>/…, each with its picture beside it and its source in "

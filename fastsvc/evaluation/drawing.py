@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from fastsvc import files
 from fastsvc.audio.mel import filter_bank, log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.config import MelConfig
-from fastsvc.errors import MissingPackageError, OutputError
+from fastsvc.errors import MissingPackageError
 
 # For the eye: finer than what models work on, so that harmonics can be seen.
 SIGHT = MelConfig(hop_samples=240, fft_samples=2048, window_samples=1200, bins=160, low_hz=40.0)
@@ -36,7 +35,7 @@ STYLE = {
 
 @contextlib.contextmanager
 def figure(path, rows: int, columns: int, size: tuple[float, float], **options):
-    """Axes of a new figure, written to ``path`` as PNG at the end (renamed into place).
+    """Axes of a new figure, written to ``path`` as PNG at the end, whole or not at all.
 
     Raises MissingPackageError without matplotlib, OutputError where the file cannot be written.
     """
@@ -45,23 +44,11 @@ def figure(path, rows: int, columns: int, size: tuple[float, float], **options):
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingPackageError("matplotlib", "drawing pictures", "train") from None
-    path = Path(path)
     with matplotlib.rc_context(STYLE):
         drawn = Figure(figsize=size, layout="constrained")  # no pyplot: no display and no global state
         yield drawn.subplots(rows, columns, squeeze=False, **options)
-        _save(drawn, path)
-
-
-def _save(drawn, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drawn.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}", "choose another folder") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        with files.writing(path) as file:
+            drawn.savefig(file, format="png")
 
 
 def mel_image(axes, audio: np.ndarray, rate_hz: int) -> None:

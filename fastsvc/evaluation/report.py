@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fastsvc.errors import OutputError
+from fastsvc import files
 from fastsvc.evaluation import choir_table, recordings_table
 from fastsvc.evaluation.choir_table import column
 from fastsvc.evaluation.intervals import DRAWS, LEVEL, difference_interval, mean_interval
@@ -118,23 +116,9 @@ def _recordings_part(recordings: dict) -> list[str]:
 
 
 def write(out: Path, result: dict) -> None:
-    """evaluation.json and evaluation.md into ``out``, each renamed into place. Raises OutputError."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        replace(out / "evaluation.json", json.dumps(plain(result), indent=1, ensure_ascii=False) + "\n")
-        replace(out / "evaluation.md", markdown(result))
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror or error}", "choose another folder") from None
-
-
-def replace(path: Path, text: str) -> None:
-    """Write under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """evaluation.json and evaluation.md into ``out``, each whole or not at all. Raises OutputError."""
+    files.write_json(out / "evaluation.json", plain(result))
+    files.write_text(out / "evaluation.md", markdown(result))
 
 
 def plain(value):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import arguments
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError
 from fastsvc.evaluation import (
@@ -52,7 +53,8 @@ def evaluate(
     ConfigError, CheckpointError, EngineError, AudioError, OutputError.
     """
     paths = {"teacher": teacher, "recogniser": recogniser, "verifier": verifier, "recordings": recordings}
-    given = {key: None if value is None else str(value) for key, value in paths.items()}
+    given = {key: None if value is None else str(arguments.path(key, value)) for key, value in paths.items()}
+    seed, clips = arguments.seed(seed), arguments.whole("clips", clips, *arguments.CLIPS)
     name = model if isinstance(model, (str, Path)) else getattr(model, "path", "")
     settings = from_dict(Settings, {"model": str(name), "clips": clips, "seed": seed, **given, **more}, "evaluate")
     return run(settings, out, None if isinstance(model, (str, Path)) else model, progress=progress, command=command)
@@ -60,14 +62,15 @@ def evaluate(
 
 def evaluate_config(config, out, *, progress: bool = True, command: str | None = None) -> dict:
     """The same with everything from a YAML file, such as configs/demo/evaluate.yaml."""
-    return run(read_settings(config), out, progress=progress, command=command)
+    return run(read_settings(arguments.path("config", config)), out, progress=progress, command=command)
 
 
 def run(settings: Settings, out, engine=None, *, progress: bool = True, command: str | None = None) -> dict:
     """:func:`evaluate` for settings that are at hand already."""
     from fastsvc.engine import Engine
 
-    out = Path(out)
+    out = arguments.path("out", out)
+    arguments.flag("progress", progress)
     engine = Engine.open(settings.model) if engine is None else engine
     scene = _Scene(settings, engine, out, progress)
     command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

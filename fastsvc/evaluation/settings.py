@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from fastsvc import arguments, reading
 from fastsvc.config import from_dict
-from fastsvc.errors import ConfigError
+
+CLIP_S = (0.0, 3600.0)
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,13 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        if self.clips < 0 or self.clip_seconds <= 0 or self.teacher_steps < 1:
-            raise ConfigError("evaluation: clips must be 0 or more, seconds and steps positive", "correct the settings")
+        arguments.whole("clips", self.clips, *arguments.CLIPS)
+        arguments.number("clip_seconds", self.clip_seconds, *CLIP_S, above=True)
+        arguments.whole("teacher_steps", self.teacher_steps, *arguments.STEPS)
+        arguments.seed(self.seed)
+        arguments.whole("choir_seed", self.choir_seed, *arguments.SEED)
 
 
 def read_settings(path) -> Settings:
     """A YAML file as :class:`Settings`. Raises ConfigError naming unknown keys and wrong types."""
-    import yaml
-
-    path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}", "check the path and the YAML") from None
-    return from_dict(Settings, data, str(path))
+    return from_dict(Settings, reading.yaml_file(path) or {}, str(path))

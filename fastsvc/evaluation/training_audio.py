@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import arrays
 from fastsvc.data.store import load_json
 
 
@@ -27,6 +28,5 @@ class TrainingAudio:
         for index in order:
             if sum(map(len, audio)) >= seconds * self.rate_hz:
                 break
-            with np.load(self.path / own[index]["file"]) as arrays:
-                audio.append(arrays["audio"].astype(np.float32) / 32768)
+            audio.append(arrays.npz(self.path / own[index]["file"])["audio"].astype(np.float32) / 32768)
         return audio

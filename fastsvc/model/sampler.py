@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from fastsvc.config import AcousticConfig
+from fastsvc.config import DDPM_SAMPLERS, EDM_SAMPLERS, AcousticConfig
 from fastsvc.model import solver
 
 Denoise = Callable[[Tensor, float], Tensor]
@@ -55,7 +55,7 @@ def heun(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
 
 def methods(config: AcousticConfig) -> tuple[str, ...]:
     """The samplers that an acoustic model can be given, its own first."""
-    return ("dpm++", "unipc", "ddim") if config.ddpm else ("consistency", "euler", "heun")
+    return DDPM_SAMPLERS if config.ddpm else EDM_SAMPLERS
 
 
 def sample(

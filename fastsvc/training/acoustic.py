@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
+from fastsvc.checkpoints.keys import fit
 from fastsvc.config import AcousticConfig, from_dict, to_dict
+from fastsvc.config.limits import SHARE
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
@@ -27,6 +31,9 @@ class AugmentSettings:
     unit_noise: float = 0.1  # Gaussian, times the units' standard deviation
     unit_dropout: float = 0.02  # share of the frames whose units are replaced by the frame before
     gain_db: float = 6.0  # the recording is played up to this much louder or softer
+
+    def __post_init__(self):
+        within("task.augment", self, unit_noise=(0, 100), unit_dropout=SHARE, gain_db=(0, 120))
 
 
 class AcousticTask(Task):
@@ -110,7 +117,7 @@ class AcousticTask(Task):
         if to_dict(config.mel) != to_dict(self.corpus.mel):
             raise ConfigError(f"{path} was trained on another mel than the corpus has")
         model = AcousticModel(config)
-        model.load_state_dict(content["ema"])
+        model.load_state_dict(fit(content["ema"], lambda: AcousticModel(config), Path(path)))
         return model.requires_grad_(False).eval().to(self.device)
 
     def choose_speakers(self) -> None:

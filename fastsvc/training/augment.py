@@ -22,6 +22,8 @@ import torch
 
 from fastsvc.audio.mel import filter_bank, reflect_pad
 from fastsvc.config import MelConfig
+from fastsvc.config.limits import SHARE
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.training.repitch import repitched
 
@@ -48,6 +50,15 @@ class AugmentConfig:
     time_masks: int = 1
     mel_masks: int = 1
     pitch: tuple[float, ...] = (1.0, 1.0)  # of the harmonics, while the formants stay
+
+    def __post_init__(self):
+        for name in ("gain_db", "snr_db", "warp", "tempo", "pitch"):
+            if len(getattr(self, name)) != 2:
+                raise ConfigError(f"task.augment: {name} is {getattr(self, name)}", "give the lowest and the highest")
+        within("task.augment", self, gain_db=(-120, 120), equaliser_db=(0, 120), tilt_db=(0, 120), snr_db=(-60, 120))
+        within("task.augment", self, band_limit=SHARE, noise=SHARE, reverb=SHARE, saturation=SHARE, codec=SHARE)
+        within("task.augment", self, warp=(0.25, 4), tempo=(0.25, 4), pitch=(0.25, 4))
+        within("task.augment", self, time_masks=(0, 1000), mel_masks=(0, 1000))
 
 
 NONE = AugmentConfig((0.0, 0.0), 0, 0, 0, 0, (60.0, 60.0), 0, 0, 0, (1.0, 1.0), (1.0, 1.0), 0, 0)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fastsvc.config.limits import SHARE
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.training import parallel
 
@@ -33,8 +35,7 @@ class Term:
     def __post_init__(self):
         if self.match not in MATCHES:
             raise ConfigError(f"losses: match is {self.match!r}", f"use {', '.join(MATCHES)}")
-        if self.weight < 0 or not 0 <= self.start <= 1 or not 0 <= self.ramp <= 1:
-            raise ConfigError("losses: a weight is negative, or start or ramp is outside 0 … 1")
+        within("losses", self, weight=(0, 1e6), start=SHARE, ramp=SHARE)
 
     def at(self, progress: float) -> float:
         """The weight when ``progress`` of the budget is used up; 0 before the start."""

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 from pathlib import Path
 
 import torch
 
-from fastsvc.errors import CheckpointError, OutputError
+from fastsvc import files
+from fastsvc.checkpoints import loading
+from fastsvc.config.shown import shown
+from fastsvc.errors import CheckpointError
 
 FORMAT, VERSION = "fastsvc", 1
 NEEDED = ("kind", "step", "config", "speakers", "model", "ema")
+# In what torch raises, a RuntimeError, where its file cannot be written, on a full disk above all
+UNWRITTEN = ("unexpected pos", "PytorchStreamWriter", "inline_container")
 
 
 def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, speaker_f0_hz, model, ema, **resume):
-    """Write a checkpoint to a temporary sibling, then rename it: a crash leaves the old file as it was.
+    """Write a checkpoint, whole or not at all: a crash leaves the old file as it was. Raises OutputError.
 
     ``model`` and ``ema`` are state dicts; ``resume`` holds what only resuming needs (optimizer, scheduler, rng …).
     """
-    path = Path(path)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -32,41 +34,50 @@ def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, spea
         "ema": ema,
         **resume,
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise OutputError(f"cannot write {path}: {error}", "free space or choose another `out`") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.writing(path, remedy="choose another `out`") as file:
+        torch.save(content, file)
 
 
-def load(path: str | Path, kind: str | tuple[str, ...] | None = None, device="cpu") -> dict:
-    """Read a native checkpoint. Raises CheckpointError when missing, damaged, foreign or of another kind.
+def load(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict:
+    """Read a native checkpoint onto the CPU, by the loader of every checkpoint (fastsvc/checkpoints/loading.py).
 
-    ``kind``: the one that is wanted, or several; None: any.
+    ``kind``: the one that is wanted, or several; None: any. Raises CheckpointError when the file is missing, damaged,
+    foreign or of another kind, or when its weights are not plain tensors of finite numbers.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f"there is no checkpoint {path}", "check the path")
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}", "the file is damaged") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    content = loading.load(path, mapped=False)  # last.pt is replaced while its tensors are in use
+    if content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of fastsvc", "train one with `fastsvc train`")
     if content.get("version") != VERSION:
-        raise CheckpointError(f"{path} has format version {content.get('version')}", f"this program reads {VERSION}")
+        raise CheckpointError(
+            f"{path} has format version {shown(content.get('version'))}", f"this program reads {VERSION}"
+        )
     missing = [key for key in NEEDED if key not in content]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}", "the file is damaged")
     kinds = (kind,) if isinstance(kind, str) else kind
     if kinds and content["kind"] not in kinds:
         wanted = " or ".join(kinds)
-        raise CheckpointError(f"{path} holds a {content['kind']}, not a {wanted}", f"give the path of a {wanted}")
+        held = shown(content["kind"]).strip("'")
+        raise CheckpointError(f"{path} holds a {held}, not a {wanted}", f"give the path of a {wanted}")
+    _check(content, path)
     return content
+
+
+def _check(content: dict, path: Path) -> None:
+    """The parts that every reader takes for granted."""
+    step, config = content["step"], content["config"]
+    speakers, f0_hz = content["speakers"], content.get("speaker_f0_hz", [])
+    if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 2**63:
+        raise CheckpointError(f"{path}: step is {shown(step)}", "the file is damaged")
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        raise CheckpointError(f"{path} lacks config.model", "the file is damaged")
+    if not isinstance(speakers, (list, tuple)) or not all(isinstance(name, str) for name in speakers):
+        raise CheckpointError(f"{path}: speakers is {shown(speakers)}", "the file is damaged")
+    if not isinstance(f0_hz, (list, tuple)) or not all(isinstance(f, (int, float)) and 0 <= f < 1e5 for f in f0_hz):
+        raise CheckpointError(f"{path}: speaker_f0_hz is {shown(f0_hz)}", "the file is damaged")
+    for key in ("model", "ema"):
+        if content[key]:
+            loading.finite(loading.state_dict(content, key, path), path)

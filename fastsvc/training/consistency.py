@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.config import EdmConfig, from_dict
+from fastsvc.config.limits import CROPS, FRAMES
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model import schedule
 from fastsvc.training import diffusion
@@ -46,8 +48,10 @@ class StudentSettings:
         ):
             if getattr(self, key) not in known:
                 raise ConfigError(f"task.{key} is {getattr(self, key)!r}", f"use {' or '.join(known)}")
-        if self.points < 2 or not 0 <= self.target_decay < 1:
-            raise ConfigError("task: points must be at least 2, and target_decay in 0 … 1")
+        within("task", self, points=(2, 100_000), guidance=(-100, 100), sigma_mean=(-100, 100), sigma_std=(0, 100))
+        within("task", self, valid_crops=CROPS, valid_frames=FRAMES)
+        if not 0 <= self.target_decay < 1:
+            raise ConfigError(f"task: target_decay is {self.target_decay:g}, outside 0 … 1, without 1")
 
 
 def grid(config: EdmConfig, points: int) -> Tensor:

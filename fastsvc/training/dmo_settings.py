@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fastsvc.config.limits import CROPS, FRAMES, SHARE, SIZES, STEPS
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.training.acoustic import AugmentSettings
 from fastsvc.training.balance import Term
@@ -74,6 +76,9 @@ class GuardSettings:
     tolerance: float = TOLERANCE
     patience: int = PATIENCE
 
+    def __post_init__(self):
+        within("task.guard", self, tolerance=(0, 1e6), patience=(1, 1_000_000))
+
 
 @dataclass(frozen=True)
 class DmoSettings:
@@ -110,8 +115,11 @@ class DmoSettings:
             raise ConfigError("task.losses.dmd has no weight", "every other loss is measured by it: give it one")
         if self.losses.dmd.start or self.losses.dmd.ramp:
             raise ConfigError("task.losses.dmd cannot start late", "leave its start and ramp away")
-        if self.fake_updates < 1 or not 0 <= self.conversion <= 1 or self.match_steps < 1:
-            raise ConfigError("task: fake_updates and match_steps must be at least 1, and conversion in 0 … 1")
+        within("task", self, steps=STEPS, below=(0, 1e6), guidance=(-100, 100), conversion=SHARE)
+        within("task", self, fake_updates=STEPS, fake_rate=(0, 1e3), head_rate=(0, 1e3), head_channels=SIZES)
+        within("task", self, head_lead=SHARE, match_steps=STEPS, late_from=SHARE, late_rate=(0, 1e3))
+        within("task", self, valid_crops=CROPS, valid_frames=FRAMES, diversity_seeds=(0, STEPS[1]))
+        within("task", self, lag_steps=(0, 100_000))
         for loss, key in (("ctc", "recogniser"), ("frames", "recogniser"), ("singer", "singer"), ("pitch", "pitch")):
             if getattr(self.losses, loss).weight and not getattr(self.listeners, key):
                 raise ConfigError(

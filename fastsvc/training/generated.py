@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import MelConfig, to_dict
+from fastsvc.config.limits import STEPS
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.training import checkpoint
 from fastsvc.training.acoustic import AcousticTask
@@ -29,8 +31,9 @@ class GeneratedSettings:
     steps: int = 1
 
     def __post_init__(self):
-        if not 0 <= self.share < 1 or self.steps < 1:
-            raise ConfigError("task.generated: share must be in 0 … 1, without 1, and steps at least 1")
+        within("task.generated", self, steps=STEPS)
+        if not 0 <= self.share < 1:
+            raise ConfigError(f"task.generated: share is {self.share:g}, outside 0 … 1, without 1")
 
 
 class Maker(AcousticTask):

@@ -6,11 +6,14 @@ or the architectures that exist for it) is refused as a listener, and a guard's 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
+from fastsvc.checkpoints.keys import fit
 from fastsvc.config import MelConfig, PitchConfig, RecogniserConfig, VerifierConfig, from_dict, to_dict
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model.pitch import PitchNet
@@ -52,7 +55,7 @@ def listener(path: str, kind: str, mel: MelConfig, held_out: bool = False) -> nn
             "train it with task.domain: corpus" if kind == "recogniser" else "train it on this corpus",
         )
     model = network(config)
-    model.load_state_dict(content["ema"])
+    model.load_state_dict(fit(content["ema"], lambda: network(config), Path(path)))
     return model.requires_grad_(False).eval()
 
 

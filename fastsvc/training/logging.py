@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from fastsvc import files, reading, screen
 from fastsvc.training.task import Sample
 
 
@@ -47,14 +47,13 @@ class Log:
         if not self.path.exists():
             return
         lines = [line for line in self.path.read_text().splitlines() if _step(line) <= step]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(line + "\n" for line in lines))
-        os.replace(temporary, self.path)
+        files.write_text(self.path, "".join(line + "\n" for line in lines))
 
     def say(self, text: str) -> None:
         """A line for the user that does not tear the progress bar."""
         if self.quiet:
             return
+        text = screen.shown(text)
         if self.bar is None:
             print(text, file=sys.stderr, flush=True)
         else:
@@ -101,6 +100,6 @@ def picture(mel: np.ndarray) -> np.ndarray:
 
 def _step(line: str) -> int:
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):  # a line cut short by a crash
+        return int(reading.from_json(line)["step"])
+    except (ValueError, KeyError, TypeError):  # a line cut short by a crash
         return sys.maxsize

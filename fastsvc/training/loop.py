@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from fastsvc import arguments, files
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
 from fastsvc.training import optim, parallel, saving
 from fastsvc.training import settings as settings_module
@@ -27,12 +29,14 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     ``out`` replaces the file's; ``reason``: why the task itself asked for a stop, or "". Raises ConfigError,
     CheckpointError, OutputError, and FastsvcError when the loss is no number for several steps.
     """
-    settings = settings_module.read(config_path)
-    out = Path(out or settings.out)
+    cls = task_class(kind)
+    arguments.flag("resume", resume)
+    out = arguments.optional(arguments.path, "out", out)
+    settings = settings_module.read(arguments.path("config_path", config_path))
+    out = out or Path(settings.out)
     if (out / "last.pt").exists() and not resume:
         raise OutputError(f"{out}/last.pt is there already", "add --resume to go on, or choose another `out`")
     with parallel.session(optim.device_of(settings.device)) as (group, device):
-        cls = task_class(kind)
         torch.manual_seed(settings.seed)  # the weights a run starts from
         corpus = cls.open_corpus(settings.corpus) if settings.corpus else None
         task = cls(
@@ -44,7 +48,16 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             seed=settings.seed,
         )
         hint = f"fastsvc train {kind} -c {config_path} --resume"
-        return Trainer(task, settings, out, group, resume, hint).train()
+        with _alone(out) if group.first else contextlib.nullcontext():
+            return Trainer(task, settings, out, group, resume, hint).train()
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Two trainings in one folder would write over each other's checkpoints."""
+    with files.folder_lock(out, "training"):
+        files.clear_leftovers(out)
+        yield
 
 
 class Trainer:
@@ -94,7 +107,7 @@ class Trainer:
             self.parameters[turn.name] = parameters
             self.optimizers[turn.name] = optim.adamw(parameters, self.settings.optim)
             if turn.name in self.pending:
-                self.optimizers[turn.name].load_state_dict(self.pending.pop(turn.name))
+                saving.restore_optimizer(self, turn.name)
         return self.optimizers[turn.name]
 
     def run_step(self, batch: dict) -> dict:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastsvc.config import PitchConfig, from_dict, to_dict
+from fastsvc.config.plain import within
+from fastsvc.errors import ConfigError
 from fastsvc.model.pitch import PitchNet
 from fastsvc.training import augment
 from fastsvc.training.generated import GeneratedSettings, maker_of
@@ -33,6 +35,11 @@ class PitchTaskConfig:
     blur_cents: float = 25.0
     generated: GeneratedSettings = field(default_factory=GeneratedSettings)
     valid_batches: int = 4
+
+    def __post_init__(self):
+        within("task", self, stretch=(0.25, 4), blur_cents=(0.1, 1e4), valid_batches=(0, 10_000))
+        if len(self.stretch) != 2:
+            raise ConfigError(f"task.stretch has {len(self.stretch)} numbers", "give the lowest and the highest")
 
 
 class PitchTask(Task):

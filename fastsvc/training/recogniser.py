@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from fastsvc.config import RecogniserConfig, from_dict, to_dict
+from fastsvc.config.limits import SHARE
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model.recogniser import Recogniser, collapse, decode, edit_distance
 from fastsvc.training import augment, losses
@@ -43,6 +45,8 @@ class RecogniserTaskConfig:
     def __post_init__(self):
         if self.domain not in ("own", "corpus"):
             raise ConfigError(f"task.domain is {self.domain!r}", "use own or corpus")
+        within("task", self, ctc=(0, 1e3), smoothing=SHARE, blur=(0, 100), confusion=(0, 1e3))
+        within("task", self, valid_batches=(0, 10_000))
 
 
 class RecogniserTask(Task):

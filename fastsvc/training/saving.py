@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from fastsvc.config import to_dict
+from fastsvc.errors import CheckpointError
 from fastsvc.training import checkpoint
 
 if TYPE_CHECKING:
@@ -36,15 +38,42 @@ def save(run: Trainer, path: Path) -> None:
 
 
 def restore(run: Trainer, path: Path) -> None:
-    """Raises CheckpointError where the file is another kind's."""
+    """Raises CheckpointError where the file is another kind's, or not of this configuration."""
     content = checkpoint.load(path, run.task.kind)
+    try:
+        _restore(run, content)
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        # torch's own checks of names, shapes and states
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise CheckpointError(
+            f"{path} does not fit this configuration: {reason}",
+            "go on with the configuration that it was made with, or choose another `out`",
+        ) from None
+
+
+def restore_optimizer(run: Trainer, name: str) -> None:
+    """The state of one turn's optimiser, when that is made. Raises CheckpointError where it is another's."""
+    try:
+        run.optimizers[name].load_state_dict(run.pending.pop(name))
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise CheckpointError(
+            f"{run.out}/last.pt: optimizer.{name} does not fit this configuration: {reason}",
+            "go on with the configuration that it was made with, or choose another `out`",
+        ) from None
+
+
+def _restore(run: Trainer, content: dict) -> None:
     run.task.model.load_state_dict(content["model"])
     run.ema.model.load_state_dict(content["ema"])
     for name, module in run.task.extra.items():
         module.load_state_dict(content["extra"][name])
     run.pending = dict(content["optimizer"])
     state = content["scheduler"]
-    run.step, run.elapsed_s, run.best = content["step"], state["elapsed_s"], state["best"]
-    run.ema.updates = state["ema_updates"]
+    run.step, run.elapsed_s = content["step"], float(state["elapsed_s"])
+    run.best = None if state["best"] is None else float(state["best"])
+    run.ema.updates = int(state["ema_updates"])
+    if not 0 <= run.elapsed_s < math.inf or run.ema.updates < 0:
+        raise ValueError(f"elapsed_s is {run.elapsed_s}, ema_updates {run.ema.updates}")
     run.scaler.load_state_dict(content["scaler"])
     torch.set_rng_state(content["rng"]["torch"])

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastsvc import reading
 from fastsvc.config import from_dict
+from fastsvc.config.limits import CROPS, FRAMES
+from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
+
+MOST_FRAMES = 2**26  # of a batch; at 80 bins their mels alone take 20 GB
+STEPS = (1, 1_000_000_000)  # of a training, and of what happens every so many of them
 
 
 @dataclass(frozen=True)
 class BatchSettings:
     size: int = 16  # per process
     frames: int = 128  # crop length, in frames of the corpus's mel
+
+    def __post_init__(self):
+        within("batch", self, size=(1, CROPS[1]), frames=FRAMES)
+        if self.size * self.frames > MOST_FRAMES:
+            raise ConfigError(f"batch: size × frames is {self.size * self.frames}, the most is {MOST_FRAMES}")
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,10 @@ class OptimSettings:
     def __post_init__(self):
         if self.schedule not in ("cosine", "step", "constant"):
             raise ConfigError(f"optim: unknown schedule {self.schedule!r}", "use cosine, step or constant")
-        if len(self.betas) != 2 or self.lr <= 0 or self.half_every < 1:
-            raise ConfigError("optim: lr and half_every must be positive, and betas two numbers")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError("optim: betas must be two numbers from 0 to below 1")
+        within("optim", self, lr=(1e-12, 10), final_lr=(0, 10), warmup=(0, STEPS[1]), half_every=STEPS)
+        within("optim", self, weight_decay=(0, 100), clip=(0, 1e9))
 
 
 @dataclass(frozen=True)
@@ -59,31 +71,21 @@ class Settings:
     task: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        if not (self.steps or self.minutes):
+        if self.steps is None and self.minutes is None:
             raise ConfigError("training: neither steps nor minutes is given", "add `steps: 10000` or `minutes: 30`")
         if self.precision not in ("auto", "fp32", "bf16", "fp16"):
             raise ConfigError(f"training: unknown precision {self.precision!r}", "use auto, fp32, bf16 or fp16")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"training: ema is {self.ema}", "use a decay in 0 … 1, such as 0.999")
-        if min(self.log_every, self.validate_every, self.save_every, self.batch.size, self.batch.frames) < 1:
-            raise ConfigError("training: intervals and batch sizes must be at least 1")
+        within("training", self, seed=(0, 2**63 - 1), steps=STEPS, minutes=(1e-4, 1e7))
+        within("training", self, log_every=STEPS, validate_every=STEPS, save_every=STEPS)
 
 
 def parse(text: str, where: str) -> dict:
-    """YAML text → dict. Raises ConfigError naming the line."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    # YAML 1.1 reads 1e-3 (no dot) as a string; here it is a number.
-    Loader.yaml_implicit_resolvers = dict(yaml.SafeLoader.yaml_implicit_resolvers)
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-    )
+    """YAML text → dict, in which 1e-3 is a number. Raises ConfigError naming the line."""
     try:
-        data = yaml.load(text, Loader)
-    except yaml.YAMLError as error:
+        data = reading.from_yaml(text, numbers=True)
+    except ValueError as error:
         raise ConfigError(f"{where} is not valid YAML: {error}", "correct the line named") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: a mapping of settings is expected")
@@ -93,6 +95,6 @@ def parse(text: str, where: str) -> dict:
 def read(path: str | Path) -> Settings:
     """The settings in a YAML file. Raises ConfigError."""
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"there is no configuration {path}", "see configs/demo for working ones")
-    return from_dict(Settings, parse(path.read_text(), str(path)), where=path.name)
+    return from_dict(Settings, parse(reading.text(path), str(path)), where=path.name)

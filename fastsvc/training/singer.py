@@ -16,6 +16,8 @@ import torch
 from torch import nn
 
 from fastsvc.config import VerifierConfig, from_dict, to_dict
+from fastsvc.config.limits import SHARE
+from fastsvc.config.plain import within
 from fastsvc.model.verifier import AngularMargin, Verifier
 from fastsvc.training import augment
 from fastsvc.training.generated import GeneratedSettings, maker_of
@@ -50,6 +52,10 @@ class SingerTaskConfig:
     held_out: bool = False  # for evaluation or a guard alone: no student may be trained to please it
     generated: GeneratedSettings = field(default_factory=GeneratedSettings)
     valid_batches: int = 6
+
+    def __post_init__(self):
+        within("task", self, stretches=(0.25, 4), margin=(-2, 2), margin_from=SHARE, scale=(0, 1e4))
+        within("task", self, valid_batches=(0, 10_000))
 
 
 class SingerTask(Task):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fastsvc.errors import ConfigError
+from fastsvc import arguments
 
 Batch = dict[str, Any]
 Loss = Callable[[Batch, int], tuple[Tensor, dict[str, Any]]]
@@ -127,7 +127,6 @@ TASKS = {
 
 def task_class(kind: str) -> type[Task]:
     """The class that trains checkpoints of this kind. Raises ConfigError for an unknown one."""
-    if kind not in TASKS:
-        raise ConfigError(f"there is no task {kind!r}", f"choose from {', '.join(TASKS)}")
+    arguments.one_of("task", kind, TASKS)
     module, name = TASKS[kind]
     return getattr(importlib.import_module(module), name)

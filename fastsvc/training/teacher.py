@@ -17,6 +17,8 @@ from fastsvc.config import (
     from_dict,
     to_dict,
 )
+from fastsvc.config.limits import CROPS, FRAMES, SHARE
+from fastsvc.config.plain import within
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import diffusion
 from fastsvc.training.acoustic import AcousticTask, AugmentSettings
@@ -41,6 +43,10 @@ class TeacherSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     valid_crops: int = 16
     valid_frames: int = 192
+
+    def __post_init__(self):
+        within("task", self, speaker_dropout=SHARE, karras_share=SHARE, sigma_mean=(-100, 100), sigma_std=(0, 100))
+        within("task", self, valid_crops=CROPS, valid_frames=FRAMES)
 
 
 def normalisation(mean: Tensor, std: Tensor) -> NormConfig:

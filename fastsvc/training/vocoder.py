@@ -15,6 +15,8 @@ from torch import nn
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.config import VocoderConfig, from_dict, to_dict
+from fastsvc.config.limits import CROPS, SHARE
+from fastsvc.config.plain import within
 from fastsvc.errors import CheckpointError
 from fastsvc.model import source
 from fastsvc.model.vocoder import Generator
@@ -39,6 +41,11 @@ class VocoderTaskConfig:
     even_from: float = 1.0  # share of the budget after which upsampling is kept even (:func:`even_out`); 1: never
     mel_noise: float = 0.02  # standard deviation, in the mel's own logarithm
     valid_batches: int = 2
+
+    def __post_init__(self):
+        within("task", self, stft=(0, 1e4), mel=(0, 1e4), adversarial=(0, 1e4), feature_matching=(0, 1e4))
+        within("task", self, adversarial_from=SHARE, equaliser=SHARE, even_from=SHARE, mel_noise=(0, 10))
+        within("task", self, adversarial_items=CROPS, valid_batches=(0, 10_000))
 
 
 class VocoderTask(Task):

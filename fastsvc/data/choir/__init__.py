@@ -4,6 +4,13 @@ Timing, pitch and loudness belong to a performance and timbre to a singer, so ev
 ``render(target, performance.transposed(semitones))``.
 """
 
+from fastsvc.errors import MissingPackageError
+
+try:
+    import scipy  # noqa: F401
+except ImportError as error:
+    raise MissingPackageError("scipy", "the synthetic choir", command="pip install scipy") from error
+
 from fastsvc.data.choir.corpus import fill
 from fastsvc.data.choir.performance import Performance, perform
 from fastsvc.data.choir.phones import PHONES

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import numpy as np
 
+from fastsvc import arguments, files, reading
+from fastsvc.children import Pool
 from fastsvc.data.choir.performance import perform
 from fastsvc.data.choir.score import score
 from fastsvc.data.choir.singer import Singer
@@ -38,20 +40,6 @@ def _songs_for(minutes: float, singers: int, seed: int) -> int:
     return count
 
 
-def _write(path: Path, save) -> None:
-    """``save(temporary path)``, then rename: a file of the final name is always whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_json(path: Path, data: dict, indent: int | None = None) -> None:
-    _write(path, lambda temporary: temporary.write_text(json.dumps(data, indent=indent) + "\n", encoding="utf-8"))
-
-
 def _sing(out: Path, singer: Singer, song: int, seed: int) -> float:
     """One song of one singer into its two files; the wav comes last and marks the song as finished."""
     import soundfile
@@ -60,8 +48,10 @@ def _sing(out: Path, singer: Singer, song: int, seed: int) -> float:
     performance = perform(score(song, seed), singer, key)
     audio = render(singer, performance, RATE_HZ)
     base = out / singer.name / song_name(song)
-    _write_json(base.with_suffix(".json"), performance.to_dict())
-    _write(base.with_suffix(".wav"), lambda path: soundfile.write(path, audio, RATE_HZ, subtype="PCM_16", format="WAV"))
+    files.write_json(base.with_suffix(".json"), performance.to_dict(), indent=None)
+    wav = io.BytesIO()
+    soundfile.write(wav, audio, RATE_HZ, subtype="PCM_16", format="WAV")
+    files.write_bytes(base.with_suffix(".wav"), wav.getbuffer())
     return performance.seconds
 
 
@@ -75,11 +65,11 @@ def _merge(out: Path, singers: list[Singer], songs: int, seed: int) -> dict:
     held = {"singers": [], "songs": []}
     if path.exists():
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = reading.json_file(path, 64 * 2**20)
             held_seed, held_format = held["seed"], held["format"]
             held_singers = {singer["name"]: singer for singer in held["singers"]}
             held_songs = len(held["songs"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is not a choir's description: {error}", remedy) from error
         if held_format != FORMAT:
             raise ConfigError(f"{out} has format {held_format}, this version writes {FORMAT}", remedy)
@@ -88,7 +78,9 @@ def _merge(out: Path, singers: list[Singer], songs: int, seed: int) -> dict:
         for singer in singers:
             if held_singers.get(singer.name, _plain(singer)) != _plain(singer):
                 raise ConfigError(f"In {out} the singer {singer.name} has other settings", remedy)
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file: no songs can be written there", "choose an empty or new folder")
+    elif not files.free_or_ours(out):
         raise ConfigError(f"{out} is not empty and holds no choir.json", "choose an empty or new folder")
     else:
         held_singers, held_songs = {}, 0
@@ -104,21 +96,26 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
     can be added later. Returns what choir.json says. Raises ConfigError if OUT holds something else (another seed,
     singers of the same names with other settings), OutputError if it cannot be written.
     """
-    from tqdm import tqdm
-
-    out = Path(out)
-    if not singers or minutes <= 0:
-        raise ConfigError(f"{len(singers)} singers and {minutes} minutes make no choir", "give at least one of each")
+    out, seed = arguments.path("out", out), arguments.seed(seed)
+    minutes = arguments.number("minutes", minutes, *arguments.MINUTES, above=True)
+    jobs = arguments.optional(arguments.whole, "jobs", jobs, *arguments.JOBS)
+    arguments.flag("progress", progress)
+    if not singers:
+        raise ConfigError("no singers make no choir", "give at least one")
     if len({singer.name for singer in singers}) != len(singers):
         raise ConfigError("Two singers have the same name", "give each its own")
     songs = _songs_for(minutes, len(singers), seed)
+    _merge(out, singers, songs, seed)  # refused before a lock is laid there
+    with files.folder_lock(out, "filling it with songs"):
+        return _fill(out, singers, songs, seed, jobs, progress)
+
+
+def _fill(out: Path, singers: list[Singer], songs: int, seed: int, jobs: int | None, progress: bool) -> dict:
+    from tqdm import tqdm
+
     about = _merge(out, singers, songs, seed)
-    try:
-        for singer in singers:
-            (out / singer.name).mkdir(parents=True, exist_ok=True)
-        _write_json(out / "choir.json", about, indent=1)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error}", "choose a folder that you may write to") from error
+    files.clear_leftovers(out, deep=True)
+    files.write_json(out / "choir.json", about)
     todo = [
         (out, singer, song, seed)
         for song in range(songs)
@@ -136,13 +133,12 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
             _fill_in_parallel(todo, jobs, bar)
     # An earlier run that was broken off may have announced songs that nobody sang.
     about["songs"] = sorted({path.stem for path in out.glob("*/song*.wav")})
-    _write_json(out / "choir.json", about, indent=1)
+    files.write_json(out / "choir.json", about)
     return about
 
 
 def _fill_in_parallel(todo, jobs: int, bar) -> None:
-    # Fresh processes: forked ones inherit the threads' locks of libraries that are already at work.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with Pool(jobs) as pool:
         futures = [pool.submit(_sing, *task) for task in todo]
         try:
             for future in as_completed(futures):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from fastsvc import arguments
 from fastsvc.data.choir import voices as programs
 from fastsvc.data.choir.singer import Singer, source_filter_singer, voice_singer
 
@@ -15,8 +16,9 @@ def roster(count: int, seed: int, voices: bool = True) -> list[Singer]:
 
     A singer depends on its index and the seed alone, never on count. Programs that are missing are logged.
     """
+    count, seed = arguments.whole("the number of singers", count, *arguments.SINGERS), arguments.seed(seed)
     singers = [source_filter_singer(index, seed) for index in range(count)]
-    if not voices:
+    if not arguments.flag("voices", voices):
         return singers
     for program in ("flite", "espeak"):
         reason = programs.missing(program)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastsvc import children
 from fastsvc.data.choir import espeak
 from fastsvc.data.choir.phones import PHONES, TABLE
 from fastsvc.errors import FastsvcError
@@ -53,9 +53,9 @@ def missing(program: str) -> str:
     try:
         import pyworld  # noqa: F401
     except ImportError:
-        return "the package pyworld is not installed"
+        return "the package pyworld is not installed (pip install pyworld-prebuilt)"
     if program == "flite":
-        return "" if shutil.which("flite") else "the program flite is not installed"
+        return "" if children.program("flite") else "the program flite is not installed"
     try:
         ctypes.CDLL(espeak.LIBRARY)
     except OSError:
@@ -83,7 +83,7 @@ def _flite(voice: str, symbols: tuple[str, ...]) -> tuple[np.ndarray, int, Phone
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
         text = " ".join(("pau", *symbols, "pau"))
-        command = ["flite", "-voice", voice, "-p", text, "-psdur", "-o", str(path)]
+        command = [children.program("flite"), "-voice", voice, "-p", text, "-psdur", "-o", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not path.exists():
             raise VoiceError(f"flite failed on '{text}': {done.stderr.strip()}", "flite 2.2 is known to work")

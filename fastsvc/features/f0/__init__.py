@@ -1,20 +1,19 @@
 """Fundamental frequency on the grid of the mel frames: frame t is centred at sample t * hop + hop / 2.
 
 ``yin`` is ours: windowed YIN candidates and a Viterbi path, on CPU and GPU. ``pyin`` is librosa's, ``dio`` and
-``harvest`` are WORLD's (the package pyworld; CoMoSVC trains with dio). ``crepe``, ``crepe-tiny``, ``fcpe`` and
+``harvest`` are WORLD's (the module pyworld; CoMoSVC trains with dio). ``crepe``, ``crepe-tiny``, ``fcpe`` and
 ``rmvpe`` are networks, which run on the audio's device. docs/f0.md compares them.
 """
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import torch
 
+from fastsvc import arguments
 from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS, F0_STYLES
-from fastsvc.errors import ConfigError, MissingPackageError
+from fastsvc.errors import ConfigError
 from fastsvc.features.f0 import device, external, neural, styles
 from fastsvc.features.f0.candidates import candidates
 from fastsvc.features.f0.external import onto_frames
@@ -75,8 +74,8 @@ def require(method: str, weights=None) -> None:
     """Raise what :func:`extract` would for lack of a package or of weights, before any work is done."""
     if method in styles.NETWORKS:
         pitch.find(method, weights)
-    elif method in ("dio", "harvest") and importlib.util.find_spec("pyworld") is None:
-        raise MissingPackageError("pyworld", f"f0 method {method!r}", "f0")
+    else:
+        external.require(method)
 
 
 def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
@@ -119,14 +118,14 @@ def _one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):
 
 
 def _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz):
-    if method not in METHODS:
-        raise ConfigError(f"f0: unknown method {method!r}", f"use one of {', '.join(METHODS)}")
-    if style not in STYLES:
-        raise ConfigError(f"f0: unknown style {style!r}", f"use one of {', '.join(STYLES)}")
+    arguments.one_of("f0 method", method, METHODS)
+    arguments.one_of("f0 style", style, STYLES)
+    arguments.whole("hop_samples", hop_samples, 1)
+    arguments.whole("frames", frames, 0)
+    rate_hz = arguments.whole("rate_hz", rate_hz, 1)
+    low_hz, high_hz = (arguments.number(n, v) for n, v in (("low_hz", low_hz), ("high_hz", high_hz)))
     if not 0 < low_hz < high_hz <= rate_hz / 4:
         raise ConfigError(
             f"f0: 0 < low_hz < high_hz <= rate_hz/4 does not hold ({low_hz}, {high_hz}, {rate_hz})",
             "correct the pitch range",
         )
-    if hop_samples <= 0 or frames < 0:
-        raise ConfigError(f"f0: hop_samples {hop_samples} or frames {frames} is out of range", "give positive numbers")

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 
 from fastsvc.errors import MissingPackageError
 
+PACKAGES = {  # method → the module it imports, and the package that brings it: pyworld's own has no wheels for Linux
+    "pyin": ("librosa", "librosa"),
+    "dio": ("pyworld", "pyworld-prebuilt"),
+    "harvest": ("pyworld", "pyworld-prebuilt"),
+}
 STEP_S = 0.005  # WORLD's frame period
+
+
+def require(method: str) -> None:
+    """Raise MissingPackageError, which says what to install, where a method's package is not installed."""
+    module, package = PACKAGES.get(method, ("", ""))
+    if not module:
+        return
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except ValueError:  # None stands in sys.modules
+        found = False
+    if not found:
+        raise MissingPackageError(module, f"f0 method {method!r}", command=f"pip install {package}")
 
 
 def pyin(audio, rate_hz, hop_samples, frames, low_hz, high_hz):
     """Probabilistic YIN of librosa (Mauch & Dixon 2014) -> (f0_hz [frames], voiced [frames])."""
+    require("pyin")
     import librosa
 
     length = 2 ** int(np.ceil(np.log2(3 * rate_hz / low_hz)))
@@ -34,10 +55,9 @@ def world_values(method, audio, rate_hz, hop_samples, low_hz, high_hz, *, refine
 
     ``refine``: by stonemask; ``options`` go to pyworld.
     """
-    try:
-        import pyworld
-    except ImportError as error:
-        raise MissingPackageError("pyworld", f"f0 method {method!r}", "f0") from error
+    require(method)
+    import pyworld
+
     audio = np.ascontiguousarray(audio, dtype=np.float64)
     limits = {"f0_floor": low_hz, "f0_ceil": high_hz, "frame_period": 1000 * hop_samples / rate_hz}
     f0_hz, times = getattr(pyworld, method)(audio, rate_hz, **limits, **options)

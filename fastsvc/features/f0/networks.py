@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from fastsvc.audio import resample, slicing
-from fastsvc.audio.mel import log_mel
+from fastsvc.audio.mel import log_mel, triangles
 from fastsvc.checkpoints import pitch
 from fastsvc.model import crepe, fcpe, rmvpe
 
@@ -161,7 +161,7 @@ def rmvpe_mel(audio: torch.Tensor) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=1)
 def _htk_filters() -> np.ndarray:
-    import librosa
-
-    limits = {"fmin": rmvpe.LOW_HZ, "fmax": rmvpe.HIGH_HZ, "htk": True}
-    return librosa.filters.mel(sr=RATE_HZ, n_fft=rmvpe.WINDOW, n_mels=rmvpe.MEL_BINS, **limits).astype(np.float32)
+    """[MEL_BINS, WINDOW // 2 + 1] on HTK's scale, mel = 2595 log10(1 + f / 700): librosa.filters.mel(htk=True)."""
+    low, high = (2595.0 * np.log10(1.0 + hz / 700.0) for hz in (rmvpe.LOW_HZ, rmvpe.HIGH_HZ))
+    edges_hz = 700.0 * (10.0 ** (np.linspace(low, high, rmvpe.MEL_BINS + 2) / 2595.0) - 1.0)
+    return triangles(edges_hz, RATE_HZ, rmvpe.WINDOW)

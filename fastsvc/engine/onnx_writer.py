@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 OPSET, IR_VERSION = 18, 8  # what TensorRT 10 and onnxruntime of 2023 read
 HEADER_MOST = 100 * 2**20  # bytes, as safetensors itself has it
@@ -22,8 +23,18 @@ class Stored:
     length: int
 
 
+def header(path: Path) -> dict[str, Stored]:
+    """The tensors of a safetensors file, of which only the beginning is read. Raises ValueError, OSError."""
+    with open(path, "rb") as file:
+        size = file.read(8)
+        return places(size + file.read(min(int.from_bytes(size, "little"), HEADER_MOST)))
+
+
 def places(content: bytes) -> dict[str, Stored]:
-    """The tensors of a safetensors file: eight bytes of length, a JSON header, raw little-endian numbers."""
+    """The tensors of a safetensors file: eight bytes of length, a JSON header, raw little-endian numbers.
+
+    ``content`` may end after the header. Raises ValueError.
+    """
     size = int.from_bytes(content[:8], "little")
     if size > min(len(content) - 8, HEADER_MOST):
         raise ValueError("this is no safetensors file")

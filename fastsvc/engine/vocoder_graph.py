@@ -1,22 +1,60 @@
 """The vocoder as an ONNX graph: what TensorRT and onnxruntime run, written node by node from the configuration.
 
-Nothing is traced, so it takes less than a second, gives the same bytes every time (plans are kept under their hash),
+Nothing is traced, so it takes a few milliseconds, gives the same bytes every time (plans are kept under their hash),
 and every node carries the name of the module it comes from, as `resblocks.3.convs1.1`. Weights are not in it: they are
 external data, at their places in the engine's `vocoder.safetensors`, and are cast where they are stored otherwise than
 the graph computes. Inside a graph sequences are [B, C, T].
+
+An engine's folder holds its graphs for other programs. This one never opens them, as a stranger's could hold anything:
+it writes them anew.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
-from fastsvc.build.onnx_writer import Stored, Writer
+import torch
+from torch import Tensor
+
 from fastsvc.config import VocoderConfig
 from fastsvc.config.vocoder import SINE_STAGE
+from fastsvc.engine import artifact
+from fastsvc.engine.onnx_writer import Stored, Writer, header
+from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE
 
 NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's
 EXACT = "conv_post."  # computed in float32 whatever the rest is: samples need more than 11 bits
+
+
+def anew(folder: artifact.Artifact, config: VocoderConfig, name: str) -> bytes:
+    """The graph of fastsvc.engine.artifact.GRAPHS called ``name``, to lie beside an engine's vocoder.safetensors.
+
+    Raises MissingPackageError without onnx, EngineError where the weights are damaged or do not fit the configuration.
+    """
+    (half, polyphase), *_ = (key for key, value in artifact.GRAPHS.items() if value == name)
+    try:
+        return _checked(config, header(folder.verify(artifact.VOCODER)), half, polyphase)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # of its header
+        raise EngineError(f"{folder.path}: {artifact.VOCODER} is damaged: {error}", "build the engine again") from None
+
+
+def over(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
+    """The graph in float32 whose weights are handed in beside it, under their names. Raises as :func:`anew`."""
+    kinds = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+    stored = {name: Stored(kinds.get(value.dtype, ""), tuple(value.shape), 0, 0) for name, value in tensors.items()}
+    return _checked(config, stored, half=False, polyphase=False)
+
+
+def _checked(config: VocoderConfig, stored: dict[str, Stored], half: bool, polyphase: bool) -> bytes:
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingPackageError("onnx", "writing the vocoder's graph", "onnx")
+    try:
+        return graph(config, stored, artifact.VOCODER, half, polyphase)
+    except KeyError as error:  # a tensor, or its type
+        remedy = "build the engine again, or use another vocoder backend"
+        raise EngineError(f"the vocoder's tensors cannot be written as a graph: {error}", remedy) from None
 
 
 def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False, polyphase=False) -> bytes:

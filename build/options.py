@@ -1,0 +1,33 @@
+"""What the compiler is called with, checked before anything is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsvc import arguments
+from fastsvc.config import VOCODER_BACKENDS
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+ERAS = ("auto", "plain", "raw", "normalised")
+SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim")
+WORDS = {"precision": PRECISIONS, "sampler": SAMPLERS, "vocoder backend": VOCODER_BACKENDS, "era": ERAS}
+
+
+def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress) -> None:
+    """Raises ConfigError for what is of a wrong kind or out of range; whether things fit each other comes later."""
+    for name, value in paths.items():
+        if name == "checkpoint" or value is not None:
+            arguments.path(name, value)
+    for name, known in WORDS.items():
+        if name != "era" or words[name] is not None:
+            arguments.one_of(name, words[name], known)
+    from fastsvc.build.target import architectures  # it needs PyTorch, which the command line's help does not
+
+    architectures(arguments.text("target", words["target"]))
+    if steps is not None:
+        arguments.several(arguments.whole, "steps", steps, *arguments.STEPS)
+    arguments.optional(arguments.whole, "depth", depth, *arguments.DEPTH)
+    if not isinstance(speaker_f0, Path):
+        arguments.optional(arguments.text, "speaker_f0", speaker_f0)
+    arguments.flag("force", force)
+    arguments.optional(arguments.callback, "progress", progress)

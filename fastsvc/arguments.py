@@ -1,0 +1,160 @@
+"""What functions are called with: of the right kind, finite, within limits that the command line has too.
+
+numpy's whole numbers, floats and booleans count as Python's. Text is no number, a boolean is neither a whole number nor
+a float, and 1.0 is no whole number: what looks like one by accident is a mistake that would otherwise be heard late.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+import reprlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fastsvc.errors import ConfigError
+
+# (least, most) of whole numbers, then of other numbers; the command line shows them in --help
+SEED = (0, 2**64 - 1)
+STEPS = (1, 1000)
+RATE_HZ = (1000, 1_000_000)
+BATCH = (1, 4096)
+JOBS = (1, 1024)
+CLUSTERS = (2, 32767)  # labels are int16
+DEPTH = (2, 1_000_000)
+SINGERS = (0, 10_000)
+CLIPS = (0, 100_000)
+SEMITONES = (-60.0, 60.0)
+FORMANT = (-12.0, 12.0)  # semitones; upstream trains its key shift up to 5
+MINUTES = (0.0, 1e6)
+PIECE_S = (1.0, 3600.0)
+
+_SHORT = reprlib.Repr()
+_SHORT.maxother = _SHORT.maxstring = _SHORT.maxlong = 60
+
+
+def shown(value) -> str:
+    """A value for messages, short whatever it is."""
+    try:
+        return " ".join(_SHORT.repr(value).split())
+    except Exception:  # a stranger's __repr__, or a whole number of more digits than Python writes
+        return f"a value of type {type(value).__name__}"
+
+
+def whole(name: str, value, low: int | None = None, high: int | None = None) -> int:
+    """``value`` as an int within low … high. Raises ConfigError."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        number = int(value)
+        if (low is None or number >= low) and (high is None or number <= high):
+            return number
+    raise ConfigError(f"{name} is {shown(value)}", f"give a whole number{_within(low, high)}")
+
+
+def number(name: str, value, low: float | None = None, high: float | None = None, *, above=False, below=False) -> float:
+    """``value`` as a finite float within low … high; ``above``, ``below``: that end itself is excluded.
+
+    Raises ConfigError.
+    """
+    found = as_float(value)
+    inside = math.isfinite(found)
+    inside = inside and (low is None or found > low or (found == low and not above))
+    inside = inside and (high is None or found < high or (found == high and not below))
+    if not inside:
+        ends = f", {low:g} itself excluded" if above else f", {high:g} itself excluded" if below else ""
+        raise ConfigError(f"{name} is {shown(value)}", f"give a number{_within(low, high)}{ends}")
+    return found
+
+
+def as_float(value) -> float:
+    """A real number as a float; NaN for everything else."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def flag(name: str, value) -> bool:
+    """``value`` as a bool. Raises ConfigError."""
+    if isinstance(value, bool) or (str(getattr(value, "dtype", "")) == "bool" and getattr(value, "ndim", 1) == 0):
+        return bool(value)  # numpy's too
+    raise ConfigError(f"{name} is {shown(value)}", "give True or False")
+
+
+def one_of(name: str, value, known: Iterable[str]) -> str:
+    """``value`` if it is one of the ``known`` words. Raises ConfigError."""
+    known = tuple(known)
+    if isinstance(value, str) and value in known:
+        return value
+    raise ConfigError(f"there is no {name} {shown(value)}", f"use one of {', '.join(known)}")
+
+
+def text(name: str, value) -> str:
+    """``value`` if it is text. Raises ConfigError."""
+    if isinstance(value, str):
+        return value
+    raise ConfigError(f"{name} is {shown(value)}", "give text")
+
+
+def path(name: str, value) -> Path:
+    """``value``, text or a path, as a Path. Raises ConfigError."""
+    plain = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if isinstance(plain, str) and plain and "\0" not in plain:
+        return Path(plain)
+    raise ConfigError(f"{name} is {shown(value)}", "give a path")
+
+
+def callback(name: str, value):
+    """``value`` if it can be called. Raises ConfigError."""
+    if callable(value):
+        return value
+    raise ConfigError(f"{name} is {shown(value)}", "give a function, or None")
+
+
+def optional(check: Callable, name: str, value, *limits, **how):
+    """What ``check`` makes of ``value``, or None of None."""
+    return None if value is None else check(name, value, *limits, **how)
+
+
+def several(check: Callable, name: str, values, *limits, **how) -> tuple:
+    """What ``check`` makes of each of ``values``, at least one. Raises ConfigError."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ConfigError(f"{name} is {shown(values)}", "give a list")
+    found = tuple(check(name, value, *limits, **how) for value in values)
+    if not found:
+        raise ConfigError(f"{name} is empty", "give at least one")
+    return found
+
+
+def seed(value) -> int:
+    """The seed of whatever is drawn. Raises ConfigError."""
+    return whole("seed", value, *SEED)
+
+
+def rate_hz(value, name: str = "the sample rate") -> int:
+    """Raises ConfigError."""
+    return whole(name, value, *RATE_HZ)
+
+
+def transpose(value) -> float | str:
+    """Semitones, or "auto". Raises ConfigError."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    try:
+        return number("transpose", value, *SEMITONES)
+    except ConfigError as error:
+        raise ConfigError(error.message, 'give semitones from −60 to 60, or "auto"') from None
+
+
+def _within(low, high) -> str:
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f" of at least {_plain(low)}"
+    return f" of at most {_plain(high)}" if low is None else f" from {_plain(low)} to {_plain(high)}"
+
+
+def _plain(end) -> str:
+    return f"{end:g}" if isinstance(end, float) else str(end)

@@ -1,0 +1,123 @@
+"""Where the audio lies in WAV, RF64, AIFF, CAF, W64, AU and NIST files, and how much of it their headers promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from fastsvc.audio.whole import Source
+
+W64_RIFF = b"riff.\x91\xcf\x11\xa5\xd6(\xdb\x04\xc1\x00\x00"
+_W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
+_MOST = 4096  # chunks that are looked at
+_UNKNOWN = 1 << 62  # sizes in 64 bits from here on say that nobody knew
+
+
+class Field(NamedTuple):
+    """A number in a header, by its place."""
+
+    place: int
+    width: int
+    order: str
+
+    def read(self, source: Source) -> int:
+        return int.from_bytes(source.at(self.place, self.width), self.order)
+
+
+class Data(NamedTuple):
+    """The audio begins at ``begin``; ``size`` bytes are promised, None: the header does not know.
+
+    ``field`` is where that size is written; ``right``: the header's size of the whole file agrees with the file.
+    """
+
+    begin: int
+    size: int | None
+    field: Field
+    right: bool = False
+
+
+def data(source: Source, name: str, start: int) -> Data | None:
+    """Of the file of kind ``name`` that begins at ``start``; None where no audio is found. Raises OSError."""
+    return _READERS[name](source, start)
+
+
+def _said(source: Source, begin: int, size: int) -> int | None:
+    """None for sizes in 32 bits by which programs say that they do not know: 0, and near 2^31 and 2^32."""
+    odd = size == 0 or 0x7FFF0000 <= size <= 0x80000000 or 0xFFFF0000 <= size <= 0xFFFFFFFF
+    return None if odd and (size == 0 or begin + size > source.size) else size
+
+
+def _chunks(source: Source, place: int, width: int, order: str, even: bool = True) -> Iterator[tuple[bytes, int, int]]:
+    """(name, place of the content, size as written) of each chunk that begins within the file."""
+    for _ in range(_MOST):
+        head = source.at(place, 4 + width)
+        if len(head) < 4 + width:
+            return
+        size = int.from_bytes(head[4:], order)
+        yield head[:4], place + 4 + width, size
+        place += 4 + width + size + (size & 1 if even else 0)
+
+
+def _wav(source: Source, start: int) -> Data | None:
+    order = "big" if source.at(start, 4) == b"RIFX" else "little"
+    whole, large = Field(start + 4, 4, order).read(source), None
+    for chunk, place, size in _chunks(source, start + 12, 4, order):
+        if chunk == b"ds64":  # RF64: sizes in 64 bits, in place of those that are 2^32 - 1
+            whole, large = Field(place, 8, "little").read(source), Field(place + 8, 8, "little")
+        if chunk == b"data":
+            right = place < start + 8 + whole <= source.size
+            if size == 0xFFFFFFFF and large:
+                promised = large.read(source)
+                return Data(place, promised if 0 < promised < _UNKNOWN else None, large, right)
+            return Data(place, _said(source, place, size), Field(place - 4, 4, order), right)
+    return None
+
+
+def _aiff(source: Source, start: int) -> Data | None:
+    whole = Field(start + 4, 4, "big").read(source)
+    for chunk, place, size in _chunks(source, start + 12, 4, "big"):
+        if chunk in (b"SSND", b"BODY"):
+            right = place < start + 8 + whole <= source.size
+            return Data(place, _said(source, place, size), Field(place - 4, 4, "big"), right)
+    return None
+
+
+def _caf(source: Source, start: int) -> Data | None:
+    for chunk, place, size in _chunks(source, start + 8, 8, "big", even=False):
+        if chunk == b"data":  # -1: to the end of the file
+            return Data(place, size if 0 < size < _UNKNOWN else None, Field(place - 8, 8, "big"))
+    return None
+
+
+def _w64(source: Source, start: int) -> Data | None:
+    place = start + 40
+    for _ in range(_MOST):
+        head = source.at(place, 24)
+        size = int.from_bytes(head[16:], "little")  # of the whole chunk
+        if len(head) < 24 or size < 24 and head[:16] != _W64_DATA:
+            return None
+        if head[:16] == _W64_DATA:
+            return Data(place + 24, size - 24 if 24 < size < _UNKNOWN else None, Field(place + 16, 8, "little"))
+        place += (size + 7) // 8 * 8
+    return None
+
+
+def _au(source: Source, start: int) -> Data | None:
+    order = "big" if source.at(start, 1) == b"." else "little"
+    begin, field = start + Field(start + 4, 4, order).read(source), Field(start + 8, 4, order)
+    return Data(begin, _said(source, begin, field.read(source)), field)
+
+
+def _nist(source: Source, start: int) -> Data | None:
+    lines = source.at(start, 1024).split(b"\n")
+    values = {words[0]: words[2] for words in map(bytes.split, lines) if len(words) == 3}
+    try:
+        begin, names = start + int(lines[1]), (b"sample_count", b"sample_n_bytes", b"channel_count")
+        count, width, channels = (int(values[name]) for name in names)
+    except (ValueError, IndexError, KeyError):
+        return None
+    return Data(begin, count * width * channels, Field(0, 0, "little")) if min(count, width, channels) > 0 else None
+
+
+_READERS = {"wav": _wav, "aiff": _aiff, "caf": _caf, "w64": _w64, "au": _au, "nist": _nist}

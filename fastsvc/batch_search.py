@@ -1,0 +1,169 @@
+"""The recordings of a folder, with all below it and behind its links; results of earlier runs are left alone."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastsvc.audio.io import EXTENSIONS
+from fastsvc.batch_index import INDEX, results_in
+from fastsvc.batch_names import Found, natural_key
+from fastsvc.batch_sources import identity
+
+# Recordings that libsndfile cannot decode: in a folder they are passed over, but not without a word.
+FOREIGN = frozenset([".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".ape", ".wv", ".opus2"])
+
+
+@dataclass
+class Search:
+    """``problems``: (path, reason) of folders that could not be listed; ``notes``: on what was left out."""
+
+    found: list[Found] = field(default_factory=list)
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Earlier:
+    """Results of earlier runs, by the lists that their folders keep; each list is read once."""
+
+    def __init__(self):
+        self._lists: dict[Path, dict[str, set[int]]] = {}
+
+    def below(self, folder: Path) -> dict[str, set[int]]:
+        """Names relative to ``folder``, and their sizes."""
+        if folder not in self._lists:
+            self._lists[folder] = results_in(folder)
+        return self._lists[folder]
+
+    def runs_above(self, folder: Path) -> list[Run]:
+        """Those whose results may lie in ``folder`` though their list lies above it."""
+        real = Path(os.path.realpath(folder))
+        runs = [Run(parent, self.below(parent), f"{real.relative_to(parent).as_posix()}/") for parent in real.parents]
+        return [run for run in runs if run.sizes]
+
+    def run_of(self, file: Path) -> Run | None:
+        """The run whose result is what ``file`` leads to."""
+        real = Path(os.path.realpath(file))
+        runs = [Run(real.parent, self.below(real.parent)), *self.runs_above(real.parent)]
+        return next((run for run in runs if run.holds(real)), None)
+
+
+@dataclass(frozen=True)
+class Run:
+    """``inner``: the way from where its list lies to a folder below, "" or ending in a slash."""
+
+    place: Path
+    sizes: dict[str, set[int]]
+    inner: str = ""
+
+    def holds(self, file: Path) -> bool:
+        """Whether ``file`` in that folder is a result of it (another file of that name and size is one, too)."""
+        try:
+            return file.stat().st_size in self.sizes.get(self.inner + file.name, ())
+        except OSError:
+            return False
+
+    def into(self, name: str) -> Run:
+        return Run(self.place, self.sizes, f"{self.inner}{name}/")
+
+
+def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
+    """All recordings of ``folder`` in natural order; hidden ones and those of ``out_dir`` are left out.
+
+    Linked folders are followed, each folder once. Results of earlier runs are left out, unless ``folder`` is where
+    one put them (not into ``out_dir``), or within that, and holds nothing else.
+    """
+    walk = _Walk(folder, out_dir, earlier)
+    walk.run()
+    return walk.result()
+
+
+class _Walk:
+    def __init__(self, folder: Path, out_dir: Path, earlier: Earlier):
+        self.folder, self.name, self.lists = folder, os.path.basename(os.path.realpath(folder)), earlier
+        self.out_dir, self.real_out = identity(out_dir), Path(os.path.realpath(out_dir))
+        self.within_out = Path(os.path.realpath(folder)).is_relative_to(self.real_out)
+        self.seen: set = set()
+        self.found, self.earlier = [], defaultdict(list)  # by the folder of their run
+        self.foreign: dict[str, int] = defaultdict(int)
+        self.problems: list[tuple[Path, str]] = []
+        self.links: list[tuple[Path, list[Run]]] = []
+
+    def run(self) -> None:
+        self._below(self.folder, [], False)
+        while self.links:  # last, so that what can be reached without a link is
+            link, runs = self.links.pop(0)
+            self._below(link, runs, True)
+
+    def _below(self, folder: Path, runs: list[Run], linked: bool) -> None:
+        """``runs``: those whose results may lie here, besides the ones whose lists lie above the real folder."""
+        runs = runs + self.lists.runs_above(folder)
+        waiting = [(folder, runs)]
+        while waiting:
+            folder, runs = waiting.pop()
+            known = identity(folder) or os.path.realpath(folder)
+            if known in self.seen or (known == self.out_dir and folder != self.folder):
+                continue
+            self.seen.add(known)
+            try:
+                with os.scandir(folder) as listed:
+                    entries = sorted(listed, key=lambda entry: natural_key(entry.name))
+            except OSError as error:
+                self.problems.append((folder, f"the folder cannot be listed: {error.strerror}"))
+                continue
+            if any(entry.name == INDEX for entry in entries):
+                runs = [*runs, Run(folder, self.lists.below(folder))]
+            for entry in entries:
+                path = folder / entry.name
+                if entry.name.startswith("."):
+                    continue
+                if not _is_folder(entry):
+                    self._file(path, runs, linked or entry.is_symlink())
+                elif not entry.is_symlink():
+                    waiting.append((path, [run.into(entry.name) for run in runs]))
+                elif self._leads_on(path):
+                    self.links.append((path, [run.into(entry.name) for run in runs]))
+
+    def _leads_on(self, link: Path) -> bool:
+        """Not up to a folder that holds the link, nor into the output folder."""
+        target = Path(os.path.realpath(link))
+        up = Path(os.path.realpath(link.parent)).is_relative_to(target)
+        return not up and (self.within_out or not target.is_relative_to(self.real_out))
+
+    def _file(self, path: Path, runs: list[Run], linked: bool) -> None:
+        suffix = path.suffix.lower()
+        if suffix in FOREIGN:
+            self.foreign[suffix] += 1
+        if suffix not in EXTENSIONS:
+            return
+        one = Found(path, self.name, path.relative_to(self.folder), linked)
+        run = next((run for run in runs if run.holds(path)), None)
+        if run is None and path.is_symlink():
+            run = self.lists.run_of(path)
+        (self.found if run is None else self.earlier[run.place]).append(one)
+
+    def result(self) -> Search:
+        notes = []
+        for suffix, count in sorted(self.foreign.items()):
+            notes.append(f"{self.folder}: {count} {suffix} left out: convert to wav or flac first, e.g. with ffmpeg")
+        found = self.found
+        real = Path(os.path.realpath(self.folder))
+        named = [place for place in self.earlier if real.is_relative_to(os.path.realpath(place))]
+        others = not any(Path(os.path.realpath(place)) == self.real_out for place in named)
+        if not found and named and others and len(named) == len(self.earlier):
+            found = [one for place in named for one in self.earlier.pop(place)]
+            notes.append(f"{self.folder} holds results of an earlier run alone: they are taken as recordings")
+        for place, left in sorted(self.earlier.items()):
+            text = f"{place}: {len(left)} results of an earlier run left out: name the files or {place} to convert them"
+            notes.append(text)
+        found = sorted(found, key=lambda one: natural_key(one.relative))
+        return Search(found, self.problems, notes)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or through what may not be searched
+        return False

@@ -1,0 +1,10 @@
+"""The lowest and the highest value of what many configurations have: beyond them nothing could run, or ever existed."""
+
+RATES_HZ = (1_000, 768_000)  # of audio, and of the networks that hear or make it
+SIZES = (1, 2**14)  # channels
+LAYERS = (1, 512)
+STEPS = (1, 1_000)  # of a sampler
+F0_HZ = (10, 20_000)
+CROPS, FRAMES = (0, 65_536), (1, 1_000_000)  # of a batch, and of one of its crops
+SHARE = (0, 1)
+NAMES = (1, 2**16)  # speakers, phones: rows of a table

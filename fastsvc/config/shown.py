@@ -1,0 +1,26 @@
+"""Values of strangers' files in messages: short, on one line, and whatever they are without an error of their own."""
+
+from __future__ import annotations
+
+import reprlib
+
+PLAIN = (type(None), bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
+MOST_BITS = 128  # of a whole number that is written out; Python itself refuses to write very long ones
+
+
+class _Short(reprlib.Repr):
+    def repr1(self, x, level):
+        if not isinstance(x, PLAIN):
+            return f"<{type(x).__name__}>"  # its own repr may run for ever, such as that of a huge tensor
+        if isinstance(x, int) and x.bit_length() > MOST_BITS:
+            return f"<a whole number of {x.bit_length()} bits>"
+        return super().repr1(x, level)
+
+
+_SHORT = _Short()
+_SHORT.maxlevel = 2
+
+
+def shown(value) -> str:
+    """A value for messages; aliases can make that of a short file endless, so it is never written out whole."""
+    return _SHORT.repr(value)

@@ -1,0 +1,48 @@
+"""One process at a time in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastsvc.errors import OutputError
+from fastsvc.files.leftovers import LOCK
+from fastsvc.files.whole import REMEDY, refused
+
+
+@contextlib.contextmanager
+def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold ``folder`` (made if missing) for this process alone; the system lets go of it however the process ends.
+
+    ``purpose`` is what this process does there, for the message. Raises OutputError where another process holds it
+    for longer than ``wait_s`` (negative: for ever), or where the folder cannot be written. On a file system without
+    locks a warning is given, and the block runs without.
+    """
+    import filelock
+
+    folder = Path(folder)
+    with refused(folder, REMEDY):
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / LOCK).is_symlink():
+            raise OutputError(f"{folder / LOCK} is a link, not a lock", "remove it")
+    lock = filelock.FileLock(folder / LOCK, timeout=wait_s)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise OutputError(
+            f"{folder} is in use by another fastsvc: {purpose} needs it alone",
+            "wait until that one has ended, or choose another folder",
+        ) from None
+    except PermissionError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}", REMEDY) from None
+    except (OSError, NotImplementedError) as error:
+        warnings.warn(f"{folder} cannot be locked ({error}): see that no other fastsvc works there", stacklevel=3)
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()

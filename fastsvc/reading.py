@@ -1,0 +1,137 @@
+"""Reading small files that strangers made: regular files of a bounded size, whose JSON or YAML is flat and short.
+
+Nothing here follows what a file says about itself: a pipe is not waited for, a file is never read beyond its limit,
+nesting, aliases and digits are counted while they are parsed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from fastsvc.errors import ConfigError, FastsvcError
+
+LIMIT = 2**20  # bytes of a configuration; real ones have a few thousand
+DEPTH = 32  # of nested lists and mappings
+DIGITS = 100  # of a number
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_BRACKETS = re.compile(r"[\[{}\]]")
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def opened(path, error: type[FastsvcError] = ConfigError) -> BinaryIO:
+    """A regular file, open for reading. Raises ``error`` for pipes, devices and folders, which open(2) might wait for,
+    and for what is missing or may not be read."""
+    path = Path(path)
+    try:
+        handle = os.open(path, os.O_RDONLY | _NO_WAIT)
+    except (OSError, ValueError) as reason:  # ValueError: a null byte in the name
+        raise error(f"{path}: {_why(path, reason)}", "check the path and its permissions") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        what = "is a folder, not a file" if path.is_dir() else "is not a regular file"
+        raise error(f"{path}: {what}", "give a file")
+    return os.fdopen(handle, "rb")
+
+
+def _why(path: Path, reason: OSError | ValueError) -> str:
+    if isinstance(reason, FileNotFoundError):
+        return "the file does not exist"
+    if getattr(reason, "errno", 0) in (errno.ENXIO, errno.ENODEV):  # a socket, a pipe without a writer
+        return "is not a regular file"
+    if isinstance(reason, IsADirectoryError) or (os.name == "nt" and path.is_dir()):
+        return "is a folder, not a file"
+    return f"cannot be read ({getattr(reason, 'strerror', None) or reason})"
+
+
+def whole(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes; else ``error``."""
+    with opened(path, error) as file:
+        try:
+            content = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
+        except OSError as reason:
+            raise error(f"{path}: cannot be read ({reason.strerror or reason})", "copy it again") from None
+    if content is None or len(content) > limit:
+        raise error(f"{path} is larger than {_size(limit)}", "give the right file")
+    return content
+
+
+def text(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError) -> str:
+    """The same as UTF-8 text, without a byte order mark."""
+    try:
+        return whole(path, limit, error).decode("utf-8-sig")
+    except UnicodeDecodeError as reason:
+        raise error(f"{path} cannot be read: it is not UTF-8 text ({reason.reason})", "save it as UTF-8") from None
+
+
+def json_file(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError):
+    """The values of a JSON file; else ``error``, one line. NaN and infinities are left to whoever checks the values."""
+    try:
+        return from_json(text(path, limit, error))
+    except ValueError as reason:
+        raise error(f"{path} cannot be read: {reason}", "correct it, or copy it again") from None
+
+
+def yaml_file(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError, numbers: bool = False):
+    """The values of a YAML file; else ``error``, one line that names the place. ``numbers``: see :func:`from_yaml`."""
+    try:
+        return from_yaml(text(path, limit, error), numbers)
+    except ValueError as reason:
+        raise error(f"{path} cannot be read: {reason}", "correct it") from None
+
+
+def from_json(given: str | bytes):
+    """The values of a JSON text. Raises ValueError: not UTF-8, not JSON, too deep, a key twice, endless digits."""
+    given = given.decode() if isinstance(given, bytes) else given
+    deepest = depth = 0
+    for bracket in _BRACKETS.finditer(_STRING.sub("", given)):
+        depth += 1 if bracket[0] in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > DEPTH:
+        raise ValueError(f"it nests deeper than {DEPTH}")
+    return json.loads(given, object_pairs_hook=_once, parse_int=_whole)
+
+
+def _once(pairs: list) -> dict:
+    """A mapping whose keys differ: of a key given twice, two readers may take different values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"it has the key {twice[:60]!r} twice")
+    return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > DIGITS:
+        raise ValueError(f"it has a number of {len(digits)} digits")
+    return int(digits)
+
+
+def from_yaml(given: str, numbers: bool = False):
+    """The values of a YAML text. Raises ValueError as :func:`from_json`; its text names line and column.
+
+    ``numbers``: 1e-3, without a point, is a number as in YAML 1.2, where YAML 1.1 has a text.
+    """
+    import yaml
+
+    from fastsvc import reading_yaml
+
+    try:
+        return yaml.load(given, reading_yaml.loader(numbers))
+    except yaml.MarkedYAMLError as reason:
+        mark = reason.problem_mark or reason.context_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ValueError(f"{' '.join(str(reason.problem or reason.context).split())[:200]}{place}") from None
+    except (yaml.YAMLError, RecursionError, OverflowError, TypeError, AttributeError, KeyError) as reason:
+        # dates that do not exist, tags on values they do not fit: errors of the standard library inside PyYAML
+        raise ValueError(" ".join(str(reason).split())[:200] or type(reason).__name__) from None
+
+
+def _size(limit: int) -> str:
+    return f"{limit >> 20} MB" if limit >= 2**20 else f"{limit} bytes"

@@ -1,0 +1,192 @@
+"""What appears on the screen, in one place: streams that never stop the work, and text that cannot play tricks there.
+
+Programs put :func:`steady` around everything; libraries print with :func:`shown`. Nothing of ours is imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import faulthandler
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import TextIO
+
+from fastsvc import hush
+
+# C0, DEL and C1; marks that turn the direction of writing or have no width of their own; separators of lines.
+_HIDDEN = [*range(32), *range(127, 160), 0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F)]
+_HIDDEN += [*range(0x2066, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC)]
+_ONE_LINE = {code: ascii(chr(code))[1:-1] for code in _HIDDEN}
+_ONE_LINE |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
+_ONE_LINE |= {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}  # of file names that are no valid text
+_LINES = {code: text for code, text in _ONE_LINE.items() if chr(code) not in "\n\t"}
+_level = 0
+
+
+def shown(text: object, lines: bool = False) -> str:
+    """``text`` in which nothing moves the cursor, colours, hides or turns what stands beside it: such characters become
+    ``\\x1b``, ``\\u202e``, ``\\n``. All letters of all scripts, and emoji, stay. ``lines`` keeps newlines and tabs: for
+    text of ours in which the parts of others were shown by this function already."""
+    return str(text).translate(_LINES if lines else _ONE_LINE)
+
+
+def level() -> int:
+    """-1 with -q, 1 with -v, else 0; of the process, where click's context is of the main thread."""
+    return _level
+
+
+def set_level(value: int) -> None:
+    global _level
+    _level = value
+    hush.allow(value <= 0)
+
+
+class Steady(io.TextIOBase):
+    """A stream for people: a full disk, a closed pipe or characters that it lacks raise nothing.
+
+    What could not be written may be tried again with what follows (a disk may get room), and is given up at the end.
+    ``error`` is the first failure. There is no ``buffer``: bytes would go around all this.
+    """
+
+    def __init__(self, inner: TextIO | None):
+        self.inner, self.error = inner, None
+
+    @property
+    def encoding(self) -> str:
+        return getattr(self.inner, "encoding", None) or "utf-8"
+
+    @property
+    def errors(self) -> str:
+        return "backslashreplace"
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            return self.inner.isatty()
+        return False
+
+    def fileno(self) -> int:
+        if self.inner is None:
+            raise io.UnsupportedOperation("fileno")
+        return self.inner.fileno()
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"a stream of text takes str, not {type(text).__name__}")  # click asks in this way
+        # A progress bar begins its line with a carriage return; one inside a text would let its end hide its start.
+        start, end = text[:1] == "\r", text[1:][-1:] == "\r"
+        body = shown(text[start : len(text) - end], lines=True)
+        body = "\r" * start + body + "\r" * end
+        self._try("write", body.encode(self.encoding, "backslashreplace").decode(self.encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try("flush")
+
+    def _try(self, action: str, *arguments) -> bool:
+        try:
+            if self.inner is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            getattr(self.inner, action)(*arguments)
+        except (OSError, ValueError) as error:  # ValueError: closed by another
+            self.error = self.error or error
+            return False
+        return True
+
+    def settle(self) -> None:
+        """Write what is left, or else throw it away: Python would try again at its end, and exit with 120."""
+        if self._try("flush") or self.inner is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.inner.fileno())
+            os.close(nowhere)
+            self.inner.flush()
+
+
+def delivered() -> bool:
+    """Whether standard output has taken all that was printed, or its reader wanted no more of it (`| head`)."""
+    sys.stdout.flush()
+    error = getattr(sys.stdout, "error", None)
+    return error is None or getattr(error, "errno", None) == errno.EPIPE
+
+
+@contextlib.contextmanager
+def steady() -> Iterator[None]:
+    """Standard output and error as :class:`Steady`, warnings in one line, C libraries' chatter kept off the screen.
+
+    For programs, around all they do. Errors have a descriptor of their own, so that :mod:`fastsvc.hush` may turn away
+    number 2; a crash in C is told there with Python's stack. All is put back at the end.
+    """
+    _open_what_is_closed()
+    before = sys.stdout, sys.stderr, warnings.formatwarning, _level
+    errors = _apart(sys.stderr)
+    sys.stdout, sys.stderr = streams = Steady(sys.stdout), Steady(errors or sys.stderr)
+    warnings.formatwarning = _warning
+    set_level(0)
+    if errors is not None:
+        hush.apart(True)
+        was_on = faulthandler.is_enabled()
+        faulthandler.enable(errors)
+    try:
+        yield
+    finally:
+        streams[0].settle()
+        if not delivered():
+            print(f"warning: standard output cannot be written: {streams[0].error}", file=streams[1])
+        streams[1].settle()
+        sys.stdout, sys.stderr, warnings.formatwarning, old_level = before
+        set_level(old_level)
+        if errors is not None:
+            hush.apart(False)
+            faulthandler.enable(sys.__stderr__) if was_on and sys.__stderr__ else faulthandler.disable()
+            with contextlib.suppress(OSError, ValueError):
+                errors.close()
+
+
+def worker(level_: int) -> None:
+    """For a process of a pool, as its initializer: :func:`steady` until it ends."""
+    _worker.enter_context(steady())
+    set_level(level_)
+
+
+_worker = contextlib.ExitStack()
+
+
+def _open_what_is_closed() -> None:
+    """Where a standard descriptor is closed, the next file that is opened gets its number, and C libraries that print
+    write into that file: a recording, say."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            with contextlib.suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_RDWR)  # may get this very number
+                if nowhere != number:
+                    os.dup2(nowhere, number)
+                    os.close(nowhere)
+
+
+def _apart(stream: TextIO | None) -> TextIO | None:
+    """Standard error on a descriptor of its own; None where it is none of the system's, as in tests."""
+    try:
+        if stream is None or stream.fileno() != 2:
+            return None
+        stream.flush()
+    except (AttributeError, OSError, ValueError):
+        return None
+    return open(os.dup(2), "w", buffering=1, encoding=stream.encoding, errors="backslashreplace")
+
+
+def _warning(message, category, filename, lineno, line=None) -> str:
+    """Ours, and what libraries want users to know, in one line; arithmetic's and developers' only with -v."""
+    if _level < 0 or (_level == 0 and not issubclass(category, UserWarning)):
+        return ""
+    place = f"{shown(filename)}:{lineno}: {category.__name__}: " if _level > 0 else ""
+    return f"warning: {place}{shown(message)}\n"

@@ -1,0 +1,317 @@
+"""Results that exist: done only if they came of the same request and are as written; nothing of others is lost."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from fake_engine import FakeEngine
+from recordings import put, tone
+
+from fastsvc import batch
+from fastsvc.audio import io
+from fastsvc.batch_index import INDEX, Index
+from fastsvc.batch_plan import plan
+from fastsvc.batch_report import DONE, FAILED, SKIPPED
+from fastsvc.errors import OutputError
+from fastsvc.files import IN_WORK
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def convert(inputs="in", out="out", engine=None, format="wav", **settings):
+    planned = plan([inputs] if isinstance(inputs, str) else inputs, out, format)
+    return batch.run(engine or FakeEngine(), planned, batch.Settings(**({"speaker": "anna"} | settings)))
+
+
+def only(report):
+    (entry,) = report.entries
+    return entry
+
+
+def test_the_same_request_is_done_however_it_is_said():
+    put(Path("in/a.wav"))
+    assert only(convert()).status == DONE
+    for same in (
+        {},
+        {"speaker": 0},
+        {"speaker": {"anna": 2.0}},
+        {"name": "Anna"},
+        {"steps": 1},
+        {"transpose": 0.0},
+        {"f0_method": FakeEngine.config.features.f0_method},
+        {"subtype": "16"},
+        {"batch": 3},
+        {"inputs": "in/../in"},
+        {"inputs": os.path.abspath("in"), "out": os.path.abspath("out")},
+        {"inputs": "in/a.wav"},
+    ):
+        entry = only(convert(**same))
+        assert (entry.status, entry.reason) == (SKIPPED, "its result exists"), same
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"speaker": "bert"},
+        {"speaker": {"anna": 0.5, "bert": 0.5}},
+        {"steps": 2},
+        {"transpose": 1},
+        {"transpose": "auto"},
+        {"formant": 1.0},
+        {"seed": 1},
+        {"f0_method": "crepe-tiny"},
+        {"f0_weights": "weights.pt"},
+        {"subtype": "24"},
+        {"rate_hz": 16000},
+        {"keep_channels": True},
+        {"normalise": True},
+        {"engine": "other"},
+    ],
+)
+def test_another_request_is_a_conflict_that_is_named(other):
+    put(Path("in/a.wav"))
+    convert(name="Anna")
+    before = Path("out/a.wav").read_bytes()
+    if "engine" in other:
+        other = {"engine": FakeEngine()}
+        other["engine"].content_hash = "of another"
+    entry = only(convert(**other))
+    assert entry.status == FAILED and Path("out/a.wav").read_bytes() == before
+    assert entry.reason == (
+        "out/a.wav exists, made with another voice, engine or options (voice 'Anna', engine 'fake.fsvc') "
+        "(replace it with --overwrite, or choose another folder with -o)"
+    )
+    assert only(convert(overwrite=True, **other)).status == DONE
+    assert only(convert(**other)).status == SKIPPED
+    assert only(convert()).status == FAILED  # what was replaced is not done any more
+
+
+def test_another_format_is_another_file():
+    put(Path("in/a.wav"))
+    assert only(convert()).status == only(convert(format="flac")).status == DONE
+    assert only(convert()).status == only(convert(format="flac")).status == SKIPPED
+
+
+def test_a_source_that_changed(tmp_path):
+    put(Path("in/a.wav"))
+    convert()
+    put(Path("in/a.wav"), tone(hz=300.0))
+    os.utime("in/a.wav", ns=(1, 10**18 + 1))
+    assert "made of in/a.wav before that was changed" in only(convert()).reason
+    assert only(convert(overwrite=True)).status == DONE and only(convert()).status == SKIPPED
+    shutil.copytree("in", "other", copy_function=shutil.copy2)
+    assert "made of another recording: '../in/a.wav'" in only(convert("other")).reason
+
+
+def test_folders_that_were_moved_together():
+    put(Path("work/in/a.wav"))
+    convert("work/in", "work/out")
+    os.rename("work", "moved")
+    assert only(convert("moved/in", "moved/out")).status == SKIPPED
+    shutil.copytree("moved", "copied")  # with times, as cp -a
+    assert only(convert("copied/in", "copied/out")).status == SKIPPED
+
+
+def test_nothing_in_it_is_made_again():
+    put(Path("in/a.wav"))
+    Path("out").mkdir()
+    Path("out/a.wav").touch()
+    assert only(convert()).status == DONE and io.probe("out/a.wav").samples == 6000
+    os.truncate("out/a.wav", 0)
+    assert only(convert()).status == DONE and io.probe("out/a.wav").samples == 6000
+    assert sorted(os.listdir("out")) == [INDEX, "a.wav"]
+
+
+def test_what_cannot_be_read_is_made_again_and_kept(tmp_path):
+    put(Path("in/a.wav"))
+    Path("out").mkdir()
+    for number, content in enumerate((os.urandom(100), b"RIFF", b"text"), 1):
+        Path("out/a.wav").write_bytes(content)
+        shutil.rmtree("out/" + INDEX, ignore_errors=True)
+        Path("out", INDEX).unlink(missing_ok=True)
+        entry = only(convert())
+        kept = "a.wav.unreadable" + (f"-{number}" if number > 1 else "")
+        assert entry.status == DONE and entry.notes == [f"what was there could not be read, and is kept as {kept}"]
+        assert Path("out", kept).read_bytes() == content and io.probe("out/a.wav").samples == 6000
+    assert only(convert()).status == SKIPPED
+
+
+def test_our_own_that_is_damaged_is_made_again():
+    put(Path("in/a.wav"), tone(1.0))
+    convert()
+    whole = Path("out/a.wav").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"\0" * 100):
+        Path("out/a.wav").write_bytes(damaged)
+        assert only(convert()).status == DONE and Path("out/a.wav").read_bytes() == whole
+    assert sorted(os.listdir("out")) == [INDEX, "a.wav"]
+
+
+def test_of_others_and_changed_ones_nothing_is_touched():
+    put(Path("in/a.wav"))
+    mine = put(Path("out/a.wav"), tone(0.1)).read_bytes()
+    assert "out/a.wav exists, and was not made by this command (" in only(convert()).reason
+    assert Path("out/a.wav").read_bytes() == mine
+    convert(overwrite=True)
+    put(Path("out/a.wav"), tone(0.1))  # edited
+    assert "and was changed since it was made" in only(convert()).reason and Path("out/a.wav").read_bytes() == mine
+
+
+def test_what_is_too_long_to_be_read_is_not_taken_for_damaged(monkeypatch):
+    put(Path("in/a.wav"))
+    convert()
+    edited = put(Path("out/a.wav"), tone(0.1)).read_bytes()
+
+    def full(*arguments, **options):
+        raise io.TooLong("out/a.wav: there is not enough memory for it")
+
+    monkeypatch.setattr(io, "read", full)
+    assert "and was changed since it was made" in only(convert()).reason and Path("out/a.wav").read_bytes() == edited
+
+
+def test_links_and_folders_in_the_place_of_a_result():
+    for name in "abc":
+        put(Path(f"in/{name}.wav"))
+    put(Path("mine.wav"), tone(0.1))
+    mine = Path("mine.wav").read_bytes()
+    Path("out").mkdir()
+    os.symlink("gone.wav", "out/a.wav")
+    os.symlink("../mine.wav", "out/b.wav")
+    Path("out/d").write_text("a file")
+    put(Path("in/d/e.wav"))
+    reasons = [entry.reason for entry in convert().entries if entry.status == FAILED]
+    assert len(reasons) == 3 and all(" exists" in reason for reason in reasons)
+    assert "a link that leads nowhere" in reasons[0] and "out/d exists and is no folder" in reasons[2]
+    assert convert(overwrite=True).count(DONE) == 3
+    assert not os.path.islink("out/b.wav") and Path("mine.wav").read_bytes() == mine and not Path("gone.wav").exists()
+
+
+def test_a_link_to_a_result_is_done():
+    put(Path("in/a.wav"))
+    convert()
+    os.rename("out/a.wav", "elsewhere.wav")
+    os.symlink("../elsewhere.wav", "out/a.wav")
+    assert only(convert()).status == SKIPPED
+
+
+def test_what_appears_meanwhile_is_not_replaced():
+    put(Path("in/a.wav"))
+
+    class Slow(FakeEngine):
+        def sing(self, *arguments, **options):
+            put(Path("out/a.wav"), tone(0.1))
+            return super().sing(*arguments, **options)
+
+    entry = only(convert(engine=Slow()))
+    assert "out/a.wav appeared or changed meanwhile" in entry.reason and io.probe("out/a.wav").samples == 2400
+    assert sorted(os.listdir("out")) == ["a.wav"]
+    assert only(convert(engine=Slow(), overwrite=True)).status == DONE and io.probe("out/a.wav").samples == 6000
+
+
+def test_an_input_that_becomes_a_target_meanwhile_is_refused():
+    put(Path("in/a.wav"))
+    before = Path("in/a.wav").read_bytes()
+
+    class Linking(FakeEngine):
+        def sing(self, *arguments, **options):
+            Path("out").mkdir()
+            os.link("in/a.wav", "out/a.wav")
+            return super().sing(*arguments, **options)
+
+    entry = only(convert(engine=Linking(), overwrite=True))
+    assert "out/a.wav is an input, which is never replaced" in entry.reason and Path("in/a.wav").read_bytes() == before
+    assert os.path.samefile("in/a.wav", "out/a.wav")
+
+
+def test_a_kill_before_the_last_rename_leaves_no_false_line(monkeypatch):
+    """The line is written first. Killed then, the file is not there, or is the older one: neither is done."""
+    put(Path("in/a.wav"))
+    real, killed = os.replace, []
+
+    def replace(source, target):
+        if str(target).endswith("a.wav") and not killed:
+            killed.append(target)
+            raise KeyboardInterrupt
+        return real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert convert().interrupted and len(Index(Path("out")).read()["a.wav"]) == 1
+    assert only(convert()).status == DONE and only(convert()).status == SKIPPED
+    killed.clear()
+    assert convert(speaker="bert", overwrite=True).interrupted
+    assert only(convert()).status == SKIPPED and only(convert(speaker="bert")).status == FAILED
+
+
+def test_results_of_an_earlier_run_are_no_inputs():
+    for name in ("a", "b/c"):
+        put(Path(f"songs/{name}.wav"))
+    convert("songs", "songs/out")
+    planned = plan(["songs"], "songs/other")
+    assert [str(job.source) for job in planned.jobs] == ["songs/a.wav", "songs/b/c.wav"]
+    assert planned.notes == [
+        "songs/out: 2 results of an earlier run left out: name the files or songs/out to convert them"
+    ]
+    named = plan(["songs/out/a.wav"], "new")
+    assert len(named.jobs) == 1 and "is a result of an earlier run: it is taken, as it is named" in named.notes[0]
+    for folder, count in (("songs/out", 2), ("songs/out/b", 1)):
+        named = plan([folder], "new")
+        assert len(named.jobs) == count and "results of an earlier run alone: they are taken" in named.notes[0]
+    put(Path("songs/out/mine.wav"))
+    assert [job.source.name for job in plan(["songs/out"], "new").jobs] == ["mine.wav"]
+    os.symlink("../songs/out", "songs/b/link")
+    os.symlink("out/a.wav", "songs/best.wav")
+    assert len(plan(["songs"], "songs/other").jobs) == 3
+
+
+def test_results_beside_their_sources_are_no_inputs():
+    put(Path("songs/a.wav"))
+    for _ in range(2):
+        convert("songs/a.wav", "songs")
+        assert sorted(os.listdir("songs")) == [INDEX, "a.wav", "a_converted.wav"]
+        assert [job.source.name for job in plan(["songs"], "out").jobs] == ["a.wav"]
+    for name in "xy":
+        put(Path(f"{name}/a.wav"))
+    for _ in range(2):  # the list lies above the folders
+        assert convert(["x", "y"], ".").count(FAILED) == 0
+        assert sorted(os.listdir("x")) == ["a.wav", "a_converted.wav"]
+
+
+def test_the_list_itself_is_never_an_input():
+    put(Path("in/a.wav"))
+    convert()
+    before = Path("out", INDEX).read_bytes()
+    os.symlink(f"out/{INDEX}", "list.wav")
+    put(Path("in/b.wav")).rename(f"out/{IN_WORK}")
+    os.symlink(f"out/{IN_WORK}", "work.wav")
+    for name in ("list.wav", "work.wav"):
+        with pytest.raises(OutputError, match="is an input, and a list of fastsvc's own"):
+            convert(["in", name], overwrite=True)
+    assert Path("out", INDEX).read_bytes() == before and Path("out", IN_WORK).stat().st_size > 6000
+
+
+def test_channels_are_checked_before_the_first_conversion():
+    put(Path("in/a.wav"), tone(channels=3))
+    put(Path("in/b.wav"), tone(channels=2))
+    engine = FakeEngine()
+    report = convert(engine=engine, format="mp3", keep_channels=True)
+    assert [entry.status for entry in report.entries] == [FAILED, DONE] and len(engine.calls) == 2
+    assert "3 channels: mp3 carries 2 at most (mix them with --channels mono" in report.entries[0].reason
+    assert convert(format="flac", keep_channels=True).count(DONE) == 2
+    with pytest.raises(OutputError, match="9 channels: flac carries 8"):
+        io.write("x.flac", tone(channels=9), 24000, "flac")
+    with pytest.raises(OutputError, match="256 channels: ogg carries 255"):  # libsndfile would crash
+        io.write("x.ogg", tone(0.01, channels=1).repeat(256, 0), 24000, "ogg")
+
+
+def test_leftovers_of_the_dead_go_where_results_go():
+    put(Path("in/b/a.wav"))
+    Path("out/b").mkdir(parents=True)
+    from test_files import dead_process, name_of
+
+    left = Path("out/b", name_of(dead_process()))
+    left.write_bytes(b"half")
+    convert()
+    assert sorted(os.listdir("out/b")) == ["a.wav"]

@@ -1,0 +1,215 @@
+"""Torch files whose pickles and archives were written by hand to cost memory, time or a crash."""
+
+import io
+import pickle
+import pickletools
+import struct
+import time
+import tracemalloc
+import zipfile
+
+import pytest
+import torch
+
+from fastsvc.checkpoints import archive, pickle_scan
+from fastsvc.checkpoints.loading import load, state_dict
+from fastsvc.errors import CheckpointError
+
+LIMIT = 100 * 2**20  # bytes that refusing may take
+
+
+def refused(path) -> str:
+    """The line with which loading ends, soon and without much memory."""
+    tracemalloc.start()
+    start = time.perf_counter()
+    try:
+        with pytest.raises(CheckpointError) as caught:
+            load(path)
+        assert tracemalloc.get_traced_memory()[1] < LIMIT
+    finally:
+        tracemalloc.stop()
+    assert time.perf_counter() - start < 60
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 2000, text[:300]
+    return text
+
+
+def archived(path, data: bytes, **entries: bytes):
+    """An archive as torch writes it, with this index."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a/data.pkl", data)
+        file.writestr("a/version", b"3\n")
+        for name, content in entries.items():
+            file.writestr(f"a/data/{name.removeprefix('_')}", content)
+    return path
+
+
+def old(path, data: bytes, keys=(), tail: bytes = b""):
+    """A file of the serialisation before archives, with this index."""
+    before = [archive.LEGACY_MAGIC, 1001, {"little_endian": True}]
+    whole = b"".join(pickle.dumps(one, protocol=2) for one in before) + data + pickle.dumps(list(keys), protocol=2)
+    path.write_bytes(whole + tail)
+    return path
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def called(module: str, name: str, arguments: bytes) -> bytes:
+    return b"c" + f"{module}\n{name}\n".encode() + b"(" + arguments + b"tR"
+
+
+def whole(value: int) -> bytes:
+    return b"\x8a\x09" + value.to_bytes(9, "little")
+
+
+def storage(items: int, key: str = "0") -> bytes:
+    place = b"ctorch\nFloatStorage\n" + text(key) + text("cpu") + whole(items)
+    return b"(" + text("storage") + place + b"tQ"
+
+
+def tensor(items: int, offset: int, sizes, strides) -> bytes:
+    rows = [b"(" + b"".join(map(whole, row)) + b"t" for row in (sizes, strides)]
+    ordered = called("collections", "OrderedDict", b"")
+    inside = storage(items) + whole(offset) + rows[0] + rows[1] + b"\x89" + ordered
+    return called("torch._utils", "_rebuild_tensor_v2", inside)
+
+
+def held(value: bytes) -> bytes:
+    """A pickled dict {"a": value}."""
+    return b"\x80\x02}" + text("a") + value + b"s."
+
+
+DEEP = b"\x80\x02}" + b")" + b"\x85" * 300_000 + b"K\x01s."  # a key whose hash would run through C's whole stack
+DOUBLING = b"\x80\x02}" + text("a") + b"(K\x01t" + b"q\x01h\x01h\x01\x87" * 60 + b"s."
+EQUAL = (
+    b"\x80\x02}(" + b"".join(b"\x8a\x0a" + (k * (2**61 - 1)).to_bytes(10, "little") + b"N" for k in range(2000)) + b"u."
+)
+
+
+PICKLES = {
+    "deep": (DEEP, "nested deeper"),
+    "doubling": (DOUBLING, "nested deeper|of more than"),
+    "equal hashes": (EQUAL, "hours to compare"),
+    "bytes": (held(called("__builtin__", "bytearray", whole(10**12))), "bytearray of a size"),
+    "hex": (held(called("_codecs", "encode", text("ab") + text("hex"))), "_codecs.encode"),
+    "tensor class": (held(called("torch", "FloatTensor", whole(2**40))), "torch.FloatTensor"),
+    "code": (held(called("os", "system", text("true"))), "os.system"),
+    "protocol 4": (pickle.dumps({"a": 1}, protocol=4), "never writes"),
+    "cut": (held(b"K\x01")[:-3], "cut short|never writes"),
+    "name": (b"\x80\x02c" + b"a" * 5000, "characters"),
+}
+
+
+@pytest.mark.parametrize("form", [archived, old])
+@pytest.mark.parametrize("name", PICKLES)
+def test_a_pickle_made_to_hurt(tmp_path, form, name):
+    data, why = PICKLES[name]
+    import re
+
+    assert re.search(why, refused(form(tmp_path / "a.pt", data))), name
+
+
+def test_many_instructions(tmp_path, monkeypatch):
+    monkeypatch.setattr(pickle_scan, "OPS", 10_000)
+    assert "instructions" in refused(archived(tmp_path / "a.pt", b"\x80\x02" + b"K\x01" * 10_001 + b"."))
+
+
+def test_a_list_that_holds_itself(tmp_path):
+    path = archived(tmp_path / "a.pt", held(b"]q\x00h\x00a"))
+    assert "nests deeper" in refused(path)
+    doubled = b"]q\x00" + b"".join(b"](h\x00h\x00eq\x00" for _ in range(40))  # 2^40 lists, written out
+    path = archived(tmp_path / "b.pt", held(doubled))
+    assert "values" in refused(path)
+
+
+SIZES = {  # of a storage of four numbers: (items that it claims, offset, sizes, strides)
+    "as it is": (4, 0, (2, 2), (2, 1)),
+    "storage": (5, 0, (2, 2), (2, 1)),
+    "huge storage": (2**50, 0, (2, 2), (2, 1)),
+    "sizes": (4, 0, (5,), (1,)),
+    "strides": (4, 0, (2, 2), (3, 1)),
+    "offset": (4, 1, (2, 2), (2, 1)),
+    "one row for ever": (4, 0, (2**40, 4), (0, 1)),
+    "negative": (4, 0, (2**71, 4), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("form", ["archive", "old"])
+@pytest.mark.parametrize("name", SIZES)
+def test_what_a_storage_entry_holds_is_the_most_that_a_tensor_has(tmp_path, name, form):
+    data, numbers = held(tensor(*SIZES[name])), struct.pack("<4f", 1, 2, 3, 4)
+    path = tmp_path / "a.pt"
+    if form == "archive":
+        archived(path, data, _0=numbers)
+    else:
+        data = data.replace(b"tQ", b"NtQ", 1)  # without a view
+        old(path, data, ["0"], struct.pack("<q", 4) + numbers)
+    if name == "as it is":
+        assert load(path)["a"].tolist() == [[1, 2], [3, 4]]
+    elif name == "one row for ever":  # a view that torch allows, and whoever copies it must not
+        with pytest.raises(CheckpointError, match="more than the file holds"):
+            state_dict({"x": load(path)}, "x", path)
+    else:
+        refused(path)
+
+
+def test_one_storage_under_many_names(tmp_path):
+    content = {f"w{i}": torch.zeros(1000) for i in range(2)}
+    content |= {f"v{i}": content["w0"] for i in range(100)}
+    torch.save({"model": content}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="share memory"):
+        state_dict(load(tmp_path / "a.pt"), "model", tmp_path / "a.pt")
+
+
+def test_archives_that_say_two_things(tmp_path):
+    data, numbers = held(tensor(4, 0, (4,), (1,))), struct.pack("<4f", 1, 2, 3, 4)
+    path = archived(tmp_path / "twice.pt", data, _0=numbers)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("A/DATA.PKL", held(b"K\x01"))  # torch's reader finds names in either case
+    assert "twice" in refused(path)
+    whole_file = archived(tmp_path / "b.pt", data, _0=numbers).read_bytes()
+    path.write_bytes(whole_file.replace(b"a/data/0", b"a/data/1", 1))  # the header says another name than the list
+    assert "damaged archive" in refused(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a/data.pkl", data + bytes(100))
+        file.writestr("a/data/0", numbers)
+    refused(path)
+    path.write_bytes(whole_file[:4] + bytes(2000))
+    assert "damaged archive" in refused(path)
+    entries = io.BytesIO()
+    with zipfile.ZipFile(entries, "w") as file:
+        file.writestr("a/data.pkl", data)
+        file.writestr("a/data/0", numbers)
+        file.infolist()[1].header_offset = 0  # both at one place
+    path.write_bytes(entries.getvalue())
+    assert "damaged archive" in refused(path)
+
+
+def test_old_files_whose_storages_are_not_there(tmp_path):
+    data = held(tensor(4, 0, (4,), (1,))).replace(b"tQ", b"NtQ", 1)
+    numbers = struct.pack("<q4f", 4, 1, 2, 3, 4)
+    assert load(old(tmp_path / "a.pt", data, ["0"], numbers))["a"].tolist() == [1, 2, 3, 4]
+    assert "list of storages" in refused(old(tmp_path / "b.pt", data, [], numbers))  # it would stay as memory was
+    assert "more bytes" in refused(old(tmp_path / "c.pt", data, ["0"], numbers[:10]))
+
+
+def test_the_scan_follows_what_torch_writes(tmp_path):
+    """Real files hold nothing that the scan refuses, and its instructions are those of the standard's table."""
+    state = {"w": torch.ones(3, 4).T, "b": torch.nn.Parameter(torch.ones(2)), "h": torch.ones(2).half()}
+    groups = [{"lr": 1e-3, "betas": (0.9, 0.99), "params": [0, 1]}]
+    optimizer = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.ones(5)}}, "param_groups": groups}
+    content = {"model": state, "optimizer": optimizer, "rng": torch.get_rng_state(), "x": {(1, "a"): 2.5}}
+    content |= {"set": {1, 2}, "bytes": b"abc", "big": 2**70, "device": torch.device("cpu"), "size": torch.Size([2])}
+    for new in (True, False):
+        torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=new)
+        for mapped in (True, False):
+            found = load(tmp_path / "a.pt", mapped=mapped)
+            assert torch.equal(found["model"]["w"], state["w"]) and found["x"] == content["x"]
+            assert found["big"] == 2**70 and found["set"] == {1, 2} and found["bytes"] == b"abc"
+    lengths = {
+        ord(op.code): op.arg.n if op.arg else 0 for op in pickletools.opcodes if op.code.isascii() or op.proto == 2
+    }
+    for code, count in pickle_scan.ARGUMENTS.items():
+        assert lengths.get(code, count) == count, chr(code)

@@ -1,0 +1,156 @@
+"""An engine that cannot be opened says why: its manifest, the GPU, or a fault of ours; and what doctor says."""
+
+import json
+import re
+import shutil
+import types
+from pathlib import Path
+
+import engines
+import pytest
+import torch
+from click.testing import CliRunner
+from recordings import put
+
+import fastsvc
+from fastsvc import faults
+from fastsvc.cli import main
+from fastsvc.engine import backends, cuda, doctor
+from fastsvc.errors import ConfigError, EngineError
+from fastsvc.kernels import tiles
+
+DRIVER = "The NVIDIA driver on your system is too old (found 11040)."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return engines.build_engine(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(faults.tempfile, "tempdir", str(tmp_path / "kept"))
+    (tmp_path / "kept").mkdir()
+
+
+def raising(error):
+    def call(*args, **kwargs):
+        raise error
+
+    return call
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+BUGS = [KeyError("gru"), TypeError("odd"), ValueError("no tile for 7 columns"), RuntimeError("odd"), IndexError("7")]
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+def test_a_bug_of_a_backend_is_no_damaged_manifest(folder, monkeypatch, bug):
+    monkeypatch.setitem(backends.BACKENDS, "cpu", raising(bug))
+    with pytest.raises(type(bug)) as caught:
+        fastsvc.load(folder, device="cpu")
+    assert caught.value is bug
+    put(Path("a.wav"))
+    result = run("convert", "a.wav", "-m", folder, "--spk", 0)
+    assert result.exit_code == faults.EXIT == 70
+    assert re.fullmatch(
+        r"a fault of fastsvc: \w+: .* at fastsvc/engine/engine.py:\d+ \(please report it with .*\)\n", result.stderr
+    )
+    assert "manifest" not in result.output and "build the engine again" not in result.output
+
+
+def test_a_manifest_that_makes_no_model_says_which_key(folder, tmp_path):
+    for number, (change, words) in enumerate(
+        [
+            (lambda m: m["acoustic"]["denoiser"].update(layers="many"), "acoustic.denoiser.layers"),
+            (lambda m: m["acoustic"].update(tune=1), "unknown key 'tune'"),
+            (lambda m: m.update(sampler="magic"), "the sampler 'magic' does not fit"),
+            (lambda m: m.update(speakers=["one"]), "1 names for 3 speakers"),
+            (lambda m: m["content"].update(kind="ears"), "ears"),
+        ]
+    ):
+        copy = shutil.copytree(folder, tmp_path / f"{number}.fsvc")
+        manifest = json.loads((copy / "manifest.json").read_text())
+        change(manifest)
+        (copy / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(EngineError, match="the manifest is damaged: .*build the engine again") as caught:
+            fastsvc.load(copy, device="cpu")
+        assert words in str(caught.value) and caught.value.__cause__ is not None
+
+
+@pytest.fixture
+def card(monkeypatch):
+    def put_in(arch):
+        found = types.SimpleNamespace(name="Card", major=arch // 10, minor=arch % 10, total_memory=2**34)
+        monkeypatch.setattr(torch.version, "cuda", "13.0")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: divmod(arch, 10))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: found)
+
+    return put_in
+
+
+def rows():
+    return {line[:13].strip(): line[14:] for line in doctor.report().splitlines()}
+
+
+@pytest.mark.parametrize("arch", [61, 75])
+def test_an_old_gpu_is_told_of_as_such(folder, card, arch):
+    card(arch)
+    why = f"the GPU is sm_{arch}, the kernels need sm_80 or newer"
+    unusable = f"the device cuda cannot be used: {why}"
+    with pytest.raises(EngineError, match=unusable):
+        fastsvc.load(folder, device="cuda")
+    with pytest.warns(UserWarning, match=f"the GPU is not used: {why}; running on the CPU"):
+        assert fastsvc.load(folder).device.type == "cpu"
+    put(Path("a.wav"))
+    result = run("convert", "a.wav", "-m", folder, "--spk", 0, "--device", "cuda")
+    assert result.exit_code == 2 and result.stderr == f"error: {unusable} (use auto or cpu)\n"
+    assert rows()["cuda"].startswith(f"does not run: {why}") and f"sm_{arch}" in rows()["GPU"]
+    for package in ("tensorrt", "tensorrt_rtx"):  # without the kernels no engine needs them
+        assert rows()[package].startswith(f"does not run: {why}")
+
+
+def test_a_gpu_of_the_oldest_kind_runs(card):
+    card(tiles.OLDEST)
+    assert backends.why_no_cuda() is None and backends.too_old(tiles.OLDEST - 1) is not None
+    assert not rows()["cuda"].startswith("does not run: the GPU")
+
+
+def test_one_constant_for_the_oldest_gpu(folder, monkeypatch):
+    """What the device is asked for, what the kernels take, what is built for: all by fastsvc.kernels.tiles.OLDEST."""
+    assert tiles.architecture(tiles.OLDEST) == tiles.OLDEST == 80
+    model = backends.Model.of(fastsvc.engine.artifact.Artifact(folder))
+    monkeypatch.setattr(cuda, "architecture", lambda device: tiles.OLDEST - 1)
+    with pytest.raises(EngineError, match="cannot run on this GPU: the GPU is sm_79, the kernels need sm_80"):
+        cuda.parts(model, device="cpu")
+    from fastsvc.build.target import architectures
+
+    with pytest.raises(ConfigError, match="'sm_75': kernels need sm_80 or newer"):
+        architectures("sm_75")
+    root = Path(__file__).parent.parent
+    compared = r"(?:<|>|<=|>=|==)\s*\(?(?:7, ?5|8, ?0|75|80)\)?(?=\s*(?::|\)|$| else| or| and))"
+    stray = re.compile(compared + "|sm_(75|80) or newer")
+    sources = [*(root / "fastsvc" / "engine").glob("*.py"), *(root / "build").glob("*.py"), root / "kernels/tiles.py"]
+    for path in sources:
+        assert not stray.search(path.read_text()), f"{path.name} has a number of its own"
+
+
+def test_doctor_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert rows()["cuda"].startswith("does not run: this is a CPU build of PyTorch")
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert rows()["cuda"].startswith("does not run: this is PyTorch's build for ROCm") and "ROCm 6.4" in rows()["torch"]
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "init", raising(RuntimeError(DRIVER + "\nUpdate it")))
+    assert rows()["cuda"].startswith(f"does not run: PyTorch finds no usable GPU: {DRIVER};")
+    assert rows()["cpu"].startswith("runs: ")
+    monkeypatch.setattr(doctor, "X86", False)
+    monkeypatch.setattr(doctor.machine, "cpu_flags", list)
+    assert rows()["cpu"] == "runs: the lowered form in float32" and "AVX" not in rows()["instructions"]
