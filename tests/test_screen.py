@@ -80,7 +80,7 @@ def test_convert_converts_all_whatever_becomes_of_the_streams(tmp_path, redirect
     (tmp_path / "fake.fsvc").mkdir()
     done = shell(redirections, CONVERT, ROOT / "tests", "convert", "in", "--spk", "0", "-v", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    made = sorted((tmp_path / "converted").iterdir())
+    made = sorted((tmp_path / "converted").glob("[!.]*"))
     assert [path.name for path in made] == ["a.wav", "b.wav", "c.wav", "d.wav"]
     assert len({path.read_bytes() for path in made}) == 1  # nobody's lines are among the samples
 

@@ -150,7 +150,7 @@ def test_last_layer_keeps_float32_under_autocast():
 
 def test_starts_from_another_vocoder_where_the_shapes_agree(tmp_path):
     def saved(name, tensors):
-        about = {"kind": "vocoder", "step": 1, "config": {}, "speakers": [], "speaker_f0_hz": []}
+        about = {"kind": "vocoder", "step": 1, "config": {"model": {}}, "speakers": [], "speaker_f0_hz": []}
         checkpoint.save(tmp_path / name, **about, model=tensors, ema=tensors)
         return str(tmp_path / name)
 

@@ -144,7 +144,7 @@ def test_what_an_engine_cannot_do_is_said_before_the_first_file(tmp_path):
     for options, part in (
         (["--spk", "2", "--transpose", "auto"], "does not know its speakers' pitch"),
         (["--spk", "1", "--formant", "1"], "no key-shift embedding"),
-        (["--spk", "1", "--formant", "nan"], "formant is nan"),
+        (["--spk", "1", "--formant", "nan"], "nan is not a finite number"),
     ):
         result = CliRunner().invoke(main, [*arguments, *options])
         assert result.exit_code == 2 and part in result.output, result.output

@@ -183,7 +183,7 @@ class Choice:
             return []
         try:
             table = reading.from_json(data)
-            return [_row(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
+            return [_row(**row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
         except (ValueError, KeyError, TypeError) as error:
             warnings.warn(f"the table of vocoder backends is unreadable and made anew: {error}", stacklevel=3)
             return []
