@@ -124,7 +124,7 @@ _RIGHT = {
     "depth": _whole(2, 100_000),
     "default_steps": _whole(*STEPS),
     "schedules": _schedules,
-    "levels": lambda value: _list(_within(0, LEVEL), NAMES[1])(value) and len(value) > 0,
+    "levels": lambda value: _list(_within(0, LEVEL), STEPS[1] ** 2)(value) and len(value) > 0,
     "vocoder": _part,
     "content": _part,
     "measured": _measured,
