@@ -12,9 +12,10 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 import fastsvc
@@ -49,7 +50,8 @@ def program(name: str) -> str | None:
 
 
 class Pool(ProcessPoolExecutor):
-    """Spawned workers. Not forked: a fork of a process that has used PyTorch's threads may hang."""
+    """Spawned workers, which end with their parent. Not forked: a fork of a process that has used PyTorch's threads may
+    hang."""
 
     def __init__(self, jobs: int, initializer: Callable[[], None] | None = None):
         # Where Python heeds no safe path, workers begin in an empty folder.
@@ -91,10 +93,17 @@ class Pool(ProcessPoolExecutor):
 
 def _begin(folder: str, level: int, initializer: Callable[[], None] | None) -> None:
     """A worker's first step: into the folder that its pool was made in, its lines on the screen as its parent's."""
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     os.chdir(folder)
     screen.worker(level)
     if initializer is not None:
         initializer()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would work on, in a folder whose lock is free again."""
+    connection.wait([parent_process().sentinel])
+    os._exit(1)
 
 
 def scratch(folder: str | os.PathLike) -> Path:

@@ -46,7 +46,7 @@ CONVERT = {
     "normalise": NO_FLAG,
     "progress": [5, "x", True],
 }
-WEIGHTS = [-1, "1", NAN, INF, -INF, True, None, HUGE, [1]]
+WEIGHTS = [-1, -0.5, "1", NAN, INF, -INF, True, None, HUGE, [1]]
 SPEAKERS = [1.9, 1.0, True, None, "", "x", "٣", "1.0", "1_0", "0x1", b"Ada", -1, 3, HUGE, "9" * 5000, [0], NAN, 1j, {}]
 SPEAKERS += [np.float64(1), np.bool_(True), np.array([0, 1]), {"Ada": 0}, {"Ada": 1e308, "Bert": 1e308}, {1.5: 1.0}]
 SPEAKERS += [{"Ada": 1.0, "Bert": weight} for weight in WEIGHTS]

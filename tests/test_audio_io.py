@@ -135,8 +135,10 @@ def test_missing_folder_and_device(tmp_path):
 def test_a_pipe_that_takes_the_files_place(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.wav")
     file = os.stat(__file__)
-    monkeypatch.setattr(opening.os, "stat", lambda path: file)
-    assert "not a regular file" in reason(tmp_path / "pipe.wav")
+    with monkeypatch.context() as patch:
+        patch.setattr(opening.os, "stat", lambda path, **options: file)
+        said = reason(tmp_path / "pipe.wav")
+    assert "not a regular file" in said
 
 
 def test_no_permission(tmp_path, monkeypatch):

@@ -47,6 +47,17 @@ def test_cut(tmp_path, extension, cut):
         assert "cut short" in reasons[0]
 
 
+@pytest.mark.parametrize("extension", [".ogg", ".oga", ".opus"])
+def test_an_ogg_cut_between_two_pages(tmp_path, extension):
+    """Every page that is there is whole; what is missing is the one that says that it is the last."""
+    path, _, _ = put(tmp_path, extension, music(samples=4 * RATE_HZ))
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"OggS")])
+    for look in (io.probe, io.read):
+        with pytest.raises(AudioError, match="its last page is missing"):
+            look(path)
+
+
 def rewritten(path, place, content):
     data = bytearray(path.read_bytes())
     data[place : place + len(content)] = content

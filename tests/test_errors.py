@@ -6,6 +6,7 @@ import pickle
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from fastsvc.cli import main
 from fastsvc.commands import common, make
 from fastsvc.config import VOCODER_BACKENDS
 from fastsvc.engine import backends, cuda
-from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError, OutputError
+from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +205,22 @@ def test_a_checkpoint_that_is_not_written_for_a_fault_of_ours(monkeypatch, tmp_p
     monkeypatch.setattr(torch, "save", raising(error))
     with pytest.raises(type(error)):
         checkpoint.save(tmp_path / "x.pt", **about)
-    monkeypatch.setattr(torch, "save", raising(RuntimeError("unexpected pos 704 vs 598")))
-    with pytest.raises(OutputError, match="cannot write .*x.pt"):
-        checkpoint.save(tmp_path / "x.pt", **about)
     assert not list(tmp_path.glob("*.pt*")) and not list(tmp_path.glob(".*.tmp"))
+
+
+def test_settings_that_are_the_users(tmp_path):
+    from fastsvc.data import prepare
+    from fastsvc.training import optim
+
+    for name in ("tpu", "cuda:x", "cuda:9999", "CPU", "", "meta", "cuda:7"):
+        with pytest.raises(ConfigError, match="device"):
+            optim.device_of(name)
+    put(Path("in/anna/a.wav"))
+    source = types.SimpleNamespace(name="a", path=Path("in/anna/a.wav"))
+    Path("records").mkdir()
+    for text in ("{}", '{"files": 5, "items": 3}', '{"files": [], "items": [1]}', '{"items": [{"file": 5}]}'):
+        Path("records/a.json").write_text(text)
+        assert list(prepare._done([source], Path("."))) == []  # prepared again
 
 
 def test_programs_say_so_too(monkeypatch, capsys):

@@ -73,7 +73,7 @@ def test_built_and_converted(tmp_path, encoder, channels, layers, form):
     heard = hearing.features(audio, 24000, engine.config, engine.encoder, None)
     assert golden.relative(heard.units, units) < 1e-5
     again, _ = engine.synthesise(units, heard.f0_hz, heard.volume, "Bert", voiced=heard.voiced)
-    assert golden.relative(torch.from_numpy(got), again[: len(got)]) < 1e-4
+    assert golden.relative(torch.from_numpy(got), again[: len(got)]) < 2e-5  # measured: 2e-6
 
 
 def test_stored_in_half_the_space(tmp_path):

@@ -30,7 +30,7 @@ def test_named_files_exist():
             continue
         for name in NAMED.findall(path.read_text(encoding="utf-8")):
             seen += 1
-            if not any((root / name).is_file() for root in (ROOT, ROOT / "fastsvc")):
+            if "NAME" not in name and not any((root / name).is_file() for root in (ROOT, ROOT / "fastsvc")):
                 lacking.append(f"{path.relative_to(ROOT)} names {name}")
     assert not lacking, "\n".join(lacking)
     assert seen > 50
@@ -39,6 +39,8 @@ def test_named_files_exist():
 def test_named_programs_exist():
     for path in texts():
         for name in MODULE.findall(path.read_text(encoding="utf-8")):
+            if "NAME" in name:
+                continue
             place = ROOT.joinpath(*re.sub(r"^fastsvc\.(?=(kernels|build)\.)", "", name).split("."))
             assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), f"{path} names {name}"
 

@@ -68,7 +68,7 @@ def test_a_manifest_that_makes_no_model_says_which_key(folder, tmp_path):
         [
             (lambda m: m["acoustic"]["denoiser"].update(layers="many"), "acoustic.denoiser.layers"),
             (lambda m: m["acoustic"].update(tune=1), "unknown key 'tune'"),
-            (lambda m: m.update(sampler="magic"), "the sampler 'magic' does not fit"),
+            (lambda m: m.update(sampler="magic"), "wrong sampler: 'magic' does not fit"),
             (lambda m: m.update(speakers=["one"]), "1 names for 3 speakers"),
             (lambda m: m["content"].update(kind="ears"), "ears"),
         ]
@@ -77,9 +77,9 @@ def test_a_manifest_that_makes_no_model_says_which_key(folder, tmp_path):
         manifest = json.loads((copy / "manifest.json").read_text())
         change(manifest)
         (copy / "manifest.json").write_text(json.dumps(manifest))
-        with pytest.raises(EngineError, match="the manifest is damaged: .*build the engine again") as caught:
+        with pytest.raises(EngineError, match=r"manifest.json (is|has) .*make it anew: fastsvc build") as caught:
             fastsvc.load(copy, device="cpu")
-        assert words in str(caught.value) and caught.value.__cause__ is not None
+        assert words in str(caught.value)
 
 
 @pytest.fixture

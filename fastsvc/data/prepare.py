@@ -151,8 +151,10 @@ def _done(sources: list[Source], out: Path) -> Iterator[tuple[str, list[dict]]]:
         if not path.is_file():
             continue
         record = load_json(path)
-        if record["files"] == _stamp(source)["files"] and all((out / i["file"]).is_file() for i in record["items"]):
-            yield source.name, record["items"]
+        files, items = record.get("files"), record.get("items")
+        named = isinstance(items, list) and all(isinstance(i, dict) and isinstance(i.get("file"), str) for i in items)
+        if named and files == _stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
+            yield source.name, items  # one of another shape is not ours: the recording is prepared again
 
 
 def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:

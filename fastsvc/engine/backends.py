@@ -13,9 +13,8 @@ from fastsvc import arguments
 from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
 from fastsvc.engine import artifact, cpu_generators, lowered, runtime
 from fastsvc.engine.speakers import Speakers
-from fastsvc.errors import ConfigError, EngineError
+from fastsvc.errors import EngineError
 from fastsvc.kernels.tiles import OLDEST
-from fastsvc.model import sampler
 
 DEVICES = ("auto", "cpu", "cuda")
 GATE = "tests/test_gpu.py"  # what must have passed on a GPU; tests/test_gpu_engine.py runs in the interpreter alone
@@ -35,20 +34,15 @@ class Model:
 
     @classmethod
     def of(cls, folder: artifact.Artifact) -> Model:
-        """What the manifest says. Raises EngineError where that makes no model; what fails later is not its fault."""
+        """What the manifest says. It was checked when the folder was opened (engine/manifest.py), so that whatever
+        fails from here on is no damage of it."""
         manifest = folder.manifest
         vocoder, content = manifest.get("vocoder"), manifest.get("content")
-        try:
-            acoustic = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
-            if manifest["sampler"] not in sampler.methods(acoustic):
-                raise ConfigError(f"the sampler {manifest['sampler']!r} does not fit the model")
-            vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
-            kind = content and content.get("kind", "recogniser")  # older engines have no other
-            content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
-            speakers = Speakers.of(manifest, acoustic.condition.speakers)
-        except (ConfigError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
-            why = error.message if isinstance(error, ConfigError) else error
-            raise EngineError(f"{folder.path}: the manifest is damaged: {why}", "build the engine again") from error
+        acoustic = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
+        vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
+        kind = content and content.get("kind", "recogniser")  # older engines have no other
+        content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
+        speakers = Speakers.of(manifest, acoustic.condition.speakers)
         return cls(folder, acoustic, vocoder_config, kind, content_config, speakers)
 
     def weights(self) -> dict[str, Tensor]:

@@ -13,8 +13,6 @@ from fastsvc.errors import CheckpointError
 
 FORMAT, VERSION = "fastsvc", 1
 NEEDED = ("kind", "step", "config", "speakers", "model", "ema")
-# In what torch raises, a RuntimeError, where its file cannot be written, on a full disk above all
-UNWRITTEN = ("unexpected pos", "PytorchStreamWriter", "inline_container")
 
 
 def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, speaker_f0_hz, model, ema, **resume):

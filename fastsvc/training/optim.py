@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 
 import torch
 from torch import nn
 
+from fastsvc import arguments
 from fastsvc.errors import ConfigError
 from fastsvc.training.settings import OptimSettings
 
@@ -58,8 +60,13 @@ def device_of(name: str) -> torch.device:
     """auto, cpu, cuda or cuda:N → a device that is there. Raises ConfigError."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    number = re.fullmatch(r"cuda(?::(\d{1,3}))?", name)
+    if name != "cpu" and number is None:
+        raise ConfigError(f"there is no device {arguments.shown(name)}", "use auto, cpu, cuda or cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device {name} was asked for, but PyTorch sees no GPU", "use `device: auto`")
+    if number is not None and int(number[1] or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} GPUs", "name another")
     return torch.device(name)
 
 
