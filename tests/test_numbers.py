@@ -162,4 +162,4 @@ def test_a_checkpoint_in_training_is_read_by_the_loader_of_all(tmp_path):
         with pytest.raises(CheckpointError, match=why):
             checkpoint.load(path, "student")
     path = native(tmp_path / "b.pt", "student", ACOUSTIC, step=10**400)
-    assert read(path).step == 10**400  # only told
+    assert read(path).step == 0  # only told

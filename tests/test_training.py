@@ -170,6 +170,26 @@ def test_bad_checkpoints_are_named(tmp_path):
         checkpoint.load(tmp_path / "last.pt", "vocoder")
 
 
+def test_resuming_from_a_file_of_another_run_is_one_line(tmp_path):
+    make(tmp_path, steps=4).train()
+    path = tmp_path / "last.pt"
+    content = torch.load(path, weights_only=True)
+    for change, why in (
+        ({"model": {**content["model"], "0.bias": torch.zeros(9)}}, "does not fit this configuration: .*0.bias"),
+        ({"extra": {}}, "does not fit this configuration: 'critic'"),
+        ({"optimizer": 3}, "does not fit this configuration"),
+        ({"scheduler": {"elapsed_s": float("nan"), "ema_updates": 1, "best": None}}, "elapsed_s is nan"),
+        ({"rng": {"torch": torch.zeros(3)}}, "does not fit this configuration"),
+        ({"optimizer": {"main": {"state": {}, "param_groups": []}}}, "optimizer.main does not fit"),
+    ):
+        torch.save({**content, **change}, path)
+        with pytest.raises(CheckpointError, match=why) as caught:
+            make(tmp_path, steps=6, resume=True).train()
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+    torch.save(content, path)
+    assert make(tmp_path, steps=6, resume=True).train()["step"] == 6
+
+
 def test_settings_are_strict(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("out: x\nsteps: 10\noptim: {lr: 1e-3, warm: 4}\n")

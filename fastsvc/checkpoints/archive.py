@@ -79,7 +79,7 @@ def _check_places(file: BinaryIO, entries, size: int, damaged: CheckpointError) 
         if entry.header_offset < end or len(header) < _LOCAL.size or not header.startswith(ZIP):
             raise damaged
         *_, name, extra = _LOCAL.unpack(header)
-        if file.read(name).decode("utf-8", "replace") != entry.orig_filename:
+        if file.read(name).decode("utf-8" if entry.flag_bits & 0x800 else "cp437", "replace") != entry.orig_filename:
             raise damaged
         end = entry.header_offset + _LOCAL.size + name + extra + entry.file_size
         if end > size:

@@ -17,6 +17,7 @@ from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo")
+NAME = 1000  # characters of a speaker's, as in an engine's manifest
 MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 
 
@@ -93,6 +94,8 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
     for reader in (*acoustic, *vocoders, fairseq, huggingface):
         if reader.recognises(content):
             checkpoint = reader.read(content, path, given)
+            if any(len(name) > NAME for name in checkpoint.speakers):
+                raise CheckpointError(f"{path}: a speaker's name has more than {NAME} characters", "correct the table")
             _refuse_vain(given, getattr(reader, "TAKES", ()), path)
             return checkpoint
     raise foreign.refusal(content, path)

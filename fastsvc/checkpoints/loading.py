@@ -167,4 +167,4 @@ def finite(state: dict[str, Tensor], path: Path, upstream=lambda name: name) -> 
 def count(content: dict, key: str) -> int:
     """content[key], a number of training steps, 0 where there is none: only told, so nothing is refused for it."""
     value = content.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0

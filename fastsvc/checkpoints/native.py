@@ -10,6 +10,8 @@ from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import count, state_dict
 from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
+from fastsvc.config.limits import F0_HZ
+from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
 
 VERSION = 1
@@ -34,11 +36,11 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
     if content.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} has format version {content.get('version')!r}, this program reads {VERSION}", "update fastsvc"
+            f"{path} has format version {shown(content.get('version'))}, this program reads {VERSION}", "update fastsvc"
         )
     kind = content.get("kind")
-    if kind not in CONFIGS:
-        raise CheckpointError(f"{path} is of the unknown kind {kind!r}", f"known are {', '.join(CONFIGS)}")
+    if not isinstance(kind, str) or kind not in CONFIGS:
+        raise CheckpointError(f"{path} is of the unknown kind {shown(kind)}", f"known are {', '.join(CONFIGS)}")
     plain = content.get("config")
     if not isinstance(plain, dict) or "model" not in plain:
         raise CheckpointError(f"{path} lacks config.model", "the file is damaged")
@@ -73,11 +75,14 @@ def _about(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple
     names, f0_hz = content.get("speakers") or (), content.get("speaker_f0_hz") or ()
     train = plain.get("train") if isinstance(plain.get("train"), dict) else {}
     peak, count = train.get("input_peak"), config.condition.speakers if isinstance(config, AcousticConfig) else None
-    numbers = isinstance(f0_hz, (list, tuple)) and all(isinstance(f, (int, float)) for f in f0_hz)
-    if not isinstance(names, (list, tuple)) or (names and count not in (None, len(names))) or not numbers:
+    numbers = isinstance(f0_hz, (list, tuple)) and all(
+        isinstance(f, (int, float)) and (f == 0 or F0_HZ[0] <= f <= F0_HZ[1]) for f in f0_hz
+    )
+    texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    if not texts or (names and count not in (None, len(names))) or not numbers:
         raise CheckpointError(f"{path}: its table of speakers does not fit its network", "the file is damaged")
     if not (peak is None or (isinstance(peak, (int, float)) and 0 < peak <= 1)):
-        raise CheckpointError(f"{path}: config.train.input_peak is {peak!r}", "the file is damaged")
+        raise CheckpointError(f"{path}: config.train.input_peak is {shown(peak)}", "the file is damaged")
     return tuple(map(str, names)), tuple(map(float, f0_hz)), peak
 
 

@@ -13,6 +13,7 @@ from fastsvc.config.shown import shown
 from fastsvc.engine import manifest_configs
 
 NEEDED = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
+NULL = ("input_peak", "depth", "vocoder", "content", "check", "gpu_precision")  # keys that may say: none
 PRECISIONS = ("fp32", "fp16", "bf16")
 MOST_FILES = 100_000
 LEVEL = 1e5  # the highest noise level, or place on a chain
@@ -26,12 +27,13 @@ def fault(manifest: dict) -> str | None:
     if missing:
         return f"lacks {', '.join(missing)}"
     for key, right in _RIGHT.items():
-        if manifest.get(key) is not None and not right(manifest[key]):
+        absent = key not in manifest or (manifest[key] is None and key in NULL)
+        if not absent and not right(manifest[key]):
             return f"has a wrong {key}: {shown(manifest[key])}"
     schedules, end = manifest["schedules"], None if manifest["sampler"] == "consistency" else -1
     if not all(set(row[:end]) <= set(manifest["levels"]) for row in schedules.values()):
         return "has schedules with levels that were not built in"
-    if manifest.get("default_steps") not in (None, *map(int, schedules)):
+    if manifest.get("default_steps", int(next(iter(schedules)))) not in map(int, schedules):
         return f"has default_steps {shown(manifest['default_steps'])} that were not built in"
     return manifest_configs.fault(manifest)
 
@@ -122,7 +124,7 @@ _RIGHT = {
     "depth": _whole(2, 100_000),
     "default_steps": _whole(*STEPS),
     "schedules": _schedules,
-    "levels": lambda value: _list(_within(0, LEVEL), NAMES[1])(value) and len(value) > 0,
+    "levels": lambda value: _list(_within(0, LEVEL), STEPS[1] ** 2)(value) and len(value) > 0,
     "vocoder": _part,
     "content": _part,
     "measured": _measured,
