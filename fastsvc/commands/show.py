@@ -47,15 +47,17 @@ class Show:
     def fraction(self, files: float) -> None:
         """Of the files that are being converted, as much as is done."""
         self.bar.n = min(self.files, self.done + files)
-        self.bar.refresh()
+        self.bar.refresh(nolock=True)
 
     def entry(self, report: Report, entry: Entry) -> None:
         self.done += 1
         self._postfix(report)
         self.fraction(max(0.0, self.bar.n - self.done))  # others may be under way
         for text, error in self._lines(entry):
-            with self.bar.external_write_mode(sys.stderr if error else sys.stdout):
-                say(text, error=error)
+            # All of it is of this thread; tqdm's own way takes locks, which Ctrl-C in the wrong moment leaves untaken.
+            self.bar.clear(nolock=True)
+            say(text, error=error)
+            self.bar.refresh(nolock=True)
 
     def _postfix(self, report: Report) -> None:
         self.bar.set_postfix_str(
