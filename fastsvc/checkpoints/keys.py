@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from fastsvc.checkpoints.loading import finite
 from fastsvc.errors import CheckpointError
 
+MOST_FAULTS = 300  # that a message tells; a stranger's file may have a million
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -46,8 +47,10 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
         if name in tensors and tuple(tensors[name].shape) != shape:
             faults.append(f"{upstream(name)} has shape {_shape(tensors[name].shape)} instead of {_shape(shape)}")
     if faults:
+        told = [fault[:200] for fault in faults[:MOST_FAULTS]]
+        more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
         raise CheckpointError(
-            f"{path} does not fit its configuration: {'; '.join(faults)}",
+            f"{path} does not fit its configuration: {'; '.join(told)}{more}",
             "check that the config belongs to this checkpoint",
         )
     for name, value in tensors.items():
