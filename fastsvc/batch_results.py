@@ -91,8 +91,11 @@ class Results:
         if one.source != self._source(job):
             return f"made of another recording: {_shown(one.source)}"
         if one.request != self.requests[job.format]:
-            by = f"voice {_shown(one.voice)}, engine {_shown(one.engine)}"
-            return f"made with another voice, engine or options ({by})"
+            if one.voice != self.voice:
+                return f"made with another voice: {_shown(one.voice)}"
+            if one.engine != self.engine:
+                return f"made with another engine: {_shown(one.engine)}"
+            return "made with other options, or with an older or newer engine of this name"
         return f"made of {job.source} before that was changed"
 
     def _check_folder(self, folder: Path) -> None:

@@ -316,11 +316,31 @@ def test_names_that_crashed(fake, tmp_path):
     assert "skipped 2" in run("convert", "in", "--spk", "anna", "--format", "flac", "-o", "in/.out").stdout
 
 
+def test_many_notes_are_cut_short(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("fastsvc.commands.convert.NOTES", 3)
+    for number in range(5):
+        for suffix in ("wav", "flac"):
+            put(tmp_path / "in" / f"{number}.{suffix}", tone(0.02))
+    text = run("convert", "in", "--spk", "anna").stdout
+    assert text.count("note: in/") == 3 and "note: 2 more notes like these (-v shows all)" in text, text
+    assert run("convert", "in", "--spk", "anna", "-v").stdout.count("note: in/") == 5
+
+
+def test_a_failure_is_repeated_only_if_other_lines_came_after_it(fake, tmp_path):
+    put(tmp_path / "b.wav", tone(0.02))
+    for number in (1, 3):
+        (tmp_path / f"{number}.wav").write_text("not audio")
+    result = run("convert", "1.wav", "3.wav", "--spk", "anna", code=1)
+    assert result.stderr.count("not an audio file") == 2 and "failed:\n" not in result.stderr
+    result = run("convert", "1.wav", "b.wav", "--spk", "anna", code=1)
+    assert result.stderr.splitlines()[-2:] == ["failed:", "  " + result.stderr.splitlines()[0].partition("failed: ")[2]]
+
+
 def test_another_voice_into_the_same_folder_is_no_success(fake, tmp_path):
     put(tmp_path / "a.wav", tone(0.1))
     run("convert", "a.wav", "--spk", "anna")
     result = run("convert", "a.wav", "--spk", "bert", code=1)
-    assert "converted/a.wav exists, made with another voice, engine or options (voice 'anna'" in result.stderr
+    assert "converted/a.wav exists, made with another voice: 'anna'" in result.stderr
     assert "failed: a.wav: " in result.stderr and "replace it with --overwrite" in result.stderr
 
 

@@ -15,8 +15,8 @@ from recordings import put
 import fastsvc
 from fastsvc import faults
 from fastsvc.cli import main
-from fastsvc.engine import backends, cuda, doctor
-from fastsvc.errors import ConfigError, EngineError
+from fastsvc.engine import artifact, backends, cuda, doctor
+from fastsvc.errors import ConfigError, EngineError, OutputError
 from fastsvc.kernels import tiles
 
 DRIVER = "The NVIDIA driver on your system is too old (found 11040)."
@@ -80,6 +80,25 @@ def test_a_manifest_that_makes_no_model_says_which_key(folder, tmp_path):
         with pytest.raises(EngineError, match=r"manifest.json (is|has) .*make it anew: fastsvc build") as caught:
             fastsvc.load(copy, device="cpu")
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "{", "[]", '{"format": "other"}', '{"format": "fastsvc-engine", "version": 1}']
+)
+def test_force_is_advised_only_where_it_would_replace(tmp_path, content):
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    if content is not None:
+        (folder / "manifest.json").write_text(content)
+    with pytest.raises(EngineError) as caught:
+        fastsvc.load(folder, device="cpu")
+    if content and "fastsvc-engine" in content:
+        assert "--force" in str(caught.value)
+        artifact.refuse_existing(folder, force=True)
+    else:
+        assert "--force" not in str(caught.value)
+        with pytest.raises(OutputError, match="left alone"):
+            artifact.refuse_existing(folder, force=True)
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from click.testing import CliRunner
 
 from fastsvc.audio.mel import log_mel
+from fastsvc.cli import main
 from fastsvc.config import FeatureConfig, MelConfig
 from fastsvc.data.choir.phones import PHONES
 from fastsvc.data.corpus import Corpus
@@ -156,6 +158,16 @@ def test_bad_files_are_reported_and_skipped(dataset, tmp_path):
     assert all(len(why) > 10 for _, why in report.bad)
     again = run(dataset, tmp_path / "out")
     assert len(again.bad) == 7 and again.reused == 7
+
+
+def test_the_command_names_a_bad_file_once(dataset, tmp_path):
+    (dataset / "alto" / "text.wav").write_text("not audio")
+    write(dataset / "stray.wav", tone(0.4, 8000), 8000)
+    result = CliRunner().invoke(main, ["prepare", str(dataset), "-o", str(tmp_path / "out"), "--jobs", "1", "-q"])
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 1 and len(lines) == 2
+    assert lines[0].startswith(f"not used: {dataset}/stray.wav: lies beside the singers' folders")
+    assert lines[1].startswith(f"not used: {dataset}/alto/text.wav: not an audio file")
 
 
 def test_nothing_usable(tmp_path):

@@ -45,7 +45,7 @@ def choose_speaker(table, text: str | None) -> str | dict[str, float]:
             return table.names[0]
         names = ", ".join(f"{table.base + i} {name}" for i, name in enumerate(table.names[:20]))
         more = f" and {len(table.names) - 20} more" if len(table.names) > 20 else ""
-        raise SpeakerError("which speaker is not said", f"choose with --spk ID or NAME: {names}{more}")
+        raise SpeakerError("no voice was chosen", f"choose with --spk ID or NAME: {names}{more}")
     speaker = text if text in table.names or ":" not in text else _mixture(text)
     table.weights(speaker)
     return speaker
@@ -58,8 +58,8 @@ def _mixture(text: str) -> dict[str, float]:
         try:
             share = float(weight)
         except ValueError:
-            raise SpeakerError(f"{text!r} is no mixture of speakers", 'write "A:0.7,B:0.3"') from None
+            raise SpeakerError(f"{text!r} is not a mixture of speakers", 'write "A:0.7,B:0.3"') from None
         if not share >= 0:  # before it is added to another one of the same name
-            raise SpeakerError(f"the mixture {text!r} has a weight that is negative or no number", "correct it")
+            raise SpeakerError(f"the mixture {text!r} has a weight that is negative or not a number", "correct it")
         mixture[name.strip()] = mixture.get(name.strip(), 0.0) + share
     return mixture

@@ -52,6 +52,11 @@ def say(text: str, level: int = 0, error: bool = False, lines: bool = False) -> 
         click.echo(screen.shown(text, lines), err=error)
 
 
+def with_name(path: str, reason: str) -> str:
+    """A path and what is wrong with it; most reasons begin with the path already."""
+    return reason if reason.startswith(path) else f"{path}: {reason}"
+
+
 def present(text: str) -> None:
     """Print what a command is for. Where it cannot be printed, the command has failed (fastsvc.screen says so)."""
     click.echo(screen.shown(text, lines=True))

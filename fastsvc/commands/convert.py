@@ -28,6 +28,7 @@ LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the
 STEPS_HELP = "Sampling steps. Without: the engine's own choice (one, for students)."
 FORMANT_HELP = "Semitones by which the voice's resonances move, where the model can."
 SEED_HELP = "Of the noise: the same gives the same result."
+NOTES = 20  # lines about names and links before the work, at most, unless -v asks for all
 BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. A CPU always takes one after another."
 
 
@@ -120,7 +121,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     say(f"engine: {path} ({why})")
     left = batch.waiting(planned, options["overwrite"])
     in_work = InWork(planned.folder)
-    planned.notes += _suspected(in_work, left)
+    planned.notes[:0] = _suspected(in_work, left)
     how = options["steps"], vocoder_backend, options["batch"], channels == "keep"
     device, needs = gpu.before_opening(path, device, left, *how)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
@@ -137,8 +138,10 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
         **options,
     )
     say(f"speaker: {settings.name}")
-    for note in planned.notes:
-        say(f"note: {note}")
+    for number, note in enumerate(planned.notes):
+        say(f"note: {note}", level=0 if number < NOTES else 1)
+    if len(planned.notes) > NOTES and verbosity() <= 0:
+        say(f"note: {len(planned.notes) - NOTES} more notes like these (-v shows all)")
     if needs:
         gpu.before_converting(engine, needs, options["steps"])
     from fastsvc.commands.show import Show

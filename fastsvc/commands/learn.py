@@ -7,7 +7,7 @@ import os
 import click
 
 from fastsvc import arguments
-from fastsvc.commands.common import SOME_FAILED, Number, option, say, verbosity, verbosity_options
+from fastsvc.commands.common import SOME_FAILED, Number, option, say, verbosity, verbosity_options, with_name
 
 KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
 SINGERS_HELP = "Source-filter singers, high and low in turn."
@@ -85,7 +85,7 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
         explained = add_pseudo_labels(out, pseudo_labels, options["seed"])
         say(f"{pseudo_labels} clusters in place of phones; they explain {explained:.0%} of the units' variance")
     for path, why in report.bad:
-        say(f"not used: {path}: {why}", error=True)
+        say(f"not used: {with_name(path, why)}", error=True)
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)
 
 

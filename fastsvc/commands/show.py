@@ -6,7 +6,7 @@ import contextlib
 import sys
 
 from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
-from fastsvc.commands.common import say
+from fastsvc.commands.common import say, with_name
 
 _PREPARING = "{desc} {percentage:3.0f}%|{bar}| {elapsed}"
 _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
@@ -34,6 +34,7 @@ class Show:
         from tqdm import tqdm
 
         self.files, self.done, self.verbosity = files, 0, verbosity
+        self.failed = self.buried = False  # buried: other lines came after that of a failure
         on_terminal = sys.stderr.isatty() and verbosity >= 0
         self.bar = tqdm(total=files, disable=not on_terminal, bar_format=_BAR, leave=False, file=sys.stderr)
         self._postfix(Report())
@@ -57,6 +58,8 @@ class Show:
             # All of it is of this thread; tqdm's own way takes locks, which Ctrl-C in the wrong moment leaves untaken.
             self.bar.clear(nolock=True)
             say(text, error=error)
+            self.buried = self.buried or (self.failed and not error and self.verbosity >= 0)
+            self.failed = self.failed or error
             self.bar.refresh(nolock=True)
 
     def _postfix(self, report: Report) -> None:
@@ -69,7 +72,7 @@ class Show:
     def _lines(self, entry: Entry):
         place = f"[{self.done}/{self.files}]"
         if entry.status == FAILED:
-            yield f"{place} failed: {described(entry)}", True
+            yield f"{place} failed: {with_name(entry.input, entry.reason)}", True
             if entry.traceback and self.verbosity > 0:
                 for line in entry.traceback.splitlines():
                     yield line, True
@@ -87,7 +90,7 @@ class Show:
             yield f"note: {entry.output}: {note}", False
 
     def summary(self, report: Report) -> None:
-        """Totals, and every failure once more, where it is seen."""
+        """Totals; and every failure once more, where other lines came after it."""
         done, skipped, failed = (report.count(status) for status in (DONE, SKIPPED, FAILED))
         text = f"converted {done} of {report.planned} files"
         if done:
@@ -99,10 +102,10 @@ class Show:
         say(text)
         if report.interrupted:
             say("interrupted: what is finished stays; run again to go on", error=True)
-        if failed and (report.planned > 1 or self.verbosity < 0):
+        if failed and self.buried:
             say("failed:", error=True)
             for entry in report.failures:
-                say(f"  {described(entry)}", error=True)
+                say(f"  {with_name(entry.input, entry.reason)}", error=True)
         ours = [entry for entry in report.failures if entry.traceback]
         if ours:
             from fastsvc import faults
@@ -111,11 +114,6 @@ class Show:
                 f"{len(ours)} of them by {faults.TITLE}, not by the recording: {faults.keep(ours[0].traceback)}",
                 error=True,
             )
-
-
-def described(entry: Entry) -> str:
-    """The input and why it failed; most reasons begin with the path already."""
-    return entry.reason if entry.reason.startswith(entry.input) else f"{entry.input}: {entry.reason}"
 
 
 def _duration(seconds: float) -> str:

@@ -49,7 +49,7 @@ def refuse_existing(out: Path, force: bool) -> None:
     if not force:
         raise OutputError(f"{out} exists", "give another name with -o, or replace it with --force")
     if not is_engine(out):
-        raise OutputError(f"{out} exists and is no engine folder, so it is left alone", "give another name with -o")
+        raise OutputError(f"{out} exists and is not an engine folder, so it is left alone", "give another name with -o")
 
 
 def identity(manifest: dict) -> str:
@@ -102,7 +102,7 @@ class Artifact:
         if not self.path.exists():
             raise EngineError(f"there is no engine {self.path}", "check the path, or make one with `fastsvc build`")
         if not file.is_file():
-            raise EngineError(f"{self.path} is no engine folder: it has no {MANIFEST}", self._rebuild())
+            raise EngineError(f"{self.path} is not an engine folder: it has no {MANIFEST}", self._rebuild())
         try:
             manifest = reading.json_file(file, MANIFEST_LIMIT, EngineError)
         except EngineError as error:
@@ -173,4 +173,7 @@ class Artifact:
         return now.manifest
 
     def _rebuild(self) -> str:
-        return f"copy it again, or make it anew: fastsvc build CHECKPOINT -o {self.path} --force"
+        if is_engine(self.path):
+            return f"copy it again, or make it anew: fastsvc build CHECKPOINT -o {self.path} --force"
+        # Not --force, which leaves alone what does not say that it is an engine.
+        return "check the path, or make an engine: fastsvc build CHECKPOINT -o NAME.fsvc"

@@ -68,7 +68,8 @@ class Speakers:
     def _remedy(self, speaker) -> str:
         last = self.base + len(self.names) - 1
         near = difflib.get_close_matches(speaker[:200], self.names, n=1) if isinstance(speaker, str) else []
-        ids = f"ids are {self.base} … {last}: " + ", ".join(self.names[:12]) + (" …" if len(self.names) > 12 else "")
+        names = ", ".join(self.names[:12]) + (" …, all in fastsvc inspect" if len(self.names) > 12 else "")
+        ids = f"choose an id from {self.base} to {last}, or a name: {names}"
         return f"did you mean {near[0]!r}? {ids}" if near else ids
 
     def name(self, speaker) -> str:
