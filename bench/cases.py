@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import statistics
 import sys
 import time
@@ -26,6 +25,8 @@ RATE_HZ = 44100
 
 def peak_mb() -> int:
     """The largest resident memory of this process so far, Python and PyTorch included."""
+    import resource  # not on Windows
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 

@@ -21,7 +21,6 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
 
 import importlib.util
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -62,6 +61,8 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
 
     def plain():
         return model(mel[None], model.source(source.seeded(f0_hz[None], config)))[0]
+
+    import resource  # not on Windows
 
     runs = {"engine": lambda: synthesiser(mel, f0_hz), "plain": plain}
     if all(importlib.util.find_spec(package) for package in ("onnx", "onnxruntime")):

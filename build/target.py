@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 from collections.abc import Iterable
 
@@ -16,6 +15,7 @@ import torch
 
 from fastsvc.build import aot, trt
 from fastsvc.build.plan import Plan
+from fastsvc.children import cores
 from fastsvc.engine import artifact, cuda_plan, launcher, selfcheck
 from fastsvc.engine.cpu_bf16 import denoiser_for
 from fastsvc.engine.cpu_vocoder import Vocoder
@@ -85,7 +85,7 @@ def cubins(
     specs: dict[str, dict], arch: int, processes: int | None = None, progress=lambda fraction: None
 ) -> tuple[dict[str, dict], dict[str, bytes]]:
     """Kernels by name (:func:`unique`) → (what the list says of them, their files)."""
-    made = aot.compile([(spec, arch) for spec in specs.values()], processes or _processes(), progress)
+    made = aot.compile([(spec, arch) for spec in specs.values()], processes or cores(), progress)
     listed, files = {}, {}
     for name, cubin in zip(specs, made):
         listed[name] = {
@@ -115,7 +115,3 @@ def unique(launches: Iterable[Launch]) -> dict[str, dict]:
         spec = launch.spec()
         found.setdefault(launcher.key(spec), spec)
     return found
-
-
-def _processes() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,12 +13,13 @@ import reprlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from fastsvc.config import limits
 from fastsvc.errors import ConfigError
 
 # (least, most) of whole numbers, then of other numbers; the command line shows them in --help
 SEED = (0, 2**64 - 1)
-STEPS = (1, 1000)
-RATE_HZ = (1000, 1_000_000)
+STEPS = limits.STEPS
+RATE_HZ = (1000, 1_000_000)  # of recordings, and of results
 BATCH = (1, 4096)
 JOBS = (1, 1024)
 CLUSTERS = (2, 32767)  # labels are int16

@@ -42,6 +42,11 @@ def environment() -> dict[str, str]:
     return rest | {SAFE_PATH: "1"} | ({"PYTHONPATH": kept} if kept else {})
 
 
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def program(name: str) -> str | None:
     """The path of a program, from the absolute folders of ``PATH`` alone; None where there is none."""
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)

@@ -6,7 +6,6 @@ nesting, aliases and digits are counted while they are parsed.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -21,32 +20,32 @@ DEPTH = 32  # of nested lists and mappings
 DIGITS = 100  # of a number
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = re.compile(r"[\[{}\]]")
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_WAIT = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
-def opened(path, error: type[FastsvcError] = ConfigError) -> BinaryIO:
-    """A regular file, open for reading. Raises ``error`` for pipes, devices and folders, which open(2) might wait for,
-    and for what is missing or may not be read."""
+def opened(path, error: type[FastsvcError] = ConfigError, what: str = "file", buffering: int = -1) -> BinaryIO:
+    """The regular file at ``path`` (or where it links to), open for reading. Raises ``error``, which calls it
+    ``what``: for pipes, devices and folders, which are not even opened, and for what is missing or may not be read."""
     path = Path(path)
     try:
-        handle = os.open(path, os.O_RDONLY | _NO_WAIT)
-    except (OSError, ValueError) as reason:  # ValueError: a null byte in the name
-        raise error(f"{path}: {_why(path, reason)}", "check the path and its permissions") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        what = "is a folder, not a file" if path.is_dir() else "is not a regular file"
-        raise error(f"{path}: {what}", "give a file")
-    return os.fdopen(handle, "rb")
-
-
-def _why(path: Path, reason: OSError | ValueError) -> str:
-    if isinstance(reason, FileNotFoundError):
-        return "the file does not exist"
-    if getattr(reason, "errno", 0) in (errno.ENXIO, errno.ENODEV):  # a socket, a pipe without a writer
-        return "is not a regular file"
-    if isinstance(reason, IsADirectoryError) or (os.name == "nt" and path.is_dir()):
-        return "is a folder, not a file"
-    return f"cannot be read ({getattr(reason, 'strerror', None) or reason})"
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode):
+            opener = lambda name, flags: os.open(name, flags | _NO_WAIT)  # noqa: E731 - should a pipe take its place
+            file = open(path, "rb", buffering, opener=opener)  # noqa: SIM115 - the caller's
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode):
+                return file
+            file.close()
+    except FileNotFoundError:
+        raise error(f"{path}: no such file", "check the path") from None
+    except PermissionError:
+        raise error(f"{path}: no permission to read it", "chmod u+r, or run as its owner") from None
+    except (OSError, ValueError) as reason:  # ValueError: a NUL in the name
+        why = getattr(reason, "strerror", None) or reason
+        raise error(f"{path}: cannot be read ({why})", "check the path") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise error(f"{path}: is a folder, not a {what}", f"name a {what}")
+    raise error(f"{path}: is not a regular file", f"name a {what} on a disk")
 
 
 def whole(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError) -> bytes:

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from failing import fail_after
 
-from fastsvc.audio import encode, io, opening
+from fastsvc import reading
+from fastsvc.audio import encode, io
 from fastsvc.errors import AudioError, OutputError
 
 
@@ -136,7 +137,7 @@ def test_a_pipe_that_takes_the_files_place(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.wav")
     file = os.stat(__file__)
     with monkeypatch.context() as patch:
-        patch.setattr(opening.os, "stat", lambda path, **options: file)
+        patch.setattr(reading.os, "stat", lambda path, **options: file)
         said = reason(tmp_path / "pipe.wav")
     assert "not a regular file" in said
 
@@ -147,7 +148,7 @@ def test_no_permission(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(opening, "open", refuse, raising=False)
+    monkeypatch.setattr(reading, "open", refuse, raising=False)
     assert "no permission" in reason(tmp_path / "a.wav")
 
 

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from engines import build_engine
 from recordings import bad_folder, put, tone
 
-from fastsvc.audio import io, opening
+from fastsvc import reading
+from fastsvc.audio import io
 from fastsvc.batch_index import INDEX
 from fastsvc.cli import main
 from fastsvc.files import InWork
@@ -72,7 +73,7 @@ def test_no_permission(model, tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return open(path, *args, **kwargs)
 
-    monkeypatch.setattr(opening, "open", guarded, raising=False)
+    monkeypatch.setattr(reading, "open", guarded, raising=False)
     result = convert(model, "in", "-o", "out")
     assert result.exit_code == 1 and "a.wav: no permission to read it" in result.stderr
     assert [path.name for path in Path("out").glob("[!.]*")] == ["b.wav"]

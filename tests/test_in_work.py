@@ -90,6 +90,14 @@ def test_a_folder_that_cannot_be_written_changes_nothing(tmp_path):
     run.close()
 
 
+def test_names_that_hold_ends_of_lines(tmp_path):
+    names = ["a\u2028b.wav", "a\x0bb.wav", "a\x85b.wav", "a\nb.wav", os.fsdecode(b"a\xffb.wav")]
+    run = InWork(tmp_path)
+    for name in names:
+        run.begin(tmp_path / name)
+    assert [InWork(tmp_path).times(tmp_path / name) for name in names] == [1] * len(names)
+
+
 def test_failures_are_no_deaths(tmp_path):
     for name in "abc":
         put(tmp_path / "in" / f"{name}.wav")

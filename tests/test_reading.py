@@ -98,7 +98,7 @@ def test_hostile_texts(tmp_path, read, name):
     if (read, name) == (reading.yaml_file, "empty"):
         assert read(path) is None
         return
-    with pytest.raises(CheckpointError, match=why) as caught:
+    with pytest.raises(CheckpointError, match=why or None) as caught:
         read(path, error=CheckpointError)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
@@ -122,7 +122,7 @@ def test_hostile_texts(tmp_path, read, name):
     ],
 )
 def test_hostile_yaml(text, why):
-    with pytest.raises(ValueError, match=why) as caught:
+    with pytest.raises(ValueError, match=why or None) as caught:
         reading.from_yaml(text)
     assert type(caught.value) is ValueError and "\n" not in str(caught.value)
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsvc import hush, memory
-from fastsvc.audio import mp3, ogg, opening, whole
+from fastsvc import hush, memory, reading
+from fastsvc.audio import mp3, ogg, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.audio.view import View
 from fastsvc.errors import AudioError
@@ -114,7 +114,7 @@ def _joined(path: Path, opened: _Opened, mono: bool) -> np.ndarray:
 def _opened(path: Path) -> Iterator[_Opened]:
     import soundfile
 
-    with opening.regular(path) as raw:
+    with reading.opened(path, AudioError, "recording", buffering=0) as raw:
         source = whole.Source(raw)
         if source.size == 0:
             raise AudioError(f"{path}: the file is empty (0 bytes)", _AGAIN)

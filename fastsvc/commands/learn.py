@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from fastsvc import arguments
@@ -15,7 +13,9 @@ CLUSTERS_HELP = "Label frames by K clusters of units."
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from fastsvc.children import cores
+
+    return cores()
 
 
 @click.command(short_help="Make a synthetic corpus of singers.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import subprocess
 
@@ -18,7 +17,7 @@ def report() -> str:
     """A table of what was found, one line each, and a verdict per backend."""
     import torch
 
-    flags = machine.cpu_flags()
+    flags, cores = machine.cpu_flags(), children.cores()
     rows = [
         ("python", platform.python_version()),
         ("fastsvc", _version("fastsvc") or "not installed as a package"),
@@ -26,7 +25,7 @@ def report() -> str:
         ("triton", _version("triton") or "not installed"),
         ("cuda-bindings", _version("cuda-bindings") or "not installed"),
         *((name, package.version() or "not installed") for name, package in trt.PACKAGES.items()),
-        ("processor", f"{machine.cpu_model()}, {_cores()} cores for this process, {torch.get_num_threads()} threads"),
+        ("processor", f"{machine.cpu_model()}, {cores} cores for this process, {torch.get_num_threads()} threads"),
         ("instructions", ", ".join(flags) or _without_flags()),
         ("oneDNN, MKL", f"{_yes(torch.backends.mkldnn.is_available())}, {_yes(torch.backends.mkl.is_available())}"),
         ("driver", _driver()),
@@ -73,10 +72,6 @@ def _version(package: str) -> str | None:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _driver() -> str:

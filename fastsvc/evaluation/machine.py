@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import time
 from collections.abc import Callable
 
 import torch
 
+from fastsvc.children import cores
 from fastsvc.engine.machine import cpu_model
 
 PACKAGES = ("fastsvc", "torch", "numpy", "soxr", "soundfile")
@@ -19,11 +19,7 @@ def hardware(device: str = "cpu") -> str:
     """One line: the GPU's name, or the processor, how many of its cores are here and how many threads torch uses."""
     if str(device).startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
-    return f"{cpu_model()}, {_cores()} cores, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{cpu_model()}, {cores()} cores, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
 
 
 def describe(device: str = "cpu") -> dict:

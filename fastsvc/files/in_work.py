@@ -112,8 +112,9 @@ def _read(place: Path | None) -> dict[str, int]:
     try:
         if place is None or not place.is_file():
             return {}
-        for line in place.read_bytes().decode("utf-8", "surrogateescape").splitlines():
-            [(what, content)] = json.loads(line).items()
+        # Of bytes: a name may hold U+2028, which ends a line of text.
+        for line in filter(None, place.read_bytes().split(b"\n")):
+            [(what, content)] = json.loads(line.decode("utf-8", "surrogateescape")).items()
             if what == "killed":
                 killed = {str(path): int(times) for path, times in content.items() if 0 < times < 1 << 20}
             elif what == "begin":
