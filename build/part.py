@@ -16,6 +16,7 @@ PARTS = {
     "vocoder": (artifact.VOCODER, {"vocoder": VocoderConfig}),
     "content": (artifact.CONTENT, CONTENT_CONFIGS),
 }
+NAMES = {"vocoder": "vocoder", "content": "content encoder"}
 
 
 def read_part(path, part: str, purpose: str) -> Checkpoint:
@@ -29,10 +30,10 @@ def read_part(path, part: str, purpose: str) -> Checkpoint:
     folder = artifact.Artifact(path)
     entry = folder.manifest.get(part)
     if not entry or not folder.has(name):
-        raise EngineError(f"{path} has no {part}", "give another engine, or a checkpoint")
+        raise EngineError(f"{path} has no {NAMES[part]}", "name another engine, or a checkpoint")
     kind = entry.get("kind", next(iter(configs)))
     if kind not in configs:
-        raise EngineError(f"{path} has a {part} of the unknown kind {kind!r}", "update fastsvc")
+        raise EngineError(f"{path} has a {NAMES[part]} of the unknown kind {kind!r}", "update fastsvc")
     origin = entry.get("source", {})
     config = from_dict(configs[kind], entry["config"], part)
     return Checkpoint(

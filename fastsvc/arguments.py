@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import numbers
 import os
-import reprlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fastsvc.config import limits
+from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
 
 # (least, most) of whole numbers, then of other numbers; the command line shows them in --help
@@ -30,17 +30,6 @@ SEMITONES = (-60.0, 60.0)
 FORMANT = (-12.0, 12.0)  # semitones; upstream trains its key shift up to 5
 MINUTES = (0.0, 1e6)
 PIECE_S = (1.0, 3600.0)
-
-_SHORT = reprlib.Repr()
-_SHORT.maxother = _SHORT.maxstring = _SHORT.maxlong = 60
-
-
-def shown(value) -> str:
-    """A value for messages, short whatever it is."""
-    try:
-        return " ".join(_SHORT.repr(value).split())
-    except Exception:  # a stranger's __repr__, or a whole number of more digits than Python writes
-        return f"a value of type {type(value).__name__}"
 
 
 def whole(name: str, value, low: int | None = None, high: int | None = None) -> int:

@@ -114,3 +114,24 @@ def test_the_command_line_starts_without_heavy_packages():
         path = ROOT / "fastsvc" / f"{name}.py"
         heavy = {module for module in imported(path, top_level_only=True) if module.split(".")[0] in HEAVY}
         assert not heavy, f"{path} imports {heavy} before any command is known"
+
+
+UNIX = {"fcntl", "resource", "pwd", "grp", "termios", "pty"}  # modules that Windows lacks
+UNIX_NAMES = {"O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_DIRECTORY", "SIGKILL", "SIGHUP", "SIGUSR1"}
+
+
+def test_every_module_can_be_imported_on_windows():
+    """What the system may lack is imported inside functions, or asked for with getattr."""
+    for path in [*sources(), *sorted((ROOT / "bench").rglob("*.py"))]:
+        lacking = imported(path, top_level_only=True) & UNIX
+        assert not lacking, f"{path} imports {lacking} at the top"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inside = {
+            id(node)
+            for body in ast.walk(tree)
+            if isinstance(body, (ast.FunctionDef, ast.Lambda))
+            for node in ast.walk(body)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in UNIX_NAMES and id(node) not in inside:
+                raise AssertionError(f"{path}:{node.lineno}: {node.attr} is not everywhere")

@@ -1,10 +1,12 @@
-"""Values of strangers' files in messages: short, on one line, and whatever they are without an error of their own."""
+"""Values of arguments and of strangers' files in messages: short, on one line, with no error of their own."""
 
 from __future__ import annotations
 
+import numbers
 import reprlib
+from pathlib import PurePath
 
-PLAIN = (type(None), bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
+PLAIN = (type(None), numbers.Number, str, bytes, list, tuple, dict, set, frozenset, PurePath)
 MOST_BITS = 128  # of a whole number that is written out; Python itself refuses to write very long ones
 
 
@@ -19,6 +21,7 @@ class _Short(reprlib.Repr):
 
 _SHORT = _Short()
 _SHORT.maxlevel = 2
+_SHORT.maxother = _SHORT.maxstring = _SHORT.maxlong = 60
 
 
 def shown(value) -> str:
