@@ -160,6 +160,20 @@ def test_bad_files_are_reported_and_skipped(dataset, tmp_path):
     assert len(again.bad) == 7 and again.reused == 7
 
 
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        (["--encoder", "gone.pt"], "gone.pt: no such file"),
+        (["--encoder", __file__], "is not a torch file"),
+        (["--pseudo-labels", "5"], "--pseudo-labels needs units"),
+    ],
+)
+def test_the_command_looks_at_its_encoder_before_the_work(dataset, tmp_path, options, why):
+    result = CliRunner().invoke(main, ["prepare", str(dataset), "-o", str(tmp_path / "out"), "--jobs", "1", *options])
+    assert result.exit_code == 2 and why in result.stderr and result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_names_a_bad_file_once(dataset, tmp_path):
     (dataset / "alto" / "text.wav").write_text("not audio")
     write(dataset / "stray.wav", tone(0.4, 8000), 8000)

@@ -73,12 +73,14 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     from fastsvc.data.prepare import prepare as run
 
     bar = verbosity() >= 0
+    _check_labels(out, encoder, pseudo_labels)
+    hears = _encoder(encoder) if encoder else None  # before hours of work
     report = run(dataset, out, peak=peak or None, progress=bar, **(_features(config) if config else {}), **options)
     for warning in report.warnings:
         say(f"note: {warning}")
     say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings")
-    if encoder:
-        say(f"units of {encoder}: {add_units(out, _encoder(encoder), progress=bar)} items encoded")
+    if hears:
+        say(f"units of {encoder}: {add_units(out, hears, progress=bar)} items encoded")
     if pseudo_labels:
         from fastsvc.data.pseudo import add_pseudo_labels
 
@@ -87,6 +89,16 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     for path, why in report.bad:
         say(f"not used: {with_name(path, why)}", error=True)
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)
+
+
+def _check_labels(out: str, encoder: str | None, clusters: int | None) -> None:
+    """Raises ConfigError where there will certainly be no units to make pseudo-labels from."""
+    from pathlib import Path
+
+    from fastsvc.errors import ConfigError
+
+    if clusters and not encoder and not Path(out, "corpus.json").exists():
+        raise ConfigError("--pseudo-labels needs units", "name the encoder that makes them with --encoder")
 
 
 def _encoder(path: str):
