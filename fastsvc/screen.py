@@ -110,6 +110,13 @@ class Steady(io.TextIOBase):
             self.inner.flush()
 
 
+def bar(*arguments, **options):
+    """A progress bar of tqdm: lively on a terminal; in a log a line each half minute, where each would be kept."""
+    from tqdm import tqdm
+
+    return tqdm(*arguments, **{"mininterval": 0.1 if sys.stderr.isatty() else 30, **options})
+
+
 def delivered() -> bool:
     """Whether standard output has taken all that was printed, or its reader wanted no more of it (`| head`)."""
     sys.stdout.flush()

@@ -281,3 +281,9 @@ def test_threads_turn_the_descriptor_away_together(tmp_path):
     done = shell("", THREADS, *paths, cwd=tmp_path)
     assert done.stderr == "back", done.stderr
     assert int(done.stdout) < 12
+
+
+def test_a_bar_is_a_line_or_two_in_a_log(tmp_path):
+    script = "import time\nfrom fastsvc import screen\nfor _ in screen.bar(range(40)): time.sleep(0.01)"
+    done = shell("", script, cwd=tmp_path)
+    assert 1 <= done.stderr.count("\r") <= 3 and "40/40" in done.stderr, done.stderr

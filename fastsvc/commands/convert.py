@@ -175,9 +175,10 @@ def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
 
 def _suspected(in_work, jobs) -> list[str]:
     """A line about each recording that was in work when an earlier run was killed."""
+    from fastsvc.files import SUSPECTED
+
     sources = [job.source for job in jobs if in_work.times(job.source)]
-    why = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
-    return [f"{source} {why}" for source in sources]
+    return [f"{source} {SUSPECTED}" for source in sources]
 
 
 def _head(engine, settings, inputs, out, format) -> dict:

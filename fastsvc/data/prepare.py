@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import arguments, arrays, files
+from fastsvc import arguments, arrays, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.data.pieces import Settings
 from fastsvc.data.scan import Source, scan, split_songs
@@ -159,14 +159,11 @@ def _done(sources: list[Source], out: Path) -> Iterator[tuple[str, list[dict]]]:
 
 def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:
     """Process the recordings in ``jobs`` processes; yields each that is done, notes each that is bad."""
-    from tqdm import tqdm
-
     in_work = InWork(out)
     first, last = in_work.ordered(sources, lambda source: source.path)
-    killed = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
     for source in last:
-        warnings.warn(f"{source.path} {killed}", stacklevel=2)  # now: this run may be killed, too
-    with tqdm(total=len(sources), desc="prepare", unit="file", disable=not progress or not sources) as bar:
+        warnings.warn(f"{source.path} {files.SUSPECTED}", stacklevel=2)  # now: this run may be killed, too
+    with screen.bar(total=len(sources), desc="prepare", unit="file", disable=not progress or not sources) as bar:
         for source, result in processed(first, last, (out, settings, phones), jobs, in_work):
             if isinstance(result, AudioError):
                 report.bad.append((str(source.path), str(result)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fastsvc import arguments, arrays, files
+from fastsvc import arguments, arrays, files, screen
 from fastsvc.audio.resample import resample
 from fastsvc.data.store import load_json, save_arrays, save_json
 from fastsvc.errors import ConfigError
@@ -31,15 +31,13 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
 
 
 def _add(path: Path, encoder, progress: bool) -> int:
-    from tqdm import tqdm
-
     corpus, described = load_json(path), describe(encoder)
     if corpus.get("encoder") != described:
         corpus.pop("encoder", None)
         corpus.pop("pseudo", None)  # its clusters are of the old units
         save_json(path, corpus)
     done = 0
-    for item in tqdm(corpus["items"], desc="units", unit="item", disable=not progress):
+    for item in screen.bar(corpus["items"], desc="units", unit="item", disable=not progress):
         done += _encode_item(path.parent / item["file"], encoder, described, corpus["mel"]["rate_hz"])
     corpus["encoder"] = described
     save_json(path, corpus)

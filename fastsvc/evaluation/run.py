@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import arguments
+from fastsvc import arguments, screen
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError
 from fastsvc.evaluation import (
@@ -194,9 +194,7 @@ class _Scene:
                 self.notes.append(f"No training audio of {name} at hand: left out of singer accuracy.")
 
     def _bar(self, items, what: str, total: int | None = None, unit: str = "it"):
-        from tqdm import tqdm
-
-        return tqdm(items, desc=what, total=total, unit=unit, disable=not self.progress)
+        return screen.bar(items, desc=what, total=total, unit=unit, disable=not self.progress)
 
 
 @functools.lru_cache(maxsize=256)  # an ablation evaluates many engines by one verifier

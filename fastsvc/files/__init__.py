@@ -6,7 +6,7 @@ the next start.
 """
 
 from fastsvc.files.folders import new_folder
-from fastsvc.files.in_work import InWork
+from fastsvc.files.in_work import SUSPECTED, InWork
 from fastsvc.files.leftovers import IN_WORK, LOCK, clear_leftovers, free_or_ours, is_leftover
 from fastsvc.files.lock import folder_lock
 from fastsvc.files.places import CACHE, cache_folder, sha256
@@ -17,6 +17,7 @@ __all__ = [
     "IN_WORK",
     "LOCK",
     "InWork",
+    "SUSPECTED",
     "cache_folder",
     "clear_leftovers",
     "folder_lock",

@@ -19,6 +19,7 @@ from fastsvc.files.leftovers import IN_WORK
 from fastsvc.files.whole import write_text
 
 Item = TypeVar("Item")
+SUSPECTED = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
 
 
 class InWork:

@@ -23,8 +23,6 @@ class Log:
         self.kind, self.quiet, self.board, self.bar = kind, quiet, None, None
         if quiet:
             return
-        from tqdm import tqdm
-
         out.mkdir(parents=True, exist_ok=True)
         self.path = out / "history.jsonl"
         self._forget_after(step)
@@ -34,11 +32,10 @@ class Log:
             self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step or None)
         except ImportError:
             self.say('TensorBoard is not installed: losses go to history.jsonl only (pip install "fastsvc[train]")')
-        self.bar = tqdm(
+        self.bar = screen.bar(
             total=100.0,
             desc=kind,
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}",
-            mininterval=0.5 if sys.stderr.isatty() else 30,
             dynamic_ncols=True,
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import arguments, files, reading
+from fastsvc import arguments, files, reading, screen
 from fastsvc.children import Pool
 from fastsvc.data.choir.performance import perform
 from fastsvc.data.choir.score import score
@@ -111,8 +111,6 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
 
 
 def _fill(out: Path, singers: list[Singer], songs: int, seed: int, jobs: int | None, progress: bool) -> dict:
-    from tqdm import tqdm
-
     about = _merge(out, singers, songs, seed)
     files.clear_leftovers(out, deep=True)
     files.write_json(out / "choir.json", about)
@@ -124,7 +122,7 @@ def _fill(out: Path, singers: list[Singer], songs: int, seed: int, jobs: int | N
     ]
     jobs = max(1, min(jobs or os.cpu_count() or 1, len(todo) or 1))
     total = songs * len(singers)
-    with tqdm(total=total, initial=total - len(todo), unit="song", desc="choir", disable=not progress) as bar:
+    with screen.bar(total=total, initial=total - len(todo), unit="song", desc="choir", disable=not progress) as bar:
         if jobs == 1:
             for task in todo:
                 _sing(*task)
