@@ -176,4 +176,4 @@ class Artifact:
         if is_engine(self.path):
             return f"copy it again, or make it anew: fastsvc build CHECKPOINT -o {self.path} --force"
         # Not --force, which leaves alone what does not say that it is an engine.
-        return "check the path, or make an engine: fastsvc build CHECKPOINT -o NAME.fsvc"
+        return "check the path, copy it again, or make an engine: fastsvc build CHECKPOINT -o NAME.fsvc"
