@@ -135,3 +135,16 @@ def test_every_module_can_be_imported_on_windows():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in UNIX_NAMES and id(node) not in inside:
                 raise AssertionError(f"{path}:{node.lineno}: {node.attr} is not everywhere")
+
+
+def test_nothing_is_defined_twice():
+    """As a merge of two branches may leave it: the first one would never be called, or never be run as a test."""
+    for path in [*sources(), *sorted((ROOT / "bench").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for scope in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
+            names = [
+                node.name
+                for node in scope.body
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.decorator_list
+            ]
+            assert len(names) == len(set(names)), f"{path}: {sorted({name for name in names if names.count(name) > 1})}"

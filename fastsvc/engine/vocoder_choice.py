@@ -183,7 +183,7 @@ class Choice:
             return []
         try:
             table = reading.from_json(data)
-            return [_row(**row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
+            return [_row(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
         except (ValueError, KeyError, TypeError) as error:
             warnings.warn(f"the table of vocoder backends is unreadable and made anew: {error}", stacklevel=3)
             return []
@@ -191,16 +191,6 @@ class Choice:
     def _keep(self) -> None:
         table = {"circumstances": self.circumstances, "rows": [asdict(row) for row in self.rows]}
         self.keep(json.dumps(table, indent=1).encode())
-
-
-def _row(batch, frames, backend, ms=None, error=None, why=None) -> Row:
-    """A stored row. Raises TypeError for values that are no such thing."""
-    numbers = all(value is None or isinstance(value, (int, float)) for value in (ms, error))
-    if not (isinstance(batch, int) and isinstance(frames, int) and isinstance(backend, str) and numbers):
-        raise TypeError("a row has values of a wrong kind")
-    if not (why is None or isinstance(why, str)):
-        raise TypeError("a reason is no text")
-    return Row(batch, frames, backend, ms, error, why)
 
 
 def fill(inputs) -> None:
