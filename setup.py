@@ -58,7 +58,7 @@ with TemporaryDirectory() as scratch:
             "test": [
                 "pytest>=8.2",
                 "pytest-timeout>=2.3.1",
-                "pytest-xdist>=3.6.1",
+                "pytest-xdist>=3.7",
                 "hypothesis>=6.100",
                 # Another minor version may format and find otherwise, and `make test` asks it.
                 "ruff>=0.17.6,<0.18",

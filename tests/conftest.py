@@ -30,6 +30,8 @@ def pytest_make_collect_report(collector):
 
 
 def pytest_collection_modifyitems(items):
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)  # files that take long first, so that no process waits for them
     share = os.environ.get("FASTSVC_SHARE")  # "2/8": every eighth test from the third on, for bench/gpu.sh
     if share:
         index, count = map(int, share.split("/"))
