@@ -67,7 +67,7 @@ def test_strange_lines_are_passed_over(tmp_path, line):
     index.add(result("c.wav"))
     start = time.monotonic()
     assert set(index.read()) == {"a.wav", "c.wav"}
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 20
 
 
 def test_of_a_long_list_the_end_is_read(tmp_path, monkeypatch):

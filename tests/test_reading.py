@@ -36,7 +36,7 @@ def test_only_regular_files_are_read(odd, tmp_path):
             with pytest.raises(ConfigError) as caught:
                 read(path)
             assert "\n" not in str(caught.value)
-        assert time.perf_counter() - start < 2
+        assert time.perf_counter() - start < 20  # whoever waits for a pipe waits for ever
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.json").symlink_to(tmp_path / "a.json")
     assert reading.json_file(tmp_path / "b.json") == {}
