@@ -82,7 +82,7 @@ def prepare(
         _claim(out, settings, phones)
         report = Report(out, recordings=len(sources))
         report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
-        records = dict(_done(sources, out))
+        records = dict(_done(sources, out, settings.mel.bins))
         report.reused = len(records)
         rest = [source for source in sources if source.name not in records]
         for source, items in _run(rest, out, settings, phones, jobs, progress, report):
@@ -103,7 +103,13 @@ def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
 
 def _check_free(out: Path) -> None:
     """Raises OutputError where ``out`` is something else: no file of ours is laid there."""
-    if not (out / "settings.json").is_file() and not files.free_or_ours(out):
+    path = out / "settings.json"
+    if path.is_file():
+        made = load_json(path)
+        ours = isinstance(made.get("format"), int) and isinstance(made.get("settings"), dict) and "phones" in made
+    else:
+        ours = files.free_or_ours(out)
+    if not ours:
         raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
 
 
@@ -145,16 +151,33 @@ def _stamp(source: Source) -> dict:
     return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
 
 
-def _done(sources: list[Source], out: Path) -> Iterator[tuple[str, list[dict]]]:
+def _done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, list[dict]]]:
     for source in sources:
         path = out / "records" / f"{source.name}.json"
         if not path.is_file():
             continue
-        record = load_json(path)
+        try:
+            record = load_json(path)
+        except ConfigError:
+            continue  # one that cannot be read, or of another shape, is not ours: the recording is prepared again
         files, items = record.get("files"), record.get("items")
-        named = isinstance(items, list) and all(isinstance(i, dict) and isinstance(i.get("file"), str) for i in items)
-        if named and files == _stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
-            yield source.name, items  # one of another shape is not ours: the recording is prepared again
+        ours = isinstance(items, list) and all(_is_item(item, bins) for item in items)
+        if ours and files == _stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
+            yield source.name, items
+
+
+def _is_item(item, bins: int) -> bool:
+    """Whether it has what is asked of a finished item below."""
+    if not isinstance(item, dict) or not {"id", "start_s", "gain", "exact_f0", "phones"} <= item.keys():
+        return False
+    counts = [item.get("samples"), item.get("frames")]
+    if not isinstance(item.get("file"), str) or not all(type(count) is int and count > 0 for count in counts):
+        return False
+    try:
+        sums = np.asarray(item.get("mel_sums"), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return sums.shape == (2, bins) and bool(np.isfinite(sums).all())
 
 
 def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:

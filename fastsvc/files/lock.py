@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +27,8 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
     folder = Path(folder)
     with refused(folder, REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / LOCK).is_symlink():
-            raise OutputError(f"{folder / LOCK} is a link, not a lock", "remove it")
+        if os.path.lexists(folder / LOCK) and not _may_be_lock(folder / LOCK):
+            raise OutputError(f"{folder / LOCK} is not a lock of fastsvc", "remove it")
     lock = filelock.FileLock(folder / LOCK, timeout=wait_s)
     try:
         lock.acquire()
@@ -46,3 +47,9 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
         yield
     finally:
         lock.release()
+
+
+def _may_be_lock(path: Path) -> bool:
+    """Whether it is a file that nobody loses by a lock: some versions of filelock empty it. Raises OSError."""
+    status = os.lstat(path)
+    return stat.S_ISREG(status.st_mode) and (status.st_nlink == 1 or status.st_size == 0)
