@@ -159,6 +159,15 @@ def test_existing_folders_are_left_alone(tmp_path):
     with pytest.raises(OutputError, match="left alone"):
         build.compile(SMALL / "student.pt", mine, force=True, progress=None)
     assert (mine / "song.wav").exists()
+    (path / "mine.pt").write_text("x")  # the checkpoint itself, say
+    with pytest.raises(OutputError, match=r"holds 'mine\.pt', which is no part of an engine"):
+        engines.build_engine(tmp_path, force=True)
+    (path / "mine.pt").unlink()
+    for own in ("sm_90/a.cubin", "cpu/b.json", ".DS_Store"):
+        (path / own).parent.mkdir(exist_ok=True)
+        (path / own).write_text("x")
+    engines.build_engine(tmp_path, force=True)
+    assert not (path / "sm_90").exists()
 
 
 def test_a_link_to_an_engine_is_replaced_and_its_target_kept(tmp_path):

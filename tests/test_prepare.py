@@ -316,3 +316,39 @@ def test_units_must_be_finite(dataset, tmp_path):
     run(dataset, tmp_path / "out")
     with pytest.raises(ConfigError, match="not finite"):
         add_units(tmp_path / "out", Encoder(1e9), progress=False)
+
+
+def test_a_settings_file_of_others_is_left_alone(dataset, tmp_path):
+    out = tmp_path / "project"
+    out.mkdir()
+    for content in ('{"editor.fontSize": 12}', '{"format": 1, "settings": []}'):
+        (out / "settings.json").write_text(content)
+        with pytest.raises(OutputError, match="not a prepared corpus"):
+            run(dataset, out)
+        assert os.listdir(out) == ["settings.json"] and (out / "settings.json").read_text() == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mel_sums": None},
+        {"mel_sums": [[1.0], [2.0]]},
+        {"mel_sums": "x"},
+        {"frames": 0},
+        {"frames": "9"},
+        {"samples": True},
+        {"file": 3},
+        None,
+    ],
+)
+def test_a_record_of_another_shape_is_made_again(dataset, tmp_path, change):
+    report = run(dataset, tmp_path / "out")
+    wanted = (tmp_path / "out" / "corpus.json").read_bytes()
+    path = tmp_path / "out" / "records" / "alto" / "song0.json"
+    record = json.loads(path.read_text())
+    if change:
+        record["items"][0] |= change
+    path.write_text(json.dumps(record)[: None if change else 40])
+    again = run(dataset, tmp_path / "out")
+    assert again.reused == report.recordings - 1
+    assert (tmp_path / "out" / "corpus.json").read_bytes() == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import warnings
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from fastsvc.errors import OutputError
 from fastsvc.files.leftovers import LOCK
-from fastsvc.files.whole import REMEDY, refused
+from fastsvc.files.whole import REMEDY, reason, refused
+
+_UNABLE = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)  # what a file system answers
 
 
 @contextlib.contextmanager
@@ -37,9 +40,9 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
             f"{folder} is in use by another fastsvc: {purpose} needs it alone",
             "wait until that one has ended, or choose another folder",
         ) from None
-    except PermissionError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}", REMEDY) from None
     except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _UNABLE:
+            raise OutputError(f"{folder}: cannot be written: {reason(error)}", REMEDY) from None
         warnings.warn(f"{folder} cannot be locked ({error}): see that no other fastsvc works there", stacklevel=3)
         yield
         return
