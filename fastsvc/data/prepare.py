@@ -6,6 +6,7 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from fastsvc.files import InWork
 __all__ = ["Report", "add_units", "prepare"]
 
 FORMAT = 1
+NAME_BYTES = 240  # of a recording's: what is made of it has some more, of 255 that systems allow
 F0_SOURCES = ("auto", "tracker")
 
 
@@ -74,14 +76,17 @@ def prepare(
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     settings = Settings(mel or MelConfig(), features or FeatureConfig(), max_seconds, peak, f0_source)
-    sources, outside = scan(dataset)
+    found, outside = scan(dataset)
+    sources = list(filter(_short, found))
     phones = _phones(dataset, sources)
     _check_free(out)
     with files.folder_lock(out, "preparing a corpus"):
         files.clear_leftovers(out, deep=True)
         _claim(out, settings, phones)
-        report = Report(out, recordings=len(sources))
+        report = Report(out, recordings=len(found))
         report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
+        long = [str(source.path) for source in found if not _short(source)]
+        report.bad += [(path, f"its name has more than {NAME_BYTES} bytes: shorten it") for path in long]
         records = dict(_done(sources, out, settings.mel.bins))
         report.reused = len(records)
         rest = [source for source in sources if source.name not in records]
@@ -90,6 +95,10 @@ def prepare(
             save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
         _finish(sources, records, settings, phones, (seed, valid, test), report)
         return report
+
+
+def _short(source: Source) -> bool:
+    return len(os.fsencode(source.path.name)) <= NAME_BYTES
 
 
 def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
