@@ -153,6 +153,9 @@ def test_existing_folders_are_left_alone(tmp_path):
     torch.manual_seed(9)
     engines.build_engine(tmp_path, force=True)
     assert (path / "manifest.json").read_bytes() != before
+    for nameless in (".", "..", "/"):
+        with pytest.raises(OutputError, match="no name"):
+            build.compile(SMALL / "student.pt", nameless, force=True, progress=None)
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "song.wav").write_text("x")

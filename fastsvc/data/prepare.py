@@ -16,6 +16,7 @@ import numpy as np
 
 from fastsvc import arguments, arrays, files
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
+from fastsvc.data import records
 from fastsvc.data.pieces import Settings
 from fastsvc.data.scan import Source, scan, split_songs
 from fastsvc.data.store import load_json, save_json
@@ -87,13 +88,13 @@ def prepare(
         report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
         long = [str(source.path) for source in found if not _short(source)]
         report.bad += [(path, f"its name has more than {NAME_BYTES} bytes: shorten it") for path in long]
-        records = dict(_done(sources, out, settings.mel.bins))
-        report.reused = len(records)
-        rest = [source for source in sources if source.name not in records]
+        kept = dict(records.done(sources, out, settings.mel.bins))
+        report.reused = len(kept)
+        rest = [source for source in sources if source.name not in kept]
         for source, items in _run(rest, out, settings, phones, jobs, progress, report):
-            records[source.name] = items
-            save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
-        _finish(sources, records, settings, phones, (seed, valid, test), report)
+            kept[source.name] = items
+            save_json(out / "records" / f"{source.name}.json", records.stamp(source) | {"items": items})
+        _finish(sources, kept, settings, phones, (seed, valid, test), report)
         return report
 
 
@@ -154,41 +155,6 @@ def _differences(made, wanted, where: str = "") -> Iterator[str]:
             yield f"{name} {a} there, {b} now"
 
 
-def _stamp(source: Source) -> dict:
-    """Tells a recording that was replaced since, or whose transcript was."""
-    paths = (source.path, source.path.with_suffix(".json"))
-    return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
-
-
-def _done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, list[dict]]]:
-    for source in sources:
-        path = out / "records" / f"{source.name}.json"
-        if not path.is_file():
-            continue
-        try:
-            record = load_json(path)
-        except ConfigError:
-            continue  # one that cannot be read, or of another shape, is not ours: the recording is prepared again
-        files, items = record.get("files"), record.get("items")
-        ours = isinstance(items, list) and all(_is_item(item, bins) for item in items)
-        if ours and files == _stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
-            yield source.name, items
-
-
-def _is_item(item, bins: int) -> bool:
-    """Whether it has what is asked of a finished item below."""
-    if not isinstance(item, dict) or not {"id", "start_s", "gain", "exact_f0", "phones"} <= item.keys():
-        return False
-    counts = [item.get("samples"), item.get("frames")]
-    if not isinstance(item.get("file"), str) or not all(type(count) is int and count > 0 for count in counts):
-        return False
-    try:
-        sums = np.asarray(item.get("mel_sums"), np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return sums.shape == (2, bins) and bool(np.isfinite(sums).all())
-
-
 def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:
     """Process the recordings in ``jobs`` processes; yields each that is done, notes each that is bad."""
     from tqdm import tqdm
@@ -209,11 +175,11 @@ def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iter
             bar.update()
 
 
-def _finish(sources, records, settings: Settings, phones, split_by, report: Report) -> None:
+def _finish(sources, kept, settings: Settings, phones, split_by, report: Report) -> None:
     """Split by songs, gather the statistics, write corpus.json."""
     songs: dict[str, set[str]] = {}
     for source in sources:
-        if records.get(source.name):
+        if kept.get(source.name):
             songs.setdefault(source.singer, set()).add(source.song)
     if not songs:
         first = f"; the first: {report.bad[0][1]}" if report.bad else ""
@@ -221,7 +187,7 @@ def _finish(sources, records, settings: Settings, phones, split_by, report: Repo
     split = split_songs(songs, *split_by)
     items, sums = [], np.zeros((2, settings.mel.bins))
     for source in sources:
-        for item in records.get(source.name, []):
+        for item in kept.get(source.name, []):
             item = dict(item, singer=source.singer, song=source.song, split=split[source.song])
             part = item.pop("mel_sums")
             if item["split"] == "train":
@@ -244,7 +210,7 @@ def _finish(sources, records, settings: Settings, phones, split_by, report: Repo
         "items": items,
     }
     before = report.corpus / "corpus.json"
-    if report.reused == len(records) and before.is_file() and "encoder" in (old := load_json(before)):
+    if report.reused == len(kept) and before.is_file() and "encoder" in (old := load_json(before)):
         corpus["encoder"] = old["encoder"]  # no new items, so all have its units
         corpus |= {"pseudo": old["pseudo"]} if "pseudo" in old else {}
     save_json(before, corpus)

@@ -46,6 +46,8 @@ def is_engine(path: Path) -> bool:
 
 def refuse_existing(out: Path, force: bool) -> None:
     """OutputError unless ``out`` is free, or is an engine and may be replaced."""
+    if out.name in ("", os.pardir):
+        raise OutputError(f"{out} is no name for a new folder", "give one with -o, such as voice.fsvc")
     if not (out.exists() or out.is_symlink()):
         return
     if not force:
