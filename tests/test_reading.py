@@ -186,7 +186,9 @@ def test_honest_arrays_and_a_bomb(tmp_path):
         arrays.npz(tmp_path / "b.npz")
 
 
-@pytest.mark.parametrize("descr", ["(" * 5000, "(" * 90, "'<f4', 'shape': (" + "-" * 9000 + "1,)"])
+@pytest.mark.parametrize(
+    "descr", ["(" * 5000, "(" * 90, "'<f4', 'shape': (" + "-" * 9000 + "1,)"], ids=["open", "deep", "unary"]
+)
 def test_headers_of_arrays_that_are_no_literals(tmp_path, descr):
     header = f"{{'fortran_order': False, 'descr': {descr}}}\n".encode()
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
