@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +35,7 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     settings = settings_module.read(arguments.path("config_path", config_path))
     out = out or Path(settings.out)
     for name in ("last.pt", "best.pt"):  # both are written over
-        if os.path.lexists(out / name) and not resume:
+        if (out / name).exists() and not resume:
             raise OutputError(f"{out}/{name} is there already", "add --resume to go on, or choose another `out`")
     with parallel.session(optim.device_of(settings.device)) as (group, device):
         torch.manual_seed(settings.seed)  # the weights a run starts from
