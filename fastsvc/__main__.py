@@ -1,6 +1,8 @@
 """The command `fastsvc`, also as `python -m fastsvc`."""
 
 import os
+import signal
+import sys
 
 
 def main() -> None:
@@ -8,9 +10,15 @@ def main() -> None:
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     os.environ["PATH"] = os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
     os.environ["PYTHONSAFEPATH"] = "1"
-    from fastsvc.cli import main
+    try:
+        from fastsvc.cli import main
 
-    main(prog_name="fastsvc")
+        main(prog_name="fastsvc")
+    except KeyboardInterrupt:  # before or after the command itself, which says more
+        sys.exit(130)
+    finally:
+        # All is told and written. One more Ctrl-C would break into what libraries do at Python's end, with a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

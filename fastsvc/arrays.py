@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MOST = 1000  # arrays of a file
 DIMENSIONS = 8
 _DAMAGED = (OSError, ValueError, TypeError, EOFError, NotImplementedError, RuntimeError, KeyError)
-_DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error, MemoryError, SyntaxError)
+_DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error, MemoryError, SyntaxError, OverflowError, tokenize.TokenError)
 
 
 def npz(path, error: type[FastsvcError] = ConfigError) -> dict[str, np.ndarray]:

@@ -107,6 +107,11 @@ class Index:
                     raise OutputError(
                         f"{self.path} is not a regular file", "remove it, or choose another folder with -o"
                     )
+                if status.st_nlink > 1:
+                    raise OutputError(
+                        f"{self.path} has another name elsewhere (a hard link), and would be changed there, too",
+                        "put a copy of it in its place, or choose another folder with -o",
+                    )
                 if not line:
                     return
                 if status.st_size and os.lseek(handle, -1, os.SEEK_END) >= 0 and os.read(handle, 1) != b"\n":

@@ -175,7 +175,8 @@ class Recording:
             start = time.perf_counter()
             entry, job = self.entry, self.job
             bits = subtype(self.settings, job.format)
-            written = io.write(job.target, result, entry.output_rate_hz, job.format, bits, self._approve)
+            new = self.results is not None and self.results.is_new(job)
+            written = io.write(job.target, result, entry.output_rate_hz, job.format, bits, self._approve, new)
             self._spent("write", start)
             entry.gain = written.gain
             if written.gain < 1:

@@ -141,6 +141,11 @@ class Results:
         if target in self.aside:
             notes.append(f"what was there could not be read, and is kept as {_moved_aside(target).name}")
 
+    def is_new(self, job: Job) -> bool:
+        """Whether nothing may have the name of its target when the file gets it."""
+        target = job.target
+        return not self.settings.overwrite and (self.before.get(target) is None or target in self.aside)
+
     def _name(self, job: Job) -> str:
         return job.target.relative_to(self.plan.folder).as_posix()
 

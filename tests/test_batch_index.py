@@ -139,3 +139,15 @@ def test_stamps():
     assert not exact.like(Stamp(11, 5 * 10**9 + 123)) and not exact.like(Stamp(10, 5 * 10**9 + 124))
     assert exact.like(Stamp(10, 4 * 10**9)) and Stamp(10, 6 * 10**9).like(exact)  # after a copy to FAT, or out of a zip
     assert not exact.like(Stamp(10, 8 * 10**9))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_a_list_with_a_second_name_is_not_written(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"keep")
+    (tmp_path / "out").mkdir()
+    os.link(precious, tmp_path / "out" / INDEX)
+    for write in (Index(tmp_path / "out").check, lambda: Index(tmp_path / "out").add(result())):
+        with pytest.raises(OutputError, match="another name"):
+            write()
+    assert precious.read_bytes() == b"keep"

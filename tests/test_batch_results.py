@@ -230,15 +230,19 @@ def test_an_input_that_becomes_a_target_meanwhile_is_refused():
 def test_a_kill_before_the_last_rename_leaves_no_false_line(monkeypatch):
     """The line is written first. Killed then, the file is not there, or is the older one: neither is done."""
     put(Path("in/a.wav"))
-    real, killed = os.replace, []
+    killed = []
 
-    def replace(source, target):
-        if str(target).endswith("a.wav") and not killed:
-            killed.append(target)
-            raise KeyboardInterrupt
-        return real(source, target)
+    def until_killed(real):
+        def name(source, target):
+            if str(target).endswith("a.wav") and not killed:
+                killed.append(target)
+                raise KeyboardInterrupt
+            return real(source, target)
 
-    monkeypatch.setattr(os, "replace", replace)
+        return name
+
+    for how in ("replace", "link"):
+        monkeypatch.setattr(os, how, until_killed(getattr(os, how)))
     assert convert().interrupted and len(Index(Path("out")).read()["a.wav"]) == 1
     assert only(convert()).status == DONE and only(convert()).status == SKIPPED
     killed.clear()
@@ -316,3 +320,18 @@ def test_leftovers_of_the_dead_go_where_results_go():
     left.write_bytes(b"half")
     convert()
     assert sorted(os.listdir("out/b")) == ["a.wav"]
+
+
+def test_what_appears_while_a_result_takes_its_place_is_kept(monkeypatch):
+    """Between the last look at the name and the renaming: another run's result, or the user's own file."""
+    put(Path("in/a.wav"))
+    add = Index.add
+
+    def late(self, one):
+        add(self, one)
+        Path("out/a.wav").write_bytes(b"of the user")
+
+    monkeypatch.setattr(Index, "add", late)
+    entry = only(convert())
+    assert entry.status == FAILED and "appeared meanwhile" in entry.reason
+    assert Path("out/a.wav").read_bytes() == b"of the user"

@@ -153,12 +153,24 @@ def test_existing_folders_are_left_alone(tmp_path):
     torch.manual_seed(9)
     engines.build_engine(tmp_path, force=True)
     assert (path / "manifest.json").read_bytes() != before
+    for nameless in (".", "..", "/"):
+        with pytest.raises(OutputError, match="no name"):
+            build.compile(SMALL / "student.pt", nameless, force=True, progress=None)
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "song.wav").write_text("x")
     with pytest.raises(OutputError, match="left alone"):
         build.compile(SMALL / "student.pt", mine, force=True, progress=None)
     assert (mine / "song.wav").exists()
+    (path / "mine.pt").write_text("x")  # the checkpoint itself, say
+    with pytest.raises(OutputError, match=r"holds 'mine\.pt', which is no part of an engine"):
+        engines.build_engine(tmp_path, force=True)
+    (path / "mine.pt").unlink()
+    for own in ("sm_90/a.cubin", "cpu/b.json", ".DS_Store"):
+        (path / own).parent.mkdir(exist_ok=True)
+        (path / own).write_text("x")
+    engines.build_engine(tmp_path, force=True)
+    assert not (path / "sm_90").exists()
 
 
 def test_a_link_to_an_engine_is_replaced_and_its_target_kept(tmp_path):

@@ -1,6 +1,8 @@
 """The command line: quick help, choices that are printed, exit codes, one-line errors."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -356,3 +358,18 @@ def test_the_place_of_the_report_is_checked_before_the_work(fake, tmp_path, monk
     assert Path("home/x/a.wav").is_file() and not Path("~").exists()
     run("convert", "a.wav", "--spk", "anna", "--out", "~/x", "--report", "~/r.json")
     assert json.loads(Path("home/r.json").read_text())["totals"]["skipped"] == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("when", ["while it starts", "while it ends"])
+def test_ctrl_c_before_and_after_the_work_shows_no_traceback(when):
+    """The second one, say, which breaks into what PyTorch does at Python's end."""
+    raised = "import os, signal; kill = lambda *_: os.kill(os.getpid(), signal.SIGINT); "
+    if when == "while it starts":
+        raised += "import sys; sys.meta_path.insert(0, type('Late', (), {'find_spec': kill})()); "
+    else:
+        raised += "import atexit; atexit.register(kill); "
+    code = raised + "sys.argv = ['fastsvc', '--version']; from fastsvc.__main__ import main; main()"
+    code = "import sys, fastsvc.__main__; " + code
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == "" and done.returncode in (130, -signal.SIGINT)

@@ -8,6 +8,8 @@ import torch
 
 from fastsvc.config import FeatureConfig, MelConfig, to_dict
 from fastsvc.data.corpus import Corpus
+from fastsvc.data.pseudo import add_pseudo_labels
+from fastsvc.data.units import add_units
 from fastsvc.errors import ConfigError
 
 HOP = 100
@@ -150,3 +152,39 @@ def test_bad_corpora(corpus, tmp_path):
     (tmp_path / "items" / "b.npz").write_bytes(b"PK\x03\x04 broken")
     with pytest.raises(ConfigError, match=r"b\.npz: cannot be read"):
         Corpus(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"items": None},
+        {"items": {}},
+        {"items": [3]},
+        {"items": [{"id": "a", "song": "a", "split": "train", "singer": "one"}]},
+        {"singers": ["x"]},
+        {"singers": 3},
+        {"singer_f0_hz": [1]},
+        {"mel": 3},
+        {"mel_mean": ["x"]},
+        {"mel_std": None},
+        {"encoder": {}},
+        {"pseudo": 3},
+    ],
+)
+def test_a_description_that_makes_no_sense(tmp_path, change):
+    data = json.loads((save(tmp_path) / "corpus.json").read_text())
+    (tmp_path / "corpus.json").write_text(json.dumps(data | change))
+    for reader in (Corpus, lambda path: add_units(path, None), lambda path: add_pseudo_labels(path, 2)):
+        with pytest.raises(ConfigError, match=f"has no {next(iter(change))}, or a wrong one"):
+            reader(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["../a.npz", "items/../../a.npz", "/tmp/a.npz", "a\0.npz", 3])
+def test_a_corpus_of_a_stranger_names_no_file_elsewhere(tmp_path, file):
+    """Units would be written into it."""
+    data = json.loads((save(tmp_path) / "corpus.json").read_text())
+    data["items"][0]["file"] = file
+    (tmp_path / "corpus.json").write_text(json.dumps(data))
+    for reader in (Corpus, lambda path: add_units(path, None), lambda path: add_pseudo_labels(path, 2)):
+        with pytest.raises(ConfigError, match="has no items, or a wrong one"):
+            reader(tmp_path)

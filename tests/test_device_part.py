@@ -308,3 +308,12 @@ def test_several_processes_at_once(folder, where, monkeypatch):
         assert all(part.read(f"{name}{i}.cubin") == b"code " + bytes([i]) for i in range(20))
     assert part.read("shared.json") in (b"x 19", b"y 19")
     assert not list(folder.path.rglob("*.tmp"))
+
+
+def test_a_folder_that_another_holds_is_not_waited_for_without_end(tmp_path, monkeypatch):
+    import filelock
+
+    monkeypatch.setattr(listing, "WAIT_S", 0.05)
+    with filelock.FileLock(tmp_path / ".fastsvc.lock"), pytest.raises(OutputError, match="in use by another"):
+        listing.add(tmp_path, {"sm_90/a.cubin": b"x"}, lambda: {"files": {}})
+    assert listing.add(tmp_path, {"sm_90/a.cubin": b"x"}, lambda: {"files": {}})["files"].keys() == {"sm_90/a.cubin"}

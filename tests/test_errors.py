@@ -209,7 +209,7 @@ def test_a_checkpoint_that_is_not_written_for_a_fault_of_ours(monkeypatch, tmp_p
 
 
 def test_settings_that_are_the_users(tmp_path):
-    from fastsvc.data import prepare
+    from fastsvc.data import records
     from fastsvc.training import optim
 
     for name in ("tpu", "cuda:x", "cuda:9999", "CPU", "", "meta", "cuda:7"):
@@ -220,7 +220,7 @@ def test_settings_that_are_the_users(tmp_path):
     Path("records").mkdir()
     for text in ("{}", '{"files": 5, "items": 3}', '{"files": [], "items": [1]}', '{"items": [{"file": 5}]}'):
         Path("records/a.json").write_text(text)
-        assert list(prepare._done([source], Path("."))) == []  # prepared again
+        assert list(records.done([source], Path("."), 2)) == []  # prepared again
 
 
 def test_programs_say_so_too(monkeypatch, capsys):

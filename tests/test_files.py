@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all: links, long names, full disks, kills, neighbours."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 import unicodedata
 
+import filelock
 import numpy as np
 import pytest
 import torch
@@ -233,7 +235,7 @@ def test_a_lock_is_no_link(tmp_path):
     precious.write_bytes(b"keep")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / files.LOCK).symlink_to(precious)
-    with pytest.raises(OutputError, match="link"), files.folder_lock(tmp_path / "out", "training"):
+    with pytest.raises(OutputError, match="not a lock"), files.folder_lock(tmp_path / "out", "training"):
         pass
     assert precious.read_bytes() == b"keep"
 
@@ -272,3 +274,62 @@ def test_what_numpy_and_pytorch_write_is_what_they_read(tmp_path):
     assert np.load(tmp_path / "a.npy").tolist() == list(range(7))
     assert torch.load(tmp_path / "a.pt", weights_only=True)["a"].tolist() == [0, 1, 2]
     assert files.sha256(tmp_path / "a.npy") and (tmp_path / "a.npy").stat().st_mode & 0o044
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links")
+def test_a_lock_that_is_none_is_refused(tmp_path):
+    place = tmp_path / files.LOCK
+    os.mkfifo(place)
+    with pytest.raises(OutputError, match="not a lock"), files.folder_lock(tmp_path, "training"):
+        pass
+    place.unlink()
+    place.mkdir()  # locking would be given up with a warning, and two trainings run
+    with pytest.raises(OutputError, match="not a lock"), files.folder_lock(tmp_path, "training"):
+        pass
+    place.rmdir()
+    (tmp_path / "precious").write_bytes(b"keep")
+    os.link(tmp_path / "precious", place)  # some versions of filelock empty what they lock
+    with pytest.raises(OutputError, match="not a lock"), files.folder_lock(tmp_path, "training"):
+        pass
+    assert (tmp_path / "precious").read_bytes() == b"keep"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_a_planted_leftover_takes_nothing_through_a_link(tmp_path):
+    """Of another machine and old, as an archive holds it; "old" is what an exchange that was cut short gives back."""
+    out, home = tmp_path / "out", tmp_path / "home"
+    home.mkdir()
+    (home / "thesis").write_bytes(b"keep")
+    planted = out / ELSEWHERE
+    planted.mkdir(parents=True)
+    (planted / leftovers.OLD).symlink_to(home)
+    os.utime(planted, (0, 0))
+    files.clear_leftovers(out)
+    assert os.listdir(out) == [] and (home / "thesis").read_bytes() == b"keep"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_name_that_was_taken_meanwhile_is_left_alone(tmp_path, monkeypatch, links):
+    def refuse(*args):
+        raise OSError(95, "not supported")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    with files.writing(tmp_path / "free", new=True) as file:
+        file.write(b"x")
+    assert os.listdir(tmp_path) == ["free"] and (tmp_path / "free").read_bytes() == b"x"
+    if links:
+        with pytest.raises(OutputError, match="appeared meanwhile"), files.writing(tmp_path / "a", new=True) as file:
+            file.write(b"ours")
+            (tmp_path / "a").write_bytes(b"keep")
+        assert (tmp_path / "a").read_bytes() == b"keep" and sorted(os.listdir(tmp_path)) == ["a", "free"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EMFILE])
+def test_a_lock_that_cannot_be_made_is_not_done_without(tmp_path, monkeypatch, number):
+    def refuse(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with pytest.raises(OutputError, match="cannot be written"), files.folder_lock(tmp_path, "training"):
+        pass

@@ -68,7 +68,7 @@ def test_a_list_whose_last_line_was_not_finished(tmp_path):
         run.begin(name)
     run.end("a")
     content = (tmp_path / IN_WORK).read_bytes()
-    assert content.count(b"\n") == 5
+    assert content.count(b"\n") == 6
     (tmp_path / IN_WORK).write_bytes(content[:-5])
     assert order(tmp_path, "a", odd, "c")[0] == []
     (tmp_path / IN_WORK).write_bytes(content)
@@ -151,3 +151,33 @@ def test_killed_for_real(tmp_path, shares):
     everything = [f"{name}.wav" for name in "acdef"]
     assert made[-1] == everything  # all but the deadly one, however often that kills
     assert made[2 if shares else 1] == everything
+
+
+def test_names_with_separators_of_lines_are_remembered(tmp_path):
+    for name in ("a\u2028b", "a\x85b", "a\nb"):
+        InWork(tmp_path).begin(name)
+        assert order(tmp_path, name, "c") == (["c"], [name])
+
+
+def test_a_huge_list_is_read_to_its_limit(tmp_path, monkeypatch):
+    from fastsvc.files import in_work
+
+    InWork(tmp_path).begin("a")
+    with open(tmp_path / IN_WORK, "ab") as file:
+        file.truncate(1 << 40)  # sparse: read whole, it would end the process
+    assert order(tmp_path, "a", "b") == (["b"], ["a"])
+    monkeypatch.setattr(in_work, "FILE_BYTES", 10)
+    assert order(tmp_path, "a", "b") == (["a", "b"], [])
+
+
+def test_what_a_neighbour_has_in_work_was_not_killed(tmp_path):
+    code = "import sys; from fastsvc.files import InWork; InWork(sys.argv[1]).begin('a'); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        path = tmp_path / "a"
+        assert order(tmp_path, path) == ([path], [])
+        child.kill()
+        child.wait()
+        assert order(tmp_path, path) == ([], [path])

@@ -342,3 +342,63 @@ def test_units_must_be_finite(dataset, tmp_path):
     run(dataset, tmp_path / "out")
     with pytest.raises(ConfigError, match="not finite"):
         add_units(tmp_path / "out", Encoder(1e9), progress=False)
+
+
+def test_a_settings_file_of_others_is_left_alone(dataset, tmp_path):
+    out = tmp_path / "project"
+    out.mkdir()
+    for content in ('{"editor.fontSize": 12}', '{"format": 1, "settings": []}'):
+        (out / "settings.json").write_text(content)
+        with pytest.raises(OutputError, match="not a prepared corpus"):
+            run(dataset, out)
+        assert os.listdir(out) == ["settings.json"] and (out / "settings.json").read_text() == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mel_sums": None},
+        {"mel_sums": [[1.0], [2.0]]},
+        {"mel_sums": "x"},
+        {"frames": 0},
+        {"frames": "9"},
+        {"samples": True},
+        {"file": 3},
+        None,
+    ],
+)
+def test_a_record_of_another_shape_is_made_again(dataset, tmp_path, change):
+    report = run(dataset, tmp_path / "out")
+    wanted = (tmp_path / "out" / "corpus.json").read_bytes()
+    path = tmp_path / "out" / "records" / "alto" / "song0.json"
+    record = json.loads(path.read_text())
+    if change:
+        record["items"][0] |= change
+    path.write_text(json.dumps(record)[: None if change else 40])
+    again = run(dataset, tmp_path / "out")
+    assert again.reused == report.recordings - 1
+    assert (tmp_path / "out" / "corpus.json").read_bytes() == wanted
+
+
+def test_names_that_differ_by_suffixes_alone_are_kept_apart(tmp_path):
+    for name, level in (("x.wav", 0.1), ("x.flac", 0.2), ("x.wav.flac", 0.3), ("x.wav.flac.wav", 0.4)):
+        write(tmp_path / "set" / "alto" / name, tone(1.0, 16000, level=level), 16000)
+    report = run(tmp_path / "set", tmp_path / "out", valid=0.0, test=0.0)
+    items = json.loads((tmp_path / "out" / "corpus.json").read_text())["items"]
+    assert report.items == 4 == len({item["file"] for item in items}) == len({item["id"] for item in items})
+    assert len(list((tmp_path / "out" / "records").rglob("*.json"))) == 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_odd_names_stop_nothing(tmp_path, jobs):
+    names = ["n" * 251 + ".wav", "n" * 236 + ".wav", os.fsdecode(b"caf\xe9.wav"), "ok.wav"]
+    for name in names:
+        write(tmp_path / "set" / "alto" / "a.wav", tone(1.0, 16000), 16000)
+        os.rename(tmp_path / "set" / "alto" / "a.wav", tmp_path / "set" / "alto" / name)
+    report = run(tmp_path / "set", tmp_path / "out", jobs=jobs)
+    [(bad, why)] = report.bad
+    assert bad.endswith(names[0]) and "240 bytes" in why
+    assert (report.recordings, report.items) == (4, 3)
+    assert run(tmp_path / "set", tmp_path / "out", jobs=jobs).reused == 3
+    assert len(Corpus(tmp_path / "out").items) == 3

@@ -184,3 +184,13 @@ def test_honest_arrays_and_a_bomb(tmp_path):
     np.savez_compressed(tmp_path / "b.npz", a=np.zeros(10**7))
     with pytest.raises(ConfigError, match="unpacks to more"):
         arrays.npz(tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize(
+    "descr", ["(" * 5000, "(" * 90, "'<f4', 'shape': (" + "-" * 9000 + "1,)"], ids=["open", "deep", "unary"]
+)
+def test_headers_of_arrays_that_are_no_literals(tmp_path, descr):
+    header = f"{{'fortran_order': False, 'descr': {descr}}}\n".encode()
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(ConfigError, match="a.npy: cannot be read"):
+        arrays.npy(tmp_path / "a.npy")

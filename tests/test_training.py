@@ -12,7 +12,7 @@ from failing import fail_after
 from torch import nn
 
 from fastsvc.errors import CheckpointError, ConfigError, FastsvcError, OutputError
-from fastsvc.training import checkpoint, optim, parallel
+from fastsvc.training import checkpoint, loop, optim, parallel
 from fastsvc.training import settings as settings_module
 from fastsvc.training.loop import Trainer, figures_of
 from fastsvc.training.settings import OptimSettings, Settings, parse
@@ -282,3 +282,28 @@ def test_two_processes_average_to_the_joined_batch(tmp_path):
     assert first["step"] == second["step"] == 4
     torch.testing.assert_close(first["model"], second["model"], rtol=0, atol=0)
     assert [r["step"] for r in figures_of(tmp_path / "run" / "history.jsonl")] == [1, 2, 3, 4]
+
+
+def test_a_history_of_others_is_left_alone(tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    for content in (b'{"my": "notes"}\n', b"\xff\xfe\n", b"plain"):
+        (out / "history.jsonl").write_bytes(content)
+        with pytest.raises(OutputError, match="no history"):
+            make(out, steps=1).train()
+        assert (out / "history.jsonl").read_bytes() == content
+    os.remove(out / "history.jsonl")
+    os.mkfifo(out / "history.jsonl")  # which opening would wait for
+    with pytest.raises(OutputError, match="not a regular file"):
+        make(out, steps=1).train()
+
+
+@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
+def test_a_new_run_writes_over_no_checkpoint(tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_bytes(b"keep")
+    config = tmp_path / "run.yaml"
+    config.write_text(f"corpus: corpus\nout: {tmp_path / 'run'}\nsteps: 1\n")
+    with pytest.raises(OutputError, match=f"{name} is there already"):
+        loop.run("teacher", config)
+    assert (tmp_path / "run" / name).read_bytes() == b"keep"

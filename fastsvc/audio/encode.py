@@ -68,13 +68,15 @@ def write(
     format: str = "wav",
     subtype: str | None = None,
     approve: Callable[[os.stat_result], None] | None = None,
+    new: bool = False,
 ) -> Written:
     """Write ``audio [channels, samples]`` or ``[samples]`` to ``path``; an existing file there is replaced at the end.
 
     ``subtype`` is "16" (default), "24" or "float" (wav only). Peaks above 1 are never clipped: the whole recording
     is turned down instead, and the gain returned. Missing folders are made. ``approve`` is called when the file is
-    whole and has no name yet; what it raises keeps the file from getting one. Raises OutputError on anything that keeps
-    the file from being whole: no permission, full disk, a rate that the format cannot carry, NaN.
+    whole and has no name yet; what it raises keeps the file from getting one. ``new``: what has got the name meanwhile
+    keeps it. Raises OutputError on anything that keeps the file from being whole: no permission, full disk, a rate that
+    the format cannot carry, NaN.
     """
     check_format(format, subtype)
     path, audio = Path(path), np.atleast_2d(np.asarray(audio))
@@ -85,7 +87,7 @@ def write(
     if not np.isfinite(peak):
         raise OutputError(f"{path}: not written, as the result holds NaN or infinite samples", "please report this")
     gain = 1.0 / peak if peak > 1.0 and subtype != "float" else 1.0
-    with files.writing(path, remedy="choose another output folder with -o") as raw:
+    with files.writing(path, new=new, remedy="choose another output folder with -o") as raw:
         _encode(_Sink(raw), audio, rate_hz, gain, format, subtype)
         if approve is not None:
             raw.flush()

@@ -10,6 +10,7 @@ import torch
 from fastsvc import arrays
 from fastsvc.config import FeatureConfig, MelConfig, from_dict
 from fastsvc.data import pseudo
+from fastsvc.data.records import described
 from fastsvc.data.store import load_json
 from fastsvc.errors import ConfigError
 from fastsvc.features.align import indices
@@ -91,6 +92,7 @@ class Corpus:
         data = load_json(self.path / "corpus.json")
         if data.get("format") != 1:
             raise ConfigError(f"{self.path}: corpus format {data.get('format')!r} is not known", "prepare it again")
+        data = described(self.path / "corpus.json")
         self.mel = from_dict(MelConfig, data["mel"])
         self.features = from_dict(FeatureConfig, data["features"])
         self.peak = data.get("peak")

@@ -6,6 +6,7 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import numpy as np
 
 from fastsvc import arguments, arrays, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
+from fastsvc.data import records
 from fastsvc.data.pieces import Settings
 from fastsvc.data.scan import Source, scan, split_songs
 from fastsvc.data.store import load_json, save_json
@@ -26,6 +28,7 @@ from fastsvc.files import InWork
 __all__ = ["Report", "add_units", "prepare"]
 
 FORMAT = 1
+NAME_BYTES = 240  # of a recording's: what is made of it has some more, of 255 that systems allow
 F0_SOURCES = ("auto", "tracker")
 
 
@@ -74,22 +77,29 @@ def prepare(
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     settings = Settings(mel or MelConfig(), features or FeatureConfig(), max_seconds, peak, f0_source)
-    sources, outside = scan(dataset)
+    found, outside = scan(dataset)
+    sources = list(filter(_short, found))
     phones = _phones(dataset, sources)
     _check_free(out)
     with files.folder_lock(out, "preparing a corpus"):
         files.clear_leftovers(out, deep=True)
         _claim(out, settings, phones)
-        report = Report(out, recordings=len(sources))
+        report = Report(out, recordings=len(found))
         report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
-        records = dict(_done(sources, out))
-        report.reused = len(records)
-        rest = [source for source in sources if source.name not in records]
+        long = [str(source.path) for source in found if not _short(source)]
+        report.bad += [(path, f"its name has more than {NAME_BYTES} bytes: shorten it") for path in long]
+        kept = dict(records.done(sources, out, settings.mel.bins))
+        report.reused = len(kept)
+        rest = [source for source in sources if source.name not in kept]
         for source, items in _run(rest, out, settings, phones, jobs, progress, report):
-            records[source.name] = items
-            save_json(out / "records" / f"{source.name}.json", _stamp(source) | {"items": items})
-        _finish(sources, records, settings, phones, (seed, valid, test), report)
+            kept[source.name] = items
+            save_json(out / "records" / f"{source.name}.json", records.stamp(source) | {"items": items})
+        _finish(sources, kept, settings, phones, (seed, valid, test), report)
         return report
+
+
+def _short(source: Source) -> bool:
+    return len(os.fsencode(source.path.name)) <= NAME_BYTES
 
 
 def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
@@ -103,7 +113,13 @@ def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
 
 def _check_free(out: Path) -> None:
     """Raises OutputError where ``out`` is something else: no file of ours is laid there."""
-    if not (out / "settings.json").is_file() and not files.free_or_ours(out):
+    path = out / "settings.json"
+    if path.is_file():
+        made = load_json(path)
+        ours = isinstance(made.get("format"), int) and isinstance(made.get("settings"), dict) and "phones" in made
+    else:
+        ours = files.free_or_ours(out)
+    if not ours:
         raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
 
 
@@ -139,24 +155,6 @@ def _differences(made, wanted, where: str = "") -> Iterator[str]:
             yield f"{name} {a} there, {b} now"
 
 
-def _stamp(source: Source) -> dict:
-    """Tells a recording that was replaced since, or whose transcript was."""
-    paths = (source.path, source.path.with_suffix(".json"))
-    return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
-
-
-def _done(sources: list[Source], out: Path) -> Iterator[tuple[str, list[dict]]]:
-    for source in sources:
-        path = out / "records" / f"{source.name}.json"
-        if not path.is_file():
-            continue
-        record = load_json(path)
-        files, items = record.get("files"), record.get("items")
-        named = isinstance(items, list) and all(isinstance(i, dict) and isinstance(i.get("file"), str) for i in items)
-        if named and files == _stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
-            yield source.name, items  # one of another shape is not ours: the recording is prepared again
-
-
 def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:
     """Process the recordings in ``jobs`` processes; yields each that is done, notes each that is bad."""
     in_work = InWork(out)
@@ -174,11 +172,11 @@ def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iter
             bar.update()
 
 
-def _finish(sources, records, settings: Settings, phones, split_by, report: Report) -> None:
+def _finish(sources, kept, settings: Settings, phones, split_by, report: Report) -> None:
     """Split by songs, gather the statistics, write corpus.json."""
     songs: dict[str, set[str]] = {}
     for source in sources:
-        if records.get(source.name):
+        if kept.get(source.name):
             songs.setdefault(source.singer, set()).add(source.song)
     if not songs:
         first = f"; the first: {report.bad[0][1]}" if report.bad else ""
@@ -186,7 +184,7 @@ def _finish(sources, records, settings: Settings, phones, split_by, report: Repo
     split = split_songs(songs, *split_by)
     items, sums = [], np.zeros((2, settings.mel.bins))
     for source in sources:
-        for item in records.get(source.name, []):
+        for item in kept.get(source.name, []):
             item = dict(item, singer=source.singer, song=source.song, split=split[source.song])
             part = item.pop("mel_sums")
             if item["split"] == "train":
@@ -209,7 +207,7 @@ def _finish(sources, records, settings: Settings, phones, split_by, report: Repo
         "items": items,
     }
     before = report.corpus / "corpus.json"
-    if report.reused == len(records) and before.is_file() and "encoder" in (old := load_json(before)):
+    if report.reused == len(kept) and before.is_file() and "encoder" in (old := load_json(before)):
         corpus["encoder"] = old["encoder"]  # no new items, so all have its units
         corpus |= {"pseudo": old["pseudo"]} if "pseudo" in old else {}
     save_json(before, corpus)

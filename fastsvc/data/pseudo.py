@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments, arrays, files
-from fastsvc.data.store import load_json, save_array, save_json
+from fastsvc.data.records import described
+from fastsvc.data.store import save_array, save_json
 from fastsvc.errors import ConfigError
 
 FILE = "clusters.npy"
@@ -31,13 +32,13 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
     """
     corpus_dir = arguments.path("corpus_dir", corpus_dir)
     clusters, seed = arguments.whole("clusters", clusters, *arguments.CLUSTERS), arguments.seed(seed)
-    load_json(corpus_dir / "corpus.json")  # refused before a lock is laid there
+    described(corpus_dir / "corpus.json")  # refused before a lock is laid there
     with files.folder_lock(corpus_dir, "labelling it"):
         return _add(corpus_dir, clusters, seed)
 
 
 def _add(corpus_dir: Path, clusters: int, seed: int) -> float:
-    corpus = load_json(corpus_dir / "corpus.json")
+    corpus = described(corpus_dir / "corpus.json")
     if not corpus.get("encoder"):
         raise ConfigError(f"{corpus_dir}: has no units to make labels from", "prepare it with --encoder")
     rng = np.random.default_rng([seed, clusters])

@@ -42,12 +42,14 @@ def scan(dataset: Path) -> tuple[list[Source], list[Path]]:
     for path in inside:
         stem = path.relative_to(dataset).with_suffix("").as_posix()
         stems[stem] = stems.get(stem, 0) + 1
-    sources = []
+    # "x.wav.flac" without its suffix is "x.wav", which may be there, and named in full for the sake of an "x.flac".
+    full, sources = {path.relative_to(dataset).as_posix() for path in inside}, []
     for path in inside:
         relative = path.relative_to(dataset)
         stem = relative.with_suffix("").as_posix()
         singer, song = _who_and_what(relative)
-        sources.append(Source(path, stem if stems[stem] == 1 else relative.as_posix(), singer, song))
+        alone = stems[stem] == 1 and stem not in full
+        sources.append(Source(path, stem if alone else relative.as_posix(), singer, song))
     return sources, [p for p in paths if len(p.relative_to(dataset).parts) == 1]
 
 
@@ -66,7 +68,7 @@ def split_songs(songs_by_singer: dict[str, set[str]], seed: int, valid: float, t
     singer everything is training data.
     """
     songs = set().union(*songs_by_singer.values()) if songs_by_singer else set()
-    order = sorted(songs, key=lambda song: hashlib.sha256(f"{seed}:{song}".encode()).digest())
+    order = sorted(songs, key=lambda song: hashlib.sha256(f"{seed}:{song}".encode("utf-8", "surrogateescape")).digest())
     wanted = {name: _share(share, len(songs)) for name, share in (("test", test), ("valid", valid))}
     left = {singer: len(own) for singer, own in songs_by_singer.items()}
     split = dict.fromkeys(songs, "train")

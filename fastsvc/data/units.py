@@ -10,7 +10,9 @@ import torch
 
 from fastsvc import arguments, arrays, files, screen
 from fastsvc.audio.resample import resample
-from fastsvc.data.store import load_json, save_arrays, save_json
+from fastsvc.config import MelConfig, from_dict
+from fastsvc.data import records
+from fastsvc.data.store import save_arrays, save_json
 from fastsvc.errors import ConfigError
 
 
@@ -24,21 +26,21 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
     """
     path = arguments.path("corpus_dir", corpus_dir) / "corpus.json"
     arguments.flag("progress", progress)
-    load_json(path)  # refused before a lock is laid there
+    records.described(path)  # refused before a lock is laid there
     with files.folder_lock(path.parent, "adding units"):
         files.clear_leftovers(path.parent, deep=True)
         return _add(path, encoder, progress)
 
 
 def _add(path: Path, encoder, progress: bool) -> int:
-    corpus, described = load_json(path), describe(encoder)
+    corpus, described = records.described(path), describe(encoder)
     if corpus.get("encoder") != described:
         corpus.pop("encoder", None)
         corpus.pop("pseudo", None)  # its clusters are of the old units
         save_json(path, corpus)
-    done = 0
+    done, rate_hz = 0, from_dict(MelConfig, corpus["mel"]).rate_hz
     for item in screen.bar(corpus["items"], desc="units", unit="item", disable=not progress):
-        done += _encode_item(path.parent / item["file"], encoder, described, corpus["mel"]["rate_hz"])
+        done += _encode_item(path.parent / item["file"], encoder, described, rate_hz)
     corpus["encoder"] = described
     save_json(path, corpus)
     return done

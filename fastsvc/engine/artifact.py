@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "fastsvc-engine", 1
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
+_DEVICE = re.compile(r"cpu|sm_\d+")  # folders of device parts
 GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.engine.vocoder_graph
     (False, False): "vocoder.onnx",
     (True, False): "vocoder_fp16.onnx",
@@ -44,12 +46,28 @@ def is_engine(path: Path) -> bool:
 
 def refuse_existing(out: Path, force: bool) -> None:
     """OutputError unless ``out`` is free, or is an engine and may be replaced."""
+    if out.name in ("", os.pardir):
+        raise OutputError(f"{out} is no name for a new folder", "give one with -o, such as voice.fsvc")
     if not (out.exists() or out.is_symlink()):
         return
     if not force:
         raise OutputError(f"{out} exists", "give another name with -o, or replace it with --force")
     if not is_engine(out):
         raise OutputError(f"{out} exists and is not an engine folder, so it is left alone", "give another name with -o")
+    others = _others(out)
+    if others:
+        raise OutputError(
+            f"{out} holds {shown(others[0])}, which is no part of an engine and would be lost",
+            "move it elsewhere, or give another name with -o",
+        )
+
+
+def _others(folder: Path) -> list[str]:
+    """What somebody has put into an engine folder: a checkpoint, say, or results. Of a link nothing is lost."""
+    listed = reading.json_file(folder / MANIFEST, MANIFEST_LIMIT, EngineError).get("files")
+    own = {WEIGHTS, VOCODER, CONTENT, MANIFEST, *GRAPHS.values(), *(listed if isinstance(listed, dict) else ())}
+    found = () if folder.is_symlink() else sorted(os.listdir(folder))
+    return [name for name in found if not (name in own or name.startswith(".") or _DEVICE.fullmatch(name))]
 
 
 def identity(manifest: dict) -> str:

@@ -20,6 +20,7 @@ from fastsvc.files import clear_leftovers, folder_lock, sha256, write_bytes
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")  # at most one folder deep
+WAIT_S = 300.0  # for others that add: a process that was stopped, or a stranger's, may hold a folder for ever
 GRACE_S = 60.0  # who has read the older list finds what it names for so long at least
 
 
@@ -50,7 +51,7 @@ def add(folder: Path, files: dict[str, bytes], current) -> dict:
     new: list[Path] = []
     text = b""
     try:
-        with folder_lock(folder, "adding to it", wait_s=-1):
+        with folder_lock(folder, "adding to it", wait_s=WAIT_S):
             clear_leftovers(folder, deep=True)
             manifest = current()
             before = manifest["files"]

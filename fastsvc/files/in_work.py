@@ -9,17 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from fastsvc.errors import OutputError
-from fastsvc.files.leftovers import IN_WORK
+from fastsvc.files.leftovers import IN_WORK, process_name, runs
 from fastsvc.files.whole import write_text
 
 Item = TypeVar("Item")
 SUSPECTED = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
+LINE_BYTES, FILE_BYTES = 2**16, 2**28  # what lies beyond is not read: anybody may have put the file there
 
 
 class InWork:
@@ -86,7 +88,7 @@ class InWork:
                     self._place.unlink()
 
     def _start(self) -> None:
-        write_text(self._place, _line("killed", self._killed))
+        write_text(self._place, _line("killed", self._killed) + _line("process", process_name()))
 
     def _say(self, what: str, path: str) -> None:
         """One more line, which is not forced to the disk: it outlives the process, and that is enough."""
@@ -107,17 +109,27 @@ def _key(path: str | os.PathLike) -> str:
     return os.path.abspath(path)
 
 
+def _lines(place: Path | None) -> Iterator[bytes]:
+    """Of a regular file alone; a pipe is not waited for. Raises OSError."""
+    if place is None or not place.is_file():
+        return
+    with open(place, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return
+        while file.tell() < FILE_BYTES and (line := file.readline(LINE_BYTES)):
+            yield line
+
+
 def _read(place: Path | None) -> dict[str, int]:
-    """What an earlier run has left: files that were in work then count once more."""
-    killed, now = {}, []
+    """What an earlier run has left: files that were in work then count once more, unless that run still goes on."""
+    killed, now, process = {}, [], None
     try:
-        if place is None or not place.is_file():
-            return {}
-        # Of bytes: a name may hold U+2028, which ends a line of text.
-        for line in filter(None, place.read_bytes().split(b"\n")):
+        for line in _lines(place):
             [(what, content)] = json.loads(line.decode("utf-8", "surrogateescape")).items()
             if what == "killed":
                 killed = {str(path): int(times) for path, times in content.items() if 0 < times < 1 << 20}
+            elif what == "process":
+                process = content
             elif what == "begin":
                 now.append(str(content))
             elif content in now:
@@ -125,6 +137,6 @@ def _read(place: Path | None) -> dict[str, int]:
                 killed.pop(content, None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass  # up to a line that was not finished
-    for path in now:
+    for path in now if not runs(process) else ():
         killed[path] = killed.get(path, 0) + 1
     return killed

@@ -47,6 +47,18 @@ def _machine() -> str:
     return hashlib.sha256("\n".join(known).encode()).hexdigest()[:6]
 
 
+def process_name() -> str:
+    """This process, for :func:`runs`."""
+    return f"{_machine()}-{os.getpid()}"
+
+
+def runs(name: object) -> bool:
+    """Whether the process of this :func:`process_name` runs now: on this machine, and not as this one."""
+    machine, _, number = name.partition("-") if isinstance(name, str) else ("", "", "")
+    plain = number.isascii() and number.isdigit() and len(number) <= 10
+    return machine == _machine() and plain and int(number) != os.getpid() and _alive(int(number))
+
+
 def is_leftover(name: str) -> bool:
     """Whether a file or folder of this name is a temporary of fastsvc (of a process that may still run)."""
     return _NAME.fullmatch(name) is not None
@@ -108,7 +120,9 @@ def _remove(path: Path) -> None:
         if path.is_symlink() or not path.is_dir():
             path.unlink()
             return
-        for held in (path / OLD).iterdir() if (path / OLD).is_dir() else ():
+        old = path / OLD
+        # Never through a link: a stranger's folder may hold such a temporary, with a link to a folder of the user's.
+        for held in old.iterdir() if old.is_dir() and not old.is_symlink() else ():
             place = path.parent / held.name  # died between the two renames of an exchange
             if not (place.exists() or place.is_symlink()):
                 os.rename(held, place)

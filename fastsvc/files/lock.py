@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from fastsvc.errors import OutputError
 from fastsvc.files.leftovers import LOCK
-from fastsvc.files.whole import REMEDY, refused
+from fastsvc.files.whole import REMEDY, reason, refused
+
+_UNABLE = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)  # what a file system answers
 
 
 @contextlib.contextmanager
@@ -26,8 +30,8 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
     folder = Path(folder)
     with refused(folder, REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / LOCK).is_symlink():
-            raise OutputError(f"{folder / LOCK} is a link, not a lock", "remove it")
+        if os.path.lexists(folder / LOCK) and not _may_be_lock(folder / LOCK):
+            raise OutputError(f"{folder / LOCK} is not a lock of fastsvc", "remove it")
     lock = filelock.FileLock(folder / LOCK, timeout=wait_s)
     try:
         lock.acquire()
@@ -36,9 +40,9 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
             f"{folder} is in use by another fastsvc: {purpose} needs it alone",
             "wait until that one has ended, or choose another folder",
         ) from None
-    except PermissionError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}", REMEDY) from None
     except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _UNABLE:
+            raise OutputError(f"{folder}: cannot be written: {reason(error)}", REMEDY) from None
         warnings.warn(f"{folder} cannot be locked ({error}): see that no other fastsvc works there", stacklevel=3)
         yield
         return
@@ -46,3 +50,9 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
         yield
     finally:
         lock.release()
+
+
+def _may_be_lock(path: Path) -> bool:
+    """Whether it is a file that nobody loses by a lock: some versions of filelock empty it. Raises OSError."""
+    status = os.lstat(path)
+    return stat.S_ISREG(status.st_mode) and (status.st_nlink == 1 or status.st_size == 0)

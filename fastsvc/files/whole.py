@@ -20,12 +20,14 @@ _RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors reports an error of
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike, *, permissions: int | None = None, remedy: str = REMEDY) -> Iterator[BinaryIO]:
+def writing(
+    path: str | os.PathLike, *, permissions: int | None = None, new: bool = False, remedy: str = REMEDY
+) -> Iterator[BinaryIO]:
     """A binary file, open for writing and reading, that becomes ``path`` at the end of the block.
 
     Missing folders are made. Leaving the block by an exception, of whatever kind, leaves ``path`` as it was. What the
     system refuses (a full disk, no permission) is an OutputError, also where a library reports it as something else.
-    ``permissions``: of the new file; else as the user's umask says.
+    ``permissions``: of the new file; else as the user's umask says. ``new``: what has got the name meanwhile keeps it.
     """
     path = Path(path)
     with refused(path, remedy) as seen:
@@ -42,7 +44,7 @@ def writing(path: str | os.PathLike, *, permissions: int | None = None, remedy: 
             finally:
                 with contextlib.suppress(OSError):  # said already by the flush
                     file.close()
-            _into_place(temporary, path)
+            _into_place(temporary, path, new)
         finally:
             _unlink(temporary)
 
@@ -156,9 +158,24 @@ class _Watched:
         return getattr(self._file, name)
 
 
-def _into_place(temporary: Path, path: Path) -> None:
-    os.replace(temporary, path)
+def _into_place(temporary: Path, path: Path, new: bool = False) -> None:
+    if not (new and _named(temporary, path)):
+        os.replace(temporary, path)
     sync(path.parent)
+
+
+def _named(temporary: Path, path: Path) -> bool:
+    """A free name for the file, beside its temporary one; False where the file system has no second names.
+
+    Raises OutputError where the name is taken: unlike a look before a rename, this leaves no moment in between.
+    """
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise OutputError(f"{path} appeared meanwhile", "see whose it is, and run this again") from None
+    except (OSError, AttributeError, NotImplementedError):
+        return False
+    return True
 
 
 def _unlink(temporary: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from fastsvc import files, reading, screen
+from fastsvc.errors import OutputError
 from fastsvc.training.task import Sample
+
+BEGINS = b'{"step": '  # every line of a history
 
 
 def plain(figures: dict) -> dict[str, float]:
@@ -40,11 +44,16 @@ class Log:
         )
 
     def _forget_after(self, step: int) -> None:
-        """A resumed run repeats the steps after its checkpoint: drop their lines."""
-        if not self.path.exists():
+        """A resumed run repeats the steps after its checkpoint: drop their lines. Raises OutputError where the file is
+        somebody else's."""
+        if not os.path.lexists(self.path):
             return
-        lines = [line for line in self.path.read_text().splitlines() if _step(line) <= step]
-        files.write_text(self.path, "".join(line + "\n" for line in lines))
+        with reading.opened(self.path, OutputError) as file:
+            if not BEGINS.startswith(file.read(len(BEGINS))):
+                raise OutputError(f"{self.path} is no history of a training", "choose another `out`, or move the file")
+            file.seek(0)
+            lines = [line.rstrip(b"\n") + b"\n" for line in file if _step(line) <= step]
+        files.write_bytes(self.path, b"".join(lines))
 
     def say(self, text: str) -> None:
         """A line for the user that does not tear the progress bar."""
@@ -95,7 +104,7 @@ def picture(mel: np.ndarray) -> np.ndarray:
     return ((mel.T[::-1] - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
 
 
-def _step(line: str) -> int:
+def _step(line: bytes) -> int:
     try:
         return int(reading.from_json(line)["step"])
     except (ValueError, KeyError, TypeError):  # a line cut short by a crash

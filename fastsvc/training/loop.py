@@ -34,8 +34,9 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     out = arguments.optional(arguments.path, "out", out)
     settings = settings_module.read(arguments.path("config_path", config_path))
     out = out or Path(settings.out)
-    if (out / "last.pt").exists() and not resume:
-        raise OutputError(f"{out}/last.pt is there already", "add --resume to go on, or choose another `out`")
+    for name in ("last.pt", "best.pt"):  # both are written over
+        if (out / name).exists() and not resume:
+            raise OutputError(f"{out}/{name} is there already", "add --resume to go on, or choose another `out`")
     with parallel.session(optim.device_of(settings.device)) as (group, device):
         torch.manual_seed(settings.seed)  # the weights a run starts from
         corpus = cls.open_corpus(settings.corpus) if settings.corpus else None

@@ -1,0 +1,92 @@
+"""What a corpus says of itself and of each recording that is done: whether it can be true, and still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from fastsvc.data.scan import Source
+from fastsvc.data.store import load_json
+from fastsvc.errors import ConfigError
+
+
+def described(path: Path) -> dict:
+    """What ``corpus.json`` says. Raises ConfigError where it is missing, damaged, or names files that lie elsewhere."""
+    data = load_json(path)
+    wrong = next((name for name, fits in _RIGHT.items() if not fits(data.get(name))), None)
+    if wrong is None and not all(item["singer"] in data["singers"] for item in data["items"]):
+        wrong = "singers"
+    if wrong is not None:
+        raise ConfigError(f"{path}: has no {wrong}, or a wrong one", "prepare the corpus again")
+    return data
+
+
+def _inside(file) -> bool:
+    """Whether it is a place in the corpus: others are never read, and above all not written."""
+    if not isinstance(file, str) or "\0" in file:
+        return False
+    path = PurePath(file)
+    return not path.is_absolute() and not path.drive and ".." not in path.parts
+
+
+def _listed(item) -> bool:
+    return isinstance(item, dict) and all(isinstance(item.get(name), str) for name in ("id", "song", "split", "singer"))
+
+
+def _texts(value) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _numbers(value) -> bool:
+    return isinstance(value, list) and all(type(one) in (int, float) for one in value)
+
+
+_RIGHT = {
+    "mel": lambda value: isinstance(value, dict),
+    "features": lambda value: isinstance(value, dict),
+    "singers": _texts,
+    "phones": _texts,
+    "singer_f0_hz": lambda value: isinstance(value, dict) and _numbers(list(value.values())),
+    "mel_mean": _numbers,
+    "mel_std": _numbers,
+    "encoder": lambda value: value is None or (isinstance(value, dict) and isinstance(value.get("hash"), str)),
+    "pseudo": lambda value: value is None or (isinstance(value, dict) and isinstance(value.get("encoder_hash"), str)),
+    "items": lambda value: isinstance(value, list) and all(_listed(one) and _inside(one.get("file")) for one in value),
+}
+
+
+def stamp(source: Source) -> dict:
+    """Tells a recording that was replaced since, or whose transcript was."""
+    paths = (source.path, source.path.with_suffix(".json"))
+    return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
+
+
+def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, list[dict]]]:
+    for source in sources:
+        path = out / "records" / f"{source.name}.json"
+        if not path.is_file():
+            continue
+        try:
+            record = load_json(path)
+        except ConfigError:
+            continue  # one that cannot be read, or of another shape, is not ours: the recording is prepared again
+        files, items = record.get("files"), record.get("items")
+        ours = isinstance(items, list) and all(_is_item(item, bins) for item in items)
+        if ours and files == stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
+            yield source.name, items
+
+
+def _is_item(item, bins: int) -> bool:
+    """Whether it has what is asked of a finished item."""
+    if not isinstance(item, dict) or not {"id", "start_s", "gain", "exact_f0", "phones"} <= item.keys():
+        return False
+    counts = [item.get("samples"), item.get("frames")]
+    if not _inside(item.get("file")) or not all(type(count) is int and count > 0 for count in counts):
+        return False
+    try:
+        sums = np.asarray(item.get("mel_sums"), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return sums.shape == (2, bins) and bool(np.isfinite(sums).all())
