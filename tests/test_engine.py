@@ -110,7 +110,7 @@ def test_warm_up_and_facts(engine):
         ({"audio": np.zeros((100, 2), np.float32)}, AudioError, "transposed"),
         ({"audio": np.zeros(100, np.int16)}, AudioError, "floating"),
         ({"speaker": "Adda"}, SpeakerError, "Ada"),
-        ({"speaker": 3}, SpeakerError, "0 … 2"),
+        ({"speaker": 3}, SpeakerError, "from 0 to 2"),
         ({"speaker": {"Ada": 0}}, SpeakerError, "weights"),
         ({"steps": 3}, EngineError, "1, 2"),
         ({"transpose": "up"}, ConfigError, "semitones"),

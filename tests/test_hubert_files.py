@@ -313,7 +313,7 @@ def test_a_folder_of_neither_kind(tmp_path):
     with pytest.raises(CheckpointError, match="is a folder"):
         read(tmp_path)
     shutil.rmtree(tmp_path)
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match="no such file"):
         read(tmp_path)
 
 
