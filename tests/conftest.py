@@ -1,5 +1,6 @@
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ OPTIONAL = {"soundfile", "librosa", "soxr", "yaml", "tqdm", "scipy", "matplotlib
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """The test works in its own folder, and what a fault of ours keeps for its report goes there, too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "kept"))
+    (tmp_path / "kept").mkdir()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,39 +13,22 @@ import click
 import engines
 import pytest
 import torch
-from click.testing import CliRunner
+from calls import raising, run
 from recordings import put, tone
 
 import fastsvc
 from fastsvc import batch, batch_plan, faults
-from fastsvc.cli import main
 from fastsvc.commands import common, make
 from fastsvc.config import VOCODER_BACKENDS
 from fastsvc.engine import backends, cuda
 from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return engines.build_engine(tmp_path_factory.mktemp("engine"))
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(faults.tempfile, "tempdir", str(tmp_path / "kept"))
-    (tmp_path / "kept").mkdir()
-
-
-def raising(error):
-    def call(*args, **kwargs):
-        raise error
-
-    return call
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 # ---- exit codes and lines of the command line

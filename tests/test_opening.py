@@ -9,12 +9,11 @@ from pathlib import Path
 import engines
 import pytest
 import torch
-from click.testing import CliRunner
+from calls import raising, run
 from recordings import put
 
 import fastsvc
 from fastsvc import faults
-from fastsvc.cli import main
 from fastsvc.engine import artifact, backends, cuda, doctor
 from fastsvc.errors import ConfigError, EngineError, OutputError
 from fastsvc.kernels import tiles
@@ -22,27 +21,12 @@ from fastsvc.kernels import tiles
 DRIVER = "The NVIDIA driver on your system is too old (found 11040)."
 
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return engines.build_engine(tmp_path_factory.mktemp("engine"))
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(faults.tempfile, "tempdir", str(tmp_path / "kept"))
-    (tmp_path / "kept").mkdir()
-
-
-def raising(error):
-    def call(*args, **kwargs):
-        raise error
-
-    return call
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 BUGS = [KeyError("gru"), TypeError("odd"), ValueError("no tile for 7 columns"), RuntimeError("odd"), IndexError("7")]

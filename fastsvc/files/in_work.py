@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from fastsvc import reading
 from fastsvc.errors import OutputError
 from fastsvc.files.leftovers import IN_WORK, process_name, runs
 from fastsvc.files.whole import write_text
@@ -110,12 +110,10 @@ def _key(path: str | os.PathLike) -> str:
 
 
 def _lines(place: Path | None) -> Iterator[bytes]:
-    """Of a regular file alone; a pipe is not waited for. Raises OSError."""
-    if place is None or not place.is_file():
+    """Raises OutputError where there is no such file, or none that can be read; OSError."""
+    if place is None:
         return
-    with open(place, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return
+    with reading.opened(place, OutputError) as file:
         while file.tell() < FILE_BYTES and (line := file.readline(LINE_BYTES)):
             yield line
 
@@ -135,8 +133,8 @@ def _read(place: Path | None) -> dict[str, int]:
             elif content in now:
                 now.remove(content)
                 killed.pop(content, None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass  # up to a line that was not finished
+    except (OutputError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass  # no list; or up to a line that was not finished
     for path in now if not runs(process) else ():
         killed[path] = killed.get(path, 0) + 1
     return killed

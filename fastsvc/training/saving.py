@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,25 +42,25 @@ def save(run: Trainer, path: Path) -> None:
 def restore(run: Trainer, path: Path) -> None:
     """Raises CheckpointError where the file is another kind's, or not of this configuration."""
     content = checkpoint.load(path, run.task.kind)
-    try:
+    with _fitting(str(path)):
         _restore(run, content)
-    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-        # torch's own checks of names, shapes and states
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise CheckpointError(
-            f"{path} does not fit this configuration: {reason}",
-            "go on with the configuration that it was made with, or choose another `out`",
-        ) from None
 
 
 def restore_optimizer(run: Trainer, name: str) -> None:
     """The state of one turn's optimiser, when that is made. Raises CheckpointError where it is another's."""
-    try:
+    with _fitting(f"{run.out}/last.pt: optimizer.{name}"):
         run.optimizers[name].load_state_dict(run.pending.pop(name))
+
+
+@contextlib.contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    """torch's own checks of names, shapes and states as one CheckpointError."""
+    try:
+        yield
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CheckpointError(
-            f"{run.out}/last.pt: optimizer.{name} does not fit this configuration: {reason}",
+            f"{what} does not fit this configuration: {reason}",
             "go on with the configuration that it was made with, or choose another `out`",
         ) from None
 
