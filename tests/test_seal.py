@@ -164,12 +164,15 @@ def test_a_key_that_others_may_know_is_not_used(cache, monkeypatch, how, why):
 
 def test_the_key_is_never_readable_by_others(cache, monkeypatch):
     """Whatever the umask, and while it is written, too."""
-    seen, real = [], files.saved
+    seen, real = [], os.open
 
-    def saved(path, save):
-        real(path, lambda temporary: save(temporary) or seen.append(stat.S_IMODE(temporary.stat().st_mode)))
+    def opened(path, *arguments, **options):
+        handle = real(path, *arguments, **options)
+        if files.is_leftover(os.path.basename(path)):
+            seen.append(stat.S_IMODE(os.fstat(handle).st_mode))
+        return handle
 
-    monkeypatch.setattr(seal.files, "saved", saved)
+    monkeypatch.setattr(os, "open", opened)
     before = os.umask(0)
     try:
         seal.closed(b"", LABEL)

@@ -102,7 +102,7 @@ def _kept(path: Path) -> bytes:
         if not os.path.lexists(path):
             with files.folder_lock(path.parent, "drawing a key", wait_s=WAIT_S):
                 if not os.path.lexists(path):  # two processes at once agree
-                    files.saved(path, _draw)
+                    files.write_bytes(path, secrets.token_bytes(KEY_BYTES), permissions=0o600)
         return _read(path)
     except _Unfit as error:
         why, remedy = str(error), f"remove it and a new one is drawn, or set ${VARIABLE}"
@@ -143,9 +143,3 @@ def _read(path: Path) -> bytes:
     if len(found) != KEY_BYTES:
         raise _Unfit(f"it does not have {KEY_BYTES} bytes")
     return found
-
-
-def _draw(temporary: Path) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(temporary, flags, 0o600), "wb") as file:  # never readable by others, not for a moment
-        file.write(secrets.token_bytes(KEY_BYTES))

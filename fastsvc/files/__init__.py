@@ -10,7 +10,7 @@ from fastsvc.files.in_work import SUSPECTED, InWork
 from fastsvc.files.leftovers import IN_WORK, LOCK, clear_leftovers, free_or_ours, is_leftover
 from fastsvc.files.lock import folder_lock
 from fastsvc.files.places import CACHE, cache_folder, sha256
-from fastsvc.files.whole import reason, saved, write_bytes, write_json, write_text, writing
+from fastsvc.files.whole import reason, write_bytes, write_json, write_text, writing
 
 __all__ = [
     "CACHE",
@@ -25,7 +25,6 @@ __all__ = [
     "is_leftover",
     "new_folder",
     "reason",
-    "saved",
     "sha256",
     "write_bytes",
     "write_json",

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,7 +34,8 @@ def writing(
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(temporary_name())
         try:
-            file = _Watched(os.fdopen(os.open(temporary, os.O_RDWR | _FLAGS, 0o666), "w+b", 1 << 20), seen)
+            first = 0o666 if permissions is None else 0o600  # never wider than asked for, not for a moment
+            file = _Watched(os.fdopen(os.open(temporary, os.O_RDWR | _FLAGS, first), "w+b", 1 << 20), seen)
             try:
                 yield file
                 file.flush()
@@ -45,20 +46,6 @@ def writing(
                 with contextlib.suppress(OSError):  # said already by the flush
                     file.close()
             _into_place(temporary, path, new)
-        finally:
-            _unlink(temporary)
-
-
-def saved(path: str | os.PathLike, save: Callable[[Path], object], *, remedy: str = REMEDY) -> None:
-    """``save(temporary path)`` for a library that insists on a path; then as in :func:`writing`."""
-    path = Path(path)
-    with refused(path, remedy):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(temporary_name())
-        try:
-            save(temporary)
-            sync(temporary)
-            _into_place(temporary, path)
         finally:
             _unlink(temporary)
 
