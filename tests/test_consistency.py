@@ -11,7 +11,7 @@ from toy_corpus import make
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.training import checkpoint, consistency, diffusion, run
 from fastsvc.training.consistency import StudentTask
-from fastsvc.training.loop import figures_of
+from fastsvc.training.logging import figures_of
 
 
 def networks(frames=9):

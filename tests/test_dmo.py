@@ -20,7 +20,8 @@ from fastsvc.training import settings as settings_module
 from fastsvc.training.dmo import DmoTask
 from fastsvc.training.dmo_validation import Watch
 from fastsvc.training.fake import marked
-from fastsvc.training.loop import Trainer, figures_of
+from fastsvc.training.logging import figures_of
+from fastsvc.training.loop import Trainer
 
 FEW = {"steps": [1, 4], "fake_updates": 2, "match_steps": 3}
 LEVELS = tuple(map(tuple, simulate.schedules(EdmConfig(**EDM), (1, 4))))

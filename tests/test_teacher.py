@@ -14,7 +14,7 @@ from fastsvc.model import sampler, schedule
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import checkpoint, diffusion, run, wavenet_train
 from fastsvc.training.acoustic import gained
-from fastsvc.training.loop import figures_of
+from fastsvc.training.logging import figures_of
 from fastsvc.training.teacher import TeacherTask, normalisation
 
 EDM = EdmConfig()

@@ -242,11 +242,3 @@ class Trainer:
         if better and math.isfinite(value):
             self.best = value
             self.save("best.pt")
-
-
-def figures_of(history: Path, group: str = "train") -> list[dict]:
-    """The records of one group in a history.jsonl."""
-    import json
-
-    records = [json.loads(line) for line in Path(history).read_text().splitlines()]
-    return [r for r in records if r["group"] == group]
