@@ -11,7 +11,8 @@ import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from dataclasses import dataclass, field
 
-from fastsvc.checkpoints.pickle_calls import CALLED, ITEM_BYTES, MADE, SETS, Called, Group, Storage, call_fault
+from fastsvc.checkpoints.pickle_calls import CALLED, DTYPE, ITEM_BYTES, LISTS, MADE, SETS
+from fastsvc.checkpoints.pickle_calls import Called, Group, Numbers, Storage, call_fault
 
 OPS = 3_000_000  # instructions; real checkpoints have some ten thousand
 DEPTH, TUPLE = 64, 10_000  # of nested tuples, and how many values one holds in all
@@ -174,7 +175,9 @@ class _Machine:
         fault = call_fault(what.name, arguments.items)
         if fault:
             raise Refused(fault)
-        return REBUILT if what.name.startswith("torch._utils._rebuild") else PLAIN
+        if what.name.startswith("torch._utils._rebuild"):
+            return REBUILT
+        return Numbers() if what.name == DTYPE else [] if what.name in LISTS else PLAIN
 
     def storage(self, given) -> Storage:
         """('storage', class, key, place, items, …) → the stand-in; a key always means the same storage."""
