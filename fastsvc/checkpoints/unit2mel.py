@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.checkpoints import npy_file
+from fastsvc.checkpoints.dress import MARKS
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import ConditionConfig, DenoiserConfig
@@ -16,6 +17,11 @@ from fastsvc.errors import CheckpointError
 
 NETWORK = "decoder.denoise_fn."
 SPEAKER = "condition.spk_embed."
+
+
+def is_one(state: dict) -> bool:
+    """Whether a state dict is of the network that all of them share: others have other layers under the same name."""
+    return any(MARKS["unit2mel"].match(str(name)) for name in state)
 
 
 def ours(name: str) -> str:
