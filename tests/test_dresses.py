@@ -1,0 +1,277 @@
+"""One voice in every dress: wrapped, renamed, bare or as safetensors it is read as the same voice."""
+
+import argparse
+import collections
+import datetime
+import decimal
+import fractions
+import json
+import pathlib
+import shutil
+import signal
+import types
+import uuid
+from dataclasses import replace
+
+import amphion_files
+import engines
+import formats
+import golden
+import huberts
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fastsvc.checkpoints import pitch, read
+from fastsvc.checkpoints.loading import load
+from fastsvc.engine.inspect import describe
+from fastsvc.errors import CheckpointError
+from fastsvc.model.crepe import Crepe
+
+
+def _amphion(folder):
+    return amphion_files.experiment(folder) / "pytorch_model.bin"
+
+
+def _golden(name, file):
+    def make(folder):
+        shutil.copytree(golden.FOLDER / name, folder)
+        return folder / file
+
+    return make
+
+
+def _fairseq(folder):
+    folder.mkdir()
+    return huberts.fairseq(folder / "hubert.pt", replace(huberts.TINY, heads=1))  # as is guessed without settings
+
+
+def _huggingface(folder):
+    return huberts.huggingface(folder, name="pytorch_model.bin") / "pytorch_model.bin"
+
+
+FAMILIES = {  # family: (how its project saves one, the keys that lead to its weights)
+    "comosvc": (formats.comosvc, ("model",)),
+    "diffusion_svc": (formats.diffusion_svc, ("model",)),
+    "sovits": (formats.sovits, ("model",)),
+    "ddsp_svc": (formats.ddsp_svc, ("model",)),
+    "amphion": (_amphion, ()),
+    "m4gan": (_golden("m4gan_small", "model_ckpt_steps_1970000.ckpt"), ("state_dict", "model_gen")),
+    "nsf_hifigan": (_golden("nsf_hifigan_small", "model"), ("generator",)),
+    "fairseq": (_fairseq, ("model",)),
+    "huggingface": (_huggingface, ()),
+}
+
+
+def prefixed(prefix: str):
+    return lambda state: {prefix + name: value for name, value in state.items()}
+
+
+def inner(state: dict) -> dict:
+    """Compiled and wrapped part by part: `decoder._orig_mod.denoise_fn.module.…`."""
+    return {name.replace(".", "._orig_mod.", 1).replace(".", ".module.", 1): value for name, value in state.items()}
+
+
+DRESSES = {
+    "module": lambda s: {"model": prefixed("module.")(s)},
+    "compiled": lambda s: {"model": prefixed("_orig_mod.")(s)},
+    "nested": lambda s: {"model": prefixed("module._orig_mod.module.")(s), "optimizer": {"state": {}}},
+    "inner": lambda s: {"state_dict": inner(s)},
+    "lightning": lambda s: {"state_dict": prefixed("model.")(s), "epoch": 3, "pytorch-lightning_version": "2.4"},
+    "deepspeed": lambda s: {"state_dict": prefixed("_forward_module.model.")(s)},
+    "two networks": lambda s: {"state_dict": prefixed("net_g.")(s) | {"net_d.convs.0.weight": torch.zeros(2)}},
+    "bare": lambda s: s,
+    "bare, wrapped": prefixed("module.model."),
+    "bare, a counter": lambda s: s | {"epoch": 3, "lr": 1e-4},
+    "state_dict": lambda s: {"state_dict": s},
+    "model_state_dict": lambda s: {"model_state_dict": s},
+    "net_g": lambda s: {"net_g": s, "net_d": {"convs.0.weight": torch.zeros(2)}},
+    "ema alone": lambda s: {"ema": s},
+    "two levels": lambda s: {"trainer": {"model": s}},
+}
+SOME = ("nested", "inner", "lightning", "bare", "state_dict")
+
+
+def same(got, want) -> None:
+    assert (got.format, got.kind, got.config, got.speakers) == (want.format, want.kind, want.config, want.speakers)
+    assert got.speaker_base == want.speaker_base and got.tensors.keys() == want.tensors.keys()
+    assert all(torch.equal(got.tensors[name], tensor) for name, tensor in want.tensors.items())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_dress_of_every_family(tmp_path, family):
+    make, keys = FAMILIES[family]
+    path = make(tmp_path / "a")
+    want, content = read(path), load(path)
+    assert want.format == family and want.weights == (".".join(keys) or "the file itself")
+    state = content
+    for key in keys:
+        state = state[key]
+    for name in DRESSES if family in ("comosvc", "nsf_hifigan") else SOME[: 2 if family == "amphion" else None]:
+        dress = DRESSES[name]
+        path.unlink()  # what was read of it is memory-mapped
+        torch.save(dress(dict(state)), path)
+        got = read(path)
+        same(got, want)
+        assert got.weights != want.weights or name in ("bare, a counter", "bare", "model_state_dict"), name
+    assert f"weights      {got.weights}" in describe(path), name
+    path.unlink()
+    torch.save(DRESSES["nested"](dict(state)), path, _use_new_zipfile_serialization=False)
+    same(read(path), want)
+    whole = {name: value.clone().contiguous() for name, value in state.items()}
+    for name, dress in (("bare", dict), ("wrapped", prefixed("module.model."))):
+        save_file(dress(whole), path.with_name(f"{name}.safetensors"))
+        same(read(path.with_name(f"{name}.safetensors")), want)
+    path.unlink()
+    save_file(whole, path)  # under a name that says otherwise
+    same(read(path), want)
+
+
+BESIDE = {  # what trainers keep beside the weights
+    "global_step": np.int64(77),
+    "best": np.float32(0.5),
+    "history": np.arange(5.0),
+    "rng": np.random.RandomState(1).get_state(),
+    "dtype": np.dtype("float32"),
+    "class": np.float64,
+    "path": pathlib.PurePosixPath("logs/44k"),
+    "where": pathlib.Path("data"),
+    "windows": pathlib.PureWindowsPath("C:\\voices"),
+    "saved": datetime.datetime(2024, 5, 1, tzinfo=datetime.timezone.utc),
+    "took": datetime.timedelta(hours=3),
+    "args": argparse.Namespace(lr=1e-4, out=pathlib.Path("x")),
+    "speakers": {"a", "b"},
+    "frozen": frozenset({1}),
+    "complex": 1 + 2j,
+    "price": decimal.Decimal("1.5"),
+    "ratio": fractions.Fraction(1, 3),
+    "run": uuid.UUID(int=5),
+    "ordered": collections.OrderedDict(a=1),
+    "counts": collections.defaultdict(list, {"a": [1]}),
+    "last": collections.deque([1, 2], maxlen=3),
+    "names": types.SimpleNamespace(a=1),
+    "nothing": b"",
+    "version": torch.__version__,
+}
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_plain_values_beside_the_weights_are_read_and_kept_out(tmp_path, new):
+    path = formats.comosvc(tmp_path)
+    want, state = read(path), torch.load(path, weights_only=True)["model"]
+    assert want.step == 4000
+    torch.save({"model": state, **BESIDE}, tmp_path / "b.pt", _use_new_zipfile_serialization=new)
+    got = read(tmp_path / "b.pt")
+    same(got, want)
+    assert got.step == 77  # numpy's number
+    content = load(tmp_path / "b.pt")
+    assert content["best"] == 0.5 and content["counts"] == {"a": [1]} and content["last"] == [1, 2]
+    for name in ("history", "path", "saved", "args", "frozen", "price", "run", "names"):
+        assert type(content[name]).__module__ == "fastsvc.checkpoints.inert", name
+
+
+def test_other_objects_are_refused_by_name(tmp_path):
+    for thing, name in (
+        (huberts.foreign("utils.HParams", state={"a": 1}), "utils.HParams"),
+        (huberts.foreign("hydra.Settings", 1), "hydra.Settings"),
+        (huberts.foreign("builtins.getattr", 1, "x"), "builtins.getattr"),
+    ):
+        huberts.fairseq(tmp_path / "a.pt", task=thing)
+        with pytest.raises(CheckpointError, match=name) as caught:
+            read(tmp_path / "a.pt")
+        assert "state dict alone" in str(caught.value)
+    torch.save({"model": {}, "kind": signal.SIGINT}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="signal.Signals"):
+        read(tmp_path / "a.pt")
+
+
+def test_averaged_weights_are_taken_and_said(tmp_path):
+    path = formats.diffusion_svc(tmp_path)
+    want, state = read(path), torch.load(path, weights_only=True)["model"]
+    averaged = {name: value + 1 for name, value in state.items() if name.endswith("weight")}  # not what is no parameter
+    for content in (
+        {"model": state, "ema": averaged},
+        {"state_dict": prefixed("model.")(state) | prefixed("ema_model.")(averaged)},
+        {"model": state, "model_ema": {"decay": 0.99, "shadow": prefixed("module.")(averaged)}},
+        prefixed("online_model.")(state) | prefixed("ema_model.module.")(averaged),
+    ):
+        torch.save(content, tmp_path / "b.pt")
+        got = read(tmp_path / "b.pt")
+        name = "denoiser.input_projection."
+        assert torch.equal(got.tensors[name + "weight"], want.tensors[name + "weight"] + 1)
+        assert torch.equal(got.tensors[name + "bias"], want.tensors[name + "bias"]) and got.config == want.config
+        assert "averaged weights" in got.notes[-1] and "tensors that it lacks" in got.notes[-1]
+        assert "ema" in got.weights and "not the last ones" in describe(tmp_path / "b.pt")
+        (tmp_path / "b.pt").unlink()
+    torch.save({"model": state, "state_dict": averaged}, tmp_path / "b.pt")
+    got = read(tmp_path / "b.pt")
+    same(got, want)
+    assert got.weights == "model" and "left out: state_dict" in got.notes[-1]
+
+
+def test_names_that_are_one_behind_their_wrappers(tmp_path):
+    path = formats.comosvc(tmp_path)
+    state = torch.load(path, weights_only=True)["model"]
+    torch.save({"model": state | {"module.unit_embed.bias": state["unit_embed.bias"]}}, tmp_path / "b.pt")
+    with pytest.raises(CheckpointError, match="unit_embed.bias twice, once as module.unit_embed.bias"):
+        read(tmp_path / "b.pt")
+
+
+def test_our_own_in_every_dress(tmp_path):
+    path = engines.native(tmp_path / "a.pt", "student", engines.ACOUSTIC)
+    want, content = read(path), torch.load(path, weights_only=True)
+    assert want.weights == "model"
+    for name in ("module", "compiled", "nested", "lightning"):
+        (state,) = [value for key, value in DRESSES[name](content["model"]).items() if key in ("model", "state_dict")]
+        torch.save(content | {"model": state}, tmp_path / "b.pt")
+        same(read(tmp_path / "b.pt"), want)
+        (tmp_path / "b.pt").unlink()
+    save_file(prefixed("module.")(content["model"]), tmp_path / "c.safetensors")
+    with pytest.raises(CheckpointError, match="weights of a checkpoint of fastsvc alone"):
+        read(tmp_path / "c.safetensors")
+    about = {key: value for key, value in content.items() if key not in ("model", "ema")}
+    (tmp_path / "about.json").write_text(json.dumps(about))
+    same(read(tmp_path / "c.safetensors", tmp_path / "about.json"), want)
+    (tmp_path / "about.json").rename(tmp_path / "config.json")
+    same(read(tmp_path / "c.safetensors"), want)
+
+
+def test_a_combined_file_whose_names_are_wrapped(tmp_path):
+    path = formats.diffusion_svc(tmp_path, combo=True)
+    want, content = read(path), torch.load(path, weights_only=True)
+    content["diff_model"]["model"] = prefixed("module.")(content["diff_model"]["model"])
+    path.unlink()
+    torch.save(content, path)
+    same(read(path), want)
+    assert read(path).weights.startswith("diff_model.model")
+
+
+def test_networks_for_pitch_in_every_dress(tmp_path):
+    torch.manual_seed(0)
+    state = Crepe("tiny").state_dict()
+    torch.save(state, tmp_path / "a.pth")
+    want = pitch.read("crepe-tiny", tmp_path / "a.pth").state_dict()
+    for content in (prefixed("module.")(state), {"model": state}, {"state_dict": prefixed("model._orig_mod.")(state)}):
+        torch.save(content, tmp_path / "b.pth")
+        got = pitch.read("crepe-tiny", tmp_path / "b.pth").state_dict()
+        assert all(torch.equal(got[name], value) for name, value in want.items())
+        (tmp_path / "b.pth").unlink()
+
+
+def test_a_voice_whose_schedule_was_dropped(tmp_path):
+    path = formats.sovits(tmp_path)
+    state = torch.load(path, weights_only=True)["model"]
+    bare = {name: value for name, value in state.items() if "denoise_fn" in name or "embed" in name}
+    save_file(bare, tmp_path / "voice.safetensors")
+    with pytest.raises(CheckpointError, match="lacks decoder.betas"):
+        read(tmp_path / "voice.safetensors")
+
+
+def test_other_layers_under_the_same_names_are_another_network(tmp_path):
+    """LYNXNet and NaiveV2Diff call their layers as CoMoSVC does."""
+    names = ("unit_embed.weight", "decoder.denoise_fn.residual_layers.0.diffusion_projection.weight")
+    for prefix in ("", "module.", "module._orig_mod."):
+        torch.save({"model": {prefix + name: torch.zeros(2, 2) for name in names}}, tmp_path / "a.pt")
+        with pytest.raises(CheckpointError, match="Diffusion-SVC v2"):
+            read(tmp_path / "a.pt")
