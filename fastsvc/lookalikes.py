@@ -71,6 +71,11 @@ def document(head: bytes) -> tuple[str, str] | None:
     return None
 
 
+def saved_instead(head: bytes) -> tuple[str, str] | None:
+    """:func:`document` for a text that should be JSON or YAML: all but JSON, and files of nothing."""
+    return None if _JSON.match(head) or not head.strip(b"\0") else document(head)
+
+
 def recording(head: bytes) -> tuple[str, str] | None:
     """:func:`document`, and what people give for a recording by mistake."""
     if head.startswith(b"PK\x03\x04"):

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "memory", "reading", "screen"}
+BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "lookalikes", "memory"}
+BASE |= {"reading", "screen"}
 ROOMS = {
-    "reading": {"reading_yaml"},
+    "reading": {"reading_text", "reading_yaml", "lookalikes"},
+    "reading_text": set(),
+    "lookalikes": set(),
     "reading_yaml": set(),
     "arrays": set(),
     "config": set(),

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastsvc.checkpoints import amphion_config
+from fastsvc.checkpoints import amphion_config, beside
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.json5_file import Json5File
@@ -54,8 +54,9 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     dropped = tuple(DECODER + copy for copy in (STUDENT, TEACHER, UNUSED) if DECODER + copy != network)
     tensors = {_ours(name, network): value for name, value in state.items() if not name.startswith(dropped)}
     places = _places(path, given.config)
-    file = Json5File(given.config or _find(places, ("args.json", "config.json"), path), "the experiment's args.json")
-    singers = _singers(places)
+    settings = given.config or _find(places, ("args.json", "config.json"), path)
+    file = Json5File(settings, "the experiment's args.json", given.said)
+    singers = _singers(places, given.said)
     try:
         acoustic = amphion_config.acoustic(file, places, given.look)
     except ConfigError as error:
@@ -137,13 +138,17 @@ def _find(places: list[Path], names: tuple[str, ...], path: Path) -> Path:
                 return place / name
     raise CheckpointError(
         f"{path} needs its configuration, and there is no {names[0]} in {', '.join(map(str, places))}",
-        "copy the experiment's args.json there, or give it with --config",
+        _proposed(path) or "copy the experiment's args.json there, or give it with --config",
     )
 
 
-def _singers(places: list[Path]) -> Json5File | None:
+def _proposed(path: Path) -> str:
+    return beside.proposal(path, "args.json", beside.JSON) if beside.others(path, beside.JSON) else ""
+
+
+def _singers(places: list[Path], notes: list[str]) -> Json5File | None:
     found = [place / "singers.json" for place in places if (place / "singers.json").is_file()]
-    return Json5File(found[0], "the experiment's singers.json") if found else None
+    return Json5File(found[0], "the experiment's singers.json", notes) if found else None
 
 
 def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, places) -> tuple:

@@ -101,7 +101,7 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
             if any(len(name) > NAME for name in checkpoint.speakers):
                 raise CheckpointError(f"{path}: a speaker's name has more than {NAME} characters", "correct the table")
             _refuse_vain(given, getattr(reader, "TAKES", ()), path)
-            notes = checkpoint.notes + found.notes
+            notes = (*checkpoint.notes, *found.notes, *given.said)
             return dataclasses.replace(checkpoint, weights=found.weights, notes=notes)
     raise foreign.refusal(content, path)
 

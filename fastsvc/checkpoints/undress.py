@@ -112,7 +112,7 @@ def _about(path: Path, given: Given) -> dict:
         if given.config is None and not place.is_file():
             continue
         read = reading.json_file if place.suffix == ".json" else reading.yaml_file
-        values = read(place, error=CheckpointError)
+        values = read(place, error=CheckpointError, notes=given.said)
         if isinstance(values, dict) and values.get("format") == FORMAT:
             return values
     raise CheckpointError(
