@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from fastsvc import reading
+from fastsvc import reading, spelling
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config.shown import shown
 from fastsvc.engine.speakers import Speakers
@@ -43,7 +43,9 @@ def _pairs(given: str, names: tuple[str, ...]) -> dict:
     corpus = path / "corpus.json"
     if corpus.is_file():
         found = _mapping(corpus).get("singer_f0_hz")
-        pairs = {name: f0_hz for name, f0_hz in (found if isinstance(found, dict) else {}).items() if name in names}
+        known = set(map(spelling.key, names))
+        found = found if isinstance(found, dict) else {}
+        pairs = {name: f0_hz for name, f0_hz in found.items() if spelling.key(name) in known}
         if not pairs:
             raise ConfigError(f"{path} knows the pitch of none of {', '.join(names[:12])}", REMEDY)
         return pairs

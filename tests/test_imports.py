@@ -7,10 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "lookalikes", "memory"}
-BASE |= {"reading", "screen"}
+BASE |= {"file_names", "reading", "screen", "spelling"}
 ROOMS = {
     "reading": {"reading_text", "reading_yaml", "lookalikes"},
     "reading_text": set(),
+    "spelling": set(),
+    "file_names": {"spelling"},
     "lookalikes": set(),
     "reading_yaml": set(),
     "arrays": set(),

@@ -17,14 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastsvc.checkpoints import amphion_config, beside
+from fastsvc.checkpoints import amphion_config, beside, speaker_table
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.json5_file import Json5File
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
 from fastsvc.config import AcousticConfig
-from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
 
 DECODER, STUDENT, TEACHER = "1.decoder.", "denoise_fn_ema.", "denoise_fn."
@@ -156,14 +155,9 @@ def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, pla
     size = config.condition.speakers
     if singers is None:
         return config, tuple(f"speaker {i}" for i in range(size))
-    for name, number in singers.values.items():
-        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < size:
-            reason = f"{name} is {shown(number)}, outside 0 … {size - 1}"
-            raise CheckpointError(f"{singers.path}: {reason}", "correct the table")
+    speaker_table.numbered(singers.values, size, 0, f"{singers.path}: ")  # refuses what is no table
     count = max(singers.values.values(), default=0) + 1
-    names = [f"speaker {i}" for i in range(count)]
-    for name, number in singers.values.items():
-        names[number] = str(name)
+    names = speaker_table.numbered(singers.values, count, 0, f"{singers.path}: ")
     tensors[SINGERS] = tensors[SINGERS][:count].contiguous()
     return replace(config, condition=replace(config.condition, speakers=count)), tuple(names)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc import arguments
+from fastsvc.checkpoints import speaker_table
 from fastsvc.checkpoints.folder import checkpoint_in
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.loading import load
@@ -17,7 +18,6 @@ from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo")
-NAME = 1000  # characters of a speaker's, as in an engine's manifest
 MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 
 
@@ -98,8 +98,7 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
     for reader in (*acoustic, *vocoders, fairseq, huggingface):
         if reader.recognises(content):
             checkpoint = reader.read(content, path, given)
-            if any(len(name) > NAME for name in checkpoint.speakers):
-                raise CheckpointError(f"{path}: a speaker's name has more than {NAME} characters", "correct the table")
+            speaker_table.check(checkpoint.speakers, path, checkpoint.speaker_base)
             _refuse_vain(given, getattr(reader, "TAKES", ()), path)
             notes = (*checkpoint.notes, *found.notes, *given.said)
             return dataclasses.replace(checkpoint, weights=found.weights, notes=notes)

@@ -7,12 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastsvc.checkpoints import beside, npy_file
+from fastsvc.checkpoints import beside, npy_file, speaker_table
 from fastsvc.checkpoints.dress import MARKS
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import ConditionConfig, DenoiserConfig
-from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
 NETWORK = "decoder.denoise_fn."
@@ -89,14 +88,7 @@ def denoiser(yaml: YamlFile, count: int, bins: int) -> DenoiserConfig:
 
 def speaker_names(yaml: YamlFile, count: int, base: int = 0) -> tuple[str, ...]:
     """The `spk` table: names by id, counted from ``base``; ids without a name get "speaker ID"."""
-    names = [f"speaker {base + i}" for i in range(count)]
-    for name, number in yaml.get("spk", dict, {}).items():
-        if isinstance(number, bool) or not isinstance(number, int) or not base <= number < base + count:
-            raise CheckpointError(
-                f"{yaml.path}: spk.{name} is {shown(number)}, outside {base} … {base + count - 1}", "correct the table"
-            )
-        names[number - base] = str(name)
-    return tuple(names)
+    return speaker_table.numbered(yaml.get("spk", dict, {}), count, base, f"{yaml.path}: spk.")
 
 
 def takes_vectors(tensors: dict[str, Tensor], yaml: YamlFile) -> bool:
