@@ -13,7 +13,8 @@ from fastsvc import spelling
 
 TAG_CHARACTERS = 60
 _UNSAFE = re.compile(r'[<>:"/\\|?*]')  # what one system or another takes for something else
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])( *\..*)?", re.IGNORECASE)  # Windows' devices
+# Windows' devices, with any ending.
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])( *\..*)?", re.IGNORECASE)
 
 
 def safe_tag(text: str) -> str:

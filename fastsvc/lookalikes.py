@@ -40,7 +40,9 @@ _MODELS = (  # of this field, none of which is a checkpoint
 )
 _INDEX = re.compile(rb"I[xwHNBMv][A-Za-z0-9]{2}")  # faiss: four letters for the kind of an index
 _INDEX_REMEDY = "give the voice's checkpoint instead: an index only refines RVC's features, and is not needed"
-_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(!doctype html|html|head|body|\?xml|error|!doctype)", re.I | re.S)
+_MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(!doctype|html|head|body|\?xml|error)", re.IGNORECASE | re.DOTALL
+)
 _JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*[\[{]\s*["{\[}\]]')
 _SAID = re.compile(r'"(?:error|message|detail|errors|error_description|reason)"\s*:\s*\[?\s*"([^"]{1,200})"')
 _TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,100})", re.I)

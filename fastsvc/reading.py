@@ -61,9 +61,7 @@ def whole(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError) -> 
     return content
 
 
-def text(
-    path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError, notes: list[str] | None = None
-) -> str:
+def text(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError, notes: list[str] | None = None) -> str:
     """The same as text: UTF-8, UTF-16 with its mark, or a code page that is told for certain (reading_text), which
     is then said in ``notes``."""
     content = whole(path, limit, error)
@@ -79,9 +77,7 @@ def text(
     return found
 
 
-def json_file(
-    path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError, notes: list[str] | None = None
-):
+def json_file(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError, notes: list[str] | None = None):
     """The values of a JSON file; else ``error``, one line. NaN and infinities are left to whoever checks the values.
     ``notes``: see :func:`text`."""
     try:

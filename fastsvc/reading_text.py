@@ -86,7 +86,7 @@ def _is_japanese(text: str) -> bool:
 
 
 def _is_cyrillic(data: bytes) -> bool:
-    """Whether it is as plausible in Windows-1251: all beyond ASCII are Russian words, each in one case or capitalised."""
+    """Whether it is as plausible in Windows-1251: all beyond ASCII are Russian words, in one case or capitalised."""
     words = _WORD.findall(_try(data, "cp1251") or "")
     russian = all(set(word.lower()) <= _RUSSIAN and (word[1:].islower() or word.isupper()) for word in words)
     return bool(words) and russian

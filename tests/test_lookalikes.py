@@ -116,7 +116,7 @@ def zipped(path, **entries: bytes):
         ({"a_dot_pth": b"x", "b_dot_pth": b"y"}, "a zip of a folder", "give the checkpoint"),
         ({"notes_dot_txt": b"x"}, "a zip archive without a model", "give a checkpoint"),
         ({"a_dot_npy": b"x", "b_dot_npy": b"x"}, "npz", "PyTorch"),
-        ({"m__code__a_dot_py": b"x", "m__constants_dot_pkl": b"x", "m__data_dot_pkl": b"x"}, "TorchScript", "made from"),
+        ({"m__code__a_dot_py": b"x", "m__constants_dot_pkl": b"x", "m__data_dot_pkl": b""}, "TorchScript", "made from"),
     ],
 )
 def test_zip_archives_that_are_no_checkpoints(tmp_path, entries, what, remedy):

@@ -26,7 +26,7 @@ HOLDERS = ("model", "state_dict", "model_state_dict", "generator", "net_g", "net
 HOLDERS += ("weights", "params", "gen", "netG", "model_g", "net_g_state_dict", "student")
 HOLDERS += ("diffusion", "acoustic", "svc", "vocoder", "hubert_model", "online_model", "teacher")
 AVERAGED = re.compile(r"(?:^|_)(?:ema|averaged|swa|shadow)(?:_|$)", re.IGNORECASE)
-_PREFIX = re.compile(r"(?:(?:%s|\w{0,16}ema\w{0,16})\.){0,8}" % "|".join(HOLDERS))
+_PREFIX = re.compile(rf"(?:(?:{'|'.join(HOLDERS)}|\w{{0,16}}ema\w{{0,16}})\.){{0,8}}")
 DEPTH, MAPPINGS, NAME, SETS = 4, 10_000, 500, 16  # nested mappings, mappings, characters of a name, sets in one mapping
 OTHERS = ("generator_state_dict",)  # Amphion's vocoders, which are other networks
 

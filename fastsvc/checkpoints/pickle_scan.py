@@ -11,8 +11,8 @@ import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from dataclasses import dataclass, field
 
-from fastsvc.checkpoints.pickle_calls import CALLED, DTYPE, ITEM_BYTES, LISTS, MADE, SETS
-from fastsvc.checkpoints.pickle_calls import Called, Group, Numbers, Storage, call_fault
+from fastsvc.checkpoints import pickle_calls
+from fastsvc.checkpoints.pickle_calls import CALLED, ITEM_BYTES, MADE, SETS, Called, Group, Storage, call_fault
 
 OPS = 3_000_000  # instructions; real checkpoints have some ten thousand
 DEPTH, TUPLE = 64, 10_000  # of nested tuples, and how many values one holds in all
@@ -177,7 +177,13 @@ class _Machine:
             raise Refused(fault)
         if what.name.startswith("torch._utils._rebuild"):
             return REBUILT
-        return Numbers() if what.name == DTYPE else [] if what.name in LISTS else PLAIN
+        return (
+            pickle_calls.Numbers()
+            if what.name == pickle_calls.DTYPE
+            else []
+            if what.name in pickle_calls.LISTS
+            else PLAIN
+        )
 
     def storage(self, given) -> Storage:
         """('storage', class, key, place, items, …) → the stand-in; a key always means the same storage."""

@@ -26,7 +26,7 @@ def numbered(table: Mapping, count: int, base: int, where: str) -> tuple[str, ..
             raise CheckpointError(reason, CORRECT)
         if number in names:
             both = f"{spelling.told(names[number])} and {spelling.told(str(name))}"
-            raise CheckpointError(f"{where.rstrip('.')}: {both} are two names for the id {number}", CORRECT)
+            raise CheckpointError(f"{where.rstrip('. :')}: {both} are two names for the id {number}", CORRECT)
         names[number] = str(name)
     taken = set(map(spelling.key, names.values()))
     free = (f"speaker {i}" for i in range(base, base + count))

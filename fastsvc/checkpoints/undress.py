@@ -68,7 +68,7 @@ def _chosen(found: list[Weights]) -> tuple[Weights, tuple[str, ...]]:
         filled = f"; {len(lacking)} tensors that it lacks are those of {last[0]}" if lacking else ""
         notes.append(f"averaged weights ({first}) are taken, not the last ones ({last[0]}){filled}")
         first = replace(first, state={**lacking, **first.state})
-    others = [one for one in (averaged or last)[1:]]
+    others = (averaged or last)[1:]
     if others:
         notes.append(f"{first} is taken; left out: {'; '.join(map(str, others[:4]))}")
     return first, tuple(notes)

@@ -10,7 +10,6 @@ from fastsvc import file_names, spelling
 from fastsvc.audio.io import EXTENSIONS
 from fastsvc.errors import AudioError
 
-
 NAME = 240  # bytes of a part of a source's name: files are named after it, with endings of theirs
 
 
