@@ -38,7 +38,7 @@ _MODELS = (  # of this field, none of which is a checkpoint
     (b"OggS", "a recording (Ogg)", "give the checkpoint"),
     (b"ID3", "a recording (mp3)", "give the checkpoint"),
 )
-_INDEX = re.compile(rb"I[xwHNBMv][A-Za-z0-9]{2}")  # faiss: four letters for the kind of an index
+_INDEX = re.compile(rb"I[xwHNBMv][A-Za-z0-9]{2}..\0\0", re.DOTALL)  # faiss: letters for the kind of an index, its width
 _INDEX_REMEDY = "give the voice's checkpoint instead: an index only refines RVC's features, and is not needed"
 _MARKUP = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(!doctype|html|head|body|\?xml|error)", re.IGNORECASE | re.DOTALL
@@ -46,6 +46,7 @@ _MARKUP = re.compile(
 _JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*[\[{]\s*["{\[}\]]')
 _SAID = re.compile(r'"(?:error|message|detail|errors|error_description|reason)"\s*:\s*\[?\s*"([^"]{1,200})"')
 _TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,100})", re.I)
+_OLDEST = (b"sys_info", b"pickle", b"storages", b"tensors")  # what torch's oldest archives hold
 _TAR = 257  # where a tar archive has its name
 
 
@@ -87,6 +88,11 @@ def recording(head: bytes) -> tuple[str, str] | None:
 
 def model(head: bytes, suffix: str = "") -> tuple[str, str] | None:
     """:func:`document`, and what people give for a checkpoint by mistake. ``suffix``: of the file's name."""
+    if head[_TAR : _TAR + 5] == b"ustar" and head[:100].rstrip(b"\0") in _OLDEST:
+        return (
+            "a torch file of before 2017 (tar)",
+            "load and save it with a torch of that time, then again with a new one",
+        )
     found = document(head)
     if found:
         return found

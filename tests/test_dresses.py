@@ -9,6 +9,7 @@ import json
 import pathlib
 import shutil
 import signal
+import sys
 import types
 import uuid
 from dataclasses import replace
@@ -169,6 +170,28 @@ def test_plain_values_beside_the_weights_are_read_and_kept_out(tmp_path, new):
     assert content["best"] == 0.5 and content["counts"] == {"a": [1]} and content["last"] == [1, 2]
     for name in ("history", "path", "saved", "args", "frozen", "price", "run", "names"):
         assert type(content[name]).__module__ == "fastsvc.checkpoints.inert", name
+
+
+def test_settings_of_lightning_are_read_as_a_mapping(tmp_path, monkeypatch):
+    module = types.ModuleType("lightning_fabric.utilities.data")
+    module.AttributeDict = type("AttributeDict", (dict,), {"__module__": module.__name__})
+    for name in ("lightning_fabric", "lightning_fabric.utilities"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    path = formats.sovits(tmp_path)
+    want, state = read(path), torch.load(path, weights_only=True)["model"]
+    content = {"state_dict": prefixed("model.")(state), "hyper_parameters": module.AttributeDict(lr=1e-4, spk={"a": 0})}
+    torch.save(content, tmp_path / "b.ckpt")
+    same(read(tmp_path / "b.ckpt"), want)
+    assert load(tmp_path / "b.ckpt")["hyper_parameters"] == {"lr": 1e-4, "spk": {"a": 0}}
+
+
+def test_a_folder_with_safetensors(tmp_path):
+    path = formats.sovits(tmp_path)
+    want, state = read(path), torch.load(path, weights_only=True)["model"]
+    path.unlink()
+    save_file(state, tmp_path / "singer.safetensors")
+    same(read(tmp_path), replace(want, path=tmp_path))
 
 
 def test_other_objects_are_refused_by_name(tmp_path):

@@ -130,6 +130,7 @@ PICKLES = {
     "equal hashes in a deque": (held(called("__builtin__", "set", DEQUE)), "hours to compare"),
     "equal hashes in a mapping": (held(called("collections", "defaultdict", b"") + EQUAL[3:-2] + b"u"), "hours to"),
     "protocol 4": (pickle.dumps({"a": 1}, protocol=4), "never writes"),
+    "protocol 4 inside": (b"\x80\x04}.", "protocol 4"),
     "cut": (held(b"K\x01")[:-3], "cut short|never writes"),
     "name": (b"\x80\x02c" + b"a" * 5000, "characters"),
 }

@@ -20,10 +20,10 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsiz
 PAGE = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><head><title>Sign in\n to Hub</title></head><body></body></html>"
 
 
-def tar() -> bytes:
+def tar(name: str = "model/weights.pt") -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        archive.addfile(tarfile.TarInfo("model/weights.pt"))
+        archive.addfile(tarfile.TarInfo(name))
     return data.getvalue()
 
 
@@ -52,6 +52,7 @@ MODELS = {
     "index of lists": (b"IwFl\x00\x03\x00\x00" + bytes(30), "index of RVC", "not needed"),
     "recording": (b"RIFF\x24\x00\x00\x00WAVEfmt ", "WAV", "checkpoint"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(9), "HDF5", "PyTorch"),
+    "torch's oldest": (tar("sys_info"), "torch file of before 2017", "torch of that time"),
     "npy": (b"\x93NUMPY\x01\x00v\x00", "numpy", "PyTorch"),
 }
 
@@ -135,6 +136,7 @@ def test_what_is_right_is_not_taken_for_something_else():
         assert lookalikes.model(content + bytes(9), ".pt") is None
     for content in (b'{"data": 1}', b"data:\n  hop_length: 128\n", b"", b"\0\0", np.arange(9).tobytes()):
         assert lookalikes.saved_instead(content) is None
+    assert lookalikes.model(b"IMPORTANT: not an index", "")[0].startswith("a text")
     assert lookalikes.document(b"# <html> is a word\n") is None
 
 

@@ -129,8 +129,10 @@ def _opened(path: Path) -> Iterator[_Opened]:
         if fault:
             raise AudioError(f"{path}: {fault}", _AGAIN)
         if not kind:
-            what, remedy = lookalikes.recording(source.at(0, lookalikes.HEAD)) or (_foreign(head), _CONVERT)
-            raise AudioError(f"{path}: {what}", remedy)
+            other = lookalikes.recording(source.at(0, lookalikes.HEAD))
+            if other:
+                raise AudioError(f"{path}: not an audio file, but {other[0]}", other[1])
+            raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
         with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
             try:
                 # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.

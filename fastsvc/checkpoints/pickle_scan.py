@@ -95,6 +95,8 @@ class _Machine:
             stack.append(self.take(self.number(1)).decode("latin-1"))
         elif op == 0x8A:  # LONG1
             stack.append(self.number(self.number(1), signed=True))
+        elif op == 0x80 and self.data[self.at] > 2:  # PROTO
+            raise Refused(f"a pickle of protocol {self.data[self.at]}, which torch never writes by itself")
         elif op in ARGUMENTS:
             self.plain(op, self.number(ARGUMENTS[op], signed=op == 0x4A))
         else:
