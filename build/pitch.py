@@ -26,6 +26,7 @@ def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
     names = acoustic.speakers or tuple(f"speaker {i}" for i in range(acoustic.config.condition.speakers))
     table = Speakers(names, acoustic.speaker_base)
     known = list(acoustic.speaker_f0_hz) or [0.0] * len(names)
+    told: set[int] = set()
     for name, f0_hz in _pairs(str(given), names).items():
         try:
             value = float(f0_hz)
@@ -33,7 +34,11 @@ def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
             value = math.nan
         if not 20 <= value <= 2000:
             raise ConfigError(f"the median pitch of {name!r} is {shown(f0_hz)}", "give Hz between 20 and 2000")
-        known[table.row(name)] = value
+        row = table.row(name)
+        if row in told:
+            raise ConfigError(f"the median pitch of {names[row]!r} is given twice", "give it once")
+        told.add(row)
+        known[row] = value
     return tuple(known)
 
 

@@ -260,6 +260,39 @@ def test_our_own_in_every_dress(tmp_path):
     same(read(tmp_path / "c.safetensors"), want)
 
 
+@pytest.mark.parametrize("kind, config", [("vocoder", engines.VOCODER), ("recogniser", engines.CONTENT)])
+def test_our_own_other_networks_as_tensors_alone(tmp_path, kind, config):
+    path = engines.native(tmp_path / "a.pt", kind, config)
+    want, content = read(path), torch.load(path, weights_only=True)
+    save_file(prefixed("module.")(content["model"]), tmp_path / "b.safetensors")
+    with pytest.raises(CheckpointError, match="config.json|no known format"):
+        read(tmp_path / "b.safetensors")
+    about = {key: value for key, value in content.items() if key not in ("model", "ema")}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    same(read(tmp_path / "b.safetensors"), want)
+
+
+def test_a_bare_generator_is_told_by_its_settings(tmp_path):
+    """openvpi and M4Singer call their tensors alike."""
+    for name, file, format in (
+        ("m4gan_small", "config.yaml", "m4gan"),
+        ("nsf_hifigan_small", "config.json", "nsf_hifigan"),
+    ):
+        want = read(golden.FOLDER / name)
+        state = load(want.path)
+        state = state["state_dict"]["model_gen"] if "state_dict" in state else state["generator"]
+        folder = tmp_path / name
+        folder.mkdir()
+        save_file({key: value.clone() for key, value in state.items()}, folder / "g.safetensors")
+        shutil.copy(golden.FOLDER / name / file, folder / file)
+        (folder / ("config.json" if file == "config.yaml" else "config.yaml")).write_text('{"editor": 1}')
+        got = read(folder)
+        same(got, want)
+        assert got.format == name.removesuffix("_small")
+        (folder / file).rename(folder / f"other{(folder / file).suffix}")
+        same(read(folder / "g.safetensors", folder / f"other{(folder / file).suffix}"), want)
+
+
 def test_a_combined_file_whose_names_are_wrapped(tmp_path):
     path = formats.diffusion_svc(tmp_path, combo=True)
     want, content = read(path), torch.load(path, weights_only=True)

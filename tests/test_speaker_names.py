@@ -16,7 +16,7 @@ from fastsvc.checkpoints import read
 from fastsvc.commands.choose import choose_speaker
 from fastsvc.data import scan
 from fastsvc.engine.speakers import Speakers
-from fastsvc.errors import AudioError, CheckpointError, SpeakerError
+from fastsvc.errors import AudioError, CheckpointError, ConfigError, SpeakerError
 
 NFC, NFD = "Zoë: Ægir", unicodedata.normalize("NFD", "Zoë: Ægir")
 assert NFC != NFD
@@ -89,6 +89,8 @@ def test_what_was_meant_is_asked():
 def test_median_pitches_of_names_typed_otherwise(tmp_path):
     acoustic = read(voice(tmp_path / "a", {"Jos\u00e9": 0, "b": 1, "c": 2}))
     assert build_pitch.medians("Jose\u0301:200", acoustic) == (200.0, 0.0, 0.0)
+    with pytest.raises(ConfigError, match="given twice"):
+        build_pitch.medians("Jose\u0301:200,0:180", acoustic)
     (tmp_path / "corpus.json").write_text(json.dumps({"singer_f0_hz": {"Jose\u0301": 150.0, "nobody": 1.0}}))
     assert build_pitch.medians(str(tmp_path), acoustic) == (150.0, 0.0, 0.0)
 

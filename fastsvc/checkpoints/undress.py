@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +52,9 @@ def undress(content: dict, path: Path, given: Given) -> Undressed:
     except dress.Twice as error:
         raise CheckpointError(f"{path}: {error}", "save its state dict alone") from None
     if not found:
+        tensors = {name: value for name, value in content.items() if hasattr(value, "dtype")}
+        if tensors and _about(path, given):  # of a network that no mark tells
+            return Undressed(*_own(tensors, path, given), "the file itself")
         return Undressed(content, given)
     chosen, notes = _chosen([one for one in found if one.family == found[0].family])
     for other in {one.family: one for one in found if one.family != chosen.family}.values():
@@ -81,9 +86,11 @@ def _content(chosen: Weights, content: dict, path: Path, given: Given) -> tuple[
     if chosen.family == "fairseq":
         return {"model": state, "cfg": content.get("cfg")}, given
     if chosen.family == "own":
-        return {**_about(path, given), "model": state}, replace(given, config=None)
+        return _own(state, path, given)
     if chosen.family != "vocoder":
         return dict(state), given
+    if _about(path, given):
+        return _own(state, path, given)
     if "generator" in content and chosen.keys == ("generator",):
         return {"generator": state}, given
     if _is_m4(chosen, path, given):
@@ -99,24 +106,33 @@ def _is_m4(chosen: Weights, path: Path, given: Given) -> bool:
     """Whether a generator is M4Singer's, whose tensors are named as openvpi's: by its key, else by its settings."""
     if "model_gen" in (*chosen.keys, *chosen.prefix.split(".")):
         return True
-    if given.config is not None:
-        return given.config.suffix != ".json"
-    return path.with_name("config.yaml").is_file() and not path.with_name("config.json").is_file()
+    for values in _settings(path, given):
+        if "audio_sample_rate" in values or "sampling_rate" in values:
+            return "audio_sample_rate" in values
+    return False
 
 
-def _about(path: Path, given: Given) -> dict:
-    """What stands beside the weights in a checkpoint of our own, where they are alone: out of --config, or
-    `config.json` or `config.yaml` beside."""
-    places = [given.config] if given.config else [path.with_name(name) for name in ("config.json", "config.yaml")]
-    for place in places:
-        if given.config is None and not place.is_file():
-            continue
+def _about(path: Path, given: Given) -> dict | None:
+    """What stands beside the weights in a checkpoint of our own, if it lies beside as a configuration."""
+    return next((values for values in _settings(path, given) if values.get("format") == FORMAT), None)
+
+
+def _settings(path: Path, given: Given) -> Iterator[dict]:
+    """The mappings in --config, or in `config.json` and `config.yaml` beside; faults are left to the reader."""
+    for place in [given.config] if given.config else [path.with_name(name) for name in ("config.json", "config.yaml")]:
         read = reading.json_file if place.suffix == ".json" else reading.yaml_file
-        values = read(place, error=CheckpointError, notes=given.said)
-        if isinstance(values, dict) and values.get("format") == FORMAT:
-            return values
-    raise CheckpointError(
-        f"{path} holds the weights of a checkpoint of fastsvc alone, without its configuration",
-        "give the .pt that fastsvc train wrote; or put all of it but the tensors (format, version, kind, config, "
-        "speakers) into a config.json beside",
-    )
+        with contextlib.suppress(CheckpointError):
+            values = read(place, error=CheckpointError)
+            if isinstance(values, dict):
+                yield values
+
+
+def _own(state: dict, path: Path, given: Given) -> tuple[dict, Given]:
+    about = _about(path, given)
+    if about is None:
+        raise CheckpointError(
+            f"{path} holds the weights of a checkpoint of fastsvc alone, without its configuration",
+            "give the .pt that fastsvc train wrote; or put all of it but the tensors (format, version, kind, config, "
+            "speakers) into a config.json beside",
+        )
+    return {**about, "model": state}, replace(given, config=None)
