@@ -28,6 +28,7 @@ HOLDERS += ("diffusion", "acoustic", "svc", "vocoder", "hubert_model", "online_m
 AVERAGED = re.compile(r"(?:^|_)(?:ema|averaged|swa|shadow)(?:_|$)", re.IGNORECASE)
 _PREFIX = re.compile(rf"(?:(?:{'|'.join(HOLDERS)}|\w{{0,16}}ema\w{{0,16}})\.){{0,8}}")
 DEPTH, MAPPINGS, NAME, SETS = 4, 10_000, 500, 16  # nested mappings, mappings, characters of a name, sets in one mapping
+LONGEST = 200  # characters of a stranger's name in a message
 OTHERS = ("generator_state_dict",)  # Amphion's vocoders, which are other networks
 
 
@@ -59,7 +60,7 @@ class Weights:
         place = ".".join(self.keys) or "the file itself"
         without = f"names behind {self.prefix}" if self.prefix else ""
         wrapped = "wrappers' parts left out of names" if self.wrapped else ""
-        return ", ".join(part for part in (place, without, wrapped) if part)
+        return ", ".join(part[:LONGEST] for part in (place, without, wrapped) if part)
 
 
 def bare(name: str) -> str:
@@ -69,13 +70,13 @@ def bare(name: str) -> str:
 
 def unwrapped(state: dict) -> dict:
     """The values by :func:`bare` names. Raises Twice, naming both of two that would be one."""
-    found: dict = {}
-    for name, value in state.items():
+    names: dict = {}
+    for name in state:
         short = bare(name) if isinstance(name, str) else name
-        if short in found:
-            raise Twice(f"it has {short} twice, once as {name}")
-        found[short] = value
-    return found
+        first = names.setdefault(short, name)
+        if first != name:
+            raise Twice(f"{first[:LONGEST]} and {name[:LONGEST]} are one name behind their wrappers")
+    return {short: state[name] for short, name in names.items()}
 
 
 def find(content: dict, marks: dict[str, re.Pattern] = MARKS) -> list[Weights]:
