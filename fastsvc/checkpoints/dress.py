@@ -28,6 +28,7 @@ HOLDERS += ("diffusion", "acoustic", "svc", "vocoder", "hubert_model", "online_m
 AVERAGED = re.compile(r"(?:^|_)(?:ema|averaged|swa|shadow)(?:_|$)", re.IGNORECASE)
 _PREFIX = re.compile(rf"(?:(?:{'|'.join(HOLDERS)}|\w{{0,16}}ema\w{{0,16}})\.){{0,8}}")
 DEPTH, MAPPINGS, NAME, SETS = 4, 10_000, 500, 16  # nested mappings, mappings, characters of a name, sets in one mapping
+COUNTER = "n_averaged"  # torch's AveragedModel keeps it beside the weights
 LONGEST = 200  # characters of a stranger's name in a message
 OTHERS = ("generator_state_dict",)  # Amphion's vocoders, which are other networks
 
@@ -118,7 +119,7 @@ def _in(state: dict, keys: tuple[str, ...], marks: dict[str, re.Pattern]) -> Ite
         own = {name: value for name, value in plain.items() if str(name).startswith(prefix)}
         if apart:
             own = {name: value for name, value in own.items() if not str(name).startswith(apart)}
-        own = {name[len(prefix) :] if prefix else name: value for name, value in own.items()}
+        own = {name[len(prefix) :] if prefix else name: value for name, value in own.items() if name != COUNTER}
         yield Weights(family, own, keys, prefix, any(short[name] != name for name in short))
 
 
