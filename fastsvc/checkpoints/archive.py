@@ -38,7 +38,7 @@ def check(file: BinaryIO, path: Path, size: int) -> bool:
 
 
 def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
-    damaged = CheckpointError(f"{path} is a damaged archive", "fetch or train it again")
+    damaged = CheckpointError(f"{path} is a damaged archive, or cut short", "fetch or train it again")
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, UnicodeDecodeError, struct.error):
