@@ -77,9 +77,8 @@ DRESSES = {
     "state_dict": lambda s: {"state_dict": s},
     "model_state_dict": lambda s: {"model_state_dict": s},
     "net_g": lambda s: {"net_g": s, "net_d": {"convs.0.weight": torch.zeros(2)}},
-    "ema alone": lambda s: {"ema": s},
+    "ema alone": lambda s: {"trainer": {"ema": s}},
     "averaged model": lambda s: prefixed("module.")(s) | {"n_averaged": torch.tensor(7)},
-    "two levels": lambda s: {"trainer": {"model": s}},
 }
 SOME = ("nested", "inner", "lightning", "bare", "state_dict")
 
