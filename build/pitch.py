@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from fastsvc import reading
+from fastsvc import reading, spelling
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config.shown import shown
 from fastsvc.engine.speakers import Speakers
@@ -26,6 +26,7 @@ def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
     names = acoustic.speakers or tuple(f"speaker {i}" for i in range(acoustic.config.condition.speakers))
     table = Speakers(names, acoustic.speaker_base)
     known = list(acoustic.speaker_f0_hz) or [0.0] * len(names)
+    told: set[int] = set()
     for name, f0_hz in _pairs(str(given), names).items():
         try:
             value = float(f0_hz)
@@ -33,7 +34,11 @@ def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
             value = math.nan
         if not 20 <= value <= 2000:
             raise ConfigError(f"the median pitch of {name!r} is {shown(f0_hz)}", "give Hz between 20 and 2000")
-        known[table.row(name)] = value
+        row = table.row(name)
+        if row in told:
+            raise ConfigError(f"the median pitch of {names[row]!r} is given twice", "give it once")
+        told.add(row)
+        known[row] = value
     return tuple(known)
 
 
@@ -43,7 +48,9 @@ def _pairs(given: str, names: tuple[str, ...]) -> dict:
     corpus = path / "corpus.json"
     if corpus.is_file():
         found = _mapping(corpus).get("singer_f0_hz")
-        pairs = {name: f0_hz for name, f0_hz in (found if isinstance(found, dict) else {}).items() if name in names}
+        known = set(map(spelling.key, names))
+        found = found if isinstance(found, dict) else {}
+        pairs = {name: f0_hz for name, f0_hz in found.items() if spelling.key(name) in known}
         if not pairs:
             raise ConfigError(f"{path} knows the pitch of none of {', '.join(names[:12])}", REMEDY)
         return pairs

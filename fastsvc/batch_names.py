@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastsvc.batch_sources import Sources, folded
+from fastsvc.file_names import fitted, safe_tag
 
-_TAG_CHARACTERS = 60
-_UNSAFE = re.compile(r'[<>:"/\\|?*]')  # what one system or another takes for something else
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names of devices on Windows
 _SAME, _INPUT = "another input has the same name", "it would replace an input"
 _FOLDER, _LONG = "a folder has that name", "its name would be too long"
 
@@ -38,13 +34,6 @@ def natural_key(path: str | os.PathLike) -> list:
     ]
 
 
-def safe_tag(text: str) -> str:
-    """``text`` as a part of a file name on any system, or "" where nothing is left of it."""
-    plain = "".join("_" if unicodedata.category(c)[0] in "CZ" and c != " " else c for c in _UNSAFE.sub("_", text))
-    plain = plain.lstrip(". ")[:_TAG_CHARACTERS].rstrip(". ")
-    return f"_{plain}" if _RESERVED.fullmatch(plain) else plain
-
-
 def longest_name(folder: str | os.PathLike) -> int:
     """Most bytes of a name in ``folder``, or in the nearest one above it that exists."""
     folder = Path(os.path.realpath(folder))
@@ -54,20 +43,6 @@ def longest_name(folder: str | os.PathLike) -> int:
         return min(255, os.pathconf(folder, "PC_NAME_MAX"))
     except (AttributeError, OSError, ValueError):  # Windows; file systems that do not say
         return 255
-
-
-def fitted(name: str, most: int = 255) -> str:
-    """``name`` if it has at most ``most`` bytes, else its beginning, a short hash of all of it, and its suffix."""
-    if len(os.fsencode(name)) <= most:
-        return name
-    suffix = Path(name).suffix if len(os.fsencode(Path(name).suffix)) <= 16 else ""
-    tail = "~" + hashlib.sha256(os.fsencode(name)).hexdigest()[:8] + suffix
-    end = len(name) - len(suffix)
-    while len(os.fsencode(name[:end])) > most - len(os.fsencode(tail)):
-        end -= 1
-    while end and unicodedata.combining(name[end]):  # a letter stays with its accents
-        end -= 1
-    return name[:end].rstrip(" .") + tail
 
 
 def name_results(

@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from fastsvc import lookalikes, reading_text
 from fastsvc.errors import ConfigError, FastsvcError
 
 LIMIT = 2**20  # bytes of a configuration; real ones have a few thousand
@@ -60,26 +61,42 @@ def whole(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError) -> 
     return content
 
 
-def text(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError) -> str:
-    """The same as UTF-8 text, without a byte order mark."""
+def text(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError, notes: list[str] | None = None) -> str:
+    """The same as text: UTF-8, UTF-16 with its mark, or a code page that is told for certain (reading_text), which
+    is then said in ``notes``."""
+    content = whole(path, limit, error)
+    other = lookalikes.saved_instead(content[: lookalikes.HEAD])
+    if other:
+        raise error(f"{path} cannot be read: it is {other[0]}", other[1])
     try:
-        return whole(path, limit, error).decode("utf-8-sig")
-    except UnicodeDecodeError as reason:
-        raise error(f"{path} cannot be read: it is not UTF-8 text ({reason.reason})", "save it as UTF-8") from None
+        found, encoding = reading_text.decoded(content)
+    except ValueError as reason:
+        raise error(f"{path} cannot be read: {reason}", "save it as UTF-8") from None
+    if encoding and notes is not None:
+        notes.append(f"{path} is read as {encoding}, not as UTF-8: if names look wrong, save it as UTF-8")
+    return found
 
 
-def json_file(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError):
-    """The values of a JSON file; else ``error``, one line. NaN and infinities are left to whoever checks the values."""
+def json_file(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError, notes: list[str] | None = None):
+    """The values of a JSON file; else ``error``, one line. NaN and infinities are left to whoever checks the values.
+    ``notes``: see :func:`text`."""
     try:
-        return from_json(text(path, limit, error))
+        return from_json(text(path, limit, error, notes))
     except ValueError as reason:
         raise error(f"{path} cannot be read: {reason}", "correct it, or copy it again") from None
 
 
-def yaml_file(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError, numbers: bool = False):
-    """The values of a YAML file; else ``error``, one line that names the place. ``numbers``: see :func:`from_yaml`."""
+def yaml_file(
+    path,
+    limit: int = LIMIT,
+    error: type[FastsvcError] = ConfigError,
+    numbers: bool = False,
+    notes: list[str] | None = None,
+):
+    """The values of a YAML file; else ``error``, one line that names the place. ``numbers``: see :func:`from_yaml`;
+    ``notes``: see :func:`text`."""
     try:
-        return from_yaml(text(path, limit, error), numbers)
+        return from_yaml(text(path, limit, error, notes), numbers)
     except ValueError as reason:
         raise error(f"{path} cannot be read: {reason}", "correct it") from None
 
@@ -125,11 +142,26 @@ def from_yaml(given: str, numbers: bool = False):
         return yaml.load(given, reading_yaml.loader(numbers))
     except yaml.MarkedYAMLError as reason:
         mark = reason.problem_mark or reason.context_mark
-        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise ValueError(f"{' '.join(str(reason.problem or reason.context).split())[:200]}{place}") from None
+        place = f" ({_place(mark.line, mark.column)})" if mark else ""
+        said = " ".join(str(reason.problem or reason.context).split())[:200]
+        if "'\\t'" in said:
+            said = "a tab where YAML takes spaces alone"
+        raise ValueError(f"{said}{place}") from None
+    except yaml.reader.ReaderError as reason:
+        before = given[: reason.position].split("\n")
+        place = _place(len(before) - 1, len(before[-1]))
+        raise ValueError(f"the character U+{_code(reason.character):04X} is not allowed ({place})") from None
     except (yaml.YAMLError, RecursionError, OverflowError, TypeError, AttributeError, KeyError) as reason:
         # dates that do not exist, tags on values they do not fit: errors of the standard library inside PyYAML
         raise ValueError(" ".join(str(reason).split())[:200] or type(reason).__name__) from None
+
+
+def _place(line: int, column: int) -> str:
+    return f"line {line + 1}, column {column + 1}"
+
+
+def _code(character) -> int:
+    return character if isinstance(character, int) else ord(character)
 
 
 def _size(limit: int) -> str:

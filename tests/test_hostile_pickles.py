@@ -86,6 +86,21 @@ DOUBLING = b"\x80\x02}" + text("a") + b"(K\x01t" + b"q\x01h\x01h\x01\x87" * 60 +
 EQUAL = (
     b"\x80\x02}(" + b"".join(b"\x8a\x0a" + (k * (2**61 - 1)).to_bytes(10, "little") + b"N" for k in range(2000)) + b"u."
 )
+DEQUE = (  # [0, p, 2p, …], which all have one hash, as a set
+    called("collections", "deque", b"")
+    + b"("
+    + b"".join(b"\x8a\x0a" + (k * (2**61 - 1)).to_bytes(10, "little") for k in range(2000))
+    + b"e"
+)
+
+
+def scalar(code: bytes) -> bytes:
+    """A numpy scalar whose dtype has this code."""
+    return called("numpy.core.multiarray", "scalar", called("numpy", "dtype", code + b"\x89\x88") + text("x"))
+
+
+def rebuilt(kind: bytes, size: bytes) -> bytes:
+    return called("numpy.core.multiarray", "_reconstruct", kind + size + b"\x85" + text("b"))
 
 
 PICKLES = {
@@ -96,7 +111,26 @@ PICKLES = {
     "hex": (held(called("_codecs", "encode", text("ab") + text("hex"))), "_codecs.encode"),
     "tensor class": (held(called("torch", "FloatTensor", whole(2**40))), "torch.FloatTensor"),
     "code": (held(called("os", "system", text("true"))), "os.system"),
+    "numpy objects": (held(scalar(text("O8"))), "numpy.dtype of objects"),
+    "numpy scalar of no dtype": (held(called("numpy.core.multiarray", "scalar", text("f8") + text("x"))), "no plain"),
+    "numpy scalar of a tuple": (held(called("numpy._core.multiarray", "scalar", b")" + text("x"))), "no plain value"),
+    "numpy dtype of nothing": (held(called("numpy", "dtype", b"")), "numpy.dtype of objects"),
+    "numpy dtype of a list": (held(called("numpy", "dtype", b"]")), "numpy.dtype of objects"),
+    "numpy array of a class": (held(rebuilt(b"cnumpy.ma\nMaskedArray\n", b"K\x00")), "someone's own class"),
+    "numpy array of a size": (held(rebuilt(b"cnumpy\nndarray\n", whole(2**40))), "a size before its content"),
+    "numpy array made": (held(b"cnumpy\nndarray\n(" + whole(2**40) + b"t\x81"), "numpy.ndarray"),
+    "numpy array called": (held(called("numpy", "ndarray", whole(2**40))), "numpy.ndarray"),
+    "numpy loader": (held(called("numpy", "load", text("/dev/zero"))), "numpy.load"),
+    "numpy file": (held(called("numpy", "fromfile", text("/dev/zero"))), "numpy.fromfile"),
+    "path that reads": (held(called("pathlib", "Path.read_bytes", text("/etc/passwd"))), "pathlib.Path.read_bytes"),
+    "open path": (held(called("builtins", "getattr", b"cpathlib\nPath\n" + text("cwd"))), "builtins.getattr"),
+    "namespace of functions": (held(called("types", "FunctionType", b"")), "types.FunctionType"),
+    "partial": (held(called("functools", "partial", b"cos\nsystem\n" + text("true"))), "functools.partial"),
+    "subclass": (held(called("mine", "OrderedDict", b"")), "mine.OrderedDict"),
+    "equal hashes in a deque": (held(called("__builtin__", "set", DEQUE)), "hours to compare"),
+    "equal hashes in a mapping": (held(called("collections", "defaultdict", b"") + EQUAL[3:-2] + b"u"), "hours to"),
     "protocol 4": (pickle.dumps({"a": 1}, protocol=4), "never writes"),
+    "protocol 4 inside": (b"\x80\x04}.", "protocol 4"),
     "cut": (held(b"K\x01")[:-3], "cut short|never writes"),
     "name": (b"\x80\x02c" + b"a" * 5000, "characters"),
 }
@@ -213,3 +247,29 @@ def test_the_scan_follows_what_torch_writes(tmp_path):
     }
     for code, count in pickle_scan.ARGUMENTS.items():
         assert lengths.get(code, count) == count, chr(code)
+
+
+INERT = {  # harmless, as nothing is made of it: what a call or a state says comes to nothing
+    "date of a megabyte": called("datetime", "datetime", text("x" * 2**20)),
+    "span beyond time": called("datetime", "timedelta", whole(2**70)),
+    "decimal of digits": called("decimal", "Decimal", text("9" * 2**20)),
+    "range of everything": called("__builtin__", "xrange", whole(2**70)),
+    "bytes of a size": called("__builtin__", "bytes", whole(2**60)),
+    "path of a null": called("pathlib", "PosixPath", text("a\0b")),
+    "namespace with a state": called("argparse", "Namespace", b"") + b"}" + text("__class__") + text("x") + b"sb",
+    "array of lies": rebuilt(b"cnumpy\nndarray\n", b"K\x00") + b"(" + whole(1) + whole(2**60) + b"\x85tb",
+    "scalar of no bytes": scalar(text("f8")),
+    "dtype of lies": called("numpy", "dtype", text("f8") + b"\x89\x88") + b"(" + whole(3) + b"]tb",
+}
+
+
+@pytest.mark.parametrize("form", [archived, old])
+@pytest.mark.parametrize("name", INERT)
+def test_a_call_of_something_inert_comes_to_nothing(tmp_path, form, name):
+    tracemalloc.start()
+    try:
+        found = load(form(tmp_path / "a.pt", held(INERT[name])))["a"]
+        assert tracemalloc.get_traced_memory()[1] < LIMIT
+    finally:
+        tracemalloc.stop()
+    assert type(found).__module__ == "fastsvc.checkpoints.inert" and not hasattr(found, "__dict__")

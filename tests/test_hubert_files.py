@@ -11,7 +11,7 @@ import huberts
 import pytest
 import torch
 
-from fastsvc.checkpoints import loading, read
+from fastsvc.checkpoints import inert, loading, read
 from fastsvc.checkpoints.fairseq import fairseq_name
 from fastsvc.config import HubertConfig
 from fastsvc.engine.inspect import describe
@@ -97,7 +97,7 @@ def test_settings_in_the_containers_of_omegaconf(tmp_path):
         "omegaconf.dictconfig.DictConfig", state={"_metadata": metadata, "_content": {"a": node}}
     )
     path = huberts.fairseq(tmp_path / "a.pt", cfg=settings)
-    assert isinstance(loading.load(path)["cfg"], loading.Inert)
+    assert isinstance(loading.load(path)["cfg"], inert.Inert)
     with pytest.raises(CheckpointError, match="heads"):  # nothing tells that this one has 4 of 8 channels, not of 64
         read(huberts.fairseq(tmp_path / "a.pt", cfg={"model": {"encoder_attention_heads": 5}}))
 
@@ -290,7 +290,7 @@ def test_allowed_names_are_never_imported_and_keep_nothing(tmp_path):
     finally:
         sys.path = saved
     words = content["task_state"]["dictionaries"][0]
-    assert type(words) is type(content["args"]) is loading.Inert and not hasattr(words, "__dict__")
+    assert type(words) is type(content["args"]) is inert.Inert and not hasattr(words, "__dict__")
     assert not any(name.startswith("fairseq") for name in set(sys.modules) - before)
 
 
@@ -319,6 +319,6 @@ def test_a_folder_of_neither_kind(tmp_path):
 
 def test_nothing_of_this_pickles_by_itself():
     """Inert is what the tests rely on: made of anything, it does nothing."""
-    thing = loading.Inert(1, [2])
+    thing = inert.Inert(1, [2])
     thing.__setstate__({"a": 1})
     assert not hasattr(thing, "a") and pickle.dumps(thing)

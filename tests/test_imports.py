@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "memory", "reading", "screen"}
+BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "lookalikes", "memory"}
+BASE |= {"file_names", "reading", "screen", "spelling"}
 ROOMS = {
-    "reading": {"reading_yaml"},
+    "reading": {"reading_text", "reading_yaml", "lookalikes"},
+    "reading_text": set(),
+    "spelling": set(),
+    "file_names": {"spelling"},
+    "lookalikes": set(),
     "reading_yaml": set(),
     "arrays": set(),
     "config": set(),

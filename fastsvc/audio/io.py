@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsvc import hush, memory, reading
+from fastsvc import hush, lookalikes, memory, reading
 from fastsvc.audio import mp3, ogg, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.audio.view import View
@@ -129,6 +129,9 @@ def _opened(path: Path) -> Iterator[_Opened]:
         if fault:
             raise AudioError(f"{path}: {fault}", _AGAIN)
         if not kind:
+            other = lookalikes.recording(source.at(0, lookalikes.HEAD))
+            if other:
+                raise AudioError(f"{path}: not an audio file, but {other[0]}", other[1])
             raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
         with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
             try:

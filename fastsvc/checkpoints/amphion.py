@@ -17,14 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastsvc.checkpoints import amphion_config
+from fastsvc.checkpoints import amphion_config, beside, speaker_table
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.json5_file import Json5File
 from fastsvc.checkpoints.keys import fit
 from fastsvc.checkpoints.loading import state_dict
 from fastsvc.config import AcousticConfig
-from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
 
 DECODER, STUDENT, TEACHER = "1.decoder.", "denoise_fn_ema.", "denoise_fn."
@@ -54,8 +53,9 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     dropped = tuple(DECODER + copy for copy in (STUDENT, TEACHER, UNUSED) if DECODER + copy != network)
     tensors = {_ours(name, network): value for name, value in state.items() if not name.startswith(dropped)}
     places = _places(path, given.config)
-    file = Json5File(given.config or _find(places, ("args.json", "config.json"), path), "the experiment's args.json")
-    singers = _singers(places)
+    settings = given.config or _find(places, ("args.json", "config.json"), path)
+    file = Json5File(settings, "the experiment's args.json", given.said)
+    singers = _singers(places, given.said)
     try:
         acoustic = amphion_config.acoustic(file, places, given.look)
     except ConfigError as error:
@@ -137,13 +137,17 @@ def _find(places: list[Path], names: tuple[str, ...], path: Path) -> Path:
                 return place / name
     raise CheckpointError(
         f"{path} needs its configuration, and there is no {names[0]} in {', '.join(map(str, places))}",
-        "copy the experiment's args.json there, or give it with --config",
+        _proposed(path) or "copy the experiment's args.json there, or give it with --config",
     )
 
 
-def _singers(places: list[Path]) -> Json5File | None:
+def _proposed(path: Path) -> str:
+    return beside.proposal(path, "args.json", beside.JSON) if beside.others(path, beside.JSON) else ""
+
+
+def _singers(places: list[Path], notes: list[str]) -> Json5File | None:
     found = [place / "singers.json" for place in places if (place / "singers.json").is_file()]
-    return Json5File(found[0], "the experiment's singers.json") if found else None
+    return Json5File(found[0], "the experiment's singers.json", notes) if found else None
 
 
 def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, places) -> tuple:
@@ -151,14 +155,9 @@ def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, pla
     size = config.condition.speakers
     if singers is None:
         return config, tuple(f"speaker {i}" for i in range(size))
-    for name, number in singers.values.items():
-        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < size:
-            reason = f"{name} is {shown(number)}, outside 0 … {size - 1}"
-            raise CheckpointError(f"{singers.path}: {reason}", "correct the table")
+    speaker_table.numbered(singers.values, size, 0, f"{singers.path}: ")  # refuses what is no table
     count = max(singers.values.values(), default=0) + 1
-    names = [f"speaker {i}" for i in range(count)]
-    for name, number in singers.values.items():
-        names[number] = str(name)
+    names = speaker_table.numbered(singers.values, count, 0, f"{singers.path}: ")
     tensors[SINGERS] = tensors[SINGERS][:count].contiguous()
     return replace(config, condition=replace(config.condition, speakers=count)), tuple(names)
 

@@ -13,6 +13,7 @@ from fastsvc.errors import CheckpointError
 PICKLE_LIMIT = 64 * 2**20  # bytes of the index of a checkpoint; real ones stay below one megabyte
 MOST_ENTRIES = 1_000_000
 ZIP, OLD = b"PK\x03\x04", b"\x80"  # how archives begin, and the serialisation before them
+PACKED = (".pt", ".pth", ".ckpt", ".ptc", ".bin", ".safetensors", ".pdparams", "/model")  # models in a packed folder
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL = struct.Struct("<4s5H3I2H")  # the header of an entry
 
@@ -37,12 +38,13 @@ def check(file: BinaryIO, path: Path, size: int) -> bool:
 
 
 def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
-    damaged = CheckpointError(f"{path} is a damaged archive", "fetch or train it again")
+    damaged = CheckpointError(f"{path} is a damaged archive, or cut short", "fetch or train it again")
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, UnicodeDecodeError, struct.error):
         raise damaged from None
     entries = archive.infolist()
+    _refuse_other(entries, path)
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError(f"{path} unpacks to more than its own size, which torch never writes", "do not trust it")
     names = {entry.filename.lower() for entry in entries}  # torch finds names in either case
@@ -68,6 +70,25 @@ def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
             raise CheckpointError(
                 f"{path}: a storage claims {claimed} bytes of data/{str(key)[:60]}, {what}", "fetch or train it again"
             )
+
+
+def _refuse_other(entries, path: Path) -> None:
+    """Archives that hold no torch file: folders that someone packed, and other programs' files."""
+    names = [entry.filename for entry in entries if not entry.is_dir()]
+    parts = [name.rpartition("/")[2] for name in names]
+    if "constants.pkl" in parts and any(name.split("/")[1:2] == ["code"] for name in names):
+        raise CheckpointError(
+            f"{path} is a TorchScript program, whose code would have to be run", "give the checkpoint it was made from"
+        )
+    if any(part.lower() == "data.pkl" for part in parts) or not names:
+        return
+    if all(part.endswith(".npy") for part in parts):
+        raise CheckpointError(f"{path} is a file of numpy's arrays (.npz)", "give the PyTorch checkpoint")
+    models = [name for name in names if name.endswith(PACKED) and "__MACOSX/" not in name]
+    what, told = ("a zip of a folder", models) if models else ("a zip archive without a model", names)
+    some = ", ".join(name[-60:] for name in told[:4]) + (" …" if len(told) > 4 else "")
+    remedy = f"unpack it, then give {models[0][-60:]}" if len(models) == 1 else "unpack it, then give the checkpoint"
+    raise CheckpointError(f"{path} is {what} ({some})", remedy if models else "give a checkpoint")
 
 
 def _check_places(file: BinaryIO, entries, size: int, damaged: CheckpointError) -> None:

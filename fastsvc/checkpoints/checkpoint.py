@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc import arguments
+from fastsvc.checkpoints import speaker_table
 from fastsvc.checkpoints.folder import checkpoint_in
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.loading import load
@@ -17,7 +18,6 @@ from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo")
-NAME = 1000  # characters of a speaker's, as in an engine's manifest
 MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 
 
@@ -30,7 +30,8 @@ class Checkpoint:
     addressed by the id ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before
     training, if they were. ``missing``: what has to be given beside the file before it can be built. ``mel_stated``
     names the fields of ``config.mel`` that the file, its configuration or its project's code really state; of an
-    acoustic model the vocoder's recipe fills in the others. The logarithm's base is always known.
+    acoustic model the vocoder's recipe fills in the others. The logarithm's base is always known. ``weights``: the
+    place in the file that the tensors were taken from.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     mel_stated: tuple[str, ...] = MEL_FIELDS
+    weights: str = ""
 
     @property
     def acoustic(self) -> bool:
@@ -86,18 +88,20 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
         native,
         nsf_hifigan,
     )
+    from fastsvc.checkpoints.undress import undress
 
     path = checkpoint_in(arguments.path("path", path))
     given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
-    content = load(path)
+    found = undress(load(path), path, given)
+    content, given = found.content, found.given
     acoustic, vocoders = (native, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifigan, amphion_vocoder)
     for reader in (*acoustic, *vocoders, fairseq, huggingface):
         if reader.recognises(content):
             checkpoint = reader.read(content, path, given)
-            if any(len(name) > NAME for name in checkpoint.speakers):
-                raise CheckpointError(f"{path}: a speaker's name has more than {NAME} characters", "correct the table")
+            speaker_table.check(checkpoint.speakers, path, checkpoint.speaker_base)
             _refuse_vain(given, getattr(reader, "TAKES", ()), path)
-            return checkpoint
+            notes = (*checkpoint.notes, *found.notes, *given.said)
+            return dataclasses.replace(checkpoint, weights=found.weights, notes=notes)
     raise foreign.refusal(content, path)
 
 

@@ -19,6 +19,7 @@ from fastsvc.config import AcousticConfig, FeatureConfig, MelConfig
 from fastsvc.errors import CheckpointError, ConfigError
 
 TAKES = ("era", "speaker_vectors")  # of what is given beside the file
+OTHERS_BINS = 128  # of Diffusion-SVC and its like; CoMoSVC's code says 80
 UNUSED = ("decoder.denoise_fn_ema.", "decoder.denoise_fn_pretrained.", "decoder.pe.")
 
 
@@ -28,7 +29,7 @@ def recognises(content: dict) -> bool:
         "format" not in content
         and isinstance(model, dict)
         and not diffusion_svc.has_chain(model)
-        and any(str(key).startswith(unit2mel.NETWORK + "residual_layers.") for key in model)
+        and unit2mel.is_one(model)
     )
 
 
@@ -37,6 +38,13 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     student = any(name.startswith("decoder.denoise_fn_ema.") for name in state)
     tensors = {unit2mel.ours(name): value for name, value in state.items() if not name.startswith(UNUSED)}
     yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=24000, hop_length=128)
+    weight = tensors.get("denoiser.input_projection.weight")
+    others_bins = weight is not None and weight.dim() == 3 and weight.shape[1] == OTHERS_BINS
+    if others_bins or (yaml.get("data.block_size", int, 0) and not yaml.get("data.hop_length", int, 0)):
+        raise CheckpointError(
+            f"{path} lacks {diffusion_svc.BETAS}, the noise schedule that Diffusion-SVC, so-vits-svc and DDSP-SVC keep",
+            "save its whole state dict, with the buffers",
+        )
     layers = unit2mel.layers(yaml, tensors)
     names, missing = None, ()
     if unit2mel.takes_vectors(tensors, yaml):

@@ -49,8 +49,7 @@ def recognises(content: dict) -> bool:
     model = content.get("model")
     if isinstance(content.get("diff_model"), dict):
         model = content["diff_model"].get("model")
-    named = isinstance(model, dict) and any(str(k).startswith(unit2mel.NETWORK + "residual_layers.") for k in model)
-    return named and has_chain(model)
+    return isinstance(model, dict) and unit2mel.is_one(model) and has_chain(model)
 
 
 def has_chain(model: dict) -> bool:

@@ -1,7 +1,7 @@
 """HuBERT and ContentVec as fairseq saves them (`checkpoint_best_legacy_500.pt`, `hubert_base.pt`), without fairseq.
 
 The tensors are under `model`. The rest of the file (task, dictionary, settings, optimizer) holds objects of fairseq,
-which are not made: see :class:`fastsvc.checkpoints.loading.Inert`.
+which are not made: see :class:`fastsvc.checkpoints.inert.Inert`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastsvc.errors import CheckpointError
 
-ENDINGS = (".ckpt", ".pt", ".pth", ".ptc")
+ENDINGS = (".ckpt", ".pt", ".pth", ".ptc", ".safetensors")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as accelerate and HuggingFace write them, the safer one first
 BARE = "model"  # openvpi's file without an ending
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc.checkpoints import dress
 from fastsvc.errors import CheckpointError
 
 KNOWN = "CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC, and fastsvc's own"
@@ -21,7 +22,7 @@ def refusal(content: dict, path: Path) -> CheckpointError:
 
 def _name(content: dict) -> str | None:
     keys = set(map(str, content))
-    names = _names(content)
+    names = [dress.bare(name).removeprefix("model.") for name in _names(content)]
 
     def some(*prefixes: str) -> bool:
         return any(name.startswith(prefixes) for name in names)
@@ -42,6 +43,8 @@ def _name(content: dict) -> str | None:
         return "a model of Diffusion-SVC v2 (another network behind the same names)"
     if some("stack.", "dense_out.") and some("unit_embed.", "f0_embed."):
         return "the naive model of Diffusion-SVC (no diffusion)"
+    if some("conv_pre.") and some("ups.") and some("resblocks."):
+        return "a HiFi-GAN without a harmonic source"
     if some("fs2.", "variance_adaptor.") or {"category", "state_dict"} <= keys:
         return "a model of DiffSinger"
     return None
@@ -49,7 +52,7 @@ def _name(content: dict) -> str | None:
 
 def _names(content: dict) -> list[str]:
     """Parameter names wherever such files keep them."""
-    for key in ("model", "weight", "net", "state_dict", "generator"):
+    for key in ("model", "weight", "net", "state_dict", "model_state_dict", "generator", "net_g", "ema"):
         inner = content.get(key)
         if isinstance(inner, dict) and inner:
             if all(isinstance(value, dict) for value in inner.values()):

@@ -52,7 +52,7 @@ def recognises(content: dict) -> bool:
 def read(content: dict, path: Path, given: Given) -> Checkpoint:
     state = state_dict({"state": content}, "state", path)
     prefix = PREFIX if any(name.startswith(PREFIX) for name in state) else ""
-    sizes = _stated(given.config or path.with_name(CONFIG), required=given.config is not None)
+    sizes = _stated(given.config or path.with_name(CONFIG), given.config is not None, given.said)
     ignored = {prefix + name for name in IGNORED}
 
     def names(name: str) -> str:  # final_proj stands beside the model that has the prefix
@@ -61,11 +61,11 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     return assemble(state, path, "huggingface", names, sizes, ignored)
 
 
-def _stated(path: Path, required: bool) -> dict:
+def _stated(path: Path, required: bool, notes: list[str]) -> dict:
     """Fields of HubertConfig out of config.json; {} if that is not one of HuBERT."""
     if not path.exists() and not required:
         return {}
-    values = reading.json_file(path, error=CheckpointError)
+    values = reading.json_file(path, error=CheckpointError, notes=notes)
     if not isinstance(values, dict) or values.get("model_type") != "hubert":
         return {}  # another program's, such as the acoustic model's in the same folder
     for key, wanted in BASE.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc import reading
+from fastsvc.checkpoints import beside
+from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.errors import CheckpointError
 
@@ -12,12 +14,11 @@ from fastsvc.errors import CheckpointError
 class JsonFile(YamlFile):
     """``get("sampling_rate", int)`` with a type check; raises CheckpointError for what is missing or wrong."""
 
-    def __init__(self, checkpoint: Path, given: Path | None = None, name: str = "config.json"):
-        self.path = given or checkpoint.with_name(name)
+    def __init__(self, checkpoint: Path, given: Given, name: str = "config.json"):
+        self.path = given.config or checkpoint.with_name(name)
         if not self.path.exists():
-            raise CheckpointError(
-                f"{checkpoint} needs its configuration, and there is no {self.path}", f"put its {name} beside it"
-            )
-        self.values = reading.json_file(self.path, error=CheckpointError)
+            raise beside.missing(checkpoint, self.path, option=False)
+        self.values = reading.json_file(self.path, error=CheckpointError, notes=given.said)
+        beside.refuse_answer(self.values, self.path)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a JSON object", f"give the {name} of the checkpoint")

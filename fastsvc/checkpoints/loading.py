@@ -12,41 +12,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastsvc import reading
-from fastsvc.checkpoints import archive
-from fastsvc.checkpoints.pickle_calls import INERT
+from fastsvc import lookalikes, reading
+from fastsvc.checkpoints import archive, safetensors
+from fastsvc.checkpoints.inert import STAND_INS
 from fastsvc.errors import CheckpointError
 
 DEPTH, VALUES = 64, 5_000_000  # of nested containers, and values in them, counted as often as they are met
-HEADER = 16 * 2**20  # bytes of a safetensors header; real ones stay below one megabyte
 SHARED = 4  # times that the tensors of a state dict may be larger than what backs them
 
 
-class Inert:
-    """Stands for an object of someone else's class: made of anything, keeps nothing, does nothing."""
-
-    __slots__ = ()
-
-    def __new__(cls, *args):
-        return super().__new__(cls)
-
-    def __init__(self, *args):
-        pass
-
-    def __setstate__(self, state):
-        pass
-
-
-# Torch's restricted unpickler compares whole names and takes ours in their place; those packages are not imported,
-# even if present.
-_INERT = [(Inert, name) for name in INERT]
-_ONE_AT_A_TIME = threading.Lock()  # torch keeps the names in one place for all threads
+# Torch's restricted unpickler compares whole names and takes ours in their place; it keeps them for all threads.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def load(path: Path, mapped: bool = True) -> dict:
     """The dict inside a torch or safetensors file, on the CPU; ``mapped``: memory-mapped where the format allows it.
 
-    Objects that are neither tensors nor plain values are refused, or come back as :class:`Inert`.
+    Objects that are neither tensors nor plain values are refused, or come back as inert (checkpoints/inert.py).
     Raises CheckpointError, before any memory is taken for what the file claims to hold.
     """
     path = Path(path)
@@ -54,12 +36,18 @@ def load(path: Path, mapped: bool = True) -> dict:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise CheckpointError(f"{path} is empty", "fetch or train it again")
-        if path.suffix == ".safetensors":
-            _check_header(file, path, size)
-            return _load_safetensors(path)
+        head = file.read(lookalikes.HEAD)
+        if safetensors.is_one(head, size):
+            return safetensors.load(path)
+        other = lookalikes.model(head, path.suffix)
+        if other:
+            raise CheckpointError(f"{path} is not a torch file, but {other[0]}", other[1])
+        if path.suffix == ".safetensors" and not head.startswith((archive.ZIP, archive.OLD)):
+            raise safetensors.damaged(path)
+        file.seek(0)
         zipped = archive.check(file, path, size)
     try:
-        with _ONE_AT_A_TIME, torch.serialization.safe_globals(_INERT), warnings.catch_warnings():
+        with _ONE_AT_A_TIME, torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about pickles; what matters was checked
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped and mapped)
     except pickle.UnpicklingError as error:
@@ -100,27 +88,6 @@ def _check_nesting(content: dict, path: Path) -> None:
                     left -= 1
 
     count(content, 0)
-
-
-def _check_header(file, path: Path, size: int) -> None:
-    """The package believes the length of the header, which stands before it."""
-    length = int.from_bytes(file.read(8), "little")
-    if size < 8 or length > min(HEADER, size - 8):
-        raise CheckpointError(f"{path} cannot be read as a safetensors file: its header is damaged", "fetch it again")
-
-
-def _load_safetensors(path: Path) -> dict[str, Tensor]:
-    """The package checks that names, shapes and offsets tile the file exactly."""
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except MemoryError:
-        raise CheckpointError(f"{path} asks for more memory than there is", "free some, or do not trust it") from None
-    except Exception as error:  # the package raises whatever a damaged file leads it to
-        raise CheckpointError(
-            f"{path} cannot be read as a safetensors file: {_first_line(error)}", "fetch it again"
-        ) from None
 
 
 def _refused(error: pickle.UnpicklingError) -> str:

@@ -20,7 +20,7 @@ def recognises(content: dict) -> bool:
 
 def read(content: dict, path: Path, given: Given) -> Checkpoint:
     state = state_dict(content["state_dict"], "model_gen", path)
-    yaml = YamlFile(path, given.config)
+    yaml = YamlFile(path, given, option=False)
     try:
         vocoder = _config(yaml)
     except ConfigError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc.checkpoints import dress
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.generators import generator
 from fastsvc.checkpoints.given import Given
@@ -50,7 +51,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
     speakers, speaker_f0_hz, input_peak = _about(content, plain, model_config, path)
     averaged = bool(content.get("ema"))
-    tensors = _bare(state_dict(content, "ema" if averaged else "model", path))
+    tensors = _bare(state_dict(content, "ema" if averaged else "model", path), path)
     _refuse_absurd(model_config, len(tensors), path)
     return Checkpoint(
         path=path,
@@ -103,9 +104,15 @@ def module(kind: str, config):
     return build(config)
 
 
-def _bare(state: dict) -> dict:
-    """Names without the prefixes of DistributedDataParallel and torch.compile."""
-    return {name.removeprefix("module.").removeprefix("_orig_mod."): value for name, value in state.items()}
+def _bare(state: dict, path: Path) -> dict:
+    """Names without what DistributedDataParallel, torch.compile and trainers put before them."""
+    try:
+        state = dress.unwrapped(state)
+    except dress.Twice as error:
+        raise CheckpointError(f"{path}: {error}", "save its state dict alone") from None
+    while all(name.startswith("model.") for name in state):
+        state = {name.removeprefix("model."): value for name, value in state.items()}
+    return state
 
 
 def _refuse_absurd(config, tensors: int, path: Path) -> None:

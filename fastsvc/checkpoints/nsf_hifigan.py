@@ -34,7 +34,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
             "export it with SingingVocoders' export_ckpt.py, which writes config.json as well",
         )
     state = state_dict(content, "generator", path)
-    json = JsonFile(path, given.config)
+    json = JsonFile(path, given)
     try:
         vocoder = _config(json)
     except ConfigError as error:

@@ -11,6 +11,7 @@ import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from dataclasses import dataclass, field
 
+from fastsvc.checkpoints import pickle_calls
 from fastsvc.checkpoints.pickle_calls import CALLED, ITEM_BYTES, MADE, SETS, Called, Group, Storage, call_fault
 
 OPS = 3_000_000  # instructions; real checkpoints have some ten thousand
@@ -94,6 +95,8 @@ class _Machine:
             stack.append(self.take(self.number(1)).decode("latin-1"))
         elif op == 0x8A:  # LONG1
             stack.append(self.number(self.number(1), signed=True))
+        elif op == 0x80 and self.data[self.at] > 2:  # PROTO
+            raise Refused(f"a pickle of protocol {self.data[self.at]}, which torch never writes by itself")
         elif op in ARGUMENTS:
             self.plain(op, self.number(ARGUMENTS[op], signed=op == 0x4A))
         else:
@@ -174,7 +177,15 @@ class _Machine:
         fault = call_fault(what.name, arguments.items)
         if fault:
             raise Refused(fault)
-        return REBUILT if what.name.startswith("torch._utils._rebuild") else PLAIN
+        if what.name.startswith("torch._utils._rebuild"):
+            return REBUILT
+        return (
+            pickle_calls.Numbers()
+            if what.name == pickle_calls.DTYPE
+            else []
+            if what.name in pickle_calls.LISTS
+            else PLAIN
+        )
 
     def storage(self, given) -> Storage:
         """('storage', class, key, place, items, …) → the stand-in; a key always means the same storage."""

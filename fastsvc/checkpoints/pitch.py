@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 from torch import nn
 
-from fastsvc.checkpoints import loading
+from fastsvc.checkpoints import dress, loading
 from fastsvc.checkpoints.keys import fit, skeleton
 from fastsvc.errors import CheckpointError, ConfigError, MissingPackageError
 from fastsvc.model import weight_norm
@@ -31,6 +32,13 @@ RMVPE_SOURCE = (
     "take rmvpe.zip from https://github.com/yxlllc/RMVPE/releases, or rmvpe.pt from "
     f"https://huggingface.co/lj1995/VoiceConversionWebUI, and name it with --f0-weights or ${RMVPE_VARIABLE}"
 )
+
+
+MARKS = {  # names by which their tensors are found, however they are wrapped
+    "crepe": re.compile(r"conv1\.weight"),
+    "fcpe": re.compile(r"input_stack\.0\."),
+    "rmvpe": re.compile(r"unet\.encoder\."),
+}
 
 
 def find(method: str, weights: str | os.PathLike | None = None) -> Path:
@@ -70,9 +78,19 @@ def read(method: str, path: Path) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
+def _state(content: dict, family: str, path: Path) -> dict:
+    """The tensors, however they are wrapped; as they are where nothing like them is found."""
+    try:
+        found = dress.find(content, {family: MARKS[family]})
+    except dress.Twice as error:
+        raise CheckpointError(f"{path}: {error}", "fetch it again") from None
+    state = found[0].state if found else content.get("model", content)
+    return loading.state_dict({"model": state}, "model", path)
+
+
 def _crepe(capacity: str):
     def parts(content: dict, path: Path):
-        return lambda: Crepe(capacity), _without_counts(loading.state_dict({"it": content}, "it", path)), str
+        return lambda: Crepe(capacity), _without_counts(_state(content, "crepe", path)), str
 
     return parts
 
@@ -105,10 +123,10 @@ def _fcpe(content: dict, path: Path):
         "fmin": MEL.low_hz,
         "fmax": MEL.high_hz,
     }
-    for key, value in settings.items():
+    for key, value in settings.items() if mel or "model" in content else ():  # else they are tensors alone
         if mel.get(key) != value:
             raise CheckpointError(f"{path}: mel.{key} is {mel.get(key)!r}, not {value}", "install torchfcpe again")
-    state = loading.state_dict(content, "model", path)
+    state = _state(content, "fcpe", path)
     idle = [name for name in state if name.startswith("net.encoder_layers.") and ".conformer." not in name]
     state = {name: value for name, value in state.items() if name not in (*idle, "gaussian_blurred_cent_mask")}
     for half in ("output_proj.weight_g", "output_proj.weight_v"):
@@ -146,7 +164,7 @@ def _as_linear(name: str, value):
 
 def _rmvpe(content: dict, path: Path):
     # yxlllc's file is {"model": …} and has the unused filters `unet.tf`; RVC's is the state dict itself, without.
-    state = loading.state_dict(content if "model" in content else {"model": content}, "model", path)
+    state = _state(content, "rmvpe", path)
     return Rmvpe, {k: v for k, v in _without_counts(state).items() if not k.startswith("unet.tf.")}, str
 
 

@@ -7,15 +7,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastsvc.checkpoints import npy_file
+from fastsvc.checkpoints import beside, npy_file, speaker_table
+from fastsvc.checkpoints.dress import MARKS
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.yaml_file import YamlFile
 from fastsvc.config import ConditionConfig, DenoiserConfig
-from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
 NETWORK = "decoder.denoise_fn."
 SPEAKER = "condition.spk_embed."
+
+
+def is_one(state: dict) -> bool:
+    """Whether a state dict is of the network that all of them share: others have other layers under the same name."""
+    return any(MARKS["unit2mel"].match(str(name)) for name in state)
 
 
 def ours(name: str) -> str:
@@ -32,11 +37,11 @@ def theirs(name: str) -> str:
 def settings(path: Path, given: Given, state: dict[str, Tensor], **guessed) -> tuple[YamlFile, tuple[str, ...]]:
     """(the run's YAML, what is missing). To be looked at alone, sizes off the tensors and ``guessed`` data will do."""
     if not given.look or given.config is not None or path.with_name("config.yaml").is_file():
-        return YamlFile(path, given.config), ()
+        return YamlFile(path, given), ()
     net = {name.removeprefix(NETWORK): value.shape for name, value in state.items() if name.startswith(NETWORK)}
     units, speakers = state.get("unit_embed.weight"), state.get("spk_embed.weight")
     if units is None or units.dim() != 2 or "input_projection.bias" not in net:
-        return YamlFile(path, None), ()  # an error that names the file
+        return YamlFile(path, given), ()  # an error that names the file
     layers = {name.split(".")[1] for name in net if name.startswith("residual_layers.")}
     model = {
         "n_layers": len(layers),
@@ -46,8 +51,10 @@ def settings(path: Path, given: Given, state: dict[str, Tensor], **guessed) -> t
         "use_pitch_aug": "aug_shift_embed.weight" in state,
     }
     data = {"encoder": "unknown", "encoder_out_channels": units.shape[1], **guessed}
+    found = beside.others(path, beside.YAML)
+    lies = f" ({', '.join(file.name for file in found[: beside.MOST])} lies there)" if found else ""
     return YamlFile.of({"model": model, "data": data}, path), (
-        "config.yaml of the training run, beside it or --config",
+        f"config.yaml of the training run, beside it or --config{lies}",
     )
 
 
@@ -81,14 +88,7 @@ def denoiser(yaml: YamlFile, count: int, bins: int) -> DenoiserConfig:
 
 def speaker_names(yaml: YamlFile, count: int, base: int = 0) -> tuple[str, ...]:
     """The `spk` table: names by id, counted from ``base``; ids without a name get "speaker ID"."""
-    names = [f"speaker {base + i}" for i in range(count)]
-    for name, number in yaml.get("spk", dict, {}).items():
-        if isinstance(number, bool) or not isinstance(number, int) or not base <= number < base + count:
-            raise CheckpointError(
-                f"{yaml.path}: spk.{name} is {shown(number)}, outside {base} … {base + count - 1}", "correct the table"
-            )
-        names[number - base] = str(name)
-    return tuple(names)
+    return speaker_table.numbered(yaml.get("spk", dict, {}), count, base, f"{yaml.path}: spk.")
 
 
 def takes_vectors(tensors: dict[str, Tensor], yaml: YamlFile) -> bool:

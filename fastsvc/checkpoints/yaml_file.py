@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 
 from fastsvc import reading
+from fastsvc.checkpoints import beside
+from fastsvc.checkpoints.given import Given
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
@@ -17,13 +19,13 @@ class YamlFile:
 
     kind = "the config.yaml of the training run"  # what the file is, for messages
 
-    def __init__(self, checkpoint: Path, given: Path | None):
-        self.path = given or checkpoint.with_name("config.yaml")
+    def __init__(self, checkpoint: Path, given: Given, option: bool = True):
+        """``option``: --config can name another file, which it cannot for a vocoder."""
+        self.path = given.config or checkpoint.with_name("config.yaml")
         if not self.path.exists():
-            raise CheckpointError(
-                f"{checkpoint} needs its configuration, and there is no {self.path}", "give it with --config"
-            )
-        self.values = reading.yaml_file(self.path, error=CheckpointError)
+            raise beside.missing(checkpoint, self.path, option=option)
+        self.values = reading.yaml_file(self.path, error=CheckpointError, notes=given.said)
+        beside.refuse_answer(self.values, self.path)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a YAML mapping", "give the config.yaml of the training run")
 

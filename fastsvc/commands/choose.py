@@ -46,7 +46,7 @@ def choose_speaker(table, text: str | None) -> str | dict[str, float]:
         names = ", ".join(f"{table.base + i} {name}" for i, name in enumerate(table.names[:20]))
         more = f" and {len(table.names) - 20} more" if len(table.names) > 20 else ""
         raise SpeakerError("no voice was chosen", f"choose with --spk ID or NAME: {names}{more}")
-    speaker = text if text in table.names or ":" not in text else _mixture(text)
+    speaker = text if table.knows(text) or ":" not in text else _mixture(text)
     table.weights(speaker)
     return speaker
 

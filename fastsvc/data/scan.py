@@ -6,8 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastsvc import file_names, spelling
 from fastsvc.audio.io import EXTENSIONS
 from fastsvc.errors import AudioError
+
+NAME = 240  # bytes of a part of a source's name: files are named after it, with endings of theirs
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,20 @@ def scan(dataset: Path) -> tuple[list[Source], list[Path]]:
         stem = relative.with_suffix("").as_posix()
         singer, song = _who_and_what(relative)
         alone = stems[stem] == 1 and stem not in full
-        sources.append(Source(path, stem if alone else relative.as_posix(), singer, song))
+        name = stem if alone else relative.as_posix()
+        name = "/".join(file_names.fitted(part, NAME) for part in name.split("/"))  # room for the ends of its items
+        sources.append(Source(path, name, singer, song))
+    _refuse_twins(dataset, {source.singer for source in sources})
     return sources, [p for p in paths if len(p.relative_to(dataset).parts) == 1]
+
+
+def _refuse_twins(dataset: Path, singers: set[str]) -> None:
+    """Two folders whose names differ by the spelling of an accent would be two singers of one name."""
+    names = sorted(singers)
+    pair = spelling.twins(names)
+    if pair:
+        first, second = (spelling.told(names[place]) for place in pair)
+        raise AudioError(f"{dataset}: the singers {first} and {second} are one name", "put both into one folder")
 
 
 def _who_and_what(relative: Path) -> tuple[str, str]:

@@ -32,6 +32,7 @@ def describe(path: Path) -> str:
         f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint, {checkpoint.kind},"
         f" step {checkpoint.step}, {checkpoint.parameters / 1e6:.2f} M parameters to build, {size:.1f} MB"
     ]
+    lines += [f"  weights      {checkpoint.weights}"] * bool(checkpoint.weights)
     lines += [f"  note         {note}" for note in checkpoint.notes]
     if checkpoint.acoustic:
         lines += _acoustic(checkpoint)

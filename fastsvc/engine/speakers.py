@@ -8,6 +8,7 @@ import numbers
 import re
 from collections.abc import Mapping
 
+from fastsvc import spelling
 from fastsvc.arguments import as_float, shown
 from fastsvc.errors import SpeakerError
 
@@ -50,12 +51,9 @@ class Speakers:
 
     def row(self, speaker) -> int:
         """A name (letter case is ignored if only one fits) or an id → the row. Raises SpeakerError."""
-        if isinstance(speaker, str):
-            if speaker in self.names:
-                return self.names.index(speaker)
-            folded = [i for i, name in enumerate(self.names) if name.casefold() == speaker.strip().casefold()]
-            if len(folded) == 1:
-                return folded[0]
+        named = self._named(speaker) if isinstance(speaker, str) else None
+        if named is not None:
+            return named
         number = None
         if isinstance(speaker, str):
             number = int(speaker) if ID.fullmatch(speaker.strip()) else None
@@ -65,12 +63,32 @@ class Speakers:
             return number - self.base
         raise SpeakerError(f"there is no speaker {shown(speaker)}", self._remedy(speaker))
 
+    def _named(self, text: str) -> int | None:
+        """The row of a name however its accents are spelled, if there is one alone."""
+        if text in self.names:
+            return self.names.index(text)
+        for alike in (spelling.key, spelling.loose):
+            rows = [i for i, name in enumerate(self.names) if alike(name) == alike(text)]
+            if len(rows) == 1:
+                return rows[0]
+        return None
+
+    def knows(self, text: str) -> bool:
+        """Whether ``text`` as a whole is a name."""
+        return self._named(text) is not None
+
     def _remedy(self, speaker) -> str:
         last = self.base + len(self.names) - 1
-        near = difflib.get_close_matches(speaker[:200], self.names, n=1) if isinstance(speaker, str) else []
+        near = self._near(speaker[:200]) if isinstance(speaker, str) else []
         names = ", ".join(self.names[:12]) + (" …, all in fastsvc inspect" if len(self.names) > 12 else "")
         ids = f"choose an id from {self.base} to {last}, or a name: {names}"
-        return f"did you mean {near[0]!r}? {ids}" if near else ids
+        return f"did you mean {' or '.join(map(repr, near))}? {ids}" if near else ids
+
+    def _near(self, text: str) -> list[str]:
+        """The names that were meant: those that differ in letter case alone, or the nearest one."""
+        same = [name for name in self.names if spelling.loose(name) == spelling.loose(text)]
+        folded = {spelling.loose(name): name for name in reversed(self.names)}
+        return same[:2] or [folded[key] for key in difflib.get_close_matches(spelling.loose(text), folded, n=1)]
 
     def name(self, speaker) -> str:
         """The resolved name, for messages."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsvc import faults, files, screen
+from fastsvc import faults, file_names, files, screen
 from fastsvc.errors import FastsvcError
 
 VOICES = 3  # at most, and no more than keep all below a minute: at a real-time factor of 0.35, this much audio
@@ -48,7 +48,6 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     """Convert, draw and print; ``voices`` are names with commas between. Returns the exit status."""
     start = time.perf_counter()
     from fastsvc import batch, batch_plan
-    from fastsvc.batch_names import safe_tag
     from fastsvc.commands.choose import choose_model
     from fastsvc.engine import Engine
 
@@ -61,8 +60,8 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     here = f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}"
     print(screen.shown(here))
     rows, failures = [], []
-    for name in names:
-        plan = batch_plan.plan([folder], out / (safe_tag(name) or "voice"))
+    for name, tag in zip(names, file_names.safe_tags(names)):
+        plan = batch_plan.plan([folder], out / tag)
         settings = batch.Settings(
             speaker=name, name=name, steps=steps, transpose=_transpose(engine, name), overwrite=True
         )

@@ -1,0 +1,137 @@
+"""Files that were saved under the name of something else: told by their first bytes, with what to do about them.
+
+A download that needed a login leaves a web page, a clone without Git LFS leaves a pointer, a server's refusal a line of
+JSON. Whoever meets such a file under the name of a model or a recording can say so.
+"""
+
+from __future__ import annotations
+
+import re
+
+HEAD = 1024  # bytes that are looked at
+_FETCH = "download the file itself, in a browser that is logged in where it has to be"
+_SIGNS = (  # first bytes, what the file is, what to do
+    (b"version https://git-lfs", "a Git LFS pointer, not the file it points to", "run: git lfs pull"),
+    (b"version https://hawser", "a Git LFS pointer, not the file it points to", "run: git lfs pull"),
+    (b"%PDF-", "a PDF document", _FETCH),
+    (b"\x89PNG", "a picture (PNG)", _FETCH),
+    (b"\xff\xd8\xff", "a picture (JPEG)", _FETCH),
+    (b"\x1f\x8b", "compressed with gzip", "unpack it (gunzip, tar xzf), then name what was in it"),
+    (b"BZh91AY&SY", "compressed with bzip2", "unpack it (bunzip2, tar xjf), then name what was in it"),
+    (b"\xfd7zXZ\x00", "compressed with xz", "unpack it (unxz, tar xJf), then name what was in it"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it (unzstd), then name what was in it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it, then name what was in it"),
+    (b"Rar!\x1a\x07", "a RAR archive", "unpack it, then name what was in it"),
+    (b"\x00\x05\x16\x07", "a Mac's AppleDouble file (._NAME), which holds no data", "name the file without ._"),
+    (b"bplist00", "a property list of a Mac, or a placeholder of iCloud", "download it in the Finder first"),
+    (b"\x4c\x00\x00\x00\x01\x14\x02\x00", "a Windows shortcut (.lnk)", "name the file that it leads to"),
+    (b"MZ\x90\x00", "a Windows program", "do not run it; name the right file"),
+    (b"\x7fELF", "a program or shared library", "name the right file"),
+    (b"SQLite format 3\x00", "an SQLite database", "name the right file"),
+)
+_MODELS = (  # of this field, none of which is a checkpoint
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", "give the PyTorch checkpoint"),
+    (b"\x93NUMPY", "an array of numpy (.npy)", "give the PyTorch checkpoint"),
+    (b"GGUF", "a GGUF model (llama.cpp)", "give the PyTorch checkpoint"),
+    (b"RIFF", "a recording (WAV)", "give the checkpoint"),
+    (b"fLaC", "a recording (FLAC)", "give the checkpoint"),
+    (b"OggS", "a recording (Ogg)", "give the checkpoint"),
+    (b"ID3", "a recording (mp3)", "give the checkpoint"),
+)
+_INDEX = re.compile(rb"I[xwHNBMv][A-Za-z0-9]{2}..\0\0", re.DOTALL)  # faiss: letters for the kind of an index, its width
+_INDEX_REMEDY = "give the voice's checkpoint instead: an index only refines RVC's features, and is not needed"
+_MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(!doctype|html|head|body|\?xml|error)", re.IGNORECASE | re.DOTALL
+)
+_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*[\[{]\s*["{\[}\]]')
+_SAID = re.compile(r'"(?:error|message|detail|errors|error_description|reason)"\s*:\s*\[?\s*"([^"]{1,200})"')
+_TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,100})", re.I)
+_OLDEST = (b"sys_info", b"pickle", b"storages", b"tensors")  # what torch's oldest archives hold
+_TAR = 257  # where a tar archive has its name
+
+
+def document(head: bytes) -> tuple[str, str] | None:
+    """(what it is, what to do) where the bytes are a pointer, a page, a server's answer or an archive; None otherwise.
+
+    ``head``: the first :data:`HEAD` bytes, or all there are.
+    """
+    for sign, what, remedy in _SIGNS:
+        if head.startswith(sign):
+            return what, remedy
+    if head[_TAR : _TAR + 5] == b"ustar":
+        return "a tar archive", "unpack it (tar xf), then name what was in it"
+    markup, text = _MARKUP.match(head), head.decode("utf-8", "replace")
+    if markup and markup[1].lower() in (b"?xml", b"error"):
+        return f"an XML document, such as a server's refusal{_quoted(_said_in_xml(text))}", _FETCH
+    if markup:
+        title = _TITLE.search(text)
+        return f"a web page (HTML){_quoted(title and title[1])}, such as a login or an error", _FETCH
+    if _JSON.match(head):
+        said = _SAID.search(text)
+        return (f"a server's message{_quoted(said[1])}" if said else "JSON text"), _FETCH
+    if len(head) >= 16 and not head.strip(b"\0"):
+        return "nothing but zeros at its beginning: a download or copy that did not end", "download or copy it again"
+    return None
+
+
+def saved_instead(head: bytes) -> tuple[str, str] | None:
+    """:func:`document` for a text that should be JSON or YAML: all but JSON, and files of nothing."""
+    return None if _JSON.match(head) or not head.strip(b"\0") else document(head)
+
+
+def recording(head: bytes) -> tuple[str, str] | None:
+    """:func:`document`, and what people give for a recording by mistake."""
+    if head.startswith(b"PK\x03\x04"):
+        return "a zip archive", "unpack it, then name the recordings in it"
+    return document(head)
+
+
+def model(head: bytes, suffix: str = "") -> tuple[str, str] | None:
+    """:func:`document`, and what people give for a checkpoint by mistake. ``suffix``: of the file's name."""
+    if head[_TAR : _TAR + 5] == b"ustar" and head[:100].rstrip(b"\0") in _OLDEST:
+        return (
+            "a torch file of before 2017 (tar)",
+            "load and save it with a torch of that time, then again with a new one",
+        )
+    found = document(head)
+    if found:
+        return found
+    for sign, what, remedy in _MODELS:
+        if head.startswith(sign):
+            return what, remedy
+    if suffix == ".onnx" or _onnx(head):
+        return "an ONNX graph, from which no engine is built", "give the PyTorch checkpoint it was exported from"
+    if suffix == ".index" or _INDEX.match(head):
+        return "an index of RVC (faiss), which holds no voice", _INDEX_REMEDY
+    if head[4:8] == b"ftyp":
+        return "a recording or film (MP4)", "give the checkpoint"
+    if head and _is_text(head):
+        return f"a text{_quoted(head.decode('utf-8', 'replace'))}", "give the checkpoint"
+    return None
+
+
+def _onnx(head: bytes) -> bool:
+    """A protobuf that begins with a small ir_version (field 1), then the producer's name (field 2) or the graph."""
+    return len(head) > 4 and head[0] == 0x08 and 0 < head[1] < 32 and head[2] in (0x12, 0x1A, 0x22, 0x3A, 0x42)
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # not merely a letter cut in two
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(letter.isprintable() or letter in "\r\n\t\f\ufeff" for letter in text)
+
+
+def _said_in_xml(text: str) -> str | None:
+    said = re.search(r"<Message>([^<]{1,200})", text, re.I) or re.search(r"<Code>([^<]{1,100})", text, re.I)
+    return said and said[1]
+
+
+def _quoted(said: str | None) -> str:
+    """A little of what a stranger's text says, on one line and without control characters."""
+    words = "".join(c if c.isprintable() else " " for c in said or "").split()
+    short = " ".join(words)[:60].rstrip()
+    return f" (“{short}”)" if short else ""
