@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsvc import hush, memory, reading
-from fastsvc.audio import mp3, ogg, whole
+from fastsvc.audio import media, media_kinds, mp3, ogg, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.audio.view import View
 from fastsvc.errors import AudioError
@@ -30,10 +30,11 @@ __all__ = [
     "write",
 ]
 
-# What libsndfile 1.2 decodes and what people name recordings; files of a folder are chosen by it.
+# What libsndfile 1.2 decodes, or FFmpeg, and what people name recordings; files of a folder are chosen by it.
 _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"
-EXTENSIONS = frozenset("." + suffix for suffix in _SUFFIXES.split())
-_CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
+SNDFILE = frozenset("." + suffix for suffix in _SUFFIXES.split())
+EXTENSIONS = SNDFILE | media_kinds.EXTENSIONS
+_CONVERT = media.CONVERT
 _AGAIN = "copy or export it again"
 _BLOCK_SAMPLES = 1 << 18  # of a block, at most
 _BLOCK_VALUES = 1 << 20  # and of all its channels together
@@ -74,17 +75,21 @@ class _Opened(NamedTuple):
 
 def probe(path: str | os.PathLike) -> Info:
     """The header of the recording at ``path``. Raises AudioError as :func:`read` does, where the header shows it."""
-    with _opened(Path(path)) as opened:
+    with _opened(Path(path), exact=True) as opened:
         return opened.info
 
 
 def read(
-    path: str | os.PathLike, mono: bool = False, needs: Callable[[Info], float] | None = None
+    path: str | os.PathLike,
+    mono: bool = False,
+    needs: Callable[[Info], float] | None = None,
+    note: Callable[[str], object] | None = None,
 ) -> tuple[np.ndarray, int]:
     """The recording at ``path`` as float32 ``[channels, samples]`` and its rate in Hz.
 
     ``mono`` averages the channels while reading, so that only one is ever held in memory. ``needs``: bytes that the
-    caller's work takes, the array included, for a recording with this header (of one channel, if mixed).
+    caller's work takes, the array included, for a recording with this header (of one channel, if mixed). ``note`` is
+    told what was chosen, where the file holds several streams of sound.
     Raises AudioError when the file is missing, not permitted, not a regular file, empty, not audio, damaged or cut
     short, holds NaN, infinite or absurd samples; its TooLong when there is less memory than it takes.
     """
@@ -92,6 +97,8 @@ def read(
     with _opened(path) as opened:
         info = replace(opened.info, channels=1) if mono else opened.info
         _check_memory(path, info, needs(info) if needs else 0.0)
+        if note is not None and opened.kind == "media" and opened.file.note:
+            note(opened.file.note)
         with contextlib.suppress(MemoryError):  # it would keep the blocks
             return _joined(path, opened, mono), info.rate_hz
     raise TooLong(f"{path}: there is not enough memory for it", _less(info))
@@ -111,7 +118,8 @@ def _joined(path: Path, opened: _Opened, mono: bool) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[_Opened]:
+def _opened(path: Path, exact: bool = False) -> Iterator[_Opened]:
+    """``exact``: with its true length, even where only decoding tells."""
     import soundfile
 
     with reading.opened(path, AudioError, "recording", buffering=0) as raw:
@@ -120,37 +128,37 @@ def _opened(path: Path) -> Iterator[_Opened]:
             raise AudioError(f"{path}: the file is empty (0 bytes)", _AGAIN)
         try:
             kind, start = whole.kind(source)
+            other = media_kinds.find(source, start)
+            kind = "" if other else kind
             fault, view = whole.fault(source, kind, start), whole.view(source, kind, start)
-            head = source.at(start, whole.HEAD)
             view = view or (View(source) if os.name == "nt" else None)  # numbers mean nothing to its libsndfile
             raw.seek(0)
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
         if fault:
             raise AudioError(f"{path}: {fault}", _AGAIN)
-        if not kind:
-            raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
+        if not (kind or other):
+            raise AudioError(f"{path}: not an audio file, or of a kind that cannot be read", _CONVERT)
         with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
             try:
                 # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
-                file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
+                file = None if other else soundfile.SoundFile(view or raw.fileno(), closefd=False)
             except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
-                raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
+                other = media_kinds.instead(source, start, kind)
+                if other is None:
+                    raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
+            if other:
+                kind, file = "media", media.File(path, source, start, other)
             with file:
-                info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
+                samples = file.frames
+                if other and (samples is None or (exact and not file.exact)):
+                    samples = media.counted(path, source, start, other, os.fstat(raw.fileno()))
+                info = Info(file.samplerate, file.channels, samples, file.format, file.subtype)
                 if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
                     raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
                 if info.samples >= _UNKNOWN:
                     raise AudioError(f"{path}: its header does not say how long it is", _CONVERT)
                 yield _Opened(file, info, source, kind, start)
-
-
-def _foreign(head: bytes) -> str:
-    if head[4:8] == b"ftyp":
-        return "an MP4/M4A (AAC) file, which libsndfile cannot decode"
-    if head[:4] in (b"\x1aE\xdf\xa3", b"0&\xb2u"):
-        return "a Matroska/WebM or WMA file, which libsndfile cannot decode"
-    return "not an audio file, or of a kind that cannot be read"
 
 
 def _why_not_audio(kind: str, error: Exception) -> str:
@@ -214,7 +222,7 @@ def _check_complete(path: Path, opened: _Opened, samples: int) -> None:
         fault = mp3.unread(opened.source, opened.start, promised, samples)
         if fault:
             raise AudioError(f"{path}: {fault}", _CONVERT if "does not say" in fault else _AGAIN)
-    elif promised > samples:
+    elif opened.kind != "media" and promised > samples:
         raise AudioError(
             f"{path}: damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises", _AGAIN
         )
