@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fastsvc.audio import boxes
+from fastsvc.audio import boxes, media_frames
 
 if TYPE_CHECKING:
     from fastsvc.audio.whole import Source
@@ -81,9 +81,9 @@ def find(source: Source, start: int) -> Kind | None:
         return KINDS["wav"]
     if head[:2] == b"\x0bw" and len(head) > 5:
         return KINDS["eac3" if head[5] >> 3 > 10 else "ac3"]
-    if size := _adts(head):
+    if size := media_frames.adts(head):
         after = source.at(start + size, 8)
-        return KINDS["aac"] if _adts(after) or start + size >= source.size or after[:3] in (b"TAG", b"APE") else None
+        return KINDS["aac"] if media_frames.adts(after) or start + size >= source.size or after[:3] in (b"TAG", b"APE") else None
     return next((KINDS[name] for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
@@ -108,11 +108,3 @@ def _codec(head: bytes) -> int:
     """Of a WAV, by Microsoft's numbers; -1: not found."""
     place = head.find(b"fmt ")
     return int.from_bytes(head[place + 8 : place + 10], "little") if place > 0 else -1
-
-
-def _adts(head: bytes) -> int:
-    """Bytes of the frame of AAC whose header begins ``head``, 0: it does not."""
-    if len(head) < 7 or head[0] != 255 or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
-        return 0
-    size = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    return size if size >= 7 else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsvc.audio import boxes
+from fastsvc.audio import boxes, media_frames
 from fastsvc.audio.boxes import JOINED
 from fastsvc.audio.media_kinds import Kind
 from fastsvc.errors import AudioError
@@ -46,6 +46,8 @@ def check(path: Path, source: Source, start: int, kind: Kind) -> boxes.Film | No
         size = int.from_bytes(source.at(start + 16, 8), "little")
         fault = _asf(source, start)
         locked = any(guid in source.at(start, min(size, _HEADERS)) for guid in _ASF_LOCKED)
+    else:
+        fault = media_frames.fault(source, start, kind.name)
     if fault:
         raise AudioError(f"{path}: {fault}", _SPLIT if fault == JOINED else AGAIN)
     if locked:
