@@ -14,11 +14,13 @@ import numpy as np
 from fastsvc import hush, memory, reading
 from fastsvc.audio import media, media_kinds, mp3, ogg, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
+from fastsvc.audio.suffixes import FOREIGN
 from fastsvc.audio.view import View
 from fastsvc.errors import AudioError
 
 __all__ = [
     "EXTENSIONS",
+    "FOREIGN",
     "FORMATS",
     "Info",
     "TooLong",
@@ -129,7 +131,7 @@ def _opened(path: Path, exact: bool = False) -> Iterator[_Opened]:
         try:
             kind, start = whole.kind(source)
             other = media_kinds.find(source, start)
-            kind = "" if other else kind
+            kind = kind if other is None or other.name == kind else ""
             fault, view = whole.fault(source, kind, start), whole.view(source, kind, start)
             view = view or (View(source) if os.name == "nt" else None)  # numbers mean nothing to its libsndfile
             raw.seek(0)

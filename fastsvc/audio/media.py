@@ -50,7 +50,8 @@ class File:
         self._source, self._container, self._end = source, None, 0
         self._film = media_whole.check(path, source, start, kind)
         self._av = _package(path, kind)
-        self._done, self._ended = 0, False
+        self._done, self._skip, self._slack, self._ended = 0, 0, 0.0, False
+        self._trimmed = False  # at ``frames``, after which FFmpeg goes on to the end of the packet
         try:
             self._open(start)
         except BaseException:
@@ -72,7 +73,7 @@ class File:
             self._container = self._av.open(
                 _Bytes(self._source, start),
                 format=self.kind.demuxer,
-                options=dict(_CODEC),
+                options=_CODEC | self.kind.codec_options,
                 container_options=_CONTAINER | self.kind.options,
                 metadata_errors="replace",
                 buffer_size=_BUFFER,
@@ -82,7 +83,7 @@ class File:
             raise AudioError(f"{self.path}: not {self.kind.what}, or damaged ({_told(error)})", AGAIN) from None
         self._stream, self.note = self._chosen()
         context = self._stream.codec_context
-        context.thread_count, context.options = 1, dict(_CODEC)
+        context.thread_count, context.options = 1, _CODEC | self.kind.codec_options
         self.subtype, self._frames = context.name.upper(), self._decoded(start)
         self._waiting = first = next(self._frames, None)
         if first is None:
@@ -92,7 +93,9 @@ class File:
         if first.format.name.rstrip("p") not in _WIDTHS or self.channels > _MOST_CHANNELS:
             told = f"{self.channels} channels of {first.format.name}"
             raise AudioError(f"{self.path}: {self.kind.what} with samples that cannot be read ({told})", CONVERT)
-        self.frames, self.exact = self._promised(first)
+        self.frames, self.exact = self._promised(first, start)
+        self._trimmed |= self.exact
+        self._slack = 0 if self.exact else _SLACK_S * self.samplerate + max(context.frame_size or 0, first.samples)
 
     def _chosen(self):
         """(the stream that is marked as the default, or the first of sound; a note if there are others)"""
@@ -101,16 +104,20 @@ class File:
             pictures = any(stream.type == "video" for stream in self._container.streams)
             held = "a video without sound" if pictures else "without sound"
             raise AudioError(f"{self.path}: {self.kind.what}, {held}", "name a recording")
-        chosen = next((stream for stream in sound if int(stream.disposition) & _DEFAULT), sound[0])
+        chosen = next((stream for stream in sound if stream.disposition.value & _DEFAULT), sound[0])
         if chosen.codec_context is None:
             raise AudioError(f"{self.path}: {self.kind.what} in a codec that FFmpeg does not decode", CONVERT)
         if len(sound) == 1:
             return chosen, ""
-        language = f" ({chosen.language})" if chosen.language else ""
+        language = f" ({chosen.language})" if chosen.language not in (None, "", "und") else ""
         return chosen, f"holds {len(sound)} streams of sound, number {sound.index(chosen) + 1}{language} is taken"
 
-    def _promised(self, first) -> tuple[int | None, bool]:
+    def _promised(self, first, start: int) -> tuple[int | None, bool]:
         """(samples, exact) by the header."""
+        if self.kind.name == "caf" and (span := media_whole.caf_span(self._source, start)):
+            self._skip, samples = span
+            self._trimmed = True
+            return samples, False  # FFmpeg 7 counts the last packet as whole
         rate, stream = self.samplerate, self._stream
         track = next((one for one in self._film.tracks if one.id == stream.id), None) if self._film else None
         if track is not None and not self._film.pieces:
@@ -154,21 +161,21 @@ class File:
                     f"{self.samplerate} Hz and {self.channels}"
                 )
             block = _floats(frame, self.channels)
+            block, self._skip = block[self._skip :], max(0, self._skip - len(block))
             if self.frames is not None and self._done + len(block) > self.frames:
-                if self._done + len(block) > self.frames + _SLACK_S * self.samplerate + 2 * frame.samples:
+                if self._done + len(block) > self.frames + _SLACK_S * self.samplerate + 2 * frame.samples + self._slack:
                     raise self._damaged("it holds more than its header promises")
-                block = block[: max(0, self.frames - self._done)] if self.exact else block
+                block = block[: max(0, self.frames - self._done)] if self._trimmed else block
             self._done += len(block)
             count += len(block)
             blocks.append(block)
         return np.concatenate(blocks) if blocks else np.empty((0, self.channels), np.float32)
 
     def _check_end(self) -> None:
-        if self._end and media_kinds.find(self._source, self._end) is self.kind and self.kind.name != "mp4":
+        if self._end and self.kind.name != "mp4" and media_whole.follows(self._source, self._end, self.kind):
             raise AudioError(f"{self.path}: {JOINED}", CONVERT)
         alone = all(stream.type != "video" for stream in self._container.streams)
-        slack = 0 if self.exact else _SLACK_S * self.samplerate
-        if self.frames is not None and (alone or self.exact) and self._done < self.frames - slack:
+        if self.frames is not None and (alone or self.exact) and self._done < self.frames - self._slack:
             raise AudioError(
                 f"{self.path}: damaged or cut short: holds {self._done:,} of {self.frames:,} samples that its header "
                 "promises",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Files of a folder are chosen by it.
 _SUFFIXES = (
-    "m4a m4b m4r m4p mp4 m4v mov 3gp 3g2 aac adts webm mkv mka wma wmv asf ape wv tta tak ac3 eac3 ec3 dts amr awb mp2"
+    "m4a m4b m4r m4p mp4 m4v mov 3gp 3g2 aac adts webm weba mkv mka wma wmv asf ape wv tta tak ac3 eac3 ec3 dts amr awb mp2"
 )
 EXTENSIONS = frozenset("." + suffix for suffix in _SUFFIXES.split())
 _HEAD = 16
@@ -33,8 +33,11 @@ class Kind:
     said: bool = False
     exact: bool = False
     options: dict[str, str] = field(default_factory=dict)
+    codec_options: dict[str, str] = field(default_factory=dict)
 
 
+# FFmpeg takes the rest from the end of ALAC in CAF twice, so that here nothing is left to it.
+_WHOLE = {"flags2": "skip_manual"}
 # Neither files named in it (drefs) nor paths of its own are followed by the demuxer of QuickTime.
 _MOV = {"enable_drefs": "0", "use_absolute_path": "0"}
 KINDS = {
@@ -54,7 +57,7 @@ KINDS = {
         Kind("tta", "tta", "a True Audio (TTA) file", said=True, exact=True),
         Kind("tak", "tak", "a TAK file", said=True, exact=True),
         # These are asked for where libsndfile knows the container and not the codec.
-        Kind("caf", "caf", "a CAF file", said=True),
+        Kind("caf", "caf", "a CAF file", said=True, codec_options=_WHOLE),
         Kind("wav", "wav", "a WAV file"),
         Kind("ogg", "ogg", "an Ogg file"),
     )

@@ -6,10 +6,11 @@ FFmpeg takes what is left of a cut file for the whole. Sources: ISO/IEC 14496-12
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsvc.audio import boxes, media_frames
+from fastsvc.audio import boxes, media_frames, media_kinds
 from fastsvc.audio.boxes import JOINED
 from fastsvc.audio.media_kinds import Kind
 from fastsvc.errors import AudioError
@@ -46,6 +47,8 @@ def check(path: Path, source: Source, start: int, kind: Kind) -> boxes.Film | No
         size = int.from_bytes(source.at(start + 16, 8), "little")
         fault = _asf(source, start)
         locked = any(guid in source.at(start, min(size, _HEADERS)) for guid in _ASF_LOCKED)
+    elif kind.name == "caf":
+        fault = JOINED if any(name == b"caff" for name, _ in _caf(source, start)) else ""
     else:
         fault = media_frames.fault(source, start, kind.name)
     if fault:
@@ -99,3 +102,34 @@ def _asf(source: Source, start: int) -> str:
             return _cut(source.size - place, size)
         place += size
     return ""
+
+
+def follows(source: Source, place: int, kind: Kind) -> bool:
+    """Whether another of ``kind`` begins after the last packet, or after the tags behind it."""
+    if source.at(place, 8) == b"APETAGEX":
+        place += 32 + int.from_bytes(source.at(place + 12, 4), "little")
+    if source.at(place, 3) == b"TAG":
+        place += 128
+    return media_kinds.find(source, place) is kind
+
+
+def caf_span(source: Source, start: int) -> tuple[int, int] | None:
+    """(samples before the recording, samples of it) by the table of packets of a CAF; None where it has none."""
+    for name, place in _caf(source, start):
+        if name == b"pakt":
+            table = source.at(place, 24)
+            return int.from_bytes(table[16:20], "big"), int.from_bytes(table[8:16], "big")
+    return None
+
+
+def _caf(source: Source, start: int) -> Iterator[tuple[bytes, int]]:
+    """(name, place of the content) of each chunk, and of what follows the last."""
+    place = start + 8
+    for _ in range(_MOST):
+        head = source.at(place, 12)
+        size = int.from_bytes(head[4:], "big", signed=True)
+        if len(head) == 12:
+            yield head[:4], place + 12
+        if len(head) < 12 or size < 0 or head[:4] == b"caff":
+            return
+        place += 12 + size
