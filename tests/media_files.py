@@ -116,3 +116,28 @@ def aac_in_caf(path, aac, samples, rate_code=4, priming=1024):
     chunks = [(b"desc", description), (b"kuki", cookie), (b"pakt", table), (b"data", bytes(4) + b"".join(packets))]
     path.write_bytes(b"caff\0\1\0\0" + b"".join(chunk(*one) for one in chunks))
     return path
+
+
+def edited(path, begin, ticks):
+    """Of an MP4 with one edit, play from ``begin``, in samples, and ``ticks`` of the film, as a player that trims does."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b"elst") + 12
+    content[place : place + 8] = ticks.to_bytes(4, "big") + begin.to_bytes(4, "big")
+    path.write_bytes(content)
+    return path
+
+
+def aliased(path, target):
+    """A QuickTime file of one track, whose sound now lies in the file ``target``, as an alias of Mac OS names it."""
+    content = bytearray(path.read_bytes())
+    place = content.index(b"dref") + 12
+    old, name, whole = int.from_bytes(content[place : place + 4], "big"), target.name.encode(), str(target).encode()
+    alias = bytes(14) + b"\1V" + bytes(38) + bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16) + b"\0\1\0\1"
+    alias += bytes(16) + b"\0\2" + len(whole).to_bytes(2, "big") + whole + bytes(len(whole) & 1) + b"\xff\xff\0\0"
+    alias = (len(alias) + 8).to_bytes(4, "big") + b"alis" + alias
+    content[place : place + old] = alias
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        at = content.rindex(box, 0, place) - 4
+        content[at : at + 4] = (int.from_bytes(content[at : at + 4], "big") + len(alias) - old).to_bytes(4, "big")
+    path.write_bytes(content)
+    return path

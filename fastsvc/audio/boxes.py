@@ -37,27 +37,29 @@ class Track:
     """
 
     id: int = 0
+    sound: bool = False
     encrypted: bool = False
     scale: int = 0
     units: int = 0
     edits: list[tuple[int, int]] = field(default_factory=list)
 
-    def length(self, film_scale: int, first: int) -> int | None:
-        """Ticks from the first that sounds, ``first``, to the end; None: not known by the header alone.
+    @property
+    def played(self) -> list[tuple[int, int]]:
+        return [edit for edit in self.edits if edit[1] >= 0]
+
+    def span(self, film_scale: int) -> tuple[int, int] | None:
+        """(first tick, number of ticks) of what is played; None: not known by the header alone.
 
         An edit's end is rounded to the film's ticks, often of 1 ms: where it lies that near to the end of the packets,
         those have it to the sample.
         """
-        played = [(ticks, media) for ticks, media in self.edits if media >= 0]
-        if not self.units or not self.scale or len(played) > 1:
+        if not self.units or not self.scale or len(self.played) > 1:
             return None
-        if not played:
-            return self.units - first
-        ticks, media = played[0]
-        left, edit = self.units - media, ticks * self.scale / film_scale if film_scale else 0.0
-        near = abs(edit - left) <= self.scale / film_scale + 1 if film_scale else True
-        whole = left if near or not ticks else min(left, round(edit))
-        return whole - (first if len(self.edits) == 1 else 0)
+        ticks, begin = self.played[0] if self.played else (0, 0)
+        left = max(0, self.units - begin)
+        if not ticks or not film_scale or abs(ticks * self.scale / film_scale - left) <= self.scale / film_scale + 1:
+            return begin, left
+        return begin, min(left, round(ticks * self.scale / film_scale))
 
 
 @dataclass
@@ -69,6 +71,12 @@ class Film:
     scale: int = 0
     pieces: bool = False
     tracks: list[Track] = field(default_factory=list)
+
+    @property
+    def edited(self) -> bool:
+        """Whether each track of sound says, in one edit, what of it is played."""
+        sound = [track for track in self.tracks if track.sound]
+        return bool(sound) and not self.pieces and all(len(one.played) == 1 and one.units for one in sound)
 
     @property
     def encrypted(self) -> bool:
@@ -146,6 +154,8 @@ class _Reader:
             track.id = self.number(box.begin + (20 if self.source.at(box.begin, 1) == b"\1" else 12))
         elif box.name == b"mdhd":
             track.scale = self.scale(box)
+        elif box.name == b"hdlr":  # a second one, of QuickTime, is in minf
+            track.sound |= self.source.at(box.begin + 8, 4) == b"soun"
         elif box.name == b"stsd":
             track.encrypted |= any(entry.name in _ENCRYPTED for entry in self.boxes(box.begin + 8, box.end))
         elif box.name == b"elst":

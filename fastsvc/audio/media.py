@@ -69,12 +69,17 @@ class File:
             self._container.close()
 
     def _open(self, start: int) -> None:
+        # FFmpeg drops the last packet where an edit's end is rounded down to before it: edits are followed here then.
+        self._edited = self._film is not None and self._film.edited
+        options, codec_options = _CONTAINER | self.kind.options, _CODEC | self.kind.codec_options
+        if self._edited:
+            options, codec_options = options | {"ignore_editlist": "1"}, codec_options | media_kinds.WHOLE
         try:
             self._container = self._av.open(
                 _Bytes(self._source, start),
                 format=self.kind.demuxer,
-                options=_CODEC | self.kind.codec_options,
-                container_options=_CONTAINER | self.kind.options,
+                options=codec_options,
+                container_options=options,
                 metadata_errors="replace",
                 buffer_size=_BUFFER,
                 io_open=_refused,
@@ -83,18 +88,19 @@ class File:
             raise AudioError(f"{self.path}: not {self.kind.what}, or damaged ({_told(error)})", AGAIN) from None
         self._stream, self.note = self._chosen()
         context = self._stream.codec_context
-        context.thread_count, context.options = 1, _CODEC | self.kind.codec_options
+        context.thread_count, context.options = 1, codec_options
         self.subtype, self._frames = context.name.upper(), self._decoded(start)
         self._waiting = first = next(self._frames, None)
         if first is None:
-            raise AudioError(f"{self.path}: holds no samples", "record or export it again")
+            why = "damaged or cut short: none of its samples can be decoded" if self._stream.duration else "holds no samples"
+            raise AudioError(f"{self.path}: {why}", "record or export it again")
         self.samplerate, self.channels = first.sample_rate, len(first.layout.channels)
         self._same = self.samplerate, self.channels, first.format.name
         if first.format.name.rstrip("p") not in _WIDTHS or self.channels > _MOST_CHANNELS:
             told = f"{self.channels} channels of {first.format.name}"
             raise AudioError(f"{self.path}: {self.kind.what} with samples that cannot be read ({told})", CONVERT)
         self.frames, self.exact = self._promised(first, start)
-        self._trimmed |= self.exact
+        self._trimmed |= self.exact or self._edited
         self._slack = 0 if self.exact else _SLACK_S * self.samplerate + max(context.frame_size or 0, first.samples)
 
     def _chosen(self):
@@ -120,11 +126,14 @@ class File:
             return samples, False  # FFmpeg 7 counts the last packet as whole
         rate, stream = self.samplerate, self._stream
         track = next((one for one in self._film.tracks if one.id == stream.id), None) if self._film else None
-        if track is not None and not self._film.pieces:
-            begin = round((first.pts or 0) * first.time_base * track.scale) if first.time_base else 0
-            length = track.length(self._film.scale, max(0, begin))
-            if length is not None:
-                return max(0, round(length * rate / track.scale)), rate % track.scale == 0
+        span = track.span(self._film.scale) if track is not None and not self._film.pieces else None
+        if span is not None:
+            begin, length = span
+            if self._edited:
+                self._skip = round(begin * rate / track.scale)
+            elif first.pts is not None and not begin:  # what FFmpeg takes from the beginning, as other notes ask for it
+                length = max(0, length - max(0, round(first.pts * first.time_base * track.scale)))
+            return round(length * rate / track.scale), rate % track.scale == 0
         if stream.duration is not None and self.kind.said:
             length = stream.duration * stream.time_base * rate
             return round(length), self.kind.exact and length.denominator == 1
@@ -163,10 +172,11 @@ class File:
             block = _floats(frame, self.channels)
             block, self._skip = block[self._skip :], max(0, self._skip - len(block))
             if self.frames is not None and self._done + len(block) > self.frames:
-                if self._done + len(block) > self.frames + _SLACK_S * self.samplerate + 2 * frame.samples + self._slack:
+                if not self._edited and self._done + len(block) > self.frames + _SLACK_S * self.samplerate + 2 * frame.samples + self._slack:
                     raise self._damaged("it holds more than its header promises")
                 block = block[: max(0, self.frames - self._done)] if self._trimmed else block
             self._done += len(block)
+            self._ended = self._edited and self._done == self.frames
             count += len(block)
             blocks.append(block)
         return np.concatenate(blocks) if blocks else np.empty((0, self.channels), np.float32)

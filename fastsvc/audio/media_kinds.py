@@ -36,8 +36,8 @@ class Kind:
     codec_options: dict[str, str] = field(default_factory=dict)
 
 
-# FFmpeg takes the rest from the end of ALAC in CAF twice, so that here nothing is left to it.
-_WHOLE = {"flags2": "skip_manual"}
+# All that is decoded: FFmpeg takes nothing from beginning and end. (Of ALAC in CAF it takes the end off twice.)
+WHOLE = {"flags2": "skip_manual"}
 # Neither files named in it (drefs) nor paths of its own are followed by the demuxer of QuickTime.
 _MOV = {"enable_drefs": "0", "use_absolute_path": "0"}
 KINDS = {
@@ -57,7 +57,7 @@ KINDS = {
         Kind("tta", "tta", "a True Audio (TTA) file", said=True, exact=True),
         Kind("tak", "tak", "a TAK file", said=True, exact=True),
         # These are asked for where libsndfile knows the container and not the codec.
-        Kind("caf", "caf", "a CAF file", said=True, codec_options=_WHOLE),
+        Kind("caf", "caf", "a CAF file", said=True, codec_options=WHOLE),
         Kind("wav", "wav", "a WAV file"),
         Kind("ogg", "ogg", "an Ogg file"),
     )

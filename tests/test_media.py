@@ -1,0 +1,334 @@
+"""Recordings that FFmpeg reads through PyAV: each sample at its place, and each bad file in one line."""
+
+import re
+import socket
+import sys
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine
+from media_files import aac_in_caf, aliased, chirp, edited, encode, lag, picture, write
+
+from fastsvc import batch, memory
+from fastsvc.audio import io, media
+from fastsvc.batch_plan import plan
+from fastsvc.errors import AudioError
+
+av = pytest.importorskip("av")
+SAMPLES = 20011
+# (suffix, container, codec, rate in Hz, channels, what comes before, what may come behind): the container says where
+# the recording begins and ends, or the codec keeps each sample.
+EXACT = [
+    ("m4a", "ipod", "aac", 44100, 2),
+    ("m4a", "ipod", "aac", 8000, 1),
+    ("mp4", "mp4", "aac", 22050, 2),
+    ("mov", "mov", "aac", 48000, 2),
+    ("3gp", "3gp", "aac", 44100, 1),
+    ("m4a", "ipod", "aac", 96000, 1),
+    ("m4a", "ipod", "alac", 44100, 2),
+    ("caf", "caf", "alac", 44100, 2),
+    ("mp4", "mp4", "flac", 96000, 2),
+    ("mp4", "mp4", "libopus", 48000, 2),
+    ("webm", "webm", "libopus", 48000, 1),
+    ("mkv", "matroska", "flac", 44100, 2),
+    ("mka", "matroska", "pcm_s16le", 22050, 1),
+    ("mov", "mov", "pcm_s24le", 44100, 2),
+    ("mov", "mov", "pcm_s16be", 8000, 1),
+    ("wv", "wv", "wavpack", 44100, 2),
+    ("tta", "tta", "tta", 44100, 2),
+]
+# The same, where nothing in the file says so: the encoder's delay stays, and the last packet's rest.
+LOOSE = [
+    ("aac", "adts", "aac", 44100, 2, 1024, 2048),
+    ("ac3", "ac3", "ac3", 48000, 2, 256, 1536),
+    ("eac3", "eac3", "eac3", 48000, 2, 256, 1536),
+    ("wav", "wav", "ac3", 48000, 2, 256, 1536),
+    ("webm", "webm", "vorbis", 44100, 2, 0, 64),
+    ("wma", "asf", "wmav2", 44100, 2, -2048, 2048),  # FFmpeg's encoder begins 2048 samples later than Microsoft's
+]
+CUT = [*EXACT, *(one[:5] for one in LOOSE)]
+
+
+def name_of(case):
+    return "-".join(map(str, case[:5]))
+
+
+def put(folder, case, samples=SAMPLES):
+    suffix, container, codec, rate, channels = case[:5]
+    audio, path = chirp(samples, rate, channels), folder / f"a.{suffix}"
+    options = {"b": 128000} if container == "asf" else {}
+    exact16 = {"wavpack": "s16p", "tta": "s16", "flac": "s16", "alac": "s16p"}
+    return encode(path, audio, rate, codec, container, exact16.get(codec), **options), audio
+
+
+def reason(path):
+    with pytest.raises(AudioError) as caught:
+        io.read(path)
+    assert "\n" not in str(caught.value) and str(caught.value).startswith(str(path))
+    return str(caught.value)
+
+
+def check(path, audio, rate, behind=0, before=0):
+    info, (got, got_hz) = io.probe(path), io.read(path)
+    assert (info.samples, info.rate_hz, info.channels) == (got.shape[1], got_hz, len(got)) and got.dtype == np.float32
+    assert got_hz == rate and len(got) == len(audio)
+    assert abs(got.shape[1] - audio.shape[1] - min(before, 0)) <= behind
+    for made, wanted in zip(got, audio):
+        assert abs(lag(made, wanted) - before) <= 1
+    middle = slice(4096, 12288)
+    level = np.sqrt(np.mean(got[:, middle] ** 2) / np.mean(audio[:, middle] ** 2))
+    assert 0.93 < level < 1.07
+
+
+@pytest.mark.parametrize("case", EXACT, ids=name_of)
+def test_what_was_written_comes_back_at_its_place(tmp_path, case):
+    path, audio = put(tmp_path, case)
+    check(path, audio, case[3])
+    got = io.read(path, mono=True)[0]
+    np.testing.assert_allclose(got, io.read(path)[0].mean(axis=0, keepdims=True), atol=1e-6)
+    if case[2] in ("alac", "flac", "wavpack", "tta") or case[2].startswith("pcm"):
+        np.testing.assert_allclose(io.read(path)[0], audio, atol=4e-5)
+
+
+@pytest.mark.parametrize("case", LOOSE, ids=name_of)
+def test_without_a_word_of_the_container_all_packets_are_read(tmp_path, case):
+    path, audio = put(tmp_path, case)
+    check(path, audio, case[3], behind=case[6], before=case[5])
+
+
+@pytest.mark.parametrize("case", EXACT, ids=name_of)
+def test_short_ones(tmp_path, case):
+    for samples in (700, 1025):
+        if case[2] != "libopus" or case[1] != "mp4" or samples > 960:  # FFmpeg drops what is shorter than a packet
+            path, audio = put(tmp_path, case, samples)
+            assert io.read(path)[0].shape == audio.shape and io.probe(path).samples == samples
+
+
+def test_aac_in_caf(tmp_path):
+    audio = chirp()
+    aac = encode(tmp_path / "a.aac", audio, 44100, "aac", "adts")
+    check(aac_in_caf(tmp_path / "a.caf", aac, SAMPLES), audio, 44100)
+
+
+@pytest.mark.parametrize("case", [EXACT[0], EXACT[7], EXACT[11], EXACT[16]], ids=name_of)
+def test_long_ones_are_read_by_blocks(tmp_path, case, monkeypatch):
+    monkeypatch.setattr(io, "_BLOCK_SAMPLES", 5000)
+    path, audio = put(tmp_path, case, 90001)
+    assert io.read(path)[0].shape == audio.shape
+
+
+def test_the_kind_is_told_by_the_content(tmp_path):
+    audio = chirp()
+    encode(tmp_path / "a.m4a", audio, 44100, "aac", "ipod").rename(tmp_path / "a.wav")
+    check(tmp_path / "a.wav", audio, 44100)
+    encode(tmp_path / "b.wav", audio, 44100, "pcm_s16le", "wav").rename(tmp_path / "b.m4a")
+    assert io.probe(tmp_path / "b.m4a").format == "WAV" and io.read(tmp_path / "b.m4a")[0].shape == audio.shape
+
+
+def test_floats_and_absurd_samples(tmp_path):
+    audio = chirp()
+    path = encode(tmp_path / "a.mka", 3 * audio, 44100, "pcm_f32le", "matroska")
+    np.testing.assert_array_equal(io.read(path)[0], 3 * audio)
+    for value in (np.nan, np.inf, 1e20):
+        audio[1, 9000] = value
+        path = encode(tmp_path / "a.mka", audio, 44100, "pcm_f32le", "matroska")
+        assert "the first at 0.204 s" in reason(path)
+
+
+@pytest.mark.parametrize("case", CUT, ids=name_of)
+def test_cut_short(tmp_path, case, capfd):
+    path = put(tmp_path, case)[0]
+    content = path.read_bytes()
+    for share in (0.03, 0.3, 0.6, 0.9):
+        path.write_bytes(content[: int(len(content) * share)])
+        assert re.search("cut short|damaged|not finished", reason(path))
+    assert capfd.readouterr() == ("", "")  # FFmpeg says nothing on the screen
+
+
+@pytest.mark.parametrize("case", [EXACT[0], EXACT[6], EXACT[11], EXACT[15], LOOSE[0], LOOSE[1]], ids=name_of)
+def test_noise_within(tmp_path, case, capfd):
+    """Of codecs that can notice: FFmpeg goes on after what it could not decode."""
+    path = put(tmp_path, case)[0]
+    content, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    middle = len(content) // 2
+    content[middle : middle + 200] = rng.bytes(200)
+    path.write_bytes(content)
+    assert "damaged" in reason(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("case", [EXACT[0], EXACT[7], EXACT[10], EXACT[16], LOOSE[5]], ids=name_of)
+def test_joined_files_are_not_read_by_half(tmp_path, case):
+    path = put(tmp_path, case)[0]
+    path.write_bytes(2 * path.read_bytes())
+    assert "several recordings joined into one file" in reason(path)
+
+
+def test_joined_aac_is_read_as_a_whole_and_changes_within_are_not(tmp_path):
+    a = encode(tmp_path / "a.aac", chirp(), 44100, "aac", "adts").read_bytes()
+    b = encode(tmp_path / "b.aac", chirp(8000, 22050, 1), 22050, "aac", "adts").read_bytes()
+    alone = io.probe(tmp_path / "a.aac").samples
+    (tmp_path / "c.aac").write_bytes(b"ID3\4\0\0\0\0\0\x08PRIV" + bytes(4) + a + a + b"TAG" + bytes(125))
+    assert io.probe(tmp_path / "c.aac").samples == io.read(tmp_path / "c.aac")[0].shape[1] == 2 * alone
+    (tmp_path / "d.aac").write_bytes(a + b)
+    assert re.search(r"after 0.4\d s \(goes on with 22050 Hz and \d channels? after 44100 Hz", reason(tmp_path / "d.aac"))
+
+
+def test_of_several_streams_one_is_taken_and_said(tmp_path):
+    audio, other, notes = chirp(), chirp(9000, 22050, 1), []
+    streams = [(audio, 44100, "flac", "s16", 0, {}), (other, 22050, "flac", "s16", 0, {})]
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in/a.mka", "matroska", streams)
+    assert io.read(tmp_path / "in/a.mka", note=notes.append)[0].shape == audio.shape
+    assert notes == ["holds 2 streams of sound, number 1 is taken"]
+    write(tmp_path / "b.mka", "matroska", streams, dispositions=(0, 1))
+    assert io.read(tmp_path / "b.mka", note=notes.append)[0].shape == other.shape
+    assert notes[1] == "holds 2 streams of sound, number 2 is taken"
+    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings("anna"))
+    assert report.entries[0].status == batch.DONE and notes[0] in report.entries[0].notes
+
+
+def test_pictures_without_sound(tmp_path):
+    assert "a video without sound" in reason(picture(tmp_path / "a.mp4"))
+    assert "a video without sound" in reason(picture(tmp_path / "a.mkv", "matroska"))
+
+
+def test_encrypted_files_are_named(tmp_path):
+    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
+    path = encode(tmp_path / "a.mp4", chirp(), 44100, "aac", "mp4", container=key)
+    assert "is encrypted (DRM)" in reason(path)
+    path = encode(tmp_path / "a.m4p", chirp(), 44100, "aac", "ipod")
+    content = path.read_bytes()
+    assert content.count(b"mp4a") == 1
+    path.write_bytes(content.replace(b"mp4a", b"drms"))
+    assert "is encrypted (DRM)" in reason(path)
+
+
+def test_counts_that_no_file_of_this_size_holds_are_refused_before_memory_is_taken(tmp_path):
+    path = encode(tmp_path / "a.m4a", chirp(), 44100, "aac", "ipod")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"stsz") + 8
+    content[place : place + 8] = (1).to_bytes(4, "big") + (2**31 - 1).to_bytes(4, "big")
+    path.write_bytes(content)
+    assert "damaged: promises 2,147,483,647 packets" in reason(path)
+
+
+def test_memory_is_checked_before_decoding(tmp_path, monkeypatch):
+    path = put(tmp_path, EXACT[0])[0]
+    monkeypatch.setattr(memory, "free_bytes", lambda: 1e5)
+    monkeypatch.setattr(media.File, "read", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(io.TooLong, match="too long for this machine's memory"):
+        io.read(path)
+
+
+def test_names_that_are_no_text_do_not_matter(tmp_path):
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w", format="ipod") as file:
+        file.metadata["title"] = "TITLETITLE"
+        stream = file.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        stream.layout, frame.sample_rate, frame.pts = "mono", 44100, 0
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"TITLETITLE", "女声".encode("gbk") + b"\xff\xfe\xfd\xfc\x80\x81"))
+    assert io.read(path)[0].shape == (1, 1024)
+
+
+def test_lists_of_other_files_are_not_followed(tmp_path):
+    whole = put(tmp_path, EXACT[0])[0].rename(tmp_path / "whole.m4a")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        there = f"http://127.0.0.1:{server.getsockname()[1]}/a.m4a"
+        texts = {
+            "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{there}\n#EXT-X-ENDLIST\n",
+            "hls here": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{whole}\n#EXT-X-ENDLIST\n",
+            "concat": f"ffconcat version 1.0\nfile '{whole}'\n",
+            "dash": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{there}</BaseURL></MPD>',
+            "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 97\n",
+            "tagged": "ID3\4\0\0\0\0\0\0#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n" + there + "\n#EXT-X-ENDLIST\n",
+        }
+        for name, text in texts.items():
+            for suffix in ("m4a", "webm", "aac"):
+                path = tmp_path / f"{name}.{suffix}"
+                path.write_text(text)
+                assert "not an audio file" in reason(path)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_a_file_that_another_names_is_not_opened(tmp_path):
+    """QuickTime may keep its sound in another file, which FFmpeg can follow."""
+    beside = encode(tmp_path / "beside.mov", chirp(level=0.5), 44100, "pcm_s16le", "mov")
+    path = aliased(encode(tmp_path / "a.mov", chirp(level=0.01), 44100, "pcm_s16le", "mov"), beside)
+    with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as file:
+        assert np.abs(next(file.decode(audio=0)).to_ndarray()).max() > 10000
+    try:
+        assert np.abs(io.read(path)[0]).max() < 0.02
+    except AudioError as error:
+        assert "damaged or cut short" in str(error)
+
+
+def test_edits_are_followed_to_the_sample(tmp_path):
+    """What was trimmed without encoding it again: 0.2 s from 5000 samples on, after the encoder's 1024."""
+    audio = chirp()
+    path = edited(encode(tmp_path / "a.m4a", audio, 44100, "aac", "ipod"), 6024, 200)
+    assert io.probe(path).samples == 8820
+    got = io.read(path)[0]
+    assert got.shape == (2, 8820) and abs(lag(got[0], audio[0, 5000:13820])) <= 1
+    for samples in (20480 - 1024, 20480 - 1024 + 10):  # the last packet begins where the edit's end is rounded to
+        audio = chirp(samples)
+        check(encode(tmp_path / "b.m4a", audio, 44100, "aac", "ipod"), audio, 44100)
+
+
+class Without:
+    """A finder that knows no av."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "av":
+            raise ModuleNotFoundError("No module named 'av'", name="av")
+
+
+@pytest.fixture
+def without(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "av"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Without(), *sys.meta_path])
+
+
+@pytest.mark.parametrize(
+    "case, what",
+    [
+        (EXACT[0], "an MP4, M4A or QuickTime file"),
+        (EXACT[7], "a CAF file"),
+        (EXACT[10], "a Matroska or WebM file"),
+        (LOOSE[0], "an AAC (ADTS) file"),
+        (LOOSE[5], "a WMA (ASF) file"),
+    ],
+    ids=lambda case: name_of(case) if isinstance(case, tuple) else "",
+)
+def test_without_the_package_one_line_says_what_reads_it(tmp_path, case, what, request):
+    path = put(tmp_path, case)[0]
+    request.getfixturevalue("without")
+    said = reason(path)
+    assert said.startswith(f"{path}: {what}, ") and "av, which is not installed" in said
+    assert 'pip install "fastsvc[media]"' in said and "pip install av" in said
+
+
+def test_without_the_package_the_others_of_a_batch_are_converted(tmp_path, request):
+    (tmp_path / "in").mkdir()
+    put(tmp_path / "in", EXACT[0])
+    encode(tmp_path / "in" / "b.wav", chirp(), 44100, "pcm_s16le", "wav")
+    request.getfixturevalue("without")
+    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings("anna"))
+    assert [entry.status for entry in report.entries] == [batch.FAILED, batch.DONE]
+    assert "pip install av" in report.entries[0].reason and not report.entries[0].traceback
+
+
+def test_a_batch_of_them(tmp_path):
+    (tmp_path / "in").mkdir()
+    for case in (EXACT[0], EXACT[10], LOOSE[5], EXACT[12]):
+        put(tmp_path / "in", case)
+    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings("anna"))
+    assert [entry.status for entry in report.entries] == 4 * [batch.DONE]
+    for entry in report.entries:
+        assert io.probe(entry.output).samples == io.probe(entry.input).samples
