@@ -35,7 +35,7 @@ with TemporaryDirectory() as scratch:
             "filelock>=3.20.3",
         ],
         extras_require={
-            # m4a, mp4, aac, webm, wma …: what libsndfile does not decode. 15.0 has wheels for all of Python 3.10 to 3.13.
+            # m4a, mp4, aac, webm, wma …: what libsndfile does not decode.
             "media": ["av>=15.0"],
             # Pictures of what was converted.
             "demo": ["matplotlib>=3.9.2"],

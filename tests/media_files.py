@@ -13,9 +13,8 @@ def chirp(samples=20011, rate=44100, channels=2, level=0.3):
     time = np.arange(samples) / rate
     starts = [180.0 * (1 + 0.6 * i) for i in range(channels)]
     length = max(samples / rate, 0.25)
-    return np.stack(
-        [level * np.sin(2 * np.pi * start * (time + time**2 / (2 * length))) for start in starts]
-    ).astype(np.float32)
+    sung = [np.sin(2 * np.pi * start * (time + time**2 / (2 * length))) for start in starts]
+    return (level * np.stack(sung)).astype(np.float32)
 
 
 def lag(made, wanted, most=3000):
@@ -86,7 +85,7 @@ def picture(path, format="mp4", codec="mpeg4"):
 
 
 def aac_in_caf(path, aac, samples, rate_code=4, priming=1024):
-    """What Apple's recorders write, from the frames of an ADTS file of two channels at 44,100 Hz (FFmpeg writes none)."""
+    """What Apple's recorders write, from the frames of an ADTS file in stereo at 44,100 Hz. FFmpeg writes none."""
     content, packets = aac.read_bytes(), []
     while content:
         size = (content[3] & 3) << 11 | content[4] << 3 | content[5] >> 5
@@ -119,7 +118,7 @@ def aac_in_caf(path, aac, samples, rate_code=4, priming=1024):
 
 
 def edited(path, begin, ticks):
-    """Of an MP4 with one edit, play from ``begin``, in samples, and ``ticks`` of the film, as a player that trims does."""
+    """Of an MP4 with one edit play from ``begin``, in samples, and ``ticks`` of the film, as players trim it."""
     content = bytearray(path.read_bytes())
     place = content.index(b"elst") + 12
     content[place : place + 8] = ticks.to_bytes(4, "big") + begin.to_bytes(4, "big")

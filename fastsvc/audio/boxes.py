@@ -1,4 +1,4 @@
-"""MP4, M4A, MOV and 3GP: their boxes, read without a decoder: whether all is there, encrypted, and how long the sound is.
+"""MP4, M4A, MOV and 3GP: their boxes, read without a decoder: is all there, is it encrypted, how long is it?
 
 Sizes and counts are checked against the file here, before FFmpeg takes memory by them.
 Source: ISO/IEC 14496-12; Apple, QuickTime File Format.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsvc import hush, memory, reading
-from fastsvc.audio import media, media_kinds, mp3, ogg, whole
+from fastsvc.audio import media, media_kinds, media_open, mp3, ogg, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.audio.suffixes import FOREIGN
 from fastsvc.audio.view import View
@@ -36,7 +36,7 @@ __all__ = [
 _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"
 SNDFILE = frozenset("." + suffix for suffix in _SUFFIXES.split())
 EXTENSIONS = SNDFILE | media_kinds.EXTENSIONS
-_CONVERT = media.CONVERT
+_CONVERT = media_open.CONVERT
 _AGAIN = "copy or export it again"
 _BLOCK_SAMPLES = 1 << 18  # of a block, at most
 _BLOCK_VALUES = 1 << 20  # and of all its channels together
@@ -75,9 +75,12 @@ class _Opened(NamedTuple):
     start: int
 
 
-def probe(path: str | os.PathLike) -> Info:
-    """The header of the recording at ``path``. Raises AudioError as :func:`read` does, where the header shows it."""
-    with _opened(Path(path), exact=True) as opened:
+def probe(path: str | os.PathLike, exact: bool = True) -> Info:
+    """The header of the recording at ``path``. Raises AudioError as :func:`read` does, where the header shows it.
+
+    ``exact``: where it gives the length in milliseconds, or not at all, all is decoded once to know it to the sample.
+    """
+    with _opened(Path(path), exact) as opened:
         return opened.info
 
 

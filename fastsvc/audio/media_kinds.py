@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 # Files of a folder are chosen by it.
 _SUFFIXES = (
-    "m4a m4b m4r m4p mp4 m4v mov 3gp 3g2 aac adts webm weba mkv mka wma wmv asf ape wv tta tak ac3 eac3 ec3 dts amr awb mp2"
+    "m4a m4b m4r m4p mp4 m4v mov 3gp 3g2 aac adts webm weba mkv mka wma wmv asf "
+    "ape wv tta tak ac3 eac3 ec3 dts amr awb mp2"
 )
 EXTENSIONS = frozenset("." + suffix for suffix in _SUFFIXES.split())
 _HEAD = 16
 _WAVE, _OGG = 1024, 512  # bytes in which the first packets lie
+_OGG_CODECS = b"Speex   ", b"\x7fFLAC", b"theora", b"fishead"
 # Codecs by Microsoft's numbers: MPEG, of which libsndfile loses the end; and Windows Media, ATRAC3, AAC, AC-3, DTS.
 _MPEG = (0x50, 0x55)
 _WAV = (0x160, 0x161, 0x162, 0x163, 0x270, 0xFF, 0x1600, 0x706D, 0x2000, 0x2001)
@@ -86,7 +88,8 @@ def find(source: Source, start: int) -> Kind | None:
         return KINDS["eac3" if head[5] >> 3 > 10 else "ac3"]
     if size := media_frames.adts(head):
         after = source.at(start + size, 8)
-        return KINDS["aac"] if media_frames.adts(after) or start + size >= source.size or after[:3] in (b"TAG", b"APE") else None
+        follows = media_frames.adts(after) or after[:3] in (b"TAG", b"APE", b"")
+        return KINDS["aac"] if follows or len(after) < 7 else None
     return next((KINDS[name] for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
@@ -98,7 +101,7 @@ def instead(source: Source, start: int, name: str) -> Kind | None:
     elif name == "wav":
         foreign = _codec(head) in _WAV
     else:
-        foreign = name == "ogg" and any(magic in head[:_OGG] for magic in (b"Speex   ", b"\x7fFLAC", b"theora", b"fishead"))
+        foreign = name == "ogg" and any(magic in head[:_OGG] for magic in _OGG_CODECS)
     return KINDS[name] if foreign else None
 
 

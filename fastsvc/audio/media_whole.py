@@ -25,6 +25,7 @@ _SEGMENT = b"\x18S\x80g"
 _CLUSTER = b"\x1fC\xb6u"
 _ENCRYPTED = b"\x50\x33\x81\x01"  # ContentEncodingType 1
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_LOCKED = (  # Content Encryption, Extended, and Advanced
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
@@ -89,8 +90,18 @@ def _ebml_size(source: Source, place: int) -> tuple[int, int | None]:
     return place + width, None if value == (1 << 7 * width) - 1 else value
 
 
+def says_its_length(source: Source, start: int, kind: Kind) -> bool:
+    """Whether the header knows; not where a program wrote to a pipe."""
+    if kind.name != "asf":
+        return kind.said
+    size = int.from_bytes(source.at(start + 16, 8), "little")
+    head = source.at(start, min(size, _HEADERS))
+    place = head.find(_ASF_FILE)
+    return place >= 0 and any(head[place + 40 : place + 48])  # the size of the file
+
+
 def _asf(source: Source, start: int) -> str:
-    place = start
+    place, said = start, says_its_length(source, start, media_kinds.KINDS["asf"])
     for number in range(_MOST):
         head = source.at(place, 24)
         size = int.from_bytes(head[16:], "little")
@@ -99,7 +110,7 @@ def _asf(source: Source, start: int) -> str:
         if len(head) < 24 or size < 24:
             return "cut short: ends within its header" if number < 2 and len(head) < 24 else ""
         if place + size > source.size:
-            return _cut(source.size - place, size)
+            return _cut(source.size - place, size) if said or not number else ""
         place += size
     return ""
 

@@ -8,8 +8,8 @@ from pathlib import PurePath
 
 # In a folder they are passed over, but not without a word. Those of fastsvc.audio.io.EXTENSIONS are read.
 _FOREIGN = (
-    "aa aax ra ram rm rmvb mpc mpp ofr ofs dsf dff shn spx voc vox gsm qcp avi flv f4v ts m2ts mts mpg mpeg vob ogv ogx "
-    "mid midi kar opus2 sd2 svx vqf xm mod it s3m mogg thd mlp"
+    "aa aax ra ram rm rmvb mpc mpp ofr ofs dsf dff shn spx voc vox gsm qcp avi flv f4v ts m2ts mts mpg mpeg vob ogv "
+    "ogx mid midi kar opus2 sd2 svx vqf xm mod it s3m mogg thd mlp"
 )
 FOREIGN = frozenset("." + suffix for suffix in _FOREIGN.split())
 _KINDS = 6  # that are named; the rest is counted
