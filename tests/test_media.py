@@ -12,6 +12,8 @@ from media_files import aac_in_caf, aliased, chirp, edited, encode, lag, picture
 from fastsvc import batch, memory
 from fastsvc.audio import io, media
 from fastsvc.batch_plan import plan
+from fastsvc.data.prepare import prepare
+from fastsvc.engine import doctor
 from fastsvc.errors import AudioError
 
 av = pytest.importorskip("av")
@@ -252,6 +254,21 @@ def test_memory_is_checked_before_decoding(tmp_path, monkeypatch):
         io.read(path)
 
 
+def test_what_does_not_say_its_length_is_not_counted_for_ever(tmp_path, monkeypatch):
+    path = put(tmp_path, LOOSE[0])[0]
+    monkeypatch.setattr(media, "_LONGEST_S", 0)
+    for look in (io.probe, io.read):
+        with pytest.raises(AudioError, match="its header does not say how long it is"):
+            look(path)
+
+
+def test_training_data_may_be_of_these_kinds(tmp_path):
+    (tmp_path / "set" / "ann").mkdir(parents=True)
+    encode(tmp_path / "set" / "ann" / "a.m4a", chirp(66150, 44100, 1), 44100, "aac", "ipod")
+    report = prepare(tmp_path / "set", tmp_path / "out", jobs=1, progress=False)
+    assert not report.bad and report.seconds == pytest.approx(1.5, abs=0.02)
+
+
 def test_names_that_are_no_text_do_not_matter(tmp_path):
     path = tmp_path / "a.m4a"
     with av.open(str(path), "w", format="ipod") as file:
@@ -353,6 +370,17 @@ def test_without_the_package_the_others_of_a_batch_are_converted(tmp_path, reque
     report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings("anna"))
     assert [entry.status for entry in report.entries] == [batch.FAILED, batch.DONE]
     assert "pip install av" in report.entries[0].reason and not report.entries[0].traceback
+
+
+def test_doctor_says_whether_the_package_is_there(monkeypatch):
+    find = doctor.importlib.util.find_spec
+
+    def row():
+        return next(line for line in doctor.report().splitlines() if line.startswith("av "))
+
+    assert "found: recordings in m4a, mp4" in row()
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None if name == "av" else find(name))
+    assert "not installed, so no recordings in m4a, mp4" in row()
 
 
 def test_a_batch_of_them(tmp_path):

@@ -28,6 +28,7 @@ _SAMPLES = {
     "flt": (np.float32, 0),
     "dbl": (np.float64, 0),
 }
+_LONGEST_S = 48 * 3600  # that is decoded only to know its length
 _counts: dict[tuple, int] = {}  # samples of files that had to be decoded to know
 _MOST_COUNTS = 4096
 
@@ -178,7 +179,9 @@ def counted(path: Path, source: Source, start: int, kind: Kind, status: os.stat_
     if key not in _counts:
         with File(path, source, start, kind) as file:
             while len(file.read(1 << 16)):
-                pass
+                if file._done > _LONGEST_S * file.samplerate:  # a few bytes may stand for a million samples
+                    why = f"more than {_LONGEST_S // 3600} h long, or damaged: its header does not say how long it is"
+                    raise AudioError(f"{path}: {why}", CONVERT)
             if len(_counts) >= _MOST_COUNTS:
                 _counts.clear()
             _counts[key] = file._done
