@@ -117,11 +117,16 @@ def aac_in_caf(path, aac, samples, rate_code=4, priming=1024):
     return path
 
 
-def edited(path, begin, ticks):
-    """Of an MP4 with one edit play from ``begin``, in samples, and ``ticks`` of the film, as players trim it."""
+def edited(path, *edits):
+    """Of an MP4 of one track and one edit, play ``edits`` instead: (ms, first sample; -1: silence), as players trim it."""
     content = bytearray(path.read_bytes())
-    place = content.index(b"elst") + 12
-    content[place : place + 8] = ticks.to_bytes(4, "big") + begin.to_bytes(4, "big")
+    place, entries = content.index(b"elst") + 8, b""
+    for length_ms, begin in edits:
+        entries += length_ms.to_bytes(4, "big") + begin.to_bytes(4, "big", signed=True) + b"\0\1\0\0"
+    content[place : place + 16] = len(edits).to_bytes(4, "big") + entries
+    for box in (b"moov", b"trak", b"edts", b"elst"):
+        at = content.rindex(box, 0, place) - 4
+        content[at : at + 4] = (int.from_bytes(content[at : at + 4], "big") + len(entries) - 12).to_bytes(4, "big")
     path.write_bytes(content)
     return path
 

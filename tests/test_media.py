@@ -10,7 +10,7 @@ from fake_engine import FakeEngine
 from media_files import aac_in_caf, aliased, chirp, edited, encode, lag, picture, write
 
 from fastsvc import batch, memory
-from fastsvc.audio import io, media
+from fastsvc.audio import io, media, whole
 from fastsvc.batch_plan import plan
 from fastsvc.data.prepare import prepare
 from fastsvc.engine import doctor
@@ -246,6 +246,28 @@ def test_counts_that_no_file_of_this_size_holds_are_refused_before_memory_is_tak
     assert "damaged: promises 2,147,483,647 packets" in reason(path)
 
 
+@pytest.mark.parametrize("case", [EXACT[0], EXACT[11], LOOSE[0]], ids=name_of)
+def test_a_disk_that_fails_is_named(tmp_path, case, monkeypatch):
+    path, audio = put(tmp_path, case)
+    real, left = whole.Source.at, [0]
+
+    def at(self, place, count):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(5, "Input/output error")
+        return real(self, place, count)
+
+    monkeypatch.setattr(whole.Source, "at", at)
+    for reads in range(1000):
+        left[0] = reads
+        try:
+            audio = io.read(path)[0]
+            break
+        except AudioError as error:
+            assert "cannot be read: Input/output error" in str(error)
+    assert reads > 5 and len(audio) == case[4]
+
+
 def test_memory_is_checked_before_decoding(tmp_path, monkeypatch):
     path = put(tmp_path, EXACT[0])[0]
     monkeypatch.setattr(memory, "free_bytes", lambda: 1e5)
@@ -319,10 +341,17 @@ def test_a_file_that_another_names_is_not_opened(tmp_path):
 def test_edits_are_followed_to_the_sample(tmp_path):
     """What was trimmed without encoding it again: 0.2 s from 5000 samples on, after the encoder's 1024."""
     audio = chirp()
-    path = edited(encode(tmp_path / "a.m4a", audio, 44100, "aac", "ipod"), 6024, 200)
+    path = edited(encode(tmp_path / "a.m4a", audio, 44100, "aac", "ipod"), (200, 6024))
     assert io.probe(path).samples == 8820
     got = io.read(path)[0]
     assert got.shape == (2, 8820) and abs(lag(got[0], audio[0, 5000:13820])) <= 1
+    path = edited(encode(tmp_path / "a.m4a", audio, 44100, "aac", "ipod"), (300, -1), (100, 2024), (200, 10024))
+    assert io.probe(path).samples == 13230
+    got = io.read(path)[0]
+    assert got.shape == (2, 13230) and abs(lag(got[0, :4410], audio[0, 1000:5410])) <= 1
+    assert abs(lag(got[0, 4410:], audio[0, 9000:17820])) <= 1
+    path = edited(encode(tmp_path / "a.m4a", audio, 44100, "aac", "ipod"), (100, 6024), (200, 2024))
+    assert "play parts of it again" in reason(path)
     for samples in (20480 - 1024, 20480 - 1024 + 10):  # the last packet begins where the edit's end is rounded to
         audio = chirp(samples)
         check(encode(tmp_path / "b.m4a", audio, 44100, "aac", "ipod"), audio, 44100)

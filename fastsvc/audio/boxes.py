@@ -18,7 +18,7 @@ _ENCRYPTED = (b"drms", b"drmi", b"enca", b"aavd")  # sample entries: FairPlay, C
 JOINED = "several recordings joined into one file, of which one would be read"
 _INNER = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf")
 _MOST, _DEEPEST = 1 << 18, 8  # boxes of a file, and of each other, that are looked at
-_TABLE, _EDITS = 1 << 20, 1 << 12  # entries that are read
+_TABLE, _EDITS = 1 << 20, 1000  # entries that are read
 
 
 class Box(NamedTuple):
@@ -47,19 +47,20 @@ class Track:
     def played(self) -> list[tuple[int, int]]:
         return [edit for edit in self.edits if edit[1] >= 0]
 
-    def span(self, film_scale: int) -> tuple[int, int] | None:
-        """(first tick, number of ticks) of what is played; None: not known by the header alone.
+    def spans(self, film_scale: int) -> list[tuple[int, int]]:
+        """(first tick, tick after the last) of each part that is played; none: the header alone does not know.
 
         An edit's end is rounded to the film's ticks, often of 1 ms: where it lies that near to the end of the packets,
         those have it to the sample.
         """
-        if not self.units or not self.scale or len(self.played) > 1:
-            return None
-        ticks, begin = self.played[0] if self.played else (0, 0)
-        left = max(0, self.units - begin)
-        if not ticks or not film_scale or abs(ticks * self.scale / film_scale - left) <= self.scale / film_scale + 1:
-            return begin, left
-        return begin, min(left, round(ticks * self.scale / film_scale))
+        if not self.units or not self.scale:
+            return []
+        found = []
+        for ticks, begin in self.played or [(0, 0)]:
+            end = begin + ticks * self.scale / film_scale if film_scale and ticks else self.units
+            near = abs(end - self.units) <= self.scale / max(film_scale, 1) + 1
+            found.append((min(begin, self.units), self.units if near else min(self.units, round(end))))
+        return found
 
 
 @dataclass
@@ -74,9 +75,9 @@ class Film:
 
     @property
     def edited(self) -> bool:
-        """Whether each track of sound says, in one edit, what of it is played."""
+        """Whether each track of sound says, in its edits, what of it is played."""
         sound = [track for track in self.tracks if track.sound]
-        return bool(sound) and not self.pieces and all(len(one.played) == 1 and one.units for one in sound)
+        return bool(sound) and not self.pieces and all(one.played and one.units and one.scale for one in sound)
 
     @property
     def encrypted(self) -> bool:
@@ -159,6 +160,8 @@ class _Reader:
         elif box.name == b"stsd":
             track.encrypted |= any(entry.name in _ENCRYPTED for entry in self.boxes(box.begin + 8, box.end))
         elif box.name == b"elst":
+            if (many := self.number(box.begin + 4)) > _EDITS:
+                return f"holds {many:,} edits, and no more than {_EDITS} are read"
             track.edits = self.edits(box)
         elif box.name == b"stts":
             track.units = self.units(box)
@@ -184,7 +187,7 @@ class _Reader:
     def edits(self, box: Box) -> list[tuple[int, int]]:
         width = 8 if self.source.at(box.begin, 1) == b"\1" else 4
         size, found = 2 * width + 4, []
-        many = min(self.number(box.begin + 4), (box.end - box.begin - 8) // size, _EDITS)
+        many = min(self.number(box.begin + 4), (box.end - box.begin - 8) // size)
         content = self.source.at(box.begin + 8, many * size)
         for place in range(0, len(content) - size + 1, size):
             ticks, media = content[place : place + width], content[place + width : place + 2 * width]

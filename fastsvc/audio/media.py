@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,17 +45,15 @@ class File:
     def __init__(self, path: Path, source: Source, start: int, kind: Kind):
         self.path, self.kind, self.format = path, kind, kind.name.upper()
         self._source, self._start, self._container = source, start, None
-        self._film = media_whole.check(path, source, start, kind)
-        # FFmpeg drops the last packet where an edit's end is rounded down to before it: edits are followed here then.
-        self._edited = self._film is not None and self._film.edited
-        self._av = media_open.package(path, kind)
-        self._done = self._skip = self._end = 0
+        self._content = media_open.Bytes(source, start)
+        self._at = self._done = self._end = 0  # samples decoded, samples read, place after the last packet
         self._ended = False
-        try:
+        with self._reading():
+            self._film = media_whole.check(path, source, start, kind)
+            # FFmpeg drops the last packet where an edit's end is rounded down to before it: edits are followed here.
+            self._edited = self._film is not None and self._film.edited
+            self._av = media_open.package(path, kind)
             self._open()
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> File:
         return self
@@ -66,9 +65,22 @@ class File:
         if self._container is not None:
             self._container.close()
 
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Closes it on any error. Where the disk failed, that is the error."""
+        try:
+            yield
+            if self._content.error:
+                raise self._content.error
+        except BaseException as reason:
+            self.close()
+            error = self._content.error or reason
+            if isinstance(error, OSError):
+                raise AudioError(f"{self.path}: cannot be read: {error.strerror or error}", AGAIN) from None
+            raise
+
     def _open(self) -> None:
-        where = self.path, self._source, self._start, self.kind
-        self._container = media_open.container(self._av, *where, self._edited)
+        self._container = media_open.container(self._av, self.path, self._content, self.kind, self._edited)
         self._stream, self.note = media_open.stream(self._container, self.path, self.kind, self._edited)
         self.subtype, self._frames = self._stream.codec_context.name.upper(), self._decoded()
         self._waiting = first = next(self._frames, None)
@@ -81,34 +93,34 @@ class File:
         if first.format.name.rstrip("p") not in _SAMPLES or self.channels > _MOST_CHANNELS:
             why = f"{self.channels} channels of {first.format.name}"
             raise AudioError(f"{self.path}: {self.kind.what} with samples that cannot be read ({why})", CONVERT)
-        self.frames, self.exact = self._promised(first)
+        self.frames, self.exact, self._parts = self._promised(first)
         packet = max(self._stream.codec_context.frame_size or 0, first.samples)
         self._less = 0 if self.exact else _SLACK_S * self.samplerate + packet
         self._more = _SLACK_S * self.samplerate + 2 * packet
 
-    def _promised(self, first) -> tuple[int | None, bool]:
-        """(samples, exact) by the header; also how many are skipped before them."""
+    def _promised(self, first) -> tuple[int | None, bool, list[tuple[int, int]]]:
+        """(samples, exact, which of those that are decoded: all where there is none) by the header."""
         rate, stream = self.samplerate, self._stream
         if self.kind.name == "caf" and (span := media_whole.caf_span(self._source, self._start)):
-            self._skip, samples = span
-            return samples or None, False  # FFmpeg 7 writes the last packet as whole
+            # Not exact: FFmpeg 7 writes the last packet as whole.
+            return span[1] or None, False, [(span[0], sum(span))] if span[1] else []
         track = next((one for one in self._film.tracks if one.id == stream.id), None) if self._film else None
-        span = track.span(self._film.scale) if track is not None and not self._film.pieces else None
-        if span is not None:
-            begin, length = span
-            if self._edited:
-                self._skip = round(begin * rate / track.scale)
-            elif first.pts is not None and not begin:  # what FFmpeg takes from the beginning, where tags say so
-                length = max(0, length - max(0, round(first.pts * first.time_base * track.scale)))
-            return round(length * rate / track.scale), rate % track.scale == 0
+        if track is not None and not self._film.pieces and (spans := track.spans(self._film.scale)):
+            parts = [(round(begin * rate / track.scale), round(end * rate / track.scale)) for begin, end in spans]
+            if any(end > begin for (_, end), (begin, _) in zip(parts, parts[1:])):
+                raise AudioError(f"{self.path}: {self.kind.what} whose edits play parts of it again", CONVERT)
+            if not self._edited and first.pts is not None:  # what FFmpeg takes from the beginning, where tags say so
+                parts = [(0, max(0, parts[0][1] - max(0, round(first.pts * first.time_base * rate))))]
+            return sum(end - begin for begin, end in parts), rate % track.scale == 0, parts
         if not media_whole.says_its_length(self._source, self._start, self.kind):
-            return None, False
+            return None, False, []
         if stream.duration:
             length = stream.duration * stream.time_base * rate
-            return round(length), self.kind.exact and length.denominator == 1
+            exact = self.kind.exact and length.denominator == 1
+            return round(length), exact, [(0, round(length))] if exact else []
         if self._container.duration:
-            return round(self._container.duration * rate / self._av.time_base), False
-        return None, False
+            return round(self._container.duration * rate / self._av.time_base), False, []
+        return None, False, []
 
     def _decoded(self) -> Iterator:
         """Its frames of samples. What FFmpeg would pass over with a line on the screen is an error here."""
@@ -123,38 +135,42 @@ class File:
                         yield frame
         except (self._av.FFmpegError, ValueError, OverflowError) as error:
             raise self._damaged(told(error)) from None
+        except OSError as error:
+            raise media_open.unreadable(self.path, error) from None
 
     def read(self, samples: int, dtype: str = "float32", always_2d: bool = True) -> np.ndarray:
         """The next ``samples``, some more or, at the end, fewer, as float32 ``[samples, channels]``."""
         blocks, count = [], 0
-        while count < samples and not self._ended:
-            frame, self._waiting = self._waiting or next(self._frames, None), None
-            if frame is None:
-                self._ended = True
-                self._check_end()
-                break
-            block = self._block(frame)
-            self._done += len(block)
-            self._ended = self._edited and self._done == self.frames
-            count += len(block)
-            blocks.append(block)
+        with self._reading():
+            while count < samples and not self._ended:
+                frame, self._waiting = self._waiting or next(self._frames, None), None
+                if frame is None:
+                    self._ended = True
+                    self._check_end()
+                    break
+                block = self._block(frame)
+                self._done += len(block)
+                self._ended = self._edited and self._at >= self._parts[-1][1]
+                count += len(block)
+                blocks.append(block)
         return np.concatenate(blocks) if blocks else np.empty((0, self.channels), np.float32)
 
     def _block(self, frame) -> np.ndarray:
-        """[samples, channels] of it, without what the header says is before or behind the recording."""
+        """[samples, channels] of it, without what the header says is not part of the recording."""
         if (frame.sample_rate, len(frame.layout.channels), frame.format.name) != self._same:
             raise self._damaged(
                 f"goes on with {frame.sample_rate} Hz and {len(frame.layout.channels)} channels after "
                 f"{self.samplerate} Hz and {self.channels}"
             )
-        block = _floats(frame, self.channels)
-        block, self._skip = block[self._skip :], max(0, self._skip - len(block))
-        if self.frames is None or self._done + len(block) <= self.frames:
-            return block
-        if self._done + len(block) > self.frames + self._more and not self._edited:
+        block, at = _floats(frame, self.channels), self._at
+        self._at += len(block)
+        end = self._parts[-1][1] if self._parts else self.frames
+        if end is not None and self._at > end + self._more and not self._edited:
             raise self._damaged("it holds more than its header promises")
-        trimmed = self.exact or self._edited or self.kind.name == "caf"
-        return block[: max(0, self.frames - self._done)] if trimmed else block
+        if not self._parts:
+            return block
+        inside = [part for part in self._parts if part[0] < self._at and part[1] > at] or [(at, at)]
+        return np.concatenate([block[max(0, begin - at) : end - at] for begin, end in inside])
 
     def _check_end(self) -> None:
         if self._end and self.kind.name != "mp4" and media_whole.follows(self._source, self._end, self.kind):

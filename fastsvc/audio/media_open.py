@@ -37,11 +37,11 @@ def package(path: Path, kind: Kind):
     return av
 
 
-def container(av, path: Path, source: Source, start: int, kind: Kind, edited: bool):
-    """The file from ``start`` on, open. ``edited``: edits of an MP4 are left to the caller. Raises AudioError."""
+def container(av, path: Path, content: Bytes, kind: Kind, edited: bool):
+    """``content``, open. ``edited``: edits of an MP4 are left to the caller. Raises AudioError."""
     try:
         return av.open(
-            _Bytes(source, start),
+            content,
             format=kind.demuxer,
             options=_codec_options(kind, edited),
             container_options=_CONTAINER | kind.options | ({"ignore_editlist": "1"} if edited else {}),
@@ -82,14 +82,19 @@ def _refused(*arguments, **options):
     raise ValueError("it names other files, which are not opened")
 
 
-class _Bytes:
-    """``source`` from ``start`` on, as a file."""
+class Bytes:
+    """``source`` from ``start`` on, as a file. ``error``: why reading failed; an exception cannot pass through C code."""
 
     def __init__(self, source: Source, start: int):
         self._source, self._start, self._place = source, start, 0
+        self.error: OSError | None = None
 
     def read(self, count: int) -> bytes:
-        content = self._source.at(self._start + self._place, count)
+        try:
+            content = self._source.at(self._start + self._place, count)
+        except OSError as error:
+            self.error = self.error or error
+            return b""
         self._place += len(content)
         return content
 
