@@ -118,7 +118,7 @@ def aac_in_caf(path, aac, samples, rate_code=4, priming=1024):
 
 
 def edited(path, *edits):
-    """Of an MP4 of one track and one edit, play ``edits`` instead: (ms, first sample; -1: silence), as players trim it."""
+    """Of an MP4 of one track, play ``edits`` instead of its one: (ms, first sample; -1: silence), as players do."""
     content = bytearray(path.read_bytes())
     place, entries = content.index(b"elst") + 8, b""
     for length_ms, begin in edits:

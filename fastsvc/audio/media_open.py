@@ -83,7 +83,7 @@ def _refused(*arguments, **options):
 
 
 class Bytes:
-    """``source`` from ``start`` on, as a file. ``error``: why reading failed; an exception cannot pass through C code."""
+    """``source`` from ``start`` on, as a file. ``error``: why reading failed; no exception can pass through C code."""
 
     def __init__(self, source: Source, start: int):
         self._source, self._start, self._place = source, start, 0
