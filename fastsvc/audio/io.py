@@ -66,7 +66,10 @@ class Info:
 
 
 class _Opened(NamedTuple):
-    """A recording open in libsndfile, and as bytes; ``kind`` and ``start`` as whole.kind tells them."""
+    """A recording open in libsndfile, and as bytes; ``kind`` and ``start`` as whole.kind tells them.
+
+    ``kind`` is "" where FFmpeg reads it, which sees itself whether all is there.
+    """
 
     file: object
     info: Info
@@ -102,8 +105,8 @@ def read(
     with _opened(path) as opened:
         info = replace(opened.info, channels=1) if mono else opened.info
         _check_memory(path, info, needs(info) if needs else 0.0)
-        if note is not None and opened.kind == "media" and opened.file.note:
-            note(opened.file.note)
+        if note is not None and (chosen := getattr(opened.file, "note", "")):
+            note(chosen)
         with contextlib.suppress(MemoryError):  # it would keep the blocks
             return _joined(path, opened, mono), info.rate_hz
     raise TooLong(f"{path}: there is not enough memory for it", _less(info))
@@ -134,36 +137,47 @@ def _opened(path: Path, exact: bool = False) -> Iterator[_Opened]:
         try:
             kind, start = whole.kind(source)
             other = media_kinds.find(source, start)
-            kind = kind if other is None or other.name == kind else ""
-            fault, view = whole.fault(source, kind, start), whole.view(source, kind, start)
+            fault, view = ("", None) if other else (whole.fault(source, kind, start), whole.view(source, kind, start))
             view = view or (View(source) if os.name == "nt" else None)  # numbers mean nothing to its libsndfile
             raw.seek(0)
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
         if fault:
             raise AudioError(f"{path}: {fault}", _AGAIN)
-        if not (kind or other):
+        if other:
+            with media.File(path, source, start, other) as file:
+                yield _Opened(file, _info_of(file, exact, raw), source, "", start)
+            return
+        if not kind:
             raise AudioError(f"{path}: not an audio file, or of a kind that cannot be read", _CONVERT)
         with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
             try:
                 # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
-                file = None if other else soundfile.SoundFile(view or raw.fileno(), closefd=False)
+                file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
             except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
                 other = media_kinds.instead(source, start, kind)
                 if other is None:
                     raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
-            if other:
-                kind, file = "media", media.File(path, source, start, other)
+                file = media.File(path, source, start, other)
             with file:
-                samples = file.frames
-                if other and (samples is None or (exact and not file.exact)):
-                    samples = media.counted(path, source, start, other, os.fstat(raw.fileno()))
-                info = Info(file.samplerate, file.channels, samples, file.format, file.subtype)
+                if other:
+                    yield _Opened(file, _info_of(file, exact, raw), source, "", start)
+                    return
+                info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
                 if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
                     raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
                 if info.samples >= _UNKNOWN:
                     raise AudioError(f"{path}: its header does not say how long it is", _CONVERT)
                 yield _Opened(file, info, source, kind, start)
+
+
+def _info_of(file: media.File, exact: bool, raw) -> Info:
+    if not LOWEST_HZ <= file.samplerate <= HIGHEST_HZ:
+        raise AudioError(f"{file.path}: damaged: no recording has {file.samplerate} samples a second", _AGAIN)
+    samples = file.frames
+    if samples is None or (exact and not file.exact):
+        samples = media.counted(file, os.fstat(raw.fileno()))
+    return Info(file.samplerate, file.channels, samples, file.format, file.subtype)
 
 
 def _why_not_audio(kind: str, error: Exception) -> str:
@@ -227,7 +241,7 @@ def _check_complete(path: Path, opened: _Opened, samples: int) -> None:
         fault = mp3.unread(opened.source, opened.start, promised, samples)
         if fault:
             raise AudioError(f"{path}: {fault}", _CONVERT if "does not say" in fault else _AGAIN)
-    elif opened.kind != "media" and promised > samples:
+    elif opened.kind and promised > samples:
         raise AudioError(
             f"{path}: damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises", _AGAIN
         )

@@ -189,15 +189,15 @@ class File:
         return AudioError(f"{self.path}: damaged: decoding stopped{after} ({why})", AGAIN)
 
 
-def counted(path: Path, source: Source, start: int, kind: Kind, status: os.stat_result) -> int:
+def counted(one: File, status: os.stat_result) -> int:
     """Its length in samples, by decoding all of it once; ``status`` knows it again. Raises as :class:`File` does."""
     key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
     if key not in _counts:
-        with File(path, source, start, kind) as file:
+        with File(one.path, one._source, one._start, one.kind) as file:
             while len(file.read(1 << 16)):
                 if file._done > _LONGEST_S * file.samplerate:  # a few bytes may stand for a million samples
                     why = f"more than {_LONGEST_S // 3600} h long, or damaged: its header does not say how long it is"
-                    raise AudioError(f"{path}: {why}", CONVERT)
+                    raise AudioError(f"{one.path}: {why}", CONVERT)
             if len(_counts) >= _MOST_COUNTS:
                 _counts.clear()
             _counts[key] = file._done

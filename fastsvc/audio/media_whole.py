@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsvc.audio import boxes, media_frames, media_kinds
+from fastsvc.audio import boxes, chunks, media_frames, media_kinds
 from fastsvc.audio.boxes import JOINED
 from fastsvc.audio.media_kinds import Kind
 from fastsvc.errors import AudioError
@@ -50,6 +50,10 @@ def check(path: Path, source: Source, start: int, kind: Kind) -> boxes.Film | No
         locked = any(guid in source.at(start, min(size, _HEADERS)) for guid in _ASF_LOCKED)
     elif kind.name == "caf":
         fault = JOINED if any(name == b"caff" for name, _ in _caf(source, start)) else ""
+    elif kind.name == "wav":
+        audio = chunks.data(source, "wav", start)
+        if audio is not None and audio.size is not None and audio.begin + audio.size > source.size:
+            fault = _cut(source.size - audio.begin, audio.size)
     else:
         fault = media_frames.fault(source, start, kind.name)
     if fault:
