@@ -1,86 +1,21 @@
 """Recordings that FFmpeg reads through PyAV: each sample at its place, and each bad file in one line."""
 
 import re
-import socket
 import sys
 
 import numpy as np
 import pytest
 from fake_engine import FakeEngine
-from media_files import aac_in_caf, aliased, chirp, edited, encode, lag, picture, write
+from media_cases import EXACT, LOOSE, SAMPLES, check, name_of, put, reason
+from media_files import aac_in_caf, chirp, edited, encode, lag, write
 
-from fastsvc import batch, memory
-from fastsvc.audio import io, media, whole
+from fastsvc import batch
+from fastsvc.audio import io
 from fastsvc.batch_plan import plan
 from fastsvc.data.prepare import prepare
 from fastsvc.engine import doctor
-from fastsvc.errors import AudioError
 
 av = pytest.importorskip("av")
-SAMPLES = 20011
-# (suffix, container, codec, rate in Hz, channels, what comes before, what may come behind): the container says where
-# the recording begins and ends, or the codec keeps each sample.
-EXACT = [
-    ("m4a", "ipod", "aac", 44100, 2),
-    ("m4a", "ipod", "aac", 8000, 1),
-    ("mp4", "mp4", "aac", 22050, 2),
-    ("mov", "mov", "aac", 48000, 2),
-    ("3gp", "3gp", "aac", 44100, 1),
-    ("m4a", "ipod", "aac", 96000, 1),
-    ("m4a", "ipod", "alac", 44100, 2),
-    ("caf", "caf", "alac", 44100, 2),
-    ("mp4", "mp4", "flac", 96000, 2),
-    ("mp4", "mp4", "libopus", 48000, 2),
-    ("webm", "webm", "libopus", 48000, 1),
-    ("mkv", "matroska", "flac", 44100, 2),
-    ("mka", "matroska", "pcm_s16le", 22050, 1),
-    ("mov", "mov", "pcm_s24le", 44100, 2),
-    ("mov", "mov", "pcm_s16be", 8000, 1),
-    ("wv", "wv", "wavpack", 44100, 2),
-    ("tta", "tta", "tta", 44100, 2),
-]
-# The same, where nothing in the file says so: the encoder's delay stays, and the last packet's rest.
-LOOSE = [
-    ("aac", "adts", "aac", 44100, 2, 1024, 2048),
-    ("ac3", "ac3", "ac3", 48000, 2, 256, 1536),
-    ("eac3", "eac3", "eac3", 48000, 2, 256, 1536),
-    ("wav", "wav", "ac3", 48000, 2, 256, 1536),
-    ("webm", "webm", "vorbis", 44100, 2, 0, 64),
-    ("wav", "wav", "libmp3lame", 44100, 2, 1105, 2304),
-    ("wma", "asf", "wmav2", 44100, 2, -2048, 2048),  # FFmpeg's encoder begins 2048 samples later than Microsoft's
-]
-CUT = [*EXACT, *(one[:5] for one in LOOSE)]
-
-
-def name_of(case):
-    return "-".join(map(str, case[:5]))
-
-
-def put(folder, case, samples=SAMPLES):
-    suffix, container, codec, rate, channels = case[:5]
-    audio, path = chirp(samples, rate, channels), folder / f"a.{suffix}"
-    options = {"b": 128000} if container == "asf" else {}
-    exact16 = {"wavpack": "s16p", "tta": "s16", "flac": "s16", "alac": "s16p"}
-    return encode(path, audio, rate, codec, container, exact16.get(codec), **options), audio
-
-
-def reason(path):
-    with pytest.raises(AudioError) as caught:
-        io.read(path)
-    assert "\n" not in str(caught.value) and str(caught.value).startswith(str(path))
-    return str(caught.value)
-
-
-def check(path, audio, rate, behind=0, before=0):
-    info, (got, got_hz) = io.probe(path), io.read(path)
-    assert (info.samples, info.rate_hz, info.channels) == (got.shape[1], got_hz, len(got)) and got.dtype == np.float32
-    assert got_hz == rate and len(got) == len(audio)
-    assert abs(got.shape[1] - audio.shape[1] - min(before, 0)) <= behind
-    for made, wanted in zip(got, audio):
-        assert abs(lag(made, wanted) - before) <= 1
-    middle = slice(4096, 12288)
-    level = np.sqrt(np.mean(got[:, middle] ** 2) / np.mean(audio[:, middle] ** 2))
-    assert 0.93 < level < 1.07
 
 
 @pytest.mark.parametrize("case", EXACT, ids=name_of)
@@ -168,35 +103,6 @@ def test_floats_and_absurd_samples(tmp_path):
         assert "the first at 0.204 s" in reason(path)
 
 
-@pytest.mark.parametrize("case", CUT, ids=name_of)
-def test_cut_short(tmp_path, case, capfd):
-    path = put(tmp_path, case)[0]
-    content = path.read_bytes()
-    for share in (0.03, 0.3, 0.6, 0.9):
-        path.write_bytes(content[: int(len(content) * share)])
-        assert re.search("cut short|damaged|not finished", reason(path))
-    assert capfd.readouterr() == ("", "")  # FFmpeg says nothing on the screen
-
-
-@pytest.mark.parametrize("case", [EXACT[0], EXACT[6], EXACT[11], EXACT[15], LOOSE[0], LOOSE[1]], ids=name_of)
-def test_noise_within(tmp_path, case, capfd):
-    """Of codecs that can notice: FFmpeg goes on after what it could not decode."""
-    path = put(tmp_path, case)[0]
-    content, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
-    middle = len(content) // 2
-    content[middle : middle + 200] = rng.bytes(200)
-    path.write_bytes(content)
-    assert "damaged" in reason(path)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("case", [EXACT[0], EXACT[7], EXACT[10], EXACT[16], LOOSE[6]], ids=name_of)
-def test_joined_files_are_not_read_by_half(tmp_path, case):
-    path = put(tmp_path, case)[0]
-    path.write_bytes(2 * path.read_bytes())
-    assert "several recordings joined into one file" in reason(path)
-
-
 def test_joined_aac_is_read_as_a_whole_and_changes_within_are_not(tmp_path):
     a = encode(tmp_path / "a.aac", chirp(), 44100, "aac", "adts").read_bytes()
     b = encode(tmp_path / "b.aac", chirp(8000, 22050, 1), 22050, "aac", "adts").read_bytes()
@@ -222,69 +128,6 @@ def test_of_several_streams_one_is_taken_and_said(tmp_path):
     assert report.entries[0].status == batch.DONE and notes[0] in report.entries[0].notes
 
 
-def test_pictures_without_sound(tmp_path):
-    assert "a video without sound" in reason(picture(tmp_path / "a.mp4"))
-    assert "a video without sound" in reason(picture(tmp_path / "a.mkv", "matroska"))
-
-
-def test_encrypted_files_are_named(tmp_path):
-    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
-    path = encode(tmp_path / "a.mp4", chirp(), 44100, "aac", "mp4", container=key)
-    assert "is encrypted (DRM)" in reason(path)
-    path = encode(tmp_path / "a.m4p", chirp(), 44100, "aac", "ipod")
-    content = path.read_bytes()
-    assert content.count(b"mp4a") == 1
-    path.write_bytes(content.replace(b"mp4a", b"drms"))
-    assert "is encrypted (DRM)" in reason(path)
-
-
-def test_counts_that_no_file_of_this_size_holds_are_refused_before_memory_is_taken(tmp_path):
-    path = encode(tmp_path / "a.m4a", chirp(), 44100, "aac", "ipod")
-    content = bytearray(path.read_bytes())
-    place = content.index(b"stsz") + 8
-    content[place : place + 8] = (1).to_bytes(4, "big") + (2**31 - 1).to_bytes(4, "big")
-    path.write_bytes(content)
-    assert "damaged: promises 2,147,483,647 packets" in reason(path)
-
-
-@pytest.mark.parametrize("case", [EXACT[0], EXACT[11], LOOSE[0]], ids=name_of)
-def test_a_disk_that_fails_is_named(tmp_path, case, monkeypatch):
-    path, audio = put(tmp_path, case)
-    real, left = whole.Source.at, [0]
-
-    def at(self, place, count):
-        left[0] -= 1
-        if left[0] < 0:
-            raise OSError(5, "Input/output error")
-        return real(self, place, count)
-
-    monkeypatch.setattr(whole.Source, "at", at)
-    for reads in range(1000):
-        left[0] = reads
-        try:
-            audio = io.read(path)[0]
-            break
-        except AudioError as error:
-            assert "cannot be read: Input/output error" in str(error)
-    assert reads > 5 and len(audio) == case[4]
-
-
-def test_memory_is_checked_before_decoding(tmp_path, monkeypatch):
-    path = put(tmp_path, EXACT[0])[0]
-    monkeypatch.setattr(memory, "free_bytes", lambda: 1e5)
-    monkeypatch.setattr(media.File, "read", lambda *_: pytest.fail("decoded"))
-    with pytest.raises(io.TooLong, match="too long for this machine's memory"):
-        io.read(path)
-
-
-def test_what_does_not_say_its_length_is_not_counted_for_ever(tmp_path, monkeypatch):
-    path = put(tmp_path, LOOSE[0])[0]
-    monkeypatch.setattr(media, "_LONGEST_S", 0)
-    for look in (io.probe, io.read):
-        with pytest.raises(AudioError, match="its header does not say how long it is"):
-            look(path)
-
-
 def test_training_data_may_be_of_these_kinds(tmp_path):
     (tmp_path / "set" / "ann").mkdir(parents=True)
     encode(tmp_path / "set" / "ann" / "a.m4a", chirp(66150, 44100, 1), 44100, "aac", "ipod")
@@ -303,40 +146,6 @@ def test_names_that_are_no_text_do_not_matter(tmp_path):
         file.mux(stream.encode(None))
     path.write_bytes(path.read_bytes().replace(b"TITLETITLE", "女声".encode("gbk") + b"\xff\xfe\xfd\xfc\x80\x81"))
     assert io.read(path)[0].shape == (1, 1024)
-
-
-def test_lists_of_other_files_are_not_followed(tmp_path):
-    whole = put(tmp_path, EXACT[0])[0].rename(tmp_path / "whole.m4a")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.2)
-        there = f"http://127.0.0.1:{server.getsockname()[1]}/a.m4a"
-        texts = {
-            "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{there}\n#EXT-X-ENDLIST\n",
-            "hls here": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{whole}\n#EXT-X-ENDLIST\n",
-            "concat": f"ffconcat version 1.0\nfile '{whole}'\n",
-            "dash": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{there}</BaseURL></MPD>',
-            "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 97\n",
-            "tagged": "ID3\4\0\0\0\0\0\0#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n" + there + "\n#EXT-X-ENDLIST\n",
-        }
-        for name, text in texts.items():
-            for suffix in ("m4a", "webm", "aac"):
-                path = tmp_path / f"{name}.{suffix}"
-                path.write_text(text)
-                assert "not an audio file" in reason(path)
-        with pytest.raises(TimeoutError):
-            server.accept()
-
-
-def test_a_file_that_another_names_is_not_opened(tmp_path):
-    """QuickTime may keep its sound in another file, which FFmpeg can follow."""
-    beside = encode(tmp_path / "beside.mov", chirp(level=0.5), 44100, "pcm_s16le", "mov")
-    path = aliased(encode(tmp_path / "a.mov", chirp(level=0.01), 44100, "pcm_s16le", "mov"), beside)
-    with av.open(str(path), options={"enable_drefs": "1", "use_absolute_path": "1"}) as file:
-        assert np.abs(next(file.decode(audio=0)).to_ndarray()).max() > 10000
-    try:
-        assert np.abs(io.read(path)[0]).max() < 0.02
-    except AudioError as error:
-        assert "damaged or cut short" in str(error)
 
 
 def test_edits_are_followed_to_the_sample(tmp_path):

@@ -174,9 +174,7 @@ def _opened(path: Path, exact: bool = False) -> Iterator[_Opened]:
 def _info_of(file: media.File, exact: bool, raw) -> Info:
     if not LOWEST_HZ <= file.samplerate <= HIGHEST_HZ:
         raise AudioError(f"{file.path}: damaged: no recording has {file.samplerate} samples a second", _AGAIN)
-    samples = file.frames
-    if samples is None or (exact and not file.exact):
-        samples = media.counted(file, os.fstat(raw.fileno()))
+    samples = media.samples(file, exact, os.fstat(raw.fileno()))
     return Info(file.samplerate, file.channels, samples, file.format, file.subtype)
 
 

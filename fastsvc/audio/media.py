@@ -189,8 +189,13 @@ class File:
         return AudioError(f"{self.path}: damaged: decoding stopped{after} ({why})", AGAIN)
 
 
-def counted(one: File, status: os.stat_result) -> int:
-    """Its length in samples, by decoding all of it once; ``status`` knows it again. Raises as :class:`File` does."""
+def samples(one: File, exact: bool, status: os.stat_result) -> int:
+    """Its length, by the header if that will do; else by decoding all of it once. Raises as :class:`File` does.
+
+    ``status`` is the file's, by which it is known again.
+    """
+    if one.frames is not None and (one.exact or not exact):
+        return one.frames
     key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
     if key not in _counts:
         with File(one.path, one._source, one._start, one.kind) as file:
