@@ -41,7 +41,7 @@ ifneq ($(HAS_GPU),)
 else
 	$(PIP) "torch==$(TORCH_VERSION)+cpu" 2>/dev/null || $(PIP) --extra-index-url $(TORCH_INDEX) "torch==$(TORCH_VERSION)"
 endif
-	$(PIP) -e ".[demo]"
+	$(PIP) -e ".[demo,media]"
 	touch $@
 
 # For tests, training and pitch trackers; `make demo` does without.

@@ -35,6 +35,8 @@ with TemporaryDirectory() as scratch:
             "filelock>=3.20.3",
         ],
         extras_require={
+            # m4a, mp4, aac, webm, wma …: what libsndfile does not decode.
+            "media": ["av>=15.0"],
             # Pictures of what was converted.
             "demo": ["matplotlib>=3.9.2"],
             # scipy: the choir.
@@ -65,6 +67,7 @@ with TemporaryDirectory() as scratch:
                 "scipy>=1.14.1",
                 "librosa>=0.11",
                 "matplotlib>=3.9.2",
+                "av>=15.0",
                 "transformers>=5.0",
                 "triton>=3.7; platform_system == 'Linux'",
                 "cuda-bindings>=13.1; platform_system == 'Linux'",

@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastsvc.audio import suffixes
 from fastsvc.audio.encode import FORMATS
-from fastsvc.audio.io import EXTENSIONS
+from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.batch_index import INDEX
 from fastsvc.batch_names import Found, name_results, natural_key
-from fastsvc.batch_search import FOREIGN, Earlier, search
+from fastsvc.batch_search import Earlier, search
 from fastsvc.batch_sources import Sources, identity, same_recording
 from fastsvc.errors import AudioError, OutputError
 
 __all__ = ["Job", "Plan", "natural_key", "output_format", "plan"]
 
+_WAV = {".wav", ".wave", ".rf64"}
 _SAME_FORMAT = {".flac": "flac", ".mp3": "mp3", ".ogg": "ogg", ".oga": "ogg", ".opus": "ogg"}
 
 
@@ -61,21 +63,24 @@ def plan(inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format
     result, earlier, found, empty = Plan(folder=_folder(out_dir)), Earlier(), [], []
     for given in inputs:
         if os.path.isdir(given):
-            more = _in_folder(given, earlier, result)
+            more, others = _in_folder(given, earlier, result)
             found += more
-            empty += [] if more else [given]
+            empty += [] if more else [(given, others)]
         elif os.path.lexists(given) or given.suffix.lower() in EXTENSIONS | FOREIGN:
             found.append(_named(given, earlier, result.notes))
         else:
             raise AudioError(f"{given}: no such file or folder", "check the path")
     if not found and not result.problems:
         why = [*result.notes, f"looked for {', '.join(sorted(EXTENSIONS))}"]
-        raise AudioError(f"no recordings in {', '.join(map(str, inputs))}", "; ".join(why))
-    result.notes += [f"{folder}: no recordings in it" for folder in empty]
+        told = ", ".join(f"{folder} (there are {others})" if others else str(folder) for folder, others in empty)
+        raise AudioError(f"no recordings in {told}", "; ".join(why))
+    for folder, others in empty:
+        result.notes.append(f"{folder}: no recordings in it" + (f", there are {others}" if others else ""))
     result.sources = Sources(one.source for one in found)
     once = _once(found, result.notes)
     formats = [output_format(one.source, format) for one in once]
     suffixes = [FORMATS[kind][0] for kind in formats]
+    result.notes += _unlike(once, formats) if format == "same" else []
     names, notes = name_results(once, suffixes, result.folder, tag, result.sources)
     result.notes += notes
     result.jobs = [Job(one.source, result.folder / name, kind) for one, name, kind in zip(once, names, formats)]
@@ -99,14 +104,22 @@ def _folder(out_dir: str | os.PathLike) -> Path:
     return Path(real if folder.is_absolute() else os.path.relpath(real))
 
 
-def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> list[Found]:
+def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> tuple[list[Found], str]:
+    """(its recordings, what else it holds, in words)"""
     known = identity(folder)
     if os.path.realpath(folder) == os.path.realpath(result.folder) or (known and known == identity(result.folder)):
         raise OutputError(f"{folder} is both input and output folder", "choose another output folder with -o")
     searched = search(folder, result.folder, earlier)
     result.problems += searched.problems
     result.notes += searched.notes
-    return searched.found
+    return searched.found, suffixes.told(searched.others)
+
+
+def _unlike(found: list[Found], formats: list[str]) -> list[str]:
+    """A line for the recordings of which the format "same" cannot keep theirs."""
+    others = [one.source.name for one, format in zip(found, formats) if format == "wav"]
+    kinds = suffixes.kinds(name for name in others if Path(name).suffix.lower() not in _WAV)
+    return [f"{suffixes.told(kinds)}: no format of results, so that they become wav"] if kinds else []
 
 
 def _named(file: Path, earlier: Earlier, notes: list[str]) -> Found:

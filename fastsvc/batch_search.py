@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastsvc.audio.io import EXTENSIONS
+from fastsvc.audio import suffixes
+from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.batch_index import INDEX, results_in
 from fastsvc.batch_names import Found, natural_key
 from fastsvc.batch_sources import identity
 
-# Recordings that libsndfile cannot decode: in a folder they are passed over, but not without a word.
-FOREIGN = frozenset([".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".ape", ".wv", ".opus2"])
-
 
 @dataclass
 class Search:
-    """``problems``: (path, reason) of folders that could not be listed; ``notes``: on what was left out."""
+    """``problems``: (path, reason) of folders that could not be listed; ``notes``: on what was left out; ``others``:
+    files that are no recordings by their suffixes, which it counts."""
 
     found: list[Found] = field(default_factory=list)
     problems: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
 
 
 class Earlier:
@@ -87,7 +87,7 @@ class _Walk:
         self.within_out = Path(os.path.realpath(folder)).is_relative_to(self.real_out)
         self.seen: set = set()
         self.found, self.earlier = [], defaultdict(list)  # by the folder of their run
-        self.foreign: dict[str, int] = defaultdict(int)
+        self.others: Counter[str] = Counter()
         self.problems: list[tuple[Path, str]] = []
         self.links: list[tuple[Path, list[Run]]] = []
 
@@ -134,9 +134,8 @@ class _Walk:
 
     def _file(self, path: Path, runs: list[Run], linked: bool) -> None:
         suffix = path.suffix.lower()
-        if suffix in FOREIGN:
-            self.foreign[suffix] += 1
         if suffix not in EXTENSIONS:
+            self.others[suffix] += 1
             return
         one = Found(path, self.name, path.relative_to(self.folder), linked)
         run = next((run for run in runs if run.holds(path)), None)
@@ -145,9 +144,10 @@ class _Walk:
         (self.found if run is None else self.earlier[run.place]).append(one)
 
     def result(self) -> Search:
-        notes = []
-        for suffix, count in sorted(self.foreign.items()):
-            notes.append(f"{self.folder}: {count} {suffix} left out: convert to wav or flac first, e.g. with ffmpeg")
+        notes, foreign = [], Counter({name: n for name, n in self.others.items() if name in FOREIGN})
+        if foreign:
+            left = suffixes.told(foreign)
+            notes.append(f"{self.folder}: {left} left out: convert them to wav or flac first, for instance with ffmpeg")
         found = self.found
         real = Path(os.path.realpath(self.folder))
         named = [place for place in self.earlier if real.is_relative_to(os.path.realpath(place))]
@@ -159,7 +159,7 @@ class _Walk:
             text = f"{place}: {len(left)} results of an earlier run left out: name the files or {place} to convert them"
             notes.append(text)
         found = sorted(found, key=lambda one: natural_key(one.relative))
-        return Search(found, self.problems, notes)
+        return Search(found, self.problems, notes, self.others)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

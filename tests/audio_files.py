@@ -24,7 +24,7 @@ WRITTEN = {
     ".w64": ("W64", "PCM_16", None, 4e-5),
     ".rf64": ("RF64", "PCM_16", None, 4e-5),
 }
-assert WRITTEN.keys() == io.EXTENSIONS
+assert WRITTEN.keys() == io.SNDFILE
 
 
 def music(channels=2, samples=SAMPLES, seed=0):

@@ -60,7 +60,8 @@ def faults_of(mutant, said, whole, original):
         return
     if said["probe_reason"]:
         yield f"read, but not probed: {said['probe_reason']}"
-    mp3 = WRITTEN[mutant.extension][0] == "MP3"
+    format = WRITTEN.get(mutant.extension, ("by FFmpeg",))[0]
+    mp3 = format == "MP3"
     if said["probed"] is not None and abs(said["probed"] - said["samples"]) > (ESTIMATED if mp3 else 0):
         yield f"probed {said['probed']}, read {said['samples']} samples"
     if not said["finite"]:
@@ -69,7 +70,7 @@ def faults_of(mutant, said, whole, original):
         yield f"{said['samples']} samples were made from noise"
     if mutant.how == "cut" and said["samples"] != whole:
         yield f"cut, and {said['samples']} of {whole} samples were read"
-    if WRITTEN[mutant.extension][0] in audio_mutants.SUMMED and original is not None:
+    if format in audio_mutants.SUMMED and original is not None:
         made = np.load(original["made"])
         if made.shape != original["audio"].shape or np.sqrt(np.mean((made - original["audio"]) ** 2)) > CHANGED:
             yield f"{made.shape}: not what was written"
@@ -93,10 +94,10 @@ def converted(folder, out, names):
         yield f"{path}: made from a recording that was refused, or missing"
 
 
-def run(folder, count, seed, at_once=50):
-    """(faults, one line each; how many were read, how many refused)"""
+def run(folder, count, seed, at_once=50, wholes=audio_mutants.wholes):
+    """(faults, one line each; how many were read, how many refused); ``wholes`` writes the originals."""
     folder.mkdir(exist_ok=True)
-    whole = audio_mutants.wholes(folder)
+    whole = wholes(folder)
     originals = {extension: io.read(folder / f"a{extension}")[0] for extension in whole}
     mutants = written(folder / "mutants", audio_mutants.mutants(whole, count, seed))
     said, faults = looked_at(folder / "mutants", mutants, at_once)

@@ -86,7 +86,7 @@ def damaged(path, keep):
         ("text.wav", b"not a recording\n" * 50, "not an audio file"),
         ("text.mp3", b"not a recording\n" * 50, "not an audio file"),
         ("headless.wav", b"RIFF\x10\x00\x00\x00WAVEfmt ", "damaged"),
-        ("voice.m4a", b"\x00\x00\x00\x20ftypM4A " + bytes(100), "M4A"),
+        ("voice.m4a", b"\x00\x00\x00\x20ftypM4A " + bytes(100), "its index (moov) is missing"),
         ("x.raw", bytes(1000), "not an audio file"),
     ],
 )

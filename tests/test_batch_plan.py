@@ -111,9 +111,38 @@ def test_a_named_file_is_taken_whatever_its_name(tmp_path):
 
 
 def test_recordings_that_cannot_be_decoded_are_mentioned(tmp_path):
-    touch(tmp_path, "in/a.wav", "in/b.m4a", "in/c.m4a")
+    touch(tmp_path, "in/a.wav", "in/b.RM", "in/x/c.rm", "in/d.mid", "in/cover.jpg")
     result = plan([tmp_path / "in"], tmp_path / "out")
-    assert len(result.jobs) == 1 and "2 .m4a left out" in result.notes[0]
+    assert len(result.jobs) == 1 and "in: 2 .rm, 1 .mid left out" in result.notes[0]
+    assert not [note for note in result.notes if ".jpg" in note]
+
+
+def test_where_nothing_else_is_there_what_was_left_out_is_counted(tmp_path):
+    touch(tmp_path, "in/b.rm", "in/c.rm", "in/cover.jpg", "in/README", "in/.hidden.rm")
+    with pytest.raises(AudioError) as caught:
+        plan([tmp_path / "in"], tmp_path / "out")
+    assert "no recordings in" in caught.value.message
+    assert "in (there are 2 .rm, 1 without a suffix, 1 .jpg)" in caught.value.message
+    assert "2 .rm left out" in caught.value.remedy
+    touch(tmp_path, "good/a.wav")
+    notes = plan([tmp_path / "good", tmp_path / "in"], tmp_path / "out").notes
+    assert any(note.endswith("in: no recordings in it, there are 2 .rm, 1 without a suffix, 1 .jpg") for note in notes)
+
+
+def test_recordings_of_all_kinds_are_chosen_and_keep_their_names_apart(tmp_path):
+    touch(tmp_path, "in/song.m4a", "in/song.wav", "in/song.webm", "in/b.MP4", "in/c.wma")
+    result = plan([tmp_path / "in"], tmp_path / "out")
+    got = targets(result, tmp_path)
+    assert len(got) == 5 and len(set(got.values())) == 5
+    assert got["in/song.m4a"] == "song.m4a.wav" and got["in/song.webm"] == "song.webm.wav"
+
+
+def test_the_same_format_of_what_is_not_written_is_wav_and_said(tmp_path):
+    touch(tmp_path, "in/a.m4a", "in/b.m4a", "in/c.flac", "in/d.wma", "in/e.wav")
+    result = plan([tmp_path / "in"], tmp_path / "out", "same")
+    assert [job.format for job in result.jobs] == ["wav", "wav", "flac", "wav", "wav"]
+    assert result.notes == ["2 .m4a, 1 .wma: no format of results, so that they become wav"]
+    assert not plan([tmp_path / "in"], tmp_path / "out", "mp3").notes
 
 
 def test_a_folder_that_cannot_be_listed_is_a_problem_not_the_end(tmp_path, monkeypatch):

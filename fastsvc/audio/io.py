@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsvc import hush, lookalikes, memory, reading
-from fastsvc.audio import mp3, ogg, whole
+from fastsvc.audio import media, media_kinds, media_open, mp3, ogg, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
+from fastsvc.audio.suffixes import FOREIGN
 from fastsvc.audio.view import View
 from fastsvc.errors import AudioError
 
 __all__ = [
     "EXTENSIONS",
+    "FOREIGN",
     "FORMATS",
     "Info",
     "TooLong",
@@ -30,10 +32,11 @@ __all__ = [
     "write",
 ]
 
-# What libsndfile 1.2 decodes and what people name recordings; files of a folder are chosen by it.
+# What libsndfile 1.2 decodes, or FFmpeg, and what people name recordings; files of a folder are chosen by it.
 _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"
-EXTENSIONS = frozenset("." + suffix for suffix in _SUFFIXES.split())
-_CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
+SNDFILE = frozenset("." + suffix for suffix in _SUFFIXES.split())
+EXTENSIONS = SNDFILE | media_kinds.EXTENSIONS
+_CONVERT = media_open.CONVERT
 _AGAIN = "copy or export it again"
 _BLOCK_SAMPLES = 1 << 18  # of a block, at most
 _BLOCK_VALUES = 1 << 20  # and of all its channels together
@@ -63,7 +66,10 @@ class Info:
 
 
 class _Opened(NamedTuple):
-    """A recording open in libsndfile, and as bytes; ``kind`` and ``start`` as whole.kind tells them."""
+    """A recording open in libsndfile, and as bytes; ``kind`` and ``start`` as whole.kind tells them.
+
+    ``kind`` is "" where FFmpeg reads it, which sees itself whether all is there.
+    """
 
     file: object
     info: Info
@@ -72,19 +78,26 @@ class _Opened(NamedTuple):
     start: int
 
 
-def probe(path: str | os.PathLike) -> Info:
-    """The header of the recording at ``path``. Raises AudioError as :func:`read` does, where the header shows it."""
-    with _opened(Path(path)) as opened:
+def probe(path: str | os.PathLike, exact: bool = True) -> Info:
+    """The header of the recording at ``path``. Raises AudioError as :func:`read` does, where the header shows it.
+
+    ``exact``: where it gives the length in milliseconds, or not at all, all is decoded once to know it to the sample.
+    """
+    with _opened(Path(path), exact) as opened:
         return opened.info
 
 
 def read(
-    path: str | os.PathLike, mono: bool = False, needs: Callable[[Info], float] | None = None
+    path: str | os.PathLike,
+    mono: bool = False,
+    needs: Callable[[Info], float] | None = None,
+    note: Callable[[str], object] | None = None,
 ) -> tuple[np.ndarray, int]:
     """The recording at ``path`` as float32 ``[channels, samples]`` and its rate in Hz.
 
     ``mono`` averages the channels while reading, so that only one is ever held in memory. ``needs``: bytes that the
-    caller's work takes, the array included, for a recording with this header (of one channel, if mixed).
+    caller's work takes, the array included, for a recording with this header (of one channel, if mixed). ``note`` is
+    told what was chosen, where the file holds several streams of sound.
     Raises AudioError when the file is missing, not permitted, not a regular file, empty, not audio, damaged or cut
     short, holds NaN, infinite or absurd samples; its TooLong when there is less memory than it takes.
     """
@@ -92,6 +105,8 @@ def read(
     with _opened(path) as opened:
         info = replace(opened.info, channels=1) if mono else opened.info
         _check_memory(path, info, needs(info) if needs else 0.0)
+        if note is not None and (chosen := getattr(opened.file, "note", "")):
+            note(chosen)
         with contextlib.suppress(MemoryError):  # it would keep the blocks
             return _joined(path, opened, mono), info.rate_hz
     raise TooLong(f"{path}: there is not enough memory for it", _less(info))
@@ -111,7 +126,8 @@ def _joined(path: Path, opened: _Opened, mono: bool) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[_Opened]:
+def _opened(path: Path, exact: bool = False) -> Iterator[_Opened]:
+    """``exact``: with its true length, even where only decoding tells."""
     import soundfile
 
     with reading.opened(path, AudioError, "recording", buffering=0) as raw:
@@ -120,26 +136,36 @@ def _opened(path: Path) -> Iterator[_Opened]:
             raise AudioError(f"{path}: the file is empty (0 bytes)", _AGAIN)
         try:
             kind, start = whole.kind(source)
-            fault, view = whole.fault(source, kind, start), whole.view(source, kind, start)
-            head = source.at(start, whole.HEAD)
+            other = media_kinds.find(source, start)
+            fault, view = ("", None) if other else (whole.fault(source, kind, start), whole.view(source, kind, start))
             view = view or (View(source) if os.name == "nt" else None)  # numbers mean nothing to its libsndfile
             raw.seek(0)
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
         if fault:
             raise AudioError(f"{path}: {fault}", _AGAIN)
+        if other:
+            with media.File(path, source, start, other) as file:
+                yield _Opened(file, _info_of(file, exact, raw), source, "", start)
+            return
         if not kind:
-            other = lookalikes.recording(source.at(0, lookalikes.HEAD))
-            if other:
-                raise AudioError(f"{path}: not an audio file, but {other[0]}", other[1])
-            raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
+            alike = lookalikes.recording(source.at(0, lookalikes.HEAD))
+            if alike:
+                raise AudioError(f"{path}: not an audio file, but {alike[0]}", alike[1])
+            raise AudioError(f"{path}: not an audio file, or of a kind that cannot be read", _CONVERT)
         with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
             try:
                 # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
                 file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
             except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
-                raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
+                other = media_kinds.instead(source, start, kind)
+                if other is None:
+                    raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
+                file = media.File(path, source, start, other)
             with file:
+                if other:
+                    yield _Opened(file, _info_of(file, exact, raw), source, "", start)
+                    return
                 info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
                 if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
                     raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
@@ -148,12 +174,11 @@ def _opened(path: Path) -> Iterator[_Opened]:
                 yield _Opened(file, info, source, kind, start)
 
 
-def _foreign(head: bytes) -> str:
-    if head[4:8] == b"ftyp":
-        return "an MP4/M4A (AAC) file, which libsndfile cannot decode"
-    if head[:4] in (b"\x1aE\xdf\xa3", b"0&\xb2u"):
-        return "a Matroska/WebM or WMA file, which libsndfile cannot decode"
-    return "not an audio file, or of a kind that cannot be read"
+def _info_of(file: media.File, exact: bool, raw) -> Info:
+    if not LOWEST_HZ <= file.samplerate <= HIGHEST_HZ:
+        raise AudioError(f"{file.path}: damaged: no recording has {file.samplerate} samples a second", _AGAIN)
+    samples = media.samples(file, exact, os.fstat(raw.fileno()))
+    return Info(file.samplerate, file.channels, samples, file.format, file.subtype)
 
 
 def _why_not_audio(kind: str, error: Exception) -> str:
@@ -217,7 +242,7 @@ def _check_complete(path: Path, opened: _Opened, samples: int) -> None:
         fault = mp3.unread(opened.source, opened.start, promised, samples)
         if fault:
             raise AudioError(f"{path}: {fault}", _CONVERT if "does not say" in fault else _AGAIN)
-    elif promised > samples:
+    elif opened.kind and promised > samples:
         raise AudioError(
             f"{path}: damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises", _AGAIN
         )

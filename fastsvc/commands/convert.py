@@ -96,7 +96,8 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     """Convert INPUTs, files and folders, to the voice of --spk.
 
     Folders are searched with all below them, and their tree is kept in OUT_DIR. Reads wav, flac, mp3, ogg, aiff and
-    more, at any rate. Each result is exactly as long as its input.
+    more, at any rate; with the extra fastsvc[media] also m4a, mp4, aac, webm, wma and their like. Each result is
+    exactly as long as its input.
 
     Exit code 0: all converted; 1: some inputs failed (each is named with its reason); 2: could not start;
     70: a fault of fastsvc.

@@ -39,6 +39,7 @@ def report() -> str:
     optional = {
         "onnx": "graphs of the vocoder for TensorRT and onnxruntime in engines built here",
         "onnxruntime": "vocoder in onnxruntime",
+        "av": "recordings in m4a, mp4, aac, webm, wma and their like (the extra media)",
         "tensorboard": "training logs",
         "matplotlib": "plots",
     }

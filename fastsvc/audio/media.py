@@ -1,0 +1,219 @@
+"""Recordings that libsndfile cannot decode (m4a, mp4, aac, webm, wma …), block by block, by FFmpeg through PyAV."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastsvc.audio import media_open, media_whole
+from fastsvc.audio.media_kinds import Kind
+from fastsvc.audio.media_open import CONVERT, told
+from fastsvc.audio.media_whole import AGAIN, JOINED
+from fastsvc.errors import AudioError
+
+if TYPE_CHECKING:
+    from fastsvc.audio.whole import Source
+
+_MOST_CHANNELS = 255
+_SLACK_S = 0.1  # by which a length may be off that is given in milliseconds, or in packets
+# Samples as FFmpeg names them (with a p where each channel has its own plane): type, and bits below full scale.
+_SAMPLES = {
+    "u8": (np.uint8, 7),
+    "s16": (np.int16, 15),
+    "s32": (np.int32, 31),
+    "flt": (np.float32, 0),
+    "dbl": (np.float64, 0),
+}
+_LONGEST_S = 48 * 3600  # that is decoded only to know its length
+_counts: dict[tuple, int] = {}  # samples of files that had to be decoded to know
+_MOST_COUNTS = 4096
+
+
+class File:
+    """A recording open in FFmpeg, as soundfile.SoundFile offers it: :meth:`read` gives block after block.
+
+    ``frames``: its length in samples by the header, None: it does not say; ``exact``: so many will be read.
+    ``note``: what was chosen of it, or "". Raises AudioError, one line with ``path``, as its methods do: damaged, cut
+    short, encrypted, without sound, of a codec that FFmpeg does not know; or the package is missing.
+    """
+
+    def __init__(self, path: Path, source: Source, start: int, kind: Kind):
+        self.path, self.kind, self.format = path, kind, kind.name.upper()
+        self._source, self._start, self._container = source, start, None
+        self._content = media_open.Bytes(source, start)
+        self._at = self._done = self._end = 0  # samples decoded, samples read, place after the last packet
+        self._ended = False
+        with self._reading():
+            self._film = media_whole.check(path, source, start, kind)
+            # FFmpeg drops the last packet where an edit's end is rounded down to before it: edits are followed here.
+            self._edited = self._film is not None and self._film.edited
+            self._av = media_open.package(path, kind)
+            self._open()
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(self, *details) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Closes it on any error. Where the disk failed, that is the error."""
+        try:
+            yield
+            if self._content.error:
+                raise self._content.error
+        except BaseException as reason:
+            self.close()
+            error = self._content.error or reason
+            if isinstance(error, OSError):
+                raise AudioError(f"{self.path}: cannot be read: {error.strerror or error}", AGAIN) from None
+            raise
+
+    def _open(self) -> None:
+        self._container = media_open.container(self._av, self.path, self._content, self.kind, self._edited)
+        self._stream, self.note = media_open.stream(self._container, self.path, self.kind, self._edited)
+        self.subtype, self._frames = self._stream.codec_context.name.upper(), self._decoded()
+        self._waiting = first = next(self._frames, None)
+        if first is None:
+            lost = "damaged or cut short: none of its samples can be decoded"
+            why = lost if self._stream.duration else "holds no samples"
+            raise AudioError(f"{self.path}: {why}", "record or export it again")
+        self.samplerate, self.channels = first.sample_rate, len(first.layout.channels)
+        self._same = self.samplerate, self.channels, first.format.name
+        if first.format.name.rstrip("p") not in _SAMPLES or self.channels > _MOST_CHANNELS:
+            why = f"{self.channels} channels of {first.format.name}"
+            raise AudioError(f"{self.path}: {self.kind.what} with samples that cannot be read ({why})", CONVERT)
+        self.frames, self.exact, self._parts = self._promised(first)
+        packet = max(self._stream.codec_context.frame_size or 0, first.samples)
+        self._less = 0 if self.exact else _SLACK_S * self.samplerate + packet
+        self._more = _SLACK_S * self.samplerate + 2 * packet
+
+    def _promised(self, first) -> tuple[int | None, bool, list[tuple[int, int]]]:
+        """(samples, exact, which of those that are decoded: all where there is none) by the header."""
+        rate, stream = self.samplerate, self._stream
+        if self.kind.name == "caf" and (span := media_whole.caf_span(self._source, self._start)):
+            # Not exact: FFmpeg 7 writes the last packet as whole.
+            return span[1] or None, False, [(span[0], sum(span))] if span[1] else []
+        track = next((one for one in self._film.tracks if one.id == stream.id), None) if self._film else None
+        if track is not None and not self._film.pieces and (spans := track.spans(self._film.scale)):
+            parts = [(round(begin * rate / track.scale), round(end * rate / track.scale)) for begin, end in spans]
+            if any(end > begin for (_, end), (begin, _) in zip(parts, parts[1:])):
+                raise AudioError(f"{self.path}: {self.kind.what} whose edits play parts of it again", CONVERT)
+            if not self._edited and first.pts is not None:  # what FFmpeg takes from the beginning, where tags say so
+                parts = [(0, max(0, parts[0][1] - max(0, round(first.pts * first.time_base * rate))))]
+            return sum(end - begin for begin, end in parts), rate % track.scale == 0, parts
+        if not media_whole.says_its_length(self._source, self._start, self.kind):
+            return None, False, []
+        if stream.duration:
+            length = stream.duration * stream.time_base * rate
+            exact = self.kind.exact and length.denominator == 1
+            return round(length), exact, [(0, round(length))] if exact else []
+        if self._container.duration:
+            return round(self._container.duration * rate / self._av.time_base), False, []
+        return None, False, []
+
+    def _decoded(self) -> Iterator:
+        """Its frames of samples. What FFmpeg would pass over with a line on the screen is an error here."""
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt:
+                    raise self._damaged("a packet is not whole")
+                if packet.size and packet.pos is not None and packet.pos >= 0:
+                    self._end = max(self._end, self._start + packet.pos + packet.size)
+                for frame in packet.decode():
+                    if frame.samples:
+                        yield frame
+        except (self._av.FFmpegError, ValueError, OverflowError) as error:
+            raise self._damaged(told(error)) from None
+        except OSError as error:
+            raise media_open.unreadable(self.path, error) from None
+
+    def read(self, samples: int, dtype: str = "float32", always_2d: bool = True) -> np.ndarray:
+        """The next ``samples``, some more or, at the end, fewer, as float32 ``[samples, channels]``."""
+        blocks, count = [], 0
+        with self._reading():
+            while count < samples and not self._ended:
+                frame, self._waiting = self._waiting or next(self._frames, None), None
+                if frame is None:
+                    self._ended = True
+                    self._check_end()
+                    break
+                block = self._block(frame)
+                self._done += len(block)
+                self._ended = self._edited and self._at >= self._parts[-1][1]
+                count += len(block)
+                blocks.append(block)
+        return np.concatenate(blocks) if blocks else np.empty((0, self.channels), np.float32)
+
+    def _block(self, frame) -> np.ndarray:
+        """[samples, channels] of it, without what the header says is not part of the recording."""
+        if (frame.sample_rate, len(frame.layout.channels), frame.format.name) != self._same:
+            raise self._damaged(
+                f"goes on with {frame.sample_rate} Hz and {len(frame.layout.channels)} channels after "
+                f"{self.samplerate} Hz and {self.channels}"
+            )
+        block, at = _floats(frame, self.channels), self._at
+        self._at += len(block)
+        end = self._parts[-1][1] if self._parts else self.frames
+        if end is not None and self._at > end + self._more and not self._edited:
+            raise self._damaged("it holds more than its header promises")
+        if not self._parts:
+            return block
+        inside = [part for part in self._parts if part[0] < self._at and part[1] > at] or [(at, at)]
+        return np.concatenate([block[max(0, begin - at) : end - at] for begin, end in inside])
+
+    def _check_end(self) -> None:
+        if self._end and self.kind.name != "mp4" and media_whole.follows(self._source, self._end, self.kind):
+            raise AudioError(f"{self.path}: {JOINED}", CONVERT)
+        alone = all(stream.type != "video" for stream in self._container.streams)
+        if self.frames is not None and (alone or self.exact) and self._done < self.frames - self._less:
+            raise AudioError(
+                f"{self.path}: damaged or cut short: holds {self._done:,} of {self.frames:,} samples that its header "
+                "promises",
+                AGAIN,
+            )
+
+    def _damaged(self, why: str) -> AudioError:
+        rate = getattr(self, "samplerate", 0)
+        after = f" after {self._done / rate:.2f} s" if rate else ""
+        return AudioError(f"{self.path}: damaged: decoding stopped{after} ({why})", AGAIN)
+
+
+def samples(one: File, exact: bool, status: os.stat_result) -> int:
+    """Its length, by the header if that will do; else by decoding all of it once. Raises as :class:`File` does.
+
+    ``status`` is the file's, by which it is known again.
+    """
+    if one.frames is not None and (one.exact or not exact):
+        return one.frames
+    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    if key not in _counts:
+        with File(one.path, one._source, one._start, one.kind) as file:
+            while len(file.read(1 << 16)):
+                if file._done > _LONGEST_S * file.samplerate:  # a few bytes may stand for a million samples
+                    why = f"more than {_LONGEST_S // 3600} h long, or damaged: its header does not say how long it is"
+                    raise AudioError(f"{one.path}: {why}", CONVERT)
+            if len(_counts) >= _MOST_COUNTS:
+                _counts.clear()
+            _counts[key] = file._done
+    return _counts[key]
+
+
+def _floats(frame, channels: int) -> np.ndarray:
+    """[samples, channels] as float32, full scale at 1."""
+    kind, bits = _SAMPLES[frame.format.name.rstrip("p")]
+    values = frame.to_ndarray().view(kind)
+    values = values.T if frame.format.name.endswith("p") else values.reshape(-1, channels)
+    if kind is np.uint8:
+        values = values.astype(np.int16) - 128
+    return values.astype(np.float32) * np.float32(2.0**-bits) if bits else values.astype(np.float32)

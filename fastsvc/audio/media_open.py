@@ -1,0 +1,106 @@
+"""An open file for FFmpeg, and which of its streams is read.
+
+FFmpeg sees one open file, never a path, and is told by us which container that is, by the file's first bytes: nothing
+in a file can make it open another one, or an address. It decodes in one thread.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastsvc.audio.media_kinds import WHOLE, Kind
+from fastsvc.audio.media_whole import AGAIN
+from fastsvc.errors import AudioError
+
+if TYPE_CHECKING:
+    from fastsvc.audio.whole import Source
+
+CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
+INSTALL = 'install it with: pip install "fastsvc[media]" or pip install av'
+_BUFFER = 1 << 16  # bytes
+_MOST_SAMPLES = 1 << 20  # of a packet's channel
+# No other file, sums are checked, no packet of absurd size.
+_CONTAINER = {"protocol_whitelist": "none"}
+_CODEC = {"threads": "1", "err_detect": "crccheck+explode", "max_samples": str(_MOST_SAMPLES)}
+_DEFAULT = 1  # AV_DISPOSITION_DEFAULT
+
+
+def package(path: Path, kind: Kind):
+    """PyAV. Raises AudioError, which names what needs it, where it is missing."""
+    try:
+        import av
+    except ImportError as error:
+        lacks = "is not installed" if error.name == "av" else f"cannot be loaded ({error})"
+        raise AudioError(f"{path}: {kind.what}, read by the package av, which {lacks}", INSTALL) from None
+    return av
+
+
+def container(av, path: Path, content: Bytes, kind: Kind, edited: bool):
+    """``content``, open. ``edited``: edits of an MP4 are left to the caller. Raises AudioError."""
+    try:
+        return av.open(
+            content,
+            format=kind.demuxer,
+            options=_codec_options(kind, edited),
+            container_options=_CONTAINER | kind.options | ({"ignore_editlist": "1"} if edited else {}),
+            metadata_errors="replace",
+            buffer_size=_BUFFER,
+            io_open=_refused,
+        )
+    except (av.FFmpegError, ValueError, OverflowError) as error:
+        raise AudioError(f"{path}: not {kind.what}, or damaged ({told(error)})", AGAIN) from None
+
+
+def stream(opened, path: Path, kind: Kind, edited: bool):
+    """(the stream of sound that is marked as the default, or the first; a note if there are others)"""
+    sound = [one for one in opened.streams if one.type == "audio"]
+    if not sound:
+        pictures = any(one.type == "video" for one in opened.streams)
+        held = "a video without sound" if pictures else "without sound"
+        raise AudioError(f"{path}: {kind.what}, {held}", "name a recording")
+    chosen = next((one for one in sound if one.disposition.value & _DEFAULT), sound[0])
+    if chosen.codec_context is None:
+        raise AudioError(f"{path}: {kind.what} in a codec that FFmpeg does not decode", CONVERT)
+    chosen.codec_context.thread_count, chosen.codec_context.options = 1, _codec_options(kind, edited)
+    if len(sound) == 1:
+        return chosen, ""
+    language = f" ({chosen.language})" if chosen.language not in (None, "", "und") else ""
+    return chosen, f"holds {len(sound)} streams of sound, number {sound.index(chosen) + 1}{language} is taken"
+
+
+def told(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+
+
+def _codec_options(kind: Kind, edited: bool) -> dict[str, str]:
+    return _CODEC | kind.codec_options | (WHOLE if edited else {})
+
+
+def _refused(*arguments, **options):
+    raise ValueError("it names other files, which are not opened")
+
+
+class Bytes:
+    """``source`` from ``start`` on, as a file. ``error``: why reading failed; no exception can pass through C code."""
+
+    def __init__(self, source: Source, start: int):
+        self._source, self._start, self._place = source, start, 0
+        self.error: OSError | None = None
+
+    def read(self, count: int) -> bytes:
+        try:
+            content = self._source.at(self._start + self._place, count)
+        except OSError as error:
+            self.error = self.error or error
+            return b""
+        self._place += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = max(0, offset + (0, self._place, self._source.size - self._start)[whence])
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
