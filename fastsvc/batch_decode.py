@@ -32,17 +32,20 @@ def bytes_needed(model_hz: int, out_hz: int | None, info: io.Info) -> float:
 
 
 class Decoded:
-    """A recording being read by another thread; it is handed out once, so that nothing else keeps it in memory."""
+    """A recording being read by another thread; it is handed out once, so that nothing else keeps it in memory.
+
+    ``notes``: what its user should know of how it was read.
+    """
 
     def __init__(self, job: Job, read: Callable, size: int, pool: ThreadPoolExecutor):
-        self.job, self.size = job, size  # bytes
+        self.job, self.size, self.notes = job, size, []  # size: bytes
         self._content = self._error = None
         self._done = pool.submit(self._read, job, read)
 
     def _read(self, job: Job, read: Callable) -> None:
         start = time.perf_counter()
         try:
-            self._content = (*read(job.source), time.perf_counter() - start)
+            self._content = (*read(job.source, note=self.notes.append), time.perf_counter() - start)
         except Exception as error:
             self._error = memory.emptied(error)  # it may stay for long
 

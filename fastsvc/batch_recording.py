@@ -122,6 +122,7 @@ class Recording:
         """
         try:
             audio, rate_hz, self.entry.timings_s["read"] = decoded.take()
+            self.entry.notes += decoded.notes
             self._describe(audio, rate_hz)
             transpose, settings = self.settings.transpose, self.settings
             loudest_first = sorted(range(len(audio)), key=lambda i: -float(np.dot(audio[i], audio[i])))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fastsvc import arguments
-from fastsvc.audio import loudness, resample
+from fastsvc.audio import channels, loudness, resample
 from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
 from fastsvc.engine.copies import there
 from fastsvc.engine.runtime import Features
@@ -19,8 +19,8 @@ MOST_CHANNELS = 64
 SILENT = 1e-4  # a peak below −80 dB is not worth amplifying
 
 
-def mono(audio) -> np.ndarray:
-    """[samples] or [channels, samples], numpy or torch → float32 [samples], the mean of the channels.
+def mono(audio, rate_hz: int) -> tuple[np.ndarray, str]:
+    """[samples] or [channels, samples], numpy or torch → (float32 [samples], a note or ""): channels.mixed.
 
     Raises AudioError for anything else, and for samples that are not finite.
     """
@@ -39,10 +39,10 @@ def mono(audio) -> np.ndarray:
         raise AudioError("audio has no channels", "give [samples] or [channels, samples]")
     with np.errstate(over="ignore"):  # of float64 beyond float32's range: infinite, and told of below
         audio = audio.astype(np.float32, copy=False)
-        audio = audio.mean(axis=0, dtype=np.float32) if audio.ndim == 2 else audio
+        audio, note = channels.mixed(audio, rate_hz) if audio.ndim == 2 else (audio, "")
     if audio.size and not np.isfinite((audio.min(), audio.max())).all():  # NaN is passed on by both
         raise AudioError("audio holds samples that are not finite numbers", "repair the recording")
-    return audio
+    return audio, note
 
 
 def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
