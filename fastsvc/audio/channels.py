@@ -16,8 +16,9 @@ from fastsvc.errors import AudioError
 
 LOST_DB, KEPT_DB = -6.0, -3.0  # of the mean against the loudest channel: lost below; of what is taken instead: kept
 ALIKE = 0.9  # correlation, of either sign, from which on two channels hold the same
-STATISTICS_HZ = 11_000  # lowest rate at which channels are compared
-SEGMENT_SAMPLES = 2048  # at that rate
+STATISTICS_HZ = 6_000  # lowest rate at which channels are compared
+SEGMENT_SAMPLES, STEP_VALUES = 1024, 1 << 17  # at that rate: of a spectrum, and of all channels' together
+MOST_ALIGNED = 64  # channels: of more, what each two have in common would take too much room, and the loudest is taken
 BLOCK_SAMPLES = 1 << 18  # of arrays that are in memory already
 # High-passes (corner in Hz, order) under which power is measured. The first leaves out an offset and rumble, which say
 # nothing of the voice; the second, for the choice of the loudest, also a subwoofer's channel (up to 120 Hz).
@@ -36,53 +37,70 @@ class Statistics:
 
     def __init__(self, rate_hz: int):
         self.factor = max(1, rate_hz // STATISTICS_HZ)
-        self.rate_hz = rate_hz / self.factor
-        self.level = self.voice = 0.0  # [channels, channels] each
+        self.rate_hz = rate_hz
+        self.power = self.mean = 0.0  # of each channel, and of their mean, without rumble
+        self.common = 0.0  # [channels, channels] without a subwoofer's band; its diagonal, where they are many
 
     def add(self, block: np.ndarray) -> None:
         """block [samples, channels]."""
-        factor = min(self.factor, max(1, len(block) // 64))  # very short recordings are compared as they are
-        coarse = block[: len(block) // factor * factor].reshape(-1, factor, block.shape[1]).mean(axis=1)
-        size = min(SEGMENT_SAMPLES, len(coarse))
+        samples, channels = block.shape
+        factor = min(self.factor, max(1, samples // 64))  # very short recordings are compared as they are
+        coarse = _coarse(block, factor)
+        size = min(SEGMENT_SAMPLES, max(64, STEP_VALUES // channels), coarse.shape[1])
         if size == 0:
             return
-        starts = [*range(0, len(coarse) - size, size), len(coarse) - size]  # the last one may overlap
-        segments = np.stack([coarse[start : start + size] for start in starts])
         window = np.hanning(size + 2)[1:-1].astype(np.float32)
-        with np.errstate(all="ignore"):  # NaN and infinite samples are found by others
-            spectrum = np.fft.rfft(segments * window[:, None], axis=1).astype(np.complex128)
-            hz = np.fft.rfftfreq(size, factor / (self.rate_hz * self.factor))
-            self.level = self.level + _common(spectrum, hz, *LEVEL)
-            self.voice = self.voice + _common(spectrum, hz, *VOICE)
+        hz = np.fft.rfftfreq(size, factor / self.rate_hz)
+        starts = [*range(0, coarse.shape[1] - size, size), coarse.shape[1] - size]  # the last one may overlap
+        many = max(1, STEP_VALUES // (size * channels))
+        for first in range(0, len(starts), many):
+            segments = np.stack([coarse[:, start : start + size] for start in starts[first : first + many]], axis=1)
+            with np.errstate(all="ignore"):  # NaN and infinite samples are found by others
+                spectrum = np.fft.rfft(segments * window).astype(np.complex64, copy=False)
+                heard = (spectrum * _gain(hz, *LEVEL)).reshape(channels, -1).view(np.float32)
+                self.power = self.power + np.einsum("cf,cf->c", heard, heard).astype(np.float64)
+                self.mean += float(np.square(heard.mean(axis=0)).sum())
+                heard = (spectrum * _gain(hz, *VOICE)).reshape(channels, -1).view(np.float32)
+                few = channels <= MOST_ALIGNED
+                common = heard @ heard.T if few else np.einsum("cf,cf->c", heard, heard)
+                self.common = self.common + common.astype(np.float64)
 
     def choice(self) -> Choice:
         """What to do with recordings like this."""
-        level, voice = np.atleast_2d(self.level), np.atleast_2d(self.voice)
-        channels, loudest = len(level), float(level.diagonal().max())
-        mean = float(level.sum()) / channels**2
-        if not (loudest > 0 and mean < _power(LOST_DB) * loudest):  # NaN: neither
+        power = np.atleast_1d(self.power)
+        channels, loudest = len(power), float(power.max())
+        if not (loudest > 0 and self.mean < _power(LOST_DB) * loudest):  # NaN: neither
             return Choice()
-        first = int(voice.diagonal().argmax())
-        alone = np.zeros(channels)
+        common = self.common if self.common.ndim == 2 else np.zeros((channels, 0))
+        own = common.diagonal() if common.size else self.common
+        first, alone = int(own.argmax()), np.zeros(channels)
         alone[first] = 1.0
-        strength = np.sqrt(voice.diagonal() * voice[first, first])
-        likeness = np.divide(voice[first], strength, out=np.zeros(channels), where=strength > 0)
-        alike = np.abs(likeness) >= ALIKE
-        together = np.where(alike, np.sign(likeness), 0.0) / max(1, alike.sum())
-        lost = f"the mean of its {channels} channels is {_decibels(loudest, mean)} below the loudest"
-        if alike.sum() > 1 and together @ voice @ together >= _power(KEPT_DB) * voice[first, first]:
-            if (together < 0).any():
-                return Choice(together, f"its channels cancel each other (antiphase), {lost}: signs aligned")
-            return Choice(together, f"{lost}: the {alike.sum()} that are alike are taken")
+        lost = f"the mean of its {channels} channels is {_decibels(loudest, self.mean)} below the loudest"
+        if common.size:
+            strength = np.sqrt(own * own[first])
+            likeness = np.divide(common[first], strength, out=np.zeros(channels), where=strength > 0)
+            alike = np.abs(likeness) >= ALIKE
+            together = np.where(alike, np.sign(likeness), 0.0) / max(1, alike.sum())
+            if alike.sum() > 1 and together @ common @ together >= _power(KEPT_DB) * own[first]:
+                if (together < 0).any():
+                    return Choice(together, f"its channels cancel each other (antiphase), {lost}: signs aligned")
+                return Choice(together, f"{lost}: the {alike.sum()} that are alike are taken")
         return Choice(alone, f"{lost}: channel {first + 1} alone is taken")
 
 
-def _common(spectrum: np.ndarray, hz: np.ndarray, corner_hz: float, order: int) -> np.ndarray:
-    """Spectra [segments, bins, channels] → what each two channels have in common [channels, channels]."""
+def _coarse(block: np.ndarray, factor: int) -> np.ndarray:
+    """[samples, channels] → [channels, samples // factor], means of as many samples."""
+    samples, channels = block.shape
+    block = block[: samples // factor * factor]
+    if channels > MOST_ALIGNED:
+        return np.ascontiguousarray(block.reshape(-1, factor, channels).mean(axis=1).T)
+    mean = np.tile(np.eye(channels, dtype=np.float32) / np.float32(factor), (factor, 1))
+    return np.ascontiguousarray((block.reshape(-1, factor * channels) @ mean).T)
+
+
+def _gain(hz: np.ndarray, corner_hz: float, order: int) -> np.ndarray:
     with np.errstate(divide="ignore"):
-        gain = 1 / np.sqrt(1 + (corner_hz / hz) ** (2 * order))  # 0 at 0 Hz
-    weighted = (spectrum * gain[:, None]).reshape(-1, spectrum.shape[2])
-    return (weighted.conj().T @ weighted).real
+        return (1 / np.sqrt(1 + (corner_hz / hz) ** (2 * order))).astype(np.float32)  # 0 at 0 Hz
 
 
 def _power(decibels: float) -> float:
@@ -90,7 +108,7 @@ def _power(decibels: float) -> float:
 
 
 def _decibels(loud: float, soft: float) -> str:
-    return f"{10 * np.log10(loud / soft):.1f} dB" if soft > 1e-6 * loud else "more than 60 dB"
+    return f"{10 * np.log10(loud / soft):.1f} dB" if soft > 1e-5 * loud else "more than 50 dB"
 
 
 class Mixer:

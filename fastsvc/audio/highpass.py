@@ -22,20 +22,28 @@ _KAISER, _BETWEEN = 0.1102 * (RIPPLE_DB - 8.7), 8.0
 def high_passed(audio: np.ndarray, rate_hz: int) -> np.ndarray:
     """float32 [samples] → another float32 [samples] without what lies below about 40 Hz.
 
-    The ends are continued by their mirror images, so that an offset is gone from the first sample to the last. What is
-    shorter than a period of that is almost all offset. Takes about 2 blocks of memory besides the result.
+    The ends are continued by their images mirrored at the end and at its middle value, so that an offset is gone from
+    the first sample to the last, and a tone goes on. Takes about two blocks of memory besides the result.
     """
     out = np.empty(len(audio), np.float32)
     factor = max(1, rate_hz // LOW_RATE_HZ)
     taps = low_pass(rate_hz / factor)
     margin = (len(taps) // 2 + 2 * SPAN) * factor
+    ends = _middle(audio[: 2 * margin]), _middle(audio[::-1][: 2 * margin])
     block = max(1, BLOCK_SAMPLES // factor) * factor  # all blocks share one grid of low-rate samples
     for start in range(0, len(audio), block):
         end = min(start + block, len(audio))
-        piece = mirrored(audio, start - margin, start - (start - end) // factor * factor + margin)
+        whole = -(-(end - start) // factor) * factor
+        piece = continued(audio, start - margin, start + whole + margin, ends)
         low = np.convolve(lowered(piece, factor), taps, "same")
         np.subtract(audio[start:end], raised(low, factor)[margin : margin + end - start], out=out[start:end])
     return out
+
+
+def _middle(end: np.ndarray) -> float:
+    """The value around which the first of these samples lie; the nearer the end, the more they count."""
+    weights = np.hanning(2 * len(end) + 2)[len(end) + 1 : -1]
+    return float(end @ (weights / weights.sum())) if len(end) else 0.0
 
 
 def low_pass(rate_hz: float) -> np.ndarray:
@@ -46,13 +54,17 @@ def low_pass(rate_hz: float) -> np.ndarray:
     return (taps / taps.sum()).astype(np.float32)
 
 
-def mirrored(audio: np.ndarray, first: int, last: int) -> np.ndarray:
-    """audio[first:last], which may reach past both ends, into as many mirror images as that takes."""
+def continued(audio: np.ndarray, first: int, last: int, ends: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    """audio[first:last], which may reach past both ends, into images mirrored in time and at the values ``ends``."""
     samples = len(audio)
-    if 0 <= first and last <= samples:
+    if first >= 0 and last <= samples:
         return audio[first:last]
-    index = np.arange(first, last) % (2 * samples)
-    return audio[np.minimum(index, 2 * samples - 1 - index)]
+    place = np.arange(first, last)
+    image, index = place // samples, place % samples
+    turned = image % 2 == 1
+    piece = audio[np.where(turned, samples - 1 - index, index)]
+    at = np.where(place < 0, *np.float32(ends))
+    return np.where(turned, 2 * at - piece, piece)
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,12 +1,14 @@
 """Mains hum in rests is not sung: frames that hold nothing but the hum of the rest they lie in are unvoiced.
 
 A tracker finds the pitch of whatever repeats, so that a rest with hum at −50 dBFS is sung at 50 Hz from end to end. A
-frame counts as hum where all of this holds, so that soft and low singing stays:
-- it is far below the voice: 20 dB below the level that the recording has for a quarter of a second at least;
-- its pitch, and with hardly any spread that of its rest, lies within 1 % of a multiple of 50 or 60 Hz;
-- most of its power below 600 Hz lies in lines at those multiples;
-- the lines are no stronger there than all through the rest, from louder frame to louder frame. A soft note has a
-  beginning and an end, and less before and after them.
+rest is where the recording is 20 dB softer than its voice, and more. It hums where, in all of this, it differs from
+soft or low singing:
+- most of its power below 800 Hz lies in lines at multiples of 50 or 60 Hz;
+- the strongest line is within 1 % of such a multiple, and does not move: no vibrato, no drift;
+- the lines are as strong as all through the rest, from louder frame to louder frame. A soft note has a beginning and
+  an end, with less before and after;
+- little lies above 360 Hz, where every vowel has a formant; or else another rest of the recording hums likewise.
+What is no louder there than the hum is unvoiced, whichever tracker called it voiced.
 """
 
 from __future__ import annotations
@@ -20,19 +22,18 @@ import numpy as np
 from fastsvc.audio import highpass
 from fastsvc.features import f0
 
-MAINS_HZ, HIGHEST_HZ = (50.0, 60.0), 600.0  # the lines that are looked at: multiples up to the highest
-NEAR = 0.01  # of a pitch or line to a multiple
-STEADY = 0.004  # mean deviation of the pitch in a rest
+MAINS_HZ, HIGHEST_HZ = (50.0, 60.0), 800.0  # the lines that are looked at: multiples up to the highest
+NEAR, STEADY = 0.01, 0.0025  # of the strongest line: from a multiple, and mean deviation from its own middle
+RICH_HZ, RICH = 360.0, 0.03  # more than this share of the lines' power above is more than plain hum has
 FAR_BELOW_DB, RISE_DB = -20.0, 3.0  # against the voice; over what lies below the whole rest
-VOICE_S, HUM_S = 0.25, 0.05  # a recording is as loud as its voice, and a rest holds hum, for that long at least
-LINES_S, LEVEL_S = 0.2, 0.02  # windows that tell the lines apart, and that follow the level
-SHARE = 0.7  # of the power that lies in lines
-FLOOR = 10  # percentile of a rest that stands for what lies below it
+VOICE_S, HUM_S = 0.25, 0.05  # a recording is as loud as its voice, and a rest hums, for that long at least
+LINES_S, APART_S, LEVEL_S = 0.15, 0.04, 0.02  # windows that tell lines apart, from one to the next, and for levels
+SHARE, FLOOR = 0.7, 10  # of the power that lies in lines; percentile that stands for what is there all through a rest
 BLOCK_FRAMES, BLOCK_SAMPLES = 4096, 1 << 20
 
 
 class Low(NamedTuple):
-    """``audio``: a recording's part below about 600 Hz, at a low rate; ``level_db`` [frames]: of the whole band."""
+    """``audio``: a recording's part below about 800 Hz, at a low rate; ``level_db`` [frames]: of the whole band."""
 
     audio: np.ndarray
     rate_hz: float
@@ -49,7 +50,7 @@ def low(audio: np.ndarray, rate_hz: int, hop_samples: int, frames: int) -> Low:
     reach, block = highpass.SPAN * factor, BLOCK_SAMPLES // factor * factor
     for start in range(0, len(audio), block):
         end = start - (start - min(start + block, len(audio))) // factor * factor
-        piece = highpass.mirrored(audio, start - reach, end + reach)
+        piece = highpass.continued(audio, start - reach, end + reach)
         parts.append(highpass.lowered(piece, factor)[highpass.SPAN : highpass.SPAN + (end - start) // factor])
         power.append(np.square(piece[reach : reach + end - start]).reshape(-1, factor).mean(axis=1, dtype=np.float64))
     total = np.concatenate(([0.0], *power)).cumsum()
@@ -62,7 +63,7 @@ def low(audio: np.ndarray, rate_hz: int, hop_samples: int, frames: int) -> Low:
 
 def gated(heard: Low, f0_hz: np.ndarray, voiced: np.ndarray, style: str, low_hz: float):
     """f0_hz and voiced [frames] as tracked → the same without what :func:`found` finds, filled as ``style`` does."""
-    hum = found(heard, f0_hz, voiced)
+    hum = found(heard, voiced)
     if not hum.any():
         return f0_hz, voiced
     voiced = voiced & ~hum
@@ -72,45 +73,35 @@ def gated(heard: Low, f0_hz: np.ndarray, voiced: np.ndarray, style: str, low_hz:
     return (np.maximum(filled, np.float32(low_hz)) if style == "diffusion_svc" else filled), voiced
 
 
-def found(heard: Low, f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
+def found(heard: Low, voiced: np.ndarray) -> np.ndarray:
     """Which of the voiced frames hold mains hum alone, bool [frames]."""
-    level_db, none = heard.level_db, np.zeros(len(voiced), bool)
+    level_db, hum = heard.level_db, np.zeros(len(voiced), bool)
     some = min(heard.frames(VOICE_S), len(level_db))
     if some == 0:
-        return none
+        return hum
     quiet = level_db <= np.partition(level_db, -some)[-some] + FAR_BELOW_DB
-    at_mains = voiced & quiet & _at_mains(f0_hz)
-    hum, levels, short, reach = none, [], [], heard.frames(LINES_S / 2)
+    rests, short = [], []
     for first, last in _runs(quiet):
-        here = slice(first, last)
-        if not at_mains[here].any():
-            continue
-        if last - first <= 2 * reach:
-            short.append(here)
-            continue
-        power, share = _lines(heard, np.arange(first + reach, last - reach))
-        as_below = (share >= SHARE) & (power <= np.percentile(power, FLOOR) * 10 ** (RISE_DB / 10))
-        nearest = np.arange(last - first).clip(reach, last - first - reach - 1) - reach
-        as_below = as_below[nearest]
-        sure = as_below & at_mains[here]
-        if sure.sum() < heard.frames(HUM_S) or not _steady(f0_hz[here][sure]):
-            continue
-        levels.append(float(np.median(level_db[here][sure])))
-        hum[here] = (as_below | at_mains[here]) & (level_db[here] <= levels[-1] + RISE_DB)
-    for here in short if levels else ():  # too short to tell lines apart: by the other rests
-        hum[here] = at_mains[here] & (level_db[here] <= np.median(levels) + RISE_DB)
+        if voiced[first:last].any():
+            long = last - first > 2 * heard.frames(LINES_S / 2)
+            rest = _rest(heard, first, last) if long else None
+            rests += [rest] if rest else []
+            short += [] if long else [slice(first, last)]
+    rests = [rest for rest in rests if not rest.rich or len(rests) > 1]
+    for rest in rests:
+        hum[rest.frames] = rest.hums & (level_db[rest.frames] <= rest.level_db + RISE_DB)
+    for frames in short if rests else ():  # too short to tell lines apart: by the other rests
+        hum[frames] = level_db[frames] <= np.median([rest.level_db for rest in rests]) + RISE_DB
     return hum & voiced
 
 
-def _at_mains(f0_hz: np.ndarray) -> np.ndarray:
-    multiples = [np.maximum(1, np.rint(f0_hz / mains)) * mains for mains in MAINS_HZ]
-    near = [np.abs(f0_hz - multiple) <= NEAR * multiple for multiple in multiples]
-    return np.logical_or(*near) & (f0_hz <= HIGHEST_HZ)
+class _Rest(NamedTuple):
+    """``hums`` [frames]: by its lines; ``level_db`` of those that do; ``rich``: in more than the lowest lines."""
 
-
-def _steady(f0_hz: np.ndarray) -> bool:
-    middle = np.median(f0_hz)
-    return bool(_at_mains(middle) and np.abs(f0_hz / middle - 1).mean() <= STEADY)
+    frames: slice
+    hums: np.ndarray
+    level_db: float
+    rich: bool
 
 
 def _runs(quiet: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -118,26 +109,59 @@ def _runs(quiet: np.ndarray) -> Iterator[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist())
 
 
-def _lines(heard: Low, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(power in the lines of 50 or 60 Hz, whichever hold more; its share of the power below 600 Hz) of these frames."""
-    size = round(LINES_S * heard.rate_hz)
+def _rest(heard: Low, first: int, last: int) -> _Rest | None:
+    """What hums of the frames from ``first`` to ``last``, all of them quiet; None where nothing does."""
+    reach = heard.frames(LINES_S / 2)
+    middles = np.arange(first + reach, last - reach)  # their windows hold nothing louder
+    power, share, rich, hz = _lines(heard, middles)
+    hums = (share >= SHARE) & (power <= np.percentile(power, FLOOR) * 10 ** (RISE_DB / 10))
+    off = _off(hz)
+    hums &= np.abs(off) <= NEAR
+    if hums.sum() * heard.hop < HUM_S * heard.rate_hz:
+        return None
+    if not np.abs(off[hums] - np.median(off[hums])).mean() <= STEADY:
+        return None
+    nearest = np.arange(first, last).clip(middles[0], middles[-1]) - middles[0]
+    level_db = float(np.median(heard.level_db[middles][hums]))
+    return _Rest(slice(first, last), hums[nearest], level_db, float(np.median(rich[hums])) > RICH)
+
+
+def _off(hz: np.ndarray) -> np.ndarray:
+    """How far these are from the nearest multiple of 50 or 60 Hz, as a share of it."""
+    off = [hz / (np.maximum(1, np.rint(hz / mains)) * mains) - 1 for mains in MAINS_HZ]
+    return np.where(np.abs(off[0]) < np.abs(off[1]), *off)
+
+
+def _lines(heard: Low, frames: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of each frame: power in the lines of 50 or 60 Hz, whichever hold more; its share of all below 800 Hz; the share
+    of it above 360 Hz; and the frequency of the strongest line."""
+    size, apart = round(LINES_S * heard.rate_hz), round(APART_S * heard.rate_hz)
     window = np.hanning(size + 1)[:-1].astype(np.float32)
     hz = np.fft.rfftfreq(size, 1 / heard.rate_hz)
-    reach_hz = 1.1 * heard.rate_hz / size  # half a main lobe
-    near = [_distance(hz, mains) <= reach_hz + NEAR * hz for mains in MAINS_HZ]
     band = (hz >= MAINS_HZ[0] / 2) & (hz <= HIGHEST_HZ)
-    select = np.stack([near[0] & band, near[1] & band, band], axis=1).astype(np.float32)
-    padded, found = np.pad(heard.audio, size), []
+    select = [(_apart(hz, mains) <= 1.1 * heard.rate_hz / size) & band for mains in MAINS_HZ]  # half a main lobe
+    select = np.stack([*select, *(one & (hz > RICH_HZ) for one in select), band], axis=1).astype(np.float32)
+    found = []
     for start in range(0, len(frames), BLOCK_FRAMES):
         middles = np.rint((frames[start : start + BLOCK_FRAMES] + 0.5) * heard.hop).astype(int)
-        first = (middles - size // 2).clip(0, max(0, len(heard.audio) - size)) + size
-        pieces = padded[first[:, None] + np.arange(size)] * window
-        found.append(np.square(np.abs(np.fft.rfft(pieces, axis=1))) @ select)
-    power = np.concatenate(found)
-    lines = power[:, :2].max(axis=1)
-    return lines, lines / np.maximum(power[:, 2], 1e-20)
+        first = (middles - (size + apart) // 2).clip(0, max(0, len(heard.audio) - size - apart))
+        pieces = heard.audio[np.minimum(first[:, None] + np.arange(size + apart), len(heard.audio) - 1)]
+        spectrum = np.fft.rfft(pieces[:, :size] * window, axis=1)
+        squared = np.square(np.abs(spectrum)) * band
+        strongest = squared.argmax(axis=1)
+        turns = np.exp(-2j * np.pi / size * strongest[:, None] * np.arange(size))
+        later = (pieces[:, apart:] * window * turns).sum(axis=1)
+        # How far its phase has come, beyond what a line in the middle of the bin would have: within half a turn
+        now = np.take_along_axis(spectrum, strongest[:, None], axis=1)[:, 0]
+        extra = np.angle(later * now.conj() * np.exp(-2j * np.pi / size * strongest * apart))
+        power = squared @ select
+        which = power[:, :2].argmax(axis=1)
+        lines, rich = (np.take_along_axis(power[:, i : i + 2], which[:, None], 1)[:, 0] for i in (0, 2))
+        exact = hz[strongest] + extra / (2 * np.pi * apart) * heard.rate_hz
+        found.append((lines, lines / np.maximum(power[:, 4], 1e-20), rich / np.maximum(lines, 1e-20), exact))
+    return tuple(map(np.concatenate, zip(*found)))
 
 
-def _distance(hz: np.ndarray, mains_hz: float) -> np.ndarray:
+def _apart(hz: np.ndarray, mains_hz: float) -> np.ndarray:
     """To the nearest multiple."""
     return np.abs(hz - np.maximum(1, np.rint(hz / mains_hz)) * mains_hz)
