@@ -28,6 +28,7 @@ RICH_HZ, RICH = 360.0, 0.03  # more than this share of the lines' power above is
 FAR_BELOW_DB, RISE_DB = -20.0, 3.0  # against the voice; over what lies below the whole rest
 VOICE_S, HUM_S = 0.25, 0.05  # a recording is as loud as its voice, and a rest hums, for that long at least
 LINES_S, APART_S, LEVEL_S = 0.15, 0.04, 0.02  # windows that tell lines apart, from one to the next, and for levels
+EDGE_S = 0.04  # beside hum, from where no pitch is carried into it
 SHARE, FLOOR = 0.7, 10  # of the power that lies in lines; percentile that stands for what is there all through a rest
 BLOCK_FRAMES, BLOCK_SAMPLES = 4096, 1 << 20
 
@@ -48,12 +49,13 @@ def low(audio: np.ndarray, rate_hz: int, hop_samples: int, frames: int) -> Low:
     """What :func:`gated` needs of audio [samples], whose frame t is centred at sample t · hop + hop / 2."""
     factor, parts, power = max(1, rate_hz // highpass.LOW_RATE_HZ), [], []
     reach, block = highpass.SPAN * factor, BLOCK_SAMPLES // factor * factor
+    mean = np.full(factor, 1 / factor, np.float32)
     for start in range(0, len(audio), block):
         end = start - (start - min(start + block, len(audio))) // factor * factor
         piece = highpass.continued(audio, start - reach, end + reach)
         parts.append(highpass.lowered(piece, factor)[highpass.SPAN : highpass.SPAN + (end - start) // factor])
-        power.append(np.square(piece[reach : reach + end - start]).reshape(-1, factor).mean(axis=1, dtype=np.float64))
-    total = np.concatenate(([0.0], *power)).cumsum()
+        power.append(np.square(piece[reach : reach + end - start]).reshape(-1, factor) @ mean)
+    total = np.concatenate(([0.0], *power)).cumsum(dtype=np.float64)
     middle, half = (np.arange(frames) + 0.5) * hop_samples / factor, LEVEL_S * rate_hz / factor / 2
     first, last = (np.rint(middle + side).astype(int).clip(0, len(total) - 1) for side in (-half, half))
     level = (total[last] - total[first]) / np.maximum(1, last - first)
@@ -67,10 +69,12 @@ def gated(heard: Low, f0_hz: np.ndarray, voiced: np.ndarray, style: str, low_hz:
     if not hum.any():
         return f0_hz, voiced
     voiced = voiced & ~hum
-    if style == "fastsvc":
-        return f0.fill(f0_hz, voiced), voiced
-    filled = f0.styles.fill(np.where(voiced, f0_hz, 0)).astype(np.float32)
-    return (np.maximum(filled, np.float32(low_hz)) if style == "diffusion_svc" else filled), voiced
+    beside = np.convolve(hum, np.ones(2 * heard.frames(EDGE_S) + 1), "same") > 0.5
+    sure = voiced & ~beside  # where a voice gives way to hum, the tracker gives what lies between
+    sure = sure if sure.any() else voiced
+    filled = f0.fill(f0_hz, sure) if style == "fastsvc" else f0.styles.fill(np.where(sure, f0_hz, 0))
+    filled = np.maximum(filled, low_hz) if style == "diffusion_svc" else filled
+    return np.where(voiced, f0_hz, filled).astype(np.float32), voiced
 
 
 def found(heard: Low, voiced: np.ndarray) -> np.ndarray:
