@@ -25,9 +25,10 @@ from fastsvc.features import f0
 MAINS_HZ, HIGHEST_HZ = (50.0, 60.0), 800.0  # the lines that are looked at: multiples up to the highest
 NEAR, STEADY = 0.01, 0.0025  # of the strongest line: from a multiple, and mean deviation from its own middle
 RICH_HZ, RICH = 360.0, 0.03  # more than this share of the lines' power above is more than plain hum has
-FAR_BELOW_DB, RISE_DB = -20.0, 3.0  # against the voice; over what lies below the whole rest
+FAR_BELOW_DB, RISE_DB, BESIDE_DB = -20.0, 3.0, 2.0  # against the voice; over the hum of a rest, and beside it
 VOICE_S, HUM_S = 0.25, 0.05  # a recording is as loud as its voice, and a rest hums, for that long at least
-LINES_S, APART_S, LEVEL_S = 0.15, 0.04, 0.02  # windows that tell lines apart, from one to the next, and for levels
+SHORT_S = 0.5  # rests that may be told by the others
+LINES_S, APART_S, LEVEL_S = 0.12, 0.03, 0.02  # windows that tell lines apart, from one to the next, and for levels
 EDGE_S = 0.04  # beside hum, from where no pitch is carried into it
 SHARE, FLOOR = 0.7, 10  # of the power that lies in lines; percentile that stands for what is there all through a rest
 BLOCK_FRAMES, BLOCK_SAMPLES = 4096, 1 << 20
@@ -69,8 +70,8 @@ def gated(heard: Low, f0_hz: np.ndarray, voiced: np.ndarray, style: str, low_hz:
     if not hum.any():
         return f0_hz, voiced
     voiced = voiced & ~hum
-    beside = np.convolve(hum, np.ones(2 * heard.frames(EDGE_S) + 1), "same") > 0.5
-    sure = voiced & ~beside  # where a voice gives way to hum, the tracker gives what lies between
+    # Where a voice gives way to hum, the tracker gives what lies between: that is not carried into the rest.
+    sure = voiced & ~_beside(hum, heard.frames(EDGE_S))
     sure = sure if sure.any() else voiced
     filled = f0.fill(f0_hz, sure) if style == "fastsvc" else f0.styles.fill(np.where(sure, f0_hz, 0))
     filled = np.maximum(filled, low_hz) if style == "diffusion_svc" else filled
@@ -84,19 +85,28 @@ def found(heard: Low, voiced: np.ndarray) -> np.ndarray:
     if some == 0:
         return hum
     quiet = level_db <= np.partition(level_db, -some)[-some] + FAR_BELOW_DB
-    rests, short = [], []
+    rests, others = [], []
     for first, last in _runs(quiet):
         if voiced[first:last].any():
-            long = last - first > 2 * heard.frames(LINES_S / 2)
+            long = last - first > 2 * heard.frames((LINES_S + APART_S) / 2)
             rest = _rest(heard, first, last) if long else None
             rests += [rest] if rest else []
-            short += [] if long else [slice(first, last)]
+            short = last - first <= heard.frames(SHORT_S)
+            others += [slice(first, last)] if short and rest is None else []
     rests = [rest for rest in rests if not rest.rich or len(rests) > 1]
     for rest in rests:
-        hum[rest.frames] = rest.hums & (level_db[rest.frames] <= rest.level_db + RISE_DB)
-    for frames in short if rests else ():  # too short to tell lines apart: by the other rests
+        above_db = level_db[rest.frames] - rest.level_db
+        beside = _beside(rest.hums, heard.frames(LINES_S))  # where the lines of what is louder are in the window
+        hum[rest.frames] = (above_db <= RISE_DB) & (rest.hums | (beside & (above_db <= BESIDE_DB)))
+    for frames in others if rests else ():  # too short to tell lines apart, or full of echo: by the rests that hum
         hum[frames] = level_db[frames] <= np.median([rest.level_db for rest in rests]) + RISE_DB
     return hum & voiced
+
+
+def _beside(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Where ``mask`` holds within so many frames."""
+    count = np.pad(np.concatenate(([0], np.cumsum(mask))), reach, mode="edge")
+    return count[2 * reach + 1 :] > count[: -2 * reach - 1]
 
 
 class _Rest(NamedTuple):
@@ -115,7 +125,7 @@ def _runs(quiet: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def _rest(heard: Low, first: int, last: int) -> _Rest | None:
     """What hums of the frames from ``first`` to ``last``, all of them quiet; None where nothing does."""
-    reach = heard.frames(LINES_S / 2)
+    reach = heard.frames((LINES_S + APART_S) / 2)
     middles = np.arange(first + reach, last - reach)  # their windows hold nothing louder
     power, share, rich, hz = _lines(heard, middles)
     hums = (share >= SHARE) & (power <= np.percentile(power, FLOOR) * 10 ** (RISE_DB / 10))
