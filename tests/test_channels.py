@@ -17,6 +17,7 @@ from fastsvc.commands.choose import DEMO
 from fastsvc.config import MelConfig
 from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import prepare
+from fastsvc.engine import hearing
 
 RATE = 24000
 LEVEL_DB = -20.3  # of each channel of the report
@@ -139,6 +140,15 @@ def test_any_length_and_rate(samples, rate_hz):
     assert channels.mixed(audio, rate_hz)[0].shape == (samples,)
     mixer = channels.Mixer()
     assert mixer(audio.T, rate_hz).shape == (samples, 1) and mixer.again() in (True, False)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_samples_that_are_no_numbers_are_named_all_the_same(bad):
+    audio = np.stack((V, -V)).astype(np.float64)
+    audio[1, 3000] = bad
+    with pytest.raises(fastsvc.errors.AudioError, match="not finite"):
+        hearing.mono(audio, RATE)
 
 
 def test_a_recording_that_changed_meanwhile_is_an_error():

@@ -41,6 +41,7 @@ class Statistics:
         self.power = self.mean = 0.0  # of each channel, and of their mean, without rumble
         self.common = 0.0  # [channels, channels] without a subwoofer's band; its diagonal, where they are many
 
+    @np.errstate(all="ignore")  # NaN and infinite samples are found by others
     def add(self, block: np.ndarray) -> None:
         """block [samples, channels]."""
         samples, channels = block.shape
@@ -55,15 +56,14 @@ class Statistics:
         many = max(1, STEP_VALUES // (size * channels))
         for first in range(0, len(starts), many):
             segments = np.stack([coarse[:, start : start + size] for start in starts[first : first + many]], axis=1)
-            with np.errstate(all="ignore"):  # NaN and infinite samples are found by others
-                spectrum = np.fft.rfft(segments * window).astype(np.complex64, copy=False)
-                heard = (spectrum * _gain(hz, *LEVEL)).reshape(channels, -1).view(np.float32)
-                self.power = self.power + np.einsum("cf,cf->c", heard, heard).astype(np.float64)
-                self.mean += float(np.square(heard.mean(axis=0)).sum())
-                heard = (spectrum * _gain(hz, *VOICE)).reshape(channels, -1).view(np.float32)
-                few = channels <= MOST_ALIGNED
-                common = heard @ heard.T if few else np.einsum("cf,cf->c", heard, heard)
-                self.common = self.common + common.astype(np.float64)
+            spectrum = np.fft.rfft(segments * window).astype(np.complex64, copy=False)
+            heard = (spectrum * _gain(hz, *LEVEL)).reshape(channels, -1).view(np.float32)
+            self.power = self.power + np.einsum("cf,cf->c", heard, heard).astype(np.float64)
+            self.mean += float(np.square(heard.mean(axis=0)).sum())
+            heard = (spectrum * _gain(hz, *VOICE)).reshape(channels, -1).view(np.float32)
+            few = channels <= MOST_ALIGNED
+            common = heard @ heard.T if few else np.einsum("cf,cf->c", heard, heard)
+            self.common = self.common + common.astype(np.float64)
 
     def choice(self) -> Choice:
         """What to do with recordings like this."""
