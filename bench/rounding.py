@@ -124,7 +124,7 @@ def bundled(seconds: float) -> Case:
     engine = Engine.open(choose.DEMO, "cpu")
     path = Path(__file__).parent.parent / "examples" / "recordings" / "singing" / "viktor.wav"
     audio, rate_hz = io.read(path)[:2]
-    whole = hearing.mono(audio)[: round(seconds * rate_hz)]
+    whole = hearing.mono(audio, rate_hz)[0][: round(seconds * rate_hz)]
     told = hearing.features(whole, rate_hz, engine.config, engine.encoder, None, None, "cpu")
     voice = engine.sampler.condition.speaker({0: 1.0})
     cond = engine.sampler._cond(told, voice, 0, len(told.f0_hz))

@@ -49,6 +49,7 @@ class Settings:
     subtype: str | None = None
     keep_channels: bool = False
     normalise: bool | None = None
+    high_pass: bool = True
     overwrite: bool = False
     batch: int = 16
 
@@ -63,6 +64,7 @@ class Settings:
         arguments.optional(arguments.whole, "rate_hz", self.rate_hz, *arguments.RATE_HZ)
         arguments.optional(arguments.one_of, "subtype", self.subtype, SUBTYPES)
         arguments.optional(arguments.flag, "normalise", self.normalise)
+        arguments.flag("high_pass", self.high_pass)
         arguments.flag("keep_channels", self.keep_channels)
         arguments.flag("overwrite", self.overwrite)
         arguments.whole("batch", self.batch, *arguments.BATCH)
@@ -137,6 +139,7 @@ class Recording:
                     f0_weights=settings.f0_weights,
                     rate_out_hz=self.entry.output_rate_hz,
                     normalise=settings.normalise,
+                    high_pass=settings.high_pass,
                 )
                 self._spent("convert", start)
                 self.entry.transpose = transpose = heard.semitones

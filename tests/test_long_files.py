@@ -70,4 +70,4 @@ def test_not_finite_is_found_anywhere(bad):
         audio = np.zeros(1000, np.float32)
         audio[place] = bad
         with pytest.raises(fastsvc.errors.AudioError, match="not finite"):
-            hearing.mono(audio)
+            hearing.mono(audio, 24000)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsvc import hush, lookalikes, memory, reading
-from fastsvc.audio import media, media_kinds, media_open, mp3, ogg, whole
+from fastsvc.audio import channels, media, media_kinds, media_open, mp3, ogg, whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
 from fastsvc.audio.suffixes import FOREIGN
 from fastsvc.audio.view import View
@@ -95,25 +95,36 @@ def read(
 ) -> tuple[np.ndarray, int]:
     """The recording at ``path`` as float32 ``[channels, samples]`` and its rate in Hz.
 
-    ``mono`` averages the channels while reading, so that only one is ever held in memory. ``needs``: bytes that the
-    caller's work takes, the array included, for a recording with this header (of one channel, if mixed). ``note`` is
-    told what was chosen, where the file holds several streams of sound.
+    ``mono`` averages the channels while reading, so that only one is ever held in memory; where the mean loses the
+    voice (fastsvc/audio/channels.py) it reads again and mixes otherwise. ``needs``: bytes that the caller's work takes,
+    the array included, for a recording with this header (of one channel, if mixed). ``note`` is told what was chosen:
+    of several streams of sound, and of channels.
     Raises AudioError when the file is missing, not permitted, not a regular file, empty, not audio, damaged or cut
     short, holds NaN, infinite or absurd samples; its TooLong when there is less memory than it takes.
     """
-    path = Path(path)
+    mixer = channels.Mixer() if mono else None
+    told = note or (lambda line: None)
+    audio, rate_hz = _read(Path(path), mixer, needs, told)
+    if mixer is not None and mixer.again():
+        del audio
+        audio, rate_hz = _read(Path(path), mixer, needs, lambda line: None)
+        told(mixer.choice.note)
+    return audio, rate_hz
+
+
+def _read(path: Path, mixer: channels.Mixer | None, needs, note) -> tuple[np.ndarray, int]:
     with _opened(path) as opened:
-        info = replace(opened.info, channels=1) if mono else opened.info
+        info = replace(opened.info, channels=1) if mixer else opened.info
         _check_memory(path, info, needs(info) if needs else 0.0)
-        if note is not None and (chosen := getattr(opened.file, "note", "")):
+        if chosen := getattr(opened.file, "note", ""):
             note(chosen)
         with contextlib.suppress(MemoryError):  # it would keep the blocks
-            return _joined(path, opened, mono), info.rate_hz
+            return _joined(path, opened, mixer), info.rate_hz
     raise TooLong(f"{path}: there is not enough memory for it", _less(info))
 
 
-def _joined(path: Path, opened: _Opened, mono: bool) -> np.ndarray:
-    blocks = list(_blocks(opened.file, path, mono))
+def _joined(path: Path, opened: _Opened, mixer: channels.Mixer | None) -> np.ndarray:
+    blocks = list(_blocks(opened.file, path, mixer))
     samples = sum(map(len, blocks))
     _check_complete(path, opened, samples)
     audio, start = np.empty((blocks[0].shape[1], samples), np.float32), 0
@@ -208,7 +219,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
-def _blocks(file, path: Path, mono: bool) -> Iterator[np.ndarray]:
+def _blocks(file, path: Path, mixer: channels.Mixer | None) -> Iterator[np.ndarray]:
     """All of it, as [samples, channels], or [samples, 1]."""
     import soundfile
 
@@ -233,7 +244,7 @@ def _blocks(file, path: Path, mono: bool) -> Iterator[np.ndarray]:
                 "export it again, or as 16 or 24 bit",
             )
         done += len(block)
-        yield block.mean(axis=1, keepdims=True) if mono else block
+        yield mixer(block, file.samplerate) if mixer else block
 
 
 def _check_complete(path: Path, opened: _Opened, samples: int) -> None:

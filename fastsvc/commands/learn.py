@@ -9,6 +9,7 @@ from fastsvc.commands.common import SOME_FAILED, Number, option, say, verbosity,
 
 KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
 SINGERS_HELP = "Source-filter singers, high and low in turn."
+HIGH_PASS_HELP = "Take away rumble and offset below every voice. Without: as the corpus was begun, on for a new one."
 CLUSTERS_HELP = "Label frames by K clusters of units."
 
 
@@ -62,6 +63,7 @@ def choir(out, singers, voices, minutes, seed, jobs):
     help=CLUSTERS_HELP,
 )
 @option("--peak", default=0.95, type=Number(0, 1), help="Level of each recording; 0: as it is.")
+@option("--high-pass/--no-high-pass", default=None, help=HIGH_PASS_HELP)
 @verbosity_options
 def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     """Prepare DATASET, a folder with one folder for each singer, for training.

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from fastsvc import reading
-from fastsvc.audio import io, loudness, mel, slicing
+from fastsvc.audio import highpass, io, loudness, mel, slicing
 from fastsvc.audio.resample import resample
 from fastsvc.config import FeatureConfig, MelConfig
 from fastsvc.config.limits import F0_HZ
 from fastsvc.config.plain import within
 from fastsvc.data.store import save_arrays
 from fastsvc.errors import AudioError
-from fastsvc.features import f0
+from fastsvc.features import f0, hum
 
 MIN_SECONDS = 0.3
 TRANSCRIPT = 256 * 2**20  # bytes
@@ -27,13 +27,17 @@ SILENT_RMS = 1e-3  # pieces that never exceed -60 dB in any frame teach nothing
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the items depend on; a corpus holds items of one kind only."""
+    """Everything that the items depend on; a corpus holds items of one kind only.
+
+    ``high_pass``: as in Engine.convert. Off by default, for corpora of before it was there: new ones get it.
+    """
 
     mel: MelConfig
     features: FeatureConfig
     max_seconds: float = 15.0
     peak: float | None = 0.95
     f0_source: str = "auto"  # auto: exact f0 from the transcript where there is one; tracker: never
+    high_pass: bool = False
 
     def __post_init__(self):
         within("prepare", self, max_seconds=(MIN_SECONDS, 3600), peak=(0, 1))
@@ -54,9 +58,11 @@ def process(
     used (io.TooLong: for want of memory).
     """
     config = settings.mel
-    audio, rate_hz = io.read(path, mono=True, needs=partial(bytes_needed, config.rate_hz, among))
+    notes, needs = [], partial(bytes_needed, config.rate_hz, among)
+    audio, rate_hz = io.read(path, mono=True, needs=needs, note=notes.append)
     transcript = read_transcript(path.with_suffix(".json"), phones)
     audio = resample(audio[0], rate_hz, config.rate_hz)
+    audio = highpass.high_passed(audio, config.rate_hz) if settings.high_pass else audio
     highest = float(np.abs(audio).max(initial=0.0))
     gain = settings.peak / highest if settings.peak and highest > 0 else 1.0
     audio = np.clip(audio * gain, -1.0, 1.0)
@@ -69,6 +75,7 @@ def process(
             continue
         item = {"id": f"{name}#{len(items)}", "file": f"items/{name}.{len(items):03d}.npz"}
         save_arrays(out / item["file"], piece.arrays)
+        item |= {"notes": notes} if notes else {}
         item |= {"samples": len(piece.pcm), "frames": piece.frames, "start_s": start / config.rate_hz, "gain": gain}
         items.append(item | {"exact_f0": exact, "phones": transcript is not None, "mel_sums": piece.mel_sums(config)})
     _remove_stale(out, name, len(items))
@@ -156,7 +163,11 @@ def _pitch(audio, frames, settings: Settings, transcript: dict | None):
         return f0.fill(f0_hz, voiced), voiced, True
     choice = settings.features
     limits = {"low_hz": choice.f0_low_hz, "high_hz": choice.f0_high_hz, "style": choice.f0_style}
-    return *f0.extract(audio, rate_hz, hop, frames, method=choice.f0_method, **limits), False
+    f0_hz, voiced = f0.extract(audio, rate_hz, hop, frames, method=choice.f0_method, **limits)
+    if settings.high_pass:
+        heard = hum.low(audio, rate_hz, hop, frames)
+        f0_hz, voiced = hum.gated(heard, f0_hz, voiced, choice.f0_style, choice.f0_low_hz)
+    return f0_hz, voiced, False
 
 
 def _cuts(audio: np.ndarray, settings: Settings) -> list[tuple[int, int]]:

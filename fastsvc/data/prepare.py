@@ -58,12 +58,14 @@ def prepare(
     max_seconds: float = 15.0,
     peak: float | None = 0.95,
     f0_source: str = "auto",
+    high_pass: bool | None = None,
     progress: bool = True,
 ) -> Report:
     """Make or complete the corpus ``out`` from the recordings below ``dataset``.
 
     ``valid`` and ``test`` are shares of the songs; ``peak`` is the level to which each recording is normalised (None:
-    as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does.
+    as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does; ``high_pass`` as
+    in Engine.convert, None: as ``out`` was begun, and on for a new corpus.
     Recordings that cannot be used are skipped and listed in the report. Raises AudioError where nothing can be used,
     ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
     """
@@ -73,16 +75,19 @@ def prepare(
     max_seconds = arguments.number("max_seconds", max_seconds, *arguments.PIECE_S)
     peak = arguments.optional(arguments.number, "peak", peak, 0.0, 1.0, above=True)
     arguments.one_of("f0_source", f0_source, F0_SOURCES)
+    arguments.optional(arguments.flag, "high_pass", high_pass)
     arguments.flag("progress", progress)
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
-    settings = Settings(mel or MelConfig(), features or FeatureConfig(), max_seconds, peak, f0_source)
+    mel, features = mel or MelConfig(), features or FeatureConfig()
     found, outside = scan(dataset)
     sources = list(filter(_short, found))
     phones = _phones(dataset, sources)
     _check_free(out)
     with files.folder_lock(out, "preparing a corpus"):
         files.clear_leftovers(out, deep=True)
+        high_pass = records.begun_with_high_pass(out) if high_pass is None else high_pass
+        settings = Settings(mel, features, max_seconds, peak, f0_source, high_pass)
         _claim(out, settings, phones)
         report = Report(out, recordings=len(found))
         report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
@@ -94,6 +99,7 @@ def prepare(
         for source, items in _run(rest, out, settings, phones, jobs, progress, report):
             kept[source.name] = items
             save_json(out / "records" / f"{source.name}.json", records.stamp(source) | {"items": items})
+        report.warnings += [f"{source.path}: {note}" for source in sources for note in records.notes(kept, source)]
         _finish(sources, kept, settings, phones, (seed, valid, test), report)
         return report
 

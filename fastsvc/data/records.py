@@ -78,6 +78,22 @@ def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, lis
             yield source.name, items
 
 
+def notes(kept: dict[str, list[dict]], source: Source) -> list[str]:
+    """What its user should know of how a recording that is done was read."""
+    items = kept.get(source.name)
+    found = items[0].get("notes") if items else None
+    return [str(note) for note in found] if isinstance(found, list) else []
+
+
+def begun_with_high_pass(out: Path) -> bool:
+    """Whether the corpus in ``out`` was; True where nothing was made yet."""
+    path = out / "settings.json"
+    if not path.is_file() or not (out / "records").exists():
+        return True
+    settings = load_json(path).get("settings")
+    return isinstance(settings, dict) and settings.get("high_pass") is True
+
+
 def _is_item(item, bins: int) -> bool:
     """Whether it has what is asked of a finished item."""
     if not isinstance(item, dict) or not {"id", "start_s", "gain", "exact_f0", "phones"} <= item.keys():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
+from fastsvc.audio import highpass
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import artifact, backends, checks, hearing, ranges, runtime, warming
 from fastsvc.engine.content_hash import content_hash
@@ -26,7 +27,8 @@ class Engine:
 
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
     the mel when the vocoder's begin); ``transposed`` the semitones of the last :meth:`convert`, which "auto" leaves to
-    the engine. ``device``, ``precision`` and ``how`` say where and how it computes.
+    the engine, and ``notes`` what its user should know of how it was heard. ``device``, ``precision`` and ``how`` say
+    where and how it computes.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Engine:
         self.sources_everywhere = bool(vocoder) and vocoder.get("unvoiced_f0") == "interpolated"
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
+        self.notes: tuple[str, ...] = ()
         self._lock = threading.RLock()
 
     @classmethod
@@ -105,34 +108,38 @@ class Engine:
         f0_weights=None,
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
+        high_pass: bool = True,
         progress: runtime.Progress | None = None,
     ) -> tuple[np.ndarray, int]:
         """Sing a recording with another voice.
 
-        audio [samples] or [channels, samples] (mixed to one), float in −1 … 1, at rate_hz. speaker: a name, an id, or
-        a mapping of those to weights. steps: one of :attr:`steps`, None for :attr:`default_steps`. transpose:
-        semitones, or "auto": from the voiced median of the recording to the speaker's, rounded to whole semitones.
+        audio [samples] or [channels, samples] (mixed to one: fastsvc/audio/channels.py), float in −1 … 1, at rate_hz.
+        speaker: a name, an id, or a mapping of those to weights. steps: one of :attr:`steps`, None for
+        :attr:`default_steps`. transpose: semitones, or "auto": from the voiced median of the recording to the
+        speaker's, rounded to whole semitones.
         formant: semitones by which the voice's resonances move, where the model has a key-shift embedding. f0_method:
         as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. rate_out_hz: None for
         the input's rate.
         normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
-        did. progress gets the fraction done.
+        did. high_pass: take away what lies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
+        rests unvoiced. progress gets the fraction done.
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
         rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
-        how = checks.how(transpose, f0_method, f0_weights, normalise)
+        how = checks.how(transpose, f0_method, f0_weights, normalise, high_pass)
         formant, seed = checks.formant(self, formant), arguments.seed(seed)
         asked = {"steps": checks.steps(self, steps), "formant": formant, "seed": seed}
         progress = arguments.optional(arguments.callback, "progress", progress)
         self.check_request(speaker, transpose, formant)
         self.check_convertible()
-        audio = hearing.mono(audio)
+        audio, note = hearing.mono(audio, rate_hz)
         if len(audio) == 0:
             return audio, rate_out_hz
         with self._lock:
             heard = self.hear(audio, rate_hz, speaker, rate_out_hz=rate_out_hz, **how)
             self.transposed, spent = heard.semitones, self.timings
+            self.notes = (note, *heard.notes) if note else heard.notes
             if progress:
                 progress(HEARD)
             (made,) = self.sing([heard], speaker, **asked, progress=between(progress, HEARD, 1.0))
@@ -153,28 +160,31 @@ class Engine:
         f0_weights=None,
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
+        high_pass: bool = True,
     ) -> Heard:
         """The first part of :meth:`convert`: what is sung, its melody moved to ``speaker``. The rest is :meth:`sing`
         and :meth:`join`, between which recordings may be put together. Raises as convert does."""
         rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
-        checks.how(transpose, f0_method, f0_weights, normalise)
+        checks.how(transpose, f0_method, f0_weights, normalise, high_pass)
         self.check_convertible()
         target_hz = self.table.median_f0_hz(self.table.weights(speaker))
-        whole = hearing.mono(audio)
+        whole, note = hearing.mono(audio, rate_hz)
         if len(whole) == 0:
             raise AudioError("the recording holds no samples", "record or export it again")
+        whole = highpass.high_passed(whole, rate_hz) if high_pass else whole
         peak = self.manifest.get("input_peak")
         if normalise is not None:
             peak = (peak or 0.95) if normalise else None
         whole, gain = hearing.levelled(whole, peak)
         with self._lock:
             start = time.perf_counter()
-            given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin
+            given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin, high_pass
             features = hearing.features(whole, rate_hz, *given)
             self.timings = {"features": time.perf_counter() - start}
         semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
         features.f0_hz.mul_(2 ** (semitones / 12))
-        return Heard(features, semitones, Place(len(whole), rate_hz, rate_out_hz, 1 / gain))
+        place = Place(len(whole), rate_hz, rate_out_hz, 1 / gain)
+        return Heard(features, semitones, place, (note,) if note else ())
 
     @torch.inference_mode()
     def sing(

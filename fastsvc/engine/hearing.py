@@ -8,19 +8,19 @@ import numpy as np
 import torch
 
 from fastsvc import arguments
-from fastsvc.audio import loudness, resample
+from fastsvc.audio import channels, loudness, resample
 from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
 from fastsvc.engine.copies import there
 from fastsvc.engine.runtime import Features
 from fastsvc.errors import AudioError, EngineError
-from fastsvc.features import align, f0
+from fastsvc.features import align, f0, hum
 
 MOST_CHANNELS = 64
 SILENT = 1e-4  # a peak below −80 dB is not worth amplifying
 
 
-def mono(audio) -> np.ndarray:
-    """[samples] or [channels, samples], numpy or torch → float32 [samples], the mean of the channels.
+def mono(audio, rate_hz: int) -> tuple[np.ndarray, str]:
+    """[samples] or [channels, samples], numpy or torch → (float32 [samples], a note or ""): channels.mixed.
 
     Raises AudioError for anything else, and for samples that are not finite.
     """
@@ -39,10 +39,10 @@ def mono(audio) -> np.ndarray:
         raise AudioError("audio has no channels", "give [samples] or [channels, samples]")
     with np.errstate(over="ignore"):  # of float64 beyond float32's range: infinite, and told of below
         audio = audio.astype(np.float32, copy=False)
-        audio = audio.mean(axis=0, dtype=np.float32) if audio.ndim == 2 else audio
+        audio, note = channels.mixed(audio, rate_hz) if audio.ndim == 2 else (audio, "")
     if audio.size and not np.isfinite((audio.min(), audio.max())).all():  # NaN is passed on by both
         raise AudioError("audio holds samples that are not finite numbers", "repair the recording")
-    return audio
+    return audio, note
 
 
 def levelled(audio: np.ndarray, peak: float | None) -> tuple[np.ndarray, float]:
@@ -61,20 +61,26 @@ def features(
     f0_weights=None,
     device="cpu",
     yin=None,
+    gate_hum: bool = False,
 ) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros.
 
     Units lie where the encoder leaves them, the rest on the CPU. A GPU works on the pitch while the audio is resampled
-    for the encoder. ``yin``: a device's own, see :func:`pitch`.
+    for the encoder. ``yin``: a device's own, see :func:`pitch`. ``gate_hum``: rests with mains hum are unvoiced.
     """
     mel = config.mel
     frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
     at_mel = _at_rate(audio, rate_hz, mel.rate_hz, frames * mel.hop_samples)
     sung = _melody(at_mel, frames, config, f0_method, f0_weights, device, yin)
+    low = hum.low(at_mel.numpy(), mel.rate_hz, mel.hop_samples, frames) if gate_hum else None
     del at_mel  # of an hour 350 MB
     units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples))
     how, ratio = config.features.unit_align, units_per_frame(config, encoder)
-    return Features(units, align.indices(len(units), frames, how, ratio=ratio), *_fetched(sung))
+    f0_hz, voiced, volume = _fetched(sung)
+    if low is not None:
+        found = hum.gated(low, f0_hz.numpy(), voiced.numpy(), config.features.f0_style, config.features.f0_low_hz)
+        f0_hz, voiced = map(torch.from_numpy, found)
+    return Features(units, align.indices(len(units), frames, how, ratio=ratio), f0_hz, voiced, volume)
 
 
 def melody(

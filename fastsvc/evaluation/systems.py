@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fastsvc.audio.highpass import high_passed
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.checkpoints import read
@@ -102,8 +103,9 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
 
     @torch.inference_mode()
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, float, torch.Tensor]:
-        audio, gain = hearing.levelled(clip.audio, engine.manifest.get("input_peak"))
-        heard = hearing.features(audio, clip.rate_hz, theirs, engine.encoder, None)
+        audio = high_passed(clip.audio, clip.rate_hz)
+        audio, gain = hearing.levelled(audio, engine.manifest.get("input_peak"))
+        heard = hearing.features(audio, clip.rate_hz, theirs, engine.encoder, None, gate_hum=True)
         heard.f0_hz.mul_(2 ** (clip.semitones / 12))
         mel, mel_seconds = timed(lambda: _sample(model, heard, speakers.row(clip.target), steps, seed))
         return _vocode(engine, mel, heard.f0_hz, heard.voiced, seed) / np.float32(gain), mel_seconds, mel
