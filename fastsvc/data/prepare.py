@@ -16,6 +16,7 @@ import numpy as np
 
 from fastsvc import arguments, arrays, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
+from fastsvc.config.plain import differences
 from fastsvc.data import records
 from fastsvc.data.pieces import Settings
 from fastsvc.data.scan import Source, scan, split_songs
@@ -130,8 +131,11 @@ def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
     if path.is_file():
         made = _completed(load_json(path))
         if made != wanted and (out / "records").exists():  # without records nothing was made yet
+            told = [
+                line for _, line in differences(*(one | one["settings"] | {"settings": 0} for one in (made, wanted)))
+            ]
             raise ConfigError(
-                f"{out}: was prepared with other settings: {'; '.join(_differences(made, wanted))}",
+                f"{out}: was prepared with other settings: {'; '.join(told)}",
                 "use another folder, or the same settings",
             )
     if not path.is_file() or made != wanted:
@@ -144,15 +148,6 @@ def _completed(made: dict) -> dict:
         return made | {"settings": to_dict(from_dict(Settings, made["settings"]))}
     except (ConfigError, KeyError):
         return made
-
-
-def _differences(made, wanted, where: str = "") -> Iterator[str]:
-    for key in sorted(made.keys() | wanted.keys()):
-        a, b, name = made.get(key), wanted.get(key), f"{where}{key}"
-        if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b, "" if key == "settings" else f"{name}.")
-        elif a != b:
-            yield f"{name} {a} there, {b} now"
 
 
 def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:

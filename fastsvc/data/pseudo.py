@@ -6,6 +6,7 @@ is read. A recogniser trained on such labels names clusters, and CTC and frame l
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,11 @@ def _add(corpus_dir: Path, clusters: int, seed: int) -> float:
     corpus["pseudo"] = {"clusters": clusters, "seed": seed, "encoder_hash": corpus["encoder"]["hash"]}
     save_json(corpus_dir / "corpus.json", corpus)
     return explained
+
+
+def mark(centres: np.ndarray) -> str:
+    """Tells one clustering from another: after a new one the same names mean other units."""
+    return hashlib.sha256(np.ascontiguousarray(centres, np.float32).tobytes()).hexdigest()
 
 
 def names(clusters: int) -> list[str]:
