@@ -19,6 +19,7 @@ from fastsvc.errors import AudioError
 
 __all__ = [
     "EXTENSIONS",
+    "FOREIGN",
     "FORMATS",
     "Info",
     "TooLong",
@@ -33,6 +34,8 @@ __all__ = [
 # What libsndfile 1.2 decodes and what people name recordings; files of a folder are chosen by it.
 _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"
 EXTENSIONS = frozenset("." + suffix for suffix in _SUFFIXES.split())
+# Recordings that are not decoded: in a folder they are passed over, but not without a word.
+FOREIGN = frozenset([".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".ape", ".wv", ".opus2"])
 _CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
 _AGAIN = "copy or export it again"
 _BLOCK_SAMPLES = 1 << 18  # of a block, at most

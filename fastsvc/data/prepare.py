@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,9 @@ import numpy as np
 from fastsvc import arguments, arrays, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.config.plain import differences
-from fastsvc.data import records
-from fastsvc.data.pieces import Settings
+from fastsvc.data import account, advice, records
+from fastsvc.data.account import Report
+from fastsvc.data.pieces import Made, Settings
 from fastsvc.data.scan import Source, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
@@ -31,19 +31,6 @@ __all__ = ["Report", "add_units", "prepare"]
 FORMAT = 1
 NAME_BYTES = 240  # of a recording's: what is made of it has some more, of 255 that systems allow
 F0_SOURCES = ("auto", "tracker")
-
-
-@dataclass
-class Report:
-    """What became of the recordings. ``bad``: (path, why) of those that could not be used."""
-
-    corpus: Path
-    recordings: int = 0
-    reused: int = 0  # done by an earlier run
-    items: int = 0
-    seconds: float = 0.0
-    bad: list[tuple[str, str]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 def prepare(
@@ -65,7 +52,7 @@ def prepare(
 
     ``valid`` and ``test`` are shares of the songs; ``peak`` is the level to which each recording is normalised (None:
     as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does.
-    Recordings that cannot be used are skipped and listed in the report. Raises AudioError where nothing can be used,
+    Recordings that cannot be used are skipped and listed in the report, and all files in ``report.json``. Raises AudioError where nothing can be used,
     ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
     """
     dataset, out = arguments.path("dataset", dataset), arguments.path("out", out)
@@ -78,24 +65,36 @@ def prepare(
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     settings = Settings(mel or MelConfig(), features or FeatureConfig(), max_seconds, peak, f0_source)
-    found, outside = scan(dataset)
-    sources = list(filter(_short, found))
+    found = scan(dataset, out)
+    sources = list(filter(_short, found.sources))
     phones = _phones(dataset, sources)
     _check_free(out)
     with files.folder_lock(out, "preparing a corpus"):
         files.clear_leftovers(out, deep=True)
         _claim(out, settings, phones)
-        report = Report(out, recordings=len(found))
-        report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
-        long = [str(source.path) for source in found if not _short(source)]
+        report = Report(out, recordings=len(found.sources), others=found.others, warnings=list(found.notes))
+        report.bad = [(str(path), why) for path, why in found.unused]
+        long = [str(source.path) for source in found.sources if not _short(source)]
         report.bad += [(path, f"its name has more than {NAME_BYTES} bytes: shorten it") for path in long]
         kept = dict(records.done(sources, out, settings.mel.bins))
         report.reused = len(kept)
         rest = [source for source in sources if source.name not in kept]
-        for source, items in _run(rest, out, settings, phones, jobs, progress, report):
-            kept[source.name] = items
-            save_json(out / "records" / f"{source.name}.json", records.stamp(source) | {"items": items})
-        _finish(sources, kept, settings, phones, (seed, valid, test), report)
+        bad = {}
+        for source, result in _run(rest, out, settings, phones, jobs, progress):
+            if isinstance(result, AudioError):
+                bad[source.name] = (str(source.path), str(result))
+                continue
+            kept[source.name] = result
+            record = {"items": result.items, "short_s": result.short_s, "silent_s": result.silent_s}
+            save_json(out / "records" / f"{source.name}.json", records.stamp(source) | record)
+        report.bad += [bad[source.name] for source in sources if source.name in bad]  # whatever was ready first
+        split = _finish(sources, kept, settings, phones, (seed, valid, test), report)
+        account.write(report, dataset, sources, kept, split)
+        if not split:
+            raise AudioError(
+                f"none of {report.recordings} recordings could be used; the first: {report.bad[0][1]}",
+                f"see {out / account.FILE}",
+            )
         return report
 
 
@@ -150,36 +149,32 @@ def _completed(made: dict) -> dict:
         return made
 
 
-def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:
-    """Process the recordings in ``jobs`` processes; yields each that is done, notes each that is bad."""
+def _run(sources, out, settings, phones, jobs, progress) -> Iterator[tuple[Source, Made | AudioError]]:
+    """Process the recordings in ``jobs`` processes; yields each with what became of it."""
     in_work = InWork(out)
     first, last = in_work.ordered(sources, lambda source: source.path)
     for source in last:
         warnings.warn(f"{source.path} {files.SUSPECTED}", stacklevel=2)  # now: this run may be killed, too
     with screen.bar(total=len(sources), desc="prepare", unit="file", disable=not progress or not sources) as bar:
         for source, result in processed(first, last, (out, settings, phones), jobs, in_work):
-            if isinstance(result, AudioError):
-                report.bad.append((str(source.path), str(result)))
-            elif isinstance(result, FastsvcError):
+            if isinstance(result, FastsvcError) and not isinstance(result, AudioError):
                 raise result
-            else:
-                yield source, result
+            yield source, result
             bar.update()
 
 
-def _finish(sources, kept, settings: Settings, phones, split_by, report: Report) -> None:
-    """Split by songs, gather the statistics, write corpus.json."""
+def _finish(sources, kept: dict[str, Made], settings: Settings, phones, split_by, report: Report) -> dict[str, str]:
+    """Split by songs, gather the statistics, write corpus.json; → the split, {} where there is nothing to split."""
     songs: dict[str, set[str]] = {}
     for source in sources:
-        if kept.get(source.name):
+        if source.name in kept:
             songs.setdefault(source.singer, set()).add(source.song)
     if not songs:
-        first = f"; the first: {report.bad[0][1]}" if report.bad else ""
-        raise AudioError(f"none of {report.recordings} recordings could be used{first}", "see the list of bad files")
+        return {}
     split = split_songs(songs, *split_by)
     items, sums = [], np.zeros((2, settings.mel.bins))
     for source in sources:
-        for item in kept.get(source.name, []):
+        for item in kept[source.name].items if source.name in kept else []:
             item = dict(item, singer=source.singer, song=source.song, split=split[source.song])
             part = item.pop("mel_sums")
             if item["split"] == "train":
@@ -208,9 +203,16 @@ def _finish(sources, kept, settings: Settings, phones, split_by, report: Report)
     save_json(before, corpus)
     report.items = len(items)
     report.seconds = sum(item["samples"] for item in items) / settings.mel.rate_hz
+    report.short_s, report.silent_s = (
+        sum(getattr(made, name) for made in kept.values()) for name in ("short_s", "silent_s")
+    )
     for name in ("valid", "test"):
         if dict(zip(("valid", "test"), split_by[1:]))[name] > 0 and name not in split.values():
             report.warnings.append(f"no song could be spared for {name}: every singer needs one to train on")
+    report.warnings += advice.cautions(corpus)
+    report.refusals = advice.refusals(corpus)
+    report.units, report.labels = "encoder" in corpus, bool(corpus["phones"]) or "pseudo" in corpus
+    return split
 
 
 def _median_f0(items: list[dict], out: Path) -> dict[str, float]:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from fastsvc.data.pieces import Made
 from fastsvc.data.scan import Source
 from fastsvc.data.store import load_json
 from fastsvc.errors import ConfigError
@@ -63,7 +64,8 @@ def stamp(source: Source) -> dict:
     return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
 
 
-def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, list[dict]]]:
+def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, Made]]:
+    """What earlier runs made of recordings that are still as they were."""
     for source in sources:
         path = out / "records" / f"{source.name}.json"
         if not path.is_file():
@@ -73,9 +75,14 @@ def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, lis
         except ConfigError:
             continue  # one that cannot be read, or of another shape, is not ours: the recording is prepared again
         files, items = record.get("files"), record.get("items")
-        ours = isinstance(items, list) and all(_is_item(item, bins) for item in items)
+        # Older versions kept records of recordings of which nothing could be used, without the reason.
+        ours = isinstance(items, list) and items and all(_is_item(item, bins) for item in items)
         if ours and files == stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
-            yield source.name, items
+            yield source.name, Made(items, *(_seconds(record.get(name)) for name in ("short_s", "silent_s")))
+
+
+def _seconds(value) -> float:
+    return float(value) if type(value) in (int, float) and 0 <= value < 1e9 else 0.0
 
 
 def _is_item(item, bins: int) -> bool:

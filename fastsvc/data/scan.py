@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastsvc.audio.io import EXTENSIONS
+from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.errors import AudioError
+from fastsvc.files.tree import Tree, identity, same_recording
+
+BESIDE = "lies beside the singers' folders, not in one: move it into <singer>/"
+SHOWN = 5  # singers' folders or kinds of files that a line names
 
 
 @dataclass(frozen=True)
@@ -20,37 +26,109 @@ class Source:
     song: str
 
 
-def scan(dataset: Path) -> tuple[list[Source], list[Path]]:
-    """All recordings below ``dataset``, sorted, and those that lie beside the singers' folders (left out).
+@dataclass
+class Scan:
+    """What a dataset holds. ``unused``: (path, why) of recordings that are not used, and of folders that could not be
+    listed; ``others``: files that are no recordings; ``notes``: lines for the user."""
+
+    sources: list[Source] = field(default_factory=list)
+    unused: list[tuple[Path, str]] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def scan(dataset: Path, out: Path | None = None) -> Scan:
+    """All recordings below ``dataset``, sorted, each once; linked folders are followed, ``out`` is left out.
 
     ``<singer>/<song>.wav`` and ``<singer>/<song>/…/<utterance>.wav`` are understood, and the
-    ``<singer>#<song>/<utterance>.wav`` of M4Singer. Hidden files are ignored.
-    Raises AudioError where there is no folder, or no recording in a singer's folder.
+    ``<singer>#<song>/<utterance>.wav`` of M4Singer. Hidden files are ignored. Names are composed (NFC), so a singer of
+    two systems is one. Raises AudioError where there is no folder, or no recording in a singer's folder.
     """
     if not dataset.is_dir():
         raise AudioError(f"{dataset}: no such folder", "give the folder that holds one folder per singer")
-    # Pipes, devices and dead links, too: reading says what they are.
-    paths = sorted(p for p in dataset.rglob("*") if p.suffix.lower() in EXTENSIONS and not p.is_dir())
-    paths = [p for p in paths if not any(part.startswith(".") for part in p.relative_to(dataset).parts)]
-    inside = [p for p in paths if len(p.relative_to(dataset).parts) > 1]
+    search = _Search(dataset, out)
+    search.walk(None)
+    result, inside, beside = search.scan, [], []
+    for path in search.once():
+        (inside if len(path.relative_to(dataset).parts) > 1 else beside).append(path)
+    result.unused += [(path, BESIDE) for path in beside]
+    result.unused += [(path, f"{path.suffix} is not read: convert it to wav or flac first") for path in search.foreign]
     if not inside:
+        left = [f"{len(beside)} directly inside"] if beside or not result.unused else []
+        left += [f"{path}: {why}" for path, why in result.unused if why != BESIDE][:SHOWN]
         raise AudioError(
-            f"{dataset}: holds no recordings in folders of singers ({len(paths)} directly inside)",
+            f"{dataset}: holds no recordings in folders of singers ({'; '.join([*left, *result.notes[:SHOWN]])})",
             "arrange it as <singer>/<song>.wav or <singer>/<song>/<part>.wav",
         )
-    stems: dict[str, int] = {}
+    result.sources = _named(dataset, inside, result.notes)
+    transcripts = {source.path.with_suffix(".json") for source in result.sources} | {dataset / "choir.json"}
+    result.others = sorted(path for path in search.others if path not in transcripts)
+    return result
+
+
+class _Search(Tree[None]):
+    def __init__(self, dataset: Path, out: Path | None):
+        super().__init__(dataset)
+        self.out = None if out is None else identity(out)
+        self.scan = Scan()
+        self.met: list[tuple[bool, Path]] = []  # (linked, recording)
+        self.foreign: list[Path] = []
+        self.others: list[Path] = []
+
+    def enters(self, folder: Path, known: object) -> bool:
+        return known != self.out or folder == self.folder
+
+    def file(self, path: Path, held: None, linked: bool) -> None:
+        suffix = path.suffix.lower()
+        if suffix in EXTENSIONS:  # pipes, devices and dead links, too: reading says what they are
+            self.met.append((linked, path))
+        elif suffix in FOREIGN:
+            self.foreign.append(path)
+        else:
+            self.others.append(path)
+
+    def unlisted(self, folder: Path, error: OSError) -> None:
+        self.scan.unused.append((folder, f"the folder cannot be listed: {error.strerror}"))
+
+    def again(self, folder: Path, first: Path | None) -> None:
+        why = "a link to a folder that holds it: not followed"
+        self.scan.notes.append(f"{folder}: {why}" if first is None else f"{folder} is {first} again: it is used once")
+
+    def once(self) -> list[Path]:
+        """The recordings, sorted, each under one of its names: one that is no link, where there is one."""
+        chosen: dict = {}
+        for _, path in sorted(self.met):
+            first = chosen.setdefault(same_recording(path), path)
+            if first is not path:
+                self.scan.notes.append(f"{path} is {first} under another name: it is used once")
+        self.foreign.sort()
+        return sorted(chosen.values())
+
+
+def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:
+    alike: dict[str, list[Path]] = defaultdict(list)
     for path in inside:
-        stem = path.relative_to(dataset).with_suffix("").as_posix()
-        stems[stem] = stems.get(stem, 0) + 1
+        alike[path.relative_to(dataset).with_suffix("").as_posix()].append(path)
+    for paths in alike.values():
+        if len(paths) > 1:
+            others = ", ".join(path.name for path in paths[1:])
+            notes.append(f"{paths[0]} and {others} have one name: all are used; remove what is the same recording")
     # "x.wav.flac" without its suffix is "x.wav", which may be there, and named in full for the sake of an "x.flac".
     full, sources = {path.relative_to(dataset).as_posix() for path in inside}, []
     for path in inside:
         relative = path.relative_to(dataset)
         stem = relative.with_suffix("").as_posix()
-        singer, song = _who_and_what(relative)
-        alone = stems[stem] == 1 and stem not in full
+        singer, song = (unicodedata.normalize("NFC", text) for text in _who_and_what(relative))
+        alone = len(alike[stem]) == 1 and stem not in full
         sources.append(Source(path, stem if alone else relative.as_posix(), singer, song))
-    return sources, [p for p in paths if len(p.relative_to(dataset).parts) == 1]
+    return sources
+
+
+def kinds(others: list[Path]) -> str:
+    """How many files of which suffixes: "3 .txt, 1 .jpg"."""
+    counts = Counter(path.suffix.lower() or "without suffix" for path in others).most_common()
+    more = f" and {len(counts) - SHOWN} more kinds" if len(counts) > SHOWN else ""
+    return ", ".join(f"{count} {suffix}" for suffix, count in counts[:SHOWN]) + more
 
 
 def _who_and_what(relative: Path) -> tuple[str, str]:

@@ -16,7 +16,7 @@ def converted(
     """The batch with the first ``share`` of its items given to other singers, drawn evenly; its mel stays the source's.
 
     f0 moves by the ratio of the singers' medians, medians_hz [S] (0: unknown, then it stays). Adds ``other`` [B]: 1
-    where the singer is another. ``rows``: the singers that take part, upwards, those of the batch among them; None: all.
+    where the singer is another. ``rows``: the singers that take part, upwards; None: all.
     """
     singer = batch["singer"]
     rows = torch.arange(len(medians_hz), device=singer.device) if rows is None else rows

@@ -44,7 +44,7 @@ def save(run: Trainer, path: Path) -> None:
 def restore(run: Trainer, before: Before) -> None:
     """Raises CheckpointError where the file is not of this configuration, OutputError where it was replaced meanwhile.
 
-    Rows of singers are taken by name. Those whom the task does not know are left out: a task that keeps them lists them.
+    Rows of singers are taken by name. Those that the task does not list are left out.
     """
     before.unchanged()
     with _fitting(str(before.path)):
