@@ -83,7 +83,7 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     if pseudo_labels:
         from fastsvc.data.pseudo import add_pseudo_labels
 
-        explained = add_pseudo_labels(out, pseudo_labels, options["seed"])
+        explained = add_pseudo_labels(out, pseudo_labels, options["seed"], progress=bar)
         say(f"{pseudo_labels} clusters in place of phones; they explain {explained:.0%} of the units' variance")
         report.labels = True
     from fastsvc.commands.prepared import tell

@@ -39,8 +39,8 @@ def next_step(report: Report, command: list[str]) -> str:
     if report.refusals:
         return f"next: more songs, then again: {shlex.join(command)}"
     if report.units:
-        listeners = "" if report.labels else "; recognisers need --pseudo-labels K besides"
-        return f"next: fastsvc train teacher -c TEACHER.yaml, with `corpus: {out}` in it (docs/training.md){listeners}"
+        rest = "" if report.labels else "; recognisers need --pseudo-labels K besides"
+        return f"next: fastsvc train teacher -c TEACHER.yaml, with `corpus: {out}` in it{rest}"
     if report.labels:
         return (
             f"next: fastsvc train recogniser -c RECOGNISER.yaml, with `corpus: {out}` in it; then its units: "

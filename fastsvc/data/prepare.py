@@ -52,7 +52,8 @@ def prepare(
 
     ``valid`` and ``test`` are shares of the songs; ``peak`` is the level to which each recording is normalised (None:
     as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does.
-    Recordings that cannot be used are skipped and listed in the report, and all files in ``report.json``. Raises AudioError where nothing can be used,
+    Recordings that cannot be used are skipped and listed in the report, and all files in ``report.json``.
+    Raises AudioError where nothing can be used,
     ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
     """
     dataset, out = arguments.path("dataset", dataset), arguments.path("out", out)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 import numpy as np
 
+from fastsvc import files
 from fastsvc.data.pieces import Made
 from fastsvc.data.scan import Source
 from fastsvc.data.store import load_json
@@ -22,6 +24,24 @@ def described(path: Path) -> dict:
     if wrong is not None:
         raise ConfigError(f"{path}: has no {wrong}, or a wrong one", "prepare the corpus again")
     return data
+
+
+@contextlib.contextmanager
+def alone(path: Path, purpose: str) -> Iterator[dict]:
+    """What a corpus.json says, while its folder is held by this process alone. What is no corpus gets no lock.
+
+    It is read again only where another process has written it before the lock was got.
+    """
+    before, data = _stamp(path), described(path)
+    with files.folder_lock(path.parent, purpose):
+        yield data if _stamp(path) == before else described(path)
+
+
+def _stamp(path: Path) -> tuple | None:
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+    return None
 
 
 def _inside(file) -> bool:
@@ -74,10 +94,10 @@ def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, Mad
             record = load_json(path)
         except ConfigError:
             continue  # one that cannot be read, or of another shape, is not ours: the recording is prepared again
-        files, items = record.get("files"), record.get("items")
+        held, items = record.get("files"), record.get("items")
         # Older versions kept records of recordings of which nothing could be used, without the reason.
         ours = isinstance(items, list) and items and all(_is_item(item, bins) for item in items)
-        if ours and files == stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
+        if ours and held == stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
             yield source.name, Made(items, *(_seconds(record.get(name)) for name in ("short_s", "silent_s")))
 
 

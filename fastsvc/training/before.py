@@ -88,6 +88,11 @@ def find(out: Path, kind: str) -> Before | None:
     )
 
 
+def anew(out: Path) -> str:
+    """What is said where :func:`find` found nothing: a run that was killed before its first save has nothing, too."""
+    return f"nothing to resume in {out}: it starts anew" + ("" if out.exists() else " (there was no such folder)")
+
+
 def _stamp(path: Path) -> tuple:
     status = os.stat(path)
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -14,7 +14,7 @@ from fastsvc import arguments, files
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
 from fastsvc.training import optim, parallel, rows, saving
 from fastsvc.training import settings as settings_module
-from fastsvc.training.before import find
+from fastsvc.training.before import anew, find
 from fastsvc.training.feeder import Feeder, seed_of
 from fastsvc.training.interrupt import Interrupt
 from fastsvc.training.logging import Log, plain
@@ -36,7 +36,7 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     settings = settings_module.read(arguments.path("config_path", config_path))
     out = out or Path(settings.out)
     before = find(out, kind) if resume else None
-    anew = f"nothing to resume in {out}: it starts anew" + (" (there was no such folder)" if not out.exists() else "")
+    notes = [anew(out)] if resume and before is None else []
     for name in ("last.pt", "best.pt"):  # both are written over
         if (out / name).exists() and not resume:
             raise OutputError(f"{out}/{name} is there already", "add --resume to go on, or choose another `out`")
@@ -52,8 +52,7 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             seed=settings.seed,
             before=before,
         )
-        if resume and before is None:
-            task.notes.append(anew)
+        task.notes += notes
         hint = f"fastsvc train {kind} -c {config_path} --resume"
         with _alone(out) if group.first else contextlib.nullcontext():
             return Trainer(task, settings, out, group, resume, hint).train()
@@ -97,12 +96,9 @@ class Trainer:
 
     def _resume(self) -> bool:
         before = self.task.before or find(self.out, self.task.kind)
-        if before is None:
-            return False
-        saving.restore(self, before)
-        if before.path.name != "last.pt":
-            self.task.notes.append(f"{self.out}/last.pt is not there: {before.path.name} is gone on from")
-        return True
+        if before is not None:
+            saving.restore(self, before)
+        return before is not None
 
     # ---- one step
 
@@ -185,8 +181,8 @@ class Trainer:
         for note in self.task.notes:
             log.say(note)
         if self.resumed:
-            done = f": all of its budget, so raise {'steps' if self.settings.steps else 'minutes'} to train longer"
-            log.say(f"going on from step {self.step}" + (done if self.fraction >= 1 else ""))
+            done = ": the whole budget, so raise steps or minutes to train longer" if self.fraction >= 1 else ""
+            log.say(f"going on from step {self.step}{done}")
         start, before = time.monotonic(), self.elapsed_s
         first = self.step
         with (

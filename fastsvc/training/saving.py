@@ -50,6 +50,8 @@ def restore(run: Trainer, before: Before) -> None:
     with _fitting(str(before.path)):
         _restore(run, before)
     before.content = None  # half of the memory
+    if before.path.name != "last.pt":
+        run.task.notes.append(f"{run.out}/last.pt is not there: going on from {before.path.name}")
 
 
 def restore_optimizer(run: Trainer, name: str) -> None:
