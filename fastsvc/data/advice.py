@@ -15,7 +15,7 @@ def refusals(corpus: dict) -> list[str]:
     if not _singers(corpus, "valid"):
         said.append(
             "no song is left for validation, so `fastsvc train` will refuse this corpus: give a singer a second song "
-            "(a song is a file in the singer's folder, or a folder of parts), and a --valid above 0; then prepare again"
+            "(a file in the singer's folder, or a folder of parts), with --valid above 0, and prepare it again"
         )
     return said
 
@@ -25,7 +25,7 @@ def cautions(corpus: dict) -> list[str]:
     valid = sorted(_singers(corpus, "valid"))
     if len(corpus["singers"]) == 1:
         return [
-            f"{corpus['singers'][0]} is the only singer: a teacher and a student can be trained, but `train singer` and "
+            f"{corpus['singers'][0]} is the only singer: teacher and student can be trained, but `train singer` and "
             "`train dmo` need a second one, to tell apart and to convert to"
         ]
     if len(valid) == 1:

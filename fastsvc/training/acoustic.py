@@ -159,7 +159,9 @@ class AcousticTask(Task):
             self.table[number], self.singer_ids[row] = row, number
         self.gone = [row for row, number in enumerate(self.singer_ids) if number is None]
         self._fill_f0(teacher, present)
-        self._tell(present)
+        if self.gone:
+            names = ", ".join(self.speakers[row] for row in self.gone)
+            self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay as they are")
         if len(place) > 1:
             self.singer_rows["model"] = {TABLE: 1}
 
@@ -170,13 +172,6 @@ class AcousticTask(Task):
         f0_hz |= {name: value for name in present if (value := self.corpus.singer_f0_hz[name]) > 0}
         by_key = {rows.key(name): float(value) for name, value in f0_hz.items()}
         self.speaker_f0_hz = [by_key.get(rows.key(name), 0.0) for name in self.speakers]
-
-    def _tell(self, present: Sequence[str]) -> None:
-        if self.before and (new := rows.joined(self.before.singers, present)[len(self.before.singers) :]):
-            self.notes.append(f"new singers: {', '.join(new)}: their rows begin as in a new training")
-        if self.gone:
-            names = ", ".join(self.speakers[row] for row in self.gone)
-            self.notes.append(f"singers without songs in {self.corpus.path}: {names}: their rows stay as they are")
 
     def of_corpus(self) -> dict:
         return super().of_corpus() | {"encoder": self.corpus.encoder["hash"]}

@@ -35,8 +35,7 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     out = arguments.optional(arguments.path, "out", out)
     settings = settings_module.read(arguments.path("config_path", config_path))
     out = out or Path(settings.out)
-    before = find(out, kind) if resume else None
-    notes = [anew(out)] if resume and before is None else []
+    before, nothing = (find(out, kind), anew(out)) if resume else (None, "")
     for name in ("last.pt", "best.pt"):  # both are written over
         if (out / name).exists() and not resume:
             raise OutputError(f"{out}/{name} is there already", "add --resume to go on, or choose another `out`")
@@ -52,7 +51,7 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             seed=settings.seed,
             before=before,
         )
-        task.notes += notes
+        task.notes += [nothing] if nothing and before is None else []
         hint = f"fastsvc train {kind} -c {config_path} --resume"
         with _alone(out) if group.first else contextlib.nullcontext():
             return Trainer(task, settings, out, group, resume, hint).train()
@@ -178,11 +177,8 @@ class Trainer:
 
     def train(self) -> dict:
         log = Log(self.task.kind, self.out, self.step, quiet=not self.group.first)
-        for note in self.task.notes:
-            log.say(note)
-        if self.resumed:
-            done = ": the whole budget, so raise steps or minutes to train longer" if self.fraction >= 1 else ""
-            log.say(f"going on from step {self.step}{done}")
+        for line in saving.opening(self):
+            log.say(line)
         start, before = time.monotonic(), self.elapsed_s
         first = self.step
         with (

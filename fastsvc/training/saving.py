@@ -52,6 +52,26 @@ def restore(run: Trainer, before: Before) -> None:
     before.content = None  # half of the memory
     if before.path.name != "last.pt":
         run.task.notes.append(f"{run.out}/last.pt is not there: going on from {before.path.name}")
+    if run.task.singer_rows and not run.move.unchanged:
+        run.best = None  # other songs are validated on, and best.pt lacks the new singers
+        run.task.notes += _moves(run.move)
+
+
+def _moves(move: rows.Move) -> list[str]:
+    """A line for each kind of change to the table of singers."""
+    if not move.before:
+        return ["the checkpoint, of an older version, names no singers: what is learnt of each begins anew"]
+    new, lost = (rows.joined(a, b)[len(a) :] for a, b in ((move.before, move.now), (move.now, move.before)))
+    lines = [f"new singers: {', '.join(new)}: their rows begin as in a new training"] if new else []
+    return [*lines, f"singers that are gone: {', '.join(lost)}: their rows are left out"] if lost else lines
+
+
+def opening(run: Trainer) -> list[str]:
+    """What is said before the first step."""
+    if not run.resumed:
+        return run.task.notes
+    done = ": the whole budget, so raise steps or minutes to train longer" if run.fraction >= 1 else ""
+    return [*run.task.notes, f"going on from step {run.step}{done}"]
 
 
 def restore_optimizer(run: Trainer, name: str) -> None:
