@@ -2,7 +2,6 @@
 
 import json
 import os
-import unicodedata
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import add_units, prepare
 from fastsvc.data.scan import scan, split_songs
 from fastsvc.errors import AudioError, ConfigError, OutputError
-from fastsvc.training.teacher import TeacherTask
 
 MEL = MelConfig(rate_hz=16000, hop_samples=160, fft_samples=512, window_samples=512, bins=20, high_hz=8000.0)
 
@@ -41,13 +39,17 @@ def transcribe(path, seconds, f0_hz=200.0):
     path.write_text(json.dumps({"phones": phones, "f0_hop_s": 0.005, "f0_hz": track}))
 
 
-@pytest.fixture
-def dataset(tmp_path):
+def two_singers(folder):
     """Two singers with the same four songs."""
     for singer, f0_hz in (("alto", 330.0), ("bass", 110.0)):
         for song in range(4):
-            write(tmp_path / "set" / singer / f"song{song}.wav", tone(1.0, 16000, f0_hz), 16000)
-    return tmp_path / "set"
+            write(folder / singer / f"song{song}.wav", tone(1.0, 16000, f0_hz), 16000)
+    return folder
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return two_singers(tmp_path / "set")
 
 
 def run(dataset, out, **options):
@@ -130,81 +132,6 @@ def test_long_recordings_are_cut_on_the_grid(tmp_path):
     f0_hz = np.concatenate([item.f0_hz for item in corpus.items])
     middle = (np.arange(len(f0_hz)) + 0.5) * 0.01
     np.testing.assert_allclose(f0_hz[5:-5], (200 + 40 * middle)[5:-5], rtol=0.01)
-
-
-def test_silent_and_tiny_recordings_are_named_with_the_reason(dataset, tmp_path):
-    write(dataset / "alto" / "silence.wav", np.zeros(16000), 16000)
-    write(dataset / "alto" / "tiny.wav", tone(0.2, 16000), 16000)
-    write(dataset / "alto" / "sample.wav", [0.1], 16000)
-    for _ in range(2):  # said again when all else is done
-        report = run(dataset, tmp_path / "out")
-        assert report.items == 8 and report.recordings == 11
-        why = {os.path.basename(path): why for path, why in report.bad}
-        assert sorted(why) == ["sample.wav", "silence.wav", "tiny.wav"]
-        assert "has 0.20 s: too short" in why["tiny.wav"] and "has 0.00 s: too short" in why["sample.wav"]
-        assert "silence.wav: silent, nothing in it is above -60 dB" in why["silence.wav"]
-
-
-def test_pieces_that_are_left_out_are_counted(dataset, tmp_path):
-    audio = np.concatenate([tone(1.4, 16000), np.zeros(32000), tone(1.4, 16000)])
-    write(dataset / "alto" / "pause.wav", audio, 16000)
-    for _ in range(2):  # the second time from the records
-        report = run(dataset, tmp_path / "out", max_seconds=1.5)
-        assert report.bad == [] and report.short_s == 0 and 0.5 < report.silent_s < 2.1
-    used = json.loads((tmp_path / "out" / "report.json").read_text())["used"]
-    left = {os.path.basename(one["file"]): one["left_out_s"]["silent"] for one in used}
-    assert left["pause.wav"] == pytest.approx(report.silent_s) and sum(left.values()) == left["pause.wav"]
-
-
-def test_every_file_is_accounted_for(dataset, tmp_path):
-    (dataset / "alto" / "notes.txt").write_text("words")
-    (dataset / "cover.JPG").touch()
-    (dataset / "alto" / ".hidden.txt").touch()
-    (dataset / "alto" / "late.m4a").touch()
-    (dataset / "alto" / "song0.json").write_text("{}")  # beside a recording: perhaps its transcript
-    (dataset / "alto" / "other.json").write_text("{}")
-    report = run(dataset, tmp_path / "out")
-    assert [os.path.basename(path) for path, _ in report.bad] == ["late.m4a"]
-    assert [path.name for path in report.others] == ["notes.txt", "other.json", "cover.JPG"]
-    held = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert len(held["used"]) == 8 and {one["split"] for one in held["used"]} == {"train", "valid", "test"}
-    assert held["not_used"] == [{"file": path, "why": why} for path, why in report.bad]
-    assert [os.path.basename(path) for path in held["other_files"]] == ["notes.txt", "other.json", "cover.JPG"]
-    before = (tmp_path / "out" / "report.json").read_bytes()
-    run(dataset, tmp_path / "out", jobs=2)
-    assert (tmp_path / "out" / "report.json").read_bytes() == before
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links need a permission there")
-def test_links_are_followed_once_and_loops_are_not(dataset, tmp_path):
-    write(tmp_path / "elsewhere" / "song9.wav", tone(1.0, 16000), 16000)
-    (dataset / "carol").symlink_to("../elsewhere")
-    (dataset / "dave").symlink_to("../elsewhere")
-    (dataset / "alto" / "up").symlink_to("..")
-    (dataset / "alto" / "self").symlink_to(".")
-    (dataset / "bass" / "again.wav").symlink_to(dataset / "bass" / "song1.wav")
-    found = scan(dataset)
-    assert {source.singer for source in found.sources} == {"alto", "bass", "carol"} and len(found.sources) == 9
-    notes = "; ".join(found.notes)
-    assert f"{dataset}/dave is {dataset}/carol again: it is used once" in notes
-    assert f"again.wav is {dataset}/bass/song1.wav under another name: it is used once" in notes
-    assert notes.count("a link to a folder that holds it: not followed") == 2
-    assert scan(dataset, dataset / "bass").sources[-1].singer == "carol"  # the corpus itself is left out
-
-
-def test_a_singer_of_two_systems_is_one(tmp_path):
-    for form in ("NFC", "NFD"):
-        write(tmp_path / unicodedata.normalize(form, "José") / f"{form}.wav", tone(1.0, 8000), 8000)
-    assert {source.singer for source in scan(tmp_path).sources} == {unicodedata.normalize("NFC", "José")}
-
-
-def test_a_dataset_of_foreign_files_says_so(tmp_path):
-    (tmp_path / "alto").mkdir()
-    (tmp_path / "alto" / "song.m4a").touch()
-    with pytest.raises(
-        AudioError, match=r"no recordings in folders of singers \(.*song.m4a: .m4a is not read: convert"
-    ):
-        scan(tmp_path)
 
 
 def test_bad_files_are_reported_and_skipped(dataset, tmp_path):
@@ -355,53 +282,6 @@ def test_split_is_by_song_and_leaves_everyone_something():
     assert split["s3"] == "train" and "train" in (split["s4"], split["s5"])
     assert split == split_songs(songs, 0, 0.1, 0.2) != split_songs(songs, 1, 0.1, 0.2)
     assert set(split_songs({"a": {"x"}}, 0, 0.1, 0.1).values()) == {"train"}
-
-
-def test_one_song_a_singer_warns(tmp_path):
-    write(tmp_path / "set" / "ann" / "only.wav", tone(1, 16000), 16000)
-    write(tmp_path / "set" / "bob" / "other.wav", tone(1, 16000), 16000)
-    report = run(tmp_path / "set", tmp_path / "out")
-    assert report.items == 2 and len(report.warnings) == 2
-    [refusal] = report.refusals
-    assert "no song is left for validation" in refusal
-    with pytest.raises(ConfigError, match="has no song for validation"):  # as it was told
-        TeacherTask.open_corpus(tmp_path / "out")
-
-
-@pytest.mark.parametrize("songs, why", [({"ann": 3}, "ann is the only singer"), ({"ann": 3, "bob": 1}, "only ann has")])
-def test_what_suits_some_trainings_alone_is_said(tmp_path, songs, why):
-    for singer, count in songs.items():
-        for song in range(count):
-            write(tmp_path / "set" / singer / f"{singer}{song}.wav", tone(0.5, 16000), 16000)
-    report = run(tmp_path / "set", tmp_path / "out", test=0.0)
-    assert report.refusals == [] and len(report.warnings) == 1 and why in report.warnings[0]
-
-
-def command(dataset, out, *options):
-    return CliRunner().invoke(main, ["prepare", str(dataset), "-o", str(out), "--jobs", "1", *options])
-
-
-def test_the_command_closes_with_what_comes_next(dataset, tmp_path):
-    out = tmp_path / "a corpus"
-    for number in range(30):
-        (dataset / "alto" / f"bad{number:02d}.wav").write_text("no")
-        (dataset / f"page{number}.txt").touch()
-    result = command(dataset, out)
-    *rest, last = result.stdout.splitlines()
-    assert result.exit_code == 1 and last.startswith("next: units, which training needs: fastsvc prepare ")
-    assert f"-o '{out}' --encoder ENGINE.fsvc" in last
-    assert any("30 files that are no recordings, 30 .txt (names:" in line for line in rest)
-    errors = [line for line in result.stderr.splitlines() if "not used" in line]
-    assert len(errors) == 21 and errors[-1] == f"10 more recordings that are not used: see {out}/report.json"
-    full = command(dataset, out, "-v")
-    assert full.stderr.count("not used: ") == 30 and full.stdout.count("no recording: ") == 30
-
-
-def test_the_command_says_what_training_will_refuse(tmp_path):
-    write(tmp_path / "set" / "ann" / "only.wav", tone(1, 16000), 16000)
-    result = command(tmp_path / "set", tmp_path / "out", "-q")
-    assert result.exit_code == 0 and "warning: no song is left for validation, so `fastsvc train`" in result.stderr
-    assert "next: more songs, then again: fastsvc prepare" in command(tmp_path / "set", tmp_path / "out").stdout
 
 
 class Encoder:
