@@ -1,4 +1,4 @@
-"""What `fastsvc prepare` says of a dataset: each file that is not used and why, links, and what training will refuse."""
+"""What `fastsvc prepare` says of a dataset: files that are not used and why, links, and what training will refuse."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from test_prepare import Encoder, run, tone, two_singers, write
 from fastsvc.data import records
 from fastsvc.data.prepare import add_units
 from fastsvc.data.pseudo import add_pseudo_labels
-from fastsvc.data.scan import scan
+from fastsvc.data.scan import scan, split_songs
 from fastsvc.errors import AudioError, ConfigError
 from fastsvc.training.teacher import TeacherTask
 
@@ -142,6 +142,32 @@ def test_the_command_says_what_training_will_refuse(tmp_path):
     result = command(tmp_path / "set", tmp_path / "out", "-q")
     assert result.exit_code == 0 and "warning: no song is left for validation, so `fastsvc train`" in result.stderr
     assert "next: more songs, then again: fastsvc prepare" in command(tmp_path / "set", tmp_path / "out").stdout
+
+
+def test_songs_stay_where_they_were_when_the_corpus_grows(dataset, tmp_path):
+    """What was trained on is not validated on later, nor the other way round."""
+
+    def splits():
+        items = json.loads((tmp_path / "out" / "corpus.json").read_text())["items"]
+        return {item["song"]: item["split"] for item in items}
+
+    run(dataset, tmp_path / "out")
+    before = splits()
+    for song in range(12):
+        write(dataset / "carol" / f"new{song}.wav", tone(0.4, 16000), 16000)
+    run(dataset, tmp_path / "out")
+    after = splits()
+    assert before == {song: after[song] for song in before} and set(before.values()) == {"train", "valid", "test"}
+    assert [list(after.values()).count(name) for name in ("train", "valid", "test")] == [8, 4, 4]
+    fresh = split_songs({"a": set(after)}, 0, 0.25, 0.25)
+    assert any(fresh[song] != before[song] for song in before)  # by chance alone they would have moved
+    (tmp_path / "out" / "corpus.json").write_text("torn")  # then there is nothing to keep to
+    run(dataset, tmp_path / "out")
+    assert splits() != after
+    run(dataset, tmp_path / "out", seed=5)  # asked for: another split
+    assert splits() != after
+    few = split_songs({"a": {"x"}, "b": {"y", "z"}}, 0, 0.3, 0, {"x": "valid", "y": "train"})
+    assert few["x"] == "train"  # it was the singer's only song left
 
 
 def test_the_list_of_a_corpus_is_read_once(dataset, tmp_path, monkeypatch):

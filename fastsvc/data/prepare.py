@@ -6,6 +6,7 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ __all__ = ["Report", "add_units", "prepare"]
 
 FORMAT = 1
 NAME_BYTES = 240  # of a recording's: what is made of it has some more, of 255 that systems allow
+SPLIT = ("seed", "valid", "test")
 F0_SOURCES = ("auto", "tracker")
 
 
@@ -172,7 +174,11 @@ def _finish(sources, kept: dict[str, Made], settings: Settings, phones, split_by
             songs.setdefault(source.singer, set()).add(source.song)
     if not songs:
         return {}
-    split = split_songs(songs, *split_by)
+    before = report.corpus / "corpus.json"
+    old = {}
+    with contextlib.suppress(ConfigError):  # none, or damaged: this one takes its place
+        old = load_json(before)
+    split = split_songs(songs, *split_by, records.splits(old, dict(zip(SPLIT, split_by))))
     items, sums = [], np.zeros((2, settings.mel.bins))
     for source in sources:
         for item in kept[source.name].items if source.name in kept else []:
@@ -194,11 +200,10 @@ def _finish(sources, kept: dict[str, Made], settings: Settings, phones, split_by
         "singer_f0_hz": _median_f0(items, report.corpus),
         "mel_mean": mean.tolist(),
         "mel_std": std.tolist(),
-        "split": dict(zip(("seed", "valid", "test"), split_by)),
+        "split": dict(zip(SPLIT, split_by)),
         "items": items,
     }
-    before = report.corpus / "corpus.json"
-    if report.reused == len(kept) and before.is_file() and "encoder" in (old := load_json(before)):
+    if report.reused == len(kept) and "encoder" in old:
         corpus["encoder"] = old["encoder"]  # no new items, so all have its units
         corpus |= {"pseudo": old["pseudo"]} if "pseudo" in old else {}
     save_json(before, corpus)

@@ -84,6 +84,14 @@ def stamp(source: Source) -> dict:
     return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
 
 
+def splits(corpus: dict, how: dict) -> dict[str, str]:
+    """Where the songs of a corpus.json are that was split in this way; {} of any other, or a damaged one."""
+    items = corpus.get("items")
+    if corpus.get("split") != how or not isinstance(items, list) or not all(map(_listed, items)):
+        return {}
+    return {item["song"]: item["split"] for item in items if item["split"] in ("train", "valid", "test")}
+
+
 def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, Made]]:
     """What earlier runs made of recordings that are still as they were."""
     for source in sources:

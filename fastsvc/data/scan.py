@@ -139,23 +139,32 @@ def _who_and_what(relative: Path) -> tuple[str, str]:
     return folder, relative.parts[1] if len(relative.parts) > 2 else relative.stem
 
 
-def split_songs(songs_by_singer: dict[str, set[str]], seed: int, valid: float, test: float) -> dict[str, str]:
+def split_songs(
+    songs_by_singer: dict[str, set[str]], seed: int, valid: float, test: float, before: dict[str, str] | None = None
+) -> dict[str, str]:
     """Song -> "train", "valid" or "test": about those shares of all songs, at random but fixed by ``seed``.
 
     A song goes to one split whoever sings it. No singer is left without a song to train on, so with one song per
-    singer everything is training data.
+    singer everything is training data. Songs of ``before`` stay where they were, since models may have learnt them;
+    unless a singer would have none to train on.
     """
     songs = set().union(*songs_by_singer.values()) if songs_by_singer else set()
     order = sorted(songs, key=lambda song: hashlib.sha256(f"{seed}:{song}".encode("utf-8", "surrogateescape")).digest())
-    wanted = {name: _share(share, len(songs)) for name, share in (("test", test), ("valid", valid))}
-    left = {singer: len(own) for singer, own in songs_by_singer.items()}
-    split = dict.fromkeys(songs, "train")
+    kept = {song: name for song, name in (before or {}).items() if song in songs}
+    if any(all(kept.get(song, "train") != "train" for song in own) for own in songs_by_singer.values()):
+        kept = {}
+    split = dict.fromkeys(songs, "train") | kept
+    wanted = {
+        name: _share(share, len(songs)) - list(kept.values()).count(name)
+        for name, share in (("test", test), ("valid", valid))
+    }
+    left = {singer: sum(split[song] == "train" for song in own) for singer, own in songs_by_singer.items()}
     for song in order:
         name = next((name for name in ("valid", "test") if wanted[name] > 0), None)
         if name is None:
             break
         singers = [singer for singer, own in songs_by_singer.items() if song in own]
-        if any(left[singer] <= 1 for singer in singers):
+        if song in kept or any(left[singer] <= 1 for singer in singers):
             continue
         for singer in singers:
             left[singer] -= 1
