@@ -135,13 +135,13 @@ def _features(path: str) -> dict:
 @click.argument("kind", type=click.Choice(KINDS))
 @option("-c", "--config", required=True, metavar="CONFIG", help="YAML with data, sizes and times.")
 @option("-o", "--out", metavar="DIR", help="Where checkpoints go. Without: what CONFIG says.")
-@option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@option("--resume", is_flag=True, help="Go on from the run's last checkpoint, where it has one.")
 @verbosity_options
 def train(kind, config, out, resume):
     """Train a network of the given KIND.
 
-    Ctrl-C stops after the current step and saves; --resume goes on as if nothing had happened. Under torchrun it
-    trains on several GPUs.
+    Ctrl-C stops after the current step and saves; --resume goes on as if nothing had happened, also after singers came
+    or went: rows follow their names (docs/training.md). Under torchrun it trains on several GPUs.
     """
     from fastsvc.training import run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.errors import AudioError
-from fastsvc.files.tree import Tree, identity, same_recording
+from fastsvc.files.tree import Tree, identity, once
 
 BESIDE = "lies beside the singers' folders, not in one: move it into <singer>/"
 SHOWN = 5  # singers' folders or kinds of files that a line names
@@ -49,10 +49,14 @@ def scan(dataset: Path, out: Path | None = None) -> Scan:
     search = _Search(dataset, out)
     search.walk(None)
     result, inside, beside = search.scan, [], []
-    for path in search.once():
+    paths, again = once(search.met)
+    result.notes += [f"{path} is {first} under another name: it is used once" for path, first in again]
+    for path in paths:
         (inside if len(path.relative_to(dataset).parts) > 1 else beside).append(path)
     result.unused += [(path, BESIDE) for path in beside]
-    result.unused += [(path, f"{path.suffix} is not read: convert it to wav or flac first") for path in search.foreign]
+    result.unused += [
+        (path, f"{path.suffix} is not read: convert it to wav or flac first") for path in sorted(search.foreign)
+    ]
     if not inside:
         left = [f"{len(beside)} directly inside"] if beside or not result.unused else []
         left += [f"{path}: {why}" for path, why in result.unused if why != BESIDE][:SHOWN]
@@ -93,16 +97,6 @@ class _Search(Tree[None]):
     def again(self, folder: Path, first: Path | None) -> None:
         why = "a link to a folder that holds it: not followed"
         self.scan.notes.append(f"{folder}: {why}" if first is None else f"{folder} is {first} again: it is used once")
-
-    def once(self) -> list[Path]:
-        """The recordings, sorted, each under one of its names: one that is no link, where there is one."""
-        chosen: dict = {}
-        for _, path in sorted(self.met):
-            first = chosen.setdefault(same_recording(path), path)
-            if first is not path:
-                self.scan.notes.append(f"{path} is {first} under another name: it is used once")
-        self.foreign.sort()
-        return sorted(chosen.values())
 
 
 def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -111,6 +111,36 @@ class Tree(Generic[Held]):
                     self.again(path, None)
                 elif self.leads_on(path):
                     self.links.append((path, self.into(held, entry.name)))
+
+
+def once(met: Iterable[tuple[bool, Path]]) -> tuple[list[Path], list[tuple[Path, Path]]]:
+    """(linked, file) as :meth:`Tree.file` met them → the files, sorted, each under one name, that of no link where it
+    has one; and (other name, that one)."""
+    chosen, others = {}, []
+    for _, path in sorted(met):
+        first = chosen.setdefault(same_recording(path), path)
+        if first is not path:
+            others.append((path, first))
+    return sorted(chosen.values()), others
+
+
+class _All(Tree[None]):
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.met: list[tuple[bool, Path]] = []
+
+    def file(self, path: Path, held: None, linked: bool) -> None:
+        self.met.append((linked, path))
+
+    def unlisted(self, folder: Path, error: OSError) -> None:
+        pass
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files of a tree, sorted, each once; folders that cannot be listed are passed over."""
+    search = _All(folder)
+    search.walk(None)
+    return once(search.met)[0]
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
