@@ -130,11 +130,11 @@ def test_the_command_closes_with_what_comes_next(dataset, tmp_path):
     *rest, last = result.stdout.splitlines()
     assert result.exit_code == 1 and last.startswith("next: units, which training needs: fastsvc prepare ")
     assert f"-o '{out}' --encoder ENGINE.fsvc" in last
-    assert any("30 files that are no recordings, 30 .txt (names:" in line for line in rest)
+    assert any("30 files are not recordings (30 .txt); their names:" in line for line in rest)
     errors = [line for line in result.stderr.splitlines() if "not used" in line]
     assert len(errors) == 21 and errors[-1] == f"10 more recordings that are not used: see {out}/report.json"
     full = command(dataset, out, "-v")
-    assert full.stderr.count("not used: ") == 30 and full.stdout.count("no recording: ") == 30
+    assert full.stderr.count("not used: ") == 30 and full.stdout.count("not a recording: ") == 30
 
 
 def test_the_command_says_what_training_will_refuse(tmp_path):

@@ -11,7 +11,7 @@ import torch
 import toy_corpus
 import yaml
 from calls import run as command
-from studio import RECOGNISER, SINGER
+from studio import PLAIN, RECOGNISER, SINGER
 
 from fastsvc.data.pseudo import add_pseudo_labels
 from fastsvc.errors import CheckpointError, ConfigError
@@ -208,6 +208,7 @@ def test_the_verifiers_classes_follow_names(place, monkeypatch):
     assert same(now[[1, 3]], then[[1, 3]]) and not same(now[[0, 2]], then[[0, 2]])
     assert same(state["exp_avg"][[1, 3]], moments["exp_avg"][[1, 3]]) and moments["exp_avg"][3].any()
     assert not state["exp_avg"][[0, 2]].any()
+    assert "new singers: adam: " in run.task.notes[0] and "are gone: high: their rows are left" in run.task.notes[1]
     assert place.train("singer", 4, resume=True)["speakers"] == ["adam", "low"]
 
 
@@ -281,6 +282,8 @@ def test_other_sizes_are_one_line_before_any_work(place, monkeypatch):
     [
         ("student", {"train": "denoiser"}, "task.train all there, denoiser now"),
         ("singer", {"stretches": [1.0, 0.8]}, r"task.stretches \[1.0, 0.9\] there, \[1.0, 0.8\] now"),
+        ("singer", {"model": {"channels": 12, "layers": 1, "embedding": 4}}, "configuration: channels 8 there, 12 now"),
+        ("pitch", {"model": {"channels": 8, "layers": 2}}, "configuration: layers 1 there, 2 now"),
         ("singer", {"held_out": True}, "task.held_out False there, True now"),
     ],
 )

@@ -9,7 +9,7 @@ from fastsvc.data import account, advice
 from fastsvc.data.scan import kinds
 
 LINES = 20  # of each kind, without -v
-NAMED = 5  # files that are no recordings, by name; more by kind
+NAMED = 5  # files that are not recordings, by name; more by kind
 
 
 def tell(report: account.Report, dataset: str, config: str | None) -> None:
@@ -22,10 +22,13 @@ def tell(report: account.Report, dataset: str, config: str | None) -> None:
         say(f"note: left out of recordings that are used: {', '.join(parts)} (which: {full})")
     if report.others:
         few = len(report.others) <= NAMED
-        names = ": " + ", ".join(str(path) for path in report.others) if few else f" (names: {full}, or -v)"
-        say(f"note: {len(report.others)} files that are no recordings, {kinds(report.others)}{names}")
+        what = (
+            "1 file is not a recording" if len(report.others) == 1 else f"{len(report.others)} files are not recordings"
+        )
+        names = ": " + ", ".join(map(str, report.others)) if few else f"; their names: {full}, or -v"
+        say(f"note: {what} ({kinds(report.others)}){names}")
         for path in report.others if not few else ():
-            say(f"no recording: {path}", level=1)
+            say(f"not a recording: {path}", level=1)
     bad = [f"not used: {with_name(path, why)}" for path, why in report.bad]
     for line in _first(bad, f"recordings that are not used: see {full}"):
         say(line, error=True)

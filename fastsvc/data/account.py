@@ -17,7 +17,7 @@ FILE = "report.json"
 @dataclass
 class Report:
     """What became of the recordings. ``bad``: (path, why) of those that could not be used; ``others``: files that are
-    no recordings; ``short_s``, ``silent_s``: seconds of pieces that were left out of recordings that are used;
+    not recordings; ``short_s``, ``silent_s``: seconds of pieces that were left out of recordings that are used;
     ``warnings``: what to know of the corpus; ``refusals``: what training will refuse it for;
     ``units``, ``labels``: whether it has them."""
 

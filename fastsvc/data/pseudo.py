@@ -76,16 +76,19 @@ def k_means(points: Tensor, clusters: int, seed: int = 0, progress: bool = False
     generator = torch.Generator().manual_seed(seed)
     centres = _spread(points, clusters, generator)
     before = None
-    for _ in screen.bar(range(ROUNDS), desc="clusters", unit="round", disable=not progress):
-        label, square = assign(points, centres)
-        if before is not None and torch.equal(label, before):
-            break
-        before = label
-        count = torch.bincount(label, minlength=clusters)
-        sums = torch.zeros_like(centres).index_add_(0, label, points)
-        centres = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centres)
-        empty = (count == 0).nonzero()[:, 0]
-        centres[empty] = points[square.topk(len(empty)).indices]
+    with screen.bar(total=ROUNDS, desc="clusters", unit="round", disable=not progress) as bar:
+        for done in range(ROUNDS):
+            label, square = assign(points, centres)
+            if before is not None and torch.equal(label, before):
+                bar.update(ROUNDS - done)
+                break
+            before = label
+            count = torch.bincount(label, minlength=clusters)
+            sums = torch.zeros_like(centres).index_add_(0, label, points)
+            centres = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centres)
+            empty = (count == 0).nonzero()[:, 0]
+            centres[empty] = points[square.topk(len(empty)).indices]
+            bar.update()
     _, square = assign(points, centres)
     total = (points - points.mean(0)).square().sum()
     return centres, float(1 - square.sum() / total.clamp(min=1e-12))

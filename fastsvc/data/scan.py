@@ -29,7 +29,7 @@ class Source:
 @dataclass
 class Scan:
     """What a dataset holds. ``unused``: (path, why) of recordings that are not used, and of folders that could not be
-    listed; ``others``: files that are no recordings; ``notes``: lines for the user."""
+    listed; ``others``: files that are not recordings; ``notes``: lines for the user."""
 
     sources: list[Source] = field(default_factory=list)
     unused: list[tuple[Path, str]] = field(default_factory=list)
