@@ -72,13 +72,13 @@ class Place:
         return found[0]
 
 
+RECOGNISES = {"model": {"channels": 8, "layers": 1, "bottleneck": 4}, "confusion": 0.2}
 TASKS = {
     "teacher": lambda folder: SIZES | {"denoiser": TINY},
     "student": lambda folder: SIZES | {"teacher": str(folder / "teacher" / "last.pt"), "points": 8, "train": "all"},
     "singer": lambda folder: SINGER | {"model": {"channels": 8, "layers": 1, "embedding": 4}, "stretches": [1.0, 0.9]},
-    "recogniser": lambda folder: (
-        RECOGNISER | {"model": {"channels": 8, "layers": 1, "bottleneck": 4}, "confusion": 0.2}
-    ),
+    "recogniser": lambda folder: RECOGNISER | RECOGNISES,
+    "pitch": lambda folder: {"model": {"channels": 8, "layers": 1}, "augment": PLAIN, "stretch": [1.0, 1.0]},
 }
 
 

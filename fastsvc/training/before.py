@@ -75,7 +75,7 @@ def find(out: Path, kind: str) -> Before | None:
     content = checkpoint.load(path, kind)
     singers = content.get("singers", content["speakers"])
     if not isinstance(singers, (list, tuple)) or not all(isinstance(name, str) for name in singers):
-        raise CheckpointError(f"{path}: its list of singers is no list of names", "the file is damaged")
+        raise CheckpointError(f"{path}: its list of singers is not a list of names", "the file is damaged")
     train = content["config"].get("train")
     return Before(
         path=path,
