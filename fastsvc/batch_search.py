@@ -11,7 +11,9 @@ from fastsvc.audio import suffixes
 from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.batch_index import INDEX, results_in
 from fastsvc.batch_names import Found, natural_key
-from fastsvc.batch_sources import identity
+from fastsvc.files.tree import Tree, identity
+
+__all__ = ["FOREIGN", "Earlier", "Search", "search"]
 
 
 @dataclass
@@ -76,69 +78,48 @@ def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
     one put them (not into ``out_dir``), or within that, and holds nothing else.
     """
     walk = _Walk(folder, out_dir, earlier)
-    walk.run()
+    walk.walk([])
     return walk.result()
 
 
-class _Walk:
+class _Walk(Tree[list[Run]]):
+    """Held: the runs whose results may lie in a folder, besides the ones whose lists lie above the real folder."""
+
     def __init__(self, folder: Path, out_dir: Path, earlier: Earlier):
-        self.folder, self.name, self.lists = folder, os.path.basename(os.path.realpath(folder)), earlier
+        super().__init__(folder, natural_key)
+        self.name, self.lists = os.path.basename(os.path.realpath(folder)), earlier
         self.out_dir, self.real_out = identity(out_dir), Path(os.path.realpath(out_dir))
         self.within_out = Path(os.path.realpath(folder)).is_relative_to(self.real_out)
-        self.seen: set = set()
         self.found, self.earlier = [], defaultdict(list)  # by the folder of their run
         self.others: Counter[str] = Counter()
         self.problems: list[tuple[Path, str]] = []
-        self.links: list[tuple[Path, list[Run]]] = []
 
-    def run(self) -> None:
-        self._below(self.folder, [], False)
-        while self.links:  # last, so that what can be reached without a link is
-            link, runs = self.links.pop(0)
-            self._below(link, runs, True)
+    def begin(self, folder: Path, held: list[Run]) -> list[Run]:
+        return held + self.lists.runs_above(folder)
 
-    def _below(self, folder: Path, runs: list[Run], linked: bool) -> None:
-        """``runs``: those whose results may lie here, besides the ones whose lists lie above the real folder."""
-        runs = runs + self.lists.runs_above(folder)
-        waiting = [(folder, runs)]
-        while waiting:
-            folder, runs = waiting.pop()
-            known = identity(folder) or os.path.realpath(folder)
-            if known in self.seen or (known == self.out_dir and folder != self.folder):
-                continue
-            self.seen.add(known)
-            try:
-                with os.scandir(folder) as listed:
-                    entries = sorted(listed, key=lambda entry: natural_key(entry.name))
-            except OSError as error:
-                self.problems.append((folder, f"the folder cannot be listed: {error.strerror}"))
-                continue
-            if any(entry.name == INDEX for entry in entries):
-                runs = [*runs, Run(folder, self.lists.below(folder))]
-            for entry in entries:
-                path = folder / entry.name
-                if entry.name.startswith("."):
-                    continue
-                if not _is_folder(entry):
-                    self._file(path, runs, linked or entry.is_symlink())
-                elif not entry.is_symlink():
-                    waiting.append((path, [run.into(entry.name) for run in runs]))
-                elif self._leads_on(path):
-                    self.links.append((path, [run.into(entry.name) for run in runs]))
+    def enters(self, folder: Path, known: object) -> bool:
+        return known != self.out_dir or folder == self.folder
 
-    def _leads_on(self, link: Path) -> bool:
-        """Not up to a folder that holds the link, nor into the output folder."""
-        target = Path(os.path.realpath(link))
-        up = Path(os.path.realpath(link.parent)).is_relative_to(target)
-        return not up and (self.within_out or not target.is_relative_to(self.real_out))
+    def listed(self, folder: Path, names: list[str], held: list[Run]) -> list[Run]:
+        return [*held, Run(folder, self.lists.below(folder))] if INDEX in names else held
 
-    def _file(self, path: Path, runs: list[Run], linked: bool) -> None:
+    def into(self, held: list[Run], name: str) -> list[Run]:
+        return [run.into(name) for run in held]
+
+    def unlisted(self, folder: Path, error: OSError) -> None:
+        self.problems.append((folder, f"the folder cannot be listed: {error.strerror}"))
+
+    def leads_on(self, link: Path) -> bool:
+        """Not into the output folder."""
+        return self.within_out or not Path(os.path.realpath(link)).is_relative_to(self.real_out)
+
+    def file(self, path: Path, held: list[Run], linked: bool) -> None:
         suffix = path.suffix.lower()
         if suffix not in EXTENSIONS:
             self.others[suffix] += 1
             return
         one = Found(path, self.name, path.relative_to(self.folder), linked)
-        run = next((run for run in runs if run.holds(path)), None)
+        run = next((run for run in held if run.holds(path)), None)
         if run is None and path.is_symlink():
             run = self.lists.run_of(path)
         (self.found if run is None else self.earlier[run.place]).append(one)
@@ -160,10 +141,3 @@ class _Walk:
             notes.append(text)
         found = sorted(found, key=lambda one: natural_key(one.relative))
         return Search(found, self.problems, notes, self.others)
-
-
-def _is_folder(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself, or through what may not be searched
-        return False

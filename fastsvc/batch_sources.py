@@ -7,29 +7,14 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+from fastsvc.files.tree import identity, same_recording
+
+__all__ = ["Sources", "folded", "identity", "same_recording"]
+
 
 def folded(text: str) -> str:
     """One form of names that a file system may take for the same: letter case and Unicode composition are ignored."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
-
-
-def identity(path: str | os.PathLike) -> tuple[int, int] | None:
-    """(device, inode) of the file or folder that ``path`` leads to, or None where nothing can be told."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return (status.st_dev, status.st_ino) if status.st_ino else None
-
-
-def same_recording(path: str | os.PathLike):
-    """A key that is equal for all ways to one file. Hard links are files of their own, as copies would be."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return os.path.realpath(path)
-    alone = status.st_ino and status.st_nlink == 1
-    return (status.st_dev, status.st_ino) if alone else os.path.realpath(path)
 
 
 class Sources:

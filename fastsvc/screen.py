@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TextIO
 
-from fastsvc import hush
+from fastsvc import hush, screen_log
 
 # C0, DEL and C1; marks that turn the direction of writing or have no width of their own; separators of lines.
 _HIDDEN = [*range(32), *range(127, 160), 0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F)]
@@ -111,10 +111,12 @@ class Steady(io.TextIOBase):
 
 
 def bar(*arguments, **options):
-    """A progress bar of tqdm: lively on a terminal; in a log a line each half minute, where each would be kept."""
+    """A progress bar of tqdm: lively on a terminal; in a log whole lines, one each half minute."""
+    if not sys.stderr.isatty():
+        return screen_log.bar(sys.stderr, *arguments, **options)
     from tqdm import tqdm
 
-    return tqdm(*arguments, **{"mininterval": 0.1 if sys.stderr.isatty() else 30, **options})
+    return tqdm(*arguments, **{"file": sys.stderr, "mininterval": 0.1, **options})
 
 
 def delivered() -> bool:

@@ -13,6 +13,9 @@ class PhoneCorpus:
     mel, phones, singers, path = MEL, ["aa", "iy", "ow"], ["ada", "bruno"], "memory"
     singer_f0_hz = {"ada": 220.0, "bruno": 130.0}
 
+    def having(self, split) -> list[int]:
+        return [0, 1]
+
     def crop(self, rng, split, frames, singer=None) -> dict:
         singer = int(rng.integers(2)) if singer is None else singer
         samples = frames * MEL.hop_samples

@@ -203,7 +203,7 @@ def test_training_data_likewise(tmp_path):
     options = {"jobs": 1, "mel": mel, "valid": 0, "test": 0, "progress": False, "peak": None}
     for again in range(2):  # what an earlier run did is told again
         report = prepare(tmp_path / "set", tmp_path / "out", **options)
-        (note,) = report.warnings
+        (note,) = [line for line in report.warnings if "channels" in line]
         assert note.startswith(f"{tmp_path}/set/ann/1.wav: its channels cancel each other") and report.bad == []
         assert report.reused == 2 * again
     for item in Corpus(tmp_path / "out").items:

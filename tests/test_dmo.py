@@ -1,5 +1,6 @@
 """The DMO student's task: where it starts, who learns in whose turn, resuming, two processes, guard and alarms."""
 
+import copy
 import itertools
 import json
 import os
@@ -17,6 +18,7 @@ from fastsvc.config import EdmConfig
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.training import checkpoint, listeners, parallel, run, simulate
 from fastsvc.training import settings as settings_module
+from fastsvc.training.conversion import converted
 from fastsvc.training.dmo import DmoTask
 from fastsvc.training.dmo_validation import Watch
 from fastsvc.training.fake import marked
@@ -433,6 +435,27 @@ def test_a_listener_must_hear_the_corpus_and_know_its_phones(studio, tmp_path):
     torch.save(content, tmp_path / "phones.pt")
     with pytest.raises(ConfigError, match="knows other phones"):
         dmo(studio, listeners=studio.listeners() | {"recogniser": str(tmp_path / "phones.pt")})
+
+
+def test_nobody_is_converted_to_a_singer_without_songs(studio):
+    """Their row stays in the table, for the engine; here it has no centroid and no part."""
+    corpus = copy.copy(studio.corpus)
+    corpus.items = [item for item in corpus.items if item.singer == 1]
+    corpus._choices, corpus._having = {}, {}
+    task = DmoTask(studio.task(guard=studio.guard()), corpus, "cpu", batch_size=4, batch_frames=32)
+    assert task.speakers == ["high", "low"] and task.gone == [0] and task.singer_ids == [None, 1]
+    assert task.rows_here.tolist() == [1] and "high: their rows stay" in task.notes[0]
+    assert not task.centroids[0].any() and task.centroids[1].norm() == pytest.approx(1)
+    batch = task.asked(batch_of(task), (0, 0))
+    assert batch["singer"].tolist() == [1] * 4 and task.watch.converted["singer"].tolist() == [1] * 4
+    everyone = converted(
+        {"singer": torch.tensor([2, 0] * 50), "f0_hz": torch.ones(100, 2)},
+        1.0,
+        torch.ones(3),
+        task.generator,
+        torch.tensor([0, 2]),
+    )
+    assert everyone["singer"].tolist() == [0, 2] * 50
 
 
 def test_centroids_are_those_of_the_singers(studio):

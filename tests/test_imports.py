@@ -23,7 +23,8 @@ ROOMS = {
     "arguments": set(),
     "faults": set(),
     "memory": set(),
-    "screen": {"hush"},
+    "screen": {"hush", "screen_log"},
+    "screen_log": set(),
     "hush": set(),
     "audio": {"hush"},
     "model": set(),
@@ -115,7 +116,7 @@ def test_the_compiler_knows_the_engine_by_its_contracts_only():
 
 
 def test_the_command_line_starts_without_heavy_packages():
-    for name in ("cli", "__init__", "errors", "screen", "hush"):
+    for name in ("cli", "__init__", "errors", "screen", "screen_log", "hush"):
         path = ROOT / "fastsvc" / f"{name}.py"
         heavy = {module for module in imported(path, top_level_only=True) if module.split(".")[0] in HEAVY}
         assert not heavy, f"{path} imports {heavy} before any command is known"

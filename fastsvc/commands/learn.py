@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fastsvc import arguments
-from fastsvc.commands.common import SOME_FAILED, Number, option, say, verbosity, verbosity_options, with_name
+from fastsvc.commands.common import SOME_FAILED, Number, option, say, verbosity, verbosity_options
 
 KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
 SINGERS_HELP = "Source-filter singers, high and low in turn."
@@ -68,8 +68,8 @@ def choir(out, singers, voices, minutes, seed, jobs):
 def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     """Prepare DATASET, a folder with one folder for each singer, for training.
 
-    Reads wav, flac, mp3, ogg at any rate. A broken run goes on where it was. Exit code 1 when some recordings could
-    not be used; each is named with its reason.
+    Reads wav, flac, mp3, ogg at any rate; linked folders are followed. A broken run goes on where it was. Exit code 1
+    when some recordings could not be used; each is named with its reason, and all files in CORPUS/report.json.
     """
     from fastsvc.data.prepare import add_units
     from fastsvc.data.prepare import prepare as run
@@ -78,18 +78,19 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     _check_labels(out, encoder, pseudo_labels)
     hears = _encoder(encoder) if encoder else None  # before hours of work
     report = run(dataset, out, peak=peak or None, progress=bar, **(_features(config) if config else {}), **options)
-    for warning in report.warnings:
-        say(f"note: {warning}")
     say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings")
     if hears:
         say(f"units of {encoder}: {add_units(out, hears, progress=bar)} items encoded")
+        report.units = True
     if pseudo_labels:
         from fastsvc.data.pseudo import add_pseudo_labels
 
-        explained = add_pseudo_labels(out, pseudo_labels, options["seed"])
+        explained = add_pseudo_labels(out, pseudo_labels, options["seed"], progress=bar)
         say(f"{pseudo_labels} clusters in place of phones; they explain {explained:.0%} of the units' variance")
-    for path, why in report.bad:
-        say(f"not used: {with_name(path, why)}", error=True)
+        report.labels = True
+    from fastsvc.commands.prepared import tell
+
+    tell(report, dataset, config)
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)
 
 
@@ -136,13 +137,13 @@ def _features(path: str) -> dict:
 @click.argument("kind", type=click.Choice(KINDS))
 @option("-c", "--config", required=True, metavar="CONFIG", help="YAML with data, sizes and times.")
 @option("-o", "--out", metavar="DIR", help="Where checkpoints go. Without: what CONFIG says.")
-@option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@option("--resume", is_flag=True, help="Go on from the run's last checkpoint, where it has one.")
 @verbosity_options
 def train(kind, config, out, resume):
     """Train a network of the given KIND.
 
-    Ctrl-C stops after the current step and saves; --resume goes on as if nothing had happened. Under torchrun it
-    trains on several GPUs.
+    Ctrl-C stops after the current step and saves; --resume goes on as if nothing had happened, also after singers came
+    or went: rows follow their names (docs/training.md). Under torchrun it trains on several GPUs.
     """
     from fastsvc.training import run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
+from fastsvc import screen, screen_log
 from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
 from fastsvc.commands.common import say, with_name
 
@@ -14,11 +15,9 @@ _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
 
 @contextlib.contextmanager
 def bar(title: str, verbosity: int):
-    """A bar on a terminal while something is prepared; gives a callback for the fraction done."""
-    from tqdm import tqdm
-
-    hidden = not (sys.stderr.isatty() and verbosity >= 0)
-    with tqdm(total=1, disable=hidden, bar_format=_PREPARING, desc=title, leave=False, file=sys.stderr) as made:
+    """A bar while something is prepared, in a log a line now and then; gives a callback for the fraction done."""
+    how = {"bar_format": _PREPARING, "desc": title, "leave": False, "delay": _delay()}
+    with screen.bar(total=1, disable=verbosity < 0, **how) as made:
 
         def show(fraction: float) -> None:
             made.n = fraction
@@ -27,16 +26,20 @@ def bar(title: str, verbosity: int):
         yield show
 
 
+def _delay() -> float:
+    """What takes less than a line's interval needs no line in a log; a terminal shows it at once."""
+    return 0.0 if sys.stderr.isatty() else screen_log.INTERVAL_S
+
+
 class Show:
     """A context; :meth:`entry` and :meth:`fraction` are the callbacks of fastsvc.batch.run."""
 
     def __init__(self, files: int, verbosity: int):
-        from tqdm import tqdm
-
         self.files, self.done, self.verbosity = files, 0, verbosity
         self.failed = self.buried = False  # buried: other lines came after that of a failure
-        on_terminal = sys.stderr.isatty() and verbosity >= 0
-        self.bar = tqdm(total=files, disable=not on_terminal, bar_format=_BAR, leave=False, file=sys.stderr)
+        self.live = sys.stderr.isatty() and verbosity >= 0  # else each file has a line
+        how = {"bar_format": _BAR, "leave": False, "delay": _delay()}
+        self.bar = screen.bar(total=files, disable=verbosity < 0, **how)
         self._postfix(Report())
 
     def __enter__(self) -> Show:
@@ -78,7 +81,7 @@ class Show:
                     yield line, True
         elif entry.status == SKIPPED and self.verbosity > 0:
             yield f"{place} {entry.input}: skipped, {entry.output} exists", False
-        elif entry.status == DONE and (self.bar.disable or self.verbosity > 0):
+        elif entry.status == DONE and (not self.live or self.verbosity > 0):
             spent = entry.timings_s["convert"]
             shift = f", {entry.transpose:+g} semitones" if entry.transpose else ""
             yield (

@@ -6,12 +6,14 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Iterator
 
 from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
 
 LONGEST = 2**16  # entries of a list; the longest real one is a table of phones or speakers
 TEXT = 4096  # characters of a text
+SHORT = 60  # characters of a value that is told when configurations differ
 WHOLE = 2**63  # whole numbers lie below this, on both sides of 0
 
 
@@ -90,3 +92,14 @@ def _cast(hint, value, where: str):
     check(not isinstance(value, str) or len(value) <= TEXT, f"{where}: a text of more than {TEXT} characters")
     check(not isinstance(value, float) or math.isfinite(value), f"{where} is {value}, which is not a finite number")
     return value
+
+
+def differences(there: dict, now: dict, where: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted name, line that tells both values) of each value in which two plain configurations differ."""
+    for key in sorted(there.keys() | now.keys()):
+        a, b, name = there.get(key), now.get(key), f"{where}{key}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from differences(a, b, f"{name}.")
+        elif a != b:
+            short = max(len(str(a)), len(str(b))) <= SHORT
+            yield name, f"{name} {a} there, {b} now" if short else f"{name} is not the same"

@@ -106,6 +106,7 @@ class Corpus:
         self.clusters = self._clusters(data.get("pseudo"))
         self.items = [Item(d, self.path / d["file"], ids[d["singer"]], with_units) for d in data["items"]]
         self._choices: dict = {}
+        self._having: dict[str, list[int]] = {}
 
     def _clusters(self, described: dict | None) -> np.ndarray | None:
         """The centres [K, D] of pseudo-labels, where there are any; ``phones`` are then their names."""
@@ -125,6 +126,12 @@ class Corpus:
         if split not in SPLITS:
             raise ConfigError(f"corpus: unknown split {split!r}", f"use one of {', '.join(SPLITS)}")
         return [i for i, m in enumerate(self.items) if m.split == split and singer in (None, m.singer)]
+
+    def having(self, split: str) -> list[int]:
+        """The numbers of the singers that have items in a split."""
+        if split not in self._having:
+            self._having[split] = sorted({self.items[i].singer for i in self.of(split)})
+        return self._having[split]
 
     def crop(self, rng: np.random.Generator, split: str, frames: int, singer: int | None = None) -> dict:
         """``frames`` consecutive frames from anywhere in the split; :meth:`cut` says what a crop holds."""

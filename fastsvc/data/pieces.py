@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -43,19 +44,26 @@ class Settings:
         within("prepare", self, max_seconds=(MIN_SECONDS, 3600), peak=(0, 1))
 
 
+@dataclass
+class Made:
+    """What became of one recording: descriptions of its items, and the seconds of pieces that were left out."""
+
+    items: list[dict] = field(default_factory=list)
+    short_s: float = 0.0
+    silent_s: float = 0.0
+
+
 def bytes_needed(model_hz: int, among: int, info: io.Info) -> float:
     """Memory for ``among`` recordings like this at once. Measured, 5 to 15 minutes at 24 and 96 kHz: 0.65 to 0.7 of
     this, and 0.1 GB for any."""
     return among * info.seconds * (4 * info.rate_hz + 12 * model_hz)
 
 
-def process(
-    path: Path, name: str, out: Path, settings: Settings, phones: tuple[str, ...], among: int = 1
-) -> list[dict]:
+def process(path: Path, name: str, out: Path, settings: Settings, phones: tuple[str, ...], among: int = 1) -> Made:
     """Write the items of one recording below ``out``; their descriptions, with sums for the mel statistics.
 
     ``among`` processes share this machine's memory. Raises AudioError where the recording or its transcript cannot be
-    used (io.TooLong: for want of memory).
+    used (io.TooLong: for want of memory), or nothing of it is long and loud enough.
     """
     config = settings.mel
     notes, needs = [], partial(bytes_needed, config.rate_hz, among)
@@ -68,10 +76,14 @@ def process(
     audio = np.clip(audio * gain, -1.0, 1.0)
     frames = len(audio) // config.hop_samples
     f0_hz, voiced, exact = _pitch(audio, frames, settings, transcript)
-    items = []
+    made = Made()
+    items = made.items
     for start, end in _cuts(audio, settings):
         piece = Piece(start, audio[start:end], f0_hz, voiced, config, transcript)
-        if not piece.useful:
+        seconds = (end - start) / config.rate_hz
+        if piece.short or piece.silent:
+            made.short_s += seconds * piece.short
+            made.silent_s += seconds * (not piece.short)
             continue
         item = {"id": f"{name}#{len(items)}", "file": f"items/{name}.{len(items):03d}.npz"}
         save_arrays(out / item["file"], piece.arrays)
@@ -79,7 +91,18 @@ def process(
         item |= {"samples": len(piece.pcm), "frames": piece.frames, "start_s": start / config.rate_hz, "gain": gain}
         items.append(item | {"exact_f0": exact, "phones": transcript is not None, "mel_sums": piece.mel_sums(config)})
     _remove_stale(out, name, len(items))
-    return items
+    if not items:
+        raise AudioError(
+            f"{path}: {_why_nothing(len(audio) / config.rate_hz, made)}", "leave it out, or record it anew"
+        )
+    return made
+
+
+def _why_nothing(seconds: float, made: Made) -> str:
+    if seconds < MIN_SECONDS:
+        return f"has {seconds:.2f} s: too short, {MIN_SECONDS} s are needed"
+    silent = f"silent, nothing in it is above {20 * math.log10(SILENT_RMS):.0f} dB"
+    return f"{silent}, or in pieces below {MIN_SECONDS} s" if made.short_s else silent
 
 
 def _remove_stale(out: Path, name: str, count: int) -> None:
@@ -105,7 +128,8 @@ class Piece:
             "voiced": voiced[first : first + self.frames],
             "volume": volume,
         }
-        self.useful = len(audio) >= MIN_SECONDS * config.rate_hz and float(volume.max(initial=0.0)) > SILENT_RMS
+        self.short = len(audio) < MIN_SECONDS * config.rate_hz
+        self.silent = not float(volume.max(initial=0.0)) > SILENT_RMS
         if transcript:
             self.arrays |= _phones_within(transcript, start / config.rate_hz, len(audio) / config.rate_hz)
 

@@ -6,18 +6,20 @@ Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from fastsvc import arguments, arrays, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
-from fastsvc.data import records
-from fastsvc.data.pieces import Settings
+from fastsvc.config.plain import differences
+from fastsvc.data import account, advice, records
+from fastsvc.data.account import Report
+from fastsvc.data.pieces import Made, Settings
 from fastsvc.data.scan import Source, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
@@ -29,20 +31,8 @@ __all__ = ["Report", "add_units", "prepare"]
 
 FORMAT = 1
 NAME_BYTES = 240  # of a recording's: what is made of it has some more, of 255 that systems allow
+SPLIT = ("seed", "valid", "test")
 F0_SOURCES = ("auto", "tracker")
-
-
-@dataclass
-class Report:
-    """What became of the recordings. ``bad``: (path, why) of those that could not be used."""
-
-    corpus: Path
-    recordings: int = 0
-    reused: int = 0  # done by an earlier run
-    items: int = 0
-    seconds: float = 0.0
-    bad: list[tuple[str, str]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 def prepare(
@@ -66,7 +56,8 @@ def prepare(
     ``valid`` and ``test`` are shares of the songs; ``peak`` is the level to which each recording is normalised (None:
     as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does; ``high_pass`` as
     in Engine.convert, None: as ``out`` was begun, and on for a new corpus.
-    Recordings that cannot be used are skipped and listed in the report. Raises AudioError where nothing can be used,
+    Recordings that cannot be used are skipped and listed in the report, and all files in ``report.json``.
+    Raises AudioError where nothing can be used,
     ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
     """
     dataset, out = arguments.path("dataset", dataset), arguments.path("out", out)
@@ -80,8 +71,8 @@ def prepare(
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     mel, features = mel or MelConfig(), features or FeatureConfig()
-    found, outside = scan(dataset)
-    sources = list(filter(_short, found))
+    found = scan(dataset, out)
+    sources = list(filter(_short, found.sources))
     phones = _phones(dataset, sources)
     _check_free(out)
     with files.folder_lock(out, "preparing a corpus"):
@@ -89,18 +80,30 @@ def prepare(
         high_pass = records.begun_with_high_pass(out) if high_pass is None else high_pass
         settings = Settings(mel, features, max_seconds, peak, f0_source, high_pass)
         _claim(out, settings, phones)
-        report = Report(out, recordings=len(found))
-        report.bad = [(str(path), "lies beside the singers' folders, not in one") for path in outside]
-        long = [str(source.path) for source in found if not _short(source)]
+        report = Report(out, recordings=len(found.sources), others=found.others, warnings=list(found.notes))
+        report.bad = [(str(path), why) for path, why in found.unused]
+        long = [str(source.path) for source in found.sources if not _short(source)]
         report.bad += [(path, f"its name has more than {NAME_BYTES} bytes: shorten it") for path in long]
         kept = dict(records.done(sources, out, settings.mel.bins))
         report.reused = len(kept)
         rest = [source for source in sources if source.name not in kept]
-        for source, items in _run(rest, out, settings, phones, jobs, progress, report):
-            kept[source.name] = items
-            save_json(out / "records" / f"{source.name}.json", records.stamp(source) | {"items": items})
+        bad = {}
+        for source, result in _run(rest, out, settings, phones, jobs, progress):
+            if isinstance(result, AudioError):
+                bad[source.name] = (str(source.path), str(result))
+                continue
+            kept[source.name] = result
+            record = {"items": result.items, "short_s": result.short_s, "silent_s": result.silent_s}
+            save_json(out / "records" / f"{source.name}.json", records.stamp(source) | record)
+        report.bad += [bad[source.name] for source in sources if source.name in bad]  # whatever was ready first
         report.warnings += [f"{source.path}: {note}" for source in sources for note in records.notes(kept, source)]
-        _finish(sources, kept, settings, phones, (seed, valid, test), report)
+        split = _finish(sources, kept, settings, phones, (seed, valid, test), report)
+        account.write(report, dataset, sources, kept, split)
+        if not split:
+            raise AudioError(
+                f"none of {report.recordings} recordings could be used; the first: {report.bad[0][1]}",
+                f"see {out / account.FILE}",
+            )
         return report
 
 
@@ -136,8 +139,11 @@ def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
     if path.is_file():
         made = _completed(load_json(path))
         if made != wanted and (out / "records").exists():  # without records nothing was made yet
+            told = [
+                line for _, line in differences(*(one | one["settings"] | {"settings": 0} for one in (made, wanted)))
+            ]
             raise ConfigError(
-                f"{out}: was prepared with other settings: {'; '.join(_differences(made, wanted))}",
+                f"{out}: was prepared with other settings: {'; '.join(told)}",
                 "use another folder, or the same settings",
             )
     if not path.is_file() or made != wanted:
@@ -152,45 +158,36 @@ def _completed(made: dict) -> dict:
         return made
 
 
-def _differences(made, wanted, where: str = "") -> Iterator[str]:
-    for key in sorted(made.keys() | wanted.keys()):
-        a, b, name = made.get(key), wanted.get(key), f"{where}{key}"
-        if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b, "" if key == "settings" else f"{name}.")
-        elif a != b:
-            yield f"{name} {a} there, {b} now"
-
-
-def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:
-    """Process the recordings in ``jobs`` processes; yields each that is done, notes each that is bad."""
+def _run(sources, out, settings, phones, jobs, progress) -> Iterator[tuple[Source, Made | AudioError]]:
+    """Process the recordings in ``jobs`` processes; yields each with what became of it."""
     in_work = InWork(out)
     first, last = in_work.ordered(sources, lambda source: source.path)
     for source in last:
         warnings.warn(f"{source.path} {files.SUSPECTED}", stacklevel=2)  # now: this run may be killed, too
     with screen.bar(total=len(sources), desc="prepare", unit="file", disable=not progress or not sources) as bar:
         for source, result in processed(first, last, (out, settings, phones), jobs, in_work):
-            if isinstance(result, AudioError):
-                report.bad.append((str(source.path), str(result)))
-            elif isinstance(result, FastsvcError):
+            if isinstance(result, FastsvcError) and not isinstance(result, AudioError):
                 raise result
-            else:
-                yield source, result
+            yield source, result
             bar.update()
 
 
-def _finish(sources, kept, settings: Settings, phones, split_by, report: Report) -> None:
-    """Split by songs, gather the statistics, write corpus.json."""
+def _finish(sources, kept: dict[str, Made], settings: Settings, phones, split_by, report: Report) -> dict[str, str]:
+    """Split by songs, gather the statistics, write corpus.json; → the split, {} where there is nothing to split."""
     songs: dict[str, set[str]] = {}
     for source in sources:
-        if kept.get(source.name):
+        if source.name in kept:
             songs.setdefault(source.singer, set()).add(source.song)
     if not songs:
-        first = f"; the first: {report.bad[0][1]}" if report.bad else ""
-        raise AudioError(f"none of {report.recordings} recordings could be used{first}", "see the list of bad files")
-    split = split_songs(songs, *split_by)
+        return {}
+    before = report.corpus / "corpus.json"
+    old = {}
+    with contextlib.suppress(ConfigError):  # none, or damaged: this one takes its place
+        old = load_json(before)
+    split = split_songs(songs, *split_by, records.splits(old, dict(zip(SPLIT, split_by))))
     items, sums = [], np.zeros((2, settings.mel.bins))
     for source in sources:
-        for item in kept.get(source.name, []):
+        for item in kept[source.name].items if source.name in kept else []:
             item = dict(item, singer=source.singer, song=source.song, split=split[source.song])
             part = item.pop("mel_sums")
             if item["split"] == "train":
@@ -209,19 +206,25 @@ def _finish(sources, kept, settings: Settings, phones, split_by, report: Report)
         "singer_f0_hz": _median_f0(items, report.corpus),
         "mel_mean": mean.tolist(),
         "mel_std": std.tolist(),
-        "split": dict(zip(("seed", "valid", "test"), split_by)),
+        "split": dict(zip(SPLIT, split_by)),
         "items": items,
     }
-    before = report.corpus / "corpus.json"
-    if report.reused == len(kept) and before.is_file() and "encoder" in (old := load_json(before)):
+    if report.reused == len(kept) and "encoder" in old:
         corpus["encoder"] = old["encoder"]  # no new items, so all have its units
         corpus |= {"pseudo": old["pseudo"]} if "pseudo" in old else {}
     save_json(before, corpus)
     report.items = len(items)
     report.seconds = sum(item["samples"] for item in items) / settings.mel.rate_hz
+    report.short_s, report.silent_s = (
+        sum(getattr(made, name) for made in kept.values()) for name in ("short_s", "silent_s")
+    )
     for name in ("valid", "test"):
         if dict(zip(("valid", "test"), split_by[1:]))[name] > 0 and name not in split.values():
             report.warnings.append(f"no song could be spared for {name}: every singer needs one to train on")
+    report.warnings += advice.cautions(corpus)
+    report.refusals = advice.refusals(corpus)
+    report.units, report.labels = "encoder" in corpus, bool(corpus["phones"]) or "pseudo" in corpus
+    return split
 
 
 def _median_f0(items: list[dict], out: Path) -> dict[str, float]:

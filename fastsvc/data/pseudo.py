@@ -6,14 +6,15 @@ is read. A recogniser trained on such labels names clusters, and CTC and frame l
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc import arguments, arrays, files
-from fastsvc.data.records import described
+from fastsvc import arguments, arrays, screen
+from fastsvc.data.records import alone
 from fastsvc.data.store import save_array, save_json
 from fastsvc.errors import ConfigError
 
@@ -24,7 +25,7 @@ SMOOTH = 2  # units to each side whose mean is labelled
 CHUNK = 8192
 
 
-def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
+def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0, progress: bool = False) -> float:
     """Cluster the units of the training split; → the share of their variance that the centres explain.
 
     The same units, clusters and seed give the same centres. Raises ConfigError where the corpus has no units, or
@@ -32,13 +33,12 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0) -> float:
     """
     corpus_dir = arguments.path("corpus_dir", corpus_dir)
     clusters, seed = arguments.whole("clusters", clusters, *arguments.CLUSTERS), arguments.seed(seed)
-    described(corpus_dir / "corpus.json")  # refused before a lock is laid there
-    with files.folder_lock(corpus_dir, "labelling it"):
-        return _add(corpus_dir, clusters, seed)
+    arguments.flag("progress", progress)
+    with alone(corpus_dir / "corpus.json", "labelling it") as corpus:
+        return _add(corpus_dir, corpus, clusters, seed, progress)
 
 
-def _add(corpus_dir: Path, clusters: int, seed: int) -> float:
-    corpus = described(corpus_dir / "corpus.json")
+def _add(corpus_dir: Path, corpus: dict, clusters: int, seed: int, progress: bool) -> float:
     if not corpus.get("encoder"):
         raise ConfigError(f"{corpus_dir}: has no units to make labels from", "prepare it with --encoder")
     rng = np.random.default_rng([seed, clusters])
@@ -51,11 +51,16 @@ def _add(corpus_dir: Path, clusters: int, seed: int) -> float:
         units = units[rng.choice(len(units), MOST_UNITS, replace=False)]
     if clusters > len(units):
         raise ConfigError(f"{clusters} clusters of {len(units)} units are no labels", f"ask for 2 to {len(units)}")
-    centres, explained = k_means(torch.from_numpy(units), clusters, int(rng.integers(2**31)))
+    centres, explained = k_means(torch.from_numpy(units), clusters, int(rng.integers(2**31)), progress)
     save_array(corpus_dir / FILE, centres.numpy())
     corpus["pseudo"] = {"clusters": clusters, "seed": seed, "encoder_hash": corpus["encoder"]["hash"]}
     save_json(corpus_dir / "corpus.json", corpus)
     return explained
+
+
+def mark(centres: np.ndarray) -> str:
+    """Tells one clustering from another: after a new one the same names mean other units."""
+    return hashlib.sha256(np.ascontiguousarray(centres, np.float32).tobytes()).hexdigest()
 
 
 def names(clusters: int) -> list[str]:
@@ -63,7 +68,7 @@ def names(clusters: int) -> list[str]:
     return [f"unit{index:03d}" for index in range(clusters)]
 
 
-def k_means(points: Tensor, clusters: int, seed: int = 0) -> tuple[Tensor, float]:
+def k_means(points: Tensor, clusters: int, seed: int = 0, progress: bool = False) -> tuple[Tensor, float]:
     """points [N, D] → (centres [K, D], share of the variance explained). Lloyd's rounds after k-means++ seeding.
 
     A cluster that falls empty moves to the point that its own centre explains worst.
@@ -71,16 +76,19 @@ def k_means(points: Tensor, clusters: int, seed: int = 0) -> tuple[Tensor, float
     generator = torch.Generator().manual_seed(seed)
     centres = _spread(points, clusters, generator)
     before = None
-    for _ in range(ROUNDS):
-        label, square = assign(points, centres)
-        if before is not None and torch.equal(label, before):
-            break
-        before = label
-        count = torch.bincount(label, minlength=clusters)
-        sums = torch.zeros_like(centres).index_add_(0, label, points)
-        centres = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centres)
-        empty = (count == 0).nonzero()[:, 0]
-        centres[empty] = points[square.topk(len(empty)).indices]
+    with screen.bar(total=ROUNDS, desc="clusters", unit="round", disable=not progress) as bar:
+        for done in range(ROUNDS):
+            label, square = assign(points, centres)
+            if before is not None and torch.equal(label, before):
+                bar.update(ROUNDS - done)
+                break
+            before = label
+            count = torch.bincount(label, minlength=clusters)
+            sums = torch.zeros_like(centres).index_add_(0, label, points)
+            centres = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centres)
+            empty = (count == 0).nonzero()[:, 0]
+            centres[empty] = points[square.topk(len(empty)).indices]
+            bar.update()
     _, square = assign(points, centres)
     total = (points - points.mean(0)).square().sum()
     return centres, float(1 - square.sum() / total.clamp(min=1e-12))

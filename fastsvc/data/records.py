@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 import numpy as np
 
+from fastsvc import files
+from fastsvc.data.pieces import Made
 from fastsvc.data.scan import Source
 from fastsvc.data.store import load_json
 from fastsvc.errors import ConfigError
@@ -21,6 +24,24 @@ def described(path: Path) -> dict:
     if wrong is not None:
         raise ConfigError(f"{path}: has no {wrong}, or a wrong one", "prepare the corpus again")
     return data
+
+
+@contextlib.contextmanager
+def alone(path: Path, purpose: str) -> Iterator[dict]:
+    """What a corpus.json says, while its folder is held by this process alone. What is no corpus gets no lock.
+
+    It is read again only where another process has written it before the lock was got.
+    """
+    before, data = _stamp(path), described(path)
+    with files.folder_lock(path.parent, purpose):
+        yield data if _stamp(path) == before else described(path)
+
+
+def _stamp(path: Path) -> tuple | None:
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+    return None
 
 
 def _inside(file) -> bool:
@@ -63,7 +84,16 @@ def stamp(source: Source) -> dict:
     return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
 
 
-def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, list[dict]]]:
+def splits(corpus: dict, how: dict) -> dict[str, str]:
+    """Where the songs of a corpus.json are that was split in this way; {} of any other, or a damaged one."""
+    items = corpus.get("items")
+    if corpus.get("split") != how or not isinstance(items, list) or not all(map(_listed, items)):
+        return {}
+    return {item["song"]: item["split"] for item in items if item["split"] in ("train", "valid", "test")}
+
+
+def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, Made]]:
+    """What earlier runs made of recordings that are still as they were."""
     for source in sources:
         path = out / "records" / f"{source.name}.json"
         if not path.is_file():
@@ -72,15 +102,21 @@ def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, lis
             record = load_json(path)
         except ConfigError:
             continue  # one that cannot be read, or of another shape, is not ours: the recording is prepared again
-        files, items = record.get("files"), record.get("items")
-        ours = isinstance(items, list) and all(_is_item(item, bins) for item in items)
-        if ours and files == stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
-            yield source.name, items
+        held, items = record.get("files"), record.get("items")
+        # Older versions kept records of recordings of which nothing could be used, without the reason.
+        ours = isinstance(items, list) and items and all(_is_item(item, bins) for item in items)
+        if ours and held == stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
+            yield source.name, Made(items, *(_seconds(record.get(name)) for name in ("short_s", "silent_s")))
 
 
-def notes(kept: dict[str, list[dict]], source: Source) -> list[str]:
+def _seconds(value) -> float:
+    return float(value) if type(value) in (int, float) and 0 <= value < 1e9 else 0.0
+
+
+def notes(kept: dict[str, Made], source: Source) -> list[str]:
     """What its user should know of how a recording that is done was read."""
-    items = kept.get(source.name)
+    made = kept.get(source.name)
+    items = made.items if made else []
     found = items[0].get("notes") if items else None
     return [str(note) for note in found] if isinstance(found, list) else []
 

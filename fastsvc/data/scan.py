@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastsvc import file_names, spelling
-from fastsvc.audio.io import EXTENSIONS
+from fastsvc import file_names
+from fastsvc.audio import suffixes
+from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.errors import AudioError
+from fastsvc.files.tree import Tree, identity, once
+
+BESIDE = "lies beside the singers' folders, not in one: move it into <singer>/"
+SHOWN = 5  # singers' folders or kinds of files that a line names
 
 NAME = 240  # bytes of a part of a source's name: files are named after it, with endings of theirs
 
@@ -23,49 +30,103 @@ class Source:
     song: str
 
 
-def scan(dataset: Path) -> tuple[list[Source], list[Path]]:
-    """All recordings below ``dataset``, sorted, and those that lie beside the singers' folders (left out).
+@dataclass
+class Scan:
+    """What a dataset holds. ``unused``: (path, why) of recordings that are not used, and of folders that could not be
+    listed; ``others``: files that are not recordings; ``notes``: lines for the user."""
+
+    sources: list[Source] = field(default_factory=list)
+    unused: list[tuple[Path, str]] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def scan(dataset: Path, out: Path | None = None) -> Scan:
+    """All recordings below ``dataset``, sorted, each once; linked folders are followed, ``out`` is left out.
 
     ``<singer>/<song>.wav`` and ``<singer>/<song>/…/<utterance>.wav`` are understood, and the
-    ``<singer>#<song>/<utterance>.wav`` of M4Singer. Hidden files are ignored.
-    Raises AudioError where there is no folder, or no recording in a singer's folder.
+    ``<singer>#<song>/<utterance>.wav`` of M4Singer. Hidden files are ignored. Names are composed (NFC), so a singer of
+    two systems is one. Raises AudioError where there is no folder, or no recording in a singer's folder.
     """
     if not dataset.is_dir():
         raise AudioError(f"{dataset}: no such folder", "give the folder that holds one folder per singer")
-    # Pipes, devices and dead links, too: reading says what they are.
-    paths = sorted(p for p in dataset.rglob("*") if p.suffix.lower() in EXTENSIONS and not p.is_dir())
-    paths = [p for p in paths if not any(part.startswith(".") for part in p.relative_to(dataset).parts)]
-    inside = [p for p in paths if len(p.relative_to(dataset).parts) > 1]
+    search = _Search(dataset, out)
+    search.walk(None)
+    result, inside, beside = search.scan, [], []
+    paths, again = once(search.met)
+    result.notes += [f"{path} is {first} under another name: it is used once" for path, first in again]
+    for path in paths:
+        (inside if len(path.relative_to(dataset).parts) > 1 else beside).append(path)
+    result.unused += [(path, BESIDE) for path in beside]
+    result.unused += [
+        (path, f"{path.suffix} is not read: convert it to wav or flac first") for path in sorted(search.foreign)
+    ]
     if not inside:
+        left = [f"{len(beside)} directly inside"] if beside or not result.unused else []
+        left += [f"{path}: {why}" for path, why in result.unused if why != BESIDE][:SHOWN]
         raise AudioError(
-            f"{dataset}: holds no recordings in folders of singers ({len(paths)} directly inside)",
+            f"{dataset}: holds no recordings in folders of singers ({'; '.join([*left, *result.notes[:SHOWN]])})",
             "arrange it as <singer>/<song>.wav or <singer>/<song>/<part>.wav",
         )
-    stems: dict[str, int] = {}
+    result.sources = _named(dataset, inside, result.notes)
+    transcripts = {source.path.with_suffix(".json") for source in result.sources} | {dataset / "choir.json"}
+    result.others = sorted(path for path in search.others if path not in transcripts)
+    return result
+
+
+class _Search(Tree[None]):
+    def __init__(self, dataset: Path, out: Path | None):
+        super().__init__(dataset)
+        self.out = None if out is None else identity(out)
+        self.scan = Scan()
+        self.met: list[tuple[bool, Path]] = []  # (linked, recording)
+        self.foreign: list[Path] = []
+        self.others: list[Path] = []
+
+    def enters(self, folder: Path, known: object) -> bool:
+        return known != self.out or folder == self.folder
+
+    def file(self, path: Path, held: None, linked: bool) -> None:
+        suffix = path.suffix.lower()
+        if suffix in EXTENSIONS:  # pipes, devices and dead links, too: reading says what they are
+            self.met.append((linked, path))
+        elif suffix in FOREIGN:
+            self.foreign.append(path)
+        else:
+            self.others.append(path)
+
+    def unlisted(self, folder: Path, error: OSError) -> None:
+        self.scan.unused.append((folder, f"the folder cannot be listed: {error.strerror}"))
+
+    def again(self, folder: Path, first: Path | None) -> None:
+        why = "a link to a folder that holds it: not followed"
+        self.scan.notes.append(f"{folder}: {why}" if first is None else f"{folder} is {first} again: it is used once")
+
+
+def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:
+    alike: dict[str, list[Path]] = defaultdict(list)
     for path in inside:
-        stem = path.relative_to(dataset).with_suffix("").as_posix()
-        stems[stem] = stems.get(stem, 0) + 1
+        alike[path.relative_to(dataset).with_suffix("").as_posix()].append(path)
+    for paths in alike.values():
+        if len(paths) > 1:
+            others = ", ".join(path.name for path in paths[1:])
+            notes.append(f"{paths[0]} and {others} have one name: all are used; remove what is the same recording")
     # "x.wav.flac" without its suffix is "x.wav", which may be there, and named in full for the sake of an "x.flac".
     full, sources = {path.relative_to(dataset).as_posix() for path in inside}, []
     for path in inside:
         relative = path.relative_to(dataset)
         stem = relative.with_suffix("").as_posix()
-        singer, song = _who_and_what(relative)
-        alone = stems[stem] == 1 and stem not in full
+        singer, song = (unicodedata.normalize("NFC", text) for text in _who_and_what(relative))
+        alone = len(alike[stem]) == 1 and stem not in full
         name = stem if alone else relative.as_posix()
         name = "/".join(file_names.fitted(part, NAME) for part in name.split("/"))  # room for the ends of its items
         sources.append(Source(path, name, singer, song))
-    _refuse_twins(dataset, {source.singer for source in sources})
-    return sources, [p for p in paths if len(p.relative_to(dataset).parts) == 1]
+    return sources
 
 
-def _refuse_twins(dataset: Path, singers: set[str]) -> None:
-    """Two folders whose names differ by the spelling of an accent would be two singers of one name."""
-    names = sorted(singers)
-    pair = spelling.twins(names)
-    if pair:
-        first, second = (spelling.told(names[place]) for place in pair)
-        raise AudioError(f"{dataset}: the singers {first} and {second} are one name", "put both into one folder")
+def kinds(others: list[Path]) -> str:
+    """How many files of which suffixes: "3 .txt, 1 .jpg"."""
+    return suffixes.told(suffixes.kinds(path.name for path in others))
 
 
 def _who_and_what(relative: Path) -> tuple[str, str]:
@@ -76,23 +137,32 @@ def _who_and_what(relative: Path) -> tuple[str, str]:
     return folder, relative.parts[1] if len(relative.parts) > 2 else relative.stem
 
 
-def split_songs(songs_by_singer: dict[str, set[str]], seed: int, valid: float, test: float) -> dict[str, str]:
+def split_songs(
+    songs_by_singer: dict[str, set[str]], seed: int, valid: float, test: float, before: dict[str, str] | None = None
+) -> dict[str, str]:
     """Song -> "train", "valid" or "test": about those shares of all songs, at random but fixed by ``seed``.
 
     A song goes to one split whoever sings it. No singer is left without a song to train on, so with one song per
-    singer everything is training data.
+    singer everything is training data. Songs of ``before`` stay where they were, since models may have learnt them;
+    unless a singer would have none to train on.
     """
     songs = set().union(*songs_by_singer.values()) if songs_by_singer else set()
     order = sorted(songs, key=lambda song: hashlib.sha256(f"{seed}:{song}".encode("utf-8", "surrogateescape")).digest())
-    wanted = {name: _share(share, len(songs)) for name, share in (("test", test), ("valid", valid))}
-    left = {singer: len(own) for singer, own in songs_by_singer.items()}
-    split = dict.fromkeys(songs, "train")
+    kept = {song: name for song, name in (before or {}).items() if song in songs}
+    if any(all(kept.get(song, "train") != "train" for song in own) for own in songs_by_singer.values()):
+        kept = {}
+    split = dict.fromkeys(songs, "train") | kept
+    wanted = {
+        name: _share(share, len(songs)) - list(kept.values()).count(name)
+        for name, share in (("test", test), ("valid", valid))
+    }
+    left = {singer: sum(split[song] == "train" for song in own) for singer, own in songs_by_singer.items()}
     for song in order:
         name = next((name for name in ("valid", "test") if wanted[name] > 0), None)
         if name is None:
             break
         singers = [singer for singer, own in songs_by_singer.items() if song in own]
-        if any(left[singer] <= 1 for singer in singers):
+        if song in kept or any(left[singer] <= 1 for singer in singers):
             continue
         for singer in singers:
             left[singer] -= 1

@@ -26,14 +26,13 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
     """
     path = arguments.path("corpus_dir", corpus_dir) / "corpus.json"
     arguments.flag("progress", progress)
-    records.described(path)  # refused before a lock is laid there
-    with files.folder_lock(path.parent, "adding units"):
+    with records.alone(path, "adding units") as corpus:
         files.clear_leftovers(path.parent, deep=True)
-        return _add(path, encoder, progress)
+        return _add(path, corpus, encoder, progress)
 
 
-def _add(path: Path, encoder, progress: bool) -> int:
-    corpus, described = records.described(path), describe(encoder)
+def _add(path: Path, corpus: dict, encoder, progress: bool) -> int:
+    described = describe(encoder)
     if corpus.get("encoder") != described:
         corpus.pop("encoder", None)
         corpus.pop("pseudo", None)  # its clusters are of the old units

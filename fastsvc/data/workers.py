@@ -10,12 +10,12 @@ from concurrent.futures.process import BrokenProcessPool
 from fastsvc import memory
 from fastsvc.audio.io import TooLong
 from fastsvc.children import Pool
-from fastsvc.data.pieces import process
+from fastsvc.data.pieces import Made, process
 from fastsvc.data.scan import Source
 from fastsvc.errors import AudioError, FastsvcError, MissingPackageError, OutputError
 from fastsvc.files import InWork
 
-Result = list[dict] | FastsvcError  # the items of a recording, or why there are none
+Result = Made | FastsvcError  # the items of a recording, or why there are none
 _KILLED = "its process was killed, probably for lack of memory"
 
 

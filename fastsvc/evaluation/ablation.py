@@ -111,7 +111,7 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
                 raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
             return found
     files.write_text(config, yaml.safe_dump(run))
-    result = training.run(cell.kind, config, resume=True)
+    result = training.run(cell.kind, config, resume=any(folder.glob("*.pt")))
     if not result["finished"] and not result["reason"]:
         return None
     found = {key: result[key] for key in ("step", "reason")} | {"made_with": _taught_by(run["task"])}

@@ -91,9 +91,10 @@ def pick(engine, voices: str | None, count: int = VOICES) -> list[str]:
 def _affordable(folder: Path) -> int:
     """How many voices every recording can have in the time of a demo."""
     from fastsvc.audio import io
+    from fastsvc.files.tree import files_below
 
     seconds = 0.0
-    for path in sorted(folder.rglob("*")):
+    for path in files_below(folder):
         if path.suffix.lower() in io.EXTENSIONS:
             with contextlib.suppress(FastsvcError):  # the conversion will name it
                 seconds += io.probe(path).seconds

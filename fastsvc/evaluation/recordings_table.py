@@ -13,6 +13,7 @@ from fastsvc.errors import AudioError
 from fastsvc.evaluation import pitch, singers
 from fastsvc.evaluation.choir_table import track
 from fastsvc.evaluation.machine import timed
+from fastsvc.files.tree import files_below
 
 COLUMNS = {
     "fpc_voiced": ("FPC voiced", 3, "high"),
@@ -28,7 +29,7 @@ COLUMNS = {
 def recordings(folder) -> list[Path]:
     """The recordings below a folder, in order. Raises AudioError when there are none."""
     folder = Path(folder)
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in io.EXTENSIONS and p.is_file())
+    found = [p for p in files_below(folder) if p.suffix.lower() in io.EXTENSIONS and p.is_file()]
     if not found:
         raise AudioError(f"there are no recordings in {folder}", "give a folder that holds wav, flac, mp3 or ogg files")
     return found

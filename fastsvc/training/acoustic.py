@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import checkpoint, diffusion, wavenet_train
+from fastsvc.training import diffusion, rows, wavenet_train
 from fastsvc.training.task import Task
 
+TABLE = "condition.spk_embed.weight"  # a row for each singer; not there with one alone
 FRAME_KEYS = ("units", "f0_hz", "volume", "voiced", "mask")
 
 
@@ -105,34 +107,74 @@ class AcousticTask(Task):
         anyone = self.condition(model, batch, self.nobody(batch))
         return diffusion.guided(named, self.denoiser(model, anyone, batch["valid"]), weight)
 
-    def load_acoustic(self, path: str, *kinds: str) -> AcousticModel:
-        """The EMA of a checkpoint of one of these kinds, frozen. Raises when it does not belong to this corpus."""
-        content = checkpoint.load(path, kinds)
-        config = from_dict(AcousticConfig, content["config"]["model"])
-        if content["speakers"] != self.speakers:
-            raise ConfigError(
-                f"{path} knows the singers {', '.join(content['speakers'])}, the corpus {', '.join(self.speakers)}",
-                f"train the {self.kind} on the corpus of its {content['kind']}",
-            )
+    def load_acoustic(self, content: dict, path: str) -> AcousticModel:
+        """The EMA of a checkpoint, frozen, its rows in the order of :attr:`speakers`. Raises ConfigError where it does
+        not belong to this corpus."""
+        config, names = from_dict(AcousticConfig, content["config"]["model"]), content["speakers"]
+        if set(map(rows.key, names)) != set(map(rows.key, self.speakers)):
+            raise self._other_singers(path, names, self.speakers)
         if to_dict(config.mel) != to_dict(self.corpus.mel):
             raise ConfigError(f"{path} was trained on another mel than the corpus has")
+        encoder = (content["config"].get("train") or {}).get("encoder")
+        if encoder not in (None, self.corpus.encoder["hash"]):
+            raise ConfigError(
+                f"{path} was trained on units of another encoder than the corpus has",
+                f"prepare the corpus with that one, or train the {content['kind']} on this corpus",
+            )
         model = AcousticModel(config)
-        model.load_state_dict(fit(content["ema"], lambda: AcousticModel(config), Path(path)))
+        state = fit(content["ema"], lambda: AcousticModel(config), Path(path))
+        tables = {TABLE: 1} if TABLE in state else {}
+        model.load_state_dict(rows.moved_state(state, model, tables, rows.Move(names, self.speakers)))
         return model.requires_grad_(False).eval().to(self.device)
 
-    def choose_speakers(self) -> None:
-        """Fill ``speakers``, their median f0 and the table from the items that are trained on."""
-        corpus = self.corpus
+    def _other_singers(self, path: str, names: Sequence[str], here: Sequence[str]) -> ConfigError:
+        return ConfigError(
+            f"{path} knows the singers {', '.join(names)}, the {self.kind} trains {', '.join(here)}",
+            f"train the {self.kind} on the corpus of its teacher, or go on with that one on this corpus first",
+        )
+
+    def choose_speakers(self, teacher: dict | None = None, path: str = "") -> None:
+        """Fill ``speakers``, their median f0 and the table from the items that are trained on.
+
+        Singers of the run that goes on, and of ``teacher`` (a checkpoint's content, of ``path``), keep their numbers;
+        new ones come behind. Those without songs here stay in the table, as they are.
+        """
+        corpus, before = self.corpus, self.before
         if not corpus.encoder:
             raise ConfigError(f"the corpus {corpus.path} has no units", "prepare it with a content encoder")
         ids = sorted({item.singer for item in corpus.items if item.split == "train"})
         if not ids:
             raise ConfigError(f"the corpus {corpus.path} has no item to train on", "prepare more songs")
-        self.singer_ids = ids  # the corpus's numbers of those that are trained on
-        self.speakers = [corpus.singers[i] for i in ids]
-        self.speaker_f0_hz = [float(corpus.singer_f0_hz[name]) for name in self.speakers]
+        present = [corpus.singers[i] for i in ids]
+        known = before.singers if before else []
+        self.speakers = rows.joined(rows.joined(known, teacher["speakers"] if teacher else []), present)
+        place = rows.places(self.speakers)
+        if teacher and len(rows.places(teacher["speakers"])) != len(place):
+            raise self._other_singers(path, teacher["speakers"], self.speakers)
+        self.singer_ids: list[int | None] = [None] * len(place)  # by row: the corpus's number; None: has no songs
         # Singers without a training song are outside the table: an index beyond its end.
-        self.table = torch.tensor([ids.index(i) if i in ids else len(ids) for i in range(len(corpus.singers))])
+        self.table = torch.full((len(corpus.singers),), len(place))
+        for number, name in zip(ids, present):
+            row = place[rows.key(name)]
+            self.table[number], self.singer_ids[row] = row, number
+        self.gone = [row for row, number in enumerate(self.singer_ids) if number is None]
+        self._fill_f0(teacher, present)
+        if self.gone:
+            names = ", ".join(self.speakers[row] for row in self.gone)
+            self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay as they are")
+        if len(place) > 1:
+            self.singer_rows["model"] = {TABLE: 1}
+
+    def _fill_f0(self, teacher: dict | None, present: Sequence[str]) -> None:
+        """Median f0 by row: the corpus's, else what the checkpoints say."""
+        f0_hz = dict(zip(teacher["speakers"], teacher.get("speaker_f0_hz") or [])) if teacher else {}
+        f0_hz |= self.before.singer_f0_hz if self.before else {}
+        f0_hz |= {name: value for name in present if (value := self.corpus.singer_f0_hz[name]) > 0}
+        by_key = {rows.key(name): float(value) for name, value in f0_hz.items()}
+        self.speaker_f0_hz = [by_key.get(rows.key(name), 0.0) for name in self.speakers]
+
+    def of_corpus(self) -> dict:
+        return super().of_corpus() | {"encoder": self.corpus.encoder["hash"]}
 
     def validation_batch(self, crops: int, frames: int) -> dict:
         """The same held-out crops each time."""

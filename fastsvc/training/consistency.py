@@ -15,7 +15,7 @@ from fastsvc.config.limits import CROPS, FRAMES
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model import schedule
-from fastsvc.training import diffusion
+from fastsvc.training import checkpoint, diffusion
 from fastsvc.training.acoustic import AcousticTask, AugmentSettings
 from fastsvc.training.diffusion import Denoise, wide
 from fastsvc.training.task import Sample, Turn
@@ -106,16 +106,24 @@ class StudentTask(AcousticTask):
             raise ConfigError("task.teacher is missing", "give the path of the teacher's checkpoint")
         self.settings = from_dict(StudentSettings, config, "task")
         self.augment = self.settings.augment
-        self.choose_speakers()
-        self.teacher = self.load_acoustic(self.settings.teacher, "teacher")
+        content = checkpoint.load(self.settings.teacher, "teacher")
+        self.choose_speakers(content, self.settings.teacher)
+        self.teacher = self.load_acoustic(content, self.settings.teacher)
+        self.agree(self.teacher.config, self.settings)
         self.model = copy.deepcopy(self.teacher).requires_grad_(True)
         if self.settings.train == "denoiser":
             self.model.condition.requires_grad_(False)
         self.target = copy.deepcopy(self.teacher)  # frozen; follows the student in after_step
         self.extra = {"target": self.target}
+        if "model" in self.singer_rows:
+            self.singer_rows["target"] = self.singer_rows["model"]
         self.levels = grid(self.model.config.edm, self.settings.points).to(self.device)
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
         self.reference = self.sampled(self.teacher, 50, "euler")
+
+    @staticmethod
+    def lasting(settings: StudentSettings) -> dict:
+        return {"task.train": settings.train}  # which parameters the optimiser knows
 
     def turns(self, step: int) -> list[Turn]:
         return [Turn("student", self.model, self._loss)]

@@ -10,18 +10,22 @@ import torch
 from torch import Tensor
 
 
-def converted(batch: dict, share: float, medians_hz: Tensor, generator: torch.Generator) -> dict:
+def converted(
+    batch: dict, share: float, medians_hz: Tensor, generator: torch.Generator, rows: Tensor | None = None
+) -> dict:
     """The batch with the first ``share`` of its items given to other singers, drawn evenly; its mel stays the source's.
 
     f0 moves by the ratio of the singers' medians, medians_hz [S] (0: unknown, then it stays). Adds ``other`` [B]: 1
-    where the singer is another.
+    where the singer is another. ``rows``: the singers that take part, upwards; None: all.
     """
-    singer, count = batch["singer"], len(medians_hz)
+    singer = batch["singer"]
+    rows = torch.arange(len(medians_hz), device=singer.device) if rows is None else rows
+    count = len(rows)
     size = round(share * len(singer)) if count > 1 else 0
     other = torch.arange(len(singer), device=singer.device) < size
-    # 1 … S − 1 places further in the table is anyone but oneself.
+    # 1 … S − 1 places further among them is anyone but oneself.
     places = torch.randint(1, max(count, 2), (len(singer),), generator=generator, device=singer.device)
-    target = torch.where(other, (singer + places) % count, singer)
+    target = torch.where(other, rows[(torch.searchsorted(rows, singer) + places) % count], singer)
     before, after = medians_hz[singer], medians_hz[target]
     known = other & (before > 0) & (after > 0)
     ratio = torch.where(known, after / before.clamp(min=1e-3), 1.0)

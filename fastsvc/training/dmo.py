@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fastsvc.config import from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import adversary, distribution, listeners, perceptual, simulate
+from fastsvc.training import adversary, checkpoint, distribution, listeners, perceptual, simulate
 from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
 from fastsvc.training.conversion import converted
@@ -40,11 +40,15 @@ class DmoTask(AcousticTask):
             raise ConfigError("task.teacher is missing", "give the path of the teacher's checkpoint")
         self.settings = from_dict(DmoSettings, config, "task")
         self.augment = self.settings.augment
-        self.choose_speakers()
+        content = checkpoint.load(self.settings.teacher, "teacher")
+        self.choose_speakers(content, self.settings.teacher)
         self.medians_hz = torch.tensor(self.speaker_f0_hz, device=self.device)
-        self.teacher = self.load_acoustic(self.settings.teacher, "teacher")
+        here = [row for row in range(len(self.speakers)) if row not in self.gone]
+        self.rows_here = torch.tensor(here, device=self.device)
+        self.teacher = self.load_acoustic(content, self.settings.teacher)
         self.schedules = simulate.schedules(self.teacher.config.edm, self.settings.steps, self.settings.below)
         self.model = self._student()
+        self.agree(self.model.config, self.settings)
         self.fake = FakeScore(self.teacher.denoiser, self.schedules).to(self.device)
         self.head = adversary.Head(self.teacher.config, self.settings.head_channels).to(self.device)
         self.terms: dict[str, Term] = dict(vars(self.settings.losses))
@@ -61,7 +65,8 @@ class DmoTask(AcousticTask):
         """The network to start from, with the levels that it will be trained on in its configuration."""
         first = self.teacher
         if self.settings.init:
-            first = self.load_acoustic(self.settings.init, "student", "teacher", "dmo")
+            content = checkpoint.load(self.settings.init, ("student", "teacher", "dmo"))
+            first = self.load_acoustic(content, self.settings.init)
         edm = replace(first.config.edm, few_steps=())
         if replace(first.config, edm=edm) != self.teacher.config:
             raise ConfigError(
@@ -81,9 +86,18 @@ class DmoTask(AcousticTask):
             kind: listeners.listener(path, kind, self.corpus.mel).to(self.device) for kind, path in wanted.items()
         }
         if "recogniser" in wanted:
-            listeners.check_phones(self.listeners["recogniser"], self.corpus.phones, wanted["recogniser"])
+            listeners.check_phones(self.listeners["recogniser"], self.corpus, wanted["recogniser"])
         if "singer" in wanted:
             self.centroids = listeners.centroids(self.listeners["singer"], self.corpus, self.singer_ids, self.seed)
+
+    @staticmethod
+    def lasting(settings: DmoSettings) -> dict:
+        return {
+            "task.train": settings.train,
+            "task.head_channels": settings.head_channels,
+            "task.losses.adversarial": "on" if settings.losses.adversarial.weight else "off",
+            "task.guard": " and ".join(kind for kind in ("recogniser", "singer") if getattr(settings.guard, kind)),
+        }
 
     # ---- the batch
 
@@ -113,7 +127,7 @@ class DmoTask(AcousticTask):
 
     def asked(self, batch: dict, choice: tuple[int, int]) -> dict:
         """What the student is given in one update: some of the batch for other singers, all for one evaluation."""
-        batch = converted(batch, self.settings.conversion, self.medians_hz, self.generator)
+        batch = converted(batch, self.settings.conversion, self.medians_hz, self.generator, self.rows_here)
         return marked(batch, self.fake.number(choice))
 
     # ---- the turns

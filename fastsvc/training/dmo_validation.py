@@ -29,12 +29,12 @@ class Watch:
             if path := getattr(guard, kind):
                 self.twins[kind] = listeners.listener(path, kind, mel, held_out=True).to(device)
         if "recogniser" in self.twins:
-            listeners.check_phones(self.twins["recogniser"], task.corpus.phones, guard.recogniser)
+            listeners.check_phones(self.twins["recogniser"], task.corpus, guard.recogniser)
         if "singer" in self.twins:
             self.twin_centroids = listeners.centroids(self.twins["singer"], task.corpus, task.singer_ids, task.seed)
         self.guard = Guard(tuple(self.twins), guard.tolerance, guard.patience).to(device)
         generator = torch.Generator(device).manual_seed(task.seed)
-        self.converted = converted(task.valid, 1.0, task.medians_hz, generator)
+        self.converted = converted(task.valid, 1.0, task.medians_hz, generator, task.rows_here)
         self._spread_of_teacher: float | None = None
 
     def figures(self, model: nn.Module) -> dict[str, float]:

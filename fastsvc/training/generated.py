@@ -49,10 +49,11 @@ class Maker(AcousticTask):
                 "set task.domain: corpus for a recogniser; leave task.model.mel away for others",
             )
         self.settings = settings
-        self.choose_speakers()
-        self.model = self.load_acoustic(settings.checkpoint, "student", "teacher", "dmo")
-        teacher = checkpoint.load(settings.checkpoint)["kind"] == "teacher"
-        self.method = "heun" if teacher else "consistency"
+        content = checkpoint.load(settings.checkpoint, ("student", "teacher", "dmo"))
+        self.choose_speakers(content, settings.checkpoint)
+        self.model = self.load_acoustic(content, settings.checkpoint)
+        self.method = "heun" if content["kind"] == "teacher" else "consistency"
+        self.numbers = torch.tensor([-1 if number is None else number for number in self.singer_ids])
 
     def count(self, size: int) -> int:
         """How many of a batch are made."""
@@ -65,7 +66,7 @@ class Maker(AcousticTask):
         """
         crop = self.crops(split, rng, size, frames, labels=True)
         crop["row"] = crop.pop("singer")
-        crop["singer"] = torch.tensor(self.singer_ids)[crop["row"]]
+        crop["singer"] = self.numbers[crop["row"]]
         return {PREFIX + name: value for name, value in crop.items()}
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fastsvc.audio.mel import log_mel
 from fastsvc.checkpoints.keys import fit
 from fastsvc.config import MelConfig, PitchConfig, RecogniserConfig, VerifierConfig, from_dict, to_dict
+from fastsvc.data import pseudo
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model.pitch import PitchNet
 from fastsvc.model.recogniser import Recogniser
@@ -56,6 +57,7 @@ def listener(path: str, kind: str, mel: MelConfig, held_out: bool = False) -> nn
         )
     model = network(config)
     model.load_state_dict(fit(content["ema"], lambda: network(config), Path(path)))
+    model.labels = (content["config"].get("train") or {}).get("labels")  # which clusters a recogniser names
     return model.requires_grad_(False).eval()
 
 
@@ -65,17 +67,25 @@ def is_held_out(content: dict) -> bool:
     return bool(settings.get("held_out")) or content["config"]["model"].get("architecture") in HELD_OUT
 
 
-def check_phones(recogniser: Recogniser, phones: list[str], path: str) -> None:
-    """Raises ConfigError where the recogniser names other phones than the corpus."""
-    if list(recogniser.config.phones[1:]) != list(phones):
+def check_phones(recogniser: Recogniser, corpus, path: str) -> None:
+    """Raises ConfigError where the recogniser names other phones than the corpus, or other clusters of units."""
+    labels = None if corpus.clusters is None else pseudo.mark(corpus.clusters)
+    others = None not in (labels, recogniser.labels) and labels != recogniser.labels
+    if others or list(recogniser.config.phones[1:]) != list(corpus.phones):
         raise ConfigError(f"{path} knows other phones than the corpus", "train it on this corpus, as it is now")
 
 
 @torch.no_grad()
-def centroids(verifier: Verifier, corpus, singers: list[int], seed: int) -> Tensor:
-    """[S, E]: the mean direction of clips of each singer, drawn from training songs; the same each time."""
+def centroids(verifier: Verifier, corpus, singers: list[int | None], seed: int) -> Tensor:
+    """[S, E]: the mean direction of clips of each singer, drawn from training songs; the same each time.
+
+    None: a singer without songs, whom nobody is converted to: zeros.
+    """
     rows, device = [], next(verifier.parameters()).device
     for singer in singers:
+        if singer is None:
+            rows.append(torch.zeros(verifier.config.embedding, device=device))
+            continue
         rng = np.random.default_rng([seed, 7, singer])
         crops = [corpus.crop(rng, "train", CENTROID_FRAMES, singer) for _ in range(CENTROID_CROPS)]
         audio = torch.from_numpy(np.stack([crop["audio"] for crop in crops]))

@@ -12,8 +12,9 @@ import torch
 
 from fastsvc import arguments, files
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
-from fastsvc.training import optim, parallel, saving
+from fastsvc.training import optim, parallel, rows, saving
 from fastsvc.training import settings as settings_module
+from fastsvc.training.before import anew, find
 from fastsvc.training.feeder import Feeder, seed_of
 from fastsvc.training.interrupt import Interrupt
 from fastsvc.training.logging import Log, plain
@@ -34,6 +35,7 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     out = arguments.optional(arguments.path, "out", out)
     settings = settings_module.read(arguments.path("config_path", config_path))
     out = out or Path(settings.out)
+    before, nothing = (find(out, kind), anew(out)) if resume else (None, "")
     for name in ("last.pt", "best.pt"):  # both are written over
         if (out / name).exists() and not resume:
             raise OutputError(f"{out}/{name} is there already", "add --resume to go on, or choose another `out`")
@@ -47,7 +49,9 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             batch_size=settings.batch.size,
             batch_frames=settings.batch.frames,
             seed=settings.seed,
+            before=before,
         )
+        task.notes += [nothing] if nothing and before is None else []
         hint = f"fastsvc train {kind} -c {config_path} --resume"
         with _alone(out) if group.first else contextlib.nullcontext():
             return Trainer(task, settings, out, group, resume, hint).train()
@@ -79,7 +83,9 @@ class Trainer:
         self.pending: dict[str, dict] = {}  # optimiser states of turns that have not been met since resuming
         self.group.broadcast([task.model, *task.extra.values()])
         self.ema = optim.Ema(task.model, settings.ema)
+        self.move, self.added = rows.Move((), ()), False  # from the singers of the checkpoint to those of now
         self.resumed = resume and self._resume()
+        self.kept = saving.kept(self)
 
     # ---- saving and resuming
 
@@ -88,11 +94,10 @@ class Trainer:
             saving.save(self, self.out / name)
 
     def _resume(self) -> bool:
-        path = self.out / "last.pt"
-        if not path.exists():
-            return False
-        saving.restore(self, path)
-        return True
+        before = self.task.before or find(self.out, self.task.kind)
+        if before is not None:
+            saving.restore(self, before)
+        return before is not None
 
     # ---- one step
 
@@ -130,6 +135,7 @@ class Trainer:
         if sound:
             task.after_step(self.step)
             self.ema.update(task.model)
+            self.kept.put_back()
         self.step += 1
         figures["lr"] = rate
         return figures
@@ -171,8 +177,8 @@ class Trainer:
 
     def train(self) -> dict:
         log = Log(self.task.kind, self.out, self.step, quiet=not self.group.first)
-        if self.resumed:
-            log.say(f"going on from step {self.step}")
+        for line in saving.opening(self):
+            log.say(line)
         start, before = time.monotonic(), self.elapsed_s
         first = self.step
         with (

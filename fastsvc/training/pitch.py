@@ -51,6 +51,7 @@ class PitchTask(Task):
         self.settings = from_dict(PitchTaskConfig, config or {}, "task")
         plain = self.settings.model | {"mel": to_dict(corpus.mel)}
         self.model_config = from_dict(PitchConfig, plain, "task.model")
+        self.agree(self.model_config, self.settings)
         self.model = PitchNet(self.model_config).to(self.device)
         self.maker = maker_of(self.settings.generated, corpus, self.device, self.model_config.mel)
 

@@ -18,6 +18,7 @@ from torch import nn
 from fastsvc.config import RecogniserConfig, from_dict, to_dict
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
+from fastsvc.data import pseudo
 from fastsvc.errors import ConfigError
 from fastsvc.model.recogniser import Recogniser, collapse, decode, edit_distance
 from fastsvc.training import augment, losses
@@ -66,11 +67,26 @@ class RecogniserTask(Task):
         if settings.domain == "corpus":
             plain |= {"mel": to_dict(corpus.mel)}
         self.settings, self.model_config = settings, from_dict(RecogniserConfig, plain)
+        self.agree(self.model_config, settings)
         self.model = Recogniser(self.model_config).to(self.device)
         self.listener = Listener(self.model_config.bottleneck, len(corpus.singers)).to(self.device)
         if settings.confusion:
             self.extra = {"listener": self.listener}
+            self.singer_rows = {"listener": {"2.weight": 1, "2.bias": 1}}
         self.maker = maker_of(settings.generated, corpus, self.device, self.model_config.mel)
+
+    @property
+    def singers(self) -> list[str]:
+        """The listener's. They are not ``speakers``: the recogniser itself knows none."""
+        return list(self.corpus.singers)
+
+    @staticmethod
+    def lasting(settings: RecogniserTaskConfig) -> dict:
+        return {"task.confusion": "on" if settings.confusion else "off", "task.held_out": settings.held_out}
+
+    def of_corpus(self) -> dict:
+        clusters = getattr(self.corpus, "clusters", None)
+        return super().of_corpus() | {"labels": None if clusters is None else pseudo.mark(clusters)}
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model_config)

@@ -67,17 +67,23 @@ class SingerTask(Task):
         self.settings = from_dict(SingerTaskConfig, config or {}, "task")
         plain = {"mel": to_dict(corpus.mel)} | self.settings.model | {"singers": list(corpus.singers)}
         self.model_config = from_dict(VerifierConfig, plain, "task.model")
+        self.agree(self.model_config, self.settings)
         self.speakers = list(corpus.singers)
         self.model = Verifier(self.model_config).to(self.device)
         classes = len(corpus.singers) * len(self.settings.stretches)
         self.margin = AngularMargin(self.model_config.embedding, classes, self.settings.margin, self.settings.scale)
         self.margin.to(self.device)
         self.extra = {"margin": self.margin}
+        self.singer_rows = {"margin": {"weight": len(self.settings.stretches)}}
         self.maker = maker_of(self.settings.generated, corpus, self.device, self.model_config.mel)
         self.trained = nn.ModuleList([self.model, self.margin])
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model_config)
+
+    @staticmethod
+    def lasting(settings: SingerTaskConfig) -> dict:
+        return {"task.stretches": list(settings.stretches), "task.held_out": settings.held_out}
 
     def batch(self, rng: np.random.Generator) -> dict:
         """mel [B, T, M] and class [B]; one stretch for each of as many parts of the batch."""
@@ -96,8 +102,9 @@ class SingerTask(Task):
         return batch | (self.maker.draw(rng, made, self.batch_frames) if made else {})
 
     def perturbed(self, rng, split: str, size: int, config: augment.AugmentConfig, stretch: float = 1.0) -> dict:
-        """Crops of singers drawn evenly -> mel, singer [B]."""
-        voices = rng.integers(len(self.speakers), size=size)
+        """Crops of singers drawn evenly, of those with songs in the split -> mel, singer [B]."""
+        some = np.array(self.corpus.having(split))
+        voices = some[rng.integers(len(some), size=size)]
         crops = [self.corpus.crop(rng, split, self.batch_frames, int(voice)) for voice in voices]
         audio = torch.from_numpy(np.stack([crop["audio"] for crop in crops]))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))

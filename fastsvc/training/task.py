@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc import arguments
+from fastsvc.errors import ConfigError
+from fastsvc.training.before import Before
 
 Batch = dict[str, Any]
 Loss = Callable[[Batch, int], tuple[Tensor, dict[str, Any]]]
@@ -55,8 +57,8 @@ class Task:
     """Base class. Subclasses set ``kind`` and ``model`` and define ``batch`` and ``turns``.
 
     ``config`` is the YAML's ``task`` part; ``corpus`` is what ``open_corpus`` returned (None without a ``corpus:``
-    line). The loop passes batch_size, batch_frames and seed by name: a subclass with an ``__init__`` of its own
-    takes them as ``**loop`` and hands them on.
+    line). The loop passes batch_size, batch_frames, seed and before by name: a subclass with an ``__init__`` of its own
+    takes them as ``**loop`` and hands them on. ``before``: the checkpoint that the run goes on from.
     """
 
     kind = ""
@@ -64,12 +66,27 @@ class Task:
     fp16 = True  # whether it may train in float16, with scaled losses
     model: nn.Module
 
-    def __init__(self, config: dict, corpus, device, *, batch_size: int = 8, batch_frames: int = 128, seed: int = 0):
+    def __init__(
+        self,
+        config: dict,
+        corpus,
+        device,
+        *,
+        batch_size: int = 8,
+        batch_frames: int = 128,
+        seed: int = 0,
+        before: Before | None = None,
+    ):
+        self.before = before
         self.config, self.corpus, self.device = config, corpus, torch.device(device)
         self.batch_size, self.batch_frames, self.seed = batch_size, batch_frames, seed
         self.extra: dict[str, nn.Module] = {}  # saved for resuming, not for use: discriminators, targets
         self.speakers: list[str] = []
         self.speaker_f0_hz: list[float] = []
+        # Tensors with rows of singers: module ("model", or a key of extra) → name → how many blocks of singers it has.
+        self.singer_rows: dict[str, dict[str, int]] = {}
+        self.gone: list[int] = []  # rows of singers without songs, which stay as they are
+        self.notes: list[str] = []  # lines for the user before the first step
         self.progress = 0.0  # share of the budget that is used up, kept by the loop
         self.rate = 0.0  # learning rate of the schedule, kept by the loop
         self.generator = torch.Generator(self.device)  # seeded by the loop for every (seed, step, rank)
@@ -79,7 +96,32 @@ class Task:
         """Path of the YAML → what the task calls its corpus."""
         from fastsvc.data.corpus import Corpus
 
-        return Corpus(path)
+        corpus = Corpus(path)
+        for split, why in (("train", "to train on"), ("valid", "for validation")):
+            if not corpus.of(split):
+                raise ConfigError(
+                    f"the corpus {path} has no song {why}", "prepare more songs: each singer needs two or more"
+                )
+        return corpus
+
+    @property
+    def singers(self) -> list[str]:
+        """Whose the per-singer rows are, in their order."""
+        return self.speakers
+
+    def of_corpus(self) -> dict:
+        """What a run that goes on must find in its corpus again, as far as it is known."""
+        return {"input_peak": getattr(self.corpus, "peak", None)}  # what an engine brings its inputs to
+
+    @staticmethod
+    def lasting(settings) -> dict:
+        """The settings that a run which goes on cannot change, besides the network's configuration."""
+        return {}
+
+    def agree(self, config, settings) -> None:
+        """Raises CheckpointError where the run goes on from a checkpoint of other sizes: before any work."""
+        if self.before is not None:
+            self.before.check(config, settings, self.lasting, self.of_corpus())
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Arrays or CPU tensors for one step, from ``rng`` alone (it runs in a background thread, and a resumed

@@ -64,7 +64,9 @@ class TeacherTask(AcousticTask):
         self.settings = from_dict(TeacherSettings, config or {}, "task")
         self.augment = self.settings.augment
         self.choose_speakers()
-        self.model = AcousticModel(self.acoustic_config()).to(self.device)
+        config = self.acoustic_config()
+        self.agree(config, self.settings)
+        self.model = AcousticModel(config).to(self.device)
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
 
     def acoustic_config(self) -> AcousticConfig:
@@ -85,8 +87,15 @@ class TeacherTask(AcousticTask):
             ),
             denoiser=from_dict(DenoiserConfig, plain),
             edm=settings.edm,
-            norm=normalisation(mean, std),
+            norm=self._norm_before() or normalisation(mean, std),
         )
+
+    def _norm_before(self) -> NormConfig | None:
+        """The range of the run that goes on: its weights were learnt in it, whatever the corpus holds by now."""
+        if self.before is None:
+            return None
+        norm = from_dict(NormConfig, self.before.config.get("norm") or {}, f"{self.before.path}: norm")
+        return norm if len(norm.low) == self.corpus.mel.bins else None
 
     def turns(self, step: int) -> list[Turn]:
         return [Turn("teacher", self.model, self._loss)]

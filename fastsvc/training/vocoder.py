@@ -57,6 +57,7 @@ class VocoderTask(Task):
         self.settings = from_dict(VocoderTaskConfig, config or {}, "task")
         plain = self.settings.model | {"mel": to_dict(corpus.mel)}
         self.model_config = from_dict(VocoderConfig, plain, "task.model")
+        self.agree(self.model_config, self.settings)
         self.mel = self.model_config.mel
         self.model = Generator(self.model_config).to(self.device)
         if self.settings.init:
@@ -65,6 +66,10 @@ class VocoderTask(Task):
         self.discriminators = Discriminators().to(self.device)
         if self.settings.adversarial_from < 1:
             self.extra = {"discriminators": self.discriminators}
+
+    @staticmethod
+    def lasting(settings: VocoderTaskConfig) -> dict:
+        return {"task.adversarial_from": "on" if settings.adversarial_from < 1 else "off"}
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model_config)

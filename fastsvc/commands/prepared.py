@@ -1,0 +1,44 @@
+"""What `fastsvc prepare` says at its end: what was not used and why, and the command that comes next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsvc.commands.common import say, verbosity, with_name
+from fastsvc.data import account, advice
+from fastsvc.data.scan import kinds
+
+LINES = 20  # of each kind, without -v
+NAMED = 5  # files that are not recordings, by name; more by kind
+
+
+def tell(report: account.Report, dataset: str, config: str | None) -> None:
+    """Everything in full stands in report.json."""
+    full = Path(report.corpus) / account.FILE
+    for warning in _first(report.warnings, f"notes like these: see {full}"):
+        say(f"note: {warning}")
+    if report.short_s or report.silent_s:
+        parts = (f"{report.short_s:.1f} s in pieces that are too short", f"{report.silent_s:.1f} s of silence")
+        say(f"note: left out of recordings that are used: {', '.join(parts)} (which: {full})")
+    if report.others:
+        few = len(report.others) <= NAMED
+        what = (
+            "1 file is not a recording" if len(report.others) == 1 else f"{len(report.others)} files are not recordings"
+        )
+        names = ": " + ", ".join(map(str, report.others)) if few else f"; their names: {full}, or -v"
+        say(f"note: {what} ({kinds(report.others)}){names}")
+        for path in report.others if not few else ():
+            say(f"not a recording: {path}", level=1)
+    bad = [f"not used: {with_name(path, why)}" for path, why in report.bad]
+    for line in _first(bad, f"recordings that are not used: see {full}"):
+        say(line, error=True)
+    for refusal in report.refusals:
+        say(f"warning: {refusal}", error=True)
+    command = ["fastsvc", "prepare", dataset, "-o", str(report.corpus), *(["--config", config] if config else [])]
+    say(advice.next_step(report, command))
+
+
+def _first(lines: list[str], more: str) -> list[str]:
+    if len(lines) <= LINES or verbosity() > 0:
+        return lines
+    return [*lines[:LINES], f"{len(lines) - LINES} more {more}"]

@@ -1,0 +1,342 @@
+"""Going on after the corpus changed: rows follow the singers' names, ranges stay, other sizes are one line."""
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import toy_corpus
+import yaml
+from calls import run as command
+from studio import PLAIN, RECOGNISER, SINGER
+
+from fastsvc.data.pseudo import add_pseudo_labels
+from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.training import checkpoint, loop, rows
+from fastsvc.training.loop import Trainer
+
+TINY = {"channels": 8, "layers": 2, "dilation_cycle": 2, "cond_channels": 8}
+TABLE = "condition.spk_embed.weight"
+SIZES = {"valid_crops": 2, "valid_frames": 16}
+CARE = "José"
+
+
+@dataclass
+class Place:
+    """A corpus whose singers a test changes, and the runs on it."""
+
+    folder: Path
+
+    def cast(self, *singers: str, louder: float = 0.0) -> None:
+        """The corpus again with these singers, in this order; ``louder`` moves its mel's statistics (nepers)."""
+        whole = json.loads((self.folder / "toy.json").read_text())
+        items = [
+            dict(whole["items"][2 * (place % 2) + split], id=f"{name}-{split}", singer=name)
+            for place, name in enumerate(singers)
+            for split in (0, 1)
+        ]
+        f0_hz = {name: 100.0 + len(name) for name in singers}
+        new = {"singers": list(singers), "items": items, "singer_f0_hz": f0_hz}
+        new["mel_mean"] = [value + louder for value in whole["mel_mean"]]
+        (self.folder / "corpus" / "corpus.json").write_text(json.dumps(whole | new))
+
+    def config(self, kind: str, steps: int = 3, task=None, **changes) -> Path:
+        settings = {
+            "corpus": str(self.folder / "corpus"),
+            "out": str(self.folder / kind),
+            "steps": steps,
+            "batch": {"size": 4, "frames": 16},
+            "device": "cpu",
+            "precision": "fp32",
+            "ema": 0.5,
+            "optim": {"lr": 0.05, "warmup": 1, "schedule": "constant"},
+            "task": TASKS[kind](self.folder) | (task or {}),
+        }
+        path = self.folder / f"{kind}.yaml"
+        path.write_text(yaml.safe_dump(settings | changes))
+        return path
+
+    def train(self, kind: str, steps: int = 3, resume=False, **changes) -> dict:
+        loop.run(kind, self.config(kind, steps, **changes), resume=resume)
+        return checkpoint.load(self.folder / kind / "last.pt", kind)
+
+    def resumed(self, monkeypatch, kind: str, **changes) -> Trainer:
+        """The run as it stands when it goes on, before its next step."""
+        found = []
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "train", lambda run: found.append(run) or {})
+            loop.run(kind, self.config(kind, 9, **changes), resume=True)
+        return found[0]
+
+
+RECOGNISES = {"model": {"channels": 8, "layers": 1, "bottleneck": 4}, "confusion": 0.2}
+TASKS = {
+    "teacher": lambda folder: SIZES | {"denoiser": TINY},
+    "student": lambda folder: SIZES | {"teacher": str(folder / "teacher" / "last.pt"), "points": 8, "train": "all"},
+    "singer": lambda folder: SINGER | {"model": {"channels": 8, "layers": 1, "embedding": 4}, "stretches": [1.0, 0.9]},
+    "recogniser": lambda folder: RECOGNISER | RECOGNISES,
+    "pitch": lambda folder: {"model": {"channels": 8, "layers": 1}, "augment": PLAIN, "stretch": [1.0, 1.0]},
+}
+
+
+@pytest.fixture
+def place(tmp_path):
+    toy_corpus.make(tmp_path / "corpus")
+    (tmp_path / "toy.json").write_text((tmp_path / "corpus" / "corpus.json").read_text())
+    made = Place(tmp_path)
+    made.cast("high", "low")
+    return made
+
+
+def by_name(content: dict, part: str = "model") -> dict:
+    table = content[part][TABLE]
+    assert len(table) == len(content["speakers"])
+    return dict(zip(content["speakers"], table))
+
+
+def states(run: Trainer, turn, parameter) -> dict:
+    return run.optimizer(turn).state[parameter]
+
+
+def same(a, b) -> bool:
+    return torch.equal(torch.as_tensor(a), torch.as_tensor(b))
+
+
+@pytest.mark.parametrize("singers", [("low", "high"), ("Carol", "low", "high", "adam"), ("low", "eve")])
+def test_rows_of_a_voice_follow_names(place, monkeypatch, capsys, singers):
+    before = place.train("teacher")
+    assert not same(*by_name(before).values())  # rows that can be told apart
+    place.cast(*singers)
+    run = place.resumed(monkeypatch, "teacher")
+    names, task = run.task.speakers, run.task
+    assert names[:2] == ["high", "low"] and set(names) == {"high", "low", *singers}
+    [turn] = task.turns(0)
+    held = before["optimizer"]["teacher"]["state"]
+    moments = next(v for v in held.values() if v["exp_avg"].shape == before["model"][TABLE].shape)
+    table = task.model.get_parameter(TABLE)
+    state = states(run, turn, table)
+    assert float(moments["exp_avg"].abs().min(1).values.max()) > 0
+    for row, name in enumerate(names):
+        assert (row in task.gone) == (name not in singers)
+        if name in before["speakers"]:
+            old = before["speakers"].index(name)
+            assert same(table[row], before["model"][TABLE][old])
+            assert same(run.ema.model.get_parameter(TABLE)[row], before["ema"][TABLE][old])
+            assert all(same(state[key][row], moments[key][old]) for key in ("exp_avg", "exp_avg_sq"))
+        else:
+            assert 0.01 < float(table[row].detach().std()) < 10 and not state["exp_avg"][row].any()
+            assert same(run.ema.model.get_parameter(TABLE)[row], table[row])
+    for number, name in enumerate(singers):
+        assert names[int(task.table[number])] == name
+        assert task.speaker_f0_hz[names.index(name)] == 100.0 + len(name)
+    new, gone = (sorted(set(a) - set(b)) for a, b in ((singers, before["speakers"]), (before["speakers"], singers)))
+    notes = "; ".join(task.notes)
+    assert all(name in notes for name in (*new, *gone)) and bool(task.notes) == bool(new or gone)
+
+
+def test_a_singer_without_songs_stays_exactly_and_others_learn(place):
+    before = place.train("teacher")
+    place.cast("adam", "low")
+    after = place.train("teacher", 8, resume=True)
+    assert after["speakers"] == ["high", "low", "adam"] and after["step"] == 8
+    assert after["config"]["model"]["condition"]["speakers"] == 3
+    for part in ("model", "ema"):
+        assert same(by_name(after, part)["high"], by_name(before, part)["high"])
+        assert float((by_name(after, part)["low"] - by_name(before, part)["low"]).abs().max()) > 0.05
+    assert after["speaker_f0_hz"] == [104.0, 103.0, 104.0]
+    again = place.train("teacher", 9, resume=True)  # nothing is new any more
+    assert again["speakers"] == after["speakers"] and same(by_name(again)["high"], by_name(before)["high"])
+
+
+def test_names_are_compared_as_they_are_read(place, monkeypatch):
+    """macOS takes é apart, others do not: one singer."""
+    whole, parts = (unicodedata.normalize(form, CARE) for form in ("NFC", "NFD"))
+    assert whole != parts
+    place.cast("ann", whole)
+    before = place.train("teacher")
+    place.cast(parts, "ann")
+    run = place.resumed(monkeypatch, "teacher")
+    assert run.task.speakers == ["ann", whole] and run.task.notes == [] and run.task.table.tolist() == [1, 0]
+    assert same(run.task.model.get_parameter(TABLE), before["model"][TABLE])
+    with pytest.raises(ConfigError, match="two singers have the same name"):
+        rows.places(["ann", parts, whole])
+
+
+def test_a_second_singer_beside_one_alone(place, monkeypatch):
+    """With one singer there is no table: the same is made with a row of zeros for that one."""
+    place.cast("low")
+    before = place.train("teacher")
+    assert TABLE not in before["model"]
+    place.cast("adam", "low")
+    run = place.resumed(monkeypatch, "teacher")
+    table = run.task.model.get_parameter(TABLE)
+    assert run.task.speakers == ["low", "adam"] and not table[0].any() and table[1].all()
+    [turn] = run.task.turns(0)
+    optimizer = run.optimizer(turn)
+    assert table not in optimizer.state
+    held = before["optimizer"]["teacher"]["state"]
+    sums = sorted(float(v["exp_avg_sq"].double().sum()) for v in held.values())
+    assert sorted(float(v["exp_avg_sq"].double().sum()) for v in optimizer.state.values()) == pytest.approx(sums)
+    for parameter, values in optimizer.state.items():
+        assert values["exp_avg"].shape == parameter.shape
+    assert place.train("teacher", 5, resume=True)["speakers"] == ["low", "adam"]
+
+
+def test_the_mel_range_stays(place):
+    before = place.train("teacher")
+    place.cast("high", "low", "adam", louder=2.0)
+    after = place.train("teacher", 5, resume=True)
+    assert after["config"]["model"]["norm"] == before["config"]["model"]["norm"]
+    for name in ("last.pt", "best.pt"):
+        (place.folder / "teacher" / name).unlink()
+    anew = place.train("teacher", 1)["config"]["model"]["norm"]
+    np.testing.assert_allclose(np.subtract(anew["low"], before["config"]["model"]["norm"]["low"]), 2.0, atol=1e-4)
+
+
+def test_the_verifiers_classes_follow_names(place, monkeypatch):
+    """One block of classes for each stretch; no engine serves them, so those of singers without songs are left out."""
+    before = place.train("singer")
+    place.cast("adam", "low")
+    run = place.resumed(monkeypatch, "singer")
+    now, then = run.task.margin.weight, before["extra"]["margin"]["weight"]
+    assert now.shape == (4, 4) and run.task.singers == ["adam", "low"]
+    state = states(run, run.task.turns(0)[0], now)
+    moments = next(v for v in before["optimizer"]["singer"]["state"].values() if v["exp_avg"].shape == then.shape)
+    assert same(now[[1, 3]], then[[1, 3]]) and not same(now[[0, 2]], then[[0, 2]])
+    assert same(state["exp_avg"][[1, 3]], moments["exp_avg"][[1, 3]]) and moments["exp_avg"][3].any()
+    assert not state["exp_avg"][[0, 2]].any()
+    assert "new singers: adam: " in run.task.notes[0] and "are gone: high: their rows are left" in run.task.notes[1]
+    assert place.train("singer", 4, resume=True)["speakers"] == ["adam", "low"]
+
+
+def test_a_recognisers_listener_follows_names(place, monkeypatch):
+    add_pseudo_labels(place.folder / "corpus", 3)
+    labels = json.loads((place.folder / "corpus" / "corpus.json").read_text())["pseudo"]
+
+    def cast(*singers):
+        place.cast(*singers)
+        path = place.folder / "corpus" / "corpus.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"pseudo": labels}))
+
+    before = place.train("recogniser")
+    cast("low", "adam", "high")
+    run = place.resumed(monkeypatch, "recogniser")
+    for name in ("2.weight", "2.bias"):
+        now, then = run.task.listener.get_parameter(name), before["extra"]["listener"][name]
+        assert same(now[[2, 0]], then) and len(now) == 3 and not same(then[0], then[1])
+        state = states(run, run.task.turns(0)[1], now)
+        assert state["exp_avg"][0].any() and not state["exp_avg"][1].any()
+    np.save(place.folder / "corpus" / "clusters.npy", np.load(place.folder / "corpus" / "clusters.npy")[::-1])
+    with pytest.raises(CheckpointError, match="does not fit this configuration: labels is not the same"):
+        place.train("recogniser", 4, resume=True)
+
+
+def test_a_student_learns_from_a_teacher_that_went_on(place, monkeypatch):
+    place.train("teacher")
+    student = place.train("student")
+    place.cast("adam", "low")
+    with pytest.raises(ConfigError) as caught:
+        place.train("student", 4, resume=True)
+    assert "knows the singers high, low, the student trains high, low, adam" in str(caught.value)
+    teacher = place.train("teacher", 5, resume=True)
+    run = place.resumed(monkeypatch, "student")
+    assert run.task.speakers == ["high", "low", "adam"] and run.task.gone == [0]
+    for held, module in (("model", run.task.model), ("ema", run.ema.model)):
+        table = module.get_parameter(TABLE)
+        assert same(table[:2], student[held][TABLE]) and same(table[2], teacher["ema"][TABLE][2])
+    assert same(run.task.target.get_parameter(TABLE)[:2], student["extra"]["target"][TABLE])
+    after = place.train("student", 5, resume=True)
+    assert same(by_name(after)["high"], by_name(student)["high"])
+    assert same(after["extra"]["target"][TABLE][0], student["extra"]["target"][TABLE][0])
+    place.cast("low", "high", "adam")
+    torch.save({**teacher, "speakers": ["low", "adam", "high"]}, place.folder / "teacher" / "last.pt")
+    moved = place.resumed(monkeypatch, "student").task  # by name, whatever the teacher's order
+    assert same(moved.teacher.get_parameter(TABLE), teacher["ema"][TABLE][[2, 0, 1]])
+
+
+def test_other_sizes_are_one_line_before_any_work(place, monkeypatch):
+    place.train("teacher")
+    config = place.config("teacher", task={"denoiser": TINY | {"channels": 16, "layers": 3}, "voicing": False})
+    path = place.folder / "corpus" / "corpus.json"
+    data = json.loads(path.read_text())
+    data["encoder"] |= {"name": "other"}
+    path.write_text(json.dumps(data))
+    monkeypatch.setattr(Trainer, "__init__", lambda *_, **__: pytest.fail("began"))
+    result = command("train", "teacher", "-c", config, "--resume")
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1
+    for part in (
+        "last.pt does not fit this configuration",
+        "denoiser.channels 8 there, 16 now",
+        "denoiser.layers 2 there, 3 now",
+        "condition.voicing True there, False now",
+        "features.encoder toy there, other now",
+    ):
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize(
+    "kind, task, line",
+    [
+        ("student", {"train": "denoiser"}, "task.train all there, denoiser now"),
+        ("singer", {"stretches": [1.0, 0.8]}, r"task.stretches \[1.0, 0.9\] there, \[1.0, 0.8\] now"),
+        ("singer", {"model": {"channels": 12, "layers": 1, "embedding": 4}}, "configuration: channels 8 there, 12 now"),
+        ("pitch", {"model": {"channels": 8, "layers": 2}}, "configuration: layers 1 there, 2 now"),
+        ("singer", {"held_out": True}, "task.held_out False there, True now"),
+    ],
+)
+def test_what_must_stay_of_a_task_is_named(place, kind, task, line):
+    if kind == "student":
+        place.train("teacher", 1)
+    place.train(kind, 1)
+    with pytest.raises(CheckpointError, match=line):
+        place.train(kind, 2, resume=True, task=task)
+
+
+def test_mel_and_units_of_other_sizes_are_named(place):
+    place.train("teacher", 1)
+    path = place.folder / "corpus" / "corpus.json"
+    data = json.loads(path.read_text())
+    data["mel"] |= {"bins": 20}
+    data |= {"mel_mean": data["mel_mean"][:20], "mel_std": data["mel_std"][:20]}
+    path.write_text(json.dumps(data))
+    with pytest.raises(CheckpointError, match=r"denoiser.mel_bins 24 there, 20 now; mel.bins 24 there, 20 now"):
+        place.train("teacher", 2, resume=True)
+
+
+def test_rates_and_decay_are_those_of_today(place, monkeypatch):
+    place.train("teacher")
+    run = place.resumed(monkeypatch, "teacher", optim={"betas": [0.5, 0.6], "weight_decay": 0.3, "lr": 0.2}, ema=0.25)
+    groups = run.optimizer(run.task.turns(0)[0]).param_groups
+    assert [group["betas"] for group in groups] == [(0.5, 0.6)] * 2 and run.ema.decay == 0.25
+    assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
+
+
+def test_nothing_to_resume_is_said_and_it_starts_anew(place):
+    result = command("train", "teacher", "-c", place.config("teacher", 1), "--resume")
+    folder = place.folder / "teacher"
+    assert result.exit_code == 0 and f"nothing to resume in {folder}: it starts anew (there was no" in result.stderr
+    assert checkpoint.load(folder / "last.pt", "teacher")["step"] == 1
+    again = command("train", "teacher", "-c", place.config("teacher", 1), "--resume")
+    assert "nothing to resume" not in again.stderr and "going on from step 1: the whole budget" in again.stderr
+
+
+def test_a_run_killed_between_best_and_last_goes_on_from_best(place):
+    whole = place.train("teacher", 5)
+    for path in (place.folder / "teacher").glob("*.pt"):
+        path.unlink()
+    place.train("teacher", 3)
+    (place.folder / "teacher" / "last.pt").unlink()
+    result = command("train", "teacher", "-c", place.config("teacher", 5), "--resume")
+    assert result.exit_code == 0 and "last.pt is not there: going on from best.pt" in result.stderr
+    after = checkpoint.load(place.folder / "teacher" / "last.pt", "teacher")
+    assert after["step"] == 5 and same(after["model"][TABLE], whole["model"][TABLE])
+
+
+def test_a_folder_of_another_training_is_refused(place):
+    place.train("teacher", 1)
+    result = command("train", "singer", "-c", place.config("singer"), "-o", place.folder / "teacher", "--resume")
+    assert result.exit_code == 2 and "holds a teacher, not a singer" in result.stderr
+    assert result.stderr.count("\n") == 1
