@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from fastsvc.audio.magic import HEAD, container
+
 if TYPE_CHECKING:
+    from fastsvc.audio.view import Part
     from fastsvc.audio.whole import Source
 
-W64_RIFF = b"riff.\x91\xcf\x11\xa5\xd6(\xdb\x04\xc1\x00\x00"
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
 _MOST = 4096  # chunks that are looked at
+_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9 _.-]{3}")  # of a chunk
 _UNKNOWN = 1 << 62  # sizes in 64 bits from here on say that nobody knew
 
 
@@ -21,7 +25,7 @@ class Field(NamedTuple):
     width: int
     order: str
 
-    def read(self, source: Source) -> int:
+    def read(self, source: Source | Part) -> int:
         return int.from_bytes(source.at(self.place, self.width), self.order)
 
 
@@ -37,18 +41,40 @@ class Data(NamedTuple):
     right: bool = False
 
 
-def data(source: Source, name: str, start: int) -> Data | None:
+def data(source: Source | Part, name: str, start: int) -> Data | None:
     """Of the file of kind ``name`` that begins at ``start``; None where no audio is found. Raises OSError."""
     return _READERS[name](source, start)
 
 
-def _said(source: Source, begin: int, size: int) -> int | None:
+def after(source: Source | Part, name: str, place: int) -> int:
+    """The place after the chunks that follow each other from ``place`` on: the file's end, or what is no chunk."""
+    width, order = (8, "big") if name == "caf" else (4, "big" if name == "aiff" else "little")
+    for _ in range(_MOST):
+        head = source.at(place, HEAD)
+        if len(head) < 4 + width or container(head) or not _NAME.match(head):
+            break
+        size = int.from_bytes(head[4 : 4 + width], order)
+        place += 4 + width + size + (size & 1 if name != "caf" else 0)
+    return place
+
+
+def format_tag(source: Source | Part, start: int) -> int:
+    """Of the audio in the WAV file at ``start``; 0 where it does not say."""
+    order = "big" if source.at(start, 4) == b"RIFX" else "little"
+    for chunk, place, _ in _chunks(source, start + 12, 4, order):
+        if chunk == b"fmt ":
+            number = Field(place, 2, order).read(source)
+            return Field(place + 24, 2, order).read(source) if number == 0xFFFE else number
+    return 0
+
+
+def _said(source: Source | Part, begin: int, size: int) -> int | None:
     """None for sizes in 32 bits by which programs say that they do not know: 0, and near 2^31 and 2^32."""
     odd = size == 0 or 0x7FFF0000 <= size <= 0x80000000 or 0xFFFF0000 <= size <= 0xFFFFFFFF
     return None if odd and (size == 0 or begin + size > source.size) else size
 
 
-def _chunks(source: Source, place: int, width: int, order: str, even: bool = True) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(source: Source | Part, place: int, width: int, order: str, even: bool = True) -> Iterator[tuple[bytes, int, int]]:
     """(name, place of the content, size as written) of each chunk that begins within the file."""
     for _ in range(_MOST):
         head = source.at(place, 4 + width)
@@ -59,7 +85,7 @@ def _chunks(source: Source, place: int, width: int, order: str, even: bool = Tru
         place += 4 + width + size + (size & 1 if even else 0)
 
 
-def _wav(source: Source, start: int) -> Data | None:
+def _wav(source: Source | Part, start: int) -> Data | None:
     order = "big" if source.at(start, 4) == b"RIFX" else "little"
     whole, large = Field(start + 4, 4, order).read(source), None
     for chunk, place, size in _chunks(source, start + 12, 4, order):
@@ -74,7 +100,7 @@ def _wav(source: Source, start: int) -> Data | None:
     return None
 
 
-def _aiff(source: Source, start: int) -> Data | None:
+def _aiff(source: Source | Part, start: int) -> Data | None:
     whole = Field(start + 4, 4, "big").read(source)
     for chunk, place, size in _chunks(source, start + 12, 4, "big"):
         if chunk in (b"SSND", b"BODY"):
@@ -83,14 +109,14 @@ def _aiff(source: Source, start: int) -> Data | None:
     return None
 
 
-def _caf(source: Source, start: int) -> Data | None:
+def _caf(source: Source | Part, start: int) -> Data | None:
     for chunk, place, size in _chunks(source, start + 8, 8, "big", even=False):
         if chunk == b"data":  # -1: to the end of the file
             return Data(place, size if 0 < size < _UNKNOWN else None, Field(place - 8, 8, "big"))
     return None
 
 
-def _w64(source: Source, start: int) -> Data | None:
+def _w64(source: Source | Part, start: int) -> Data | None:
     place = start + 40
     for _ in range(_MOST):
         head = source.at(place, 24)
@@ -103,13 +129,13 @@ def _w64(source: Source, start: int) -> Data | None:
     return None
 
 
-def _au(source: Source, start: int) -> Data | None:
+def _au(source: Source | Part, start: int) -> Data | None:
     order = "big" if source.at(start, 1) == b"." else "little"
     begin, field = start + Field(start + 4, 4, order).read(source), Field(start + 8, 4, order)
     return Data(begin, _said(source, begin, field.read(source)), field)
 
 
-def _nist(source: Source, start: int) -> Data | None:
+def _nist(source: Source | Part, start: int) -> Data | None:
     lines = source.at(start, 1024).split(b"\n")
     values = {words[0]: words[2] for words in map(bytes.split, lines) if len(words) == 3}
     try:
@@ -121,3 +147,4 @@ def _nist(source: Source, start: int) -> Data | None:
 
 
 _READERS = {"wav": _wav, "aiff": _aiff, "caf": _caf, "w64": _w64, "au": _au, "nist": _nist}
+KINDS = frozenset(_READERS)

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsvc import hush, memory, reading
-from fastsvc.audio import mp3, ogg, whole
+from fastsvc.audio import whole
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
-from fastsvc.audio.view import View
+from fastsvc.audio.magic import HEAD
+from fastsvc.audio.sounds import MOST, Joined, Sound, sounds
 from fastsvc.errors import AudioError
 
 __all__ = [
@@ -35,9 +36,11 @@ _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"
 EXTENSIONS = frozenset("." + suffix for suffix in _SUFFIXES.split())
 _CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
 _AGAIN = "copy or export it again"
+_SPLIT = "split it, or export it again as one recording"
 _BLOCK_SAMPLES = 1 << 18  # of a block, at most
 _BLOCK_VALUES = 1 << 20  # and of all its channels together
-_UNKNOWN = 1 << 62  # libsndfile gives about 2^63 samples to what does not say how long it is
+_DENSEST = 1 << 16  # samples to a byte, at most; libsndfile gives about 2^63 to what does not say how long it is
+_NO_LENGTH = "its header does not say how long it is, or says what cannot be"
 LOWEST_HZ, HIGHEST_HZ = 1000, 1_000_000
 LOUDEST = 1e10  # what is scaled as integers are, up to 2^32, is let pass
 _SPARE = 0.9  # of the free memory: others take some meanwhile
@@ -63,13 +66,11 @@ class Info:
 
 
 class _Opened(NamedTuple):
-    """A recording open in libsndfile, and as bytes; ``kind`` and ``start`` as whole.kind tells them."""
+    """A recording open in libsndfile; ``sounds``: those in the file, of which ``file`` is the sum."""
 
     file: object
     info: Info
-    source: whole.Source
-    kind: str
-    start: int
+    sounds: list[Sound]
 
 
 def probe(path: str | os.PathLike) -> Info:
@@ -120,29 +121,45 @@ def _opened(path: Path) -> Iterator[_Opened]:
             raise AudioError(f"{path}: the file is empty (0 bytes)", _AGAIN)
         try:
             kind, start = whole.kind(source)
-            fault, view = whole.fault(source, kind, start), whole.view(source, kind, start)
-            head = source.at(start, whole.HEAD)
-            view = view or (View(source) if os.name == "nt" else None)  # numbers mean nothing to its libsndfile
+            found, head = sounds(source, kind, start), source.at(start, HEAD)
             raw.seek(0)
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
-        if fault:
-            raise AudioError(f"{path}: {fault}", _AGAIN)
+        if len(found) > MOST:
+            raise AudioError(f"{path}: more than {MOST:,} recordings joined into one file", _SPLIT)
+        if len(found) == 1 and found[0].fault:
+            raise AudioError(f"{path}: {found[0].fault}", _AGAIN)
         if not kind:
             raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
         with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
             try:
-                # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
-                file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
+                file = _file(path, raw, found)
             except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
                 raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
             with file:
-                info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
+                samples = found[0].samples(file.frames) if len(found) == 1 else file.frames
+                info = Info(file.samplerate, file.channels, samples, file.format, file.subtype)
                 if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
                     raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
-                if info.samples >= _UNKNOWN:
-                    raise AudioError(f"{path}: its header does not say how long it is", _CONVERT)
-                yield _Opened(file, info, source, kind, start)
+                if info.samples > _DENSEST * source.size:
+                    raise AudioError(f"{path}: {_NO_LENGTH}", _CONVERT)
+                yield _Opened(file, info, found)
+
+
+def _file(path: Path, raw, found: list[Sound]):
+    """Open in libsndfile. Raises AudioError and what soundfile raises."""
+    import soundfile
+
+    if len(found) > 1:
+
+        def fail(why: str):
+            raise AudioError(f"{path}: {why}", _SPLIT)
+
+        return Joined(found, fail)
+    if found[0].mended or os.name == "nt":  # numbers mean nothing to the libsndfile of that
+        return found[0].open()
+    # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
+    return soundfile.SoundFile(raw.fileno(), closefd=False)
 
 
 def _foreign(head: bytes) -> str:
@@ -209,16 +226,9 @@ def _blocks(file, path: Path, mono: bool) -> Iterator[np.ndarray]:
 
 
 def _check_complete(path: Path, opened: _Opened, samples: int) -> None:
-    promised = opened.info.samples
-    if opened.kind == "mp3":
-        fault = mp3.unread(opened.source, opened.start, promised, samples)
-        if fault:
-            raise AudioError(f"{path}: {fault}", _CONVERT if "does not say" in fault else _AGAIN)
-    elif promised > samples:
-        raise AudioError(
-            f"{path}: damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises", _AGAIN
-        )
+    promised, kind = opened.info.samples, opened.sounds[0].kind
+    fault = opened.sounds[0].unread(promised, samples) if len(opened.sounds) == 1 else ""  # Joined looks itself
+    if fault:
+        raise AudioError(f"{path}: {fault}", _CONVERT if kind == "mp3" and "does not say" in fault else _AGAIN)
     if samples == 0:
         raise AudioError(f"{path}: holds no samples", "record or export it again")
-    if opened.kind == "ogg" and ogg.joined(opened.source, opened.start):
-        raise AudioError(f"{path}: several recordings joined into one file, of which one would be read", _CONVERT)
