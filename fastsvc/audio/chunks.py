@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastsvc.audio.magic import HEAD, container
+from fastsvc.audio.view import Part
 
 if TYPE_CHECKING:
-    from fastsvc.audio.view import Part
     from fastsvc.audio.whole import Source
 
+_W64_CHUNK = b"\x00\xc0O\x8e\xdb\x8a"  # the last bytes of the names of all
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
+TAGS = 1 << 16  # bytes behind the audio that may be anything
 _MOST = 4096  # chunks that are looked at
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9 _.-]{3}")  # of a chunk
-_UNKNOWN = 1 << 62  # sizes in 64 bits from here on say that nobody knew
+_UNKNOWN = 1 << 48  # sizes in 64 bits from here on say that nobody knew: no disk holds so much
 
 
 class Field(NamedTuple):
@@ -48,6 +50,8 @@ def data(source: Source | Part, name: str, start: int) -> Data | None:
 
 def after(source: Source | Part, name: str, place: int) -> int:
     """The place after the chunks that follow each other from ``place`` on: the file's end, or what is no chunk."""
+    if name == "w64":
+        return _after_w64(source, place)
     width, order = (8, "big") if name == "caf" else (4, "big" if name == "aiff" else "little")
     for _ in range(_MOST):
         head = source.at(place, HEAD)
@@ -55,6 +59,15 @@ def after(source: Source | Part, name: str, place: int) -> int:
             break
         size = int.from_bytes(head[4 : 4 + width], order)
         place += 4 + width + size + (size & 1 if name != "caf" else 0)
+    return place
+
+
+def _after_w64(source: Source | Part, place: int) -> int:
+    for _ in range(_MOST):
+        head, size = source.at(place, HEAD), Field(place + HEAD, 8, "little").read(source)
+        if not head.endswith(_W64_CHUNK) or size < 24:
+            break
+        place += (size + 7) // 8 * 8
     return place
 
 
@@ -68,10 +81,30 @@ def format_tag(source: Source | Part, start: int) -> int:
     return 0
 
 
+def as_rf64(source: Source | Part, start: int, audio: Data) -> Part | None:
+    """The WAV file at ``start``, whose audio goes to its end and is too long for 32 bits, with sizes in 64 bits.
+
+    None where its numbers are the other way round.
+    """
+    if audio.field.order == "big":
+        return None
+    left = source.size - audio.begin
+    sizes = [source.size - start + 28, left, 0]  # of all behind these words, of the audio; samples: not asked for
+    large = b"".join(size.to_bytes(8, "little") for size in sizes) + bytes(4)
+    head = b"RF64\xff\xff\xff\xffWAVEds64" + len(large).to_bytes(4, "little") + large
+    return Part(source, head, (start + 12, audio.begin - 4), b"\xff" * 4, (audio.begin, source.size))
+
+
 def _said(source: Source | Part, begin: int, size: int) -> int | None:
-    """None for sizes in 32 bits by which programs say that they do not know: 0, and near 2^31 and 2^32."""
+    """None for sizes in 32 bits by which programs say that they do not know: 0, and near 2^31 and 2^32.
+
+    Where the file is longer, such a size is true if a chunk follows, or no more than tags.
+    """
     odd = size == 0 or 0x7FFF0000 <= size <= 0x80000000 or 0xFFFF0000 <= size <= 0xFFFFFFFF
-    return None if odd and (size == 0 or begin + size > source.size) else size
+    left, end = source.size - begin - size, begin + size
+    if not odd or size and 0 <= left <= TAGS or size and left > 0 and _NAME.match(source.at(end + (end & 1), 4)):
+        return size
+    return None
 
 
 def _chunks(source: Source | Part, place: int, width: int, order: str, even: bool = True) -> Iterator[tuple[bytes, int, int]]:
@@ -143,7 +176,8 @@ def _nist(source: Source | Part, start: int) -> Data | None:
         count, width, channels = (int(values[name]) for name in names)
     except (ValueError, IndexError, KeyError):
         return None
-    return Data(begin, count * width * channels, Field(0, 0, "little")) if min(count, width, channels) > 0 else None
+    size = count * width * channels
+    return Data(begin, size, Field(0, 0, "little")) if min(count, width, channels) > 0 and size < _UNKNOWN else None
 
 
 _READERS = {"wav": _wav, "aiff": _aiff, "caf": _caf, "w64": _w64, "au": _au, "nist": _nist}

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from fastsvc.audio.whole import Source
 
 _SAMPLES = 18  # place of the 8 bytes in whose lower 36 bits is the number of samples
-_UNKNOWN = (1 << 36) - 1  # samples, as some programs write it: all bits set
+_ALL = (1 << 36) - 1
+_LONGEST = _ALL - (1 << 16)  # samples: more say that nobody knew
+_DENSEST = 1 << 13  # samples to a byte: no encoder is so good
 _BEGINS = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _BLOCK = 1 << 20
 _MOST_BLOCKS = 1 << 12
@@ -46,7 +48,7 @@ def length_patch(source: Source | Part, start: int) -> dict[int, bytes]:
     if not ends:
         return {}
     place = start + _SAMPLES
-    before = int.from_bytes(source.at(place, 8), "big") & ~_UNKNOWN
+    before = int.from_bytes(source.at(place, 8), "big") & ~_ALL
     return {place: (before | max(ends)).to_bytes(8, "big")}
 
 
@@ -74,12 +76,12 @@ def _header(source: Source | Part, start: int) -> _Header | None:
     head, number = source.at(start + 8, 18), int.from_bytes
     if len(head) < 18:
         return None
-    samples = number(head[10:], "big") & _UNKNOWN
+    samples = number(head[10:], "big") & _ALL
     return _Header(
         number(head[:2], "big"),
         number(head[2:4], "big"),
         number(head[7:10], "big"),
-        0 if samples == _UNKNOWN else samples,
+        0 if samples > min(_LONGEST, source.size * _DENSEST) else samples,
     )
 
 

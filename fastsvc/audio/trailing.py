@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastsvc.audio import chunks
 from fastsvc.audio.magic import HEAD, W64_RIFF, container
+from fastsvc.audio.mp3_chain import after_tags
 
 if TYPE_CHECKING:
     from fastsvc.audio.view import Part
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _LONGEST = 64  # bytes of a pattern, and more
-_UNSAID = 1 << 16  # bytes behind the audio that may be anything
 # Where the size of the audio is not known, a further recording begins with the rest of its header, too.
 _BEGINS = {
     "wav": re.compile(rb"(?:RIFF|RF64|RIFX)....WAVE(?:fmt |JUNK|bext|LIST|ds64)", re.DOTALL),
@@ -41,18 +41,17 @@ def unsaid(source: Source | Part, name: str, audio: chunks.Data) -> int:
     if name == "nist" or audio.size is None or audio.begin + audio.size >= source.size:
         return 0
     left = source.size - _behind(source, name, audio.begin + audio.size)
-    return left if left > _UNSAID else 0
+    return left if left > chunks.TAGS else 0
 
 
 def _behind(source: Source | Part, name: str, end: int) -> int:
-    """The place behind the chunks that follow the audio, which ends at ``end``."""
-    if name == "w64":
-        return (end + 7) // 8 * 8 if container(source.at(end, HEAD)) != "w64" else end
-    if name not in ("wav", "aiff", "caf"):
-        return end
-    if end & 1 and name != "caf" and not container(source.at(end, HEAD)):
-        end += 1
-    return chunks.after(source, name, end)
+    """The place behind the chunks and tags that follow the audio, which ends at ``end``."""
+    padding = -end % {"wav": 2, "aiff": 2, "w64": 8}.get(name, 1)
+    if padding and not container(source.at(end, HEAD)):
+        end += padding
+    if name in ("wav", "aiff", "caf", "w64"):
+        end = chunks.after(source, name, end)
+    return end if container(source.at(end, HEAD)) else after_tags(source, end)
 
 
 def _search(source: Source | Part, pattern: re.Pattern, begin: int) -> int:

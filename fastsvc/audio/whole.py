@@ -15,6 +15,7 @@ from fastsvc.audio.magic import HEAD, container
 from fastsvc.audio.view import Part, patched
 
 _SLOPPY = 4096  # bytes that a header may promise too many, where the size of the whole file is right
+_LARGEST_WAV = (1 << 32) - (1 << 16)  # bytes of audio
 _STREAMS = {"flac": flac.fault, "mp3": mp3.fault, "ogg": ogg.fault}
 
 
@@ -69,9 +70,10 @@ def view(source: Source | Part, name: str, start: int) -> Part | None:
         patches = flac.length_patch(source, start)
     elif name and (audio := chunks.data(source, name, start)):
         if audio.size is None:
-            left, field = source.size - audio.begin, audio.field
-            if name not in ("aiff", "caf") and 0 < left < 1 << (8 * field.width - 1):
-                left += 24 if name == "w64" else 0
+            left, field = source.size - audio.begin + (24 if name == "w64" else 0), audio.field
+            if name == "wav" and left >= _LARGEST_WAV:
+                return chunks.as_rf64(source, start, audio)
+            if name != "aiff" and 0 < left < 1 << 8 * field.width:  # libsndfile knows what to do with that
                 patches = {field.place: left.to_bytes(field.width, field.order)}
         elif name == "w64":  # libsndfile takes all that follows for audio
             end = audio.begin + audio.size
