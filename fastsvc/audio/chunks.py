@@ -107,7 +107,9 @@ def _said(source: Source | Part, begin: int, size: int) -> int | None:
     return None
 
 
-def _chunks(source: Source | Part, place: int, width: int, order: str, even: bool = True) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(
+    source: Source | Part, place: int, width: int, order: str, even: bool = True
+) -> Iterator[tuple[bytes, int, int]]:
     """(name, place of the content, size as written) of each chunk that begins within the file."""
     for _ in range(_MOST):
         head = source.at(place, 4 + width)

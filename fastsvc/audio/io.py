@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsvc import hush, memory, reading
-from fastsvc.audio import whole
-from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
+from fastsvc.audio import sounds, whole
+from fastsvc.audio.encode import FORMATS, Written, check_format, reason, writable_rate, write
 from fastsvc.audio.magic import HEAD
-from fastsvc.audio.sounds import MOST, Joined, Sound, sounds
 from fastsvc.errors import AudioError
 
 __all__ = [
@@ -70,7 +69,7 @@ class _Opened(NamedTuple):
 
     file: object
     info: Info
-    sounds: list[Sound]
+    sounds: list[sounds.Sound]
 
 
 def probe(path: str | os.PathLike) -> Info:
@@ -121,12 +120,12 @@ def _opened(path: Path) -> Iterator[_Opened]:
             raise AudioError(f"{path}: the file is empty (0 bytes)", _AGAIN)
         try:
             kind, start = whole.kind(source)
-            found, head = sounds(source, kind, start), source.at(start, HEAD)
+            found, head = sounds.among(source, kind, start), source.at(start, HEAD)
             raw.seek(0)
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
-        if len(found) > MOST:
-            raise AudioError(f"{path}: more than {MOST:,} recordings joined into one file", _SPLIT)
+        if len(found) > sounds.MOST:
+            raise AudioError(f"{path}: more than {sounds.MOST:,} recordings joined into one file", _SPLIT)
         if len(found) == 1 and found[0].fault:
             raise AudioError(f"{path}: {found[0].fault}", _AGAIN)
         if not kind:
@@ -146,7 +145,7 @@ def _opened(path: Path) -> Iterator[_Opened]:
                 yield _Opened(file, info, found)
 
 
-def _file(path: Path, raw, found: list[Sound]):
+def _file(path: Path, raw, found: list[sounds.Sound]):
     """Open in libsndfile. Raises AudioError and what soundfile raises."""
     import soundfile
 
@@ -155,7 +154,7 @@ def _file(path: Path, raw, found: list[Sound]):
         def fail(why: str):
             raise AudioError(f"{path}: {why}", _SPLIT)
 
-        return Joined(found, fail)
+        return sounds.Joined(found, fail)
     if found[0].mended or os.name == "nt":  # numbers mean nothing to the libsndfile of that
         return found[0].open()
     # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
@@ -173,8 +172,7 @@ def _foreign(head: bytes) -> str:
 def _why_not_audio(kind: str, error: Exception) -> str:
     if kind == "mp3":
         return "not an audio file, or a damaged mp3"
-    detail = str(getattr(error, "error_string", error)).strip().rstrip(".")
-    return f"damaged, or of a kind that libsndfile cannot decode ({detail})"
+    return f"damaged, or of a kind that libsndfile cannot decode ({reason(error)})"
 
 
 def _check_memory(path: Path, info: Info, needed: float) -> None:

@@ -69,16 +69,21 @@ def _accident(chain: Chain) -> bool:
 
 
 def _add(runs: list[_Run], source: Source, place: int, chain: Chain) -> None:
-    last = runs[-1] if runs else None
-    if last and not last.damaged and chain.tag is None and last.first.first.like(chain.first):
-        if last.first.tag is None or reservoir(source, place):
-            last.pieces.append((place, chain.end))  # without the tags between them
-            return
+    if runs and _goes_on(runs[-1], source, place, chain):
+        runs[-1].pieces.append((place, chain.end))  # without the tags between them
+        return
     if chain.beyond > _FEW and _ends_at_promise(source, place, chain):
         runs.append(_Run(chain, [(place, chain.promised)]))
         runs.append(_Run(chain._replace(tag=None), [(chain.promised, chain.end)]))
         return
     runs.append(_Run(chain, [(place, chain.end)]))
+
+
+def _goes_on(last: _Run, source: Source, place: int, chain: Chain) -> bool:
+    """Whether one stream goes on there, or could: without tags nothing tells where another begins."""
+    if last.damaged or chain.tag is not None or not last.first.first.like(chain.first):
+        return False
+    return last.first.tag is None or reservoir(source, place)
 
 
 def _ends_at_promise(source: Source, place: int, chain: Chain) -> bool:

@@ -67,7 +67,7 @@ def flac_inside(source: Source | Part, start: int) -> Part | None:
     """The FLAC file whose parts are the content of the pages, if it is one: libsndfile cannot read it there."""
     pages = _pages(source, start)
     first = next(pages, None)
-    if first is None or not source.at(first.begin, len(_FLAC)) == _FLAC:
+    if first is None or source.at(first.begin, len(_FLAC)) != _FLAC:
         return None
     more = ((page.begin, page.end) for page in pages if page.serial == first.serial)
     return Part(source, (first.begin + _BEFORE_FLAC, first.end), *more)

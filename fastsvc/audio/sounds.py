@@ -29,10 +29,10 @@ class Sound:
     ``fault``: why it is not whole, or "". ``mended``: whether libsndfile is not to see it as it is in the file.
     """
 
-    def __init__(self, source: Source | Part, kind: str, start: int, fault: str = "", chain: Chain | None = None):
+    def __init__(self, source: Source | Part, kind: str, start: int, chain: Chain | None = None):
         """``chain``: mp3_chain.follow at ``start``, if it is known. Raises OSError."""
         self.source, self.kind, self.start = source, kind, start
-        self.fault = fault or whole.fault(source, kind, start)
+        self.fault = whole.fault(source, kind, start)
         self.chain = chain or mp3_chain.follow(source, start) if kind == "mp3" else None
         part = None if self.fault else self._part()
         if part is not None:
@@ -64,7 +64,7 @@ class Sound:
         return ""
 
 
-def sounds(source: Source, kind: str, start: int) -> list[Sound]:
+def among(source: Source, kind: str, start: int) -> list[Sound]:
     """Those in a file of ``kind`` at ``start``; no more than MOST + 1 of them. Raises OSError."""
     places = _places(source, kind, start)
     if len(places) > 1:
@@ -96,14 +96,14 @@ def _alone(part: Part) -> list[Sound]:
 
 def _in_one(source: Source | Part, kind: str, start: int) -> list[Sound]:
     if kind == "wav" and chunks.format_tag(source, start) == _MP3_IN_WAV:
-        audio = chunks.data(source, kind, start)
-        if audio is not None:
-            fault, end = whole.fault(source, kind, start), source.size if audio.size is None else audio.begin + audio.size
+        fault, audio = whole.fault(source, kind, start), chunks.data(source, kind, start)
+        if audio is not None and not fault:
+            end = source.size if audio.size is None else audio.begin + audio.size
             inside = Part(source, (audio.begin, end))
-            return [Sound(inside, "mp3", 0, fault)] if fault else _in_one(inside, "mp3", mp3.after_id3(inside))
+            return _in_one(inside, "mp3", mp3.after_id3(inside))
     if kind == "mp3":
         parts, first = mp3_parts.parts(source, start)
-        return [Sound(part, kind, 0) for part in parts] or [Sound(source, kind, start, chain=first)]
+        return [Sound(part, kind, 0) for part in parts] or [Sound(source, kind, start, first)]
     return [Sound(source, kind, start)]
 
 

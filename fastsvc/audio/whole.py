@@ -53,7 +53,8 @@ def fault(source: Source | Part, name: str, start: int) -> str:
         held = max(0, source.size - audio.begin)
         return f"cut short: holds {held:,} of {audio.size:,} bytes of audio that its header promises"
     if unsaid := trailing.unsaid(source, name, audio):
-        return f"damaged: its header promises {audio.size:,} bytes of audio, and {unsaid:,} bytes follow that are not in it"
+        promised = f"its header promises {audio.size:,} bytes of audio"
+        return f"damaged: {promised}, and {unsaid:,} bytes follow that belong to nothing"
     return ""
 
 

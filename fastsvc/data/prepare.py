@@ -152,7 +152,12 @@ def _differences(made, wanted, where: str = "") -> Iterator[str]:
         if isinstance(a, dict) and isinstance(b, dict):
             yield from _differences(a, b, "" if key == "settings" else f"{name}.")
         elif a != b:
-            yield f"{name} {a} there, {b} now"
+            yield f"{name} {_plain(a)} there, {_plain(b)} now"
+
+
+def _plain(value) -> str:
+    """Of a setting, for people."""
+    return "none" if value is None else "some" if isinstance(value, dict) else str(value)
 
 
 def _run(sources, out, settings, phones, jobs, progress, report: Report) -> Iterator[tuple[Source, list[dict]]]:
