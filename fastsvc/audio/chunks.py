@@ -12,11 +12,18 @@ from fastsvc.audio.view import Part
 if TYPE_CHECKING:
     from fastsvc.audio.whole import Source
 
+_USUAL = frozenset(  # those that programs put behind the audio
+    name.ljust(4)
+    for name in (
+        b"LIST id3 ID3 bext iXML cue smpl inst PEAK fact JUNK junk PAD FLLR afsp DISP _PMX acid cart chna axml "
+        b"MARK INST NAME AUTH ANNO COMT COMM FVER APPL CHAN info strg mark edct ovvw peak uuid free user"
+    ).split()
+)
 _W64_CHUNK = b"\x00\xc0O\x8e\xdb\x8a"  # the last bytes of the names of all
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
 TAGS = 1 << 16  # bytes behind the audio that may be anything
 _MOST = 4096  # chunks that are looked at
-_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9 _.-]{3}")  # of a chunk
+_NAME = re.compile(rb"(?!TAG|APETAGEX|LYRICSBEGIN|data|SSND|fmt |desc)[A-Za-z][A-Za-z0-9 _.-]{3}")  # of a chunk behind the audio
 _UNKNOWN = 1 << 48  # sizes in 64 bits from here on say that nobody knew: no disk holds so much
 
 
@@ -58,6 +65,8 @@ def after(source: Source | Part, name: str, place: int) -> int:
         if len(head) < 4 + width or container(head) or not _NAME.match(head):
             break
         size = int.from_bytes(head[4 : 4 + width], order)
+        if place + size > source.size and head[:4] not in _USUAL:
+            break
         place += 4 + width + size + (size & 1 if name != "caf" else 0)
     return place
 

@@ -104,7 +104,7 @@ def reservoir(source: Source | Part, place: int) -> bool:
 
 def after_tags(source: Source | Part, place: int) -> int:
     """The place after all tags that follow each other from ``place`` on: ID3, APE, Lyrics3, and some zeros."""
-    while (after := _after_tag(source, place)) > place:
+    while place < (after := _after_tag(source, place)) <= source.size:
         place = after
     return place
 

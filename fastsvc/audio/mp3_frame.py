@@ -66,7 +66,8 @@ def after_id3(source: Source | Part, place: int = 0) -> int:
         head = source.at(place, 10)
         if len(head) < 10 or head[:3] != b"ID3" or max(head[6:]) > 127:
             break
-        place += 10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(head[6:])) + (10 if head[5] & 16 else 0)
+        place += 10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(head[6:]))
+        place += 10 if head[5] & 16 and source.at(place, 3) == b"3DI" else 0
     return place
 
 

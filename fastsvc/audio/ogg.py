@@ -50,11 +50,21 @@ def links(source: Source | Part, start: int) -> list[int]:
             if page.start() >= _BLOCK:
                 break
             first = head[5] & _FIRST
-            if first and went_on and head[18:22] == bytes(4):  # its first page
+            if first and not _goes_on(source, place + page.start()):
+                continue  # something that begins as a page does
+            if first and went_on:
                 found.append(place + page.start())
             went_on = not first
         place += _BLOCK
     return found
+
+
+def _goes_on(source: Source | Part, place: int) -> bool:
+    """Whether the page at ``place`` is the first of its stream, and another follows."""
+    head = source.at(place, 27 + 255)
+    count = head[26] if len(head) > 26 else 0
+    after = place + 27 + count + sum(head[27 : 27 + count])
+    return head[18:22] == bytes(4) and source.at(after, 5) == b"OggS\0"
 
 
 class _Page(NamedTuple):

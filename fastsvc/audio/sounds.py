@@ -73,7 +73,7 @@ def among(source: Source, kind: str, start: int) -> list[Sound]:
     return _in_one(source, kind, start)
 
 
-def _places(source: Source, kind: str, start: int) -> list[int]:
+def _places(source: Source | Part, kind: str, start: int) -> list[int]:
     """Where they begin, in files of the kinds that have a header."""
     if kind == "ogg":
         return ogg.links(source, start)[: MOST + 1]
@@ -85,6 +85,7 @@ def _places(source: Source, kind: str, start: int) -> list[int]:
         name, begin = whole.kind(rest)
         place = trailing.seam(rest, name, begin) if name in chunks.KINDS else -1
         if place <= 0:
+            found += [found[-1] + more for more in _places(rest, name, begin)[1:]] if name in ("ogg", "flac") else []
             break
         found.append(found[-1] + place)
     return found

@@ -33,7 +33,9 @@ def seam(source: Source | Part, name: str, start: int) -> int:
     if audio.size is None:
         return _search(source, _BEGINS[name], audio.begin) if name in _BEGINS else -1
     place = _behind(source, name, audio.begin + audio.size)
-    return place if container(source.at(place, HEAD)) else -1
+    if container(source.at(place, HEAD)):
+        return place
+    return _search(source, _BEGINS[name], place) if name in _BEGINS else -1
 
 
 def unsaid(source: Source | Part, name: str, audio: chunks.Data) -> int:
@@ -46,12 +48,15 @@ def unsaid(source: Source | Part, name: str, audio: chunks.Data) -> int:
 
 def _behind(source: Source | Part, name: str, end: int) -> int:
     """The place behind the chunks and tags that follow the audio, which ends at ``end``."""
-    padding = -end % {"wav": 2, "aiff": 2, "w64": 8}.get(name, 1)
-    if padding and not container(source.at(end, HEAD)):
-        end += padding
-    if name in ("wav", "aiff", "caf", "w64"):
-        end = chunks.after(source, name, end)
-    return end if container(source.at(end, HEAD)) else after_tags(source, end)
+    padding = -end % {"wav": 2, "aiff": 2, "w64": 8}.get(name, 1)  # which some leave out, and some do not fill
+    while not container(source.at(end, HEAD)):
+        place = end
+        end = after_tags(source, chunks.after(source, name, end) if name != "au" else end)
+        if end == place:
+            if not padding:
+                break
+            end, padding = end + padding, 0
+    return end
 
 
 def _search(source: Source | Part, pattern: re.Pattern, begin: int) -> int:
