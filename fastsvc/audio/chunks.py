@@ -23,7 +23,8 @@ _W64_CHUNK = b"\x00\xc0O\x8e\xdb\x8a"  # the last bytes of the names of all
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
 TAGS = 1 << 16  # bytes behind the audio that may be anything
 _MOST = 4096  # chunks that are looked at
-_NAME = re.compile(rb"(?!TAG|APETAGEX|LYRICSBEGIN|data|SSND|fmt |desc)[A-Za-z][A-Za-z0-9 _.-]{3}")  # of a chunk behind the audio
+# Of a chunk behind the audio.
+_NAME = re.compile(rb"(?!TAG|APETAGEX|LYRICSBEGIN|data|SSND|fmt |desc)[A-Za-z][A-Za-z0-9 _.-]{3}")
 _UNKNOWN = 1 << 48  # sizes in 64 bits from here on say that nobody knew: no disk holds so much
 
 
