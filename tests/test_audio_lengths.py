@@ -51,6 +51,16 @@ def test_an_mp3_whose_tag_counts_itself_and_no_bytes(tmp_path):
     assert "damaged or cut short" in refused(path, path.read_bytes())
 
 
+@pytest.mark.parametrize("number", [2**31 - 1, 2**32 - 1])
+def test_an_mp3_whose_tag_says_that_nobody_knew(tmp_path, number):
+    path, _, _ = put(tmp_path, ".mp3")
+    right = io.read(path)[0]
+    place = audio_parts.tag_place(path.read_bytes())
+    change(path, place + 8, 2 * number.to_bytes(4, "big"))
+    np.testing.assert_array_equal(read(path, path.read_bytes()), right)
+    assert not SENTINELS.search(refused(path, path.read_bytes()[: place + 400]).split(": ", 1)[1])
+
+
 def test_an_mp3_whose_tag_does_not_count(tmp_path):
     """Its delays are not known then: 1152 samples a frame, less the decoder's."""
     path, _, _ = put(tmp_path, ".mp3")

@@ -130,11 +130,12 @@ def _opened(path: Path) -> Iterator[_Opened]:
             raise AudioError(f"{path}: {found[0].fault}", _AGAIN)
         if not kind:
             raise AudioError(f"{path}: {_foreign(head)}", _CONVERT)
-        with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
+        # libmpg123 prints what it finds odd.
+        with hush.hushed() if found[0].kind == "mp3" else contextlib.nullcontext():
             try:
                 file = _file(path, raw, found)
             except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
-                raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
+                raise AudioError(f"{path}: {_why_not_audio(found[0].kind, error)}", _CONVERT) from None
             with file:
                 samples = found[0].samples(file.frames) if len(found) == 1 else file.frames
                 info = Info(file.samplerate, file.channels, samples, file.format, file.subtype)

@@ -109,4 +109,6 @@ def tag(head: bytes) -> Tag | None:
 
 
 def _number(head: bytes, place: int) -> int:
-    return int.from_bytes(head[place : place + 4], "big") if place else 0
+    """0 for those by which programs say that they do not know: near 2^31 and 2^32."""
+    number = int.from_bytes(head[place : place + 4], "big") if place else 0
+    return 0 if 0x7FFF0000 <= number <= 0x80000000 or number >= 0xFFFF0000 else number
