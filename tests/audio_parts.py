@@ -47,6 +47,27 @@ def put_together(changed):
     return b"".join(map(bytes, changed))
 
 
+def paged(packets, samples):
+    """An Ogg file of one packet a page, of which the last ends after ``samples``."""
+    made = []
+    for number, packet in enumerate(packets):
+        lacing = b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255])
+        flags = 2 if number == 0 else 4 if number == len(packets) - 1 else 0
+        head = b"OggS\0" + bytes([flags]) + bytes(8) + b"song" + number.to_bytes(4, "little") + bytes(4)
+        made.append(bytearray(head + bytes([len(lacing)]) + lacing + packet))
+    placed(made[-1], samples)
+    return put_together(made)
+
+
+def flac_frames(content):
+    """Where the frames of a FLAC file begin."""
+    place, last = 4, False
+    while not last:
+        last = content[place] & 128
+        place += 4 + int.from_bytes(content[place + 1 : place + 4], "big")
+    return place
+
+
 def _sum(page):
     value = 0
     for byte in page:
