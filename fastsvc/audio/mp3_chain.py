@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from fastsvc.audio.view import Part
     from fastsvc.audio.whole import Source
 
-_BLOCK = 1 << 20
-_FREE = 1 << 13  # bytes within which a second frame of the "free" format begins
+_FIRST, _BLOCK = 1 << 14, 1 << 20  # bytes that are read at once
+_MOST_TAGS = 64
+_MOST_NAMES = 10_000  # of tags, that are looked at within what is damaged
+_LEAST, _FREE = 24, 1 << 13  # bytes between which a second frame of the "free" format begins
 _ZEROS = 4096  # that programs put between tags and frames, at most
 _LYRICS = 1 << 16
 _TAGS = 1 << 16  # bytes that nobody knows, behind the frames, at most
@@ -53,11 +55,11 @@ def follow(source: Source | Part, start: int) -> Chain:
         return Chain(0, start, first)
     steps: dict[bytes, int] = {}  # by header: the bytes to the next frame, 0 where it cannot follow the first
     tags, goal, end = 4 + first.side if first.layer == 1 else -1, named.frames + 1 if named else 0, source.size
-    place, count, block, begin, promised, last = start, 0, b"", start, 0, start
+    place, count, block, begin, promised, last, size = start, 0, b"", start, 0, start, _FIRST
     while True:
         at = place - begin
         if at + HEAD > len(block):
-            block, begin, at = source.at(place, _BLOCK), place, 0
+            block, begin, at, size = source.at(place, size), place, 0, _BLOCK
         header = block[at : at + 4]
         step = steps.get(header)
         if step is None:
@@ -104,18 +106,22 @@ def reservoir(source: Source | Part, place: int) -> bool:
 
 def after_tags(source: Source | Part, place: int) -> int:
     """The place after all tags that follow each other from ``place`` on: ID3, APE, Lyrics3, and some zeros."""
-    while place < (after := _after_tag(source, place)) <= source.size:
+    for _ in range(_MOST_TAGS):
+        after = _after_tag(source, place)
+        if not place < after <= source.size:
+            break
         place = after
     return place
 
 
 def next_tagged(source: Source | Part, place: int, last: int) -> int:
     """Where from ``place`` to ``last`` a recording begins: at a tag after which frames follow. -1: nowhere."""
-    begin = place
+    begin, looked = place, 0
     while begin < last and (block := source.at(begin, min(_BLOCK, last - begin) + _LONGEST)):
         for found in _AMONG_FRAMES.finditer(block):
             at = begin + found.start()
-            if at >= min(begin + _BLOCK, last):
+            looked += 1
+            if at >= min(begin + _BLOCK, last) or looked > _MOST_NAMES:
                 break
             starts = [at] if found[0][:3] == b"ID3" else [at - ahead for ahead in (36, 38, 21, 23, 13, 15)]
             for start in starts:
@@ -142,7 +148,7 @@ def _free(source: Source | Part, start: int) -> int:
     """Bytes of a frame of the "free" format, without padding, by the frames that follow; 0: none do."""
     block = source.at(start, 2 * _FREE)
     first = frame(block)
-    place = 4 + first.side
+    place = max(4 + first.side, _LEAST)
     while 0 <= (place := block.find(block[:2], place)) < _FREE:
         size, second = place - first.padding, frame(block[place : place + 4])
         if second and not second.size and second.like(first):

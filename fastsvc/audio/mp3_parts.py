@@ -30,13 +30,13 @@ class _Run:
     damaged: bool = False
 
 
-def parts(source: Source, start: int) -> tuple[list[Part], Chain]:
+def parts(source: Source, start: int, most: int) -> tuple[list[Part], Chain]:
     """The recordings in the mp3 file at ``start``, none where there is only one, in one piece; its first frames.
 
-    Raises OSError.
+    Where there are more than ``most``, some more than that. Raises OSError.
     """
     runs, place = [], start
-    while True:
+    while len(runs) <= most:
         chain = follow(source, place)
         if not chain.frames or (runs and place == runs[-1].pieces[-1][1] and chain.tag is None and _accident(chain)):
             break

@@ -49,22 +49,21 @@ def links(source: Source | Part, start: int) -> list[int]:
             head = block[page.start() : page.start() + 27]
             if page.start() >= _BLOCK:
                 break
-            first = head[5] & _FIRST
-            if first and not _goes_on(source, place + page.start()):
-                continue  # something that begins as a page does
-            if first and went_on:
+            if not head[5] & _FIRST:
+                went_on = True
+            elif went_on and head[18:22] == bytes(4) and _goes_on(source, place + page.start()):
                 found.append(place + page.start())
-            went_on = not first
+                went_on = False
         place += _BLOCK
     return found
 
 
 def _goes_on(source: Source | Part, place: int) -> bool:
-    """Whether the page at ``place`` is the first of its stream, and another follows."""
+    """Whether another page follows the one at ``place``: else something only begins as a page does."""
     head = source.at(place, 27 + 255)
     count = head[26] if len(head) > 26 else 0
     after = place + 27 + count + sum(head[27 : 27 + count])
-    return head[18:22] == bytes(4) and source.at(after, 5) == b"OggS\0"
+    return source.at(after, 5) == b"OggS\0"
 
 
 class _Page(NamedTuple):

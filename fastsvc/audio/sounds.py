@@ -103,7 +103,7 @@ def _in_one(source: Source | Part, kind: str, start: int) -> list[Sound]:
             inside = Part(source, (audio.begin, end))
             return _in_one(inside, "mp3", mp3.after_id3(inside))
     if kind == "mp3":
-        parts, first = mp3_parts.parts(source, start)
+        parts, first = mp3_parts.parts(source, start, MOST)
         return [Sound(part, kind, 0) for part in parts] or [Sound(source, kind, start, first)]
     return [Sound(source, kind, start)]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastsvc.audio.whole import Source
 
 _BLOCK = 1 << 20
+_ROUNDS = 16
 _LONGEST = 64  # bytes of a pattern, and more
 # Where the size of the audio is not known, a further recording begins with the rest of its header, too.
 _BEGINS = {
@@ -49,8 +50,10 @@ def unsaid(source: Source | Part, name: str, audio: chunks.Data) -> int:
 def _behind(source: Source | Part, name: str, end: int) -> int:
     """The place behind the chunks and tags that follow the audio, which ends at ``end``."""
     padding = -end % {"wav": 2, "aiff": 2, "w64": 8}.get(name, 1)  # which some leave out, and some do not fill
-    while not container(source.at(end, HEAD)):
+    for _ in range(_ROUNDS):
         place = end
+        if container(source.at(end, HEAD)):
+            break
         end = after_tags(source, chunks.after(source, name, end) if name != "au" else end)
         if end == place:
             if not padding:
