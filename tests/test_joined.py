@@ -108,6 +108,14 @@ def test_mp3_without_tags(tmp_path, between):
     assert read(path, first + between + other + first).shape[1] == 2 * LENGTHS[0] + 1152 * others - 529
 
 
+def test_mp3_behind_something_else(tmp_path):
+    """Without a tag of its own nobody knows what it is: nothing is lost in silence."""
+    first, second, _, _ = two(tmp_path, ".mp3")
+    bare, _ = audio_parts.untagged(second)
+    words = refused(tmp_path / "joined.mp3", first + bytes(5000) + bare)
+    assert "damaged: holds more than its header promises" in words
+
+
 def test_tags_within_one_mp3(tmp_path):
     """As streams have them: what frames keep for later ones is not lost, so nothing is heard of the tags."""
     content = put(tmp_path, ".mp3", music(samples=60_000))[0].read_bytes()

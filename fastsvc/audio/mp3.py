@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastsvc.audio.mp3_chain import ends
+from fastsvc.audio.mp3_chain import ends, more
 from fastsvc.audio.mp3_frame import HEAD, Frame, Tag, after_id3, frame, tag
 from fastsvc.audio.view import Part, patched
 
@@ -91,7 +91,8 @@ def unread(source: Source | Part, chain: Chain, promised: int, samples: int) -> 
     if first is None or not chain.frames or count:
         if promised > samples:
             return f"damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises"
-        return "damaged: holds more than its header promises" if chain.beyond else ""
+        longer = count and (chain.beyond or more(source, chain))
+        return "damaged: holds more than its header promises" if longer else ""
     there = chain.frames * first.samples
     if not ends(source, chain):  # something else lies between its frames
         there = max(there, promised - round(_ESTIMATED_S * first.rate_hz))

@@ -81,16 +81,19 @@ def _step(header: bytes, first: Frame, free: int) -> int:
 def ends(source: Source | Part, chain: Chain) -> bool:
     """Whether nothing but tags follows the frames of ``chain``: what else it is may hold more of the recording."""
     place = after_tags(source, chain.end)
-    if chain.first is None or source.size - place > _TAGS:
-        return False
-    tail, at = source.at(place, _TAGS), -1
+    return chain.first is not None and source.size - place <= _TAGS and not more(source, chain)
+
+
+def more(source: Source | Part, chain: Chain) -> bool:
+    """Whether further frames of its kind follow the ``chain``, after something else: not far behind."""
+    tail, at = source.at(after_tags(source, chain.end), _BLOCK), -1
     while (at := tail.find(b"\xff", at + 1)) >= 0:
         here, count = at, 0
         while count < _SURE and (step := _step(tail[here : here + 4], chain.first, chain.free)):
             here, count = here + step, count + 1
         if count == _SURE:
-            return False
-    return True
+            return True
+    return False
 
 
 def reservoir(source: Source | Part, place: int) -> bool:
