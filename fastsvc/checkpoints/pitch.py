@@ -108,7 +108,7 @@ def _fcpe(content: dict, path: Path):
     for key, value in settings.items():
         if mel.get(key) != value:
             there = f"is {mel[key]!r}" if key in mel else "is missing"
-            raise CheckpointError(f"{path}: mel.{key} {there}, where {value} is known", "install torchfcpe again")
+            raise CheckpointError(f"{path}: mel.{key} {there}, not {value}", "install torchfcpe again")
     state = loading.state_dict(content, "model", path)
     idle = [name for name in state if name.startswith("net.encoder_layers.") and ".conformer." not in name]
     state = {name: value for name, value in state.items() if name not in (*idle, "gaussian_blurred_cent_mask")}
