@@ -13,6 +13,7 @@ import numpy as np
 
 from fastsvc import arguments, faults, memory
 from fastsvc.audio import io
+from fastsvc.audio.encode import check_length
 from fastsvc.audio.resample import resampled_length
 from fastsvc.batch_decode import Decoded
 from fastsvc.batch_plan import Job
@@ -159,6 +160,8 @@ class Recording:
         entry.output_rate_hz = io.writable_rate(self.job.format, wanted_hz)
         if entry.output_rate_hz != wanted_hz:
             entry.notes.append(f"written at {entry.output_rate_hz} Hz: {self.job.format} cannot carry {wanted_hz} Hz")
+        samples = resampled_length(audio.shape[1], rate_hz, entry.output_rate_hz)
+        check_length(self.job.format, samples, entry.output_rate_hz)
 
     def _spent(self, what: str, start: float) -> None:
         timings = self.entry.timings_s
@@ -186,6 +189,8 @@ class Recording:
             if written.gain < 1:
                 turned_down = -20 * np.log10(written.gain)
                 entry.notes.append(f"turned down by {turned_down:.1f} dB: its peak was {written.peak:.2f}")
+            if written.large:
+                entry.notes.append("written as RF64, which is WAV for more than 4 GiB")
             entry.status = DONE
         except Exception as error:
             self.fail(error)

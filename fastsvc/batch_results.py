@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from fastsvc.audio import io
-from fastsvc.audio.encode import check_channels
+from fastsvc.audio.encode import MOST_SECONDS, check_channels, check_length
 from fastsvc.batch_index import Index, Result, Stamp
 from fastsvc.batch_names import fitted
 from fastsvc.batch_plan import Job, Plan
@@ -15,6 +15,7 @@ from fastsvc.batch_request import request
 from fastsvc.errors import AudioError, FastsvcError, OutputError
 from fastsvc.files import IN_WORK, clear_leftovers
 
+_LONG = 1 << 26  # bytes: shorter files are not asked how long they are, which is found when they are read
 _REMEDY = "replace it with --overwrite, or choose another folder with -o"
 
 
@@ -48,7 +49,7 @@ class Results:
             if not self.settings.overwrite and self._done(job):
                 entry.status, entry.reason = SKIPPED, "its result exists"
                 return entry
-            self._check_channels(job)
+            self._check_fits(job)
         except FastsvcError as error:
             entry.reason = str(error)
             return entry
@@ -105,13 +106,16 @@ class Results:
             self.folders.add(folder)
             folder = folder.parent
 
-    def _check_channels(self, job: Job) -> None:
-        if self.settings.keep_channels:
+    def _check_fits(self, job: Job) -> None:
+        """Whether the result's format can carry it, as far as the source's header tells. Raises OutputError."""
+        source, limited = self.sources[job.source], job.format in MOST_SECONDS
+        if self.settings.keep_channels or limited and source is not None and source.size > _LONG:
             try:
-                channels = io.probe(job.source).channels
+                info = io.probe(job.source)
             except AudioError:
                 return  # reading it will say why
-            check_channels(job.format, channels)
+            check_channels(job.format, info.channels if self.settings.keep_channels else 1)
+            check_length(job.format, info.samples, info.rate_hz)
 
     def take_place(self, job: Job, made: os.stat_result, notes: list[str]) -> None:
         """Called when the file for ``job`` is whole, before it gets its name. Raises OutputError if it may not.

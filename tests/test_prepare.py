@@ -241,7 +241,7 @@ def test_a_replaced_recording_is_done_again(dataset, tmp_path):
 def test_settings_are_not_mixed(dataset, tmp_path):
     run(dataset, tmp_path / "out")
     before = tree(tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"features\.f0_low_hz 50\.0 there, 80\.0 now; peak 0\.95 there, None now"):
+    with pytest.raises(ConfigError, match=r"features\.f0_low_hz 50\.0 there, 80\.0 now; peak 0\.95 there, none now"):
         run(dataset, tmp_path / "out", features=FeatureConfig(f0_low_hz=80.0), peak=None)
     assert tree(tmp_path / "out") == before
     with pytest.raises(OutputError, match="not a prepared corpus"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fastsvc import files
+from fastsvc.config.shown import shown
 from fastsvc.errors import OutputError
 
 # format name -> (file suffix, libsndfile's format, {subtype as the user says it: libsndfile's})
@@ -23,25 +24,34 @@ FORMATS = {
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}  # libsndfile crashes writing Vorbis of 256
 _MAX_RATE = {"flac": 655350, "ogg": 192000}
+_FINE_RATES = 65535  # FLAC counts rates above it in tens
+# A WAV file's sizes have 32 bits: longer ones are written as RF64, which is WAV with sizes in 64 bits.
+LARGEST_WAV = (1 << 32) - (1 << 16)  # bytes of audio
+_LONG = "choose --format wav, or split it into shorter files"
+_BYTES = {"16": 2, "24": 3, "float": 4}
+_MP3_BYTES_A_SECOND = 40_000  # at most; its tag counts bytes in 32 bits
+MOST_SECONDS = {"mp3": (1 << 32) / _MP3_BYTES_A_SECOND}
+MOST_SAMPLES = {"flac": (1 << 36) - 1}
 _BLOCK_SAMPLES = 1 << 16  # libsndfile's Vorbis encoder keeps a whole call's samples on the stack
 
 
 @dataclass(frozen=True)
 class Written:
-    """What became of an output: ``gain`` is below 1 where it had to be turned down to fit."""
+    """What became of an output: ``gain`` is below 1 where it had to be turned down to fit; ``large``: it is RF64."""
 
     path: Path
     gain: float
     peak: float
+    large: bool = False
 
 
 def check_format(format: str, subtype: str | None = None) -> None:
     """Raises OutputError when there is no such format, or it has no such subtype."""
     if format not in FORMATS:
-        raise OutputError(f"unknown output format {format!r}", f"use one of {', '.join(FORMATS)}")
+        raise OutputError(f"unknown output format {shown(format)}", f"use one of {', '.join(FORMATS)}")
     if subtype is not None and subtype not in FORMATS[format][2]:
         raise OutputError(
-            f"{format} cannot be written with {subtype!r} bits", f"use one of {', '.join(FORMATS[format][2])}"
+            f"{format} cannot be written with {shown(subtype)} bits", f"use one of {', '.join(FORMATS[format][2])}"
         )
 
 
@@ -54,10 +64,26 @@ def check_channels(format: str, channels: int) -> None:
         )
 
 
+def check_length(format: str, samples: int, rate_hz: int) -> None:
+    """Raises OutputError when ``format`` cannot carry so many samples of a channel."""
+    seconds, most_s, most = samples / rate_hz, MOST_SECONDS.get(format), MOST_SAMPLES.get(format)
+    if most_s is not None and seconds > most_s:
+        raise OutputError(f"{seconds / 3600:.1f} h: {format} carries {most_s / 3600:.1f} h at most", _LONG)
+    if most is not None and samples > most:
+        raise OutputError(f"{samples:,} samples: {format} carries {most:,} at most", _LONG)
+
+
+def is_large(format: str, samples: int, channels: int, subtype: str | None) -> bool:
+    """Whether it is too much for WAV, so that RF64 is written."""
+    return format == "wav" and samples * channels * _BYTES[subtype or "16"] > LARGEST_WAV
+
+
 def writable_rate(format: str, rate_hz: int) -> int:
     """``rate_hz`` itself where ``format`` can carry it, else the next rate that can (the highest, if none is above)."""
     if format == "mp3":
         return next((rate for rate in _MP3_RATES if rate >= rate_hz), _MP3_RATES[-1])
+    if format == "flac" and rate_hz > _FINE_RATES:
+        rate_hz += -rate_hz % 10
     return min(rate_hz, _MAX_RATE.get(format, rate_hz))
 
 
@@ -83,6 +109,7 @@ def write(
     if writable_rate(format, rate_hz) != rate_hz:
         raise OutputError(f"{path}: {format} cannot carry {rate_hz} Hz", f"use {writable_rate(format, rate_hz)} Hz")
     check_channels(format, len(audio))
+    check_length(format, audio.shape[1], rate_hz)
     peak = float(max(-audio.min(), audio.max())) if audio.size else 0.0
     if not np.isfinite(peak):
         raise OutputError(f"{path}: not written, as the result holds NaN or infinite samples", "please report this")
@@ -92,13 +119,20 @@ def write(
         if approve is not None:
             raw.flush()
             approve(os.fstat(raw.fileno()))
-    return Written(path, gain, peak)
+    return Written(path, gain, peak, is_large(format, audio.shape[1], len(audio), subtype))
+
+
+def reason(error: Exception) -> str:
+    """What libsndfile says, without the Python object that soundfile names."""
+    text = str(getattr(error, "error_string", error)).strip().removeprefix("Error : ").rstrip(".")
+    return text or type(error).__name__
 
 
 def _encode(sink: _Sink, audio: np.ndarray, rate_hz: int, gain: float, format: str, subtype: str | None) -> None:
     import soundfile
 
     _, container, subtypes = FORMATS[format]
+    container = "RF64" if is_large(format, audio.shape[1], len(audio), subtype) else container
     try:
         with soundfile.SoundFile(
             sink, "w", rate_hz, len(audio), format=container, subtype=subtypes[subtype or "16"]
@@ -109,7 +143,7 @@ def _encode(sink: _Sink, audio: np.ndarray, rate_hz: int, gain: float, format: s
                 sink.check()
     except (soundfile.SoundFileError, AssertionError, RuntimeError) as error:
         sink.check()  # the true reason, where it was ours
-        raise OSError(errno.EIO, f"the encoder failed ({error})") from None
+        raise OSError(errno.EIO, f"the encoder failed ({reason(error)})") from None
     sink.check()
 
 

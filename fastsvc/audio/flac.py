@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from fastsvc.audio.view import Part
     from fastsvc.audio.whole import Source
 
 _SAMPLES = 18  # place of the 8 bytes in whose lower 36 bits is the number of samples
+_ALL = (1 << 36) - 1
+_LONGEST = _ALL - (1 << 16)  # samples: more say that nobody knew
+_DENSEST = 1 << 13  # samples to a byte: no encoder is so good
+_BEGINS = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+_BLOCK = 1 << 20
+_MOST_BLOCKS = 1 << 12
 
 
 class _Header(NamedTuple):
@@ -17,7 +25,7 @@ class _Header(NamedTuple):
     samples: int  # 0: unknown
 
 
-def fault(source: Source, start: int) -> str:
+def fault(source: Source | Part, start: int) -> str:
     """Why the stream is not what its header promises, or ""."""
     told = _header(source, start)
     if told is None:
@@ -30,7 +38,7 @@ def fault(source: Source, start: int) -> str:
     return f"damaged: holds {max(ends):,} samples where its header promises {told.samples:,}"
 
 
-def length_patch(source: Source, start: int) -> dict[int, bytes]:
+def length_patch(source: Source | Part, start: int) -> dict[int, bytes]:
     """{place: bytes} that put the true number of samples into a header that does not know it; empty if it does."""
     told = _header(source, start)
     if told is None or told.samples:
@@ -40,23 +48,44 @@ def length_patch(source: Source, start: int) -> dict[int, bytes]:
     if not ends:
         return {}
     place = start + _SAMPLES
-    before = int.from_bytes(source.at(place, 8), "big")
+    before = int.from_bytes(source.at(place, 8), "big") & ~_ALL
     return {place: (before | max(ends)).to_bytes(8, "big")}
 
 
-def _header(source: Source, start: int) -> _Header | None:
+def joints(source: Source | Part, start: int) -> list[int]:
+    """Where the recordings begin that were joined into one file, the first at ``start``. Reads all of it."""
+    found, place = [start], _after_header(source, start)
+    while block := source.at(place, _BLOCK + 7):
+        found += [place + other.start() for other in _BEGINS.finditer(block) if other.start() < _BLOCK]
+        place += _BLOCK
+    return found
+
+
+def _after_header(source: Source | Part, start: int) -> int:
+    """Where the frames begin: pictures, too, may hold anything."""
+    place = start + 4
+    for _ in range(_MOST_BLOCKS):
+        head = source.at(place, 4)
+        place += 4 + int.from_bytes(head[1:], "big")
+        if len(head) < 4 or head[0] & 128:
+            break
+    return place
+
+
+def _header(source: Source | Part, start: int) -> _Header | None:
     head, number = source.at(start + 8, 18), int.from_bytes
     if len(head) < 18:
         return None
+    samples = number(head[10:], "big") & _ALL
     return _Header(
         number(head[:2], "big"),
         number(head[2:4], "big"),
         number(head[7:10], "big"),
-        number(head[10:], "big") & (1 << 36) - 1,
+        0 if samples > min(_LONGEST, source.size * _DENSEST) else samples,
     )
 
 
-def _last(source: Source, told: _Header) -> set[tuple[int, int]]:
+def _last(source: Source | Part, told: _Header) -> set[tuple[int, int]]:
     """(first sample, sample after the last) of each of the last frames, by their headers."""
     window = (told.largest or 1 << 18) + (1 << 16)  # and tags behind it
     tail = source.at(max(0, source.size - window), window)

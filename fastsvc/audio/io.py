@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from fastsvc import hush, lookalikes, memory, reading
-from fastsvc.audio import channels, media, media_kinds, media_open, mp3, ogg, whole
+from fastsvc import memory
+from fastsvc.audio import channels, media_kinds
 from fastsvc.audio.encode import FORMATS, Written, check_format, writable_rate, write
+from fastsvc.audio.opening import AGAIN, Info, Opened, check_complete, opened
 from fastsvc.audio.suffixes import FOREIGN
-from fastsvc.audio.view import View
 from fastsvc.errors import AudioError
 
 __all__ = [
@@ -36,12 +35,8 @@ __all__ = [
 _SUFFIXES = "wav wave flac mp3 ogg oga opus aif aiff aifc au snd caf w64 rf64"
 SNDFILE = frozenset("." + suffix for suffix in _SUFFIXES.split())
 EXTENSIONS = SNDFILE | media_kinds.EXTENSIONS
-_CONVERT = media_open.CONVERT
-_AGAIN = "copy or export it again"
 _BLOCK_SAMPLES = 1 << 18  # of a block, at most
 _BLOCK_VALUES = 1 << 20  # and of all its channels together
-_UNKNOWN = 1 << 62  # libsndfile gives about 2^63 samples to what does not say how long it is
-LOWEST_HZ, HIGHEST_HZ = 1000, 1_000_000
 LOUDEST = 1e10  # what is scaled as integers are, up to 2^32, is let pass
 _SPARE = 0.9  # of the free memory: others take some meanwhile
 
@@ -50,41 +45,13 @@ class TooLong(AudioError):
     """A recording that needs more memory than is free now."""
 
 
-@dataclass(frozen=True)
-class Info:
-    """What the header of a recording says."""
-
-    rate_hz: int
-    channels: int
-    samples: int
-    format: str
-    subtype: str
-
-    @property
-    def seconds(self) -> float:
-        return self.samples / self.rate_hz
-
-
-class _Opened(NamedTuple):
-    """A recording open in libsndfile, and as bytes; ``kind`` and ``start`` as whole.kind tells them.
-
-    ``kind`` is "" where FFmpeg reads it, which sees itself whether all is there.
-    """
-
-    file: object
-    info: Info
-    source: whole.Source
-    kind: str
-    start: int
-
-
 def probe(path: str | os.PathLike, exact: bool = True) -> Info:
     """The header of the recording at ``path``. Raises AudioError as :func:`read` does, where the header shows it.
 
     ``exact``: where it gives the length in milliseconds, or not at all, all is decoded once to know it to the sample.
     """
-    with _opened(Path(path), exact) as opened:
-        return opened.info
+    with opened(Path(path), exact) as recording:
+        return recording.info
 
 
 def read(
@@ -113,20 +80,20 @@ def read(
 
 
 def _read(path: Path, mixer: channels.Mixer | None, needs, note) -> tuple[np.ndarray, int]:
-    with _opened(path) as opened:
-        info = replace(opened.info, channels=1) if mixer else opened.info
+    with opened(path) as recording:
+        info = replace(recording.info, channels=1) if mixer else recording.info
         _check_memory(path, info, needs(info) if needs else 0.0)
-        if chosen := getattr(opened.file, "note", ""):
+        if chosen := getattr(recording.file, "note", ""):
             note(chosen)
         with contextlib.suppress(MemoryError):  # it would keep the blocks
-            return _joined(path, opened, mixer), info.rate_hz
+            return _joined(path, recording, mixer), info.rate_hz
     raise TooLong(f"{path}: there is not enough memory for it", _less(info))
 
 
-def _joined(path: Path, opened: _Opened, mixer: channels.Mixer | None) -> np.ndarray:
-    blocks = list(_blocks(opened.file, path, mixer))
+def _joined(path: Path, recording: Opened, mixer: channels.Mixer | None) -> np.ndarray:
+    blocks = list(_blocks(recording.file, path, mixer))
     samples = sum(map(len, blocks))
-    _check_complete(path, opened, samples)
+    check_complete(path, recording, samples)
     audio, start = np.empty((blocks[0].shape[1], samples), np.float32), 0
     blocks.reverse()
     while blocks:  # freed as we go: long recordings are held once, not twice
@@ -134,69 +101,6 @@ def _joined(path: Path, opened: _Opened, mixer: channels.Mixer | None) -> np.nda
         audio[:, start : start + len(block)] = block.T
         start += len(block)
     return audio
-
-
-@contextlib.contextmanager
-def _opened(path: Path, exact: bool = False) -> Iterator[_Opened]:
-    """``exact``: with its true length, even where only decoding tells."""
-    import soundfile
-
-    with reading.opened(path, AudioError, "recording", buffering=0) as raw:
-        source = whole.Source(raw)
-        if source.size == 0:
-            raise AudioError(f"{path}: the file is empty (0 bytes)", _AGAIN)
-        try:
-            kind, start = whole.kind(source)
-            other = media_kinds.find(source, start)
-            fault, view = ("", None) if other else (whole.fault(source, kind, start), whole.view(source, kind, start))
-            view = view or (View(source) if os.name == "nt" else None)  # numbers mean nothing to its libsndfile
-            raw.seek(0)
-        except OSError as error:
-            raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
-        if fault:
-            raise AudioError(f"{path}: {fault}", _AGAIN)
-        if other:
-            with media.File(path, source, start, other) as file:
-                yield _Opened(file, _info_of(file, exact, raw), source, "", start)
-            return
-        if not kind:
-            alike = lookalikes.recording(source.at(0, lookalikes.HEAD))
-            if alike:
-                raise AudioError(f"{path}: not an audio file, but {alike[0]}", alike[1])
-            raise AudioError(f"{path}: not an audio file, or of a kind that cannot be read", _CONVERT)
-        with hush.hushed() if kind == "mp3" else contextlib.nullcontext():  # libmpg123 prints what it finds odd
-            try:
-                # By number, not by path: libsndfile takes files that lie beside it, and suffixes, into account.
-                file = soundfile.SoundFile(view or raw.fileno(), closefd=False)
-            except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
-                other = media_kinds.instead(source, start, kind)
-                if other is None:
-                    raise AudioError(f"{path}: {_why_not_audio(kind, error)}", _CONVERT) from None
-                file = media.File(path, source, start, other)
-            with file:
-                if other:
-                    yield _Opened(file, _info_of(file, exact, raw), source, "", start)
-                    return
-                info = Info(file.samplerate, file.channels, file.frames, file.format, file.subtype)
-                if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
-                    raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", _AGAIN)
-                if info.samples >= _UNKNOWN:
-                    raise AudioError(f"{path}: its header does not say how long it is", _CONVERT)
-                yield _Opened(file, info, source, kind, start)
-
-
-def _info_of(file: media.File, exact: bool, raw) -> Info:
-    if not LOWEST_HZ <= file.samplerate <= HIGHEST_HZ:
-        raise AudioError(f"{file.path}: damaged: no recording has {file.samplerate} samples a second", _AGAIN)
-    samples = media.samples(file, exact, os.fstat(raw.fileno()))
-    return Info(file.samplerate, file.channels, samples, file.format, file.subtype)
-
-
-def _why_not_audio(kind: str, error: Exception) -> str:
-    if kind == "mp3":
-        return "not an audio file, or a damaged mp3"
-    detail = str(getattr(error, "error_string", error)).strip().rstrip(".")
-    return f"damaged, or of a kind that libsndfile cannot decode ({detail})"
 
 
 def _check_memory(path: Path, info: Info, needed: float) -> None:
@@ -233,7 +137,7 @@ def _blocks(file, path: Path, mixer: channels.Mixer | None) -> Iterator[np.ndarr
             raise AudioError(
                 f"{path}: damaged or cut short: decoding stopped after {done / file.samplerate:.2f} s or later, "
                 f"of {file.frames / file.samplerate:.2f} s that its header promises",
-                _AGAIN,
+                AGAIN,
             )
         if not len(block):
             return
@@ -245,19 +149,3 @@ def _blocks(file, path: Path, mixer: channels.Mixer | None) -> Iterator[np.ndarr
             )
         done += len(block)
         yield mixer(block, file.samplerate) if mixer else block
-
-
-def _check_complete(path: Path, opened: _Opened, samples: int) -> None:
-    promised = opened.info.samples
-    if opened.kind == "mp3":
-        fault = mp3.unread(opened.source, opened.start, promised, samples)
-        if fault:
-            raise AudioError(f"{path}: {fault}", _CONVERT if "does not say" in fault else _AGAIN)
-    elif opened.kind and promised > samples:
-        raise AudioError(
-            f"{path}: damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises", _AGAIN
-        )
-    if samples == 0:
-        raise AudioError(f"{path}: holds no samples", "record or export it again")
-    if opened.kind == "ogg" and ogg.joined(opened.source, opened.start):
-        raise AudioError(f"{path}: several recordings joined into one file, of which one would be read", _CONVERT)

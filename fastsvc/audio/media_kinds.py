@@ -19,8 +19,9 @@ EXTENSIONS = frozenset("." + suffix for suffix in _SUFFIXES.split())
 _HEAD = 16
 _WAVE, _OGG = 1024, 512  # bytes in which the first packets lie
 _OGG_CODECS = b"Speex   ", b"\x7fFLAC", b"theora", b"fishead"
-# Codecs by Microsoft's numbers: MPEG, of which libsndfile loses the end; and Windows Media, ATRAC3, AAC, AC-3, DTS.
-_MPEG = (0x50, 0x55)
+# Codecs by Microsoft's numbers: layer II, of which libsndfile loses the end (mp3 is 0x55: fastsvc/audio/sounds.py);
+# and Windows Media, ATRAC3, AAC, AC-3, DTS.
+_MPEG = (0x50,)
 _WAV = (0x160, 0x161, 0x162, 0x163, 0x270, 0xFF, 0x1600, 0x706D, 0x2000, 0x2001)
 
 

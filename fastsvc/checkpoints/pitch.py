@@ -125,7 +125,8 @@ def _fcpe(content: dict, path: Path):
     }
     for key, value in settings.items() if mel or "model" in content else ():  # else they are tensors alone
         if mel.get(key) != value:
-            raise CheckpointError(f"{path}: mel.{key} is {mel.get(key)!r}, not {value}", "install torchfcpe again")
+            there = f"is {mel[key]!r}" if key in mel else "is missing"
+            raise CheckpointError(f"{path}: mel.{key} {there}, not {value}", "install torchfcpe again")
     state = _state(content, "fcpe", path)
     idle = [name for name in state if name.startswith("net.encoder_layers.") and ".conformer." not in name]
     state = {name: value for name, value in state.items() if name not in (*idle, "gaussian_blurred_cent_mask")}

@@ -101,5 +101,11 @@ def differences(there: dict, now: dict, where: str = "") -> Iterator[tuple[str, 
         if isinstance(a, dict) and isinstance(b, dict):
             yield from differences(a, b, f"{name}.")
         elif a != b:
-            short = max(len(str(a)), len(str(b))) <= SHORT
+            a, b = _said(a), _said(b)
+            short = max(len(a), len(b)) <= SHORT
             yield name, f"{name} {a} there, {b} now" if short else f"{name} is not the same"
+
+
+def _said(value) -> str:
+    """A setting's value, for people."""
+    return "none" if value is None else "some" if isinstance(value, dict) else str(value)

@@ -9,6 +9,7 @@ import torch
 
 from fastsvc import arrays
 from fastsvc.config import FeatureConfig, MelConfig, from_dict
+from fastsvc.config.shown import shown
 from fastsvc.data import pseudo
 from fastsvc.data.records import described
 from fastsvc.data.store import load_json
@@ -91,7 +92,8 @@ class Corpus:
         self.path = Path(path)
         data = load_json(self.path / "corpus.json")
         if data.get("format") != 1:
-            raise ConfigError(f"{self.path}: corpus format {data.get('format')!r} is not known", "prepare it again")
+            there = f"is of format {shown(data['format'])}" if "format" in data else "does not say its format"
+            raise ConfigError(f"{self.path}: its corpus.json {there}, where 1 is known", "prepare it again")
         data = described(self.path / "corpus.json")
         self.mel = from_dict(MelConfig, data["mel"])
         self.features = from_dict(FeatureConfig, data["features"])
