@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from fastsvc.audio.encode import FORMATS
 
+from fastsvc.features.f0 import beyond
+
 if TYPE_CHECKING:
     from fastsvc.batch_recording import Settings
 
@@ -25,6 +27,7 @@ def request(engine, settings: Settings, format: str) -> str:
         "seed": settings.seed,
         "f0": settings.f0_method or features.f0_method,
         "f0_weights": _file(settings.f0_weights),
+        "f0_range": [float(hz) for hz in settings.f0_range or beyond.WIDEST_HZ],
         "normalise": settings.normalise,
         "channels": "keep" if settings.keep_channels else "mono",
         "rate_hz": settings.rate_hz,

@@ -26,11 +26,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Heard:
-    """A recording as the engine heard it; ``semitones``: by how much its melody was moved."""
+    """A recording as the engine heard it; ``semitones``: by how much its melody was moved; ``notes``: about it."""
 
     features: Features
     semitones: float
     place: Place
+    notes: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:

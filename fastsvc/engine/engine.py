@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastsvc import arguments
 from fastsvc.config import AcousticConfig
-from fastsvc.engine import artifact, backends, checks, hearing, ranges, runtime, warming
+from fastsvc.engine import artifact, backends, checks, hearing, pitch_notes, ranges, runtime, warming
 from fastsvc.engine.content_hash import content_hash
 from fastsvc.engine.conversion import Heard, Place, between, joined, told
 from fastsvc.errors import AudioError
@@ -26,7 +26,7 @@ class Engine:
 
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
     the mel when the vocoder's begin); ``transposed`` the semitones of the last :meth:`convert`, which "auto" leaves to
-    the engine. ``device``, ``precision`` and ``how`` say where and how it computes.
+    the engine, and ``notes`` what is to be said about its result. ``device``, ``precision`` and ``how`` say where and how it computes.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Engine:
         self.sources_everywhere = bool(vocoder) and vocoder.get("unvoiced_f0") == "interpolated"
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
+        self.notes: tuple[str, ...] = ()
         self._lock = threading.RLock()
 
     @classmethod
@@ -103,6 +104,7 @@ class Engine:
         seed: int = 0,
         f0_method: str | None = None,
         f0_weights=None,
+        f0_range: tuple[float, float] | None = None,
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
         progress: runtime.Progress | None = None,
@@ -113,26 +115,27 @@ class Engine:
         a mapping of those to weights. steps: one of :attr:`steps`, None for :attr:`default_steps`. transpose:
         semitones, or "auto": from the voiced median of the recording to the speaker's, rounded to whole semitones.
         formant: semitones by which the voice's resonances move, where the model has a key-shift embedding. f0_method:
-        as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. rate_out_hz: None for
-        the input's rate.
+        as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. f0_range: the lowest
+        and the highest pitch that are heard, in Hz; None for 40 to 2100 and all that the model was trained on.
+        rate_out_hz: None for the input's rate.
         normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
         did. progress gets the fraction done.
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
         rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
-        how = checks.how(transpose, f0_method, f0_weights, normalise)
+        how = checks.how(transpose, f0_method, f0_weights, normalise, f0_range)
         formant, seed = checks.formant(self, formant), arguments.seed(seed)
         asked = {"steps": checks.steps(self, steps), "formant": formant, "seed": seed}
         progress = arguments.optional(arguments.callback, "progress", progress)
-        self.check_request(speaker, transpose, formant)
+        self.check_request(speaker, transpose, formant, f0_range)
         self.check_convertible()
         audio = hearing.mono(audio)
         if len(audio) == 0:
             return audio, rate_out_hz
         with self._lock:
             heard = self.hear(audio, rate_hz, speaker, rate_out_hz=rate_out_hz, **how)
-            self.transposed, spent = heard.semitones, self.timings
+            self.transposed, self.notes, spent = heard.semitones, heard.notes, self.timings
             if progress:
                 progress(HEARD)
             (made,) = self.sing([heard], speaker, **asked, progress=between(progress, HEARD, 1.0))
@@ -151,6 +154,7 @@ class Engine:
         transpose=0,
         f0_method: str | None = None,
         f0_weights=None,
+        f0_range: tuple[float, float] | None = None,
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
     ) -> Heard:
@@ -158,6 +162,7 @@ class Engine:
         and :meth:`join`, between which recordings may be put together. Raises as convert does."""
         rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
         checks.how(transpose, f0_method, f0_weights, normalise)
+        f0_range = checks.f0_range(self, f0_range)
         self.check_convertible()
         target_hz = self.table.median_f0_hz(self.table.weights(speaker))
         whole = hearing.mono(audio)
@@ -170,11 +175,12 @@ class Engine:
         with self._lock:
             start = time.perf_counter()
             given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin
-            features = hearing.features(whole, rate_hz, *given)
+            features = hearing.features(whole, rate_hz, *given, f0_range)
             self.timings = {"features": time.perf_counter() - start}
         semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
         features.f0_hz.mul_(2 ** (semitones / 12))
-        return Heard(features, semitones, Place(len(whole), rate_hz, rate_out_hz, 1 / gain))
+        place = Place(len(whole), rate_hz, rate_out_hz, 1 / gain)
+        return Heard(features, semitones, place, pitch_notes.notes(features, semitones, self.config))
 
     @torch.inference_mode()
     def sing(
@@ -260,10 +266,11 @@ class Engine:
         self.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
         return audio, mels
 
-    def check_request(self, speaker, transpose=0, formant: float = 0.0) -> None:
+    def check_request(self, speaker, transpose=0, formant: float = 0.0, f0_range=None) -> None:
         """Raises what :meth:`convert` would for these, before any recording is read."""
         weights = self.table.weights(speaker)
         checks.formant(self, formant)
+        checks.f0_range(self, f0_range)
         if arguments.transpose(transpose) == "auto":
             hearing.known_pitch(self.table.median_f0_hz(weights))
 
