@@ -42,6 +42,20 @@ CONVERT = {
     "seed": [*NO_WHOLE, -1, 2**64],
     "f0_method": without(NO_WORD, None),
     "f0_weights": NO_PATH,
+    "f0_range": [
+        5,
+        "x",
+        "50:1100",
+        True,
+        [],
+        (50,),
+        (50, 60, 70),
+        (1100, 50),
+        (50, 50),
+        (0, 1100),
+        (50, NAN),
+        (-1, INF),
+    ],
     "rate_out_hz": [*without(NO_WHOLE, None), 0, 999, 1_000_001],
     "normalise": NO_FLAG,
     "progress": [5, "x", True],
@@ -180,7 +194,7 @@ def test_compile(engine):
 SETTINGS = {
     **{
         name: CONVERT[name]
-        for name in ("steps", "transpose", "formant", "seed", "f0_method", "f0_weights", "normalise")
+        for name in ("steps", "transpose", "formant", "seed", "f0_method", "f0_weights", "f0_range", "normalise")
     },
     "rate_hz": CONVERT["rate_out_hz"],
     "subtype": ["8", 16, True],

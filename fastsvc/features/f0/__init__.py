@@ -47,7 +47,7 @@ def extract(
     unvoiced. NaN and infinite samples count as silence. ``style`` other than "fastsvc": time grid, rounding and
     filling of another project (:mod:`fastsvc.features.f0.styles`). ``weights``: the file of rmvpe; without,
     $FASTSVC_RMVPE. ``beyond``: (lowest, highest) Hz of what YIN adds outside low_hz … high_hz, where it is clear
-    (:mod:`fastsvc.features.f0.beyond`); inside, nothing changes.
+    (:mod:`fastsvc.features.f0.beyond`); inside nothing changes, and outside of both nothing is heard.
     Raises ConfigError for an unknown method, style or range, MissingPackageError where a method's package is not
     installed, CheckpointError where its weights cannot be read.
     """
@@ -146,6 +146,9 @@ def _beyond(grid, beyond, audio, f0_hz, voiced, shift=0):
     """A track of audio [samples] with what YIN hears outside the range; ``shift``: how many samples before the middle
     of its frame each value stands."""
     rate_hz, hop_samples, _, low_hz, high_hz = grid
+    voiced = voiced & (f0_hz >= beyond[0]) & (f0_hz <= beyond[1])  # in styles some networks know no range
+    if low_hz <= beyond[0] and beyond[1] <= high_hz:
+        return f0_hz, voiced
     audio = torch.nn.functional.pad(audio, (shift, 0))[None]
     ((heard_hz, heard),) = _tracked(audio, (rate_hz, hop_samples, len(f0_hz), low_hz, high_hz), "yin", None, beyond)
     return joined(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, hop_samples / rate_hz)

@@ -15,19 +15,17 @@ REACH_S = 0.05  # YIN's values are taken so far to each side, where a tracker at
 
 
 def ranges(low_hz: float, high_hz: float, rate_hz: float, asked: tuple[float, float] | None = None):
-    """Where a model's own tracker is asked, and what YIN hears beyond: ((low, high) or None, (low, high) or None).
+    """((low, high) in which a model's own tracker is asked, or None; (low, high) of what is heard at all).
 
     ``low_hz``, ``high_hz``: the model's range; ``asked``: what the user wants heard, None for :data:`WIDEST_HZ` and
-    the model's range. Nothing outside ``asked`` is heard; of a range without part in the model's, YIN hears all.
+    the model's range. None: the two have less than half an octave in common, so that YIN had better hear all of it.
     """
     if asked is None:
         wide = min(low_hz, WIDEST_HZ[0]), max(high_hz, min(WIDEST_HZ[1], rate_hz / 4))
     else:
         wide = asked
     own = max(low_hz, wide[0]), min(high_hz, wide[1])
-    if own[0] * 2**0.5 > own[1]:  # too little for a tracker
-        return None, wide
-    return own, (None if own == wide else wide)
+    return (own if own[0] * 2**0.5 <= own[1] else None), wide
 
 
 def joined(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, frame_s):

@@ -39,6 +39,7 @@ def extract(style, method, audio, rate_hz, hop, frames, low_hz, high_hz, weights
         f0_hz = tracked_hz = compute(method, audio, rate_hz, hop, low_hz, high_hz, weights)[:frames]
         if beyond is not None:
             f0_hz, voiced = beyond(audio, tracked_hz, tracked_hz > 0, hop // 2)
+            f0_hz = np.where(voiced, f0_hz, 0)
     voiced = f0_hz > 0
     low = voiced & (f0_hz < low_hz) & ((f0_hz != tracked_hz) | (beyond is not None and method == "yin"))
     f0_hz = fill(f0_hz)
