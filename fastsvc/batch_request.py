@@ -8,7 +8,6 @@ import os
 from typing import TYPE_CHECKING
 
 from fastsvc.audio.encode import FORMATS
-
 from fastsvc.features.f0 import beyond
 
 if TYPE_CHECKING:

@@ -97,7 +97,7 @@ def cents(got, want):
 
 
 @pytest.mark.parametrize(
-    "name", [*PITCH, "song", "noise", "silence", "short", "one frame", "two samples", "siren", "growling low"]
+    "name", [*PITCH, "song", "noise", "silence", "short", "one frame", "two samples", "siren", "low glide"]
 )
 def test_yin_as_on_the_cpu(name):
     audio = {
@@ -108,7 +108,7 @@ def test_yin_as_on_the_cpu(name):
         "one frame": sing(np.full(HOP, 220.0)),
         "two samples": np.ones(2, np.float32),
         "siren": sing(np.geomspace(400, 2100, RATE)),
-        "growling low": sing(np.geomspace(40, 80, RATE)),
+        "low glide": sing(np.geomspace(40, 80, RATE)),
     }.get(name)
     audio = torch.from_numpy(sing(PITCH[name], FORMANTS["aa"]) if audio is None else audio)
     frames = max(1, len(audio) // HOP) + (name == "song")  # the last one reaches past the end

@@ -26,7 +26,8 @@ class Engine:
 
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
     the mel when the vocoder's begin); ``transposed`` the semitones of the last :meth:`convert`, which "auto" leaves to
-    the engine, and ``notes`` what is to be said about its result. ``device``, ``precision`` and ``how`` say where and how it computes.
+    the engine, and ``notes`` what is to be said about its result. ``device``, ``precision`` and ``how`` say where and
+    how it computes.
     """
 
     def __init__(

@@ -23,16 +23,16 @@ import math
 
 import torch
 
-ANALYSIS_RATE_HZ = 10500  # lowest rate after decimation; a parabola through half samples is right to a cent at 2200 Hz
+ANALYSIS_RATE_HZ = 10500  # lowest rate after decimation; a parabola through half samples is right to 2 cents at 2100 Hz
 SAMPLES_A_PERIOD = 4.7  # of the highest pitch looked for, at least
 PERIODS = 2.5  # window length in periods of the lowest pitch looked for in it
 SHORTER = 2.5  # ratio of the lengths of the windows
 WINDOWS = 2
-CLEAR = 0.1  # d of a pitch outside the range proper, at most: out there, from 0.12 on, breath through a formant is one
+CLEAR_ABOVE, CLEAR_BELOW = 0.1, 0.2  # d of a pitch outside the range proper, at most: breath through a formant has 0.12
 LONGEST = 1.32  # how much lower such a pitch may lie than the lowest that a window is made for: two periods fit
 NOISE_FLOOR = 1e-3  # RMS of a noise assumed below every recording (-60 dBFS): silence then has no period
 OVERSAMPLE = 2  # lags are half samples, so that a parabola through three of them is exact enough
-BLOCK_FRAMES = 1024  # bounds memory: about 40 MB a block
+BLOCK_FRAMES = 256  # bounds memory: about 10 MB a block, which the caches of a CPU like better than 40
 DEVICE_BLOCK_FRAMES = 8192  # on a GPU, where calls are dear: about 320 MB
 BLOCK_SAMPLES = 1 << 20  # likewise, where the rate is lowered
 
@@ -93,10 +93,11 @@ class Analysis:
         self.last = math.ceil(OVERSAMPLE * rate_hz / low_hz) + 1
         lags = torch.arange(self.first, self.last + 1, device=device, dtype=torch.float32)
         self.bias = octave_cost * torch.log2(lags / (OVERSAMPLE * rate_hz / high_hz))
-        hz = OVERSAMPLE * rate_hz / lags[1:-1]
-        self.limit = None
-        if low_hz < proper[0] or high_hz > proper[1]:
-            self.limit = torch.where((hz < proper[0]) | (hz > proper[1]), CLEAR, torch.inf)
+        # Of the lags between the ends, those before `above` and from `below` on are outside, by more than one.
+        shortest, longest = (OVERSAMPLE * rate_hz / hz for hz in (proper[1], proper[0]))
+        inner = range(self.first + 1, self.last)
+        self.above = sum(lag < shortest - 1 for lag in inner)
+        self.below = sum(lag <= longest + 1 for lag in inner)
 
     def difference(self, frames: torch.Tensor) -> torch.Tensor:
         """d(lag) of frames [F, 2 * half + 1] at lags first..last -> [F, lags]."""
@@ -107,7 +108,7 @@ class Analysis:
         energy = 2 * (power.real * self.window_spectrum.real + power.imag * self.window_spectrum.imag)
         both = torch.stack((signal.real.square() + signal.imag.square(), energy))
         repeat, energy = OVERSAMPLE * torch.fft.irfft(both, OVERSAMPLE * self.fft)[..., self.first : self.last + 1]
-        return 1 - 2 * repeat / (energy.clamp_min(0) + self.floor)
+        return repeat.mul_(-2).div_(energy.clamp_min_(0).add_(self.floor)).add_(1)  # in place: they are large
 
     def find(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The best ``count`` minima of each frame [F, 2 * half + 1]: (f0_hz [F, count], d [F, count]).
@@ -117,8 +118,8 @@ class Analysis:
         depth = self.difference(frames)
         inner = depth[:, 1:-1]
         minimum = (inner < depth[:, :-2]) & (inner <= depth[:, 2:])
-        if self.limit is not None:
-            minimum &= inner < self.limit
+        minimum[:, : self.above] &= inner[:, : self.above] < CLEAR_ABOVE
+        minimum[:, self.below :] &= inner[:, self.below :] < CLEAR_BELOW
         score = (inner + self.bias[1:-1]).masked_fill_(~minimum, torch.inf)
         index = score.topk(min(self.count, score.shape[-1]), dim=-1, largest=False, sorted=False).indices
         before, here, after = (depth.gather(1, index + i) for i in range(3))
