@@ -26,6 +26,7 @@ CLUSTERS = (2, 32767)  # labels are int16
 DEPTH = (2, 1_000_000)
 SINGERS = (0, 10_000)
 CLIPS = (0, 100_000)
+F0_HZ = tuple(map(float, limits.F0_HZ))
 SEMITONES = (-60.0, 60.0)
 FORMANT = (-12.0, 12.0)  # semitones; upstream trains its key shift up to 5
 MINUTES = (0.0, 1e6)
@@ -136,6 +137,20 @@ def transpose(value) -> float | str:
         return number("transpose", value, *SEMITONES)
     except ConfigError as error:
         raise ConfigError(error.message, 'give semitones from −60 to 60, or "auto"') from None
+
+
+def f0_range(value) -> tuple[float, float]:
+    """(low, high) in Hz, of pitch. Raises ConfigError."""
+    try:
+        low, high = several(number, "f0_range", value, *F0_HZ)
+        if low < high:
+            return low, high
+    except (ConfigError, ValueError):  # more or fewer than two
+        pass
+    raise ConfigError(
+        f"f0_range is {shown(value)}",
+        f"give the lowest and the highest pitch in Hz, from {F0_HZ[0]:g} to {F0_HZ[1]:g}, such as (60, 1400)",
+    )
 
 
 def _within(low, high) -> str:

@@ -46,6 +46,7 @@ class Settings:
     seed: int = 0
     f0_method: str | None = None
     f0_weights: str | None = None
+    f0_range: tuple[float, float] | None = None
     rate_hz: int | None = None
     subtype: str | None = None
     keep_channels: bool = False
@@ -62,6 +63,8 @@ class Settings:
         arguments.seed(self.seed)
         arguments.optional(arguments.one_of, "f0 method", self.f0_method, F0_METHODS)
         arguments.optional(arguments.path, "f0_weights", self.f0_weights)
+        if self.f0_range is not None:
+            arguments.f0_range(self.f0_range)
         arguments.optional(arguments.whole, "rate_hz", self.rate_hz, *arguments.RATE_HZ)
         arguments.optional(arguments.one_of, "subtype", self.subtype, SUBTYPES)
         arguments.optional(arguments.flag, "normalise", self.normalise)
@@ -138,12 +141,14 @@ class Recording:
                     transpose=transpose,
                     f0_method=settings.f0_method,
                     f0_weights=settings.f0_weights,
+                    f0_range=settings.f0_range,
                     rate_out_hz=self.entry.output_rate_hz,
                     normalise=settings.normalise,
                     high_pass=settings.high_pass,
                 )
                 self._spent("convert", start)
                 self.entry.transpose = transpose = heard.semitones
+                self.entry.notes += [note for note in heard.notes if note not in self.entry.notes]
                 if place == self.channels:
                     del audio  # before the work on the last, which takes as much
                 self.voices[i] = Voice(self, heard, heard.place)

@@ -44,7 +44,8 @@ def reference(
     turns = (phase[..., None] + f0_hz[..., None] * inside).flatten(1)[..., None]
     order = torch.arange(1, len(weight) + 1, device=f0_hz.device)
     voiced = (f0_hz > 0).to(draws.dtype).repeat_interleave(hop, dim=1)[..., None]
-    sines = 0.1 * torch.sin(2 * math.pi * (turns * order + start)) * voiced
+    below = f0_hz.repeat_interleave(hop, dim=1)[..., None] * order < rate_hz / 2
+    sines = 0.1 * torch.sin(2 * math.pi * (turns * order + start)) * voiced * below
     level = voiced * 0.003 + (1 - voiced) * 0.1 / 3
     return torch.tanh((sines + level * draws) @ weight + bias)
 
@@ -110,7 +111,8 @@ def source_kernel(
     else:
         turns = phase[:, None] * (channel + 1).to(tl.int64)[None, :]
         turns += tl.load(offsets + batch * WIDE + channel)[None, :]
-        sine = philox.turn(signed(turns))[1]
+        below = f0[:, None] * (channel + 1)[None, :] < 0.5 * RATE
+        sine = tl.where(below, philox.turn(signed(turns))[1], 0.0)
         level = voiced * 0.003 + (1.0 - voiced) * (0.1 / 3)
         value = tl.sum(mix * (0.1 * sine * voiced[:, None] + level[:, None] * draws), axis=1) + tl.load(bias)
         value = 2.0 * tl.sigmoid(2.0 * value) - 1.0

@@ -19,6 +19,7 @@ class FakeEngine:
     def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None, fail_sing=None, shares_batches=False):
         self.table = Speakers(names, 0, [220.0] * len(names))
         self.gain, self.fail, self.fail_sing = gain, fail or {}, fail_sing or {}
+        self.notes = ()
         self.calls, self.sung, self.asked = [], [], []  # what hear and sing were given
         self.shares_batches = shares_batches
 
@@ -43,7 +44,9 @@ class FakeEngine:
             raise AudioError("nothing to convert")
         semitones = 7.0 if options["transpose"] == "auto" else float(options["transpose"])
         place = Place(len(audio), rate_hz, options["rate_out_hz"] or rate_hz, 1.0)
-        return SimpleNamespace(features=audio.copy(), semitones=semitones, place=place, frames=-(-len(audio) // 128))
+        return SimpleNamespace(
+            features=audio.copy(), semitones=semitones, place=place, frames=-(-len(audio) // 128), notes=self.notes
+        )
 
     def sing(self, heard, speaker, *, steps, formant, seed, progress):
         """``fail_sing``: {number of samples of a recording: what to raise}, however many it is sung with."""

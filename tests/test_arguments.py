@@ -42,6 +42,20 @@ CONVERT = {
     "seed": [*NO_WHOLE, -1, 2**64],
     "f0_method": without(NO_WORD, None),
     "f0_weights": NO_PATH,
+    "f0_range": [
+        5,
+        "x",
+        "50:1100",
+        True,
+        [],
+        (50,),
+        (50, 60, 70),
+        (1100, 50),
+        (50, 50),
+        (0, 1100),
+        (50, NAN),
+        (-1, INF),
+    ],
     "rate_out_hz": [*without(NO_WHOLE, None), 0, 999, 1_000_001],
     "normalise": NO_FLAG,
     "high_pass": [*NO_FLAG, None],
@@ -181,7 +195,17 @@ def test_compile(engine):
 SETTINGS = {
     **{
         name: CONVERT[name]
-        for name in ("steps", "transpose", "formant", "seed", "f0_method", "f0_weights", "normalise", "high_pass")
+        for name in (
+            "steps",
+            "transpose",
+            "formant",
+            "seed",
+            "f0_method",
+            "f0_weights",
+            "f0_range",
+            "normalise",
+            "high_pass",
+        )
     },
     "rate_hz": CONVERT["rate_out_hz"],
     "subtype": ["8", 16, True],

@@ -19,6 +19,7 @@ from fastsvc.model import crepe
 REST, TONE = np.zeros(RATE // 4, np.float32), np.full(RATE // 4, 200.0)
 SONG = np.concatenate((REST, sing(TONE), REST, sing(2 * TONE), REST, sing(3 * TONE, FORMANTS["aa"], noise=0.3)))
 LIMITS = 50.0, 1100.0
+WIDE = f0.ranges(*LIMITS, RATE)
 
 
 def random_candidates(frames, count=6, seed=0):
@@ -95,7 +96,9 @@ def cents(got, want):
     return 1200 * torch.log2(got.clamp_min(1) / want.clamp_min(1)).abs()
 
 
-@pytest.mark.parametrize("name", [*PITCH, "song", "noise", "silence", "short", "one frame", "two samples"])
+@pytest.mark.parametrize(
+    "name", [*PITCH, "song", "noise", "silence", "short", "one frame", "two samples", "siren", "low glide"]
+)
 def test_yin_as_on_the_cpu(name):
     audio = {
         "song": SONG,
@@ -104,13 +107,16 @@ def test_yin_as_on_the_cpu(name):
         "short": sing(np.full(3000, 220.0)),
         "one frame": sing(np.full(HOP, 220.0)),
         "two samples": np.ones(2, np.float32),
+        "siren": sing(np.geomspace(400, 2100, RATE)),
+        "low glide": sing(np.geomspace(40, 80, RATE)),
     }.get(name)
     audio = torch.from_numpy(sing(PITCH[name], FORMANTS["aa"]) if audio is None else audio)
     frames = max(1, len(audio) // HOP) + (name == "song")  # the last one reaches past the end
-    want = f0.extract(audio, RATE, HOP, frames)
-    got = device.extract(audio, RATE, HOP, frames, *LIMITS)
-    assert torch.equal(got[1], want[1])
-    assert cents(got[0], want[0]).max() < 0.1
+    for beyond in (None, WIDE[1]):
+        want = f0.extract(audio, RATE, HOP, frames, beyond=beyond)
+        got = device.extract(audio, RATE, HOP, frames, *LIMITS, beyond=beyond)
+        assert torch.equal(got[1], want[1])
+        assert cents(got[0], want[0]).max() < 0.1
 
 
 def config_of(**changes):
@@ -122,7 +128,7 @@ def config_of(**changes):
 def test_prepared_lengths(frames):
     """One network of 64, 96, 128 … frames gives what the recording's own length gives, and what came before is gone."""
     yin, audio = Yin(config_of(), "cpu"), torch.from_numpy(SONG[: frames * HOP].copy())
-    want = device.extract(audio, RATE, HOP, frames, *LIMITS)
+    want = device.extract(audio, RATE, HOP, frames, *LIMITS, beyond=WIDE[1])
     for before in (torch.randn(300 * HOP), torch.full((frames * HOP,), torch.nan)):
         frames_before = len(before) // HOP
         yin(before, frames_before)
@@ -135,10 +141,12 @@ def test_prepared_lengths(frames):
 
 def test_what_fits_and_what_does_not():
     yin, audio = Yin(config_of(), "cpu"), torch.zeros(10 * HOP)
-    assert yin.fits("yin", "fastsvc", audio, 10)
+    assert yin.fits("yin", "fastsvc", audio, 10, *WIDE)
     for given in (("dio", "fastsvc", audio, 10), ("yin", "comosvc", audio, 10), ("yin", "fastsvc", audio, 9)):
-        assert not yin.fits(*given)
-    assert not yin.fits("yin", "fastsvc", torch.zeros(5000 * HOP), 5000)
+        assert not yin.fits(*given, *WIDE)
+    assert not yin.fits("yin", "fastsvc", torch.zeros(5000 * HOP), 5000, *WIDE)
+    for ranges in ((LIMITS, LIMITS), (LIMITS, (40.0, 2000.0)), ((60.0, 1100.0), WIDE[1])):
+        assert not yin.fits("yin", "fastsvc", audio, 10, *ranges)
 
 
 def test_melody_through_it():

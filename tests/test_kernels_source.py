@@ -20,6 +20,7 @@ SEEDS, PLACES = [2**35 + 3, 8], [0, 2**31]
 def f0_of(batch, frames):
     f0 = torch.rand(batch, frames) * 700 + 60
     f0[:, 5:9] = 0
+    f0[:, 10:14] *= 2.7  # harmonics above half the rate
     return f0
 
 

@@ -20,6 +20,11 @@ LINES = {
     ("convert", "--rate"): (batch.Settings, "rate_hz", ["0", "999", "1000001", "44100.0", "nan", "x"]),
     ("convert", "--batch"): (batch.Settings, "batch", ["0", "-1", "4097", "1.5", "nan"]),
     ("convert", "--f0"): (batch.Settings, "f0_method", ["ear", "", "YIN"]),
+    ("convert", "--f0-range"): (
+        batch.Settings,
+        "f0_range",
+        ["40", "x", "", "2000:40", "9:2000", "40:nan", "40:2000:3"],
+    ),
     ("convert", "--bits"): (batch.Settings, "subtype", ["8", "x", ""]),
     ("build", "--steps"): (build.compile, "steps", ["0", "1,1001", "1.5", "x", "", "nan"]),
     ("build", "--depth"): (build.compile, "depth", ["1", "0", "2.5", "nan", "1000001"]),

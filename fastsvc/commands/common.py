@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import traceback
 
 import click
 
 from fastsvc import arguments, screen
+from fastsvc.errors import ConfigError
 
 SOME_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 _VERBOSITY = "fastsvc.verbosity"
@@ -148,6 +150,34 @@ class Semitones(click.ParamType):
         if not low <= number <= high:
             self.fail(f"{value} is not within {low:g} and {high:g}", param, ctx)
         return number
+
+
+class PitchRange(click.ParamType):
+    """Two pitches, in Hz or as notes, with a colon between them -> (low, high) in Hz."""
+
+    name = "low:high"
+    KEYS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11, "#": 1, "b": -1, "": 0}
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        ends = tuple(map(self._hz, value.split(":")))
+        try:
+            return arguments.f0_range(ends)
+        except ConfigError:
+            low, high = arguments.F0_HZ
+            hint = f"LOW:HIGH in Hz with LOW below HIGH, both from {low:g} to {high:g}, or two notes such as C2:F6"
+            self.fail(f"{value!r} is not {hint}", param, ctx)
+
+    def _hz(self, text: str) -> float:
+        note = re.fullmatch(r"([A-G])([#b]?)(-?\d)", text.strip())
+        if note:
+            key = self.KEYS[note[1]] + self.KEYS[note[2]] + 12 * int(note[3])
+            return 440 * 2 ** ((key - 57) / 12)  # A4 is 440 Hz
+        try:
+            return float(text)
+        except ValueError:
+            return math.nan
 
 
 class WholeList(click.ParamType):

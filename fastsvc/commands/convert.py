@@ -10,6 +10,7 @@ from fastsvc.commands.common import (
     SOME_FAILED,
     UNUSABLE,
     Number,
+    PitchRange,
     Semitones,
     Whole,
     option,
@@ -29,6 +30,10 @@ HIGH_PASS_HELP = "Take away rumble and offset below every voice, and keep mains 
 STEPS_HELP = "Sampling steps. Without: the engine's own choice (one, for students)."
 FORMANT_HELP = "Semitones by which the voice's resonances move, where the model can."
 SEED_HELP = "Of the noise: the same gives the same result."
+RANGE_HELP = (
+    "Lowest and highest pitch that are heard, in Hz or as notes: 60:1400, C2:F6. Without: 40:2100, and all that the"
+    " model was trained on."
+)
 NOTES = 20  # lines about names and links before the work, at most, unless -v asks for all
 BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. A CPU always takes one after another."
 
@@ -61,6 +66,7 @@ BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. 
 @option("--formant", default=0.0, type=Number(*arguments.FORMANT), help=FORMANT_HELP)
 @option("--f0", "f0_method", type=click.Choice(F0_METHODS), help="Pitch tracker. Without: the model's own.")
 @option("--f0-weights", metavar="PATH", help="Weights file of rmvpe. Without: $FASTSVC_RMVPE.")
+@option("--f0-range", type=PitchRange(), help=RANGE_HELP)
 @option(
     "--format",
     "format",
@@ -131,7 +137,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
-    engine.check_request(speaker, options["transpose"], options["formant"])
+    engine.check_request(speaker, options["transpose"], options["formant"], options["f0_range"])
     settings = batch.Settings(
         speaker,
         name=engine.table.name(speaker),

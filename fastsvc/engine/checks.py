@@ -27,7 +27,7 @@ def rates(rate_hz, rate_out_hz=None) -> tuple[int, int]:
     return rate_hz, rate_hz if rate_out_hz is None else arguments.rate_hz(rate_out_hz, "the sample rate of the output")
 
 
-def how(transpose, f0_method, f0_weights, normalise, high_pass=True) -> dict:
+def how(transpose, f0_method, f0_weights, normalise, high_pass=True, f0_range=None) -> dict:
     """How a recording is heard. Raises ConfigError."""
     return {
         "transpose": arguments.transpose(transpose),
@@ -35,6 +35,7 @@ def how(transpose, f0_method, f0_weights, normalise, high_pass=True) -> dict:
         "f0_weights": arguments.optional(arguments.path, "f0_weights", f0_weights),
         "normalise": arguments.optional(arguments.flag, "normalise", normalise),
         "high_pass": arguments.flag("high_pass", high_pass),
+        "f0_range": None if f0_range is None else arguments.f0_range(f0_range),
     }
 
 
@@ -54,6 +55,21 @@ def formant(engine, semitones) -> float:
     if semitones and not engine.config.condition.key_shift:
         raise EngineError(f"{engine.path} has no key-shift embedding, so formants stay", "leave formant at 0")
     return semitones
+
+
+def f0_range(engine, asked) -> tuple[float, float] | None:
+    """Raises ConfigError for what is no range, or reaches beyond what can be tracked at the model's rate."""
+    if asked is None:
+        return None
+    low, high = arguments.f0_range(asked)
+    most = engine.config.mel.rate_hz / 4
+    if high > most:
+        raise ConfigError(
+            f"f0_range reaches to {high:g} Hz, and this model's audio of {engine.config.mel.rate_hz} Hz is tracked to"
+            f" {most:g} Hz",
+            f"give at most {most:g} Hz",
+        )
+    return low, high
 
 
 def groups(given) -> list | str | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from fastsvc.config import AcousticConfig
 from fastsvc.engine.cuda_content import Programs
 from fastsvc.engine.ladder import FRAMES, Ladder
+from fastsvc.features import f0
 from fastsvc.features.f0 import device as on_device
 
 LONGEST = 4096  # frames; of more the work is worth the calls
@@ -23,11 +24,14 @@ class Yin:
 
     def __init__(self, config: AcousticConfig, device):
         self.hop_samples, self.device = config.mel.hop_samples, torch.device(device)
+        mel, spec = config.mel, config.features
+        self.ranges = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz)
         self.programs = Programs(lambda frames: Program(config, frames, self.device), self.device, "YIN")
 
-    def fits(self, method: str, style: str, audio: Tensor, frames: int) -> bool:
-        """Whether this recording is for :meth:`__call__`."""
-        return self.knows(method, style) and 0 < frames <= LONGEST and audio.shape == (frames * self.hop_samples,)
+    def fits(self, method: str, style: str, audio: Tensor, frames: int, own, beyond) -> bool:
+        """Whether this recording is for :meth:`__call__`, tracked in these ranges (fastsvc.features.f0.ranges)."""
+        prepared = self.knows(method, style) and (own, beyond) == self.ranges
+        return prepared and 0 < frames <= LONGEST and audio.shape == (frames * self.hop_samples,)
 
     @staticmethod
     def knows(method: str, style: str) -> bool:
@@ -62,11 +66,12 @@ class Program:
         self.real = torch.ones((), dtype=torch.int64, device=device)
         self.f0_hz = torch.zeros(frames, device=device)
         self.voiced = torch.zeros(frames, dtype=torch.bool, device=device)
-        self.grid = mel.rate_hz, mel.hop_samples, frames, spec.f0_low_hz, spec.f0_high_hz
+        own, self.beyond = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz)
+        self.grid = mel.rate_hz, mel.hop_samples, frames, *own
 
     def run(self) -> None:
         audio = torch.nan_to_num(self.audio, nan=0.0, posinf=0.0, neginf=0.0)
         samples = self.real * self.grid[1]
-        f0_hz, voiced = on_device.extract(audio, *self.grid, samples=samples, real=self.real)
+        f0_hz, voiced = on_device.extract(audio, *self.grid, samples=samples, real=self.real, beyond=self.beyond)
         self.f0_hz.copy_(f0_hz)
         self.voiced.copy_(voiced)

@@ -13,7 +13,7 @@ from torch import Tensor
 from fastsvc import arguments
 from fastsvc.audio import highpass
 from fastsvc.config import AcousticConfig
-from fastsvc.engine import artifact, backends, checks, hearing, ranges, runtime, warming
+from fastsvc.engine import artifact, backends, checks, hearing, pitch_notes, ranges, runtime, warming
 from fastsvc.engine.content_hash import content_hash
 from fastsvc.engine.conversion import Heard, Place, between, joined, told
 from fastsvc.errors import AudioError
@@ -106,6 +106,7 @@ class Engine:
         seed: int = 0,
         f0_method: str | None = None,
         f0_weights=None,
+        f0_range: tuple[float, float] | None = None,
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
         high_pass: bool = True,
@@ -118,8 +119,9 @@ class Engine:
         :attr:`default_steps`. transpose: semitones, or "auto": from the voiced median of the recording to the
         speaker's, rounded to whole semitones.
         formant: semitones by which the voice's resonances move, where the model has a key-shift embedding. f0_method:
-        as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. rate_out_hz: None for
-        the input's rate.
+        as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. f0_range: the lowest
+        and the highest pitch that are heard, in Hz; None for 40 to 2100 and all that the model was trained on.
+        rate_out_hz: None for the input's rate.
         normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
         did. high_pass: take away what lies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
         rests unvoiced. progress gets the fraction done.
@@ -127,11 +129,11 @@ class Engine:
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
         rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
-        how = checks.how(transpose, f0_method, f0_weights, normalise, high_pass)
+        how = checks.how(transpose, f0_method, f0_weights, normalise, high_pass, f0_range)
         formant, seed = checks.formant(self, formant), arguments.seed(seed)
         asked = {"steps": checks.steps(self, steps), "formant": formant, "seed": seed}
         progress = arguments.optional(arguments.callback, "progress", progress)
-        self.check_request(speaker, transpose, formant)
+        self.check_request(speaker, transpose, formant, f0_range)
         self.check_convertible()
         audio, note = hearing.mono(audio, rate_hz)
         if len(audio) == 0:
@@ -158,6 +160,7 @@ class Engine:
         transpose=0,
         f0_method: str | None = None,
         f0_weights=None,
+        f0_range: tuple[float, float] | None = None,
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
         high_pass: bool = True,
@@ -166,6 +169,7 @@ class Engine:
         and :meth:`join`, between which recordings may be put together. Raises as convert does."""
         rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
         checks.how(transpose, f0_method, f0_weights, normalise, high_pass)
+        f0_range = checks.f0_range(self, f0_range)
         self.check_convertible()
         target_hz = self.table.median_f0_hz(self.table.weights(speaker))
         whole, note = hearing.mono(audio, rate_hz)
@@ -178,13 +182,14 @@ class Engine:
         whole, gain = hearing.levelled(whole, peak)
         with self._lock:
             start = time.perf_counter()
-            given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin, high_pass
-            features = hearing.features(whole, rate_hz, *given)
+            given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin
+            features = hearing.features(whole, rate_hz, *given, f0_range, gate_hum=high_pass)
             self.timings = {"features": time.perf_counter() - start}
         semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
         features.f0_hz.mul_(2 ** (semitones / 12))
         place = Place(len(whole), rate_hz, rate_out_hz, 1 / gain)
-        return Heard(features, semitones, place, (note,) if note else ())
+        notes = pitch_notes.notes(features, semitones, self.config)
+        return Heard(features, semitones, place, (note, *notes) if note else notes)
 
     @torch.inference_mode()
     def sing(
@@ -270,10 +275,11 @@ class Engine:
         self.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
         return audio, mels
 
-    def check_request(self, speaker, transpose=0, formant: float = 0.0) -> None:
+    def check_request(self, speaker, transpose=0, formant: float = 0.0, f0_range=None) -> None:
         """Raises what :meth:`convert` would for these, before any recording is read."""
         weights = self.table.weights(speaker)
         checks.formant(self, formant)
+        checks.f0_range(self, f0_range)
         if arguments.transpose(transpose) == "auto":
             hearing.known_pitch(self.table.median_f0_hz(weights))
 

@@ -61,6 +61,7 @@ def features(
     f0_weights=None,
     device="cpu",
     yin=None,
+    f0_range=None,
     gate_hum: bool = False,
 ) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros.
@@ -71,7 +72,7 @@ def features(
     mel = config.mel
     frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
     at_mel = _at_rate(audio, rate_hz, mel.rate_hz, frames * mel.hop_samples)
-    sung = _melody(at_mel, frames, config, f0_method, f0_weights, device, yin)
+    sung = _melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range)
     low = hum.low(at_mel.numpy(), mel.rate_hz, mel.hop_samples, frames) if gate_hum else None
     del at_mel  # of an hour 350 MB
     units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples))
@@ -91,15 +92,16 @@ def melody(
     f0_weights=None,
     device="cpu",
     yin=None,
+    f0_range=None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Audio [frames · hop] at the mel's rate → f0_hz, voiced and volume [frames], worked out on ``device``."""
-    return _fetched(_melody(at_mel, frames, config, f0_method, f0_weights, device, yin))
+    return _fetched(_melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range))
 
 
-def _melody(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method, f0_weights, device, yin):
+def _melody(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method, f0_weights, device, yin, f0_range):
     """f0_hz, voiced and volume [3, frames] on the device, which may still be working on them."""
     at_mel = there(at_mel, torch.device(device))
-    f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights, yin)
+    f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights, yin, f0_range)
     volume = loudness.frame_rms(at_mel[None], config.mel.hop_samples)[0]
     return torch.stack((f0_hz, voiced.to(f0_hz.dtype), volume))
 
@@ -110,15 +112,25 @@ def _fetched(sung: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
 
 
 def pitch(
-    at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method: str | None = None, f0_weights=None, yin=None
+    at_mel: torch.Tensor,
+    frames: int,
+    config: AcousticConfig,
+    f0_method: str | None = None,
+    f0_weights=None,
+    yin=None,
+    f0_range: tuple[float, float] | None = None,
 ):
-    """f0_hz and voiced [frames] of audio at the mel's rate, as the model was trained.
+    """f0_hz and voiced [frames] of audio at the mel's rate: in the model's range as it was trained, and beyond.
 
-    ``yin``: engine/cuda_pitch.Yin, which then tracks what fits it.
+    ``yin``: engine/cuda_pitch.Yin, which then tracks what fits it. ``f0_range``: what is heard at all, None for all
+    (:mod:`fastsvc.features.f0.beyond`).
     """
     mel, spec = config.mel, config.features
     method = f0_method or spec.f0_method
-    if yin is not None and yin.fits(method, spec.f0_style, at_mel, frames):
+    own, beyond = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz, f0_range)
+    if own is None:
+        method, own, beyond = "yin", beyond, None
+    if yin is not None and yin.fits(method, spec.f0_style, at_mel, frames, own, beyond):
         return yin(at_mel, frames)
     return f0.extract(
         at_mel,
@@ -126,10 +138,11 @@ def pitch(
         mel.hop_samples,
         frames,
         method=method,
-        low_hz=spec.f0_low_hz,
-        high_hz=spec.f0_high_hz,
+        low_hz=own[0],
+        high_hz=own[1],
         style=spec.f0_style,
         weights=f0_weights,
+        beyond=beyond,
     )
 
 

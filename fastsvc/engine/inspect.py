@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastsvc import arguments, screen
 from fastsvc.engine import artifact, inspect_checkpoint
-from fastsvc.engine.inspect_lines import condition, mel, network, speakers, units
+from fastsvc.engine.inspect_lines import condition, features, mel, network, speakers, units
 
 
 def describe(path) -> str:
@@ -34,6 +34,7 @@ def _engine(folder: artifact.Artifact) -> str:
         network(config.denoiser),
         condition(config),
         mel(config.mel),
+        features(config.features),
         f"  sampling     {manifest['sampler']}, steps {steps}{depth}",
         f"  precision    {manifest.get('precision', 'fp32')}",
         _part("vocoder", manifest.get("vocoder"), "none: makes mels only; build with --vocoder"),

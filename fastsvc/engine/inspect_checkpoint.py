@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastsvc import screen
 from fastsvc.config import CONTENT_CONFIGS, hubert_units
-from fastsvc.engine.inspect_lines import condition, mel, network, speakers, units
+from fastsvc.engine.inspect_lines import condition, features, mel, network, speakers, units
 
 PROJECTS = {
     "fastsvc": "fastsvc",
@@ -48,15 +48,14 @@ def describe(path: Path) -> str:
 
 def _acoustic(checkpoint) -> list[str]:
     config = checkpoint.config
-    spec, missing = config.features, checkpoint.missing
+    missing = checkpoint.missing
     return [
         network(config.denoiser),
         condition(config),
         mel(config.mel),
         _schedule(config),
         _range(config.norm),
-        f"  features     {spec.encoder} ({spec.unit_channels} channels, {spec.unit_align}), f0 by {spec.f0_method}"
-        f" from {spec.f0_low_hz:g} to {spec.f0_high_hz:g} Hz",
+        features(config.features),
         *speakers(checkpoint.speakers, checkpoint.speaker_base, checkpoint.speaker_f0_hz),
         *(f"  missing      {what}" for what in missing),
         f"  to build     {_parts(config)}",

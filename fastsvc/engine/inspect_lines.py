@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsvc.config import AcousticConfig, DenoiserConfig, HubertConfig, MelConfig, RecogniserConfig
+from fastsvc.config import AcousticConfig, DenoiserConfig, FeatureConfig, HubertConfig, MelConfig, RecogniserConfig
 
 
 def network(net: DenoiserConfig) -> str:
@@ -22,6 +22,14 @@ def condition(config: AcousticConfig) -> str:
 def mel(spec: MelConfig) -> str:
     log = "log10" if spec.log_base == "10" else "ln"
     return f"  mel          {spec.rate_hz} Hz, hop {spec.hop_samples} samples, {spec.bins} bins, {log}"
+
+
+def features(spec: FeatureConfig) -> str:
+    """With the range of pitch that the model was trained on."""
+    return (
+        f"  features     {spec.encoder} ({spec.unit_channels} channels, {spec.unit_align}), f0 by {spec.f0_method}"
+        f" from {spec.f0_low_hz:g} to {spec.f0_high_hz:g} Hz"
+    )
 
 
 def units(config: RecogniserConfig | HubertConfig) -> str:

@@ -43,7 +43,8 @@ def harmonics(f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, config
     """Sines and noise [B, T·hop, source_channels].
 
     f0_hz [B, T] with 0 where unvoiced, phase [B, T] from :func:`frame_phase`, start [..., source_channels] in cycles,
-    draws [B, T·hop, source_channels] standard normal. "sine" takes neither start nor draws: see :func:`sine`.
+    draws [B, T·hop, source_channels] standard normal. Harmonics above half the rate, which upstream lets fold back into
+    the voice (from 1333 Hz on at 24 kHz), are left out. "sine" takes neither start nor draws: see :func:`sine`.
     """
     if config.source == "sine":
         return sine(f0_hz, phase, config)
@@ -58,8 +59,9 @@ def harmonics(f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, config
     turns = cycles[:, :, None] * order + start.double()
     sines = torch.sin(2 * torch.pi * turns.remainder(1.0).float()) * SINE_LEVEL
     voiced = voiced[:, :, None]
+    sung = voiced * (f0_hz.repeat_interleave(hop, dim=1)[:, :, None] * order < config.mel.rate_hz / 2)
     level = voiced * VOICED_NOISE + (1 - voiced) * SINE_LEVEL / 3
-    return sines * voiced + level * draws
+    return sines * sung + level * draws
 
 
 def sine(f0_hz: Tensor, phase: Tensor, config: VocoderConfig) -> Tensor:

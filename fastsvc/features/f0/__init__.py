@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 
@@ -15,17 +17,28 @@ from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS, F0_STYLES
 from fastsvc.errors import ConfigError
 from fastsvc.features.f0 import device, external, neural, styles
-from fastsvc.features.f0.candidates import candidates
+from fastsvc.features.f0.beyond import joined, ranges
+from fastsvc.features.f0.candidates import candidates, outermost
 from fastsvc.features.f0.external import onto_frames
 from fastsvc.features.f0.path import COSTS, best_path
 
-__all__ = ["METHODS", "STYLES", "extract", "extract_batch", "fill", "onto_frames", "require"]
+__all__ = ["METHODS", "STYLES", "extract", "extract_batch", "fill", "onto_frames", "ranges", "require"]
 
 METHODS, STYLES = F0_METHODS, F0_STYLES
 
 
 def extract(
-    audio, rate_hz, hop_samples, frames, *, method="yin", low_hz=50.0, high_hz=1100.0, style="fastsvc", weights=None
+    audio,
+    rate_hz,
+    hop_samples,
+    frames,
+    *,
+    method="yin",
+    low_hz=50.0,
+    high_hz=1100.0,
+    style="fastsvc",
+    weights=None,
+    beyond=None,
 ):
     """Track the pitch of one recording [samples] (numpy or torch, any device).
 
@@ -33,38 +46,59 @@ def extract(
     filled (:func:`fill`); where nothing at all is voiced f0_hz is 0 everywhere. Frames past the end of the audio are
     unvoiced. NaN and infinite samples count as silence. ``style`` other than "fastsvc": time grid, rounding and
     filling of another project (:mod:`fastsvc.features.f0.styles`). ``weights``: the file of rmvpe; without,
-    $FASTSVC_RMVPE.
+    $FASTSVC_RMVPE. ``beyond``: (lowest, highest) Hz of what YIN adds outside low_hz … high_hz, where it is clear
+    (:mod:`fastsvc.features.f0.beyond`); inside nothing changes, and outside of both nothing is heard.
     Raises ConfigError for an unknown method, style or range, MissingPackageError where a method's package is not
     installed, CheckpointError where its weights cannot be read.
     """
     is_numpy = not isinstance(audio, torch.Tensor)
     batch = torch.as_tensor(np.ascontiguousarray(audio) if is_numpy else audio)[None]
     options = {"method": method, "low_hz": low_hz, "high_hz": high_hz, "style": style, "weights": weights}
-    f0_hz, voiced = extract_batch(batch, rate_hz, hop_samples, frames, **options)
+    f0_hz, voiced = extract_batch(batch, rate_hz, hop_samples, frames, **options, beyond=beyond)
     return (f0_hz[0].numpy(), voiced[0].numpy()) if is_numpy else (f0_hz[0], voiced[0])
 
 
 @torch.no_grad()
 def extract_batch(
-    audio, rate_hz, hop_samples, frames, *, method="yin", low_hz=50.0, high_hz=1100.0, style="fastsvc", weights=None
+    audio,
+    rate_hz,
+    hop_samples,
+    frames,
+    *,
+    method="yin",
+    low_hz=50.0,
+    high_hz=1100.0,
+    style="fastsvc",
+    weights=None,
+    beyond=None,
 ):
     """The same for torch [B, samples] -> (f0_hz float32 [B, frames], voiced bool [B, frames])."""
     _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz)
+    if beyond is not None:
+        _check_range(rate_hz, *beyond)
     audio = torch.nan_to_num(audio.detach().float(), nan=0.0, posinf=0.0, neginf=0.0)
     if frames == 0 or audio.shape[-1] == 0 or audio.shape[0] == 0:
         shape = (audio.shape[0], frames)
         return torch.zeros(shape, device=audio.device), torch.zeros(shape, dtype=torch.bool, device=audio.device)
     grid = rate_hz, hop_samples, frames, low_hz, high_hz
     if method == "yin" and style == "fastsvc" and audio.is_cuda:
-        return tuple(torch.stack(parts) for parts in zip(*(device.extract(row, *grid) for row in audio)))
+        return tuple(torch.stack(parts) for parts in zip(*(device.extract(row, *grid, beyond=beyond) for row in audio)))
     if style != "fastsvc":
         rows = [
-            styles.extract(style, method, row, *grid, weights, lambda row=row: _tracked(row[None], grid, method)[0])
+            styles.extract(
+                style,
+                method,
+                row,
+                *grid,
+                weights,
+                lambda row=row: _tracked(row[None], grid, method, weights, beyond)[0],
+                None if beyond is None else functools.partial(_beyond, grid, beyond),
+            )
             for row in audio
         ]
     else:
         within = (np.arange(frames) + 0.5) * hop_samples < audio.shape[-1]
-        rows = [(f, v & within & (f > 0)) for f, v in _tracked(audio, grid, method, weights)]
+        rows = [(f, v & within & (f > 0)) for f, v in _tracked(audio, grid, method, weights, beyond)]
         rows = [(fill(f, v), v) for f, v in rows]
     f0_hz, voiced = (np.stack(parts) for parts in zip(*rows))
     return torch.from_numpy(f0_hz).to(audio.device), torch.from_numpy(voiced).to(audio.device)
@@ -87,23 +121,37 @@ def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     return np.where(voiced, f0_hz, np.exp(log)).astype(np.float32)
 
 
-def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz):
-    found = candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz)
+def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None):
+    found = candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=beyond)
     f0_hz, cost = (part.numpy() for part in found)
-    cost = np.where((f0_hz >= low_hz) & (f0_hz <= high_hz), cost, np.inf)
+    lowest, highest = outermost(low_hz, high_hz, beyond)
+    cost = np.where((f0_hz >= lowest) & (f0_hz <= highest), cost, np.inf)
     choice = best_path(f0_hz, cost, hop_samples / rate_hz, **COSTS)
     voiced = choice < f0_hz.shape[-1]
     index = np.minimum(choice, f0_hz.shape[-1] - 1)[..., None]
     return np.where(voiced, np.take_along_axis(f0_hz, index, -1)[..., 0], 0), voiced
 
 
-def _tracked(audio, grid, method, weights=None):
+def _tracked(audio, grid, method, weights=None, beyond=None):
     """(f0_hz [frames], voiced [frames]) of each row of audio [B, samples]; what f0_hz holds elsewhere is open."""
     if method == "yin" and audio.is_cuda:
-        return [tuple(part.cpu().numpy() for part in device.yin(row, *grid)) for row in audio]
+        return [tuple(part.cpu().numpy() for part in device.yin(row, *grid, beyond=beyond)) for row in audio]
     if method == "yin":
-        return list(zip(*_yin(audio, *grid)))
-    return [_one(row, *grid, method, weights) for row in audio]
+        return list(zip(*_yin(audio, *grid, beyond)))
+    rows = [_one(row, *grid, method, weights) for row in audio]
+    return rows if beyond is None else [_beyond(grid, beyond, row, *track) for row, track in zip(audio, rows)]
+
+
+def _beyond(grid, beyond, audio, f0_hz, voiced, shift=0):
+    """A track of audio [samples] with what YIN hears outside the range; ``shift``: how many samples before the middle
+    of its frame each value stands."""
+    rate_hz, hop_samples, _, low_hz, high_hz = grid
+    voiced = voiced & (f0_hz >= beyond[0]) & (f0_hz <= beyond[1])  # in styles some networks know no range
+    if low_hz <= beyond[0] and beyond[1] <= high_hz:
+        return f0_hz, voiced
+    audio = torch.nn.functional.pad(audio, (shift, 0))[None]
+    ((heard_hz, heard),) = _tracked(audio, (rate_hz, hop_samples, len(f0_hz), low_hz, high_hz), "yin", None, beyond)
+    return joined(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, hop_samples / rate_hz)
 
 
 def _one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):
@@ -123,6 +171,10 @@ def _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz):
     arguments.whole("hop_samples", hop_samples, 1)
     arguments.whole("frames", frames, 0)
     rate_hz = arguments.whole("rate_hz", rate_hz, 1)
+    _check_range(rate_hz, low_hz, high_hz)
+
+
+def _check_range(rate_hz, low_hz, high_hz):
     low_hz, high_hz = (arguments.number(n, v) for n, v in (("low_hz", low_hz), ("high_hz", high_hz)))
     if not 0 < low_hz < high_hz <= rate_hz / 4:
         raise ConfigError(

@@ -11,6 +11,9 @@ Both sums are correlations, hence a few FFTs per frame.
 
 A window long enough for the lowest voices is too long for glides of higher ones, so each frame is looked at through
 several windows, the shorter ones for the higher pitches alone, and their candidates are pooled.
+
+Lags beyond the range asked for cost nothing more: ``beyond`` looks at them too, in the same windows, and takes the
+minima that are clear. Inside the range it changes nothing, for no candidate there is looked for otherwise.
 """
 
 from __future__ import annotations
@@ -20,13 +23,16 @@ import math
 
 import torch
 
-ANALYSIS_RATE_HZ = 10500  # lowest rate after decimation: nine samples a period at 1100 Hz, doubled by interpolation
+ANALYSIS_RATE_HZ = 10500  # lowest rate after decimation; a parabola through half samples is right to 2 cents at 2100 Hz
+SAMPLES_A_PERIOD = 4.7  # of the highest pitch looked for, at least
 PERIODS = 2.5  # window length in periods of the lowest pitch looked for in it
 SHORTER = 2.5  # ratio of the lengths of the windows
 WINDOWS = 2
+CLEAR_ABOVE, CLEAR_BELOW = 0.1, 0.2  # d of a pitch outside the range proper, at most: breath through a formant has 0.12
+LONGEST = 1.32  # how much lower such a pitch may lie than the lowest that a window is made for: two periods fit
 NOISE_FLOOR = 1e-3  # RMS of a noise assumed below every recording (-60 dBFS): silence then has no period
 OVERSAMPLE = 2  # lags are half samples, so that a parabola through three of them is exact enough
-BLOCK_FRAMES = 1024  # bounds memory: about 40 MB a block
+BLOCK_FRAMES = 256  # bounds memory: about 10 MB a block, which the caches of a CPU like better than 40
 DEVICE_BLOCK_FRAMES = 8192  # on a GPU, where calls are dear: about 320 MB
 BLOCK_SAMPLES = 1 << 20  # likewise, where the rate is lowered
 
@@ -61,10 +67,21 @@ def _low_pass(factor: int, device) -> torch.Tensor:
 class Analysis:
     """Candidate search in one window, for audio at ``rate_hz``; ``find`` does the frames of one block."""
 
-    def __init__(self, rate_hz: float, low_hz: float, high_hz: float, count: int, octave_cost: float, device):
+    def __init__(
+        self,
+        rate_hz: float,
+        low_hz: float,
+        high_hz: float,
+        count: int,
+        octave_cost: float,
+        device,
+        floor_hz: float,
+        proper: tuple[float, float],
+    ):
+        """``floor_hz``: the window is made for it; ``proper``: outside this range only what is clear counts."""
         self.rate_hz = rate_hz
         self.count = count
-        self.half = math.ceil(PERIODS * rate_hz / low_hz / 2)
+        self.half = math.ceil(PERIODS * rate_hz / floor_hz / 2)
         window = torch.hann_window(2 * self.half + 3, periodic=False, device=device)[1:-1]
         longest = math.ceil(rate_hz / low_hz) + 2
         self.fft = 2 ** math.ceil(math.log2(2 * self.half + 1 + longest))
@@ -76,6 +93,11 @@ class Analysis:
         self.last = math.ceil(OVERSAMPLE * rate_hz / low_hz) + 1
         lags = torch.arange(self.first, self.last + 1, device=device, dtype=torch.float32)
         self.bias = octave_cost * torch.log2(lags / (OVERSAMPLE * rate_hz / high_hz))
+        # Of the lags between the ends, those before `above` and from `below` on are outside, by more than one.
+        shortest, longest = (OVERSAMPLE * rate_hz / hz for hz in (proper[1], proper[0]))
+        inner = range(self.first + 1, self.last)
+        self.above = sum(lag < shortest - 1 for lag in inner)
+        self.below = sum(lag <= longest + 1 for lag in inner)
 
     def difference(self, frames: torch.Tensor) -> torch.Tensor:
         """d(lag) of frames [F, 2 * half + 1] at lags first..last -> [F, lags]."""
@@ -86,7 +108,7 @@ class Analysis:
         energy = 2 * (power.real * self.window_spectrum.real + power.imag * self.window_spectrum.imag)
         both = torch.stack((signal.real.square() + signal.imag.square(), energy))
         repeat, energy = OVERSAMPLE * torch.fft.irfft(both, OVERSAMPLE * self.fft)[..., self.first : self.last + 1]
-        return 1 - 2 * repeat / (energy.clamp_min(0) + self.floor)
+        return repeat.mul_(-2).div_(energy.clamp_min_(0).add_(self.floor)).add_(1)  # in place: they are large
 
     def find(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The best ``count`` minima of each frame [F, 2 * half + 1]: (f0_hz [F, count], d [F, count]).
@@ -96,6 +118,8 @@ class Analysis:
         depth = self.difference(frames)
         inner = depth[:, 1:-1]
         minimum = (inner < depth[:, :-2]) & (inner <= depth[:, 2:])
+        minimum[:, : self.above] &= inner[:, : self.above] < CLEAR_ABOVE
+        minimum[:, self.below :] &= inner[:, self.below :] < CLEAR_BELOW
         score = (inner + self.bias[1:-1]).masked_fill_(~minimum, torch.inf)
         index = score.topk(min(self.count, score.shape[-1]), dim=-1, largest=False, sorted=False).indices
         before, here, after = (depth.gather(1, index + i) for i in range(3))
@@ -112,29 +136,48 @@ def _analysis(*given) -> Analysis:
         return Analysis(*given)
 
 
-def candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, *, count=7, octave_cost=0.04, samples=None):
+def candidates(
+    audio, rate_hz, hop_samples, frames, low_hz, high_hz, *, count=7, octave_cost=0.04, samples=None, beyond=None
+):
     """Candidates of a batch [B, samples], ``count`` from each window: (f0_hz [B, frames, K], cost [B, frames, K]).
 
     The cost is d, plus ``octave_cost`` per octave that a candidate lies below the frame's best one, because two
     periods repeat as well as one does; it is infinite where a frame has fewer candidates. ``samples``: where the
     recording ends, if zeros follow that are none of it; may be a tensor, so that one graph serves all lengths.
+    ``beyond``: (lowest, highest) Hz of candidates outside low_hz … high_hz, which must be clear.
     """
-    factor = max(1, rate_hz // ANALYSIS_RATE_HZ)
+    proper, (lowest, highest) = (low_hz, high_hz), outermost(low_hz, high_hz, beyond)
+    factor = max(1, int(rate_hz // max(ANALYSIS_RATE_HZ, SAMPLES_A_PERIOD * highest)))
     samples = -(-(audio.shape[1] if samples is None else samples) // factor)
     audio = decimate(audio, factor)
     middles = (torch.arange(frames, device=audio.device, dtype=torch.float64) + 0.5) * hop_samples / factor
     middles = middles.round().long()
-    floors = [low_hz * SHORTER**i for i in range(WINDOWS)]
-    found = [
-        _through(_analysis(rate_hz / factor, floor, high_hz, count, octave_cost, audio.device), audio, middles, samples)
+    floors = [min(low_hz, LONGEST * lowest) * SHORTER**i for i in range(WINDOWS)]
+    floors = [floor for floor in floors if floor * SHORTER**0.5 < high_hz or floor == floors[0]]
+    made = [
+        _analysis(
+            rate_hz / factor,
+            lowest if floor == floors[0] else floor,
+            highest if floor == floors[-1] else high_hz,
+            count,
+            octave_cost,
+            audio.device,
+            floor,
+            proper,
+        )
         for floor in floors
-        if floor * SHORTER**0.5 < high_hz or floor == low_hz
     ]
+    found = [_through(one, audio, middles, samples) for one in made]
     f0_hz, depth = (torch.cat(parts, -1) for parts in zip(*found))
     # The bias ranks the candidates of a frame; it must not make low voices less voiced than high ones.
     bias = octave_cost * torch.log2(high_hz / f0_hz)
     best = (depth + bias).argmin(-1, keepdim=True)
     return f0_hz, depth + bias - bias.gather(-1, best)
+
+
+def outermost(low_hz: float, high_hz: float, beyond: tuple[float, float] | None) -> tuple[float, float]:
+    """The range, and what lies beyond it, in one."""
+    return (low_hz, high_hz) if beyond is None else (min(low_hz, beyond[0]), max(high_hz, beyond[1]))
 
 
 def _through(analysis: Analysis, audio: torch.Tensor, middles: torch.Tensor, samples) -> tuple[torch.Tensor, ...]:

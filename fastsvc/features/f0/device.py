@@ -8,28 +8,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastsvc.features.f0.candidates import candidates
+from fastsvc.features.f0.candidates import candidates, outermost
 from fastsvc.features.f0.path import COSTS
 from fastsvc.features.f0.tree import best_path
 
 
-def extract(audio: Tensor, rate_hz, hop_samples, frames, low_hz, high_hz, *, samples=None, real=None):
+def extract(audio: Tensor, rate_hz, hop_samples, frames, low_hz, high_hz, *, samples=None, real=None, beyond=None):
     """audio [samples] -> (f0_hz [frames] filled, voiced [frames]), as fastsvc.features.f0.extract gives them.
 
     ``samples``, ``real``: how many samples and frames there are, if others follow; may be tensors, so that one graph
     serves all lengths.
     """
-    f0_hz, voiced = yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, samples=samples, real=real)
+    f0_hz, voiced = yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, samples=samples, real=real, beyond=beyond)
     middles = (torch.arange(frames, device=audio.device) + 0.5) * hop_samples
     voiced = voiced & (middles < (len(audio) if samples is None else samples))
     return fill(f0_hz, voiced), voiced
 
 
-def yin(audio: Tensor, rate_hz, hop_samples, frames, low_hz, high_hz, *, samples=None, real=None):
+def yin(audio: Tensor, rate_hz, hop_samples, frames, low_hz, high_hz, *, samples=None, real=None, beyond=None):
     """The same, but 0 where unvoiced, and past the end of the audio whatever is found there."""
-    found = candidates(audio[None], rate_hz, hop_samples, frames, low_hz, high_hz, samples=samples)
+    found = candidates(audio[None], rate_hz, hop_samples, frames, low_hz, high_hz, samples=samples, beyond=beyond)
     f0_hz, cost = (part[0] for part in found)
-    cost = cost.masked_fill((f0_hz < low_hz) | (f0_hz > high_hz), torch.inf)
+    lowest, highest = outermost(low_hz, high_hz, beyond)
+    cost = cost.masked_fill((f0_hz < lowest) | (f0_hz > highest), torch.inf)
     choice = best_path(f0_hz, cost, hop_samples / rate_hz, **COSTS, frames=real)
     voiced = choice < f0_hz.shape[1]
     taken = f0_hz.gather(1, choice.clamp_max(f0_hz.shape[1] - 1)[:, None])[:, 0]

@@ -19,8 +19,10 @@ from fastsvc.features.f0 import external, networks, neural
 NETWORKS = tuple(neural.THRESHOLD)
 
 
-def extract(style, method, audio, rate_hz, hop, frames, low_hz, high_hz, weights, ours):
+def extract(style, method, audio, rate_hz, hop, frames, low_hz, high_hz, weights, ours, beyond=None):
     """audio [samples] (torch) -> (f0_hz [frames] filled, voiced [frames]). ``ours()`` tracks on our own grid.
+    ``beyond(audio, f0_hz, voiced, samples)`` adds what lies outside the range to a track that stands so many samples
+    before our grid.
 
     Upstream derives the number of frames from the audio; where another is asked for, the audio is cut or continued
     with zeros, so that no frame moves.
@@ -31,14 +33,18 @@ def extract(style, method, audio, rate_hz, hop, frames, low_hz, high_hz, weights
         audio = torch.nn.functional.pad(audio[: frames * hop], (0, max(0, frames * hop - samples)))
     if method in ("yin", "pyin"):
         f0_hz, voiced = ours()
-        f0_hz = np.where(voiced, f0_hz, 0)
+        f0_hz = tracked_hz = np.where(voiced, f0_hz, 0)
     else:
         compute = comosvc if style == "comosvc" else diffusion_svc
-        f0_hz = compute(method, audio, rate_hz, hop, low_hz, high_hz, weights)[:frames]
+        f0_hz = tracked_hz = compute(method, audio, rate_hz, hop, low_hz, high_hz, weights)[:frames]
+        if beyond is not None:
+            f0_hz, voiced = beyond(audio, tracked_hz, tracked_hz > 0, hop // 2)
+            f0_hz = np.where(voiced, f0_hz, 0)
     voiced = f0_hz > 0
+    low = voiced & (f0_hz < low_hz) & ((f0_hz != tracked_hz) | (beyond is not None and method == "yin"))
     f0_hz = fill(f0_hz)
     if style == "diffusion_svc":
-        f0_hz = np.maximum(f0_hz, low_hz)  # also where nothing at all is voiced
+        f0_hz = np.where(low, f0_hz, np.maximum(f0_hz, low_hz))  # also where nothing at all is voiced
     return f0_hz.astype(np.float32), voiced & (np.arange(frames) < known)
 
 
