@@ -49,6 +49,7 @@ class Settings:
     subtype: str | None = None
     keep_channels: bool = False
     normalise: bool | None = None
+    rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE
     overwrite: bool = False
     batch: int = 16
 
@@ -63,6 +64,7 @@ class Settings:
         arguments.optional(arguments.whole, "rate_hz", self.rate_hz, *arguments.RATE_HZ)
         arguments.optional(arguments.one_of, "subtype", self.subtype, SUBTYPES)
         arguments.optional(arguments.flag, "normalise", self.normalise)
+        arguments.number("rms_mix_rate", self.rms_mix_rate, *arguments.RMS_MIX_RATE)
         arguments.flag("keep_channels", self.keep_channels)
         arguments.flag("overwrite", self.overwrite)
         arguments.whole("batch", self.batch, *arguments.BATCH)
@@ -136,6 +138,7 @@ class Recording:
                     f0_weights=settings.f0_weights,
                     rate_out_hz=self.entry.output_rate_hz,
                     normalise=settings.normalise,
+                    rms_mix_rate=settings.rms_mix_rate,
                 )
                 self._spent("convert", start)
                 self.entry.transpose = transpose = heard.semitones

@@ -26,6 +26,7 @@ def request(engine, settings: Settings, format: str) -> str:
         "f0": settings.f0_method or features.f0_method,
         "f0_weights": _file(settings.f0_weights),
         "normalise": settings.normalise,
+        "rms_mix_rate": float(settings.rms_mix_rate),
         "channels": "keep" if settings.keep_channels else "mono",
         "rate_hz": settings.rate_hz,
         "format": format,

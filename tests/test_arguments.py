@@ -44,6 +44,7 @@ CONVERT = {
     "f0_weights": NO_PATH,
     "rate_out_hz": [*without(NO_WHOLE, None), 0, 999, 1_000_001],
     "normalise": NO_FLAG,
+    "rms_mix_rate": [*NO_NUMBER, -0.01, 1.01, None],
     "progress": [5, "x", True],
 }
 WEIGHTS = [-1, -0.5, "1", NAN, INF, -INF, True, None, HUGE, [1]]
@@ -180,7 +181,7 @@ def test_compile(engine):
 SETTINGS = {
     **{
         name: CONVERT[name]
-        for name in ("steps", "transpose", "formant", "seed", "f0_method", "f0_weights", "normalise")
+        for name in ("steps", "transpose", "formant", "seed", "f0_method", "f0_weights", "normalise", "rms_mix_rate")
     },
     "rate_hz": CONVERT["rate_out_hz"],
     "subtype": ["8", 16, True],

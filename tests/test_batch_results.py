@@ -69,6 +69,7 @@ def test_the_same_request_is_done_however_it_is_said():
         {"rate_hz": 16000},
         {"keep_channels": True},
         {"normalise": True},
+        {"rms_mix_rate": 0.25},
         {"engine": "other"},
     ],
 )

@@ -27,13 +27,14 @@ def rates(rate_hz, rate_out_hz=None) -> tuple[int, int]:
     return rate_hz, rate_hz if rate_out_hz is None else arguments.rate_hz(rate_out_hz, "the sample rate of the output")
 
 
-def how(transpose, f0_method, f0_weights, normalise) -> dict:
+def how(transpose, f0_method, f0_weights, normalise, rms_mix_rate) -> dict:
     """How a recording is heard. Raises ConfigError."""
     return {
         "transpose": arguments.transpose(transpose),
         "f0_method": arguments.optional(arguments.one_of, "f0 method", f0_method, F0_METHODS),
         "f0_weights": arguments.optional(arguments.path, "f0_weights", f0_weights),
         "normalise": arguments.optional(arguments.flag, "normalise", normalise),
+        "rms_mix_rate": arguments.number("rms_mix_rate", rms_mix_rate, *arguments.RMS_MIX_RATE),
     }
 
 
