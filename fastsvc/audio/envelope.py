@@ -12,6 +12,8 @@ import numpy as np
 
 BLOCKS_HZ = 100
 _PIECE_BLOCKS = 1 << 10  # at once: half a million samples at 48 kHz
+_PIECE_SAMPLES = 1 << 19
+KNEE = 0.7
 AROUND_BLOCKS = 17  # what fills fewer than SUNG_BLOCKS of so many is a click; fry has a pulse at least every 40 ms
 SUNG_BLOCKS = 4
 
@@ -48,6 +50,17 @@ def amplify(audio: np.ndarray, rate_hz: int, gains: np.ndarray) -> np.ndarray:
     for first, last, edges in _pieces(len(audio), rate_hz):
         curve = np.interp(np.arange(edges[0], edges[-1]), edges, nodes[first : last + 1])
         audio[edges[0] : edges[-1]] *= curve.astype(np.float32)
+    return audio
+
+
+def round_off(audio: np.ndarray, ceiling: float) -> np.ndarray:
+    """``audio`` [samples] itself, below ``ceiling``: what exceeds KNEE of it bends towards it, by a tanh."""
+    knee, room = KNEE * ceiling, (1 - KNEE) * ceiling
+    for first in range(0, len(audio), _PIECE_SAMPLES):
+        piece = audio[first : first + _PIECE_SAMPLES]
+        over = np.flatnonzero(np.abs(piece) > knee)
+        high = piece[over]
+        piece[over] = np.copysign(knee + room * np.tanh((np.abs(high) - knee) / room), high)
     return audio
 
 
