@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 BLOCKS_HZ = 100
-_PIECE_BLOCKS = 1 << 10  # at once: half a million samples at 48 kHz
-_PIECE_SAMPLES = 1 << 19
+_PIECE_BLOCKS = 1 << 8  # at once: 123,000 samples at 48 kHz
+_PIECE_SAMPLES = 1 << 17
 KNEE = 0.7
 AROUND_BLOCKS = 17  # what fills fewer than SUNG_BLOCKS of so many is a click; fry has a pulse at least every 40 ms
 SUNG_BLOCKS = 4
@@ -91,6 +91,16 @@ def highest(values: np.ndarray, seconds: float) -> np.ndarray:
     half = max(1, round(seconds * BLOCKS_HZ / 2))
     padded = np.pad(values, half, mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1).max(axis=1)
+
+
+def lowest(values: np.ndarray, seconds: float) -> np.ndarray:
+    """Running minimum [blocks] over ``seconds``, centred."""
+    return -highest(-values, seconds)
+
+
+def closed(values: np.ndarray, seconds: float) -> np.ndarray:
+    """``values`` [blocks] with gaps shorter than ``seconds`` filled, as between the pulses of a low note; edges stay."""
+    return lowest(highest(values, seconds), seconds)
 
 
 def _pieces(samples: int, rate_hz: int) -> Iterator[tuple[int, int, np.ndarray]]:

@@ -18,10 +18,15 @@ SLOW_S = 0.2
 AROUND_S = 1.0  # how far around it a rest's loudest neighbour is looked for
 REST_POWER = 10**-3.5  # 35 dB below that neighbour nothing is sung
 FLOOR_POWER = 10**-4.5  # nor 45 dB below the recording's mean power
-CLICK_POWER = 4.0  # what is 6 dB above what lasts around it is a click
+NOISE_S, NOISE_POWER = 3.0, 4.0  # what is less than 6 dB above the softest of so many seconds is no more than noise
+NOISE_MIXED = 10**-4.0  # times that at mix 1: what is not brought to the recording's level may be soft singing as well
+PULSES_S = 0.05  # a voice's pulses lie closer
+CLICK_POWER = 4.0  # what is 6 dB above what lasts around it is a click,
+CLICK_S = 0.13  # and what the model makes of it, that long in all, tells nothing of the voice's level
 MOST_POWER = 10**1.2  # a moment is raised by 12 dB over the whole, so that drums do not raise a silent voice's hiss
 WHOLE_POWER = 10**3.0  # and the whole by 30 dB
 FULL_SCALE = 0.99  # not 1: rounding, and coders, come after
+TINY = 1e-300
 SOFTENED = 2.0  # peaks up to so many times full scale are rounded off, higher ones turned down before
 MADE_UP = 10**0.15  # power that rounding off took and that is given back at once: at most 1.5 dB
 
@@ -66,7 +71,7 @@ def _below(ceiling: float, audio: np.ndarray, rate_hz: int, power: float) -> np.
     envelope.round_off(audio, ceiling)
     for _ in range(3):
         lost = min(power / envelope.powers(audio, rate_hz).sum(), MADE_UP)
-        if lost < 1.05:
+        if lost < 1.12:  # 0.5 dB
             break
         audio *= np.float32(math.sqrt(lost))
         envelope.round_off(audio, ceiling)
@@ -75,24 +80,34 @@ def _below(ceiling: float, audio: np.ndarray, rate_hz: int, power: float) -> np.
 
 def power_gains(heard: np.ndarray, made: np.ndarray, mix: float) -> np.ndarray:
     """Gains of power [blocks] that bring ``made`` to ``heard``, both powers [blocks]; ``made`` is not all silence."""
-    whole = np.minimum(heard, CLICK_POWER * envelope.sustained(heard))
-    sung = envelope.smoothed(whole, SLOW_S)
-    overall = min(whole.sum() / made.sum(), WHOLE_POWER)
-    gains = overall * _ratio(sung, overall * envelope.smoothed(made, SLOW_S)) ** (1 - mix)
-    gains = np.minimum(gains, _most(whole, made))
-    brought = (gains * made).sum()
-    return gains * min(whole.sum() / brought, 2.0) if brought > 0 else gains
+    lasting = envelope.sustained(heard)
+    clicks = heard > CLICK_POWER * lasting
+    heard, near = np.where(clicks, lasting, heard), envelope.highest(clicks.astype(np.float64), CLICK_S)
+    seen = 1.0 - near if near.min() == 0 else np.ones_like(near)
+    total = (heard * seen).sum()
+    overall = min(total / max((made * seen).sum(), total / WHOLE_POWER, TINY), WHOLE_POWER)
+    gains = overall * _slow_ratio(heard, overall * made, seen) ** (1 - mix)
+    gains = np.minimum(gains, _most(heard, made, near, mix))
+    brought = (gains * made * seen).sum()
+    return gains * min(total / brought, 2.0) if brought > 0 else gains
 
 
-def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a / b, at most MOST_POWER, which it is where b is 0."""
-    return np.minimum(np.divide(a, b, out=np.full_like(a, MOST_POWER), where=b > 0), MOST_POWER)
+def _slow_ratio(heard: np.ndarray, made: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """heard / made over SLOW_S, of the blocks that are ``seen`` where there are such, and at most MOST_POWER."""
+    pair = [[envelope.smoothed(power * share, SLOW_S) for share in (seen, 1.0)] for power in (heard, made)]
+    there = envelope.smoothed(seen, SLOW_S) > 0
+    a, b = (np.where(there, *one) for one in pair)
+    with np.errstate(over="ignore"):
+        return np.minimum(np.divide(a, b, out=np.full_like(a, MOST_POWER), where=b > 0), MOST_POWER)
 
 
-def _most(heard: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """What keeps each block of a rest from being louder than it was heard: [blocks]. The louder it was against those
-    around it the more it may exceed it, so that nothing is switched."""
-    around = envelope.highest(envelope.smoothed(heard, SLOW_S), AROUND_S)
-    rest = np.maximum(REST_POWER * around, FLOOR_POWER * heard.mean())
-    most = heard * np.maximum(1.0, np.divide(heard, rest, out=np.zeros_like(heard), where=rest > 0))
-    return np.divide(most, made, out=np.full_like(made, np.inf), where=made > 0)
+def _most(heard: np.ndarray, made: np.ndarray, near: np.ndarray, mix: float) -> np.ndarray:
+    """What keeps each block of a rest, or ``near`` a click, from being louder than it was heard: [blocks].
+
+    The louder it was against a rest the more it may exceed it, so that nothing is switched.
+    """
+    slow, full = envelope.smoothed(heard, SLOW_S), envelope.closed(heard, PULSES_S)
+    rest = np.maximum(REST_POWER * envelope.highest(slow, AROUND_S), FLOOR_POWER * heard.mean())
+    rest = np.maximum(rest, NOISE_POWER * NOISE_MIXED**mix * envelope.lowest(slow, NOISE_S))
+    above = np.divide(full, rest, out=np.zeros_like(heard), where=(rest > 0) & (near == 0))
+    return np.divide(full * np.maximum(1.0, above), made, out=np.full_like(made, np.inf), where=made > 0)
