@@ -16,17 +16,19 @@ _PIECE_SAMPLES = 1 << 17
 KNEE = 0.7
 AROUND_BLOCKS = 17  # what fills fewer than SUNG_BLOCKS of so many is a click; fry has a pulse at least every 40 ms
 SUNG_BLOCKS = 4
+FINE, LONGER = 4, 3  # a block in so many parts; what so many parts reach of the eight around lasts longer than 5 ms
+CLICK_POWER = 4.0
 
 
-def blocks(samples: int, rate_hz: int) -> int:
+def blocks(samples: int, rate_hz: int, blocks_hz: int = BLOCKS_HZ) -> int:
     """How many blocks a recording of so many samples has; the last one may be shorter."""
-    return -(-samples * BLOCKS_HZ // rate_hz)
+    return -(-samples * blocks_hz // rate_hz)
 
 
-def powers(audio: np.ndarray, rate_hz: int) -> np.ndarray:
+def powers(audio: np.ndarray, rate_hz: int, blocks_hz: int = BLOCKS_HZ) -> np.ndarray:
     """Mean square of each block of audio [samples]: float64 [blocks]."""
-    found = np.empty(blocks(len(audio), rate_hz))
-    for first, last, edges in _pieces(len(audio), rate_hz):
+    found = np.empty(blocks(len(audio), rate_hz, blocks_hz))
+    for first, last, edges in _pieces(len(audio), rate_hz, blocks_hz):
         square = np.square(audio[edges[0] : edges[-1]], dtype=np.float64)
         found[first:last] = np.add.reduceat(square, edges[:-1] - edges[0]) / np.diff(edges)
     return found
@@ -99,14 +101,27 @@ def lowest(values: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def closed(values: np.ndarray, seconds: float) -> np.ndarray:
-    """``values`` [blocks] with gaps shorter than ``seconds`` filled, as between the pulses of a low note; edges stay."""
+    """``values`` [blocks] with gaps shorter than ``seconds`` filled, as between pulses of a low note; edges stay."""
     return lowest(highest(values, seconds), seconds)
 
 
-def _pieces(samples: int, rate_hz: int) -> Iterator[tuple[int, int, np.ndarray]]:
+def clicks(audio: np.ndarray, rate_hz: int, power: np.ndarray, lasting: np.ndarray) -> np.ndarray:
+    """Which blocks of audio [samples] hold one: bool [blocks], given their powers and what :func:`sustained` gives.
+
+    A click is over within 5 ms, as no consonant is, and CLICK_POWER times as strong as what lasts around it, as no
+    pulse of a low voice is.
+    """
+    fine = powers(audio, rate_hz, FINE * BLOCKS_HZ)
+    fine = np.pad(fine, (FINE, FINE * (len(power) + 1) - len(fine)))  # a block more at both ends
+    longer = np.lib.stride_tricks.sliding_window_view(fine, 2 * FINE)[: FINE * len(power)]
+    longer = np.partition(longer, -LONGER, axis=1)[:, -LONGER].reshape(-1, FINE).max(axis=1)
+    return power > CLICK_POWER * np.maximum(lasting, longer)
+
+
+def _pieces(samples: int, rate_hz: int, blocks_hz: int = BLOCKS_HZ) -> Iterator[tuple[int, int, np.ndarray]]:
     """(first block, end, the edges of these blocks in samples), in turn."""
-    count = blocks(samples, rate_hz)
+    count = blocks(samples, rate_hz, blocks_hz)
     for first in range(0, count, _PIECE_BLOCKS):
         last = min(first + _PIECE_BLOCKS, count)
-        edges = np.minimum(np.arange(first, last + 1, dtype=np.int64) * rate_hz // BLOCKS_HZ, samples)
+        edges = np.minimum(np.arange(first, last + 1, dtype=np.int64) * rate_hz // blocks_hz, samples)
         yield first, last, edges

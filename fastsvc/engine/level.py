@@ -21,8 +21,7 @@ FLOOR_POWER = 10**-4.5  # nor 45 dB below the recording's mean power
 NOISE_S, NOISE_POWER = 3.0, 4.0  # what is less than 6 dB above the softest of so many seconds is no more than noise
 NOISE_MIXED = 10**-4.0  # times that at mix 1: what is not brought to the recording's level may be soft singing as well
 PULSES_S = 0.05  # a voice's pulses lie closer
-CLICK_POWER = 4.0  # what is 6 dB above what lasts around it is a click,
-CLICK_S = 0.13  # and what the model makes of it, that long in all, tells nothing of the voice's level
+CLICK_S = 0.13  # what the model makes of a click, that long in all, tells nothing of the voice's level
 MOST_POWER = 10**1.2  # a moment is raised by 12 dB over the whole, so that drums do not raise a silent voice's hiss
 WHOLE_POWER = 10**3.0  # and the whole by 30 dB
 FULL_SCALE = 0.99  # not 1: rounding, and coders, come after
@@ -33,9 +32,10 @@ MADE_UP = 10**0.15  # power that rounding off took and that is given back at onc
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """Of a recording as it was heard: the power of its blocks (audio/envelope.py), its peak, and the mix."""
+    """Of a recording as it was heard: powers of its blocks (audio/envelope.py) and which click, its peak, the mix."""
 
-    powers: np.ndarray
+    powers: np.ndarray  # of a block with a click: what lasts around it
+    clicks: np.ndarray
     peak: float
     mix: float
 
@@ -45,7 +45,10 @@ class Level:
         if mix == 1.0:
             return None
         peak = float(max(audio.max(initial=0.0), -audio.min(initial=0.0)))
-        return Level(envelope.powers(audio, rate_hz), peak, mix)
+        powers = envelope.powers(audio, rate_hz)
+        lasting = envelope.sustained(powers)
+        clicks = envelope.clicks(audio, rate_hz, powers, lasting)
+        return Level(np.where(clicks, lasting, powers), clicks, peak, mix)
 
     def follow(self, audio: np.ndarray, rate_hz: int) -> np.ndarray:
         """The result [samples], of the same duration, made as loud; in its own memory.
@@ -56,8 +59,9 @@ class Level:
         made = envelope.powers(audio, rate_hz)
         if not made.any():
             return audio
-        heard = np.pad(self.powers, (0, max(0, len(made) - len(self.powers))), mode="edge")[: len(made)]
-        gains, ceiling = power_gains(heard, made, self.mix), max(FULL_SCALE, self.peak)
+        more = 0, max(0, len(made) - len(self.powers))  # a block, at another rate
+        heard, clicks = (np.pad(one, more, mode="edge")[: len(made)] for one in (self.powers, self.clicks))
+        gains, ceiling = power_gains(heard, clicks, made, self.mix), max(FULL_SCALE, self.peak)
         highest = envelope.peaks(audio, rate_hz)
         envelope.amplify(audio, rate_hz, np.minimum(np.sqrt(gains), SOFTENED * ceiling / np.maximum(highest, 1e-30)))
         return _below(ceiling, audio, rate_hz, float((gains * made).sum()))
@@ -78,11 +82,9 @@ def _below(ceiling: float, audio: np.ndarray, rate_hz: int, power: float) -> np.
     return audio
 
 
-def power_gains(heard: np.ndarray, made: np.ndarray, mix: float) -> np.ndarray:
+def power_gains(heard: np.ndarray, clicks: np.ndarray, made: np.ndarray, mix: float) -> np.ndarray:
     """Gains of power [blocks] that bring ``made`` to ``heard``, both powers [blocks]; ``made`` is not all silence."""
-    lasting = envelope.sustained(heard)
-    clicks = heard > CLICK_POWER * lasting
-    heard, near = np.where(clicks, lasting, heard), envelope.highest(clicks.astype(np.float64), CLICK_S)
+    near = envelope.highest(clicks.astype(np.float64), CLICK_S)
     seen = 1.0 - near if near.min() == 0 else np.ones_like(near)
     total = (heard * seen).sum()
     overall = min(total / max((made * seen).sum(), total / WHOLE_POWER, TINY), WHOLE_POWER)
