@@ -126,6 +126,21 @@ def test_clicks_change_nothing_else(samples, many):
     assert gains[0] * np.abs(given).max() > 0.94 and abs(20 * np.log10(gains[1] / gains[0])) < 0.8
 
 
+def test_the_burst_of_a_consonant_is_no_click():
+    """A final t: silence, and 20 ms of noise; in the result, which has it 10 dB too soft, it is as it was."""
+    rng, place = np.random.default_rng(6), slice(24000 + 2400, 24000 + 2400 + 480)
+    given, made = voice(24000, [0.1, 0.0, 0.1]), voice(24000, [0.1, 0.0, 0.1])
+    given[place] = 0.03 * rng.standard_normal(480)
+    made[place] = 0.01 * rng.standard_normal(480)
+    level = Level.of(given, 24000, 0.0)
+    followed = level.follow(made.copy(), 24000)
+    assert not level.clicks.any() and abs(db(followed[place], given[place])) < 3
+    given[place] = 0.0
+    given[place.start + 100] = 0.7  # as strong, but over at once
+    level = Level.of(given, 24000, 0.0)
+    assert level.clicks.any() and not level.follow(made.copy(), 24000)[place].any()
+
+
 @pytest.mark.parametrize("hz", [25.0, 40.0, 80.0, 400.0])
 def test_pulses_of_a_voice_are_no_clicks(hz):
     given, rate_hz = np.zeros(48000, np.float32), 24000
