@@ -101,7 +101,7 @@ def lowest(values: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def closed(values: np.ndarray, seconds: float) -> np.ndarray:
-    """``values`` [blocks] with gaps shorter than ``seconds`` filled, as between pulses of a low note; edges stay."""
+    """``values`` [blocks] with gaps up to ``seconds`` filled, as between pulses of a low note; edges stay."""
     return lowest(highest(values, seconds), seconds)
 
 

@@ -17,15 +17,14 @@ from fastsvc.audio import envelope
 SLOW_S = 0.2
 AROUND_S = 1.0  # how far around it a rest's loudest neighbour is looked for
 REST_POWER = 10**-3.5  # 35 dB below that neighbour nothing is sung
-FLOOR_POWER = 10**-4.5  # nor 45 dB below the recording's mean power
+FLOOR_POWER = 10**-3.5  # nor 35 dB below the recording's mean power
 NOISE_S, NOISE_POWER = 3.0, 4.0  # what is less than 6 dB above the softest of so many seconds is no more than noise
 NOISE_MIXED = 10**-4.0  # times that at mix 1: what is not brought to the recording's level may be soft singing as well
-PULSES_S = 0.05  # a voice's pulses lie closer
+PULSES_S = 0.02  # pulses of a voice have shorter gaps between them
 CLICK_S = 0.13  # what the model makes of a click, that long in all, tells nothing of the voice's level
 MOST_POWER = 10**1.2  # a moment is raised by 12 dB over the whole, so that drums do not raise a silent voice's hiss
 WHOLE_POWER = 10**3.0  # and the whole by 30 dB
 FULL_SCALE = 0.99  # not 1: rounding, and coders, come after
-TINY = 1e-300
 SOFTENED = 2.0  # peaks up to so many times full scale are rounded off, higher ones turned down before
 MADE_UP = 10**0.15  # power that rounding off took and that is given back at once: at most 1.5 dB
 
@@ -87,11 +86,12 @@ def power_gains(heard: np.ndarray, clicks: np.ndarray, made: np.ndarray, mix: fl
     near = envelope.highest(clicks.astype(np.float64), CLICK_S)
     seen = 1.0 - near if near.min() == 0 else np.ones_like(near)
     total = (heard * seen).sum()
-    overall = min(total / max((made * seen).sum(), total / WHOLE_POWER, TINY), WHOLE_POWER)
+    overall = min(total / max((made * seen).sum(), total / WHOLE_POWER, 1e-300), WHOLE_POWER)
     gains = overall * _slow_ratio(heard, overall * made, seen) ** (1 - mix)
-    gains = np.minimum(gains, _most(heard, made, near, mix))
+    most = _most(heard, made, near, mix)
+    gains = np.minimum(gains, most)
     brought = (gains * made * seen).sum()
-    return gains * min(total / brought, 2.0) if brought > 0 else gains
+    return np.minimum(gains * min(total / brought, 2.0), most) if brought > 0 else gains
 
 
 def _slow_ratio(heard: np.ndarray, made: np.ndarray, seen: np.ndarray) -> np.ndarray:
