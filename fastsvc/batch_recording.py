@@ -52,6 +52,7 @@ class Settings:
     keep_channels: bool = False
     normalise: bool | None = None
     high_pass: bool = True
+    rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE
     overwrite: bool = False
     batch: int = 16
 
@@ -69,6 +70,7 @@ class Settings:
         arguments.optional(arguments.one_of, "subtype", self.subtype, SUBTYPES)
         arguments.optional(arguments.flag, "normalise", self.normalise)
         arguments.flag("high_pass", self.high_pass)
+        arguments.number("rms_mix_rate", self.rms_mix_rate, *arguments.RMS_MIX_RATE)
         arguments.flag("keep_channels", self.keep_channels)
         arguments.flag("overwrite", self.overwrite)
         arguments.whole("batch", self.batch, *arguments.BATCH)
@@ -145,6 +147,7 @@ class Recording:
                     rate_out_hz=self.entry.output_rate_hz,
                     normalise=settings.normalise,
                     high_pass=settings.high_pass,
+                    rms_mix_rate=settings.rms_mix_rate,
                 )
                 self._spent("convert", start)
                 self.entry.transpose = transpose = heard.semitones

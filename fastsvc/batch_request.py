@@ -31,6 +31,7 @@ def request(engine, settings: Settings, format: str) -> str:
         "f0_range": list(map(float, heard)),
         "normalise": settings.normalise,
         "high_pass": settings.high_pass,
+        "rms_mix_rate": float(settings.rms_mix_rate),
         "channels": "keep" if settings.keep_channels else "mono",
         "rate_hz": settings.rate_hz,
         "format": format,

@@ -59,6 +59,7 @@ CONVERT = {
     "rate_out_hz": [*without(NO_WHOLE, None), 0, 999, 1_000_001],
     "normalise": NO_FLAG,
     "high_pass": [*NO_FLAG, None],
+    "rms_mix_rate": [*NO_NUMBER, -0.01, 1.01, None],
     "progress": [5, "x", True],
 }
 WEIGHTS = [-1, -0.5, "1", NAN, INF, -INF, True, None, HUGE, [1]]
@@ -205,6 +206,7 @@ SETTINGS = {
             "f0_range",
             "normalise",
             "high_pass",
+            "rms_mix_rate",
         )
     },
     "rate_hz": CONVERT["rate_out_hz"],

@@ -72,6 +72,7 @@ def test_the_same_request_is_done_however_it_is_said():
         {"keep_channels": True},
         {"normalise": True},
         {"high_pass": False},
+        {"rms_mix_rate": 0.25},
         {"engine": "other"},
     ],
 )

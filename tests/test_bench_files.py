@@ -24,6 +24,7 @@ WRONG = [
     ("cpu", ["--folder", __file__], "is not a folder"),
     ("cpu", ["--json", f"{__file__}/out.json"], "is not a folder"),
     ("f0", ["--methods", "yin,guess"], "there is no 'guess'"),
+    ("level", ["gone.fsvc"], "gone.fsvc: no such file"),
     ("models", [], "folder"),
     ("vocoder_precision", ["--recordings", "gone"], "gone: no such file"),
 ]
@@ -45,7 +46,7 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "cold cpu f0 latency models precision trt_here trt_plans vocoder_cpu vocoder_precision"
+    names = "cold cpu f0 latency level models precision trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 
 

@@ -62,7 +62,7 @@ def test_built_and_converted(tmp_path, encoder, channels, layers, form):
     assert f"{layers} layers × 32 channels" in describe(path)
 
     audio = noise()
-    got, rate_hz = engine.convert(audio, 24000, "Bert", high_pass=False)
+    got, rate_hz = engine.convert(audio, 24000, "Bert", high_pass=False, rms_mix_rate=1.0)
     assert got.shape == audio.shape and rate_hz == 24000 and np.isfinite(got).all() and np.abs(got).max() > 0
     config = huberts.TINY.cut(encoder)
     at_16k = torch.from_numpy(hearing.resample.resample(audio, 24000, 16000))
@@ -169,7 +169,7 @@ def test_round_takes_its_ratio_from_the_hops(tmp_path):
     assert torch.equal(heard.units, engine.encoder.encode(at_16k))
     want = align.indices(26, 102, "round", ratio=ratio)
     assert torch.equal(heard.places, want) and not torch.equal(want, align.indices(26, 102, "round"))
-    got, _ = engine.convert(audio, 24000, "Bert", high_pass=False)
+    got, _ = engine.convert(audio, 24000, "Bert", high_pass=False, rms_mix_rate=1.0)
     f0 = heard.f0_hz, heard.volume, "Bert"
     for units in (heard.units, heard.units[want]):  # at the encoder's rate, and at that of the frames
         again, _ = engine.synthesise(units, *f0, voiced=heard.voiced)

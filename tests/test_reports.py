@@ -1,4 +1,4 @@
-"""What people lose elsewhere without a word (public bug reports), by kind, and the tests here that hold the right value."""
+"""What people lose elsewhere without a word, by public bug reports, and the tests here that hold the right value."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,9 @@ REPORTS = {
     "sizes that mean unknown, in every container": "test_joined test_sizes_that_mean_unknown",
     "an mp3 whose tag counts wrongly": "test_audio_lengths test_an_mp3_whose_tag_counts_wrongly",
     "results over 4 GiB": "test_encode_limits test_wav_over_the_limit_becomes_rf64",
-    "channels that a format lacks, before the work": "test_batch_results test_channels_are_checked_before_the_first_conversion",
+    "channels that a format lacks, before the work": (
+        "test_batch_results test_channels_are_checked_before_the_first_conversion"
+    ),
     "no Python object in a message": "test_encode_limits test_no_python_object_in_what_the_encoder_says",
     "a Mac's ._NAME beside an mp3": "test_audio_whole test_neither_names_nor_neighbours_matter",
     # 2. more formats
@@ -41,7 +43,9 @@ REPORTS = {
     "fry": "test_f0_range test_fry",
     # 7. other people's checkpoints
     "every dress of every family": "test_dresses test_every_dress_of_every_family",
-    "plain values beside the weights": "test_beside_the_weights test_plain_values_beside_the_weights_are_read_and_kept_out",
+    "plain values beside the weights": (
+        "test_beside_the_weights test_plain_values_beside_the_weights_are_read_and_kept_out"
+    ),
     "LFS pointers and HTML pages given for models": "test_lookalikes test_given_for_a_model",
     "LFS pointers and HTML pages given for recordings": "test_lookalikes test_given_for_a_recording",
     "YAML errors with line and column": "test_config_files test_faults_of_yaml_have_a_place_in_every_reader",

@@ -19,6 +19,7 @@ LINES = {
     ("convert", "--formant"): (batch.Settings, "formant", ["12.5", "-13", "nan", "inf", "x"]),
     ("convert", "--rate"): (batch.Settings, "rate_hz", ["0", "999", "1000001", "44100.0", "nan", "x"]),
     ("convert", "--batch"): (batch.Settings, "batch", ["0", "-1", "4097", "1.5", "nan"]),
+    ("convert", "--rms-mix-rate"): (batch.Settings, "rms_mix_rate", ["-0.1", "1.1", "nan", "x", ""]),
     ("convert", "--f0"): (batch.Settings, "f0_method", ["ear", "", "YIN"]),
     ("convert", "--f0-range"): (
         batch.Settings,

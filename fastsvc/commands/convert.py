@@ -27,6 +27,7 @@ TRANSPOSE_HELP = "Shift of the melody; auto: from the singer's median pitch to t
 BACKEND_HELP = "What computes the vocoder; auto: the fastest that was measured."
 LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the model was trained."
 HIGH_PASS_HELP = "Take away rumble and offset below every voice, and keep mains hum in rests unvoiced."
+MIX_HELP = "Loudness over time: 0, the recording's; 1, the model's own, untouched; between, a mix (as RVC's)."
 STEPS_HELP = "Sampling steps. Without: the engine's own choice (one, for students)."
 FORMANT_HELP = "Semitones by which the voice's resonances move, where the model can."
 SEED_HELP = "Of the noise: the same gives the same result."
@@ -93,6 +94,7 @@ BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. 
     help=LEVEL_HELP,
 )
 @option("--high-pass/--no-high-pass", default=True, help=HIGH_PASS_HELP)
+@option("--rms-mix-rate", default=arguments.DEFAULT_RMS_MIX_RATE, type=Number(*arguments.RMS_MIX_RATE), help=MIX_HELP)
 @option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")

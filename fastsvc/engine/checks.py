@@ -27,7 +27,15 @@ def rates(rate_hz, rate_out_hz=None) -> tuple[int, int]:
     return rate_hz, rate_hz if rate_out_hz is None else arguments.rate_hz(rate_out_hz, "the sample rate of the output")
 
 
-def how(transpose, f0_method, f0_weights, normalise, high_pass=True, f0_range=None) -> dict:
+def how(
+    transpose,
+    f0_method,
+    f0_weights,
+    normalise,
+    high_pass=True,
+    f0_range=None,
+    rms_mix_rate=arguments.DEFAULT_RMS_MIX_RATE,
+) -> dict:
     """How a recording is heard. Raises ConfigError."""
     return {
         "transpose": arguments.transpose(transpose),
@@ -36,6 +44,7 @@ def how(transpose, f0_method, f0_weights, normalise, high_pass=True, f0_range=No
         "normalise": arguments.optional(arguments.flag, "normalise", normalise),
         "high_pass": arguments.flag("high_pass", high_pass),
         "f0_range": None if f0_range is None else arguments.f0_range(f0_range),
+        "rms_mix_rate": arguments.number("rms_mix_rate", rms_mix_rate, *arguments.RMS_MIX_RATE),
     }
 
 

@@ -11,6 +11,7 @@ import torch
 
 from fastsvc.audio import resample
 from fastsvc.engine import checks, hearing
+from fastsvc.engine.level import Level
 from fastsvc.engine.runtime import Features, Progress
 from fastsvc.features import align
 
@@ -22,6 +23,7 @@ class Place(NamedTuple):
     rate_hz: int
     rate_out_hz: int
     gain: float
+    level: Level | None = None  # whose loudness over time the result gets; None: the model's own
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def joined(made: np.ndarray, own_hz: int, place: Place) -> np.ndarray:
     made = made[:length] if len(made) >= length else np.pad(made, (0, length - len(made)))
     made = made if place.gain == 1.0 else np.multiply(made, np.float32(place.gain), out=made)
     checks.finite(made)
-    return made
+    return made if place.level is None else place.level.follow(made, place.rate_out_hz)
 
 
 def between(progress: Progress | None, low: float, high: float) -> Progress | None:

@@ -16,6 +16,7 @@ from fastsvc.config import AcousticConfig
 from fastsvc.engine import artifact, backends, checks, hearing, pitch_notes, ranges, runtime, warming
 from fastsvc.engine.content_hash import content_hash
 from fastsvc.engine.conversion import Heard, Place, between, joined, told
+from fastsvc.engine.level import Level
 from fastsvc.errors import AudioError
 
 # For the progress bar alone: hearing's share of a conversion, and the mel's of what follows.
@@ -110,6 +111,7 @@ class Engine:
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
         high_pass: bool = True,
+        rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE,
         progress: runtime.Progress | None = None,
     ) -> tuple[np.ndarray, int]:
         """Sing a recording with another voice.
@@ -124,12 +126,13 @@ class Engine:
         rate_out_hz: None for the input's rate.
         normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
         did. high_pass: take away what lies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
-        rests unvoiced. progress gets the fraction done.
+        rests unvoiced. rms_mix_rate: 0 gives the result the recording's loudness over time, 1 leaves it the model's
+        own, untouched (engine/level.py). progress gets the fraction done.
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
         rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
-        how = checks.how(transpose, f0_method, f0_weights, normalise, high_pass, f0_range)
+        how = checks.how(transpose, f0_method, f0_weights, normalise, high_pass, f0_range, rms_mix_rate)
         formant, seed = checks.formant(self, formant), arguments.seed(seed)
         asked = {"steps": checks.steps(self, steps), "formant": formant, "seed": seed}
         progress = arguments.optional(arguments.callback, "progress", progress)
@@ -164,11 +167,12 @@ class Engine:
         rate_out_hz: int | None = None,
         normalise: bool | None = None,
         high_pass: bool = True,
+        rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE,
     ) -> Heard:
         """The first part of :meth:`convert`: what is sung, its melody moved to ``speaker``. The rest is :meth:`sing`
         and :meth:`join`, between which recordings may be put together. Raises as convert does."""
         rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
-        checks.how(transpose, f0_method, f0_weights, normalise, high_pass)
+        checks.how(transpose, f0_method, f0_weights, normalise, high_pass, rms_mix_rate=rms_mix_rate)
         f0_range = checks.f0_range(self, f0_range)
         self.check_convertible()
         target_hz = self.table.median_f0_hz(self.table.weights(speaker))
@@ -179,7 +183,8 @@ class Engine:
         peak = self.manifest.get("input_peak")
         if normalise is not None:
             peak = (peak or 0.95) if normalise else None
-        whole, gain = hearing.levelled(whole, peak)
+        level = Level.of(whole, rate_hz, rms_mix_rate)
+        whole, gain = hearing.levelled(whole, peak, rate_hz)
         with self._lock:
             start = time.perf_counter()
             given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin
@@ -187,7 +192,7 @@ class Engine:
             self.timings = {"features": time.perf_counter() - start}
         semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
         features.f0_hz.mul_(2 ** (semitones / 12))
-        place = Place(len(whole), rate_hz, rate_out_hz, 1 / gain)
+        place = Place(len(whole), rate_hz, rate_out_hz, 1 / gain, level)
         notes = pitch_notes.notes(features, semitones, self.config)
         return Heard(features, semitones, place, (note, *notes) if note else notes)
 
@@ -217,12 +222,14 @@ class Engine:
         with self._lock:
             return [audio.numpy() for audio in self._sung(features, seed, sample, progress)[0]]
 
-    def join(self, made: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float) -> np.ndarray:
-        """Audio at :attr:`rate_hz` → the length of ``samples`` at rate_hz, at rate_out_hz, times ``gain``.
-
-        The last part of :meth:`convert`, after :meth:`sing`; nothing of the engine is in use meanwhile.
+    def join(
+        self, made: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float, level=None
+    ) -> np.ndarray:
+        """Audio at :attr:`rate_hz` → the length of ``samples`` at rate_hz, at rate_out_hz, times ``gain``, with the
+        loudness over time of a :class:`Level`. The last part of :meth:`convert`, after :meth:`sing`; nothing of the
+        engine is in use meanwhile.
         """
-        return joined(made, self.rate_hz, Place(samples, rate_hz, rate_out_hz, gain))
+        return joined(made, self.rate_hz, Place(samples, rate_hz, rate_out_hz, gain, level))
 
     @torch.inference_mode()
     def synthesise(

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fastsvc.audio.highpass import high_passed
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.checkpoints import read
 from fastsvc.config import AcousticConfig
-from fastsvc.engine import hearing
 from fastsvc.engine.runtime import Features
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import CheckpointError
@@ -103,16 +101,15 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
 
     @torch.inference_mode()
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, float, torch.Tensor]:
-        audio = high_passed(clip.audio, clip.rate_hz)
-        audio, gain = hearing.levelled(audio, engine.manifest.get("input_peak"))
-        heard = hearing.features(audio, clip.rate_hz, theirs, engine.encoder, None, gate_hum=True)
-        heard.f0_hz.mul_(2 ** (clip.semitones / 12))
-        mel, mel_seconds = timed(lambda: _sample(model, heard, speakers.row(clip.target), steps, seed))
-        return _vocode(engine, mel, heard.f0_hz, heard.voiced, seed) / np.float32(gain), mel_seconds, mel
+        heard = engine.hear(clip.audio, clip.rate_hz, clip.target, transpose=clip.semitones)
+        of = heard.features
+        mel, mel_seconds = timed(lambda: _sample(model, of, speakers.row(clip.target), steps, seed))
+        audio = _vocode(engine, mel, of.f0_hz, of.voiced, seed)
+        return engine.join(audio, *heard.place), mel_seconds, mel
 
     def make(clip: Clip, seed: int) -> Made:
         (audio, mel_seconds, mel), seconds = timed(lambda: convert(clip, seed))
-        return Made(audio, theirs.mel.rate_hz, seconds, mel_seconds, mel)
+        return Made(audio, clip.rate_hz, seconds, mel_seconds, mel)
 
     return System(f"teacher, {steps} Euler steps", steps, make)
 

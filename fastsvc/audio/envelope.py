@@ -1,0 +1,127 @@
+"""How loud a recording is, over time: powers and peaks of short blocks, robust to clicks, and gains between them.
+
+Blocks last 10 ms and begin at whole samples, block i at floor(i · rate / 100), so that those of recordings at
+different rates lie at the same times. An hour has 360,000 of them; audio is read in pieces, and never copied whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+BLOCKS_HZ = 100
+_PIECE_BLOCKS = 1 << 8  # at once: 123,000 samples at 48 kHz
+_PIECE_SAMPLES = 1 << 17
+KNEE = 0.7
+AROUND_BLOCKS = 17  # what fills fewer than SUNG_BLOCKS of so many is a click; fry has a pulse at least every 40 ms
+SUNG_BLOCKS = 4
+FINE, LONGER = 4, 3  # a block in so many parts; what so many parts reach of the eight around lasts longer than 5 ms
+CLICK_POWER = 4.0
+
+
+def blocks(samples: int, rate_hz: int, blocks_hz: int = BLOCKS_HZ) -> int:
+    """How many blocks a recording of so many samples has; the last one may be shorter."""
+    return -(-samples * blocks_hz // rate_hz)
+
+
+def powers(audio: np.ndarray, rate_hz: int, blocks_hz: int = BLOCKS_HZ) -> np.ndarray:
+    """Mean square of each block of audio [samples]: float64 [blocks]."""
+    found = np.empty(blocks(len(audio), rate_hz, blocks_hz))
+    for first, last, edges in _pieces(len(audio), rate_hz, blocks_hz):
+        square = np.square(audio[edges[0] : edges[-1]], dtype=np.float64)
+        found[first:last] = np.add.reduceat(square, edges[:-1] - edges[0]) / np.diff(edges)
+    return found
+
+
+def peaks(audio: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Largest magnitude of each block of audio [samples]: float64 [blocks]."""
+    found = np.empty(blocks(len(audio), rate_hz))
+    for first, last, edges in _pieces(len(audio), rate_hz):
+        found[first:last] = np.maximum.reduceat(np.abs(audio[edges[0] : edges[-1]]), edges[:-1] - edges[0])
+    return found
+
+
+def amplify(audio: np.ndarray, rate_hz: int, gains: np.ndarray) -> np.ndarray:
+    """``audio`` [samples] itself, each block times at most its gain [blocks].
+
+    Gains run linearly from the lower of two neighbours' at one edge of a block to that at its other edge, so that no
+    block becomes louder than its own gain makes it: a silent one stays silent, a limited peak limited.
+    """
+    nodes = np.minimum(np.concatenate((gains[:1], gains)), np.concatenate((gains, gains[-1:])))
+    for first, last, edges in _pieces(len(audio), rate_hz):
+        curve = np.interp(np.arange(edges[0], edges[-1]), edges, nodes[first : last + 1])
+        audio[edges[0] : edges[-1]] *= curve.astype(np.float32)
+    return audio
+
+
+def round_off(audio: np.ndarray, ceiling: float) -> np.ndarray:
+    """``audio`` [samples] itself, below ``ceiling``: what exceeds KNEE of it bends towards it, by a tanh."""
+    knee, room = KNEE * ceiling, (1 - KNEE) * ceiling
+    for first in range(0, len(audio), _PIECE_SAMPLES):
+        piece = audio[first : first + _PIECE_SAMPLES]
+        over = np.flatnonzero(np.abs(piece) > knee)
+        high = piece[over]
+        piece[over] = np.copysign(knee + room * np.tanh((np.abs(high) - knee) / room), high)
+    return audio
+
+
+def sustained(values: np.ndarray) -> np.ndarray:
+    """What SUNG_BLOCKS of the AROUND_BLOCKS around each block reach [blocks]: clicks of up to 20 ms do not count.
+
+    Recordings too short to tell, less than 90 ms, stay as they are.
+    """
+    half = AROUND_BLOCKS // 2
+    if len(values) <= half:
+        return values
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(values, half), AROUND_BLOCKS)
+    return np.partition(around, AROUND_BLOCKS - SUNG_BLOCKS, axis=1)[:, AROUND_BLOCKS - SUNG_BLOCKS]
+
+
+def smoothed(values: np.ndarray, seconds: float) -> np.ndarray:
+    """Mean [blocks] over a Hann window that long from end to end; less is there at the ends of the recording."""
+    half = max(1, round(seconds * BLOCKS_HZ / 2))
+    window = np.hanning(2 * half + 1)
+    return (
+        np.convolve(values, window, mode="full")[half : half + len(values)]
+        / np.convolve(np.ones(len(values)), window, mode="full")[half : half + len(values)]
+    )
+
+
+def highest(values: np.ndarray, seconds: float) -> np.ndarray:
+    """Running maximum [blocks] over ``seconds``, centred."""
+    half = max(1, round(seconds * BLOCKS_HZ / 2))
+    padded = np.pad(values, half, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1).max(axis=1)
+
+
+def lowest(values: np.ndarray, seconds: float) -> np.ndarray:
+    """Running minimum [blocks] over ``seconds``, centred."""
+    return -highest(-values, seconds)
+
+
+def closed(values: np.ndarray, seconds: float) -> np.ndarray:
+    """``values`` [blocks] with gaps up to ``seconds`` filled, as between pulses of a low note; edges stay."""
+    return lowest(highest(values, seconds), seconds)
+
+
+def clicks(audio: np.ndarray, rate_hz: int, power: np.ndarray, lasting: np.ndarray) -> np.ndarray:
+    """Which blocks of audio [samples] hold one: bool [blocks], given their powers and what :func:`sustained` gives.
+
+    A click is over within 5 ms, as no consonant is, and CLICK_POWER times as strong as what lasts around it, as no
+    pulse of a low voice is.
+    """
+    fine = powers(audio, rate_hz, FINE * BLOCKS_HZ)
+    fine = np.pad(fine, (FINE, FINE * (len(power) + 1) - len(fine)))  # a block more at both ends
+    longer = np.lib.stride_tricks.sliding_window_view(fine, 2 * FINE)[: FINE * len(power)]
+    longer = np.partition(longer, -LONGER, axis=1)[:, -LONGER].reshape(-1, FINE).max(axis=1)
+    return power > CLICK_POWER * np.maximum(lasting, longer)
+
+
+def _pieces(samples: int, rate_hz: int, blocks_hz: int = BLOCKS_HZ) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(first block, end, the edges of these blocks in samples), in turn."""
+    count = blocks(samples, rate_hz, blocks_hz)
+    for first in range(0, count, _PIECE_BLOCKS):
+        last = min(first + _PIECE_BLOCKS, count)
+        edges = np.minimum(np.arange(first, last + 1, dtype=np.int64) * rate_hz // blocks_hz, samples)
+        yield first, last, edges
