@@ -51,7 +51,7 @@ $(TOOLS): $(READY)
 	touch $@
 
 demo: $(READY)
-	$(BIN)/python -m fastsvc.evaluation.demo --input examples/recordings --out out
+	$(BIN)/python -m bench.demo --input examples/recordings --out out
 
 # A file's tests stay in one process, as they share what they have built.
 test: $(TOOLS)
@@ -106,7 +106,7 @@ listeners: $(TOOLS)
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_guard.yaml --resume
 	$(BIN)/fastsvc train singer -c configs/demo/singer_guard.yaml --resume
 	$(BIN)/fastsvc train teacher -c configs/ablation/teacher.yaml --resume
-	$(BIN)/python -m fastsvc.evaluation.ablation -c configs/ablation/ablation.yaml --only CD --seeds 0
+	$(BIN)/python -m bench.ablation.run -c configs/ablation/ablation.yaml --only CD --seeds 0
 	$(BIN)/fastsvc train recogniser -c configs/ablation/recogniser_mel.yaml --resume
 	$(BIN)/fastsvc train singer -c configs/ablation/singer.yaml --resume
 	$(BIN)/fastsvc train pitch -c configs/ablation/pitch.yaml --resume
@@ -117,7 +117,7 @@ students: $(TOOLS)
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
 		--encoder fastsvc/demo/choir.fsvc
 	$(MAKE) listeners
-	$(BIN)/python -m fastsvc.evaluation.ablation -c configs/ablation/ablation.yaml
+	$(BIN)/python -m bench.ablation.run -c configs/ablation/ablation.yaml
 
 clean:
 	rm -rf $(VENV) $(LOWEST) out work

@@ -15,10 +15,10 @@ import torch
 from bench import models
 from fastsvc.audio.slicing import blocks
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.native import module
-from fastsvc.engine import runtime
+from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.engine import Engine
 from fastsvc.model import schedule, source
+from fastsvc.model.modules import module
 
 RATE_HZ = 44100
 

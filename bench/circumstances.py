@@ -18,8 +18,7 @@ def describe(program: str, device: torch.device) -> dict:
     """Of this process; ``program`` as it is typed."""
     import torch
 
-    from fastsvc import __version__
-    from fastsvc.engine import machine
+    from fastsvc import __version__, machine
 
     versions = {"fastsvc": __version__, "python": platform.python_version(), "torch": torch.__version__}
     for package in (

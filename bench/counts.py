@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from fastsvc.checkpoints.native import module
 from fastsvc.config import AcousticConfig, HubertConfig, VocoderConfig
+from fastsvc.model.modules import module
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,7 @@ def sizes(options: argparse.Namespace) -> dict:
 
 def circumstances(options: argparse.Namespace) -> dict:
     """Machine, versions, command and date: what a figure means nothing without. Load: what else the machine did."""
-    from fastsvc import __version__
-    from fastsvc.engine import machine
+    from fastsvc import __version__, machine
 
     return {
         "machine": {**machine.describe(), "threads": options.threads, "waiting": options.wait, "cores": os.cpu_count()},

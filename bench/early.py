@@ -8,7 +8,7 @@ import torch
 
 from bench.timing import Clock
 from bench.vocoders import reason
-from fastsvc.engine import runtime
+from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.engine import Engine
 from fastsvc.errors import FastsvcError
 from fastsvc.kernels import dependent

@@ -71,7 +71,7 @@ def make(folder: Path, channels: int, vocoder_channels: int, say=print, layers: 
 def _checkpoint(path: Path, kind: str, config) -> Path:
     import torch
 
-    from fastsvc.checkpoints.native import module
+    from fastsvc.model.modules import module
 
     generator = torch.Generator().manual_seed(0)
     state = module(kind, config).state_dict()

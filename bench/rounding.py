@@ -116,9 +116,10 @@ def bundled(seconds: float) -> Case:
 
     Their plain model is not stored, hence no row of it.
     """
+    from fastsvc.artifact import folder as artifact
     from fastsvc.audio import io
     from fastsvc.commands import choose
-    from fastsvc.engine import artifact, hearing
+    from fastsvc.engine import hearing
     from fastsvc.engine.engine import Engine
 
     engine = Engine.open(choose.DEMO, "cpu")
@@ -134,8 +135,8 @@ def bundled(seconds: float) -> Case:
 
 def full_size(seconds: float, sizes: tuple[int, int] = (512, 20)) -> Case:
     """CoMoSVC's sizes with random weights, and the plain model in float16."""
-    from fastsvc.build import fold
-    from fastsvc.build.lower import lower
+    from fastsvc.build.passes import fold
+    from fastsvc.build.passes.lower import lower
     from fastsvc.model.acoustic import AcousticModel
 
     config = models.acoustic(*sizes)

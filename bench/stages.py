@@ -11,7 +11,8 @@ import torch
 
 from bench import counts
 from fastsvc.audio import loudness
-from fastsvc.engine import hearing, runtime
+from fastsvc.engine import hearing
+from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.features import align
 from fastsvc.model import schedule
 

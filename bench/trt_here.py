@@ -2,7 +2,7 @@
 
     python -m bench.trt_here --json OUT_DIR/trt_here.json
 
-The engine itself asks only GPUs that are listed (fastsvc/engine/trt.py); this asks any, in a process of its own, and
+The engine itself asks only GPUs that are listed (fastsvc/engine/tensorrt/package.py); this asks any, in a process of its own, and
 writes down how far it comes: the package, the plan, its loading, milliseconds for ten seconds of audio, or the words
 in which it refuses.
 """
@@ -31,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
-    from fastsvc.engine import trt
+    from fastsvc.engine.tensorrt import package as trt
 
     record: dict = {"package": trt.RTX.version(), "step": "package"}
     try:
@@ -48,10 +48,13 @@ def run(record: dict, save) -> None:
     import torch
 
     from bench.timing import Clock
-    from fastsvc.engine import backends, cuda, trt, trt_plan
-    from fastsvc.engine.cuda_vocoder import Inputs
-    from fastsvc.engine.trt_run import Runner
-    from fastsvc.engine.vocoder_choice import fill
+    from fastsvc.engine import backends
+    from fastsvc.engine.cuda import parts as cuda
+    from fastsvc.engine.cuda.generators.choice import fill
+    from fastsvc.engine.cuda.vocoder import Inputs
+    from fastsvc.engine.tensorrt import package as trt
+    from fastsvc.engine.tensorrt import plan as trt_plan
+    from fastsvc.engine.tensorrt.run import Runner
 
     module = trt.load(trt.RTX)
     why = backends.why_no_cuda()

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from bench import circumstances, program, vocoder_folder
 from bench.vocoder_cpu import CASES
+from fastsvc.artifact import folder as artifact
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import artifact
 
 VOCODERS = ("m4", "openvpi")
 ARCHS = (80, 86, 89, 120)
@@ -38,7 +38,8 @@ def folder(path: Path, name: str) -> Path:
 
 
 def build(path: Path, config: VocoderConfig, arch: int) -> dict:
-    from fastsvc.engine import trt, trt_plan
+    from fastsvc.engine.tensorrt import package as trt
+    from fastsvc.engine.tensorrt import plan as trt_plan
 
     module = trt.load(trt.RTX)
     wanted = trt_plan.origin(module, arch, "0" * 64)

@@ -32,7 +32,7 @@ from bench import circumstances, program
 from fastsvc.config import MelConfig, VocoderConfig
 
 if TYPE_CHECKING:
-    from fastsvc.engine.runtime import Synthesiser
+    from fastsvc.engine.cpu.sampler import Synthesiser
 
 OPENVPI = {
     "family": "openvpi",
@@ -50,9 +50,9 @@ CASES = {
 def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
     import torch
 
-    from fastsvc.checkpoints.native import module
-    from fastsvc.engine.runtime import Synthesiser
+    from fastsvc.engine.cpu.sampler import Synthesiser
     from fastsvc.model import source
+    from fastsvc.model.modules import module
 
     model = module("vocoder", config).eval()
     synthesiser = Synthesiser(model.state_dict(), config)
@@ -92,8 +92,8 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
 
 def through_onnxruntime(config: VocoderConfig, tensors: dict) -> Synthesiser:
     """The engine's synthesiser, but for what runs the generator."""
-    from fastsvc.engine.runtime import Synthesiser
-    from fastsvc.engine.vocoder_onnx import OnnxGenerator
+    from fastsvc.engine.cpu.sampler import Synthesiser
+    from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
 
     return Synthesiser(tensors, config, make=OnnxGenerator)
 
@@ -110,7 +110,7 @@ def main():
     options = parser.parse_args()
     import torch
 
-    from fastsvc.engine import machine
+    from fastsvc import machine
 
     if options.case is None:
         cases = [in_process(name) for name in CASES]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastsvc.artifact import folder as artifact
 from fastsvc.config import VocoderConfig, to_dict
-from fastsvc.engine import artifact
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def write(path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_graphs: bool = True) -> artifact.Artifact:
     """``tensors`` as they are to be stored."""
-    from fastsvc.build.export import graphs
+    from fastsvc.build.passes.export import graphs
 
     files: dict = {artifact.VOCODER: tensors}
     if with_graphs:

@@ -5,7 +5,7 @@
 Needs the packages onnx, onnxruntime and pesq: pip install "fastsvc[onnx,bench]". Two ways to compute in float16 without
 a GPU are compared with the plain model in float32, all from the same mel and excitation:
 
-- torch: engine/cpu_vocoder.py in float16, as a GPU runs it: every layer's result is rounded, sums are in float32;
+- torch: engine/cpu/vocoder.py in float16, as a GPU runs it: every layer's result is rounded, sums are in float32;
 - onnxruntime: the graph vocoder_fp16.onnx. A processor has no float16 kernels in onnxruntime: it computes in float32,
   and drops the roundings between layers that it put in itself. What is left is weights, inputs and the source branch.
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from bench import vocoder_folder
+from fastsvc.artifact import folder as artifact
 from fastsvc.audio import io, resample
 from fastsvc.audio.mel import log_mel
 from fastsvc.config import VocoderConfig, from_dict
-from fastsvc.engine import artifact
-from fastsvc.engine.cpu_vocoder import Vocoder
-from fastsvc.engine.vocoder_onnx import require
+from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.cpu.vocoder_onnx import require
 from fastsvc.features import f0
 from fastsvc.model import source
 from fastsvc.model.vocoder import Generator

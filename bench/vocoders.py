@@ -17,9 +17,9 @@ from bench.peers import NotHere
 from bench.stages import WIDTH
 from bench.timing import Clock
 from fastsvc import faults
-from fastsvc.checkpoints.native import module
-from fastsvc.engine.cpu_generators import CPU_BACKENDS
+from fastsvc.engine.cpu.generators import CPU_BACKENDS
 from fastsvc.engine.engine import Engine
+from fastsvc.model.modules import module
 
 
 def rows(engine: Engine, seconds: float, clock: Clock, known: dict) -> list[dict]:

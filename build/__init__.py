@@ -14,14 +14,14 @@ __all__ = ["compile", "passes"]
 
 def passes() -> list[Callable]:
     """The passes in their order; each takes the plan."""
-    from fastsvc.build.export import export_pass
-    from fastsvc.build.fold import fold_pass
-    from fastsvc.build.lower import lower_pass
-    from fastsvc.build.measure import measure_pass
-    from fastsvc.build.read import check_pass, read_pass
-    from fastsvc.build.save import save_pass
-    from fastsvc.build.target import target_pass
-    from fastsvc.build.verify import verify_pass
+    from fastsvc.build.passes.export import export_pass
+    from fastsvc.build.passes.fold import fold_pass
+    from fastsvc.build.passes.lower import lower_pass
+    from fastsvc.build.passes.measure import measure_pass
+    from fastsvc.build.passes.read import check_pass, read_pass
+    from fastsvc.build.passes.save import save_pass
+    from fastsvc.build.passes.target import target_pass
+    from fastsvc.build.passes.verify import verify_pass
 
     return [
         read_pass,
@@ -60,23 +60,23 @@ def compile(
     checkpoint, vocoder, content: paths of any format that fastsvc.checkpoints reads. Without a vocoder the engine
     makes mels only; without a content encoder it takes units. ``out`` defaults to the checkpoint's name with .fsvc.
     ``config`` is the YAML of formats that keep it outside. ``steps``: the schedules built in; None: as suits the kind
-    (build/read.py). ``precision``: fp32
+    (build/passes/read.py). ``precision``: fp32
     (auto), or fp16, which stores weights in half the space and computes in float32 on a CPU; a GPU computes in what was
     asked for, in fp16 if that is auto. ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu
     (none), sm_90, or several with commas. An existing ``out`` is replaced
     with ``force`` only, and only if it is an engine. ``progress`` gets one line per thing done.
     ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.Given. ``sampler``: of
     fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion, from that place of a DDPM chain on, so that
-    the engine refines given mels. ``speaker_f0``: median pitches for transposing by itself (build/pitch.py).
+    the engine refines given mels. ``speaker_f0``: median pitches for transposing by itself (build/passes/pitch.py).
     ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, taken wherever it is a device's; auto: the fastest.
     Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
     """
+    from fastsvc.artifact import seal
+    from fastsvc.artifact.folder import refuse_existing
     from fastsvc.build.options import check
     from fastsvc.build.plan import Plan
     from fastsvc.checkpoints import Given
-    from fastsvc.checkpoints.folder import checkpoint_in
-    from fastsvc.engine import seal
-    from fastsvc.engine.artifact import refuse_existing
+    from fastsvc.checkpoints.files.folder import checkpoint_in
 
     paths = {"checkpoint": checkpoint, "out": out, "config": config, "vocoder": vocoder, "content": content}
     words = {

@@ -21,7 +21,7 @@ def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress) -
     for name, known in WORDS.items():
         if name != "era" or words[name] is not None:
             arguments.one_of(name, words[name], known)
-    from fastsvc.build.target import architectures  # it needs PyTorch, which the command line's help does not
+    from fastsvc.build.passes.target import architectures  # it needs PyTorch, which the command line's help does not
 
     architectures(arguments.text("target", words["target"]))
     if steps is not None:

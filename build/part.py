@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc.artifact import folder as artifact
 from fastsvc.checkpoints import Checkpoint, read
-from fastsvc.checkpoints.keys import fit
-from fastsvc.checkpoints.native import module
 from fastsvc.config import CONTENT_CONFIGS, VocoderConfig, from_dict
-from fastsvc.engine import artifact
 from fastsvc.errors import EngineError
+from fastsvc.model.keys import fit
+from fastsvc.model.modules import module
 
 # By part: its file, and the configuration of each kind that it may be of. Old engines name no kind: the first.
 PARTS = {

@@ -11,9 +11,9 @@ import numpy as np
 from audio_files import WRITTEN
 from fake_engine import FakeEngine
 
-from fastsvc import batch
 from fastsvc.audio import io
-from fastsvc.batch_plan import Job, Plan
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import Job, Plan
 from fastsvc.files import InWork
 
 CHANGED = 0.02  # RMS by which what was read of a summed format may differ from what was written

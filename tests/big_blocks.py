@@ -1,7 +1,7 @@
 """Blocks for the vocoder's kernels in the interpreter, whose time goes by operations, not by elements."""
 
-from fastsvc.kernels import conv, residual_unit, upsample, waveform
 from fastsvc.kernels.tiles import Tile
+from fastsvc.kernels.vocoder import conv, residual_unit, upsample, waveform
 
 ROWS = 512
 

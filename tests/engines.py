@@ -6,7 +6,6 @@ import torch
 import weights
 
 from fastsvc import build
-from fastsvc.checkpoints.native import module
 from fastsvc.config import (
     AcousticConfig,
     ConditionConfig,
@@ -16,6 +15,7 @@ from fastsvc.config import (
     VocoderConfig,
     to_dict,
 )
+from fastsvc.model.modules import module
 
 SPEAKERS = ("Ada", "Bert", "Cleo")
 ACOUSTIC = AcousticConfig(

@@ -26,9 +26,9 @@ from mutated_bytes import mutate_file
 from mutations import judged
 from recordings import put, tone
 
+from fastsvc.artifact import folder as artifact
 from fastsvc.audio import io
 from fastsvc.cli import main
-from fastsvc.engine import artifact
 
 EACH = int(os.environ.get("FASTSVC_FUZZ_EACH", "12"))
 SEED = int(os.environ.get("FASTSVC_FUZZ_SEED", "0"))

@@ -1,10 +1,13 @@
 """The GPU backend on a CPU: kernels in Triton's interpreter, nothing captured, large blocks to take seconds only."""
 
-from fastsvc.engine import artifact, backends, cuda, cuda_denoiser
+from fastsvc.artifact import folder as artifact
+from fastsvc.engine import backends
+from fastsvc.engine.cuda import denoiser as cuda_denoiser
+from fastsvc.engine.cuda import parts as cuda
 from fastsvc.engine.engine import Engine
-from fastsvc.kernels import source
-from fastsvc.kernels.denoiser import Tiles
+from fastsvc.kernels.denoiser.network import Tiles
 from fastsvc.kernels.tiles import Tile
+from fastsvc.kernels.vocoder import source
 
 BLOCK = Tile(64, 64, 64, 4, 2)
 

@@ -15,11 +15,12 @@ import yaml
 from mutations import mutants
 
 import fastsvc
-from fastsvc.checkpoints import json5_file, read
+from fastsvc.artifact import folder as artifact
+from fastsvc.checkpoints import read
+from fastsvc.checkpoints.files import json5_file
+from fastsvc.commands.inspect import describe
 from fastsvc.commands.learn import _features
 from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
-from fastsvc.engine import artifact
-from fastsvc.engine.inspect import describe
 from fastsvc.evaluation.settings import read_settings
 from fastsvc.training import settings as training
 from fastsvc.training.consistency import StudentSettings

@@ -8,8 +8,8 @@ from kernel_check import DEVICE, random
 from test_kernels_denoiser import CONFIG, FRAMES, LENGTHS, PLACES, SEEDS, build, consistency_updates
 from test_kernels_source import f0_of
 
-from fastsvc.kernels import source
 from fastsvc.kernels.tiles import power_of_two
+from fastsvc.kernels.vocoder import source
 
 
 def denoiser(dtype):

@@ -14,10 +14,12 @@ from studio import EDM
 from test_teacher import TINY, write_config
 from toy_corpus import MEL, make
 
+from bench.ablation import plan as ablation_plan
+from bench.ablation import run as ablation
+from bench.ablation import table as ablation_table
 from fastsvc import config as c
 from fastsvc.data.choir import roster
 from fastsvc.errors import ConfigError, FastsvcError
-from fastsvc.evaluation import ablation, ablation_plan, ablation_table
 from fastsvc.training import checkpoint, run
 
 SMALL = {"valid_crops": 2, "valid_frames": 32}
@@ -168,8 +170,8 @@ def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch
 
 def test_a_training_that_ended_is_not_taken_up_again(plan, monkeypatch, tmp_path, capsys):
     """Not even where its guard ended it before its budget, and the evaluation was broken off."""
+    from bench.ablation import diversity as ablation_diversity
     from fastsvc import training
-    from fastsvc.evaluation import ablation_diversity
     from fastsvc.training.loop import Trainer
 
     plain = yaml.safe_load(plan.read_text()) | {"out": str(tmp_path / "out")}

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from fastsvc import build, load
-from fastsvc.build import measure
-from fastsvc.checkpoints import json5_file, read
-from fastsvc.engine import inspect, runtime
+from fastsvc.build.passes import measure
+from fastsvc.checkpoints import read
+from fastsvc.checkpoints.files import json5_file
+from fastsvc.commands import inspect
+from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.errors import CheckpointError, EngineError
 from fastsvc.features import align
 from fastsvc.model import amphion

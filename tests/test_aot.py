@@ -1,6 +1,6 @@
 """Kernels compiled ahead of time, without a GPU: nothing spills, everything fits, tensor cores are used.
 
-A representative set; `python -m fastsvc.build.resources --check` does every kernel on every architecture.
+A representative set; `python -m fastsvc.build.cubins.resources --check` does every kernel on every architecture.
 """
 
 import re
@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("triton")
 
-from fastsvc.build import aot, resources
-from fastsvc.build.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
+from fastsvc.build.cubins import compile as aot
+from fastsvc.build.cubins import resources
+from fastsvc.build.cubins.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
 from fastsvc.errors import EngineError
 
 INSTRUCTION = {80: "mma.sync", 86: "mma.sync", 89: "mma.sync", 90: "wgmma", 100: "tcgen05.mma", 120: "mma.sync"}
@@ -98,7 +99,7 @@ def test_a_failing_kernel_is_an_error_with_its_reason(compiled):
 
 
 def test_the_page_shows_the_blocks_that_are_chosen():
-    """If not: python -m fastsvc.build.resources --check."""
+    """If not: python -m fastsvc.build.cubins.resources --check."""
     table = PAGE.read_text(encoding="utf-8").split(resources.BEGIN)[1].split(resources.END)[0]
     assert [case for case in resources.table_cases(ARCHITECTURES) if resources.chosen(*case) not in table] == []
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import fastsvc
-from fastsvc import arguments, batch, build, training
+from fastsvc import arguments, build, training
+from fastsvc.convert import run as batch
 from fastsvc.data import choir, prepare, pseudo
 from fastsvc.errors import AudioError, ConfigError, SpeakerError
 from fastsvc.evaluation import run as evaluation

@@ -17,8 +17,8 @@ from recordings import bad_folder, put, tone
 
 from fastsvc import reading
 from fastsvc.audio import io
-from fastsvc.batch_index import INDEX
 from fastsvc.cli import main
+from fastsvc.convert.index import INDEX
 from fastsvc.files import InWork
 
 
@@ -91,7 +91,7 @@ def test_no_permission_for_real(model, tmp_path):
 
 def test_the_output_folder_cannot_be_written(model, tmp_path, monkeypatch):
     put(tmp_path / "a.wav")
-    from fastsvc import batch
+    from fastsvc.convert import run as batch
 
     def refuse(*args, **kwargs):
         raise OSError(30, "Read-only file system")

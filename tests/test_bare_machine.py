@@ -15,8 +15,20 @@ def python(*arguments, **environment):
 
 
 def test_engine_kernels_build_and_bench_import():
-    modules = "fastsvc.engine.engine", "fastsvc.engine.cuda", "fastsvc.engine.doctor", "fastsvc.kernels.denoiser"
-    modules += "fastsvc.build", "fastsvc.build.target", "bench.latency", "bench.cold", "bench.models", "bench.cpu"
+    modules = (
+        "fastsvc.engine.engine",
+        "fastsvc.engine.cuda.parts",
+        "fastsvc.commands.doctor",
+        "fastsvc.kernels.denoiser.network",
+    )
+    modules += (
+        "fastsvc.build",
+        "fastsvc.build.passes.target",
+        "bench.latency",
+        "bench.cold",
+        "bench.models",
+        "bench.cpu",
+    )
     done = python("-c", f"import lacking, {', '.join(modules)}; from fastsvc.build import passes; passes()")
     assert done.returncode == 0, done.stderr
 
@@ -40,7 +52,7 @@ def test_without_triton_compiled_kernels_are_still_found():
     """What a process without Triton would look up is what one with it compiled."""
     program = (
         "import torch, engines\n"
-        "from fastsvc.build.target import unique\n"
+        "from fastsvc.build.passes.target import unique\n"
         "from fastsvc.engine import cuda, cuda_plan\n"
         "from fastsvc.engine.ladder import Shape\n"
         "given = engines.ACOUSTIC, engines.VOCODER, 'consistency', {2: [80.0, 1.0]}, False, torch.float16, 90\n"

@@ -8,11 +8,12 @@ import pytest
 from fake_engine import FakeEngine
 from recordings import bad_folder, put, tone
 
-from fastsvc import batch, batch_decode
 from fastsvc.audio import io
-from fastsvc.batch_index import INDEX
-from fastsvc.batch_plan import plan
-from fastsvc.batch_report import DONE, FAILED, SKIPPED, save
+from fastsvc.convert import decode as batch_decode
+from fastsvc.convert import run as batch
+from fastsvc.convert.index import INDEX
+from fastsvc.convert.plan import plan
+from fastsvc.convert.report import DONE, FAILED, SKIPPED, save
 from fastsvc.errors import OutputError
 
 

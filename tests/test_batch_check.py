@@ -8,11 +8,11 @@ import pytest
 from fake_engine import FakeEngine
 from recordings import put
 
-from fastsvc import batch
-from fastsvc.batch_check import check_report
-from fastsvc.batch_index import INDEX
-from fastsvc.batch_plan import plan
-from fastsvc.batch_report import save
+from fastsvc.convert import run as batch
+from fastsvc.convert.check import check_report
+from fastsvc.convert.index import INDEX
+from fastsvc.convert.plan import plan
+from fastsvc.convert.report import save
 from fastsvc.errors import OutputError
 from fastsvc.files import IN_WORK
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from fastsvc import batch_index
-from fastsvc.batch_index import INDEX, Index, Result, Stamp, results_in
+from fastsvc.convert import index as batch_index
+from fastsvc.convert.index import INDEX, Index, Result, Stamp, results_in
 from fastsvc.errors import OutputError
 
 

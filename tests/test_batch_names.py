@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from test_batch_plan import touch
 
-from fastsvc.batch_names import fitted, longest_name, natural_key, safe_tag
-from fastsvc.batch_plan import plan
-from fastsvc.batch_sources import Sources
+from fastsvc.convert.names import fitted, longest_name, natural_key, safe_tag
+from fastsvc.convert.plan import plan
+from fastsvc.convert.sources import Sources
 
 
 def names(inputs, out=".", **options) -> list[str]:

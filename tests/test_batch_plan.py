@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsvc.batch_plan import natural_key, plan
+from fastsvc.convert.plan import natural_key, plan
 from fastsvc.errors import AudioError, OutputError
 
 

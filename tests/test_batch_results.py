@@ -8,11 +8,11 @@ import pytest
 from fake_engine import FakeEngine
 from recordings import put, tone
 
-from fastsvc import batch
 from fastsvc.audio import io
-from fastsvc.batch_index import INDEX, Index
-from fastsvc.batch_plan import plan
-from fastsvc.batch_report import DONE, FAILED, SKIPPED
+from fastsvc.convert import run as batch
+from fastsvc.convert.index import INDEX, Index
+from fastsvc.convert.plan import plan
+from fastsvc.convert.report import DONE, FAILED, SKIPPED
 from fastsvc.errors import OutputError
 from fastsvc.files import IN_WORK
 

@@ -12,11 +12,13 @@ import torch
 from fake_engine import FakeEngine
 from recordings import bad_folder, put, tone
 
-from fastsvc import batch, batch_decode, batch_group
 from fastsvc.audio import io
-from fastsvc.batch_index import INDEX
-from fastsvc.batch_plan import plan
-from fastsvc.batch_report import DONE, FAILED
+from fastsvc.convert import decode as batch_decode
+from fastsvc.convert import group as batch_group
+from fastsvc.convert import run as batch
+from fastsvc.convert.index import INDEX
+from fastsvc.convert.plan import plan
+from fastsvc.convert.report import DONE, FAILED
 from fastsvc.errors import AudioError, EngineError
 
 
@@ -223,7 +225,7 @@ def test_a_gpus_engine_gives_each_recording_what_it_gives_it_alone(tmp_path, mon
     import golden
     import interpreted
 
-    from fastsvc.build import measure
+    from fastsvc.build.passes import measure
 
     interpreted.prepare(monkeypatch)
     monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})

@@ -13,10 +13,10 @@ from fake_engine import FakeEngine
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fastsvc import batch
 from fastsvc.audio.io import EXTENSIONS
-from fastsvc.batch_plan import plan
-from fastsvc.batch_report import DONE, SKIPPED
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import plan
+from fastsvc.convert.report import DONE, SKIPPED
 from fastsvc.errors import AudioError, OutputError
 
 NAMES = ["a.wav", "A.wav", "a.flac", "a_slt.wav", "a_slt-2.wav", "a.flac.wav", "1²2.wav", ".a.wav"]

@@ -19,8 +19,8 @@ import torch
 from test_dresses import prefixed, same
 
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.loading import load
 from fastsvc.errors import CheckpointError
+from fastsvc.reading.loading import load
 
 BESIDE = {  # what trainers keep beside the weights
     "global_step": np.int64(77),
@@ -62,7 +62,7 @@ def test_plain_values_beside_the_weights_are_read_and_kept_out(tmp_path, new):
     content = load(tmp_path / "b.pt")
     assert content["best"] == 0.5 and content["counts"] == {"a": [1]} and content["last"] == [1, 2]
     for name in ("history", "path", "saved", "args", "frozen", "price", "run", "names"):
-        assert type(content[name]).__module__ == "fastsvc.checkpoints.inert", name
+        assert type(content[name]).__module__ == "fastsvc.reading.inert", name
 
 
 def test_settings_of_lightning_are_read_as_a_mapping(tmp_path, monkeypatch):

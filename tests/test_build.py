@@ -9,15 +9,17 @@ import pytest
 import torch
 
 from fastsvc import build, load
-from fastsvc.build import verify
-from fastsvc.build.fold import fold_pass
-from fastsvc.build.lower import lower_pass
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import lowered
+from fastsvc.build.passes import verify
+from fastsvc.build.passes.fold import fold_pass
+from fastsvc.build.passes.lower import lower_pass
+from fastsvc.build.passes.read import check_pass, read_pass
 from fastsvc.build.plan import Plan
-from fastsvc.build.read import check_pass, read_pass
+from fastsvc.commands.inspect import describe
 from fastsvc.config import MelConfig
-from fastsvc.engine import artifact, cpu_bf16, lowered
-from fastsvc.engine.cpu_denoiser import Denoiser
-from fastsvc.engine.inspect import describe
+from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
+from fastsvc.engine.cpu.denoiser import Denoiser
 from fastsvc.errors import CheckpointError, ConfigError, EngineError, OutputError
 
 SMALL = golden.FOLDER / "comosvc_small"

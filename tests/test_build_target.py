@@ -10,24 +10,21 @@ from test_launching import Api
 pytest.importorskip("triton")
 
 from fastsvc import build
-from fastsvc.build import measure, target
-from fastsvc.engine import (
-    artifact,
-    backends,
-    cuda_plan,
-    cuda_sampler,
-    cuda_vocoder,
-    launcher,
-    selfcheck,
-    trt_plan,
-    vocoder_triton,
-    vocoder_trt,
-)
-from fastsvc.engine.cuda_denoiser import Program
-from fastsvc.engine.device_part import DevicePart
-from fastsvc.engine.driver import Driver
-from fastsvc.engine.inspect import describe
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.device_part import DevicePart
+from fastsvc.build.passes import measure, target
+from fastsvc.commands.inspect import describe
+from fastsvc.engine import backends
+from fastsvc.engine.cuda import launcher, selfcheck
+from fastsvc.engine.cuda import plan as cuda_plan
+from fastsvc.engine.cuda import sampler as cuda_sampler
+from fastsvc.engine.cuda import vocoder as cuda_vocoder
+from fastsvc.engine.cuda.denoiser import Program
+from fastsvc.engine.cuda.driver import Driver
+from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
+from fastsvc.engine.cuda.generators import triton as vocoder_triton
 from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.engine.tensorrt import plan as trt_plan
 from fastsvc.errors import ConfigError, EngineError, MissingPackageError
 from fastsvc.kernels import dependent
 

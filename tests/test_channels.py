@@ -10,11 +10,11 @@ from calls import run
 from fake_engine import FakeEngine
 
 import fastsvc
-from fastsvc import batch
 from fastsvc.audio import channels, io
-from fastsvc.batch_plan import plan
 from fastsvc.commands.choose import DEMO
 from fastsvc.config import MelConfig
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import plan
 from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import prepare
 from fastsvc.engine import hearing

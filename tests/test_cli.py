@@ -274,7 +274,7 @@ def test_ctrl_c_before_the_work(fake, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     put(tmp_path / "a.wav")
-    monkeypatch.setattr("fastsvc.batch_plan.plan", stop)
+    monkeypatch.setattr("fastsvc.convert.plan.plan", stop)
     assert run("convert", "a.wav", code=130).stderr == "interrupted\n"
 
 

@@ -11,9 +11,9 @@ import yaml
 
 from fastsvc import reading
 from fastsvc.checkpoints import read
-from fastsvc.engine.inspect import describe
+from fastsvc.commands.inspect import describe
 from fastsvc.errors import CheckpointError
-from fastsvc.reading_text import decoded
+from fastsvc.reading.text import decoded
 
 NAMES = {"chinese": ("洛天依", "言和", "周杰伦"), "japanese": ("さくら", "初音ミク", "ゆかり")}
 

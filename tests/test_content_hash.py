@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import fastsvc
-from fastsvc.engine.content_hash import content_hash
+from fastsvc.artifact.content_hash import content_hash
 
 MANIFEST = json.loads((Path(fastsvc.__file__).parent / "demo" / "choir.fsvc" / "manifest.json").read_text())
 

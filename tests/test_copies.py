@@ -5,8 +5,8 @@ import types
 import pytest
 import torch
 
-from fastsvc.engine import copies
-from fastsvc.engine.copies import Homeward
+from fastsvc.engine.cuda import copies
+from fastsvc.engine.cuda.copies import Homeward
 
 
 class Stream:

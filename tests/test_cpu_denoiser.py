@@ -5,8 +5,10 @@ import pytest
 import torch
 from test_engine_blocks import lowered_plan, tiny
 
-from fastsvc.checkpoints.native import module
-from fastsvc.engine import artifact, cpu_denoiser, winograd
+from fastsvc.artifact import folder as artifact
+from fastsvc.engine.cpu import denoiser as cpu_denoiser
+from fastsvc.engine.cpu import winograd
+from fastsvc.model.modules import module
 
 
 def filtered(rows: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:

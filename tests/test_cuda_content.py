@@ -12,17 +12,22 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import counts
-from fastsvc.checkpoints.native import module
 from fastsvc.commands import choose
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine import cuda_content, cuda_hubert, cuda_pitch, cuda_recogniser, hearing, selfcheck
-from fastsvc.engine.cuda_hubert import GroupedConv, HubertEncoder, StridedConv
-from fastsvc.engine.cuda_recogniser import RecogniserEncoder
+from fastsvc.engine import hearing
+from fastsvc.engine.cuda import encoders as cuda_content
+from fastsvc.engine.cuda import hubert as cuda_hubert
+from fastsvc.engine.cuda import pitch as cuda_pitch
+from fastsvc.engine.cuda import recogniser as cuda_recogniser
+from fastsvc.engine.cuda import selfcheck
+from fastsvc.engine.cuda.graphs import Graphs
+from fastsvc.engine.cuda.hubert import GroupedConv, HubertEncoder, StridedConv
+from fastsvc.engine.cuda.recogniser import RecogniserEncoder
 from fastsvc.engine.engine import Engine
-from fastsvc.engine.graphs import Graphs
 from fastsvc.errors import EngineError
 from fastsvc.features import content, hubert
 from fastsvc.model.hubert import Hubert
+from fastsvc.model.modules import module
 from fastsvc.model.recogniser import Recogniser
 
 HEARING = RecogniserConfig(phones=("-", "a", "b"), channels=24, layers=5, bottleneck=6)

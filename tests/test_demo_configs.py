@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.ablation import plan as ablation_plan
+from bench.ablation import run as ablation
 from fastsvc.config import from_dict
-from fastsvc.evaluation import ablation, ablation_plan
 from fastsvc.training import settings
 from fastsvc.training.consistency import StudentSettings
 from fastsvc.training.dmo_settings import DmoSettings

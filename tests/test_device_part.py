@@ -10,9 +10,10 @@ import pytest
 
 import fastsvc
 from fastsvc import files
-from fastsvc.engine import artifact, device_part, listing, seal
-from fastsvc.engine.artifact import Artifact
-from fastsvc.engine.device_part import DevicePart
+from fastsvc.artifact import device_part, listing, seal
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.device_part import DevicePart
+from fastsvc.artifact.folder import Artifact
 from fastsvc.errors import EngineError, OutputError
 
 MANIFEST = {
@@ -282,7 +283,7 @@ def test_a_cache_that_cannot_be_made(folder, monkeypatch, tmp_path, read_only):
 WRITER = """
 import sys
 from fastsvc.engine import device_part
-from fastsvc.engine.artifact import Artifact
+from fastsvc.artifact.folder import Artifact
 if sys.argv[3] == "cache":
     device_part.os.access = lambda path, how: False
 part = device_part.DevicePart(Artifact(sys.argv[1]), "sm_90")

@@ -10,7 +10,7 @@ import torch
 
 from fastsvc import build, load
 from fastsvc.checkpoints import read
-from fastsvc.engine.inspect import describe
+from fastsvc.commands.inspect import describe
 from fastsvc.errors import ConfigError
 from fastsvc.model.acoustic import AcousticModel
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastsvc.engine import doctor, trt
+from fastsvc.commands import doctor
+from fastsvc.engine.tensorrt import package as trt
 
 DOCS = Path(__file__).parent.parent / "docs" / "gpu.md"
 

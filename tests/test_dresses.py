@@ -13,11 +13,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fastsvc.checkpoints import pitch, read
-from fastsvc.checkpoints.loading import load
-from fastsvc.engine.inspect import describe
+from fastsvc.checkpoints import read
+from fastsvc.commands.inspect import describe
 from fastsvc.errors import CheckpointError
+from fastsvc.features.f0 import weights as pitch
 from fastsvc.model.crepe import Crepe
+from fastsvc.reading.loading import load
 
 
 def _amphion(folder):

@@ -13,7 +13,7 @@ pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not install
 SOURCE = Path(__file__).parent / "data" / "libcuda" / "libcuda.c"
 PROGRAM = """
 import types, torch
-from fastsvc.engine.driver import Driver
+from fastsvc.engine.cuda.driver import Driver
 torch.cuda.current_stream = lambda *_: types.SimpleNamespace(cuda_stream=0x77)
 x, driver = torch.zeros(8, dtype=torch.float16), Driver()
 function = driver.load(b"\\x7fELF.", "kernel", 8, 100_000, (("x", "*fp16"), ("n", "i32"), ("c", "fp32")))

@@ -9,9 +9,9 @@ import soundfile
 from audio_files import music, put
 from fake_engine import FakeEngine
 
-from fastsvc import batch
 from fastsvc.audio import encode, io
-from fastsvc.batch_plan import plan
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import plan
 from fastsvc.errors import OutputError
 
 
@@ -77,7 +77,7 @@ def test_lengths_that_a_format_cannot_carry(format, samples, words):
 def test_a_batch_knows_before_the_conversion(tmp_path, monkeypatch, known):
     path, _, _ = put(tmp_path, ".wav", music(1, 44100))
     monkeypatch.setitem(encode.MOST_SECONDS, "mp3", 0.9)
-    monkeypatch.setattr("fastsvc.batch_results._LONG", 0 if known == "by the header" else 1 << 26)
+    monkeypatch.setattr("fastsvc.convert.results._LONG", 0 if known == "by the header" else 1 << 26)
     engine = FakeEngine()
     monkeypatch.setattr(engine, "hear", None)
     if known == "by the header":

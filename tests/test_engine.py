@@ -183,7 +183,7 @@ def test_inspecting_an_engine_needs_no_torch(folder):
     import subprocess
     import sys
 
-    code = f"import sys; from fastsvc.engine.inspect import describe; print(describe({str(folder)!r}));" + (
+    code = f"import sys; from fastsvc.commands.inspect import describe; print(describe({str(folder)!r}));" + (
         "assert 'torch' not in sys.modules"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -192,7 +192,7 @@ def test_inspecting_an_engine_needs_no_torch(folder):
 
 
 def test_doctor_names_every_backend_and_why_it_does_not_run():
-    from fastsvc.engine.doctor import report
+    from fastsvc.commands.doctor import report
 
     text = report()
     for name in ("cpu", "cuda", "tensorrt", "instructions", "driver"):

@@ -6,16 +6,18 @@ import golden
 import pytest
 import torch
 
-from fastsvc.build.fold import fold_pass
-from fastsvc.build.lower import lower_pass
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.passes.fold import fold_pass
+from fastsvc.build.passes.lower import lower_pass
+from fastsvc.build.passes.read import check_pass
 from fastsvc.build.plan import Plan
-from fastsvc.build.read import check_pass
 from fastsvc.checkpoints import Checkpoint, read
-from fastsvc.checkpoints.native import module
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
-from fastsvc.engine import artifact, cpu_bf16, runtime
-from fastsvc.engine.cpu_denoiser import Denoiser
+from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
+from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cpu.denoiser import Denoiser
 from fastsvc.model import noise, source
+from fastsvc.model.modules import module
 
 ONE_PASS = 10**6
 

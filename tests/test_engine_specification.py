@@ -13,9 +13,9 @@ from fastsvc.audio.loudness import frame_rms
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.native import module
 from fastsvc.features import f0
 from fastsvc.model import noise, source
+from fastsvc.model.modules import module
 
 SEED = 2**40 + 7
 BOUND = 2e-5  # measured: 1e-6 at 24 kHz

@@ -13,7 +13,7 @@ import torch
 from golden import relative_rms
 
 import fastsvc
-from fastsvc.build import measure
+from fastsvc.build.passes import measure
 
 FLOAT32, HALF = 1e-4, 8e-3  # the widest that any test allows, in golden.relative_rms
 LEAST = max(100 * FLOAT32, 2 * HALF)

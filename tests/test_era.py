@@ -6,7 +6,8 @@ import formats
 import pytest
 import torch
 
-from fastsvc.checkpoints import era, read
+from fastsvc.checkpoints import read
+from fastsvc.checkpoints.readers import era
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, EdmConfig, FeatureConfig
 from fastsvc.errors import CheckpointError
 from fastsvc.model import edm

@@ -17,10 +17,13 @@ from calls import raising, run
 from recordings import put, tone
 
 import fastsvc
-from fastsvc import batch, batch_plan, faults
+from fastsvc import faults
 from fastsvc.commands import common, make
 from fastsvc.config import VOCODER_BACKENDS
-from fastsvc.engine import backends, cuda
+from fastsvc.convert import plan as batch_plan
+from fastsvc.convert import run as batch
+from fastsvc.engine import backends
+from fastsvc.engine.cuda import parts as cuda
 from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -72,7 +75,7 @@ def named(value):
 
 @pytest.mark.parametrize("error, line", USUAL, ids=named)
 def test_what_is_the_users_is_one_line(monkeypatch, error, line):
-    monkeypatch.setattr("fastsvc.engine.doctor.report", raising(error))
+    monkeypatch.setattr("fastsvc.commands.doctor.report", raising(error))
     result = run("doctor")
     assert result.exit_code == 2 and result.stderr.startswith(f"error: {line}") and result.stderr.count("\n") == 1
     assert not list(Path("kept").iterdir())
@@ -81,7 +84,7 @@ def test_what_is_the_users_is_one_line(monkeypatch, error, line):
 
 @pytest.mark.parametrize("error", OURS, ids=named)
 def test_what_is_ours_says_so_and_keeps_a_report(monkeypatch, error):
-    monkeypatch.setattr("fastsvc.engine.doctor.report", raising(error))
+    monkeypatch.setattr("fastsvc.commands.doctor.report", raising(error))
     result = run("doctor")
     assert result.exit_code == 70 and result.stderr.count("\n") == 1 and result.stdout == ""
     assert result.stderr.startswith(f"a fault of fastsvc: {type(error).__name__}")
@@ -101,14 +104,14 @@ def test_what_is_ours_says_so_and_keeps_a_report(monkeypatch, error):
 
 def test_a_report_that_cannot_be_kept(monkeypatch):
     monkeypatch.setattr(faults.tempfile, "tempdir", "/proc/none")
-    monkeypatch.setattr("fastsvc.engine.doctor.report", raising(KeyError("x")))
+    monkeypatch.setattr("fastsvc.commands.doctor.report", raising(KeyError("x")))
     result = run("doctor")
     assert result.exit_code == 70 and "please report it with what the same command prints with -v" in result.stderr
 
 
 def test_what_click_and_the_system_mean_stays(monkeypatch):
     def after(error, *arguments):
-        monkeypatch.setattr("fastsvc.engine.doctor.report", raising(error))
+        monkeypatch.setattr("fastsvc.commands.doctor.report", raising(error))
         return run("doctor")
 
     assert after(KeyboardInterrupt()).exit_code == 130
@@ -207,7 +210,8 @@ def test_settings_that_are_the_users(tmp_path):
 
 
 def test_programs_say_so_too(monkeypatch, capsys):
-    from fastsvc.evaluation import ablation, demo
+    from bench import demo
+    from bench.ablation import run as ablation
 
     monkeypatch.setattr(demo, "run", raising(KeyError("x")))
     assert demo.main([]) == 70 and "demo: a fault of fastsvc: KeyError: 'x'" in capsys.readouterr().err

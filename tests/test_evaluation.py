@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from bench import demo
 from fastsvc import config as c
 from fastsvc.data.choir import perform, render, score
 from fastsvc.errors import AudioError, CheckpointError, ConfigError
-from fastsvc.evaluation import choir_table, clips, content, demo, judges, phones, pictures, pitch, report, run, systems
+from fastsvc.evaluation import choir_table, clips, content, judges, phones, pictures, pitch, report, run, systems
 from fastsvc.evaluation.recordings_table import recordings
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.recogniser import Recogniser

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS
 from fastsvc.evaluation import trackers
 from fastsvc.features import f0
 from fastsvc.features.f0 import external
+from fastsvc.features.f0 import weights as pitch
 
 SIGNALS = trackers.signals(3.0)
 # Bounds: sweep accuracy, vibrato accuracy, octave errors of either, voicing errors with rests and in noise.

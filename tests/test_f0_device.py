@@ -11,7 +11,7 @@ from test_f0 import FORMANTS, HOP, PITCH, RATE, sing
 from test_f0_networks import golden_audio, packaged
 
 from fastsvc.engine import hearing
-from fastsvc.engine.cuda_pitch import Yin
+from fastsvc.engine.cuda.pitch import Yin
 from fastsvc.features import f0
 from fastsvc.features.f0 import device, networks, neural, path, tree
 from fastsvc.model import crepe

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from fastsvc.checkpoints import pitch
 from fastsvc.errors import CheckpointError, ConfigError, MissingPackageError
 from fastsvc.features import f0
 from fastsvc.features.f0 import decode, networks, neural
+from fastsvc.features.f0 import weights as pitch
 from fastsvc.model import rmvpe
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "f0" / "packages.npz")

@@ -14,7 +14,7 @@ import fastsvc
 from fastsvc.commands.common import PitchRange
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import pitch_notes
-from fastsvc.engine.runtime import Features
+from fastsvc.engine.cpu.sampler import Features
 from fastsvc.errors import ConfigError
 from fastsvc.features import f0
 from fastsvc.features.f0 import beyond
@@ -156,8 +156,8 @@ def test_the_engine_hears_what_is_asked_for(engine):
 
 
 def test_a_batch_says_it(engine, tmp_path):
-    from fastsvc import batch
-    from fastsvc.batch_plan import plan
+    from fastsvc.convert import run as batch
+    from fastsvc.convert.plan import plan
 
     put(tmp_path / "in" / "a.wav", sing(np.full(12000, 1175.0))[None])
     result = batch.run(engine, plan([tmp_path / "in"], tmp_path / "out", "wav"), batch.Settings(0))

@@ -16,10 +16,10 @@ from test_engines import FLOAT32
 from test_voices import NSF
 
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.native import module
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine import runtime
+from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.features import content, hubert
+from fastsvc.model.modules import module
 from fastsvc.model.recogniser import Recogniser
 
 SEMITONE = 2 ** (1 / 12)

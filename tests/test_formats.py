@@ -8,9 +8,9 @@ import yaml
 
 from fastsvc import build, load
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.native import module
 from fastsvc.config import hubert_units
 from fastsvc.errors import CheckpointError, ConfigError, EngineError
+from fastsvc.model.modules import module
 
 T = 23
 BASES = {"comosvc": 0, "diffusion_svc": 1, "sovits": 0, "ddsp_svc": 1}

@@ -15,9 +15,15 @@ from test_engines import FLOAT32, HALF
 
 pytest.importorskip("triton")
 
-from fastsvc.build import measure
+from fastsvc.artifact import device_part
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.passes import measure
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
-from fastsvc.engine import artifact, conversion, copies, cuda_pitch, cuda_recogniser, device_part, ladder, runtime
+from fastsvc.engine import conversion, ladder
+from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cuda import copies
+from fastsvc.engine.cuda import pitch as cuda_pitch
+from fastsvc.engine.cuda import recogniser as cuda_recogniser
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.kernels import dependent
@@ -291,8 +297,8 @@ def test_the_whole_ladder_is_captured_beforehand(folder, monkeypatch):
 
 def test_lacking_kernels_are_compiled_and_kept(folder, tmp_path, monkeypatch):
     pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings starts compiled kernels")
-    from fastsvc.build import supply
-    from fastsvc.engine import cuda
+    from fastsvc.build.cubins import supply
+    from fastsvc.engine.cuda import parts as cuda
 
     monkeypatch.setenv("FASTSVC_CACHE", str(tmp_path / "cache"))
     arch = cuda.architecture(torch.device("cuda"))

@@ -15,12 +15,17 @@ from test_engines import HALF
 pytest.importorskip("triton")
 
 from fastsvc import build
-from fastsvc.build import measure
+from fastsvc.build.passes import measure
 from fastsvc.commands import choose
 from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
-from fastsvc.engine import backends, cuda_pitch, cuda_recogniser, cuda_vocoder, ladder, launcher, runtime, selfcheck
+from fastsvc.engine import backends, ladder
+from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cuda import launcher, selfcheck
+from fastsvc.engine.cuda import pitch as cuda_pitch
+from fastsvc.engine.cuda import recogniser as cuda_recogniser
+from fastsvc.engine.cuda import vocoder as cuda_vocoder
+from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.engine import Engine
-from fastsvc.engine.graphs import Graphs
 from fastsvc.engine.ladder import Ladder
 from fastsvc.errors import ConfigError, EngineError, FastsvcError
 

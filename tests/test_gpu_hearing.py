@@ -13,9 +13,9 @@ from test_f0_networks import packaged
 
 from fastsvc.config import HubertConfig, RecogniserConfig
 from fastsvc.engine import hearing
-from fastsvc.engine.cuda_hubert import HubertEncoder
-from fastsvc.engine.cuda_pitch import Yin
-from fastsvc.engine.cuda_recogniser import RecogniserEncoder
+from fastsvc.engine.cuda.hubert import HubertEncoder
+from fastsvc.engine.cuda.pitch import Yin
+from fastsvc.engine.cuda.recogniser import RecogniserEncoder
 from fastsvc.features import content, f0, hubert
 from fastsvc.model.hubert import Hubert
 from fastsvc.model.recogniser import Recogniser

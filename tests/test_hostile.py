@@ -21,8 +21,8 @@ import yaml
 
 from fastsvc import build
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.loading import load
 from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.reading.loading import load
 
 LIMIT = 300 * 2**20  # bytes that refusing may take at the most; the bombs below ask for terabytes
 

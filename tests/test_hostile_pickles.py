@@ -11,9 +11,9 @@ import zipfile
 import pytest
 import torch
 
-from fastsvc.checkpoints import archive, pickle_scan
-from fastsvc.checkpoints.loading import load, state_dict
 from fastsvc.errors import CheckpointError
+from fastsvc.reading import archive, pickle_scan
+from fastsvc.reading.loading import load, state_dict
 
 LIMIT = 100 * 2**20  # bytes that refusing may take
 
@@ -272,4 +272,4 @@ def test_a_call_of_something_inert_comes_to_nothing(tmp_path, form, name):
         assert tracemalloc.get_traced_memory()[1] < LIMIT
     finally:
         tracemalloc.stop()
-    assert type(found).__module__ == "fastsvc.checkpoints.inert" and not hasattr(found, "__dict__")
+    assert type(found).__module__ == "fastsvc.reading.inert" and not hasattr(found, "__dict__")

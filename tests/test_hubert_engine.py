@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from fastsvc import build
-from fastsvc.build import verify
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.passes import verify
+from fastsvc.commands.inspect import describe
 from fastsvc.config import FeatureConfig
-from fastsvc.engine import Engine, artifact, hearing
-from fastsvc.engine.inspect import describe
+from fastsvc.engine import Engine, hearing
 from fastsvc.errors import CheckpointError, EngineError
 from fastsvc.features import align
 from fastsvc.features.hubert import HubertEncoder

@@ -11,12 +11,13 @@ import huberts
 import pytest
 import torch
 
-from fastsvc.checkpoints import inert, loading, read
-from fastsvc.checkpoints.fairseq import fairseq_name
+from fastsvc.checkpoints import read
+from fastsvc.checkpoints.readers.fairseq import fairseq_name
+from fastsvc.commands.inspect import describe
 from fastsvc.config import HubertConfig
-from fastsvc.engine.inspect import describe
 from fastsvc.errors import CheckpointError
 from fastsvc.model.hubert import Hubert
+from fastsvc.reading import inert, loading
 
 
 def same(checkpoint, state):

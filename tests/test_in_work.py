@@ -11,8 +11,8 @@ import pytest
 from fake_engine import FakeEngine
 from recordings import put, tone
 
-from fastsvc import batch
-from fastsvc.batch_plan import plan
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import plan
 from fastsvc.errors import AudioError
 from fastsvc.files import InWork, free_or_ours
 from fastsvc.files.leftovers import IN_WORK
@@ -112,7 +112,7 @@ CHILD = """
 import json, os, signal, sys
 from fake_engine import FakeEngine
 from fastsvc import batch
-from fastsvc.batch_plan import plan
+from fastsvc.convert.plan import plan
 from fastsvc.files import InWork
 
 folder, out, shares = sys.argv[1], sys.argv[2], sys.argv[3] == "True"

@@ -7,9 +7,9 @@ from audio_files import RATE_HZ, WRITTEN, music, put
 from audio_parts import APE, ID3V1, ID3V2
 from fake_engine import FakeEngine
 
-from fastsvc import batch
 from fastsvc.audio import io, sounds
-from fastsvc.batch_plan import plan
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import plan
 from fastsvc.data.prepare import prepare
 from fastsvc.errors import AudioError
 

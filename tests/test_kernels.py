@@ -10,7 +10,7 @@ from kernel_check import ARCH, DEVICE, DTYPES, check, doubled, lengths_of, poiso
 
 pytest.importorskip("triton")
 
-from fastsvc.kernels import condition, first, gated_conv, head, residual, skip
+from fastsvc.kernels.denoiser import condition, first, gated_conv, head, residual, skip
 from fastsvc.kernels.tiles import Tile
 
 BIG = Tile(64, 64, 64, 4, 2)  # few operations, which is what the interpreter's time goes by

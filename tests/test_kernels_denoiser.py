@@ -7,12 +7,12 @@ from kernel_check import ARCH, DEVICE, random
 
 pytest.importorskip("triton")
 
-from fastsvc.build.fold import fold_condition, fold_layers, fold_skips, step_vectors
-from fastsvc.build.lower import lower
+from fastsvc.build.passes.fold import fold_condition, fold_layers, fold_skips, step_vectors
+from fastsvc.build.passes.lower import lower
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
 from fastsvc.kernels import dependent
-from fastsvc.kernels.denoiser import Denoiser, Level, Tiles, Update, consistency_updates, euler_updates
-from fastsvc.kernels.pack import pack, padded
+from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles, Update, consistency_updates, euler_updates
+from fastsvc.kernels.denoiser.pack import pack, padded
 from fastsvc.kernels.tiles import Tile
 from fastsvc.model import noise, process, sampler, schedule
 from fastsvc.model.acoustic import AcousticModel

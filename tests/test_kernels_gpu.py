@@ -6,7 +6,8 @@ from kernel_check import ARCH, DEVICE, GPU, check, lengths_of, poisoned, random
 
 pytest.importorskip("triton")
 
-from fastsvc.kernels import dependent, gated_conv, head, residual, skip
+from fastsvc.kernels import dependent
+from fastsvc.kernels.denoiser import gated_conv, head, residual, skip
 from fastsvc.kernels.launch import chained
 from fastsvc.kernels.tiles import power_of_two
 

@@ -6,7 +6,8 @@ from kernel_check import DEVICE, poisoned, random
 
 pytest.importorskip("triton")
 
-from fastsvc.kernels import first, head, philox
+from fastsvc.kernels import philox
+from fastsvc.kernels.denoiser import first, head
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.tiles import Tile
 from fastsvc.model import noise

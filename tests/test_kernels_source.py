@@ -7,8 +7,8 @@ from kernel_check import DEVICE, poisoned
 pytest.importorskip("triton")
 
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.kernels import source as op
 from fastsvc.kernels.tiles import power_of_two
+from fastsvc.kernels.vocoder import source as op
 from fastsvc.model import noise, source
 from fastsvc.model.vocoder import Generator
 

@@ -7,8 +7,10 @@ from torch.nn.functional import conv1d, conv_transpose1d, layer_norm, leaky_relu
 
 pytest.importorskip("triton")
 
-from fastsvc.kernels import conv, pack_generator, residual_unit, tiles, upsample, waveform
+from fastsvc.kernels import tiles
 from fastsvc.kernels.tiles import Tile
+from fastsvc.kernels.vocoder import conv, residual_unit, upsample, waveform
+from fastsvc.kernels.vocoder import pack as pack_generator
 
 EXACT = {"precision": "ieee"}
 SLOPE = 0.1

@@ -6,8 +6,8 @@ from kernel_check import ARCH, DEVICE, GPU, check, poisoned, random
 
 pytest.importorskip("triton")
 
-from fastsvc.kernels import conv, residual_unit, upsample, waveform
 from fastsvc.kernels.tiles import power_of_two
+from fastsvc.kernels.vocoder import conv, residual_unit, upsample, waveform
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU")]
 CASES = [(torch.float16, "ieee"), (torch.bfloat16, "ieee"), (torch.float32, "tf32x3")]
@@ -70,8 +70,8 @@ def test_a_captured_vocoder_gives_what_single_launches_give():
     """Full size through a CUDA graph: the same bits every time, and PyTorch's audio within twice its own error."""
     from test_vocoder_triton import VocoderConfig, inputs_of, made_of, model_of, relative_rms
 
-    from fastsvc.engine.cpu_vocoder import Vocoder
-    from fastsvc.engine.graphs import Graphs
+    from fastsvc.engine.cpu.vocoder import Vocoder
+    from fastsvc.engine.cuda.graphs import Graphs
 
     config = VocoderConfig()
     model, given = model_of(config), inputs_of(config, 2, 188)

@@ -15,8 +15,8 @@ from test_kernels_denoiser import lowered
 pytest.importorskip("triton")
 
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig, MelConfig
-from fastsvc.kernels.denoiser import Denoiser, Level, Tiles
-from fastsvc.kernels.pack import pack
+from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles
+from fastsvc.kernels.denoiser.pack import pack
 from fastsvc.kernels.tiles import Tile
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel

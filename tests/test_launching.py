@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fastsvc.engine import cuda_denoiser, driver, graphs, launcher
-from fastsvc.engine.driver import Driver, marshalled
+from fastsvc.engine.cuda import denoiser as cuda_denoiser
+from fastsvc.engine.cuda import driver, graphs, launcher
+from fastsvc.engine.cuda.driver import Driver, marshalled
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.kernels.launch import Launch, chained
 

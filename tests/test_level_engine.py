@@ -9,9 +9,9 @@ from recordings import put
 from test_level import db, down, parts, voice
 
 import fastsvc
-from fastsvc import batch
 from fastsvc.audio import io
-from fastsvc.batch_plan import plan
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import plan
 
 SINGING = Path(__file__).parent.parent / "examples" / "recordings" / "singing"
 DEMO = Path(fastsvc.__file__).parent / "demo" / "choir.fsvc"

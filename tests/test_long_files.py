@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import fastsvc
-from fastsvc.engine import hearing, runtime
+from fastsvc.engine import hearing
+from fastsvc.engine.cpu import sampler as runtime
 
 FRAMES = 3 * runtime.MEL_BLOCK // 2  # 16 s: two blocks of mel, several of audio
 

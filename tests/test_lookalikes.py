@@ -10,11 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from fastsvc import lookalikes
 from fastsvc.audio import io as audio_io
 from fastsvc.build.part import read_part
-from fastsvc.checkpoints import pitch, read
+from fastsvc.checkpoints import read
 from fastsvc.errors import AudioError, CheckpointError
+from fastsvc.features.f0 import weights as pitch
+from fastsvc.reading import lookalikes
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 567824\n"
 PAGE = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><head><title>Sign in\n to Hub</title></head><body></body></html>"

@@ -8,9 +8,9 @@ from test_voices import voice
 
 import fastsvc
 from fastsvc import build
+from fastsvc.artifact import folder as artifact
 from fastsvc.checkpoints import read
-from fastsvc.engine import artifact
-from fastsvc.engine.inspect import describe
+from fastsvc.commands.inspect import describe
 from fastsvc.errors import CheckpointError, EngineError
 
 

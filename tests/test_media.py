@@ -9,11 +9,11 @@ from fake_engine import FakeEngine
 from media_cases import EXACT, LOOSE, SAMPLES, check, name_of, put, reason
 from media_files import aac_in_caf, chirp, edited, encode, lag, write
 
-from fastsvc import batch
 from fastsvc.audio import io
-from fastsvc.batch_plan import plan
+from fastsvc.commands import doctor
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import plan
 from fastsvc.data.prepare import prepare
-from fastsvc.engine import doctor
 
 av = pytest.importorskip("av")
 

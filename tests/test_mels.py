@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fastsvc import build, load
-from fastsvc.build.mels import mel_for_both
+from fastsvc.build.passes.mels import mel_for_both
 from fastsvc.checkpoints import read
 from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError

@@ -15,10 +15,12 @@ import soundfile
 from fake_engine import FakeEngine
 from recordings import put, tone
 
-from fastsvc import batch, batch_decode, memory
+from fastsvc import memory
 from fastsvc.audio import io
-from fastsvc.batch_plan import plan
-from fastsvc.batch_report import DONE, FAILED
+from fastsvc.convert import decode as batch_decode
+from fastsvc.convert import run as batch
+from fastsvc.convert.plan import plan
+from fastsvc.convert.report import DONE, FAILED
 from fastsvc.errors import AudioError
 
 GIB = 2**30
@@ -192,7 +194,7 @@ CHILD = """
 import json, resource, sys
 from fake_engine import FakeEngine
 from fastsvc import batch
-from fastsvc.batch_plan import plan
+from fastsvc.convert.plan import plan
 import soundfile, soxr, torch
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)

@@ -12,9 +12,10 @@ from engines import build_engine
 from mutations import judged, mutants
 
 import fastsvc
-from fastsvc.engine import artifact, selfcheck
-from fastsvc.engine import manifest as manifests
-from fastsvc.engine.inspect import describe
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import manifest as manifests
+from fastsvc.commands.inspect import describe
+from fastsvc.engine.cuda import selfcheck
 from fastsvc.errors import EngineError
 
 

@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from fastsvc import build, load
-from fastsvc.build import measure
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.passes import measure
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.folder import checkpoint_in
-from fastsvc.checkpoints.native import module
+from fastsvc.checkpoints.files.folder import checkpoint_in
 from fastsvc.config import AcousticConfig, DenoiserConfig, MelConfig, to_dict
-from fastsvc.engine import Engine, artifact
-from fastsvc.engine.cpu_vocoder import Vocoder
+from fastsvc.engine import Engine
+from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.errors import CheckpointError
 from fastsvc.model import source
+from fastsvc.model.modules import module
 
 NAMES = ["nsf_hifigan_small", "nsf_hifigan_two", "pc_nsf_small"]
 SMALL = golden.FOLDER / "nsf_hifigan_small"

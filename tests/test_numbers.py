@@ -12,12 +12,12 @@ from recordings import put, tone
 from safetensors.torch import load_file, save_file
 
 import fastsvc
+from fastsvc.artifact import folder as artifact
 from fastsvc.checkpoints import read
 from fastsvc.cli import main
 from fastsvc.config import AcousticConfig, HubertConfig, VocoderConfig, from_dict
 from fastsvc.config.shown import shown
 from fastsvc.data.pieces import read_transcript
-from fastsvc.engine import artifact
 from fastsvc.errors import AudioError, CheckpointError, ConfigError, EngineError
 from fastsvc.training import run
 from fastsvc.training.settings import read as read_settings

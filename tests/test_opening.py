@@ -14,7 +14,10 @@ from recordings import put
 
 import fastsvc
 from fastsvc import faults
-from fastsvc.engine import artifact, backends, cuda, doctor
+from fastsvc.artifact import folder as artifact
+from fastsvc.commands import doctor
+from fastsvc.engine import backends
+from fastsvc.engine.cuda import parts as cuda
 from fastsvc.errors import ConfigError, EngineError, OutputError
 from fastsvc.kernels import tiles
 
@@ -128,11 +131,11 @@ def test_a_gpu_of_the_oldest_kind_runs(card):
 def test_one_constant_for_the_oldest_gpu(folder, monkeypatch):
     """What the device is asked for, what the kernels take, what is built for: all by fastsvc.kernels.tiles.OLDEST."""
     assert tiles.architecture(tiles.OLDEST) == tiles.OLDEST == 80
-    model = backends.Model.of(fastsvc.engine.artifact.Artifact(folder))
+    model = backends.Model.of(fastsvc.artifact.folder.Artifact(folder))
     monkeypatch.setattr(cuda, "architecture", lambda device: tiles.OLDEST - 1)
     with pytest.raises(EngineError, match="cannot run on this GPU: the GPU is sm_79, the kernels need sm_80"):
         cuda.parts(model, device="cpu")
-    from fastsvc.build.target import architectures
+    from fastsvc.build.passes.target import architectures
 
     with pytest.raises(ConfigError, match="'sm_75': kernels need sm_80 or newer"):
         architectures("sm_75")

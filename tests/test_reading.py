@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 from engines import ACOUSTIC, native
 
-from fastsvc import arrays, reading
+from fastsvc import reading
 from fastsvc.cli import main
 from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.reading import arrays
 
 
 @pytest.fixture

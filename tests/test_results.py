@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from fastsvc.evaluation import ablation_table, report
+from bench.ablation import table as ablation_table
+from fastsvc.evaluation import report
 
 ROOT = Path(__file__).parent.parent
 FOUND = ROOT / "bench" / "results" / "students" / "ablation.json"

@@ -5,8 +5,9 @@ import pytest
 from click.testing import CliRunner
 from recordings import put
 
-from fastsvc import batch, build
+from fastsvc import build
 from fastsvc.cli import main
+from fastsvc.convert import run as batch
 from fastsvc.data import choir, prepare, pseudo
 from fastsvc.errors import FastsvcError
 from fastsvc.evaluation import run as evaluation

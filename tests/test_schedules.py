@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastsvc.config import AcousticConfig, ConditionConfig, DdpmConfig, DenoiserConfig, EdmConfig
-from fastsvc.engine import schedules
+from fastsvc.engine.cuda import schedules
 from fastsvc.model import sampler, schedule
 
 EDM, DDPM = AcousticConfig(), AcousticConfig(ddpm=DdpmConfig())
@@ -15,7 +15,7 @@ def denoise(x, level):
 
 
 def run(plan, noise, given=None):
-    """What kernels/first.py and kernels/head.py do with a plan."""
+    """What kernels/denoiser/first.py and kernels/denoiser/head.py do with a plan."""
     x = plan.spread * noise(0) + (0 if given is None else plan.carry * given)
     before = None
     for i, (level, update) in enumerate(zip(plan.levels, plan.updates, strict=True)):

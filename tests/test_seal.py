@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from fastsvc import build, files
-from fastsvc.engine import device_part, seal
+from fastsvc.artifact import device_part, seal
 from fastsvc.errors import CheckpointError, EngineError
 
 LABEL = seal.Label("an engine", "sm_90", "b.plan")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from fastsvc import file_names
-from fastsvc.build import pitch as build_pitch
+from fastsvc.build.passes import pitch as build_pitch
 from fastsvc.checkpoints import read
 from fastsvc.commands.choose import choose_speaker
 from fastsvc.data import scan

@@ -13,10 +13,17 @@ from recordings import put, tone
 
 pytest.importorskip("triton")
 
-from fastsvc.build import aot, measure, supply, target
+from fastsvc.artifact import device_part, seal
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.cubins import compile as aot
+from fastsvc.build.cubins import supply
+from fastsvc.build.passes import measure, target
 from fastsvc.cli import main
 from fastsvc.commands import gpu
-from fastsvc.engine import artifact, backends, cuda, cuda_vocoder, device_part, driver, launcher, seal
+from fastsvc.engine import backends
+from fastsvc.engine.cuda import driver, launcher
+from fastsvc.engine.cuda import parts as cuda
+from fastsvc.engine.cuda import vocoder as cuda_vocoder
 from fastsvc.errors import EngineError, MissingPackageError, OutputError
 
 ARCH = 80

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from fastsvc.kernels import condition, first, gated_conv, head, residual, skip, tiles
+from fastsvc.kernels import tiles
+from fastsvc.kernels.denoiser import condition, first, gated_conv, head, residual, skip
 from fastsvc.kernels.tiles import Tile
 
 ARCHITECTURES = sorted(tiles.SHARED_BYTES)

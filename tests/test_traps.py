@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from recordings import put, tone
 
 from fastsvc import children
-from fastsvc.build import aot, measure
+from fastsvc.build.cubins import compile as aot
+from fastsvc.build.passes import measure
 from fastsvc.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -63,7 +64,7 @@ def test_the_traps_spring(traps):
 
 def test_kernels_are_compiled(traps, tmp_path):
     pytest.importorskip("triton")
-    from fastsvc.build.resources import excitation
+    from fastsvc.build.cubins.resources import excitation
 
     (cubin,) = aot.compile([(excitation().spec(), 90)])
     assert cubin.name == "source_kernel" and traps() == []

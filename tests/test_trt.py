@@ -15,7 +15,12 @@ pytest.importorskip("onnx")
 
 import onnx
 
-from fastsvc.engine import artifact, listing, trt, trt_plan, trt_run, vocoder_trt
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import listing
+from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
+from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import plan as trt_plan
+from fastsvc.engine.tensorrt import run as trt_run
 from fastsvc.errors import EngineError, MissingPackageError
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="what is said where there is no GPU")

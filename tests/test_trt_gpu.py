@@ -9,9 +9,11 @@ import vocoders
 
 pytest.importorskip("onnx")
 
-from fastsvc.engine import artifact, trt, vocoder_trt
-from fastsvc.engine.cpu_vocoder import Vocoder
-from fastsvc.engine.graphs import Graphs
+from fastsvc.artifact import folder as artifact
+from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
+from fastsvc.engine.cuda.graphs import Graphs
+from fastsvc.engine.tensorrt import package as trt
 from fastsvc.errors import EngineError, FastsvcError
 
 pytestmark = pytest.mark.gpu

@@ -15,7 +15,12 @@ import vocoders
 
 pytest.importorskip("onnx")
 
-from fastsvc.engine import artifact, listing, trt, trt_plan, trt_run, vocoder_trt
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import listing
+from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
+from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import plan as trt_plan
+from fastsvc.engine.tensorrt import run as trt_run
 from fastsvc.errors import EngineError
 
 CONFIG = vocoders.SMALL["pc-nsf"]  # the one with noise
@@ -156,7 +161,7 @@ def stream(monkeypatch):
 
 
 def buffers(batch, frames):
-    """As fastsvc.engine.cuda_vocoder.Inputs, as much as a generator sees."""
+    """As fastsvc.engine.cuda.vocoder.Inputs, as much as a generator sees."""
     given = vocoders.given(CONFIG, batch, frames)
     audio = torch.full((batch, frames * CONFIG.mel.hop_samples), torch.nan)
     return types.SimpleNamespace(mel=given["mel"], excitation=given["source"], noise=given["noise"], audio=audio)

@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import cuda_generators, ladder, vocoder_choice, vocoder_torch
-from fastsvc.engine.cuda_vocoder import Inputs
-from fastsvc.engine.vocoder_choice import Choice, Row, fastest, rung, rungs
+from fastsvc.engine import ladder
+from fastsvc.engine.cuda.generators import backends as cuda_generators
+from fastsvc.engine.cuda.generators import choice as vocoder_choice
+from fastsvc.engine.cuda.generators import torch as vocoder_torch
+from fastsvc.engine.cuda.generators.choice import Choice, Row, fastest, rung, rungs
+from fastsvc.engine.cuda.vocoder import Inputs
 from fastsvc.errors import EngineError, MissingPackageError
 
 CONFIG = VocoderConfig(initial_channels=16)

@@ -15,11 +15,12 @@ pytest.importorskip("onnxruntime")
 import onnx
 import onnxruntime
 
-from fastsvc.build import export, measure
-from fastsvc.engine import artifact, vocoder_graph
-from fastsvc.engine.cpu_vocoder import Vocoder
-from fastsvc.engine.inspect import describe
-from fastsvc.engine.onnx_writer import places
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.onnx import vocoder as vocoder_graph
+from fastsvc.artifact.onnx.writer import places
+from fastsvc.build.passes import export, measure
+from fastsvc.commands.inspect import describe
+from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.errors import EngineError
 
 SHAPES = [(1, 1), (2, 7), (1, 61)]

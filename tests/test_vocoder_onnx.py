@@ -11,10 +11,11 @@ import vocoders
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from fastsvc.build import measure
-from fastsvc.engine import Engine, vocoder_onnx
-from fastsvc.engine.cpu_vocoder import Vocoder
-from fastsvc.engine.vocoder_onnx import OnnxGenerator
+from fastsvc.build.passes import measure
+from fastsvc.engine import Engine
+from fastsvc.engine.cpu import vocoder_onnx
+from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
 from fastsvc.errors import EngineError, MissingPackageError
 
 

@@ -12,14 +12,17 @@ from kernel_check import ARCH, DEVICE, GPU
 
 pytest.importorskip("triton")
 
-from fastsvc.build import target
+from fastsvc.build.passes import target
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.engine import cuda_plan, ladder, launcher, vocoder_triton
-from fastsvc.engine.cuda_vocoder import Inputs
-from fastsvc.engine.vocoder_triton import TritonGenerator
+from fastsvc.engine import ladder
+from fastsvc.engine.cuda import launcher
+from fastsvc.engine.cuda import plan as cuda_plan
+from fastsvc.engine.cuda.generators import triton as vocoder_triton
+from fastsvc.engine.cuda.generators.triton import TritonGenerator
+from fastsvc.engine.cuda.vocoder import Inputs
 from fastsvc.errors import EngineError
-from fastsvc.kernels import generator as kernels
-from fastsvc.kernels import pack_generator
+from fastsvc.kernels.vocoder import generator as kernels
+from fastsvc.kernels.vocoder import pack as pack_generator
 from fastsvc.model import vocoder, weight_norm
 
 OPENVPI = {

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 import fastsvc
 from fastsvc import build
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.native import module
 from fastsvc.cli import main
+from fastsvc.commands.inspect import describe
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.engine.inspect import describe
 from fastsvc.errors import ConfigError, EngineError
+from fastsvc.model.modules import module
 
 MEL = MelConfig(44100, 512, 2048, 2048, 128, 40.0, 16000.0, "e")
 NSF = VocoderConfig(

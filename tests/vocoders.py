@@ -8,9 +8,9 @@ import weights
 
 from bench import vocoder_folder
 from bench.vocoder_cpu import OPENVPI
-from fastsvc.build.lower import half
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.passes.lower import half
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import artifact
 from fastsvc.model.vocoder import Generator
 
 FULL = {

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from fastsvc import hush, lookalikes, reading
+from fastsvc import hush, reading
 from fastsvc.audio import media, media_kinds, media_open, sounds, whole
 from fastsvc.audio.encode import reason
 from fastsvc.errors import AudioError
+from fastsvc.reading import lookalikes
 
 CONVERT = media_open.CONVERT
 AGAIN = "copy or export it again"

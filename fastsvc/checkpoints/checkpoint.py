@@ -10,12 +10,12 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc import arguments
-from fastsvc.checkpoints import speaker_table
-from fastsvc.checkpoints.folder import checkpoint_in
+from fastsvc.checkpoints.files import speaker_table
+from fastsvc.checkpoints.files.folder import checkpoint_in
 from fastsvc.checkpoints.given import Given
-from fastsvc.checkpoints.loading import load
 from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
+from fastsvc.reading.loading import load
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo")
 MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
@@ -76,19 +76,19 @@ def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Check
     :class:`fastsvc.checkpoints.given.Given`.
     Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
-    from fastsvc.checkpoints import (
+    from fastsvc.checkpoints import foreign
+    from fastsvc.checkpoints.files.undress import undress
+    from fastsvc.checkpoints.readers import (
         amphion,
         amphion_vocoder,
         comosvc,
         diffusion_svc,
         fairseq,
-        foreign,
         huggingface,
         m4gan,
         native,
         nsf_hifigan,
     )
-    from fastsvc.checkpoints.undress import undress
 
     path = checkpoint_in(arguments.path("path", path))
     given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsvc.checkpoints import dress
+from fastsvc.checkpoints.files import dress
 from fastsvc.errors import CheckpointError
 
 KNOWN = "CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC, and fastsvc's own"

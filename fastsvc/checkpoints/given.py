@@ -12,7 +12,7 @@ PATHS = ("config", "speaker_vectors")
 
 @dataclass(frozen=True)
 class Given:
-    """``config``: the YAML or JSON of the training run; ``era``: of CoMoSVC's code (checkpoints/era.py);
+    """``config``: the YAML or JSON of the training run; ``era``: of CoMoSVC's code (checkpoints/readers/era.py);
     ``speaker_vectors``: an .npz of name → embedding, for networks that take one in place of an id; ``look``: only to
     be looked at, so that a missing configuration is noted, and its sizes are read off the tensors; ``said`` collects
     notes of reading these files."""

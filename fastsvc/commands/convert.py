@@ -112,12 +112,12 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     Exit code 0: all converted; 1: some inputs failed (each is named with its reason); 2: could not start;
     70: a fault of fastsvc.
     """
-    from fastsvc import batch
     from fastsvc.audio import encode
-    from fastsvc.batch_check import check_report
-    from fastsvc.batch_plan import plan
     from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
+    from fastsvc.convert import run as batch
+    from fastsvc.convert.check import check_report
+    from fastsvc.convert.plan import plan
     from fastsvc.features import f0
     from fastsvc.files import InWork
 
@@ -161,7 +161,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
         result = batch.run(engine, planned, settings, show.entry, show.fraction, in_work)
     show.summary(result)
     if report_path is not None:
-        from fastsvc.batch_report import save
+        from fastsvc.convert.report import save
 
         save(report_path, result.to_dict(**_head(engine, settings, inputs, out, format)))
         say(f"report: {report}")
@@ -198,8 +198,7 @@ def _head(engine, settings, inputs, out, format) -> dict:
     from dataclasses import asdict
     from importlib import metadata
 
-    from fastsvc import __version__
-    from fastsvc.engine import machine
+    from fastsvc import __version__, machine
 
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "soundfile", "soxr")}
     return {

@@ -12,13 +12,14 @@ from fastsvc.errors import FastsvcError
 def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: str, batch: int, keep_channels: bool):
     """(cpu or cuda; on a GPU the frames of what will be sung together, else nothing). Kernels that the engine lacks
     for these are compiled and kept; where that cannot be, it is said, and what is there is used."""
-    from fastsvc.engine import artifact, backends
+    from fastsvc.artifact import folder as artifact
+    from fastsvc.engine import backends
 
     device = backends.choose(device)
     if device == "cpu":
         return device, []
-    from fastsvc.batch_group import frames_of, groups
     from fastsvc.config import AcousticConfig, from_dict
+    from fastsvc.convert.group import frames_of, groups
 
     folder = artifact.Artifact(path)
     manifest = folder.manifest
@@ -33,9 +34,10 @@ def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: 
 def _supply(folder, needs, steps: int, vocoder_backend: str) -> None:
     import torch
 
-    from fastsvc.build.supply import supply
+    from fastsvc.build.cubins.supply import supply
     from fastsvc.commands.show import bar
-    from fastsvc.engine import cuda, driver
+    from fastsvc.engine.cuda import driver
+    from fastsvc.engine.cuda import parts as cuda
 
     arch = cuda.architecture(torch.device("cuda"))
     try:
@@ -73,8 +75,9 @@ def after_building(path, target: str) -> None:
     import torch
 
     from fastsvc.commands.show import bar
-    from fastsvc.engine import Engine, cuda
-    from fastsvc.engine.vocoder_choice import summary
+    from fastsvc.engine import Engine
+    from fastsvc.engine.cuda import parts as cuda
+    from fastsvc.engine.cuda.generators.choice import summary
 
     arch = cuda.architecture(torch.device("cuda"))
     if target != "auto" and f"sm_{arch}" not in map(str.strip, target.split(",")):

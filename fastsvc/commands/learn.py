@@ -108,7 +108,8 @@ def _encoder(path: str):
     """The content encoder of a recogniser's checkpoint or of an engine folder."""
     from pathlib import Path
 
-    from fastsvc.engine import Engine, artifact
+    from fastsvc.artifact import folder as artifact
+    from fastsvc.engine import Engine
     from fastsvc.errors import EngineError
     from fastsvc.features.content import RecogniserEncoder
 

@@ -55,7 +55,7 @@ def build(checkpoint, **options):
 @verbosity_options
 def inspect(path):
     """Kind, configuration and speakers (with their ids) of an engine folder or a checkpoint."""
-    from fastsvc.engine.inspect import describe
+    from fastsvc.commands.inspect import describe
 
     present(describe(path))
 
@@ -64,6 +64,6 @@ def inspect(path):
 @verbosity_options
 def doctor():
     """GPU, driver, Triton, TensorRT, optional packages: what will run where, and why not."""
-    from fastsvc.engine.doctor import report
+    from fastsvc.commands.doctor import report
 
     present(report())

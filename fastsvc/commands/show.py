@@ -6,8 +6,8 @@ import contextlib
 import sys
 
 from fastsvc import screen, screen_log
-from fastsvc.batch_report import DONE, FAILED, SKIPPED, Entry, Report
 from fastsvc.commands.common import say, with_name
+from fastsvc.convert.report import DONE, FAILED, SKIPPED, Entry, Report
 
 _PREPARING = "{desc} {percentage:3.0f}%|{bar}| {elapsed}"
 _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
@@ -32,7 +32,7 @@ def _delay() -> float:
 
 
 class Show:
-    """A context; :meth:`entry` and :meth:`fraction` are the callbacks of fastsvc.batch.run."""
+    """A context; :meth:`entry` and :meth:`fraction` are the callbacks of fastsvc.convert.run.run."""
 
     def __init__(self, files: int, verbosity: int):
         self.files, self.done, self.verbosity = files, 0, verbosity

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fastsvc import arrays
 from fastsvc.config import FeatureConfig, MelConfig, from_dict
 from fastsvc.config.shown import shown
 from fastsvc.data import pseudo
@@ -15,6 +14,7 @@ from fastsvc.data.records import described
 from fastsvc.data.store import load_json
 from fastsvc.errors import ConfigError
 from fastsvc.features.align import indices
+from fastsvc.reading import arrays
 
 SPLITS = ("train", "valid", "test")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import arguments, arrays, files, screen
+from fastsvc import arguments, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.config.plain import differences
 from fastsvc.data import account, advice, records
@@ -26,6 +26,7 @@ from fastsvc.data.units import add_units
 from fastsvc.data.workers import processed
 from fastsvc.errors import AudioError, ConfigError, FastsvcError, OutputError
 from fastsvc.files import InWork
+from fastsvc.reading import arrays
 
 __all__ = ["Report", "add_units", "prepare"]
 

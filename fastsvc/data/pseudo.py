@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc import arguments, arrays, screen
+from fastsvc import arguments, screen
 from fastsvc.data.records import alone
 from fastsvc.data.store import save_array, save_json
 from fastsvc.errors import ConfigError
+from fastsvc.reading import arrays
 
 FILE = "clusters.npy"
 MOST_UNITS = 200_000  # that the centres are found from

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fastsvc import arguments, arrays, files, screen
+from fastsvc import arguments, files, screen
 from fastsvc.audio.resample import resample
 from fastsvc.config import MelConfig, from_dict
 from fastsvc.data import records
 from fastsvc.data.store import save_arrays, save_json
 from fastsvc.errors import ConfigError
+from fastsvc.reading import arrays
 
 
 @torch.no_grad()

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import lowered
 from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
-from fastsvc.engine import artifact, cpu_generators, lowered, runtime
+from fastsvc.engine.cpu import generators as cpu_generators
+from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError
 from fastsvc.kernels.tiles import OLDEST
@@ -34,7 +37,7 @@ class Model:
 
     @classmethod
     def of(cls, folder: artifact.Artifact) -> Model:
-        """What the manifest says. It was checked when the folder was opened (engine/manifest.py), so that whatever
+        """What the manifest says. It was checked when the folder was opened (artifact/manifest.py), so that whatever
         fails from here on is no damage of it."""
         manifest = folder.manifest
         vocoder, content = manifest.get("vocoder"), manifest.get("content")
@@ -70,15 +73,15 @@ class Model:
         kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
         tensors = self._part(artifact.CONTENT, self.content_kind, self.content)
         if dtype is not None:
-            from fastsvc.engine import cuda_content
+            from fastsvc.engine.cuda import encoders as cuda_content
 
             return cuda_content.encoder(self.content_kind, self.content, tensors, dtype, device)
         return kinds[self.content_kind](self.content, tensors, device)
 
     def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
         """The tensors of a file, with exactly the names and shapes that its configuration needs."""
-        from fastsvc.checkpoints.keys import skeleton
-        from fastsvc.checkpoints.native import module
+        from fastsvc.model.keys import skeleton
+        from fastsvc.model.modules import module
 
         tensors = self.folder.tensors(name)
         expected = {key: value.shape for key, value in skeleton(lambda: module(kind, config)).state_dict().items()}
@@ -91,7 +94,7 @@ class Model:
 class Parts:
     """What does the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
-    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.runtime are. ``yin``: the device's own, or
+    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler are. ``yin``: the device's own, or
     None, for fastsvc.engine.hearing.
     """
 
@@ -121,7 +124,7 @@ def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") ->
 
 def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """Kernels and CUDA graphs on an NVIDIA GPU."""
-    from fastsvc.engine import cuda as backend
+    from fastsvc.engine.cuda import parts as backend
 
     return backend.parts(model, precision, vocoder_backend=vocoder_backend)
 

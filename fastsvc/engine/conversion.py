@@ -11,8 +11,8 @@ import torch
 
 from fastsvc.audio import resample
 from fastsvc.engine import checks, hearing
+from fastsvc.engine.cpu.sampler import Features, Progress
 from fastsvc.engine.level import Level
-from fastsvc.engine.runtime import Features, Progress
 from fastsvc.features import align
 
 

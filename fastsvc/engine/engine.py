@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.content_hash import content_hash
 from fastsvc.audio import highpass
 from fastsvc.config import AcousticConfig
-from fastsvc.engine import artifact, backends, checks, hearing, pitch_notes, ranges, runtime, warming
-from fastsvc.engine.content_hash import content_hash
+from fastsvc.engine import backends, checks, hearing, pitch_notes, ranges, warming
 from fastsvc.engine.conversion import Heard, Place, between, joined, told
+from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.level import Level
 from fastsvc.errors import AudioError
 

@@ -10,8 +10,8 @@ import torch
 from fastsvc import arguments
 from fastsvc.audio import channels, envelope, loudness, resample
 from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
-from fastsvc.engine.copies import there
-from fastsvc.engine.runtime import Features
+from fastsvc.engine.cpu.sampler import Features
+from fastsvc.engine.cuda.copies import there
 from fastsvc.errors import AudioError, EngineError
 from fastsvc.features import align, f0, hum
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from fastsvc.config import AcousticConfig
-from fastsvc.engine.runtime import Features
+from fastsvc.engine.cpu.sampler import Features
 
 LEAST_S = 0.05  # less of a recording is not worth a word
 

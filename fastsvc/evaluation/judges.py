@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from fastsvc.artifact.folder import sha256
 from fastsvc.checkpoints import read
-from fastsvc.engine.artifact import sha256
 from fastsvc.errors import CheckpointError
 from fastsvc.model.recogniser import Recogniser
 from fastsvc.model.verifier import Verifier

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from fastsvc.children import cores
-from fastsvc.engine.machine import cpu_model
+from fastsvc.machine import cpu_model
 
 PACKAGES = ("fastsvc", "torch", "numpy", "soxr", "soundfile")
 

@@ -17,7 +17,7 @@ from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.checkpoints import read
 from fastsvc.config import AcousticConfig
-from fastsvc.engine.runtime import Features
+from fastsvc.engine.cpu.sampler import Features
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import CheckpointError
 from fastsvc.evaluation.clips import Clip

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsvc import arrays
 from fastsvc.data.store import load_json
+from fastsvc.reading import arrays
 
 
 class TrainingAudio:

@@ -25,9 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
-from fastsvc.checkpoints.keys import skeleton
 from fastsvc.config import HubertConfig
 from fastsvc.model.hubert import FeatureExtractor, Hubert, Layer
+from fastsvc.model.keys import skeleton
 
 FRONT = 250  # units, 5 s: what the convolutions hold at a time is about 80 MB
 WHOLE = 3000  # units, 60 s: up to here one pass

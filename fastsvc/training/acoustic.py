@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
-from fastsvc.checkpoints.keys import fit
 from fastsvc.config import AcousticConfig, from_dict, to_dict
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
+from fastsvc.model.keys import fit
 from fastsvc.training import diffusion, rows, wavenet_train
 from fastsvc.training.task import Task
 

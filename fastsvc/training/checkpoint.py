@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from fastsvc import files
-from fastsvc.checkpoints import loading
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
+from fastsvc.reading import loading
 
 FORMAT, VERSION = "fastsvc", 1
 NEEDED = ("kind", "step", "config", "speakers", "model", "ema")
@@ -37,7 +37,7 @@ def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, spea
 
 
 def load(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict:
-    """Read a native checkpoint onto the CPU, by the loader of every checkpoint (fastsvc/checkpoints/loading.py).
+    """Read a native checkpoint onto the CPU, by the loader of every checkpoint (fastsvc/reading/loading.py).
 
     ``kind``: the one that is wanted, or several; None: any. Raises CheckpointError when the file is missing, damaged,
     foreign or of another kind, or when its weights are not plain tensors of finite numbers.

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
-from fastsvc.checkpoints.keys import fit
 from fastsvc.config import MelConfig, PitchConfig, RecogniserConfig, VerifierConfig, from_dict, to_dict
 from fastsvc.data import pseudo
 from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.model.keys import fit
 from fastsvc.model.pitch import PitchNet
 from fastsvc.model.recogniser import Recogniser
 from fastsvc.model.verifier import Verifier

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from fastsvc import arguments
-from fastsvc.checkpoints import pitch
 from fastsvc.config import F0_METHODS, F0_STYLES
 from fastsvc.errors import ConfigError
 from fastsvc.features.f0 import device, external, neural, styles
+from fastsvc.features.f0 import weights as pitch
 from fastsvc.features.f0.beyond import joined, ranges
 from fastsvc.features.f0.candidates import candidates, outermost
 from fastsvc.features.f0.external import onto_frames

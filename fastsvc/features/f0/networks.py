@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from fastsvc.audio import resample, slicing
 from fastsvc.audio.mel import log_mel, triangles
-from fastsvc.checkpoints import pitch
+from fastsvc.features.f0 import weights as pitch
 from fastsvc.model import crepe, fcpe, rmvpe
 
 RATE_HZ = 16000

@@ -1,0 +1,69 @@
+"""How much a student of an ablation varies with its noise, as a share of what the teacher does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fastsvc import files, reading
+from fastsvc.config.limits import CROPS, FRAMES, STEPS
+from fastsvc.config.plain import within
+
+
+@dataclass(frozen=True)
+class Diversity:
+    seeds: int = 16  # of noise, for each condition; 0: not measured
+    crops: int = 8  # of held-out songs
+    frames: int = 192
+    teacher_steps: int = 18  # Heun's
+
+    def __post_init__(self):
+        within("diversity", self, seeds=(0, 10_000), crops=CROPS, frames=FRAMES, teacher_steps=STEPS)
+
+
+def diversity(
+    wanted: Diversity, run: Path, teacher: str, checkpoint: Path, steps: Sequence[int], out: Path
+) -> dict[str, float]:
+    """By number of steps: deviation over noise for one condition, as a share of the teacher's.
+
+    run: the YAML of a training on the corpus; out: where the teacher's own deviation, a minute's work, is kept.
+    """
+    import numpy as np
+    import torch
+
+    from fastsvc.artifact.folder import sha256
+    from fastsvc.data.corpus import Corpus
+    from fastsvc.training import alarms, settings
+    from fastsvc.training.generated import GeneratedSettings, Maker
+
+    if wanted.seeds < 2:
+        return {}
+    corpus = Corpus(settings.read(run).corpus)
+
+    def spread(path, count: int) -> float:
+        maker = Maker(GeneratedSettings(str(path), steps=count), corpus, "cpu", corpus.mel)
+        batch = maker.draw(np.random.default_rng(0), wanted.crops, wanted.frames, "valid")
+
+        def sampled(seed: int) -> torch.Tensor:
+            return maker.model.normalise(maker.mel(batch, torch.Generator().manual_seed(seed)))
+
+        return alarms.spread(sampled, wanted.seeds, batch["made_valid"])
+
+    whole = _once(
+        out / "teacher_spread.json",
+        {"teacher": sha256(Path(teacher)), "corpus": str(corpus.path), "diversity": asdict(wanted)},
+        lambda: spread(teacher, wanted.teacher_steps),
+    )
+    return {str(count): spread(checkpoint, count) / max(whole, 1e-9) for count in steps}
+
+
+def _once(path: Path, made_with: dict, make: Callable[[], float]) -> float:
+    """A figure that all cells share, kept in a file with what it depends on."""
+    if path.is_file():
+        kept = reading.json_file(path)
+        if kept["made_with"] == made_with:
+            return kept["value"]
+    value = make()
+    files.write_json(path, {"made_with": made_with, "value": value}, indent=None)
+    return value

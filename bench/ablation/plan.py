@@ -1,0 +1,119 @@
+"""The YAML of an ablation: its cells, what each is trained with, and the mistakes that can be told beforehand."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.ablation.diversity import Diversity
+from fastsvc import reading
+from fastsvc.config import from_dict
+from fastsvc.errors import ConfigError
+from fastsvc.evaluation.settings import Settings
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row: a training and what changes in its configuration, or (``of``) another checkpoint of a row above."""
+
+    kind: str = ""  # student, dmo
+    config: str = ""  # the YAML to start from
+    of: str = ""  # the cell whose training this is
+    changes: dict = field(default_factory=dict)  # laid over it, key by key
+    steps: tuple[int, ...] = (1, 4)  # that are built and evaluated
+    init: str = ""  # another cell, whose checkpoint of the same seed is this one's task.init
+    checkpoint: str = "last"  # which of a training's files counts: last, best
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The YAML. Paths count from the current folder."""
+
+    out: str
+    teacher: str
+    vocoder: str
+    content: str
+    cells: dict
+    evaluate: dict = field(default_factory=dict)  # as `fastsvc evaluate -c`, without model and teacher
+    against: str = ""  # the row that others are compared with, such as "CD, 1 step"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    diversity: Diversity = field(default_factory=Diversity)
+
+    def __post_init__(self):
+        for name in self.cells:
+            if not re.fullmatch(r"[\w+ -]+", name):
+                raise ConfigError(f"cells: {name!r} cannot be a folder", "use letters, digits, +, - and spaces")
+
+    def cell(self, name: str) -> Cell:
+        return from_dict(Cell, self.cells[name], f"cells.{name}")
+
+    def folder(self, name: str, seed: int) -> Path:
+        return Path(self.out) / name.replace(" ", "_") / f"seed{seed}"
+
+
+def read(path) -> Ablation:
+    """Raises ConfigError naming what is wrong, also in any cell."""
+    from fastsvc.training.settings import parse
+
+    path = Path(path)
+    if not path.exists():
+        raise ConfigError(f"there is no configuration {path}", "see configs/ablation/ablation.yaml")
+    plan = from_dict(Ablation, parse(reading.text(path), str(path)), path.name)
+    from_dict(Settings, plan.evaluate, "evaluate")
+    for name in plan.cells:
+        cell = plan.cell(name)
+        known = list(plan.cells)
+        above = known[: known.index(name)]
+        if cell.of:
+            if cell.of not in above or plan.cell(cell.of).of:
+                raise ConfigError(f"cells.{name}: of {cell.of!r} is no training above it")
+            if (cell.kind, cell.config, cell.init, cell.changes) != ("", "", "", {}):
+                raise ConfigError(f"cells.{name}: with `of` only steps and checkpoint may be given")
+        elif cell.kind not in ("student", "dmo"):
+            raise ConfigError(f"cells.{name}: kind is {cell.kind!r}", "use student or dmo")
+        if cell.checkpoint not in ("last", "best"):
+            raise ConfigError(f"cells.{name}: checkpoint is {cell.checkpoint!r}", "use last or best")
+        if cell.init and cell.init not in above:
+            raise ConfigError(f"cells.{name}: init {cell.init!r} is no cell above it")
+        _check_judges(plan, name)
+    return plan
+
+
+def _check_judges(plan: Ablation, name: str) -> None:
+    """What a training listens to, or is stopped by, must not judge it."""
+    task = run_of(plan, name, 0)["task"]
+    asked = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
+    for key in ("recogniser", "verifier"):
+        if plan.evaluate.get(key) in asked:
+            part = asked[plan.evaluate[key]]
+            raise ConfigError(
+                f"evaluate.{key}: {plan.evaluate[key]} is among the {part} of {name}", "give one of another seed"
+            )
+
+
+def run_of(plan: Ablation, name: str, seed: int) -> dict:
+    """The whole configuration of a cell's training."""
+    from fastsvc.training.settings import parse
+
+    cell = plan.cell(name)
+    if cell.of:
+        return run_of(plan, cell.of, seed)
+    path = Path(cell.config)
+    if not path.exists():
+        raise ConfigError(f"cells.{name}: there is no configuration {path}")
+    run = merged(parse(reading.text(path), str(path)), cell.changes)
+    run = merged(run, {"seed": seed, "out": str(plan.folder(name, seed)), "task": {"teacher": plan.teacher}})
+    if cell.init:
+        run["task"]["init"] = str(plan.folder(cell.init, seed) / f"{plan.cell(cell.init).checkpoint}.pt")
+    return run
+
+
+def merged(base: dict, changes: dict) -> dict:
+    """``base`` with ``changes`` laid over it, mapping by mapping."""
+    both = {key: merged(base[key], value) for key, value in changes.items() if _mappings(base.get(key), value)}
+    return base | changes | both
+
+
+def _mappings(a, b) -> bool:
+    return isinstance(a, dict) and isinstance(b, dict)

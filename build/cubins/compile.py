@@ -1,0 +1,106 @@
+"""Kernels ahead of time: Triton's compiler in processes of their own, from launches to cubins, without a GPU.
+
+Processes of their own, because one in which kernels are interpreted (TRITON_INTERPRET) cannot compile them.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory, TemporaryFile
+
+from fastsvc import children
+from fastsvc.errors import EngineError
+
+REMEDY = "please report it with what the same command prints with -v"
+
+
+@dataclass(frozen=True)
+class Cubin:
+    """A compiled kernel and what starting it needs; ``registers`` and ``stack`` (bytes, 0: nothing spilled) a thread.
+
+    ``parameters``: (name, type) of what is passed, in order; two null pointers follow them (Triton's scratch).
+    """
+
+    code: bytes
+    ptx: str
+    name: str
+    arch: int
+    shared: int
+    warps: int
+    registers: int
+    stack: int
+    parameters: tuple[tuple[str, str], ...]
+
+
+def compile(
+    jobs: Sequence[tuple[dict, int]], processes: int = 1, progress: Callable[[float], None] = lambda fraction: None
+) -> list[Cubin]:
+    """(``Launch.spec()``, architecture) pairs → cubins in the same order; a few seconds each.
+
+    ``progress`` gets the fraction done, from several threads in turn. Raises EngineError with the compiler's last
+    words.
+    """
+    shares = [list(jobs[i::processes]) for i in range(processes)]
+    finished, lock = [], threading.Lock()
+
+    def one_more() -> None:
+        with lock:
+            finished.append(1)
+            progress(len(finished) / len(jobs))
+
+    with ThreadPoolExecutor(processes) as pool:
+        done = list(pool.map(lambda share: _compile_share(share, one_more), shares))
+    result: list = [None] * len(jobs)
+    for i, share in enumerate(done):
+        result[i::processes] = share
+    return result
+
+
+def _compile_share(jobs: list[tuple[dict, int]], one_more: Callable[[], None]) -> list[Cubin]:
+    if not jobs:
+        return []
+    environment = {k: value for k, value in children.environment().items() if not k.startswith("TRITON_")}
+    with TemporaryDirectory() as cache:
+        environment |= {
+            "TRITON_CACHE_DIR": cache,
+            "TRITON_DISABLE_LINE_INFO": "1",  # less than half the size, and no path of this machine inside
+            "OMP_NUM_THREADS": "1",
+        }
+        command = children.python("fastsvc.build.cubins.worker")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        pipes |= {"env": environment, "cwd": children.scratch(cache)}
+        with TemporaryFile("w+", dir=cache) as errors, subprocess.Popen(command, stderr=errors, **pipes) as worker:
+            try:
+                with contextlib.suppress(BrokenPipeError):
+                    worker.stdin.write(json.dumps(jobs))
+                    worker.stdin.close()
+                made = []
+                for line in worker.stdout:
+                    made.append(_cubin(json.loads(line)))
+                    one_more()
+            except BaseException:
+                worker.kill()
+                raise
+            if worker.wait():
+                errors.seek(0)
+                whole = errors.read().strip()
+                last = whole.splitlines()[-3:]
+                remedy = (
+                    "is Triton installed, and 3.6 or newer?"
+                    if "ImportError" in whole or "ModuleNotFound" in whole
+                    else REMEDY
+                )
+                raise EngineError(f"compiling kernels failed: {' '.join(last)}", remedy) from RuntimeError(whole)
+    return made
+
+
+def _cubin(entry: dict) -> Cubin:
+    parameters = tuple((name, kind) for name, kind in entry.pop("parameters"))
+    return Cubin(code=base64.b64decode(entry.pop("code")), parameters=parameters, **entry)

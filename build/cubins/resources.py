@@ -1,0 +1,231 @@
+"""`python -m fastsvc.build.cubins.resources`: what every kernel takes on every architecture, as docs/kernels.md's table.
+
+Compiles ahead of time, so it needs no GPU; a few minutes on two cores. Rewrites the part of the page between its two
+marks. `--check` also fails if a kernel spills, does not fit, or leaves the tensor cores unused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import fastsvc
+from fastsvc import files
+from fastsvc.build.cubins import compile as aot
+from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.engine.cuda import plan as cuda_plan
+from fastsvc.kernels import dependent
+from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles, Update
+from fastsvc.kernels.denoiser.pack import Packed, padded
+from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.tiles import SHARED_BYTES, architecture, power_of_two
+from fastsvc.kernels.vocoder import source
+
+ARCHITECTURES = (80, 86, 89, 90, 100, 120)
+FRAMES = (94, 1875)  # half a second and ten seconds of CoMoSVC
+PAGE = Path(fastsvc.__file__).parent.parent / "docs" / "kernels.md"
+BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
+TOUCHES = re.compile(r"\b(ld|st|atom|red)\.(\w+\.)*global|cp\.async")  # in PTX; a prefetch is none
+TENSOR_CORES = ("wgmma", "mma.sync", "tcgen05.mma")
+TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def weights(channels: int, hidden: int, layers: int, mel_bins: int, unit_channels: int, dtype: torch.dtype) -> Packed:
+    """Packed weights without storage."""
+    c, h, mel = padded(channels), padded(hidden), power_of_two(mel_bins)
+    u = padded(unit_channels)
+
+    def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(*shape, dtype=dtype, device="meta")
+
+    return Packed(
+        mel_bins=mel_bins,
+        first_weight=empty(mel, c, dtype=dtype),
+        first_bias=empty(c),
+        first_shift=empty(1, c),
+        conv_weight=empty(layers, 3 * c + h, 2 * c, dtype=dtype),
+        conv_bias=empty(layers, 2 * c),
+        residual_weight=empty(layers - 1, c, c, dtype=dtype),
+        residual_shift=empty(1, layers - 1, c),
+        skip_weight=empty(layers * c, c, dtype=dtype),
+        skip_bias=empty(c),
+        head_weight=empty(c, mel, dtype=dtype),
+        head_bias=empty(mel),
+        units_weight=empty(u, h, dtype=dtype),
+        vectors=empty(3, h),
+        scale=empty(mel),
+        offset=empty(mel),
+    )
+
+
+def launches(
+    frames: int,
+    arch: int,
+    dtype: torch.dtype,
+    *,
+    batch: int = 1,
+    channels: int = 512,
+    hidden: int = 256,
+    layers: int = 20,
+    mel_bins: int = 80,
+    unit_channels: int = 768,
+) -> dict[str, Launch]:
+    """One launch of every operation of the denoiser, by name; the condition's units come in float16 or as computed."""
+
+    def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(*shape, dtype=dtype, device="meta")
+
+    packed = weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
+    tiles = Tiles.of(packed, batch, frames, arch)
+    pdl = dependent.possible(packed.conv_weight.device, arch)
+    net = Denoiser(packed, (1,) * layers, [Level(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
+    units = empty(batch, frames, unit_channels, dtype=dtype)
+    places, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
+    cond = net.project_units(units, places, scalars, empty(batch, packed.hidden))
+    chain = net.schedule([Update(spread=1.0)], spread=1.0)
+    names = ("condition", "first", "gated_conv", "residual", "skip", "head")
+    return dict(zip(names, (cond, *chain[:3], *chain[-2:])))
+
+
+def excitation(frames: int = 187, hop: int = 128, rate_hz: int = 24000, channels: int = 9) -> Launch:
+    """The harmonic source's launch."""
+
+    def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.empty(*shape, dtype=dtype, device="meta")
+
+    f0, phase, wide = empty(1, frames), empty(1, frames, dtype=torch.int64), power_of_two(channels)
+    mix = empty(1, wide, dtype=torch.int64), empty(wide), empty(1), empty(1, frames * hop)
+    slices = empty(1, dtype=torch.int32), empty(1, dtype=torch.int64), empty(1, dtype=torch.int64)
+    return source.launch(f0, phase, phase, *mix, *slices, rate_hz, channels, pulse=channels == 2)
+
+
+def vocoder_launches(
+    frames: int, arch: int, dtype: torch.dtype, *, batch: int = 1, config: VocoderConfig | None = None
+) -> dict[str, Launch]:
+    """One launch of every operation of the vocoder by name and channels, of convolutions the one with most taps."""
+    found: dict[str, Launch] = {}
+    for launch in cuda_plan.generator(config or VocoderConfig(), dtype, arch, [(batch, frames)]):
+        name = getattr(launch.kernel, "fn", launch.kernel).__name__.removesuffix("_kernel")
+        width = launch.constants.get("OUT", launch.constants["C"])
+        name = f"{name} {width}" if name != "waveform" else name
+        if name not in found or launch.constants["TAPS"] > found[name].constants["TAPS"]:
+            found[name] = launch
+    return found
+
+
+def faults(name: str, cubin: aot.Cubin) -> list[str]:
+    """What a compiled kernel must not do."""
+    found = []
+    if cubin.stack:
+        found.append(f"{name} on sm_{cubin.arch}: {cubin.stack} bytes of stack")
+    if cubin.shared > SHARED_BYTES[architecture(cubin.arch)]:
+        found.append(f"{name} on sm_{cubin.arch}: {cubin.shared} bytes of shared memory")
+    if name not in ("source", "waveform") and not any(word in cubin.ptx for word in TENSOR_CORES):
+        found.append(f"{name} on sm_{cubin.arch}: no tensor cores")
+    if "griddepcontrol" in cubin.ptx and TOUCHES.search(cubin.ptx.partition("griddepcontrol.wait")[0]):
+        found.append(f"{name} on sm_{cubin.arch}: touches memory before it waits for the kernel before it")
+    return found
+
+
+def chosen(name: str, kind: str, frames: int, launch: Launch, arch: int) -> str:
+    """The first half of a row: what tile() decides."""
+    constants = launch.constants
+    mel = constants.get("MEL")
+    columns = constants["C"] if name.startswith("residual_unit") else constants.get("COLUMNS", mel)
+    block = (constants.get("ROWS"), columns, constants.get("DEPTH", mel))
+    block = str(constants["SAMPLES"]) if "SAMPLES" in constants else "×".join(map(str, block))
+    if constants.get("SPLITS", 1) > 1:
+        block += f", K in {constants['SPLITS']}"
+    return f"| sm_{arch} | {name} | {kind} | {frames} | {block} | {launch.warps} | {launch.stages} |"
+
+
+def row(name: str, kind: str, frames: int, launch: Launch, cubin: aot.Cubin) -> str:
+    """A row of the table."""
+    unit = next((word for word in TENSOR_CORES if word in cubin.ptx), "–")
+    return (
+        chosen(name, kind, frames, launch, cubin.arch)
+        + f" {cubin.registers} | {cubin.shared} | {cubin.stack} | {unit} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="exit 1 if any kernel spills or does not fit")
+    parser.add_argument("--all-widths", action="store_true", help="C 384, 512, 768 and all types; no table")
+    parser.add_argument("--arch", type=int, nargs="*", default=ARCHITECTURES)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    cases = _every_width(options.arch) if options.all_widths else table_cases(options.arch)
+    cubins = aot.compile([(launch.spec(), arch) for _, _, _, launch, arch in cases], options.processes)
+    wrong = [fault for case, cubin in zip(cases, cubins) for fault in faults(case[0], cubin)]
+    lines = [row(*case[:4], cubin) for case, cubin in zip(cases, cubins)]
+    if options.all_widths:
+        print("\n".join(lines))
+    else:
+        _write(lines)
+    print(f"{len(cases)} kernels compiled; " + ("; ".join(wrong) or "nothing spills, everything fits"))
+    if wrong and options.check:
+        raise SystemExit(1)
+
+
+def table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
+    """(operation, type, frames, launch, architecture) of the page's table."""
+    cases = []
+    for arch in archs:
+        for kind, frames in (("fp16", FRAMES[0]), ("fp16", FRAMES[1]), ("fp32", FRAMES[1])):
+            for name, launch in launches(frames, arch, TYPES[kind]).items():
+                cases.append((name, kind, frames, launch, arch))
+        cases.append(("source", "fp32", FRAMES[1], excitation(FRAMES[1]), arch))
+        for kind, frames in (("fp16", FRAMES[0]), ("fp16", FRAMES[1]), ("fp32", FRAMES[1])):
+            for name, launch in vocoder_launches(frames, arch, TYPES[kind]).items():
+                cases.append((name, kind, frames, launch, arch))
+    return cases
+
+
+def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
+    """Each different block of C 384 (H 100, M 100), 512 and 768, from one frame to a minute, once; of the vocoder those
+    of 384 and 512 initial channels and of openvpi's five stages."""
+    seen, cases = set(), []
+
+    def add(name: str, kind: str, frames: int, launch: Launch, arch: int) -> None:
+        key = (arch, str(launch.spec()))
+        if key not in seen:
+            seen.add(key)
+            cases.append((name, kind, frames, launch, arch))
+
+    widths = ({"channels": 384, "hidden": 100, "mel_bins": 100}, {}, {"channels": 768, "mel_bins": 128})
+    for arch in archs:
+        for width in widths:
+            for kind, dtype in TYPES.items():
+                for frames in (1, 94, 188, 375, 938, 1875, 5625, 11250):
+                    for name, launch in launches(frames, arch, dtype, **width).items():
+                        add(name, kind, frames, launch, arch)
+        for config in (VocoderConfig(), VocoderConfig(initial_channels=384), _openvpi()):
+            for kind, dtype in TYPES.items():
+                for frames in (1, 94, 188, 375, 1024, 1875):
+                    for name, launch in vocoder_launches(frames, arch, dtype, config=config).items():
+                        add(name, kind, frames, launch, arch)
+    return cases
+
+
+def _openvpi() -> VocoderConfig:
+    mel = MelConfig(rate_hz=44100, hop_samples=512, fft_samples=2048, window_samples=2048, bins=128)
+    rates, kernels = (8, 8, 2, 2, 2), (16, 16, 4, 4, 4)
+    return VocoderConfig("openvpi", mel, upsample_rates=rates, upsample_kernels=kernels)
+
+
+def _write(lines: list[str]) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    head, rest = page.split(BEGIN)
+    _, tail = rest.split(END)
+    titles = "| | kernel | type | frames | block | warps | stages | registers | shared bytes | stack | products by |"
+    table = "\n".join([titles, "|" + "---|" * 11, *lines])
+    files.write_text(PAGE, f"{head}{BEGIN}\n{table}\n{END}{tail}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Kernels that an opened engine lacks, compiled on first use and kept with it (fastsvc/artifact/device_part.py).
+
+Only those that the recordings at hand need, about a third of all. What other lengths need is added when they come.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastsvc.artifact.device_part import DevicePart
+from fastsvc.artifact.folder import Artifact
+from fastsvc.build.passes import target
+from fastsvc.config import AcousticConfig, VocoderConfig, from_dict
+from fastsvc.engine.cuda import launcher
+from fastsvc.engine.cuda import plan as cuda_plan
+from fastsvc.engine.ladder import EVEN, Ladder, Shape, even_needed
+from fastsvc.errors import MissingPackageError
+from fastsvc.kernels.launch import Launch
+from fastsvc.model import schedule
+from fastsvc.model.vocoder import halo_frames
+
+
+@dataclass(frozen=True)
+class Supplied:
+    """``kernels`` compiled in ``seconds``, kept in the folder ``place``."""
+
+    kernels: int
+    seconds: float
+    place: Path
+
+
+def supply(
+    folder: Artifact,
+    arch: int,
+    precision: str,
+    groups: Sequence[Sequence[int]],
+    steps: int,
+    progress: Callable[[float], None] = lambda fraction: None,
+    vocoder_backend: str = "auto",
+) -> Supplied | None:
+    """Compile what is lacking for recordings of so many frames, those of each group together; None if nothing is.
+
+    precision: fp32, fp16 or bf16, what the GPU sm_``arch`` will compute in. vocoder_backend: what the engine is going
+    to be opened with. Raises MissingPackageError without Triton, EngineError where compiling fails, OutputError where
+    nothing can be kept.
+    """
+    part = DevicePart(folder, f"sm_{arch}")
+    specs = target.unique(needed(folder.manifest, arch, precision, groups, steps, vocoder_backend))
+    known, _ = launcher.listed(part, arch)
+    missing = {name: spec for name, spec in specs.items() if not _there(part, known, name)}
+    if not missing:
+        return None
+    if importlib.util.find_spec("triton") is None:
+        raise MissingPackageError("triton", f"compiling {len(missing)} kernels for sm_{arch}", "gpu")
+    part.check()
+    start = time.perf_counter()
+    listed, files = target.cubins(missing, arch, progress=progress)
+    part.refresh()  # others may have been at work meanwhile
+    known, _ = launcher.listed(part, arch)
+    listed = {**(known["kernels"] if known else {}), **listed}
+    place = part.add({**files, **target.listing(arch, listed)})
+    return Supplied(len(missing), time.perf_counter() - start, place)
+
+
+def _there(part: DevicePart, known: dict | None, name: str) -> bool:
+    """Whether a kernel is listed, and its code is under this user's seal."""
+    return known is not None and name in known["kernels"] and part.read(known["kernels"][name]["file"]) is not None
+
+
+def needed(
+    manifest: dict,
+    arch: int,
+    precision: str,
+    groups: Sequence[Sequence[int]],
+    steps: int,
+    vocoder_backend: str = "auto",
+) -> list[Launch]:
+    """What opening the engine and converting such recordings starts."""
+    acoustic = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
+    vocoder = manifest.get("vocoder")
+    config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
+    schedules = {int(count): [float(level) for level in row] for count, row in manifest["schedules"].items()}
+    halo = acoustic.denoiser.halo_frames * schedule.evaluations(manifest["sampler"], schedules[steps])
+    shapes: list[Shape] = Ladder().needed([[1], *groups], halo)  # one frame: the shape of the self-check
+    told = acoustic, config, manifest["sampler"], schedules, manifest.get("depth") is not None
+    audio = []
+    if config:
+        wanted = vocoder.get("backend", "auto") if vocoder_backend == "auto" else vocoder_backend
+        audio = audio_shapes(config, groups, wanted)
+    return list(cuda_plan.launches(*told, target.DTYPES[precision], arch, shapes, audio))
+
+
+def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
+    """(batch, frames) in which the vocoder's kernels run these; none where another backend does."""
+    if backend not in ("auto", "triton", "onnxruntime"):  # built for onnxruntime, which no GPU has: auto here
+        return []
+    frames = [count for group in groups for count in group]
+    prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config))]
+    # shorter recordings, and the self-check's: the shortest stands for them, and where it is timed they go by PyTorch
+    return [(1, EVEN[0])] * (backend == "triton") + prepared

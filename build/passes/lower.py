@@ -1,0 +1,61 @@
+"""Pass 4, lower: channels-last layouts, layers stacked, stored at the chosen precision (fastsvc/artifact/lowered.py)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import lowered
+from fastsvc.build.plan import Plan
+from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
+
+STORED_HALF = ("units", "weight")  # what fp16 storage rounds; biases and step vectors are small and stay float32
+HALF_MAX = 6e4
+
+
+def lower_pass(plan: Plan) -> None:
+    tensors = lower(plan.folded, plan.acoustic_config.denoiser.layers)
+    expected = lowered.shapes(plan.acoustic_config, len(plan.levels))
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if found != expected:
+        raise AssertionError(f"lowering gave {found} instead of {expected}")
+    plan.files = {artifact.WEIGHTS: tensors}
+    if plan.vocoder is not None:
+        plan.files[artifact.VOCODER] = dict(plan.vocoder.tensors)
+    if plan.content is not None:
+        plan.files[artifact.CONTENT] = dict(plan.content.tensors)
+    if plan.precision == "bf16":
+        for name in cpu_bf16.ROUNDED:
+            tensors[name] = tensors[name].bfloat16()
+    if plan.precision == "fp16":
+        plan.files = {name: {k: half(k, t) for k, t in part.items()} for name, part in plan.files.items()}
+
+
+def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """[out, in] → [in, out], per-layer matrices stacked, float32."""
+
+    def stack(name: str, count: int) -> dict[str, Tensor]:
+        weights = [folded[f"{name}.{i}.weight"].T for i in range(count)]
+        biases = [folded[f"{name}.{i}.bias"] for i in range(count)]
+        if not count:
+            width = folded["input.bias"].shape[0]
+            return {f"{name}.weight": torch.zeros(0, width, width), f"{name}.bias": torch.zeros(0, width)}
+        return {f"{name}.weight": torch.stack(weights), f"{name}.bias": torch.stack(biases)}
+
+    tensors = {name: value for name, value in folded.items() if name.startswith("condition.")}
+    if "condition.units" in tensors:
+        tensors["condition.units"] = folded["condition.units"].T
+    for name in ("input", "output"):
+        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = folded[f"{name}.weight"].T, folded[f"{name}.bias"]
+    tensors |= stack("conv", layers) | stack("residual", layers - 1)
+    tensors["skip.weight"] = torch.cat([folded[f"skip.{i}.weight"].T for i in range(layers)])
+    tensors["skip.bias"] = folded["skip.bias"]
+    tensors["steps.vectors"] = folded["steps"]
+    return {name: value.to(torch.float32).contiguous() for name, value in tensors.items()}
+
+
+def half(name: str, tensor: Tensor) -> Tensor:
+    """float16 where rounding is harmless and the values fit, float32 elsewhere."""
+    rounded = tensor.dim() >= 2 and tensor.numel() > 0 and name.endswith(STORED_HALF)
+    return tensor.to(torch.float16) if rounded and float(tensor.abs().max()) < HALF_MAX else tensor

@@ -1,0 +1,94 @@
+"""Pass 7, measure: the compiled parts against the plain PyTorch model, in turns in one run, on this machine."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from fastsvc import machine
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.plan import Plan
+from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
+from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
+from fastsvc.errors import FastsvcError
+from fastsvc.model.modules import module
+
+SECONDS_OF_AUDIO = {"denoiser": 4.0, "vocoder": 0.5}
+REPEATS = 3
+
+
+@torch.inference_mode()
+def measure_pass(plan: Plan) -> None:
+    plan.measured = {"machine": machine.describe(), "date": datetime.date.today().isoformat()}
+    runs = _denoisers(plan)
+    plan.measured["denoiser"] = _measured(plan, "denoiser", *medians(runs))
+    if plan.vocoder is not None:
+        runs = _vocoders(plan)
+        plain_s, *by_backend = medians(list(runs.values()))
+        times = dict(zip([name for name in runs if name != "plain"], by_backend))
+        plan.cpu_backend = min(times, key=times.get)
+        plan.measured["vocoder"] = _measured(plan, "vocoder", plain_s, times[plan.cpu_backend])
+        plan.measured["vocoder"]["backends_s"] = {name: round(spent, 5) for name, spent in times.items()}
+        if len(times) > 1:
+            said = ", ".join(f"{name} {1e3 * spent:.1f} ms" for name, spent in times.items())
+            plan.say(f"measure: vocoder on this processor by backend: {said}")
+
+
+def _measured(plan: Plan, name: str, plain_s: float, compiled_s: float) -> dict:
+    seconds = SECONDS_OF_AUDIO[name]
+    plan.say(
+        f"measure: {name}, {seconds:g} s of audio: {1e3 * compiled_s:.1f} ms,"
+        f" plain PyTorch {1e3 * plain_s:.1f} ms ({plain_s / compiled_s:.2f}×)"
+    )
+    return {
+        "audio_s": seconds,
+        "plain_s": round(plain_s, 5),
+        "compiled_s": round(compiled_s, 5),
+        "speedup": round(plain_s / compiled_s, 2),
+    }
+
+
+def medians(runs: Sequence[Callable], repeats: int = REPEATS) -> list[float]:
+    """Median seconds of each, run in turns after one round of warming up."""
+    times: list[list[float]] = [[] for _ in runs]
+    for round_ in range(repeats + 1):
+        for run, spent in zip(runs, times):
+            start = time.perf_counter()
+            run()
+            if round_:
+                spent.append(time.perf_counter() - start)
+    return [sorted(spent)[repeats // 2] for spent in times]
+
+
+def _denoisers(plan: Plan) -> tuple[Callable, Callable]:
+    """One evaluation, condition projection included, as in one-step sampling."""
+    config, level = plan.acoustic_config, plan.levels[0]
+    frames = max(1, round(SECONDS_OF_AUDIO["denoiser"] * config.mel.frame_rate_hz))
+    x, cond = level * torch.randn(frames, config.mel.bins), torch.randn(frames, config.condition.channels)
+    model = module(plan.acoustic.kind, config)
+    model.load_state_dict(plan.acoustic.tensors)
+    model.eval()
+    denoiser = denoiser_for(plan.precision)(plan.files[artifact.WEIGHTS], config, plan.levels)
+    return (
+        lambda: model.denoise(x[None], level, cond[None]),
+        lambda: denoiser(x, level, denoiser.prepare(cond)),
+    )
+
+
+def _vocoders(plan: Plan) -> dict[str, Callable]:
+    """The plain generator, then every backend that runs on this processor."""
+    config = plan.vocoder.config
+    frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
+    mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.source_hop_samples)
+    model = module("vocoder", config)
+    model.load_state_dict(plan.vocoder.tensors)
+    generators = {"plain": model.eval(), "torch": Vocoder(plan.files[artifact.VOCODER], config)}
+    try:
+        generators["onnxruntime"] = OnnxGenerator(plan.files[artifact.VOCODER], config)
+    except FastsvcError as error:
+        plan.say(f"measure: the vocoder was not tried in onnxruntime: {error}")
+    return {name: lambda generator=generator: generator(mel, source) for name, generator in generators.items()}

@@ -1,0 +1,115 @@
+"""Passes 1 and 2: read the checkpoints; check that they belong together and fix the schedules."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fastsvc.build.part import read_part
+from fastsvc.build.passes import pitch
+from fastsvc.build.passes.mels import mel_for_both
+from fastsvc.build.passes.target import architectures
+from fastsvc.build.plan import Plan
+from fastsvc.checkpoints import Checkpoint, read
+from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
+from fastsvc.config import FeatureConfig, hubert_units
+from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
+from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.model import sampler, schedule
+from fastsvc.model.keys import skeleton
+from fastsvc.model.modules import module
+
+STEPS = {"student": (1, 2, 4), "teacher": (10, 25, 50), "ddpm": (5, 10, 20)}  # built in where none are asked for
+
+
+def read_pass(plan: Plan) -> None:
+    """Files → checkpoints of the right kinds."""
+    given = plan.given
+    acoustic = read(plan.checkpoint, given.config, given.era, given.speaker_vectors)
+    plan.acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
+    for note in acoustic.notes:
+        plan.say(f"read: {note}")
+    if plan.vocoder_path is not None:
+        plan.vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
+    if plan.content_path is not None:
+        plan.content = read_part(plan.content_path, "content", "a content encoder")
+
+
+def check_pass(plan: Plan) -> None:
+    """Options and configurations agree with each other, or a line says which do not."""
+    _check_options(plan)
+    plan.gpu_precision = "fp16" if plan.precision == "auto" else plan.precision
+    plan.precision = "fp32" if plan.precision == "auto" else plan.precision
+    plan.acoustic_config = mel_for_both(plan.acoustic, plan.vocoder)
+    if plan.content is not None:
+        plan.content = _fitting_content(plan.acoustic_config.features, plan.content)
+    plan.speaker_f0_hz = pitch.medians(plan.speaker_f0, plan.acoustic)
+    _choose_sampler(plan)
+    config, method = plan.acoustic_config, plan.sampler
+    plan.schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(plan.steps))}
+    evaluated = {level for levels in plan.schedules.values() for level in schedule.evaluated(method, levels)}
+    plan.levels = sorted(evaluated, reverse=True)
+
+
+def _choose_sampler(plan: Plan) -> None:
+    """A teacher follows the probability flow; students and their like jump to the end and noise again."""
+    config, student = plan.acoustic_config, plan.acoustic.kind != "teacher"
+    own = "dpm++" if config.ddpm else "consistency" if student else "euler"
+    plan.sampler = own if plan.sampler == "auto" else plan.sampler
+    if plan.sampler not in sampler.methods(config):
+        raise ConfigError(
+            f"the sampler {plan.sampler!r} does not fit {plan.acoustic.path}",
+            f"use auto or one of {', '.join(sampler.methods(config))}",
+        )
+    if plan.steps is None:
+        plan.steps = STEPS["ddpm" if config.ddpm else "student" if student else "teacher"]
+        if plan.sampler == "consistency" and config.edm.few_steps:
+            plan.steps = tuple(sorted(map(len, config.edm.few_steps)))  # those it was trained at
+    _check_depth(plan)
+
+
+def _check_depth(plan: Plan) -> None:
+    """A depth is given where it must be, and only where it means something."""
+    chain, depth = plan.acoustic_config.ddpm, plan.depth
+    if chain is None:
+        if depth is not None:
+            raise ConfigError(f"{plan.acoustic.path} is no DDPM model, so --depth means nothing", "leave it away")
+        return
+    if depth is None and chain.trained_steps < chain.timesteps:
+        raise CheckpointError(
+            f"{plan.acoustic.path} was trained for shallow diffusion alone and cannot start from noise",
+            f"give --depth up to {chain.trained_steps}: the engine then refines mels through Engine.synthesise",
+        )
+    if depth is not None and not 2 <= depth <= chain.trained_steps:
+        raise ConfigError(f"depth {depth} is outside 2 … {chain.trained_steps}", "give another, or none")
+
+
+def _check_options(plan: Plan) -> None:
+    architectures(plan.target)  # refuses what it does not know
+    if plan.precision == "bf16" and not cpu_bf16.supported():
+        raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
+
+
+def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:
+    """The content encoder whose units the acoustic model was trained on, with no layer more than it needs."""
+    hubert = hubert_units(spec.encoder) is not None
+    if hubert != (content.kind == "hubert") or not (hubert or spec.encoder == "recogniser"):
+        raise CheckpointError(
+            f"{content.path} is a {content.kind}, but the acoustic model was trained on {spec.encoder}",
+            "give HuBERT or ContentVec with --content"
+            if hubert
+            else "leave --content away: an engine without content encoder takes units",
+        )
+    if hubert:
+        try:
+            config = content.config.cut(spec.encoder)
+        except ConfigError as error:
+            raise CheckpointError(f"{content.path}: {error.message}", error.remedy) from None
+        names = skeleton(lambda: module("hubert", config)).state_dict()
+        content = dataclasses.replace(content, config=config, tensors={name: content.tensors[name] for name in names})
+    channels = content.config.unit_channels
+    if channels != spec.unit_channels:
+        raise CheckpointError(
+            f"{content.path} gives {channels} unit channels, the acoustic model takes {spec.unit_channels}",
+            "give the content encoder that the corpus was prepared with",
+        )
+    return content

@@ -1,0 +1,46 @@
+"""TensorRT plans for GPUs that are not here: what TensorRT for RTX builds ahead of time, into the device's part."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.plan import Plan
+from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import plan as trt_plan
+from fastsvc.errors import FastsvcError
+
+GRAPH = artifact.GRAPHS[True, False]
+
+
+def plans(plan: Plan, arch: int) -> dict[str, bytes]:
+    """The plan's file for one architecture, or nothing: without graph, package, or where it does not serve that GPU.
+
+    A failure is said and leaves the plan out; the engine runs without it.
+    """
+    if GRAPH not in plan.files or trt.RTX.version() is None or trt.RTX.refusal(arch):
+        return {}
+    try:
+        built = build(plan.files, plan.vocoder.config, arch)
+    except FastsvcError as error:
+        plan.say(f"target: no TensorRT plan for sm_{arch}: {error}")
+        return {}
+    plan.say(f"target: TensorRT plan for sm_{arch}, {len(built.code) / 1e6:.1f} MB in {built.seconds:.1f} s")
+    return {f"sm_{arch}/{built.origin.name}{trt_plan.SUFFIX}": built.content()}
+
+
+def build(files: dict, config, arch: int) -> trt_plan.Plan:
+    """Of an engine's ``files``, which TensorRT reads from a folder."""
+    from safetensors.torch import save
+
+    module = trt.load(trt.RTX)
+    weights = save({name: value.contiguous() for name, value in files[artifact.VOCODER].items()})
+    hashes = [hashlib.sha256(content).hexdigest() for content in (files[GRAPH], weights)]
+    wanted = trt_plan.origin(module, arch, trt_plan.joint_hash(*hashes))
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / artifact.VOCODER).write_bytes(weights)
+        graph = Path(scratch) / GRAPH
+        graph.write_bytes(files[GRAPH])
+        return trt_plan.build(module, graph, config, wanted, ahead=arch)[0]

@@ -1,0 +1,215 @@
+"""Pass 6, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
+
+In float32 every layer must agree to 1e-5 (relative RMS). Where weights are stored in fewer bits the reference is the
+specification in float64 on the original weights, and the error may be at most twice that of the specification with
+its weights rounded the same way. A denoiser that computes in bfloat16 may be off by twice what PyTorch's
+autocast is. No layer may be off by more than 3e-2 in any precision.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastsvc.artifact import folder as artifact
+from fastsvc.build.passes.lower import half
+from fastsvc.build.plan import Plan
+from fastsvc.engine.cpu.amphion import condition_for
+from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
+from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.errors import EngineError
+from fastsvc.features.hubert import HubertEncoder
+from fastsvc.model import process
+from fastsvc.model.keys import skeleton
+from fastsvc.model.modules import module
+
+BOUND = 1e-5
+LARGEST = 3e-2
+LEVELS = 8
+FRAMES = 37  # odd, longer than most halos, cheap
+Trace = list[tuple[str, Tensor]]
+
+
+@torch.no_grad()
+def verify_pass(plan: Plan) -> None:
+    inputs = _inputs(plan)
+    rounded = plan.precision == "fp16"
+    exact = _specification(plan, inputs, plan.acoustic.tensors, torch.float64)
+    plain = None
+    if rounded:
+        halves = {name: half(name, value).float() for name, value in plan.acoustic.tensors.items()}
+        plain = _specification(plan, inputs, halves, torch.float32)
+    if plan.precision == "bf16":
+        with torch.autocast("cpu", torch.bfloat16):
+            plain = _specification(plan, inputs, plan.acoustic.tensors, torch.float32)
+    plan.verified["acoustic"] = compare(exact, _lowered(plan, inputs), plain)
+    plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {plan.verified['acoustic']:.1e}")
+    if plan.vocoder is not None:
+        plan.verified["vocoder"] = _verify_vocoder(plan, rounded)
+        plan.say(f"verify: the vocoder agrees, {plan.verified['vocoder']:.1e}")
+    if plan.content is not None:
+        plan.verified["content"] = _verify_content(plan)
+        plan.say(f"verify: the content encoder agrees, {plan.verified['content']:.1e}")
+
+
+def compare(exact: Trace, got: Trace, plain: Trace | None = None) -> float:
+    """Largest relative RMS error of any layer. Raises EngineError naming the first layer beyond the bound."""
+    worst = 0.0
+    for i, ((name, want), (other, have)) in enumerate(zip(exact, got, strict=True)):
+        assert name == other, f"{name} is compared with {other}"
+        error = relative_rms(have, want)
+        bound = BOUND if plain is None else min(2 * relative_rms(plain[i][1], want) + BOUND, LARGEST)
+        if not error <= bound:
+            raise EngineError(
+                f"{name} of the compiled model differs from the specification by {error:.1e} (allowed {bound:.1e})",
+                "this is a defect of fastsvc: please report it with the checkpoint's sizes",
+            )
+        worst = max(worst, error)
+    return worst
+
+
+def some(levels: list[float]) -> list[float]:
+    """At most LEVELS of them, the first and the last included: a schedule of 50 steps is not checked 50 times."""
+    last = len(levels) - 1
+    return levels if last < LEVELS else [levels[round(i * last / (LEVELS - 1))] for i in range(LEVELS)]
+
+
+def relative_rms(got: Tensor, want: Tensor) -> float:
+    """RMS of the difference over the RMS of what is wanted; over 1 where nothing is wanted. NaN stays NaN."""
+    scale = want.double().pow(2).mean().sqrt()
+    error = (got.double() - want.double()).pow(2).mean().sqrt()
+    return float(error / scale if scale > 0 else error)
+
+
+def _inputs(plan: Plan) -> dict[str, Tensor]:
+    config = plan.acoustic_config
+    generator = torch.Generator().manual_seed(0)
+    units = torch.randn(FRAMES, config.condition.unit_channels, generator=generator)
+    f0_hz = 100 + 400 * torch.rand(FRAMES, generator=generator)
+    f0_hz[:3] = 0
+    return {
+        "units": units,
+        "f0_hz": f0_hz,
+        "volume": 0.2 * torch.rand(FRAMES, generator=generator),
+        "voiced": (f0_hz > 0).float(),
+        "key_shift": torch.tensor([3.0]),
+        "x": torch.randn(FRAMES, config.mel.bins, generator=generator),
+    }
+
+
+def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
+    """Condition for the first and last speaker, then at every noise level: input, each layer, skip, output."""
+    model = module(plan.acoustic.kind, plan.acoustic_config)
+    model.load_state_dict(tensors)
+    model = model.to(dtype).eval()
+    batch = {name: value.to(dtype)[None] for name, value in inputs.items()}
+    trace: Trace = []
+    last = plan.acoustic_config.condition.speakers - 1
+    for speaker in sorted({0, last}):
+        cond = model.condition(
+            batch["units"],
+            batch["f0_hz"],
+            batch["volume"],
+            torch.tensor([speaker]),
+            batch["key_shift"][0] if plan.acoustic_config.condition.key_shift else None,
+            batch["voiced"],
+        )
+        trace.append((f"condition of speaker {speaker}", cond[0]))
+    hooks = _record(model.denoiser, trace)
+    for level in some(plan.levels):
+        x = _scale(plan, level) * batch["x"]
+        sigma = torch.tensor([level], dtype=torch.float32)
+        scalars = [c.to(dtype) for c in process.coefficients(plan.acoustic_config, sigma)]
+        c_skip, c_out, c_in, c_noise = scalars
+        trace.append(
+            (f"output at sigma {level:.4g}", (c_skip * x + c_out * model.denoiser(c_in * x, c_noise, cond))[0])
+        )
+    for hook in hooks:
+        hook.remove()
+    return trace
+
+
+def _scale(plan: Plan, level: float) -> float:
+    """RMS of x where the network sees it: σ of an EDM model, 1 on a variance-preserving chain."""
+    return level if plan.acoustic_config.ddpm is None else 1.0
+
+
+def _record(net, trace: Trace) -> list:
+    """Hooks that note the states between the layers, channels last, as the backend's trace does."""
+
+    def note(name: str, pick=lambda out: out):
+        return lambda module, args, out: trace.append((name, pick(out)[0].T.clone()))
+
+    hooks = [net.input_projection.register_forward_hook(note("input", torch.relu))]
+    for i, layer in enumerate(net.residual_layers[:-1]):
+        hooks.append(layer.register_forward_hook(note(f"layer {i}", lambda out: out[0])))
+    hooks.append(net.skip_projection.register_forward_hook(note("skip", torch.relu)))
+    return hooks
+
+
+def _lowered(plan: Plan, inputs: dict[str, Tensor]) -> Trace:
+    """The same quantities from the tensors as they will be stored, by the CPU backend."""
+    tensors = plan.files[artifact.WEIGHTS]
+    condition = condition_for(plan.acoustic_config)(tensors, plan.acoustic_config)
+    denoiser = denoiser_for(plan.precision)(tensors, plan.acoustic_config, plan.levels)
+    trace: Trace = []
+    features = inputs["units"], inputs["f0_hz"], inputs["volume"], inputs["voiced"]
+    key_shift = float(inputs["key_shift"]) if plan.acoustic_config.condition.key_shift else 0.0
+    for speaker in sorted({0, plan.acoustic_config.condition.speakers - 1}):
+        cond = condition(*features, condition.speaker({speaker: 1.0}, key_shift))
+        trace.append((f"condition of speaker {speaker}", cond))
+    prepared = denoiser.prepare(cond, 2)
+    for level in some(plan.levels):
+        out = denoiser(_scale(plan, level) * inputs["x"], level, prepared, trace)
+        trace.append((f"output at sigma {level:.4g}", out))
+    return trace
+
+
+def _verify_vocoder(plan: Plan, rounded: bool) -> float:
+    config = plan.vocoder.config
+    generator = torch.Generator().manual_seed(0)
+    mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
+    sines = 0.1 * torch.randn(1, 11 * config.source_hop_samples, config.source_channels, generator=generator)
+    noise = torch.randn(1, 11, config.initial_channels, generator=generator) if config.noise_sigma else None
+
+    def specification(tensors, dtype) -> Trace:
+        model = module("vocoder", config)
+        model.load_state_dict(tensors)
+        model = model.to(dtype).eval()
+        source = model.source(sines.to(dtype))
+        audio = model(mel.to(dtype), source, None if noise is None else noise.to(dtype))
+        return [("the vocoder's source", source), ("the vocoder's output", audio)]
+
+    exact = specification(plan.vocoder.tensors, torch.float64)
+    halves = {name: half(name, value).float() for name, value in plan.vocoder.tensors.items()}
+    plain = specification(halves, torch.float32) if rounded else None
+    vocoder = Vocoder(plan.files[artifact.VOCODER], config)
+    source = vocoder.source(sines)
+    got = [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
+    return compare(exact, got, plain)
+
+
+def _verify_content(plan: Plan) -> float:
+    """A recogniser runs as it is specified, so only what storage rounds can differ; HuBERT's convolutions do not."""
+    config, generator = plan.content.config, torch.Generator().manual_seed(0)
+    if plan.content.kind == "hubert":
+        heard = 0.1 * torch.randn(1, FRAMES * config.hop_samples, generator=generator)
+    else:
+        heard = torch.randn(1, FRAMES, config.mel.bins, generator=generator) - 2
+
+    def trace(units: Tensor) -> Trace:
+        return [("the content encoder's units", units)]
+
+    def specification(tensors) -> Trace:
+        model = skeleton(lambda: module(plan.content.kind, config))
+        model.load_state_dict(tensors, assign=True)  # as they are: an encoder may have 400 MB
+        units = model.eval()(heard)
+        return trace(units[0] if plan.content.kind == "hubert" else units[0][0])
+
+    plain = None
+    if plan.precision == "fp16":
+        plain = specification({name: half(name, value).float() for name, value in plan.content.tensors.items()})
+    exact, stored = specification(plan.content.tensors), plan.files[artifact.CONTENT]
+    if plan.content.kind == "hubert":
+        return compare(exact, trace(HubertEncoder(config, stored).encode(heard[0])), plain)
+    return compare(exact, specification({name: value.float() for name, value in stored.items()}), plain)

@@ -1,0 +1,56 @@
+"""The lowered form of an acoustic model: the names and shapes of `weights.safetensors`.
+
+Channels-last rows throughout: row @ weight, so every weight is [in, out]. C denoiser channels, L layers, M mel bins,
+H condition channels, U unit channels, S speakers. What was folded, and why it is allowed:
+
+- `condition.speakers`: row s is the sum of all biases of the condition and speaker s's embedding, one vector an
+  utterance. f0 and loudness are scalars times vectors.
+- `conv.weight[l]`: the operand of row t is [X[t−δ], X[t], X[t+δ], cond[t]]; gate columns come first, then filter.
+- `residual`: 1/√2 is inside. The last layer's residual is never used, so there are L − 1.
+- `skip`: the skip halves of all output projections, their sum, 1/√L and the skip projection are linear up to the
+  ReLU, hence one [L·C, C] matrix over the gated outputs of all layers.
+- `steps.vectors[i, l]`: d_l at the i-th of the engine's noise levels.
+
+Amphion's condition is not linear: the parameters of its module (fastsvc/model/amphion.py) are stored as they are, as
+`condition.encoder.*` and `condition.conformer.*`, in place of the other `condition.*`.
+"""
+
+from __future__ import annotations
+
+from fastsvc.config import AcousticConfig
+
+TAPS = 3
+
+
+def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
+    """Every tensor of the lowered form with its shape."""
+    net, cond = config.denoiser, config.condition
+    width, layers, hidden = net.channels, net.layers, net.cond_channels
+    table = {
+        "input.weight": (net.mel_bins, width),
+        "input.bias": (width,),
+        "conv.weight": (layers, TAPS * width + hidden, 2 * width),
+        "conv.bias": (layers, 2 * width),
+        "residual.weight": (layers - 1, width, width),
+        "residual.bias": (layers - 1, width),
+        "skip.weight": (layers * width, width),
+        "skip.bias": (width,),
+        "output.weight": (width, net.mel_bins),
+        "output.bias": (net.mel_bins,),
+        "steps.vectors": (levels, layers, width),
+    }
+    if config.amphion is not None:
+        from fastsvc.engine.cpu import amphion as cpu_amphion
+
+        return table | cpu_amphion.shapes(config)
+    table |= {
+        "condition.units": (cond.unit_channels, hidden),
+        "condition.f0": (hidden,),
+        "condition.volume": (hidden,),
+        "condition.speakers": (cond.speakers, hidden),
+    }
+    if cond.key_shift:
+        table["condition.key_shift"] = (hidden,)
+    if cond.voicing:
+        table["condition.voiced"] = (hidden,)
+    return table

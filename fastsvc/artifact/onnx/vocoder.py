@@ -1,0 +1,151 @@
+"""The vocoder as an ONNX graph: what TensorRT and onnxruntime run, written node by node from the configuration.
+
+Nothing is traced, so it takes a few milliseconds, gives the same bytes every time (plans are kept under their hash),
+and every node carries the name of the module it comes from, as `resblocks.3.convs1.1`. Weights are not in it: they are
+external data, at their places in the engine's `vocoder.safetensors`, and are cast where they are stored otherwise than
+the graph computes. Inside a graph sequences are [B, C, T].
+
+An engine's folder holds its graphs for other programs. This one never opens them, as a stranger's could hold anything:
+it writes them anew.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+
+import torch
+from torch import Tensor
+
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.onnx.writer import Stored, Writer, header
+from fastsvc.config import VocoderConfig
+from fastsvc.config.vocoder import SINE_STAGE
+from fastsvc.errors import EngineError, MissingPackageError
+from fastsvc.model.vocoder import LAST_SLOPE, SLOPE
+
+NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's
+EXACT = "conv_post."  # computed in float32 whatever the rest is: samples need more than 11 bits
+
+
+def anew(folder: artifact.Artifact, config: VocoderConfig, name: str) -> bytes:
+    """The graph of fastsvc.artifact.folder.GRAPHS called ``name``, to lie beside an engine's vocoder.safetensors.
+
+    Raises MissingPackageError without onnx, EngineError where the weights are damaged or do not fit the configuration.
+    """
+    (half, polyphase), *_ = (key for key, value in artifact.GRAPHS.items() if value == name)
+    try:
+        return _checked(config, header(folder.verify(artifact.VOCODER)), half, polyphase)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # of its header
+        raise EngineError(f"{folder.path}: {artifact.VOCODER} is damaged: {error}", "build the engine again") from None
+
+
+def over(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
+    """The graph in float32 whose weights are handed in beside it, under their names. Raises as :func:`anew`."""
+    kinds = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+    stored = {name: Stored(kinds.get(value.dtype, ""), tuple(value.shape), 0, 0) for name, value in tensors.items()}
+    return _checked(config, stored, half=False, polyphase=False)
+
+
+def _checked(config: VocoderConfig, stored: dict[str, Stored], half: bool, polyphase: bool) -> bytes:
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingPackageError("onnx", "writing the vocoder's graph", "onnx")
+    try:
+        return graph(config, stored, artifact.VOCODER, half, polyphase)
+    except KeyError as error:  # a tensor, or its type
+        remedy = "build the engine again, or use another vocoder backend"
+        raise EngineError(f"the vocoder's tensors cannot be written as a graph: {error}", remedy) from None
+
+
+def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False, polyphase=False) -> bytes:
+    """A serialised ONNX model of fastsvc.model.vocoder.Generator, weight norm folded; batch and length are free.
+
+    Inputs, all float32: mel [B, T, M], source [B, T·source_hop_samples], and only where noise_sigma > 0 noise
+    [B, T, initial_channels]. Output: audio [B, T·hop_samples] float32.
+    ``half`` computes in float16 but for the last convolution and tanh; layer norms keep float32 inside.
+    ``polyphase`` writes each transposed convolution as the ordinary one that it equals, and a reshape.
+    ``location``: the file of ``tensors``, beside the graph. Needs the package onnx.
+    """
+    writer = Writer(tensors, location, half, EXACT)
+    kinds = len(config.resblock_kernels)
+    x = writer.node("Transpose", writer.entered("mel"), name="mel.transposed", perm=[0, 2, 1])
+    x = writer.conv("conv_pre", x, pads=[3, 3])
+    if config.noise_sigma:
+        noise = writer.node("Transpose", writer.entered("noise"), name="noise.transposed", perm=[0, 2, 1])
+        noise = writer.node("Mul", noise, writer.number("noise_sigma", config.noise_sigma), name="noise.scaled")
+        x = writer.node("Add", x, noise, name="noise.added")
+    axis = writer.whole("source.axis", [1])
+    source = writer.node("Unsqueeze", writer.entered("source"), axis, name="source.channel")
+    for i in range(len(config.upsample_rates)):
+        x = _upsampled(writer, config, i, writer.leaky(f"ups.{i}", x, SLOPE), polyphase)
+        if config.source != "sine" or i == SINE_STAGE:
+            x = writer.node("Add", x, _branch(writer, config, i, source), name=f"ups.{i}.excited")
+        blocks = [_resblock(writer, config, i * kinds + kind, kind, x) for kind in range(kinds)]
+        x = blocks[0]
+        for kind, block in enumerate(blocks[1:], 1):
+            x = writer.node("Add", x, block, name=f"resblocks.{i * kinds + kind}.summed")
+        if kinds > 1:
+            x = writer.node("Mul", x, writer.number("kinds", 1 / kinds), name=f"ups.{i}.mean")
+    x = writer.leaky("conv_post", x, LAST_SLOPE)
+    if half:
+        x = writer.node("Cast", x, name="conv_post.exact", to=writer.FLOAT)
+    x = writer.conv("conv_post", x, pads=[3, 3])
+    x = writer.node("Tanh", x, name="tanh")
+    writer.node("Squeeze", x, axis, name="audio")
+    inputs = {"mel": ("frames", config.mel.bins), "source": ("source_samples",)}
+    if config.noise_sigma:
+        inputs["noise"] = ("frames", config.initial_channels)
+    return writer.model("vocoder", inputs, {"audio": ("samples",)})
+
+
+def _upsampled(writer: Writer, config: VocoderConfig, stage: int, x: str, polyphase: bool) -> str:
+    rate, kernel = config.upsample_rates[stage], config.upsample_kernels[stage]
+    name, padding = f"ups.{stage}", (kernel - rate) // 2
+    if not polyphase:
+        return writer.conv(name, x, op="ConvTranspose", strides=[rate], pads=[padding] * 2)
+    # y[s·q + r] before the padding is cut off is Σ_t x[q − t] · w[s·t + r]: for each r of the rate s an ordinary
+    # convolution over ⌈kernel / s⌉ taps, all of them side by side as channels, which then take turns along time
+    width, taps = config.initial_channels >> (stage + 1), -(-kernel // rate)
+    weight = writer.weight(name)
+    if kernel % rate:
+        amounts = writer.whole(f"{name}.filled", [0, 0, 0, 0, 0, taps * rate - kernel])
+        weight = writer.node("Pad", weight, amounts, name=f"{name}.weight.filled")
+    weight = writer.reshape(f"{name}.weight.phases", weight, [2 * width, width, taps, rate])
+    weight = writer.sliced(f"{name}.weight.turned", weight, -1, -(2**62), 2, step=-1)
+    weight = writer.node("Transpose", weight, name=f"{name}.weight.sides", perm=[1, 3, 0, 2])
+    weight = writer.reshape(f"{name}.weight.flat", weight, [width * rate, 2 * width, taps])
+    y = writer.node("Conv", x, weight, name=name, kernel_shape=[taps], pads=[taps - 1] * 2)
+    y = writer.reshape(f"{name}.phases", y, [0, width, rate, -1])
+    y = writer.node("Transpose", y, name=f"{name}.turns", perm=[0, 1, 3, 2])
+    y = writer.reshape(f"{name}.flat", y, [0, width, -1])
+    last = padding - (taps - 1) * rate
+    y = writer.sliced(f"{name}.cut", y, padding, last or 2**62, 2)
+    bias = writer.reshape(f"{name}.bias.column", writer.bias(name), [1, width, 1])
+    return writer.node("Add", y, bias, name=f"{name}.biased")
+
+
+def _branch(writer: Writer, config: VocoderConfig, stage: int, source: str) -> str:
+    """The excitation at one stage's rate, as Generator.source_branch."""
+    if config.source == "sine":
+        return writer.conv("source_conv", source)
+    name, stride = f"noise_convs.{stage}", math.prod(config.upsample_rates[stage + 1 :])
+    x = writer.conv(name, source, strides=[stride], pads=[stride // 2] * 2)
+    if config.family != "m4":
+        return x
+    x = writer.node("Relu", x, name=f"{name}.relu")
+    x = writer.node("Transpose", x, name=f"{name}.frames", perm=[0, 2, 1])
+    ones = writer.ones(f"{name}.ones", config.initial_channels >> (stage + 1))
+    x = writer.node("LayerNormalization", x, ones, name=f"{name}.layer_norm", axis=-1, epsilon=NORM_EPSILON)
+    return writer.node("Transpose", x, name=f"{name}.channels", perm=[0, 2, 1])
+
+
+def _resblock(writer: Writer, config: VocoderConfig, index: int, kind: int, x: str) -> str:
+    size = config.resblock_kernels[kind]
+    for j, dilation in enumerate(config.resblock_dilations[kind]):
+        y = x
+        for part, step in [("convs1", dilation), ("convs2", 1)] if config.resblock == "1" else [("convs", dilation)]:
+            name = f"resblocks.{index}.{part}.{j}"
+            pads = [(size - 1) * step // 2] * 2
+            y = writer.conv(name, writer.leaky(name, y, SLOPE), dilations=[step], pads=pads)
+        x = writer.node("Add", y, x, name=f"resblocks.{index}.{j}.sum")
+    return x

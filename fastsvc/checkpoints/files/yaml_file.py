@@ -1,0 +1,57 @@
+"""The YAML file beside a checkpoint, with errors that name the file and the key."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from fastsvc import reading
+from fastsvc.checkpoints.files import beside
+from fastsvc.checkpoints.given import Given
+from fastsvc.config.shown import shown
+from fastsvc.errors import CheckpointError
+
+_REQUIRED = object()
+
+
+class YamlFile:
+    """``get("data.hop_length", int)`` with a type check; raises CheckpointError for what is missing or wrong."""
+
+    kind = "the config.yaml of the training run"  # what the file is, for messages
+
+    def __init__(self, checkpoint: Path, given: Given, option: bool = True):
+        """``option``: --config can name another file, which it cannot for a vocoder."""
+        self.path = given.config or checkpoint.with_name("config.yaml")
+        if not self.path.exists():
+            raise beside.missing(checkpoint, self.path, option=option)
+        self.values = reading.yaml_file(self.path, error=CheckpointError, notes=given.said)
+        beside.refuse_answer(self.values, self.path)
+        if not isinstance(self.values, dict):
+            raise CheckpointError(f"{self.path} is not a YAML mapping", "give the config.yaml of the training run")
+
+    @classmethod
+    def of(cls, values, path: Path) -> YamlFile:
+        """The same over a mapping that lies inside a checkpoint."""
+        if not isinstance(values, dict):
+            raise CheckpointError(f"{path}: its configuration is a {type(values).__name__}", "the file is damaged")
+        made = cls.__new__(cls)
+        made.path, made.values = path, values
+        return made
+
+    def get(self, dotted: str, kind, default=_REQUIRED):
+        value = self.values
+        for part in dotted.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is None:
+            if default is _REQUIRED:
+                raise CheckpointError(f"{self.path}: {dotted} is missing", f"give {self.kind}")
+            return default
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value) if abs(value) < 2**63 else math.inf
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise CheckpointError(
+                f"{self.path}: {dotted} is {shown(value)}, but {kind.__name__} is expected", "correct it"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CheckpointError(f"{self.path}: {dotted} is {shown(value)}, not a finite number", "correct it")
+        return value

@@ -1,0 +1,106 @@
+"""From the tensors of a HuBERT file, whatever they are called there, to ours; sizes are read off the tensors."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.config import HubertConfig, from_dict
+from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.model.keys import fit
+
+POSITION = "encoder.pos_conv_embed.conv.weight"
+_LAYER = re.compile(r"(?:^|\.)encoder\.layers\.(\d+)\.")
+Names = Callable[[str], str]  # our name -> the file's
+
+
+def assemble(state: dict[str, Tensor], path: Path, form: str, names: Names, given: dict, ignored) -> Checkpoint:
+    """The checkpoint in ``state``. ``given`` are fields of HubertConfig that are known; the rest is measured.
+
+    Raises CheckpointError naming every key, as the file calls it, that is missing, unexpected or of a wrong shape.
+    """
+    from fastsvc.model.hubert import Hubert
+
+    try:
+        config = from_dict(HubertConfig, {**measure(state, names), **given}, "hubert")
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error.message}", "give HuBERT-base or ContentVec") from None
+    if max(config.layers, len(config.conv_channels)) > len(state):
+        raise CheckpointError(f"{path}: its configuration has {config.layers} layers, the file {len(state)} tensors")
+    try:
+        with torch.device("meta"):
+            ours = {names(name): name for name in Hubert(config).state_dict()}
+    except (RuntimeError, OverflowError, TypeError) as error:  # sizes whose product overflows
+        raise CheckpointError(f"{path}: its configuration makes no model: {error}", "correct its sizes") from None
+    theirs = {name: key for key, name in ours.items()}
+    state = _fold_position({key: value for key, value in state.items() if key not in ignored}, config, names, path)
+    halved = any(value.dtype == torch.float16 for value in state.values())
+    tensors = {ours.get(key, key): value for key, value in state.items()}
+    return Checkpoint(
+        path=path,
+        format=form,
+        kind="hubert",
+        config=config,
+        tensors=fit(tensors, lambda: Hubert(config), path, lambda name: theirs.get(name, name)),
+        notes=("stored in half precision",) if halved else (),
+    )
+
+
+def measure(state: dict[str, Tensor], names: Names) -> dict:
+    """Sizes by majority, so that one tensor of a wrong shape is the one that gets named. Strides, kernels and the
+    positional convolution of HuBERT-base are not looked for: no released file differs.
+    """
+    layers = len({match[1] for key in state if (match := _LAYER.search(key))})
+
+    def vote(*places: tuple[str, int], otherwise: int) -> int:
+        counts = Counter(
+            tuple(state[names(name)].shape)[axis]
+            for name, axis in places
+            if names(name) in state and state[names(name)].dim() > axis
+        )
+        return counts.most_common(1)[0][0] if counts else otherwise
+
+    each = [f"encoder.layers.{i}." for i in range(layers)]
+    kinds = HubertConfig()
+    channels = vote(*((f"{layer}final_layer_norm.weight", 0) for layer in each), otherwise=kinds.channels)
+    hidden = [(f"{layer}feed_forward.{part}", 0) for layer in each for part in ("intermediate_dense.bias",)]
+    hidden += [(f"{layer}feed_forward.output_dense.weight", 1) for layer in each]
+    convs = [(f"feature_extractor.conv_layers.{i}.conv.weight", 0) for i in range(len(kinds.conv_channels))]
+    return {
+        "channels": channels,
+        "layers": max(layers, 1),
+        "heads": max(channels // 64, 1),
+        "hidden": vote(*hidden, otherwise=kinds.hidden),
+        "conv_channels": [vote(*convs, otherwise=kinds.conv_channels[0])] * len(kinds.conv_channels),
+        "projection": vote(("final_proj.bias", 0), ("final_proj.weight", 0), otherwise=0),
+    }
+
+
+def _fold_position(state: dict[str, Tensor], config: HubertConfig, names: Names, path: Path) -> dict[str, Tensor]:
+    """Weight norm of the positional convolution: one gain for each of its taps."""
+    folded = names(POSITION)
+    module = folded.removesuffix("weight")
+    for gain, direction in (
+        ("weight_g", "weight_v"),
+        ("parametrizations.weight.original0", "parametrizations.weight.original1"),
+    ):
+        pair = {module + gain: (1, 1, config.position_kernel)}
+        pair[module + direction] = (config.channels, config.channels // config.position_groups, config.position_kernel)
+        if not any(key in state for key in pair):
+            continue
+        faults = [f"missing: {key}" for key in pair if key not in state]
+        for key, shape in pair.items():
+            if key in state and tuple(state[key].shape) != shape:
+                faults.append(f"{key} has shape {tuple(state[key].shape)} instead of {shape}")
+        if faults:
+            raise CheckpointError(f"{path} is no whole HuBERT: {'; '.join(faults)}", "fetch it again")
+        g, v = (state[key].double() for key in pair)
+        rest = {key: value for key, value in state.items() if key not in pair}
+        return rest | {folded: (v * (g / v.norm(dim=(0, 1), keepdim=True))).float()}
+    return state

@@ -1,0 +1,77 @@
+"""HuBERT and ContentVec in the layout of transformers: `model.safetensors` or `pytorch_model.bin`, and `config.json`.
+
+lengyue233/content-vec-best, facebook/hubert-base-ls960 and what people save from them. Without a `config.json` of
+HuBERT beside the file, sizes are read off the tensors.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fastsvc import reading
+from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.readers.hubert_tensors import assemble
+from fastsvc.config.shown import shown
+from fastsvc.errors import CheckpointError
+from fastsvc.reading.loading import state_dict
+
+CONFIG = "config.json"
+PREFIX = "hubert."
+IGNORED = ("masked_spec_embed",)  # for training
+FIELDS = {
+    "hidden_size": "channels",
+    "num_hidden_layers": "layers",
+    "num_attention_heads": "heads",
+    "intermediate_size": "hidden",
+    "conv_dim": "conv_channels",
+    "conv_kernel": "conv_kernels",
+    "conv_stride": "conv_strides",
+    "num_conv_pos_embeddings": "position_kernel",
+    "num_conv_pos_embedding_groups": "position_groups",
+    "layer_norm_eps": "norm_eps",
+}
+# What the large models and their relatives do otherwise.
+BASE = {
+    "feat_extract_norm": "group",
+    "feat_proj_layer_norm": True,
+    "do_stable_layer_norm": False,
+    "conv_bias": False,
+    "conv_pos_batch_norm": False,
+    "hidden_act": "gelu",
+    "feat_extract_activation": "gelu",
+}
+_CONV = re.compile(r"(hubert\.)?feature_extractor\.conv_layers\.\d+\.conv\.")
+
+
+def recognises(content: dict) -> bool:
+    return any(_CONV.match(str(key)) for key in content)
+
+
+def read(content: dict, path: Path, given: Given) -> Checkpoint:
+    state = state_dict({"state": content}, "state", path)
+    prefix = PREFIX if any(name.startswith(PREFIX) for name in state) else ""
+    sizes = _stated(given.config or path.with_name(CONFIG), given.config is not None, given.said)
+    ignored = {prefix + name for name in IGNORED}
+
+    def names(name: str) -> str:  # final_proj stands beside the model that has the prefix
+        return name if name.startswith("final_proj.") and prefix + name not in state else prefix + name
+
+    return assemble(state, path, "huggingface", names, sizes, ignored)
+
+
+def _stated(path: Path, required: bool, notes: list[str]) -> dict:
+    """Fields of HubertConfig out of config.json; {} if that is not one of HuBERT."""
+    if not path.exists() and not required:
+        return {}
+    values = reading.json_file(path, error=CheckpointError, notes=notes)
+    if not isinstance(values, dict) or values.get("model_type") != "hubert":
+        return {}  # another program's, such as the acoustic model's in the same folder
+    for key, wanted in BASE.items():
+        if values.get(key, wanted) != wanted:
+            raise CheckpointError(
+                f"{path}: {key} is {shown(values[key])}, but HuBERT of the base kind has {wanted!r}",
+                "give HuBERT-base or ContentVec",
+            )
+    return {ours: values[key] for key, ours in FIELDS.items() if key in values}

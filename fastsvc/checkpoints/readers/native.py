@@ -1,0 +1,122 @@
+"""Checkpoints of `fastsvc train` (docs/architecture.md, "Native checkpoint")."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.files import dress
+from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.readers.generators import generator
+from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
+from fastsvc.config.limits import F0_HZ
+from fastsvc.config.shown import shown
+from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.model.keys import fit
+from fastsvc.reading.loading import count, state_dict
+
+VERSION = 1
+CONFIGS = {
+    "teacher": AcousticConfig,
+    "student": AcousticConfig,
+    "dmo": AcousticConfig,
+    "vocoder": VocoderConfig,
+    "recogniser": RecogniserConfig,
+    "singer": VerifierConfig,
+    "pitch": PitchConfig,
+}
+
+
+def recognises(content: dict) -> bool:
+    return content.get("format") == "fastsvc"
+
+
+def read(content: dict, path: Path, given: Given) -> Checkpoint:
+    """Sampling takes the averaged weights (`ema`) where there are any, the last ones (`model`) otherwise."""
+    if given.config is not None:
+        raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has format version {shown(content.get('version'))}, this program reads {VERSION}", "update fastsvc"
+        )
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in CONFIGS:
+        raise CheckpointError(f"{path} is of the unknown kind {shown(kind)}", f"known are {', '.join(CONFIGS)}")
+    plain = content.get("config")
+    if not isinstance(plain, dict) or "model" not in plain:
+        raise CheckpointError(f"{path} lacks config.model", "the file is damaged")
+    try:
+        model_config = from_dict(CONFIGS[kind], plain["model"], "config.model")
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
+    speakers, speaker_f0_hz, input_peak = _about(content, plain, model_config, path)
+    averaged = bool(content.get("ema"))
+    tensors = _bare(state_dict(content, "ema" if averaged else "model", path), path)
+    _refuse_absurd(model_config, len(tensors), path)
+    return Checkpoint(
+        path=path,
+        format="fastsvc",
+        kind=kind,
+        config=model_config,
+        tensors=(
+            generator(tensors, model_config, path)[0]
+            if kind == "vocoder"
+            else fit(tensors, lambda: module(kind, model_config), path)
+        ),
+        speakers=speakers,
+        speaker_f0_hz=speaker_f0_hz,
+        step=count(content, "step"),
+        input_peak=input_peak,
+        notes=("averaged weights (ema)" if averaged else "last weights (model)",),
+    )
+
+
+def _about(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None]:
+    """(names of the speakers, their median pitches in Hz, peak of the training data), as far as there are any."""
+    names, f0_hz = content.get("speakers") or (), content.get("speaker_f0_hz") or ()
+    train = plain.get("train") if isinstance(plain.get("train"), dict) else {}
+    peak, count = train.get("input_peak"), config.condition.speakers if isinstance(config, AcousticConfig) else None
+    numbers = isinstance(f0_hz, (list, tuple)) and all(
+        isinstance(f, (int, float)) and (f == 0 or F0_HZ[0] <= f <= F0_HZ[1]) for f in f0_hz
+    )
+    texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    if not texts or (names and count not in (None, len(names))) or not numbers:
+        raise CheckpointError(f"{path}: its table of speakers does not fit its network", "the file is damaged")
+    if not (peak is None or (isinstance(peak, (int, float)) and 0 < peak <= 1)):
+        raise CheckpointError(f"{path}: config.train.input_peak is {shown(peak)}", "the file is damaged")
+    return tuple(map(str, names)), tuple(map(float, f0_hz)), peak
+
+
+def module(kind: str, config):
+    """The specification's module for a kind of checkpoint."""
+    if kind == "vocoder":
+        from fastsvc.model.vocoder import Generator as build
+    elif kind == "recogniser":
+        from fastsvc.model.recogniser import Recogniser as build
+    elif kind == "singer":
+        from fastsvc.model.verifier import Verifier as build
+    elif kind == "pitch":
+        from fastsvc.model.pitch import PitchNet as build
+    elif kind == "hubert":
+        from fastsvc.model.hubert import Hubert as build
+    else:
+        from fastsvc.model.acoustic import AcousticModel as build
+    return build(config)
+
+
+def _bare(state: dict, path: Path) -> dict:
+    """Names without what DistributedDataParallel, torch.compile and trainers put before them."""
+    try:
+        state = dress.unwrapped(state)
+    except dress.Twice as error:
+        raise CheckpointError(f"{path}: {error}", "save its state dict alone") from None
+    while all(name.startswith("model.") for name in state):
+        state = {name.removeprefix("model."): value for name, value in state.items()}
+    return state
+
+
+def _refuse_absurd(config, tensors: int, path: Path) -> None:
+    """A configuration of more layers than the file has tensors would cost hours before its first missing key."""
+    layers = getattr(getattr(config, "denoiser", config), "layers", 0)
+    if layers > tensors:
+        raise CheckpointError(f"{path}: config has {layers} layers, the file {tensors} tensors", "the file is damaged")

@@ -1,0 +1,89 @@
+"""What a checkpoint file is: kind, era, sizes, schedule, speakers, and what is missing to build it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsvc import screen
+from fastsvc.commands.inspect_lines import condition, features, mel, network, speakers, units
+from fastsvc.config import CONTENT_CONFIGS, hubert_units
+
+PROJECTS = {
+    "fastsvc": "fastsvc",
+    "comosvc": "CoMoSVC",
+    "diffusion_svc": "Diffusion-SVC v1",
+    "sovits": "so-vits-svc 4.1 (shallow diffusion)",
+    "ddsp_svc": "DDSP-SVC 3",
+    "amphion": "Amphion DiffComoSVC",
+    "m4gan": "M4Singer HiFi-GAN",
+    "nsf_hifigan": "openvpi NSF-HiFi-GAN",
+    "fairseq": "fairseq",
+    "huggingface": "HuggingFace",
+}
+
+
+def describe(path: Path) -> str:
+    """Raises CheckpointError if the file is of no known format, or damaged."""
+    from fastsvc.checkpoints import read
+
+    checkpoint = read(path, look=True)
+    size = checkpoint.path.stat().st_size / 1e6
+    lines = [
+        f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint, {checkpoint.kind},"
+        f" step {checkpoint.step}, {checkpoint.parameters / 1e6:.2f} M parameters to build, {size:.1f} MB"
+    ]
+    lines += [f"  weights      {checkpoint.weights}"] * bool(checkpoint.weights)
+    lines += [f"  note         {note}" for note in checkpoint.notes]
+    if checkpoint.acoustic:
+        lines += _acoustic(checkpoint)
+    elif checkpoint.kind == "vocoder":
+        config = checkpoint.config
+        lines.append(mel(config.mel))
+        kind = f"{config.family}, {config.source}"
+        lines.append(f"  generator    {kind}, {config.initial_channels} channels, {config.upsample_rates}")
+    elif checkpoint.kind in CONTENT_CONFIGS:
+        lines.append(units(checkpoint.config))
+    return "\n".join(map(screen.shown, lines))  # names and notes are others' words
+
+
+def _acoustic(checkpoint) -> list[str]:
+    config = checkpoint.config
+    missing = checkpoint.missing
+    return [
+        network(config.denoiser),
+        condition(config),
+        mel(config.mel),
+        _schedule(config),
+        _range(config.norm),
+        features(config.features),
+        *speakers(checkpoint.speakers, checkpoint.speaker_base, checkpoint.speaker_f0_hz),
+        *(f"  missing      {what}" for what in missing),
+        f"  to build     {_parts(config)}",
+    ]
+
+
+def _schedule(config) -> str:
+    chain, edm = config.ddpm, config.edm
+    if chain is None:
+        trained = " | ".join(", ".join(f"{level:g}" for level in levels) for levels in edm.few_steps)
+        few = f", trained at the levels {trained}" if trained else ""
+        return f"  diffusion    EDM, sigma {edm.sigma_min:g} … {edm.sigma_max:g}, sigma_data {edm.sigma_data:g}{few}"
+    depth = "" if chain.trained_steps == chain.timesteps else f", of which {chain.trained_steps} are trained (--depth)"
+    return f"  diffusion    DDPM, {chain.timesteps} places, beta {chain.beta_low:g} … {chain.beta_high:g}{depth}"
+
+
+def _range(norm) -> str:
+    if (norm.low, norm.high) == ((-1.0,), (1.0,)):
+        return "  range        mel as it is"
+    return f"  range        mel from {min(norm.low):g} … {max(norm.high):g}" + (" by bin" if len(norm.low) > 1 else "")
+
+
+def _parts(config) -> str:
+    vocoder = f"--vocoder PATH ({config.mel.rate_hz} Hz, hop {config.mel.hop_samples}, {config.mel.bins} bins)"
+    if config.amphion is not None:
+        return vocoder
+    encoder = config.features.encoder
+    if encoder != "recogniser" and hubert_units(encoder) is None:
+        return f"{vocoder}; {encoder} is not served as a content encoder, so the engine takes units"
+    which = "the recogniser" if encoder == "recogniser" else f"the ContentVec or HuBERT that gave its {encoder}"
+    return f"{vocoder} and --content PATH ({which})"

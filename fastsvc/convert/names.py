@@ -1,0 +1,154 @@
+"""Names of results: free of inputs and of each other, short enough, and the same whenever the same is asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastsvc.convert.sources import Sources, folded
+from fastsvc.file_names import fitted, safe_tag
+
+_SAME, _INPUT = "another input has the same name", "it would replace an input"
+_FOLDER, _LONG = "a folder has that name", "its name would be too long"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recording, and where its result would go."""
+
+    source: Path
+    folder: str  # name of the folder it was found through, or ""
+    relative: Path  # the place of its result below the output folder, still with the source's suffix
+    linked: bool = False  # reached through a link
+
+
+def natural_key(path: str | os.PathLike) -> list:
+    """Sorting key by which "take 2" comes before "take 10", folder by folder."""
+    return [
+        [(1, int(piece), "") if piece.isdecimal() else (0, 0, piece.casefold()) for piece in re.split(r"(\d+)", part)]
+        for part in Path(path).parts
+    ]
+
+
+def longest_name(folder: str | os.PathLike) -> int:
+    """Most bytes of a name in ``folder``, or in the nearest one above it that exists."""
+    folder = Path(os.path.realpath(folder))
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return min(255, os.pathconf(folder, "PC_NAME_MAX"))
+    except (AttributeError, OSError, ValueError):  # Windows; file systems that do not say
+        return 255
+
+
+def name_results(
+    found: Sequence[Found], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources
+) -> tuple[list[Path], list[str]]:
+    """(each one's place below ``out_dir``, notes on those that differ from the source's).
+
+    A name is the source's with its suffix of ``suffixes``. One that would replace an input gets ``tag``; those that
+    clash get the source's suffix, then its folder, then a number, until nothing is in their way. Every member of a
+    clash is treated alike, so that names do not depend on the order of the inputs.
+    """
+    names = _Names(found, suffixes, out_dir, safe_tag(tag) or "converted", sources)
+    names.tag_those_of_inputs()
+    names.add_suffixes()
+    names.add_folders()
+    names.tag_those_of_inputs()
+    names.number()
+    return [names.fitted(i) for i in range(len(found))], list(names.notes())
+
+
+class _Names:
+    def __init__(self, found: Sequence[Found], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources):
+        self.found, self.out_dir, self.tag, self.sources = found, out_dir, tag, sources
+        self.plain = [one.relative.with_suffix(suffix) for one, suffix in zip(found, suffixes)]
+        self.names = list(self.plain)  # before they are made to fit
+        self.reasons: list[list[str]] = [[] for _ in found]
+        self.tagged: set[int] = set()
+        self.most = longest_name(out_dir)
+        self._folders: dict[Path, str] = {}
+        self._sources: dict[Path, bool] = {}
+
+    def fitted(self, i: int) -> Path:
+        return Path(*(fitted(part, self.most) for part in self.names[i].parts))
+
+    def key(self, i: int) -> str:
+        """Equal for names that some file system takes for one, and for two ways to one folder."""
+        name = self.fitted(i)
+        return f"{self._folder(name.parent)}/{folded(name.name)}"
+
+    def _folder(self, folder: Path) -> str:
+        if folder not in self._folders:
+            self._folders[folder] = folded(os.path.realpath(self.out_dir / folder).replace(os.sep, "/").rstrip("/"))
+        return self._folders[folder]
+
+    def change(self, i: int, name: Path, reason: str) -> None:
+        self.names[i] = name
+        if reason not in self.reasons[i]:
+            self.reasons[i].append(reason)
+
+    def clashes(self) -> list[list[int]]:
+        groups = defaultdict(list)
+        for i in range(len(self.names)):
+            groups[self.key(i)].append(i)
+        return [group for group in groups.values() if len(group) > 1]
+
+    def is_source(self, i: int) -> bool:
+        name = self.fitted(i)
+        if name not in self._sources:
+            self._sources[name] = self.sources.hold(self.out_dir / name)
+        return self._sources[name]
+
+    def tag_those_of_inputs(self) -> None:
+        for i, name in enumerate(self.names):
+            if i not in self.tagged and self.is_source(i):
+                self.tagged.add(i)
+                self.change(i, name.with_stem(f"{name.stem}_{self.tag}"), _INPUT)
+
+    def add_suffixes(self) -> None:
+        for group in self.clashes():
+            suffixes = {i: self.found[i].source.suffix.lower() for i in group}
+            for i, suffix in suffixes.items():
+                if suffix != self.names[i].suffix and len(set(suffixes.values())) > 1:
+                    self.change(i, self.names[i].with_stem(self.names[i].stem + suffix), _SAME)
+
+    def add_folders(self) -> None:
+        for group in self.clashes():
+            for i in group:
+                folder = self.found[i].folder or os.path.basename(
+                    os.path.dirname(os.path.realpath(self.found[i].source))
+                )
+                if folder:
+                    self.change(i, folder / self.names[i], _SAME)
+
+    def number(self) -> None:
+        taken = {self.key(i) for i in range(len(self.names))}
+        above = {self._folder(parent) for i in range(len(self.names)) for parent in self.fitted(i).parents}
+
+        def in_the_way(i: int) -> str:
+            if self.is_source(i):
+                return _INPUT
+            return _FOLDER if self.key(i) in above or (self.out_dir / self.fitted(i)).is_dir() else ""
+
+        second = set()
+        for group in self.clashes():
+            second |= set(sorted(group, key=lambda i: natural_key(os.path.realpath(self.found[i].source)))[1:])
+        for i in range(len(self.names)):
+            reason = in_the_way(i) or (_SAME if i in second else "")
+            plain, number = self.names[i], 2
+            while reason and (number == 2 or self.key(i) in taken or in_the_way(i)):
+                self.change(i, plain.with_stem(f"{plain.stem}-{number}"), reason)
+                number += 1
+            taken.add(self.key(i))
+
+    def notes(self) -> Iterator[str]:
+        for i, one in enumerate(self.found):
+            name = self.fitted(i)
+            if name != self.plain[i]:
+                reasons = self.reasons[i] + [_LONG] * (name != self.names[i])
+                yield f"{one.source} is written as {name}: {', and '.join(reasons)}"

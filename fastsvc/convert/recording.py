@@ -1,0 +1,225 @@
+"""One recording on its way: heard and sung by channels, then joined and written; whatever fails is its entry's."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastsvc import arguments, faults, memory
+from fastsvc.audio import io
+from fastsvc.audio.encode import check_length
+from fastsvc.audio.resample import resampled_length
+from fastsvc.config import F0_METHODS
+from fastsvc.convert.decode import Decoded
+from fastsvc.convert.plan import Job
+from fastsvc.convert.report import DONE, FAILED, Entry
+from fastsvc.convert.request import subtype
+
+if TYPE_CHECKING:
+    from fastsvc.convert.results import Results
+    from fastsvc.engine.conversion import Heard, Place
+
+SUBTYPES = ("16", "24", "float")
+HEARD = 0.3  # the share of hearing in a conversion, for the progress bar alone
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to convert. ``rate_hz`` None keeps each input's rate; ``keep_channels`` False gives mono results.
+
+    The rest is as in :meth:`fastsvc.engine.Engine.convert`; ``name`` is that of the speaker, for
+    reports; ``subtype`` (16, 24, float) holds for the formats that have it; ``batch``: most recordings that are
+    sung together, where the engine gains by it.
+    """
+
+    speaker: int | str | dict[str, float]
+    name: str = ""
+    steps: int | None = None
+    transpose: float | str = 0
+    formant: float = 0.0
+    seed: int = 0
+    f0_method: str | None = None
+    f0_weights: str | None = None
+    f0_range: tuple[float, float] | None = None
+    rate_hz: int | None = None
+    subtype: str | None = None
+    keep_channels: bool = False
+    normalise: bool | None = None
+    high_pass: bool = True
+    rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE
+    overwrite: bool = False
+    batch: int = 16
+
+    def __post_init__(self):
+        """Raises ConfigError, before any recording is read. What depends on the engine is asked there."""
+        arguments.optional(arguments.whole, "steps", self.steps, *arguments.STEPS)
+        arguments.transpose(self.transpose)
+        arguments.number("formant", self.formant, *arguments.FORMANT)
+        arguments.seed(self.seed)
+        arguments.optional(arguments.one_of, "f0 method", self.f0_method, F0_METHODS)
+        arguments.optional(arguments.path, "f0_weights", self.f0_weights)
+        if self.f0_range is not None:
+            arguments.f0_range(self.f0_range)
+        arguments.optional(arguments.whole, "rate_hz", self.rate_hz, *arguments.RATE_HZ)
+        arguments.optional(arguments.one_of, "subtype", self.subtype, SUBTYPES)
+        arguments.optional(arguments.flag, "normalise", self.normalise)
+        arguments.flag("high_pass", self.high_pass)
+        arguments.number("rms_mix_rate", self.rms_mix_rate, *arguments.RMS_MIX_RATE)
+        arguments.flag("keep_channels", self.keep_channels)
+        arguments.flag("overwrite", self.overwrite)
+        arguments.whole("batch", self.batch, *arguments.BATCH)
+
+
+@dataclass
+class Voice:
+    """One channel: what the engine heard of it; then, in its stead, the audio that it made, at the model's rate."""
+
+    recording: Recording
+    heard: Heard | None
+    place: Place
+    made: np.ndarray | None = None
+
+
+@dataclass
+class Recording:
+    """``done``: how much of the conversion, 0 … 1; ``writing``: the future of :meth:`finish`, once that is called.
+
+    ``results``: what lets its file take its place.
+    """
+
+    job: Job
+    settings: Settings
+    results: Results | None = None
+    entry: Entry = field(init=False)
+    voices: dict[int, Voice] = field(default_factory=dict)  # by channel
+    channels: int = 0
+    done: float = 0.0
+    writing: Future | None = None
+
+    def __post_init__(self):
+        name = self.settings.name or str(self.settings.speaker)
+        self.entry = Entry(str(self.job.source), str(self.job.target), FAILED, speaker=name)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.entry.reason)
+
+    @property
+    def sung(self) -> bool:
+        """Whether all of it waits to be written."""
+        return 0 < self.channels == sum(voice.made is not None for voice in self.voices.values())
+
+    def fail(self, error: Exception) -> None:
+        """For whatever reason: the entry gets it, and the recording is given up. Faults of ours have a traceback."""
+        self.voices, self.done = {}, 1.0
+        self.entry.reason = faults.line(error)
+        if faults.usual(error) is None:
+            self.entry.traceback = faults.details(error)
+        memory.emptied(error)
+
+    def hear(self, engine, decoded: Decoded) -> Iterator[Voice]:
+        """Its channels, the loudest first, each heard when it is asked for; none after a failure.
+
+        With an automatic transpose all are moved by the semitones that fit the loudest.
+        """
+        try:
+            audio, rate_hz, self.entry.timings_s["read"] = decoded.take()
+            self.entry.notes += decoded.notes
+            self._describe(audio, rate_hz)
+            transpose, settings = self.settings.transpose, self.settings
+            loudest_first = sorted(range(len(audio)), key=lambda i: -float(np.dot(audio[i], audio[i])))
+            for place, i in enumerate(loudest_first, 1):
+                start = time.perf_counter()
+                heard = engine.hear(
+                    audio[i],
+                    rate_hz,
+                    settings.speaker,
+                    transpose=transpose,
+                    f0_method=settings.f0_method,
+                    f0_weights=settings.f0_weights,
+                    f0_range=settings.f0_range,
+                    rate_out_hz=self.entry.output_rate_hz,
+                    normalise=settings.normalise,
+                    high_pass=settings.high_pass,
+                    rms_mix_rate=settings.rms_mix_rate,
+                )
+                self._spent("convert", start)
+                self.entry.transpose = transpose = heard.semitones
+                self.entry.notes += [note for note in heard.notes if note not in self.entry.notes]
+                if place == self.channels:
+                    del audio  # before the work on the last, which takes as much
+                self.voices[i] = Voice(self, heard, heard.place)
+                del heard  # take() lets it go
+                self.done += HEARD / self.channels
+                yield self.voices[i]
+        except Exception as error:
+            self.fail(error)
+
+    def _describe(self, audio: np.ndarray, rate_hz: int) -> None:
+        entry, wanted_hz = self.entry, self.settings.rate_hz or rate_hz
+        self.channels = len(audio)
+        entry.rate_hz, entry.channels, entry.seconds = rate_hz, len(audio), audio.shape[1] / rate_hz
+        entry.output_rate_hz = io.writable_rate(self.job.format, wanted_hz)
+        if entry.output_rate_hz != wanted_hz:
+            entry.notes.append(f"written at {entry.output_rate_hz} Hz: {self.job.format} cannot carry {wanted_hz} Hz")
+        samples = resampled_length(audio.shape[1], rate_hz, entry.output_rate_hz)
+        check_length(self.job.format, samples, entry.output_rate_hz)
+
+    def _spent(self, what: str, start: float) -> None:
+        timings = self.entry.timings_s
+        timings[what] = timings.get(what, 0.0) + time.perf_counter() - start
+
+    def take(self, voice: Voice, made: np.ndarray, seconds: float) -> None:
+        """The audio of one of its voices, which took ``seconds``."""
+        voice.made, voice.heard = made, None
+        self.done += (1 - HEARD) / self.channels
+        self.entry.timings_s["convert"] += seconds
+
+    def finish(self, engine) -> None:
+        """All voices at their rate and length, into the file. May run in another thread."""
+        try:
+            start = time.perf_counter()
+            result = self._joined(engine)
+            self._spent("convert", start)
+            start = time.perf_counter()
+            entry, job = self.entry, self.job
+            bits = subtype(self.settings, job.format)
+            new = self.results is not None and self.results.is_new(job)
+            written = io.write(job.target, result, entry.output_rate_hz, job.format, bits, self._approve, new)
+            self._spent("write", start)
+            entry.gain = written.gain
+            if written.gain < 1:
+                turned_down = -20 * np.log10(written.gain)
+                entry.notes.append(f"turned down by {turned_down:.1f} dB: its peak was {written.peak:.2f}")
+            if written.large:
+                entry.notes.append("written as RF64, which is WAV for more than 4 GiB")
+            entry.status = DONE
+        except Exception as error:
+            self.fail(error)
+
+    def _approve(self, made: os.stat_result) -> None:
+        if self.results is not None:
+            self.results.take_place(self.job, made, self.entry.notes)
+
+    def _joined(self, engine) -> np.ndarray:
+        """[channels, resampled_length(samples)]; what was made is let go as it is used."""
+        voices, self.voices = self.voices, {}
+        result, out_hz = None, self.entry.output_rate_hz
+        for i in range(self.channels):
+            voice = voices.pop(i)
+            samples = resampled_length(voice.place.samples, self.entry.rate_hz, out_hz)
+            made = engine.join(voice.made, *voice.place)
+            voice.made = None
+            if made.shape != (samples,):
+                raise AssertionError(f"the engine returned {made.shape} samples instead of {samples} at {out_hz} Hz")
+            if self.channels == 1:
+                return made[None]
+            result = np.empty((self.channels, samples), np.float32) if result is None else result
+            result[i] = made
+        return result

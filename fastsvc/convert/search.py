@@ -1,0 +1,143 @@
+"""The recordings of a folder, with all below it and behind its links; results of earlier runs are left alone."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastsvc.audio import suffixes
+from fastsvc.audio.io import EXTENSIONS, FOREIGN
+from fastsvc.convert.index import INDEX, results_in
+from fastsvc.convert.names import Found, natural_key
+from fastsvc.files.tree import Tree, identity
+
+__all__ = ["FOREIGN", "Earlier", "Search", "search"]
+
+
+@dataclass
+class Search:
+    """``problems``: (path, reason) of folders that could not be listed; ``notes``: on what was left out; ``others``:
+    files that are no recordings by their suffixes, which it counts."""
+
+    found: list[Found] = field(default_factory=list)
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+class Earlier:
+    """Results of earlier runs, by the lists that their folders keep; each list is read once."""
+
+    def __init__(self):
+        self._lists: dict[Path, dict[str, set[int]]] = {}
+
+    def below(self, folder: Path) -> dict[str, set[int]]:
+        """Names relative to ``folder``, and their sizes."""
+        if folder not in self._lists:
+            self._lists[folder] = results_in(folder)
+        return self._lists[folder]
+
+    def runs_above(self, folder: Path) -> list[Run]:
+        """Those whose results may lie in ``folder`` though their list lies above it."""
+        real = Path(os.path.realpath(folder))
+        runs = [Run(parent, self.below(parent), f"{real.relative_to(parent).as_posix()}/") for parent in real.parents]
+        return [run for run in runs if run.sizes]
+
+    def run_of(self, file: Path) -> Run | None:
+        """The run whose result is what ``file`` leads to."""
+        real = Path(os.path.realpath(file))
+        runs = [Run(real.parent, self.below(real.parent)), *self.runs_above(real.parent)]
+        return next((run for run in runs if run.holds(real)), None)
+
+
+@dataclass(frozen=True)
+class Run:
+    """``inner``: the way from where its list lies to a folder below, "" or ending in a slash."""
+
+    place: Path
+    sizes: dict[str, set[int]]
+    inner: str = ""
+
+    def holds(self, file: Path) -> bool:
+        """Whether ``file`` in that folder is a result of it (another file of that name and size is one, too)."""
+        try:
+            return file.stat().st_size in self.sizes.get(self.inner + file.name, ())
+        except OSError:
+            return False
+
+    def into(self, name: str) -> Run:
+        return Run(self.place, self.sizes, f"{self.inner}{name}/")
+
+
+def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
+    """All recordings of ``folder`` in natural order; hidden ones and those of ``out_dir`` are left out.
+
+    Linked folders are followed, each folder once. Results of earlier runs are left out, unless ``folder`` is where
+    one put them (not into ``out_dir``), or within that, and holds nothing else.
+    """
+    walk = _Walk(folder, out_dir, earlier)
+    walk.walk([])
+    return walk.result()
+
+
+class _Walk(Tree[list[Run]]):
+    """Held: the runs whose results may lie in a folder, besides the ones whose lists lie above the real folder."""
+
+    def __init__(self, folder: Path, out_dir: Path, earlier: Earlier):
+        super().__init__(folder, natural_key)
+        self.name, self.lists = os.path.basename(os.path.realpath(folder)), earlier
+        self.out_dir, self.real_out = identity(out_dir), Path(os.path.realpath(out_dir))
+        self.within_out = Path(os.path.realpath(folder)).is_relative_to(self.real_out)
+        self.found, self.earlier = [], defaultdict(list)  # by the folder of their run
+        self.others: Counter[str] = Counter()
+        self.problems: list[tuple[Path, str]] = []
+
+    def begin(self, folder: Path, held: list[Run]) -> list[Run]:
+        return held + self.lists.runs_above(folder)
+
+    def enters(self, folder: Path, known: object) -> bool:
+        return known != self.out_dir or folder == self.folder
+
+    def listed(self, folder: Path, names: list[str], held: list[Run]) -> list[Run]:
+        return [*held, Run(folder, self.lists.below(folder))] if INDEX in names else held
+
+    def into(self, held: list[Run], name: str) -> list[Run]:
+        return [run.into(name) for run in held]
+
+    def unlisted(self, folder: Path, error: OSError) -> None:
+        self.problems.append((folder, f"the folder cannot be listed: {error.strerror}"))
+
+    def leads_on(self, link: Path) -> bool:
+        """Not into the output folder."""
+        return self.within_out or not Path(os.path.realpath(link)).is_relative_to(self.real_out)
+
+    def file(self, path: Path, held: list[Run], linked: bool) -> None:
+        suffix = path.suffix.lower()
+        if suffix not in EXTENSIONS:
+            self.others[suffix] += 1
+            return
+        one = Found(path, self.name, path.relative_to(self.folder), linked)
+        run = next((run for run in held if run.holds(path)), None)
+        if run is None and path.is_symlink():
+            run = self.lists.run_of(path)
+        (self.found if run is None else self.earlier[run.place]).append(one)
+
+    def result(self) -> Search:
+        notes, foreign = [], Counter({name: n for name, n in self.others.items() if name in FOREIGN})
+        if foreign:
+            left = suffixes.told(foreign)
+            notes.append(f"{self.folder}: {left} left out: convert them to wav or flac first, for instance with ffmpeg")
+        found = self.found
+        real = Path(os.path.realpath(self.folder))
+        named = [place for place in self.earlier if real.is_relative_to(os.path.realpath(place))]
+        others = not any(Path(os.path.realpath(place)) == self.real_out for place in named)
+        if not found and named and others and len(named) == len(self.earlier):
+            found = [one for place in named for one in self.earlier.pop(place)]
+            notes.append(f"{self.folder} holds results of an earlier run alone: they are taken as recordings")
+        for place, left in sorted(self.earlier.items()):
+            text = f"{place}: {len(left)} results of an earlier run left out: name the files or {place} to convert them"
+            notes.append(text)
+        found = sorted(found, key=lambda one: natural_key(one.relative))
+        return Search(found, self.problems, notes, self.others)

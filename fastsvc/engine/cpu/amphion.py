@@ -1,0 +1,60 @@
+"""Amphion's condition on a CPU: the specification's module itself, over stretches of 10 s (fastsvc/model/amphion.py).
+
+Its attention reaches over the whole stretch, so there is nothing to lower and no halo that would make cutting exact.
+Stretches are those of the recording, not of the denoiser's blocks: how the rest is cut still changes nothing.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fastsvc.config import AcousticConfig
+from fastsvc.model.amphion import OVERLAP_S, SEGMENT_S, AmphionCondition, faded
+from fastsvc.model.keys import skeleton
+
+PREFIX = "condition."
+
+
+def shapes(config: AcousticConfig) -> dict[str, tuple[int, ...]]:
+    """The module's parameters, as `weights.safetensors` names them."""
+    module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
+    return {PREFIX + name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+class Condition:
+    """Features of one sequence → cond; called as :class:`fastsvc.engine.cpu.condition.Condition` is."""
+
+    def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):
+        module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
+        named = {n.removeprefix(PREFIX): t.float() for n, t in tensors.items() if n.startswith(PREFIX)}
+        module.load_state_dict(named, assign=True)
+        self.module = module.eval().requires_grad_(False)
+        rate_hz = config.mel.frame_rate_hz
+        self.segment, self.overlap = round(SEGMENT_S * rate_hz), round(OVERLAP_S * rate_hz)
+
+    def speaker(self, weights: dict[int, float], key_shift: float = 0.0) -> Tensor:
+        """The vector [C] of a singer, or a weighted sum of several; there is no key shift."""
+        table = self.module.encoder.singer_encoder.nn.weight
+        return sum(weight * table[row] for row, weight in weights.items())
+
+    def __call__(self, units: Tensor, f0_hz: Tensor, volume: Tensor, voiced: Tensor, speaker: Tensor) -> Tensor:
+        """units [T, U], f0_hz, volume and voiced [T], speaker [C] → cond [T, M], in one stretch."""
+        parts = (part[None] for part in (units.float(), f0_hz, volume, speaker, voiced))
+        return self.module.of_singer(*parts)[0]
+
+    def whole(self, features, speaker: Tensor) -> Tensor:
+        """cond [T, M] of a recording's features (fastsvc.engine.cpu.sampler.Features)."""
+
+        def part(start: int, end: int) -> Tensor:
+            units = features.units[features.places[start:end]]
+            rest = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
+            return self(units, *rest, speaker)
+
+        return faded(len(features.f0_hz), self.segment, self.overlap, part)
+
+
+def condition_for(config: AcousticConfig) -> type:
+    """The backend for a configuration's kind of condition."""
+    from fastsvc.engine.cpu import condition as cpu_condition
+
+    return cpu_condition.Condition if config.amphion is None else Condition

@@ -1,0 +1,192 @@
+"""Features → mel → audio in blocks whose halos are exact, so that neither length nor cutting changes the result.
+
+A frame of the output depends on ``halo`` frames to each side of it: blocks are computed with that much more on both
+sides and only their middle is kept. Noise is a function of the absolute frame, and the phase of the harmonic source
+is summed over the whole recording beforehand, so a block sees what a single pass would see.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fastsvc.audio.slicing import blocks
+from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.engine.cpu.amphion import condition_for
+from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
+from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.model import noise as counter
+from fastsvc.model import sampler, schedule, source
+
+MEL_BLOCK, VOCODER_BLOCK = 2048, 512  # frames
+Noise = Callable[[int, int, int], Tensor]  # (step, first, last) → [last − first, M]
+Progress = Callable[[float], None]  # fraction done
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the acoustic model is told about a recording of T frames."""
+
+    units: Tensor  # [Tu, D], at the encoder's rate
+    places: Tensor  # [T] int64: which unit each frame takes
+    f0_hz: Tensor  # [T], interpolated through unvoiced frames
+    voiced: Tensor  # [T] bool
+    volume: Tensor  # [T]
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """Counter-based noise: the same numbers at a frame, however the recording is cut, on whatever device."""
+
+    seed: int
+    bins: int
+    device: str | torch.device = "cpu"
+
+    def __call__(self, step: int, first: int, last: int) -> Tensor:
+        return counter.gaussian(self.seed, step, first, last - first, self.bins, self.device)
+
+
+def seeded(seed: int, bins: int) -> Seeded:
+    """:class:`Seeded` noise, which a backend may also draw by itself."""
+    return Seeded(seed, bins)
+
+
+def given(draws) -> Noise:
+    """Noise handed in: draws[step] is [T, M]."""
+    return lambda step, first, last: draws[step][first:last]
+
+
+class MelSampler:
+    """Condition, denoiser and schedule → log-mel."""
+
+    shares_batches = False  # several recordings take as long together as one after another
+
+    def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, manifest: dict):
+        levels = [float(level) for level in manifest["levels"]]
+        self.config, self.method = config, manifest["sampler"]
+        if self.method not in sampler.methods(config):
+            raise ValueError(f"the sampler {self.method!r} does not fit the model")
+        self.depth = manifest.get("depth")  # shallow diffusion: the place on the chain where a given mel is taken up
+        self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
+        self.condition = condition_for(config)(tensors, config)
+        self.denoiser = denoiser_for(manifest.get("precision", "fp32"))(tensors, config, levels)
+        self.low, self.high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
+
+    def __call__(
+        self,
+        features: Features,
+        speaker: Tensor,
+        steps: int,
+        noise: Noise,
+        block: int | None = None,
+        progress: Progress | None = None,
+        mel: Tensor | None = None,
+    ) -> Tensor:
+        """Log-mel [T, M] for the utterance's vector ``speaker`` [H]; shallow engines refine the log-mel ``mel``."""
+        frames, sigmas = len(features.f0_hz), self.schedules[steps]
+        evaluations = schedule.evaluations(self.method, sigmas)
+        halo = self.denoiser.halo_frames * evaluations
+        block = block or max(MEL_BLOCK, 2 * halo)
+        made = torch.empty(frames, self.config.mel.bins)
+        scale = (self.high - self.low) / 2
+        given = None if mel is None else (mel - self.low) / scale - 1
+        condition = self._conditions(features, speaker)
+        for first, last, start, end in blocks(frames, block, halo):
+            cond = condition(start, end)
+            x0 = None if given is None else given[start:end]
+            x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations, x0)
+            made[first:last] = x[first - start : last - start]
+            if progress:
+                progress(last / frames)
+        return made.add_(1).mul_(scale).add_(self.low)
+
+    def many(
+        self,
+        told: Sequence[Features],
+        speaker: Tensor,
+        steps: int,
+        seeds: Sequence[int],
+        progress: Progress | None = None,
+    ) -> list[Tensor]:
+        """Log-mels of several recordings, one after another."""
+        made = []
+        for i, (features, seed) in enumerate(zip(told, seeds, strict=True)):
+            share = progress and (lambda fraction, i=i: progress((i + fraction) / len(told)))
+            made.append(self(features, speaker, steps, Seeded(seed, self.config.mel.bins), progress=share))
+        return made
+
+    def pieces(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
+        """The parts of the work on one block, callable alone, for measuring: the condition, and all evaluations."""
+        frames, sigmas = len(features.f0_hz), self.schedules[steps]
+        evaluations = schedule.evaluations(self.method, sigmas)
+        cond = self._conditions(features, speaker)
+        given = cond(0, frames)
+        return {
+            "condition": lambda: cond(0, frames),
+            "denoiser": lambda: self._sample(given, sigmas, lambda step: noise(step, 0, frames), evaluations, None),
+        }
+
+    def _conditions(self, features: Features, speaker: Tensor) -> Callable[[int, int], Tensor]:
+        """(start, end) → cond of these frames; one with global attention is computed beforehand, once."""
+        if self.config.amphion is None:
+            return lambda start, end: self._cond(features, speaker, start, end)
+        whole = self.condition.whole(features, speaker)
+        return lambda start, end: whole[start:end]
+
+    def _cond(self, features: Features, speaker: Tensor, start: int, end: int) -> Tensor:
+        units = features.units[features.places[start:end]].float()
+        parts = (part[start:end] for part in (features.f0_hz, features.volume, features.voiced))
+        return self.condition(units, *parts, speaker)
+
+    def _sample(self, cond: Tensor, sigmas: list[float], draw, evaluations: int, x0: Tensor | None) -> Tensor:
+        prepared = self.denoiser.prepare(cond, evaluations)
+
+        def denoise(x, sigma):
+            return self.denoiser(x, sigma, prepared)
+
+        return sampler.sample(self.config, self.method, denoise, sigmas, draw, cond, x0)
+
+
+class Synthesiser:
+    """Log-mel and f0 → audio. ``log_base`` is that of the mels it is given; None: the vocoder's own.
+
+    ``make``: (tensors, config) → the generator, called as fastsvc.engine.cpu.vocoder.Vocoder is.
+    """
+
+    def __init__(
+        self, tensors: dict[str, Tensor], config: VocoderConfig, log_base: str | None = None, make: Callable = Vocoder
+    ):
+        self.config = config
+        self.vocoder = make(tensors, config)
+        bases = {"e": math.e, "10": 10.0}
+        self.scale = math.log(bases[log_base or config.mel.log_base], bases[config.mel.log_base])
+
+    def __call__(
+        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+    ) -> Tensor:
+        """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop]."""
+        frames, hop = len(mel), self.config.mel.hop_samples
+        audio = torch.empty(frames * hop)
+        phase = source.frame_phase(f0_hz[None], self.config)
+        for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
+            sines = source.seeded(f0_hz[None, start:end], self.config, seed, start, phase[:, start:end])
+            excitation = self.vocoder.source(sines)
+            piece = self.vocoder(self.scale * mel[None, start:end], excitation, self._noise(seed, start, end))[0]
+            audio[first * hop : last * hop] = piece[(first - start) * hop : (last - start) * hop]
+            if progress:
+                progress(last / frames)
+        return audio
+
+    def begin(self, *given, **options) -> Callable[[], Tensor]:
+        """As a GPU's, which may still be at work when this returns; here the work is done."""
+        audio = self(*given, **options)
+        return lambda: audio
+
+    def _noise(self, seed: int, start: int, end: int) -> Tensor | None:
+        if not self.config.noise_sigma:
+            return None
+        return counter.gaussian(seed, 0, start, end - start, self.config.initial_channels, stream=counter.FRAMES)[None]

@@ -1,0 +1,132 @@
+"""The vocoder: the generator's convolutions as channels-last ones, in place wherever nothing is lost.
+
+oneDNN computes on blocks of channels. Given PyTorch's [B, C, T] it reorders every input and output; given the same
+numbers as [B, C, 1, T] in channels-last memory it reads and writes them as they lie. So does cuDNN, whose tensor cores
+want them so: engine/cuda/generators/torch.py runs this on a GPU.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastsvc.config import VocoderConfig
+from fastsvc.config.vocoder import SINE_STAGE
+from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames
+
+
+class Vocoder:
+    """Log-mel and excitation → audio, from the tensors of `Generator` (fastsvc/model/vocoder.py).
+
+    It computes in ``dtype`` but for the source and the last convolution, as samples need more than 11 bits.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, dtype=torch.float32, device="cpu"):
+        self.config, self.dtype = config, dtype
+        self.halo_frames = halo_frames(config)
+        exact = ("m_source.", "conv_post.")
+        weights = {n: v.to(device, torch.float32 if n.startswith(exact) else dtype) for n, v in tensors.items()}
+        self.linear = None
+        if config.source != "sine":
+            self.linear = weights["m_source.l_linear.weight"], weights["m_source.l_linear.bias"]
+        self.pre, self.post = Conv(weights, "conv_pre"), Conv(weights, "conv_post")
+        self.stages = [Stage(weights, config, i) for i in range(len(config.upsample_rates))]
+
+    def source(self, sines: Tensor) -> Tensor:
+        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
+        return mixed(sines, self.linear, self.config)
+
+    def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
+        """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
+        mel, source = mel.to(self.dtype), source.to(self.dtype)
+        x = mel.transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
+        source = source[:, None, None].contiguous(memory_format=torch.channels_last)
+        x = self.pre(x)
+        if noise is not None:
+            x.add_(noise.to(self.dtype).transpose(1, 2)[:, :, None], alpha=self.config.noise_sigma)
+        for stage in self.stages:
+            x = stage(x, source)
+        return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
+
+
+def mixed(sines: Tensor, linear: tuple[Tensor, Tensor] | None, config: VocoderConfig) -> Tensor:
+    """The excitation of sines by the source's linear layer (weight, bias); the one sine of PC-NSF has none."""
+    if linear is None:
+        return sines.squeeze(-1)
+    excitation = F.linear(sines, *linear).squeeze(-1)
+    return excitation if config.source == "pulse" else torch.tanh(excitation)
+
+
+class Conv:
+    """One convolution over time that keeps the length, on [B, C, 1, T] in channels-last memory."""
+
+    def __init__(self, weights: dict[str, Tensor], name: str, dilation: int = 1):
+        self.weight, self.bias = _flat(weights[f"{name}.weight"]), weights[f"{name}.bias"]
+        self.dilation = (1, dilation)
+        self.padding = (0, (self.weight.shape[-1] - 1) * dilation // 2)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, padding=self.padding, dilation=self.dilation)
+
+
+class Stage:
+    """One upsampling, the excitation at its rate, and the residual blocks over the sum."""
+
+    def __init__(self, weights: dict[str, Tensor], config: VocoderConfig, index: int):
+        rate, kernel = config.upsample_rates[index], config.upsample_kernels[index]
+        self.layer_norm = config.family == "m4"
+        self.up = _flat(weights[f"ups.{index}.weight"]), weights[f"ups.{index}.bias"]
+        self.up_stride, self.up_padding = (1, rate), (0, (kernel - rate) // 2)
+        stride = math.prod(config.upsample_rates[index + 1 :])
+        name = f"noise_convs.{index}"
+        if config.source == "sine":
+            name, stride = ("source_conv" if index == SINE_STAGE else ""), 1
+        self.branch = (_flat(weights[f"{name}.weight"]), weights[f"{name}.bias"]) if name else None
+        self.branch_stride, self.branch_padding = (1, stride), (0, stride // 2)
+        first = index * len(config.resblock_kernels)
+        self.blocks = [
+            [
+                [Conv(weights, f"resblocks.{first + i}.{name}.{j}", d) for name, d in _unit(config.resblock, dilation)]
+                for j, dilation in enumerate(dilations)
+            ]
+            for i, dilations in enumerate(config.resblock_dilations)
+        ]
+
+    def __call__(self, x: Tensor, source: Tensor) -> Tensor:
+        x = F.conv_transpose2d(F.leaky_relu_(x, SLOPE), *self.up, stride=self.up_stride, padding=self.up_padding)
+        if self.branch is not None:
+            x.add_(self.excitation(source))
+        total = None
+        for block in self.blocks:
+            y = x
+            for unit in block:
+                y = _residual(y, unit)
+            total = y if total is None else total.add_(y)
+        return total.div_(len(self.blocks))
+
+    def excitation(self, source: Tensor) -> Tensor:
+        branch = F.conv2d(source, *self.branch, stride=self.branch_stride, padding=self.branch_padding)
+        if not self.layer_norm:
+            return branch
+        branch = F.relu_(branch).permute(0, 2, 3, 1)
+        return F.layer_norm(branch, branch.shape[-1:]).permute(0, 3, 1, 2)
+
+
+def _residual(x: Tensor, unit: list[Conv]) -> Tensor:
+    y = unit[0](F.leaky_relu(x, SLOPE))
+    for conv in unit[1:]:
+        y = conv(F.leaky_relu_(y, SLOPE))
+    return y.add_(x)
+
+
+def _unit(kind: str, dilation: int) -> list[tuple[str, int]]:
+    """The convolutions of one residual unit: parameter name and dilation."""
+    return [("convs1", dilation), ("convs2", 1)] if kind == "1" else [("convs", dilation)]
+
+
+def _flat(weight: Tensor) -> Tensor:
+    """[O, I, K] → [O, I, 1, K] in channels-last memory."""
+    return weight[:, :, None].contiguous(memory_format=torch.channels_last)

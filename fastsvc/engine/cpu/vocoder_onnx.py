@@ -1,0 +1,78 @@
+"""The generator through onnxruntime on the processor, called as fastsvc.engine.cpu.vocoder.Vocoder is."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from fastsvc.artifact.onnx import vocoder as vocoder_graph
+from fastsvc.config import VocoderConfig
+from fastsvc.engine.cpu.vocoder import mixed
+from fastsvc.errors import EngineError, MissingPackageError
+from fastsvc.model.vocoder import halo_frames
+
+
+class OnnxGenerator:
+    """Log-mel and excitation → audio in float32, by the graph of a vocoder's tensors (fastsvc/artifact/onnx/vocoder.py).
+
+    It uses as many threads as PyTorch does when it is made. Raises MissingPackageError without onnxruntime or onnx,
+    EngineError where onnxruntime cannot run the vocoder.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig):
+        runtime = require()
+        self.config, self.halo_frames = config, halo_frames(config)
+        graph = vocoder_graph.over(tensors, config)
+        self.linear = None
+        if config.source != "sine":
+            self.linear = tuple(tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))
+        self.how = f"onnxruntime {runtime.__version__}"
+        outside = {name: value for name, value in tensors.items() if not name.startswith("m_source.")}
+        try:
+            self.weights = {name: value.contiguous().numpy() for name, value in outside.items()}  # the session's memory
+            options = _options(runtime)
+            values = [runtime.OrtValue.ortvalue_from_numpy(value) for value in self.weights.values()]
+            options.add_external_initializers(list(self.weights), values)
+            self.session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its own classes, which have no common base
+            reason = f"onnxruntime cannot run the vocoder: {' '.join(str(error).split())[:300]}"
+            raise EngineError(reason, "build the engine again, or use another vocoder backend") from error
+
+    def source(self, sines: Tensor) -> Tensor:
+        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
+        return mixed(sines, self.linear, self.config)
+
+    def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
+        """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
+        given = {"mel": mel, "source": source}
+        if self.config.noise_sigma:
+            shape = (*mel.shape[:2], self.config.initial_channels)
+            given["noise"] = mel.new_zeros(shape) if noise is None else noise
+        arrays = {name: value.detach().float().contiguous().numpy() for name, value in given.items()}
+        return torch.from_numpy(self.session.run(["audio"], arrays)[0])
+
+
+def require() -> ModuleType:
+    """onnxruntime, or MissingPackageError."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise MissingPackageError("onnxruntime", "the vocoder in onnxruntime", "onnx")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def _options(runtime: ModuleType):
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    # PyTorch's threads have work of their own between two runs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False  # lengths differ from run to run
+    options.log_severity_level = 3
+    return options

@@ -1,0 +1,85 @@
+"""The vocoder's backends on a GPU, and what a measurement of them holds for."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+
+import torch
+
+from fastsvc.artifact import folder as artifact
+from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.cuda.generators.choice import Choice
+from fastsvc.engine.cuda.generators.tensorrt import TensorRTGenerator
+from fastsvc.engine.cuda.generators.torch import TorchGenerator
+from fastsvc.engine.cuda.generators.triton import TritonGenerator
+from fastsvc.engine.cuda.launcher import sources
+from fastsvc.engine.tensorrt import package as trt
+from fastsvc.errors import OutputError
+
+FILE = "vocoder.json"  # in the device's part
+
+
+def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str = "auto") -> Choice:
+    """The backends for a fastsvc.engine.backends.Model in ``dtype``; ``part``: fastsvc.artifact.device_part.DevicePart.
+
+    Raises FastsvcError if ``wanted`` cannot run.
+    """
+    config = model.vocoder
+
+    def keep(files: dict[str, bytes]) -> None:
+        try:
+            part.add(files)
+        except OutputError as error:  # it runs all the same, and is made again the next time
+            warnings.warn(f"{', '.join(files)} cannot be kept: {error}", stacklevel=2)
+
+    def plain(kind: torch.dtype, search: bool) -> TorchGenerator:
+        with torch.inference_mode(False):
+            return TorchGenerator(Vocoder(tensors, config, kind, device), search)
+
+    def tensorrt(package: str, graph: str) -> Callable:
+        told = config, model.folder, device, arch
+        return lambda: TensorRTGenerator(*told, graph=graph, package=package, read=part.read, keep=keep)
+
+    makers: dict[str, Callable] = {
+        "torch": lambda: plain(dtype, search=True),
+        "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
+    }
+    for package in trt.PACKAGES:
+        for polyphase in (False, True):
+            graph = artifact.GRAPHS.get((dtype == torch.float16, polyphase))
+            if graph is not None:
+                makers[package + "_polyphase" * polyphase] = tensorrt(package, graph)
+    built = model.folder.manifest["vocoder"].get("backend", "auto")
+    if wanted == "auto" and built in makers:
+        wanted = built
+    return Choice(
+        makers,
+        lambda: plain(torch.float32, search=False),  # it runs once
+        wanted,
+        circumstances(device, dtype),
+        lambda: part.read(FILE),
+        lambda table: keep({FILE: table}),
+    )
+
+
+def circumstances(device: torch.device, dtype: torch.dtype) -> dict:
+    """What a measurement holds for: the card, the precision, and the versions of what was measured."""
+    from fastsvc import __version__
+
+    found = {"fastsvc": __version__, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
+    found |= {"kernels": sources()[:16], "triton": _triton()}
+    found |= {name: package.version() for name, package in trt.PACKAGES.items()}
+    if device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def _triton() -> str | None:
+    """Its version; without it some kernels may be missing, which others may have timed by now."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    import triton
+
+    return triton.__version__

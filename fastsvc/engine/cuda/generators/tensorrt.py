@@ -1,0 +1,122 @@
+"""The generator through TensorRT: its plan is read from the engine's device part, or built and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.onnx import vocoder as vocoder_graph
+from fastsvc.config import VocoderConfig
+from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import plan as trt_plan
+from fastsvc.engine.tensorrt.run import Runner
+from fastsvc.errors import EngineError
+
+if TYPE_CHECKING:
+    from fastsvc.engine.cuda.vocoder import Inputs
+
+KERNELS, TIMINGS = ".kernels", ".timings"  # beside plans: what tensorrt_rtx compiled, what tensorrt measured
+Read = Callable[[str], bytes | None]  # a file of the device part, if it is there and this program wrote it
+Keep = Callable[[dict[str, bytes]], None]
+
+
+def graph_hash(folder: artifact.Artifact, graph: bytes) -> str:
+    """That of a graph and of the weights which it names."""
+    return trt_plan.joint_hash(hashlib.sha256(graph).hexdigest(), folder.files[artifact.VOCODER]["sha256"])
+
+
+class TensorRTGenerator:
+    """Mel, excitation and noise → audio on one GPU, by `tensorrt` or `tensorrt_rtx`: whichever serves it.
+
+    ``arch``: 89 for sm_89; ``graph``: one of fastsvc.artifact.folder.GRAPHS. ``read`` and ``keep``: the files of the
+    engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError: no package, no
+    device, or what TensorRT says.
+    """
+
+    def __init__(
+        self,
+        config: VocoderConfig,
+        folder: artifact.Artifact,
+        device,
+        arch: int,
+        *,
+        graph: str = artifact.GRAPHS[True, False],
+        package: str | None = None,
+        read: Read = lambda name: None,
+        keep: Keep = lambda files: None,
+    ):
+        self.config, self.folder, self.device, self.keep = config, folder, torch.device(device), keep
+        chosen = trt.choose(arch, package)
+        trt.require_device(chosen)
+        self.module, self.name, self.graph = trt.load(chosen), chosen.module, graph
+        self.ahead = arch if chosen is trt.RTX else None  # as `fastsvc build --target` makes it
+        gpu = torch.cuda.get_device_name(self.device)
+        self.content = vocoder_graph.anew(folder, config, self.graph)
+        self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.content), gpu)
+        with torch.cuda.device(self.device):
+            plan, made = self._plan(read)
+            self.runner = Runner(self.module, plan.code, self.device, self._kernels(read))
+        self.how = (
+            f"{chosen.title} {self.module.__version__}: {self.graph}, a plan of {len(plan.code) / 1e6:.0f} MB {made}"
+        )
+
+    def bind(self, given: Inputs) -> Callable[[], None]:
+        """A call that computes ``given.audio`` from mel, excitation and noise; it can be captured in a CUDA graph.
+
+        Raises EngineError with the reason.
+        """
+        inputs: dict[str, Tensor] = {"mel": given.mel, "source": given.excitation}
+        if self.config.noise_sigma:
+            inputs["noise"] = given.noise
+        with torch.cuda.device(self.device):
+            run = self.runner.bind(inputs, {"audio": given.audio})
+            self._keep_kernels()
+        return run
+
+    def release(self) -> None:
+        """Forget the contexts, their memory and the buffers that were bound; none of those calls may run any more."""
+        self.runner.release()
+
+    def _plan(self, read: Read) -> tuple[trt_plan.Plan, str]:
+        """The kept plan, or a new one, and how it came about."""
+        name = self.origin.name + trt_plan.SUFFIX
+        content = read(name)
+        if content is not None:
+            try:
+                return trt_plan.read(content, self.origin), "built before"
+            except EngineError as error:
+                warnings.warn(f"{name} is not used: {error}", stacklevel=4)
+        timings = self._timings()
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / self.graph
+            file.write_bytes(self.content)
+            weights = self.folder.bytes(artifact.VOCODER)  # verified; the graph names this file
+            (file.parent / artifact.VOCODER).write_bytes(weights)
+            told = self.module, file, self.config, self.origin
+            plan, cache = trt_plan.build(*told, ahead=self.ahead, cache=read(timings) or b"")
+        self.keep({name: plan.content(), **({timings: cache} if cache else {})})
+        return plan, f"built now in {plan.seconds:.1f} s"
+
+    def _timings(self) -> str:
+        """Of all graphs; a cache is of one version and one GPU."""
+        device = hashlib.sha256(self.origin.device.encode()).hexdigest()[:8]
+        return f"{self.name}_{self.module.__version__}_{device}{TIMINGS}"
+
+    def _kernels(self, read: Read) -> bytes:
+        self.kept = read(self.origin.name + KERNELS) or b""
+        return self.kept
+
+    def _keep_kernels(self) -> None:
+        """What tensorrt_rtx compiled for new shapes, so that the next process need not."""
+        compiled = self.runner.cache()
+        if compiled != self.kept:
+            self.kept = compiled
+            self.keep({self.origin.name + KERNELS: compiled})

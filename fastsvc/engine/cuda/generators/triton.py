@@ -1,0 +1,97 @@
+"""The generator on a GPU through the kernels: residual units in one launch each, nothing between launches but rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fastsvc.config import VocoderConfig
+from fastsvc.engine.cuda.denoiser import FLOAT32_PRODUCTS
+from fastsvc.engine.cuda.graphs import Arena, Counter
+from fastsvc.errors import EngineError
+from fastsvc.kernels import tiles
+from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.vocoder.generator import Generator
+from fastsvc.kernels.vocoder.pack import PackedGenerator, pack_generator
+
+MOST_ELEMENTS = 2**31 - 1  # of one sequence in one buffer: kernels count them in 32 bits
+
+
+class TritonGenerator:
+    """A backend of the vocoder: a generator of one shape after another, all in one block of memory.
+
+    ``dtype``: what it computes in (float32 products as three of TF32); the last convolution is float32's own.
+    ``launcher``: fastsvc.engine.cuda.launcher's. Raises EngineError where the architecture cannot run it.
+    """
+
+    name = "triton"
+
+    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, dtype: torch.dtype, device, arch, launcher):
+        self.config, self.arch, self.launcher = config, _known(arch), launcher
+        self.device = torch.device(device)
+        with torch.inference_mode(False):
+            self.weights = pack_generator(tensors, config, dtype, self.device)
+        self.how = f"Triton kernels, {launcher.how}"
+        self.release()
+
+    def bind(self, given) -> Callable[[], None]:
+        """A call that makes ``given.audio`` (fastsvc.engine.cuda.vocoder.Inputs); a graph may capture it.
+
+        It waits for nothing and allocates nothing. Only one shape may be at work at a time. Raises EngineError where
+        a shape is too long or a kernel is not there, torch.OutOfMemoryError where memory is short.
+        """
+        batch, frames = given.mel.shape[:2]
+        self._check(frames)
+        made = generator(self.weights, self.config, batch, frames, self.arch, self._memory(batch, frames))
+        starts = [self.launcher.bind(launch) for launch in launches(made, given)]
+
+        def run() -> None:
+            for start in starts:
+                start()
+
+        return run
+
+    def _memory(self, batch: int, frames: int) -> Arena:
+        """The block of memory from its beginning. One that became too small stays: graphs still point into it."""
+        counter = Counter()
+        generator(self.weights, self.config, batch, frames, self.arch, counter)
+        if not self.arenas or len(self.arenas[-1].memory) < counter.size:
+            self.arenas.append(Arena(counter.size, self.device))
+        return self.arenas[-1].again()
+
+    def _check(self, frames: int) -> None:
+        if frames * max(self.weights.most_elements, self.config.mel.hop_samples) > MOST_ELEMENTS:
+            raise EngineError(f"a slice of {frames} frames is too long for the vocoder's kernels", "use shorter blocks")
+
+    def release(self) -> None:
+        """Forget the memory of all shapes: what was bound before must not be called again."""
+        self.arenas: list[Arena] = []
+
+
+def generator(weights: PackedGenerator, config: VocoderConfig, batch: int, frames: int, arch: int, allocate):
+    """The launches' buffers at one shape; float32 is multiplied as the denoiser's is."""
+    return Generator(weights, config, batch, frames, arch, FLOAT32_PRODUCTS, allocate)
+
+
+def launches(made: Generator, given) -> list[Launch]:
+    """All of one shape, over its inputs (fastsvc.engine.cuda.vocoder.Inputs)."""
+    return made.launches(given.mel, given.excitation, given.noise, given.audio)
+
+
+def without_storage(config: VocoderConfig, dtype: torch.dtype) -> PackedGenerator:
+    """Packed weights on the meta device, for compiling ahead of time."""
+    from fastsvc.model import vocoder
+    from fastsvc.model.keys import skeleton
+
+    tensors = skeleton(lambda: vocoder.Generator(config)).state_dict()
+    with torch.device("meta"):
+        return pack_generator(tensors, config, dtype, "meta")
+
+
+def _known(arch: int) -> int:
+    try:
+        return tiles.architecture(arch)
+    except ValueError as error:
+        raise EngineError(f"the vocoder's kernels cannot run here: {error}", "use another vocoder backend") from None

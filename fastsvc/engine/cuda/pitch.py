@@ -1,0 +1,77 @@
+"""YIN on a GPU as one graph for every prepared length: some 200 small kernels that would cost a call each.
+
+Frames past the end of a recording are unvoiced and free, so they change neither the path nor what is filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from fastsvc.config import AcousticConfig
+from fastsvc.engine.cuda.encoders import Programs
+from fastsvc.engine.ladder import FRAMES, Ladder
+from fastsvc.features import f0
+from fastsvc.features.f0 import device as on_device
+
+LONGEST = 4096  # frames; of more the work is worth the calls
+
+
+class Yin:
+    """f0 of audio at the mel's rate as the model hears it, where it is tracked by YIN on our own frames."""
+
+    def __init__(self, config: AcousticConfig, device):
+        self.hop_samples, self.device = config.mel.hop_samples, torch.device(device)
+        mel, spec = config.mel, config.features
+        self.ranges = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz)
+        self.programs = Programs(lambda frames: Program(config, frames, self.device), self.device, "YIN")
+
+    def fits(self, method: str, style: str, audio: Tensor, frames: int, own, beyond) -> bool:
+        """Whether this recording is for :meth:`__call__`, tracked in these ranges (fastsvc.features.f0.ranges)."""
+        prepared = self.knows(method, style) and (own, beyond) == self.ranges
+        return prepared and 0 < frames <= LONGEST and audio.shape == (frames * self.hop_samples,)
+
+    @staticmethod
+    def knows(method: str, style: str) -> bool:
+        """Whether a model's pitch is tracked so."""
+        return method == "yin" and style == "fastsvc"
+
+    def __call__(self, audio: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        """audio [frames · hop] -> (f0_hz [frames] filled, voiced [frames]), on the device."""
+        return self.programs.within_memory(lambda: self._track(audio, frames))
+
+    def _track(self, audio: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        program, replay = self.programs.prepared(Ladder().rung(frames))
+        program.audio[: len(audio)].copy_(audio, non_blocking=True)
+        program.audio[len(audio) :].zero_()
+        program.real.fill_(frames)
+        replay()
+        return program.f0_hz[:frames].clone(), program.voiced[:frames].clone()
+
+    def warm_up(self, frames: Iterable[int] | None = None) -> None:
+        """Make the graphs for recordings of so many frames, the longest first; None: of every prepared length."""
+        shapes = {Ladder().rung(n) for n in (FRAMES if frames is None else frames) if n <= LONGEST}
+        for shape in sorted(shapes, reverse=True):
+            self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))
+
+
+class Program:
+    """One prepared length: static audio, and where the results come to lie."""
+
+    def __init__(self, config: AcousticConfig, frames: int, device: torch.device):
+        mel, spec = config.mel, config.features
+        self.audio = torch.zeros(frames * mel.hop_samples, device=device)
+        self.real = torch.ones((), dtype=torch.int64, device=device)
+        self.f0_hz = torch.zeros(frames, device=device)
+        self.voiced = torch.zeros(frames, dtype=torch.bool, device=device)
+        own, self.beyond = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz)
+        self.grid = mel.rate_hz, mel.hop_samples, frames, *own
+
+    def run(self) -> None:
+        audio = torch.nan_to_num(self.audio, nan=0.0, posinf=0.0, neginf=0.0)
+        samples = self.real * self.grid[1]
+        f0_hz, voiced = on_device.extract(audio, *self.grid, samples=samples, real=self.real, beyond=self.beyond)
+        self.f0_hz.copy_(f0_hz)
+        self.voiced.copy_(voiced)

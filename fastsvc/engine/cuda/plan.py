@@ -1,0 +1,77 @@
+"""Every kernel start that an engine may make on a GPU, over tensors without storage: what to compile ahead of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.engine import ladder
+from fastsvc.engine.cuda import schedules
+from fastsvc.engine.cuda.denoiser import Program, table, without_storage
+from fastsvc.engine.cuda.generators import triton as vocoder_triton
+from fastsvc.engine.cuda.vocoder import Inputs
+from fastsvc.engine.ladder import Ladder
+from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.tiles import power_of_two
+from fastsvc.model import schedule
+
+
+def launches(
+    config: AcousticConfig,
+    vocoder: VocoderConfig | None,
+    method: str,
+    by_steps: dict[int, list[float]],
+    refine: bool,
+    dtype: torch.dtype,
+    arch: int,
+    shapes=None,
+    audio_shapes=None,
+) -> Iterator[Launch]:
+    """Those of all ``shapes`` (the ladder's) and schedules, many of them alike but for their buffers.
+
+    The vocoder's are of ``audio_shapes`` (its own prepared ones), in what it computes in where the denoiser computes in
+    ``dtype``.
+    """
+    levels = sorted({level for row in by_steps.values() for level in schedule.evaluated(method, row)}, reverse=True)
+    weights, known = without_storage(config, len(levels), dtype), table(config, levels)
+    plans = [schedules.fused(config, method, row, refine) for row in by_steps.values()]
+    plans = [plan for plan in plans if plan is not None]
+    for shape in Ladder().shapes() if shapes is None else shapes:
+        program = Program(weights, config, known, shape, arch, torch.zeros)
+        yield from program.launches(plans, levels[:1], conditioned=config.amphion is None)
+    if vocoder is not None and vocoder.source != "sine":
+        yield source(vocoder)
+    if vocoder is not None:
+        yield from generator(vocoder, audio_type(dtype), arch, audio_shapes)
+
+
+def source(config: VocoderConfig) -> Launch:
+    """The harmonic source's start, which is compiled alike for all shapes."""
+    inputs = Inputs(config, 1, 4, "meta")
+    weight = torch.empty(power_of_two(config.source_channels), device="meta")
+    return inputs.source(config, weight, torch.empty(1, device="meta"))
+
+
+def audio_type(dtype: torch.dtype) -> torch.dtype:
+    """Audio needs more than bfloat16's 9 bits."""
+    return torch.float32 if dtype == torch.float32 else torch.float16
+
+
+def generator(config: VocoderConfig, dtype: torch.dtype, arch: int, shapes=None) -> Iterator[Launch]:
+    """The generator's launches of these shapes or of all, each different kernel at least once."""
+    weights = vocoder_triton.without_storage(config, dtype)
+    for batch, frames in vocoder_shapes() if shapes is None else shapes:
+        made = vocoder_triton.generator(weights, config, batch, frames, arch, empty)
+        yield from vocoder_triton.launches(made, Inputs(config, batch, frames, "meta"))
+
+
+def vocoder_shapes() -> list[tuple[int, int]]:
+    """(batch, frames) of each number of frames together, which is what blocks depend on; shorter recordings have the
+    blocks of the shortest."""
+    return list({batch * frames: (batch, frames) for batch in ladder.EVEN_BATCHES for frames in ladder.EVEN}.values())
+
+
+def empty(*shape: int, dtype: torch.dtype, device=None) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")

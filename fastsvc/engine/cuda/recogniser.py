@@ -1,0 +1,110 @@
+"""Our phonetic recogniser on a GPU, in the blocks of fastsvc/features/content.py.
+
+Log-mel and its normalisation stay in float32. Each dilated convolution is one product over its taps side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastsvc.audio.slicing import blocks
+from fastsvc.config import RecogniserConfig
+from fastsvc.engine.cuda.encoders import RUNGS, Programs, rung, sent
+from fastsvc.features import content
+from fastsvc.model.recogniser import DILATION_CYCLE, ConvTrunk, normalise
+
+
+class RecogniserEncoder(content.RecogniserEncoder):
+    """Units stay on the device. The architecture "conv" alone."""
+
+    def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device):
+        self.config, self.device = config, torch.device(device)
+        self.home = self.device
+        with torch.inference_mode(False):
+            self.weights = Weights(config, tensors, dtype, self.device)
+        self.programs = Programs(lambda frames: Program(self.weights, frames), self.device)
+        self._describe(config)
+
+    def encode(self, audio) -> Tensor:
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D] float32, here."""
+        return self.programs.within_memory(lambda: content.RecogniserEncoder.encode(self, sent(audio, self.device)))
+
+    def _units(self, mel: Tensor) -> Tensor:
+        whole = torch.empty(1, mel.shape[1], self.channels, device=self.device)
+        for first, last, begin, end in blocks(mel.shape[1], content.BLOCK_FRAMES, self.weights.halo_frames):
+            program, replay = self.programs.prepared(rung(end - begin))
+            program.mel[: end - begin].copy_(mel[0, begin:end])
+            program.there.fill_(end - begin)
+            replay()
+            whole[0, first:last] = program.out[first - begin : last - begin]
+        return whole
+
+    def warm_up(self, seconds: Iterable[float] | None = None) -> None:
+        """Make the graphs for recordings of these lengths, the longest first; None: of every prepared length."""
+        frames = [round(one * self.rate_hz) // self.hop_samples for one in seconds or ()]
+        longest = content.BLOCK_FRAMES + 2 * self.weights.halo_frames
+        shapes = {rung(min(n, longest)) for n in (RUNGS if seconds is None else frames)}
+        for shape in sorted(shapes, reverse=True):
+            self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))
+
+
+class Conv:
+    """[T, C] -> [T, C'], the length kept."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1):
+        self.weight, self.bias = weight.transpose(1, 2).flatten(1).contiguous(), bias
+        self.kernel, self.dilation = weight.shape[2], dilation
+
+    def __call__(self, x: Tensor) -> Tensor:
+        (length, channels), reach = x.shape, self.kernel // 2 * self.dilation
+        padded = F.pad(x, (0, 0, reach, reach))
+        taps = padded.as_strided((length, self.kernel, channels), (channels, self.dilation * channels, 1))
+        return F.linear(taps.flatten(1), self.weight, self.bias)
+
+
+class Weights:
+    """The tensors in ``dtype``, convolutions as products."""
+
+    def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device):
+        self.config, self.dtype, self.device = config, dtype, device
+        self.tensors = {
+            name: value.to(device, dtype) for name, value in tensors.items() if not name.startswith("head.")
+        }
+        self.stem = Conv(*self.pair("trunk.stem"))
+        dilations = [DILATION_CYCLE[i % len(DILATION_CYCLE)] for i in range(config.layers)]
+        self.convs = [Conv(*self.pair(f"trunk.blocks.{i}.conv"), dilation) for i, dilation in enumerate(dilations)]
+        with torch.device("meta"):
+            self.halo_frames = ConvTrunk(config).halo_frames
+
+    def pair(self, name: str) -> tuple[Tensor, Tensor]:
+        return self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
+
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], *self.pair(name))
+
+
+class Program:
+    """One prepared length: log-mel [frames, M], of which ``there`` are real, -> units [frames, D]."""
+
+    def __init__(self, weights: Weights, frames: int):
+        config, device = weights.config, weights.device
+        self.weights = weights
+        self.mel = torch.zeros(frames, config.mel.bins, device=device)
+        self.there = torch.zeros(1, dtype=torch.int64, device=device)
+        self.out = torch.zeros(frames, config.bottleneck, device=device)
+        self.places = torch.arange(frames, device=device)
+
+    def run(self) -> None:
+        weights = self.weights
+        beyond = (self.places >= self.there)[:, None]
+        mel, there = self.mel.masked_fill(beyond, 0), (~beyond).float()
+        x = normalise(mel[None], there[None], weights.config.mean_frames)[0].to(weights.dtype)
+        x = weights.stem(x)
+        for i, conv in enumerate(weights.convs):
+            y = conv(weights.norm(x, f"trunk.blocks.{i}.norm").masked_fill_(beyond, 0))
+            x = x + F.linear(F.glu(y, dim=-1), *weights.pair(f"trunk.blocks.{i}.out"))
+        self.out.copy_(torch.tanh(F.linear(weights.norm(x, "trunk.norm"), *weights.pair("bottleneck"))))

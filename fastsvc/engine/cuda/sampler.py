@@ -1,0 +1,271 @@
+"""Features → log-mel on a GPU: slices in batches through the denoiser's graphs.
+
+A schedule that the kernels' update form expresses is one graph from noise to mel. Any other one (Heun, UniPC, noise
+that is handed in or drawn about the condition) is stepped by fastsvc/model/sampler.py, one graph an evaluation.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from fastsvc.audio.slicing import blocks
+from fastsvc.config import AcousticConfig
+from fastsvc.engine import ranges
+from fastsvc.engine.cpu.amphion import condition_for
+from fastsvc.engine.cpu.sampler import Features, Noise, Progress, Seeded
+from fastsvc.engine.cuda import schedules
+from fastsvc.engine.cuda.copies import there
+from fastsvc.engine.cuda.denoiser import Network, Program, Slice, packed
+from fastsvc.engine.cuda.graphs import Graphs, on
+from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.errors import EngineError
+from fastsvc.model import sampler, schedule
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A slice with what becomes of it: frames [first, last) of recording ``item``, of those from ``slice.first`` on."""
+
+    slice: Slice
+    item: int
+    first: int
+    last: int
+    noise: Noise
+    cond: Tensor | None = None  # [T, H], where it does not come from the kernels
+    given: Tensor | None = None  # [T, M], a normalised mel to refine
+
+
+class MelSampler:
+    """As fastsvc.engine.cpu.sampler.MelSampler; mels stay on the device."""
+
+    shares_batches = True
+
+    def __init__(self, tensors, config: AcousticConfig, manifest: dict, dtype, device, arch: int, launcher):
+        levels = [float(level) for level in manifest["levels"]]
+        self.config, self.method, self.depth = config, manifest["sampler"], manifest.get("depth")
+        if self.method not in sampler.methods(config):
+            raise ValueError(f"the sampler {self.method!r} does not fit the model")
+        self.device = torch.device(device)
+        self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
+        self.plans = {
+            n: schedules.fused(config, self.method, row, self.depth is not None) for n, row in self.schedules.items()
+        }
+        whole = tensors
+        if config.amphion is not None:  # its module runs on the device; the linear one only tells speakers' vectors
+            whole = {name: value.to(self.device) for name, value in tensors.items() if name.startswith("condition.")}
+        self.condition = condition_for(config)(whole, config)
+        weights = packed(tensors, config, dtype, self.device)
+        self.network = Network(weights, config, levels, tensors["steps.vectors"], arch, launcher, Graphs(self.device))
+        self.low, self.high = (torch.tensor(edge, device=self.device) for edge in (config.norm.low, config.norm.high))
+        self.ladder = Ladder()
+
+    def __call__(
+        self,
+        features: Features,
+        speaker: Tensor,
+        steps: int,
+        noise: Noise,
+        block: int | None = None,
+        progress: Progress | None = None,
+        mel: Tensor | None = None,
+    ) -> Tensor:
+        """Log-mel [T, M] on the device, for the utterance's vector ``speaker`` [H]."""
+        return self._sample([features], speaker, steps, [noise], block, progress, mel)[0]
+
+    def many(
+        self,
+        told: Sequence[Features],
+        speaker: Tensor,
+        steps: int,
+        seeds: Sequence[int],
+        progress: Progress | None = None,
+    ) -> list[Tensor]:
+        """Log-mels of several recordings, their slices in common batches."""
+        noises = [Seeded(seed, self.config.mel.bins) for seed in seeds]
+        return self._sample(list(told), speaker, steps, noises, progress=progress)
+
+    def _sample(self, told, speaker, steps, noises, block=None, progress=None, mel=None) -> list[Tensor]:
+        """In ever smaller batches if memory is short."""
+        return self._within_memory(
+            lambda: self._run(self._pieces(told, speaker, steps, noises, block, mel), told, steps, progress)
+        )
+
+    def _within_memory(self, work: Callable[[], Result]) -> Result:
+        """Do it, and again with half the rows wherever memory does not suffice. Raises EngineError."""
+        while True:
+            try:
+                with on(self.device):
+                    return work()
+            except torch.OutOfMemoryError:
+                ladder = self.ladder.halved()
+                if ladder is None:
+                    raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
+                warnings.warn(f"GPU memory is short: going on with batches of {ladder.rows} frames", stacklevel=4)
+                self.network.release()
+                self.ladder = ladder
+            torch.cuda.empty_cache()
+
+    def _run(self, pieces: list[Piece], told: list[Features], steps: int, progress: Progress | None) -> list[Tensor]:
+        self.network.reserve(self.ladder.largest())
+        made = [torch.empty(len(f.f0_hz), self.config.mel.bins, device=self.device) for f in told]
+        plan = self.plans[steps]
+        fused = plan is not None and all(isinstance(piece.noise, Seeded) and piece.cond is None for piece in pieces)
+        lengths, done = [len(piece.slice) for piece in pieces], 0
+        for group in self.ladder.batches(lengths):
+            part = [pieces[i] for i in group]
+            shape = self.ladder.shape([lengths[i] for i in group])
+            self.fill(self.network.program(shape), part)
+            with ranges.stage("denoiser"):
+                out = self._fused(shape, steps, part) if fused else self._stepped(shape, steps, part)
+            for row, piece in enumerate(part):
+                start = piece.slice.first
+                made[piece.item][piece.first : piece.last] = out[row, piece.first - start : piece.last - start]
+            done += sum(lengths[i] for i in group)
+            if progress:
+                progress(done / sum(lengths))
+        return made
+
+    def _pieces(self, told, speaker, steps, noises, block, mel) -> list[Piece]:
+        """All slices of all recordings, in order."""
+        halo = self.halo(steps)
+        utterance, pieces = speaker.detach().float().to(self.device), []
+        given = None if mel is None else self.normalise(mel.to(self.device))
+        for item, (features, noise) in enumerate(zip(told, noises, strict=True)):
+            frames = len(features.f0_hz)
+            whole = None if self.config.amphion is None else self._whole(features, speaker)
+            cuts = self.ladder.cut(frames, halo) if block is None else blocks(frames, block, halo)
+            by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()]).cpu()
+            units = features.units if whole is None else torch.zeros(1, len(self.network.weights.units_weight))
+            units = there(units, self.device, torch.float32)  # once, not by slice
+            for first, last, start, end in cuts:
+                places = features.places[start:end].int() * (whole is None)
+                seed = noise.seed if isinstance(noise, Seeded) else 0
+                one = Slice(units, places, by_frame[:, start:end], utterance, start, seed)
+                cond, x0 = (None if rows is None else rows[start:end] for rows in (whole, given))
+                pieces.append(Piece(one, item, first, last, noise, cond, x0))
+        return pieces
+
+    def _whole(self, features: Features, speaker: Tensor) -> Tensor:
+        """A condition with attention over the whole recording, on the device."""
+        with ranges.stage("condition"):
+            parts = (features.units, features.places, features.f0_hz, features.voiced, features.volume)
+            return self.condition.whole(Features(*(part.to(self.device) for part in parts)), speaker.to(self.device))
+
+    def fill(self, program: Program, pieces: list[Piece]) -> None:
+        """The program's inputs, and the condition into its buffer."""
+        self.network.staging.send(program, [piece.slice for piece in pieces])
+        if self.config.amphion is None:
+            self.network.replay(program.shape, ("condition",), Program.condition)
+            return
+        program.net.cond.zero_()
+        for row, piece in enumerate(pieces):
+            program.net.cond[row, : len(piece.cond), : piece.cond.shape[1]] = piece.cond
+
+    def _fused(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
+        program, plan = self.network.program(shape), self.plans[steps]
+        start = self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
+        if plan.carry:
+            for row, piece in enumerate(pieces):
+                program.net.out[row, : len(piece.given)] = piece.given
+        start()
+        return program.net.out
+
+    def _stepped(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
+        """Evaluations from the host loop of fastsvc/model/sampler.py → log-mel [B, T, M]."""
+        net = self.network.program(shape).net
+        width = self.config.denoiser.cond_channels
+
+        def batch(rows: Callable[[Piece], Tensor]) -> Tensor:
+            whole = torch.zeros_like(net.x)
+            for row, piece in enumerate(pieces):
+                value = rows(piece)
+                whole[row, : len(value)] = value
+            return whole
+
+        def draw(step: int) -> Tensor:
+            return batch(lambda p: self._draw(p, step))
+
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            net.x.copy_(x)
+            self.network.replay(shape, ("evaluation", float(sigma)), lambda p: p.evaluation(float(sigma)))
+            return net.out.clone()
+
+        x0 = None if pieces[0].given is None else batch(lambda p: p.given)
+        cond = net.cond[..., :width].float()
+        x = sampler.sample(self.config, self.method, denoise, self.schedules[steps], draw, cond, x0)
+        return self.denormalise(x)
+
+    def _draw(self, piece: Piece, step: int) -> Tensor:
+        start, noise = piece.slice.first, piece.noise
+        if isinstance(noise, Seeded):
+            noise = replace(noise, device=self.device)
+        return noise(step, start, start + len(piece.slice)).to(self.device)
+
+    def normalise(self, mel: Tensor) -> Tensor:
+        return (mel - self.low) / ((self.high - self.low) / 2) - 1
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        return (x + 1) * ((self.high - self.low) / 2) + self.low
+
+    def pieces(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
+        """As fastsvc.engine.cpu.sampler.MelSampler.pieces: over inputs that lie on the device, in one slice."""
+        self.network.reserve(self.ladder.largest())
+        made = self._pieces([features], speaker, steps, [noise], len(features.f0_hz), None)
+        shape = self.ladder.shape([len(made[0].slice)])
+        self.fill(self.network.program(shape), made)
+        self._fused_or_stepped(shape, steps, made)
+        if self.config.amphion is None:
+            cond = lambda: self.network.replay(shape, ("condition",), Program.condition)  # noqa: E731
+        else:
+            cond = lambda: self._whole(features, speaker)  # noqa: E731
+        return {"condition": cond, "denoiser": lambda: self._fused_or_stepped(shape, steps, made)}
+
+    def _fused_or_stepped(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
+        fused = self.plans[steps] is not None and isinstance(pieces[0].noise, Seeded) and pieces[0].cond is None
+        return (self._fused if fused else self._stepped)(shape, steps, pieces)
+
+    def halo(self, steps: int) -> int:
+        """Frames to each side that a frame of the mel depends on."""
+        return self.config.denoiser.halo_frames * schedule.evaluations(self.method, self.schedules[steps])
+
+    def warm_up(
+        self,
+        steps: Iterable[int],
+        groups: Sequence[Sequence[int]] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Make the graphs for these numbers of steps, the largest shapes first: the ladder's, or those that recordings
+        of so many frames take, the ones of each group together."""
+        self._within_memory(lambda: self._prepare(tuple(steps), groups, progress))
+
+    def _prepare(self, steps: tuple[int, ...], groups, progress: Progress | None) -> None:
+        self.network.reserve(self.ladder.largest())
+        wanted = []
+        for n in steps:
+            shapes = self.ladder.shapes() if groups is None else self.ladder.needed(groups, self.halo(n))
+            wanted += [(shape, n) for shape in shapes]
+        wanted.sort(key=lambda pair: -pair[0].batch * pair[0].frames)
+        for done, (shape, n) in enumerate(wanted, 1):
+            self.network.staging.send(self.network.program(shape), [])  # slices of no length
+            if self.config.amphion is None:
+                self.network.prepared(shape, ("condition",), Program.condition)
+            self._graphs(shape, n)
+            if progress:
+                progress(done / len(wanted))
+
+    def _graphs(self, shape: Shape, steps: int) -> None:
+        """Of the schedule, or of the evaluations that are stepped from here."""
+        plan = self.plans[steps]
+        if plan is not None and self.config.amphion is None:
+            self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
+            return
+        for level in schedule.evaluated(self.method, self.schedules[steps]):
+            self.network.prepared(shape, ("evaluation", float(level)), lambda p, at=float(level): p.evaluation(at))

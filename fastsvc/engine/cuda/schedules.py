@@ -1,0 +1,58 @@
+"""A sampler's schedule as the kernels' update form, x ← keep·x + pull·D + past·D' + spread·noise, where it has one.
+
+The samplers themselves are in fastsvc/model/sampler.py and solver.py; tests hold these numbers against them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastsvc.config import AcousticConfig
+from fastsvc.kernels.denoiser.network import Update, consistency_updates, euler_updates
+from fastsvc.model import schedule, solver
+
+
+@dataclass(frozen=True)
+class Fused:
+    """x begins as carry·(a given normalised mel) + spread·noise; evaluation i is at ``levels[i]``, then update i."""
+
+    levels: tuple[float, ...]
+    updates: tuple[Update, ...]
+    spread: float
+    carry: float = 0.0
+
+
+def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool = False) -> Fused | None:
+    """The schedule over ``levels``, or None where the update form cannot express it; ``refine``: from a given mel."""
+    evaluated = tuple(schedule.evaluated(method, levels))
+    if method in ("ddim", "dpm++"):
+        places = solver.chain(config.ddpm, levels)
+        updates = ddim_updates(places) if method == "ddim" else dpm_updates(places)
+        _, alpha, spread = places[0]
+        return Fused(evaluated, tuple(updates), spread if refine else 1.0, alpha if refine else 0.0)
+    if method not in ("consistency", "euler") or config.edm.noise_mean == "condition":
+        return None
+    if method == "consistency":
+        updates = consistency_updates(levels, config.edm.sigma_min)
+    else:
+        updates = euler_updates(levels)
+    return Fused(evaluated, tuple(updates), levels[0])
+
+
+def ddim_updates(places: list[solver.Place]) -> list[Update]:
+    return [Update(*solver.between(before, after)[1:]) for before, after in zip(places[:-1], places[1:])]
+
+
+def dpm_updates(places: list[solver.Place]) -> list[Update]:
+    """DPM-Solver++(2M): x0 is extrapolated from the last two estimates, but not at first, nor last of few steps."""
+    steps, h_before, updates = len(places) - 1, 0.0, []
+    for step, (before, after) in enumerate(zip(places[:-1], places[1:]), start=1):
+        h, keep, pull = solver.between(before, after)
+        remember = step < steps
+        if step == 1 or (step == steps and steps < solver.FEW):
+            updates.append(Update(keep, pull, remember=remember))
+        else:
+            ahead = h / (2 * h_before)
+            updates.append(Update(keep, pull * (1 + ahead), -pull * ahead, remember=remember))
+        h_before = h
+    return updates

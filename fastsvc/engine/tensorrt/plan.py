@@ -1,0 +1,194 @@
+"""TensorRT plans: what is built from the vocoder's graph, for which shapes, and how one is known again.
+
+A plan belongs to one package, its exact version, one kind of GPU and one graph with its weights. All that stands in
+a line before it, so a plan is refused in words before TensorRT sees it. Plans are code: read none that was not written
+by this program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+
+from fastsvc import reading
+from fastsvc.config import VocoderConfig
+from fastsvc.engine import ladder
+from fastsvc.engine.tensorrt import package as trt
+from fastsvc.errors import EngineError
+
+MAGIC = b"fastsvc plan 1\n"
+HEADER_MOST = 4096  # bytes
+SUFFIX = ".plan"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """The shapes of one optimisation profile: ``best`` (batch, frames) is what kernels are chosen for."""
+
+    frames: tuple[int, int]
+    best: tuple[int, int]
+
+
+# Recordings are cut into slices of equal length, most often two (engine/ladder.py), longer ones eight at a time.
+LADDER = (Rung((1, 128), (2, 112)), Rung((129, 256), (2, 224)), Rung((257, 512), (2, 448)), Rung((513, 1024), (4, 896)))
+WHOLE = (Rung((1, ladder.EVEN[-1]), (2, 448)),)
+MOST_BATCH = ladder.EVEN_BATCHES[0]
+
+
+def rungs(module: ModuleType) -> tuple[Rung, ...]:
+    """One profile for every length of a ladder; one for all where kernels are made on the GPU for the very shapes.
+
+    Measured with tensorrt_rtx 1.7: each further profile costs 2.6 s and 5 MB.
+    """
+    return WHOLE if module.__name__ == trt.RTX.module else LADDER
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a plan was made by, for and from. ``device``: sm_89, for `tensorrt` with the GPU's name."""
+
+    package: str
+    version: str
+    device: str
+    graph: str  # hash of the graph and of its weights
+    ladder: str
+
+    @property
+    def name(self) -> str:
+        """A file's name: plans of other origins lie beside it."""
+        told = json.dumps(asdict(self), sort_keys=True).encode()
+        return f"vocoder_{self.package}_{hashlib.sha256(told).hexdigest()[:16]}"
+
+
+def joint_hash(graph: str, weights: str) -> str:
+    """Of the sha256 of a graph and that of the file which its weights lie in."""
+    return hashlib.sha256((graph + weights).encode()).hexdigest()
+
+
+def origin(module: ModuleType, arch: int, graph: str, gpu: str | None = None) -> Origin:
+    """``graph``: the hash of graph and weights; ``gpu``: the GPU's name, which plans of `tensorrt` are tied to."""
+    device = f"sm_{arch}" if module.__name__ == trt.RTX.module or not gpu else f"sm_{arch} {gpu}"
+    return Origin(module.__name__, module.__version__, device, graph, repr(rungs(module)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    origin: Origin
+    code: bytes
+    seconds: float = 0.0  # that it took to build
+
+    def content(self) -> bytes:
+        header = json.dumps({**asdict(self.origin), "seconds": round(self.seconds, 2)}, sort_keys=True).encode()
+        return MAGIC + header + b"\n" + self.code
+
+
+def read(content: bytes, wanted: Origin) -> Plan:
+    """The plan in a file. Raises EngineError, naming the first thing in which it is not the wanted one."""
+    remedy = "remove the file, and it is built again"
+    header, found, code = content[len(MAGIC) :].partition(b"\n")
+    try:
+        if not content.startswith(MAGIC) or not found or len(header) > HEADER_MOST:
+            raise ValueError
+        told = reading.from_json(header)
+        seconds, made = float(told.pop("seconds")), Origin(**told)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        raise EngineError("the file is no TensorRT plan of fastsvc", remedy) from None
+    for key, right in asdict(wanted).items():
+        wrong = getattr(made, key)
+        if wrong != right:
+            raise EngineError(f"the TensorRT plan was made for another {key}: {wrong!r}, not {right!r}"[:300], remedy)
+    return Plan(made, code, seconds)
+
+
+def build(
+    module: ModuleType,
+    graph: Path,
+    config: VocoderConfig,
+    wanted: Origin,
+    *,
+    ahead: int | None = None,
+    cache: bytes = b"",
+) -> tuple[Plan, bytes]:
+    """A plan from the graph at this path, whose weights lie beside it; and what to give as ``cache`` the next time.
+
+    ``ahead``: the architecture to build for, without a GPU (tensorrt_rtx); None: for the current device.
+    Raises EngineError with the node that cannot be parsed, or with what TensorRT says where building fails.
+    """
+    started, log = time.perf_counter(), trt.journal(module)
+    with trt.quiet():
+        builder = module.Builder(log)
+        network = builder.create_network(_strongly_typed(module))
+        parse(module, network, graph, log)
+        settings = builder.create_builder_config()
+        if hasattr(module.BuilderFlag, "TF32"):  # float32 is meant where the graph says so
+            settings.clear_flag(module.BuilderFlag.TF32)
+        for rung in rungs(module):
+            if settings.add_optimization_profile(_profile(builder, config, rung)) < 0:
+                raise EngineError(f"{module.__name__} refuses the shapes of {rung}: {log.last()}", REMEDY)
+        if ahead is not None:
+            target = trt.capability(module, ahead)
+            settings.num_compute_capabilities = 1
+            if not settings.set_compute_capability(target, 0):
+                raise EngineError(f"{module.__name__} refuses to build for sm_{ahead}: {log.last()}", REMEDY)
+        timings = _timings(module, settings, cache)
+        built = builder.build_serialized_network(network, settings)
+        if built is None:
+            raise EngineError(f"{module.__name__} could not build the vocoder: {log.last()}", REMEDY)
+        kept = b"" if timings is None else bytes(settings.get_timing_cache().serialize())
+    return Plan(wanted, bytes(built), time.perf_counter() - started), kept
+
+
+REMEDY = "use another vocoder backend, and please report it"
+
+
+def parse(module: ModuleType, network, graph: Path, log) -> None:
+    """The graph into the network; weights are read from the file that it names. EngineError with the node's name."""
+    parser = module.OnnxParser(network, log)
+    if parser.parse_from_file(str(graph)):
+        return
+    errors = [parser.get_error(i) for i in range(parser.num_errors)]
+    if not errors:
+        raise EngineError(f"{module.__name__} cannot read {graph}: {log.last()}", "build the engine again")
+    first = errors[0]
+    node = f"at the node {first.node_name()} ({first.node_operator()})" if first.node_name() else "before any node"
+    why = f"{module.__name__} cannot read {graph.name} {node}: {first.desc()[:300]}"
+    raise EngineError(why, "build the engine again")
+
+
+def shapes(config: VocoderConfig, batch: int, frames: int) -> dict[str, tuple[int, ...]]:
+    """Those of the graph's inputs."""
+    found = {
+        "mel": (batch, frames, config.mel.bins),
+        "source": (batch, frames * config.source_hop_samples),
+    }
+    return found | ({"noise": (batch, frames, config.initial_channels)} if config.noise_sigma else {})
+
+
+def _profile(builder, config: VocoderConfig, rung: Rung):
+    profile = builder.create_optimization_profile()
+    least, most = shapes(config, 1, rung.frames[0]), shapes(config, MOST_BATCH, rung.frames[1])
+    best = shapes(config, *rung.best)
+    for name in best:
+        profile.set_shape(name, least[name], best[name], most[name])
+    return profile
+
+
+def _strongly_typed(module: ModuleType) -> int:
+    """The flag of networks whose types are the graph's; where there is none all are."""
+    flag = getattr(module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _timings(module: ModuleType, settings, cache: bytes):
+    """How long kernels took in earlier builds, which spares measuring them again; tensorrt_rtx measures none."""
+    if module.__name__ == trt.RTX.module:
+        return None
+    timings = settings.create_timing_cache(cache)
+    if not settings.set_timing_cache(timings, False):  # of another version or GPU
+        timings = settings.create_timing_cache(b"")
+        settings.set_timing_cache(timings, False)
+    return timings

@@ -1,0 +1,64 @@
+"""Comparing what a file holds with what the model needs, name by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from fastsvc.errors import CheckpointError
+from fastsvc.reading.loading import finite
+
+MOST_FAULTS = 300  # that a message tells; a stranger's file may have a million
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights undrawn: on the meta device nothing is stored, but a draw imports a compiler first (seconds)."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        drawn = getattr(func, "__name__", "") == "normal_"  # of torch.nn.init, or of a tensor
+        return (args or tuple(kwargs.values()))[0] if drawn else func(*args, **(kwargs or {}))
+
+
+def skeleton(build) -> nn.Module:
+    """The module that ``build()`` makes, with shapes alone."""
+    with torch.device("meta"), _Undrawn():
+        return build()
+
+
+def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: name) -> dict[str, Tensor]:
+    """The tensors as contiguous float32, if they are exactly the parameters of ``build()``.
+
+    ``build`` makes the module; it is called on the meta device, so that a wrong configuration costs no memory.
+    ``upstream`` turns a parameter's name back into the file's, for messages.
+    Raises CheckpointError naming every missing and unexpected key, every wrong shape, and values that are not finite.
+    """
+    try:
+        module = skeleton(build)
+    except RuntimeError as error:  # sizes whose product overflows
+        raise CheckpointError(f"{path}: its configuration makes no model: {error}", "correct its sizes") from None
+    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    faults = [f"missing: {upstream(name)}" for name in expected if name not in tensors]
+    faults += [f"unexpected: {upstream(name)}" for name in tensors if name not in expected]
+    for name, shape in expected.items():
+        if name in tensors and tuple(tensors[name].shape) != shape:
+            faults.append(f"{upstream(name)} has shape {_shape(tensors[name].shape)} instead of {_shape(shape)}")
+    if faults:
+        told = [fault[:200] for fault in faults[:MOST_FAULTS]]
+        more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+        raise CheckpointError(
+            f"{path} does not fit its configuration: {'; '.join(told)}{more}",
+            "check that the config belongs to this checkpoint",
+        )
+    for name, value in tensors.items():
+        if value.dtype not in FLOATS:
+            raise CheckpointError(f"{path}: {upstream(name)} is {value.dtype}, not floating point of 16 to 64 bits")
+    finite(tensors, path, upstream)
+    return {name: tensors[name].to(torch.float32).contiguous() for name in expected}
+
+
+def _shape(shape) -> str:
+    return "×".join(map(str, shape)) or "scalar"

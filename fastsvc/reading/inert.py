@@ -1,0 +1,87 @@
+"""What stands for the objects beside a checkpoint's tensors while torch's restricted unpickler reads it.
+
+Nothing of the named classes is imported, made or called: torch takes these in their place, by name. They keep
+nothing, but for containers, which stay plain ones, and numpy's scalars, which become Python's numbers.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from fastsvc.reading.pickle_calls import ARRAY, ARRAYS, DTYPE, INERT, LISTS, MAPPINGS, SCALARS
+
+FORMATS = {"b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}
+FORMATS |= {"f2": "e", "f4": "f", "f8": "d"}
+
+
+class Inert:
+    """Stands for an object of someone else's class: made of anything, keeps nothing, does nothing."""
+
+    __slots__ = ()
+
+    def __new__(cls, *args):
+        return super().__new__(cls)
+
+    def __init__(self, *args):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+
+class Array(Inert):
+    """Stands for numpy.ndarray, whose numbers nothing here asks for."""
+
+    __slots__ = ()
+
+
+class Dtype:
+    """Stands for numpy.dtype: ``code`` as "f8", and the order of its bytes."""
+
+    __slots__ = ("code", "order")
+
+    def __init__(self, code="", *args):
+        self.code, self.order = (code if type(code) is str else ""), "<"
+
+    def __setstate__(self, state):
+        """``state``: (version, order, …)."""
+        if type(state) is tuple and len(state) > 1 and state[1] == ">":
+            self.order = ">"
+
+
+class Mapping:
+    """Stands for mappings of other classes; makes a plain one."""
+
+    def __new__(cls, *args):
+        return {}
+
+
+class Sequence:
+    """Stands for sequences of other classes; makes a list."""
+
+    def __new__(cls, *args):
+        return []
+
+
+def array(*args) -> Array:
+    """In place of numpy's `_reconstruct`."""
+    return Array()
+
+
+def scalar(kind=None, data=b"", *args):
+    """In place of numpy's `scalar`: the number in ``data``, or an Inert where it is none (text, a date)."""
+    plain = FORMATS.get(kind.code) if type(kind) is Dtype else None
+    if plain is None or type(data) is not bytes or len(data) != struct.calcsize("<" + plain):
+        return Inert()
+    return struct.unpack(kind.order + plain, data)[0]
+
+
+STAND_INS = [
+    *((Inert, name) for name in INERT),
+    *((Mapping, name) for name in MAPPINGS),
+    *((Sequence, name) for name in LISTS),
+    *((scalar, name) for name in SCALARS),
+    *((array, name) for name in ARRAYS),
+    (Array, ARRAY),
+    (Dtype, DTYPE),
+]

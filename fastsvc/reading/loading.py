@@ -1,0 +1,137 @@
+"""Opening files that strangers made: nothing in them is executed, and no size in them is believed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import threading
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fastsvc import reading
+from fastsvc.errors import CheckpointError
+from fastsvc.reading import archive, lookalikes, safetensors
+from fastsvc.reading.inert import STAND_INS
+
+DEPTH, VALUES = 64, 5_000_000  # of nested containers, and values in them, counted as often as they are met
+SHARED = 4  # times that the tensors of a state dict may be larger than what backs them
+
+
+# Torch's restricted unpickler compares whole names and takes ours in their place; it keeps them for all threads.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def load(path: Path, mapped: bool = True) -> dict:
+    """The dict inside a torch or safetensors file, on the CPU; ``mapped``: memory-mapped where the format allows it.
+
+    Objects that are neither tensors nor plain values are refused, or come back as inert (reading/inert.py).
+    Raises CheckpointError, before any memory is taken for what the file claims to hold.
+    """
+    path = Path(path)
+    with reading.opened(path, CheckpointError) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise CheckpointError(f"{path} is empty", "fetch or train it again")
+        head = file.read(lookalikes.HEAD)
+        if safetensors.is_one(head, size):
+            return safetensors.load(path)
+        other = lookalikes.model(head, path.suffix)
+        if other:
+            raise CheckpointError(f"{path} is not a torch file, but {other[0]}", other[1])
+        if path.suffix == ".safetensors" and not head.startswith((archive.ZIP, archive.OLD)):
+            raise safetensors.damaged(path)
+        file.seek(0)
+        zipped = archive.check(file, path, size)
+    try:
+        with _ONE_AT_A_TIME, torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about pickles; what matters was checked
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped and mapped)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain values, or is damaged: {_refused(error)}",
+            "save its state dict alone, from a program that you trust",
+        ) from None
+    except MemoryError:
+        raise CheckpointError(f"{path} asks for more memory than there is", "do not trust it") from None
+    except Exception as error:  # torch raises whatever a damaged file leads it to
+        raise CheckpointError(
+            f"{path} cannot be read as a torch file: {_first_line(error)}", "fetch or train it again"
+        ) from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a dict", "give a training checkpoint")
+    _check_nesting(content, path)
+    return content
+
+
+def _check_nesting(content: dict, path: Path) -> None:
+    """Whoever looks through containers that hold themselves, or each other twice and so on, would never end."""
+    left = VALUES
+
+    def count(value, depth: int) -> None:
+        nonlocal left
+        left -= 1
+        if depth > DEPTH or left < 0:
+            raise CheckpointError(
+                f"{path} nests deeper than {DEPTH}, or holds more than {VALUES} values", "do not trust it"
+            )
+        if isinstance(value, dict):
+            value = [part for pair in value.items() for part in pair]
+        if isinstance(value, (list, tuple, set)):
+            for part in value:
+                if isinstance(part, (dict, list, tuple, set)):
+                    count(part, depth + 1)
+                else:
+                    left -= 1
+
+    count(content, 0)
+
+
+def _refused(error: pickle.UnpicklingError) -> str:
+    """The class or function that the file asks for; torch's text would advise to allow it."""
+    asked = re.search(r"GLOBAL (\S+)", str(error)) or re.search(r"Unpickler error:\s*(.+)", str(error))
+    return asked[1][:200] if asked else _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def state_dict(content: dict, key: str, path: Path) -> dict[str, Tensor]:
+    """content[key] as named tensors, none of them larger than the memory that really backs it."""
+    state = content.get(key)
+    if not isinstance(state, dict) or not state:
+        raise CheckpointError(f"{path}: `{key}` is not a dict of tensors", "give a training checkpoint")
+    claimed, backed = 0, {}
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f"{path}: `{key}.{str(name)[:200]}` is not a tensor", "give a training checkpoint")
+        if value.layout is not torch.strided or value.is_nested or value.device.type != "cpu":
+            raise CheckpointError(f"{path}: `{key}.{name}` is no plain array of numbers", "give a training checkpoint")
+        size, storage = value.numel() * value.element_size(), value.untyped_storage()
+        if size > storage.nbytes():
+            raise CheckpointError(f"{path}: `{name}` claims shape {tuple(value.shape)}, more than the file holds")
+        claimed += size
+        backed[storage.data_ptr()] = storage.nbytes()
+    if claimed > SHARED * sum(backed.values()):  # each would be copied
+        raise CheckpointError(f"{path}: the tensors of `{key}` share memory, and claim more than the file holds")
+    return state
+
+
+def finite(state: dict[str, Tensor], path: Path, upstream=lambda name: name) -> None:
+    """Raises CheckpointError for the first tensor with NaN or infinities in it; ``upstream``: its name in the file."""
+    for name, value in state.items():
+        if value.is_floating_point() and value.numel() and not all(map(torch.isfinite, value.aminmax())):  # keeps NaN
+            raise CheckpointError(
+                f"{path}: {upstream(name)} holds values that are not finite",
+                "the training diverged: take an earlier checkpoint",
+            )
+
+
+def count(content: dict, key: str) -> int:
+    """content[key], a number of training steps, 0 where there is none: only told, so nothing is refused for it."""
+    value = content.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0

@@ -1,0 +1,208 @@
+"""A residual unit of a narrow stage in one launch: v = x + conv(leaky(conv(leaky(x)))), out = (out + v)·scale.
+
+A program computes ROWS rows of the inner convolution, of which the outer one, with K taps, gives ROWS − K + 1: the
+halo is computed again by the neighbour. Triton cannot shift rows in registers, so the inner rows go to a scratch of
+ROWS·C elements that belongs to the program alone, and after a barrier the taps are read from there. Programs are as
+many as the device runs at once and take one block after another, so the scratch stays in the L2 cache: device memory
+sees x once and out once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastsvc.kernels import tiles
+from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.launch import Launch, check_aligned
+from fastsvc.kernels.vocoder import conv
+from fastsvc.kernels.vocoder.activation import leaky
+
+WIDEST, MOST_TAPS = 128, 16  # channels of a block that still fits, and taps whose halo is still small beside it
+LONG = 128  # inner rows of a block; 64 where so many would leave processors idle
+SHARE, MOST_SHARE = 2, 4  # programs of one multiprocessor: one loads while another multiplies
+
+
+def reference(
+    x: Tensor,
+    inner: Tensor,
+    inner_bias: Tensor,
+    outer: Tensor,
+    outer_bias: Tensor,
+    dilation: int,
+    slope: float,
+    before: Tensor | None = None,
+    scale: float = 1.0,
+) -> Tensor:
+    """x [B, T, C], inner and outer [K, C, C], biases [C], before (a sum so far) [B, T, C] → out [B, T, C]."""
+    y = conv.reference(x, inner, inner_bias, dilation, slope, slope)
+    return conv.reference(y, outer, outer_bias, residual=x, before=before, scale=scale)
+
+
+@jit(do_not_specialize=["frames", "dilation", "batch", "keep"])
+def residual_unit_kernel(
+    x,
+    inner,
+    inner_bias,
+    outer,
+    outer_bias,
+    scratch,
+    out,
+    frames,
+    dilation,
+    batch,
+    keep,
+    scale,
+    C: tl.constexpr,
+    TAPS: tl.constexpr,
+    SLOPE: tl.constexpr,
+    ROWS: tl.constexpr,
+    DEPTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    OUT: tl.constexpr = ROWS - TAPS + 1
+    REACH: tl.constexpr = TAPS // 2
+    kind = inner.dtype.element_ty
+    blocks = (frames + OUT - 1) // OUT
+    m = tl.arange(0, ROWS)
+    k = tl.arange(0, DEPTH)
+    column = tl.arange(0, C)
+    inners = inner + k[:, None] * C + column[None, :]
+    outers = outer + k[:, None] * C + column[None, :]
+    own = scratch + tl.program_id(0).to(tl.int64) * ROWS * C
+    block = tl.program_id(0)
+    while block < blocks * batch:
+        start = (block // blocks).to(tl.int64) * frames * C
+        first = block % blocks * OUT
+        t = first - REACH + m
+        rows = x + start + t[:, None] * C + k[None, :]
+        sums = tl.zeros((ROWS, C), tl.float32)
+        for step in range(TAPS * C // DEPTH):
+            part, tap = step // TAPS, step % TAPS
+            shift = (tap - REACH) * dilation
+            row = t + shift
+            mask = ((row >= 0) & (row < frames))[:, None]
+            a = tl.load(rows + (shift * C + part * DEPTH), mask=mask, other=0.0, cache_modifier=".ca")
+            w = tl.load(inners + (tap * C + part * DEPTH) * C, cache_modifier=".ca")
+            sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
+        y = leaky(sums + tl.load(inner_bias + column)[None, :], SLOPE)
+        y = tl.where(((t >= 0) & (t < frames))[:, None], y, 0.0)
+        tl.store(own + m[:, None] * C + column[None, :], y.to(kind))
+        tl.debug_barrier()  # what the program's threads have written is seen by all of them
+        rows = own + m[:, None] * C + k[None, :]
+        sums = tl.zeros((ROWS, C), tl.float32)
+        for step in range(TAPS * C // DEPTH):
+            part, tap = step // TAPS, step % TAPS
+            mask = (m < OUT)[:, None]
+            a = tl.load(rows + (tap * C + part * DEPTH), mask=mask, other=0.0, cache_modifier=".ca")
+            w = tl.load(outers + (tap * C + part * DEPTH) * C, cache_modifier=".ca")
+            sums = tl.dot(a, w, sums, input_precision=PRECISION)
+        t = first + m
+        inside = ((m < OUT) & (t < frames))[:, None]
+        kept = tl.where(keep != 0, frames, 0)
+        place = start + t[:, None] * C + column[None, :]
+        value = sums + tl.load(outer_bias + column)[None, :]
+        value += tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
+        value += tl.load(out + place, mask=((m < OUT) & (t < kept))[:, None], other=0.0).to(tl.float32)
+        tl.store(out + place, (value * scale).to(kind), mask=inside)
+        tl.debug_barrier()  # nobody writes the next block's inner rows while these are read
+        block += tl.num_programs(0)
+
+
+def fits(channels: int, taps: int) -> bool:
+    """Whether all channels are one block of columns, and a block has many more rows than taps."""
+    return channels <= WIDEST and channels & (channels - 1) == 0 and taps <= MOST_TAPS
+
+
+def tile(rows: int, channels: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
+    """Blocks for so many rows in all sequences, of all channels; as many stages as leave room for other programs."""
+    arch, width = tiles.architecture(arch), dtype.itemsize
+    long = LONG if width == 2 else LONG // 2  # an operand split in three for tf32x3 fills the registers
+    count = long if rows >= long * tiles.PROCESSORS[arch] else long // 2
+    depth = min(64 if width == 2 else 32, channels)
+    area = count * channels * width
+    warps = 8 if area > 128 * 64 * 2 or (area == 128 * 64 * 2 and tiles.AREA[arch] <= 128 * 128) else 4
+    # ptxas would take 128 on sm_100 and 64 on sm_120, for one more program, and spill: up to these bytes of a block
+    most = {100: 128 * 32 * 2, 103: 128 * 32 * 2, 120: 64 * 32 * 2, 121: 64 * 32 * 2}.get(arch, 0)
+    enough = 128 if arch in (120, 121) and width == 2 else 160
+    registers = enough if warps == 4 and area <= most else None
+    for stages in (4, 3, 2):
+        block = tiles.Tile(count, channels, depth, warps, stages, registers=registers)
+        if block.shared_bytes(width) * SHARE <= tiles.SHARED_BYTES[arch]:
+            break
+    return block
+
+
+def programs(rows: int, taps: int, batch: int, block: tiles.Tile, width: int, arch: int) -> int:
+    """How many are started for sequences of so many rows, ``width`` bytes an element: blocks, or if those are more,
+    as many as the device's shared memory holds at once."""
+    arch = tiles.architecture(arch)
+    share = max(1, min(MOST_SHARE, tiles.SHARED_BYTES[arch] // block.shared_bytes(width)))
+    return min(batch * -(-rows // (block.rows - taps + 1)), share * tiles.PROCESSORS[arch])
+
+
+def launch(
+    x: Tensor,
+    inner: Tensor,
+    inner_bias: Tensor,
+    outer: Tensor,
+    outer_bias: Tensor,
+    scratch: Tensor,
+    out: Tensor,
+    block: tiles.Tile,
+    dilation: int,
+    slope: float,
+    keep: bool = False,
+    scale: float = 1.0,
+    precision: str = "tf32x3",
+) -> Launch:
+    """x and out [B, T, C], of which out must not be x; inner, outer [K, C, C]; scratch [programs, ROWS, C], one type.
+
+    ``keep``: out holds a sum that this is added to.
+    """
+    batch, frames, channels = x.shape
+    taps = len(inner)
+    block.check(channels, channels)
+    if not fits(channels, taps):
+        raise ValueError(f"{channels} channels and {taps} taps are too much for one launch")
+    if block.columns != channels or scratch.shape[1:] != (block.rows, channels):
+        raise ValueError(f"{channels} channels are no block of {block} with a scratch of {tuple(scratch.shape)}")
+    if out.data_ptr() == x.data_ptr() and x.device.type != "meta":
+        raise ValueError("out: must not be x, which neighbouring blocks still read")
+    check_aligned(x=x, inner=inner, outer=outer, inner_bias=inner_bias, outer_bias=outer_bias, scratch=scratch, out=out)
+    return Launch(
+        residual_unit_kernel,
+        (len(scratch),),
+        {
+            "x": x,
+            "inner": inner,
+            "inner_bias": inner_bias,
+            "outer": outer,
+            "outer_bias": outer_bias,
+            "scratch": scratch,
+            "out": out,
+            "frames": frames,
+            "dilation": dilation,
+            "batch": batch,
+            "keep": int(keep),
+            "scale": float(scale),
+        },
+        {
+            "C": channels,
+            "TAPS": taps,
+            "SLOPE": float(slope),
+            "ROWS": block.rows,
+            "DEPTH": block.depth,
+            "PRECISION": precision,
+        },
+        block.warps,
+        block.stages,
+        block.registers,
+    )
+
+
+def run(x: Tensor, inner: Tensor, inner_bias: Tensor, outer: Tensor, outer_bias: Tensor, *rest, **options) -> Tensor:
+    """:func:`launch` and start; out is written and returned."""
+    started = launch(x, inner, inner_bias, outer, outer_bias, *rest, **options)
+    started.run()
+    return started.arguments["out"]

@@ -1,0 +1,241 @@
+"""A transposed convolution with the excitation at its rate added: out = up(leaky(x)) + bias + branch(excitation).
+
+Of the output samples n·rate + phase − padding those of one phase are an ordinary convolution over x: row n of the
+operand is [x[n], x[n−1], …], one product a phase and no zero in between. The branch is a strided convolution of one
+channel, for family m4 rectified and normalised over channels; where a block has not all channels the statistics of
+the others are computed again, as a branch has a few taps only where the product has thousands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv1d, conv_transpose1d, layer_norm, leaky_relu, pad
+
+from fastsvc.kernels import tiles
+from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.launch import Launch, check_aligned
+from fastsvc.kernels.vocoder import conv
+from fastsvc.kernels.vocoder.activation import leaky
+
+EPS = tl.constexpr(1e-5) if tl.constexpr is not object else 1e-5  # of layer_norm, PyTorch's default
+
+
+def reference(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    padding: int,
+    slope: float,
+    excitation: Tensor | None = None,
+    mix: Tensor | None = None,
+    mix_bias: Tensor | None = None,
+    mix_taps: int = 0,
+    channels: int = 0,
+    norm: bool = False,
+) -> Tensor:
+    """x [B, T, C], weight [rate, taps, C, C'] (tap j·rate + phase), bias [C'], excitation [B, T·rate·hop],
+    mix [its taps or more, C'], of which ``channels`` count for the norm → out [B, T·rate, C']."""
+    rate, taps, _, columns = weight.shape
+    kernel = weight.permute(2, 3, 1, 0).reshape(weight.shape[2], columns, taps * rate)
+    out = conv_transpose1d(leaky_relu(x, slope).transpose(1, 2), kernel, stride=rate)
+    frames = x.shape[1] * rate
+    out = pad(out, (0, max(0, padding + frames - out.shape[2])))[..., padding : padding + frames]
+    out = out.transpose(1, 2) + bias
+    if excitation is None:
+        return out
+    hop = excitation.shape[1] // frames
+    excitation = pad(excitation.to(mix.dtype)[:, None], (hop // 2, mix_taps))
+    added = conv1d(excitation, mix[:mix_taps].T[:, None], stride=hop)[..., :frames].transpose(1, 2) + mix_bias
+    if norm:
+        added = layer_norm(torch.relu(added[..., :channels]), (channels,))
+        added = pad(added, (0, columns - channels))
+    return out + added
+
+
+@jit
+def branch(
+    source,
+    weight,
+    bias,
+    place,
+    samples,
+    column,
+    TAPS: tl.constexpr,
+    WIDE: tl.constexpr,
+    HOP: tl.constexpr,
+    OUT: tl.constexpr,
+    NORM: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """The branch at output samples ``place`` in some columns, rectified if it is to be normalised."""
+    if TAPS == 1:
+        at = place * HOP
+        e = tl.load(source + at, mask=(at >= 0) & (at < samples), other=0.0)
+        value = e[:, None] * tl.load(weight + column).to(tl.float32)[None, :]
+    else:
+        MOST: tl.constexpr = 1024 // weight.dtype.element_ty.primitive_bitwidth
+        DEPTH: tl.constexpr = WIDE if WIDE < MOST else MOST
+        j = tl.arange(0, DEPTH)
+        value = tl.zeros((place.shape[0], column.shape[0]), tl.float32)
+        for step in tl.range(0, WIDE // DEPTH, num_stages=1):
+            tap = step * DEPTH + j
+            at = place[:, None] * HOP - HOP // 2 + tap[None, :]
+            mask = (at >= 0) & (at < samples) & (tap < TAPS)[None, :]
+            e = tl.load(source + at, mask=mask, other=0.0).to(weight.dtype.element_ty)
+            w = tl.load(weight + tap[:, None] * OUT + column[None, :])
+            value = tl.dot(e, w, value, input_precision=PRECISION)
+    value += tl.load(bias + column)[None, :]
+    return tl.maximum(value, 0.0) if NORM else value
+
+
+@jit(do_not_specialize=["frames"])
+def upsample_kernel(
+    x,
+    weight,
+    bias,
+    excitation,
+    mix,
+    mix_bias,
+    out,
+    frames,
+    C: tl.constexpr,
+    OUT: tl.constexpr,
+    CHANNELS: tl.constexpr,  # of OUT; the rest are zeros
+    RATE: tl.constexpr,
+    PADDING: tl.constexpr,
+    TAPS: tl.constexpr,
+    SLOPE: tl.constexpr,
+    MIX_TAPS: tl.constexpr,  # 0: no branch
+    WIDE: tl.constexpr,  # MIX_TAPS rounded up
+    HOP: tl.constexpr,  # samples of the excitation in one of the output
+    NORM: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    TILES: tl.constexpr = OUT // COLUMNS
+    batch = tl.program_id(1).to(tl.int64)
+    block = tl.program_id(0) % TILES
+    phase = tl.program_id(0) // TILES % RATE
+    n = tl.program_id(0) // (TILES * RATE) * ROWS + tl.arange(0, ROWS)
+    column = block * COLUMNS + tl.arange(0, COLUMNS)
+    k = tl.arange(0, DEPTH)
+    rows = x + batch * frames * C + n[:, None] * C + k[None, :]
+    weights = weight + phase * (TAPS * C * OUT) + k[:, None] * OUT + column[None, :]
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for step in range(TAPS * C // DEPTH):
+        part, tap = step // TAPS, step % TAPS
+        row = n - tap
+        mask = ((row >= 0) & (row < frames))[:, None]
+        a = tl.load(rows + (part * DEPTH - tap * C), mask=mask, other=0.0, cache_modifier=".ca")
+        w = tl.load(weights + (tap * C + part * DEPTH) * OUT)
+        sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
+    value = sums + tl.load(bias + column)[None, :]
+    place = n * RATE + phase - PADDING
+    if MIX_TAPS > 0:
+        samples = frames * RATE * HOP
+        source = excitation + batch * samples
+        own = branch(source, mix, mix_bias, place, samples, column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
+        if NORM:  # padded channels are zeros, so sums over all are sums over those that count
+            mean = tl.sum(own, axis=1)
+            for other in range(1, TILES):
+                there = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+                more = branch(source, mix, mix_bias, place, samples, there, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
+                mean += tl.sum(more, axis=1)
+            mean = (mean / CHANNELS)[:, None]
+            own = tl.where((column < CHANNELS)[None, :], own - mean, 0.0)
+            squares = tl.sum(own * own, axis=1)
+            for other in range(1, TILES):
+                there = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+                more = branch(source, mix, mix_bias, place, samples, there, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
+                more = tl.where((there < CHANNELS)[None, :], more - mean, 0.0)
+                squares += tl.sum(more * more, axis=1)
+            own /= tl.sqrt(squares / CHANNELS + EPS)[:, None]
+        value += own
+    mask = ((place >= 0) & (place < frames * RATE))[:, None]
+    written = batch * frames * (RATE * OUT) + place[:, None] * OUT + column[None, :]
+    tl.store(out + written, value.to(out.dtype.element_ty), mask=mask)
+
+
+def tile(rows: int, depth: int, columns: int, rate: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
+    """Blocks for so many rows of x in all sequences, ``depth`` channels in and ``columns`` out, a phase each."""
+    arch, widest = tiles.architecture(arch), 128 if dtype.itemsize == 2 else 64
+    block = conv.choose(rows, depth, columns, taps, dtype, arch, widest, rate)
+    if block.warps == 8 and block.rows == 128 and tiles.AREA[arch] <= 128 * 128:
+        return replace(block, rows=64)  # beside the product's sums the branch's take as many registers
+    if arch in (80, 87) and block.warps == 4 and block.rows * block.columns == 64 * 64:
+        return replace(block, warps=8)  # with four ptxas takes 128 registers, for one more program, and spills
+    return block
+
+
+def launch(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    out: Tensor,
+    block: tiles.Tile,
+    padding: int,
+    slope: float,
+    excitation: Tensor | None = None,
+    mix: Tensor | None = None,
+    mix_bias: Tensor | None = None,
+    mix_taps: int = 0,
+    channels: int = 0,
+    norm: bool = False,
+    precision: str = "tf32x3",
+) -> Launch:
+    """x [B, T, C], weight [rate, taps, C, C'] (tap j·rate + phase of the transposed convolution), out [B, T·rate, C'].
+
+    With ``excitation`` [B, T·rate·hop] float32: mix [taps rounded up to a power of two, C'] of its convolution, zero
+    from ``mix_taps`` on; ``channels`` of C' are none that were padded.
+    """
+    batch, frames, depth = x.shape
+    rate, taps, _, columns = weight.shape
+    block.check(columns, depth)
+    given = {} if excitation is None else {"excitation": excitation, "mix": mix, "mix_bias": mix_bias}
+    check_aligned(x=x, weight=weight, bias=bias, out=out, **given)
+    rows = (frames * rate - 1 + padding) // rate + 1
+    return Launch(
+        upsample_kernel,
+        (-(-rows // block.rows) * rate * (columns // block.columns), batch),
+        {
+            "x": x,
+            "weight": weight,
+            "bias": bias,
+            "excitation": bias if excitation is None else excitation,
+            "mix": weight if mix is None else mix,
+            "mix_bias": bias if mix_bias is None else mix_bias,
+            "out": out,
+            "frames": frames,
+        },
+        {
+            "C": depth,
+            "OUT": columns,
+            "CHANNELS": channels or columns,
+            "RATE": rate,
+            "PADDING": padding,
+            "TAPS": taps,
+            "SLOPE": float(slope),
+            "MIX_TAPS": 0 if excitation is None else mix_taps,
+            "WIDE": 1 if excitation is None else len(mix),
+            "HOP": 1 if excitation is None else excitation.shape[1] // (frames * rate),
+            "NORM": norm and excitation is not None,
+            "ROWS": block.rows,
+            "COLUMNS": block.columns,
+            "DEPTH": block.depth,
+            "PRECISION": precision,
+        },
+        block.warps,
+        block.stages,
+        block.registers,
+    )
+
+
+def run(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor, **options) -> Tensor:
+    """:func:`launch` and start; out is written and returned."""
+    launch(x, weight, bias, out, **options).run()
+    return out
