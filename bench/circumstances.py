@@ -18,9 +18,10 @@ def describe(program: str, device: torch.device) -> dict:
     """Of this process; ``program`` as it is typed."""
     import torch
 
-    from fastsvc import __version__, machine
+    from fastsvc import machine
+    from fastsvc.version import VERSION
 
-    versions = {"fastsvc": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    versions = {"fastsvc": VERSION, "python": platform.python_version(), "torch": torch.__version__}
     for package in (
         "triton",
         "numpy",

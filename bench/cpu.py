@@ -111,12 +111,13 @@ def sizes(options: argparse.Namespace) -> dict:
 
 def circumstances(options: argparse.Namespace) -> dict:
     """Machine, versions, command and date: what a figure means nothing without. Load: what else the machine did."""
-    from fastsvc import __version__, machine
+    from fastsvc import machine
+    from fastsvc.version import VERSION
 
     return {
         "machine": {**machine.describe(), "threads": options.threads, "waiting": options.wait, "cores": os.cpu_count()},
         "load_1min": round(os.getloadavg()[0], 1),
-        "versions": {"fastsvc": __version__, "python": platform.python_version()},
+        "versions": {"fastsvc": VERSION, "python": platform.python_version()},
         "command": " ".join(["python -m bench.cpu", *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

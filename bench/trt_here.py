@@ -2,9 +2,9 @@
 
     python -m bench.trt_here --json OUT_DIR/trt_here.json
 
-The engine itself asks only GPUs that are listed (fastsvc/engine/tensorrt/package.py); this asks any, in a process of its own, and
-writes down how far it comes: the package, the plan, its loading, milliseconds for ten seconds of audio, or the words
-in which it refuses.
+The engine itself asks only GPUs that are listed (fastsvc/engine/tensorrt/package.py); this asks any, in a process of
+its own, and writes down how far it comes: the package, the plan, its loading, milliseconds for ten seconds of audio, or
+the words in which it refuses.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def run(record: dict, save) -> None:
     import torch
 
     from bench.timing import Clock
-    from fastsvc.engine import backends
     from fastsvc.engine.cuda import parts as cuda
+    from fastsvc.engine.cuda import support
     from fastsvc.engine.cuda.generators.choice import fill
     from fastsvc.engine.cuda.vocoder import Inputs
     from fastsvc.engine.tensorrt import package as trt
@@ -57,7 +57,7 @@ def run(record: dict, save) -> None:
     from fastsvc.engine.tensorrt.run import Runner
 
     module = trt.load(trt.RTX)
-    why = backends.why_no_cuda()
+    why = support.why_no_cuda()
     if why is not None:
         raise RuntimeError(why)
     device = torch.device("cuda", torch.cuda.current_device())

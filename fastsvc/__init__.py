@@ -3,7 +3,8 @@
 import os
 import sys
 
-__version__ = "0.1.0"
+from fastsvc.version import VERSION as __version__
+
 __all__ = ["load", "__version__"]
 
 _root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from fastsvc import __version__
 from fastsvc.commands.common import Commands
 from fastsvc.commands.convert import convert
 from fastsvc.commands.learn import choir, evaluate, prepare, train
 from fastsvc.commands.make import build, doctor, inspect
+from fastsvc.version import VERSION
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="fastsvc")
+@click.version_option(VERSION, prog_name="fastsvc")
 def main():
     """Compile singing voice conversion models and run them fast.
 

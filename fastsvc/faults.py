@@ -160,9 +160,9 @@ def _place(error: BaseException) -> str:
 
 def _version(package: str) -> str:
     if package == "fastsvc":
-        from fastsvc import __version__
+        from fastsvc.version import VERSION
 
-        return __version__
+        return VERSION
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

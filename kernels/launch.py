@@ -51,7 +51,7 @@ class Launch:
         self.kernel[self.grid](**self.arguments, **self.constants, **options)
 
     def spec(self) -> dict:
-        """What compiling needs, in plain values (build/cubins/compile.py): the same for all lengths and batches of one tile."""
+        """What compiling needs, in plain values (build/cubins): the same for all lengths and batches of one tile."""
         function = getattr(self.kernel, "fn", self.kernel)  # without Triton a kernel is a plain function
         return {
             "kernel": f"{function.__module__}:{function.__name__}",

@@ -24,6 +24,7 @@ from fastsvc.engine.cuda.driver import Driver
 from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
 from fastsvc.engine.cuda.generators import triton as vocoder_triton
 from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.engine.parts import Model
 from fastsvc.engine.tensorrt import plan as trt_plan
 from fastsvc.errors import ConfigError, EngineError, MissingPackageError
 from fastsvc.kernels import dependent
@@ -107,7 +108,7 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     api = Api()
     api.cuLaunchKernelEx = lambda *given: (0,)
     cubins = launcher.Cubins(listed(folder), part(folder).read, Driver(api), None)
-    opened = backends.Model(folder, engines.ACOUSTIC, engines.VOCODER, "recogniser", engines.CONTENT)
+    opened = Model(folder, engines.ACOUSTIC, engines.VOCODER, "recogniser", engines.CONTENT)
     given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", ARCH, cubins
     sampler = cuda_sampler.MelSampler(*given)
     program = sampler.network.program(SHAPE)
@@ -129,7 +130,7 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
 def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
     """All launches of a chain but the first; one that stands alone is started as ever."""
     monkeypatch.setattr(dependent, "possible", lambda device, arch: True)
-    bound, opened = [], backends.Model(folder, engines.ACOUSTIC, None, None, None)
+    bound, opened = [], Model(folder, engines.ACOUSTIC, None, None, None)
     recorder = types.SimpleNamespace(bind=lambda launch: bound.append(launch) or (lambda: None))
     given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", 90, recorder
     sampler = cuda_sampler.MelSampler(*given)
@@ -148,7 +149,7 @@ def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
 
 def test_stored_results_are_those_of_the_engine(folder):
     stored = folder.manifest["check"]
-    opened = backends.cpu(backends.Model(folder, engines.ACOUSTIC, engines.VOCODER, None, None))
+    opened = backends.cpu(Model(folder, engines.ACOUSTIC, engines.VOCODER, None, None))
     again = selfcheck.expected(engines.ACOUSTIC, opened.sampler.denoiser, stored["level"])
     for (name, want), (other, got) in zip(stored["layers"], again["layers"], strict=True):
         assert name == other and selfcheck.difference(got, want) < 1e-5

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fastsvc.checkpoints import read
 from fastsvc.config import RecogniserConfig, to_dict
 from fastsvc.data.units import describe
 from fastsvc.errors import CheckpointError
@@ -67,12 +68,12 @@ def test_opened_from_a_checkpoint_with_its_averaged_weights(tmp_path):
     config = {"model": to_dict(encoder.config), "train": {}}
     common = {"step": 1, "config": config, "speakers": [], "speaker_f0_hz": [], "model": online}
     checkpoint.save(tmp_path / "r.pt", kind="recogniser", ema=encoder.model.state_dict(), **common)
-    opened, audio = RecogniserEncoder.open(tmp_path / "r.pt"), audio_of(3000)
+    opened, audio = RecogniserEncoder.of(read(tmp_path / "r.pt")), audio_of(3000)
     assert torch.equal(opened.encode(audio), encoder.encode(audio))
     assert (opened.rate_hz, opened.hop_samples, opened.channels) == (16000, 160, 6)
     assert describe(opened)["hash"] == describe(encoder)["hash"] != describe(encoder_of())["hash"]
     with pytest.raises(CheckpointError):
-        RecogniserEncoder.open(tmp_path / "missing.pt")
+        RecogniserEncoder.of(read(tmp_path / "missing.pt"))
 
 
 def probe_data(shift, singers=4, songs=8, frames=60):

@@ -18,8 +18,8 @@ from fastsvc.engine import hearing
 from fastsvc.engine.cuda import encoders as cuda_content
 from fastsvc.engine.cuda import hubert as cuda_hubert
 from fastsvc.engine.cuda import pitch as cuda_pitch
+from fastsvc.engine.cuda import programs, selfcheck
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
-from fastsvc.engine.cuda import selfcheck
 from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.cuda.hubert import GroupedConv, HubertEncoder, StridedConv
 from fastsvc.engine.cuda.recogniser import RecogniserEncoder
@@ -119,8 +119,8 @@ def test_long_recordings_in_the_same_windows(monkeypatch, units, context):
 @pytest.mark.parametrize("encoder", [hubert_of, recogniser_of])
 def test_the_prepared_length_changes_only_rounding(monkeypatch, encoder):
     audio, results = audio_of(20000), []
-    for rungs in (cuda_content.RUNGS, (1024,), (16 * k for k in range(1, 99))):
-        monkeypatch.setattr(cuda_content, "RUNGS", tuple(rungs))
+    for rungs in (programs.RUNGS, (1024,), (16 * k for k in range(1, 99))):
+        monkeypatch.setattr(programs, "RUNGS", tuple(rungs))
         made = encoder()
         results.append(made.encode(audio))
         assert len(made.programs.held) == 1

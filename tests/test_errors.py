@@ -22,8 +22,8 @@ from fastsvc.commands import common, make
 from fastsvc.config import VOCODER_BACKENDS
 from fastsvc.convert import plan as batch_plan
 from fastsvc.convert import run as batch
-from fastsvc.engine import backends
 from fastsvc.engine.cuda import parts as cuda
+from fastsvc.engine.cuda import support
 from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -227,7 +227,7 @@ def test_programs_say_so_too(monkeypatch, capsys):
 def test_a_note_after_building_tells_our_faults_too(monkeypatch, capsys):
     from fastsvc.commands import gpu
 
-    monkeypatch.setattr(backends, "why_no_cuda", lambda: None)
+    monkeypatch.setattr(support, "why_no_cuda", lambda: None)
     monkeypatch.setattr(cuda, "architecture", lambda device: 90)
     monkeypatch.setattr(fastsvc.engine.Engine, "open", raising(KeyError("x")))
     gpu.after_building("x.fsvc", "auto")

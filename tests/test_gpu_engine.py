@@ -20,7 +20,7 @@ from fastsvc.commands import choose
 from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
 from fastsvc.engine import backends, ladder
 from fastsvc.engine.cpu import sampler as runtime
-from fastsvc.engine.cuda import launcher, selfcheck
+from fastsvc.engine.cuda import launcher, selfcheck, support
 from fastsvc.engine.cuda import pitch as cuda_pitch
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
 from fastsvc.engine.cuda import vocoder as cuda_vocoder
@@ -211,7 +211,7 @@ def test_devices_are_named_with_their_reasons(folder, monkeypatch):
     with pytest.raises(EngineError, match="cannot be used: "):
         Engine.open(folder, "cuda")
     assert Engine.open(folder).device.type == "cpu"
-    monkeypatch.setattr(backends, "why_no_cuda", lambda: "it is too old")
+    monkeypatch.setattr(support, "why_no_cuda", lambda: "it is too old")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.warns(UserWarning, match="GPU is not used: it is too old"):
         assert backends.choose("auto") == "cpu"

@@ -18,6 +18,8 @@ from fastsvc.artifact import folder as artifact
 from fastsvc.commands import doctor
 from fastsvc.engine import backends
 from fastsvc.engine.cuda import parts as cuda
+from fastsvc.engine.cuda import support
+from fastsvc.engine.parts import Model
 from fastsvc.errors import ConfigError, EngineError, OutputError
 from fastsvc.kernels import tiles
 
@@ -124,14 +126,14 @@ def test_an_old_gpu_is_told_of_as_such(folder, card, arch):
 
 def test_a_gpu_of_the_oldest_kind_runs(card):
     card(tiles.OLDEST)
-    assert backends.why_no_cuda() is None and backends.too_old(tiles.OLDEST - 1) is not None
+    assert support.why_no_cuda() is None and support.too_old(tiles.OLDEST - 1) is not None
     assert not rows()["cuda"].startswith("does not run: the GPU")
 
 
 def test_one_constant_for_the_oldest_gpu(folder, monkeypatch):
     """What the device is asked for, what the kernels take, what is built for: all by fastsvc.kernels.tiles.OLDEST."""
     assert tiles.architecture(tiles.OLDEST) == tiles.OLDEST == 80
-    model = backends.Model.of(fastsvc.artifact.folder.Artifact(folder))
+    model = Model.of(fastsvc.artifact.folder.Artifact(folder))
     monkeypatch.setattr(cuda, "architecture", lambda device: tiles.OLDEST - 1)
     with pytest.raises(EngineError, match="cannot run on this GPU: the GPU is sm_79, the kernels need sm_80"):
         cuda.parts(model, device="cpu")

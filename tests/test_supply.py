@@ -21,7 +21,7 @@ from fastsvc.build.passes import measure, target
 from fastsvc.cli import main
 from fastsvc.commands import gpu
 from fastsvc.engine import backends
-from fastsvc.engine.cuda import driver, launcher
+from fastsvc.engine.cuda import driver, launcher, support
 from fastsvc.engine.cuda import parts as cuda
 from fastsvc.engine.cuda import vocoder as cuda_vocoder
 from fastsvc.errors import EngineError, MissingPackageError, OutputError
@@ -260,7 +260,7 @@ def test_convert_compiles_and_says_so_once(path, on_a_gpu, compiler, monkeypatch
 
 def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypatch, capsys):
     timed = []
-    monkeypatch.setattr(backends, "why_no_cuda", lambda: None)
+    monkeypatch.setattr(support, "why_no_cuda", lambda: None)
     monkeypatch.setattr(cuda_vocoder.Synthesiser, "measure", lambda self, progress: timed.append(self))
     for name in ("cpu", "sm_90", "sm_75,sm_86"):
         gpu.after_building(path, name)

@@ -1,4 +1,4 @@
-"""`python -m fastsvc.build.cubins.resources`: what every kernel takes on every architecture, as docs/kernels.md's table.
+"""`python -m fastsvc.build.cubins.resources`: what each kernel takes on each architecture, as docs/kernels.md's table.
 
 Compiles ahead of time, so it needs no GPU; a few minutes on two cores. Rewrites the part of the page between its two
 marks. `--check` also fails if a kernel spills, does not fit, or leaves the tensor cores unused.

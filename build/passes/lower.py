@@ -1,4 +1,4 @@
-"""Pass 4, lower: channels-last layouts, layers stacked, stored at the chosen precision (fastsvc/artifact/lowered.py)."""
+"""Pass 4, lower: channels-last layouts, layers stacked, stored at the chosen precision (artifact/lowered.py)."""
 
 from __future__ import annotations
 

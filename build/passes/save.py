@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fastsvc import __version__
 from fastsvc.artifact import folder as artifact
 from fastsvc.build.plan import Plan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import to_dict
+from fastsvc.version import VERSION
 
 
 def save_pass(plan: Plan) -> None:
@@ -17,7 +17,7 @@ def manifest(plan: Plan) -> dict:
     """Everything about the engine that is not a tensor."""
     acoustic = plan.acoustic
     return {
-        "fastsvc": __version__,
+        "fastsvc": VERSION,
         "source": source(acoustic),
         "acoustic": to_dict(plan.acoustic_config),
         "speakers": list(acoustic.speakers) or [f"speaker {i}" for i in range(plan.acoustic_config.condition.speakers)],

@@ -20,6 +20,7 @@ from __future__ import annotations
 from fastsvc.config import AcousticConfig
 
 TAPS = 3
+AMPHION = "condition."  # before the names of its module's parameters
 
 
 def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
@@ -40,9 +41,11 @@ def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
         "steps.vectors": (levels, layers, width),
     }
     if config.amphion is not None:
-        from fastsvc.engine.cpu import amphion as cpu_amphion
+        from fastsvc.model.amphion import AmphionCondition
+        from fastsvc.model.keys import skeleton
 
-        return table | cpu_amphion.shapes(config)
+        module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
+        return table | {AMPHION + name: tuple(value.shape) for name, value in module.state_dict().items()}
     table |= {
         "condition.units": (cond.unit_channels, hidden),
         "condition.f0": (hidden,),

@@ -198,12 +198,13 @@ def _head(engine, settings, inputs, out, format) -> dict:
     from dataclasses import asdict
     from importlib import metadata
 
-    from fastsvc import __version__, machine
+    from fastsvc import machine
+    from fastsvc.version import VERSION
 
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "soundfile", "soxr")}
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "versions": {"fastsvc": __version__, "python": platform.python_version(), **versions},
+        "versions": {"fastsvc": VERSION, "python": platform.python_version(), **versions},
         "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
         "engine": str(engine.path),
         "settings": {"inputs": list(inputs), "out": str(out), "format": format, **asdict(settings)},

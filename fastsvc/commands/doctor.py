@@ -8,7 +8,7 @@ import platform
 import subprocess
 
 from fastsvc import children, machine, screen
-from fastsvc.engine import backends
+from fastsvc.engine.cuda import support
 from fastsvc.engine.tensorrt import package as trt
 
 X86 = platform.machine().lower() in ("x86_64", "amd64", "x86", "i386", "i686")
@@ -98,8 +98,8 @@ def _gpu(torch) -> str:
 
 def _architecture() -> tuple[int | None, str | None]:
     """89 for sm_89; or None, and why there is none that runs engines: TensorRT alone makes no voice."""
-    why = backends.why_no_cuda()
-    return (backends.architecture(), None) if why is None else (None, why)
+    why = support.why_no_cuda()
+    return (support.architecture(), None) if why is None else (None, why)
 
 
 def _build(torch) -> str:
@@ -114,7 +114,7 @@ def _without_flags() -> str:
 
 def _cuda() -> str:
     """What runs on the GPU and by what, or the reason why nothing does."""
-    why = backends.why_no_cuda()
+    why = support.why_no_cuda()
     if why is not None:
         build = "; engines can still be built for one, with --target" if _version("triton") else ""
         return f"does not run: {why}{build}"

@@ -68,9 +68,9 @@ def after_building(path, target: str) -> None:
     Elsewhere, and for other GPUs, each rung is timed when it is first used.
     """
     from fastsvc import faults
-    from fastsvc.engine import backends
+    from fastsvc.engine.cuda import support
 
-    if backends.why_no_cuda() is not None:
+    if support.why_no_cuda() is not None:
         return
     import torch
 

@@ -109,12 +109,13 @@ def _encoder(path: str):
     from pathlib import Path
 
     from fastsvc.artifact import folder as artifact
+    from fastsvc.checkpoints import read
     from fastsvc.engine import Engine
     from fastsvc.errors import EngineError
     from fastsvc.features.content import RecogniserEncoder
 
     if not artifact.is_engine(Path(path)):
-        return RecogniserEncoder.open(path)
+        return RecogniserEncoder.of(read(path))
     encoder = Engine.open(path, "cpu").encoder  # a GPU's own form rounds: a corpus has units of one encoder alone
     if encoder is None:
         raise EngineError(f"{path} has no content encoder", "give another engine, or a recogniser's checkpoint")

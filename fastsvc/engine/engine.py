@@ -19,6 +19,7 @@ from fastsvc.engine import backends, checks, hearing, pitch_notes, ranges, warmi
 from fastsvc.engine.conversion import Heard, Place, between, joined, told
 from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.level import Level
+from fastsvc.engine.parts import Model
 from fastsvc.errors import AudioError
 
 # For the progress bar alone: hearing's share of a conversion, and the mel's of what follows.
@@ -37,7 +38,7 @@ class Engine:
     def __init__(
         self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"
     ):
-        model = backends.Model.of(folder)
+        model = Model.of(folder)
         manifest, vocoder = folder.manifest, folder.manifest.get("vocoder")
         self.config: AcousticConfig = model.acoustic
         self.table = model.speakers

@@ -49,11 +49,9 @@ class RecogniserEncoder:
         self.channels = config.bottleneck
 
     @classmethod
-    def open(cls, path, device="cpu") -> RecogniserEncoder:
-        """The recogniser in a native checkpoint (its sampling EMA). Raises CheckpointError."""
-        from fastsvc.checkpoints import read
-
-        checkpoint = read(path).require(("recogniser",), "a recogniser as content encoder")
+    def of(cls, checkpoint, device="cpu") -> RecogniserEncoder:
+        """The recogniser that a fastsvc.checkpoints.Checkpoint holds. Raises CheckpointError for another kind."""
+        checkpoint = checkpoint.require(("recogniser",), "a recogniser as content encoder")
         return cls(checkpoint.config, checkpoint.tensors, device)
 
     @torch.no_grad()

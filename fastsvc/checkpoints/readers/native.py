@@ -13,6 +13,7 @@ from fastsvc.config.limits import F0_HZ
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model.keys import fit
+from fastsvc.model.modules import module
 from fastsvc.reading.loading import count, state_dict
 
 VERSION = 1
@@ -85,23 +86,6 @@ def _about(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple
     if not (peak is None or (isinstance(peak, (int, float)) and 0 < peak <= 1)):
         raise CheckpointError(f"{path}: config.train.input_peak is {shown(peak)}", "the file is damaged")
     return tuple(map(str, names)), tuple(map(float, f0_hz)), peak
-
-
-def module(kind: str, config):
-    """The specification's module for a kind of checkpoint."""
-    if kind == "vocoder":
-        from fastsvc.model.vocoder import Generator as build
-    elif kind == "recogniser":
-        from fastsvc.model.recogniser import Recogniser as build
-    elif kind == "singer":
-        from fastsvc.model.verifier import Verifier as build
-    elif kind == "pitch":
-        from fastsvc.model.pitch import PitchNet as build
-    elif kind == "hubert":
-        from fastsvc.model.hubert import Hubert as build
-    else:
-        from fastsvc.model.acoustic import AcousticModel as build
-    return build(config)
 
 
 def _bare(state: dict, path: Path) -> dict:

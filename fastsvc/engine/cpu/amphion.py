@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fastsvc.artifact.lowered import AMPHION
 from fastsvc.config import AcousticConfig
 from fastsvc.model.amphion import OVERLAP_S, SEGMENT_S, AmphionCondition, faded
 from fastsvc.model.keys import skeleton
-
-PREFIX = "condition."
-
-
-def shapes(config: AcousticConfig) -> dict[str, tuple[int, ...]]:
-    """The module's parameters, as `weights.safetensors` names them."""
-    module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
-    return {PREFIX + name: tuple(value.shape) for name, value in module.state_dict().items()}
 
 
 class Condition:
@@ -26,7 +19,7 @@ class Condition:
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):
         module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
-        named = {n.removeprefix(PREFIX): t.float() for n, t in tensors.items() if n.startswith(PREFIX)}
+        named = {n.removeprefix(AMPHION): t.float() for n, t in tensors.items() if n.startswith(AMPHION)}
         module.load_state_dict(named, assign=True)
         self.module = module.eval().requires_grad_(False)
         rate_hz = config.mel.frame_rate_hz

@@ -15,7 +15,7 @@ CPU_BACKENDS = ("torch", "onnxruntime")
 
 
 def maker(model, wanted: str = "auto") -> Callable:
-    """(tensors, VocoderConfig) → the generator of fastsvc.engine.backends.Model ``model``.
+    """(tensors, VocoderConfig) → the generator of fastsvc.engine.parts.Model ``model``.
 
     Raises EngineError where ``wanted`` is not auto and does not run here; a backend that was measured as the faster
     one but does not run here is named in a warning.

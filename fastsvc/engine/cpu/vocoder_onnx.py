@@ -16,7 +16,7 @@ from fastsvc.model.vocoder import halo_frames
 
 
 class OnnxGenerator:
-    """Log-mel and excitation → audio in float32, by the graph of a vocoder's tensors (fastsvc/artifact/onnx/vocoder.py).
+    """Log-mel and excitation → audio in float32, by the graph of a vocoder's tensors (artifact/onnx/vocoder.py).
 
     It uses as many threads as PyTorch does when it is made. Raises MissingPackageError without onnxruntime or onnx,
     EngineError where onnxruntime cannot run the vocoder.

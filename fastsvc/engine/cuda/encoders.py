@@ -10,25 +10,12 @@ algorithms to choose from and gives the same every time. ``device`` may be the C
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc.engine.cuda.copies import there
-from fastsvc.engine.cuda.graphs import Graphs, on, settle
-from fastsvc.errors import EngineError
-
-# Multiples of 16: attention's mask must be aligned, else it is copied in every layer.
-RUNGS = (32, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048, 2560, 3072)
-
-
-def rung(rows: int) -> int:
-    """The prepared length for so many units or frames; past the ladder multiples of 64."""
-    return next((rung for rung in RUNGS if rung >= rows), -(-rows // 64) * 64)
+from fastsvc.engine.cuda.hubert import HubertEncoder
+from fastsvc.engine.cuda.recogniser import RecogniserEncoder
+from fastsvc.features import content
 
 
 def encoder(kind: str, config, tensors: dict[str, Tensor], dtype: torch.dtype, device):
@@ -36,57 +23,8 @@ def encoder(kind: str, config, tensors: dict[str, Tensor], dtype: torch.dtype, d
 
     A recogniser of the kind "gru", which is for evaluation, runs as it is specified.
     """
-    from fastsvc.engine.cuda.hubert import HubertEncoder
-    from fastsvc.engine.cuda.recogniser import RecogniserEncoder
-    from fastsvc.features import content
-
     if kind == "hubert":
         return HubertEncoder(config, tensors, dtype, device)
     if config.architecture == "gru":
         return content.RecogniserEncoder(config, tensors, device)
     return RecogniserEncoder(config, tensors, dtype, device)
-
-
-def sent(audio, device: torch.device) -> Tensor:
-    """A recording, tensor or array, on its way to the device; the host goes on."""
-    return there(audio if isinstance(audio, Tensor) else torch.from_numpy(np.asarray(audio)), device, torch.float32)
-
-
-class Programs:
-    """Networks of fixed shape and their replays, made when first met, in one pool of memory.
-
-    ``make(shape)`` gives an object with static inputs and outputs, and ``run()`` from the ones to the others.
-    """
-
-    def __init__(self, make: Callable[[Any], Any], device: torch.device, name: str = "the content encoder"):
-        self.make, self.device, self.name = make, device, name
-        self.release()
-
-    def release(self) -> None:
-        """Forget all of them and their memory."""
-        settle(self.device)
-        self.graphs, self.held = Graphs(self.device), {}
-
-    def prepared(self, shape) -> tuple[Any, Callable[[], None]]:
-        """The network and its replay. Raises torch.OutOfMemoryError."""
-        if shape not in self.held:
-            with torch.inference_mode(False):  # so that its inputs may be written in either mode
-                program = self.make(shape)
-            self.held[shape] = program, self.graphs.capture(program.run)
-        return self.held[shape]
-
-    def within_memory(self, work: Callable[[], Any]) -> Any:
-        """``work()``; where memory is short once more, with nothing held but what it needs."""
-        try:
-            with on(self.device):
-                return work()
-        except torch.OutOfMemoryError:
-            warnings.warn(f"GPU memory is short: {self.name} forgets its other lengths", stacklevel=3)
-            self.release()
-        torch.cuda.empty_cache()
-        try:
-            with on(self.device):
-                return work()
-        except torch.OutOfMemoryError:
-            self.release()
-            raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None

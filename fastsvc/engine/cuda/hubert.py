@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fastsvc.config import HubertConfig
-from fastsvc.engine.cuda.encoders import RUNGS, Programs, rung, sent
+from fastsvc.engine.cuda.programs import RUNGS, Programs, rung, sent
 from fastsvc.features import hubert
 from fastsvc.model.hubert import FeatureExtractor
 

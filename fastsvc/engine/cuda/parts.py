@@ -9,13 +9,12 @@ import torch
 
 from fastsvc.artifact import seal
 from fastsvc.artifact.device_part import DevicePart
-from fastsvc.engine import backends
-from fastsvc.engine.backends import Model, Parts
-from fastsvc.engine.cuda import launcher, selfcheck
+from fastsvc.engine.cuda import launcher, selfcheck, support
 from fastsvc.engine.cuda.generators import backends as cuda_generators
 from fastsvc.engine.cuda.pitch import Yin
 from fastsvc.engine.cuda.sampler import MelSampler
 from fastsvc.engine.cuda.vocoder import Synthesiser
+from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -34,7 +33,7 @@ def architecture(device: torch.device) -> int:
     """90 for sm_90; of what is no GPU too, as tiles are chosen by it."""
     if device.type != "cuda":
         return 90
-    return backends.architecture(device)
+    return support.architecture(device)
 
 
 def _remedy(arch: int) -> str:
@@ -49,7 +48,7 @@ def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend:
         device = torch.device("cuda", torch.cuda.current_device())
         torch.zeros(1, device=device)  # so that there is a context for loading kernels
     arch, precision = architecture(device), precision_of(folder.manifest, precision)
-    why = backends.too_old(arch)
+    why = support.too_old(arch)
     if why:
         raise EngineError(f"{folder.path} cannot run on this GPU: {why}", "use the device cpu")
     part = DevicePart(folder, f"sm_{arch}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig
-from fastsvc.engine.cuda.encoders import Programs
+from fastsvc.engine.cuda.programs import Programs
 from fastsvc.engine.ladder import FRAMES, Ladder
 from fastsvc.features import f0
 from fastsvc.features.f0 import device as on_device

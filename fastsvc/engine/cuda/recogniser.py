@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine.cuda.encoders import RUNGS, Programs, rung, sent
+from fastsvc.engine.cuda.programs import RUNGS, Programs, rung, sent
 from fastsvc.features import content
 from fastsvc.model.recogniser import DILATION_CYCLE, ConvTrunk, normalise
 

@@ -22,7 +22,7 @@ FILE = "vocoder.json"  # in the device's part
 
 
 def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str = "auto") -> Choice:
-    """The backends for a fastsvc.engine.backends.Model in ``dtype``; ``part``: fastsvc.artifact.device_part.DevicePart.
+    """The backends for a fastsvc.engine.parts.Model in ``dtype``; ``part``: fastsvc.artifact.device_part.DevicePart.
 
     Raises FastsvcError if ``wanted`` cannot run.
     """
@@ -66,9 +66,9 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
 
 def circumstances(device: torch.device, dtype: torch.dtype) -> dict:
     """What a measurement holds for: the card, the precision, and the versions of what was measured."""
-    from fastsvc import __version__
+    from fastsvc.version import VERSION
 
-    found = {"fastsvc": __version__, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
+    found = {"fastsvc": VERSION, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
     found |= {"kernels": sources()[:16], "triton": _triton()}
     found |= {name: package.version() for name, package in trt.PACKAGES.items()}
     if device.type == "cuda":

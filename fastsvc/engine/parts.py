@@ -1,0 +1,97 @@
+"""What a backend is made from, and what it gives: an engine folder with its configurations, and the parts that work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import lowered
+from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
+from fastsvc.engine.speakers import Speakers
+from fastsvc.errors import EngineError
+from fastsvc.model.keys import skeleton
+from fastsvc.model.modules import module
+
+
+@dataclass(frozen=True)
+class Model:
+    """An engine folder with its configurations; None where it has no such part."""
+
+    folder: artifact.Artifact
+    acoustic: AcousticConfig
+    vocoder: VocoderConfig | None
+    content_kind: str | None
+    content: Any
+    speakers: Speakers | None = None
+
+    @classmethod
+    def of(cls, folder: artifact.Artifact) -> Model:
+        """What the manifest says. It was checked when the folder was opened (artifact/manifest.py), so that whatever
+        fails from here on is no damage of it."""
+        manifest = folder.manifest
+        vocoder, content = manifest.get("vocoder"), manifest.get("content")
+        acoustic = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
+        vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
+        kind = content and content.get("kind", "recogniser")  # older engines have no other
+        content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
+        speakers = Speakers.of(manifest, acoustic.condition.speakers)
+        return cls(folder, acoustic, vocoder_config, kind, content_config, speakers)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The lowered tensors, with exactly the names and shapes that the manifest's configuration needs."""
+        tensors = self.folder.tensors(artifact.WEIGHTS)
+        expected = lowered.shapes(self.acoustic, len(self.folder.manifest["levels"]))
+        found = {name: tuple(value.shape) for name, value in tensors.items()}
+        unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+        if unlike:
+            names = ", ".join(unlike)
+            raise EngineError(f"{self.folder.path}: {artifact.WEIGHTS} does not fit: {names}", "build it again")
+        return tensors
+
+    def generator(self) -> dict[str, Tensor]:
+        """The vocoder's tensors."""
+        return self._part(artifact.VOCODER, "vocoder", self.vocoder)
+
+    def encoder(self, device, dtype: torch.dtype | None = None):
+        """The content encoder on a device, or None. ``dtype``: in a GPU's form that computes in it."""
+        if not self.content:
+            return None
+        from fastsvc.features.content import RecogniserEncoder
+        from fastsvc.features.hubert import HubertEncoder
+
+        kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
+        tensors = self._part(artifact.CONTENT, self.content_kind, self.content)
+        if dtype is not None:
+            from fastsvc.engine.cuda import encoders as cuda_content
+
+            return cuda_content.encoder(self.content_kind, self.content, tensors, dtype, device)
+        return kinds[self.content_kind](self.content, tensors, device)
+
+    def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
+        """The tensors of a file, with exactly the names and shapes that its configuration needs."""
+        tensors = self.folder.tensors(name)
+        expected = {key: value.shape for key, value in skeleton(lambda: module(kind, config)).state_dict().items()}
+        if {key: value.shape for key, value in tensors.items()} != expected:
+            raise EngineError(f"{self.folder.path}: {name} does not fit its configuration", "build it again")
+        return tensors
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What does the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
+
+    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler are. ``yin``: the device's own, or
+    None, for fastsvc.engine.hearing.
+    """
+
+    device: torch.device
+    precision: str
+    how: str
+    sampler: Any
+    synthesiser: Any
+    encoder: Any
+    yin: Any = None
