@@ -8,8 +8,6 @@ from fastsvc.version import VERSION as __version__
 __all__ = ["load", "__version__"]
 
 _root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-if not os.path.isdir(os.path.join(_root, "fastsvc", "kernels")):  # source tree: kernels/ and build/ lie beside us
-    __path__.append(_root)
 
 # `python -m fastsvc…` puts the current folder before Python's own library, where a random.py would be taken for the
 # real one. So the folder leaves the path before anything else is imported, unless fastsvc itself lies there.

@@ -1,62 +1,37 @@
-"""Who may import whom (docs/architecture.md, "Rooms"), read from the sources without running them."""
+"""Who may import whom (tests/rooms.py), read from the sources without running them."""
 
 import ast
 from pathlib import Path
 
 import pytest
+import rooms
+from rooms import BASE, ROOMS, ROOT
 
-ROOT = Path(__file__).parent.parent
-BASE = {"arguments", "arrays", "children", "config", "errors", "faults", "files", "lookalikes", "memory"}
-BASE |= {"file_names", "reading", "screen", "spelling"}
-ROOMS = {
-    "reading": {"reading_text", "reading_yaml", "lookalikes"},
-    "reading_text": set(),
-    "spelling": set(),
-    "file_names": {"spelling"},
-    "lookalikes": set(),
-    "reading_yaml": set(),
-    "arrays": set(),
-    "config": set(),
-    "errors": set(),
-    "files": set(),
-    "children": set(),
-    "arguments": set(),
-    "faults": set(),
-    "memory": set(),
-    "screen": {"hush", "screen_log"},
-    "screen_log": set(),
-    "hush": set(),
-    "audio": {"hush"},
-    "model": set(),
-    "features": {"audio", "model", "checkpoints"},
-    "checkpoints": {"model"},
-    "data": {"audio", "features", "model"},
-    "training": {"model", "data", "checkpoints", "features", "audio"},
-    "evaluation": {"audio", "features", "model", "engine", "checkpoints", "data"},
-    "engine": {"audio", "features", "model", "checkpoints", "kernels"},
-    "kernels": set(),
-    "build": {"checkpoints", "model", "kernels", "engine", "features"},
-}
-# Programs of their own: they stand above the rooms wherever they lie.
-PROGRAMS = {f"fastsvc/evaluation/{name}.py" for name in ("ablation", "ablation_plan", "ablation_diversity", "demo")}
-BATCH = {"batch", "batch_check", "batch_decode", "batch_group", "batch_index", "batch_names", "batch_plan"}
-BATCH |= {"batch_recording", "batch_report", "batch_request", "batch_results", "batch_search", "batch_sources"}
-FREE = BATCH | {"cli", "commands", "__main__", "__init__"}  # the top: may use any room
-HEAVY = {"torch", "numpy", "librosa", "scipy", "soundfile", "yaml", "tqdm", "matplotlib", "tensorboard", "soxr"}
+HEAVY = {"torch", "numpy", "librosa", "scipy", "soundfile", "yaml", "tqdm", "matplotlib", "tensorboard", "soxr", "av"}
 
 
 def sources():
     for folder in ("fastsvc", "kernels", "build"):
-        yield from sorted((ROOT / folder).rglob("*.py"))
+        yield from sorted(path for path in (ROOT / folder).rglob("*.py") if path.resolve() == path)
 
 
-def room(path: Path) -> str:
+def module(path: Path) -> str:
+    """Its dotted name."""
     parts = path.relative_to(ROOT).with_suffix("").parts
-    return parts[1] if parts[0] == "fastsvc" else parts[0]
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(parts if parts[0] == "fastsvc" else ("fastsvc", *parts))
+
+
+MODULES = {module(path): path for path in sources()}
+
+
+def room(name: str) -> str:
+    """The room of a module of ours; of fastsvc itself "fastsvc"."""
+    return (name.split(".") + ["fastsvc"])[1] if name != "fastsvc" else name
 
 
 def imported(path: Path, top_level_only: bool = False) -> set[str]:
-    """Dotted names of modules that a file imports; `from a import b` gives a.b."""
+    """Dotted names of what a file imports, wherever in it; `from a import b` gives a.b."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = set()
     for node in tree.body if top_level_only else ast.walk(tree):
@@ -68,55 +43,64 @@ def imported(path: Path, top_level_only: bool = False) -> set[str]:
     return names
 
 
+def modules_of(path: Path) -> set[str]:
+    """Modules of ours that a file imports. Raises AssertionError for one that is spelt by its place on the disk."""
+    found = set()
+    for name in imported(path):
+        assert name.split(".")[0] not in ("kernels", "build", "bench", "tests"), f"{path}: write fastsvc.{name}"
+        while name.startswith("fastsvc") and name not in MODULES:
+            name = name.rpartition(".")[0]
+        if name.startswith("fastsvc"):
+            found.add(name)
+    return found
+
+
 def test_the_rooms_are_those_that_exist():
-    found = {room(path) for path in sources()}
-    assert found <= set(ROOMS) | FREE, f"not in the table: {found - set(ROOMS) - FREE}"
+    assert {room(name) for name in MODULES} == {*BASE, *ROOMS}
 
 
-@pytest.mark.parametrize("name", sorted(ROOMS))
+@pytest.mark.parametrize("name", [*BASE, *ROOMS])
 def test_direction(name):
-    allowed = ROOMS[name] | BASE | {name, "__version__"}
-    files = [path for path in sources() if room(path) == name]
-    assert files
-    for path in files:
-        if str(path.relative_to(ROOT)) in PROGRAMS:
-            continue
-        for module in imported(path):
-            parts = module.split(".")
-            assert parts[0] not in ("kernels", "build", "bench", "tests"), f"{path}: write fastsvc.{module}"
-            if parts[0] == "fastsvc" and len(parts) > 1:
-                assert parts[1] in allowed, f"{path} imports {module}: {name} may use {sorted(allowed)}"
+    allowed = rooms.may_import(name) | {name}
+    for source in (source for source in MODULES if room(source) == name):
+        for target in modules_of(MODULES[source]):
+            assert room(target) in allowed, f"{source} imports {target}: {name} may use {sorted(allowed)}"
+
+
+def test_nothing_goes_in_circles():
+    """Over all imports, those inside functions and for type checkers too: a module can be read after what it uses."""
+    left = {name: modules_of(path) - {name} for name, path in MODULES.items()}
+    while left:
+        done = [name for name, needs in left.items() if not needs & left.keys()]
+        for name in done:
+            del left[name]
+        if not done:
+            break
+    # what only uses a circle is no part of it
+    while left:
+        used = set().union(*(needs & left.keys() for needs in left.values()))
+        if used == left.keys():
+            break
+        left = {name: needs for name, needs in left.items() if name in used}
+    circle = {name: sorted(needs & left.keys()) for name, needs in left.items()}
+    assert not circle, f"a circle of imports among {circle}"
 
 
 def test_the_compiler_knows_the_engine_by_its_contracts_only():
-    """Never the runtime as a whole: artifact, lowered form, speakers, and the backend that it verifies and measures."""
-    backend = {
-        "onnx_writer",
-        "vocoder_graph",
-        "cpu_amphion",
-        "cpu_bf16",
-        "cpu_condition",
-        "cpu_denoiser",
-        "cpu_vocoder",
-        "vocoder_onnx",
-    }
-    gpu = {
-        "cuda_plan",
-        "ladder",
-        "launcher",
-        "selfcheck",
-    }  # what a GPU will start, under which names, what it must give
-    gpu |= {"device_part"}  # and where what is made for it is kept
-    gpu |= {"seal", "trt", "trt_plan"}  # plans are built here for other GPUs as the engine builds them for its own
-    allowed = {"artifact", "lowered", "machine", "speakers"} | backend | gpu
-    for path in (ROOT / "build").rglob("*.py"):
-        for module in imported(path):
-            if module.startswith("fastsvc.engine."):
-                assert module.split(".")[2] in allowed, f"{path} imports {module}"
+    for name in (name for name in MODULES if room(name) == "build"):
+        for target in modules_of(MODULES[name]):
+            if target.startswith("fastsvc.engine"):
+                inner = target.removeprefix("fastsvc.engine").removeprefix(".")
+                assert inner.startswith(rooms.COMPILER_USES), f"{name} imports {target}"
+
+
+def test_the_page_shows_these_rooms():
+    page = rooms.PAGE.read_text(encoding="utf-8")
+    assert rooms.written(page) == page, "run python tests/rooms.py"
 
 
 def test_the_command_line_starts_without_heavy_packages():
-    for name in ("cli", "__init__", "errors", "screen", "screen_log", "hush"):
+    for name in ("cli", "__init__", "errors", "screen", "hush"):
         path = ROOT / "fastsvc" / f"{name}.py"
         heavy = {module for module in imported(path, top_level_only=True) if module.split(".")[0] in HEAVY}
         assert not heavy, f"{path} imports {heavy} before any command is known"

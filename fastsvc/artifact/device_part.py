@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import fastsvc
 from fastsvc import reading
 from fastsvc.artifact import listing, seal
 from fastsvc.artifact.folder import MANIFEST_LIMIT, Artifact
@@ -108,7 +107,7 @@ class DevicePart:
     def place(self) -> Path:
         """Where files are kept if nothing is in the way: the engine's folder or the cache."""
         path = self.folder.path
-        inside = Path(fastsvc.__file__).resolve().parent in path.resolve().parents
+        inside = Path(__file__).resolve().parents[1] in path.resolve().parents
         return self.cache if inside or not os.access(path, os.W_OK | os.X_OK) else path
 
     def _cached(self) -> dict:
