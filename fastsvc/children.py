@@ -18,7 +18,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
-import fastsvc
 from fastsvc import screen
 
 SAFE_PATH = "PYTHONSAFEPATH"  # heeded from Python 3.11 on, by grandchildren too
@@ -27,7 +26,7 @@ _HEEDED = sys.version_info >= (3, 11) and not sys.flags.ignore_environment
 
 def python(module: str) -> list[str]:
     """The command that runs ``main()`` of one of our modules. Its working folder should be an empty one of its own."""
-    root = os.path.dirname(os.path.dirname(os.path.abspath(fastsvc.__file__)))
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     # First in line for the package alone: what lies beside it must not come before Python's own library.
     found = f"sys.path[:] = [{root!r}, *filter(None, sys.path)]; import fastsvc; del sys.path[0]"
     safe = ["-P"] if sys.version_info >= (3, 11) else []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -19,6 +21,18 @@ TYPES = {
     torch.int64: "i64",
     torch.int32: "i32",
 }
+
+
+BLOCK = {"ROWS": "rows", "COLUMNS": "columns", "DEPTH": "depth", "SPLITS": "splits"}  # of a tile, by their constants
+
+
+@dataclass(frozen=True)
+class Flat:
+    """How a kernel without a matrix product is started: in place of a :class:`fastsvc.kernels.tiles.Tile`."""
+
+    warps: int
+    registers: int | None = None
+    stages: int = 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,22 @@ class Launch:
     stages: int
     registers: int | None = None
     early: bool = False
+
+    @classmethod
+    def of(cls, kernel, grid: tuple[int, ...], tile, **values) -> Launch:
+        """``values`` sorted into arguments and constants by the kernel's own signature; its block sizes are the tile's.
+
+        Raises TypeError for a parameter without a value and a value without a parameter.
+        """
+        parameters = _parameters(getattr(kernel, "fn", kernel))  # without Triton a kernel is a plain function
+        block = {name: getattr(tile, field) for name, field in BLOCK.items() if name in parameters.keys() - values}
+        given = {**block, **values}
+        if given.keys() != parameters.keys():
+            lacking, unknown = sorted(parameters.keys() - given), sorted(given.keys() - parameters)
+            raise TypeError(f"{kernel}: without a value {lacking}, unknown {unknown}")
+        arguments = {name: given[name] for name, constant in parameters.items() if not constant}
+        constants = {name: given[name] for name, constant in parameters.items() if constant}
+        return cls(kernel, grid, arguments, constants, tile.warps, tile.stages, tile.registers)
 
     @property
     def options(self) -> dict:
@@ -59,6 +89,13 @@ class Launch:
             "constants": dict(self.constants),
             "options": self.options,
         }
+
+
+@lru_cache(maxsize=64)
+def _parameters(function) -> Mapping[str, bool]:
+    """The names of its parameters in order, and whether each is a constant: those alone are annotated."""
+    found = inspect.signature(function).parameters
+    return {name: parameter.annotation is not inspect.Parameter.empty for name, parameter in found.items()}
 
 
 def chained(launches: Iterable[Launch]) -> list[Launch]:

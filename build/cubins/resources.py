@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import fastsvc
 from fastsvc import files
 from fastsvc.build.cubins import compile as aot
 from fastsvc.config import MelConfig, VocoderConfig
@@ -27,7 +26,7 @@ from fastsvc.kernels.vocoder import source
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 FRAMES = (94, 1875)  # half a second and ten seconds of CoMoSVC
-PAGE = Path(fastsvc.__file__).parent.parent / "docs" / "kernels.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "kernels.md"
 BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
 TOUCHES = re.compile(r"\b(ld|st|atom|red)\.(\w+\.)*global|cp\.async")  # in PTX; a prefetch is none
 TENSOR_CORES = ("wgmma", "mma.sync", "tcgen05.mma")

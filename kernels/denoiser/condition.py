@@ -120,33 +120,24 @@ def launch(
     hidden = weight.shape[1]
     block.check(hidden, len(weight))
     check_aligned(units=units, weight=weight, scalars=scalars, vectors=vectors, utterance=utterance, cond=cond)
-    return Launch(
+    return Launch.of(
         condition_kernel,
         (-(-frames // block.rows) * (hidden // block.columns), batch),
-        {
-            "units": units,
-            "unit_places": unit_places,
-            "weight": weight,
-            "scalars": scalars,
-            "vectors": vectors,
-            "utterance": utterance,
-            "cond": cond,
-            "lengths": lengths,
-            "frames": frames,
-            "unit_frames": units.shape[1],
-        },
-        {
-            "U": units.shape[2],
-            "H": hidden,
-            "COND_STRIDE": cond.stride(1),
-            "ROWS": block.rows,
-            "COLUMNS": block.columns,
-            "DEPTH": block.depth,
-            "PRECISION": precision,
-        },
-        block.warps,
-        block.stages,
-        block.registers,
+        block,
+        units=units,
+        unit_places=unit_places,
+        weight=weight,
+        scalars=scalars,
+        vectors=vectors,
+        utterance=utterance,
+        cond=cond,
+        lengths=lengths,
+        frames=frames,
+        unit_frames=units.shape[1],
+        U=units.shape[2],
+        H=hidden,
+        COND_STRIDE=cond.stride(1),
+        PRECISION=precision,
     )
 
 

@@ -102,31 +102,22 @@ def launch(
     channels = weight.shape[1] // 2
     block.check(2 * channels, math.gcd(channels, stride))
     check_aligned(state=state, weight=weight, bias=bias, z=z, lengths=lengths)
-    return Launch(
+    return Launch.of(
         gated_conv_kernel,
         (-(-frames // block.rows) * (2 * channels // block.columns), batch),
-        {
-            "state": state,
-            "weight": weight,
-            "bias": bias,
-            "z": z,
-            "lengths": lengths,
-            "frames": frames,
-            "dilation": dilation,
-        },
-        {
-            "C": channels,
-            "STATE_STRIDE": stride,
-            "Z_STRIDE": z.stride(1),
-            "ROWS": block.rows,
-            "COLUMNS": block.columns,
-            "DEPTH": block.depth,
-            "PRECISION": precision,
-            "PDL": pdl,
-        },
-        block.warps,
-        block.stages,
-        block.registers,
+        block,
+        state=state,
+        weight=weight,
+        bias=bias,
+        z=z,
+        lengths=lengths,
+        frames=frames,
+        dilation=dilation,
+        C=channels,
+        STATE_STRIDE=stride,
+        Z_STRIDE=z.stride(1),
+        PRECISION=precision,
+        PDL=pdl,
     )
 
 

@@ -92,23 +92,21 @@ def launch(
     channels = len(weight)
     block.check(channels, channels)
     check_aligned(state=state, z=z, weight=weight, shift=shift, lengths=lengths)
-    return Launch(
+    return Launch.of(
         residual_kernel,
         (-(-frames // block.rows) * (channels // block.columns), batch),
-        {"state": state, "z": z, "weight": weight, "shift": shift, "lengths": lengths, "frames": frames},
-        {
-            "C": channels,
-            "STATE_STRIDE": state.stride(1),
-            "Z_STRIDE": z.stride(1),
-            "ROWS": block.rows,
-            "COLUMNS": block.columns,
-            "DEPTH": block.depth,
-            "PRECISION": precision,
-            "PDL": pdl,
-        },
-        block.warps,
-        block.stages,
-        block.registers,
+        block,
+        state=state,
+        z=z,
+        weight=weight,
+        shift=shift,
+        lengths=lengths,
+        frames=frames,
+        C=channels,
+        STATE_STRIDE=state.stride(1),
+        Z_STRIDE=z.stride(1),
+        PRECISION=precision,
+        PDL=pdl,
     )
 
 

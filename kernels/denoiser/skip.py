@@ -93,23 +93,20 @@ def launch(
     channels = weight.shape[1]
     block.check(channels, depth)
     check_aligned(z=z, weight=weight, bias=bias, parts=parts, lengths=lengths)
-    return Launch(
+    return Launch.of(
         skip_kernel,
         (-(-frames // block.rows) * (channels // block.columns), batch, block.splits),
-        {"z": z, "weight": weight, "bias": bias, "parts": parts, "lengths": lengths, "frames": frames},
-        {
-            "C": channels,
-            "LC": depth,
-            "ROWS": block.rows,
-            "COLUMNS": block.columns,
-            "DEPTH": block.depth,
-            "SPLITS": block.splits,
-            "PRECISION": precision,
-            "PDL": pdl,
-        },
-        block.warps,
-        block.stages,
-        block.registers,
+        block,
+        z=z,
+        weight=weight,
+        bias=bias,
+        parts=parts,
+        lengths=lengths,
+        frames=frames,
+        C=channels,
+        LC=depth,
+        PRECISION=precision,
+        PDL=pdl,
     )
 
 

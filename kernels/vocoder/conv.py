@@ -145,37 +145,28 @@ def launch(
     taps, depth, columns = weight.shape
     block.check(columns, depth)
     check_aligned(x=x, weight=weight, bias=bias, out=out, **({} if residual is None else {"residual": residual}))
-    return Launch(
+    return Launch.of(
         conv_kernel,
         (-(-frames // block.rows) * (columns // block.columns), batch),
-        {
-            "x": x,
-            "weight": weight,
-            "bias": bias,
-            "residual": out if residual is None else residual,
-            "out": out,
-            "frames": frames,
-            "dilation": dilation,
-            "keep": int(keep),
-            "out_slope": float(out_slope),
-            "gain": float(gain),
-            "scale": float(scale),
-        },
-        {
-            "X_STRIDE": width,
-            "C": depth,
-            "OUT": columns,
-            "TAPS": taps,
-            "SLOPE": float(slope),
-            "RESIDUAL": 0 if residual is None else residual.shape[2],
-            "ROWS": block.rows,
-            "COLUMNS": block.columns,
-            "DEPTH": block.depth,
-            "PRECISION": precision,
-        },
-        block.warps,
-        block.stages,
-        block.registers,
+        block,
+        x=x,
+        weight=weight,
+        bias=bias,
+        residual=out if residual is None else residual,
+        out=out,
+        frames=frames,
+        dilation=dilation,
+        keep=int(keep),
+        out_slope=float(out_slope),
+        gain=float(gain),
+        scale=float(scale),
+        X_STRIDE=width,
+        C=depth,
+        OUT=columns,
+        TAPS=taps,
+        SLOPE=float(slope),
+        RESIDUAL=0 if residual is None else residual.shape[2],
+        PRECISION=precision,
     )
 
 

@@ -170,34 +170,26 @@ def launch(
     if out.data_ptr() == x.data_ptr() and x.device.type != "meta":
         raise ValueError("out: must not be x, which neighbouring blocks still read")
     check_aligned(x=x, inner=inner, outer=outer, inner_bias=inner_bias, outer_bias=outer_bias, scratch=scratch, out=out)
-    return Launch(
+    return Launch.of(
         residual_unit_kernel,
         (len(scratch),),
-        {
-            "x": x,
-            "inner": inner,
-            "inner_bias": inner_bias,
-            "outer": outer,
-            "outer_bias": outer_bias,
-            "scratch": scratch,
-            "out": out,
-            "frames": frames,
-            "dilation": dilation,
-            "batch": batch,
-            "keep": int(keep),
-            "scale": float(scale),
-        },
-        {
-            "C": channels,
-            "TAPS": taps,
-            "SLOPE": float(slope),
-            "ROWS": block.rows,
-            "DEPTH": block.depth,
-            "PRECISION": precision,
-        },
-        block.warps,
-        block.stages,
-        block.registers,
+        block,
+        x=x,
+        inner=inner,
+        inner_bias=inner_bias,
+        outer=outer,
+        outer_bias=outer_bias,
+        scratch=scratch,
+        out=out,
+        frames=frames,
+        dilation=dilation,
+        batch=batch,
+        keep=int(keep),
+        scale=float(scale),
+        C=channels,
+        TAPS=taps,
+        SLOPE=float(slope),
+        PRECISION=precision,
     )
 
 

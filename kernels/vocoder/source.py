@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastsvc.kernels import philox
 from fastsvc.kernels.language import jit, tl
-from fastsvc.kernels.launch import Launch, check_aligned
+from fastsvc.kernels.launch import Flat, Launch, check_aligned
 from fastsvc.kernels.tiles import power_of_two
 
 BLOCK = 256  # samples of one program
@@ -147,32 +147,27 @@ def launch(
         raise ValueError(f"weight and offsets need {wide} channels, zeros beyond {channels}")
     check_aligned(f0_hz=f0_hz, starts=starts, growth=growth, offsets=offsets, weight=weight, bias=bias, out=out)
     samples, warps = tile(channels)
-    return Launch(
+    return Launch.of(
         source_kernel,
         (-(-frames * hop // samples), batch),
-        {
-            "f0_hz": f0_hz,
-            "starts": starts,
-            "growth": growth,
-            "offsets": offsets,
-            "weight": weight,
-            "bias": bias,
-            "out": out,
-            "lengths": lengths,
-            "places": places,
-            "seeds": seeds,
-            "frames": frames,
-        },
-        {
-            "HOP": hop,
-            "RATE": rate_hz,
-            "CHANNELS": channels,
-            "WIDE": wide,
-            "PULSE": pulse,
-            "SAMPLES": samples,
-        },
-        warps,
-        1,
+        Flat(warps),
+        f0_hz=f0_hz,
+        starts=starts,
+        growth=growth,
+        offsets=offsets,
+        weight=weight,
+        bias=bias,
+        out=out,
+        lengths=lengths,
+        places=places,
+        seeds=seeds,
+        frames=frames,
+        HOP=hop,
+        RATE=rate_hz,
+        CHANNELS=channels,
+        WIDE=wide,
+        PULSE=pulse,
+        SAMPLES=samples,
     )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, pad
 
 from fastsvc.kernels.language import jit, tl
-from fastsvc.kernels.launch import Launch, check_aligned
+from fastsvc.kernels.launch import Flat, Launch, check_aligned
 
 REGISTERS = 128  # ptxas would take 64 on sm_100, for more programs, and spill
 
@@ -59,14 +59,20 @@ def launch(x: Tensor, weight: Tensor, bias: Tensor, audio: Tensor, slope: float)
     batch, frames, channels = x.shape
     check_aligned(x=x, weight=weight, bias=bias, audio=audio)
     samples, width, warps = tile(channels)
-    return Launch(
+    return Launch.of(
         waveform_kernel,
         (-(-frames // samples), batch),
-        {"x": x, "weight": weight, "bias": bias, "audio": audio, "frames": frames},
-        {"C": channels, "TAPS": len(weight), "SLOPE": float(slope), "SAMPLES": samples, "WIDTH": width},
-        warps,
-        1,
-        REGISTERS,
+        Flat(warps, REGISTERS),
+        x=x,
+        weight=weight,
+        bias=bias,
+        audio=audio,
+        frames=frames,
+        C=channels,
+        TAPS=len(weight),
+        SLOPE=float(slope),
+        SAMPLES=samples,
+        WIDTH=width,
     )
 
 
