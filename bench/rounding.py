@@ -130,7 +130,9 @@ def bundled(seconds: float) -> Case:
     voice = engine.sampler.condition.speaker({0: 1.0})
     cond = engine.sampler._cond(told, voice, 0, len(told.f0_hz))
     tensors = {name: value.float() for name, value in artifact.Artifact(choose.DEMO).tensors(artifact.WEIGHTS).items()}
-    return Case("bundled voices", engine.config, tensors, engine.sampler.schedules, engine.manifest["levels"], cond)
+    return Case(
+        "bundled voices", engine.config, tensors, engine.sampler.schedules, engine.manifest.sampling.levels, cond
+    )
 
 
 def full_size(seconds: float, sizes: tuple[int, int] = (512, 20)) -> Case:

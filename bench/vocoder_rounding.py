@@ -12,7 +12,7 @@ from bench import vocoder_folder
 from fastsvc.artifact import folder as artifact
 from fastsvc.audio import io, resample
 from fastsvc.audio.mel import log_mel
-from fastsvc.config import VocoderConfig, from_dict
+from fastsvc.config import VocoderConfig
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.cpu.vocoder_onnx import require
 from fastsvc.features import f0
@@ -58,7 +58,7 @@ def graph(config: VocoderConfig, tensors: dict[str, Tensor], path: Path):
 @torch.inference_mode()
 def measure(engine: Path, recordings: list[Path], path: Path) -> list[dict]:
     opened = artifact.Artifact(engine)
-    config = from_dict(VocoderConfig, opened.manifest["vocoder"]["config"])
+    config = opened.manifest.vocoder.config
     tensors = opened.tensors(artifact.VOCODER)
     plain = Generator(config).eval()
     plain.load_state_dict(tensors)

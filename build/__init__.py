@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["compile", "passes"]
+__all__ = ["compile", "pipeline"]
 
 
-def passes() -> list[Callable]:
+def pipeline() -> list[Callable]:
     """The passes in their order; each takes the plan."""
     from fastsvc.build.passes.export import export_pass
     from fastsvc.build.passes.fold import fold_pass
@@ -107,7 +107,7 @@ def compile(
     refuse_existing(plan.out, force)  # before minutes of work, and once more before writing
     if target != "cpu":
         seal.check()
-    for step in passes():
+    for step in pipeline():
         step(plan)
     plan.say(f"built {plan.out}")
     return plan.out

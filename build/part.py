@@ -6,16 +6,13 @@ from pathlib import Path
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.checkpoints import Checkpoint, read
-from fastsvc.config import CONTENT_CONFIGS, VocoderConfig, from_dict
+from fastsvc.config import CONTENT_CONFIGS
 from fastsvc.errors import EngineError
 from fastsvc.model.keys import fit
 from fastsvc.model.modules import module
 
-# By part: its file, and the configuration of each kind that it may be of. Old engines name no kind: the first.
-PARTS = {
-    "vocoder": (artifact.VOCODER, {"vocoder": VocoderConfig}),
-    "content": (artifact.CONTENT, CONTENT_CONFIGS),
-}
+# By part: its file, and the kinds of checkpoints that it may be of.
+PARTS = {"vocoder": (artifact.VOCODER, ("vocoder",)), "content": (artifact.CONTENT, tuple(CONTENT_CONFIGS))}
 NAMES = {"vocoder": "vocoder", "content": "content encoder"}
 
 
@@ -24,24 +21,20 @@ def read_part(path, part: str, purpose: str) -> Checkpoint:
 
     Raises CheckpointError or EngineError: not readable, of another kind, or an engine without that part.
     """
-    name, configs = PARTS[part]
+    name, kinds = PARTS[part]
     if not artifact.is_engine(Path(path)):
-        return read(path).require(configs, purpose)
+        return read(path).require(kinds, purpose)
     folder = artifact.Artifact(path)
-    entry = folder.manifest.get(part)
+    entry = folder.manifest.vocoder if part == "vocoder" else folder.manifest.content
     if not entry or not folder.has(name):
         raise EngineError(f"{path} has no {NAMES[part]}", "name another engine, or a checkpoint")
-    kind = entry.get("kind", next(iter(configs)))
-    if kind not in configs:
-        raise EngineError(f"{path} has a {NAMES[part]} of the unknown kind {kind!r}", "update fastsvc")
-    origin = entry.get("source", {})
-    config = from_dict(configs[kind], entry["config"], part)
+    kind, config = getattr(entry, "kind", part), entry.config
     return Checkpoint(
         folder.path / name,
-        origin.get("format", "engine"),
+        entry.source.format,
         kind,
         config,
         fit(folder.tensors(name), lambda: module(kind, config), folder.path / name),
-        step=int(origin.get("step", 0)),
+        step=entry.source.step,
         notes=(f"taken from the engine {Path(path).name}",),
     )

@@ -29,7 +29,7 @@ def test_engine_kernels_build_and_bench_import():
         "bench.models",
         "bench.cpu",
     )
-    done = python("-c", f"import lacking, {', '.join(modules)}; from fastsvc.build import passes; passes()")
+    done = python("-c", f"import lacking, {', '.join(modules)}; from fastsvc.build import pipeline; pipeline()")
     assert done.returncode == 0, done.stderr
 
 
@@ -53,10 +53,10 @@ def test_without_triton_compiled_kernels_are_still_found():
     program = (
         "import torch, engines\n"
         "from fastsvc.build.passes.target import unique\n"
-        "from fastsvc.engine import cuda, cuda_plan\n"
+        "from fastsvc.engine.cuda import parts, plan\n"
         "from fastsvc.engine.ladder import Shape\n"
         "given = engines.ACOUSTIC, engines.VOCODER, 'consistency', {2: [80.0, 1.0]}, False, torch.float16, 90\n"
-        "print(sorted(unique(cuda_plan.launches(*given, [Shape(1, 64)]))))"
+        "print(sorted(unique(plan.launches(*given, [Shape(1, 64)]))))"
     )
     without = python("-c", "import lacking; " + program, WITHOUT_TRITON="1")
     assert without.returncode == 0, without.stderr

@@ -65,7 +65,7 @@ def test_what_the_folder_holds(folder):
         assert entry["stack"] <= 8, f"{entry['name']} spills"  # the head at 64 channels keeps one pointer there
         assert entry["warps"] in (4, 8) and 0 < entry["registers"] <= 255
         assert entry["constants"] and entry["parameters"]
-    assert folder.manifest["gpu_precision"] == "fp16" and folder.manifest["precision"] == "fp32"
+    assert folder.manifest.gpu_precision == "fp16" and folder.manifest.precision == "fp32"
     assert sum("/" in name and not name.endswith(".plan") for name in folder.files) == len(kernels) + 1
 
 
@@ -109,7 +109,7 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     api.cuLaunchKernelEx = lambda *given: (0,)
     cubins = launcher.Cubins(listed(folder), part(folder).read, Driver(api), None)
     opened = Model(folder, engines.ACOUSTIC, engines.VOCODER, "recogniser", engines.CONTENT)
-    given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", ARCH, cubins
+    given = opened.weights(), engines.ACOUSTIC, folder.manifest.sampling, torch.float16, "cpu", ARCH, cubins
     sampler = cuda_sampler.MelSampler(*given)
     program = sampler.network.program(SHAPE)
     plan = sampler.plans[1]
@@ -132,7 +132,7 @@ def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
     monkeypatch.setattr(dependent, "possible", lambda device, arch: True)
     bound, opened = [], Model(folder, engines.ACOUSTIC, None, None, None)
     recorder = types.SimpleNamespace(bind=lambda launch: bound.append(launch) or (lambda: None))
-    given = opened.weights(), engines.ACOUSTIC, folder.manifest, torch.float16, "cpu", 90, recorder
+    given = opened.weights(), engines.ACOUSTIC, folder.manifest.sampling, torch.float16, "cpu", 90, recorder
     sampler = cuda_sampler.MelSampler(*given)
     assert not sampler.network.early
     flags = {}
@@ -148,7 +148,7 @@ def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
 
 
 def test_stored_results_are_those_of_the_engine(folder):
-    stored = folder.manifest["check"]
+    stored = folder.manifest.check
     opened = backends.cpu(Model(folder, engines.ACOUSTIC, engines.VOCODER, None, None))
     again = selfcheck.expected(engines.ACOUSTIC, opened.sampler.denoiser, stored["level"])
     for (name, want), (other, got) in zip(stored["layers"], again["layers"], strict=True):
@@ -178,4 +178,4 @@ def test_all_shapes_need_few_kernels():
 
 
 def test_build_is_exported():
-    assert [step.__name__ for step in build.passes()][-2:] == ["target_pass", "save_pass"]
+    assert [step.__name__ for step in build.pipeline()][-2:] == ["target_pass", "save_pass"]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import fastsvc
 from fastsvc import files
 from fastsvc.artifact import device_part, listing, seal
 from fastsvc.artifact import folder as artifact
@@ -64,7 +63,7 @@ def test_kept_in_the_engines_folder_and_listed(folder, cache):
     size, digest = (folder.path / "sm_90/a.cubin").stat().st_size, artifact.sha256(folder.path / "sm_90/a.cubin")
     assert again.files["sm_90/a.cubin"] == {"bytes": size, "sha256": digest}
     assert again.identity() == folder.identity() == before and not (cache / "engines").exists()
-    assert again.manifest["speakers"] == ["Ada"] and again.bytes("weights.safetensors") == b"weights"
+    assert again.manifest.speakers == ("Ada",) and again.bytes("weights.safetensors") == b"weights"
     assert DevicePart(folder, "cpu").add({"choices.json": b"1"}) == folder.path
     (folder.path / "sm_90" / "a.cubin").write_bytes(b"cod3")
     with pytest.raises(EngineError, match="damaged"):
@@ -224,7 +223,7 @@ def test_the_folder_once_it_can_be_written_replaces_the_cache(folder, monkeypatc
 
 
 def test_the_installed_package_is_not_written_to(folder, cache, monkeypatch):
-    monkeypatch.setattr(fastsvc, "__file__", str(folder.path.parent / "__init__.py"))
+    monkeypatch.setattr(device_part, "PACKAGE", folder.path.parent)
     assert DevicePart(folder, "sm_90").add({"a.cubin": b"code"}).is_relative_to(cache)
 
 
@@ -282,7 +281,7 @@ def test_a_cache_that_cannot_be_made(folder, monkeypatch, tmp_path, read_only):
 
 WRITER = """
 import sys
-from fastsvc.engine import device_part
+from fastsvc.artifact import device_part
 from fastsvc.artifact.folder import Artifact
 if sys.argv[3] == "cache":
     device_part.os.access = lambda path, how: False

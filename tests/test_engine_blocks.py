@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.manifest import Sampling
 from fastsvc.build.passes.fold import fold_pass
 from fastsvc.build.passes.lower import lower_pass
 from fastsvc.build.passes.read import check_pass
@@ -43,8 +44,8 @@ def lowered_plan(config: AcousticConfig, steps=(1, 2, 4)) -> Plan:
 
 
 def sampler_of(plan: Plan) -> runtime.MelSampler:
-    manifest = {"levels": plan.levels, "schedules": plan.schedules, "sampler": plan.sampler}
-    return runtime.MelSampler(plan.files[artifact.WEIGHTS], plan.acoustic_config, manifest)
+    sampling = Sampling(plan.sampler, plan.schedules, plan.levels)
+    return runtime.MelSampler(plan.files[artifact.WEIGHTS], plan.acoustic_config, sampling)
 
 
 VOCODERS = ["m4gan_small/model_ckpt_steps_1970000.ckpt", "nsf_hifigan_small/model", "pc_nsf_small/model"]

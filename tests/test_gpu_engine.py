@@ -171,7 +171,7 @@ def test_short_memory_makes_smaller_batches_and_a_message(pair, monkeypatch):
 
 def test_self_check_names_the_layer(pair):
     _, gpu = pair
-    stored = gpu.manifest["check"]
+    stored = gpu.manifest.check
     names = [name for name, *_ in stored["layers"]]
     assert names == ["input", "layer 0", "layer 1", "skip", "output"]
     weights = gpu.sampler.network.weights

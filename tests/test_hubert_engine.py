@@ -57,9 +57,9 @@ def test_built_and_converted(tmp_path, encoder, channels, layers, form):
     path = compiled(tmp_path, encoder, channels, content)
     engine = Engine.open(path)
     assert (engine.encoder.name, engine.encoder.channels) == (f"vec{channels}l{layers}", channels)
-    stored = engine.manifest["content"]
-    assert (stored["kind"], stored["source"]["format"], stored["config"]["layers"]) == ("hubert", form, layers)
-    assert 0 < engine.manifest["verified"]["content"] < 1e-5
+    stored = engine.manifest.content
+    assert (stored.kind, stored.source.format, stored.config.layers) == ("hubert", form, layers)
+    assert 0 < engine.manifest.verified["content"] < 1e-5
     assert f"{layers} layers × 32 channels" in describe(path)
 
     audio = noise()
@@ -85,16 +85,16 @@ def test_stored_in_half_the_space(tmp_path):
     audio = torch.from_numpy(noise(rate_hz=16000))
     units = [Engine.open(path).encoder.encode(audio) for path in (whole, halved)]
     assert 0 < golden.relative_rms(units[1], units[0]) < 3e-3
-    assert 0 < Engine.open(halved).manifest["verified"]["content"] < 3e-3
+    assert 0 < Engine.open(halved).manifest.verified["content"] < 3e-3
 
 
 def test_verification_can_fail(tmp_path, monkeypatch):
-    from fastsvc.build import passes
+    from fastsvc.build import pipeline
     from fastsvc.build.plan import Plan
 
     student = engines.native(tmp_path / "s.pt", "student", acoustic("vec32l3", 32))
     plan = Plan(student, tmp_path / "a.fsvc", content_path=huberts.huggingface(tmp_path / "hub"), say=lambda line: None)
-    for step in passes()[:4]:
+    for step in pipeline()[:4]:
         step(plan)
     verify.verify_pass(plan)
     stored = plan.files[artifact.CONTENT]

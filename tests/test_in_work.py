@@ -111,7 +111,7 @@ def test_failures_are_no_deaths(tmp_path):
 CHILD = """
 import json, os, signal, sys
 from fake_engine import FakeEngine
-from fastsvc import batch
+from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
 from fastsvc.files import InWork
 

@@ -172,8 +172,8 @@ import sys
 sys.modules["triton"] = None
 import torch
 from fastsvc.errors import MissingPackageError
-from fastsvc.kernels import condition, denoiser, first, gated_conv, head, pack, residual, skip, source
-from fastsvc.kernels import conv, generator, pack_generator, residual_unit, upsample, waveform
+from fastsvc.kernels.denoiser import condition, first, gated_conv, head, network, pack, residual, skip
+from fastsvc.kernels.vocoder import conv, generator, pack, residual_unit, source, upsample, waveform
 block = gated_conv.tile(9, 64, 64, torch.float32, 90)
 given = torch.ones(1, 9, 128), torch.ones(256, 128), torch.ones(128)
 lengths = torch.tensor([9], dtype=torch.int32)

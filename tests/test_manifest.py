@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from test_voices import voice
@@ -9,7 +10,10 @@ from test_voices import voice
 import fastsvc
 from fastsvc import build
 from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.manifest import Manifest
+from fastsvc.artifact.stated import fault
 from fastsvc.checkpoints import read
+from fastsvc.commands import choose
 from fastsvc.commands.inspect import describe
 from fastsvc.errors import CheckpointError, EngineError
 
@@ -95,3 +99,21 @@ def test_the_folder_of_a_combo(tmp_path):
 
     formats.diffusion_svc(tmp_path / "x", combo=True)
     assert read(tmp_path / "x").format == "diffusion_svc"
+
+
+def test_an_older_manifest_says_what_it_left_unsaid():
+    """The bundled voices' first manifest, before GPUs, backends and shallow diffusion had keys in it."""
+    stated = json.loads((Path(__file__).parent / "data" / "manifests" / "2026-11-23.json").read_text())
+    assert not {"gpu_precision", "default_steps", "depth"} & stated.keys() and fault(stated) is None
+    read = Manifest.of(stated)
+    assert (read.gpu_precision, read.default_steps, read.sampling.depth) == (stated["precision"], 1, None)
+    assert (read.vocoder.backend, read.vocoder.cpu_backend, read.vocoder.unvoiced_f0) == ("auto", "torch", "zero")
+    assert read.content.kind == "recogniser" and read.speakers == tuple(stated["speakers"])
+    precise = Manifest.of({**stated, "precision": "bf16"})
+    assert precise.gpu_precision == "bf16" and Manifest.of({**stated, "gpu_precision": "fp32"}).gpu_precision == "fp32"
+
+
+def test_what_is_written_is_what_was_read():
+    stated = json.loads((choose.DEMO / artifact.MANIFEST).read_text())
+    kept = {key: stated[key] for key in ("format", "version", "fastsvc", "files")}
+    assert json.loads(json.dumps(Manifest.of(stated).to_dict())) | kept == stated

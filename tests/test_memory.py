@@ -193,7 +193,7 @@ def test_what_a_conversion_needs():
 CHILD = """
 import json, resource, sys
 from fake_engine import FakeEngine
-from fastsvc import batch
+from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
 import soundfile, soxr, torch
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -13,7 +13,7 @@ from mutations import judged, mutants
 
 import fastsvc
 from fastsvc.artifact import folder as artifact
-from fastsvc.artifact import manifest as manifests
+from fastsvc.artifact import stated
 from fastsvc.commands.inspect import describe
 from fastsvc.engine.cuda import selfcheck
 from fastsvc.errors import EngineError
@@ -89,4 +89,4 @@ def test_the_key_is_named(engine, tmp_path, key):
 
 
 def test_the_fingerprints_of_a_manifest_are_the_self_checks():
-    assert manifests.FINGERPRINT == selfcheck.PRINTS + 1
+    assert stated.FINGERPRINT == selfcheck.PRINTS + 1

@@ -62,7 +62,7 @@ def test_a_key_of_ones_own_goes_with_the_engine(cache, monkeypatch):
 
 
 def test_two_processes_agree_on_the_key(cache):
-    program = "import sys; from fastsvc.engine import seal; label = seal.Label('an engine', 'sm_90', 'b.plan'); "
+    program = "import sys; from fastsvc.artifact import seal; label = seal.Label('an engine', 'sm_90', 'b.plan'); "
     program += "sys.stdout.write(seal.closed(b'x', label).hex())"
     runs = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     found = {run.communicate()[0] for run in runs}

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.folder import Artifact
+from fastsvc.artifact.manifest import Manifest
 from fastsvc.build.passes import target
-from fastsvc.config import AcousticConfig, VocoderConfig, from_dict
+from fastsvc.config import VocoderConfig
 from fastsvc.engine.cuda import launcher
 from fastsvc.engine.cuda import plan as cuda_plan
 from fastsvc.engine.ladder import EVEN, Ladder, Shape, even_needed
@@ -72,7 +73,7 @@ def _there(part: DevicePart, known: dict | None, name: str) -> bool:
 
 
 def needed(
-    manifest: dict,
+    manifest: Manifest,
     arch: int,
     precision: str,
     groups: Sequence[Sequence[int]],
@@ -80,17 +81,15 @@ def needed(
     vocoder_backend: str = "auto",
 ) -> list[Launch]:
     """What opening the engine and converting such recordings starts."""
-    acoustic = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
-    vocoder = manifest.get("vocoder")
-    config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
-    schedules = {int(count): [float(level) for level in row] for count, row in manifest["schedules"].items()}
-    halo = acoustic.denoiser.halo_frames * schedule.evaluations(manifest["sampler"], schedules[steps])
+    acoustic, vocoder, sampling = manifest.acoustic, manifest.vocoder, manifest.sampling
+    halo = acoustic.denoiser.halo_frames * schedule.evaluations(sampling.method, sampling.schedules[steps])
     shapes: list[Shape] = Ladder().needed([[1], *groups], halo)  # one frame: the shape of the self-check
-    told = acoustic, config, manifest["sampler"], schedules, manifest.get("depth") is not None
+    config = vocoder and vocoder.config
+    told = acoustic, config, sampling.method, sampling.schedules, sampling.depth is not None
     audio = []
-    if config:
-        wanted = vocoder.get("backend", "auto") if vocoder_backend == "auto" else vocoder_backend
-        audio = audio_shapes(config, groups, wanted)
+    if vocoder:
+        wanted = vocoder.backend if vocoder_backend == "auto" else vocoder_backend
+        audio = audio_shapes(vocoder.config, groups, wanted)
     return list(cuda_plan.launches(*told, target.DTYPES[precision], arch, shapes, audio))
 
 

@@ -20,7 +20,7 @@ LISTED = {"bytes": int, "sha256": str}
 
 
 def fault(manifest: dict) -> str | None:
-    """As :func:`fastsvc.artifact.manifest.fault`, of a manifest whose values are of the right kinds."""
+    """As :func:`fastsvc.artifact.stated.fault`, of a manifest whose values are of the right kinds."""
     try:
         config = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
         return (

@@ -22,6 +22,7 @@ from fastsvc.errors import ConfigError, EngineError, OutputError
 from fastsvc.files import CACHE, cache_folder
 
 CACHE_FORMAT = "fastsvc-device-parts"
+PACKAGE = Path(__file__).resolve().parents[1]  # nothing is written into what was installed
 
 
 class DevicePart:
@@ -107,7 +108,7 @@ class DevicePart:
     def place(self) -> Path:
         """Where files are kept if nothing is in the way: the engine's folder or the cache."""
         path = self.folder.path
-        inside = Path(__file__).resolve().parents[1] in path.resolve().parents
+        inside = PACKAGE in path.resolve().parents
         return self.cache if inside or not os.access(path, os.W_OK | os.X_OK) else path
 
     def _cached(self) -> dict:

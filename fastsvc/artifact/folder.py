@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from fastsvc import files, reading
 from fastsvc.artifact import listing, seal
 from fastsvc.artifact.listing import MANIFEST
-from fastsvc.artifact.manifest import fault
+from fastsvc.artifact.manifest import Manifest
+from fastsvc.artifact.stated import fault
+from fastsvc.artifact.upgrade import FORMAT, VERSION
 from fastsvc.config.shown import shown
 from fastsvc.errors import EngineError, OutputError
 from fastsvc.files import sha256
@@ -24,7 +26,6 @@ from fastsvc.files import sha256
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT, VERSION = "fastsvc-engine", 1
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
 _DEVICE = re.compile(r"cpu|sm_\d+")  # folders of device parts
@@ -107,15 +108,17 @@ def write(out: Path, manifest: dict, content: dict[str, dict[str, Tensor] | byte
 
 
 class Artifact:
-    """An engine folder on disk: ``manifest`` (checked), :meth:`tensors` (verified against their sha256)."""
+    """An engine folder on disk: ``manifest`` (``stated``: as its file has it), both checked; :meth:`tensors`, verified
+    against their sha256."""
 
     def __init__(self, path):
         self.path = Path(path)
-        self.manifest: dict
+        self.manifest: Manifest
+        self.stated: dict
         self.files: dict[str, dict]
-        self._take(self._manifest())
+        self._take(self._stated())
 
-    def _manifest(self) -> dict:
+    def _stated(self) -> dict:
         file = self.path / MANIFEST
         if not self.path.exists():
             raise EngineError(f"there is no engine {self.path}", "check the path, or make one with `fastsvc build`")
@@ -163,7 +166,7 @@ class Artifact:
 
     def identity(self) -> str:
         """A hash of what the engine is, wherever it lies and whatever devices it has parts for."""
-        return identity(self.manifest)
+        return identity(self.stated)
 
     def refresh(self) -> None:
         """Read the list of files once more: other processes may add to it. An engine that is replaced stays as it was
@@ -177,8 +180,8 @@ class Artifact:
         """Keep more files, one folder deep, and list them. Raises OutputError; then the folder is as it was."""
         self._take(listing.add(self.path, files, self._same))
 
-    def _take(self, manifest: dict) -> None:
-        self.manifest, self.files = manifest, manifest["files"]
+    def _take(self, stated: dict) -> None:
+        self.manifest, self.stated, self.files = Manifest.of(stated), stated, stated["files"]
 
     def _same(self) -> dict:
         """The manifest as it is now. Raises OutputError if it is another engine's."""
@@ -188,7 +191,7 @@ class Artifact:
             raise OutputError(f"{self.path} has changed: {error.message}") from None
         if now.identity() != self.identity():
             raise OutputError(f"{self.path} was replaced by another engine meanwhile", "convert again")
-        return now.manifest
+        return now.stated
 
     def _rebuild(self) -> str:
         if is_engine(self.path):

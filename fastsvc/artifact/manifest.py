@@ -1,132 +1,143 @@
-"""What an engine's manifest must hold: the kinds of its values, their ranges, and that they fit each other.
-
-Engines travel as folders, so a manifest is as much a stranger's file as a checkpoint is. All of it is checked when a
-folder is opened, for whatever purpose; keys that are not named here are let through.
-"""
+"""An engine's manifest as values of their kinds: what :mod:`fastsvc.artifact.stated` found right, read once."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from fastsvc.artifact import configs as manifest_configs
-from fastsvc.config.limits import F0_HZ, NAMES, STEPS
-from fastsvc.config.shown import shown
-
-NEEDED = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
-NULL = ("input_peak", "depth", "vocoder", "content", "check", "gpu_precision")  # keys that may say: none
-PRECISIONS = ("fp32", "fp16", "bf16")
-MOST_FILES = 100_000
-LEVEL = 1e5  # the highest noise level, or place on a chain
-TEXT = 1000  # characters of a name or note
-FINGERPRINT = 9  # numbers of a layer's: selfcheck.PRINTS and one
+from fastsvc.artifact.upgrade import upgraded
+from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict, to_dict
 
 
-def fault(manifest: dict) -> str | None:
-    """The first thing that is wrong, as the end of "the manifest …", or None."""
-    missing = [key for key in NEEDED if manifest.get(key) is None]
-    if missing:
-        return f"lacks {', '.join(missing)}"
-    for key, right in _RIGHT.items():
-        absent = key not in manifest or (manifest[key] is None and key in NULL)
-        if not absent and not right(manifest[key]):
-            return f"has a wrong {key}: {shown(manifest[key])}"
-    schedules, end = manifest["schedules"], None if manifest["sampler"] == "consistency" else -1
-    if not all(set(row[:end]) <= set(manifest["levels"]) for row in schedules.values()):
-        return "has schedules with levels that were not built in"
-    if manifest.get("default_steps", int(next(iter(schedules)))) not in map(int, schedules):
-        return f"has default_steps {shown(manifest['default_steps'])} that were not built in"
-    return manifest_configs.fault(manifest)
+@dataclass(frozen=True)
+class Origin:
+    """Where tensors came from: the checkpoint's name and hash, its format and kind, its step, notes of its reader."""
+
+    file: str
+    format: str
+    kind: str
+    step: int
+    sha256: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, stated: dict) -> Origin:
+        known = {key.name: stated[key.name] for key in fields(cls) if key.name in stated}
+        return cls(**known | {"notes": tuple(stated.get("notes", ()))})
 
 
-def _number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
+@dataclass(frozen=True)
+class Sampling:
+    """A sampler's name; for each number of steps its noise levels; all levels that are built in; and, of shallow
+    diffusion, the place on the chain where a given mel is taken up."""
+
+    method: str
+    schedules: dict[int, list[float]]
+    levels: list[float]
+    depth: int | None = None
 
 
-def _within(low: float, high: float):
-    return lambda value: _number(value) and low <= value <= high
+@dataclass(frozen=True)
+class VocoderPart:
+    """``unvoiced_f0``: what it gets in unvoiced frames, zero or interpolated; backends of GPU and CPU."""
+
+    config: VocoderConfig
+    source: Origin
+    unvoiced_f0: str = "zero"
+    backend: str = "auto"
+    cpu_backend: str = "torch"
 
 
-def _whole(low: int, high: int):
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+@dataclass(frozen=True)
+class ContentPart:
+    """``kind``: of CONTENT_CONFIGS."""
+
+    kind: str
+    config: Any
+    source: Origin
 
 
-def _text(value) -> bool:
-    return isinstance(value, str) and len(value) <= TEXT
+@dataclass(frozen=True)
+class Manifest:
+    """Everything about an engine that is not a tensor. ``schedules`` and ``default_steps`` are of the sampler."""
+
+    source: Origin
+    acoustic: AcousticConfig
+    speakers: tuple[str, ...]
+    sampling: Sampling
+    default_steps: int
+    speaker_base: int = 0
+    speaker_f0_hz: tuple[float, ...] = ()
+    input_peak: float | None = None
+    precision: str = "fp32"
+    gpu_precision: str = "fp32"
+    vocoder: VocoderPart | None = None
+    content: ContentPart | None = None
+    check: dict | None = None
+    verified: dict = field(default_factory=dict)
+    measured: dict = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stated: dict) -> Manifest:
+        """From what a manifest.json holds, of this or an older version of fastsvc, once it was found right."""
+        stated = upgraded(stated)
+        vocoder, content = stated["vocoder"], stated["content"]
+        return cls(
+            source=Origin.of(stated["source"]),
+            acoustic=from_dict(AcousticConfig, stated["acoustic"], "acoustic"),
+            speakers=tuple(stated["speakers"]),
+            sampling=Sampling(
+                stated["sampler"],
+                {int(count): [float(level) for level in row] for count, row in stated["schedules"].items()},
+                [float(level) for level in stated["levels"]],
+                stated["depth"],
+            ),
+            default_steps=stated["default_steps"],
+            speaker_base=stated["speaker_base"],
+            speaker_f0_hz=tuple(stated["speaker_f0_hz"]),
+            input_peak=stated["input_peak"],
+            precision=stated["precision"],
+            gpu_precision=stated["gpu_precision"],
+            vocoder=vocoder
+            and VocoderPart(
+                from_dict(VocoderConfig, vocoder["config"], "vocoder"),
+                Origin.of(vocoder["source"]),
+                vocoder["unvoiced_f0"],
+                vocoder["backend"],
+                vocoder["cpu_backend"],
+            ),
+            content=content
+            and ContentPart(
+                content["kind"],
+                from_dict(CONTENT_CONFIGS[content["kind"]], content["config"], "content"),
+                Origin.of(content["source"]),
+            ),
+            check=stated["check"],
+            verified=stated["verified"],
+            measured=stated["measured"],
+        )
+
+    def to_dict(self) -> dict:
+        """What manifest.json holds besides format, versions and files."""
+        plain = {key.name: getattr(self, key.name) for key in fields(self) if key.name != "sampling"}
+        return plain | {
+            "source": _plain(self.source),
+            "acoustic": to_dict(self.acoustic),
+            "speakers": list(self.speakers),
+            "speaker_f0_hz": list(self.speaker_f0_hz),
+            "sampler": self.sampling.method,
+            "depth": self.sampling.depth,
+            "schedules": {str(count): levels for count, levels in self.sampling.schedules.items()},
+            "levels": self.sampling.levels,
+            "vocoder": _part(self.vocoder),
+            "content": _part(self.content),
+        }
 
 
-def _list(right, most: int):
-    return lambda value: isinstance(value, list) and len(value) <= most and all(map(right, value))
+def _part(part) -> dict | None:
+    return part and _plain(part) | {"config": to_dict(part.config), "source": _plain(part.source)}
 
 
-def _schedules(value) -> bool:
-    """Steps → falling levels, as many as steps, or one or two more with the end."""
-    if not isinstance(value, dict) or not 0 < len(value) <= STEPS[1]:
-        return False
-    return all(_schedule(count, row) for count, row in value.items())
-
-
-def _schedule(count: str, row) -> bool:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", count) or not _list(_within(0, LEVEL), STEPS[1] + 2)(row):
-        return False
-    return int(count) <= len(row) <= int(count) + 2 and all(a > b for a, b in zip(row, row[1:]))
-
-
-def _origin(value) -> bool:
-    if not isinstance(value, dict) or not {"file", "format", "kind", "step"} <= value.keys():
-        return False
-    texts = [value[key] for key in ("file", "format", "kind")]
-    return all(map(_text, texts)) and _whole(0, 2**63)(value["step"]) and _list(_text, 1000)(value.get("notes", []))
-
-
-def _part(value) -> bool:
-    """The vocoder's or the content encoder's entry."""
-    return isinstance(value, dict) and isinstance(value.get("config"), dict) and _origin(value.get("source"))
-
-
-def _measured(value) -> bool:
-    """What `inspect` says of it: per part four numbers, and where and when it was."""
-    if not isinstance(value, dict):
-        return False
-    told = [value[name] for name in ("denoiser", "vocoder") if name in value]
-    numbers = all(isinstance(took, dict) and all(map(_number, _figures(took))) for took in told)
-    machine = value.get("machine", {})
-    where = isinstance(machine, dict) and (not told or {"cpu", "threads"} <= machine.keys())
-    return numbers and where and (not told or _text(value.get("date")))
-
-
-def _figures(took: dict) -> list:
-    return [took.get(name) for name in ("audio_s", "compiled_s", "speedup")]
-
-
-def _check(value) -> bool:
-    """The self-check's: a level, and fingerprints of layers and audio (fastsvc/engine/cuda/selfcheck.py)."""
-    if not isinstance(value, dict) or not _number(value.get("level")) or not isinstance(value.get("layers"), list):
-        return False
-    rows = [*value["layers"], *([["audio", value["audio"]]] if value.get("audio") else [])]
-    return all(isinstance(row, list) and len(row) == 2 and _text(row[0]) and _print(row[1]) for row in rows)
-
-
-def _print(value) -> bool:
-    return _list(_number, FINGERPRINT)(value) and len(value) == FINGERPRINT
-
-
-_RIGHT = {
-    "files": lambda value: isinstance(value, dict) and len(value) <= MOST_FILES,
-    "acoustic": lambda value: isinstance(value, dict),
-    "source": _origin,
-    "speakers": lambda value: value and _list(_text, NAMES[1])(value),
-    "speaker_base": _whole(-(10**6), 10**6),
-    "speaker_f0_hz": _list(lambda f0_hz: _number(f0_hz) and (f0_hz == 0 or _within(*F0_HZ)(f0_hz)), NAMES[1]),
-    "input_peak": lambda value: _within(0, 1)(value) and value > 0,
-    "precision": lambda value: value in PRECISIONS,
-    "gpu_precision": lambda value: value in PRECISIONS,
-    "sampler": lambda value: isinstance(value, str),
-    "depth": _whole(2, 100_000),
-    "default_steps": _whole(*STEPS),
-    "schedules": _schedules,
-    "levels": lambda value: _list(_within(0, LEVEL), STEPS[1] ** 2)(value) and len(value) > 0,
-    "vocoder": _part,
-    "content": _part,
-    "measured": _measured,
-    "check": _check,
-}
+def _plain(values) -> dict:
+    plain = {key.name: getattr(values, key.name) for key in fields(values)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}

@@ -18,15 +18,13 @@ def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: 
     device = backends.choose(device)
     if device == "cpu":
         return device, []
-    from fastsvc.config import AcousticConfig, from_dict
     from fastsvc.convert.group import frames_of, groups
 
     folder = artifact.Artifact(path)
     manifest = folder.manifest
-    mel = from_dict(AcousticConfig, manifest["acoustic"], "acoustic").mel
-    needs = groups(frames_of(jobs, mel, keep_channels), batch)
-    steps = steps or int(manifest.get("default_steps", min(map(int, manifest["schedules"]))))
-    if needs and str(steps) in manifest["schedules"] and manifest.get("vocoder") and manifest.get("content"):
+    needs = groups(frames_of(jobs, manifest.acoustic.mel, keep_channels), batch)
+    steps = steps or manifest.default_steps
+    if needs and steps in manifest.sampling.schedules and manifest.vocoder and manifest.content:
         _supply(folder, needs, steps, vocoder_backend)
     return device, needs
 

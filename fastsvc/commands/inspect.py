@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastsvc import arguments, screen
 from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.manifest import ContentPart, VocoderPart
 from fastsvc.commands import inspect_checkpoint
 from fastsvc.commands.inspect_lines import condition, features, mel, network, speakers, units
 
@@ -20,30 +21,27 @@ def describe(path) -> str:
 
 
 def _engine(folder: artifact.Artifact) -> str:
-    from fastsvc.config import AcousticConfig, from_dict
-
     manifest = folder.manifest
-    origin, config = manifest["source"], from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
-    content = manifest.get("content")
+    origin, config, sampling = manifest.source, manifest.acoustic, manifest.sampling
     size = sum(entry["bytes"] for entry in folder.files.values()) / 1e6
-    steps = ", ".join(manifest["schedules"])
-    depth = f", refines given mels from place {manifest['depth']} on" if manifest.get("depth") else ""
+    steps = ", ".join(map(str, sampling.schedules))
+    depth = f", refines given mels from place {sampling.depth} on" if sampling.depth else ""
     lines = [
-        f"{folder.path}: engine, format {manifest['version']}, {size:.1f} MB",
-        f"  made from    {origin['file']} ({origin['format']} {origin['kind']}, step {origin['step']})",
-        *(f"  note         {note}" for note in origin.get("notes", ())),
+        f"{folder.path}: engine, format {artifact.VERSION}, {size:.1f} MB",
+        f"  made from    {origin.file} ({origin.format} {origin.kind}, step {origin.step})",
+        *(f"  note         {note}" for note in origin.notes),
         network(config.denoiser),
         condition(config),
         mel(config.mel),
         features(config.features),
-        f"  sampling     {manifest['sampler']}, steps {steps}{depth}",
-        f"  precision    {manifest.get('precision', 'fp32')}",
-        _part("vocoder", manifest.get("vocoder"), "none: makes mels only; build with --vocoder"),
+        f"  sampling     {sampling.method}, steps {steps}{depth}",
+        f"  precision    {manifest.precision}",
+        _part("vocoder", manifest.vocoder, "none: makes mels only; build with --vocoder"),
         *_graphs(folder),
-        _part("content", content, "none: takes units only; build with --content"),
-        *_units(content),
-        *speakers(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ())),
-        *_measured(manifest.get("measured", {})),
+        _part("content", manifest.content, "none: takes units only; build with --content"),
+        *([units(manifest.content.config)] if manifest.content else []),
+        *speakers(manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz),
+        *_measured(manifest.measured),
     ]
     for name in folder.files:
         folder.verify(name)
@@ -62,19 +60,10 @@ def _graphs(folder: artifact.Artifact) -> list[str]:
     return lines + [f"  plans        {', '.join(plans)}"] * bool(plans)
 
 
-def _units(content: dict | None) -> list[str]:
-    from fastsvc.config import CONTENT_CONFIGS, from_dict
-
-    if not content:
-        return []
-    return [units(from_dict(CONTENT_CONFIGS[content.get("kind", "recogniser")], content["config"], "content"))]
-
-
-def _part(name: str, part: dict | None, otherwise: str) -> str:
+def _part(name: str, part: VocoderPart | ContentPart | None, otherwise: str) -> str:
     if not part:
         return f"  {name:<12} {otherwise}"
-    origin = part["source"]
-    return f"  {name:<12} from {origin['file']} ({origin['format']}, step {origin['step']})"
+    return f"  {name:<12} from {part.source.file} ({part.source.format}, step {part.source.step})"
 
 
 def _measured(measured: dict):

@@ -21,8 +21,8 @@ CUDA_BY_DEFAULT = False  # until GATE has
 def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """The lowered form on the processor."""
     manifest, synthesiser = model.folder.manifest, None
-    built = manifest.get("precision", "fp32")
-    mels = runtime.MelSampler(model.weights(), model.acoustic, manifest)
+    built = manifest.precision
+    mels = runtime.MelSampler(model.weights(), model.acoustic, manifest.sampling, manifest.precision)
     if model.vocoder:
         make = cpu_generators.maker(model, vocoder_backend)
         synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)

@@ -32,14 +32,14 @@ class Engine:
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
     the mel when the vocoder's begin); ``transposed`` the semitones of the last :meth:`convert`, which "auto" leaves to
     the engine, and ``notes`` what its user should know of how it was heard. ``device``, ``precision`` and ``how`` say
-    where and how it computes.
+    where and how it computes. ``content_hash``: the same for every build of the same voices with the same settings.
     """
 
     def __init__(
         self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"
     ):
         model = Model.of(folder)
-        manifest, vocoder = folder.manifest, folder.manifest.get("vocoder")
+        manifest, vocoder = folder.manifest, folder.manifest.vocoder
         self.config: AcousticConfig = model.acoustic
         self.table = model.speakers
         parts = backends.BACKENDS[device](model, precision, vocoder_backend)
@@ -47,7 +47,8 @@ class Engine:
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin = parts.yin
-        self.sources_everywhere = bool(vocoder) and vocoder.get("unvoiced_f0") == "interpolated"
+        self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
+        self.content_hash = content_hash(folder.stated)
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self.notes: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Engine:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Names, in the order of their ids, which count from ``manifest["speaker_base"]``."""
+        """Names, in the order of their ids, which count from ``manifest.speaker_base``."""
         return self.table.names
 
     @property
@@ -80,17 +81,12 @@ class Engine:
     @property
     def default_steps(self) -> int:
         """The number of steps that is taken where none is asked for."""
-        return int(self.manifest.get("default_steps", self.steps[0]))
+        return self.manifest.default_steps
 
     @property
     def shares_batches(self) -> bool:
         """Whether several recordings together take less time in :meth:`sing` than one after another."""
         return self.sampler.shares_batches
-
-    @property
-    def content_hash(self) -> str:
-        """The same for every build of the same voices with the same settings."""
-        return content_hash(self.manifest)
 
     @property
     def rate_hz(self) -> int:
@@ -183,7 +179,7 @@ class Engine:
         if len(whole) == 0:
             raise AudioError("the recording holds no samples", "record or export it again")
         whole = highpass.high_passed(whole, rate_hz) if high_pass else whole
-        peak = self.manifest.get("input_peak")
+        peak = self.manifest.input_peak
         if normalise is not None:
             peak = (peak or 0.95) if normalise else None
         level = Level.of(whole, rate_hz, rms_mix_rate)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact import lowered
-from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict
+from fastsvc.config import AcousticConfig, VocoderConfig
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError
 from fastsvc.model.keys import skeleton
@@ -30,21 +30,23 @@ class Model:
 
     @classmethod
     def of(cls, folder: artifact.Artifact) -> Model:
-        """What the manifest says. It was checked when the folder was opened (artifact/manifest.py), so that whatever
+        """What the manifest says. It was checked when the folder was opened (artifact/stated.py), so that whatever
         fails from here on is no damage of it."""
         manifest = folder.manifest
-        vocoder, content = manifest.get("vocoder"), manifest.get("content")
-        acoustic = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
-        vocoder_config = vocoder and from_dict(VocoderConfig, vocoder["config"], "vocoder")
-        kind = content and content.get("kind", "recogniser")  # older engines have no other
-        content_config = content and from_dict(CONTENT_CONFIGS[kind], content["config"], "content")
-        speakers = Speakers.of(manifest, acoustic.condition.speakers)
-        return cls(folder, acoustic, vocoder_config, kind, content_config, speakers)
+        vocoder, content = manifest.vocoder, manifest.content
+        return cls(
+            folder,
+            manifest.acoustic,
+            vocoder and vocoder.config,
+            content and content.kind,
+            content and content.config,
+            Speakers.of(manifest),
+        )
 
     def weights(self) -> dict[str, Tensor]:
         """The lowered tensors, with exactly the names and shapes that the manifest's configuration needs."""
         tensors = self.folder.tensors(artifact.WEIGHTS)
-        expected = lowered.shapes(self.acoustic, len(self.folder.manifest["levels"]))
+        expected = lowered.shapes(self.acoustic, len(self.folder.manifest.sampling.levels))
         found = {name: tuple(value.shape) for name, value in tensors.items()}
         unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
         if unlike:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from fastsvc import spelling
 from fastsvc.arguments import as_float, shown
+from fastsvc.artifact.manifest import Manifest
 from fastsvc.errors import SpeakerError
 
 ID = re.compile(r"[0-9]{1,9}")
@@ -23,11 +24,9 @@ class Speakers:
         self.f0_hz = tuple(f0_hz)
 
     @classmethod
-    def of(cls, manifest: dict, count: int) -> Speakers:
-        """The table of an engine whose network knows ``count`` speakers. Raises ValueError if it is another's."""
-        if len(manifest["speakers"]) != count:
-            raise ValueError(f"{len(manifest['speakers'])} names for {count} speakers")
-        return cls(manifest["speakers"], manifest.get("speaker_base", 0), manifest.get("speaker_f0_hz", ()))
+    def of(cls, manifest: Manifest) -> Speakers:
+        """The table of an engine."""
+        return cls(manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz)
 
     def weights(self, speaker) -> dict[int, float]:
         """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights.

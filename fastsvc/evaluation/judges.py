@@ -18,8 +18,8 @@ from fastsvc.model.verifier import Verifier
 def recogniser(path, engine=None) -> Recogniser:
     """A recogniser's checkpoint, ready to listen. Raises CheckpointError, also for the engine's own encoder."""
     checkpoint = read(path).require(("recogniser",), "a recogniser for evaluation")
-    used = (engine.manifest.get("content") or {}).get("source", {}) if engine is not None else {}
-    if used.get("sha256") == sha256(checkpoint.path):
+    content = engine.manifest.content if engine is not None else None
+    if content is not None and content.source.sha256 == sha256(checkpoint.path):
         raise CheckpointError(
             f"{path} is the content encoder of this engine, so it cannot judge it",
             "give a recogniser that was trained with another seed and architecture",

@@ -75,10 +75,11 @@ def run(settings: Settings, out, engine=None, *, progress: bool = True, command:
     scene = _Scene(settings, engine, out, progress)
     command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     result = machine.describe() | {"command": command, "settings": asdict(settings), "notes": scene.notes}
+    told = engine.manifest.to_dict()
     result["model"] = {
         "name": Path(settings.model).name,
         "voices": len(engine.speakers),
-        **{key: engine.manifest.get(key) for key in ("source", "vocoder", "content", "precision")},
+        **{key: told.get(key) for key in ("source", "vocoder", "content", "precision")},
     }
     report.write(out, result)  # a folder that cannot be written shows now and not after the work
     engine.warm_up(WARM_UP_SECONDS)

@@ -20,10 +20,9 @@ def maker(model, wanted: str = "auto") -> Callable:
     Raises EngineError where ``wanted`` is not auto and does not run here; a backend that was measured as the faster
     one but does not run here is named in a warning.
     """
-    entry, chosen = model.folder.manifest["vocoder"], wanted
+    entry, chosen = model.folder.manifest.vocoder, wanted
     if wanted == "auto":  # as the engine was built, if that is for a CPU, else as was measured
-        built = entry.get("backend", "auto")
-        chosen = built if built in CPU_BACKENDS else entry.get("cpu_backend", "torch")
+        chosen = entry.backend if entry.backend in CPU_BACKENDS else entry.cpu_backend
     if chosen not in CPU_BACKENDS:
         known = ", ".join(CPU_BACKENDS)
         raise EngineError(f"the vocoder backend {chosen!r} does not run on a CPU", f"use auto or one of {known}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fastsvc.artifact.manifest import Sampling
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig, VocoderConfig
 from fastsvc.engine.cpu.amphion import condition_for
@@ -65,15 +66,14 @@ class MelSampler:
 
     shares_batches = False  # several recordings take as long together as one after another
 
-    def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, manifest: dict):
-        levels = [float(level) for level in manifest["levels"]]
-        self.config, self.method = config, manifest["sampler"]
+    def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, sampling: Sampling, precision: str = "fp32"):
+        self.config, self.method = config, sampling.method
         if self.method not in sampler.methods(config):
             raise ValueError(f"the sampler {self.method!r} does not fit the model")
-        self.depth = manifest.get("depth")  # shallow diffusion: the place on the chain where a given mel is taken up
-        self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
+        self.depth = sampling.depth  # shallow diffusion: the place on the chain where a given mel is taken up
+        self.schedules = sampling.schedules
         self.condition = condition_for(config)(tensors, config)
-        self.denoiser = denoiser_for(manifest.get("precision", "fp32"))(tensors, config, levels)
+        self.denoiser = denoiser_for(precision)(tensors, config, sampling.levels)
         self.low, self.high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
 
     def __call__(

@@ -9,6 +9,7 @@ import torch
 
 from fastsvc.artifact import seal
 from fastsvc.artifact.device_part import DevicePart
+from fastsvc.artifact.manifest import Manifest
 from fastsvc.engine.cuda import launcher, selfcheck, support
 from fastsvc.engine.cuda.generators import backends as cuda_generators
 from fastsvc.engine.cuda.pitch import Yin
@@ -20,10 +21,10 @@ from fastsvc.errors import EngineError
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def precision_of(manifest: dict, precision: str) -> str:
+def precision_of(manifest: Manifest, precision: str) -> str:
     """What the GPU computes in: as asked, else as the engine was built for (engines of old say it by their weights)."""
     if precision == "auto":
-        precision = manifest.get("gpu_precision", manifest.get("precision", "fp32"))
+        precision = manifest.gpu_precision
     if precision not in DTYPES:
         raise EngineError(f"unknown precision {precision!r}", f"use auto or one of {', '.join(DTYPES)}")
     return precision
@@ -56,12 +57,12 @@ def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend:
     if start is None:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", _remedy(arch))
     dtype = DTYPES[precision]
-    sampler = MelSampler(model.weights(), model.acoustic, folder.manifest, dtype, device, arch, start)
+    sampler = MelSampler(model.weights(), model.acoustic, folder.manifest.sampling, dtype, device, arch, start)
     half = torch.float32 if precision == "fp32" else torch.float16  # audio and units need more than bfloat16's 9 bits
     synthesiser = None
     if model.vocoder:
         tensors, base = model.generator(), model.acoustic.mel.log_base
         choice = cuda_generators.choice(model, tensors, half, device, arch, start, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start, choice)
-    selfcheck.check(folder.manifest.get("check"), sampler, synthesiser, precision)
+    selfcheck.check(folder.manifest.check, sampler, synthesiser, precision)
     return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device))

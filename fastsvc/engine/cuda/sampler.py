@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from fastsvc.artifact.manifest import Sampling
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import ranges
@@ -48,13 +49,12 @@ class MelSampler:
 
     shares_batches = True
 
-    def __init__(self, tensors, config: AcousticConfig, manifest: dict, dtype, device, arch: int, launcher):
-        levels = [float(level) for level in manifest["levels"]]
-        self.config, self.method, self.depth = config, manifest["sampler"], manifest.get("depth")
+    def __init__(self, tensors, config: AcousticConfig, sampling: Sampling, dtype, device, arch: int, launcher):
+        self.config, self.method, self.depth = config, sampling.method, sampling.depth
         if self.method not in sampler.methods(config):
             raise ValueError(f"the sampler {self.method!r} does not fit the model")
         self.device = torch.device(device)
-        self.schedules = {int(count): [float(s) for s in row] for count, row in manifest["schedules"].items()}
+        self.schedules = sampling.schedules
         self.plans = {
             n: schedules.fused(config, self.method, row, self.depth is not None) for n, row in self.schedules.items()
         }
@@ -63,7 +63,9 @@ class MelSampler:
             whole = {name: value.to(self.device) for name, value in tensors.items() if name.startswith("condition.")}
         self.condition = condition_for(config)(whole, config)
         weights = packed(tensors, config, dtype, self.device)
-        self.network = Network(weights, config, levels, tensors["steps.vectors"], arch, launcher, Graphs(self.device))
+        self.network = Network(
+            weights, config, sampling.levels, tensors["steps.vectors"], arch, launcher, Graphs(self.device)
+        )
         self.low, self.high = (torch.tensor(edge, device=self.device) for edge in (config.norm.low, config.norm.high))
         self.ladder = Ladder()
 

@@ -51,7 +51,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
             graph = artifact.GRAPHS.get((dtype == torch.float16, polyphase))
             if graph is not None:
                 makers[package + "_polyphase" * polyphase] = tensorrt(package, graph)
-    built = model.folder.manifest["vocoder"].get("backend", "auto")
+    built = model.folder.manifest.vocoder.backend
     if wanted == "auto" and built in makers:
         wanted = built
     return Choice(
