@@ -1,7 +1,7 @@
 """The compiler: an ordered list of passes from a checkpoint to an engine folder.
 
-read → check → fold → lower → export → verify → measure → target → save; each fills its part of one
-:class:`~fastsvc.build.plan.Plan`.
+read → check → fold → lower → export → verify → measure → target → save; each takes a stage of
+:mod:`fastsvc.build.plan` and gives the next.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["compile", "pipeline"]
 
 
 def pipeline() -> list[Callable]:
-    """The passes in their order; each takes the plan."""
+    """The passes in their order; each takes a stage and gives the next."""
     from fastsvc.build.passes.export import export_pass
     from fastsvc.build.passes.fold import fold_pass
     from fastsvc.build.passes.lower import lower_pass
@@ -108,6 +108,6 @@ def compile(
     if target != "cpu":
         seal.check()
     for step in pipeline():
-        step(plan)
+        plan = step(plan)
     plan.say(f"built {plan.out}")
     return plan.out

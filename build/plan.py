@@ -1,20 +1,23 @@
-"""What the passes work on: one description of the engine that is being made, filled from pass to pass."""
+"""What the passes work on, in stages: each pass takes one and gives the next, so that its type says what it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
 from fastsvc.checkpoints import Checkpoint, Given
 from fastsvc.config import AcousticConfig
 
+Files = dict[str, "dict[str, Tensor] | bytes"]
 
-@dataclass
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Inputs first, then what each pass adds (named after the pass)."""
+    """What was asked for."""
 
     checkpoint: Path
     out: Path
@@ -22,6 +25,7 @@ class Plan:
     vocoder_path: Path | None = None
     content_path: Path | None = None
     steps: tuple[int, ...] | None = None
+    sampler: str = "auto"
     depth: int | None = None
     speaker_f0: str | None = None
     precision: str = "auto"
@@ -30,24 +34,66 @@ class Plan:
     force: bool = False
     say: Callable[[str], None] = print
 
-    # read
-    acoustic: Checkpoint | None = None
+    def then(self, stage: type[Stage], **found) -> Stage:
+        """The next stage: all that this one holds and the next one has a place for, and what was ``found``."""
+        kept = {key.name: getattr(self, key.name) for key in fields(stage) if hasattr(self, key.name)}
+        return stage(**{**kept, **found})
+
+
+Stage = TypeVar("Stage", bound=Plan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read(Plan):
+    """The checkpoints, each of the right kind."""
+
+    acoustic: Checkpoint
     vocoder: Checkpoint | None = None
     content: Checkpoint | None = None
-    # check
-    acoustic_config: AcousticConfig | None = None
-    sampler: str = "auto"  # then one of model.sampler.methods
-    schedules: dict[int, list[float]] = field(default_factory=dict)  # by number of steps: σ of each evaluation, …
-    levels: list[float] = field(default_factory=list)  # every distinct σ that a schedule evaluates at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked(Read):
+    """They belong together. ``sampler`` is one of model.sampler.methods, ``precision`` fp32, fp16 or bf16."""
+
+    acoustic_config: AcousticConfig
+    schedules: dict[int, list[float]]  # by number of steps: σ of each evaluation, …
+    levels: list[float]  # every distinct σ that a schedule evaluates at
+    gpu_precision: str  # where --precision auto means another thing than on a CPU
     speaker_f0_hz: tuple[float, ...] = ()
-    # fold: the network with everything constant folded, still [out, in], float64
-    folded: dict[str, Tensor] = field(default_factory=dict)
-    # lower: the tensors of each file of the engine, as they will be stored
-    files: dict[str, dict[str, Tensor] | bytes] = field(default_factory=dict)
-    gpu_precision: str = "fp16"  # where --precision auto means another thing than on a CPU
-    # target
-    check: dict = field(default_factory=dict)
-    # verify and measure
-    verified: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded(Checked):
+    """The network with everything constant folded, still [out, in], float64."""
+
+    folded: dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered(Checked):
+    """The content of each file of the engine, as it will be stored."""
+
+    files: Files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified(Lowered):
+    """Relative RMS errors by part."""
+
+    verified: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Verified):
+    """Seconds by part; the vocoder's fastest backend on this processor."""
+
     measured: dict = field(default_factory=dict)
-    cpu_backend: str = "torch"  # the vocoder's fastest on this processor
+    cpu_backend: str = "torch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targeted(Measured):
+    """What the stored tensors give on a small input, for GPUs to check themselves by."""
+
+    check: dict

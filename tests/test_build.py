@@ -28,9 +28,9 @@ M4GAN = golden.FOLDER / "m4gan_small" / "model_ckpt_steps_1970000.ckpt"
 
 @pytest.fixture
 def plan(tmp_path):
-    plan = Plan(SMALL / "student.pt", tmp_path / "a.fsvc", vocoder_path=M4GAN, say=lambda line: None)
+    plan = Plan(checkpoint=SMALL / "student.pt", out=tmp_path / "a.fsvc", vocoder_path=M4GAN, say=lambda line: None)
     for step in (read_pass, check_pass, fold_pass, lower_pass):
-        step(plan)
+        plan = step(plan)
     return plan
 
 
@@ -56,8 +56,7 @@ def test_lowered_shapes(plan):
     ],
 )
 def test_verification_names_the_first_layer_that_differs(plan, name, index, where):
-    verify.verify_pass(plan)
-    assert plan.verified["acoustic"] < 1e-6
+    assert verify.verify_pass(plan).verified["acoustic"] < 1e-6
     plan.files[artifact.WEIGHTS][name][index].mul_(1.001)
     with pytest.raises(EngineError, match=f"^{where} of the compiled model"):
         verify.verify_pass(plan)
@@ -71,10 +70,10 @@ def test_verification_of_the_vocoder_can_fail(plan):
 
 def test_verification_of_the_content_encoder_can_fail(tmp_path):
     engines.build_engine(tmp_path)
-    plan = Plan(tmp_path / "student.pt", tmp_path / "b.fsvc", content_path=tmp_path / "recogniser.pt", steps=(1,))
-    plan.say = lambda line: None
+    given = {"checkpoint": tmp_path / "student.pt", "out": tmp_path / "b.fsvc", "steps": (1,)}
+    plan = Plan(**given, content_path=tmp_path / "recogniser.pt", say=lambda line: None)
     for step in (read_pass, check_pass, fold_pass, lower_pass, verify.verify_pass):
-        step(plan)
+        plan = step(plan)
     assert plan.verified["content"] == 0
     plan.files[artifact.CONTENT]["bottleneck.bias"] = torch.randn(6)
     with pytest.raises(EngineError, match="content encoder's units"):

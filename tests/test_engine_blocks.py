@@ -11,7 +11,7 @@ from fastsvc.artifact.manifest import Sampling
 from fastsvc.build.passes.fold import fold_pass
 from fastsvc.build.passes.lower import lower_pass
 from fastsvc.build.passes.read import check_pass
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Lowered, Read
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
 from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
@@ -31,19 +31,18 @@ def tiny(cycle: int = 3, layers: int = 4, channels: int = 12) -> AcousticConfig:
     )
 
 
-def lowered_plan(config: AcousticConfig, steps=(1, 2, 4)) -> Plan:
+def lowered_plan(config: AcousticConfig, steps=(1, 2, 4)) -> Lowered:
     """The passes up to lowering, on a random network."""
     shapes = {name: value.shape for name, value in module("student", config).state_dict().items()}
     tensors = {name: 1.8 * torch.randn(shape) / shape[1:].numel() ** 0.5 for name, shape in shapes.items()}
     tensors["denoiser.output_projection.weight"] = torch.randn(config.mel.bins, config.denoiser.channels, 1)
-    plan = Plan(golden.FOLDER / "none.pt", golden.FOLDER / "none.fsvc", steps=steps)
-    plan.acoustic = Checkpoint(plan.checkpoint, "fastsvc", "student", config, tensors)
-    for step in (check_pass, fold_pass, lower_pass):
-        step(plan)
-    return plan
+    none = golden.FOLDER / "none.pt"
+    acoustic = Checkpoint(none, "fastsvc", "student", config, tensors)
+    plan = Read(checkpoint=none, out=golden.FOLDER / "none.fsvc", steps=steps, acoustic=acoustic)
+    return lower_pass(fold_pass(check_pass(plan)))
 
 
-def sampler_of(plan: Plan) -> runtime.MelSampler:
+def sampler_of(plan: Lowered) -> runtime.MelSampler:
     sampling = Sampling(plan.sampler, plan.schedules, plan.levels)
     return runtime.MelSampler(plan.files[artifact.WEIGHTS], plan.acoustic_config, sampling)
 

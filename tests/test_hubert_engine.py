@@ -93,9 +93,10 @@ def test_verification_can_fail(tmp_path, monkeypatch):
     from fastsvc.build.plan import Plan
 
     student = engines.native(tmp_path / "s.pt", "student", acoustic("vec32l3", 32))
-    plan = Plan(student, tmp_path / "a.fsvc", content_path=huberts.huggingface(tmp_path / "hub"), say=lambda line: None)
+    hub = huberts.huggingface(tmp_path / "hub")
+    plan = Plan(checkpoint=student, out=tmp_path / "a.fsvc", content_path=hub, say=lambda line: None)
     for step in pipeline()[:4]:
-        step(plan)
+        plan = step(plan)
     verify.verify_pass(plan)
     stored = plan.files[artifact.CONTENT]
     name = "feature_extractor.conv_layers.0.layer_norm.weight"

@@ -7,21 +7,21 @@ import importlib.util
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact.onnx.vocoder import graph
 from fastsvc.artifact.onnx.writer import places
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Lowered
 
 
-def export_pass(plan: Plan) -> None:
+def export_pass(plan: Lowered) -> Lowered:
     if plan.vocoder is None:
-        return
+        return plan
     if importlib.util.find_spec("onnx") is None:
         plan.say(
             "export: the package onnx is not installed, so this engine holds no graphs for other programs; its vocoder"
             ' runs in TensorRT and onnxruntime only where onnx is installed: pip install "fastsvc[onnx]"'
         )
-        return
+        return plan
     made = graphs(plan.vocoder.config, plan.files[artifact.VOCODER])
-    plan.files |= made
     plan.say(f"export: {', '.join(made)}, {sum(map(len, made.values())) / 1e3:.0f} kB")
+    return plan.then(Lowered, files=plan.files | made)
 
 
 def graphs(config, tensors) -> dict[str, bytes]:

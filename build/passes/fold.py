@@ -10,20 +10,21 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Checked, Folded
 from fastsvc.config import AcousticConfig
 from fastsvc.model import process
 from fastsvc.model.wavenet import step_features, step_mlp
 
 
-def fold_pass(plan: Plan) -> None:
+def fold_pass(plan: Checked) -> Folded:
     weights = {name: value.double() for name, value in plan.acoustic.tensors.items()}
-    plan.folded = {
+    folded = {
         **fold_condition(weights, plan.acoustic_config),
         **fold_layers(weights, plan.acoustic_config.denoiser.layers),
         **fold_skips(weights, plan.acoustic_config.denoiser.layers),
         "steps": step_vectors(weights, plan.acoustic_config, plan.levels),
     }
+    return plan.then(Folded, folded=folded)
 
 
 def fold_condition(weights: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:

@@ -7,29 +7,31 @@ from torch import Tensor
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact import lowered
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Files, Folded, Lowered
 from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
 
 STORED_HALF = ("units", "weight")  # what fp16 storage rounds; biases and step vectors are small and stay float32
 HALF_MAX = 6e4
 
 
-def lower_pass(plan: Plan) -> None:
+def lower_pass(plan: Folded) -> Lowered:
     tensors = lower(plan.folded, plan.acoustic_config.denoiser.layers)
     expected = lowered.shapes(plan.acoustic_config, len(plan.levels))
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if found != expected:
         raise AssertionError(f"lowering gave {found} instead of {expected}")
-    plan.files = {artifact.WEIGHTS: tensors}
+    parts = {artifact.WEIGHTS: tensors}
     if plan.vocoder is not None:
-        plan.files[artifact.VOCODER] = dict(plan.vocoder.tensors)
+        parts[artifact.VOCODER] = dict(plan.vocoder.tensors)
     if plan.content is not None:
-        plan.files[artifact.CONTENT] = dict(plan.content.tensors)
+        parts[artifact.CONTENT] = dict(plan.content.tensors)
     if plan.precision == "bf16":
         for name in cpu_bf16.ROUNDED:
             tensors[name] = tensors[name].bfloat16()
     if plan.precision == "fp16":
-        plan.files = {name: {k: half(k, t) for k, t in part.items()} for name, part in plan.files.items()}
+        parts = {name: {k: half(k, t) for k, t in part.items()} for name, part in parts.items()}
+    files: Files = {**parts}
+    return plan.then(Lowered, files=files)
 
 
 def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:

@@ -10,7 +10,8 @@ import torch
 
 from fastsvc import machine
 from fastsvc.artifact import folder as artifact
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Lowered, Measured, Verified
+from fastsvc.checkpoints import Checkpoint
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
@@ -22,23 +23,25 @@ REPEATS = 3
 
 
 @torch.inference_mode()
-def measure_pass(plan: Plan) -> None:
-    plan.measured = {"machine": machine.describe(), "date": datetime.date.today().isoformat()}
+def measure_pass(plan: Verified) -> Measured:
+    found: dict = {"machine": machine.describe(), "date": datetime.date.today().isoformat()}
     runs = _denoisers(plan)
-    plan.measured["denoiser"] = _measured(plan, "denoiser", *medians(runs))
-    if plan.vocoder is not None:
-        runs = _vocoders(plan)
-        plain_s, *by_backend = medians(list(runs.values()))
-        times = dict(zip([name for name in runs if name != "plain"], by_backend))
-        plan.cpu_backend = min(times, key=times.get)
-        plan.measured["vocoder"] = _measured(plan, "vocoder", plain_s, times[plan.cpu_backend])
-        plan.measured["vocoder"]["backends_s"] = {name: round(spent, 5) for name, spent in times.items()}
-        if len(times) > 1:
-            said = ", ".join(f"{name} {1e3 * spent:.1f} ms" for name, spent in times.items())
-            plan.say(f"measure: vocoder on this processor by backend: {said}")
+    found["denoiser"] = _measured(plan, "denoiser", *medians(runs))
+    if plan.vocoder is None:
+        return plan.then(Measured, measured=found)
+    runs = _vocoders(plan, plan.vocoder)
+    plain_s, *by_backend = medians(list(runs.values()))
+    times = dict(zip([name for name in runs if name != "plain"], by_backend))
+    fastest = min(times, key=lambda name: times[name])
+    found["vocoder"] = _measured(plan, "vocoder", plain_s, times[fastest])
+    found["vocoder"]["backends_s"] = {name: round(spent, 5) for name, spent in times.items()}
+    if len(times) > 1:
+        said = ", ".join(f"{name} {1e3 * spent:.1f} ms" for name, spent in times.items())
+        plan.say(f"measure: vocoder on this processor by backend: {said}")
+    return plan.then(Measured, measured=found, cpu_backend=fastest)
 
 
-def _measured(plan: Plan, name: str, plain_s: float, compiled_s: float) -> dict:
+def _measured(plan: Lowered, name: str, plain_s: float, compiled_s: float) -> dict:
     seconds = SECONDS_OF_AUDIO[name]
     plan.say(
         f"measure: {name}, {seconds:g} s of audio: {1e3 * compiled_s:.1f} ms,"
@@ -64,7 +67,7 @@ def medians(runs: Sequence[Callable], repeats: int = REPEATS) -> list[float]:
     return [sorted(spent)[repeats // 2] for spent in times]
 
 
-def _denoisers(plan: Plan) -> tuple[Callable, Callable]:
+def _denoisers(plan: Lowered) -> tuple[Callable, Callable]:
     """One evaluation, condition projection included, as in one-step sampling."""
     config, level = plan.acoustic_config, plan.levels[0]
     frames = max(1, round(SECONDS_OF_AUDIO["denoiser"] * config.mel.frame_rate_hz))
@@ -79,13 +82,13 @@ def _denoisers(plan: Plan) -> tuple[Callable, Callable]:
     )
 
 
-def _vocoders(plan: Plan) -> dict[str, Callable]:
+def _vocoders(plan: Lowered, given: Checkpoint) -> dict[str, Callable]:
     """The plain generator, then every backend that runs on this processor."""
-    config = plan.vocoder.config
+    config = given.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
     mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.source_hop_samples)
     model = module("vocoder", config)
-    model.load_state_dict(plan.vocoder.tensors)
+    model.load_state_dict(given.tensors)
     generators = {"plain": model.eval(), "torch": Vocoder(plan.files[artifact.VOCODER], config)}
     try:
         generators["onnxruntime"] = OnnxGenerator(plan.files[artifact.VOCODER], config)

@@ -8,10 +8,10 @@ from fastsvc.build.part import read_part
 from fastsvc.build.passes import pitch
 from fastsvc.build.passes.mels import mel_for_both
 from fastsvc.build.passes.target import architectures
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Checked, Plan, Read
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
-from fastsvc.config import FeatureConfig, hubert_units
+from fastsvc.config import AcousticConfig, FeatureConfig, hubert_units
 from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model import sampler, schedule
@@ -21,55 +21,66 @@ from fastsvc.model.modules import module
 STEPS = {"student": (1, 2, 4), "teacher": (10, 25, 50), "ddpm": (5, 10, 20)}  # built in where none are asked for
 
 
-def read_pass(plan: Plan) -> None:
+def read_pass(plan: Plan) -> Read:
     """Files → checkpoints of the right kinds."""
-    given = plan.given
+    given, vocoder, content = plan.given, None, None
     acoustic = read(plan.checkpoint, given.config, given.era, given.speaker_vectors)
-    plan.acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
+    acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
     for note in acoustic.notes:
         plan.say(f"read: {note}")
     if plan.vocoder_path is not None:
-        plan.vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
+        vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
     if plan.content_path is not None:
-        plan.content = read_part(plan.content_path, "content", "a content encoder")
+        content = read_part(plan.content_path, "content", "a content encoder")
+    return plan.then(Read, acoustic=acoustic, vocoder=vocoder, content=content)
 
 
-def check_pass(plan: Plan) -> None:
+def check_pass(plan: Read) -> Checked:
     """Options and configurations agree with each other, or a line says which do not."""
     _check_options(plan)
-    plan.gpu_precision = "fp16" if plan.precision == "auto" else plan.precision
-    plan.precision = "fp32" if plan.precision == "auto" else plan.precision
-    plan.acoustic_config = mel_for_both(plan.acoustic, plan.vocoder)
-    if plan.content is not None:
-        plan.content = _fitting_content(plan.acoustic_config.features, plan.content)
-    plan.speaker_f0_hz = pitch.medians(plan.speaker_f0, plan.acoustic)
-    _choose_sampler(plan)
-    config, method = plan.acoustic_config, plan.sampler
-    plan.schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(plan.steps))}
-    evaluated = {level for levels in plan.schedules.values() for level in schedule.evaluated(method, levels)}
-    plan.levels = sorted(evaluated, reverse=True)
+    config, content = mel_for_both(plan.acoustic, plan.vocoder), plan.content
+    if content is not None:
+        content = _fitting_content(config.features, content)
+    f0_hz = pitch.medians(plan.speaker_f0, plan.acoustic)
+    method, steps = _sampling(plan, config)
+    _check_depth(plan, config)
+    schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(steps))}
+    evaluated = {level for levels in schedules.values() for level in schedule.evaluated(method, levels)}
+    return plan.then(
+        Checked,
+        content=content,
+        sampler=method,
+        steps=steps,
+        precision="fp32" if plan.precision == "auto" else plan.precision,
+        gpu_precision="fp16" if plan.precision == "auto" else plan.precision,
+        acoustic_config=config,
+        schedules=schedules,
+        levels=sorted(evaluated, reverse=True),
+        speaker_f0_hz=f0_hz,
+    )
 
 
-def _choose_sampler(plan: Plan) -> None:
-    """A teacher follows the probability flow; students and their like jump to the end and noise again."""
-    config, student = plan.acoustic_config, plan.acoustic.kind != "teacher"
+def _sampling(plan: Read, config: AcousticConfig) -> tuple[str, tuple[int, ...]]:
+    """(sampler, numbers of steps): a teacher follows the probability flow; students and their like jump to the end and
+    noise again."""
+    student = plan.acoustic.kind != "teacher"
     own = "dpm++" if config.ddpm else "consistency" if student else "euler"
-    plan.sampler = own if plan.sampler == "auto" else plan.sampler
-    if plan.sampler not in sampler.methods(config):
+    method = own if plan.sampler == "auto" else plan.sampler
+    if method not in sampler.methods(config):
         raise ConfigError(
-            f"the sampler {plan.sampler!r} does not fit {plan.acoustic.path}",
+            f"the sampler {method!r} does not fit {plan.acoustic.path}",
             f"use auto or one of {', '.join(sampler.methods(config))}",
         )
-    if plan.steps is None:
-        plan.steps = STEPS["ddpm" if config.ddpm else "student" if student else "teacher"]
-        if plan.sampler == "consistency" and config.edm.few_steps:
-            plan.steps = tuple(sorted(map(len, config.edm.few_steps)))  # those it was trained at
-    _check_depth(plan)
+    if plan.steps is not None:
+        return method, plan.steps
+    if method == "consistency" and config.edm.few_steps:
+        return method, tuple(sorted(map(len, config.edm.few_steps)))  # those it was trained at
+    return method, STEPS["ddpm" if config.ddpm else "student" if student else "teacher"]
 
 
-def _check_depth(plan: Plan) -> None:
+def _check_depth(plan: Read, config: AcousticConfig) -> None:
     """A depth is given where it must be, and only where it means something."""
-    chain, depth = plan.acoustic_config.ddpm, plan.depth
+    chain, depth = config.ddpm, plan.depth
     if chain is None:
         if depth is not None:
             raise ConfigError(f"{plan.acoustic.path} is no DDPM model, so --depth means nothing", "leave it away")

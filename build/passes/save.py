@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact.manifest import ContentPart, Manifest, Origin, Sampling, VocoderPart
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Checked, Targeted
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.version import VERSION
 
 
-def save_pass(plan: Plan) -> None:
+def save_pass(plan: Targeted) -> Targeted:
     artifact.write(plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, plan.files, plan.force)
+    return plan
 
 
-def manifest(plan: Plan) -> Manifest:
+def manifest(plan: Targeted) -> Manifest:
     """Everything about the engine that is not a tensor."""
     acoustic, vocoder, content = plan.acoustic, plan.vocoder, plan.content
     names = acoustic.speakers or tuple(f"speaker {i}" for i in range(plan.acoustic_config.condition.speakers))
@@ -43,7 +44,7 @@ def manifest(plan: Plan) -> Manifest:
     )
 
 
-def default_steps(plan: Plan) -> int:
+def default_steps(plan: Checked) -> int:
     """What `convert` takes when no steps are asked for: one for students, the middle of the others' schedules."""
     counts = sorted(plan.schedules)
     return counts[0] if plan.sampler == "consistency" else counts[len(counts) // 2]

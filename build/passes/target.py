@@ -16,7 +16,7 @@ import torch
 from fastsvc.artifact import folder as artifact
 from fastsvc.build.cubins import compile as aot
 from fastsvc.build.passes import tensorrt as trt
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Checked, Lowered, Measured, Targeted
 from fastsvc.children import cores
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
@@ -53,18 +53,18 @@ def architectures(target: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def target_pass(plan: Plan) -> None:
-    plan.check = expected(plan)
+def target_pass(plan: Measured) -> Targeted:
+    check, made = expected(plan), {}
     for arch in architectures(plan.target):
         files = compiled(plan, arch)
-        plan.files |= files
         size = sum(map(len, files.values())) / 2**20
         plan.say(f"target: {len(files) - 1} kernels for sm_{arch} in {plan.gpu_precision}, {size:.1f} MB")
-        plan.files |= trt.plans(plan, arch)
+        made |= files | trt.plans(plan, arch)
+    return plan.then(Targeted, check=check, files=plan.files | made)
 
 
 @torch.no_grad()
-def expected(plan: Plan) -> dict:
+def expected(plan: Lowered) -> dict:
     """What the stored tensors give on a small input, layer by layer, by the CPU's backend in float32 where it can."""
     config = plan.acoustic_config
     denoiser = denoiser_for(plan.precision)(plan.files[artifact.WEIGHTS], config, plan.levels)
@@ -75,7 +75,7 @@ def expected(plan: Plan) -> dict:
     return found
 
 
-def compiled(plan: Plan, arch: int, shapes=None, processes: int | None = None) -> dict[str, bytes]:
+def compiled(plan: Checked, arch: int, shapes=None, processes: int | None = None) -> dict[str, bytes]:
     """The files of one architecture: a cubin for each different kernel, and their list."""
     vocoder = plan.vocoder and plan.vocoder.config
     told = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None

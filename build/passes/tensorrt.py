@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from fastsvc.artifact import folder as artifact
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Lowered
 from fastsvc.engine.tensorrt import package as trt
 from fastsvc.engine.tensorrt import plan as trt_plan
 from fastsvc.errors import FastsvcError
@@ -15,7 +15,7 @@ from fastsvc.errors import FastsvcError
 GRAPH = artifact.GRAPHS[True, False]
 
 
-def plans(plan: Plan, arch: int) -> dict[str, bytes]:
+def plans(plan: Lowered, arch: int) -> dict[str, bytes]:
     """The plan's file for one architecture, or nothing: without graph, package, or where it does not serve that GPU.
 
     A failure is said and leaves the plan out; the engine runs without it.

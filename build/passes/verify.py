@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.build.passes.lower import half
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import Checked, Lowered, Verified
+from fastsvc.checkpoints import Checkpoint
 from fastsvc.engine.cpu.amphion import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
@@ -31,7 +32,7 @@ Trace = list[tuple[str, Tensor]]
 
 
 @torch.no_grad()
-def verify_pass(plan: Plan) -> None:
+def verify_pass(plan: Lowered) -> Verified:
     inputs = _inputs(plan)
     rounded = plan.precision == "fp16"
     exact = _specification(plan, inputs, plan.acoustic.tensors, torch.float64)
@@ -42,14 +43,15 @@ def verify_pass(plan: Plan) -> None:
     if plan.precision == "bf16":
         with torch.autocast("cpu", torch.bfloat16):
             plain = _specification(plan, inputs, plan.acoustic.tensors, torch.float32)
-    plan.verified["acoustic"] = compare(exact, _lowered(plan, inputs), plain)
-    plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {plan.verified['acoustic']:.1e}")
+    found = {"acoustic": compare(exact, _lowered(plan, inputs), plain)}
+    plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {found['acoustic']:.1e}")
     if plan.vocoder is not None:
-        plan.verified["vocoder"] = _verify_vocoder(plan, rounded)
-        plan.say(f"verify: the vocoder agrees, {plan.verified['vocoder']:.1e}")
+        found["vocoder"] = _verify_vocoder(plan, plan.vocoder, rounded)
+        plan.say(f"verify: the vocoder agrees, {found['vocoder']:.1e}")
     if plan.content is not None:
-        plan.verified["content"] = _verify_content(plan)
-        plan.say(f"verify: the content encoder agrees, {plan.verified['content']:.1e}")
+        found["content"] = _verify_content(plan, plan.content)
+        plan.say(f"verify: the content encoder agrees, {found['content']:.1e}")
+    return plan.then(Verified, verified=found)
 
 
 def compare(exact: Trace, got: Trace, plain: Trace | None = None) -> float:
@@ -81,7 +83,7 @@ def relative_rms(got: Tensor, want: Tensor) -> float:
     return float(error / scale if scale > 0 else error)
 
 
-def _inputs(plan: Plan) -> dict[str, Tensor]:
+def _inputs(plan: Checked) -> dict[str, Tensor]:
     config = plan.acoustic_config
     generator = torch.Generator().manual_seed(0)
     units = torch.randn(FRAMES, config.condition.unit_channels, generator=generator)
@@ -97,7 +99,7 @@ def _inputs(plan: Plan) -> dict[str, Tensor]:
     }
 
 
-def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
+def _specification(plan: Checked, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
     """Condition for the first and last speaker, then at every noise level: input, each layer, skip, output."""
     model = module(plan.acoustic.kind, plan.acoustic_config)
     model.load_state_dict(tensors)
@@ -129,7 +131,7 @@ def _specification(plan: Plan, inputs: dict[str, Tensor], tensors: dict[str, Ten
     return trace
 
 
-def _scale(plan: Plan, level: float) -> float:
+def _scale(plan: Checked, level: float) -> float:
     """RMS of x where the network sees it: σ of an EDM model, 1 on a variance-preserving chain."""
     return level if plan.acoustic_config.ddpm is None else 1.0
 
@@ -147,7 +149,7 @@ def _record(net, trace: Trace) -> list:
     return hooks
 
 
-def _lowered(plan: Plan, inputs: dict[str, Tensor]) -> Trace:
+def _lowered(plan: Lowered, inputs: dict[str, Tensor]) -> Trace:
     """The same quantities from the tensors as they will be stored, by the CPU backend."""
     tensors = plan.files[artifact.WEIGHTS]
     condition = condition_for(plan.acoustic_config)(tensors, plan.acoustic_config)
@@ -165,8 +167,8 @@ def _lowered(plan: Plan, inputs: dict[str, Tensor]) -> Trace:
     return trace
 
 
-def _verify_vocoder(plan: Plan, rounded: bool) -> float:
-    config = plan.vocoder.config
+def _verify_vocoder(plan: Lowered, given: Checkpoint, rounded: bool) -> float:
+    config = given.config
     generator = torch.Generator().manual_seed(0)
     mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
     sines = 0.1 * torch.randn(1, 11 * config.source_hop_samples, config.source_channels, generator=generator)
@@ -180,8 +182,8 @@ def _verify_vocoder(plan: Plan, rounded: bool) -> float:
         audio = model(mel.to(dtype), source, None if noise is None else noise.to(dtype))
         return [("the vocoder's source", source), ("the vocoder's output", audio)]
 
-    exact = specification(plan.vocoder.tensors, torch.float64)
-    halves = {name: half(name, value).float() for name, value in plan.vocoder.tensors.items()}
+    exact = specification(given.tensors, torch.float64)
+    halves = {name: half(name, value).float() for name, value in given.tensors.items()}
     plain = specification(halves, torch.float32) if rounded else None
     vocoder = Vocoder(plan.files[artifact.VOCODER], config)
     source = vocoder.source(sines)
@@ -189,10 +191,10 @@ def _verify_vocoder(plan: Plan, rounded: bool) -> float:
     return compare(exact, got, plain)
 
 
-def _verify_content(plan: Plan) -> float:
+def _verify_content(plan: Lowered, given: Checkpoint) -> float:
     """A recogniser runs as it is specified, so only what storage rounds can differ; HuBERT's convolutions do not."""
-    config, generator = plan.content.config, torch.Generator().manual_seed(0)
-    if plan.content.kind == "hubert":
+    config, generator = given.config, torch.Generator().manual_seed(0)
+    if given.kind == "hubert":
         heard = 0.1 * torch.randn(1, FRAMES * config.hop_samples, generator=generator)
     else:
         heard = torch.randn(1, FRAMES, config.mel.bins, generator=generator) - 2
@@ -201,15 +203,15 @@ def _verify_content(plan: Plan) -> float:
         return [("the content encoder's units", units)]
 
     def specification(tensors) -> Trace:
-        model = skeleton(lambda: module(plan.content.kind, config))
+        model = skeleton(lambda: module(given.kind, config))
         model.load_state_dict(tensors, assign=True)  # as they are: an encoder may have 400 MB
         units = model.eval()(heard)
-        return trace(units[0] if plan.content.kind == "hubert" else units[0][0])
+        return trace(units[0] if given.kind == "hubert" else units[0][0])
 
     plain = None
     if plan.precision == "fp16":
-        plain = specification({name: half(name, value).float() for name, value in plan.content.tensors.items()})
-    exact, stored = specification(plan.content.tensors), plan.files[artifact.CONTENT]
-    if plan.content.kind == "hubert":
+        plain = specification({name: half(name, value).float() for name, value in given.tensors.items()})
+    exact, stored = specification(given.tensors), plan.files[artifact.CONTENT]
+    if given.kind == "hubert":
         return compare(exact, trace(HubertEncoder(config, stored).encode(heard[0])), plain)
     return compare(exact, specification({name: value.float() for name, value in stored.items()}), plain)
