@@ -5,13 +5,13 @@ import copy
 import numpy as np
 import pytest
 import torch
+from histories import figures_of
 from test_teacher import EDM, TINY, perfect, random_model, write_config
 from toy_corpus import make
 
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.training import checkpoint, consistency, diffusion, run
 from fastsvc.training.consistency import StudentTask
-from fastsvc.training.logging import figures_of
 
 
 def networks(frames=9):

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 
@@ -8,7 +7,6 @@ from fastsvc.data.units import describe
 from fastsvc.errors import CheckpointError
 from fastsvc.features import content
 from fastsvc.features.content import RecogniserEncoder
-from fastsvc.features.probe import singer_probe
 from fastsvc.model.recogniser import Recogniser
 from fastsvc.training import checkpoint
 
@@ -74,27 +72,3 @@ def test_opened_from_a_checkpoint_with_its_averaged_weights(tmp_path):
     assert describe(opened)["hash"] == describe(encoder)["hash"] != describe(encoder_of())["hash"]
     with pytest.raises(CheckpointError):
         RecogniserEncoder.of(read(tmp_path / "missing.pt"))
-
-
-def probe_data(shift, singers=4, songs=8, frames=60):
-    rng = np.random.default_rng(0)
-    singer = np.repeat(np.arange(singers), songs * frames)
-    group = np.tile(np.repeat(np.arange(songs), frames), singers)
-    units = rng.standard_normal((len(singer), 12))
-    units[:, :singers] += shift * np.eye(singers)[singer]
-    return units, singer, group
-
-
-def test_probe_finds_the_singer_where_he_is_and_only_there():
-    told = singer_probe(*probe_data(4.0))
-    assert told["accuracy"] > 0.9 and told["chance"] == 0.25
-    assert abs(singer_probe(*probe_data(0.0))["ratio"] - 1) < 0.25
-
-
-def test_probe_must_not_know_songs_by_heart():
-    units, singer, group = probe_data(0.0)
-    song = singer * 8 + group  # every song has a colour of its own, which says nothing of the singer in other songs
-    units += 6 * np.random.default_rng(1).standard_normal((32, 12))[song]
-    assert singer_probe(units, singer, group)["ratio"] < 2
-    with pytest.raises(ValueError, match="two singers"):
-        singer_probe(units, np.zeros(len(units)), group)

@@ -10,6 +10,7 @@ import socket
 import numpy as np
 import pytest
 import torch
+from histories import figures_of
 from studio import EDM, build
 from test_teacher import write_config
 
@@ -22,7 +23,6 @@ from fastsvc.training.conversion import converted
 from fastsvc.training.dmo import DmoTask
 from fastsvc.training.dmo_validation import Watch
 from fastsvc.training.fake import marked
-from fastsvc.training.logging import figures_of
 from fastsvc.training.loop import Trainer
 
 FEW = {"steps": [1, 4], "fake_updates": 2, "match_steps": 3}

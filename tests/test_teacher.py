@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from histories import figures_of
 from toy_corpus import MEL, make
 
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, EdmConfig, FeatureConfig, NormConfig
@@ -14,7 +15,6 @@ from fastsvc.model import sampler, schedule
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.training import checkpoint, diffusion, run, wavenet_train
 from fastsvc.training.acoustic import gained
-from fastsvc.training.logging import figures_of
 from fastsvc.training.teacher import TeacherTask, normalisation
 
 EDM = EdmConfig()

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from failing import fail_after
+from histories import figures_of
 from torch import nn
 
 from fastsvc.errors import CheckpointError, ConfigError, FastsvcError, OutputError
 from fastsvc.training import checkpoint, loop, optim, parallel
 from fastsvc.training import settings as settings_module
-from fastsvc.training.logging import figures_of
 from fastsvc.training.loop import Trainer
 from fastsvc.training.settings import OptimSettings, Settings, parse
 from fastsvc.training.task import Task, Turn

@@ -109,9 +109,3 @@ def _step(line: bytes) -> int:
         return int(reading.from_json(line)["step"])
     except (ValueError, KeyError, TypeError):  # a line cut short by a crash
         return sys.maxsize
-
-
-def figures_of(history: Path, group: str = "train") -> list[dict]:
-    """The records of one group in a history.jsonl."""
-    records = [json.loads(line) for line in Path(history).read_text().splitlines()]
-    return [r for r in records if r["group"] == group]
