@@ -5,14 +5,21 @@ python -m bench.demo --input examples/recordings --out out [--model MODEL.fsvc] 
 
 from __future__ import annotations
 
+import os
+import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 import argparse
 import contextlib
 import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import program
 from fastsvc import faults, file_names, files, screen
 from fastsvc.errors import FastsvcError
 
@@ -178,4 +185,4 @@ def _finish(out: Path, folder: Path, rows, failures, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.start(main)

@@ -149,7 +149,7 @@ def _place(error: BaseException) -> str:
     """The last place in our own code that the error came through."""
     frames = traceback.extract_tb(error.__traceback__)
     roots = {_INSIDE}
-    if not (_INSIDE / "kernels").is_dir():  # in the source tree they lie beside us
+    if not (_INSIDE / "kernels").is_dir() or (_INSIDE / "kernels").is_symlink():  # they lie beside us: a source tree
         roots |= {_INSIDE.parent / name for name in ("kernels", "build", "bench")}
     for frame in reversed(frames):
         path = Path(frame.filename).resolve()

@@ -46,7 +46,7 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "cold cpu f0 latency level models precision trt_here trt_plans vocoder_cpu vocoder_precision"
+    names = "cold cpu demo f0 latency level models precision trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 
 

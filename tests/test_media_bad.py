@@ -9,7 +9,7 @@ from media_cases import CUT, EXACT, LOOSE, name_of, put, reason
 from media_files import aliased, chirp, encode, picture
 
 from fastsvc import memory
-from fastsvc.audio import io, media, whole
+from fastsvc.audio import io, media, source
 from fastsvc.errors import AudioError
 
 av = pytest.importorskip("av")
@@ -72,7 +72,7 @@ def test_counts_that_no_file_of_this_size_holds_are_refused_before_memory_is_tak
 @pytest.mark.parametrize("case", [EXACT[0], EXACT[11], LOOSE[0]], ids=name_of)
 def test_a_disk_that_fails_is_named(tmp_path, case, monkeypatch):
     path, audio = put(tmp_path, case)
-    real, left = whole.Source.at, [0]
+    real, left = source.Source.at, [0]
 
     def at(self, place, count):
         left[0] -= 1
@@ -80,7 +80,7 @@ def test_a_disk_that_fails_is_named(tmp_path, case, monkeypatch):
             raise OSError(5, "Input/output error")
         return real(self, place, count)
 
-    monkeypatch.setattr(whole.Source, "at", at)
+    monkeypatch.setattr(source.Source, "at", at)
     for reads in range(1000):
         left[0] = reads
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # by which such files begin
 _ENCRYPTED = (b"drms", b"drmi", b"enca", b"aavd")  # sample entries: FairPlay, Common Encryption, Audible

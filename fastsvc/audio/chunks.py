@@ -10,7 +10,7 @@ from fastsvc.audio.magic import HEAD, container
 from fastsvc.audio.view import Part
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 _USUAL = frozenset(  # those that programs put behind the audio
     name.ljust(4)

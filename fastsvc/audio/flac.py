@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from fastsvc.audio.source import Source
     from fastsvc.audio.view import Part
-    from fastsvc.audio.whole import Source
 
 _SAMPLES = 18  # place of the 8 bytes in whose lower 36 bits is the number of samples
 _ALL = (1 << 36) - 1

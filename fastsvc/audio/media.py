@@ -17,7 +17,7 @@ from fastsvc.audio.media_whole import AGAIN, JOINED
 from fastsvc.errors import AudioError
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 _MOST_CHANNELS = 255
 _SLACK_S = 0.1  # by which a length may be off that is given in milliseconds, or in packets

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastsvc.audio import boxes, media_frames
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 # Files of a folder are chosen by it.
 _SUFFIXES = (

@@ -15,7 +15,7 @@ from fastsvc.audio.media_whole import AGAIN
 from fastsvc.errors import AudioError
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
 INSTALL = 'install it with: pip install "fastsvc[media]" or pip install av'

@@ -16,7 +16,7 @@ from fastsvc.audio.media_kinds import Kind
 from fastsvc.errors import AudioError
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 AGAIN = "copy or export it again"
 _SPLIT = "split it, or convert it to wav or flac first"

@@ -13,7 +13,7 @@ from fastsvc.audio.view import Part, patched
 
 if TYPE_CHECKING:
     from fastsvc.audio.mp3_chain import Chain
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 __all__ = ["after_id3", "fault", "frame", "samples", "unread", "view"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastsvc.audio.mp3_frame import HEAD, Frame, Tag, after_id3, frame, tag
 
 if TYPE_CHECKING:
+    from fastsvc.audio.source import Source
     from fastsvc.audio.view import Part
-    from fastsvc.audio.whole import Source
 
 _FIRST, _BLOCK = 1 << 14, 1 << 20  # bytes that are read at once
 _MOST_TAGS = 64

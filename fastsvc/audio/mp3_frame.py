@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from fastsvc.audio.source import Source
     from fastsvc.audio.view import Part
-    from fastsvc.audio.whole import Source
 
 _RATES = ((11025, 12000, 8000), None, (22050, 24000, 16000), (44100, 48000, 32000))  # by version 2.5, -, 2, 1
 _KBITS = {

@@ -15,7 +15,7 @@ from fastsvc.audio.mp3_chain import Chain, after_tags, follow, next_tagged, rese
 from fastsvc.audio.view import Part
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 _FEW = 4  # frames: so many more than a tag says are no recording of their own
 _SURE = 3  # frames that prove that their header is no accident

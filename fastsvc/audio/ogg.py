@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastsvc.audio.view import Part
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 _PAGE = 27 + 255 + 255 * 255  # bytes of the largest
 _FIRST, _LAST = 2, 4  # flags

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from fastsvc import hush, reading
 from fastsvc.audio import media, media_kinds, media_open, sounds, whole
 from fastsvc.audio.encode import reason
+from fastsvc.audio.source import Source
 from fastsvc.errors import AudioError
 from fastsvc.reading import lookalikes
 
@@ -55,7 +56,7 @@ def opened(path: Path, exact: bool = False) -> Iterator[Opened]:
     import soundfile
 
     with reading.opened(path, AudioError, "recording", buffering=0) as raw:
-        source = whole.Source(raw)
+        source = Source(raw)
         if source.size == 0:
             raise AudioError(f"{path}: the file is empty (0 bytes)", AGAIN)
         try:

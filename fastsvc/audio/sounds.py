@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from soundfile import SoundFile
 
     from fastsvc.audio.mp3_chain import Chain
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 MOST = 10_000  # recordings in one file
 _MP3_IN_WAV = 0x55

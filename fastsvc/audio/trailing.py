@@ -10,8 +10,8 @@ from fastsvc.audio.magic import HEAD, W64_RIFF, container
 from fastsvc.audio.mp3_chain import after_tags
 
 if TYPE_CHECKING:
+    from fastsvc.audio.source import Source
     from fastsvc.audio.view import Part
-    from fastsvc.audio.whole import Source
 
 _BLOCK = 1 << 20
 _ROUNDS = 16

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastsvc.audio.whole import Source
+    from fastsvc.audio.source import Source
 
 
 class Part:

@@ -7,31 +7,14 @@ the audio.
 
 from __future__ import annotations
 
-import os
-from typing import BinaryIO
-
 from fastsvc.audio import chunks, flac, mp3, ogg, trailing
 from fastsvc.audio.magic import HEAD, container
+from fastsvc.audio.source import Source
 from fastsvc.audio.view import Part, patched
 
 _SLOPPY = 4096  # bytes that a header may promise too many, where the size of the whole file is right
 _LARGEST_WAV = (1 << 32) - (1 << 16)  # bytes of audio
 _STREAMS = {"flac": flac.fault, "mp3": mp3.fault, "ogg": ogg.fault}
-
-
-class Source:
-    """Bytes of an open file by their place; empty or short past its end."""
-
-    def __init__(self, file: BinaryIO):
-        self._file = file
-        self.size = os.fstat(file.fileno()).st_size
-
-    def at(self, place: int, count: int) -> bytes:
-        """Raises OSError."""
-        if place >= self.size:  # also what no file can be as long as
-            return b""
-        self._file.seek(place)
-        return self._file.read(count)
 
 
 def kind(source: Source | Part) -> tuple[str, int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsvc.checkpoints.files import dress
 from fastsvc.errors import CheckpointError
+from fastsvc.reading import dress
 
 KNOWN = "CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC, and fastsvc's own"
 BUILT = f"what can be built: {KNOWN}"

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from fastsvc.audio.encode import FORMATS
-from fastsvc.features import f0
+from fastsvc.engine import checks
 
 if TYPE_CHECKING:
     from fastsvc.convert.settings import Settings
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 def request(engine, settings: Settings, format: str) -> str:
     """32 hexadecimal digits. Not in it: where it is computed, and how many recordings share a batch."""
     features = engine.config.features
-    trained, rate_hz = (features.f0_low_hz, features.f0_high_hz), engine.config.mel.rate_hz
-    heard = f0.ranges(*trained, rate_hz, settings.f0_range)[1]
     asked = {
         "engine": engine.content_hash,
         "speaker": sorted(engine.table.weights(settings.speaker).items()),
@@ -28,7 +26,7 @@ def request(engine, settings: Settings, format: str) -> str:
         "seed": settings.seed,
         "f0": settings.f0_method or features.f0_method,
         "f0_weights": _file(settings.f0_weights),
-        "f0_range": list(map(float, heard)),
+        "f0_range": list(map(float, checks.heard_hz(engine, settings.f0_range))),
         "normalise": settings.normalise,
         "high_pass": settings.high_pass,
         "rms_mix_rate": float(settings.rms_mix_rate),

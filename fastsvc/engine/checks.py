@@ -9,6 +9,7 @@ from torch import Tensor
 from fastsvc import arguments
 from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 from fastsvc.errors import ConfigError, EngineError
+from fastsvc.features import f0
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 WARM_UP_S = (0.0, 3600.0)
@@ -64,6 +65,12 @@ def formant(engine, semitones) -> float:
     if semitones and not engine.config.condition.key_shift:
         raise EngineError(f"{engine.path} has no key-shift embedding, so formants stay", "leave formant at 0")
     return semitones
+
+
+def heard_hz(engine, asked: tuple[float, float] | None) -> tuple[float, float]:
+    """The lowest and the highest pitch that are heard where ``asked`` is."""
+    features = engine.config.features
+    return f0.ranges(features.f0_low_hz, features.f0_high_hz, engine.config.mel.rate_hz, asked)[1]
 
 
 def f0_range(engine, asked) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -16,11 +16,27 @@ from fastsvc.errors import CheckpointError
 from fastsvc.training import checkpoint, rows
 from fastsvc.training.before import Before
 
-if TYPE_CHECKING:
-    from fastsvc.training.loop import Trainer
+
+class Run(Protocol):
+    """What is saved of a fastsvc.training.loop.Trainer."""
+
+    task: Any
+    settings: Any
+    out: Path
+    step: int
+    elapsed_s: float
+    best: float | None
+    resumed: bool
+    added: bool
+    fraction: float
+    move: rows.Move
+    optimizers: dict[str, torch.optim.Optimizer]
+    pending: dict[str, dict]
+    scaler: Any
+    ema: Any
 
 
-def save(run: Trainer, path: Path) -> None:
+def save(run: Run, path: Path) -> None:
     task = run.task
     states = {**run.pending, **{name: o.state_dict() for name, o in run.optimizers.items()}}
     checkpoint.save(
@@ -41,7 +57,7 @@ def save(run: Trainer, path: Path) -> None:
     )
 
 
-def restore(run: Trainer, before: Before) -> None:
+def restore(run: Run, before: Before) -> None:
     """Raises CheckpointError where the file is not of this configuration, OutputError where it was replaced meanwhile.
 
     Rows of singers are taken by name. Those that the task does not list are left out.
@@ -66,7 +82,7 @@ def _moves(move: rows.Move) -> list[str]:
     return [*lines, f"singers that are gone: {', '.join(lost)}: their rows are left out"] if lost else lines
 
 
-def opening(run: Trainer) -> list[str]:
+def opening(run: Run) -> list[str]:
     """What is said before the first step."""
     if not run.resumed:
         return run.task.notes
@@ -74,7 +90,7 @@ def opening(run: Trainer) -> list[str]:
     return [*run.task.notes, f"going on from step {run.step}{done}"]
 
 
-def restore_optimizer(run: Trainer, name: str) -> None:
+def restore_optimizer(run: Run, name: str) -> None:
     """The state of one turn's optimiser, when that is made. Raises CheckpointError where it is another's."""
     with _fitting(f"{run.out}/last.pt: optimizer.{name}"):
         optimizer, held = run.optimizers[name], run.pending.pop(name)
@@ -87,7 +103,7 @@ def restore_optimizer(run: Trainer, name: str) -> None:
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _tables(run: Trainer) -> dict[int, int]:
+def _tables(run: Run) -> dict[int, int]:
     """Parameters with rows of singers, by id, and of how many blocks."""
     return {
         id(_module(run, module).get_parameter(name)): blocks
@@ -96,7 +112,7 @@ def _tables(run: Trainer) -> dict[int, int]:
     }
 
 
-def _module(run: Trainer, name: str) -> nn.Module:
+def _module(run: Run, name: str) -> nn.Module:
     return run.task.model if name == "model" else run.task.extra[name]
 
 
@@ -113,7 +129,7 @@ def _fitting(what: str) -> Iterator[None]:
         ) from None
 
 
-def _restore(run: Trainer, before: Before) -> None:
+def _restore(run: Run, before: Before) -> None:
     content, task = before.content, run.task
     run.move = rows.Move(before.singers, task.singers)
     tables = task.singer_rows.get("model", {})
@@ -139,7 +155,7 @@ def _restore(run: Trainer, before: Before) -> None:
     torch.set_rng_state(content["rng"]["torch"])
 
 
-def kept(run: Trainer) -> rows.Kept:
+def kept(run: Run) -> rows.Kept:
     """The rows of singers without songs, in the model, its mean and what follows it."""
     modules = [(run.task.model, "model"), (run.ema.model, "model")]
     modules += [(run.task.extra[name], name) for name in run.task.singer_rows if name != "model"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastsvc import reading
-from fastsvc.checkpoints.files import dress
-from fastsvc.checkpoints.files.dress import Weights
 from fastsvc.checkpoints.given import Given
 from fastsvc.errors import CheckpointError
+from fastsvc.reading import dress
+from fastsvc.reading.dress import Weights
 from fastsvc.reading.loading import count
 
 STEPS = ("global_step", "step", "iteration", "steps", "num_updates")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.files import dress
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.readers.generators import generator
 from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
@@ -14,6 +13,7 @@ from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model.keys import fit
 from fastsvc.model.modules import module
+from fastsvc.reading import dress
 from fastsvc.reading.loading import count, state_dict
 
 VERSION = 1

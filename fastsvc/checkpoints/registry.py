@@ -1,0 +1,59 @@
+"""Which reader reads a checkpoint: the first that recognises the keys found in the file."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from fastsvc import arguments
+from fastsvc.checkpoints import foreign
+from fastsvc.checkpoints.checkpoint import Checkpoint
+from fastsvc.checkpoints.files import speaker_table
+from fastsvc.checkpoints.files.folder import checkpoint_in
+from fastsvc.checkpoints.files.undress import undress
+from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.readers import (
+    amphion,
+    amphion_vocoder,
+    comosvc,
+    diffusion_svc,
+    fairseq,
+    huggingface,
+    m4gan,
+    native,
+    nsf_hifigan,
+)
+from fastsvc.errors import CheckpointError
+from fastsvc.reading.loading import load
+
+ACOUSTIC, VOCODERS = (native, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifigan, amphion_vocoder)
+READERS = (*ACOUSTIC, *VOCODERS, fairseq, huggingface)
+
+
+def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Checkpoint:
+    """Read a checkpoint of any known format, recognised by its keys; a folder stands for the one checkpoint in it.
+
+    ``config`` is a YAML or JSON file for formats that keep their configuration outside; without it `config.yaml`
+    (`config.json`, `args.json`) beside the checkpoint is taken. ``era``, ``speaker_vectors`` and ``look``: see
+    :class:`fastsvc.checkpoints.given.Given`.
+    Raises CheckpointError naming every missing or unexpected key and every wrong shape.
+    """
+    path = checkpoint_in(arguments.path("path", path))
+    given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
+    found = undress(load(path), path, given)
+    content, given = found.content, found.given
+    for reader in READERS:
+        if reader.recognises(content):
+            checkpoint = reader.read(content, path, given)
+            speaker_table.check(checkpoint.speakers, path, checkpoint.speaker_base)
+            _refuse_vain(given, getattr(reader, "TAKES", ()), path)
+            notes = (*checkpoint.notes, *found.notes, *given.said)
+            return dataclasses.replace(checkpoint, weights=found.weights, notes=notes)
+    raise foreign.refusal(content, path)
+
+
+def _refuse_vain(given: Given, taken: tuple[str, ...], path: Path) -> None:
+    """An option that the file's format does not know is a mistake about the file."""
+    for name in ("era", "speaker_vectors"):
+        if getattr(given, name) not in (None, "auto") and name not in taken:
+            raise CheckpointError(f"--{name.replace('_', '-')} means nothing for {path}", "leave it away")
