@@ -189,7 +189,7 @@ def test_links_and_folders_in_the_place_of_a_result():
     put(Path("in/d/e.wav"))
     reasons = [entry.reason for entry in convert().entries if entry.status == FAILED]
     assert len(reasons) == 3 and all(" exists" in reason for reason in reasons)
-    assert "a link that leads nowhere" in reasons[0] and "out/d exists and is no folder" in reasons[2]
+    assert "a link that leads nowhere" in reasons[0] and "out/d exists and is not a folder" in reasons[2]
     assert convert(overwrite=True).count(DONE) == 3
     assert not os.path.islink("out/b.wav") and Path("mine.wav").read_bytes() == mine and not Path("gone.wav").exists()
 

@@ -31,7 +31,7 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
     with refused(folder, REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(folder / LOCK) and not _may_be_lock(folder / LOCK):
-            raise OutputError(f"{folder / LOCK} is not a lock of fastsvc", "remove it")
+            raise OutputError(f"{folder / LOCK} is not a lock of fastsvc", "remove that file")
     lock = filelock.FileLock(folder / LOCK, timeout=wait_s)
     try:
         lock.acquire()

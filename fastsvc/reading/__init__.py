@@ -58,7 +58,7 @@ def whole(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError) -> 
         except OSError as reason:
             raise error(f"{path}: cannot be read ({reason.strerror or reason})", "copy it again") from None
     if content is None or len(content) > limit:
-        raise error(f"{path} is larger than {_size(limit)}", "give the right file")
+        raise error(f"{path} is larger than {_size(limit)}", "name the right file")
     return content
 
 

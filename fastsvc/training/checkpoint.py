@@ -44,7 +44,7 @@ def load(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict:
     """
     path = Path(path)
     if not path.exists():
-        raise CheckpointError(f"there is no checkpoint {path}", "check the path")
+        raise CheckpointError(f"{path}: no such checkpoint", "check the path")
     content = loading.load(path, mapped=False)  # last.pt is replaced while its tensors are in use
     if content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of fastsvc", "train one with `fastsvc train`")
@@ -59,7 +59,7 @@ def load(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict:
     if kinds and content["kind"] not in kinds:
         wanted = " or ".join(kinds)
         held = shown(content["kind"]).strip("'")
-        raise CheckpointError(f"{path} holds a {held}, not a {wanted}", f"give the path of a {wanted}")
+        raise CheckpointError(f"{path} holds a {held}, not a {wanted}", f"name the path of a {wanted}")
     _check(content, path)
     return content
 

@@ -26,7 +26,7 @@ class Json5File(YamlFile):
         except ValueError as error:
             raise CheckpointError(f"{path} cannot be read: {error}", "correct it") from None
         if not isinstance(self.values, dict):
-            raise CheckpointError(f"{path} is not a mapping", f"give {kind}")
+            raise CheckpointError(f"{path} is not a mapping", f"use {kind}")
 
 
 def parse(text: str):

@@ -27,7 +27,7 @@ class YamlFile:
         self.values = reading.yaml_file(self.path, error=CheckpointError, notes=given.said)
         beside.refuse_answer(self.values, self.path)
         if not isinstance(self.values, dict):
-            raise CheckpointError(f"{self.path} is not a YAML mapping", "give the config.yaml of the training run")
+            raise CheckpointError(f"{self.path} is not a YAML mapping", "use the config.yaml of the training run")
 
     @classmethod
     def of(cls, values, path: Path) -> YamlFile:
@@ -44,7 +44,7 @@ class YamlFile:
             value = value.get(part) if isinstance(value, dict) else None
         if value is None:
             if default is _REQUIRED:
-                raise CheckpointError(f"{self.path}: {dotted} is missing", f"give {self.kind}")
+                raise CheckpointError(f"{self.path}: {dotted} is missing", f"use {self.kind}")
             return default
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value) if abs(value) < 2**63 else math.inf

@@ -24,7 +24,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     try:
         vocoder = _config(yaml)
     except ConfigError as error:
-        raise CheckpointError(f"{yaml.path}: {error.message}", "give the vocoder's own config.yaml") from None
+        raise CheckpointError(f"{yaml.path}: {error.message}", "use the vocoder's own config.yaml") from None
     tensors, notes = generator(state, vocoder, path)
     return Checkpoint(
         path=path,

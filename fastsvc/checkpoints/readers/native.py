@@ -35,7 +35,7 @@ def recognises(content: dict) -> bool:
 def read(content: dict, path: Path, given: Given) -> Checkpoint:
     """Sampling takes the averaged weights (`ema`) where there are any, the last ones (`model`) otherwise."""
     if given.config is not None:
-        raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
+        raise CheckpointError(f"{path} carries its own configuration", "omit --config")
     if content.get("version") != VERSION:
         raise CheckpointError(
             f"{path} has format version {shown(content.get('version'))}, this program reads {VERSION}", "update fastsvc"

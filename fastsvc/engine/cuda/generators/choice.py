@@ -45,7 +45,7 @@ def _row(stored: dict) -> Row:
     numbers = [value for value in (row.ms, row.error) if value is not None]
     kinds = isinstance(row.batch, int) and isinstance(row.frames, int) and isinstance(row.backend, str)
     if not kinds or not all(isinstance(n, float | int) for n in numbers) or not isinstance(row.why, str | None):
-        raise TypeError(f"{shown(stored)} is no row")
+        raise TypeError(f"{shown(stored)} is not a row")
     return row
 
 
