@@ -142,7 +142,7 @@ def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path,
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(other))
     monkeypatch.setattr(training, "run", lambda *a, **k: {"finished": False, "reason": "", "step": 1})
     assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 130
-    assert "the same command goes on" in capsys.readouterr().err and not list((tmp_path / "out").rglob("cell.json"))
+    assert "the same command continues" in capsys.readouterr().err and not list((tmp_path / "out").rglob("cell.json"))
 
 
 def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch, tmp_path, capsys):

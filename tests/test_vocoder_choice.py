@@ -205,7 +205,7 @@ def test_a_chosen_one_that_cannot_run_after_all(makers):
     choice.rows = rows
     for name, after in (("quick", "slow"), ("slow", "torch")):
         assert choice.name(given, None) == name
-        with pytest.warns(UserWarning, match=f"goes on without {name}.*no plan"):
+        with pytest.warns(UserWarning, match=f"continues without {name}.*no plan"):
             choice.drop(name, error)
         assert choice.name(given, None) == after
     for asked, name in ((choice, "torch"), (Choice(makers, reference, wanted="quick"), "quick")):

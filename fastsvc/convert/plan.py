@@ -126,7 +126,7 @@ def _named(file: Path, earlier: Earlier, notes: list[str]) -> Found:
     if file.name == INDEX:
         raise AudioError(f"{file} is fastsvc's list of results", "name the recordings themselves")
     if earlier.run_of(file) is not None:
-        notes.append(f"{file} is a result of an earlier run: it is taken, as it is named")
+        notes.append(f"{file} is a result of an earlier run: converted, because the command names it")
     return Found(file, "", Path(file.name), file.is_symlink())
 
 

@@ -143,7 +143,7 @@ class Results:
             )
         )
         if target in self.aside:
-            notes.append(f"what was there could not be read, and is kept as {_moved_aside(target).name}")
+            notes.append(f"the older file could not be read, and is kept as {_moved_aside(target).name}")
 
     def is_new(self, job: Job) -> bool:
         """Whether nothing may have the name of its target when the file gets it."""

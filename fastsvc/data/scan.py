@@ -110,7 +110,7 @@ def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:
     for paths in alike.values():
         if len(paths) > 1:
             others = ", ".join(path.name for path in paths[1:])
-            notes.append(f"{paths[0]} and {others} have one name: all are used; remove duplicates")
+            notes.append(f"{paths[0]} and {others} have the same name: all are used; remove duplicates")
     # "x.wav.flac" without its suffix is "x.wav", which may be there, and named in full for the sake of an "x.flac".
     full, sources = {path.relative_to(dataset).as_posix() for path in inside}, []
     for path in inside:

@@ -161,7 +161,7 @@ class AcousticTask(Task):
         self._fill_f0(teacher, present)
         if self.gone:
             names = ", ".join(self.speakers[row] for row in self.gone)
-            self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay as they are")
+            self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay unchanged")
         if len(place) > 1:
             self.singer_rows["model"] = {TABLE: 1}
 

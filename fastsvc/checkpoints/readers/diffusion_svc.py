@@ -65,7 +65,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         yaml = YamlFile.of(content.get("diff_config_dict"), path)
         content = content["diff_model"]
         state = state_dict(content, "model", path)
-        notes = ("from a .ptc; its second network, which makes a first mel, is left out",)
+        notes = ("from a .ptc; its second network, which makes a first mel, is omitted",)
     else:
         state = state_dict(content, "model", path)
         yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=44100, block_size=512)
@@ -144,7 +144,7 @@ def _mel(yaml: YamlFile, bins: int) -> MelConfig:
 def _features(yaml: YamlFile, project: str) -> tuple[FeatureConfig, tuple[str, ...]]:
     method, notes = yaml.get("data.f0_extractor", str, ""), ()
     if method not in F0_METHODS:
-        notes = (f"trained on f0 by {method or 'a method that the file does not name'}; f0 is found by yin instead",)
+        notes = (f"trained on f0 by {method or 'a method that the file does not name'}; yin finds f0 instead",)
         method = "yin"
     forced = yaml.get("data.units_forced_mode", str, "left")
     align = {
@@ -182,7 +182,11 @@ def _chain(yaml: YamlFile, betas: Tensor, path: Path) -> tuple[DdpmConfig, tuple
     low, high = (float(f"{beta:.6g}") for beta in (low, high))  # float32's 0.0200000009 is 0.02
     deepest = yaml.get("model.k_step_max", int, 0)
     trained = deepest if 0 < deepest < count else count
-    note = () if trained == count else (f"trained for shallow diffusion: refines a given mel, depth up to {trained}",)
+    note = (
+        ()
+        if trained == count
+        else (f"trained for shallow diffusion: refines the mel of another network, depth up to {trained}",)
+    )
     return DdpmConfig(count, low, high, trained), note
 
 

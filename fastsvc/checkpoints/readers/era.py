@@ -47,7 +47,7 @@ def settle(
     elif guess.sure == "unsure":
         era, note = "normalised", f"era normalised, assumed: the probe is unsure ({asked}); --era plain|raw if noisy"
     else:
-        era, note = guess.era, f"era {guess.era}, {guess.sure}: {asked}; --era overrules"
+        era, note = guess.era, f"era {guess.era}, {guess.sure}: {asked}; --era overrides it"
     edm = replace(config.edm, skip_offset=era != "plain", out_offset=era != "plain")
     return replace(config, edm=edm, norm=NORMALISED if era == "normalised" else RAW), note
 
