@@ -155,7 +155,7 @@ def test_existing_folders_are_left_alone(tmp_path):
     engines.build_engine(tmp_path, force=True)
     assert (path / "manifest.json").read_bytes() != before
     for nameless in (".", "..", "/"):
-        with pytest.raises(OutputError, match="no name"):
+        with pytest.raises(OutputError, match="cannot name"):
             build.compile(SMALL / "student.pt", nameless, force=True, progress=None)
     mine = tmp_path / "mine"
     mine.mkdir()

@@ -206,7 +206,7 @@ def test_fingerprints_tell_sizes_of_differences():
 
 
 def test_devices_are_named_with_their_reasons(folder, monkeypatch):
-    with pytest.raises(ConfigError, match="unknown device 'tpu'"):
+    with pytest.raises(ConfigError, match="there is no device 'tpu'"):
         Engine.open(folder, "tpu")
     with pytest.raises(EngineError, match="cannot be used: "):
         Engine.open(folder, "cuda")

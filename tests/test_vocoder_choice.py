@@ -141,7 +141,7 @@ def test_a_damaged_table_is_made_anew(makers):
     wrong = [{"batch": "1"}, {"frames": None}, {"backend": 3}, {"ms": "1"}, {"error": []}, {"why": 3}]
     rows = [table([right | one]) for one in wrong] + [table([{"colour": 1}]), table(3), table([3])]
     for data in (b"{", b"[]", b"[" * 100_000, *rows):
-        with pytest.warns(UserWarning, match="made anew"):
+        with pytest.warns(UserWarning, match="measured again"):
             assert Choice(makers, reference, read=lambda data=data: data).rows == []
 
 
