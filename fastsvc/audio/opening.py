@@ -20,7 +20,7 @@ CONVERT = media_open.CONVERT
 AGAIN = "copy or export the recording again"
 _SPLIT = "split the file, or export everything again as one recording"
 _DENSEST = 1 << 16  # samples to a byte, at most; libsndfile gives about 2^63 to what does not say how long it is
-_NO_LENGTH = "its header does not say how long it is, or says what cannot be"
+_NO_LENGTH = "its header does not say how long it is, or states an impossible length"
 LOWEST_HZ, HIGHEST_HZ = 1000, 1_000_000
 
 

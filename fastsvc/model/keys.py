@@ -40,7 +40,7 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
         module = skeleton(build)
     except RuntimeError as error:  # sizes whose product overflows
         raise CheckpointError(
-            f"{path}: its configuration does not describe a model: {error}", "correct its sizes"
+            f"{path}: its configuration does not describe a model: {error}", "correct the sizes in the configuration"
         ) from None
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     faults = [f"missing: {upstream(name)}" for name in expected if name not in tensors]

@@ -28,7 +28,7 @@ def consistency_sigmas(config: EdmConfig, steps: int) -> Tensor:
     if trained:
         if steps not in trained:
             counts = ", ".join(map(str, sorted(trained)))
-            raise ConfigError(f"{steps} steps: this student was trained at {counts} alone", f"ask for {counts}")
+            raise ConfigError(f"{steps} steps: this student was trained only at {counts}", f"ask for {counts}")
         return torch.tensor(trained[steps])
     if steps == 1:
         return torch.tensor([config.sigma_max])

@@ -125,7 +125,7 @@ def _fitting(what: str) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CheckpointError(
             f"{what} does not fit this configuration: {reason}",
-            "go on with the configuration that it was made with, or choose another `out`",
+            "continue with the configuration of that run, or choose another `out`",
         ) from None
 
 

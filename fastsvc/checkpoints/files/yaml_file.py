@@ -33,7 +33,9 @@ class YamlFile:
     def of(cls, values, path: Path) -> YamlFile:
         """The same over a mapping that lies inside a checkpoint."""
         if not isinstance(values, dict):
-            raise CheckpointError(f"{path}: its configuration is a {type(values).__name__}", "the file is damaged")
+            raise CheckpointError(
+                f"{path}: its configuration is a {type(values).__name__}", "download the checkpoint again"
+            )
         made = cls.__new__(cls)
         made.path, made.values = path, values
         return made
@@ -50,8 +52,8 @@ class YamlFile:
             value = float(value) if abs(value) < 2**63 else math.inf
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise CheckpointError(
-                f"{self.path}: {dotted} is {shown(value)}, but {kind.__name__} is expected", "correct it"
+                f"{self.path}: {dotted} is {shown(value)}, but {kind.__name__} is expected", "correct the file"
             )
         if isinstance(value, float) and not math.isfinite(value):
-            raise CheckpointError(f"{self.path}: {dotted} is {shown(value)}, not a finite number", "correct it")
+            raise CheckpointError(f"{self.path}: {dotted} is {shown(value)}, not a finite number", "correct the file")
         return value

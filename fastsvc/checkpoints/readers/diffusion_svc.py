@@ -178,7 +178,7 @@ def _chain(yaml: YamlFile, betas: Tensor, path: Path) -> tuple[DdpmConfig, tuple
         raise CheckpointError(f"{path}: {BETAS} runs from {low:g} to {high:g}", "download the checkpoint again")
     line = torch.linspace(low, high, count, dtype=torch.float64)
     if not bool(((betas.double() - line).abs() <= 1e-5 * abs(high)).all()):
-        raise CheckpointError(f"{path}: {BETAS} does not rise linearly", "only linear schedules are served")
+        raise CheckpointError(f"{path}: {BETAS} does not rise linearly", "use a checkpoint with a linear schedule")
     low, high = (float(f"{beta:.6g}") for beta in (low, high))  # float32's 0.0200000009 is 0.02
     deepest = yaml.get("model.k_step_max", int, 0)
     trained = deepest if 0 < deepest < count else count

@@ -38,7 +38,7 @@ def assemble(state: dict[str, Tensor], path: Path, form: str, names: Names, give
             ours = {names(name): name for name in Hubert(config).state_dict()}
     except (RuntimeError, OverflowError, TypeError) as error:  # sizes whose product overflows
         raise CheckpointError(
-            f"{path}: its configuration does not describe a model: {error}", "correct its sizes"
+            f"{path}: its configuration does not describe a model: {error}", "correct the sizes in the configuration"
         ) from None
     theirs = {name: key for key, name in ours.items()}
     state = _fold_position({key: value for key, value in state.items() if key not in ignored}, config, names, path)
