@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return run(options.input, options.out, options.model, options.voices, options.steps)
         except KeyboardInterrupt:
-            print("demo: stopped; what is finished stays", file=sys.stderr)
+            print("demo: stopped; finished results stay", file=sys.stderr)
             return 130
         except Exception as error:
             print(f"demo: {screen.shown(faults.told(error))}", file=sys.stderr)

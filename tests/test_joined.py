@@ -68,7 +68,7 @@ def test_other_channels_are_refused(tmp_path, extension):
     first = two(tmp_path, extension)[0]
     path, _, _ = put(tmp_path, extension, music(1, 5000))
     rate_hz = 48000 if extension == ".opus" else RATE_HZ
-    words = f"the first has {rate_hz} Hz and 2 channels, number 2 {rate_hz} Hz and 1 channel (split it"
+    words = f"the first has {rate_hz} Hz and 2 channels, number 2 {rate_hz} Hz and 1 channel (split the file"
     assert words in refused(tmp_path / f"joined{extension}", first + path.read_bytes())
 
 

@@ -63,7 +63,7 @@ class Results:
                 raise OutputError(f"{target} exists, as a link that leads nowhere", _REMEDY)
             return False
         if not target.is_file():
-            raise OutputError(f"{target} exists and is no file", "choose another folder with -o")
+            raise OutputError(f"{target} exists and is not a file", "choose another folder with -o")
         if self.sources[job.source] is None or now.size == 0:
             return False
         listed = self.known.get(self._name(job), [])
@@ -102,7 +102,7 @@ class Results:
     def _check_folder(self, folder: Path) -> None:
         while folder not in self.folders and folder != self.plan.folder:
             if os.path.lexists(folder) and not folder.is_dir():
-                raise OutputError(f"{folder} exists and is no folder", "choose another folder with -o")
+                raise OutputError(f"{folder} exists and is not a folder", "choose another folder with -o")
             self.folders.add(folder)
             folder = folder.parent
 
@@ -143,7 +143,7 @@ class Results:
             )
         )
         if target in self.aside:
-            notes.append(f"what was there could not be read, and is kept as {_moved_aside(target).name}")
+            notes.append(f"the older file could not be read, and is kept as {_moved_aside(target).name}")
 
     def is_new(self, job: Job) -> bool:
         """Whether nothing may have the name of its target when the file gets it."""

@@ -55,7 +55,9 @@ def steps(engine, asked) -> int:
     asked = engine.default_steps if asked is None else arguments.whole("steps", asked, *arguments.STEPS)
     if asked not in engine.sampler.schedules:
         built = ", ".join(map(str, engine.steps))
-        raise EngineError(f"{asked} steps are not built in, {built} are", "choose one, or rebuild with --steps")
+        raise EngineError(
+            f"{asked} steps are not built in, {built} are", "choose one of them, or build the engine again with --steps"
+        )
     return asked
 
 
@@ -83,7 +85,7 @@ def f0_range(engine, asked) -> tuple[float, float] | None:
         raise ConfigError(
             f"f0_range reaches to {high:g} Hz, and this model's audio of {engine.config.mel.rate_hz} Hz is tracked to"
             f" {most:g} Hz",
-            f"give at most {most:g} Hz",
+            f"use at most {most:g} Hz",
         )
     return low, high
 
@@ -93,7 +95,7 @@ def groups(given) -> list | str | None:
     if given is None or (isinstance(given, str) and given == "all"):
         return given
     if isinstance(given, str):
-        raise ConfigError(f"groups are {arguments.shown(given)}", 'give "all", or lists of frames')
+        raise ConfigError(f"groups are {arguments.shown(given)}", 'use "all", or lists of frames')
 
     def one(name, group):
         return list(arguments.several(arguments.whole, name, group, 1, MOST_FRAMES))
@@ -106,9 +108,9 @@ def tensor(name: str, given, dtype: torch.dtype | None = None) -> Tensor:
     try:
         found = torch.as_tensor(given, dtype=dtype)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"{name} is no array of numbers: {error}", "give a tensor or an array") from error
+        raise ConfigError(f"{name} is not an array of numbers: {error}", "use a tensor or an array") from error
     if found.is_complex() or not bool(torch.isfinite(found).all()):
-        raise ConfigError(f"{name} holds values that are not finite numbers", "correct them")
+        raise ConfigError(f"{name} holds values that are not finite numbers", "replace these values")
     return found
 
 
@@ -139,7 +141,7 @@ def mel(engine, given, frames: int) -> Tensor | None:
     """The mel to refine, if this engine refines; ConfigError where one is missing, in the way or of wrong shape."""
     if (given is None) != (engine.sampler.depth is None):
         refines = "refines given mels" if given is None else "makes mels from noise"
-        raise ConfigError(f"{engine.path} {refines}", "give mel [T, M]" if given is None else "omit mel")
+        raise ConfigError(f"{engine.path} {refines}", "pass mel [T, M]" if given is None else "omit mel")
     if given is None:
         return None
     given, bins = tensor("mel", given, torch.float32), engine.config.mel.bins
@@ -164,17 +166,17 @@ def convertible(engine) -> None:
         units = " and ".join(engine.config.amphion.encoders)
         raise EngineError(
             f"{engine.path} takes units of {units}, which are not computed here, so it cannot convert recordings",
-            "make them with Amphion, and call Engine.synthesise",
+            "make the units with Amphion, and call Engine.synthesise",
         )
     parts = {"vocoder": engine.synthesiser, "content encoder": engine.encoder}
     lacking = [name for name, part in parts.items() if part is None]
     if lacking:
         raise EngineError(
             f"{engine.path} has no {' and no '.join(lacking)}, so it cannot convert recordings",
-            f"build it again with {' and '.join('--' + name.split()[0] for name in lacking)}",
+            f"build the engine again with {' and '.join('--' + name.split()[0] for name in lacking)}",
         )
     if engine.sampler.depth is not None:
         raise EngineError(
             f"{engine.path} refines given mels (depth {engine.sampler.depth}), so it cannot convert recordings",
-            "call synthesise with a mel, or build it again without --depth",
+            "call synthesise with a mel, or build the engine again without --depth",
         )

@@ -177,7 +177,7 @@ class Engine:
         target_hz = self.table.median_f0_hz(self.table.weights(speaker))
         whole, note = hearing.mono(audio, rate_hz)
         if len(whole) == 0:
-            raise AudioError("the recording holds no samples", "record or export it again")
+            raise AudioError("the recording holds no samples", "record or export the sound again")
         whole = highpass.high_passed(whole, rate_hz) if high_pass else whole
         peak = self.manifest.input_peak
         if normalise is not None:

@@ -92,7 +92,7 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
     theirs = engine.config
     if (config.mel, config.features) != (theirs.mel, theirs.features):
         raise CheckpointError(
-            f"{checkpoint.path} and the engine differ in mel or features", "give the teacher the engine's student had"
+            f"{checkpoint.path} and the engine differ in mel or features", "use the teacher of the engine's student"
         )
     model = AcousticModel(config)
     model.load_state_dict(checkpoint.tensors)

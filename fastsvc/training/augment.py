@@ -54,7 +54,7 @@ class AugmentConfig:
     def __post_init__(self):
         for name in ("gain_db", "snr_db", "warp", "tempo", "pitch"):
             if len(getattr(self, name)) != 2:
-                raise ConfigError(f"task.augment: {name} is {getattr(self, name)}", "give the lowest and the highest")
+                raise ConfigError(f"task.augment: {name} is {getattr(self, name)}", "set the lowest and the highest")
         within("task.augment", self, gain_db=(-120, 120), equaliser_db=(0, 120), tilt_db=(0, 120), snr_db=(-60, 120))
         within("task.augment", self, band_limit=SHARE, noise=SHARE, reverb=SHARE, saturation=SHARE, codec=SHARE)
         within("task.augment", self, warp=(0.25, 4), tempo=(0.25, 4), pitch=(0.25, 4))

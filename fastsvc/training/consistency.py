@@ -103,7 +103,7 @@ class StudentTask(AcousticTask):
     def __init__(self, config: dict, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
         if not (config or {}).get("teacher"):
-            raise ConfigError("task.teacher is missing", "give the path of the teacher's checkpoint")
+            raise ConfigError("task.teacher is missing", "set task.teacher to the path of the teacher's checkpoint")
         self.settings = from_dict(StudentSettings, config, "task")
         self.augment = self.settings.augment
         content = checkpoint.load(self.settings.teacher, "teacher")

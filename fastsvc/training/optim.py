@@ -62,11 +62,13 @@ def device_of(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     number = re.fullmatch(r"cuda(?::(\d{1,3}))?", name)
     if name != "cpu" and number is None:
-        raise ConfigError(f"there is no device {arguments.shown(name)}", "use auto, cpu, cuda or cuda:N")
+        raise ConfigError(f"unknown device {arguments.shown(name)}", "use auto, cpu, cuda or cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device {name} was asked for, but PyTorch sees no GPU", "use `device: auto`")
     if number is not None and int(number[1] or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} GPUs", "name another")
+        raise ConfigError(
+            f"device {name} does not exist: PyTorch sees {torch.cuda.device_count()} GPUs", "choose another device"
+        )
     return torch.device(name)
 
 

@@ -110,7 +110,7 @@ class MelSampler:
                 ladder = self.ladder.halved()
                 if ladder is None:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                warnings.warn(f"GPU memory is short: going on with batches of {ladder.rows} frames", stacklevel=4)
+                warnings.warn(f"GPU memory is short: continuing with batches of {ladder.rows} frames", stacklevel=4)
                 self.network.release()
                 self.ladder = ladder
             torch.cuda.empty_cache()
