@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
-from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
+from fastsvc.config import VOCODER_BACKENDS
 from fastsvc.errors import ConfigError, EngineError
-from fastsvc.features import f0
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 WARM_UP_S = (0.0, 3600.0)
@@ -22,70 +21,14 @@ def opening(precision, vocoder_backend) -> None:
     arguments.one_of("vocoder backend", vocoder_backend, VOCODER_BACKENDS)
 
 
-def rates(rate_hz, rate_out_hz=None) -> tuple[int, int]:
-    """Sample rates of input and output, which is the input's where it is None. Raises ConfigError."""
-    rate_hz = arguments.rate_hz(rate_hz)
-    return rate_hz, rate_hz if rate_out_hz is None else arguments.rate_hz(rate_out_hz, "the sample rate of the output")
-
-
-def how(
-    transpose,
-    f0_method,
-    f0_weights,
-    normalise,
-    high_pass=True,
-    f0_range=None,
-    rms_mix_rate=arguments.DEFAULT_RMS_MIX_RATE,
-) -> dict:
-    """How a recording is heard. Raises ConfigError."""
-    return {
-        "transpose": arguments.transpose(transpose),
-        "f0_method": arguments.optional(arguments.one_of, "f0 method", f0_method, F0_METHODS),
-        "f0_weights": arguments.optional(arguments.path, "f0_weights", f0_weights),
-        "normalise": arguments.optional(arguments.flag, "normalise", normalise),
-        "high_pass": arguments.flag("high_pass", high_pass),
-        "f0_range": None if f0_range is None else arguments.f0_range(f0_range),
-        "rms_mix_rate": arguments.number("rms_mix_rate", rms_mix_rate, *arguments.RMS_MIX_RATE),
-    }
-
-
 def steps(engine, asked) -> int:
     """The number of sampling steps, None for the engine's own choice. Raises ConfigError for what is no number of
     steps, EngineError for one that is not built in."""
     asked = engine.default_steps if asked is None else arguments.whole("steps", asked, *arguments.STEPS)
-    if asked not in engine.sampler.schedules:
+    if asked not in engine.steps:
         built = ", ".join(map(str, engine.steps))
         raise EngineError(f"{asked} steps are not built in, {built} are", "choose one, or rebuild with --steps")
     return asked
-
-
-def formant(engine, semitones) -> float:
-    """Raises ConfigError out of range, EngineError where the model cannot move its formants."""
-    semitones = arguments.number("formant", semitones, *arguments.FORMANT)
-    if semitones and not engine.config.condition.key_shift:
-        raise EngineError(f"{engine.path} has no key-shift embedding, so formants stay", "leave formant at 0")
-    return semitones
-
-
-def heard_hz(engine, asked: tuple[float, float] | None) -> tuple[float, float]:
-    """The lowest and the highest pitch that are heard where ``asked`` is."""
-    features = engine.config.features
-    return f0.ranges(features.f0_low_hz, features.f0_high_hz, engine.config.mel.rate_hz, asked)[1]
-
-
-def f0_range(engine, asked) -> tuple[float, float] | None:
-    """Raises ConfigError for what is no range, or reaches beyond what can be tracked at the model's rate."""
-    if asked is None:
-        return None
-    low, high = arguments.f0_range(asked)
-    most = engine.config.mel.rate_hz / 4
-    if high > most:
-        raise ConfigError(
-            f"f0_range reaches to {high:g} Hz, and this model's audio of {engine.config.mel.rate_hz} Hz is tracked to"
-            f" {most:g} Hz",
-            f"give at most {most:g} Hz",
-        )
-    return low, high
 
 
 def groups(given) -> list | str | None:

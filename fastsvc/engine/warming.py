@@ -7,9 +7,23 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
+from fastsvc import arguments
+from fastsvc.engine import checks
 from fastsvc.engine.conversion import between
 
 DENOISER = 0.3  # its graphs' share of the time, for the progress bar alone: cuDNN tries algorithms for the vocoder's
+
+
+def warm_up(engine, seconds: float, groups, steps: Iterable[int] | None, progress) -> int:
+    """As :meth:`fastsvc.engine.Engine.warm_up`. Raises ConfigError, EngineError."""
+    seconds, groups = arguments.number("seconds", seconds, *checks.WARM_UP_S), checks.groups(groups)
+    wanted = (None,) if steps is None else arguments.several(arguments.whole, "steps", steps)
+    steps = [checks.steps(engine, one) for one in wanted]
+    if groups is None or not engine.shares_batches:
+        noise(engine, seconds)
+        return 0
+    with engine.lock:
+        return graphs(engine, None if groups == "all" else groups, steps, progress)
 
 
 def noise(engine, seconds: float) -> None:
