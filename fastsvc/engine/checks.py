@@ -103,8 +103,9 @@ def finite(*made: np.ndarray | None) -> None:
 
 def convertible(engine) -> None:
     """Raises EngineError, saying what to build, if a part is missing that recordings need."""
-    if engine.config.amphion is not None:
-        units = " and ".join(engine.config.amphion.encoders)
+    foreign = engine.config.conditioner.foreign_encoders
+    if foreign:
+        units = " and ".join(foreign)
         raise EngineError(
             f"{engine.path} takes units of {units}, which are not computed here, so it cannot convert recordings",
             "make them with Amphion, and call Engine.synthesise",
