@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fastsvc import arguments
 from fastsvc.config import VOCODER_BACKENDS
+from fastsvc.engine import shallow, tensors
 from fastsvc.errors import ConfigError, EngineError
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -44,22 +45,12 @@ def groups(given) -> list | str | None:
     return [] if isinstance(given, (list, tuple)) and not given else list(arguments.several(one, "groups", given))
 
 
-def tensor(name: str, given, dtype: torch.dtype | None = None) -> Tensor:
-    """An array, list or tensor of numbers as a tensor. Raises ConfigError: it is none, or not all are finite."""
-    try:
-        found = torch.as_tensor(given, dtype=dtype)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"{name} is no array of numbers: {error}", "give a tensor or an array") from error
-    if found.is_complex() or not bool(torch.isfinite(found).all()):
-        raise ConfigError(f"{name} holds values that are not finite numbers", "correct them")
-    return found
-
-
 def noise(engine, given, frames: int, steps: int) -> Tensor | None:
     """Draws [steps, T, M] that are handed in. Raises ConfigError."""
     if given is None:
         return None
-    found, bins = tensor("noise", torch.stack(list(given)) if _tensors(given) else given), engine.config.mel.bins
+    found = tensors.checked("noise", torch.stack(list(given)) if _tensors(given) else given)
+    bins = engine.config.mel.bins
     least = steps if engine.sampler.method == "consistency" else 1  # others draw once
     if found.dim() != 3 or len(found) < least or tuple(found.shape[1:]) != (frames, bins):
         raise ConfigError(f"noise has shape {tuple(found.shape)}", f"[{least}, {frames}, {bins}] is needed")
@@ -76,19 +67,6 @@ def features(units: Tensor, f0_hz: Tensor, volume: Tensor, voiced: Tensor, chann
         raise ConfigError("f0_hz, volume and voiced must be of one shape [T], T ≥ 1", "cut them to one length")
     if units.dim() != 2 or units.shape[1] != channels or len(units) == 0:
         raise ConfigError(f"units have shape {tuple(units.shape)}", f"[Tu, {channels}] is needed")
-
-
-def mel(engine, given, frames: int) -> Tensor | None:
-    """The mel to refine, if this engine refines; ConfigError where one is missing, in the way or of wrong shape."""
-    if (given is None) != (engine.sampler.depth is None):
-        refines = "refines given mels" if given is None else "makes mels from noise"
-        raise ConfigError(f"{engine.path} {refines}", "give mel [T, M]" if given is None else "omit mel")
-    if given is None:
-        return None
-    given, bins = tensor("mel", given, torch.float32), engine.config.mel.bins
-    if given.shape != (frames, bins):
-        raise ConfigError(f"mel has shape {tuple(given.shape)}", f"[{frames}, {bins}] fits the other features")
-    return given
 
 
 def finite(*made: np.ndarray | None) -> None:
@@ -117,8 +95,4 @@ def convertible(engine) -> None:
             f"{engine.path} has no {' and no '.join(lacking)}, so it cannot convert recordings",
             f"build it again with {' and '.join('--' + name.split()[0] for name in lacking)}",
         )
-    if engine.sampler.depth is not None:
-        raise EngineError(
-            f"{engine.path} refines given mels (depth {engine.sampler.depth}), so it cannot convert recordings",
-            "call synthesise with a mel, or build it again without --depth",
-        )
+    shallow.check_convertible(engine)

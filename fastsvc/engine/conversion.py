@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fastsvc.audio import highpass, resample
-from fastsvc.engine import checks, hearing, pitch_notes
+from fastsvc.engine import checks, hearing, pitch_notes, tensors
 from fastsvc.engine.cpu.sampler import Features, Progress
 from fastsvc.engine.level import Level
 from fastsvc.engine.request import Request
@@ -84,9 +84,9 @@ class Ready:
 
 def told(engine, units, f0_hz, volume, voiced=None) -> Features:
     """Features that were computed elsewhere, as :meth:`fastsvc.engine.Engine.synthesise` takes them."""
-    f0_hz, volume = (checks.tensor(*v, torch.float32) for v in (("f0_hz", f0_hz), ("volume", volume)))
-    units = checks.tensor("units", units)
-    voiced = f0_hz > 0 if voiced is None else checks.tensor("voiced", voiced, torch.bool)
+    f0_hz, volume = (tensors.checked(*v, torch.float32) for v in (("f0_hz", f0_hz), ("volume", volume)))
+    units = tensors.checked("units", units)
+    voiced = f0_hz > 0 if voiced is None else tensors.checked("voiced", voiced, torch.bool)
     checks.features(units, f0_hz, volume, voiced, engine.config.condition.unit_channels)
     frames, how, ratio = len(f0_hz), engine.config.features.unit_align, None
     if len(units) != frames:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from fastsvc.engine import checks, ranges
+from fastsvc.engine import checks, ranges, shallow
 from fastsvc.engine.conversion import between
 from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.request import Request
@@ -34,7 +34,7 @@ def synthesised(engine, features: runtime.Features, request: Request, noise, mel
     """
     steps, seed, vector = request.steps_of(engine), request.seed, request.voice(engine)
     frames = len(features.f0_hz)
-    mel, noise = checks.mel(engine, mel, frames), checks.noise(engine, noise, frames, steps)
+    mel, noise = shallow.mel(engine, mel, frames), checks.noise(engine, noise, frames, steps)
     draw = runtime.seeded(seed, engine.config.mel.bins) if noise is None else runtime.given(noise)
 
     def sample(progress) -> list[Tensor]:
