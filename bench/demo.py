@@ -57,7 +57,7 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     from fastsvc.commands.choose import choose_model
     from fastsvc.convert import plan as batch_plan
     from fastsvc.convert import run as batch
-    from fastsvc.engine import Engine
+    from fastsvc.engine import Engine, Request
 
     folder, out = Path(folder), Path(out)
     path, why = choose_model(model)
@@ -70,9 +70,8 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     rows, failures = [], []
     for name, tag in zip(names, file_names.safe_tags(names)):
         plan = batch_plan.plan([folder], out / tag)
-        settings = batch.Settings(
-            speaker=name, name=name, steps=steps, transpose=_transpose(engine, name), overwrite=True
-        )
+        request = Request(name, steps=steps, transpose=_transpose(engine, name))
+        settings = batch.Settings(request, name=name, overwrite=True)
         report = batch.run(engine, plan, settings, tell=lambda report, entry: _tell(entry))
         if report.interrupted:
             raise KeyboardInterrupt

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import fake_engine
 import pytest
 from fake_engine import FakeEngine
 from recordings import put, tone
@@ -24,7 +25,7 @@ def here(tmp_path, monkeypatch):
 
 def convert(inputs="in", out="out", engine=None, format="wav", **settings):
     planned = plan([inputs] if isinstance(inputs, str) else inputs, out, format)
-    return batch.run(engine or FakeEngine(), planned, batch.Settings(**({"speaker": "anna"} | settings)))
+    return batch.run(engine or FakeEngine(), planned, fake_engine.settings(**settings))
 
 
 def only(report):

@@ -24,6 +24,7 @@ from fastsvc.convert import plan as batch_plan
 from fastsvc.convert import run as batch
 from fastsvc.engine.cuda import parts as cuda
 from fastsvc.engine.cuda import support
+from fastsvc.engine.request import Request
 from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -154,7 +155,7 @@ class Odd:
 def test_entries_tell_our_faults_from_the_users(folder, part, error, ours):
     put(Path("in/a.wav"), tone(0.05))
     plan = batch_plan.plan(["in"], "out")
-    report = batch.run(Odd(fastsvc.load(folder, device="cpu"), part, error), plan, batch.Settings(0))
+    report = batch.run(Odd(fastsvc.load(folder, device="cpu"), part, error), plan, batch.Settings(Request(0)))
     (entry,) = report.failures
     assert entry.reason.startswith("a fault of fastsvc: KeyError: 'x' at ") == ours
     assert bool(entry.traceback) == ours and ("Traceback" in entry.traceback) == ours

@@ -11,6 +11,7 @@ from fastsvc.audio import io, sounds
 from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
 from fastsvc.data.prepare import prepare
+from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError
 
 LENGTHS = (20_011, 31_003)  # samples
@@ -176,7 +177,7 @@ def songs(tmp_path):
 
 
 def test_batches(tmp_path, songs):
-    report = batch.run(FakeEngine(), plan([songs], tmp_path / "out"), batch.Settings("anna"))
+    report = batch.run(FakeEngine(), plan([songs], tmp_path / "out"), batch.Settings(Request("anna")))
     assert [entry.seconds for entry in report.entries] == [6.0, 6.0, 6.0] and not report.failures
     for entry in report.entries:
         assert io.probe(entry.output).samples == 6 * RATE_HZ

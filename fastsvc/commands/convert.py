@@ -115,7 +115,9 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 @option("--overwrite", is_flag=True, help="Replace existing results; inputs are never replaced.")
 @option("--report", metavar="FILE.json", help="Report of each file's outcome, with times and versions.")
 @verbosity_options
-def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, **options):
+def convert(
+    inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, overwrite, batch, **options
+):
     """Convert INPUTs (files and folders) to the voice of --spk.
 
     Folders are searched recursively, and OUT_DIR keeps their tree. The command reads wav, flac, mp3, ogg, aiff and
@@ -128,9 +130,10 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     from fastsvc.audio import encode
     from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
-    from fastsvc.convert import run as batch
+    from fastsvc.convert import run
     from fastsvc.convert.check import check_report
     from fastsvc.convert.plan import plan
+    from fastsvc.engine import Request
     from fastsvc.features import f0
     from fastsvc.files import InWork
 
@@ -141,25 +144,27 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
     report_path = None if report is None else check_report(report, planned)
-    batch.check_output_folder(planned.folder)
+    run.check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
-    left = batch.waiting(planned, options["overwrite"])
+    left = run.waiting(planned, overwrite)
     in_work = InWork(planned.folder)
     planned.notes[:0] = _suspected(in_work, left)
-    how = options["steps"], vocoder_backend, options["batch"], channels == "keep"
+    how = options["steps"], vocoder_backend, batch, channels == "keep"
     device, needs = gpu.before_opening(path, device, left, *how)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
-    engine.check_request(speaker, options["transpose"], options["formant"], options["f0_range"])
-    settings = batch.Settings(
-        speaker,
+    request = Request(speaker, **options)
+    engine.check_request(request)
+    settings = run.Settings(
+        request,
         name=engine.table.name(speaker),
         rate_hz=None if rate == "same" else rate,
         subtype=bits,
         keep_channels=channels == "keep",
-        **options,
+        overwrite=overwrite,
+        batch=batch,
     )
     say(f"speaker: {settings.name}")
     for number, note in enumerate(planned.notes):
@@ -171,7 +176,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
-        result = batch.run(engine, planned, settings, show.entry, show.fraction, in_work)
+        result = run.run(engine, planned, settings, show.entry, show.fraction, in_work)
     show.summary(result)
     if report_path is not None:
         from fastsvc.convert.report import save
@@ -212,7 +217,6 @@ def _suspected(in_work, jobs) -> list[str]:
 def _head(engine, settings, inputs, out, format) -> dict:
     import platform
     import time
-    from dataclasses import asdict
     from importlib import metadata
 
     from fastsvc import machine
@@ -224,5 +228,5 @@ def _head(engine, settings, inputs, out, format) -> dict:
         "versions": {"fastsvc": VERSION, "python": platform.python_version(), **versions},
         "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
         "engine": str(engine.path),
-        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **asdict(settings)},
+        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **settings.to_dict()},
     }

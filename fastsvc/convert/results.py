@@ -24,7 +24,7 @@ class Results:
 
     def __init__(self, engine, plan: Plan, settings):
         self.plan, self.settings = plan, settings
-        self.engine, self.voice = Path(engine.path).name, settings.name or str(settings.speaker)
+        self.engine, self.voice = Path(engine.path).name, settings.voice
         self.requests = {kind: request(engine, settings, kind) for kind in {job.format for job in plan.jobs}}
         self.index = Index(plan.folder)
         for own in (self.index.path, plan.folder / IN_WORK):  # which a run writes

@@ -159,7 +159,7 @@ def pitch(
 def units_per_frame(config: AcousticConfig, encoder) -> float | None:
     """From the two hops, in the order of DDSP-SVC's arithmetic; None if no encoder is there to tell its hop."""
     if encoder is None:
-        if hubert_units(config.features.encoder) is None and config.amphion is None:
+        if hubert_units(config.features.encoder) is None and not config.conditioner.foreign_encoders:
             return None
         encoder = HubertConfig()  # Amphion's whisper units last 20 ms too
     return (config.mel.hop_samples / config.mel.rate_hz) / (encoder.hop_samples / encoder.rate_hz)

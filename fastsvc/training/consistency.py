@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastsvc.config import EdmConfig, from_dict
 from fastsvc.config.limits import CROPS, FRAMES
@@ -156,7 +157,7 @@ class StudentTask(AcousticTask):
     def after_step(self, step: int) -> None:
         """θ⁻ ← μ θ⁻ + (1 − μ) θ: after the optimiser, in training alone."""
         pairs = list(self.target.parameters()), list(self.model.parameters())
-        torch._foreach_lerp_(*pairs, 1 - self.settings.target_decay)
+        get_ema_multi_avg_fn(self.settings.target_decay)(*pairs, None)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mel L1 of 1, 2 and 4 steps to the truth, and to the teacher's 50 Euler steps from the same noise."""

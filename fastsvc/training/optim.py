@@ -8,6 +8,7 @@ import re
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastsvc import arguments
 from fastsvc.errors import ConfigError
@@ -50,7 +51,7 @@ class Ema:
     def update(self, model: nn.Module) -> None:
         # Early on the mean must forget the random start: d = (1 + n) / (10 + n), as TensorFlow's EMA has it.
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.model.parameters()), list(model.parameters()), None)
         for mean, now in zip(self.model.buffers(), model.buffers()):
             mean.copy_(now)
         self.updates += 1
