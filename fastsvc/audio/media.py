@@ -199,7 +199,8 @@ def samples(one: File, exact: bool, status: os.stat_result) -> int:
     if one.frames is not None and (one.exact or not exact):
         return one.frames
     key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-    if key not in _counts:
+    count = _counts.get(key)  # other threads may clear it meanwhile
+    if count is None:
         with File(one.path, one._source, one._start, one.kind) as file:
             while len(file.read(1 << 16)):
                 if file._done > _LONGEST_S * file.samplerate:  # a few bytes may stand for a million samples
@@ -207,8 +208,8 @@ def samples(one: File, exact: bool, status: os.stat_result) -> int:
                     raise AudioError(f"{one.path}: {why}", CONVERT)
             if len(_counts) >= _MOST_COUNTS:
                 _counts.clear()
-            _counts[key] = file._done
-    return _counts[key]
+            _counts[key] = count = file._done
+    return count
 
 
 def _floats(frame, channels: int) -> np.ndarray:
