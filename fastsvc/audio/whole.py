@@ -20,7 +20,7 @@ _STREAMS = {"flac": flac.fault, "mp3": mp3.fault, "ogg": ogg.fault}
 
 
 class Source:
-    """Bytes of an open file by their place; empty or short past its end."""
+    """Bytes of an open file by their place; empty or short past the end that it had then."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
@@ -31,7 +31,7 @@ class Source:
         if place >= self.size:  # also what no file can be as long as
             return b""
         self._file.seek(place)
-        return self._file.read(count)
+        return self._file.read(min(count, self.size - place))
 
 
 def kind(source: Source | Part) -> tuple[str, int]:
