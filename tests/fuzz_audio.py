@@ -1,6 +1,6 @@
 """500 damaged recordings: no crash, hang, traceback, nor a recording made from garbage. Run by `make fuzz`.
 
-FASTSVC_FUZZ: how many (default 500); FASTSVC_SEED: others.
+FASTSVC_FUZZ: how many (default 500); FASTSVC_FUZZ_SEED: others.
 """
 
 import os
@@ -8,7 +8,7 @@ import os
 import audio_fuzz
 import pytest
 
-COUNT, SEED = int(os.environ.get("FASTSVC_FUZZ", "500")), int(os.environ.get("FASTSVC_SEED", "0"))
+COUNT, SEED = int(os.environ.get("FASTSVC_FUZZ", "500")), int(os.environ.get("FASTSVC_FUZZ_SEED", "0"))
 
 
 @pytest.mark.timeout(3600)

@@ -1,6 +1,6 @@
 """300 damaged recordings of the kinds that FFmpeg reads: no crash, hang, traceback, nor a file cut unnoticed.
 
-Run by `make fuzz`. FASTSVC_FUZZ: how many (default 300); FASTSVC_SEED: others.
+Run by `make fuzz`. FASTSVC_FUZZ: how many (default 300); FASTSVC_FUZZ_SEED: others.
 """
 
 import os
@@ -10,7 +10,7 @@ import pytest
 from media_files import aac_in_caf, chirp, encode
 
 pytest.importorskip("av")
-COUNT, SEED = int(os.environ.get("FASTSVC_FUZZ", "300")), int(os.environ.get("FASTSVC_SEED", "0"))
+COUNT, SEED = int(os.environ.get("FASTSVC_FUZZ", "300")), int(os.environ.get("FASTSVC_FUZZ_SEED", "0"))
 # extension: (container, codec, rate in Hz)
 WRITTEN = {
     ".m4a": ("ipod", "aac", 44100),

@@ -107,7 +107,7 @@ def test_a_source_that_changed(tmp_path):
     convert()
     put(Path("in/a.wav"), tone(hz=300.0))
     os.utime("in/a.wav", ns=(1, 10**18 + 1))
-    assert "made of in/a.wav before that was changed" in only(convert()).reason
+    assert "made of in/a.wav when its size or date was another" in only(convert()).reason
     assert only(convert(overwrite=True)).status == DONE and only(convert()).status == SKIPPED
     shutil.copytree("in", "other", copy_function=shutil.copy2)
     assert "made of another recording: '../in/a.wav'" in only(convert("other")).reason
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_made_again_and_kept(tmp_path):
         Path("out", INDEX).unlink(missing_ok=True)
         entry = only(convert())
         kept = "a.wav.unreadable" + (f"-{number}" if number > 1 else "")
-        assert entry.status == DONE and entry.notes == [f"the older file could not be read, and is kept as {kept}"]
+        assert entry.status == DONE and entry.notes == [f"an earlier result could not be read, and is kept as {kept}"]
         assert Path("out", kept).read_bytes() == content and io.probe("out/a.wav").samples == 6000
     assert only(convert()).status == SKIPPED
 

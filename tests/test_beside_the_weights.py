@@ -92,3 +92,9 @@ def test_other_objects_are_refused_by_name(tmp_path):
     torch.save({"model": {}, "kind": signal.SIGINT}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match="signal.Signals"):
         read(tmp_path / "a.pt")
+
+
+def test_messages_name_no_objects_of_ours(tmp_path):
+    torch.save({datetime.date(2024, 5, 1): 1, "model": {"a": torch.ones(1)}}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="its keys: an object, model"):
+        read(tmp_path / "a.pt")

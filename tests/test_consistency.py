@@ -219,5 +219,5 @@ def test_what_does_not_fit_is_refused(taught, tmp_path):
         student_task(taught, solver="rk4")
     content = checkpoint.load(taught[1])
     torch.save({**content, "speakers": ["someone", "else"]}, tmp_path / "other.pt")
-    with pytest.raises(ConfigError, match="knows the singers someone, else"):
+    with pytest.raises(ConfigError, match="has the singers someone, else"):
         StudentTask({"teacher": str(tmp_path / "other.pt")}, taught[0], "cpu")

@@ -92,7 +92,7 @@ def test_a_batch_notes_rf64(tmp_path, monkeypatch):
     path, _, _ = put(tmp_path, ".wav", music(1, 44100))
     monkeypatch.setattr(encode, "LARGEST_WAV", 1000)
     report = batch.run(FakeEngine(), plan([path], tmp_path / "out"), batch.Settings(Request("anna")))
-    assert report.entries[0].notes == ["written as RF64, which is WAV for more than 4 GiB"]
+    assert report.entries[0].notes == ["its result is written as RF64, which is WAV for more than 4 GiB"]
     assert io.probe(report.entries[0].output).samples == 44100
 
 

@@ -129,6 +129,14 @@ def test_of_several_streams_one_is_taken_and_said(tmp_path):
     assert report.entries[0].status == batch.DONE and notes[0] in report.entries[0].notes
 
 
+def test_sound_may_begin_later_and_end_earlier_than_what_else_a_film_holds(tmp_path):
+    late = encode(tmp_path / "late.mka", chirp(), 44100, "flac", "matroska", begin=88200)
+    assert io.read(late)[0].shape == chirp().shape
+    short, long = (chirp(count, 44100, 1) for count in (9000, 40000))
+    write(tmp_path / "two.mka", "matroska", [(one, 44100, "flac", "s16", 0, {}) for one in (short, long)])
+    assert io.read(tmp_path / "two.mka")[0].shape == short.shape
+
+
 def test_training_data_may_be_of_these_kinds(tmp_path):
     (tmp_path / "set" / "ann").mkdir(parents=True)
     encode(tmp_path / "set" / "ann" / "a.m4a", chirp(66150, 44100, 1), 44100, "aac", "ipod")

@@ -10,6 +10,7 @@ from media_files import aliased, chirp, encode, picture
 
 from fastsvc import memory
 from fastsvc.audio import io, media, source
+from fastsvc.audio.opening import opened
 from fastsvc.errors import AudioError
 
 av = pytest.importorskip("av")
@@ -139,3 +140,15 @@ def test_a_file_that_another_names_is_not_opened(tmp_path):
         assert np.abs(io.read(path)[0]).max() < 0.02
     except AudioError as error:
         assert "damaged or cut short" in str(error)
+
+
+def test_of_a_file_that_grows_what_was_there_is_read(tmp_path):
+    path = encode(tmp_path / "a.aac", chirp(300_000), 44100, "aac", "adts", b=320_000)  # more than one buffer
+    want, more = io.read(path)[0], path.read_bytes()[:300]
+    with opened(path) as recording, open(path, "ab") as file:
+        file.write(more)
+        file.flush()
+        found = [recording.file.read(1 << 14)]
+        while len(found[-1]):
+            found.append(recording.file.read(1 << 14))
+    assert np.array_equal(np.concatenate(found).T, want)

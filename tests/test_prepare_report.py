@@ -132,6 +132,7 @@ def test_the_command_closes_with_what_comes_next(dataset, tmp_path):
     assert f"-o '{out}' --encoder ENGINE.fsvc" in last
     assert any("30 files are not recordings (30 .txt); their names:" in line for line in rest)
     errors = [line for line in result.stderr.splitlines() if "not used" in line]
+    assert "recordings; 30 not used, see below" in result.stdout
     assert len(errors) == 21 and errors[-1] == f"10 more recordings that are not used: see {out}/report.json"
     full = command(dataset, out, "-v")
     assert full.stderr.count("not used: ") == 30 and full.stdout.count("not a recording: ") == 30

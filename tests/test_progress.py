@@ -66,6 +66,7 @@ def test_a_log_holds_lines_alone(place, monkeypatch, capsys, name):
     monkeypatch.setattr(screen_log, "INTERVAL_S", 0.0)
     log = log_of(place / f"{name}.log", [part.format(place) for part in COMMANDS[name].split()])
     assert b"\r" not in log and b"\x1b" not in log and b"\n\n" not in log and (not log or log.endswith(b"\n"))
+    assert b", ," not in log
     lines = log.splitlines()
     for bar in BARS[name]:
         assert any(bar in line and PERCENT.search(line) for line in lines), log

@@ -240,7 +240,7 @@ def test_a_student_learns_from_a_teacher_that_went_on(place, monkeypatch):
     place.cast("adam", "low")
     with pytest.raises(ConfigError) as caught:
         place.train("student", 4, resume=True)
-    assert "knows the singers high, low, the student trains high, low, adam" in str(caught.value)
+    assert "has the singers high, low, the student trains high, low, adam" in str(caught.value)
     teacher = place.train("teacher", 5, resume=True)
     run = place.resumed(monkeypatch, "student")
     assert run.task.speakers == ["high", "low", "adam"] and run.task.gone == [0]

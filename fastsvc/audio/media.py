@@ -96,6 +96,8 @@ class File:
         self.frames, self.exact, self._parts = self._promised(first)
         packet = max(self._stream.codec_context.frame_size or 0, first.samples)
         self._less = 0 if self.exact else _SLACK_S * self.samplerate + packet
+        if not self._stream.duration and self._stream.start_time:  # sound that begins later than the film
+            self._less += max(0, round(self._stream.start_time * self._stream.time_base * self.samplerate))
         self._more = _SLACK_S * self.samplerate + 2 * packet
 
     def _promised(self, first) -> tuple[int | None, bool, list[tuple[int, int]]]:
@@ -118,7 +120,7 @@ class File:
             length = stream.duration * stream.time_base * rate
             exact = self.kind.exact and length.denominator == 1
             return round(length), exact, [(0, round(length))] if exact else []
-        if self._container.duration:
+        if self._container.duration:  # from the beginning of the film to the end of its longest stream
             return round(self._container.duration * rate / self._av.time_base), False, []
         return None, False, []
 
@@ -175,7 +177,7 @@ class File:
     def _check_end(self) -> None:
         if self._end and self.kind.name != "mp4" and media_whole.follows(self._source, self._end, self.kind):
             raise AudioError(f"{self.path}: {JOINED}", CONVERT)
-        alone = all(stream.type != "video" for stream in self._container.streams)
+        alone = len(self._container.streams) == 1 or bool(self._stream.duration)
         if self.frames is not None and (alone or self.exact) and self._done < self.frames - self._less:
             raise AudioError(
                 f"{self.path}: damaged or cut short: holds {self._done:,} of {self.frames:,} samples that its header "
@@ -197,7 +199,8 @@ def samples(one: File, exact: bool, status: os.stat_result) -> int:
     if one.frames is not None and (one.exact or not exact):
         return one.frames
     key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-    if key not in _counts:
+    count = _counts.get(key)  # other threads may clear it meanwhile
+    if count is None:
         with File(one.path, one._source, one._start, one.kind) as file:
             while len(file.read(1 << 16)):
                 if file._done > _LONGEST_S * file.samplerate:  # a few bytes may stand for a million samples
@@ -205,8 +208,8 @@ def samples(one: File, exact: bool, status: os.stat_result) -> int:
                     raise AudioError(f"{one.path}: {why}", CONVERT)
             if len(_counts) >= _MOST_COUNTS:
                 _counts.clear()
-            _counts[key] = file._done
-    return _counts[key]
+            _counts[key] = count = file._done
+    return count
 
 
 def _floats(frame, channels: int) -> np.ndarray:

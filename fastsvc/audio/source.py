@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 
 class Source:
-    """Bytes of an open file by their place; empty or short past its end."""
+    """Bytes of an open file by their place; empty or short past the end that it had then."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
@@ -18,4 +18,4 @@ class Source:
         if place >= self.size:  # also what no file can be as long as
             return b""
         self._file.seek(place)
-        return self._file.read(count)
+        return self._file.read(min(count, self.size - place))

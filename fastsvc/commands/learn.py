@@ -117,7 +117,8 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     _check_labels(out, encoder, pseudo_labels)
     hears = _encoder(encoder) if encoder else None  # before hours of work
     report = run(dataset, out, peak=peak or None, progress=bar, **(_features(config) if config else {}), **options)
-    say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings")
+    unused = f"; {len(report.bad)} not used, see below" if report.bad else ""
+    say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings{unused}")
     if hears:
         say(f"units of {encoder}: {add_units(out, hears, progress=bar)} items encoded")
         report.units = True

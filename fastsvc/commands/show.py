@@ -10,7 +10,7 @@ from fastsvc.commands.common import say, with_name
 from fastsvc.convert.report import DONE, FAILED, SKIPPED, Entry, Report
 
 _PREPARING = "{desc} {percentage:3.0f}%|{bar}| {elapsed}"
-_BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
+_BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"  # tqdm puts ", " before it
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ class Show:
                 False,
             )
         for note in entry.notes:
-            yield f"note: {entry.output}: {note}", False
+            yield f"note: {entry.input}: {note}", False
 
     def summary(self, report: Report) -> None:
         """Totals; and every failure once more, where other lines came after it."""

@@ -107,7 +107,8 @@ class Recording:
         entry.rate_hz, entry.channels, entry.seconds = rate_hz, len(audio), audio.shape[1] / rate_hz
         entry.output_rate_hz = io.writable_rate(self.job.format, wanted_hz)
         if entry.output_rate_hz != wanted_hz:
-            entry.notes.append(f"written at {entry.output_rate_hz} Hz: {self.job.format} cannot carry {wanted_hz} Hz")
+            why = f"{self.job.format} cannot carry {wanted_hz} Hz"
+            entry.notes.append(f"its result is written at {entry.output_rate_hz} Hz: {why}")
         samples = resampled_length(audio.shape[1], rate_hz, entry.output_rate_hz)
         check_length(self.job.format, samples, entry.output_rate_hz)
 
@@ -136,9 +137,10 @@ class Recording:
             entry.gain = written.gain
             if written.gain < 1:
                 turned_down = -20 * np.log10(written.gain)
-                entry.notes.append(f"turned down by {turned_down:.1f} dB: its peak was {written.peak:.2f}")
+                how = f"turned down by {turned_down:.1f} dB: the peak was {written.peak:.2f}"
+                entry.notes.append(f"its result is {how}")
             if written.large:
-                entry.notes.append("written as RF64, which is WAV for more than 4 GiB")
+                entry.notes.append("its result is written as RF64, which is WAV for more than 4 GiB")
             entry.status = DONE
         except Exception as error:
             self.fail(error)

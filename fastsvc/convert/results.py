@@ -97,7 +97,7 @@ class Results:
             if one.engine != self.engine:
                 return f"made with another engine: {_shown(one.engine)}"
             return "made with other options, or with an older or newer engine of this name"
-        return f"made of {job.source} before that was changed"
+        return f"made of {job.source} when its size or date was another"
 
     def _check_folder(self, folder: Path) -> None:
         while folder not in self.folders and folder != self.plan.folder:
@@ -143,7 +143,7 @@ class Results:
             )
         )
         if target in self.aside:
-            notes.append(f"the older file could not be read, and is kept as {_moved_aside(target).name}")
+            notes.append(f"an earlier result could not be read, and is kept as {_moved_aside(target).name}")
 
     def is_new(self, job: Job) -> bool:
         """Whether nothing may have the name of its target when the file gets it."""
