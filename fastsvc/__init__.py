@@ -15,9 +15,8 @@ _started = sys.argv[:1] == ["-m"] and any(w.partition(".")[0] in ("fastsvc", "-m
 if _started and not getattr(sys.flags, "safe_path", False) and os.path.realpath(sys.path[0]) != os.path.realpath(_root):
     del sys.path[0]
 
-# Links in this folder stand for kernels/ and build/, which lie beside it in the repository and inside it when installed.
-# Where links are unknown (a checkout with core.symlinks=false, an unpacked sdist), those two are found beside it all the
-# same, and nothing else is.
+# kernels/ and build/ lie inside this folder when installed; in the repository they lie beside it and links stand here.
+# Without links (core.symlinks=false, an unpacked sdist) these two are found beside this folder, and nothing else is.
 _beside = [f"fastsvc.{name}" for name in ("kernels", "build") if not os.path.isdir(os.path.join(__path__[0], name))]
 if _beside:
     from importlib.machinery import PathFinder
