@@ -74,6 +74,7 @@ lint: $(TOOLS)
 format: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python ci/wrap.py
 
 docs: $(TOOLS)
 	$(PIP) -e ".[docs]"
