@@ -303,6 +303,7 @@ def test_json5():
     }
 
 
+@pytest.mark.slow
 def test_full_size(tmp_path, monkeypatch):
     """The documented recipe, 37.5 M parameters: it builds, and the engine agrees with the specification."""
     size = made.Sizes()

@@ -15,6 +15,7 @@ from fastsvc.build.cubins import resources
 from fastsvc.build.cubins.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
 from fastsvc.errors import EngineError
 
+pytestmark = pytest.mark.slow  # about forty kernels are compiled before the first test
 INSTRUCTION = {80: "mma.sync", 86: "mma.sync", 89: "mma.sync", 90: "wgmma", 100: "tcgen05.mma", 120: "mma.sync"}
 
 
