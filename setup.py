@@ -88,14 +88,14 @@ with TemporaryDirectory() as scratch:
                 "hypothesis>=6.100",
                 # Another minor version may format and find otherwise, and `make test` asks it.
                 "ruff>=0.17.6,<0.18",
-                # Likewise, for types.
+                # pyright with Node.js inside. Another version finds otherwise.
                 "basedpyright>=1.40.2,<1.41",
-                # Wheel and sdist are built without a network; from 77 on without the package wheel.
-                "setuptools>=77.0.3",
                 "scipy>=1.14.1",
                 "librosa>=0.11",
                 "matplotlib>=3.9.2",
                 "av>=15.0",
+                # Wheel and sdist are built without a network; from 77 on without the package wheel.
+                "setuptools>=77.0.3",
                 "transformers>=5.0",
                 "triton>=3.7; platform_system == 'Linux'",
                 "cuda-bindings>=13.1; platform_system == 'Linux'",
