@@ -213,6 +213,7 @@ def test_without_triton(path, monkeypatch):
         supplied(path, [[40]])
 
 
+@pytest.mark.slow
 def test_what_was_built_for_the_gpu_is_enough(tmp_path, compiler, monkeypatch):
     """Also where another machine built it, under the same words."""
     monkeypatch.setenv(seal.VARIABLE, "the same on both machines")

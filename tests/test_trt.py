@@ -157,6 +157,7 @@ def build(rtx, folder, name="vocoder_fp16.onnx", config=vocoders.SMALL["m4"], **
     return trt_plan.build(rtx, folder.verify(name), config, wanted, **{"ahead": 89, **options})[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", artifact.GRAPHS.values())
 def test_a_plan_and_its_file(rtx, folder, name):
     plan = build(rtx, folder, name)
@@ -165,6 +166,7 @@ def test_a_plan_and_its_file(rtx, folder, name):
     assert again.code == plan.code and again.origin == plan.origin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", vocoders.SMALL)
 def test_every_family(rtx, tmp_path, name):
     config = vocoders.SMALL[name]
