@@ -1,8 +1,8 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
 # make test   installs into .venv what tests need too; then make lint, and every test (TESTS=tests/test_f0.py: some)
-# make quick  the tests that take less than 5 s each (TESTS as above)
+# make quick  the tests that are not marked slow, as those over 5 s are (TESTS as above)
 # make lint   style and types, without changing a file
-# make format   mends what ruff can mend by itself
+# make format   mends what ruff can mend by itself, and lines of pages over 120 characters
 # make docs   the API's pages, from docstrings: docs/api/index.html
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make test-lowest   runs make test with the lowest versions that setup.py allows, in .venv-lowest
@@ -13,6 +13,7 @@
 
 PYTHON ?= python3
 TESTS ?= tests
+TYPES := $(wildcard pyrightconfig.json)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -65,11 +66,11 @@ test: lint
 quick: $(TOOLS)
 	$(PYTEST) -m "not slow" $(TESTS)
 
-# pyrightconfig.json names the rooms whose types are checked; without that file none are.
+# TYPES names the rooms whose types are checked; without that file none are.
 lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(if $(wildcard pyrightconfig.json),$(BIN)/basedpyright --pythonpath $(BIN)/python)
+	$(if $(TYPES),$(BIN)/basedpyright --pythonpath $(BIN)/python)
 
 format: $(TOOLS)
 	$(BIN)/ruff check --fix .
@@ -86,11 +87,12 @@ crashes: $(TOOLS)
 test-isa: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/isa.py -q -n $(WORKERS) --dist loadfile
 
-# PyTorch stays the pinned one. Where PyTorch's index can be reached, TORCH_VERSION=2.11.0 tries its lowest.
+# PyTorch stays the pinned one. Where PyTorch's index can be reached, TORCH_VERSION=2.11.0 tries its lowest. Types are
+# those of the newest packages, and are not asked of the lowest.
 test-lowest:
 	mkdir -p $(LOWEST)
 	$(PYTHON) ci/lowest.py torch==$(TORCH_VERSION) > $(LOWEST)/constraints.txt
-	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(MAKE) VENV=$(LOWEST) test
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(MAKE) VENV=$(LOWEST) TYPES= test
 
 # Files that `pytest tests` does not collect by their names.
 fuzz: $(TOOLS)
