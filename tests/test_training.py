@@ -262,6 +262,7 @@ def _worker(rank, port, out):
         torch.save({"model": trainer.task.model.state_dict(), "step": result["step"]}, f"{out}/run{rank}.pt")
 
 
+@pytest.mark.slow
 def test_two_processes_average_to_the_joined_batch(tmp_path):
     import socket
 
