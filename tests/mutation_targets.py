@@ -133,7 +133,7 @@ def _task(name: str):
     return use
 
 
-SETTINGS = {name: _task(name) for name in TASKS} | {"evaluate": read_settings, "prepare": lambda path: _features(path)}
+SETTINGS = {name: _task(name) for name in TASKS} | {"evaluate": read_settings, "prepare": _features}
 
 
 def settings(name: str, path: Path, count: int | None = None, seed: int = 0):

@@ -1,5 +1,7 @@
 """A corpus in memory, as fastsvc.data.corpus gives it: two singers of buzz through one of three formant pairs."""
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 
@@ -11,7 +13,7 @@ FORMANTS_HZ = ((700, 1200), (300, 2300), (450, 900))
 
 class PhoneCorpus:
     mel, phones, singers, path = MEL, ["aa", "iy", "ow"], ["ada", "bruno"], "memory"
-    singer_f0_hz = {"ada": 220.0, "bruno": 130.0}
+    singer_f0_hz: ClassVar = {"ada": 220.0, "bruno": 130.0}
 
     def having(self, split) -> list[int]:
         return [0, 1]

@@ -99,7 +99,7 @@ def test_the_free_format(tmp_path):
     assert read(tmp_path / "a.mp3", bytes(content) * 2).shape == (1, 2304 * frames - 529)
 
 
-@pytest.mark.parametrize(("head", "size"), [(b"\xff\xfd\x80\xc0", 417), (b"\xff\xf5\x80\xc0", 417)], ids=["1", "2"])
+@pytest.mark.parametrize("head, size", [(b"\xff\xfd\x80\xc0", 417), (b"\xff\xf5\x80\xc0", 417)], ids=["1", "2"])
 def test_layer_2(tmp_path, head, size):
     """1152 samples a frame, whatever the version; all zeros are silence. Their encoders write no tags."""
     content = (head + bytes(size - 4)) * 40
@@ -156,7 +156,7 @@ def test_a_caf_to_the_end_of_the_file(tmp_path, size):
 @pytest.mark.parametrize("size", [404, 100_000])
 def test_sizes_that_are_too_small(tmp_path, extension, size):
     """As a recorder leaves them that was stopped before it wrote the last: libsndfile reads no more than they say."""
-    path, audio, _ = put(tmp_path, extension, music(samples=100_000))
+    path, _, _ = put(tmp_path, extension, music(samples=100_000))
     place = {".caf": path.read_bytes().find(b"data") + 4, ".au": 8, ".aiff": path.read_bytes().find(b"SSND") + 4}
     place |= {".w64": path.read_bytes().find(b"data\xf3") + 16, ".rf64": path.read_bytes().find(b"ds64") + 16}
     width = 8 if extension in (".caf", ".w64", ".rf64") else 4
@@ -171,7 +171,7 @@ def test_sizes_that_are_too_small(tmp_path, extension, size):
 
 @pytest.mark.parametrize("size", [2 * 2 * SAMPLES - 1, 2 * 2 * SAMPLES + 1])
 def test_a_wav_of_an_odd_size(tmp_path, size):
-    path, audio, _ = put(tmp_path, ".wav")
+    path, _, _ = put(tmp_path, ".wav")
     change(path, path.read_bytes().index(b"data") + 4, size.to_bytes(4, "little"))
     assert read(path, path.read_bytes()).shape == (2, min(SAMPLES, size // 4))
 

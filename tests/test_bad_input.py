@@ -172,12 +172,12 @@ def test_ctrl_c_for_real(model, tmp_path):
     # Tests that a shell started in the background ignore Ctrl-C, and what they start would inherit that.
     heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, **pipes, preexec_fn=heeding)
+    process = subprocess.Popen(command, **pipes, preexec_fn=heeding)  # noqa: PLW1509 - no other thread runs here
     end = time.monotonic() + 60
     while not list(Path("out").glob("*.wav")) and time.monotonic() < end:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "interrupted: finished results stay" in errors and "Traceback" not in errors
     left = list(Path("out").glob("[!.]*"))

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -39,6 +41,7 @@ def test_without_scipy_the_choir_says_what_to_install(tmp_path):
     assert "pip install scipy" in done.stderr
 
 
+@pytest.mark.slow
 def test_gpu_tests_are_collected_and_the_rest_is_skipped_with_a_reason():
     command = ("-m", "pytest", "-p", "lacking", "-m", "gpu", "--collect-only", "-q", "-rs", "-p", "no:cacheprovider")
     done = python(
@@ -48,6 +51,7 @@ def test_gpu_tests_are_collected_and_the_rest_is_skipped_with_a_reason():
     assert "test_gpu.py" in done.stdout and "soundfile is not installed" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_triton_compiled_kernels_are_still_found():
     """What a process without Triton would look up is what one with it compiled."""
     program = (

@@ -218,6 +218,7 @@ def test_some_are_decoded_ahead(tmp_path, monkeypatch, bound, most):
     assert first.job == jobs[0] and len(begun) == most and first.take()[0].shape == (1, 2400)
 
 
+@pytest.mark.slow
 def test_a_gpus_engine_gives_each_recording_what_it_gives_it_alone(tmp_path, monkeypatch):
     pytest.importorskip("triton")
     if torch.cuda.is_available():

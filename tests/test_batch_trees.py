@@ -97,9 +97,8 @@ def inputs_of(given, out: Path) -> list[Path]:
             found.append(one)
             continue
         apart = not real(one).is_relative_to(real(out))
-        for path in below(real(one)):
-            if path.suffix in EXTENSIONS and not (apart and path.is_relative_to(real(out))):
-                found.append(path)
+        audio = (path for path in below(real(one)) if path.suffix in EXTENSIONS)
+        found += [path for path in audio if not (apart and path.is_relative_to(real(out)))]
     return found
 
 

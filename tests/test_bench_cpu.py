@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # bench/ is not installed
 
-from bench import cases, cpu, models  # noqa: E402
+from bench import cases, cpu, models
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,7 @@ def test_peers_that_cannot_run_say_why():
                 peers.peer(name, model, [80.0], "consistency", 7)
 
 
+@pytest.mark.slow
 def test_a_tiny_run(tmp_path, capsys, monkeypatch):
     pytest.importorskip("soxr", reason="soxr resamples the whole")
     engine = models.make(tmp_path, 16, 16, lambda line: None, 2, steps=(1, 2), target="cpu")

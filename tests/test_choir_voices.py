@@ -1,5 +1,6 @@
 """Singers made from speech programs, where those are installed."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_programs_say_each_phone_at_its_time(program, voice):
     audio, rate_hz, phones = speak(program, voice, SAID)
     assert [phone[0] for phone in phones] == ["pau", *SAID, "pau"]
     times = [start for _, start, _ in phones] + [phones[-1][2]]
-    assert all(later > earlier for earlier, later in zip(times[1:-1], times[2:-1]))
+    assert all(later > earlier for earlier, later in itertools.pairwise(times[1:-1]))
     assert times[-1] <= len(audio) / rate_hz + 0.02
     # The hiss of "s" has most treble of all, the vowels least.
     treble = np.abs(np.diff(audio, prepend=0.0))

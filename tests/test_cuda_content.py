@@ -247,7 +247,7 @@ def gpu(monkeypatch, tmp_path):
     """The GPU's engine, interpreted."""
     pytest.importorskip("triton")
     interpreted.prepare(monkeypatch)
-    return lambda path, precision: interpreted.engine(path, precision)
+    return interpreted.engine
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")

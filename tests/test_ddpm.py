@@ -1,5 +1,6 @@
 """The DDPM chain and its solvers: against upstream's formulas, against the exact flow, and in shallow diffusion."""
 
+import itertools
 import math
 
 import pytest
@@ -65,7 +66,7 @@ def test_ddim_is_upstreams_step():
 
     x = torch.randn(7, dtype=torch.float64)
     want, levels = x, [900, 600, 300, 0]
-    for now, after in zip(levels[:-1], levels[1:]):
+    for now, after in itertools.pairwise(levels):
         a, b = product[now], product[after]
         step = ((1 - b) / b).sqrt() - ((1 - a) / a).sqrt()
         want = b.sqrt() * (want / a.sqrt() + step * noise_of(want, float(now)))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = "fastsvc", "kernels", "build", "bench", "tests", "ci"
@@ -114,3 +115,9 @@ def test_lowest_versions_and_names():
 def test_every_file_is_python_3_10():
     for path in SOURCES:
         parsed(path)  # raises SyntaxError for what is newer
+
+
+def test_commits_are_looked_at_by_the_same_ruff():
+    (ruff,) = (requirement for requirement in DECLARED["test"] if lowest.name_of(requirement) == "ruff")
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert [hook["additional_dependencies"] for hook in hooks] == [[ruff], [ruff]]

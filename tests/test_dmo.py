@@ -25,6 +25,7 @@ from fastsvc.training.dmo_validation import Watch
 from fastsvc.training.fake import marked
 from fastsvc.training.loop import Trainer
 
+pytestmark = pytest.mark.slow  # a studio is trained before the first test, and students after it
 FEW = {"steps": [1, 4], "fake_updates": 2, "match_steps": 3}
 LEVELS = tuple(map(tuple, simulate.schedules(EdmConfig(**EDM), (1, 4))))
 

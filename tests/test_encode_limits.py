@@ -20,7 +20,7 @@ def number(content, place, width=4):
     return int.from_bytes(content[place : place + width], "little")
 
 
-@pytest.mark.parametrize(("subtype", "width"), [("16", 2), ("24", 3), ("float", 4)])
+@pytest.mark.parametrize("subtype, width", [("16", 2), ("24", 3), ("float", 4)])
 def test_wav_over_the_limit_becomes_rf64(tmp_path, monkeypatch, subtype, width):
     """The limit is lowered: the header is that of a file over 4 GiB."""
     audio, path = music(2, 5000), tmp_path / "a.wav"
@@ -60,7 +60,7 @@ def test_what_4_gib_are():
 
 
 @pytest.mark.parametrize(
-    ("format", "samples", "words"),
+    "format, samples, words",
     [
         ("mp3", 30 * 3600 * 44100, "30.0 h: mp3 carries 29.8 h at most"),
         ("flac", 1 << 36, "68,719,476,736 samples: flac carries 68,719,476,735 at most"),

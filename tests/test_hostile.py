@@ -3,6 +3,7 @@ what is wrong. What is special to one format (fairseq's objects, .npy headers) s
 
 import copy
 import io
+import itertools
 import os
 import pickle
 import shutil
@@ -153,7 +154,7 @@ def test_absurd_sizes_in_the_yaml(tmp_path, name, key):
 def laughs(to: str) -> str:
     """Eight values, and eight times as many under each further letter."""
     letters = "abcdefghij"[: "abcdefghij".index(to) + 1]
-    rows = [f"{c}: &{c} [{','.join([f'*{b}'] * 8)}]\n" for b, c in zip(letters, letters[1:])]
+    rows = [f"{c}: &{c} [{','.join([f'*{b}'] * 8)}]\n" for b, c in itertools.pairwise(letters)]
     return "a: &a [1,1,1,1,1,1,1,1]\n" + "".join(rows)
 
 

@@ -27,7 +27,7 @@ MODULES = {module(path): path for path in sources()}
 
 def room(name: str) -> str:
     """The room of a module of ours; of fastsvc itself "fastsvc"."""
-    return (name.split(".") + ["fastsvc"])[1] if name != "fastsvc" else name
+    return [*name.split("."), "fastsvc"][1] if name != "fastsvc" else name
 
 
 def imported(path: Path, top_level_only: bool = False) -> set[str]:

@@ -134,7 +134,7 @@ def test_schedule(method, splits):
 
 
 def test_a_slice_alone_or_in_a_batch_gives_the_same():
-    model, net, sigmas = build()
+    _, net, _ = build()
     cond, x = random(3, FRAMES, CONFIG.denoiser.cond_channels), random(3, FRAMES, CONFIG.denoiser.mel_bins)
     prepare(net, cond)
     together = net(x, 0).clone()

@@ -57,7 +57,7 @@ def test_what_recordings_need_is_what_they_get():
         cut = even(frames, 13)
         needed = even_needed([frames], 13)
         made = {(len(group), cut.length) for group in cut.batches()}
-        assert made == {(s.batch, s.frames) for s in needed} or cut.length not in EVEN and not needed
+        assert made == {(s.batch, s.frames) for s in needed} or (cut.length not in EVEN and not needed)
         assert set(needed) <= set(even_shapes(13))
     assert even_shapes(13)[0] == Shape(8, 1024) and len(even_shapes(13)) == 6 * len(EVEN)
     assert all(shape.frames > 600 for shape in even_shapes(300)) and even_shapes(13, most=1)[0] == Shape(1, 1024)

@@ -137,7 +137,7 @@ def test_the_burst_of_a_consonant_is_no_click():
 def test_pulses_of_a_voice_are_no_clicks(hz):
     given, rate_hz = np.zeros(48000, np.float32), 24000
     given[(np.arange(2 * hz) * rate_hz / hz).astype(int)] = 0.5
-    heard, gain = hearing.levelled(given, 0.95, rate_hz)
+    heard, _ = hearing.levelled(given, 0.95, rate_hz)
     assert np.abs(heard).max() == pytest.approx(0.95, rel=0.01)
     followed = Level.of(given, rate_hz, 0.0).follow(voice(rate_hz, [0.02, 0.02]), rate_hz)
     assert abs(db(followed, given)) < 1

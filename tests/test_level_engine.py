@@ -47,7 +47,7 @@ def test_a_batch_keeps_the_balance_of_its_channels(small, tmp_path):
     settings = batch.Settings(Request("Ada"), keep_channels=True)
     report = batch.run(small, plan([tmp_path / "in"], tmp_path / "out"), settings)
     assert report.count(batch.DONE) == 1, report.entries
-    made, rate_hz = io.read(tmp_path / "out" / "a.wav")
+    made, _ = io.read(tmp_path / "out" / "a.wav")
     for got, came in zip(made, audio, strict=True):
         for one, other in zip(parts(got, 2), parts(came, 2), strict=True):
             assert abs(db(one) - db(other)) < 1

@@ -211,7 +211,7 @@ def test_a_small_file_that_holds_hours_takes_no_neighbours(tmp_path):
     with soundfile.SoundFile(tmp_path / "in" / "long.flac", "w", 48000, 1, "PCM_16", format="FLAC") as file:
         for _ in range(200):
             file.write(np.zeros(48000 * 10, np.int16))
-    assert os.path.getsize(tmp_path / "in" / "long.flac") < 10**6
+    assert (tmp_path / "in" / "long.flac").stat().st_size < 10**6
     command = [sys.executable, "-c", CHILD, str(tmp_path / "in"), str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=Path(__file__).parent.parent)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = "tests|bench|docs|configs|fastsvc|kernels|build|examples"
 NAMED = re.compile(rf"(?<![\w/.<{{-])((?:{FOLDERS})/[\w./-]*\w\.(?:py|md|sh|yaml|json|png|npz))\b")
 MODULE = re.compile(r"python3? -m ((?:bench|fastsvc)[\w.]*\w)")
+LANE = re.compile(r"`make ([a-z-]+)")
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
 
 
@@ -20,7 +21,7 @@ def texts():
     for pattern in ("*.py", "*.md", "*.sh", "*.yaml"):
         for folder in folders:
             yield from sorted((ROOT / folder).rglob(pattern))
-    yield from (ROOT / name for name in ("README.md", "Makefile", "setup.py"))
+    yield from (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "setup.py"))
 
 
 def test_named_files_exist():
@@ -43,6 +44,13 @@ def test_named_programs_exist():
                 continue
             place = ROOT.joinpath(*re.sub(r"^fastsvc\.(?=(kernels|build)\.)", "", name).split("."))
             assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), f"{path} names {name}"
+
+
+def test_named_lanes_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    lanes = {lane for path in texts() for lane in LANE.findall(path.read_text(encoding="utf-8"))}
+    lacking = {lane for lane in lanes if not re.search(rf"^{lane}:", makefile, re.MULTILINE)}
+    assert not lacking and len(lanes) > 5, lacking
 
 
 def test_links_of_pages_lead_somewhere():

@@ -66,7 +66,7 @@ def test_full_size_builds_converts_and_comes_back(tmp_path, monkeypatch, mini, k
     assert json.loads((first / "manifest.json").read_text())["vocoder"]["unvoiced_f0"] == "interpolated"
     features = torch.randn(7, 6), 100 + 200 * torch.rand(7), torch.rand(7)
     # By one backend: which of a processor's is faster is measured while building, and they round in their own ways.
-    audio, mel = Engine.open(first, vocoder_backend="torch").synthesise(*features, "Bert")
+    audio, _ = Engine.open(first, vocoder_backend="torch").synthesise(*features, "Bert")
     assert audio.shape == (7 * 512,) and float(audio.std()) > 0.05
     engine = Engine.open(again, vocoder_backend="torch")
     assert torch.equal(engine.synthesise(*features, "Bert")[0], audio)

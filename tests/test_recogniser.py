@@ -97,7 +97,7 @@ def test_decoding_finds_the_likeliest_path():
     log_p = torch.log_softmax(logits, dim=1)
 
     def worth(path):
-        switches = sum(a != b for a, b in zip(path, path[1:]))
+        switches = sum(a != b for a, b in itertools.pairwise(path))
         return sum(float(log_p[t, label]) for t, label in enumerate(path)) - 0.7 * switches
 
     best = max(itertools.product(range(3), repeat=5), key=worth)

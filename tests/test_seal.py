@@ -152,7 +152,7 @@ def test_a_key_that_others_may_know_is_not_used(cache, monkeypatch, how, why):
     assert len(said) == 1 and "\n" not in str(said[0].message)
     assert seal.opened(sealed, LABEL) == b"a plan"
     seal._kept.cache_clear()  # the next process
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="is not used"):
         assert seal.opened(sealed, LABEL) is None
     if how in ("link", "short", "readable"):
         (cache / seal.FILE).unlink()

@@ -213,6 +213,7 @@ def test_without_triton(path, monkeypatch):
         supplied(path, [[40]])
 
 
+@pytest.mark.slow
 def test_what_was_built_for_the_gpu_is_enough(tmp_path, compiler, monkeypatch):
     """Also where another machine built it, under the same words."""
     monkeypatch.setenv(seal.VARIABLE, "the same on both machines")
@@ -253,7 +254,7 @@ def test_convert_compiles_and_says_so_once(path, on_a_gpu, compiler, monkeypatch
     assert "4 graphs made in" in text and "converted 2 of 2 files" in text
     text = run("in", "-m", path, "--overwrite", "--batch", "1")
     assert "compiled" not in text.replace("kernels compiled", "") and "4 graphs made" in text and len(compiler) == 1
-    monkeypatch.setattr(driver, "bindings", lambda: launcher.Driver())
+    monkeypatch.setattr(driver, "bindings", launcher.Driver)
     text = run("in", "-m", path, "--overwrite", "--batch", "1")
     assert "note: no kernels are compiled beforehand: starting compiled kernels needs" in text
 

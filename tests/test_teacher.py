@@ -265,6 +265,7 @@ def write_config(path, corpus, **changes):
     return path
 
 
+@pytest.mark.slow
 def test_it_learns_four_clips_by_heart(corpus, tmp_path):
     steps = 320
     path = write_config(

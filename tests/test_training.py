@@ -47,7 +47,7 @@ class Line(Task):
 
     def turns(self, step):
         late = [Turn("critic", self.extra["critic"], self.critic_loss)] if step >= 3 else []
-        return [Turn("main", self.model, self.main_loss)] + late
+        return [Turn("main", self.model, self.main_loss), *late]
 
     def validate(self, model):
         x = torch.ones(4, 3)
@@ -262,6 +262,7 @@ def _worker(rank, port, out):
         torch.save({"model": trainer.task.model.state_dict(), "step": result["step"]}, f"{out}/run{rank}.pt")
 
 
+@pytest.mark.slow
 def test_two_processes_average_to_the_joined_batch(tmp_path):
     import socket
 
@@ -293,7 +294,7 @@ def test_a_history_of_others_is_left_alone(tmp_path):
         with pytest.raises(OutputError, match="not the history"):
             make(out, steps=1).train()
         assert (out / "history.jsonl").read_bytes() == content
-    os.remove(out / "history.jsonl")
+    (out / "history.jsonl").unlink()
     os.mkfifo(out / "history.jsonl")  # which opening would wait for
     with pytest.raises(OutputError, match="not a regular file"):
         make(out, steps=1).train()

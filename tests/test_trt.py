@@ -13,6 +13,8 @@ import vocoders
 
 pytest.importorskip("onnx")
 
+import itertools
+
 import onnx
 
 from fastsvc.artifact import folder as artifact
@@ -90,7 +92,7 @@ def test_a_package_without_its_libraries(monkeypatch):
     monkeypatch.setattr(trt.importlib, "import_module", broken)
     with pytest.raises(EngineError, match=r"cannot be loaded: libnvinfer.*install it again: pip install"):
         trt.load(trt.FULL)
-    monkeypatch.setattr(trt.importlib, "import_module", lambda name: types.ModuleType(name))
+    monkeypatch.setattr(trt.importlib, "import_module", types.ModuleType)
     with pytest.raises(EngineError, match="without its libraries"):
         trt.load(trt.FULL)
 
@@ -155,6 +157,7 @@ def build(rtx, folder, name="vocoder_fp16.onnx", config=vocoders.SMALL["m4"], **
     return trt_plan.build(rtx, folder.verify(name), config, wanted, **{"ahead": 89, **options})[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", artifact.GRAPHS.values())
 def test_a_plan_and_its_file(rtx, folder, name):
     plan = build(rtx, folder, name)
@@ -163,6 +166,7 @@ def test_a_plan_and_its_file(rtx, folder, name):
     assert again.code == plan.code and again.origin == plan.origin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", vocoders.SMALL)
 def test_every_family(rtx, tmp_path, name):
     config = vocoders.SMALL[name]
@@ -208,7 +212,7 @@ def test_the_ladder_covers_what_slices_need():
 
     for rungs in (trt_plan.LADDER, trt_plan.WHOLE):
         assert rungs[0].frames[0] == 1 and rungs[-1].frames[1] == ladder.EVEN[-1]
-        for before, after in zip(rungs, rungs[1:]):
+        for before, after in itertools.pairwise(rungs):
             assert after.frames[0] == before.frames[1] + 1
         for rung in rungs:
             assert rung.frames[0] <= rung.best[1] <= rung.frames[1] and rung.best[0] <= trt_plan.MOST_BATCH

@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import replace
 
@@ -65,7 +66,7 @@ def test_loss_falls_steadily_with_the_angle_also_near_its_largest():
     angles = torch.linspace(0.01, math.pi - 0.01, 60)
     embeddings = torch.stack([angles.cos(), angles.sin()], dim=1)
     cosines = [float(head(e[None], torch.tensor([0])).detach()) for e in embeddings]
-    assert all(b > a for a, b in zip(cosines, cosines[1:]))
+    assert all(b > a for a, b in itertools.pairwise(cosines))
 
 
 def test_equal_error_rate_of_known_cases():

@@ -118,6 +118,7 @@ def outputs(made, given, kinds):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, dtype", [*((name, torch.float32) for name in CASES), *((name, torch.float16) for name in HALF)]
 )

@@ -6,6 +6,7 @@ folder is opened, for whatever purpose; keys that are not named here are let thr
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from fastsvc.artifact import configs as manifest_configs
@@ -68,7 +69,7 @@ def _schedules(value) -> bool:
 def _schedule(count: str, row) -> bool:
     if not re.fullmatch(r"[1-9][0-9]{0,3}", count) or not _list(_within(0, LEVEL), STEPS[1] + 2)(row):
         return False
-    return int(count) <= len(row) <= int(count) + 2 and all(a > b for a, b in zip(row, row[1:]))
+    return int(count) <= len(row) <= int(count) + 2 and all(a > b for a, b in itertools.pairwise(row))
 
 
 def _origin(value) -> bool:

@@ -112,7 +112,7 @@ def _said(source: Source | Part, begin: int, size: int) -> int | None:
     """
     odd = size == 0 or 0x7FFF0000 <= size <= 0x80000000 or 0xFFFF0000 <= size <= 0xFFFFFFFF
     left, end = source.size - begin - size, begin + size
-    if not odd or size and 0 <= left <= TAGS or size and left > 0 and _NAME.match(source.at(end + (end & 1), 4)):
+    if not odd or (size and 0 <= left <= TAGS) or (size and left > 0 and _NAME.match(source.at(end + (end & 1), 4))):
         return size
     return None
 
@@ -166,7 +166,7 @@ def _w64(source: Source | Part, start: int) -> Data | None:
     for _ in range(_MOST):
         head = source.at(place, 24)
         size = int.from_bytes(head[16:], "little")  # of the whole chunk
-        if len(head) < 24 or size < 24 and head[:16] != _W64_DATA:
+        if len(head) < 24 or (size < 24 and head[:16] != _W64_DATA):
             return None
         if head[:16] == _W64_DATA:
             return Data(place + 24, size - 24 if 24 < size < _UNKNOWN else None, Field(place + 16, 8, "little"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,7 +110,7 @@ class File:
         track = next((one for one in self._film.tracks if one.id == stream.id), None) if self._film else None
         if track is not None and not self._film.pieces and (spans := track.spans(self._film.scale)):
             parts = [(round(begin * rate / track.scale), round(end * rate / track.scale)) for begin, end in spans]
-            if any(end > begin for (_, end), (begin, _) in zip(parts, parts[1:])):
+            if any(end > begin for (_, end), (begin, _) in itertools.pairwise(parts)):
                 raise AudioError(f"{self.path}: {self.kind.what} whose edits play parts of it again", CONVERT)
             if not self._edited and first.pts is not None:  # what FFmpeg takes from the beginning, where tags say so
                 parts = [(0, max(0, parts[0][1] - max(0, round(first.pts * first.time_base * rate))))]

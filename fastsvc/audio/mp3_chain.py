@@ -64,7 +64,7 @@ def follow(source: Source | Part, start: int) -> Chain:
         step = steps.get(header)
         if step is None:
             step = steps[header] = _step(header, first, free)
-        if not step or place + step > end or count and tags > 0 and _names_tag(block, at, tags):
+        if not step or place + step > end or (count and tags > 0 and _names_tag(block, at, tags)):
             return Chain(count, place, first, named, promised, count - goal if promised else 0, free, last)
         last, place, count = place, place + step, count + 1
         if count == goal > 1:
@@ -156,7 +156,7 @@ def _free(source: Source | Part, start: int) -> int:
         size, second = place - first.padding, frame(block[place : place + 4])
         if second and not second.size and second.like(first):
             third = frame(block[place + size + second.padding :][:4])
-            if third and not third.size and third.like(first) or start + place + size >= source.size:
+            if (third and not third.size and third.like(first)) or start + place + size >= source.size:
                 return size
         place += 1
     return 0

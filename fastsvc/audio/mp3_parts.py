@@ -51,7 +51,7 @@ def parts(source: Source, start: int, most: int) -> tuple[list[Part], Chain]:
             runs[-1].pieces[-1] = runs[-1].pieces[-1][0], begins
             runs[-1].damaged = True
             place = after_tags(source, begins)
-    if not runs or len(runs) == 1 and len(runs[0].pieces) == 1:
+    if not runs or (len(runs) == 1 and len(runs[0].pieces) == 1):
         return [], runs[0].first if runs else chain
     begin, _ = runs[-1].pieces[-1]
     runs[-1].pieces[-1] = begin, source.size

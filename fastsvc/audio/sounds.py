@@ -53,7 +53,7 @@ class Sound:
 
     def samples(self, promised: int) -> int:
         """Of each channel, where libsndfile ``promised`` so many."""
-        return self.chain and mp3.samples(self.source, self.chain) or promised
+        return (self.chain and mp3.samples(self.source, self.chain)) or promised
 
     def unread(self, promised: int, samples: int) -> str:
         """Why ``samples``, which were decoded, are not all, or ""."""

@@ -29,7 +29,8 @@ def _name(content: dict) -> str | None:
 
     if {"weight", "config"} <= keys and {"f0", "version", "sr"} & keys:
         return "a voice of RVC (VITS)"
-    if "net" in keys and some("cfm.", "length_regulator.") or {"cfm", "length_regulator"} & set(_tops(content, "net")):
+    parts = {"cfm", "length_regulator"}
+    if ("net" in keys and some("cfm.", "length_regulator.")) or parts & set(_tops(content, "net")):
         return "a model of Seed-VC (diffusion transformer)"
     if some("reflow_model."):
         return "a model of DDSP-SVC 6 (reflow on another network)"

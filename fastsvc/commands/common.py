@@ -6,6 +6,7 @@ import functools
 import math
 import re
 import traceback
+from typing import ClassVar
 
 import click
 
@@ -161,7 +162,7 @@ class PitchRange(click.ParamType):
     """Two pitches, in Hz or as notes, with a colon between them -> (low, high) in Hz."""
 
     name = "low:high"
-    KEYS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11, "#": 1, "b": -1, "": 0}
+    KEYS: ClassVar[dict[str, int]] = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11, "#": 1, "b": -1, "": 0}
 
     def convert(self, value, param, ctx):
         if isinstance(value, tuple):

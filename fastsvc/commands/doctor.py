@@ -82,7 +82,7 @@ def _driver() -> str:
         return "no nvidia-smi: no NVIDIA driver"
     query = [tool, "--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"]
     try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=10)
+        found = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"nvidia-smi does not answer: {error}"
     lines = (found.stdout or found.stderr).strip().splitlines()

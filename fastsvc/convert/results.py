@@ -109,7 +109,7 @@ class Results:
     def _check_fits(self, job: Job) -> None:
         """Whether the result's format can carry it, as far as the source's header tells. Raises OutputError."""
         source, limited = self.sources[job.source], job.format in MOST_SECONDS
-        if self.settings.keep_channels or limited and source is not None and source.size > _LONG:
+        if self.settings.keep_channels or (limited and source is not None and source.size > _LONG):
             try:
                 info = io.probe(job.source)
             except AudioError:

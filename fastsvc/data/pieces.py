@@ -199,7 +199,7 @@ def _cuts(audio: np.ndarray, settings: Settings) -> list[tuple[int, int]]:
     hop = settings.mel.hop_samples
     cuts = slicing.slices(audio, settings.mel.rate_hz, settings.max_seconds - hop / settings.mel.rate_hz)
     starts = [start // hop * hop for start, _ in cuts]
-    return list(zip(starts, starts[1:] + [len(audio)]))
+    return list(zip(starts, [*starts[1:], len(audio)]))
 
 
 def _phones_within(transcript: dict, start_s: float, length_s: float) -> dict[str, np.ndarray]:

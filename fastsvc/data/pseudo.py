@@ -44,10 +44,7 @@ def _add(corpus_dir: Path, corpus: dict, clusters: int, seed: int, progress: boo
         raise ConfigError(f"{corpus_dir}: has no units to make labels from", "prepare it with --encoder")
     rng = np.random.default_rng([seed, clusters])
     items = [item for item in corpus["items"] if item["split"] == "train"]
-    units = []
-    for item in items:
-        units.append(arrays.npz(corpus_dir / item["file"])["units"].astype(np.float32))
-    units = np.concatenate(units)
+    units = np.concatenate([arrays.npz(corpus_dir / item["file"])["units"].astype(np.float32) for item in items])
     if len(units) > MOST_UNITS:
         units = units[rng.choice(len(units), MOST_UNITS, replace=False)]
     if clusters > len(units):

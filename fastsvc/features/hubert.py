@@ -121,10 +121,8 @@ class _Features:
     def __call__(self, begin: int, end: int) -> Tensor:
         """Units [begin, end). What the last call gave is not computed again."""
         known = self.begin + len(self.held)
-        parts = [self.held[begin - self.begin :]]
-        for first in range(max(begin, known), end, FRONT):
-            parts.append(self._project(first, min(first + FRONT, end)))
-        self.held, self.begin = torch.cat(parts), begin
+        fresh = [self._project(first, min(first + FRONT, end)) for first in range(max(begin, known), end, FRONT)]
+        self.held, self.begin = torch.cat([self.held[begin - self.begin :], *fresh]), begin
         return self.held
 
     def _project(self, first: int, last: int) -> Tensor:

@@ -6,6 +6,8 @@ CREPE's. :meth:`Rmvpe.hidden` looks ``HALO_FRAMES`` far, the GRU at everything.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -94,7 +96,7 @@ class UNet(nn.Module):
         sizes = [FIRST_CHANNELS * 2**i for i in range(LEVELS + 1)]  # 16 … 512
         self.encoder = Part([Down(a, b) for a, b in zip([1, *sizes], sizes[:-1])], norm=True)
         self.intermediate = Part([Down(sizes[-2] if i == 0 else sizes[-1], sizes[-1]) for i in range(MIDDLE_LAYERS)])
-        self.decoder = Part([Up(b, a) for a, b in reversed(list(zip(sizes[:-1], sizes[1:])))])
+        self.decoder = Part([Up(b, a) for a, b in reversed(list(itertools.pairwise(sizes)))])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x, beside = self.encoder.bn(x), []

@@ -4,6 +4,7 @@
 :func:`sample` is the one door to these and to the solvers of DDPM models.
 """
 
+import itertools
 from collections.abc import Callable
 
 from torch import Tensor
@@ -33,7 +34,7 @@ def euler(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
     """Euler steps along dx/dσ = (x − D)/σ; sigmas end in 0 (CoMoSVC edm_sampler, S_churn = 0)."""
     levels = [float(s) for s in sigmas]
     x = noise(0) * levels[0]
-    for sigma, after in zip(levels[:-1], levels[1:]):
+    for sigma, after in itertools.pairwise(levels):
         slope = (x - denoise(x, sigma)) / sigma
         x = x + (after - sigma) * slope
     return x
@@ -43,7 +44,7 @@ def heun(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
     """Heun's second-order steps (EDM, arXiv 2206.00364, algorithm 1); the last step, to 0, is an Euler step."""
     levels = [float(s) for s in sigmas]
     x = noise(0) * levels[0]
-    for sigma, after in zip(levels[:-1], levels[1:]):
+    for sigma, after in itertools.pairwise(levels):
         slope = (x - denoise(x, sigma)) / sigma
         ahead = x + (after - sigma) * slope
         if after > 0:

@@ -4,6 +4,7 @@ A chain is a list of (level, α, s) from noisy to clean; the network is evaluate
 λ = ln(α/s) and h = λ' − λ, every method steps along  x' = (s'/s) x − α' (e^{−h} − 1) · (an estimate of x0).
 """
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -36,7 +37,7 @@ def between(before: Place, after: Place) -> tuple[float, float, float]:
 
 def ddim(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
     """DDIM with η = 0 (Song et al., arXiv 2010.02502, eq. 12)."""
-    for before, after in zip(places[:-1], places[1:]):
+    for before, after in itertools.pairwise(places):
         _, keep, pull = between(before, after)
         x = keep * x + pull * denoise(x, before[0])
     return x
@@ -45,7 +46,7 @@ def ddim(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
 def dpm_solver(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
     """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2): x0 extrapolated from the last two estimates."""
     steps, previous, h_before = len(places) - 1, None, 0.0
-    for step, (before, after) in enumerate(zip(places[:-1], places[1:]), start=1):
+    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
         h, keep, pull = between(before, after)
         x0 = denoise(x, before[0])
         aim = x0
@@ -63,7 +64,7 @@ def unipc(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
     """
     steps, previous, h_before = len(places) - 1, None, 0.0
     x0 = denoise(x, places[0][0])
-    for step, (before, after) in enumerate(zip(places[:-1], places[1:]), start=1):
+    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
         h, keep, pull = between(before, after)
         base = keep * x + pull * x0
         slope = None if previous is None else (previous - x0) * (h / -h_before)

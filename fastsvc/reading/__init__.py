@@ -140,7 +140,7 @@ def from_yaml(given: str, numbers: bool = False):
     from fastsvc.reading import yaml_loader as reading_yaml
 
     try:
-        return yaml.load(given, reading_yaml.loader(numbers))
+        return yaml.load(given, reading_yaml.loader(numbers))  # noqa: S506 - a SafeLoader with limits
     except yaml.MarkedYAMLError as reason:
         mark = reason.problem_mark or reason.context_mark
         place = f" ({_place(mark.line, mark.column)})" if mark else ""

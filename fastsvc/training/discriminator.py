@@ -7,6 +7,8 @@ A quarter of the papers' channels and fewer layers, for training on a CPU.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -26,7 +28,7 @@ class PeriodDiscriminator(nn.Module):
         self.period = period
         widths = (1, *channels)
         self.convs = nn.ModuleList(
-            weight_norm(nn.Conv1d(a, b, 5, stride=3, padding=2)) for a, b in zip(widths, widths[1:])
+            weight_norm(nn.Conv1d(a, b, 5, stride=3, padding=2)) for a, b in itertools.pairwise(widths)
         )
         self.post = weight_norm(nn.Conv1d(channels[-1], 1, 3, padding=1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,7 +99,7 @@ def restore_optimizer(run: Run, name: str) -> None:
         known = [[p for p in group if not (run.added and id(p) in tables)] for group in parameters]
         if [len(group["params"]) for group in held["param_groups"]] != [len(group) for group in known if group]:
             raise ValueError("it is of other parameters")
-        state = rows.moved_optimizer(held["state"], sum(known, []), sum(parameters, []), tables, run.move)
+        state = rows.moved_optimizer(held["state"], [*chain(*known)], [*chain(*parameters)], tables, run.move)
         # Decay and betas are the configuration's: torch would take them from the file.
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

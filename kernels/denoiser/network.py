@@ -6,6 +6,7 @@ lengths, places, seeds and the condition are read from buffers when it runs.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ def consistency_updates(sigmas: Sequence[float], sigma_min: float) -> list[Updat
 
 def euler_updates(sigmas: Sequence[float]) -> list[Update]:
     """x + (σ' − σ)(x − D)/σ; sigmas end in 0."""
-    return [Update(keep=after / sigma, pull=1 - after / sigma) for sigma, after in zip(sigmas[:-1], sigmas[1:])]
+    return [Update(keep=after / sigma, pull=1 - after / sigma) for sigma, after in itertools.pairwise(sigmas)]
 
 
 @dataclass(frozen=True)

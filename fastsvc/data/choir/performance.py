@@ -185,7 +185,7 @@ def perform(score: Score, performer: Singer, key_semitones: float = 0.0) -> Perf
     voiced = np.zeros(points, bool)
     phones = []
     for item in placed:
-        ends = item.times[1:] + (item.end,)
+        ends = (*item.times[1:], item.end)
         for symbol, start, end in zip(item.syllable.phones, item.times, ends):
             phones.append((symbol, round(start, 4), round(end, 4)))
             inside = (times >= start) & (times < end)

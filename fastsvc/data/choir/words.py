@@ -83,8 +83,8 @@ def _coda(rng: np.random.Generator, nucleus: str) -> list[str]:
     if choice < 0.40:
         return []
     coda = str(rng.choice(_CODAS[0 if choice < 0.85 else 1].split())).split("+")
-    if coda[0] == "ng" and nucleus not in _SHORT or coda[0] == "r" and nucleus not in _BEFORE_R:
-        return ["n"] + coda[1:] if coda[0] == "ng" else coda[1:]
+    if (coda[0] == "ng" and nucleus not in _SHORT) or (coda[0] == "r" and nucleus not in _BEFORE_R):
+        return ["n", *coda[1:]] if coda[0] == "ng" else coda[1:]
     return coda
 
 
@@ -93,7 +93,7 @@ def random_word(rng: np.random.Generator) -> tuple[Syllable, ...]:
     syllables = []
     for _ in range(int(rng.choice([1, 1, 2, 2, 3]))):
         nucleus = str(rng.choice(_NUCLEI.split()))
-        syllables.append(tuple(_onset(rng) + [nucleus] + _coda(rng, nucleus)))
+        syllables.append((*_onset(rng), nucleus, *_coda(rng, nucleus)))
     return tuple(syllables)
 
 

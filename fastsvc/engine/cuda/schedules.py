@@ -5,6 +5,7 @@ The samplers themselves are in fastsvc/model/sampler.py and solver.py; tests hol
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from fastsvc.config import AcousticConfig
@@ -40,13 +41,13 @@ def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool
 
 
 def ddim_updates(places: list[solver.Place]) -> list[Update]:
-    return [Update(*solver.between(before, after)[1:]) for before, after in zip(places[:-1], places[1:])]
+    return [Update(*solver.between(before, after)[1:]) for before, after in itertools.pairwise(places)]
 
 
 def dpm_updates(places: list[solver.Place]) -> list[Update]:
     """DPM-Solver++(2M): x0 is extrapolated from the last two estimates, but not at first, nor last of few steps."""
     steps, h_before, updates = len(places) - 1, 0.0, []
-    for step, (before, after) in enumerate(zip(places[:-1], places[1:]), start=1):
+    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
         h, keep, pull = solver.between(before, after)
         remember = step < steps
         if step == 1 or (step == steps and steps < solver.FEW):

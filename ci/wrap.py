@@ -1,0 +1,64 @@
+"""Lines of pages within 120 characters: README.md, CONTRIBUTING.md, CHANGELOG.md and docs/*.md.
+
+python ci/wrap.py [PAGE…]     breaks paragraphs that have a longer line anew, and touches nothing else
+
+Tables, headings, code and comments stay as they are, and so does all that a page shows.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LONGEST = 120
+FENCE = re.compile(r"\s*(```|~~~)")
+KEPT = re.compile(r"\||#|<!--|    ")
+ITEM = re.compile(r"\s*(?:[-*+] |\d+[.)] |> )?")
+MEANS_SOMETHING = re.compile(r"[-*+>|#=] |\d+[.)] |[-=]+$")  # at a line's beginning
+
+
+def pages() -> list[Path]:
+    """All that people read."""
+    names = "README.md", "CONTRIBUTING.md", "CHANGELOG.md"
+    return [*(ROOT / name for name in names), *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def wrapped(text: str) -> str:
+    """The page, with every paragraph that has a longer line broken anew."""
+    lines, part, code = [], [], False
+    for line in [*text.splitlines(), ""]:
+        fence = bool(FENCE.match(line))
+        kept = code or fence or not line.strip() or bool(KEPT.match(line))
+        code ^= fence
+        if part and (kept or MEANS_SOMETHING.match(line.lstrip())):
+            lines += _broken(part)
+            part = []
+        if kept:
+            lines.append(line)
+        else:
+            part.append(line)
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _broken(part: list[str]) -> list[str]:
+    if max(map(len, part)) <= LONGEST:
+        return part
+    lead = ITEM.match(part[0])[0]
+    indent = lead if lead.endswith("> ") else " " * len(lead)
+    text = part[0] + "".join(" " + line.strip().removeprefix("> ") for line in part[1:])
+    for width in range(LONGEST, LONGEST - 20, -1):  # narrower, where a line would begin with what Markdown takes up
+        lines = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        if not any(MEANS_SOMETHING.match(line.lstrip()) for line in lines[1:]):
+            return lines
+    return part
+
+
+if __name__ == "__main__":
+    for page in map(Path, sys.argv[1:] or pages()):
+        text = page.read_text(encoding="utf-8")
+        if (new := wrapped(text)) != text:
+            page.write_text(new, encoding="utf-8")
+            print(f"{page}: wrapped")
