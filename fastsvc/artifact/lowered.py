@@ -40,11 +40,12 @@ def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
         "output.bias": (net.mel_bins,),
         "steps.vectors": (levels, layers, width),
     }
-    if config.amphion is not None:
+    amphion = config.amphion
+    if amphion is not None:
         from fastsvc.model.amphion import AmphionCondition
         from fastsvc.model.keys import skeleton
 
-        module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
+        module = skeleton(lambda: AmphionCondition(amphion, config.condition))
         return table | {AMPHION + name: tuple(value.shape) for name, value in module.state_dict().items()}
     table |= {
         "condition.units": (cond.unit_channels, hidden),

@@ -61,7 +61,8 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         acoustic = amphion_config.acoustic(file, places, given.look)
     except ConfigError as error:
         raise CheckpointError(f"{file.path}: {error.message}", error.remedy) from None
-    if acoustic.denoiser.layers + acoustic.amphion.layers > len(tensors):
+    conformer = 0 if acoustic.amphion is None else acoustic.amphion.layers
+    if acoustic.denoiser.layers + conformer > len(tensors):
         raise CheckpointError(f"{file.path} has more layers than {path} has tensors", "give the args.json of this run")
     tensors = fit(tensors, lambda: _module(acoustic), path, lambda name: _theirs(name, network))
     acoustic, names = _named(acoustic, tensors, singers, places)
