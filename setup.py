@@ -20,7 +20,7 @@ with TemporaryDirectory() as scratch:
         python_requires=">=3.10",
         package_dir={"fastsvc": "fastsvc", "fastsvc.kernels": "kernels", "fastsvc.build": "build"},
         packages=PACKAGES,
-        package_data={"fastsvc": ["demo/*.fsvc/*", "demo/*.fsvc/*/*"]},
+        package_data={"fastsvc": ["py.typed", "demo/*.fsvc/*", "demo/*.fsvc/*/*"]},
         # Lower bounds are tried: `make test-lowest` runs the tests with these very versions (ci/lowest.py). They are
         # early ones that have wheels for all of Python 3.10 to 3.13. PyTorch alone is tried at 2.13.
         install_requires=[
@@ -64,6 +64,8 @@ with TemporaryDirectory() as scratch:
                 "hypothesis>=6.100",
                 # Another minor version may format and find otherwise, and `make test` asks it.
                 "ruff>=0.17.6,<0.18",
+                # pyright with Node.js inside. Another version finds otherwise.
+                "basedpyright>=1.40.2,<1.41",
                 "scipy>=1.14.1",
                 "librosa>=0.11",
                 "matplotlib>=3.9.2",

@@ -3,6 +3,11 @@
 ``Engine`` is imported when it is first asked for: looking at a folder's manifest needs no PyTorch.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastsvc.engine.engine import Engine
+
 __all__ = ["Engine"]
 
 

@@ -20,6 +20,7 @@ from fastsvc.engine.conversion import Heard, Place, between, joined, told
 from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.level import Level
 from fastsvc.engine.parts import Model
+from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError
 
 # For the progress bar alone: hearing's share of a conversion, and the mel's of what follows.
@@ -41,7 +42,7 @@ class Engine:
         model = Model.of(folder)
         manifest, vocoder = folder.manifest, folder.manifest.vocoder
         self.config: AcousticConfig = model.acoustic
-        self.table = model.speakers
+        self.table = model.speakers or Speakers.of(manifest)
         parts = backends.BACKENDS[device](model, precision, vocoder_backend)
         self.path, self.manifest = folder.path, manifest
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
@@ -315,4 +316,4 @@ class Engine:
             warming.noise(self, seconds)
             return 0
         with self._lock:
-            return warming.graphs(self, None if groups == "all" else groups, steps, progress)
+            return warming.graphs(self, None if isinstance(groups, str) else groups, steps, progress)

@@ -44,6 +44,12 @@ class Piece:
     given: Tensor | None = None  # [T, M], a normalised mel to refine
 
 
+def _there(rows: Tensor | None) -> Tensor:
+    """Rows that every piece of this engine has."""
+    assert rows is not None
+    return rows
+
+
 class MelSampler:
     """As fastsvc.engine.cpu.sampler.MelSampler; mels stay on the device."""
 
@@ -169,14 +175,17 @@ class MelSampler:
             return
         program.net.cond.zero_()
         for row, piece in enumerate(pieces):
-            program.net.cond[row, : len(piece.cond), : piece.cond.shape[1]] = piece.cond
+            cond = _there(piece.cond)
+            program.net.cond[row, : len(cond), : cond.shape[1]] = cond
 
     def _fused(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
         program, plan = self.network.program(shape), self.plans[steps]
+        assert plan is not None, "without a plan evaluations are stepped"
         start = self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
         if plan.carry:
             for row, piece in enumerate(pieces):
-                program.net.out[row, : len(piece.given)] = piece.given
+                given = _there(piece.given)
+                program.net.out[row, : len(given)] = given
         start()
         return program.net.out
 
@@ -200,7 +209,7 @@ class MelSampler:
             self.network.replay(shape, ("evaluation", float(sigma)), lambda p: p.evaluation(float(sigma)))
             return net.out.clone()
 
-        x0 = None if pieces[0].given is None else batch(lambda p: p.given)
+        x0 = None if pieces[0].given is None else batch(lambda p: _there(p.given))
         cond = net.cond[..., :width].float()
         x = sampler.sample(self.config, self.method, denoise, self.schedules[steps], draw, cond, x0)
         return self.denormalise(x)
