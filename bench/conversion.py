@@ -110,7 +110,7 @@ def throughput(engine: Engine, options: argparse.Namespace) -> dict:
     """Seconds of audio a second of :data:`THROUGHPUT_FILES` recordings, sung together where the engine gains by it."""
     import time
 
-    from fastsvc.engine import conversion
+    from fastsvc.engine import Request, conversion
 
     frames = round(THROUGHPUT_S * engine.config.mel.frame_rate_hz)
     generator = torch.Generator().manual_seed(0)
@@ -120,10 +120,10 @@ def throughput(engine: Engine, options: argparse.Namespace) -> dict:
     samples = frames * engine.config.mel.hop_samples
     heard = conversion.Heard(told, 0.0, conversion.Place(samples, engine.rate_hz, engine.rate_hz, 1.0))
     files, steps = THROUGHPUT_FILES if engine.shares_batches else 2, engine.default_steps
-    spent = []
+    request, spent = Request(engine.table.base, steps=steps), []
     for _ in range(2):  # the first warms up
         start = time.perf_counter()
-        engine.sing([heard] * files, engine.table.base, steps=steps)
+        engine.sing([heard] * files, request)
         spent.append(time.perf_counter() - start)
     audio_s = files * frames / engine.config.mel.frame_rate_hz
     return {"files": files, "file_s": THROUGHPUT_S, "steps": steps, "audio_s_per_s": round(audio_s / spent[-1], 2)}

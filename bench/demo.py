@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return run(options.input, options.out, options.model, options.voices, options.steps)
         except KeyboardInterrupt:
-            print("demo: stopped; what is finished stays", file=sys.stderr)
+            print("demo: stopped; finished results stay", file=sys.stderr)
             return 130
         except Exception as error:
             print(f"demo: {screen.shown(faults.told(error))}", file=sys.stderr)
@@ -57,7 +57,7 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     from fastsvc.commands.choose import choose_model
     from fastsvc.convert import plan as batch_plan
     from fastsvc.convert import run as batch
-    from fastsvc.engine import Engine
+    from fastsvc.engine import Engine, Request
 
     folder, out = Path(folder), Path(out)
     path, why = choose_model(model)
@@ -70,9 +70,8 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     rows, failures = [], []
     for name, tag in zip(names, file_names.safe_tags(names)):
         plan = batch_plan.plan([folder], out / tag)
-        settings = batch.Settings(
-            speaker=name, name=name, steps=steps, transpose=_transpose(engine, name), overwrite=True
-        )
+        request = Request(name, steps=steps, transpose=_transpose(engine, name))
+        settings = batch.Settings(request, name=name, overwrite=True)
         report = batch.run(engine, plan, settings, tell=lambda report, entry: _tell(entry))
         if report.interrupted:
             raise KeyboardInterrupt

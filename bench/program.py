@@ -28,7 +28,7 @@ def start(main: Callable[[], int | None]) -> NoReturn:
                 raise
             code = _say(f"error: {os.fsdecode(error.filename)}: {error.strerror}", UNUSABLE)
         except KeyboardInterrupt:
-            code = _say("interrupted: what was written to --json stays", INTERRUPTED)
+            code = _say("interrupted: results in the --json file stay", INTERRUPTED)
     sys.exit(code)
 
 

@@ -43,7 +43,7 @@ def whole(name: str, value, low: int | None = None, high: int | None = None) -> 
         number = int(value)
         if (low is None or number >= low) and (high is None or number <= high):
             return number
-    raise ConfigError(f"{name} is {shown(value)}", f"give a whole number{_within(low, high)}")
+    raise ConfigError(f"{name} is {shown(value)}", f"use a whole number{_within(low, high)}")
 
 
 def number(name: str, value, low: float | None = None, high: float | None = None, *, above=False, below=False) -> float:
@@ -57,7 +57,7 @@ def number(name: str, value, low: float | None = None, high: float | None = None
     inside = inside and (high is None or found < high or (found == high and not below))
     if not inside:
         ends = f", {low:g} itself excluded" if above else f", {high:g} itself excluded" if below else ""
-        raise ConfigError(f"{name} is {shown(value)}", f"give a number{_within(low, high)}{ends}")
+        raise ConfigError(f"{name} is {shown(value)}", f"use a number{_within(low, high)}{ends}")
     return found
 
 
@@ -75,7 +75,7 @@ def flag(name: str, value) -> bool:
     """``value`` as a bool. Raises ConfigError."""
     if isinstance(value, bool) or (str(getattr(value, "dtype", "")) == "bool" and getattr(value, "ndim", 1) == 0):
         return bool(value)  # numpy's too
-    raise ConfigError(f"{name} is {shown(value)}", "give True or False")
+    raise ConfigError(f"{name} is {shown(value)}", "use True or False")
 
 
 def one_of(name: str, value, known: Iterable[str]) -> str:
@@ -90,7 +90,7 @@ def text(name: str, value) -> str:
     """``value`` if it is text. Raises ConfigError."""
     if isinstance(value, str):
         return value
-    raise ConfigError(f"{name} is {shown(value)}", "give text")
+    raise ConfigError(f"{name} is {shown(value)}", "use a text (str)")
 
 
 def path(name: str, value) -> Path:
@@ -98,14 +98,14 @@ def path(name: str, value) -> Path:
     plain = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if isinstance(plain, str) and plain and "\0" not in plain:
         return Path(plain)
-    raise ConfigError(f"{name} is {shown(value)}", "give a path")
+    raise ConfigError(f"{name} is {shown(value)}", "use a path (str or pathlib.Path)")
 
 
 def callback(name: str, value) -> Callable[..., Any]:
     """``value`` if it can be called. Raises ConfigError."""
     if callable(value):
         return value
-    raise ConfigError(f"{name} is {shown(value)}", "give a function, or None")
+    raise ConfigError(f"{name} is {shown(value)}", "use a function or None")
 
 
 def optional(check: Callable[..., Checked], name: str, value, *limits, **how) -> Checked | None:
@@ -116,10 +116,10 @@ def optional(check: Callable[..., Checked], name: str, value, *limits, **how) ->
 def several(check: Callable[..., Checked], name: str, values, *limits, **how) -> tuple[Checked, ...]:
     """What ``check`` makes of each of ``values``, at least one. Raises ConfigError."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise ConfigError(f"{name} is {shown(values)}", "give a list")
+        raise ConfigError(f"{name} is {shown(values)}", "use a list")
     found = tuple(check(name, value, *limits, **how) for value in values)
     if not found:
-        raise ConfigError(f"{name} is empty", "give at least one")
+        raise ConfigError(f"{name} is empty", "name at least one")
     return found
 
 
@@ -140,7 +140,7 @@ def transpose(value) -> float | str:
     try:
         return number("transpose", value, *SEMITONES)
     except ConfigError as error:
-        raise ConfigError(error.message, 'give semitones from −60 to 60, or "auto"') from None
+        raise ConfigError(error.message, 'use semitones from −60 to 60, or "auto"') from None
 
 
 def f0_range(value) -> tuple[float, float]:
@@ -153,7 +153,7 @@ def f0_range(value) -> tuple[float, float]:
         pass
     raise ConfigError(
         f"f0_range is {shown(value)}",
-        f"give the lowest and the highest pitch in Hz, from {F0_HZ[0]:g} to {F0_HZ[1]:g}, such as (60, 1400)",
+        f"use the lowest and the highest pitch in Hz, from {F0_HZ[0]:g} to {F0_HZ[1]:g}, such as (60, 1400)",
     )
 
 

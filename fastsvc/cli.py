@@ -16,8 +16,8 @@ from fastsvc.version import VERSION
 def main():
     """Compile singing voice conversion models and run them fast.
 
-    fastsvc convert songs/ --spk NAME turns a folder of recordings into another voice, without -m with the bundled
-    demo voices; fastsvc build CKPT compiles a checkpoint of your own.
+    fastsvc convert songs/ --spk NAME converts a folder of recordings to another voice (default: the bundled demo
+    voices). fastsvc build CKPT compiles a checkpoint of your own into an engine for convert -m.
     """
 
 

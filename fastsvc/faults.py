@@ -46,7 +46,9 @@ def usual(error: BaseException) -> FastsvcError | None:
         what = f"memory is too small: {size[1]} more were asked for" if size else "memory is too small"
         of = " of the GPU" if "CUDA" in str(error) else ""
         what = what.replace("memory", f"memory{of}", 1)
-        return ResourceError(what, "ask for less at a time: shorter recordings, --batch 1, a smaller batch.size")
+        return ResourceError(
+            what, "convert or train less at a time: shorter recordings, --batch 1, a smaller batch.size"
+        )
     if isinstance(error, BrokenProcessPool):
         return ResourceError(
             "a worker process was killed, probably for lack of memory", "use fewer processes: --jobs 1"
@@ -133,9 +135,9 @@ def _system(error: OSError) -> FastsvcError | None:
     path = error.filename if isinstance(error.filename, (str, bytes)) else None
     why = f"{os.fsdecode(path)}: {error.strerror}" if path else str(error.strerror)
     if error.errno in _SHORT_OF_DISK:
-        return ResourceError(why, "free space, and run it again")
+        return ResourceError(why, "free space, then run the command again")
     if error.errno in _NOT_ALLOWED:
-        return ResourceError(why, "see who may read and write there")
+        return ResourceError(why, "check who may read and write there")
     if error.errno in _OF_THE_SYSTEM or (path and error.errno in _OF_A_PATH and not _own(path)):
         return ResourceError(why, "check the path")
     return None

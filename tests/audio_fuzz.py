@@ -14,6 +14,7 @@ from fake_engine import FakeEngine
 from fastsvc.audio import io
 from fastsvc.convert import run as batch
 from fastsvc.convert.plan import Job, Plan
+from fastsvc.engine.request import Request
 from fastsvc.files import InWork
 
 CHANGED = 0.02  # RMS by which what was read of a summed format may differ from what was written
@@ -80,7 +81,7 @@ def converted(folder, out, names):
     """Faults of a batch over these files, which each have been read in a child: one line each."""
     jobs = [Job(folder / name, out / f"{name}.wav", "wav") for name in names]
     report = batch.run(
-        FakeEngine(), Plan(jobs, folder=out), batch.Settings("anna", keep_channels=True), in_work=InWork(out)
+        FakeEngine(), Plan(jobs, folder=out), batch.Settings(Request("anna"), keep_channels=True), in_work=InWork(out)
     )
     for entry in report.entries:
         if entry.traceback:

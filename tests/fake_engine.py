@@ -1,5 +1,6 @@
 """A small stand-in for the engine: it turns a recording upside down, and fails, waits or shouts on demand."""
 
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,9 +8,19 @@ import torch
 
 from fastsvc.audio.resample import resample, resampled_length
 from fastsvc.config import AcousticConfig
+from fastsvc.convert.settings import Settings
 from fastsvc.engine.conversion import Place
+from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError
+
+SUNG = {"speaker", "steps", "formant", "seed"}  # what of a request is sing's; the rest is hear's
+
+
+def settings(speaker="anna", **asked) -> Settings:
+    """Of a batch, its request's fields and its own on one level."""
+    own = {name: asked.pop(name) for name in Settings.__dataclass_fields__ if name in asked}
+    return Settings(Request(speaker, **asked), **own)
 
 
 class FakeEngine:
@@ -30,28 +41,29 @@ class FakeEngine:
     def check_convertible(self):
         pass
 
-    def check_request(self, *arguments, **options):
+    def check_request(self, request):
         pass
 
-    def hear(self, audio, rate_hz, speaker, **options):
+    def hear(self, audio, rate_hz, request):
         """``fail``: {number of the call: what to raise}. What is heard is the recording itself."""
         assert audio.ndim == 1
-        self.calls.append((len(audio), rate_hz, speaker, options))
+        heard = {name: value for name, value in asdict(request).items() if name not in SUNG}
+        self.calls.append((len(audio), rate_hz, request.speaker, heard))
         error = self.fail.get(len(self.calls))
         if error is not None:
             raise error
         if not len(audio):
             raise AudioError("nothing to convert")
-        semitones = 7.0 if options["transpose"] == "auto" else float(options["transpose"])
-        place = Place(len(audio), rate_hz, options["rate_out_hz"] or rate_hz, 1.0)
+        semitones = 7.0 if request.transpose == "auto" else request.transpose
+        place = Place(len(audio), rate_hz, request.rate_out_hz or rate_hz, 1.0)
         return SimpleNamespace(
             features=audio.copy(), semitones=semitones, place=place, frames=-(-len(audio) // 128), notes=self.notes
         )
 
-    def sing(self, heard, speaker, *, steps, formant, seed, progress):
+    def sing(self, heard, request, *, progress):
         """``fail_sing``: {number of samples of a recording: what to raise}, however many it is sung with."""
         self.sung.append([one.frames for one in heard])
-        self.asked.append((speaker, steps, formant, seed))
+        self.asked.append((request.speaker, request.steps, request.formant, request.seed))
         for one in heard:
             error = self.fail_sing.get(len(one.features))
             if error is not None:

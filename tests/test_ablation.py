@@ -142,7 +142,7 @@ def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path,
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(other))
     monkeypatch.setattr(training, "run", lambda *a, **k: {"finished": False, "reason": "", "step": 1})
     assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 130
-    assert "the same command goes on" in capsys.readouterr().err and not list((tmp_path / "out").rglob("cell.json"))
+    assert "the same command continues" in capsys.readouterr().err and not list((tmp_path / "out").rglob("cell.json"))
 
 
 def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch, tmp_path, capsys):
@@ -158,14 +158,14 @@ def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch
         if config.parent.parent.name != "CD":
             return real(kind, config, resume=resume)
         result = real(kind, config, resume=resume)  # its files are there, as after a training that went astray
-        raise FastsvcError(f"training stopped at step {result['step']}: the loss was no number")
+        raise FastsvcError(f"training stopped at step {result['step']}: the loss was not a number")
 
     monkeypatch.setattr(training, "run", failing)
     assert ablation.main(["-c", str(tmp_path / "a.yaml")]) == 1
     found = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert "ECT, 1 step" in found["systems"] and "CD, 1 step" not in found["systems"]
     assert set(found["failed"]) == {"CD, seed 1", "CD last, seed 1", "DMD + GAN, seed 1"}
-    assert "is not done" in found["failed"]["DMD + GAN, seed 1"] and "no number" in capsys.readouterr().err
+    assert "is not done" in found["failed"]["DMD + GAN, seed 1"] and "not a number" in capsys.readouterr().err
 
 
 def test_a_training_that_ended_is_not_taken_up_again(plan, monkeypatch, tmp_path, capsys):
@@ -209,9 +209,9 @@ def test_mistakes_are_named(plan, tmp_path, capsys):
     plain["cells"]["DMD + GAN"]["changes"]["task"] |= listening
     for change, said in (
         ({"cells": plain["cells"] | {"A/B": plain["cells"]["CD"]}}, "cannot be a folder"),
-        ({"cells": {"DMD": plain["cells"]["DMD + GAN"]}}, "init 'CD' is no cell above it"),
+        ({"cells": {"DMD": plain["cells"]["DMD + GAN"]}}, "init: 'CD' is not a cell above it"),
         ({"cells": {"CD": plain["cells"]["CD"] | {"kind": "teacher"}}}, "kind is 'teacher'"),
-        ({"cells": {"CD last": plain["cells"]["CD last"]}}, "of 'CD' is no training above it"),
+        ({"cells": {"CD last": plain["cells"]["CD last"]}}, "of: 'CD' is not a training above it"),
         ({"cells": plain["cells"] | {"CD last": {"of": "CD", "init": "CD"}}}, "only steps and checkpoint"),
         ({"evaluate": {"clip": 3}}, "unknown key 'clip'"),
         ({"evaluate": {"verifier": "heard.pt"}}, "heard.pt is among the listeners of DMD + GAN"),
@@ -221,7 +221,7 @@ def test_mistakes_are_named(plan, tmp_path, capsys):
         assert ablation.main(["-c", str(tmp_path / "bad.yaml")]) == 1
         assert said in capsys.readouterr().err
     assert ablation.main(["-c", str(plan), "--only", "CDD"]) == 1
-    with pytest.raises(ConfigError, match="there is no configuration"):
+    with pytest.raises(ConfigError, match="no such configuration"):
         ablation.read(tmp_path / "none.yaml")
 
 

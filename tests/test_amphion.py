@@ -1,12 +1,14 @@
 """Amphion's DiffComoSVC: what its own modules made of tests/amphion_files.py's checkpoint, and every fault by name."""
 
 import json
+import re
 
 import amphion_files as made
 import golden
 import numpy as np
 import pytest
 import torch
+from rooms import ROOT
 
 from fastsvc import build, load
 from fastsvc.build.passes import measure
@@ -322,3 +324,22 @@ def test_full_size(tmp_path, monkeypatch):
         want = model.sample(cond, 1, lambda step: noise[None, step], "euler")
     # One Euler step from σ = 80 subtracts numbers near 300 in float32: one bit there is 6e-5 of the mel's swing.
     assert golden.relative(mel, want[0]) < 3e-4 and golden.relative_rms(mel, want[0]) < 5e-5
+
+
+def test_each_room_asks_once_which_condition_a_model_has():
+    """Of the engine each device, and the checkpoints' reader, which makes such a configuration, not at all."""
+    asked = {}
+    for folder in ("fastsvc", "build", "kernels"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            places = re.findall(r"\.amphion is (?:not )?None", path.read_text(encoding="utf-8"))
+            if places:
+                asked.setdefault(path.relative_to(ROOT).parent.as_posix(), []).extend([path.name] * len(places))
+    assert asked == {
+        "build/passes": ["fold.py"],
+        "fastsvc/artifact": ["lowered.py"],
+        "fastsvc/commands": ["inspect_lines.py"],
+        "fastsvc/config": ["acoustic.py"],
+        "fastsvc/engine/cpu": ["conditions.py"],
+        "fastsvc/engine/cuda": ["conditions.py"],
+        "fastsvc/model": ["acoustic.py"],
+    }

@@ -14,6 +14,7 @@ import fastsvc
 from fastsvc import arguments, build, training
 from fastsvc.convert import run as batch
 from fastsvc.data import choir, prepare, pseudo
+from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError, ConfigError, SpeakerError
 from fastsvc.evaluation import run as evaluation
 
@@ -88,9 +89,10 @@ def test_convert_and_hear(engine, name, value):
     with pytest.raises(ConfigError) as caught:
         engine.convert(**call)
     assert caught.value.remedy and len(str(caught.value)) < 300
-    if name in inspect.signature(engine.hear).parameters:
-        with pytest.raises(ConfigError):
-            engine.hear(**call)
+    if name != "progress":
+        with pytest.raises(ConfigError) as again:
+            engine.hear(call.pop("audio"), call.pop("rate_hz"), Request(**call))
+        assert str(again.value) == str(caught.value)
 
 
 @pytest.mark.parametrize("speaker", SPEAKERS, ids=told)
@@ -194,22 +196,23 @@ def test_compile(engine):
     assert not Path("never.fsvc").exists()
 
 
+REQUEST = {
+    name: CONVERT[name]
+    for name in (
+        "steps",
+        "transpose",
+        "formant",
+        "seed",
+        "f0_method",
+        "f0_weights",
+        "f0_range",
+        "rate_out_hz",
+        "normalise",
+        "high_pass",
+        "rms_mix_rate",
+    )
+}
 SETTINGS = {
-    **{
-        name: CONVERT[name]
-        for name in (
-            "steps",
-            "transpose",
-            "formant",
-            "seed",
-            "f0_method",
-            "f0_weights",
-            "f0_range",
-            "normalise",
-            "high_pass",
-            "rms_mix_rate",
-        )
-    },
     "rate_hz": CONVERT["rate_out_hz"],
     "subtype": ["8", 16, True],
     "keep_channels": NO_FLAG,
@@ -246,7 +249,8 @@ def test_batches_corpora_trainings_and_evaluations(tmp_path):
                     call(**{**good, name: value})
                 assert "gone" not in str(caught.value), "it is refused for something else"
 
-    refused(batch.Settings, SETTINGS, speaker=0)
+    refused(Request, REQUEST, speaker=0)
+    refused(batch.Settings, SETTINGS, request=Request(0))
     refused(prepare.prepare, PREPARE, dataset="gone", out=tmp_path / "never")
     refused(choir.fill, CHOIR, out=tmp_path / "never", singers=choir.roster(1, 0, False), minutes=1.0, seed=0)
     refused(choir.roster, {"count": [*NO_WHOLE, -1], "seed": CONVERT["seed"], "voices": NO_FLAG}, count=1, seed=0)

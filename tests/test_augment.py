@@ -84,7 +84,7 @@ def test_noise_is_as_loud_as_asked():
     config = only(noise=1.0, snr_db=(10.0, 10.0))
     spec = augment.spectrum(noise(), RATE, MEL, 240)
     hz = torch.arange(spec.shape[2]) * 31.25
-    extra = augment._noise(spec, hz, config, torch.zeros(2, 1), seeded())
+    extra = augment.noise(spec, hz, config, torch.zeros(2, 1), seeded())
     ratio = 10 * torch.log10(spec.abs().square().mean((1, 2)) / extra.abs().square().mean((1, 2)))
     assert ((ratio - 10).abs() < 0.7).all()
 

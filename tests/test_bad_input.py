@@ -179,6 +179,6 @@ def test_ctrl_c_for_real(model, tmp_path):
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "interrupted: what is finished stays" in errors and "Traceback" not in errors
+    assert "interrupted: finished results stay" in errors and "Traceback" not in errors
     left = list(Path("out").glob("[!.]*"))
     assert 0 < len(left) < 40 and all(io.read(path)[0].shape == (1, 48000) for path in left)

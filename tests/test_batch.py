@@ -3,6 +3,7 @@
 import json
 import math
 
+import fake_engine
 import numpy as np
 import pytest
 from fake_engine import FakeEngine
@@ -14,12 +15,13 @@ from fastsvc.convert import run as batch
 from fastsvc.convert.index import INDEX
 from fastsvc.convert.plan import plan
 from fastsvc.convert.report import DONE, FAILED, SKIPPED, save
+from fastsvc.engine.request import Request
 from fastsvc.errors import OutputError
 
 
 def convert(tmp_path, engine=None, format="wav", inputs=None, **settings):
     planned = plan(inputs or [tmp_path / "in"], tmp_path / "out", format)
-    return batch.run(engine or FakeEngine(), planned, batch.Settings(**({"speaker": "anna"} | settings)))
+    return batch.run(engine or FakeEngine(), planned, fake_engine.settings(**settings))
 
 
 def test_bad_files_are_failures_and_the_rest_is_converted(tmp_path):
@@ -227,7 +229,7 @@ def test_callbacks(tmp_path):
     batch.run(
         FakeEngine(),
         plan([tmp_path / "in"], tmp_path / "out"),
-        batch.Settings("anna", keep_channels=True),
+        batch.Settings(Request("anna"), keep_channels=True),
         lambda report, entry: told.append((len(report.entries), entry.status)),
         fractions.append,
     )

@@ -13,6 +13,7 @@ from fastsvc.convert.check import check_report
 from fastsvc.convert.index import INDEX
 from fastsvc.convert.plan import plan
 from fastsvc.convert.report import save
+from fastsvc.engine.request import Request
 from fastsvc.errors import OutputError
 from fastsvc.files import IN_WORK
 
@@ -27,7 +28,7 @@ def planned(tmp_path, monkeypatch):
 
 
 def report(planned) -> dict:
-    return batch.run(FakeEngine(), planned, batch.Settings("anna")).to_dict(date="today")
+    return batch.run(FakeEngine(), planned, batch.Settings(Request("anna"))).to_dict(date="today")
 
 
 def test_a_new_file_or_an_older_report(planned, tmp_path):

@@ -141,7 +141,7 @@ def test_the_same_format_of_what_is_not_written_is_wav_and_said(tmp_path):
     touch(tmp_path, "in/a.m4a", "in/b.m4a", "in/c.flac", "in/d.wma", "in/e.wav")
     result = plan([tmp_path / "in"], tmp_path / "out", "same")
     assert [job.format for job in result.jobs] == ["wav", "wav", "flac", "wav", "wav"]
-    assert result.notes == ["2 .m4a, 1 .wma: no format of results, so that they become wav"]
+    assert result.notes == ["2 .m4a, 1 .wma: not a format of results, so these become wav"]
     assert not plan([tmp_path / "in"], tmp_path / "out", "mp3").notes
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import fake_engine
 import pytest
 from fake_engine import FakeEngine
 from recordings import put, tone
@@ -24,7 +25,7 @@ def here(tmp_path, monkeypatch):
 
 def convert(inputs="in", out="out", engine=None, format="wav", **settings):
     planned = plan([inputs] if isinstance(inputs, str) else inputs, out, format)
-    return batch.run(engine or FakeEngine(), planned, batch.Settings(**({"speaker": "anna"} | settings)))
+    return batch.run(engine or FakeEngine(), planned, fake_engine.settings(**settings))
 
 
 def only(report):
@@ -140,7 +141,7 @@ def test_what_cannot_be_read_is_made_again_and_kept(tmp_path):
         Path("out", INDEX).unlink(missing_ok=True)
         entry = only(convert())
         kept = "a.wav.unreadable" + (f"-{number}" if number > 1 else "")
-        assert entry.status == DONE and entry.notes == [f"what was there could not be read, and is kept as {kept}"]
+        assert entry.status == DONE and entry.notes == [f"the older file could not be read, and is kept as {kept}"]
         assert Path("out", kept).read_bytes() == content and io.probe("out/a.wav").samples == 6000
     assert only(convert()).status == SKIPPED
 
@@ -189,7 +190,7 @@ def test_links_and_folders_in_the_place_of_a_result():
     put(Path("in/d/e.wav"))
     reasons = [entry.reason for entry in convert().entries if entry.status == FAILED]
     assert len(reasons) == 3 and all(" exists" in reason for reason in reasons)
-    assert "a link that leads nowhere" in reasons[0] and "out/d exists and is no folder" in reasons[2]
+    assert "a link that leads nowhere" in reasons[0] and "out/d exists and is not a folder" in reasons[2]
     assert convert(overwrite=True).count(DONE) == 3
     assert not os.path.islink("out/b.wav") and Path("mine.wav").read_bytes() == mine and not Path("gone.wav").exists()
 
@@ -264,10 +265,13 @@ def test_results_of_an_earlier_run_are_no_inputs():
         "songs/out: 2 results of an earlier run left out: name the files or songs/out to convert them"
     ]
     named = plan(["songs/out/a.wav"], "new")
-    assert len(named.jobs) == 1 and "is a result of an earlier run: it is taken, as it is named" in named.notes[0]
+    assert (
+        len(named.jobs) == 1
+        and "is a result of an earlier run: converted, because the command names it" in named.notes[0]
+    )
     for folder, count in (("songs/out", 2), ("songs/out/b", 1)):
         named = plan([folder], "new")
-        assert len(named.jobs) == count and "results of an earlier run alone: they are taken" in named.notes[0]
+        assert len(named.jobs) == count and "only results of an earlier run: they are converted" in named.notes[0]
     put(Path("songs/out/mine.wav"))
     assert [job.source.name for job in plan(["songs/out"], "new").jobs] == ["mine.wav"]
     os.symlink("../songs/out", "songs/b/link")

@@ -6,6 +6,7 @@ import time
 import warnings
 from pathlib import Path
 
+import fake_engine
 import numpy as np
 import pytest
 import torch
@@ -28,7 +29,7 @@ def together(**options):
 
 def convert(tmp_path, engine, out="out", progress=lambda recordings: None, tell=lambda report, entry: None, **settings):
     planned = plan([tmp_path / "in"], tmp_path / out)
-    return batch.run(engine, planned, batch.Settings(**({"speaker": "anna"} | settings)), tell, progress)
+    return batch.run(engine, planned, fake_engine.settings(**settings), tell, progress)
 
 
 def contents(folder):

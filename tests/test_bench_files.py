@@ -100,7 +100,7 @@ def test_how_a_bench_ends(capsys):
         (lambda: 1, 1, ""),
         (lambda: raising(EngineError("x.fsvc: broken", "build it")), 2, "error: x.fsvc: broken (build it)\n"),
         (lambda: raising(PermissionError(13, "Permission denied", "a\nb")), 2, "error: a\\nb: Permission denied\n"),
-        (lambda: raising(KeyboardInterrupt()), 130, "interrupted: what was written to --json stays\n"),
+        (lambda: raising(KeyboardInterrupt()), 130, "interrupted: results in the --json file stay\n"),
     ]
     for main, code, text in ends:
         with pytest.raises(SystemExit) as end:

@@ -18,6 +18,7 @@ from fastsvc.convert.plan import plan
 from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import prepare
 from fastsvc.engine import hearing
+from fastsvc.engine.request import Request
 
 RATE = 24000
 LEVEL_DB = -20.3  # of each channel of the report
@@ -177,7 +178,7 @@ def test_the_note_reaches_the_user_and_the_report(tmp_path, monkeypatch):
 
 def test_kept_channels_are_as_they_were(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack((V, -V)).T, RATE, subtype="FLOAT")
-    settings = batch.Settings({"anna": 1.0}, keep_channels=True, subtype="float")
+    settings = batch.Settings(Request({"anna": 1.0}), keep_channels=True, subtype="float")
     report = batch.run(FakeEngine(), plan([tmp_path / "a.wav"], tmp_path / "out"), settings)
     assert report.entries[0].notes == []
     np.testing.assert_allclose(io.read(tmp_path / "out" / "a.wav")[0], -0.5 * np.stack((V, -V)), atol=1e-6)
@@ -185,7 +186,7 @@ def test_kept_channels_are_as_they_were(tmp_path):
 
 def test_the_engine_mixes_arrays_likewise():
     engine = fastsvc.load(DEMO, device="cpu")
-    want, got = (engine.hear(audio, RATE, 0) for audio in (V, np.stack((V, -V))))
+    want, got = (engine.hear(audio, RATE, Request(0)) for audio in (V, np.stack((V, -V))))
     assert want.notes == () and float(want.features.volume.mean()) > 0.05
     torch.testing.assert_close(got.features.volume, want.features.volume)
     (note,) = got.notes

@@ -99,7 +99,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, short_songs):
 
 
 def test_nothing_to_sing_and_nowhere_to_write(tmp_path):
-    with pytest.raises(ConfigError, match="make no choir"):
+    with pytest.raises(ConfigError, match="has no singers"):
         fill(tmp_path / "x", [], 1.0, 0)
     with pytest.raises(ConfigError, match="minutes is 0"):
         _fill(tmp_path / "x", minutes=0.0)

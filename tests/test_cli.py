@@ -62,8 +62,9 @@ def test_every_command_has_help_with_defaults():
     for name in main.commands:
         text = run(name, "--help").output
         assert "--quiet" in text and "--verbose" in text
+        assert text.split("Examples:\n")[1].count(f"  fastsvc {name}") == 2  # each on a line of its own, unwrapped
     text = " ".join(run("build", "--help").output.split())
-    assert "Without: 1,2,4 (students)" in text and "[default: auto]" in text
+    assert "[default: (1,2,4 for students" in text and "[default: auto]" in text
     assert "converted]" in run("convert", "--help").output
 
 
@@ -107,7 +108,7 @@ def test_an_f0_method_that_cannot_run_stops_before_the_first_file(model, tmp_pat
     options = ["--spk", 0, "-m", model, "--f0", "rmvpe"]
     assert "github.com/yxlllc/RMVPE" in run("convert", "a.wav", *options, code=2).stderr
     (tmp_path / "text.pt").write_text("no weights")
-    assert "gone.pt, are not there" in run("convert", "a.wav", *options, "--f0-weights", "gone.pt", code=2).stderr
+    assert "gone.pt: no such file" in run("convert", "a.wav", *options, "--f0-weights", "gone.pt", code=2).stderr
     assert "failed: a.wav: text.pt" in run("convert", "a.wav", *options, "--f0-weights", "text.pt", code=1).stderr
 
 
@@ -121,9 +122,9 @@ def test_quiet_prints_nothing_when_all_is_well(model, tmp_path):
     [
         (["--spk", "Cleopatra"], "did you mean 'Cleo'"),
         (["--spk", "3"], "no speaker '3'"),
-        ([], "choose with --spk ID or NAME: 0 Ada, 1 Bert, 2 Cleo"),
+        ([], "choose one with --spk ID or NAME: 0 Ada, 1 Bert, 2 Cleo"),
         (["--spk", "Ada:1,Bob:1"], "no speaker 'Bob'"),
-        (["--spk", "Ada", "--steps", "7"], "7 steps are not built into"),
+        (["--spk", "Ada", "--steps", "7"], "7 steps are not built in"),
         (["--spk", "Ada", "--format", "mp3", "--rate", "96000"], "use --rate 48000"),
         (["--spk", "Ada", "--format", "mp3", "--bits", "24"], "mp3 cannot be written with '24' bits"),
         (["--spk", "Ada", "--transpose", "up"], "neither a number nor auto"),
@@ -164,7 +165,7 @@ def test_verbose_shows_the_traceback_of_an_error():
 
 def test_the_choice_of_the_model(tmp_path, monkeypatch):
     monkeypatch.setattr(choose, "DEMO", tmp_path / "none")
-    with pytest.raises(EngineError, match="no engine is given"):
+    with pytest.raises(EngineError, match="no engine is named"):
         choose.choose_model(None)
     monkeypatch.setattr(choose, "DEMO", tmp_path / "demo")
     (tmp_path / "demo").mkdir()
@@ -178,7 +179,7 @@ def test_the_choice_of_the_model(tmp_path, monkeypatch):
     assert choose.choose_model(None) == (Path("b.fsvc"), "$FASTSVC_MODEL")
     assert choose.choose_model("a.fsvc") == (Path("a.fsvc"), "-m")
     monkeypatch.setenv(choose.MODEL_VARIABLE, "gone.fsvc")
-    with pytest.raises(EngineError, match=r"gone\.fsvc \(from \$FASTSVC_MODEL\)"):
+    with pytest.raises(EngineError, match=r"gone\.fsvc: no such engine \(from \$FASTSVC_MODEL\)"):
         choose.choose_model(None)
 
 
@@ -225,7 +226,7 @@ def test_training_commands_pass_on_what_is_wrong(tmp_path):
     assert "error:" in run("choir", "out", "--singers", 0, "--no-voices", code=2).stderr
     Path("x.yaml").write_text("mel: {bins: 0}\nfeatures: {}\n")
     assert "bins" in run("prepare", "nothing", "-o", "corpus", "--config", "x.yaml", code=2).stderr
-    assert "there is no engine" in run("evaluate", "-m", "gone.fsvc", code=2).stderr
+    assert "no such engine" in run("evaluate", "-m", "gone.fsvc", code=2).stderr
 
 
 def test_prepare_names_what_it_could_not_use(tmp_path):

@@ -130,7 +130,7 @@ def test_the_one_configuration_under_another_name_is_proposed(tmp_path):
         read(path)
     for name in ("my voice.yml", "old.yaml"):
         (tmp_path / name).unlink()
-    with pytest.raises(CheckpointError, match="give it with --config"):
+    with pytest.raises(CheckpointError, match="name the configuration with --config"):
         read(path)
 
 

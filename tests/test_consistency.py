@@ -213,7 +213,7 @@ def test_distilling_brings_one_step_to_the_teachers_fifty(taught, tmp_path):
 def test_what_does_not_fit_is_refused(taught, tmp_path):
     with pytest.raises(ConfigError, match="task.teacher is missing"):
         StudentTask({}, taught[0], "cpu")
-    with pytest.raises(CheckpointError, match="no checkpoint"):
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
         StudentTask({"teacher": str(tmp_path / "none.pt")}, taught[0], "cpu")
     with pytest.raises(ConfigError, match="use heun or euler"):
         student_task(taught, solver="rk4")

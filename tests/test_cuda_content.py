@@ -234,7 +234,7 @@ def test_short_memory_forgets_other_lengths(monkeypatch):
 
     monkeypatch.setattr(Graphs, "capture", scarce)
     failing = (1,)
-    with pytest.warns(UserWarning, match="the content encoder forgets its other lengths"):
+    with pytest.warns(UserWarning, match="the content encoder drops its graphs of other lengths"):
         encoder.encode(audio_of(30000))
     assert len(encoder.programs.held) == 1 and torch.equal(encoder.encode(audio), want)
     failing = range(99)

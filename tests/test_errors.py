@@ -24,6 +24,7 @@ from fastsvc.convert import plan as batch_plan
 from fastsvc.convert import run as batch
 from fastsvc.engine.cuda import parts as cuda
 from fastsvc.engine.cuda import support
+from fastsvc.engine.request import Request
 from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -42,8 +43,11 @@ NONE = errno.ENOENT, "No such file or directory"
 BUGS = [KeyError("gru"), TypeError("odd"), ValueError("no tile for 7 columns"), RuntimeError("odd"), IndexError("7")]
 USUAL = [
     (FastsvcError("what", "do this"), "what (do this)\n"),
-    (MemoryError(), "memory is too small (ask for less"),
-    (MemoryError("Unable to allocate 4.00 TiB for an array"), "memory is too small: 4.00 TiB more were asked for (ask"),
+    (MemoryError(), "memory is too small (convert or train less"),
+    (
+        MemoryError("Unable to allocate 4.00 TiB for an array"),
+        "memory is too small: 4.00 TiB more were asked for (convert",
+    ),
     (
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         "memory of the GPU is too small: 2.00 GiB",
@@ -51,7 +55,7 @@ USUAL = [
     (RuntimeError(TORCH), "memory is too small: 4000 bytes more were asked for"),
     (OSError(*FULL, "out/a.wav"), "out/a.wav: No space left on device (free space"),
     (OSError(*FULL), "No space left on device (free space"),
-    (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x: Permission denied (see who"),
+    (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x: Permission denied (check who"),
     (FileNotFoundError(*NONE, "gone"), "gone: No such file or directory (check"),
     (ModuleNotFoundError("No module named 'soxr'", name="soxr"), "the package soxr is not installed (install it"),
     (faults.BrokenProcessPool("died"), "a worker process was killed, probably for lack of memory"),
@@ -151,7 +155,7 @@ class Odd:
 def test_entries_tell_our_faults_from_the_users(folder, part, error, ours):
     put(Path("in/a.wav"), tone(0.05))
     plan = batch_plan.plan(["in"], "out")
-    report = batch.run(Odd(fastsvc.load(folder, device="cpu"), part, error), plan, batch.Settings(0))
+    report = batch.run(Odd(fastsvc.load(folder, device="cpu"), part, error), plan, batch.Settings(Request(0)))
     (entry,) = report.failures
     assert entry.reason.startswith("a fault of fastsvc: KeyError: 'x' at ") == ours
     assert bool(entry.traceback) == ours and ("Traceback" in entry.traceback) == ours
@@ -231,7 +235,10 @@ def test_a_note_after_building_tells_our_faults_too(monkeypatch, capsys):
     monkeypatch.setattr(cuda, "architecture", lambda device: 90)
     monkeypatch.setattr(fastsvc.engine.Engine, "open", raising(KeyError("x")))
     gpu.after_building("x.fsvc", "auto")
-    assert "note: it does not run on this machine's GPU: a fault of fastsvc: KeyError: 'x'" in capsys.readouterr().out
+    assert (
+        "note: the engine does not run on this machine's GPU: a fault of fastsvc: KeyError: 'x'"
+        in capsys.readouterr().out
+    )
 
 
 def test_choices_are_the_same_everywhere():

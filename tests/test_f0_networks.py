@@ -200,7 +200,7 @@ def test_what_is_missing_says_where_it_comes_from(monkeypatch, tmp_path):
     monkeypatch.delenv(pitch.RMVPE_VARIABLE, raising=False)
     with pytest.raises(ConfigError, match=r"weights file.*github.com/yxlllc/RMVPE.*--f0-weights or \$FASTSVC_RMVPE"):
         f0.extract(audio, 16000, 160, 6, method="rmvpe")
-    with pytest.raises(CheckpointError, match="nowhere.pt, are not there"):
+    with pytest.raises(CheckpointError, match="nowhere.pt: no such file"):
         f0.extract(audio, 16000, 160, 6, method="rmvpe", weights=tmp_path / "nowhere.pt")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="needs the package torchfcpe.*pip install --no-deps torchfcpe"):

@@ -15,6 +15,7 @@ from fastsvc.commands.common import PitchRange
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import pitch_notes
 from fastsvc.engine.cpu.sampler import Features
+from fastsvc.engine.request import Request
 from fastsvc.errors import ConfigError
 from fastsvc.features import f0
 from fastsvc.features.f0 import beyond
@@ -137,7 +138,8 @@ def engine(tmp_path_factory):
 def test_the_engine_hears_what_is_asked_for(engine):
     audio, rate = sing(np.full(12000, 1175.0)), 24000
     heard = {
-        which: engine.hear(audio, rate, 0, f0_range=which) for which in (None, (50, 1100), (1000, 2000), (300, 2000))
+        which: engine.hear(audio, rate, Request(0, f0_range=which))
+        for which in (None, (50, 1100), (1000, 2000), (300, 2000))
     }
     median = {which: float(one.features.f0_hz[one.features.voiced].median()) for which, one in heard.items()}
     assert {which: round(hz / 1175, 2) for which, hz in median.items()} == {
@@ -152,7 +154,7 @@ def test_the_engine_hears_what_is_asked_for(engine):
     engine.convert(audio, rate, 0, transpose=-12)
     assert engine.notes[0].endswith("transposed by -12 semitones, none do")
     with pytest.raises(ConfigError, match=r"f0_range reaches to 7000 Hz, .* 24000 Hz is tracked to 6000 Hz"):
-        engine.check_request(0, f0_range=(50, 7000))
+        engine.check_request(Request(0, f0_range=(50, 7000)))
 
 
 def test_a_batch_says_it(engine, tmp_path):
@@ -160,7 +162,7 @@ def test_a_batch_says_it(engine, tmp_path):
     from fastsvc.convert.plan import plan
 
     put(tmp_path / "in" / "a.wav", sing(np.full(12000, 1175.0))[None])
-    result = batch.run(engine, plan([tmp_path / "in"], tmp_path / "out", "wav"), batch.Settings(0))
+    result = batch.run(engine, plan([tmp_path / "in"], tmp_path / "out", "wav"), batch.Settings(Request(0)))
     assert [note for note in result.entries[0].notes if "above 1100 Hz" in note]
 
 

@@ -114,7 +114,7 @@ def test_shallow_diffusion_refines_a_given_mel(tmp_path):
 
 def test_combo_file(tmp_path):
     checkpoint = read(formats.diffusion_svc(tmp_path, combo=True))
-    assert checkpoint.format == "diffusion_svc" and "left out" in checkpoint.notes[0]
+    assert checkpoint.format == "diffusion_svc" and "omitted" in checkpoint.notes[0]
     plain = read(formats.diffusion_svc(tmp_path / "b"))
     assert checkpoint.config == plain.config and checkpoint.tensors.keys() == plain.tensors.keys()
     with pytest.raises(CheckpointError, match="its own configuration"):

@@ -26,6 +26,7 @@ from fastsvc.engine.cuda import pitch as cuda_pitch
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.engine.request import Request
 from fastsvc.kernels import dependent
 
 pytestmark = pytest.mark.gpu
@@ -153,11 +154,11 @@ def test_recordings(folder, cpu):
     want, _ = cpu.convert(audio, 44100, "Ada")
     assert rate_hz == 44100 and got.shape == want.shape
     assert error(torch.from_numpy(got), torch.from_numpy(want)) < 0.05  # f0 to its last bits: the phase adds them up
-    ours, theirs = (engine.hear(audio, 44100, "Ada") for engine in (gpu, cpu))
+    ours, theirs = (engine.hear(audio, 44100, Request("Ada")) for engine in (gpu, cpu))
     assert error(ours.features.units.cpu(), theirs.features.units) < FLOAT32
     torch.testing.assert_close(ours.features.f0_hz, theirs.features.f0_hz, rtol=1e-4, atol=0)
     torch.testing.assert_close(ours.features.volume, theirs.features.volume, rtol=1e-5, atol=1e-7)
-    sung = [torch.from_numpy(engine.sing([theirs], "Ada")[0]) for engine in (gpu, cpu)]  # the same features
+    sung = [torch.from_numpy(engine.sing([theirs], Request("Ada"))[0]) for engine in (gpu, cpu)]  # the same features
     assert error(*sung) < FLOAT32
 
 
@@ -232,11 +233,11 @@ def test_recordings_sung_together_are_those_sung_alone(folder, precision, bound)
     gpu = Engine.open(folder, "cuda", precision)
     lengths = [200, 94, 333, 30, 1100, 94, 94, 94, 94, 94, 700]
     recordings = [heard(gpu, frames, i) for i, frames in enumerate(lengths)]
-    together = gpu.sing(recordings, "Bert", seed=5)
+    together = gpu.sing(recordings, Request("Bert", seed=5))
     for one, made in zip(recordings, together, strict=True):
-        (alone,) = gpu.sing([one], "Bert", seed=5)
+        (alone,) = gpu.sing([one], Request("Bert", seed=5))
         assert error(torch.from_numpy(made), torch.from_numpy(alone)) < bound
-    again = gpu.sing(recordings, "Bert", seed=5)
+    again = gpu.sing(recordings, Request("Bert", seed=5))
     assert all((one == other).all() for one, other in zip(together, again))
 
 
@@ -290,7 +291,7 @@ def test_the_whole_ladder_is_captured_beforehand(folder, monkeypatch):
     assert count == sum(pool.captured for pool in pools) == 3 * len(Ladder(256).shapes()) + 4 + 5
     assert seen == sorted(seen) and seen[-1] == 1
     for steps, frames in ((1, 37), (2, 200), (1, 1000), (2, 250)):
-        (made,), (want,) = (engine.sing([heard(engine, frames, 3)], 1, steps=steps) for engine in (gpu, plain))
+        (made,), (want,) = (engine.sing([heard(engine, frames, 3)], Request(1, steps=steps)) for engine in (gpu, plain))
         assert error(torch.from_numpy(made), torch.from_numpy(want)) < 1e-3
     assert count == sum(pool.captured for pool in pools)
 

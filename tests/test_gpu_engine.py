@@ -309,7 +309,7 @@ def test_the_vocoder_in_short_memory(pair, monkeypatch):
 
     monkeypatch.setattr(made, "_batch", short)
     mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
-    with pytest.warns(UserWarning, match="the vocoder goes on with 1 slices"):
+    with pytest.warns(UserWarning, match="the vocoder continues with 1 slices"):
         got = made(mel, f0_hz, 3)
     close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
     monkeypatch.setattr(made, "_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
@@ -353,7 +353,7 @@ def test_the_vocoder_goes_on_without_a_backend_that_fails(pair, monkeypatch):
     monkeypatch.setitem(choice.makers, "triton", refusing)
     monkeypatch.setattr(choice, "name", lambda *_: "torch" if choice.dropped else "triton")
     mel, f0_hz = torch.randn(13, 80) - 2, told(13)[1]
-    with pytest.warns(UserWarning, match="goes on without triton.*no context"):
+    with pytest.warns(UserWarning, match="continues without triton.*no context"):
         got = gpu.synthesiser(mel, f0_hz, 3)
     close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
 
@@ -432,7 +432,7 @@ def test_short_memory_while_graphs_are_made(pair, monkeypatch):
         reserve(shapes)
 
     monkeypatch.setattr(gpu.sampler.network, "reserve", scarce)
-    with pytest.warns(UserWarning, match="going on with batches of 2048 frames"):
+    with pytest.warns(UserWarning, match="continuing with batches of 2048 frames"):
         gpu.sampler.warm_up([1], [[FRAMES]])
     assert gpu.sampler.ladder == Ladder(2048) and len(gpu.sampler.network.replays) == 2
 

@@ -14,6 +14,7 @@ from fastsvc.commands.choose import DEMO
 from fastsvc.config import MelConfig
 from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import prepare
+from fastsvc.engine.request import Request
 from fastsvc.errors import ConfigError
 
 RATES = [1000, 1999, 2000, 3999, 8000, 22050, 44100, 96000, 1_000_000]
@@ -76,11 +77,11 @@ def sung(seconds=1.0) -> np.ndarray:
 @pytest.mark.parametrize("offset", [0.05, 0.5])
 def test_an_offset_moves_neither_level_nor_features(engine, offset):
     clean = sung()
-    heard, moved = (engine.hear(audio, 24000, 0) for audio in (clean, clean + np.float32(offset)))
+    heard, moved = (engine.hear(audio, 24000, Request(0)) for audio in (clean, clean + np.float32(offset)))
     assert moved.place.gain == pytest.approx(heard.place.gain, rel=1e-3)
     torch.testing.assert_close(moved.features.volume, heard.features.volume, rtol=1e-3, atol=1e-5)
     assert torch.equal(moved.features.voiced, heard.features.voiced) and heard.features.voiced.float().mean() > 0.9
-    with_it = engine.hear(clean + np.float32(offset), 24000, 0, high_pass=False)
+    with_it = engine.hear(clean + np.float32(offset), 24000, Request(0, high_pass=False))
     assert abs(with_it.place.gain / heard.place.gain - 1) > 0.1, "it mattered without"
 
 

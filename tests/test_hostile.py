@@ -249,8 +249,8 @@ def test_the_same_files_unharmed_are_read(tmp_path):
 @pytest.mark.parametrize(
     "odd, part",
     [
-        (torch.zeros(16).to_sparse(), "no plain array"),
-        (torch.zeros(16, device="meta"), "no plain array"),
+        (torch.zeros(16).to_sparse(), "not a plain array"),
+        (torch.zeros(16, device="meta"), "not a plain array"),
         (torch.zeros(16).to(torch.float8_e4m3fn), "float8"),
         (torch.zeros(16, dtype=torch.complex64), "complex"),
     ],
@@ -321,9 +321,9 @@ def test_comments_and_strings_that_never_end(tmp_path, text):
 def test_options_that_mean_nothing_for_a_file(tmp_path):
     np.savez(tmp_path / "v.npz", alto=np.zeros(256, np.float32))
     path = formats.sovits(tmp_path / "a")
-    assert "--era means nothing" in refused(path, era="plain")
-    assert "takes ids of speakers" in refused(path, speaker_vectors=tmp_path / "v.npz")
-    assert "--speaker-vectors means nothing" in refused(m4gan(tmp_path / "b"), speaker_vectors=tmp_path / "v.npz")
+    assert "--era does not apply" in refused(path, era="plain")
+    assert "takes speaker ids" in refused(path, speaker_vectors=tmp_path / "v.npz")
+    assert "--speaker-vectors does not apply" in refused(m4gan(tmp_path / "b"), speaker_vectors=tmp_path / "v.npz")
     assert read(path, era="auto").tensors
 
 

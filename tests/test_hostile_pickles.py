@@ -112,8 +112,14 @@ PICKLES = {
     "tensor class": (held(called("torch", "FloatTensor", whole(2**40))), "torch.FloatTensor"),
     "code": (held(called("os", "system", text("true"))), "os.system"),
     "numpy objects": (held(scalar(text("O8"))), "numpy.dtype of objects"),
-    "numpy scalar of no dtype": (held(called("numpy.core.multiarray", "scalar", text("f8") + text("x"))), "no plain"),
-    "numpy scalar of a tuple": (held(called("numpy._core.multiarray", "scalar", b")" + text("x"))), "no plain value"),
+    "numpy scalar of no dtype": (
+        held(called("numpy.core.multiarray", "scalar", text("f8") + text("x"))),
+        "not a plain",
+    ),
+    "numpy scalar of a tuple": (
+        held(called("numpy._core.multiarray", "scalar", b")" + text("x"))),
+        "not a plain value",
+    ),
     "numpy dtype of nothing": (held(called("numpy", "dtype", b"")), "numpy.dtype of objects"),
     "numpy dtype of a list": (held(called("numpy", "dtype", b"]")), "numpy.dtype of objects"),
     "numpy array of a class": (held(rebuilt(b"cnumpy.ma\nMaskedArray\n", b"K\x00")), "someone's own class"),

@@ -140,7 +140,7 @@ def test_an_encoder_that_does_not_belong(tmp_path, encoder, channels, why):
 
 def test_a_recogniser_does_not_pass_for_hubert(tmp_path):
     recogniser = engines.native(tmp_path / "r.pt", "recogniser", engines.CONTENT)
-    with pytest.raises(CheckpointError, match="is a recogniser, but .* trained on vec32l3 .*give HuBERT"):
+    with pytest.raises(CheckpointError, match="is a recogniser, but .* trained on vec32l3 .*name HuBERT"):
         compiled(tmp_path, content=recogniser, vocoder=None)
 
 

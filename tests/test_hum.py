@@ -6,6 +6,7 @@ import torch
 
 import fastsvc
 from fastsvc.commands.choose import DEMO
+from fastsvc.engine.request import Request
 from fastsvc.features import f0, hum
 
 RATE, HOP = 24000, 256
@@ -152,6 +153,6 @@ def test_through_the_engine():
     made, _ = engine.convert(audio, RATE, 0)
     before, after = (10 * np.log10(np.square(one[samples].astype(np.float64)).mean()) for one in (audio, made))
     assert after <= before, (before, after)
-    tracks = [engine.hear(audio, RATE, 0, high_pass=on).features.voiced for on in (True, False)]
+    tracks = [engine.hear(audio, RATE, Request(0, high_pass=on)).features.voiced for on in (True, False)]
     shares = [float(voiced[torch.from_numpy(rests)].float().mean()) for voiced in tracks]
     assert shares[0] <= 0.05 < 0.9 < shares[1]

@@ -13,6 +13,7 @@ from recordings import put, tone
 
 from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
+from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError
 from fastsvc.files import InWork, free_or_ours
 from fastsvc.files.leftovers import IN_WORK
@@ -103,14 +104,14 @@ def test_failures_are_no_deaths(tmp_path):
         put(tmp_path / "in" / f"{name}.wav")
     out = tmp_path / "out"
     engine = FakeEngine(fail={2: AudioError("no")})
-    report = batch.run(engine, plan([tmp_path / "in"], out), batch.Settings("anna"), in_work=InWork(out))
+    report = batch.run(engine, plan([tmp_path / "in"], out), batch.Settings(Request("anna")), in_work=InWork(out))
     assert [entry.status for entry in report.entries] == ["converted", "failed", "converted"]
     assert sorted(path.name for path in out.glob("[!.]*")) == ["a.wav", "c.wav"] and not (out / IN_WORK).exists()
 
 
 CHILD = """
 import json, os, signal, sys
-from fake_engine import FakeEngine
+from fake_engine import FakeEngine, settings
 from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
 from fastsvc.files import InWork
@@ -126,7 +127,7 @@ class Deadly(FakeEngine):
 for _ in range(4):
     child = os.fork()
     if child == 0:
-        batch.run(Deadly(shares_batches=shares), plan([folder], out), batch.Settings("anna"), in_work=InWork(out))
+        batch.run(Deadly(shares_batches=shares), plan([folder], out), settings(), in_work=InWork(out))
         os._exit(0)
     code = os.waitpid(child, 0)[1]
     print(json.dumps([code, sorted(os.listdir(out))]))

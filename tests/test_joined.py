@@ -11,6 +11,7 @@ from fastsvc.audio import io, sounds
 from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
 from fastsvc.data.prepare import prepare
+from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError
 
 LENGTHS = (20_011, 31_003)  # samples
@@ -68,7 +69,7 @@ def test_other_channels_are_refused(tmp_path, extension):
     first = two(tmp_path, extension)[0]
     path, _, _ = put(tmp_path, extension, music(1, 5000))
     rate_hz = 48000 if extension == ".opus" else RATE_HZ
-    words = f"the first has {rate_hz} Hz and 2 channels, number 2 {rate_hz} Hz and 1 channel (split it"
+    words = f"the first has {rate_hz} Hz and 2 channels, number 2 {rate_hz} Hz and 1 channel (split the file"
     assert words in refused(tmp_path / f"joined{extension}", first + path.read_bytes())
 
 
@@ -176,7 +177,7 @@ def songs(tmp_path):
 
 
 def test_batches(tmp_path, songs):
-    report = batch.run(FakeEngine(), plan([songs], tmp_path / "out"), batch.Settings("anna"))
+    report = batch.run(FakeEngine(), plan([songs], tmp_path / "out"), batch.Settings(Request("anna")))
     assert [entry.seconds for entry in report.entries] == [6.0, 6.0, 6.0] and not report.failures
     for entry in report.entries:
         assert io.probe(entry.output).samples == 6 * RATE_HZ

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fastsvc.engine.cuda import denoiser as cuda_denoiser
-from fastsvc.engine.cuda import driver, graphs, launcher
+from fastsvc.engine.cuda import driver, early, graphs, launcher
 from fastsvc.engine.cuda.driver import Driver, marshalled
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.kernels.launch import Launch, chained
@@ -344,11 +343,11 @@ def test_triton_is_told_of_an_early_start():
     "arch, wanted, expected", [(90, "1", True), (90, "", False), (90, "0", False), (89, "", False)]
 )
 def test_the_environment_asks_for_early_starts(monkeypatch, arch, wanted, expected):
-    monkeypatch.setenv(cuda_denoiser.PDL, wanted)
-    assert cuda_denoiser.early(torch.device("cuda"), arch) is expected
+    monkeypatch.setenv(early.PDL, wanted)
+    assert early.asked(torch.device("cuda"), arch) is expected
 
 
 def test_a_device_without_early_starts_is_named(monkeypatch):
     monkeypatch.setenv("FASTSVC_PDL", "1")
     with pytest.warns(UserWarning, match="FASTSVC_PDL=1 does nothing: sm_89"):
-        assert not cuda_denoiser.early(torch.device("cuda"), 89)
+        assert not early.asked(torch.device("cuda"), 89)

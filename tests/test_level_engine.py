@@ -12,6 +12,7 @@ import fastsvc
 from fastsvc.audio import io
 from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
+from fastsvc.engine.request import Request
 
 SINGING = Path(__file__).parent.parent / "examples" / "recordings" / "singing"
 DEMO = Path(fastsvc.__file__).parent / "demo" / "choir.fsvc"
@@ -32,8 +33,8 @@ def test_an_engine_follows_at_any_rate_and_leaves_1_alone(small):
         assert len(made) == len(own) == 3 * out_hz
         assert abs(db(loud, soft) - 24) < 1 and abs(db(made) - db(given)) < 0.5 and not rest.any()
         assert abs(db(*parts(own, 3)[:2]) - 24) > 6 and parts(own, 3)[2].any()
-    heard = small.hear(given, 44100, "Ada", rms_mix_rate=1.0)
-    (sung,) = small.sing([heard], "Ada")
+    heard = small.hear(given, 44100, Request("Ada", rms_mix_rate=1.0))
+    (sung,) = small.sing([heard], Request("Ada"))
     own, _ = small.convert(given, 44100, "Ada", rms_mix_rate=1.0)
     np.testing.assert_array_equal(small.join(sung, *heard.place), own)
     assert small.convert(given[:1], 44100, "Ada")[0].shape == (1,)
@@ -43,7 +44,8 @@ def test_an_engine_follows_at_any_rate_and_leaves_1_alone(small):
 def test_a_batch_keeps_the_balance_of_its_channels(small, tmp_path):
     audio = np.stack([voice(24000, [down(0), down(24)]), voice(24000, [down(12), down(12)], hz=180.0)])
     put(tmp_path / "in" / "a.wav", audio)
-    report = batch.run(small, plan([tmp_path / "in"], tmp_path / "out"), batch.Settings("Ada", keep_channels=True))
+    settings = batch.Settings(Request("Ada"), keep_channels=True)
+    report = batch.run(small, plan([tmp_path / "in"], tmp_path / "out"), settings)
     assert report.count(batch.DONE) == 1, report.entries
     made, rate_hz = io.read(tmp_path / "out" / "a.wav")
     for got, came in zip(made, audio, strict=True):

@@ -21,6 +21,7 @@ from fastsvc.convert import decode as batch_decode
 from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
 from fastsvc.convert.report import DONE, FAILED
+from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError
 
 GIB = 2**30
@@ -82,7 +83,7 @@ def test_a_recording_that_does_not_fit(tmp_path, monkeypatch):
     with pytest.raises(io.TooLong, match=r"a.wav: too long .* of 2 channels need about 0.0 GB.*mix its channels"):
         io.read(tmp_path / "a.wav")
     assert io.read(tmp_path / "a.wav", mono=True)[0].shape == (1, 24000)
-    with pytest.raises(io.TooLong, match="split it"):
+    with pytest.raises(io.TooLong, match="split the recording"):
         io.read(tmp_path / "a.wav", mono=True, needs=lambda info: 10.0 * info.samples)
     free(monkeypatch, None)
     assert io.read(tmp_path / "a.wav")[0].shape == (2, 24000)
@@ -169,7 +170,7 @@ def test_a_failed_recording_is_not_kept(tmp_path, monkeypatch):
         raise AudioError("damaged")
 
     monkeypatch.setattr(io, "read", failing)
-    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings("anna"))
+    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings(Request("anna")))
     gc.collect()
     assert report.count(FAILED) == 2 and len(refs) == 2 and not any(ref() for ref in refs)
 
@@ -179,7 +180,7 @@ def test_one_that_was_read_ahead_waits_for_its_turn(tmp_path, monkeypatch):
     for name in "ab":
         put(tmp_path / "in" / f"{name}.wav")
     free(monkeypatch, GIB, 0, GIB)
-    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings("anna"))
+    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings(Request("anna")))
     assert report.count(DONE) == 2
 
 
@@ -192,13 +193,13 @@ def test_what_a_conversion_needs():
 
 CHILD = """
 import json, resource, sys
-from fake_engine import FakeEngine
+from fake_engine import FakeEngine, settings
 from fastsvc.convert import run as batch
 from fastsvc.convert.plan import plan
 import soundfile, soxr, torch
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
-report = batch.run(FakeEngine(), plan([sys.argv[1]], sys.argv[2]), batch.Settings("anna"))
+report = batch.run(FakeEngine(), plan([sys.argv[1]], sys.argv[2]), settings())
 print(json.dumps([[entry.status, entry.reason, entry.traceback] for entry in report.entries]))
 """
 

@@ -66,7 +66,7 @@ def test_a_manifest_that_makes_no_model_says_which_key(folder, tmp_path):
         manifest = json.loads((copy / "manifest.json").read_text())
         change(manifest)
         (copy / "manifest.json").write_text(json.dumps(manifest))
-        with pytest.raises(EngineError, match=r"manifest.json (is|has) .*make it anew: fastsvc build") as caught:
+        with pytest.raises(EngineError, match=r"manifest.json (is|has) .*build it again: fastsvc build") as caught:
             fastsvc.load(copy, device="cpu")
         assert words in str(caught.value)
 

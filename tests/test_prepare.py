@@ -94,7 +94,7 @@ def test_layouts(tmp_path):
     ]
     assert [path.name for path, _ in found.unused] == ["stray.wav"] and found.others == []
     [note] = found.notes
-    assert "one.flac and one.wav have one name: all are used" in note
+    assert "one.flac and one.wav have the same name: all are used" in note
 
 
 def test_items_are_consistent(dataset, tmp_path):

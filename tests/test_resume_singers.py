@@ -320,7 +320,7 @@ def test_nothing_to_resume_is_said_and_it_starts_anew(place):
     assert result.exit_code == 0 and f"nothing to resume in {folder}: it starts anew (there was no" in result.stderr
     assert checkpoint.load(folder / "last.pt", "teacher")["step"] == 1
     again = command("train", "teacher", "-c", place.config("teacher", 1), "--resume")
-    assert "nothing to resume" not in again.stderr and "going on from step 1: the whole budget" in again.stderr
+    assert "nothing to resume" not in again.stderr and "continuing from step 1: the whole budget" in again.stderr
 
 
 def test_a_run_killed_between_best_and_last_goes_on_from_best(place):
@@ -330,7 +330,7 @@ def test_a_run_killed_between_best_and_last_goes_on_from_best(place):
     place.train("teacher", 3)
     (place.folder / "teacher" / "last.pt").unlink()
     result = command("train", "teacher", "-c", place.config("teacher", 5), "--resume")
-    assert result.exit_code == 0 and "last.pt is not there: going on from best.pt" in result.stderr
+    assert result.exit_code == 0 and "last.pt is missing: continuing from best.pt" in result.stderr
     after = checkpoint.load(place.folder / "teacher" / "last.pt", "teacher")
     assert after["step"] == 5 and same(after["model"][TABLE], whole["model"][TABLE])
 

@@ -9,21 +9,22 @@ from fastsvc import build
 from fastsvc.cli import main
 from fastsvc.convert import run as batch
 from fastsvc.data import choir, prepare, pseudo
+from fastsvc.engine.request import Request
 from fastsvc.errors import FastsvcError
 from fastsvc.evaluation import run as evaluation
 
 # By command and option: what Python calls it, in which table, and values as text
 LINES = {
-    ("convert", "--seed"): (batch.Settings, "seed", ["-1", "1.0", "x", "nan", str(2**64), "1e3", ""]),
-    ("convert", "--steps"): (batch.Settings, "steps", ["0", "-1", "1001", "1.0", "x", "nan"]),
-    ("convert", "--transpose"): (batch.Settings, "transpose", ["61", "-61", "nan", "inf", "x", "Auto", ""]),
-    ("convert", "--formant"): (batch.Settings, "formant", ["12.5", "-13", "nan", "inf", "x"]),
+    ("convert", "--seed"): (Request, "seed", ["-1", "1.0", "x", "nan", str(2**64), "1e3", ""]),
+    ("convert", "--steps"): (Request, "steps", ["0", "-1", "1001", "1.0", "x", "nan"]),
+    ("convert", "--transpose"): (Request, "transpose", ["61", "-61", "nan", "inf", "x", "Auto", ""]),
+    ("convert", "--formant"): (Request, "formant", ["12.5", "-13", "nan", "inf", "x"]),
     ("convert", "--rate"): (batch.Settings, "rate_hz", ["0", "999", "1000001", "44100.0", "nan", "x"]),
     ("convert", "--batch"): (batch.Settings, "batch", ["0", "-1", "4097", "1.5", "nan"]),
-    ("convert", "--rms-mix-rate"): (batch.Settings, "rms_mix_rate", ["-0.1", "1.1", "nan", "x", ""]),
-    ("convert", "--f0"): (batch.Settings, "f0_method", ["ear", "", "YIN"]),
+    ("convert", "--rms-mix-rate"): (Request, "rms_mix_rate", ["-0.1", "1.1", "nan", "x", ""]),
+    ("convert", "--f0"): (Request, "f0_method", ["ear", "", "YIN"]),
     ("convert", "--f0-range"): (
-        batch.Settings,
+        Request,
         "f0_range",
         ["40", "x", "", "2000:40", "9:2000", "40:nan", "40:2000:3"],
     ),
@@ -49,7 +50,8 @@ LINES = {
     ("evaluate", "--seed"): (evaluation.evaluate, "seed", ["-1", "x", str(2**64)]),
 }
 NEEDED = {
-    batch.Settings: {"speaker": 0},
+    Request: {"speaker": 0},
+    batch.Settings: {"request": Request(0)},
     build.compile: {"checkpoint": __file__, "progress": None},
     prepare.prepare: {"dataset": "gone", "out": "never"},
     pseudo.add_pseudo_labels: {"corpus_dir": "gone", "clusters": 2},

@@ -284,4 +284,4 @@ def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypa
     manifest["vocoder"]["backend"] = "tensorrt"
     (path / "manifest.json").write_text(json.dumps(manifest))
     gpu.after_building(path, "auto")
-    assert "note: it does not run on this machine's GPU" in capsys.readouterr().out
+    assert "note: the engine does not run on this machine's GPU" in capsys.readouterr().out

@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_changes_nothing_and_then_stops(tmp_path):
     trainer = make(tmp_path, save_every=100)
     plain = trainer.task.main_loss
     trainer.task.main_loss = lambda batch, step: (plain(batch, step)[0] * float("nan" if step >= 2 else 1), {})
-    with pytest.raises(FastsvcError, match="no number for 10 steps"):
+    with pytest.raises(FastsvcError, match="not a number for 10 steps"):
         trainer.train()
     assert trainer.step == 11  # two good steps, nine bad ones, and the tenth raises
     assert all(bool(p.isfinite().all()) for p in trainer.task.model.parameters())
@@ -155,7 +155,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
 
 def test_bad_checkpoints_are_named(tmp_path):
     path = tmp_path / "a.pt"
-    with pytest.raises(CheckpointError, match="no checkpoint"):
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
         checkpoint.load(path)
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="is not a torch file"):
@@ -290,7 +290,7 @@ def test_a_history_of_others_is_left_alone(tmp_path):
     out.mkdir()
     for content in (b'{"my": "notes"}\n', b"\xff\xfe\n", b"plain"):
         (out / "history.jsonl").write_bytes(content)
-        with pytest.raises(OutputError, match="no history"):
+        with pytest.raises(OutputError, match="not the history"):
             make(out, steps=1).train()
         assert (out / "history.jsonl").read_bytes() == content
     os.remove(out / "history.jsonl")
@@ -305,6 +305,6 @@ def test_a_new_run_writes_over_no_checkpoint(tmp_path, name):
     (tmp_path / "run" / name).write_bytes(b"keep")
     config = tmp_path / "run.yaml"
     config.write_text(f"corpus: corpus\nout: {tmp_path / 'run'}\nsteps: 1\n")
-    with pytest.raises(OutputError, match=f"{name} is there already"):
+    with pytest.raises(OutputError, match=f"{name} exists already"):
         loop.run("teacher", config)
     assert (tmp_path / "run" / name).read_bytes() == b"keep"

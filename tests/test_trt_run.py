@@ -339,7 +339,7 @@ def test_a_plan_that_does_not_fit_is_built_again_with_a_message(setting):
     name = setting.make().origin.name + ".plan"
     for content in (b"rubbish", setting.store[name].replace(b"9.8.7", b"9.8.6")):
         setting.store[name] = content
-        with pytest.warns(UserWarning, match=f"{name} is not used: .*(no TensorRT plan|another version)"):
+        with pytest.warns(UserWarning, match=f"{name} is not used: .*(not a TensorRT plan|another version)"):
             setting.make()
         assert setting.store[name] != content
     assert len(setting.built) == 3

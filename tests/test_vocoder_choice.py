@@ -141,7 +141,7 @@ def test_a_damaged_table_is_made_anew(makers):
     wrong = [{"batch": "1"}, {"frames": None}, {"backend": 3}, {"ms": "1"}, {"error": []}, {"why": 3}]
     rows = [table([right | one]) for one in wrong] + [table([{"colour": 1}]), table(3), table([3])]
     for data in (b"{", b"[]", b"[" * 100_000, *rows):
-        with pytest.warns(UserWarning, match="made anew"):
+        with pytest.warns(UserWarning, match="measured again"):
             assert Choice(makers, reference, read=lambda data=data: data).rows == []
 
 
@@ -205,7 +205,7 @@ def test_a_chosen_one_that_cannot_run_after_all(makers):
     choice.rows = rows
     for name, after in (("quick", "slow"), ("slow", "torch")):
         assert choice.name(given, None) == name
-        with pytest.warns(UserWarning, match=f"goes on without {name}.*no plan"):
+        with pytest.warns(UserWarning, match=f"continues without {name}.*no plan"):
             choice.drop(name, error)
         assert choice.name(given, None) == after
     for asked, name in ((choice, "torch"), (Choice(makers, reference, wanted="quick"), "quick")):

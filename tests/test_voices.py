@@ -99,7 +99,7 @@ def test_formants_move_by_the_key_shift(tmp_path):
         ("1:5", "20 and 2000"),
         ("1:high", "'high'"),
         ("220", "no median pitches"),
-        ("pitch.yaml", "no mapping"),
+        ("pitch.yaml", "not a mapping"),
     ],
 )
 def test_faults_of_median_pitches(tmp_path, monkeypatch, given, part):
@@ -142,7 +142,7 @@ def test_what_an_engine_cannot_do_is_said_before_the_first_file(tmp_path):
     (tmp_path / "x.wav").write_bytes(b"")
     arguments = ["convert", str(tmp_path / "x.wav"), "-m", str(path), "-o", str(tmp_path / "out"), "--f0", "yin"]
     for options, part in (
-        (["--spk", "2", "--transpose", "auto"], "does not know its speakers' pitch"),
+        (["--spk", "2", "--transpose", "auto"], "no median pitch of its speakers"),
         (["--spk", "1", "--formant", "1"], "no key-shift embedding"),
         (["--spk", "1", "--formant", "nan"], "nan is not a finite number"),
     ):

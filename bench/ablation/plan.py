@@ -58,7 +58,7 @@ def read(path) -> Ablation:
 
     path = Path(path)
     if not path.exists():
-        raise ConfigError(f"there is no configuration {path}", "see configs/ablation/ablation.yaml")
+        raise ConfigError(f"{path}: no such configuration", "see configs/ablation/ablation.yaml")
     plan = from_dict(Ablation, parse(reading.text(path), str(path)), path.name)
     from_dict(Settings, plan.evaluate, "evaluate")
     for name in plan.cells:
@@ -67,7 +67,7 @@ def read(path) -> Ablation:
         above = known[: known.index(name)]
         if cell.of:
             if cell.of not in above or plan.cell(cell.of).of:
-                raise ConfigError(f"cells.{name}: of {cell.of!r} is no training above it")
+                raise ConfigError(f"cells.{name}: of: {cell.of!r} is not a training above it")
             if (cell.kind, cell.config, cell.init, cell.changes) != ("", "", "", {}):
                 raise ConfigError(f"cells.{name}: with `of` only steps and checkpoint may be given")
         elif cell.kind not in ("student", "dmo"):
@@ -75,7 +75,7 @@ def read(path) -> Ablation:
         if cell.checkpoint not in ("last", "best"):
             raise ConfigError(f"cells.{name}: checkpoint is {cell.checkpoint!r}", "use last or best")
         if cell.init and cell.init not in above:
-            raise ConfigError(f"cells.{name}: init {cell.init!r} is no cell above it")
+            raise ConfigError(f"cells.{name}: init: {cell.init!r} is not a cell above it")
         _check_judges(plan, name)
     return plan
 
@@ -88,7 +88,7 @@ def _check_judges(plan: Ablation, name: str) -> None:
         if plan.evaluate.get(key) in asked:
             part = asked[plan.evaluate[key]]
             raise ConfigError(
-                f"evaluate.{key}: {plan.evaluate[key]} is among the {part} of {name}", "give one of another seed"
+                f"evaluate.{key}: {plan.evaluate[key]} is among the {part} of {name}", "use one of another seed"
             )
 
 
@@ -101,7 +101,7 @@ def run_of(plan: Ablation, name: str, seed: int) -> dict:
         return run_of(plan, cell.of, seed)
     path = Path(cell.config)
     if not path.exists():
-        raise ConfigError(f"cells.{name}: there is no configuration {path}")
+        raise ConfigError(f"cells.{name}: {path}: no such configuration")
     run = merged(parse(reading.text(path), str(path)), cell.changes)
     run = merged(run, {"seed": seed, "out": str(plan.folder(name, seed)), "task": {"teacher": plan.teacher}})
     if cell.init:

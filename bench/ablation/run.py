@@ -194,7 +194,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(f"ablation: {screen.shown(faults.told(error))}", file=sys.stderr)
         return 1 if faults.usual(error) else faults.EXIT
     if found is None:
-        print("ablation: stopped; the same command goes on", file=sys.stderr)
+        print("ablation: stopped; the same command continues", file=sys.stderr)
         return 130
     if found["systems"]:
         print(ablation_table.markdown(found))

@@ -27,7 +27,7 @@ def mel_for_both(acoustic: Checkpoint[AcousticConfig], vocoder: Checkpoint[Vocod
         raise CheckpointError(
             f"{acoustic.path} and {vocoder.path} work on different mels: {pairs}"
             f" (acoustic model: {_recipe(acoustic)}; vocoder: {_recipe(vocoder)})",
-            "give the vocoder that the acoustic model was trained for",
+            "use the vocoder that the acoustic model was trained for",
         )
     stated = {name: getattr(ours, name) for name in (*acoustic.mel_stated, "log_base")}
     return dataclasses.replace(config, mel=dataclasses.replace(theirs, **stated))

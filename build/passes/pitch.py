@@ -34,10 +34,10 @@ def medians(given: str | None, acoustic: Checkpoint[AcousticConfig]) -> tuple[fl
         except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not 20 <= value <= 2000:
-            raise ConfigError(f"the median pitch of {name!r} is {shown(f0_hz)}", "give Hz between 20 and 2000")
+            raise ConfigError(f"the median pitch of {name!r} is {shown(f0_hz)}", "use Hz between 20 and 2000")
         row = table.row(name)
         if row in told:
-            raise ConfigError(f"the median pitch of {names[row]!r} is given twice", "give it once")
+            raise ConfigError(f"the median pitch of {names[row]!r} is given twice", "name each speaker once")
         told.add(row)
         known[row] = value
     return tuple(known)
@@ -61,7 +61,7 @@ def _pairs(given: str, names: tuple[str, ...]) -> dict:
     for part in given.split(","):
         name, colon, value = part.rpartition(":")
         if not colon:
-            raise ConfigError(f"{given!r} gives no median pitches", REMEDY)
+            raise ConfigError(f"{given!r} holds no median pitches", REMEDY)
         pairs[name.strip()] = value
     return pairs
 
@@ -69,5 +69,5 @@ def _pairs(given: str, names: tuple[str, ...]) -> dict:
 def _mapping(path: Path) -> dict:
     values = (reading.json_file if path.suffix == ".json" else reading.yaml_file)(path, LIMIT)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} is no mapping of names to Hz", REMEDY)
+        raise ConfigError(f"{path} is not a mapping of names to Hz", REMEDY)
     return values

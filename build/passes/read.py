@@ -83,15 +83,19 @@ def _check_depth(plan: Read, config: AcousticConfig) -> None:
     chain, depth = config.ddpm, plan.depth
     if chain is None:
         if depth is not None:
-            raise ConfigError(f"{plan.acoustic.path} is no DDPM model, so --depth means nothing", "leave it away")
+            raise ConfigError(
+                f"{plan.acoustic.path} is not a DDPM model, so --depth does not apply to it", "omit --depth"
+            )
         return
     if depth is None and chain.trained_steps < chain.timesteps:
         raise CheckpointError(
             f"{plan.acoustic.path} was trained for shallow diffusion alone and cannot start from noise",
-            f"give --depth up to {chain.trained_steps}: the engine then refines mels through Engine.synthesise",
+            f"add --depth up to {chain.trained_steps}: the engine then refines mels through Engine.synthesise",
         )
     if depth is not None and not 2 <= depth <= chain.trained_steps:
-        raise ConfigError(f"depth {depth} is outside 2 … {chain.trained_steps}", "give another, or none")
+        raise ConfigError(
+            f"depth {depth} is outside 2 … {chain.trained_steps}", "choose another depth, or omit --depth"
+        )
 
 
 def _check_options(plan: Plan) -> None:
@@ -106,9 +110,9 @@ def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:
     if hubert != (content.kind == "hubert") or not (hubert or spec.encoder == "recogniser"):
         raise CheckpointError(
             f"{content.path} is a {content.kind}, but the acoustic model was trained on {spec.encoder}",
-            "give HuBERT or ContentVec with --content"
+            "name HuBERT or ContentVec with --content"
             if hubert
-            else "leave --content away: an engine without content encoder takes units",
+            else "omit --content: an engine without a content encoder takes units",
         )
     if hubert:
         try:
@@ -121,6 +125,6 @@ def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:
     if channels != spec.unit_channels:
         raise CheckpointError(
             f"{content.path} gives {channels} unit channels, the acoustic model takes {spec.unit_channels}",
-            "give the content encoder that the corpus was prepared with",
+            "name the content encoder that the corpus was prepared with",
         )
     return content

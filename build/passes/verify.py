@@ -16,7 +16,7 @@ from fastsvc.build.passes.lower import half
 from fastsvc.build.plan import Checked, Lowered, Verified
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import VocoderConfig
-from fastsvc.engine.cpu.amphion import condition_for
+from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.errors import EngineError

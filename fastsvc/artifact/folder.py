@@ -49,18 +49,20 @@ def is_engine(path: Path) -> bool:
 def refuse_existing(out: Path, force: bool) -> None:
     """OutputError unless ``out`` is free, or is an engine and may be replaced."""
     if out.name in ("", os.pardir):
-        raise OutputError(f"{out} is no name for a new folder", "give one with -o, such as voice.fsvc")
+        raise OutputError(f"{out} cannot name a new folder", "name the engine folder with -o, such as -o voice.fsvc")
     if not (out.exists() or out.is_symlink()):
         return
     if not force:
-        raise OutputError(f"{out} exists", "give another name with -o, or replace it with --force")
+        raise OutputError(f"{out} exists", "choose another name with -o, or replace it with --force")
     if not is_engine(out):
-        raise OutputError(f"{out} exists and is not an engine folder, so it is left alone", "give another name with -o")
+        raise OutputError(
+            f"{out} exists and is not an engine folder, so it is left alone", "choose another name with -o"
+        )
     others = _others(out)
     if others:
         raise OutputError(
-            f"{out} holds {shown(others[0])}, which is no part of an engine and would be lost",
-            "move it elsewhere, or give another name with -o",
+            f"{out} holds {shown(others[0])}, which is not part of an engine and would be lost",
+            "move it elsewhere, or choose another name with -o",
         )
 
 
@@ -123,7 +125,7 @@ class Artifact:
     def _stated(self) -> dict:
         file = self.path / MANIFEST
         if not self.path.exists():
-            raise EngineError(f"there is no engine {self.path}", "check the path, or make one with `fastsvc build`")
+            raise EngineError(f"{self.path}: no such engine", "check the path, or make one with `fastsvc build`")
         if not file.is_file():
             raise EngineError(f"{self.path} is not an engine folder: it has no {MANIFEST}", self._rebuild())
         try:
@@ -131,7 +133,7 @@ class Artifact:
         except EngineError as error:
             raise EngineError(error.message, self._rebuild()) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise EngineError(f"{self.path} is no engine of fastsvc", self._rebuild())
+            raise EngineError(f"{self.path} is not an engine of fastsvc", self._rebuild())
         if manifest.get("version") != VERSION or isinstance(manifest["version"], bool):
             raise EngineError(
                 f"{self.path} has format version {shown(manifest.get('version'))}, this program reads {VERSION}",
@@ -153,7 +155,7 @@ class Artifact:
         try:
             return load_file(file)
         except MemoryError:
-            raise EngineError(f"{file} needs more memory than there is", "free some") from None
+            raise EngineError(f"{file} needs more memory than there is", "free memory, then run it again") from None
         except Exception as error:  # the package raises whatever a damaged file leads it to
             reason = (str(error).splitlines() or ["?"])[0][:200]
             raise EngineError(f"{file} cannot be read: {reason}", self._rebuild()) from None
@@ -197,6 +199,6 @@ class Artifact:
 
     def _rebuild(self) -> str:
         if is_engine(self.path):
-            return f"copy it again, or make it anew: fastsvc build CHECKPOINT -o {self.path} --force"
+            return f"copy the engine again, or build it again: fastsvc build CHECKPOINT -o {self.path} --force"
         # Not --force, which leaves alone what does not say that it is an engine.
-        return "check the path, copy it again, or make an engine: fastsvc build CHECKPOINT -o NAME.fsvc"
+        return "check the path, copy the engine again, or build one: fastsvc build CHECKPOINT -o NAME.fsvc"

@@ -77,7 +77,7 @@ def add(folder: Path, files: dict[str, bytes], current) -> dict:
         if isinstance(error, OSError):
             reason = error.strerror or error
             message = f"cannot write into {folder}: {reason}"
-            raise OutputError(message, "free space, or see who may write there") from None
+            raise OutputError(message, "free space, or check who may write there") from None
         raise
 
 
@@ -90,7 +90,7 @@ def _remove(new: list[Path]) -> None:
 def _place(folder: Path, name: str, digest: str) -> str:
     """The name to write content under: its own, or where that is taken by other content, one with its hash."""
     if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name for a file of an engine")
+        raise ValueError(f"{name!r} is not the name of an engine's file")
     path = folder / name
     if path.parent.is_symlink() or path.is_symlink():
         raise OSError(0, f"{name} is a link")  # an engine is a stranger's folder: nothing is written elsewhere

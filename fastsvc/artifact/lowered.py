@@ -17,7 +17,7 @@ Amphion's condition is not linear: the parameters of its module (fastsvc/model/a
 
 from __future__ import annotations
 
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AcousticConfig, AmphionConfig
 
 TAPS = 3
 AMPHION = "condition."  # before the names of its module's parameters
@@ -25,7 +25,7 @@ AMPHION = "condition."  # before the names of its module's parameters
 
 def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
     """Every tensor of the lowered form with its shape."""
-    net, cond = config.denoiser, config.condition
+    net = config.denoiser
     width, layers, hidden = net.channels, net.layers, net.cond_channels
     table = {
         "input.weight": (net.mel_bins, width),
@@ -40,14 +40,20 @@ def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
         "output.bias": (net.mel_bins,),
         "steps.vectors": (levels, layers, width),
     }
-    amphion = config.amphion
-    if amphion is not None:
-        from fastsvc.model.amphion import AmphionCondition
-        from fastsvc.model.keys import skeleton
+    return table | (_linear(config) if config.amphion is None else _amphion(config, config.amphion))
 
-        module = skeleton(lambda: AmphionCondition(amphion, config.condition))
-        return table | {AMPHION + name: tuple(value.shape) for name, value in module.state_dict().items()}
-    table |= {
+
+def _amphion(config: AcousticConfig, amphion: AmphionConfig) -> dict[str, tuple[int, ...]]:
+    from fastsvc.model.amphion import AmphionCondition
+    from fastsvc.model.keys import skeleton
+
+    module = skeleton(lambda: AmphionCondition(amphion, config.condition))
+    return {AMPHION + name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+def _linear(config: AcousticConfig) -> dict[str, tuple[int, ...]]:
+    cond, hidden = config.condition, config.denoiser.cond_channels
+    table = {
         "condition.units": (cond.unit_channels, hidden),
         "condition.f0": (hidden,),
         "condition.volume": (hidden,),

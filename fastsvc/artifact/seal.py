@@ -109,9 +109,9 @@ def _kept(path: Path) -> bytes:
     except OutputError as error:
         why, remedy = error.message, f"set ${VARIABLE}, or $FASTSVC_CACHE to a folder of your own"
     except OSError as error:
-        why, remedy = files.reason(error), f"see who may read it, or set ${VARIABLE}"
+        why, remedy = files.reason(error), f"check who may read the key, or set ${VARIABLE}"
     warnings.warn(
-        f"the key {path} is not used: {why} ({remedy}); what is compiled now is compiled again the next time",
+        f"the key {path} is not used: {why} ({remedy}); kernels and plans are compiled again in the next run",
         stacklevel=5,
     )
     return secrets.token_bytes(KEY_BYTES)

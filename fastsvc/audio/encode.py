@@ -28,7 +28,7 @@ _MAX_RATE = {"flac": 655350, "ogg": 192000}
 _FINE_RATES = 65535  # FLAC counts rates above it in tens
 # A WAV file's sizes have 32 bits: longer ones are written as RF64, which is WAV with sizes in 64 bits.
 LARGEST_WAV = (1 << 32) - (1 << 16)  # bytes of audio
-_LONG = "choose --format wav, or split it into shorter files"
+_LONG = "choose --format wav, or split the recording into shorter files"
 _BYTES = {"16": 2, "24": 3, "float": 4}
 _MP3_BYTES_A_SECOND = 40_000  # at most; its tag counts bytes in 32 bits
 MOST_SECONDS = {"mp3": (1 << 32) / _MP3_BYTES_A_SECOND}

@@ -116,7 +116,7 @@ def _check_memory(path: Path, info: Info, needed: float) -> None:
 
 def _less(info: Info) -> str:
     mixed = "mix its channels to one, " if info.channels > 1 else ""
-    return f"{mixed}split it into shorter files, or close other programs"
+    return f"{mixed}split the recording into shorter files, or close other programs"
 
 
 def _duration(seconds: float) -> str:
@@ -145,7 +145,7 @@ def _blocks(file, path: Path, mixer: channels.Mixer | None) -> Iterator[np.ndarr
             first = int(np.flatnonzero(~(np.abs(block) <= LOUDEST).all(axis=1))[0]) + done
             raise AudioError(
                 f"{path}: holds NaN, infinite or absurdly loud samples, the first at {first / file.samplerate:.3f} s",
-                "export it again, or as 16 or 24 bit",
+                "export the recording again, or as 16 or 24 bit",
             )
         done += len(block)
         yield mixer(block, file.samplerate) if mixer else block

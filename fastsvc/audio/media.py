@@ -88,7 +88,7 @@ class File:
         if first is None:
             lost = "damaged or cut short: none of its samples can be decoded"
             why = lost if self._stream.duration else "holds no samples"
-            raise AudioError(f"{self.path}: {why}", "record or export it again")
+            raise AudioError(f"{self.path}: {why}", "record or export the sound again")
         self.samplerate, self.channels = first.sample_rate, len(first.layout.channels)
         self._same = self.samplerate, self.channels, first.format.name
         if first.format.name.rstrip("p") not in _SAMPLES or self.channels > _MOST_CHANNELS:

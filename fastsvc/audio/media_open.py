@@ -17,7 +17,7 @@ from fastsvc.errors import AudioError
 if TYPE_CHECKING:
     from fastsvc.audio.source import Source
 
-CONVERT = "convert it to wav or flac first, for instance with ffmpeg"
+CONVERT = "convert the recording to wav or flac first, for instance with ffmpeg"
 INSTALL = 'install it with: pip install "fastsvc[media]" or pip install av'
 _BUFFER = 1 << 16  # bytes
 _MOST_SAMPLES = 1 << 20  # of a packet's channel

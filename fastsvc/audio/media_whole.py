@@ -18,9 +18,9 @@ from fastsvc.errors import AudioError
 if TYPE_CHECKING:
     from fastsvc.audio.source import Source
 
-AGAIN = "copy or export it again"
-_SPLIT = "split it, or convert it to wav or flac first"
-_PROTECTED = "record or export it without protection: fastsvc reads no encrypted files"
+AGAIN = "copy or export the recording again"
+_SPLIT = "split the file, or convert the recordings to wav or flac first"
+_PROTECTED = "record or export the sound without protection: fastsvc does not read encrypted files"
 _SEGMENT = b"\x18S\x80g"
 _CLUSTER = b"\x1fC\xb6u"
 _ENCRYPTED = b"\x50\x33\x81\x01"  # ContentEncodingType 1

@@ -17,10 +17,10 @@ from fastsvc.errors import AudioError
 from fastsvc.reading import lookalikes
 
 CONVERT = media_open.CONVERT
-AGAIN = "copy or export it again"
-_SPLIT = "split it, or export it again as one recording"
+AGAIN = "copy or export the recording again"
+_SPLIT = "split the file, or export everything again as one recording"
 _DENSEST = 1 << 16  # samples to a byte, at most; libsndfile gives about 2^63 to what does not say how long it is
-_NO_LENGTH = "its header does not say how long it is, or says what cannot be"
+_NO_LENGTH = "its header does not say how long it is, or states an impossible length"
 LOWEST_HZ, HIGHEST_HZ = 1000, 1_000_000
 
 
@@ -137,4 +137,4 @@ def check_complete(path: Path, opened: Opened, samples: int) -> None:
         if fault:
             raise AudioError(f"{path}: {fault}", CONVERT if "does not say" in fault else AGAIN)
     if samples == 0:
-        raise AudioError(f"{path}: holds no samples", "record or export it again")
+        raise AudioError(f"{path}: holds no samples", "record or export the sound again")

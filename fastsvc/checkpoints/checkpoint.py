@@ -57,9 +57,12 @@ class Checkpoint(Generic[Config]):
     def require(self, kinds: Iterable[str], purpose: str) -> Checkpoint[Config]:
         """self, if its kind is among ``kinds``; otherwise CheckpointError."""
         if self.missing:
-            raise CheckpointError(f"{self.path} cannot be built without {'; '.join(self.missing)}", "give it")
+            raise CheckpointError(
+                f"{self.path} cannot be built without {'; '.join(self.missing)}",
+                "add what is missing: fastsvc inspect names it",
+            )
         if self.kind not in kinds:
             raise CheckpointError(
-                f"{self.path} holds a {self.kind}, but {purpose} is needed", "give another checkpoint"
+                f"{self.path} holds a {self.kind}, but {purpose} is needed", f"name a checkpoint of {purpose}"
             )
         return self

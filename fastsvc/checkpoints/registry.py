@@ -56,4 +56,6 @@ def _refuse_vain(given: Given, taken: tuple[str, ...], path: Path) -> None:
     """An option that the file's format does not know is a mistake about the file."""
     for name in ("era", "speaker_vectors"):
         if getattr(given, name) not in (None, "auto") and name not in taken:
-            raise CheckpointError(f"--{name.replace('_', '-')} means nothing for {path}", "leave it away")
+            raise CheckpointError(
+                f"{path}: --{name.replace('_', '-')} does not apply to it", f"omit --{name.replace('_', '-')}"
+            )

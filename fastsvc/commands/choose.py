@@ -25,13 +25,19 @@ def choose_model(given: str | None) -> tuple[Path, str]:
     elif len(here) == 1:
         chosen, why = here[0], "the only one in this folder"
     elif here:
-        raise EngineError(f"several engines are in this folder: {', '.join(map(str, here))}", "choose one with -m")
+        raise EngineError(
+            f"several engines are in this folder: {', '.join(map(str, here))}", "choose one with -m NAME.fsvc"
+        )
     elif DEMO.is_dir():
         chosen, why = DEMO, "the bundled demo voices"
     else:
-        raise EngineError("no engine is given", f"name one with -m or ${MODEL_VARIABLE}, or make one: fastsvc build")
+        raise EngineError(
+            "no engine is named", f"name one with -m or ${MODEL_VARIABLE}, or build one with `fastsvc build`"
+        )
     if not chosen.exists():
-        raise EngineError(f"there is no engine {chosen} (from {why})", "check the path, or make one: fastsvc build")
+        raise EngineError(
+            f"{chosen}: no such engine (from {why})", "check the path, or build an engine with `fastsvc build`"
+        )
     return chosen, why
 
 
@@ -45,7 +51,7 @@ def choose_speaker(table, text: str | None) -> str | dict[str, float]:
             return table.names[0]
         names = ", ".join(f"{table.base + i} {name}" for i, name in enumerate(table.names[:20]))
         more = f" and {len(table.names) - 20} more" if len(table.names) > 20 else ""
-        raise SpeakerError("no voice was chosen", f"choose with --spk ID or NAME: {names}{more}")
+        raise SpeakerError("no voice is chosen", f"choose one with --spk ID or NAME: {names}{more}")
     speaker = text if table.knows(text) or ":" not in text else _mixture(text)
     table.weights(speaker)
     return speaker
@@ -60,6 +66,9 @@ def _mixture(text: str) -> dict[str, float]:
         except ValueError:
             raise SpeakerError(f"{text!r} is not a mixture of speakers", 'write "A:0.7,B:0.3"') from None
         if not share >= 0:  # before it is added to another one of the same name
-            raise SpeakerError(f"the mixture {text!r} has a weight that is negative or not a number", "correct it")
+            raise SpeakerError(
+                f"the mixture {text!r} has a weight that is negative or not a number",
+                "use weights from 0 up, such as A:0.7,B:0.3",
+            )
         mixture[name.strip()] = mixture.get(name.strip(), 0.0) + share
     return mixture

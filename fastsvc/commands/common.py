@@ -25,6 +25,11 @@ def verbosity() -> int:
 option = functools.partial(click.option, show_default=True)  # every default is shown by --help
 
 
+def examples(*commands: str) -> str:
+    """The end of a command's --help: example commands, one a line, which click does not wrap (``\\b``)."""
+    return "\b\n" + "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+
+
 def verbosity_options(command):
     """Adds -q and -v to a command; :func:`verbosity` tells which was given."""
 
@@ -37,8 +42,8 @@ def verbosity_options(command):
         return callback
 
     for names, level, text in (
-        (("-v", "--verbose"), 1, "Say more; show tracebacks of errors."),
-        (("-q", "--quiet"), -1, "Print errors only."),
+        (("-v", "--verbose"), 1, "More messages, and tracebacks of errors."),
+        (("-q", "--quiet"), -1, "Errors only."),
     ):
         flag = click.option(*names, is_flag=True, expose_value=False, callback=keep(level), help=text)
         command = flag(command)

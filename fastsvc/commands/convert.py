@@ -13,6 +13,7 @@ from fastsvc.commands.common import (
     PitchRange,
     Semitones,
     Whole,
+    examples,
     option,
     say,
     verbosity,
@@ -22,40 +23,46 @@ from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
 SPEAKER_HELP = "Target voice: its id in the model's own table (see fastsvc inspect), its name, or a mix A:0.7,B:0.3."
-MODEL_HELP = "Engine folder. Without: $FASTSVC_MODEL, the only .fsvc in this folder, or the bundled demo voices."
-TRANSPOSE_HELP = "Shift of the melody; auto: from the singer's median pitch to the target's."
-BACKEND_HELP = "What computes the vocoder; auto: the fastest that was measured."
-LEVEL_HELP = "Bring inputs to one level, and undo it afterwards. Without: as the model was trained."
-HIGH_PASS_HELP = "Take away rumble and offset below every voice, and keep mains hum in rests unvoiced."
+SPEAKER_DEFAULT = "the only voice of the engine"
+MODEL_DEFAULT = "$FASTSVC_MODEL, else the only .fsvc in this folder, else the bundled demo voices"
+TRANSPOSE_HELP = "Shift of the melody in semitones; auto: from the singer's median pitch to the target's."
+BACKEND_HELP = "Program that computes the vocoder; auto: the fastest that was measured."
+LEVEL_HELP = "One level for all inputs, which is undone afterwards."
+HIGH_PASS_HELP = "Filter against rumble and offset below every voice; also keeps mains hum in rests unvoiced."
 MIX_HELP = "Loudness over time: 0, the recording's; 1, the model's own, untouched; between, a mix (as RVC's)."
-STEPS_HELP = "Sampling steps. Without: the engine's own choice (one, for students)."
-FORMANT_HELP = "Semitones by which the voice's resonances move, where the model can."
-SEED_HELP = "Of the noise: the same gives the same result."
-RANGE_HELP = (
-    "Lowest and highest pitch that are heard, in Hz or as notes: 60:1400, C2:F6. Without: 40:2100, and all that the"
-    " model was trained on."
+STEPS_HELP = "Number of sampling steps."
+FORMANT_HELP = "Shift of the voice's resonances in semitones, where the model can."
+SEED_HELP = "Seed of the noise: the same seed gives the same result."
+RANGE_HELP = "Lowest and highest pitch that are heard, in Hz or as notes: 60:1400, C2:F6."
+RANGE_DEFAULT = "40:2100, and all that the model was trained on"
+EXAMPLES = examples(
+    "fastsvc convert songs/ --spk slt --transpose auto -o converted",
+    'fastsvc convert song.m4a -m alto.fsvc --spk "5:0.7,alto:0.3" --format flac --bits 24',
 )
 NOTES = 20  # lines about names and links before the work, at most, unless -v asks for all
-BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. A CPU always takes one after another."
+BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after another, as always on a CPU."
 
 
-@click.command(short_help="Sing recordings with another voice.")
+@click.command(short_help="Convert recordings to another voice.", epilog=EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @option(
     "--spk",
     metavar="ID|NAME",
+    show_default=SPEAKER_DEFAULT,
     help=SPEAKER_HELP,
 )
 @option(
     "-m",
     "--model",
     metavar="MODEL.fsvc",
-    help=MODEL_HELP,
+    show_default=MODEL_DEFAULT,
+    help="Engine folder.",
 )
-@option("-o", "--out", default="converted", metavar="OUT_DIR", help="Where results go; made if missing.")
+@option("-o", "--out", default="converted", metavar="OUT_DIR", help="Folder of the results; created if missing.")
 @option(
     "--steps",
     type=click.IntRange(*arguments.STEPS),
+    show_default="the engine's own: one for students",
     help=STEPS_HELP,
 )
 @option(
@@ -65,59 +72,68 @@ BATCH_HELP = "Most recordings that share a GPU's batches; 1: one after another. 
     help=TRANSPOSE_HELP,
 )
 @option("--formant", default=0.0, type=Number(*arguments.FORMANT), help=FORMANT_HELP)
-@option("--f0", "f0_method", type=click.Choice(F0_METHODS), help="Pitch tracker. Without: the model's own.")
-@option("--f0-weights", metavar="PATH", help="Weights file of rmvpe. Without: $FASTSVC_RMVPE.")
-@option("--f0-range", type=PitchRange(), help=RANGE_HELP)
+@option("--f0", "f0_method", type=click.Choice(F0_METHODS), show_default="the model's own", help="Pitch tracker.")
+@option("--f0-weights", metavar="PATH", show_default="$FASTSVC_RMVPE", help="Weights file of rmvpe.")
+@option("--f0-range", type=PitchRange(), show_default=RANGE_DEFAULT, help=RANGE_HELP)
 @option(
     "--format",
     "format",
     default="wav",
     type=click.Choice(FORMATS),
-    help="Of the results.",
+    help="Output format; same: each input's.",
 )
-@option("--bits", type=click.Choice(["16", "24", "float"]), default="16", help="Of wav (all three) and flac (16, 24).")
+@option(
+    "--bits",
+    type=click.Choice(["16", "24", "float"]),
+    default="16",
+    help="Sample format: wav has all three, flac 16 and 24.",
+)
 @option(
     "--rate",
     default="same",
     type=Whole("hz", ("same",), *arguments.RATE_HZ),
-    help="Sample rate of the results; same: each input's.",
+    help="Output sample rate in Hz; same: each input's.",
 )
 @option(
     "--channels",
     default="mono",
     type=click.Choice(["mono", "keep"]),
-    help="Mix to one, or convert each.",
+    help="Channels of the results: one mix, or each channel converted.",
 )
 @option(
     "--normalise/--no-normalise",
     default=None,
+    show_default="as the model was trained",
     help=LEVEL_HELP,
 )
 @option("--high-pass/--no-high-pass", default=True, help=HIGH_PASS_HELP)
 @option("--rms-mix-rate", default=arguments.DEFAULT_RMS_MIX_RATE, type=Number(*arguments.RMS_MIX_RATE), help=MIX_HELP)
 @option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
-@option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")
+@option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Processor that computes.")
 @option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP)
-@option("--overwrite", is_flag=True, help="Replace results that exist; inputs are never replaced.")
-@option("--report", metavar="FILE.json", help="Write what became of each file, with times and versions.")
+@option("--overwrite", is_flag=True, help="Replace existing results; inputs are never replaced.")
+@option("--report", metavar="FILE.json", help="Report of each file's outcome, with times and versions.")
 @verbosity_options
-def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, **options):
-    """Convert INPUTs, files and folders, to the voice of --spk.
+def convert(
+    inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, overwrite, batch, **options
+):
+    """Convert INPUTs (files and folders) to the voice of --spk.
 
-    Folders are searched with all below them, and their tree is kept in OUT_DIR. Reads wav, flac, mp3, ogg, aiff and
-    more, at any rate; with the extra fastsvc[media] also m4a, mp4, aac, webm, wma and their like. Each result is
-    exactly as long as its input.
+    Folders are searched recursively, and OUT_DIR keeps their tree. The command reads wav, flac, mp3, ogg, aiff and
+    more, at any rate; with the extra fastsvc[media] also m4a, mp4, aac, webm, wma and similar formats. Each result
+    is exactly as long as its input.
 
-    Exit code 0: all converted; 1: some inputs failed (each is named with its reason); 2: could not start;
-    70: a fault of fastsvc.
+    Exit code 0: all inputs are converted; 1: some inputs failed (each is named with its reason); 2: the command could
+    not start; 70: a fault of fastsvc.
     """
     from fastsvc.audio import encode
     from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
-    from fastsvc.convert import run as batch
+    from fastsvc.convert import run
     from fastsvc.convert.check import check_report
     from fastsvc.convert.plan import plan
+    from fastsvc.engine import Request
     from fastsvc.features import f0
     from fastsvc.files import InWork
 
@@ -128,25 +144,27 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
     report_path = None if report is None else check_report(report, planned)
-    batch.check_output_folder(planned.folder)
+    run.check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
-    left = batch.waiting(planned, options["overwrite"])
+    left = run.waiting(planned, overwrite)
     in_work = InWork(planned.folder)
     planned.notes[:0] = _suspected(in_work, left)
-    how = options["steps"], vocoder_backend, options["batch"], channels == "keep"
+    how = options["steps"], vocoder_backend, batch, channels == "keep"
     device, needs = gpu.before_opening(path, device, left, *how)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
-    engine.check_request(speaker, options["transpose"], options["formant"], options["f0_range"])
-    settings = batch.Settings(
-        speaker,
+    request = Request(speaker, **options)
+    engine.check_request(request)
+    settings = run.Settings(
+        request,
         name=engine.table.name(speaker),
         rate_hz=None if rate == "same" else rate,
         subtype=bits,
         keep_channels=channels == "keep",
-        **options,
+        overwrite=overwrite,
+        batch=batch,
     )
     say(f"speaker: {settings.name}")
     for number, note in enumerate(planned.notes):
@@ -158,7 +176,7 @@ def convert(inputs, spk, model, out, format, bits, rate, report, device, vocoder
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
-        result = batch.run(engine, planned, settings, show.entry, show.fraction, in_work)
+        result = run.run(engine, planned, settings, show.entry, show.fraction, in_work)
     show.summary(result)
     if report_path is not None:
         from fastsvc.convert.report import save
@@ -179,7 +197,11 @@ def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
         say(f"device: {engine.device}, {engine.precision}: {engine.how}")
     if steps is not None and steps not in engine.steps:
         built = ", ".join(map(str, engine.steps))
-        say(f"error: {steps} steps are not built into {path}, {built} are (choose one, or rebuild it)", error=True)
+        say(
+            f"error: {path}: {steps} steps are not built in, {built} are"
+            f" (choose one of them, or build the engine again with --steps {steps})",
+            error=True,
+        )
         click.get_current_context().exit(UNUSABLE)
     return engine
 
@@ -195,7 +217,6 @@ def _suspected(in_work, jobs) -> list[str]:
 def _head(engine, settings, inputs, out, format) -> dict:
     import platform
     import time
-    from dataclasses import asdict
     from importlib import metadata
 
     from fastsvc import machine
@@ -207,5 +228,5 @@ def _head(engine, settings, inputs, out, format) -> dict:
         "versions": {"fastsvc": VERSION, "python": platform.python_version(), **versions},
         "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
         "engine": str(engine.path),
-        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **asdict(settings)},
+        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **settings.to_dict()},
     }

@@ -83,7 +83,7 @@ def after_building(path, target: str) -> None:
     try:
         engine = Engine.open(path, "cuda")
     except Exception as error:  # it is built, whatever a driver or a compiler says to this
-        say(f"note: it does not run on this machine's GPU: {faults.told(error)}")
+        say(f"note: the engine does not run on this machine's GPU: {faults.told(error)}")
         return
     if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
         return

@@ -80,7 +80,7 @@ def _range(norm) -> str:
 
 def _parts(config) -> str:
     vocoder = f"--vocoder PATH ({config.mel.rate_hz} Hz, hop {config.mel.hop_samples}, {config.mel.bins} bins)"
-    if config.amphion is not None:
+    if config.conditioner.foreign_encoders:
         return vocoder
     encoder = config.features.encoder
     if encoder != "recogniser" and hubert_units(encoder) is None:

@@ -5,12 +5,28 @@ from __future__ import annotations
 import click
 
 from fastsvc import arguments
-from fastsvc.commands.common import SOME_FAILED, Number, option, say, verbosity, verbosity_options
+from fastsvc.commands.common import SOME_FAILED, Number, examples, option, say, verbosity, verbosity_options
 
 KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
-SINGERS_HELP = "Source-filter singers, high and low in turn."
-HIGH_PASS_HELP = "Take away rumble and offset below every voice. Without: as the corpus was begun, on for a new one."
-CLUSTERS_HELP = "Label frames by K clusters of units."
+SINGERS_HELP = "Number of source-filter singers, high and low in turn."
+HIGH_PASS_HELP = "Filter against rumble and offset below every voice."
+HIGH_PASS_DEFAULT = "as the corpus was begun; on for a new one"
+CLUSTERS_HELP = "Number of clusters of units that label the frames, for songs without transcripts."
+TRAIN_EXAMPLES = examples(
+    "fastsvc train teacher -c configs/demo/teacher.yaml",
+    "fastsvc train student -c configs/demo/student.yaml --resume",
+)
+EVALUATE_EXAMPLES = examples(
+    "fastsvc evaluate -m alto.fsvc --recordings songs/ --clips 0 -o evaluation",
+    "fastsvc evaluate -c configs/demo/evaluate.yaml -o demo_voices",
+)
+CHOIR_EXAMPLES = examples(
+    "fastsvc choir work/choir --minutes 30", "fastsvc choir work/choir --singers 20 --minutes 225"
+)
+PREPARE_EXAMPLES = examples(
+    "fastsvc prepare songs -o corpus --encoder fastsvc/demo/choir.fsvc --pseudo-labels 100",
+    "fastsvc prepare work/choir -o corpus --config configs/demo/prepare.yaml",
+)
 
 
 def _cores() -> int:
@@ -19,7 +35,7 @@ def _cores() -> int:
     return cores()
 
 
-@click.command(short_help="Make a synthetic corpus of singers.")
+@click.command(short_help="Make a synthetic corpus of singers.", epilog=CHOIR_EXAMPLES)
 @click.argument("out", metavar="OUT")
 @option(
     "--singers",
@@ -27,15 +43,26 @@ def _cores() -> int:
     type=click.IntRange(*arguments.SINGERS),
     help=SINGERS_HELP,
 )
-@option("--voices/--no-voices", default=True, help="Also the voices of flite and espeak-ng, where installed.")
-@option("--minutes", default=60.0, type=Number(*arguments.MINUTES, min_open=True), help="Of audio in all.")
-@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="The same seed sings the same songs.")
-@option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(*arguments.JOBS), help="Processes.")
+@option("--voices/--no-voices", default=True, help="Additional voices of flite and espeak-ng, where installed.")
+@option("--minutes", default=60.0, type=Number(*arguments.MINUTES, min_open=True), help="Minutes of audio in all.")
+@option(
+    "--seed",
+    default=0,
+    type=click.IntRange(*arguments.SEED),
+    help="Seed of the songs: the same seed gives the same songs.",
+)
+@option(
+    "--jobs",
+    default=_cores,
+    show_default="all cores",
+    type=click.IntRange(*arguments.JOBS),
+    help="Number of processes.",
+)
 @verbosity_options
 def choir(out, singers, voices, minutes, seed, jobs):
-    """Let singers without bodies sing the same songs, with exact pitch and phones beside each recording.
+    """Render songs by synthetic singers, with exact pitch and phones beside each recording.
 
-    A broken run goes on where it was.
+    A run that was interrupted continues where it stopped.
     """
     import logging
 
@@ -46,30 +73,42 @@ def choir(out, singers, voices, minutes, seed, jobs):
     say(f"{out}: {len(about['singers'])} singers, {len(about['songs'])} songs each")
 
 
-@click.command(short_help="Turn recordings into a corpus to train on.")
+@click.command(short_help="Turn recordings into a corpus for training.", epilog=PREPARE_EXAMPLES)
 @click.argument("dataset", metavar="DATASET")
-@option("-o", "--out", required=True, metavar="CORPUS", help="Folder of the corpus; made if missing.")
-@option("--encoder", metavar="CKPT|ENGINE", help="Recogniser whose units are added; or later.")
-@option("--config", metavar="YAML", help="Mel and features, under the keys mel and features.")
-@option("--jobs", default=_cores, show_default="all cores", type=click.IntRange(*arguments.JOBS), help="Processes.")
-@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="Of the split of songs.")
+@option("-o", "--out", required=True, metavar="CORPUS", help="Folder of the corpus; created if missing.")
+@option("--encoder", metavar="CKPT|ENGINE", help="Recogniser whose units the corpus gets (now or in a later run).")
+@option("--config", metavar="YAML", help="YAML file with the keys mel and features.")
+@option(
+    "--jobs",
+    default=_cores,
+    show_default="all cores",
+    type=click.IntRange(*arguments.JOBS),
+    help="Number of processes.",
+)
+@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="Seed of the split of songs.")
 @option("--valid", default=0.05, type=Number(0, 1, max_open=True), help="Share of songs for validation.")
 @option("--test", default=0.05, type=Number(0, 1, max_open=True), help="Share of songs for tests.")
-@option("--max-seconds", default=15.0, type=Number(*arguments.PIECE_S), help="Longest piece of a recording.")
+@option(
+    "--max-seconds",
+    default=15.0,
+    type=Number(*arguments.PIECE_S),
+    help="Length in seconds of the longest piece of a recording.",
+)
 @option(
     "--pseudo-labels",
     metavar="K",
     type=click.IntRange(*arguments.CLUSTERS),
     help=CLUSTERS_HELP,
 )
-@option("--peak", default=0.95, type=Number(0, 1), help="Level of each recording; 0: as it is.")
-@option("--high-pass/--no-high-pass", default=None, help=HIGH_PASS_HELP)
+@option("--peak", default=0.95, type=Number(0, 1), help="Peak level of each recording; 0: unchanged.")
+@option("--high-pass/--no-high-pass", default=None, show_default=HIGH_PASS_DEFAULT, help=HIGH_PASS_HELP)
 @verbosity_options
 def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     """Prepare DATASET, a folder with one folder for each singer, for training.
 
-    Reads wav, flac, mp3, ogg at any rate; linked folders are followed. A broken run goes on where it was. Exit code 1
-    when some recordings could not be used; each is named with its reason, and all files in CORPUS/report.json.
+    The command reads wav, flac, mp3 and ogg at any rate and follows linked folders. A run that was interrupted
+    continues where it stopped. Exit code 1: some recordings could not be used. Each is named with its reason;
+    CORPUS/report.json lists all files.
     """
     from fastsvc.data.prepare import add_units
     from fastsvc.data.prepare import prepare as run
@@ -118,7 +157,7 @@ def _encoder(path: str):
         return RecogniserEncoder.of(read(path))
     encoder = Engine.open(path, "cpu").encoder  # a GPU's own form rounds: a corpus has units of one encoder alone
     if encoder is None:
-        raise EngineError(f"{path} has no content encoder", "give another engine, or a recogniser's checkpoint")
+        raise EngineError(f"{path} has no content encoder", "name another engine, or a recogniser's checkpoint")
     return encoder
 
 
@@ -131,21 +170,21 @@ def _features(path: str) -> dict:
     data = reading.yaml_file(path) or {}
     kinds = {"mel": MelConfig, "features": FeatureConfig}
     if not isinstance(data, dict) or set(data) - set(kinds):
-        raise ConfigError(f"{path}: only the keys mel and features are known", "remove the others")
+        raise ConfigError(f"{path}: only the keys mel and features are known", "remove the other keys")
     return {key: from_dict(kinds[key], value, f"{path}: {key}") for key, value in data.items()}
 
 
-@click.command(short_help="Train a network.")
+@click.command(short_help="Train a network.", epilog=TRAIN_EXAMPLES)
 @click.argument("kind", type=click.Choice(KINDS))
-@option("-c", "--config", required=True, metavar="CONFIG", help="YAML with data, sizes and times.")
-@option("-o", "--out", metavar="DIR", help="Where checkpoints go. Without: what CONFIG says.")
-@option("--resume", is_flag=True, help="Go on from the run's last checkpoint, where it has one.")
+@option("-c", "--config", required=True, metavar="CONFIG", help="YAML file with data, sizes and times.")
+@option("-o", "--out", metavar="DIR", show_default="as CONFIG says", help="Folder of the checkpoints.")
+@option("--resume", is_flag=True, help="Continue from the run's last checkpoint, where it has one.")
 @verbosity_options
 def train(kind, config, out, resume):
     """Train a network of the given KIND.
 
-    Ctrl-C stops after the current step and saves; --resume goes on as if nothing had happened, also after singers came
-    or went: rows follow their names (docs/training.md). Under torchrun it trains on several GPUs.
+    Ctrl-C saves and stops after the current step. --resume continues as if the run had never stopped, also after
+    singers were added or removed: rows follow the singers' names (docs/training.md). torchrun trains on several GPUs.
     """
     from fastsvc.training import run
 
@@ -154,19 +193,24 @@ def train(kind, config, out, resume):
     say(f"{state} at step {result['step']}; checkpoints in {result['out']}")
 
 
-@click.command(short_help="Measure how good an engine is.")
-@option("-c", "--config", metavar="YAML", help="All settings in a file; then the options below are not used.")
-@option("-m", "--model", metavar="MODEL.fsvc", help="Engine folder. Without: as for convert.")
-@option("-o", "--out", default="evaluation", metavar="DIR", help="Where tables (markdown, JSON) and pictures go.")
-@option("--teacher", metavar="CKPT", help="Its rows are left out without.")
-@option("--recogniser", metavar="CKPT", help="Held out from training, for the phone error rate.")
-@option("--verifier", metavar="CKPT", help="Held out from training, for the singers.")
-@option("--clips", default=40, type=click.IntRange(*arguments.CLIPS), help="Unseen choir clips; 0: no choir table.")
-@option("--recordings", metavar="DIR", help="Real recordings.")
-@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="Of clips and noise.")
+@click.command(short_help="Measure how good an engine is.", epilog=EVALUATE_EXAMPLES)
+@option("-c", "--config", metavar="YAML", help="YAML file with all settings, in place of the options below.")
+@option("-m", "--model", metavar="MODEL.fsvc", show_default="as for convert", help="Engine folder.")
+@option("-o", "--out", default="evaluation", metavar="DIR", help="Folder of the tables (markdown, JSON) and pictures.")
+@option("--teacher", metavar="CKPT", help="Teacher checkpoint, for the teacher's rows.")
+@option("--recogniser", metavar="CKPT", help="Recogniser held out from training, for the phone error rate.")
+@option("--verifier", metavar="CKPT", help="Verifier held out from training, for the singers.")
+@option(
+    "--clips",
+    default=40,
+    type=click.IntRange(*arguments.CLIPS),
+    help="Number of unseen choir clips; 0: no choir table.",
+)
+@option("--recordings", metavar="DIR", help="Folder of real recordings.")
+@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="Seed of clips and noise.")
 @verbosity_options
 def evaluate(config, model, out, **options):
-    """Tables and plots of melody, spectrum, phones, singers and speed."""
+    """Write tables and plots of melody, spectrum, phones, singers and speed."""
     from fastsvc.evaluation import run as evaluation
 
     bar = verbosity() >= 0

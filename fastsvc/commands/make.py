@@ -6,42 +6,51 @@ import click
 
 from fastsvc import arguments
 from fastsvc.build.options import ERAS, PRECISIONS, SAMPLERS
-from fastsvc.commands.common import WholeList, option, present, say, verbosity_options
+from fastsvc.commands.common import WholeList, examples, option, present, say, verbosity_options
 from fastsvc.config import VOCODER_BACKENDS
 
+CONFIG_HELP = "Configuration file, for formats that keep it outside the checkpoint."
 TARGET_HELP = "GPUs to compile kernels for: auto (this machine's), cpu (none), or names such as sm_80,sm_90."
 
-BACKEND_HELP = "What computes the vocoder; auto: each device takes the fastest, as measured there."
-STEPS_HELP = "Sampling steps to build in. Without: 1,2,4 (students), 10,25,50 (teachers), 5,10,20 (DDPM models)."
-DEPTH_HELP = "Shallow diffusion: refine given mels from this place on (DDPM)."
-SAMPLER_HELP = "auto: consistency for students, euler for teachers, dpm++ for DDPM models."
+BACKEND_HELP = "Program that computes the vocoder; auto: the fastest on each device, as measured there."
+STEPS_DEFAULT = "1,2,4 for students, 10,25,50 for teachers, 5,10,20 for DDPM models"
+DEPTH_HELP = "Shallow diffusion: place of the chain from which the engine refines first mels (DDPM)."
+SAMPLER_HELP = "Sampler; auto: consistency for students, euler for teachers, dpm++ for DDPM models."
+BUILD_EXAMPLES = examples(
+    "fastsvc build student.pt --vocoder fastsvc/demo/choir.fsvc --content fastsvc/demo/choir.fsvc -o mine.fsvc",
+    "fastsvc build model_800000.pt --vocoder m4singer_hifigan/ --content contentvec.pt --target sm_80,sm_90",
+)
+INSPECT_EXAMPLES = examples("fastsvc inspect alto.fsvc", "fastsvc inspect model_800000.pt")
+DOCTOR_EXAMPLES = examples("fastsvc doctor", "fastsvc doctor > machine.txt")
 
 
-@click.command(short_help="Compile a checkpoint into an engine folder.")
+@click.command(short_help="Compile a checkpoint into an engine folder.", epilog=BUILD_EXAMPLES)
 @click.argument("checkpoint", metavar="CKPT")
-@option("-o", "--out", metavar="OUT.fsvc", help="Engine folder to make. Without: the checkpoint's name with .fsvc.")
-@option("--config", metavar="YAML", help="Configuration of formats that keep it outside the checkpoint.")
-@option("--era", default="auto", type=click.Choice(ERAS), help="Of CoMoSVC's code; auto: as a probe suggests.")
-@option("--speaker-vectors", metavar="NPZ", help="Speaker embeddings, one array a singer, for networks that take them.")
-@option("--speaker-f0", metavar="NAME:HZ,...|FILE|CORPUS", help="Median pitches, for --transpose auto.")
-@option("--vocoder", metavar="PATH", help="Vocoder checkpoint, its folder, or an engine that has it.")
-@option("--content", metavar="PATH", help="Content encoder: checkpoint, or an engine that has it.")
-@option("--steps", type=WholeList(), help=STEPS_HELP)
+@option("-o", "--out", metavar="OUT.fsvc", show_default="CKPT's name with .fsvc", help="Engine folder to write.")
+@option("--config", metavar="YAML", show_default="the file beside CKPT", help=CONFIG_HELP)
+@option("--era", default="auto", type=click.Choice(ERAS), help="Era of CoMoSVC's code; auto: as a probe suggests.")
+@option(
+    "--speaker-vectors", metavar="NPZ", help="Speaker embeddings, one array per singer, for networks that need them."
+)
+@option("--speaker-f0", metavar="NAME:HZ,...|FILE|CORPUS", help="Median pitches of the speakers, for --transpose auto.")
+@option("--vocoder", metavar="PATH", help="Vocoder: a checkpoint, its folder, or an engine with one.")
+@option("--content", metavar="PATH", help="Content encoder: a checkpoint, or an engine with one.")
+@option("--steps", type=WholeList(), show_default=STEPS_DEFAULT, help="Numbers of sampling steps to build in.")
 @option("--sampler", default="auto", type=click.Choice(SAMPLERS), help=SAMPLER_HELP)
 @option(
     "--depth",
     type=click.IntRange(*arguments.DEPTH),
     help=DEPTH_HELP,
 )
-@option("--precision", default="auto", type=click.Choice(PRECISIONS), help="Of the weights.")
+@option("--precision", default="auto", type=click.Choice(PRECISIONS), help="Precision of the weights.")
 @option("--target", default="auto", metavar="auto|cpu|sm_80,...", help=TARGET_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
-@option("--force", is_flag=True, help="Replace an engine that exists.")
+@option("--force", is_flag=True, help="Replace an existing engine.")
 @verbosity_options
 def build(checkpoint, **options):
     """Compile CKPT, with its vocoder and content encoder, into an engine folder (.fsvc).
 
-    The compiled form is checked against the plain model layer by layer before anything is written.
+    The compiled form is checked against the plain model layer by layer before the command writes anything.
     """
     from fastsvc.build import compile
     from fastsvc.commands.gpu import after_building
@@ -50,20 +59,23 @@ def build(checkpoint, **options):
     after_building(path, options["target"])
 
 
-@click.command(short_help="Say what an engine or checkpoint holds.")
+@click.command(short_help="Show what an engine or checkpoint holds.", epilog=INSPECT_EXAMPLES)
 @click.argument("path", metavar="MODEL|CKPT")
 @verbosity_options
 def inspect(path):
-    """Kind, configuration and speakers (with their ids) of an engine folder or a checkpoint."""
+    """Show kind, configuration and speakers (with their ids) of an engine folder or a checkpoint.
+
+    For a checkpoint the command also names what is missing to build it.
+    """
     from fastsvc.commands.inspect import describe
 
     present(describe(path))
 
 
-@click.command(short_help="Say what can run on this machine, and why not.")
+@click.command(short_help="Show what runs on this machine, and why the rest does not.", epilog=DOCTOR_EXAMPLES)
 @verbosity_options
 def doctor():
-    """GPU, driver, Triton, TensorRT, optional packages: what will run where, and why not."""
+    """Show what runs on this machine, and why the rest does not: GPU, driver, Triton, TensorRT, optional packages."""
     from fastsvc.commands.doctor import report
 
     present(report())

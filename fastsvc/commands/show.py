@@ -104,7 +104,7 @@ class Show:
             text += f"; {failed} failed"
         say(text)
         if report.interrupted:
-            say("interrupted: what is finished stays; run again to go on", error=True)
+            say("interrupted: finished results stay; run the command again to go on", error=True)
         if failed and self.buried:
             say("failed:", error=True)
             for entry in report.failures:

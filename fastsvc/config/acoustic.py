@@ -56,6 +56,11 @@ class ConditionConfig:
     key_shift: bool = True  # the `aug_shift_embed` of CoMoSVC and Diffusion-SVC
     voicing: bool = False  # a voiced/unvoiced flag per frame
 
+    @property
+    def foreign_encoders(self) -> tuple[str, ...]:
+        """As :attr:`AmphionConfig.foreign_encoders`."""
+        return ()
+
     def __post_init__(self):
         within("condition", self, unit_channels=SIZES, channels=SIZES, speakers=NAMES)
 
@@ -104,6 +109,11 @@ class AcousticConfig:
     ddpm: DdpmConfig | None = None  # in place of edm
     amphion: AmphionConfig | None = None  # its condition instead of the sum of linear maps
 
+    @property
+    def conditioner(self) -> ConditionConfig | AmphionConfig:
+        """What makes the condition of the features."""
+        return self.condition if self.amphion is None else self.amphion
+
     def __post_init__(self):
         check(self.mel.bins == self.denoiser.mel_bins, "acoustic: mel.bins and denoiser.mel_bins differ")
         check(
@@ -120,6 +130,6 @@ class AcousticConfig:
             "acoustic: noise about the condition needs as many condition channels as mel bins",
         )
         check(
-            self.amphion is None or sum(self.amphion.encoder_channels) == self.condition.unit_channels,
+            self.conditioner.unit_channels == self.condition.unit_channels,
             "acoustic: amphion.encoder_channels do not sum to condition.unit_channels",
         )

@@ -27,6 +27,15 @@ class AmphionConfig:
     layers: int = 6
     filter_channels: int = 512
 
+    @property
+    def unit_channels(self) -> int:
+        return sum(self.encoder_channels)
+
+    @property
+    def foreign_encoders(self) -> tuple[str, ...]:
+        """Whose units it takes, where they are not computed by this program."""
+        return self.encoders
+
     def __post_init__(self):
         check(
             0 < len(self.encoders) == len(self.encoder_channels) <= 16,

@@ -91,12 +91,12 @@ class HubertConfig:
         check(
             1 <= layer <= self.layers,
             f"{encoder} is layer {layer}, the content encoder has {self.layers}",
-            "give the whole encoder",
+            "use the complete encoder",
         )
         check(
             channels in (self.channels, self.projection),
             f"{encoder} has {channels} channels, but {has} (final_proj {'there' if self.projection else 'missing'})",
-            "give an encoder with final_proj" if not self.projection else "give the encoder of the acoustic model",
+            "use an encoder with final_proj" if not self.projection else "use the encoder of the acoustic model",
         )
         return replace(self, layers=layer, projection=0 if channels == self.channels else self.projection)
 

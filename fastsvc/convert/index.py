@@ -105,7 +105,7 @@ class Index:
                 status = os.fstat(handle)
                 if not stat.S_ISREG(status.st_mode):
                     raise OutputError(
-                        f"{self.path} is not a regular file", "remove it, or choose another folder with -o"
+                        f"{self.path} is not a regular file", "remove that entry, or choose another folder with -o"
                     )
                 if status.st_nlink > 1:
                     raise OutputError(
@@ -124,7 +124,7 @@ class Index:
         except OSError as error:
             raise OutputError(
                 f"{self.path}: the list of results cannot be written: {reason(error)}",
-                "remove it, or choose another output folder with -o",
+                "remove that list, or choose another output folder with -o",
             ) from None
 
 

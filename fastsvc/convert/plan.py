@@ -119,14 +119,14 @@ def _unlike(found: list[Found], formats: list[str]) -> list[str]:
     """A line for the recordings of which the format "same" cannot keep theirs."""
     others = [one.source.name for one, format in zip(found, formats) if format == "wav"]
     kinds = suffixes.kinds(name for name in others if Path(name).suffix.lower() not in _WAV)
-    return [f"{suffixes.told(kinds)}: no format of results, so that they become wav"] if kinds else []
+    return [f"{suffixes.told(kinds)}: not a format of results, so these become wav"] if kinds else []
 
 
 def _named(file: Path, earlier: Earlier, notes: list[str]) -> Found:
     if file.name == INDEX:
         raise AudioError(f"{file} is fastsvc's list of results", "name the recordings themselves")
     if earlier.run_of(file) is not None:
-        notes.append(f"{file} is a result of an earlier run: it is taken, as it is named")
+        notes.append(f"{file} is a result of an earlier run: converted, because the command names it")
     return Found(file, "", Path(file.name), file.is_symlink())
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,8 +60,7 @@ class Recording:
     writing: Future | None = None
 
     def __post_init__(self):
-        name = self.settings.name or str(self.settings.speaker)
-        self.entry = Entry(str(self.job.source), str(self.job.target), FAILED, speaker=name)
+        self.entry = Entry(str(self.job.source), str(self.job.target), FAILED, speaker=self.settings.voice)
 
     @property
     def failed(self) -> bool:
@@ -89,25 +88,14 @@ class Recording:
             audio, rate_hz, self.entry.timings_s["read"] = decoded.take()
             self.entry.notes += decoded.notes
             self._describe(audio, rate_hz)
-            transpose, settings = self.settings.transpose, self.settings
+            request = replace(self.settings.request, rate_out_hz=self.entry.output_rate_hz)
             loudest_first = sorted(range(len(audio)), key=lambda i: -float(np.dot(audio[i], audio[i])))
             for place, i in enumerate(loudest_first, 1):
                 start = time.perf_counter()
-                heard = engine.hear(
-                    audio[i],
-                    rate_hz,
-                    settings.speaker,
-                    transpose=transpose,
-                    f0_method=settings.f0_method,
-                    f0_weights=settings.f0_weights,
-                    f0_range=settings.f0_range,
-                    rate_out_hz=self.entry.output_rate_hz,
-                    normalise=settings.normalise,
-                    high_pass=settings.high_pass,
-                    rms_mix_rate=settings.rms_mix_rate,
-                )
+                heard = engine.hear(audio[i], rate_hz, request)
                 self._spent("convert", start)
-                self.entry.transpose = transpose = heard.semitones
+                self.entry.transpose = heard.semitones
+                request = replace(request, transpose=heard.semitones) if place < self.channels else request
                 self.entry.notes += [note for note in heard.notes if note not in self.entry.notes]
                 if place == self.channels:
                     del audio  # before the work on the last, which takes as much

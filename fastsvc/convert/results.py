@@ -24,7 +24,7 @@ class Results:
 
     def __init__(self, engine, plan: Plan, settings):
         self.plan, self.settings = plan, settings
-        self.engine, self.voice = Path(engine.path).name, settings.name or str(settings.speaker)
+        self.engine, self.voice = Path(engine.path).name, settings.voice
         self.requests = {kind: request(engine, settings, kind) for kind in {job.format for job in plan.jobs}}
         self.index = Index(plan.folder)
         for own in (self.index.path, plan.folder / IN_WORK):  # which a run writes
@@ -63,7 +63,7 @@ class Results:
                 raise OutputError(f"{target} exists, as a link that leads nowhere", _REMEDY)
             return False
         if not target.is_file():
-            raise OutputError(f"{target} exists and is no file", "choose another folder with -o")
+            raise OutputError(f"{target} exists and is not a file", "choose another folder with -o")
         if self.sources[job.source] is None or now.size == 0:
             return False
         listed = self.known.get(self._name(job), [])
@@ -103,7 +103,7 @@ class Results:
     def _check_folder(self, folder: Path) -> None:
         while folder not in self.folders and folder != self.plan.folder:
             if os.path.lexists(folder) and not folder.is_dir():
-                raise OutputError(f"{folder} exists and is no folder", "choose another folder with -o")
+                raise OutputError(f"{folder} exists and is not a folder", "choose another folder with -o")
             self.folders.add(folder)
             folder = folder.parent
 
@@ -144,7 +144,7 @@ class Results:
             )
         )
         if target in self.aside:
-            notes.append(f"what was there could not be read, and is kept as {_moved_aside(target).name}")
+            notes.append(f"the older file could not be read, and is kept as {_moved_aside(target).name}")
 
     def is_new(self, job: Job) -> bool:
         """Whether nothing may have the name of its target when the file gets it."""

@@ -82,7 +82,7 @@ def check_output_folder(folder: str | os.PathLike) -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"{folder}: no files can be written there: {files.reason(error)}", "choose another with -o"
+            f"{folder}: no files can be written there: {files.reason(error)}", "choose another folder with -o"
         ) from None
 
 

@@ -135,7 +135,7 @@ class _Walk(Tree[list[Run]]):
         others = not any(Path(os.path.realpath(place)) == self.real_out for place in named)
         if not found and named and others and len(named) == len(self.earlier):
             found = [one for place in named for one in self.earlier.pop(place)]
-            notes.append(f"{self.folder} holds results of an earlier run alone: they are taken as recordings")
+            notes.append(f"{self.folder} holds only results of an earlier run: they are converted as recordings")
         for place, left in sorted(self.earlier.items()):
             text = f"{place}: {len(left)} results of an earlier run left out: name the files or {place} to convert them"
             notes.append(text)

@@ -14,7 +14,7 @@ def refusals(corpus: dict) -> list[str]:
     said = []
     if not _singers(corpus, "valid"):
         said.append(
-            "no song is left for validation, so `fastsvc train` will refuse this corpus: give a singer a second song "
+            "no song is left for validation, so `fastsvc train` will refuse this corpus: add a second song of a singer "
             "(a file in the singer's folder, or a folder of parts), with --valid above 0, and prepare it again"
         )
     return said

@@ -73,7 +73,9 @@ class Item:
     @staticmethod
     def _units(read, path: Path, encoder_hash: str) -> np.ndarray:
         if "units" not in read or str(read["units_hash"]) != encoder_hash:
-            raise ConfigError(f"{path}: lacks units of the corpus's encoder", "add them again")
+            raise ConfigError(
+                f"{path}: lacks units of the corpus's encoder", "add the units again with `fastsvc prepare --encoder`"
+            )
         return read["units"]
 
 
@@ -93,7 +95,7 @@ class Corpus:
         data = load_json(self.path / "corpus.json")
         if data.get("format") != 1:
             there = f"is of format {shown(data['format'])}" if "format" in data else "does not say its format"
-            raise ConfigError(f"{self.path}: its corpus.json {there}, where 1 is known", "prepare it again")
+            raise ConfigError(f"{self.path}: its corpus.json {there}, where 1 is known", "prepare the corpus again")
         data = described(self.path / "corpus.json")
         self.mel = from_dict(MelConfig, data["mel"])
         self.features = from_dict(FeatureConfig, data["features"])

@@ -93,7 +93,7 @@ def process(path: Path, name: str, out: Path, settings: Settings, phones: tuple[
     _remove_stale(out, name, len(items))
     if not items:
         raise AudioError(
-            f"{path}: {_why_nothing(len(audio) / config.rate_hz, made)}", "leave it out, or record it anew"
+            f"{path}: {_why_nothing(len(audio) / config.rate_hz, made)}", "remove the recording, or record it again"
         )
     return made
 

@@ -51,7 +51,7 @@ def _add(corpus_dir: Path, corpus: dict, clusters: int, seed: int, progress: boo
     if len(units) > MOST_UNITS:
         units = units[rng.choice(len(units), MOST_UNITS, replace=False)]
     if clusters > len(units):
-        raise ConfigError(f"{clusters} clusters of {len(units)} units are no labels", f"ask for 2 to {len(units)}")
+        raise ConfigError(f"{len(units)} units cannot form {clusters} clusters", f"ask for 2 to {len(units)}")
     centres, explained = k_means(torch.from_numpy(units), clusters, int(rng.integers(2**31)), progress)
     save_array(corpus_dir / FILE, centres.numpy())
     corpus["pseudo"] = {"clusters": clusters, "seed": seed, "encoder_hash": corpus["encoder"]["hash"]}

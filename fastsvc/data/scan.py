@@ -49,7 +49,7 @@ def scan(dataset: Path, out: Path | None = None) -> Scan:
     two systems is one. Raises AudioError where there is no folder, or no recording in a singer's folder.
     """
     if not dataset.is_dir():
-        raise AudioError(f"{dataset}: no such folder", "give the folder that holds one folder per singer")
+        raise AudioError(f"{dataset}: no such folder", "name the folder that holds one folder per singer")
     search = _Search(dataset, out)
     search.walk(None)
     result, inside, beside = search.scan, [], []
@@ -59,7 +59,7 @@ def scan(dataset: Path, out: Path | None = None) -> Scan:
         (inside if len(path.relative_to(dataset).parts) > 1 else beside).append(path)
     result.unused += [(path, BESIDE) for path in beside]
     result.unused += [
-        (path, f"{path.suffix} is not read: convert it to wav or flac first") for path in sorted(search.foreign)
+        (path, f"{path.suffix} is not read: convert the file to wav or flac first") for path in sorted(search.foreign)
     ]
     if not inside:
         left = [f"{len(beside)} directly inside"] if beside or not result.unused else []
@@ -110,7 +110,7 @@ def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:
     for paths in alike.values():
         if len(paths) > 1:
             others = ", ".join(path.name for path in paths[1:])
-            notes.append(f"{paths[0]} and {others} have one name: all are used; remove what is the same recording")
+            notes.append(f"{paths[0]} and {others} have the same name: all are used; remove duplicates")
     # "x.wav.flac" without its suffix is "x.wav", which may be there, and named in full for the sake of an "x.flac".
     full, sources = {path.relative_to(dataset).as_posix() for path in inside}, []
     for path in inside:

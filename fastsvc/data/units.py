@@ -60,8 +60,8 @@ def encoder_hash(encoder) -> str:
     module = encoder if isinstance(encoder, torch.nn.Module) else getattr(encoder, "model", None)
     if not isinstance(module, torch.nn.Module):
         raise ConfigError(
-            f"content encoder {encoder.name!r} tells no hash and has no weights to take one from",
-            "give it an attribute `hash`, so that units of two encoders are never mixed",
+            f"content encoder {encoder.name!r} has no hash and no weights to take one from",
+            "set the encoder's attribute `hash`, so that units of two encoders are never mixed",
         )
     digest = hashlib.sha256(str(encoder.name).encode())
     for name, tensor in sorted(module.state_dict().items()):

@@ -69,7 +69,7 @@ def _side_by_side(first, last, how, jobs: int, in_work: InWork) -> Iterator[tupl
             elif came:
                 for source in running.values():
                     in_work.end(source.path)
-                    yield source, AudioError(f"{source.path}: {_KILLED}", "split it into shorter files")
+                    yield source, AudioError(f"{source.path}: {_KILLED}", "split the recording into shorter files")
             else:
                 raise OutputError(f"prepare: a process was killed: {_KILLED}", "use --jobs 1") from None
         finally:

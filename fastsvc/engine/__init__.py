@@ -1,14 +1,15 @@
 """The engine: the .fsvc folder, the runtime, and one backend per device.
 
-``Engine`` is imported when it is first asked for: looking at a folder's manifest needs no PyTorch.
+``Engine`` and ``Request`` are imported when they are first asked for: looking at a folder's manifest needs no PyTorch.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastsvc.engine.engine import Engine
+    from fastsvc.engine.request import Request
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Request"]
 
 
 def __getattr__(name: str):
@@ -16,4 +17,8 @@ def __getattr__(name: str):
         from fastsvc.engine.engine import Engine
 
         return Engine
+    if name == "Request":
+        from fastsvc.engine.request import Request
+
+        return Request
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

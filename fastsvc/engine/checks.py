@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
-from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
+from fastsvc.config import VOCODER_BACKENDS
+from fastsvc.engine import shallow, tensors
 from fastsvc.errors import ConfigError, EngineError
-from fastsvc.features import f0
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 WARM_UP_S = (0.0, 3600.0)
@@ -22,70 +22,16 @@ def opening(precision, vocoder_backend) -> None:
     arguments.one_of("vocoder backend", vocoder_backend, VOCODER_BACKENDS)
 
 
-def rates(rate_hz, rate_out_hz=None) -> tuple[int, int]:
-    """Sample rates of input and output, which is the input's where it is None. Raises ConfigError."""
-    rate_hz = arguments.rate_hz(rate_hz)
-    return rate_hz, rate_hz if rate_out_hz is None else arguments.rate_hz(rate_out_hz, "the sample rate of the output")
-
-
-def how(
-    transpose,
-    f0_method,
-    f0_weights,
-    normalise,
-    high_pass=True,
-    f0_range=None,
-    rms_mix_rate=arguments.DEFAULT_RMS_MIX_RATE,
-) -> dict:
-    """How a recording is heard. Raises ConfigError."""
-    return {
-        "transpose": arguments.transpose(transpose),
-        "f0_method": arguments.optional(arguments.one_of, "f0 method", f0_method, F0_METHODS),
-        "f0_weights": arguments.optional(arguments.path, "f0_weights", f0_weights),
-        "normalise": arguments.optional(arguments.flag, "normalise", normalise),
-        "high_pass": arguments.flag("high_pass", high_pass),
-        "f0_range": None if f0_range is None else arguments.f0_range(f0_range),
-        "rms_mix_rate": arguments.number("rms_mix_rate", rms_mix_rate, *arguments.RMS_MIX_RATE),
-    }
-
-
 def steps(engine, asked) -> int:
     """The number of sampling steps, None for the engine's own choice. Raises ConfigError for what is no number of
     steps, EngineError for one that is not built in."""
     asked = engine.default_steps if asked is None else arguments.whole("steps", asked, *arguments.STEPS)
-    if asked not in engine.sampler.schedules:
+    if asked not in engine.steps:
         built = ", ".join(map(str, engine.steps))
-        raise EngineError(f"{asked} steps are not built in, {built} are", "choose one, or rebuild with --steps")
-    return asked
-
-
-def formant(engine, semitones) -> float:
-    """Raises ConfigError out of range, EngineError where the model cannot move its formants."""
-    semitones = arguments.number("formant", semitones, *arguments.FORMANT)
-    if semitones and not engine.config.condition.key_shift:
-        raise EngineError(f"{engine.path} has no key-shift embedding, so formants stay", "leave formant at 0")
-    return semitones
-
-
-def heard_hz(engine, asked: tuple[float, float] | None) -> tuple[float, float]:
-    """The lowest and the highest pitch that are heard where ``asked`` is."""
-    features = engine.config.features
-    return f0.ranges(features.f0_low_hz, features.f0_high_hz, engine.config.mel.rate_hz, asked)[1]
-
-
-def f0_range(engine, asked) -> tuple[float, float] | None:
-    """Raises ConfigError for what is no range, or reaches beyond what can be tracked at the model's rate."""
-    if asked is None:
-        return None
-    low, high = arguments.f0_range(asked)
-    most = engine.config.mel.rate_hz / 4
-    if high > most:
-        raise ConfigError(
-            f"f0_range reaches to {high:g} Hz, and this model's audio of {engine.config.mel.rate_hz} Hz is tracked to"
-            f" {most:g} Hz",
-            f"give at most {most:g} Hz",
+        raise EngineError(
+            f"{asked} steps are not built in, {built} are", "choose one of them, or build the engine again with --steps"
         )
-    return low, high
+    return asked
 
 
 def groups(given) -> list | str | None:
@@ -93,7 +39,7 @@ def groups(given) -> list | str | None:
     if given is None or (isinstance(given, str) and given == "all"):
         return given
     if isinstance(given, str):
-        raise ConfigError(f"groups are {arguments.shown(given)}", 'give "all", or lists of frames')
+        raise ConfigError(f"groups are {arguments.shown(given)}", 'use "all", or lists of frames')
 
     def one(name, group):
         return list(arguments.several(arguments.whole, name, group, 1, MOST_FRAMES))
@@ -101,22 +47,12 @@ def groups(given) -> list | str | None:
     return [] if isinstance(given, (list, tuple)) and not given else list(arguments.several(one, "groups", given))
 
 
-def tensor(name: str, given, dtype: torch.dtype | None = None) -> Tensor:
-    """An array, list or tensor of numbers as a tensor. Raises ConfigError: it is none, or not all are finite."""
-    try:
-        found = torch.as_tensor(given, dtype=dtype)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"{name} is no array of numbers: {error}", "give a tensor or an array") from error
-    if found.is_complex() or not bool(torch.isfinite(found).all()):
-        raise ConfigError(f"{name} holds values that are not finite numbers", "correct them")
-    return found
-
-
 def noise(engine, given, frames: int, steps: int) -> Tensor | None:
     """Draws [steps, T, M] that are handed in. Raises ConfigError."""
     if given is None:
         return None
-    found, bins = tensor("noise", torch.stack(list(given)) if _tensors(given) else given), engine.config.mel.bins
+    found = tensors.checked("noise", torch.stack(list(given)) if _tensors(given) else given)
+    bins = engine.config.mel.bins
     least = steps if engine.sampler.method == "consistency" else 1  # others draw once
     if found.dim() != 3 or len(found) < least or tuple(found.shape[1:]) != (frames, bins):
         raise ConfigError(f"noise has shape {tuple(found.shape)}", f"[{least}, {frames}, {bins}] is needed")
@@ -135,19 +71,6 @@ def features(units: Tensor, f0_hz: Tensor, volume: Tensor, voiced: Tensor, chann
         raise ConfigError(f"units have shape {tuple(units.shape)}", f"[Tu, {channels}] is needed")
 
 
-def mel(engine, given, frames: int) -> Tensor | None:
-    """The mel to refine, if this engine refines; ConfigError where one is missing, in the way or of wrong shape."""
-    if (given is None) != (engine.sampler.depth is None):
-        refines = "refines given mels" if given is None else "makes mels from noise"
-        raise ConfigError(f"{engine.path} {refines}", "give mel [T, M]" if given is None else "omit mel")
-    if given is None:
-        return None
-    given, bins = tensor("mel", given, torch.float32), engine.config.mel.bins
-    if given.shape != (frames, bins):
-        raise ConfigError(f"mel has shape {tuple(given.shape)}", f"[{frames}, {bins}] fits the other features")
-    return given
-
-
 def finite(*made: np.ndarray | None) -> None:
     """Raises EngineError for a result with NaN or infinities in it, which no file and no caller should get."""
     for values in made:
@@ -160,21 +83,18 @@ def finite(*made: np.ndarray | None) -> None:
 
 def convertible(engine) -> None:
     """Raises EngineError, saying what to build, if a part is missing that recordings need."""
-    if engine.config.amphion is not None:
-        units = " and ".join(engine.config.amphion.encoders)
+    foreign = engine.config.conditioner.foreign_encoders
+    if foreign:
+        units = " and ".join(foreign)
         raise EngineError(
             f"{engine.path} takes units of {units}, which are not computed here, so it cannot convert recordings",
-            "make them with Amphion, and call Engine.synthesise",
+            "make the units with Amphion, and call Engine.synthesise",
         )
     parts = {"vocoder": engine.synthesiser, "content encoder": engine.encoder}
     lacking = [name for name, part in parts.items() if part is None]
     if lacking:
         raise EngineError(
             f"{engine.path} has no {' and no '.join(lacking)}, so it cannot convert recordings",
-            f"build it again with {' and '.join('--' + name.split()[0] for name in lacking)}",
+            f"build the engine again with {' and '.join('--' + name.split()[0] for name in lacking)}",
         )
-    if engine.sampler.depth is not None:
-        raise EngineError(
-            f"{engine.path} refines given mels (depth {engine.sampler.depth}), so it cannot convert recordings",
-            "call synthesise with a mel, or build it again without --depth",
-        )
+    shallow.check_convertible(engine)

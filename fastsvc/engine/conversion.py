@@ -9,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fastsvc.audio import resample
-from fastsvc.engine import checks, hearing
+from fastsvc.audio import highpass, resample
+from fastsvc.engine import checks, hearing, pitch_notes, tensors
 from fastsvc.engine.cpu.sampler import Features, Progress
 from fastsvc.engine.level import Level
+from fastsvc.engine.request import Request
+from fastsvc.errors import AudioError
 from fastsvc.features import align
 
 
@@ -43,11 +45,48 @@ class Heard:
         return len(self.features.f0_hz)
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A recording as the model's features are made of it, at its own rate: without rumble, at the corpus' level."""
+
+    audio: np.ndarray  # [samples]
+    place: Place
+    note: str
+
+    @staticmethod
+    def of(engine, audio, rate_hz: int, request: Request) -> Ready:
+        """audio [samples] or [channels, samples]. Raises AudioError."""
+        whole, note = hearing.mono(audio, rate_hz)
+        if len(whole) == 0:
+            raise AudioError("the recording holds no samples", "record or export the sound again")
+        whole = highpass.high_passed(whole, rate_hz) if request.high_pass else whole
+        peak = engine.manifest.input_peak
+        if request.normalise is not None:
+            peak = (peak or 0.95) if request.normalise else None
+        level = Level.of(whole, rate_hz, request.rms_mix_rate)
+        whole, gain = hearing.levelled(whole, peak, rate_hz)
+        return Ready(whole, Place(len(whole), rate_hz, request.rate_out_hz or rate_hz, 1 / gain, level), note)
+
+    def features(self, engine, request: Request) -> Features:
+        """Its features; the engine is at work meanwhile. Raises ConfigError, EngineError."""
+        how = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
+        given = self.audio, self.place.rate_hz, engine.config, engine.encoder
+        return hearing.features(*given, *how, gate_hum=request.high_pass)
+
+    def heard(self, engine, request: Request, features: Features) -> Heard:
+        """With the melody of ``features``, in their own memory, moved to the voice."""
+        target_hz = request.target_hz(engine)
+        semitones = hearing.shift_semitones(request.transpose, features.f0_hz, features.voiced, target_hz)
+        features.f0_hz.mul_(2 ** (semitones / 12))
+        notes = pitch_notes.notes(features, semitones, engine.config)
+        return Heard(features, semitones, self.place, (self.note, *notes) if self.note else notes)
+
+
 def told(engine, units, f0_hz, volume, voiced=None) -> Features:
     """Features that were computed elsewhere, as :meth:`fastsvc.engine.Engine.synthesise` takes them."""
-    f0_hz, volume = (checks.tensor(*v, torch.float32) for v in (("f0_hz", f0_hz), ("volume", volume)))
-    units = checks.tensor("units", units)
-    voiced = f0_hz > 0 if voiced is None else checks.tensor("voiced", voiced, torch.bool)
+    f0_hz, volume = (tensors.checked(*v, torch.float32) for v in (("f0_hz", f0_hz), ("volume", volume)))
+    units = tensors.checked("units", units)
+    voiced = f0_hz > 0 if voiced is None else tensors.checked("voiced", voiced, torch.bool)
     checks.features(units, f0_hz, volume, voiced, engine.config.condition.unit_channels)
     frames, how, ratio = len(f0_hz), engine.config.features.unit_align, None
     if len(units) != frames:

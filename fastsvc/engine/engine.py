@@ -13,18 +13,15 @@ from torch import Tensor
 from fastsvc import arguments
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact.content_hash import content_hash
-from fastsvc.audio import highpass
 from fastsvc.config import AcousticConfig
-from fastsvc.engine import backends, checks, hearing, pitch_notes, ranges, warming
-from fastsvc.engine.conversion import Heard, Place, between, joined, told
+from fastsvc.engine import backends, checks, hearing, singing, warming
+from fastsvc.engine.conversion import Heard, Place, Ready, between, joined, told
 from fastsvc.engine.cpu import sampler as runtime
-from fastsvc.engine.level import Level
 from fastsvc.engine.parts import Model
+from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
-from fastsvc.errors import AudioError
 
-# For the progress bar alone: hearing's share of a conversion, and the mel's of what follows.
-HEARD, SAMPLED = 0.3, 0.4
+HEARD = 0.3  # for the progress bar alone: hearing's share of a conversion
 
 
 class Engine:
@@ -53,7 +50,7 @@ class Engine:
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self.notes: tuple[str, ...] = ()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     @classmethod
     def open(cls, path, device: str = "auto", precision: str = "auto", vocoder_backend: str = "auto") -> Engine:
@@ -131,96 +128,64 @@ class Engine:
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
-        rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
-        how = checks.how(transpose, f0_method, f0_weights, normalise, high_pass, f0_range, rms_mix_rate)
-        formant, seed = checks.formant(self, formant), arguments.seed(seed)
-        asked = {"steps": checks.steps(self, steps), "formant": formant, "seed": seed}
+        rate_hz = arguments.rate_hz(rate_hz)
+        request = Request(
+            speaker,
+            steps=steps,
+            transpose=transpose,
+            formant=formant,
+            seed=seed,
+            f0_method=f0_method,
+            f0_weights=f0_weights,
+            f0_range=f0_range,
+            rate_out_hz=rate_hz if rate_out_hz is None else rate_out_hz,
+            normalise=normalise,
+            high_pass=high_pass,
+            rms_mix_rate=rms_mix_rate,
+        )
         progress = arguments.optional(arguments.callback, "progress", progress)
-        self.check_request(speaker, transpose, formant, f0_range)
+        self.check_request(request)
         self.check_convertible()
         audio, note = hearing.mono(audio, rate_hz)
         if len(audio) == 0:
-            return audio, rate_out_hz
-        with self._lock:
-            heard = self.hear(audio, rate_hz, speaker, rate_out_hz=rate_out_hz, **how)
+            return audio, request.rate_out_hz or rate_hz
+        with self.lock:
+            heard = self.hear(audio, rate_hz, request)
             self.transposed, spent = heard.semitones, self.timings
             self.notes = (note, *heard.notes) if note else heard.notes
             if progress:
                 progress(HEARD)
-            (made,) = self.sing([heard], speaker, **asked, progress=between(progress, HEARD, 1.0))
+            (made,) = self.sing([heard], request, progress=between(progress, HEARD, 1.0))
             self.timings = {**spent, **self.timings}
         place = heard.place
         del heard  # of an hour, its features are as much as the recording
-        return self.join(made, *place), rate_out_hz
+        return self.join(made, *place), place.rate_out_hz
 
     @torch.inference_mode()
-    def hear(
-        self,
-        audio,
-        rate_hz: int,
-        speaker,
-        *,
-        transpose=0,
-        f0_method: str | None = None,
-        f0_weights=None,
-        f0_range: tuple[float, float] | None = None,
-        rate_out_hz: int | None = None,
-        normalise: bool | None = None,
-        high_pass: bool = True,
-        rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE,
-    ) -> Heard:
-        """The first part of :meth:`convert`: what is sung, its melody moved to ``speaker``. The rest is :meth:`sing`
+    def hear(self, audio, rate_hz: int, request: Request) -> Heard:
+        """The first part of :meth:`convert`: what is sung, its melody moved to the voice. The rest is :meth:`sing`
         and :meth:`join`, between which recordings may be put together. Raises as convert does."""
-        rate_hz, rate_out_hz = checks.rates(rate_hz, rate_out_hz)
-        checks.how(transpose, f0_method, f0_weights, normalise, high_pass, rms_mix_rate=rms_mix_rate)
-        f0_range = checks.f0_range(self, f0_range)
+        rate_hz = arguments.rate_hz(rate_hz)
+        request.range_of(self)
         self.check_convertible()
-        target_hz = self.table.median_f0_hz(self.table.weights(speaker))
-        whole, note = hearing.mono(audio, rate_hz)
-        if len(whole) == 0:
-            raise AudioError("the recording holds no samples", "record or export it again")
-        whole = highpass.high_passed(whole, rate_hz) if high_pass else whole
-        peak = self.manifest.input_peak
-        if normalise is not None:
-            peak = (peak or 0.95) if normalise else None
-        level = Level.of(whole, rate_hz, rms_mix_rate)
-        whole, gain = hearing.levelled(whole, peak, rate_hz)
-        with self._lock:
+        request.target_hz(self)
+        ready = Ready.of(self, audio, rate_hz, request)
+        with self.lock:
             start = time.perf_counter()
-            given = self.config, self.encoder, f0_method, f0_weights, self.device, self.yin
-            features = hearing.features(whole, rate_hz, *given, f0_range, gate_hum=high_pass)
+            features = ready.features(self, request)
             self.timings = {"features": time.perf_counter() - start}
-        semitones = hearing.shift_semitones(transpose, features.f0_hz, features.voiced, target_hz)
-        features.f0_hz.mul_(2 ** (semitones / 12))
-        place = Place(len(whole), rate_hz, rate_out_hz, 1 / gain, level)
-        notes = pitch_notes.notes(features, semitones, self.config)
-        return Heard(features, semitones, place, (note, *notes) if note else notes)
+        return ready.heard(self, request, features)
 
     @torch.inference_mode()
     def sing(
-        self,
-        heard: Sequence[Heard],
-        speaker,
-        *,
-        steps: int | None = None,
-        formant: float = 0.0,
-        seed: int = 0,
-        progress: runtime.Progress | None = None,
+        self, heard: Sequence[Heard], request: Request, *, progress: runtime.Progress | None = None
     ) -> list[np.ndarray]:
         """What was heard, with another voice: audio [T·hop] at :attr:`rate_hz` of each recording.
 
         On a GPU slices of all of them share the denoiser's batches, and the audio of one travels while that of the
         next is made. Each gets what it would get alone, to rounding.
         """
-        steps, seed, formant = checks.steps(self, steps), arguments.seed(seed), checks.formant(self, formant)
-        vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
-        features = [one.features for one in heard]
-
-        def sample(progress) -> list[Tensor]:
-            return self.sampler.many(features, vector, steps, [seed] * len(features), progress)
-
-        with self._lock:
-            return [audio.numpy() for audio in self._sung(features, seed, sample, progress)[0]]
+        return singing.sung(self, [one.features for one in heard], request, progress)
 
     def join(
         self, made: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float, level=None
@@ -253,42 +218,12 @@ class Engine:
         from ``seed``. mel: log-mel [T, M] to refine, which engines of shallow diffusion need and others do not take.
         """
         features = told(self, units, f0_hz, volume, voiced)
-        steps, seed, formant = checks.steps(self, steps), arguments.seed(seed), checks.formant(self, formant)
-        mel = checks.mel(self, mel, len(features.f0_hz))
-        vector = self.sampler.condition.speaker(self.table.weights(speaker), formant)
-        noise = checks.noise(self, noise, len(features.f0_hz), steps)
-        draw = runtime.seeded(seed, self.config.mel.bins) if noise is None else runtime.given(noise)
+        request = Request(speaker, steps=steps, formant=formant, seed=seed)
+        return singing.synthesised(self, features, request, noise, mel)
 
-        def sample(progress) -> list[Tensor]:
-            return [self.sampler(features, vector, steps, draw, progress=progress, mel=mel)]
-
-        with self._lock:
-            audio, made = self._sung([features], seed, sample)
-        audio, mel = audio[0] if audio else None, made[0].cpu()
-        checks.finite(mel.numpy(), None if audio is None else audio.numpy())
-        return audio, mel
-
-    def _sung(self, heard: Sequence[runtime.Features], seed: int, sample, progress=None) -> tuple[list, list]:
-        """(audio of each recording, none without a vocoder; the mels that ``sample(progress)`` made of them)."""
-        start = time.perf_counter()
-        with ranges.stage("mel"):
-            mels = sample(between(progress, 0.0, SAMPLED))
-        sampled, begun = time.perf_counter(), []
-        for i, (mel, features) in enumerate(zip(mels, heard, strict=True) if self.synthesiser else ()):
-            f0_hz = features.f0_hz if self.sources_everywhere else features.f0_hz * features.voiced
-            one = between(between(progress, SAMPLED, 1.0), i / len(heard), (i + 1) / len(heard))
-            begun.append(self.synthesiser.begin(mel, f0_hz, seed, progress=one))
-        audio = [finish() for finish in begun]
-        self.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
-        return audio, mels
-
-    def check_request(self, speaker, transpose=0, formant: float = 0.0, f0_range=None) -> None:
-        """Raises what :meth:`convert` would for these, before any recording is read."""
-        weights = self.table.weights(speaker)
-        checks.formant(self, formant)
-        checks.f0_range(self, f0_range)
-        if arguments.transpose(transpose) == "auto":
-            hearing.known_pitch(self.table.median_f0_hz(weights))
+    def check_request(self, request: Request) -> None:
+        """Raises what :meth:`convert` would for it, before any recording is read."""
+        request.check(self)
 
     def check_convertible(self) -> None:
         """Raises EngineError, saying what to build, if this engine lacks a part that :meth:`convert` needs."""
@@ -309,11 +244,4 @@ class Engine:
         each inner list being sung together ([[T, …], …]). ``progress`` gets the fraction done.
         Returns how many graphs there are then.
         """
-        seconds, groups = arguments.number("seconds", seconds, *checks.WARM_UP_S), checks.groups(groups)
-        wanted = (None,) if steps is None else arguments.several(arguments.whole, "steps", steps)
-        steps = [checks.steps(self, one) for one in wanted]
-        if groups is None or not self.shares_batches:
-            warming.noise(self, seconds)
-            return 0
-        with self._lock:
-            return warming.graphs(self, None if isinstance(groups, str) else groups, steps, progress)
+        return warming.warm_up(self, seconds, groups, steps, progress)

@@ -28,16 +28,16 @@ def mono(audio, rate_hz: int) -> tuple[np.ndarray, str]:
     try:
         audio = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
     except (TypeError, ValueError, RuntimeError) as error:  # rows of unequal length, a sparse tensor, bfloat16
-        raise AudioError(f"audio is no array: {error}", "give [samples] or [channels, samples]") from error
+        raise AudioError(f"audio is not an array: {error}", "use [samples] or [channels, samples]") from error
     if audio.ndim not in (1, 2) or not np.issubdtype(audio.dtype, np.floating):
         raise AudioError(
             f"audio has shape {audio.shape} and type {audio.dtype}",
-            "give floating-point samples in −1 … 1, as [samples] or [channels, samples]",
+            "use floating-point samples in −1 … 1, as [samples] or [channels, samples]",
         )
     if audio.ndim == 2 and audio.shape[0] > max(audio.shape[1], MOST_CHANNELS):
-        raise AudioError(f"audio has {audio.shape[0]} channels", "give [channels, samples]; this looks transposed")
+        raise AudioError(f"audio has {audio.shape[0]} channels", "use [channels, samples]; this looks transposed")
     if audio.ndim == 2 and audio.shape[0] == 0:
-        raise AudioError("audio has no channels", "give [samples] or [channels, samples]")
+        raise AudioError("audio has no channels", "use [samples] or [channels, samples]")
     with np.errstate(over="ignore"):  # of float64 beyond float32's range: infinite, and told of below
         audio = audio.astype(np.float32, copy=False)
         audio, note = channels.mixed(audio, rate_hz) if audio.ndim == 2 else (audio, "")
@@ -159,7 +159,7 @@ def pitch(
 def units_per_frame(config: AcousticConfig, encoder) -> float | None:
     """From the two hops, in the order of DDSP-SVC's arithmetic; None if no encoder is there to tell its hop."""
     if encoder is None:
-        if hubert_units(config.features.encoder) is None and config.amphion is None:
+        if hubert_units(config.features.encoder) is None and not config.conditioner.foreign_encoders:
             return None
         encoder = HubertConfig()  # Amphion's whisper units last 20 ms too
     return (config.mel.hop_samples / config.mel.rate_hz) / (encoder.hop_samples / encoder.rate_hz)
@@ -186,7 +186,7 @@ def known_pitch(target_hz: float | None) -> float:
     """The median pitch of a speaker; EngineError where the engine has none."""
     if target_hz is None:
         raise EngineError(
-            "this engine does not know its speakers' pitch, so it cannot transpose by itself",
-            "give a number of semitones, or build it again with --speaker-f0",
+            "the engine holds no median pitch of its speakers, so --transpose auto cannot work",
+            "use a number of semitones, or build the engine again with --speaker-f0",
         )
     return target_hz

@@ -51,7 +51,7 @@ class Model:
         unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
         if unlike:
             names = ", ".join(unlike)
-            raise EngineError(f"{self.folder.path}: {artifact.WEIGHTS} does not fit: {names}", "build it again")
+            raise EngineError(f"{self.folder.path}: {artifact.WEIGHTS} does not fit: {names}", "build the engine again")
         return tensors
 
     def generator(self) -> dict[str, Tensor]:
@@ -78,7 +78,7 @@ class Model:
         tensors = self.folder.tensors(name)
         expected = {key: value.shape for key, value in skeleton(lambda: module(kind, config)).state_dict().items()}
         if {key: value.shape for key, value in tensors.items()} != expected:
-            raise EngineError(f"{self.folder.path}: {name} does not fit its configuration", "build it again")
+            raise EngineError(f"{self.folder.path}: {name} does not fit its configuration", "build the engine again")
         return tensors
 
 

@@ -38,10 +38,10 @@ class Speakers:
         weights = {one: as_float(weight) for one, weight in speaker.items()}
         for one, weight in weights.items():
             if not 0 <= weight < math.inf:
-                raise SpeakerError(f"the weight of {shown(one)} is {shown(speaker[one])}", "give positive numbers")
+                raise SpeakerError(f"the weight of {shown(one)} is {shown(speaker[one])}", "use positive weights")
         total = sum(weights.values())
         if not 0 < total < math.inf:
-            raise SpeakerError(f"the weights of the mixture sum to {total:g}", "give positive numbers")
+            raise SpeakerError(f"the weights of the mixture sum to {total:g}", "use positive weights")
         mixture: dict[int, float] = {}
         for one, weight in weights.items():
             row = self.row(one)

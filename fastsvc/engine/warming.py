@@ -7,21 +7,35 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
+from fastsvc import arguments
+from fastsvc.engine import checks, shallow
 from fastsvc.engine.conversion import between
 
 DENOISER = 0.3  # its graphs' share of the time, for the progress bar alone: cuDNN tries algorithms for the vocoder's
 
 
+def warm_up(engine, seconds: float, groups, steps: Iterable[int] | None, progress) -> int:
+    """As :meth:`fastsvc.engine.Engine.warm_up`. Raises ConfigError, EngineError."""
+    seconds, groups = arguments.number("seconds", seconds, *checks.WARM_UP_S), checks.groups(groups)
+    wanted = (None,) if steps is None else arguments.several(arguments.whole, "steps", steps)
+    steps = [checks.steps(engine, one) for one in wanted]
+    if groups is None or not engine.shares_batches:
+        noise(engine, seconds)
+        return 0
+    with engine.lock:
+        return graphs(engine, None if isinstance(groups, str) else groups, steps, progress)
+
+
 def noise(engine, seconds: float) -> None:
     """All that this engine can do, on so much noise."""
-    if engine.encoder is not None and engine.synthesiser is not None and engine.sampler.depth is None:
+    if engine.encoder is not None and engine.synthesiser is not None and not shallow.refines(engine):
         generator = np.random.default_rng(0)
         audio = generator.standard_normal(int(seconds * engine.rate_hz)).astype(np.float32) * 0.01
         engine.convert(audio, engine.rate_hz, engine.table.base)
         return
     frames = max(1, int(seconds * engine.config.mel.frame_rate_hz))
     units = torch.zeros(frames, engine.config.condition.unit_channels)
-    mel = None if engine.sampler.depth is None else torch.full((frames, engine.config.mel.bins), -5.0)
+    mel = shallow.stand_in(engine, frames)
     engine.synthesise(units, torch.full((frames,), 200.0), torch.zeros(frames), engine.table.base, mel=mel)
 
 

@@ -22,7 +22,7 @@ def recogniser(path, engine=None) -> Recogniser:
     if content is not None and content.source.sha256 == sha256(checkpoint.path):
         raise CheckpointError(
             f"{path} is the content encoder of this engine, so it cannot judge it",
-            "give a recogniser that was trained with another seed and architecture",
+            "use a recogniser that was trained with another seed and architecture",
         )
     return _ready(Recogniser(checkpoint.config), checkpoint)
 

@@ -31,7 +31,7 @@ def recordings(folder) -> list[Path]:
     folder = Path(folder)
     found = [p for p in files_below(folder) if p.suffix.lower() in io.EXTENSIONS and p.is_file()]
     if not found:
-        raise AudioError(f"there are no recordings in {folder}", "give a folder that holds wav, flac, mp3 or ogg files")
+        raise AudioError(f"{folder}: holds no recordings", "name a folder that holds wav, flac, mp3 or ogg files")
     return found
 
 

@@ -18,6 +18,7 @@ from fastsvc.audio.resample import resample
 from fastsvc.checkpoints import read
 from fastsvc.config import AcousticConfig
 from fastsvc.engine.cpu.sampler import Features
+from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import CheckpointError
 from fastsvc.evaluation.clips import Clip
@@ -72,7 +73,7 @@ def student(engine, steps: int) -> System:
 
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, torch.Tensor]:
         """The parts of Engine.convert, for the mel between them."""
-        heard = engine.hear(clip.audio, clip.rate_hz, clip.target, transpose=clip.semitones)
+        heard = engine.hear(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
         of = heard.features
         sung = of.units, of.f0_hz, of.volume, clip.target
         audio, mel = engine.synthesise(*sung, steps, seed=seed, voiced=of.voiced)
@@ -92,7 +93,7 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
     theirs = engine.config
     if (config.mel, config.features) != (theirs.mel, theirs.features):
         raise CheckpointError(
-            f"{checkpoint.path} and the engine differ in mel or features", "give the teacher the engine's student had"
+            f"{checkpoint.path} and the engine differ in mel or features", "use the teacher of the engine's student"
         )
     model = AcousticModel(config)
     model.load_state_dict(checkpoint.tensors)
@@ -101,7 +102,7 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
 
     @torch.inference_mode()
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, float, torch.Tensor]:
-        heard = engine.hear(clip.audio, clip.rate_hz, clip.target, transpose=clip.semitones)
+        heard = engine.hear(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
         of = heard.features
         mel, mel_seconds = timed(lambda: _sample(model, of, speakers.row(clip.target), steps, seed))
         audio = _vocode(engine, mel, of.f0_hz, of.voiced, seed)

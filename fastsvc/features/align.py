@@ -31,7 +31,7 @@ def indices(units: int, frames: int, how: str = "nearest", *, ratio: float | Non
     if how not in HOWS:
         raise ConfigError(f"align: unknown way {how!r}", f"use one of {', '.join(HOWS)}")
     if units < 1:
-        raise ConfigError("align: there are no units", "the recording is shorter than the encoder's window: pad it")
+        raise ConfigError("align: there are no units", "pad the recording, which is shorter than the encoder's window")
     if frames < 1:
         return torch.zeros(0, dtype=torch.int64)
     if how == "nearest":
@@ -64,7 +64,7 @@ def _average(units: torch.Tensor, frames: int, ratio: Fraction) -> torch.Tensor:
     """
     whole = len(units) * ratio.denominator // ratio.numerator
     if whole == 0:
-        raise ConfigError(f"align: {len(units)} units are less than one frame", "give the units of the whole recording")
+        raise ConfigError(f"align: {len(units)} units are less than one frame", "use the units of the whole recording")
     piece = torch.arange(frames).clamp(max=whole - 1) * ratio.numerator
     total = torch.zeros(frames, units.shape[1], device=units.device)
     for step in range(ratio.numerator):

@@ -20,7 +20,9 @@ from fastsvc.files.leftovers import IN_WORK, process_name, runs
 from fastsvc.files.whole import write_text
 
 Item = TypeVar("Item")
-SUSPECTED = "was in work when an earlier run was killed, perhaps for lack of memory: it comes last, and alone"
+SUSPECTED = (
+    "was being processed when an earlier run was killed, perhaps for lack of memory: it is processed last, and alone"
+)
 LINE_BYTES, FILE_BYTES = 2**16, 2**28  # what lies beyond is not read: anybody may have put the file there
 
 

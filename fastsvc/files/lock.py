@@ -31,7 +31,7 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
     with refused(folder, REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(folder / LOCK) and not _may_be_lock(folder / LOCK):
-            raise OutputError(f"{folder / LOCK} is not a lock of fastsvc", "remove it")
+            raise OutputError(f"{folder / LOCK} is not a lock of fastsvc", "remove that file")
     lock = filelock.FileLock(folder / LOCK, timeout=wait_s)
     try:
         lock.acquire()
@@ -43,7 +43,7 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in _UNABLE:
             raise OutputError(f"{folder}: cannot be written: {reason(error)}", REMEDY) from None
-        warnings.warn(f"{folder} cannot be locked ({error}): see that no other fastsvc works there", stacklevel=3)
+        warnings.warn(f"{folder} cannot be locked ({error}): check that no other fastsvc works there", stacklevel=3)
         yield
         return
     try:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from fastsvc.errors import OutputError
 from fastsvc.files.leftovers import forget, temporary_name
 
-REMEDY = "choose another place, or see who may write there"
+REMEDY = "choose another place, or check who may write there"
 _FLAGS = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors reports an error of the system
 
@@ -117,7 +117,7 @@ def refused(path: Path, remedy: str) -> Iterator[list[OSError]]:
             raise
         full = first.errno in (errno.ENOSPC, errno.EDQUOT)
         raise OutputError(
-            f"{path}: cannot be written: {reason(first)}", "make room, then run it again" if full else remedy
+            f"{path}: cannot be written: {reason(first)}", "free space, then run the command again" if full else remedy
         ) from None
 
 

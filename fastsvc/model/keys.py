@@ -42,7 +42,9 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
     try:
         module = skeleton(build)
     except RuntimeError as error:  # sizes whose product overflows
-        raise CheckpointError(f"{path}: its configuration makes no model: {error}", "correct its sizes") from None
+        raise CheckpointError(
+            f"{path}: its configuration does not describe a model: {error}", "correct the sizes in the configuration"
+        ) from None
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     faults = [f"missing: {upstream(name)}" for name in expected if name not in tensors]
     faults += [f"unexpected: {upstream(name)}" for name in tensors if name not in expected]

@@ -28,7 +28,7 @@ def consistency_sigmas(config: EdmConfig, steps: int) -> Tensor:
     if trained:
         if steps not in trained:
             counts = ", ".join(map(str, sorted(trained)))
-            raise ConfigError(f"{steps} steps: this student was trained at {counts} alone", f"ask for {counts}")
+            raise ConfigError(f"{steps} steps: this student was trained only at {counts}", f"ask for {counts}")
         return torch.tensor(trained[steps])
     if steps == 1:
         return torch.tensor([config.sigma_max])
@@ -50,7 +50,9 @@ def chain_levels(config: DdpmConfig, steps: int, depth: int | None = None) -> Te
     """[steps + 1] places from depth − 1 to 0, evenly spaced: "time_uniform" of upstream's DPM-Solver and UniPC."""
     depth = config.timesteps if depth is None else depth
     if not 1 <= steps < depth:
-        raise ConfigError(f"{steps} steps over {depth} places make no schedule", f"ask for 1 to {depth - 1} steps")
+        raise ConfigError(
+            f"{steps} steps over {depth} places do not form a schedule", f"ask for 1 to {depth - 1} steps"
+        )
     return torch.linspace(depth - 1, 0, steps + 1, dtype=torch.float64).float()
 
 

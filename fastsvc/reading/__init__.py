@@ -58,7 +58,7 @@ def whole(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError) -> 
         except OSError as reason:
             raise error(f"{path}: cannot be read ({reason.strerror or reason})", "copy it again") from None
     if content is None or len(content) > limit:
-        raise error(f"{path} is larger than {_size(limit)}", "give the right file")
+        raise error(f"{path} is larger than {_size(limit)}", "name the right file")
     return content
 
 
@@ -84,7 +84,7 @@ def json_file(path, limit: int = LIMIT, error: type[FastsvcError] = ConfigError,
     try:
         return from_json(text(path, limit, error, notes))
     except ValueError as reason:
-        raise error(f"{path} cannot be read: {reason}", "correct it, or copy it again") from None
+        raise error(f"{path} cannot be read: {reason}", "correct the file, or copy it again") from None
 
 
 def yaml_file(
@@ -99,7 +99,7 @@ def yaml_file(
     try:
         return from_yaml(text(path, limit, error, notes), numbers)
     except ValueError as reason:
-        raise error(f"{path} cannot be read: {reason}", "correct it") from None
+        raise error(f"{path} cannot be read: {reason}", "correct the file") from None
 
 
 def from_json(given: str | bytes):

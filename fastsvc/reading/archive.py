@@ -23,7 +23,7 @@ def check(file: BinaryIO, path: Path, size: int) -> bool:
     neither, or torch could be made to take memory, time or a crash by it."""
     head = file.read(4)
     if not head.startswith((ZIP[:2], OLD)):
-        raise CheckpointError(f"{path} is not a torch file", "give a checkpoint")
+        raise CheckpointError(f"{path} is not a torch file", "name a checkpoint")
     try:
         if head.startswith(OLD):
             _check_old(file, path, size)
@@ -38,7 +38,7 @@ def check(file: BinaryIO, path: Path, size: int) -> bool:
 
 
 def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
-    damaged = CheckpointError(f"{path} is a damaged archive, or cut short", "fetch or train it again")
+    damaged = CheckpointError(f"{path} is a damaged archive, or cut short", "download or train the checkpoint again")
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, UnicodeDecodeError, struct.error):
@@ -46,11 +46,13 @@ def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
     entries = archive.infolist()
     _refuse_other(entries, path)
     if sum(entry.file_size for entry in entries) > size:
-        raise CheckpointError(f"{path} unpacks to more than its own size, which torch never writes", "do not trust it")
+        raise CheckpointError(
+            f"{path} unpacks to more than its own size, which torch never writes", "do not trust the file"
+        )
     names = {entry.filename.lower() for entry in entries}  # torch finds names in either case
     plain = all(entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1 for entry in entries)
     if len(names) < len(entries) or len(entries) > MOST_ENTRIES or not plain or not entries:
-        raise CheckpointError(f"{path} has entries packed, or twice, which torch never writes", "do not trust it")
+        raise CheckpointError(f"{path} has entries packed, or twice, which torch never writes", "do not trust the file")
     _check_places(file, entries, size, damaged)
     sizes = {entry.filename: entry.file_size for entry in entries}
     prefix = entries[0].filename.partition("/")[0]
@@ -58,7 +60,7 @@ def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
     if index not in sizes:
         raise damaged
     if sizes[index] > PICKLE_LIMIT:
-        raise CheckpointError(f"{path} has an index of more than {PICKLE_LIMIT >> 20} MB", "do not trust it")
+        raise CheckpointError(f"{path} has an index of more than {PICKLE_LIMIT >> 20} MB", "do not trust the file")
     try:
         data = archive.read(index)
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError):
@@ -68,7 +70,8 @@ def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
         if held != claimed:
             what = "which is missing" if held is None else f"which has {held}"
             raise CheckpointError(
-                f"{path}: a storage claims {claimed} bytes of data/{str(key)[:60]}, {what}", "fetch or train it again"
+                f"{path}: a storage claims {claimed} bytes of data/{str(key)[:60]}, {what}",
+                "download or train the checkpoint again",
             )
 
 
@@ -78,17 +81,18 @@ def _refuse_other(entries, path: Path) -> None:
     parts = [name.rpartition("/")[2] for name in names]
     if "constants.pkl" in parts and any(name.split("/")[1:2] == ["code"] for name in names):
         raise CheckpointError(
-            f"{path} is a TorchScript program, whose code would have to be run", "give the checkpoint it was made from"
+            f"{path} is a TorchScript program, whose code would have to be run",
+            "name the checkpoint that the program was made from",
         )
     if any(part.lower() == "data.pkl" for part in parts) or not names:
         return
     if all(part.endswith(".npy") for part in parts):
-        raise CheckpointError(f"{path} is a file of numpy's arrays (.npz)", "give the PyTorch checkpoint")
+        raise CheckpointError(f"{path} is a file of numpy's arrays (.npz)", "name the PyTorch checkpoint")
     models = [name for name in names if name.endswith(PACKED) and "__MACOSX/" not in name]
     what, told = ("a zip of a folder", models) if models else ("a zip archive without a model", names)
     some = ", ".join(name[-60:] for name in told[:4]) + (" …" if len(told) > 4 else "")
-    remedy = f"unpack it, then give {models[0][-60:]}" if len(models) == 1 else "unpack it, then give the checkpoint"
-    raise CheckpointError(f"{path} is {what} ({some})", remedy if models else "give a checkpoint")
+    remedy = f"unpack it, then name {models[0][-60:]}" if len(models) == 1 else "unpack it, then name the checkpoint"
+    raise CheckpointError(f"{path} is {what} ({some})", remedy if models else "name a checkpoint")
 
 
 def _check_places(file: BinaryIO, entries, size: int, damaged: CheckpointError) -> None:
@@ -113,13 +117,17 @@ def _check_old(file: BinaryIO, path: Path, size: int) -> None:
     data = file.read(PICKLE_LIMIT)
     magic = pickle_scan.scan(data)
     if magic.value != LEGACY_MAGIC:
-        raise CheckpointError(f"{path} is not a torch file", "give a checkpoint")
+        raise CheckpointError(f"{path} is not a torch file", "name a checkpoint")
     version = pickle_scan.scan(data, magic.end)
     system = pickle_scan.scan(data, version.end)
     index = pickle_scan.scan(data, system.end)
     order = pickle_scan.scan(data, index.end)
     keys = order.value if isinstance(order.value, list) else None
     if keys is None or not all(isinstance(key, (str, int)) for key in keys) or set(keys) != set(index.storages):
-        raise CheckpointError(f"{path}: its list of storages is not that of its index", "fetch or train it again")
+        raise CheckpointError(
+            f"{path}: its list of storages is not that of its index", "download or train the checkpoint again"
+        )
     if order.end + sum(8 + claimed for claimed in index.storages.values()) > size:
-        raise CheckpointError(f"{path} claims more bytes of tensors than the file holds", "fetch or train it again")
+        raise CheckpointError(
+            f"{path} claims more bytes of tensors than the file holds", "download or train the checkpoint again"
+        )

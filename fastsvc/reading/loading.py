@@ -35,7 +35,7 @@ def load(path: Path, mapped: bool = True) -> dict:
     with reading.opened(path, CheckpointError) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
-            raise CheckpointError(f"{path} is empty", "fetch or train it again")
+            raise CheckpointError(f"{path} is empty", "download or train the checkpoint again")
         head = file.read(lookalikes.HEAD)
         if safetensors.is_one(head, size):
             return safetensors.load(path)
@@ -56,13 +56,13 @@ def load(path: Path, mapped: bool = True) -> dict:
             "save its state dict alone, from a program that you trust",
         ) from None
     except MemoryError:
-        raise CheckpointError(f"{path} asks for more memory than there is", "do not trust it") from None
+        raise CheckpointError(f"{path} asks for more memory than there is", "do not trust the file") from None
     except Exception as error:  # torch raises whatever a damaged file leads it to
         raise CheckpointError(
-            f"{path} cannot be read as a torch file: {_first_line(error)}", "fetch or train it again"
+            f"{path} cannot be read as a torch file: {_first_line(error)}", "download or train the checkpoint again"
         ) from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a dict", "give a training checkpoint")
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a dict", "name a training checkpoint")
     _check_nesting(content, path)
     return content
 
@@ -76,7 +76,7 @@ def _check_nesting(content: dict, path: Path) -> None:
         left -= 1
         if depth > DEPTH or left < 0:
             raise CheckpointError(
-                f"{path} nests deeper than {DEPTH}, or holds more than {VALUES} values", "do not trust it"
+                f"{path} nests deeper than {DEPTH}, or holds more than {VALUES} values", "do not trust the file"
             )
         if isinstance(value, dict):
             value = [part for pair in value.items() for part in pair]
@@ -104,13 +104,15 @@ def state_dict(content: dict, key: str, path: Path) -> dict[str, Tensor]:
     """content[key] as named tensors, none of them larger than the memory that really backs it."""
     state = content.get(key)
     if not isinstance(state, dict) or not state:
-        raise CheckpointError(f"{path}: `{key}` is not a dict of tensors", "give a training checkpoint")
+        raise CheckpointError(f"{path}: `{key}` is not a dict of tensors", "name a training checkpoint")
     claimed, backed = 0, {}
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"{path}: `{key}.{str(name)[:200]}` is not a tensor", "give a training checkpoint")
+            raise CheckpointError(f"{path}: `{key}.{str(name)[:200]}` is not a tensor", "name a training checkpoint")
         if value.layout is not torch.strided or value.is_nested or value.device.type != "cpu":
-            raise CheckpointError(f"{path}: `{key}.{name}` is no plain array of numbers", "give a training checkpoint")
+            raise CheckpointError(
+                f"{path}: `{key}.{name}` is not a plain array of numbers", "name a training checkpoint"
+            )
         size, storage = value.numel() * value.element_size(), value.untyped_storage()
         if size > storage.nbytes():
             raise CheckpointError(f"{path}: `{name}` claims shape {tuple(value.shape)}, more than the file holds")

@@ -30,16 +30,16 @@ _SIGNS = (  # first bytes, what the file is, what to do
     (b"SQLite format 3\x00", "an SQLite database", "name the right file"),
 )
 _MODELS = (  # of this field, none of which is a checkpoint
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", "give the PyTorch checkpoint"),
-    (b"\x93NUMPY", "an array of numpy (.npy)", "give the PyTorch checkpoint"),
-    (b"GGUF", "a GGUF model (llama.cpp)", "give the PyTorch checkpoint"),
-    (b"RIFF", "a recording (WAV)", "give the checkpoint"),
-    (b"fLaC", "a recording (FLAC)", "give the checkpoint"),
-    (b"OggS", "a recording (Ogg)", "give the checkpoint"),
-    (b"ID3", "a recording (mp3)", "give the checkpoint"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", "name the PyTorch checkpoint"),
+    (b"\x93NUMPY", "an array of numpy (.npy)", "name the PyTorch checkpoint"),
+    (b"GGUF", "a GGUF model (llama.cpp)", "name the PyTorch checkpoint"),
+    (b"RIFF", "a recording (WAV)", "name the checkpoint"),
+    (b"fLaC", "a recording (FLAC)", "name the checkpoint"),
+    (b"OggS", "a recording (Ogg)", "name the checkpoint"),
+    (b"ID3", "a recording (mp3)", "name the checkpoint"),
 )
 _INDEX = re.compile(rb"I[xwHNBMv][A-Za-z0-9]{2}..\0\0", re.DOTALL)  # faiss: letters for the kind of an index, its width
-_INDEX_REMEDY = "give the voice's checkpoint instead: an index only refines RVC's features, and is not needed"
+_INDEX_REMEDY = "name the voice's checkpoint instead: an index only refines RVC's features, and is not needed"
 _MARKUP = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(!doctype|html|head|body|\?xml|error)", re.IGNORECASE | re.DOTALL
 )
@@ -100,13 +100,13 @@ def model(head: bytes, suffix: str = "") -> tuple[str, str] | None:
         if head.startswith(sign):
             return what, remedy
     if suffix == ".onnx" or _onnx(head):
-        return "an ONNX graph, from which no engine is built", "give the PyTorch checkpoint it was exported from"
+        return "an ONNX graph, from which no engine is built", "name the PyTorch checkpoint it was exported from"
     if suffix == ".index" or _INDEX.match(head):
         return "an index of RVC (faiss), which holds no voice", _INDEX_REMEDY
     if head[4:8] == b"ftyp":
-        return "a recording or film (MP4)", "give the checkpoint"
+        return "a recording or film (MP4)", "name the checkpoint"
     if head and _is_text(head):
-        return f"a text{_quoted(head.decode('utf-8', 'replace'))}", "give the checkpoint"
+        return f"a text{_quoted(head.decode('utf-8', 'replace'))}", "name the checkpoint"
     return None
 
 

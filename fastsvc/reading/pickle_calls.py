@@ -123,7 +123,7 @@ def call_fault(name: str, given: tuple) -> str | None:
     if name == DTYPE and not (given and isinstance(given[0], str) and _DTYPE.fullmatch(given[0])):
         return f"a numpy.dtype of objects ({str(given[0])[:40] if given else 'none'})"
     if name in SCALARS and not (len(given) == 2 and isinstance(given[0], Numbers)):
-        return "a numpy scalar that is no plain value"
+        return "a numpy scalar that is not a plain value"
     if name in ARRAYS and not (len(given) == 3 and given[0] == Called(ARRAY) and _few(given[1])):
         return "a numpy array of someone's own class, or of a size before its content"
     return None

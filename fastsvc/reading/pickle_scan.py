@@ -170,7 +170,7 @@ class _Machine:
             raise Refused("a call of something that is not a function")
         if what.name not in allowed:
             odd = what.name.startswith(("torch._utils._rebuild", "torch.serialization._get_layout"))
-            raise Refused(f"a tensor that is no plain array ({what.name})" if odd else what.name)
+            raise Refused(f"a tensor that is not a plain array ({what.name})" if odd else what.name)
         if what.name in SETS and arguments.items and isinstance(arguments.items[0], list):
             for item in arguments.items[0]:  # of an OrderedDict: [key, value]
                 self.hashed(item[0] if isinstance(item, list) and item else item)

@@ -19,7 +19,9 @@ def is_one(head: bytes, size: int) -> bool:
 
 
 def damaged(path: Path) -> CheckpointError:
-    return CheckpointError(f"{path} cannot be read as a safetensors file: its header is damaged", "fetch it again")
+    return CheckpointError(
+        f"{path} cannot be read as a safetensors file: its header is damaged", "download the file again"
+    )
 
 
 def load(path: Path) -> dict[str, Tensor]:
@@ -29,7 +31,11 @@ def load(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except MemoryError:
-        raise CheckpointError(f"{path} asks for more memory than there is", "free some, or do not trust it") from None
+        raise CheckpointError(
+            f"{path} asks for more memory than there is", "free memory, or do not trust the file"
+        ) from None
     except Exception as error:  # the package raises whatever a damaged file leads it to
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(f"{path} cannot be read as a safetensors file: {reason}", "fetch it again") from None
+        raise CheckpointError(
+            f"{path} cannot be read as a safetensors file: {reason}", "download the file again"
+        ) from None

@@ -119,7 +119,7 @@ class AcousticTask(Task):
         if encoder not in (None, self.corpus.encoder["hash"]):
             raise ConfigError(
                 f"{path} was trained on units of another encoder than the corpus has",
-                f"prepare the corpus with that one, or train the {content['kind']} on this corpus",
+                f"prepare the corpus with that encoder, or train the {content['kind']} on this corpus",
             )
         model = AcousticModel(config)
         state = fit(content["ema"], lambda: AcousticModel(config), Path(path))
@@ -129,8 +129,8 @@ class AcousticTask(Task):
 
     def _other_singers(self, path: str, names: Sequence[str], here: Sequence[str]) -> ConfigError:
         return ConfigError(
-            f"{path} knows the singers {', '.join(names)}, the {self.kind} trains {', '.join(here)}",
-            f"train the {self.kind} on the corpus of its teacher, or go on with that one on this corpus first",
+            f"{path} has the singers {', '.join(names)}, the {self.kind} trains {', '.join(here)}",
+            f"train the {self.kind} on the corpus of its teacher, or continue that training on this corpus first",
         )
 
     def choose_speakers(self, teacher: dict | None = None, path: str = "") -> None:
@@ -161,7 +161,7 @@ class AcousticTask(Task):
         self._fill_f0(teacher, present)
         if self.gone:
             names = ", ".join(self.speakers[row] for row in self.gone)
-            self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay as they are")
+            self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay unchanged")
         if len(place) > 1:
             self.singer_rows["model"] = {TABLE: 1}
 

@@ -17,7 +17,7 @@ from fastsvc.errors import CheckpointError, ConfigError, OutputError
 from fastsvc.training import checkpoint
 
 NAMES = ("last.pt", "best.pt")  # best.pt alone: a run that was killed before its first save
-REMEDY = "go on with the configuration that it was made with, or choose another `out`"
+REMEDY = "continue with the configuration of that run, or choose another `out`"
 # Of a network's configuration: what follows the corpus's singers, and is moved by their names.
 FOLLOWS_SINGERS = ("condition.speakers", "singers")
 
@@ -75,7 +75,9 @@ def find(out: Path, kind: str) -> Before | None:
     content = checkpoint.load(path, kind)
     singers = content.get("singers", content["speakers"])
     if not isinstance(singers, (list, tuple)) or not all(isinstance(name, str) for name in singers):
-        raise CheckpointError(f"{path}: its list of singers is not a list of names", "the file is damaged")
+        raise CheckpointError(
+            f"{path}: its list of singers is not a list of names", "copy or train the checkpoint again"
+        )
     train = content["config"].get("train")
     return Before(
         path=path,

@@ -44,7 +44,7 @@ def load(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict:
     """
     path = Path(path)
     if not path.exists():
-        raise CheckpointError(f"there is no checkpoint {path}", "check the path")
+        raise CheckpointError(f"{path}: no such checkpoint", "check the path")
     content = loading.load(path, mapped=False)  # last.pt is replaced while its tensors are in use
     if content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of fastsvc", "train one with `fastsvc train`")
@@ -54,12 +54,12 @@ def load(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict:
         )
     missing = [key for key in NEEDED if key not in content]
     if missing:
-        raise CheckpointError(f"{path} lacks {', '.join(missing)}", "the file is damaged")
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}", "copy or train the checkpoint again")
     kinds = (kind,) if isinstance(kind, str) else kind
     if kinds and content["kind"] not in kinds:
         wanted = " or ".join(kinds)
         held = shown(content["kind"]).strip("'")
-        raise CheckpointError(f"{path} holds a {held}, not a {wanted}", f"give the path of a {wanted}")
+        raise CheckpointError(f"{path} holds a {held}, not a {wanted}", f"name the path of a {wanted}")
     _check(content, path)
     return content
 
@@ -69,13 +69,13 @@ def _check(content: dict, path: Path) -> None:
     step, config = content["step"], content["config"]
     speakers, f0_hz = content["speakers"], content.get("speaker_f0_hz", [])
     if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 2**63:
-        raise CheckpointError(f"{path}: step is {shown(step)}", "the file is damaged")
+        raise CheckpointError(f"{path}: step is {shown(step)}", "copy or train the checkpoint again")
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
-        raise CheckpointError(f"{path} lacks config.model", "the file is damaged")
+        raise CheckpointError(f"{path} lacks config.model", "copy or train the checkpoint again")
     if not isinstance(speakers, (list, tuple)) or not all(isinstance(name, str) for name in speakers):
-        raise CheckpointError(f"{path}: speakers is {shown(speakers)}", "the file is damaged")
+        raise CheckpointError(f"{path}: speakers is {shown(speakers)}", "copy or train the checkpoint again")
     if not isinstance(f0_hz, (list, tuple)) or not all(isinstance(f, (int, float)) and 0 <= f < 1e5 for f in f0_hz):
-        raise CheckpointError(f"{path}: speaker_f0_hz is {shown(f0_hz)}", "the file is damaged")
+        raise CheckpointError(f"{path}: speaker_f0_hz is {shown(f0_hz)}", "copy or train the checkpoint again")
     for key in ("model", "ema"):
         if content[key]:
             loading.finite(loading.state_dict(content, key, path), path)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastsvc.config import EdmConfig, from_dict
 from fastsvc.config.limits import CROPS, FRAMES
@@ -103,7 +104,7 @@ class StudentTask(AcousticTask):
     def __init__(self, config: dict, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
         if not (config or {}).get("teacher"):
-            raise ConfigError("task.teacher is missing", "give the path of the teacher's checkpoint")
+            raise ConfigError("task.teacher is missing", "set task.teacher to the path of the teacher's checkpoint")
         self.settings = from_dict(StudentSettings, config, "task")
         self.augment = self.settings.augment
         content = checkpoint.load(self.settings.teacher, "teacher")
@@ -156,7 +157,7 @@ class StudentTask(AcousticTask):
     def after_step(self, step: int) -> None:
         """θ⁻ ← μ θ⁻ + (1 − μ) θ: after the optimiser, in training alone."""
         pairs = list(self.target.parameters()), list(self.model.parameters())
-        torch._foreach_lerp_(*pairs, 1 - self.settings.target_decay)
+        get_ema_multi_avg_fn(self.settings.target_decay)(*pairs, None)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mel L1 of 1, 2 and 4 steps to the truth, and to the teacher's 50 Euler steps from the same noise."""

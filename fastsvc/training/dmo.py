@@ -37,7 +37,7 @@ class DmoTask(AcousticTask):
     def __init__(self, config: dict, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
         if not (config or {}).get("teacher"):
-            raise ConfigError("task.teacher is missing", "give the path of the teacher's checkpoint")
+            raise ConfigError("task.teacher is missing", "set task.teacher to the path of the teacher's checkpoint")
         self.settings = from_dict(DmoSettings, config, "task")
         self.augment = self.settings.augment
         content = checkpoint.load(self.settings.teacher, "teacher")
@@ -71,7 +71,7 @@ class DmoTask(AcousticTask):
         if replace(first.config, edm=edm) != self.teacher.config:
             raise ConfigError(
                 f"{self.settings.init} and {self.settings.teacher} are configured differently",
-                "give a student of this teacher",
+                "use a student of this teacher",
             )
         model = copy.deepcopy(first).requires_grad_(True)
         model.config = replace(first.config, edm=replace(edm, few_steps=tuple(map(tuple, self.schedules))))

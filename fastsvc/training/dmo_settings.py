@@ -112,9 +112,9 @@ class DmoSettings:
         if self.train not in ("denoiser", "all"):
             raise ConfigError(f"task.train is {self.train!r}", "use denoiser or all")
         if not self.losses.dmd.weight:
-            raise ConfigError("task.losses.dmd has no weight", "every other loss is measured by it: give it one")
+            raise ConfigError("task.losses.dmd has no weight", "set one: every other loss is measured against it")
         if self.losses.dmd.start or self.losses.dmd.ramp:
-            raise ConfigError("task.losses.dmd cannot start late", "leave its start and ramp away")
+            raise ConfigError("task.losses.dmd cannot start late", "omit its start and ramp")
         within("task", self, steps=STEPS, below=(0, 1e6), guidance=(-100, 100), conversion=SHARE)
         within("task", self, fake_updates=STEPS, fake_rate=(0, 1e3), head_rate=(0, 1e3), head_channels=SIZES)
         within("task", self, head_lead=SHARE, match_steps=STEPS, late_from=SHARE, late_rate=(0, 1e3))

@@ -46,7 +46,7 @@ class Maker(AcousticTask):
         if to_dict(mel) != to_dict(corpus.mel):
             raise ConfigError(
                 "task.generated: mels can be made only for a listener of the corpus's mel",
-                "set task.domain: corpus for a recogniser; leave task.model.mel away for others",
+                "set task.domain: corpus for a recogniser; omit task.model.mel for others",
             )
         self.settings = settings
         content = checkpoint.load(settings.checkpoint, ("student", "teacher", "dmo"))

@@ -35,25 +35,27 @@ def listener(path: str, kind: str, mel: MelConfig, held_out: bool = False) -> nn
     """The network of a checkpoint, frozen, in eval mode, on the CPU. ``held_out``: whether a twin is wanted.
 
     Raises CheckpointError where the file is damaged or a twin stands where a listener should (or the reverse), and
-    ConfigError where it hears another mel than the corpus has.
+    ConfigError where it has another mel than the corpus.
     """
     content = checkpoint.load(path, kind)
     config_class, network = KINDS[kind]
     config = from_dict(config_class, content["config"]["model"])
     if is_held_out(content) and not held_out:
         raise CheckpointError(
-            f"{path} is held out for evaluation, so no student may be trained to please it",
+            f"{path} is held out for evaluation, so training cannot use it as a listener",
             f"train another {kind}, without task.held_out and of the plain architecture",
         )
     if held_out and not is_held_out(content):
         raise CheckpointError(
-            f"{path} is not held out from training, so it can guard nothing",
+            f"{path} is not held out from training, so it cannot be a guard",
             f"train a {kind} with task.held_out and another architecture and seed",
         )
     if to_dict(config.mel) != to_dict(mel):
         raise ConfigError(
-            f"{path} hears another mel than the corpus has",
-            "train it with task.domain: corpus" if kind == "recogniser" else "train it on this corpus",
+            f"{path} has another mel than the corpus",
+            "train the recogniser with task.domain: corpus"
+            if kind == "recogniser"
+            else f"train the {kind} on this corpus",
         )
     model = network(config)
     model.load_state_dict(fit(content["ema"], lambda: network(config), Path(path)))
@@ -72,7 +74,7 @@ def check_phones(recogniser: Recogniser, corpus, path: str) -> None:
     labels = None if corpus.clusters is None else pseudo.mark(corpus.clusters)
     others = None not in (labels, recogniser.labels) and labels != recogniser.labels
     if others or list(recogniser.config.phones[1:]) != list(corpus.phones):
-        raise ConfigError(f"{path} knows other phones than the corpus", "train it on this corpus, as it is now")
+        raise ConfigError(f"{path} has other phones than the corpus", "train the recogniser on the current corpus")
 
 
 @torch.no_grad()

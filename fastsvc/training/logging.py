@@ -50,7 +50,9 @@ class Log:
             return
         with reading.opened(self.path, OutputError) as file:
             if not BEGINS.startswith(file.read(len(BEGINS))):
-                raise OutputError(f"{self.path} is no history of a training", "choose another `out`, or move the file")
+                raise OutputError(
+                    f"{self.path} is not the history of a training", "choose another `out`, or move the file"
+                )
             file.seek(0)
             lines = [line.rstrip(b"\n") + b"\n" for line in file if _step(line) <= step]
         files.write_bytes(self.path, b"".join(lines))

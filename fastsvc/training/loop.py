@@ -38,7 +38,7 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     before, nothing = (find(out, kind), anew(out)) if resume else (None, "")
     for name in ("last.pt", "best.pt"):  # both are written over
         if (out / name).exists() and not resume:
-            raise OutputError(f"{out}/{name} is there already", "add --resume to go on, or choose another `out`")
+            raise OutputError(f"{out}/{name} exists already", "add --resume to continue, or choose another `out`")
     with parallel.session(optim.device_of(settings.device)) as (group, device):
         torch.manual_seed(settings.seed)  # the weights a run starts from
         corpus = cls.open_corpus(settings.corpus) if settings.corpus else None
@@ -169,7 +169,7 @@ class Trainer:
         if self.bad >= PATIENCE:
             losses = ", ".join(f"{k} {float(v):g}" for k, v in figures.items() if k.startswith("loss_"))
             raise FastsvcError(
-                f"training stopped at step {self.step}: the loss was no number for {PATIENCE} steps ({losses})",
+                f"training stopped at step {self.step}: the loss was not a number for {PATIENCE} steps ({losses})",
                 f"lower optim.lr or use precision: fp32; {self.out}/last.pt is from before",
             )
 
@@ -208,7 +208,7 @@ class Trainer:
                 self.save("last.pt")
             if stop:
                 why = f": {self.reason}" if self.reason else ""
-                log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; go on with: {self.hint}")
+                log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; continue with: {self.hint}")
         return {
             "step": self.step,
             "finished": not stop,

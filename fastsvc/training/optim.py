@@ -8,6 +8,7 @@ import re
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fastsvc import arguments
 from fastsvc.errors import ConfigError
@@ -50,7 +51,7 @@ class Ema:
     def update(self, model: nn.Module) -> None:
         # Early on the mean must forget the random start: d = (1 + n) / (10 + n), as TensorFlow's EMA has it.
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.model.parameters()), list(model.parameters()), None)
         for mean, now in zip(self.model.buffers(), model.buffers()):
             mean.copy_(now)
         self.updates += 1
@@ -62,11 +63,13 @@ def device_of(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     number = re.fullmatch(r"cuda(?::(\d{1,3}))?", name)
     if name != "cpu" and number is None:
-        raise ConfigError(f"there is no device {arguments.shown(name)}", "use auto, cpu, cuda or cuda:N")
+        raise ConfigError(f"unknown device {arguments.shown(name)}", "use auto, cpu, cuda or cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device {name} was asked for, but PyTorch sees no GPU", "use `device: auto`")
     if number is not None and int(number[1] or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} GPUs", "name another")
+        raise ConfigError(
+            f"device {name} does not exist: PyTorch sees {torch.cuda.device_count()} GPUs", "choose another device"
+        )
     return torch.device(name)
 
 

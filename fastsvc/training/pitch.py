@@ -39,7 +39,7 @@ class PitchTaskConfig:
     def __post_init__(self):
         within("task", self, stretch=(0.25, 4), blur_cents=(0.1, 1e4), valid_batches=(0, 10_000))
         if len(self.stretch) != 2:
-            raise ConfigError(f"task.stretch has {len(self.stretch)} numbers", "give the lowest and the highest")
+            raise ConfigError(f"task.stretch has {len(self.stretch)} numbers", "set the lowest and the highest")
 
 
 class PitchTask(Task):

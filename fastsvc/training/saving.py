@@ -67,7 +67,7 @@ def restore(run: Run, before: Before) -> None:
         _restore(run, before)
     before.content = None  # half of the memory
     if before.path.name != "last.pt":
-        run.task.notes.append(f"{run.out}/last.pt is not there: going on from {before.path.name}")
+        run.task.notes.append(f"{run.out}/last.pt is missing: continuing from {before.path.name}")
     if run.task.singer_rows and not run.move.unchanged:
         run.best = None  # other songs are validated on, and best.pt lacks the new singers
         run.task.notes += _moves(run.move)
@@ -76,7 +76,7 @@ def restore(run: Run, before: Before) -> None:
 def _moves(move: rows.Move) -> list[str]:
     """A line for each kind of change to the table of singers."""
     if not move.before:
-        return ["the checkpoint, of an older version, names no singers: what is learnt of each begins anew"]
+        return ["the checkpoint is of an older version and does not name its singers: their rows start untrained"]
     new, lost = (rows.joined(a, b)[len(a) :] for a, b in ((move.before, move.now), (move.now, move.before)))
     lines = [f"new singers: {', '.join(new)}: their rows begin as in a new training"] if new else []
     return [*lines, f"singers that are gone: {', '.join(lost)}: their rows are left out"] if lost else lines
@@ -87,7 +87,7 @@ def opening(run: Run) -> list[str]:
     if not run.resumed:
         return run.task.notes
     done = ": the whole budget, so raise steps or minutes to train longer" if run.fraction >= 1 else ""
-    return [*run.task.notes, f"going on from step {run.step}{done}"]
+    return [*run.task.notes, f"continuing from step {run.step}{done}"]
 
 
 def restore_optimizer(run: Run, name: str) -> None:
@@ -125,7 +125,7 @@ def _fitting(what: str) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CheckpointError(
             f"{what} does not fit this configuration: {reason}",
-            "go on with the configuration that it was made with, or choose another `out`",
+            "continue with the configuration of that run, or choose another `out`",
         ) from None
 
 

@@ -96,5 +96,5 @@ def read(path: str | Path) -> Settings:
     """The settings in a YAML file. Raises ConfigError."""
     path = Path(path)
     if not path.exists():
-        raise ConfigError(f"there is no configuration {path}", "see configs/demo for working ones")
+        raise ConfigError(f"{path}: no such configuration", "see configs/demo for examples")
     return from_dict(Settings, parse(reading.text(path), str(path)), where=path.name)

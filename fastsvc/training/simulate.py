@@ -30,7 +30,7 @@ def schedules(config: EdmConfig, steps: Sequence[int], below: Sequence[Sequence[
     if unknown or not steps:
         raise ConfigError(
             f"task.steps: no levels are known for {', '.join(map(str, unknown)) or 'none'}",
-            f"use {', '.join(map(str, sorted(known)))}, or give task.below",
+            f"use {', '.join(map(str, sorted(known)))}, or set task.below",
         )
     return [[config.sigma_max, *(config.sigma_data * level for level in known[count])] for count in steps]
 

@@ -183,7 +183,7 @@ def start_from(model: nn.Module, path: str) -> int:
     own = model.state_dict()
     fitting = {name: tensor for name, tensor in held.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
-        raise CheckpointError(f"{path} has no tensor that fits this vocoder", "give one of about the same sizes")
+        raise CheckpointError(f"{path} has no tensor that fits this vocoder", "use a vocoder of about the same sizes")
     model.load_state_dict(fitting, strict=False)
     return len(fitting)
 

@@ -37,7 +37,7 @@ def places(content: bytes) -> dict[str, Stored]:
     """
     size = int.from_bytes(content[:8], "little")
     if size > min(len(content) - 8, HEADER_MOST):
-        raise ValueError("this is no safetensors file")
+        raise ValueError("this is not a safetensors file")
     found = {}
     for name, entry in json.loads(content[8 : 8 + size]).items():
         if name != "__metadata__":

@@ -32,7 +32,11 @@ def proposal(checkpoint: Path, wanted: str, endings: tuple[str, ...] = YAML + JS
     """What to do about a ``wanted`` configuration that is missing. ``option``: --config can name another."""
     found = others(checkpoint, endings)
     if not found:
-        return f"give it with --config, or put it beside as {wanted}" if option else f"put its {wanted} beside it"
+        return (
+            f"name the configuration with --config, or copy it beside the checkpoint as {wanted}"
+            if option
+            else f"copy {wanted} beside the checkpoint"
+        )
     if len(found) == 1:
         way = f"--config {found[0]}, or rename it" if option else f"rename it to {wanted}"
         return f"{found[0].name} lies there: if it is the one, {way}"

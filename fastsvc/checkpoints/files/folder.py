@@ -19,16 +19,19 @@ def checkpoint_in(path: Path) -> Path:
         if (path / name).is_file():
             return path / name
     if (path / "manifest.json").is_file():
-        raise CheckpointError(f"{path} is an engine, which is built already", "give the checkpoint it was built from")
+        raise CheckpointError(
+            f"{path} is an engine, which is built already", "name the checkpoint that the engine was built from"
+        )
     found = sorted(file for file in path.iterdir() if file.is_file() and _looks_like_one(file))
     if len(found) == 1:
         return found[0]
     if not found:
         raise CheckpointError(
-            f"{path} is a folder without a checkpoint ({BARE}, *{', *'.join(ENDINGS)})", "give the file itself"
+            f"{path} is a folder without a checkpoint ({BARE}, *{', *'.join(ENDINGS)})",
+            "name the checkpoint file itself",
         )
     names = ", ".join(file.name for file in found[:8]) + (" …" if len(found) > 8 else "")
-    raise CheckpointError(f"{path} holds {len(found)} checkpoints: {names}", "give one of these files")
+    raise CheckpointError(f"{path} holds {len(found)} checkpoints: {names}", "name one of these files")
 
 
 def _looks_like_one(file: Path) -> bool:

@@ -24,9 +24,9 @@ class Json5File(YamlFile):
         try:
             self.values = parse(reading.text(path, error=CheckpointError, notes=notes))
         except ValueError as error:
-            raise CheckpointError(f"{path} cannot be read: {error}", "correct it") from None
+            raise CheckpointError(f"{path} cannot be read: {error}", "correct the file") from None
         if not isinstance(self.values, dict):
-            raise CheckpointError(f"{path} is not a mapping", f"give {kind}")
+            raise CheckpointError(f"{path} is not a mapping", f"use {kind}")
 
 
 def parse(text: str):

@@ -21,4 +21,4 @@ class JsonFile(YamlFile):
         self.values = reading.json_file(self.path, error=CheckpointError, notes=given.said)
         beside.refuse_answer(self.values, self.path)
         if not isinstance(self.values, dict):
-            raise CheckpointError(f"{self.path} is not a JSON object", f"give the {name} of the checkpoint")
+            raise CheckpointError(f"{self.path} is not a JSON object", f"use the {name} of the checkpoint")

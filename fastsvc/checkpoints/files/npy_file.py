@@ -20,7 +20,7 @@ def vector(path: Path, count: int) -> tuple[float, ...]:
     try:
         return numbers(reading.whole(path, LIMIT, CheckpointError), count)
     except ValueError as error:
-        raise CheckpointError(f"{path} {error}", "give the file that belongs to this checkpoint") from None
+        raise CheckpointError(f"{path} {error}", "use the file that belongs to this checkpoint") from None
 
 
 def vectors(path: Path, count: int) -> dict[str, tuple[float, ...]]:
@@ -41,7 +41,7 @@ def vectors(path: Path, count: int) -> dict[str, tuple[float, ...]]:
                 except ValueError as error:
                     raise ValueError(f"has under {name!r} what {error}") from None
     except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is no .npz: {error}", "make it with numpy.savez") from None
+        raise CheckpointError(f"{path} is not an .npz file: {error}", "write the file with numpy.savez") from None
     except ValueError as error:
         raise CheckpointError(f"{path} {error}", f"one array of {count} numbers a name is expected") from None
     return found

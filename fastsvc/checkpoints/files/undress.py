@@ -132,7 +132,7 @@ def _own(state: dict, path: Path, given: Given) -> tuple[dict, Given]:
     if about is None:
         raise CheckpointError(
             f"{path} holds the weights of a checkpoint of fastsvc alone, without its configuration",
-            "give the .pt that fastsvc train wrote; or put all of it but the tensors (format, version, kind, config, "
-            "speakers) into a config.json beside",
+            "name the .pt that fastsvc train wrote; or put everything in it but the tensors (format, "
+            "version, kind, config, speakers) into a config.json beside the weights",
         )
     return {**about, "model": state}, replace(given, config=None)

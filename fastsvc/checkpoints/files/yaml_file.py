@@ -31,13 +31,15 @@ class YamlFile:
         self.values = reading.yaml_file(self.path, error=CheckpointError, notes=given.said)
         beside.refuse_answer(self.values, self.path)
         if not isinstance(self.values, dict):
-            raise CheckpointError(f"{self.path} is not a YAML mapping", "give the config.yaml of the training run")
+            raise CheckpointError(f"{self.path} is not a YAML mapping", "use the config.yaml of the training run")
 
     @classmethod
     def of(cls, values, path: Path) -> YamlFile:
         """The same over a mapping that lies inside a checkpoint."""
         if not isinstance(values, dict):
-            raise CheckpointError(f"{path}: its configuration is a {type(values).__name__}", "the file is damaged")
+            raise CheckpointError(
+                f"{path}: its configuration is a {type(values).__name__}", "download the checkpoint again"
+            )
         made = cls.__new__(cls)
         made.path, made.values = path, values
         return made
@@ -48,14 +50,14 @@ class YamlFile:
             value = value.get(part) if isinstance(value, dict) else None
         if value is None:
             if default is _REQUIRED:
-                raise CheckpointError(f"{self.path}: {dotted} is missing", f"give {self.kind}")
+                raise CheckpointError(f"{self.path}: {dotted} is missing", f"use {self.kind}")
             return default
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value) if abs(value) < 2**63 else math.inf
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise CheckpointError(
-                f"{self.path}: {dotted} is {shown(value)}, but {kind.__name__} is expected", "correct it"
+                f"{self.path}: {dotted} is {shown(value)}, but {kind.__name__} is expected", "correct the file"
             )
         if isinstance(value, float) and not math.isfinite(value):
-            raise CheckpointError(f"{self.path}: {dotted} is {shown(value)}, not a finite number", "correct it")
+            raise CheckpointError(f"{self.path}: {dotted} is {shown(value)}, not a finite number", "correct the file")
         return value

@@ -61,9 +61,9 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         acoustic = amphion_config.acoustic(file, places, given.look)
     except ConfigError as error:
         raise CheckpointError(f"{file.path}: {error.message}", error.remedy) from None
-    conformer = 0 if acoustic.amphion is None else acoustic.amphion.layers
-    if acoustic.denoiser.layers + conformer > len(tensors):
-        raise CheckpointError(f"{file.path} has more layers than {path} has tensors", "give the args.json of this run")
+    assert acoustic.amphion, "acoustic() makes it"
+    if acoustic.denoiser.layers + acoustic.amphion.layers > len(tensors):
+        raise CheckpointError(f"{file.path} has more layers than {path} has tensors", "use the args.json of this run")
     tensors = fit(tensors, lambda: _module(acoustic), path, lambda name: _theirs(name, network))
     acoustic, names = _named(acoustic, tensors, singers, places)
     step = _EPOCH.fullmatch(path.parent.name)
@@ -139,7 +139,7 @@ def _find(places: list[Path], names: tuple[str, ...], path: Path) -> Path:
                 return place / name
     raise CheckpointError(
         f"{path} needs its configuration, and there is no {names[0]} in {', '.join(map(str, places))}",
-        _proposed(path) or "copy the experiment's args.json there, or give it with --config",
+        _proposed(path) or "copy the experiment's args.json there, or name args.json with --config",
     )
 
 

@@ -18,5 +18,5 @@ def read(content: dict, path: Path, given: Given) -> NoReturn:
     bigvgan = any(".activations." in str(name) for name in state)
     raise CheckpointError(
         f"{path} is a vocoder of Amphion{' (BigVGAN)' if bigvgan else ''}, which is not supported",
-        "give an NSF-HiFi-GAN (openvpi, M4Singer) or a vocoder of `fastsvc train` of the same mel",
+        "use an NSF-HiFi-GAN (openvpi, M4Singer) or a vocoder of `fastsvc train` of the same mel",
     )

@@ -50,7 +50,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     if unit2mel.takes_vectors(tensors, yaml):
         tensors, names, missing = unit2mel.with_vectors(tensors, given.speaker_vectors, path)
     elif given.speaker_vectors is not None:
-        raise CheckpointError(f"{path} takes ids of speakers and no vectors", "leave --speaker-vectors away")
+        raise CheckpointError(f"{path} takes speaker ids, not vectors", "omit --speaker-vectors")
     try:
         config = _config(yaml, layers, None if names is None else len(names))
     except ConfigError as error:

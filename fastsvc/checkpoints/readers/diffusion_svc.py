@@ -61,11 +61,11 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     notes, unsettled = (), ()
     if "diff_model" in content:
         if given.config is not None:
-            raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
+            raise CheckpointError(f"{path} carries its own configuration", "omit --config")
         yaml = YamlFile.of(content.get("diff_config_dict"), path)
         content = content["diff_model"]
         state = state_dict(content, "model", path)
-        notes = ("from a .ptc; its second network, which makes a first mel, is left out",)
+        notes = ("from a .ptc; its second network, which makes a first mel, is omitted",)
     else:
         state = state_dict(content, "model", path)
         yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=44100, block_size=512)
@@ -74,7 +74,9 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     for name, value, axes in ((BETAS, chain.get(BETAS), 1), (unit2mel.NETWORK + "input_projection.weight", weight, 3)):
         if value is None or value.dim() != axes:
             fault = "missing" if value is None else f"of shape {tuple(value.shape)}"
-            raise CheckpointError(f"{path} does not fit its configuration: {name} is {fault}", "fetch it again")
+            raise CheckpointError(
+                f"{path} does not fit its configuration: {name} is {fault}", "download the checkpoint again"
+            )
     dropped = {*chain, *DERIVED}
     tensors = {unit2mel.ours(name): value for name, value in state.items() if name not in dropped}
     layers = unit2mel.layers(yaml, tensors)
@@ -83,7 +85,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     if unit2mel.takes_vectors(tensors, yaml):
         tensors, names, missing = unit2mel.with_vectors(tensors, given.speaker_vectors, path)
     elif given.speaker_vectors is not None:
-        raise CheckpointError(f"{path} takes ids of speakers and no vectors", "leave --speaker-vectors away")
+        raise CheckpointError(f"{path} takes speaker ids, not vectors", "omit --speaker-vectors")
     try:
         config, note = _config(yaml, tensors, chain, layers, project, path)
         if names is not None:
@@ -142,7 +144,7 @@ def _mel(yaml: YamlFile, bins: int) -> MelConfig:
 def _features(yaml: YamlFile, project: str) -> tuple[FeatureConfig, tuple[str, ...]]:
     method, notes = yaml.get("data.f0_extractor", str, ""), ()
     if method not in F0_METHODS:
-        notes = (f"trained on f0 by {method or 'a method that the file does not name'}; f0 is found by yin instead",)
+        notes = (f"trained on f0 by {method or 'a method that the file does not name'}; yin finds f0 instead",)
         method = "yin"
     forced = yaml.get("data.units_forced_mode", str, "left")
     align = {
@@ -168,17 +170,23 @@ def _chain(yaml: YamlFile, betas: Tensor, path: Path) -> tuple[DdpmConfig, tuple
     """The schedule from its betas, which must rise linearly, and how much of it was trained."""
     count = betas.numel()
     if count < 2 or not betas.is_floating_point():
-        raise CheckpointError(f"{path}: {BETAS} is {betas.dtype} of shape {tuple(betas.shape)}", "fetch it again")
+        raise CheckpointError(
+            f"{path}: {BETAS} is {betas.dtype} of shape {tuple(betas.shape)}", "download the checkpoint again"
+        )
     low, high = float(betas[0]), float(betas[-1])
     if not 0 < low <= high < 1:
-        raise CheckpointError(f"{path}: {BETAS} runs from {low:g} to {high:g}", "fetch it again")
+        raise CheckpointError(f"{path}: {BETAS} runs from {low:g} to {high:g}", "download the checkpoint again")
     line = torch.linspace(low, high, count, dtype=torch.float64)
     if not bool(((betas.double() - line).abs() <= 1e-5 * abs(high)).all()):
-        raise CheckpointError(f"{path}: {BETAS} does not rise linearly", "only linear schedules are served")
+        raise CheckpointError(f"{path}: {BETAS} does not rise linearly", "use a checkpoint with a linear schedule")
     low, high = (float(f"{beta:.6g}") for beta in (low, high))  # float32's 0.0200000009 is 0.02
     deepest = yaml.get("model.k_step_max", int, 0)
     trained = deepest if 0 < deepest < count else count
-    note = () if trained == count else (f"trained for shallow diffusion: refines a given mel, depth up to {trained}",)
+    note = (
+        ()
+        if trained == count
+        else (f"trained for shallow diffusion: refines the mel of another network, depth up to {trained}",)
+    )
     return DdpmConfig(count, low, high, trained), note
 
 
@@ -187,5 +195,7 @@ def _bound(chain: dict[str, Tensor], name: str, default: float, bins: int, path:
     if value is None:
         return (default,)
     if value.numel() not in (1, bins):
-        raise CheckpointError(f"{path}: {name} has shape {tuple(value.shape)} for {bins} mel bins", "fetch it again")
+        raise CheckpointError(
+            f"{path}: {name} has shape {tuple(value.shape)} for {bins} mel bins", "download the checkpoint again"
+        )
     return tuple(float(v) for v in value.double().flatten())

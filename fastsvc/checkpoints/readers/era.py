@@ -39,7 +39,7 @@ def settle(
 ) -> tuple[AcousticConfig, str]:
     """(the configuration of the era that is given or guessed, a line that says which and why)."""
     if given not in (None, "auto", *ERAS):
-        raise CheckpointError(f"there is no era {given!r} of CoMoSVC", f"use one of {', '.join(ERAS)}")
+        raise CheckpointError(f"CoMoSVC has no era {given!r}", f"use one of {', '.join(ERAS)}")
     guess = probe(config, tensors, without_pitch_extractor)
     asked = f"answers lie within {guess.low:.2f} … {guess.high:.2f}"
     if given in ERAS:
@@ -47,7 +47,7 @@ def settle(
     elif guess.sure == "unsure":
         era, note = "normalised", f"era normalised, assumed: the probe is unsure ({asked}); --era plain|raw if noisy"
     else:
-        era, note = guess.era, f"era {guess.era}, {guess.sure}: {asked}; --era overrules"
+        era, note = guess.era, f"era {guess.era}, {guess.sure}: {asked}; --era overrides it"
     edm = replace(config.edm, skip_offset=era != "plain", out_offset=era != "plain")
     return replace(config, edm=edm, norm=NORMALISED if era == "normalised" else RAW), note
 

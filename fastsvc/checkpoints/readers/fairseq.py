@@ -39,7 +39,7 @@ def recognises(content: dict) -> bool:
 
 def read(content: dict, path: Path, given: Given) -> Checkpoint:
     if given.config is not None:
-        raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
+        raise CheckpointError(f"{path} carries its own configuration", "omit --config")
     whole = "model" in content
     state = state_dict(content if whole else {"model": content}, "model", path)
     return assemble(state, path, "fairseq", fairseq_name, _given(content if whole else {}, path), IGNORED)
@@ -60,6 +60,6 @@ def _given(content: dict, path: Path) -> dict:
     if not isinstance(model, dict):
         return {}
     if model.get("layer_norm_first") is True or model.get("extractor_mode", "default") != "default":
-        raise CheckpointError(f"{path} is not HuBERT of the base kind", "give HuBERT-base or ContentVec")
+        raise CheckpointError(f"{path} is not HuBERT of the base kind", "use HuBERT-base or ContentVec")
     heads = model.get("encoder_attention_heads")
     return {"heads": heads} if isinstance(heads, int) else {}

@@ -29,7 +29,9 @@ def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tu
         if name.endswith(weight_norm.GAINS) and gain != (*direction[:1], *[1] * (len(direction) - 1)) and not faults:
             faults.append(f"{name} has shape {tuple(gain)}, which does not fit {tuple(direction)} of its other half")
     if faults:
-        raise CheckpointError(f"{path} does not fit its configuration: {'; '.join(faults)}", "the file is damaged")
+        raise CheckpointError(
+            f"{path} does not fit its configuration: {'; '.join(faults)}", "download the checkpoint again"
+        )
     spelt = {weight_norm.folded_name(name): name for name in state if not name.endswith(weight_norm.GAINS)}
     tensors = fit(weight_norm.fold(state), lambda: Generator(config), path, lambda name: spelt.get(name, name))
     return tensors, ("weight norm folded",) if halves else ()
@@ -44,13 +46,13 @@ def rows(file: YamlFile, key: str) -> tuple[tuple[int, ...], ...]:
     """The same of a list of lists, of which aliases can make more than there is memory for."""
     values = file.get(key, list)
     if len(values) > BLOCKS_LIMIT:
-        raise CheckpointError(f"{file.path}: {key} has {len(values)} rows", "correct it")
+        raise CheckpointError(f"{file.path}: {key} has {len(values)} rows", "correct the file")
     return tuple(_whole(row if isinstance(row, list) else [row], f"{file.path}: {key}") for row in values)
 
 
 def _whole(values: list, where: str) -> tuple[int, ...]:
     if not 0 < len(values) <= LONGEST or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
-        raise CheckpointError(f"{where} is {shown(values)}, but whole numbers are expected", "correct it")
+        raise CheckpointError(f"{where} is {shown(values)}, but whole numbers are expected", "correct the file")
     return tuple(values)
 
 
@@ -58,11 +60,11 @@ def resblock(file: YamlFile) -> str:
     """The kind of residual blocks, "1" or "2", which some write as a number."""
     value = file.values.get("resblock", "1")
     if not isinstance(value, (str, int)):
-        raise CheckpointError(f"{file.path}: resblock is {shown(value)}", "correct it")
+        raise CheckpointError(f"{file.path}: resblock is {shown(value)}", "correct the file")
     return str(value)
 
 
 def refuse_absurd(rates: tuple[int, ...], dilations: tuple[tuple[int, ...], ...], where: Path) -> None:
     """A configuration of thousands of blocks would cost hours before its first missing key."""
     if len(rates) * max(sum(map(len, dilations)), 1) > BLOCKS_LIMIT:
-        raise CheckpointError(f"{where}: more than {BLOCKS_LIMIT} residual units", "correct it")
+        raise CheckpointError(f"{where}: more than {BLOCKS_LIMIT} residual units", "correct the file")

@@ -30,14 +30,16 @@ def assemble(state: dict[str, Tensor], path: Path, form: str, names: Names, give
     try:
         config = from_dict(HubertConfig, {**measure(state, names), **given}, "hubert")
     except ConfigError as error:
-        raise CheckpointError(f"{path}: {error.message}", "give HuBERT-base or ContentVec") from None
+        raise CheckpointError(f"{path}: {error.message}", "use HuBERT-base or ContentVec") from None
     if max(config.layers, len(config.conv_channels)) > len(state):
         raise CheckpointError(f"{path}: its configuration has {config.layers} layers, the file {len(state)} tensors")
     try:
         with torch.device("meta"):
             ours = {names(name): name for name in Hubert(config).state_dict()}
     except (RuntimeError, OverflowError, TypeError) as error:  # sizes whose product overflows
-        raise CheckpointError(f"{path}: its configuration makes no model: {error}", "correct its sizes") from None
+        raise CheckpointError(
+            f"{path}: its configuration does not describe a model: {error}", "correct the sizes in the configuration"
+        ) from None
     theirs = {name: key for key, name in ours.items()}
     state = _fold_position({key: value for key, value in state.items() if key not in ignored}, config, names, path)
     halved = any(value.dtype == torch.float16 for value in state.values())
@@ -99,7 +101,7 @@ def _fold_position(state: dict[str, Tensor], config: HubertConfig, names: Names,
             if key in state and tuple(state[key].shape) != shape:
                 faults.append(f"{key} has shape {tuple(state[key].shape)} instead of {shape}")
         if faults:
-            raise CheckpointError(f"{path} is no whole HuBERT: {'; '.join(faults)}", "fetch it again")
+            raise CheckpointError(f"{path} is not a complete HuBERT: {'; '.join(faults)}", "download the file again")
         g, v = (state[key].double() for key in pair)
         rest = {key: value for key, value in state.items() if key not in pair}
         return rest | {folded: (v * (g / v.norm(dim=(0, 1), keepdim=True))).float()}

@@ -72,6 +72,6 @@ def _stated(path: Path, required: bool, notes: list[str]) -> dict:
         if values.get(key, wanted) != wanted:
             raise CheckpointError(
                 f"{path}: {key} is {shown(values[key])}, but HuBERT of the base kind has {wanted!r}",
-                "give HuBERT-base or ContentVec",
+                "use HuBERT-base or ContentVec",
             )
     return {ours: values[key] for key, ours in FIELDS.items() if key in values}

@@ -24,7 +24,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     try:
         vocoder = _config(yaml)
     except ConfigError as error:
-        raise CheckpointError(f"{yaml.path}: {error.message}", "give the vocoder's own config.yaml") from None
+        raise CheckpointError(f"{yaml.path}: {error.message}", "use the vocoder's own config.yaml") from None
     tensors, notes = generator(state, vocoder, path)
     return Checkpoint(
         path=path,
@@ -40,7 +40,9 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
 
 def _config(yaml: YamlFile) -> VocoderConfig:
     if not yaml.get("use_pitch_embed", bool, True):
-        raise CheckpointError(f"{yaml.path}: use_pitch_embed is false", "only generators with a harmonic source work")
+        raise CheckpointError(
+            f"{yaml.path}: use_pitch_embed is false", "use a generator with a harmonic source (use_pitch_embed: true)"
+        )
     rates, dilations = sizes(yaml, "upsample_rates"), rows(yaml, "resblock_dilation_sizes")
     refuse_absurd(rates, dilations, yaml.path)
     return VocoderConfig(

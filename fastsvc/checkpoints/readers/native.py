@@ -35,7 +35,7 @@ def recognises(content: dict) -> bool:
 def read(content: dict, path: Path, given: Given) -> Checkpoint:
     """Sampling takes the averaged weights (`ema`) where there are any, the last ones (`model`) otherwise."""
     if given.config is not None:
-        raise CheckpointError(f"{path} carries its own configuration", "leave --config away")
+        raise CheckpointError(f"{path} carries its own configuration", "omit --config")
     if content.get("version") != VERSION:
         raise CheckpointError(
             f"{path} has format version {shown(content.get('version'))}, this program reads {VERSION}", "update fastsvc"
@@ -45,7 +45,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         raise CheckpointError(f"{path} is of the unknown kind {shown(kind)}", f"known are {', '.join(CONFIGS)}")
     plain = content.get("config")
     if not isinstance(plain, dict) or "model" not in plain:
-        raise CheckpointError(f"{path} lacks config.model", "the file is damaged")
+        raise CheckpointError(f"{path} lacks config.model", "copy or train the checkpoint again")
     try:
         model_config = from_dict(CONFIGS[kind], plain["model"], "config.model")
     except ConfigError as error:
@@ -83,9 +83,11 @@ def _about(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple
     )
     texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
     if not texts or (names and count not in (None, len(names))) or not numbers:
-        raise CheckpointError(f"{path}: its table of speakers does not fit its network", "the file is damaged")
+        raise CheckpointError(
+            f"{path}: its table of speakers does not fit its network", "copy or train the checkpoint again"
+        )
     if not (peak is None or (isinstance(peak, (int, float)) and 0 < peak <= 1)):
-        raise CheckpointError(f"{path}: config.train.input_peak is {shown(peak)}", "the file is damaged")
+        raise CheckpointError(f"{path}: config.train.input_peak is {shown(peak)}", "copy or train the checkpoint again")
     return tuple(map(str, names)), tuple(map(float, f0_hz)), peak
 
 
@@ -104,4 +106,6 @@ def _refuse_absurd(config, tensors: int, path: Path) -> None:
     """A configuration of more layers than the file has tensors would cost hours before its first missing key."""
     layers = getattr(getattr(config, "denoiser", config), "layers", 0)
     if layers > tensors:
-        raise CheckpointError(f"{path}: config has {layers} layers, the file {tensors} tensors", "the file is damaged")
+        raise CheckpointError(
+            f"{path}: config has {layers} layers, the file {tensors} tensors", "copy or train the checkpoint again"
+        )

@@ -54,7 +54,7 @@ def settings(path: Path, given: Given, state: dict[str, Tensor], **guessed) -> t
     found = beside.others(path, beside.YAML)
     lies = f" ({', '.join(file.name for file in found[: beside.MOST])} lies there)" if found else ""
     return YamlFile.of({"model": model, "data": data}, path), (
-        f"config.yaml of the training run, beside it or --config{lies}",
+        f"config.yaml of the training run, beside the checkpoint or with --config{lies}",
     )
 
 
@@ -63,7 +63,8 @@ def layers(yaml: YamlFile, tensors: dict[str, Tensor]) -> int:
     count = yaml.get("model.n_layers", int)
     if count > len(tensors):
         raise CheckpointError(
-            f"{yaml.path}: model.n_layers is {count}, the checkpoint has {len(tensors)} tensors", "give its own YAML"
+            f"{yaml.path}: model.n_layers is {count}, the checkpoint has {len(tensors)} tensors",
+            "use the config.yaml of this checkpoint",
         )
     return count
 
@@ -117,7 +118,9 @@ def with_vectors(
     rows = torch.stack([weight @ torch.tensor(vector) + offset for vector in table.values()])
     if len(rows) == 1:
         if "condition.unit_embed.bias" not in rest:
-            raise CheckpointError(f"{path} does not fit its configuration: missing: unit_embed.bias", "fetch it again")
+            raise CheckpointError(
+                f"{path} does not fit its configuration: missing: unit_embed.bias", "download the checkpoint again"
+            )
         rest["condition.unit_embed.bias"] = rest["condition.unit_embed.bias"].float() + rows[0]
     else:
         rest[SPEAKER + "weight"] = rows

@@ -101,9 +101,9 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
     jobs = arguments.optional(arguments.whole, "jobs", jobs, *arguments.JOBS)
     arguments.flag("progress", progress)
     if not singers:
-        raise ConfigError("no singers make no choir", "give at least one")
+        raise ConfigError("the choir has no singers", "ask for at least one singer")
     if len({singer.name for singer in singers}) != len(singers):
-        raise ConfigError("Two singers have the same name", "give each its own")
+        raise ConfigError("Two singers have the same name", "name each singer differently")
     songs = _songs_for(minutes, len(singers), seed)
     _merge(out, singers, songs, seed)  # refused before a lock is laid there
     with files.folder_lock(out, "filling it with songs"):

@@ -70,7 +70,7 @@ def speak(program: str, voice: str, symbols: tuple[str, ...]) -> tuple[np.ndarra
     """
     reason = missing(program)
     if reason:
-        raise VoiceError(f"The voice {voice} cannot sing: {reason}", "install it, or use --no-voices")
+        raise VoiceError(f"The voice {voice} cannot sing: {reason}", "install the program, or use --no-voices")
     wrong = [symbol for symbol in symbols if symbol not in PHONES]
     if wrong or not symbols:
         raise VoiceError(f"Phones that no voice has: {' '.join(wrong) or 'none given'}", f"use {' '.join(PHONES)}")
@@ -86,7 +86,9 @@ def _flite(voice: str, symbols: tuple[str, ...]) -> tuple[np.ndarray, int, Phone
         command = [children.program("flite"), "-voice", voice, "-p", text, "-psdur", "-o", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not path.exists():
-            raise VoiceError(f"flite failed on '{text}': {done.stderr.strip()}", "flite 2.2 is known to work")
+            raise VoiceError(
+                f"flite failed on '{text}': {done.stderr.strip()}", "use flite 2.2, which is known to work"
+            )
         audio, rate_hz = soundfile.read(path, dtype="float64")
     phones, now = [], 0.0
     for item in done.stdout.split():
@@ -94,7 +96,7 @@ def _flite(voice: str, symbols: tuple[str, ...]) -> tuple[np.ndarray, int, Phone
         phones.append((symbol, now, min(float(end), len(audio) / rate_hz)))
         now = phones[-1][2]
     if [phone[0] for phone in phones] != ["pau", *symbols, "pau"]:
-        raise VoiceError(f"flite said {done.stdout.strip()} instead of {text}", "flite 2.2 is known to work")
+        raise VoiceError(f"flite said {done.stdout.strip()} instead of {text}", "use flite 2.2, which is known to work")
     return audio, rate_hz, tuple(phones)
 
 
@@ -104,7 +106,7 @@ def _say(voice: str, text: str) -> tuple[np.ndarray, int, list[tuple[str, int]]]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip()
-        raise VoiceError(f"espeak-ng failed on '{text}': {reason}", "espeak-ng 1.51 is known to work")
+        raise VoiceError(f"espeak-ng failed on '{text}': {reason}", "use espeak-ng 1.51, which is known to work")
     head, pcm = done.stdout.split(b"\n", 1)
     about = json.loads(head)
     return np.frombuffer(pcm, "<i2") / 32768.0, about["rate_hz"], about["events"]
@@ -152,7 +154,9 @@ def _espeak(voice: str, symbols: tuple[str, ...]) -> tuple[np.ndarray, int, Phon
     heard = _without_glides(heard, [_ESPEAK[symbol] for symbol in asked])
     if len(heard) != len(asked):
         said = " ".join(name for name, _ in heard)
-        raise VoiceError(f"espeak-ng said '{said}' for '{' '.join(asked)}'", "espeak-ng 1.51 is known to work")
+        raise VoiceError(
+            f"espeak-ng said '{said}' for '{' '.join(asked)}'", "use espeak-ng 1.51, which is known to work"
+        )
     pauses = [sample / rate_hz for name, sample in events if name.startswith("_") and sample / rate_hz > heard[-1][1]]
     end = pauses[0] if pauses else len(audio) / rate_hz
     starts = _with_closures(audio, rate_hz, asked, [time for _, time in heard] + [end])

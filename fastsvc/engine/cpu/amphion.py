@@ -6,6 +6,8 @@ Stretches are those of the recording, not of the denoiser's blocks: how the rest
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from fastsvc.artifact.lowered import AMPHION
@@ -48,9 +50,7 @@ class Condition:
 
         return faded(len(features.f0_hz), self.segment, self.overlap, part)
 
-
-def condition_for(config: AcousticConfig) -> type:
-    """The backend for a configuration's kind of condition."""
-    from fastsvc.engine.cpu import condition as cpu_condition
-
-    return cpu_condition.Condition if config.amphion is None else Condition
+    def over(self, features, speaker: Tensor) -> Callable[[int, int], Tensor]:
+        """(start, end) → cond of these frames of a recording, all of which is computed beforehand, once."""
+        whole = self.whole(features, speaker)
+        return lambda start, end: whole[start:end]

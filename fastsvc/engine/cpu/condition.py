@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -29,3 +31,13 @@ class Condition:
         if self.voiced is not None:
             cond.addcmul_(voiced.to(cond.dtype)[:, None], self.voiced)
         return cond
+
+    def over(self, features, speaker: Tensor) -> Callable[[int, int], Tensor]:
+        """(start, end) → cond of these frames of a recording (fastsvc.engine.cpu.sampler.Features)."""
+
+        def part(start: int, end: int) -> Tensor:
+            units = features.units[features.places[start:end]].float()
+            f0_hz, volume, voiced = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
+            return self(units, f0_hz, volume, voiced, speaker)
+
+        return part

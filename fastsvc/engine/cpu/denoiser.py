@@ -53,7 +53,7 @@ class Denoiser:
         """x [T, M] normalised → D(x, σ) [T, M], a new tensor. ``trace`` collects (name, x_l) for verification."""
         step = self.steps.get(float(sigma))
         if step is None:
-            raise EngineError(f"noise level {sigma} is not built in", "rebuild with the steps that you need")
+            raise EngineError(f"noise level {sigma} is not built in", "build the engine again with --steps")
         frames, pad = len(x), self.pad
         padded = self._buffer("x", frames + 6 * pad, self.width)
         padded[:pad].zero_()

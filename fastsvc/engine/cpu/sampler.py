@@ -17,7 +17,7 @@ from torch import Tensor
 from fastsvc.artifact.manifest import Sampling
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig, VocoderConfig
-from fastsvc.engine.cpu.amphion import condition_for
+from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.model import noise as counter
@@ -94,7 +94,7 @@ class MelSampler:
         made = torch.empty(frames, self.config.mel.bins)
         scale = (self.high - self.low) / 2
         given = None if mel is None else (mel - self.low) / scale - 1
-        condition = self._conditions(features, speaker)
+        condition = self.condition.over(features, speaker)
         for first, last, start, end in blocks(frames, block, halo):
             cond = condition(start, end)
             x0 = None if given is None else given[start:end]
@@ -123,24 +123,12 @@ class MelSampler:
         """The parts of the work on one block, callable alone, for measuring: the condition, and all evaluations."""
         frames, sigmas = len(features.f0_hz), self.schedules[steps]
         evaluations = schedule.evaluations(self.method, sigmas)
-        cond = self._conditions(features, speaker)
+        cond = self.condition.over(features, speaker)
         given = cond(0, frames)
         return {
             "condition": lambda: cond(0, frames),
             "denoiser": lambda: self._sample(given, sigmas, lambda step: noise(step, 0, frames), evaluations, None),
         }
-
-    def _conditions(self, features: Features, speaker: Tensor) -> Callable[[int, int], Tensor]:
-        """(start, end) → cond of these frames; one with global attention is computed beforehand, once."""
-        if self.config.amphion is None:
-            return lambda start, end: self._cond(features, speaker, start, end)
-        whole = self.condition.whole(features, speaker)
-        return lambda start, end: whole[start:end]
-
-    def _cond(self, features: Features, speaker: Tensor, start: int, end: int) -> Tensor:
-        units = features.units[features.places[start:end]].float()
-        parts = (part[start:end] for part in (features.f0_hz, features.volume, features.voiced))
-        return self.condition(units, *parts, speaker)
 
     def _sample(self, cond: Tensor, sigmas: list[float], draw, evaluations: int, x0: Tensor | None) -> Tensor:
         prepared = self.denoiser.prepare(cond, evaluations)

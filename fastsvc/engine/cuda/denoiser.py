@@ -5,8 +5,6 @@ Buffers of all shapes are cut from one block of memory, so only one shape is at 
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
@@ -16,17 +14,18 @@ from torch import Tensor
 
 from fastsvc.artifact import lowered
 from fastsvc.config import AcousticConfig
+from fastsvc.engine.cuda import early
+from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.graphs import Arena, Counter, Graphs, settle
 from fastsvc.engine.cuda.schedules import Fused
 from fastsvc.engine.ladder import Shape
 from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles
 from fastsvc.kernels.denoiser.pack import Packed, pack
-from fastsvc.kernels.launch import Launch, chained
+from fastsvc.kernels.launch import Launch
 from fastsvc.model import process
 
 FLOAT32_PRODUCTS = "tf32x3"  # how float32 is multiplied on tensor cores: three products, about float32's precision
-PDL = "FASTSVC_PDL"  # environment: 1 lets kernels begin before the one before them has ended (kernels/dependent.py)
 
 
 @dataclass(frozen=True)
@@ -44,21 +43,9 @@ class Slice:
         return len(self.places)
 
 
-def early(device: torch.device, arch: int) -> bool:
-    """Whether the environment asks for early starts of kernels; a device that has none is named."""
-    wanted = os.environ.get(PDL, "") == "1"
-    if wanted and not dependent.possible(device, arch):
-        warnings.warn(f"{PDL}=1 does nothing: sm_{arch} cannot start kernels early, sm_90 can", stacklevel=2)
-        return False
-    return wanted
-
-
 def packed(tensors: dict[str, Tensor], config: AcousticConfig, dtype: torch.dtype, device) -> Packed:
-    """The kernels' weights; a condition that is no sum of linear maps comes from elsewhere and leaves zeros here."""
-    if config.amphion is not None:
-        hidden = config.denoiser.cond_channels
-        zeros = {name: torch.zeros(hidden) for name in ("condition.f0", "condition.volume")}
-        tensors = {**tensors, **zeros, "condition.units": torch.zeros(64, hidden)}
+    """The kernels' weights, of lowered tensors."""
+    tensors = condition_for(config).packable(tensors, config)
     low, high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
     return pack(tensors, low, high, dtype, device)
 
@@ -95,7 +82,7 @@ class Program:
         def buffer(*sizes: int, dtype=torch.float32) -> Tensor:
             return allocate(*sizes, dtype=dtype, device=device)
 
-        channels = config.condition.unit_channels if config.amphion is None else len(weights.units_weight)
+        channels = condition_for(config).unit_channels(config)
         self.units, self.places = buffer(b, t, channels), buffer(b, t, dtype=torch.int32)
         self.scalars, self.utterance = buffer(3, b, t), buffer(b, weights.hidden)
 
@@ -200,7 +187,7 @@ class Network:
         self.step_vectors = vectors.float().to(weights.conv_weight.device)
         self.levels, self.launcher, self.graphs = table(config, levels), launcher, graphs
         self.device = weights.conv_weight.device
-        self.early = early(self.device, arch)  # may be changed at any time: graphs of both kinds are kept apart
+        self.early = early.asked(self.device, arch)  # may be changed at any time: graphs of both kinds are kept apart
         self.staging = Staging(self.device)
         self.arena: Arena | None
         self.reserved: set[Shape]  # shapes that the arena is known to hold
@@ -244,8 +231,8 @@ class Network:
         """The replay alone. Capturing does the work, too: outputs that are inputs as well must be filled afterwards."""
         key = (shape, *what, self.early)
         if key not in self.replays:
-            chain = launches(self.program(shape))
-            bound = [self.launcher.bind(launch) for launch in (chained(chain) if self.early else chain)]
+            chain = early.chain(launches(self.program(shape)), self.early)
+            bound = [self.launcher.bind(launch) for launch in chain]
 
             def run() -> None:
                 for start in bound:

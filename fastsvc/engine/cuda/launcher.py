@@ -65,7 +65,7 @@ class Cubins:
 
     def _otherwise(self, launch: Launch, what: str) -> Callable[[], None]:
         if self.otherwise is None:
-            raise EngineError(what, "build it again, or install triton")
+            raise EngineError(what, "build the engine again, or install Triton with pip install triton")
         warnings.warn(f"{what}: Triton compiles it now", stacklevel=3)
         return self.otherwise.bind(launch)
 

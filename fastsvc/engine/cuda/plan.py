@@ -9,6 +9,7 @@ import torch
 from fastsvc.config import AcousticConfig, VocoderConfig
 from fastsvc.engine import ladder
 from fastsvc.engine.cuda import schedules
+from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.denoiser import Program, table, without_storage
 from fastsvc.engine.cuda.generators import triton as vocoder_triton
 from fastsvc.engine.cuda.vocoder import Inputs
@@ -40,7 +41,7 @@ def launches(
     plans = [plan for plan in plans if plan is not None]
     for shape in Ladder().shapes() if shapes is None else shapes:
         program = Program(weights, config, known, shape, arch, torch.zeros)
-        yield from program.launches(plans, levels[:1], conditioned=config.amphion is None)
+        yield from program.launches(plans, levels[:1], conditioned=condition_for(config).in_graphs)
     if vocoder is not None and vocoder.source != "sine":
         yield source(vocoder)
     if vocoder is not None:

@@ -57,7 +57,7 @@ class Programs:
             with on(self.device):
                 return work()
         except torch.OutOfMemoryError:
-            warnings.warn(f"GPU memory is short: {self.name} forgets its other lengths", stacklevel=3)
+            warnings.warn(f"GPU memory is short: {self.name} drops its graphs of other lengths", stacklevel=3)
             self.release()
         torch.cuda.empty_cache()
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -18,36 +17,18 @@ from fastsvc.artifact.manifest import Sampling
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import ranges
-from fastsvc.engine.cpu.amphion import condition_for
 from fastsvc.engine.cpu.sampler import Features, Noise, Progress, Seeded
 from fastsvc.engine.cuda import schedules
+from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.copies import there
 from fastsvc.engine.cuda.denoiser import Network, Program, Slice, packed
 from fastsvc.engine.cuda.graphs import Graphs, on
+from fastsvc.engine.cuda.pieces import Piece, rows
 from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.errors import EngineError
 from fastsvc.model import sampler, schedule
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A slice with what becomes of it: frames [first, last) of recording ``item``, of those from ``slice.first`` on."""
-
-    slice: Slice
-    item: int
-    first: int
-    last: int
-    noise: Noise
-    cond: Tensor | None = None  # [T, H], where it does not come from the kernels
-    given: Tensor | None = None  # [T, M], a normalised mel to refine
-
-
-def _there(rows: Tensor | None) -> Tensor:
-    """Rows that every piece of this engine has."""
-    assert rows is not None
-    return rows
 
 
 class MelSampler:
@@ -64,10 +45,7 @@ class MelSampler:
         self.plans = {
             n: schedules.fused(config, self.method, row, self.depth is not None) for n, row in self.schedules.items()
         }
-        whole = tensors
-        if config.amphion is not None:  # its module runs on the device; the linear one only tells speakers' vectors
-            whole = {name: value.to(self.device) for name, value in tensors.items() if name.startswith("condition.")}
-        self.condition = condition_for(config)(whole, config)
+        self.condition = condition_for(config)(tensors, config, self.device)
         weights = packed(tensors, config, dtype, self.device)
         self.network = Network(
             weights, config, sampling.levels, tensors["steps.vectors"], arch, launcher, Graphs(self.device)
@@ -116,7 +94,7 @@ class MelSampler:
                 ladder = self.ladder.halved()
                 if ladder is None:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                warnings.warn(f"GPU memory is short: going on with batches of {ladder.rows} frames", stacklevel=4)
+                warnings.warn(f"GPU memory is short: continuing with batches of {ladder.rows} frames", stacklevel=4)
                 self.network.release()
                 self.ladder = ladder
             torch.cuda.empty_cache()
@@ -148,35 +126,21 @@ class MelSampler:
         given = None if mel is None else self.normalise(mel.to(self.device))
         for item, (features, noise) in enumerate(zip(told, noises, strict=True)):
             frames = len(features.f0_hz)
-            whole = None if self.config.amphion is None else self._whole(features, speaker)
+            units, where, whole = self.condition.inputs(features, speaker)
             cuts = self.ladder.cut(frames, halo) if block is None else blocks(frames, block, halo)
             by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()]).cpu()
-            units = features.units if whole is None else torch.zeros(1, len(self.network.weights.units_weight))
             units = there(units, self.device, torch.float32)  # once, not by slice
             for first, last, start, end in cuts:
-                places = features.places[start:end].int() * (whole is None)
                 seed = noise.seed if isinstance(noise, Seeded) else 0
-                one = Slice(units, places, by_frame[:, start:end], utterance, start, seed)
+                one = Slice(units, where[start:end].int(), by_frame[:, start:end], utterance, start, seed)
                 cond, x0 = (None if rows is None else rows[start:end] for rows in (whole, given))
                 pieces.append(Piece(one, item, first, last, noise, cond, x0))
         return pieces
 
-    def _whole(self, features: Features, speaker: Tensor) -> Tensor:
-        """A condition with attention over the whole recording, on the device."""
-        with ranges.stage("condition"):
-            parts = (features.units, features.places, features.f0_hz, features.voiced, features.volume)
-            return self.condition.whole(Features(*(part.to(self.device) for part in parts)), speaker.to(self.device))
-
     def fill(self, program: Program, pieces: list[Piece]) -> None:
         """The program's inputs, and the condition into its buffer."""
         self.network.staging.send(program, [piece.slice for piece in pieces])
-        if self.config.amphion is None:
-            self.network.replay(program.shape, ("condition",), Program.condition)
-            return
-        program.net.cond.zero_()
-        for row, piece in enumerate(pieces):
-            cond = _there(piece.cond)
-            program.net.cond[row, : len(cond), : cond.shape[1]] = cond
+        self.condition.fill(self.network, program, [piece.cond for piece in pieces])
 
     def _fused(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
         program, plan = self.network.program(shape), self.plans[steps]
@@ -184,7 +148,7 @@ class MelSampler:
         start = self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
         if plan.carry:
             for row, piece in enumerate(pieces):
-                given = _there(piece.given)
+                given = piece.refined
                 program.net.out[row, : len(given)] = given
         start()
         return program.net.out
@@ -194,31 +158,18 @@ class MelSampler:
         net = self.network.program(shape).net
         width = self.config.denoiser.cond_channels
 
-        def batch(rows: Callable[[Piece], Tensor]) -> Tensor:
-            whole = torch.zeros_like(net.x)
-            for row, piece in enumerate(pieces):
-                value = rows(piece)
-                whole[row, : len(value)] = value
-            return whole
-
         def draw(step: int) -> Tensor:
-            return batch(lambda p: self._draw(p, step))
+            return rows(pieces, net.x, lambda piece: piece.draw(step, self.device))
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             net.x.copy_(x)
             self.network.replay(shape, ("evaluation", float(sigma)), lambda p: p.evaluation(float(sigma)))
             return net.out.clone()
 
-        x0 = None if pieces[0].given is None else batch(lambda p: _there(p.given))
+        x0 = None if pieces[0].given is None else rows(pieces, net.x, lambda piece: piece.refined)
         cond = net.cond[..., :width].float()
         x = sampler.sample(self.config, self.method, denoise, self.schedules[steps], draw, cond, x0)
         return self.denormalise(x)
-
-    def _draw(self, piece: Piece, step: int) -> Tensor:
-        start, noise = piece.slice.first, piece.noise
-        if isinstance(noise, Seeded):
-            noise = replace(noise, device=self.device)
-        return noise(step, start, start + len(piece.slice)).to(self.device)
 
     def normalise(self, mel: Tensor) -> Tensor:
         return (mel - self.low) / ((self.high - self.low) / 2) - 1
@@ -233,10 +184,7 @@ class MelSampler:
         shape = self.ladder.shape([len(made[0].slice)])
         self.fill(self.network.program(shape), made)
         self._fused_or_stepped(shape, steps, made)
-        if self.config.amphion is None:
-            cond = lambda: self.network.replay(shape, ("condition",), Program.condition)  # noqa: E731
-        else:
-            cond = lambda: self._whole(features, speaker)  # noqa: E731
+        cond = self.condition.alone(self.network, shape, features, speaker)
         return {"condition": cond, "denoiser": lambda: self._fused_or_stepped(shape, steps, made)}
 
     def _fused_or_stepped(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
@@ -266,8 +214,7 @@ class MelSampler:
         wanted.sort(key=lambda pair: -pair[0].batch * pair[0].frames)
         for done, (shape, n) in enumerate(wanted, 1):
             self.network.staging.send(self.network.program(shape), [])  # slices of no length
-            if self.config.amphion is None:
-                self.network.prepared(shape, ("condition",), Program.condition)
+            self.condition.prepare(self.network, shape)
             self._graphs(shape, n)
             if progress:
                 progress(done / len(wanted))
@@ -275,7 +222,7 @@ class MelSampler:
     def _graphs(self, shape: Shape, steps: int) -> None:
         """Of the schedule, or of the evaluations that are stepped from here."""
         plan = self.plans[steps]
-        if plan is not None and self.config.amphion is None:
+        if plan is not None and self.condition.in_graphs:
             self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
             return
         for level in schedule.evaluated(self.method, self.schedules[steps]):

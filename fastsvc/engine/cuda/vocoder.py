@@ -116,7 +116,7 @@ class Synthesiser:
                 else:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
                 text = f"{self.most_batch} slices of {self.longest} frames"
-                warnings.warn(f"GPU memory is short: the vocoder goes on with {text}", stacklevel=4)
+                warnings.warn(f"GPU memory is short: the vocoder continues with {text}", stacklevel=4)
                 self._release()
             torch.cuda.empty_cache()
 

@@ -87,7 +87,7 @@ def choose(arch: int, name: str | None = None) -> Package:
     Raises EngineError where the named one does not serve it, MissingPackageError where none is installed that does.
     """
     if name is not None and name not in PACKAGES:
-        raise EngineError(f"there is no TensorRT package {name!r}", f"use {' or '.join(PACKAGES)}")
+        raise EngineError(f"unknown TensorRT package {name!r}", f"use {' or '.join(PACKAGES)}")
     wanted = list(PACKAGES.values()) if name is None else [PACKAGES[name]]
     refusals = [package.refusal(arch) for package in wanted]
     serving = [package for package, refusal in zip(wanted, refusals) if refusal is None]
@@ -122,7 +122,7 @@ def require_device(package: Package) -> None:
 
     if not torch.cuda.is_available():
         why = "this is a CPU build of PyTorch" if torch.version.cuda is None else "PyTorch finds no usable GPU"
-        raise EngineError(f"{package.title} is installed, but there is no GPU: {why}", "see fastsvc doctor")
+        raise EngineError(f"{package.title} is installed, but there is no GPU: {why}", "see `fastsvc doctor`")
 
 
 def capability(module: ModuleType, arch: int):

@@ -96,7 +96,7 @@ def read(content: bytes, wanted: Origin) -> Plan:
         told = reading.from_json(header)
         seconds, made = float(told.pop("seconds")), Origin(**told)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        raise EngineError("the file is no TensorRT plan of fastsvc", remedy) from None
+        raise EngineError("the file is not a TensorRT plan of fastsvc", remedy) from None
     for key, right in asdict(wanted).items():
         wrong = getattr(made, key)
         if wrong != right:
@@ -142,7 +142,7 @@ def build(
     return Plan(wanted, bytes(built), time.perf_counter() - started), kept
 
 
-REMEDY = "use another vocoder backend, and please report it"
+REMEDY = "use another vocoder backend, and please report this"
 
 
 def parse(module: ModuleType, network, graph: Path, log) -> None:

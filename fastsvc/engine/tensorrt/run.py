@@ -29,7 +29,7 @@ class Runner:
         if self.engine is None:
             raise EngineError(
                 f"{module.__name__} {module.__version__} cannot load its plan for this GPU: {self.log.last()}",
-                "remove the plan's file, and it is built again",
+                "remove the plan's file, which is then built again",
             )
         self.settings = self.compiled = None
         if module.__name__ == trt.RTX.module:
@@ -124,7 +124,7 @@ class Runner:
         fits = shape == tuple(tensor.shape) and tensor.is_contiguous() and tensor.device.type == self.device.type
         if not fits or tensor.dtype != torch.float32 or dtype != self.module.DataType.FLOAT:
             raise EngineError(
-                f"TensorRT wants {name} {list(shape)} {dtype}, contiguous on {self.device.type}, and was given"
+                f"TensorRT wants {name} {list(shape)} {dtype}, contiguous on {self.device.type}, but received"
                 f" {list(tensor.shape)} {tensor.dtype} on {tensor.device}",
                 "build the engine again",
             )

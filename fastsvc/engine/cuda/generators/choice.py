@@ -46,7 +46,7 @@ def _row(stored: dict) -> Row:
     numbers = [value for value in (row.ms, row.error) if value is not None]
     kinds = isinstance(row.batch, int) and isinstance(row.frames, int) and isinstance(row.backend, str)
     if not kinds or not all(isinstance(n, float | int) for n in numbers) or not isinstance(row.why, str | None):
-        raise TypeError(f"{shown(stored)} is no row")
+        raise TypeError(f"{shown(stored)} is not a row")
     return row
 
 
@@ -144,7 +144,7 @@ class Choice:
         if self.wanted != "auto" or name == "torch":
             raise error
         why = faults.told(error) if faults.is_bug(error) else faults.reason(error)
-        warnings.warn(f"the vocoder goes on without {name}, which was the fastest: {why}", stacklevel=3)
+        warnings.warn(f"the vocoder continues without {name}, which was the fastest: {why}", stacklevel=3)
         self.dropped.add(name)
         self.names = {}
 
@@ -187,7 +187,7 @@ class Choice:
             table = reading.from_json(data)
             return [_row(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
         except (ValueError, KeyError, TypeError) as error:
-            warnings.warn(f"the table of vocoder backends is unreadable and made anew: {error}", stacklevel=3)
+            warnings.warn(f"the table of vocoder backends is unreadable and is measured again: {error}", stacklevel=3)
             return []
 
     def _keep(self) -> None:

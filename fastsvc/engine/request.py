@@ -1,0 +1,96 @@
+"""What an engine is asked for: which voice, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastsvc import arguments
+from fastsvc.config import F0_METHODS
+from fastsvc.engine import checks, hearing
+from fastsvc.errors import ConfigError, EngineError
+from fastsvc.features import f0
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of :meth:`fastsvc.engine.Engine.convert` besides the recording, as that describes them.
+
+    Numbers are kept as Python's own, whatever they came as. Raises ConfigError, before any recording is read, for what
+    no engine could do; :meth:`check` raises for what one engine cannot.
+    """
+
+    speaker: int | str | Mapping
+    steps: int | None = None
+    transpose: float | str = 0.0  # semitones, or "auto"
+    formant: float = 0.0  # semitones
+    seed: int = 0
+    f0_method: str | None = None
+    f0_weights: str | None = None  # a path
+    f0_range: tuple[float, float] | None = None  # Hz
+    rate_out_hz: int | None = None
+    normalise: bool | None = None
+    high_pass: bool = True
+    rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE
+
+    def __post_init__(self):
+        optional, rate_hz = arguments.optional, self.rate_out_hz
+        optional(arguments.path, "f0_weights", self.f0_weights)  # stays as it was spelled
+        as_python = {
+            "steps": optional(arguments.whole, "steps", self.steps, *arguments.STEPS),
+            "transpose": arguments.transpose(self.transpose),
+            "formant": arguments.number("formant", self.formant, *arguments.FORMANT),
+            "seed": arguments.seed(self.seed),
+            "f0_method": optional(arguments.one_of, "f0 method", self.f0_method, F0_METHODS),
+            "f0_range": None if self.f0_range is None else arguments.f0_range(self.f0_range),
+            "rate_out_hz": None if rate_hz is None else arguments.rate_hz(rate_hz, "the sample rate of the output"),
+            "normalise": optional(arguments.flag, "normalise", self.normalise),
+            "high_pass": arguments.flag("high_pass", self.high_pass),
+            "rms_mix_rate": arguments.number("rms_mix_rate", self.rms_mix_rate, *arguments.RMS_MIX_RATE),
+        }
+        for name, value in as_python.items():
+            object.__setattr__(self, name, value)
+
+    def check(self, engine) -> None:
+        """Raises what converting with ``engine`` would: SpeakerError; ConfigError for a range of pitch that it cannot
+        track; EngineError for steps that are not built in, formants that stay, a pitch that it does not know."""
+        target_hz = self.target_hz(engine)
+        self.steps_of(engine)
+        self.formant_of(engine)
+        self.range_of(engine)
+        if self.transpose == "auto":
+            hearing.known_pitch(target_hz)
+
+    def target_hz(self, engine) -> float | None:
+        """The median pitch of the voice, None where the engine does not know it. Raises SpeakerError."""
+        return engine.table.median_f0_hz(engine.table.weights(self.speaker))
+
+    def steps_of(self, engine) -> int:
+        """The number of sampling steps, the engine's own choice where none is asked for. Raises EngineError."""
+        return checks.steps(engine, self.steps)
+
+    def formant_of(self, engine) -> float:
+        """Raises EngineError where the model cannot move its formants."""
+        if self.formant and not engine.config.condition.key_shift:
+            raise EngineError(f"{engine.path} has no key-shift embedding, so formants stay", "leave formant at 0")
+        return self.formant
+
+    def range_of(self, engine) -> tuple[float, float] | None:
+        """Raises ConfigError where it reaches beyond what can be tracked at the model's rate."""
+        most = engine.config.mel.rate_hz / 4
+        if self.f0_range is not None and self.f0_range[1] > most:
+            raise ConfigError(
+                f"f0_range reaches to {self.f0_range[1]:g} Hz, and this model's audio of {engine.config.mel.rate_hz} Hz"
+                f" is tracked to {most:g} Hz",
+                f"use at most {most:g} Hz",
+            )
+        return self.f0_range
+
+    def heard_hz(self, engine) -> tuple[float, float]:
+        """The lowest and the highest pitch that are heard."""
+        features = engine.config.features
+        return f0.ranges(features.f0_low_hz, features.f0_high_hz, engine.config.mel.rate_hz, self.f0_range)[1]
+
+    def voice(self, engine):
+        """The vector [H] of the utterance, on the CPU. Raises SpeakerError, EngineError."""
+        return engine.sampler.condition.speaker(engine.table.weights(self.speaker), self.formant_of(engine))
