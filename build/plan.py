@@ -10,9 +10,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from fastsvc.checkpoints import Checkpoint, Given
-from fastsvc.config import AcousticConfig
-
-Files = dict[str, "dict[str, Tensor] | bytes"]
+from fastsvc.config import AcousticConfig, VocoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +45,9 @@ Stage = TypeVar("Stage", bound=Plan)
 class Read(Plan):
     """The checkpoints, each of the right kind."""
 
-    acoustic: Checkpoint
-    vocoder: Checkpoint | None = None
-    content: Checkpoint | None = None
+    acoustic: Checkpoint[AcousticConfig]
+    vocoder: Checkpoint[VocoderConfig] | None = None
+    content: Checkpoint | None = None  # of a recogniser or of HuBERT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +70,10 @@ class Folded(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Lowered(Checked):
-    """The content of each file of the engine, as it will be stored."""
+    """The engine's files by their names, as they will be stored: tensors, and the content of the others."""
 
-    files: Files
+    tensors: dict[str, dict[str, Tensor]]
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

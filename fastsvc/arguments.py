@@ -11,11 +11,13 @@ import numbers
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from fastsvc.config import limits
 from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
 
+Checked = TypeVar("Checked")
 # (least, most) of whole numbers, then of other numbers; the command line shows them in --help
 SEED = (0, 2**64 - 1)
 STEPS = limits.STEPS
@@ -99,19 +101,19 @@ def path(name: str, value) -> Path:
     raise ConfigError(f"{name} is {shown(value)}", "use a path (str or pathlib.Path)")
 
 
-def callback(name: str, value):
+def callback(name: str, value) -> Callable[..., Any]:
     """``value`` if it can be called. Raises ConfigError."""
     if callable(value):
         return value
     raise ConfigError(f"{name} is {shown(value)}", "use a function or None")
 
 
-def optional(check: Callable, name: str, value, *limits, **how):
+def optional(check: Callable[..., Checked], name: str, value, *limits, **how) -> Checked | None:
     """What ``check`` makes of ``value``, or None of None."""
     return None if value is None else check(name, value, *limits, **how)
 
 
-def several(check: Callable, name: str, values, *limits, **how) -> tuple:
+def several(check: Callable[..., Checked], name: str, values, *limits, **how) -> tuple[Checked, ...]:
     """What ``check`` makes of each of ``values``, at least one. Raises ConfigError."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise ConfigError(f"{name} is {shown(values)}", "use a list")

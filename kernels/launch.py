@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,10 +44,10 @@ class Launch:
     that was started before it has ended, and waits by itself (kernels/dependent.py).
     """
 
-    kernel: object
+    kernel: Any  # a triton.JITFunction, or without Triton the plain function
     grid: tuple[int, ...]
-    arguments: dict[str, Tensor | int | float]
-    constants: dict[str, object]
+    arguments: dict[str, Any]  # tensors, and numbers that change from launch to launch
+    constants: dict[str, Any]
     warps: int
     stages: int
     registers: int | None = None

@@ -6,10 +6,10 @@ polynomials in turns, which need no table and no stack, and the logarithm is the
 
 import math
 
-from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.language import constant, jit, tl
 
 MEL, SOURCE = 0, 1  # streams
-_LAST, _PI = (tl.constexpr(v) if tl.constexpr is not object else v for v in (2.0**-24, math.pi))
+_LAST, _PI = constant(2.0**-24), constant(math.pi)
 
 
 @jit

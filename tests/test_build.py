@@ -35,7 +35,7 @@ def plan(tmp_path):
 
 
 def test_lowered_shapes(plan):
-    tensors = plan.files[artifact.WEIGHTS]
+    tensors = plan.tensors[artifact.WEIGHTS]
     assert {name: tuple(t.shape) for name, t in tensors.items()} == lowered.shapes(plan.acoustic_config, 5)
     assert plan.levels == sorted(plan.levels, reverse=True) and len(plan.levels) == 5  # 80 twice, nearly: float32
     assert all(t.dtype == torch.float32 and t.is_contiguous() for t in tensors.values())
@@ -57,13 +57,13 @@ def test_lowered_shapes(plan):
 )
 def test_verification_names_the_first_layer_that_differs(plan, name, index, where):
     assert verify.verify_pass(plan).verified["acoustic"] < 1e-6
-    plan.files[artifact.WEIGHTS][name][index].mul_(1.001)
+    plan.tensors[artifact.WEIGHTS][name][index].mul_(1.001)
     with pytest.raises(EngineError, match=f"^{where} of the compiled model"):
         verify.verify_pass(plan)
 
 
 def test_verification_of_the_vocoder_can_fail(plan):
-    plan.files[artifact.VOCODER]["resblocks.4.convs1.1.bias"] = torch.randn(16)
+    plan.tensors[artifact.VOCODER]["resblocks.4.convs1.1.bias"] = torch.randn(16)
     with pytest.raises(EngineError, match="vocoder's output"):
         verify.verify_pass(plan)
 
@@ -75,7 +75,7 @@ def test_verification_of_the_content_encoder_can_fail(tmp_path):
     for step in (read_pass, check_pass, fold_pass, lower_pass, verify.verify_pass):
         plan = step(plan)
     assert plan.verified["content"] == 0
-    plan.files[artifact.CONTENT]["bottleneck.bias"] = torch.randn(6)
+    plan.tensors[artifact.CONTENT]["bottleneck.bias"] = torch.randn(6)
     with pytest.raises(EngineError, match="content encoder's units"):
         verify.verify_pass(plan)
 

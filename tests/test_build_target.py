@@ -86,7 +86,10 @@ def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
     monkeypatch.setattr(target.trt, "build", fail)
     lines = []
     given = types.SimpleNamespace(
-        files={target.trt.GRAPH: b""}, say=lines.append, vocoder=types.SimpleNamespace(config=0)
+        files={target.trt.GRAPH: b""},
+        tensors={artifact.VOCODER: {}},
+        say=lines.append,
+        vocoder=types.SimpleNamespace(config=0),
     )
     assert target.trt.plans(given, 89) == {} and "no TensorRT plan for sm_89: the GPU is on fire" in lines[0]
     assert target.trt.plans(given, 90) == {} and len(lines) == 1

@@ -44,7 +44,7 @@ def lowered_plan(config: AcousticConfig, steps=(1, 2, 4)) -> Lowered:
 
 def sampler_of(plan: Lowered) -> runtime.MelSampler:
     sampling = Sampling(plan.sampler, plan.schedules, plan.levels)
-    return runtime.MelSampler(plan.files[artifact.WEIGHTS], plan.acoustic_config, sampling)
+    return runtime.MelSampler(plan.tensors[artifact.WEIGHTS], plan.acoustic_config, sampling)
 
 
 VOCODERS = ["m4gan_small/model_ckpt_steps_1970000.ckpt", "nsf_hifigan_small/model", "pc_nsf_small/model"]
@@ -106,7 +106,7 @@ def test_denoiser_against_the_specification(frames, cycle, layers):
     plan = lowered_plan(config, steps=(1, 3))
     model = module("student", config)
     model.load_state_dict(plan.acoustic.tensors)
-    denoiser = Denoiser(plan.files[artifact.WEIGHTS], config, plan.levels)
+    denoiser = Denoiser(plan.tensors[artifact.WEIGHTS], config, plan.levels)
     denoiser(torch.randn(80, 80), plan.levels[0], denoiser.prepare(torch.randn(80, 6)))  # leaves rows in the buffers
     for buffer in denoiser.buffers.values():
         buffer.fill_(float("nan"))  # whatever is not written shows
@@ -126,7 +126,7 @@ def test_bf16_denoiser_is_no_worse_than_autocast(frames, cycle):
     plan = lowered_plan(tiny(cycle, 5), steps=(1, 3))
     model = module("student", plan.acoustic_config)
     model.load_state_dict(plan.acoustic.tensors)
-    denoiser = cpu_bf16.Bf16Denoiser(plan.files[artifact.WEIGHTS], plan.acoustic_config, plan.levels)
+    denoiser = cpu_bf16.Bf16Denoiser(plan.tensors[artifact.WEIGHTS], plan.acoustic_config, plan.levels)
     denoiser(torch.randn(80, 80), plan.levels[0], denoiser.prepare(torch.randn(80, 6)))
     for buffer in denoiser.buffers.values():
         buffer.fill_(float("nan"))

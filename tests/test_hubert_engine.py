@@ -98,7 +98,7 @@ def test_verification_can_fail(tmp_path, monkeypatch):
     for step in pipeline()[:4]:
         plan = step(plan)
     verify.verify_pass(plan)
-    stored = plan.files[artifact.CONTENT]
+    stored = plan.tensors[artifact.CONTENT]
     name = "feature_extractor.conv_layers.0.layer_norm.weight"
     stored[name] = stored[name].clone()
     stored[name][3] *= 1.01

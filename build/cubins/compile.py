@@ -77,6 +77,7 @@ def _compile_share(jobs: list[tuple[dict, int]], one_more: Callable[[], None]) -
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         pipes |= {"env": environment, "cwd": children.scratch(cache)}
         with TemporaryFile("w+", dir=cache) as errors, subprocess.Popen(command, stderr=errors, **pipes) as worker:
+            assert worker.stdin is not None and worker.stdout is not None  # pipes
             try:
                 with contextlib.suppress(BrokenPipeError):
                     worker.stdin.write(json.dumps(jobs))

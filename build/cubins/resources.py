@@ -161,7 +161,7 @@ def row(name: str, kind: str, frames: int, launch: Launch, cubin: aot.Cubin) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="exit 1 if any kernel spills or does not fit")
     parser.add_argument("--all-widths", action="store_true", help="C 384, 512, 768 and all types; no table")
     parser.add_argument("--arch", type=int, nargs="*", default=ARCHITECTURES)

@@ -57,6 +57,8 @@ def resources(cubin: bytes) -> tuple[int, int]:
         path.write_bytes(cubin)
         text = subprocess.run([tool, "-res-usage", path], capture_output=True, text=True, check=True).stdout
     found = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    if found is None:
+        raise RuntimeError(f"cuobjdump tells no registers: {text[:200]!r}")
     return int(found[1]), int(found[2])
 
 

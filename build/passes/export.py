@@ -19,7 +19,7 @@ def export_pass(plan: Lowered) -> Lowered:
             ' runs in TensorRT and onnxruntime only where onnx is installed: pip install "fastsvc[onnx]"'
         )
         return plan
-    made = graphs(plan.vocoder.config, plan.files[artifact.VOCODER])
+    made = graphs(plan.vocoder.config, plan.tensors[artifact.VOCODER])
     plan.say(f"export: {', '.join(made)}, {sum(map(len, made.values())) / 1e3:.0f} kB")
     return plan.then(Lowered, files=plan.files | made)
 

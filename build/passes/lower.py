@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact import lowered
-from fastsvc.build.plan import Files, Folded, Lowered
+from fastsvc.build.plan import Folded, Lowered
 from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
 
 STORED_HALF = ("units", "weight")  # what fp16 storage rounds; biases and step vectors are small and stay float32
@@ -30,8 +30,7 @@ def lower_pass(plan: Folded) -> Lowered:
             tensors[name] = tensors[name].bfloat16()
     if plan.precision == "fp16":
         parts = {name: {k: half(k, t) for k, t in part.items()} for name, part in parts.items()}
-    files: Files = {**parts}
-    return plan.then(Lowered, files=files)
+    return plan.then(Lowered, tensors=parts)
 
 
 def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from fastsvc import machine
 from fastsvc.artifact import folder as artifact
 from fastsvc.build.plan import Lowered, Measured, Verified
 from fastsvc.checkpoints import Checkpoint
+from fastsvc.config import VocoderConfig
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
@@ -75,23 +76,23 @@ def _denoisers(plan: Lowered) -> tuple[Callable, Callable]:
     model = module(plan.acoustic.kind, config)
     model.load_state_dict(plan.acoustic.tensors)
     model.eval()
-    denoiser = denoiser_for(plan.precision)(plan.files[artifact.WEIGHTS], config, plan.levels)
+    denoiser = denoiser_for(plan.precision)(plan.tensors[artifact.WEIGHTS], config, plan.levels)
     return (
         lambda: model.denoise(x[None], level, cond[None]),
         lambda: denoiser(x, level, denoiser.prepare(cond)),
     )
 
 
-def _vocoders(plan: Lowered, given: Checkpoint) -> dict[str, Callable]:
+def _vocoders(plan: Lowered, given: Checkpoint[VocoderConfig]) -> dict[str, Callable]:
     """The plain generator, then every backend that runs on this processor."""
     config = given.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
     mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.source_hop_samples)
     model = module("vocoder", config)
     model.load_state_dict(given.tensors)
-    generators = {"plain": model.eval(), "torch": Vocoder(plan.files[artifact.VOCODER], config)}
+    generators = {"plain": model.eval(), "torch": Vocoder(plan.tensors[artifact.VOCODER], config)}
     try:
-        generators["onnxruntime"] = OnnxGenerator(plan.files[artifact.VOCODER], config)
+        generators["onnxruntime"] = OnnxGenerator(plan.tensors[artifact.VOCODER], config)
     except FastsvcError as error:
         plan.say(f"measure: the vocoder was not tried in onnxruntime: {error}")
     return {name: lambda generator=generator: generator(mel, source) for name, generator in generators.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastsvc import reading, spelling
 from fastsvc.checkpoints import Checkpoint
+from fastsvc.config import AcousticConfig
 from fastsvc.config.shown import shown
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError
@@ -15,7 +16,7 @@ LIMIT = 4 * 2**20  # bytes
 REMEDY = 'write "NAME:HZ,NAME:HZ", or name a YAML or JSON file of name: Hz, or a prepared corpus'
 
 
-def medians(given: str | None, acoustic: Checkpoint) -> tuple[float, ...]:
+def medians(given: str | None, acoustic: Checkpoint[AcousticConfig]) -> tuple[float, ...]:
     """Hz by speaker, 0 where unknown; () if none is known.
 
     ``given``: "NAME:HZ,NAME:HZ" (ids are names too), a YAML or JSON file with that mapping, or the folder of a

@@ -10,7 +10,7 @@ from fastsvc.version import VERSION
 
 
 def save_pass(plan: Targeted) -> Targeted:
-    artifact.write(plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, plan.files, plan.force)
+    artifact.write(plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, plan.tensors | plan.files, plan.force)
     return plan
 
 

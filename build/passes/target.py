@@ -67,10 +67,10 @@ def target_pass(plan: Measured) -> Targeted:
 def expected(plan: Lowered) -> dict:
     """What the stored tensors give on a small input, layer by layer, by the CPU's backend in float32 where it can."""
     config = plan.acoustic_config
-    denoiser = denoiser_for(plan.precision)(plan.files[artifact.WEIGHTS], config, plan.levels)
+    denoiser = denoiser_for(plan.precision)(plan.tensors[artifact.WEIGHTS], config, plan.levels)
     found = selfcheck.expected(config, denoiser, plan.levels[0])
     if plan.vocoder is not None:
-        vocoder = Vocoder(plan.files[artifact.VOCODER], plan.vocoder.config)
+        vocoder = Vocoder(plan.tensors[artifact.VOCODER], plan.vocoder.config)
         found["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)
     return found
 

@@ -6,8 +6,11 @@ import hashlib
 import tempfile
 from pathlib import Path
 
+from torch import Tensor
+
 from fastsvc.artifact import folder as artifact
 from fastsvc.build.plan import Lowered
+from fastsvc.config import VocoderConfig
 from fastsvc.engine.tensorrt import package as trt
 from fastsvc.engine.tensorrt import plan as trt_plan
 from fastsvc.errors import FastsvcError
@@ -20,10 +23,10 @@ def plans(plan: Lowered, arch: int) -> dict[str, bytes]:
 
     A failure is said and leaves the plan out; the engine runs without it.
     """
-    if GRAPH not in plan.files or trt.RTX.version() is None or trt.RTX.refusal(arch):
+    if GRAPH not in plan.files or plan.vocoder is None or trt.RTX.version() is None or trt.RTX.refusal(arch):
         return {}
     try:
-        built = build(plan.files, plan.vocoder.config, arch)
+        built = build(plan.files[GRAPH], plan.tensors[artifact.VOCODER], plan.vocoder.config, arch)
     except FastsvcError as error:
         plan.say(f"target: no TensorRT plan for sm_{arch}: {error}")
         return {}
@@ -31,16 +34,16 @@ def plans(plan: Lowered, arch: int) -> dict[str, bytes]:
     return {f"sm_{arch}/{built.origin.name}{trt_plan.SUFFIX}": built.content()}
 
 
-def build(files: dict, config, arch: int) -> trt_plan.Plan:
-    """Of an engine's ``files``, which TensorRT reads from a folder."""
+def build(content: bytes, tensors: dict[str, Tensor], config: VocoderConfig, arch: int) -> trt_plan.Plan:
+    """Of a graph and the vocoder's tensors, which TensorRT reads from a folder."""
     from safetensors.torch import save
 
     module = trt.load(trt.RTX)
-    weights = save({name: value.contiguous() for name, value in files[artifact.VOCODER].items()})
-    hashes = [hashlib.sha256(content).hexdigest() for content in (files[GRAPH], weights)]
+    weights = save({name: value.contiguous() for name, value in tensors.items()})
+    hashes = [hashlib.sha256(content).hexdigest() for content in (content, weights)]
     wanted = trt_plan.origin(module, arch, trt_plan.joint_hash(*hashes))
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / artifact.VOCODER).write_bytes(weights)
         graph = Path(scratch) / GRAPH
-        graph.write_bytes(files[GRAPH])
+        graph.write_bytes(content)
         return trt_plan.build(module, graph, config, wanted, ahead=arch)[0]

@@ -15,6 +15,7 @@ from fastsvc.artifact import folder as artifact
 from fastsvc.build.passes.lower import half
 from fastsvc.build.plan import Checked, Lowered, Verified
 from fastsvc.checkpoints import Checkpoint
+from fastsvc.config import VocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
@@ -151,7 +152,7 @@ def _record(net, trace: Trace) -> list:
 
 def _lowered(plan: Lowered, inputs: dict[str, Tensor]) -> Trace:
     """The same quantities from the tensors as they will be stored, by the CPU backend."""
-    tensors = plan.files[artifact.WEIGHTS]
+    tensors = plan.tensors[artifact.WEIGHTS]
     condition = condition_for(plan.acoustic_config)(tensors, plan.acoustic_config)
     denoiser = denoiser_for(plan.precision)(tensors, plan.acoustic_config, plan.levels)
     trace: Trace = []
@@ -167,7 +168,7 @@ def _lowered(plan: Lowered, inputs: dict[str, Tensor]) -> Trace:
     return trace
 
 
-def _verify_vocoder(plan: Lowered, given: Checkpoint, rounded: bool) -> float:
+def _verify_vocoder(plan: Lowered, given: Checkpoint[VocoderConfig], rounded: bool) -> float:
     config = given.config
     generator = torch.Generator().manual_seed(0)
     mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
@@ -185,7 +186,7 @@ def _verify_vocoder(plan: Lowered, given: Checkpoint, rounded: bool) -> float:
     exact = specification(given.tensors, torch.float64)
     halves = {name: half(name, value).float() for name, value in given.tensors.items()}
     plain = specification(halves, torch.float32) if rounded else None
-    vocoder = Vocoder(plan.files[artifact.VOCODER], config)
+    vocoder = Vocoder(plan.tensors[artifact.VOCODER], config)
     source = vocoder.source(sines)
     got = [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
     return compare(exact, got, plain)
@@ -211,7 +212,7 @@ def _verify_content(plan: Lowered, given: Checkpoint) -> float:
     plain = None
     if plan.precision == "fp16":
         plain = specification({name: half(name, value).float() for name, value in given.tensors.items()})
-    exact, stored = specification(given.tensors), plan.files[artifact.CONTENT]
+    exact, stored = specification(given.tensors), plan.tensors[artifact.CONTENT]
     if given.kind == "hubert":
         return compare(exact, trace(HubertEncoder(config, stored).encode(heard[0])), plain)
     return compare(exact, specification({name: value.float() for name, value in stored.items()}), plain)

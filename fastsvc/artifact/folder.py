@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def identity(manifest: dict) -> str:
     return hashlib.sha256(json.dumps(json.loads(told), sort_keys=True).encode()).hexdigest()
 
 
-def write(out: Path, manifest: dict, content: dict[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
+def write(out: Path, manifest: dict, content: Mapping[str, dict[str, Tensor] | bytes], force: bool = False) -> Path:
     """Write the folder beside its place, then exchange it in one call. Raises OutputError; ``out`` is then as it was.
 
     ``content``: tensors for a safetensors file, or bytes as they are. Names may have one folder before them, that of a
@@ -96,6 +97,7 @@ def write(out: Path, manifest: dict, content: dict[str, dict[str, Tensor] | byte
             path = folder / name
             path.parent.mkdir(exist_ok=True)
             if "/" in name:
+                assert isinstance(held, bytes), f"{name}: a device's files are not tensors"
                 engine = engine or identity({**written, "files": listed})
                 held = seal.closed(held, seal.Label(engine, *name.split("/")))
             if isinstance(held, bytes):

@@ -17,7 +17,7 @@ Amphion's condition is not linear: the parameters of its module (fastsvc/model/a
 
 from __future__ import annotations
 
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AcousticConfig, AmphionConfig
 
 TAPS = 3
 AMPHION = "condition."  # before the names of its module's parameters
@@ -40,14 +40,14 @@ def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
         "output.bias": (net.mel_bins,),
         "steps.vectors": (levels, layers, width),
     }
-    return table | (_linear(config) if config.amphion is None else _amphion(config))
+    return table | (_linear(config) if config.amphion is None else _amphion(config, config.amphion))
 
 
-def _amphion(config: AcousticConfig) -> dict[str, tuple[int, ...]]:
+def _amphion(config: AcousticConfig, amphion: AmphionConfig) -> dict[str, tuple[int, ...]]:
     from fastsvc.model.amphion import AmphionCondition
     from fastsvc.model.keys import skeleton
 
-    module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
+    module = skeleton(lambda: AmphionCondition(amphion, config.condition))
     return {AMPHION + name: tuple(value.shape) for name, value in module.state_dict().items()}
 
 

@@ -22,8 +22,9 @@ class Origin:
 
     @classmethod
     def of(cls, stated: dict) -> Origin:
-        known = {key.name: stated[key.name] for key in fields(cls) if key.name in stated}
-        return cls(**known | {"notes": tuple(stated.get("notes", ()))})
+        known: dict[str, Any] = {key.name: stated[key.name] for key in fields(cls) if key.name in stated}
+        known["notes"] = tuple(stated.get("notes", ()))
+        return cls(**known)
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ class Statistics:
     def __init__(self, rate_hz: int):
         self.factor = max(1, rate_hz // STATISTICS_HZ)
         self.rate_hz = rate_hz
-        self.power = self.mean = 0.0  # of each channel, and of their mean, without rumble
-        self.common = 0.0  # [channels, channels] without a subwoofer's band; its diagonal, where they are many
+        self.power, self.mean = np.zeros(()), 0.0  # of each channel, and of their mean, without rumble
+        self.common = np.zeros(())  # [channels, channels] without a subwoofer's band; its diagonal, where they are many
 
     @np.errstate(all="ignore")  # NaN and infinite samples are found by others
     def add(self, block: np.ndarray) -> None:

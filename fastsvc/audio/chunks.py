@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fastsvc.audio.magic import HEAD, container
 from fastsvc.audio.view import Part
@@ -28,12 +28,15 @@ _NAME = re.compile(rb"(?!TAG|APETAGEX|LYRICSBEGIN|data|SSND|fmt |desc)[A-Za-z][A
 _UNKNOWN = 1 << 48  # sizes in 64 bits from here on say that nobody knew: no disk holds so much
 
 
+Order = Literal["little", "big"]
+
+
 class Field(NamedTuple):
     """A number in a header, by its place."""
 
     place: int
     width: int
-    order: str
+    order: Order
 
     def read(self, source: Source | Part) -> int:
         return int.from_bytes(source.at(self.place, self.width), self.order)
@@ -118,7 +121,7 @@ def _said(source: Source | Part, begin: int, size: int) -> int | None:
 
 
 def _chunks(
-    source: Source | Part, place: int, width: int, order: str, even: bool = True
+    source: Source | Part, place: int, width: int, order: Order, even: bool = True
 ) -> Iterator[tuple[bytes, int, int]]:
     """(name, place of the content, size as written) of each chunk that begins within the file."""
     for _ in range(_MOST):

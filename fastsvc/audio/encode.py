@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -135,7 +136,7 @@ def _encode(sink: _Sink, audio: np.ndarray, rate_hz: int, gain: float, format: s
     container = "RF64" if is_large(format, audio.shape[1], len(audio), subtype) else container
     try:
         with soundfile.SoundFile(
-            sink, "w", rate_hz, len(audio), format=container, subtype=subtypes[subtype or "16"]
+            cast(BinaryIO, sink), "w", rate_hz, len(audio), format=container, subtype=subtypes[subtype or "16"]
         ) as file:
             for start in range(0, audio.shape[1], _BLOCK_SAMPLES):
                 block = audio[:, start : start + _BLOCK_SAMPLES].T.astype(np.float32)

@@ -64,7 +64,7 @@ def continued(audio: np.ndarray, first: int, last: int, ends: tuple[float, float
     image, index = place // samples, place % samples
     turned = image % 2 == 1
     piece = audio[np.where(turned, samples - 1 - index, index)]
-    at = np.where(place < 0, *np.float32(ends))
+    at = np.where(place < 0, *np.asarray(ends, np.float32))
     return np.where(turned, 2 * at - piece, piece)
 
 
@@ -86,7 +86,7 @@ def lowered(audio: np.ndarray, factor: int) -> np.ndarray:
     parts = np.zeros((len(audio) // factor + 2 * SPAN, 2 * SPAN + 1), np.float32)
     np.matmul(audio.reshape(-1, factor), _between(factor).T, out=parts[SPAN:-SPAN])
     count = len(audio) // factor
-    return sum(parts[step : step + count, step] for step in range(2 * SPAN + 1))
+    return sum((parts[step : step + count, step] for step in range(2 * SPAN + 1)), np.zeros(count, np.float32))
 
 
 def raised(low: np.ndarray, factor: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,7 +45,8 @@ class File:
 
     def __init__(self, path: Path, source: Source, start: int, kind: Kind):
         self.path, self.kind, self.format = path, kind, kind.name.upper()
-        self._source, self._start, self._container = source, start, None
+        self._source, self._start = source, start
+        self._container: Any = None  # PyAV's InputContainer, once it is open
         self._content = media_open.Bytes(source, start)
         self._at = self._done = self._end = 0  # samples decoded, samples read, place after the last packet
         self._ended = False
@@ -107,8 +108,9 @@ class File:
         if self.kind.name == "caf" and (span := media_whole.caf_span(self._source, self._start)):
             # Not exact: FFmpeg 7 writes the last packet as whole.
             return span[1] or None, False, [(span[0], sum(span))] if span[1] else []
-        track = next((one for one in self._film.tracks if one.id == stream.id), None) if self._film else None
-        if track is not None and not self._film.pieces and (spans := track.spans(self._film.scale)):
+        film = self._film
+        track = next((one for one in film.tracks if one.id == stream.id), None) if film else None
+        if film and track is not None and not film.pieces and (spans := track.spans(film.scale)):
             parts = [(round(begin * rate / track.scale), round(end * rate / track.scale)) for begin, end in spans]
             if any(end > begin for (_, end), (begin, _) in itertools.pairwise(parts)):
                 raise AudioError(f"{self.path}: {self.kind.what} whose edits play parts of it again", CONVERT)
@@ -138,8 +140,6 @@ class File:
                         yield frame
         except (self._av.FFmpegError, ValueError, OverflowError) as error:
             raise self._damaged(told(error)) from None
-        except OSError as error:
-            raise media_open.unreadable(self.path, error) from None
 
     def read(self, samples: int, dtype: str = "float32", always_2d: bool = True) -> np.ndarray:
         """The next ``samples``, some more or, at the end, fewer, as float32 ``[samples, channels]``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastsvc.audio.media_kinds import WHOLE, Kind
 from fastsvc.audio.media_whole import AGAIN
@@ -27,7 +27,7 @@ _CODEC = {"threads": "1", "err_detect": "crccheck+explode", "max_samples": str(_
 _DEFAULT = 1  # AV_DISPOSITION_DEFAULT
 
 
-def package(path: Path, kind: Kind):
+def package(path: Path, kind: Kind) -> Any:
     """PyAV. Raises AudioError, which names what needs it, where it is missing."""
     try:
         import av
@@ -37,7 +37,7 @@ def package(path: Path, kind: Kind):
     return av
 
 
-def container(av, path: Path, content: Bytes, kind: Kind, edited: bool):
+def container(av, path: Path, content: Bytes, kind: Kind, edited: bool) -> Any:
     """``content``, open. ``edited``: edits of an MP4 are left to the caller. Raises AudioError."""
     try:
         return av.open(

@@ -54,8 +54,9 @@ def view(source: Source | Part, start: int, chain: Chain) -> Part | None:
     if not named.frames_place and first.size:
         begin = start + first.size
         second = frame(source.at(begin, 4))
-        head = _new_tag(source, begin, second, count, chain.end - begin, 0)
-        return Part(source, head, (begin, source.size))
+        if second is not None:
+            head = _new_tag(source, begin, second, count, chain.end - begin, 0)
+            return Part(source, head, (begin, source.size))
     return None
 
 
@@ -71,11 +72,18 @@ def _new_tag(source: Source | Part, start: int, first: Frame, count: int, size: 
     head = bytearray(source.at(start, 4))
     at = 4 + first.side
     head[1], head[2] = head[1] | 1, head[2] & ~2  # neither checksum nor padding
-    while not free and frame(head).size < at + 16:
+    while not free and _size(head) < at + 16:
         head[2] += 16  # the next bit rate
-    length = free or frame(head).size
+    length = free or _size(head)
     numbers = (3).to_bytes(4, "big") + count.to_bytes(4, "big") + (size + length).to_bytes(4, "big")
     return (bytes(head) + bytes(at - 4) + b"Xing" + numbers).ljust(length, b"\0")
+
+
+def _size(head: bytearray) -> int:
+    """Bytes of a frame by its header, which there is."""
+    found = frame(head)
+    assert found is not None, head
+    return found.size
 
 
 def samples(source: Source | Part, chain: Chain) -> int:

@@ -86,6 +86,8 @@ def ends(source: Source | Part, chain: Chain) -> bool:
 
 def more(source: Source | Part, chain: Chain) -> bool:
     """Whether further frames of its kind follow the ``chain``, after something else: not far behind."""
+    if chain.first is None:
+        return False
     tail, at = source.at(after_tags(source, chain.end), _BLOCK), -1
     while (at := tail.find(b"\xff", at + 1)) >= 0:
         here, count = at, 0
@@ -151,6 +153,8 @@ def _free(source: Source | Part, start: int) -> int:
     """Bytes of a frame of the "free" format, without padding, by the frames that follow; 0: none do."""
     block = source.at(start, 2 * _FREE)
     first = frame(block)
+    if first is None:
+        return 0
     place = max(4 + first.side, _LEAST)
     while 0 <= (place := block.find(block[:2], place)) < _FREE:
         size, second = place - first.padding, frame(block[place : place + 4])

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fastsvc.audio.source import Source
     from fastsvc.audio.view import Part
 
-_RATES = ((11025, 12000, 8000), None, (22050, 24000, 16000), (44100, 48000, 32000))  # by version 2.5, -, 2, 1
+_RATES = ((11025, 12000, 8000), (), (22050, 24000, 16000), (44100, 48000, 32000))  # by version 2.5, -, 2, 1
 _KBITS = {
     (3, 3): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),  # version 1, layer I
     (3, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -71,7 +71,7 @@ def after_id3(source: Source | Part, place: int = 0) -> int:
     return place
 
 
-def frame(head: bytes) -> Frame | None:
+def frame(head: bytes | bytearray) -> Frame | None:
     """The frame header at the beginning of ``head``, if there is one."""
     return _frame(bytes(head[:4]))
 

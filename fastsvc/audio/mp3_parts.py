@@ -30,7 +30,7 @@ class _Run:
     damaged: bool = False
 
 
-def parts(source: Source, start: int, most: int) -> tuple[list[Part], Chain]:
+def parts(source: Source | Part, start: int, most: int) -> tuple[list[Part], Chain]:
     """The recordings in the mp3 file at ``start``, none where there is only one, in one piece; its first frames.
 
     Where there are more than ``most``, some more than that. Raises OSError.
@@ -58,7 +58,7 @@ def parts(source: Source, start: int, most: int) -> tuple[list[Part], Chain]:
     return [Part(source, *run.pieces) for run in runs], runs[0].first
 
 
-def follows(source: Source, place: int) -> bool:
+def follows(source: Source | Part, place: int) -> bool:
     """Whether at least a frame lies at ``place``."""
     return follow(Part(source, (place, place + (1 << 14))), 0).frames > 0
 
@@ -68,7 +68,7 @@ def _accident(chain: Chain) -> bool:
     return chain.frames < _SURE
 
 
-def _add(runs: list[_Run], source: Source, place: int, chain: Chain) -> None:
+def _add(runs: list[_Run], source: Source | Part, place: int, chain: Chain) -> None:
     if runs and _goes_on(runs[-1], source, place, chain):
         runs[-1].pieces.append((place, chain.end))  # without the tags between them
         return
@@ -79,16 +79,18 @@ def _add(runs: list[_Run], source: Source, place: int, chain: Chain) -> None:
     runs.append(_Run(chain, [(place, chain.end)]))
 
 
-def _goes_on(last: _Run, source: Source, place: int, chain: Chain) -> bool:
+def _goes_on(last: _Run, source: Source | Part, place: int, chain: Chain) -> bool:
     """Whether one stream goes on there, or could: without tags nothing tells where another begins."""
-    if last.damaged or chain.tag is not None or not last.first.first.like(chain.first):
+    before, after = last.first.first, chain.first
+    if last.damaged or chain.tag is not None or before is None or after is None or not before.like(after):
         return False
     return last.first.tag is None or reservoir(source, place)
 
 
-def _ends_at_promise(source: Source, place: int, chain: Chain) -> bool:
+def _ends_at_promise(source: Source | Part, place: int, chain: Chain) -> bool:
     """Whether a recording without a tag follows there; else the tag's count is wrong."""
-    size, tag = chain.promised - place, chain.tag
-    if tag.size and not size - 2 * chain.first.size <= tag.size <= size + chain.first.size:
+    size, tag, first = chain.promised - place, chain.tag, chain.first
+    assert tag is not None and first is not None, "a tag promised it"
+    if tag.size and not size - 2 * first.size <= tag.size <= size + first.size:
         return False
     return not reservoir(source, chain.promised)

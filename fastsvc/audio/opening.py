@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from fastsvc import hush, reading
 from fastsvc.audio import media, media_kinds, media_open, sounds, whole
@@ -89,7 +89,7 @@ def opened(path: Path, exact: bool = False) -> Iterator[Opened]:
                     raise AudioError(f"{path}: {_why_not_audio(found[0].kind, error)}", CONVERT) from None
                 file = media.File(path, source, start, other)
             with file:
-                if other:
+                if isinstance(file, media.File):
                     yield Opened(file, _info_of(file, exact, raw), [])
                     return
                 samples = found[0].samples(file.frames) if len(found) == 1 else file.frames
@@ -107,7 +107,7 @@ def _file(path: Path, raw, found: list[sounds.Sound]):
 
     if len(found) > 1:
 
-        def fail(why: str):
+        def fail(why: str) -> NoReturn:
             raise AudioError(f"{path}: {why}", _SPLIT)
 
         return sounds.Joined(found, fail)

@@ -5,8 +5,8 @@ How long a joined file is: the sum of its recordings, each as long as in a file 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 10_000  # recordings in one file
 _MP3_IN_WAV = 0x55
+Dtype = Literal["float64", "float32", "int32", "int16"]  # what soundfile reads
 
 
 class Sound:
@@ -49,7 +50,7 @@ class Sound:
         """Raises what soundfile raises."""
         import soundfile
 
-        return soundfile.SoundFile(View(self.source), closefd=False)
+        return soundfile.SoundFile(cast(BinaryIO, View(self.source)), closefd=False)
 
     def samples(self, promised: int) -> int:
         """Of each channel, where libsndfile ``promised`` so many."""
@@ -114,9 +115,10 @@ class Joined:
     ``fail(why)`` is called where one of them cannot be opened, is not whole, or does not go with the first: it raises.
     """
 
-    def __init__(self, sounds: Sequence[Sound], fail):
+    def __init__(self, sounds: Sequence[Sound], fail: Callable[[str], NoReturn]):
         self._sounds, self._fail, self._lengths = sounds, fail, []
-        self._number, self._file, self._read = 0, None, 0
+        self._number, self._read = 0, 0
+        self._file: SoundFile | None = None
         for number, sound in enumerate(sounds):
             with self._opened(number) as file:
                 if number == 0:
@@ -138,12 +140,12 @@ class Joined:
         if self._file is not None:
             self._file.close()
 
-    def read(self, count: int, dtype: str, always_2d: bool) -> np.ndarray:
+    def read(self, count: int, dtype: Dtype, always_2d: bool) -> np.ndarray:
         """[up to count, channels]; empty at the end of the last."""
         while self._number < len(self._sounds):
             if self._file is None:
                 self._file, self._read = self._opened(self._number), 0
-            block = self._block(count, dtype, always_2d)
+            block = self._block(self._file, count, dtype, always_2d)
             if len(block):
                 self._read += len(block)
                 return block
@@ -154,11 +156,11 @@ class Joined:
             self._file, self._number = None, self._number + 1
         return np.empty((0, self.channels), dtype)
 
-    def _block(self, count: int, dtype: str, always_2d: bool) -> np.ndarray:
+    def _block(self, file: SoundFile, count: int, dtype: Dtype, always_2d: bool) -> np.ndarray:
         import soundfile
 
         try:
-            return self._file.read(count, dtype=dtype, always_2d=always_2d)
+            return file.read(count, dtype=dtype, always_2d=always_2d)
         except (soundfile.SoundFileError, RuntimeError):
             seconds = self._read / self.samplerate
             self._fail(f"{self._name(self._number)}: damaged: decoding stopped after {seconds:.2f} s of it or later")

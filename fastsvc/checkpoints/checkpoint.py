@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
@@ -14,10 +15,11 @@ from fastsvc.errors import CheckpointError
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo")
 MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Generic[Config]):
     """A checked checkpoint: ``tensors`` are float32, complete, and named as the module of ``config`` names them.
 
     ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig),
@@ -32,7 +34,7 @@ class Checkpoint:
     path: Path
     format: str
     kind: str
-    config: object
+    config: Config
     tensors: dict[str, Tensor]
     speakers: tuple[str, ...] = ()
     speaker_base: int = 0
@@ -52,7 +54,7 @@ class Checkpoint:
     def parameters(self) -> int:
         return sum(t.numel() for t in self.tensors.values())
 
-    def require(self, kinds: Iterable[str], purpose: str) -> Checkpoint:
+    def require(self, kinds: Iterable[str], purpose: str) -> Checkpoint[Config]:
         """self, if its kind is among ``kinds``; otherwise CheckpointError."""
         if self.missing:
             raise CheckpointError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fastsvc.config.limits import LAYERS, RATES_HZ, SIZES
 from fastsvc.config.plain import check, within
+from fastsvc.errors import ConfigError
 
 # What the projects call their units: layer 9 through final_proj is "contentvec" to DDSP-SVC and Diffusion-SVC.
 _ALIASES = {
@@ -83,7 +84,8 @@ class HubertConfig:
     def cut(self, encoder: str) -> HubertConfig:
         """The network that gives the units called ``encoder``, out of this one. Raises ConfigError."""
         parsed = hubert_units(encoder)
-        check(parsed is not None, f"{encoder!r} does not name units of HuBERT or ContentVec")
+        if parsed is None:
+            raise ConfigError(f"{encoder!r} does not name units of HuBERT or ContentVec", "correct the configuration")
         channels, layer = parsed
         has = f"it gives {self.channels}" + (f" or, projected, {self.projection}" if self.projection else "")
         check(

@@ -7,6 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
@@ -15,6 +16,7 @@ LONGEST = 2**16  # entries of a list; the longest real one is a table of phones 
 TEXT = 4096  # characters of a text
 SHORT = 60  # characters of a value that is told when configurations differ
 WHOLE = 2**63  # whole numbers lie below this, on both sides of 0
+Config = TypeVar("Config")
 
 
 def check(condition: bool, what: str, remedy: str = "correct the configuration") -> None:
@@ -44,7 +46,7 @@ def _flat(value):
 def to_dict(config) -> dict:
     """A dataclass as plain dicts, lists, numbers and strings."""
 
-    def plain(value):
+    def plain(value) -> Any:
         if dataclasses.is_dataclass(value):
             return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         if isinstance(value, (tuple, list)):
@@ -54,15 +56,15 @@ def to_dict(config) -> dict:
     return plain(config)
 
 
-def from_dict(cls, data: dict, where: str = ""):
+def from_dict(cls: type[Config], data: Any, where: str = "") -> Config:
     """The inverse of :func:`to_dict`.
 
     Raises :class:`ConfigError` naming the key: unknown or missing keys, wrong types, numbers that are not finite.
     """
     where = where or cls.__name__
     check(isinstance(data, dict), f"{where}: a mapping is expected, got {type(data).__name__}")
-    hints = typing.get_type_hints(cls)
-    known = {f.name: f for f in dataclasses.fields(cls)}
+    hints, described = typing.get_type_hints(cls), typing.cast(Any, cls)
+    known = {f.name: f for f in dataclasses.fields(described)}
     for key in data:
         check(key in known, f"{where}: unknown key {shown(key)}", f"known keys: {', '.join(sorted(known))}")
     for name, field in known.items():
@@ -72,7 +74,7 @@ def from_dict(cls, data: dict, where: str = ""):
 
 
 def _cast(hint, value, where: str):
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_dict(hint, value, where)
     origin = typing.get_origin(hint)
     if origin is tuple:

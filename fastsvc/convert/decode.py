@@ -59,6 +59,7 @@ class Decoded:
         if self._error is not None:
             raise self._error
         content, self._content = self._content, None
+        assert content is not None, "a recording is handed out once"
         return content
 
 

@@ -92,6 +92,6 @@ def _together(engine, voices: Sequence[Voice], settings: Settings, progress: Cal
     start = time.perf_counter()
     heard = [voice.heard for voice in voices]
     made = engine.sing(heard, settings.request, progress=progress)
-    spent, frames = time.perf_counter() - start, sum(one.frames for one in heard)
-    for voice, one, audio in zip(voices, heard, made, strict=True):
-        voice.recording.take(voice, audio, spent * one.frames / frames)
+    spent, frames = time.perf_counter() - start, sum(voice.frames for voice in voices)
+    for voice, audio in zip(voices, made, strict=True):
+        voice.recording.take(voice, audio, spent * voice.frames / frames)

@@ -37,6 +37,11 @@ class Voice:
     place: Place
     made: np.ndarray | None = None
 
+    @property
+    def frames(self) -> int:
+        """Of what was heard; 0 once its audio is made."""
+        return 0 if self.heard is None else self.heard.frames
+
 
 @dataclass
 class Recording:
@@ -164,4 +169,5 @@ class Recording:
                 return made[None]
             result = np.empty((self.channels, samples), np.float32) if result is None else result
             result[i] = made
+        assert result is not None, "a recording has channels"
         return result

@@ -85,6 +85,7 @@ class Results:
         return (
             one.request == self.requests[job.format]
             and one.source == self._source(job)
+            and source is not None
             and source.like(one.source_stamp)
         )
 

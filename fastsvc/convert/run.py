@@ -111,7 +111,7 @@ class _Line:
             for voice in recording.hear(self.engine, one):
                 self._report()
                 self.group.append(voice)
-                if self.room.add(voice.heard.frames):
+                if self.room.add(voice.frames):
                     self._sing()
             if not recording.failed and self.room.end():
                 self._sing()

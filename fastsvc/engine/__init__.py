@@ -3,6 +3,12 @@
 ``Engine`` and ``Request`` are imported when they are first asked for: looking at a folder's manifest needs no PyTorch.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastsvc.engine.engine import Engine
+    from fastsvc.engine.request import Request
+
 __all__ = ["Engine", "Request"]
 
 

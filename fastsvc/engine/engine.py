@@ -19,6 +19,7 @@ from fastsvc.engine.conversion import Heard, Place, Ready, between, joined, told
 from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
+from fastsvc.engine.speakers import Speakers
 
 HEARD = 0.3  # for the progress bar alone: hearing's share of a conversion
 
@@ -38,7 +39,7 @@ class Engine:
         model = Model.of(folder)
         manifest, vocoder = folder.manifest, folder.manifest.vocoder
         self.config: AcousticConfig = model.acoustic
-        self.table = model.speakers
+        self.table = model.speakers or Speakers.of(manifest)
         parts = backends.BACKENDS[device](model, precision, vocoder_backend)
         self.path, self.manifest = folder.path, manifest
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
@@ -147,7 +148,7 @@ class Engine:
         self.check_convertible()
         audio, note = hearing.mono(audio, rate_hz)
         if len(audio) == 0:
-            return audio, request.rate_out_hz
+            return audio, request.rate_out_hz or rate_hz
         with self.lock:
             heard = self.hear(audio, rate_hz, request)
             self.transposed, spent = heard.semitones, self.timings
@@ -158,7 +159,7 @@ class Engine:
             self.timings = {**spent, **self.timings}
         place = heard.place
         del heard  # of an hour, its features are as much as the recording
-        return self.join(made, *place), request.rate_out_hz
+        return self.join(made, *place), place.rate_out_hz
 
     @torch.inference_mode()
     def hear(self, audio, rate_hz: int, request: Request) -> Heard:

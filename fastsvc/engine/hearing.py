@@ -69,7 +69,7 @@ def features(
     encoder,
     f0_method: str | None,
     f0_weights=None,
-    device="cpu",
+    device: str | torch.device = "cpu",
     yin=None,
     f0_range=None,
     gate_hum: bool = False,
@@ -100,7 +100,7 @@ def melody(
     config: AcousticConfig,
     f0_method: str | None = None,
     f0_weights=None,
-    device="cpu",
+    device: str | torch.device = "cpu",
     yin=None,
     f0_range=None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -129,7 +129,7 @@ def pitch(
     f0_weights=None,
     yin=None,
     f0_range: tuple[float, float] | None = None,
-):
+) -> tuple[torch.Tensor, torch.Tensor]:
     """f0_hz and voiced [frames] of audio at the mel's rate: in the model's range as it was trained, and beyond.
 
     ``yin``: engine/cuda_pitch.Yin, which then tracks what fits it. ``f0_range``: what is heard at all, None for all
@@ -179,7 +179,7 @@ def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target
         if not bool(voiced.any()):
             return 0.0
         return float(round(12 * math.log2(target_hz / float(f0_hz[voiced].median()))))
-    return arguments.transpose(transpose)
+    return float(arguments.transpose(transpose))
 
 
 def known_pitch(target_hz: float | None) -> float:

@@ -60,7 +60,7 @@ class Model:
 
     def encoder(self, device, dtype: torch.dtype | None = None):
         """The content encoder on a device, or None. ``dtype``: in a GPU's form that computes in it."""
-        if not self.content:
+        if not self.content or self.content_kind is None:
             return None
         from fastsvc.features.content import RecogniserEncoder
         from fastsvc.features.hubert import HubertEncoder

@@ -23,7 +23,7 @@ def warm_up(engine, seconds: float, groups, steps: Iterable[int] | None, progres
         noise(engine, seconds)
         return 0
     with engine.lock:
-        return graphs(engine, None if groups == "all" else groups, steps, progress)
+        return graphs(engine, None if isinstance(groups, str) else groups, steps, progress)
 
 
 def noise(engine, seconds: float) -> None:

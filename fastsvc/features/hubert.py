@@ -19,6 +19,9 @@ above, as they prefer near to far in nothing: on 120 s of synthetic singing, ful
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,7 +29,7 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import HubertConfig
-from fastsvc.model.hubert import FeatureExtractor, Hubert, Layer
+from fastsvc.model.hubert import ConvLayer, Hubert, Layer
 from fastsvc.model.keys import skeleton
 
 FRONT = 250  # units, 5 s: what the convolutions hold at a time is about 80 MB
@@ -49,7 +52,7 @@ class HubertEncoder:
         tensors = {name: value.to(self.device, torch.float32) for name, value in tensors.items()}
         self.model.load_state_dict(tensors, assign=True)
         self.model.eval().requires_grad_(False)
-        self.front = Front(self.model.feature_extractor)
+        self.front = Front(cast(Sequence[ConvLayer], self.model.feature_extractor.conv_layers))
         self._describe(config)
 
     def _describe(self, config: HubertConfig) -> None:
@@ -79,11 +82,11 @@ class HubertEncoder:
             before = own[last - first :][:FADE].to(self.home).clone()
         return units
 
-    def _features(self, audio: Tensor, count: int) -> _Features:
-        """What :meth:`_attend` reads of the recording."""
+    def _features(self, audio: Tensor, count: int) -> Any:
+        """What :meth:`_attend` reads of the recording: a backend that has its own _attend may take something else."""
         return _Features(self, audio, count)
 
-    def _attend(self, features: _Features, begin: int, end: int) -> Tensor:
+    def _attend(self, features: Any, begin: int, end: int) -> Tensor:
         """Units [begin, end) as these alone see each other."""
         encoder, reach = self.model.encoder, self.config.position_kernel
         start = max(0, begin - reach)  # what the positional convolution reads besides
@@ -134,8 +137,9 @@ class _Features:
 class Front:
     """The convolutions on audio [samples], channels last. A stretch gives what the whole would give there."""
 
-    def __init__(self, extractor: FeatureExtractor):
-        self.layers = list(extractor.conv_layers)
+    def __init__(self, layers: Iterable[ConvLayer]):
+        """``layers``: of a FeatureExtractor."""
+        self.layers = list(layers)
         # [out, in, k] -> [out, k * in]: rows of k neighbouring frames lie one after another in memory.
         self.matrices = [layer.conv.weight.transpose(1, 2).flatten(1).contiguous() for layer in self.layers]
 

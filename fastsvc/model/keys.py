@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from fastsvc.errors import CheckpointError
 from fastsvc.reading.loading import finite
 
 MOST_FAULTS = 300  # that a message tells; a stranger's file may have a million
+Module = TypeVar("Module", bound=nn.Module)
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -23,7 +26,7 @@ class _Undrawn(TorchFunctionMode):
         return (args or tuple(kwargs.values()))[0] if drawn else func(*args, **(kwargs or {}))
 
 
-def skeleton(build) -> nn.Module:
+def skeleton(build: Callable[[], Module]) -> Module:
     """The module that ``build()`` makes, with shapes alone."""
     with torch.device("meta"), _Undrawn():
         return build()

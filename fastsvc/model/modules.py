@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
 
-def module(kind: str, config):
-    """The specification's module for a kind of checkpoint."""
+
+def module(kind: str, config) -> Any:
+    """The specification's module for a kind of checkpoint: an nn.Module whose class only the kind tells."""
     if kind == "vocoder":
         from fastsvc.model.vocoder import Generator as build
     elif kind == "recogniser":

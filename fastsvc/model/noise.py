@@ -44,7 +44,13 @@ def _words(seed: int, step: int, first: int, count: int, channels: int, stream: 
 
 
 def gaussian(
-    seed: int, step: int, first_frame: int, frames: int, channels: int, device="cpu", stream: int = MEL
+    seed: int,
+    step: int,
+    first_frame: int,
+    frames: int,
+    channels: int,
+    device: str | torch.device = "cpu",
+    stream: int = MEL,
 ) -> Tensor:
     """Standard normal noise [frames, channels], float32, for frames first_frame … first_frame + frames − 1."""
     u1, u2, u3, u4 = (_uniform(w) for w in _words(seed, step, first_frame, frames, channels, stream, device))

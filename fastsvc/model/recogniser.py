@@ -84,7 +84,7 @@ class ConvTrunk(nn.Module):
         self.blocks = nn.ModuleList(GatedBlock(config.channels, config.kernel, d) for d in dilations)
         self.norm = nn.LayerNorm(config.channels)
         self.channels = config.channels
-        self.halo_frames: int | None = config.mean_frames + 2 + sum(config.kernel // 2 * d for d in dilations)
+        self.halo_frames = config.mean_frames + 2 + sum(config.kernel // 2 * d for d in dilations)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         x = self.stem(x.transpose(1, 2)).transpose(1, 2)

@@ -31,7 +31,7 @@ def frame_phase(f0_hz: Tensor, config: VocoderConfig) -> Tensor:
     return starts.double() * 2.0**-48
 
 
-def initial_phase(config: VocoderConfig, seed: int, device="cpu") -> Tensor:
+def initial_phase(config: VocoderConfig, seed: int, device: str | torch.device = "cpu") -> Tensor:
     """Starting phases [source_channels] in cycles: random but for the fundamental's; of "pulse" all 0, unused."""
     start = noise.uniform(seed, config.source_channels, device)
     if config.source == "pulse":

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from fastsvc.kernels import dependent, tiles
-from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.language import constant, jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
-HALF_ROOT = tl.constexpr(math.sqrt(0.5)) if tl.constexpr is not object else math.sqrt(0.5)
+HALF_ROOT = constant(math.sqrt(0.5))
 
 
 def reference(state: Tensor, z: Tensor, weight: Tensor, shift: Tensor, lengths: Tensor) -> Tensor:

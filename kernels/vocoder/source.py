@@ -171,8 +171,8 @@ def launch(
     )
 
 
-def run(*tensors: Tensor, **options) -> Tensor:
+def run(*values, **options) -> Tensor:
     """:func:`launch` and start; out is written and returned."""
-    started = launch(*tensors, **options)
+    started = launch(*values, **options)
     started.run()
     return started.arguments["out"]

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn.functional import conv1d, conv_transpose1d, layer_norm, leaky_relu, pad
 
 from fastsvc.kernels import tiles
-from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.language import constant, jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 from fastsvc.kernels.vocoder import conv
 from fastsvc.kernels.vocoder.activation import leaky
 
-EPS = tl.constexpr(1e-5) if tl.constexpr is not object else 1e-5  # of layer_norm, PyTorch's default
+EPS = constant(1e-5)  # of layer_norm, PyTorch's default
 
 
 def reference(
@@ -46,6 +46,7 @@ def reference(
     out = out.transpose(1, 2) + bias
     if excitation is None:
         return out
+    assert mix is not None and mix_bias is not None, "an excitation comes with its mix"
     hop = excitation.shape[1] // frames
     excitation = pad(excitation.to(mix.dtype)[:, None], (hop // 2, mix_taps))
     added = conv1d(excitation, mix[:mix_taps].T[:, None], stride=hop)[..., :frames].transpose(1, 2) + mix_bias
@@ -219,7 +220,7 @@ def launch(
         TAPS=taps,
         SLOPE=float(slope),
         MIX_TAPS=0 if excitation is None else mix_taps,
-        WIDE=1 if excitation is None else len(mix),
+        WIDE=1 if excitation is None or mix is None else len(mix),
         HOP=1 if excitation is None else excitation.shape[1] // (frames * rate),
         NORM=norm and excitation is not None,
         PRECISION=precision,

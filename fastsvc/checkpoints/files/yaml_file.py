@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any, TypeVar
 
 from fastsvc import reading
 from fastsvc.checkpoints.files import beside
@@ -11,13 +12,16 @@ from fastsvc.checkpoints.given import Given
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
-_REQUIRED = object()
+_REQUIRED: Any = object()
+Kind = TypeVar("Kind")
 
 
 class YamlFile:
     """``get("data.hop_length", int)`` with a type check; raises CheckpointError for what is missing or wrong."""
 
     kind = "the config.yaml of the training run"  # what the file is, for messages
+    path: Path
+    values: dict
 
     def __init__(self, checkpoint: Path, given: Given, option: bool = True):
         """``option``: --config can name another file, which it cannot for a vocoder."""
@@ -40,8 +44,8 @@ class YamlFile:
         made.path, made.values = path, values
         return made
 
-    def get(self, dotted: str, kind, default=_REQUIRED):
-        value = self.values
+    def get(self, dotted: str, kind: type[Kind], default: Kind = _REQUIRED) -> Kind:
+        value: Any = self.values
         for part in dotted.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         if value is None:

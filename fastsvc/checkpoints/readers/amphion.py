@@ -61,6 +61,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         acoustic = amphion_config.acoustic(file, places, given.look)
     except ConfigError as error:
         raise CheckpointError(f"{file.path}: {error.message}", error.remedy) from None
+    assert acoustic.amphion, "acoustic() makes it"
     if acoustic.denoiser.layers + acoustic.amphion.layers > len(tensors):
         raise CheckpointError(f"{file.path} has more layers than {path} has tensors", "use the args.json of this run")
     tensors = fit(tensors, lambda: _module(acoustic), path, lambda name: _theirs(name, network))

@@ -22,10 +22,10 @@ def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tu
     from fastsvc.model import weight_norm
     from fastsvc.model.vocoder import Generator
 
-    halves = [name for name in state if weight_norm.partner(name)]
-    faults = [f"missing: {weight_norm.partner(name)}" for name in halves if weight_norm.partner(name) not in state]
-    for name in halves:
-        gain, direction = state[name].shape, state.get(weight_norm.partner(name), state[name]).shape
+    halves = {name: other for name in state if (other := weight_norm.partner(name))}
+    faults = [f"missing: {other}" for other in halves.values() if other not in state]
+    for name, other in halves.items():
+        gain, direction = state[name].shape, state.get(other, state[name]).shape
         if name.endswith(weight_norm.GAINS) and gain != (*direction[:1], *[1] * (len(direction) - 1)) and not faults:
             faults.append(f"{name} has shape {tuple(gain)}, which does not fit {tuple(direction)} of its other half")
     if faults:

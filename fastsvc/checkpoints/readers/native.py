@@ -75,7 +75,8 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
 def _about(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None]:
     """(names of the speakers, their median pitches in Hz, peak of the training data), as far as there are any."""
     names, f0_hz = content.get("speakers") or (), content.get("speaker_f0_hz") or ()
-    train = plain.get("train") if isinstance(plain.get("train"), dict) else {}
+    train = plain.get("train")
+    train = train if isinstance(train, dict) else {}
     peak, count = train.get("input_peak"), config.condition.speakers if isinstance(config, AcousticConfig) else None
     numbers = isinstance(f0_hz, (list, tuple)) and all(
         isinstance(f, (int, float)) and (f == 0 or F0_HZ[0] <= f <= F0_HZ[1]) for f in f0_hz

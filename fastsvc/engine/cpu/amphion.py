@@ -20,7 +20,10 @@ class Condition:
     """Features of one sequence → cond; called as :class:`fastsvc.engine.cpu.condition.Condition` is."""
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):
-        module = skeleton(lambda: AmphionCondition(config.amphion, config.condition))
+        amphion = config.amphion
+        if amphion is None:
+            raise ValueError("the model's condition is not Amphion's")
+        module = skeleton(lambda: AmphionCondition(amphion, config.condition))
         named = {n.removeprefix(AMPHION): t.float() for n, t in tensors.items() if n.startswith(AMPHION)}
         module.load_state_dict(named, assign=True)
         self.module = module.eval().requires_grad_(False)
@@ -30,7 +33,7 @@ class Condition:
     def speaker(self, weights: dict[int, float], key_shift: float = 0.0) -> Tensor:
         """The vector [C] of a singer, or a weighted sum of several; there is no key shift."""
         table = self.module.encoder.singer_encoder.nn.weight
-        return sum(weight * table[row] for row, weight in weights.items())
+        return sum((weight * table[row] for row, weight in weights.items()), table.new_zeros(()))
 
     def __call__(self, units: Tensor, f0_hz: Tensor, volume: Tensor, voiced: Tensor, speaker: Tensor) -> Tensor:
         """units [T, U], f0_hz, volume and voiced [T], speaker [C] → cond [T, M], in one stretch."""
@@ -42,8 +45,8 @@ class Condition:
 
         def part(start: int, end: int) -> Tensor:
             units = features.units[features.places[start:end]]
-            rest = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
-            return self(units, *rest, speaker)
+            f0_hz, volume, voiced = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
+            return self(units, f0_hz, volume, voiced, speaker)
 
         return faded(len(features.f0_hz), self.segment, self.overlap, part)
 

@@ -20,7 +20,7 @@ class Condition:
 
     def speaker(self, weights: dict[int, float], key_shift: float = 0.0) -> Tensor:
         """The vector [H] of an utterance: a weighted sum of speakers (their weights sum to 1) and the key shift."""
-        vector = sum(weight * self.speakers[row] for row, weight in weights.items())
+        vector = sum((weight * self.speakers[row] for row, weight in weights.items()), self.speakers.new_zeros(()))
         return vector if self.key_shift is None else vector + key_shift * self.key_shift
 
     def __call__(self, units: Tensor, f0_hz: Tensor, volume: Tensor, voiced: Tensor, speaker: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class Condition:
 
         def part(start: int, end: int) -> Tensor:
             units = features.units[features.places[start:end]].float()
-            rest = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
-            return self(units, *rest, speaker)
+            f0_hz, volume, voiced = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
+            return self(units, f0_hz, volume, voiced, speaker)
 
         return part

@@ -158,7 +158,7 @@ class Step:
 
 def filter_first(weights: dict[str, Tensor], width: int) -> tuple[Tensor, Tensor]:
     """The gated convolutions' weight [L, 3C + H, 2C] and bias [L, 2C], columns of the filter before the gate's."""
-    return tuple(weights[name].roll(width, -1) for name in ("conv.weight", "conv.bias"))
+    return weights["conv.weight"].roll(width, -1), weights["conv.bias"].roll(width, -1)
 
 
 def _in_tiles(cond: Tensor, dilation: int, places: int) -> Tensor:

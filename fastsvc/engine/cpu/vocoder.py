@@ -98,17 +98,18 @@ class Stage:
     def __call__(self, x: Tensor, source: Tensor) -> Tensor:
         x = F.conv_transpose2d(F.leaky_relu_(x, SLOPE), *self.up, stride=self.up_stride, padding=self.up_padding)
         if self.branch is not None:
-            x.add_(self.excitation(source))
+            x.add_(self.excitation(source, *self.branch))
         total = None
         for block in self.blocks:
             y = x
             for unit in block:
                 y = _residual(y, unit)
             total = y if total is None else total.add_(y)
+        assert total is not None, "a stage has blocks"
         return total.div_(len(self.blocks))
 
-    def excitation(self, source: Tensor) -> Tensor:
-        branch = F.conv2d(source, *self.branch, stride=self.branch_stride, padding=self.branch_padding)
+    def excitation(self, source: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        branch = F.conv2d(source, weight, bias, stride=self.branch_stride, padding=self.branch_padding)
         if not self.layer_norm:
             return branch
         branch = F.relu_(branch).permute(0, 2, 3, 1)

@@ -28,9 +28,10 @@ class OnnxGenerator:
         runtime = require()
         self.config, self.halo_frames = config, halo_frames(config)
         graph = vocoder_graph.over(tensors, config)
-        self.linear = None
+        self.linear: tuple[Tensor, Tensor] | None = None
         if config.source != "sine":
-            self.linear = tuple(tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))
+            weight, bias = (tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))
+            self.linear = weight, bias
         self.how = f"onnxruntime {runtime.__version__}"
         outside = {name: value for name, value in tensors.items() if not name.startswith("m_source.")}
         try:

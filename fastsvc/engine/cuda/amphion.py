@@ -53,6 +53,7 @@ class Condition:
     def fill(self, network, program, conds: Sequence[Tensor | None]) -> None:
         program.net.cond.zero_()
         for row, cond in enumerate(conds):
+            assert cond is not None, "inputs() gives it"
             program.net.cond[row, : len(cond), : cond.shape[1]] = cond
 
     def prepare(self, network, shape: Shape) -> None:

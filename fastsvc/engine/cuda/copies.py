@@ -67,5 +67,6 @@ class Homeward:
         """All of it, in ordinary memory."""
         if self.stream is not None:
             self._leave()
-            self.arrived.synchronize()
+            if self.arrived is not None:
+                self.arrived.synchronize()
         return self.audio

@@ -151,6 +151,7 @@ class Staging:
     def _cut(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         size = dtype.itemsize * torch.Size(shape).numel()
         start, self.used = self.used, -(-(self.used + size) // 16) * 16
+        assert self.memory is not None, "_begin() makes it"
         return self.memory[start : start + size].view(dtype).view(shape)
 
 
@@ -198,6 +199,7 @@ class Network:
         """The program of a shape. Raises torch.OutOfMemoryError."""
         if shape not in self.programs:
             self.reserve([shape])
+            assert self.arena is not None, "reserve() makes it"
             given = self.weights, self.config, self.levels, shape, self.arch
             self.programs[shape] = Program(*given, self.arena.again())
         return self.programs[shape]

@@ -100,7 +100,7 @@ def marshalled(parameters, arguments: dict) -> list:
 def bindings():
     """cuda-bindings' driver module. Raises MissingPackageError."""
     try:
-        from cuda.bindings import driver
+        from cuda.bindings import driver  # pyright: ignore[reportAttributeAccessIssue]  # compiled, and has no stubs
     except ImportError:
         raise MissingPackageError("cuda-bindings", "starting compiled kernels", "gpu") from None
     return driver

@@ -21,9 +21,9 @@ class Graphs:
 
     def capture(self, run: Callable[[], None]) -> Callable[[], None]:
         """A call that does what ``run`` does, over the same buffers. ``run`` is called before, to load kernels."""
-        if self.pool is None:
-            return run
         stream = self.stream
+        if stream is None:
+            return run
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             for _ in range(2):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from types import SimpleNamespace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +25,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fastsvc.config import HubertConfig
 from fastsvc.engine.cuda.programs import RUNGS, Programs, rung, sent
 from fastsvc.features import hubert
-from fastsvc.model.hubert import FeatureExtractor
+from fastsvc.model.hubert import ConvLayer, FeatureExtractor
 
 FRONT = 512  # units at a time through the convolutions: about 200 MB between the first two
 NEIGHBOURS = 4  # outputs of the positional convolution at once
 MOMENT_ROWS = 256  # windows summed by one small product; many of them run side by side
 EXACT = "feature_extractor.conv_layers.0."
+Recording = tuple[Tensor, int, "tuple[Tensor, Tensor] | None"]  # samples, count of units, first convolution
 
 
 class HubertEncoder(hubert.HubertEncoder):
@@ -49,11 +50,11 @@ class HubertEncoder(hubert.HubertEncoder):
         """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D] float32, here."""
         return self.programs.within_memory(lambda: hubert.HubertEncoder.encode(self, sent(audio, self.device)))
 
-    def _features(self, audio: Tensor, count: int):
+    def _features(self, audio: Tensor, count: int) -> Recording:
         """The recording; in windows with the first convolution's weights, which depend on all of it."""
         return audio, count, None if len(hubert.windows(count)) == 1 else self.front.first(audio)
 
-    def _attend(self, features, begin: int, end: int) -> Tensor:
+    def _attend(self, features: Recording, begin: int, end: int) -> Tensor:
         (audio, count, first), hop = features, self.hop_samples
         reach = self.config.position_kernel
         start, stop = max(0, begin - reach), min(count, end + reach)
@@ -92,7 +93,7 @@ class Weights:
             for name, value in tensors.items()
             if not (".attention." in name and name.split(".")[-2] in ("q_proj", "k_proj", "v_proj"))
         }
-        self.front = hubert.Front(SimpleNamespace(conv_layers=[self._first_layer()]))
+        self.front = hubert.Front([self._first_layer()])
         self.convs = [
             StridedConv(self.tensors.pop(f"feature_extractor.conv_layers.{i}.conv.weight"), stride)
             for i, stride in enumerate(config.conv_strides[1:], 1)
@@ -114,9 +115,9 @@ class Weights:
     def norm(self, x: Tensor, name: str) -> Tensor:
         return F.layer_norm(x, x.shape[-1:], *self.pair(name), self.config.norm_eps)
 
-    def _first_layer(self):
+    def _first_layer(self) -> ConvLayer:
         with torch.device("meta"):
-            layer = FeatureExtractor(self.config).conv_layers[0]
+            layer = cast(ConvLayer, FeatureExtractor(self.config).conv_layers[0])
         own = {name.removeprefix(EXACT): value for name, value in self.tensors.items() if name.startswith(EXACT)}
         layer.load_state_dict(own, assign=True)
         return layer.requires_grad_(False)
@@ -175,7 +176,8 @@ class Program:
         # Whole recordings end with samples that make no unit, but count for the group norm.
         self.audio = torch.zeros(units * config.hop_samples + config.window_samples, device=device)
         self.told = torch.zeros(4, dtype=torch.int64, device=device)
-        self.first = tuple(torch.zeros(shape, device=device) for shape in weights.front.shapes())
+        weight, bias = (torch.zeros(shape, device=device) for shape in weights.front.shapes())
+        self.first = weight, bias
         self.out = torch.zeros(units, config.unit_channels, device=device)
         self.places = torch.arange(units, device=device)
         self.windows = torch.arange((len(self.audio) - self.kernel) // self.stride + 1, device=device)

@@ -24,6 +24,12 @@ class Piece:
     cond: Tensor | None = None  # [T, H], where it does not come from the kernels
     given: Tensor | None = None  # [T, M], a normalised mel to refine
 
+    @property
+    def refined(self) -> Tensor:
+        """The mel to refine, which there is."""
+        assert self.given is not None
+        return self.given
+
     def draw(self, step: int, device) -> Tensor:
         """Noise [T, M] of a step, on the device."""
         noise = replace(self.noise, device=device) if isinstance(self.noise, Seeded) else self.noise

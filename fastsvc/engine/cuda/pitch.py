@@ -67,6 +67,7 @@ class Program:
         self.f0_hz = torch.zeros(frames, device=device)
         self.voiced = torch.zeros(frames, dtype=torch.bool, device=device)
         own, self.beyond = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz)
+        assert own is not None, "nothing narrower than the model's range was asked for"
         self.grid = mel.rate_hz, mel.hop_samples, frames, *own
 
     def run(self) -> None:

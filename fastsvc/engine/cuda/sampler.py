@@ -144,10 +144,12 @@ class MelSampler:
 
     def _fused(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
         program, plan = self.network.program(shape), self.plans[steps]
+        assert plan is not None, "without a plan evaluations are stepped"
         start = self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
         if plan.carry:
             for row, piece in enumerate(pieces):
-                program.net.out[row, : len(piece.given)] = piece.given
+                given = piece.refined
+                program.net.out[row, : len(given)] = given
         start()
         return program.net.out
 
@@ -164,7 +166,7 @@ class MelSampler:
             self.network.replay(shape, ("evaluation", float(sigma)), lambda p: p.evaluation(float(sigma)))
             return net.out.clone()
 
-        x0 = None if pieces[0].given is None else rows(pieces, net.x, lambda piece: piece.given)
+        x0 = None if pieces[0].given is None else rows(pieces, net.x, lambda piece: piece.refined)
         cond = net.cond[..., :width].float()
         x = sampler.sample(self.config, self.method, denoise, self.schedules[steps], draw, cond, x0)
         return self.denormalise(x)

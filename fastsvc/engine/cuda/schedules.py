@@ -26,7 +26,7 @@ class Fused:
 def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool = False) -> Fused | None:
     """The schedule over ``levels``, or None where the update form cannot express it; ``refine``: from a given mel."""
     evaluated = tuple(schedule.evaluated(method, levels))
-    if method in ("ddim", "dpm++"):
+    if config.ddpm is not None and method in ("ddim", "dpm++"):
         places = solver.chain(config.ddpm, levels)
         updates = ddim_updates(places) if method == "ddim" else dpm_updates(places)
         _, alpha, spread = places[0]

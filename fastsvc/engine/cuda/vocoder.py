@@ -60,6 +60,7 @@ class Inputs:
 
 def mixing(vocoder: Vocoder) -> tuple[Tensor, Tensor]:
     """Weight, padded for the kernel, and bias of the source's channels."""
+    assert vocoder.linear is not None, "the one sine of PC-NSF is not mixed"
     weight, bias = vocoder.linear
     padded = weight.new_zeros(power_of_two(weight.shape[1]))
     padded[: weight.shape[1]] = weight[0]

@@ -94,7 +94,7 @@ def choose(arch: int, name: str | None = None) -> Package:
     if not serving:
         others = [package for package in PACKAGES.values() if package.refusal(arch) is None]
         remedy = f"{others[0].title} does: {others[0].command}" if others else "use another vocoder backend"
-        raise EngineError("; ".join(refusals), remedy)
+        raise EngineError("; ".join(refusal for refusal in refusals if refusal is not None), remedy)
     for package in serving:
         if package.version() is not None:
             return package

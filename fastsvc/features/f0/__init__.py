@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def extract(
     style="fastsvc",
     weights=None,
     beyond=None,
-):
+) -> tuple[Any, Any]:
     """Track the pitch of one recording [samples] (numpy or torch, any device).
 
     Returns (f0_hz float32 [frames], voiced bool [frames]) of the kind given, on its device. Unvoiced stretches are

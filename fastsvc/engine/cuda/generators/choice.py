@@ -11,6 +11,7 @@ import statistics
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,8 +54,9 @@ def fastest(rows: list[Row]) -> str:
     """The backend of the least time among those that ran and whose error passes; PyTorch where nothing else does."""
     own = next((row.error for row in rows if row.backend == "torch" and row.error is not None), UNKNOWN_ERROR)
     bound = max(2 * own, LEAST_BOUND)
-    ran = [row for row in rows if row.ms is not None and row.error is not None and row.error <= bound]
-    return min(ran, key=lambda row: row.ms).backend if ran else "torch"
+    passed = [row for row in rows if row.error is not None and row.error <= bound]
+    ran = [(row.ms, row.backend) for row in passed if row.ms is not None]
+    return min(ran, key=lambda one: one[0])[1] if ran else "torch"
 
 
 def summary(rows: list[Row]) -> list[str]:
@@ -108,7 +110,7 @@ class Choice:
             )
         self.makers, self.reference, self.wanted = makers, reference, wanted
         self.circumstances, self.keep = circumstances or {}, keep
-        self.made: dict[str, object] = {}
+        self.made: dict[str, Any] = {}  # see generators/torch.py
         self.dropped: set[str] = set()
         self.names: dict[tuple[int, int], str] = {}  # by shape: looking through the rows takes most of a millisecond
         self.rows = self._stored(read())

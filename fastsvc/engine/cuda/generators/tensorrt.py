@@ -74,7 +74,7 @@ class TensorRTGenerator:
         Raises EngineError with the reason.
         """
         inputs: dict[str, Tensor] = {"mel": given.mel, "source": given.excitation}
-        if self.config.noise_sigma:
+        if self.config.noise_sigma and given.noise is not None:
             inputs["noise"] = given.noise
         with torch.cuda.device(self.device):
             run = self.runner.bind(inputs, {"audio": given.audio})
