@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/kernels.md"
+PAGES = "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))
 
 
 def _wrap():
