@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import program
+from bench import program, same
 from fastsvc.errors import EngineError
 
 BENCH = Path(__file__).parent.parent / "bench"
@@ -26,6 +26,7 @@ WRONG = [
     ("f0", ["--methods", "yin,guess"], "there is no 'guess'"),
     ("level", ["gone.fsvc"], "gone.fsvc: no such file"),
     ("models", [], "folder"),
+    ("same", ["gone", "."], "gone: no such file"),
     ("vocoder_precision", ["--recordings", "gone"], "gone: no such file"),
 ]
 
@@ -46,7 +47,7 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "cold cpu demo f0 latency level models precision trt_here trt_plans vocoder_cpu vocoder_precision"
+    names = "cold cpu demo f0 latency level models precision same trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 
 
@@ -132,3 +133,12 @@ def test_latency_from_start_to_end_as_a_file(elsewhere):
     found = json.loads((elsewhere / "deep" / "out.json").read_text(encoding="utf-8"))
     assert {row["stage"] for row in found["stages"]} >= {"denoiser", "vocoder", "end to end"}
     assert "| 0.1 s | 1 | end to end |" in done.stdout and "Traceback" not in done.stderr
+
+
+def test_results_are_compared_bit_for_bit(tmp_path):
+    for folder, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / folder / "voice").mkdir(parents=True)
+        (tmp_path / folder / "voice" / "song.wav").write_bytes(content)
+    assert same.differing(tmp_path / "a", tmp_path / "b") == ([], 1)
+    assert same.differing(tmp_path / "a", tmp_path / "c") == ([os.path.join("voice", "song.wav")], 1)
+    assert same.differing(tmp_path / "a", tmp_path) == ([os.path.join("voice", "song.wav")], 1)
