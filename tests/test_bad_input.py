@@ -152,7 +152,7 @@ def test_what_an_earlier_run_was_killed_at_comes_last(model, tmp_path):
     Path("out").mkdir()
     InWork("out").begin("in/a.wav")  # and killed
     result = convert(model, "in", "-o", "out", "--report", "r.json")
-    assert result.exit_code == 0 and "note: in/a.wav was in work when an earlier run was killed" in result.stdout
+    assert result.exit_code == 0 and "note: in/a.wav was being processed when an earlier run" in result.stdout
     assert [entry["input"] for entry in json.loads(Path("r.json").read_text())["files"]] == ["in/b.wav", "in/a.wav"]
     result = convert(model, "in", "-o", "out", "--overwrite")
     assert "killed" not in result.stdout + result.stderr

@@ -273,7 +273,7 @@ def _foreign(folder, manifest):
         (_linked, "missing"),
         (_unlisted, "list"),
         (_newer, "version 99"),
-        (_foreign, "no engine"),
+        (_foreign, "not an engine of fastsvc"),
     ],
 )
 def test_damage_is_seen_when_loading(made, tmp_path, damage, part):

@@ -54,7 +54,7 @@ def test_the_engine_samples_as_the_specification_does(made, steps):
 
 
 def test_a_count_that_was_not_trained_is_refused(made, tmp_path):
-    with pytest.raises(ConfigError, match="2 steps: this student was trained at 1, 4 alone"):
+    with pytest.raises(ConfigError, match="2 steps: this student was trained only at 1, 4"):
         build.compile(made[0], tmp_path / "two.fsvc", steps=(1, 2), progress=None)
     one = build.compile(made[0], tmp_path / "one.fsvc", steps=(1,), progress=None)
     assert load(one).steps == (1,)
