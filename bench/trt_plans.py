@@ -26,7 +26,7 @@ from fastsvc.config import VocoderConfig
 
 VOCODERS = ("m4", "openvpi")
 ARCHS = (80, 86, 89, 120)
-GRAPH = artifact.GRAPHS[True, False]
+GRAPH = artifact.GRAPHS[True]
 
 
 def folder(path: Path, name: str) -> Path:

@@ -108,6 +108,8 @@ def test_an_older_manifest_says_what_it_left_unsaid():
     read = Manifest.of(stated)
     assert (read.gpu_precision, read.default_steps, read.sampling.depth) == (stated["precision"], 1, None)
     assert (read.vocoder.backend, read.vocoder.cpu_backend, read.vocoder.unvoiced_f0) == ("auto", "torch", "zero")
+    gone = {**stated, "vocoder": {**stated["vocoder"], "backend": "tensorrt_rtx_polyphase"}}
+    assert fault(gone) is None and Manifest.of(gone).vocoder.backend == "tensorrt_rtx"
     assert read.content.kind == "recogniser" and read.speakers == tuple(stated["speakers"])
     precise = Manifest.of({**stated, "precision": "bf16"})
     assert precise.gpu_precision == "bf16" and Manifest.of({**stated, "gpu_precision": "fp32"}).gpu_precision == "fp32"

@@ -82,22 +82,6 @@ def test_full_size_in_seconds(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", vocoders.SMALL)
-def test_polyphase_is_exact(tmp_path, name):
-    """In float32, where only the order of sums differs."""
-    model = vocoders.generator(vocoders.SMALL[name])
-    folder = vocoders.folder(tmp_path / "a.fsvc", model)
-    stored = places((folder.path / artifact.VOCODER).read_bytes())
-    file = folder.path / "polyphase.onnx"
-    file.write_bytes(export.graph(model.config, stored, artifact.VOCODER, half=False, polyphase=True))
-    assert not any(node.op_type == "ConvTranspose" for node in onnx.load(file, load_external_data=False).graph.node)
-    opened = session(file)
-    for shape in SHAPES:
-        given = vocoders.given(model.config, *shape)
-        with torch.no_grad():
-            assert (run(opened, given) - model(*given.values())).abs().max() < 1e-5
-
-
-@pytest.mark.parametrize("name", vocoders.SMALL)
 def test_nodes_have_the_names_of_modules_and_weights_are_stored_once(tmp_path, name):
     model = vocoders.generator(vocoders.SMALL[name])
     folder = vocoders.folder(tmp_path / "a.fsvc", model)
@@ -133,7 +117,7 @@ def test_an_engine_has_its_graphs(tmp_path):
         folder = artifact.Artifact(engines.build_engine(tmp_path, steps=(1,), progress=lines.append))
     assert set(artifact.GRAPHS.values()) <= set(folder.files)
     assert any(line.startswith("export: vocoder.onnx") for line in lines)
-    assert "graphs       vocoder.onnx, vocoder_fp16.onnx, vocoder_fp16_polyphase.onnx\n" in describe(folder.path)
+    assert "graphs       vocoder.onnx, vocoder_fp16.onnx\n" in describe(folder.path)
     model = vocoders.Generator(engines.VOCODER).eval()
     model.load_state_dict(folder.tensors(artifact.VOCODER))
     given = vocoders.given(engines.VOCODER, 1, 5)

@@ -29,7 +29,4 @@ def graphs(config, tensors) -> dict[str, bytes]:
     from safetensors.torch import save
 
     stored = places(save({name: value.contiguous() for name, value in tensors.items()}))
-    return {
-        name: graph(config, stored, artifact.VOCODER, half, polyphase)
-        for (half, polyphase), name in artifact.GRAPHS.items()
-    }
+    return {name: graph(config, stored, artifact.VOCODER, half) for half, name in artifact.GRAPHS.items()}

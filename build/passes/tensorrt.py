@@ -15,7 +15,7 @@ from fastsvc.engine.tensorrt import package as trt
 from fastsvc.engine.tensorrt import plan as trt_plan
 from fastsvc.errors import FastsvcError
 
-GRAPH = artifact.GRAPHS[True, False]
+GRAPH = artifact.GRAPHS[True]
 
 
 def plans(plan: Lowered, arch: int) -> dict[str, bytes]:

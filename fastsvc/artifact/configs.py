@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastsvc.artifact.upgrade import GONE
 from fastsvc.config import (
     CONTENT_CONFIGS,
     DDPM_SAMPLERS,
@@ -73,7 +74,7 @@ def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:
         if ours != theirs:
             return f"has a vocoder.config.mel.{name} of {theirs}, but acoustic.mel.{name} is {ours}"
     for key in ("backend", "cpu_backend"):
-        if entry.get(key, "auto") not in VOCODER_BACKENDS:
+        if entry.get(key, "auto") not in (*VOCODER_BACKENDS, *GONE):
             return f"has a wrong vocoder.{key}: {shown(entry[key])}"
     if entry.get("unvoiced_f0") not in UNVOICED:
         return f"has a wrong vocoder.unvoiced_f0: {shown(entry['unvoiced_f0'])}"

@@ -30,11 +30,7 @@ if TYPE_CHECKING:
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
 _DEVICE = re.compile(r"cpu|sm_\d+")  # folders of device parts
-GRAPHS = {  # of the vocoder, by (half, polyphase): fastsvc.artifact.onnx.vocoder
-    (False, False): "vocoder.onnx",
-    (True, False): "vocoder_fp16.onnx",
-    (True, True): "vocoder_fp16_polyphase.onnx",
-}
+GRAPHS = {False: "vocoder.onnx", True: "vocoder_fp16.onnx"}  # of the vocoder, by half: fastsvc.artifact.onnx.vocoder
 
 
 def is_engine(path: Path) -> bool:

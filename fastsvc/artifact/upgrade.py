@@ -17,6 +17,8 @@ UNSAID = {
     "measured": {},
 }
 UNSAID_VOCODER = {"unvoiced_f0": "zero", "backend": "auto", "cpu_backend": "torch"}
+# Backends that are gone: the same package, with transposed convolutions written as ordinary ones.
+GONE = {"tensorrt_polyphase": "tensorrt", "tensorrt_rtx_polyphase": "tensorrt_rtx"}
 UNSAID_CONTENT = {"kind": "recogniser"}
 
 
@@ -29,4 +31,7 @@ def upgraded(stated: dict) -> dict:
     for part, unsaid in (("vocoder", UNSAID_VOCODER), ("content", UNSAID_CONTENT)):
         if found[part] is not None:
             found[part] = unsaid | {key: value for key, value in found[part].items() if value is not None}
+    if found["vocoder"] is not None:
+        backend = found["vocoder"]["backend"]
+        found["vocoder"]["backend"] = GONE.get(backend, backend)
     return found

@@ -10,9 +10,8 @@ from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check, within
 
 SINE_STAGE = 1  # of "sine": its rate is the sine's, and there it is added (SingingVocoders, models/nsf_HiFigan)
-# What computes a vocoder: PyTorch and onnxruntime on a CPU; all but onnxruntime on an NVIDIA GPU. "polyphase" takes the
-# graph whose transposed convolutions are written as ordinary ones.
-TENSORRT = ("tensorrt", "tensorrt_polyphase", "tensorrt_rtx", "tensorrt_rtx_polyphase")
+# What computes a vocoder: PyTorch and onnxruntime on a CPU; all but onnxruntime on an NVIDIA GPU.
+TENSORRT = ("tensorrt", "tensorrt_rtx")
 VOCODER_BACKENDS = ("auto", "torch", "triton", *TENSORRT, "onnxruntime")
 SOURCES = ("sines", "pulse", "sine")
 

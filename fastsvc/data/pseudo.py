@@ -69,7 +69,8 @@ def names(clusters: int) -> list[str]:
 def k_means(points: Tensor, clusters: int, seed: int = 0, progress: bool = False) -> tuple[Tensor, float]:
     """points [N, D] → (centres [K, D], share of the variance explained). Lloyd's rounds after k-means++ seeding.
 
-    A cluster that falls empty moves to the point that its own centre explains worst.
+    A cluster that falls empty moves to the point that its own centre explains worst. Written here, because scikit-learn
+    would be one more package for forty lines, and would take the units off the GPU.
     """
     generator = torch.Generator().manual_seed(seed)
     centres = _spread(points, clusters, generator)

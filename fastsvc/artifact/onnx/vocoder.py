@@ -33,9 +33,9 @@ def anew(folder: artifact.Artifact, config: VocoderConfig, name: str) -> bytes:
 
     Raises MissingPackageError without onnx, EngineError where the weights are damaged or do not fit the configuration.
     """
-    (half, polyphase), *_ = (key for key, value in artifact.GRAPHS.items() if value == name)
+    half = next(key for key, value in artifact.GRAPHS.items() if value == name)
     try:
-        return _checked(config, header(folder.verify(artifact.VOCODER)), half, polyphase)
+        return _checked(config, header(folder.verify(artifact.VOCODER)), half)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # of its header
         raise EngineError(f"{folder.path}: {artifact.VOCODER} is damaged: {error}", "build the engine again") from None
 
@@ -44,26 +44,25 @@ def over(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
     """The graph in float32 whose weights are handed in beside it, under their names. Raises as :func:`anew`."""
     kinds = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
     stored = {name: Stored(kinds.get(value.dtype, ""), tuple(value.shape), 0, 0) for name, value in tensors.items()}
-    return _checked(config, stored, half=False, polyphase=False)
+    return _checked(config, stored, half=False)
 
 
-def _checked(config: VocoderConfig, stored: dict[str, Stored], half: bool, polyphase: bool) -> bytes:
+def _checked(config: VocoderConfig, stored: dict[str, Stored], half: bool) -> bytes:
     if importlib.util.find_spec("onnx") is None:
         raise MissingPackageError("onnx", "writing the vocoder's graph", "onnx")
     try:
-        return graph(config, stored, artifact.VOCODER, half, polyphase)
+        return graph(config, stored, artifact.VOCODER, half)
     except KeyError as error:  # a tensor, or its type
         remedy = "build the engine again, or use another vocoder backend"
         raise EngineError(f"the vocoder's tensors cannot be written as a graph: {error}", remedy) from None
 
 
-def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False, polyphase=False) -> bytes:
+def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False) -> bytes:
     """A serialised ONNX model of fastsvc.model.vocoder.Generator, weight norm folded; batch and length are free.
 
     Inputs, all float32: mel [B, T, M], source [B, T·source_hop_samples], and only where noise_sigma > 0 noise
     [B, T, initial_channels]. Output: audio [B, T·hop_samples] float32.
     ``half`` computes in float16 but for the last convolution and tanh; layer norms keep float32 inside.
-    ``polyphase`` writes each transposed convolution as the ordinary one that it equals, and a reshape.
     ``location``: the file of ``tensors``, beside the graph. Needs the package onnx.
     """
     writer = Writer(tensors, location, half, EXACT)
@@ -77,7 +76,7 @@ def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half
     axis = writer.whole("source.axis", [1])
     source = writer.node("Unsqueeze", writer.entered("source"), axis, name="source.channel")
     for i in range(len(config.upsample_rates)):
-        x = _upsampled(writer, config, i, writer.leaky(f"ups.{i}", x, SLOPE), polyphase)
+        x = _upsampled(writer, config, i, writer.leaky(f"ups.{i}", x, SLOPE))
         if config.source != "sine" or i == SINE_STAGE:
             x = writer.node("Add", x, _branch(writer, config, i, source), name=f"ups.{i}.excited")
         blocks = [_resblock(writer, config, i * kinds + kind, kind, x) for kind in range(kinds)]
@@ -98,30 +97,10 @@ def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half
     return writer.model("vocoder", inputs, {"audio": ("samples",)})
 
 
-def _upsampled(writer: Writer, config: VocoderConfig, stage: int, x: str, polyphase: bool) -> str:
+def _upsampled(writer: Writer, config: VocoderConfig, stage: int, x: str) -> str:
     rate, kernel = config.upsample_rates[stage], config.upsample_kernels[stage]
-    name, padding = f"ups.{stage}", (kernel - rate) // 2
-    if not polyphase:
-        return writer.conv(name, x, op="ConvTranspose", strides=[rate], pads=[padding] * 2)
-    # y[s·q + r] before the padding is cut off is Σ_t x[q − t] · w[s·t + r]: for each r of the rate s an ordinary
-    # convolution over ⌈kernel / s⌉ taps, all of them side by side as channels, which then take turns along time
-    width, taps = config.initial_channels >> (stage + 1), -(-kernel // rate)
-    weight = writer.weight(name)
-    if kernel % rate:
-        amounts = writer.whole(f"{name}.filled", [0, 0, 0, 0, 0, taps * rate - kernel])
-        weight = writer.node("Pad", weight, amounts, name=f"{name}.weight.filled")
-    weight = writer.reshape(f"{name}.weight.phases", weight, [2 * width, width, taps, rate])
-    weight = writer.sliced(f"{name}.weight.turned", weight, -1, -(2**62), 2, step=-1)
-    weight = writer.node("Transpose", weight, name=f"{name}.weight.sides", perm=[1, 3, 0, 2])
-    weight = writer.reshape(f"{name}.weight.flat", weight, [width * rate, 2 * width, taps])
-    y = writer.node("Conv", x, weight, name=name, kernel_shape=[taps], pads=[taps - 1] * 2)
-    y = writer.reshape(f"{name}.phases", y, [0, width, rate, -1])
-    y = writer.node("Transpose", y, name=f"{name}.turns", perm=[0, 1, 3, 2])
-    y = writer.reshape(f"{name}.flat", y, [0, width, -1])
-    last = padding - (taps - 1) * rate
-    y = writer.sliced(f"{name}.cut", y, padding, last or 2**62, 2)
-    bias = writer.reshape(f"{name}.bias.column", writer.bias(name), [1, width, 1])
-    return writer.node("Add", y, bias, name=f"{name}.biased")
+    padding = (kernel - rate) // 2
+    return writer.conv(f"ups.{stage}", x, op="ConvTranspose", strides=[rate], pads=[padding] * 2)
 
 
 def _branch(writer: Writer, config: VocoderConfig, stage: int, source: str) -> str:

@@ -77,13 +77,6 @@ class Writer:
     def leaky(self, name: str, x: str, slope: float) -> str:
         return self.node("LeakyRelu", x, name=f"{name}.leaky_relu", alpha=slope)
 
-    def reshape(self, name: str, x: str, shape: list[int]) -> str:
-        return self.node("Reshape", x, self.whole(f"{name}.shape", shape), name=name)
-
-    def sliced(self, name: str, x: str, first: int, last: int, axis: int, step: int = 1) -> str:
-        places = {"first": first, "last": last, "axis": axis, "step": step}
-        return self.node("Slice", x, *(self.whole(f"{name}.{key}", [v]) for key, v in places.items()), name=name)
-
     def weight(self, name: str) -> str:
         return self._stored(f"{name}.weight")
 

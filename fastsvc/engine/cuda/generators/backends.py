@@ -47,10 +47,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
     }
     for package in trt.PACKAGES:
-        for polyphase in (False, True):
-            graph = artifact.GRAPHS.get((dtype == torch.float16, polyphase))
-            if graph is not None:
-                makers[package + "_polyphase" * polyphase] = tensorrt(package, graph)
+        makers[package] = tensorrt(package, artifact.GRAPHS[dtype == torch.float16])
     built = model.folder.manifest.vocoder.backend
     if wanted == "auto" and built in makers:
         wanted = built

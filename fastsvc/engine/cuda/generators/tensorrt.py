@@ -48,7 +48,7 @@ class TensorRTGenerator:
         device,
         arch: int,
         *,
-        graph: str = artifact.GRAPHS[True, False],
+        graph: str = artifact.GRAPHS[True],
         package: str | None = None,
         read: Read = lambda name: None,
         keep: Keep = lambda files: None,
