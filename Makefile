@@ -1,6 +1,6 @@
 # make demo   installs into .venv, converts examples/recordings with the bundled voices, leaves sound and pictures in out/
 # make test   installs into .venv what tests need too; then make lint, and every test (TESTS=tests/test_f0.py: some)
-# make quick  the tests that are not marked slow, as those over 5 s are (TESTS as above)
+# make quick  the tests that are not marked slow, in under two minutes (TESTS as above)
 # make lint   style and types, without changing a file
 # make format   mends what ruff can mend by itself, and lines of pages over 120 characters
 # make docs   the API's pages, from docstrings: docs/api/index.html

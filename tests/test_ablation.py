@@ -136,6 +136,7 @@ def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, c
         assert "other settings or checkpoints" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path, capsys):
     from fastsvc import training
 
@@ -146,6 +147,7 @@ def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path,
     assert "the same command continues" in capsys.readouterr().err and not list((tmp_path / "out").rglob("cell.json"))
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch, tmp_path, capsys):
     from fastsvc import training
 

@@ -56,6 +56,7 @@ def condition(model, frames: int):
     return model.condition(*rows, torch.tensor([SINGER]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 37])
 @pytest.mark.parametrize("role", ["student", "teacher"])
 @torch.no_grad()

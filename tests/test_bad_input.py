@@ -165,6 +165,7 @@ def test_a_broken_engine_is_one_line(tmp_path):
     assert result.exit_code == 2 and result.stderr.startswith("error: x.fsvc") and result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_for_real(model, tmp_path):
     for i in range(40):
         put(tmp_path / "in" / f"{i}.wav", tone(2.0))

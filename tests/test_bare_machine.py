@@ -16,6 +16,7 @@ def python(*arguments, **environment):
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=env, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_engine_kernels_build_and_bench_import():
     modules = (
         "fastsvc.engine.engine",

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pytest
 import soundfile
 from fake_engine import FakeEngine
 from hypothesis import HealthCheck, example, given, settings
@@ -109,6 +110,7 @@ def run(given, out: Path, format: str, tag: str, overwrite: bool):
     return planned, {Path(entry.output): entry for entry in report.entries}
 
 
+@pytest.mark.slow
 @settings(max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(places, min_size=1, max_size=7), st.lists(links, max_size=4), requests)
 @example([("x", "a.wav"), ("y", "a.wav")], [], ([0, 1], ".", "wav", "slt", True))

@@ -41,6 +41,7 @@ def test_lowered_shapes(plan):
     assert all(t.dtype == torch.float32 and t.is_contiguous() for t in tensors.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, index, where",
     [
@@ -109,6 +110,7 @@ def test_engine_folder(tmp_path):
     assert "Bert (median 220 Hz)" in text and "steps 1, 2" in text and "engine" in text
 
 
+@pytest.mark.slow
 def test_fp16_storage_halves_the_weights(tmp_path):
     full = engines.build_engine(tmp_path)
     sizes = [(full / artifact.VOCODER).stat().st_size]
@@ -121,6 +123,7 @@ def test_fp16_storage_halves_the_weights(tmp_path):
     assert sizes[1] < 0.8 * sizes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not cpu_bf16.supported(), reason="this processor has no bfloat16 units")
 def test_bf16_engine(tmp_path):
     path = engines.build_engine(tmp_path, precision="bf16")
@@ -145,6 +148,7 @@ def test_bf16_is_refused_or_named_where_it_would_be_slow(tmp_path, monkeypatch):
     assert cpu_bf16.denoiser_for("fp32") is Denoiser
 
 
+@pytest.mark.slow
 def test_existing_folders_are_left_alone(tmp_path):
     path = engines.build_engine(tmp_path)
     before = (path / "manifest.json").read_bytes()
@@ -174,6 +178,7 @@ def test_existing_folders_are_left_alone(tmp_path):
     assert not (path / "sm_90").exists()
 
 
+@pytest.mark.slow
 def test_a_link_to_an_engine_is_replaced_and_its_target_kept(tmp_path):
     (tmp_path / "real").mkdir()
     real = engines.build_engine(tmp_path / "real")
@@ -213,6 +218,7 @@ def test_a_vocoder_alone_is_no_acoustic_model(tmp_path):
         build.compile(M4GAN, tmp_path / "a.fsvc", progress=None)
 
 
+@pytest.mark.slow
 def test_parts_that_do_not_belong_together(tmp_path):
     other = dataclasses.replace(engines.VOCODER, mel=MelConfig(rate_hz=22050, high_hz=11025.0))
     vocoder = engines.native(tmp_path / "v.pt", "vocoder", other)

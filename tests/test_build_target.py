@@ -51,6 +51,7 @@ def part(folder):
     return DevicePart(folder, f"sm_{ARCH}")
 
 
+@pytest.mark.slow
 def test_what_the_folder_holds(folder):
     found = listed(folder)
     assert found["arch"] == ARCH and found["sources"] == launcher.sources()

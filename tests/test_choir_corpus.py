@@ -72,6 +72,7 @@ def test_more_singers_and_songs_can_be_added(tmp_path, short_songs):
     assert len(_fill(tmp_path, count=1, minutes=0.5)["singers"]) == 3
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_files(tmp_path):
     """With whole songs, since other processes do not see the short ones."""
     for jobs, name in ((1, "one"), (2, "two")):

@@ -150,6 +150,7 @@ def student_task(taught, **changes):
     return StudentTask(settings, taught[0], "cpu", batch_size=4, batch_frames=32)
 
 
+@pytest.mark.slow
 def test_the_student_starts_as_the_teachers_ema(taught):
     task = student_task(taught)
     ema = checkpoint.load(taught[1])["ema"]
@@ -173,6 +174,7 @@ def test_the_target_follows_after_the_step_and_rests_in_validation(taught):
     assert set(figures) >= {"mel_l1_1", "mel_l1_2", "mel_l1_4", "to_teacher_1", "teacher_l1_50"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{}, {"guidance": 1.5, "solver": "euler"}, {"train": "all", "distance": "huber"}, {"method": "ect"}],
@@ -190,6 +192,7 @@ def test_every_kind_of_loss_trains_its_part_only(taught, changes):
     assert (task.model.condition.unit_embed.weight.grad is not None) == (changes.get("train") == "all")
 
 
+@pytest.mark.slow
 def test_distilling_brings_one_step_to_the_teachers_fifty(taught, tmp_path):
     corpus, teacher = taught
     path = write_config(

@@ -250,6 +250,7 @@ def gpu(monkeypatch, tmp_path):
     return interpreted.engine
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
 def test_precision_follows_the_engine(gpu, tmp_path, monkeypatch):
     path = engines.build_engine(tmp_path, steps=(1,), precision="fp32", target="cpu")

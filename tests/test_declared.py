@@ -65,6 +65,7 @@ def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_import_is_declared(folder):
     declared = set.union(*NAMES.values()) | UNDECLARED
@@ -82,6 +83,7 @@ def test_what_is_always_imported_is_always_installed():
             assert packages(parsed(path), everywhere=False) <= allowed, name
 
 
+@pytest.mark.slow
 def test_the_tests_extras_hold_all_that_tests_import():
     """`make test` installs train, f0 and test: few tests are skipped there for want of a package."""
     installed = NAMES[""] | NAMES["train"] | NAMES["f0"] | NAMES["test"]
@@ -112,6 +114,7 @@ def test_lowest_versions_and_names():
     assert lowest.constraints(both, ["b==7"]) == ["a==1.10", "b==7"]
 
 
+@pytest.mark.slow
 def test_every_file_is_python_3_10():
     for path in SOURCES:
         parsed(path)  # raises SyntaxError for what is newer

@@ -291,6 +291,7 @@ for i in range(20):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["folder", "cache"])
 def test_several_processes_at_once(folder, where, monkeypatch):
     """While two write, a third sees whole engines only; in the end everything is there."""

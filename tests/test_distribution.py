@@ -89,6 +89,7 @@ def test_descent_moves_the_student_to_the_teacher_and_the_other_sign_away():
     assert away[-1] > 2.0
 
 
+@pytest.mark.slow
 def test_student_and_fake_score_in_turns_find_the_teachers_distribution():
     """Both learnt: mean and deviation of the student, and those in the fake score's perfect form."""
     goal = 0.3, 0.25

@@ -90,6 +90,7 @@ def same(got, want) -> None:
     assert all(torch.equal(got.tensors[name], tensor) for name, tensor in want.tensors.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_dress_of_every_family(tmp_path, family):
     make, keys = FAMILIES[family]

@@ -79,6 +79,7 @@ def test_mel_needs_its_halo():
     assert golden.relative(sampler(heard, voice, 2, draw, block=20), whole) > 5e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", VOCODERS)
 def test_audio(file):
     checkpoint = read(golden.FOLDER / file)

@@ -50,6 +50,7 @@ def trained(request):
     return request.param, model.state_dict()
 
 
+@pytest.mark.slow
 def test_the_probe_knows_trained_networks(trained):
     name, tensors = trained
     guess = era.probe(SMALL, tensors)

@@ -127,6 +127,7 @@ def test_what_click_and_the_system_mean_stays(monkeypatch):
     assert pipe.exit_code == 1 and pipe.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_broken_pipe_for_real():
     command = [sys.executable, "-m", "fastsvc", "doctor"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -197,6 +197,7 @@ def test_judges_read_a_mel_only_where_it_is_the_one_they_know(made, engine, some
     assert figures["mel_phone_error_rate"] == read and phones.read(theirs, result.mel[:0]) == []
 
 
+@pytest.mark.slow
 def test_an_evaluation_without_references_is_of_the_students_alone(made, engine, tmp_path):
     result = run.evaluate(engine, tmp_path, clips=1, clip_seconds=1.0, progress=False, references=False)
     assert list(result["choir"]["summary"]) == ["student, 1 step", "student, 2 steps"]
@@ -230,6 +231,7 @@ def test_the_engines_own_encoder_may_not_judge(made, engine):
 # the whole
 
 
+@pytest.mark.slow
 def test_whole_evaluation(made, engine, tmp_path):
     folder = tmp_path / "recordings"
     folder.mkdir()
@@ -289,6 +291,7 @@ def test_which_phones_are_found(heard, kept):
     assert phones.found(list(heard), []) == []
 
 
+@pytest.mark.slow
 def test_without_judges_or_teacher_their_rows_and_columns_are_left_out_with_a_note(made, engine, tmp_path):
     result = run.evaluate(engine, tmp_path, clips=1, clip_seconds=1.0, progress=False, voices=["ada"])
     assert "phone_error_rate" not in result["choir"]["rows"][0]
@@ -373,6 +376,7 @@ def test_demo_takes_voices_across_the_range_and_fewer_for_long_recordings(tmp_pa
         assert demo._affordable(tmp_path) == count
 
 
+@pytest.mark.slow
 def test_demo_converts_draws_and_names_failures(made, tmp_path, capsys):
     folder, out = tmp_path / "in", tmp_path / "out"
     (folder / "sub").mkdir(parents=True)

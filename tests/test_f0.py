@@ -48,6 +48,7 @@ def score(f0_hz, voiced, pitch_hz):
     return np.mean(voiced & (np.abs(off) < 50)), np.mean(np.abs(np.abs(off) - 1200) < 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("formants", FORMANTS)
 @pytest.mark.parametrize("signal", PITCH)
 def test_harmonic_signals(signal, formants):
@@ -59,6 +60,7 @@ def test_harmonic_signals(signal, formants):
     assert octave_errors < (0.03 if signal == "octave" else 0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dio", "harvest", "pyin"])
 def test_other_trackers_on_the_same_grid(method):
     if method == "pyin":

@@ -38,6 +38,7 @@ def test_every_method_is_here():
     assert set(BOUNDS) == set(F0_METHODS) - {"rmvpe"}  # whose weights come in no package
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", BOUNDS)
 def test_accuracy(method):
     runs(method)

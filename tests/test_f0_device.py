@@ -96,6 +96,7 @@ def cents(got, want):
     return 1200 * torch.log2(got.clamp_min(1) / want.clamp_min(1)).abs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [*PITCH, "song", "noise", "silence", "short", "one frame", "two samples", "siren", "low glide"]
 )

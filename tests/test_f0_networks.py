@@ -134,6 +134,7 @@ def rmvpe_file(released, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_rmvpe_runs_and_blocks_change_nothing(rmvpe_file, monkeypatch):
     network = networks._network("rmvpe", str(rmvpe_file), "cpu")
     assert sum(p.numel() for p in network.parameters()) == 90_423_165

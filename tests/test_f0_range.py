@@ -65,6 +65,7 @@ def test_what_lies_inside_stays_as_it_was():
     assert (~same).sum() <= 2, "but where one note jumps to the next"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "style, low_hz, high_hz", [("fastsvc", 50, 1100), ("comosvc", 50, 1100), ("diffusion_svc", 65, 800)]
 )

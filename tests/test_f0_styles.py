@@ -69,6 +69,7 @@ def test_comosvc(rate_hz, hop, over):
     np.testing.assert_array_equal(voiced, want_voiced)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dio", "harvest"])
 @pytest.mark.parametrize("rate_hz, hop, over", GRIDS[:3])
 def test_diffusion_svc(rate_hz, hop, over, method):

@@ -103,6 +103,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")
 def test_libraries_errors_at_the_limit_are_the_systems(tmp_path):
     (tmp_path / "numpy").write_bytes(b"old")

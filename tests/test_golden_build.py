@@ -26,6 +26,7 @@ def engines(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, role, steps, frames", CASES)
 def test_mel(engines, name, role, steps, frames):
     case = golden.arrays(f"{name}/{role}_steps{steps}_T{frames}")

@@ -64,6 +64,7 @@ def close(got, want, bound=MEL):
     assert relative_rms(got, want) <= bound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames, steps", [(FRAMES, 1), (FRAMES, 2), (1, 2)])
 def test_mel_and_audio(pair, frames, steps):
     cpu, gpu = pair
@@ -74,6 +75,7 @@ def test_mel_and_audio(pair, frames, steps):
     assert not torch.equal(gpu.synthesise(*given, "Ada", steps, seed=6)[1], got[1])
 
 
+@pytest.mark.slow
 def test_recordings_and_half_precision(pair, folder):
     time_s = torch.arange(6000) / 24000
     audio = 0.3 * torch.sin(2 * torch.pi * 220 * time_s)
@@ -116,6 +118,7 @@ def test_the_vocoder_in_slices_that_are_never_padded(pair):
     assert batch > 1 and length < 130
 
 
+@pytest.mark.slow
 def test_the_vocoder_by_the_kernels(pair, folder, monkeypatch):
     """The engine's whole way with the backend that was asked for; one that does not run here is refused by name."""
     big_blocks.prepare(monkeypatch)
@@ -130,6 +133,7 @@ def test_the_vocoder_by_the_kernels(pair, folder, monkeypatch):
         interpreted.engine(folder, vocoder_backend="onnxruntime")
 
 
+@pytest.mark.slow
 def test_several_recordings_in_one_batch(pair):
     _, gpu = pair
     recordings = []
@@ -231,6 +235,7 @@ def test_heun_steps_from_the_host(folder, monkeypatch):
     assert sum(key[1] == "evaluation" for key in gpu.sampler.network.replays) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dpm++", "unipc"])
 def test_shallow_diffusion(tmp_path, monkeypatch, method):
     """A given mel is refined; capturing runs the work beforehand, which must not eat what was given."""
@@ -253,6 +258,7 @@ def test_shallow_diffusion(tmp_path, monkeypatch, method):
     assert got[0] is None and not torch.allclose(want[1], mel, atol=0.1)
 
 
+@pytest.mark.slow
 def test_amphions_condition(tmp_path, monkeypatch):
     """Attention over the whole recording, noise about the condition: stepped from the host, in slices too."""
     monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
@@ -358,6 +364,7 @@ def test_the_vocoder_goes_on_without_a_backend_that_fails(pair, monkeypatch):
     close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
 
 
+@pytest.mark.slow
 def test_the_bundled_voices_in_half_precision():
     """Trained weights, whose rounding matters: the mel, and the vocoder alone, both in float16."""
     cpu, gpu = Engine.open(choose.DEMO, "cpu"), interpreted.engine(choose.DEMO, "fp16")
@@ -370,6 +377,7 @@ def test_the_bundled_voices_in_half_precision():
     assert want[0].std() > 1e-3
 
 
+@pytest.mark.slow
 def test_graphs_are_made_beforehand(pair, monkeypatch):
     """Those that recordings need, largest first; then nothing is captured while they are sung."""
     _, gpu = pair

@@ -120,6 +120,7 @@ def test_truncated_and_empty(tmp_path, name):
         refused(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 def test_an_archive_that_unpacks_to_more_than_itself(tmp_path, name):
     path = MAKERS[name](tmp_path / "x")
@@ -138,6 +139,7 @@ SIZES = [(name, key) for name in formats.ACOUSTIC for key in ("n_layers", "n_cha
 SIZES += [("fork", key) for key in ("n_layers", "n_chans", "n_hidden")] + [("m4gan", "upsample_initial_channel")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, key", SIZES)
 def test_absurd_sizes_in_the_yaml(tmp_path, name, key):
     path = MAKERS[name](tmp_path / "x")
@@ -161,6 +163,7 @@ def laughs(to: str) -> str:
 LAUGHS = laughs("j")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*formats.ACOUSTIC, "m4gan"])
 @pytest.mark.parametrize(
     "text",
@@ -194,6 +197,7 @@ def test_a_json_made_to_hurt(tmp_path, text):
     refused(path)
 
 
+@pytest.mark.slow
 def test_absurd_sizes_in_the_json(tmp_path):
     import json
 
@@ -282,6 +286,7 @@ def test_layers_without_numbers(tmp_path):
     assert "residual_layers.x" in refused(path, look=True)
 
 
+@pytest.mark.slow
 def test_aliases_in_values_that_messages_name(tmp_path):
     """Some thousand values in places whose values are told when they are wrong, or copied; more are refused at once."""
     laughing = laughs("c").replace("c:", "j:").replace("&c", "&j")
@@ -311,6 +316,7 @@ def test_aliases_in_values_that_messages_name(tmp_path):
         assert part in refused(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ['{"a": ' + "/*x" * 100_000, '{"a": ' + '\\"' * 100_000, "// " * 100_000])
 def test_comments_and_strings_that_never_end(tmp_path, text):
     """Searching for the end from every beginning would take hours (the test's time limit)."""

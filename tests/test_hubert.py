@@ -30,6 +30,7 @@ def audio_of(samples, offset=0.02):
     return 0.1 * torch.randn(samples) + offset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [400, 719, 720, 5000, 16001])
 def test_equals_transformers(samples):
     transformers = pytest.importorskip("transformers", reason="transformers (extra: test) is what we compare with")

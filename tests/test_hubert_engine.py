@@ -47,6 +47,7 @@ def part_of(config, state):
     return {name: state[name] for name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoder, channels, layers, form",
     [("vec32l3", 32, 3, "huggingface"), ("vec8l2", 8, 2, "fairseq"), ("contentvec8l3", 8, 3, "huggingface")],
@@ -77,6 +78,7 @@ def test_built_and_converted(tmp_path, encoder, channels, layers, form):
     assert golden.relative(torch.from_numpy(got), again[: len(got)]) < 2e-5  # measured: 2e-6
 
 
+@pytest.mark.slow
 def test_stored_in_half_the_space(tmp_path):
     whole = compiled(tmp_path)
     halved = compiled(tmp_path, name="half", precision="fp16")

@@ -110,6 +110,7 @@ UNIX = {"fcntl", "resource", "pwd", "grp", "termios", "pty"}  # modules that Win
 UNIX_NAMES = {"O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_DIRECTORY", "SIGKILL", "SIGHUP", "SIGUSR1"}
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_on_windows():
     """What the system may lack is imported inside functions, or asked for with getattr."""
     for path in [*sources(), *sorted((ROOT / "bench").rglob("*.py"))]:
@@ -127,6 +128,7 @@ def test_every_module_can_be_imported_on_windows():
                 raise AssertionError(f"{path}:{node.lineno}: {node.attr} is not everywhere")
 
 
+@pytest.mark.slow
 def test_nothing_is_defined_twice():
     """As a merge of two branches may leave it: the first one would never be called, or never be run as a test."""
     for path in [*sources(), *sorted((ROOT / "bench").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]:

@@ -84,6 +84,7 @@ def traced(model, x, sigma, cond):
     return rows["x"], rows["z"], trace["skip"].transpose(1, 2), d
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype, bound", [(torch.float32, 2e-6), (torch.float16, 4e-3)])
 def test_layer_by_layer(dtype, bound):
     model, net, sigmas = build(dtype=dtype)
@@ -118,6 +119,7 @@ def draws(step):
     return torch.stack(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method, splits", [("consistency", 5), ("euler", 1)])
 def test_schedule(method, splits):
     """Four steps from noise to mel: the first draw, every evaluation, renoising, denormalising."""

@@ -129,6 +129,7 @@ def test_upsample(batch, frames, channels, columns, rate, kernel, dtype):
     check(out, upsample.reference, x, weight, bias, padding, SLOPE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "frames, hop, channels, block_columns, norm",

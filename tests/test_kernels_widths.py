@@ -48,6 +48,7 @@ def tiles(channels, hidden):
     return Tiles(condition, first, Tile(rows, conv, deep, 4, 2), block, block, head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("channels, hidden, mel_bins", WIDTHS)
 @pytest.mark.parametrize("frames, lengths, cycle", CASES)

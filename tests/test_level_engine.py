@@ -24,6 +24,7 @@ def small(tmp_path_factory):
     return fastsvc.load(engines.build_engine(tmp_path_factory.mktemp("engine")), device="cpu")
 
 
+@pytest.mark.slow
 def test_an_engine_follows_at_any_rate_and_leaves_1_alone(small):
     given = voice(44100, [down(0), down(24), 0.0])
     for out_hz in (44100, 16000):

@@ -89,6 +89,7 @@ def _is_safe_loader(node: ast.ClassDef) -> bool:
     return [_name(base) for base in node.bases] == ["SafeLoader"]
 
 
+@pytest.mark.slow
 def test_no_source_runs_what_a_file_holds():
     found = {str(path.relative_to(ROOT)): faults(path.read_text(encoding="utf-8")) for path in sources()}
     assert len(found) > 200

@@ -18,6 +18,7 @@ def engine(tmp_path_factory):
     return fastsvc.load(engines.build_engine(tmp_path_factory.mktemp("long")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2])
 def test_in_blocks_as_in_one_pass(engine, steps, monkeypatch):
     time_s = torch.arange(FRAMES) / engine.config.mel.frame_rate_hz

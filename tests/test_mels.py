@@ -19,6 +19,7 @@ SMALL = golden.FOLDER / "comosvc_small" / "student.pt"
 NATURAL = dataclasses.replace(engines.VOCODER, family="openvpi", mel=MelConfig(log_base="e"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base, factor", [("10", math.log(10)), ("e", 1 / math.log(10))])
 def test_mels_are_brought_to_the_vocoders_logarithm(tmp_path, base, factor):
     """The audio is that of the scaled mel; the mel that comes back is the acoustic model's own."""

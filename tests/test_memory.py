@@ -204,6 +204,7 @@ print(json.dumps([[entry.status, entry.reason, entry.traceback] for entry in rep
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts on /proc and RLIMIT_AS")
 def test_a_small_file_that_holds_hours_takes_no_neighbours(tmp_path):
     for name in "az":

@@ -24,6 +24,7 @@ def engine(tmp_path_factory):
     return build_engine(tmp_path_factory.mktemp("engine"))
 
 
+@pytest.mark.slow
 def test_manifests(engine, tmp_path):
     """Looked at, then opened."""
     path = shutil.copytree(engine, tmp_path / "e.fsvc")
@@ -44,6 +45,7 @@ def test_inspect_and_load_agree(engine, tmp_path):
         assert said[0] is None or said[0] == said[1], (name, said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", targets.CHECKPOINTS)
 def test_checkpoints(tmp_path, name):
     tried = [judged(told, use) for told, use in targets.CHECKPOINTS[name](tmp_path / "x", 16)]
@@ -73,6 +75,7 @@ NAMED = {  # what the key's name must be told with
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", NAMED)
 def test_the_key_is_named(engine, tmp_path, key):
     path = shutil.copytree(engine, tmp_path / "e.fsvc")

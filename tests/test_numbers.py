@@ -57,6 +57,7 @@ def test_a_setting_that_is_needed_is_named(tmp_path):
         read_settings(tmp_path / "run.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cls, given, key",
     [
@@ -115,6 +116,7 @@ def engine(tmp_path_factory):
     return build_engine(tmp_path_factory.mktemp("engine"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [artifact.WEIGHTS, artifact.VOCODER, artifact.CONTENT])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
 def test_numbers_inside_an_engine_never_leave_it(engine, tmp_path, name, value):

@@ -155,6 +155,7 @@ def test_harmonics_move_and_formants_stay():
     assert float(centre) == pytest.approx(float((same * hz).sum() / same.sum()), rel=0.08)
 
 
+@pytest.mark.slow
 def test_the_pitch_net_learns_to_tell_a_pitch():
     from phone_corpus import train
 

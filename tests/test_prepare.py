@@ -195,6 +195,7 @@ def test_nothing_usable(tmp_path):
         run(tmp_path / "set", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_parallel_gives_the_same(dataset, tmp_path):
     (dataset / "alto" / "text.wav").write_text("not audio")
     reports = [run(dataset, tmp_path / f"out{jobs}", jobs=jobs) for jobs in (1, 2)]
@@ -381,6 +382,7 @@ def test_names_that_differ_by_suffixes_alone_are_kept_apart(tmp_path):
     assert len(list((tmp_path / "out" / "records").rglob("*.json"))) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="names")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_odd_names_stop_nothing(tmp_path, jobs):

@@ -61,6 +61,7 @@ def log_of(path, command: list[str]) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_log_holds_lines_alone(place, monkeypatch, capsys, name):
     monkeypatch.setattr(screen_log, "INTERVAL_S", 0.0)

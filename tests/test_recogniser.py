@@ -134,6 +134,7 @@ def task_of(**changes):
     return RecogniserTask({"model": model} | changes, PhoneCorpus(), "cpu", batch_size=6, batch_frames=48)
 
 
+@pytest.mark.slow
 def test_training_learns_the_phones():
     mild = {"time_masks": 0, "mel_masks": 0, "reverb": 0.0, "tempo": [0.9, 1.1]}
     task = task_of(valid_batches=1, augment=mild, blur=0.1)

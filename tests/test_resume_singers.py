@@ -105,6 +105,7 @@ def same(a, b) -> bool:
     return torch.equal(torch.as_tensor(a), torch.as_tensor(b))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("singers", [("low", "high"), ("Carol", "low", "high", "adam"), ("low", "eve")])
 def test_rows_of_a_voice_follow_names(place, monkeypatch, capsys, singers):
     before = place.train("teacher")
@@ -137,6 +138,7 @@ def test_rows_of_a_voice_follow_names(place, monkeypatch, capsys, singers):
     assert all(name in notes for name in (*new, *gone)) and bool(task.notes) == bool(new or gone)
 
 
+@pytest.mark.slow
 def test_a_singer_without_songs_stays_exactly_and_others_learn(place):
     before = place.train("teacher")
     place.cast("adam", "low")
@@ -185,6 +187,7 @@ def test_a_second_singer_beside_one_alone(place, monkeypatch):
     assert place.train("teacher", 5, resume=True)["speakers"] == ["low", "adam"]
 
 
+@pytest.mark.slow
 def test_the_mel_range_stays(place):
     before = place.train("teacher")
     place.cast("high", "low", "adam", louder=2.0)
@@ -234,6 +237,7 @@ def test_a_recognisers_listener_follows_names(place, monkeypatch):
         place.train("recogniser", 4, resume=True)
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_a_teacher_that_went_on(place, monkeypatch):
     place.train("teacher")
     student = place.train("student")
@@ -277,6 +281,7 @@ def test_other_sizes_are_one_line_before_any_work(place, monkeypatch):
         assert part in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, task, line",
     [
@@ -323,6 +328,7 @@ def test_nothing_to_resume_is_said_and_it_starts_anew(place):
     assert "nothing to resume" not in again.stderr and "continuing from step 1: the whole budget" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_best_and_last_goes_on_from_best(place):
     whole = place.train("teacher", 5)
     for path in (place.folder / "teacher").glob("*.pt"):

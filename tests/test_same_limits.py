@@ -102,6 +102,7 @@ def test_the_command_line_refuses_the_same(command, option, tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_mixtures_on_the_command_line(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     put(tmp_path / "a.wav")

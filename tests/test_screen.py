@@ -72,6 +72,7 @@ def test_no_state_of_the_streams_stops_the_work(tmp_path, redirections):
     assert "Exception ignored" not in done.stderr and done.stderr.count("Traceback") == ("2" not in redirections)
 
 
+@pytest.mark.slow
 @SHELL
 @pytest.mark.parametrize("redirections", ["2>&- >/dev/full", "2>&1 | head -1"])
 def test_convert_converts_all_whatever_becomes_of_the_streams(tmp_path, redirections):
@@ -255,6 +256,7 @@ with screen.steady():
 """
 
 
+@pytest.mark.slow
 def test_libmpg123_is_not_seen_and_all_others_are(tmp_path):
     path = damaged(tmp_path / "a.mp3")
     plain = shell("", f"from fastsvc.audio import io\nio.read({str(path)!r})", cwd=tmp_path)

@@ -71,6 +71,7 @@ def listed(path):
     return launcher.listed(part, ARCH)[0]["kernels"]
 
 
+@pytest.mark.slow
 def test_what_these_recordings_need_and_no_more(path, compiler):
     first = supplied(path, [[40]])
     names = {spec["kernel"].split(":")[1] for spec, arch in compiler[0]}
@@ -246,6 +247,7 @@ def run(*arguments):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_convert_compiles_and_says_so_once(path, on_a_gpu, compiler, monkeypatch):
     put(Path("in/a.wav"), tone(0.05))
     put(Path("in/b.wav"), tone(0.05))
@@ -259,6 +261,7 @@ def test_convert_compiles_and_says_so_once(path, on_a_gpu, compiler, monkeypatch
     assert "note: no kernels are compiled beforehand: starting compiled kernels needs" in text
 
 
+@pytest.mark.slow
 def test_backends_are_timed_after_building_for_this_gpu(path, on_a_gpu, monkeypatch, capsys):
     timed = []
     monkeypatch.setattr(support, "why_no_cuda", lambda: None)

@@ -77,6 +77,7 @@ def losses(out):
     return [(r["step"], r["loss_main"], r.get("loss_critic")) for r in figures_of(out / "history.jsonl")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_resumed_run_repeats_the_uninterrupted_one_exactly(tmp_path, precision):
     make(tmp_path / "whole", precision=precision).train()
@@ -107,6 +108,7 @@ def test_a_crash_after_a_save_repeats_the_lost_steps(tmp_path):
     assert losses(tmp_path / "crash") == losses(tmp_path / "whole")  # each step once
 
 
+@pytest.mark.slow
 def test_it_learns_and_keeps_the_best(tmp_path):
     result = make(tmp_path, steps=300).train()
     valid = [r["error"] for r in figures_of(tmp_path / "history.jsonl", "valid")]

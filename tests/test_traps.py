@@ -62,6 +62,7 @@ def test_the_traps_spring(traps):
     assert done.returncode == 1 and traps() == ["random"]
 
 
+@pytest.mark.slow
 def test_kernels_are_compiled(traps, tmp_path):
     pytest.importorskip("triton")
     from fastsvc.build.cubins.resources import excitation
@@ -87,6 +88,7 @@ def test_choir_sings_in_several_processes(traps):
     assert len(list(Path("choir").glob("*/*.wav"))) == 2 and traps() == []
 
 
+@pytest.mark.slow
 def test_prepare_works_in_several_processes(traps):
     for name in "ab":
         put(Path(f"songs/ada/{name}.wav"), tone(2.0))
@@ -94,6 +96,7 @@ def test_prepare_works_in_several_processes(traps):
     assert Path("corpus/corpus.json").is_file() and traps() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["module", "script"])
 def test_the_command_itself(traps, engine, tmp_path, start):
     """As `python -m fastsvc`, and as the script that pip installs."""

@@ -240,6 +240,7 @@ def test_memory_that_is_outgrown_stays_with_those_that_use_it(stream):
     assert any(kept is small for kept in runner.bound[0])
 
 
+@pytest.mark.slow
 def test_contexts_and_buffers_live_until_they_are_released(stream):
     """A captured graph holds on to none of them."""
     engine = Engine(trt_plan.LADDER)

@@ -95,6 +95,7 @@ def task_of(**changes):
     )
 
 
+@pytest.mark.slow
 def test_training_tells_the_singers_apart():
     task = task_of(
         stretches=[1.0], augment={"gain_db": [-10.0, 0.0], "tilt_db": 2.0, "equaliser_db": 2.0, "noise": 0.0}

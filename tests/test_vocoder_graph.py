@@ -64,6 +64,7 @@ def compare(folder, model, shapes):
                 assert (got - want).abs().max() <= 1e-4, f"{name}, {shape}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored_half", [False, True])
 @pytest.mark.parametrize("name", vocoders.SMALL)
 def test_same_as_the_plain_model(tmp_path, name, stored_half):

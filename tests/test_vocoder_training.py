@@ -32,6 +32,7 @@ def task_of(corpus=None, size=2, frames=24, **changes):
     return VocoderTask(config, corpus or PhoneCorpus(), "cpu", batch_size=size, batch_frames=frames)
 
 
+@pytest.mark.slow
 def test_overfits_one_clip():
     task = task_of(OneClip(), size=1, equaliser=0.0, adversarial_from=1.0, mel_noise=0.0)
     history = train(task, 80, lr=4e-3)

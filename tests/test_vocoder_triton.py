@@ -137,6 +137,7 @@ def test_layer_by_layer(name, dtype):
     assert relative_rms(given.audio, audio) < 2 * bound and audio.abs().max() > 0.05
 
 
+@pytest.mark.slow
 def test_upstreams_audio():
     """M4Singer's own code, its weights and excitation given."""
     case = golden.arrays("m4gan_small/T3")
@@ -149,6 +150,7 @@ def test_upstreams_audio():
     assert golden.relative(given.audio.cpu(), case["wav"][:, 0]) < BOUND
 
 
+@pytest.mark.slow
 def test_shapes_take_turns_in_one_block_of_memory():
     """A graph of an earlier shape still finds its buffers, whatever came after."""
     config = VocoderConfig(initial_channels=16, **SMALL, resblock_kernels=(3,), resblock_dilations=((1, 3),))

@@ -41,6 +41,7 @@ def voice(folder, name, **options):
     return build.compile(path, folder / f"{name}.fsvc", **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", formats.ACOUSTIC)
 def test_a_recording_is_converted(tmp_path, name):
     path = voice(tmp_path, name, speaker_f0="2:220,1:110")

@@ -51,6 +51,7 @@ def test_all_of_them(work, jobs):
     assert results["a"] == [{"name": "a", "among": jobs}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deadly", ["a", "d", "h", "bf"])
 def test_a_process_that_is_killed(work, deadly):
     names, results = work(2, deadly=deadly)
