@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 120
 FENCE = re.compile(r"\s*(```|~~~)")
 KEPT = re.compile(r"\||#|<!--|    ")
+SHORT_CODE = re.compile(r"`[^`]{1,40}`")  # not broken: `pip install .` is one word to its reader
 ITEM = re.compile(r"\s*(?:[-*+] |\d+[.)] |> )?")
 MEANS_SOMETHING = re.compile(r"[-*+>|#=] |\d+[.)] |[-=]+$")  # at a line's beginning
 
@@ -49,10 +50,11 @@ def _broken(part: list[str]) -> list[str]:
     lead = ITEM.match(part[0])[0]
     indent = lead if lead.endswith("> ") else " " * len(lead)
     text = part[0] + "".join(" " + line.strip().removeprefix("> ") for line in part[1:])
+    text = SHORT_CODE.sub(lambda code: code[0].replace(" ", "\0"), text)
     for width in range(LONGEST, LONGEST - 20, -1):  # narrower, where a line would begin with what Markdown takes up
         lines = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         if not any(MEANS_SOMETHING.match(line.lstrip()) for line in lines[1:]):
-            return lines
+            return [line.replace("\0", " ") for line in lines]
     return part
 
 
