@@ -10,6 +10,7 @@ import torch
 
 import fastsvc
 from fastsvc.engine import hearing
+from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError, ConfigError, EngineError, SpeakerError
 
@@ -46,6 +47,8 @@ def test_length_is_kept_to_the_sample(engine, rate_hz, samples):
 
 def test_empty_silent_stereo_and_tensors(engine):
     assert engine.convert(np.zeros(0, np.float32), 24000, 0)[0].shape == (0,)
+    with pytest.raises(AudioError, match="holds no samples"):
+        engine.hear(np.zeros(0, np.float32), 24000, Request(0))
     silent, _ = engine.convert(np.zeros(3000, np.float32), 24000, 0)
     assert silent.shape == (3000,) and np.isfinite(silent).all()
     left = tone(3000, 24000)

@@ -94,8 +94,7 @@ def opened(path: Path, exact: bool = False) -> Iterator[Opened]:
                     return
                 samples = found[0].samples(file.frames) if len(found) == 1 else file.frames
                 info = Info(file.samplerate, file.channels, samples, file.format, file.subtype)
-                if not LOWEST_HZ <= info.rate_hz <= HIGHEST_HZ:
-                    raise AudioError(f"{path}: damaged: no recording has {info.rate_hz} samples a second", AGAIN)
+                _check_rate(path, info.rate_hz)
                 if info.samples > _DENSEST * source.size:
                     raise AudioError(f"{path}: {_NO_LENGTH}", CONVERT)
                 yield Opened(file, info, found)
@@ -118,10 +117,14 @@ def _file(path: Path, raw, found: list[sounds.Sound]):
 
 
 def _info_of(file: media.File, exact: bool, raw) -> Info:
-    if not LOWEST_HZ <= file.samplerate <= HIGHEST_HZ:
-        raise AudioError(f"{file.path}: damaged: no recording has {file.samplerate} samples a second", AGAIN)
+    _check_rate(file.path, file.samplerate)
     samples = media.samples(file, exact, os.fstat(raw.fileno()))
     return Info(file.samplerate, file.channels, samples, file.format, file.subtype)
+
+
+def _check_rate(path: Path, rate_hz: int) -> None:
+    if not LOWEST_HZ <= rate_hz <= HIGHEST_HZ:
+        raise AudioError(f"{path}: damaged: no recording has {rate_hz} samples a second", AGAIN)
 
 
 def _why_not_audio(kind: str, error: Exception) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc.audio import suffixes
 from fastsvc.commands.common import say, verbosity, with_name
 from fastsvc.data import account, advice
-from fastsvc.data.scan import kinds
 
 LINES = 20  # of each kind, without -v
 NAMED = 5  # files that are not recordings, by name; more by kind
@@ -26,7 +26,7 @@ def tell(report: account.Report, dataset: str, config: str | None) -> None:
             "1 file is not a recording" if len(report.others) == 1 else f"{len(report.others)} files are not recordings"
         )
         names = ": " + ", ".join(map(str, report.others)) if few else f"; their names: {full}, or -v"
-        say(f"note: {what} ({kinds(report.others)}){names}")
+        say(f"note: {what} ({suffixes.told(suffixes.kinds(path.name for path in report.others))}){names}")
         for path in report.others if not few else ():
             say(f"not a recording: {path}", level=1)
     bad = [f"not used: {with_name(path, why)}" for path, why in report.bad]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastsvc import file_names
-from fastsvc.audio import suffixes
 from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.errors import AudioError
 from fastsvc.files.tree import Tree, identity, once
@@ -122,11 +121,6 @@ def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:
         name = "/".join(file_names.fitted(part, NAME) for part in name.split("/"))  # room for the ends of its items
         sources.append(Source(path, name, singer, song))
     return sources
-
-
-def kinds(others: list[Path]) -> str:
-    """How many files of which suffixes: "3 .txt, 1 .jpg"."""
-    return suffixes.told(suffixes.kinds(path.name for path in others))
 
 
 def _who_and_what(relative: Path) -> tuple[str, str]:

@@ -54,11 +54,8 @@ class Ready:
     note: str
 
     @staticmethod
-    def of(engine, audio, rate_hz: int, request: Request) -> Ready:
-        """audio [samples] or [channels, samples]. Raises AudioError."""
-        whole, note = hearing.mono(audio, rate_hz)
-        if len(whole) == 0:
-            raise AudioError("the recording holds no samples", "record or export the sound again")
+    def of(engine, whole: np.ndarray, note: str, rate_hz: int, request: Request) -> Ready:
+        """``whole`` [samples], not empty, and ``note``: as hearing.mono gives them."""
         whole = highpass.high_passed(whole, rate_hz) if request.high_pass else whole
         peak = engine.manifest.input_peak
         if request.normalise is not None:
@@ -80,6 +77,14 @@ class Ready:
         features.f0_hz.mul_(2 ** (semitones / 12))
         notes = pitch_notes.notes(features, semitones, engine.config)
         return Heard(features, semitones, self.place, (self.note, *notes) if self.note else notes)
+
+
+def mixed(audio, rate_hz: int) -> tuple[np.ndarray, str]:
+    """As hearing.mono. Raises AudioError, for no samples too."""
+    whole, note = hearing.mono(audio, rate_hz)
+    if len(whole) == 0:
+        raise AudioError("the recording holds no samples", "record or export the sound again")
+    return whole, note
 
 
 def told(engine, units, f0_hz, volume, voiced=None) -> Features:

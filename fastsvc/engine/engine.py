@@ -15,7 +15,7 @@ from fastsvc.artifact import folder as artifact
 from fastsvc.artifact.content_hash import content_hash
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import backends, checks, hearing, singing, warming
-from fastsvc.engine.conversion import Heard, Place, Ready, between, joined, told
+from fastsvc.engine.conversion import Heard, Place, Ready, between, joined, mixed, told
 from fastsvc.engine.cpu import sampler as runtime
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
@@ -150,9 +150,8 @@ class Engine:
         if len(audio) == 0:
             return audio, request.rate_out_hz or rate_hz
         with self.lock:
-            heard = self.hear(audio, rate_hz, request)
-            self.transposed, spent = heard.semitones, self.timings
-            self.notes = (note, *heard.notes) if note else heard.notes
+            heard = self._heard(audio, note, rate_hz, request)
+            self.transposed, self.notes, spent = heard.semitones, heard.notes, self.timings
             if progress:
                 progress(HEARD)
             (made,) = self.sing([heard], request, progress=between(progress, HEARD, 1.0))
@@ -169,7 +168,10 @@ class Engine:
         request.range_of(self)
         self.check_convertible()
         request.target_hz(self)
-        ready = Ready.of(self, audio, rate_hz, request)
+        return self._heard(*mixed(audio, rate_hz), rate_hz, request)
+
+    def _heard(self, whole: np.ndarray, note: str, rate_hz: int, request: Request) -> Heard:
+        ready = Ready.of(self, whole, note, rate_hz, request)
         with self.lock:
             start = time.perf_counter()
             features = ready.features(self, request)
