@@ -1,6 +1,7 @@
-"""Counter-based Gaussian noise inside kernels: fastsvc/model/noise.py's numbers, from the same Philox-4x32-10 words.
+"""Counter-based Gaussian noise inside kernels: the numbers of fastsvc/model/noise.py, from the same Philox-4x32-10
+words.
 
-The words are equal bit by bit. The normal draws differ by the last bits of float32 only: sine and cosine are
+The words are equal bit by bit. The normal draws differ only in the last bits of float32: sine and cosine are
 polynomials in turns, which need no table and no stack, and the logarithm is the device's.
 """
 

@@ -1,6 +1,6 @@
-"""The condition: units·W, gathered by place, plus f0, loudness and voicing along their vectors, plus the utterance's.
+"""The condition: units·W of each frame, plus f0, loudness and voicing times their vectors, plus the utterance's vector.
 
-It is written beside X in the state buffer, where the gated convolutions read it. Rows beyond the end are zero.
+The kernel writes it beside X in the state buffer, where the gated convolutions read it. Rows beyond the end are zero.
 """
 
 from dataclasses import replace
@@ -95,10 +95,10 @@ def tile(frames: int, unit_channels: int, hidden: int, dtype: torch.dtype, arch:
     """Blocks for ``batch`` sequences of ``frames``; the last step along K may be partly empty."""
     depth = -(-unit_channels // 64) * 64
     block = tiles.choose(batch * frames, hidden, depth, dtype.itemsize, arch)
-    if block.rows * block.columns >= 64 * 128:  # its epilogue has many terms: four warps spill on sm_100
+    if block.rows * block.columns >= 64 * 128:  # the epilogue has many terms: four warps spill on sm_100
         return replace(block, warps=8)
     if arch in (120, 121) and dtype.itemsize == 4 and (block.rows, block.columns) == (32, 64):
-        return replace(block, registers=96)  # where ptxas would take 80, for one more program, and spill
+        return replace(block, registers=96)  # ptxas would choose 80, to fit one more program, and spill
     return block
 
 

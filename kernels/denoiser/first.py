@@ -1,7 +1,7 @@
-"""The first projection: state = relu(c_in·x·W + b) + d_0, where x may be drawn on the spot to begin a schedule.
+"""The first projection: state = relu(c_in·x·W + b) + d_0. To begin a schedule, the kernel draws x itself.
 
-x [B, T, M] is float32. To begin a schedule, carry·x + spread·noise (noise by seed and absolute frame) takes its place
-and is written for the head, which needs it too.
+x [B, T, M] is float32. To begin a schedule, carry·x + spread·noise (noise by seed and absolute frame) replaces x. It is
+also written to memory, because the head needs it.
 """
 
 import torch
@@ -78,7 +78,7 @@ def tile(frames: int, mel_bins: int, channels: int, dtype: torch.dtype, arch: in
     """Blocks for ``batch`` sequences of ``frames``; all of K at once, and one stage, since there is no loop."""
     depth, width = tiles.power_of_two(mel_bins), dtype.itemsize
     blocks = [tiles.Tile(rows, 64, depth, 4 if rows * width <= 64 else 8, 1) for rows in (16, 32, 64)]
-    if width == 4:  # an operand split in three for tf32x3 fills the registers
+    if width == 4:  # tf32x3 splits an operand in three, which fills the registers
         blocks = [tiles.Tile(16, 64, depth, 8, 1)]
     return min(blocks, key=lambda block: tiles.cost(block, batch * frames, channels, depth, width, arch))
 
@@ -103,7 +103,7 @@ def launch(
 ) -> Launch:
     """weight [a power of two ≥ M, C], zero below row M; places (first absolute frame) and seeds int64 [B].
 
-    With ``noised`` [B, T, M] that is carry·x + spread·noise and x's stand-in; at carry 0 x is not read.
+    ``noised`` [B, T, M] gets carry·x + spread·noise, which then replaces x; at carry 0 x is not read.
     """
     if noised is not None and carry and noised.data_ptr() == x.data_ptr() and x.device.type != "meta":
         raise ValueError("noised: must not be x, which other blocks still read")

@@ -1,9 +1,9 @@
 """The gated convolution of one layer: z = σ(gate)·tanh(filter), three taps and the condition in one matrix product.
 
-Row t of the operand is [X[t−δ], X[t+δ], X[t], cond[t]]: the state buffer [B, T, C + H] holds X and, beside it, the
-condition, so the middle tap and the condition are one run of columns and nothing is gathered. The weight is
-[3C + H, 2C] with gate and filter columns in turn (pack.py): neighbouring accumulators of one thread are a gate and
-its filter.
+Row t of the operand is [X[t−δ], X[t+δ], X[t], cond[t]]. The state buffer [B, T, C + H] holds X and, beside it, the
+condition, so the middle tap and the condition are adjacent columns and nothing is gathered. The weight is
+[3C + H, 2C] with alternating gate and filter columns (pack.py): neighbouring accumulators of one thread are a gate
+and its filter.
 """
 
 import math

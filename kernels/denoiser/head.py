@@ -1,9 +1,9 @@
-"""The last projection with everything that follows it: D = c_skip·x + c_out·(s·W + b), and the sampler's update.
+"""The last projection and the sampler's update: D = c_skip·x + c_out·(s·W + b), then the next x.
 
-s is the skip path: float32 parts still to be added, biased and rectified, or finished values (skip.py).
+s is the skip path: float32 parts that are still to be added, biased and rectified, or finished values (skip.py).
     out = keep·x + pull·D + past·D' + spread·noise,   out·scale + offset if it is the last one (denormalised mel)
 is one step of every sampler that is linear in x and D: consistency (0, 1, 0, √(σ²−σmin²)), Euler and DDIM
-(keep, pull, 0, 0), DPM-Solver++(2M) with D' the estimate before. Noise goes by seed and absolute frame.
+(keep, pull, 0, 0), DPM-Solver++(2M) with D' the previous estimate. Noise depends on seed and absolute frame.
 """
 
 import torch
@@ -100,18 +100,18 @@ def head_kernel(
 def tile(
     frames: int, channels: int, mel_bins: int, dtype: torch.dtype, arch: int, batch: int = 1, splits: int = 1
 ) -> tiles.Tile:
-    """Blocks of rows; every one has all mel bins. ``splits`` as the skip path's tile has them."""
+    """Blocks of rows, each with all mel bins. ``splits``: those of the skip path's tile."""
     columns, depth = tiles.power_of_two(mel_bins), 64 if dtype.itemsize == 2 else 32
     stages, blocks = 3 if splits == 1 else 2, []
     for rows in (16, 32, 64):
-        many = rows * dtype.itemsize >= 128 or (rows == 32 and splits > 4)  # with four warps these spill
-        blocks.append(tiles.Tile(rows, columns, depth, 8 if many else 4, stages, splits))
+        spills = rows * dtype.itemsize >= 128 or (rows == 32 and splits > 4)  # with four warps
+        blocks.append(tiles.Tile(rows, columns, depth, 8 if spills else 4, stages, splits))
     fitting = [b for b in blocks if shared_bytes(b, dtype) <= tiles.SHARED_BYTES[tiles.architecture(arch)]]
     return min(fitting, key=lambda b: tiles.cost(b, batch * frames, columns, channels * splits, dtype.itemsize, arch))
 
 
 def shared_bytes(block: tiles.Tile, dtype: torch.dtype) -> int:
-    """Of one program at most: parts on their way (one stage is in registers), weights, and the result's two layouts."""
+    """Most bytes of one program: parts in flight (one stage is in registers), weights, the result in two layouts."""
     parts = block.splits * block.rows * block.depth * (4 if block.splits > 1 else dtype.itemsize)
     weights = block.depth * block.columns * dtype.itemsize
     return (block.stages - 1) * parts + block.stages * weights + block.rows * block.columns * 4
@@ -144,7 +144,7 @@ def launch(
 ) -> Launch:
     """parts [SPLITS, B, T, C]; weight [C, MEL], bias, scale and offset [MEL], MEL a power of two ≥ M, zeros beyond.
 
-    x, out and history [B, T, M] float32; out may be x. history gets D, and is read first if ``past`` is a number.
+    x, out and history [B, T, M] float32; out may be x. D is written to history, which is read first if ``past`` is set.
     """
     splits, batch, frames, channels = parts.shape
     block.check(weight.shape[1], channels * splits)

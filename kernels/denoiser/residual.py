@@ -73,7 +73,7 @@ def tile(frames: int, channels: int, dtype: torch.dtype, arch: int, batch: int =
     """Blocks for ``batch`` sequences of ``frames``."""
     block = tiles.choose(batch * frames, channels, channels, dtype.itemsize, arch)
     if dtype.itemsize == 2 and (block.rows, block.columns, block.warps) == (64, 64, 4):
-        return replace(block, registers=128)  # ptxas would take 96 on sm_86, for one more program, and spill
+        return replace(block, registers=128)  # ptxas would choose 96 on sm_86, to fit one more program, and spill
     return block
 
 

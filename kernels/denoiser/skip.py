@@ -1,7 +1,7 @@
 """The skip path of all layers in one matrix product over Z [B, T, L·C], whose K is long.
 
-Few blocks cover a short sequence, so K is split over several programs, each with a float32 part [SPLITS, B, T, C] of
-its own; the head adds them up in a fixed order, with bias and ReLU. With one split the bias and the ReLU are here.
+Few blocks cover a short sequence, so K is split over several programs. Each writes its own float32 part of [SPLITS, B,
+T, C]; the head adds the parts in a fixed order, then bias and ReLU. With one split this kernel adds bias and ReLU.
 """
 
 import torch

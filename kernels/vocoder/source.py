@@ -1,7 +1,7 @@
 """The vocoder's excitation: sines at f0 and its harmonics (or a pulse train), noise, mixed to one signal.
 
-fastsvc/model/source.py with `Generator.source` behind it, one number a sample. Phase is counted in 2⁻⁶⁴ of a turn in
-int64, whose overflow is a whole turn: exact at any time and for any harmonic, and signed it lies in −½ … ½.
+It computes fastsvc/model/source.py followed by `Generator.source`, one number a sample. Phase is counted in 2⁻⁶⁴ of a
+turn in int64, whose overflow is a full turn: exact at any time and for any harmonic. Signed, it lies in −½ … ½.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from fastsvc.kernels import philox
 from fastsvc.kernels.language import jit, tl
-from fastsvc.kernels.launch import Flat, Launch, check_aligned
+from fastsvc.kernels.launch import ElementwiseOptions, Launch, check_aligned
 from fastsvc.kernels.tiles import power_of_two
 
 BLOCK = 256  # samples of one program
-BAND = 0.45  # of the rate: where the pulse train ends
+BAND = 0.45  # of the rate: the pulse train's upper end
 
 
 def phases(f0_hz: Tensor, rate_hz: int, hop_samples: int) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ def reference(
     f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, weight: Tensor, bias: Tensor, rate_hz: int
 ) -> Tensor:
     """Sines: f0_hz and phase (turns) [B, T], start [channels], draws [B, T·hop, channels], weight [channels], bias [1]
-    → excitation [B, T·hop], in the type that comes in (float64: exact)."""
+    → excitation [B, T·hop], in the type of the input (float64: exact)."""
     hop = draws.shape[1] // f0_hz.shape[1]
     inside = torch.arange(1, hop + 1, device=f0_hz.device) / rate_hz
     turns = (phase[..., None] + f0_hz[..., None] * inside).flatten(1)[..., None]
@@ -120,7 +120,7 @@ def source_kernel(
 
 
 def tile(channels: int) -> tuple[int, int]:
-    """(samples of one program, warps): elementwise, so the same everywhere."""
+    """(samples of one program, warps): the kernel is elementwise, so they are the same everywhere."""
     return (BLOCK, 4) if channels > 4 else (4 * BLOCK, 4)
 
 
@@ -150,7 +150,7 @@ def launch(
     return Launch.of(
         source_kernel,
         (-(-frames * hop // samples), batch),
-        Flat(warps),
+        ElementwiseOptions(warps),
         f0_hz=f0_hz,
         starts=starts,
         growth=growth,

@@ -1,9 +1,9 @@
-"""A transposed convolution with the excitation at its rate added: out = up(leaky(x)) + bias + branch(excitation).
+"""A transposed convolution plus the excitation at its rate: out = up(leaky(x)) + bias + branch(excitation).
 
-Of the output samples n·rate + phase − padding those of one phase are an ordinary convolution over x: row n of the
-operand is [x[n], x[n−1], …], one product a phase and no zero in between. The branch is a strided convolution of one
-channel, for family m4 rectified and normalised over channels; where a block has not all channels the statistics of
-the others are computed again, as a branch has a few taps only where the product has thousands.
+The output samples n·rate + phase − padding of one phase are an ordinary convolution over x. Row n of its operand is
+[x[n], x[n−1], …]: one product a phase, without zeros in between. The branch is a strided convolution of one channel,
+which family m4 rectifies and normalises over channels. Where a block lacks some channels it computes their statistics
+again: a branch has only a few taps where the product has thousands.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def reference(
     norm: bool = False,
 ) -> Tensor:
     """x [B, T, C], weight [rate, taps, C, C'] (tap j·rate + phase), bias [C'], excitation [B, T·rate·hop],
-    mix [its taps or more, C'], of which ``channels`` count for the norm → out [B, T·rate, C']."""
+    mix [its taps or more, C'], whose first ``channels`` count for the norm → out [B, T·rate, C']."""
     rate, taps, _, columns = weight.shape
     kernel = weight.permute(2, 3, 1, 0).reshape(weight.shape[2], columns, taps * rate)
     out = conv_transpose1d(leaky_relu(x, slope).transpose(1, 2), kernel, stride=rate)
@@ -141,7 +141,7 @@ def upsample_kernel(
         samples = frames * RATE * HOP
         source = excitation + batch * samples
         own = branch(source, mix, mix_bias, place, samples, column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
-        if NORM:  # padded channels are zeros, so sums over all are sums over those that count
+        if NORM:  # padded channels are zeros, so sums over all channels are sums over the real ones
             mean = tl.sum(own, axis=1)
             for other in range(1, TILES):
                 there = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
@@ -163,13 +163,13 @@ def upsample_kernel(
 
 
 def tile(rows: int, depth: int, columns: int, rate: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
-    """Blocks for so many rows of x in all sequences, ``depth`` channels in and ``columns`` out, a phase each."""
+    """Blocks for ``rows`` of x in all sequences together, ``depth`` channels in and ``columns`` out, one phase each."""
     arch, widest = tiles.architecture(arch), 128 if dtype.itemsize == 2 else 64
     block = conv.choose(rows, depth, columns, taps, dtype, arch, widest, rate)
     if block.warps == 8 and block.rows == 128 and tiles.AREA[arch] <= 128 * 128:
-        return replace(block, rows=64)  # beside the product's sums the branch's take as many registers
+        return replace(block, rows=64)  # the branch's sums take as many registers as the product's
     if arch in (80, 87) and block.warps == 4 and block.rows * block.columns == 64 * 64:
-        return replace(block, warps=8)  # with four ptxas takes 128 registers, for one more program, and spills
+        return replace(block, warps=8)  # with four, ptxas chooses 128 registers, to fit one more program, and spills
     return block
 
 
@@ -192,13 +192,13 @@ def launch(
     """x [B, T, C], weight [rate, taps, C, C'] (tap j·rate + phase of the transposed convolution), out [B, T·rate, C'].
 
     With ``excitation`` [B, T·rate·hop] float32: mix [taps rounded up to a power of two, C'] of its convolution, zero
-    from ``mix_taps`` on; ``channels`` of C' are none that were padded.
+    from ``mix_taps`` on; ``channels``: those of C' that are not padding.
     """
     batch, frames, depth = x.shape
     rate, taps, _, columns = weight.shape
     block.check(columns, depth)
-    given = {} if excitation is None else {"excitation": excitation, "mix": mix, "mix_bias": mix_bias}
-    check_aligned(x=x, weight=weight, bias=bias, out=out, **given)
+    excitation_tensors = {} if excitation is None else {"excitation": excitation, "mix": mix, "mix_bias": mix_bias}
+    check_aligned(x=x, weight=weight, bias=bias, out=out, **excitation_tensors)
     rows = (frames * rate - 1 + padding) // rate + 1
     return Launch.of(
         upsample_kernel,
