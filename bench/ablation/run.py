@@ -191,8 +191,8 @@ def _main(arguments: Sequence[str] | None) -> int:
             raise ConfigError(f"there is no cell {unknown[0]!r}", f"choose from {', '.join(plan.cells)}")
         found = run(plan, only, options.seeds)
     except Exception as error:
-        print(f"ablation: {screen.shown(faults.told(error))}", file=sys.stderr)
-        return 1 if faults.usual(error) else faults.EXIT
+        print(f"ablation: {screen.shown(faults.line_with_report(error))}", file=sys.stderr)
+        return 1 if faults.user_error(error) else faults.EXIT
     if found is None:
         print("ablation: stopped; the same command continues", file=sys.stderr)
         return 130

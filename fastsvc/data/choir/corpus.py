@@ -98,7 +98,7 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
     """
     out, seed = arguments.path("out", out), arguments.seed(seed)
     minutes = arguments.number("minutes", minutes, *arguments.MINUTES, above=True)
-    jobs = arguments.optional(arguments.whole, "jobs", jobs, *arguments.JOBS)
+    jobs = arguments.optional(arguments.whole_number, "jobs", jobs, *arguments.JOBS)
     arguments.flag("progress", progress)
     if not singers:
         raise ConfigError("the choir has no singers", "ask for at least one singer")
