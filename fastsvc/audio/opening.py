@@ -55,7 +55,7 @@ def opened(path: Path, exact: bool = False) -> Iterator[Opened]:
     """``exact``: with its true length, even where only decoding tells."""
     import soundfile
 
-    with reading.opened(path, AudioError, "recording", buffering=0) as raw:
+    with reading.open_file(path, AudioError, "recording", buffering=0) as raw:
         source = Source(raw)
         if source.size == 0:
             raise AudioError(f"{path}: the file is empty (0 bytes)", AGAIN)

@@ -43,4 +43,4 @@ class Settings:
 
 def read_settings(path) -> Settings:
     """A YAML file as :class:`Settings`. Raises ConfigError naming unknown keys and wrong types."""
-    return from_dict(Settings, reading.yaml_file(path) or {}, str(path))
+    return from_dict(Settings, reading.read_yaml(path) or {}, str(path))

@@ -115,7 +115,7 @@ def _lines(list_path: Path | None) -> Iterator[bytes]:
     """The lines of the list. Raises OutputError where it is missing or cannot be read; OSError."""
     if list_path is None:
         return
-    with reading.opened(list_path, OutputError) as file:
+    with reading.open_file(list_path, OutputError) as file:
         while file.tell() < FILE_BYTES and (line := file.readline(LINE_BYTES)):
             yield line
 

@@ -65,7 +65,7 @@ def _merge(out: Path, singers: list[Singer], songs: int, seed: int) -> dict:
     held = {"singers": [], "songs": []}
     if path.exists():
         try:
-            held = reading.json_file(path, 64 * 2**20)
+            held = reading.read_json(path, 64 * 2**20)
             held_seed, held_format = held["seed"], held["format"]
             held_singers = {singer["name"]: singer for singer in held["singers"]}
             held_songs = len(held["songs"])

@@ -186,7 +186,7 @@ class Choice:
         if data is None:
             return []
         try:
-            table = reading.from_json(data)
+            table = reading.parse_json(data)
             return [_row(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
         except (ValueError, KeyError, TypeError) as error:
             warnings.warn(f"the table of vocoder backends is unreadable and is measured again: {error}", stacklevel=3)
