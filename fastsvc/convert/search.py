@@ -127,7 +127,7 @@ class _Walk(Tree[list[Run]]):
     def result(self) -> Search:
         notes, foreign = [], Counter({name: n for name, n in self.others.items() if name in FOREIGN})
         if foreign:
-            left = suffixes.told(foreign)
+            left = suffixes.count_text(foreign)
             notes.append(f"{self.folder}: {left} left out: convert them to wav or flac first, for instance with ffmpeg")
         found = self.found
         real = Path(os.path.realpath(self.folder))
