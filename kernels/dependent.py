@@ -38,11 +38,11 @@ def begin(
         SIZE: tl.constexpr = weight.dtype.element_ty.primitive_bitwidth // 8
         LINE: tl.constexpr = min(128 // SIZE, COLUMNS)  # of the cache, in elements
         row = tl.arange(0, DEPTH)[:, None] * STRIDE
-        places = weight + column + row + tl.arange(0, COLUMNS // LINE)[None, :] * LINE
+        addresses = weight + column + row + tl.arange(0, COLUMNS // LINE)[None, :] * LINE
         blocks = tl.num_programs(0) // TILES
         share = tl.program_id(1) * blocks + tl.program_id(0) // TILES
         for block in range(share, ROWS // DEPTH, blocks * tl.num_programs(1)):
-            address = (places + block * DEPTH * STRIDE).to(tl.int64)
+            address = (addresses + block * DEPTH * STRIDE).to(tl.int64)
             tl.inline_asm_elementwise(
                 "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [address], tl.int32, is_pure=False, pack=1
             )

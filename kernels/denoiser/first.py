@@ -28,7 +28,7 @@ def first_kernel(
     shift,
     state,
     lengths,
-    places,
+    first_frames,
     seeds,
     frames,
     noise_step,
@@ -59,8 +59,8 @@ def first_kernel(
     if CARRY:
         value += carry * tl.load(x + rows, mask=inside & (m < M)[None, :], other=0.0)
     if NOISE:
-        place = tl.load(places + batch) + t
-        draws = philox.gaussian(tl.load(seeds + batch), place, noise_step, ROWS, MEL, philox.MEL)
+        frame = tl.load(first_frames + batch) + t
+        draws = philox.gaussian(tl.load(seeds + batch), frame, noise_step, ROWS, MEL, philox.MEL)
         value += spread * tl.where(inside & (m < M)[None, :], draws, 0.0)
     column = block * COLUMNS + tl.arange(0, COLUMNS)
     w = tl.load(weight + m[:, None] * C + column[None, :])
@@ -90,7 +90,7 @@ def launch(
     shift: Tensor,
     state: Tensor,
     lengths: Tensor,
-    places: Tensor,
+    first_frames: Tensor,
     seeds: Tensor,
     block: tiles.Tile,
     c_in: float,
@@ -101,7 +101,7 @@ def launch(
     precision: str = "tf32x3",
     pdl: bool = False,
 ) -> Launch:
-    """weight [a power of two ≥ M, C], zero below row M; places (first absolute frame) and seeds int64 [B].
+    """weight [a power of two ≥ M, C], zero below row M; first_frames (absolute) and seeds int64 [B].
 
     ``noised`` [B, T, M] gets carry·x + spread·noise, which then replaces x; at carry 0 x is not read.
     """
@@ -110,7 +110,9 @@ def launch(
     batch, frames, mel_bins = x.shape
     channels = weight.shape[1]
     block.check(channels, len(weight))
-    check_aligned(x=x, weight=weight, bias=bias, shift=shift, state=state, lengths=lengths, places=places, seeds=seeds)
+    check_aligned(
+        x=x, weight=weight, bias=bias, shift=shift, state=state, lengths=lengths, first_frames=first_frames, seeds=seeds
+    )
     return Launch.of(
         first_kernel,
         (-(-frames // block.rows) * (channels // block.columns), batch),
@@ -122,7 +124,7 @@ def launch(
         shift=shift,
         state=state,
         lengths=lengths,
-        places=places,
+        first_frames=first_frames,
         seeds=seeds,
         frames=frames,
         noise_step=noise_step,

@@ -66,8 +66,8 @@ def gated_conv_kernel(
     for step in range((2 * C + STATE_STRIDE) // DEPTH):
         tap = tl.minimum(step * DEPTH // C, 2)
         row = t + tl.where(tap == 2, 0, (2 * tap - 1) * dilation)
-        place = x + row[:, None] * STATE_STRIDE + (step * DEPTH - tap * C + k)[None, :]
-        a = tl.load(place, mask=(row >= 0)[:, None] & (row < length)[:, None], other=0.0)
+        address = x + row[:, None] * STATE_STRIDE + (step * DEPTH - tap * C + k)[None, :]
+        a = tl.load(address, mask=(row >= 0)[:, None] & (row < length)[:, None], other=0.0)
         w = tl.load(weights + step * DEPTH * (2 * C))
         sums = tl.dot(a, w, sums, input_precision=PRECISION)
     sums += tl.load(bias + packed)[None, :]

@@ -34,7 +34,7 @@ def head_kernel(
     offset,
     out,
     lengths,
-    places,
+    first_frames,
     seeds,
     frames,
     noise_step,
@@ -63,11 +63,11 @@ def head_kernel(
     dependent.begin(weight, 0, C, MEL, MEL, DEPTH, 1, PDL)
     length = tl.load(lengths + batch)
     start = batch * frames * M
-    place = t[:, None] * M + m[None, :]
+    element = t[:, None] * M + m[None, :]
     inside = (t < length)[:, None]
     written = (t < frames)[:, None] & (m < M)[None, :]
     if first >= length:
-        tl.store(out + start + place, tl.zeros((ROWS, MEL), tl.float32), mask=written)
+        tl.store(out + start + element, tl.zeros((ROWS, MEL), tl.float32), mask=written)
         return
     k = tl.arange(0, DEPTH)
     rows = parts + batch * frames * C + t[:, None] * C + k[None, :]
@@ -82,19 +82,19 @@ def head_kernel(
         w = tl.load(weight + (step * DEPTH + k)[:, None] * MEL + m[None, :])
         sums = tl.dot(s.to(weight.dtype.element_ty), w, sums, input_precision=PRECISION)
     valid = inside & (m < M)[None, :]
-    noisy = tl.load(x + start + place, mask=valid, other=0.0)
+    noisy = tl.load(x + start + element, mask=valid, other=0.0)
     denoised = c_skip * noisy + c_out * (sums + tl.load(bias + m)[None, :])
     value = keep * noisy + pull * denoised
     if HISTORY == 2:
-        value += past * tl.load(history + start + place, mask=valid, other=0.0)
+        value += past * tl.load(history + start + element, mask=valid, other=0.0)
     if HISTORY > 0:
-        tl.store(history + start + place, denoised, mask=valid)
+        tl.store(history + start + element, denoised, mask=valid)
     if NOISE:
-        absolute = tl.load(places + batch) + t
-        value += spread * philox.gaussian(tl.load(seeds + batch), absolute, noise_step, ROWS, MEL, philox.MEL)
+        frame = tl.load(first_frames + batch) + t
+        value += spread * philox.gaussian(tl.load(seeds + batch), frame, noise_step, ROWS, MEL, philox.MEL)
     if FINISH:
         value = value * tl.load(scale + m)[None, :] + tl.load(offset + m)[None, :]
-    tl.store(out + start + place, tl.where(inside, value, 0.0), mask=written)
+    tl.store(out + start + element, tl.where(inside, value, 0.0), mask=written)
 
 
 def tile(
@@ -127,7 +127,7 @@ def launch(
     offset: Tensor,
     out: Tensor,
     lengths: Tensor,
-    places: Tensor,
+    first_frames: Tensor,
     seeds: Tensor,
     block: tiles.Tile,
     c_skip: float,
@@ -148,7 +148,7 @@ def launch(
     """
     splits, batch, frames, channels = parts.shape
     block.check(weight.shape[1], channels * splits)
-    check_aligned(parts=parts, weight=weight, x=x, out=out, lengths=lengths, places=places, seeds=seeds)
+    check_aligned(parts=parts, weight=weight, x=x, out=out, lengths=lengths, first_frames=first_frames, seeds=seeds)
     return Launch.of(
         head_kernel,
         (-(-frames // block.rows), batch),
@@ -163,7 +163,7 @@ def launch(
         offset=offset,
         out=out,
         lengths=lengths,
-        places=places,
+        first_frames=first_frames,
         seeds=seeds,
         frames=frames,
         noise_step=noise_step,

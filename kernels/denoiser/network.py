@@ -1,7 +1,7 @@
 """The launches of one evaluation of the lowered denoiser, and of a whole schedule, over buffers allocated once.
 
 Nothing here waits for the device or depends on its values, so a list of launches can be captured in a CUDA graph. Its
-kernels read lengths, places, seeds and the condition from buffers when the graph runs.
+kernels read lengths, first frames, seeds and the condition from buffers when the graph runs.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class DenoiserLaunches:
     """Buffers for ``batch`` sequences of at most ``frames``, and the launches over them.
 
     ``x`` [B, T, M] is the sampler's state (float32), ``out`` [B, T, M] the result of a schedule, ``cond`` [B, T, H] the
-    condition as the convolutions read it, ``lengths``, ``places`` (first absolute frames) and ``seeds`` [B].
+    condition as the convolutions read it, ``lengths``, ``first_frames`` (absolute) and ``seeds`` [B].
     ``allocate`` is called like torch.zeros; its result need not be zeros if every batch brings its condition.
     ``pdl``: use kernels that may begin early (kernels/dependent.py); :func:`chained` decides whether they do.
     """
@@ -112,12 +112,14 @@ class DenoiserLaunches:
         self.parts = skip.parts_like(self.z, weights.channels, tiles.skip)
         self.x, self.history, self.out = (zeros(frames, weights.mel_bins, dtype=torch.float32) for _ in range(3))
         self.lengths = zeros(dtype=torch.int32)
-        self.places, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
+        self.first_frames, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
 
-    def prepare(self, lengths: Tensor, cond: Tensor | None = None, places: Tensor | None = None, seeds=None) -> None:
-        """Copy one batch's lengths [B], condition [B, T, H], places and seeds [B] in; None leaves a buffer as it is."""
+    def prepare(
+        self, lengths: Tensor, cond: Tensor | None = None, first_frames: Tensor | None = None, seeds=None
+    ) -> None:
+        """Copy in one batch's lengths, first frames and seeds [B], condition [B, T, H]; None leaves a buffer alone."""
         self.lengths.copy_(lengths, non_blocking=True)
-        for buffer, value in ((self.places, places), (self.seeds, seeds)):
+        for buffer, value in ((self.first_frames, first_frames), (self.seeds, seeds)):
             if value is not None:
                 buffer.copy_(value, non_blocking=True)
         if cond is not None:
@@ -130,10 +132,10 @@ class DenoiserLaunches:
             launch.run()
         return self.out
 
-    def project_units(self, units: Tensor, unit_places: Tensor, scalars: Tensor, utterance: Tensor) -> Launch:
+    def project_units(self, units: Tensor, unit_rows: Tensor, scalars: Tensor, utterance: Tensor) -> Launch:
         """The condition of one batch from features (kernels/denoiser/condition.py) into ``cond``."""
         w = self.weights
-        arguments = units, unit_places, w.units_weight, scalars, w.vectors, utterance, self.cond, self.lengths
+        arguments = units, unit_rows, w.units_weight, scalars, w.vectors, utterance, self.cond, self.lengths
         return condition.launch(*arguments, self.tiles.condition, self.options["precision"])
 
     def schedule(self, updates: Sequence[Update], *, spread: float, carry: float = 0.0) -> list[Launch]:
@@ -167,7 +169,7 @@ class DenoiserLaunches:
             w.first_shift[level.index],
             self.state,
             self.lengths,
-            self.places,
+            self.first_frames,
             self.seeds,
         )
         begin = {} if begin is None else {**begin, "noised": self.x}
@@ -194,7 +196,7 @@ class DenoiserLaunches:
         w = self.weights
         out = self.out if update is None or last else self.x
         arguments = self.parts, w.skip_bias, w.head_weight, w.head_bias, self.x, w.scale, w.offset, out
-        slices = self.lengths, self.places, self.seeds
+        slices = self.lengths, self.first_frames, self.seeds
         options = dict(self.options)
         if update is not None:
             options |= {"keep": update.keep, "pull": update.pull, "past": update.past, "spread": update.spread}

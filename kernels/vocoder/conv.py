@@ -94,16 +94,16 @@ def conv_kernel(
     value = sums + tl.load(bias + column)[None, :]
     value = tl.where(value > 0, value, value * out_slope)
     inside = (t < frames)[:, None]
-    place = batch * frames * OUT + t[:, None] * OUT + column[None, :]
+    element = batch * frames * OUT + t[:, None] * OUT + column[None, :]
     if RESIDUAL == OUT:
-        value += gain * tl.load(residual + place, mask=inside, other=0.0).to(tl.float32)
+        value += gain * tl.load(residual + element, mask=inside, other=0.0).to(tl.float32)
     elif RESIDUAL > 0:
-        there = batch * frames * RESIDUAL + t[:, None] * RESIDUAL + column[None, :]
+        residual_element = batch * frames * RESIDUAL + t[:, None] * RESIDUAL + column[None, :]
         mask = inside & (column < RESIDUAL)[None, :]
-        value += gain * tl.load(residual + there, mask=mask, other=0.0).to(tl.float32)
-    kept = tl.where(keep != 0, frames, 0)
-    value += tl.load(out + place, mask=(t < kept)[:, None], other=0.0).to(tl.float32)
-    tl.store(out + place, (value * scale).to(out.dtype.element_ty), mask=inside)
+        value += gain * tl.load(residual + residual_element, mask=mask, other=0.0).to(tl.float32)
+    summed_rows = tl.where(keep != 0, frames, 0)
+    value += tl.load(out + element, mask=(t < summed_rows)[:, None], other=0.0).to(tl.float32)
+    tl.store(out + element, (value * scale).to(out.dtype.element_ty), mask=inside)
 
 
 def tile(rows: int, depth: int, columns: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:

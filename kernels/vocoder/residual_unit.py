@@ -69,7 +69,7 @@ def residual_unit_kernel(
     column = tl.arange(0, C)
     inners = inner + k[:, None] * C + column[None, :]
     outers = outer + k[:, None] * C + column[None, :]
-    own = scratch + tl.program_id(0).to(tl.int64) * ROWS * C
+    program_scratch = scratch + tl.program_id(0).to(tl.int64) * ROWS * C
     block = tl.program_id(0)
     while block < blocks * batch:
         start = (block // blocks).to(tl.int64) * frames * C
@@ -87,9 +87,9 @@ def residual_unit_kernel(
             sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
         y = leaky(sums + tl.load(inner_bias + column)[None, :], SLOPE)
         y = tl.where(((t >= 0) & (t < frames))[:, None], y, 0.0)
-        tl.store(own + m[:, None] * C + column[None, :], y.to(kind))
+        tl.store(program_scratch + m[:, None] * C + column[None, :], y.to(kind))
         tl.debug_barrier()  # every thread of the program now sees what the others wrote
-        rows = own + m[:, None] * C + k[None, :]
+        rows = program_scratch + m[:, None] * C + k[None, :]
         sums = tl.zeros((ROWS, C), tl.float32)
         for step in range(TAPS * C // DEPTH):
             part, tap = step // TAPS, step % TAPS
@@ -99,12 +99,12 @@ def residual_unit_kernel(
             sums = tl.dot(a, w, sums, input_precision=PRECISION)
         t = first + m
         inside = ((m < OUT) & (t < frames))[:, None]
-        kept = tl.where(keep != 0, frames, 0)
-        place = start + t[:, None] * C + column[None, :]
+        summed_rows = tl.where(keep != 0, frames, 0)
+        element = start + t[:, None] * C + column[None, :]
         value = sums + tl.load(outer_bias + column)[None, :]
-        value += tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
-        value += tl.load(out + place, mask=((m < OUT) & (t < kept))[:, None], other=0.0).to(tl.float32)
-        tl.store(out + place, (value * scale).to(kind), mask=inside)
+        value += tl.load(x + element, mask=inside, other=0.0).to(tl.float32)
+        value += tl.load(out + element, mask=((m < OUT) & (t < summed_rows))[:, None], other=0.0).to(tl.float32)
+        tl.store(out + element, (value * scale).to(kind), mask=inside)
         tl.debug_barrier()  # no thread writes the next block's inner rows while these are read
         block += tl.num_programs(0)
 
@@ -193,8 +193,8 @@ def launch(
     )
 
 
-def run(x: Tensor, inner: Tensor, inner_bias: Tensor, outer: Tensor, outer_bias: Tensor, *rest, **options) -> Tensor:
+def run(x: Tensor, inner: Tensor, inner_bias: Tensor, outer: Tensor, outer_bias: Tensor, *others, **options) -> Tensor:
     """:func:`launch` and start; out is written and returned."""
-    started = launch(x, inner, inner_bias, outer, outer_bias, *rest, **options)
+    started = launch(x, inner, inner_bias, outer, outer_bias, *others, **options)
     started.run()
     return started.arguments["out"]

@@ -60,14 +60,14 @@ def signed(turns):
 def pulse_train(phase, f0_hz, RATE: tl.constexpr):
     """Σ cos kx up to 0.45 RATE, the next harmonic fading in, at one level: fastsvc/model/source.py."""
     count = 0.45 * RATE / tl.maximum(f0_hz, 1.0)
-    whole = tl.floor(count)
-    harmonics = whole.to(tl.int64)
+    full_count = tl.floor(count)
+    harmonics = full_count.to(tl.int64)
     half = phase >> 1
     sine = philox.turn(signed(half))[1]
     near = tl.abs(sine) < 1e-9
     ratio = philox.turn(signed((2 * harmonics + 1) * half))[1] / (2.0 * tl.where(near, 1.0, sine)) - 0.5
     following = philox.turn(signed((harmonics + 1) * phase))[0]
-    return (tl.where(near, whole, ratio) + (count - whole) * following) / tl.sqrt(count / 2.0)
+    return (tl.where(near, full_count, ratio) + (count - full_count) * following) / tl.sqrt(count / 2.0)
 
 
 @jit(do_not_specialize=["frames"])
@@ -80,7 +80,7 @@ def source_kernel(
     bias,
     out,
     lengths,
-    places,
+    first_frames,
     seeds,
     frames,
     HOP: tl.constexpr,
@@ -101,8 +101,8 @@ def source_kernel(
     voiced = tl.where(f0 > 0, 1.0, 0.0)
     channel = tl.arange(0, WIDE)
     mix = tl.load(weight + channel)[None, :]
-    place = tl.load(places + batch) * HOP + sample
-    draws = philox.gaussian(tl.load(seeds + batch), place, 0, SAMPLES, WIDE, philox.SOURCE)
+    position = tl.load(first_frames + batch) * HOP + sample
+    draws = philox.gaussian(tl.load(seeds + batch), position, 0, SAMPLES, WIDE, philox.SOURCE)
     if PULSE:
         noise = tl.sum(tl.where(channel == 1, mix, 0.0) * draws, axis=1)
         gain = tl.sum(tl.where(channel == 0, mix, 0.0), axis=1)
@@ -133,14 +133,14 @@ def launch(
     bias: Tensor,
     out: Tensor,
     lengths: Tensor,
-    places: Tensor,
+    first_frames: Tensor,
     seeds: Tensor,
     rate_hz: int,
     channels: int,
     pulse: bool = False,
 ) -> Launch:
     """f0_hz (0: unvoiced), starts, growth [B, T] (:func:`phases`); offsets [B, WIDE], weight [WIDE], zeros beyond the
-    channels, WIDE = power_of_two(channels); bias [1]; out [B, T·hop] float32; lengths and places in frames."""
+    channels, WIDE = power_of_two(channels); bias [1]; out [B, T·hop] float32; lengths and first_frames in frames."""
     batch, frames = f0_hz.shape
     hop, wide = out.shape[1] // frames, power_of_two(channels)
     if weight.shape != (wide,) or offsets.shape != (batch, wide):
@@ -159,7 +159,7 @@ def launch(
         bias=bias,
         out=out,
         lengths=lengths,
-        places=places,
+        first_frames=first_frames,
         seeds=seeds,
         frames=frames,
         HOP=hop,

@@ -61,7 +61,7 @@ def branch(
     source,
     weight,
     bias,
-    place,
+    position,
     samples,
     column,
     TAPS: tl.constexpr,
@@ -71,19 +71,19 @@ def branch(
     NORM: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """The branch at output samples ``place`` in some columns, rectified if it is to be normalised."""
+    """The branch at output samples ``position`` in some columns, rectified if it is to be normalised."""
     if TAPS == 1:
-        at = place * HOP
+        at = position * HOP
         e = tl.load(source + at, mask=(at >= 0) & (at < samples), other=0.0)
         value = e[:, None] * tl.load(weight + column).to(tl.float32)[None, :]
     else:
         MOST: tl.constexpr = 1024 // weight.dtype.element_ty.primitive_bitwidth
         DEPTH: tl.constexpr = WIDE if WIDE < MOST else MOST
         j = tl.arange(0, DEPTH)
-        value = tl.zeros((place.shape[0], column.shape[0]), tl.float32)
+        value = tl.zeros((position.shape[0], column.shape[0]), tl.float32)
         for step in tl.range(0, WIDE // DEPTH, num_stages=1):
             tap = step * DEPTH + j
-            at = place[:, None] * HOP - HOP // 2 + tap[None, :]
+            at = position[:, None] * HOP - HOP // 2 + tap[None, :]
             mask = (at >= 0) & (at < samples) & (tap < TAPS)[None, :]
             e = tl.load(source + at, mask=mask, other=0.0).to(weight.dtype.element_ty)
             w = tl.load(weight + tap[:, None] * OUT + column[None, :])
@@ -136,29 +136,33 @@ def upsample_kernel(
         w = tl.load(weights + (tap * C + part * DEPTH) * OUT)
         sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
     value = sums + tl.load(bias + column)[None, :]
-    place = n * RATE + phase - PADDING
+    position = n * RATE + phase - PADDING
     if MIX_TAPS > 0:
         samples = frames * RATE * HOP
         source = excitation + batch * samples
-        own = branch(source, mix, mix_bias, place, samples, column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
+        added = branch(source, mix, mix_bias, position, samples, column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
         if NORM:  # padded channels are zeros, so sums over all channels are sums over the real ones
-            mean = tl.sum(own, axis=1)
+            mean = tl.sum(added, axis=1)
             for other in range(1, TILES):
-                there = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
-                more = branch(source, mix, mix_bias, place, samples, there, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
+                other_column = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+                more = branch(
+                    source, mix, mix_bias, position, samples, other_column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION
+                )
                 mean += tl.sum(more, axis=1)
             mean = (mean / CHANNELS)[:, None]
-            own = tl.where((column < CHANNELS)[None, :], own - mean, 0.0)
-            squares = tl.sum(own * own, axis=1)
+            added = tl.where((column < CHANNELS)[None, :], added - mean, 0.0)
+            squares = tl.sum(added * added, axis=1)
             for other in range(1, TILES):
-                there = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
-                more = branch(source, mix, mix_bias, place, samples, there, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
-                more = tl.where((there < CHANNELS)[None, :], more - mean, 0.0)
+                other_column = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+                more = branch(
+                    source, mix, mix_bias, position, samples, other_column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION
+                )
+                more = tl.where((other_column < CHANNELS)[None, :], more - mean, 0.0)
                 squares += tl.sum(more * more, axis=1)
-            own /= tl.sqrt(squares / CHANNELS + EPS)[:, None]
-        value += own
-    mask = ((place >= 0) & (place < frames * RATE))[:, None]
-    written = batch * frames * (RATE * OUT) + place[:, None] * OUT + column[None, :]
+            added /= tl.sqrt(squares / CHANNELS + EPS)[:, None]
+        value += added
+    mask = ((position >= 0) & (position < frames * RATE))[:, None]
+    written = batch * frames * (RATE * OUT) + position[:, None] * OUT + column[None, :]
     tl.store(out + written, value.to(out.dtype.element_ty), mask=mask)
 
 

@@ -140,7 +140,7 @@ class Staging:
             program.units[i, : len(units)].copy_(units, non_blocking=True)
             program.utterance[i].zero_()
             program.utterance[i, : len(one.utterance)].copy_(one.utterance, non_blocking=True)
-        pairs = (net.lengths, lengths), (net.places, places), (net.seeds, seeds)
+        pairs = (net.lengths, lengths), (net.first_frames, places), (net.seeds, seeds)
         for target, source in (*pairs, (program.scalars, scalars), (program.places, rows)):
             target.copy_(source, non_blocking=True)
         if self.pinned:
