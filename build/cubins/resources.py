@@ -19,8 +19,8 @@ from fastsvc.build.cubins import compile as aot
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.engine.cuda import plan as cuda_plan
 from fastsvc.kernels import dependent
-from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles, Update
-from fastsvc.kernels.denoiser.pack import Packed, padded
+from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles, Update
+from fastsvc.kernels.denoiser.pack import PackedDenoiser, padded
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import SHARED_BYTES, architecture, power_of_two
 from fastsvc.kernels.vocoder import source
@@ -42,7 +42,9 @@ TENSOR_CORES = ("wgmma", "mma.sync", "tcgen05.mma")
 TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-def weights(channels: int, hidden: int, layers: int, mel_bins: int, unit_channels: int, dtype: torch.dtype) -> Packed:
+def weights(
+    channels: int, hidden: int, layers: int, mel_bins: int, unit_channels: int, dtype: torch.dtype
+) -> PackedDenoiser:
     """Packed weights without storage."""
     c, h, mel = padded(channels), padded(hidden), power_of_two(mel_bins)
     u = padded(unit_channels)
@@ -50,7 +52,7 @@ def weights(channels: int, hidden: int, layers: int, mel_bins: int, unit_channel
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(*shape, dtype=dtype, device="meta")
 
-    return Packed(
+    return PackedDenoiser(
         mel_bins=mel_bins,
         first_weight=empty(mel, c, dtype=dtype),
         first_bias=empty(c),
@@ -90,7 +92,7 @@ def launches(
     packed = weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
     tiles = Tiles.of(packed, batch, frames, arch)
     pdl = dependent.possible(packed.conv_weight.device, arch)
-    net = Denoiser(packed, (1,) * layers, [Level(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
+    net = DenoiserLaunches(packed, (1,) * layers, [NoiseLevel(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
     units = empty(batch, frames, unit_channels, dtype=dtype)
     places, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
     cond = net.project_units(units, places, scalars, empty(batch, packed.hidden))

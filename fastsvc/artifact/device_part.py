@@ -117,7 +117,7 @@ class DevicePart:
         if not path.exists():
             return {"format": CACHE_FORMAT, "engine": self.folder.path.name, "files": {}}
         try:
-            found = reading.json_file(path, MANIFEST_LIMIT)
+            found = reading.read_json(path, MANIFEST_LIMIT)
             if found["format"] == CACHE_FORMAT and isinstance(found["files"], dict):
                 return found
         except (ConfigError, KeyError, TypeError) as error:

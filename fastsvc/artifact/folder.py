@@ -36,7 +36,7 @@ GRAPHS = {False: "vocoder.onnx", True: "vocoder_fp16.onnx"}  # of the vocoder, b
 def is_engine(path: Path) -> bool:
     """Whether ``path`` is a folder that says it is an engine (damaged or not)."""
     try:
-        manifest = reading.json_file(path / MANIFEST, MANIFEST_LIMIT, EngineError)
+        manifest = reading.read_json(path / MANIFEST, MANIFEST_LIMIT, EngineError)
     except EngineError:
         return False
     return isinstance(manifest, dict) and manifest.get("format") == FORMAT
@@ -64,7 +64,7 @@ def refuse_existing(out: Path, force: bool) -> None:
 
 def _others(folder: Path) -> list[str]:
     """What somebody has put into an engine folder: a checkpoint, say, or results. Of a link nothing is lost."""
-    listed = reading.json_file(folder / MANIFEST, MANIFEST_LIMIT, EngineError).get("files")
+    listed = reading.read_json(folder / MANIFEST, MANIFEST_LIMIT, EngineError).get("files")
     own = {WEIGHTS, VOCODER, CONTENT, MANIFEST, *GRAPHS.values(), *(listed if isinstance(listed, dict) else ())}
     found = () if folder.is_symlink() else sorted(os.listdir(folder))
     return [name for name in found if not (name in own or name.startswith(".") or _DEVICE.fullmatch(name))]
@@ -125,7 +125,7 @@ class Artifact:
         if not file.is_file():
             raise EngineError(f"{self.path} is not an engine folder: it has no {MANIFEST}", self._rebuild())
         try:
-            manifest = reading.json_file(file, MANIFEST_LIMIT, EngineError)
+            manifest = reading.read_json(file, MANIFEST_LIMIT, EngineError)
         except EngineError as error:
             raise EngineError(error.message, self._rebuild()) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

@@ -98,11 +98,11 @@ def _failed(error: Exception) -> int:
     """Say it; the exit code."""
     from fastsvc import faults
 
-    known = faults.usual(error)
+    known = faults.user_error(error)
     if verbosity() > 0:
         text = faults.details(error) if known is None else "".join(traceback.format_exception(error))
         say(text.rstrip(), error=True, lines=True)
-    say(f"error: {known}" if known is not None else faults.told(error), error=True)
+    say(f"error: {known}" if known is not None else faults.line_with_report(error), error=True)
     return UNUSABLE if known is not None else faults.EXIT
 
 

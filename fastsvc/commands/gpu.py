@@ -83,7 +83,7 @@ def after_building(path, target: str) -> None:
     try:
         engine = Engine.open(path, "cuda")
     except Exception as error:  # it is built, whatever a driver or a compiler says to this
-        say(f"note: the engine does not run on this machine's GPU: {faults.told(error)}")
+        say(f"note: the engine does not run on this machine's GPU: {faults.line_with_report(error)}")
         return
     if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
         return
@@ -91,7 +91,7 @@ def after_building(path, target: str) -> None:
         with bar("timing the vocoder's backends", verbosity()) as progress:
             engine.synthesiser.measure(progress)
     except Exception as error:
-        say(f"note: the vocoder's backends are timed on first use: {faults.told(error)}")
+        say(f"note: the vocoder's backends are timed on first use: {faults.line_with_report(error)}")
         return
     for line in summary(engine.synthesiser.choice.rows):
         say(f"vocoder: {line}")

@@ -114,7 +114,7 @@ class Show:
             from fastsvc import faults
 
             say(
-                f"{len(ours)} of them by {faults.TITLE}, not by the recording: {faults.keep(ours[0].traceback)}",
+                f"{len(ours)} of them by {faults.TITLE}, not by the recording: {faults.save_report(ours[0].traceback)}",
                 error=True,
             )
 

@@ -47,7 +47,7 @@ class Decoded:
         try:
             self._content = (*read(job.source, note=self.notes.append), time.perf_counter() - start)
         except Exception as error:
-            self._error = memory.emptied(error)  # it may stay for long
+            self._error = memory.release_frames(error)  # it may stay for long
 
     def wait(self) -> bool:
         """Until it is read; whether there was memory enough for it."""

@@ -76,7 +76,7 @@ def sing(engine, voices: Sequence[Voice], settings: Settings, progress: Callable
         try:
             return _together(engine, voices, settings, progress)
         except Exception as error:
-            together = memory.emptied(error)
+            together = memory.release_frames(error)
     for voice in voices:
         try:
             _together(engine, [voice], settings, progress)
@@ -84,7 +84,8 @@ def sing(engine, voices: Sequence[Voice], settings: Settings, progress: Callable
             voice.recording.fail(error)
     if len(voices) > 1 and not any(voice.recording.failed for voice in voices):
         warnings.warn(
-            f"{len(voices)} recordings failed together and went well alone: {faults.told(together)}", stacklevel=2
+            f"{len(voices)} recordings failed together and went well alone: {faults.line_with_report(together)}",
+            stacklevel=2,
         )
 
 

@@ -112,14 +112,14 @@ def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> tuple[list[Found
     searched = search(folder, result.folder, earlier)
     result.problems += searched.problems
     result.notes += searched.notes
-    return searched.found, suffixes.told(searched.others)
+    return searched.found, suffixes.count_text(searched.others)
 
 
 def _unlike(found: list[Found], formats: list[str]) -> list[str]:
     """A line for the recordings of which the format "same" cannot keep theirs."""
     others = [one.source.name for one, format in zip(found, formats) if format == "wav"]
     kinds = suffixes.kinds(name for name in others if Path(name).suffix.lower() not in _WAV)
-    return [f"{suffixes.told(kinds)}: not a format of results, so these become wav"] if kinds else []
+    return [f"{suffixes.count_text(kinds)}: not a format of results, so these become wav"] if kinds else []
 
 
 def _named(file: Path, earlier: Earlier, notes: list[str]) -> Found:

@@ -75,9 +75,9 @@ class Recording:
         """For whatever reason: the entry gets it, and the recording is given up. Faults of ours have a traceback."""
         self.voices, self.done = {}, 1.0
         self.entry.reason = faults.line(error)
-        if faults.usual(error) is None:
+        if faults.user_error(error) is None:
             self.entry.traceback = faults.details(error)
-        memory.emptied(error)
+        memory.release_frames(error)
 
     def hear(self, engine, decoded: Decoded) -> Iterator[Voice]:
         """Its channels, the loudest first, each heard when it is asked for; none after a failure.

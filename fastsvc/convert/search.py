@@ -83,7 +83,7 @@ def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
 
 
 class _Walk(Tree[list[Run]]):
-    """Held: the runs whose results may lie in a folder, besides the ones whose lists lie above the real folder."""
+    """``inherited``: runs whose results may lie in a folder, besides those whose lists lie above the real folder."""
 
     def __init__(self, folder: Path, out_dir: Path, earlier: Earlier):
         super().__init__(folder, natural_key)
@@ -94,32 +94,32 @@ class _Walk(Tree[list[Run]]):
         self.others: Counter[str] = Counter()
         self.problems: list[tuple[Path, str]] = []
 
-    def begin(self, folder: Path, held: list[Run]) -> list[Run]:
-        return held + self.lists.runs_above(folder)
+    def begin(self, folder: Path, inherited: list[Run]) -> list[Run]:
+        return inherited + self.lists.runs_above(folder)
 
-    def enters(self, folder: Path, known: object) -> bool:
-        return known != self.out_dir or folder == self.folder
+    def enters(self, folder: Path, folder_id: object) -> bool:
+        return folder_id != self.out_dir or folder == self.folder
 
-    def listed(self, folder: Path, names: list[str], held: list[Run]) -> list[Run]:
-        return [*held, Run(folder, self.lists.below(folder))] if INDEX in names else held
+    def listed(self, folder: Path, names: list[str], inherited: list[Run]) -> list[Run]:
+        return [*inherited, Run(folder, self.lists.below(folder))] if INDEX in names else inherited
 
-    def into(self, held: list[Run], name: str) -> list[Run]:
-        return [run.into(name) for run in held]
+    def into(self, inherited: list[Run], name: str) -> list[Run]:
+        return [run.into(name) for run in inherited]
 
     def unlisted(self, folder: Path, error: OSError) -> None:
         self.problems.append((folder, f"the folder cannot be listed: {error.strerror}"))
 
-    def leads_on(self, link: Path) -> bool:
+    def follows_link(self, link: Path) -> bool:
         """Not into the output folder."""
         return self.within_out or not Path(os.path.realpath(link)).is_relative_to(self.real_out)
 
-    def file(self, path: Path, held: list[Run], linked: bool) -> None:
+    def file(self, path: Path, inherited: list[Run], linked: bool) -> None:
         suffix = path.suffix.lower()
         if suffix not in EXTENSIONS:
             self.others[suffix] += 1
             return
         one = Found(path, self.name, path.relative_to(self.folder), linked)
-        run = next((run for run in held if run.holds(path)), None)
+        run = next((run for run in inherited if run.holds(path)), None)
         if run is None and path.is_symlink():
             run = self.lists.run_of(path)
         (self.found if run is None else self.earlier[run.place]).append(one)
@@ -127,7 +127,7 @@ class _Walk(Tree[list[Run]]):
     def result(self) -> Search:
         notes, foreign = [], Counter({name: n for name, n in self.others.items() if name in FOREIGN})
         if foreign:
-            left = suffixes.told(foreign)
+            left = suffixes.count_text(foreign)
             notes.append(f"{self.folder}: {left} left out: convert them to wav or flac first, for instance with ffmpeg")
         found = self.found
         real = Path(os.path.realpath(self.folder))

@@ -18,7 +18,7 @@ class JsonFile(YamlFile):
         self.path = given.config or checkpoint.with_name(name)
         if not self.path.exists():
             raise beside.missing(checkpoint, self.path, option=False)
-        self.values = reading.json_file(self.path, error=CheckpointError, notes=given.said)
+        self.values = reading.read_json(self.path, error=CheckpointError, notes=given.said)
         beside.refuse_answer(self.values, self.path)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a JSON object", f"use the {name} of the checkpoint")

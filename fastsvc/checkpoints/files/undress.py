@@ -10,9 +10,9 @@ from pathlib import Path
 from fastsvc import reading
 from fastsvc.checkpoints.given import Given
 from fastsvc.errors import CheckpointError
-from fastsvc.reading import dress
-from fastsvc.reading.dress import Weights
+from fastsvc.reading import wrappers
 from fastsvc.reading.loading import count
+from fastsvc.reading.wrappers import WeightSet
 
 STEPS = ("global_step", "step", "iteration", "steps", "num_updates")
 NAMES = {
@@ -48,8 +48,8 @@ def undress(content: dict, path: Path, given: Given) -> Undressed:
         inner = undress(combined, path, given)
         return replace(inner, content=content | {"diff_model": inner.content}, weights=f"diff_model.{inner.weights}")
     try:
-        found = dress.find(content)
-    except dress.Twice as error:
+        found = wrappers.find_weights(content)
+    except wrappers.DuplicateName as error:
         raise CheckpointError(f"{path}: {error}", "save its state dict alone") from None
     if not found:
         tensors = {name: value for name, value in content.items() if hasattr(value, "dtype")}
@@ -63,7 +63,7 @@ def undress(content: dict, path: Path, given: Given) -> Undressed:
     return Undressed(plain, given, str(chosen), notes)
 
 
-def _chosen(found: list[Weights]) -> tuple[Weights, tuple[str, ...]]:
+def _chosen(found: list[WeightSet]) -> tuple[WeightSet, tuple[str, ...]]:
     """(the weights to take out of several of one family, notes on the others)."""
     last = [one for one in found if not one.averaged]
     averaged = [one for one in found if one.averaged]
@@ -79,7 +79,7 @@ def _chosen(found: list[Weights]) -> tuple[Weights, tuple[str, ...]]:
     return first, tuple(notes)
 
 
-def _content(chosen: Weights, content: dict, path: Path, given: Given) -> tuple[dict, Given]:
+def _content(chosen: WeightSet, content: dict, path: Path, given: Given) -> tuple[dict, Given]:
     state = chosen.state
     if chosen.family == "unit2mel":
         return {"model": state, "global_step": _step(content)}, given
@@ -102,7 +102,7 @@ def _step(content: dict) -> int:
     return next((count(content, key) for key in STEPS if count(content, key)), 0)
 
 
-def _is_m4(chosen: Weights, path: Path, given: Given) -> bool:
+def _is_m4(chosen: WeightSet, path: Path, given: Given) -> bool:
     """Whether a generator is M4Singer's, whose tensors are named as openvpi's: by its key, else by its settings."""
     if "model_gen" in (*chosen.keys, *chosen.prefix.split(".")):
         return True
@@ -120,7 +120,7 @@ def _about(path: Path, given: Given) -> dict | None:
 def _settings(path: Path, given: Given) -> Iterator[dict]:
     """The mappings in --config, or in `config.json` and `config.yaml` beside; faults are left to the reader."""
     for place in [given.config] if given.config else [path.with_name(name) for name in ("config.json", "config.yaml")]:
-        read = reading.json_file if place.suffix == ".json" else reading.yaml_file
+        read = reading.read_json if place.suffix == ".json" else reading.read_yaml
         with contextlib.suppress(CheckpointError):
             values = read(place, error=CheckpointError)
             if isinstance(values, dict):

@@ -28,7 +28,7 @@ class YamlFile:
         self.path = given.config or checkpoint.with_name("config.yaml")
         if not self.path.exists():
             raise beside.missing(checkpoint, self.path, option=option)
-        self.values = reading.yaml_file(self.path, error=CheckpointError, notes=given.said)
+        self.values = reading.read_yaml(self.path, error=CheckpointError, notes=given.said)
         beside.refuse_answer(self.values, self.path)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a YAML mapping", "use the config.yaml of the training run")

@@ -65,7 +65,7 @@ def _stated(path: Path, required: bool, notes: list[str]) -> dict:
     """Fields of HubertConfig out of config.json; {} if that is not one of HuBERT."""
     if not path.exists() and not required:
         return {}
-    values = reading.json_file(path, error=CheckpointError, notes=notes)
+    values = reading.read_json(path, error=CheckpointError, notes=notes)
     if not isinstance(values, dict) or values.get("model_type") != "hubert":
         return {}  # another program's, such as the acoustic model's in the same folder
     for key, wanted in BASE.items():
