@@ -154,9 +154,8 @@ def _location(error: BaseException) -> str:
     """The last location in our own code that the error passed through."""
     frames = traceback.extract_tb(error.__traceback__)
     roots = {_PACKAGE}
-    if (
-        not (_PACKAGE / "kernels").is_dir() or (_PACKAGE / "kernels").is_symlink()
-    ):  # a source tree: they lie beside fastsvc/
+    # In a source tree they lie beside fastsvc/.
+    if not (_PACKAGE / "kernels").is_dir() or (_PACKAGE / "kernels").is_symlink():
         roots |= {_PACKAGE.parent / name for name in ("kernels", "build", "bench")}
     for frame in reversed(frames):
         path = Path(frame.filename).resolve()
