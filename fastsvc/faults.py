@@ -43,11 +43,11 @@ def user_error(error: BaseException) -> FastsvcError | None:
         return error
     if _is_memory(error):
         size = _SIZE.search(str(error))
-        what = f"memory is too small: {size[1]} more were asked for" if size else "memory is too small"
+        message = f"memory is too small: {size[1]} more were asked for" if size else "memory is too small"
         of = " of the GPU" if "CUDA" in str(error) else ""
-        what = what.replace("memory", f"memory{of}", 1)
+        message = message.replace("memory", f"memory{of}", 1)
         return ResourceError(
-            what, "convert or train less at a time: shorter recordings, --batch 1, a smaller batch.size"
+            message, "convert or train less at a time: shorter recordings, --batch 1, a smaller batch.size"
         )
     if isinstance(error, BrokenProcessPool):
         return ResourceError(
@@ -61,7 +61,7 @@ def user_error(error: BaseException) -> FastsvcError | None:
 def line(error: BaseException) -> str:
     """The error in one line: a user's as it stands, a fault of fastsvc after :data:`TITLE` and with its location."""
     typed = user_error(error)
-    return str(typed) if typed is not None else f"{TITLE}: {name_and_text(error)}{_place(error)}"
+    return str(typed) if typed is not None else f"{TITLE}: {name_and_text(error)}{_location(error)}"
 
 
 def is_bug(error: BaseException) -> bool:
@@ -150,13 +150,12 @@ def _is_ours(path: str | bytes) -> bool:
     return _PACKAGE in Path(os.fsdecode(path)).resolve().parents
 
 
-def _place(error: BaseException) -> str:
+def _location(error: BaseException) -> str:
     """The last location in our own code that the error passed through."""
     frames = traceback.extract_tb(error.__traceback__)
     roots = {_PACKAGE}
-    if (
-        not (_PACKAGE / "kernels").is_dir() or (_PACKAGE / "kernels").is_symlink()
-    ):  # a source tree: they lie beside fastsvc/
+    # In a source tree they lie beside fastsvc/.
+    if not (_PACKAGE / "kernels").is_dir() or (_PACKAGE / "kernels").is_symlink():
         roots |= {_PACKAGE.parent / name for name in ("kernels", "build", "bench")}
     for frame in reversed(frames):
         path = Path(frame.filename).resolve()

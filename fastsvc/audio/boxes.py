@@ -1,7 +1,7 @@
 """MP4, M4A, MOV and 3GP: their boxes, read without a decoder, say whether all is there, encryption and length.
 
 Sizes and counts are checked against the file here, before FFmpeg allocates memory for them.
-FileBytes: ISO/IEC 14496-12; Apple, QuickTime File Format.
+Source: ISO/IEC 14496-12; Apple, QuickTime File Format.
 """
 
 from __future__ import annotations

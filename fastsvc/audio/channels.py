@@ -14,10 +14,8 @@ import numpy as np
 
 from fastsvc.errors import AudioError
 
-LOST_DB, KEPT_DB = (
-    -6.0,
-    -3.0,
-)  # mean against the loudest channel: below, the voice is lost; another mix: above, it is kept
+# The mean against the loudest channel: below LOST_DB it loses the voice. Another mix above KEPT_DB keeps it.
+LOST_DB, KEPT_DB = -6.0, -3.0
 ALIKE = 0.9  # correlation, of either sign, from which two channels count as the same
 STATISTICS_HZ = 6_000  # lowest rate at which channels are compared
 SEGMENT_SAMPLES, STEP_VALUES = 1024, 1 << 17  # at that rate: of one spectrum, and of all channels' spectra together

@@ -94,7 +94,7 @@ class MediaFile:
         self._sample_format = self.samplerate, self.channels, first.format.name
         if first.format.name.rstrip("p") not in _SAMPLES or self.channels > _MOST_CHANNELS:
             why = f"{self.channels} channels of {first.format.name}"
-            raise AudioError(f"{self.path}: {self.kind.what} with samples that cannot be read ({why})", CONVERT)
+            raise AudioError(f"{self.path}: {self.kind.description} with samples that cannot be read ({why})", CONVERT)
         self.frames, self.exact, self._parts = self._promised(first)
         packet = max(self._stream.codec_context.frame_size or 0, first.samples)
         self._most_missing = 0 if self.exact else _SLACK_S * self.samplerate + packet
@@ -109,11 +109,11 @@ class MediaFile:
             # Not exact: FFmpeg 7 counts the last packet as full.
             return span[1] or None, False, [(span[0], sum(span))] if span[1] else []
         movie = self._movie
-        track = next((one for one in movie.tracks if one.id == stream.id), None) if movie else None
+        track = next((track for track in movie.tracks if track.id == stream.id), None) if movie else None
         if movie and track is not None and not movie.fragmented and (spans := track.spans(movie.scale)):
             parts = [(round(begin * rate / track.scale), round(end * rate / track.scale)) for begin, end in spans]
             if any(end > begin for (_, end), (begin, _) in itertools.pairwise(parts)):
-                raise AudioError(f"{self.path}: {self.kind.what} whose edits play parts of it again", CONVERT)
+                raise AudioError(f"{self.path}: {self.kind.description} whose edits play parts of it again", CONVERT)
             if not self._edited and first.pts is not None:  # FFmpeg cuts the beginning where tags say so
                 parts = [(0, max(0, parts[0][1] - max(0, round(first.pts * first.time_base * rate))))]
             return sum(end - begin for begin, end in parts), rate % track.scale == 0, parts
@@ -202,24 +202,25 @@ class MediaFile:
         return AudioError(f"{self.path}: damaged: decoding stopped{after} ({why})", AGAIN)
 
 
-def samples(one: MediaFile, exact: bool, status: os.stat_result) -> int:
-    """The length of ``one`` in samples, by the header or else by decoding it once. Raises as :class:`MediaFile`.
+def samples(recording: MediaFile, exact: bool, status: os.stat_result) -> int:
+    """The length of ``recording`` in samples, by the header or else by decoding it once. Raises as :class:`MediaFile`.
 
     ``status``: the file's, which identifies it in later calls.
     """
-    if one.frames is not None and (one.exact or not exact):
-        return one.frames
+    if recording.frames is not None and (recording.exact or not exact):
+        return recording.frames
     key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
     count = _counts.get(key)  # other threads may clear it meanwhile
     if count is None:
-        with MediaFile(one.path, one._source, one._start, one.kind) as file:
-            while len(file.read(1 << 16)):
-                if file._read_samples > _LONGEST_S * file.samplerate:  # a few bytes may decode to a million samples
+        with MediaFile(recording.path, recording._source, recording._start, recording.kind) as decoder:
+            while len(decoder.read(1 << 16)):
+                # A few bytes may decode to a million samples.
+                if decoder._read_samples > _LONGEST_S * decoder.samplerate:
                     why = f"more than {_LONGEST_S // 3600} h long, or damaged: its header does not say how long it is"
-                    raise AudioError(f"{one.path}: {why}", CONVERT)
+                    raise AudioError(f"{recording.path}: {why}", CONVERT)
             if len(_counts) >= _MOST_COUNTS:
                 _counts.clear()
-            _counts[key] = count = file._read_samples
+            _counts[key] = count = decoder._read_samples
     return count
 
 

@@ -59,7 +59,7 @@ def check(path: Path, source: FileBytes, start: int, kind: MediaKind) -> boxes.M
     if fault:
         raise AudioError(f"{path}: {fault}", _SPLIT if fault == JOINED else AGAIN)
     if locked:
-        raise AudioError(f"{path}: {kind.what} that is encrypted (DRM)", _PROTECTED)
+        raise AudioError(f"{path}: {kind.description} that is encrypted (DRM)", _PROTECTED)
     return movie
 
 

@@ -51,7 +51,7 @@ def fault(source: FileBytes, start: int, name: str) -> str:
     """Why the frames of kind ``name`` do not reach from ``start`` to the end of the file, or ""; reads all headers."""
     offset, size_of = start, {"aac": adts, "ac3": ac3, "eac3": ac3}.get(name)
     if name == "amr":
-        magic = next((one for one in _HEADS if source.at(start, len(one)) == one), b"")
+        magic = next((magic for magic in _HEADS if source.at(start, len(magic)) == magic), b"")
         if not magic:
             return "of a kind of AMR that cannot be read"
         offset, size_of = start + len(magic), _amr(_AMR_WIDE if magic == _HEADS[0] else _AMR)
@@ -67,7 +67,7 @@ def fault(source: FileBytes, start: int, name: str) -> str:
             offset = tag
             continue
         if not size:
-            tags = any(source.at(offset, len(one)) == one for one in _TAGS)
+            tags = any(source.at(offset, len(tag)) == tag for tag in _TAGS)
             return "" if tags else f"damaged or cut short: no frame begins at byte {offset:,} of {source.size:,}"
         offset += size
     return "" if offset == source.size else f"cut short: its last frame lacks {offset - source.size:,} bytes"

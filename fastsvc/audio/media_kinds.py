@@ -27,12 +27,12 @@ _WAV = (0x160, 0x161, 0x162, 0x163, 0x270, 0xFF, 0x1600, 0x706D, 0x2000, 0x2001)
 
 @dataclass(frozen=True)
 class MediaKind:
-    """``demuxer``: FFmpeg's name; ``what``: ours, for people. ``has_length``: the header has the length; ``exact``: to
+    """``demuxer``: FFmpeg's name; ``description``: for people. ``has_length``: the header has the length; ``exact``: to
     the sample; ``options``: of the demuxer."""
 
     name: str
     demuxer: str
-    what: str
+    description: str
     has_length: bool = False
     exact: bool = False
     options: dict[str, str] = field(default_factory=dict)

@@ -33,7 +33,7 @@ def package(path: Path, kind: MediaKind) -> Any:
         import av
     except ImportError as error:
         problem = "is not installed" if error.name == "av" else f"cannot be loaded ({error})"
-        raise AudioError(f"{path}: {kind.what}, read by the package av, which {problem}", INSTALL) from None
+        raise AudioError(f"{path}: {kind.description}, read by the package av, which {problem}", INSTALL) from None
     return av
 
 
@@ -50,19 +50,19 @@ def container(av, path: Path, content: MediaStream, kind: MediaKind, edited: boo
             io_open=_refused,
         )
     except (av.FFmpegError, ValueError, OverflowError) as error:
-        raise AudioError(f"{path}: not {kind.what}, or damaged ({error_text(error)})", AGAIN) from None
+        raise AudioError(f"{path}: not {kind.description}, or damaged ({error_text(error)})", AGAIN) from None
 
 
-def stream(opened, path: Path, kind: MediaKind, edited: bool):
+def stream(media, path: Path, kind: MediaKind, edited: bool):
     """(the default stream of sound, or else the first; a note if there are others). Raises AudioError."""
-    sound = [one for one in opened.streams if one.type == "audio"]
+    sound = [stream for stream in media.streams if stream.type == "audio"]
     if not sound:
-        pictures = any(one.type == "video" for one in opened.streams)
+        pictures = any(stream.type == "video" for stream in media.streams)
         content = "a video without sound" if pictures else "without sound"
-        raise AudioError(f"{path}: {kind.what}, {content}", "name a recording")
-    chosen = next((one for one in sound if one.disposition.value & _DEFAULT), sound[0])
+        raise AudioError(f"{path}: {kind.description}, {content}", "name a recording")
+    chosen = next((stream for stream in sound if stream.disposition.value & _DEFAULT), sound[0])
     if chosen.codec_context is None:
-        raise AudioError(f"{path}: {kind.what} in a codec that FFmpeg does not decode", CONVERT)
+        raise AudioError(f"{path}: {kind.description} in a codec that FFmpeg does not decode", CONVERT)
     chosen.codec_context.thread_count, chosen.codec_context.options = 1, _codec_options(kind, edited)
     if len(sound) == 1:
         return chosen, ""

@@ -121,7 +121,7 @@ class Joined:
 
     def __init__(self, sounds: Sequence[Sound], fail: Callable[[str], NoReturn]):
         self._sounds, self._fail, self._lengths = sounds, fail, []
-        self._number, self._read = 0, 0
+        self._number, self._read_samples = 0, 0
         self._file: SoundFile | None = None
         for number, sound in enumerate(sounds):
             with self._opened(number) as file:
@@ -148,13 +148,13 @@ class Joined:
         """The next samples, [up to count, channels]; empty after the last recording."""
         while self._number < len(self._sounds):
             if self._file is None:
-                self._file, self._read = self._opened(self._number), 0
+                self._file, self._read_samples = self._opened(self._number), 0
             block = self._block(self._file, count, dtype, always_2d)
             if len(block):
-                self._read += len(block)
+                self._read_samples += len(block)
                 return block
             self._file.close()
-            why = self._sounds[self._number].unread(self._lengths[self._number], self._read)
+            why = self._sounds[self._number].unread(self._lengths[self._number], self._read_samples)
             if why:
                 self._fail(f"{self._name(self._number)}: {why}")
             self._file, self._number = None, self._number + 1
@@ -166,7 +166,7 @@ class Joined:
         try:
             return file.read(count, dtype=dtype, always_2d=always_2d)
         except (soundfile.SoundFileError, RuntimeError):
-            seconds = self._read / self.samplerate
+            seconds = self._read_samples / self.samplerate
             self._fail(f"{self._name(self._number)}: damaged: decoding stopped after {seconds:.2f} s of it or later")
 
     def _opened(self, number: int) -> SoundFile:

@@ -24,9 +24,7 @@ class EdmConfig:
     out_offset: bool = True  # c_out likewise; with neither it is EDM's own, as in CoMoSVC before 2023-12-06
     noise_mean: str = "zero"  # "condition": noise is drawn about cond, as in Grad-TTS (Amphion)
     euler_to_min: bool = False  # the Euler sampler steps to σmin before 0 (Amphion)
-    few_steps: tuple[
-        tuple[float, ...], ...
-    ] = ()  # noise levels of each schedule that a few-step student was trained on
+    few_steps: tuple[tuple[float, ...], ...] = ()  # noise levels of each schedule that a few-step student learnt
 
     def __post_init__(self):
         within("edm", self, sigma_data=(1e-4, 1e4), sigma_min=(1e-6, 1e4), sigma_max=(1e-6, 1e4), rho=(0.1, 100))

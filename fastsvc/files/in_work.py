@@ -37,7 +37,7 @@ class InWork:
         self._lock = threading.Lock()
         self._active: list[str] = []
         self._lines: BinaryIO | None = None
-        self._kill_counts: dict[str, int] = _read(self._list_path)  # by path: the number of killed runs
+        self._kill_counts: dict[str, int] = _read_list(self._list_path)  # by path: the number of killed runs
 
     def kills(self, path: str | os.PathLike) -> int:
         """The number of killed runs in which this file was in work."""
@@ -120,7 +120,7 @@ def _lines(list_path: Path | None) -> Iterator[bytes]:
             yield line
 
 
-def _read(list_path: Path | None) -> dict[str, int]:
+def _read_list(list_path: Path | None) -> dict[str, int]:
     """The counts of an earlier run; files in work at its end count once more, unless that run is still going."""
     kill_counts, active, process = {}, [], None
     try:

@@ -95,9 +95,8 @@ def _dead(path: Path) -> bool:
             return time.time() - path.lstat().st_mtime > _ELSEWHERE_S
         return False
     process = int(match["process"])
-    return process == os.getpid() or not _alive(
-        process
-    )  # our own number but not our name: an earlier process had the number
+    # Our own number without our name belonged to an earlier process.
+    return process == os.getpid() or not _alive(process)
 
 
 def _alive(process: int) -> bool:

@@ -55,9 +55,9 @@ def document(head: bytes) -> tuple[str, str] | None:
 
     ``head``: the first :data:`HEAD` bytes, or all there are.
     """
-    for sign, what, remedy in _SIGNS:
+    for sign, description, remedy in _SIGNS:
         if head.startswith(sign):
-            return what, remedy
+            return description, remedy
     if head[_TAR : _TAR + 5] == b"ustar":
         return "a tar archive", "unpack it (tar xf), then name what was in it"
     markup, text = _MARKUP.match(head), head.decode("utf-8", "replace")
@@ -96,9 +96,9 @@ def model(head: bytes, suffix: str = "") -> tuple[str, str] | None:
     description = document(head)
     if description:
         return description
-    for sign, what, remedy in _MODELS:
+    for sign, kind, remedy in _MODELS:
         if head.startswith(sign):
-            return what, remedy
+            return kind, remedy
     if suffix == ".onnx" or _onnx(head):
         return "an ONNX graph, from which no engine is built", "name the PyTorch checkpoint it was exported from"
     if suffix == ".index" or _INDEX.match(head):

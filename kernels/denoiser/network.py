@@ -163,18 +163,11 @@ class DenoiserLaunches:
 
     def _first(self, level: NoiseLevel, begin: dict | None) -> Launch:
         w = self.weights
-        arguments = (
-            w.first_weight,
-            w.first_bias,
-            w.first_shift[level.index],
-            self.state,
-            self.lengths,
-            self.first_frames,
-            self.seeds,
-        )
+        layer = w.first_weight, w.first_bias, w.first_shift[level.index]
+        slices = self.lengths, self.first_frames, self.seeds
         begin = {} if begin is None else {**begin, "noised": self.x}
         x = self.out if begin else self.x
-        return first.launch(x, *arguments, self.tiles.first, level.c_in, **self.options, **begin)
+        return first.launch(x, *layer, self.state, *slices, self.tiles.first, level.c_in, **self.options, **begin)
 
     def _layers(self, level: NoiseLevel) -> list[Launch]:
         w, launches = self.weights, []
