@@ -65,17 +65,17 @@ def compile(
     asked for, in fp16 if that is auto. ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu
     (none), sm_90, or several with commas. An existing ``out`` is replaced
     with ``force`` only, and only if it is an engine. ``progress`` gets one line per thing done.
-    ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.Given. ``sampler``: of
+    ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.ReadOptions. ``sampler``: of
     fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion, from that place of a DDPM chain on, so that
     the engine refines given mels. ``speaker_f0``: median pitches for transposing by itself (build/passes/pitch.py).
     ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, taken wherever it is a device's; auto: the fastest.
     Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
     """
     from fastsvc.artifact import seal
-    from fastsvc.artifact.folder import refuse_existing
+    from fastsvc.artifact.engine_folder import refuse_existing
     from fastsvc.build.options import check
-    from fastsvc.build.plan import Plan
-    from fastsvc.checkpoints import Given
+    from fastsvc.build.plan import BuildPlan
+    from fastsvc.checkpoints import ReadOptions
     from fastsvc.checkpoints.files.folder import checkpoint_in
 
     paths = {"checkpoint": checkpoint, "out": out, "config": config, "vocoder": vocoder, "content": content}
@@ -88,10 +88,10 @@ def compile(
     }
     check(paths | {"speaker_vectors": speaker_vectors}, words, steps, depth, speaker_f0, force, progress)
     checkpoint, steps = Path(checkpoint), None if steps is None else tuple(map(int, steps))
-    plan = Plan(
+    plan = BuildPlan(
         checkpoint=checkpoint,
         out=Path(out) if out is not None else checkpoint_in(checkpoint).with_suffix(".fsvc"),
-        given=Given.of(config=config, era=era, speaker_vectors=speaker_vectors),
+        read_options=ReadOptions.of(config=config, era=era, speaker_vectors=speaker_vectors),
         vocoder_path=None if vocoder is None else Path(vocoder),
         content_path=None if content is None else Path(content),
         steps=steps,

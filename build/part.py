@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.config import CONTENT_CONFIGS
 from fastsvc.errors import EngineError
@@ -12,7 +12,7 @@ from fastsvc.model.keys import fit
 from fastsvc.model.modules import module
 
 # By part: its file, and the kinds of checkpoints that it may be of.
-PARTS = {"vocoder": (artifact.VOCODER, ("vocoder",)), "content": (artifact.CONTENT, tuple(CONTENT_CONFIGS))}
+PARTS = {"vocoder": (engine_folder.VOCODER, ("vocoder",)), "content": (engine_folder.CONTENT, tuple(CONTENT_CONFIGS))}
 NAMES = {"vocoder": "vocoder", "content": "content encoder"}
 
 
@@ -22,9 +22,9 @@ def read_part(path, part: str, purpose: str) -> Checkpoint:
     Raises CheckpointError or EngineError: not readable, of another kind, or an engine without that part.
     """
     name, kinds = PARTS[part]
-    if not artifact.is_engine(Path(path)):
+    if not engine_folder.is_engine(Path(path)):
         return read(path).require(kinds, purpose)
-    folder = artifact.Artifact(path)
+    folder = engine_folder.Artifact(path)
     entry = folder.manifest.vocoder if part == "vocoder" else folder.manifest.content
     if not entry or not folder.has(name):
         raise EngineError(f"{path} has no {NAMES[part]}", "name another engine, or a checkpoint")

@@ -9,17 +9,17 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from fastsvc.checkpoints import Checkpoint, Given
+from fastsvc.checkpoints import Checkpoint, ReadOptions
 from fastsvc.config import AcousticConfig, VocoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class BuildPlan:
     """What was asked for."""
 
     checkpoint: Path
     out: Path
-    given: Given = Given()
+    read_options: ReadOptions = ReadOptions()
     vocoder_path: Path | None = None
     content_path: Path | None = None
     steps: tuple[int, ...] | None = None
@@ -38,11 +38,11 @@ class Plan:
         return stage(**{**kept, **found})
 
 
-Stage = TypeVar("Stage", bound=Plan)
+Stage = TypeVar("Stage", bound=BuildPlan)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read(Plan):
+class ReadPlan(BuildPlan):
     """The checkpoints, each of the right kind."""
 
     acoustic: Checkpoint[AcousticConfig]
@@ -51,7 +51,7 @@ class Read(Plan):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked(Read):
+class CheckedPlan(ReadPlan):
     """They belong together. ``sampler`` is one of model.sampler.methods, ``precision`` fp32, fp16 or bf16."""
 
     acoustic_config: AcousticConfig
@@ -62,14 +62,14 @@ class Checked(Read):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folded(Checked):
+class FoldedPlan(CheckedPlan):
     """The network with everything constant folded, still [out, in], float64."""
 
     folded: dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lowered(Checked):
+class LoweredPlan(CheckedPlan):
     """The engine's files by their names, as they will be stored: tensors, and the content of the others."""
 
     tensors: dict[str, dict[str, Tensor]]
@@ -77,14 +77,14 @@ class Lowered(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verified(Lowered):
+class VerifiedPlan(LoweredPlan):
     """Relative RMS errors by part."""
 
     verified: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured(Verified):
+class MeasuredPlan(VerifiedPlan):
     """Seconds by part; the vocoder's fastest backend on this processor."""
 
     measured: dict = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Measured(Verified):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Targeted(Measured):
+class TargetedPlan(MeasuredPlan):
     """What the stored tensors give on a small input, for GPUs to check themselves by."""
 
     check: dict

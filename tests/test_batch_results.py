@@ -10,7 +10,7 @@ from fake_engine import FakeEngine
 from recordings import put, tone
 
 from fastsvc.audio import io
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.index import INDEX, Index
 from fastsvc.convert.plan import plan
 from fastsvc.convert.report import DONE, FAILED, SKIPPED

@@ -10,7 +10,7 @@ from test_launching import Api
 pytest.importorskip("triton")
 
 from fastsvc import build
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.build.passes import measure, target
 from fastsvc.commands.inspect import describe
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
         patch.setattr(Ladder, "shapes", lambda self: [SHAPE])
         patch.setattr(cuda_plan, "vocoder_shapes", lambda: [(2, 64)])
         path = engines.build_engine(tmp_path_factory.mktemp("target"), steps=(1,), target=f"sm_{ARCH}")
-    return artifact.Artifact(path)
+    return engine_folder.Artifact(path)
 
 
 def listed(folder):
@@ -88,7 +88,7 @@ def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
     lines = []
     given = types.SimpleNamespace(
         files={target.trt.GRAPH: b""},
-        tensors={artifact.VOCODER: {}},
+        tensors={engine_folder.VOCODER: {}},
         say=lines.append,
         vocoder=types.SimpleNamespace(config=0),
     )
@@ -99,7 +99,7 @@ def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
 def test_a_damaged_kernel_is_not_loaded(folder, tmp_path):
     import shutil
 
-    copy = artifact.Artifact(shutil.copytree(folder.path, tmp_path / "copy.fsvc"))
+    copy = engine_folder.Artifact(shutil.copytree(folder.path, tmp_path / "copy.fsvc"))
     name = next(name for name in copy.files if name.endswith(".cubin"))
     (copy.path / name).write_bytes(copy.bytes(name)[:-1] + b"\0\0")
     with pytest.raises(EngineError, match="damaged"):
@@ -119,11 +119,11 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     plan = sampler.plans[1]
     starts = program.launches([plan], plan.levels, conditioned=True)
     inputs = cuda_vocoder.Inputs(engines.VOCODER, 2, 64, "cpu")
-    vocoder = cuda_vocoder.Vocoder(folder.tensors(artifact.VOCODER), engines.VOCODER)
+    vocoder = cuda_vocoder.Vocoder(folder.tensors(engine_folder.VOCODER), engines.VOCODER)
     starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.mixing(vocoder)))
     for launch in starts:
         cubins.bind(launch)()
-    tensors = folder.tensors(artifact.VOCODER)
+    tensors = folder.tensors(engine_folder.VOCODER)
     vocoder_triton.TritonGenerator(tensors, engines.VOCODER, torch.float16, "cpu", ARCH, cubins).bind(inputs)()
     assert len(cubins.loaded) == len(cubins.listed)
     with pytest.raises(EngineError, match="no compiled .* for this shape"):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fastsvc import files
-from fastsvc.build.cubins import compile as aot
+from fastsvc.build.cubins import compiler
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.engine.cuda import plan as cuda_plan
 from fastsvc.kernels import dependent
@@ -125,7 +125,7 @@ def vocoder_launches(
     return found
 
 
-def faults(name: str, cubin: aot.Cubin) -> list[str]:
+def faults(name: str, cubin: compiler.Cubin) -> list[str]:
     """What a compiled kernel must not do."""
     found = []
     if cubin.stack:
@@ -151,7 +151,7 @@ def chosen(name: str, kind: str, frames: int, launch: Launch, arch: int) -> str:
     return f"| sm_{arch} | {name} | {kind} | {frames} | {block} | {launch.warps} | {launch.stages} |"
 
 
-def row(name: str, kind: str, frames: int, launch: Launch, cubin: aot.Cubin) -> str:
+def row(name: str, kind: str, frames: int, launch: Launch, cubin: compiler.Cubin) -> str:
     """A row of the table."""
     unit = next((word for word in TENSOR_CORES if word in cubin.ptx), "–")
     return (
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     cases = _every_width(options.arch) if options.all_widths else table_cases(options.arch)
-    cubins = aot.compile([(launch.spec(), arch) for _, _, _, launch, arch in cases], options.processes)
+    cubins = compiler.compile_kernels([(launch.spec(), arch) for _, _, _, launch, arch in cases], options.processes)
     wrong = [fault for case, cubin in zip(cases, cubins) for fault in faults(case[0], cubin)]
     lines = [row(*case[:4], cubin) for case, cubin in zip(cases, cubins)]
     if options.all_widths:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsvc.artifact.device_part import DevicePart
-from fastsvc.artifact.folder import Artifact
+from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.build.passes import target
 from fastsvc.config import VocoderConfig
@@ -27,11 +27,11 @@ from fastsvc.model.vocoder import halo_frames
 
 @dataclass(frozen=True)
 class Supplied:
-    """``kernels`` compiled in ``seconds``, kept in the folder ``place``."""
+    """``kernels`` compiled in ``seconds`` and kept in ``folder``."""
 
     kernels: int
     seconds: float
-    place: Path
+    folder: Path
 
 
 def supply(

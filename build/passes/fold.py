@@ -10,13 +10,13 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.build.plan import Checked, Folded
+from fastsvc.build.plan import CheckedPlan, FoldedPlan
 from fastsvc.config import AcousticConfig
 from fastsvc.model import process
 from fastsvc.model.wavenet import step_features, step_mlp
 
 
-def fold_pass(plan: Checked) -> Folded:
+def fold_pass(plan: CheckedPlan) -> FoldedPlan:
     weights = {name: value.double() for name, value in plan.acoustic.tensors.items()}
     folded = {
         **fold_condition(weights, plan.acoustic_config),
@@ -24,7 +24,7 @@ def fold_pass(plan: Checked) -> Folded:
         **fold_skips(weights, plan.acoustic_config.denoiser.layers),
         "steps": step_vectors(weights, plan.acoustic_config, plan.levels),
     }
-    return plan.then(Folded, folded=folded)
+    return plan.then(FoldedPlan, folded=folded)
 
 
 def fold_condition(weights: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:

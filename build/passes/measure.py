@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from fastsvc import machine
-from fastsvc.artifact import folder as artifact
-from fastsvc.build.plan import Lowered, Measured, Verified
+from fastsvc.artifact import engine_folder
+from fastsvc.build.plan import LoweredPlan, MeasuredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
@@ -24,12 +24,12 @@ REPEATS = 3
 
 
 @torch.inference_mode()
-def measure_pass(plan: Verified) -> Measured:
+def measure_pass(plan: VerifiedPlan) -> MeasuredPlan:
     found: dict = {"machine": machine.describe(), "date": datetime.date.today().isoformat()}
     runs = _denoisers(plan)
     found["denoiser"] = _measured(plan, "denoiser", *medians(runs))
     if plan.vocoder is None:
-        return plan.then(Measured, measured=found)
+        return plan.then(MeasuredPlan, measured=found)
     runs = _vocoders(plan, plan.vocoder)
     plain_s, *by_backend = medians(list(runs.values()))
     times = dict(zip([name for name in runs if name != "plain"], by_backend))
@@ -39,10 +39,10 @@ def measure_pass(plan: Verified) -> Measured:
     if len(times) > 1:
         said = ", ".join(f"{name} {1e3 * spent:.1f} ms" for name, spent in times.items())
         plan.say(f"measure: vocoder on this processor by backend: {said}")
-    return plan.then(Measured, measured=found, cpu_backend=fastest)
+    return plan.then(MeasuredPlan, measured=found, cpu_backend=fastest)
 
 
-def _measured(plan: Lowered, name: str, plain_s: float, compiled_s: float) -> dict:
+def _measured(plan: LoweredPlan, name: str, plain_s: float, compiled_s: float) -> dict:
     seconds = SECONDS_OF_AUDIO[name]
     plan.say(
         f"measure: {name}, {seconds:g} s of audio: {1e3 * compiled_s:.1f} ms,"
@@ -68,7 +68,7 @@ def medians(runs: Sequence[Callable], repeats: int = REPEATS) -> list[float]:
     return [sorted(spent)[repeats // 2] for spent in times]
 
 
-def _denoisers(plan: Lowered) -> tuple[Callable, Callable]:
+def _denoisers(plan: LoweredPlan) -> tuple[Callable, Callable]:
     """One evaluation, condition projection included, as in one-step sampling."""
     config, level = plan.acoustic_config, plan.levels[0]
     frames = max(1, round(SECONDS_OF_AUDIO["denoiser"] * config.mel.frame_rate_hz))
@@ -76,23 +76,23 @@ def _denoisers(plan: Lowered) -> tuple[Callable, Callable]:
     model = module(plan.acoustic.kind, config)
     model.load_state_dict(plan.acoustic.tensors)
     model.eval()
-    denoiser = denoiser_for(plan.precision)(plan.tensors[artifact.WEIGHTS], config, plan.levels)
+    denoiser = denoiser_for(plan.precision)(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
     return (
         lambda: model.denoise(x[None], level, cond[None]),
         lambda: denoiser(x, level, denoiser.prepare(cond)),
     )
 
 
-def _vocoders(plan: Lowered, given: Checkpoint[VocoderConfig]) -> dict[str, Callable]:
+def _vocoders(plan: LoweredPlan, given: Checkpoint[VocoderConfig]) -> dict[str, Callable]:
     """The plain generator, then every backend that runs on this processor."""
     config = given.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
     mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.source_hop_samples)
     model = module("vocoder", config)
     model.load_state_dict(given.tensors)
-    generators = {"plain": model.eval(), "torch": Vocoder(plan.tensors[artifact.VOCODER], config)}
+    generators = {"plain": model.eval(), "torch": Vocoder(plan.tensors[engine_folder.VOCODER], config)}
     try:
-        generators["onnxruntime"] = OnnxGenerator(plan.tensors[artifact.VOCODER], config)
+        generators["onnxruntime"] = OnnxGenerator(plan.tensors[engine_folder.VOCODER], config)
     except FastsvcError as error:
         plan.say(f"measure: the vocoder was not tried in onnxruntime: {error}")
     return {name: lambda generator=generator: generator(mel, source) for name, generator in generators.items()}

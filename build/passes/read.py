@@ -8,7 +8,7 @@ from fastsvc.build.part import read_part
 from fastsvc.build.passes import pitch
 from fastsvc.build.passes.mels import mel_for_both
 from fastsvc.build.passes.target import architectures
-from fastsvc.build.plan import Checked, Plan, Read
+from fastsvc.build.plan import BuildPlan, CheckedPlan, ReadPlan
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
 from fastsvc.config import AcousticConfig, FeatureConfig, hubert_units
@@ -21,9 +21,9 @@ from fastsvc.model.modules import module
 STEPS = {"student": (1, 2, 4), "teacher": (10, 25, 50), "ddpm": (5, 10, 20)}  # built in where none are asked for
 
 
-def read_pass(plan: Plan) -> Read:
+def read_pass(plan: BuildPlan) -> ReadPlan:
     """Files → checkpoints of the right kinds."""
-    given, vocoder, content = plan.given, None, None
+    given, vocoder, content = plan.read_options, None, None
     acoustic = read(plan.checkpoint, given.config, given.era, given.speaker_vectors)
     acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
     for note in acoustic.notes:
@@ -32,10 +32,10 @@ def read_pass(plan: Plan) -> Read:
         vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
     if plan.content_path is not None:
         content = read_part(plan.content_path, "content", "a content encoder")
-    return plan.then(Read, acoustic=acoustic, vocoder=vocoder, content=content)
+    return plan.then(ReadPlan, acoustic=acoustic, vocoder=vocoder, content=content)
 
 
-def check_pass(plan: Read) -> Checked:
+def check_pass(plan: ReadPlan) -> CheckedPlan:
     """Options and configurations agree with each other, or a line says which do not."""
     _check_options(plan)
     config, content = mel_for_both(plan.acoustic, plan.vocoder), plan.content
@@ -47,7 +47,7 @@ def check_pass(plan: Read) -> Checked:
     schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(steps))}
     evaluated = {level for levels in schedules.values() for level in schedule.evaluated(method, levels)}
     return plan.then(
-        Checked,
+        CheckedPlan,
         content=content,
         sampler=method,
         steps=steps,
@@ -60,7 +60,7 @@ def check_pass(plan: Read) -> Checked:
     )
 
 
-def _sampling(plan: Read, config: AcousticConfig) -> tuple[str, tuple[int, ...]]:
+def _sampling(plan: ReadPlan, config: AcousticConfig) -> tuple[str, tuple[int, ...]]:
     """(sampler, numbers of steps): a teacher follows the probability flow; students and their like jump to the end and
     noise again."""
     student = plan.acoustic.kind != "teacher"
@@ -78,7 +78,7 @@ def _sampling(plan: Read, config: AcousticConfig) -> tuple[str, tuple[int, ...]]
     return method, STEPS["ddpm" if config.ddpm else "student" if student else "teacher"]
 
 
-def _check_depth(plan: Read, config: AcousticConfig) -> None:
+def _check_depth(plan: ReadPlan, config: AcousticConfig) -> None:
     """A depth is given where it must be, and only where it means something."""
     chain, depth = config.ddpm, plan.depth
     if chain is None:
@@ -98,7 +98,7 @@ def _check_depth(plan: Read, config: AcousticConfig) -> None:
         )
 
 
-def _check_options(plan: Plan) -> None:
+def _check_options(plan: BuildPlan) -> None:
     architectures(plan.target)  # refuses what it does not know
     if plan.precision == "bf16" and not cpu_bf16.supported():
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact.manifest import ContentPart, Manifest, Origin, Sampling, VocoderPart
-from fastsvc.build.plan import Checked, Targeted
+from fastsvc.artifact import engine_folder
+from fastsvc.artifact.manifest import ContentPart, Manifest, Sampling, TensorOrigin, VocoderPart
+from fastsvc.build.plan import CheckedPlan, TargetedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.version import VERSION
 
 
-def save_pass(plan: Targeted) -> Targeted:
-    artifact.write(plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, plan.tensors | plan.files, plan.force)
+def save_pass(plan: TargetedPlan) -> TargetedPlan:
+    engine_folder.write(
+        plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, plan.tensors | plan.files, plan.force
+    )
     return plan
 
 
-def manifest(plan: Targeted) -> Manifest:
+def manifest(plan: TargetedPlan) -> Manifest:
     """Everything about the engine that is not a tensor."""
     acoustic, vocoder, content = plan.acoustic, plan.vocoder, plan.content
     names = acoustic.speakers or tuple(f"speaker {i}" for i in range(plan.acoustic_config.condition.speakers))
@@ -44,7 +46,7 @@ def manifest(plan: Targeted) -> Manifest:
     )
 
 
-def default_steps(plan: Checked) -> int:
+def default_steps(plan: CheckedPlan) -> int:
     """What `convert` takes when no steps are asked for: one for students, the middle of the others' schedules."""
     counts = sorted(plan.schedules)
     return counts[0] if plan.sampler == "consistency" else counts[len(counts) // 2]
@@ -59,13 +61,13 @@ def unvoiced_f0(acoustic: Checkpoint, vocoder: Checkpoint) -> str:
     return "interpolated" if acoustic.format != "fastsvc" or vocoder.format == "nsf_hifigan" else "zero"
 
 
-def source(checkpoint: Checkpoint) -> Origin:
+def source(checkpoint: Checkpoint) -> TensorOrigin:
     """Where tensors came from; the file's name alone, as folders tell about people."""
-    return Origin(
+    return TensorOrigin(
         checkpoint.path.name,
         checkpoint.format,
         checkpoint.kind,
         checkpoint.step,
-        artifact.sha256(checkpoint.path),
+        engine_folder.sha256(checkpoint.path),
         tuple(checkpoint.notes),
     )

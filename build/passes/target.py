@@ -13,10 +13,10 @@ from collections.abc import Iterable
 
 import torch
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.build.cubins import compile as aot
+from fastsvc.artifact import engine_folder
+from fastsvc.build.cubins import compiler
 from fastsvc.build.passes import tensorrt as trt
-from fastsvc.build.plan import Checked, Lowered, Measured, Targeted
+from fastsvc.build.plan import CheckedPlan, LoweredPlan, MeasuredPlan, TargetedPlan
 from fastsvc.children import cores
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
@@ -53,29 +53,29 @@ def architectures(target: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def target_pass(plan: Measured) -> Targeted:
+def target_pass(plan: MeasuredPlan) -> TargetedPlan:
     check, made = expected(plan), {}
     for arch in architectures(plan.target):
         files = compiled(plan, arch)
         size = sum(map(len, files.values())) / 2**20
         plan.say(f"target: {len(files) - 1} kernels for sm_{arch} in {plan.gpu_precision}, {size:.1f} MB")
         made |= files | trt.plans(plan, arch)
-    return plan.then(Targeted, check=check, files=plan.files | made)
+    return plan.then(TargetedPlan, check=check, files=plan.files | made)
 
 
 @torch.no_grad()
-def expected(plan: Lowered) -> dict:
+def expected(plan: LoweredPlan) -> dict:
     """What the stored tensors give on a small input, layer by layer, by the CPU's backend in float32 where it can."""
     config = plan.acoustic_config
-    denoiser = denoiser_for(plan.precision)(plan.tensors[artifact.WEIGHTS], config, plan.levels)
+    denoiser = denoiser_for(plan.precision)(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
     found = selfcheck.expected(config, denoiser, plan.levels[0])
     if plan.vocoder is not None:
-        vocoder = Vocoder(plan.tensors[artifact.VOCODER], plan.vocoder.config)
+        vocoder = Vocoder(plan.tensors[engine_folder.VOCODER], plan.vocoder.config)
         found["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)
     return found
 
 
-def compiled(plan: Checked, arch: int, shapes=None, processes: int | None = None) -> dict[str, bytes]:
+def compiled(plan: CheckedPlan, arch: int, shapes=None, processes: int | None = None) -> dict[str, bytes]:
     """The files of one architecture: a cubin for each different kernel, and their list."""
     vocoder = plan.vocoder and plan.vocoder.config
     told = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None
@@ -88,7 +88,7 @@ def cubins(
     specs: dict[str, dict], arch: int, processes: int | None = None, progress=lambda fraction: None
 ) -> tuple[dict[str, dict], dict[str, bytes]]:
     """Kernels by name (:func:`unique`) → (what the list says of them, their files)."""
-    made = aot.compile([(spec, arch) for spec in specs.values()], processes or cores(), progress)
+    made = compiler.compile_kernels([(spec, arch) for spec in specs.values()], processes or cores(), progress)
     listed, files = {}, {}
     for name, cubin in zip(specs, made):
         listed[name] = {

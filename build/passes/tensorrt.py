@@ -8,17 +8,17 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.build.plan import Lowered
+from fastsvc.artifact import engine_folder
+from fastsvc.build.plan import LoweredPlan
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.tensorrt import package as trt
 from fastsvc.engine.tensorrt import plan as trt_plan
 from fastsvc.errors import FastsvcError
 
-GRAPH = artifact.GRAPHS[True]
+GRAPH = engine_folder.GRAPHS[True]
 
 
-def plans(plan: Lowered, arch: int) -> dict[str, bytes]:
+def plans(plan: LoweredPlan, arch: int) -> dict[str, bytes]:
     """The plan's file for one architecture, or nothing: without graph, package, or where it does not serve that GPU.
 
     A failure is said and leaves the plan out; the engine runs without it.
@@ -26,7 +26,7 @@ def plans(plan: Lowered, arch: int) -> dict[str, bytes]:
     if GRAPH not in plan.files or plan.vocoder is None or trt.RTX.version() is None or trt.RTX.refusal(arch):
         return {}
     try:
-        built = build(plan.files[GRAPH], plan.tensors[artifact.VOCODER], plan.vocoder.config, arch)
+        built = build(plan.files[GRAPH], plan.tensors[engine_folder.VOCODER], plan.vocoder.config, arch)
     except FastsvcError as error:
         plan.say(f"target: no TensorRT plan for sm_{arch}: {error}")
         return {}
@@ -43,7 +43,7 @@ def build(content: bytes, tensors: dict[str, Tensor], config: VocoderConfig, arc
     hashes = [hashlib.sha256(content).hexdigest() for content in (content, weights)]
     wanted = trt_plan.origin(module, arch, trt_plan.joint_hash(*hashes))
     with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / artifact.VOCODER).write_bytes(weights)
+        (Path(scratch) / engine_folder.VOCODER).write_bytes(weights)
         graph = Path(scratch) / GRAPH
         graph.write_bytes(content)
         return trt_plan.build(module, graph, config, wanted, ahead=arch)[0]

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.build.passes.lower import half
-from fastsvc.build.plan import Checked, Lowered, Verified
+from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
@@ -33,7 +33,7 @@ Trace = list[tuple[str, Tensor]]
 
 
 @torch.no_grad()
-def verify_pass(plan: Lowered) -> Verified:
+def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     inputs = _inputs(plan)
     rounded = plan.precision == "fp16"
     exact = _specification(plan, inputs, plan.acoustic.tensors, torch.float64)
@@ -52,7 +52,7 @@ def verify_pass(plan: Lowered) -> Verified:
     if plan.content is not None:
         found["content"] = _verify_content(plan, plan.content)
         plan.say(f"verify: the content encoder agrees, {found['content']:.1e}")
-    return plan.then(Verified, verified=found)
+    return plan.then(VerifiedPlan, verified=found)
 
 
 def compare(exact: Trace, got: Trace, plain: Trace | None = None) -> float:
@@ -84,7 +84,7 @@ def relative_rms(got: Tensor, want: Tensor) -> float:
     return float(error / scale if scale > 0 else error)
 
 
-def _inputs(plan: Checked) -> dict[str, Tensor]:
+def _inputs(plan: CheckedPlan) -> dict[str, Tensor]:
     config = plan.acoustic_config
     generator = torch.Generator().manual_seed(0)
     units = torch.randn(FRAMES, config.condition.unit_channels, generator=generator)
@@ -100,7 +100,7 @@ def _inputs(plan: Checked) -> dict[str, Tensor]:
     }
 
 
-def _specification(plan: Checked, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
+def _specification(plan: CheckedPlan, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
     """Condition for the first and last speaker, then at every noise level: input, each layer, skip, output."""
     model = module(plan.acoustic.kind, plan.acoustic_config)
     model.load_state_dict(tensors)
@@ -132,7 +132,7 @@ def _specification(plan: Checked, inputs: dict[str, Tensor], tensors: dict[str, 
     return trace
 
 
-def _scale(plan: Checked, level: float) -> float:
+def _scale(plan: CheckedPlan, level: float) -> float:
     """RMS of x where the network sees it: σ of an EDM model, 1 on a variance-preserving chain."""
     return level if plan.acoustic_config.ddpm is None else 1.0
 
@@ -150,9 +150,9 @@ def _record(net, trace: Trace) -> list:
     return hooks
 
 
-def _lowered(plan: Lowered, inputs: dict[str, Tensor]) -> Trace:
+def _lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
     """The same quantities from the tensors as they will be stored, by the CPU backend."""
-    tensors = plan.tensors[artifact.WEIGHTS]
+    tensors = plan.tensors[engine_folder.WEIGHTS]
     condition = condition_for(plan.acoustic_config)(tensors, plan.acoustic_config)
     denoiser = denoiser_for(plan.precision)(tensors, plan.acoustic_config, plan.levels)
     trace: Trace = []
@@ -168,7 +168,7 @@ def _lowered(plan: Lowered, inputs: dict[str, Tensor]) -> Trace:
     return trace
 
 
-def _verify_vocoder(plan: Lowered, given: Checkpoint[VocoderConfig], rounded: bool) -> float:
+def _verify_vocoder(plan: LoweredPlan, given: Checkpoint[VocoderConfig], rounded: bool) -> float:
     config = given.config
     generator = torch.Generator().manual_seed(0)
     mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
@@ -186,13 +186,13 @@ def _verify_vocoder(plan: Lowered, given: Checkpoint[VocoderConfig], rounded: bo
     exact = specification(given.tensors, torch.float64)
     halves = {name: half(name, value).float() for name, value in given.tensors.items()}
     plain = specification(halves, torch.float32) if rounded else None
-    vocoder = Vocoder(plan.tensors[artifact.VOCODER], config)
+    vocoder = Vocoder(plan.tensors[engine_folder.VOCODER], config)
     source = vocoder.source(sines)
     got = [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
     return compare(exact, got, plain)
 
 
-def _verify_content(plan: Lowered, given: Checkpoint) -> float:
+def _verify_content(plan: LoweredPlan, given: Checkpoint) -> float:
     """A recogniser runs as it is specified, so only what storage rounds can differ; HuBERT's convolutions do not."""
     config, generator = given.config, torch.Generator().manual_seed(0)
     if given.kind == "hubert":
@@ -212,7 +212,7 @@ def _verify_content(plan: Lowered, given: Checkpoint) -> float:
     plain = None
     if plan.precision == "fp16":
         plain = specification({name: half(name, value).float() for name, value in given.tensors.items()})
-    exact, stored = specification(given.tensors), plan.tensors[artifact.CONTENT]
+    exact, stored = specification(given.tensors), plan.tensors[engine_folder.CONTENT]
     if given.kind == "hubert":
         return compare(exact, trace(HubertEncoder(config, stored).encode(heard[0])), plain)
     return compare(exact, specification({name: value.float() for name, value in stored.items()}), plain)

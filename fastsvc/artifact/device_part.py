@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fastsvc import reading
 from fastsvc.artifact import listing, seal
-from fastsvc.artifact.folder import MANIFEST_LIMIT, Artifact
+from fastsvc.artifact.engine_folder import MANIFEST_LIMIT, Artifact
 from fastsvc.errors import ConfigError, EngineError, OutputError
 from fastsvc.files import CACHE, cache_folder
 
@@ -53,7 +53,7 @@ class DevicePart:
         Raises EngineError if it is damaged in the engine's folder; in the cache it is said, and counts as not made. So
         does what is under no seal, or under another's.
         """
-        found = (seal.opened(content, self.label(name)) for content in self._contents(f"{self.name}/{name}"))
+        found = (seal.open_sealed(content, self.label(name)) for content in self._contents(f"{self.name}/{name}"))
         return next((content for content in found if content is not None), None)
 
     def _contents(self, full: str) -> Iterator[bytes]:
@@ -82,8 +82,8 @@ class DevicePart:
         Raises OutputError where neither the engine's folder nor the cache can be written.
         """
         self.check()
-        named = {f"{self.name}/{name}": seal.closed(content, self.label(name)) for name, content in files.items()}
-        if self.place() == self.folder.path:
+        named = {f"{self.name}/{name}": seal.add_seal(content, self.label(name)) for name, content in files.items()}
+        if self.storage_folder() == self.folder.path:
             try:
                 self.folder.add(named)
                 self._forget(named)
@@ -96,7 +96,7 @@ class DevicePart:
 
     def check(self) -> None:
         """Raises OutputError where nothing could be kept: to be called before minutes of work."""
-        if self.place() == self.cache:
+        if self.storage_folder() == self.cache:
             self._make_cache()
 
     def _make_cache(self) -> None:
@@ -105,7 +105,7 @@ class DevicePart:
         except OSError as error:
             raise OutputError(f"cannot make {self.cache}: {error.strerror}", f"set ${CACHE} to a folder") from None
 
-    def place(self) -> Path:
+    def storage_folder(self) -> Path:
         """Where files are kept if nothing is in the way: the engine's folder or the cache."""
         path = self.folder.path
         inside = PACKAGE in path.resolve().parents

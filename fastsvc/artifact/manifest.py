@@ -1,4 +1,4 @@
-"""An engine's manifest as values of their kinds: what :mod:`fastsvc.artifact.stated` found right, read once."""
+"""An engine's manifest as typed values, read once, after :mod:`fastsvc.artifact.manifest_values` has checked them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_
 
 
 @dataclass(frozen=True)
-class Origin:
+class TensorOrigin:
     """Where tensors came from: the checkpoint's name and hash, its format and kind, its step, notes of its reader."""
 
     file: str
@@ -21,7 +21,7 @@ class Origin:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, stated: dict) -> Origin:
+    def of(cls, stated: dict) -> TensorOrigin:
         known: dict[str, Any] = {key.name: stated[key.name] for key in fields(cls) if key.name in stated}
         known["notes"] = tuple(stated.get("notes", ()))
         return cls(**known)
@@ -43,7 +43,7 @@ class VocoderPart:
     """``unvoiced_f0``: what it gets in unvoiced frames, zero or interpolated; backends of GPU and CPU."""
 
     config: VocoderConfig
-    source: Origin
+    source: TensorOrigin
     unvoiced_f0: str = "zero"
     backend: str = "auto"
     cpu_backend: str = "torch"
@@ -55,14 +55,14 @@ class ContentPart:
 
     kind: str
     config: Any
-    source: Origin
+    source: TensorOrigin
 
 
 @dataclass(frozen=True)
 class Manifest:
     """Everything about an engine that is not a tensor. ``schedules`` and ``default_steps`` are of the sampler."""
 
-    source: Origin
+    source: TensorOrigin
     acoustic: AcousticConfig
     speakers: tuple[str, ...]
     sampling: Sampling
@@ -84,7 +84,7 @@ class Manifest:
         stated = upgraded(stated)
         vocoder, content = stated["vocoder"], stated["content"]
         return cls(
-            source=Origin.of(stated["source"]),
+            source=TensorOrigin.of(stated["source"]),
             acoustic=from_dict(AcousticConfig, stated["acoustic"], "acoustic"),
             speakers=tuple(stated["speakers"]),
             sampling=Sampling(
@@ -102,7 +102,7 @@ class Manifest:
             vocoder=vocoder
             and VocoderPart(
                 from_dict(VocoderConfig, vocoder["config"], "vocoder"),
-                Origin.of(vocoder["source"]),
+                TensorOrigin.of(vocoder["source"]),
                 vocoder["unvoiced_f0"],
                 vocoder["backend"],
                 vocoder["cpu_backend"],
@@ -111,7 +111,7 @@ class Manifest:
             and ContentPart(
                 content["kind"],
                 from_dict(CONTENT_CONFIGS[content["kind"]], content["config"], "content"),
-                Origin.of(content["source"]),
+                TensorOrigin.of(content["source"]),
             ),
             check=stated["check"],
             verified=stated["verified"],

@@ -42,12 +42,12 @@ class Label:
         return f"{self.device}/{self.name}"
 
 
-def closed(content: bytes, label: Label) -> bytes:
+def add_seal(content: bytes, label: Label) -> bytes:
     """The content under its seal. Raises EngineError for a ``$FASTSVC_KEY`` that is too short."""
     return MAGIC + _seal(content, label) + b"\n" + content
 
 
-def opened(content: bytes | None, label: Label) -> bytes | None:
+def open_sealed(content: bytes | None, label: Label) -> bytes | None:
     """What is under a right seal. None, and a warning where there was something, if the seal is not this user's.
 
     Raises EngineError for a ``$FASTSVC_KEY`` that is too short.

@@ -130,9 +130,10 @@ def convert(
     from fastsvc.audio import encode
     from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
-    from fastsvc.convert import run
+    from fastsvc.convert.batch import check_output_folder, run, waiting
     from fastsvc.convert.check import check_report
     from fastsvc.convert.plan import plan
+    from fastsvc.convert.settings import ConversionSettings
     from fastsvc.engine import Request
     from fastsvc.features import f0
     from fastsvc.files import InWork
@@ -144,9 +145,9 @@ def convert(
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
     report_path = None if report is None else check_report(report, planned)
-    run.check_output_folder(planned.folder)
+    check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
-    left = run.waiting(planned, overwrite)
+    left = waiting(planned, overwrite)
     in_work = InWork(planned.folder)
     planned.notes[:0] = _suspected(in_work, left)
     how = options["steps"], vocoder_backend, batch, channels == "keep"
@@ -157,7 +158,7 @@ def convert(
     speaker = choose_speaker(engine.table, spk)
     request = Request(speaker, **options)
     engine.check_request(request)
-    settings = run.Settings(
+    settings = ConversionSettings(
         request,
         name=engine.table.name(speaker),
         rate_hz=None if rate == "same" else rate,
@@ -176,7 +177,7 @@ def convert(
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
-        result = run.run(engine, planned, settings, show.entry, show.fraction, in_work)
+        result = run(engine, planned, settings, show.entry, show.fraction, in_work)
     show.summary(result)
     if report_path is not None:
         from fastsvc.convert.report import save

@@ -12,7 +12,7 @@ from fastsvc.errors import FastsvcError
 def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: str, batch: int, keep_channels: bool):
     """(cpu or cuda; on a GPU the frames of what will be sung together, else nothing). Kernels that the engine lacks
     for these are compiled and kept; where that cannot be, it is said, and what is there is used."""
-    from fastsvc.artifact import folder as artifact
+    from fastsvc.artifact import engine_folder
     from fastsvc.engine import backends
 
     device = backends.choose(device)
@@ -20,7 +20,7 @@ def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: 
         return device, []
     from fastsvc.convert.group import frames_of, groups
 
-    folder = artifact.Artifact(path)
+    folder = engine_folder.Artifact(path)
     manifest = folder.manifest
     needs = groups(frames_of(jobs, manifest.acoustic.mel, keep_channels), batch)
     steps = steps or manifest.default_steps
@@ -47,7 +47,7 @@ def _supply(folder, needs, steps: int, vocoder_backend: str) -> None:
         say(f"note: no kernels are compiled beforehand: {error}")
         return
     if made is not None:
-        say(f"compiled {made.kernels} kernels for sm_{arch} in {made.seconds:.1f} s, kept in {made.place}")
+        say(f"compiled {made.kernels} kernels for sm_{arch} in {made.seconds:.1f} s, kept in {made.folder}")
 
 
 def before_converting(engine, needs, steps: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastsvc import arguments, screen
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, VocoderPart
 from fastsvc.commands import inspect_checkpoint
 from fastsvc.commands.inspect_lines import condition, features, mel, network, speakers, units
@@ -15,19 +15,19 @@ def describe(path) -> str:
     Raises EngineError or CheckpointError if it is neither, or damaged.
     """
     path = arguments.path("path", path)
-    if path.is_dir() and (artifact.is_engine(path) or path.suffix == ".fsvc"):
-        return _engine(artifact.Artifact(path))
+    if path.is_dir() and (engine_folder.is_engine(path) or path.suffix == ".fsvc"):
+        return _engine(engine_folder.Artifact(path))
     return inspect_checkpoint.describe(path)
 
 
-def _engine(folder: artifact.Artifact) -> str:
+def _engine(folder: engine_folder.Artifact) -> str:
     manifest = folder.manifest
     origin, config, sampling = manifest.source, manifest.acoustic, manifest.sampling
     size = sum(entry["bytes"] for entry in folder.files.values()) / 1e6
     steps = ", ".join(map(str, sampling.schedules))
     depth = f", refines given mels from place {sampling.depth} on" if sampling.depth else ""
     lines = [
-        f"{folder.path}: engine, format {artifact.VERSION}, {size:.1f} MB",
+        f"{folder.path}: engine, format {engine_folder.VERSION}, {size:.1f} MB",
         f"  made from    {origin.file} ({origin.format} {origin.kind}, step {origin.step})",
         *(f"  note         {note}" for note in origin.notes),
         network(config.denoiser),
@@ -49,11 +49,11 @@ def _engine(folder: artifact.Artifact) -> str:
     return "\n".join(map(screen.shown, lines))  # names and notes are others' words
 
 
-def _graphs(folder: artifact.Artifact) -> list[str]:
+def _graphs(folder: engine_folder.Artifact) -> list[str]:
     """The vocoder's graphs, and the plans that TensorRT has made of it."""
-    if not folder.has(artifact.VOCODER):
+    if not folder.has(engine_folder.VOCODER):
         return []
-    found = [name for name in artifact.GRAPHS.values() if folder.has(name)]
+    found = [name for name in engine_folder.GRAPHS.values() if folder.has(name)]
     plans = [name for name in folder.files if name.endswith(".plan")]
     without = "none for other programs, as onnx was not installed when it was built"
     lines = [f"  graphs       {', '.join(found) or without}"]

@@ -26,7 +26,7 @@ def describe(path: Path) -> str:
     """Raises CheckpointError if the file is of no known format, or damaged."""
     from fastsvc.checkpoints import read
 
-    checkpoint = read(path, look=True)
+    checkpoint = read(path, inspect_only=True)
     size = checkpoint.path.stat().st_size / 1e6
     lines = [
         f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint, {checkpoint.kind},"

@@ -128,9 +128,9 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
         explained = add_pseudo_labels(out, pseudo_labels, options["seed"], progress=bar)
         say(f"{pseudo_labels} clusters in place of phones; they explain {explained:.0%} of the units' variance")
         report.labels = True
-    from fastsvc.commands.prepared import tell
+    from fastsvc.commands.prepared import print_summary
 
-    tell(report, dataset, config)
+    print_summary(report, dataset, config)
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)
 
 
@@ -148,13 +148,13 @@ def _encoder(path: str):
     """The content encoder of a recogniser's checkpoint or of an engine folder."""
     from pathlib import Path
 
-    from fastsvc.artifact import folder as artifact
+    from fastsvc.artifact import engine_folder
     from fastsvc.checkpoints import read
     from fastsvc.engine import Engine
     from fastsvc.errors import EngineError
     from fastsvc.features.content import RecogniserEncoder
 
-    if not artifact.is_engine(Path(path)):
+    if not engine_folder.is_engine(Path(path)):
         return RecogniserEncoder.of(read(path))
     encoder = Engine.open(path, "cpu").encoder  # a GPU's own form rounds: a corpus has units of one encoder alone
     if encoder is None:

@@ -7,7 +7,7 @@ import sys
 
 from fastsvc import screen, screen_log
 from fastsvc.commands.common import say, with_name
-from fastsvc.convert.report import DONE, FAILED, SKIPPED, Entry, Report
+from fastsvc.convert.report import DONE, FAILED, SKIPPED, ConversionReport, Entry
 
 _PREPARING = "{desc} {percentage:3.0f}%|{bar}| {elapsed}"
 _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"  # tqdm puts ", " before it
@@ -32,7 +32,7 @@ def _delay() -> float:
 
 
 class Show:
-    """A context; :meth:`entry` and :meth:`fraction` are the callbacks of fastsvc.convert.run.run."""
+    """A context; :meth:`entry` and :meth:`fraction` are the callbacks of fastsvc.convert.batch.run."""
 
     def __init__(self, files: int, verbosity: int):
         self.files, self.done, self.verbosity = files, 0, verbosity
@@ -40,7 +40,7 @@ class Show:
         self.live = sys.stderr.isatty() and verbosity >= 0  # else each file has a line
         how = {"bar_format": _BAR, "leave": False, "delay": _delay()}
         self.bar = screen.bar(total=files, disable=verbosity < 0, **how)
-        self._postfix(Report())
+        self._postfix(ConversionReport())
 
     def __enter__(self) -> Show:
         return self
@@ -53,7 +53,7 @@ class Show:
         self.bar.n = min(self.files, self.done + files)
         self.bar.refresh(nolock=True)
 
-    def entry(self, report: Report, entry: Entry) -> None:
+    def entry(self, report: ConversionReport, entry: Entry) -> None:
         self.done += 1
         self._postfix(report)
         self.fraction(max(0.0, self.bar.n - self.done))  # others may be under way
@@ -65,7 +65,7 @@ class Show:
             self.failed = self.failed or error
             self.bar.refresh(nolock=True)
 
-    def _postfix(self, report: Report) -> None:
+    def _postfix(self, report: ConversionReport) -> None:
         self.bar.set_postfix_str(
             f"{self.done}/{self.files} files, {_duration(report.seconds)} of audio, "
             f"{report.real_time_factor:.2f} x real time",
@@ -92,7 +92,7 @@ class Show:
         for note in entry.notes:
             yield f"note: {entry.input}: {note}", False
 
-    def summary(self, report: Report) -> None:
+    def summary(self, report: ConversionReport) -> None:
         """Totals; and every failure once more, where other lines came after it."""
         done, skipped, failed = (report.count(status) for status in (DONE, SKIPPED, FAILED))
         text = f"converted {done} of {report.planned} files"

@@ -7,9 +7,9 @@ import os
 import stat
 from pathlib import Path
 
+from fastsvc.convert.batch import check_output_folder
 from fastsvc.convert.index import INDEX
-from fastsvc.convert.plan import Plan
-from fastsvc.convert.run import check_output_folder
+from fastsvc.convert.plan import ConversionPlan
 from fastsvc.convert.sources import Sources
 from fastsvc.errors import OutputError
 from fastsvc.files import IN_WORK
@@ -18,7 +18,7 @@ _REMEDY = "choose another file for --report"
 _LARGEST = 2**27  # bytes of a report that is replaced; that of 300,000 recordings is smaller
 
 
-def check_report(path: str | os.PathLike, plan: Plan) -> Path:
+def check_report(path: str | os.PathLike, plan: ConversionPlan) -> Path:
     """Where the report goes: ``path``, or what it leads to as a link; its folder is made.
 
     Raises OutputError where something stands there that is no report of ours, where it is an input or a result of

@@ -17,7 +17,7 @@ _FOLDER, _LONG = "a folder has that name", "its name would be too long"
 
 
 @dataclass(frozen=True)
-class Found:
+class InputRecording:
     """A recording, and where its result would go."""
 
     source: Path
@@ -46,7 +46,7 @@ def longest_name(folder: str | os.PathLike) -> int:
 
 
 def name_results(
-    found: Sequence[Found], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources
+    found: Sequence[InputRecording], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources
 ) -> tuple[list[Path], list[str]]:
     """(each one's place below ``out_dir``, notes on those that differ from the source's).
 
@@ -64,7 +64,9 @@ def name_results(
 
 
 class _Names:
-    def __init__(self, found: Sequence[Found], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources):
+    def __init__(
+        self, found: Sequence[InputRecording], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources
+    ):
         self.found, self.out_dir, self.tag, self.sources = found, out_dir, tag, sources
         self.plain = [one.relative.with_suffix(suffix) for one, suffix in zip(found, suffixes)]
         self.names = list(self.plain)  # before they are made to fit

@@ -11,12 +11,12 @@ from fastsvc.audio import suffixes
 from fastsvc.audio.encode import FORMATS
 from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.convert.index import INDEX
-from fastsvc.convert.names import Found, name_results, natural_key
-from fastsvc.convert.search import Earlier, search
+from fastsvc.convert.names import InputRecording, name_results, natural_key
+from fastsvc.convert.search import EarlierResults, search
 from fastsvc.convert.sources import Sources, identity, same_recording
 from fastsvc.errors import AudioError, OutputError
 
-__all__ = ["Job", "Plan", "natural_key", "output_format", "plan"]
+__all__ = ["ConversionPlan", "Job", "natural_key", "output_format", "plan"]
 
 _WAV = {".wav", ".wave", ".rf64"}
 _SAME_FORMAT = {".flac": "flac", ".mp3": "mp3", ".ogg": "ogg", ".oga": "ogg", ".opus": "ogg"}
@@ -32,7 +32,7 @@ class Job:
 
 
 @dataclass
-class Plan:
+class ConversionPlan:
     """``problems``: (path, reason) of folders that could not be listed; ``notes``: lines for the user.
 
     ``folder``: the output folder; ``sources``: what no result may replace.
@@ -50,7 +50,9 @@ def output_format(source: Path, format: str) -> str:
     return _SAME_FORMAT.get(source.suffix.lower(), "wav") if format == "same" else format
 
 
-def plan(inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format: str = "wav", tag: str = "") -> Plan:
+def plan(
+    inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format: str = "wav", tag: str = ""
+) -> ConversionPlan:
     """Expand ``inputs`` (files, and folders with all below them) into jobs in natural order.
 
     The tree below each folder is kept. Hidden files, files that are no recordings by their suffix, results of earlier
@@ -60,7 +62,7 @@ def plan(inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format
     output folder.
     """
     inputs = [_expanded(one) for one in inputs]
-    result, earlier, found, empty = Plan(folder=_folder(out_dir)), Earlier(), [], []
+    result, earlier, found, empty = ConversionPlan(folder=_folder(out_dir)), EarlierResults(), [], []
     for given in inputs:
         if os.path.isdir(given):
             more, others = _in_folder(given, earlier, result)
@@ -104,7 +106,7 @@ def _folder(out_dir: str | os.PathLike) -> Path:
     return Path(real if folder.is_absolute() else os.path.relpath(real))
 
 
-def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> tuple[list[Found], str]:
+def _in_folder(folder: Path, earlier: EarlierResults, result: ConversionPlan) -> tuple[list[InputRecording], str]:
     """(its recordings, what else it holds, in words)"""
     known = identity(folder)
     if os.path.realpath(folder) == os.path.realpath(result.folder) or (known and known == identity(result.folder)):
@@ -115,22 +117,22 @@ def _in_folder(folder: Path, earlier: Earlier, result: Plan) -> tuple[list[Found
     return searched.found, suffixes.told(searched.others)
 
 
-def _unlike(found: list[Found], formats: list[str]) -> list[str]:
+def _unlike(found: list[InputRecording], formats: list[str]) -> list[str]:
     """A line for the recordings of which the format "same" cannot keep theirs."""
     others = [one.source.name for one, format in zip(found, formats) if format == "wav"]
     kinds = suffixes.kinds(name for name in others if Path(name).suffix.lower() not in _WAV)
     return [f"{suffixes.told(kinds)}: not a format of results, so these become wav"] if kinds else []
 
 
-def _named(file: Path, earlier: Earlier, notes: list[str]) -> Found:
+def _named(file: Path, earlier: EarlierResults, notes: list[str]) -> InputRecording:
     if file.name == INDEX:
         raise AudioError(f"{file} is fastsvc's list of results", "name the recordings themselves")
     if earlier.run_of(file) is not None:
         notes.append(f"{file} is a result of an earlier run: converted, because the command names it")
-    return Found(file, "", Path(file.name), file.is_symlink())
+    return InputRecording(file, "", Path(file.name), file.is_symlink())
 
 
-def _once(found: list[Found], notes: list[str]) -> list[Found]:
+def _once(found: list[InputRecording], notes: list[str]) -> list[InputRecording]:
     """Each recording under one of its names: one that is no link, if there is one."""
     chosen: dict = {}
     for one in sorted(found, key=lambda one: one.linked):

@@ -34,7 +34,7 @@ class Entry:
 
 
 @dataclass
-class Report:
+class ConversionReport:
     """All entries in order. ``interrupted``: stopped by the user before the end."""
 
     entries: list[Entry] = field(default_factory=list)

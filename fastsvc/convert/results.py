@@ -9,9 +9,9 @@ from fastsvc.audio import io
 from fastsvc.audio.encode import MOST_SECONDS, check_channels, check_length
 from fastsvc.convert.index import Index, Result, Stamp
 from fastsvc.convert.names import fitted
-from fastsvc.convert.plan import Job, Plan
+from fastsvc.convert.plan import ConversionPlan, Job
 from fastsvc.convert.report import FAILED, SKIPPED, Entry
-from fastsvc.convert.request import request
+from fastsvc.convert.request_hash import request_hash
 from fastsvc.errors import AudioError, FastsvcError, OutputError
 from fastsvc.files import IN_WORK, clear_leftovers
 
@@ -22,10 +22,10 @@ _REMEDY = "replace it with --overwrite, or choose another folder with -o"
 class Results:
     """Of one plan and one request. Raises OutputError where the list of results cannot be kept."""
 
-    def __init__(self, engine, plan: Plan, settings):
+    def __init__(self, engine, plan: ConversionPlan, settings):
         self.plan, self.settings = plan, settings
         self.engine, self.voice = Path(engine.path).name, settings.voice
-        self.requests = {kind: request(engine, settings, kind) for kind in {job.format for job in plan.jobs}}
+        self.requests = {kind: request_hash(engine, settings, kind) for kind in {job.format for job in plan.jobs}}
         self.index = Index(plan.folder)
         for own in (self.index.path, plan.folder / IN_WORK):  # which a run writes
             if plan.sources.hold(own):
@@ -118,7 +118,7 @@ class Results:
             check_channels(job.format, info.channels if self.settings.keep_channels else 1)
             check_length(job.format, info.samples, info.rate_hz)
 
-    def take_place(self, job: Job, made: os.stat_result, notes: list[str]) -> None:
+    def approve(self, job: Job, written: os.stat_result, notes: list[str]) -> None:
         """Called when the file for ``job`` is whole, before it gets its name. Raises OutputError if it may not.
 
         What is listed is then certain to be true: if the file does not get its name, no file there is like it.
@@ -133,8 +133,8 @@ class Results:
         self.index.add(
             Result(
                 self._name(job),
-                made.st_size,
-                made.st_mtime_ns,
+                written.st_size,
+                written.st_mtime_ns,
                 self._source(job),
                 source.size,
                 source.mtime_ns,

@@ -10,24 +10,24 @@ from pathlib import Path
 from fastsvc.audio import suffixes
 from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.convert.index import INDEX, results_in
-from fastsvc.convert.names import Found, natural_key
+from fastsvc.convert.names import InputRecording, natural_key
 from fastsvc.files.tree import Tree, identity
 
-__all__ = ["FOREIGN", "Earlier", "Search", "search"]
+__all__ = ["FOREIGN", "EarlierResults", "SearchResult", "search"]
 
 
 @dataclass
-class Search:
+class SearchResult:
     """``problems``: (path, reason) of folders that could not be listed; ``notes``: on what was left out; ``others``:
     files that are no recordings by their suffixes, which it counts."""
 
-    found: list[Found] = field(default_factory=list)
+    found: list[InputRecording] = field(default_factory=list)
     problems: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
 
-class Earlier:
+class EarlierResults:
     """Results of earlier runs, by the lists that their folders keep; each list is read once."""
 
     def __init__(self):
@@ -39,21 +39,23 @@ class Earlier:
             self._lists[folder] = results_in(folder)
         return self._lists[folder]
 
-    def runs_above(self, folder: Path) -> list[Run]:
+    def runs_above(self, folder: Path) -> list[EarlierRun]:
         """Those whose results may lie in ``folder`` though their list lies above it."""
         real = Path(os.path.realpath(folder))
-        runs = [Run(parent, self.below(parent), f"{real.relative_to(parent).as_posix()}/") for parent in real.parents]
+        runs = [
+            EarlierRun(parent, self.below(parent), f"{real.relative_to(parent).as_posix()}/") for parent in real.parents
+        ]
         return [run for run in runs if run.sizes]
 
-    def run_of(self, file: Path) -> Run | None:
+    def run_of(self, file: Path) -> EarlierRun | None:
         """The run whose result is what ``file`` leads to."""
         real = Path(os.path.realpath(file))
-        runs = [Run(real.parent, self.below(real.parent)), *self.runs_above(real.parent)]
+        runs = [EarlierRun(real.parent, self.below(real.parent)), *self.runs_above(real.parent)]
         return next((run for run in runs if run.holds(real)), None)
 
 
 @dataclass(frozen=True)
-class Run:
+class EarlierRun:
     """``inner``: the way from where its list lies to a folder below, "" or ending in a slash."""
 
     place: Path
@@ -67,11 +69,11 @@ class Run:
         except OSError:
             return False
 
-    def into(self, name: str) -> Run:
-        return Run(self.place, self.sizes, f"{self.inner}{name}/")
+    def into(self, name: str) -> EarlierRun:
+        return EarlierRun(self.place, self.sizes, f"{self.inner}{name}/")
 
 
-def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
+def search(folder: Path, out_dir: Path, earlier: EarlierResults) -> SearchResult:
     """All recordings of ``folder`` in natural order; hidden ones and those of ``out_dir`` are left out.
 
     Linked folders are followed, each folder once. Results of earlier runs are left out, unless ``folder`` is where
@@ -82,10 +84,10 @@ def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
     return walk.result()
 
 
-class _Walk(Tree[list[Run]]):
+class _Walk(Tree[list[EarlierRun]]):
     """Held: the runs whose results may lie in a folder, besides the ones whose lists lie above the real folder."""
 
-    def __init__(self, folder: Path, out_dir: Path, earlier: Earlier):
+    def __init__(self, folder: Path, out_dir: Path, earlier: EarlierResults):
         super().__init__(folder, natural_key)
         self.name, self.lists = os.path.basename(os.path.realpath(folder)), earlier
         self.out_dir, self.real_out = identity(out_dir), Path(os.path.realpath(out_dir))
@@ -94,16 +96,16 @@ class _Walk(Tree[list[Run]]):
         self.others: Counter[str] = Counter()
         self.problems: list[tuple[Path, str]] = []
 
-    def begin(self, folder: Path, held: list[Run]) -> list[Run]:
+    def begin(self, folder: Path, held: list[EarlierRun]) -> list[EarlierRun]:
         return held + self.lists.runs_above(folder)
 
     def enters(self, folder: Path, known: object) -> bool:
         return known != self.out_dir or folder == self.folder
 
-    def listed(self, folder: Path, names: list[str], held: list[Run]) -> list[Run]:
-        return [*held, Run(folder, self.lists.below(folder))] if INDEX in names else held
+    def listed(self, folder: Path, names: list[str], held: list[EarlierRun]) -> list[EarlierRun]:
+        return [*held, EarlierRun(folder, self.lists.below(folder))] if INDEX in names else held
 
-    def into(self, held: list[Run], name: str) -> list[Run]:
+    def into(self, held: list[EarlierRun], name: str) -> list[EarlierRun]:
         return [run.into(name) for run in held]
 
     def unlisted(self, folder: Path, error: OSError) -> None:
@@ -113,18 +115,18 @@ class _Walk(Tree[list[Run]]):
         """Not into the output folder."""
         return self.within_out or not Path(os.path.realpath(link)).is_relative_to(self.real_out)
 
-    def file(self, path: Path, held: list[Run], linked: bool) -> None:
+    def file(self, path: Path, held: list[EarlierRun], linked: bool) -> None:
         suffix = path.suffix.lower()
         if suffix not in EXTENSIONS:
             self.others[suffix] += 1
             return
-        one = Found(path, self.name, path.relative_to(self.folder), linked)
+        one = InputRecording(path, self.name, path.relative_to(self.folder), linked)
         run = next((run for run in held if run.holds(path)), None)
         if run is None and path.is_symlink():
             run = self.lists.run_of(path)
         (self.found if run is None else self.earlier[run.place]).append(one)
 
-    def result(self) -> Search:
+    def result(self) -> SearchResult:
         notes, foreign = [], Counter({name: n for name, n in self.others.items() if name in FOREIGN})
         if foreign:
             left = suffixes.told(foreign)
@@ -140,4 +142,4 @@ class _Walk(Tree[list[Run]]):
             text = f"{place}: {len(left)} results of an earlier run left out: name the files or {place} to convert them"
             notes.append(text)
         found = sorted(found, key=lambda one: natural_key(one.relative))
-        return Search(found, self.problems, notes, self.others)
+        return SearchResult(found, self.problems, notes, self.others)

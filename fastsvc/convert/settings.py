@@ -12,7 +12,7 @@ SUBTYPES = ("16", "24", "float")
 
 
 @dataclass(frozen=True)
-class Settings:
+class ConversionSettings:
     """``request``: as for one recording; its rate_out_hz is each recording's, so it is None here.
 
     ``name`` is that of the speaker, for reports. ``rate_hz`` of the results: None keeps each input's. ``subtype`` (16,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.content_hash import content_hash
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import backends, checks, hearing, singing, warming
@@ -34,7 +34,11 @@ class Engine:
     """
 
     def __init__(
-        self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"
+        self,
+        folder: engine_folder.Artifact,
+        device: str = "cpu",
+        precision: str = "auto",
+        vocoder_backend: str = "auto",
     ):
         model = Model.of(folder)
         manifest, vocoder = folder.manifest, folder.manifest.vocoder
@@ -46,7 +50,7 @@ class Engine:
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin = parts.yin
         self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
-        self.content_hash = content_hash(folder.stated)
+        self.content_hash = content_hash(folder.raw_manifest)
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self.notes: tuple[str, ...] = ()
@@ -64,7 +68,7 @@ class Engine:
         path = arguments.path("path", path)
         checks.opening(precision, vocoder_backend)
         arguments.one_of("device", device, backends.DEVICES)
-        return cls(artifact.Artifact(path), backends.choose(device), precision, vocoder_backend)
+        return cls(engine_folder.Artifact(path), backends.choose(device), precision, vocoder_backend)
 
     @property
     def speakers(self) -> tuple[str, ...]:

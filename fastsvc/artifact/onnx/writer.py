@@ -14,7 +14,7 @@ HEADER_MOST = 100 * 2**20  # bytes, as safetensors itself has it
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredTensor:
     """Where a tensor lies: ``offset`` and ``length`` in bytes of the whole file; ``dtype`` as safetensors calls it."""
 
     dtype: str
@@ -23,14 +23,14 @@ class Stored:
     length: int
 
 
-def header(path: Path) -> dict[str, Stored]:
+def read_header(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a safetensors file, of which only the beginning is read. Raises ValueError, OSError."""
     with open(path, "rb") as file:
         size = file.read(8)
-        return places(size + file.read(min(int.from_bytes(size, "little"), HEADER_MOST)))
+        return tensors_in_header(size + file.read(min(int.from_bytes(size, "little"), HEADER_MOST)))
 
 
-def places(content: bytes) -> dict[str, Stored]:
+def tensors_in_header(content: bytes) -> dict[str, StoredTensor]:
     """The tensors of a safetensors file: eight bytes of length, a JSON header, raw little-endian numbers.
 
     ``content`` may end after the header. Raises ValueError.
@@ -42,7 +42,7 @@ def places(content: bytes) -> dict[str, Stored]:
     for name, entry in json.loads(content[8 : 8 + size]).items():
         if name != "__metadata__":
             first, last = entry["data_offsets"]
-            found[name] = Stored(entry["dtype"], tuple(entry["shape"]), 8 + size + first, last - first)
+            found[name] = StoredTensor(entry["dtype"], tuple(entry["shape"]), 8 + size + first, last - first)
     return found
 
 
@@ -52,7 +52,7 @@ class Writer:
     ``half``: what computes does so in float16, but for modules whose names begin as ``exact`` says.
     """
 
-    def __init__(self, tensors: dict[str, Stored], location: str, half: bool, exact: str):
+    def __init__(self, tensors: dict[str, StoredTensor], location: str, half: bool, exact: str):
         import onnx
 
         self.onnx, self.tensors, self.location, self.exact = onnx, tensors, location, exact

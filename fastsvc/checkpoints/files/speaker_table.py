@@ -13,7 +13,7 @@ NAME = 1000  # characters of a speaker's name, as in an engine's manifest
 CORRECT = "correct the table"
 
 
-def numbered(table: Mapping, count: int, base: int, where: str) -> tuple[str, ...]:
+def names_by_id(table: Mapping, count: int, base: int, where: str) -> tuple[str, ...]:
     """Names by id, counted from ``base``; ids without a name get "speaker ID". ``where``: the table, for messages,
     before a name.
 

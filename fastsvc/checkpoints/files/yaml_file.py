@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastsvc import reading
-from fastsvc.checkpoints.files import beside
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.files import config_search
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
@@ -23,13 +23,13 @@ class YamlFile:
     path: Path
     values: dict
 
-    def __init__(self, checkpoint: Path, given: Given, option: bool = True):
+    def __init__(self, checkpoint: Path, options: ReadOptions, option: bool = True):
         """``option``: --config can name another file, which it cannot for a vocoder."""
-        self.path = given.config or checkpoint.with_name("config.yaml")
+        self.path = options.config or checkpoint.with_name("config.yaml")
         if not self.path.exists():
-            raise beside.missing(checkpoint, self.path, option=option)
-        self.values = reading.yaml_file(self.path, error=CheckpointError, notes=given.said)
-        beside.refuse_answer(self.values, self.path)
+            raise config_search.missing_error(checkpoint, self.path, option=option)
+        self.values = reading.yaml_file(self.path, error=CheckpointError, notes=options.notes)
+        config_search.refuse_server_message(self.values, self.path)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a YAML mapping", "use the config.yaml of the training run")
 

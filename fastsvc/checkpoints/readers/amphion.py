@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.files import beside, speaker_table
+from fastsvc.checkpoints.files import config_search, speaker_table
 from fastsvc.checkpoints.files.json5_file import Json5File
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers import amphion_config
 from fastsvc.config import AcousticConfig
 from fastsvc.errors import CheckpointError, ConfigError
@@ -46,19 +46,19 @@ def recognises(content: dict) -> bool:
     return any(str(key).removeprefix("module.").startswith(DECODER + TEACHER) for key in content)
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     bare = {str(name).removeprefix("module."): value for name, value in content.items()}
     state = state_dict({"model": bare}, "model", path)
     student = any(name.startswith(DECODER + STUDENT) for name in state)
     network = DECODER + (STUDENT if student else TEACHER)
     dropped = tuple(DECODER + copy for copy in (STUDENT, TEACHER, UNUSED) if DECODER + copy != network)
     tensors = {_ours(name, network): value for name, value in state.items() if not name.startswith(dropped)}
-    places = _places(path, given.config)
-    settings = given.config or _find(places, ("args.json", "config.json"), path)
-    file = Json5File(settings, "the experiment's args.json", given.said)
-    singers = _singers(places, given.said)
+    places = _places(path, options.config)
+    settings = options.config or _find(places, ("args.json", "config.json"), path)
+    file = Json5File(settings, "the experiment's args.json", options.notes)
+    singers = _singers(places, options.notes)
     try:
-        acoustic = amphion_config.acoustic(file, places, given.look)
+        acoustic = amphion_config.acoustic(file, places, options.inspect_only)
     except ConfigError as error:
         raise CheckpointError(f"{file.path}: {error.message}", error.remedy) from None
     assert acoustic.amphion, "acoustic() makes it"
@@ -144,7 +144,11 @@ def _find(places: list[Path], names: tuple[str, ...], path: Path) -> Path:
 
 
 def _proposed(path: Path) -> str:
-    return beside.proposal(path, "args.json", beside.JSON) if beside.others(path, beside.JSON) else ""
+    return (
+        config_search.proposal(path, "args.json", config_search.JSON)
+        if config_search.candidates(path, config_search.JSON)
+        else ""
+    )
 
 
 def _singers(places: list[Path], notes: list[str]) -> Json5File | None:
@@ -157,9 +161,9 @@ def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, pla
     size = config.condition.speakers
     if singers is None:
         return config, tuple(f"speaker {i}" for i in range(size))
-    speaker_table.numbered(singers.values, size, 0, f"{singers.path}: ")  # refuses what is no table
+    speaker_table.names_by_id(singers.values, size, 0, f"{singers.path}: ")  # refuses what is no table
     count = max(singers.values.values(), default=0) + 1
-    names = speaker_table.numbered(singers.values, count, 0, f"{singers.path}: ")
+    names = speaker_table.names_by_id(singers.values, count, 0, f"{singers.path}: ")
     tensors[SINGERS] = tensors[SINGERS][:count].contiguous()
     return replace(config, condition=replace(config.condition, speakers=count)), tuple(names)
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files.yaml_file import YamlFile
-from fastsvc.checkpoints.given import Given
-from fastsvc.checkpoints.readers import diffusion_svc, unit2mel
-from fastsvc.checkpoints.readers import era as eras
+from fastsvc.checkpoints.read_options import ReadOptions
+from fastsvc.checkpoints.readers import diffusion_svc, eras, unit2mel
 from fastsvc.config import AcousticConfig, FeatureConfig, MelConfig
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model.keys import fit
@@ -33,11 +32,11 @@ def recognises(content: dict) -> bool:
     )
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     state = state_dict(content, "model", path)
     student = any(name.startswith("decoder.denoise_fn_ema.") for name in state)
     tensors = {unit2mel.ours(name): value for name, value in state.items() if not name.startswith(UNUSED)}
-    yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=24000, hop_length=128)
+    yaml, unsettled = unit2mel.settings(path, options, state, sampling_rate=24000, hop_length=128)
     weight = tensors.get("denoiser.input_projection.weight")
     others_bins = weight is not None and weight.dim() == 3 and weight.shape[1] == OTHERS_BINS
     if others_bins or (yaml.get("data.block_size", int, 0) and not yaml.get("data.hop_length", int, 0)):
@@ -48,8 +47,8 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     layers = unit2mel.layers(yaml, tensors)
     names, missing = None, ()
     if unit2mel.takes_vectors(tensors, yaml):
-        tensors, names, missing = unit2mel.with_vectors(tensors, given.speaker_vectors, path)
-    elif given.speaker_vectors is not None:
+        tensors, names, missing = unit2mel.with_vectors(tensors, options.speaker_vectors, path)
+    elif options.speaker_vectors is not None:
         raise CheckpointError(f"{path} takes speaker ids, not vectors", "omit --speaker-vectors")
     try:
         config = _config(yaml, layers, None if names is None else len(names))
@@ -59,7 +58,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
 
     tensors = fit(tensors, lambda: AcousticModel(config), path, unit2mel.theirs)
     old = not any(name.startswith("decoder.pe.") for name in state)
-    config, note = eras.settle(config, tensors, given.era, without_pitch_extractor=old)
+    config, note = eras.settle(config, tensors, options.era, without_pitch_extractor=old)
     return Checkpoint(
         path=path,
         format="comosvc",

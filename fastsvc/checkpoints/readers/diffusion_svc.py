@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files.yaml_file import YamlFile
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers import unit2mel
 from fastsvc.config import AcousticConfig, DdpmConfig, FeatureConfig, MelConfig, NormConfig
 from fastsvc.errors import CheckpointError, ConfigError
@@ -57,10 +57,10 @@ def has_chain(model: dict) -> bool:
     return BETAS in model or bool(DERIVED & model.keys())
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     notes, unsettled = (), ()
     if "diff_model" in content:
-        if given.config is not None:
+        if options.config is not None:
             raise CheckpointError(f"{path} carries its own configuration", "omit --config")
         yaml = YamlFile.of(content.get("diff_config_dict"), path)
         content = content["diff_model"]
@@ -68,7 +68,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         notes = ("from a .ptc; its second network, which makes a first mel, is omitted",)
     else:
         state = state_dict(content, "model", path)
-        yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=44100, block_size=512)
+        yaml, unsettled = unit2mel.settings(path, options, state, sampling_rate=44100, block_size=512)
     chain = {name: state[name] for name in (BETAS, LOW, HIGH) if name in state}
     weight = state.get(unit2mel.NETWORK + "input_projection.weight")
     for name, value, axes in ((BETAS, chain.get(BETAS), 1), (unit2mel.NETWORK + "input_projection.weight", weight, 3)):
@@ -83,8 +83,8 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     project, base = _project(yaml)
     names, missing = None, ()
     if unit2mel.takes_vectors(tensors, yaml):
-        tensors, names, missing = unit2mel.with_vectors(tensors, given.speaker_vectors, path)
-    elif given.speaker_vectors is not None:
+        tensors, names, missing = unit2mel.with_vectors(tensors, options.speaker_vectors, path)
+    elif options.speaker_vectors is not None:
         raise CheckpointError(f"{path} takes speaker ids, not vectors", "omit --speaker-vectors")
     try:
         config, note = _config(yaml, tensors, chain, layers, project, path)

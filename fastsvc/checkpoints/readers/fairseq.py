@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.hubert_tensors import assemble
 from fastsvc.errors import CheckpointError
 from fastsvc.reading.loading import state_dict
@@ -37,8 +37,8 @@ def recognises(content: dict) -> bool:
     return isinstance(model, dict) and any(_CONV.match(str(key)) for key in model)
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
-    if given.config is not None:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
+    if options.config is not None:
         raise CheckpointError(f"{path} carries its own configuration", "omit --config")
     whole = "model" in content
     state = state_dict(content if whole else {"model": content}, "model", path)

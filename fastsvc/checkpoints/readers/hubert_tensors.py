@@ -20,15 +20,15 @@ _LAYER = re.compile(r"(?:^|\.)encoder\.layers\.(\d+)\.")
 Names = Callable[[str], str]  # our name -> the file's
 
 
-def assemble(state: dict[str, Tensor], path: Path, form: str, names: Names, given: dict, ignored) -> Checkpoint:
-    """The checkpoint in ``state``. ``given`` are fields of HubertConfig that are known; the rest is measured.
+def assemble(state: dict[str, Tensor], path: Path, form: str, names: Names, known_fields: dict, ignored) -> Checkpoint:
+    """The checkpoint in ``state``. ``known_fields`` of HubertConfig are taken as they are; the rest is measured.
 
     Raises CheckpointError naming every key, as the file calls it, that is missing, unexpected or of a wrong shape.
     """
     from fastsvc.model.hubert import Hubert
 
     try:
-        config = from_dict(HubertConfig, {**measure(state, names), **given}, "hubert")
+        config = from_dict(HubertConfig, {**measure(state, names), **known_fields}, "hubert")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error.message}", "use HuBERT-base or ContentVec") from None
     if max(config.layers, len(config.conv_channels)) > len(state):

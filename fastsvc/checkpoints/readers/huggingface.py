@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastsvc import reading
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.hubert_tensors import assemble
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
@@ -49,10 +49,10 @@ def recognises(content: dict) -> bool:
     return any(_CONV.match(str(key)) for key in content)
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     state = state_dict({"state": content}, "state", path)
     prefix = PREFIX if any(name.startswith(PREFIX) for name in state) else ""
-    sizes = _stated(given.config or path.with_name(CONFIG), given.config is not None, given.said)
+    sizes = _stated(options.config or path.with_name(CONFIG), options.config is not None, options.notes)
     ignored = {prefix + name for name in IGNORED}
 
     def names(name: str) -> str:  # final_proj stands beside the model that has the prefix

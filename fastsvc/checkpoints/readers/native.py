@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.generators import generator
 from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
 from fastsvc.config.limits import F0_HZ
@@ -32,9 +32,9 @@ def recognises(content: dict) -> bool:
     return content.get("format") == "fastsvc"
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     """Sampling takes the averaged weights (`ema`) where there are any, the last ones (`model`) otherwise."""
-    if given.config is not None:
+    if options.config is not None:
         raise CheckpointError(f"{path} carries its own configuration", "omit --config")
     if content.get("version") != VERSION:
         raise CheckpointError(

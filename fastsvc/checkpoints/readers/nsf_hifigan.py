@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files.json_file import JsonFile
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.generators import MEL_STATED, generator, refuse_absurd, resblock, rows, sizes
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.errors import CheckpointError, ConfigError
@@ -27,14 +27,14 @@ def recognises(content: dict) -> bool:
     return isinstance(state, dict) and any(str(name).startswith(TRAINING) for name in state)
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     if "generator" not in content:
         raise CheckpointError(
             f"{path} is a training checkpoint of SingingVocoders, not its export",
             "export it with SingingVocoders' export_ckpt.py, which writes config.json as well",
         )
     state = state_dict(content, "generator", path)
-    json = JsonFile(path, given)
+    json = JsonFile(path, options)
     try:
         vocoder = _config(json)
     except ConfigError as error:

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastsvc.checkpoints.files import beside, npy_file, speaker_table
+from fastsvc.checkpoints.files import config_search, npy_file, speaker_table
 from fastsvc.checkpoints.files.yaml_file import YamlFile
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.config import ConditionConfig, DenoiserConfig
 from fastsvc.errors import CheckpointError
 from fastsvc.reading.dress import MARKS
@@ -34,14 +34,14 @@ def theirs(name: str) -> str:
     return NETWORK + rest if part == "denoiser" else rest
 
 
-def settings(path: Path, given: Given, state: dict[str, Tensor], **guessed) -> tuple[YamlFile, tuple[str, ...]]:
+def settings(path: Path, options: ReadOptions, state: dict[str, Tensor], **guessed) -> tuple[YamlFile, tuple[str, ...]]:
     """(the run's YAML, what is missing). To be looked at alone, sizes off the tensors and ``guessed`` data will do."""
-    if not given.look or given.config is not None or path.with_name("config.yaml").is_file():
-        return YamlFile(path, given), ()
+    if not options.inspect_only or options.config is not None or path.with_name("config.yaml").is_file():
+        return YamlFile(path, options), ()
     net = {name.removeprefix(NETWORK): value.shape for name, value in state.items() if name.startswith(NETWORK)}
     units, speakers = state.get("unit_embed.weight"), state.get("spk_embed.weight")
     if units is None or units.dim() != 2 or "input_projection.bias" not in net:
-        return YamlFile(path, given), ()  # an error that names the file
+        return YamlFile(path, options), ()  # an error that names the file
     layers = {name.split(".")[1] for name in net if name.startswith("residual_layers.")}
     model = {
         "n_layers": len(layers),
@@ -51,8 +51,8 @@ def settings(path: Path, given: Given, state: dict[str, Tensor], **guessed) -> t
         "use_pitch_aug": "aug_shift_embed.weight" in state,
     }
     data = {"encoder": "unknown", "encoder_out_channels": units.shape[1], **guessed}
-    found = beside.others(path, beside.YAML)
-    lies = f" ({', '.join(file.name for file in found[: beside.MOST])} lies there)" if found else ""
+    found = config_search.candidates(path, config_search.YAML)
+    lies = f" ({', '.join(file.name for file in found[: config_search.MAX_LISTED])} lies there)" if found else ""
     return YamlFile.of({"model": model, "data": data}, path), (
         f"config.yaml of the training run, beside the checkpoint or with --config{lies}",
     )
@@ -89,7 +89,7 @@ def denoiser(yaml: YamlFile, count: int, bins: int) -> DenoiserConfig:
 
 def speaker_names(yaml: YamlFile, count: int, base: int = 0) -> tuple[str, ...]:
     """The `spk` table: names by id, counted from ``base``; ids without a name get "speaker ID"."""
-    return speaker_table.numbered(yaml.get("spk", dict, {}), count, base, f"{yaml.path}: spk.")
+    return speaker_table.names_by_id(yaml.get("spk", dict, {}), count, base, f"{yaml.path}: spk.")
 
 
 def takes_vectors(tensors: dict[str, Tensor], yaml: YamlFile) -> bool:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from fastsvc.audio.encode import FORMATS
 
 if TYPE_CHECKING:
-    from fastsvc.convert.settings import Settings
+    from fastsvc.convert.settings import ConversionSettings
 
 
-def request(engine, settings: Settings, format: str) -> str:
+def request_hash(engine, settings: ConversionSettings, format: str) -> str:
     """32 hexadecimal digits. Not in it: where it is computed, and how many recordings share a batch."""
     asked = settings.request
     parts = {
@@ -37,7 +37,7 @@ def request(engine, settings: Settings, format: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def subtype(settings: Settings, format: str) -> str | None:
+def subtype(settings: ConversionSettings, format: str) -> str | None:
     """The bits that are asked for, where ``format`` has them."""
     return settings.subtype if settings.subtype in FORMATS[format][2] else None
 

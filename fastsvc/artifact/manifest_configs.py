@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsvc.artifact.upgrade import GONE
+from fastsvc.artifact.upgrade import REMOVED_BACKENDS
 from fastsvc.config import (
     CONTENT_CONFIGS,
     DDPM_SAMPLERS,
@@ -21,7 +21,7 @@ LISTED = {"bytes": int, "sha256": str}
 
 
 def fault(manifest: dict) -> str | None:
-    """As :func:`fastsvc.artifact.stated.fault`, of a manifest whose values are of the right kinds."""
+    """As :func:`fastsvc.artifact.manifest_values.fault`, of a manifest whose values are of the right kinds."""
     try:
         config = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
         return (
@@ -74,7 +74,7 @@ def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:
         if ours != theirs:
             return f"has a vocoder.config.mel.{name} of {theirs}, but acoustic.mel.{name} is {ours}"
     for key in ("backend", "cpu_backend"):
-        if entry.get(key, "auto") not in (*VOCODER_BACKENDS, *GONE):
+        if entry.get(key, "auto") not in (*VOCODER_BACKENDS, *REMOVED_BACKENDS):
             return f"has a wrong vocoder.{key}: {shown(entry[key])}"
     if entry.get("unvoiced_f0") not in UNVOICED:
         return f"has a wrong vocoder.unvoiced_f0: {shown(entry['unvoiced_f0'])}"

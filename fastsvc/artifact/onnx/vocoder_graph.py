@@ -17,47 +17,51 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact.onnx.writer import Stored, Writer, header
+from fastsvc.artifact import engine_folder
+from fastsvc.artifact.onnx.writer import StoredTensor, Writer, read_header
 from fastsvc.config import VocoderConfig
 from fastsvc.config.vocoder import SINE_STAGE
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE
 
 NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's
-EXACT = "conv_post."  # computed in float32 whatever the rest is: samples need more than 11 bits
+EXACT = "conv_post."  # computed in float32 even in a float16 graph: samples need more than 11 bits
 
 
-def anew(folder: artifact.Artifact, config: VocoderConfig, name: str) -> bytes:
-    """The graph of fastsvc.artifact.folder.GRAPHS called ``name``, to lie beside an engine's vocoder.safetensors.
+def graph_of_folder(folder: engine_folder.Artifact, config: VocoderConfig, name: str) -> bytes:
+    """The graph called ``name`` in fastsvc.artifact.engine_folder.GRAPHS, over an engine's vocoder.safetensors.
 
     Raises MissingPackageError without onnx, EngineError where the weights are damaged or do not fit the configuration.
     """
-    half = next(key for key, value in artifact.GRAPHS.items() if value == name)
+    half = next(key for key, value in engine_folder.GRAPHS.items() if value == name)
     try:
-        return _checked(config, header(folder.verify(artifact.VOCODER)), half)
+        return _checked(config, read_header(folder.verify(engine_folder.VOCODER)), half)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # of its header
-        raise EngineError(f"{folder.path}: {artifact.VOCODER} is damaged: {error}", "build the engine again") from None
+        raise EngineError(
+            f"{folder.path}: {engine_folder.VOCODER} is damaged: {error}", "build the engine again"
+        ) from None
 
 
-def over(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
-    """The graph in float32 whose weights are handed in beside it, under their names. Raises as :func:`anew`."""
+def graph_of_tensors(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
+    """The graph in float32; its weights are passed beside it under their names. Raises as :func:`graph_of_folder`."""
     kinds = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
-    stored = {name: Stored(kinds.get(value.dtype, ""), tuple(value.shape), 0, 0) for name, value in tensors.items()}
+    stored = {
+        name: StoredTensor(kinds.get(value.dtype, ""), tuple(value.shape), 0, 0) for name, value in tensors.items()
+    }
     return _checked(config, stored, half=False)
 
 
-def _checked(config: VocoderConfig, stored: dict[str, Stored], half: bool) -> bytes:
+def _checked(config: VocoderConfig, stored: dict[str, StoredTensor], half: bool) -> bytes:
     if importlib.util.find_spec("onnx") is None:
         raise MissingPackageError("onnx", "writing the vocoder's graph", "onnx")
     try:
-        return graph(config, stored, artifact.VOCODER, half)
+        return graph(config, stored, engine_folder.VOCODER, half)
     except KeyError as error:  # a tensor, or its type
         remedy = "build the engine again, or use another vocoder backend"
         raise EngineError(f"the vocoder's tensors cannot be written as a graph: {error}", remedy) from None
 
 
-def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False) -> bytes:
+def graph(config: VocoderConfig, tensors: dict[str, StoredTensor], location: str, half=False) -> bytes:
     """A serialised ONNX model of fastsvc.model.vocoder.Generator, weight norm folded; batch and length are free.
 
     Inputs, all float32: mel [B, T, M], source [B, T·source_hop_samples], and only where noise_sigma > 0 noise

@@ -18,7 +18,7 @@ from fastsvc import files, reading
 from fastsvc.artifact import listing, seal
 from fastsvc.artifact.listing import MANIFEST
 from fastsvc.artifact.manifest import Manifest
-from fastsvc.artifact.stated import fault
+from fastsvc.artifact.manifest_values import fault
 from fastsvc.artifact.upgrade import FORMAT, VERSION
 from fastsvc.config.shown import shown
 from fastsvc.errors import EngineError, OutputError
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
 _DEVICE = re.compile(r"cpu|sm_\d+")  # folders of device parts
-GRAPHS = {False: "vocoder.onnx", True: "vocoder_fp16.onnx"}  # of the vocoder, by half: fastsvc.artifact.onnx.vocoder
+GRAPHS = {
+    False: "vocoder.onnx",
+    True: "vocoder_fp16.onnx",
+}  # of the vocoder, by half: fastsvc.artifact.onnx.vocoder_graph
 
 
 def is_engine(path: Path) -> bool:
@@ -95,7 +98,7 @@ def write(out: Path, manifest: dict, content: Mapping[str, dict[str, Tensor] | b
             if "/" in name:
                 assert isinstance(held, bytes), f"{name}: a device's files are not tensors"
                 engine = engine or identity({**written, "files": listed})
-                held = seal.closed(held, seal.Label(engine, *name.split("/")))
+                held = seal.add_seal(held, seal.Label(engine, *name.split("/")))
             if isinstance(held, bytes):
                 path.write_bytes(held)
             else:
@@ -114,11 +117,11 @@ class Artifact:
     def __init__(self, path):
         self.path = Path(path)
         self.manifest: Manifest
-        self.stated: dict
+        self.raw_manifest: dict
         self.files: dict[str, dict]
-        self._take(self._stated())
+        self._take(self._read_manifest())
 
-    def _stated(self) -> dict:
+    def _read_manifest(self) -> dict:
         file = self.path / MANIFEST
         if not self.path.exists():
             raise EngineError(f"{self.path}: no such engine", "check the path, or make one with `fastsvc build`")
@@ -166,7 +169,7 @@ class Artifact:
 
     def identity(self) -> str:
         """A hash of what the engine is, wherever it lies and whatever devices it has parts for."""
-        return identity(self.stated)
+        return identity(self.raw_manifest)
 
     def refresh(self) -> None:
         """Read the list of files once more: other processes may add to it. An engine that is replaced stays as it was
@@ -181,7 +184,7 @@ class Artifact:
         self._take(listing.add(self.path, files, self._same))
 
     def _take(self, stated: dict) -> None:
-        self.manifest, self.stated, self.files = Manifest.of(stated), stated, stated["files"]
+        self.manifest, self.raw_manifest, self.files = Manifest.of(stated), stated, stated["files"]
 
     def _same(self) -> dict:
         """The manifest as it is now. Raises OutputError if it is another engine's."""
@@ -191,7 +194,7 @@ class Artifact:
             raise OutputError(f"{self.path} has changed: {error.message}") from None
         if now.identity() != self.identity():
             raise OutputError(f"{self.path} was replaced by another engine meanwhile", "convert again")
-        return now.stated
+        return now.raw_manifest
 
     def _rebuild(self) -> str:
         if is_engine(self.path):

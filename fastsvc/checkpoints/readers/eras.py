@@ -35,15 +35,15 @@ class Guess:
 
 
 def settle(
-    config: AcousticConfig, tensors: dict[str, Tensor], given: str | None, without_pitch_extractor: bool
+    config: AcousticConfig, tensors: dict[str, Tensor], chosen_era: str | None, without_pitch_extractor: bool
 ) -> tuple[AcousticConfig, str]:
     """(the configuration of the era that is given or guessed, a line that says which and why)."""
-    if given not in (None, "auto", *ERAS):
-        raise CheckpointError(f"CoMoSVC has no era {given!r}", f"use one of {', '.join(ERAS)}")
+    if chosen_era not in (None, "auto", *ERAS):
+        raise CheckpointError(f"CoMoSVC has no era {chosen_era!r}", f"use one of {', '.join(ERAS)}")
     guess = probe(config, tensors, without_pitch_extractor)
     asked = f"answers lie within {guess.low:.2f} … {guess.high:.2f}"
-    if given in ERAS:
-        era, note = given, f"era {given}, as given (the probe says {guess.era}, {guess.sure}: {asked})"
+    if chosen_era in ERAS:
+        era, note = chosen_era, f"era {chosen_era}, as given (the probe says {guess.era}, {guess.sure}: {asked})"
     elif guess.sure == "unsure":
         era, note = "normalised", f"era normalised, assumed: the probe is unsure ({asked}); --era plain|raw if noisy"
     else:

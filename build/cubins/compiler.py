@@ -39,7 +39,7 @@ class Cubin:
     parameters: tuple[tuple[str, str], ...]
 
 
-def compile(
+def compile_kernels(
     jobs: Sequence[tuple[dict, int]], processes: int = 1, progress: Callable[[float], None] = lambda fraction: None
 ) -> list[Cubin]:
     """(``Launch.spec()``, architecture) pairs → cubins in the same order; a few seconds each.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from fastsvc.artifact import configs as manifest_configs
+from fastsvc.artifact import manifest_configs
 from fastsvc.config.limits import F0_HZ, NAMES, STEPS
 from fastsvc.config.shown import shown
 

@@ -8,11 +8,11 @@ from fastsvc.errors import CheckpointError
 
 YAML, JSON = (".yaml", ".yml", ".yaml.txt", ".yml.txt"), (".json", ".json5", ".json.txt")  # .txt: Windows hides it
 OTHERS = {"manifest.json", "singers.json", "tokenizer.json", "vocab.json", "preprocessor_config.json", "package.json"}
-MOST = 8  # names that a message lists
+MAX_LISTED = 8  # names that a message lists
 SAID = {"error", "errors", "message", "detail", "status", "code", "statuscode", "error_description"}  # by servers
 
 
-def others(checkpoint: Path, endings: tuple[str, ...] = YAML + JSON) -> list[Path]:
+def candidates(checkpoint: Path, endings: tuple[str, ...] = YAML + JSON) -> list[Path]:
     """Files beside ``checkpoint`` that may be its configuration, by their names."""
     try:
         found = sorted(checkpoint.parent.iterdir())
@@ -30,7 +30,7 @@ def others(checkpoint: Path, endings: tuple[str, ...] = YAML + JSON) -> list[Pat
 
 def proposal(checkpoint: Path, wanted: str, endings: tuple[str, ...] = YAML + JSON, option: bool = True) -> str:
     """What to do about a ``wanted`` configuration that is missing. ``option``: --config can name another."""
-    found = others(checkpoint, endings)
+    found = candidates(checkpoint, endings)
     if not found:
         return (
             f"name the configuration with --config, or copy it beside the checkpoint as {wanted}"
@@ -40,12 +40,12 @@ def proposal(checkpoint: Path, wanted: str, endings: tuple[str, ...] = YAML + JS
     if len(found) == 1:
         way = f"--config {found[0]}, or rename it" if option else f"rename it to {wanted}"
         return f"{found[0].name} lies there: if it is the one, {way}"
-    names = ", ".join(file.name for file in found[:MOST]) + (" …" if len(found) > MOST else "")
+    names = ", ".join(file.name for file in found[:MAX_LISTED]) + (" …" if len(found) > MAX_LISTED else "")
     way = "name the right one with --config" if option else f"rename the right one to {wanted}"
     return f"{names} lie there: {way}"
 
 
-def missing(checkpoint: Path, wanted: Path, endings: tuple[str, ...] = YAML + JSON, option: bool = True):
+def missing_error(checkpoint: Path, wanted: Path, endings: tuple[str, ...] = YAML + JSON, option: bool = True):
     """The error for a configuration that is not there."""
     return CheckpointError(
         f"{checkpoint} needs its configuration, and there is no {wanted}",
@@ -53,7 +53,7 @@ def missing(checkpoint: Path, wanted: Path, endings: tuple[str, ...] = YAML + JS
     )
 
 
-def refuse_answer(values, path: Path) -> None:
+def refuse_server_message(values, path: Path) -> None:
     """Raises CheckpointError for a server's message that was saved as a configuration."""
     if isinstance(values, dict) and values and {str(key).lower() for key in values} <= SAID:
         raise CheckpointError(f"{path} is a server's message, not a configuration", "download the file itself")
