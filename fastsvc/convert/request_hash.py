@@ -1,4 +1,4 @@
-"""What a result depends on besides its source: two results of equal requests are equal, to rounding."""
+"""A hash of everything that a result depends on besides its source. Equal hashes give equal results, to rounding."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def request_hash(engine, settings: ConversionSettings, format: str) -> str:
-    """32 hexadecimal digits. Not in it: where it is computed, and how many recordings share a batch."""
-    asked = settings.request
+    """32 hexadecimal digits. The device and the size of batches are not part of it."""
+    options = settings.request
     parts = {
         "engine": engine.content_hash,
-        "speaker": sorted(engine.table.weights(asked.speaker).items()),
-        "steps": asked.steps or engine.default_steps,
-        "transpose": asked.transpose,
-        "formant": asked.formant,
-        "seed": asked.seed,
-        "f0": asked.f0_method or engine.config.features.f0_method,
-        "f0_weights": _file(asked.f0_weights),
-        "f0_range": list(map(float, asked.heard_hz(engine))),
-        "normalise": asked.normalise,
-        "high_pass": asked.high_pass,
-        "rms_mix_rate": asked.rms_mix_rate,
+        "speaker": sorted(engine.table.weights(options.speaker).items()),
+        "steps": options.steps or engine.default_steps,
+        "transpose": options.transpose,
+        "formant": options.formant,
+        "seed": options.seed,
+        "f0": options.f0_method or engine.config.features.f0_method,
+        "f0_weights": _file(options.f0_weights),
+        "f0_range": list(map(float, options.heard_hz(engine))),
+        "normalise": options.normalise,
+        "high_pass": options.high_pass,
+        "rms_mix_rate": options.rms_mix_rate,
         "channels": "keep" if settings.keep_channels else "mono",
         "rate_hz": settings.rate_hz,
         "format": format,
@@ -38,7 +38,7 @@ def request_hash(engine, settings: ConversionSettings, format: str) -> str:
 
 
 def subtype(settings: ConversionSettings, format: str) -> str | None:
-    """The bits that are asked for, where ``format`` has them."""
+    """The requested bits, if ``format`` has them."""
     return settings.subtype if settings.subtype in FORMATS[format][2] else None
 
 
