@@ -1,4 +1,4 @@
-"""A vocoder or content encoder for a new engine: from its checkpoint, or out of an engine that has it already."""
+"""A vocoder or content encoder for a new engine, from its checkpoint or from an engine that has it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastsvc.errors import EngineError
 from fastsvc.model.keys import fit
 from fastsvc.model.modules import module
 
-# By part: its file, and the kinds of checkpoints that it may be of.
+# Part → (its file in an engine folder, the kinds of checkpoint that hold it).
 PARTS = {"vocoder": (engine_folder.VOCODER, ("vocoder",)), "content": (engine_folder.CONTENT, tuple(CONTENT_CONFIGS))}
 NAMES = {"vocoder": "vocoder", "content": "content encoder"}
 
@@ -19,7 +19,7 @@ NAMES = {"vocoder": "vocoder", "content": "content encoder"}
 def read_part(path, part: str, purpose: str) -> Checkpoint:
     """``part`` is vocoder or content; path is a checkpoint, the folder of one, or an engine folder (.fsvc).
 
-    Raises CheckpointError or EngineError: not readable, of another kind, or an engine without that part.
+    Raises CheckpointError or EngineError if it is not readable, of another kind, or an engine without that part.
     """
     name, kinds = PARTS[part]
     if not engine_folder.is_engine(Path(path)):

@@ -1,4 +1,4 @@
-"""What the passes work on, in stages: each pass takes one and gives the next, so that its type says what it needs."""
+"""The plan of a build, in stages. Each pass takes one stage and returns the next, so its type says what it needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastsvc.config import AcousticConfig, VocoderConfig
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """What was asked for."""
+    """The user's options."""
 
     checkpoint: Path
     out: Path
@@ -32,10 +32,10 @@ class BuildPlan:
     force: bool = False
     say: Callable[[str], None] = print
 
-    def then(self, stage: type[Stage], **found) -> Stage:
-        """The next stage: all that this one holds and the next one has a place for, and what was ``found``."""
-        kept = {key.name: getattr(self, key.name) for key in fields(stage) if hasattr(self, key.name)}
-        return stage(**{**kept, **found})
+    def then(self, stage: type[Stage], **values) -> Stage:
+        """The next stage: the fields of this one that the next one has too, and new ``values``."""
+        shared = {key.name: getattr(self, key.name) for key in fields(stage) if hasattr(self, key.name)}
+        return stage(**{**shared, **values})
 
 
 Stage = TypeVar("Stage", bound=BuildPlan)
@@ -52,12 +52,12 @@ class ReadPlan(BuildPlan):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedPlan(ReadPlan):
-    """They belong together. ``sampler`` is one of model.sampler.methods, ``precision`` fp32, fp16 or bf16."""
+    """The checkpoints fit each other. ``sampler`` is one of model.sampler.methods, ``precision`` fp32, fp16 or bf16."""
 
     acoustic_config: AcousticConfig
     schedules: dict[int, list[float]]  # by number of steps: σ of each evaluation, …
     levels: list[float]  # every distinct σ that a schedule evaluates at
-    gpu_precision: str  # where --precision auto means another thing than on a CPU
+    gpu_precision: str  # differs from ``precision`` where --precision is auto
     speaker_f0_hz: tuple[float, ...] = ()
 
 
@@ -70,7 +70,7 @@ class FoldedPlan(CheckedPlan):
 
 @dataclass(frozen=True, kw_only=True)
 class LoweredPlan(CheckedPlan):
-    """The engine's files by their names, as they will be stored: tensors, and the content of the others."""
+    """The engine's files by name, as they will be stored: tensors, and the content of other files."""
 
     tensors: dict[str, dict[str, Tensor]]
     files: dict[str, bytes] = field(default_factory=dict)
@@ -93,6 +93,6 @@ class MeasuredPlan(VerifiedPlan):
 
 @dataclass(frozen=True, kw_only=True)
 class TargetedPlan(MeasuredPlan):
-    """What the stored tensors give on a small input, for GPUs to check themselves by."""
+    """Outputs of the stored tensors on a small input, against which a GPU checks itself."""
 
     check: dict

@@ -101,7 +101,7 @@ def test_a_failing_kernel_is_an_error_with_its_reason(compiled):
 def test_the_page_shows_the_blocks_that_are_chosen():
     """If not: python -m fastsvc.build.cubins.resources --check."""
     table = PAGE.read_text(encoding="utf-8")
-    assert [case for case in resources.table_cases(ARCHITECTURES) if resources.chosen(*case) not in table] == []
+    assert [case for case in resources.table_cases(ARCHITECTURES) if resources.tile_cells(*case) not in table] == []
 
 
 @pytest.fixture(scope="module")

@@ -83,17 +83,17 @@ def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
     def fail(*_):
         raise EngineError("the GPU is on fire")
 
-    monkeypatch.setattr(target.trt.trt.Package, "version", lambda self: "1.7")
+    monkeypatch.setattr(target.tensorrt_plans.trt.Package, "version", lambda self: "1.7")
     monkeypatch.setattr(target.trt, "build", fail)
     lines = []
     given = types.SimpleNamespace(
-        files={target.trt.GRAPH: b""},
+        files={target.tensorrt_plans.GRAPH: b""},
         tensors={engine_folder.VOCODER: {}},
         say=lines.append,
         vocoder=types.SimpleNamespace(config=0),
     )
-    assert target.trt.plans(given, 89) == {} and "no TensorRT plan for sm_89: the GPU is on fire" in lines[0]
-    assert target.trt.plans(given, 90) == {} and len(lines) == 1
+    assert target.tensorrt_plans.plans(given, 89) == {} and "no TensorRT plan for sm_89: the GPU is on fire" in lines[0]
+    assert target.tensorrt_plans.plans(given, 90) == {} and len(lines) == 1
 
 
 def test_a_damaged_kernel_is_not_loaded(folder, tmp_path):
@@ -178,7 +178,7 @@ def test_all_shapes_need_few_kernels():
     """65 for CoMoSVC in full size and as many for its vocoder; a tile that depends on every length makes hundreds."""
     levels = {1: [80.0], 4: [80.0, 24.0, 5.8, 0.9]}
     given = engines.ACOUSTIC, engines.VOCODER, "consistency", levels, False, torch.float16
-    assert 20 < len(target.unique(cuda_plan.launches(*given, 90))) < 150
+    assert 20 < len(target.unique_specs(cuda_plan.launches(*given, 90))) < 150
 
 
 def test_build_is_exported():

@@ -94,7 +94,7 @@ def test_of_the_vocoder_what_its_backend_needs(path, compiled_jobs):
     """Where backends are timed, recordings shorter than all prepared lengths go through PyTorch."""
 
     def kernels(frames, backend="auto"):
-        launches = supply.needed(engine_folder.Artifact(path).manifest, ARCH, "fp32", [[frames]], 1, backend)
+        launches = supply.needed_launches(engine_folder.Artifact(path).manifest, ARCH, "fp32", [[frames]], 1, backend)
         return {launch.kernel.__name__ for launch in launches}
 
     own = {"conv_kernel", "upsample_kernel", "residual_unit_kernel", "waveform_kernel"}
@@ -138,9 +138,9 @@ def test_kernels_of_somebody_else_are_made_anew(path, compiled_jobs, monkeypatch
 def test_kernels_that_were_sealed_by_no_one_keep_an_engine_working(path, compiled_jobs):
     """As fastsvc wrote them before there was a seal."""
     folder = engine_folder.Artifact(path)
-    specs = target.unique(supply.needed(folder.manifest, ARCH, "fp32", [[40]], 1, "triton"))
+    specs = target.unique_specs(supply.needed_launches(folder.manifest, ARCH, "fp32", [[40]], 1, "triton"))
     kernels, files = target.cubins(specs, ARCH)
-    files |= target.listing(ARCH, kernels)
+    files |= target.kernel_list(ARCH, kernels)
     folder.add({f"sm_{ARCH}/{name}": content for name, content in files.items()})
     with pytest.warns(UserWarning, match="kernels.json is not used, and is made again"):
         assert supplied(path, [[40]]).kernels == len(kernels)
@@ -182,7 +182,7 @@ def test_the_launcher_finds_them_in_either_place(path, monkeypatch):
         found, how = launcher.choose(part, ARCH)
         assert isinstance(found, launcher.Cubins) and "compiled ahead of time" in how
         found.otherwise = None
-        for launch in supply.needed(part.folder.manifest, ARCH, "fp32", [[40]], 1, "triton"):
+        for launch in supply.needed_launches(part.folder.manifest, ARCH, "fp32", [[40]], 1, "triton"):
             assert found.bind(launch)[0].startswith(b"code ")
         manifest = json.loads((path / "manifest.json").read_text())
         manifest["files"] = {name: entry for name, entry in manifest["files"].items() if "/" not in name}
@@ -194,7 +194,7 @@ def test_a_listed_kernel_whose_file_is_missing(path):
     part = device_part.DevicePart(engine_folder.Artifact(path), f"sm_{ARCH}")
     cubins = launcher.Cubins(launcher.listed(part, ARCH)[0], lambda name: None, None, None)
     with pytest.raises(EngineError, match="is missing"):
-        cubins.bind(supply.needed(part.folder.manifest, ARCH, "fp32", [[40]], 1, "triton")[0])
+        cubins.bind(supply.needed_launches(part.folder.manifest, ARCH, "fp32", [[40]], 1, "triton")[0])
 
 
 def test_nothing_is_compiled_that_could_not_be_kept(path, compiled_jobs, monkeypatch, tmp_path):

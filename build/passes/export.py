@@ -19,13 +19,13 @@ def export_pass(plan: LoweredPlan) -> LoweredPlan:
             ' runs in TensorRT and onnxruntime only where onnx is installed: pip install "fastsvc[onnx]"'
         )
         return plan
-    made = graphs(plan.vocoder.config, plan.tensors[engine_folder.VOCODER])
-    plan.say(f"export: {', '.join(made)}, {sum(map(len, made.values())) / 1e3:.0f} kB")
-    return plan.then(LoweredPlan, files=plan.files | made)
+    files = graphs(plan.vocoder.config, plan.tensors[engine_folder.VOCODER])
+    plan.say(f"export: {', '.join(files)}, {sum(map(len, files.values())) / 1e3:.0f} kB")
+    return plan.then(LoweredPlan, files=plan.files | files)
 
 
 def graphs(config, tensors) -> dict[str, bytes]:
-    """All graphs of a vocoder by their files' names; ``tensors`` as they are stored."""
+    """File name → graph, for all graphs of a vocoder; ``tensors`` as they are stored."""
     from safetensors.torch import save
 
     stored = tensors_in_header(save({name: value.contiguous() for name, value in tensors.items()}))

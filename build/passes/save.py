@@ -1,4 +1,4 @@
-"""Pass 9, save: the manifest, and the folder written whole or not at all."""
+"""Pass 9, save: the manifest, and the engine folder, which is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ def manifest(plan: TargetedPlan) -> Manifest:
 
 
 def default_steps(plan: CheckedPlan) -> int:
-    """What `convert` takes when no steps are asked for: one for students, the middle of the others' schedules."""
+    """The steps of `convert` without --steps: the fewest for students, the middle one of the others' schedules."""
     counts = sorted(plan.schedules)
     return counts[0] if plan.sampler == "consistency" else counts[len(counts) // 2]
 
 
 def unvoiced_f0(acoustic: Checkpoint, vocoder: Checkpoint) -> str:
-    """What the vocoder gets in unvoiced frames.
+    """The vocoder's f0 in unvoiced frames: "interpolated" or "zero".
 
-    Upstream's projects hand theirs the f0 that is interpolated through them, and openvpi trains on that; `fastsvc
-    train` trains on zeros, as M4Singer does.
+    Upstream's projects interpolate f0 through unvoiced frames, and openvpi trains its vocoder on that; `fastsvc train`
+    trains on zeros, as M4Singer does.
     """
     return "interpolated" if acoustic.format != "fastsvc" or vocoder.format == "nsf_hifigan" else "zero"
 
 
 def source(checkpoint: Checkpoint) -> TensorOrigin:
-    """Where tensors came from; the file's name alone, as folders tell about people."""
+    """The origin of a part's tensors; the file's name without its folder, as folders reveal private names."""
     return TensorOrigin(
         checkpoint.path.name,
         checkpoint.format,

@@ -25,7 +25,7 @@ class Checkpoint(Generic[Config]):
     ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig),
     hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is
     addressed by the id ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before
-    training, if they were. ``missing``: what has to be given beside the file before it can be built. ``mel_stated``
+    training, if they were. ``missing``: what has to be given beside the file before it can be built. ``mel_fields``
     names the fields of ``config.mel`` that the file, its configuration or its project's code really state; of an
     acoustic model the vocoder's recipe fills in the others. The logarithm's base is always known. ``weights``: the
     place in the file that the tensors were taken from.
@@ -43,7 +43,7 @@ class Checkpoint(Generic[Config]):
     input_peak: float | None = None
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    mel_stated: tuple[str, ...] = MEL_FIELDS
+    mel_fields: tuple[str, ...] = MEL_FIELDS
     weights: str = ""
 
     @property

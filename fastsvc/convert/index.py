@@ -37,7 +37,7 @@ class Stamp:
         return cls(status.st_size, status.st_mtime_ns)
 
     def like(self, other: Stamp | None) -> bool:
-        """Whether both may be of the same state. File systems and archives with whole seconds round by up to two seconds."""
+        """Whether both may be of the same state; file systems and archives with whole seconds round by up to two."""
         if other is None or self.size != other.size:
             return False
         coarse = os.name == "nt" or self.mtime_ns % 10**9 == 0 or other.mtime_ns % 10**9 == 0

@@ -38,7 +38,7 @@ class Sources:
         )
 
     def _name(self, path: str | os.PathLike) -> tuple:
-        """The folder's identity and the folded name; so `In/a` and `in/a` differ where the file system tells them apart."""
+        """The folder's identity and the folded name; `In/a` and `in/a` differ where the file system does so."""
         folder, name = os.path.split(os.fspath(path))
         if folder not in self._folders:
             self._folders[folder] = self._identity(Path(os.path.realpath(folder or os.curdir)))

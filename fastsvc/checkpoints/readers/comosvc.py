@@ -70,7 +70,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
         input_peak=0.95,  # preprocessing1_resample.py
         notes=(note,),
         missing=unsettled + missing,
-        mel_stated=("rate_hz", "hop_samples", "bins"),
+        mel_fields=("rate_hz", "hop_samples", "bins"),
     )
 
 

@@ -105,7 +105,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
         step=count(content, "global_step"),
         notes=notes + note,
         missing=unsettled + missing,
-        mel_stated=("rate_hz", "hop_samples", "bins"),
+        mel_fields=("rate_hz", "hop_samples", "bins"),
     )
 
 

@@ -14,7 +14,7 @@ from fastsvc.model.keys import fit
 
 LONGEST = 4096  # list of a configuration that is looked at
 BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any sane generator
-MEL_STATED = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins", "low_hz", "high_hz")
+VOCODER_MEL_FIELDS = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins", "low_hz", "high_hz")
 
 
 def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:

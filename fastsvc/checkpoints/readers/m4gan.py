@@ -7,7 +7,7 @@ from pathlib import Path
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files.yaml_file import YamlFile
 from fastsvc.checkpoints.read_options import ReadOptions
-from fastsvc.checkpoints.readers.generators import MEL_STATED, generator, refuse_absurd, resblock, rows, sizes
+from fastsvc.checkpoints.readers.generators import VOCODER_MEL_FIELDS, generator, refuse_absurd, resblock, rows, sizes
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.reading.loading import count, state_dict
@@ -34,7 +34,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
         tensors=tensors,
         step=count(content, "global_step"),
         notes=notes,
-        mel_stated=MEL_STATED,
+        mel_fields=VOCODER_MEL_FIELDS,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files.json_file import JsonFile
 from fastsvc.checkpoints.read_options import ReadOptions
-from fastsvc.checkpoints.readers.generators import MEL_STATED, generator, refuse_absurd, resblock, rows, sizes
+from fastsvc.checkpoints.readers.generators import VOCODER_MEL_FIELDS, generator, refuse_absurd, resblock, rows, sizes
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.reading.loading import state_dict
@@ -49,7 +49,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
         config=vocoder,
         tensors=tensors,
         notes=notes,
-        mel_stated=MEL_STATED,
+        mel_fields=VOCODER_MEL_FIELDS,
     )
 
 
