@@ -84,7 +84,7 @@ def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
         raise EngineError("the GPU is on fire")
 
     monkeypatch.setattr(target.tensorrt_plans.trt.Package, "version", lambda self: "1.7")
-    monkeypatch.setattr(target.trt, "build", fail)
+    monkeypatch.setattr(target.tensorrt_plans, "build", fail)
     lines = []
     given = types.SimpleNamespace(
         files={target.tensorrt_plans.GRAPH: b""},

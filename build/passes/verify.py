@@ -193,7 +193,7 @@ def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[VocoderConfig], ro
 
 
 def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint) -> float:
-    """A recogniser runs as specified, so only rounding in storage can differ; HuBERT's convolutions are the engine's."""
+    """A recogniser runs as specified, so only rounding in storage can differ; the engine has its own HuBERT."""
     config, generator = checkpoint.config, torch.Generator().manual_seed(0)
     if checkpoint.kind == "hubert":
         inputs = 0.1 * torch.randn(1, FRAMES * config.hop_samples, generator=generator)
