@@ -81,7 +81,7 @@ def fold_skips(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 
 def step_vectors(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]) -> Tensor:
-    """d_l at each noise level, [levels, L, C]: the step embedding's mlp, then the projection of layers that have one."""
+    """d_l at each noise level, [levels, L, C]: the step embedding's mlp, then the projection in layers with one."""
     c_noise = process.coefficients(config, torch.tensor(levels, dtype=torch.float32))[3]
     w = {name.removeprefix("denoiser."): value for name, value in weights.items() if name.startswith("denoiser.")}
     with torch.device("meta"):
