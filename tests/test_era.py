@@ -54,11 +54,11 @@ def trained(request):
 def test_the_probe_knows_trained_networks(trained):
     name, tensors = trained
     guess = eras.probe(SMALL, tensors)
-    assert guess.era == name and guess.sure in ("sure", "likely"), guess
+    assert guess.era == name and guess.confidence in ("sure", "likely"), guess
     assert eras.probe(SMALL, tensors, without_pitch_extractor=True).era == ("plain" if name == "raw" else "normalised")
     config, note = eras.settle(SMALL, tensors, None, False)
     assert config.norm == (eras.RAW if name == "raw" else eras.NORMALISED) and config.edm.skip_offset
-    assert name in note and guess.sure in note and "--era" in note
+    assert name in note and guess.confidence in note and "--era" in note
 
 
 def test_what_is_said_overrules_the_probe(trained):

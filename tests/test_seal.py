@@ -19,7 +19,7 @@ WORDS = "sixteen letters!"
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv(device_part.CACHE, str(tmp_path / "cache"))
     monkeypatch.delenv(seal.VARIABLE, raising=False)
-    seal._kept.cache_clear()
+    seal._key_in.cache_clear()
     return tmp_path / "cache"
 
 
@@ -155,14 +155,14 @@ def test_a_key_that_others_may_know_is_not_used(cache, monkeypatch, how, why):
         sealed = seal.add_seal(b"a plan", LABEL)
     assert len(said) == 1 and "\n" not in str(said[0].message)
     assert seal.open_sealed(sealed, LABEL) == b"a plan"
-    seal._kept.cache_clear()  # the next process
+    seal._key_in.cache_clear()  # the next process
     with pytest.warns(UserWarning, match="is not used"):
         assert seal.open_sealed(sealed, LABEL) is None
     if how in ("link", "short", "readable"):
         (cache / seal.FILE).unlink()
-        seal._kept.cache_clear()
+        seal._key_in.cache_clear()
         sealed = seal.add_seal(b"a plan", LABEL)  # without a word, as a new one was drawn
-        seal._kept.cache_clear()
+        seal._key_in.cache_clear()
         assert seal.open_sealed(sealed, LABEL) == b"a plan"
 
 

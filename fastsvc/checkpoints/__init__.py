@@ -1,4 +1,4 @@
-"""Readers of checkpoints: one file per format, all giving a :class:`Checkpoint`."""
+"""Readers of checkpoints: one file per format, each returning a :class:`Checkpoint`."""
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.read_options import ReadOptions

@@ -1,4 +1,4 @@
-"""The `config.json` beside a checkpoint, asked like the YAML of other formats."""
+"""The `config.json` beside a checkpoint, with the interface of :class:`YamlFile`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastsvc.errors import CheckpointError
 
 
 class JsonFile(YamlFile):
-    """``get("sampling_rate", int)`` with a type check; raises CheckpointError for what is missing or wrong."""
+    """``get("sampling_rate", int)`` with a type check; raises CheckpointError for a missing or wrong value."""
 
     def __init__(self, checkpoint: Path, options: ReadOptions, name: str = "config.json"):
         self.path = options.config or checkpoint.with_name(name)

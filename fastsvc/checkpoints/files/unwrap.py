@@ -1,4 +1,4 @@
-"""A stranger's file → the content as its own project would have written it, which that project's reader takes."""
+"""The content of a file without wrappers that others have added, as the reader of its format expects it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMAT = "fastsvc"
 
 @dataclass(frozen=True)
 class Unwrapped:
-    """``content`` for the reader; ``weights``: where they were in the file; ``options`` without what is used up."""
+    """``content`` for the reader; ``weights``: their keys in the file; ``options`` without those already used."""
 
     content: dict
     options: ReadOptions
@@ -37,9 +37,10 @@ class Unwrapped:
 
 
 def unwrap(content: dict, path: Path, options: ReadOptions) -> Unwrapped:
-    """Find the weights in ``content`` and put them where their reader looks. What is not found is left as it is.
+    """Find the weights in ``content`` and put them under the keys that their reader expects.
 
-    Averaged weights are preferred to the last ones, as in checkpoints of our own. Raises CheckpointError.
+    Without known weights the content stays unchanged. Averaged weights are preferred to the last ones, as in fastsvc's
+    own checkpoints. Raises CheckpointError.
     """
     if content.get("format") == FORMAT:
         return Unwrapped(content, options, "ema" if content.get("ema") else "model")
@@ -53,20 +54,20 @@ def unwrap(content: dict, path: Path, options: ReadOptions) -> Unwrapped:
         raise CheckpointError(f"{path}: {error}", "save its state dict alone") from None
     if not found:
         tensors = {name: value for name, value in content.items() if hasattr(value, "dtype")}
-        if tensors and _about(path, options):  # of a network that no mark tells
+        if tensors and _own_config(path, options):  # of a network without distinctive names
             return Unwrapped(*_own(tensors, path, options), "the file itself")
         return Unwrapped(content, options)
-    chosen, notes = _chosen([one for one in found if one.family == found[0].family])
-    for other in {one.family: one for one in found if one.family != chosen.family}.values():
+    chosen, notes = _chosen([weights for weights in found if weights.family == found[0].family])
+    for other in {weights.family: weights for weights in found if weights.family != chosen.family}.values():
         notes += (f"{NAMES[other.family]}, under {other}, is left out",)
     plain, options = _content(chosen, content, path, options)
     return Unwrapped(plain, options, str(chosen), notes)
 
 
 def _chosen(found: list[Weights]) -> tuple[Weights, tuple[str, ...]]:
-    """(the weights to take out of several of one family, notes on the others)."""
-    last = [one for one in found if not one.averaged]
-    averaged = [one for one in found if one.averaged]
+    """(the weights to use, from several of one family; notes on the others)."""
+    last = [weights for weights in found if not weights.averaged]
+    averaged = [weights for weights in found if weights.averaged]
     first, notes = (averaged or last)[0], []
     if averaged and last:
         lacking = {name: value for name, value in last[0].state.items() if name not in first.state}
@@ -89,7 +90,7 @@ def _content(chosen: Weights, content: dict, path: Path, options: ReadOptions) -
         return _own(state, path, options)
     if chosen.family != "vocoder":
         return dict(state), options
-    if _about(path, options):
+    if _own_config(path, options):
         return _own(state, path, options)
     if "generator" in content and chosen.keys == ("generator",):
         return {"generator": state}, options
@@ -103,7 +104,7 @@ def _step(content: dict) -> int:
 
 
 def _is_m4(chosen: Weights, path: Path, options: ReadOptions) -> bool:
-    """Whether a generator is M4Singer's, whose tensors are named as openvpi's: by its key, else by its settings."""
+    """Whether a generator, named as openvpi's, is M4Singer's: by its key, else by its configuration."""
     if "model_gen" in (*chosen.keys, *chosen.prefix.split(".")):
         return True
     for values in _settings(path, options):
@@ -112,29 +113,28 @@ def _is_m4(chosen: Weights, path: Path, options: ReadOptions) -> bool:
     return False
 
 
-def _about(path: Path, options: ReadOptions) -> dict | None:
-    """What stands beside the weights in a checkpoint of our own, if it lies beside as a configuration."""
+def _own_config(path: Path, options: ReadOptions) -> dict | None:
+    """The configuration of a fastsvc checkpoint (all of it but the weights), if it is in a file beside them."""
     return next((values for values in _settings(path, options) if values.get("format") == FORMAT), None)
 
 
 def _settings(path: Path, options: ReadOptions) -> Iterator[dict]:
-    """The mappings in --config, or in `config.json` and `config.yaml` beside; faults are left to the reader."""
-    for place in (
-        [options.config] if options.config else [path.with_name(name) for name in ("config.json", "config.yaml")]
-    ):
-        read = reading.json_file if place.suffix == ".json" else reading.yaml_file
+    """The mappings in --config, or in `config.json` and `config.yaml` beside; the reader reports their faults."""
+    beside = [path.with_name(name) for name in ("config.json", "config.yaml")]
+    for file in [options.config] if options.config else beside:
+        read = reading.json_file if file.suffix == ".json" else reading.yaml_file
         with contextlib.suppress(CheckpointError):
-            values = read(place, error=CheckpointError)
+            values = read(file, error=CheckpointError)
             if isinstance(values, dict):
                 yield values
 
 
 def _own(state: dict, path: Path, options: ReadOptions) -> tuple[dict, ReadOptions]:
-    about = _about(path, options)
-    if about is None:
+    config = _own_config(path, options)
+    if config is None:
         raise CheckpointError(
             f"{path} holds the weights of a checkpoint of fastsvc alone, without its configuration",
             "name the .pt that fastsvc train wrote; or put everything in it but the tensors (format, "
             "version, kind, config, speakers) into a config.json beside the weights",
         )
-    return {**about, "model": state}, replace(options, config=None)
+    return {**config, "model": state}, replace(options, config=None)

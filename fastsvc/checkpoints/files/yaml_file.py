@@ -17,14 +17,14 @@ Kind = TypeVar("Kind")
 
 
 class YamlFile:
-    """``get("data.hop_length", int)`` with a type check; raises CheckpointError for what is missing or wrong."""
+    """``get("data.hop_length", int)`` with a type check; raises CheckpointError for a missing or wrong value."""
 
-    kind = "the config.yaml of the training run"  # what the file is, for messages
+    kind = "the config.yaml of the training run"  # the file's description in messages
     path: Path
     values: dict
 
     def __init__(self, checkpoint: Path, options: ReadOptions, option: bool = True):
-        """``option``: --config can name another file, which it cannot for a vocoder."""
+        """``option``: --config can name another file; it cannot for a vocoder."""
         self.path = options.config or checkpoint.with_name("config.yaml")
         if not self.path.exists():
             raise config_search.missing_error(checkpoint, self.path, option=option)
@@ -35,14 +35,14 @@ class YamlFile:
 
     @classmethod
     def of(cls, values, path: Path) -> YamlFile:
-        """The same over a mapping that lies inside a checkpoint."""
+        """The same interface over a mapping inside a checkpoint."""
         if not isinstance(values, dict):
             raise CheckpointError(
                 f"{path}: its configuration is a {type(values).__name__}", "download the checkpoint again"
             )
-        made = cls.__new__(cls)
-        made.path, made.values = path, values
-        return made
+        file = cls.__new__(cls)
+        file.path, file.values = path, values
+        return file
 
     def get(self, dotted: str, kind: type[Kind], default: Kind = _REQUIRED) -> Kind:
         value: Any = self.values

@@ -1,7 +1,7 @@
 """HuBERT and ContentVec as fairseq saves them (`checkpoint_best_legacy_500.pt`, `hubert_base.pt`), without fairseq.
 
 The tensors are under `model`. The rest of the file (task, dictionary, settings, optimizer) holds objects of fairseq,
-which are not made: see :class:`fastsvc.reading.inert.Inert`.
+which are never constructed: see :class:`fastsvc.reading.inert.Inert`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def recognises(content: dict) -> bool:
 def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     if options.config is not None:
         raise CheckpointError(f"{path} carries its own configuration", "omit --config")
-    whole = "model" in content
-    state = state_dict(content if whole else {"model": content}, "model", path)
-    return assemble(state, path, "fairseq", fairseq_name, _given(content if whole else {}, path), IGNORED)
+    has_model = "model" in content
+    state = state_dict(content if has_model else {"model": content}, "model", path)
+    return assemble(state, path, "fairseq", fairseq_name, _known_fields(content if has_model else {}, path), IGNORED)
 
 
 def fairseq_name(name: str) -> str:
@@ -53,8 +53,8 @@ def fairseq_name(name: str) -> str:
     return name
 
 
-def _given(content: dict, path: Path) -> dict:
-    """The number of heads, which no tensor shows, where the settings are plain values."""
+def _known_fields(content: dict, path: Path) -> dict:
+    """The number of heads, which no tensor shows, if the settings are plain values."""
     settings = content.get("cfg")
     model = settings.get("model") if isinstance(settings, dict) else None
     if not isinstance(model, dict):

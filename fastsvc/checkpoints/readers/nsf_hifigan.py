@@ -1,8 +1,8 @@
 """openvpi's NSF-HiFi-GAN and PC-NSF-HiFi-GAN (`mini_nsf`): `model`, `*.ckpt` or `*.pt` with `config.json` beside it.
 
 The vocoders of Diffusion-SVC, so-vits-svc 4.1, DDSP-SVC and DiffSinger; written by SingingVocoders' export_ckpt.py.
-Their mels are natural logarithms. `pc_aug` tells how they were trained, `discriminator_periods` with what: neither
-changes the generator.
+Their mels are natural logarithms. `pc_aug` and `discriminator_periods` are settings of their training and do not
+change the generator.
 """
 
 from __future__ import annotations
