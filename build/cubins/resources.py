@@ -197,8 +197,8 @@ def table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
 
 
 def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
-    """Each different block of C 384 (H 100, M 100), 512 and 768, from one frame to a minute, once; of the vocoder those
-    of 384 and 512 initial channels and of openvpi's five stages."""
+    """Each distinct block once: of the denoiser with C 384 (H 100, M 100), 512 and 768, from one frame to a minute; of
+    the vocoder with 384 and 512 initial channels and with openvpi's five stages."""
     seen, cases = set(), []
 
     def add(name: str, kind: str, frames: int, launch: Launch, arch: int) -> None:

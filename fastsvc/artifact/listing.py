@@ -114,6 +114,5 @@ def _write(path: Path, content: bytes, new: list[Path]) -> None:
         path.parent.mkdir(exist_ok=True)
     if not path.exists():
         new.append(path)
-    write_bytes(
-        path, content, permissions=path.parent.stat().st_mode & 0o666
-    )  # readable for those who can read the folder
+    permissions = path.parent.stat().st_mode & 0o666  # who can read the folder can read the file
+    write_bytes(path, content, permissions=permissions)

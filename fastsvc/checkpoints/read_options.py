@@ -12,7 +12,7 @@ PATHS = ("config", "speaker_vectors")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What the user names beside the checkpoint file.
+    """The user's options for one checkpoint file.
 
     ``config``: the YAML or JSON file of the training run. ``era`` of CoMoSVC's code (checkpoints/readers/eras.py).
     ``speaker_vectors``: an .npz of name → embedding, for networks that take an embedding in place of a speaker id.

@@ -58,7 +58,7 @@ class Show:
         self._postfix(report)
         self.fraction(max(0.0, self.bar.n - self.done))  # other files may be in work
         for text, error in self._lines(entry):
-            # All of this is in one thread; tqdm's own write takes locks, which Ctrl-C at a bad moment leaves untaken.
+            # One thread does all of this; tqdm's own write takes locks, which Ctrl-C at a bad moment leaves untaken.
             self.bar.clear(nolock=True)
             say(text, error=error)
             self.buried = self.buried or (self.failed and not error and self.verbosity >= 0)

@@ -17,7 +17,7 @@ from fastsvc import files
 from fastsvc.convert.decode import bytes_needed, decoded
 from fastsvc.convert.group import GroupFill, synthesize
 from fastsvc.convert.plan import ConversionPlan, Job
-from fastsvc.convert.recording import EXTRACTING, Channel, Recording
+from fastsvc.convert.recording import EXTRACTING, Channel, RecordingConversion
 from fastsvc.convert.report import DONE, FAILED, ConversionReport, Entry
 from fastsvc.convert.results import Results
 from fastsvc.convert.settings import ConversionSettings
@@ -97,7 +97,7 @@ class _Pipeline:
         self.most = settings.batch if engine.shares_batches else 1
         self.may_wait = 0 if self.most == 1 else 2 * self.most  # recordings that may wait to be written
         self.pool = ThreadPoolExecutor(1 if self.most == 1 else WRITERS, "write")
-        self.unreported: deque[Recording] = deque()
+        self.unreported: deque[RecordingConversion] = deque()
         self.fill, self.group = GroupFill(self.most), []
 
     def convert(self, jobs: Sequence[Job]) -> None:
@@ -108,7 +108,7 @@ class _Pipeline:
     def _convert(self, jobs: Sequence[Job]) -> None:
         needs = partial(bytes_needed, self.engine.config.mel.rate_hz, self.settings.rate_hz)
         for source in decoded(jobs, not self.settings.keep_channels, self.most, needs, self.in_work.begin):
-            recording = Recording(source.job, self.settings, self.results)
+            recording = RecordingConversion(source.job, self.settings, self.results)
             self.unreported.append(recording)
             for channel in recording.extract(self.engine, source):
                 self._report_progress()

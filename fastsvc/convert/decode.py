@@ -57,7 +57,7 @@ class Decoded:
         return not isinstance(self._error, io.TooLong)
 
     def take(self) -> tuple[np.ndarray, int, float]:
-        """(audio, rate in Hz, seconds it took); raises what reading raised."""
+        """(audio, rate in Hz, seconds of reading); raises the error of reading."""
         if self._error is not None:
             raise self._error
         content, self._content = self._content, None

@@ -41,7 +41,7 @@ def longest_name(folder: str | os.PathLike) -> int:
         folder = folder.parent
     try:
         return min(255, os.pathconf(folder, "PC_NAME_MAX"))
-    except (AttributeError, OSError, ValueError):  # Windows; file systems that do not say
+    except (AttributeError, OSError, ValueError):  # Windows, and file systems without that limit
         return 255
 
 

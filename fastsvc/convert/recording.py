@@ -32,7 +32,7 @@ EXTRACTING = 0.3  # share of a conversion that finds features, for the progress 
 class Channel:
     """One channel: first its features; then, in their stead, the engine's audio at the model's rate."""
 
-    recording: Recording
+    recording: RecordingConversion
     features: Heard | None
     place: Place
     audio: np.ndarray | None = None
@@ -44,7 +44,7 @@ class Channel:
 
 
 @dataclass
-class Recording:
+class RecordingConversion:
     """``done``: the finished share of the conversion, 0 … 1; ``writing``: the future of :meth:`finish`, once running.
 
     ``results``: approves the new file before it gets its name.

@@ -48,7 +48,7 @@ class EarlierResults:
         return [run for run in runs if run.sizes]
 
     def run_of(self, file: Path) -> EarlierRun | None:
-        """The run whose result is what ``file`` leads to."""
+        """The run that wrote the file at ``file`` or behind that link, or None."""
         real = Path(os.path.realpath(file))
         runs = [EarlierRun(real.parent, self.below(real.parent)), *self.runs_above(real.parent)]
         return next((run for run in runs if run.holds(real)), None)

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-OPSET, IR_VERSION = 18, 8  # what TensorRT 10 and onnxruntime of 2023 read
+OPSET, IR_VERSION = 18, 8  # readable by TensorRT 10 and by onnxruntime of 2023
 MAX_HEADER = 100 * 2**20  # bytes, safetensors' own limit
 
 

@@ -49,35 +49,35 @@ def unwrap(content: dict, path: Path, options: ReadOptions) -> Unwrapped:
         inner = unwrap(combined, path, options)
         return replace(inner, content=content | {"diff_model": inner.content}, weights=f"diff_model.{inner.weights}")
     try:
-        found = dress.find(content)
+        weight_sets = dress.find(content)
     except dress.Twice as error:
         raise CheckpointError(f"{path}: {error}", "save its state dict alone") from None
-    if not found:
+    if not weight_sets:
         tensors = {name: value for name, value in content.items() if hasattr(value, "dtype")}
         if tensors and _own_config(path, options):  # of a network without distinctive names
-            return Unwrapped(*_own(tensors, path, options), "the file itself")
+            return Unwrapped(*_own_checkpoint(tensors, path, options), "the file itself")
         return Unwrapped(content, options)
-    chosen, notes = _chosen([weights for weights in found if weights.family == found[0].family])
-    for other in {weights.family: weights for weights in found if weights.family != chosen.family}.values():
+    chosen, notes = _chosen([weights for weights in weight_sets if weights.family == weight_sets[0].family])
+    for other in {weights.family: weights for weights in weight_sets if weights.family != chosen.family}.values():
         notes += (f"{NAMES[other.family]}, under {other}, is left out",)
     plain, options = _content(chosen, content, path, options)
     return Unwrapped(plain, options, str(chosen), notes)
 
 
-def _chosen(found: list[Weights]) -> tuple[Weights, tuple[str, ...]]:
+def _chosen(weight_sets: list[Weights]) -> tuple[Weights, tuple[str, ...]]:
     """(the weights to use, from several of one family; notes on the others)."""
-    last = [weights for weights in found if not weights.averaged]
-    averaged = [weights for weights in found if weights.averaged]
-    first, notes = (averaged or last)[0], []
+    last = [weights for weights in weight_sets if not weights.averaged]
+    averaged = [weights for weights in weight_sets if weights.averaged]
+    chosen, notes = (averaged or last)[0], []
     if averaged and last:
-        lacking = {name: value for name, value in last[0].state.items() if name not in first.state}
-        filled = f"; {len(lacking)} tensors that it lacks are those of {last[0]}" if lacking else ""
-        notes.append(f"averaged weights ({first}) are taken, not the last ones ({last[0]}){filled}")
-        first = replace(first, state={**lacking, **first.state})
+        missing = {name: value for name, value in last[0].state.items() if name not in chosen.state}
+        filled = f"; {len(missing)} tensors that it lacks are those of {last[0]}" if missing else ""
+        notes.append(f"averaged weights ({chosen}) are taken, not the last ones ({last[0]}){filled}")
+        chosen = replace(chosen, state={**missing, **chosen.state})
     others = (averaged or last)[1:]
     if others:
-        notes.append(f"{first} is taken; left out: {'; '.join(map(str, others[:4]))}")
-    return first, tuple(notes)
+        notes.append(f"{chosen} is taken; left out: {'; '.join(map(str, others[:4]))}")
+    return chosen, tuple(notes)
 
 
 def _content(chosen: Weights, content: dict, path: Path, options: ReadOptions) -> tuple[dict, ReadOptions]:
@@ -87,11 +87,11 @@ def _content(chosen: Weights, content: dict, path: Path, options: ReadOptions) -
     if chosen.family == "fairseq":
         return {"model": state, "cfg": content.get("cfg")}, options
     if chosen.family == "own":
-        return _own(state, path, options)
+        return _own_checkpoint(state, path, options)
     if chosen.family != "vocoder":
         return dict(state), options
     if _own_config(path, options):
-        return _own(state, path, options)
+        return _own_checkpoint(state, path, options)
     if "generator" in content and chosen.keys == ("generator",):
         return {"generator": state}, options
     if _is_m4(chosen, path, options):
@@ -129,7 +129,7 @@ def _settings(path: Path, options: ReadOptions) -> Iterator[dict]:
                 yield values
 
 
-def _own(state: dict, path: Path, options: ReadOptions) -> tuple[dict, ReadOptions]:
+def _own_checkpoint(state: dict, path: Path, options: ReadOptions) -> tuple[dict, ReadOptions]:
     config = _own_config(path, options)
     if config is None:
         raise CheckpointError(

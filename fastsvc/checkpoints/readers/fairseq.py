@@ -17,7 +17,7 @@ from fastsvc.reading.loading import state_dict
 
 IGNORED = {"mask_emb", "label_embs_concat"}  # for training
 _CONV = re.compile(r"feature_extractor\.conv_layers\.\d+\.0\.")
-# Our names (those of transformers) -> fairseq's.
+# The model's names (those of transformers) → fairseq's.
 _RENAMED = [
     (re.compile(r"^(feature_extractor\.conv_layers\.\d+)\.conv\."), r"\1.0."),
     (re.compile(r"^(feature_extractor\.conv_layers\.\d+)\.layer_norm\."), r"\1.2."),

@@ -55,7 +55,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     sizes = _config_fields(options.config or path.with_name(CONFIG), options.config is not None, options.notes)
     ignored = {prefix + name for name in IGNORED}
 
-    def names(name: str) -> str:  # final_proj stands beside the model that has the prefix
+    def names(name: str) -> str:  # final_proj is outside the model, so it may lack the prefix
         return name if name.startswith("final_proj.") and prefix + name not in state else prefix + name
 
     return assemble(state, path, "huggingface", names, sizes, ignored)
@@ -67,7 +67,7 @@ def _config_fields(path: Path, required: bool, notes: list[str]) -> dict:
         return {}
     values = reading.json_file(path, error=CheckpointError, notes=notes)
     if not isinstance(values, dict) or values.get("model_type") != "hubert":
-        return {}  # another program's, such as the acoustic model's in the same folder
+        return {}  # another model's, such as the acoustic model's in the same folder
     for key, expected in BASE.items():
         if values.get(key, expected) != expected:
             raise CheckpointError(

@@ -1,4 +1,4 @@
-"""What CoMoSVC, Diffusion-SVC, so-vits-svc and DDSP-SVC 3 share: the names and the condition of `Unit2Mel`."""
+"""Names and condition of `Unit2Mel`, which CoMoSVC, Diffusion-SVC, so-vits-svc and DDSP-SVC 3 share."""
 
 from __future__ import annotations
 
