@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("demo: stopped; finished results stay", file=sys.stderr)
             return 130
         except Exception as error:
-            print(f"demo: {screen.shown(faults.told(error))}", file=sys.stderr)
-            return 1 if faults.usual(error) else faults.EXIT
+            print(f"demo: {screen.shown(faults.line_with_report(error))}", file=sys.stderr)
+            return 1 if faults.user_error(error) else faults.EXIT
 
 
 def _options(arguments):

@@ -25,8 +25,8 @@ def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress) -
 
     architectures(arguments.text("target", words["target"]))
     if steps is not None:
-        arguments.several(arguments.whole, "steps", steps, *arguments.STEPS)
-    arguments.optional(arguments.whole, "depth", depth, *arguments.DEPTH)
+        arguments.several(arguments.whole_number, "steps", steps, *arguments.STEPS)
+    arguments.optional(arguments.whole_number, "depth", depth, *arguments.DEPTH)
     if not isinstance(speaker_f0, Path):
         arguments.optional(arguments.text, "speaker_f0", speaker_f0)
     arguments.flag("force", force)

@@ -15,8 +15,8 @@ _started = sys.argv[:1] == ["-m"] and any(w.partition(".")[0] in ("fastsvc", "-m
 if _started and not getattr(sys.flags, "safe_path", False) and os.path.realpath(sys.path[0]) != os.path.realpath(_root):
     del sys.path[0]
 
-# kernels/ and build/ lie inside this folder when installed; in the repository they lie beside it and links stand here.
-# Without links (core.symlinks=false, an unpacked sdist) these two are found beside this folder, and nothing else is.
+# kernels/ and build/ lie inside this folder when installed; in the repository they lie beside it, with links here.
+# Without links (core.symlinks=false, an unpacked sdist) these two packages, and no others, are found beside the folder.
 _beside = [f"fastsvc.{name}" for name in ("kernels", "build") if not os.path.isdir(os.path.join(__path__[0], name))]
 if _beside:
     from importlib.machinery import PathFinder

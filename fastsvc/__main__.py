@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """The command line, with programs and modules of the current folder out of the reach of all that it starts."""
+    """Run the command line; neither it nor its children run programs or modules of the current folder."""
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     os.environ["PATH"] = os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -14,10 +14,10 @@ def main() -> None:
         from fastsvc.cli import main
 
         main(prog_name="fastsvc")
-    except KeyboardInterrupt:  # before or after the command itself, which says more
+    except KeyboardInterrupt:  # before or after the command itself, which prints more
         sys.exit(130)
     finally:
-        # All is told and written. One more Ctrl-C would break into what libraries do at Python's end, with a traceback.
+        # All is printed and written. Another Ctrl-C would interrupt libraries at Python's exit, with a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -1,7 +1,7 @@
-"""What functions are called with: of the right kind, finite, within limits that the command line has too.
+"""Checks of arguments: the right kind, finite, within limits that the command line shares.
 
-numpy's whole numbers, floats and booleans count as Python's. Text is no number, a boolean is neither a whole number nor
-a float, and 1.0 is no whole number: what looks like one by accident is a mistake that would otherwise be heard late.
+numpy's whole numbers, floats and booleans count as Python's. Text is not a number, a boolean is neither a whole number
+nor a float, and 1.0 is not a whole number: such values are mistakes that would otherwise show late.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
 
 Checked = TypeVar("Checked")
-# (least, most) of whole numbers, then of other numbers; the command line shows them in --help
+# (lowest, highest) of whole numbers, then of other numbers; the command line shows them in --help
 SEED = (0, 2**64 - 1)
 STEPS = limits.STEPS
 RATE_HZ = (1000, 1_000_000)  # of recordings, and of results
@@ -37,7 +37,7 @@ MINUTES = (0.0, 1e6)
 PIECE_S = (1.0, 3600.0)
 
 
-def whole(name: str, value, low: int | None = None, high: int | None = None) -> int:
+def whole_number(name: str, value, low: int | None = None, high: int | None = None) -> int:
     """``value`` as an int within low … high. Raises ConfigError."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         number = int(value)
@@ -51,14 +51,14 @@ def number(name: str, value, low: float | None = None, high: float | None = None
 
     Raises ConfigError.
     """
-    found = as_float(value)
-    inside = math.isfinite(found)
-    inside = inside and (low is None or found > low or (found == low and not above))
-    inside = inside and (high is None or found < high or (found == high and not below))
+    result = as_float(value)
+    inside = math.isfinite(result)
+    inside = inside and (low is None or result > low or (result == low and not above))
+    inside = inside and (high is None or result < high or (result == high and not below))
     if not inside:
         ends = f", {low:g} itself excluded" if above else f", {high:g} itself excluded" if below else ""
         raise ConfigError(f"{name} is {shown(value)}", f"use a number{_within(low, high)}{ends}")
-    return found
+    return result
 
 
 def as_float(value) -> float:
@@ -78,12 +78,12 @@ def flag(name: str, value) -> bool:
     raise ConfigError(f"{name} is {shown(value)}", "use True or False")
 
 
-def one_of(name: str, value, known: Iterable[str]) -> str:
-    """``value`` if it is one of the ``known`` words. Raises ConfigError."""
-    known = tuple(known)
-    if isinstance(value, str) and value in known:
+def one_of(name: str, value, choices: Iterable[str]) -> str:
+    """``value`` if it is one of ``choices``. Raises ConfigError."""
+    choices = tuple(choices)
+    if isinstance(value, str) and value in choices:
         return value
-    raise ConfigError(f"there is no {name} {shown(value)}", f"use one of {', '.join(known)}")
+    raise ConfigError(f"there is no {name} {shown(value)}", f"use one of {', '.join(choices)}")
 
 
 def text(name: str, value) -> str:
@@ -95,9 +95,9 @@ def text(name: str, value) -> str:
 
 def path(name: str, value) -> Path:
     """``value``, text or a path, as a Path. Raises ConfigError."""
-    plain = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
-    if isinstance(plain, str) and plain and "\0" not in plain:
-        return Path(plain)
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if isinstance(text, str) and text and "\0" not in text:
+        return Path(text)
     raise ConfigError(f"{name} is {shown(value)}", "use a path (str or pathlib.Path)")
 
 
@@ -108,29 +108,29 @@ def callback(name: str, value) -> Callable[..., Any]:
     raise ConfigError(f"{name} is {shown(value)}", "use a function or None")
 
 
-def optional(check: Callable[..., Checked], name: str, value, *limits, **how) -> Checked | None:
-    """What ``check`` makes of ``value``, or None of None."""
-    return None if value is None else check(name, value, *limits, **how)
+def optional(check: Callable[..., Checked], name: str, value, *limits, **options) -> Checked | None:
+    """``check(name, value)``, or None where ``value`` is None."""
+    return None if value is None else check(name, value, *limits, **options)
 
 
-def several(check: Callable[..., Checked], name: str, values, *limits, **how) -> tuple[Checked, ...]:
-    """What ``check`` makes of each of ``values``, at least one. Raises ConfigError."""
+def several(check: Callable[..., Checked], name: str, values, *limits, **options) -> tuple[Checked, ...]:
+    """``check(name, value)`` of each of ``values``, at least one. Raises ConfigError."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise ConfigError(f"{name} is {shown(values)}", "use a list")
-    found = tuple(check(name, value, *limits, **how) for value in values)
-    if not found:
+    results = tuple(check(name, value, *limits, **options) for value in values)
+    if not results:
         raise ConfigError(f"{name} is empty", "name at least one")
-    return found
+    return results
 
 
 def seed(value) -> int:
-    """The seed of whatever is drawn. Raises ConfigError."""
-    return whole("seed", value, *SEED)
+    """``value`` as a seed. Raises ConfigError."""
+    return whole_number("seed", value, *SEED)
 
 
 def rate_hz(value, name: str = "the sample rate") -> int:
-    """Raises ConfigError."""
-    return whole(name, value, *RATE_HZ)
+    """``value`` as a sample rate. Raises ConfigError."""
+    return whole_number(name, value, *RATE_HZ)
 
 
 def transpose(value) -> float | str:
@@ -144,7 +144,7 @@ def transpose(value) -> float | str:
 
 
 def f0_range(value) -> tuple[float, float]:
-    """(low, high) in Hz, of pitch. Raises ConfigError."""
+    """(lowest, highest) pitch in Hz. Raises ConfigError."""
     try:
         low, high = several(number, "f0_range", value, *F0_HZ)
         if low < high:
@@ -165,5 +165,5 @@ def _within(low, high) -> str:
     return f" of at most {_plain(high)}" if low is None else f" from {_plain(low)} to {_plain(high)}"
 
 
-def _plain(end) -> str:
-    return f"{end:g}" if isinstance(end, float) else str(end)
+def _plain(limit) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)

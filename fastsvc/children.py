@@ -1,7 +1,8 @@
-"""Programs and Python processes that fastsvc starts: nothing comes from the folder that one happens to stand in.
+"""Programs and Python processes that fastsvc starts: none of them loads code from the current folder.
 
-Python looks there before its own library (`-m`, `-c`, and so every spawned worker), and so does a `PATH` with an empty
-entry or a `.`: a stranger's `json.py` or `flite` would run, and an innocent `random.py` would break the work.
+Python searches the current folder before its own library (`-m`, `-c`, and so every spawned worker), and so does a
+`PATH` with an empty entry or a `.`. A stranger's `json.py` or `flite` would run, and an innocent `random.py` would
+break the work.
 """
 
 from __future__ import annotations
@@ -25,32 +26,32 @@ _HEEDED = sys.version_info >= (3, 11) and not sys.flags.ignore_environment
 
 
 def python(module: str) -> list[str]:
-    """The command that runs ``main()`` of one of our modules. Its working folder should be an empty one of its own."""
+    """The command that runs ``main()`` of one of our modules; start it in an empty folder."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    # First in line for the package alone: what lies beside it must not come before Python's own library.
-    found = f"sys.path[:] = [{root!r}, *filter(None, sys.path)]; import fastsvc; del sys.path[0]"
+    # The root is first only while fastsvc is imported: files beside the package must not shadow Python's own library.
+    find_package = f"sys.path[:] = [{root!r}, *filter(None, sys.path)]; import fastsvc; del sys.path[0]"
     safe = ["-P"] if sys.version_info >= (3, 11) else []
-    return [sys.executable, *safe, "-c", f"import sys; {found}; from {module} import main; main()"]
+    return [sys.executable, *safe, "-c", f"import sys; {find_package}; from {module} import main; main()"]
 
 
 def environment() -> dict[str, str]:
-    """This process's, for a Python that works in another folder: relative places would be another's there."""
+    """This process's environment for a Python in another folder, where relative paths would mean other files."""
     entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    kept = os.pathsep.join(entry for entry in entries if os.path.isabs(entry))
-    rest = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return rest | {SAFE_PATH: "1"} | ({"PYTHONPATH": kept} if kept else {})
+    absolute = os.pathsep.join(entry for entry in entries if os.path.isabs(entry))
+    others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return others | {SAFE_PATH: "1"} | ({"PYTHONPATH": absolute} if absolute else {})
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def program(name: str) -> str | None:
-    """The path of a program, from the absolute folders of ``PATH`` alone; None where there is none."""
+    """The path of a program, from the absolute folders of ``PATH`` alone; None where it is missing."""
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    found = (shutil.which(os.path.join(folder, name)) for folder in folders if os.path.isabs(folder))
-    return next(filter(None, found), None)
+    paths = (shutil.which(os.path.join(folder, name)) for folder in folders if os.path.isabs(folder))
+    return next(filter(None, paths), None)
 
 
 class Pool(ProcessPoolExecutor):
@@ -58,7 +59,7 @@ class Pool(ProcessPoolExecutor):
     hang."""
 
     def __init__(self, jobs: int, initializer: Callable[[], None] | None = None):
-        # Where Python heeds no safe path, workers begin in an empty folder.
+        # Where Python ignores PYTHONSAFEPATH, workers begin in an empty folder.
         self._empty = None if _HEEDED else tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         begin = functools.partial(_begin, os.getcwd(), screen.level(), initializer)
         with self._safe():
@@ -75,14 +76,14 @@ class Pool(ProcessPoolExecutor):
 
     @contextlib.contextmanager
     def _safe(self) -> Iterator[None]:
-        """What multiprocessing starts meanwhile does not look into the current folder for modules."""
+        """Processes that multiprocessing starts meanwhile do not search the current folder for modules."""
         if self._empty is not None:
-            here = os.getcwd()
+            folder = os.getcwd()
             os.chdir(self._empty.name)
             try:
                 yield
             finally:
-                os.chdir(here)
+                os.chdir(folder)
             return
         before = os.environ.get(SAFE_PATH)
         os.environ[SAFE_PATH] = "1"
@@ -96,7 +97,7 @@ class Pool(ProcessPoolExecutor):
 
 
 def _begin(folder: str, level: int, initializer: Callable[[], None] | None) -> None:
-    """A worker's first step: into the folder that its pool was made in, its lines on the screen as its parent's."""
+    """A worker's first step: enter the folder in which its pool was created, and print as its parent does."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     os.chdir(folder)
     screen.worker(level)
@@ -105,13 +106,13 @@ def _begin(folder: str, level: int, initializer: Callable[[], None] | None) -> N
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would work on, in a folder whose lock is free again."""
+    """End this worker with its parent: otherwise it would work on in a folder whose lock is free again."""
     connection.wait([parent_process().sentinel])
     os._exit(1)
 
 
 def scratch(folder: str | os.PathLike) -> Path:
     """An empty folder in ``folder`` for a child to work in."""
-    made = Path(folder) / "empty"
-    made.mkdir()
-    return made
+    path = Path(folder) / "empty"
+    path.mkdir()
+    return path

@@ -14,10 +14,10 @@ class FastsvcError(Exception):
         super().__init__(self.message + (f" ({self.remedy})" if self.remedy else ""))
 
     def __reduce__(self):
-        return _again, (type(self), self.message, self.remedy)  # as it is, on its way out of a worker process
+        return _unpickled, (type(self), self.message, self.remedy)  # unchanged on its way out of a worker process
 
 
-def _again(kind: type[FastsvcError], message: str, remedy: str) -> FastsvcError:
+def _unpickled(kind: type[FastsvcError], message: str, remedy: str) -> FastsvcError:
     error = kind.__new__(kind)
     FastsvcError.__init__(error, message, remedy)
     return error

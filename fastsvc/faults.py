@@ -1,7 +1,7 @@
-"""Whose an error is: the user's or the machine's, told in one line with a remedy, or a fault of ours, told as such.
+"""Who caused an error: the user or the machine (one line with a remedy), or fastsvc itself (a line that says so).
 
-A fault of ours is whatever nobody foresaw. It is never dressed up as a bad file or a bad setting: its line names the
-exception and the place, and a file keeps versions, command and traceback, which a report needs.
+Every error that nobody foresaw is a fault of fastsvc. It is never reported as a bad file or a bad setting: its line
+names the exception and the line of code, and a file keeps versions, command and traceback for a bug report.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ PACKAGES = ("fastsvc", "torch", "numpy", "triton", "soundfile", "click")
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, NotImplementedError, TypeError)
 _SIZE = re.compile(r"allocate\s*:?\s*([\d.]+ ?(?:[kKMGTPE]i?B|bytes))")
 _MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory", "HIP out of memory")
-_SHORT_OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_OF_A_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENOTEMPTY, errno.EXDEV}
-_OF_THE_SYSTEM = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.EBUSY, errno.ENODEV, errno.ENXIO}
-_INSIDE = Path(__file__).resolve().parent
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PERMISSION_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_PATH_ERRORS = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENOTEMPTY, errno.EXDEV}
+_SYSTEM_ERRORS = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.EBUSY, errno.ENODEV, errno.ENXIO}
+_PACKAGE = Path(__file__).resolve().parent
 
 
-def usual(error: BaseException) -> FastsvcError | None:
-    """The line for what is no fault of ours: our own typed errors, memory, disk, permissions, missing packages.
+def user_error(error: BaseException) -> FastsvcError | None:
+    """The error as a typed one: ours already, or from memory, disk, permissions, missing packages.
 
-    None: nobody foresaw it, so it is ours.
+    None: nobody foresaw it, so it is a fault of fastsvc.
     """
     if isinstance(error, FastsvcError):
         return error
@@ -59,42 +59,45 @@ def usual(error: BaseException) -> FastsvcError | None:
 
 
 def line(error: BaseException) -> str:
-    """One line that says whose error it is: the user's as it stands, one of ours as :data:`TITLE`, and where."""
-    known = usual(error)
-    return str(known) if known is not None else f"{TITLE}: {kind(error)}{_place(error)}"
+    """The error in one line: a user's as it stands, a fault of fastsvc after :data:`TITLE` and with its location."""
+    typed = user_error(error)
+    return str(typed) if typed is not None else f"{TITLE}: {name_and_text(error)}{_place(error)}"
 
 
 def is_bug(error: BaseException) -> bool:
-    """Whether it is a mistake in Python code, where what libraries say of a device is as likely (their exceptions have
-    no common base, and RuntimeError is what a driver, a compiler and a bug raise alike)."""
-    return isinstance(error, _BUGS) and usual(error) is None
+    """Whether the error is a mistake in Python code, not a library's report about a device.
+
+    Libraries' exceptions have no common base, and a driver, a compiler and a bug all raise RuntimeError, which does
+    not count as a mistake.
+    """
+    return isinstance(error, _BUGS) and user_error(error) is None
 
 
 def reason(error: BaseException) -> str:
-    """Why something optional does not run: :func:`line` of a mistake of ours, else what the library says."""
-    known = usual(error)
-    if known is not None or is_bug(error):
+    """Why something optional does not run: :func:`line` for a mistake of ours, else the library's own text."""
+    typed = user_error(error)
+    if typed is not None or is_bug(error):
         return line(error)
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def kind(error: BaseException) -> str:
-    """The exception's name and its text, in one line."""
+def name_and_text(error: BaseException) -> str:
+    """The exception's class and its text, in one line."""
     text = " ".join(str(error).split())[:300]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def details(error: BaseException) -> str:
-    """What a report of a fault needs: versions, machine, command, traceback."""
+    """The text of a fault's report: versions, machine, command, traceback."""
     versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "?"
-    told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    return f"{TITLE}\ncommand: {command}\nversions: {versions}\nsystem: {system}\n\n{told}"
+    return f"{TITLE}\ncommand: {command}\nversions: {versions}\nsystem: {system}\n\n{trace}"
 
 
-def keep(text: str) -> str:
-    """Write :func:`details` where they can be found again; how to come by them, for a remedy."""
+def save_report(text: str) -> str:
+    """Write :func:`details` to a file; return the remedy that names the file."""
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="fastsvc-fault-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
@@ -105,23 +108,23 @@ def keep(text: str) -> str:
     return f"please report it with {file.name}, which has versions, command and traceback"
 
 
-def told(error: BaseException) -> str:
-    """:func:`line`; of a fault of ours also what to report, which is kept in a file."""
-    return line(error) if usual(error) is not None else f"{line(error)} ({keep(details(error))})"
+def line_with_report(error: BaseException) -> str:
+    """:func:`line`; for a fault of fastsvc also the file with its report, which is written here."""
+    return line(error) if user_error(error) is not None else f"{line(error)} ({save_report(details(error))})"
 
 
 def _is_memory(error: BaseException) -> bool:
     """MemoryError, torch.OutOfMemoryError (without importing torch), or the CPU allocator's RuntimeError."""
-    named = any(base.__name__ == "OutOfMemoryError" for base in type(error).__mro__)
+    out_of_memory = any(base.__name__ == "OutOfMemoryError" for base in type(error).__mro__)
     return (
         isinstance(error, MemoryError)
-        or named
+        or out_of_memory
         or (isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY))
     )
 
 
 def _missing(error: ImportError) -> FastsvcError | None:
-    """A package of others that is not there or cannot be loaded; one of ours is our fault."""
+    """An error for another's package that is missing or cannot be loaded; None for a module of ours."""
     name = (error.name or "").partition(".")[0]
     if not name or name == "fastsvc":
         return None
@@ -131,32 +134,34 @@ def _missing(error: ImportError) -> FastsvcError | None:
 
 
 def _system(error: OSError) -> FastsvcError | None:
-    """What the system refuses; None where only a mistake of ours leads to it, or a file of our own is missing."""
+    """An error for what the system refused; None where only a mistake of ours, or our missing file, can cause it."""
     path = error.filename if isinstance(error.filename, (str, bytes)) else None
     why = f"{os.fsdecode(path)}: {error.strerror}" if path else str(error.strerror)
-    if error.errno in _SHORT_OF_DISK:
+    if error.errno in _DISK_ERRORS:
         return ResourceError(why, "free space, then run the command again")
-    if error.errno in _NOT_ALLOWED:
+    if error.errno in _PERMISSION_ERRORS:
         return ResourceError(why, "check who may read and write there")
-    if error.errno in _OF_THE_SYSTEM or (path and error.errno in _OF_A_PATH and not _own(path)):
+    if error.errno in _SYSTEM_ERRORS or (path and error.errno in _PATH_ERRORS and not _is_ours(path)):
         return ResourceError(why, "check the path")
     return None
 
 
-def _own(path: str | bytes) -> bool:
-    return _INSIDE in Path(os.fsdecode(path)).resolve().parents
+def _is_ours(path: str | bytes) -> bool:
+    return _PACKAGE in Path(os.fsdecode(path)).resolve().parents
 
 
 def _place(error: BaseException) -> str:
-    """The last place in our own code that the error came through."""
+    """The last location in our own code that the error passed through."""
     frames = traceback.extract_tb(error.__traceback__)
-    roots = {_INSIDE}
-    if not (_INSIDE / "kernels").is_dir() or (_INSIDE / "kernels").is_symlink():  # they lie beside us: a source tree
-        roots |= {_INSIDE.parent / name for name in ("kernels", "build", "bench")}
+    roots = {_PACKAGE}
+    if (
+        not (_PACKAGE / "kernels").is_dir() or (_PACKAGE / "kernels").is_symlink()
+    ):  # a source tree: they lie beside fastsvc/
+        roots |= {_PACKAGE.parent / name for name in ("kernels", "build", "bench")}
     for frame in reversed(frames):
         path = Path(frame.filename).resolve()
         if roots & set(path.parents):
-            return f" at {path.relative_to(_INSIDE.parent).as_posix()}:{frame.lineno}"
+            return f" at {path.relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
     return ""
 
 

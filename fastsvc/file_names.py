@@ -1,4 +1,4 @@
-"""Names of files made from what people call things: safe on any system, short enough, and apart from each other."""
+"""File names from names of people and songs: safe on any system, short enough, and distinct."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from fastsvc import spelling
 
 TAG_CHARACTERS = 60
-_UNSAFE = re.compile(r'[<>:"/\\|?*]')  # what one system or another takes for something else
+_UNSAFE = re.compile(r'[<>:"/\\|?*]')  # special characters on one system or another
 # Windows' devices, with any ending.
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])( *\..*)?", re.IGNORECASE)
 
 
 def safe_tag(text: str) -> str:
-    """``text`` as a part of a file name on any system, or "" where nothing is left of it."""
+    """``text`` as a part of a file name on any system, or "" where no character remains."""
     text = _UNSAFE.sub("_", spelling.key(text))
     plain = "".join("_" if unicodedata.category(c)[0] in "CZ" and c != " " else c for c in text)
     plain = plain.lstrip(". ")
@@ -29,16 +29,16 @@ def safe_tag(text: str) -> str:
     return f"_{plain}" if _RESERVED.fullmatch(plain) else plain
 
 
-def safe_tags(texts: Iterable[str], otherwise: str = "voice") -> list[str]:
-    """:func:`safe_tag` of each, no two of which any file system takes for one: later ones get a number."""
+def safe_tags(texts: Iterable[str], default: str = "voice") -> list[str]:
+    """Distinct :func:`safe_tag` of each on any file system: later duplicates get a number."""
     tags: list[str] = []
-    taken: set[str] = set()
+    used_keys: set[str] = set()
     for text in texts:
-        plain = tag = safe_tag(text) or otherwise
+        plain = tag = safe_tag(text) or default
         number = 2
-        while spelling.loose(tag) in taken:
+        while spelling.loose_key(tag) in used_keys:
             tag, number = f"{plain}-{number}", number + 1
-        taken.add(spelling.loose(tag))
+        used_keys.add(spelling.loose_key(tag))
         tags.append(tag)
     return tags
 

@@ -1,7 +1,8 @@
-"""Lines that C libraries print to descriptor 2 on their own: libmpg123's, of damaged mp3 files, are not for users.
+"""libmpg123 prints lines about damaged mp3 files to descriptor 2 by itself; they are kept off the screen.
 
-Only where a program has set its own standard error apart (:func:`apart`, by fastsvc.screen) is the descriptor turned
-away, only while such a file is decoded, and all that is not libmpg123's is printed afterwards. With -v nothing is.
+The descriptor is redirected only where a program gave its own standard error another descriptor (:func:`set_apart`, by
+fastsvc.screen), and only while an mp3 file is decoded. Lines that are not libmpg123's are printed afterwards. With -v
+nothing is redirected.
 """
 
 from __future__ import annotations
@@ -18,23 +19,24 @@ from collections.abc import Iterator
 _CHATTER = re.compile(r"\s*$|(main: )?\[[^]]*\.c:[^]]*\]|(note|warning|error|junk)\b", re.IGNORECASE)
 _lock = threading.Lock()
 _apart, _allowed, _depth = False, True, 0
-_kept: tuple[int, int] | None = None  # (the true descriptor 2, where its lines go meanwhile)
+_saved: tuple[int, int] | None = None  # (a copy of the original descriptor 2, the sink)
 
 
-def apart(yes: bool) -> None:
-    """Whether Python's own standard error does not go through descriptor 2."""
+def set_apart(yes: bool) -> None:
+    """Say whether Python's standard error has a descriptor other than 2."""
     global _apart
     _apart = yes
 
 
 def allow(yes: bool) -> None:
+    """Allow redirecting, or forbid it (-v)."""
     global _allowed
     _allowed = yes
 
 
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
-    """While any thread is inside, descriptor 2 is turned away; when the last has left, all but chatter is printed."""
+    """While any thread is inside, descriptor 2 is redirected; when the last has left, all but chatter is printed."""
     _enter()
     try:
         yield
@@ -43,31 +45,31 @@ def hushed() -> Iterator[None]:
 
 
 def _enter() -> None:
-    global _depth, _kept
+    global _depth, _saved
     with _lock:
         _depth += 1
         if _depth > 1 or not (_apart and _allowed):
             return
-        with contextlib.suppress(OSError):  # no descriptor, no room: the lines are seen
+        with contextlib.suppress(OSError):  # no descriptor, no room: the lines stay visible
             sink = _sink()
             try:
-                true = os.dup(2)
+                original = os.dup(2)
                 os.dup2(sink, 2)
             except OSError:
                 os.close(sink)
                 raise
-            _kept = true, sink
+            _saved = original, sink
 
 
 def _leave() -> None:
-    global _depth, _kept
+    global _depth, _saved
     with _lock:
         _depth -= 1
-        if _depth or _kept is None:
+        if _depth or _saved is None:
             return
-        (true, sink), _kept = _kept, None
-        os.dup2(true, 2)
-        os.close(true)
+        (original, sink), _saved = _saved, None
+        os.dup2(original, 2)
+        os.close(original)
         with os.fdopen(sink, "r", encoding="utf-8", errors="backslashreplace") as file:
             file.seek(0)
             lines = file.read().splitlines()
@@ -77,7 +79,7 @@ def _leave() -> None:
 
 
 def _sink() -> int:
-    """A descriptor to write to and to read again, in memory where the system has that."""
+    """A descriptor to write to and to read again, in memory where the system can."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("stderr")
     with tempfile.TemporaryFile() as file:

@@ -1,4 +1,4 @@
-"""What this machine has that matters here, in a few words."""
+"""A description of this machine: processor, instruction sets, GPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cpu_model() -> str:
 
 
 def cpu_flags() -> list[str]:
-    """Those instruction sets of interest that the processor has (Linux on x86; empty elsewhere)."""
+    """The instruction sets of :data:`_FLAGS` that the processor has (Linux on x86; empty elsewhere)."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -30,7 +30,7 @@ def cpu_flags() -> list[str]:
 
 
 def describe() -> dict:
-    """Processor, its threads in use, and PyTorch's version: what a measurement needs beside it."""
+    """Processor, threads in use and PyTorch's version, to be stored beside a measurement."""
     import torch
 
     return {"cpu": cpu_model(), "threads": torch.get_num_threads(), "torch": torch.__version__}
@@ -40,10 +40,10 @@ def gpu(device) -> dict:
     """An NVIDIA GPU as PyTorch sees it: name, architecture, multiprocessors, memory."""
     import torch
 
-    found = torch.cuda.get_device_properties(device)
+    properties = torch.cuda.get_device_properties(device)
     return {
-        "name": found.name,
-        "architecture": f"sm_{found.major}{found.minor}",
-        "multiprocessors": found.multi_processor_count,
-        "memory_gib": round(found.total_memory / 2**30, 1),
+        "name": properties.name,
+        "architecture": f"sm_{properties.major}{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "memory_gib": round(properties.total_memory / 2**30, 1),
     }

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: of the machine, its container, its limits. Errors that hold none."""
+"""How much memory this process may still take, by the machine, its container and its limits; errors that hold none."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2^63
 
 
 def free_bytes(root: Path = Path("/")) -> int | None:
-    """The least of what machine, cgroups (v1 and v2) and RLIMIT_AS leave; None where nothing is known (not Linux).
+    """The least that the machine, cgroups (v1 and v2) and RLIMIT_AS leave; None where nothing is known (not Linux).
 
-    Swap counts, as the system uses it before it kills. ``root``: where proc and sys are found.
+    Swap counts, because the system uses it before it kills. ``root``: the folder that holds proc and sys.
     """
-    found = [_machine(root), *_cgroups(root), _address_space(root)]
-    known = [value for value in found if value is not None]
-    return max(0, min(known)) if known else None
+    limits = [_machine(root), *_cgroups(root), _address_space(root)]
+    known_limits = [value for value in limits if value is not None]
+    return max(0, min(known_limits)) if known_limits else None
 
 
 def _machine(root: Path) -> int | None:
@@ -25,28 +25,28 @@ def _machine(root: Path) -> int | None:
 
 
 def _cgroups(root: Path) -> list[int | None]:
-    """Of every cgroup that this process is in, from its own up to the root."""
-    found = []
+    """Free bytes of every cgroup of this process, from its own up to the root."""
+    free = []
     for line in _text(root / "proc/self/cgroup").splitlines():
-        number, kinds, path = line.split(":", 2) if line.count(":") >= 2 else ("", "", "/")
-        first = number == "0" and not kinds
-        if not first and "memory" not in kinds.split(","):
+        hierarchy, controllers, path = line.split(":", 2) if line.count(":") >= 2 else ("", "", "/")
+        version_2 = hierarchy == "0" and not controllers
+        if not version_2 and "memory" not in controllers.split(","):
             continue
-        base = root / "sys/fs/cgroup" / ("" if first else "memory")
+        base = root / "sys/fs/cgroup" / ("" if version_2 else "memory")
         names = ("memory.max", "memory.current", "inactive_file")
-        names = names if first else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        inner = base / path.lstrip("/")
-        # In a container the path may be the host's, where only the base is seen.
-        folders = {inner, *inner.parents} if ".." not in inner.parts else {base}
-        found += [_cgroup(folder, *names) for folder in folders if folder == base or base in folder.parents]
-    return found
+        names = names if version_2 else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        own_folder = base / path.lstrip("/")
+        # In a container the path may be the host's, of which only the base is visible.
+        folders = {own_folder, *own_folder.parents} if ".." not in own_folder.parts else {base}
+        free += [_cgroup(folder, *names) for folder in folders if folder == base or base in folder.parents]
+    return free
 
 
 def _cgroup(folder: Path, limit: str, used: str, cache: str) -> int | None:
-    most, now = _text(folder / limit).strip(), _text(folder / used).strip()
-    if not (most.isdigit() and now.isdigit()) or int(most) >= _NO_LIMIT:
+    limit_text, used_text = _text(folder / limit).strip(), _text(folder / used).strip()
+    if not (limit_text.isdigit() and used_text.isdigit()) or int(limit_text) >= _NO_LIMIT:
         return None
-    return int(most) - int(now) + _table(folder / "memory.stat").get(cache, 0)
+    return int(limit_text) - int(used_text) + _table(folder / "memory.stat").get(cache, 0)
 
 
 def _address_space(root: Path) -> int | None:
@@ -74,17 +74,17 @@ def _table(path: Path) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
 
 
-def emptied(error: BaseException) -> BaseException:
-    """The same error, whose tracebacks (and those of its causes) no longer hold the variables of their functions.
+def release_frames(error: BaseException) -> BaseException:
+    """The same error; its tracebacks, and those of its causes, no longer hold the variables of their functions.
 
-    Else a recording that failed would be kept in memory for as long as its error.
+    Otherwise a failed recording would stay in memory for as long as its error.
     """
     waiting, seen = [error], set()
     while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
             continue
-        seen.add(id(one))
-        traceback.clear_frames(one.__traceback__)
-        waiting += [one.__cause__, one.__context__]
+        seen.add(id(current))
+        traceback.clear_frames(current.__traceback__)
+        waiting += [current.__cause__, current.__context__]
     return error

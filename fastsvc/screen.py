@@ -1,6 +1,6 @@
-"""What appears on the screen, in one place: streams that never stop the work, and text that cannot play tricks there.
+"""All printing: streams that never stop the work, and text whose control characters are escaped.
 
-Programs put :func:`steady` around everything; libraries print with :func:`shown`. Nothing of ours is imported here.
+Programs put :func:`steady` around everything; libraries print with :func:`shown`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TextIO
 
 from fastsvc import hush, screen_log
 
-# C0, DEL and C1; marks that turn the direction of writing or have no width of their own; separators of lines.
+# C0, DEL and C1; marks that change the direction of writing or have no width; separators of lines.
 _HIDDEN = [*range(32), *range(127, 160), 0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F)]
 _HIDDEN += [*range(0x2066, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC)]
 _ONE_LINE = {code: ascii(chr(code))[1:-1] for code in _HIDDEN}
@@ -28,14 +28,14 @@ _level = 0
 
 
 def shown(text: object, lines: bool = False) -> str:
-    """``text`` in which nothing moves the cursor, colours, hides or turns what stands beside it: such characters become
-    ``\\x1b``, ``\\u202e``, ``\\n``. All letters of all scripts, and emoji, stay. ``lines`` keeps newlines and tabs: for
-    text of ours in which the parts of others were shown by this function already."""
+    """``text`` with every character escaped that moves the cursor or colours, hides or turns other text: they become
+    ``\\x1b``, ``\\u202e``, ``\\n``. Letters of all scripts, and emoji, stay. ``lines`` keeps newlines and tabs: for our
+    own text, whose foreign parts went through this function before."""
     return str(text).translate(_LINES if lines else _ONE_LINE)
 
 
 def level() -> int:
-    """-1 with -q, 1 with -v, else 0; of the process, where click's context is of the main thread."""
+    """-1 with -q, 1 with -v, else 0; it holds for the whole process, click's context only for the main thread."""
     return _level
 
 
@@ -46,10 +46,10 @@ def set_level(value: int) -> None:
 
 
 class Steady(io.TextIOBase):
-    """A stream for people: a full disk, a closed pipe or characters that it lacks raise nothing.
+    """A text stream whose writing never raises, not on a full disk, a closed pipe or characters that it cannot encode.
 
-    What could not be written may be tried again with what follows (a disk may get room), and is given up at the end.
-    ``error`` is the first failure. There is no ``buffer``: bytes would go around all this.
+    Text that could not be written may be tried again with the next (a disk may get room), and is dropped at the end.
+    ``error`` is the first failure. There is no ``buffer``: bytes would bypass the escaping.
     """
 
     def __init__(self, inner: TextIO | None):
@@ -100,18 +100,18 @@ class Steady(io.TextIOBase):
         return True
 
     def settle(self) -> None:
-        """Write what is left, or else throw it away: Python would try again at its end, and exit with 120."""
+        """Write the remaining text, or else drop it: Python would try again at its exit, and exit with 120."""
         if self._try("flush") or self.inner is None:
             return
         with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.inner.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.inner.fileno())
+            os.close(null)
             self.inner.flush()
 
 
 def bar(*arguments, **options):
-    """A progress bar of tqdm: lively on a terminal; in a log whole lines, one each half minute."""
+    """A progress bar of tqdm: animated on a terminal; in a log whole lines, one each half minute."""
     if not sys.stderr.isatty():
         return screen_log.bar(sys.stderr, *arguments, **options)
     from tqdm import tqdm
@@ -120,7 +120,7 @@ def bar(*arguments, **options):
 
 
 def delivered() -> bool:
-    """Whether standard output has taken all that was printed, or its reader wanted no more of it (`| head`)."""
+    """Whether standard output took all that was printed, or its reader stopped reading (`| head`)."""
     sys.stdout.flush()
     error = getattr(sys.stdout, "error", None)
     return error is None or getattr(error, "errno", None) == errno.EPIPE
@@ -130,17 +130,17 @@ def delivered() -> bool:
 def steady() -> Iterator[None]:
     """Standard output and error as :class:`Steady`, warnings in one line, C libraries' chatter kept off the screen.
 
-    For programs, around all they do. Errors have a descriptor of their own, so that :mod:`fastsvc.hush` may turn away
-    number 2; a crash in C is told there with Python's stack. All is put back at the end.
+    Programs put it around everything. Standard error gets its own descriptor, so that :mod:`fastsvc.hush` may redirect
+    number 2; a crash in C prints Python's stack there. Everything is restored at the end.
     """
-    _open_what_is_closed()
+    _open_closed_descriptors()
     before = sys.stdout, sys.stderr, warnings.formatwarning, _level
-    errors = _apart(sys.stderr)
+    errors = _own_descriptor(sys.stderr)
     sys.stdout, sys.stderr = streams = Steady(sys.stdout), Steady(errors or sys.stderr)
     warnings.formatwarning = _warning
     set_level(0)
     if errors is not None:
-        hush.apart(True)
+        hush.set_apart(True)
         was_on = faulthandler.is_enabled()
         faulthandler.enable(errors)
     try:
@@ -153,14 +153,14 @@ def steady() -> Iterator[None]:
         sys.stdout, sys.stderr, warnings.formatwarning, old_level = before
         set_level(old_level)
         if errors is not None:
-            hush.apart(False)
+            hush.set_apart(False)
             faulthandler.enable(sys.__stderr__) if was_on and sys.__stderr__ else faulthandler.disable()
             with contextlib.suppress(OSError, ValueError):
                 errors.close()
 
 
 def worker(level_: int) -> None:
-    """For a process of a pool, as its initializer: :func:`steady` until it ends."""
+    """The initializer of a pool's process: :func:`steady` until the process ends."""
     _worker.enter_context(steady())
     set_level(level_)
 
@@ -168,22 +168,22 @@ def worker(level_: int) -> None:
 _worker = contextlib.ExitStack()
 
 
-def _open_what_is_closed() -> None:
-    """Where a standard descriptor is closed, the next file that is opened gets its number, and C libraries that print
-    write into that file: a recording, say."""
+def _open_closed_descriptors() -> None:
+    """Open closed standard descriptors. Otherwise the next file that is opened gets such a number, and C libraries that
+    print write into that file, for instance a recording."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             with contextlib.suppress(OSError):
-                nowhere = os.open(os.devnull, os.O_RDWR)  # may get this very number
-                if nowhere != number:
-                    os.dup2(nowhere, number)
-                    os.close(nowhere)
+                null = os.open(os.devnull, os.O_RDWR)  # may get this very number
+                if null != number:
+                    os.dup2(null, number)
+                    os.close(null)
 
 
-def _apart(stream: TextIO | None) -> TextIO | None:
-    """Standard error on a descriptor of its own; None where it is none of the system's, as in tests."""
+def _own_descriptor(stream: TextIO | None) -> TextIO | None:
+    """Standard error on a new descriptor; None where it does not use descriptor 2, as in tests."""
     try:
         if stream is None or stream.fileno() != 2:
             return None
@@ -194,8 +194,8 @@ def _apart(stream: TextIO | None) -> TextIO | None:
 
 
 def _warning(message, category, filename, lineno, line=None) -> str:
-    """Ours, and what libraries want users to know, in one line; arithmetic's and developers' only with -v."""
+    """A warning in one line. UserWarnings, ours and libraries', are always printed; others only with -v."""
     if _level < 0 or (_level == 0 and not issubclass(category, UserWarning)):
         return ""
-    place = f"{shown(filename)}:{lineno}: {category.__name__}: " if _level > 0 else ""
-    return f"warning: {place}{shown(message)}\n"
+    location = f"{shown(filename)}:{lineno}: {category.__name__}: " if _level > 0 else ""
+    return f"warning: {location}{shown(message)}\n"

@@ -1,4 +1,4 @@
-"""Progress where it is kept, in a log file: whole lines now and then, without carriage returns."""
+"""Progress in a log file: whole lines now and then, without carriage returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ INTERVAL_S = 30.0  # between lines of one bar
 
 
 class Lines:
-    """A file for tqdm that turns what it draws into lines: no cursor is moved, nothing blank is written."""
+    """A file for tqdm that turns its drawing into lines: no cursor moves, nothing blank is written."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -31,25 +31,25 @@ class Lines:
 
 
 def bar(file, *arguments, **options):
-    """A bar of tqdm that tells of itself every INTERVAL_S at most, and at its end; with ``delay`` not before that."""
+    """A bar of tqdm that writes a line every INTERVAL_S at most, and at its end; with ``delay``, not before that."""
     from tqdm import tqdm
 
     class Bar(tqdm):
         monitor_interval = 0  # its thread would add lines of its own
 
         def __init__(self, *arguments, **options):
-            self.told, self.told_s = "", time.monotonic() if options.get("delay") else float("-inf")
+            self.last_line, self.last_line_s = "", time.monotonic() if options.get("delay") else float("-inf")
             super().__init__(*arguments, **options)
 
         def display(self, msg=None, pos=None):
             text = str(self) if msg is None else msg  # "" is tqdm's way to wipe a bar
-            if text and text != self.told:
-                self.told, self.told_s = text, time.monotonic()
+            if text and text != self.last_line:
+                self.last_line, self.last_line_s = text, time.monotonic()
                 super().display(text, 0)
             return True
 
         def refresh(self, nolock=False, lock_args=None):
-            if time.monotonic() - self.told_s >= 0.9 * INTERVAL_S:  # tqdm's own clock began a little earlier
+            if time.monotonic() - self.last_line_s >= 0.9 * INTERVAL_S:  # tqdm's own clock began a little earlier
                 super().refresh(nolock, lock_args)
             return True
 
@@ -59,5 +59,5 @@ def bar(file, *arguments, **options):
         def moveto(self, n):
             pass
 
-    own = {"file": Lines(file), "mininterval": INTERVAL_S, "maxinterval": INTERVAL_S, "miniters": 0}
-    return Bar(*arguments, **{**options, **own, "dynamic_ncols": False})
+    fixed = {"file": Lines(file), "mininterval": INTERVAL_S, "maxinterval": INTERVAL_S, "miniters": 0}
+    return Bar(*arguments, **{**options, **fixed, "dynamic_ncols": False})

@@ -1,4 +1,4 @@
-"""When two names are one: a Mac types an accent as a letter of its own (NFD), other systems with its letter (NFC)."""
+"""Names that differ only in spelling: a Mac writes an accent as a separate character (NFD), others do not (NFC)."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ def key(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def loose(name: str) -> str:
-    """The same with letter case and spaces around it left out of account."""
+def loose_key(name: str) -> str:
+    """As :func:`key`, but also equal for all letter cases and with or without spaces around the name."""
     return unicodedata.normalize("NFC", key(name).casefold()).strip()
 
 
-def twins(names: Iterable[str]) -> tuple[int, int] | None:
-    """The places of the first two of ``names`` that are one name, or None."""
+def first_duplicate(names: Iterable[str]) -> tuple[int, int] | None:
+    """The positions of the first two of ``names`` with an equal :func:`key`, or None."""
     seen: dict[str, int] = {}
-    for place, name in enumerate(names):
-        first = seen.setdefault(key(name), place)
-        if first != place:
-            return first, place
+    for position, name in enumerate(names):
+        first = seen.setdefault(key(name), position)
+        if first != position:
+            return first, position
     return None
 
 
-def told(name: str) -> str:
-    """A name for a message that sets two spellings of it apart."""
+def quoted(name: str) -> str:
+    """The name in quotes, with its form (NFC or NFD) where that tells two spellings apart."""
     forms = [form for form in ("NFC", "NFD") if unicodedata.is_normalized(form, name)]
     return repr(name) + (f" ({forms[0]})" if len(forms) == 1 else "")

@@ -1,9 +1,9 @@
-"""Programmatic dependent launch (sm_90 and newer): a kernel begins while the one before it still works.
+"""Programmatic dependent launch (sm_90 and newer): a kernel begins while the previous one still runs.
 
-Before it waits, a kernel only asks for its weights, which nobody writes: they are on their way to the L2 cache while
-the one before comes to its end. After the wait all earlier kernels are complete and what they wrote is visible, and
-only then the next kernel may begin: docs/kernels.md has the argument. In a kernel that was started in the usual way
-both instructions do nothing.
+Before the wait a kernel only prefetches its weights, which nobody writes: they reach the L2 cache while the previous
+kernel ends. After the wait all earlier kernels are complete and their writes are visible, and only then may the next
+kernel begin: docs/kernels.md has the argument. In a kernel that was started in the usual way both instructions do
+nothing.
 """
 
 import torch
@@ -14,7 +14,7 @@ LEAST_ARCH = 90
 
 
 def possible(device: torch.device, arch: int) -> bool:
-    """Whether kernels for ``arch`` have the instructions; the interpreter, on a CPU, knows none of them."""
+    """Whether kernels for ``arch`` have the instructions; the interpreter on a CPU lacks them."""
     return arch >= LEAST_ARCH and device.type != "cpu"
 
 
@@ -29,20 +29,20 @@ def begin(
     TILES: tl.constexpr,
     PDL: tl.constexpr,
 ):
-    """The first thing that a program does: columns [column, column + COLUMNS) of weight [ROWS, STRIDE] are prefetched,
-    all programs of the same columns sharing the rows, DEPTH at a time; then it waits, and lets the next kernel begin.
+    """Prefetch columns [column, column + COLUMNS) of weight [ROWS, STRIDE], wait, then let the next kernel begin.
 
-    TILES blocks of columns take turns along axis 0 of the grid.
+    A program calls this first. Programs of the same columns share the rows, DEPTH at a time. TILES blocks of columns
+    take turns along axis 0 of the grid.
     """
     if PDL:
         SIZE: tl.constexpr = weight.dtype.element_ty.primitive_bitwidth // 8
         LINE: tl.constexpr = min(128 // SIZE, COLUMNS)  # of the cache, in elements
         row = tl.arange(0, DEPTH)[:, None] * STRIDE
-        places = weight + column + row + tl.arange(0, COLUMNS // LINE)[None, :] * LINE
+        addresses = weight + column + row + tl.arange(0, COLUMNS // LINE)[None, :] * LINE
         blocks = tl.num_programs(0) // TILES
         share = tl.program_id(1) * blocks + tl.program_id(0) // TILES
         for block in range(share, ROWS // DEPTH, blocks * tl.num_programs(1)):
-            address = (places + block * DEPTH * STRIDE).to(tl.int64)
+            address = (addresses + block * DEPTH * STRIDE).to(tl.int64)
             tl.inline_asm_elementwise(
                 "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [address], tl.int32, is_pure=False, pack=1
             )

@@ -1,4 +1,4 @@
-"""Triton where it is installed; where it is not, enough for the kernels' files to be imported and read."""
+"""Triton where it is installed; elsewhere just enough to import the kernels' files."""
 
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,8 +12,8 @@ except ImportError:
     triton, language = None, SimpleNamespace(constexpr=object)
 
 if TYPE_CHECKING:
-    # A kernel's body is another language in Python's spelling: Triton's own types refuse what its compiler takes, as a
-    # constexpr in arithmetic, a plain number in place of one, a loop over tl.range.
+    # A kernel's body is Triton's language in Python's syntax. Triton's own types refuse what its compiler accepts: a
+    # constexpr in arithmetic, a plain number in place of a constexpr, a loop over tl.range.
     class _Anything(type):
         def __getattr__(cls, name: str) -> Any: ...
 
@@ -26,14 +26,14 @@ __all__ = ["constant", "jit", "require", "tl"]
 
 
 def jit(function=None, **options):
-    """`triton.jit`, with or without options; without Triton the function as it is, which cannot be started."""
+    """`triton.jit`, with or without options; without Triton the plain function, which cannot be started."""
     if function is None:
-        return lambda given: jit(given, **options)
+        return lambda decorated: jit(decorated, **options)
     return function if triton is None else triton.jit(function, **options)
 
 
 def constant(value) -> Any:
-    """A number that kernels read from their module; without Triton as it is."""
+    """A module's number as a constexpr, for kernels to read; without Triton the plain number."""
     return value if triton is None else language.constexpr(value)
 
 

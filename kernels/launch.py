@@ -1,4 +1,4 @@
-"""One start of one kernel: what the JIT launcher, the ahead-of-time compiler and a CUDA graph all need to know."""
+"""One start of one kernel, described for the JIT launcher, the ahead-of-time compiler and CUDA graphs alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastsvc.kernels.language import require
 
-ALIGNMENT = 16  # bytes: every tensor begins on such a place, which lets loads be as wide as they can be
+ALIGNMENT = 16  # bytes: every tensor begins at a multiple of it, so that loads may be as wide as possible
 TYPES = {
     torch.float64: "fp64",
     torch.float32: "fp32",
@@ -22,14 +22,13 @@ TYPES = {
     torch.int64: "i64",
     torch.int32: "i32",
 }
-
-
-BLOCK = {"ROWS": "rows", "COLUMNS": "columns", "DEPTH": "depth", "SPLITS": "splits"}  # of a tile, by their constants
+# A kernel's constant: the field of a tile that it is taken from.
+TILE_FIELDS = {"ROWS": "rows", "COLUMNS": "columns", "DEPTH": "depth", "SPLITS": "splits"}
 
 
 @dataclass(frozen=True)
-class Flat:
-    """How a kernel without a matrix product is started: in place of a :class:`fastsvc.kernels.tiles.Tile`."""
+class ElementwiseOptions:
+    """Options of a kernel without a matrix product, in place of a :class:`fastsvc.kernels.tiles.Tile`."""
 
     warps: int
     registers: int | None = None
@@ -40,8 +39,8 @@ class Flat:
 class Launch:
     """A kernel with its grid, its arguments in the order of its parameters, its constants and its options.
 
-    ``arguments`` may be on the meta device: then it can be compiled, not run. ``early``: it may begin before the kernel
-    that was started before it has ended, and waits by itself (kernels/dependent.py).
+    ``arguments`` on the meta device can be compiled, not run. ``early``: the kernel may begin before the one started
+    before it has ended, and waits by itself (kernels/dependent.py).
     """
 
     kernel: Any  # a triton.JITFunction, or without Triton the plain function
@@ -60,13 +59,15 @@ class Launch:
         Raises TypeError for a parameter without a value and a value without a parameter.
         """
         parameters = _parameters(getattr(kernel, "fn", kernel))  # without Triton a kernel is a plain function
-        block = {name: getattr(tile, field) for name, field in BLOCK.items() if name in parameters.keys() - values}
-        given = {**block, **values}
-        if given.keys() != parameters.keys():
-            lacking, unknown = sorted(parameters.keys() - given), sorted(given.keys() - parameters)
-            raise TypeError(f"{kernel}: without a value {lacking}, unknown {unknown}")
-        arguments = {name: given[name] for name, constant in parameters.items() if not constant}
-        constants = {name: given[name] for name, constant in parameters.items() if constant}
+        block = {
+            name: getattr(tile, field) for name, field in TILE_FIELDS.items() if name in parameters.keys() - values
+        }
+        all_values = {**block, **values}
+        if all_values.keys() != parameters.keys():
+            missing, unknown = sorted(parameters.keys() - all_values), sorted(all_values.keys() - parameters)
+            raise TypeError(f"{kernel}: without a value {missing}, unknown {unknown}")
+        arguments = {name: all_values[name] for name, constant in parameters.items() if not constant}
+        constants = {name: all_values[name] for name, constant in parameters.items() if constant}
         return cls(kernel, grid, arguments, constants, tile.warps, tile.stages, tile.registers)
 
     @property
@@ -76,13 +77,13 @@ class Launch:
         return options if self.registers is None else {**options, "maxnreg": self.registers}
 
     def run(self) -> None:
-        """Start it through Triton, which compiles on first use."""
+        """Start the kernel through Triton, which compiles it on first use."""
         require()
         options = {**self.options, "launch_pdl": True} if self.early else self.options
         self.kernel[self.grid](**self.arguments, **self.constants, **options)
 
     def spec(self) -> dict:
-        """What compiling needs, in plain values (build/cubins): the same for all lengths and batches of one tile."""
+        """The compiler's input (build/cubins), in plain values: the same for all lengths and batches of one tile."""
         function = getattr(self.kernel, "fn", self.kernel)  # without Triton a kernel is a plain function
         return {
             "kernel": f"{function.__module__}:{function.__name__}",
@@ -94,14 +95,14 @@ class Launch:
 
 @lru_cache(maxsize=64)
 def _parameters(function) -> Mapping[str, bool]:
-    """The names of its parameters in order, and whether each is a constant: those alone are annotated."""
-    found = inspect.signature(function).parameters
-    return {name: parameter.annotation is not inspect.Parameter.empty for name, parameter in found.items()}
+    """{parameter: whether it is a constant} of a kernel, in order; only constants are annotated."""
+    parameters = inspect.signature(function).parameters
+    return {name: parameter.annotation is not inspect.Parameter.empty for name, parameter in parameters.items()}
 
 
 def chained(launches: Iterable[Launch]) -> list[Launch]:
-    """Launches that directly follow one another: early are those that wait by themselves, but for the first one, which
-    follows work of another kind."""
+    """The launches, which directly follow one another, with ``early`` set where the kernel waits by itself. The first
+    follows other work and is never early."""
     return [replace(launch, early=i > 0 and launch.constants.get("PDL", False)) for i, launch in enumerate(launches)]
 
 

@@ -1,6 +1,7 @@
-"""Counter-based Gaussian noise inside kernels: fastsvc/model/noise.py's numbers, from the same Philox-4x32-10 words.
+"""Counter-based Gaussian noise inside kernels: the numbers of fastsvc/model/noise.py, from the same Philox-4x32-10
+words.
 
-The words are equal bit by bit. The normal draws differ by the last bits of float32 only: sine and cosine are
+The words are equal bit by bit. The normal draws differ only in the last bits of float32: sine and cosine are
 polynomials in turns, which need no table and no stack, and the logarithm is the device's.
 """
 
@@ -13,10 +14,10 @@ _LAST, _PI = constant(2.0**-24), constant(math.pi)
 
 
 @jit
-def words(seed, place, group, stream: tl.constexpr, step):
-    """Four 32-bit words at absolute places (int64) and channel groups (int32), tensors that broadcast."""
-    low = (place & 0xFFFFFFFF).to(tl.uint32)
-    high = ((place >> 32) & 0xFFFFFFFF).to(tl.uint32)
+def words(seed, position, group, stream: tl.constexpr, step):
+    """Four 32-bit words at absolute positions (int64) and channel groups (int32), tensors that broadcast."""
+    low = (position & 0xFFFFFFFF).to(tl.uint32)
+    high = ((position >> 32) & 0xFFFFFFFF).to(tl.uint32)
     which = (group + stream * 16777216).to(tl.uint32)
     return tl.philox(seed, low, high, which, (which * 0 + step).to(tl.uint32))
 
@@ -51,10 +52,10 @@ def pair(first, second):
 
 
 @jit
-def gaussian(seed, place, step, ROWS: tl.constexpr, CHANNELS: tl.constexpr, stream: tl.constexpr):
-    """Standard normal draws [ROWS, CHANNELS] at places [ROWS] (int64); CHANNELS a power of two, at least 4."""
+def gaussian(seed, position, step, ROWS: tl.constexpr, CHANNELS: tl.constexpr, stream: tl.constexpr):
+    """Standard normal draws [ROWS, CHANNELS] at positions [ROWS] (int64); CHANNELS a power of two, at least 4."""
     group = tl.arange(0, CHANNELS // 4)
-    a, b, c, d = words(seed, place[:, None], group[None, :], stream, step)
+    a, b, c, d = words(seed, position[:, None], group[None, :], stream, step)
     g0, g1 = pair(a, b)
     g2, g3 = pair(c, d)
     return tl.interleave(tl.interleave(g0, g2), tl.interleave(g1, g3))

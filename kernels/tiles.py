@@ -1,8 +1,8 @@
-"""Block sizes: what a device offers, what a block of a matrix product takes, and which block costs least.
+"""Block sizes: the limits of a device, the needs of a block of a matrix product, and the block that costs least.
 
-Everything is arithmetic on shapes, so it is the same on every machine and can be tested without a GPU. The cost is a
-model of one multiprocessor: per step along K it either multiplies or loads, whichever takes longer. It has not been
-fitted to measurements.
+Everything is arithmetic on shapes, so the result is the same on every machine and can be tested without a GPU. The
+cost is a model of one multiprocessor: each step along K takes as long as multiplying or loading, whichever is longer.
+The model has not been fitted to measurements.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SHARED_BYTES = {
     120: 99 * KIB,
     121: 99 * KIB,
 }
-OLDEST = min(SHARED_BYTES)  # architecture that any of our kernels runs on: the one constant, wherever it is asked for
+OLDEST = min(SHARED_BYTES)  # the oldest architecture that our kernels run on; every check uses this constant
 REGISTERS = 255
 # Multiprocessors of one usual device: A100, RTX 3090, Orin, RTX 4090, H100 SXM, B200, B300, RTX 5090, GB10.
 PROCESSORS = {80: 108, 86: 82, 87: 16, 89: 128, 90: 132, 100: 148, 103: 148, 120: 170, 121: 48}
 # Multiply-adds a cycle and multiprocessor in 16 bits.
 TENSOR_RATE = {80: 1024, 86: 512, 87: 1024, 89: 512, 90: 2048, 100: 4096, 103: 4096, 120: 512, 121: 512}
-# Most accumulators of a block: 128 registers of a thread where operands stay in shared memory, else half as many.
+# Limit of a block's accumulators: 128 registers a thread where operands stay in shared memory, else half as many.
 AREA = {arch: 128 * (256 if arch in (90, 100, 103) else 128) for arch in SHARED_BYTES}
 LOAD_BYTES = 64  # a cycle and multiprocessor, from the L2 cache
 STEP_CYCLES = 100  # of one step along K that neither multiplies nor loads much
@@ -63,21 +63,21 @@ class Tile:
         return self.rows * self.columns // (32 * self.warps)
 
     def divides(self, columns: int, depth: int) -> bool:
-        """Whether a product of so many columns and such a depth is made of whole blocks; rows may be cut anywhere."""
+        """Whether a product of ``columns`` and ``depth`` consists of whole blocks; rows may be cut anywhere."""
         return columns % self.columns == 0 and depth % (self.depth * self.splits) == 0
 
     def check(self, columns: int, depth: int) -> None:
-        """Raises ValueError where :meth:`divides` does not hold: kernels would leave out the rest."""
+        """Raises ValueError where :meth:`divides` does not hold: kernels would skip the remainder."""
         if not self.divides(columns, depth):
             raise ValueError(f"{self} does not divide {columns} columns of depth {depth}")
 
 
 def architecture(number: int) -> int:
-    """90 for 90; newer ones without a row of their own are taken as the nearest older one."""
-    known = [arch for arch in SHARED_BYTES if arch <= number]
-    if not known:
+    """The tabulated architecture for sm_``number``: 90 for 90; the nearest older one for newer ones without a row."""
+    supported = [arch for arch in SHARED_BYTES if arch <= number]
+    if not supported:
         raise ValueError(f"sm_{number}: kernels need sm_{OLDEST} or newer")
-    return max(known)
+    return max(supported)
 
 
 def power_of_two(count: int) -> int:
@@ -88,7 +88,7 @@ def power_of_two(count: int) -> int:
 def cost(
     tile: Tile, rows: int, columns: int, depth: int, width: int, arch: int, processors: int | None = None
 ) -> float:
-    """Cycles of [rows, depth] @ [depth, columns] in such tiles, ``width`` bytes an element."""
+    """Cycles of [rows, depth] @ [depth, columns] in blocks of ``tile``, at ``width`` bytes an element."""
     arch = architecture(arch)
     processors = processors or PROCESSORS[arch]
     programs = -(-rows // tile.rows) * -(-columns // tile.columns) * tile.splits

@@ -11,7 +11,7 @@ import torch
 import toy_corpus
 import yaml
 from recordings import put, tone
-from test_teacher import TINY
+from teachers import TINY
 from torch.utils import tensorboard  # noqa: F401  # loaded once, before any fork
 
 import fastsvc

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-COMPARES = re.compile(r"\brelative(_rms)?\b|allclose\(|assert_close\(|difference\(|\.abs\(\)\.max\(\)|loss|off\(")
+COMPARES = re.compile(
+    r"\brelative(_rms)?\b|allclose\(|assert_close\(|difference\(|\.abs\(\)\.max\(\)|loss|off\(|gpu_(pairs|engines)\b"
+)
 # By name: what the processor must have, and what PyTorch, oneDNN and MKL are told. They choose sums' order by these.
 CAPS = {
     "default": ((), {}),

@@ -1,9 +1,11 @@
 """All that a DMO student needs, trained for a moment on the toy corpus: teacher, student, listeners, their twins."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from test_teacher import TINY, write_config
+import filelock
+from teachers import TINY, write_config
 from toy_corpus import make
 
 from fastsvc.config import to_dict
@@ -80,3 +82,18 @@ def build(folder: Path) -> Studio:
     pitch = {"model": {"channels": 24, "layers": 3}, "augment": PLAIN, "stretch": [1.0, 1.0], "valid_batches": 1}
     studio.train("pitch", "pitch", 60, pitch)
     return studio
+
+
+def shared(tmp_path_factory) -> Studio:
+    """The studio of a whole run of tests, which nobody may write to: trained by the first file that asks for it.
+
+    pytest-xdist's processes have their folders side by side, and one lock.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "studio"
+    folder.mkdir(exist_ok=True)
+    with filelock.FileLock(folder.parent / "studio.lock"):
+        if not (folder / "made").exists():
+            build(folder)
+            (folder / "made").touch()
+    return Studio(Corpus(folder / "corpus"), folder)

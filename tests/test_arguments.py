@@ -1,30 +1,19 @@
-"""Every argument of the public functions: what is of a wrong kind or out of range is one typed error, before any work,
-and the command line refuses the same values."""
+"""Every argument of the engine and of the compiler: what is of a wrong kind or out of range is one typed error, before
+any work."""
 
 import inspect
-import math
 from pathlib import Path
 
 import engines
 import numpy as np
 import pytest
 import torch
+from wrong_values import CONVERT, HUGE, INF, NAN, NO_FLAG, NO_NUMBER, NO_PATH, NO_WHOLE, NO_WORD, without
 
 import fastsvc
-from fastsvc import arguments, build, training
-from fastsvc.convert import batch
-from fastsvc.data import choir, prepare, pseudo
+from fastsvc import arguments, build
 from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError, ConfigError, SpeakerError
-from fastsvc.evaluation import run as evaluation
-
-NAN, INF = math.nan, math.inf
-HUGE = 10**5000  # of more digits than Python writes
-NO_WHOLE = ["1", 1.0, 1.5, True, NAN, None, [1], HUGE, -HUGE, np.float32(1), np.bool_(True), torch.tensor(1.5)]
-NO_NUMBER = ["x", "1", True, NAN, INF, -INF, [1.0], HUGE, 1j, np.nan, b"1", {}]
-NO_FLAG = [0, 1, "yes", NAN, []]
-NO_PATH = [5, b"x", "", "a\0b", 1.5, [], True]
-NO_WORD = ["x", 5, None, ["yin"], True, HUGE]
 
 
 @pytest.fixture(scope="module")
@@ -32,38 +21,6 @@ def engine(tmp_path_factory):
     return fastsvc.load(engines.build_engine(tmp_path_factory.mktemp("engine")), device="cpu")
 
 
-def without(values, *allowed):
-    return [value for value in values if not any(value is one for one in allowed)]
-
-
-CONVERT = {
-    "rate_hz": [*NO_WHOLE, 0, 999, 1_000_001, -44100],
-    "steps": [*without(NO_WHOLE, None), 0, -1, 1001],
-    "transpose": [*NO_NUMBER, "Auto", 61, -60.5, None, np.array([1.0, 2.0])],
-    "formant": [*NO_NUMBER, 12.5, -13, None],
-    "seed": [*NO_WHOLE, -1, 2**64],
-    "f0_method": without(NO_WORD, None),
-    "f0_weights": NO_PATH,
-    "f0_range": [
-        5,
-        "x",
-        "50:1100",
-        True,
-        [],
-        (50,),
-        (50, 60, 70),
-        (1100, 50),
-        (50, 50),
-        (0, 1100),
-        (50, NAN),
-        (-1, INF),
-    ],
-    "rate_out_hz": [*without(NO_WHOLE, None), 0, 999, 1_000_001],
-    "normalise": NO_FLAG,
-    "high_pass": [*NO_FLAG, None],
-    "rms_mix_rate": [*NO_NUMBER, -0.01, 1.01, None],
-    "progress": [5, "x", True],
-}
 WEIGHTS = [-1, -0.5, "1", NAN, INF, -INF, True, None, HUGE, [1]]
 SPEAKERS = [1.9, 1.0, True, None, "", "x", "٣", "1.0", "1_0", "0x1", b"Ada", -1, 3, HUGE, "9" * 5000, [0], NAN, 1j, {}]
 SPEAKERS += [np.float64(1), np.bool_(True), np.array([0, 1]), {"Ada": 0}, {"Ada": 1e308, "Bert": 1e308}, {1.5: 1.0}]
@@ -194,72 +151,3 @@ def test_compile(engine):
             with pytest.raises(ConfigError):
                 build.compile(**{"checkpoint": given, "out": "never.fsvc", "progress": None, name: value})
     assert not Path("never.fsvc").exists()
-
-
-REQUEST = {
-    name: CONVERT[name]
-    for name in (
-        "steps",
-        "transpose",
-        "formant",
-        "seed",
-        "f0_method",
-        "f0_weights",
-        "f0_range",
-        "rate_out_hz",
-        "normalise",
-        "high_pass",
-        "rms_mix_rate",
-    )
-}
-SETTINGS = {
-    "rate_hz": CONVERT["rate_out_hz"],
-    "subtype": ["8", 16, True],
-    "keep_channels": NO_FLAG,
-    "overwrite": NO_FLAG,
-    "batch": [*NO_WHOLE, 0, -1],
-}
-PREPARE = {
-    "dataset": [*NO_PATH, None],
-    "out": [*NO_PATH, None],
-    "jobs": [*NO_WHOLE, 0, 1025],
-    "seed": CONVERT["seed"],
-    "valid": [*NO_NUMBER, -0.1, 1.0],
-    "test": [*NO_NUMBER, -0.1, 1.0],
-    "max_seconds": [*NO_NUMBER, 0.5, 1e9],
-    "peak": [*NO_NUMBER, 0.0, 1.1],
-    "f0_source": NO_WORD,
-    "progress": NO_FLAG,
-}
-CHOIR = {"out": PREPARE["out"], "minutes": [*NO_NUMBER, 0, -1], "seed": CONVERT["seed"], "jobs": [0, "2", 1.0, True]}
-EVALUATE = {
-    "out": PREPARE["out"],
-    **dict.fromkeys(("teacher", "recogniser", "verifier", "recordings"), NO_PATH),
-    "clips": [*NO_WHOLE, -1],
-    "seed": CONVERT["seed"],
-    "progress": NO_FLAG,
-}
-
-
-def test_batches_corpora_trainings_and_evaluations(tmp_path):
-    def refused(call, table, **good):
-        for name, values in table.items():
-            for value in values:
-                with pytest.raises(ConfigError) as caught:
-                    call(**{**good, name: value})
-                assert "gone" not in str(caught.value), "it is refused for something else"
-
-    refused(Request, REQUEST, speaker=0)
-    refused(batch.ConversionSettings, SETTINGS, request=Request(0))
-    refused(prepare.prepare, PREPARE, dataset="gone", out=tmp_path / "never")
-    refused(choir.fill, CHOIR, out=tmp_path / "never", singers=choir.roster(1, 0, False), minutes=1.0, seed=0)
-    refused(choir.roster, {"count": [*NO_WHOLE, -1], "seed": CONVERT["seed"], "voices": NO_FLAG}, count=1, seed=0)
-    refused(
-        pseudo.add_pseudo_labels, {"clusters": [*NO_WHOLE, 1], "seed": CONVERT["seed"]}, corpus_dir="gone", clusters=2
-    )
-    refused(prepare.add_units, {"corpus_dir": NO_PATH, "progress": NO_FLAG}, corpus_dir="gone", encoder=None)
-    kinds = {"kind": NO_WORD, "config_path": [*NO_PATH, None], "resume": NO_FLAG, "out": NO_PATH}
-    refused(training.run, kinds, kind="student", config_path="gone.yaml")
-    refused(evaluation.evaluate, EVALUATE, model="gone.fsvc", out=tmp_path / "never")
-    refused(evaluation.evaluate_config, {"config": [*NO_PATH, None]}, config="gone", out=tmp_path / "never")
-    assert not list(tmp_path.iterdir())

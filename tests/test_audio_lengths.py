@@ -11,8 +11,8 @@ from audio_files import RATE_HZ, music, put
 from audio_parts import ID3V2
 from test_joined import read, refused
 
-from fastsvc.audio import chunks, io, mp3, whole
-from fastsvc.audio.view import Part, View
+from fastsvc.audio import chunks, completeness, io, mp3
+from fastsvc.audio.file_part import FilePart, SndfileStream
 from fastsvc.errors import AudioError
 
 SAMPLES = 50_021
@@ -195,7 +195,7 @@ def test_a_flac_with_all_bits_set(tmp_path, samples):
     np.testing.assert_allclose(read(path, path.read_bytes()), audio, atol=4e-5)
 
 
-class Sparse(Part):
+class Sparse(FilePart):
     """The header of a file, then silence up to ``size``."""
 
     def __init__(self, head, size):
@@ -213,8 +213,8 @@ def test_a_wav_of_unknown_size_and_gibibytes(tmp_path, size, gib):
     path, _, _ = put(tmp_path, ".wav", music(samples=0))
     change(path, 40, size.to_bytes(4, "little"))
     source = Sparse(path.read_bytes(), gib << 30)
-    assert whole.kind(source) == ("wav", 0) and not whole.fault(source, "wav", 0)
-    with soundfile.SoundFile(View(whole.view(source, "wav", 0))) as file:
+    assert completeness.kind(source) == ("wav", 0) and not completeness.fault(source, "wav", 0)
+    with soundfile.SoundFile(SndfileStream(completeness.with_true_length(source, "wav", 0))) as file:
         assert (file.frames, file.channels) == (((gib << 30) - 44) // 4, 2)
 
 

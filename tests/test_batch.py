@@ -233,18 +233,3 @@ def test_callbacks(tmp_path):
         fractions.append,
     )
     assert told == [(1, DONE), (2, DONE)] and fractions == pytest.approx([0.15, 0.325, 0.65, 0.825] * 2)
-
-
-def test_the_output_folder_is_made_or_refused(tmp_path, monkeypatch):
-    batch.check_output_folder(tmp_path / "x" / "y")
-    assert (tmp_path / "x" / "y").is_dir() and list((tmp_path / "x" / "y").iterdir()) == []
-    put(tmp_path / "a.wav")
-    with pytest.raises(OutputError, match="a.wav"):
-        batch.check_output_folder(tmp_path / "a.wav")
-
-    def refuse(*args, **kwargs):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(batch.tempfile, "TemporaryFile", refuse)
-    with pytest.raises(OutputError, match="no permission"):
-        batch.check_output_folder(tmp_path)

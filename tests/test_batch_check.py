@@ -1,4 +1,4 @@
-"""Where a report may go: known before the first conversion."""
+"""Where a report and results may go: known before the first conversion."""
 
 import json
 import os
@@ -131,3 +131,18 @@ def test_a_report_says_of_itself_what_is_checked(planned):
         Path("r.json").write_text(json.dumps({name: value for name, value in data.items() if name != key}))
         with pytest.raises(OutputError, match="not a report"):
             check_report("r.json", planned)
+
+
+def test_the_output_folder_is_made_or_refused(tmp_path, monkeypatch):
+    batch.check_output_folder(tmp_path / "x" / "y")
+    assert (tmp_path / "x" / "y").is_dir() and list((tmp_path / "x" / "y").iterdir()) == []
+    put(tmp_path / "a.wav")
+    with pytest.raises(OutputError, match="a.wav"):
+        batch.check_output_folder(tmp_path / "a.wav")
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(batch.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OutputError, match="no permission"):
+        batch.check_output_folder(tmp_path)

@@ -4,33 +4,20 @@ import os
 import shutil
 from pathlib import Path
 
-import fake_engine
 import pytest
+from fake_batches import convert, only
 from fake_engine import FakeEngine
 from recordings import put, tone
 
 from fastsvc.audio import io
-from fastsvc.convert import batch
-from fastsvc.convert.index import INDEX, Index
-from fastsvc.convert.plan import plan
+from fastsvc.convert.index import INDEX
 from fastsvc.convert.report import DONE, FAILED, SKIPPED
 from fastsvc.errors import OutputError
-from fastsvc.files import IN_WORK
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def convert(inputs="in", out="out", engine=None, format="wav", **settings):
-    planned = plan([inputs] if isinstance(inputs, str) else inputs, out, format)
-    return batch.run(engine or FakeEngine(), planned, fake_engine.settings(**settings))
-
-
-def only(report):
-    (entry,) = report.entries
-    return entry
 
 
 def test_the_same_request_is_done_however_it_is_said():
@@ -203,108 +190,6 @@ def test_a_link_to_a_result_is_done():
     assert only(convert()).status == SKIPPED
 
 
-def test_what_appears_meanwhile_is_not_replaced():
-    put(Path("in/a.wav"))
-
-    class Slow(FakeEngine):
-        def sing(self, *arguments, **options):
-            put(Path("out/a.wav"), tone(0.1))
-            return super().sing(*arguments, **options)
-
-    entry = only(convert(engine=Slow()))
-    assert "out/a.wav appeared or changed meanwhile" in entry.reason and io.probe("out/a.wav").samples == 2400
-    assert sorted(os.listdir("out")) == ["a.wav"]
-    assert only(convert(engine=Slow(), overwrite=True)).status == DONE and io.probe("out/a.wav").samples == 6000
-
-
-def test_an_input_that_becomes_a_target_meanwhile_is_refused():
-    put(Path("in/a.wav"))
-    before = Path("in/a.wav").read_bytes()
-
-    class Linking(FakeEngine):
-        def sing(self, *arguments, **options):
-            Path("out").mkdir()
-            os.link("in/a.wav", "out/a.wav")
-            return super().sing(*arguments, **options)
-
-    entry = only(convert(engine=Linking(), overwrite=True))
-    assert "out/a.wav is an input, which is never replaced" in entry.reason and Path("in/a.wav").read_bytes() == before
-    assert os.path.samefile("in/a.wav", "out/a.wav")
-
-
-def test_a_kill_before_the_last_rename_leaves_no_false_line(monkeypatch):
-    """The line is written first. Killed then, the file is not there, or is the older one: neither is done."""
-    put(Path("in/a.wav"))
-    killed = []
-
-    def until_killed(real):
-        def name(source, target):
-            if str(target).endswith("a.wav") and not killed:
-                killed.append(target)
-                raise KeyboardInterrupt
-            return real(source, target)
-
-        return name
-
-    for how in ("replace", "link"):
-        monkeypatch.setattr(os, how, until_killed(getattr(os, how)))
-    assert convert().interrupted and len(Index(Path("out")).read()["a.wav"]) == 1
-    assert only(convert()).status == DONE and only(convert()).status == SKIPPED
-    killed.clear()
-    assert convert(speaker="bert", overwrite=True).interrupted
-    assert only(convert()).status == SKIPPED and only(convert(speaker="bert")).status == FAILED
-
-
-def test_results_of_an_earlier_run_are_no_inputs():
-    for name in ("a", "b/c"):
-        put(Path(f"songs/{name}.wav"))
-    convert("songs", "songs/out")
-    planned = plan(["songs"], "songs/other")
-    assert [str(job.source) for job in planned.jobs] == ["songs/a.wav", "songs/b/c.wav"]
-    assert planned.notes == [
-        "songs/out: 2 results of an earlier run left out: name the files or songs/out to convert them"
-    ]
-    named = plan(["songs/out/a.wav"], "new")
-    assert (
-        len(named.jobs) == 1
-        and "is a result of an earlier run: converted, because the command names it" in named.notes[0]
-    )
-    for folder, count in (("songs/out", 2), ("songs/out/b", 1)):
-        named = plan([folder], "new")
-        assert len(named.jobs) == count and "only results of an earlier run: they are converted" in named.notes[0]
-    put(Path("songs/out/mine.wav"))
-    assert [job.source.name for job in plan(["songs/out"], "new").jobs] == ["mine.wav"]
-    os.symlink("../songs/out", "songs/b/link")
-    os.symlink("out/a.wav", "songs/best.wav")
-    assert len(plan(["songs"], "songs/other").jobs) == 3
-
-
-def test_results_beside_their_sources_are_no_inputs():
-    put(Path("songs/a.wav"))
-    for _ in range(2):
-        convert("songs/a.wav", "songs")
-        assert sorted(os.listdir("songs")) == [INDEX, "a.wav", "a_converted.wav"]
-        assert [job.source.name for job in plan(["songs"], "out").jobs] == ["a.wav"]
-    for name in "xy":
-        put(Path(f"{name}/a.wav"))
-    for _ in range(2):  # the list lies above the folders
-        assert convert(["x", "y"], ".").count(FAILED) == 0
-        assert sorted(os.listdir("x")) == ["a.wav", "a_converted.wav"]
-
-
-def test_the_list_itself_is_never_an_input():
-    put(Path("in/a.wav"))
-    convert()
-    before = Path("out", INDEX).read_bytes()
-    os.symlink(f"out/{INDEX}", "list.wav")
-    put(Path("in/b.wav")).rename(f"out/{IN_WORK}")
-    os.symlink(f"out/{IN_WORK}", "work.wav")
-    for name in ("list.wav", "work.wav"):
-        with pytest.raises(OutputError, match="is an input, and a list of fastsvc's own"):
-            convert(["in", name], overwrite=True)
-    assert Path("out", INDEX).read_bytes() == before and Path("out", IN_WORK).stat().st_size > 6000
-
-
 def test_channels_are_checked_before_the_first_conversion():
     put(Path("in/a.wav"), tone(channels=3))
     put(Path("in/b.wav"), tone(channels=2))
@@ -322,24 +207,9 @@ def test_channels_are_checked_before_the_first_conversion():
 def test_leftovers_of_the_dead_go_where_results_go():
     put(Path("in/b/a.wav"))
     Path("out/b").mkdir(parents=True)
-    from test_files import dead_process, name_of
+    from leftovers import dead_process, name_of
 
     left = Path("out/b", name_of(dead_process()))
     left.write_bytes(b"half")
     convert()
     assert sorted(os.listdir("out/b")) == ["a.wav"]
-
-
-def test_what_appears_while_a_result_takes_its_place_is_kept(monkeypatch):
-    """Between the last look at the name and the renaming: another run's result, or the user's own file."""
-    put(Path("in/a.wav"))
-    add = Index.add
-
-    def late(self, one):
-        add(self, one)
-        Path("out/a.wav").write_bytes(b"of the user")
-
-    monkeypatch.setattr(Index, "add", late)
-    entry = only(convert())
-    assert entry.status == FAILED and "appeared meanwhile" in entry.reason
-    assert Path("out/a.wav").read_bytes() == b"of the user"

@@ -151,9 +151,8 @@ def test_the_next_are_sung_while_others_are_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(io, "write", write)
     told = []
-    report = convert(
-        tmp_path, Watching(shares_batches=True), on_entry=lambda _, entry: told.append(entry.input), batch=2
-    )
+    engine = Watching(shares_batches=True)
+    report = convert(tmp_path, engine, on_entry=lambda _, entry: told.append(entry.input), batch=2)
     assert report.count(DONE) == 4 and [Path(path).name for path in told] == ["0.wav", "1.wav", "2.wav", "3.wav"]
 
 

@@ -16,7 +16,7 @@ import huberts
 import numpy as np
 import pytest
 import torch
-from test_dresses import prefixed, same
+from dresses import prefixed, same
 
 from fastsvc.checkpoints import read
 from fastsvc.errors import CheckpointError

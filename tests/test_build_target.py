@@ -5,7 +5,7 @@ import types
 import engines
 import pytest
 import torch
-from test_launching import Api
+from fake_driver import Api
 
 pytest.importorskip("triton")
 

@@ -13,7 +13,7 @@ from fastsvc import reading
 from fastsvc.checkpoints import read
 from fastsvc.commands.inspect import describe
 from fastsvc.errors import CheckpointError
-from fastsvc.reading.text import decoded
+from fastsvc.reading.encoding import decode
 
 NAMES = {"chinese": ("洛天依", "言和", "周杰伦"), "japanese": ("さくら", "初音ミク", "ゆかり")}
 
@@ -74,8 +74,8 @@ def test_a_code_page_that_cannot_be_told_is_refused(tmp_path, name, encoding):
 def test_damaged_texts_name_their_encoding():
     for data in (b"\xff\xfea", b"\xef\xbb\xbf\xff", b"\xfe\xff\xd8\x00"):
         with pytest.raises(ValueError, match="damaged UTF"):
-            decoded(data)
-    assert decoded(b"") == ("", "") and decoded(b"\xef\xbb\xbfa: 1") == ("a: 1", "")
+            decode(data)
+    assert decode(b"") == ("", "") and decode(b"\xef\xbb\xbfa: 1") == ("a: 1", "")
 
 
 PLACES = {
@@ -154,5 +154,5 @@ def test_amphions_configuration_under_another_name(tmp_path):
 def test_notes_only_where_they_are_asked_for(tmp_path):
     (tmp_path / "a.json").write_bytes(json.dumps({"a": "洛"}, ensure_ascii=False).encode("utf-16"))
     notes = []
-    assert reading.json_file(tmp_path / "a.json") == reading.json_file(tmp_path / "a.json", notes=notes) == {"a": "洛"}
+    assert reading.read_json(tmp_path / "a.json") == reading.read_json(tmp_path / "a.json", notes=notes) == {"a": "洛"}
     assert len(notes) == 1 and "UTF-16" in notes[0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from histories import figures_of
-from test_teacher import EDM, TINY, perfect, random_model, write_config
+from teachers import EDM, TINY, perfect, random_model, write_config
 from toy_corpus import make
 
 from fastsvc.errors import CheckpointError, ConfigError

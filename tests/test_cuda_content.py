@@ -1,78 +1,27 @@
-"""The GPU's content encoders on a CPU: against the specification, at all lengths, in float32 and float16."""
+"""The GPU's content encoders on a CPU: against the specification, at all lengths."""
 
 import dataclasses
 
 import engines
 import golden
 import huberts
-import interpreted
-import numpy as np
 import pytest
 import torch
+from cuda_encoders import HEARING, ODD, audio_of, hubert_of, hubert_plain, poison, recogniser_of, recogniser_plain
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench import counts
-from fastsvc.commands import choose
-from fastsvc.config import RecogniserConfig
-from fastsvc.engine import hearing
 from fastsvc.engine.cuda import encoders as cuda_content
 from fastsvc.engine.cuda import hubert as cuda_hubert
 from fastsvc.engine.cuda import pitch as cuda_pitch
-from fastsvc.engine.cuda import programs, selfcheck
+from fastsvc.engine.cuda import programs
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
 from fastsvc.engine.cuda.graphs import Graphs
-from fastsvc.engine.cuda.hubert import GroupedConv, HubertEncoder, StridedConv
-from fastsvc.engine.cuda.recogniser import RecogniserEncoder
-from fastsvc.engine.engine import Engine
+from fastsvc.engine.cuda.hubert import GroupedConv, StridedConv
 from fastsvc.errors import EngineError
 from fastsvc.features import content, hubert
 from fastsvc.model.hubert import Hubert
 from fastsvc.model.modules import module
 from fastsvc.model.recogniser import Recogniser
-
-HEARING = RecogniserConfig(phones=("-", "a", "b"), channels=24, layers=5, bottleneck=6)
-# every channel count different, kernels that are no multiple of their strides, odd position kernel
-ODD = dataclasses.replace(
-    huberts.TINY,
-    channels=48,
-    position_kernel=9,
-    conv_channels=(8, 12, 16, 20),
-    conv_kernels=(10, 8, 5, 4),
-    conv_strides=(5, 4, 3, 4),
-)
-
-
-def audio_of(samples, level=0.1, offset=0.02):
-    return level * torch.randn(samples) + offset
-
-
-def hubert_of(config=huberts.TINY, dtype=torch.float32):
-    return HubertEncoder(config, huberts.tensors(config), dtype, "cpu")
-
-
-def hubert_plain(config=huberts.TINY):
-    model = Hubert(config).eval().requires_grad_(False)
-    model.load_state_dict(huberts.tensors(config))
-    return model
-
-
-def recogniser_of(config=HEARING, dtype=torch.float32):
-    torch.manual_seed(0)
-    return RecogniserEncoder(config, Recogniser(config).state_dict(), dtype, "cpu")
-
-
-def recogniser_plain(config=HEARING):
-    torch.manual_seed(0)
-    return content.RecogniserEncoder(config, Recogniser(config).state_dict())
-
-
-def poison(encoder):
-    """What other recordings left behind must not matter."""
-    for program, _ in encoder.programs.held.values():
-        for value in vars(program).values():
-            for tensor in value if isinstance(value, tuple) else [value]:
-                if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
-                    tensor.fill_(torch.nan)
 
 
 @pytest.mark.parametrize("config", [huberts.TINY, ODD, dataclasses.replace(huberts.TINY, projection=0)])
@@ -139,27 +88,6 @@ def test_one_graph_serves_neighbouring_lengths():
     assert list(encoder.programs.held) == [(48, True), (32, True)]
 
 
-@pytest.mark.parametrize("config", [huberts.TINY, ODD])
-@pytest.mark.parametrize("samples", [3000, 30001])
-def test_hubert_in_half_precision(config, samples):
-    """At most twice the error of the plain module in float16, both against float64."""
-    audio, model = audio_of(samples), hubert_plain(config)
-    got = hubert_of(config, torch.float16).encode(audio)
-    half = model.half()(audio.half()[None])[0]
-    want = hubert_plain(config).double()(audio.double()[None])[0]
-    assert 0 < golden.relative_rms(got, want) <= 2 * golden.relative_rms(half, want)
-    assert (got - want).abs().max() <= 2 * (half - want).abs().max()
-    assert golden.relative_rms(got, want) < 5e-3
-
-
-@pytest.mark.parametrize("level, offset", [(1e-5, 0.0), (1e-2, 0.7), (1.0, 0.0)])
-def test_half_precision_hears_the_quiet_and_the_offset(level, offset):
-    """The plain module in float16 loses both: what is below 6e-8 is nothing, and 0.7 leaves 3 digits."""
-    audio = audio_of(12000, level, offset)
-    want = hubert_plain().double()(audio.double()[None])[0]
-    assert golden.relative_rms(hubert_of(dtype=torch.float16).encode(audio), want) < 5e-3
-
-
 @pytest.mark.parametrize("mean_frames", [0, 40])
 @pytest.mark.parametrize("samples", [0, 1, 159, 160, 319, 320, 5000, 16000 * 3 + 71])
 def test_recogniser_as_specified(mean_frames, samples):
@@ -180,30 +108,6 @@ def test_recogniser_in_blocks(monkeypatch, block):
     assert golden.relative(encoder.encode(audio), whole) < 1e-5
     encoder.weights.halo_frames -= 8
     assert golden.relative(encoder.encode(audio), whole) > 1e-3
-
-
-@pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_recogniser_in_half_precision(kernel):
-    config = dataclasses.replace(HEARING, kernel=kernel, mean_frames=20)
-    plain, audio = recogniser_plain(config), audio_of(16001)
-    mel = content.log_mel(audio[None], config.mel)
-    want = plain.model.double()(mel.double())[0][0]
-    half = recogniser_plain(config).model.half()(mel.half())[0][0]
-    got = recogniser_of(config, torch.float16).encode(audio)
-    assert 0 < golden.relative_rms(got, want) <= 2 * golden.relative_rms(half, want)
-    assert (got - want).abs().max() <= 2 * (half - want).abs().max()
-
-
-def test_the_bundled_recogniser_in_half_precision():
-    """Trained weights, on something like a voice: its units lie in −1 … 1."""
-    engine = Engine.open(choose.DEMO, "cpu")
-    time_s = torch.arange(16000) / 16000
-    audio = sum(torch.sin(2 * torch.pi * 220 * k * time_s + k) / k for k in range(1, 20)) * 0.1 * (1 + time_s)
-    audio = audio + 0.003 * torch.randn(16000)
-    tensors = engine.encoder.model.state_dict()
-    want = engine.encoder.encode(audio)
-    got = RecogniserEncoder(engine.encoder.config, tensors, torch.float16, "cpu").encode(audio)
-    assert (got - want).abs().max() < 2e-2 and golden.relative_rms(got, want) < 3e-3
 
 
 @pytest.mark.parametrize("kernel, stride", [(1, 1), (2, 2), (3, 2), (5, 3), (7, 3), (4, 1)])
@@ -242,47 +146,11 @@ def test_short_memory_forgets_other_lengths(monkeypatch):
         encoder.encode(audio_of(60000))
 
 
-@pytest.fixture
-def gpu(monkeypatch, tmp_path):
-    """The GPU's engine, interpreted."""
-    pytest.importorskip("triton")
-    interpreted.prepare(monkeypatch)
-    return interpreted.engine
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
-def test_precision_follows_the_engine(gpu, tmp_path, monkeypatch):
-    path = engines.build_engine(tmp_path, steps=(1,), precision="fp32", target="cpu")
-    audio = 0.1 * np.random.default_rng(0).standard_normal(24000).astype(np.float32)
-    cpu = Engine.open(path, "cpu")
-    want = hearing.features(audio, 24000, cpu.config, cpu.encoder, None)
-    for precision, dtype, bound in (("fp32", torch.float32, 1e-5), ("fp16", torch.float16, 1e-2)):
-        engine = gpu(path, precision)
-        assert isinstance(engine.encoder, RecogniserEncoder) and engine.encoder.weights.dtype == dtype
-        got = hearing.features(audio, 24000, engine.config, engine.encoder, None, yin=engine.yin)
-        assert golden.relative(got.units, want.units) < bound
-        assert len(engine.yin.programs.held) == 1
-        for name in ("places", "voiced", "volume"):
-            assert torch.equal(getattr(got, name), getattr(want, name))
-        torch.testing.assert_close(got.f0_hz, want.f0_hz, rtol=1e-5, atol=0)
-    monkeypatch.setattr(selfcheck, "check", lambda *_: None)  # the interpreter knows no bfloat16
-    assert gpu(path, "bf16").encoder.weights.dtype == torch.float16
-
-
 def test_a_gru_runs_as_it_is_specified():
     config = dataclasses.replace(HEARING, architecture="gru", layers=1)
     state = module("recogniser", config).state_dict()
     made = cuda_content.encoder("recogniser", config, state, torch.float16, "cpu")
     assert type(made) is content.RecogniserEncoder
-
-
-@pytest.mark.parametrize("make", [hubert_of, recogniser_of])
-def test_the_floor_follows_the_precision(make):
-    """The same operations whatever the encoder's form; weights of half the width."""
-    plain = hubert.HubertEncoder(huberts.TINY, huberts.tensors()) if make is hubert_of else recogniser_plain()
-    wide, narrow = counts.content(plain, 1.0), counts.content(make(dtype=torch.float16), 1.0, 2)
-    assert wide.flops == narrow.flops > 0 and wide.bytes - narrow.bytes > 1000
 
 
 class Watch(TorchDispatchMode):

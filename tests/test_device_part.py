@@ -1,4 +1,4 @@
-"""What engines keep for a device: in their folder or the user's cache, whole or not at all, whoever else is at it."""
+"""What engines keep for a device in their folder: whole or not at all, whoever else is at it."""
 
 import json
 import os
@@ -7,26 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from device_folders import MANIFEST, engine, snapshot
 
-from fastsvc import files
 from fastsvc.artifact import device_part, engine_folder, listing, seal
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.errors import EngineError, OutputError
-
-MANIFEST = {
-    "acoustic": {},
-    "speakers": ["Ada"],
-    "schedules": {"1": [80.0]},
-    "levels": [80.0],
-    "sampler": "consistency",
-    "source": {"file": "a.pt", "format": "fastsvc", "kind": "student", "step": 1},
-}
-
-
-def engine(path, **changes) -> Path:
-    """The folder of an engine, as far as this is about."""
-    return engine_folder.write(path, {**MANIFEST, **changes}, {"weights.safetensors": b"weights"}, force=True)
 
 
 @pytest.fixture(autouse=True)
@@ -38,17 +24,6 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def folder(tmp_path):
     return Artifact(engine(tmp_path / "a.fsvc"))
-
-
-@pytest.fixture
-def read_only(monkeypatch):
-    """As a folder that others own: tests may run as root, who may write anywhere."""
-    monkeypatch.setattr(device_part.os, "access", lambda path, how: False)
-
-
-def snapshot(path):
-    found = (file for file in sorted(path.rglob("*")) if file.name != files.LOCK)
-    return {str(file.relative_to(path)): file.is_dir() or file.read_bytes() for file in found}
 
 
 def test_kept_in_the_engines_folder_and_listed(folder, cache):
@@ -83,17 +58,6 @@ def test_what_a_stranger_put_into_the_folder_counts_as_not_made(folder):
     assert part.has("kernels.json") and not part.has("other.json")
     part.add({"kernels.json": b"own"})
     assert part.read("kernels.json") == DevicePart(Artifact(folder.path), "sm_90").read("kernels.json") == b"own"
-
-
-def test_what_was_planted_in_the_cache_does_not_hide_the_folders(folder, cache):
-    part = DevicePart(folder, "sm_90")
-    part.add({"a.cubin": b"own"})
-    part.cache.mkdir(parents=True)
-    text = {"format": device_part.CACHE_FORMAT, "engine": "", "files": {}}
-    listing.add(part.cache, {"sm_90/a.cubin": b"planted"}, lambda: text)
-    part.refresh()
-    with pytest.warns(UserWarning, match="a.cubin is not used"):
-        assert part.read("a.cubin") == b"own"
 
 
 def test_what_is_sealed_cannot_be_moved(folder, tmp_path):
@@ -169,63 +133,6 @@ def test_a_failure_leaves_the_folder_as_it_was(folder, monkeypatch, failing, err
     assert "the disk is full" in str(caught.value) or isinstance(error, KeyboardInterrupt)
 
 
-def test_what_cannot_be_kept_there_goes_to_the_cache(folder, cache, monkeypatch):
-    def full(path, *_):
-        raise OutputError(f"cannot write into {path}: the disk is full")
-
-    monkeypatch.setattr(folder, "add", lambda files: full(folder.path))
-    part = DevicePart(folder, "sm_90")
-    assert part.add({"kernels.json": b"{}"}) == part.cache and part.read("kernels.json") == b"{}"
-    monkeypatch.setattr(listing, "add", full)
-    with pytest.raises(OutputError, match="the disk is full"):
-        part.add({"kernels.json": b"{}"})
-
-
-def test_the_cache_knows_engines_by_what_they_are(folder, cache, tmp_path, read_only):
-    before = snapshot(folder.path)
-    part = DevicePart(folder, "sm_90")
-    assert part.add({"kernels.json": b"{}"}) == cache / "engines" / folder.identity()[:32]
-    assert snapshot(folder.path) == before
-    copy = Artifact(engine(tmp_path / "copy.fsvc"))
-    assert DevicePart(copy, "sm_90").read("kernels.json") == b"{}"
-    assert DevicePart(copy, "sm_80").read("kernels.json") is None
-    other = Artifact(engine(tmp_path / "other.fsvc", speakers=["Bert"]))
-    assert DevicePart(other, "sm_90").read("kernels.json") is None
-
-
-def test_what_comes_from_the_cache_is_verified(folder, read_only):
-    part = DevicePart(folder, "sm_90")
-    part.add({"a.cubin": b"code", "b.cubin": b"more"})
-    damaged = part.cache / "sm_90" / "a.cubin"
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"3")
-    for one in (part, DevicePart(folder, "sm_90")):
-        with pytest.warns(UserWarning, match="a.cubin is damaged.*not used"):
-            assert one.read("a.cubin") is None
-        assert one.read("b.cubin") == b"more"
-    part.add({"a.cubin": b"code"})
-    assert part.read("a.cubin") == DevicePart(folder, "sm_90").read("a.cubin") == b"code"
-    (part.cache / listing.MANIFEST).write_text('{"files": 3')
-    with pytest.warns(UserWarning, match="cannot be read and is not used"):
-        fresh = DevicePart(folder, "sm_90")
-    assert fresh.read("b.cubin") is None
-
-
-def test_the_folder_once_it_can_be_written_replaces_the_cache(folder, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(device_part.os, "access", lambda path, how: False)
-        DevicePart(folder, "sm_90").add({"kernels.json": b"old", "a.cubin": b"code"})
-    part = DevicePart(folder, "sm_90")
-    assert part.read("kernels.json") == b"old"
-    assert part.add({"kernels.json": b"new"}) == folder.path
-    for one in (part, DevicePart(folder, "sm_90")):
-        assert one.read("kernels.json") == b"new" and one.read("a.cubin") == b"code"
-
-
-def test_the_installed_package_is_not_written_to(folder, cache, monkeypatch):
-    monkeypatch.setattr(device_part, "PACKAGE", folder.path.parent)
-    assert DevicePart(folder, "sm_90").add({"a.cubin": b"code"}).is_relative_to(cache)
-
-
 def test_an_engine_that_was_replaced_meanwhile_is_left_alone(folder, cache):
     part = DevicePart(folder, "sm_90")
     engine(folder.path, speakers=["Bert"])
@@ -257,25 +164,6 @@ def test_hostile_places_of_files(folder, place):
         hostile.bytes("sm_90/a.cubin")
     hostile.add({"sm_90/b.cubin": b"more"})
     assert hostile.bytes("sm_90/b.cubin") == b"more"
-
-
-def test_where_the_cache_is(monkeypatch):
-    monkeypatch.setenv(device_part.CACHE, "/x")
-    assert device_part.cache_folder() == Path("/x")
-    monkeypatch.delenv(device_part.CACHE)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/y")
-    assert device_part.cache_folder() == Path("/y/fastsvc")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert device_part.cache_folder() == Path.home() / ".cache" / "fastsvc"
-
-
-def test_a_cache_that_cannot_be_made(folder, monkeypatch, tmp_path, read_only):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv(device_part.CACHE, str(tmp_path / "file"))
-    part = DevicePart(folder, "sm_90")
-    for keep in (part.check, lambda: part.add({"a.cubin": b""})):
-        with pytest.raises(OutputError, match=r"cannot make .*FASTSVC_CACHE"):
-            keep()
 
 
 WRITER = """

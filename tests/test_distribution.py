@@ -1,36 +1,15 @@
-"""Distribution matching on Gaussians whose denoisers are known; the chain; the adversary; padding."""
+"""Distribution matching on Gaussians whose denoisers are known: its gradient, its levels, its alarms."""
 
 import itertools
 
 import pytest
 import torch
-from test_teacher import random_model
+from gaussians import EDM, SPREAD, drawn, gaussian
+from teachers import random_model
 from torch import nn
 
-from fastsvc.config import EdmConfig
-from fastsvc.errors import ConfigError
-from fastsvc.model import sampler, schedule
-from fastsvc.training import adversary, diffusion, distribution, simulate
+from fastsvc.training import diffusion, distribution
 from fastsvc.training.alarms import fake_lag, spread
-
-EDM = EdmConfig(sigma_data=0.5, sigma_min=0.002, sigma_max=20.0)
-SPREAD = 0.3
-
-
-def gaussian(mean, spread=SPREAD):
-    """The perfect denoiser of N(mean, spread²): (s² x + σ² m)/(s² + σ²)."""
-
-    def denoise(x, sigma):
-        sigma = diffusion.wide(sigma)
-        return (spread**2 * x + sigma**2 * mean) / (spread**2 + sigma**2)
-
-    return denoise
-
-
-def drawn(count=256, frames=1, mean=0.0):
-    x = mean + SPREAD * torch.randn(count, frames, 1, dtype=torch.float64)
-    return x, torch.randn_like(x), torch.ones(count, frames, dtype=torch.float64)
-
 
 # ---- the gradient
 
@@ -159,150 +138,6 @@ def test_levels_leave_out_the_ends():
     share = (place - low) / (high - low)
     assert 0.0199 < float(share.min()) < 0.022 and 0.978 < float(share.max()) < 0.9801
     assert float(share.mean()) == pytest.approx(0.5, abs=0.01)
-
-
-# ---- the chain
-
-
-def chain_parts(levels=(20.0, 2.4, 1.0, 0.41)):
-    model = random_model()
-    cond, draws = torch.randn(2, 6, 8), torch.randn(len(levels), 2, 6, 5)
-    return model, lambda x, s: model.denoise(x, s, cond), lambda step: draws[step], levels
-
-
-def test_the_chain_is_the_consistency_samplers():
-    _, denoise, noise, levels = chain_parts()
-    for last in range(4):
-        made = simulate.chain(denoise, levels, last, noise, EDM.sigma_min)
-        whole = sampler.consistency(
-            lambda x, s: denoise(x, torch.full((2,), s)), levels[: last + 1], noise, EDM.sigma_min
-        )
-        torch.testing.assert_close(made, whole)
-
-
-def test_only_the_last_step_of_the_chain_has_a_graph():
-    model, denoise, noise, levels = chain_parts()
-    model.denoiser.requires_grad_(True)
-
-    def kept(last) -> int:
-        bytes_ = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: bytes_.append(t.nbytes) or t, lambda t: t):
-            simulate.chain(denoise, levels, last, noise, EDM.sigma_min)
-        return sum(bytes_)
-
-    assert kept(0) == kept(1) == kept(3) > 0
-    simulate.chain(denoise, levels, 2, noise, EDM.sigma_min).sum().backward()
-    got = model.denoiser.skip_projection.weight.grad.clone()
-    model.zero_grad()
-    with torch.no_grad():
-        before = simulate.chain(denoise, levels, 1, noise, EDM.sigma_min)
-        x = before + (levels[2] ** 2 - EDM.sigma_min**2) ** 0.5 * noise(2)
-    denoise(x, torch.full((2,), levels[2])).sum().backward()
-    torch.testing.assert_close(got, model.denoiser.skip_projection.weight.grad)
-
-
-def test_schedules_begin_at_sigma_max():
-    assert simulate.schedules(EDM, (1, 2, 4)) == [[20.0], [20.0, 0.82], [20.0, 2.4, 1.0, 0.41]]
-    assert simulate.schedules(EDM, (3,), ((1.5, 0.5),)) == [[20.0, 0.75, 0.25]]
-    near = EdmConfig(sigma_data=0.15, sigma_max=20.0)  # as the demo's teacher: the condition leaves less to noise
-    assert simulate.schedules(near, (4,))[0] == pytest.approx([20.0, 0.72, 0.3, 0.123])
-    with pytest.raises(ConfigError, match="no levels are known for 3"):
-        simulate.schedules(EDM, (1, 3))
-
-
-def test_a_trained_schedule_takes_the_place_of_the_grid():
-    config = EdmConfig(sigma_max=20.0, few_steps=((20.0,), (20.0, 2.4, 1.0, 0.41)))
-    assert schedule.consistency_sigmas(config, 4).tolist() == pytest.approx([20.0, 2.4, 1.0, 0.41])
-    with pytest.raises(ConfigError, match="trained only at 1, 4"):
-        schedule.consistency_sigmas(config, 2)
-    for bad in (((20.0, 2.0), (20.0, 1.0)), ((19.0,),), ((20.0, 1.0, 1.0),), ((20.0, 0.001),), ((),)):
-        with pytest.raises(ConfigError, match="few_steps"):
-            EdmConfig(sigma_max=20.0, few_steps=bad)
-
-
-# ---- the adversary
-
-
-def adversary_parts(frames=9):
-    model = random_model()
-    config = model.config
-    head = adversary.Head(config, channels=12)
-    return model, head, torch.randn(2, frames, 8), torch.tensor([0.1, 3.0])
-
-
-def scored(model, head, x, z, sigma, cond, valid):
-    skips = adversary.features(model.denoiser, model.config, x, sigma, z, cond, valid)
-    return head(skips, cond, sigma, valid)
-
-
-def test_gradients_of_the_adversary_reach_x_or_the_head_and_never_the_fake_score():
-    model, head, cond, sigma = adversary_parts()
-    model.denoiser.requires_grad_(True)
-    x, z, valid = torch.randn(2, 9, 5), torch.randn(2, 9, 5), torch.ones(2, 9)
-    real, made = (scored(model, head, each, z, sigma, cond, valid) for each in (x, x + 0.5))
-    adversary.head_loss(real, made, valid).backward()
-    assert all(p.grad is None for p in model.parameters())
-    assert all(p.grad is not None for p in head.parameters())
-    at = x.requires_grad_(True)
-    (pull,) = torch.autograd.grad(adversary.student_loss(scored(model, head, at, z, sigma, cond, valid), valid), at)
-    assert pull.abs().min() > 0 and all(p.grad is None for p in model.parameters())
-
-
-def test_the_head_learns_to_tell_and_the_student_to_please_it():
-    model, head, cond, sigma = adversary_parts()
-    valid, optimizer = torch.ones(2, 9), torch.optim.Adam(head.parameters(), lr=3e-3)
-
-    def mels(shift):
-        return 0.5 * torch.randn(2, 9, 5) + shift
-
-    for _ in range(60):
-        z = torch.randn(2, 2, 9, 5)
-        real, made = (scored(model, head, mels(s), z[i], sigma, cond, valid) for i, s in enumerate((0.0, 0.8)))
-        optimizer.zero_grad()
-        adversary.head_loss(real, made, valid).backward()
-        optimizer.step()
-    assert float(real.detach().mean()) > 0.6 > 0.4 > float(made.detach().mean())
-    x, z = mels(0.8).requires_grad_(True), torch.randn(2, 9, 5)
-    before = adversary.student_loss(scored(model, head, x, z, sigma, cond, valid), valid)
-    (pull,) = torch.autograd.grad(before, x)
-    with torch.no_grad():
-        after = adversary.student_loss(scored(model, head, x - 20 * pull, z, sigma, cond, valid), valid)
-    assert float(after) < float(before.detach()) - 0.05 and float(pull.mean()) > 0  # back towards the real mean
-
-
-# ---- padding
-
-
-def longer(value, fill, count=3):
-    return torch.cat([value, torch.full((2, count, *value.shape[2:]), fill)], dim=1)
-
-
-def test_padding_changes_nothing():
-    model, head, cond, sigma = adversary_parts(7)
-    x, z, valid = torch.randn(2, 7, 5), torch.randn(2, 7, 5), torch.ones(2, 7)
-
-    def losses(x, z, cond, valid):
-        def real(x, s):
-            return model.denoise(x, s, cond, valid)
-
-        def fake(x, s):
-            return 1.1 * real(x, s) + 0.1
-
-        scores = scored(model, head, x, z, sigma, cond, valid)
-        return torch.stack(
-            [
-                distribution.matching_loss(x, fake, real, sigma, z, valid),
-                distribution.fake_loss(fake, EDM, x, sigma, z, valid),
-                adversary.head_loss(scores, 2 * scores, valid),
-                adversary.student_loss(scores, valid),
-            ]
-        )
-
-    mask = torch.cat([valid, torch.zeros(2, 3)], dim=1)
-    padded = losses(longer(x, float("nan")), longer(z, 50.0), longer(cond, 50.0), mask)
-    torch.testing.assert_close(padded, losses(x, z, cond, valid), rtol=1e-6, atol=1e-6)
-    unmasked = losses(longer(x, 1.0), longer(z, 50.0), longer(cond, 50.0), torch.ones(2, 10))
-    assert bool(((unmasked - padded).abs() > 1e-3).all())
 
 
 # ---- lag and diversity

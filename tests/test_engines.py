@@ -18,7 +18,7 @@ from fastsvc.engine.request import Request
 
 FLOAT32, HALF = 1e-4, 8e-3  # the widest that any test allows, in golden.relative_rms
 LEAST = max(100 * FLOAT32, 2 * HALF)
-# What tests/test_gpu.py builds: channels, layers and cond_channels of a real model
+# What tests/gpu_engines.py builds: channels, layers and cond_channels of a real model
 WIDE = dataclasses.replace(
     engines.ACOUSTIC,
     condition=dataclasses.replace(engines.ACOUSTIC.condition, channels=256),

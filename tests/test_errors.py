@@ -156,9 +156,8 @@ class Odd:
 def test_entries_tell_our_faults_from_the_users(folder, part, error, ours):
     put(Path("in/a.wav"), tone(0.05))
     planned = plan(["in"], "out")
-    report = batch.run(
-        Odd(fastsvc.load(folder, device="cpu"), part, error), planned, batch.ConversionSettings(Request(0))
-    )
+    engine = Odd(fastsvc.load(folder, device="cpu"), part, error)
+    report = batch.run(engine, planned, batch.ConversionSettings(Request(0)))
     (entry,) = report.failures
     assert entry.reason.startswith("a fault of fastsvc: KeyError: 'x' at ") == ours
     assert bool(entry.traceback) == ours and ("Traceback" in entry.traceback) == ours

@@ -1,84 +1,28 @@
-"""Clips with true targets, the whole evaluation on tiny untrained networks, and the demo's picture and table."""
+"""Clips with true targets, and the whole evaluation on tiny untrained networks."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from evaluated import networks, save
 
-from bench import demo
 from fastsvc import config as c
 from fastsvc.data.choir import perform, render, score
-from fastsvc.errors import AudioError, CheckpointError, ConfigError
-from fastsvc.evaluation import choir_table, clips, content, judges, phones, pictures, pitch, report, run, systems
-from fastsvc.evaluation.recordings_table import recordings
+from fastsvc.errors import CheckpointError, ConfigError
+from fastsvc.evaluation import choir_table, clips, content, judges, phones, pitch, run, systems
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.recogniser import Recogniser
-from fastsvc.model.verifier import Verifier
-from fastsvc.model.vocoder import Generator
 
 RATE = 24000
 SPEECH = Path(__file__).parent.parent / "examples" / "recordings" / "speech"
 
 
-def save(path, kind, model, speakers=(), f0_hz=()):
-    from fastsvc.training import checkpoint
-
-    state = model.state_dict()
-    plain = {"model": c.to_dict(model.config), "train": {}}
-    checkpoint.save(
-        path, kind=kind, step=1, config=plain, speakers=speakers, speaker_f0_hz=f0_hz, model=state, ema=state
-    )
-    return path
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Checkpoints of tiny untrained networks for two voices of the choir, and the engine built from them."""
-    from fastsvc.build import compile
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("evaluation")
-    names, f0_hz = ("ada", "bruno"), [s.f0_hz for s in clips.targets(("ada", "bruno"), (), 0)[0]]
-    phones = ("<blank>", "pau", "aa", "t", "s")
-    mel = c.MelConfig()
-    acoustic = c.AcousticConfig(
-        mel=mel,
-        features=c.FeatureConfig(unit_channels=6),
-        condition=c.ConditionConfig(unit_channels=6, channels=8, speakers=2, key_shift=False, voicing=True),
-        denoiser=c.DenoiserConfig(channels=8, layers=2, cond_channels=8),
-    )
-    vocoder = c.VocoderConfig(
-        initial_channels=16, resblock="2", resblock_kernels=(3,), resblock_dilations=((1, 3),), harmonics=2
-    )
-    small = {"phones": phones, "channels": 8, "layers": 1, "bottleneck": 6}
-    paths = {
-        "teacher": save(folder / "teacher.pt", "teacher", AcousticModel(acoustic), names, f0_hz),
-        "student": save(folder / "student.pt", "student", AcousticModel(acoustic), names, f0_hz),
-        "vocoder": save(folder / "vocoder.pt", "vocoder", Generator(vocoder)),
-        "content": save(folder / "content.pt", "recogniser", Recogniser(c.RecogniserConfig(**small))),
-        "recogniser": save(
-            folder / "held.pt", "recogniser", Recogniser(c.RecogniserConfig(**small, architecture="gru"))
-        ),
-        "verifier": save(
-            folder / "held_singer.pt",
-            "singer",
-            Verifier(c.VerifierConfig(channels=16, layers=2, embedding=8, architecture="conv2d")),
-        ),
-    }
-    paths["engine"] = compile(
-        paths["student"],
-        folder / "tiny.fsvc",
-        vocoder=paths["vocoder"],
-        content=paths["content"],
-        steps=(1, 2),
-        progress=None,
-    )
-    return paths
+    return networks(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -282,15 +226,6 @@ def test_words_that_the_content_encoder_or_the_judge_mishears(engine, monkeypatc
     assert content.words([content.heard(SimpleNamespace(encoder=object()), None, clip)]) == {}
 
 
-@pytest.mark.parametrize(
-    "heard, kept",
-    [("abcd", "1111"), ("", "0000"), ("xabcd", "1111"), ("acd", "1011"), ("abxd", "1101"), ("dd", "0001")],
-)
-def test_which_phones_are_found(heard, kept):
-    assert phones.found(list(heard), list("abcd")) == [mark == "1" for mark in kept]
-    assert phones.found(list(heard), []) == []
-
-
 @pytest.mark.slow
 def test_without_judges_or_teacher_their_rows_and_columns_are_left_out_with_a_note(made, engine, tmp_path):
     result = run.evaluate(engine, tmp_path, clips=1, clip_seconds=1.0, progress=False, voices=["ada"])
@@ -299,96 +234,3 @@ def test_without_judges_or_teacher_their_rows_and_columns_are_left_out_with_a_no
     notes = " ".join(result["notes"])
     assert "recogniser" in notes and "verifier" in notes and "teacher" in notes
     assert "PER ↓" not in (tmp_path / "evaluation.md").read_text()
-
-
-def test_settings_from_yaml(tmp_path):
-    path = tmp_path / "evaluate.yaml"
-    path.write_text("model: voices.fsvc\nclips: 3\nvoices: [ada]\n")
-    assert run.read_settings(path).voices == ("ada",)
-    path.write_text("clip: 3\n")
-    with pytest.raises(ConfigError, match="unknown key 'clip'"):
-        run.read_settings(path)
-    with pytest.raises(ConfigError, match="clips"):
-        run.evaluate("x.fsvc", tmp_path, clips=-1)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(AudioError, match="no recordings"):
-        recordings(tmp_path / "empty")
-
-
-def test_committed_settings_can_be_read():
-    path = Path(__file__).parent.parent / "configs" / "demo" / "evaluate.yaml"
-    assert run.read_settings(path).clips >= 40
-
-
-def test_means_and_differences_are_by_system_and_clip():
-    rows = [{"clip": i, "system": s, "rtf": v} for i in range(3) for s, v in (("a", i + 1.0), ("b", float(i)))]
-    rows[0]["rtf"] = math.nan
-    summary = report.summarise(rows, choir_table.COLUMNS)
-    assert summary["a"]["rtf"]["mean"] == 2.5 and summary["a"]["rtf"]["clips"] == 2 and summary["b"]["rtf"]["mean"] == 1
-    difference = report.differences(rows, "b", choir_table.COLUMNS)["a"]["rtf"]
-    assert difference == {"mean": 1.0, "low": 1.0, "high": 1.0}
-    table = report.markdown_table(summary, choir_table.COLUMNS)
-    assert table.splitlines()[2].startswith("| a | 2.500 <sub>2.000 … 3.000</sub> |")
-    read = {"a": {"rtf": {"mean": 1.0, "low": None, "high": None}}}  # JSON's null stands for what does not exist
-    assert report.markdown_table(read, choir_table.COLUMNS).splitlines()[2] == "| a | 1.000 |"
-
-
-# the demo
-
-
-def tone(hz, seconds=0.5, rate=48000):
-    times = np.arange(int(seconds * rate)) / rate
-    return sum(0.2 / k * np.sin(2 * np.pi * k * hz * times) for k in range(1, 6)).astype(np.float32)
-
-
-def test_picture_of_any_audio(tmp_path):
-    path = pictures.before_after(tmp_path / "a" / "b.png", tone(200), tone(300), 48000, "a title", transpose=7)
-    assert path.read_bytes()[:4] == b"\x89PNG"
-    for name, audio in {"silence": np.zeros(4800), "one": np.zeros(1)}.items():
-        pictures.before_after(tmp_path / f"{name}.png", audio.astype(np.float32), audio.astype(np.float32), 48000)
-    f0_hz, voiced = pictures.pitch_of(tone(200), 48000)
-    assert pitch.median_hz(f0_hz, voiced) == pytest.approx(200, rel=0.01)
-
-
-def test_table_is_aligned_and_has_no_nan():
-    rows = [
-        pictures.Row("a.wav", 1.5, "ada", 3, 200.4, 240.0, 0.99123, 0.21),
-        pictures.Row("a long name.wav", 61.25, "bo", -12.0, math.nan, 60.0, math.nan, 1.0),
-    ]
-    lines = pictures.file_table(rows).splitlines()
-    assert len({len(line) for line in lines}) == 1 and len(lines) == 4
-    assert "0.991" in lines[2] and "+3" in lines[2] and "–" in lines[3] and "nan" not in lines[3]
-
-
-def test_demo_takes_voices_across_the_range_and_fewer_for_long_recordings(tmp_path):
-    import types
-
-    import soundfile
-
-    from fastsvc.engine.speakers import Speakers
-
-    names, f0_hz = tuple("abcdefgh"), (300, 100, 250, 120, 200, 140, 180, 160)
-    engine = types.SimpleNamespace(speakers=names, table=Speakers(names, 0, f0_hz))
-    assert demo.pick(engine, None, 2) == ["f", "c"] and demo.pick(engine, None, 9) == list(names)
-    assert demo.pick(engine, "c, a") == ["c", "a"]
-    for seconds, count in ((1, 3), (50, 2), (300, 1)):
-        soundfile.write(tmp_path / "a.wav", np.zeros(seconds * 1000, np.float32), 1000)
-        assert demo._affordable(tmp_path) == count
-
-
-@pytest.mark.slow
-def test_demo_converts_draws_and_names_failures(made, tmp_path, capsys):
-    folder, out = tmp_path / "in", tmp_path / "out"
-    (folder / "sub").mkdir(parents=True)
-    shutil.copy(SPEECH / "side_left.wav", folder / "sub")
-    arguments = ["--input", str(folder), "--out", str(out), "--model", str(made["engine"])]
-    assert demo.main([*arguments, "--voices", "ada"]) == 0
-    told = capsys.readouterr().out
-    assert (out / "ada" / "sub" / "side_left.wav").exists() and (out / "ada" / "sub" / "side_left.png").exists()
-    assert "| side_left.wav |" in (out / "table.md").read_text() and "Listen to" in told
-    (folder / "bad.wav").write_text("no audio")
-    assert demo.main(arguments) == 1
-    told = capsys.readouterr().out
-    assert "not converted" in told and "bad.wav" in told and "| bruno |" in told.replace(" " * 2, " ")
-    assert demo.main([*arguments, "--voices", "nobody"]) == 1
-    assert "nobody" in capsys.readouterr().err

@@ -3,35 +3,29 @@
 from dataclasses import replace
 
 import amphion_files
-import big_blocks
 import engines
 import interpreted
 import pytest
 import torch
-import weights
-from golden import relative_rms
 from test_engines import HALF
 
 pytest.importorskip("triton")
 
+from gpu_pairs import AUDIO, FRAMES, built, close, told
+
 from fastsvc import build
 from fastsvc.build.passes import measure
 from fastsvc.commands import choose
-from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
-from fastsvc.engine import backends, ladder
+from fastsvc.config import DdpmConfig
+from fastsvc.engine import backends
 from fastsvc.engine.cpu import sampler as runtime
-from fastsvc.engine.cuda import launcher, selfcheck, support
-from fastsvc.engine.cuda import pitch as cuda_pitch
-from fastsvc.engine.cuda import recogniser as cuda_recogniser
-from fastsvc.engine.cuda import vocoder as cuda_vocoder
+from fastsvc.engine.cuda import selfcheck, support
 from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.engine import Engine
 from fastsvc.engine.ladder import Ladder
-from fastsvc.errors import ConfigError, EngineError, FastsvcError
+from fastsvc.errors import ConfigError, EngineError
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
-FRAMES = 33
-MEL, AUDIO = 1e-5, 2e-5  # of float32; measured: 1.3e-6 and 3.5e-6
 
 
 @pytest.fixture(autouse=True)
@@ -41,27 +35,13 @@ def prepared(monkeypatch):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
-        return engines.build_engine(tmp_path_factory.mktemp("engine"), precision="fp32", target="cpu")
+    return built(tmp_path_factory)
 
 
 @pytest.fixture
 def pair(folder):
     """(the CPU's engine, the GPU's)."""
     return Engine.open(folder, "cpu"), interpreted.engine(folder)
-
-
-def told(frames=FRAMES):
-    f0_hz = torch.full((frames,), 220.0)
-    f0_hz[: frames // 5] = 0
-    return torch.randn(frames, 6), f0_hz, 0.3 * torch.rand(frames)
-
-
-def close(got, want, bound=MEL):
-    assert got.shape == want.shape and torch.isfinite(got).all()
-    assert relative_rms(got, want) <= bound
 
 
 @pytest.mark.slow
@@ -106,31 +86,6 @@ def test_cutting_changes_nothing(pair):
     voice = gpu.sampler.condition.speaker({0: 1.0})
     whole = gpu.sampler(features, voice, 1, runtime.seeded(4, 80))
     close(gpu.sampler(features, voice, 1, runtime.seeded(4, 80), block=31), whole, 1e-6)
-
-
-def test_the_vocoder_in_slices_that_are_never_padded(pair):
-    cpu, gpu = pair
-    mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
-    heard = []
-    close(gpu.synthesiser(mel, f0_hz, 3, progress=heard.append), cpu.synthesiser(mel, f0_hz, 3), AUDIO)
-    assert len(gpu.synthesiser.replays) == 1 and heard[-1] == 1
-    ((batch, length, _),) = gpu.synthesiser.replays
-    assert batch > 1 and length < 130
-
-
-@pytest.mark.slow
-def test_the_vocoder_by_the_kernels(pair, folder, monkeypatch):
-    """The engine's whole way with the backend that was asked for; one that does not run here is refused by name."""
-    big_blocks.prepare(monkeypatch)
-    cpu, gpu = pair[0], interpreted.engine(folder, vocoder_backend="triton")
-    given = told(9)
-    want, got = (engine.synthesise(*given, "Bert", 1, seed=4) for engine in (cpu, gpu))
-    close(got[0], want[0], AUDIO)
-    assert list(gpu.synthesiser.choice.made) == ["triton"]
-    with pytest.raises(FastsvcError, match="tensorrt"):
-        interpreted.engine(folder, vocoder_backend="tensorrt")
-    with pytest.raises(EngineError, match="onnxruntime.*does not run on this device"):
-        interpreted.engine(folder, vocoder_backend="onnxruntime")
 
 
 @pytest.mark.slow
@@ -274,96 +229,6 @@ def test_amphions_condition(tmp_path, monkeypatch):
     close(cut, gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins)))
 
 
-KINDS = {
-    "pulse": VocoderConfig(initial_channels=32, source="pulse"),
-    "one sine, noise in the generator": VocoderConfig(
-        family="openvpi",
-        mel=MelConfig(44100, 64, 2048, 2048, 20, 40.0, 16000.0, "e"),
-        initial_channels=16,
-        upsample_rates=(4, 4, 4),
-        upsample_kernels=(8, 8, 8),
-        source="sine",
-        noise_sigma=0.5,
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@torch.inference_mode()
-def test_kinds_of_vocoders(kind):
-    """In several slices, from a mel whose logarithm has another base; float16 stays near."""
-    config = KINDS[kind]
-    tensors = weights.vocoder(config)
-    mel, f0_hz = torch.randn(100, config.mel.bins) - 2, 150 + 100 * torch.rand(100)
-    base = "10" if config.mel.log_base == "e" else "e"
-    want = runtime.Synthesiser(tensors, config, base)(mel, f0_hz, 5)
-    for dtype, bound in ((torch.float32, AUDIO), (torch.float16, HALF)):
-        made = cuda_vocoder.Synthesiser(tensors, config, base, dtype, "cpu", launcher.Jit())
-        close(made(mel, f0_hz, 5), want, bound)
-        ((batch, length),) = made.inputs
-        assert batch > 1 and length < 100
-
-
-def test_the_vocoder_in_short_memory(pair, monkeypatch):
-    cpu, gpu = pair
-    made, batch = gpu.synthesiser, gpu.synthesiser._batch
-
-    def short(mel, prepared, seed, starts, length):
-        if len(starts) > 1:
-            raise torch.OutOfMemoryError("no")
-        return batch(mel, prepared, seed, starts, length)
-
-    monkeypatch.setattr(made, "_batch", short)
-    mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]
-    with pytest.warns(UserWarning, match="the vocoder continues with 1 slices"):
-        got = made(mel, f0_hz, 3)
-    close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
-    monkeypatch.setattr(made, "_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
-    with pytest.warns(UserWarning, match="memory is short"), pytest.raises(EngineError, match="memory"):
-        made(mel, f0_hz)
-
-
-def test_timing_goes_on_where_memory_is_too_small_for_a_shape(pair, monkeypatch):
-    made, timed, seen = pair[1].synthesiser, [], []
-
-    def measure(given, capture):
-        if len(given.mel) > 1:
-            raise torch.OutOfMemoryError("no")
-        timed.append(tuple(given.mel.shape[:2]))
-
-    monkeypatch.setattr(cuda_vocoder, "rungs", lambda: [(2, 64), (1, 80), (1, 64)])
-    monkeypatch.setattr(made.choice, "measure", measure)
-    with pytest.warns(UserWarning, match="too small to time 2 × 64 frames"):
-        made.measure(seen.append)
-    assert timed == [(1, 80), (1, 64)] and seen == [1 / 3, 2 / 3, 1.0] and not made.choice.made
-
-
-def test_short_recordings_are_bound_once(pair, monkeypatch):
-    """Binding may keep memory until it is released, as TensorRT's contexts do."""
-    made, bound = pair[1].synthesiser, []
-    generator = made.choice.generator("torch")
-    real = generator.bind
-    monkeypatch.setattr(generator, "bind", lambda given: bound.append(given) or real(given))
-    for frames in (13, 12, 13, 12):
-        made(torch.randn(frames, 80) - 2, told(frames)[1])
-    assert len(bound) == 2 and not made.replays
-
-
-def test_the_vocoder_goes_on_without_a_backend_that_fails(pair, monkeypatch):
-    cpu, gpu = pair
-    choice = gpu.synthesiser.choice
-
-    def refusing():
-        raise EngineError("no context could be made")
-
-    monkeypatch.setitem(choice.makers, "triton", refusing)
-    monkeypatch.setattr(choice, "name", lambda *_: "torch" if choice.dropped else "triton")
-    mel, f0_hz = torch.randn(13, 80) - 2, told(13)[1]
-    with pytest.warns(UserWarning, match="continues without triton.*no context"):
-        got = gpu.synthesiser(mel, f0_hz, 3)
-    close(got, cpu.synthesiser(mel, f0_hz, 3), AUDIO)
-
-
 @pytest.mark.slow
 def test_the_bundled_voices_in_half_precision():
     """Trained weights, whose rounding matters: the mel, and the vocoder alone, both in float16."""
@@ -375,76 +240,3 @@ def test_the_bundled_voices_in_half_precision():
     close(got[1], want[1], 1e-3)  # measured: 2.3e-4 and 5.4e-4
     close(gpu.synthesiser(want[1], given[1], 3), want[0], 3e-3)
     assert want[0].std() > 1e-3
-
-
-@pytest.mark.slow
-def test_graphs_are_made_beforehand(pair, monkeypatch):
-    """Those that recordings need, largest first; then nothing is captured while they are sung."""
-    _, gpu = pair
-    made, real = [], Graphs.capture
-    monkeypatch.setattr(Graphs, "capture", lambda self, run: made.append(self) or real(self, run))
-    seen, lengths = [], (12, 66, 7)
-    assert gpu.warm_up(groups=[lengths, lengths[:1]], steps=(1, 2), progress=seen.append) == len(made)
-    assert seen == sorted(seen) and seen[-1] == 1
-    shapes = [(shape.batch, shape.frames) for shape in gpu.sampler.network.programs]
-    assert shapes == [(4, 96), (1, 64)]
-    recordings = [
-        runtime.Features(*told(n)[:1], torch.arange(n), *(2 * [torch.ones(n)]), torch.ones(n)) for n in lengths
-    ]
-    voice, before = gpu.sampler.condition.speaker({1: 1.0}), len(made)
-    for steps in (1, 2):
-        mels = gpu.sampler.many(recordings, voice, steps, [5, 6, 7])
-        gpu.sampler.many(recordings[:1], voice, steps, [5])
-    gpu.synthesiser(mels[1], recordings[1].f0_hz)
-    assert len(made) == before
-
-
-def test_the_whole_ladder_is_prepared(pair, monkeypatch):
-    _, gpu = pair
-    gpu.sampler.ladder = Ladder(512)
-    monkeypatch.setattr(ladder, "EVEN", (64, 128))
-    monkeypatch.setattr(ladder, "EVEN_BATCHES", (2, 1))
-    monkeypatch.setattr(cuda_recogniser, "RUNGS", (64, 128))
-    monkeypatch.setattr(cuda_pitch, "FRAMES", (64, 128))
-    monkeypatch.setattr(gpu.synthesiser, "most_batch", 2)
-    ran = []
-    monkeypatch.setattr(
-        gpu.synthesiser, "_batch", lambda mel, f0, seed, starts, length: ran.append((len(starts), length))
-    )
-    gpu.warm_up(groups="all")
-    network = gpu.sampler.network
-    assert list(network.programs) == Ladder(512).shapes()
-    assert {key[0] for key in network.replays} == set(Ladder(512).shapes())
-    assert {key[1:] for key in network.replays} == {("condition", False), ("sampling", 1, False)}  # not early
-    assert ran == [(2, 128), (1, 128), (2, 64), (1, 64)]
-    assert list(gpu.encoder.programs.held) == list(gpu.yin.programs.held) == [128, 64]
-
-
-def test_stepped_schedules_are_prepared_too(pair):
-    _, gpu = pair
-    gpu.sampler.method, gpu.sampler.plans = "heun", {1: None, 2: None}
-    gpu.sampler.schedules = {2: [*gpu.sampler.schedules[2], 0.0]}
-    gpu.sampler.warm_up([2], [[FRAMES]])
-    replays = dict(gpu.sampler.network.replays)
-    gpu.synthesise(*told(), 0, 2)
-    assert {key[1] for key in replays} == {"condition", "evaluation"} and replays == gpu.sampler.network.replays
-
-
-def test_short_memory_while_graphs_are_made(pair, monkeypatch):
-    _, gpu = pair
-    reserve = gpu.sampler.network.reserve
-
-    def scarce(shapes):
-        if max(shape.batch * shape.frames for shape in shapes) > 2048:
-            raise torch.OutOfMemoryError("no")
-        reserve(shapes)
-
-    monkeypatch.setattr(gpu.sampler.network, "reserve", scarce)
-    with pytest.warns(UserWarning, match="continuing with batches of 2048 frames"):
-        gpu.sampler.warm_up([1], [[FRAMES]])
-    assert gpu.sampler.ladder == Ladder(2048) and len(gpu.sampler.network.replays) == 2
-
-
-def test_on_a_processor_there_are_no_graphs_to_make(pair):
-    cpu, _ = pair
-    assert cpu.warm_up(0.05, groups="all") == 0 and set(cpu.timings) == {"features", "mel", "vocoder"}

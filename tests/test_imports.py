@@ -1,4 +1,4 @@
-"""Who may import whom (tests/rooms.py), read from the sources without running them."""
+"""Who may import whom (tests/rooms.py), and how long a file may be: read from the sources without running them."""
 
 import ast
 from pathlib import Path
@@ -126,6 +126,12 @@ def test_every_module_can_be_imported_on_windows():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in UNIX_NAMES and id(node) not in inside:
                 raise AssertionError(f"{path}:{node.lineno}: {node.attr} is not everywhere")
+
+
+def test_no_file_is_longer_than_250_lines():
+    paths = {*sources(), *(path for folder in ("bench", "tests") for path in (ROOT / folder).rglob("*.py"))}
+    lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in paths}
+    assert not {name: count for name, count in lines.items() if count > 250}
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def test_the_least_suspicious_first(tmp_path):
         for name in names:
             run.begin(name)  # and killed
     assert order(tmp_path, *"dcba") == (["d"], ["c", "a", "b"])
-    assert [InWork(tmp_path).times(name) for name in "abcd"] == [1, 3, 1, 0]
+    assert [InWork(tmp_path).kills(name) for name in "abcd"] == [1, 3, 1, 0]
     assert free_or_ours(tmp_path)
 
 
@@ -96,7 +96,7 @@ def test_names_that_hold_ends_of_lines(tmp_path):
     run = InWork(tmp_path)
     for name in names:
         run.begin(tmp_path / name)
-    assert [InWork(tmp_path).times(tmp_path / name) for name in names] == [1] * len(names)
+    assert [InWork(tmp_path).kills(tmp_path / name) for name in names] == [1] * len(names)
 
 
 def test_failures_are_no_deaths(tmp_path):

@@ -11,7 +11,14 @@ from fastsvc.build.passes.fold import fold_condition, fold_layers, fold_skips, s
 from fastsvc.build.passes.lower import lower
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
 from fastsvc.kernels import dependent
-from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles, Update, consistency_updates, euler_updates
+from fastsvc.kernels.denoiser.network import (
+    DenoiserLaunches,
+    NoiseLevel,
+    Tiles,
+    Update,
+    consistency_updates,
+    euler_updates,
+)
 from fastsvc.kernels.denoiser.pack import pack, padded
 from fastsvc.kernels.tiles import Tile
 from fastsvc.model import noise, process, sampler, schedule
@@ -41,7 +48,7 @@ def build(method="consistency", steps=2, dtype=torch.float32, splits=1, allocate
     evaluated = schedule.evaluated(method, sigmas)
     weights = pack(lowered(model.cpu(), evaluated), model.low, model.high, dtype, DEVICE)
     table = [tuple(map(float, process.coefficients(CONFIG, torch.tensor(s)))) for s in evaluated]
-    levels = [Level(i, c_skip, c_out, c_in) for i, (c_skip, c_out, c_in, _) in enumerate(table)]
+    levels = [NoiseLevel(i, c_skip, c_out, c_in) for i, (c_skip, c_out, c_in, _) in enumerate(table)]
     tiles = Tiles.of(weights, 3, FRAMES, ARCH)
     if DEVICE == "cpu":  # large blocks: the interpreter's time goes by operations
         block = Tile(64, 64, 64, 4, 2)
@@ -50,7 +57,7 @@ def build(method="consistency", steps=2, dtype=torch.float32, splits=1, allocate
             tiles = Tiles(*list(vars(tiles).values())[:4], Tile(64, 64, 64, 4, 2, splits), tiles.head)
     pdl = dependent.possible(torch.device(DEVICE), ARCH)
     given = weights, CONFIG.denoiser.dilations, levels, 3, FRAMES, tiles
-    net = Denoiser(*given, precision="ieee", allocate=allocate, pdl=pdl)
+    net = DenoiserLaunches(*given, precision="ieee", allocate=allocate, pdl=pdl)
     return model.to(DEVICE), net, sigmas
 
 

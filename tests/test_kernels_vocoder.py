@@ -9,8 +9,7 @@ pytest.importorskip("triton")
 
 from fastsvc.kernels import tiles
 from fastsvc.kernels.tiles import Tile
-from fastsvc.kernels.vocoder import conv, residual_unit, upsample, waveform
-from fastsvc.kernels.vocoder import pack as pack_generator
+from fastsvc.kernels.vocoder import conv, pack, residual_unit, upsample, waveform
 
 EXACT = {"precision": "ieee"}
 SLOPE = 0.1
@@ -180,7 +179,7 @@ def test_what_a_unit_cannot_do_is_refused():
 
 
 def test_padded_channels():
-    found = [pack_generator.padded(count) for count in (1, 8, 24, 48, 64, 96, 192, 256)]
+    found = [pack.padded(count) for count in (1, 8, 24, 48, 64, 96, 192, 256)]
     assert found == [16, 16, 32, 64, 64, 128, 192, 256]
 
 

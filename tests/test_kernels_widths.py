@@ -15,7 +15,7 @@ from test_kernels_denoiser import lowered
 pytest.importorskip("triton")
 
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig, MelConfig
-from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles
+from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles
 from fastsvc.kernels.denoiser.pack import pack
 from fastsvc.kernels.tiles import Tile
 from fastsvc.model import process
@@ -57,9 +57,9 @@ def test_evaluation(channels, hidden, mel_bins, frames, lengths, cycle, dtype):
     config, sigma = model.config, torch.tensor([SIGMA])
     tensors = lowered(model, [SIGMA])
     weights = pack(tensors, model.low, model.high, dtype)
-    level = Level(0, *map(float, process.coefficients(config, sigma[0])[:3]))
+    level = NoiseLevel(0, *map(float, process.coefficients(config, sigma[0])[:3]))
     blocks = tiles(weights.channels, weights.hidden)
-    net = Denoiser(weights, config.denoiser.dilations, [level], batch, frames, blocks, "ieee")
+    net = DenoiserLaunches(weights, config.denoiser.dilations, [level], batch, frames, blocks, "ieee")
     for buffer in (net.state, net.z, net.parts, net.out):
         buffer.fill_(float("nan"))
 

@@ -136,7 +136,7 @@ def test_what_is_right_is_not_taken_for_something_else():
     for content in (b"PK\x03\x04\x00\x00", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."):
         assert lookalikes.model(content + bytes(9), ".pt") is None
     for content in (b'{"data": 1}', b"data:\n  hop_length: 128\n", b"", b"\0\0", np.arange(9).tobytes()):
-        assert lookalikes.saved_instead(content) is None
+        assert lookalikes.not_json_or_yaml(content) is None
     assert lookalikes.model(b"IMPORTANT: not an index", "")[0].startswith("a text")
     assert lookalikes.document(b"# <html> is a word\n") is None
 

@@ -9,8 +9,8 @@ from media_cases import CUT, EXACT, LOOSE, name_of, put, reason
 from media_files import aliased, chirp, encode, picture
 
 from fastsvc import memory
-from fastsvc.audio import io, media, source
-from fastsvc.audio.opening import opened
+from fastsvc.audio import file_bytes, io, media
+from fastsvc.audio.opening import open_recording
 from fastsvc.errors import AudioError
 
 av = pytest.importorskip("av")
@@ -73,7 +73,7 @@ def test_counts_that_no_file_of_this_size_holds_are_refused_before_memory_is_tak
 @pytest.mark.parametrize("case", [EXACT[0], EXACT[11], LOOSE[0]], ids=name_of)
 def test_a_disk_that_fails_is_named(tmp_path, case, monkeypatch):
     path, audio = put(tmp_path, case)
-    real, left = source.Source.at, [0]
+    real, left = file_bytes.FileBytes.at, [0]
 
     def at(self, place, count):
         left[0] -= 1
@@ -81,7 +81,7 @@ def test_a_disk_that_fails_is_named(tmp_path, case, monkeypatch):
             raise OSError(5, "Input/output error")
         return real(self, place, count)
 
-    monkeypatch.setattr(source.Source, "at", at)
+    monkeypatch.setattr(file_bytes.FileBytes, "at", at)
     for reads in range(1000):
         left[0] = reads
         try:
@@ -95,7 +95,7 @@ def test_a_disk_that_fails_is_named(tmp_path, case, monkeypatch):
 def test_memory_is_checked_before_decoding(tmp_path, monkeypatch):
     path = put(tmp_path, EXACT[0])[0]
     monkeypatch.setattr(memory, "free_bytes", lambda: 1e5)
-    monkeypatch.setattr(media.File, "read", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(media.MediaFile, "read", lambda *_: pytest.fail("decoded"))
     with pytest.raises(io.TooLong, match="too long for this machine's memory"):
         io.read(path)
 
@@ -145,7 +145,7 @@ def test_a_file_that_another_names_is_not_opened(tmp_path):
 def test_of_a_file_that_grows_what_was_there_is_read(tmp_path):
     path = encode(tmp_path / "a.aac", chirp(300_000), 44100, "aac", "adts", b=320_000)  # more than one buffer
     want, more = io.read(path)[0], path.read_bytes()[:300]
-    with opened(path) as recording, open(path, "ab") as file:
+    with open_recording(path) as recording, open(path, "ab") as file:
         file.write(more)
         file.flush()
         found = [recording.file.read(1 << 14)]

@@ -152,7 +152,7 @@ def held_by(error):
 def test_errors_hold_nothing():
     error, ref = held_by(RuntimeError("outer"))
     assert ref() is not None
-    assert memory.emptied(error) is error and "work" in str(error.__traceback__.tb_next.tb_frame.f_code)
+    assert memory.release_frames(error) is error and "work" in str(error.__traceback__.tb_next.tb_frame.f_code)
     gc.collect()
     assert ref() is None
 

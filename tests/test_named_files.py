@@ -62,10 +62,11 @@ def test_links_of_pages_lead_somewhere():
 
 def test_the_gate_of_the_gpu_needs_a_gpu():
     """What must pass on a GPU before it is taken by default is skipped everywhere else, and not on one."""
-    source = (ROOT / backends.GATE).read_text(encoding="utf-8")
-    marks = [ast.unparse(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign)
-             and node.targets[0].id == "pytestmark"]  # fmt: skip
-    assert marks == ["pytest.mark.gpu"]
+    for name in backends.GATE:
+        source = (ROOT / name).read_text(encoding="utf-8")
+        marks = [ast.unparse(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign)
+                 and node.targets[0].id == "pytestmark"]  # fmt: skip
+        assert marks == ["pytest.mark.gpu"]
     assert "tests" in (ROOT / "bench/gpu.sh").read_text(encoding="utf-8")
 
 

@@ -1,34 +1,20 @@
-"""Preparing corpora: layouts, formats, splits, resuming, bad files and settings."""
+"""Preparing corpora: layouts, formats, splits, transcripts, bad files."""
 
 import json
 import os
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from click.testing import CliRunner
+from song_folders import MEL, run, tone, two_singers, write
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.cli import main
-from fastsvc.config import FeatureConfig, MelConfig
 from fastsvc.data.choir.phones import PHONES
 from fastsvc.data.corpus import Corpus
-from fastsvc.data.prepare import add_units, prepare
 from fastsvc.data.scan import scan, split_songs
-from fastsvc.errors import AudioError, ConfigError, OutputError
-
-MEL = MelConfig(rate_hz=16000, hop_samples=160, fft_samples=512, window_samples=512, bins=20, high_hz=8000.0)
-
-
-def tone(seconds, rate_hz, f0_hz=220.0, level=0.3):
-    time = np.arange(round(seconds * rate_hz)) / rate_hz
-    return level * sum(np.sin(2 * np.pi * h * f0_hz * time) / h for h in range(1, 6))
-
-
-def write(path, audio, rate_hz, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, audio, rate_hz, **options)
+from fastsvc.errors import AudioError
 
 
 def transcribe(path, seconds, f0_hz=200.0):
@@ -39,26 +25,9 @@ def transcribe(path, seconds, f0_hz=200.0):
     path.write_text(json.dumps({"phones": phones, "f0_hop_s": 0.005, "f0_hz": track}))
 
 
-def two_singers(folder):
-    """Two singers with the same four songs."""
-    for singer, f0_hz in (("alto", 330.0), ("bass", 110.0)):
-        for song in range(4):
-            write(folder / singer / f"song{song}.wav", tone(1.0, 16000, f0_hz), 16000)
-    return folder
-
-
 @pytest.fixture
 def dataset(tmp_path):
     return two_singers(tmp_path / "set")
-
-
-def run(dataset, out, **options):
-    options = {"jobs": 1, "mel": MEL, "valid": 0.25, "test": 0.25, "progress": False} | options
-    return prepare(dataset, out, **options)
-
-
-def tree(folder):
-    return {path.relative_to(folder): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def test_any_format_rate_and_channels(tmp_path):
@@ -204,57 +173,6 @@ def test_parallel_gives_the_same(dataset, tmp_path):
     assert corpora[0] == corpora[1]
 
 
-def test_a_broken_run_goes_on(dataset, tmp_path, monkeypatch):
-    whole = run(dataset, tmp_path / "whole")
-    import fastsvc.data.workers as module
-
-    real, calls = module.process, []
-
-    def break_at_fifth(*args):
-        calls.append(args)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(module, "process", break_at_fifth)
-    with pytest.raises(KeyboardInterrupt):
-        run(dataset, tmp_path / "out")
-    assert not (tmp_path / "out" / "corpus.json").exists()
-    report = run(dataset, tmp_path / "out")
-    assert (report.reused, report.items) == (4, whole.items) and len(calls) == 9
-    before = tree(tmp_path / "out" / "items")
-    assert run(dataset, tmp_path / "out").reused == 8 and len(calls) == 9
-    assert tree(tmp_path / "out" / "items") == before
-    names = [(tmp_path / name / "corpus.json").read_text() for name in ("whole", "out")]
-    assert names[0] == names[1]
-
-
-def test_a_replaced_recording_is_done_again(dataset, tmp_path):
-    write(dataset / "alto" / "song0.wav", tone(5.0, 16000), 16000)
-    run(dataset, tmp_path / "out", max_seconds=2, high_pass=False)
-    assert len(list((tmp_path / "out" / "items" / "alto").glob("song0.*"))) == 3
-    write(dataset / "alto" / "song0.wav", tone(1.1, 16000), 16000)
-    assert run(dataset, tmp_path / "out", max_seconds=2).reused == 7
-    assert len(list((tmp_path / "out" / "items" / "alto").glob("song0.*"))) == 1
-    assert max(len(item.audio) for item in Corpus(tmp_path / "out").items) == 17600
-
-
-def test_settings_are_not_mixed(dataset, tmp_path):
-    run(dataset, tmp_path / "out")
-    before = tree(tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"features\.f0_low_hz 50\.0 there, 80\.0 now; peak 0\.95 there, none now"):
-        run(dataset, tmp_path / "out", features=FeatureConfig(f0_low_hz=80.0), peak=None)
-    assert tree(tmp_path / "out") == before
-    with pytest.raises(OutputError, match="not a prepared corpus"):
-        run(dataset, dataset)
-    for wrong in ({"f0_source": "exact"}, {"valid": 0.6, "test": 0.5}, {"jobs": 0}, {"peak": 0.0}):
-        with pytest.raises(ConfigError):
-            run(dataset, tmp_path / "other", **wrong)
-    with pytest.raises(ConfigError, match="unknown f0 method"):
-        run(dataset, tmp_path / "other", features=FeatureConfig(f0_method="guess"))
-    assert not (tmp_path / "other").exists()
-
-
 def test_transcripts(dataset, tmp_path):
     for path in dataset.rglob("*.wav"):
         transcribe(path.with_suffix(".json"), 1.0)
@@ -270,12 +188,6 @@ def test_transcripts(dataset, tmp_path):
     assert all(item.voiced.mean() > 0.9 and abs(np.median(item.f0_hz) - 200) > 50 for item in tracked.items)
 
 
-def test_foreign_json_is_ignored(dataset, tmp_path):
-    (dataset / "alto" / "song0.json").write_text('{"title": "x"}')
-    assert run(dataset, tmp_path / "out").bad == []
-    assert Corpus(tmp_path / "out").phones == []
-
-
 def test_split_is_by_song_and_leaves_everyone_something():
     songs = {"a": {f"s{i}" for i in range(20)}, "b": {f"s{i}" for i in range(20)}, "c": {"s3"}, "d": {"s4", "s5"}}
     split = split_songs(songs, 0, 0.1, 0.2)
@@ -283,94 +195,6 @@ def test_split_is_by_song_and_leaves_everyone_something():
     assert split["s3"] == "train" and "train" in (split["s4"], split["s5"])
     assert split == split_songs(songs, 0, 0.1, 0.2) != split_songs(songs, 1, 0.1, 0.2)
     assert set(split_songs({"a": {"x"}}, 0, 0.1, 0.1).values()) == {"train"}
-
-
-class Encoder:
-    """Units are the mean and the peak of every 320 samples at 8 kHz, times a weight."""
-
-    name, rate_hz, hop_samples, channels = "toy", 8000, 320, 2
-
-    def __init__(self, weight=1.0):
-        self.model = torch.nn.Linear(1, 1, bias=False)
-        torch.nn.init.constant_(self.model.weight, weight)
-        self.calls = 0
-
-    def encode(self, audio):
-        self.calls += 1
-        audio = audio[: len(audio) // 320 * 320].reshape(-1, 320) * self.model.weight.item()
-        return torch.stack((audio.mean(1), audio.abs().amax(1)), 1)
-
-
-def test_add_units(dataset, tmp_path):
-    run(dataset, tmp_path / "out")
-    encoder = Encoder()
-    assert add_units(tmp_path / "out", encoder, progress=False) == 8
-    corpus = Corpus(tmp_path / "out")
-    assert corpus.encoder["name"] == "toy" and len(corpus.encoder["hash"]) == 64
-    assert all(item.units.shape == (25, 2) and item.units.dtype == np.float16 for item in corpus.items)
-    assert add_units(tmp_path / "out", encoder, progress=False) == 0 and encoder.calls == 8
-    assert run(dataset, tmp_path / "out").reused == 8 and Corpus(tmp_path / "out").encoder == corpus.encoder
-
-
-def test_units_of_two_encoders_do_not_mix(dataset, tmp_path):
-    run(dataset, tmp_path / "out")
-    add_units(tmp_path / "out", Encoder(), progress=False)
-    other = Encoder(2.0)
-
-    def broken(audio):
-        if other.calls == 3:
-            raise KeyboardInterrupt
-        return Encoder.encode(other, audio)
-
-    other.encode = broken
-    with pytest.raises(KeyboardInterrupt):
-        add_units(tmp_path / "out", other, progress=False)
-    half = Corpus(tmp_path / "out")
-    assert half.encoder is None and all(item.units is None for item in half.items)
-    assert add_units(tmp_path / "out", Encoder(2.0), progress=False) == 5
-    assert all(item.units[:, 1].max() > 1.8 for item in Corpus(tmp_path / "out").items)
-
-
-def test_units_must_be_finite(dataset, tmp_path):
-    run(dataset, tmp_path / "out")
-    with pytest.raises(ConfigError, match="not finite"):
-        add_units(tmp_path / "out", Encoder(1e9), progress=False)
-
-
-def test_a_settings_file_of_others_is_left_alone(dataset, tmp_path):
-    out = tmp_path / "project"
-    out.mkdir()
-    for content in ('{"editor.fontSize": 12}', '{"format": 1, "settings": []}'):
-        (out / "settings.json").write_text(content)
-        with pytest.raises(OutputError, match="not a prepared corpus"):
-            run(dataset, out)
-        assert os.listdir(out) == ["settings.json"] and (out / "settings.json").read_text() == content
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"mel_sums": None},
-        {"mel_sums": [[1.0], [2.0]]},
-        {"mel_sums": "x"},
-        {"frames": 0},
-        {"frames": "9"},
-        {"samples": True},
-        {"file": 3},
-        None,
-    ],
-)
-def test_a_record_of_another_shape_is_made_again(dataset, tmp_path, change):
-    report = run(dataset, tmp_path / "out")
-    wanted = (tmp_path / "out" / "corpus.json").read_bytes()
-    path = tmp_path / "out" / "records" / "alto" / "song0.json"
-    record = json.loads(path.read_text())
-    if change:
-        record["items"][0] |= change
-    path.write_text(json.dumps(record)[: None if change else 40])
-    again = run(dataset, tmp_path / "out")
-    assert again.reused == report.recordings - 1
-    assert (tmp_path / "out" / "corpus.json").read_bytes() == wanted
 
 
 def test_names_that_differ_by_suffixes_alone_are_kept_apart(tmp_path):

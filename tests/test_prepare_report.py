@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 from calls import run as command_line
-from test_prepare import Encoder, run, tone, two_singers, write
+from song_folders import Encoder, run, tone, two_singers, write
 
 from fastsvc.data import records
 from fastsvc.data.prepare import add_units

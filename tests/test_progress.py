@@ -9,7 +9,7 @@ import pytest
 import toy_corpus
 import yaml
 from recordings import put, tone
-from test_teacher import TINY
+from teachers import TINY
 
 from fastsvc import screen, screen_log
 from fastsvc.cli import main

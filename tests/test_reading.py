@@ -33,14 +33,14 @@ def odd(tmp_path):
 def test_only_regular_files_are_read(odd, tmp_path):
     for path in odd:
         start = time.perf_counter()
-        for read in (reading.whole, reading.json_file, reading.yaml_file, arrays.npz, arrays.npy):
+        for read in (reading.read_bytes, reading.read_json, reading.read_yaml, arrays.npz, arrays.npy):
             with pytest.raises(ConfigError) as caught:
                 read(path)
             assert "\n" not in str(caught.value)
         assert time.perf_counter() - start < 20  # whoever waits for a pipe waits for ever
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.json").symlink_to(tmp_path / "a.json")
-    assert reading.json_file(tmp_path / "b.json") == {}
+    assert reading.read_json(tmp_path / "b.json") == {}
 
 
 COMMANDS = [
@@ -91,12 +91,12 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("read", [reading.json_file, reading.yaml_file])
+@pytest.mark.parametrize("read", [reading.read_json, reading.read_yaml])
 def test_hostile_texts(tmp_path, read, name):
     content, why = HOSTILE[name]
     path = tmp_path / "a"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if (read, name) == (reading.yaml_file, "empty"):
+    if (read, name) == (reading.read_yaml, "empty"):
         assert read(path) is None
         return
     with pytest.raises(CheckpointError, match=why or None) as caught:
@@ -124,24 +124,24 @@ def test_hostile_texts(tmp_path, read, name):
 )
 def test_hostile_yaml(text, why):
     with pytest.raises(ValueError, match=why or None) as caught:
-        reading.from_yaml(text)
+        reading.parse_yaml(text)
     assert type(caught.value) is ValueError and "\n" not in str(caught.value)
 
 
 def test_a_key_twice_in_json():
     with pytest.raises(ValueError, match="'a' twice"):
-        reading.from_json('{"a": 1, "b": {}, "a": 2}')
+        reading.parse_json('{"a": 1, "b": {}, "a": 2}')
 
 
 def test_texts_that_only_look_deep():
-    assert reading.from_json('{"a": "' + "[{" * 100 + '\\"[[["}') == {"a": "[{" * 100 + '"[[['}
-    assert reading.from_json(b"[[1, 2.5], {}]") == [[1, 2.5], {}]
-    assert reading.from_yaml("a: &x {b: 1e-3, c: 1}\nd: *x\ne: {<<: *x, c: 2}", numbers=True) == {
+    assert reading.parse_json('{"a": "' + "[{" * 100 + '\\"[[["}') == {"a": "[{" * 100 + '"[[['}
+    assert reading.parse_json(b"[[1, 2.5], {}]") == [[1, 2.5], {}]
+    assert reading.parse_yaml("a: &x {b: 1e-3, c: 1}\nd: *x\ne: {<<: *x, c: 2}", numbers=True) == {
         "a": {"b": 1e-3, "c": 1},
         "d": {"b": 1e-3, "c": 1},
         "e": {"b": 1e-3, "c": 2},
     }
-    assert reading.from_yaml("a: 1e-3") == {"a": "1e-3"}
+    assert reading.parse_yaml("a: 1e-3") == {"a": "1e-3"}
 
 
 def npy(shape, descr="<f4", data=b"", version=(1, 0)) -> bytes:

@@ -59,8 +59,8 @@ REPORTS = {
     # 8. training data and resume
     "rows follow names": "test_resume_singers test_rows_of_a_voice_follow_names",
     "the mel range stays the checkpoint's": "test_resume_singers test_the_mel_range_stays",
-    "other sizes are one line": "test_resume_singers test_other_sizes_are_one_line_before_any_work",
-    "--resume with nothing there": "test_resume_singers test_nothing_to_resume_is_said_and_it_starts_anew",
+    "other sizes are one line": "test_resume_settings test_other_sizes_are_one_line_before_any_work",
+    "--resume with nothing there": "test_resume_settings test_nothing_to_resume_is_said_and_it_starts_anew",
     "every file of a dataset is accounted for": "test_prepare_report test_every_file_is_accounted_for",
     "linked folders and loops": "test_prepare_report test_links_are_followed_once_and_loops_are_not",
     # 9. stale results
@@ -71,7 +71,7 @@ REPORTS = {
     "names of 255 bytes": "test_files test_longest_names",
     "--out '~/x'": "test_batch_check test_the_home_folder",
     "progress in a log file is lines": "test_progress test_a_log_holds_lines_alone",
-    "libmpg123 is silent": "test_screen test_libmpg123_is_not_seen_and_all_others_are",
+    "libmpg123 is silent": "test_screen_libraries test_libmpg123_is_not_seen_and_all_others_are",
 }
 
 

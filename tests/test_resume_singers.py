@@ -1,108 +1,28 @@
-"""Going on after the corpus changed: rows follow the singers' names, ranges stay, other sizes are one line."""
+"""Going on after the corpus changed: rows follow the singers' names, ranges stay."""
 
 import json
 import unicodedata
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import toy_corpus
-import yaml
-from calls import run as command
-from studio import PLAIN, RECOGNISER, SINGER
+from places import TABLE, by_name, high_and_low, same
 
 from fastsvc.data.pseudo import add_pseudo_labels
 from fastsvc.errors import CheckpointError, ConfigError
-from fastsvc.training import checkpoint, loop, rows
+from fastsvc.training import rows
 from fastsvc.training.loop import Trainer
 
-TINY = {"channels": 8, "layers": 2, "dilation_cycle": 2, "cond_channels": 8}
-TABLE = "condition.spk_embed.weight"
-SIZES = {"valid_crops": 2, "valid_frames": 16}
 CARE = "José"
-
-
-@dataclass
-class Place:
-    """A corpus whose singers a test changes, and the runs on it."""
-
-    folder: Path
-
-    def cast(self, *singers: str, louder: float = 0.0) -> None:
-        """The corpus again with these singers, in this order; ``louder`` moves its mel's statistics (nepers)."""
-        whole = json.loads((self.folder / "toy.json").read_text())
-        items = [
-            dict(whole["items"][2 * (place % 2) + split], id=f"{name}-{split}", singer=name)
-            for place, name in enumerate(singers)
-            for split in (0, 1)
-        ]
-        f0_hz = {name: 100.0 + len(name) for name in singers}
-        new = {"singers": list(singers), "items": items, "singer_f0_hz": f0_hz}
-        new["mel_mean"] = [value + louder for value in whole["mel_mean"]]
-        (self.folder / "corpus" / "corpus.json").write_text(json.dumps(whole | new))
-
-    def config(self, kind: str, steps: int = 3, task=None, **changes) -> Path:
-        settings = {
-            "corpus": str(self.folder / "corpus"),
-            "out": str(self.folder / kind),
-            "steps": steps,
-            "batch": {"size": 4, "frames": 16},
-            "device": "cpu",
-            "precision": "fp32",
-            "ema": 0.5,
-            "optim": {"lr": 0.05, "warmup": 1, "schedule": "constant"},
-            "task": TASKS[kind](self.folder) | (task or {}),
-        }
-        path = self.folder / f"{kind}.yaml"
-        path.write_text(yaml.safe_dump(settings | changes))
-        return path
-
-    def train(self, kind: str, steps: int = 3, resume=False, **changes) -> dict:
-        loop.run(kind, self.config(kind, steps, **changes), resume=resume)
-        return checkpoint.load(self.folder / kind / "last.pt", kind)
-
-    def resumed(self, monkeypatch, kind: str, **changes) -> Trainer:
-        """The run as it stands when it goes on, before its next step."""
-        found = []
-        with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "train", lambda run: found.append(run) or {})
-            loop.run(kind, self.config(kind, 9, **changes), resume=True)
-        return found[0]
-
-
-RECOGNISES = {"model": {"channels": 8, "layers": 1, "bottleneck": 4}, "confusion": 0.2}
-TASKS = {
-    "teacher": lambda folder: SIZES | {"denoiser": TINY},
-    "student": lambda folder: SIZES | {"teacher": str(folder / "teacher" / "last.pt"), "points": 8, "train": "all"},
-    "singer": lambda folder: SINGER | {"model": {"channels": 8, "layers": 1, "embedding": 4}, "stretches": [1.0, 0.9]},
-    "recogniser": lambda folder: RECOGNISER | RECOGNISES,
-    "pitch": lambda folder: {"model": {"channels": 8, "layers": 1}, "augment": PLAIN, "stretch": [1.0, 1.0]},
-}
 
 
 @pytest.fixture
 def place(tmp_path):
-    toy_corpus.make(tmp_path / "corpus")
-    (tmp_path / "toy.json").write_text((tmp_path / "corpus" / "corpus.json").read_text())
-    made = Place(tmp_path)
-    made.cast("high", "low")
-    return made
-
-
-def by_name(content: dict, part: str = "model") -> dict:
-    table = content[part][TABLE]
-    assert len(table) == len(content["speakers"])
-    return dict(zip(content["speakers"], table))
+    return high_and_low(tmp_path)
 
 
 def states(run: Trainer, turn, parameter) -> dict:
     return run.optimizer(turn).state[parameter]
-
-
-def same(a, b) -> bool:
-    return torch.equal(torch.as_tensor(a), torch.as_tensor(b))
 
 
 @pytest.mark.slow
@@ -259,90 +179,3 @@ def test_a_student_learns_from_a_teacher_that_went_on(place, monkeypatch):
     torch.save({**teacher, "speakers": ["low", "adam", "high"]}, place.folder / "teacher" / "last.pt")
     moved = place.resumed(monkeypatch, "student").task  # by name, whatever the teacher's order
     assert same(moved.teacher.get_parameter(TABLE), teacher["ema"][TABLE][[2, 0, 1]])
-
-
-def test_other_sizes_are_one_line_before_any_work(place, monkeypatch):
-    place.train("teacher")
-    config = place.config("teacher", task={"denoiser": TINY | {"channels": 16, "layers": 3}, "voicing": False})
-    path = place.folder / "corpus" / "corpus.json"
-    data = json.loads(path.read_text())
-    data["encoder"] |= {"name": "other"}
-    path.write_text(json.dumps(data))
-    monkeypatch.setattr(Trainer, "__init__", lambda *_, **__: pytest.fail("began"))
-    result = command("train", "teacher", "-c", config, "--resume")
-    assert result.exit_code == 2 and result.stderr.count("\n") == 1
-    for part in (
-        "last.pt does not fit this configuration",
-        "denoiser.channels 8 there, 16 now",
-        "denoiser.layers 2 there, 3 now",
-        "condition.voicing True there, False now",
-        "features.encoder toy there, other now",
-    ):
-        assert part in result.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind, task, line",
-    [
-        ("student", {"train": "denoiser"}, "task.train all there, denoiser now"),
-        ("singer", {"stretches": [1.0, 0.8]}, r"task.stretches \[1.0, 0.9\] there, \[1.0, 0.8\] now"),
-        ("singer", {"model": {"channels": 12, "layers": 1, "embedding": 4}}, "configuration: channels 8 there, 12 now"),
-        ("pitch", {"model": {"channels": 8, "layers": 2}}, "configuration: layers 1 there, 2 now"),
-        ("singer", {"held_out": True}, "task.held_out False there, True now"),
-    ],
-)
-def test_what_must_stay_of_a_task_is_named(place, kind, task, line):
-    if kind == "student":
-        place.train("teacher", 1)
-    place.train(kind, 1)
-    with pytest.raises(CheckpointError, match=line):
-        place.train(kind, 2, resume=True, task=task)
-
-
-def test_mel_and_units_of_other_sizes_are_named(place):
-    place.train("teacher", 1)
-    path = place.folder / "corpus" / "corpus.json"
-    data = json.loads(path.read_text())
-    data["mel"] |= {"bins": 20}
-    data |= {"mel_mean": data["mel_mean"][:20], "mel_std": data["mel_std"][:20]}
-    path.write_text(json.dumps(data))
-    with pytest.raises(CheckpointError, match=r"denoiser.mel_bins 24 there, 20 now; mel.bins 24 there, 20 now"):
-        place.train("teacher", 2, resume=True)
-
-
-def test_rates_and_decay_are_those_of_today(place, monkeypatch):
-    place.train("teacher")
-    run = place.resumed(monkeypatch, "teacher", optim={"betas": [0.5, 0.6], "weight_decay": 0.3, "lr": 0.2}, ema=0.25)
-    groups = run.optimizer(run.task.turns(0)[0]).param_groups
-    assert [group["betas"] for group in groups] == [(0.5, 0.6)] * 2 and run.ema.decay == 0.25
-    assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
-
-
-def test_nothing_to_resume_is_said_and_it_starts_anew(place):
-    result = command("train", "teacher", "-c", place.config("teacher", 1), "--resume")
-    folder = place.folder / "teacher"
-    assert result.exit_code == 0 and f"nothing to resume in {folder}: it starts anew (there was no" in result.stderr
-    assert checkpoint.load(folder / "last.pt", "teacher")["step"] == 1
-    again = command("train", "teacher", "-c", place.config("teacher", 1), "--resume")
-    assert "nothing to resume" not in again.stderr and "continuing from step 1: the whole budget" in again.stderr
-
-
-@pytest.mark.slow
-def test_a_run_killed_between_best_and_last_goes_on_from_best(place):
-    whole = place.train("teacher", 5)
-    for path in (place.folder / "teacher").glob("*.pt"):
-        path.unlink()
-    place.train("teacher", 3)
-    (place.folder / "teacher" / "last.pt").unlink()
-    result = command("train", "teacher", "-c", place.config("teacher", 5), "--resume")
-    assert result.exit_code == 0 and "last.pt is missing: continuing from best.pt" in result.stderr
-    after = checkpoint.load(place.folder / "teacher" / "last.pt", "teacher")
-    assert after["step"] == 5 and same(after["model"][TABLE], whole["model"][TABLE])
-
-
-def test_a_folder_of_another_training_is_refused(place):
-    place.train("teacher", 1)
-    result = command("train", "singer", "-c", place.config("singer"), "-o", place.folder / "teacher", "--resume")
-    assert result.exit_code == 2 and "holds a teacher, not a singer" in result.stderr
-    assert result.stderr.count("\n") == 1

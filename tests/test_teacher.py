@@ -1,42 +1,24 @@
-"""The EDM objective and the teacher: boundary, analytic mixture, masks, overfitting."""
+"""The EDM objective and the teacher: boundary, levels, masks, batches, overfitting."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from histories import figures_of
+from teachers import EDM, TINY, random_model, write_config
 from toy_corpus import MEL, make
 
-from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, EdmConfig, FeatureConfig, NormConfig
 from fastsvc.errors import ConfigError
-from fastsvc.model import sampler, schedule
-from fastsvc.model.acoustic import AcousticModel
+from fastsvc.model import sampler
 from fastsvc.training import checkpoint, diffusion, run, wavenet_train
 from fastsvc.training.acoustic import gained
 from fastsvc.training.teacher import TeacherTask, normalisation
-
-EDM = EdmConfig()
-TINY = {"channels": 48, "layers": 4, "dilation_cycle": 3, "cond_channels": 32}
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     return make(tmp_path_factory.mktemp("corpus") / "toy")
-
-
-def random_model(bins=5, speakers=2) -> AcousticModel:
-    config = AcousticConfig(
-        mel=type(MEL)(bins=bins),
-        features=FeatureConfig(unit_channels=3),
-        condition=ConditionConfig(unit_channels=3, channels=8, speakers=speakers, key_shift=False),
-        denoiser=DenoiserConfig(mel_bins=bins, channels=8, layers=3, cond_channels=8, dilation_cycle=2),
-        norm=NormConfig((-6.0,), (1.5,)),
-    )
-    model = AcousticModel(config)
-    torch.nn.init.normal_(model.denoiser.output_projection.weight)  # it starts at zero
-    return model.requires_grad_(False)
 
 
 def test_at_sigma_min_the_model_is_the_identity():
@@ -52,86 +34,6 @@ def test_at_sigma_min_the_model_is_the_identity():
         levels = torch.full((steps,), EDM.sigma_min, dtype=torch.float64)
         out = sampler.consistency(denoise, levels, lambda _: x / EDM.sigma_min, EDM.sigma_min)
         torch.testing.assert_close(out, x, rtol=1e-5, atol=1e-5)
-
-
-# ---- a mixture of Gaussians, whose perfect denoiser is known
-
-
-MEANS, SPREAD = torch.tensor([-0.8, 0.1, 0.9], dtype=torch.float64), 0.05
-
-
-def perfect(x, sigma):
-    """E[x0 | x] for x0 from the mixture with equal weights, elementwise."""
-    sigma = torch.as_tensor(sigma, dtype=torch.float64)[..., None]
-    variance = SPREAD**2 + sigma**2
-    weight = torch.softmax(-((x[..., None] - MEANS) ** 2) / (2 * variance), dim=-1)
-    return (weight * (SPREAD**2 * x[..., None] + sigma**2 * MEANS) / variance).sum(-1)
-
-
-def drawn(count=4000):
-    pick = torch.randint(len(MEANS), (count,))
-    return MEANS[pick] + SPREAD * torch.randn(count, dtype=torch.float64)
-
-
-def cdf_distance(a, b) -> float:
-    """Kolmogorov's: the largest gap between two empirical distributions."""
-    points = torch.cat([a, b]).sort().values
-    return float(
-        (
-            torch.searchsorted(a.sort().values, points, right=True) / len(a)
-            - torch.searchsorted(b.sort().values, points, right=True) / len(b)
-        )
-        .abs()
-        .max()
-    )
-
-
-def test_samplers_reach_the_mixture_with_its_perfect_denoiser():
-    real = drawn()
-
-    def noise(_):
-        return torch.randn(4000, dtype=torch.float64)
-
-    def distance(sampled):
-        return cdf_distance(sampled, real)
-
-    floor = distance(drawn())
-    heun40 = distance(sampler.heun(perfect, schedule.euler_sigmas(EDM, 40), noise))
-    euler4 = distance(sampler.euler(perfect, schedule.euler_sigmas(EDM, 4), noise))
-    assert floor < 0.05 and heun40 < 0.06
-    assert euler4 > 2 * heun40
-    once = sampler.consistency(perfect, schedule.consistency_sigmas(EDM, 1), noise, EDM.sigma_min)
-    assert once.std() < 0.02 and abs(once.mean() - MEANS.mean()) < 0.02  # one step gives the posterior mean only
-
-
-def test_heun_is_of_second_order_and_euler_of_first():
-    start = torch.linspace(-2, 2, 41, dtype=torch.float64) * EDM.sigma_max
-
-    def end(solve, steps):
-        return solve(perfect, schedule.euler_sigmas(EDM, steps), lambda _: start / EDM.sigma_max)
-
-    exact = end(sampler.heun, 1500)
-    errors = {s: [(end(s, n) - exact).abs().median() for n in (60, 120)] for s in (sampler.euler, sampler.heun)}
-    ratio = {solve: float(a / b) for solve, (a, b) in errors.items()}
-    assert 1.6 < ratio[sampler.euler] < 2.6 and ratio[sampler.heun] > 3
-
-
-def test_the_loss_of_the_perfect_denoiser_is_the_least():
-    x0 = drawn(3000).reshape(3000, 1, 1)
-    z, sigma = torch.randn_like(x0), torch.full((3000,), 0.4, dtype=torch.float64)
-    valid = torch.ones(3000, 1)
-
-    def loss(scale, shift):
-        def denoise(x, sigma):
-            return scale * perfect(x[..., 0, 0], sigma)[..., None, None] + shift
-
-        return float(diffusion.edm_loss(denoise, EDM, x0, sigma, z, valid))
-
-    best = loss(1, 0)
-    assert all(loss(*change) > best for change in ((0.9, 0), (1.1, 0), (1, 0.05), (1, -0.05)))
-    posterior = x0[:, 0, 0] - perfect(x0[:, 0, 0] + 0.4 * z[:, 0, 0], sigma)
-    weight = (0.4**2 + 0.5**2) / (0.4 * 0.5) ** 2
-    assert best == pytest.approx(weight * float((posterior**2).mean()), rel=1e-5)
 
 
 def test_the_untrained_network_has_a_loss_of_about_one_at_every_level():
@@ -249,20 +151,6 @@ def test_some_samples_are_trained_without_a_singer(corpus):
 def test_unknown_keys_are_named(corpus):
     with pytest.raises(ConfigError, match="unknown key 'speaker_drop'"):
         TeacherTask({"speaker_drop": 0.1}, corpus, "cpu")
-
-
-def write_config(path, corpus, **changes):
-    config = {
-        "corpus": str(corpus.path),
-        "out": str(path.parent / "run"),
-        "device": "cpu",
-        "precision": "fp32",
-        "batch": {"size": 8, "frames": 64},
-        "ema": 0.98,
-        "log_every": 50,
-    }
-    path.write_text(yaml.safe_dump(config | changes))
-    return path
 
 
 @pytest.mark.slow

@@ -1,80 +1,19 @@
-"""The training loop on a tiny task: exact resuming, safe stopping, saving, the guard against NaN."""
+"""The training loop on a tiny task: exact resuming, safe stopping, the guard against NaN, schedules, two processes."""
 
-import errno
 import json
 import os
 import signal
 
-import numpy as np
 import pytest
 import torch
-from failing import fail_after
 from histories import figures_of
+from line_task import losses, make
 from torch import nn
 
-from fastsvc.errors import CheckpointError, ConfigError, FastsvcError, OutputError
-from fastsvc.training import checkpoint, loop, optim, parallel
+from fastsvc.errors import ConfigError, FastsvcError
+from fastsvc.training import checkpoint, optim, parallel
 from fastsvc.training import settings as settings_module
-from fastsvc.training.loop import Trainer
-from fastsvc.training.settings import OptimSettings, Settings, parse
-from fastsvc.training.task import Task, Turn
-
-
-class Line(Task):
-    """A linear map learnt from noisy examples, with dropout and noise, and a second, late turn."""
-
-    kind = "recogniser"
-    best = ("error", "min")
-
-    def __init__(self, config, corpus, device, **loop):
-        super().__init__(config, corpus, device, **loop)
-        self.model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.3), nn.Linear(8, 1))
-        self.extra = {"critic": nn.Linear(1, 1)}
-        self.hook = lambda step: None
-
-    def batch(self, rng):
-        x = rng.standard_normal((self.batch_size, 3)).astype(np.float32)
-        return {"x": x, "y": x.sum(1, keepdims=True), "name": "line"}
-
-    def main_loss(self, batch, step):
-        self.hook(step)
-        x = batch["x"] + 0.01 * self.noise(batch["x"])
-        out = self.model(x)
-        return ((out - batch["y"]) ** 2).mean() + 0.01 * self.extra["critic"](out).mean(), {"out": out.mean().detach()}
-
-    def critic_loss(self, batch, step):
-        return (self.extra["critic"](batch["y"]) ** 2).mean(), {}
-
-    def turns(self, step):
-        late = [Turn("critic", self.extra["critic"], self.critic_loss)] if step >= 3 else []
-        return [Turn("main", self.model, self.main_loss), *late]
-
-    def validate(self, model):
-        x = torch.ones(4, 3)
-        return {"error": float((model(x) - 3).abs().mean())}
-
-    def config_for_checkpoint(self):
-        return {"inputs": 3}
-
-
-def make(out, steps=20, resume=False, minutes=None, group=None, start=1, **changes):
-    torch.manual_seed(start)
-    settings = Settings(
-        out=str(out),
-        steps=steps,
-        minutes=minutes,
-        device="cpu",
-        precision=changes.pop("precision", "fp32"),
-        log_every=1,
-        save_every=changes.pop("save_every", 5),
-        validate_every=10,
-        optim=OptimSettings(lr=1e-2, warmup=4, **changes),
-    )
-    return Trainer(Line({}, None, "cpu", batch_size=4), settings, out, group, resume, hint="again")
-
-
-def losses(out):
-    return [(r["step"], r["loss_main"], r.get("loss_critic")) for r in figures_of(out / "history.jsonl")]
+from fastsvc.training.settings import OptimSettings, parse
 
 
 @pytest.mark.slow
@@ -134,63 +73,6 @@ def test_a_loss_that_is_no_number_changes_nothing_and_then_stops(tmp_path):
     assert trainer.step == 11  # two good steps, nine bad ones, and the tenth raises
     assert all(bool(p.isfinite().all()) for p in trainer.task.model.parameters())
     assert trainer.ema.updates == 2
-
-
-def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
-    content = {"kind": "teacher", "config": {"model": {}}, "speakers": [], "speaker_f0_hz": [], "ema": {}}
-    checkpoint.save(tmp_path / "last.pt", step=1, model={"w": torch.ones(2)}, **content)
-
-    def torn(_, file):  # as PyTorch does on a full disk
-        try:
-            file.write(b"half")
-        except OSError:
-            raise RuntimeError("unexpected pos 64 vs 0") from None
-
-    fail_after(monkeypatch, 3, OSError(errno.ENOSPC, "No space left on device"))
-    monkeypatch.setattr(torch, "save", torn)
-    with pytest.raises(OutputError, match="disk is full"):
-        checkpoint.save(tmp_path / "last.pt", step=2, model={"w": torch.zeros(2)}, **content)
-    monkeypatch.undo()
-    assert checkpoint.load(tmp_path / "last.pt")["step"] == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
-
-
-def test_bad_checkpoints_are_named(tmp_path):
-    path = tmp_path / "a.pt"
-    with pytest.raises(CheckpointError, match="no such checkpoint"):
-        checkpoint.load(path)
-    path.write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="is not a torch file"):
-        checkpoint.load(path)
-    torch.save({"weights": torch.ones(1)}, path)
-    with pytest.raises(CheckpointError, match="not a checkpoint of fastsvc"):
-        checkpoint.load(path)
-    torch.save({"format": "fastsvc", "version": 1, "kind": "teacher"}, path)
-    with pytest.raises(CheckpointError, match="lacks step"):
-        checkpoint.load(path)
-    make(tmp_path, steps=1).train()
-    with pytest.raises(CheckpointError, match="holds a recogniser, not a vocoder"):
-        checkpoint.load(tmp_path / "last.pt", "vocoder")
-
-
-def test_resuming_from_a_file_of_another_run_is_one_line(tmp_path):
-    make(tmp_path, steps=4).train()
-    path = tmp_path / "last.pt"
-    content = torch.load(path, weights_only=True)
-    for change, why in (
-        ({"model": {**content["model"], "0.bias": torch.zeros(9)}}, "does not fit this configuration: .*0.bias"),
-        ({"extra": {}}, "does not fit this configuration: 'critic'"),
-        ({"optimizer": 3}, "does not fit this configuration"),
-        ({"scheduler": {"elapsed_s": float("nan"), "ema_updates": 1, "best": None}}, "elapsed_s is nan"),
-        ({"rng": {"torch": torch.zeros(3)}}, "does not fit this configuration"),
-        ({"optimizer": {"main": {"state": {}, "param_groups": []}}}, "optimizer.main does not fit"),
-    ):
-        torch.save({**content, **change}, path)
-        with pytest.raises(CheckpointError, match=why) as caught:
-            make(tmp_path, steps=6, resume=True).train()
-        assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
-    torch.save(content, path)
-    assert make(tmp_path, steps=6, resume=True).train()["step"] == 6
 
 
 def test_settings_are_strict(tmp_path):
@@ -286,28 +168,3 @@ def test_two_processes_average_to_the_joined_batch(tmp_path):
     assert first["step"] == second["step"] == 4
     torch.testing.assert_close(first["model"], second["model"], rtol=0, atol=0)
     assert [r["step"] for r in figures_of(tmp_path / "run" / "history.jsonl")] == [1, 2, 3, 4]
-
-
-def test_a_history_of_others_is_left_alone(tmp_path):
-    out = tmp_path / "run"
-    out.mkdir()
-    for content in (b'{"my": "notes"}\n', b"\xff\xfe\n", b"plain"):
-        (out / "history.jsonl").write_bytes(content)
-        with pytest.raises(OutputError, match="not the history"):
-            make(out, steps=1).train()
-        assert (out / "history.jsonl").read_bytes() == content
-    (out / "history.jsonl").unlink()
-    os.mkfifo(out / "history.jsonl")  # which opening would wait for
-    with pytest.raises(OutputError, match="not a regular file"):
-        make(out, steps=1).train()
-
-
-@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
-def test_a_new_run_writes_over_no_checkpoint(tmp_path, name):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / name).write_bytes(b"keep")
-    config = tmp_path / "run.yaml"
-    config.write_text(f"corpus: corpus\nout: {tmp_path / 'run'}\nsteps: 1\n")
-    with pytest.raises(OutputError, match=f"{name} exists already"):
-        loop.run("teacher", config)
-    assert (tmp_path / "run" / name).read_bytes() == b"keep"

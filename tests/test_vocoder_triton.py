@@ -21,8 +21,7 @@ from fastsvc.engine.cuda.generators import triton as vocoder_triton
 from fastsvc.engine.cuda.generators.triton import TritonGenerator
 from fastsvc.engine.cuda.vocoder import Inputs
 from fastsvc.errors import EngineError
-from fastsvc.kernels.vocoder import generator as kernels
-from fastsvc.kernels.vocoder import pack as pack_generator
+from fastsvc.kernels.vocoder import generator, pack
 from fastsvc.model import vocoder, weight_norm
 
 OPENVPI = {
@@ -125,8 +124,8 @@ def outputs(made, given, kinds):
 def test_layer_by_layer(name, dtype):
     (config, batch, frames), bound = CASES[name], 3e-6 if dtype == torch.float32 else 4e-3
     model, given = model_of(config), inputs_of(config, batch, frames)
-    weights = pack_generator.pack_generator(model.state_dict(), config, dtype, DEVICE)
-    made = kernels.Generator(weights, config, batch, frames, ARCH, "ieee", poisoned)
+    weights = pack.pack_generator(model.state_dict(), config, dtype, DEVICE)
+    made = generator.GeneratorLaunches(weights, config, batch, frames, ARCH, "ieee", poisoned)
     want, audio = traced(model, given)
     got = outputs(made, given, len(config.resblock_kernels))
     assert len(got) == len(want)
@@ -191,7 +190,7 @@ def test_what_cannot_run_says_why():
 
 
 def test_constants_are_the_specifications():
-    assert (kernels.SLOPE, kernels.LAST_SLOPE) == (vocoder.SLOPE, vocoder.LAST_SLOPE)
+    assert (generator.SLOPE, generator.LAST_SLOPE) == (vocoder.SLOPE, vocoder.LAST_SLOPE)
 
 
 @pytest.mark.parametrize("arch", [86, 90])
@@ -206,7 +205,7 @@ def test_every_shape_is_compiled_ahead_of_time(arch, monkeypatch):
         made = vocoder_triton.generator(weights, config, batch, frames, arch, cuda_plan.empty)
         starts = vocoder_triton.launches(made, Inputs(config, batch, frames, "meta"))
         assert target.unique_specs(starts).keys() <= planned.keys()
-    assert ladder.EVEN[0] == kernels.LEAST_FRAMES
+    assert ladder.EVEN[0] == generator.LEAST_FRAMES
 
 
 def test_a_narrow_stage_has_half_as_many_launches():

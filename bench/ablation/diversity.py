@@ -61,7 +61,7 @@ def diversity(
 def _once(path: Path, made_with: dict, make: Callable[[], float]) -> float:
     """A figure that all cells share, kept in a file with what it depends on."""
     if path.is_file():
-        kept = reading.json_file(path)
+        kept = reading.read_json(path)
         if kept["made_with"] == made_with:
             return kept["value"]
     value = make()

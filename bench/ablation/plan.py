@@ -59,7 +59,7 @@ def read(path) -> Ablation:
     path = Path(path)
     if not path.exists():
         raise ConfigError(f"{path}: no such configuration", "see configs/ablation/ablation.yaml")
-    plan = from_dict(Ablation, parse(reading.text(path), str(path)), path.name)
+    plan = from_dict(Ablation, parse(reading.read_text(path), str(path)), path.name)
     from_dict(Settings, plan.evaluate, "evaluate")
     for name in plan.cells:
         cell = plan.cell(name)
@@ -102,7 +102,7 @@ def run_of(plan: Ablation, name: str, seed: int) -> dict:
     path = Path(cell.config)
     if not path.exists():
         raise ConfigError(f"cells.{name}: {path}: no such configuration")
-    run = merged(parse(reading.text(path), str(path)), cell.changes)
+    run = merged(parse(reading.read_text(path), str(path)), cell.changes)
     run = merged(run, {"seed": seed, "out": str(plan.folder(name, seed)), "task": {"teacher": plan.teacher}})
     if cell.init:
         run["task"]["init"] = str(plan.folder(cell.init, seed) / f"{plan.cell(cell.init).checkpoint}.pt")

@@ -77,7 +77,7 @@ def _done(plan: Ablation, name: str, seed: int) -> bool:
     path = plan.folder(name, seed) / "cell.json"
     if not path.is_file():
         return False
-    if reading.json_file(path, RESULTS)["made_with"] != _stamp(plan, name, seed):
+    if reading.read_json(path, RESULTS)["made_with"] != _stamp(plan, name, seed):
         raise ConfigError(
             f"{path.parent}: was made with other settings or checkpoints",
             "choose another `out`, or remove that folder (its cell.json alone to judge the same training again)",
@@ -105,10 +105,10 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
     folder.mkdir(parents=True, exist_ok=True)
     config, ended = folder / "run.yaml", folder / "trained.json"
     if (folder / "last.pt").is_file():
-        if config.is_file() and parse(reading.text(config), str(config)) != run:
+        if config.is_file() and parse(reading.read_text(config), str(config)) != run:
             raise ConfigError(f"{folder}: was begun with other settings", "choose another `out`, or remove that folder")
         if ended.is_file():
-            found = reading.json_file(ended, RESULTS)
+            found = reading.read_json(ended, RESULTS)
             if found["made_with"] != _taught_by(run["task"]):
                 raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
             return found
@@ -161,7 +161,7 @@ def _write(plan: Ablation, failed: dict[str, str]) -> dict:
         for seed in plan.seeds:
             path = plan.folder(name, seed) / "cell.json"
             if path.is_file():
-                cells.setdefault(name, {})[seed] = reading.json_file(path, RESULTS)
+                cells.setdefault(name, {})[seed] = reading.read_json(path, RESULTS)
     found = ablation_table.table(cells, plan.against) | {"failed": failed}
     if cells:
         ablation_table.write(Path(plan.out), found, ablation_clips.text(cells))
@@ -191,8 +191,8 @@ def _main(arguments: Sequence[str] | None) -> int:
             raise ConfigError(f"there is no cell {unknown[0]!r}", f"choose from {', '.join(plan.cells)}")
         found = run(plan, only, options.seeds)
     except Exception as error:
-        print(f"ablation: {screen.shown(faults.told(error))}", file=sys.stderr)
-        return 1 if faults.usual(error) else faults.EXIT
+        print(f"ablation: {screen.shown(faults.line_with_report(error))}", file=sys.stderr)
+        return 1 if faults.user_error(error) else faults.EXIT
     if found is None:
         print("ablation: stopped; the same command continues", file=sys.stderr)
         return 130

@@ -19,8 +19,8 @@ from fastsvc.build.cubins import compiler
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.engine.cuda import plan as cuda_plan
 from fastsvc.kernels import dependent
-from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles, Update
-from fastsvc.kernels.denoiser.pack import Packed, padded
+from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles, Update
+from fastsvc.kernels.denoiser.pack import PackedDenoiser, padded
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import SHARED_BYTES, architecture, power_of_two
 from fastsvc.kernels.vocoder import source
@@ -44,7 +44,7 @@ TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 def packed_weights(
     channels: int, hidden: int, layers: int, mel_bins: int, unit_channels: int, dtype: torch.dtype
-) -> Packed:
+) -> PackedDenoiser:
     """Packed weights without storage."""
     c, h, mel = padded(channels), padded(hidden), power_of_two(mel_bins)
     u = padded(unit_channels)
@@ -52,7 +52,7 @@ def packed_weights(
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(*shape, dtype=dtype, device="meta")
 
-    return Packed(
+    return PackedDenoiser(
         mel_bins=mel_bins,
         first_weight=empty(mel, c, dtype=dtype),
         first_bias=empty(c),
@@ -92,7 +92,7 @@ def launches(
     packed = packed_weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
     tiles = Tiles.of(packed, batch, frames, arch)
     pdl = dependent.possible(packed.conv_weight.device, arch)
-    net = Denoiser(packed, (1,) * layers, [Level(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
+    net = DenoiserLaunches(packed, (1,) * layers, [NoiseLevel(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
     units = empty(batch, frames, unit_channels, dtype=dtype)
     positions, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
     cond = net.project_units(units, positions, scalars, empty(batch, packed.hidden))

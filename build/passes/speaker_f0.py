@@ -67,7 +67,7 @@ def _pairs(source: str, names: tuple[str, ...]) -> dict:
 
 
 def _mapping(path: Path) -> dict:
-    values = (reading.json_file if path.suffix == ".json" else reading.yaml_file)(path, LIMIT)
+    values = (reading.read_json if path.suffix == ".json" else reading.read_yaml)(path, LIMIT)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a mapping of names to Hz", REMEDY)
     return values

@@ -117,7 +117,7 @@ class DevicePart:
         if not path.exists():
             return {"format": CACHE_FORMAT, "engine": self.folder.path.name, "files": {}}
         try:
-            manifest = reading.json_file(path, MANIFEST_LIMIT)
+            manifest = reading.read_json(path, MANIFEST_LIMIT)
             if manifest["format"] == CACHE_FORMAT and isinstance(manifest["files"], dict):
                 return manifest
         except (ConfigError, KeyError, TypeError) as error:

@@ -39,7 +39,7 @@ GRAPHS = {
 def is_engine(path: Path) -> bool:
     """Whether ``path`` is a folder whose manifest has the format of an engine (damaged or not)."""
     try:
-        manifest = reading.json_file(path / MANIFEST, MANIFEST_LIMIT, EngineError)
+        manifest = reading.read_json(path / MANIFEST, MANIFEST_LIMIT, EngineError)
     except EngineError:
         return False
     return isinstance(manifest, dict) and manifest.get("format") == FORMAT
@@ -67,7 +67,7 @@ def refuse_existing(out: Path, force: bool) -> None:
 
 def _extra_files(folder: Path) -> list[str]:
     """Names in an engine folder that are not the engine's, such as a checkpoint. None for a link: nothing is lost."""
-    listed = reading.json_file(folder / MANIFEST, MANIFEST_LIMIT, EngineError).get("files")
+    listed = reading.read_json(folder / MANIFEST, MANIFEST_LIMIT, EngineError).get("files")
     engine_files = {
         WEIGHTS,
         VOCODER,
@@ -135,7 +135,7 @@ class Artifact:
         if not file.is_file():
             raise EngineError(f"{self.path} is not an engine folder: it has no {MANIFEST}", self._rebuild())
         try:
-            manifest = reading.json_file(file, MANIFEST_LIMIT, EngineError)
+            manifest = reading.read_json(file, MANIFEST_LIMIT, EngineError)
         except EngineError as error:
             raise EngineError(error.message, self._rebuild()) from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

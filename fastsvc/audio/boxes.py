@@ -1,7 +1,7 @@
-"""MP4, M4A, MOV and 3GP: their boxes, read without a decoder: is all there, is it encrypted, how long is it?
+"""MP4, M4A, MOV and 3GP: their boxes, read without a decoder, say whether all is there, encryption and length.
 
-Sizes and counts are checked against the file here, before FFmpeg takes memory by them.
-Source: ISO/IEC 14496-12; Apple, QuickTime File Format.
+Sizes and counts are checked against the file here, before FFmpeg allocates memory for them.
+FileBytes: ISO/IEC 14496-12; Apple, QuickTime File Format.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fastsvc.audio.source import Source
+    from fastsvc.audio.file_bytes import FileBytes
 
-FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # by which such files begin
+FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # names of a file's first box
 _ENCRYPTED = (b"drms", b"drmi", b"enca", b"aavd")  # sample entries: FairPlay, Common Encryption, Audible
 JOINED = "several recordings joined into one file, of which one would be read"
 _INNER = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf")
-_MOST, _DEEPEST = 1 << 18, 8  # boxes of a file, and of each other, that are looked at
+_MOST, _MOST_DEPTH = 1 << 18, 8  # boxes of a file, and levels of boxes, that are read
 _TABLE, _EDITS = 1 << 20, 1000  # entries that are read
 
 
 class Box(NamedTuple):
-    """``begin``: place of the content; ``end``: place after it, as promised."""
+    """``begin``: offset of the content; ``end``: offset after it, as promised."""
 
     name: bytes
     begin: int
@@ -31,9 +31,9 @@ class Box(NamedTuple):
 
 @dataclass
 class Track:
-    """``units``: length of all its packets in ticks of ``scale`` (per second), 0 where only the packets know.
+    """``units``: length of all packets in ticks of ``scale`` (per second); 0 where only the packets have it.
 
-    ``edits``: (ticks of the film, first tick of the track, -1: silence) of what is played.
+    ``edits``: (length in ticks of the movie, first tick of the track; -1: silence) of each played part.
     """
 
     id: int = 0
@@ -47,60 +47,61 @@ class Track:
     def played(self) -> list[tuple[int, int]]:
         return [edit for edit in self.edits if edit[1] >= 0]
 
-    def spans(self, film_scale: int) -> list[tuple[int, int]]:
-        """(first tick, tick after the last) of each part that is played; none: the header alone does not know.
+    def spans(self, movie_scale: int) -> list[tuple[int, int]]:
+        """(first tick, tick after the last) of each played part; empty where the header alone does not say.
 
-        An edit's end is rounded to the film's ticks, often of 1 ms: where it lies that near to the end of the packets,
-        those have it to the sample.
+        An edit's end is rounded to the movie's ticks, often 1 ms. Where it lies that near to the end of the packets,
+        the packets' end is exact to the sample.
         """
         if not self.units or not self.scale:
             return []
-        found = []
+        spans = []
         for ticks, begin in self.played or [(0, 0)]:
-            end = begin + ticks * self.scale / film_scale if film_scale and ticks else self.units
-            near = abs(end - self.units) <= self.scale / max(film_scale, 1) + 1
-            found.append((min(begin, self.units), self.units if near else min(self.units, round(end))))
-        return found
+            end = begin + ticks * self.scale / movie_scale if movie_scale and ticks else self.units
+            near = abs(end - self.units) <= self.scale / max(movie_scale, 1) + 1
+            spans.append((min(begin, self.units), self.units if near else min(self.units, round(end))))
+        return spans
 
 
 @dataclass
-class Film:
-    """``scale``: ticks per second of the whole; ``fault``: why it cannot be read, or ""; ``pieces``: more packets
-    follow in fragments."""
+class Movie:
+    """``scale``: ticks per second; ``fault``: why it cannot be read, or ""; ``fragmented``: more packets follow."""
 
     fault: str = ""
     scale: int = 0
-    pieces: bool = False
+    fragmented: bool = False
     tracks: list[Track] = field(default_factory=list)
 
     @property
     def edited(self) -> bool:
-        """Whether each track of sound says, in its edits, what of it is played."""
+        """Whether the edits of each track of sound say which parts are played."""
         sound = [track for track in self.tracks if track.sound]
-        return bool(sound) and not self.pieces and all(one.played and one.units and one.scale for one in sound)
+        return (
+            bool(sound) and not self.fragmented and all(track.played and track.units and track.scale for track in sound)
+        )
 
     @property
     def encrypted(self) -> bool:
         return any(track.encrypted for track in self.tracks)
 
 
-def film(source: Source, start: int) -> Film:
-    """Of the file that begins at ``start``. Raises OSError."""
-    reader, index = _Reader(source), False
-    found = reader.film
+def movie(source: FileBytes, start: int) -> Movie:
+    """The movie that begins at ``start``. Raises OSError."""
+    reader, has_index = _Reader(source), False
+    result = reader.movie
     for box in reader.boxes(start, source.size):
         if box.end > source.size:
-            held, size = max(0, source.size - box.begin), box.end - box.begin
-            found.fault = f"cut short: holds {held:,} of {size:,} bytes of {_shown(box)} that its header promises"
-            return found
-        if box.name == b"moov" and index:
-            found.fault = JOINED
-        index, found.pieces = index or box.name == b"moov", found.pieces or box.name == b"moof"
+            stored, size = max(0, source.size - box.begin), box.end - box.begin
+            result.fault = f"cut short: holds {stored:,} of {size:,} bytes of {_shown(box)} that its header promises"
+            return result
+        if box.name == b"moov" and has_index:
+            result.fault = JOINED
+        has_index, result.fragmented = has_index or box.name == b"moov", result.fragmented or box.name == b"moof"
         if box.name in _INNER:
-            found.fault = found.fault or reader.inside(box)
-    if not index:
-        found.fault = "cut short, or its recording was not finished: its index (moov) is missing"
-    return found
+            result.fault = result.fault or reader.read_inner(box)
+    if not has_index:
+        result.fault = "cut short, or its recording was not finished: its index (moov) is missing"
+    return result
 
 
 def _shown(box: Box) -> str:
@@ -108,49 +109,49 @@ def _shown(box: Box) -> str:
 
 
 class _Reader:
-    def __init__(self, source: Source):
-        self.source, self.film, self.left = source, Film(), _MOST
+    def __init__(self, source: FileBytes):
+        self.source, self.movie, self.remaining = source, Movie(), _MOST
 
-    def number(self, place: int) -> int:
-        return int.from_bytes(self.source.at(place, 4), "big")
+    def number(self, offset: int) -> int:
+        return int.from_bytes(self.source.at(offset, 4), "big")
 
-    def boxes(self, place: int, end: int) -> Iterator[Box]:
-        while self.left and place < end:
-            self.left -= 1
-            head = self.source.at(place, min(16, end - place))
-            size, name, begin = int.from_bytes(head[:4], "big"), head[4:8], place + 8
+    def boxes(self, offset: int, end: int) -> Iterator[Box]:
+        while self.remaining and offset < end:
+            self.remaining -= 1
+            head = self.source.at(offset, min(16, end - offset))
+            size, name, begin = int.from_bytes(head[:4], "big"), head[4:8], offset + 8
             if len(head) < 8 or not (name.isascii() or name[0] == 0xA9) or min(name) < 32:
-                return  # what follows the last one is nobody's
+                return  # no box follows the last one
             if size == 1:
-                size, begin = int.from_bytes(head[8:16], "big"), place + 16
-            size = size or end - place
-            if size < begin - place:
+                size, begin = int.from_bytes(head[8:16], "big"), offset + 16
+            size = size or end - offset
+            if size < begin - offset:
                 return
-            yield Box(name, begin, place + size)
-            place += size
+            yield Box(name, begin, offset + size)
+            offset += size
 
-    def inside(self, outer: Box, track: Track | None = None, deep: int = 0) -> str:
-        """What is wrong within ``outer``, or ""; what it says is put into the film."""
-        for box in self.boxes(outer.begin, outer.end) if deep < _DEEPEST else ():
+    def read_inner(self, outer: Box, track: Track | None = None, depth: int = 0) -> str:
+        """What is wrong within ``outer``, or ""; adds its content to the movie."""
+        for box in self.boxes(outer.begin, outer.end) if depth < _MOST_DEPTH else ():
             if box.end > outer.end:
                 return f"damaged: its box {_shown(box)} is larger than what it lies in"
             fault = ""
             if box.name in _INNER:
                 if box.name == b"trak":
                     track = Track()
-                    self.film.tracks.append(track)
-                fault = self.inside(box, track, deep + 1)
+                    self.movie.tracks.append(track)
+                fault = self.read_inner(box, track, depth + 1)
             elif box.name == b"mvhd":
-                self.film.scale = self.scale(box)
+                self.movie.scale = self.scale(box)
             elif box.name == b"trun":
-                fault = self.room(self.number(box.begin + 4), 0)
+                fault = self.packet_fault(self.number(box.begin + 4), 0)
             elif track is not None:
-                fault = self.of_track(box, track)
+                fault = self.read_track_box(box, track)
             if fault:
                 return fault
         return ""
 
-    def of_track(self, box: Box, track: Track) -> str:
+    def read_track_box(self, box: Box, track: Track) -> str:
         if box.name == b"tkhd":
             track.id = self.number(box.begin + (20 if self.source.at(box.begin, 1) == b"\1" else 12))
         elif box.name == b"mdhd":
@@ -160,36 +161,36 @@ class _Reader:
         elif box.name == b"stsd":
             track.encrypted |= any(entry.name in _ENCRYPTED for entry in self.boxes(box.begin + 8, box.end))
         elif box.name == b"elst":
-            if (many := self.number(box.begin + 4)) > _EDITS:
-                return f"holds {many:,} edits, and no more than {_EDITS} are read"
+            if (count := self.number(box.begin + 4)) > _EDITS:
+                return f"holds {count:,} edits, and no more than {_EDITS} are read"
             track.edits = self.edits(box)
         elif box.name == b"stts":
             track.units = self.units(box)
         elif box.name == b"stsz":
-            return self.room(self.number(box.begin + 8), self.number(box.begin + 4))
+            return self.packet_fault(self.number(box.begin + 8), self.number(box.begin + 4))
         return ""
 
-    def room(self, many: int, each: int) -> str:
-        """Packets of ``each`` bytes (0: each of its own), which FFmpeg makes room for before it sees them."""
-        if many * max(each, 1) > self.source.size:
-            return f"damaged: promises {many:,} packets in {self.source.size:,} bytes"
+    def packet_fault(self, count: int, packet_bytes: int) -> str:
+        """What is wrong with these packets (``packet_bytes`` 0: of various sizes), which FFmpeg allocates unread."""
+        if count * max(packet_bytes, 1) > self.source.size:
+            return f"damaged: promises {count:,} packets in {self.source.size:,} bytes"
         return ""
 
     def scale(self, box: Box) -> int:
         return self.number(box.begin + (20 if self.source.at(box.begin, 1) == b"\1" else 12))
 
     def units(self, box: Box) -> int:
-        many = min(self.number(box.begin + 4), (box.end - box.begin - 8) // 8)
-        content = self.source.at(box.begin + 8, 8 * many) if many <= _TABLE else b""
-        numbers = [int.from_bytes(content[place : place + 4], "big") for place in range(0, len(content), 4)]
+        count = min(self.number(box.begin + 4), (box.end - box.begin - 8) // 8)
+        content = self.source.at(box.begin + 8, 8 * count) if count <= _TABLE else b""
+        numbers = [int.from_bytes(content[offset : offset + 4], "big") for offset in range(0, len(content), 4)]
         return sum(count * ticks for count, ticks in zip(numbers[::2], numbers[1::2]))
 
     def edits(self, box: Box) -> list[tuple[int, int]]:
         width = 8 if self.source.at(box.begin, 1) == b"\1" else 4
-        size, found = 2 * width + 4, []
-        many = min(self.number(box.begin + 4), (box.end - box.begin - 8) // size)
-        content = self.source.at(box.begin + 8, many * size)
-        for place in range(0, len(content) - size + 1, size):
-            ticks, media = content[place : place + width], content[place + width : place + 2 * width]
-            found.append((int.from_bytes(ticks, "big"), int.from_bytes(media, "big", signed=True)))
-        return found
+        size, edits = 2 * width + 4, []
+        count = min(self.number(box.begin + 4), (box.end - box.begin - 8) // size)
+        content = self.source.at(box.begin + 8, count * size)
+        for offset in range(0, len(content) - size + 1, size):
+            ticks, media = content[offset : offset + width], content[offset + width : offset + 2 * width]
+            edits.append((int.from_bytes(ticks, "big"), int.from_bytes(media, "big", signed=True)))
+        return edits

@@ -1,9 +1,9 @@
 """Several channels → one: the mean, except where the mean would lose the voice.
 
 Stereo in antiphase cancels itself in the mean, and a voice in one of six channels loses 15.6 dB. Where the mean is
-more than 6 dB below the loudest channel, the channels that repeat the loudest one are averaged with their signs turned
-alike; if there are none, or if they would still lose more than 3 dB, the loudest channel is taken alone. The choice is
-made once for the whole recording, from the power of the channels and what each two have in common.
+more than 6 dB below the loudest channel, the channels that repeat the loudest one are averaged with aligned signs. If
+there are none, or if that mean still loses more than 3 dB, the loudest channel is taken alone. The choice is made once
+for the whole recording, from the power of the channels and the correlation of each pair.
 """
 
 from __future__ import annotations
@@ -14,26 +14,29 @@ import numpy as np
 
 from fastsvc.errors import AudioError
 
-LOST_DB, KEPT_DB = -6.0, -3.0  # of the mean against the loudest channel: lost below; of what is taken instead: kept
-ALIKE = 0.9  # correlation, of either sign, from which on two channels hold the same
+LOST_DB, KEPT_DB = (
+    -6.0,
+    -3.0,
+)  # mean against the loudest channel: below, the voice is lost; another mix: above, it is kept
+ALIKE = 0.9  # correlation, of either sign, from which two channels count as the same
 STATISTICS_HZ = 6_000  # lowest rate at which channels are compared
-SEGMENT_SAMPLES, STEP_VALUES = 1024, 1 << 17  # at that rate: of a spectrum, and of all channels' together
-MOST_ALIGNED = 64  # channels: of more, what each two have in common would take too much room, and the loudest is taken
+SEGMENT_SAMPLES, STEP_VALUES = 1024, 1 << 17  # at that rate: of one spectrum, and of all channels' spectra together
+MOST_ALIGNED = 64  # channels: beyond, correlations would need too much memory, and the loudest is taken
 BLOCK_SAMPLES = 1 << 18  # of arrays that are in memory already
-# High-passes (corner in Hz, order) under which power is measured. The first leaves out an offset and rumble, which say
-# nothing of the voice; the second, for the choice of the loudest, also a subwoofer's channel (up to 120 Hz).
+# High-passes (corner in Hz, order) before power is measured. The first removes an offset and rumble, which are not
+# voice; the second, for the choice of the loudest, also removes a subwoofer's channel (up to 120 Hz).
 LEVEL, VOICE = (100.0, 3), (250.0, 4)
 
 
-class Choice(NamedTuple):
-    """``weights`` [channels] of the mix, None for the plain mean; ``note``: why it is another, for people."""
+class ChannelMix(NamedTuple):
+    """``weights`` [channels] of the mix, None for the plain mean; ``note``: the reason for weights, for people."""
 
     weights: np.ndarray | None = None
     note: str = ""
 
 
-class Statistics:
-    """Power of the channels and what each two have in common, added up over blocks."""
+class ChannelStatistics:
+    """Power of the channels and products of each pair, summed over blocks."""
 
     def __init__(self, rate_hz: int):
         self.factor = max(1, rate_hz // STATISTICS_HZ)
@@ -41,51 +44,53 @@ class Statistics:
         self.power, self.mean = np.zeros(()), 0.0  # of each channel, and of their mean, without rumble
         self.common = np.zeros(())  # [channels, channels] without a subwoofer's band; its diagonal, where they are many
 
-    @np.errstate(all="ignore")  # NaN and infinite samples are found by others
+    @np.errstate(all="ignore")  # NaN and infinite samples are rejected elsewhere
     def add(self, block: np.ndarray) -> None:
-        """block [samples, channels]."""
+        """Add a block [samples, channels]."""
         samples, channels = block.shape
         factor = min(self.factor, max(1, samples // 64))  # very short recordings are compared as they are
-        coarse = _coarse(block, factor)
-        size = min(SEGMENT_SAMPLES, max(64, STEP_VALUES // channels), coarse.shape[1])
+        lowered = _coarse(block, factor)
+        size = min(SEGMENT_SAMPLES, max(64, STEP_VALUES // channels), lowered.shape[1])
         if size == 0:
             return
         window = np.hanning(size + 2)[1:-1].astype(np.float32)
         hz = np.fft.rfftfreq(size, factor / self.rate_hz)
-        starts = [*range(0, coarse.shape[1] - size, size), coarse.shape[1] - size]  # the last one may overlap
-        many = max(1, STEP_VALUES // (size * channels))
-        for first in range(0, len(starts), many):
-            segments = np.stack([coarse[:, start : start + size] for start in starts[first : first + many]], axis=1)
+        starts = [*range(0, lowered.shape[1] - size, size), lowered.shape[1] - size]  # the last one may overlap
+        segments_at_once = max(1, STEP_VALUES // (size * channels))
+        for first in range(0, len(starts), segments_at_once):
+            segments = np.stack(
+                [lowered[:, start : start + size] for start in starts[first : first + segments_at_once]], axis=1
+            )
             spectrum = np.fft.rfft(segments * window).astype(np.complex64, copy=False)
-            heard = (spectrum * _gain(hz, *LEVEL)).reshape(channels, -1).view(np.float32)
-            self.power = self.power + np.einsum("cf,cf->c", heard, heard).astype(np.float64)
-            self.mean += float(np.square(heard.mean(axis=0)).sum())
-            heard = (spectrum * _gain(hz, *VOICE)).reshape(channels, -1).view(np.float32)
-            few = channels <= MOST_ALIGNED
-            common = heard @ heard.T if few else np.einsum("cf,cf->c", heard, heard)
+            band = (spectrum * _gain(hz, *LEVEL)).reshape(channels, -1).view(np.float32)
+            self.power = self.power + np.einsum("cf,cf->c", band, band).astype(np.float64)
+            self.mean += float(np.square(band.mean(axis=0)).sum())
+            band = (spectrum * _gain(hz, *VOICE)).reshape(channels, -1).view(np.float32)
+            with_pairs = channels <= MOST_ALIGNED
+            common = band @ band.T if with_pairs else np.einsum("cf,cf->c", band, band)
             self.common = self.common + common.astype(np.float64)
 
-    def choice(self) -> Choice:
-        """What to do with recordings like this."""
+    def choice(self) -> ChannelMix:
+        """The mix for a recording with these statistics."""
         power = np.atleast_1d(self.power)
         channels, loudest = len(power), float(power.max())
         if not (loudest > 0 and self.mean < _power(LOST_DB) * loudest):  # NaN: neither
-            return Choice()
+            return ChannelMix()
         common = self.common if self.common.ndim == 2 else np.zeros((channels, 0))
-        own = common.diagonal() if common.size else self.common
-        first, alone = int(own.argmax()), np.zeros(channels)
-        alone[first] = 1.0
-        lost = f"the mean of its {channels} channels is {_decibels(loudest, self.mean)} below the loudest"
+        voice_power = common.diagonal() if common.size else self.common
+        loudest_channel, single = int(voice_power.argmax()), np.zeros(channels)
+        single[loudest_channel] = 1.0
+        reason = f"the mean of its {channels} channels is {_decibels(loudest, self.mean)} below the loudest"
         if common.size:
-            strength = np.sqrt(own * own[first])
-            likeness = np.divide(common[first], strength, out=np.zeros(channels), where=strength > 0)
-            alike = np.abs(likeness) >= ALIKE
-            together = np.where(alike, np.sign(likeness), 0.0) / max(1, alike.sum())
-            if alike.sum() > 1 and together @ common @ together >= _power(KEPT_DB) * own[first]:
-                if (together < 0).any():
-                    return Choice(together, f"its channels cancel each other (antiphase), {lost}: signs aligned")
-                return Choice(together, f"{lost}: the {alike.sum()} that are alike are taken")
-        return Choice(alone, f"{lost}: channel {first + 1} alone is taken")
+            strength = np.sqrt(voice_power * voice_power[loudest_channel])
+            correlation = np.divide(common[loudest_channel], strength, out=np.zeros(channels), where=strength > 0)
+            alike = np.abs(correlation) >= ALIKE
+            aligned = np.where(alike, np.sign(correlation), 0.0) / max(1, alike.sum())
+            if alike.sum() > 1 and aligned @ common @ aligned >= _power(KEPT_DB) * voice_power[loudest_channel]:
+                if (aligned < 0).any():
+                    return ChannelMix(aligned, f"its channels cancel each other (antiphase), {reason}: signs aligned")
+                return ChannelMix(aligned, f"{reason}: the {alike.sum()} that are alike are taken")
+        return ChannelMix(single, f"{reason}: channel {loudest_channel + 1} alone is taken")
 
 
 def _coarse(block: np.ndarray, factor: int) -> np.ndarray:
@@ -112,22 +117,22 @@ def _decibels(loud: float, soft: float) -> str:
 
 
 class Mixer:
-    """Blocks [samples, channels] → [samples, 1], of a recording that is read once, or twice where :meth:`again` says.
+    """Blocks [samples, channels] → [samples, 1], of a recording that is read once, or twice if :meth:`again`.
 
-    The first time all blocks are averaged, while their statistics are gathered: no more than one block of all channels
-    is ever held.
+    The first time all blocks are averaged while their statistics are gathered, so never more than one block of all
+    channels is in memory.
     """
 
     def __init__(self) -> None:
-        self.statistics: Statistics | None = None
-        self.choice = Choice()
+        self.statistics: ChannelStatistics | None = None
+        self.choice = ChannelMix()
 
     def __call__(self, block: np.ndarray, rate_hz: int) -> np.ndarray:
-        """Raises AudioError where the recording has not the channels that it had the first time."""
+        """Mix one block. Raises AudioError where the number of channels differs from the first time."""
         weights = self.choice.weights
         if weights is None:
             if block.shape[1] > 1:
-                self.statistics = self.statistics or Statistics(rate_hz)
+                self.statistics = self.statistics or ChannelStatistics(rate_hz)
                 self.statistics.add(block)
             return block.mean(axis=1, keepdims=True)
         if block.shape[1] != len(weights):
@@ -135,15 +140,15 @@ class Mixer:
         return (block @ weights.astype(np.float32))[:, None]
 
     def again(self) -> bool:
-        """After the first time: whether its mean lost the voice, and all must be read once more."""
-        self.choice = self.statistics.choice() if self.statistics else Choice()
+        """After the first time: whether the mean lost the voice, so that all must be read again."""
+        self.choice = self.statistics.choice() if self.statistics else ChannelMix()
         return self.choice.weights is not None
 
 
 def mixed(audio: np.ndarray, rate_hz: int) -> tuple[np.ndarray, str]:
-    """float32 [channels, samples] → (float32 [samples], a note or ""): what :class:`Mixer` does, in memory."""
+    """float32 [channels, samples] → (float32 [samples], a note or ""): :class:`Mixer` for audio in memory."""
     if len(audio) > 1:
-        statistics = Statistics(rate_hz)
+        statistics = ChannelStatistics(rate_hz)
         for start in range(0, audio.shape[1], BLOCK_SAMPLES):
             statistics.add(audio[:, start : start + BLOCK_SAMPLES].T)
         choice = statistics.choice()

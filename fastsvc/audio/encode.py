@@ -1,4 +1,4 @@
-"""Writing recordings, whole or not at all."""
+"""Writing recordings, complete or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastsvc import files
 from fastsvc.config.shown import shown
 from fastsvc.errors import OutputError
 
-# format name -> (file suffix, libsndfile's format, {subtype as the user says it: libsndfile's})
+# format name -> (file suffix, libsndfile's format, {subtype in options: libsndfile's})
 FORMATS = {
     "wav": (".wav", "WAV", {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}),
     "flac": (".flac", "FLAC", {"16": "PCM_16", "24": "PCM_24"}),
@@ -38,7 +38,7 @@ _BLOCK_SAMPLES = 1 << 16  # libsndfile's Vorbis encoder keeps a whole call's sam
 
 @dataclass(frozen=True)
 class Written:
-    """What became of an output: ``gain`` is below 1 where it had to be turned down to fit; ``large``: it is RF64."""
+    """A written output: ``gain`` is below 1 where it was turned down to avoid clipping; ``large``: it is RF64."""
 
     path: Path
     gain: float
@@ -57,7 +57,7 @@ def check_format(format: str, subtype: str | None = None) -> None:
 
 
 def check_channels(format: str, channels: int) -> None:
-    """Raises OutputError when ``format`` cannot carry as many."""
+    """Raises OutputError when ``format`` cannot carry that many channels."""
     if channels > _MAX_CHANNELS[format]:
         raise OutputError(
             f"{channels} channels: {format} carries {_MAX_CHANNELS[format]} at most",
@@ -66,16 +66,16 @@ def check_channels(format: str, channels: int) -> None:
 
 
 def check_length(format: str, samples: int, rate_hz: int) -> None:
-    """Raises OutputError when ``format`` cannot carry so many samples of a channel."""
-    seconds, most_s, most = samples / rate_hz, MOST_SECONDS.get(format), MOST_SAMPLES.get(format)
+    """Raises OutputError when ``format`` cannot carry that many samples a channel."""
+    seconds, most_s, most_samples = samples / rate_hz, MOST_SECONDS.get(format), MOST_SAMPLES.get(format)
     if most_s is not None and seconds > most_s:
         raise OutputError(f"{seconds / 3600:.1f} h: {format} carries {most_s / 3600:.1f} h at most", _LONG)
-    if most is not None and samples > most:
-        raise OutputError(f"{samples:,} samples: {format} carries {most:,} at most", _LONG)
+    if most_samples is not None and samples > most_samples:
+        raise OutputError(f"{samples:,} samples: {format} carries {most_samples:,} at most", _LONG)
 
 
 def is_large(format: str, samples: int, channels: int, subtype: str | None) -> bool:
-    """Whether it is too much for WAV, so that RF64 is written."""
+    """Whether the audio is too large for WAV, so that RF64 is written."""
     return format == "wav" and samples * channels * _BYTES[subtype or "16"] > LARGEST_WAV
 
 
@@ -101,8 +101,8 @@ def write(
 
     ``subtype`` is "16" (default), "24" or "float" (wav only). Peaks above 1 are never clipped: the whole recording
     is turned down instead, and the gain returned. Missing folders are made. ``approve`` is called when the file is
-    whole and has no name yet; what it raises keeps the file from getting one. ``new``: what has got the name meanwhile
-    keeps it. Raises OutputError on anything that keeps the file from being whole: no permission, full disk, a rate that
+    complete and not yet at ``path``; if it raises, the file is dropped. ``new``: a file that appeared at ``path``
+    meanwhile is kept, with an OutputError. Raises OutputError on every failure: no permission, full disk, a rate that
     the format cannot carry, NaN.
     """
     check_format(format, subtype)
@@ -124,7 +124,7 @@ def write(
 
 
 def reason(error: Exception) -> str:
-    """What libsndfile says, without the Python object that soundfile names."""
+    """libsndfile's message, without the Python object that soundfile adds."""
     text = str(getattr(error, "error_string", error)).strip().removeprefix("Error : ").rstrip(".")
     return text or type(error).__name__
 
@@ -143,13 +143,13 @@ def _encode(sink: _Sink, audio: np.ndarray, rate_hz: int, gain: float, format: s
                 file.write(block * np.float32(gain) if gain != 1.0 else block)
                 sink.check()
     except (soundfile.SoundFileError, AssertionError, RuntimeError) as error:
-        sink.check()  # the true reason, where it was ours
+        sink.check()  # the true cause, where writing failed
         raise OSError(errno.EIO, f"the encoder failed ({reason(error)})") from None
     sink.check()
 
 
 class _Sink:
-    """A file for libsndfile that remembers what went wrong: an exception cannot pass through C code."""
+    """A file for libsndfile that records errors: an exception cannot pass through C code."""
 
     def __init__(self, raw):
         self._raw = raw

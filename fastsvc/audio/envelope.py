@@ -1,7 +1,7 @@
-"""How loud a recording is, over time: powers and peaks of short blocks, robust to clicks, and gains between them.
+"""Loudness of a recording over time: powers and peaks of short blocks, robust to clicks, and gains between blocks.
 
-Blocks last 10 ms and begin at whole samples, block i at floor(i · rate / 100), so that those of recordings at
-different rates lie at the same times. An hour has 360,000 of them; audio is read in pieces, and never copied whole.
+Blocks last 10 ms and begin at whole samples, block i at floor(i · rate / 100), so that blocks of recordings at
+different rates lie at the same times. An hour has 360,000 blocks; audio is read in pieces, and never copied as a whole.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ BLOCKS_HZ = 100
 _PIECE_BLOCKS = 1 << 8  # at once: 123,000 samples at 48 kHz
 _PIECE_SAMPLES = 1 << 17
 KNEE = 0.7
-AROUND_BLOCKS = 17  # what fills fewer than SUNG_BLOCKS of so many is a click; fry has a pulse at least every 40 ms
+AROUND_BLOCKS = 17  # sound in fewer than SUNG_BLOCKS of these is a click; fry has a pulse at least every 40 ms
 SUNG_BLOCKS = 4
-FINE, LONGER = 4, 3  # a block in so many parts; what so many parts reach of the eight around lasts longer than 5 ms
+FINE, LONGER = 4, 3  # parts of a block; a level that LONGER of the eight parts around reach lasts longer than 5 ms
 CLICK_POWER = 4.0
 
 
 def blocks(samples: int, rate_hz: int, blocks_hz: int = BLOCKS_HZ) -> int:
-    """How many blocks a recording of so many samples has; the last one may be shorter."""
+    """The number of blocks of a recording of ``samples``; the last one may be shorter."""
     return -(-samples * blocks_hz // rate_hz)
 
 
 def powers(audio: np.ndarray, rate_hz: int, blocks_hz: int = BLOCKS_HZ) -> np.ndarray:
     """Mean square of each block of audio [samples]: float64 [blocks]."""
-    found = np.empty(blocks(len(audio), rate_hz, blocks_hz))
+    result = np.empty(blocks(len(audio), rate_hz, blocks_hz))
     for first, last, edges in _pieces(len(audio), rate_hz, blocks_hz):
         square = np.square(audio[edges[0] : edges[-1]], dtype=np.float64)
-        found[first:last] = np.add.reduceat(square, edges[:-1] - edges[0]) / np.diff(edges)
-    return found
+        result[first:last] = np.add.reduceat(square, edges[:-1] - edges[0]) / np.diff(edges)
+    return result
 
 
 def peaks(audio: np.ndarray, rate_hz: int) -> np.ndarray:
     """Largest magnitude of each block of audio [samples]: float64 [blocks]."""
-    found = np.empty(blocks(len(audio), rate_hz))
+    result = np.empty(blocks(len(audio), rate_hz))
     for first, last, edges in _pieces(len(audio), rate_hz):
-        found[first:last] = np.maximum.reduceat(np.abs(audio[edges[0] : edges[-1]]), edges[:-1] - edges[0])
-    return found
+        result[first:last] = np.maximum.reduceat(np.abs(audio[edges[0] : edges[-1]]), edges[:-1] - edges[0])
+    return result
 
 
 def amplify(audio: np.ndarray, rate_hz: int, gains: np.ndarray) -> np.ndarray:
-    """``audio`` [samples] itself, each block times at most its gain [blocks].
+    """``audio`` [samples], changed in place: each block times at most its gain [blocks].
 
-    Gains run linearly from the lower of two neighbours' at one edge of a block to that at its other edge, so that no
-    block becomes louder than its own gain makes it: a silent one stays silent, a limited peak limited.
+    At each edge the gain is the lower one of the two blocks, and it runs linearly in between. So no block becomes
+    louder than its own gain allows: a silent block stays silent, a limited peak limited.
     """
     nodes = np.minimum(np.concatenate((gains[:1], gains)), np.concatenate((gains, gains[-1:])))
     for first, last, edges in _pieces(len(audio), rate_hz):
@@ -56,7 +56,7 @@ def amplify(audio: np.ndarray, rate_hz: int, gains: np.ndarray) -> np.ndarray:
 
 
 def round_off(audio: np.ndarray, ceiling: float) -> np.ndarray:
-    """``audio`` [samples] itself, below ``ceiling``: what exceeds KNEE of it bends towards it, by a tanh."""
+    """``audio`` [samples], changed in place to lie below ``ceiling``: above KNEE of it a tanh bends towards it."""
     knee, room = KNEE * ceiling, (1 - KNEE) * ceiling
     for first in range(0, len(audio), _PIECE_SAMPLES):
         piece = audio[first : first + _PIECE_SAMPLES]
@@ -67,9 +67,9 @@ def round_off(audio: np.ndarray, ceiling: float) -> np.ndarray:
 
 
 def sustained(values: np.ndarray) -> np.ndarray:
-    """What SUNG_BLOCKS of the AROUND_BLOCKS around each block reach [blocks]: clicks of up to 20 ms do not count.
+    """The level [blocks] that SUNG_BLOCKS of the AROUND_BLOCKS around each block reach, so without clicks up to 20 ms.
 
-    Recordings too short to tell, less than 90 ms, stay as they are.
+    Recordings below 90 ms are too short for this and stay unchanged.
     """
     half = AROUND_BLOCKS // 2
     if len(values) <= half:
@@ -79,7 +79,7 @@ def sustained(values: np.ndarray) -> np.ndarray:
 
 
 def smoothed(values: np.ndarray, seconds: float) -> np.ndarray:
-    """Mean [blocks] over a Hann window that long from end to end; less is there at the ends of the recording."""
+    """Mean [blocks] over a Hann window of ``seconds``, which is cut off at the ends of the recording."""
     half = max(1, round(seconds * BLOCKS_HZ / 2))
     window = np.hanning(2 * half + 1)
     return (
@@ -106,10 +106,10 @@ def closed(values: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def clicks(audio: np.ndarray, rate_hz: int, power: np.ndarray, lasting: np.ndarray) -> np.ndarray:
-    """Which blocks of audio [samples] hold one: bool [blocks], given their powers and what :func:`sustained` gives.
+    """Which blocks of audio [samples] hold a click: bool [blocks]; ``lasting``: their powers after :func:`sustained`.
 
-    A click is over within 5 ms, as no consonant is, and CLICK_POWER times as strong as what lasts around it, as no
-    pulse of a low voice is.
+    A click ends within 5 ms, which no consonant does. It is CLICK_POWER times as strong as the lasting sound around it,
+    which no pulse of a low voice is.
     """
     fine = powers(audio, rate_hz, FINE * BLOCKS_HZ)
     fine = np.pad(fine, (FINE, FINE * (len(power) + 1) - len(fine)))  # a block more at both ends

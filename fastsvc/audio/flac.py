@@ -1,4 +1,4 @@
-"""FLAC: whether the last frames end where the header says, by their numbers."""
+"""FLAC: whether the last frames, by their numbers, end where the header says."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fastsvc.audio.source import Source
-    from fastsvc.audio.view import Part
+    from fastsvc.audio.file_bytes import FileBytes
+    from fastsvc.audio.file_part import FilePart
 
-_SAMPLES = 18  # place of the 8 bytes in whose lower 36 bits is the number of samples
+_SAMPLES = 18  # offset of the 8 bytes whose lower 36 bits are the number of samples
 _ALL = (1 << 36) - 1
-_LONGEST = _ALL - (1 << 16)  # samples: more say that nobody knew
-_DENSEST = 1 << 13  # samples to a byte: no encoder is so good
+_LONGEST = _ALL - (1 << 16)  # samples: larger numbers mean unknown
+_DENSEST = 1 << 13  # samples a byte: no encoder compresses more
 _BEGINS = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _BLOCK = 1 << 20
 _MOST_BLOCKS = 1 << 12
@@ -25,54 +25,54 @@ class _Header(NamedTuple):
     samples: int  # 0: unknown
 
 
-def fault(source: Source | Part, start: int) -> str:
-    """Why the stream is not what its header promises, or ""."""
-    told = _header(source, start)
-    if told is None:
+def fault(source: FileBytes | FilePart, start: int) -> str:
+    """Why the stream is shorter or longer than its header promises, or ""."""
+    header = _header(source, start)
+    if header is None:
         return "cut short: ends within its header"
-    ends = {end for _, end in _last(source, told)} if told.samples else set()
-    if not ends or told.samples in ends:
-        return ""  # or left to the decoder, which checks sums
-    if max(ends) < told.samples:
-        return f"cut short: holds {max(ends):,} of {told.samples:,} samples that its header promises"
-    return f"damaged: holds {max(ends):,} samples where its header promises {told.samples:,}"
+    ends = {end for _, end in _last(source, header)} if header.samples else set()
+    if not ends or header.samples in ends:
+        return ""  # complete, or left to the decoder, which verifies checksums
+    if max(ends) < header.samples:
+        return f"cut short: holds {max(ends):,} of {header.samples:,} samples that its header promises"
+    return f"damaged: holds {max(ends):,} samples where its header promises {header.samples:,}"
 
 
-def length_patch(source: Source | Part, start: int) -> dict[int, bytes]:
-    """{place: bytes} that put the true number of samples into a header that does not know it; empty if it does."""
-    told = _header(source, start)
-    if told is None or told.samples:
+def length_patch(source: FileBytes | FilePart, start: int) -> dict[int, bytes]:
+    """{offset: bytes} that write the true number of samples into a header without one; empty if it has one."""
+    header = _header(source, start)
+    if header is None or header.samples:
         return {}
-    frames = _last(source, told)
+    frames = _last(source, header)
     ends = [end for first, end in frames if first == 0 or any(other == first for _, other in frames)]
     if not ends:
         return {}
-    place = start + _SAMPLES
-    before = int.from_bytes(source.at(place, 8), "big") & ~_ALL
-    return {place: (before | max(ends)).to_bytes(8, "big")}
+    offset = start + _SAMPLES
+    before = int.from_bytes(source.at(offset, 8), "big") & ~_ALL
+    return {offset: (before | max(ends)).to_bytes(8, "big")}
 
 
-def joints(source: Source | Part, start: int) -> list[int]:
-    """Where the recordings begin that were joined into one file, the first at ``start``. Reads all of it."""
-    found, place = [start], _after_header(source, start)
-    while block := source.at(place, _BLOCK + 7):
-        found += [place + other.start() for other in _BEGINS.finditer(block) if other.start() < _BLOCK]
-        place += _BLOCK
-    return found
+def joints(source: FileBytes | FilePart, start: int) -> list[int]:
+    """Offsets of the recordings that were joined into one file, the first at ``start``. Reads the whole file."""
+    starts, offset = [start], _after_header(source, start)
+    while block := source.at(offset, _BLOCK + 7):
+        starts += [offset + match.start() for match in _BEGINS.finditer(block) if match.start() < _BLOCK]
+        offset += _BLOCK
+    return starts
 
 
-def _after_header(source: Source | Part, start: int) -> int:
-    """Where the frames begin: pictures, too, may hold anything."""
-    place = start + 4
+def _after_header(source: FileBytes | FilePart, start: int) -> int:
+    """The offset of the frames, after all metadata: pictures may contain any bytes."""
+    offset = start + 4
     for _ in range(_MOST_BLOCKS):
-        head = source.at(place, 4)
-        place += 4 + int.from_bytes(head[1:], "big")
+        head = source.at(offset, 4)
+        offset += 4 + int.from_bytes(head[1:], "big")
         if len(head) < 4 or head[0] & 128:
             break
-    return place
+    return offset
 
 
-def _header(source: Source | Part, start: int) -> _Header | None:
+def _header(source: FileBytes | FilePart, start: int) -> _Header | None:
     head, number = source.at(start + 8, 18), int.from_bytes
     if len(head) < 18:
         return None
@@ -85,38 +85,38 @@ def _header(source: Source | Part, start: int) -> _Header | None:
     )
 
 
-def _last(source: Source | Part, told: _Header) -> set[tuple[int, int]]:
-    """(first sample, sample after the last) of each of the last frames, by their headers."""
-    window = (told.largest or 1 << 18) + (1 << 16)  # and tags behind it
+def _last(source: FileBytes | FilePart, header: _Header) -> set[tuple[int, int]]:
+    """(first sample, sample after the last) of each of the last eight frames, by their headers."""
+    window = (header.largest or 1 << 18) + (1 << 16)  # and tags behind it
     tail = source.at(max(0, source.size - window), window)
-    frames, place = set(), len(tail)
-    while (place := tail.rfind(b"\xff", 0, place)) >= 0 and len(frames) < 8:
-        frame = _frame(tail[place : place + 16], told)
+    frames, offset = set(), len(tail)
+    while (offset := tail.rfind(b"\xff", 0, offset)) >= 0 and len(frames) < 8:
+        frame = _frame(tail[offset : offset + 16], header)
         if frame:
             frames.add(frame)
     return frames
 
 
-def _frame(head: bytes, told: _Header) -> tuple[int, int] | None:
-    """Where the frame with this header lies, in samples; None where there is none."""
+def _frame(head: bytes, header: _Header) -> tuple[int, int] | None:
+    """(first sample, sample after the last) of the frame with this header; None where it is not one."""
     if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[2] >> 4 == 0 or head[2] & 15 == 15 or head[3] & 1:
         return None
     length = 1 if head[4] < 0x80 else 8 - (head[4] ^ 0xFF).bit_length()  # of the number, coded as UTF-8 is
-    place = 4 + length
-    if length == 0 or len(head) < place + 5:
+    offset = 4 + length
+    if length == 0 or len(head) < offset + 5:
         return None
     number = head[4] if length == 1 else head[4] & (1 << max(0, 7 - length)) - 1
-    for byte in head[5:place]:
+    for byte in head[5:offset]:
         number = number << 6 | byte & 63
     code, rate = head[2] >> 4, head[2] & 15
     extra = 1 if code == 6 else 2 if code == 7 else 0
     block = {1: 192, 6: 1, 7: 1}.get(code) or (576 << code - 2 if code < 6 else 256 << code - 8)
     if extra:
-        block = int.from_bytes(head[place : place + extra], "big") + 1
-    place += extra + (1 if rate == 12 else 2 if rate in (13, 14) else 0)
-    if block > told.most or len(head) <= place or _crc8(head[:place]) != head[place]:
+        block = int.from_bytes(head[offset : offset + extra], "big") + 1
+    offset += extra + (1 if rate == 12 else 2 if rate in (13, 14) else 0)
+    if block > header.most or len(head) <= offset or _crc8(head[:offset]) != head[offset]:
         return None
-    first = number if head[1] & 1 else number * told.least
+    first = number if head[1] & 1 else number * header.least
     return first, first + block
 
 

@@ -1,6 +1,6 @@
-"""What lies below every voice is taken away: offset, rumble, wind and steps, by a high-pass without delay.
+"""A high-pass without delay that removes what lies below every voice: offset, rumble, wind and steps.
 
-The low part is computed at a low rate and subtracted: y = x − low(x), all of it symmetric filters, so that the phase
+The low part is computed at a low rate and subtracted: y = x − low(x). All filters are symmetric, so that the phase
 stays and no sample moves. Measured at 1 kHz to 1 MHz: an offset below −120 dB, 5 Hz −54 dB, 10 Hz −56 dB or less,
 15 Hz −34 dB, 20 Hz −21 dB, 30 Hz −7.7 dB, 37 Hz −3 dB, 41.2 Hz (E1) −1.5 dB, 45 Hz −0.6 dB, 50 Hz −0.1 dB, and within
 0.01 dB from 60 Hz on.
@@ -13,9 +13,9 @@ import math
 
 import numpy as np
 
-CUTOFF_HZ, WIDTH_HZ, RIPPLE_DB = 32.0, 44.0, 60.0  # of the low part: half of it is left at the cutoff
-LOW_RATE_HZ = 2000  # at least, of the low part
-SPAN = 3  # low-rate samples to each side that the filter between the two rates reaches over
+CUTOFF_HZ, WIDTH_HZ, RIPPLE_DB = 32.0, 44.0, 60.0  # of the low-pass: its gain is one half at the cutoff
+LOW_RATE_HZ = 2000  # least rate of the low part
+SPAN = 3  # low-rate samples to each side that the filter between the two rates covers
 BLOCK_SAMPLES = 1 << 18
 _KAISER, _BETWEEN = 0.1102 * (RIPPLE_DB - 8.7), 8.0
 
@@ -23,8 +23,8 @@ _KAISER, _BETWEEN = 0.1102 * (RIPPLE_DB - 8.7), 8.0
 def high_passed(audio: np.ndarray, rate_hz: int) -> np.ndarray:
     """float32 [samples] → another float32 [samples] without what lies below about 40 Hz.
 
-    The ends are continued by their images mirrored at the end and at its middle value, so that an offset is gone from
-    the first sample to the last, and a tone goes on. Takes about two blocks of memory besides the result.
+    The signal is continued beyond its ends by images mirrored in time and at the end's middle value. So an offset is
+    removed from the first sample to the last, and a tone continues. Needs about two blocks of memory beside the result.
     """
     out = np.empty(len(audio), np.float32)
     factor = max(1, rate_hz // LOW_RATE_HZ)
@@ -34,15 +34,15 @@ def high_passed(audio: np.ndarray, rate_hz: int) -> np.ndarray:
     block = max(1, BLOCK_SAMPLES // factor) * factor  # all blocks share one grid of low-rate samples
     for start in range(0, len(audio), block):
         end = min(start + block, len(audio))
-        whole = -(-(end - start) // factor) * factor
-        piece = continued(audio, start - margin, start + whole + margin, ends)
+        padded = -(-(end - start) // factor) * factor
+        piece = continued(audio, start - margin, start + padded + margin, ends)
         low = np.convolve(lowered(piece, factor), taps, "same")
         np.subtract(audio[start:end], raised(low, factor)[margin : margin + end - start], out=out[start:end])
     return out
 
 
 def _middle(end: np.ndarray) -> float:
-    """The value around which the first of these samples lie; the nearer the end, the more they count."""
+    """The value around which these samples lie; the nearer to the end, the larger their weight."""
     weights = np.hanning(2 * len(end) + 2)[len(end) + 1 : -1]
     return float(end @ (weights / weights.sum())) if len(end) else 0.0
 
@@ -60,12 +60,12 @@ def continued(audio: np.ndarray, first: int, last: int, ends: tuple[float, float
     samples = len(audio)
     if first >= 0 and last <= samples:
         return audio[first:last]
-    place = np.arange(first, last)
-    image, index = place // samples, place % samples
+    sample = np.arange(first, last)
+    image, index = sample // samples, sample % samples
     turned = image % 2 == 1
     piece = audio[np.where(turned, samples - 1 - index, index)]
-    at = np.where(place < 0, *np.asarray(ends, np.float32))
-    return np.where(turned, 2 * at - piece, piece)
+    mirror = np.where(sample < 0, *np.asarray(ends, np.float32))
+    return np.where(turned, 2 * mirror - piece, piece)
 
 
 @functools.lru_cache(maxsize=8)

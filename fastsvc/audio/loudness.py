@@ -1,4 +1,4 @@
-"""Loudness per frame and level changes."""
+"""Loudness per frame."""
 
 from __future__ import annotations
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-HEAD = 16  # bytes that tell the kind
+HEAD = 16  # first bytes that identify the kind
 W64_RIFF = b"riff.\x91\xcf\x11\xa5\xd6(\xdb\x04\xc1\x00\x00"
 _MAGIC = {"ogg": b"OggS", "flac": b"fLaC", "caf": b"caff", "w64": W64_RIFF, "nist": b"NIST_1A"}
 
 
 def container(head: bytes) -> str:
-    """The kind of file that begins with ``head``, "" for others; mp3 has no bytes that tell it for certain."""
+    """The kind of file that begins with ``head``, "" for others; mp3 has no bytes that identify it for certain."""
     for name, magic in _MAGIC.items():
         if head.startswith(magic):
             return name

@@ -14,14 +14,14 @@ import torch.nn.functional as F
 
 from fastsvc.config import MelConfig
 
-_BLOCK_FRAMES = 8192  # spectra of long recordings are made in blocks: about 17 MB each at 512 points
+_BLOCK_FRAMES = 8192  # long recordings are processed in blocks of spectra: about 17 MB each at 512 points
 
 
 def log_mel(audio: torch.Tensor, config: MelConfig) -> torch.Tensor:
     """``audio [B, samples]`` at ``config.rate_hz`` to log-mel ``[B, frames, bins]``, frames = samples // hop.
 
     Frame i is centred on sample (i + 1/2) * hop. Gradients flow to ``audio``. Half precision is computed
-    in float32. Input shorter than the padding is continued with zeros, as a reflection needs that much.
+    in float32. Input shorter than the padding is first extended with zeros, because a reflection needs that length.
     """
     if audio.dim() != 2:
         raise ValueError(f"log_mel: audio [B, samples] is expected, got {tuple(audio.shape)}")
@@ -56,18 +56,18 @@ def _log_mel_block(piece, config, bank, window):
 
 
 def _padding(config: MelConfig) -> tuple[int, int]:
-    # A window shorter than the transform stands in its middle, so padding by the transform's length puts
-    # it where padding by (window - hop) / 2 would.
+    # A window shorter than the transform lies in its middle, so padding by the transform's length has the same effect
+    # as padding by (window - hop) / 2.
     total = config.fft_samples - config.hop_samples
     return total // 2, total - total // 2
 
 
 def reflect_pad(audio: torch.Tensor, left: int, right: int) -> torch.Tensor:
-    """``[B, samples]`` with reflected ends; first continued with zeros where it is too short to be reflected."""
+    """``[B, samples]`` with reflected ends; audio too short to be reflected is first extended with zeros."""
     missing = max(left, right) + 1 - audio.shape[1]
     if missing > 0:
         audio = F.pad(audio, (0, missing))
-        # The zeros stand for the right-hand padding as far as they go.
+        # The zeros already are a part of the right-hand padding.
         right = max(0, right - missing)
     return F.pad(audio[:, None], (left, right), mode="reflect")[:, 0]
 

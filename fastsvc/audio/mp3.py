@@ -1,109 +1,109 @@
-"""MP3: whether a recording is all there by what its tag promises, and a tag that says the truth where it has none.
+"""MP3: whether a recording is as long as its tag promises, and a correct tag for recordings without one.
 
-Without one libsndfile estimates how long it is by the first frames, often far from the truth, and decodes no more.
+Without a tag libsndfile estimates the length from the first frames, often badly, and decodes no more than that.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastsvc.audio.mp3_chain import ends, more
-from fastsvc.audio.mp3_frame import HEAD, Frame, Tag, after_id3, frame, tag
-from fastsvc.audio.view import Part, patched
+from fastsvc.audio.file_part import FilePart, patched
+from fastsvc.audio.mp3_chain import ends, has_more
+from fastsvc.audio.mp3_frame import HEAD, FrameHeader, Mp3Tag, after_id3, frame, tag
 
 if TYPE_CHECKING:
-    from fastsvc.audio.mp3_chain import Chain
-    from fastsvc.audio.source import Source
+    from fastsvc.audio.file_bytes import FileBytes
+    from fastsvc.audio.mp3_chain import FrameChain
 
-__all__ = ["after_id3", "fault", "frame", "samples", "unread", "view"]
+__all__ = ["after_id3", "fault", "frame", "samples", "unread", "with_true_tag"]
 
-_ESTIMATED_S = 0.1  # how far off the length may be that is estimated
+_ESTIMATED_S = 0.1  # error of an estimated length
 
 
-def fault(source: Source | Part, start: int) -> str:
-    """Why the stream is not what its header promises, or ""."""
+def fault(source: FileBytes | FilePart, start: int) -> str:
+    """Why the stream is not as long as its header promises, or ""."""
     head = source.at(start, HEAD)
-    first, named = frame(head), tag(head) or Tag()
-    if first is None:
-        return ""  # after a tag: left to the decoder
-    follows = frame(source.at(start + first.size, 4)) if first.size else first
-    if follows is None and start + first.size < source.size:
+    header, tagged = frame(head), tag(head) or Mp3Tag()
+    if header is None:
+        return ""  # not a frame, after an ID3 tag: left to the decoder
+    next_header = frame(source.at(start + header.size, 4)) if header.size else header
+    if next_header is None and start + header.size < source.size:
         return "not an audio file: what looks like MP3 ends after one frame"
-    if named.size > source.size:  # some count tags before the frames in: what is missing then is seen when decoding
-        return f"cut short: holds {source.size - start:,} of {named.size:,} bytes that its header promises"
+    if tagged.size > source.size:  # some sizes include the tags before the frames: decoding then shows what is missing
+        return f"cut short: holds {source.size - start:,} of {tagged.size:,} bytes that its header promises"
     return ""
 
 
-def view(source: Source | Part, start: int, chain: Chain) -> Part | None:
-    """The stream with its true number of frames in its tag, or with such a tag; None where nothing is to be mended.
+def with_true_tag(source: FileBytes | FilePart, start: int, chain: FrameChain) -> FilePart | None:
+    """The stream with the true number of frames in its tag, or with a new tag; None where none is needed.
 
-    Also None where something else lies between the frames: then nobody knows. ``chain``: its frames.
+    Also None where other bytes lie between the frames: the number is unknown then. ``chain``: the stream's frames.
     """
-    first, named = chain.first, chain.tag
+    first, tagged = chain.first, chain.tag
     if first is None or first.layer != 1 or chain.frames < 2 or not ends(source, chain):
         return None
-    if named is None:
+    if tagged is None:
         head = _new_tag(source, start, first, chain.frames, chain.end - start, chain.free)
-        return Part(source, head, (start, source.size))
+        return FilePart(source, head, (start, source.size))
     count, size = chain.frames - 1, chain.end - start
-    if named.frames_place and (named.frames < count or _too_many(named, count, size, start, first)):
-        patches = {named.frames_place: count}
-        patches |= {named.size_place: size} if named.size_place else {}
-        numbers = {start + place: number.to_bytes(4, "big") for place, number in sorted(patches.items())}
-        return Part(patched(source, numbers), (start, source.size))
-    if not named.frames_place and first.size:
+    if tagged.frames_offset and (tagged.frames < count or _counts_too_many(tagged, count, size, start, first)):
+        patches = {tagged.frames_offset: count}
+        patches |= {tagged.size_offset: size} if tagged.size_offset else {}
+        numbers = {start + offset: number.to_bytes(4, "big") for offset, number in sorted(patches.items())}
+        return FilePart(patched(source, numbers), (start, source.size))
+    if not tagged.frames_offset and first.size:
         begin = start + first.size
         second = frame(source.at(begin, 4))
         if second is not None:
             head = _new_tag(source, begin, second, count, chain.end - begin, 0)
-            return Part(source, head, (begin, source.size))
+            return FilePart(source, head, (begin, source.size))
     return None
 
 
-def _too_many(named: Tag, count: int, size: int, start: int, first: Frame) -> bool:
-    """Whether ``count`` frames are all that there ever were: by the bytes that are promised, where they are."""
-    if not named.size:
-        return named.frames == count + 1  # it counts itself
-    return named.frames > count and named.size in (size, size - first.size, size + start, size - first.size + start)
+def _counts_too_many(tagged: Mp3Tag, count: int, size: int, start: int, first: FrameHeader) -> bool:
+    """Whether the tag counts more frames than there ever were, judged by its size in bytes where it has one."""
+    if not tagged.size:
+        return tagged.frames == count + 1  # the tag counts its own frame
+    return tagged.frames > count and tagged.size in (size, size - first.size, size + start, size - first.size + start)
 
 
-def _new_tag(source: Source | Part, start: int, first: Frame, count: int, size: int, free: int) -> bytes:
+def _new_tag(source: FileBytes | FilePart, start: int, first: FrameHeader, count: int, size: int, free: int) -> bytes:
     """A first frame with a Xing tag, for the ``count`` frames of ``size`` bytes that begin with ``first``."""
     head = bytearray(source.at(start, 4))
-    at = 4 + first.side
+    tag_offset = 4 + first.side
     head[1], head[2] = head[1] | 1, head[2] & ~2  # neither checksum nor padding
-    while not free and _size(head) < at + 16:
+    while not free and _size(head) < tag_offset + 16:
         head[2] += 16  # the next bit rate
     length = free or _size(head)
     numbers = (3).to_bytes(4, "big") + count.to_bytes(4, "big") + (size + length).to_bytes(4, "big")
-    return (bytes(head) + bytes(at - 4) + b"Xing" + numbers).ljust(length, b"\0")
+    return (bytes(head) + bytes(tag_offset - 4) + b"Xing" + numbers).ljust(length, b"\0")
 
 
 def _size(head: bytearray) -> int:
-    """Bytes of a frame by its header, which there is."""
-    found = frame(head)
-    assert found is not None, head
-    return found.size
+    """Bytes of the frame with this valid header."""
+    header = frame(head)
+    assert header is not None, head
+    return header.size
 
 
-def samples(source: Source | Part, chain: Chain) -> int:
-    """Of each channel, of a stream of layer I or II, which have no tags; 0 of others, where a tag tells libsndfile."""
+def samples(source: FileBytes | FilePart, chain: FrameChain) -> int:
+    """Samples a channel of a stream of layer I or II, which have no tags; 0 for others, whose tag libsndfile reads."""
     if chain.first is None or chain.first.layer == 1 or not ends(source, chain):
         return 0
     return chain.frames * chain.first.samples
 
 
-def unread(source: Source | Part, chain: Chain, promised: int, samples: int) -> str:
-    """What is wrong where ``samples`` were decoded and libsndfile ``promised`` so many, or ""."""
-    first, count = chain.first, chain.tag.frames if chain.tag else 0
-    if first is None or not chain.frames or count:
+def unread(source: FileBytes | FilePart, chain: FrameChain, promised: int, samples: int) -> str:
+    """What is wrong where ``samples`` were decoded and libsndfile announced ``promised``, or ""."""
+    header, tagged_frames = chain.first, chain.tag.frames if chain.tag else 0
+    if header is None or not chain.frames or tagged_frames:
         if promised > samples:
             return f"damaged or cut short: holds {samples:,} of {promised:,} samples that its header promises"
-        longer = count and (chain.beyond or more(source, chain))
+        longer = tagged_frames and (chain.beyond or has_more(source, chain))
         return "damaged: holds more than its header promises" if longer else ""
-    there = chain.frames * first.samples
-    if not ends(source, chain):  # something else lies between its frames
-        there = max(there, promised - round(_ESTIMATED_S * first.rate_hz))
-    if samples < there - 2 * 1152:
-        return f"its header does not say how long it is, and only {samples:,} of {there:,} samples can be read"
+    available = chain.frames * header.samples
+    if not ends(source, chain):  # other bytes lie between its frames
+        available = max(available, promised - round(_ESTIMATED_S * header.rate_hz))
+    if samples < available - 2 * 1152:
+        return f"its header does not say how long it is, and only {samples:,} of {available:,} samples can be read"
     return ""

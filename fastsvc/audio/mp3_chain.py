@@ -1,106 +1,112 @@
-"""MP3: frames that follow each other without a gap, and what may lie between two recordings joined into one file."""
+"""MP3: frames that follow each other without a gap, and tags between recordings joined into one file."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastsvc.audio.mp3_frame import HEAD, Frame, Tag, after_id3, frame, tag
+from fastsvc.audio.mp3_frame import HEAD, FrameHeader, Mp3Tag, after_id3, frame, tag
 
 if TYPE_CHECKING:
-    from fastsvc.audio.source import Source
-    from fastsvc.audio.view import Part
+    from fastsvc.audio.file_bytes import FileBytes
+    from fastsvc.audio.file_part import FilePart
 
 _FIRST, _BLOCK = 1 << 14, 1 << 20  # bytes that are read at once
 _MOST_TAGS = 64
-_MOST_NAMES = 10_000  # of tags, that are looked at within what is damaged
-_LEAST, _FREE = 24, 1 << 13  # bytes between which a second frame of the "free" format begins
-_ZEROS = 4096  # that programs put between tags and frames, at most
+_MOST_NAMES = 10_000  # of tags that are examined within damaged data
+_LEAST, _FREE = 24, 1 << 13  # bytes: limits of a frame of the "free" format
+_ZEROS = 4096  # most zeros that programs write between tags and frames
 _LYRICS = 1 << 16
-_TAGS = 1 << 16  # bytes that nobody knows, behind the frames, at most
-_SURE = 3  # frames that prove that their headers are no accident
+_TAGS = 1 << 16  # most unknown bytes behind the frames
+_SURE = 3  # frames that prove that their headers are not accidental bytes
 _XING = (b"Xing", b"Info")
 _AMONG_FRAMES = re.compile(rb"ID3[\x02-\x04]|Xing|Info|VBRI")
-_LONGEST = 10 + 32 + 6  # bytes from a frame's begin to the end of its tag's name, and of an ID3 tag's header
+_LONGEST = 10 + 32 + 6  # bytes from a frame's begin to the end of its tag's name, plus an ID3 tag's header
 
 
-class Chain(NamedTuple):
-    """``frames`` that follow each other; ``end``: the place after the last; ``first``: the header of the first.
+class FrameChain(NamedTuple):
+    """``frames`` that follow each other; ``end``: the offset after the last; ``first``: the header of the first.
 
-    ``tag``: that of the first frame. ``promised``: the place after as many frames as it says, ``beyond``: how many
-    more there are; ``free``: bytes of a frame of the "free" format, without padding; ``last``: place of the last frame.
+    ``tag``: of the first frame. ``promised``: the offset after as many frames as the tag says; ``beyond``: the number
+    of frames after that; ``free``: bytes of a "free" format frame without padding; ``last``: offset of the last frame.
     """
 
     frames: int
     end: int
-    first: Frame | None
-    tag: Tag | None = None
+    first: FrameHeader | None
+    tag: Mp3Tag | None = None
     promised: int = 0
     beyond: int = 0
     free: int = 0
     last: int = 0
 
 
-def follow(source: Source | Part, start: int) -> Chain:
+def follow(source: FileBytes | FilePart, start: int) -> FrameChain:
     """The frames from ``start`` on, up to one of another rate or number of channels, or with another tag.
 
     Reads all of them. Raises OSError.
     """
     head = source.at(start, HEAD)
-    first, named = frame(head), tag(head)
+    first, tagged = frame(head), tag(head)
     if first is None:
-        return Chain(0, start, None)
-    free = 0 if first.size else _free(source, start)
+        return FrameChain(0, start, None)
+    free = 0 if first.size else _free_size(source, start)
     if not first.size and not free:
-        return Chain(0, start, first)
-    steps: dict[bytes, int] = {}  # by header: the bytes to the next frame, 0 where it cannot follow the first
-    tags, goal, end = 4 + first.side if first.layer == 1 else -1, named.frames + 1 if named else 0, source.size
-    place, count, block, begin, promised, last, size = start, 0, b"", start, 0, start, _FIRST
+        return FrameChain(0, start, first)
+    steps: dict[bytes, int] = {}  # {header: bytes to the next frame, 0 where it cannot follow the first}
+    tag_offset, tagged_frames, end = (
+        4 + first.side if first.layer == 1 else -1,
+        tagged.frames + 1 if tagged else 0,
+        source.size,
+    )
+    offset, count, block, begin, promised, last, size = start, 0, b"", start, 0, start, _FIRST
     while True:
-        at = place - begin
-        if at + HEAD > len(block):
-            block, begin, at, size = source.at(place, size), place, 0, _BLOCK
-        header = block[at : at + 4]
+        position = offset - begin
+        if position + HEAD > len(block):
+            block, begin, position, size = source.at(offset, size), offset, 0, _BLOCK
+        header = block[position : position + 4]
         step = steps.get(header)
         if step is None:
             step = steps[header] = _step(header, first, free)
-        if not step or place + step > end or (count and tags > 0 and _names_tag(block, at, tags)):
-            return Chain(count, place, first, named, promised, count - goal if promised else 0, free, last)
-        last, place, count = place, place + step, count + 1
-        if count == goal > 1:
-            promised = place
+        if not step or offset + step > end or (count and tag_offset > 0 and _names_tag(block, position, tag_offset)):
+            return FrameChain(
+                count, offset, first, tagged, promised, count - tagged_frames if promised else 0, free, last
+            )
+        last, offset, count = offset, offset + step, count + 1
+        if count == tagged_frames > 1:
+            promised = offset
 
 
-def _step(header: bytes, first: Frame, free: int) -> int:
-    found = frame(header)
-    if found is None or not found.like(first) or bool(found.size) == bool(free):
+def _step(header: bytes, first: FrameHeader, free: int) -> int:
+    frame_header = frame(header)
+    if frame_header is None or not frame_header.like(first) or bool(frame_header.size) == bool(free):
         return 0
-    return found.size or free + found.padding
+    return frame_header.size or free + frame_header.padding
 
 
-def ends(source: Source | Part, chain: Chain) -> bool:
-    """Whether nothing but tags follows the frames of ``chain``: what else it is may hold more of the recording."""
-    place = after_tags(source, chain.end)
-    return chain.first is not None and source.size - place <= _TAGS and not more(source, chain)
+def ends(source: FileBytes | FilePart, chain: FrameChain) -> bool:
+    """Whether only tags follow the frames of ``chain``; other bytes may hold more of the recording."""
+    offset = after_tags(source, chain.end)
+    return chain.first is not None and source.size - offset <= _TAGS and not has_more(source, chain)
 
 
-def more(source: Source | Part, chain: Chain) -> bool:
-    """Whether further frames of its kind follow the ``chain``, after something else: not far behind."""
+def has_more(source: FileBytes | FilePart, chain: FrameChain) -> bool:
+    """Whether more frames of the same kind follow the ``chain`` within _BLOCK bytes, after other bytes."""
     if chain.first is None:
         return False
-    tail, at = source.at(after_tags(source, chain.end), _BLOCK), -1
-    while (at := tail.find(b"\xff", at + 1)) >= 0:
-        here, count = at, 0
-        while count < _SURE and (step := _step(tail[here : here + 4], chain.first, chain.free)):
-            here, count = here + step, count + 1
+    tail, start = source.at(after_tags(source, chain.end), _BLOCK), -1
+    while (start := tail.find(b"\xff", start + 1)) >= 0:
+        position, count = start, 0
+        while count < _SURE and (step := _step(tail[position : position + 4], chain.first, chain.free)):
+            position, count = position + step, count + 1
         if count == _SURE:
             return True
     return False
 
 
-def reservoir(source: Source | Part, place: int) -> bool:
-    """Whether the frame of layer III at ``place`` begins in frames before it, so that it is not the first of any."""
-    head = source.at(place, 8)
+def reservoir(source: FileBytes | FilePart, offset: int) -> bool:
+    """Whether the data of the layer III frame at ``offset`` begin in earlier frames, so it is not a first frame."""
+    head = source.at(offset, 8)
     first = frame(head)
     if first is None or first.layer != 1 or len(head) < 8:
         return False
@@ -109,76 +115,76 @@ def reservoir(source: Source | Part, place: int) -> bool:
     return bool(begin >> 7 if first.version == 3 else begin >> 8)
 
 
-def after_tags(source: Source | Part, place: int) -> int:
-    """The place after all tags that follow each other from ``place`` on: ID3, APE, Lyrics3, and some zeros."""
+def after_tags(source: FileBytes | FilePart, offset: int) -> int:
+    """The offset after all tags that follow each other from ``offset`` on: ID3, APE, Lyrics3, and some zeros."""
     for _ in range(_MOST_TAGS):
-        after = _after_tag(source, place)
-        if not place < after <= source.size:
+        after = _after_tag(source, offset)
+        if not offset < after <= source.size:
             break
-        place = after
-    return place
+        offset = after
+    return offset
 
 
-def next_tagged(source: Source | Part, place: int, last: int) -> int:
-    """Where from ``place`` to ``last`` a recording begins: at a tag after which frames follow. -1: nowhere."""
-    begin, looked = place, 0
+def next_tagged(source: FileBytes | FilePart, offset: int, last: int) -> int:
+    """The first offset from ``offset`` to ``last`` of a tag that frames follow, where a recording begins; -1: none."""
+    begin, matches = offset, 0
     while begin < last and (block := source.at(begin, min(_BLOCK, last - begin) + _LONGEST)):
-        for found in _AMONG_FRAMES.finditer(block):
-            at = begin + found.start()
-            looked += 1
-            if at >= min(begin + _BLOCK, last) or looked > _MOST_NAMES:
+        for match in _AMONG_FRAMES.finditer(block):
+            found_at = begin + match.start()
+            matches += 1
+            if found_at >= min(begin + _BLOCK, last) or matches > _MOST_NAMES:
                 break
-            starts = [at] if found[0][:3] == b"ID3" else [at - ahead for ahead in (36, 38, 21, 23, 13, 15)]
+            starts = [found_at] if match[0][:3] == b"ID3" else [found_at - ahead for ahead in (36, 38, 21, 23, 13, 15)]
             for start in starts:
-                if start >= place and _begins(source, start):
+                if start >= offset and _begins(source, start):
                     return start
         begin += _BLOCK
     return -1
 
 
-def _begins(source: Source | Part, start: int) -> bool:
-    place = after_id3(source, start)
-    if place == start and tag(source.at(start, HEAD)) is None:
+def _begins(source: FileBytes | FilePart, start: int) -> bool:
+    offset = after_id3(source, start)
+    if offset == start and tag(source.at(start, HEAD)) is None:
         return False
-    first = frame(source.at(place, 4))
-    return first is not None and (not first.size or frame(source.at(place + first.size, 4)) is not None)
+    first = frame(source.at(offset, 4))
+    return first is not None and (not first.size or frame(source.at(offset + first.size, 4)) is not None)
 
 
-def _names_tag(block: bytes, at: int, tags: int) -> bool:
-    named = block.startswith
-    return named(_XING, at + tags) or named(_XING, at + tags + 2) or named(b"VBRI", at + 36)
+def _names_tag(block: bytes, at: int, tag_offset: int) -> bool:
+    startswith = block.startswith
+    return startswith(_XING, at + tag_offset) or startswith(_XING, at + tag_offset + 2) or startswith(b"VBRI", at + 36)
 
 
-def _free(source: Source | Part, start: int) -> int:
-    """Bytes of a frame of the "free" format, without padding, by the frames that follow; 0: none do."""
+def _free_size(source: FileBytes | FilePart, start: int) -> int:
+    """Bytes of a frame of the "free" format, without padding, from the distance of the next frames; 0: none follow."""
     block = source.at(start, 2 * _FREE)
     first = frame(block)
     if first is None:
         return 0
-    place = max(4 + first.side, _LEAST)
-    while 0 <= (place := block.find(block[:2], place)) < _FREE:
-        size, second = place - first.padding, frame(block[place : place + 4])
+    offset = max(4 + first.side, _LEAST)
+    while 0 <= (offset := block.find(block[:2], offset)) < _FREE:
+        size, second = offset - first.padding, frame(block[offset : offset + 4])
         if second and not second.size and second.like(first):
-            third = frame(block[place + size + second.padding :][:4])
-            if (third and not third.size and third.like(first)) or start + place + size >= source.size:
+            third = frame(block[offset + size + second.padding :][:4])
+            if (third and not third.size and third.like(first)) or start + offset + size >= source.size:
                 return size
-        place += 1
+        offset += 1
     return 0
 
 
-def _after_tag(source: Source | Part, place: int) -> int:
-    head = source.at(place, 32)
+def _after_tag(source: FileBytes | FilePart, offset: int) -> int:
+    head = source.at(offset, 32)
     if head.startswith(b"ID3"):
-        return after_id3(source, place)
+        return after_id3(source, offset)
     if head.startswith(b"TAG+"):
-        return place + 227
+        return offset + 227
     if head.startswith(b"TAG"):
-        return place + 128
-    if head.startswith(b"APETAGEX") and len(head) == 32:  # without its header it would begin with an item
-        return place + 32 + int.from_bytes(head[12:16], "little")
+        return offset + 128
+    if head.startswith(b"APETAGEX") and len(head) == 32:  # without this header it would begin with an item
+        return offset + 32 + int.from_bytes(head[12:16], "little")
     if head.startswith(b"LYRICSBEGIN"):
-        ends = re.search(rb"LYRICSEND|LYRICS200", source.at(place, _LYRICS))
-        return place + ends.end() if ends else place
-    zeros = source.at(place, _ZEROS + 1)
+        ends = re.search(rb"LYRICSEND|LYRICS200", source.at(offset, _LYRICS))
+        return offset + ends.end() if ends else offset
+    zeros = source.at(offset, _ZEROS + 1)
     count = len(zeros) - len(zeros.lstrip(b"\0"))
-    return place + count if 0 < count <= _ZEROS else place
+    return offset + count if 0 < count <= _ZEROS else offset

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fastsvc.audio.source import Source
-    from fastsvc.audio.view import Part
+    from fastsvc.audio.file_bytes import FileBytes
+    from fastsvc.audio.file_part import FilePart
 
 _RATES = ((11025, 12000, 8000), (), (22050, 24000, 16000), (44100, 48000, 32000))  # by version 2.5, -, 2, 1
 _KBITS = {
@@ -19,12 +19,12 @@ _KBITS = {
 }
 _KBITS[2, 1] = _KBITS[2, 2]
 _MOST_TAGS = 8
-_VBRI = 36  # its place in a frame, whatever the frame's kind
-HEAD = 256  # bytes of a frame that hold its tag's numbers
+_VBRI = 36  # offset of a VBRI tag in a frame of any kind
+HEAD = 256  # bytes of a frame up to the end of its tag's numbers
 
 
-class Frame(NamedTuple):
-    """What the header of a frame says. ``size`` in bytes, 0 in the "free" format; ``padding``: of these."""
+class FrameHeader(NamedTuple):
+    """The header of a frame. ``size`` in bytes, 0 in the "free" format; ``padding``: those bytes of it."""
 
     rate_hz: int
     mono: bool
@@ -35,7 +35,7 @@ class Frame(NamedTuple):
 
     @property
     def samples(self) -> int:
-        """Of each channel."""
+        """Samples a channel."""
         return 384 if self.layer == 3 else 576 if self.layer == 1 and self.version != 3 else 1152
 
     @property
@@ -43,41 +43,41 @@ class Frame(NamedTuple):
         """Bytes between the header and the main data, in layer III."""
         return (17 if self.mono else 32) if self.version == 3 else (9 if self.mono else 17)
 
-    def like(self, other: Frame) -> bool:
-        """Whether one decoder may go on from one to the other."""
+    def like(self, other: FrameHeader) -> bool:
+        """Whether one decoder can decode both frames in turn."""
         return self[:4] == other[:4]
 
 
-class Tag(NamedTuple):
-    """What a tag promises: ``frames`` after its own, ``size`` in bytes from its frame on; 0: not said.
+class Mp3Tag(NamedTuple):
+    """The promises of a tag: ``frames`` after its own, ``size`` in bytes from its frame on; 0: unknown.
 
-    ``frames_place`` and ``size_place``: where the frame holds these numbers, in 4 bytes; 0: nowhere.
+    ``frames_offset`` and ``size_offset``: offsets of these numbers, of 4 bytes, in the frame; 0: missing.
     """
 
     frames: int = 0
     size: int = 0
-    frames_place: int = 0
-    size_place: int = 0
+    frames_offset: int = 0
+    size_offset: int = 0
 
 
-def after_id3(source: Source | Part, place: int = 0) -> int:
-    """Where the content begins: after any ID3v2 tags at ``place``."""
+def after_id3(source: FileBytes | FilePart, offset: int = 0) -> int:
+    """The offset after any ID3v2 tags at ``offset``."""
     for _ in range(_MOST_TAGS):
-        head = source.at(place, 10)
+        head = source.at(offset, 10)
         if len(head) < 10 or head[:3] != b"ID3" or max(head[6:]) > 127:
             break
-        place += 10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(head[6:]))
-        place += 10 if head[5] & 16 and source.at(place, 3) == b"3DI" else 0
-    return place
+        offset += 10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(head[6:]))
+        offset += 10 if head[5] & 16 and source.at(offset, 3) == b"3DI" else 0
+    return offset
 
 
-def frame(head: bytes | bytearray) -> Frame | None:
+def frame(head: bytes | bytearray) -> FrameHeader | None:
     """The frame header at the beginning of ``head``, if there is one."""
     return _frame(bytes(head[:4]))
 
 
 @lru_cache(4096)
-def _frame(head: bytes) -> Frame | None:
+def _frame(head: bytes) -> FrameHeader | None:
     if len(head) < 4 or head[0] != 255 or head[1] & 0xE0 != 0xE0:
         return None
     version, layer, bits, rate = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
@@ -89,26 +89,26 @@ def _frame(head: bytes) -> Frame | None:
         size = (12000 * kbits // rate_hz + padding) * 4 if kbits else 0
     else:
         size = (72000 if layer == 1 and version != 3 else 144000) * kbits // rate_hz + padding if kbits else 0
-    return Frame(rate_hz, head[3] >> 6 == 3, version, layer, size, padding * (4 if layer == 3 else 1))
+    return FrameHeader(rate_hz, head[3] >> 6 == 3, version, layer, size, padding * (4 if layer == 3 else 1))
 
 
-def tag(head: bytes) -> Tag | None:
+def tag(head: bytes) -> Mp3Tag | None:
     """The tag in the frame at the beginning of ``head``, of HEAD bytes."""
     first = frame(head)
     if first is None or first.layer != 1:
         return None
-    for place in (4 + first.side, 6 + first.side):  # with a checksum some programs put it later
-        if head[place : place + 4] in (b"Xing", b"Info") and len(head) >= place + 8:
-            flags, place = int.from_bytes(head[place + 4 : place + 8], "big"), place + 8
-            frames_place = place if flags & 1 else 0
-            size_place = place + (4 if flags & 1 else 0) if flags & 2 else 0
-            return Tag(_number(head, frames_place), _number(head, size_place), frames_place, size_place)
+    for offset in (4 + first.side, 6 + first.side):  # after a checksum some programs write it later
+        if head[offset : offset + 4] in (b"Xing", b"Info") and len(head) >= offset + 8:
+            flags, offset = int.from_bytes(head[offset + 4 : offset + 8], "big"), offset + 8
+            frames_offset = offset if flags & 1 else 0
+            size_offset = offset + (4 if flags & 1 else 0) if flags & 2 else 0
+            return Mp3Tag(_number(head, frames_offset), _number(head, size_offset), frames_offset, size_offset)
     if head[_VBRI : _VBRI + 4] == b"VBRI":
-        return Tag(_number(head, 50), _number(head, 46), 50, 46)
+        return Mp3Tag(_number(head, 50), _number(head, 46), 50, 46)
     return None
 
 
-def _number(head: bytes, place: int) -> int:
-    """0 for those by which programs say that they do not know: near 2^31 and 2^32."""
-    number = int.from_bytes(head[place : place + 4], "big") if place else 0
+def _number(head: bytes, offset: int) -> int:
+    """The number at ``offset``; 0 for values near 2^31 and 2^32, which programs write for "unknown"."""
+    number = int.from_bytes(head[offset : offset + 4], "big") if offset else 0
     return 0 if 0x7FFF0000 <= number <= 0x80000000 or number >= 0xFFFF0000 else number

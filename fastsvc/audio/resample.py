@@ -29,13 +29,13 @@ def resample(audio: np.ndarray, from_hz: int, to_hz: int, quality: str = "HQ") -
     rows = audio.reshape(-1, samples)
     out = np.zeros((rows.shape[0], resampled_length(samples, from_hz, to_hz)), np.float32)
     for source, target in zip(rows, out):
-        stream, done = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality=quality), 0
-        # In pieces, so that a long result is never held twice.
+        stream, written = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality=quality), 0
+        # In pieces, so that a long result is never in memory twice.
         for start in range(0, samples, _PIECE_SAMPLES):
             piece = stream.resample_chunk(
                 source[start : start + _PIECE_SAMPLES], last=start + _PIECE_SAMPLES >= samples
             )
-            piece = piece[: len(target) - done]  # soxr may differ from the exact length by a sample
-            target[done : done + len(piece)] = piece
-            done += len(piece)
+            piece = piece[: len(target) - written]  # soxr may differ from the exact length by a sample
+            target[written : written + len(piece)] = piece
+            written += len(piece)
     return out.reshape(*audio.shape[:-1], -1)

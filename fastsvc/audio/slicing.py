@@ -1,4 +1,4 @@
-"""Cutting long recordings: at quiet places for processing, and into exact blocks with halos for networks."""
+"""Cutting long recordings: at quiet points for processing, and into exact blocks with halos for networks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _STEP_S, _WINDOW_STEPS = 0.01, 5  # loudness every 10 ms, smoothed over 50 ms
 def slices(audio: np.ndarray, rate_hz: int, max_seconds: float) -> list[tuple[int, int]]:
     """Cut ``audio [samples]`` or ``[channels, samples]`` into ``[(start, end)]`` of at most ``max_seconds`` each.
 
-    The slices tile the whole input in order; each cut lies at the quietest place of the second half of what is
-    allowed, so that none is short without need. Nothing is dropped, however silent.
+    The slices tile the whole input in order; each cut lies at the quietest point of the second half of the
+    allowed range, so that no slice is needlessly short. Nothing is dropped, however silent.
     """
     if rate_hz <= 0 or max_seconds <= 0:
         raise ValueError(f"slices: rate and length must be positive, got {rate_hz} and {max_seconds}")
@@ -28,14 +28,14 @@ def slices(audio: np.ndarray, rate_hz: int, max_seconds: float) -> list[tuple[in
 
 
 def _quietest(loudness: np.ndarray, step: int, start: int, samples: int, longest: int) -> int:
-    # The rest after this cut shall not be a crumb either: leave it a quarter of the longest.
+    # The remainder after this cut should not be tiny either: it gets at least a quarter of the longest.
     latest = start + min(longest, samples - start - longest // 4)
     earliest = min(start + longest // 2, latest)
     first, last = max(-(-earliest // step), start // step + 1), latest // step
     if first > last:
         return latest
     window = loudness[first : last + 1]
-    # Of equally quiet places the last: fewer cuts.
+    # Of equally quiet points the last gives fewer cuts.
     return (last - int(window[::-1].argmin())) * step
 
 
@@ -46,7 +46,7 @@ def _loudness(audio: np.ndarray, step: int) -> np.ndarray:
     for channel in audio:
         frames = channel[: count * step].reshape(count, step)
         power[:count] += np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / step
-    # Sample i * step is the border of frames i - 1 and i: an even window about it.
+    # Sample i * step is the border of frames i - 1 and i, so the window about it is even.
     sums = np.concatenate([[0.0], np.cumsum(power)])
     index = np.arange(count + 1)
     low, high = np.maximum(index - _WINDOW_STEPS // 2, 0), np.minimum(index + _WINDOW_STEPS // 2, count + 1)
@@ -56,8 +56,8 @@ def _loudness(audio: np.ndarray, step: int) -> np.ndarray:
 def blocks(frames: int, block: int, halo: int) -> list[tuple[int, int, int, int]]:
     """Cut ``frames`` into ``[(first, last, halo_first, halo_last)]``, ends exclusive, at most ``block`` each.
 
-    A network that reads ``halo`` frames to each side, run on [halo_first, halo_last) and kept on [first, last), gives
-    exactly what one pass over everything gives: the halo ends early only where the input does.
+    Run a network that reads ``halo`` frames to each side on [halo_first, halo_last) and keep [first, last): the result
+    equals one pass over everything, because the halo ends early only where the input does.
     """
     if block <= 0 or halo < 0 or frames < 0:
         raise ValueError(f"blocks: got frames {frames}, block {block}, halo {halo}")

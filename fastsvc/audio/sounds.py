@@ -1,6 +1,6 @@
-"""The recordings in a file: one, or several that were joined (as by ``cat``), which are read as one after another.
+"""The recordings in a file: one, or several that were joined (as by ``cat``), which are read one after another.
 
-How long a joined file is: the sum of its recordings, each as long as in a file of its own (for mp3 see mp3_parts).
+A joined file is as long as the sum of its recordings, each as long as in its own file (for mp3 see mp3_parts).
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, cast
 
 import numpy as np
 
-from fastsvc.audio import chunks, flac, mp3, mp3_chain, mp3_parts, ogg, trailing, whole
-from fastsvc.audio.view import Part, View
+from fastsvc.audio import chunks, completeness, flac, mp3, mp3_chain, mp3_parts, ogg, trailing
+from fastsvc.audio.file_part import FilePart, SndfileStream
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-    from fastsvc.audio.mp3_chain import Chain
-    from fastsvc.audio.source import Source
+    from fastsvc.audio.file_bytes import FileBytes
+    from fastsvc.audio.mp3_chain import FrameChain
 
 MOST = 10_000  # recordings in one file
 _MP3_IN_WAV = 0x55
@@ -27,37 +27,37 @@ Dtype = Literal["float64", "float32", "int32", "int16"]  # what soundfile reads
 class Sound:
     """One recording: ``source`` holds it from ``start`` on, as a file of kind ``kind``.
 
-    ``fault``: why it is not whole, or "". ``mended``: whether libsndfile is not to see it as it is in the file.
+    ``fault``: why it is not complete, or "". ``mended``: whether libsndfile gets changed or selected bytes.
     """
 
-    def __init__(self, source: Source | Part, kind: str, start: int, chain: Chain | None = None):
-        """``chain``: mp3_chain.follow at ``start``, if it is known. Raises OSError."""
+    def __init__(self, source: FileBytes | FilePart, kind: str, start: int, chain: FrameChain | None = None):
+        """``chain``: mp3_chain.follow at ``start``, if known. Raises OSError."""
         self.source, self.kind, self.start = source, kind, start
-        self.fault = whole.fault(source, kind, start)
+        self.fault = completeness.fault(source, kind, start)
         self.chain = chain or mp3_chain.follow(source, start) if kind == "mp3" else None
         part = None if self.fault else self._part()
         if part is not None:
             self.source, self.start = part, 0
             self.chain = self.chain and mp3_chain.follow(part, 0)
-        self.mended = isinstance(self.source, Part)
+        self.mended = isinstance(self.source, FilePart)
 
-    def _part(self) -> Part | None:
+    def _part(self) -> FilePart | None:
         if self.chain is not None:
-            return mp3.view(self.source, self.start, self.chain)
-        return whole.view(self.source, self.kind, self.start)
+            return mp3.with_true_tag(self.source, self.start, self.chain)
+        return completeness.with_true_length(self.source, self.kind, self.start)
 
     def open(self) -> SoundFile:
-        """Raises what soundfile raises."""
+        """The recording, open. Raises soundfile's errors."""
         import soundfile
 
-        return soundfile.SoundFile(cast(BinaryIO, View(self.source)), closefd=False)
+        return soundfile.SoundFile(cast(BinaryIO, SndfileStream(self.source)), closefd=False)
 
     def samples(self, promised: int) -> int:
-        """Of each channel, where libsndfile ``promised`` so many."""
+        """Samples a channel, where libsndfile announced ``promised``."""
         return (self.chain and mp3.samples(self.source, self.chain)) or promised
 
     def unread(self, promised: int, samples: int) -> str:
-        """Why ``samples``, which were decoded, are not all, or ""."""
+        """Why the decoded ``samples`` are not the whole recording, or ""."""
         if self.chain is not None:
             return mp3.unread(self.source, self.chain, promised, samples)
         if promised > samples:
@@ -65,44 +65,48 @@ class Sound:
         return ""
 
 
-def among(source: Source, kind: str, start: int) -> list[Sound]:
-    """Those in a file of ``kind`` at ``start``; no more than MOST + 1 of them. Raises OSError."""
-    places = _places(source, kind, start)
-    if len(places) > 1:
-        ends = [*places[1:], source.size]
-        return [one for begin, end in zip(places, ends) for one in _alone(Part(source, (begin, end)))]
-    return _in_one(source, kind, start)
+def sounds_in(source: FileBytes, kind: str, start: int) -> list[Sound]:
+    """The recordings in a file of ``kind`` at ``start``, at most MOST + 1. Raises OSError."""
+    offsets = _offsets(source, kind, start)
+    if len(offsets) > 1:
+        ends = [*offsets[1:], source.size]
+        return [sound for begin, end in zip(offsets, ends) for sound in _sounds_in_part(FilePart(source, (begin, end)))]
+    return _sounds_at(source, kind, start)
 
 
-def _places(source: Source | Part, kind: str, start: int) -> list[int]:
-    """Where they begin, in files of the kinds that have a header."""
+def _offsets(source: FileBytes | FilePart, kind: str, start: int) -> list[int]:
+    """Offsets of the recordings in a file of a kind with headers."""
     if kind == "ogg":
         return ogg.links(source, start)[: MOST + 1]
     if kind == "flac":
         return flac.joints(source, start)[: MOST + 1]
-    found = [start]
-    while kind not in ("", "mp3", "nist") and len(found) <= MOST:
-        rest = Part(source, (found[-1], source.size))
-        name, begin = whole.kind(rest)
-        place = trailing.seam(rest, name, begin) if name in chunks.KINDS else -1
-        if place <= 0:
-            found += [found[-1] + more for more in _places(rest, name, begin)[1:]] if name in ("ogg", "flac") else []
+    offsets = [start]
+    while kind not in ("", "mp3", "nist") and len(offsets) <= MOST:
+        remainder = FilePart(source, (offsets[-1], source.size))
+        name, begin = completeness.kind(remainder)
+        offset = trailing.seam(remainder, name, begin) if name in chunks.KINDS else -1
+        if offset <= 0:
+            offsets += (
+                [offsets[-1] + inner for inner in _offsets(remainder, name, begin)[1:]]
+                if name in ("ogg", "flac")
+                else []
+            )
             break
-        found.append(found[-1] + place)
-    return found
+        offsets.append(offsets[-1] + offset)
+    return offsets
 
 
-def _alone(part: Part) -> list[Sound]:
-    return _in_one(part, *whole.kind(part))
+def _sounds_in_part(part: FilePart) -> list[Sound]:
+    return _sounds_at(part, *completeness.kind(part))
 
 
-def _in_one(source: Source | Part, kind: str, start: int) -> list[Sound]:
+def _sounds_at(source: FileBytes | FilePart, kind: str, start: int) -> list[Sound]:
     if kind == "wav" and chunks.format_tag(source, start) == _MP3_IN_WAV:
-        fault, audio = whole.fault(source, kind, start), chunks.data(source, kind, start)
+        fault, audio = completeness.fault(source, kind, start), chunks.data(source, kind, start)
         if audio is not None and not fault:
             end = source.size if audio.size is None else audio.begin + audio.size
-            inside = Part(source, (audio.begin, end))
-            return _in_one(inside, "mp3", mp3.after_id3(inside))
+            mp3_part = FilePart(source, (audio.begin, end))
+            return _sounds_at(mp3_part, "mp3", mp3.after_id3(mp3_part))
     if kind == "mp3":
         parts, first = mp3_parts.parts(source, start, MOST)
         return [Sound(part, kind, 0) for part in parts] or [Sound(source, kind, start, first)]
@@ -110,9 +114,9 @@ def _in_one(source: Source | Part, kind: str, start: int) -> list[Sound]:
 
 
 class Joined:
-    """Several recordings as one, of which io uses what it uses of a soundfile.SoundFile.
+    """Several recordings as one, with the methods of soundfile.SoundFile that io uses.
 
-    ``fail(why)`` is called where one of them cannot be opened, is not whole, or does not go with the first: it raises.
+    ``fail(why)`` raises; it is called where a recording cannot be opened, is incomplete, or does not match the first.
     """
 
     def __init__(self, sounds: Sequence[Sound], fail: Callable[[str], NoReturn]):
@@ -141,7 +145,7 @@ class Joined:
             self._file.close()
 
     def read(self, count: int, dtype: Dtype, always_2d: bool) -> np.ndarray:
-        """[up to count, channels]; empty at the end of the last."""
+        """The next samples, [up to count, channels]; empty after the last recording."""
         while self._number < len(self._sounds):
             if self._file is None:
                 self._file, self._read = self._opened(self._number), 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.errors import CheckpointError
-from fastsvc.reading import dress
+from fastsvc.reading import wrappers
 
 SUPPORTED = "CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC, and fastsvc's own"
 BUILT = f"what can be built: {SUPPORTED}"
@@ -22,7 +22,7 @@ def refusal(content: dict, path: Path) -> CheckpointError:
 
 def _name(content: dict) -> str | None:
     keys = set(map(str, content))
-    names = [dress.bare(name).removeprefix("model.") for name in _names(content)]
+    names = [wrappers.bare(name).removeprefix("model.") for name in _names(content)]
 
     def any_starts(*prefixes: str) -> bool:
         return any(name.startswith(prefixes) for name in names)

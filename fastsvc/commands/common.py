@@ -98,11 +98,11 @@ def _report_error(error: Exception) -> int:
     """Print the error; returns the exit code."""
     from fastsvc import faults
 
-    usual = faults.usual(error)
+    usual = faults.user_error(error)
     if verbosity() > 0:
         text = faults.details(error) if usual is None else "".join(traceback.format_exception(error))
         say(text.rstrip(), error=True, lines=True)
-    say(f"error: {usual}" if usual is not None else faults.told(error), error=True)
+    say(f"error: {usual}" if usual is not None else faults.line_with_report(error), error=True)
     return UNUSABLE if usual is not None else faults.EXIT
 
 

@@ -211,7 +211,7 @@ def _suspected(in_work, jobs) -> list[str]:
     """A line for each recording that was in work when an earlier run was killed."""
     from fastsvc.files import SUSPECTED
 
-    sources = [job.source for job in jobs if in_work.times(job.source)]
+    sources = [job.source for job in jobs if in_work.kills(job.source)]
     return [f"{source} {SUSPECTED}" for source in sources]
 
 

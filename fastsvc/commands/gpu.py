@@ -84,7 +84,7 @@ def after_building(path, target: str) -> None:
     try:
         engine = Engine.open(path, "cuda")
     except Exception as error:  # the engine is built, even if a driver or a compiler fails here
-        say(f"note: the engine does not run on this machine's GPU: {faults.told(error)}")
+        say(f"note: the engine does not run on this machine's GPU: {faults.line_with_report(error)}")
         return
     if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one backend alone
         return
@@ -92,7 +92,7 @@ def after_building(path, target: str) -> None:
         with bar("timing the vocoder's backends", verbosity()) as progress:
             engine.synthesiser.measure(progress)
     except Exception as error:
-        say(f"note: the vocoder's backends are timed on first use: {faults.told(error)}")
+        say(f"note: the vocoder's backends are timed on first use: {faults.line_with_report(error)}")
         return
     for line in summary(engine.synthesiser.choice.rows):
         say(f"vocoder: {line}")

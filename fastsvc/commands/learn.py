@@ -171,7 +171,7 @@ def _features(path: str) -> dict:
     from fastsvc.config import FeatureConfig, MelConfig, from_dict
     from fastsvc.errors import ConfigError
 
-    data = reading.yaml_file(path) or {}
+    data = reading.read_yaml(path) or {}
     kinds = {"mel": MelConfig, "features": FeatureConfig}
     if not isinstance(data, dict) or set(data) - set(kinds):
         raise ConfigError(f"{path}: only the keys mel and features are known", "remove the other keys")

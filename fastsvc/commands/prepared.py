@@ -26,7 +26,7 @@ def print_summary(report: account.Report, dataset: str, config: str | None) -> N
             "1 file is not a recording" if len(report.others) == 1 else f"{len(report.others)} files are not recordings"
         )
         names = ": " + ", ".join(map(str, report.others)) if few else f"; their names: {report_file}, or -v"
-        say(f"note: {count} ({suffixes.told(suffixes.kinds(path.name for path in report.others))}){names}")
+        say(f"note: {count} ({suffixes.count_text(suffixes.kinds(path.name for path in report.others))}){names}")
         for path in report.others if not few else ():
             say(f"not a recording: {path}", level=1)
     bad = [f"not used: {with_name(path, why)}" for path, why in report.bad]

@@ -113,10 +113,8 @@ class Show:
         if faulty:
             from fastsvc import faults
 
-            say(
-                f"{len(faulty)} of them by {faults.TITLE}, not by the recording: {faults.keep(faulty[0].traceback)}",
-                error=True,
-            )
+            text = f"{len(faulty)} of them by {faults.TITLE}, not by the recording"
+            say(f"{text}: {faults.save_report(faulty[0].traceback)}", error=True)
 
 
 def _duration(seconds: float) -> str:

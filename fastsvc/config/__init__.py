@@ -14,10 +14,10 @@ from fastsvc.config.acoustic import (
 )
 from fastsvc.config.amphion import AmphionConfig
 from fastsvc.config.diffusion import DDPM_SAMPLERS, EDM_SAMPLERS, DdpmConfig, EdmConfig
-from fastsvc.config.hearing import CONTENT_CONFIGS, PitchConfig, RecogniserConfig, VerifierConfig
 from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
+from fastsvc.config.recognition import CONTENT_CONFIGS, PitchConfig, RecogniserConfig, VerifierConfig
 from fastsvc.config.vocoder import VOCODER_BACKENDS, VocoderConfig
 
 __all__ = [

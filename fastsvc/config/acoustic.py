@@ -22,7 +22,7 @@ class FeatureConfig:
     unit_channels: int = 768
     unit_align: str = "nearest"  # nearest, left, round, average
     f0_method: str = "yin"
-    f0_style: str = "fastsvc"  # time grid, rounding and filling: ours, or as a project trained with it
+    f0_style: str = "fastsvc"  # time grid, rounding and filling: ours, or those a project trained with
     f0_low_hz: float = 50.0
     f0_high_hz: float = 1100.0
 
@@ -74,7 +74,7 @@ class DenoiserConfig:
     layers: int = 20
     cond_channels: int = 256
     dilation_cycle: int = 1
-    step_embedding: str = "mlp"  # one for all layers, projected by each; "amphion": added to each as it is
+    step_embedding: str = "mlp"  # one for all layers, which each projects; "amphion": added to each unchanged
 
     def __post_init__(self):
         within("denoiser", self, mel_bins=(1, 1024), channels=SIZES, layers=LAYERS, cond_channels=SIZES)
@@ -92,7 +92,7 @@ class DenoiserConfig:
 
     @property
     def halo_frames(self) -> int:
-        """Frames on each side that one evaluation of the network reads beyond its output."""
+        """Frames beyond each end of its output that one evaluation of the network reads."""
         return sum(self.dilations)
 
 
@@ -106,12 +106,12 @@ class AcousticConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     edm: EdmConfig = field(default_factory=EdmConfig)
     norm: NormConfig = field(default_factory=NormConfig)
-    ddpm: DdpmConfig | None = None  # in place of edm
-    amphion: AmphionConfig | None = None  # its condition instead of the sum of linear maps
+    ddpm: DdpmConfig | None = None  # replaces edm
+    amphion: AmphionConfig | None = None  # replaces condition
 
     @property
     def conditioner(self) -> ConditionConfig | AmphionConfig:
-        """What makes the condition of the features."""
+        """The config of the module that turns features into the condition."""
         return self.condition if self.amphion is None else self.amphion
 
     def __post_init__(self):

@@ -12,7 +12,7 @@ from fastsvc.config.plain import check, within
 class AmphionConfig:
     """Embeddings of content, f0, energy and singer, summed, and a Conformer down to the mel's bins.
 
-    ``encoders`` and ``encoder_channels`` are the parts of a unit, in that order; both kinds of unit last 20 ms.
+    A unit is the concatenation of the ``encoders``' outputs, of ``encoder_channels`` each; both kinds last 20 ms.
     """
 
     encoders: tuple[str, ...] = ("whisper", "contentvec")
@@ -33,7 +33,7 @@ class AmphionConfig:
 
     @property
     def foreign_encoders(self) -> tuple[str, ...]:
-        """Whose units it takes, where they are not computed by this program."""
+        """The encoders whose units this program does not compute."""
         return self.encoders
 
     def __post_init__(self):

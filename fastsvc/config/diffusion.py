@@ -21,10 +21,12 @@ class EdmConfig:
     rho: float = 7.0
     noise_scale: float = 1.0  # c_noise = noise_scale * ln(sigma) / 4; CoMoSVC uses 1
     skip_offset: bool = True  # c_skip from σ − σmin, as in consistency models; Amphion takes σ
-    out_offset: bool = True  # c_out likewise; neither, and it is EDM's own, as CoMoSVC's was before 2023-12-06
+    out_offset: bool = True  # c_out likewise; with neither it is EDM's own, as in CoMoSVC before 2023-12-06
     noise_mean: str = "zero"  # "condition": noise is drawn about cond, as in Grad-TTS (Amphion)
     euler_to_min: bool = False  # the Euler sampler steps to σmin before 0 (Amphion)
-    few_steps: tuple[tuple[float, ...], ...] = ()  # levels of each schedule that a few-step student was trained on
+    few_steps: tuple[
+        tuple[float, ...], ...
+    ] = ()  # noise levels of each schedule that a few-step student was trained on
 
     def __post_init__(self):
         within("edm", self, sigma_data=(1e-4, 1e4), sigma_min=(1e-6, 1e4), sigma_max=(1e-6, 1e4), rho=(0.1, 100))
@@ -35,9 +37,12 @@ class EdmConfig:
             f"edm: unknown noise_mean {self.noise_mean!r}",
             "use zero or condition",
         )
-        most = STEPS[1]
-        check(max(map(len, self.few_steps), default=0) <= most, f"edm: few_steps has a schedule of over {most} steps")
-        check(len(self.few_steps) <= most, f"edm: few_steps has over {most} schedules")
+        most_steps = STEPS[1]
+        check(
+            max(map(len, self.few_steps), default=0) <= most_steps,
+            f"edm: few_steps has a schedule of over {most_steps} steps",
+        )
+        check(len(self.few_steps) <= most_steps, f"edm: few_steps has over {most_steps} schedules")
         for levels in self.few_steps:
             falling = all(a > b for a, b in zip(levels, (*levels[1:], self.sigma_min)))
             check(
@@ -52,8 +57,8 @@ class EdmConfig:
 class DdpmConfig:
     """Noise prediction on a discrete chain (Ho et al. 2020, arXiv 2006.11239) with betas rising linearly.
 
-    ``trained_steps``: the chain's first part that the network was trained on; below ``timesteps`` it can only refine
-    a mel that is given (shallow diffusion), as `k_step_max` of Diffusion-SVC and so-vits-svc says.
+    ``trained_steps``: the length of the chain's first part, on which the network was trained. Below ``timesteps`` the
+    network can only refine a given mel (shallow diffusion): `k_step_max` of Diffusion-SVC and so-vits-svc.
     """
 
     timesteps: int = 1000

@@ -9,7 +9,7 @@ from fastsvc.config.limits import LAYERS, RATES_HZ, SIZES
 from fastsvc.config.plain import check, within
 from fastsvc.errors import ConfigError
 
-# What the projects call their units: layer 9 through final_proj is "contentvec" to DDSP-SVC and Diffusion-SVC.
+# Names of units in other projects: DDSP-SVC and Diffusion-SVC call layer 9 through final_proj "contentvec".
 _ALIASES = {
     "contentvec": "vec256l9",
     "contentvec768": "vec768l9",
@@ -78,11 +78,11 @@ class HubertConfig:
 
     @property
     def units(self) -> str:
-        """The name that so-vits-svc gives such units: vec768l12, vec256l9, …"""
+        """so-vits-svc's name of the units: vec768l12, vec256l9, …"""
         return f"vec{self.unit_channels}l{self.layers}"
 
     def cut(self, encoder: str) -> HubertConfig:
-        """The network that gives the units called ``encoder``, out of this one. Raises ConfigError."""
+        """This network cut to the part that computes the units called ``encoder``. Raises ConfigError."""
         parsed = hubert_units(encoder)
         if parsed is None:
             raise ConfigError(f"{encoder!r} does not name units of HuBERT or ContentVec", "correct the configuration")
@@ -105,7 +105,7 @@ def hubert_units(encoder: str) -> tuple[int, int] | None:
     """(channels, layer) of the units that an acoustic model's ``features.encoder`` names; None: not of HuBERT.
 
     vec768l12, vec256l9 (CoMoSVC, so-vits-svc), contentvec768l12, hubertbase768l12, contentvec, … (DDSP-SVC,
-    Diffusion-SVC). With the network's own number of channels units are taken as they are, else after final_proj.
+    Diffusion-SVC). Units with the network's own number of channels are its output, others that of final_proj.
     """
     match = _NAME.fullmatch(_ALIASES.get(encoder, encoder))
     if match is None:

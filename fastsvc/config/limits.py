@@ -1,6 +1,6 @@
-"""The lowest and the highest value of what many configurations have: beyond them nothing could run, or ever existed."""
+"""(lowest, highest) value of fields that many configurations share: nothing beyond could run, or ever existed."""
 
-RATES_HZ = (1_000, 768_000)  # of networks that hear or make audio; of recordings: arguments.RATE_HZ
+RATES_HZ = (1_000, 768_000)  # of networks' audio; for recordings: arguments.RATE_HZ
 SIZES = (1, 2**14)  # channels
 LAYERS = (1, 512)
 STEPS = (1, 1_000)  # of a sampler

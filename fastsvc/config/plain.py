@@ -14,21 +14,22 @@ from fastsvc.errors import ConfigError
 
 LONGEST = 2**16  # entries of a list; the longest real one is a table of phones or speakers
 TEXT = 4096  # characters of a text
-SHORT = 60  # characters of a value that is told when configurations differ
-WHOLE = 2**63  # whole numbers lie below this, on both sides of 0
+SHOWN_CHARACTERS = 60  # of a value that is printed when configurations differ
+WHOLE = 2**63  # magnitude below which whole numbers lie
 Config = TypeVar("Config")
 
 
-def check(condition: bool, what: str, remedy: str = "correct the configuration") -> None:
+def check(condition: bool, message: str, remedy: str = "correct the configuration") -> None:
+    """Raises ConfigError where ``condition`` does not hold."""
     if not condition:
-        raise ConfigError(what, remedy)
+        raise ConfigError(message, remedy)
 
 
 def within(owner: str, config, /, **limits: tuple[float, float]) -> None:
-    """Each named number of ``config``, alone or in a tuple of any depth, lies in low … high; else ConfigError.
+    """Each named number of ``config``, alone or in a tuple of any depth, must lie in low … high; else ConfigError.
 
-    Sizes of strangers' files are bounded here, before anything is computed from them: a product of checked sizes is
-    a small number, and a loop over one ends.
+    Sizes in strangers' files are bounded here, before anything is computed from them: a product of checked sizes is
+    small, and a loop over one ends.
     """
     for name, (low, high) in limits.items():
         for value in _flat(getattr(config, name)):
@@ -63,13 +64,13 @@ def from_dict(cls: type[Config], data: Any, where: str = "") -> Config:
     """
     where = where or cls.__name__
     check(isinstance(data, dict), f"{where}: a mapping is expected, got {type(data).__name__}")
-    hints, described = typing.get_type_hints(cls), typing.cast(Any, cls)
-    known = {f.name: f for f in dataclasses.fields(described)}
+    hints, dataclass_type = typing.get_type_hints(cls), typing.cast(Any, cls)
+    fields = {f.name: f for f in dataclasses.fields(dataclass_type)}
     for key in data:
-        check(key in known, f"{where}: unknown key {shown(key)}", f"known keys: {', '.join(sorted(known))}")
-    for name, field in known.items():
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        check(name in data or not needed, f"{where}.{name} is missing", "add it")
+        check(key in fields, f"{where}: unknown key {shown(key)}", f"known keys: {', '.join(sorted(fields))}")
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        check(name in data or not required, f"{where}.{name} is missing", "add it")
     return cls(**{key: _cast(hints[key], value, f"{where}.{key}") for key, value in data.items()})
 
 
@@ -96,18 +97,18 @@ def _cast(hint, value, where: str):
     return value
 
 
-def differences(there: dict, now: dict, where: str = "") -> Iterator[tuple[str, str]]:
-    """(dotted name, line that tells both values) of each value in which two plain configurations differ."""
-    for key in sorted(there.keys() | now.keys()):
-        a, b, name = there.get(key), now.get(key), f"{where}{key}"
+def differences(saved: dict, current: dict, where: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted name, line with both values) of each value in which two plain configurations differ."""
+    for key in sorted(saved.keys() | current.keys()):
+        a, b, name = saved.get(key), current.get(key), f"{where}{key}"
         if isinstance(a, dict) and isinstance(b, dict):
             yield from differences(a, b, f"{name}.")
         elif a != b:
-            a, b = _said(a), _said(b)
-            short = max(len(a), len(b)) <= SHORT
+            a, b = _value_text(a), _value_text(b)
+            short = max(len(a), len(b)) <= SHOWN_CHARACTERS
             yield name, f"{name} {a} there, {b} now" if short else f"{name} is not the same"
 
 
-def _said(value) -> str:
-    """A setting's value, for people."""
+def _value_text(value) -> str:
+    """A setting's value, for messages."""
     return "none" if value is None else "some" if isinstance(value, dict) else str(value)

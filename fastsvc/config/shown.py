@@ -7,7 +7,7 @@ import reprlib
 from pathlib import PurePath
 
 PLAIN = (type(None), numbers.Number, str, bytes, list, tuple, dict, set, frozenset, PurePath)
-MOST_BITS = 128  # of a whole number that is written out; Python itself refuses to write very long ones
+MOST_BITS = 128  # of a whole number that is printed; Python itself refuses to print very long ones
 
 
 class _Short(reprlib.Repr):
@@ -25,5 +25,5 @@ _SHORT.maxother = _SHORT.maxstring = _SHORT.maxlong = 60
 
 
 def shown(value) -> str:
-    """A value for messages; aliases can make that of a short file endless, so it is never written out whole."""
+    """A value for messages, never in full length: aliases can make the value of a short file endless."""
     return _SHORT.repr(value)

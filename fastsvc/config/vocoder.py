@@ -9,8 +9,8 @@ from fastsvc.config.limits import SIZES
 from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check, within
 
-SINE_STAGE = 1  # of "sine": its rate is the sine's, and there it is added (SingingVocoders, models/nsf_HiFigan)
-# What computes a vocoder: PyTorch and onnxruntime on a CPU; all but onnxruntime on an NVIDIA GPU.
+SINE_STAGE = 1  # of source "sine": the sine has its rate and is added there (SingingVocoders, models/nsf_HiFigan)
+# Backends of a vocoder: PyTorch and onnxruntime on a CPU; all but onnxruntime on an NVIDIA GPU.
 TENSORRT = ("tensorrt", "tensorrt_rtx")
 VOCODER_BACKENDS = ("auto", "torch", "triton", *TENSORRT, "onnxruntime")
 SOURCES = ("sines", "pulse", "sine")
@@ -20,7 +20,7 @@ SOURCES = ("sines", "pulse", "sine")
 class VocoderConfig:
     """HiFi-GAN generator with a neural source filter.
 
-    ``family`` is "openvpi" (sources are added as they are) or "m4" (M4Singer: ReLU and a layer norm over
+    ``family`` is "openvpi" (source branches are added unchanged) or "m4" (M4Singer: ReLU and a layer norm over
     channels on each source branch).
     """
 
@@ -34,18 +34,18 @@ class VocoderConfig:
     resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     harmonics: int = 8
     # "sines" at f0 and its harmonics (upstream); "pulse": all harmonics up to 0.45 rate_hz; "sine": PC-NSF-HiFi-GAN's
-    # (`mini_nsf`), one sine at f0, made at the rate of stage SINE_STAGE and added there alone
+    # (`mini_nsf`), one sine at f0, computed at the rate of stage SINE_STAGE and added only there
     source: str = "sines"
-    noise_sigma: float = 0.0  # of Gaussian noise that is added to what conv_pre gives
+    noise_sigma: float = 0.0  # of the Gaussian noise that is added to conv_pre's output
 
     @property
     def source_channels(self) -> int:
-        """Sines, or the pulse train and noise, that the source's linear layer mixes to one excitation."""
+        """The number of sines, or pulse train and noise, that the source's linear layer mixes to one excitation."""
         return {"pulse": 2, "sine": 1}.get(self.source, self.harmonics + 1)
 
     @property
     def source_hop_samples(self) -> int:
-        """Samples of the source in a frame: as many as of audio, but for the one sine."""
+        """Samples of the source in a frame: as many as of audio, except for source "sine"."""
         return math.prod(self.upsample_rates[: SINE_STAGE + 1]) if self.source == "sine" else self.mel.hop_samples
 
     def __post_init__(self):

@@ -49,7 +49,7 @@ class Decoded:
         try:
             self._content = (*read(job.source, note=self.notes.append), time.perf_counter() - start)
         except Exception as error:
-            self._error = memory.emptied(error)  # it may stay for long
+            self._error = memory.release_frames(error)  # it may stay for long
 
     def wait(self) -> bool:
         """Wait until it is read; whether there was enough memory for it."""

@@ -79,7 +79,7 @@ def synthesize(
         try:
             return _together(engine, channels, settings, progress)
         except Exception as error:
-            group_error = memory.emptied(error)
+            group_error = memory.release_frames(error)
     for channel in channels:
         try:
             _together(engine, [channel], settings, progress)
@@ -87,7 +87,8 @@ def synthesize(
             channel.recording.fail(error)
     if len(channels) > 1 and not any(channel.recording.failed for channel in channels):
         warnings.warn(
-            f"{len(channels)} recordings failed together and went well alone: {faults.told(group_error)}", stacklevel=2
+            f"{len(channels)} recordings failed together and went well alone: {faults.line_with_report(group_error)}",
+            stacklevel=2,
         )
 
 

@@ -116,14 +116,14 @@ def _in_folder(folder: Path, earlier: EarlierResults, result: ConversionPlan) ->
     in_folder = search(folder, result.folder, earlier)
     result.problems += in_folder.problems
     result.notes += in_folder.notes
-    return in_folder.recordings, suffixes.told(in_folder.others)
+    return in_folder.recordings, suffixes.count_text(in_folder.others)
 
 
 def _become_wav(recordings: list[InputRecording], formats: list[str]) -> list[str]:
     """A line about the recordings whose own format cannot be written, though "same" is asked for."""
     others = [recording.source.name for recording, format in zip(recordings, formats) if format == "wav"]
     kinds = suffixes.kinds(name for name in others if Path(name).suffix.lower() not in _WAV)
-    return [f"{suffixes.told(kinds)}: not a format of results, so these become wav"] if kinds else []
+    return [f"{suffixes.count_text(kinds)}: not a format of results, so these become wav"] if kinds else []
 
 
 def _named(file: Path, earlier: EarlierResults, notes: list[str]) -> InputRecording:

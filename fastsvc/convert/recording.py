@@ -75,9 +75,9 @@ class RecordingConversion:
         """Write the error into the entry and give the recording up. Faults of ours keep their traceback."""
         self.channels, self.done = {}, 1.0
         self.entry.reason = faults.line(error)
-        if faults.usual(error) is None:
+        if faults.user_error(error) is None:
             self.entry.traceback = faults.details(error)
-        memory.emptied(error)
+        memory.release_frames(error)
 
     def extract(self, engine, decoded: Decoded) -> Iterator[Channel]:
         """The channels, the loudest first, each with its features when the iterator reaches it; none after a failure.

@@ -85,7 +85,7 @@ def search(folder: Path, out_dir: Path, earlier: EarlierResults) -> SearchResult
 
 
 class _Walk(Tree[list[EarlierRun]]):
-    """``held``: the runs whose results may lie in a folder, besides the runs whose lists lie above the real folder."""
+    """``inherited``: runs whose results may lie in a folder, besides runs whose lists lie above the real folder."""
 
     def __init__(self, folder: Path, out_dir: Path, earlier: EarlierResults):
         super().__init__(folder, natural_key)
@@ -97,32 +97,32 @@ class _Walk(Tree[list[EarlierRun]]):
         self.others: Counter[str] = Counter()
         self.problems: list[tuple[Path, str]] = []
 
-    def begin(self, folder: Path, held: list[EarlierRun]) -> list[EarlierRun]:
-        return held + self.earlier.runs_above(folder)
+    def begin(self, folder: Path, inherited: list[EarlierRun]) -> list[EarlierRun]:
+        return inherited + self.earlier.runs_above(folder)
 
-    def enters(self, folder: Path, known: object) -> bool:
-        return known != self.out_dir or folder == self.folder
+    def enters(self, folder: Path, folder_id: object) -> bool:
+        return folder_id != self.out_dir or folder == self.folder
 
-    def listed(self, folder: Path, names: list[str], held: list[EarlierRun]) -> list[EarlierRun]:
-        return [*held, EarlierRun(folder, self.earlier.below(folder))] if INDEX in names else held
+    def listed(self, folder: Path, names: list[str], inherited: list[EarlierRun]) -> list[EarlierRun]:
+        return [*inherited, EarlierRun(folder, self.earlier.below(folder))] if INDEX in names else inherited
 
-    def into(self, held: list[EarlierRun], name: str) -> list[EarlierRun]:
-        return [run.into(name) for run in held]
+    def into(self, inherited: list[EarlierRun], name: str) -> list[EarlierRun]:
+        return [run.into(name) for run in inherited]
 
     def unlisted(self, folder: Path, error: OSError) -> None:
         self.problems.append((folder, f"the folder cannot be listed: {error.strerror}"))
 
-    def leads_on(self, link: Path) -> bool:
+    def follows_link(self, link: Path) -> bool:
         """Not into the output folder."""
         return self.within_out or not Path(os.path.realpath(link)).is_relative_to(self.real_out)
 
-    def file(self, path: Path, held: list[EarlierRun], linked: bool) -> None:
+    def file(self, path: Path, inherited: list[EarlierRun], linked: bool) -> None:
         suffix = path.suffix.lower()
         if suffix not in EXTENSIONS:
             self.others[suffix] += 1
             return
         recording = InputRecording(path, self.name, path.relative_to(self.folder), linked)
-        run = next((run for run in held if run.holds(path)), None)
+        run = next((run for run in inherited if run.holds(path)), None)
         if run is None and path.is_symlink():
             run = self.earlier.run_of(path)
         (self.recordings if run is None else self.results[run.folder]).append(recording)
@@ -130,7 +130,7 @@ class _Walk(Tree[list[EarlierRun]]):
     def result(self) -> SearchResult:
         notes, foreign = [], Counter({name: n for name, n in self.others.items() if name in FOREIGN})
         if foreign:
-            kinds = suffixes.told(foreign)
+            kinds = suffixes.count_text(foreign)
             notes.append(
                 f"{self.folder}: {kinds} left out: convert them to wav or flac first, for instance with ffmpeg"
             )

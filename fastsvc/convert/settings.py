@@ -34,11 +34,11 @@ class ConversionSettings:
             raise ConfigError(f"request is {arguments.shown(self.request)}", "give a fastsvc.engine.Request")
         if self.request.rate_out_hz is not None:
             raise ConfigError("the request of a batch has rate_out_hz", "give the rate of its results as rate_hz")
-        arguments.optional(arguments.whole, "rate_hz", self.rate_hz, *arguments.RATE_HZ)
+        arguments.optional(arguments.whole_number, "rate_hz", self.rate_hz, *arguments.RATE_HZ)
         arguments.optional(arguments.one_of, "subtype", self.subtype, SUBTYPES)
         arguments.flag("keep_channels", self.keep_channels)
         arguments.flag("overwrite", self.overwrite)
-        arguments.whole("batch", self.batch, *arguments.BATCH)
+        arguments.whole_number("batch", self.batch, *arguments.BATCH)
 
     @property
     def voice(self) -> str:

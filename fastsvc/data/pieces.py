@@ -147,7 +147,7 @@ def read_transcript(path: Path, phones: tuple[str, ...]) -> dict | None:
     if not path.is_file():
         return None
     try:
-        data = reading.json_file(path, TRANSCRIPT, AudioError)
+        data = reading.read_json(path, TRANSCRIPT, AudioError)
         if not isinstance(data, dict) or not {"phones", "f0_hz", "f0_hop_s"} <= data.keys():
             return None
         unknown = sorted({str(symbol) for symbol, *_ in data["phones"]} - set(phones))

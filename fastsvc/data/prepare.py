@@ -62,7 +62,7 @@ def prepare(
     ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
     """
     dataset, out = arguments.path("dataset", dataset), arguments.path("out", out)
-    jobs, seed = arguments.whole("jobs", jobs, *arguments.JOBS), arguments.seed(seed)
+    jobs, seed = arguments.whole_number("jobs", jobs, *arguments.JOBS), arguments.seed(seed)
     valid, test = (arguments.number(n, v, 0.0, 1.0, below=True) for n, v in (("valid", valid), ("test", test)))
     max_seconds = arguments.number("max_seconds", max_seconds, *arguments.PIECE_S)
     peak = arguments.optional(arguments.number, "peak", peak, 0.0, 1.0, above=True)

@@ -33,7 +33,7 @@ def add_pseudo_labels(corpus_dir, clusters: int, seed: int = 0, progress: bool =
     fewer than clusters.
     """
     corpus_dir = arguments.path("corpus_dir", corpus_dir)
-    clusters, seed = arguments.whole("clusters", clusters, *arguments.CLUSTERS), arguments.seed(seed)
+    clusters, seed = arguments.whole_number("clusters", clusters, *arguments.CLUSTERS), arguments.seed(seed)
     arguments.flag("progress", progress)
     with alone(corpus_dir / "corpus.json", "labelling it") as corpus:
         return _add(corpus_dir, corpus, clusters, seed, progress)

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastsvc import file_names
 from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.errors import AudioError
-from fastsvc.files.tree import Tree, identity, once
+from fastsvc.files.tree import Tree, identity, unique_files
 
 BESIDE = "lies beside the singers' folders, not in one: move it into <singer>/"
 SHOWN = 5  # singers' folders or kinds of files that a line names
@@ -52,7 +52,7 @@ def scan(dataset: Path, out: Path | None = None) -> Scan:
     search = _Search(dataset, out)
     search.walk(None)
     result, inside, beside = search.scan, [], []
-    paths, again = once(search.met)
+    paths, again = unique_files(search.met)
     result.notes += [f"{path} is {first} under another name: it is used once" for path, first in again]
     for path in paths:
         (inside if len(path.relative_to(dataset).parts) > 1 else beside).append(path)
@@ -82,10 +82,10 @@ class _Search(Tree[None]):
         self.foreign: list[Path] = []
         self.others: list[Path] = []
 
-    def enters(self, folder: Path, known: object) -> bool:
-        return known != self.out or folder == self.folder
+    def enters(self, folder: Path, folder_id: object) -> bool:
+        return folder_id != self.out or folder == self.folder
 
-    def file(self, path: Path, held: None, linked: bool) -> None:
+    def file(self, path: Path, inherited: None, linked: bool) -> None:
         suffix = path.suffix.lower()
         if suffix in EXTENSIONS:  # pipes, devices and dead links, too: reading says what they are
             self.met.append((linked, path))
@@ -97,7 +97,7 @@ class _Search(Tree[None]):
     def unlisted(self, folder: Path, error: OSError) -> None:
         self.scan.unused.append((folder, f"the folder cannot be listed: {error.strerror}"))
 
-    def again(self, folder: Path, first: Path | None) -> None:
+    def met_again(self, folder: Path, first: Path | None) -> None:
         why = "a link to a folder that holds it: not followed"
         self.scan.notes.append(f"{folder}: {why}" if first is None else f"{folder} is {first} again: it is used once")
 

@@ -33,9 +33,9 @@ def load_json(path: Path) -> dict:
     """Raises ConfigError where it is missing or damaged."""
     if not path.exists():
         raise ConfigError(f"{path}: the file does not exist", "make the corpus with `fastsvc prepare`")
-    content = reading.whole(path, LIMIT).decode(errors="surrogateescape")
+    content = reading.read_bytes(path, LIMIT).decode(errors="surrogateescape")
     try:
-        data = reading.from_json(content)
+        data = reading.parse_json(content)
     except ValueError as error:
         raise ConfigError(f"{path}: cannot be read ({error})", "prepare the corpus again") from None
     if not isinstance(data, dict):

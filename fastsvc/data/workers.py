@@ -89,4 +89,4 @@ def _work(source: Source, how: tuple, among: int) -> Result:
     except MissingPackageError as error:  # would not survive pickling on its way out of a worker
         return FastsvcError(error.message, error.remedy)
     except FastsvcError as error:
-        return memory.emptied(error)
+        return memory.release_frames(error)

@@ -14,7 +14,7 @@ from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda")
-GATE = "tests/test_gpu.py"  # what must have passed on a GPU; tests/test_gpu_engine.py runs in the interpreter alone
+GATE = ("tests/test_gpu.py", "tests/test_gpu_prepared.py")  # what must have passed on a GPU; not in the interpreter
 CUDA_BY_DEFAULT = False  # until GATE has
 
 

@@ -25,7 +25,7 @@ def opening(precision, vocoder_backend) -> None:
 def steps(engine, asked) -> int:
     """The number of sampling steps, None for the engine's own choice. Raises ConfigError for what is no number of
     steps, EngineError for one that is not built in."""
-    asked = engine.default_steps if asked is None else arguments.whole("steps", asked, *arguments.STEPS)
+    asked = engine.default_steps if asked is None else arguments.whole_number("steps", asked, *arguments.STEPS)
     if asked not in engine.steps:
         built = ", ".join(map(str, engine.steps))
         raise EngineError(
@@ -42,7 +42,7 @@ def groups(given) -> list | str | None:
         raise ConfigError(f"groups are {arguments.shown(given)}", 'use "all", or lists of frames')
 
     def one(name, group):
-        return list(arguments.several(arguments.whole, name, group, 1, MOST_FRAMES))
+        return list(arguments.several(arguments.whole_number, name, group, 1, MOST_FRAMES))
 
     return [] if isinstance(given, (list, tuple)) and not given else list(arguments.several(one, "groups", given))
 

@@ -37,7 +37,7 @@ class Request:
         optional, rate_hz = arguments.optional, self.rate_out_hz
         optional(arguments.path, "f0_weights", self.f0_weights)  # stays as it was spelled
         as_python = {
-            "steps": optional(arguments.whole, "steps", self.steps, *arguments.STEPS),
+            "steps": optional(arguments.whole_number, "steps", self.steps, *arguments.STEPS),
             "transpose": arguments.transpose(self.transpose),
             "formant": arguments.number("formant", self.formant, *arguments.FORMANT),
             "seed": arguments.seed(self.seed),

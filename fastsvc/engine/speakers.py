@@ -66,7 +66,7 @@ class Speakers:
         """The row of a name however its accents are spelled, if there is one alone."""
         if text in self.names:
             return self.names.index(text)
-        for alike in (spelling.key, spelling.loose):
+        for alike in (spelling.key, spelling.loose_key):
             rows = [i for i, name in enumerate(self.names) if alike(name) == alike(text)]
             if len(rows) == 1:
                 return rows[0]
@@ -85,9 +85,9 @@ class Speakers:
 
     def _near(self, text: str) -> list[str]:
         """The names that were meant: those that differ in letter case alone, or the nearest one."""
-        same = [name for name in self.names if spelling.loose(name) == spelling.loose(text)]
-        folded = {spelling.loose(name): name for name in reversed(self.names)}
-        return same[:2] or [folded[key] for key in difflib.get_close_matches(spelling.loose(text), folded, n=1)]
+        same = [name for name in self.names if spelling.loose_key(name) == spelling.loose_key(text)]
+        folded = {spelling.loose_key(name): name for name in reversed(self.names)}
+        return same[:2] or [folded[key] for key in difflib.get_close_matches(spelling.loose_key(text), folded, n=1)]
 
     def name(self, speaker) -> str:
         """The resolved name, for messages."""

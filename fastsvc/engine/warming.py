@@ -17,7 +17,7 @@ DENOISER = 0.3  # its graphs' share of the time, for the progress bar alone: cuD
 def warm_up(engine, seconds: float, groups, steps: Iterable[int] | None, progress) -> int:
     """As :meth:`fastsvc.engine.Engine.warm_up`. Raises ConfigError, EngineError."""
     seconds, groups = arguments.number("seconds", seconds, *checks.WARM_UP_S), checks.groups(groups)
-    wanted = (None,) if steps is None else arguments.several(arguments.whole, "steps", steps)
+    wanted = (None,) if steps is None else arguments.several(arguments.whole_number, "steps", steps)
     steps = [checks.steps(engine, one) for one in wanted]
     if groups is None or not engine.shares_batches:
         noise(engine, seconds)

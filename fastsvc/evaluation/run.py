@@ -54,7 +54,7 @@ def evaluate(
     """
     paths = {"teacher": teacher, "recogniser": recogniser, "verifier": verifier, "recordings": recordings}
     given = {key: None if value is None else str(arguments.path(key, value)) for key, value in paths.items()}
-    seed, clips = arguments.seed(seed), arguments.whole("clips", clips, *arguments.CLIPS)
+    seed, clips = arguments.seed(seed), arguments.whole_number("clips", clips, *arguments.CLIPS)
     name = model if isinstance(model, (str, Path)) else getattr(model, "path", "")
     settings = from_dict(Settings, {"model": str(name), "clips": clips, "seed": seed, **given, **more}, "evaluate")
     return run(settings, out, None if isinstance(model, (str, Path)) else model, progress=progress, command=command)

@@ -34,13 +34,13 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        arguments.whole("clips", self.clips, *arguments.CLIPS)
+        arguments.whole_number("clips", self.clips, *arguments.CLIPS)
         arguments.number("clip_seconds", self.clip_seconds, *CLIP_S, above=True)
-        arguments.whole("teacher_steps", self.teacher_steps, *arguments.STEPS)
+        arguments.whole_number("teacher_steps", self.teacher_steps, *arguments.STEPS)
         arguments.seed(self.seed)
-        arguments.whole("choir_seed", self.choir_seed, *arguments.SEED)
+        arguments.whole_number("choir_seed", self.choir_seed, *arguments.SEED)
 
 
 def read_settings(path) -> Settings:
     """A YAML file as :class:`Settings`. Raises ConfigError naming unknown keys and wrong types."""
-    return from_dict(Settings, reading.yaml_file(path) or {}, str(path))
+    return from_dict(Settings, reading.read_yaml(path) or {}, str(path))

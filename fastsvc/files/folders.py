@@ -1,4 +1,4 @@
-"""One folder, whole or not at all, in place of another."""
+"""Writing one folder so that it appears complete or not at all, and may replace another."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from fastsvc.files.atomic import REMEDY, as_output_error, sync
 from fastsvc.files.leftovers import NEW, OLD, clear_leftovers, forget, temporary_name
-from fastsvc.files.whole import REMEDY, refused, sync
 
 _AT_FDCWD, _LINUX_EXCHANGE, _MACOS_SWAP = -100, 2, 2
 _UNABLE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -22,12 +22,12 @@ _UNABLE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 def new_folder(out: str | os.PathLike, *, replace: bool = False, remedy: str = REMEDY) -> Iterator[Path]:
     """A folder to fill, which becomes ``out`` at the end of the block.
 
-    With ``replace`` what stands there is exchanged for it in one call of the system and then removed (of a link, the
-    link alone), so that there is a whole folder of that name at every moment. Leaving the block by an exception leaves
-    ``out`` as it was. Raises OutputError.
+    With ``replace`` an old ``out`` is exchanged for the new one in one system call and then removed (of a link, only
+    the link), so that a complete folder has the name at every moment. An exception leaves ``out`` as it was. Raises
+    OutputError.
     """
     out = Path(out)
-    with refused(out, remedy):
+    with as_output_error(out, remedy):
         out.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(out.parent)
         holder = out.with_name(temporary_name())
@@ -54,13 +54,13 @@ def _sync_all(folder: Path) -> None:
 
 
 def _exchange(holder: Path, out: Path) -> None:
-    """What was made takes the place of ``out``, which ends up in ``holder``."""
+    """Exchange the new folder in ``holder`` and ``out``."""
     if _in_one_call(holder / NEW, out):
         if (holder / NEW).is_symlink():
             (holder / NEW).unlink()
         return
     (holder / OLD).mkdir()
-    os.rename(out, holder / OLD / out.name)  # clear_leftovers gives the name back, should this process die here
+    os.rename(out, holder / OLD / out.name)  # if this process dies here, clear_leftovers restores the name
     try:
         os.rename(holder / NEW, out)
     except BaseException:

@@ -1,7 +1,7 @@
-"""Which files were in work when a run was killed, so that the next run takes them last, and each alone.
+"""A list of the files in work, so that after a killed run the next one processes them last, and each alone.
 
-A process that runs out of memory is ended by the system without a word. Whatever it was working on would end the next
-run at the same place, and what comes after it would never be reached.
+The system kills a process that runs out of memory without a message. The file it was working on would end the next run
+at the same point, and the files after it would never be reached.
 """
 
 from __future__ import annotations
@@ -16,127 +16,127 @@ from typing import BinaryIO, TypeVar
 
 from fastsvc import reading
 from fastsvc.errors import OutputError
-from fastsvc.files.leftovers import IN_WORK, process_name, runs
-from fastsvc.files.whole import write_text
+from fastsvc.files.atomic import write_text
+from fastsvc.files.leftovers import IN_WORK, is_running, process_name
 
 Item = TypeVar("Item")
 SUSPECTED = (
     "was being processed when an earlier run was killed, perhaps for lack of memory: it is processed last, and alone"
 )
-LINE_BYTES, FILE_BYTES = 2**16, 2**28  # what lies beyond is not read: anybody may have put the file there
+LINE_BYTES, FILE_BYTES = 2**16, 2**28  # bytes beyond are not read: anybody may have written the file
 
 
 class InWork:
-    """Kept in a hidden file of ``folder`` while files are in work; None: not kept at all.
+    """A list in a hidden file of ``folder`` while files are in work; None: no list.
 
-    What cannot be written or read is done without: nothing but the order depends on it.
+    Errors while writing or reading it are ignored: only the order depends on it.
     """
 
     def __init__(self, folder: str | os.PathLike | None):
-        self._place = None if folder is None else Path(folder) / IN_WORK
+        self._list_path = None if folder is None else Path(folder) / IN_WORK
         self._lock = threading.Lock()
-        self._now: list[str] = []
+        self._active: list[str] = []
         self._lines: BinaryIO | None = None
-        self._killed: dict[str, int] = _read(self._place)  # by path: in how many runs that were killed
+        self._kill_counts: dict[str, int] = _read(self._list_path)  # by path: the number of killed runs
 
-    def times(self, path: str | os.PathLike) -> int:
-        """In how many runs that were killed this file was in work."""
-        return self._killed.get(_key(path), 0)
+    def kills(self, path: str | os.PathLike) -> int:
+        """The number of killed runs in which this file was in work."""
+        return self._kill_counts.get(_key(path), 0)
 
     def ordered(self, items: Iterable[Item], path: Callable[[Item], os.PathLike]) -> tuple[list[Item], list[Item]]:
-        """(those to begin with, those to take last and each alone: the least suspicious first).
+        """(items to process first, items to process last and each alone, the least suspicious first).
 
-        What is known of other files is forgotten.
+        The counts of other files are dropped.
         """
         items = list(items)
-        here = {_key(path(item)) for item in items}
-        self._killed = {name: times for name, times in self._killed.items() if name in here}
-        place = {name: i for i, name in enumerate(self._killed)}  # what began later was only being read
+        paths = {_key(path(item)) for item in items}
+        self._kill_counts = {name: count for name, count in self._kill_counts.items() if name in paths}
+        order = {name: i for i, name in enumerate(self._kill_counts)}  # a file that began later was only being read
 
         def suspicion(item: Item) -> tuple[int, int]:
-            return self.times(path(item)), -place[_key(path(item))]
+            return self.kills(path(item)), -order[_key(path(item))]
 
-        last = sorted((item for item in items if self.times(path(item))), key=suspicion)
-        return [item for item in items if not self.times(path(item))], last
+        last = sorted((item for item in items if self.kills(path(item))), key=suspicion)
+        return [item for item in items if not self.kills(path(item))], last
 
     def begin(self, path: str | os.PathLike) -> None:
-        """This file is in work from now on."""
+        """Note that this file is in work from now on."""
         with self._lock:
-            if _key(path) not in self._now:
-                self._now.append(_key(path))
-                self._say("begin", _key(path))
+            if _key(path) not in self._active:
+                self._active.append(_key(path))
+                self._append("begin", _key(path))
 
     def end(self, path: str | os.PathLike) -> None:
-        """It is done, well or not."""
+        """Note that this file is finished, successfully or not."""
         with self._lock:
-            if _key(path) in self._now:
-                self._now.remove(_key(path))
-                self._killed.pop(_key(path), None)
-                self._say("end", _key(path))
+            if _key(path) in self._active:
+                self._active.remove(_key(path))
+                self._kill_counts.pop(_key(path), None)
+                self._append("end", _key(path))
 
     def close(self) -> None:
-        """At the end of a run that was not killed: only what was suspicious and not reached stays noted."""
+        """End a run that was not killed: only suspicious files that it did not reach stay in the list."""
         with self._lock:
-            self._now = []
+            self._active = []
             if self._lines is not None:
                 self._lines.close()
                 self._lines = None
-            if self._place is None:
+            if self._list_path is None:
                 return
             with contextlib.suppress(OutputError, OSError):
-                if self._killed:
-                    self._start()
-                elif self._place.exists():
-                    self._place.unlink()
+                if self._kill_counts:
+                    self._write_head()
+                elif self._list_path.exists():
+                    self._list_path.unlink()
 
-    def _start(self) -> None:
-        write_text(self._place, _line("killed", self._killed) + _line("process", process_name()))
+    def _write_head(self) -> None:
+        write_text(self._list_path, _line("killed", self._kill_counts) + _line("process", process_name()))
 
-    def _say(self, what: str, path: str) -> None:
-        """One more line, which is not forced to the disk: it outlives the process, and that is enough."""
-        if self._place is None:
+    def _append(self, event: str, path: str) -> None:
+        """Append a line. It is not forced to the disk: it outlives the process, which suffices."""
+        if self._list_path is None:
             return
         with contextlib.suppress(OutputError, OSError):
             if self._lines is None:
-                self._start()
-                self._lines = open(self._place, "ab", buffering=0)  # noqa: SIM115 - until close
-            self._lines.write(_line(what, path).encode("utf-8", "surrogateescape"))
+                self._write_head()
+                self._lines = open(self._list_path, "ab", buffering=0)  # noqa: SIM115 - until close
+            self._lines.write(_line(event, path).encode("utf-8", "surrogateescape"))
 
 
-def _line(what: str, content) -> str:
-    return json.dumps({what: content}, ensure_ascii=False) + "\n"
+def _line(event: str, content) -> str:
+    return json.dumps({event: content}, ensure_ascii=False) + "\n"
 
 
 def _key(path: str | os.PathLike) -> str:
     return os.path.abspath(path)
 
 
-def _lines(place: Path | None) -> Iterator[bytes]:
-    """Raises OutputError where there is no such file, or none that can be read; OSError."""
-    if place is None:
+def _lines(list_path: Path | None) -> Iterator[bytes]:
+    """The lines of the list. Raises OutputError where it is missing or cannot be read; OSError."""
+    if list_path is None:
         return
-    with reading.opened(place, OutputError) as file:
+    with reading.open_file(list_path, OutputError) as file:
         while file.tell() < FILE_BYTES and (line := file.readline(LINE_BYTES)):
             yield line
 
 
-def _read(place: Path | None) -> dict[str, int]:
-    """What an earlier run has left: files that were in work then count once more, unless that run still goes on."""
-    killed, now, process = {}, [], None
+def _read(list_path: Path | None) -> dict[str, int]:
+    """The counts of an earlier run; files in work at its end count once more, unless that run is still going."""
+    kill_counts, active, process = {}, [], None
     try:
-        for line in _lines(place):
-            [(what, content)] = json.loads(line.decode("utf-8", "surrogateescape")).items()
-            if what == "killed":
-                killed = {str(path): int(times) for path, times in content.items() if 0 < times < 1 << 20}
-            elif what == "process":
+        for line in _lines(list_path):
+            [(event, content)] = json.loads(line.decode("utf-8", "surrogateescape")).items()
+            if event == "killed":
+                kill_counts = {str(path): int(count) for path, count in content.items() if 0 < count < 1 << 20}
+            elif event == "process":
                 process = content
-            elif what == "begin":
-                now.append(str(content))
-            elif content in now:
-                now.remove(content)
-                killed.pop(content, None)
+            elif event == "begin":
+                active.append(str(content))
+            elif content in active:
+                active.remove(content)
+                kill_counts.pop(content, None)
     except (OutputError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass  # no list; or up to a line that was not finished
-    for path in now if not runs(process) else ():
-        killed[path] = killed.get(path, 0) + 1
-    return killed
+    for path in active if not is_running(process) else ():
+        kill_counts[path] = kill_counts.get(path, 0) + 1
+    return kill_counts

@@ -1,7 +1,7 @@
-"""Temporary names, and what processes that died have left under them.
+"""Temporary names, and leftovers of dead processes under such names.
 
-A name is short whatever stands beside it, so names of 255 bytes can be written. It tells the process: which machine
-(and boot, and container), which number. So the next start can tell leftovers from a neighbour's work.
+A temporary name does not contain the final one, so final names of 255 bytes can be written. It names the process: its
+machine (and boot, and container) and its number. So the next start can distinguish leftovers from a neighbour's work.
 """
 
 from __future__ import annotations
@@ -18,45 +18,45 @@ import time
 from pathlib import Path
 
 _NAME = re.compile(r"\.fastsvc-(?P<machine>[0-9a-f]{6})-(?P<process>\d{1,10})-[0-9a-f]{8}\.tmp")
-_ELSEWHERE_S = 24 * 3600.0  # after so long another machine's temporary is a leftover, too
+_ELSEWHERE_S = 24 * 3600.0  # after this time another machine's temporary is a leftover, too
 LOCK, IN_WORK = ".fastsvc.lock", ".fastsvc-in-work.jsonl"
-NEW, OLD = "new", "old"  # inside a temporary folder: what is being made, and what stood in its place
-_own: set[str] = set()
+NEW, OLD = "new", "old"  # inside a temporary folder: the new folder, and the one that it replaces
+_our_names: set[str] = set()
 
 
 def temporary_name() -> str:
     """A new name for a temporary sibling, 35 to 41 characters."""
     name = f".fastsvc-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    _own.add(name)
+    _our_names.add(name)
     return name
 
 
 def forget(name: str) -> None:
-    """The temporary is gone."""
-    _own.discard(name)
+    """Note that the temporary is gone."""
+    _our_names.discard(name)
 
 
 @functools.lru_cache(maxsize=1)
 def _machine() -> str:
-    """This machine since it was started, and this container of it: numbers of processes mean something within it."""
-    known = [platform.node()]
+    """A hash of this machine, its boot and its container: process numbers are unique within them."""
+    parts = [platform.node()]
     with contextlib.suppress(OSError):
-        known.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
     with contextlib.suppress(OSError):
-        known.append(str(os.stat("/proc/self/ns/pid").st_ino))
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:6]
+        parts.append(str(os.stat("/proc/self/ns/pid").st_ino))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:6]
 
 
 def process_name() -> str:
-    """This process, for :func:`runs`."""
+    """This process, for :func:`is_running`."""
     return f"{_machine()}-{os.getpid()}"
 
 
-def runs(name: object) -> bool:
-    """Whether the process of this :func:`process_name` runs now: on this machine, and not as this one."""
+def is_running(name: object) -> bool:
+    """Whether ``name`` is the :func:`process_name` of another process that runs now on this machine."""
     machine, _, number = name.partition("-") if isinstance(name, str) else ("", "", "")
-    plain = number.isascii() and number.isdigit() and len(number) <= 10
-    return machine == _machine() and plain and int(number) != os.getpid() and _alive(int(number))
+    is_number = number.isascii() and number.isdigit() and len(number) <= 10
+    return machine == _machine() and is_number and int(number) != os.getpid() and _alive(int(number))
 
 
 def is_leftover(name: str) -> bool:
@@ -67,7 +67,7 @@ def is_leftover(name: str) -> bool:
 def clear_leftovers(folder: str | os.PathLike, deep: bool = False) -> None:
     """Remove temporaries of processes that are dead from ``folder``, with ``deep`` from all folders below it, too.
 
-    A folder that such a process was exchanging gets its name back. What cannot be removed stays, without a word.
+    A folder that such a process was exchanging gets its name back. Failures to remove are ignored.
     """
     folder = Path(folder)
     with contextlib.suppress(OSError):
@@ -87,15 +87,17 @@ def free_or_ours(folder: str | os.PathLike) -> bool:
 
 
 def _dead(path: Path) -> bool:
-    found = _NAME.fullmatch(path.name)
-    if not found or path.name in _own:
+    match = _NAME.fullmatch(path.name)
+    if not match or path.name in _our_names:
         return False
-    if found["machine"] != _machine():
+    if match["machine"] != _machine():
         with contextlib.suppress(OSError):
             return time.time() - path.lstat().st_mtime > _ELSEWHERE_S
         return False
-    process = int(found["process"])
-    return process == os.getpid() or not _alive(process)  # our own number, but not our name: from an earlier life of it
+    process = int(match["process"])
+    return process == os.getpid() or not _alive(
+        process
+    )  # our own number but not our name: an earlier process had the number
 
 
 def _alive(process: int) -> bool:
@@ -122,9 +124,9 @@ def _remove(path: Path) -> None:
             return
         old = path / OLD
         # Never through a link: a stranger's folder may hold such a temporary, with a link to a folder of the user's.
-        for held in old.iterdir() if old.is_dir() and not old.is_symlink() else ():
-            place = path.parent / held.name  # died between the two renames of an exchange
-            if not (place.exists() or place.is_symlink()):
-                os.rename(held, place)
+        for entry in old.iterdir() if old.is_dir() and not old.is_symlink() else ():
+            target = path.parent / entry.name  # the process died between the two renames of an exchange
+            if not (target.exists() or target.is_symlink()):
+                os.rename(entry, target)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

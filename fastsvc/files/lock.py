@@ -11,24 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastsvc.errors import OutputError
+from fastsvc.files.atomic import REMEDY, as_output_error, reason
 from fastsvc.files.leftovers import LOCK
-from fastsvc.files.whole import REMEDY, reason, refused
 
 _UNABLE = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)  # what a file system answers
 
 
 @contextlib.contextmanager
 def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold ``folder`` (made if missing) for this process alone; the system lets go of it however the process ends.
+    """Lock ``folder`` (made if missing) for this process; the system releases the lock however the process ends.
 
     ``purpose`` is what this process does there, for the message. Raises OutputError where another process holds it
     for longer than ``wait_s`` (negative: for ever), or where the folder cannot be written. On a file system without
-    locks a warning is given, and the block runs without.
+    locks a warning is issued, and the block runs unlocked.
     """
     import filelock
 
     folder = Path(folder)
-    with refused(folder, REMEDY):
+    with as_output_error(folder, REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(folder / LOCK) and not _may_be_lock(folder / LOCK):
             raise OutputError(f"{folder / LOCK} is not a lock of fastsvc", "remove that file")
@@ -53,6 +53,6 @@ def folder_lock(folder: str | os.PathLike, purpose: str, *, wait_s: float = 0.0)
 
 
 def _may_be_lock(path: Path) -> bool:
-    """Whether it is a file that nobody loses by a lock: some versions of filelock empty it. Raises OSError."""
+    """Whether ``path`` may become a lock without loss: some versions of filelock empty it. Raises OSError."""
     status = os.lstat(path)
     return stat.S_ISREG(status.st_mode) and (status.st_nlink == 1 or status.st_size == 0)

@@ -1,4 +1,4 @@
-"""All files below a folder and behind its links, each folder once: the one way in which folders are searched."""
+"""All files below a folder and behind its links, each folder once; every search of folders uses this."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-Held = TypeVar("Held")  # what is known of a folder from those above it
+Inherited = TypeVar("Inherited")  # facts about a folder that come from the folders above it
 
 
 def identity(path: str | os.PathLike) -> tuple[int, int] | None:
-    """(device, inode) of the file or folder that ``path`` leads to, or None where nothing can be told."""
+    """(device, inode) of the file or folder that ``path`` leads to, or None where they are unknown."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -20,7 +20,7 @@ def identity(path: str | os.PathLike) -> tuple[int, int] | None:
 
 
 def same_recording(path: str | os.PathLike):
-    """A key that is equal for all ways to one file. Hard links are files of their own, as copies would be."""
+    """A key that is equal for all paths to one file. Hard links count as separate files, as copies do."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -29,93 +29,94 @@ def same_recording(path: str | os.PathLike):
     return (status.st_dev, status.st_ino) if alone else os.path.realpath(path)
 
 
-class Tree(Generic[Held]):
-    """A search; subclasses take what it meets. Hidden files and folders are left out.
+class Tree(Generic[Inherited]):
+    """A search, whose subclasses handle the files. Hidden files and folders are left out.
 
-    Links to folders are followed after all that is reached without them, so a folder is met under a name of its own
-    where it has one. A link up to a folder that holds it, or to one that was met, leads nowhere (:meth:`again`).
+    Links to folders are followed after everything that is reached without them, so a folder is met under its own name
+    where it has one. A link to a folder that holds it, or to one met before, is not followed (:meth:`met_again`).
     """
 
     def __init__(self, folder: Path, order: Callable[[str], object] = str):
         self.folder, self.order = folder, order
         self.seen: dict[object, Path] = {}  # folders, and the names under which they were met
-        self.links: list[tuple[Path, Held]] = []
+        self.links: list[tuple[Path, Inherited]] = []
 
     # ---- for subclasses
 
-    def file(self, path: Path, held: Held, linked: bool) -> None:
-        """Something that is no folder: a file, a pipe, a dead link. ``linked``: reached through a link, or one."""
+    def file(self, path: Path, inherited: Inherited, linked: bool) -> None:
+        """Handle a file, a pipe or a dead link. ``linked``: it is a link, or was reached through one."""
         raise NotImplementedError
 
     def unlisted(self, folder: Path, error: OSError) -> None:
-        """A folder that cannot be listed."""
+        """Handle a folder that cannot be listed."""
         raise NotImplementedError
 
-    def again(self, folder: Path, first: Path | None) -> None:
-        """A folder that was met as ``first`` before; None: a link to a folder above it."""
+    def met_again(self, folder: Path, first: Path | None) -> None:
+        """Handle a folder that was met as ``first`` before; None: a link to a folder above it."""
 
-    def begin(self, folder: Path, held: Held) -> Held:
-        """Before ``folder``: the top, or a link's."""
-        return held
+    def begin(self, folder: Path, inherited: Inherited) -> Inherited:
+        """What ``folder``, the top or the target of a link, inherits."""
+        return inherited
 
-    def enters(self, folder: Path, known: object) -> bool:
-        """Whether to look into a folder of that identity at all."""
+    def enters(self, folder: Path, folder_id: object) -> bool:
+        """Whether to search this folder at all."""
         return True
 
-    def listed(self, folder: Path, names: list[str], held: Held) -> Held:
-        """What ``folder`` holds, before its files are met."""
-        return held
+    def listed(self, folder: Path, names: list[str], inherited: Inherited) -> Inherited:
+        """What the files of ``folder``, whose ``names`` are known now, inherit."""
+        return inherited
 
-    def into(self, held: Held, name: str) -> Held:
-        return held
+    def into(self, inherited: Inherited, name: str) -> Inherited:
+        """What the subfolder ``name`` inherits."""
+        return inherited
 
-    def leads_on(self, link: Path) -> bool:
+    def follows_link(self, link: Path) -> bool:
         """Whether to follow a link to a folder that is not above it."""
         return True
 
     # ---- the search
 
-    def walk(self, held: Held) -> None:
-        self._below(self.folder, held, False)
+    def walk(self, inherited: Inherited) -> None:
+        self._below(self.folder, inherited, False)
         while self.links:
-            link, held = self.links.pop(0)
-            self._below(link, held, True)
+            link, inherited = self.links.pop(0)
+            self._below(link, inherited, True)
 
-    def _below(self, folder: Path, held: Held, linked: bool) -> None:
-        waiting = [(folder, self.begin(folder, held))]
+    def _below(self, folder: Path, inherited: Inherited, linked: bool) -> None:
+        waiting = [(folder, self.begin(folder, inherited))]
         while waiting:
-            folder, held = waiting.pop()
-            known = identity(folder) or os.path.realpath(folder)
-            if not self.enters(folder, known):
+            folder, inherited = waiting.pop()
+            folder_id = identity(folder) or os.path.realpath(folder)
+            if not self.enters(folder, folder_id):
                 continue
-            if known in self.seen:
-                self.again(folder, self.seen[known])
+            if folder_id in self.seen:
+                self.met_again(folder, self.seen[folder_id])
                 continue
-            self.seen[known] = folder
+            self.seen[folder_id] = folder
             try:
-                with os.scandir(folder) as found:
-                    entries = sorted(found, key=lambda entry: self.order(entry.name))
+                with os.scandir(folder) as scan:
+                    entries = sorted(scan, key=lambda entry: self.order(entry.name))
             except OSError as error:
                 self.unlisted(folder, error)
                 continue
-            held = self.listed(folder, [entry.name for entry in entries], held)
+            inherited = self.listed(folder, [entry.name for entry in entries], inherited)
             for entry in entries:
                 path = folder / entry.name
                 if entry.name.startswith("."):
                     continue
                 if not _is_folder(entry):
-                    self.file(path, held, linked or entry.is_symlink())
+                    self.file(path, inherited, linked or entry.is_symlink())
                 elif not entry.is_symlink():
-                    waiting.append((path, self.into(held, entry.name)))
+                    waiting.append((path, self.into(inherited, entry.name)))
                 elif Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(path)):
-                    self.again(path, None)
-                elif self.leads_on(path):
-                    self.links.append((path, self.into(held, entry.name)))
+                    self.met_again(path, None)
+                elif self.follows_link(path):
+                    self.links.append((path, self.into(inherited, entry.name)))
 
 
-def once(met: Iterable[tuple[bool, Path]]) -> tuple[list[Path], list[tuple[Path, Path]]]:
-    """(linked, file) as :meth:`Tree.file` met them → the files, sorted, each under one name, that of no link where it
-    has one; and (other name, that one)."""
+def unique_files(met: Iterable[tuple[bool, Path]]) -> tuple[list[Path], list[tuple[Path, Path]]]:
+    """(linked, file) pairs of :meth:`Tree.file` → (files, sorted, each once, not through a link where possible;
+    pairs of another name and the chosen one)."""
     chosen, others = {}, []
     for _, path in sorted(met):
         first = chosen.setdefault(same_recording(path), path)
@@ -129,7 +130,7 @@ class _All(Tree[None]):
         super().__init__(folder)
         self.met: list[tuple[bool, Path]] = []
 
-    def file(self, path: Path, held: None, linked: bool) -> None:
+    def file(self, path: Path, inherited: None, linked: bool) -> None:
         self.met.append((linked, path))
 
     def unlisted(self, folder: Path, error: OSError) -> None:
@@ -140,7 +141,7 @@ def files_below(folder: Path) -> list[Path]:
     """All files of a tree, sorted, each once; folders that cannot be listed are passed over."""
     search = _All(folder)
     search.walk(None)
-    return once(search.met)[0]
+    return unique_files(search.met)[0]
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -1,4 +1,4 @@
-"""Torch files, before torch opens them: nothing overlaps or unpacks, and each storage is as large as it says."""
+"""Checks of torch files before torch opens them: no entry overlaps or is packed, each storage has its claimed size."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import BinaryIO
 from fastsvc.errors import CheckpointError
 from fastsvc.reading import pickle_scan
 
-PICKLE_LIMIT = 64 * 2**20  # bytes of the index of a checkpoint; real ones stay below one megabyte
+PICKLE_LIMIT = 64 * 2**20  # bytes of a checkpoint's index; real ones stay below one megabyte
 MOST_ENTRIES = 1_000_000
-ZIP, OLD = b"PK\x03\x04", b"\x80"  # how archives begin, and the serialisation before them
+ZIP, OLD = b"PK\x03\x04", b"\x80"  # first bytes of archives, and of the serialisation before archives
 PACKED = (".pt", ".pth", ".ckpt", ".ptc", ".bin", ".safetensors", ".pdparams", "/model")  # models in a packed folder
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL = struct.Struct("<4s5H3I2H")  # the header of an entry
 
 
 def check(file: BinaryIO, path: Path, size: int) -> bool:
-    """Whether the torch file, of ``size`` bytes, is an archive; else it is of the older form. CheckpointError: it is
-    neither, or torch could be made to take memory, time or a crash by it."""
+    """Whether the torch file, of ``size`` bytes, is an archive; False: it has the older form.
+
+    Raises CheckpointError where it is neither, or could make torch crash or take excessive memory or time.
+    """
     head = file.read(4)
     if not head.startswith((ZIP[:2], OLD)):
         raise CheckpointError(f"{path} is not a torch file", "name a checkpoint")
@@ -53,7 +55,7 @@ def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
     plain = all(entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1 for entry in entries)
     if len(names) < len(entries) or len(entries) > MOST_ENTRIES or not plain or not entries:
         raise CheckpointError(f"{path} has entries packed, or twice, which torch never writes", "do not trust the file")
-    _check_places(file, entries, size, damaged)
+    _check_offsets(file, entries, size, damaged)
     sizes = {entry.filename: entry.file_size for entry in entries}
     prefix = entries[0].filename.partition("/")[0]
     index = f"{prefix}/data.pkl"
@@ -66,17 +68,17 @@ def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError):
         raise damaged from None
     for key, claimed in pickle_scan.scan(data).storages.items():
-        held = sizes.get(f"{prefix}/data/{key}")
-        if held != claimed:
-            what = "which is missing" if held is None else f"which has {held}"
+        stored = sizes.get(f"{prefix}/data/{key}")
+        if stored != claimed:
+            problem = "which is missing" if stored is None else f"which has {stored}"
             raise CheckpointError(
-                f"{path}: a storage claims {claimed} bytes of data/{str(key)[:60]}, {what}",
+                f"{path}: a storage claims {claimed} bytes of data/{str(key)[:60]}, {problem}",
                 "download or train the checkpoint again",
             )
 
 
 def _refuse_other(entries, path: Path) -> None:
-    """Archives that hold no torch file: folders that someone packed, and other programs' files."""
+    """Raises CheckpointError for archives that are not torch files: packed folders, and other programs' files."""
     names = [entry.filename for entry in entries if not entry.is_dir()]
     parts = [name.rpartition("/")[2] for name in names]
     if "constants.pkl" in parts and any(name.split("/")[1:2] == ["code"] for name in names):
@@ -89,14 +91,14 @@ def _refuse_other(entries, path: Path) -> None:
     if all(part.endswith(".npy") for part in parts):
         raise CheckpointError(f"{path} is a file of numpy's arrays (.npz)", "name the PyTorch checkpoint")
     models = [name for name in names if name.endswith(PACKED) and "__MACOSX/" not in name]
-    what, told = ("a zip of a folder", models) if models else ("a zip archive without a model", names)
-    some = ", ".join(name[-60:] for name in told[:4]) + (" …" if len(told) > 4 else "")
+    description, listed = ("a zip of a folder", models) if models else ("a zip archive without a model", names)
+    examples = ", ".join(name[-60:] for name in listed[:4]) + (" …" if len(listed) > 4 else "")
     remedy = f"unpack it, then name {models[0][-60:]}" if len(models) == 1 else "unpack it, then name the checkpoint"
-    raise CheckpointError(f"{path} is {what} ({some})", remedy if models else "name a checkpoint")
+    raise CheckpointError(f"{path} is {description} ({examples})", remedy if models else "name a checkpoint")
 
 
-def _check_places(file: BinaryIO, entries, size: int, damaged: CheckpointError) -> None:
-    """Entries lie one after another, each behind a header of its own name."""
+def _check_offsets(file: BinaryIO, entries, size: int, damaged: CheckpointError) -> None:
+    """Raises ``damaged`` unless entries lie one after another, each behind a header with its name."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
         file.seek(entry.header_offset)
@@ -112,7 +114,7 @@ def _check_places(file: BinaryIO, entries, size: int, damaged: CheckpointError) 
 
 
 def _check_old(file: BinaryIO, path: Path, size: int) -> None:
-    """Five pickles, the fourth being the index and the fifth the order of storages, then their bytes."""
+    """Check five pickles, then the storages' bytes; pickle four is the index, pickle five the order of storages."""
     file.seek(0)
     data = file.read(PICKLE_LIMIT)
     magic = pickle_scan.scan(data)

@@ -1,4 +1,4 @@
-"""numpy's files, read without unpickling, without unpacking, and without believing a header about its array's size."""
+"""Reading numpy's files without unpickling or unpacking, and without trusting a header's size of its array."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error, MemoryError, SyntaxEr
 
 def npz(path, error: type[FastsvcError] = ConfigError) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` as numpy.savez writes it, by name. Raises ``error``, one line, for anything else."""
-    with reading.opened(path, error) as file:
+    with reading.open_file(path, error) as file:
         try:
             return dict(_arrays(file))
         except _DAMAGED as reason:
@@ -34,7 +34,7 @@ def npz(path, error: type[FastsvcError] = ConfigError) -> dict[str, np.ndarray]:
 
 def npy(path, error: type[FastsvcError] = ConfigError) -> np.ndarray:
     """The array of an `.npy`. Raises ``error``, one line, for anything else."""
-    with reading.opened(path, error) as file:
+    with reading.open_file(path, error) as file:
         try:
             return array(file, os.fstat(file.fileno()).st_size)
         except _DAMAGED as reason:
@@ -50,8 +50,8 @@ def _arrays(file: BinaryIO):
         for entry in entries:
             if entry.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"{entry.filename[:60]!r} is packed")
-            with archive.open(entry) as one:
-                yield entry.filename.removesuffix(".npy"), array(one, entry.file_size)
+            with archive.open(entry) as stream:
+                yield entry.filename.removesuffix(".npy"), array(stream, entry.file_size)
 
 
 def array(file, size: int) -> np.ndarray:
@@ -60,10 +60,11 @@ def array(file, size: int) -> np.ndarray:
 
     header = io.BytesIO(file.read(min(size, 2**16)))
     version = np.lib.format.read_magic(header)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-    if read is None:
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    read_header = readers.get(version)
+    if read_header is None:
         raise ValueError(f"its format version is {version}")
-    shape, fortran, kind = read(header)
+    shape, fortran, kind = read_header(header)
     count = 1
     for length in shape:
         count *= length

@@ -1,7 +1,7 @@
-"""What stands for the objects beside a checkpoint's tensors while torch's restricted unpickler reads it.
+"""Stand-ins for the objects beside a checkpoint's tensors while torch's restricted unpickler reads it.
 
-Nothing of the named classes is imported, made or called: torch takes these in their place, by name. They keep
-nothing, but for containers, which stay plain ones, and numpy's scalars, which become Python's numbers.
+The named classes are never imported, created or called: torch takes these stand-ins instead, by name. The stand-ins
+keep nothing, except that containers become plain ones and numpy's scalars Python's numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FORMATS |= {"f2": "e", "f4": "f", "f8": "d"}
 
 
 class Inert:
-    """Stands for an object of someone else's class: made of anything, keeps nothing, does nothing."""
+    """Stands for an object of a foreign class: accepts any arguments, keeps nothing, does nothing."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ class Inert:
 
 
 class Array(Inert):
-    """Stands for numpy.ndarray, whose numbers nothing here asks for."""
+    """Stands for numpy.ndarray, whose numbers are not used here."""
 
     __slots__ = ()
 
@@ -53,30 +53,30 @@ class Dtype:
 
 
 class Mapping:
-    """Stands for mappings of other classes; makes a plain one."""
+    """Stands for mappings of other classes; creates a plain one."""
 
     def __new__(cls, *args):
         return {}
 
 
 class Sequence:
-    """Stands for sequences of other classes; makes a list."""
+    """Stands for sequences of other classes; creates a list."""
 
     def __new__(cls, *args):
         return []
 
 
 def array(*args) -> Array:
-    """In place of numpy's `_reconstruct`."""
+    """Replaces numpy's `_reconstruct`."""
     return Array()
 
 
 def scalar(kind=None, data=b"", *args):
-    """In place of numpy's `scalar`: the number in ``data``, or an Inert where it is none (text, a date)."""
-    plain = FORMATS.get(kind.code) if type(kind) is Dtype else None
-    if plain is None or type(data) is not bytes or len(data) != struct.calcsize("<" + plain):
+    """Replaces numpy's `scalar`: the number in ``data``, or an Inert where that is not a number (text, a date)."""
+    struct_code = FORMATS.get(kind.code) if type(kind) is Dtype else None
+    if struct_code is None or type(data) is not bytes or len(data) != struct.calcsize("<" + struct_code):
         return Inert()
-    return struct.unpack(kind.order + plain, data)[0]
+    return struct.unpack(kind.order + struct_code, data)[0]
 
 
 STAND_INS = [

@@ -1,4 +1,4 @@
-"""Opening files that strangers made: nothing in them is executed, and no size in them is believed."""
+"""Opening strangers' checkpoints: nothing in them is executed, and no size in them is trusted."""
 
 from __future__ import annotations
 
@@ -17,38 +17,36 @@ from fastsvc.errors import CheckpointError
 from fastsvc.reading import archive, lookalikes, safetensors
 from fastsvc.reading.inert import STAND_INS
 
-DEPTH, VALUES = 64, 5_000_000  # of nested containers, and values in them, counted as often as they are met
-SHARED = 4  # times that the tensors of a state dict may be larger than what backs them
-
-
-# Torch's restricted unpickler compares whole names and takes ours in their place; it keeps them for all threads.
+DEPTH, VALUES = 64, 5_000_000  # of nested containers, and values in them, counted at every occurrence
+SHARED = 4  # times that the tensors of a state dict may be larger than their storages
+# Torch's restricted unpickler compares whole names and takes our stand-ins; it holds them for all threads.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def load(path: Path, mapped: bool = True) -> dict:
     """The dict inside a torch or safetensors file, on the CPU; ``mapped``: memory-mapped where the format allows it.
 
-    Objects that are neither tensors nor plain values are refused, or come back as inert (reading/inert.py).
-    Raises CheckpointError, before any memory is taken for what the file claims to hold.
+    Objects that are neither tensors nor plain values are refused, or returned as inert (reading/inert.py).
+    Raises CheckpointError, before memory is allocated for the sizes that the file claims.
     """
     path = Path(path)
-    with reading.opened(path, CheckpointError) as file:
+    with reading.open_file(path, CheckpointError) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise CheckpointError(f"{path} is empty", "download or train the checkpoint again")
         head = file.read(lookalikes.HEAD)
-        if safetensors.is_one(head, size):
+        if safetensors.looks_like(head, size):
             return safetensors.load(path)
-        other = lookalikes.model(head, path.suffix)
-        if other:
-            raise CheckpointError(f"{path} is not a torch file, but {other[0]}", other[1])
+        lookalike = lookalikes.model(head, path.suffix)
+        if lookalike:
+            raise CheckpointError(f"{path} is not a torch file, but {lookalike[0]}", lookalike[1])
         if path.suffix == ".safetensors" and not head.startswith((archive.ZIP, archive.OLD)):
             raise safetensors.damaged(path)
         file.seek(0)
         zipped = archive.check(file, path, size)
     try:
         with _ONE_AT_A_TIME, torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch about pickles; what matters was checked
+            warnings.simplefilter("ignore")  # torch's warnings about pickles; the file was checked
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped and mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -57,7 +55,7 @@ def load(path: Path, mapped: bool = True) -> dict:
         ) from None
     except MemoryError:
         raise CheckpointError(f"{path} asks for more memory than there is", "do not trust the file") from None
-    except Exception as error:  # torch raises whatever a damaged file leads it to
+    except Exception as error:  # a damaged file can make torch raise anything
         raise CheckpointError(
             f"{path} cannot be read as a torch file: {_first_line(error)}", "download or train the checkpoint again"
         ) from None
@@ -68,13 +66,13 @@ def load(path: Path, mapped: bool = True) -> dict:
 
 
 def _check_nesting(content: dict, path: Path) -> None:
-    """Whoever looks through containers that hold themselves, or each other twice and so on, would never end."""
-    left = VALUES
+    """Raises CheckpointError for containers that hold themselves, or each other many times: a search might not end."""
+    remaining = VALUES
 
     def count(value, depth: int) -> None:
-        nonlocal left
-        left -= 1
-        if depth > DEPTH or left < 0:
+        nonlocal remaining
+        remaining -= 1
+        if depth > DEPTH or remaining < 0:
             raise CheckpointError(
                 f"{path} nests deeper than {DEPTH}, or holds more than {VALUES} values", "do not trust the file"
             )
@@ -85,15 +83,15 @@ def _check_nesting(content: dict, path: Path) -> None:
                 if isinstance(part, (dict, list, tuple, set)):
                     count(part, depth + 1)
                 else:
-                    left -= 1
+                    remaining -= 1
 
     count(content, 0)
 
 
 def _refused(error: pickle.UnpicklingError) -> str:
-    """The class or function that the file asks for; torch's text would advise to allow it."""
-    asked = re.search(r"GLOBAL (\S+)", str(error)) or re.search(r"Unpickler error:\s*(.+)", str(error))
-    return asked[1][:200] if asked else _first_line(error)
+    """The class or function that the file needs; torch's own text would advise to allow it."""
+    match = re.search(r"GLOBAL (\S+)", str(error)) or re.search(r"Unpickler error:\s*(.+)", str(error))
+    return match[1][:200] if match else _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:
@@ -101,7 +99,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def state_dict(content: dict, key: str, path: Path) -> dict[str, Tensor]:
-    """content[key] as named tensors, none of them larger than the memory that really backs it."""
+    """content[key] as named tensors, none larger than its storage. Raises CheckpointError."""
     state = content.get(key)
     if not isinstance(state, dict) or not state:
         raise CheckpointError(f"{path}: `{key}` is not a dict of tensors", "name a training checkpoint")
@@ -134,6 +132,6 @@ def finite(state: dict[str, Tensor], path: Path, upstream=lambda name: name) -> 
 
 
 def count(content: dict, key: str) -> int:
-    """content[key], a number of training steps, 0 where there is none: only told, so nothing is refused for it."""
+    """content[key], a number of training steps; 0 where it is missing or odd, because it is only displayed."""
     value = content.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0

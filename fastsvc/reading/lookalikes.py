@@ -1,16 +1,16 @@
-"""Files that were saved under the name of something else: told by their first bytes, with what to do about them.
+"""Files with the name of something else, recognised by their first bytes, each with a remedy.
 
-A download that needed a login leaves a web page, a clone without Git LFS leaves a pointer, a server's refusal a line of
-JSON. Whoever meets such a file under the name of a model or a recording can say so.
+A download that needed a login leaves a web page, a clone without Git LFS a pointer, a server's refusal a line of JSON.
+Messages about a model or a recording can then say what the file really is.
 """
 
 from __future__ import annotations
 
 import re
 
-HEAD = 1024  # bytes that are looked at
+HEAD = 1024  # first bytes of a file that are examined
 _FETCH = "download the file itself, in a browser that is logged in where it has to be"
-_SIGNS = (  # first bytes, what the file is, what to do
+_SIGNS = (  # first bytes, what the file is, remedy
     (b"version https://git-lfs", "a Git LFS pointer, not the file it points to", "run: git lfs pull"),
     (b"version https://hawser", "a Git LFS pointer, not the file it points to", "run: git lfs pull"),
     (b"%PDF-", "a PDF document", _FETCH),
@@ -29,7 +29,7 @@ _SIGNS = (  # first bytes, what the file is, what to do
     (b"\x7fELF", "a program or shared library", "name the right file"),
     (b"SQLite format 3\x00", "an SQLite database", "name the right file"),
 )
-_MODELS = (  # of this field, none of which is a checkpoint
+_MODELS = (  # models and recordings that are not checkpoints
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", "name the PyTorch checkpoint"),
     (b"\x93NUMPY", "an array of numpy (.npy)", "name the PyTorch checkpoint"),
     (b"GGUF", "a GGUF model (llama.cpp)", "name the PyTorch checkpoint"),
@@ -44,14 +44,14 @@ _MARKUP = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(!doctype|html|head|body|\?xml|error)", re.IGNORECASE | re.DOTALL
 )
 _JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*[\[{]\s*["{\[}\]]')
-_SAID = re.compile(r'"(?:error|message|detail|errors|error_description|reason)"\s*:\s*\[?\s*"([^"]{1,200})"')
+_MESSAGE = re.compile(r'"(?:error|message|detail|errors|error_description|reason)"\s*:\s*\[?\s*"([^"]{1,200})"')
 _TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,100})", re.I)
-_OLDEST = (b"sys_info", b"pickle", b"storages", b"tensors")  # what torch's oldest archives hold
-_TAR = 257  # where a tar archive has its name
+_OLDEST = (b"sys_info", b"pickle", b"storages", b"tensors")  # members of torch's oldest archives
+_TAR = 257  # offset of a tar archive's magic bytes
 
 
 def document(head: bytes) -> tuple[str, str] | None:
-    """(what it is, what to do) where the bytes are a pointer, a page, a server's answer or an archive; None otherwise.
+    """(what it is, remedy) where the bytes are a pointer, a page, a server's answer or an archive; None otherwise.
 
     ``head``: the first :data:`HEAD` bytes, or all there are.
     """
@@ -62,40 +62,40 @@ def document(head: bytes) -> tuple[str, str] | None:
         return "a tar archive", "unpack it (tar xf), then name what was in it"
     markup, text = _MARKUP.match(head), head.decode("utf-8", "replace")
     if markup and markup[1].lower() in (b"?xml", b"error"):
-        return f"an XML document, such as a server's refusal{_quoted(_said_in_xml(text))}", _FETCH
+        return f"an XML document, such as a server's refusal{_quoted(_xml_message(text))}", _FETCH
     if markup:
         title = _TITLE.search(text)
         return f"a web page (HTML){_quoted(title and title[1])}, such as a login or an error", _FETCH
     if _JSON.match(head):
-        said = _SAID.search(text)
-        return (f"a server's message{_quoted(said[1])}" if said else "JSON text"), _FETCH
+        message = _MESSAGE.search(text)
+        return (f"a server's message{_quoted(message[1])}" if message else "JSON text"), _FETCH
     if len(head) >= 16 and not head.strip(b"\0"):
         return "nothing but zeros at its beginning: a download or copy that did not end", "download or copy it again"
     return None
 
 
-def saved_instead(head: bytes) -> tuple[str, str] | None:
-    """:func:`document` for a text that should be JSON or YAML: all but JSON, and files of nothing."""
+def not_json_or_yaml(head: bytes) -> tuple[str, str] | None:
+    """:func:`document` for a file that should be JSON or YAML; None for JSON and for empty files."""
     return None if _JSON.match(head) or not head.strip(b"\0") else document(head)
 
 
 def recording(head: bytes) -> tuple[str, str] | None:
-    """:func:`document`, and what people give for a recording by mistake."""
+    """:func:`document`, and files that people mistake for a recording."""
     if head.startswith(b"PK\x03\x04"):
         return "a zip archive", "unpack it, then name the recordings in it"
     return document(head)
 
 
 def model(head: bytes, suffix: str = "") -> tuple[str, str] | None:
-    """:func:`document`, and what people give for a checkpoint by mistake. ``suffix``: of the file's name."""
+    """:func:`document`, and files that people mistake for a checkpoint. ``suffix``: of the file's name."""
     if head[_TAR : _TAR + 5] == b"ustar" and head[:100].rstrip(b"\0") in _OLDEST:
         return (
             "a torch file of before 2017 (tar)",
             "load and save it with a torch of that time, then again with a new one",
         )
-    found = document(head)
-    if found:
-        return found
+    description = document(head)
+    if description:
+        return description
     for sign, what, remedy in _MODELS:
         if head.startswith(sign):
             return what, remedy
@@ -119,19 +119,19 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # not merely a letter cut in two
+        if error.start < len(head) - 3:  # not merely a character cut in two
             return False
         text = head[: error.start].decode("utf-8")
     return all(letter.isprintable() or letter in "\r\n\t\f\ufeff" for letter in text)
 
 
-def _said_in_xml(text: str) -> str | None:
-    said = re.search(r"<Message>([^<]{1,200})", text, re.I) or re.search(r"<Code>([^<]{1,100})", text, re.I)
-    return said and said[1]
+def _xml_message(text: str) -> str | None:
+    message = re.search(r"<Message>([^<]{1,200})", text, re.I) or re.search(r"<Code>([^<]{1,100})", text, re.I)
+    return message and message[1]
 
 
-def _quoted(said: str | None) -> str:
-    """A little of what a stranger's text says, on one line and without control characters."""
-    words = "".join(c if c.isprintable() else " " for c in said or "").split()
+def _quoted(text: str | None) -> str:
+    """The beginning of a stranger's text in quotes, on one line and without control characters; "" for none."""
+    words = "".join(c if c.isprintable() else " " for c in text or "").split()
     short = " ".join(words)[:60].rstrip()
     return f" (“{short}”)" if short else ""

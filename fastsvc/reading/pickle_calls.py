@@ -1,4 +1,4 @@
-"""What a checkpoint's pickle may call, and with which numbers: tensors inside their storages, and a few containers."""
+"""The calls and arguments allowed in a checkpoint's pickle: tensors inside their storages, and a few containers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
-# What lies beside the tensors in checkpoints of fairseq and of trainers that save their settings, by the stand-in that
-# torch is given for it (reading/inert.py).
+# Objects beside the tensors in checkpoints of fairseq and of trainers that save their settings, grouped by the stand-in
+# that torch gets for them (reading/inert.py).
 _PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
 _NUMBERS = ("bool", "bool_", "float16", "float32", "float64", "complex64", "complex128", "str_", "bytes_")
 _NUMBERS += tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
@@ -22,7 +22,7 @@ INERT = (
     "uuid.UUID",
     *(f"pathlib.{name}" for name in _PATHS),
     *(f"pathlib._local.{name}" for name in _PATHS),  # as Python 3.13 writes them
-    *(f"numpy.{name}" for name in _NUMBERS),  # the classes, as settings name them
+    *(f"numpy.{name}" for name in _NUMBERS),  # classes that settings name
     "fairseq.data.dictionary.Dictionary",
     "omegaconf.base.ContainerMetadata",
     "omegaconf.base.Metadata",
@@ -32,7 +32,7 @@ INERT = (
     "torch.torch_version.TorchVersion",
     "typing.Any",
 )
-MAPPINGS = (  # become plain ones
+MAPPINGS = (  # become plain dicts
     "collections.defaultdict",
     "lightning.fabric.utilities.data.AttributeDict",
     "lightning.pytorch.utilities.parsing.AttributeDict",
@@ -44,20 +44,20 @@ _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")  # before version 2
 SCALARS, ARRAYS = tuple(f"{name}.scalar" for name in _NUMPY), tuple(f"{name}._reconstruct" for name in _NUMPY)
 ARRAY, DTYPE = "numpy.ndarray", "numpy.dtype"
 _DTYPE = re.compile(r"[<>=|]?[biufcSUVMm][0-9]{0,9}")  # all but objects
-STANDING = (*INERT, *MAPPINGS, *LISTS)
+STAND_IN_NAMES = (*INERT, *MAPPINGS, *LISTS)
 TENSORS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")
-UNTYPED = "torch._utils._rebuild_tensor_v3"  # its storage counts bytes, its type comes apart
+UNTYPED = "torch._utils._rebuild_tensor_v3"  # its storage counts bytes, its type is a separate argument
 PARAMETERS = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 WRAPPED = "torch._tensor._rebuild_from_type_v2"  # (function, class, its arguments, attributes)
-SETS = ("builtins.set", "collections.OrderedDict", "collections.Counter")  # made of what is hashed
-CALLED = frozenset((*STANDING, *SCALARS, *ARRAYS, DTYPE, *TENSORS, UNTYPED, *PARAMETERS, WRAPPED, *SETS)) | {
+SETS = ("builtins.set", "collections.OrderedDict", "collections.Counter")  # containers that hash their items
+CALLABLE = frozenset((*STAND_IN_NAMES, *SCALARS, *ARRAYS, DTYPE, *TENSORS, UNTYPED, *PARAMETERS, WRAPPED, *SETS)) | {
     "_codecs.encode",
     "builtins.bytearray",
     "builtins.complex",
     "torch.Size",
     "torch.device",
 }
-MADE = frozenset((*STANDING, "collections.OrderedDict", "torch.Size"))  # by their __new__
+INSTANTIABLE = frozenset((*STAND_IN_NAMES, "collections.OrderedDict", "torch.Size"))  # created by their __new__
 ITEM_BYTES = {
     **dict.fromkeys(("ByteStorage", "CharStorage", "BoolStorage", "UntypedStorage"), 1),
     **dict.fromkeys(("ShortStorage", "HalfStorage", "BFloat16Storage"), 2),
@@ -65,18 +65,18 @@ ITEM_BYTES = {
     **dict.fromkeys(("LongStorage", "DoubleStorage", "ComplexFloatStorage"), 8),
     "ComplexDoubleStorage": 16,
 }
-TYPE_BYTES = {"torch.uint16": 2, "torch.uint32": 4, "torch.uint64": 8}  # of UNTYPED; float8 has one
+TYPE_BYTES = {"torch.uint16": 2, "torch.uint32": 4, "torch.uint64": 8}  # an element of UNTYPED; float8 has one byte
 
 
 @dataclass(frozen=True)
-class Called:
+class GlobalName:
     """Stands for a class or function."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Numbers:
+class PlainDtype:
     """Stands for a numpy.dtype of plain values."""
 
 
@@ -88,9 +88,9 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Stands for a tuple: ``size`` counts the values in all tuples inside; ``slow``: it holds a number that is no fast
-    key of a mapping."""
+class TupleValue:
+    """Stands for a tuple: ``size`` counts the values in all nested tuples; ``slow``: it holds a number that is slow to
+    compare as a key of a mapping."""
 
     items: tuple
     depth: int = 1
@@ -98,48 +98,56 @@ class Group:
     slow: bool = False
 
 
-def call_fault(name: str, given: tuple) -> str | None:
-    """Why a call is refused whose function is allowed, or None."""
-    if name in TENSORS and beyond(*(*given, None, None, None, None)[:4]):
+def call_fault(name: str, arguments: tuple) -> str | None:
+    """Why a call of an allowed function is refused for its arguments, or None."""
+    if name in TENSORS and exceeds_storage(*(*arguments, None, None, None, None)[:4]):
         return "a tensor that claims more numbers than its storage holds"
     if name == UNTYPED:
-        storage, offset, sizes, strides, *_, kind, _ = (*given, *[None] * 8)[:8]
+        storage, offset, sizes, strides, *_, kind, _ = (*arguments, *[None] * 8)[:8]
         kind = getattr(kind, "name", "")
         width = 1 if kind.startswith("torch.float8") else TYPE_BYTES.get(kind)
         if width is None or not isinstance(storage, Storage):
             return f"a tensor of the type {kind}"
-        if beyond(Storage(storage.items // width), offset, sizes, strides):
+        if exceeds_storage(Storage(storage.items // width), offset, sizes, strides):
             return "a tensor that claims more numbers than its storage holds"
     if name == WRAPPED:
-        inner, kind, arguments = (*given, None, None, None)[:3]
-        plain = isinstance(inner, Called) and inner.name in (*TENSORS, *PARAMETERS) and isinstance(arguments, Group)
+        inner, kind, inner_arguments = (*arguments, None, None, None)[:3]
+        plain = (
+            isinstance(inner, GlobalName)
+            and inner.name in (*TENSORS, *PARAMETERS)
+            and isinstance(inner_arguments, TupleValue)
+        )
         if not plain or getattr(kind, "name", "") not in ("torch.nn.parameter.Parameter", "torch.Tensor"):
             return "a tensor of someone's own class"
-        return call_fault(inner.name, arguments.items)
-    if name == "_codecs.encode" and not (len(given) == 2 and isinstance(given[0], str) and given[1] == "latin1"):
-        return "_codecs.encode for something other than bytes"  # hex doubles what it is given, again and again
-    if name == "builtins.bytearray" and any(isinstance(part, int) for part in given):
+        return call_fault(inner.name, inner_arguments.items)
+    if name == "_codecs.encode" and not (
+        len(arguments) == 2 and isinstance(arguments[0], str) and arguments[1] == "latin1"
+    ):
+        return "_codecs.encode for something other than bytes"  # hex would double its argument again and again
+    if name == "builtins.bytearray" and any(isinstance(part, int) for part in arguments):
         return "builtins.bytearray of a size"
-    if name == DTYPE and not (given and isinstance(given[0], str) and _DTYPE.fullmatch(given[0])):
-        return f"a numpy.dtype of objects ({str(given[0])[:40] if given else 'none'})"
-    if name in SCALARS and not (len(given) == 2 and isinstance(given[0], Numbers)):
+    if name == DTYPE and not (arguments and isinstance(arguments[0], str) and _DTYPE.fullmatch(arguments[0])):
+        return f"a numpy.dtype of objects ({str(arguments[0])[:40] if arguments else 'none'})"
+    if name in SCALARS and not (len(arguments) == 2 and isinstance(arguments[0], PlainDtype)):
         return "a numpy scalar that is not a plain value"
-    if name in ARRAYS and not (len(given) == 3 and given[0] == Called(ARRAY) and _few(given[1])):
+    if name in ARRAYS and not (
+        len(arguments) == 3 and arguments[0] == GlobalName(ARRAY) and _is_empty_shape(arguments[1])
+    ):
         return "a numpy array of someone's own class, or of a size before its content"
     return None
 
 
-def _few(shape) -> bool:
-    """Whether it is the shape of an array as numpy writes it, empty until its content comes."""
-    return isinstance(shape, Group) and shape.items == (0,)
+def _is_empty_shape(shape) -> bool:
+    """Whether it is the shape (0,), which numpy writes before an array's content."""
+    return isinstance(shape, TupleValue) and shape.items == (0,)
 
 
-def beyond(storage, offset, sizes, strides) -> bool:
-    """Whether a tensor of these reaches outside its storage, which torch would then enlarge, or they are no sizes."""
-    if not isinstance(storage, Storage) or not isinstance(sizes, Group) or not isinstance(strides, Group):
+def exceeds_storage(storage, offset, sizes, strides) -> bool:
+    """Whether such a tensor exceeds its storage, which torch would then enlarge, or the numbers are not sizes."""
+    if not isinstance(storage, Storage) or not isinstance(sizes, TupleValue) or not isinstance(strides, TupleValue):
         return True
-    whole = (offset, *sizes.items, *strides.items)
-    if len(sizes.items) != len(strides.items) or not all(isinstance(n, int) and 0 <= n < 2**62 for n in whole):
+    numbers = (offset, *sizes.items, *strides.items)
+    if len(sizes.items) != len(strides.items) or not all(isinstance(n, int) and 0 <= n < 2**62 for n in numbers):
         return True
     if math.prod(sizes.items) == 0:
         return False

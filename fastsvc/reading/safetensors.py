@@ -1,4 +1,4 @@
-"""Safetensors files, whatever their name ends with: recognised by their first bytes, and checked by the package."""
+"""Safetensors files, recognised by their first bytes whatever their suffix, and checked by the package."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fastsvc.errors import CheckpointError
 HEADER = 16 * 2**20  # bytes of a header; real ones stay below one megabyte
 
 
-def is_one(head: bytes, size: int) -> bool:
-    """Whether a file of ``size`` bytes that begins like this can be one: a length, and that many bytes of JSON. The
-    package believes the length, so that it is bounded here."""
+def looks_like(head: bytes, size: int) -> bool:
+    """Whether a file of ``size`` bytes that begins with ``head`` can be safetensors: a length, then that many bytes of
+    JSON. The package trusts the length, so it is bounded here."""
     length = int.from_bytes(head[:8], "little")
     return head[8:9] == b"{" and 2 <= length <= min(HEADER, size - 8)
 
@@ -25,7 +25,7 @@ def damaged(path: Path) -> CheckpointError:
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """The package checks that names, shapes and offsets tile the file exactly. Raises CheckpointError."""
+    """The tensors by name; the package checks that their offsets tile the file exactly. Raises CheckpointError."""
     from safetensors.torch import load_file
 
     try:
@@ -34,7 +34,7 @@ def load(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} asks for more memory than there is", "free memory, or do not trust the file"
         ) from None
-    except Exception as error:  # the package raises whatever a damaged file leads it to
+    except Exception as error:  # a damaged file can make the package raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
             f"{path} cannot be read as a safetensors file: {reason}", "download the file again"

@@ -1,27 +1,27 @@
-"""A YAML loader for files that strangers made: it counts what it builds, and stops where that is absurd."""
+"""A YAML loader for strangers' files: it counts the values that it builds, and stops at an absurd number."""
 
 from __future__ import annotations
 
 import functools
 
-DEPTH, NODES, SCALAR = 32, 100_000, 100  # nodes with all aliases written out; characters of a number or date
+DEPTH, NODES, SCALAR = 32, 100_000, 100  # nodes, with aliases expanded; characters of a number or date
 NUMBERS = tuple(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
 
 
 @functools.lru_cache(maxsize=2)
 def loader(numbers: bool = False) -> type:
-    """The loader's class; PyYAML is imported here. ``numbers``: see :func:`fastsvc.reading.from_yaml`."""
+    """The loader's class; PyYAML is imported here. ``numbers``: see :func:`fastsvc.reading.parse_yaml`."""
     import re
 
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Aliases cost as much as what they stand for, so that nine lines cannot mean a billion values."""
+        """An alias costs as much as its value, so that nine lines cannot mean a billion values."""
 
         def __init__(self, stream):
             super().__init__(stream)
             self.depth = self.count = 0
-            self.costs: dict[str, int | None] = {}  # of anchors; None: not ended yet
+            self.costs: dict[str, int | None] = {}  # values of anchors; None: the anchor's value has not ended yet
 
         def compose_node(self, parent, index):
             event = self.peek_event()
@@ -47,22 +47,22 @@ def loader(numbers: bool = False) -> type:
             return node
 
         def compose_mapping_node(self, anchor):
-            """Refuses a key that is given twice: two readers may take different values."""
+            """Refuse a duplicate key: two readers may take different values."""
             node, seen = super().compose_mapping_node(anchor), set()
             for key, _ in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     continue
                 if (key.tag, key.value) in seen:
-                    what = f"it has the key {key.value[:60]!r} twice"
-                    raise yaml.composer.ComposerError(None, None, what, key.start_mark)
+                    problem = f"it has the key {key.value[:60]!r} twice"
+                    raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
                 seen.add((key.tag, key.value))
             return node
 
         def _spend(self, cost: int, event) -> None:
             self.count += cost
             if self.count > NODES:
-                what = f"it holds more than {NODES} values"
-                raise yaml.composer.ComposerError(None, None, what, event.start_mark)
+                problem = f"it holds more than {NODES} values"
+                raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
 
     if numbers:
         pattern = re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$")

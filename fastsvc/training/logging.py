@@ -48,7 +48,7 @@ class Log:
         somebody else's."""
         if not os.path.lexists(self.path):
             return
-        with reading.opened(self.path, OutputError) as file:
+        with reading.open_file(self.path, OutputError) as file:
             if not BEGINS.startswith(file.read(len(BEGINS))):
                 raise OutputError(
                     f"{self.path} is not the history of a training", "choose another `out`, or move the file"
@@ -108,6 +108,6 @@ def picture(mel: np.ndarray) -> np.ndarray:
 
 def _step(line: bytes) -> int:
     try:
-        return int(reading.from_json(line)["step"])
+        return int(reading.parse_json(line)["step"])
     except (ValueError, KeyError, TypeError):  # a line cut short by a crash
         return sys.maxsize

@@ -84,7 +84,7 @@ class Settings:
 def parse(text: str, where: str) -> dict:
     """YAML text → dict, in which 1e-3 is a number. Raises ConfigError naming the line."""
     try:
-        data = reading.from_yaml(text, numbers=True)
+        data = reading.parse_yaml(text, numbers=True)
     except ValueError as error:
         raise ConfigError(f"{where} is not valid YAML: {error}", "correct the line named") from None
     if not isinstance(data, dict):
@@ -97,4 +97,4 @@ def read(path: str | Path) -> Settings:
     path = Path(path)
     if not path.exists():
         raise ConfigError(f"{path}: no such configuration", "see configs/demo for examples")
-    return from_dict(Settings, parse(reading.text(path), str(path)), where=path.name)
+    return from_dict(Settings, parse(reading.read_text(path), str(path)), where=path.name)

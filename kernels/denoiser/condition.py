@@ -1,6 +1,6 @@
-"""The condition: units·W, gathered by place, plus f0, loudness and voicing along their vectors, plus the utterance's.
+"""The condition: units·W of each frame, plus f0, loudness and voicing times their vectors, plus the utterance's vector.
 
-It is written beside X in the state buffer, where the gated convolutions read it. Rows beyond the end are zero.
+The kernel writes it beside X in the state buffer, where the gated convolutions read it. Rows beyond the end are zero.
 """
 
 from dataclasses import replace
@@ -17,18 +17,18 @@ F0_SCALE = 700.0  # Hz
 
 def reference(
     units: Tensor,
-    places: Tensor,
+    unit_rows: Tensor,
     weight: Tensor,
     scalars: Tensor,
     vectors: Tensor,
     utterance: Tensor,
     lengths: Tensor,
 ) -> Tensor:
-    """units [B, Tu, U], places [B, T] (rows of units), weight [U, H], scalars [3, B, T] (f0_hz, loudness, voiced),
+    """units [B, Tu, U], unit_rows [B, T] (of units), weight [U, H], scalars [3, B, T] (f0_hz, loudness, voiced),
     vectors [3, H], utterance [B, H], lengths [B] → cond [B, T, H]."""
-    inside = (torch.arange(places.shape[1], device=places.device) < lengths[:, None])[..., None]
-    places = torch.where(inside[..., 0], places, 0).long()
-    rows = units.gather(1, places[..., None].expand(-1, -1, units.shape[2]))
+    inside = (torch.arange(unit_rows.shape[1], device=unit_rows.device) < lengths[:, None])[..., None]
+    unit_rows = torch.where(inside[..., 0], unit_rows, 0).long()
+    rows = units.gather(1, unit_rows[..., None].expand(-1, -1, units.shape[2]))
     f0_hz, loudness, voiced = torch.where(inside[..., 0], scalars, 0)
     values = torch.stack([torch.log1p(f0_hz / F0_SCALE), loudness, voiced], dim=-1)
     return torch.where(inside, rows.to(weight.dtype) @ weight + values @ vectors + utterance[:, None], 0)
@@ -37,7 +37,7 @@ def reference(
 @jit(do_not_specialize=["frames", "unit_frames"])
 def condition_kernel(
     units,
-    unit_places,
+    unit_rows,
     weight,
     scalars,
     vectors,
@@ -66,10 +66,10 @@ def condition_kernel(
         tl.store(out + written, tl.zeros((ROWS, COLUMNS), cond.dtype.element_ty), mask=t[:, None] < frames)
         return
     inside = t < length
-    place = tl.load(unit_places + batch * frames + t, mask=inside, other=0)
-    place = tl.minimum(tl.maximum(place, 0), unit_frames - 1)  # a wrong place must not read foreign memory
+    unit_row = tl.load(unit_rows + batch * frames + t, mask=inside, other=0)
+    unit_row = tl.minimum(tl.maximum(unit_row, 0), unit_frames - 1)  # a wrong row must not read foreign memory
     k = tl.arange(0, DEPTH)
-    rows = units + batch * unit_frames * U + place[:, None] * U + k[None, :]
+    rows = units + batch * unit_frames * U + unit_row[:, None] * U + k[None, :]
     weights = weight + k[:, None] * H + column[None, :]
     sums = tl.zeros((ROWS, COLUMNS), tl.float32)
     for step in range((U + DEPTH - 1) // DEPTH):
@@ -95,16 +95,16 @@ def tile(frames: int, unit_channels: int, hidden: int, dtype: torch.dtype, arch:
     """Blocks for ``batch`` sequences of ``frames``; the last step along K may be partly empty."""
     depth = -(-unit_channels // 64) * 64
     block = tiles.choose(batch * frames, hidden, depth, dtype.itemsize, arch)
-    if block.rows * block.columns >= 64 * 128:  # its epilogue has many terms: four warps spill on sm_100
+    if block.rows * block.columns >= 64 * 128:  # the epilogue has many terms: four warps spill on sm_100
         return replace(block, warps=8)
     if arch in (120, 121) and dtype.itemsize == 4 and (block.rows, block.columns) == (32, 64):
-        return replace(block, registers=96)  # where ptxas would take 80, for one more program, and spill
+        return replace(block, registers=96)  # ptxas would choose 80, to fit one more program, and spill
     return block
 
 
 def launch(
     units: Tensor,
-    unit_places: Tensor,
+    unit_rows: Tensor,
     weight: Tensor,
     scalars: Tensor,
     vectors: Tensor,
@@ -114,9 +114,9 @@ def launch(
     block: tiles.Tile,
     precision: str = "tf32x3",
 ) -> Launch:
-    """units of any floating type [B, Tu, U]; unit_places int32 [B, T]; weight [U rounded up to 64, H], zero below;
+    """units of any floating type [B, Tu, U]; unit_rows int32 [B, T]; weight [U rounded up to 64, H], zero below;
     scalars [3, B, T], vectors [3, H], utterance [B, H] float32; cond [B, T, H] may be a block of columns."""
-    batch, frames = unit_places.shape
+    batch, frames = unit_rows.shape
     hidden = weight.shape[1]
     block.check(hidden, len(weight))
     check_aligned(units=units, weight=weight, scalars=scalars, vectors=vectors, utterance=utterance, cond=cond)
@@ -125,7 +125,7 @@ def launch(
         (-(-frames // block.rows) * (hidden // block.columns), batch),
         block,
         units=units,
-        unit_places=unit_places,
+        unit_rows=unit_rows,
         weight=weight,
         scalars=scalars,
         vectors=vectors,
@@ -143,7 +143,7 @@ def launch(
 
 def run(
     units: Tensor,
-    unit_places: Tensor,
+    unit_rows: Tensor,
     weight: Tensor,
     scalars: Tensor,
     vectors: Tensor,
@@ -153,5 +153,5 @@ def run(
     **options,
 ) -> Tensor:
     """:func:`launch` and start; cond is written and returned."""
-    launch(units, unit_places, weight, scalars, vectors, utterance, cond, lengths, **options).run()
+    launch(units, unit_rows, weight, scalars, vectors, utterance, cond, lengths, **options).run()
     return cond

@@ -1,7 +1,7 @@
-"""The first projection: state = relu(c_in·x·W + b) + d_0, where x may be drawn on the spot to begin a schedule.
+"""The first projection: state = relu(c_in·x·W + b) + d_0. To begin a schedule, the kernel draws x itself.
 
-x [B, T, M] is float32. To begin a schedule, carry·x + spread·noise (noise by seed and absolute frame) takes its place
-and is written for the head, which needs it too.
+x [B, T, M] is float32. To begin a schedule, carry·x + spread·noise (noise by seed and absolute frame) replaces x. It is
+also written to memory, because the head needs it.
 """
 
 import torch
@@ -28,7 +28,7 @@ def first_kernel(
     shift,
     state,
     lengths,
-    places,
+    first_frames,
     seeds,
     frames,
     noise_step,
@@ -59,8 +59,8 @@ def first_kernel(
     if CARRY:
         value += carry * tl.load(x + rows, mask=inside & (m < M)[None, :], other=0.0)
     if NOISE:
-        place = tl.load(places + batch) + t
-        draws = philox.gaussian(tl.load(seeds + batch), place, noise_step, ROWS, MEL, philox.MEL)
+        frame = tl.load(first_frames + batch) + t
+        draws = philox.gaussian(tl.load(seeds + batch), frame, noise_step, ROWS, MEL, philox.MEL)
         value += spread * tl.where(inside & (m < M)[None, :], draws, 0.0)
     column = block * COLUMNS + tl.arange(0, COLUMNS)
     w = tl.load(weight + m[:, None] * C + column[None, :])
@@ -78,7 +78,7 @@ def tile(frames: int, mel_bins: int, channels: int, dtype: torch.dtype, arch: in
     """Blocks for ``batch`` sequences of ``frames``; all of K at once, and one stage, since there is no loop."""
     depth, width = tiles.power_of_two(mel_bins), dtype.itemsize
     blocks = [tiles.Tile(rows, 64, depth, 4 if rows * width <= 64 else 8, 1) for rows in (16, 32, 64)]
-    if width == 4:  # an operand split in three for tf32x3 fills the registers
+    if width == 4:  # tf32x3 splits an operand in three, which fills the registers
         blocks = [tiles.Tile(16, 64, depth, 8, 1)]
     return min(blocks, key=lambda block: tiles.cost(block, batch * frames, channels, depth, width, arch))
 
@@ -90,7 +90,7 @@ def launch(
     shift: Tensor,
     state: Tensor,
     lengths: Tensor,
-    places: Tensor,
+    first_frames: Tensor,
     seeds: Tensor,
     block: tiles.Tile,
     c_in: float,
@@ -101,16 +101,18 @@ def launch(
     precision: str = "tf32x3",
     pdl: bool = False,
 ) -> Launch:
-    """weight [a power of two ≥ M, C], zero below row M; places (first absolute frame) and seeds int64 [B].
+    """weight [a power of two ≥ M, C], zero below row M; first_frames (absolute) and seeds int64 [B].
 
-    With ``noised`` [B, T, M] that is carry·x + spread·noise and x's stand-in; at carry 0 x is not read.
+    ``noised`` [B, T, M] gets carry·x + spread·noise, which then replaces x; at carry 0 x is not read.
     """
     if noised is not None and carry and noised.data_ptr() == x.data_ptr() and x.device.type != "meta":
         raise ValueError("noised: must not be x, which other blocks still read")
     batch, frames, mel_bins = x.shape
     channels = weight.shape[1]
     block.check(channels, len(weight))
-    check_aligned(x=x, weight=weight, bias=bias, shift=shift, state=state, lengths=lengths, places=places, seeds=seeds)
+    check_aligned(
+        x=x, weight=weight, bias=bias, shift=shift, state=state, lengths=lengths, first_frames=first_frames, seeds=seeds
+    )
     return Launch.of(
         first_kernel,
         (-(-frames // block.rows) * (channels // block.columns), batch),
@@ -122,7 +124,7 @@ def launch(
         shift=shift,
         state=state,
         lengths=lengths,
-        places=places,
+        first_frames=first_frames,
         seeds=seeds,
         frames=frames,
         noise_step=noise_step,

@@ -1,9 +1,9 @@
 """The gated convolution of one layer: z = σ(gate)·tanh(filter), three taps and the condition in one matrix product.
 
-Row t of the operand is [X[t−δ], X[t+δ], X[t], cond[t]]: the state buffer [B, T, C + H] holds X and, beside it, the
-condition, so the middle tap and the condition are one run of columns and nothing is gathered. The weight is
-[3C + H, 2C] with gate and filter columns in turn (pack.py): neighbouring accumulators of one thread are a gate and
-its filter.
+Row t of the operand is [X[t−δ], X[t+δ], X[t], cond[t]]. The state buffer [B, T, C + H] holds X and, beside it, the
+condition, so the middle tap and the condition are adjacent columns and nothing is gathered. The weight is
+[3C + H, 2C] with alternating gate and filter columns (pack.py): neighbouring accumulators of one thread are a gate
+and its filter.
 """
 
 import math
@@ -66,8 +66,8 @@ def gated_conv_kernel(
     for step in range((2 * C + STATE_STRIDE) // DEPTH):
         tap = tl.minimum(step * DEPTH // C, 2)
         row = t + tl.where(tap == 2, 0, (2 * tap - 1) * dilation)
-        place = x + row[:, None] * STATE_STRIDE + (step * DEPTH - tap * C + k)[None, :]
-        a = tl.load(place, mask=(row >= 0)[:, None] & (row < length)[:, None], other=0.0)
+        address = x + row[:, None] * STATE_STRIDE + (step * DEPTH - tap * C + k)[None, :]
+        a = tl.load(address, mask=(row >= 0)[:, None] & (row < length)[:, None], other=0.0)
         w = tl.load(weights + step * DEPTH * (2 * C))
         sums = tl.dot(a, w, sums, input_precision=PRECISION)
     sums += tl.load(bias + packed)[None, :]

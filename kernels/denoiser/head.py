@@ -1,9 +1,9 @@
-"""The last projection with everything that follows it: D = c_skip·x + c_out·(s·W + b), and the sampler's update.
+"""The last projection and the sampler's update: D = c_skip·x + c_out·(s·W + b), then the next x.
 
-s is the skip path: float32 parts still to be added, biased and rectified, or finished values (skip.py).
+s is the skip path: float32 parts that are still to be added, biased and rectified, or finished values (skip.py).
     out = keep·x + pull·D + past·D' + spread·noise,   out·scale + offset if it is the last one (denormalised mel)
 is one step of every sampler that is linear in x and D: consistency (0, 1, 0, √(σ²−σmin²)), Euler and DDIM
-(keep, pull, 0, 0), DPM-Solver++(2M) with D' the estimate before. Noise goes by seed and absolute frame.
+(keep, pull, 0, 0), DPM-Solver++(2M) with D' the previous estimate. Noise depends on seed and absolute frame.
 """
 
 import torch
@@ -34,7 +34,7 @@ def head_kernel(
     offset,
     out,
     lengths,
-    places,
+    first_frames,
     seeds,
     frames,
     noise_step,
@@ -63,11 +63,11 @@ def head_kernel(
     dependent.begin(weight, 0, C, MEL, MEL, DEPTH, 1, PDL)
     length = tl.load(lengths + batch)
     start = batch * frames * M
-    place = t[:, None] * M + m[None, :]
+    element = t[:, None] * M + m[None, :]
     inside = (t < length)[:, None]
     written = (t < frames)[:, None] & (m < M)[None, :]
     if first >= length:
-        tl.store(out + start + place, tl.zeros((ROWS, MEL), tl.float32), mask=written)
+        tl.store(out + start + element, tl.zeros((ROWS, MEL), tl.float32), mask=written)
         return
     k = tl.arange(0, DEPTH)
     rows = parts + batch * frames * C + t[:, None] * C + k[None, :]
@@ -82,36 +82,36 @@ def head_kernel(
         w = tl.load(weight + (step * DEPTH + k)[:, None] * MEL + m[None, :])
         sums = tl.dot(s.to(weight.dtype.element_ty), w, sums, input_precision=PRECISION)
     valid = inside & (m < M)[None, :]
-    noisy = tl.load(x + start + place, mask=valid, other=0.0)
+    noisy = tl.load(x + start + element, mask=valid, other=0.0)
     denoised = c_skip * noisy + c_out * (sums + tl.load(bias + m)[None, :])
     value = keep * noisy + pull * denoised
     if HISTORY == 2:
-        value += past * tl.load(history + start + place, mask=valid, other=0.0)
+        value += past * tl.load(history + start + element, mask=valid, other=0.0)
     if HISTORY > 0:
-        tl.store(history + start + place, denoised, mask=valid)
+        tl.store(history + start + element, denoised, mask=valid)
     if NOISE:
-        absolute = tl.load(places + batch) + t
-        value += spread * philox.gaussian(tl.load(seeds + batch), absolute, noise_step, ROWS, MEL, philox.MEL)
+        frame = tl.load(first_frames + batch) + t
+        value += spread * philox.gaussian(tl.load(seeds + batch), frame, noise_step, ROWS, MEL, philox.MEL)
     if FINISH:
         value = value * tl.load(scale + m)[None, :] + tl.load(offset + m)[None, :]
-    tl.store(out + start + place, tl.where(inside, value, 0.0), mask=written)
+    tl.store(out + start + element, tl.where(inside, value, 0.0), mask=written)
 
 
 def tile(
     frames: int, channels: int, mel_bins: int, dtype: torch.dtype, arch: int, batch: int = 1, splits: int = 1
 ) -> tiles.Tile:
-    """Blocks of rows; every one has all mel bins. ``splits`` as the skip path's tile has them."""
+    """Blocks of rows, each with all mel bins. ``splits``: those of the skip path's tile."""
     columns, depth = tiles.power_of_two(mel_bins), 64 if dtype.itemsize == 2 else 32
     stages, blocks = 3 if splits == 1 else 2, []
     for rows in (16, 32, 64):
-        many = rows * dtype.itemsize >= 128 or (rows == 32 and splits > 4)  # with four warps these spill
-        blocks.append(tiles.Tile(rows, columns, depth, 8 if many else 4, stages, splits))
+        spills = rows * dtype.itemsize >= 128 or (rows == 32 and splits > 4)  # with four warps
+        blocks.append(tiles.Tile(rows, columns, depth, 8 if spills else 4, stages, splits))
     fitting = [b for b in blocks if shared_bytes(b, dtype) <= tiles.SHARED_BYTES[tiles.architecture(arch)]]
     return min(fitting, key=lambda b: tiles.cost(b, batch * frames, columns, channels * splits, dtype.itemsize, arch))
 
 
 def shared_bytes(block: tiles.Tile, dtype: torch.dtype) -> int:
-    """Of one program at most: parts on their way (one stage is in registers), weights, and the result's two layouts."""
+    """Most bytes of one program: parts in flight (one stage is in registers), weights, the result in two layouts."""
     parts = block.splits * block.rows * block.depth * (4 if block.splits > 1 else dtype.itemsize)
     weights = block.depth * block.columns * dtype.itemsize
     return (block.stages - 1) * parts + block.stages * weights + block.rows * block.columns * 4
@@ -127,7 +127,7 @@ def launch(
     offset: Tensor,
     out: Tensor,
     lengths: Tensor,
-    places: Tensor,
+    first_frames: Tensor,
     seeds: Tensor,
     block: tiles.Tile,
     c_skip: float,
@@ -144,11 +144,11 @@ def launch(
 ) -> Launch:
     """parts [SPLITS, B, T, C]; weight [C, MEL], bias, scale and offset [MEL], MEL a power of two ≥ M, zeros beyond.
 
-    x, out and history [B, T, M] float32; out may be x. history gets D, and is read first if ``past`` is a number.
+    x, out and history [B, T, M] float32; out may be x. D is written to history, which is read first if ``past`` is set.
     """
     splits, batch, frames, channels = parts.shape
     block.check(weight.shape[1], channels * splits)
-    check_aligned(parts=parts, weight=weight, x=x, out=out, lengths=lengths, places=places, seeds=seeds)
+    check_aligned(parts=parts, weight=weight, x=x, out=out, lengths=lengths, first_frames=first_frames, seeds=seeds)
     return Launch.of(
         head_kernel,
         (-(-frames // block.rows), batch),
@@ -163,7 +163,7 @@ def launch(
         offset=offset,
         out=out,
         lengths=lengths,
-        places=places,
+        first_frames=first_frames,
         seeds=seeds,
         frames=frames,
         noise_step=noise_step,

@@ -1,7 +1,7 @@
 """The launches of one evaluation of the lowered denoiser, and of a whole schedule, over buffers allocated once.
 
-Nothing here waits for the device or depends on its values, so a list of launches can be captured in a CUDA graph:
-lengths, places, seeds and the condition are read from buffers when it runs.
+Nothing here waits for the device or depends on its values, so a list of launches can be captured in a CUDA graph. Its
+kernels read lengths, first frames, seeds and the condition from buffers when the graph runs.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from fastsvc.kernels.denoiser import condition, first, gated_conv, head, residual, skip
-from fastsvc.kernels.denoiser.pack import Packed
+from fastsvc.kernels.denoiser.pack import PackedDenoiser
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import Tile
 
 
 @dataclass(frozen=True)
-class Level:
+class NoiseLevel:
     """A noise level: its row of the step vectors, and D(x) = c_skip·x + c_out·F(c_in·x)."""
 
     index: int
@@ -31,7 +31,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Update:
-    """What follows an evaluation: x ← keep·x + pull·D + past·(the D before) + spread·noise (kernels/denoiser/head.py).
+    """The sampler's update of x: x ← keep·x + pull·D + past·(the previous D) + spread·noise (kernels/denoiser/head.py).
 
     ``remember``: D is kept for the next update's ``past``.
     """
@@ -65,33 +65,33 @@ class Tiles:
     head: Tile
 
     @classmethod
-    def of(cls, weights: Packed, batch: int, frames: int, arch: int) -> Tiles:
+    def of(cls, weights: PackedDenoiser, batch: int, frames: int, arch: int) -> Tiles:
         c, h, dtype = weights.channels, weights.hidden, weights.conv_weight.dtype
-        skips = skip.tile(frames, c, weights.layers, dtype, arch, batch)
+        skip_tile = skip.tile(frames, c, weights.layers, dtype, arch, batch)
         return cls(
             condition.tile(frames, len(weights.units_weight), h, dtype, arch, batch),
             first.tile(frames, weights.mel_bins, c, dtype, arch, batch),
             gated_conv.tile(frames, c, h, dtype, arch, batch),
             residual.tile(frames, c, dtype, arch, batch),
-            skips,
-            head.tile(frames, c, weights.mel_bins, dtype, arch, batch, skips.splits),
+            skip_tile,
+            head.tile(frames, c, weights.mel_bins, dtype, arch, batch, skip_tile.splits),
         )
 
 
-class Denoiser:
+class DenoiserLaunches:
     """Buffers for ``batch`` sequences of at most ``frames``, and the launches over them.
 
-    ``x`` [B, T, M] is the sampler's state (float32), ``out`` what a schedule ends in, ``cond`` [B, T, H] the
-    condition as the convolutions read it, ``lengths``, ``places`` (first absolute frame) and ``seeds`` [B].
-    ``allocate`` is called as torch.zeros is; what it gives need not be zeros if every batch brings its condition.
-    ``pdl``: kernels that may begin early (kernels/dependent.py); whether they do, :func:`chained` says.
+    ``x`` [B, T, M] is the sampler's state (float32), ``out`` [B, T, M] the result of a schedule, ``cond`` [B, T, H] the
+    condition as the convolutions read it, ``lengths``, ``first_frames`` (absolute) and ``seeds`` [B].
+    ``allocate`` is called like torch.zeros; its result need not be zeros if every batch brings its condition.
+    ``pdl``: use kernels that may begin early (kernels/dependent.py); :func:`chained` decides whether they do.
     """
 
     def __init__(
         self,
-        weights: Packed,
+        weights: PackedDenoiser,
         dilations: Sequence[int],
-        levels: Sequence[Level],
+        levels: Sequence[NoiseLevel],
         batch: int,
         frames: int,
         tiles: Tiles,
@@ -112,12 +112,14 @@ class Denoiser:
         self.parts = skip.parts_like(self.z, weights.channels, tiles.skip)
         self.x, self.history, self.out = (zeros(frames, weights.mel_bins, dtype=torch.float32) for _ in range(3))
         self.lengths = zeros(dtype=torch.int32)
-        self.places, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
+        self.first_frames, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
 
-    def prepare(self, lengths: Tensor, cond: Tensor | None = None, places: Tensor | None = None, seeds=None) -> None:
-        """Copy one batch's lengths [B], condition [B, T, H], places and seeds [B] in; None leaves what is there."""
+    def prepare(
+        self, lengths: Tensor, cond: Tensor | None = None, first_frames: Tensor | None = None, seeds=None
+    ) -> None:
+        """Copy in one batch's lengths, first frames and seeds [B], condition [B, T, H]; None leaves a buffer alone."""
         self.lengths.copy_(lengths, non_blocking=True)
-        for buffer, value in ((self.places, places), (self.seeds, seeds)):
+        for buffer, value in ((self.first_frames, first_frames), (self.seeds, seeds)):
             if value is not None:
                 buffer.copy_(value, non_blocking=True)
         if cond is not None:
@@ -130,11 +132,11 @@ class Denoiser:
             launch.run()
         return self.out
 
-    def project_units(self, units: Tensor, unit_places: Tensor, scalars: Tensor, utterance: Tensor) -> Launch:
+    def project_units(self, units: Tensor, unit_rows: Tensor, scalars: Tensor, utterance: Tensor) -> Launch:
         """The condition of one batch from features (kernels/denoiser/condition.py) into ``cond``."""
         w = self.weights
-        given = units, unit_places, w.units_weight, scalars, w.vectors, utterance, self.cond, self.lengths
-        return condition.launch(*given, self.tiles.condition, self.options["precision"])
+        arguments = units, unit_rows, w.units_weight, scalars, w.vectors, utterance, self.cond, self.lengths
+        return condition.launch(*arguments, self.tiles.condition, self.options["precision"])
 
     def schedule(self, updates: Sequence[Update], *, spread: float, carry: float = 0.0) -> list[Launch]:
         """All launches from noise to mel: x begins as carry·(a normalised mel in ``out``) + spread·noise(0).
@@ -151,40 +153,53 @@ class Denoiser:
         self, level: int, update: Update | None = None, begin: dict | None = None, last: bool = False
     ) -> list[Launch]:
         """D into ``out``; or with ``update`` the next x into ``x``, and if ``last`` the mel into ``out``."""
-        at = self.levels[level]
-        return [self._first(at, begin), *self._layers(at), self._skip(), self._head(at, level, update, last)]
+        noise_level = self.levels[level]
+        return [
+            self._first(noise_level, begin),
+            *self._layers(noise_level),
+            self._skip(),
+            self._head(noise_level, level, update, last),
+        ]
 
-    def _first(self, at: Level, begin: dict | None) -> Launch:
+    def _first(self, level: NoiseLevel, begin: dict | None) -> Launch:
         w = self.weights
-        given = w.first_weight, w.first_bias, w.first_shift[at.index], self.state, self.lengths, self.places, self.seeds
+        arguments = (
+            w.first_weight,
+            w.first_bias,
+            w.first_shift[level.index],
+            self.state,
+            self.lengths,
+            self.first_frames,
+            self.seeds,
+        )
         begin = {} if begin is None else {**begin, "noised": self.x}
         x = self.out if begin else self.x
-        return first.launch(x, *given, self.tiles.first, at.c_in, **self.options, **begin)
+        return first.launch(x, *arguments, self.tiles.first, level.c_in, **self.options, **begin)
 
-    def _layers(self, at: Level) -> list[Launch]:
+    def _layers(self, level: NoiseLevel) -> list[Launch]:
         w, launches = self.weights, []
         for layer, dilation in enumerate(self.dilations):
             z = self.z[..., layer * w.channels : (layer + 1) * w.channels]
             conv = self.state, w.conv_weight[layer], w.conv_bias[layer], z, self.lengths, dilation
             launches.append(gated_conv.launch(*conv, self.tiles.conv, **self.options))
             if layer + 1 < w.layers:
-                given = self.state, z, w.residual_weight[layer], w.residual_shift[at.index, layer], self.lengths
-                launches.append(residual.launch(*given, self.tiles.residual, **self.options))
+                arguments = self.state, z, w.residual_weight[layer], w.residual_shift[level.index, layer], self.lengths
+                launches.append(residual.launch(*arguments, self.tiles.residual, **self.options))
         return launches
 
     def _skip(self) -> Launch:
         w = self.weights
-        given = self.z, w.skip_weight, w.skip_bias, self.parts, self.lengths
-        return skip.launch(*given, self.tiles.skip, **self.options)
+        arguments = self.z, w.skip_weight, w.skip_bias, self.parts, self.lengths
+        return skip.launch(*arguments, self.tiles.skip, **self.options)
 
-    def _head(self, at: Level, evaluation: int, update: Update | None, last: bool) -> Launch:
+    def _head(self, level: NoiseLevel, evaluation: int, update: Update | None, last: bool) -> Launch:
         w = self.weights
         out = self.out if update is None or last else self.x
-        given = self.parts, w.skip_bias, w.head_weight, w.head_bias, self.x, w.scale, w.offset, out
-        slices = self.lengths, self.places, self.seeds
+        arguments = self.parts, w.skip_bias, w.head_weight, w.head_bias, self.x, w.scale, w.offset, out
+        slices = self.lengths, self.first_frames, self.seeds
         options = dict(self.options)
         if update is not None:
             options |= {"keep": update.keep, "pull": update.pull, "past": update.past, "spread": update.spread}
             options |= {"noise_step": evaluation + 1, "finish": last}
             options["history"] = self.history if update.remember or update.past is not None else None
-        return head.launch(*given, *slices, self.tiles.head, at.c_skip, at.c_out, **options)
+        return head.launch(*arguments, *slices, self.tiles.head, level.c_skip, level.c_out, **options)

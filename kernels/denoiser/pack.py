@@ -24,7 +24,7 @@ def padded(count: int) -> int:
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedDenoiser:
     """Weights of the compute type, biases and vectors in float32. C, H: padded; MEL: a power of two ≥ M."""
 
     mel_bins: int  # M, not padded
@@ -57,8 +57,8 @@ class Packed:
         return self.conv_weight.shape[1] - 3 * self.channels
 
 
-def pack(tensors: dict[str, Tensor], low: Tensor, high: Tensor, dtype: torch.dtype, device="cpu") -> Packed:
-    """Everything a denoiser needs on its device; low and high (1 or M numbers) span the normalised mel."""
+def pack(tensors: dict[str, Tensor], low: Tensor, high: Tensor, dtype: torch.dtype, device="cpu") -> PackedDenoiser:
+    """Lowered tensors on their device; low and high (1 or M numbers) span the normalised mel."""
     mel_bins, width = tensors["input.weight"].shape
     layers, hidden = len(tensors["conv.weight"]), len(tensors["condition.f0"])
     c, h, mel = padded(width), padded(hidden), power_of_two(mel_bins)
@@ -75,7 +75,7 @@ def pack(tensors: dict[str, Tensor], low: Tensor, high: Tensor, dtype: torch.dty
     low, high = (t.double().expand(mel_bins) for t in (low, high))
     voiced = tensors.get("condition.voiced", torch.zeros(hidden))
     units = tensors["condition.units"]
-    return Packed(
+    return PackedDenoiser(
         mel_bins=mel_bins,
         first_weight=weight(tensors["input.weight"], mel, c),
         first_bias=vector(tensors["input.bias"], c),
@@ -102,11 +102,11 @@ def _gated(tensors: dict[str, Tensor], width: int, c: int, h: int) -> tuple[Tens
     before, middle, after, cond = weight.split([width, width, width, depth - 3 * width], dim=1)
     parts = [(before, c), (after, c), (middle, c), (cond, h)]
     rows = [fit(p.unflatten(-1, (2, width)), layers, rows, 2, c) for p, rows in parts]
-    turns = torch.cat(rows, dim=1).transpose(-1, -2).flatten(-2)
-    return turns, fit(bias.unflatten(-1, (2, width)), layers, 2, c).transpose(-1, -2).flatten(-2)
+    alternating = torch.cat(rows, dim=1).transpose(-1, -2).flatten(-2)
+    return alternating, fit(bias.unflatten(-1, (2, width)), layers, 2, c).transpose(-1, -2).flatten(-2)
 
 
 def fit(tensor: Tensor, *shape: int) -> Tensor:
-    """Zeros after the end of every dimension, up to ``shape`` (−1: as it is)."""
-    missing = [0 if want < 0 else want - have for want, have in zip(shape, tensor.shape)]
+    """The tensor padded with zeros at the end of every dimension, up to ``shape`` (−1: unchanged)."""
+    missing = [0 if target < 0 else target - size for target, size in zip(shape, tensor.shape)]
     return pad(tensor, [amount for extra in reversed(missing) for amount in (0, extra)])

@@ -50,9 +50,9 @@ def residual_kernel(
     dependent.begin(weight, block * COLUMNS, C, C, COLUMNS, DEPTH, TILES, PDL)
     length = tl.load(lengths + batch)
     out = state + batch * frames * STATE_STRIDE
-    place = t[:, None] * STATE_STRIDE + column[None, :]
+    element = t[:, None] * STATE_STRIDE + column[None, :]
     if first >= length:
-        tl.store(out + place, tl.zeros((ROWS, COLUMNS), state.dtype.element_ty), mask=t[:, None] < frames)
+        tl.store(out + element, tl.zeros((ROWS, COLUMNS), state.dtype.element_ty), mask=t[:, None] < frames)
         return
     inside = (t < length)[:, None]
     k = tl.arange(0, DEPTH)
@@ -63,17 +63,17 @@ def residual_kernel(
         a = tl.load(rows + step * DEPTH, mask=inside, other=0.0)
         w = tl.load(weights + step * DEPTH * C)
         sums = tl.dot(a, w, sums, input_precision=PRECISION)
-    x = tl.load(out + place, mask=inside, other=0.0).to(tl.float32)
+    x = tl.load(out + element, mask=inside, other=0.0).to(tl.float32)
     value = x * HALF_ROOT + sums + tl.load(shift + column)[None, :]
     value = tl.where(inside, value, 0.0)
-    tl.store(out + place, value.to(state.dtype.element_ty), mask=t[:, None] < frames)
+    tl.store(out + element, value.to(state.dtype.element_ty), mask=t[:, None] < frames)
 
 
 def tile(frames: int, channels: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
     """Blocks for ``batch`` sequences of ``frames``."""
     block = tiles.choose(batch * frames, channels, channels, dtype.itemsize, arch)
     if dtype.itemsize == 2 and (block.rows, block.columns, block.warps) == (64, 64, 4):
-        return replace(block, registers=128)  # ptxas would take 96 on sm_86, for one more program, and spill
+        return replace(block, registers=128)  # ptxas would choose 96 on sm_86, to fit one more program, and spill
     return block
 
 

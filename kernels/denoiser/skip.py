@@ -1,7 +1,7 @@
 """The skip path of all layers in one matrix product over Z [B, T, L·C], whose K is long.
 
-Few blocks cover a short sequence, so K is split over several programs, each with a float32 part [SPLITS, B, T, C] of
-its own; the head adds them up in a fixed order, with bias and ReLU. With one split the bias and the ReLU are here.
+Few blocks cover a short sequence, so K is split over several programs. Each writes its own float32 part of [SPLITS, B,
+T, C]; the head adds the parts in a fixed order, then bias and ReLU. With one split this kernel adds bias and ReLU.
 """
 
 import torch
@@ -48,9 +48,9 @@ def skip_kernel(
     dependent.begin(weight + split * SHARE * C, block * COLUMNS, SHARE, C, COLUMNS, DEPTH, TILES, PDL)
     length = tl.load(lengths + batch)
     out = parts + (split * tl.num_programs(1) + batch) * frames * C
-    place = t[:, None] * C + column[None, :]
+    element = t[:, None] * C + column[None, :]
     if first >= length:
-        tl.store(out + place, tl.zeros((ROWS, COLUMNS), parts.dtype.element_ty), mask=t[:, None] < frames)
+        tl.store(out + element, tl.zeros((ROWS, COLUMNS), parts.dtype.element_ty), mask=t[:, None] < frames)
         return
     inside = (t < length)[:, None]
     k = split * SHARE + tl.arange(0, DEPTH)
@@ -63,7 +63,7 @@ def skip_kernel(
         sums = tl.dot(a, w, sums, input_precision=PRECISION)
     if SPLITS == 1:
         sums = tl.maximum(sums + tl.load(bias + column)[None, :], 0.0)
-    tl.store(out + place, tl.where(inside, sums, 0.0).to(parts.dtype.element_ty), mask=t[:, None] < frames)
+    tl.store(out + element, tl.where(inside, sums, 0.0).to(parts.dtype.element_ty), mask=t[:, None] < frames)
 
 
 def tile(frames: int, channels: int, layers: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:

@@ -1,11 +1,11 @@
-"""The leaky ReLU inside kernels, in the type of what it is given."""
+"""The leaky ReLU inside kernels, in the type of its operand."""
 
 from fastsvc.kernels.language import jit, tl
 
 
 @jit
 def leaky(x, SLOPE: tl.constexpr):
-    """max(x, SLOPE·x), SLOPE ≤ 1; float16 is computed as it is, two at a time, bfloat16 through float32."""
+    """max(x, SLOPE·x), SLOPE ≤ 1; float16 is computed in pairs as float16, bfloat16 through float32."""
     if SLOPE == 1.0:
         return x
     if x.dtype == tl.bfloat16:

@@ -1,11 +1,11 @@
-"""A convolution over time that keeps the length: leaky ReLU, dilated taps as one matrix product, and what follows it.
+"""A convolution over time that keeps the length: leaky ReLU, dilated taps as one matrix product, and its epilogue.
 
     v = conv(leaky(x)) + bias,   out = leaky(v),   or with a residual   out = (out + v + gain·residual)·scale
 
 where out on the right is read only to add to a sum over residual blocks, and scale divides the last sum. Row t of the
-operand is [x[t − reach·δ], …, x[t + reach·δ]] and is never made: each step along K is a row offset into x. All taps
-of some channels come before the next channels, so that a row is read from the L2 cache once and then from the
-multiprocessor's own. Rows outside are zeros.
+operand is [x[t − reach·δ], …, x[t + reach·δ]] and never exists in memory: each step along K is a row offset into x.
+All taps of some channels come before the next channels, so a row is read once from the L2 cache and then from the
+multiprocessor's own cache. Rows outside the input are zeros.
 """
 
 from __future__ import annotations
@@ -94,34 +94,34 @@ def conv_kernel(
     value = sums + tl.load(bias + column)[None, :]
     value = tl.where(value > 0, value, value * out_slope)
     inside = (t < frames)[:, None]
-    place = batch * frames * OUT + t[:, None] * OUT + column[None, :]
+    element = batch * frames * OUT + t[:, None] * OUT + column[None, :]
     if RESIDUAL == OUT:
-        value += gain * tl.load(residual + place, mask=inside, other=0.0).to(tl.float32)
+        value += gain * tl.load(residual + element, mask=inside, other=0.0).to(tl.float32)
     elif RESIDUAL > 0:
-        there = batch * frames * RESIDUAL + t[:, None] * RESIDUAL + column[None, :]
+        residual_element = batch * frames * RESIDUAL + t[:, None] * RESIDUAL + column[None, :]
         mask = inside & (column < RESIDUAL)[None, :]
-        value += gain * tl.load(residual + there, mask=mask, other=0.0).to(tl.float32)
-    kept = tl.where(keep != 0, frames, 0)
-    value += tl.load(out + place, mask=(t < kept)[:, None], other=0.0).to(tl.float32)
-    tl.store(out + place, (value * scale).to(out.dtype.element_ty), mask=inside)
+        value += gain * tl.load(residual + residual_element, mask=mask, other=0.0).to(tl.float32)
+    summed_rows = tl.where(keep != 0, frames, 0)
+    value += tl.load(out + element, mask=(t < summed_rows)[:, None], other=0.0).to(tl.float32)
+    tl.store(out + element, (value * scale).to(out.dtype.element_ty), mask=inside)
 
 
 def tile(rows: int, depth: int, columns: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
-    """Blocks for so many rows in all sequences, ``depth`` channels of one tap in and ``columns`` out."""
+    """Blocks for ``rows`` in all sequences together, ``depth`` input channels of one tap and ``columns`` out."""
     return choose(rows, depth, columns, taps, dtype, arch, 128)
 
 
 def choose(
     rows: int, depth: int, columns: int, taps: int, dtype: torch.dtype, arch: int, widest: int, times: int = 1
 ) -> tiles.Tile:
-    """The cheapest of :data:`BLOCKS`, cut to ``widest`` columns and to what divides ``columns``; ``times`` as many
-    columns are computed in all. Few blocks, so that few kernels serve all lengths."""
+    """The cheapest of :data:`BLOCKS`, cut to ``widest`` columns and to a divisor of ``columns``; ``times`` as many
+    columns are computed in all. There are few blocks, so that few kernels serve all lengths."""
     width, widest = dtype.itemsize, min(widest, columns & -columns)
     sizes = [(height, min(breadth, widest)) for height, breadth in BLOCKS[width]]
-    found = [tiles.sized(*size, width, arch) for size in dict.fromkeys(sizes)]
+    blocks = [tiles.sized(*size, width, arch) for size in dict.fromkeys(sizes)]
     step = next(n for n in (64, 32, 16) if depth % n == 0 and n * width <= 128)
-    whole = rows, columns * times, taps * depth, width, arch
-    return min((replace(t, depth=step) for t in found if t is not None), key=lambda t: tiles.cost(t, *whole))
+    product = rows, columns * times, taps * depth, width, arch
+    return min((replace(t, depth=step) for t in blocks if t is not None), key=lambda t: tiles.cost(t, *product))
 
 
 def launch(
@@ -140,7 +140,7 @@ def launch(
     precision: str = "tf32x3",
 ) -> Launch:
     """x of any floating type [B, T, C or less], weight [taps, C, C'], out [B, T, C'], residual [B, T, C' or less], all
-    contiguous; ``keep``: out holds a sum that this is added to."""
+    contiguous; ``keep``: the result is added to the sum in out."""
     batch, frames, width = x.shape
     taps, depth, columns = weight.shape
     block.check(columns, depth)

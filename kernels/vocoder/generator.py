@@ -1,7 +1,7 @@
 """The launches of one whole vocoder over buffers allocated once: mel and excitation in, audio out.
 
 Nothing here waits for the device or depends on its values, so the list can be captured in a CUDA graph. Every
-sequence of a batch has all rows: what lies before the first and after the last is zeros.
+sequence of a batch has all rows; rows before the first and after the last are zeros.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from fastsvc.config import VocoderConfig
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import AREA, PROCESSORS, Tile, architecture
 from fastsvc.kernels.vocoder import conv, residual_unit, upsample, waveform
-from fastsvc.kernels.vocoder.pack import Conv, PackedGenerator, Stage, hops
+from fastsvc.kernels.vocoder.pack import PackedConv, PackedGenerator, PackedStage, hops
 
 SLOPE = 0.1  # of every leaky ReLU
-LAST_SLOPE = 0.01  # but the last, as both families have it
-LEAST_FRAMES = 64  # shorter inputs get the blocks of so many: few kernels serve all lengths
+LAST_SLOPE = 0.01  # except the last, in both families
+LEAST_FRAMES = 64  # shorter inputs get the blocks for this length: few kernels serve all lengths
 ALWAYS_FUSED = 64  # channels up to which a residual unit is one launch, however short the input
 
 
-class Generator:
+class GeneratorLaunches:
     """Buffers for ``batch`` sequences of ``frames`` mel frames, and the launches over them.
 
-    ``allocate`` is called as torch.zeros is; what it gives need not be zeros.
+    ``allocate`` is called like torch.zeros; its result need not be zeros.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Generator:
     ):
         self.weights, self.config, self.arch, self.precision = weights, config, architecture(arch), precision
         self.batch, self.frames = batch, frames
-        self.counted = batch * max(frames, LEAST_FRAMES)  # mel frames, as far as blocks are chosen by them
+        self.tiled_frames = batch * max(frames, LEAST_FRAMES)  # mel frames by which blocks are chosen
         device = weights.pre.weight.device
         size = batch * frames * weights.most_elements
-        # a stage's input, two that its units take in turn, what lies within a unit, and the sum over its blocks
+        # a stage's input, two buffers that its units alternate, a unit's inner rows, and the sum over its blocks
         self.input, self.even, self.odd, self.inner, self.sum = (
             allocate(size, dtype=weights.dtype, device=device) for _ in range(5)
         )
@@ -53,11 +53,11 @@ class Generator:
     def launches(self, mel: Tensor, excitation: Tensor, noise: Tensor | None, audio: Tensor) -> list[Launch]:
         """mel [B, T, M], excitation [B, T·source_hop], noise [B, T, initial_channels] or None → audio [B, T·hop], all
         float32."""
-        found = [self._pre(mel, noise)]
+        launches = [self._pre(mel, noise)]
         for stage, hop in zip(self.weights.stages, hops(self.config)):
-            found += self._stage(stage, hop, excitation)
+            launches += self._stage(stage, hop, excitation)
         x = self._rows(self.sum, self.config.mel.hop_samples, self.weights.post_weight.shape[1])
-        return [*found, waveform.launch(x, self.weights.post_weight, self.weights.post_bias, audio, LAST_SLOPE)]
+        return [*launches, waveform.launch(x, self.weights.post_weight, self.weights.post_bias, audio, LAST_SLOPE)]
 
     def _rows(self, buffer: Tensor, hop: int, channels: int) -> Tensor:
         """[B, T·hop, C] of a buffer."""
@@ -68,69 +68,69 @@ class Generator:
         pre = self.weights.pre
         out = self._rows(self.sum, 1, pre.weight.shape[2])
         block = self._block(pre, 1)
-        given = mel, pre.weight, pre.bias, out, block
-        return conv.launch(*given, residual=noise, gain=self.config.noise_sigma, precision=self.precision)
+        arguments = mel, pre.weight, pre.bias, out, block
+        return conv.launch(*arguments, residual=noise, gain=self.config.noise_sigma, precision=self.precision)
 
-    def _block(self, layer: Conv, hop: int) -> Tile:
+    def _block(self, layer: PackedConv, hop: int) -> Tile:
         taps, depth, columns = layer.weight.shape
-        return conv.tile(self.counted * hop, depth, columns, taps, layer.weight.dtype, self.arch)
+        return conv.tile(self.tiled_frames * hop, depth, columns, taps, layer.weight.dtype, self.arch)
 
-    def _stage(self, stage: Stage, hop: int, excitation: Tensor) -> list[Launch]:
-        """From the last stage's sum to this one's: up, and every unit of every block."""
-        up, kinds = stage.up, len(stage.blocks)
+    def _stage(self, stage: PackedStage, hop: int, excitation: Tensor) -> list[Launch]:
+        """From the previous stage's sum to this stage's: the upsampling, and every unit of every block."""
+        up, block_count = stage.up, len(stage.blocks)
         rate, taps, depth, columns = up.weight.shape
         x = self._rows(self.input, hop, columns)
         norm = self.config.family == "m4"
-        block = upsample.tile(self.counted * hop // rate, depth, columns, rate, taps, up.weight.dtype, self.arch)
+        block = upsample.tile(self.tiled_frames * hop // rate, depth, columns, rate, taps, up.weight.dtype, self.arch)
         before = self._rows(self.sum, hop // rate, depth)
         source = {}
         if up.mix is not None:
             source = {"excitation": excitation, "mix": up.mix, "mix_bias": up.mix_bias, "mix_taps": up.mix_taps}
             source |= {"channels": up.channels, "norm": norm}
-        given = before, up.weight, up.bias, x, block, up.padding, SLOPE
-        found = [upsample.launch(*given, **source, precision=self.precision)]
-        total = self._rows(self.sum, hop, columns)
-        turns = [self._rows(buffer, hop, columns) for buffer in (self.even, self.odd)]
+        arguments = before, up.weight, up.bias, x, block, up.padding, SLOPE
+        launches = [upsample.launch(*arguments, **source, precision=self.precision)]
+        block_sum = self._rows(self.sum, hop, columns)
+        buffers = [self._rows(buffer, hop, columns) for buffer in (self.even, self.odd)]
         for i, units in enumerate(stage.blocks):
             y = x
             for j, unit in enumerate(units):
                 last = j + 1 == len(units)
-                target = total if last else turns[j % 2]
-                end = {"keep": i > 0, "scale": 1 / kinds if i + 1 == kinds else 1.0} if last else {}
-                found += self._unit(unit, hop, y, target, end)
+                target = block_sum if last else buffers[j % 2]
+                end = {"keep": i > 0, "scale": 1 / block_count if i + 1 == block_count else 1.0} if last else {}
+                launches += self._unit(unit, hop, y, target, end)
                 y = target
-        return found
+        return launches
 
-    def _unit(self, unit: tuple[Conv, ...], hop: int, x: Tensor, out: Tensor, end: dict) -> list[Launch]:
-        """out = x + the unit's convolutions, or with ``end`` the sum over blocks."""
+    def _unit(self, unit: tuple[PackedConv, ...], hop: int, x: Tensor, out: Tensor, epilogue: dict) -> list[Launch]:
+        """out = x + the unit's convolutions, or with ``epilogue`` the sum over blocks."""
         first, last = unit[0], unit[-1]
-        end = {**end, "precision": self.precision}
+        epilogue = {**epilogue, "precision": self.precision}
         if len(unit) == 1:
-            given = x, first.weight, first.bias, out, self._block(first, hop), first.dilation
-            return [conv.launch(*given, SLOPE, residual=x, **end)]
+            arguments = x, first.weight, first.bias, out, self._block(first, hop), first.dilation
+            return [conv.launch(*arguments, SLOPE, residual=x, **epilogue)]
         if self.fuses(unit, hop):
             block, programs = self._tile(unit, hop)
             scratch = self.scratch[: programs * block.rows * block.columns].view(programs, block.rows, block.columns)
-            given = x, first.weight, first.bias, last.weight, last.bias, scratch, out, block
-            return [residual_unit.launch(*given, first.dilation, SLOPE, **end)]
+            arguments = x, first.weight, first.bias, last.weight, last.bias, scratch, out, block
+            return [residual_unit.launch(*arguments, first.dilation, SLOPE, **epilogue)]
         y = self._rows(self.inner, hop, x.shape[2])
-        given = x, first.weight, first.bias, y, self._block(first, hop), first.dilation
+        arguments = x, first.weight, first.bias, y, self._block(first, hop), first.dilation
         return [
-            conv.launch(*given, SLOPE, SLOPE, precision=self.precision),
-            conv.launch(y, last.weight, last.bias, out, self._block(last, hop), last.dilation, residual=x, **end),
+            conv.launch(*arguments, SLOPE, SLOPE, precision=self.precision),
+            conv.launch(y, last.weight, last.bias, out, self._block(last, hop), last.dilation, residual=x, **epilogue),
         ]
 
-    def fuses(self, unit: tuple[Conv, ...], hop: int) -> bool:
-        """Whether a unit is one launch: in narrow stages, and in wider ones where its large blocks fill the device and
-        need not share registers with their operands."""
-        (taps, _, channels), rows = unit[0].weight.shape, self.counted * hop
+    def fuses(self, unit: tuple[PackedConv, ...], hop: int) -> bool:
+        """Whether a unit is one launch: in narrow stages, and in wider ones whose large blocks fill the device and need
+        not share registers with their operands."""
+        (taps, _, channels), rows = unit[0].weight.shape, self.tiled_frames * hop
         if len(unit) == 1 or not residual_unit.fits(channels, taps):
             return False
         if channels <= ALWAYS_FUSED:
             return True
         return AREA[self.arch] > 128 * 128 and rows >= 2 * residual_unit.LONG * PROCESSORS[self.arch]
 
-    def _fused(self) -> list[tuple[tuple[Conv, ...], int]]:
+    def _fused(self) -> list[tuple[tuple[PackedConv, ...], int]]:
         units = [
             (unit, hop)
             for stage, hop in zip(self.weights.stages, hops(self.config))
@@ -139,13 +139,13 @@ class Generator:
         ]
         return [(unit, hop) for unit, hop in units if self.fuses(unit, hop)]
 
-    def _tile(self, unit: tuple[Conv, ...], hop: int) -> tuple[Tile, int]:
-        """The blocks of a unit in one launch, and how many programs."""
+    def _tile(self, unit: tuple[PackedConv, ...], hop: int) -> tuple[Tile, int]:
+        """(the block of a unit in one launch, the number of programs)."""
         taps, _, channels = unit[0].weight.shape
         rows, dtype = self.frames * hop, self.weights.dtype
-        block = residual_unit.tile(self.counted * hop, channels, dtype, self.arch)
+        block = residual_unit.tile(self.tiled_frames * hop, channels, dtype, self.arch)
         return block, residual_unit.programs(rows, taps, self.batch, block, dtype.itemsize, self.arch)
 
-    def _scratch(self, unit: tuple[tuple[Conv, ...], int]) -> int:
+    def _scratch(self, unit: tuple[tuple[PackedConv, ...], int]) -> int:
         block, programs = self._tile(*unit)
         return programs * block.rows * block.columns

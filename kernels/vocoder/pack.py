@@ -1,8 +1,8 @@
 """The generator's tensors (`Generator` in fastsvc/model/vocoder.py, weight norm folded) → the kernels' layouts.
 
 Channels are padded with zeros: to a power of two up to 64, at least 16, beyond that to a multiple of 64. A padded
-channel stays zero through every layer: its weights and biases are zeros, and leaky(0), 0 + 0 and (relu(0) − mean) cut
-off at the real channels are zeros too.
+channel stays zero through every layer: its weights and biases are zeros, leaky(0) and 0 + 0 are zeros, and the norm's
+(relu(0) − mean) is cut off at the real channels.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ NARROWEST = 16  # columns of a tensor core's product
 
 
 def padded(channels: int) -> int:
-    """The channels that a buffer has for so many."""
+    """The number of channels in a buffer for ``channels``."""
     return power_of_two(channels) if channels <= pack.MULTIPLE else pack.padded(channels)
 
 
 @dataclass(frozen=True)
-class Conv:
+class PackedConv:
     """One convolution that keeps the length: weight [taps, C, C'] of the compute type, bias [C'] in float32."""
 
     weight: Tensor
@@ -37,8 +37,8 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class Up:
-    """A transposed convolution, and the excitation's at the same rate, if it has one (kernels/vocoder/upsample.py)."""
+class PackedUpsample:
+    """A transposed convolution, and the excitation's at the same rate, if any (kernels/vocoder/upsample.py)."""
 
     weight: Tensor  # [rate, taps, C, C']: tap j·rate + phase, zeros beyond the last
     bias: Tensor  # [C']
@@ -50,19 +50,19 @@ class Up:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One upsampling and its residual blocks: of each block the units, of each unit one or two convolutions."""
+class PackedStage:
+    """One upsampling and its residual blocks; a block is a tuple of units, a unit one or two convolutions."""
 
-    up: Up
-    blocks: tuple[tuple[tuple[Conv, ...], ...], ...]
+    up: PackedUpsample
+    blocks: tuple[tuple[tuple[PackedConv, ...], ...], ...]
 
 
 @dataclass(frozen=True)
 class PackedGenerator:
-    """Everything a generator needs on its device."""
+    """All weights of a generator, on its device."""
 
-    pre: Conv
-    stages: tuple[Stage, ...]
+    pre: PackedConv
+    stages: tuple[PackedStage, ...]
     post_weight: Tensor  # [taps, C], float32
     post_bias: Tensor  # [1]
 
@@ -72,13 +72,13 @@ class PackedGenerator:
 
     @property
     def most_elements(self) -> int:
-        """Of one mel frame in the buffer of any stage."""
-        found, hop = [self.pre.weight.shape[2]], 1
+        """Elements of one mel frame in the largest stage's buffer."""
+        sizes, hop = [self.pre.weight.shape[2]], 1
         for stage in self.stages:
             rate, _, _, columns = stage.up.weight.shape
             hop *= rate
-            found.append(hop * columns)
-        return max(found)
+            sizes.append(hop * columns)
+        return max(sizes)
 
 
 class _Packer:
@@ -93,14 +93,14 @@ class _Packer:
     def vector(self, name: str, width: int) -> Tensor:
         return fit(self.tensors[name], width).to(self.device, torch.float32).clone()
 
-    def conv(self, name: str, dilation: int = 1) -> Conv:
+    def conv(self, name: str, dilation: int = 1) -> PackedConv:
         weight = self.tensors[f"{name}.weight"].permute(2, 1, 0)
         taps, rows, columns = weight.shape
         rows = padded(rows) if name != "conv_pre" else -(-rows // NARROWEST) * NARROWEST  # mels are not padded
         weight = fit(weight, taps, rows, padded(columns))
-        return Conv(self.weight(weight), self.vector(f"{name}.bias", padded(columns)), dilation)
+        return PackedConv(self.weight(weight), self.vector(f"{name}.bias", padded(columns)), dilation)
 
-    def up(self, index: int, rate: int, kernel: int, branch: str) -> Up:
+    def up(self, index: int, rate: int, kernel: int, branch: str) -> PackedUpsample:
         weight = self.tensors[f"ups.{index}.weight"]
         rows, columns, _ = weight.shape
         taps = -(-kernel // rate)
@@ -112,7 +112,7 @@ class _Packer:
             mix_taps = len(mix)
             mix = self.weight(fit(mix, power_of_two(mix_taps), padded(columns)))
             mix_bias = self.vector(f"{branch}.bias", padded(columns))
-        return Up(self.weight(weight), bias, (kernel - rate) // 2, mix, mix_bias, mix_taps, columns)
+        return PackedUpsample(self.weight(weight), bias, (kernel - rate) // 2, mix, mix_bias, mix_taps, columns)
 
 
 def pack_generator(tensors: dict[str, Tensor], config: VocoderConfig, dtype: torch.dtype, device) -> PackedGenerator:
@@ -128,18 +128,18 @@ def pack_generator(tensors: dict[str, Tensor], config: VocoderConfig, dtype: tor
             tuple(_unit(packer, f"resblocks.{first + j}", k, d, config.resblock) for k, d in enumerate(dilations))
             for j, dilations in enumerate(config.resblock_dilations)
         ]
-        stages.append(Stage(packer.up(i, rate, kernel, branch), tuple(blocks)))
+        stages.append(PackedStage(packer.up(i, rate, kernel, branch), tuple(blocks)))
     post = tensors["conv_post.weight"][0].T
     post = fit(post, len(post), padded(post.shape[1])).to(device, torch.float32).contiguous()
     return PackedGenerator(packer.conv("conv_pre"), tuple(stages), post, packer.vector("conv_post.bias", 1))
 
 
-def _unit(packer: _Packer, block: str, index: int, dilation: int, kind: str) -> tuple[Conv, ...]:
+def _unit(packer: _Packer, block: str, index: int, dilation: int, kind: str) -> tuple[PackedConv, ...]:
     if kind == "2":
         return (packer.conv(f"{block}.convs.{index}", dilation),)
     return packer.conv(f"{block}.convs1.{index}", dilation), packer.conv(f"{block}.convs2.{index}")
 
 
 def hops(config: VocoderConfig) -> list[int]:
-    """Rows of every stage in a mel frame."""
+    """Rows of each stage's output a mel frame."""
     return [math.prod(config.upsample_rates[: i + 1]) for i in range(len(config.upsample_rates))]

@@ -1,10 +1,10 @@
 """A residual unit of a narrow stage in one launch: v = x + conv(leaky(conv(leaky(x)))), out = (out + v)·scale.
 
-A program computes ROWS rows of the inner convolution, of which the outer one, with K taps, gives ROWS − K + 1: the
-halo is computed again by the neighbour. Triton cannot shift rows in registers, so the inner rows go to a scratch of
-ROWS·C elements that belongs to the program alone, and after a barrier the taps are read from there. Programs are as
-many as the device runs at once and take one block after another, so the scratch stays in the L2 cache: device memory
-sees x once and out once.
+A program computes ROWS rows of the inner convolution; the outer one, with K taps, turns them into ROWS − K + 1 rows.
+The neighbouring block computes the halo again. Triton cannot shift rows in registers, so the inner rows go to a scratch
+of ROWS·C elements that belongs to the program alone, and after a barrier the taps are read from there. There are as
+many programs as the device runs at once, and each takes one block after another. So the scratch stays in the L2 cache,
+and device memory sees x once and out once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastsvc.kernels.vocoder import conv
 from fastsvc.kernels.vocoder.activation import leaky
 
 WIDEST, MOST_TAPS = 128, 16  # channels of a block that still fits, and taps whose halo is still small beside it
-LONG = 128  # inner rows of a block; 64 where so many would leave processors idle
+LONG = 128  # inner rows of a block; 64 where this many would leave processors idle
 SHARE, MOST_SHARE = 2, 4  # programs of one multiprocessor: one loads while another multiplies
 
 
@@ -69,7 +69,7 @@ def residual_unit_kernel(
     column = tl.arange(0, C)
     inners = inner + k[:, None] * C + column[None, :]
     outers = outer + k[:, None] * C + column[None, :]
-    own = scratch + tl.program_id(0).to(tl.int64) * ROWS * C
+    program_scratch = scratch + tl.program_id(0).to(tl.int64) * ROWS * C
     block = tl.program_id(0)
     while block < blocks * batch:
         start = (block // blocks).to(tl.int64) * frames * C
@@ -87,9 +87,9 @@ def residual_unit_kernel(
             sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
         y = leaky(sums + tl.load(inner_bias + column)[None, :], SLOPE)
         y = tl.where(((t >= 0) & (t < frames))[:, None], y, 0.0)
-        tl.store(own + m[:, None] * C + column[None, :], y.to(kind))
-        tl.debug_barrier()  # what the program's threads have written is seen by all of them
-        rows = own + m[:, None] * C + k[None, :]
+        tl.store(program_scratch + m[:, None] * C + column[None, :], y.to(kind))
+        tl.debug_barrier()  # every thread of the program now sees what the others wrote
+        rows = program_scratch + m[:, None] * C + k[None, :]
         sums = tl.zeros((ROWS, C), tl.float32)
         for step in range(TAPS * C // DEPTH):
             part, tap = step // TAPS, step % TAPS
@@ -99,13 +99,13 @@ def residual_unit_kernel(
             sums = tl.dot(a, w, sums, input_precision=PRECISION)
         t = first + m
         inside = ((m < OUT) & (t < frames))[:, None]
-        kept = tl.where(keep != 0, frames, 0)
-        place = start + t[:, None] * C + column[None, :]
+        summed_rows = tl.where(keep != 0, frames, 0)
+        element = start + t[:, None] * C + column[None, :]
         value = sums + tl.load(outer_bias + column)[None, :]
-        value += tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
-        value += tl.load(out + place, mask=((m < OUT) & (t < kept))[:, None], other=0.0).to(tl.float32)
-        tl.store(out + place, (value * scale).to(kind), mask=inside)
-        tl.debug_barrier()  # nobody writes the next block's inner rows while these are read
+        value += tl.load(x + element, mask=inside, other=0.0).to(tl.float32)
+        value += tl.load(out + element, mask=((m < OUT) & (t < summed_rows))[:, None], other=0.0).to(tl.float32)
+        tl.store(out + element, (value * scale).to(kind), mask=inside)
+        tl.debug_barrier()  # no thread writes the next block's inner rows while these are read
         block += tl.num_programs(0)
 
 
@@ -115,27 +115,27 @@ def fits(channels: int, taps: int) -> bool:
 
 
 def tile(rows: int, channels: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
-    """Blocks for so many rows in all sequences, of all channels; as many stages as leave room for other programs."""
+    """Blocks of all channels for ``rows`` in all sequences; as many stages as leave room for other programs."""
     arch, width = tiles.architecture(arch), dtype.itemsize
-    long = LONG if width == 2 else LONG // 2  # an operand split in three for tf32x3 fills the registers
-    count = long if rows >= long * tiles.PROCESSORS[arch] else long // 2
+    long_rows = LONG if width == 2 else LONG // 2  # tf32x3 splits an operand in three, which fills the registers
+    block_rows = long_rows if rows >= long_rows * tiles.PROCESSORS[arch] else long_rows // 2
     depth = min(64 if width == 2 else 32, channels)
-    area = count * channels * width
+    area = block_rows * channels * width
     warps = 8 if area > 128 * 64 * 2 or (area == 128 * 64 * 2 and tiles.AREA[arch] <= 128 * 128) else 4
-    # ptxas would take 128 on sm_100 and 64 on sm_120, for one more program, and spill: up to these bytes of a block
-    most = {100: 128 * 32 * 2, 103: 128 * 32 * 2, 120: 64 * 32 * 2, 121: 64 * 32 * 2}.get(arch, 0)
-    enough = 128 if arch in (120, 121) and width == 2 else 160
-    registers = enough if warps == 4 and area <= most else None
+    # Up to these bytes of a block ptxas would choose 128 on sm_100, 64 on sm_120, to fit one more program, and spill.
+    spilling_bytes = {100: 128 * 32 * 2, 103: 128 * 32 * 2, 120: 64 * 32 * 2, 121: 64 * 32 * 2}.get(arch, 0)
+    enough_registers = 128 if arch in (120, 121) and width == 2 else 160
+    registers = enough_registers if warps == 4 and area <= spilling_bytes else None
     for stages in (4, 3, 2):
-        block = tiles.Tile(count, channels, depth, warps, stages, registers=registers)
+        block = tiles.Tile(block_rows, channels, depth, warps, stages, registers=registers)
         if block.shared_bytes(width) * SHARE <= tiles.SHARED_BYTES[arch]:
             break
     return block
 
 
 def programs(rows: int, taps: int, batch: int, block: tiles.Tile, width: int, arch: int) -> int:
-    """How many are started for sequences of so many rows, ``width`` bytes an element: blocks, or if those are more,
-    as many as the device's shared memory holds at once."""
+    """The number of programs for sequences of ``rows``, ``width`` bytes an element: one a block, but at most as many as
+    the device's shared memory holds at once."""
     arch = tiles.architecture(arch)
     share = max(1, min(MOST_SHARE, tiles.SHARED_BYTES[arch] // block.shared_bytes(width)))
     return min(batch * -(-rows // (block.rows - taps + 1)), share * tiles.PROCESSORS[arch])
@@ -158,7 +158,7 @@ def launch(
 ) -> Launch:
     """x and out [B, T, C], of which out must not be x; inner, outer [K, C, C]; scratch [programs, ROWS, C], one type.
 
-    ``keep``: out holds a sum that this is added to.
+    ``keep``: the result is added to the sum in out.
     """
     batch, frames, channels = x.shape
     taps = len(inner)
@@ -193,8 +193,8 @@ def launch(
     )
 
 
-def run(x: Tensor, inner: Tensor, inner_bias: Tensor, outer: Tensor, outer_bias: Tensor, *rest, **options) -> Tensor:
+def run(x: Tensor, inner: Tensor, inner_bias: Tensor, outer: Tensor, outer_bias: Tensor, *others, **options) -> Tensor:
     """:func:`launch` and start; out is written and returned."""
-    started = launch(x, inner, inner_bias, outer, outer_bias, *rest, **options)
+    started = launch(x, inner, inner_bias, outer, outer_bias, *others, **options)
     started.run()
     return started.arguments["out"]

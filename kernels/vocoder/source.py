@@ -1,7 +1,7 @@
 """The vocoder's excitation: sines at f0 and its harmonics (or a pulse train), noise, mixed to one signal.
 
-fastsvc/model/source.py with `Generator.source` behind it, one number a sample. Phase is counted in 2⁻⁶⁴ of a turn in
-int64, whose overflow is a whole turn: exact at any time and for any harmonic, and signed it lies in −½ … ½.
+It computes fastsvc/model/source.py followed by `Generator.source`, one number a sample. Phase is counted in 2⁻⁶⁴ of a
+turn in int64, whose overflow is a full turn: exact at any time and for any harmonic. Signed, it lies in −½ … ½.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from fastsvc.kernels import philox
 from fastsvc.kernels.language import jit, tl
-from fastsvc.kernels.launch import Flat, Launch, check_aligned
+from fastsvc.kernels.launch import ElementwiseOptions, Launch, check_aligned
 from fastsvc.kernels.tiles import power_of_two
 
 BLOCK = 256  # samples of one program
-BAND = 0.45  # of the rate: where the pulse train ends
+BAND = 0.45  # of the rate: the pulse train's upper end
 
 
 def phases(f0_hz: Tensor, rate_hz: int, hop_samples: int) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ def reference(
     f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, weight: Tensor, bias: Tensor, rate_hz: int
 ) -> Tensor:
     """Sines: f0_hz and phase (turns) [B, T], start [channels], draws [B, T·hop, channels], weight [channels], bias [1]
-    → excitation [B, T·hop], in the type that comes in (float64: exact)."""
+    → excitation [B, T·hop], in the type of the input (float64: exact)."""
     hop = draws.shape[1] // f0_hz.shape[1]
     inside = torch.arange(1, hop + 1, device=f0_hz.device) / rate_hz
     turns = (phase[..., None] + f0_hz[..., None] * inside).flatten(1)[..., None]
@@ -60,14 +60,14 @@ def signed(turns):
 def pulse_train(phase, f0_hz, RATE: tl.constexpr):
     """Σ cos kx up to 0.45 RATE, the next harmonic fading in, at one level: fastsvc/model/source.py."""
     count = 0.45 * RATE / tl.maximum(f0_hz, 1.0)
-    whole = tl.floor(count)
-    harmonics = whole.to(tl.int64)
+    full_count = tl.floor(count)
+    harmonics = full_count.to(tl.int64)
     half = phase >> 1
     sine = philox.turn(signed(half))[1]
     near = tl.abs(sine) < 1e-9
     ratio = philox.turn(signed((2 * harmonics + 1) * half))[1] / (2.0 * tl.where(near, 1.0, sine)) - 0.5
     following = philox.turn(signed((harmonics + 1) * phase))[0]
-    return (tl.where(near, whole, ratio) + (count - whole) * following) / tl.sqrt(count / 2.0)
+    return (tl.where(near, full_count, ratio) + (count - full_count) * following) / tl.sqrt(count / 2.0)
 
 
 @jit(do_not_specialize=["frames"])
@@ -80,7 +80,7 @@ def source_kernel(
     bias,
     out,
     lengths,
-    places,
+    first_frames,
     seeds,
     frames,
     HOP: tl.constexpr,
@@ -101,8 +101,8 @@ def source_kernel(
     voiced = tl.where(f0 > 0, 1.0, 0.0)
     channel = tl.arange(0, WIDE)
     mix = tl.load(weight + channel)[None, :]
-    place = tl.load(places + batch) * HOP + sample
-    draws = philox.gaussian(tl.load(seeds + batch), place, 0, SAMPLES, WIDE, philox.SOURCE)
+    position = tl.load(first_frames + batch) * HOP + sample
+    draws = philox.gaussian(tl.load(seeds + batch), position, 0, SAMPLES, WIDE, philox.SOURCE)
     if PULSE:
         noise = tl.sum(tl.where(channel == 1, mix, 0.0) * draws, axis=1)
         gain = tl.sum(tl.where(channel == 0, mix, 0.0), axis=1)
@@ -120,7 +120,7 @@ def source_kernel(
 
 
 def tile(channels: int) -> tuple[int, int]:
-    """(samples of one program, warps): elementwise, so the same everywhere."""
+    """(samples of one program, warps): the kernel is elementwise, so they are the same everywhere."""
     return (BLOCK, 4) if channels > 4 else (4 * BLOCK, 4)
 
 
@@ -133,14 +133,14 @@ def launch(
     bias: Tensor,
     out: Tensor,
     lengths: Tensor,
-    places: Tensor,
+    first_frames: Tensor,
     seeds: Tensor,
     rate_hz: int,
     channels: int,
     pulse: bool = False,
 ) -> Launch:
     """f0_hz (0: unvoiced), starts, growth [B, T] (:func:`phases`); offsets [B, WIDE], weight [WIDE], zeros beyond the
-    channels, WIDE = power_of_two(channels); bias [1]; out [B, T·hop] float32; lengths and places in frames."""
+    channels, WIDE = power_of_two(channels); bias [1]; out [B, T·hop] float32; lengths and first_frames in frames."""
     batch, frames = f0_hz.shape
     hop, wide = out.shape[1] // frames, power_of_two(channels)
     if weight.shape != (wide,) or offsets.shape != (batch, wide):
@@ -150,7 +150,7 @@ def launch(
     return Launch.of(
         source_kernel,
         (-(-frames * hop // samples), batch),
-        Flat(warps),
+        ElementwiseOptions(warps),
         f0_hz=f0_hz,
         starts=starts,
         growth=growth,
@@ -159,7 +159,7 @@ def launch(
         bias=bias,
         out=out,
         lengths=lengths,
-        places=places,
+        first_frames=first_frames,
         seeds=seeds,
         frames=frames,
         HOP=hop,

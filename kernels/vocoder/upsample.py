@@ -1,9 +1,9 @@
-"""A transposed convolution with the excitation at its rate added: out = up(leaky(x)) + bias + branch(excitation).
+"""A transposed convolution plus the excitation at its rate: out = up(leaky(x)) + bias + branch(excitation).
 
-Of the output samples n·rate + phase − padding those of one phase are an ordinary convolution over x: row n of the
-operand is [x[n], x[n−1], …], one product a phase and no zero in between. The branch is a strided convolution of one
-channel, for family m4 rectified and normalised over channels; where a block has not all channels the statistics of
-the others are computed again, as a branch has a few taps only where the product has thousands.
+The output samples n·rate + phase − padding of one phase are an ordinary convolution over x. Row n of its operand is
+[x[n], x[n−1], …]: one product a phase, without zeros in between. The branch is a strided convolution of one channel,
+which family m4 rectifies and normalises over channels. Where a block lacks some channels it computes their statistics
+again: a branch has only a few taps where the product has thousands.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def reference(
     norm: bool = False,
 ) -> Tensor:
     """x [B, T, C], weight [rate, taps, C, C'] (tap j·rate + phase), bias [C'], excitation [B, T·rate·hop],
-    mix [its taps or more, C'], of which ``channels`` count for the norm → out [B, T·rate, C']."""
+    mix [its taps or more, C'], whose first ``channels`` count for the norm → out [B, T·rate, C']."""
     rate, taps, _, columns = weight.shape
     kernel = weight.permute(2, 3, 1, 0).reshape(weight.shape[2], columns, taps * rate)
     out = conv_transpose1d(leaky_relu(x, slope).transpose(1, 2), kernel, stride=rate)
@@ -61,7 +61,7 @@ def branch(
     source,
     weight,
     bias,
-    place,
+    position,
     samples,
     column,
     TAPS: tl.constexpr,
@@ -71,19 +71,19 @@ def branch(
     NORM: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """The branch at output samples ``place`` in some columns, rectified if it is to be normalised."""
+    """The branch at output samples ``position`` in some columns, rectified if it is to be normalised."""
     if TAPS == 1:
-        at = place * HOP
+        at = position * HOP
         e = tl.load(source + at, mask=(at >= 0) & (at < samples), other=0.0)
         value = e[:, None] * tl.load(weight + column).to(tl.float32)[None, :]
     else:
         MOST: tl.constexpr = 1024 // weight.dtype.element_ty.primitive_bitwidth
         DEPTH: tl.constexpr = WIDE if WIDE < MOST else MOST
         j = tl.arange(0, DEPTH)
-        value = tl.zeros((place.shape[0], column.shape[0]), tl.float32)
+        value = tl.zeros((position.shape[0], column.shape[0]), tl.float32)
         for step in tl.range(0, WIDE // DEPTH, num_stages=1):
             tap = step * DEPTH + j
-            at = place[:, None] * HOP - HOP // 2 + tap[None, :]
+            at = position[:, None] * HOP - HOP // 2 + tap[None, :]
             mask = (at >= 0) & (at < samples) & (tap < TAPS)[None, :]
             e = tl.load(source + at, mask=mask, other=0.0).to(weight.dtype.element_ty)
             w = tl.load(weight + tap[:, None] * OUT + column[None, :])
@@ -136,40 +136,44 @@ def upsample_kernel(
         w = tl.load(weights + (tap * C + part * DEPTH) * OUT)
         sums = tl.dot(leaky(a, SLOPE), w, sums, input_precision=PRECISION)
     value = sums + tl.load(bias + column)[None, :]
-    place = n * RATE + phase - PADDING
+    position = n * RATE + phase - PADDING
     if MIX_TAPS > 0:
         samples = frames * RATE * HOP
         source = excitation + batch * samples
-        own = branch(source, mix, mix_bias, place, samples, column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
-        if NORM:  # padded channels are zeros, so sums over all are sums over those that count
-            mean = tl.sum(own, axis=1)
+        added = branch(source, mix, mix_bias, position, samples, column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
+        if NORM:  # padded channels are zeros, so sums over all channels are sums over the real ones
+            mean = tl.sum(added, axis=1)
             for other in range(1, TILES):
-                there = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
-                more = branch(source, mix, mix_bias, place, samples, there, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
+                other_column = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+                more = branch(
+                    source, mix, mix_bias, position, samples, other_column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION
+                )
                 mean += tl.sum(more, axis=1)
             mean = (mean / CHANNELS)[:, None]
-            own = tl.where((column < CHANNELS)[None, :], own - mean, 0.0)
-            squares = tl.sum(own * own, axis=1)
+            added = tl.where((column < CHANNELS)[None, :], added - mean, 0.0)
+            squares = tl.sum(added * added, axis=1)
             for other in range(1, TILES):
-                there = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
-                more = branch(source, mix, mix_bias, place, samples, there, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION)
-                more = tl.where((there < CHANNELS)[None, :], more - mean, 0.0)
+                other_column = (block + other) % TILES * COLUMNS + tl.arange(0, COLUMNS)
+                more = branch(
+                    source, mix, mix_bias, position, samples, other_column, MIX_TAPS, WIDE, HOP, OUT, NORM, PRECISION
+                )
+                more = tl.where((other_column < CHANNELS)[None, :], more - mean, 0.0)
                 squares += tl.sum(more * more, axis=1)
-            own /= tl.sqrt(squares / CHANNELS + EPS)[:, None]
-        value += own
-    mask = ((place >= 0) & (place < frames * RATE))[:, None]
-    written = batch * frames * (RATE * OUT) + place[:, None] * OUT + column[None, :]
+            added /= tl.sqrt(squares / CHANNELS + EPS)[:, None]
+        value += added
+    mask = ((position >= 0) & (position < frames * RATE))[:, None]
+    written = batch * frames * (RATE * OUT) + position[:, None] * OUT + column[None, :]
     tl.store(out + written, value.to(out.dtype.element_ty), mask=mask)
 
 
 def tile(rows: int, depth: int, columns: int, rate: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
-    """Blocks for so many rows of x in all sequences, ``depth`` channels in and ``columns`` out, a phase each."""
+    """Blocks for ``rows`` of x in all sequences together, ``depth`` channels in and ``columns`` out, one phase each."""
     arch, widest = tiles.architecture(arch), 128 if dtype.itemsize == 2 else 64
     block = conv.choose(rows, depth, columns, taps, dtype, arch, widest, rate)
     if block.warps == 8 and block.rows == 128 and tiles.AREA[arch] <= 128 * 128:
-        return replace(block, rows=64)  # beside the product's sums the branch's take as many registers
+        return replace(block, rows=64)  # the branch's sums take as many registers as the product's
     if arch in (80, 87) and block.warps == 4 and block.rows * block.columns == 64 * 64:
-        return replace(block, warps=8)  # with four ptxas takes 128 registers, for one more program, and spills
+        return replace(block, warps=8)  # with four, ptxas chooses 128 registers, to fit one more program, and spills
     return block
 
 
@@ -192,13 +196,13 @@ def launch(
     """x [B, T, C], weight [rate, taps, C, C'] (tap j·rate + phase of the transposed convolution), out [B, T·rate, C'].
 
     With ``excitation`` [B, T·rate·hop] float32: mix [taps rounded up to a power of two, C'] of its convolution, zero
-    from ``mix_taps`` on; ``channels`` of C' are none that were padded.
+    from ``mix_taps`` on; ``channels``: those of C' that are not padding.
     """
     batch, frames, depth = x.shape
     rate, taps, _, columns = weight.shape
     block.check(columns, depth)
-    given = {} if excitation is None else {"excitation": excitation, "mix": mix, "mix_bias": mix_bias}
-    check_aligned(x=x, weight=weight, bias=bias, out=out, **given)
+    excitation_tensors = {} if excitation is None else {"excitation": excitation, "mix": mix, "mix_bias": mix_bias}
+    check_aligned(x=x, weight=weight, bias=bias, out=out, **excitation_tensors)
     rows = (frames * rate - 1 + padding) // rate + 1
     return Launch.of(
         upsample_kernel,

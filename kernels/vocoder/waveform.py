@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, pad
 
 from fastsvc.kernels.language import jit, tl
-from fastsvc.kernels.launch import Flat, Launch, check_aligned
+from fastsvc.kernels.launch import ElementwiseOptions, Launch, check_aligned
 
-REGISTERS = 128  # ptxas would take 64 on sm_100, for more programs, and spill
+REGISTERS = 128  # ptxas would choose 64 on sm_100, to fit more programs, and spill
 
 
 def reference(x: Tensor, weight: Tensor, bias: Tensor, slope: float) -> Tensor:
@@ -49,7 +49,7 @@ def waveform_kernel(
 
 
 def tile(channels: int) -> tuple[int, int, int]:
-    """(samples of one program, channels at once, warps): no products, so the same everywhere."""
+    """(samples of one program, channels at once, warps): without matrix products they are the same everywhere."""
     width = min(32, channels & -channels)
     return 4096 // width, width, 4
 
@@ -62,7 +62,7 @@ def launch(x: Tensor, weight: Tensor, bias: Tensor, audio: Tensor, slope: float)
     return Launch.of(
         waveform_kernel,
         (-(-frames // samples), batch),
-        Flat(warps, REGISTERS),
+        ElementwiseOptions(warps, REGISTERS),
         x=x,
         weight=weight,
         bias=bias,

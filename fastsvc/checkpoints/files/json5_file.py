@@ -22,7 +22,7 @@ class Json5File(YamlFile):
     def __init__(self, path: Path, kind: str, notes: list[str] | None = None):
         self.path, self.kind = path, kind
         try:
-            self.values = parse(reading.text(path, error=CheckpointError, notes=notes))
+            self.values = parse(reading.read_text(path, error=CheckpointError, notes=notes))
         except ValueError as error:
             raise CheckpointError(f"{path} cannot be read: {error}", "correct the file") from None
         if not isinstance(self.values, dict):
@@ -32,4 +32,4 @@ class Json5File(YamlFile):
 def parse(text: str):
     """The values of a text; comments and trailing commas inside strings are kept."""
     plain = _COMMENT.sub(lambda match: match[1] or _BLANK.sub(" ", match[0]), text)  # positions in errors stay right
-    return reading.from_json(_TRAILING.sub(lambda match: match[1] or " " + match[2], plain))
+    return reading.parse_json(_TRAILING.sub(lambda match: match[1] or " " + match[2], plain))

@@ -18,7 +18,7 @@ class JsonFile(YamlFile):
         self.path = options.config or checkpoint.with_name(name)
         if not self.path.exists():
             raise config_search.missing_error(checkpoint, self.path, option=False)
-        self.values = reading.json_file(self.path, error=CheckpointError, notes=options.notes)
+        self.values = reading.read_json(self.path, error=CheckpointError, notes=options.notes)
         config_search.refuse_server_message(self.values, self.path)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a JSON object", f"use the {name} of the checkpoint")

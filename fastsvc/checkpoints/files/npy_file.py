@@ -18,7 +18,7 @@ LIMIT, MAX_ARRAYS = 2**20, 2**16  # bytes of an array, arrays in a file
 def vector(path: Path, count: int) -> tuple[float, ...]:
     """The ``count`` finite numbers in a file. Raises CheckpointError for anything else."""
     try:
-        return numbers(reading.whole(path, LIMIT, CheckpointError), count)
+        return numbers(reading.read_bytes(path, LIMIT, CheckpointError), count)
     except ValueError as error:
         raise CheckpointError(f"{path} {error}", "use the file that belongs to this checkpoint") from None
 
@@ -27,7 +27,7 @@ def vectors(path: Path, count: int) -> dict[str, tuple[float, ...]]:
     """The arrays of an `.npz` by name, each of ``count`` finite numbers. Raises CheckpointError for anything else."""
     arrays = {}
     try:
-        with reading.opened(path, CheckpointError) as opened, zipfile.ZipFile(opened) as archive:
+        with reading.open_file(path, CheckpointError) as opened, zipfile.ZipFile(opened) as archive:
             if len(archive.infolist()) > MAX_ARRAYS:
                 raise ValueError(f"holds more than {MAX_ARRAYS} arrays")
             for entry in archive.infolist():

@@ -25,7 +25,7 @@ def names_by_id(table: Mapping, count: int, base: int, where: str) -> tuple[str,
             reason = f"{where}{shown(name).strip(chr(39))} is {shown(number)}, outside {base} … {base + count - 1}"
             raise CheckpointError(reason, CORRECT)
         if number in names:
-            both = f"{spelling.told(names[number])} and {spelling.told(str(name))}"
+            both = f"{spelling.quoted(names[number])} and {spelling.quoted(str(name))}"
             raise CheckpointError(f"{where.rstrip('. :')}: {both} are two names for the id {number}", CORRECT)
         names[number] = str(name)
     used = set(map(spelling.key, names.values()))
@@ -39,8 +39,8 @@ def check(names, where: str | Path, base: int = 0) -> None:
     """Raises CheckpointError if two names are the same, or one has more than NAME characters."""
     if any(len(name) > NAME for name in names):
         raise CheckpointError(f"{where}: a speaker's name has more than {NAME} characters", CORRECT)
-    pair = spelling.twins(names)
+    pair = spelling.first_duplicate(names)
     if pair:
-        first, second = (spelling.told(names[index]) for index in pair)
+        first, second = (spelling.quoted(names[index]) for index in pair)
         text = f"{first} and {second} are one name" if first != second else f"{first} is one name"
         raise CheckpointError(f"{where}: {text} for the ids {base + pair[0]} and {base + pair[1]}", CORRECT)

@@ -10,9 +10,9 @@ from pathlib import Path
 from fastsvc import reading
 from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.errors import CheckpointError
-from fastsvc.reading import dress
-from fastsvc.reading.dress import Weights
+from fastsvc.reading import wrappers
 from fastsvc.reading.loading import count
+from fastsvc.reading.wrappers import WeightSet
 
 STEPS = ("global_step", "step", "iteration", "steps", "num_updates")
 NAMES = {
@@ -49,8 +49,8 @@ def unwrap(content: dict, path: Path, options: ReadOptions) -> Unwrapped:
         inner = unwrap(combined, path, options)
         return replace(inner, content=content | {"diff_model": inner.content}, weights=f"diff_model.{inner.weights}")
     try:
-        weight_sets = dress.find(content)
-    except dress.Twice as error:
+        weight_sets = wrappers.find_weights(content)
+    except wrappers.DuplicateName as error:
         raise CheckpointError(f"{path}: {error}", "save its state dict alone") from None
     if not weight_sets:
         tensors = {name: value for name, value in content.items() if hasattr(value, "dtype")}
@@ -64,7 +64,7 @@ def unwrap(content: dict, path: Path, options: ReadOptions) -> Unwrapped:
     return Unwrapped(plain, options, str(chosen), notes)
 
 
-def _chosen(weight_sets: list[Weights]) -> tuple[Weights, tuple[str, ...]]:
+def _chosen(weight_sets: list[WeightSet]) -> tuple[WeightSet, tuple[str, ...]]:
     """(the weights to use, from several of one family; notes on the others)."""
     last = [weights for weights in weight_sets if not weights.averaged]
     averaged = [weights for weights in weight_sets if weights.averaged]
@@ -80,7 +80,7 @@ def _chosen(weight_sets: list[Weights]) -> tuple[Weights, tuple[str, ...]]:
     return chosen, tuple(notes)
 
 
-def _content(chosen: Weights, content: dict, path: Path, options: ReadOptions) -> tuple[dict, ReadOptions]:
+def _content(chosen: WeightSet, content: dict, path: Path, options: ReadOptions) -> tuple[dict, ReadOptions]:
     state = chosen.state
     if chosen.family == "unit2mel":
         return {"model": state, "global_step": _step(content)}, options
@@ -103,7 +103,7 @@ def _step(content: dict) -> int:
     return next((count(content, key) for key in STEPS if count(content, key)), 0)
 
 
-def _is_m4(chosen: Weights, path: Path, options: ReadOptions) -> bool:
+def _is_m4(chosen: WeightSet, path: Path, options: ReadOptions) -> bool:
     """Whether a generator, named as openvpi's, is M4Singer's: by its key, else by its configuration."""
     if "model_gen" in (*chosen.keys, *chosen.prefix.split(".")):
         return True
@@ -122,7 +122,7 @@ def _settings(path: Path, options: ReadOptions) -> Iterator[dict]:
     """The mappings in --config, or in `config.json` and `config.yaml` beside; the reader reports their faults."""
     beside = [path.with_name(name) for name in ("config.json", "config.yaml")]
     for file in [options.config] if options.config else beside:
-        read = reading.json_file if file.suffix == ".json" else reading.yaml_file
+        read = reading.read_json if file.suffix == ".json" else reading.read_yaml
         with contextlib.suppress(CheckpointError):
             values = read(file, error=CheckpointError)
             if isinstance(values, dict):

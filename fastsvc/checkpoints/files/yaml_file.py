@@ -28,7 +28,7 @@ class YamlFile:
         self.path = options.config or checkpoint.with_name("config.yaml")
         if not self.path.exists():
             raise config_search.missing_error(checkpoint, self.path, option=option)
-        self.values = reading.yaml_file(self.path, error=CheckpointError, notes=options.notes)
+        self.values = reading.read_yaml(self.path, error=CheckpointError, notes=options.notes)
         config_search.refuse_server_message(self.values, self.path)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a YAML mapping", "use the config.yaml of the training run")

@@ -65,7 +65,7 @@ def _config_fields(path: Path, required: bool, notes: list[str]) -> dict:
     """Fields of HubertConfig from config.json; {} if that file is not HuBERT's."""
     if not path.exists() and not required:
         return {}
-    values = reading.json_file(path, error=CheckpointError, notes=notes)
+    values = reading.read_json(path, error=CheckpointError, notes=notes)
     if not isinstance(values, dict) or values.get("model_type") != "hubert":
         return {}  # another model's, such as the acoustic model's in the same folder
     for key, expected in BASE.items():

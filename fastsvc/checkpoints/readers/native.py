@@ -13,7 +13,7 @@ from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model.keys import fit
 from fastsvc.model.modules import module
-from fastsvc.reading import dress
+from fastsvc.reading import wrappers
 from fastsvc.reading.loading import count, state_dict
 
 VERSION = 1
@@ -94,8 +94,8 @@ def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tu
 def _bare_names(state: dict, path: Path) -> dict:
     """Names without the prefixes of DistributedDataParallel, torch.compile and trainers."""
     try:
-        state = dress.unwrapped(state)
-    except dress.Twice as error:
+        state = wrappers.unwrap(state)
+    except wrappers.DuplicateName as error:
         raise CheckpointError(f"{path}: {error}", "save its state dict alone") from None
     while all(name.startswith("model.") for name in state):
         state = {name.removeprefix("model."): value for name, value in state.items()}

@@ -12,7 +12,7 @@ from fastsvc.checkpoints.files.yaml_file import YamlFile
 from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.config import ConditionConfig, DenoiserConfig
 from fastsvc.errors import CheckpointError
-from fastsvc.reading.dress import MARKS
+from fastsvc.reading.wrappers import MARKS
 
 NETWORK = "decoder.denoise_fn."
 SPEAKER = "condition.spk_embed."

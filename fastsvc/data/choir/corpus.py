@@ -65,7 +65,7 @@ def _merge(out: Path, singers: list[Singer], songs: int, seed: int) -> dict:
     held = {"singers": [], "songs": []}
     if path.exists():
         try:
-            held = reading.json_file(path, 64 * 2**20)
+            held = reading.read_json(path, 64 * 2**20)
             held_seed, held_format = held["seed"], held["format"]
             held_singers = {singer["name"]: singer for singer in held["singers"]}
             held_songs = len(held["songs"])
@@ -98,7 +98,7 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
     """
     out, seed = arguments.path("out", out), arguments.seed(seed)
     minutes = arguments.number("minutes", minutes, *arguments.MINUTES, above=True)
-    jobs = arguments.optional(arguments.whole, "jobs", jobs, *arguments.JOBS)
+    jobs = arguments.optional(arguments.whole_number, "jobs", jobs, *arguments.JOBS)
     arguments.flag("progress", progress)
     if not singers:
         raise ConfigError("the choir has no singers", "ask for at least one singer")

@@ -16,7 +16,7 @@ def roster(count: int, seed: int, voices: bool = True) -> list[Singer]:
 
     A singer depends on its index and the seed alone, never on count. Programs that are missing are logged.
     """
-    count, seed = arguments.whole("the number of singers", count, *arguments.SINGERS), arguments.seed(seed)
+    count, seed = arguments.whole_number("the number of singers", count, *arguments.SINGERS), arguments.seed(seed)
     singers = [source_filter_singer(index, seed) for index in range(count)]
     if not arguments.flag("voices", voices):
         return singers

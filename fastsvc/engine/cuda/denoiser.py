@@ -20,8 +20,8 @@ from fastsvc.engine.cuda.graphs import Arena, Counter, Graphs, settle
 from fastsvc.engine.cuda.schedules import Fused
 from fastsvc.engine.ladder import Shape
 from fastsvc.kernels import dependent
-from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles
-from fastsvc.kernels.denoiser.pack import Packed, pack
+from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles
+from fastsvc.kernels.denoiser.pack import PackedDenoiser, pack
 from fastsvc.kernels.launch import Launch
 from fastsvc.model import process
 
@@ -43,26 +43,26 @@ class Slice:
         return len(self.places)
 
 
-def packed(tensors: dict[str, Tensor], config: AcousticConfig, dtype: torch.dtype, device) -> Packed:
+def packed(tensors: dict[str, Tensor], config: AcousticConfig, dtype: torch.dtype, device) -> PackedDenoiser:
     """The kernels' weights, of lowered tensors."""
     tensors = condition_for(config).packable(tensors, config)
     low, high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
     return pack(tensors, low, high, dtype, device)
 
 
-def without_storage(config: AcousticConfig, levels: int, dtype: torch.dtype) -> Packed:
+def without_storage(config: AcousticConfig, levels: int, dtype: torch.dtype) -> PackedDenoiser:
     """The same on the meta device, for compiling ahead of time."""
     shapes = lowered.shapes(config, levels)
     with torch.device("meta"):
         return packed({name: torch.empty(shape) for name, shape in shapes.items()}, config, dtype, "meta")
 
 
-def table(config: AcousticConfig, levels: Iterable[float]) -> dict[float, Level]:
+def table(config: AcousticConfig, levels: Iterable[float]) -> dict[float, NoiseLevel]:
     """By noise level: its row of the step vectors and its scalars, as fastsvc/engine/cpu/denoiser.py takes them."""
     found = {}
     for index, level in enumerate(levels):
         scalars = process.coefficients(config, torch.tensor(level, dtype=torch.float32, device="cpu"))
-        found[float(level)] = Level(index, *map(float, scalars[:3]))
+        found[float(level)] = NoiseLevel(index, *map(float, scalars[:3]))
     return found
 
 
@@ -70,14 +70,20 @@ class Program:
     """One shape: its buffers, and replays of the work over them."""
 
     def __init__(
-        self, weights: Packed, config: AcousticConfig, levels: dict[float, Level], shape: Shape, arch: int, allocate
+        self,
+        weights: PackedDenoiser,
+        config: AcousticConfig,
+        levels: dict[float, NoiseLevel],
+        shape: Shape,
+        arch: int,
+        allocate,
     ):
         self.shape, self.levels = shape, levels
         tiles = Tiles.of(weights, shape.batch, shape.frames, arch)
         known = list(levels.values())
         dilations, device, (b, t) = config.denoiser.dilations, weights.conv_weight.device, (shape.batch, shape.frames)
         pdl = dependent.possible(device, arch)
-        self.net = Denoiser(weights, dilations, known, b, t, tiles, FLOAT32_PRODUCTS, allocate, pdl)
+        self.net = DenoiserLaunches(weights, dilations, known, b, t, tiles, FLOAT32_PRODUCTS, allocate, pdl)
 
         def buffer(*sizes: int, dtype=torch.float32) -> Tensor:
             return allocate(*sizes, dtype=dtype, device=device)
@@ -134,7 +140,7 @@ class Staging:
             program.units[i, : len(units)].copy_(units, non_blocking=True)
             program.utterance[i].zero_()
             program.utterance[i, : len(one.utterance)].copy_(one.utterance, non_blocking=True)
-        pairs = (net.lengths, lengths), (net.places, places), (net.seeds, seeds)
+        pairs = (net.lengths, lengths), (net.first_frames, places), (net.seeds, seeds)
         for target, source in (*pairs, (program.scalars, scalars), (program.places, rows)):
             target.copy_(source, non_blocking=True)
         if self.pinned:
@@ -174,7 +180,7 @@ class Network:
 
     def __init__(
         self,
-        weights: Packed,
+        weights: PackedDenoiser,
         config: AcousticConfig,
         levels: list[float],
         vectors: Tensor,

@@ -6,7 +6,7 @@ import re
 
 from fastsvc.engine.cuda.driver import TYPES
 from fastsvc.kernels.tiles import SHARED_BYTES
-from fastsvc.reading import from_json
+from fastsvc.reading import parse_json
 
 LIST = "kernels.json"  # in the engine's part for an architecture
 MOST_BYTES = 8 << 20
@@ -23,7 +23,7 @@ def parse(content: bytes, arch: int) -> tuple[dict | None, str]:
     if len(content) > MOST_BYTES:
         return None, f"has more than {MOST_BYTES >> 20} MB"
     try:
-        found = from_json(content)
+        found = parse_json(content)
     except ValueError:
         return None, "is not JSON"
     if not isinstance(found, dict) or not isinstance(found.get("sources"), str):

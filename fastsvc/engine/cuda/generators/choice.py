@@ -143,7 +143,7 @@ class Choice:
         """``name`` was chosen and cannot run after all: from now on another is. Raises the error if no other may be."""
         if self.wanted != "auto" or name == "torch":
             raise error
-        why = faults.told(error) if faults.is_bug(error) else faults.reason(error)
+        why = faults.line_with_report(error) if faults.is_bug(error) else faults.reason(error)
         warnings.warn(f"the vocoder continues without {name}, which was the fastest: {why}", stacklevel=3)
         self.dropped.add(name)
         self.names = {}
@@ -168,7 +168,9 @@ class Choice:
             except Exception as error:  # a backend that fails, however, must not take the others with it
                 row = Row(batch, frames, name, why=faults.reason(error))
                 if faults.is_bug(error):
-                    warnings.warn(f"the vocoder's backend {name} is left out: {faults.told(error)}", stacklevel=3)
+                    warnings.warn(
+                        f"the vocoder's backend {name} is left out: {faults.line_with_report(error)}", stacklevel=3
+                    )
             found.append(row)
         self.rows += found
         self._keep()
@@ -184,7 +186,7 @@ class Choice:
         if data is None:
             return []
         try:
-            table = reading.from_json(data)
+            table = reading.parse_json(data)
             return [_row(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
         except (ValueError, KeyError, TypeError) as error:
             warnings.warn(f"the table of vocoder backends is unreadable and is measured again: {error}", stacklevel=3)

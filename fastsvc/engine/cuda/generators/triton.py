@@ -13,7 +13,7 @@ from fastsvc.engine.cuda.graphs import Arena, Counter
 from fastsvc.errors import EngineError
 from fastsvc.kernels import tiles
 from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.vocoder.generator import Generator
+from fastsvc.kernels.vocoder.generator import GeneratorLaunches
 from fastsvc.kernels.vocoder.pack import PackedGenerator, pack_generator
 
 MOST_ELEMENTS = 2**31 - 1  # of one sequence in one buffer: kernels count them in 32 bits
@@ -72,10 +72,10 @@ class TritonGenerator:
 
 def generator(weights: PackedGenerator, config: VocoderConfig, batch: int, frames: int, arch: int, allocate):
     """The launches' buffers at one shape; float32 is multiplied as the denoiser's is."""
-    return Generator(weights, config, batch, frames, arch, FLOAT32_PRODUCTS, allocate)
+    return GeneratorLaunches(weights, config, batch, frames, arch, FLOAT32_PRODUCTS, allocate)
 
 
-def launches(made: Generator, given) -> list[Launch]:
+def launches(made: GeneratorLaunches, given) -> list[Launch]:
     """All of one shape, over its inputs (fastsvc.engine.cuda.vocoder.Inputs)."""
     return made.launches(given.mel, given.excitation, given.noise, given.audio)
 

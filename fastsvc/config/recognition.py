@@ -1,4 +1,4 @@
-"""Networks that listen: the phonetic recogniser, the singer verifier and the pitch of mels."""
+"""Networks that analyse audio: the phonetic recogniser, the singer verifier and the pitch network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RecogniserConfig:
     layers: int = 8
     kernel: int = 3
     bottleneck: int = 48
-    mean_frames: int = 0  # reach of the local mean that is taken from the mel, to each side; 0: none
+    mean_frames: int = 0  # reach to each side of the local mean that is subtracted from the mel; 0: none
     architecture: str = "conv"  # "gru" is for held-out evaluation
 
     def __post_init__(self):
@@ -66,7 +66,7 @@ class VerifierConfig:
 
 @dataclass(frozen=True)
 class PitchConfig:
-    """Pitch of a mel: gated convolutions -> ``bins`` of ``step_cents`` from ``low_hz`` on. For training alone."""
+    """Pitch of a mel: gated convolutions -> ``bins`` of ``step_cents`` from ``low_hz`` on. Used only in training."""
 
     mel: MelConfig = field(default_factory=MelConfig)
     channels: int = 96

@@ -1,6 +1,6 @@
-"""Whether a file for FFmpeg is all there, one recording and not encrypted, by its headers.
+"""Whether a file for FFmpeg is complete, one recording and not encrypted, by its headers.
 
-FFmpeg takes what is left of a cut file for the whole. Sources: ISO/IEC 14496-12, RFC 8794 (EBML), RFC 9559
+FFmpeg accepts the rest of a cut file as a complete one. Sources: ISO/IEC 14496-12, RFC 8794 (EBML), RFC 9559
 (Matroska), Microsoft's ASF Specification 01.20.03.
 """
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from fastsvc.audio import boxes, chunks, media_frames, media_kinds
 from fastsvc.audio.boxes import JOINED
-from fastsvc.audio.media_kinds import Kind
+from fastsvc.audio.media_kinds import MediaKind
 from fastsvc.errors import AudioError
 
 if TYPE_CHECKING:
-    from fastsvc.audio.source import Source
+    from fastsvc.audio.file_bytes import FileBytes
 
 AGAIN = "copy or export the recording again"
 _SPLIT = "split the file, or convert the recordings to wav or flac first"
@@ -35,12 +35,12 @@ _HEADERS = 1 << 18  # bytes of headers that are searched
 _MOST = 4096
 
 
-def check(path: Path, source: Source, start: int, kind: Kind) -> boxes.Film | None:
-    """What the boxes of an MP4 say. Raises AudioError where the recording cannot be read as a whole, and OSError."""
-    film, fault, locked = None, "", False
+def check(path: Path, source: FileBytes, start: int, kind: MediaKind) -> boxes.Movie | None:
+    """The boxes of an MP4, None for other kinds. Raises AudioError where the recording is incomplete, and OSError."""
+    movie, fault, locked = None, "", False
     if kind.name == "mp4":
-        film = boxes.film(source, start)
-        fault, locked = film.fault, film.encrypted
+        movie = boxes.movie(source, start)
+        fault, locked = movie.fault, movie.encrypted
     elif kind.name == "matroska":
         fault = _matroska(source, start)
         locked = _ENCRYPTED in source.at(start, _HEADERS).partition(_CLUSTER)[0]
@@ -60,91 +60,91 @@ def check(path: Path, source: Source, start: int, kind: Kind) -> boxes.Film | No
         raise AudioError(f"{path}: {fault}", _SPLIT if fault == JOINED else AGAIN)
     if locked:
         raise AudioError(f"{path}: {kind.what} that is encrypted (DRM)", _PROTECTED)
-    return film
+    return movie
 
 
-def _cut(held: int, size: int) -> str:
-    return f"cut short: holds {max(0, held):,} of {size:,} bytes that its header promises"
+def _cut(stored: int, size: int) -> str:
+    return f"cut short: holds {max(0, stored):,} of {size:,} bytes that its header promises"
 
 
-def _matroska(source: Source, start: int) -> str:
-    place = start
+def _matroska(source: FileBytes, start: int) -> str:
+    offset = start
     for number in range(_MOST):
-        name = source.at(place, 4)
+        name = source.at(offset, 4)
         if len(name) < 4 or (number and name not in (_SEGMENT, b"\x1aE\xdf\xa3")):
             return "" if number > 1 else "damaged: no Matroska follows its header"
         if number > 1 and name == b"\x1aE\xdf\xa3":
             return JOINED
-        begin, size = _ebml_size(source, place + 4)
+        begin, size = _ebml_size(source, offset + 4)
         if size is None:
             return ""  # written to a pipe
         if begin + size > source.size:
             return _cut(source.size - begin, size)
-        place = begin + size
+        offset = begin + size
     return ""
 
 
-def _ebml_size(source: Source, place: int) -> tuple[int, int | None]:
-    """(place after it, the number; None: "unknown")"""
-    head = source.at(place, 8)
+def _ebml_size(source: FileBytes, offset: int) -> tuple[int, int | None]:
+    """(offset after it, the number; None: "unknown")"""
+    head = source.at(offset, 8)
     width = 9 - (head[0] if head else 0).bit_length()
     if width > 8 or len(head) < width:
-        return place + 1, None
+        return offset + 1, None
     value = int.from_bytes(head[:width], "big") & (1 << 7 * width) - 1
-    return place + width, None if value == (1 << 7 * width) - 1 else value
+    return offset + width, None if value == (1 << 7 * width) - 1 else value
 
 
-def says_its_length(source: Source, start: int, kind: Kind) -> bool:
-    """Whether the header knows; not where a program wrote to a pipe."""
+def says_its_length(source: FileBytes, start: int, kind: MediaKind) -> bool:
+    """Whether the header has the length; it does not where a program wrote to a pipe."""
     if kind.name != "asf":
-        return kind.said
+        return kind.has_length
     size = int.from_bytes(source.at(start + 16, 8), "little")
     head = source.at(start, min(size, _HEADERS))
-    place = head.find(_ASF_FILE)
-    return place >= 0 and any(head[place + 40 : place + 48])  # the size of the file
+    offset = head.find(_ASF_FILE)
+    return offset >= 0 and any(head[offset + 40 : offset + 48])  # the size of the file
 
 
-def _asf(source: Source, start: int) -> str:
-    place, said = start, says_its_length(source, start, media_kinds.KINDS["asf"])
+def _asf(source: FileBytes, start: int) -> str:
+    offset, has_length = start, says_its_length(source, start, media_kinds.KINDS["asf"])
     for number in range(_MOST):
-        head = source.at(place, 24)
+        head = source.at(offset, 24)
         size = int.from_bytes(head[16:], "little")
         if number and head[:16] == _ASF_HEADER:
             return JOINED
         if len(head) < 24 or size < 24:
             return "cut short: ends within its header" if number < 2 and len(head) < 24 else ""
-        if place + size > source.size:
-            return _cut(source.size - place, size) if said or not number else ""
-        place += size
+        if offset + size > source.size:
+            return _cut(source.size - offset, size) if has_length or not number else ""
+        offset += size
     return ""
 
 
-def follows(source: Source, place: int, kind: Kind) -> bool:
-    """Whether another of ``kind`` begins after the last packet, or after the tags behind it."""
-    if source.at(place, 8) == b"APETAGEX":
-        place += 32 + int.from_bytes(source.at(place + 12, 4), "little")
-    if source.at(place, 3) == b"TAG":
-        place += 128
-    return media_kinds.find(source, place) is kind
+def follows(source: FileBytes, offset: int, kind: MediaKind) -> bool:
+    """Whether another recording of ``kind`` begins after the last packet and tags."""
+    if source.at(offset, 8) == b"APETAGEX":
+        offset += 32 + int.from_bytes(source.at(offset + 12, 4), "little")
+    if source.at(offset, 3) == b"TAG":
+        offset += 128
+    return media_kinds.find(source, offset) is kind
 
 
-def caf_span(source: Source, start: int) -> tuple[int, int] | None:
-    """(samples before the recording, samples of it) by the table of packets of a CAF; None where it has none."""
-    for name, place in _caf(source, start):
+def caf_span(source: FileBytes, start: int) -> tuple[int, int] | None:
+    """(samples before the recording, samples of it) by the packet table of a CAF; None without one."""
+    for name, offset in _caf(source, start):
         if name == b"pakt":
-            table = source.at(place, 24)
+            table = source.at(offset, 24)
             return int.from_bytes(table[16:20], "big"), int.from_bytes(table[8:16], "big")
     return None
 
 
-def _caf(source: Source, start: int) -> Iterator[tuple[bytes, int]]:
-    """(name, place of the content) of each chunk, and of what follows the last."""
-    place = start + 8
+def _caf(source: FileBytes, start: int) -> Iterator[tuple[bytes, int]]:
+    """(name, offset of the content) of each chunk, and of the bytes after the last."""
+    offset = start + 8
     for _ in range(_MOST):
-        head = source.at(place, 12)
+        head = source.at(offset, 12)
         size = int.from_bytes(head[4:], "big", signed=True)
         if len(head) == 12:
-            yield head[:4], place + 12
+            yield head[:4], offset + 12
         if len(head) < 12 or size < 0 or head[:4] == b"caff":
             return
-        place += 12 + size
+        offset += 12 + size

@@ -1,4 +1,4 @@
-"""One file, whole or not at all."""
+"""Writing one file so that it appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def writing(
 ) -> Iterator[BinaryIO]:
     """A binary file, open for writing and reading, that becomes ``path`` at the end of the block.
 
-    Missing folders are made. Leaving the block by an exception, of whatever kind, leaves ``path`` as it was. What the
-    system refuses (a full disk, no permission) is an OutputError, also where a library reports it as something else.
-    ``permissions``: of the new file; else as the user's umask says. ``new``: what has got the name meanwhile keeps it.
+    Missing folders are made. An exception of any kind leaves ``path`` as it was. Errors of the system (a full disk, no
+    permission) become an OutputError, also where a library reports them as something else. ``permissions``: of the new
+    file; default: the user's umask. ``new``: a file that appeared at ``path`` meanwhile is kept, with an OutputError.
     """
     path = Path(path)
-    with refused(path, remedy) as seen:
+    with as_output_error(path, remedy) as system_errors:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(temporary_name())
         try:
-            first = 0o666 if permissions is None else 0o600  # never wider than asked for, not for a moment
-            file = _Watched(os.fdopen(os.open(temporary, os.O_RDWR | _FLAGS, first), "w+b", 1 << 20), seen)
+            initial = 0o666 if permissions is None else 0o600  # never wider than ``permissions``, not even for a moment
+            file = _Watched(os.fdopen(os.open(temporary, os.O_RDWR | _FLAGS, initial), "w+b", 1 << 20), system_errors)
             try:
                 yield file
                 file.flush()
@@ -43,9 +43,9 @@ def writing(
                     os.chmod(temporary, permissions)
                 os.fsync(file.fileno())
             finally:
-                with contextlib.suppress(OSError):  # said already by the flush
+                with contextlib.suppress(OSError):  # the flush has raised it already
                     file.close()
-            _into_place(temporary, path, new)
+            _rename(temporary, path, new)
         finally:
             _unlink(temporary)
 
@@ -57,7 +57,7 @@ def write_bytes(path: str | os.PathLike, content: bytes, *, permissions: int | N
 
 
 def write_text(path: str | os.PathLike, text: str, *, remedy: str = REMEDY) -> None:
-    """UTF-8; what is no valid text in names of files stays as it is. Raises OutputError."""
+    """UTF-8; bytes of file names that are not valid text are written unchanged. Raises OutputError."""
     with writing(path, remedy=remedy) as file:
         file.write(text.encode("utf-8", "surrogateescape"))
 
@@ -87,32 +87,32 @@ def sync(path: Path) -> None:
 
 def reason(error: OSError) -> str:
     """Why a file could not be written, in plain words."""
-    known = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
-    known |= {errno.EACCES: "no permission", errno.EPERM: "no permission", errno.EROFS: "the disk is read-only"}
-    known |= {errno.EISDIR: "a folder of that name exists", errno.ENOTDIR: "a part of its path is a file"}
-    known |= {errno.EEXIST: "a part of its path is a file", errno.ENAMETOOLONG: "the name is too long"}
-    known |= {errno.EFBIG: "the file would be larger than the system allows"}
-    return known.get(error.errno, error.strerror or str(error))
+    reasons = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+    reasons |= {errno.EACCES: "no permission", errno.EPERM: "no permission", errno.EROFS: "the disk is read-only"}
+    reasons |= {errno.EISDIR: "a folder of that name exists", errno.ENOTDIR: "a part of its path is a file"}
+    reasons |= {errno.EEXIST: "a part of its path is a file", errno.ENAMETOOLONG: "the name is too long"}
+    reasons |= {errno.EFBIG: "the file would be larger than the system allows"}
+    return reasons.get(error.errno, error.strerror or str(error))
 
 
 def system_error(error: BaseException) -> OSError | None:
     """The system's error that a library's exception stands for, or None."""
     if isinstance(error, OSError):
         return error
-    found = _RUST.search(str(error)) if type(error).__name__ == "SafetensorError" else None
-    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else None
+    match = _RUST.search(str(error)) if type(error).__name__ == "SafetensorError" else None
+    return OSError(int(match[1]), os.strerror(int(match[1]))) if match else None
 
 
 @contextlib.contextmanager
-def refused(path: Path, remedy: str) -> Iterator[list[OSError]]:
-    """The system's errors as OutputError; the list gets those that a library may turn into others of its own."""
-    seen: list[OSError] = []
+def as_output_error(path: Path, remedy: str) -> Iterator[list[OSError]]:
+    """Raise the system's errors as OutputError. The list collects errors that a library may replace by its own."""
+    system_errors: list[OSError] = []
     try:
-        yield seen
+        yield system_errors
     except OutputError:
         raise
     except Exception as error:
-        first = seen[0] if seen else system_error(error)
+        first = system_errors[0] if system_errors else system_error(error)
         if first is None:
             raise
         full = first.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -122,39 +122,39 @@ def refused(path: Path, remedy: str) -> Iterator[list[OSError]]:
 
 
 class _Watched:
-    """A file that remembers the first error of the system: PyTorch and others report their own in its stead."""
+    """A file that records the system's errors: PyTorch and others raise their own instead."""
 
-    def __init__(self, file: BinaryIO, seen: list[OSError]):
-        self._file, self._seen = file, seen
+    def __init__(self, file: BinaryIO, system_errors: list[OSError]):
+        self._file, self._system_errors = file, system_errors
 
     def write(self, data) -> int:
         try:
             return self._file.write(data)
         except OSError as error:
-            self._seen.append(error)
+            self._system_errors.append(error)
             raise
 
     def flush(self) -> None:
         try:
             self._file.flush()
         except OSError as error:
-            self._seen.append(error)
+            self._system_errors.append(error)
             raise
 
     def __getattr__(self, name: str):
         return getattr(self._file, name)
 
 
-def _into_place(temporary: Path, path: Path, new: bool = False) -> None:
-    if not (new and _named(temporary, path)):
+def _rename(temporary: Path, path: Path, new: bool = False) -> None:
+    if not (new and _link(temporary, path)):
         os.replace(temporary, path)
     sync(path.parent)
 
 
-def _named(temporary: Path, path: Path) -> bool:
-    """A free name for the file, beside its temporary one; False where the file system has no second names.
+def _link(temporary: Path, path: Path) -> bool:
+    """Give the file a second name that must be free; False where the file system has no hard links.
 
-    Raises OutputError where the name is taken: unlike a look before a rename, this leaves no moment in between.
+    Raises OutputError where the name exists: unlike a check before a rename, this leaves no moment in between.
     """
     try:
         os.link(temporary, path)

@@ -1,0 +1,108 @@
+"""Graphs that the GPU's engine makes beforehand, its kernels interpreted."""
+
+import interpreted
+import pytest
+import torch
+
+pytest.importorskip("triton")
+
+from gpu_pairs import FRAMES, built, told
+
+from fastsvc.engine import ladder
+from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cuda import pitch as cuda_pitch
+from fastsvc.engine.cuda import recogniser as cuda_recogniser
+from fastsvc.engine.cuda.graphs import Graphs
+from fastsvc.engine.engine import Engine
+from fastsvc.engine.ladder import Ladder
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
+
+
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch):
+    interpreted.prepare(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return built(tmp_path_factory)
+
+
+@pytest.fixture
+def pair(folder):
+    """(the CPU's engine, the GPU's)."""
+    return Engine.open(folder, "cpu"), interpreted.engine(folder)
+
+
+@pytest.mark.slow
+def test_graphs_are_made_beforehand(pair, monkeypatch):
+    """Those that recordings need, largest first; then nothing is captured while they are sung."""
+    _, gpu = pair
+    made, real = [], Graphs.capture
+    monkeypatch.setattr(Graphs, "capture", lambda self, run: made.append(self) or real(self, run))
+    seen, lengths = [], (12, 66, 7)
+    assert gpu.warm_up(groups=[lengths, lengths[:1]], steps=(1, 2), progress=seen.append) == len(made)
+    assert seen == sorted(seen) and seen[-1] == 1
+    shapes = [(shape.batch, shape.frames) for shape in gpu.sampler.network.programs]
+    assert shapes == [(4, 96), (1, 64)]
+    recordings = [
+        runtime.Features(*told(n)[:1], torch.arange(n), *(2 * [torch.ones(n)]), torch.ones(n)) for n in lengths
+    ]
+    voice, before = gpu.sampler.condition.speaker({1: 1.0}), len(made)
+    for steps in (1, 2):
+        mels = gpu.sampler.many(recordings, voice, steps, [5, 6, 7])
+        gpu.sampler.many(recordings[:1], voice, steps, [5])
+    gpu.synthesiser(mels[1], recordings[1].f0_hz)
+    assert len(made) == before
+
+
+def test_the_whole_ladder_is_prepared(pair, monkeypatch):
+    _, gpu = pair
+    gpu.sampler.ladder = Ladder(512)
+    monkeypatch.setattr(ladder, "EVEN", (64, 128))
+    monkeypatch.setattr(ladder, "EVEN_BATCHES", (2, 1))
+    monkeypatch.setattr(cuda_recogniser, "RUNGS", (64, 128))
+    monkeypatch.setattr(cuda_pitch, "FRAMES", (64, 128))
+    monkeypatch.setattr(gpu.synthesiser, "most_batch", 2)
+    ran = []
+    monkeypatch.setattr(
+        gpu.synthesiser, "_batch", lambda mel, f0, seed, starts, length: ran.append((len(starts), length))
+    )
+    gpu.warm_up(groups="all")
+    network = gpu.sampler.network
+    assert list(network.programs) == Ladder(512).shapes()
+    assert {key[0] for key in network.replays} == set(Ladder(512).shapes())
+    assert {key[1:] for key in network.replays} == {("condition", False), ("sampling", 1, False)}  # not early
+    assert ran == [(2, 128), (1, 128), (2, 64), (1, 64)]
+    assert list(gpu.encoder.programs.held) == list(gpu.yin.programs.held) == [128, 64]
+
+
+def test_stepped_schedules_are_prepared_too(pair):
+    _, gpu = pair
+    gpu.sampler.method, gpu.sampler.plans = "heun", {1: None, 2: None}
+    gpu.sampler.schedules = {2: [*gpu.sampler.schedules[2], 0.0]}
+    gpu.sampler.warm_up([2], [[FRAMES]])
+    replays = dict(gpu.sampler.network.replays)
+    gpu.synthesise(*told(), 0, 2)
+    assert {key[1] for key in replays} == {"condition", "evaluation"} and replays == gpu.sampler.network.replays
+
+
+def test_short_memory_while_graphs_are_made(pair, monkeypatch):
+    _, gpu = pair
+    reserve = gpu.sampler.network.reserve
+
+    def scarce(shapes):
+        if max(shape.batch * shape.frames for shape in shapes) > 2048:
+            raise torch.OutOfMemoryError("no")
+        reserve(shapes)
+
+    monkeypatch.setattr(gpu.sampler.network, "reserve", scarce)
+    with pytest.warns(UserWarning, match="continuing with batches of 2048 frames"):
+        gpu.sampler.warm_up([1], [[FRAMES]])
+    assert gpu.sampler.ladder == Ladder(2048) and len(gpu.sampler.network.replays) == 2
+
+
+def test_on_a_processor_there_are_no_graphs_to_make(pair):
+    cpu, _ = pair
+    assert cpu.warm_up(0.05, groups="all") == 0 and set(cpu.timings) == {"features", "mel", "vocoder"}
