@@ -55,8 +55,8 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     """Convert, draw and print; ``voices`` are names with commas between. Returns the exit status."""
     start = time.perf_counter()
     from fastsvc.commands.choose import choose_model
-    from fastsvc.convert import plan as batch_plan
-    from fastsvc.convert import run as batch
+    from fastsvc.convert import batch
+    from fastsvc.convert.plan import plan
     from fastsvc.engine import Engine, Request
 
     folder, out = Path(folder), Path(out)
@@ -69,10 +69,10 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     print(screen.shown(here))
     rows, failures = [], []
     for name, tag in zip(names, file_names.safe_tags(names)):
-        plan = batch_plan.plan([folder], out / tag)
+        planned = plan([folder], out / tag)
         request = Request(name, steps=steps, transpose=_transpose(engine, name))
-        settings = batch.Settings(request, name=name, overwrite=True)
-        report = batch.run(engine, plan, settings, tell=lambda report, entry: _tell(entry))
+        settings = batch.ConversionSettings(request, name=name, overwrite=True)
+        report = batch.run(engine, planned, settings, on_entry=lambda report, entry: _tell(entry))
         if report.interrupted:
             raise KeyboardInterrupt
         rows += [_draw(entry, name) for entry in report.entries if entry.status == batch.DONE]

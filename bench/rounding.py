@@ -116,7 +116,7 @@ def bundled(seconds: float) -> Case:
 
     Their plain model is not stored, hence no row of it.
     """
-    from fastsvc.artifact import folder as artifact
+    from fastsvc.artifact import engine_folder
     from fastsvc.audio import io
     from fastsvc.commands import choose
     from fastsvc.engine import hearing
@@ -129,7 +129,10 @@ def bundled(seconds: float) -> Case:
     told = hearing.features(whole, rate_hz, engine.config, engine.encoder, None, None, "cpu")
     voice = engine.sampler.condition.speaker({0: 1.0})
     cond = engine.sampler._cond(told, voice, 0, len(told.f0_hz))
-    tensors = {name: value.float() for name, value in artifact.Artifact(choose.DEMO).tensors(artifact.WEIGHTS).items()}
+    tensors = {
+        name: value.float()
+        for name, value in engine_folder.Artifact(choose.DEMO).tensors(engine_folder.WEIGHTS).items()
+    }
     return Case(
         "bundled voices", engine.config, tensors, engine.sampler.schedules, engine.manifest.sampling.levels, cond
     )

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from bench import circumstances, program, vocoder_folder
 from bench.vocoder_cpu import CASES
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.config import VocoderConfig
 
 VOCODERS = ("m4", "openvpi")
 ARCHS = (80, 86, 89, 120)
-GRAPH = artifact.GRAPHS[True]
+GRAPH = engine_folder.GRAPHS[True]
 
 
 def folder(path: Path, name: str) -> Path:

@@ -5,22 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.config import VocoderConfig, to_dict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def write(path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_graphs: bool = True) -> artifact.Artifact:
+def write(
+    path: Path, config: VocoderConfig, tensors: dict[str, Tensor], with_graphs: bool = True
+) -> engine_folder.Artifact:
     """``tensors`` as they are to be stored."""
     from fastsvc.build.passes.export import graphs
 
-    files: dict = {artifact.VOCODER: tensors}
+    files: dict = {engine_folder.VOCODER: tensors}
     if with_graphs:
         files |= graphs(config, tensors)
     source = {"file": "", "format": "", "kind": "", "step": 0}
     acoustic = {"mel": to_dict(config.mel), "denoiser": {"mel_bins": config.mel.bins}}
     rest = {"acoustic": acoustic, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
     manifest = {**rest, "sampler": "consistency", "source": source}
-    return artifact.Artifact(artifact.write(path, manifest, files, force=True))
+    return engine_folder.Artifact(engine_folder.write(path, manifest, files, force=True))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench import vocoder_folder
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.audio import io, resample
 from fastsvc.audio.mel import log_mel
 from fastsvc.config import VocoderConfig
@@ -47,7 +47,7 @@ def score(want: Tensor, got: Tensor, rate_hz: int) -> dict:
 
 def graph(config: VocoderConfig, tensors: dict[str, Tensor], path: Path):
     """The float16 graph as a call."""
-    file = vocoder_folder.write(path, config, tensors).verify(artifact.GRAPHS[True])
+    file = vocoder_folder.write(path, config, tensors).verify(engine_folder.GRAPHS[True])
     runtime = require()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
@@ -57,9 +57,9 @@ def graph(config: VocoderConfig, tensors: dict[str, Tensor], path: Path):
 
 @torch.inference_mode()
 def measure(engine: Path, recordings: list[Path], path: Path) -> list[dict]:
-    opened = artifact.Artifact(engine)
+    opened = engine_folder.Artifact(engine)
     config = opened.manifest.vocoder.config
-    tensors = opened.tensors(artifact.VOCODER)
+    tensors = opened.tensors(engine_folder.VOCODER)
     plain = Generator(config).eval()
     plain.load_state_dict(tensors)
     half = Vocoder(tensors, config, torch.float16)

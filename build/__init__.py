@@ -1,7 +1,7 @@
 """The compiler: an ordered list of passes from a checkpoint to an engine folder.
 
 read → check → fold → lower → export → verify → measure → target → save; each takes a stage of
-:mod:`fastsvc.build.plan` and gives the next.
+:mod:`fastsvc.build.plan` and returns the next.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["compile", "pipeline"]
 
 
 def pipeline() -> list[Callable]:
-    """The passes in their order; each takes a stage and gives the next."""
+    """The passes in their order; each takes a stage of the plan and returns the next."""
     from fastsvc.build.passes.export import export_pass
     from fastsvc.build.passes.fold import fold_pass
     from fastsvc.build.passes.lower import lower_pass
@@ -59,23 +59,23 @@ def compile(
 
     checkpoint, vocoder, content: paths of any format that fastsvc.checkpoints reads. Without a vocoder the engine
     makes mels only; without a content encoder it takes units. ``out`` defaults to the checkpoint's name with .fsvc.
-    ``config`` is the YAML of formats that keep it outside. ``steps``: the schedules built in; None: as suits the kind
-    (build/passes/read.py). ``precision``: fp32
-    (auto), or fp16, which stores weights in half the space and computes in float32 on a CPU; a GPU computes in what was
-    asked for, in fp16 if that is auto. ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu
-    (none), sm_90, or several with commas. An existing ``out`` is replaced
-    with ``force`` only, and only if it is an engine. ``progress`` gets one line per thing done.
-    ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.Given. ``sampler``: of
-    fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion, from that place of a DDPM chain on, so that
-    the engine refines given mels. ``speaker_f0``: median pitches for transposing by itself (build/passes/pitch.py).
-    ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, taken wherever it is a device's; auto: the fastest.
-    Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
+    ``config``: the YAML file of formats that keep it outside. ``steps``: numbers of steps whose schedules are built in;
+    None: those of the kind of model (build/passes/read.py). ``precision``: fp32 (auto), or fp16, which stores weights
+    in half the space and computes in float32 on a CPU; a GPU computes in the precision named here, in fp16 if it is
+    auto. ``target``: GPUs to compile kernels for: auto (this machine's, if any), cpu (none), sm_90, or several with
+    commas. An existing ``out`` is replaced with ``force`` only, and only if it is an engine. ``progress`` gets one line
+    for each finished part. ``era`` of CoMoSVC's code and ``speaker_vectors``: fastsvc.checkpoints.ReadOptions.
+    ``sampler``: of fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion from that step of a DDPM chain
+    on, so that the engine refines first mels. ``speaker_f0``: median pitches for automatic transposing
+    (build/passes/speaker_f0.py). ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, used on every device that
+    has it; auto: the fastest. Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from
+    the specification.
     """
     from fastsvc.artifact import seal
-    from fastsvc.artifact.folder import refuse_existing
+    from fastsvc.artifact.engine_folder import refuse_existing
     from fastsvc.build.options import check
-    from fastsvc.build.plan import Plan
-    from fastsvc.checkpoints import Given
+    from fastsvc.build.plan import BuildPlan
+    from fastsvc.checkpoints import ReadOptions
     from fastsvc.checkpoints.files.folder import checkpoint_in
 
     paths = {"checkpoint": checkpoint, "out": out, "config": config, "vocoder": vocoder, "content": content}
@@ -88,10 +88,10 @@ def compile(
     }
     check(paths | {"speaker_vectors": speaker_vectors}, words, steps, depth, speaker_f0, force, progress)
     checkpoint, steps = Path(checkpoint), None if steps is None else tuple(map(int, steps))
-    plan = Plan(
+    plan = BuildPlan(
         checkpoint=checkpoint,
         out=Path(out) if out is not None else checkpoint_in(checkpoint).with_suffix(".fsvc"),
-        given=Given.of(config=config, era=era, speaker_vectors=speaker_vectors),
+        read_options=ReadOptions.of(config=config, era=era, speaker_vectors=speaker_vectors),
         vocoder_path=None if vocoder is None else Path(vocoder),
         content_path=None if content is None else Path(content),
         steps=steps,
@@ -107,7 +107,7 @@ def compile(
     refuse_existing(plan.out, force)  # before minutes of work, and once more before writing
     if target != "cpu":
         seal.check()
-    for step in pipeline():
-        plan = step(plan)
+    for run_pass in pipeline():
+        plan = run_pass(plan)
     plan.say(f"built {plan.out}")
     return plan.out

@@ -1,4 +1,4 @@
-"""What the compiler is called with, checked before anything is read."""
+"""Checks of the compiler's arguments, before any file is read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WORDS = {"precision": PRECISIONS, "sampler": SAMPLERS, "vocoder backend": VOCODE
 
 
 def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress) -> None:
-    """Raises ConfigError for what is of a wrong kind or out of range; whether things fit each other comes later."""
+    """Raises ConfigError for a wrong type or a value out of range; later passes check that the parts fit each other."""
     for name, value in paths.items():
         if name == "checkpoint" or value is not None:
             arguments.path(name, value)
-    for name, known in WORDS.items():
+    for name, choices in WORDS.items():
         if name != "era" or words[name] is not None:
-            arguments.one_of(name, words[name], known)
-    from fastsvc.build.passes.target import architectures  # it needs PyTorch, which the command line's help does not
+            arguments.one_of(name, words[name], choices)
+    from fastsvc.build.passes.target import architectures  # needs PyTorch, which the command line's help does not load
 
     architectures(arguments.text("target", words["target"]))
     if steps is not None:

@@ -1,4 +1,4 @@
-"""What the passes work on, in stages: each pass takes one and gives the next, so that its type says what it needs."""
+"""The plan of a build, in stages. Each pass takes one stage and returns the next, so its type says what it needs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from fastsvc.checkpoints import Checkpoint, Given
+from fastsvc.checkpoints import Checkpoint, ReadOptions
 from fastsvc.config import AcousticConfig, VocoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What was asked for."""
+class BuildPlan:
+    """The user's options."""
 
     checkpoint: Path
     out: Path
-    given: Given = Given()
+    read_options: ReadOptions = ReadOptions()
     vocoder_path: Path | None = None
     content_path: Path | None = None
     steps: tuple[int, ...] | None = None
@@ -32,17 +32,17 @@ class Plan:
     force: bool = False
     say: Callable[[str], None] = print
 
-    def then(self, stage: type[Stage], **found) -> Stage:
-        """The next stage: all that this one holds and the next one has a place for, and what was ``found``."""
-        kept = {key.name: getattr(self, key.name) for key in fields(stage) if hasattr(self, key.name)}
-        return stage(**{**kept, **found})
+    def then(self, stage: type[Stage], **values) -> Stage:
+        """The next stage: the fields of this one that the next one has too, and new ``values``."""
+        shared = {key.name: getattr(self, key.name) for key in fields(stage) if hasattr(self, key.name)}
+        return stage(**{**shared, **values})
 
 
-Stage = TypeVar("Stage", bound=Plan)
+Stage = TypeVar("Stage", bound=BuildPlan)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read(Plan):
+class ReadPlan(BuildPlan):
     """The checkpoints, each of the right kind."""
 
     acoustic: Checkpoint[AcousticConfig]
@@ -51,40 +51,40 @@ class Read(Plan):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked(Read):
-    """They belong together. ``sampler`` is one of model.sampler.methods, ``precision`` fp32, fp16 or bf16."""
+class CheckedPlan(ReadPlan):
+    """The checkpoints fit each other. ``sampler`` is one of model.sampler.methods, ``precision`` fp32, fp16 or bf16."""
 
     acoustic_config: AcousticConfig
     schedules: dict[int, list[float]]  # by number of steps: σ of each evaluation, …
     levels: list[float]  # every distinct σ that a schedule evaluates at
-    gpu_precision: str  # where --precision auto means another thing than on a CPU
+    gpu_precision: str  # differs from ``precision`` where --precision is auto
     speaker_f0_hz: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folded(Checked):
+class FoldedPlan(CheckedPlan):
     """The network with everything constant folded, still [out, in], float64."""
 
     folded: dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lowered(Checked):
-    """The engine's files by their names, as they will be stored: tensors, and the content of the others."""
+class LoweredPlan(CheckedPlan):
+    """The engine's files by name, as they will be stored: tensors, and the content of other files."""
 
     tensors: dict[str, dict[str, Tensor]]
     files: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verified(Lowered):
+class VerifiedPlan(LoweredPlan):
     """Relative RMS errors by part."""
 
     verified: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured(Verified):
+class MeasuredPlan(VerifiedPlan):
     """Seconds by part; the vocoder's fastest backend on this processor."""
 
     measured: dict = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Measured(Verified):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Targeted(Measured):
-    """What the stored tensors give on a small input, for GPUs to check themselves by."""
+class TargetedPlan(MeasuredPlan):
+    """Outputs of the stored tensors on a small input, against which a GPU checks itself."""
 
     check: dict

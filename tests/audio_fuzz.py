@@ -12,8 +12,8 @@ from audio_files import WRITTEN
 from fake_engine import FakeEngine
 
 from fastsvc.audio import io
-from fastsvc.convert import run as batch
-from fastsvc.convert.plan import Job, Plan
+from fastsvc.convert import batch
+from fastsvc.convert.plan import ConversionPlan, Job
 from fastsvc.engine.request import Request
 from fastsvc.files import InWork
 
@@ -81,7 +81,10 @@ def converted(folder, out, names):
     """Faults of a batch over these files, which each have been read in a child: one line each."""
     jobs = [Job(folder / name, out / f"{name}.wav", "wav") for name in names]
     report = batch.run(
-        FakeEngine(), Plan(jobs, folder=out), batch.Settings(Request("anna"), keep_channels=True), in_work=InWork(out)
+        FakeEngine(),
+        ConversionPlan(jobs, folder=out),
+        batch.ConversionSettings(Request("anna"), keep_channels=True),
+        in_work=InWork(out),
     )
     for entry in report.entries:
         if entry.traceback:

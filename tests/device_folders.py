@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fastsvc import files
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 
 MANIFEST = {
     "acoustic": {},
@@ -17,7 +17,7 @@ MANIFEST = {
 
 def engine(path, **changes) -> Path:
     """The folder of an engine, as far as this is about."""
-    return artifact.write(path, {**MANIFEST, **changes}, {"weights.safetensors": b"weights"}, force=True)
+    return engine_folder.write(path, {**MANIFEST, **changes}, {"weights.safetensors": b"weights"}, force=True)
 
 
 def snapshot(path):

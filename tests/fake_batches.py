@@ -3,7 +3,7 @@
 import fake_engine
 from fake_engine import FakeEngine
 
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 
 

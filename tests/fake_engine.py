@@ -8,7 +8,7 @@ import torch
 
 from fastsvc.audio.resample import resample, resampled_length
 from fastsvc.config import AcousticConfig
-from fastsvc.convert.settings import Settings
+from fastsvc.convert.settings import ConversionSettings
 from fastsvc.engine.conversion import Place
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
@@ -17,10 +17,10 @@ from fastsvc.errors import AudioError
 SUNG = {"speaker", "steps", "formant", "seed"}  # what of a request is sing's; the rest is hear's
 
 
-def settings(speaker="anna", **asked) -> Settings:
+def settings(speaker="anna", **asked) -> ConversionSettings:
     """Of a batch, its request's fields and its own on one level."""
-    own = {name: asked.pop(name) for name in Settings.__dataclass_fields__ if name in asked}
-    return Settings(Request(speaker, **asked), **own)
+    own = {name: asked.pop(name) for name in ConversionSettings.__dataclass_fields__ if name in asked}
+    return ConversionSettings(Request(speaker, **asked), **own)
 
 
 class FakeEngine:

@@ -26,7 +26,7 @@ from mutated_bytes import mutate_file
 from mutations import judged
 from recordings import put, tone
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.audio import io
 from fastsvc.cli import main
 
@@ -139,13 +139,13 @@ def test_engines(tmp_path, record_property):
             path = tmp_path / "case" / "e.fsvc"
             shutil.rmtree(path.parent, ignore_errors=True)
             shutil.copytree(engine, path)
-            manifest = json.loads((path / artifact.MANIFEST).read_text())
-            name = chance.choice([artifact.MANIFEST, artifact.MANIFEST, *manifest["files"]])
+            manifest = json.loads((path / engine_folder.MANIFEST).read_text())
+            name = chance.choice([engine_folder.MANIFEST, engine_folder.MANIFEST, *manifest["files"]])
             how = mutate_file(path / name, chance)
-            if name != artifact.MANIFEST and chance.random() < 0.8:
-                entry = {"bytes": (path / name).stat().st_size, "sha256": artifact.sha256(path / name)}
+            if name != engine_folder.MANIFEST and chance.random() < 0.8:
+                entry = {"bytes": (path / name).stat().st_size, "sha256": engine_folder.sha256(path / name)}
                 manifest["files"][name] = entry
-                (path / artifact.MANIFEST).write_text(json.dumps(manifest))
+                (path / engine_folder.MANIFEST).write_text(json.dumps(manifest))
             yield f"engine {number}: {how}", lambda path=path: use(path)
 
     def use(path: Path) -> str:

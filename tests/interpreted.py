@@ -1,6 +1,6 @@
 """The GPU backend on a CPU: kernels in Triton's interpreter, nothing captured, large blocks to take seconds only."""
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.engine import backends
 from fastsvc.engine.cuda import denoiser as cuda_denoiser
 from fastsvc.engine.cuda import parts as cuda
@@ -31,4 +31,4 @@ def prepare(monkeypatch):
 
 
 def engine(path, precision="fp32", vocoder_backend="auto") -> Engine:
-    return Engine(artifact.Artifact(path), "cuda", precision, vocoder_backend)
+    return Engine(engine_folder.Artifact(path), "cuda", precision, vocoder_backend)

@@ -15,7 +15,7 @@ import yaml
 from mutations import mutants
 
 import fastsvc
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.checkpoints import read
 from fastsvc.checkpoints.files import json5_file
 from fastsvc.commands.inspect import describe
@@ -37,7 +37,7 @@ TONE = (0.1 * np.sin(2 * np.pi * 220 * np.arange(2400) / 24000)).astype(np.float
 
 def manifest(path: Path, count: int | None = None, seed: int = 0, convert: bool = False):
     """(name, use) of an engine's mutated manifests: looked at, opened and, if wanted, converted with."""
-    whole = json.loads((path / artifact.MANIFEST).read_text())
+    whole = json.loads((path / engine_folder.MANIFEST).read_text())
 
     def use():
         describe(path)
@@ -47,9 +47,9 @@ def manifest(path: Path, count: int | None = None, seed: int = 0, convert: bool 
             assert np.isfinite(made).all() and len(made) == len(TONE)
 
     for name, changed in mutants(whole, count=count, seed=seed):
-        (path / artifact.MANIFEST).write_text(json.dumps(changed))
+        (path / engine_folder.MANIFEST).write_text(json.dumps(changed))
         yield name, use
-    (path / artifact.MANIFEST).write_text(json.dumps(whole))
+    (path / engine_folder.MANIFEST).write_text(json.dumps(whole))
 
 
 def _beside(make, config: str, load=yaml.safe_load, dump=yaml.safe_dump):

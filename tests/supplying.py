@@ -6,10 +6,8 @@ import engines
 import pytest
 import torch
 
-from fastsvc.artifact import device_part
-from fastsvc.artifact import folder as artifact
-from fastsvc.build.cubins import compile as aot
-from fastsvc.build.cubins import supply
+from fastsvc.artifact import device_part, engine_folder
+from fastsvc.build.cubins import compiler, supply
 from fastsvc.build.passes import measure
 from fastsvc.engine.cuda import launcher
 
@@ -38,18 +36,18 @@ def asked(monkeypatch, tmp_path):
         asked.append(jobs)
         progress(1.0)
         return [
-            aot.Cubin(f"code {i}".encode(), "", spec["kernel"].split(":")[1], arch, 0, 4, 32, 0, (("x", "*fp32"),))
+            compiler.Cubin(f"code {i}".encode(), "", spec["kernel"].split(":")[1], arch, 0, 4, 32, 0, (("x", "*fp32"),))
             for i, (spec, arch) in enumerate(jobs)
         ]
 
-    monkeypatch.setattr(aot, "compile", compile)
+    monkeypatch.setattr(compiler, "compile_kernels", compile)
     return asked
 
 
 def supplied(path, groups, steps=1, precision="fp32", backend="triton"):
-    return supply.supply(artifact.Artifact(path), ARCH, precision, groups, steps, vocoder_backend=backend)
+    return supply.supply(engine_folder.Artifact(path), ARCH, precision, groups, steps, vocoder_backend=backend)
 
 
 def listed(path):
-    part = device_part.DevicePart(artifact.Artifact(path), f"sm_{ARCH}")
+    part = device_part.DevicePart(engine_folder.Artifact(path), f"sm_{ARCH}")
     return launcher.listed(part, ARCH)[0]["kernels"]

@@ -10,8 +10,7 @@ import pytest
 
 pytest.importorskip("triton")
 
-from fastsvc.build.cubins import compile as aot
-from fastsvc.build.cubins import resources
+from fastsvc.build.cubins import compiler, resources
 from fastsvc.build.cubins.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
 from fastsvc.errors import EngineError
 
@@ -33,7 +32,7 @@ def compiled():
     assert (len(cases) - first) % 2 == 1  # jobs go to the two processes in turn
     cases.append(("again", 90, others["residual"]))
     cases.append(("plain", 90, replace(others["residual"], constants={**others["residual"].constants, "PDL": False})))
-    cubins = aot.compile([(launch.spec(), arch) for _, arch, launch in cases], processes=2)
+    cubins = compiler.compile_kernels([(launch.spec(), arch) for _, arch, launch in cases], processes=2)
     return {(name, arch): (launch, cubin) for (name, arch, launch), cubin in zip(cases, cubins)}
 
 
@@ -96,13 +95,13 @@ def test_compiling_is_deterministic(compiled):
 def test_a_failing_kernel_is_an_error_with_its_reason(compiled):
     spec = compiled["residual", 90][0].spec()
     with pytest.raises(EngineError, match="takes"):
-        aot.compile([({**spec, "signature": {}}, 90)])
+        compiler.compile_kernels([({**spec, "signature": {}}, 90)])
 
 
 def test_the_page_shows_the_blocks_that_are_chosen():
     """If not: python -m fastsvc.build.cubins.resources --check."""
     table = PAGE.read_text(encoding="utf-8")
-    assert [case for case in resources.table_cases(ARCHITECTURES) if resources.chosen(*case) not in table] == []
+    assert [case for case in resources.table_cases(ARCHITECTURES) if resources.tile_cells(*case) not in table] == []
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +111,7 @@ def vocoder():
     here = vocoder_launches(1875, 90, TYPES["fp16"])
     cases += [(name, 90, here) for name in ("upsample 256", "conv 256", "waveform")]
     cases.append(("upsample 256", 86, vocoder_launches(1875, 86, TYPES["fp16"])))
-    cubins = aot.compile([(launches[name].spec(), arch) for name, arch, launches in cases], processes=2)
+    cubins = compiler.compile_kernels([(launches[name].spec(), arch) for name, arch, launches in cases], processes=2)
     return {(name, arch): (launches[name], cubin) for (name, arch, launches), cubin in zip(cases, cubins)}
 
 

@@ -5,7 +5,7 @@ import pytest
 from wrong_values import CONVERT, NO_FLAG, NO_NUMBER, NO_PATH, NO_WHOLE, NO_WORD
 
 from fastsvc import training
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.data import choir, prepare, pseudo
 from fastsvc.engine.request import Request
 from fastsvc.errors import ConfigError
@@ -65,7 +65,7 @@ def test_batches_corpora_trainings_and_evaluations(tmp_path):
                 assert "gone" not in str(caught.value), "it is refused for something else"
 
     refused(Request, REQUEST, speaker=0)
-    refused(batch.Settings, SETTINGS, request=Request(0))
+    refused(batch.ConversionSettings, SETTINGS, request=Request(0))
     refused(prepare.prepare, PREPARE, dataset="gone", out=tmp_path / "never")
     refused(choir.fill, CHOIR, out=tmp_path / "never", singers=choir.roster(1, 0, False), minutes=1.0, seed=0)
     refused(choir.roster, {"count": [*NO_WHOLE, -1], "seed": CONVERT["seed"], "voices": NO_FLAG}, count=1, seed=0)

@@ -91,7 +91,7 @@ def test_no_permission_for_real(model, tmp_path):
 
 def test_the_output_folder_cannot_be_written(model, tmp_path, monkeypatch):
     put(tmp_path / "a.wav")
-    from fastsvc.convert import run as batch
+    from fastsvc.convert import batch
 
     def refuse(*args, **kwargs):
         raise OSError(30, "Read-only file system")

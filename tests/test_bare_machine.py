@@ -57,11 +57,11 @@ def test_without_triton_compiled_kernels_are_still_found():
     """What a process without Triton would look up is what one with it compiled."""
     program = (
         "import torch, engines\n"
-        "from fastsvc.build.passes.target import unique\n"
+        "from fastsvc.build.passes.target import unique_specs\n"
         "from fastsvc.engine.cuda import parts, plan\n"
         "from fastsvc.engine.ladder import Shape\n"
         "given = engines.ACOUSTIC, engines.VOCODER, 'consistency', {2: [80.0, 1.0]}, False, torch.float16, 90\n"
-        "print(sorted(unique(plan.launches(*given, [Shape(1, 64)]))))"
+        "print(sorted(unique_specs(plan.launches(*given, [Shape(1, 64)]))))"
     )
     without = python("-c", "import lacking; " + program, WITHOUT_TRITON="1")
     assert without.returncode == 0, without.stderr

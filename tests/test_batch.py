@@ -10,8 +10,7 @@ from fake_engine import FakeEngine
 from recordings import bad_folder, put, tone
 
 from fastsvc.audio import io
-from fastsvc.convert import decode as batch_decode
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch, decode
 from fastsvc.convert.index import INDEX
 from fastsvc.convert.plan import plan
 from fastsvc.convert.report import DONE, FAILED, SKIPPED, save
@@ -201,7 +200,7 @@ def test_long_recordings_are_not_decoded_ahead(tmp_path, monkeypatch):
             seen.append(len(reads))
             return super().hear(*args, **options)
 
-    monkeypatch.setattr(batch_decode, "AHEAD_BYTES", 100)
+    monkeypatch.setattr(decode, "AHEAD_BYTES", 100)
     convert(tmp_path, Watching())
     assert seen == [1, 2, 3]
 
@@ -229,7 +228,7 @@ def test_callbacks(tmp_path):
     batch.run(
         FakeEngine(),
         plan([tmp_path / "in"], tmp_path / "out"),
-        batch.Settings(Request("anna"), keep_channels=True),
+        batch.ConversionSettings(Request("anna"), keep_channels=True),
         lambda report, entry: told.append((len(report.entries), entry.status)),
         fractions.append,
     )

@@ -8,7 +8,7 @@ import pytest
 from fake_engine import FakeEngine
 from recordings import put
 
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.check import check_report
 from fastsvc.convert.index import INDEX
 from fastsvc.convert.plan import plan
@@ -28,7 +28,7 @@ def planned(tmp_path, monkeypatch):
 
 
 def report(planned) -> dict:
-    return batch.run(FakeEngine(), planned, batch.Settings(Request("anna"))).to_dict(date="today")
+    return batch.run(FakeEngine(), planned, batch.ConversionSettings(Request("anna"))).to_dict(date="today")
 
 
 def test_a_new_file_or_an_older_report(planned, tmp_path):

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from fastsvc.convert import index as batch_index
 from fastsvc.convert.index import INDEX, Index, Result, Stamp, results_in
 from fastsvc.errors import OutputError
 
@@ -75,7 +74,7 @@ def test_of_a_long_list_the_end_is_read(tmp_path, monkeypatch):
     for i in range(50):
         index.add(result(f"{i}.wav"))
     size = index.path.stat().st_size
-    monkeypatch.setattr(batch_index, "FILE_BYTES", size // 10)
+    monkeypatch.setattr("fastsvc.convert.index.FILE_BYTES", size // 10)
     assert set(index.read()) == {f"{i}.wav" for i in range(46, 50)}
     index.path.write_bytes(index.path.read_bytes() + b"\0" * 5)
     assert len(index.read()) == 4
@@ -128,7 +127,7 @@ def test_a_list_that_cannot_be_written_is_known_before_the_work(tmp_path, monkey
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(batch_index.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(OutputError, match="list of results cannot be written: no permission"):
         index.check()
 

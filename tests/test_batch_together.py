@@ -14,9 +14,7 @@ from fake_engine import FakeEngine
 from recordings import bad_folder, put, tone
 
 from fastsvc.audio import io
-from fastsvc.convert import decode as batch_decode
-from fastsvc.convert import group as batch_group
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch, decode, group
 from fastsvc.convert.index import INDEX
 from fastsvc.convert.plan import plan
 from fastsvc.convert.report import DONE, FAILED
@@ -27,9 +25,11 @@ def together(**options):
     return FakeEngine(shares_batches=True, **options)
 
 
-def convert(tmp_path, engine, out="out", progress=lambda recordings: None, tell=lambda report, entry: None, **settings):
+def convert(
+    tmp_path, engine, out="out", progress=lambda recordings: None, on_entry=lambda report, entry: None, **settings
+):
     planned = plan([tmp_path / "in"], tmp_path / out)
-    return batch.run(engine, planned, fake_engine.settings(**settings), tell, progress)
+    return batch.run(engine, planned, fake_engine.settings(**settings), on_entry, progress)
 
 
 def contents(folder):
@@ -73,12 +73,12 @@ def test_how_many_are_together(tmp_path, monkeypatch):
         (16, 90, [4, 3, 2, 1]),
         (2, 60, [3, 2, 2, 2, 1]),
     ]:
-        monkeypatch.setattr(batch_group, "MOST_FRAMES", bound)
+        monkeypatch.setattr(group, "MOST_FRAMES", bound)
         engine = together()
         convert(tmp_path, engine, keep_channels=True, batch=most, overwrite=True)
         assert [len(group) for group in engine.sung] == expected
-        assert engine.sung == batch_group.groups([[one, one] for one in frames], most)
-    assert batch_group.groups([], 4) == []
+        assert engine.sung == group.groups([[one, one] for one in frames], most)
+    assert group.groups([], 4) == []
 
 
 def test_the_times_of_a_group_are_shared_out(tmp_path):
@@ -151,7 +151,8 @@ def test_the_next_are_sung_while_others_are_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(io, "write", write)
     told = []
-    report = convert(tmp_path, Watching(shares_batches=True), tell=lambda _, entry: told.append(entry.input), batch=2)
+    engine = Watching(shares_batches=True)
+    report = convert(tmp_path, engine, on_entry=lambda _, entry: told.append(entry.input), batch=2)
     assert report.count(DONE) == 4 and [Path(path).name for path in told] == ["0.wav", "1.wav", "2.wav", "3.wav"]
 
 
@@ -169,7 +170,7 @@ def test_few_wait_to_be_written(tmp_path, monkeypatch):
             return super().hear(*args, **options)
 
     seen = []
-    convert(tmp_path, Watching(shares_batches=True), batch=2, tell=lambda *_: seen.append(max(counts)))
+    convert(tmp_path, Watching(shares_batches=True), batch=2, on_entry=lambda *_: seen.append(max(counts)))
     assert len(seen) == 12 and seen[0] == 5
 
 
@@ -194,7 +195,7 @@ def test_progress_rises_to_all(tmp_path):
         keep_channels=True,
         batch=2,
         progress=lambda recordings: done.append(len(told) + recordings),
-        tell=lambda report, entry: told.append(entry),
+        on_entry=lambda report, entry: told.append(entry),
     )
     assert done == sorted(done) and 4 < done[-1] <= 5 and len(told) == 5
 
@@ -202,15 +203,15 @@ def test_progress_rises_to_all(tmp_path):
 @pytest.mark.parametrize("bound, most", [(2**20, 4), (4 * 24000 * 0.6, 4), (4 * 24000 * 0.2, 2), (100, 1)])
 def test_some_are_decoded_ahead(tmp_path, monkeypatch, bound, most):
     some(tmp_path / "in", 6)
-    jobs, begun, real = plan([tmp_path / "in"], tmp_path / "out").jobs, [], batch_decode.Decoded._read
+    jobs, begun, real = plan([tmp_path / "in"], tmp_path / "out").jobs, [], decode.Decoded._read
 
     def read(self, job, mono):
         begun.append(job)
         real(self, job, mono)
 
-    monkeypatch.setattr(batch_decode, "AHEAD_BYTES", bound)
-    monkeypatch.setattr(batch_decode.Decoded, "_read", read)
-    line = batch_decode.decoded(jobs, True, ahead=3)
+    monkeypatch.setattr(decode, "AHEAD_BYTES", bound)
+    monkeypatch.setattr(decode.Decoded, "_read", read)
+    line = decode.decoded(jobs, True, ahead=3)
     first = next(line)
     for _ in range(100):
         time.sleep(0.01 * (len(begun) < most))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fastsvc.audio.io import EXTENSIONS
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.convert.report import DONE, SKIPPED
 from fastsvc.engine.request import Request
@@ -105,7 +105,7 @@ def inputs_of(given, out: Path) -> list[Path]:
 
 def run(given, out: Path, format: str, tag: str, overwrite: bool):
     planned = plan(given, out, format, tag)
-    report = batch.run(FakeEngine(), planned, batch.Settings(Request("anna"), overwrite=overwrite))
+    report = batch.run(FakeEngine(), planned, batch.ConversionSettings(Request("anna"), overwrite=overwrite))
     assert len(report.entries) == report.planned == len(planned.jobs) + len(planned.problems)
     return planned, {Path(entry.output): entry for entry in report.entries}
 

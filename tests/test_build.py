@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from fastsvc import build, load
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact import lowered
+from fastsvc.artifact import engine_folder, lowered
 from fastsvc.build.passes import verify
 from fastsvc.build.passes.fold import fold_pass
 from fastsvc.build.passes.lower import lower_pass
 from fastsvc.build.passes.read import check_pass, read_pass
-from fastsvc.build.plan import Plan
+from fastsvc.build.plan import BuildPlan
 from fastsvc.commands.inspect import describe
 from fastsvc.config import MelConfig
 from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
@@ -28,14 +27,16 @@ M4GAN = golden.FOLDER / "m4gan_small" / "model_ckpt_steps_1970000.ckpt"
 
 @pytest.fixture
 def plan(tmp_path):
-    plan = Plan(checkpoint=SMALL / "student.pt", out=tmp_path / "a.fsvc", vocoder_path=M4GAN, say=lambda line: None)
+    plan = BuildPlan(
+        checkpoint=SMALL / "student.pt", out=tmp_path / "a.fsvc", vocoder_path=M4GAN, say=lambda line: None
+    )
     for step in (read_pass, check_pass, fold_pass, lower_pass):
         plan = step(plan)
     return plan
 
 
 def test_lowered_shapes(plan):
-    tensors = plan.tensors[artifact.WEIGHTS]
+    tensors = plan.tensors[engine_folder.WEIGHTS]
     assert {name: tuple(t.shape) for name, t in tensors.items()} == lowered.shapes(plan.acoustic_config, 5)
     assert plan.levels == sorted(plan.levels, reverse=True) and len(plan.levels) == 5  # 80 twice, nearly: float32
     assert all(t.dtype == torch.float32 and t.is_contiguous() for t in tensors.values())
@@ -58,13 +59,13 @@ def test_lowered_shapes(plan):
 )
 def test_verification_names_the_first_layer_that_differs(plan, name, index, where):
     assert verify.verify_pass(plan).verified["acoustic"] < 1e-6
-    plan.tensors[artifact.WEIGHTS][name][index].mul_(1.001)
+    plan.tensors[engine_folder.WEIGHTS][name][index].mul_(1.001)
     with pytest.raises(EngineError, match=f"^{where} of the compiled model"):
         verify.verify_pass(plan)
 
 
 def test_verification_of_the_vocoder_can_fail(plan):
-    plan.tensors[artifact.VOCODER]["resblocks.4.convs1.1.bias"] = torch.randn(16)
+    plan.tensors[engine_folder.VOCODER]["resblocks.4.convs1.1.bias"] = torch.randn(16)
     with pytest.raises(EngineError, match="vocoder's output"):
         verify.verify_pass(plan)
 
@@ -72,19 +73,23 @@ def test_verification_of_the_vocoder_can_fail(plan):
 def test_verification_of_the_content_encoder_can_fail(tmp_path):
     engines.build_engine(tmp_path)
     given = {"checkpoint": tmp_path / "student.pt", "out": tmp_path / "b.fsvc", "steps": (1,)}
-    plan = Plan(**given, content_path=tmp_path / "recogniser.pt", say=lambda line: None)
+    plan = BuildPlan(**given, content_path=tmp_path / "recogniser.pt", say=lambda line: None)
     for step in (read_pass, check_pass, fold_pass, lower_pass, verify.verify_pass):
         plan = step(plan)
     assert plan.verified["content"] == 0
-    plan.tensors[artifact.CONTENT]["bottleneck.bias"] = torch.randn(6)
+    plan.tensors[engine_folder.CONTENT]["bottleneck.bias"] = torch.randn(6)
     with pytest.raises(EngineError, match="content encoder's units"):
         verify.verify_pass(plan)
 
 
 def test_long_schedules_are_verified_at_a_few_levels():
     levels = [float(i) for i in range(50, 0, -1)]
-    assert len(verify.some(levels)) == 8 and verify.some(levels)[0] == 50 and verify.some(levels)[-1] == 1
-    assert verify.some(levels[:8]) == levels[:8]
+    assert (
+        len(verify.spread_levels(levels)) == 8
+        and verify.spread_levels(levels)[0] == 50
+        and verify.spread_levels(levels)[-1] == 1
+    )
+    assert verify.spread_levels(levels[:8]) == levels[:8]
 
 
 def test_nan_fails_verification():
@@ -97,7 +102,7 @@ def test_engine_folder(tmp_path):
     lines = []
     path = engines.build_engine(tmp_path, progress=lines.append)
     manifest = json.loads((path / "manifest.json").read_text())
-    assert manifest["source"]["sha256"] == artifact.sha256(tmp_path / "student.pt")
+    assert manifest["source"]["sha256"] == engine_folder.sha256(tmp_path / "student.pt")
     assert manifest["source"]["kind"] == "student" and manifest["sampler"] == "consistency"
     assert manifest["speakers"] == list(engines.SPEAKERS) and manifest["speaker_f0_hz"] == [110, 220, 330]
     assert manifest["schedules"]["1"] == [80.0] and len(manifest["schedules"]["2"]) == 2
@@ -113,12 +118,12 @@ def test_engine_folder(tmp_path):
 @pytest.mark.slow
 def test_fp16_storage_halves_the_weights(tmp_path):
     full = engines.build_engine(tmp_path)
-    sizes = [(full / artifact.VOCODER).stat().st_size]
+    sizes = [(full / engine_folder.VOCODER).stat().st_size]
     half = engines.build_engine(tmp_path, precision="fp16", force=True)
-    sizes.append((half / artifact.VOCODER).stat().st_size)
+    sizes.append((half / engine_folder.VOCODER).stat().st_size)
     manifest = json.loads((half / "manifest.json").read_text())
     assert manifest["precision"] == "fp16" and 1e-6 < manifest["verified"]["acoustic"] < 1e-2
-    weights = artifact.Artifact(half).tensors(artifact.WEIGHTS)
+    weights = engine_folder.Artifact(half).tensors(engine_folder.WEIGHTS)
     assert weights["conv.weight"].dtype == torch.float16 and weights["steps.vectors"].dtype == torch.float32
     assert sizes[1] < 0.8 * sizes[0]
 
@@ -129,7 +134,7 @@ def test_bf16_engine(tmp_path):
     path = engines.build_engine(tmp_path, precision="bf16")
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["precision"] == "bf16" and 1e-5 < manifest["verified"]["acoustic"] < verify.LARGEST
-    weights = artifact.Artifact(path).tensors(artifact.WEIGHTS)
+    weights = engine_folder.Artifact(path).tensors(engine_folder.WEIGHTS)
     assert {name for name, t in weights.items() if t.dtype == torch.bfloat16} == set(cpu_bf16.ROUNDED)
     engine = load(path)
     assert isinstance(engine.sampler.denoiser, cpu_bf16.Bf16Denoiser)
@@ -191,7 +196,7 @@ def test_a_link_to_an_engine_is_replaced_and_its_target_kept(tmp_path):
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written: a part of its path is a file"):
-        artifact.write(tmp_path / "file" / "a.fsvc", {}, {})
+        engine_folder.write(tmp_path / "file" / "a.fsvc", {}, {})
 
 
 @pytest.mark.parametrize(

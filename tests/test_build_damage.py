@@ -6,7 +6,7 @@ import engines
 import pytest
 
 from fastsvc import load
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.errors import EngineError
 
 
@@ -16,27 +16,27 @@ def made(tmp_path_factory):
 
 
 def _missing(folder, manifest):
-    (folder / artifact.WEIGHTS).unlink()
+    (folder / engine_folder.WEIGHTS).unlink()
 
 
 def _cut(folder, manifest):
-    data = (folder / artifact.WEIGHTS).read_bytes()
-    (folder / artifact.WEIGHTS).write_bytes(data[:-100])
+    data = (folder / engine_folder.WEIGHTS).read_bytes()
+    (folder / engine_folder.WEIGHTS).write_bytes(data[:-100])
 
 
 def _flipped(folder, manifest):
-    data = bytearray((folder / artifact.WEIGHTS).read_bytes())
+    data = bytearray((folder / engine_folder.WEIGHTS).read_bytes())
     data[-50] ^= 1
-    (folder / artifact.WEIGHTS).write_bytes(data)
+    (folder / engine_folder.WEIGHTS).write_bytes(data)
 
 
 def _linked(folder, manifest):
-    (folder / artifact.WEIGHTS).rename(folder.parent / "elsewhere")
-    (folder / artifact.WEIGHTS).symlink_to(folder.parent / "elsewhere")
+    (folder / engine_folder.WEIGHTS).rename(folder.parent / "elsewhere")
+    (folder / engine_folder.WEIGHTS).symlink_to(folder.parent / "elsewhere")
 
 
 def _unlisted(folder, manifest):
-    manifest["files"].pop(artifact.WEIGHTS)
+    manifest["files"].pop(engine_folder.WEIGHTS)
 
 
 def _newer(folder, manifest):
@@ -74,7 +74,7 @@ def test_damage_is_seen_when_loading(made, tmp_path, damage, part):
 
 @pytest.mark.parametrize("name", ["../manifest.json", "/etc/hostname", "a/../../b", "", ".hidden"])
 def test_names_that_leave_the_folder(made, name):
-    folder = artifact.Artifact(made)
+    folder = engine_folder.Artifact(made)
     folder.files[name] = {"bytes": 1, "sha256": ""}
     with pytest.raises(EngineError, match="properly"):
         folder.verify(name)
@@ -82,9 +82,9 @@ def test_names_that_leave_the_folder(made, name):
 
 def test_no_folder_and_broken_manifest(tmp_path):
     with pytest.raises(EngineError, match="no such engine"):
-        artifact.Artifact(tmp_path / "none.fsvc")
+        engine_folder.Artifact(tmp_path / "none.fsvc")
     with pytest.raises(EngineError, match="manifest.json"):
-        artifact.Artifact(tmp_path)
+        engine_folder.Artifact(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(EngineError, match="cannot be read"):
-        artifact.Artifact(tmp_path)
+        engine_folder.Artifact(tmp_path)

@@ -10,7 +10,7 @@ from fake_driver import Api
 pytest.importorskip("triton")
 
 from fastsvc import build
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.build.passes import measure, target
 from fastsvc.commands.inspect import describe
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
         patch.setattr(Ladder, "shapes", lambda self: [SHAPE])
         patch.setattr(cuda_plan, "vocoder_shapes", lambda: [(2, 64)])
         path = engines.build_engine(tmp_path_factory.mktemp("target"), steps=(1,), target=f"sm_{ARCH}")
-    return artifact.Artifact(path)
+    return engine_folder.Artifact(path)
 
 
 def listed(folder):
@@ -83,23 +83,23 @@ def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
     def fail(*_):
         raise EngineError("the GPU is on fire")
 
-    monkeypatch.setattr(target.trt.trt.Package, "version", lambda self: "1.7")
-    monkeypatch.setattr(target.trt, "build", fail)
+    monkeypatch.setattr(target.tensorrt_plans.trt.Package, "version", lambda self: "1.7")
+    monkeypatch.setattr(target.tensorrt_plans, "build", fail)
     lines = []
     given = types.SimpleNamespace(
-        files={target.trt.GRAPH: b""},
-        tensors={artifact.VOCODER: {}},
+        files={target.tensorrt_plans.GRAPH: b""},
+        tensors={engine_folder.VOCODER: {}},
         say=lines.append,
         vocoder=types.SimpleNamespace(config=0),
     )
-    assert target.trt.plans(given, 89) == {} and "no TensorRT plan for sm_89: the GPU is on fire" in lines[0]
-    assert target.trt.plans(given, 90) == {} and len(lines) == 1
+    assert target.tensorrt_plans.plans(given, 89) == {} and "no TensorRT plan for sm_89: the GPU is on fire" in lines[0]
+    assert target.tensorrt_plans.plans(given, 90) == {} and len(lines) == 1
 
 
 def test_a_damaged_kernel_is_not_loaded(folder, tmp_path):
     import shutil
 
-    copy = artifact.Artifact(shutil.copytree(folder.path, tmp_path / "copy.fsvc"))
+    copy = engine_folder.Artifact(shutil.copytree(folder.path, tmp_path / "copy.fsvc"))
     name = next(name for name in copy.files if name.endswith(".cubin"))
     (copy.path / name).write_bytes(copy.bytes(name)[:-1] + b"\0\0")
     with pytest.raises(EngineError, match="damaged"):
@@ -119,11 +119,11 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     plan = sampler.plans[1]
     starts = program.launches([plan], plan.levels, conditioned=True)
     inputs = cuda_vocoder.Inputs(engines.VOCODER, 2, 64, "cpu")
-    vocoder = cuda_vocoder.Vocoder(folder.tensors(artifact.VOCODER), engines.VOCODER)
+    vocoder = cuda_vocoder.Vocoder(folder.tensors(engine_folder.VOCODER), engines.VOCODER)
     starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.mixing(vocoder)))
     for launch in starts:
         cubins.bind(launch)()
-    tensors = folder.tensors(artifact.VOCODER)
+    tensors = folder.tensors(engine_folder.VOCODER)
     vocoder_triton.TritonGenerator(tensors, engines.VOCODER, torch.float16, "cpu", ARCH, cubins).bind(inputs)()
     assert len(cubins.loaded) == len(cubins.listed)
     with pytest.raises(EngineError, match="no compiled .* for this shape"):
@@ -178,7 +178,7 @@ def test_all_shapes_need_few_kernels():
     """65 for CoMoSVC in full size and as many for its vocoder; a tile that depends on every length makes hundreds."""
     levels = {1: [80.0], 4: [80.0, 24.0, 5.8, 0.9]}
     given = engines.ACOUSTIC, engines.VOCODER, "consistency", levels, False, torch.float16
-    assert 20 < len(target.unique(cuda_plan.launches(*given, 90))) < 150
+    assert 20 < len(target.unique_specs(cuda_plan.launches(*given, 90))) < 150
 
 
 def test_build_is_exported():

@@ -13,7 +13,7 @@ import fastsvc
 from fastsvc.audio import channels, io
 from fastsvc.commands.choose import DEMO
 from fastsvc.config import MelConfig
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import prepare
@@ -178,7 +178,7 @@ def test_the_note_reaches_the_user_and_the_report(tmp_path, monkeypatch):
 
 def test_kept_channels_are_as_they_were(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack((V, -V)).T, RATE, subtype="FLOAT")
-    settings = batch.Settings(Request({"anna": 1.0}), keep_channels=True, subtype="float")
+    settings = batch.ConversionSettings(Request({"anna": 1.0}), keep_channels=True, subtype="float")
     report = batch.run(FakeEngine(), plan([tmp_path / "a.wav"], tmp_path / "out"), settings)
     assert report.entries[0].notes == []
     np.testing.assert_allclose(io.read(tmp_path / "out" / "a.wav")[0], -0.5 * np.stack((V, -V)), atol=1e-6)

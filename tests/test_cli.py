@@ -17,7 +17,7 @@ from fastsvc import __version__, load
 from fastsvc.audio import io
 from fastsvc.cli import main
 from fastsvc.commands import choose
-from fastsvc.commands.common import Semitones, Whole, WholeList
+from fastsvc.commands.common import Semitones, WholeList, WholeNumber
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError, SpeakerError
 
@@ -181,7 +181,7 @@ def test_speakers():
 def test_option_types():
     assert WholeList().convert("4,1,2,2", None, None) == (1, 2, 4)
     assert Semitones().convert("-2.5", None, None) == -2.5 and Semitones().convert("auto", None, None) == "auto"
-    assert Whole("hz", ("same",), 1000, 2000).convert("1500", None, None) == 1500
+    assert WholeNumber("hz", ("same",), 1000, 2000).convert("1500", None, None) == 1500
     for kind, text in ((WholeList(), "1,x"), (WholeList(), "0"), (Semitones(), "61"), (Semitones(), "nan")):
         with pytest.raises(click.BadParameter):
             kind.convert(text, None, None)

@@ -7,7 +7,7 @@ from device_folders import engine, snapshot
 
 from fastsvc.artifact import device_part, listing
 from fastsvc.artifact.device_part import DevicePart
-from fastsvc.artifact.folder import Artifact
+from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.errors import OutputError
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from device_folders import MANIFEST, engine, snapshot
 
-from fastsvc.artifact import device_part, listing, seal
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import device_part, engine_folder, listing, seal
 from fastsvc.artifact.device_part import DevicePart
-from fastsvc.artifact.folder import Artifact
+from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.errors import EngineError, OutputError
 
 
@@ -35,7 +34,7 @@ def test_kept_in_the_engines_folder_and_listed(folder, cache):
     for one in (part, DevicePart(again, "sm_90")):
         assert one.read("kernels.json") == b"{}" and one.read("a.cubin") == b"code" and one.read("b.cubin") is None
     assert DevicePart(again, "cpu").read("a.cubin") is None
-    size, digest = (folder.path / "sm_90/a.cubin").stat().st_size, artifact.sha256(folder.path / "sm_90/a.cubin")
+    size, digest = (folder.path / "sm_90/a.cubin").stat().st_size, engine_folder.sha256(folder.path / "sm_90/a.cubin")
     assert again.files["sm_90/a.cubin"] == {"bytes": size, "sha256": digest}
     assert again.identity() == folder.identity() == before and not (cache / "engines").exists()
     assert again.manifest.speakers == ("Ada",) and again.bytes("weights.safetensors") == b"weights"
@@ -75,7 +74,7 @@ def test_what_is_sealed_cannot_be_moved(folder, tmp_path):
 
 def test_what_is_built_for_a_device_is_sealed_for_the_engine_that_is_written(tmp_path, monkeypatch):
     given = {"sm_90/a.cubin": b"code", "weights.safetensors": b"weights"}
-    folder = Artifact(artifact.write(tmp_path / "a.fsvc", {**MANIFEST, "depths": {1: (2, 0.1)}}, given))
+    folder = Artifact(engine_folder.write(tmp_path / "a.fsvc", {**MANIFEST, "depths": {1: (2, 0.1)}}, given))
     assert DevicePart(folder, "sm_90").read("a.cubin") == b"code" and list(folder.files) == list(given)
     monkeypatch.setenv(seal.VARIABLE, "another machine's words")
     with pytest.warns(UserWarning, match="FASTSVC_KEY lets one machine use another's"):
@@ -170,7 +169,7 @@ def test_hostile_places_of_files(folder, place):
 WRITER = """
 import sys
 from fastsvc.artifact import device_part
-from fastsvc.artifact.folder import Artifact
+from fastsvc.artifact.engine_folder import Artifact
 if sys.argv[3] == "cache":
     device_part.os.access = lambda path, how: False
 part = device_part.DevicePart(Artifact(sys.argv[1]), "sm_90")

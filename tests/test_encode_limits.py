@@ -10,7 +10,7 @@ from audio_files import music, put
 from fake_engine import FakeEngine
 
 from fastsvc.audio import encode, io
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.engine.request import Request
 from fastsvc.errors import OutputError
@@ -83,7 +83,7 @@ def test_a_batch_knows_before_the_conversion(tmp_path, monkeypatch, known):
     monkeypatch.setattr(engine, "hear", None)
     if known == "by the header":
         monkeypatch.setattr(io, "read", lambda *a, **b: pytest.fail("it was read"))
-    report = batch.run(engine, plan([path], tmp_path / "out", "mp3"), batch.Settings(Request("anna")))
+    report = batch.run(engine, plan([path], tmp_path / "out", "mp3"), batch.ConversionSettings(Request("anna")))
     assert "0.0 h: mp3 carries 0.0 h at most (choose --format wav" in report.entries[0].reason
     assert not list((tmp_path / "out").glob("*.mp3"))
 
@@ -91,7 +91,7 @@ def test_a_batch_knows_before_the_conversion(tmp_path, monkeypatch, known):
 def test_a_batch_notes_rf64(tmp_path, monkeypatch):
     path, _, _ = put(tmp_path, ".wav", music(1, 44100))
     monkeypatch.setattr(encode, "LARGEST_WAV", 1000)
-    report = batch.run(FakeEngine(), plan([path], tmp_path / "out"), batch.Settings(Request("anna")))
+    report = batch.run(FakeEngine(), plan([path], tmp_path / "out"), batch.ConversionSettings(Request("anna")))
     assert report.entries[0].notes == ["its result is written as RF64, which is WAV for more than 4 GiB"]
     assert io.probe(report.entries[0].output).samples == 44100
 

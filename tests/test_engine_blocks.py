@@ -6,12 +6,12 @@ import golden
 import pytest
 import torch
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import Sampling
 from fastsvc.build.passes.fold import fold_pass
 from fastsvc.build.passes.lower import lower_pass
 from fastsvc.build.passes.read import check_pass
-from fastsvc.build.plan import Lowered, Read
+from fastsvc.build.plan import LoweredPlan, ReadPlan
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
 from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
@@ -31,20 +31,20 @@ def tiny(cycle: int = 3, layers: int = 4, channels: int = 12) -> AcousticConfig:
     )
 
 
-def lowered_plan(config: AcousticConfig, steps=(1, 2, 4)) -> Lowered:
+def lowered_plan(config: AcousticConfig, steps=(1, 2, 4)) -> LoweredPlan:
     """The passes up to lowering, on a random network."""
     shapes = {name: value.shape for name, value in module("student", config).state_dict().items()}
     tensors = {name: 1.8 * torch.randn(shape) / shape[1:].numel() ** 0.5 for name, shape in shapes.items()}
     tensors["denoiser.output_projection.weight"] = torch.randn(config.mel.bins, config.denoiser.channels, 1)
     none = golden.FOLDER / "none.pt"
     acoustic = Checkpoint(none, "fastsvc", "student", config, tensors)
-    plan = Read(checkpoint=none, out=golden.FOLDER / "none.fsvc", steps=steps, acoustic=acoustic)
+    plan = ReadPlan(checkpoint=none, out=golden.FOLDER / "none.fsvc", steps=steps, acoustic=acoustic)
     return lower_pass(fold_pass(check_pass(plan)))
 
 
-def sampler_of(plan: Lowered) -> runtime.MelSampler:
+def sampler_of(plan: LoweredPlan) -> runtime.MelSampler:
     sampling = Sampling(plan.sampler, plan.schedules, plan.levels)
-    return runtime.MelSampler(plan.tensors[artifact.WEIGHTS], plan.acoustic_config, sampling)
+    return runtime.MelSampler(plan.tensors[engine_folder.WEIGHTS], plan.acoustic_config, sampling)
 
 
 VOCODERS = ["m4gan_small/model_ckpt_steps_1970000.ckpt", "nsf_hifigan_small/model", "pc_nsf_small/model"]
@@ -107,7 +107,7 @@ def test_denoiser_against_the_specification(frames, cycle, layers):
     plan = lowered_plan(config, steps=(1, 3))
     model = module("student", config)
     model.load_state_dict(plan.acoustic.tensors)
-    denoiser = Denoiser(plan.tensors[artifact.WEIGHTS], config, plan.levels)
+    denoiser = Denoiser(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
     denoiser(torch.randn(80, 80), plan.levels[0], denoiser.prepare(torch.randn(80, 6)))  # leaves rows in the buffers
     for buffer in denoiser.buffers.values():
         buffer.fill_(float("nan"))  # whatever is not written shows
@@ -127,7 +127,7 @@ def test_bf16_denoiser_is_no_worse_than_autocast(frames, cycle):
     plan = lowered_plan(tiny(cycle, 5), steps=(1, 3))
     model = module("student", plan.acoustic_config)
     model.load_state_dict(plan.acoustic.tensors)
-    denoiser = cpu_bf16.Bf16Denoiser(plan.tensors[artifact.WEIGHTS], plan.acoustic_config, plan.levels)
+    denoiser = cpu_bf16.Bf16Denoiser(plan.tensors[engine_folder.WEIGHTS], plan.acoustic_config, plan.levels)
     denoiser(torch.randn(80, 80), plan.levels[0], denoiser.prepare(torch.randn(80, 6)))
     for buffer in denoiser.buffers.values():
         buffer.fill_(float("nan"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastsvc.checkpoints import read
-from fastsvc.checkpoints.readers import era
+from fastsvc.checkpoints.readers import eras
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, EdmConfig, FeatureConfig
 from fastsvc.errors import CheckpointError
 from fastsvc.model import edm
@@ -32,7 +32,7 @@ def crop(size: int = 16, frames: int = 12):
 def trained(request):
     """(era, tensors) of a network trained as CoMoSVC trains its teacher, on raw or on normalised mels."""
     torch.manual_seed(0)
-    config = dataclasses.replace(SMALL, norm=era.RAW if request.param == "raw" else era.NORMALISED)
+    config = dataclasses.replace(SMALL, norm=eras.RAW if request.param == "raw" else eras.NORMALISED)
     model = AcousticModel(config)
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(200):
@@ -53,30 +53,30 @@ def trained(request):
 @pytest.mark.slow
 def test_the_probe_knows_trained_networks(trained):
     name, tensors = trained
-    guess = era.probe(SMALL, tensors)
-    assert guess.era == name and guess.sure in ("sure", "likely"), guess
-    assert era.probe(SMALL, tensors, without_pitch_extractor=True).era == ("plain" if name == "raw" else "normalised")
-    config, note = era.settle(SMALL, tensors, None, False)
-    assert config.norm == (era.RAW if name == "raw" else era.NORMALISED) and config.edm.skip_offset
-    assert name in note and guess.sure in note and "--era" in note
+    guess = eras.probe(SMALL, tensors)
+    assert guess.era == name and guess.confidence in ("sure", "likely"), guess
+    assert eras.probe(SMALL, tensors, without_pitch_extractor=True).era == ("plain" if name == "raw" else "normalised")
+    config, note = eras.settle(SMALL, tensors, None, False)
+    assert config.norm == (eras.RAW if name == "raw" else eras.NORMALISED) and config.edm.skip_offset
+    assert name in note and guess.confidence in note and "--era" in note
 
 
 def test_what_is_said_overrules_the_probe(trained):
     _, tensors = trained
-    for said in era.ERAS:
-        config, note = era.settle(SMALL, tensors, said, False)
+    for said in eras.ERAS:
+        config, note = eras.settle(SMALL, tensors, said, False)
         assert config.edm.out_offset == config.edm.skip_offset == (said != "plain")
-        assert config.norm == (era.NORMALISED if said == "normalised" else era.RAW)
+        assert config.norm == (eras.NORMALISED if said == "normalised" else eras.RAW)
         assert note.startswith(f"era {said}, as given")
     with pytest.raises(CheckpointError, match="plain, raw, normalised"):
-        era.settle(SMALL, tensors, "baroque", False)
+        eras.settle(SMALL, tensors, "baroque", False)
 
 
 def test_an_unsure_probe_says_so():
     torch.manual_seed(0)
     tensors = {name: torch.zeros(value.shape) for name, value in AcousticModel(SMALL).state_dict().items()}
-    config, note = era.settle(SMALL, tensors, None, False)
-    assert config.norm == era.NORMALISED and "unsure" in note
+    config, note = eras.settle(SMALL, tensors, None, False)
+    assert config.norm == eras.NORMALISED and "unsure" in note
 
 
 def test_plain_edm():
@@ -89,6 +89,6 @@ def test_plain_edm():
 
 def test_through_the_reader(tmp_path):
     path = formats.comosvc(tmp_path)
-    assert read(path, era="raw").config.norm == era.RAW
+    assert read(path, era="raw").config.norm == eras.RAW
     assert not read(path, era="plain").config.edm.out_offset
     assert "era" in read(path).notes[0]

@@ -20,8 +20,8 @@ import fastsvc
 from fastsvc import faults
 from fastsvc.commands import common, make
 from fastsvc.config import VOCODER_BACKENDS
-from fastsvc.convert import plan as batch_plan
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
+from fastsvc.convert.plan import plan
 from fastsvc.engine.cuda import parts as cuda
 from fastsvc.engine.cuda import support
 from fastsvc.engine.request import Request
@@ -155,8 +155,9 @@ class Odd:
 )
 def test_entries_tell_our_faults_from_the_users(folder, part, error, ours):
     put(Path("in/a.wav"), tone(0.05))
-    plan = batch_plan.plan(["in"], "out")
-    report = batch.run(Odd(fastsvc.load(folder, device="cpu"), part, error), plan, batch.Settings(Request(0)))
+    planned = plan(["in"], "out")
+    engine = Odd(fastsvc.load(folder, device="cpu"), part, error)
+    report = batch.run(engine, planned, batch.ConversionSettings(Request(0)))
     (entry,) = report.failures
     assert entry.reason.startswith("a fault of fastsvc: KeyError: 'x' at ") == ours
     assert bool(entry.traceback) == ours and ("Traceback" in entry.traceback) == ours

@@ -159,11 +159,11 @@ def test_the_engine_hears_what_is_asked_for(engine):
 
 
 def test_a_batch_says_it(engine, tmp_path):
-    from fastsvc.convert import run as batch
+    from fastsvc.convert import batch
     from fastsvc.convert.plan import plan
 
     put(tmp_path / "in" / "a.wav", sing(np.full(12000, 1175.0))[None])
-    result = batch.run(engine, plan([tmp_path / "in"], tmp_path / "out", "wav"), batch.Settings(Request(0)))
+    result = batch.run(engine, plan([tmp_path / "in"], tmp_path / "out", "wav"), batch.ConversionSettings(Request(0)))
     assert [note for note in result.entries[0].notes if "above 1100 Hz" in note]
 
 

@@ -112,7 +112,7 @@ def test_looking_needs_no_yaml(tmp_path, name):
     path = formats.ACOUSTIC[name](tmp_path)
     whole = read(path)
     (tmp_path / "config.yaml").unlink()
-    seen = read(path, look=True)
+    seen = read(path, inspect_only=True)
     assert "config.yaml" in seen.missing[0]
     assert seen.config.denoiser == whole.config.denoiser and seen.config.condition == whole.config.condition
     assert seen.config.ddpm == whole.config.ddpm

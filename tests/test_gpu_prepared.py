@@ -13,8 +13,7 @@ pytest.importorskip("triton")
 
 from gpu_engines import built, error, told
 
-from fastsvc.artifact import device_part
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import device_part, engine_folder
 from fastsvc.build.passes import measure
 from fastsvc.engine import conversion, ladder
 from fastsvc.engine.cuda import copies
@@ -59,7 +58,7 @@ def test_compiled_kernels_give_what_triton_gives(folder, tmp_path, monkeypatch):
     if dependent.possible(network.device, network.arch):
         network.early = True
         assert torch.equal(ahead.synthesise(*told(94), 0, 2, seed=4)[1], got)
-    assert any(name.endswith(".cubin") for name in artifact.Artifact(path).files)
+    assert any(name.endswith(".cubin") for name in engine_folder.Artifact(path).files)
 
 
 def test_the_vocoders_backends_are_timed_once_and_kept(folder, cpu, tmp_path):
@@ -167,9 +166,9 @@ def test_lacking_kernels_are_compiled_and_kept(folder, tmp_path, monkeypatch):
         path = shutil.copytree(folder, tmp_path / f"{place}.fsvc")
         if place == "cache":
             monkeypatch.setattr(device_part.os, "access", lambda *_: False)
-        made = supply.supply(artifact.Artifact(path), arch, "fp16", [[94]], 1)
-        assert made.kernels > 0 and (made.place == path) == (place == "folder")
-        assert supply.supply(artifact.Artifact(path), arch, "fp16", [[94]], 1) is None
+        made = supply.supply(engine_folder.Artifact(path), arch, "fp16", [[94]], 1)
+        assert made.kernels > 0 and (made.folder == path) == (place == "folder")
+        assert supply.supply(engine_folder.Artifact(path), arch, "fp16", [[94]], 1) is None
         jit = Engine.open(folder, "cuda")
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*Triton compiles it now")  # nothing is left for it

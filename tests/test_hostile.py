@@ -100,7 +100,7 @@ def test_a_bomb_of_speaker_embeddings(tmp_path):
 def test_the_same_files_unharmed_are_read(tmp_path):
     """What is refused above is refused for its harm."""
     for name, make in MAKERS.items():
-        assert read(make(tmp_path / name), look=True).tensors
+        assert read(make(tmp_path / name), inspect_only=True).tensors
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_layers_without_numbers(tmp_path):
     content = torch.load(path)
     content["model"]["decoder.denoise_fn.residual_layers.x.weight"] = torch.zeros(2)
     torch.save(content, path)
-    assert "residual_layers.x" in refused(path, look=True)
+    assert "residual_layers.x" in refused(path, inspect_only=True)
 
 
 def test_options_that_mean_nothing_for_a_file(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fastsvc import build
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.build.passes import verify
 from fastsvc.commands.inspect import describe
 from fastsvc.config import FeatureConfig
@@ -82,7 +82,7 @@ def test_built_and_converted(tmp_path, encoder, channels, layers, form):
 def test_stored_in_half_the_space(tmp_path):
     whole = compiled(tmp_path)
     halved = compiled(tmp_path, name="half", precision="fp16")
-    sizes = [(path / artifact.CONTENT).stat().st_size for path in (whole, halved)]
+    sizes = [(path / engine_folder.CONTENT).stat().st_size for path in (whole, halved)]
     assert sizes[1] < 0.6 * sizes[0]
     audio = torch.from_numpy(noise(rate_hz=16000))
     units = [Engine.open(path).encoder.encode(audio) for path in (whole, halved)]
@@ -92,15 +92,15 @@ def test_stored_in_half_the_space(tmp_path):
 
 def test_verification_can_fail(tmp_path, monkeypatch):
     from fastsvc.build import pipeline
-    from fastsvc.build.plan import Plan
+    from fastsvc.build.plan import BuildPlan
 
     student = engines.native(tmp_path / "s.pt", "student", acoustic("vec32l3", 32))
     hub = huberts.huggingface(tmp_path / "hub")
-    plan = Plan(checkpoint=student, out=tmp_path / "a.fsvc", content_path=hub, say=lambda line: None)
+    plan = BuildPlan(checkpoint=student, out=tmp_path / "a.fsvc", content_path=hub, say=lambda line: None)
     for step in pipeline()[:4]:
         plan = step(plan)
     verify.verify_pass(plan)
-    stored = plan.tensors[artifact.CONTENT]
+    stored = plan.tensors[engine_folder.CONTENT]
     name = "feature_extractor.conv_layers.0.layer_norm.weight"
     stored[name] = stored[name].clone()
     stored[name][3] *= 1.01
@@ -149,13 +149,13 @@ def test_a_recogniser_does_not_pass_for_hubert(tmp_path):
 def test_engines_from_before_say_no_kind(tmp_path):
     """They have a recogniser; an unknown kind is an error."""
     path = engines.build_engine(tmp_path)
-    manifest = json.loads((path / artifact.MANIFEST).read_text())
+    manifest = json.loads((path / engine_folder.MANIFEST).read_text())
     assert manifest["content"].pop("kind") == "recogniser"
-    (path / artifact.MANIFEST).write_text(json.dumps(manifest))
+    (path / engine_folder.MANIFEST).write_text(json.dumps(manifest))
     assert Engine.open(path).encoder.name == "recogniser"
     build.compile(tmp_path / "student.pt", tmp_path / "b.fsvc", content=path, steps=(1,), progress=None)
     manifest["content"]["kind"] = "whisper"
-    (path / artifact.MANIFEST).write_text(json.dumps(manifest))
+    (path / engine_folder.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(EngineError, match="whisper"):
         Engine.open(path)
     with pytest.raises(EngineError, match="whisper"):

@@ -11,7 +11,7 @@ import pytest
 from fake_engine import FakeEngine
 from recordings import put, tone
 
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError
@@ -104,7 +104,9 @@ def test_failures_are_no_deaths(tmp_path):
         put(tmp_path / "in" / f"{name}.wav")
     out = tmp_path / "out"
     engine = FakeEngine(fail={2: AudioError("no")})
-    report = batch.run(engine, plan([tmp_path / "in"], out), batch.Settings(Request("anna")), in_work=InWork(out))
+    report = batch.run(
+        engine, plan([tmp_path / "in"], out), batch.ConversionSettings(Request("anna")), in_work=InWork(out)
+    )
     assert [entry.status for entry in report.entries] == ["converted", "failed", "converted"]
     assert sorted(path.name for path in out.glob("[!.]*")) == ["a.wav", "c.wav"] and not (out / IN_WORK).exists()
 
@@ -112,7 +114,7 @@ def test_failures_are_no_deaths(tmp_path):
 CHILD = """
 import json, os, signal, sys
 from fake_engine import FakeEngine, settings
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.files import InWork
 

@@ -8,7 +8,7 @@ from audio_parts import APE, ID3V1, ID3V2
 from fake_engine import FakeEngine
 
 from fastsvc.audio import io, sounds
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.data.prepare import prepare
 from fastsvc.engine.request import Request
@@ -177,7 +177,7 @@ def songs(tmp_path):
 
 
 def test_batches(tmp_path, songs):
-    report = batch.run(FakeEngine(), plan([songs], tmp_path / "out"), batch.Settings(Request("anna")))
+    report = batch.run(FakeEngine(), plan([songs], tmp_path / "out"), batch.ConversionSettings(Request("anna")))
     assert [entry.seconds for entry in report.entries] == [6.0, 6.0, 6.0] and not report.failures
     for entry in report.entries:
         assert io.probe(entry.output).samples == 6 * RATE_HZ

@@ -10,7 +10,7 @@ from test_level import db, down, parts, voice
 
 import fastsvc
 from fastsvc.audio import io
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.engine.request import Request
 
@@ -45,7 +45,7 @@ def test_an_engine_follows_at_any_rate_and_leaves_1_alone(small):
 def test_a_batch_keeps_the_balance_of_its_channels(small, tmp_path):
     audio = np.stack([voice(24000, [down(0), down(24)]), voice(24000, [down(12), down(12)], hz=180.0)])
     put(tmp_path / "in" / "a.wav", audio)
-    settings = batch.Settings(Request("Ada"), keep_channels=True)
+    settings = batch.ConversionSettings(Request("Ada"), keep_channels=True)
     report = batch.run(small, plan([tmp_path / "in"], tmp_path / "out"), settings)
     assert report.count(batch.DONE) == 1, report.entries
     made, _ = io.read(tmp_path / "out" / "a.wav")

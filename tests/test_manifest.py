@@ -9,9 +9,9 @@ from test_voices import voice
 
 import fastsvc
 from fastsvc import build
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import Manifest
-from fastsvc.artifact.stated import fault
+from fastsvc.artifact.manifest_values import fault
 from fastsvc.checkpoints import read
 from fastsvc.commands import choose
 from fastsvc.commands.inspect import describe
@@ -25,10 +25,10 @@ def engine(tmp_path_factory):
 
 def changed(engine, folder, **values):
     shutil.copytree(engine, folder)
-    manifest = json.loads((folder / artifact.MANIFEST).read_text())
+    manifest = json.loads((folder / engine_folder.MANIFEST).read_text())
     for key, value in values.items():
         manifest.pop(key) if value is KeyError else manifest.update({key: value})
-    (folder / artifact.MANIFEST).write_text(json.dumps(manifest))
+    (folder / engine_folder.MANIFEST).write_text(json.dumps(manifest))
     return folder
 
 
@@ -58,7 +58,7 @@ def test_a_wrong_value_is_named(engine, tmp_path, key, value):
 
 
 def test_parts_that_do_not_fit_their_configuration(engine, tmp_path):
-    manifest = json.loads((engine / artifact.MANIFEST).read_text())
+    manifest = json.loads((engine / engine_folder.MANIFEST).read_text())
     for part in ("vocoder", "content"):
         size = {"vocoder": "initial_channels", "content": "hidden"}[part]
         whole = manifest[part]["config"]
@@ -88,8 +88,8 @@ def test_an_engine_is_no_checkpoint(engine, tmp_path):
         build.compile(engine, tmp_path / "e.fsvc", progress=None)
     deep = tmp_path / "deep"
     deep.mkdir()
-    (deep / artifact.MANIFEST).write_text("[" * 200_000)
-    assert not artifact.is_engine(deep)
+    (deep / engine_folder.MANIFEST).write_text("[" * 200_000)
+    assert not engine_folder.is_engine(deep)
     with pytest.raises(EngineError, match="cannot be read"):
         fastsvc.load(deep)
 
@@ -116,6 +116,6 @@ def test_an_older_manifest_says_what_it_left_unsaid():
 
 
 def test_what_is_written_is_what_was_read():
-    stated = json.loads((choose.DEMO / artifact.MANIFEST).read_text())
+    stated = json.loads((choose.DEMO / engine_folder.MANIFEST).read_text())
     kept = {key: stated[key] for key in ("format", "version", "fastsvc", "files")}
     assert json.loads(json.dumps(Manifest.of(stated).to_dict())) | kept == stated

@@ -11,7 +11,7 @@ from media_files import aac_in_caf, chirp, edited, encode, lag, write
 
 from fastsvc.audio import io
 from fastsvc.commands import doctor
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.data.prepare import prepare
 from fastsvc.engine.request import Request
@@ -125,7 +125,9 @@ def test_of_several_streams_one_is_taken_and_said(tmp_path):
     write(tmp_path / "b.mka", "matroska", streams, dispositions=(0, 1))
     assert io.read(tmp_path / "b.mka", note=notes.append)[0].shape == other.shape
     assert notes[1] == "holds 2 streams of sound, number 2 is taken"
-    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings(Request("anna")))
+    report = batch.run(
+        FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.ConversionSettings(Request("anna"))
+    )
     assert report.entries[0].status == batch.DONE and notes[0] in report.entries[0].notes
 
 
@@ -215,7 +217,9 @@ def test_without_the_package_the_others_of_a_batch_are_converted(tmp_path, reque
     put(tmp_path / "in", EXACT[0])
     encode(tmp_path / "in" / "b.wav", chirp(), 44100, "pcm_s16le", "wav")
     request.getfixturevalue("without")
-    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings(Request("anna")))
+    report = batch.run(
+        FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.ConversionSettings(Request("anna"))
+    )
     assert [entry.status for entry in report.entries] == [batch.FAILED, batch.DONE]
     assert "pip install av" in report.entries[0].reason and not report.entries[0].traceback
 
@@ -235,7 +239,9 @@ def test_a_batch_of_them(tmp_path):
     (tmp_path / "in").mkdir()
     for case in (EXACT[0], EXACT[10], LOOSE[6], EXACT[12]):
         put(tmp_path / "in", case)
-    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings(Request("anna")))
+    report = batch.run(
+        FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.ConversionSettings(Request("anna"))
+    )
     assert [entry.status for entry in report.entries] == 4 * [batch.DONE]
     for entry in report.entries:
         assert io.probe(entry.output).samples == io.probe(entry.input).samples

@@ -17,8 +17,7 @@ from recordings import put, tone
 
 from fastsvc import memory
 from fastsvc.audio import io
-from fastsvc.convert import decode as batch_decode
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch, decode
 from fastsvc.convert.plan import plan
 from fastsvc.convert.report import DONE, FAILED
 from fastsvc.engine.request import Request
@@ -170,7 +169,9 @@ def test_a_failed_recording_is_not_kept(tmp_path, monkeypatch):
         raise AudioError("damaged")
 
     monkeypatch.setattr(io, "read", failing)
-    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings(Request("anna")))
+    report = batch.run(
+        FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.ConversionSettings(Request("anna"))
+    )
     gc.collect()
     assert report.count(FAILED) == 2 and len(refs) == 2 and not any(ref() for ref in refs)
 
@@ -180,21 +181,23 @@ def test_one_that_was_read_ahead_waits_for_its_turn(tmp_path, monkeypatch):
     for name in "ab":
         put(tmp_path / "in" / f"{name}.wav")
     free(monkeypatch, GIB, 0, GIB)
-    report = batch.run(FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.Settings(Request("anna")))
+    report = batch.run(
+        FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.ConversionSettings(Request("anna"))
+    )
     assert report.count(DONE) == 2
 
 
 def test_what_a_conversion_needs():
     hour = io.Info(44100, 1, 3600 * 44100, "WAV", "PCM_16")
-    assert 2.5e9 < batch_decode.bytes_needed(24000, None, hour) < 3.5e9
+    assert 2.5e9 < decode.bytes_needed(24000, None, hour) < 3.5e9
     many = io.Info(44100, 8, 3600 * 44100, "WAV", "PCM_16")
-    assert batch_decode.bytes_needed(24000, 96000, many) > 20e9
+    assert decode.bytes_needed(24000, 96000, many) > 20e9
 
 
 CHILD = """
 import json, resource, sys
 from fake_engine import FakeEngine, settings
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 import soundfile, soxr, torch
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -12,8 +12,7 @@ from engines import build_engine
 from mutations import judged, mutants
 
 import fastsvc
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact import stated
+from fastsvc.artifact import engine_folder, manifest_values
 from fastsvc.commands.inspect import describe
 from fastsvc.engine.cuda import selfcheck
 from fastsvc.errors import EngineError
@@ -38,9 +37,9 @@ def test_manifests(engine, tmp_path):
 def test_inspect_and_load_agree(engine, tmp_path):
     """But for the list of files: `inspect` reads all of them, loading those that the device needs."""
     path = shutil.copytree(engine, tmp_path / "e.fsvc")
-    whole = json.loads((path / artifact.MANIFEST).read_text())
+    whole = json.loads((path / engine_folder.MANIFEST).read_text())
     for name, changed in mutants({key: value for key, value in whole.items() if key != "files"}, 30, seed=3):
-        (path / artifact.MANIFEST).write_text(json.dumps({"files": whole["files"], **changed}))
+        (path / engine_folder.MANIFEST).write_text(json.dumps({"files": whole["files"], **changed}))
         said = [judged(name, lambda: describe(path)), judged(name, lambda: fastsvc.load(path, device="cpu"))]
         assert said[0] is None or said[0] == said[1], (name, said)
 
@@ -79,17 +78,17 @@ NAMED = {  # what the key's name must be told with
 @pytest.mark.parametrize("key", NAMED)
 def test_the_key_is_named(engine, tmp_path, key):
     path = shutil.copytree(engine, tmp_path / "e.fsvc")
-    manifest = json.loads((path / artifact.MANIFEST).read_text())
+    manifest = json.loads((path / engine_folder.MANIFEST).read_text())
     place = manifest
     *way, last = key.split(".")
     for part in way:
         place = place[part]
     place[last] = NAMED[key]
-    (path / artifact.MANIFEST).write_text(json.dumps(manifest))
+    (path / engine_folder.MANIFEST).write_text(json.dumps(manifest))
     for use in (describe, fastsvc.load):
         with pytest.raises(EngineError, match=last):
             use(path)
 
 
 def test_the_fingerprints_of_a_manifest_are_the_self_checks():
-    assert stated.FINGERPRINT == selfcheck.PRINTS + 1
+    assert manifest_values.FINGERPRINT == selfcheck.PRINTS + 1

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fastsvc import build, load
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.build.passes import measure
 from fastsvc.checkpoints import read
 from fastsvc.checkpoints.files.folder import checkpoint_in
@@ -62,7 +62,7 @@ def test_full_size_builds_converts_and_comes_back(tmp_path, monkeypatch, mini, k
     first, again = tmp_path / "first.fsvc", tmp_path / "again.fsvc"
     build.compile(student, first, vocoder=path.parent, steps=(1,), progress=None)
     build.compile(student, again, vocoder=first, steps=(1,), progress=None)
-    stored = artifact.Artifact(first).tensors(artifact.VOCODER)
+    stored = engine_folder.Artifact(first).tensors(engine_folder.VOCODER)
     assert all(torch.equal(stored[name], tensor) for name, tensor in checkpoint.tensors.items())
     assert json.loads((first / "manifest.json").read_text())["vocoder"]["unvoiced_f0"] == "interpolated"
     features = torch.randn(7, 6), 100 + 200 * torch.rand(7), torch.rand(7)
@@ -72,7 +72,9 @@ def test_full_size_builds_converts_and_comes_back(tmp_path, monkeypatch, mini, k
     engine = Engine.open(again, vocoder_backend="torch")
     assert torch.equal(engine.synthesise(*features, "Bert")[0], audio)
     ours = engine.manifest.vocoder
-    assert ours == replace(artifact.Artifact(first).manifest.vocoder, source=ours.source, cpu_backend=ours.cpu_backend)
+    assert ours == replace(
+        engine_folder.Artifact(first).manifest.vocoder, source=ours.source, cpu_backend=ours.cpu_backend
+    )
 
 
 def acoustic(mel: MelConfig) -> AcousticConfig:

@@ -12,7 +12,7 @@ from recordings import put, tone
 from safetensors.torch import load_file, save_file
 
 import fastsvc
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.checkpoints import read
 from fastsvc.cli import main
 from fastsvc.config import AcousticConfig, HubertConfig, VocoderConfig, from_dict
@@ -117,16 +117,16 @@ def engine(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [artifact.WEIGHTS, artifact.VOCODER, artifact.CONTENT])
+@pytest.mark.parametrize("name", [engine_folder.WEIGHTS, engine_folder.VOCODER, engine_folder.CONTENT])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
 def test_numbers_inside_an_engine_never_leave_it(engine, tmp_path, name, value):
     """Weights that are no numbers, or too large: a line in place of a file, whatever part they are in."""
     path = shutil.copytree(engine, tmp_path / "e.fsvc")
     tensors = load_file(path / name)
     save_file({key: torch.full_like(tensor, value) for key, tensor in tensors.items()}, path / name)
-    manifest = json.loads((path / artifact.MANIFEST).read_text())
-    manifest["files"][name] = {"bytes": (path / name).stat().st_size, "sha256": artifact.sha256(path / name)}
-    (path / artifact.MANIFEST).write_text(json.dumps(manifest))
+    manifest = json.loads((path / engine_folder.MANIFEST).read_text())
+    manifest["files"][name] = {"bytes": (path / name).stat().st_size, "sha256": engine_folder.sha256(path / name)}
+    (path / engine_folder.MANIFEST).write_text(json.dumps(manifest))
     opened = fastsvc.load(path, device="cpu")
     try:
         made, _ = opened.convert(tone(0.2), 24000, 0)
@@ -138,7 +138,7 @@ def test_numbers_inside_an_engine_never_leave_it(engine, tmp_path, name, value):
     result = CliRunner().invoke(main, ["convert", *places, "--device", "cpu"])
     made = list((tmp_path / "out").rglob("*.wav"))
     assert result.exit_code == (0 if made else 1) and "Traceback" not in result.output
-    if name == artifact.WEIGHTS:
+    if name == engine_folder.WEIGHTS:
         assert not made and "NaN or infinite" in result.stderr
 
 

@@ -14,7 +14,7 @@ from recordings import put
 
 import fastsvc
 from fastsvc import faults
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.commands import doctor
 from fastsvc.engine import backends
 from fastsvc.engine.cuda import parts as cuda
@@ -83,11 +83,11 @@ def test_force_is_advised_only_where_it_would_replace(tmp_path, content):
         fastsvc.load(folder, device="cpu")
     if content and "fastsvc-engine" in content:
         assert "--force" in str(caught.value)
-        artifact.refuse_existing(folder, force=True)
+        engine_folder.refuse_existing(folder, force=True)
     else:
         assert "--force" not in str(caught.value)
         with pytest.raises(OutputError, match="left alone"):
-            artifact.refuse_existing(folder, force=True)
+            engine_folder.refuse_existing(folder, force=True)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_gpu_of_the_oldest_kind_runs(card):
 def test_one_constant_for_the_oldest_gpu(folder, monkeypatch):
     """What the device is asked for, what the kernels take, what is built for: all by fastsvc.kernels.tiles.OLDEST."""
     assert tiles.architecture(tiles.OLDEST) == tiles.OLDEST == 80
-    model = Model.of(fastsvc.artifact.folder.Artifact(folder))
+    model = Model.of(fastsvc.artifact.engine_folder.Artifact(folder))
     monkeypatch.setattr(cuda, "architecture", lambda device: tiles.OLDEST - 1)
     with pytest.raises(EngineError, match="cannot run on this GPU: the GPU is sm_79, the kernels need sm_80"):
         cuda.parts(model, device="cpu")

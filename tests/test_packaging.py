@@ -107,7 +107,7 @@ def unpacked(source, tmp_path_factory):
 def test_the_wheel_holds_every_file_and_no_other(source, wheel):
     held = contents(wheel).keys()
     assert held == files_of(source)
-    names = "kernels/denoiser/network.py build/cubins/compile.py demo/choir.fsvc/weights.safetensors py.typed"
+    names = "kernels/denoiser/network.py build/cubins/compiler.py demo/choir.fsvc/weights.safetensors py.typed"
     assert {f"fastsvc/{name}" for name in names.split()} <= held
     assert sorted(path.name for path in source.iterdir() if path.suffix != ".egg-info") == sorted(FILES + FOLDERS)
     assert not (source / "build" / "lib").exists()

@@ -8,8 +8,8 @@ import fake_engine
 import numpy as np
 import pytest
 
-from fastsvc.convert.request import request
-from fastsvc.convert.settings import Settings
+from fastsvc.convert.request_hash import request_hash
+from fastsvc.convert.settings import ConversionSettings
 from fastsvc.engine import Engine, Request
 from fastsvc.errors import ConfigError, EngineError, SpeakerError
 
@@ -34,7 +34,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("asked, format", KNOWN)
 def test_results_of_old_are_known(asked, format):
-    assert request(fake_engine.FakeEngine(), fake_engine.settings(**ASKED[asked]), format) == KNOWN[asked, format]
+    assert request_hash(fake_engine.FakeEngine(), fake_engine.settings(**ASKED[asked]), format) == KNOWN[asked, format]
 
 
 def test_it_is_what_convert_takes():
@@ -74,10 +74,10 @@ def test_what_one_engine_cannot(asked, error, words):
 
 def test_a_batch_takes_one_and_has_its_rate():
     with pytest.raises(ConfigError, match="give a fastsvc.engine.Request"):
-        Settings("anna")
+        ConversionSettings("anna")
     with pytest.raises(ConfigError, match="give the rate of its results as rate_hz"):
-        Settings(Request("anna", rate_out_hz=8000))
-    told = Settings(Request("anna", seed=4), rate_hz=8000).to_dict()
+        ConversionSettings(Request("anna", rate_out_hz=8000))
+    told = ConversionSettings(Request("anna", seed=4), rate_hz=8000).to_dict()
     assert told["speaker"] == "anna" and told["seed"] == 4 and told["rate_hz"] == 8000 and "request" not in told
 
 
@@ -85,10 +85,10 @@ def test_the_models_own_choices_count(tmp_path):
     """Asked for or left to the model: one result. Another weights file: another result."""
     engine, asked = fake_engine.FakeEngine(), fake_engine.settings
     own = engine.config.features.f0_method
-    assert request(engine, asked(), "wav") == request(engine, asked(steps=1, f0_method=own), "wav")
+    assert request_hash(engine, asked(), "wav") == request_hash(engine, asked(steps=1, f0_method=own), "wav")
     weights = tmp_path / "w.pt"
     made = []
     for content in (b"a", b"ab"):
         weights.write_bytes(content)
-        made.append(request(engine, asked(f0_weights=str(weights)), "wav"))
+        made.append(request_hash(engine, asked(f0_weights=str(weights)), "wav"))
     assert made[0] != made[1]

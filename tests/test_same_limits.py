@@ -7,7 +7,7 @@ from recordings import put
 
 from fastsvc import build
 from fastsvc.cli import main
-from fastsvc.convert import run as batch
+from fastsvc.convert import batch
 from fastsvc.data import choir, prepare, pseudo
 from fastsvc.engine.request import Request
 from fastsvc.errors import FastsvcError
@@ -19,8 +19,8 @@ LINES = {
     ("convert", "--steps"): (Request, "steps", ["0", "-1", "1001", "1.0", "x", "nan"]),
     ("convert", "--transpose"): (Request, "transpose", ["61", "-61", "nan", "inf", "x", "Auto", ""]),
     ("convert", "--formant"): (Request, "formant", ["12.5", "-13", "nan", "inf", "x"]),
-    ("convert", "--rate"): (batch.Settings, "rate_hz", ["0", "999", "1000001", "44100.0", "nan", "x"]),
-    ("convert", "--batch"): (batch.Settings, "batch", ["0", "-1", "4097", "1.5", "nan"]),
+    ("convert", "--rate"): (batch.ConversionSettings, "rate_hz", ["0", "999", "1000001", "44100.0", "nan", "x"]),
+    ("convert", "--batch"): (batch.ConversionSettings, "batch", ["0", "-1", "4097", "1.5", "nan"]),
     ("convert", "--rms-mix-rate"): (Request, "rms_mix_rate", ["-0.1", "1.1", "nan", "x", ""]),
     ("convert", "--f0"): (Request, "f0_method", ["ear", "", "YIN"]),
     ("convert", "--f0-range"): (
@@ -28,7 +28,7 @@ LINES = {
         "f0_range",
         ["40", "x", "", "2000:40", "9:2000", "40:nan", "40:2000:3"],
     ),
-    ("convert", "--bits"): (batch.Settings, "subtype", ["8", "x", ""]),
+    ("convert", "--bits"): (batch.ConversionSettings, "subtype", ["8", "x", ""]),
     ("build", "--steps"): (build.compile, "steps", ["0", "1,1001", "1.5", "x", "", "nan"]),
     ("build", "--depth"): (build.compile, "depth", ["1", "0", "2.5", "nan", "1000001"]),
     ("build", "--precision"): (build.compile, "precision", ["fp8", ""]),
@@ -51,7 +51,7 @@ LINES = {
 }
 NEEDED = {
     Request: {"speaker": 0},
-    batch.Settings: {"request": Request(0)},
+    batch.ConversionSettings: {"request": Request(0)},
     build.compile: {"checkpoint": __file__, "progress": None},
     prepare.prepare: {"dataset": "gone", "out": "never"},
     pseudo.add_pseudo_labels: {"corpus_dir": "gone", "clusters": 2},

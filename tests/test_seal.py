@@ -19,21 +19,21 @@ WORDS = "sixteen letters!"
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv(device_part.CACHE, str(tmp_path / "cache"))
     monkeypatch.delenv(seal.VARIABLE, raising=False)
-    seal._kept.cache_clear()
+    seal._key_in.cache_clear()
     return tmp_path / "cache"
 
 
 def test_what_was_closed_here_opens(cache):
     for content in (b"", b"plan\n\0" * 1000):
-        assert seal.opened(seal.closed(content, LABEL), LABEL) == content
-    assert seal.opened(None, LABEL) is None
+        assert seal.open_sealed(seal.add_seal(content, LABEL), LABEL) == content
+    assert seal.open_sealed(None, LABEL) is None
     key = cache / seal.FILE
     assert len(key.read_bytes()) == 32 and stat.S_IMODE(key.stat().st_mode) == 0o600
     assert {file.name for file in cache.iterdir()} == {seal.FILE, files.LOCK}
 
 
 def test_nothing_else_does():
-    sealed = seal.closed(b"a plan", LABEL)
+    sealed = seal.add_seal(b"a plan", LABEL)
     changed = [
         sealed[:-1] + b"x",
         sealed[:20] + bytes([sealed[20] ^ 1]) + sealed[21:],
@@ -44,29 +44,29 @@ def test_nothing_else_does():
     ]
     for content in changed:
         with pytest.warns(UserWarning, match="b.plan is not used, and is made again"):
-            assert seal.opened(content, LABEL) is None
+            assert seal.open_sealed(content, LABEL) is None
 
 
 def test_another_users_does_not(cache, monkeypatch):
-    sealed = seal.closed(b"a plan", LABEL)
+    sealed = seal.add_seal(b"a plan", LABEL)
     monkeypatch.setenv(device_part.CACHE, str(cache / "another"))
     with pytest.warns(UserWarning, match="not made by this user"):
-        assert seal.opened(sealed, LABEL) is None
+        assert seal.open_sealed(sealed, LABEL) is None
 
 
 def test_a_key_of_ones_own_goes_with_the_engine(cache, monkeypatch):
     monkeypatch.setenv(seal.VARIABLE, WORDS)
-    sealed = seal.closed(b"a plan", LABEL)
+    sealed = seal.add_seal(b"a plan", LABEL)
     monkeypatch.setenv(device_part.CACHE, str(cache / "another"))
-    assert seal.opened(sealed, LABEL) == b"a plan"
+    assert seal.open_sealed(sealed, LABEL) == b"a plan"
 
 
 def test_two_processes_agree_on_the_key(cache):
     program = "import sys; from fastsvc.artifact import seal; label = seal.Label('an engine', 'sm_90', 'b.plan'); "
-    program += "sys.stdout.write(seal.closed(b'x', label).hex())"
+    program += "sys.stdout.write(seal.add_seal(b'x', label).hex())"
     runs = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     found = {run.communicate()[0] for run in runs}
-    assert len(found) == 1 and seal.opened(bytes.fromhex(found.pop()), LABEL) == b"x"
+    assert len(found) == 1 and seal.open_sealed(bytes.fromhex(found.pop()), LABEL) == b"x"
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,19 @@ def test_two_processes_agree_on_the_key(cache):
     ],
 )
 def test_a_sealed_file_does_not_pass_for_another(other):
-    sealed = seal.closed(b"a plan", LABEL)
+    sealed = seal.add_seal(b"a plan", LABEL)
     with pytest.warns(UserWarning, match=f"{other} is not used"):
-        assert seal.opened(sealed, other) is None
-    assert seal.opened(sealed, LABEL) == b"a plan"
+        assert seal.open_sealed(sealed, other) is None
+    assert seal.open_sealed(sealed, LABEL) == b"a plan"
 
 
 def test_short_words_are_refused_before_they_seal_anything(monkeypatch):
     monkeypatch.setenv(seal.VARIABLE, WORDS[:-1])
-    for call in (seal.check, lambda: seal.closed(b"", LABEL), lambda: seal.opened(seal.MAGIC + bytes(99), LABEL)):
+    for call in (
+        seal.check,
+        lambda: seal.add_seal(b"", LABEL),
+        lambda: seal.open_sealed(seal.MAGIC + bytes(99), LABEL),
+    ):
         with pytest.raises(EngineError, match=r"FASTSVC_KEY has 15 characters, so others could guess it \(set it"):
             call()
     monkeypatch.setenv(seal.VARIABLE, WORDS)
@@ -110,7 +114,7 @@ def test_words_are_stretched_once_a_process(monkeypatch):
     monkeypatch.setattr(seal.hashlib, "scrypt", lambda *given, **how: calls.append(how) or real(*given, **how))
     monkeypatch.setenv(seal.VARIABLE, WORDS + " but longer")
     for _ in range(3):
-        seal.opened(seal.closed(b"a plan", LABEL), LABEL)
+        seal.open_sealed(seal.add_seal(b"a plan", LABEL), LABEL)
     assert len(calls) == 1 and 128 * calls[0]["n"] * calls[0]["r"] >= 32 << 20
 
 
@@ -148,18 +152,18 @@ def test_a_key_that_others_may_know_is_not_used(cache, monkeypatch, how, why):
     if how == "foreign":
         monkeypatch.setattr(seal.os, "geteuid", lambda: os.getuid() + 1)
     with pytest.warns(UserWarning, match=rf"key.* is not used: .*{why}.*remove it .*compiled again") as said:
-        sealed = seal.closed(b"a plan", LABEL)
+        sealed = seal.add_seal(b"a plan", LABEL)
     assert len(said) == 1 and "\n" not in str(said[0].message)
-    assert seal.opened(sealed, LABEL) == b"a plan"
-    seal._kept.cache_clear()  # the next process
+    assert seal.open_sealed(sealed, LABEL) == b"a plan"
+    seal._key_in.cache_clear()  # the next process
     with pytest.warns(UserWarning, match="is not used"):
-        assert seal.opened(sealed, LABEL) is None
+        assert seal.open_sealed(sealed, LABEL) is None
     if how in ("link", "short", "readable"):
         (cache / seal.FILE).unlink()
-        seal._kept.cache_clear()
-        sealed = seal.closed(b"a plan", LABEL)  # without a word, as a new one was drawn
-        seal._kept.cache_clear()
-        assert seal.opened(sealed, LABEL) == b"a plan"
+        seal._key_in.cache_clear()
+        sealed = seal.add_seal(b"a plan", LABEL)  # without a word, as a new one was drawn
+        seal._key_in.cache_clear()
+        assert seal.open_sealed(sealed, LABEL) == b"a plan"
 
 
 def test_the_key_is_never_readable_by_others(cache, monkeypatch):
@@ -175,7 +179,7 @@ def test_the_key_is_never_readable_by_others(cache, monkeypatch):
     monkeypatch.setattr(os, "open", opened)
     before = os.umask(0)
     try:
-        seal.closed(b"", LABEL)
+        seal.add_seal(b"", LABEL)
     finally:
         os.umask(before)
     assert seen == [0o600] and stat.S_IMODE((cache / seal.FILE).stat().st_mode) == 0o600
@@ -186,4 +190,4 @@ def test_without_a_place_for_the_key_it_holds_for_the_process(cache):
     cache.parent.mkdir(exist_ok=True)
     cache.write_text("no folder")
     with pytest.warns(UserWarning, match=r"is not used: .*set \$FASTSVC_KEY"):
-        assert seal.opened(seal.closed(b"a plan", LABEL), LABEL) == b"a plan"
+        assert seal.open_sealed(seal.add_seal(b"a plan", LABEL), LABEL) == b"a plan"

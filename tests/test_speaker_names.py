@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from fastsvc import file_names
-from fastsvc.build.passes import pitch as build_pitch
+from fastsvc.build.passes import speaker_f0
 from fastsvc.checkpoints import read
 from fastsvc.commands.choose import choose_speaker
 from fastsvc.data import scan
@@ -88,11 +88,11 @@ def test_what_was_meant_is_asked():
 
 def test_median_pitches_of_names_typed_otherwise(tmp_path):
     acoustic = read(voice(tmp_path / "a", {"Jos\u00e9": 0, "b": 1, "c": 2}))
-    assert build_pitch.medians("Jose\u0301:200", acoustic) == (200.0, 0.0, 0.0)
+    assert speaker_f0.medians("Jose\u0301:200", acoustic) == (200.0, 0.0, 0.0)
     with pytest.raises(ConfigError, match="given twice"):
-        build_pitch.medians("Jose\u0301:200,0:180", acoustic)
+        speaker_f0.medians("Jose\u0301:200,0:180", acoustic)
     (tmp_path / "corpus.json").write_text(json.dumps({"singer_f0_hz": {"Jose\u0301": 150.0, "nobody": 1.0}}))
-    assert build_pitch.medians(str(tmp_path), acoustic) == (150.0, 0.0, 0.0)
+    assert speaker_f0.medians(str(tmp_path), acoustic) == (150.0, 0.0, 0.0)
 
 
 TAGS = {

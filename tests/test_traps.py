@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from recordings import put, tone
 
 from fastsvc import children
-from fastsvc.build.cubins import compile as aot
+from fastsvc.build.cubins import compiler
 from fastsvc.build.passes import measure
 from fastsvc.cli import main
 
@@ -67,7 +67,7 @@ def test_kernels_are_compiled(traps, tmp_path):
     pytest.importorskip("triton")
     from fastsvc.build.cubins.resources import excitation
 
-    (cubin,) = aot.compile([(excitation().spec(), 90)])
+    (cubin,) = compiler.compile_kernels([(excitation().spec(), 90)])
     assert cubin.name == "source_kernel" and traps() == []
 
 

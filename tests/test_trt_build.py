@@ -13,8 +13,7 @@ import itertools
 
 import onnx
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact import listing
+from fastsvc.artifact import engine_folder, listing
 from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
 from fastsvc.engine.tensorrt import package as trt
 from fastsvc.engine.tensorrt import plan as trt_plan
@@ -60,7 +59,7 @@ def test_a_strangers_graph_is_never_read(rtx, tmp_path, monkeypatch):
     names = set()
     for folder in (right, strange, without):
         generator = vocoder_trt.TensorRTGenerator(config, folder, "cpu", 89)
-        assert reader.seen == {name: right.bytes(name) for name in ("vocoder_fp16.onnx", artifact.VOCODER)}
+        assert reader.seen == {name: right.bytes(name) for name in ("vocoder_fp16.onnx", engine_folder.VOCODER)}
         names.add(generator.origin.name)
     assert len(names) == 1
 
@@ -75,7 +74,7 @@ def build(rtx, folder, name="vocoder_fp16.onnx", config=vocoders.SMALL["m4"], **
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", artifact.GRAPHS.values())
+@pytest.mark.parametrize("name", engine_folder.GRAPHS.values())
 def test_a_plan_and_its_file(rtx, folder, name):
     plan = build(rtx, folder, name)
     assert len(plan.code) > 10_000 and plan.seconds > 0
@@ -140,7 +139,7 @@ def changed(folder, tmp_path, change):
     """A graph beside the same weights, after ``change`` of it."""
     model = onnx.load(folder.verify("vocoder_fp16.onnx"), load_external_data=False)
     change({node.name: node for node in model.graph.node}, model)
-    (tmp_path / artifact.VOCODER).write_bytes((folder.path / artifact.VOCODER).read_bytes())
+    (tmp_path / engine_folder.VOCODER).write_bytes((folder.path / engine_folder.VOCODER).read_bytes())
     file = tmp_path / "vocoder_fp16.onnx"
     file.write_bytes(model.SerializeToString())
     return file

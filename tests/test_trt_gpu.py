@@ -9,7 +9,7 @@ import vocoders
 
 pytest.importorskip("onnx")
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
 from fastsvc.engine.cuda.graphs import Graphs
@@ -77,7 +77,7 @@ def rms(value):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", artifact.GRAPHS.values())
+@pytest.mark.parametrize("name", engine_folder.GRAPHS.values())
 def test_same_as_the_plain_model(made, name):
     generator = made.generator(name)
     assert generator.name == made.package and name in generator.how

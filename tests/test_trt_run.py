@@ -16,8 +16,7 @@ pytest.importorskip("onnx")
 
 from trt_stand_in import CONFIG, SEVERITIES, Context, Engine, Stream, bound, buffers, stand_in
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact import listing
+from fastsvc.artifact import engine_folder, listing
 from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
 from fastsvc.engine.tensorrt import package as trt
 from fastsvc.engine.tensorrt import plan as trt_plan
@@ -215,7 +214,7 @@ def test_a_plan_that_does_not_fit_is_built_again_with_a_message(setting):
 
 
 def test_damaged_weights_are_not_built_from(setting):
-    file = setting.folder.path / artifact.VOCODER
+    file = setting.folder.path / engine_folder.VOCODER
     file.write_bytes(file.read_bytes()[:-1] + b"\x55")
     with pytest.raises(EngineError, match="damaged"):
         setting.make()

@@ -15,9 +15,9 @@ pytest.importorskip("onnxruntime")
 import onnx
 import onnxruntime
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact.onnx import vocoder as vocoder_graph
-from fastsvc.artifact.onnx.writer import places
+from fastsvc.artifact import engine_folder
+from fastsvc.artifact.onnx import vocoder_graph
+from fastsvc.artifact.onnx.writer import tensors_in_header
 from fastsvc.build.passes import export, measure
 from fastsvc.commands.inspect import describe
 from fastsvc.engine.cpu.vocoder import Vocoder
@@ -45,7 +45,7 @@ def compare(folder, model, shapes):
     Between roundings onnxruntime computes in float32 here, and it leaves some roundings out.
     """
     config = model.config
-    opened = {name: session(folder.verify(name)) for name in artifact.GRAPHS.values()}
+    opened = {name: session(folder.verify(name)) for name in engine_folder.GRAPHS.values()}
     peer = Vocoder(model.state_dict(), config, torch.float16)
     exact = vocoders.Generator(config).double().eval()
     exact.load_state_dict(model.state_dict())
@@ -89,7 +89,7 @@ def test_nodes_have_the_names_of_modules_and_weights_are_stored_once(tmp_path, n
     modules = {key.removesuffix(".weight") for key in model.state_dict() if key.endswith(".weight")} - {
         "m_source.l_linear"  # mixes the source, outside the graph
     }
-    for key in artifact.GRAPHS.values():
+    for key in engine_folder.GRAPHS.values():
         file = folder.verify(key)
         onnx.checker.check_model(str(file), full_check=True)
         graph = onnx.load(file, load_external_data=False).graph
@@ -99,7 +99,7 @@ def test_nodes_have_the_names_of_modules_and_weights_are_stored_once(tmp_path, n
         outside = [tensor for tensor in graph.initializer if tensor.external_data]
         assert {tensor.name for tensor in outside} == {f"{m}.{part}" for m in modules for part in ("weight", "bias")}
         assert {entry.value for t in outside for entry in t.external_data if entry.key == "location"} == {
-            artifact.VOCODER
+            engine_folder.VOCODER
         }
         assert file.stat().st_size < 120_000
 
@@ -115,12 +115,12 @@ def test_an_engine_has_its_graphs(tmp_path):
     lines = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
-        folder = artifact.Artifact(engines.build_engine(tmp_path, steps=(1,), progress=lines.append))
-    assert set(artifact.GRAPHS.values()) <= set(folder.files)
+        folder = engine_folder.Artifact(engines.build_engine(tmp_path, steps=(1,), progress=lines.append))
+    assert set(engine_folder.GRAPHS.values()) <= set(folder.files)
     assert any(line.startswith("export: vocoder.onnx") for line in lines)
     assert "graphs       vocoder.onnx, vocoder_fp16.onnx\n" in describe(folder.path)
     model = vocoders.Generator(engines.VOCODER).eval()
-    model.load_state_dict(folder.tensors(artifact.VOCODER))
+    model.load_state_dict(folder.tensors(engine_folder.VOCODER))
     given = vocoders.given(engines.VOCODER, 1, 5)
     with torch.no_grad():
         assert (run(session(folder.verify("vocoder.onnx")), given) - model(*given.values())).abs().max() <= 1e-4
@@ -131,8 +131,8 @@ def test_without_onnx_an_engine_is_built_and_says_what_it_lacks(tmp_path, monkey
     found = export.importlib.util.find_spec
     monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None if name == "onnx" else found(name))
-    folder = artifact.Artifact(engines.build_engine(tmp_path, steps=(1,), progress=lines.append))
-    assert not set(artifact.GRAPHS.values()) & set(folder.files)
+    folder = engine_folder.Artifact(engines.build_engine(tmp_path, steps=(1,), progress=lines.append))
+    assert not set(engine_folder.GRAPHS.values()) & set(folder.files)
     (line,) = [line for line in lines if line.startswith("export:")]
     assert "graphs       none for other programs" in describe(folder.path)
     assert "only where onnx is installed" in line and 'pip install "fastsvc[onnx]"' in line
@@ -140,7 +140,7 @@ def test_without_onnx_an_engine_is_built_and_says_what_it_lacks(tmp_path, monkey
 
 def test_a_file_of_another_kind():
     with pytest.raises(ValueError, match="safetensors"):
-        places(b"\xff" * 64)
+        tensors_in_header(b"\xff" * 64)
 
 
 BAD = {"dtype": "F32", "shape": 3, "data_offsets": [0]}
@@ -149,8 +149,8 @@ HEADERS = ["{", "[]", "3", "[" * 50_000, "{}", *(json.dumps({"a": one}) for one 
 
 @pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
 def test_weights_with_a_hostile_header_are_one_line(tmp_path, header):
-    file = tmp_path / artifact.VOCODER
+    file = tmp_path / engine_folder.VOCODER
     file.write_bytes(len(header).to_bytes(8, "little") + header.encode())
     folder = SimpleNamespace(path=tmp_path, verify=lambda name: file)
     with pytest.raises(EngineError, match="vocoder.safetensors is damaged|cannot be written as a graph"):
-        vocoder_graph.anew(folder, vocoders.SMALL["m4"], "vocoder.onnx")
+        vocoder_graph.graph_of_folder(folder, vocoders.SMALL["m4"], "vocoder.onnx")

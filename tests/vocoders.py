@@ -8,7 +8,7 @@ import weights
 
 from bench import vocoder_folder
 from bench.vocoder_cpu import OPENVPI
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.build.passes.lower import half
 from fastsvc.config import VocoderConfig
 from fastsvc.model.vocoder import Generator
@@ -44,7 +44,7 @@ def given(config: VocoderConfig, batch: int, frames: int) -> dict[str, torch.Ten
     return found | ({"noise": torch.randn(batch, frames, config.initial_channels)} if config.noise_sigma else {})
 
 
-def folder(path: Path, model: Generator, stored_half: bool = False, with_graphs: bool = True) -> artifact.Artifact:
+def folder(path: Path, model: Generator, stored_half: bool = False, with_graphs: bool = True) -> engine_folder.Artifact:
     """An engine's folder with the vocoder and its graphs; ``model`` gets the weights as they are stored."""
     tensors = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
     if stored_half:

@@ -32,7 +32,7 @@ def diversity(
     import numpy as np
     import torch
 
-    from fastsvc.artifact.folder import sha256
+    from fastsvc.artifact.engine_folder import sha256
     from fastsvc.data.corpus import Corpus
     from fastsvc.training import alarms, settings
     from fastsvc.training.generated import GeneratedSettings, Maker

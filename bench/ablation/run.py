@@ -68,7 +68,7 @@ def _taught_by(task: dict) -> dict[str, str]:
 
 def _hashes(paths: Sequence) -> dict[str, str]:
     """sha256 by path, as a checkpoint that was trained again is another; what is no file is left out."""
-    from fastsvc.artifact.folder import sha256
+    from fastsvc.artifact.engine_folder import sha256
 
     return {path: sha256(Path(path)) for path in paths if isinstance(path, str) and Path(path).is_file()}
 

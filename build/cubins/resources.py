@@ -1,4 +1,4 @@
-"""`python -m fastsvc.build.cubins.resources`: what each kernel takes on each architecture.
+"""`python -m fastsvc.build.cubins.resources`: registers, memory and block of each kernel on each architecture.
 
 Compiles ahead of time, so it needs no GPU; a few minutes on two cores. Writes bench/results/kernels.md. `--check` also
 fails if a kernel spills, does not fit, or leaves the tensor cores unused.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fastsvc import files
-from fastsvc.build.cubins import compile as aot
+from fastsvc.build.cubins import compiler
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.engine.cuda import plan as cuda_plan
 from fastsvc.kernels import dependent
@@ -37,12 +37,12 @@ Registers and stack are a thread's, in 32-bit registers and bytes, by `cuobjdump
 nothing spills. The vocoder's rows are the m4 size, 512 initial channels and rates 8·4·2·2, by channels out, with 11
 taps where there is a choice.
 """
-TOUCHES = re.compile(r"\b(ld|st|atom|red)\.(\w+\.)*global|cp\.async")  # in PTX; a prefetch is none
+TOUCHES = re.compile(r"\b(ld|st|atom|red)\.(\w+\.)*global|cp\.async")  # in PTX; a prefetch does not count
 TENSOR_CORES = ("wgmma", "mma.sync", "tcgen05.mma")
 TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-def weights(
+def packed_weights(
     channels: int, hidden: int, layers: int, mel_bins: int, unit_channels: int, dtype: torch.dtype
 ) -> PackedDenoiser:
     """Packed weights without storage."""
@@ -84,18 +84,18 @@ def launches(
     mel_bins: int = 80,
     unit_channels: int = 768,
 ) -> dict[str, Launch]:
-    """One launch of every operation of the denoiser, by name; the condition's units come in float16 or as computed."""
+    """One launch of every operation of the denoiser by name; the condition's units are in ``dtype``."""
 
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(*shape, dtype=dtype, device="meta")
 
-    packed = weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
+    packed = packed_weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
     tiles = Tiles.of(packed, batch, frames, arch)
     pdl = dependent.possible(packed.conv_weight.device, arch)
     net = DenoiserLaunches(packed, (1,) * layers, [NoiseLevel(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
     units = empty(batch, frames, unit_channels, dtype=dtype)
-    places, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
-    cond = net.project_units(units, places, scalars, empty(batch, packed.hidden))
+    positions, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
+    cond = net.project_units(units, positions, scalars, empty(batch, packed.hidden))
     chain = net.schedule([Update(spread=1.0)], spread=1.0)
     names = ("condition", "first", "gated_conv", "residual", "skip", "head")
     return dict(zip(names, (cond, *chain[:3], *chain[-2:])))
@@ -116,33 +116,33 @@ def excitation(frames: int = 187, hop: int = 128, rate_hz: int = 24000, channels
 def vocoder_launches(
     frames: int, arch: int, dtype: torch.dtype, *, batch: int = 1, config: VocoderConfig | None = None
 ) -> dict[str, Launch]:
-    """One launch of every operation of the vocoder by name and channels, of convolutions the one with most taps."""
-    found: dict[str, Launch] = {}
+    """One launch of every operation of the vocoder by name and channels; of convolutions the one with most taps."""
+    by_name: dict[str, Launch] = {}
     for launch in cuda_plan.generator(config or VocoderConfig(), dtype, arch, [(batch, frames)]):
         name = getattr(launch.kernel, "fn", launch.kernel).__name__.removesuffix("_kernel")
         width = launch.constants.get("OUT", launch.constants["C"])
         name = f"{name} {width}" if name != "waveform" else name
-        if name not in found or launch.constants["TAPS"] > found[name].constants["TAPS"]:
-            found[name] = launch
-    return found
+        if name not in by_name or launch.constants["TAPS"] > by_name[name].constants["TAPS"]:
+            by_name[name] = launch
+    return by_name
 
 
-def faults(name: str, cubin: aot.Cubin) -> list[str]:
-    """What a compiled kernel must not do."""
-    found = []
+def faults(name: str, cubin: compiler.Cubin) -> list[str]:
+    """A line for each rule that the compiled kernel breaks."""
+    lines = []
     if cubin.stack:
-        found.append(f"{name} on sm_{cubin.arch}: {cubin.stack} bytes of stack")
+        lines.append(f"{name} on sm_{cubin.arch}: {cubin.stack} bytes of stack")
     if cubin.shared > SHARED_BYTES[architecture(cubin.arch)]:
-        found.append(f"{name} on sm_{cubin.arch}: {cubin.shared} bytes of shared memory")
+        lines.append(f"{name} on sm_{cubin.arch}: {cubin.shared} bytes of shared memory")
     if name not in ("source", "waveform") and not any(word in cubin.ptx for word in TENSOR_CORES):
-        found.append(f"{name} on sm_{cubin.arch}: no tensor cores")
+        lines.append(f"{name} on sm_{cubin.arch}: no tensor cores")
     if "griddepcontrol" in cubin.ptx and TOUCHES.search(cubin.ptx.partition("griddepcontrol.wait")[0]):
-        found.append(f"{name} on sm_{cubin.arch}: touches memory before it waits for the kernel before it")
-    return found
+        lines.append(f"{name} on sm_{cubin.arch}: touches memory before it waits for the kernel before it")
+    return lines
 
 
-def chosen(name: str, kind: str, frames: int, launch: Launch, arch: int) -> str:
-    """The first half of a row: what tile() decides."""
+def tile_cells(name: str, kind: str, frames: int, launch: Launch, arch: int) -> str:
+    """The first half of a row: the cells that tile() decides."""
     constants = launch.constants
     mel = constants.get("MEL")
     columns = constants["C"] if name.startswith("residual_unit") else constants.get("COLUMNS", mel)
@@ -153,11 +153,11 @@ def chosen(name: str, kind: str, frames: int, launch: Launch, arch: int) -> str:
     return f"| sm_{arch} | {name} | {kind} | {frames} | {block} | {launch.warps} | {launch.stages} |"
 
 
-def row(name: str, kind: str, frames: int, launch: Launch, cubin: aot.Cubin) -> str:
+def row(name: str, kind: str, frames: int, launch: Launch, cubin: compiler.Cubin) -> str:
     """A row of the table."""
     unit = next((word for word in TENSOR_CORES if word in cubin.ptx), "–")
     return (
-        chosen(name, kind, frames, launch, cubin.arch)
+        tile_cells(name, kind, frames, launch, cubin.arch)
         + f" {cubin.registers} | {cubin.shared} | {cubin.stack} | {unit} |"
     )
 
@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     cases = _every_width(options.arch) if options.all_widths else table_cases(options.arch)
-    cubins = aot.compile([(launch.spec(), arch) for _, _, _, launch, arch in cases], options.processes)
+    cubins = compiler.compile_kernels([(launch.spec(), arch) for _, _, _, launch, arch in cases], options.processes)
     wrong = [fault for case, cubin in zip(cases, cubins) for fault in faults(case[0], cubin)]
     lines = [row(*case[:4], cubin) for case, cubin in zip(cases, cubins)]
     if options.all_widths:
@@ -197,8 +197,8 @@ def table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
 
 
 def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
-    """Each different block of C 384 (H 100, M 100), 512 and 768, from one frame to a minute, once; of the vocoder those
-    of 384 and 512 initial channels and of openvpi's five stages."""
+    """Each distinct block once: of the denoiser with C 384 (H 100, M 100), 512 and 768, from one frame to a minute; of
+    the vocoder with 384 and 512 initial channels and with openvpi's five stages."""
     seen, cases = set(), []
 
     def add(name: str, kind: str, frames: int, launch: Launch, arch: int) -> None:

@@ -1,6 +1,7 @@
-"""Kernels that an opened engine lacks, compiled on first use and kept with it (fastsvc/artifact/device_part.py).
+"""Kernels that an opened engine lacks: compiled on first use and kept with it (fastsvc/artifact/device_part.py).
 
-Only those that the recordings at hand need, about a third of all. What other lengths need is added when they come.
+Only the kernels for the recordings at hand are compiled, about a third of all. Kernels for other lengths are added when
+such recordings come.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsvc.artifact.device_part import DevicePart
-from fastsvc.artifact.folder import Artifact
+from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.build.passes import target
 from fastsvc.config import VocoderConfig
@@ -27,11 +28,11 @@ from fastsvc.model.vocoder import halo_frames
 
 @dataclass(frozen=True)
 class Supplied:
-    """``kernels`` compiled in ``seconds``, kept in the folder ``place``."""
+    """``kernels`` compiled in ``seconds`` and kept in ``folder``."""
 
     kernels: int
     seconds: float
-    place: Path
+    folder: Path
 
 
 def supply(
@@ -43,16 +44,16 @@ def supply(
     progress: Callable[[float], None] = lambda fraction: None,
     vocoder_backend: str = "auto",
 ) -> Supplied | None:
-    """Compile what is lacking for recordings of so many frames, those of each group together; None if nothing is.
+    """Compile the missing kernels for recordings of these frames, each group in one batch; None if none is missing.
 
-    precision: fp32, fp16 or bf16, what the GPU sm_``arch`` will compute in. vocoder_backend: what the engine is going
-    to be opened with. Raises MissingPackageError without Triton, EngineError where compiling fails, OutputError where
-    nothing can be kept.
+    precision: fp32, fp16 or bf16, in which the GPU sm_``arch`` will compute. vocoder_backend: the one that the engine
+    will be opened with. Raises MissingPackageError without Triton, EngineError where compiling fails, OutputError where
+    the kernels cannot be kept.
     """
     part = DevicePart(folder, f"sm_{arch}")
-    specs = target.unique(needed(folder.manifest, arch, precision, groups, steps, vocoder_backend))
-    known, _ = launcher.listed(part, arch)
-    missing = {name: spec for name, spec in specs.items() if not _there(part, known, name)}
+    specs = target.unique_specs(needed_launches(folder.manifest, arch, precision, groups, steps, vocoder_backend))
+    kernel_list, _ = launcher.listed(part, arch)
+    missing = {name: spec for name, spec in specs.items() if not _is_available(part, kernel_list, name)}
     if not missing:
         return None
     if importlib.util.find_spec("triton") is None:
@@ -60,19 +61,20 @@ def supply(
     part.check()
     start = time.perf_counter()
     listed, files = target.cubins(missing, arch, progress=progress)
-    part.refresh()  # others may have been at work meanwhile
-    known, _ = launcher.listed(part, arch)
-    listed = {**(known["kernels"] if known else {}), **listed}
-    place = part.add({**files, **target.listing(arch, listed)})
-    return Supplied(len(missing), time.perf_counter() - start, place)
+    part.refresh()  # other processes may have added kernels meanwhile
+    kernel_list, _ = launcher.listed(part, arch)
+    listed = {**(kernel_list["kernels"] if kernel_list else {}), **listed}
+    folder_used = part.add({**files, **target.kernel_list(arch, listed)})
+    return Supplied(len(missing), time.perf_counter() - start, folder_used)
 
 
-def _there(part: DevicePart, known: dict | None, name: str) -> bool:
-    """Whether a kernel is listed, and its code is under this user's seal."""
-    return known is not None and name in known["kernels"] and part.read(known["kernels"][name]["file"]) is not None
+def _is_available(part: DevicePart, kernel_list: dict | None, name: str) -> bool:
+    """Whether a kernel is listed and its code is under this user's seal."""
+    kernels = kernel_list["kernels"] if kernel_list else {}
+    return name in kernels and part.read(kernels[name]["file"]) is not None
 
 
-def needed(
+def needed_launches(
     manifest: Manifest,
     arch: int,
     precision: str,
@@ -80,24 +82,28 @@ def needed(
     steps: int,
     vocoder_backend: str = "auto",
 ) -> list[Launch]:
-    """What opening the engine and converting such recordings starts."""
+    """The launches that opening the engine and converting such recordings make."""
     acoustic, vocoder, sampling = manifest.acoustic, manifest.vocoder, manifest.sampling
     halo = acoustic.denoiser.halo_frames * schedule.evaluations(sampling.method, sampling.schedules[steps])
     shapes: list[Shape] = Ladder().needed([[1], *groups], halo)  # one frame: the shape of the self-check
     config = vocoder and vocoder.config
-    told = acoustic, config, sampling.method, sampling.schedules, sampling.depth is not None
+    model = acoustic, config, sampling.method, sampling.schedules, sampling.depth is not None
     audio = []
     if vocoder:
-        wanted = vocoder.backend if vocoder_backend == "auto" else vocoder_backend
-        audio = audio_shapes(vocoder.config, groups, wanted)
-    return list(cuda_plan.launches(*told, target.DTYPES[precision], arch, shapes, audio))
+        backend = vocoder.backend if vocoder_backend == "auto" else vocoder_backend
+        audio = audio_shapes(vocoder.config, groups, backend)
+    return list(cuda_plan.launches(*model, target.DTYPES[precision], arch, shapes, audio))
 
 
 def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
-    """(batch, frames) in which the vocoder's kernels run these; none where another backend does."""
-    if backend not in ("auto", "triton", "onnxruntime"):  # built for onnxruntime, which no GPU has: auto here
+    """(batch, frames) of the vocoder's launches for these groups; none where another backend computes it."""
+    if backend not in (
+        "auto",
+        "triton",
+        "onnxruntime",
+    ):  # onnxruntime is a CPU's backend: a GPU takes auto in its place
         return []
     frames = [count for group in groups for count in group]
     prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config))]
-    # shorter recordings, and the self-check's: the shortest stands for them, and where it is timed they go by PyTorch
+    # The shortest shape also serves shorter recordings and the self-check; where backends are timed, PyTorch does.
     return [(1, EVEN[0])] * (backend == "triton") + prepared

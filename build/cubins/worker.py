@@ -1,4 +1,4 @@
-"""The process in which kernels are compiled: [spec, architecture] pairs as JSON come in, a line a cubin goes out."""
+"""The process that compiles kernels: it reads [spec, architecture] pairs as JSON and prints one line for each cubin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> None:
 
 
 def compiled(spec: dict, arch: int) -> dict:
-    """One kernel: its cubin (base64), PTX, and what it takes."""
+    """One kernel: its cubin (base64), PTX, registers, stack and shared memory in bytes, parameters."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -32,7 +32,7 @@ def compiled(spec: dict, arch: int) -> dict:
     source = ASTSource(kernel, signature, spec["constants"], aligned)
     result = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=spec["options"])
     if result.metadata.global_scratch_size:
-        raise AssertionError(f"{name} needs global scratch memory, which nobody would give it")
+        raise AssertionError(f"{name} needs global scratch memory, which the launcher does not provide")
     registers, stack = resources(result.asm["cubin"])
     return {
         "code": base64.b64encode(result.asm["cubin"]).decode(),
@@ -48,7 +48,7 @@ def compiled(spec: dict, arch: int) -> dict:
 
 
 def resources(cubin: bytes) -> tuple[int, int]:
-    """(registers, bytes of stack) of one thread, by the cuobjdump that Triton brings."""
+    """(registers, bytes of stack) of one thread, by Triton's own cuobjdump."""
     import triton.backends.nvidia
 
     tool = Path(triton.backends.nvidia.__file__).parent / "bin" / "cuobjdump"
@@ -56,10 +56,10 @@ def resources(cubin: bytes) -> tuple[int, int]:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
         text = subprocess.run([tool, "-res-usage", path], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
-    if found is None:
+    match = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    if match is None:
         raise RuntimeError(f"cuobjdump tells no registers: {text[:200]!r}")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact.onnx.vocoder import graph
-from fastsvc.artifact.onnx.writer import places
-from fastsvc.build.plan import Lowered
+from fastsvc.artifact import engine_folder
+from fastsvc.artifact.onnx.vocoder_graph import graph
+from fastsvc.artifact.onnx.writer import tensors_in_header
+from fastsvc.build.plan import LoweredPlan
 
 
-def export_pass(plan: Lowered) -> Lowered:
+def export_pass(plan: LoweredPlan) -> LoweredPlan:
     if plan.vocoder is None:
         return plan
     if importlib.util.find_spec("onnx") is None:
@@ -19,14 +19,14 @@ def export_pass(plan: Lowered) -> Lowered:
             ' runs in TensorRT and onnxruntime only where onnx is installed: pip install "fastsvc[onnx]"'
         )
         return plan
-    made = graphs(plan.vocoder.config, plan.tensors[artifact.VOCODER])
-    plan.say(f"export: {', '.join(made)}, {sum(map(len, made.values())) / 1e3:.0f} kB")
-    return plan.then(Lowered, files=plan.files | made)
+    files = graphs(plan.vocoder.config, plan.tensors[engine_folder.VOCODER])
+    plan.say(f"export: {', '.join(files)}, {sum(map(len, files.values())) / 1e3:.0f} kB")
+    return plan.then(LoweredPlan, files=plan.files | files)
 
 
 def graphs(config, tensors) -> dict[str, bytes]:
-    """All graphs of a vocoder by their files' names; ``tensors`` as they are stored."""
+    """File name → graph, for all graphs of a vocoder; ``tensors`` as they are stored."""
     from safetensors.torch import save
 
-    stored = places(save({name: value.contiguous() for name, value in tensors.items()}))
-    return {name: graph(config, stored, artifact.VOCODER, half) for half, name in artifact.GRAPHS.items()}
+    stored = tensors_in_header(save({name: value.contiguous() for name, value in tensors.items()}))
+    return {name: graph(config, stored, engine_folder.VOCODER, half) for half, name in engine_folder.GRAPHS.items()}

@@ -1,4 +1,4 @@
-"""Pass 3, fold: everything that is constant once the weights and the schedules are known, computed once.
+"""Pass 3, fold: everything that weights and schedules make constant, computed once.
 
 In float64, so that folding adds no error of its own. Layouts stay [out, in]; lowering turns them around.
 """
@@ -10,13 +10,13 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.build.plan import Checked, Folded
+from fastsvc.build.plan import CheckedPlan, FoldedPlan
 from fastsvc.config import AcousticConfig
 from fastsvc.model import process
 from fastsvc.model.wavenet import step_features, step_mlp
 
 
-def fold_pass(plan: Checked) -> Folded:
+def fold_pass(plan: CheckedPlan) -> FoldedPlan:
     weights = {name: value.double() for name, value in plan.acoustic.tensors.items()}
     folded = {
         **fold_condition(weights, plan.acoustic_config),
@@ -24,12 +24,12 @@ def fold_pass(plan: Checked) -> Folded:
         **fold_skips(weights, plan.acoustic_config.denoiser.layers),
         "steps": step_vectors(weights, plan.acoustic_config, plan.levels),
     }
-    return plan.then(Folded, folded=folded)
+    return plan.then(FoldedPlan, folded=folded)
 
 
 def fold_condition(weights: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:
-    """All biases join the speaker's row: one vector an utterance. f0 and loudness stay vectors for their scalars."""
-    if config.amphion is not None:  # not linear: it stays a module
+    """All biases join the speaker's row, one vector an utterance. f0 and loudness stay vectors, times scalars."""
+    if config.amphion is not None:  # not linear, so it stays a module
         return {name: w for name, w in weights.items() if name.startswith("condition.")}
     part = {name.removeprefix("condition."): w for name, w in weights.items() if name.startswith("condition.")}
     bias = part["unit_embed.bias"] + part["f0_embed.bias"] + part["volume_embed.bias"]
@@ -81,7 +81,7 @@ def fold_skips(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 
 def step_vectors(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]) -> Tensor:
-    """d_l at every noise level, [levels, L, C]: the step embedding's mlp and each layer's projection of it, if any."""
+    """d_l at each noise level, [levels, L, C]: the step embedding's mlp, then the projection in layers with one."""
     c_noise = process.coefficients(config, torch.tensor(levels, dtype=torch.float32))[3]
     w = {name.removeprefix("denoiser."): value for name, value in weights.items() if name.startswith("denoiser.")}
     with torch.device("meta"):

@@ -5,32 +5,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact import lowered
-from fastsvc.build.plan import Folded, Lowered
-from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
+from fastsvc.artifact import engine_folder, lowered
+from fastsvc.build.plan import FoldedPlan, LoweredPlan
+from fastsvc.engine.cpu import denoiser_bf16
 
-STORED_HALF = ("units", "weight")  # what fp16 storage rounds; biases and step vectors are small and stay float32
+STORED_HALF = ("units", "weight")  # tensors rounded by fp16 storage; biases and step vectors are small and stay float32
 HALF_MAX = 6e4
 
 
-def lower_pass(plan: Folded) -> Lowered:
+def lower_pass(plan: FoldedPlan) -> LoweredPlan:
     tensors = lower(plan.folded, plan.acoustic_config.denoiser.layers)
     expected = lowered.shapes(plan.acoustic_config, len(plan.levels))
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    if found != expected:
-        raise AssertionError(f"lowering gave {found} instead of {expected}")
-    parts = {artifact.WEIGHTS: tensors}
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    if shapes != expected:
+        raise AssertionError(f"lowering gave {shapes} instead of {expected}")
+    parts = {engine_folder.WEIGHTS: tensors}
     if plan.vocoder is not None:
-        parts[artifact.VOCODER] = dict(plan.vocoder.tensors)
+        parts[engine_folder.VOCODER] = dict(plan.vocoder.tensors)
     if plan.content is not None:
-        parts[artifact.CONTENT] = dict(plan.content.tensors)
+        parts[engine_folder.CONTENT] = dict(plan.content.tensors)
     if plan.precision == "bf16":
-        for name in cpu_bf16.ROUNDED:
+        for name in denoiser_bf16.ROUNDED:
             tensors[name] = tensors[name].bfloat16()
     if plan.precision == "fp16":
         parts = {name: {k: half(k, t) for k, t in part.items()} for name, part in parts.items()}
-    return plan.then(Lowered, tensors=parts)
+    return plan.then(LoweredPlan, tensors=parts)
 
 
 def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:

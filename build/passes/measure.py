@@ -1,4 +1,4 @@
-"""Pass 7, measure: the compiled parts against the plain PyTorch model, in turns in one run, on this machine."""
+"""Pass 7, measure: the compiled parts against the plain PyTorch model, in turns, on this machine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from fastsvc import machine
-from fastsvc.artifact import folder as artifact
-from fastsvc.build.plan import Lowered, Measured, Verified
+from fastsvc.artifact import engine_folder
+from fastsvc.build.plan import LoweredPlan, MeasuredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
@@ -24,25 +24,25 @@ REPEATS = 3
 
 
 @torch.inference_mode()
-def measure_pass(plan: Verified) -> Measured:
-    found: dict = {"machine": machine.describe(), "date": datetime.date.today().isoformat()}
+def measure_pass(plan: VerifiedPlan) -> MeasuredPlan:
+    measured: dict = {"machine": machine.describe(), "date": datetime.date.today().isoformat()}
     runs = _denoisers(plan)
-    found["denoiser"] = _measured(plan, "denoiser", *medians(runs))
+    measured["denoiser"] = _entry(plan, "denoiser", *medians(runs))
     if plan.vocoder is None:
-        return plan.then(Measured, measured=found)
+        return plan.then(MeasuredPlan, measured=measured)
     runs = _vocoders(plan, plan.vocoder)
     plain_s, *by_backend = medians(list(runs.values()))
     times = dict(zip([name for name in runs if name != "plain"], by_backend))
     fastest = min(times, key=lambda name: times[name])
-    found["vocoder"] = _measured(plan, "vocoder", plain_s, times[fastest])
-    found["vocoder"]["backends_s"] = {name: round(spent, 5) for name, spent in times.items()}
+    measured["vocoder"] = _entry(plan, "vocoder", plain_s, times[fastest])
+    measured["vocoder"]["backends_s"] = {name: round(seconds, 5) for name, seconds in times.items()}
     if len(times) > 1:
-        said = ", ".join(f"{name} {1e3 * spent:.1f} ms" for name, spent in times.items())
-        plan.say(f"measure: vocoder on this processor by backend: {said}")
-    return plan.then(Measured, measured=found, cpu_backend=fastest)
+        listed = ", ".join(f"{name} {1e3 * seconds:.1f} ms" for name, seconds in times.items())
+        plan.say(f"measure: vocoder on this processor by backend: {listed}")
+    return plan.then(MeasuredPlan, measured=measured, cpu_backend=fastest)
 
 
-def _measured(plan: Lowered, name: str, plain_s: float, compiled_s: float) -> dict:
+def _entry(plan: LoweredPlan, name: str, plain_s: float, compiled_s: float) -> dict:
     seconds = SECONDS_OF_AUDIO[name]
     plan.say(
         f"measure: {name}, {seconds:g} s of audio: {1e3 * compiled_s:.1f} ms,"
@@ -57,18 +57,18 @@ def _measured(plan: Lowered, name: str, plain_s: float, compiled_s: float) -> di
 
 
 def medians(runs: Sequence[Callable], repeats: int = REPEATS) -> list[float]:
-    """Median seconds of each, run in turns after one round of warming up."""
+    """Median seconds of each run, taken in turns after one round to warm up."""
     times: list[list[float]] = [[] for _ in runs]
     for round_ in range(repeats + 1):
-        for run, spent in zip(runs, times):
+        for run, seconds in zip(runs, times):
             start = time.perf_counter()
             run()
             if round_:
-                spent.append(time.perf_counter() - start)
-    return [sorted(spent)[repeats // 2] for spent in times]
+                seconds.append(time.perf_counter() - start)
+    return [sorted(seconds)[repeats // 2] for seconds in times]
 
 
-def _denoisers(plan: Lowered) -> tuple[Callable, Callable]:
+def _denoisers(plan: LoweredPlan) -> tuple[Callable, Callable]:
     """One evaluation, condition projection included, as in one-step sampling."""
     config, level = plan.acoustic_config, plan.levels[0]
     frames = max(1, round(SECONDS_OF_AUDIO["denoiser"] * config.mel.frame_rate_hz))
@@ -76,23 +76,23 @@ def _denoisers(plan: Lowered) -> tuple[Callable, Callable]:
     model = module(plan.acoustic.kind, config)
     model.load_state_dict(plan.acoustic.tensors)
     model.eval()
-    denoiser = denoiser_for(plan.precision)(plan.tensors[artifact.WEIGHTS], config, plan.levels)
+    denoiser = denoiser_for(plan.precision)(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
     return (
         lambda: model.denoise(x[None], level, cond[None]),
         lambda: denoiser(x, level, denoiser.prepare(cond)),
     )
 
 
-def _vocoders(plan: Lowered, given: Checkpoint[VocoderConfig]) -> dict[str, Callable]:
+def _vocoders(plan: LoweredPlan, checkpoint: Checkpoint[VocoderConfig]) -> dict[str, Callable]:
     """The plain generator, then every backend that runs on this processor."""
-    config = given.config
+    config = checkpoint.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
     mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.source_hop_samples)
     model = module("vocoder", config)
-    model.load_state_dict(given.tensors)
-    generators = {"plain": model.eval(), "torch": Vocoder(plan.tensors[artifact.VOCODER], config)}
+    model.load_state_dict(checkpoint.tensors)
+    generators = {"plain": model.eval(), "torch": Vocoder(plan.tensors[engine_folder.VOCODER], config)}
     try:
-        generators["onnxruntime"] = OnnxGenerator(plan.tensors[artifact.VOCODER], config)
+        generators["onnxruntime"] = OnnxGenerator(plan.tensors[engine_folder.VOCODER], config)
     except FastsvcError as error:
         plan.say(f"measure: the vocoder was not tried in onnxruntime: {error}")
     return {name: lambda generator=generator: generator(mel, source) for name, generator in generators.items()}

@@ -1,30 +1,30 @@
-"""Passes 1 and 2: read the checkpoints; check that they belong together and fix the schedules."""
+"""Passes 1 and 2: read the checkpoints; check that they fit each other and choose the schedules."""
 
 from __future__ import annotations
 
 import dataclasses
 
 from fastsvc.build.part import read_part
-from fastsvc.build.passes import pitch
+from fastsvc.build.passes import speaker_f0
 from fastsvc.build.passes.mels import mel_for_both
 from fastsvc.build.passes.target import architectures
-from fastsvc.build.plan import Checked, Plan, Read
+from fastsvc.build.plan import BuildPlan, CheckedPlan, ReadPlan
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
 from fastsvc.config import AcousticConfig, FeatureConfig, hubert_units
-from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
+from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model import sampler, schedule
 from fastsvc.model.keys import skeleton
 from fastsvc.model.modules import module
 
-STEPS = {"student": (1, 2, 4), "teacher": (10, 25, 50), "ddpm": (5, 10, 20)}  # built in where none are asked for
+STEPS = {"student": (1, 2, 4), "teacher": (10, 25, 50), "ddpm": (5, 10, 20)}  # built in unless --steps names others
 
 
-def read_pass(plan: Plan) -> Read:
+def read_pass(plan: BuildPlan) -> ReadPlan:
     """Files → checkpoints of the right kinds."""
-    given, vocoder, content = plan.given, None, None
-    acoustic = read(plan.checkpoint, given.config, given.era, given.speaker_vectors)
+    options, vocoder, content = plan.read_options, None, None
+    acoustic = read(plan.checkpoint, options.config, options.era, options.speaker_vectors)
     acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
     for note in acoustic.notes:
         plan.say(f"read: {note}")
@@ -32,22 +32,22 @@ def read_pass(plan: Plan) -> Read:
         vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
     if plan.content_path is not None:
         content = read_part(plan.content_path, "content", "a content encoder")
-    return plan.then(Read, acoustic=acoustic, vocoder=vocoder, content=content)
+    return plan.then(ReadPlan, acoustic=acoustic, vocoder=vocoder, content=content)
 
 
-def check_pass(plan: Read) -> Checked:
-    """Options and configurations agree with each other, or a line says which do not."""
+def check_pass(plan: ReadPlan) -> CheckedPlan:
+    """Check that options and configurations agree; an error names those that do not."""
     _check_options(plan)
     config, content = mel_for_both(plan.acoustic, plan.vocoder), plan.content
     if content is not None:
         content = _fitting_content(config.features, content)
-    f0_hz = pitch.medians(plan.speaker_f0, plan.acoustic)
+    f0_hz = speaker_f0.medians(plan.speaker_f0, plan.acoustic)
     method, steps = _sampling(plan, config)
     _check_depth(plan, config)
     schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(steps))}
     evaluated = {level for levels in schedules.values() for level in schedule.evaluated(method, levels)}
     return plan.then(
-        Checked,
+        CheckedPlan,
         content=content,
         sampler=method,
         steps=steps,
@@ -60,12 +60,12 @@ def check_pass(plan: Read) -> Checked:
     )
 
 
-def _sampling(plan: Read, config: AcousticConfig) -> tuple[str, tuple[int, ...]]:
-    """(sampler, numbers of steps): a teacher follows the probability flow; students and their like jump to the end and
-    noise again."""
+def _sampling(plan: ReadPlan, config: AcousticConfig) -> tuple[str, tuple[int, ...]]:
+    """(sampler, numbers of steps). A teacher follows the probability flow; a student jumps to the end and adds noise
+    again."""
     student = plan.acoustic.kind != "teacher"
-    own = "dpm++" if config.ddpm else "consistency" if student else "euler"
-    method = own if plan.sampler == "auto" else plan.sampler
+    default = "dpm++" if config.ddpm else "consistency" if student else "euler"
+    method = default if plan.sampler == "auto" else plan.sampler
     if method not in sampler.methods(config):
         raise ConfigError(
             f"the sampler {method!r} does not fit {plan.acoustic.path}",
@@ -74,12 +74,12 @@ def _sampling(plan: Read, config: AcousticConfig) -> tuple[str, tuple[int, ...]]
     if plan.steps is not None:
         return method, plan.steps
     if method == "consistency" and config.edm.few_steps:
-        return method, tuple(sorted(map(len, config.edm.few_steps)))  # those it was trained at
+        return method, tuple(sorted(map(len, config.edm.few_steps)))  # the numbers of steps it was trained at
     return method, STEPS["ddpm" if config.ddpm else "student" if student else "teacher"]
 
 
-def _check_depth(plan: Read, config: AcousticConfig) -> None:
-    """A depth is given where it must be, and only where it means something."""
+def _check_depth(plan: ReadPlan, config: AcousticConfig) -> None:
+    """Raises where a depth is missing, means nothing, or is out of range."""
     chain, depth = config.ddpm, plan.depth
     if chain is None:
         if depth is not None:
@@ -98,14 +98,14 @@ def _check_depth(plan: Read, config: AcousticConfig) -> None:
         )
 
 
-def _check_options(plan: Plan) -> None:
-    architectures(plan.target)  # refuses what it does not know
-    if plan.precision == "bf16" and not cpu_bf16.supported():
+def _check_options(plan: BuildPlan) -> None:
+    architectures(plan.target)  # raises for an unknown target
+    if plan.precision == "bf16" and not denoiser_bf16.supported():
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
 
 
 def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:
-    """The content encoder whose units the acoustic model was trained on, with no layer more than it needs."""
+    """The content encoder of the acoustic model's units, cut to the layers that the units need."""
     hubert = hubert_units(spec.encoder) is not None
     if hubert != (content.kind == "hubert") or not (hubert or spec.encoder == "recogniser"):
         raise CheckpointError(

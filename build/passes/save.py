@@ -1,20 +1,22 @@
-"""Pass 9, save: the manifest, and the folder written whole or not at all."""
+"""Pass 9, save: the manifest, and the engine folder, which is written whole or not at all."""
 
 from __future__ import annotations
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact.manifest import ContentPart, Manifest, Origin, Sampling, VocoderPart
-from fastsvc.build.plan import Checked, Targeted
+from fastsvc.artifact import engine_folder
+from fastsvc.artifact.manifest import ContentPart, Manifest, Sampling, TensorOrigin, VocoderPart
+from fastsvc.build.plan import CheckedPlan, TargetedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.version import VERSION
 
 
-def save_pass(plan: Targeted) -> Targeted:
-    artifact.write(plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, plan.tensors | plan.files, plan.force)
+def save_pass(plan: TargetedPlan) -> TargetedPlan:
+    engine_folder.write(
+        plan.out, {"fastsvc": VERSION, **manifest(plan).to_dict()}, plan.tensors | plan.files, plan.force
+    )
     return plan
 
 
-def manifest(plan: Targeted) -> Manifest:
+def manifest(plan: TargetedPlan) -> Manifest:
     """Everything about the engine that is not a tensor."""
     acoustic, vocoder, content = plan.acoustic, plan.vocoder, plan.content
     names = acoustic.speakers or tuple(f"speaker {i}" for i in range(plan.acoustic_config.condition.speakers))
@@ -44,28 +46,28 @@ def manifest(plan: Targeted) -> Manifest:
     )
 
 
-def default_steps(plan: Checked) -> int:
-    """What `convert` takes when no steps are asked for: one for students, the middle of the others' schedules."""
+def default_steps(plan: CheckedPlan) -> int:
+    """The steps of `convert` without --steps: the fewest for students, the middle one of the others' schedules."""
     counts = sorted(plan.schedules)
     return counts[0] if plan.sampler == "consistency" else counts[len(counts) // 2]
 
 
 def unvoiced_f0(acoustic: Checkpoint, vocoder: Checkpoint) -> str:
-    """What the vocoder gets in unvoiced frames.
+    """The vocoder's f0 in unvoiced frames: "interpolated" or "zero".
 
-    Upstream's projects hand theirs the f0 that is interpolated through them, and openvpi trains on that; `fastsvc
-    train` trains on zeros, as M4Singer does.
+    Upstream's projects interpolate f0 through unvoiced frames, and openvpi trains its vocoder on that; `fastsvc train`
+    trains on zeros, as M4Singer does.
     """
     return "interpolated" if acoustic.format != "fastsvc" or vocoder.format == "nsf_hifigan" else "zero"
 
 
-def source(checkpoint: Checkpoint) -> Origin:
-    """Where tensors came from; the file's name alone, as folders tell about people."""
-    return Origin(
+def source(checkpoint: Checkpoint) -> TensorOrigin:
+    """The origin of a part's tensors; the file's name without its folder, as folders reveal private names."""
+    return TensorOrigin(
         checkpoint.path.name,
         checkpoint.format,
         checkpoint.kind,
         checkpoint.step,
-        artifact.sha256(checkpoint.path),
+        engine_folder.sha256(checkpoint.path),
         tuple(checkpoint.notes),
     )

@@ -1,6 +1,6 @@
-"""Pass 8, target: the kernels of every shape compiled for the GPUs that were named, and what they must compute.
+"""Pass 8, target: kernels of every shape, compiled for the named GPUs, and fingerprints of what they must compute.
 
-Compiling needs Triton but no GPU. Fingerprints of every layer, from the CPU's run, go into every engine: they are
+Compiling needs Triton but no GPU. Fingerprints of every layer, from a run on the CPU, go into every engine: they are
 small, and a GPU checks itself against them when the engine is loaded.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Iterable
 
 import torch
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.build.cubins import compile as aot
-from fastsvc.build.passes import tensorrt as trt
-from fastsvc.build.plan import Checked, Lowered, Measured, Targeted
+from fastsvc.artifact import engine_folder
+from fastsvc.build.cubins import compiler
+from fastsvc.build.passes import tensorrt_plans
+from fastsvc.build.plan import CheckedPlan, LoweredPlan, MeasuredPlan, TargetedPlan
 from fastsvc.children import cores
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
@@ -38,59 +38,59 @@ def architectures(target: str) -> tuple[int, ...]:
             return ()
         major, minor = torch.cuda.get_device_capability()
         return (10 * major + minor,) if 10 * major + minor in SHARED_BYTES else ()
-    found = []
+    archs = []
     for name in target.split(","):
         number = re.fullmatch(r"sm_(\d{2,3})", name.strip())
         if number is None or int(number[1]) not in SHARED_BYTES:
-            known = ", ".join(f"sm_{arch}" for arch in SHARED_BYTES)
-            what = f"unknown target {name!r}"
+            supported = ", ".join(f"sm_{arch}" for arch in SHARED_BYTES)
+            message = f"unknown target {name!r}"
             if number is not None and int(number[1]) < OLDEST:
-                what += f": kernels need sm_{OLDEST} or newer"
-            raise ConfigError(what, f"use auto, cpu, or some of {known}")
-        found.append(int(number[1]))
+                message += f": kernels need sm_{OLDEST} or newer"
+            raise ConfigError(message, f"use auto, cpu, or some of {supported}")
+        archs.append(int(number[1]))
     if importlib.util.find_spec("triton") is None:
         raise MissingPackageError("triton", f"building for {target}", "gpu")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(archs))
 
 
-def target_pass(plan: Measured) -> Targeted:
-    check, made = expected(plan), {}
+def target_pass(plan: MeasuredPlan) -> TargetedPlan:
+    check, new_files = expected(plan), {}
     for arch in architectures(plan.target):
-        files = compiled(plan, arch)
+        files = kernel_files(plan, arch)
         size = sum(map(len, files.values())) / 2**20
         plan.say(f"target: {len(files) - 1} kernels for sm_{arch} in {plan.gpu_precision}, {size:.1f} MB")
-        made |= files | trt.plans(plan, arch)
-    return plan.then(Targeted, check=check, files=plan.files | made)
+        new_files |= files | tensorrt_plans.plans(plan, arch)
+    return plan.then(TargetedPlan, check=check, files=plan.files | new_files)
 
 
 @torch.no_grad()
-def expected(plan: Lowered) -> dict:
-    """What the stored tensors give on a small input, layer by layer, by the CPU's backend in float32 where it can."""
+def expected(plan: LoweredPlan) -> dict:
+    """Fingerprints of the stored tensors' layers on a small input, by the CPU's backend, in float32 where it can."""
     config = plan.acoustic_config
-    denoiser = denoiser_for(plan.precision)(plan.tensors[artifact.WEIGHTS], config, plan.levels)
-    found = selfcheck.expected(config, denoiser, plan.levels[0])
+    denoiser = denoiser_for(plan.precision)(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
+    prints = selfcheck.expected(config, denoiser, plan.levels[0])
     if plan.vocoder is not None:
-        vocoder = Vocoder(plan.tensors[artifact.VOCODER], plan.vocoder.config)
-        found["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)
-    return found
+        vocoder = Vocoder(plan.tensors[engine_folder.VOCODER], plan.vocoder.config)
+        prints["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)
+    return prints
 
 
-def compiled(plan: Checked, arch: int, shapes=None, processes: int | None = None) -> dict[str, bytes]:
-    """The files of one architecture: a cubin for each different kernel, and their list."""
+def kernel_files(plan: CheckedPlan, arch: int, shapes=None, processes: int | None = None) -> dict[str, bytes]:
+    """The files of one architecture: a cubin for each distinct kernel, and the list of kernels."""
     vocoder = plan.vocoder and plan.vocoder.config
-    told = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None
-    specs = unique(cuda_plan.launches(*told, DTYPES[plan.gpu_precision], arch, shapes))
+    model = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None
+    specs = unique_specs(cuda_plan.launches(*model, DTYPES[plan.gpu_precision], arch, shapes))
     listed, files = cubins(specs, arch, processes)
-    return {f"sm_{arch}/{name}": content for name, content in {**files, **listing(arch, listed)}.items()}
+    return {f"sm_{arch}/{name}": content for name, content in {**files, **kernel_list(arch, listed)}.items()}
 
 
 def cubins(
     specs: dict[str, dict], arch: int, processes: int | None = None, progress=lambda fraction: None
 ) -> tuple[dict[str, dict], dict[str, bytes]]:
-    """Kernels by name (:func:`unique`) → (what the list says of them, their files)."""
-    made = aot.compile([(spec, arch) for spec in specs.values()], processes or cores(), progress)
+    """Specs by name (:func:`unique_specs`) → (the kernels' entries in the list, their files)."""
+    compiled = compiler.compile_kernels([(spec, arch) for spec in specs.values()], processes or cores(), progress)
     listed, files = {}, {}
-    for name, cubin in zip(specs, made):
+    for name, cubin in zip(specs, compiled):
         listed[name] = {
             "file": f"{name}.cubin",
             "name": cubin.name,
@@ -105,16 +105,16 @@ def cubins(
     return listed, files
 
 
-def listing(arch: int, listed: dict[str, dict]) -> dict[str, bytes]:
-    """The file that lists an architecture's kernels."""
+def kernel_list(arch: int, listed: dict[str, dict]) -> dict[str, bytes]:
+    """The file that lists the kernels of one architecture."""
     text = json.dumps({"arch": arch, "sources": launcher.sources(), "kernels": listed}, indent=1)
     return {launcher.LIST: text.encode()}
 
 
-def unique(launches: Iterable[Launch]) -> dict[str, dict]:
-    """What must be compiled, by its name (fastsvc.engine.cuda.launcher.key)."""
-    found = {}
+def unique_specs(launches: Iterable[Launch]) -> dict[str, dict]:
+    """Name (fastsvc.engine.cuda.launcher.key) → spec of each distinct kernel."""
+    specs = {}
     for launch in launches:
         spec = launch.spec()
-        found.setdefault(launcher.key(spec), spec)
-    return found
+        specs.setdefault(launcher.key(spec), spec)
+    return specs

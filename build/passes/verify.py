@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.build.passes.lower import half
-from fastsvc.build.plan import Checked, Lowered, Verified
+from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
@@ -33,7 +33,7 @@ Trace = list[tuple[str, Tensor]]
 
 
 @torch.no_grad()
-def verify_pass(plan: Lowered) -> Verified:
+def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     inputs = _inputs(plan)
     rounded = plan.precision == "fp16"
     exact = _specification(plan, inputs, plan.acoustic.tensors, torch.float64)
@@ -44,24 +44,24 @@ def verify_pass(plan: Lowered) -> Verified:
     if plan.precision == "bf16":
         with torch.autocast("cpu", torch.bfloat16):
             plain = _specification(plan, inputs, plan.acoustic.tensors, torch.float32)
-    found = {"acoustic": compare(exact, _lowered(plan, inputs), plain)}
-    plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {found['acoustic']:.1e}")
+    errors = {"acoustic": compare(exact, _lowered(plan, inputs), plain)}
+    plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {errors['acoustic']:.1e}")
     if plan.vocoder is not None:
-        found["vocoder"] = _verify_vocoder(plan, plan.vocoder, rounded)
-        plan.say(f"verify: the vocoder agrees, {found['vocoder']:.1e}")
+        errors["vocoder"] = _verify_vocoder(plan, plan.vocoder, rounded)
+        plan.say(f"verify: the vocoder agrees, {errors['vocoder']:.1e}")
     if plan.content is not None:
-        found["content"] = _verify_content(plan, plan.content)
-        plan.say(f"verify: the content encoder agrees, {found['content']:.1e}")
-    return plan.then(Verified, verified=found)
+        errors["content"] = _verify_content(plan, plan.content)
+        plan.say(f"verify: the content encoder agrees, {errors['content']:.1e}")
+    return plan.then(VerifiedPlan, verified=errors)
 
 
-def compare(exact: Trace, got: Trace, plain: Trace | None = None) -> float:
+def compare(exact: Trace, compiled: Trace, plain: Trace | None = None) -> float:
     """Largest relative RMS error of any layer. Raises EngineError naming the first layer beyond the bound."""
     worst = 0.0
-    for i, ((name, want), (other, have)) in enumerate(zip(exact, got, strict=True)):
+    for i, ((name, reference), (other, result)) in enumerate(zip(exact, compiled, strict=True)):
         assert name == other, f"{name} is compared with {other}"
-        error = relative_rms(have, want)
-        bound = BOUND if plain is None else min(2 * relative_rms(plain[i][1], want) + BOUND, LARGEST)
+        error = relative_rms(result, reference)
+        bound = BOUND if plain is None else min(2 * relative_rms(plain[i][1], reference) + BOUND, LARGEST)
         if not error <= bound:
             raise EngineError(
                 f"{name} of the compiled model differs from the specification by {error:.1e} (allowed {bound:.1e})",
@@ -71,20 +71,20 @@ def compare(exact: Trace, got: Trace, plain: Trace | None = None) -> float:
     return worst
 
 
-def some(levels: list[float]) -> list[float]:
-    """At most LEVELS of them, the first and the last included: a schedule of 50 steps is not checked 50 times."""
+def spread_levels(levels: list[float]) -> list[float]:
+    """At most LEVELS of the levels, with the first and the last: a schedule of 50 steps is not checked 50 times."""
     last = len(levels) - 1
     return levels if last < LEVELS else [levels[round(i * last / (LEVELS - 1))] for i in range(LEVELS)]
 
 
-def relative_rms(got: Tensor, want: Tensor) -> float:
-    """RMS of the difference over the RMS of what is wanted; over 1 where nothing is wanted. NaN stays NaN."""
-    scale = want.double().pow(2).mean().sqrt()
-    error = (got.double() - want.double()).pow(2).mean().sqrt()
+def relative_rms(result: Tensor, reference: Tensor) -> float:
+    """RMS of the difference over the RMS of the reference, or over 1 if the reference is zero. NaN stays NaN."""
+    scale = reference.double().pow(2).mean().sqrt()
+    error = (result.double() - reference.double()).pow(2).mean().sqrt()
     return float(error / scale if scale > 0 else error)
 
 
-def _inputs(plan: Checked) -> dict[str, Tensor]:
+def _inputs(plan: CheckedPlan) -> dict[str, Tensor]:
     config = plan.acoustic_config
     generator = torch.Generator().manual_seed(0)
     units = torch.randn(FRAMES, config.condition.unit_channels, generator=generator)
@@ -100,8 +100,8 @@ def _inputs(plan: Checked) -> dict[str, Tensor]:
     }
 
 
-def _specification(plan: Checked, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
-    """Condition for the first and last speaker, then at every noise level: input, each layer, skip, output."""
+def _specification(plan: CheckedPlan, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
+    """Conditions of the first and last speaker, then at each noise level: input, each layer, skip, output."""
     model = module(plan.acoustic.kind, plan.acoustic_config)
     model.load_state_dict(tensors)
     model = model.to(dtype).eval()
@@ -119,7 +119,7 @@ def _specification(plan: Checked, inputs: dict[str, Tensor], tensors: dict[str, 
         )
         trace.append((f"condition of speaker {speaker}", cond[0]))
     hooks = _record(model.denoiser, trace)
-    for level in some(plan.levels):
+    for level in spread_levels(plan.levels):
         x = _scale(plan, level) * batch["x"]
         sigma = torch.tensor([level], dtype=torch.float32)
         scalars = [c.to(dtype) for c in process.coefficients(plan.acoustic_config, sigma)]
@@ -132,13 +132,13 @@ def _specification(plan: Checked, inputs: dict[str, Tensor], tensors: dict[str, 
     return trace
 
 
-def _scale(plan: Checked, level: float) -> float:
-    """RMS of x where the network sees it: σ of an EDM model, 1 on a variance-preserving chain."""
+def _scale(plan: CheckedPlan, level: float) -> float:
+    """RMS of the network's input x: σ in an EDM model, 1 on a variance-preserving chain."""
     return level if plan.acoustic_config.ddpm is None else 1.0
 
 
 def _record(net, trace: Trace) -> list:
-    """Hooks that note the states between the layers, channels last, as the backend's trace does."""
+    """Hooks that append the states between the layers to ``trace``, channels last, as the backend does."""
 
     def note(name: str, pick=lambda out: out):
         return lambda module, args, out: trace.append((name, pick(out)[0].T.clone()))
@@ -150,9 +150,9 @@ def _record(net, trace: Trace) -> list:
     return hooks
 
 
-def _lowered(plan: Lowered, inputs: dict[str, Tensor]) -> Trace:
-    """The same quantities from the tensors as they will be stored, by the CPU backend."""
-    tensors = plan.tensors[artifact.WEIGHTS]
+def _lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
+    """The same trace from the tensors as they will be stored, by the CPU backend."""
+    tensors = plan.tensors[engine_folder.WEIGHTS]
     condition = condition_for(plan.acoustic_config)(tensors, plan.acoustic_config)
     denoiser = denoiser_for(plan.precision)(tensors, plan.acoustic_config, plan.levels)
     trace: Trace = []
@@ -162,14 +162,14 @@ def _lowered(plan: Lowered, inputs: dict[str, Tensor]) -> Trace:
         cond = condition(*features, condition.speaker({speaker: 1.0}, key_shift))
         trace.append((f"condition of speaker {speaker}", cond))
     prepared = denoiser.prepare(cond, 2)
-    for level in some(plan.levels):
+    for level in spread_levels(plan.levels):
         out = denoiser(_scale(plan, level) * inputs["x"], level, prepared, trace)
         trace.append((f"output at sigma {level:.4g}", out))
     return trace
 
 
-def _verify_vocoder(plan: Lowered, given: Checkpoint[VocoderConfig], rounded: bool) -> float:
-    config = given.config
+def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[VocoderConfig], rounded: bool) -> float:
+    config = checkpoint.config
     generator = torch.Generator().manual_seed(0)
     mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
     sines = 0.1 * torch.randn(1, 11 * config.source_hop_samples, config.source_channels, generator=generator)
@@ -183,36 +183,36 @@ def _verify_vocoder(plan: Lowered, given: Checkpoint[VocoderConfig], rounded: bo
         audio = model(mel.to(dtype), source, None if noise is None else noise.to(dtype))
         return [("the vocoder's source", source), ("the vocoder's output", audio)]
 
-    exact = specification(given.tensors, torch.float64)
-    halves = {name: half(name, value).float() for name, value in given.tensors.items()}
+    exact = specification(checkpoint.tensors, torch.float64)
+    halves = {name: half(name, value).float() for name, value in checkpoint.tensors.items()}
     plain = specification(halves, torch.float32) if rounded else None
-    vocoder = Vocoder(plan.tensors[artifact.VOCODER], config)
+    vocoder = Vocoder(plan.tensors[engine_folder.VOCODER], config)
     source = vocoder.source(sines)
-    got = [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
-    return compare(exact, got, plain)
+    compiled = [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
+    return compare(exact, compiled, plain)
 
 
-def _verify_content(plan: Lowered, given: Checkpoint) -> float:
-    """A recogniser runs as it is specified, so only what storage rounds can differ; HuBERT's convolutions do not."""
-    config, generator = given.config, torch.Generator().manual_seed(0)
-    if given.kind == "hubert":
-        heard = 0.1 * torch.randn(1, FRAMES * config.hop_samples, generator=generator)
+def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint) -> float:
+    """A recogniser runs as specified, so only rounding in storage can differ; the engine has its own HuBERT."""
+    config, generator = checkpoint.config, torch.Generator().manual_seed(0)
+    if checkpoint.kind == "hubert":
+        inputs = 0.1 * torch.randn(1, FRAMES * config.hop_samples, generator=generator)
     else:
-        heard = torch.randn(1, FRAMES, config.mel.bins, generator=generator) - 2
+        inputs = torch.randn(1, FRAMES, config.mel.bins, generator=generator) - 2
 
     def trace(units: Tensor) -> Trace:
         return [("the content encoder's units", units)]
 
     def specification(tensors) -> Trace:
-        model = skeleton(lambda: module(given.kind, config))
-        model.load_state_dict(tensors, assign=True)  # as they are: an encoder may have 400 MB
-        units = model.eval()(heard)
-        return trace(units[0] if given.kind == "hubert" else units[0][0])
+        model = skeleton(lambda: module(checkpoint.kind, config))
+        model.load_state_dict(tensors, assign=True)  # not copied: an encoder may have 400 MB
+        units = model.eval()(inputs)
+        return trace(units[0] if checkpoint.kind == "hubert" else units[0][0])
 
     plain = None
     if plan.precision == "fp16":
-        plain = specification({name: half(name, value).float() for name, value in given.tensors.items()})
-    exact, stored = specification(given.tensors), plan.tensors[artifact.CONTENT]
-    if given.kind == "hubert":
-        return compare(exact, trace(HubertEncoder(config, stored).encode(heard[0])), plain)
+        plain = specification({name: half(name, value).float() for name, value in checkpoint.tensors.items()})
+    exact, stored = specification(checkpoint.tensors), plan.tensors[engine_folder.CONTENT]
+    if checkpoint.kind == "hubert":
+        return compare(exact, trace(HubertEncoder(config, stored).encode(inputs[0])), plain)
     return compare(exact, specification({name: value.float() for name, value in stored.items()}), plain)

@@ -1,18 +1,18 @@
-"""Which engine it is, by its content: where its folder lies, what it is called and when it was built do not matter."""
+"""A hash of an engine's content, whatever the path and name of its folder and the date of its build."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 
-# What is computed, and with what; not what a device adds, nor what was measured.
+# Keys that change results; without the parts of devices and without measurements.
 _KEYS = ("acoustic", "speakers", "speaker_base", "speaker_f0_hz", "input_peak", "precision", "sampler", "depth")
 _KEYS += ("schedules", "levels", "vocoder", "content")
 
 
 def content_hash(manifest: dict) -> str:
     """64 hexadecimal digits, the same for every build of the same checkpoints with the same settings."""
-    content = {key: _computed(manifest.get(key)) for key in _KEYS}
+    content = {key: _result_values(manifest.get(key)) for key in _KEYS}
     content["files"] = {
         name: entry.get("sha256")
         for name, entry in manifest["files"].items()
@@ -21,8 +21,8 @@ def content_hash(manifest: dict) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _computed(value):
-    """Of a part's entry what changes its results: not where it came from, nor what computes it."""
+def _result_values(value):
+    """The values of a part's entry that change its results, so without its origin and its backends."""
     if not isinstance(value, dict):
         return value
     return {key: part for key, part in value.items() if key not in ("source", "backend", "cpu_backend")}

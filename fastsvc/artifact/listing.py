@@ -1,8 +1,8 @@
-"""A folder whose `manifest.json` lists its files with sizes and sha256: read verified, added to whole or not at all.
+"""A folder whose `manifest.json` lists its files with sizes and sha256: verified reads, additions whole or not at all.
 
-Several processes may add to one folder while others read it. What a reader has been told of stays as it was: a file
-whose name is taken by other content is written beside it under a name with its hash, and the list, which is renamed
-into place, says which one is meant. What was replaced longer ago goes when the name is given again, as tables and
+Several processes may add to one folder while others read it. Files that a reader has listed stay unchanged: new content
+for a used name is written beside the old file, under a name with its hash, and the list, which is renamed into place,
+names the new file. Files that were replaced longer ago are removed when their name is written again, as tables and
 caches are replaced many times.
 """
 
@@ -20,19 +20,19 @@ from fastsvc.files import clear_leftovers, folder_lock, sha256, write_bytes
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")  # at most one folder deep
-WAIT_S = 300.0  # for others that add: a process that was stopped, or a stranger's, may hold a folder for ever
-GRACE_S = 60.0  # who has read the older list finds what it names for so long at least
+WAIT_S = 300.0  # wait for other processes: a stopped one, or a stranger's, may hold the lock for ever
+GRACE_S = 60.0  # files listed by an older manifest stay at least this long
 
 
 def verified(folder: Path, files: dict, name: str, remedy: str) -> Path:
-    """The path of a listed file, once its size and sha256 are found right. Raises EngineError."""
+    """The path of a listed file, after a check of its size and sha256. Raises EngineError."""
     entry = files.get(name)
     if not isinstance(entry, dict) or not isinstance(name, str) or not NAME.fullmatch(name):
         raise EngineError(f"{folder / MANIFEST} does not list {name!r} properly", remedy)
-    place = entry.get("file", name)
-    if not isinstance(place, str) or not NAME.fullmatch(place) or Path(place).parent != Path(name).parent:
+    file_name = entry.get("file", name)
+    if not isinstance(file_name, str) or not NAME.fullmatch(file_name) or Path(file_name).parent != Path(name).parent:
         raise EngineError(f"{folder / MANIFEST} does not list {name!r} properly", remedy)
-    file = folder / place
+    file = folder / file_name
     if file.is_symlink() or not file.is_file():
         raise EngineError(f"{file} is missing", remedy)
     if file.stat().st_size != entry.get("bytes"):
@@ -44,9 +44,9 @@ def verified(folder: Path, files: dict, name: str, remedy: str) -> Path:
 
 
 def add(folder: Path, files: dict[str, bytes], current) -> dict:
-    """Write ``files`` and list them; ``current()`` reads the manifest, once nobody else writes. Returns the new one.
+    """Write ``files`` and list them; returns the new manifest. ``current()`` reads the manifest under the lock.
 
-    Raises OutputError, or what ``current`` raises; then the list is as it was, and no new file is left.
+    Raises OutputError, or the error of ``current``; then the list is unchanged and no new file is left.
     """
     new: list[Path] = []
     text = b""
@@ -58,18 +58,19 @@ def add(folder: Path, files: dict[str, bytes], current) -> dict:
             listed = dict(before)
             for name, content in files.items():
                 digest = hashlib.sha256(content).hexdigest()
-                place = _place(folder, name, digest)
-                if not (folder / place).exists() or sha256(folder / place) != digest:
-                    _write(folder / place, content, new)
-                listed[name] = {"bytes": len(content), "sha256": digest, **({"file": place} if place != name else {})}
+                file_name = _file_name(folder, name, digest)
+                if not (folder / file_name).exists() or sha256(folder / file_name) != digest:
+                    _write(folder / file_name, content, new)
+                listed[name] = {"bytes": len(content), "sha256": digest}
+                listed[name] |= {"file": file_name} if file_name != name else {}
             manifest = {**manifest, "files": listed}
             text = (json.dumps(manifest, indent=1) + "\n").encode()
             _write(folder / MANIFEST, text, [])
-            # what was named until now, and what is named from now on, stays
-            entries = [pair for both in (before, listed) for pair in both.items() if isinstance(pair[1], dict)]
-            held = {str(entry.get("file", name)) for name, entry in entries}
-            found = (path for name in files for path in _replaced(folder / name))
-            _remove([path for path in found if path.relative_to(folder).as_posix() not in held])
+            # Files of the old and of the new list stay.
+            entries = [item for both in (before, listed) for item in both.items() if isinstance(item[1], dict)]
+            in_use = {str(entry.get("file", name)) for name, entry in entries}
+            replaced = (path for name in files for path in _replaced(folder / name))
+            _remove([path for path in replaced if path.relative_to(folder).as_posix() not in in_use])
             return manifest
     except BaseException as error:
         if not text or (folder / MANIFEST).read_bytes() != text:
@@ -81,36 +82,37 @@ def add(folder: Path, files: dict[str, bytes], current) -> dict:
         raise
 
 
-def _remove(new: list[Path]) -> None:
-    for path in reversed(new):
+def _remove(paths: list[Path]) -> None:
+    for path in reversed(paths):
         with contextlib.suppress(OSError):
             path.rmdir() if path.is_dir() else path.unlink()
 
 
-def _place(folder: Path, name: str, digest: str) -> str:
-    """The name to write content under: its own, or where that is taken by other content, one with its hash."""
+def _file_name(folder: Path, name: str, digest: str) -> str:
+    """The name of the file for some content: ``name``, or a name with the hash if ``name`` has other content."""
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of an engine's file")
     path = folder / name
     if path.parent.is_symlink() or path.is_symlink():
-        raise OSError(0, f"{name} is a link")  # an engine is a stranger's folder: nothing is written elsewhere
+        raise OSError(0, f"{name} is a link")  # an engine may be a stranger's folder: never write through its links
     if not path.exists() or (path.is_file() and sha256(path) == digest):
         return name
     return str(Path(name).with_name(f"{path.stem}.{digest[:16]}{path.suffix}"))
 
 
 def _replaced(path: Path) -> list[Path]:
-    """Files with content that :func:`_place` gave this name more than :data:`GRACE_S` ago."""
-    own = re.compile(rf"{re.escape(path.stem)}(\.[0-9a-f]{{16}})?{re.escape(path.suffix)}")
-    found = [one for one in path.parent.iterdir() if own.fullmatch(one.name) and one.is_file()]
-    return [one for one in found if time.time() - one.stat().st_mtime > GRACE_S]
+    """Files written for this name (:func:`_file_name`) more than :data:`GRACE_S` ago."""
+    pattern = re.compile(rf"{re.escape(path.stem)}(\.[0-9a-f]{{16}})?{re.escape(path.suffix)}")
+    files = [file for file in path.parent.iterdir() if pattern.fullmatch(file.name) and file.is_file()]
+    return [file for file in files if time.time() - file.stat().st_mtime > GRACE_S]
 
 
 def _write(path: Path, content: bytes, new: list[Path]) -> None:
-    """Whole or not at all; ``new`` gets what was not there before."""
+    """Write a file whole or not at all; paths that did not exist before are added to ``new``."""
     if not path.parent.is_dir():
         new.append(path.parent)
         path.parent.mkdir(exist_ok=True)
     if not path.exists():
         new.append(path)
-    write_bytes(path, content, permissions=path.parent.stat().st_mode & 0o666)  # as shared as the folder is
+    permissions = path.parent.stat().st_mode & 0o666  # who can read the folder can read the file
+    write_bytes(path, content, permissions=permissions)

@@ -1,4 +1,4 @@
-"""An engine's manifest as values of their kinds: what :mod:`fastsvc.artifact.stated` found right, read once."""
+"""An engine's manifest as typed values, read once, after :mod:`fastsvc.artifact.manifest_values` has checked them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where tensors came from: the checkpoint's name and hash, its format and kind, its step, notes of its reader."""
+class TensorOrigin:
+    """The checkpoint of some tensors: its file name and hash, format and kind, step, and notes of its reader."""
 
     file: str
     format: str
@@ -21,16 +21,16 @@ class Origin:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, stated: dict) -> Origin:
-        known: dict[str, Any] = {key.name: stated[key.name] for key in fields(cls) if key.name in stated}
-        known["notes"] = tuple(stated.get("notes", ()))
-        return cls(**known)
+    def of(cls, raw: dict) -> TensorOrigin:
+        values: dict[str, Any] = {key.name: raw[key.name] for key in fields(cls) if key.name in raw}
+        values["notes"] = tuple(raw.get("notes", ()))
+        return cls(**values)
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """A sampler's name; for each number of steps its noise levels; all levels that are built in; and, of shallow
-    diffusion, the place on the chain where a given mel is taken up."""
+    """A sampler's name; the noise levels for each number of steps; all levels that are built in; for shallow diffusion
+    the step of the chain at which a first mel enters."""
 
     method: str
     schedules: dict[int, list[float]]
@@ -40,10 +40,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class VocoderPart:
-    """``unvoiced_f0``: what it gets in unvoiced frames, zero or interpolated; backends of GPU and CPU."""
+    """``unvoiced_f0``: the vocoder's f0 in unvoiced frames, zero or interpolated; backends of GPU and CPU."""
 
     config: VocoderConfig
-    source: Origin
+    source: TensorOrigin
     unvoiced_f0: str = "zero"
     backend: str = "auto"
     cpu_backend: str = "torch"
@@ -51,18 +51,18 @@ class VocoderPart:
 
 @dataclass(frozen=True)
 class ContentPart:
-    """``kind``: of CONTENT_CONFIGS."""
+    """``kind``: a key of CONTENT_CONFIGS."""
 
     kind: str
     config: Any
-    source: Origin
+    source: TensorOrigin
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about an engine that is not a tensor. ``schedules`` and ``default_steps`` are of the sampler."""
+    """Everything about an engine that is not a tensor. ``default_steps`` is a key of the sampling's schedules."""
 
-    source: Origin
+    source: TensorOrigin
     acoustic: AcousticConfig
     speakers: tuple[str, ...]
     sampling: Sampling
@@ -79,30 +79,30 @@ class Manifest:
     measured: dict = field(default_factory=dict)
 
     @classmethod
-    def of(cls, stated: dict) -> Manifest:
-        """From what a manifest.json holds, of this or an older version of fastsvc, once it was found right."""
-        stated = upgraded(stated)
-        vocoder, content = stated["vocoder"], stated["content"]
+    def of(cls, raw: dict) -> Manifest:
+        """From the checked values of a manifest.json, of this or an older version of fastsvc."""
+        raw = upgraded(raw)
+        vocoder, content = raw["vocoder"], raw["content"]
         return cls(
-            source=Origin.of(stated["source"]),
-            acoustic=from_dict(AcousticConfig, stated["acoustic"], "acoustic"),
-            speakers=tuple(stated["speakers"]),
+            source=TensorOrigin.of(raw["source"]),
+            acoustic=from_dict(AcousticConfig, raw["acoustic"], "acoustic"),
+            speakers=tuple(raw["speakers"]),
             sampling=Sampling(
-                stated["sampler"],
-                {int(count): [float(level) for level in row] for count, row in stated["schedules"].items()},
-                [float(level) for level in stated["levels"]],
-                stated["depth"],
+                raw["sampler"],
+                {int(count): [float(level) for level in row] for count, row in raw["schedules"].items()},
+                [float(level) for level in raw["levels"]],
+                raw["depth"],
             ),
-            default_steps=stated["default_steps"],
-            speaker_base=stated["speaker_base"],
-            speaker_f0_hz=tuple(stated["speaker_f0_hz"]),
-            input_peak=stated["input_peak"],
-            precision=stated["precision"],
-            gpu_precision=stated["gpu_precision"],
+            default_steps=raw["default_steps"],
+            speaker_base=raw["speaker_base"],
+            speaker_f0_hz=tuple(raw["speaker_f0_hz"]),
+            input_peak=raw["input_peak"],
+            precision=raw["precision"],
+            gpu_precision=raw["gpu_precision"],
             vocoder=vocoder
             and VocoderPart(
                 from_dict(VocoderConfig, vocoder["config"], "vocoder"),
-                Origin.of(vocoder["source"]),
+                TensorOrigin.of(vocoder["source"]),
                 vocoder["unvoiced_f0"],
                 vocoder["backend"],
                 vocoder["cpu_backend"],
@@ -111,15 +111,15 @@ class Manifest:
             and ContentPart(
                 content["kind"],
                 from_dict(CONTENT_CONFIGS[content["kind"]], content["config"], "content"),
-                Origin.of(content["source"]),
+                TensorOrigin.of(content["source"]),
             ),
-            check=stated["check"],
-            verified=stated["verified"],
-            measured=stated["measured"],
+            check=raw["check"],
+            verified=raw["verified"],
+            measured=raw["measured"],
         )
 
     def to_dict(self) -> dict:
-        """What manifest.json holds besides format, versions and files."""
+        """The values of manifest.json besides format, versions and files."""
         plain = {key.name: getattr(self, key.name) for key in fields(self) if key.name != "sampling"}
         return plain | {
             "source": _plain(self.source),

@@ -1,10 +1,10 @@
-"""Manifests of older engines, with what they left unsaid."""
+"""Manifests of older engines, completed with today's keys."""
 
 from __future__ import annotations
 
 FORMAT, VERSION = "fastsvc-engine", 1
-# What was meant before a key was written. Of version 1 all came later: it has been read ever since.
-UNSAID = {
+# The meaning of a key before it existed. Version 1 has been read from the start, and all these keys came later.
+DEFAULTS = {
     "speaker_base": 0,
     "speaker_f0_hz": [],
     "input_peak": None,
@@ -16,22 +16,22 @@ UNSAID = {
     "verified": {},
     "measured": {},
 }
-UNSAID_VOCODER = {"unvoiced_f0": "zero", "backend": "auto", "cpu_backend": "torch"}
-# Backends that are gone: the same package, with transposed convolutions written as ordinary ones.
-GONE = {"tensorrt_polyphase": "tensorrt", "tensorrt_rtx_polyphase": "tensorrt_rtx"}
-UNSAID_CONTENT = {"kind": "recogniser"}
+VOCODER_DEFAULTS = {"unvoiced_f0": "zero", "backend": "auto", "cpu_backend": "torch"}
+# Removed backends → today's: the same package, with transposed convolutions written as ordinary ones.
+REMOVED_BACKENDS = {"tensorrt_polyphase": "tensorrt", "tensorrt_rtx_polyphase": "tensorrt_rtx"}
+CONTENT_DEFAULTS = {"kind": "recogniser"}
 
 
-def upgraded(stated: dict) -> dict:
-    """A manifest with every key of today. A GPU computed in the engine's precision before it had one of its own, and
-    the fewest steps were the default."""
-    found = UNSAID | stated
-    found["gpu_precision"] = stated.get("gpu_precision") or found["precision"]
-    found.setdefault("default_steps", min(map(int, found["schedules"])))
-    for part, unsaid in (("vocoder", UNSAID_VOCODER), ("content", UNSAID_CONTENT)):
-        if found[part] is not None:
-            found[part] = unsaid | {key: value for key, value in found[part].items() if value is not None}
-    if found["vocoder"] is not None:
-        backend = found["vocoder"]["backend"]
-        found["vocoder"]["backend"] = GONE.get(backend, backend)
-    return found
+def upgraded(raw: dict) -> dict:
+    """A manifest with all of today's keys. Before ``gpu_precision`` a GPU computed in the engine's precision; before
+    ``default_steps`` the fewest steps were the default."""
+    manifest = DEFAULTS | raw
+    manifest["gpu_precision"] = raw.get("gpu_precision") or manifest["precision"]
+    manifest.setdefault("default_steps", min(map(int, manifest["schedules"])))
+    for part, defaults in (("vocoder", VOCODER_DEFAULTS), ("content", CONTENT_DEFAULTS)):
+        if manifest[part] is not None:
+            manifest[part] = defaults | {key: value for key, value in manifest[part].items() if value is not None}
+    if manifest["vocoder"] is not None:
+        backend = manifest["vocoder"]["backend"]
+        manifest["vocoder"]["backend"] = REMOVED_BACKENDS.get(backend, backend)
+    return manifest

@@ -1,7 +1,7 @@
-"""Readers of checkpoints: one file per format, all giving a :class:`Checkpoint`."""
+"""Readers of checkpoints: one file per format, each returning a :class:`Checkpoint`."""
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.registry import read
 
-__all__ = ["Checkpoint", "Given", "read"]
+__all__ = ["Checkpoint", "ReadOptions", "read"]

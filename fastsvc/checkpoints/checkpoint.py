@@ -1,4 +1,4 @@
-"""What every reader returns."""
+"""The result of every reader."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Checkpoint(Generic[Config]):
-    """A checked checkpoint: ``tensors`` are float32, complete, and named as the module of ``config`` names them.
+    """A checked checkpoint: ``tensors`` are float32, complete, and have the names of the module of ``config``.
 
     ``kind`` is teacher, student, dmo (AcousticConfig), vocoder (VocoderConfig), recogniser (RecogniserConfig),
-    hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` is
-    addressed by the id ``speaker_base`` + i. ``input_peak`` is the peak that recordings were normalised to before
-    training, if they were. ``missing``: what has to be given beside the file before it can be built. ``mel_stated``
-    names the fields of ``config.mel`` that the file, its configuration or its project's code really state; of an
-    acoustic model the vocoder's recipe fills in the others. The logarithm's base is always known. ``weights``: the
-    place in the file that the tensors were taken from.
+    hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name. Speaker i of ``speakers`` has
+    the id ``speaker_base`` + i. ``input_peak`` is the peak to which recordings were normalised before training, if
+    they were. ``missing``: files and options that are needed before it can be built. ``mel_fields``: the fields of
+    ``config.mel`` that the file, its configuration or its project's code really defines; for an acoustic model the
+    vocoder's recipe supplies the others. The logarithm's base is always known. ``weights``: the keys in the file under
+    which the tensors were found.
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Checkpoint(Generic[Config]):
     input_peak: float | None = None
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    mel_stated: tuple[str, ...] = MEL_FIELDS
+    mel_fields: tuple[str, ...] = MEL_FIELDS
     weights: str = ""
 
     @property
@@ -55,7 +55,7 @@ class Checkpoint(Generic[Config]):
         return sum(t.numel() for t in self.tensors.values())
 
     def require(self, kinds: Iterable[str], purpose: str) -> Checkpoint[Config]:
-        """self, if its kind is among ``kinds``; otherwise CheckpointError."""
+        """Returns self if its kind is one of ``kinds``; raises CheckpointError otherwise."""
         if self.missing:
             raise CheckpointError(
                 f"{self.path} cannot be built without {'; '.join(self.missing)}",

@@ -1,4 +1,4 @@
-"""Files of this field that hold a different network: named as what they are, with what to do."""
+"""Checkpoints of other networks in this field: errors name the network and say what can be built."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from fastsvc.errors import CheckpointError
 from fastsvc.reading import wrappers
 
-KNOWN = "CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC, and fastsvc's own"
-BUILT = f"what can be built: {KNOWN}"
+SUPPORTED = "CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC, and fastsvc's own"
+BUILT = f"what can be built: {SUPPORTED}"
 
 
 def refusal(content: dict, path: Path) -> CheckpointError:
-    """The error for a file that no reader takes."""
+    """The error for a file that no reader recognises."""
     name = _name(content)
     if name:
         return CheckpointError(f"{path} is {name}, a different network", BUILT)
@@ -24,35 +24,35 @@ def _name(content: dict) -> str | None:
     keys = set(map(str, content))
     names = [wrappers.bare(name).removeprefix("model.") for name in _names(content)]
 
-    def some(*prefixes: str) -> bool:
+    def any_starts(*prefixes: str) -> bool:
         return any(name.startswith(prefixes) for name in names)
 
     if {"weight", "config"} <= keys and {"f0", "version", "sr"} & keys:
         return "a voice of RVC (VITS)"
     parts = {"cfm", "length_regulator"}
-    if ("net" in keys and some("cfm.", "length_regulator.")) or parts & set(_tops(content, "net")):
+    if ("net" in keys and any_starts("cfm.", "length_regulator.")) or parts & set(_tops(content, "net")):
         return "a model of Seed-VC (diffusion transformer)"
-    if some("reflow_model."):
+    if any_starts("reflow_model."):
         return "a model of DDSP-SVC 6 (reflow on another network)"
-    if some("ddsp_model.") or some("diff_model."):
+    if any_starts("ddsp_model.") or any_starts("diff_model."):
         return "a model of DDSP-SVC 4 or 5 (a DDSP synthesiser with a diffusion behind it)"
-    if some("unit2ctrl."):
+    if any_starts("unit2ctrl."):
         return "a model of DDSP-SVC's synthesiser"
-    if some("enc_p.", "emb_g.") and some("dec.", "flow."):
+    if any_starts("enc_p.", "emb_g.") and any_starts("dec.", "flow."):
         return "a VITS generator of so-vits-svc or RVC (its shallow diffusion model could be built)"
-    if some("decoder.denoise_fn.", "decoder.velocity_fn."):
+    if any_starts("decoder.denoise_fn.", "decoder.velocity_fn."):
         return "a model of Diffusion-SVC v2 (another network behind the same names)"
-    if some("stack.", "dense_out.") and some("unit_embed.", "f0_embed."):
+    if any_starts("stack.", "dense_out.") and any_starts("unit_embed.", "f0_embed."):
         return "the naive model of Diffusion-SVC (no diffusion)"
-    if some("conv_pre.") and some("ups.") and some("resblocks."):
+    if any_starts("conv_pre.") and any_starts("ups.") and any_starts("resblocks."):
         return "a HiFi-GAN without a harmonic source"
-    if some("fs2.", "variance_adaptor.") or {"category", "state_dict"} <= keys:
+    if any_starts("fs2.", "variance_adaptor.") or {"category", "state_dict"} <= keys:
         return "a model of DiffSinger"
     return None
 
 
 def _names(content: dict) -> list[str]:
-    """Parameter names wherever such files keep them."""
+    """Parameter names, under any of the keys that such files use."""
     for key in ("model", "weight", "net", "state_dict", "model_state_dict", "generator", "net_g", "ema"):
         inner = content.get(key)
         if isinstance(inner, dict) and inner:

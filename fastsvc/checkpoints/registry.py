@@ -1,4 +1,4 @@
-"""Which reader reads a checkpoint: the first that recognises the keys found in the file."""
+"""Reading a checkpoint with the first reader that recognises the keys in the file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fastsvc.checkpoints import foreign
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files import speaker_table
 from fastsvc.checkpoints.files.folder import checkpoint_in
-from fastsvc.checkpoints.files.undress import undress
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.files.unwrap import unwrap
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers import (
     amphion,
     amphion_vocoder,
@@ -30,32 +30,32 @@ ACOUSTIC, VOCODERS = (native, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifi
 READERS = (*ACOUSTIC, *VOCODERS, fairseq, huggingface)
 
 
-def read(path, config=None, era=None, speaker_vectors=None, look=False) -> Checkpoint:
+def read(path, config=None, era=None, speaker_vectors=None, inspect_only=False) -> Checkpoint:
     """Read a checkpoint of any known format, recognised by its keys; a folder stands for the one checkpoint in it.
 
-    ``config`` is a YAML or JSON file for formats that keep their configuration outside; without it `config.yaml`
-    (`config.json`, `args.json`) beside the checkpoint is taken. ``era``, ``speaker_vectors`` and ``look``: see
-    :class:`fastsvc.checkpoints.given.Given`.
+    ``config``: a YAML or JSON file, for formats with a separate configuration; by default `config.yaml` (`config.json`,
+    `args.json`) beside the checkpoint. ``era``, ``speaker_vectors`` and ``inspect_only``: see
+    :class:`fastsvc.checkpoints.read_options.ReadOptions`.
     Raises CheckpointError naming every missing or unexpected key and every wrong shape.
     """
     path = checkpoint_in(arguments.path("path", path))
-    given = Given.of(config=config, era=era, speaker_vectors=speaker_vectors, look=look)
-    found = undress(load(path), path, given)
-    content, given = found.content, found.given
+    options = ReadOptions.of(config=config, era=era, speaker_vectors=speaker_vectors, inspect_only=inspect_only)
+    unwrapped = unwrap(load(path), path, options)
+    content, options = unwrapped.content, unwrapped.options
     for reader in READERS:
         if reader.recognises(content):
-            checkpoint = reader.read(content, path, given)
+            checkpoint = reader.read(content, path, options)
             speaker_table.check(checkpoint.speakers, path, checkpoint.speaker_base)
-            _refuse_vain(given, getattr(reader, "TAKES", ()), path)
-            notes = (*checkpoint.notes, *found.notes, *given.said)
-            return dataclasses.replace(checkpoint, weights=found.weights, notes=notes)
+            _refuse_unused(options, getattr(reader, "USED_OPTIONS", ()), path)
+            notes = (*checkpoint.notes, *unwrapped.notes, *options.notes)
+            return dataclasses.replace(checkpoint, weights=unwrapped.weights, notes=notes)
     raise foreign.refusal(content, path)
 
 
-def _refuse_vain(given: Given, taken: tuple[str, ...], path: Path) -> None:
-    """An option that the file's format does not know is a mistake about the file."""
+def _refuse_unused(options: ReadOptions, accepted: tuple[str, ...], path: Path) -> None:
+    """Raises CheckpointError for an option that the file's format does not use: a mistake about the file."""
     for name in ("era", "speaker_vectors"):
-        if getattr(given, name) not in (None, "auto") and name not in taken:
+        if getattr(options, name) not in (None, "auto") and name not in accepted:
             raise CheckpointError(
                 f"{path}: --{name.replace('_', '-')} does not apply to it", f"omit --{name.replace('_', '-')}"
             )

@@ -1,4 +1,4 @@
-"""Which engine and which speaker are meant."""
+"""The choice of the engine and the speaker."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ MODEL_VARIABLE = "FASTSVC_MODEL"
 DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
 
 
-def choose_model(given: str | None) -> tuple[Path, str]:
-    """(engine folder, why this one): -m, $FASTSVC_MODEL, the only .fsvc of the current folder, the demo voices.
+def choose_model(model: str | None) -> tuple[Path, str]:
+    """(engine folder, why this one): -m, $FASTSVC_MODEL, the only .fsvc in the current folder, the demo voices.
 
-    Raises EngineError when the one that is meant is missing, or several could be.
+    Raises EngineError if that folder is missing, or several folders are possible.
     """
     from_variable = os.environ.get(MODEL_VARIABLE)
-    here = sorted(path for path in Path().glob("*.fsvc") if path.is_dir())
-    if given:
-        chosen, why = Path(given), "-m"
+    in_folder = sorted(path for path in Path().glob("*.fsvc") if path.is_dir())
+    if model:
+        chosen, why = Path(model), "-m"
     elif from_variable:
         chosen, why = Path(from_variable), f"${MODEL_VARIABLE}"
-    elif len(here) == 1:
-        chosen, why = here[0], "the only one in this folder"
-    elif here:
+    elif len(in_folder) == 1:
+        chosen, why = in_folder[0], "the only one in this folder"
+    elif in_folder:
         raise EngineError(
-            f"several engines are in this folder: {', '.join(map(str, here))}", "choose one with -m NAME.fsvc"
+            f"several engines are in this folder: {', '.join(map(str, in_folder))}", "choose one with -m NAME.fsvc"
         )
     elif DEMO.is_dir():
         chosen, why = DEMO, "the bundled demo voices"
@@ -42,9 +42,9 @@ def choose_model(given: str | None) -> tuple[Path, str]:
 
 
 def choose_speaker(table, text: str | None) -> str | dict[str, float]:
-    """The speaker that ``text`` means, in a form that the engine takes: a name or id, or "A:0.7,B:0.3" as a mixture.
+    """The speaker named by ``text`` as the engine takes it: a name or id, or a mixture for "A:0.7,B:0.3".
 
-    ``table`` is a fastsvc.engine.speakers.Speakers. Without text the only speaker is meant. Raises SpeakerError.
+    ``table`` is a fastsvc.engine.speakers.Speakers. Without text it is the only speaker. Raises SpeakerError.
     """
     if text is None:
         if len(table.names) == 1:
@@ -65,7 +65,7 @@ def _mixture(text: str) -> dict[str, float]:
             share = float(weight)
         except ValueError:
             raise SpeakerError(f"{text!r} is not a mixture of speakers", 'write "A:0.7,B:0.3"') from None
-        if not share >= 0:  # before it is added to another one of the same name
+        if not share >= 0:  # checked before it is added to another share of that name
             raise SpeakerError(
                 f"the mixture {text!r} has a weight that is negative or not a number",
                 "use weights from 0 up, such as A:0.7,B:0.3",

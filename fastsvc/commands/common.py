@@ -1,4 +1,4 @@
-"""What all commands share: -q and -v, printing, and how errors become one line and an exit code."""
+"""Code that all commands share: -q and -v, printing, and errors as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def examples(*commands: str) -> str:
 
 
 def verbosity_options(command):
-    """Adds -q and -v to a command; :func:`verbosity` tells which was given."""
+    """Adds -q and -v to a command; :func:`verbosity` returns the choice."""
 
     def keep(level):
         def callback(context, parameter, value):
@@ -54,28 +54,28 @@ def verbosity_options(command):
 def say(text: str, level: int = 0, error: bool = False, lines: bool = False) -> None:
     """Print a line if the verbosity is at least ``level``; errors are always printed, and to stderr.
 
-    Characters that would play tricks on the terminal are shown escaped; newlines, too, but for a text of ``lines``.
+    Control characters are escaped, since they could play tricks on the terminal; so are newlines, unless ``lines``.
     """
     if error or verbosity() >= level:
         click.echo(screen.shown(text, lines), err=error)
 
 
 def with_name(path: str, reason: str) -> str:
-    """A path and what is wrong with it; most reasons begin with the path already."""
+    """A path and the reason of its failure; most reasons begin with the path already."""
     return reason if reason.startswith(path) else f"{path}: {reason}"
 
 
-def present(text: str) -> None:
-    """Print what a command is for. Where it cannot be printed, the command has failed (fastsvc.screen says so)."""
+def print_result(text: str) -> None:
+    """Print a command's result. If it cannot be printed, the command has failed (fastsvc.screen reports it)."""
     click.echo(screen.shown(text, lines=True))
     if not screen.delivered():
         click.get_current_context().exit(SOME_FAILED)
 
 
 class Commands(click.Group):
-    """A group whose commands may raise: what is the user's is one line and exit 2, Ctrl-C is exit 130.
+    """A group whose commands may raise: a user's error gives one line and exit 2, Ctrl-C gives exit 130.
 
-    What nobody foresaw is a fault of ours: one line that says so, and exit 70 (fastsvc/faults.py).
+    An unforeseen error is a fault of fastsvc: one line that says so, and exit 70 (fastsvc/faults.py).
     """
 
     def main(self, *arguments, **options):
@@ -91,23 +91,23 @@ class Commands(click.Group):
             say("interrupted", error=True)
             context.exit(INTERRUPTED)
         except Exception as error:
-            context.exit(_failed(error))
+            context.exit(_report_error(error))
 
 
-def _failed(error: Exception) -> int:
-    """Say it; the exit code."""
+def _report_error(error: Exception) -> int:
+    """Print the error; returns the exit code."""
     from fastsvc import faults
 
-    known = faults.user_error(error)
+    usual = faults.user_error(error)
     if verbosity() > 0:
-        text = faults.details(error) if known is None else "".join(traceback.format_exception(error))
+        text = faults.details(error) if usual is None else "".join(traceback.format_exception(error))
         say(text.rstrip(), error=True, lines=True)
-    say(f"error: {known}" if known is not None else faults.line_with_report(error), error=True)
-    return UNUSABLE if known is not None else faults.EXIT
+    say(f"error: {usual}" if usual is not None else faults.line_with_report(error), error=True)
+    return UNUSABLE if usual is not None else faults.EXIT
 
 
 class Number(click.FloatRange):
-    """A finite number in a range; click's own lets NaN through, which is in none."""
+    """A finite number in a range; click's own class accepts NaN, which is in no range."""
 
     def convert(self, value, param, ctx):
         number = super().convert(value, param, ctx)
@@ -116,8 +116,8 @@ class Number(click.FloatRange):
         return number
 
 
-class Whole(click.ParamType):
-    """A whole number, or one of some words."""
+class WholeNumber(click.ParamType):
+    """A whole number, or one of a few words."""
 
     def __init__(self, name: str, words: tuple[str, ...], low: int, high: int):
         self.name, self.words, self.low, self.high = name, words, low, high

@@ -1,4 +1,4 @@
-"""`fastsvc convert`: recordings in, recordings out."""
+"""`fastsvc convert`: the options of the command, and its run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastsvc.commands.common import (
     Number,
     PitchRange,
     Semitones,
-    Whole,
+    WholeNumber,
     examples,
     option,
     say,
@@ -39,7 +39,7 @@ EXAMPLES = examples(
     "fastsvc convert songs/ --spk slt --transpose auto -o converted",
     'fastsvc convert song.m4a -m alto.fsvc --spk "5:0.7,alto:0.3" --format flac --bits 24',
 )
-NOTES = 20  # lines about names and links before the work, at most, unless -v asks for all
+NOTES = 20  # most lines about names and links before the work; -v prints all
 BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after another, as always on a CPU."
 
 
@@ -91,7 +91,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 @option(
     "--rate",
     default="same",
-    type=Whole("hz", ("same",), *arguments.RATE_HZ),
+    type=WholeNumber("hz", ("same",), *arguments.RATE_HZ),
     help="Output sample rate in Hz; same: each input's.",
 )
 @option(
@@ -130,9 +130,10 @@ def convert(
     from fastsvc.audio import encode
     from fastsvc.commands import gpu
     from fastsvc.commands.choose import choose_model, choose_speaker
-    from fastsvc.convert import run
+    from fastsvc.convert.batch import check_output_folder, run, waiting
     from fastsvc.convert.check import check_report
     from fastsvc.convert.plan import plan
+    from fastsvc.convert.settings import ConversionSettings
     from fastsvc.engine import Request
     from fastsvc.features import f0
     from fastsvc.files import InWork
@@ -144,20 +145,20 @@ def convert(
     path, why = choose_model(model)
     planned = plan(inputs, out, format, tag=spk or "")
     report_path = None if report is None else check_report(report, planned)
-    run.check_output_folder(planned.folder)
+    check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
-    left = run.waiting(planned, overwrite)
+    jobs = waiting(planned, overwrite)
     in_work = InWork(planned.folder)
-    planned.notes[:0] = _suspected(in_work, left)
-    how = options["steps"], vocoder_backend, batch, channels == "keep"
-    device, needs = gpu.before_opening(path, device, left, *how)
+    planned.notes[:0] = _suspected(in_work, jobs)
+    for_kernels = options["steps"], vocoder_backend, batch, channels == "keep"
+    device, groups = gpu.before_opening(path, device, jobs, *for_kernels)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
     options["steps"] = options["steps"] or engine.default_steps
     f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
     request = Request(speaker, **options)
     engine.check_request(request)
-    settings = run.Settings(
+    settings = ConversionSettings(
         request,
         name=engine.table.name(speaker),
         rate_hz=None if rate == "same" else rate,
@@ -171,12 +172,12 @@ def convert(
         say(f"note: {note}", level=0 if number < NOTES else 1)
     if len(planned.notes) > NOTES and verbosity() <= 0:
         say(f"note: {len(planned.notes) - NOTES} more notes like these (-v shows all)")
-    if needs:
-        gpu.before_converting(engine, needs, options["steps"])
+    if groups:
+        gpu.before_converting(engine, groups, options["steps"])
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
-        result = run.run(engine, planned, settings, show.entry, show.fraction, in_work)
+        result = run(engine, planned, settings, show.entry, show.fraction, in_work)
     show.summary(result)
     if report_path is not None:
         from fastsvc.convert.report import save
@@ -188,7 +189,7 @@ def convert(
 
 
 def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
-    """The engine on a device, announced; a number of steps that it lacks is a usage error."""
+    """Open the engine on a device and print the device. Steps that are not built in are a usage error."""
     from fastsvc.engine import Engine
 
     engine = Engine.open(path, device=device, vocoder_backend=vocoder_backend)
@@ -207,7 +208,7 @@ def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
 
 
 def _suspected(in_work, jobs) -> list[str]:
-    """A line about each recording that was in work when an earlier run was killed."""
+    """A line for each recording that was in work when an earlier run was killed."""
     from fastsvc.files import SUSPECTED
 
     sources = [job.source for job in jobs if in_work.kills(job.source)]

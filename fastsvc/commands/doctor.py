@@ -1,4 +1,4 @@
-"""What will run where on this machine, and why not elsewhere."""
+"""What runs where on this machine, and why the rest does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ X86 = platform.machine().lower() in ("x86_64", "amd64", "x86", "i386", "i686")
 
 
 def report() -> str:
-    """A table of what was found, one line each, and a verdict per backend."""
+    """A table of programs and hardware, one line each, with a verdict for each backend."""
     import torch
 
     flags, cores = machine.cpu_flags(), children.cores()
@@ -45,13 +45,13 @@ def report() -> str:
         "matplotlib": "plots",
     }
     for package, purpose in optional.items():
-        found = importlib.util.find_spec(package) is not None
-        rows.append((package, f"found: {purpose}" if found else f"not installed, so no {purpose}"))
+        installed = importlib.util.find_spec(package) is not None
+        rows.append((package, f"found: {purpose}" if installed else f"not installed, so no {purpose}"))
     return "\n".join(screen.shown(f"{name:<13} {text}".rstrip()) for name, text in rows)
 
 
 def _f0_methods() -> list[tuple[str, str]]:
-    """A row for each f0 method: that it runs, or what it lacks and how to get it."""
+    """A row for each f0 method: that it runs, or what is missing and how to get it."""
     from fastsvc.errors import FastsvcError
     from fastsvc.features import f0
 
@@ -82,11 +82,11 @@ def _driver() -> str:
         return "no nvidia-smi: no NVIDIA driver"
     query = [tool, "--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"]
     try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
+        result = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"nvidia-smi does not answer: {error}"
-    lines = (found.stdout or found.stderr).strip().splitlines()
-    return "; ".join(lines) if found.returncode == 0 and lines else f"nvidia-smi fails: {' '.join(lines)[:120]}"
+    lines = (result.stdout or result.stderr).strip().splitlines()
+    return "; ".join(lines) if result.returncode == 0 and lines else f"nvidia-smi fails: {' '.join(lines)[:120]}"
 
 
 def _gpu(torch) -> str:
@@ -97,7 +97,7 @@ def _gpu(torch) -> str:
 
 
 def _architecture() -> tuple[int | None, str | None]:
-    """89 for sm_89; or None, and why there is none that runs engines: TensorRT alone makes no voice."""
+    """(89 for sm_89, None), or (None, why no GPU runs engines): TensorRT alone does not make a voice."""
     why = support.why_no_cuda()
     return (support.architecture(), None) if why is None else (None, why)
 
@@ -113,7 +113,7 @@ def _without_flags() -> str:
 
 
 def _cuda() -> str:
-    """What runs on the GPU and by what, or the reason why nothing does."""
+    """What runs on the GPU and through which packages, or why nothing does."""
     why = support.why_no_cuda()
     if why is not None:
         build = "; engines can still be built for one, with --target" if _version("triton") else ""

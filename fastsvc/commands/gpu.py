@@ -1,5 +1,5 @@
-"""What is prepared on a GPU: before the first recording of `fastsvc convert` kernels that are lacking, then graphs;
-after `fastsvc build` the vocoder's backends are timed there."""
+"""Work on a GPU around a command: before `fastsvc convert` missing kernels, then graphs; after `fastsvc build` the
+vocoder's backends are timed."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from fastsvc.errors import FastsvcError
 
 
 def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: str, batch: int, keep_channels: bool):
-    """(cpu or cuda; on a GPU the frames of what will be sung together, else nothing). Kernels that the engine lacks
-    for these are compiled and kept; where that cannot be, it is said, and what is there is used."""
-    from fastsvc.artifact import folder as artifact
+    """(cpu or cuda; on a GPU the frames of each group that is synthesized together, else nothing). Missing kernels for
+    these groups are compiled and kept. If that fails, a message says so and the engine uses the kernels it has."""
+    from fastsvc.artifact import engine_folder
     from fastsvc.engine import backends
 
     device = backends.choose(device)
     if device == "cpu":
         return device, []
-    from fastsvc.convert.group import frames_of, groups
+    from fastsvc.convert import group
 
-    folder = artifact.Artifact(path)
+    folder = engine_folder.Artifact(path)
     manifest = folder.manifest
-    needs = groups(frames_of(jobs, manifest.acoustic.mel, keep_channels), batch)
+    groups = group.groups(group.frames_of(jobs, manifest.acoustic.mel, keep_channels), batch)
     steps = steps or manifest.default_steps
-    if needs and steps in manifest.sampling.schedules and manifest.vocoder and manifest.content:
-        _supply(folder, needs, steps, vocoder_backend)
-    return device, needs
+    if groups and steps in manifest.sampling.schedules and manifest.vocoder and manifest.content:
+        _supply(folder, groups, steps, vocoder_backend)
+    return device, groups
 
 
-def _supply(folder, needs, steps: int, vocoder_backend: str) -> None:
+def _supply(folder, groups, steps: int, vocoder_backend: str) -> None:
     import torch
 
     from fastsvc.build.cubins.supply import supply
@@ -39,31 +39,32 @@ def _supply(folder, needs, steps: int, vocoder_backend: str) -> None:
 
     arch = cuda.architecture(torch.device("cuda"))
     try:
-        driver.bindings()  # who could not start them needs none
+        driver.bindings()  # without the bindings no kernel could be started
         with bar(f"compiling kernels for sm_{arch}", verbosity()) as progress:
             precision = cuda.precision_of(folder.manifest, "auto")
-            made = supply(folder, arch, precision, needs, steps, progress, vocoder_backend)
+            supplied = supply(folder, arch, precision, groups, steps, progress, vocoder_backend)
     except FastsvcError as error:
         say(f"note: no kernels are compiled beforehand: {error}")
         return
-    if made is not None:
-        say(f"compiled {made.kernels} kernels for sm_{arch} in {made.seconds:.1f} s, kept in {made.place}")
+    if supplied is not None:
+        kernels = f"{supplied.kernels} kernels for sm_{arch}"
+        say(f"compiled {kernels} in {supplied.seconds:.1f} s, kept in {supplied.folder}")
 
 
-def before_converting(engine, needs, steps: int) -> None:
-    """The graphs that these recordings will take, largest first."""
+def before_converting(engine, groups, steps: int) -> None:
+    """Make the graphs for these groups of frames, largest first."""
     from fastsvc.commands.show import bar
 
     start = time.perf_counter()
     with bar("making graphs", verbosity()) as progress:
-        count = engine.warm_up(groups=needs, steps=[steps], progress=progress)
+        count = engine.warm_up(groups=groups, steps=[steps], progress=progress)
     say(f"{count} graphs made in {time.perf_counter() - start:.1f} s")
 
 
 def after_building(path, target: str) -> None:
-    """Times the vocoder's backends on this machine's GPU, if the engine was built for it; what fails there is said.
+    """Times the vocoder's backends on this machine's GPU, if the engine was built for it; prints any failure.
 
-    Elsewhere, and for other GPUs, each rung is timed when it is first used.
+    On other GPUs each bucket is timed when it is first used.
     """
     from fastsvc import faults
     from fastsvc.engine.cuda import support
@@ -82,10 +83,10 @@ def after_building(path, target: str) -> None:
         return
     try:
         engine = Engine.open(path, "cuda")
-    except Exception as error:  # it is built, whatever a driver or a compiler says to this
+    except Exception as error:  # the engine is built, even if a driver or a compiler fails here
         say(f"note: the engine does not run on this machine's GPU: {faults.line_with_report(error)}")
         return
-    if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
+    if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one backend alone
         return
     try:
         with bar("timing the vocoder's backends", verbosity()) as progress:

@@ -1,33 +1,33 @@
-"""What an engine or a checkpoint is, in a few lines, without loading more than is needed to tell."""
+"""A description of an engine or a checkpoint in a few lines, which loads only what it needs."""
 
 from __future__ import annotations
 
 from fastsvc import arguments, screen
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, VocoderPart
 from fastsvc.commands import inspect_checkpoint
 from fastsvc.commands.inspect_lines import condition, features, mel, network, speakers, units
 
 
 def describe(path) -> str:
-    """Text about an engine folder or a checkpoint: kind, sizes, speakers, schedules, what is missing to build.
+    """Text about an engine folder or a checkpoint: kind, sizes, speakers, schedules, files missing to build it.
 
-    Raises EngineError or CheckpointError if it is neither, or damaged.
+    Raises EngineError or CheckpointError if the path is neither, or damaged.
     """
     path = arguments.path("path", path)
-    if path.is_dir() and (artifact.is_engine(path) or path.suffix == ".fsvc"):
-        return _engine(artifact.Artifact(path))
+    if path.is_dir() and (engine_folder.is_engine(path) or path.suffix == ".fsvc"):
+        return _engine(engine_folder.Artifact(path))
     return inspect_checkpoint.describe(path)
 
 
-def _engine(folder: artifact.Artifact) -> str:
+def _engine(folder: engine_folder.Artifact) -> str:
     manifest = folder.manifest
     origin, config, sampling = manifest.source, manifest.acoustic, manifest.sampling
     size = sum(entry["bytes"] for entry in folder.files.values()) / 1e6
     steps = ", ".join(map(str, sampling.schedules))
     depth = f", refines given mels from place {sampling.depth} on" if sampling.depth else ""
     lines = [
-        f"{folder.path}: engine, format {artifact.VERSION}, {size:.1f} MB",
+        f"{folder.path}: engine, format {engine_folder.VERSION}, {size:.1f} MB",
         f"  made from    {origin.file} ({origin.format} {origin.kind}, step {origin.step})",
         *(f"  note         {note}" for note in origin.notes),
         network(config.denoiser),
@@ -46,17 +46,17 @@ def _engine(folder: artifact.Artifact) -> str:
     for name in folder.files:
         folder.verify(name)
     lines.append(f"  files        {len(folder.files)}, all as the manifest says (sha256)")
-    return "\n".join(map(screen.shown, lines))  # names and notes are others' words
+    return "\n".join(map(screen.shown, lines))  # names and notes come from strangers' files
 
 
-def _graphs(folder: artifact.Artifact) -> list[str]:
-    """The vocoder's graphs, and the plans that TensorRT has made of it."""
-    if not folder.has(artifact.VOCODER):
+def _graphs(folder: engine_folder.Artifact) -> list[str]:
+    """The vocoder's graphs and TensorRT's plans of it."""
+    if not folder.has(engine_folder.VOCODER):
         return []
-    found = [name for name in artifact.GRAPHS.values() if folder.has(name)]
+    graphs = [name for name in engine_folder.GRAPHS.values() if folder.has(name)]
     plans = [name for name in folder.files if name.endswith(".plan")]
     without = "none for other programs, as onnx was not installed when it was built"
-    lines = [f"  graphs       {', '.join(found) or without}"]
+    lines = [f"  graphs       {', '.join(graphs) or without}"]
     return lines + [f"  plans        {', '.join(plans)}"] * bool(plans)
 
 
@@ -69,9 +69,9 @@ def _part(name: str, part: VocoderPart | ContentPart | None, otherwise: str) -> 
 def _measured(measured: dict):
     for name in ("denoiser", "vocoder"):
         if name in measured:
-            took = measured[name]
+            part = measured[name]
             yield (
-                f"  measured     {name}: {took['audio_s']:g} s of audio in {1e3 * took['compiled_s']:.1f} ms,"
-                f" {took['speedup']:g}× plain PyTorch ({measured['machine']['cpu']},"
+                f"  measured     {name}: {part['audio_s']:g} s of audio in {1e3 * part['compiled_s']:.1f} ms,"
+                f" {part['speedup']:g}× plain PyTorch ({measured['machine']['cpu']},"
                 f" {measured['machine']['threads']} threads, {measured['date']})"
             )

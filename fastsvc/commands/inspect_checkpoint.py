@@ -1,4 +1,4 @@
-"""What a checkpoint file is: kind, era, sizes, schedule, speakers, and what is missing to build it."""
+"""A description of a checkpoint file: kind, era, sizes, schedule, speakers, and files missing to build it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PROJECTS = {
 
 
 def describe(path: Path) -> str:
-    """Raises CheckpointError if the file is of no known format, or damaged."""
+    """Text about the file. Raises CheckpointError if its format is unknown, or it is damaged."""
     from fastsvc.checkpoints import read
 
-    checkpoint = read(path, look=True)
+    checkpoint = read(path, inspect_only=True)
     size = checkpoint.path.stat().st_size / 1e6
     lines = [
         f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint, {checkpoint.kind},"
@@ -43,7 +43,7 @@ def describe(path: Path) -> str:
         lines.append(f"  generator    {kind}, {config.initial_channels} channels, {config.upsample_rates}")
     elif checkpoint.kind in CONTENT_CONFIGS:
         lines.append(units(checkpoint.config))
-    return "\n".join(map(screen.shown, lines))  # names and notes are others' words
+    return "\n".join(map(screen.shown, lines))  # names and notes come from strangers' files
 
 
 def _acoustic(checkpoint) -> list[str]:
@@ -57,7 +57,7 @@ def _acoustic(checkpoint) -> list[str]:
         _range(config.norm),
         features(config.features),
         *speakers(checkpoint.speakers, checkpoint.speaker_base, checkpoint.speaker_f0_hz),
-        *(f"  missing      {what}" for what in missing),
+        *(f"  missing      {text}" for text in missing),
         f"  to build     {_parts(config)}",
     ]
 

@@ -1,4 +1,4 @@
-"""Lines that engines and checkpoints have in common when they are described."""
+"""Lines that the descriptions of engines and of checkpoints share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mel(spec: MelConfig) -> str:
 
 
 def features(spec: FeatureConfig) -> str:
-    """With the range of pitch that the model was trained on."""
+    """The features' line, with the range of pitch in training."""
     return (
         f"  features     {spec.encoder} ({spec.unit_channels} channels, {spec.unit_align}), f0 by {spec.f0_method}"
         f" from {spec.f0_low_hz:g} to {spec.f0_high_hz:g} Hz"

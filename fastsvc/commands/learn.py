@@ -1,4 +1,4 @@
-"""`fastsvc choir`, `prepare`, `train` and `evaluate`: from recordings to a model, and how good it is."""
+"""`fastsvc choir`, `prepare`, `train` and `evaluate`: from recordings to a model and its quality."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def choir(out, singers, voices, minutes, seed, jobs):
     from fastsvc.data.choir import fill, roster
 
     logging.basicConfig(format="note: %(message)s", level=logging.ERROR if verbosity() < 0 else logging.INFO)
-    about = fill(out, roster(singers, seed, voices), minutes, seed, jobs=jobs, progress=verbosity() >= 0)
-    say(f"{out}: {len(about['singers'])} singers, {len(about['songs'])} songs each")
+    choir_info = fill(out, roster(singers, seed, voices), minutes, seed, jobs=jobs, progress=verbosity() >= 0)
+    say(f"{out}: {len(choir_info['singers'])} singers, {len(choir_info['songs'])} songs each")
 
 
 @click.command(short_help="Turn recordings into a corpus for training.", epilog=PREPARE_EXAMPLES)
@@ -111,31 +111,32 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     CORPUS/report.json lists all files.
     """
     from fastsvc.data.prepare import add_units
-    from fastsvc.data.prepare import prepare as run
+    from fastsvc.data.prepare import prepare as prepare_corpus
 
     bar = verbosity() >= 0
     _check_labels(out, encoder, pseudo_labels)
-    hears = _encoder(encoder) if encoder else None  # before hours of work
-    report = run(dataset, out, peak=peak or None, progress=bar, **(_features(config) if config else {}), **options)
+    content_encoder = _encoder(encoder) if encoder else None  # before hours of work
+    recipe = _features(config) if config else {}
+    report = prepare_corpus(dataset, out, peak=peak or None, progress=bar, **recipe, **options)
     unused = f"; {len(report.bad)} not used, see below" if report.bad else ""
     say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings{unused}")
-    if hears:
-        say(f"units of {encoder}: {add_units(out, hears, progress=bar)} items encoded")
+    if content_encoder:
+        say(f"units of {encoder}: {add_units(out, content_encoder, progress=bar)} items encoded")
         report.units = True
     if pseudo_labels:
         from fastsvc.data.pseudo import add_pseudo_labels
 
-        explained = add_pseudo_labels(out, pseudo_labels, options["seed"], progress=bar)
-        say(f"{pseudo_labels} clusters in place of phones; they explain {explained:.0%} of the units' variance")
+        share = add_pseudo_labels(out, pseudo_labels, options["seed"], progress=bar)
+        say(f"{pseudo_labels} clusters in place of phones; they explain {share:.0%} of the units' variance")
         report.labels = True
-    from fastsvc.commands.prepared import tell
+    from fastsvc.commands.prepared import print_summary
 
-    tell(report, dataset, config)
+    print_summary(report, dataset, config)
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)
 
 
 def _check_labels(out: str, encoder: str | None, clusters: int | None) -> None:
-    """Raises ConfigError where there will certainly be no units to make pseudo-labels from."""
+    """Raises ConfigError if there will certainly be no units for pseudo-labels."""
     from pathlib import Path
 
     from fastsvc.errors import ConfigError
@@ -148,15 +149,17 @@ def _encoder(path: str):
     """The content encoder of a recogniser's checkpoint or of an engine folder."""
     from pathlib import Path
 
-    from fastsvc.artifact import folder as artifact
+    from fastsvc.artifact import engine_folder
     from fastsvc.checkpoints import read
     from fastsvc.engine import Engine
     from fastsvc.errors import EngineError
     from fastsvc.features.content import RecogniserEncoder
 
-    if not artifact.is_engine(Path(path)):
+    if not engine_folder.is_engine(Path(path)):
         return RecogniserEncoder.of(read(path))
-    encoder = Engine.open(path, "cpu").encoder  # a GPU's own form rounds: a corpus has units of one encoder alone
+    encoder = Engine.open(
+        path, "cpu"
+    ).encoder  # a GPU's encoder rounds otherwise: all units of a corpus come from the same encoder
     if encoder is None:
         raise EngineError(f"{path} has no content encoder", "name another engine, or a recogniser's checkpoint")
     return encoder
@@ -212,15 +215,15 @@ def train(kind, config, out, resume):
 @verbosity_options
 def evaluate(config, model, out, **options):
     """Write tables and plots of melody, spectrum, phones, singers and speed."""
-    from fastsvc.evaluation import run as evaluation
+    from fastsvc.evaluation import run
 
     bar = verbosity() >= 0
     if config:
-        evaluation.evaluate_config(config, out, progress=bar)
+        run.evaluate_config(config, out, progress=bar)
     else:
         from fastsvc.commands.choose import choose_model
 
         path, why = choose_model(model)
         say(f"engine: {path} ({why})")
-        evaluation.evaluate(path, out, progress=bar, **options)
+        run.evaluate(path, out, progress=bar, **options)
     say(f"tables and pictures: {out}")

@@ -1,4 +1,4 @@
-"""`fastsvc build`, `inspect` and `doctor`: making engines and looking at them."""
+"""`fastsvc build`, `inspect` and `doctor`: engines are built and described."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 from fastsvc import arguments
 from fastsvc.build.options import ERAS, PRECISIONS, SAMPLERS
-from fastsvc.commands.common import WholeList, examples, option, present, say, verbosity_options
+from fastsvc.commands.common import WholeList, examples, option, print_result, say, verbosity_options
 from fastsvc.config import VOCODER_BACKENDS
 
 CONFIG_HELP = "Configuration file, for formats that keep it outside the checkpoint."
@@ -69,7 +69,7 @@ def inspect(path):
     """
     from fastsvc.commands.inspect import describe
 
-    present(describe(path))
+    print_result(describe(path))
 
 
 @click.command(short_help="Show what runs on this machine, and why the rest does not.", epilog=DOCTOR_EXAMPLES)
@@ -78,4 +78,4 @@ def doctor():
     """Show what runs on this machine, and why the rest does not: GPU, driver, Triton, TensorRT, optional packages."""
     from fastsvc.commands.doctor import report
 
-    present(report())
+    print_result(report())

@@ -1,4 +1,4 @@
-"""What `fastsvc prepare` says at its end: what was not used and why, and the command that comes next."""
+"""The summary of `fastsvc prepare`: unused recordings and why, and the next command."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from fastsvc.commands.common import say, verbosity, with_name
 from fastsvc.data import account, advice
 
 LINES = 20  # of each kind, without -v
-NAMED = 5  # files that are not recordings, by name; more by kind
+NAMED = 5  # files that are not recordings: up to this many by name, more by kind
 
 
-def tell(report: account.Report, dataset: str, config: str | None) -> None:
-    """Everything in full stands in report.json."""
-    full = Path(report.corpus) / account.FILE
-    for warning in _first(report.warnings, f"notes like these: see {full}"):
+def print_summary(report: account.Report, dataset: str, config: str | None) -> None:
+    """Print the summary; report.json has every line."""
+    report_file = Path(report.corpus) / account.FILE
+    for warning in _first(report.warnings, f"notes like these: see {report_file}"):
         say(f"note: {warning}")
     if report.short_s or report.silent_s:
         parts = (f"{report.short_s:.1f} s in pieces that are too short", f"{report.silent_s:.1f} s of silence")
-        say(f"note: left out of recordings that are used: {', '.join(parts)} (which: {full})")
+        say(f"note: left out of recordings that are used: {', '.join(parts)} (which: {report_file})")
     if report.others:
         few = len(report.others) <= NAMED
-        what = (
+        count = (
             "1 file is not a recording" if len(report.others) == 1 else f"{len(report.others)} files are not recordings"
         )
-        names = ": " + ", ".join(map(str, report.others)) if few else f"; their names: {full}, or -v"
-        say(f"note: {what} ({suffixes.count_text(suffixes.kinds(path.name for path in report.others))}){names}")
+        names = ": " + ", ".join(map(str, report.others)) if few else f"; their names: {report_file}, or -v"
+        say(f"note: {count} ({suffixes.count_text(suffixes.kinds(path.name for path in report.others))}){names}")
         for path in report.others if not few else ():
             say(f"not a recording: {path}", level=1)
     bad = [f"not used: {with_name(path, why)}" for path, why in report.bad]
-    for line in _first(bad, f"recordings that are not used: see {full}"):
+    for line in _first(bad, f"recordings that are not used: see {report_file}"):
         say(line, error=True)
     for refusal in report.refusals:
         say(f"warning: {refusal}", error=True)

@@ -1,4 +1,4 @@
-"""How a batch looks while it runs: a bar on a terminal, a line per file elsewhere; a summary at the end."""
+"""The display of a running batch: a bar on a terminal, a line per file elsewhere; a summary at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from fastsvc import screen, screen_log
 from fastsvc.commands.common import say, with_name
-from fastsvc.convert.report import DONE, FAILED, SKIPPED, Entry, Report
+from fastsvc.convert.report import DONE, FAILED, SKIPPED, ConversionReport, Entry
 
 _PREPARING = "{desc} {percentage:3.0f}%|{bar}| {elapsed}"
 _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"  # tqdm puts ", " before it
@@ -15,32 +15,32 @@ _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"  # tqdm puts "
 
 @contextlib.contextmanager
 def bar(title: str, verbosity: int):
-    """A bar while something is prepared, in a log a line now and then; gives a callback for the fraction done."""
-    how = {"bar_format": _PREPARING, "desc": title, "leave": False, "delay": _delay()}
-    with screen.bar(total=1, disable=verbosity < 0, **how) as made:
+    """A bar, or in a log a line now and then; yields a callback for the finished fraction."""
+    style = {"bar_format": _PREPARING, "desc": title, "leave": False, "delay": _delay()}
+    with screen.bar(total=1, disable=verbosity < 0, **style) as progress_bar:
 
         def show(fraction: float) -> None:
-            made.n = fraction
-            made.refresh()
+            progress_bar.n = fraction
+            progress_bar.refresh()
 
         yield show
 
 
 def _delay() -> float:
-    """What takes less than a line's interval needs no line in a log; a terminal shows it at once."""
+    """Seconds before the bar: a log omits work shorter than its interval, a terminal shows it at once."""
     return 0.0 if sys.stderr.isatty() else screen_log.INTERVAL_S
 
 
 class Show:
-    """A context; :meth:`entry` and :meth:`fraction` are the callbacks of fastsvc.convert.run.run."""
+    """A context manager; :meth:`entry` and :meth:`fraction` are the callbacks of fastsvc.convert.batch.run."""
 
     def __init__(self, files: int, verbosity: int):
         self.files, self.done, self.verbosity = files, 0, verbosity
-        self.failed = self.buried = False  # buried: other lines came after that of a failure
+        self.failed = self.buried = False  # buried: other lines followed that of a failure
         self.live = sys.stderr.isatty() and verbosity >= 0  # else each file has a line
-        how = {"bar_format": _BAR, "leave": False, "delay": _delay()}
-        self.bar = screen.bar(total=files, disable=verbosity < 0, **how)
-        self._postfix(Report())
+        style = {"bar_format": _BAR, "leave": False, "delay": _delay()}
+        self.bar = screen.bar(total=files, disable=verbosity < 0, **style)
+        self._postfix(ConversionReport())
 
     def __enter__(self) -> Show:
         return self
@@ -49,23 +49,23 @@ class Show:
         self.bar.close()
 
     def fraction(self, files: float) -> None:
-        """Of the files that are being converted, as much as is done."""
+        """Show how many of the files being converted are done, with fractions."""
         self.bar.n = min(self.files, self.done + files)
         self.bar.refresh(nolock=True)
 
-    def entry(self, report: Report, entry: Entry) -> None:
+    def entry(self, report: ConversionReport, entry: Entry) -> None:
         self.done += 1
         self._postfix(report)
-        self.fraction(max(0.0, self.bar.n - self.done))  # others may be under way
+        self.fraction(max(0.0, self.bar.n - self.done))  # other files may be in work
         for text, error in self._lines(entry):
-            # All of it is of this thread; tqdm's own way takes locks, which Ctrl-C in the wrong moment leaves untaken.
+            # One thread does all of this; tqdm's own write takes locks, which Ctrl-C at a bad moment leaves untaken.
             self.bar.clear(nolock=True)
             say(text, error=error)
             self.buried = self.buried or (self.failed and not error and self.verbosity >= 0)
             self.failed = self.failed or error
             self.bar.refresh(nolock=True)
 
-    def _postfix(self, report: Report) -> None:
+    def _postfix(self, report: ConversionReport) -> None:
         self.bar.set_postfix_str(
             f"{self.done}/{self.files} files, {_duration(report.seconds)} of audio, "
             f"{report.real_time_factor:.2f} x real time",
@@ -73,27 +73,27 @@ class Show:
         )
 
     def _lines(self, entry: Entry):
-        place = f"[{self.done}/{self.files}]"
+        position = f"[{self.done}/{self.files}]"
         if entry.status == FAILED:
-            yield f"{place} failed: {with_name(entry.input, entry.reason)}", True
+            yield f"{position} failed: {with_name(entry.input, entry.reason)}", True
             if entry.traceback and self.verbosity > 0:
                 for line in entry.traceback.splitlines():
                     yield line, True
         elif entry.status == SKIPPED and self.verbosity > 0:
-            yield f"{place} {entry.input}: skipped, {entry.output} exists", False
+            yield f"{position} {entry.input}: skipped, {entry.output} exists", False
         elif entry.status == DONE and (not self.live or self.verbosity > 0):
-            spent = entry.timings_s["convert"]
+            convert_s = entry.timings_s["convert"]
             shift = f", {entry.transpose:+g} semitones" if entry.transpose else ""
             yield (
-                f"{place} {entry.input} -> {entry.output}: {entry.seconds:.2f} s in {spent:.2f} s "
-                f"({spent / entry.seconds:.2f} x real time{shift})",
+                f"{position} {entry.input} -> {entry.output}: {entry.seconds:.2f} s in {convert_s:.2f} s "
+                f"({convert_s / entry.seconds:.2f} x real time{shift})",
                 False,
             )
         for note in entry.notes:
             yield f"note: {entry.input}: {note}", False
 
-    def summary(self, report: Report) -> None:
-        """Totals; and every failure once more, where other lines came after it."""
+    def summary(self, report: ConversionReport) -> None:
+        """Print totals, and every failure again if other lines followed it."""
         done, skipped, failed = (report.count(status) for status in (DONE, SKIPPED, FAILED))
         text = f"converted {done} of {report.planned} files"
         if done:
@@ -109,14 +109,12 @@ class Show:
             say("failed:", error=True)
             for entry in report.failures:
                 say(f"  {with_name(entry.input, entry.reason)}", error=True)
-        ours = [entry for entry in report.failures if entry.traceback]
-        if ours:
+        faulty = [entry for entry in report.failures if entry.traceback]
+        if faulty:
             from fastsvc import faults
 
-            say(
-                f"{len(ours)} of them by {faults.TITLE}, not by the recording: {faults.save_report(ours[0].traceback)}",
-                error=True,
-            )
+            text = f"{len(faulty)} of them by {faults.TITLE}, not by the recording"
+            say(f"{text}: {faults.save_report(faulty[0].traceback)}", error=True)
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What is checked before the first conversion: a report that could not be written at the end is refused at once."""
+"""Checks before the first conversion: a report that could not be written at the end is refused at once."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ import os
 import stat
 from pathlib import Path
 
+from fastsvc.convert.batch import check_output_folder
 from fastsvc.convert.index import INDEX
-from fastsvc.convert.plan import Plan
-from fastsvc.convert.run import check_output_folder
+from fastsvc.convert.plan import ConversionPlan
 from fastsvc.convert.sources import Sources
 from fastsvc.errors import OutputError
 from fastsvc.files import IN_WORK
 
 _REMEDY = "choose another file for --report"
-_LARGEST = 2**27  # bytes of a report that is replaced; that of 300,000 recordings is smaller
+_LARGEST = 2**27  # bytes of a report that may be replaced; a report on 300,000 recordings is smaller
 
 
-def check_report(path: str | os.PathLike, plan: Plan) -> Path:
-    """Where the report goes: ``path``, or what it leads to as a link; its folder is made.
+def check_report(path: str | os.PathLike, plan: ConversionPlan) -> Path:
+    """The path of the report: ``path``, or the target of that link. Its folder is created.
 
-    Raises OutputError where something stands there that is no report of ours, where it is an input or a result of
-    ``plan``, or where no file can be written.
+    Raises OutputError if the path holds something other than our report, is an input or a result of ``plan``, or
+    cannot be written.
     """
     if not os.fspath(path):
         raise OutputError("the report has no name", _REMEDY)
-    given, path = path, Path(os.path.realpath(os.path.expanduser(path)))
+    name, path = path, Path(os.path.realpath(os.path.expanduser(path)))
     if plan.sources.hold(path):
-        raise OutputError(f"{given} is an input", _REMEDY)
+        raise OutputError(f"{name} is an input", _REMEDY)
     results = Sources([*(job.target for job in plan.jobs), plan.folder / INDEX, plan.folder / IN_WORK])
     if results.hold(path) or any(map(results.hold, path.parents)):
-        raise OutputError(f"{given} is where a result goes", _REMEDY)
+        raise OutputError(f"{name} is where a result goes", _REMEDY)
     if any(map(Sources([path]).hold, {folder for job in plan.jobs for folder in job.target.parents})):
-        raise OutputError(f"{given} is where a folder of results goes", _REMEDY)
+        raise OutputError(f"{name} is where a folder of results goes", _REMEDY)
     try:
         status = os.stat(path)
     except FileNotFoundError:
         status = None
     except (OSError, ValueError) as error:
-        raise OutputError(f"{given} cannot be written: {getattr(error, 'strerror', error)}", _REMEDY) from None
+        raise OutputError(f"{name} cannot be written: {getattr(error, 'strerror', error)}", _REMEDY) from None
     if status is not None:
         if stat.S_ISDIR(status.st_mode):
-            raise OutputError(f"{given} is a folder", _REMEDY)
+            raise OutputError(f"{name} is a folder", _REMEDY)
         if not stat.S_ISREG(status.st_mode):
-            raise OutputError(f"{given} is not a regular file", _REMEDY)
+            raise OutputError(f"{name} is not a regular file", _REMEDY)
         if status.st_size and not _is_report(path):
-            raise OutputError(f"{given} exists and is not a report of fastsvc, so it is not replaced", _REMEDY)
+            raise OutputError(f"{name} exists and is not a report of fastsvc, so it is not replaced", _REMEDY)
     check_output_folder(path.parent)
     return path
 
 
 def _is_report(path: Path) -> bool:
-    """Whether it is what fastsvc.convert.report wrote."""
+    """Whether fastsvc.convert.report wrote the file."""
     try:
         if path.stat().st_size > _LARGEST:
             return False

@@ -1,4 +1,4 @@
-"""Voices of several recordings that are sung together, so that their slices share a GPU's batches."""
+"""Channels of several recordings that the engine synthesizes together, so that their slices share a GPU's batches."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from fastsvc.audio import io
 from fastsvc.audio.resample import resampled_length
 from fastsvc.config import MelConfig
 from fastsvc.convert.plan import Job
-from fastsvc.convert.recording import Voice
-from fastsvc.convert.settings import Settings
+from fastsvc.convert.recording import Channel
+from fastsvc.convert.settings import ConversionSettings
 from fastsvc.errors import FastsvcError
 
-MOST_FRAMES = 65536  # of a group: features, mels and audio of so many are held at once (6 minutes at 24 kHz, hop 128)
+# Frames of a group: features, mels and audio of that many are in memory at once (6 minutes at 24 kHz, hop 128).
+MOST_FRAMES = 65536
 
 
-class Room:
-    """How full a group is: of ``most`` recordings, and of frames."""
+class GroupFill:
+    """How full a group is: at most ``most`` recordings and MOST_FRAMES frames."""
 
     def __init__(self, most: int):
         self.most = most
@@ -30,34 +31,34 @@ class Room:
         self.frames = self.recordings = 0
 
     def add(self, frames: int) -> bool:
-        """One more voice; whether the group is full."""
+        """Count one more channel; whether the group is full."""
         self.frames += frames
         return self.most == 1 or self.frames >= MOST_FRAMES
 
     def end(self) -> bool:
-        """All voices of a recording are there; whether the group is full."""
+        """Count a recording whose channels are all in the group; whether the group is full."""
         self.recordings += self.frames > 0
         return self.recordings >= self.most
 
 
 def groups(recordings: Iterable[Sequence[int]], most: int) -> list[list[int]]:
-    """Frames of the voices that are sung together, from those of each recording's channels, if none fails."""
-    room, found = Room(most), [[]]
+    """Frames of the channels in each group, from the frames of each recording's channels, if no recording fails."""
+    fill, result = GroupFill(most), [[]]
     for channels in recordings:
         for frames in channels:
-            found[-1].append(frames)
-            if room.add(frames):
-                found.append([])
-                room.clear()
-        if room.end():
-            found.append([])
-            room.clear()
-    return [group for group in found if group]
+            result[-1].append(frames)
+            if fill.add(frames):
+                result.append([])
+                fill.clear()
+        if fill.end():
+            result.append([])
+            fill.clear()
+    return [group for group in result if group]
 
 
 def frames_of(jobs: Iterable[Job], mel: MelConfig, keep_channels: bool) -> list[list[int]]:
-    """Frames of the channels of each recording, by its header; those that cannot be read are left out."""
-    found = []
+    """Frames of each recording's channels, from its header; recordings that cannot be read are left out."""
+    result = []
     for job in jobs:
         try:
             info = io.probe(job.source)
@@ -65,34 +66,37 @@ def frames_of(jobs: Iterable[Job], mel: MelConfig, keep_channels: bool) -> list[
             continue
         samples = resampled_length(info.samples, info.rate_hz, mel.rate_hz)
         if samples:
-            found.append([math.ceil(samples / mel.hop_samples)] * (info.channels if keep_channels else 1))
-    return found
+            result.append([math.ceil(samples / mel.hop_samples)] * (info.channels if keep_channels else 1))
+    return result
 
 
-def sing(engine, voices: Sequence[Voice], settings: Settings, progress: Callable[[float], None]) -> None:
-    """Give every voice its audio. If that fails together, each is sung alone, so that a failure is its own's only."""
-    voices = [voice for voice in voices if not voice.recording.failed]
-    if len(voices) > 1:
+def synthesize(
+    engine, channels: Sequence[Channel], settings: ConversionSettings, progress: Callable[[float], None]
+) -> None:
+    """Give every channel its audio. After a failure each channel is tried alone, so that each keeps its own error."""
+    channels = [channel for channel in channels if not channel.recording.failed]
+    if len(channels) > 1:
         try:
-            return _together(engine, voices, settings, progress)
+            return _together(engine, channels, settings, progress)
         except Exception as error:
-            together = memory.release_frames(error)
-    for voice in voices:
+            group_error = memory.release_frames(error)
+    for channel in channels:
         try:
-            _together(engine, [voice], settings, progress)
+            _together(engine, [channel], settings, progress)
         except Exception as error:
-            voice.recording.fail(error)
-    if len(voices) > 1 and not any(voice.recording.failed for voice in voices):
+            channel.recording.fail(error)
+    if len(channels) > 1 and not any(channel.recording.failed for channel in channels):
         warnings.warn(
-            f"{len(voices)} recordings failed together and went well alone: {faults.line_with_report(together)}",
+            f"{len(channels)} recordings failed together and went well alone: {faults.line_with_report(group_error)}",
             stacklevel=2,
         )
 
 
-def _together(engine, voices: Sequence[Voice], settings: Settings, progress: Callable[[float], None]) -> None:
+def _together(
+    engine, channels: Sequence[Channel], settings: ConversionSettings, progress: Callable[[float], None]
+) -> None:
     start = time.perf_counter()
-    heard = [voice.heard for voice in voices]
-    made = engine.sing(heard, settings.request, progress=progress)
-    spent, frames = time.perf_counter() - start, sum(voice.frames for voice in voices)
-    for voice, audio in zip(voices, made, strict=True):
-        voice.recording.take(voice, audio, spent * voice.frames / frames)
+    outputs = engine.sing([channel.features for channel in channels], settings.request, progress=progress)
+    seconds, frames = time.perf_counter() - start, sum(channel.frames for channel in channels)
+    for channel, audio in zip(channels, outputs, strict=True):
+        channel.recording.receive(channel, audio, seconds * channel.frames / frames)

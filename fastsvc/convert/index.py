@@ -1,7 +1,7 @@
-"""The list of results that an output folder keeps of itself: what was made there, of which recording, by which request.
+"""The list of results in an output folder: each file, its recording and its request.
 
-One JSON object a line, added at the end in one write, so that several processes may add at once. Lines that are cut,
-strange or too long are passed over: of what they told nothing is known.
+One JSON object a line, appended in one write, so that several processes may add lines at once. Lines that are cut,
+invalid or too long are ignored; their results then count as unknown.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from fastsvc.errors import OutputError
 from fastsvc.files import reason
 
 INDEX = ".fastsvc-results.jsonl"
-LINE_BYTES, FILE_BYTES = 2**16, 2**28  # longer lines are passed over; of a longer file the end is read
-_PLAINLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+LINE_BYTES, FILE_BYTES = 2**16, 2**28  # longer lines are ignored; of a longer file only the end is read
+_OPEN_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """Size in bytes and time of the last change of a file: whether it is still as it was."""
+    """Size in bytes and modification time of a file, to see whether it has changed."""
 
     size: int
     mtime_ns: int
@@ -37,7 +37,7 @@ class Stamp:
         return cls(status.st_size, status.st_mtime_ns)
 
     def like(self, other: Stamp | None) -> bool:
-        """Whether both may be of one state; file systems and archives of whole seconds round by up to two."""
+        """Whether both may be of the same state; file systems and archives with whole seconds round by up to two."""
         if other is None or self.size != other.size:
             return False
         coarse = os.name == "nt" or self.mtime_ns % 10**9 == 0 or other.mtime_ns % 10**9 == 0
@@ -46,9 +46,9 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Result:
-    """One line. ``name`` is relative to the folder, with slashes, as ``source`` is where it can be.
+    """One line of the list. ``name`` is relative to the folder, with slashes; so is ``source``, where possible.
 
-    ``request`` stands for everything that was asked for; ``voice`` and ``engine`` are for messages alone.
+    ``request`` is a hash of all options (request_hash.py); ``voice`` and ``engine`` are for messages alone.
     """
 
     name: str
@@ -74,33 +74,33 @@ _TYPES = {field.name: int if field.type == "int" else str for field in fields(Re
 
 
 class Index:
-    """Of one output folder, which need not exist before something is added."""
+    """The list of one output folder; the folder need not exist before a line is added."""
 
     def __init__(self, folder: Path):
         self.path = folder / INDEX
 
     def read(self) -> dict[str, list[Result]]:
-        """All results of each name, oldest first."""
-        found = defaultdict(list)
+        """All results by name, oldest first."""
+        results = defaultdict(list)
         for line in _lines(self.path):
-            one = _parsed(line)
-            if one is not None:
-                found[one.name].append(one)
-        return found
+            result = _parsed(line)
+            if result is not None:
+                results[result.name].append(result)
+        return results
 
     def check(self) -> None:
-        """Raises OutputError where nothing could be added."""
+        """Raises OutputError if no line could be added."""
         if self.path.is_symlink() or self.path.exists():
             self._write(b"")
 
-    def add(self, one: Result) -> None:
-        """At the end of the file, and on the disk when this returns. Raises OutputError."""
-        line = json.dumps({key: value for key, value in asdict(one).items() if value != ""}, separators=(",", ":"))
+    def add(self, result: Result) -> None:
+        """Append a line; it is on the disk when this returns. Raises OutputError."""
+        line = json.dumps({key: value for key, value in asdict(result).items() if value != ""}, separators=(",", ":"))
         self._write(line.encode("ascii") + b"\n")
 
     def _write(self, line: bytes) -> None:
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _PLAINLY, 0o666)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _OPEN_FLAGS, 0o666)
             try:
                 status = os.fstat(handle)
                 if not stat.S_ISREG(status.st_mode):
@@ -115,7 +115,7 @@ class Index:
                 if not line:
                     return
                 if status.st_size and os.lseek(handle, -1, os.SEEK_END) >= 0 and os.read(handle, 1) != b"\n":
-                    line = b"\n" + line  # the last one was cut
+                    line = b"\n" + line  # the last line was cut
                 if os.write(handle, line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(handle)
@@ -129,27 +129,27 @@ class Index:
 
 
 def results_in(folder: Path) -> dict[str, set[int]]:
-    """The sizes of the results of each name that the list of ``folder`` tells of; empty where there is none."""
-    return {name: {one.size for one in results} for name, results in Index(folder).read().items()}
+    """Name → sizes in bytes of its results, from the list of ``folder``; empty without a list."""
+    return {name: {result.size for result in results} for name, results in Index(folder).read().items()}
 
 
 def _lines(path: Path) -> Iterator[bytes]:
     with contextlib.suppress(OSError), _opened(path) as file:
         if file is None:
             return
-        cut = os.fstat(file.fileno()).st_size > FILE_BYTES
-        if cut:
+        skip = os.fstat(file.fileno()).st_size > FILE_BYTES  # the first piece is the rest of a line
+        if skip:
             file.seek(-FILE_BYTES, os.SEEK_END)
         while line := file.readline(LINE_BYTES):
-            if not cut:
+            if not skip:
                 yield line
-            cut = not line.endswith(b"\n")  # what follows is the rest of this one
+            skip = not line.endswith(b"\n")  # then the next piece is the rest of this line
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO | None]:
-    """None where it is not a regular file."""
-    with os.fdopen(os.open(path, os.O_RDONLY | _PLAINLY), "rb") as file:
+    """The open file; None if it is not a regular file."""
+    with os.fdopen(os.open(path, os.O_RDONLY | _OPEN_FLAGS), "rb") as file:
         yield file if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
 
 
@@ -160,10 +160,10 @@ def _parsed(line: bytes) -> Result | None:
         return None
     if not isinstance(data, dict):
         return None
-    known = {name: data[name] for name in _TYPES if name in data}
-    if any(type(value) is not _TYPES[name] for name, value in known.items()):
+    values = {name: data[name] for name in _TYPES if name in data}
+    if any(type(value) is not _TYPES[name] for name, value in values.items()):
         return None
     try:
-        return Result(**known)
-    except TypeError:  # one is missing
+        return Result(**values)
+    except TypeError:  # a key is missing
         return None

@@ -1,4 +1,4 @@
-"""Names of results: free of inputs and of each other, short enough, and the same whenever the same is asked for."""
+"""Names of results: unlike all inputs and each other, short enough, and the same for the same command."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _FOLDER, _LONG = "a folder has that name", "its name would be too long"
 
 
 @dataclass(frozen=True)
-class Found:
-    """A recording, and where its result would go."""
+class InputRecording:
+    """A recording, and the relative path of its result."""
 
     source: Path
     folder: str  # name of the folder it was found through, or ""
-    relative: Path  # the place of its result below the output folder, still with the source's suffix
+    relative: Path  # path of its result below the output folder, still with the source's suffix
     linked: bool = False  # reached through a link
 
 
@@ -35,50 +35,52 @@ def natural_key(path: str | os.PathLike) -> list:
 
 
 def longest_name(folder: str | os.PathLike) -> int:
-    """Most bytes of a name in ``folder``, or in the nearest one above it that exists."""
+    """Most bytes of a file name in ``folder``, or in the nearest existing folder above it."""
     folder = Path(os.path.realpath(folder))
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     try:
         return min(255, os.pathconf(folder, "PC_NAME_MAX"))
-    except (AttributeError, OSError, ValueError):  # Windows; file systems that do not say
+    except (AttributeError, OSError, ValueError):  # Windows, and file systems without that limit
         return 255
 
 
 def name_results(
-    found: Sequence[Found], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources
+    recordings: Sequence[InputRecording], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources
 ) -> tuple[list[Path], list[str]]:
-    """(each one's place below ``out_dir``, notes on those that differ from the source's).
+    """(each result's path below ``out_dir``, notes on names that differ from the source's).
 
-    A name is the source's with its suffix of ``suffixes``. One that would replace an input gets ``tag``; those that
-    clash get the source's suffix, then its folder, then a number, until nothing is in their way. Every member of a
-    clash is treated alike, so that names do not depend on the order of the inputs.
+    A result has the source's name with its suffix from ``suffixes``. A name that would replace an input gets ``tag``.
+    Names that clash get the source's suffix, then its folder, then a number, until they differ. Every member of a clash
+    is treated alike, so that names do not depend on the order of the inputs.
     """
-    names = _Names(found, suffixes, out_dir, safe_tag(tag) or "converted", sources)
-    names.tag_those_of_inputs()
+    names = _Names(recordings, suffixes, out_dir, safe_tag(tag) or "converted", sources)
+    names.tag_names_of_inputs()
     names.add_suffixes()
     names.add_folders()
-    names.tag_those_of_inputs()
+    names.tag_names_of_inputs()
     names.number()
-    return [names.fitted(i) for i in range(len(found))], list(names.notes())
+    return [names.fitted(i) for i in range(len(recordings))], list(names.notes())
 
 
 class _Names:
-    def __init__(self, found: Sequence[Found], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources):
-        self.found, self.out_dir, self.tag, self.sources = found, out_dir, tag, sources
-        self.plain = [one.relative.with_suffix(suffix) for one, suffix in zip(found, suffixes)]
-        self.names = list(self.plain)  # before they are made to fit
-        self.reasons: list[list[str]] = [[] for _ in found]
+    def __init__(
+        self, recordings: Sequence[InputRecording], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources
+    ):
+        self.recordings, self.out_dir, self.tag, self.sources = recordings, out_dir, tag, sources
+        self.plain = [recording.relative.with_suffix(suffix) for recording, suffix in zip(recordings, suffixes)]
+        self.names = list(self.plain)  # before they are shortened
+        self.reasons: list[list[str]] = [[] for _ in recordings]
         self.tagged: set[int] = set()
-        self.most = longest_name(out_dir)
+        self.max_bytes = longest_name(out_dir)
         self._folders: dict[Path, str] = {}
         self._sources: dict[Path, bool] = {}
 
     def fitted(self, i: int) -> Path:
-        return Path(*(fitted(part, self.most) for part in self.names[i].parts))
+        return Path(*(fitted(part, self.max_bytes) for part in self.names[i].parts))
 
     def key(self, i: int) -> str:
-        """Equal for names that some file system takes for one, and for two ways to one folder."""
+        """Equal for names that some file system takes for the same, and for two paths to one folder."""
         name = self.fitted(i)
         return f"{self._folder(name.parent)}/{folded(name.name)}"
 
@@ -104,7 +106,7 @@ class _Names:
             self._sources[name] = self.sources.hold(self.out_dir / name)
         return self._sources[name]
 
-    def tag_those_of_inputs(self) -> None:
+    def tag_names_of_inputs(self) -> None:
         for i, name in enumerate(self.names):
             if i not in self.tagged and self.is_source(i):
                 self.tagged.add(i)
@@ -112,7 +114,7 @@ class _Names:
 
     def add_suffixes(self) -> None:
         for group in self.clashes():
-            suffixes = {i: self.found[i].source.suffix.lower() for i in group}
+            suffixes = {i: self.recordings[i].source.suffix.lower() for i in group}
             for i, suffix in suffixes.items():
                 if suffix != self.names[i].suffix and len(set(suffixes.values())) > 1:
                     self.change(i, self.names[i].with_stem(self.names[i].stem + suffix), _SAME)
@@ -120,35 +122,35 @@ class _Names:
     def add_folders(self) -> None:
         for group in self.clashes():
             for i in group:
-                folder = self.found[i].folder or os.path.basename(
-                    os.path.dirname(os.path.realpath(self.found[i].source))
+                folder = self.recordings[i].folder or os.path.basename(
+                    os.path.dirname(os.path.realpath(self.recordings[i].source))
                 )
                 if folder:
                     self.change(i, folder / self.names[i], _SAME)
 
     def number(self) -> None:
-        taken = {self.key(i) for i in range(len(self.names))}
-        above = {self._folder(parent) for i in range(len(self.names)) for parent in self.fitted(i).parents}
+        used = {self.key(i) for i in range(len(self.names))}
+        folders = {self._folder(parent) for i in range(len(self.names)) for parent in self.fitted(i).parents}
 
-        def in_the_way(i: int) -> str:
+        def obstacle(i: int) -> str:
             if self.is_source(i):
                 return _INPUT
-            return _FOLDER if self.key(i) in above or (self.out_dir / self.fitted(i)).is_dir() else ""
+            return _FOLDER if self.key(i) in folders or (self.out_dir / self.fitted(i)).is_dir() else ""
 
-        second = set()
+        not_first = set()  # all members of a clash but the first by name
         for group in self.clashes():
-            second |= set(sorted(group, key=lambda i: natural_key(os.path.realpath(self.found[i].source)))[1:])
+            not_first |= set(sorted(group, key=lambda i: natural_key(os.path.realpath(self.recordings[i].source)))[1:])
         for i in range(len(self.names)):
-            reason = in_the_way(i) or (_SAME if i in second else "")
+            reason = obstacle(i) or (_SAME if i in not_first else "")
             plain, number = self.names[i], 2
-            while reason and (number == 2 or self.key(i) in taken or in_the_way(i)):
+            while reason and (number == 2 or self.key(i) in used or obstacle(i)):
                 self.change(i, plain.with_stem(f"{plain.stem}-{number}"), reason)
                 number += 1
-            taken.add(self.key(i))
+            used.add(self.key(i))
 
     def notes(self) -> Iterator[str]:
-        for i, one in enumerate(self.found):
+        for i, recording in enumerate(self.recordings):
             name = self.fitted(i)
             if name != self.plain[i]:
                 reasons = self.reasons[i] + [_LONG] * (name != self.names[i])
-                yield f"{one.source} is written as {name}: {', and '.join(reasons)}"
+                yield f"{recording.source} is written as {name}: {', and '.join(reasons)}"

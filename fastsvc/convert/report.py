@@ -1,4 +1,4 @@
-"""What became of each recording of a batch, and of all together; as JSON for programs."""
+"""The outcome of each recording of a batch and the totals; as JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DONE, FAILED, SKIPPED = "converted", "failed", "skipped"
 class Entry:
     """One recording. ``status`` is converted, failed (``reason`` says why) or skipped (its result exists).
 
-    ``traceback``, with versions and command, is there for faults of ours alone: those are not the recording's.
+    ``traceback``, with versions and command, is set for faults of fastsvc alone, which are not the recording's.
     """
 
     input: str
@@ -34,8 +34,8 @@ class Entry:
 
 
 @dataclass
-class Report:
-    """All entries in order. ``interrupted``: stopped by the user before the end."""
+class ConversionReport:
+    """All entries in order. ``interrupted``: the user stopped the run before its end."""
 
     entries: list[Entry] = field(default_factory=list)
     planned: int = 0
@@ -55,7 +55,7 @@ class Report:
 
     @property
     def convert_s(self) -> float:
-        """Seconds that the engine took for them."""
+        """Seconds that the engine took for the converted recordings."""
         return sum(entry.timings_s.get("convert", 0.0) for entry in self.entries if entry.status == DONE)
 
     @property

@@ -1,4 +1,4 @@
-"""The recordings of a folder, with all below it and behind its links; results of earlier runs are left alone."""
+"""The recordings of a folder, below it and behind its links; results of earlier runs are omitted."""
 
 from __future__ import annotations
 
@@ -10,100 +10,103 @@ from pathlib import Path
 from fastsvc.audio import suffixes
 from fastsvc.audio.io import EXTENSIONS, FOREIGN
 from fastsvc.convert.index import INDEX, results_in
-from fastsvc.convert.names import Found, natural_key
+from fastsvc.convert.names import InputRecording, natural_key
 from fastsvc.files.tree import Tree, identity
 
-__all__ = ["FOREIGN", "Earlier", "Search", "search"]
+__all__ = ["FOREIGN", "EarlierResults", "SearchResult", "search"]
 
 
 @dataclass
-class Search:
-    """``problems``: (path, reason) of folders that could not be listed; ``notes``: on what was left out; ``others``:
-    files that are no recordings by their suffixes, which it counts."""
+class SearchResult:
+    """``problems``: (path, reason) of folders that could not be listed; ``notes`` say what was omitted; ``others``: the
+    number of files of each suffix that is not a recording's."""
 
-    found: list[Found] = field(default_factory=list)
+    recordings: list[InputRecording] = field(default_factory=list)
     problems: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
 
-class Earlier:
-    """Results of earlier runs, by the lists that their folders keep; each list is read once."""
+class EarlierResults:
+    """Results of earlier runs, from the lists in their output folders; each list is read once."""
 
     def __init__(self):
         self._lists: dict[Path, dict[str, set[int]]] = {}
 
     def below(self, folder: Path) -> dict[str, set[int]]:
-        """Names relative to ``folder``, and their sizes."""
+        """Names relative to ``folder`` → their sizes in bytes."""
         if folder not in self._lists:
             self._lists[folder] = results_in(folder)
         return self._lists[folder]
 
-    def runs_above(self, folder: Path) -> list[Run]:
-        """Those whose results may lie in ``folder`` though their list lies above it."""
+    def runs_above(self, folder: Path) -> list[EarlierRun]:
+        """The runs whose list lies above ``folder`` but whose results may lie in it."""
         real = Path(os.path.realpath(folder))
-        runs = [Run(parent, self.below(parent), f"{real.relative_to(parent).as_posix()}/") for parent in real.parents]
+        runs = [
+            EarlierRun(parent, self.below(parent), f"{real.relative_to(parent).as_posix()}/") for parent in real.parents
+        ]
         return [run for run in runs if run.sizes]
 
-    def run_of(self, file: Path) -> Run | None:
-        """The run whose result is what ``file`` leads to."""
+    def run_of(self, file: Path) -> EarlierRun | None:
+        """The run that wrote the file at ``file`` or behind that link, or None."""
         real = Path(os.path.realpath(file))
-        runs = [Run(real.parent, self.below(real.parent)), *self.runs_above(real.parent)]
+        runs = [EarlierRun(real.parent, self.below(real.parent)), *self.runs_above(real.parent)]
         return next((run for run in runs if run.holds(real)), None)
 
 
 @dataclass(frozen=True)
-class Run:
-    """``inner``: the way from where its list lies to a folder below, "" or ending in a slash."""
+class EarlierRun:
+    """``folder`` holds the run's list; ``inner``: the path from there to a folder below, "" or ending in a slash."""
 
-    place: Path
+    folder: Path
     sizes: dict[str, set[int]]
     inner: str = ""
 
     def holds(self, file: Path) -> bool:
-        """Whether ``file`` in that folder is a result of it (another file of that name and size is one, too)."""
+        """Whether ``file`` in that inner folder is a result of this run, by its name and size alone."""
         try:
             return file.stat().st_size in self.sizes.get(self.inner + file.name, ())
         except OSError:
             return False
 
-    def into(self, name: str) -> Run:
-        return Run(self.place, self.sizes, f"{self.inner}{name}/")
+    def into(self, name: str) -> EarlierRun:
+        return EarlierRun(self.folder, self.sizes, f"{self.inner}{name}/")
 
 
-def search(folder: Path, out_dir: Path, earlier: Earlier) -> Search:
-    """All recordings of ``folder`` in natural order; hidden ones and those of ``out_dir`` are left out.
+def search(folder: Path, out_dir: Path, earlier: EarlierResults) -> SearchResult:
+    """All recordings of ``folder`` in natural order, without hidden ones and those of ``out_dir``.
 
-    Linked folders are followed, each folder once. Results of earlier runs are left out, unless ``folder`` is where
-    one put them (not into ``out_dir``), or within that, and holds nothing else.
+    Linked folders are followed, each folder once. Results of earlier runs are omitted, except where ``folder`` is, or
+    lies in, the output folder of an earlier run (not ``out_dir``) and holds nothing else.
     """
     walk = _Walk(folder, out_dir, earlier)
     walk.walk([])
     return walk.result()
 
 
-class _Walk(Tree[list[Run]]):
-    """``inherited``: runs whose results may lie in a folder, besides those whose lists lie above the real folder."""
+class _Walk(Tree[list[EarlierRun]]):
+    """``inherited``: runs whose results may lie in a folder, besides runs whose lists lie above the real folder."""
 
-    def __init__(self, folder: Path, out_dir: Path, earlier: Earlier):
+    def __init__(self, folder: Path, out_dir: Path, earlier: EarlierResults):
         super().__init__(folder, natural_key)
-        self.name, self.lists = os.path.basename(os.path.realpath(folder)), earlier
+        self.name, self.earlier = os.path.basename(os.path.realpath(folder)), earlier
         self.out_dir, self.real_out = identity(out_dir), Path(os.path.realpath(out_dir))
         self.within_out = Path(os.path.realpath(folder)).is_relative_to(self.real_out)
-        self.found, self.earlier = [], defaultdict(list)  # by the folder of their run
+        self.recordings: list[InputRecording] = []
+        self.results: dict[Path, list[InputRecording]] = defaultdict(list)  # of earlier runs, by the run's folder
         self.others: Counter[str] = Counter()
         self.problems: list[tuple[Path, str]] = []
 
-    def begin(self, folder: Path, inherited: list[Run]) -> list[Run]:
-        return inherited + self.lists.runs_above(folder)
+    def begin(self, folder: Path, inherited: list[EarlierRun]) -> list[EarlierRun]:
+        return inherited + self.earlier.runs_above(folder)
 
     def enters(self, folder: Path, folder_id: object) -> bool:
         return folder_id != self.out_dir or folder == self.folder
 
-    def listed(self, folder: Path, names: list[str], inherited: list[Run]) -> list[Run]:
-        return [*inherited, Run(folder, self.lists.below(folder))] if INDEX in names else inherited
+    def listed(self, folder: Path, names: list[str], inherited: list[EarlierRun]) -> list[EarlierRun]:
+        return [*inherited, EarlierRun(folder, self.earlier.below(folder))] if INDEX in names else inherited
 
-    def into(self, inherited: list[Run], name: str) -> list[Run]:
+    def into(self, inherited: list[EarlierRun], name: str) -> list[EarlierRun]:
         return [run.into(name) for run in inherited]
 
     def unlisted(self, folder: Path, error: OSError) -> None:
@@ -113,31 +116,33 @@ class _Walk(Tree[list[Run]]):
         """Not into the output folder."""
         return self.within_out or not Path(os.path.realpath(link)).is_relative_to(self.real_out)
 
-    def file(self, path: Path, inherited: list[Run], linked: bool) -> None:
+    def file(self, path: Path, inherited: list[EarlierRun], linked: bool) -> None:
         suffix = path.suffix.lower()
         if suffix not in EXTENSIONS:
             self.others[suffix] += 1
             return
-        one = Found(path, self.name, path.relative_to(self.folder), linked)
+        recording = InputRecording(path, self.name, path.relative_to(self.folder), linked)
         run = next((run for run in inherited if run.holds(path)), None)
         if run is None and path.is_symlink():
-            run = self.lists.run_of(path)
-        (self.found if run is None else self.earlier[run.place]).append(one)
+            run = self.earlier.run_of(path)
+        (self.recordings if run is None else self.results[run.folder]).append(recording)
 
-    def result(self) -> Search:
+    def result(self) -> SearchResult:
         notes, foreign = [], Counter({name: n for name, n in self.others.items() if name in FOREIGN})
         if foreign:
-            left = suffixes.count_text(foreign)
-            notes.append(f"{self.folder}: {left} left out: convert them to wav or flac first, for instance with ffmpeg")
-        found = self.found
+            kinds = suffixes.count_text(foreign)
+            notes.append(
+                f"{self.folder}: {kinds} left out: convert them to wav or flac first, for instance with ffmpeg"
+            )
+        recordings = self.recordings
         real = Path(os.path.realpath(self.folder))
-        named = [place for place in self.earlier if real.is_relative_to(os.path.realpath(place))]
-        others = not any(Path(os.path.realpath(place)) == self.real_out for place in named)
-        if not found and named and others and len(named) == len(self.earlier):
-            found = [one for place in named for one in self.earlier.pop(place)]
+        inside = [folder for folder in self.results if real.is_relative_to(os.path.realpath(folder))]
+        own_output = any(Path(os.path.realpath(folder)) == self.real_out for folder in inside)
+        if not recordings and inside and not own_output and len(inside) == len(self.results):
+            recordings = [recording for folder in inside for recording in self.results.pop(folder)]
             notes.append(f"{self.folder} holds only results of an earlier run: they are converted as recordings")
-        for place, left in sorted(self.earlier.items()):
-            text = f"{place}: {len(left)} results of an earlier run left out: name the files or {place} to convert them"
-            notes.append(text)
-        found = sorted(found, key=lambda one: natural_key(one.relative))
-        return Search(found, self.problems, notes, self.others)
+        for folder, omitted in sorted(self.results.items()):
+            advice = f"name the files or {folder} to convert them"
+            notes.append(f"{folder}: {len(omitted)} results of an earlier run left out: {advice}")
+        recordings = sorted(recordings, key=lambda recording: natural_key(recording.relative))
+        return SearchResult(recordings, self.problems, notes, self.others)

@@ -1,4 +1,4 @@
-"""How a batch is converted."""
+"""The settings of a batch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SUBTYPES = ("16", "24", "float")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """``request``: as for one recording; its rate_out_hz is each recording's, so it is None here.
+class ConversionSettings:
+    """``request``: as for one recording, but with rate_out_hz None, as each recording has its own.
 
-    ``name`` is that of the speaker, for reports. ``rate_hz`` of the results: None keeps each input's. ``subtype`` (16,
-    24, float) holds for the formats that have it; ``keep_channels`` False gives mono results. ``batch``: most
-    recordings that are sung together, where the engine gains by it.
+    ``name``: the speaker's, for reports. ``rate_hz`` of the results; None keeps each input's. ``subtype`` (16, 24,
+    float) applies to the formats that have it; ``keep_channels`` False gives mono results. ``batch``: the most
+    recordings that are synthesized together, where the engine gains by it.
     """
 
     request: Request
@@ -29,7 +29,7 @@ class Settings:
     batch: int = 16
 
     def __post_init__(self):
-        """Raises ConfigError, before any recording is read. What depends on the engine is asked there."""
+        """Raises ConfigError, before any recording is read. The engine checks what depends on it."""
         if not isinstance(self.request, Request):
             raise ConfigError(f"request is {arguments.shown(self.request)}", "give a fastsvc.engine.Request")
         if self.request.rate_out_hz is not None:
@@ -46,8 +46,8 @@ class Settings:
         return self.name or str(self.request.speaker)
 
     def to_dict(self) -> dict:
-        """All of it on one level, for reports."""
-        asked = asdict(self)
-        asked |= asked.pop("request")
-        del asked["rate_out_hz"]
-        return asked
+        """All settings on one level, for reports."""
+        values = asdict(self)
+        values |= values.pop("request")
+        del values["rate_out_hz"]
+        return values

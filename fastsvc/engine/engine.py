@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
-from fastsvc.artifact import folder as artifact
 from fastsvc.artifact.content_hash import content_hash
+from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import backends, checks, hearing, singing, warming
 from fastsvc.engine.conversion import Heard, Place, Ready, between, joined, mixed, told
@@ -33,9 +33,7 @@ class Engine:
     where and how it computes. ``content_hash``: the same for every build of the same voices with the same settings.
     """
 
-    def __init__(
-        self, folder: artifact.Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"
-    ):
+    def __init__(self, folder: Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"):
         model = Model.of(folder)
         manifest, vocoder = folder.manifest, folder.manifest.vocoder
         self.config: AcousticConfig = model.acoustic
@@ -46,7 +44,7 @@ class Engine:
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin = parts.yin
         self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
-        self.content_hash = content_hash(folder.stated)
+        self.content_hash = content_hash(folder.raw_manifest)
         self.timings: dict[str, float] = {}
         self.transposed = 0.0
         self.notes: tuple[str, ...] = ()
@@ -64,7 +62,7 @@ class Engine:
         path = arguments.path("path", path)
         checks.opening(precision, vocoder_backend)
         arguments.one_of("device", device, backends.DEVICES)
-        return cls(artifact.Artifact(path), backends.choose(device), precision, vocoder_backend)
+        return cls(Artifact(path), backends.choose(device), precision, vocoder_backend)
 
     @property
     def speakers(self) -> tuple[str, ...]:

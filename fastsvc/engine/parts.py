@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact import lowered
+from fastsvc.artifact import engine_folder, lowered
 from fastsvc.config import AcousticConfig, VocoderConfig
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError
@@ -21,7 +20,7 @@ from fastsvc.model.modules import module
 class Model:
     """An engine folder with its configurations; None where it has no such part."""
 
-    folder: artifact.Artifact
+    folder: engine_folder.Artifact
     acoustic: AcousticConfig
     vocoder: VocoderConfig | None
     content_kind: str | None
@@ -29,9 +28,9 @@ class Model:
     speakers: Speakers | None = None
 
     @classmethod
-    def of(cls, folder: artifact.Artifact) -> Model:
-        """What the manifest says. It was checked when the folder was opened (artifact/stated.py), so that whatever
-        fails from here on is no damage of it."""
+    def of(cls, folder: engine_folder.Artifact) -> Model:
+        """What the manifest says. It was checked when the folder was opened (artifact/manifest_values.py), so that
+        whatever fails from here on is no damage of it."""
         manifest = folder.manifest
         vocoder, content = manifest.vocoder, manifest.content
         return cls(
@@ -45,18 +44,20 @@ class Model:
 
     def weights(self) -> dict[str, Tensor]:
         """The lowered tensors, with exactly the names and shapes that the manifest's configuration needs."""
-        tensors = self.folder.tensors(artifact.WEIGHTS)
+        tensors = self.folder.tensors(engine_folder.WEIGHTS)
         expected = lowered.shapes(self.acoustic, len(self.folder.manifest.sampling.levels))
         found = {name: tuple(value.shape) for name, value in tensors.items()}
         unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
         if unlike:
             names = ", ".join(unlike)
-            raise EngineError(f"{self.folder.path}: {artifact.WEIGHTS} does not fit: {names}", "build the engine again")
+            raise EngineError(
+                f"{self.folder.path}: {engine_folder.WEIGHTS} does not fit: {names}", "build the engine again"
+            )
         return tensors
 
     def generator(self) -> dict[str, Tensor]:
         """The vocoder's tensors."""
-        return self._part(artifact.VOCODER, "vocoder", self.vocoder)
+        return self._part(engine_folder.VOCODER, "vocoder", self.vocoder)
 
     def encoder(self, device, dtype: torch.dtype | None = None):
         """The content encoder on a device, or None. ``dtype``: in a GPU's form that computes in it."""
@@ -66,7 +67,7 @@ class Model:
         from fastsvc.features.hubert import HubertEncoder
 
         kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
-        tensors = self._part(artifact.CONTENT, self.content_kind, self.content)
+        tensors = self._part(engine_folder.CONTENT, self.content_kind, self.content)
         if dtype is not None:
             from fastsvc.engine.cuda import encoders as cuda_content
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from fastsvc.artifact.folder import sha256
+from fastsvc.artifact.engine_folder import sha256
 from fastsvc.checkpoints import read
 from fastsvc.errors import CheckpointError
 from fastsvc.model.recogniser import Recogniser

@@ -1,6 +1,6 @@
-"""Writing ONNX node by node: every node gives one value, of its own name, and weights stay where they are stored.
+"""Writing ONNX node by node. Every node has one output of its own name; weights stay in their safetensors file.
 
-Needs the package onnx, which is imported when a writer is made.
+Needs the package onnx, which is imported when a writer is constructed.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-OPSET, IR_VERSION = 18, 8  # what TensorRT 10 and onnxruntime of 2023 read
-HEADER_MOST = 100 * 2**20  # bytes, as safetensors itself has it
+OPSET, IR_VERSION = 18, 8  # readable by TensorRT 10 and by onnxruntime of 2023
+MAX_HEADER = 100 * 2**20  # bytes, safetensors' own limit
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Where a tensor lies: ``offset`` and ``length`` in bytes of the whole file; ``dtype`` as safetensors calls it."""
+class StoredTensor:
+    """A tensor in a safetensors file: ``offset`` and ``length`` in bytes; ``dtype`` as safetensors names it."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -23,51 +23,51 @@ class Stored:
     length: int
 
 
-def header(path: Path) -> dict[str, Stored]:
-    """The tensors of a safetensors file, of which only the beginning is read. Raises ValueError, OSError."""
+def read_header(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of a safetensors file; only its header is read. Raises ValueError, OSError."""
     with open(path, "rb") as file:
         size = file.read(8)
-        return places(size + file.read(min(int.from_bytes(size, "little"), HEADER_MOST)))
+        return tensors_in_header(size + file.read(min(int.from_bytes(size, "little"), MAX_HEADER)))
 
 
-def places(content: bytes) -> dict[str, Stored]:
-    """The tensors of a safetensors file: eight bytes of length, a JSON header, raw little-endian numbers.
+def tensors_in_header(content: bytes) -> dict[str, StoredTensor]:
+    """The tensors of a safetensors file: eight bytes of length, a JSON header, little-endian numbers.
 
     ``content`` may end after the header. Raises ValueError.
     """
     size = int.from_bytes(content[:8], "little")
-    if size > min(len(content) - 8, HEADER_MOST):
+    if size > min(len(content) - 8, MAX_HEADER):
         raise ValueError("this is not a safetensors file")
-    found = {}
+    tensors = {}
     for name, entry in json.loads(content[8 : 8 + size]).items():
         if name != "__metadata__":
             first, last = entry["data_offsets"]
-            found[name] = Stored(entry["dtype"], tuple(entry["shape"]), 8 + size + first, last - first)
-    return found
+            tensors[name] = StoredTensor(entry["dtype"], tuple(entry["shape"]), 8 + size + first, last - first)
+    return tensors
 
 
 class Writer:
-    """Collects nodes and initialisers; every node gives one value, of its own name.
+    """Collects nodes and initialisers; every node has one output of its own name.
 
-    ``half``: what computes does so in float16, but for modules whose names begin as ``exact`` says.
+    ``half``: the graph computes in float16, except for modules whose names begin with ``exact``.
     """
 
-    def __init__(self, tensors: dict[str, Stored], location: str, half: bool, exact: str):
+    def __init__(self, tensors: dict[str, StoredTensor], location: str, half: bool, exact: str):
         import onnx
 
         self.onnx, self.tensors, self.location, self.exact = onnx, tensors, location, exact
         self.FLOAT, self.HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
         self.types = {"F32": self.FLOAT, "F16": self.HALF, "BF16": onnx.TensorProto.BFLOAT16}
-        self.computes = self.HALF if half else self.FLOAT
+        self.compute_type = self.HALF if half else self.FLOAT
         self.nodes, self.constants = [], {}
 
     def node(self, op: str, *inputs: str, name: str, **attributes) -> str:
         self.nodes.append(self.onnx.helper.make_node(op, list(inputs), [name], name=name, **attributes))
         return name
 
-    def entered(self, name: str) -> str:
-        """An input in what the graph computes in."""
-        return name if self.computes == self.FLOAT else self.node("Cast", name, name=f"{name}.half", to=self.HALF)
+    def graph_input(self, name: str) -> str:
+        """An input, cast to the type in which the graph computes."""
+        return name if self.compute_type == self.FLOAT else self.node("Cast", name, name=f"{name}.half", to=self.HALF)
 
     def conv(self, name: str, x: str, op: str = "Conv", **attributes) -> str:
         kernel = [self.tensors[f"{name}.weight"].shape[-1]]
@@ -84,7 +84,7 @@ class Writer:
         return self._stored(f"{name}.bias")
 
     def _stored(self, name: str) -> str:
-        """A tensor of the file, cast if it is stored otherwise than it is needed."""
+        """A tensor of the file, cast if its stored type is not the one needed."""
         stored, tensor = self.tensors[name], self.onnx.TensorProto()
         tensor.name, tensor.data_type = name, self.types[stored.dtype]
         tensor.dims.extend(stored.shape)
@@ -92,29 +92,29 @@ class Writer:
         for key, value in (("location", self.location), ("offset", stored.offset), ("length", stored.length)):
             tensor.external_data.add(key=key, value=str(value))
         self.constants[name] = tensor
-        wanted = self.FLOAT if name.startswith(self.exact) else self.computes
-        return name if tensor.data_type == wanted else self.node("Cast", name, name=f"{name}.cast", to=wanted)
+        needed = self.FLOAT if name.startswith(self.exact) else self.compute_type
+        return name if tensor.data_type == needed else self.node("Cast", name, name=f"{name}.cast", to=needed)
 
-    def whole(self, name: str, values: list[int]) -> str:
+    def integers(self, name: str, values: list[int]) -> str:
         self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.INT64, [len(values)], values)
         return name
 
-    def number(self, name: str, value: float) -> str:
-        self.constants[name] = self.onnx.helper.make_tensor(name, self.computes, [], [value])
+    def scalar(self, name: str, value: float) -> str:
+        self.constants[name] = self.onnx.helper.make_tensor(name, self.compute_type, [], [value])
         return name
 
     def ones(self, name: str, count: int) -> str:
-        self.constants[name] = self.onnx.helper.make_tensor(name, self.computes, [count], [1.0] * count)
+        self.constants[name] = self.onnx.helper.make_tensor(name, self.compute_type, [count], [1.0] * count)
         return name
 
     def model(self, name: str, inputs: dict[str, tuple], outputs: dict[str, tuple]) -> bytes:
-        """The serialised model; shapes without their batch, free lengths by name, all in float32."""
+        """The serialised model. ``inputs`` and ``outputs``: float32 shapes without batch, free lengths as names."""
         helper = self.onnx.helper
 
-        def values(given: dict[str, tuple]) -> list:
-            return [helper.make_tensor_value_info(key, self.FLOAT, ["batch", *shape]) for key, shape in given.items()]
+        def values(shapes: dict[str, tuple]) -> list:
+            return [helper.make_tensor_value_info(key, self.FLOAT, ["batch", *shape]) for key, shape in shapes.items()]
 
-        made = helper.make_graph(self.nodes, name, values(inputs), values(outputs), list(self.constants.values()))
+        graph = helper.make_graph(self.nodes, name, values(inputs), values(outputs), list(self.constants.values()))
         opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(made, opset_imports=opsets, producer_name="fastsvc", ir_version=IR_VERSION)
+        model = helper.make_model(graph, opset_imports=opsets, producer_name="fastsvc", ir_version=IR_VERSION)
         return model.SerializeToString(deterministic=True)

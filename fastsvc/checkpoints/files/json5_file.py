@@ -1,4 +1,4 @@
-"""JSON with comments and trailing commas, as Amphion writes and reads it (the `json5` package)."""
+"""JSON with comments and trailing commas, as in Amphion's files (the `json5` package)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastsvc import reading
 from fastsvc.checkpoints.files.yaml_file import YamlFile
 from fastsvc.errors import CheckpointError
 
-# What is never closed runs to the end: otherwise each further beginning would be searched to the end once more.
+# An unclosed string or comment runs to the end, so that no later one is searched to the end again.
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"?'
 _COMMENT = re.compile(rf"({_STRING})|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _BLANK = re.compile(r"[^\n]")
@@ -17,7 +17,7 @@ _TRAILING = re.compile(rf"({_STRING})|,(\s*[\]}}])", re.DOTALL)
 
 
 class Json5File(YamlFile):
-    """:meth:`get` of :class:`YamlFile` for such a file, which is of the name ``kind`` in messages."""
+    """:meth:`get` of :class:`YamlFile` for such a file; messages call it ``kind``."""
 
     def __init__(self, path: Path, kind: str, notes: list[str] | None = None):
         self.path, self.kind = path, kind
@@ -30,6 +30,6 @@ class Json5File(YamlFile):
 
 
 def parse(text: str):
-    """The values of a text; comments and trailing commas inside strings are left alone."""
-    plain = _COMMENT.sub(lambda found: found[1] or _BLANK.sub(" ", found[0]), text)  # places stay what they are
-    return reading.parse_json(_TRAILING.sub(lambda found: found[1] or " " + found[2], plain))
+    """The values of a text; comments and trailing commas inside strings are kept."""
+    plain = _COMMENT.sub(lambda match: match[1] or _BLANK.sub(" ", match[0]), text)  # positions in errors stay right
+    return reading.parse_json(_TRAILING.sub(lambda match: match[1] or " " + match[2], plain))

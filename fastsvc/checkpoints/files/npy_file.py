@@ -1,4 +1,4 @@
-"""Small arrays that strangers made, in numpy's `.npy`: neither unpickled nor believed about their size."""
+"""Small arrays from strangers in numpy's `.npy`: never unpickled, and their stated size is not trusted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from fastsvc import reading
 from fastsvc.errors import CheckpointError
 
-LIMIT, MOST = 2**20, 2**16  # bytes of an array, arrays of a file
+LIMIT, MAX_ARRAYS = 2**20, 2**16  # bytes of an array, arrays in a file
 
 
 def vector(path: Path, count: int) -> tuple[float, ...]:
-    """The ``count`` finite numbers of a file. Raises CheckpointError for anything else."""
+    """The ``count`` finite numbers in a file. Raises CheckpointError for anything else."""
     try:
         return numbers(reading.read_bytes(path, LIMIT, CheckpointError), count)
     except ValueError as error:
@@ -25,11 +25,11 @@ def vector(path: Path, count: int) -> tuple[float, ...]:
 
 def vectors(path: Path, count: int) -> dict[str, tuple[float, ...]]:
     """The arrays of an `.npz` by name, each of ``count`` finite numbers. Raises CheckpointError for anything else."""
-    found = {}
+    arrays = {}
     try:
         with reading.open_file(path, CheckpointError) as opened, zipfile.ZipFile(opened) as archive:
-            if len(archive.infolist()) > MOST:
-                raise ValueError(f"holds more than {MOST} arrays")
+            if len(archive.infolist()) > MAX_ARRAYS:
+                raise ValueError(f"holds more than {MAX_ARRAYS} arrays")
             for entry in archive.infolist():
                 name = entry.filename.removesuffix(".npy")
                 if entry.file_size > LIMIT:
@@ -37,14 +37,14 @@ def vectors(path: Path, count: int) -> dict[str, tuple[float, ...]]:
                 with archive.open(entry) as file:
                     data = file.read(LIMIT + 1)
                 try:
-                    found[name] = numbers(data, count)
+                    arrays[name] = numbers(data, count)
                 except ValueError as error:
                     raise ValueError(f"has under {name!r} what {error}") from None
     except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not an .npz file: {error}", "write the file with numpy.savez") from None
     except ValueError as error:
         raise CheckpointError(f"{path} {error}", f"one array of {count} numbers a name is expected") from None
-    return found
+    return arrays
 
 
 def numbers(data: bytes, count: int) -> tuple[float, ...]:
@@ -58,10 +58,10 @@ def numbers(data: bytes, count: int) -> tuple[float, ...]:
         shape, _, dtype = header(file)
     except ValueError as error:
         raise ValueError(f"cannot be read: {str(error).splitlines()[0]}") from None
-    rest = data[file.tell() :]
-    if dtype.kind != "f" or int(np.prod(shape, dtype=object)) != count or len(rest) != count * dtype.itemsize:
+    payload = data[file.tell() :]
+    if dtype.kind != "f" or int(np.prod(shape, dtype=object)) != count or len(payload) != count * dtype.itemsize:
         raise ValueError(f"holds {dtype} of shape {shape}, not {count} floating-point numbers")
-    values = np.frombuffer(rest, dtype)
+    values = np.frombuffer(payload, dtype)
     if not np.isfinite(values).all():
         raise ValueError("holds values that are not finite")
     return tuple(float(value) for value in values)

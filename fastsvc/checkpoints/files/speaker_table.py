@@ -1,4 +1,4 @@
-"""The table of speakers as projects keep it, name → id, turned into names by id; what says two things is refused."""
+"""A project's table of speakers, name → id, turned into names by id. An ambiguous table is refused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ NAME = 1000  # characters of a speaker's name, as in an engine's manifest
 CORRECT = "correct the table"
 
 
-def numbered(table: Mapping, count: int, base: int, where: str) -> tuple[str, ...]:
-    """Names by id, counted from ``base``; ids without a name get "speaker ID". ``where``: the table, for messages,
-    before a name.
+def names_by_id(table: Mapping, count: int, base: int, where: str) -> tuple[str, ...]:
+    """Names by id, counted from ``base``; an id without a name gets "speaker ID".
 
-    Raises CheckpointError: an id out of range, two names for one id, one name for two.
+    ``where`` stands for the table in messages, before a name. Raises CheckpointError for an id out of range, two names
+    for one id, or one name for two.
     """
     names: dict[int, str] = {}
     for name, number in table.items():
@@ -28,19 +28,19 @@ def numbered(table: Mapping, count: int, base: int, where: str) -> tuple[str, ..
             both = f"{spelling.quoted(names[number])} and {spelling.quoted(str(name))}"
             raise CheckpointError(f"{where.rstrip('. :')}: {both} are two names for the id {number}", CORRECT)
         names[number] = str(name)
-    taken = set(map(spelling.key, names.values()))
-    free = (f"speaker {i}" for i in range(base, base + count))
-    filled = [names.get(base + i, f"{plain} (no name)" if plain in taken else plain) for i, plain in enumerate(free)]
-    check(filled, where.rstrip(". :"), base)
-    return tuple(filled)
+    used = set(map(spelling.key, names.values()))
+    defaults = (f"speaker {i}" for i in range(base, base + count))
+    by_id = [names.get(base + i, f"{name} (no name)" if name in used else name) for i, name in enumerate(defaults)]
+    check(by_id, where.rstrip(". :"), base)
+    return tuple(by_id)
 
 
 def check(names, where: str | Path, base: int = 0) -> None:
-    """Raises CheckpointError where two names are one, or one is longer than any name."""
+    """Raises CheckpointError if two names are the same, or one has more than NAME characters."""
     if any(len(name) > NAME for name in names):
         raise CheckpointError(f"{where}: a speaker's name has more than {NAME} characters", CORRECT)
     pair = spelling.first_duplicate(names)
     if pair:
-        first, second = (spelling.quoted(names[place]) for place in pair)
-        said = f"{first} and {second} are one name" if first != second else f"{first} is one name"
-        raise CheckpointError(f"{where}: {said} for the ids {base + pair[0]} and {base + pair[1]}", CORRECT)
+        first, second = (spelling.quoted(names[index]) for index in pair)
+        text = f"{first} and {second} are one name" if first != second else f"{first} is one name"
+        raise CheckpointError(f"{where}: {text} for the ids {base + pair[0]} and {base + pair[1]}", CORRECT)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastsvc import reading
-from fastsvc.checkpoints.files import beside
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.files import config_search
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 
@@ -17,32 +17,32 @@ Kind = TypeVar("Kind")
 
 
 class YamlFile:
-    """``get("data.hop_length", int)`` with a type check; raises CheckpointError for what is missing or wrong."""
+    """``get("data.hop_length", int)`` with a type check; raises CheckpointError for a missing or wrong value."""
 
-    kind = "the config.yaml of the training run"  # what the file is, for messages
+    kind = "the config.yaml of the training run"  # the file's description in messages
     path: Path
     values: dict
 
-    def __init__(self, checkpoint: Path, given: Given, option: bool = True):
-        """``option``: --config can name another file, which it cannot for a vocoder."""
-        self.path = given.config or checkpoint.with_name("config.yaml")
+    def __init__(self, checkpoint: Path, options: ReadOptions, option: bool = True):
+        """``option``: --config can name another file; it cannot for a vocoder."""
+        self.path = options.config or checkpoint.with_name("config.yaml")
         if not self.path.exists():
-            raise beside.missing(checkpoint, self.path, option=option)
-        self.values = reading.read_yaml(self.path, error=CheckpointError, notes=given.said)
-        beside.refuse_answer(self.values, self.path)
+            raise config_search.missing_error(checkpoint, self.path, option=option)
+        self.values = reading.read_yaml(self.path, error=CheckpointError, notes=options.notes)
+        config_search.refuse_server_message(self.values, self.path)
         if not isinstance(self.values, dict):
             raise CheckpointError(f"{self.path} is not a YAML mapping", "use the config.yaml of the training run")
 
     @classmethod
     def of(cls, values, path: Path) -> YamlFile:
-        """The same over a mapping that lies inside a checkpoint."""
+        """The same interface over a mapping inside a checkpoint."""
         if not isinstance(values, dict):
             raise CheckpointError(
                 f"{path}: its configuration is a {type(values).__name__}", "download the checkpoint again"
             )
-        made = cls.__new__(cls)
-        made.path, made.values = path, values
-        return made
+        file = cls.__new__(cls)
+        file.path, file.values = path, values
+        return file
 
     def get(self, dotted: str, kind: type[Kind], default: Kind = _REQUIRED) -> Kind:
         value: Any = self.values

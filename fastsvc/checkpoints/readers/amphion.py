@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.files import beside, speaker_table
+from fastsvc.checkpoints.files import config_search, speaker_table
 from fastsvc.checkpoints.files.json5_file import Json5File
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers import amphion_config
 from fastsvc.config import AcousticConfig
 from fastsvc.errors import CheckpointError, ConfigError
@@ -30,7 +30,7 @@ from fastsvc.reading.loading import state_dict
 DECODER, STUDENT, TEACHER = "1.decoder.", "denoise_fn_ema.", "denoise_fn."
 UNUSED = "denoise_fn_pretrained."
 SINGERS = "condition.encoder.singer_encoder.nn.weight"
-NAMES = {  # upstream's, inside the denoiser: ours
+NAMES = {  # inside the denoiser, upstream's prefix: the model's
     "diff_encoder.out.": "mlp.",
     "neural_network.input.0.": "input_projection.",
     "neural_network.out_proj.0.": "skip_projection.",
@@ -46,26 +46,26 @@ def recognises(content: dict) -> bool:
     return any(str(key).removeprefix("module.").startswith(DECODER + TEACHER) for key in content)
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     bare = {str(name).removeprefix("module."): value for name, value in content.items()}
     state = state_dict({"model": bare}, "model", path)
     student = any(name.startswith(DECODER + STUDENT) for name in state)
     network = DECODER + (STUDENT if student else TEACHER)
     dropped = tuple(DECODER + copy for copy in (STUDENT, TEACHER, UNUSED) if DECODER + copy != network)
-    tensors = {_ours(name, network): value for name, value in state.items() if not name.startswith(dropped)}
-    places = _places(path, given.config)
-    settings = given.config or _find(places, ("args.json", "config.json"), path)
-    file = Json5File(settings, "the experiment's args.json", given.said)
-    singers = _singers(places, given.said)
+    tensors = {_model_name(name, network): value for name, value in state.items() if not name.startswith(dropped)}
+    folders = _folders(path, options.config)
+    settings_path = options.config or _find(folders, ("args.json", "config.json"), path)
+    file = Json5File(settings_path, "the experiment's args.json", options.notes)
+    singers = _singers(folders, options.notes)
     try:
-        acoustic = amphion_config.acoustic(file, places, given.look)
+        acoustic = amphion_config.acoustic(file, folders, options.inspect_only)
     except ConfigError as error:
         raise CheckpointError(f"{file.path}: {error.message}", error.remedy) from None
-    assert acoustic.amphion, "acoustic() makes it"
+    assert acoustic.amphion, "acoustic() sets it"
     if acoustic.denoiser.layers + acoustic.amphion.layers > len(tensors):
         raise CheckpointError(f"{file.path} has more layers than {path} has tensors", "use the args.json of this run")
-    tensors = fit(tensors, lambda: _module(acoustic), path, lambda name: _theirs(name, network))
-    acoustic, names = _named(acoustic, tensors, singers, places)
+    tensors = fit(tensors, lambda: _module(acoustic), path, lambda name: _file_name(name, network))
+    acoustic, names = _with_names(acoustic, tensors, singers)
     step = _EPOCH.fullmatch(path.parent.name)
     return Checkpoint(
         path=path,
@@ -76,7 +76,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         speakers=names,
         step=int(step[2]) if step else 0,
         notes=tuple(_notes(file, student, singers)),
-        missing=amphion_config.missing(file, places),
+        missing=amphion_config.missing(file, folders),
     )
 
 
@@ -87,7 +87,7 @@ def _module(config: AcousticConfig):
 
 
 def _gates_first(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Upstream's filter (tanh) comes before its gate (σ); ours is the other way round, and the rest is the same."""
+    """Swap the halves: upstream's filter (tanh) comes before its gate (σ), the model's gate before its filter."""
 
     def swapped(name: str, value: Tensor) -> Tensor:
         gated = ".dilated_conv." in name or ".conditioner_projection." in name
@@ -96,8 +96,8 @@ def _gates_first(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: swapped(name, value) for name, value in tensors.items()}
 
 
-def _ours(name: str, network: str) -> str:
-    """Names that are no part of the model stay as they are, and are then unexpected."""
+def _model_name(name: str, network: str) -> str:
+    """The file's name → the model's. Other names stay as they are, and count as unexpected."""
     if name.startswith(network):
         inner = _renamed(name.removeprefix(network), NAMES, first=True)
         return "denoiser." + (_renamed(inner, LAYER_NAMES) if inner.startswith("residual_layers.") else inner)
@@ -106,13 +106,13 @@ def _ours(name: str, network: str) -> str:
     return "condition.conformer." + name.removeprefix("1.encoder.") if name.startswith("1.encoder.") else name
 
 
-def _theirs(name: str, network: str) -> str:
-    """The inverse of :func:`_ours`."""
+def _file_name(name: str, network: str) -> str:
+    """The inverse of :func:`_model_name`."""
     if name.startswith("denoiser."):
         inner = name.removeprefix("denoiser.")
         if inner.startswith("residual_layers."):
-            inner = _renamed(inner, {ours: theirs for theirs, ours in LAYER_NAMES.items()})
-        return network + _renamed(inner, {ours: theirs for theirs, ours in NAMES.items()}, first=True)
+            inner = _renamed(inner, {new: old for old, new in LAYER_NAMES.items()})
+        return network + _renamed(inner, {new: old for old, new in NAMES.items()}, first=True)
     encoder = name.replace("condition.encoder.", "0.", 1)
     return encoder.replace("condition.conformer.", "1.encoder.", 1)
 
@@ -124,42 +124,46 @@ def _renamed(name: str, table: dict[str, str], first: bool = False) -> str:
     return name
 
 
-def _places(path: Path, config: Path | None) -> list[Path]:
-    """Folders where files about this checkpoint may lie, the nearest first."""
+def _folders(path: Path, config: Path | None) -> list[Path]:
+    """Folders that may hold files about this checkpoint, the nearest first."""
     folders = [path.parent]
     if _EPOCH.fullmatch(path.parent.absolute().name):
         folders += list(path.parent.absolute().parents)[:2]
     return folders + ([config.parent] if config is not None else [])
 
 
-def _find(places: list[Path], names: tuple[str, ...], path: Path) -> Path:
+def _find(folders: list[Path], names: tuple[str, ...], path: Path) -> Path:
     for name in names:
-        for place in places:
-            if (place / name).is_file():
-                return place / name
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder / name
     raise CheckpointError(
-        f"{path} needs its configuration, and there is no {names[0]} in {', '.join(map(str, places))}",
+        f"{path} needs its configuration, and there is no {names[0]} in {', '.join(map(str, folders))}",
         _proposed(path) or "copy the experiment's args.json there, or name args.json with --config",
     )
 
 
 def _proposed(path: Path) -> str:
-    return beside.proposal(path, "args.json", beside.JSON) if beside.others(path, beside.JSON) else ""
+    return (
+        config_search.proposal(path, "args.json", config_search.JSON)
+        if config_search.candidates(path, config_search.JSON)
+        else ""
+    )
 
 
-def _singers(places: list[Path], notes: list[str]) -> Json5File | None:
-    found = [place / "singers.json" for place in places if (place / "singers.json").is_file()]
-    return Json5File(found[0], "the experiment's singers.json", notes) if found else None
+def _singers(folders: list[Path], notes: list[str]) -> Json5File | None:
+    files = [folder / "singers.json" for folder in folders if (folder / "singers.json").is_file()]
+    return Json5File(files[0], "the experiment's singers.json", notes) if files else None
 
 
-def _named(config: AcousticConfig, tensors: dict, singers: Json5File | None, places) -> tuple:
-    """(config and table cut down to the singers that have names, the names by id); the table's rest is untrained."""
+def _with_names(config: AcousticConfig, tensors: dict, singers: Json5File | None) -> tuple:
+    """(config for the singers with names, the names by id). Other rows of the table are untrained and cut off."""
     size = config.condition.speakers
     if singers is None:
         return config, tuple(f"speaker {i}" for i in range(size))
-    speaker_table.numbered(singers.values, size, 0, f"{singers.path}: ")  # refuses what is no table
+    speaker_table.names_by_id(singers.values, size, 0, f"{singers.path}: ")  # raises for an invalid table
     count = max(singers.values.values(), default=0) + 1
-    names = speaker_table.numbered(singers.values, count, 0, f"{singers.path}: ")
+    names = speaker_table.names_by_id(singers.values, count, 0, f"{singers.path}: ")
     tensors[SINGERS] = tensors[SINGERS][:count].contiguous()
     return replace(config, condition=replace(config.condition, speakers=count)), tuple(names)
 

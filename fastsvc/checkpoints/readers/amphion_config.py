@@ -1,4 +1,4 @@
-"""Amphion's `args.json` → AcousticConfig; what this recipe could be and is not is refused by name."""
+"""Amphion's `args.json` → AcousticConfig. Variants of the recipe that are not supported are refused by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastsvc.config import (
 from fastsvc.errors import CheckpointError
 
 CONDITION, DIFFUSION = "model.condition_encoder.", "model.diffusion."
-ONLY = {  # key: (its type, the one value that is served, what it is where the key is missing; None: it must be there)
+SUPPORTED = {  # key: (its type, the one supported value, the value of a missing key; None: the key is required)
     CONDITION + "merge_mode": (str, "add", None),
     CONDITION + "use_f0": (bool, True, True),
     CONDITION + "use_energy": (bool, True, True),
@@ -39,19 +39,19 @@ ONLY = {  # key: (its type, the one value that is served, what it is where the k
     DIFFUSION + "step_encoder.activation": (str, "SiLU", None),
     DIFFUSION + "step_encoder.num_layer": (int, 2, None),
     DIFFUSION + "step_encoder.max_period": (int, 10000, None),
-    "model.comosvc.sigma_min": (float, 0.002, None),  # upstream's samplers write these three numbers out
+    "model.comosvc.sigma_min": (float, 0.002, None),  # upstream's samplers have these three numbers as literals
     "model.comosvc.sigma_max": (float, 80.0, None),
     "model.comosvc.rho": (float, 7.0, None),
 }
 ENCODERS = {"whisper": 1024, "contentvec": 256}  # their usual channels
 
 
-def acoustic(file: Json5File, places: list[Path], look: bool = False) -> AcousticConfig:
-    """Sizes from the file, the mel's range from the `.npy` files in ``places``, which may be missing for a ``look``."""
-    for key, (kind, served, missing) in ONLY.items():
-        value = file.get(key, kind) if missing is None else file.get(key, kind, missing)
-        if value != served:
-            raise CheckpointError(f"{file.path}: {key} is {value!r}, which is not supported", f"{served!r} is")
+def acoustic(file: Json5File, folders: list[Path], inspect_only: bool = False) -> AcousticConfig:
+    """Sizes from the file, the mel's range from the `.npy` files in ``folders`` (not needed if ``inspect_only``)."""
+    for key, (kind, supported, default) in SUPPORTED.items():
+        value = file.get(key, kind) if default is None else file.get(key, kind, default)
+        if value != supported:
+            raise CheckpointError(f"{file.path}: {key} is {value!r}, which is not supported", f"{supported!r} is")
     condition = _condition(file)
     bins = file.get("preprocess.n_mel", int)
     hidden = file.get(DIFFUSION + "bidilconv.conditioner_size", int)
@@ -77,7 +77,7 @@ def acoustic(file: Json5File, places: list[Path], look: bool = False) -> Acousti
             noise_mean="condition",
             euler_to_min=True,
         ),
-        norm=_norm(file, places, bins, look),
+        norm=_norm(file, folders, bins, inspect_only),
         amphion=condition,
     )
 
@@ -116,28 +116,28 @@ def range_needed(file: Json5File) -> bool:
     return file.get("preprocess.use_min_max_norm_mel", bool, True)
 
 
-def missing(file: Json5File, places: list[Path]) -> tuple[str, ...]:
-    """What has to be copied here before this can be built."""
-    lacking = range_needed(file) and mel_range(places) is None
-    return ("mel_min.npy and mel_max.npy of the dataset",) if lacking else ()
+def missing(file: Json5File, folders: list[Path]) -> tuple[str, ...]:
+    """Files that must be copied here before this can be built."""
+    is_missing = range_needed(file) and mel_range(folders) is None
+    return ("mel_min.npy and mel_max.npy of the dataset",) if is_missing else ()
 
 
-def mel_range(places: list[Path]) -> tuple[Path, Path] | None:
-    """The files of the lowest and highest values of each bin, if both are there."""
-    pairs = [(place / "mel_min.npy", place / "mel_max.npy") for place in places]
+def mel_range(folders: list[Path]) -> tuple[Path, Path] | None:
+    """The files with the lowest and highest values of each bin, if both exist."""
+    pairs = [(folder / "mel_min.npy", folder / "mel_max.npy") for folder in folders]
     return next((pair for pair in pairs if pair[0].is_file() and pair[1].is_file()), None)
 
 
-def _norm(file: Json5File, places: list[Path], bins: int, look: bool) -> NormConfig:
+def _norm(file: Json5File, folders: list[Path], bins: int, inspect_only: bool) -> NormConfig:
     if not range_needed(file):
         return NormConfig((-1.0,), (1.0,))
-    found = mel_range(places)
-    if found is not None:
-        return NormConfig(*(vector(path, bins) for path in found))
-    if look:
+    pair = mel_range(folders)
+    if pair is not None:
+        return NormConfig(*(vector(path, bins) for path in pair))
+    if inspect_only:
         return NormConfig((-1.0,), (1.0,))
     folder = file.get("preprocess.mel_min_max_stats_dir", str, "mel_min_max_stats")
     raise CheckpointError(
-        f"the mel's range is not in the checkpoint, and {places[0]} lacks mel_min.npy and mel_max.npy",
+        f"the mel's range is not in the checkpoint, and {folders[0]} lacks mel_min.npy and mel_max.npy",
         f"copy both there: Amphion keeps them in PROCESSED_DIR/DATASET/{folder}/, DATASET being the singer's",
     )

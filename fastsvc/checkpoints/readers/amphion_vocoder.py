@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NoReturn
 
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.errors import CheckpointError
 
 
@@ -13,7 +13,7 @@ def recognises(content: dict) -> bool:
     return isinstance(content.get("generator_state_dict"), dict)
 
 
-def read(content: dict, path: Path, given: Given) -> NoReturn:
+def read(content: dict, path: Path, options: ReadOptions) -> NoReturn:
     state = content["generator_state_dict"]
     bigvgan = any(".activations." in str(name) for name in state)
     raise CheckpointError(

@@ -15,16 +15,16 @@ from torch import Tensor
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files.yaml_file import YamlFile
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers import unit2mel
 from fastsvc.config import AcousticConfig, DdpmConfig, FeatureConfig, MelConfig, NormConfig
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model.keys import fit
 from fastsvc.reading.loading import count, state_dict
 
-TAKES = ("speaker_vectors",)  # of what is given beside the file
+USED_OPTIONS = ("speaker_vectors",)  # fields of ReadOptions
 BETAS, LOW, HIGH = "decoder.betas", "decoder.spec_min", "decoder.spec_max"
-DERIVED = {  # buffers that follow from the betas
+DERIVED = {  # buffers computed from the betas
     f"decoder.{name}"
     for name in (
         "alphas_cumprod",
@@ -41,15 +41,15 @@ DERIVED = {  # buffers that follow from the betas
     )
 }
 FORCED = {"left": "round"}  # Diffusion-SVC's "left" rounds (features/align.py)
-F0_METHODS = {"crepe", "dio", "fcpe", "harvest", "rmvpe"}  # of upstream's, those that exist here
+F0_METHODS = {"crepe", "dio", "fcpe", "harvest", "rmvpe"}  # upstream's methods that fastsvc has too
 
 
 def recognises(content: dict) -> bool:
-    """A `.pt` with the chain's buffers, or a `.ptc` whose diffusion model is one."""
+    """A `.pt` with the chain's buffers, or a `.ptc` whose diffusion model has them."""
     model = content.get("model")
     if isinstance(content.get("diff_model"), dict):
         model = content["diff_model"].get("model")
-    return isinstance(model, dict) and unit2mel.is_one(model) and has_chain(model)
+    return isinstance(model, dict) and unit2mel.has_network(model) and has_chain(model)
 
 
 def has_chain(model: dict) -> bool:
@@ -57,10 +57,10 @@ def has_chain(model: dict) -> bool:
     return BETAS in model or bool(DERIVED & model.keys())
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
-    notes, unsettled = (), ()
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
+    notes, missing_files = (), ()
     if "diff_model" in content:
-        if given.config is not None:
+        if options.config is not None:
             raise CheckpointError(f"{path} carries its own configuration", "omit --config")
         yaml = YamlFile.of(content.get("diff_config_dict"), path)
         content = content["diff_model"]
@@ -68,7 +68,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         notes = ("from a .ptc; its second network, which makes a first mel, is omitted",)
     else:
         state = state_dict(content, "model", path)
-        yaml, unsettled = unit2mel.settings(path, given, state, sampling_rate=44100, block_size=512)
+        yaml, missing_files = unit2mel.configuration(path, options, state, sampling_rate=44100, block_size=512)
     chain = {name: state[name] for name in (BETAS, LOW, HIGH) if name in state}
     weight = state.get(unit2mel.NETWORK + "input_projection.weight")
     for name, value, axes in ((BETAS, chain.get(BETAS), 1), (unit2mel.NETWORK + "input_projection.weight", weight, 3)):
@@ -78,13 +78,13 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
                 f"{path} does not fit its configuration: {name} is {fault}", "download the checkpoint again"
             )
     dropped = {*chain, *DERIVED}
-    tensors = {unit2mel.ours(name): value for name, value in state.items() if name not in dropped}
+    tensors = {unit2mel.model_name(name): value for name, value in state.items() if name not in dropped}
     layers = unit2mel.layers(yaml, tensors)
     project, base = _project(yaml)
     names, missing = None, ()
     if unit2mel.takes_vectors(tensors, yaml):
-        tensors, names, missing = unit2mel.with_vectors(tensors, given.speaker_vectors, path)
-    elif given.speaker_vectors is not None:
+        tensors, names, missing = unit2mel.with_vectors(tensors, options.speaker_vectors, path)
+    elif options.speaker_vectors is not None:
         raise CheckpointError(f"{path} takes speaker ids, not vectors", "omit --speaker-vectors")
     try:
         config, note = _config(yaml, tensors, chain, layers, project, path)
@@ -99,13 +99,13 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         format=project,
         kind="teacher",
         config=config,
-        tensors=fit(tensors, lambda: AcousticModel(config), path, unit2mel.theirs),
+        tensors=fit(tensors, lambda: AcousticModel(config), path, unit2mel.file_name),
         speakers=names or unit2mel.speaker_names(yaml, config.condition.speakers, base),
         speaker_base=base,
         step=count(content, "global_step"),
         notes=notes + note,
-        missing=unsettled + missing,
-        mel_stated=("rate_hz", "hop_samples", "bins"),
+        missing=missing_files + missing,
+        mel_fields=("rate_hz", "hop_samples", "bins"),
     )
 
 
@@ -114,8 +114,10 @@ def _project(yaml: YamlFile) -> tuple[str, int]:
     data = yaml.get("data", dict)
     if "spk" in yaml.values or "training_files" in data:
         return "sovits", 0
-    own = "units_forced_mode" in data or "k_step_max" in yaml.get("model", dict)  # which DDSP-SVC 3 never had
-    return ("diffusion_svc" if own else "ddsp_svc"), 1
+    is_diffusion_svc = "units_forced_mode" in data or "k_step_max" in yaml.get(
+        "model", dict
+    )  # keys that DDSP-SVC 3 never had
+    return ("diffusion_svc" if is_diffusion_svc else "ddsp_svc"), 1
 
 
 def _config(yaml, tensors, chain, layers: int, project: str, path: Path) -> tuple[AcousticConfig, tuple[str, ...]]:
@@ -134,7 +136,7 @@ def _config(yaml, tensors, chain, layers: int, project: str, path: Path) -> tupl
 
 
 def _mel(yaml: YamlFile, bins: int) -> MelConfig:
-    """Rate and hop; the rest of openvpi's recipe for 44.1 kHz, unless the vocoder says otherwise."""
+    """Rate and hop from the file, the rest from openvpi's recipe for 44.1 kHz, unless the vocoder differs."""
     rate_hz, hop = yaml.get("data.sampling_rate", int), yaml.get("data.block_size", int)
     window = max(2048, hop)
     log_base = "10" if yaml.get("vocoder.type", str, "nsf-hifigan").endswith("log10") else "e"
@@ -167,7 +169,7 @@ def _features(yaml: YamlFile, project: str) -> tuple[FeatureConfig, tuple[str, .
 
 
 def _chain(yaml: YamlFile, betas: Tensor, path: Path) -> tuple[DdpmConfig, tuple[str, ...]]:
-    """The schedule from its betas, which must rise linearly, and how much of it was trained."""
+    """The schedule from its betas, which must rise linearly, and a note on how much of it was trained."""
     count = betas.numel()
     if count < 2 or not betas.is_floating_point():
         raise CheckpointError(

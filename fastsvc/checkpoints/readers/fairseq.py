@@ -1,7 +1,7 @@
 """HuBERT and ContentVec as fairseq saves them (`checkpoint_best_legacy_500.pt`, `hubert_base.pt`), without fairseq.
 
 The tensors are under `model`. The rest of the file (task, dictionary, settings, optimizer) holds objects of fairseq,
-which are not made: see :class:`fastsvc.reading.inert.Inert`.
+which are never constructed: see :class:`fastsvc.reading.inert.Inert`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.hubert_tensors import assemble
 from fastsvc.errors import CheckpointError
 from fastsvc.reading.loading import state_dict
 
 IGNORED = {"mask_emb", "label_embs_concat"}  # for training
 _CONV = re.compile(r"feature_extractor\.conv_layers\.\d+\.0\.")
-# Our names (those of transformers) -> fairseq's.
+# The model's names (those of transformers) → fairseq's.
 _RENAMED = [
     (re.compile(r"^(feature_extractor\.conv_layers\.\d+)\.conv\."), r"\1.0."),
     (re.compile(r"^(feature_extractor\.conv_layers\.\d+)\.layer_norm\."), r"\1.2."),
@@ -37,12 +37,12 @@ def recognises(content: dict) -> bool:
     return isinstance(model, dict) and any(_CONV.match(str(key)) for key in model)
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
-    if given.config is not None:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
+    if options.config is not None:
         raise CheckpointError(f"{path} carries its own configuration", "omit --config")
-    whole = "model" in content
-    state = state_dict(content if whole else {"model": content}, "model", path)
-    return assemble(state, path, "fairseq", fairseq_name, _given(content if whole else {}, path), IGNORED)
+    has_model = "model" in content
+    state = state_dict(content if has_model else {"model": content}, "model", path)
+    return assemble(state, path, "fairseq", fairseq_name, _known_fields(content if has_model else {}, path), IGNORED)
 
 
 def fairseq_name(name: str) -> str:
@@ -53,8 +53,8 @@ def fairseq_name(name: str) -> str:
     return name
 
 
-def _given(content: dict, path: Path) -> dict:
-    """The number of heads, which no tensor shows, where the settings are plain values."""
+def _known_fields(content: dict, path: Path) -> dict:
+    """The number of heads, which no tensor shows, if the settings are plain values."""
     settings = content.get("cfg")
     model = settings.get("model") if isinstance(settings, dict) else None
     if not isinstance(model, dict):

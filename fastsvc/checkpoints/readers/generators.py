@@ -1,4 +1,4 @@
-"""What the vocoders' formats have in common: weight norm in place or folded, lists of sizes."""
+"""Code that the vocoders' formats share: weight norm, folded or not, and lists of sizes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 from fastsvc.model.keys import fit
 
-LONGEST = 4096  # list of a configuration that is looked at
-BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any sane generator
-MEL_STATED = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins", "low_hz", "high_hz")
+LONGEST = 4096  # entries of a list in a configuration
+BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any real generator
+VOCODER_MEL_FIELDS = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins", "low_hz", "high_hz")
 
 
 def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """(the tensors of `Generator(config)`, notes). Raises CheckpointError naming each fault as the file spells it."""
+    """(the tensors of `Generator(config)`, notes). Raises CheckpointError with the file's name of each wrong tensor."""
     from fastsvc.model import weight_norm
     from fastsvc.model.vocoder import Generator
 
@@ -32,32 +32,32 @@ def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tu
         raise CheckpointError(
             f"{path} does not fit its configuration: {'; '.join(faults)}", "download the checkpoint again"
         )
-    spelt = {weight_norm.folded_name(name): name for name in state if not name.endswith(weight_norm.GAINS)}
-    tensors = fit(weight_norm.fold(state), lambda: Generator(config), path, lambda name: spelt.get(name, name))
+    file_names = {weight_norm.folded_name(name): name for name in state if not name.endswith(weight_norm.GAINS)}
+    tensors = fit(weight_norm.fold(state), lambda: Generator(config), path, lambda name: file_names.get(name, name))
     return tensors, ("weight norm folded",) if halves else ()
 
 
 def sizes(file: YamlFile, key: str) -> tuple[int, ...]:
-    """Whole numbers out of a configuration's list."""
-    return _whole(file.get(key, list), f"{file.path}: {key}")
+    """The whole numbers of a list in a configuration."""
+    return _integers(file.get(key, list), f"{file.path}: {key}")
 
 
 def rows(file: YamlFile, key: str) -> tuple[tuple[int, ...], ...]:
-    """The same of a list of lists, of which aliases can make more than there is memory for."""
+    """The whole numbers of a list of lists; YAML aliases could make one larger than memory."""
     values = file.get(key, list)
     if len(values) > BLOCKS_LIMIT:
         raise CheckpointError(f"{file.path}: {key} has {len(values)} rows", "correct the file")
-    return tuple(_whole(row if isinstance(row, list) else [row], f"{file.path}: {key}") for row in values)
+    return tuple(_integers(row if isinstance(row, list) else [row], f"{file.path}: {key}") for row in values)
 
 
-def _whole(values: list, where: str) -> tuple[int, ...]:
+def _integers(values: list, where: str) -> tuple[int, ...]:
     if not 0 < len(values) <= LONGEST or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
         raise CheckpointError(f"{where} is {shown(values)}, but whole numbers are expected", "correct the file")
     return tuple(values)
 
 
 def resblock(file: YamlFile) -> str:
-    """The kind of residual blocks, "1" or "2", which some write as a number."""
+    """The kind of residual blocks, "1" or "2"; some files have it as a number."""
     value = file.values.get("resblock", "1")
     if not isinstance(value, (str, int)):
         raise CheckpointError(f"{file.path}: resblock is {shown(value)}", "correct the file")
@@ -65,6 +65,6 @@ def resblock(file: YamlFile) -> str:
 
 
 def refuse_absurd(rates: tuple[int, ...], dilations: tuple[tuple[int, ...], ...], where: Path) -> None:
-    """A configuration of thousands of blocks would cost hours before its first missing key."""
+    """Raises CheckpointError: thousands of blocks would cost hours before the first missing key is found."""
     if len(rates) * max(sum(map(len, dilations)), 1) > BLOCKS_LIMIT:
         raise CheckpointError(f"{where}: more than {BLOCKS_LIMIT} residual units", "correct the file")

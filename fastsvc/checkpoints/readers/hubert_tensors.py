@@ -1,4 +1,4 @@
-"""From the tensors of a HuBERT file, whatever they are called there, to ours; sizes are read off the tensors."""
+"""The tensors of a HuBERT file, under any names, as those of our model; sizes are read off the tensors."""
 
 from __future__ import annotations
 
@@ -17,75 +17,75 @@ from fastsvc.model.keys import fit
 
 POSITION = "encoder.pos_conv_embed.conv.weight"
 _LAYER = re.compile(r"(?:^|\.)encoder\.layers\.(\d+)\.")
-Names = Callable[[str], str]  # our name -> the file's
+Names = Callable[[str], str]  # the model's name → the file's
 
 
-def assemble(state: dict[str, Tensor], path: Path, form: str, names: Names, given: dict, ignored) -> Checkpoint:
-    """The checkpoint in ``state``. ``given`` are fields of HubertConfig that are known; the rest is measured.
+def assemble(state: dict[str, Tensor], path: Path, form: str, names: Names, known_fields: dict, ignored) -> Checkpoint:
+    """The checkpoint in ``state``. ``known_fields`` of HubertConfig are taken as they are; the rest is measured.
 
     Raises CheckpointError naming every key, as the file calls it, that is missing, unexpected or of a wrong shape.
     """
     from fastsvc.model.hubert import Hubert
 
     try:
-        config = from_dict(HubertConfig, {**measure(state, names), **given}, "hubert")
+        config = from_dict(HubertConfig, {**measure(state, names), **known_fields}, "hubert")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error.message}", "use HuBERT-base or ContentVec") from None
     if max(config.layers, len(config.conv_channels)) > len(state):
         raise CheckpointError(f"{path}: its configuration has {config.layers} layers, the file {len(state)} tensors")
     try:
         with torch.device("meta"):
-            ours = {names(name): name for name in Hubert(config).state_dict()}
+            model_names = {names(name): name for name in Hubert(config).state_dict()}
     except (RuntimeError, OverflowError, TypeError) as error:  # sizes whose product overflows
         raise CheckpointError(
             f"{path}: its configuration does not describe a model: {error}", "correct the sizes in the configuration"
         ) from None
-    theirs = {name: key for key, name in ours.items()}
+    file_names = {name: key for key, name in model_names.items()}
     state = _fold_position({key: value for key, value in state.items() if key not in ignored}, config, names, path)
     halved = any(value.dtype == torch.float16 for value in state.values())
-    tensors = {ours.get(key, key): value for key, value in state.items()}
+    tensors = {model_names.get(key, key): value for key, value in state.items()}
     return Checkpoint(
         path=path,
         format=form,
         kind="hubert",
         config=config,
-        tensors=fit(tensors, lambda: Hubert(config), path, lambda name: theirs.get(name, name)),
+        tensors=fit(tensors, lambda: Hubert(config), path, lambda name: file_names.get(name, name)),
         notes=("stored in half precision",) if halved else (),
     )
 
 
 def measure(state: dict[str, Tensor], names: Names) -> dict:
-    """Sizes by majority, so that one tensor of a wrong shape is the one that gets named. Strides, kernels and the
-    positional convolution of HuBERT-base are not looked for: no released file differs.
+    """Sizes by majority, so that a tensor of a wrong shape is the one that the error names. Strides, kernels and the
+    positional convolution are those of HuBERT-base, from which no released file differs.
     """
     layers = len({match[1] for key in state if (match := _LAYER.search(key))})
 
-    def vote(*places: tuple[str, int], otherwise: int) -> int:
+    def vote(*axes: tuple[str, int], default: int) -> int:
         counts = Counter(
             tuple(state[names(name)].shape)[axis]
-            for name, axis in places
+            for name, axis in axes
             if names(name) in state and state[names(name)].dim() > axis
         )
-        return counts.most_common(1)[0][0] if counts else otherwise
+        return counts.most_common(1)[0][0] if counts else default
 
-    each = [f"encoder.layers.{i}." for i in range(layers)]
-    kinds = HubertConfig()
-    channels = vote(*((f"{layer}final_layer_norm.weight", 0) for layer in each), otherwise=kinds.channels)
-    hidden = [(f"{layer}feed_forward.{part}", 0) for layer in each for part in ("intermediate_dense.bias",)]
-    hidden += [(f"{layer}feed_forward.output_dense.weight", 1) for layer in each]
-    convs = [(f"feature_extractor.conv_layers.{i}.conv.weight", 0) for i in range(len(kinds.conv_channels))]
+    prefixes = [f"encoder.layers.{i}." for i in range(layers)]
+    base = HubertConfig()
+    channels = vote(*((f"{layer}final_layer_norm.weight", 0) for layer in prefixes), default=base.channels)
+    hidden = [(f"{layer}feed_forward.{part}", 0) for layer in prefixes for part in ("intermediate_dense.bias",)]
+    hidden += [(f"{layer}feed_forward.output_dense.weight", 1) for layer in prefixes]
+    convs = [(f"feature_extractor.conv_layers.{i}.conv.weight", 0) for i in range(len(base.conv_channels))]
     return {
         "channels": channels,
         "layers": max(layers, 1),
         "heads": max(channels // 64, 1),
-        "hidden": vote(*hidden, otherwise=kinds.hidden),
-        "conv_channels": [vote(*convs, otherwise=kinds.conv_channels[0])] * len(kinds.conv_channels),
-        "projection": vote(("final_proj.bias", 0), ("final_proj.weight", 0), otherwise=0),
+        "hidden": vote(*hidden, default=base.hidden),
+        "conv_channels": [vote(*convs, default=base.conv_channels[0])] * len(base.conv_channels),
+        "projection": vote(("final_proj.bias", 0), ("final_proj.weight", 0), default=0),
     }
 
 
 def _fold_position(state: dict[str, Tensor], config: HubertConfig, names: Names, path: Path) -> dict[str, Tensor]:
-    """Weight norm of the positional convolution: one gain for each of its taps."""
+    """Fold the weight norm of the positional convolution, which has one gain for each tap."""
     folded = names(POSITION)
     module = folded.removesuffix("weight")
     for gain, direction in (
@@ -103,6 +103,6 @@ def _fold_position(state: dict[str, Tensor], config: HubertConfig, names: Names,
         if faults:
             raise CheckpointError(f"{path} is not a complete HuBERT: {'; '.join(faults)}", "download the file again")
         g, v = (state[key].double() for key in pair)
-        rest = {key: value for key, value in state.items() if key not in pair}
-        return rest | {folded: (v * (g / v.norm(dim=(0, 1), keepdim=True))).float()}
+        others = {key: value for key, value in state.items() if key not in pair}
+        return others | {folded: (v * (g / v.norm(dim=(0, 1), keepdim=True))).float()}
     return state

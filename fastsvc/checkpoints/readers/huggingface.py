@@ -1,6 +1,6 @@
 """HuBERT and ContentVec in the layout of transformers: `model.safetensors` or `pytorch_model.bin`, and `config.json`.
 
-lengyue233/content-vec-best, facebook/hubert-base-ls960 and what people save from them. Without a `config.json` of
+lengyue233/content-vec-best, facebook/hubert-base-ls960 and files saved from them. Without a `config.json` of
 HuBERT beside the file, sizes are read off the tensors.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastsvc import reading
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.hubert_tensors import assemble
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
@@ -32,7 +32,7 @@ FIELDS = {
     "num_conv_pos_embedding_groups": "position_groups",
     "layer_norm_eps": "norm_eps",
 }
-# What the large models and their relatives do otherwise.
+# Settings of HuBERT-base; the large models and their relatives differ.
 BASE = {
     "feat_extract_norm": "group",
     "feat_proj_layer_norm": True,
@@ -49,29 +49,29 @@ def recognises(content: dict) -> bool:
     return any(_CONV.match(str(key)) for key in content)
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     state = state_dict({"state": content}, "state", path)
     prefix = PREFIX if any(name.startswith(PREFIX) for name in state) else ""
-    sizes = _stated(given.config or path.with_name(CONFIG), given.config is not None, given.said)
+    sizes = _config_fields(options.config or path.with_name(CONFIG), options.config is not None, options.notes)
     ignored = {prefix + name for name in IGNORED}
 
-    def names(name: str) -> str:  # final_proj stands beside the model that has the prefix
+    def names(name: str) -> str:  # final_proj is outside the model, so it may lack the prefix
         return name if name.startswith("final_proj.") and prefix + name not in state else prefix + name
 
     return assemble(state, path, "huggingface", names, sizes, ignored)
 
 
-def _stated(path: Path, required: bool, notes: list[str]) -> dict:
-    """Fields of HubertConfig out of config.json; {} if that is not one of HuBERT."""
+def _config_fields(path: Path, required: bool, notes: list[str]) -> dict:
+    """Fields of HubertConfig from config.json; {} if that file is not HuBERT's."""
     if not path.exists() and not required:
         return {}
     values = reading.read_json(path, error=CheckpointError, notes=notes)
     if not isinstance(values, dict) or values.get("model_type") != "hubert":
-        return {}  # another program's, such as the acoustic model's in the same folder
-    for key, wanted in BASE.items():
-        if values.get(key, wanted) != wanted:
+        return {}  # another model's, such as the acoustic model's in the same folder
+    for key, expected in BASE.items():
+        if values.get(key, expected) != expected:
             raise CheckpointError(
-                f"{path}: {key} is {shown(values[key])}, but HuBERT of the base kind has {wanted!r}",
+                f"{path}: {key} is {shown(values[key])}, but HuBERT of the base kind has {expected!r}",
                 "use HuBERT-base or ContentVec",
             )
-    return {ours: values[key] for key, ours in FIELDS.items() if key in values}
+    return {field: values[key] for key, field in FIELDS.items() if key in values}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files.yaml_file import YamlFile
-from fastsvc.checkpoints.given import Given
-from fastsvc.checkpoints.readers.generators import MEL_STATED, generator, refuse_absurd, resblock, rows, sizes
+from fastsvc.checkpoints.read_options import ReadOptions
+from fastsvc.checkpoints.readers.generators import VOCODER_MEL_FIELDS, generator, refuse_absurd, resblock, rows, sizes
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.reading.loading import count, state_dict
@@ -18,9 +18,9 @@ def recognises(content: dict) -> bool:
     return isinstance(state, dict) and "model_gen" in state
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     state = state_dict(content["state_dict"], "model_gen", path)
-    yaml = YamlFile(path, given, option=False)
+    yaml = YamlFile(path, options, option=False)
     try:
         vocoder = _config(yaml)
     except ConfigError as error:
@@ -34,7 +34,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         tensors=tensors,
         step=count(content, "global_step"),
         notes=notes,
-        mel_stated=MEL_STATED,
+        mel_fields=VOCODER_MEL_FIELDS,
     )
 
 

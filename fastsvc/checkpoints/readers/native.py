@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.given import Given
+from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.generators import generator
 from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
 from fastsvc.config.limits import F0_HZ
@@ -32,9 +32,9 @@ def recognises(content: dict) -> bool:
     return content.get("format") == "fastsvc"
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
-    """Sampling takes the averaged weights (`ema`) where there are any, the last ones (`model`) otherwise."""
-    if given.config is not None:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
+    """The tensors are the averaged weights (`ema`) if there are any, otherwise the last ones (`model`)."""
+    if options.config is not None:
         raise CheckpointError(f"{path} carries its own configuration", "omit --config")
     if content.get("version") != VERSION:
         raise CheckpointError(
@@ -50,9 +50,9 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         model_config = from_dict(CONFIGS[kind], plain["model"], "config.model")
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
-    speakers, speaker_f0_hz, input_peak = _about(content, plain, model_config, path)
+    speakers, speaker_f0_hz, input_peak = _metadata(content, plain, model_config, path)
     averaged = bool(content.get("ema"))
-    tensors = _bare(state_dict(content, "ema" if averaged else "model", path), path)
+    tensors = _bare_names(state_dict(content, "ema" if averaged else "model", path), path)
     _refuse_absurd(model_config, len(tensors), path)
     return Checkpoint(
         path=path,
@@ -72,8 +72,8 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     )
 
 
-def _about(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None]:
-    """(names of the speakers, their median pitches in Hz, peak of the training data), as far as there are any."""
+def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None]:
+    """(names of the speakers, their median pitches in Hz, peak of the training data), each empty if missing."""
     names, f0_hz = content.get("speakers") or (), content.get("speaker_f0_hz") or ()
     train = plain.get("train")
     train = train if isinstance(train, dict) else {}
@@ -91,8 +91,8 @@ def _about(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple
     return tuple(map(str, names)), tuple(map(float, f0_hz)), peak
 
 
-def _bare(state: dict, path: Path) -> dict:
-    """Names without what DistributedDataParallel, torch.compile and trainers put before them."""
+def _bare_names(state: dict, path: Path) -> dict:
+    """Names without the prefixes of DistributedDataParallel, torch.compile and trainers."""
     try:
         state = wrappers.unwrap(state)
     except wrappers.DuplicateName as error:
@@ -103,7 +103,7 @@ def _bare(state: dict, path: Path) -> dict:
 
 
 def _refuse_absurd(config, tensors: int, path: Path) -> None:
-    """A configuration of more layers than the file has tensors would cost hours before its first missing key."""
+    """Raises CheckpointError: more layers than tensors would cost hours before the first missing key is found."""
     layers = getattr(getattr(config, "denoiser", config), "layers", 0)
     if layers > tensors:
         raise CheckpointError(

@@ -1,8 +1,8 @@
 """openvpi's NSF-HiFi-GAN and PC-NSF-HiFi-GAN (`mini_nsf`): `model`, `*.ckpt` or `*.pt` with `config.json` beside it.
 
 The vocoders of Diffusion-SVC, so-vits-svc 4.1, DDSP-SVC and DiffSinger; written by SingingVocoders' export_ckpt.py.
-Their mels are natural logarithms. `pc_aug` tells how they were trained, `discriminator_periods` with what: neither
-changes the generator.
+Their mels are natural logarithms. `pc_aug` and `discriminator_periods` are settings of their training and do not
+change the generator.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.files.json_file import JsonFile
-from fastsvc.checkpoints.given import Given
-from fastsvc.checkpoints.readers.generators import MEL_STATED, generator, refuse_absurd, resblock, rows, sizes
+from fastsvc.checkpoints.read_options import ReadOptions
+from fastsvc.checkpoints.readers.generators import VOCODER_MEL_FIELDS, generator, refuse_absurd, resblock, rows, sizes
 from fastsvc.config import MelConfig, VocoderConfig
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.reading.loading import state_dict
@@ -27,14 +27,14 @@ def recognises(content: dict) -> bool:
     return isinstance(state, dict) and any(str(name).startswith(TRAINING) for name in state)
 
 
-def read(content: dict, path: Path, given: Given) -> Checkpoint:
+def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     if "generator" not in content:
         raise CheckpointError(
             f"{path} is a training checkpoint of SingingVocoders, not its export",
             "export it with SingingVocoders' export_ckpt.py, which writes config.json as well",
         )
     state = state_dict(content, "generator", path)
-    json = JsonFile(path, given)
+    json = JsonFile(path, options)
     try:
         vocoder = _config(json)
     except ConfigError as error:
@@ -49,7 +49,7 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
         config=vocoder,
         tensors=tensors,
         notes=notes,
-        mel_stated=MEL_STATED,
+        mel_fields=VOCODER_MEL_FIELDS,
     )
 
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from fastsvc.artifact.onnx import vocoder as vocoder_graph
+from fastsvc.artifact.onnx import vocoder_graph
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.cpu.vocoder import mixed
 from fastsvc.errors import EngineError, MissingPackageError
@@ -16,7 +16,7 @@ from fastsvc.model.vocoder import halo_frames
 
 
 class OnnxGenerator:
-    """Log-mel and excitation → audio in float32, by the graph of a vocoder's tensors (artifact/onnx/vocoder.py).
+    """Log-mel and excitation → audio in float32, by the graph of a vocoder's tensors (artifact/onnx/vocoder_graph.py).
 
     It uses as many threads as PyTorch does when it is made. Raises MissingPackageError without onnxruntime or onnx,
     EngineError where onnxruntime cannot run the vocoder.
@@ -27,7 +27,7 @@ class OnnxGenerator:
     def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig):
         runtime = require()
         self.config, self.halo_frames = config, halo_frames(config)
-        graph = vocoder_graph.over(tensors, config)
+        graph = vocoder_graph.graph_of_tensors(tensors, config)
         self.linear: tuple[Tensor, Tensor] | None = None
         if config.source != "sine":
             weight, bias = (tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from fastsvc.artifact import folder as artifact
+from fastsvc.artifact import engine_folder
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.cuda.generators.choice import Choice
 from fastsvc.engine.cuda.generators.tensorrt import TensorRTGenerator
@@ -47,7 +47,7 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
     }
     for package in trt.PACKAGES:
-        makers[package] = tensorrt(package, artifact.GRAPHS[dtype == torch.float16])
+        makers[package] = tensorrt(package, engine_folder.GRAPHS[dtype == torch.float16])
     built = model.folder.manifest.vocoder.backend
     if wanted == "auto" and built in makers:
         wanted = built

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact.onnx import vocoder as vocoder_graph
+from fastsvc.artifact import engine_folder
+from fastsvc.artifact.onnx import vocoder_graph
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.tensorrt import package as trt
 from fastsvc.engine.tensorrt import plan as trt_plan
@@ -28,27 +28,27 @@ Read = Callable[[str], bytes | None]  # a file of the device part, if it is ther
 Keep = Callable[[dict[str, bytes]], None]
 
 
-def graph_hash(folder: artifact.Artifact, graph: bytes) -> str:
+def graph_hash(folder: engine_folder.Artifact, graph: bytes) -> str:
     """That of a graph and of the weights which it names."""
-    return trt_plan.joint_hash(hashlib.sha256(graph).hexdigest(), folder.files[artifact.VOCODER]["sha256"])
+    return trt_plan.joint_hash(hashlib.sha256(graph).hexdigest(), folder.files[engine_folder.VOCODER]["sha256"])
 
 
 class TensorRTGenerator:
     """Mel, excitation and noise → audio on one GPU, by `tensorrt` or `tensorrt_rtx`: whichever serves it.
 
-    ``arch``: 89 for sm_89; ``graph``: one of fastsvc.artifact.folder.GRAPHS. ``read`` and ``keep``: the files of the
-    engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError: no package, no
-    device, or what TensorRT says.
+    ``arch``: 89 for sm_89; ``graph``: one of fastsvc.artifact.engine_folder.GRAPHS. ``read`` and ``keep``: the files of
+    the engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError: no
+    package, no device, or what TensorRT says.
     """
 
     def __init__(
         self,
         config: VocoderConfig,
-        folder: artifact.Artifact,
+        folder: engine_folder.Artifact,
         device,
         arch: int,
         *,
-        graph: str = artifact.GRAPHS[True],
+        graph: str = engine_folder.GRAPHS[True],
         package: str | None = None,
         read: Read = lambda name: None,
         keep: Keep = lambda files: None,
@@ -59,7 +59,7 @@ class TensorRTGenerator:
         self.module, self.name, self.graph = trt.load(chosen), chosen.module, graph
         self.ahead = arch if chosen is trt.RTX else None  # as `fastsvc build --target` makes it
         gpu = torch.cuda.get_device_name(self.device)
-        self.content = vocoder_graph.anew(folder, config, self.graph)
+        self.content = vocoder_graph.graph_of_folder(folder, config, self.graph)
         self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.content), gpu)
         with torch.cuda.device(self.device):
             plan, made = self._plan(read)
@@ -98,8 +98,8 @@ class TensorRTGenerator:
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / self.graph
             file.write_bytes(self.content)
-            weights = self.folder.bytes(artifact.VOCODER)  # verified; the graph names this file
-            (file.parent / artifact.VOCODER).write_bytes(weights)
+            weights = self.folder.bytes(engine_folder.VOCODER)  # verified; the graph names this file
+            (file.parent / engine_folder.VOCODER).write_bytes(weights)
             told = self.module, file, self.config, self.origin
             plan, cache = trt_plan.build(*told, ahead=self.ahead, cache=read(timings) or b"")
         self.keep({name: plan.content(), **({timings: cache} if cache else {})})

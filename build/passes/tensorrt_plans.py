@@ -1,4 +1,4 @@
-"""TensorRT plans for GPUs that are not here: what TensorRT for RTX builds ahead of time, into the device's part."""
+"""TensorRT plans for GPUs of other machines: TensorRT for RTX builds them ahead of time, for the device part."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.build.plan import Lowered
+from fastsvc.artifact import engine_folder
+from fastsvc.build.plan import LoweredPlan
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.tensorrt import package as trt
 from fastsvc.engine.tensorrt import plan as trt_plan
 from fastsvc.errors import FastsvcError
 
-GRAPH = artifact.GRAPHS[True]
+GRAPH = engine_folder.GRAPHS[True]
 
 
-def plans(plan: Lowered, arch: int) -> dict[str, bytes]:
-    """The plan's file for one architecture, or nothing: without graph, package, or where it does not serve that GPU.
+def plans(plan: LoweredPlan, arch: int) -> dict[str, bytes]:
+    """The plan's file for one architecture; {} without graph or package, or if the package refuses that GPU.
 
-    A failure is said and leaves the plan out; the engine runs without it.
+    After a failure a message names it and the plan is omitted; the engine runs without the plan.
     """
     if GRAPH not in plan.files or plan.vocoder is None or trt.RTX.version() is None or trt.RTX.refusal(arch):
         return {}
     try:
-        built = build(plan.files[GRAPH], plan.tensors[artifact.VOCODER], plan.vocoder.config, arch)
+        built = build(plan.files[GRAPH], plan.tensors[engine_folder.VOCODER], plan.vocoder.config, arch)
     except FastsvcError as error:
         plan.say(f"target: no TensorRT plan for sm_{arch}: {error}")
         return {}
@@ -35,15 +35,15 @@ def plans(plan: Lowered, arch: int) -> dict[str, bytes]:
 
 
 def build(content: bytes, tensors: dict[str, Tensor], config: VocoderConfig, arch: int) -> trt_plan.Plan:
-    """Of a graph and the vocoder's tensors, which TensorRT reads from a folder."""
+    """The plan of a graph and the vocoder's tensors, which TensorRT reads from a folder."""
     from safetensors.torch import save
 
     module = trt.load(trt.RTX)
     weights = save({name: value.contiguous() for name, value in tensors.items()})
     hashes = [hashlib.sha256(content).hexdigest() for content in (content, weights)]
-    wanted = trt_plan.origin(module, arch, trt_plan.joint_hash(*hashes))
+    origin = trt_plan.origin(module, arch, trt_plan.joint_hash(*hashes))
     with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / artifact.VOCODER).write_bytes(weights)
+        (Path(scratch) / engine_folder.VOCODER).write_bytes(weights)
         graph = Path(scratch) / GRAPH
         graph.write_bytes(content)
-        return trt_plan.build(module, graph, config, wanted, ahead=arch)[0]
+        return trt_plan.build(module, graph, config, origin, ahead=arch)[0]

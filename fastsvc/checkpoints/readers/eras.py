@@ -1,12 +1,12 @@
-"""The three eras of CoMoSVC's code, whose files have the same keys and say nothing of the era.
+"""The three eras of CoMoSVC's code, whose files have the same keys and do not name their era.
 
 - ``plain`` (until 2023-12-05): EDM's own c_skip and c_out, raw log10 mel;
 - ``raw`` (2023-12-18 to 2024-02-25): today's preconditioning, raw log10 mel;
 - ``normalised`` (since 2024-02-26): mel mapped from −6 … 1.5 onto −1 … 1.
 
-Raw or normalised can be told by listening: the network is asked for a mel of silence and of a loud note, and what it
-answers lies in one range or the other. Plain and raw cannot be told apart that way: at σ = 80, where a student works,
-they differ by 5e-5. But files from before 2023-12-01 have no pitch extractor `decoder.pe`.
+A probe tells raw from normalised: the network predicts a mel of silence and of a loud note, whose values lie in one
+range or the other. The probe cannot tell plain from raw: at σ = 80, where a student works, they differ by 5e-5. But
+files from before 2023-12-01 have no pitch extractor `decoder.pe`.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from fastsvc.config import AcousticConfig, NormConfig
 from fastsvc.errors import CheckpointError
 from fastsvc.model.keys import skeleton
 
-NORMALISED, RAW = NormConfig((-6.0,), (1.5,)), NormConfig((-1.0,), (1.0,))  # of −1 … 1 to −1 … 1: left as it is
+NORMALISED, RAW = NormConfig((-6.0,), (1.5,)), NormConfig((-1.0,), (1.0,))  # −1 … 1 onto −1 … 1: unchanged
 ERAS = ("plain", "raw", "normalised")
 
 
 @dataclass(frozen=True)
 class Guess:
-    """``sure``: "sure", "likely" or "unsure"; ``low``, ``high``: the 5th and 95th percentile of what was answered."""
+    """``confidence``: "sure", "likely" or "unsure"; ``low``, ``high``: 5th and 95th percentile of the predicted mel."""
 
     era: str
-    sure: str
+    confidence: str
     low: float
     high: float
 
 
 def settle(
-    config: AcousticConfig, tensors: dict[str, Tensor], given: str | None, without_pitch_extractor: bool
+    config: AcousticConfig, tensors: dict[str, Tensor], option: str | None, without_pitch_extractor: bool
 ) -> tuple[AcousticConfig, str]:
-    """(the configuration of the era that is given or guessed, a line that says which and why)."""
-    if given not in (None, "auto", *ERAS):
-        raise CheckpointError(f"CoMoSVC has no era {given!r}", f"use one of {', '.join(ERAS)}")
+    """(the configuration of the era in ``option`` or of the guessed one, a line that names the era and the reason)."""
+    if option not in (None, "auto", *ERAS):
+        raise CheckpointError(f"CoMoSVC has no era {option!r}", f"use one of {', '.join(ERAS)}")
     guess = probe(config, tensors, without_pitch_extractor)
-    asked = f"answers lie within {guess.low:.2f} … {guess.high:.2f}"
-    if given in ERAS:
-        era, note = given, f"era {given}, as given (the probe says {guess.era}, {guess.sure}: {asked})"
-    elif guess.sure == "unsure":
-        era, note = "normalised", f"era normalised, assumed: the probe is unsure ({asked}); --era plain|raw if noisy"
+    answers = f"answers lie within {guess.low:.2f} … {guess.high:.2f}"
+    if option in ERAS:
+        era, note = option, f"era {option}, as given (the probe says {guess.era}, {guess.confidence}: {answers})"
+    elif guess.confidence == "unsure":
+        era, note = "normalised", f"era normalised, assumed: the probe is unsure ({answers}); --era plain|raw if noisy"
     else:
-        era, note = guess.era, f"era {guess.era}, {guess.sure}: {asked}; --era overrides it"
+        era, note = guess.era, f"era {guess.era}, {guess.confidence}: {answers}; --era overrides it"
     edm = replace(config.edm, skip_offset=era != "plain", out_offset=era != "plain")
     return replace(config, edm=edm, norm=NORMALISED if era == "normalised" else RAW), note
 
 
 @torch.no_grad()
 def probe(config: AcousticConfig, tensors: dict[str, Tensor], without_pitch_extractor: bool = False) -> Guess:
-    """Which era a network seems to be of: one evaluation at σ_max over 16 frames, half of them silent."""
+    """Guess a network's era from one evaluation at σ_max over 16 frames, half of them silent."""
     from fastsvc.model.acoustic import AcousticModel
 
     model = skeleton(lambda: AcousticModel(config))

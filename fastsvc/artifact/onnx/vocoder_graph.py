@@ -1,12 +1,12 @@
-"""The vocoder as an ONNX graph: what TensorRT and onnxruntime run, written node by node from the configuration.
+"""The vocoder as an ONNX graph for TensorRT and onnxruntime, written node by node from the configuration.
 
-Nothing is traced, so it takes a few milliseconds, gives the same bytes every time (plans are kept under their hash),
-and every node carries the name of the module it comes from, as `resblocks.3.convs1.1`. Weights are not in it: they are
-external data, at their places in the engine's `vocoder.safetensors`, and are cast where they are stored otherwise than
-the graph computes. Inside a graph sequences are [B, C, T].
+Nothing is traced, so writing takes a few milliseconds and gives the same bytes every time (plans are kept under the
+graph's hash). Every node has the name of its module, such as `resblocks.3.convs1.1`. Weights are external data, at
+their offsets in the engine's `vocoder.safetensors`, and are cast where their stored type is not the graph's. Inside a
+graph sequences are [B, C, T].
 
-An engine's folder holds its graphs for other programs. This one never opens them, as a stranger's could hold anything:
-it writes them anew.
+An engine's folder holds its graphs for other programs. fastsvc never opens them, as a stranger's graph could hold
+anything: it writes them again.
 """
 
 from __future__ import annotations
@@ -17,64 +17,74 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import folder as artifact
-from fastsvc.artifact.onnx.writer import Stored, Writer, header
+from fastsvc.artifact import engine_folder
+from fastsvc.artifact.onnx.writer import StoredTensor, Writer, read_header
 from fastsvc.config import VocoderConfig
 from fastsvc.config.vocoder import SINE_STAGE
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE
 
 NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's
-EXACT = "conv_post."  # computed in float32 whatever the rest is: samples need more than 11 bits
+EXACT = "conv_post."  # computed in float32 even in a float16 graph: samples need more than 11 bits
 
 
-def anew(folder: artifact.Artifact, config: VocoderConfig, name: str) -> bytes:
-    """The graph of fastsvc.artifact.folder.GRAPHS called ``name``, to lie beside an engine's vocoder.safetensors.
+def graph_of_folder(folder: engine_folder.Artifact, config: VocoderConfig, name: str) -> bytes:
+    """The graph called ``name`` in fastsvc.artifact.engine_folder.GRAPHS, over an engine's vocoder.safetensors.
 
     Raises MissingPackageError without onnx, EngineError where the weights are damaged or do not fit the configuration.
     """
-    half = next(key for key, value in artifact.GRAPHS.items() if value == name)
+    half = next(key for key, value in engine_folder.GRAPHS.items() if value == name)
     try:
-        return _checked(config, header(folder.verify(artifact.VOCODER)), half)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # of its header
-        raise EngineError(f"{folder.path}: {artifact.VOCODER} is damaged: {error}", "build the engine again") from None
+        return _checked(config, read_header(folder.verify(engine_folder.VOCODER)), half)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # a damaged header may raise any of these
+        raise EngineError(
+            f"{folder.path}: {engine_folder.VOCODER} is damaged: {error}", "build the engine again"
+        ) from None
 
 
-def over(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
-    """The graph in float32 whose weights are handed in beside it, under their names. Raises as :func:`anew`."""
+def graph_of_tensors(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
+    """The graph in float32; its weights are passed beside it under their names. Raises as :func:`graph_of_folder`."""
     kinds = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
-    stored = {name: Stored(kinds.get(value.dtype, ""), tuple(value.shape), 0, 0) for name, value in tensors.items()}
+    stored = {
+        name: StoredTensor(kinds.get(value.dtype, ""), tuple(value.shape), 0, 0) for name, value in tensors.items()
+    }
     return _checked(config, stored, half=False)
 
 
-def _checked(config: VocoderConfig, stored: dict[str, Stored], half: bool) -> bytes:
+def _checked(config: VocoderConfig, stored: dict[str, StoredTensor], half: bool) -> bytes:
     if importlib.util.find_spec("onnx") is None:
         raise MissingPackageError("onnx", "writing the vocoder's graph", "onnx")
     try:
-        return graph(config, stored, artifact.VOCODER, half)
-    except KeyError as error:  # a tensor, or its type
+        return graph(config, stored, engine_folder.VOCODER, half)
+    except KeyError as error:  # a missing tensor, or an unknown type
         remedy = "build the engine again, or use another vocoder backend"
         raise EngineError(f"the vocoder's tensors cannot be written as a graph: {error}", remedy) from None
 
 
-def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False) -> bytes:
+def graph(config: VocoderConfig, tensors: dict[str, StoredTensor], location: str, half=False) -> bytes:
     """A serialised ONNX model of fastsvc.model.vocoder.Generator, weight norm folded; batch and length are free.
 
     Inputs, all float32: mel [B, T, M], source [B, T·source_hop_samples], and only where noise_sigma > 0 noise
     [B, T, initial_channels]. Output: audio [B, T·hop_samples] float32.
-    ``half`` computes in float16 but for the last convolution and tanh; layer norms keep float32 inside.
+    ``half`` computes in float16 except for the last convolution and tanh; layer norms keep float32 inside.
     ``location``: the file of ``tensors``, beside the graph. Needs the package onnx.
     """
     writer = Writer(tensors, location, half, EXACT)
     kinds = len(config.resblock_kernels)
-    x = writer.node("Transpose", writer.entered("mel"), name="mel.transposed", perm=[0, 2, 1])
+    x = writer.node("Transpose", writer.graph_input("mel"), name="mel.transposed", perm=[0, 2, 1])
     x = writer.conv("conv_pre", x, pads=[3, 3])
     if config.noise_sigma:
-        noise = writer.node("Transpose", writer.entered("noise"), name="noise.transposed", perm=[0, 2, 1])
-        noise = writer.node("Mul", noise, writer.number("noise_sigma", config.noise_sigma), name="noise.scaled")
+        noise = writer.node("Transpose", writer.graph_input("noise"), name="noise.transposed", perm=[0, 2, 1])
+        noise = writer.node("Mul", noise, writer.scalar("noise_sigma", config.noise_sigma), name="noise.scaled")
         x = writer.node("Add", x, noise, name="noise.added")
-    axis = writer.whole("source.axis", [1])
-    source = writer.node("Unsqueeze", writer.entered("source"), axis, name="source.channel")
+    axis = writer.integers("source.axis", [1])
+    source = writer.node("Unsqueeze", writer.graph_input("source"), axis, name="source.channel")
     for i in range(len(config.upsample_rates)):
         x = _upsampled(writer, config, i, writer.leaky(f"ups.{i}", x, SLOPE))
         if config.source != "sine" or i == SINE_STAGE:
@@ -84,7 +94,7 @@ def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half
         for kind, block in enumerate(blocks[1:], 1):
             x = writer.node("Add", x, block, name=f"resblocks.{i * kinds + kind}.summed")
         if kinds > 1:
-            x = writer.node("Mul", x, writer.number("kinds", 1 / kinds), name=f"ups.{i}.mean")
+            x = writer.node("Mul", x, writer.scalar("kinds", 1 / kinds), name=f"ups.{i}.mean")
     x = writer.leaky("conv_post", x, LAST_SLOPE)
     if half:
         x = writer.node("Cast", x, name="conv_post.exact", to=writer.FLOAT)
@@ -104,7 +114,7 @@ def _upsampled(writer: Writer, config: VocoderConfig, stage: int, x: str) -> str
 
 
 def _branch(writer: Writer, config: VocoderConfig, stage: int, source: str) -> str:
-    """The excitation at one stage's rate, as Generator.source_branch."""
+    """The excitation at the rate of one stage, as in Generator.source_branch."""
     if config.source == "sine":
         return writer.conv("source_conv", source)
     name, stride = f"noise_convs.{stage}", math.prod(config.upsample_rates[stage + 1 :])

@@ -1,7 +1,7 @@
-"""What an engine's manifest must hold: the kinds of its values, their ranges, and that they fit each other.
+"""Checks of an engine's manifest: the types of its values, their ranges, and that they fit each other.
 
-Engines travel as folders, so a manifest is as much a stranger's file as a checkpoint is. All of it is checked when a
-folder is opened, for whatever purpose; keys that are not named here are let through.
+Engines travel as folders, so a manifest may be a stranger's file, as a checkpoint may. It is checked completely each
+time a folder is opened; keys that are not named here are ignored.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from __future__ import annotations
 import itertools
 import re
 
-from fastsvc.artifact import configs as manifest_configs
+from fastsvc.artifact import manifest_configs
 from fastsvc.config.limits import F0_HZ, NAMES, STEPS
 from fastsvc.config.shown import shown
 
-NEEDED = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
-NULL = ("input_peak", "depth", "vocoder", "content", "check", "gpu_precision")  # keys that may say: none
+REQUIRED = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
+NULLABLE = ("input_peak", "depth", "vocoder", "content", "check", "gpu_precision")  # keys whose value may be null
 PRECISIONS = ("fp32", "fp16", "bf16")
 MOST_FILES = 100_000
-LEVEL = 1e5  # the highest noise level, or place on a chain
+LEVEL = 1e5  # the highest noise level, or step of a chain
 TEXT = 1000  # characters of a name or note
-FINGERPRINT = 9  # numbers of a layer's: selfcheck.PRINTS and one
+FINGERPRINT = 9  # numbers in a layer's fingerprint: selfcheck.PRINTS and one more
 
 
 def fault(manifest: dict) -> str | None:
-    """The first thing that is wrong, as the end of "the manifest …", or None."""
-    missing = [key for key in NEEDED if manifest.get(key) is None]
+    """The first fault, as the end of a sentence "the manifest …", or None."""
+    missing = [key for key in REQUIRED if manifest.get(key) is None]
     if missing:
         return f"lacks {', '.join(missing)}"
-    for key, right in _RIGHT.items():
-        absent = key not in manifest or (manifest[key] is None and key in NULL)
-        if not absent and not right(manifest[key]):
+    for key, is_valid in _CHECKS.items():
+        absent = key not in manifest or (manifest[key] is None and key in NULLABLE)
+        if not absent and not is_valid(manifest[key]):
             return f"has a wrong {key}: {shown(manifest[key])}"
     schedules, end = manifest["schedules"], None if manifest["sampler"] == "consistency" else -1
     if not all(set(row[:end]) <= set(manifest["levels"]) for row in schedules.values()):
@@ -47,7 +47,7 @@ def _within(low: float, high: float):
     return lambda value: _number(value) and low <= value <= high
 
 
-def _whole(low: int, high: int):
+def _integer(low: int, high: int):
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
@@ -55,12 +55,12 @@ def _text(value) -> bool:
     return isinstance(value, str) and len(value) <= TEXT
 
 
-def _list(right, most: int):
-    return lambda value: isinstance(value, list) and len(value) <= most and all(map(right, value))
+def _list(is_valid, most: int):
+    return lambda value: isinstance(value, list) and len(value) <= most and all(map(is_valid, value))
 
 
 def _schedules(value) -> bool:
-    """Steps → falling levels, as many as steps, or one or two more with the end."""
+    """Steps → falling levels: as many as steps, or one or two more with the last."""
     if not isinstance(value, dict) or not 0 < len(value) <= STEPS[1]:
         return False
     return all(_schedule(count, row) for count, row in value.items())
@@ -76,7 +76,7 @@ def _origin(value) -> bool:
     if not isinstance(value, dict) or not {"file", "format", "kind", "step"} <= value.keys():
         return False
     texts = [value[key] for key in ("file", "format", "kind")]
-    return all(map(_text, texts)) and _whole(0, 2**63)(value["step"]) and _list(_text, 1000)(value.get("notes", []))
+    return all(map(_text, texts)) and _integer(0, 2**63)(value["step"]) and _list(_text, 1000)(value.get("notes", []))
 
 
 def _part(value) -> bool:
@@ -85,45 +85,45 @@ def _part(value) -> bool:
 
 
 def _measured(value) -> bool:
-    """What `inspect` says of it: per part four numbers, and where and when it was."""
+    """The values that `inspect` prints: numbers for each part, the machine and the date."""
     if not isinstance(value, dict):
         return False
-    told = [value[name] for name in ("denoiser", "vocoder") if name in value]
-    numbers = all(isinstance(took, dict) and all(map(_number, _figures(took))) for took in told)
+    parts = [value[name] for name in ("denoiser", "vocoder") if name in value]
+    numbers = all(isinstance(part, dict) and all(map(_number, _figures(part))) for part in parts)
     machine = value.get("machine", {})
-    where = isinstance(machine, dict) and (not told or {"cpu", "threads"} <= machine.keys())
-    return numbers and where and (not told or _text(value.get("date")))
+    has_machine = isinstance(machine, dict) and (not parts or {"cpu", "threads"} <= machine.keys())
+    return numbers and has_machine and (not parts or _text(value.get("date")))
 
 
-def _figures(took: dict) -> list:
-    return [took.get(name) for name in ("audio_s", "compiled_s", "speedup")]
+def _figures(part: dict) -> list:
+    return [part.get(name) for name in ("audio_s", "compiled_s", "speedup")]
 
 
 def _check(value) -> bool:
-    """The self-check's: a level, and fingerprints of layers and audio (fastsvc/engine/cuda/selfcheck.py)."""
+    """The self-check's values: a level, fingerprints of layers and audio (fastsvc/engine/cuda/selfcheck.py)."""
     if not isinstance(value, dict) or not _number(value.get("level")) or not isinstance(value.get("layers"), list):
         return False
     rows = [*value["layers"], *([["audio", value["audio"]]] if value.get("audio") else [])]
-    return all(isinstance(row, list) and len(row) == 2 and _text(row[0]) and _print(row[1]) for row in rows)
+    return all(isinstance(row, list) and len(row) == 2 and _text(row[0]) and _fingerprint(row[1]) for row in rows)
 
 
-def _print(value) -> bool:
+def _fingerprint(value) -> bool:
     return _list(_number, FINGERPRINT)(value) and len(value) == FINGERPRINT
 
 
-_RIGHT = {
+_CHECKS = {
     "files": lambda value: isinstance(value, dict) and len(value) <= MOST_FILES,
     "acoustic": lambda value: isinstance(value, dict),
     "source": _origin,
     "speakers": lambda value: value and _list(_text, NAMES[1])(value),
-    "speaker_base": _whole(-(10**6), 10**6),
+    "speaker_base": _integer(-(10**6), 10**6),
     "speaker_f0_hz": _list(lambda f0_hz: _number(f0_hz) and (f0_hz == 0 or _within(*F0_HZ)(f0_hz)), NAMES[1]),
     "input_peak": lambda value: _within(0, 1)(value) and value > 0,
     "precision": lambda value: value in PRECISIONS,
     "gpu_precision": lambda value: value in PRECISIONS,
     "sampler": lambda value: isinstance(value, str),
-    "depth": _whole(2, 100_000),
-    "default_steps": _whole(*STEPS),
+    "depth": _integer(2, 100_000),
+    "default_steps": _integer(*STEPS),
     "schedules": _schedules,
     "levels": lambda value: _list(_within(0, LEVEL), STEPS[1] ** 2)(value) and len(value) > 0,
     "vocoder": _part,

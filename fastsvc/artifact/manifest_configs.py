@@ -1,8 +1,8 @@
-"""The configurations inside a manifest, and that they belong together: one rate, one mel, one kind of units."""
+"""Checks of the configurations in a manifest and of their agreement: one rate, one mel, one kind of units."""
 
 from __future__ import annotations
 
-from fastsvc.artifact.upgrade import GONE
+from fastsvc.artifact.upgrade import REMOVED_BACKENDS
 from fastsvc.config import (
     CONTENT_CONFIGS,
     DDPM_SAMPLERS,
@@ -15,13 +15,13 @@ from fastsvc.config import (
 from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
 
-SHARED = ("rate_hz", "hop_samples", "bins")  # of the mels of acoustic model and vocoder
+SHARED = ("rate_hz", "hop_samples", "bins")  # equal in the mels of acoustic model and vocoder
 UNVOICED = (None, "zero", "interpolated")
-LISTED = {"bytes": int, "sha256": str}
+ENTRY_TYPES = {"bytes": int, "sha256": str}  # of a listed file
 
 
 def fault(manifest: dict) -> str | None:
-    """As :func:`fastsvc.artifact.stated.fault`, of a manifest whose values are of the right kinds."""
+    """As :func:`fastsvc.artifact.manifest_values.fault`, for a manifest whose values have the right types."""
     try:
         config = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
         return (
@@ -37,8 +37,8 @@ def fault(manifest: dict) -> str | None:
 
 def _files(files: dict) -> str | None:
     for name, entry in files.items():
-        right = isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in LISTED.items())
-        if not right or not 0 <= entry["bytes"] < 2**63:
+        valid = isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in ENTRY_TYPES.items())
+        if not valid or not 0 <= entry["bytes"] < 2**63:
             return f"does not list {shown(name)} properly"
     return None
 
@@ -51,7 +51,7 @@ def _sampling(manifest: dict, config: AcousticConfig) -> str | None:
         return f"has a wrong depth: {depth} does not fit the model"
     for count, row in manifest["schedules"].items():
         evaluated = row if method == "consistency" else row[:-1]  # as fastsvc/model/schedule.py, without its torch
-        low = 0 if config.ddpm else 1e-9  # a noise level is divided by; a place is not
+        low = 0 if config.ddpm else 1e-9  # a noise level is a divisor; a step of the chain is not
         high = config.ddpm.timesteps - 1 if config.ddpm else max(config.edm.sigma_max, 1e4)
         if not int(count) <= len(evaluated) <= int(count) + 1 or not all(low <= level <= high for level in evaluated):
             return f"has wrong schedules: that of {count} steps is {shown(row)}"
@@ -59,10 +59,10 @@ def _sampling(manifest: dict, config: AcousticConfig) -> str | None:
 
 
 def _speakers(manifest: dict, config: AcousticConfig) -> str | None:
-    names, known = len(manifest["speakers"]), config.condition.speakers
-    if names != known:
-        return f"has wrong speakers: {names} names for {known} speakers"
-    return "has more speaker_f0_hz than speakers" if len(manifest.get("speaker_f0_hz") or ()) > known else None
+    names, speakers = len(manifest["speakers"]), config.condition.speakers
+    if names != speakers:
+        return f"has wrong speakers: {names} names for {speakers} speakers"
+    return "has more speaker_f0_hz than speakers" if len(manifest.get("speaker_f0_hz") or ()) > speakers else None
 
 
 def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:
@@ -70,11 +70,11 @@ def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:
         return None
     mel = from_dict(VocoderConfig, entry["config"], "vocoder.config").mel
     for name in SHARED:
-        ours, theirs = getattr(config.mel, name), getattr(mel, name)
-        if ours != theirs:
-            return f"has a vocoder.config.mel.{name} of {theirs}, but acoustic.mel.{name} is {ours}"
+        acoustic, vocoder = getattr(config.mel, name), getattr(mel, name)
+        if acoustic != vocoder:
+            return f"has a vocoder.config.mel.{name} of {vocoder}, but acoustic.mel.{name} is {acoustic}"
     for key in ("backend", "cpu_backend"):
-        if entry.get(key, "auto") not in (*VOCODER_BACKENDS, *GONE):
+        if entry.get(key, "auto") not in (*VOCODER_BACKENDS, *REMOVED_BACKENDS):
             return f"has a wrong vocoder.{key}: {shown(entry[key])}"
     if entry.get("unvoiced_f0") not in UNVOICED:
         return f"has a wrong vocoder.unvoiced_f0: {shown(entry['unvoiced_f0'])}"
@@ -84,10 +84,11 @@ def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:
 def _content(entry: dict | None, config: AcousticConfig) -> str | None:
     if entry is None:
         return None
-    kind = entry.get("kind", "recogniser")  # older engines have no other
+    kind = entry.get("kind", "recogniser")  # older engines have no other kind
     if not isinstance(kind, str) or kind not in CONTENT_CONFIGS:
         return f"has a wrong content.kind: {shown(kind)}"
-    given, wanted = from_dict(CONTENT_CONFIGS[kind], entry["config"], "content.config").unit_channels, config.features
-    if given != wanted.unit_channels:
-        return f"has content.config with {given} unit channels, but acoustic.features has {wanted.unit_channels}"
+    channels = from_dict(CONTENT_CONFIGS[kind], entry["config"], "content.config").unit_channels
+    expected = config.features.unit_channels
+    if channels != expected:
+        return f"has content.config with {channels} unit channels, but acoustic.features has {expected}"
     return None

@@ -1,6 +1,6 @@
-"""Kernels ahead of time: Triton's compiler in processes of their own, from launches to cubins, without a GPU.
+"""Kernels ahead of time: Triton's compiler in separate processes, from launches to cubins, without a GPU.
 
-Processes of their own, because one in which kernels are interpreted (TRITON_INTERPRET) cannot compile them.
+The processes are separate because one in which kernels are interpreted (TRITON_INTERPRET) cannot compile them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ REMEDY = "please report it with what the same command prints with -v"
 
 @dataclass(frozen=True)
 class Cubin:
-    """A compiled kernel and what starting it needs; ``registers`` and ``stack`` (bytes, 0: nothing spilled) a thread.
+    """A compiled kernel and the values that a launch needs.
 
-    ``parameters``: (name, type) of what is passed, in order; two null pointers follow them (Triton's scratch).
+    ``registers`` and ``stack`` (bytes; 0: nothing spilled) are those of one thread. ``parameters``: (name, type) of the
+    arguments in order; two null pointers follow them (Triton's scratch).
     """
 
     code: bytes
@@ -39,7 +40,7 @@ class Cubin:
     parameters: tuple[tuple[str, str], ...]
 
 
-def compile(
+def compile_kernels(
     jobs: Sequence[tuple[dict, int]], processes: int = 1, progress: Callable[[float], None] = lambda fraction: None
 ) -> list[Cubin]:
     """(``Launch.spec()``, architecture) pairs → cubins in the same order; a few seconds each.
@@ -50,20 +51,20 @@ def compile(
     shares = [list(jobs[i::processes]) for i in range(processes)]
     finished, lock = [], threading.Lock()
 
-    def one_more() -> None:
+    def count_one() -> None:
         with lock:
             finished.append(1)
             progress(len(finished) / len(jobs))
 
     with ThreadPoolExecutor(processes) as pool:
-        done = list(pool.map(lambda share: _compile_share(share, one_more), shares))
+        by_share = list(pool.map(lambda share: _compile_share(share, count_one), shares))
     result: list = [None] * len(jobs)
-    for i, share in enumerate(done):
+    for i, share in enumerate(by_share):
         result[i::processes] = share
     return result
 
 
-def _compile_share(jobs: list[tuple[dict, int]], one_more: Callable[[], None]) -> list[Cubin]:
+def _compile_share(jobs: list[tuple[dict, int]], count_one: Callable[[], None]) -> list[Cubin]:
     if not jobs:
         return []
     environment = {k: value for k, value in children.environment().items() if not k.startswith("TRITON_")}
@@ -82,24 +83,24 @@ def _compile_share(jobs: list[tuple[dict, int]], one_more: Callable[[], None]) -
                 with contextlib.suppress(BrokenPipeError):
                     worker.stdin.write(json.dumps(jobs))
                     worker.stdin.close()
-                made = []
+                cubins = []
                 for line in worker.stdout:
-                    made.append(_cubin(json.loads(line)))
-                    one_more()
+                    cubins.append(_cubin(json.loads(line)))
+                    count_one()
             except BaseException:
                 worker.kill()
                 raise
             if worker.wait():
                 errors.seek(0)
-                whole = errors.read().strip()
-                last = whole.splitlines()[-3:]
+                text = errors.read().strip()
+                last_lines = text.splitlines()[-3:]
                 remedy = (
                     "is Triton installed, and 3.6 or newer?"
-                    if "ImportError" in whole or "ModuleNotFound" in whole
+                    if "ImportError" in text or "ModuleNotFound" in text
                     else REMEDY
                 )
-                raise EngineError(f"compiling kernels failed: {' '.join(last)}", remedy) from RuntimeError(whole)
-    return made
+                raise EngineError(f"compiling kernels failed: {' '.join(last_lines)}", remedy) from RuntimeError(text)
+    return cubins
 
 
 def _cubin(entry: dict) -> Cubin:

@@ -1,0 +1,50 @@
+"""A hash of everything that a result depends on besides its source. Equal hashes give equal results, to rounding."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+from fastsvc.audio.encode import FORMATS
+
+if TYPE_CHECKING:
+    from fastsvc.convert.settings import ConversionSettings
+
+
+def request_hash(engine, settings: ConversionSettings, format: str) -> str:
+    """32 hexadecimal digits. The device and the size of batches are not part of it."""
+    options = settings.request
+    parts = {
+        "engine": engine.content_hash,
+        "speaker": sorted(engine.table.weights(options.speaker).items()),
+        "steps": options.steps or engine.default_steps,
+        "transpose": options.transpose,
+        "formant": options.formant,
+        "seed": options.seed,
+        "f0": options.f0_method or engine.config.features.f0_method,
+        "f0_weights": _file(options.f0_weights),
+        "f0_range": list(map(float, options.heard_hz(engine))),
+        "normalise": options.normalise,
+        "high_pass": options.high_pass,
+        "rms_mix_rate": options.rms_mix_rate,
+        "channels": "keep" if settings.keep_channels else "mono",
+        "rate_hz": settings.rate_hz,
+        "format": format,
+        "bits": subtype(settings, format) or "16",
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def subtype(settings: ConversionSettings, format: str) -> str | None:
+    """The requested bits, if ``format`` has them."""
+    return settings.subtype if settings.subtype in FORMATS[format][2] else None
+
+
+def _file(path: str | None) -> list | None:
+    try:
+        status = os.stat(path) if path else None
+    except OSError:
+        return [str(path)]
+    return status and [status.st_size, status.st_mtime_ns]
