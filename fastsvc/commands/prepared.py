@@ -12,7 +12,7 @@ LINES = 20  # of each kind, without -v
 NAMED = 5  # files that are not recordings, by name; more by kind
 
 
-def tell(report: account.Report, dataset: str, config: str | None) -> None:
+def tell(report: account.CorpusReport, dataset: str, config: str | None) -> None:
     """Everything in full stands in report.json."""
     full = Path(report.corpus) / account.FILE
     for warning in _first(report.warnings, f"notes like these: see {full}"):
