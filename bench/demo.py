@@ -151,7 +151,7 @@ def _draw(entry, name: str):
     )
     frames = min(len(f0_hz) for f0_hz, _ in tracks)
     cut = [tuple(part[:frames] for part in track) for track in tracks]
-    return pictures.Row(
+    return pictures.ConversionRow(
         file=source.name,
         seconds=entry.seconds,
         voice=name,

@@ -10,7 +10,7 @@ from bench.ablation.diversity import Diversity
 from fastsvc import reading
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError
-from fastsvc.evaluation.settings import Settings
+from fastsvc.evaluation.settings import EvaluationSettings
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read(path) -> Ablation:
     if not path.exists():
         raise ConfigError(f"{path}: no such configuration", "see configs/ablation/ablation.yaml")
     plan = from_dict(Ablation, parse(reading.text(path), str(path)), path.name)
-    from_dict(Settings, plan.evaluate, "evaluate")
+    from_dict(EvaluationSettings, plan.evaluate, "evaluate")
     for name in plan.cells:
         cell = plan.cell(name)
         known = list(plan.cells)

@@ -25,7 +25,7 @@ from fastsvc import faults, files, reading, screen
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import report
-from fastsvc.evaluation.settings import Settings
+from fastsvc.evaluation.settings import EvaluationSettings
 
 RESULTS = 64 * 2**20  # bytes of a file that this program wrote
 
@@ -124,7 +124,7 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
 def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
     """Train, build, evaluate; False where the training was interrupted."""
     from fastsvc import build
-    from fastsvc.evaluation import run as evaluation
+    from fastsvc.evaluation.run import evaluate_settings
 
     cell, folder = plan.cell(name), plan.folder(name, seed)
     result = _train(plan, name, seed)
@@ -140,7 +140,7 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
     first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # what is nobody's student is evaluated once
     settings = {"model": str(engine), "teacher": plan.teacher if first else None, "references": first}
     settings = plan.evaluate | settings
-    found = evaluation.run(from_dict(Settings, settings), folder / "evaluation", progress=progress)
+    found = evaluate_settings(from_dict(EvaluationSettings, settings), folder / "evaluation", progress=progress)
     content = {
         "made_with": _stamp(plan, name, seed),
         "checkpoint": chosen.name,

@@ -212,15 +212,15 @@ def train(kind, config, out, resume):
 @verbosity_options
 def evaluate(config, model, out, **options):
     """Write tables and plots of melody, spectrum, phones, singers and speed."""
-    from fastsvc.evaluation import run as evaluation
+    from fastsvc.evaluation import run
 
     bar = verbosity() >= 0
     if config:
-        evaluation.evaluate_config(config, out, progress=bar)
+        run.evaluate_config(config, out, progress=bar)
     else:
         from fastsvc.commands.choose import choose_model
 
         path, why = choose_model(model)
         say(f"engine: {path} ({why})")
-        evaluation.evaluate(path, out, progress=bar, **options)
+        run.evaluate(path, out, progress=bar, **options)
     say(f"tables and pictures: {out}")
