@@ -18,12 +18,12 @@ from fastsvc.checkpoints import read
 from fastsvc.config import EdmConfig
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.training import checkpoint, listeners, parallel, run, simulate
-from fastsvc.training import settings as settings_module
 from fastsvc.training.conversion import converted
 from fastsvc.training.dmo import DmoTask
-from fastsvc.training.dmo_validation import Watch
-from fastsvc.training.fake import marked
+from fastsvc.training.dmo_validation import DmoValidation
+from fastsvc.training.fake import with_origin
 from fastsvc.training.loop import Trainer
+from fastsvc.training.settings import read_settings
 
 pytestmark = pytest.mark.slow  # a studio is trained before the first test, and students after it
 FEW = {"steps": [1, 4], "fake_updates": 2, "match_steps": 3}
@@ -123,7 +123,7 @@ def test_the_students_gradient_is_that_of_the_weighted_sum(studio):
     batch, weights = batch_of(task), {}
     task._student_loss(batch, 0)  # measures the scales
     assert all(int(n) == (term.match != "none") for n, term in zip(task.balance.count, task.terms.values()))
-    weights = {name: term.at(0.0) * task.balance.scale(name) for name, term in task.terms.items()}
+    weights = {name: term.weight_at(0.0) * task.balance.scale(name) for name, term in task.terms.items()}
     assert weights["dmd"] == 1 and all(w > 0 for w in weights.values())
 
     task.generator.manual_seed(5)
@@ -133,7 +133,7 @@ def test_the_students_gradient_is_that_of_the_weighted_sum(studio):
     task.model.zero_grad()
 
     task.generator.manual_seed(5)
-    batch = task.asked(batch, task.choice(0, 0))
+    batch = task.student_batch(batch, task.choice(0, 0))
     x = task.chain(task.model, batch, task.choice(0, 0))
     total = sum(weights[name] * value for name, value in task._values(batch, x).items())
     total.backward()
@@ -152,7 +152,7 @@ def test_losses_come_in_their_order(studio):
         assert [turn.name for turn in turns if turn.name != "head"] == ["fake"] * 5 + ["student"]
         met[progress] = (
             len(turns) == 7,
-            set(task._values(marked(batch, 0), task.model.normalise(batch["mel"]))),
+            set(task._values(with_origin(batch, 0), task.model.normalise(batch["mel"]))),
             turns[-1].lr_scale,
         )
     assert met[0.0] == (False, {"dmd"}, 1.0) and met[0.11] == (True, {"dmd"}, 1.0)
@@ -163,7 +163,7 @@ def test_losses_come_in_their_order(studio):
 def test_updates_of_one_step_see_other_noise_and_all_steps_of_the_schedules(studio):
     task = dmo(studio, **FEW)
     batch = batch_of(task)
-    first, second = (task.made(batch, 0, update)[1] for update in (1, 1))
+    first, second = (task.student_samples(batch, 0, update)[1] for update in (1, 1))
     assert (first - second).abs().mean() > 1e-3
     choices = {task.choice(step, update) for step in range(40) for update in range(3)}
     assert choices == {(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)}
@@ -174,11 +174,11 @@ def test_the_fake_score_is_told_which_evaluation_made_what_it_learns(studio):
     task = dmo(studio, **FEW)
     choices = [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)]
     # The first evaluation makes the same in both schedules.
-    assert [task.fake.number(choice) for choice in choices] == [0, 0, 1, 2, 3]
+    assert [task.fake.origin_index(choice) for choice in choices] == [0, 0, 1, 2, 3]
     batch, step = batch_of(task), 0
     while task.choice(step, 1) != (1, 2):
         step += 1
-    made, x = task.made(batch, step, 1)
+    made, x = task.student_samples(batch, step, 1)
     assert made["origin"].tolist() == [2] * len(x)
     task._fake_loss(batch, step, update=1)[0].backward()
     touched = task.fake.origin.weight.grad.abs().sum(1) > 0
@@ -279,14 +279,14 @@ def test_fp16_is_refused_before_the_first_step(studio, tmp_path, monkeypatch):
 def _worker(rank, port, path, out):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
     torch.set_num_threads(1)
-    settings = settings_module.read(path)
+    settings = read_settings(path)
     with parallel.session(torch.device("cpu")) as (group, device):
         torch.manual_seed(rank)
         corpus = DmoTask.open_corpus(settings.corpus)
         task = DmoTask(settings.task, corpus, device, batch_size=2, batch_frames=32, seed=0)
         if rank == 0:
-            task.watch.figures = lambda model: {"held_out": 0.5}
-            task.watch.verdict = lambda figures: type("V", (), {"warnings": [], "stop": "enough"})()
+            task.validation.figures = lambda model: {"held_out": 0.5}
+            task.validation.verdict = lambda figures: type("V", (), {"warnings": [], "stop": "enough"})()
         result = Trainer(task, settings, out, group).train()
         content = {"step": result["step"], "fake": task.fake.state_dict(), "head": task.head.state_dict()}
         torch.save(content | {"model": task.model.state_dict(), "balance": task.balance.state_dict()}, f"{out}.{rank}")
@@ -312,7 +312,7 @@ def test_the_guard_ends_a_run(studio, tmp_path, monkeypatch, capfd):
         {"phone_errors": a, "held_out_phone_errors": b, "held_out": 1 - b}
         for a, b in ((0.3, 0.3), (0.2, 0.33), (0.2, 0.34))
     ]
-    monkeypatch.setattr(Watch, "figures", lambda self, model: figures.pop(0) | {"diversity": 0.1})
+    monkeypatch.setattr(DmoValidation, "figures", lambda self, model: figures.pop(0) | {"diversity": 0.1})
     task = studio.task(guard={"recogniser": studio.path("recogniser_guard")}, fake_updates=1)
     result = run("dmo", config(studio, tmp_path / "g.yaml", task=task, validate_every=2))
     assert result["step"] == 6 and not result["finished"] and result["best"] == 0.7
@@ -388,9 +388,9 @@ def test_the_guard_speaks_of_listeners_that_are_being_pleased(studio):
 def test_a_student_that_ignores_noise_has_no_diversity(studio):
     task = dmo(studio, diversity_seeds=16)
     with torch.no_grad():
-        alive = task.watch._diversity(task.model.eval())
+        alive = task.validation._diversity(task.model.eval())
         task.model.denoiser.input_projection.weight.zero_()
-        dead = task.watch._diversity(task.model)
+        dead = task.validation._diversity(task.model)
     assert alive > 0.3 > 0.1 > dead
     assert "diversity" in task.verdict({"diversity": dead}).warnings[0]
 
@@ -398,13 +398,13 @@ def test_a_student_that_ignores_noise_has_no_diversity(studio):
 def test_a_student_that_jumps_leaves_its_fake_score_behind(studio):
     task = dmo(studio, lag_steps=30)
     task.rate = 2e-3
-    together = task.watch._lag()
+    together = task.validation._lag()
     with torch.no_grad():
         task.model.denoiser.output_projection.bias += 3.0
-    apart = task.watch._lag()
+    apart = task.validation._lag()
     print(together, apart)
     assert apart > 1.1 and apart > 1.05 * together
-    assert task.watch._lag() == apart  # nothing was changed by asking
+    assert task.validation._lag() == apart  # nothing was changed by asking
 
 
 # ---- listeners and twins
@@ -444,11 +444,11 @@ def test_nobody_is_converted_to_a_singer_without_songs(studio):
     corpus.items = [item for item in corpus.items if item.singer == 1]
     corpus._choices, corpus._having = {}, {}
     task = DmoTask(studio.task(guard=studio.guard()), corpus, "cpu", batch_size=4, batch_frames=32)
-    assert task.speakers == ["high", "low"] and task.gone == [0] and task.singer_ids == [None, 1]
+    assert task.speakers == ["high", "low"] and task.rows_without_songs == [0] and task.singer_ids == [None, 1]
     assert task.rows_here.tolist() == [1] and "high: their rows stay" in task.notes[0]
     assert not task.centroids[0].any() and task.centroids[1].norm() == pytest.approx(1)
-    batch = task.asked(batch_of(task), (0, 0))
-    assert batch["singer"].tolist() == [1] * 4 and task.watch.converted["singer"].tolist() == [1] * 4
+    batch = task.student_batch(batch_of(task), (0, 0))
+    assert batch["singer"].tolist() == [1] * 4 and task.validation.converted["singer"].tolist() == [1] * 4
     everyone = converted(
         {"singer": torch.tensor([2, 0] * 50), "f0_hz": torch.ones(100, 2)},
         1.0,

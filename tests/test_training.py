@@ -14,9 +14,8 @@ from torch import nn
 
 from fastsvc.errors import CheckpointError, ConfigError, FastsvcError, OutputError
 from fastsvc.training import checkpoint, loop, optim, parallel
-from fastsvc.training import settings as settings_module
 from fastsvc.training.loop import Trainer
-from fastsvc.training.settings import OptimSettings, Settings, parse
+from fastsvc.training.settings import OptimSettings, TrainingSettings, parse, read_settings
 from fastsvc.training.task import Task, Turn
 
 
@@ -59,7 +58,7 @@ class Line(Task):
 
 def make(out, steps=20, resume=False, minutes=None, group=None, start=1, **changes):
     torch.manual_seed(start)
-    settings = Settings(
+    settings = TrainingSettings(
         out=str(out),
         steps=steps,
         minutes=minutes,
@@ -197,13 +196,13 @@ def test_settings_are_strict(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("out: x\nsteps: 10\noptim: {lr: 1e-3, warm: 4}\n")
     with pytest.raises(ConfigError, match="unknown key 'warm'"):
-        settings_module.read(path)
+        read_settings(path)
     path.write_text("out: x\n")
     with pytest.raises(ConfigError, match="neither steps nor minutes"):
-        settings_module.read(path)
+        read_settings(path)
     assert parse("a: 1e-3\nb: 2.5e-4\nc: 1\nd: x1e-3", "") == {"a": 1e-3, "b": 2.5e-4, "c": 1, "d": "x1e-3"}
     path.write_text("out: x\nminutes: 1\noptim: {lr: 1e-3}\n")
-    assert settings_module.read(path).optim.lr == 1e-3
+    assert read_settings(path).optim.lr == 1e-3
 
 
 def test_minutes_end_a_run(tmp_path):

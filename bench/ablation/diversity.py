@@ -35,14 +35,14 @@ def diversity(
     from fastsvc.artifact.folder import sha256
     from fastsvc.data.corpus import Corpus
     from fastsvc.training import alarms, settings
-    from fastsvc.training.generated import GeneratedSettings, Maker
+    from fastsvc.training.generated import GeneratedSettings, MelMaker
 
     if wanted.seeds < 2:
         return {}
-    corpus = Corpus(settings.read(run).corpus)
+    corpus = Corpus(settings.read_settings(run).corpus)
 
     def spread(path, count: int) -> float:
-        maker = Maker(GeneratedSettings(str(path), steps=count), corpus, "cpu", corpus.mel)
+        maker = MelMaker(GeneratedSettings(str(path), steps=count), corpus, "cpu", corpus.mel)
         batch = maker.draw(np.random.default_rng(0), wanted.crops, wanted.frames, "valid")
 
         def sampled(seed: int) -> torch.Tensor:
