@@ -127,9 +127,9 @@ def long(folder: Path, minutes: float) -> dict:
     loading = peak_mb()
     audio = recording(minutes * 60)
     start = time.perf_counter()
-    made, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0], progress=_tell())
+    output, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0], progress=_progress_printer())
     spent = time.perf_counter() - start
-    assert made.shape == audio.shape and rate_hz == RATE_HZ and np.isfinite(made).all()
+    assert output.shape == audio.shape and rate_hz == RATE_HZ and np.isfinite(output).all()
     return {
         "minutes": minutes,
         "rate_hz": RATE_HZ,
@@ -177,21 +177,21 @@ def recording(seconds: float) -> np.ndarray:
     return audio
 
 
-def relative(got: torch.Tensor, want: torch.Tensor) -> float:
+def relative(output: torch.Tensor, expected: torch.Tensor) -> float:
     """Largest difference over the largest value."""
-    return float((got - want).abs().max() / want.abs().max())
+    return float((output - expected).abs().max() / expected.abs().max())
 
 
-def _tell() -> Callable[[float], None]:
+def _progress_printer() -> Callable[[float], None]:
     """A line on stderr for every tenth done."""
-    told = [0.0]
+    next_fraction = [0.0]
 
-    def tell(fraction: float) -> None:
-        if fraction >= told[0]:
+    def report(fraction: float) -> None:
+        if fraction >= next_fraction[0]:
             print(f"{100 * fraction:.0f} % done", file=sys.stderr, flush=True)
-            told[0] = fraction + 0.1
+            next_fraction[0] = fraction + 0.1
 
-    return tell
+    return report
 
 
 def _plain(path: Path):

@@ -34,14 +34,14 @@ def describe(program: str, device: torch.device) -> dict:
         "pesq",
     ):
         versions[package] = _version(package)
-    found = {"machine": {**machine.describe(), "cores": os.cpu_count()}, "versions": versions}
+    result = {"machine": {**machine.describe(), "cores": os.cpu_count()}, "versions": versions}
     if device.type == "cuda":
-        found["machine"]["gpu"] = machine.gpu(device)
+        result["machine"]["gpu"] = machine.gpu(device)
         versions["cuda"] = torch.version.cuda
     if hasattr(os, "getloadavg"):
-        found["load_1min"] = round(os.getloadavg()[0], 1)
+        result["load_1min"] = round(os.getloadavg()[0], 1)
     return {
-        **found,
+        **result,
         "command": " ".join([program, *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

@@ -62,7 +62,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
     return result
 
 
-def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, known: dict) -> list[dict]:
+def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, machine_roofs: dict) -> list[dict]:
     """A row for each of the stages ``names`` at one length and number of steps."""
     rows = []
     for stage in (stage for stage in stages.stages(engine, seconds, steps) if stage.name in names):
@@ -70,7 +70,7 @@ def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, kn
         with ranges.stage(stage.name):
             row = {"seconds": seconds, "steps": steps, "stage": stage.name, **clock(stage.run)}
         if stage.work is not None:
-            floor = roofs.floor_ms(stage.work.flops, stage.work.bytes, known)
+            floor = roofs.floor_ms(stage.work.flops, stage.work.bytes, machine_roofs)
             row |= {"floor_ms": round(floor, 5), "percent_of_floor": roofs.percent(floor, row["p50_ms"])}
         row |= {"launches": launches(stage.run, engine.device), "peak_mb": peak_mb(stage.run, engine.device)}
         rows.append(row)

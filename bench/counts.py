@@ -63,10 +63,10 @@ def _content_second(config, seconds: int = 4) -> tuple[float, int]:
     with torch.device("meta"):
         model = module("hubert" if hubert else "recogniser", config).eval()
         if hubert:
-            heard = torch.empty(1, seconds * config.rate_hz)
+            network_input = torch.empty(1, seconds * config.rate_hz)
         else:
-            heard = torch.empty(1, seconds * config.mel.rate_hz // config.mel.hop_samples, config.mel.bins)
-    return _counted(lambda: model(heard)) / seconds, sum(p.numel() for p in model.parameters())
+            network_input = torch.empty(1, seconds * config.mel.rate_hz // config.mel.hop_samples, config.mel.bins)
+    return _counted(lambda: model(network_input)) / seconds, sum(p.numel() for p in model.parameters())
 
 
 def _counted(run) -> float:

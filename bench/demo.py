@@ -65,8 +65,8 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     names = pick(engine, voices, _affordable(folder))
     steps = steps or engine.steps[0]
     batch.check_output_folder(out)
-    here = f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}"
-    print(screen.shown(here))
+    summary = f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}"
+    print(screen.shown(summary))
     rows, failures = [], []
     for name, tag in zip(names, file_names.safe_tags(names)):
         plan = batch_plan.plan([folder], out / tag)

@@ -51,13 +51,13 @@ def _denoise(net, config, cond, dtype):
     """D(x, σ) with the network in ``dtype`` and everything about it in float32; the scalars are made once."""
     from fastsvc.model import process
 
-    known: dict[float, tuple] = {}
+    scalars_by_level: dict[float, tuple] = {}
 
     def denoise(x, sigma):
-        if sigma not in known:
+        if sigma not in scalars_by_level:
             scalars = process.coefficients(config, torch.tensor([sigma], dtype=torch.float32))
-            known[sigma] = *map(float, scalars[:3]), scalars[3].to(x.device, dtype)
-        c_skip, c_out, c_in, c_noise = known[sigma]
+            scalars_by_level[sigma] = *map(float, scalars[:3]), scalars[3].to(x.device, dtype)
+        c_skip, c_out, c_in, c_noise = scalars_by_level[sigma]
         return c_skip * x + c_out * net((c_in * x).to(dtype), c_noise, cond).float()
 
     return denoise

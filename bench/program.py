@@ -39,12 +39,12 @@ def _say(line: str, code: int) -> int:
 
 def parser(doc: str) -> argparse.ArgumentParser:
     """For a program with this docstring: its first line, then all of it below the options."""
-    first, _, rest = doc.partition("\n")
+    first, _, body = doc.partition("\n")
     raw = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=first, epilog=rest.strip() or None, formatter_class=raw)
+    return argparse.ArgumentParser(description=first, epilog=body.strip() or None, formatter_class=raw)
 
 
-def whole(text: str) -> int:
+def whole_number(text: str) -> int:
     """A number from 1 on."""
     try:
         number = int(text)
@@ -75,10 +75,10 @@ def listed(kind: Callable, count: int | None = None) -> Callable[[str], list]:
     """A parser of "1,2,4"; ``count``: that many and no other number of them."""
 
     def parse(text: str) -> list:
-        found = [kind(part.strip()) for part in text.split(",") if part.strip()]
-        if count is not None and len(found) != count:
+        values = [kind(part.strip()) for part in text.split(",") if part.strip()]
+        if count is not None and len(values) != count:
             raise argparse.ArgumentTypeError(f"{text!r} are not {count} values with commas between")
-        return found
+        return values
 
     return parse
 
@@ -117,11 +117,11 @@ def folder(text: str) -> Path:
     return _writable(path, path.exists())
 
 
-def _writable(path: Path, there: bool) -> Path:
-    if not there:
+def _writable(path: Path, exists: bool) -> Path:
+    if not exists:
         above = next(parent for parent in path.absolute().parents if parent.exists())
         if not above.is_dir():
             raise argparse.ArgumentTypeError(f"{path}: {above} is not a folder")
-    if not os.access(path if there else above, os.W_OK):
+    if not os.access(path if exists else above, os.W_OK):
         raise argparse.ArgumentTypeError(f"{path}: no permission to write there")
     return path

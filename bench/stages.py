@@ -77,8 +77,8 @@ def stages(engine, seconds: float, steps: int) -> list[Stage]:
 
 def resampling() -> str:
     """What the whole includes: the content encoder has a rate of its own."""
-    found = importlib.util.find_spec("soxr") is not None
-    return "included (soxr)" if found else "left out: soxr is not installed; the encoder gets its rate at once"
+    has_soxr = importlib.util.find_spec("soxr") is not None
+    return "included (soxr)" if has_soxr else "left out: soxr is not installed; the encoder gets its rate at once"
 
 
 def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: int, steps: int) -> Callable:
@@ -90,8 +90,8 @@ def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: i
     def run() -> np.ndarray:
         f0_hz, voiced, volume = hearing.melody(at_mel, frames, engine.config, device=engine.device, yin=engine.yin)
         units = engine.encoder.encode(at_encoder)
-        told = {"voiced": voiced, "steps": steps}
-        audio, _ = engine.synthesise(units, f0_hz, volume, engine.table.base, **told)
+        options = {"voiced": voiced, "steps": steps}
+        audio, _ = engine.synthesise(units, f0_hz, volume, engine.table.base, **options)
         return engine.join(audio.numpy(), len(at_mel), engine.rate_hz, engine.rate_hz, 1.0)
 
     return run

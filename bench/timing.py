@@ -18,9 +18,9 @@ FLUSH_BYTES = 512 * 2**20
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which ``share`` of them lie, linear between neighbours."""
     ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low, high = math.floor(place), math.ceil(place)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    position = share * (len(ordered) - 1)
+    low, high = math.floor(position), math.ceil(position)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
 def summary(milliseconds: Sequence[float]) -> dict:
@@ -41,15 +41,15 @@ class Clock:
 
         At least three repetitions, then as many as ``repeats`` and ``budget_s`` allow; slow work warms up in two calls.
         """
-        begun = time.perf_counter()
-        for done in range(self.warm_up):
+        start = time.perf_counter()
+        for round_ in range(self.warm_up):
             run()
             self.synchronise()
-            if done and time.perf_counter() - begun > self.budget_s:
+            if round_ and time.perf_counter() - start > self.budget_s:
                 break
-        device_ms, wall_ms, begun = [], [], time.perf_counter()
+        device_ms, wall_ms, start = [], [], time.perf_counter()
         while len(wall_ms) < self.repeats:
-            if len(wall_ms) >= 3 and time.perf_counter() - begun > self.budget_s:
+            if len(wall_ms) >= 3 and time.perf_counter() - start > self.budget_s:
                 break
             wall_ms.append(self._wall_ms(run))
             device_ms.append(self._device_ms(run) if self.on_gpu else wall_ms[-1])

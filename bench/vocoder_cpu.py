@@ -102,8 +102,8 @@ def main():
     parser = program.parser(__doc__)
     parser.add_argument("--case", choices=CASES, help="one of them; without: all, each in a process of its own")
     parser.add_argument("--seconds", type=program.length, default=10.0)
-    parser.add_argument("--rounds", type=program.whole, default=5)
-    parser.add_argument("--threads", type=program.whole, default=2)
+    parser.add_argument("--rounds", type=program.whole_number, default=5)
+    parser.add_argument("--threads", type=program.whole_number, default=2)
     parser.add_argument(
         "--json", type=program.result, metavar="FILE", help="all cases, with machine, versions, command and date"
     )
@@ -128,11 +128,11 @@ def main():
 def in_process(name: str) -> dict:
     """One case in a process of its own: peaks of memory are a process's."""
     command = [sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--case", name]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(max(1, done.returncode))  # it has said why
-    print(done.stdout, end="", flush=True)
-    return json.loads(done.stdout)
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(max(1, process.returncode))  # it has said why
+    print(process.stdout, end="", flush=True)
+    return json.loads(process.stdout)
 
 
 if __name__ == "__main__":

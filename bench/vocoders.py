@@ -22,7 +22,7 @@ from fastsvc.engine.engine import Engine
 from fastsvc.model.modules import module
 
 
-def rows(engine: Engine, seconds: float, clock: Clock, known: dict) -> list[dict]:
+def rows(engine: Engine, seconds: float, clock: Clock, machine_roofs: dict) -> list[dict]:
     """One for each backend; what cannot run says why."""
     config = engine.synthesiser.config
     frames = max(1, round(seconds * config.mel.frame_rate_hz))
@@ -30,8 +30,8 @@ def rows(engine: Engine, seconds: float, clock: Clock, known: dict) -> list[dict
     mel = (torch.randn(frames, config.mel.bins, generator=generator) - 2).to(engine.device)
     f0_hz = (150 + 100 * torch.rand(frames, generator=generator)).to(engine.device)
     work = counts.vocoder(config, frames, WIDTH[engine.precision])
-    floor = roofs.floor_ms(work.flops, work.bytes, known)
-    found = []
+    floor = roofs.floor_ms(work.flops, work.bytes, machine_roofs)
+    backend_rows = []
     for name in backends(engine):
         row = {"seconds": seconds, "backend": name}
         try:
@@ -40,8 +40,8 @@ def rows(engine: Engine, seconds: float, clock: Clock, known: dict) -> list[dict
             row["percent_of_floor"] = roofs.percent(floor, row["p50_ms"])
         except Exception as error:  # Triton's and TensorRT's have no common base; the other rows must not go with it
             row["skipped"] = reason(error)
-        found.append(row)
-    return found
+        backend_rows.append(row)
+    return backend_rows
 
 
 def peer_rows(engine: Engine, seconds: float, names: list[str], clock: Clock) -> Iterator[dict]:

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 120
 FENCE = re.compile(r"\s*(```|~~~)")
-KEPT = re.compile(r"\||#|<!--|    ")
+UNCHANGED = re.compile(r"\||#|<!--|    ")
 SHORT_CODE = re.compile(r"`[^`]{1,40}`")  # not broken: `pip install .` is one word to its reader
 ITEM = re.compile(r"\s*(?:[-*+] |\d+[.)] |> )?")
 MEANS_SOMETHING = re.compile(r"[-*+>|#=] |\d+[.)] |[-=]+$")  # at a line's beginning
@@ -29,33 +29,33 @@ def pages() -> list[Path]:
 
 def wrapped(text: str) -> str:
     """The page, with every paragraph that has a longer line broken anew."""
-    lines, part, code = [], [], False
+    lines, paragraph, code = [], [], False
     for line in [*text.splitlines(), ""]:
         fence = bool(FENCE.match(line))
-        kept = code or fence or not line.strip() or bool(KEPT.match(line))
+        unchanged = code or fence or not line.strip() or bool(UNCHANGED.match(line))
         code ^= fence
-        if part and (kept or MEANS_SOMETHING.match(line.lstrip())):
-            lines += _broken(part)
-            part = []
-        if kept:
+        if paragraph and (unchanged or MEANS_SOMETHING.match(line.lstrip())):
+            lines += _broken(paragraph)
+            paragraph = []
+        if unchanged:
             lines.append(line)
         else:
-            part.append(line)
+            paragraph.append(line)
     return "\n".join(lines[:-1]) + "\n"
 
 
-def _broken(part: list[str]) -> list[str]:
-    if max(map(len, part)) <= LONGEST:
-        return part
-    lead = ITEM.match(part[0])[0]
+def _broken(paragraph: list[str]) -> list[str]:
+    if max(map(len, paragraph)) <= LONGEST:
+        return paragraph
+    lead = ITEM.match(paragraph[0])[0]
     indent = lead if lead.endswith("> ") else " " * len(lead)
-    text = part[0] + "".join(" " + line.strip().removeprefix("> ") for line in part[1:])
+    text = paragraph[0] + "".join(" " + line.strip().removeprefix("> ") for line in paragraph[1:])
     text = SHORT_CODE.sub(lambda code: code[0].replace(" ", "\0"), text)
     for width in range(LONGEST, LONGEST - 20, -1):  # narrower, where a line would begin with what Markdown takes up
         lines = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         if not any(MEANS_SOMETHING.match(line.lstrip()) for line in lines[1:]):
             return [line.replace("\0", " ") for line in lines]
-    return part
+    return paragraph
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.ablation.diversity import Diversity
+from bench.ablation.diversity import DiversitySettings
 from fastsvc import reading
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError
@@ -38,7 +38,7 @@ class Ablation:
     evaluate: dict = field(default_factory=dict)  # as `fastsvc evaluate -c`, without model and teacher
     against: str = ""  # the row that others are compared with, such as "CD, 1 step"
     seeds: tuple[int, ...] = (0, 1, 2)
-    diversity: Diversity = field(default_factory=Diversity)
+    diversity: DiversitySettings = field(default_factory=DiversitySettings)
 
     def __post_init__(self):
         for name in self.cells:
@@ -52,7 +52,7 @@ class Ablation:
         return Path(self.out) / name.replace(" ", "_") / f"seed{seed}"
 
 
-def read(path) -> Ablation:
+def read_plan(path) -> Ablation:
     """Raises ConfigError naming what is wrong, also in any cell."""
     from fastsvc.training.settings import parse
 
@@ -63,8 +63,8 @@ def read(path) -> Ablation:
     from_dict(EvaluationSettings, plan.evaluate, "evaluate")
     for name in plan.cells:
         cell = plan.cell(name)
-        known = list(plan.cells)
-        above = known[: known.index(name)]
+        names = list(plan.cells)
+        above = names[: names.index(name)]
         if cell.of:
             if cell.of not in above or plan.cell(cell.of).of:
                 raise ConfigError(f"cells.{name}: of: {cell.of!r} is not a training above it")
@@ -82,23 +82,23 @@ def read(path) -> Ablation:
 
 def _check_judges(plan: Ablation, name: str) -> None:
     """What a training listens to, or is stopped by, must not judge it."""
-    task = run_of(plan, name, 0)["task"]
-    asked = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
+    task = training_config(plan, name, 0)["task"]
+    used_in_training = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
     for key in ("recogniser", "verifier"):
-        if plan.evaluate.get(key) in asked:
-            part = asked[plan.evaluate[key]]
+        if plan.evaluate.get(key) in used_in_training:
+            part = used_in_training[plan.evaluate[key]]
             raise ConfigError(
                 f"evaluate.{key}: {plan.evaluate[key]} is among the {part} of {name}", "use one of another seed"
             )
 
 
-def run_of(plan: Ablation, name: str, seed: int) -> dict:
+def training_config(plan: Ablation, name: str, seed: int) -> dict:
     """The whole configuration of a cell's training."""
     from fastsvc.training.settings import parse
 
     cell = plan.cell(name)
     if cell.of:
-        return run_of(plan, cell.of, seed)
+        return training_config(plan, cell.of, seed)
     path = Path(cell.config)
     if not path.exists():
         raise ConfigError(f"cells.{name}: {path}: no such configuration")
@@ -111,8 +111,8 @@ def run_of(plan: Ablation, name: str, seed: int) -> dict:
 
 def merged(base: dict, changes: dict) -> dict:
     """``base`` with ``changes`` laid over it, mapping by mapping."""
-    both = {key: merged(base[key], value) for key, value in changes.items() if _mappings(base.get(key), value)}
-    return base | changes | both
+    mappings = {key: merged(base[key], value) for key, value in changes.items() if _mappings(base.get(key), value)}
+    return base | changes | mappings
 
 
 def _mappings(a, b) -> bool:

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.ablation import clips as ablation_clips
-from bench.ablation import table as ablation_table
+from bench.ablation import clips, table
 from bench.ablation.diversity import diversity
-from bench.ablation.plan import Ablation, read, run_of
+from bench.ablation.plan import Ablation, read_plan, training_config
 from fastsvc import faults, files, reading, screen
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
@@ -54,13 +53,13 @@ def _stamp(plan: Ablation, name: str, seed: int) -> dict:
     """What a cell depends on; a finished one that was made otherwise is not taken for this one."""
     cell, common = plan.cell(name), asdict(plan)
     plain = {key: common[key] for key in ("teacher", "vocoder", "content", "evaluate", "diversity")}
-    run = run_of(plan, name, seed)
+    run = training_config(plan, name, seed)
     judging = [plan.vocoder, plan.content, *(plan.evaluate.get(key) for key in ("recogniser", "verifier"))]
-    files = _taught_by(run["task"]) | _hashes(judging)
+    files = _training_checkpoints(run["task"]) | _hashes(judging)
     return json.loads(json.dumps(plain | {"cell": asdict(cell), "run": run, "files": files}))
 
 
-def _taught_by(task: dict) -> dict[str, str]:
+def _training_checkpoints(task: dict) -> dict[str, str]:
     """The checkpoints that a training was made with."""
     named = [value for part in ("listeners", "guard") for value in task.get(part, {}).values()]
     return _hashes([task["teacher"], task.get("init"), *named])
@@ -95,7 +94,7 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
     from fastsvc import training
     from fastsvc.training.settings import parse
 
-    cell, folder, run = plan.cell(name), plan.folder(name, seed), run_of(plan, name, seed)
+    cell, folder, run = plan.cell(name), plan.folder(name, seed), training_config(plan, name, seed)
     if cell.of:
         if not (plan.folder(cell.of, seed) / "trained.json").is_file():
             raise ConfigError(f"{cell.of} of seed {seed}, whose training {name} is, is not done", "do that cell first")
@@ -109,14 +108,14 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
             raise ConfigError(f"{folder}: was begun with other settings", "choose another `out`, or remove that folder")
         if ended.is_file():
             found = reading.json_file(ended, RESULTS)
-            if found["made_with"] != _taught_by(run["task"]):
+            if found["made_with"] != _training_checkpoints(run["task"]):
                 raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
             return found
     files.write_text(config, yaml.safe_dump(run))
     result = training.run(cell.kind, config, resume=any(folder.glob("*.pt")))
     if not result["finished"] and not result["reason"]:
         return None
-    found = {key: result[key] for key in ("step", "reason")} | {"made_with": _taught_by(run["task"])}
+    found = {key: result[key] for key in ("step", "reason")} | {"made_with": _training_checkpoints(run["task"])}
     files.write_json(ended, found, indent=None)
     return found
 
@@ -140,15 +139,15 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
     first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # what is nobody's student is evaluated once
     settings = {"model": str(engine), "teacher": plan.teacher if first else None, "references": first}
     settings = plan.evaluate | settings
-    found = evaluate_settings(from_dict(EvaluationSettings, settings), folder / "evaluation", progress=progress)
+    evaluation = evaluate_settings(from_dict(EvaluationSettings, settings), folder / "evaluation", progress=progress)
     content = {
         "made_with": _stamp(plan, name, seed),
         "checkpoint": chosen.name,
         "steps_trained": result["step"],
         "stopped": result["reason"],
-        "rows": found["choir"]["rows"],
+        "rows": evaluation["choir"]["rows"],
         "diversity": diversity(plan.diversity, trained / "run.yaml", plan.teacher, chosen, cell.steps, Path(plan.out)),
-        **{key: found[key] for key in ("date", "machine", "versions")},
+        **{key: evaluation[key] for key in ("date", "machine", "versions")},
     }
     files.write_json(folder / "cell.json", report.plain(content))
     return True
@@ -162,10 +161,10 @@ def _write(plan: Ablation, failed: dict[str, str]) -> dict:
             path = plan.folder(name, seed) / "cell.json"
             if path.is_file():
                 cells.setdefault(name, {})[seed] = reading.json_file(path, RESULTS)
-    found = ablation_table.table(cells, plan.against) | {"failed": failed}
+    result = table.table(cells, plan.against) | {"failed": failed}
     if cells:
-        ablation_table.write(Path(plan.out), found, ablation_clips.text(cells))
-    return found
+        table.write(Path(plan.out), result, clips.clips_csv(cells))
+    return result
 
 
 def _seeds(text: str) -> list[int]:
@@ -184,21 +183,21 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--seeds", default=[], type=_seeds, help="with commas between (default: those of the YAML)")
     options = parser.parse_args(arguments)
     try:
-        plan = read(options.config)
+        plan = read_plan(options.config)
         only = [name.strip() for name in options.only.split(",") if name.strip()]
         unknown = [name for name in only if name not in plan.cells]
         if unknown:
             raise ConfigError(f"there is no cell {unknown[0]!r}", f"choose from {', '.join(plan.cells)}")
-        found = run(plan, only, options.seeds)
+        result = run(plan, only, options.seeds)
     except Exception as error:
         print(f"ablation: {screen.shown(faults.told(error))}", file=sys.stderr)
         return 1 if faults.usual(error) else faults.EXIT
-    if found is None:
+    if result is None:
         print("ablation: stopped; the same command continues", file=sys.stderr)
         return 130
-    if found["systems"]:
-        print(ablation_table.markdown(found))
-    return 1 if found["failed"] else 0
+    if result["systems"]:
+        print(table.markdown(result))
+    return 1 if result["failed"] else 0
 
 
 if __name__ == "__main__":

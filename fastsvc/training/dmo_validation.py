@@ -57,7 +57,7 @@ class DmoValidation:
 
     def verdict(self, figures: dict[str, float]) -> Verdict:
         """The alarms, and the guard's reasons to stop among the listeners of active losses."""
-        reasons = {k: self.guard.look(k, pleased(k, figures), pleased(k, figures, "held_out_")) for k in self.twins}
+        reasons = {k: self.guard.check(k, pleased(k, figures), pleased(k, figures, "held_out_")) for k in self.twins}
         stops = [reason for kind, reason in reasons.items() if reason and self._pleasing(kind)]
         return Verdict(alarms.warnings(figures), "; ".join(stops))
 
