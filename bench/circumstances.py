@@ -1,4 +1,4 @@
-"""What a figure means nothing without: machine, versions, command and date; and the file that all of it goes into."""
+"""The context of a figure: machine, versions, command and date; and writing all of it to a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def describe(program: str, device: torch.device) -> dict:
-    """Of this process; ``program`` as it is typed."""
+    """Machine, versions, command and date of this process; ``program`` as typed by the user."""
     import torch
 
     from fastsvc import machine
@@ -48,7 +48,7 @@ def describe(program: str, device: torch.device) -> dict:
 
 
 def keep(result: dict, path: Path | None) -> None:
-    """Write what is measured so far, so that a run that is stopped leaves its figures; nothing without a path."""
+    """Write the result so far, so that an interrupted run leaves its figures; nothing without a path."""
     if path is not None:
         from fastsvc import files
 

@@ -1,6 +1,6 @@
-"""A process that opens an engine and makes its first audio; prints a line of JSON.
+"""A process that opens an engine and synthesizes its first audio; prints a line of JSON.
 
-`bench.latency` starts it and counts from before the start, so the interpreter's own start is in.
+`bench.latency` starts it and counts from before the start, so the interpreter's own start is included.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AUDIO_S = 1.0
 
 
 def measure(engine, device: str, precision: str, seconds: float = AUDIO_S) -> dict:
-    """Seconds from process start: until everything is imported, the engine open, the first audio made."""
+    """Seconds from process start until everything is imported, the engine is open, the first audio is ready."""
     start = time.time()
     command = [sys.executable, os.path.abspath(__file__), str(engine), device, precision, str(seconds)]
     process = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -4,8 +4,8 @@
     python -m bench.cpu --only long --long 30
     python -m bench.cpu --only excerpt
 
-Plain and compiled take turns in one process; every peak of memory is that of a process of its own, all included.
-Weights are random. Figures are merged into FILE by case, each with its command, machine and date.
+Plain and compiled take turns in one process; every peak of memory is measured in a process of its own, with Python and
+PyTorch included. Weights are random. Figures are merged into FILE by case, each with its command, machine and date.
 """
 
 from __future__ import annotations
@@ -97,11 +97,11 @@ def in_process(options: argparse.Namespace, case: list[str]) -> dict:
     command = [sys.executable, os.path.abspath(__file__), "--case", *case]
     for name in ("folder", "seconds", "repeats", "threads", "wait", "channels", "vocoder_channels", "long", "excerpt"):
         command += ["--" + name.replace("_", "-"), str(getattr(options, name))]
-    # Threads that spin while they wait for others would be timed, where other programs hold a core.
+    # Spinning threads would be timed, too, where other programs occupy a core.
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": options.wait}
     process = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
     if process.returncode:
-        raise SystemExit(max(1, process.returncode))  # it has said why
+        raise SystemExit(max(1, process.returncode))  # it has printed the reason
     return json.loads(process.stdout.splitlines()[-1])
 
 
@@ -110,7 +110,7 @@ def sizes(options: argparse.Namespace) -> dict:
 
 
 def circumstances(options: argparse.Namespace) -> dict:
-    """Machine, versions, command and date: what a figure means nothing without. Load: what else the machine did."""
+    """The context of a figure: machine, versions, command, date, and the load by other programs."""
     from fastsvc import machine
     from fastsvc.version import VERSION
 

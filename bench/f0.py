@@ -1,4 +1,4 @@
-"""Pitch trackers: accuracy on signals whose pitch is known, and speed.
+"""Pitch trackers: accuracy on signals of known pitch, and speed.
 
 python -m bench.f0 [--json bench/results/f0.json] [--seconds 4] [--methods yin,dio] [--device cpu]
 """
@@ -30,9 +30,9 @@ COLUMNS = (
 
 
 def measure(method: str, seconds: float, device: str) -> dict:
-    """{signal: scores, "rtf", "cpu"}: seconds of the clock and of all processors' time by second of audio.
+    """{signal: scores, "rtf", "cpu"}: seconds of the clock, and of all processors, per second of audio.
 
-    The first call, which loads, is not timed; of up to three others the fastest counts.
+    The first call, which loads the model, is not timed; of up to three others the fastest counts.
     """
 
     import torch

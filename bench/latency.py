@@ -1,4 +1,4 @@
-"""How long a conversion takes, stage by stage, against what the machine could do at best and against its peers.
+"""How long a conversion takes, stage by stage, against the machine's limits and against its peers.
 
     python bench/latency.py [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
         [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx]
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build(options: argparse.Namespace, folder: Path) -> Path:
-    """A model of the sizes asked for, random, built for the device."""
+    """A random model of the options' sizes, built for the device."""
     import torch
 
     from bench import models

@@ -1,10 +1,10 @@
-"""Is a result as loud as its recording: over all, over time, in rests; and what does keeping it so cost?
+"""Is a result as loud as its recording, over all, over time and in rests? And what does loudness matching cost?
 
 python -m bench.level [MODEL.fsvc] [--json bench/results/level.json] [--voices slt,kal,bruno] [--mos FOLDER]
 
-All recordings of a folder are sung by each voice, then brought to the recording's loudness in several ways: mixes of
-the model's own loudness, lengths of the window, peaks at which the model hears it. --mos adds a judge of quality at
-one loudness, DistillMOS: pip install --no-deps --target FOLDER distillmos xls-r-sqa
+All recordings of a folder are converted to each voice, then brought to the recording's loudness in several ways: mixes
+of the model's own loudness, lengths of the window, peaks of the model's input. --mos adds a judge of quality at one
+loudness, DistillMOS: pip install --no-deps --target FOLDER distillmos xls-r-sqa
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def decibel(power: float) -> float:
 
 
 def loudness(audio, source, rate_hz: int) -> dict:
-    """Of a result against its recording, both [samples]: level, slope and correlation of frames in dB, rests."""
+    """A result against its recording, both [samples]: level, slope and correlation of frames in dB, and rests."""
     import numpy as np
 
     from fastsvc.audio import envelope
@@ -83,7 +83,7 @@ def judge(folder: Path | None):
 
 
 class Bench:
-    """One engine, and whatever is sung by it, once."""
+    """One engine, its conversions, and their figures."""
 
     def __init__(self, engine, voices, mos):
         self.engine, self.voices, self.mos = engine, voices, mos
@@ -100,7 +100,7 @@ class Bench:
         return {name: figures[name] for name in ("fpc_voiced", "f0_rmse_cents")}
 
     def convert_all(self, recordings, peak: float) -> list:
-        """(name, voice, audio, rate, result at the model's own loudness, semitones), heard at that peak."""
+        """(name, voice, audio, rate, result at the model's own loudness, semitones), for inputs of that peak."""
         import numpy as np
 
         results = []
@@ -113,7 +113,7 @@ class Bench:
         return results
 
     def measured(self, sung, mix: float, melody: bool = False) -> dict:
-        """Means, and the worst level, of all results after loudness follow."""
+        """Means over all results, and the worst level, after loudness matching."""
         import numpy as np
 
         from fastsvc.engine.level import Level
@@ -134,7 +134,7 @@ class Bench:
         return {name: round(value, 3) for name, value in found.items()}
 
     def situations(self, audio, rate_hz: int, voice: str, mix: float) -> dict:
-        """The steps of softer verses, a click in a quiet take, a silent second, a recording at full scale: in dB."""
+        """Levels in dB of softer verses, a click in a quiet take, a silent second, a recording at full scale."""
         import numpy as np
 
         def convert(signal):

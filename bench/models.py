@@ -1,4 +1,4 @@
-"""A full-size CoMoSVC with its vocoder, weights random: what is timed does not depend on what was learnt."""
+"""A full-size CoMoSVC with its vocoder and random weights: times do not depend on the weights."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def content() -> RecogniserConfig:
 def make(folder: Path, channels: int, vocoder_channels: int, say=print, layers: int = 20, **options) -> Path:
     """Native checkpoints of all three parts and the engine built from them: ``folder``/bench.fsvc.
 
-    ``options`` of fastsvc.build.compile; without them one step in float32.
+    ``options``: of fastsvc.build.compile; by default one step in float32.
     """
     from fastsvc import build
 

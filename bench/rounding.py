@@ -21,7 +21,7 @@ LARGEST = float(torch.finfo(torch.float8_e4m3fn).max)
 
 @dataclass(frozen=True)
 class Format:
-    """How values are stored between products, and the operands of the large ones rounded."""
+    """A number format: the type of stored values, and the rounding of the large products' operands."""
 
     stored: torch.dtype
     rows: Callable[[Tensor], Tensor] = lambda operand: operand
@@ -72,7 +72,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Case:
-    """A network with its schedules, and the condition [T, H] of something to sing."""
+    """A network with its schedules, and a condition [T, H]."""
 
     name: str
     config: AcousticConfig

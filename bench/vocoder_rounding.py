@@ -1,4 +1,4 @@
-"""What `bench.vocoder_precision` measures: the vocoder in float16, in two ways, against the plain one in float32."""
+"""The measurements of `bench.vocoder_precision`: the vocoder in float16, in two ways, against plain float32."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The lowest version that setup.py allows of every package, as constraints for pip.
 
-python ci/lowest.py [torch==2.13.0 …]     what is named here comes in place of setup.py's
+python ci/lowest.py [torch==2.13.0 …]     requirements named here replace setup.py's
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def declared(setup: Path = ROOT / "setup.py") -> dict[str, list[str]]:
-    """What setup.py asks for: extra → requirements; "" for what is always installed."""
-    tools = mock.Mock()  # in place of setuptools, which newer Pythons do not bring
+    """The requirements of setup.py: extra → requirements; "": always installed."""
+    tools = mock.Mock()  # in place of setuptools, which newer Pythons do not include
     tools.find_packages.return_value = []
     with mock.patch.dict(sys.modules, setuptools=tools):
         runpy.run_path(str(setup))

@@ -1,4 +1,4 @@
-"""Every clip of an ablation as CSV, for those who would count otherwise."""
+"""Every clip of an ablation as CSV, for other statistics than ours."""
 
 from __future__ import annotations
 

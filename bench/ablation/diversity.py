@@ -1,4 +1,4 @@
-"""How much a student of an ablation varies with its noise, as a share of what the teacher does."""
+"""How much a student of an ablation varies with its noise, as a share of the teacher's deviation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def diversity(
 
 
 def _once(path: Path, made_with: dict, make: Callable[[], float]) -> float:
-    """A figure that all cells share, kept in a file with what it depends on."""
+    """A figure that all cells share, cached in a file together with its inputs."""
     if path.is_file():
         kept = reading.json_file(path)
         if kept["made_with"] == made_with:

@@ -1,4 +1,4 @@
-"""The YAML of an ablation: its cells, what each is trained with, and the mistakes that can be told beforehand."""
+"""The YAML of an ablation: its cells, the configuration of each training, and checks before any work."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from fastsvc.evaluation.settings import EvaluationSettings
 
 @dataclass(frozen=True)
 class Cell:
-    """One row: a training and what changes in its configuration, or (``of``) another checkpoint of a row above."""
+    """One row: a training with changes to a configuration, or (``of``) another checkpoint of a row above."""
 
     kind: str = ""  # student, dmo
     config: str = ""  # the YAML to start from
     of: str = ""  # the cell whose training this is
     changes: dict = field(default_factory=dict)  # laid over it, key by key
-    steps: tuple[int, ...] = (1, 4)  # that are built and evaluated
+    steps: tuple[int, ...] = (1, 4)  # of the engine and of its evaluation
     init: str = ""  # another cell, whose checkpoint of the same seed is this one's task.init
-    checkpoint: str = "last"  # which of a training's files counts: last, best
+    checkpoint: str = "last"  # the training's file to evaluate: last, best
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """The YAML. Paths count from the current folder."""
+    """The YAML. Paths are relative to the current folder."""
 
     out: str
     teacher: str
@@ -53,7 +53,7 @@ class Ablation:
 
 
 def read_plan(path) -> Ablation:
-    """Raises ConfigError naming what is wrong, also in any cell."""
+    """The checked plan of a YAML file. Raises ConfigError naming the mistake, also in any cell."""
     from fastsvc.training.settings import parse
 
     path = Path(path)
@@ -81,7 +81,7 @@ def read_plan(path) -> Ablation:
 
 
 def _check_judges(plan: Ablation, name: str) -> None:
-    """What a training listens to, or is stopped by, must not judge it."""
+    """Raises ConfigError where a network of a training's losses or of its guard is a judge, too."""
     task = training_config(plan, name, 0)["task"]
     used_in_training = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
     for key in ("recogniser", "verifier"):

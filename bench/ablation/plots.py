@@ -1,4 +1,4 @@
-"""The table of an ablation as a picture: a panel per metric, each training a dot, each system its mean and interval."""
+"""The table of an ablation as a picture: a panel per metric, each training a mark, each system a mean and interval."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def picture(path, systems: Mapping[str, Mapping], columns: Mapping, against: str
 
 
 def _colour(name: str, systems: Mapping, against: str) -> str:
-    """Grey for what was not trained several times, orange for the row that others are compared with."""
+    """Grey for systems without several trainings, orange for the row that others are compared with."""
     if name == against:
         return BASE
     trainings = max((len(cell.get("by_seed", ())) for cell in systems[name].values()), default=0)

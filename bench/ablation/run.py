@@ -3,9 +3,9 @@
 python -m bench.ablation.run -c configs/ablation/ablation.yaml [--only CD,DMD] [--seeds 0,1]
 
 Every cell has a folder of its own, OUT/CELL/seedN: ``run.yaml`` (the training's whole configuration), its checkpoints,
-``engine.fsvc``, ``evaluation/`` and, when all of it is done, ``cell.json``. What is done is not done again, and a
-training that was stopped goes on. The table, ``ablation.json`` and ``ablation.md``, holds the cells that are done, and
-``clips.csv`` every clip of theirs.
+``engine.fsvc``, ``evaluation/`` and, at the end, ``cell.json``. Finished cells are not repeated, and an interrupted
+training continues. The table, ``ablation.json`` and ``ablation.md``, holds the finished cells, and ``clips.csv`` every
+clip of theirs.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ RESULTS = 64 * 2**20  # bytes of a file that this program wrote
 
 
 def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), progress: bool = True) -> dict | None:
-    """Do what is left to do; → the table, or None where a training was interrupted.
+    """Do the unfinished cells; → the table, or None where a training was interrupted.
 
-    A cell that fails is told of in the table's ``failed`` and does not keep the others waiting.
+    A failing cell is listed in the table's ``failed``; the other cells are still done.
     """
     names = [name for name in plan.cells if not only or name in only]
     cells = [(name, seed) for seed in seeds or plan.seeds for name in names]
     failed: dict[str, str] = {}
-    for name, seed in [cell for cell in cells if not _done(plan, *cell)]:  # other settings are told of before any work
+    for name, seed in [cell for cell in cells if not _done(plan, *cell)]:  # a list: its errors come before any work
         try:
             if not _make(plan, name, seed, progress):
                 return None
@@ -50,7 +50,7 @@ def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), pro
 
 
 def _stamp(plan: Ablation, name: str, seed: int) -> dict:
-    """What a cell depends on; a finished one that was made otherwise is not taken for this one."""
+    """Everything that a cell depends on, to recognise a finished cell that was made with other settings."""
     cell, common = plan.cell(name), asdict(plan)
     plain = {key: common[key] for key in ("teacher", "vocoder", "content", "evaluate", "diversity")}
     run = training_config(plan, name, seed)
@@ -60,13 +60,13 @@ def _stamp(plan: Ablation, name: str, seed: int) -> dict:
 
 
 def _training_checkpoints(task: dict) -> dict[str, str]:
-    """The checkpoints that a training was made with."""
+    """Hashes of the checkpoints that a training uses."""
     named = [value for part in ("listeners", "guard") for value in task.get(part, {}).values()]
     return _hashes([task["teacher"], task.get("init"), *named])
 
 
 def _hashes(paths: Sequence) -> dict[str, str]:
-    """sha256 by path, as a checkpoint that was trained again is another; what is no file is left out."""
+    """sha256 by path, since a checkpoint may be trained again; paths without a file are left out."""
     from fastsvc.artifact.folder import sha256
 
     return {path: sha256(Path(path)) for path in paths if isinstance(path, str) and Path(path).is_file()}
@@ -85,9 +85,9 @@ def _done(plan: Ablation, name: str, seed: int) -> bool:
 
 
 def _train(plan: Ablation, name: str, seed: int) -> dict | None:
-    """{"step", "reason"} of a cell's training, which goes on where it was stopped; None where it was interrupted.
+    """{"step", "reason"} of a cell's training, which continues an interrupted one; None where it is interrupted.
 
-    One that has ended, by its guard perhaps, is not taken up again when what comes after it was broken off.
+    A training that has ended, perhaps by its guard, is not resumed when a later part of its cell was interrupted.
     """
     import yaml
 
@@ -131,12 +131,12 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
         return False
     trained = plan.folder(cell.of or name, seed)
     chosen = trained / f"{cell.checkpoint}.pt"
-    # A run that its guard ended is judged by its best, not by what the guard objected to.
+    # A run that its guard ended is judged by its best checkpoint, not by the last one, to which the guard objected.
     if result["reason"] and (trained / "best.pt").exists():
         chosen = trained / "best.pt"
     parts = {"vocoder": plan.vocoder, "content": plan.content}
     engine = build.compile(chosen, folder / "engine.fsvc", steps=cell.steps, force=True, progress=None, **parts)
-    first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # what is nobody's student is evaluated once
+    first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # teacher and references are evaluated once
     settings = {"model": str(engine), "teacher": plan.teacher if first else None, "references": first}
     settings = plan.evaluate | settings
     evaluation = evaluate_settings(from_dict(EvaluationSettings, settings), folder / "evaluation", progress=progress)
@@ -154,7 +154,7 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
 
 
 def _write(plan: Ablation, failed: dict[str, str]) -> dict:
-    """Every cell that is done, by name and seed, into ``out``: the table, which is returned, and the clips."""
+    """Write the table and the clips of all finished cells into ``out``; → the table."""
     cells: dict = {}
     for name in plan.cells:
         for seed in plan.seeds:
@@ -168,7 +168,7 @@ def _write(plan: Ablation, failed: dict[str, str]) -> dict:
 
 
 def _seeds(text: str) -> list[int]:
-    return [int(seed) for seed in text.split(",") if seed]  # argparse says what is no number
+    return [int(seed) for seed in text.split(",") if seed]  # argparse reports a ValueError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

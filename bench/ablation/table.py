@@ -1,7 +1,7 @@
 """Cells of an ablation → one table: for each system the mean over clips and seeds, and its bootstrap interval.
 
-Every cell heard the same clips. A clip's figure is its mean over the seeds, so intervals tell how sure the mean over
-clips is, for these trainings; how much trainings differ is told apart, by the least and the largest mean of a seed.
+Every cell has the same clips. A clip's figure is its mean over the seeds, so intervals show the uncertainty of the mean
+over clips, for these trainings. The least and the largest mean of a seed show how much trainings differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastsvc.evaluation import report
 from fastsvc.evaluation.choir_table import COLUMNS
 from fastsvc.evaluation.intervals import DRAWS, LEVEL, difference_interval, mean_interval
 
-STUDENT = "student, "  # what evaluation calls the rows of an engine: "student, 4 steps"
+STUDENT = "student, "  # evaluation's name for the rows of an engine: "student, 4 steps"
 PICTURE = "ablation.png"
 SPEED = ("rtf", "mel_rtf")  # of machines, not of students
 
@@ -58,7 +58,7 @@ def table(cells: Mapping[str, Mapping[int, dict]], against: str = "") -> dict:
 
 
 def _figures(cells, columns) -> dict[str, dict[str, dict[int, np.ndarray]]]:
-    """{system: {metric: {seed: values [clips]}}}: rows that are nobody's student once, then "CELL, N steps"."""
+    """{system: {metric: {seed: values [clips]}}}: teacher and references once, then students as "CELL, N steps"."""
     rows: dict[str, dict[int, list[dict]]] = {}
     for cell, by_seed in cells.items():
         for seed, content in by_seed.items():
@@ -106,7 +106,7 @@ def _diversity(cells) -> dict[str, dict]:
 
 
 def shown() -> dict:
-    """What the table shows: the figures of an evaluation but for speed, and diversity."""
+    """The columns of the table: an evaluation's figures without speed, and diversity."""
     measured = {name: column for name, column in COLUMNS.items() if name not in SPEED}
     return measured | {"diversity": ("diversity", 3, "high")}
 
@@ -148,7 +148,7 @@ def _by_seed(systems: dict, columns: Mapping) -> str:
 
 
 def write(out: Path, result: dict, clips: str = "") -> None:
-    """ablation.json, ablation.md, their picture and, where it is given, clips.csv into ``out``. Raises OutputError."""
+    """ablation.json, ablation.md, their picture and, if not "", clips.csv into ``out``. Raises OutputError."""
     files.write_json(out / "ablation.json", report.plain(result))
     files.write_text(out / "ablation.md", markdown(result))
     if clips:
