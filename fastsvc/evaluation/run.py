@@ -202,8 +202,8 @@ class _Evaluation:
             else:
                 self.notes.append(f"No training audio of {name} at hand: left out of singer accuracy.")
 
-    def _bar(self, items, what: str, total: int | None = None, unit: str = "it"):
-        return screen.bar(items, desc=what, total=total, unit=unit, disable=not self.progress)
+    def _bar(self, items, description: str, total: int | None = None, unit: str = "it"):
+        return screen.bar(items, desc=description, total=total, unit=unit, disable=not self.progress)
 
 
 @functools.lru_cache(maxsize=256)  # an ablation evaluates many engines by one verifier
