@@ -74,7 +74,7 @@ _CHECKS = {
     "mel_std": _numbers,
     "encoder": lambda value: value is None or (isinstance(value, dict) and isinstance(value.get("hash"), str)),
     "pseudo": lambda value: value is None or (isinstance(value, dict) and isinstance(value.get("encoder_hash"), str)),
-    "items": lambda value: isinstance(value, list) and all(_listed(item) and _inside(item.get("file")) for item in value),
+    "items": lambda value: isinstance(value, list) and all(_listed(i) and _inside(i.get("file")) for i in value),
 }
 
 

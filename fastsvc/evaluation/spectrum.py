@@ -1,7 +1,7 @@
 """Distance of two recordings of equal timing in their spectra: mel L1 and mel-cepstral distortion.
 
-Both compare frame by frame. A conversion keeps the timing of its source, and so does the true target: no warping is
-needed, and a shift in time counts as an error.
+Both compare frame by frame: a conversion keeps the timing of its source, and so does the true target, so no warping
+is needed, and an error in time is an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CEPSTRA = 13
 
 
 def match_level(audio: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """``audio`` [samples] with the RMS of ``reference``: loudness must not count."""
+    """``audio`` [samples] with the RMS of ``reference``: how loud a clip was rendered is nobody's merit."""
     rms = [np.sqrt(np.mean(np.square(a, dtype=np.float64))) if len(a) else 0.0 for a in (audio, reference)]
     return audio if min(rms) < 1e-9 else (audio * (rms[1] / rms[0])).astype(np.float32)
 

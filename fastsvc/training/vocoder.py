@@ -126,9 +126,9 @@ class VocoderTask(Task):
             items = slice(0, self.settings.adversarial_items)
             self._pair = (real[items], fake[items].detach())
             with torch.no_grad():
-                _, real_layers = self.discriminators(real[items])
+                _, wanted = self.discriminators(real[items])
             scores, layers = self.discriminators(fake[items])
-            fooled, match = losses.generator_loss(scores), losses.feature_matching(real_layers, layers)
+            fooled, match = losses.generator_loss(scores), losses.feature_matching(wanted, layers)
             loss = loss + self.settings.adversarial * fooled + self.settings.feature_matching * match
             figures |= {"fooled": fooled.detach(), "match": match.detach()}
         return loss, figures
@@ -179,9 +179,9 @@ class VocoderTask(Task):
 def start_from(model: nn.Module, path: str) -> int:
     """Copy every tensor of a vocoder's checkpoint that fits by name and shape. Returns how many; raises
     CheckpointError if none does."""
-    stored = checkpoint.load(path, "vocoder")["ema"]
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    fitting = {name: tensor for name, tensor in stored.items() if shapes.get(name) == tensor.shape}
+    held = checkpoint.load(path, "vocoder")["ema"]
+    own = model.state_dict()
+    fitting = {name: tensor for name, tensor in held.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
         raise CheckpointError(f"{path} has no tensor that fits this vocoder", "use a vocoder of about the same sizes")
     model.load_state_dict(fitting, strict=False)
