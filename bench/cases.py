@@ -1,4 +1,4 @@
-"""What `bench.cpu` measures, one function a case, each run in a process of its own: a peak of memory is a process's."""
+"""The cases of `bench.cpu`, a function each, run in a process of its own: a peak of memory is per process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def peak_mb() -> int:
 
 
 def forget_peak() -> int:
-    """Start the peak anew at what is resident now, which is returned: loading reads files that running does not hold.
+    """Reset the peak to the memory resident now, and return it: loading needs memory that running does not.
 
     Linux alone; elsewhere the peak stays."""
     with contextlib.suppress(OSError):
@@ -40,8 +40,8 @@ def forget_peak() -> int:
 
 
 def turns(runs: dict[str, Callable], repeats: int) -> dict:
-    """Seconds of each, run in turns after one round of warming up: median, 20th and 80th percentile; processor time
-    (all threads, spinning included) beside it. ``ratio`` is plain over compiled, of the medians."""
+    """Seconds of each run, in turns after one round of warming up: median, 20th and 80th percentile, and processor
+    time (all threads, spinning included). ``ratio`` is plain over compiled, of the medians."""
     wall, busy = ({name: [] for name in runs} for _ in range(2))
     for round_ in range(repeats + 1):
         for name, run in runs.items():
@@ -106,7 +106,7 @@ RUNS = {"denoiser": denoiser_run, "vocoder": vocoder_run}
 
 @torch.inference_mode()
 def timed(part: str, folder: Path, seconds: float, repeats: int) -> dict:
-    """Plain and compiled in turns, and the largest difference between the two."""
+    """Times of plain and compiled in turns, and the largest difference of their outputs."""
     runs = {which: RUNS[part](which, folder, seconds) for which in ("plain", "compiled")}
     difference = relative(runs["compiled"](), runs["plain"]())
     return {"audio_s": seconds, **turns(runs, repeats), "difference": difference}
@@ -114,7 +114,7 @@ def timed(part: str, folder: Path, seconds: float, repeats: int) -> dict:
 
 @torch.inference_mode()
 def memory(part: str, which: str, folder: Path, seconds: float) -> dict:
-    """Peak memory of a process that does one of the two alone, once."""
+    """Peak memory of this process, which does one of plain and compiled, once."""
     run = RUNS[part](which, folder, seconds)
     loading, resident = peak_mb(), forget_peak()
     run()
@@ -122,14 +122,14 @@ def memory(part: str, which: str, folder: Path, seconds: float) -> dict:
 
 
 def long(folder: Path, minutes: float) -> dict:
-    """A synthetic recording through :meth:`Engine.convert`, as a program that calls the engine would do it."""
+    """Time and memory of a synthetic recording through :meth:`Engine.convert`."""
     engine = Engine.open(folder / "bench.fsvc")
     loading = peak_mb()
     audio = recording(minutes * 60)
     start = time.perf_counter()
-    made, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0], progress=_tell())
+    output, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0], progress=_progress_printer())
     spent = time.perf_counter() - start
-    assert made.shape == audio.shape and rate_hz == RATE_HZ and np.isfinite(made).all()
+    assert output.shape == audio.shape and rate_hz == RATE_HZ and np.isfinite(output).all()
     return {
         "minutes": minutes,
         "rate_hz": RATE_HZ,
@@ -164,7 +164,7 @@ def excerpt(folder: Path, seconds: float) -> dict:
 
 
 def recording(seconds: float) -> np.ndarray:
-    """Tones with vibrato, breaths of noise and pauses between them, 44.1 kHz, made in pieces of ten seconds."""
+    """Tones with vibrato, noise, and pauses between them, 44.1 kHz, computed in pieces of ten seconds."""
     audio = np.empty(round(seconds * RATE_HZ), np.float32)
     draw = np.random.default_rng(0)
     for start in range(0, len(audio), 10 * RATE_HZ):
@@ -177,21 +177,21 @@ def recording(seconds: float) -> np.ndarray:
     return audio
 
 
-def relative(got: torch.Tensor, want: torch.Tensor) -> float:
+def relative(output: torch.Tensor, expected: torch.Tensor) -> float:
     """Largest difference over the largest value."""
-    return float((got - want).abs().max() / want.abs().max())
+    return float((output - expected).abs().max() / expected.abs().max())
 
 
-def _tell() -> Callable[[float], None]:
-    """A line on stderr for every tenth done."""
-    told = [0.0]
+def _progress_printer() -> Callable[[float], None]:
+    """A callback that prints a line on stderr for every tenth."""
+    next_fraction = [0.0]
 
-    def tell(fraction: float) -> None:
-        if fraction >= told[0]:
+    def report(fraction: float) -> None:
+        if fraction >= next_fraction[0]:
             print(f"{100 * fraction:.0f} % done", file=sys.stderr, flush=True)
-            told[0] = fraction + 0.1
+            next_fraction[0] = fraction + 0.1
 
-    return tell
+    return report
 
 
 def _plain(path: Path):

@@ -1,4 +1,4 @@
-"""What a figure means nothing without: machine, versions, command and date; and the file that all of it goes into."""
+"""The context of a figure: machine, versions, command and date; and writing all of it to a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def describe(program: str, device: torch.device) -> dict:
-    """Of this process; ``program`` as it is typed."""
+    """Machine, versions, command and date of this process; ``program`` as typed by the user."""
     import torch
 
     from fastsvc import machine
@@ -34,21 +34,21 @@ def describe(program: str, device: torch.device) -> dict:
         "pesq",
     ):
         versions[package] = _version(package)
-    found = {"machine": {**machine.describe(), "cores": os.cpu_count()}, "versions": versions}
+    result = {"machine": {**machine.describe(), "cores": os.cpu_count()}, "versions": versions}
     if device.type == "cuda":
-        found["machine"]["gpu"] = machine.gpu(device)
+        result["machine"]["gpu"] = machine.gpu(device)
         versions["cuda"] = torch.version.cuda
     if hasattr(os, "getloadavg"):
-        found["load_1min"] = round(os.getloadavg()[0], 1)
+        result["load_1min"] = round(os.getloadavg()[0], 1)
     return {
-        **found,
+        **result,
         "command": " ".join([program, *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 
 
 def keep(result: dict, path: Path | None) -> None:
-    """Write what is measured so far, so that a run that is stopped leaves its figures; nothing without a path."""
+    """Write the result so far, so that an interrupted run leaves its figures; nothing without a path."""
     if path is not None:
         from fastsvc import files
 

@@ -1,6 +1,6 @@
-"""A process that opens an engine and makes its first audio; prints a line of JSON.
+"""A process that opens an engine and synthesizes its first audio; prints a line of JSON.
 
-`bench.latency` starts it and counts from before the start, so the interpreter's own start is in.
+`bench.latency` starts it and counts from before the start, so the interpreter's own start is included.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ AUDIO_S = 1.0
 
 
 def measure(engine, device: str, precision: str, seconds: float = AUDIO_S) -> dict:
-    """Seconds from process start: until everything is imported, the engine open, the first audio made."""
+    """Seconds from process start until everything is imported, the engine is open, the first audio is ready."""
     start = time.time()
     command = [sys.executable, os.path.abspath(__file__), str(engine), device, precision, str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return {"skipped": (done.stderr.strip().splitlines() or ["no message"])[-1]}
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {"audio_s": seconds, **{name: round(at - start, 3) for name, at in found.items()}}
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        return {"skipped": (process.stderr.strip().splitlines() or ["no message"])[-1]}
+    times = json.loads(process.stdout.splitlines()[-1])
+    return {"audio_s": seconds, **{name: round(time_s - start, 3) for name, time_s in times.items()}}
 
 
 def main() -> None:
@@ -50,9 +50,10 @@ def main() -> None:
     mel, encoder = engine.config.mel, engine.encoder
     frames = max(1, round(options.seconds * mel.frame_rate_hz))
     samples = frames * mel.hop_samples
-    heard = voice(samples, mel.rate_hz), voice(round(samples * encoder.rate_hz / mel.rate_hz), encoder.rate_hz)
+    at_mel = voice(samples, mel.rate_hz)
+    at_encoder = voice(round(samples * encoder.rate_hz / mel.rate_hz), encoder.rate_hz)
     with torch.inference_mode():
-        end_to_end(engine, *heard, frames, engine.default_steps)()
+        end_to_end(engine, at_mel, at_encoder, frames, engine.default_steps)()
     print(json.dumps({**times, "first_audio_s": time.time()}))
 
 

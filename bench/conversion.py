@@ -1,4 +1,4 @@
-"""A conversion measured stage by stage and against its peers: what `bench.latency` writes down."""
+"""A conversion measured stage by stage and against its peers: the results of `bench.latency`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THROUGHPUT_FILES, THROUGHPUT_S = 8, 10.0
 
 @torch.inference_mode()
 def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -> dict:
-    """Everything measured, as it is written to the JSON file; ``save`` gets it as it grows."""
+    """All measurements, as written to the JSON file; ``save`` is called with each intermediate result."""
     clock = Clock(engine.device, options.repeats, budget_s=options.budget)
     result = {
         "engine": {"device": str(engine.device), "precision": engine.precision, "how": engine.how},
@@ -62,7 +62,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
     return result
 
 
-def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, known: dict) -> list[dict]:
+def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, machine_roofs: dict) -> list[dict]:
     """A row for each of the stages ``names`` at one length and number of steps."""
     rows = []
     for stage in (stage for stage in stages.stages(engine, seconds, steps) if stage.name in names):
@@ -70,7 +70,7 @@ def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, kn
         with ranges.stage(stage.name):
             row = {"seconds": seconds, "steps": steps, "stage": stage.name, **clock(stage.run)}
         if stage.work is not None:
-            floor = roofs.floor_ms(stage.work.flops, stage.work.bytes, known)
+            floor = roofs.floor_ms(stage.work.flops, stage.work.bytes, machine_roofs)
             row |= {"floor_ms": round(floor, 5), "percent_of_floor": roofs.percent(floor, row["p50_ms"])}
         row |= {"launches": launches(stage.run, engine.device), "peak_mb": peak_mb(stage.run, engine.device)}
         rows.append(row)
@@ -78,7 +78,7 @@ def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, kn
 
 
 def against(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock, result: dict, save) -> None:
-    """Rows of the peers ``names``, for the denoiser and the vocoder, each saved at once: a compiler may take long."""
+    """Add rows of the peers ``names``, for denoiser and vocoder; each is saved at once, as a compiler may take long."""
     for row in compared(engine, options, names, clock):
         result["peers"].append(row)
         save(result)
@@ -89,7 +89,7 @@ def against(engine: Engine, options: argparse.Namespace, names: list[str], clock
 
 
 def compared(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock) -> Iterator[dict]:
-    """The denoiser's peers at the engine's own step counts, those that cannot run with their reason."""
+    """Rows of the denoiser's peers at the engine's own step counts; a peer that cannot run has its reason."""
     model, method = peers.random_model(engine.config, engine.device) if names else None, engine.sampler.method
     for name, seconds, steps in itertools.product(names, options.peer_seconds, options.steps):
         if steps not in engine.steps:
@@ -101,7 +101,7 @@ def compared(engine: Engine, options: argparse.Namespace, names: list[str], cloc
             row |= clock(peers.peer(name, model, engine.sampler.schedules[steps], method, frames))
         except peers.NotHere as reason:
             row["skipped"] = str(reason)
-        except (RuntimeError, ImportError) as error:  # a compiler that is missing, memory that is too small
+        except (RuntimeError, ImportError) as error:  # no compiler, or too little memory
             row["skipped"] = vocoders.reason(error)
         yield row
 

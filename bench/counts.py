@@ -1,4 +1,4 @@
-"""How much work every stage is: operations by shape (the lowered form's own count), bytes that must be read."""
+"""The work of every stage: operations by shape (the lowered form's own count), and bytes that must be moved."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastsvc.model.modules import module
 
 @dataclass(frozen=True)
 class Work:
-    """Floating-point operations, a multiply-add being two, and the fewest bytes that memory must give or take."""
+    """Floating-point operations (a multiply-add is two), and the fewest bytes to read and write."""
 
     flops: float
     bytes: float
@@ -34,7 +34,7 @@ def condition(config: AcousticConfig, frames: int, width: int) -> Work:
 
 
 def vocoder(config: VocoderConfig, frames: int, width: int) -> Work:
-    """The generator; what its layers hand each other is not in the bytes, as it might stay on the chip."""
+    """The generator; activations between its layers are not in the bytes, as they might stay on the chip."""
     flops, weights = _vocoder_frame(config)
     return Work(flops * frames, weights * width + frames * 4.0 * (config.mel.bins + config.mel.hop_samples))
 
@@ -51,7 +51,7 @@ def loudness(samples: int) -> Work:
 
 @functools.lru_cache(maxsize=8)
 def _vocoder_frame(config: VocoderConfig, frames: int = 8) -> tuple[float, int]:
-    """(operations a frame, number of weights), counted in a short run, as its autocast knows no meta device."""
+    """(operations a frame, number of weights), counted in a short run, as autocast does not support meta devices."""
     model = module("vocoder", config)
     mel, source = torch.zeros(1, frames, config.mel.bins), torch.zeros(1, frames * config.source_hop_samples)
     return _counted(lambda: model(mel, source)) / frames, sum(p.numel() for p in model.parameters())
@@ -63,10 +63,10 @@ def _content_second(config, seconds: int = 4) -> tuple[float, int]:
     with torch.device("meta"):
         model = module("hubert" if hubert else "recogniser", config).eval()
         if hubert:
-            heard = torch.empty(1, seconds * config.rate_hz)
+            network_input = torch.empty(1, seconds * config.rate_hz)
         else:
-            heard = torch.empty(1, seconds * config.mel.rate_hz // config.mel.hop_samples, config.mel.bins)
-    return _counted(lambda: model(heard)) / seconds, sum(p.numel() for p in model.parameters())
+            network_input = torch.empty(1, seconds * config.mel.rate_hz // config.mel.hop_samples, config.mel.bins)
+    return _counted(lambda: model(network_input)) / seconds, sum(p.numel() for p in model.parameters())
 
 
 def _counted(run) -> float:

@@ -4,8 +4,8 @@
     python -m bench.cpu --only long --long 30
     python -m bench.cpu --only excerpt
 
-Plain and compiled take turns in one process; every peak of memory is that of a process of its own, all included.
-Weights are random. Figures are merged into FILE by case, each with its command, machine and date.
+Plain and compiled take turns in one process; every peak of memory is measured in a process of its own, with Python and
+PyTorch included. Weights are random. Figures are merged into FILE by case, each with its command, machine and date.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from bench import program
 CASES = ("denoiser", "vocoder", "memory", "excerpt", "long")
 
 
-def arguments(given: list[str] | None = None) -> argparse.Namespace:
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES[:3]), help="cases to run")
     parser.add_argument("--seconds", type=program.length, default=10.0, help="of audio, for times and their memory")
-    parser.add_argument("--repeats", type=program.whole, default=9)
-    parser.add_argument("--threads", type=program.whole, default=2)
+    parser.add_argument("--repeats", type=program.whole_number, default=9)
+    parser.add_argument("--threads", type=program.whole_number, default=2)
     parser.add_argument("--wait", choices=("passive", "active"), default="passive", help="OMP_WAIT_POLICY, of both")
-    parser.add_argument("--channels", type=program.whole, default=512, help="of the denoiser")
-    parser.add_argument("--vocoder-channels", type=program.whole, default=512, help="at the vocoder's start")
+    parser.add_argument("--channels", type=program.whole_number, default=512, help="of the denoiser")
+    parser.add_argument("--vocoder-channels", type=program.whole_number, default=512, help="at the vocoder's start")
     parser.add_argument("--long", type=program.length, default=30.0, metavar="MINUTES", help="of the long recording")
     parser.add_argument(
         "--excerpt", type=program.length, default=60.0, metavar="SECONDS", help="in one block and in many"
@@ -46,7 +46,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=program.result, metavar="FILE")
     parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)  # inside a process of its own
     parser.add_argument("--folder", type=program.folder, help="keep the models here, or take those that lie here")
-    return parser.parse_args(given)
+    return parser.parse_args(argv)
 
 
 def main() -> None:
@@ -78,14 +78,14 @@ def run(options: argparse.Namespace) -> dict:
     from bench import cases, models
 
     torch.set_num_threads(options.threads)
-    name, *rest = options.case
+    name, *case_arguments = options.case
     folder = options.folder
     if name == "make":
         say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
         models.make(folder, options.channels, options.vocoder_channels, say)
         return {}
     if name == "memory":
-        return cases.memory(*rest, folder, options.seconds)
+        return cases.memory(*case_arguments, folder, options.seconds)
     if name == "long":
         return cases.long(folder, options.long)
     if name == "excerpt":
@@ -97,12 +97,12 @@ def in_process(options: argparse.Namespace, case: list[str]) -> dict:
     command = [sys.executable, os.path.abspath(__file__), "--case", *case]
     for name in ("folder", "seconds", "repeats", "threads", "wait", "channels", "vocoder_channels", "long", "excerpt"):
         command += ["--" + name.replace("_", "-"), str(getattr(options, name))]
-    # Threads that spin while they wait for others would be timed, where other programs hold a core.
+    # Spinning threads would be timed, too, where other programs occupy a core.
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": options.wait}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
-    if done.returncode:
-        raise SystemExit(max(1, done.returncode))  # it has said why
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
+    if process.returncode:
+        raise SystemExit(max(1, process.returncode))  # it has printed the reason
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def sizes(options: argparse.Namespace) -> dict:
@@ -110,7 +110,7 @@ def sizes(options: argparse.Namespace) -> dict:
 
 
 def circumstances(options: argparse.Namespace) -> dict:
-    """Machine, versions, command and date: what a figure means nothing without. Load: what else the machine did."""
+    """The context of a figure: machine, versions, command, date, and the load by other programs."""
     from fastsvc import machine
     from fastsvc.version import VERSION
 
@@ -127,8 +127,8 @@ def keep(path: Path, case: str, record: dict) -> None:
     """Write one case into a file that may hold others."""
     from fastsvc import files
 
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    files.write_json(path, {**found, case: record})
+    records = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    files.write_json(path, {**records, case: record})
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ from bench import program
 from fastsvc import faults, file_names, files, screen
 from fastsvc.errors import FastsvcError
 
-VOICES = 3  # at most, and no more than keep all below a minute: at a real-time factor of 0.35, this much audio
-AUDIO_SECONDS = 110.0
+VOICES = 3  # at most
+AUDIO_SECONDS = 110.0  # for all voices together: at a real-time factor of 0.35 the demo stays below a minute
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all converted; 1: something failed, and is named; 70: a fault of ours."""
+    """The exit code. 0: all converted; 1: some failed, and are named; 70: a fault of ours."""
     with screen.steady():
         options = _options(arguments)
         try:
@@ -65,8 +65,8 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
     names = pick(engine, voices, _affordable(folder))
     steps = steps or engine.steps[0]
     batch.check_output_folder(out)
-    here = f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}"
-    print(screen.shown(here))
+    summary = f"{path.name} ({why}), {len(engine.speakers)} voices; here: {', '.join(names)}; {_steps(steps)}"
+    print(screen.shown(summary))
     rows, failures = [], []
     for name, tag in zip(names, file_names.safe_tags(names)):
         planned = plan([folder], out / tag)
@@ -91,12 +91,12 @@ def pick(engine, voices: str | None, count: int = VOICES) -> list[str]:
         return names
     if len(f0_hz) == len(names):
         names = [name for _, name in sorted(zip(f0_hz, names))]
-    # Inside the ends: with two voices the quarter points, which are less extreme than the lowest and the highest.
+    # Not the extremes: with two voices the quarter points, which are closer to the middle than lowest and highest.
     return [names[int((i + 0.5) * len(names) / count)] for i in range(count)]
 
 
 def _affordable(folder: Path) -> int:
-    """How many voices every recording can have in the time of a demo."""
+    """How many voices fit into the time of a demo, for all recordings."""
     from fastsvc.audio import io
     from fastsvc.files.tree import files_below
 
@@ -109,7 +109,7 @@ def _affordable(folder: Path) -> int:
 
 
 def _transpose(engine, name: str):
-    """Into the range of the voice, where it is known."""
+    """ "auto" where the range of the voice is known, else 0."""
     return "auto" if engine.table.median_f0_hz(engine.table.weights(name)) else 0
 
 
@@ -151,7 +151,7 @@ def _draw(entry, name: str):
     )
     frames = min(len(f0_hz) for f0_hz, _ in tracks)
     cut = [tuple(part[:frames] for part in track) for track in tracks]
-    return pictures.Row(
+    return pictures.ConversionRow(
         file=source.name,
         seconds=entry.seconds,
         voice=name,

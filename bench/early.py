@@ -21,7 +21,7 @@ def compared(
     network = getattr(engine.sampler, "network", None)
     if network is None or not dependent.possible(network.device, network.arch):
         return [{"skipped": "early starts need an NVIDIA GPU of sm_90 or newer"}]
-    rows, before = [], network.early
+    rows, early_before = [], network.early
     try:
         for seconds in lengths_s:
             for count in (count for count in steps if count in engine.steps):
@@ -32,7 +32,7 @@ def compared(
     except (FastsvcError, RuntimeError) as error:  # the figures that follow do not need it
         return [{"skipped": reason(error)}]
     finally:
-        network.early = before
+        network.early = early_before
     return rows
 
 

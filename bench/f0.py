@@ -1,4 +1,4 @@
-"""Pitch trackers: accuracy on signals whose pitch is known, and speed.
+"""Pitch trackers: accuracy on signals of known pitch, and speed.
 
 python -m bench.f0 [--json bench/results/f0.json] [--seconds 4] [--methods yin,dio] [--device cpu]
 """
@@ -30,9 +30,9 @@ COLUMNS = (
 
 
 def measure(method: str, seconds: float, device: str) -> dict:
-    """{signal: scores, "rtf", "cpu"}: seconds of the clock and of all processors' time by second of audio.
+    """{signal: scores, "rtf", "cpu"}: seconds of the clock, and of all processors, per second of audio.
 
-    The first call, which loads, is not timed; of up to three others the fastest counts.
+    The first call, which loads the model, is not timed; of up to three others the fastest counts.
     """
 
     import torch
@@ -41,8 +41,8 @@ def measure(method: str, seconds: float, device: str) -> dict:
     from fastsvc.features import f0
 
     def track(audio, rate_hz, hop, frames):
-        found = f0.extract(torch.from_numpy(audio).to(device), rate_hz, hop, frames, method=method)
-        return tuple(part.cpu().numpy() for part in found)
+        tracked = f0.extract(torch.from_numpy(audio).to(device), rate_hz, hop, frames, method=method)
+        return tuple(part.cpu().numpy() for part in tracked)
 
     audio = trackers.signals(seconds)["vibrato"][0]
     frames = len(audio) // trackers.HOP
@@ -57,15 +57,15 @@ def measure(method: str, seconds: float, device: str) -> dict:
 
 def table(results: dict) -> str:
     """Markdown, in percent."""
-    names = " | ".join(f"{signal}: {what}" for signal, what in COLUMNS)
+    names = " | ".join(f"{signal}: {metric}" for signal, metric in COLUMNS)
     lines = [f"| method | {names} | real-time factor | processor time |"]
     lines.append("|---" * (len(COLUMNS) + 3) + "|")
-    for method, found in results.items():
-        if "skipped" in found:
-            lines.append(f"| {method} | not measured: {found['skipped']} |" + " |" * (len(COLUMNS) + 1))
+    for method, scores in results.items():
+        if "skipped" in scores:
+            lines.append(f"| {method} | not measured: {scores['skipped']} |" + " |" * (len(COLUMNS) + 1))
             continue
-        cells = [f"{100 * found[signal][what]:.1f}" for signal, what in COLUMNS]
-        lines.append(f"| {method} | " + " | ".join(cells) + f" | {found['rtf']:.3f} | {found['cpu']:.3f} |")
+        cells = [f"{100 * scores[signal][metric]:.1f}" for signal, metric in COLUMNS]
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {scores['rtf']:.3f} | {scores['cpu']:.3f} |")
     return "\n".join(lines)
 
 

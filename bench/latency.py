@@ -1,4 +1,4 @@
-"""How long a conversion takes, stage by stage, against what the machine could do at best and against its peers.
+"""How long a conversion takes, stage by stage, against the machine's limits and against its peers.
 
     python bench/latency.py [MODEL.fsvc] [--seconds 0.5,1,2,5,10,30,60] [--steps 1,2,4] [--device auto|cpu|cuda]
         [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx]
@@ -27,14 +27,14 @@ from bench import program
 from bench.peer_names import PEERS
 
 
-def arguments(given: list[str] | None = None) -> argparse.Namespace:
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("model", nargs="?", type=program.existing, metavar="MODEL.fsvc")
     parser.add_argument("--seconds", type=program.listed(program.length), default=[0.5, 1, 2, 5, 10, 30, 60])
-    parser.add_argument("--steps", type=program.listed(program.whole), default=[1, 2, 4])
+    parser.add_argument("--steps", type=program.listed(program.whole_number), default=[1, 2, 4])
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
-    parser.add_argument("--repeats", type=program.whole, default=50)
+    parser.add_argument("--repeats", type=program.whole_number, default=50)
     parser.add_argument(
         "--budget", type=program.seconds, default=3.0, help="seconds for one figure, three repetitions at least"
     )
@@ -46,21 +46,21 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--no-extras", action="store_true", help="leave out cold start and throughput")
     parser.add_argument(
         "--sizes",
-        type=program.listed(program.whole, 3),
+        type=program.listed(program.whole_number, 3),
         default=[512, 20, 512],
         help="channels, layers, vocoder's channels",
     )
     parser.add_argument("--nvtx", action="store_true", help="mark the stages for Nsight Systems")
     parser.add_argument("--json", type=program.result, metavar="FILE")
     parser.add_argument("--plot", type=program.result, metavar="FILE.png")
-    options = parser.parse_args(given)
+    options = parser.parse_args(argv)
     if not options.seconds or not options.steps:
         parser.error("--seconds and --steps need one value at least")
     return options
 
 
-def main(given: list[str] | None = None) -> int:
-    options = arguments(given)
+def main(argv: list[str] | None = None) -> int:
+    options = arguments(argv)
     from bench import circumstances, conversion, table  # seconds: not for --help, nor for what is wrong with options
     from fastsvc.engine import Engine, ranges
 
@@ -75,7 +75,7 @@ def main(given: list[str] | None = None) -> int:
 
 
 def build(options: argparse.Namespace, folder: Path) -> Path:
-    """A model of the sizes asked for, random, built for the device."""
+    """A random model of the options' sizes, built for the device."""
     import torch
 
     from bench import models

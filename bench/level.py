@@ -1,10 +1,10 @@
-"""Is a result as loud as its recording: over all, over time, in rests; and what does keeping it so cost?
+"""Is a result as loud as its recording, over all, over time and in rests? And what does loudness matching cost?
 
 python -m bench.level [MODEL.fsvc] [--json bench/results/level.json] [--voices slt,kal,bruno] [--mos FOLDER]
 
-All recordings of a folder are sung by each voice, then brought to the recording's loudness in several ways: mixes of
-the model's own loudness, lengths of the window, peaks at which the model hears it. --mos adds a judge of quality at
-one loudness, DistillMOS: pip install --no-deps --target FOLDER distillmos xls-r-sqa
+All recordings of a folder are converted to each voice, then brought to the recording's loudness in several ways: mixes
+of the model's own loudness, lengths of the window, peaks of the model's input. --mos adds a judge of quality at one
+loudness, DistillMOS: pip install --no-deps --target FOLDER distillmos xls-r-sqa
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ def decibel(power: float) -> float:
     return 10 * math.log10(max(float(power), 1e-14))
 
 
-def loudness(audio, came, rate_hz: int) -> dict:
-    """Of a result against its recording, both [samples]: level, slope and correlation of frames in dB, rests."""
+def loudness(audio, source, rate_hz: int) -> dict:
+    """A result against its recording, both [samples]: level, slope and correlation of frames in dB, and rests."""
     import numpy as np
 
     from fastsvc.audio import envelope
 
-    made, given = (envelope.powers(one, rate_hz) for one in (audio, came))
-    made, given = (one[: len(one) // FRAME * FRAME].reshape(-1, FRAME).mean(axis=1) for one in (made, given))
-    out_db, in_db = (10 * np.log10(one + 1e-14) for one in (made, given))
-    active, rest = in_db > in_db.max() - ACTIVE_DB, in_db < in_db.max() - REST_DB
-    found = {
-        "level_db": decibel(made.mean()) - decibel(given.mean()),
+    blocks = [envelope.powers(signal, rate_hz) for signal in (audio, source)]
+    output_power, source_power = (b[: len(b) // FRAME * FRAME].reshape(-1, FRAME).mean(axis=1) for b in blocks)
+    out_db, in_db = (10 * np.log10(power + 1e-14) for power in (output_power, source_power))
+    active, in_rest = in_db > in_db.max() - ACTIVE_DB, in_db < in_db.max() - REST_DB
+    figures = {
+        "level_db": decibel(output_power.mean()) - decibel(source_power.mean()),
         "slope": np.polyfit(in_db[active], out_db[active], 1)[0],
         "correlation": np.corrcoef(in_db[active], out_db[active])[0, 1],
         "frame_off_db": np.abs(out_db - in_db)[active].mean(),
         "peak": np.abs(audio).max(),
     }
-    if rest.sum() >= 5:
-        found["rest_db"] = decibel(made[rest].mean()) - decibel(given[rest].mean())
-    return {name: float(value) for name, value in found.items()}
+    if in_rest.sum() >= 5:
+        figures["rest_db"] = decibel(output_power[in_rest].mean()) - decibel(source_power[in_rest].mean())
+    return {name: float(value) for name, value in figures.items()}
 
 
 def judge(folder: Path | None):
@@ -74,45 +74,46 @@ def judge(folder: Path | None):
     model = importlib.import_module(JUDGE).ConvTransformerSQAModel().eval()
 
     @torch.inference_mode()
-    def of(audio, rate_hz: int) -> float:
+    def score(audio, rate_hz: int) -> float:
         at_16k = resample(audio, rate_hz, 16000)
         at_16k *= 10 ** (-26 / 20) / max(float(np.sqrt(np.mean(at_16k**2))), 1e-9)
         return float(model(torch.from_numpy(at_16k)[None]))
 
-    return of
+    return score
 
 
 class Bench:
-    """One engine, and whatever is sung by it, once."""
+    """One engine, its conversions, and their figures."""
 
     def __init__(self, engine, voices, mos):
         self.engine, self.voices, self.mos = engine, voices, mos
 
-    def melody(self, audio, came, rate_hz: int, semitones: float) -> dict:
+    def melody(self, audio, source, rate_hz: int, semitones: float) -> dict:
         from fastsvc.audio.resample import resample
         from fastsvc.evaluation import pitch
         from fastsvc.evaluation.choir_table import track
 
-        (f0_hz, voiced), wanted = (track(resample(one, rate_hz, self.engine.rate_hz), self.engine.config)
-                                   for one in (audio, came))  # fmt: skip
-        found = pitch.compare((f0_hz, voiced), (wanted[0] * 2 ** (semitones / 12), wanted[1]))
-        return {name: found[name] for name in ("fpc_voiced", "f0_rmse_cents")}
+        (f0_hz, voiced), expected = (
+            track(resample(signal, rate_hz, self.engine.rate_hz), self.engine.config) for signal in (audio, source)
+        )
+        figures = pitch.compare((f0_hz, voiced), (expected[0] * 2 ** (semitones / 12), expected[1]))
+        return {name: figures[name] for name in ("fpc_voiced", "f0_rmse_cents")}
 
-    def sung(self, recordings, peak: float) -> list:
-        """(name, voice, audio, rate, result at the model's own loudness, semitones), heard at that peak."""
+    def convert_all(self, recordings, peak: float) -> list:
+        """(name, voice, audio, rate, result at the model's own loudness, semitones), for inputs of that peak."""
         import numpy as np
 
-        made = []
+        results = []
         for name, audio, rate_hz in recordings:
             gain = np.float32(peak / np.abs(audio).max())
             for voice in self.voices:
-                how = {"transpose": "auto", "normalise": False, "rms_mix_rate": 1.0}
-                result, _ = self.engine.convert(audio * gain, rate_hz, voice, **how)
-                made.append((name, voice, audio, rate_hz, result / gain, self.engine.transposed))
-        return made
+                options = {"transpose": "auto", "normalise": False, "rms_mix_rate": 1.0}
+                result, _ = self.engine.convert(audio * gain, rate_hz, voice, **options)
+                results.append((name, voice, audio, rate_hz, result / gain, self.engine.transposed))
+        return results
 
     def measured(self, sung, mix: float, melody: bool = False) -> dict:
-        """Means, and the worst level, of all results after loudness follow."""
+        """Means over all results, and the worst level, after loudness matching."""
         import numpy as np
 
         from fastsvc.engine.level import Level
@@ -133,30 +134,30 @@ class Bench:
         return {name: round(value, 3) for name, value in found.items()}
 
     def situations(self, audio, rate_hz: int, voice: str, mix: float) -> dict:
-        """The steps of softer verses, a click in a quiet take, a silent second, a recording at full scale: in dB."""
+        """Levels in dB of softer verses, a click in a quiet take, a silent second, a recording at full scale."""
         import numpy as np
 
-        def convert(given):
-            given = given.astype(np.float32)
-            return self.engine.convert(given, rate_hz, voice, transpose="auto", rms_mix_rate=mix)[0]
+        def convert(signal):
+            signal = signal.astype(np.float32)
+            return self.engine.convert(signal, rate_hz, voice, transpose="auto", rms_mix_rate=mix)[0]
 
-        def level(one) -> float:
-            return decibel(np.mean(np.square(one, dtype=np.float64)))
+        def level(signal) -> float:
+            return decibel(np.mean(np.square(signal, dtype=np.float64)))
 
-        found, size = {}, len(audio)
+        figures, size = {}, len(audio)
         for step in (24, 30):
-            made = convert(np.concatenate([audio, audio * 10 ** (-step / 20), np.zeros(rate_hz), audio]))
-            found[f"step_{step}_db"] = level(made[:size]) - level(made[size : 2 * size])
-            rest = made[2 * size + rate_hz // 20 : 2 * size + rate_hz - rate_hz // 20]
-            found["silent_rest_dbfs"] = level(rest)
+            output = convert(np.concatenate([audio, audio * 10 ** (-step / 20), np.zeros(rate_hz), audio]))
+            figures[f"step_{step}_db"] = level(output[:size]) - level(output[size : 2 * size])
+            silence = output[2 * size + rate_hz // 20 : 2 * size + rate_hz - rate_hz // 20]
+            figures["silent_rest_dbfs"] = level(silence)
         quiet = 0.03 * audio / np.abs(audio).max()
         clicked, away = quiet.copy(), np.ones(size, bool)
         clicked[size // 3] = 1.0
         away[size // 3 - rate_hz // 20 : size // 3 + rate_hz // 20] = False
-        found["click_db"] = level(convert(clicked)[away]) - level(convert(quiet)[away])
+        figures["click_db"] = level(convert(clicked)[away]) - level(convert(quiet)[away])
         full = audio / np.abs(audio).max()
-        found["full_scale_level_db"] = level(convert(full)) - level(full)
-        return {name: round(value, 2) for name, value in found.items()}
+        figures["full_scale_level_db"] = level(convert(full)) - level(full)
+        return {name: round(value, 2) for name, value in figures.items()}
 
 
 def main() -> None:
@@ -177,27 +178,27 @@ def main() -> None:
     head = machine.describe("cpu") | {"command": "python -m bench.level " + " ".join(sys.argv[1:])}
     result = head | {"recordings": [name for name, _, _ in recordings], "voices": bench.voices}
 
-    def keep(what: str, name, found: dict) -> None:
-        result.setdefault(what, {})[str(name)] = found
-        print(what, name, found, flush=True)
+    def keep(section: str, name, figures: dict) -> None:
+        result.setdefault(section, {})[str(name)] = figures
+        print(section, name, figures, flush=True)
         if options.json:
             files.write_json(options.json, result)
 
     if bench.mos:
         judged = [bench.mos(audio, rate_hz) for _, audio, rate_hz in recordings]
         keep("recordings_themselves", "mos", round(sum(judged) / len(judged), 3))
-    long_enough = [one for one in recordings if len(one[1]) > 3 * one[2]]
-    for name, audio, rate_hz in sorted(long_enough, key=lambda one: len(one[1]) / one[2])[:1]:
+    long_enough = [recording for recording in recordings if len(recording[1]) > 3 * recording[2]]
+    for name, audio, rate_hz in sorted(long_enough, key=lambda recording: len(recording[1]) / recording[2])[:1]:
         for mix in (1.0, 0.0):
             keep("situations", f"{name}, mix {mix:g}", bench.situations(audio, rate_hz, bench.voices[0], mix))
     for peak in PEAKS:
-        sung = bench.sung(recordings, peak)
+        results = bench.convert_all(recordings, peak)
         if peak == PEAKS[0]:
             for mix in MIXES:
-                keep("mixes", mix, bench.measured(sung, mix, melody=True))
-            usual = sung
+                keep("mixes", mix, bench.measured(results, mix, melody=True))
+            usual = results
         else:
-            keep("input_peaks_own_loudness", peak, bench.measured(sung, 1.0, melody=True))
+            keep("input_peaks_own_loudness", peak, bench.measured(results, 1.0, melody=True))
     for level.SLOW_S in WINDOWS_S:
         keep("windows_s", level.SLOW_S, bench.measured(usual, 0.0))
 

@@ -1,4 +1,4 @@
-"""A full-size CoMoSVC with its vocoder, weights random: what is timed does not depend on what was learnt."""
+"""A full-size CoMoSVC with its vocoder and random weights: times do not depend on the weights."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def content() -> RecogniserConfig:
 def make(folder: Path, channels: int, vocoder_channels: int, say=print, layers: int = 20, **options) -> Path:
     """Native checkpoints of all three parts and the engine built from them: ``folder``/bench.fsvc.
 
-    ``options`` of fastsvc.build.compile; without them one step in float32.
+    ``options``: of fastsvc.build.compile; by default one step in float32.
     """
     from fastsvc import build
 
@@ -102,18 +102,18 @@ def main() -> None:
     parser.add_argument("folder", type=program.folder)
     parser.add_argument(
         "--sizes",
-        type=program.listed(program.whole, 3),
+        type=program.listed(program.whole_number, 3),
         default=[512, 20, 512],
         help="channels, layers, vocoder's channels",
     )
-    parser.add_argument("--steps", type=program.listed(program.whole), default=[1, 2, 4])
+    parser.add_argument("--steps", type=program.listed(program.whole_number), default=[1, 2, 4])
     parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
     parser.add_argument("--target", default="auto")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     channels, layers, wide = options.sizes
-    how = {"steps": tuple(options.steps), "precision": options.precision, "target": options.target}
-    print(make(options.folder, channels, wide, layers=layers, **how))
+    build_options = {"steps": tuple(options.steps), "precision": options.precision, "target": options.target}
+    print(make(options.folder, channels, wide, layers=layers, **build_options))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The peers that the engine is held against (bench/peers.py), by name: options are checked without PyTorch."""
+"""Names of the engine's peers (bench/peers.py), in a file of their own: options are checked without PyTorch."""
 
 PEERS = ("eager32", "eager16", "graphs", "compile")
 SLOW = ("compile",)  # minutes until the first call

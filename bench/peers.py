@@ -1,6 +1,6 @@
-"""What the denoiser is held against: the plain PyTorch model, in the ways that people speed it up.
+"""The denoiser's peers: the plain PyTorch model, and the usual ways to speed it up.
 
-Each peer does what the engine's stage `denoiser` does: from noise and a condition to a normalised mel.
+Each peer does the work of the engine's stage `denoiser`: from noise and a condition to a normalised mel.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ def peer(name: str, model: AcousticModel, levels: list[float], method: str, fram
 
 
 def _denoise(net, config, cond, dtype):
-    """D(x, σ) with the network in ``dtype`` and everything about it in float32; the scalars are made once."""
+    """D(x, σ) with the network in ``dtype`` and everything else in float32; the scalars are computed once."""
     from fastsvc.model import process
 
-    known: dict[float, tuple] = {}
+    scalars_by_level: dict[float, tuple] = {}
 
     def denoise(x, sigma):
-        if sigma not in known:
+        if sigma not in scalars_by_level:
             scalars = process.coefficients(config, torch.tensor([sigma], dtype=torch.float32))
-            known[sigma] = *map(float, scalars[:3]), scalars[3].to(x.device, dtype)
-        c_skip, c_out, c_in, c_noise = known[sigma]
+            scalars_by_level[sigma] = *map(float, scalars[:3]), scalars[3].to(x.device, dtype)
+        c_skip, c_out, c_in, c_noise = scalars_by_level[sigma]
         return c_skip * x + c_out * net((c_in * x).to(dtype), c_noise, cond).float()
 
     return denoise

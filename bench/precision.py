@@ -1,4 +1,4 @@
-"""What rounding costs: the mel of the lowered denoiser in float16, bfloat16 and float8 against the one in float32.
+"""The error of rounding: the mel of the lowered denoiser in float16, bfloat16 and float8 against float32.
 
     python -m bench.precision [--json bench/results/precision.json]
 

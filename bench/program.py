@@ -1,4 +1,4 @@
-"""How benches start and end: options are checked before slow imports; what is wrong is one line, exit 2."""
+"""Start and end of a bench: options are checked before slow imports; an error is one line, exit 2."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ UNUSABLE, INTERRUPTED = 2, 130
 
 
 def start(main: Callable[[], int | None]) -> NoReturn:
-    """Run ``main`` and end with its exit code, 0 where it gives none."""
+    """Run ``main`` and end with its exit code (None: 0)."""
     with screen.steady():
         try:
             code = main() or 0
         except FastsvcError as error:
             code = _say(f"error: {error}", UNUSABLE)
         except OSError as error:
-            if error.filename is None:  # no path of the user's
+            if error.filename is None:  # not about a path of the user's
                 raise
             code = _say(f"error: {os.fsdecode(error.filename)}: {error.strerror}", UNUSABLE)
         except KeyboardInterrupt:
@@ -38,14 +38,14 @@ def _say(line: str, code: int) -> int:
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
-    """For a program with this docstring: its first line, then all of it below the options."""
-    first, _, rest = doc.partition("\n")
+    """A parser whose help shows the docstring's first line, and the remainder below the options."""
+    first, _, body = doc.partition("\n")
     raw = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=first, epilog=rest.strip() or None, formatter_class=raw)
+    return argparse.ArgumentParser(description=first, epilog=body.strip() or None, formatter_class=raw)
 
 
-def whole(text: str) -> int:
-    """A number from 1 on."""
+def whole_number(text: str) -> int:
+    """A whole number of at least 1."""
     try:
         number = int(text)
     except ValueError:
@@ -72,13 +72,13 @@ def seconds(text: str) -> float:
 
 
 def listed(kind: Callable, count: int | None = None) -> Callable[[str], list]:
-    """A parser of "1,2,4"; ``count``: that many and no other number of them."""
+    """A parser of "1,2,4"; ``count``: exactly that many values."""
 
     def parse(text: str) -> list:
-        found = [kind(part.strip()) for part in text.split(",") if part.strip()]
-        if count is not None and len(found) != count:
+        values = [kind(part.strip()) for part in text.split(",") if part.strip()]
+        if count is not None and len(values) != count:
             raise argparse.ArgumentTypeError(f"{text!r} are not {count} values with commas between")
-        return found
+        return values
 
     return parse
 
@@ -95,14 +95,14 @@ def one_of(*names: str) -> Callable[[str], str]:
 
 
 def existing(text: str) -> Path:
-    """A file or folder that is there."""
+    """The path of an existing file or folder."""
     if not os.path.lexists(text):
         raise argparse.ArgumentTypeError(f"{text}: no such file or folder")
     return Path(text)
 
 
 def result(text: str) -> Path:
-    """A file that can be written: said before hours of measuring, not after."""
+    """The path of a writable file, checked before hours of measuring."""
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: is a folder, not a file")
@@ -110,18 +110,18 @@ def result(text: str) -> Path:
 
 
 def folder(text: str) -> Path:
-    """A folder that files can be written to, there or not yet."""
+    """The path of a writable folder, which may not exist yet."""
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: is not a folder")
     return _writable(path, path.exists())
 
 
-def _writable(path: Path, there: bool) -> Path:
-    if not there:
+def _writable(path: Path, exists: bool) -> Path:
+    if not exists:
         above = next(parent for parent in path.absolute().parents if parent.exists())
         if not above.is_dir():
             raise argparse.ArgumentTypeError(f"{path}: {above} is not a folder")
-    if not os.access(path if there else above, os.W_OK):
+    if not os.access(path if exists else above, os.W_OK):
         raise argparse.ArgumentTypeError(f"{path}: no permission to write there")
     return path

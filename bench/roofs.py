@@ -1,4 +1,4 @@
-"""What the machine can do at best, measured in the same run: matrix products and copies; and floors made of them."""
+"""The machine's limits, measured in the same run: matrix products and copies; and floors of time from them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def measure(device: torch.device, precision: str, repeats: int = 10) -> dict:
 
 
 def floor_ms(flops: float, bytes_: float, roofs: dict) -> float:
-    """The least time for so many operations and so many bytes moved, whichever takes longer."""
+    """The least time for that many operations and moved bytes: the longer of the two."""
     return max(flops / (roofs["tflops"] * 1e9), bytes_ / (roofs["copy_gbs"] * 1e6))
 
 
 def percent(floor: float, spent: float) -> float:
-    """How much of the time the floor is."""
+    """The floor in percent of the time spent."""
     return round(100 * floor / spent, 1)

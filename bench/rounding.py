@@ -21,7 +21,7 @@ LARGEST = float(torch.finfo(torch.float8_e4m3fn).max)
 
 @dataclass(frozen=True)
 class Format:
-    """How values are stored between products, and the operands of the large ones rounded."""
+    """A number format: the type of stored values, and the rounding of the large products' operands."""
 
     stored: torch.dtype
     rows: Callable[[Tensor], Tensor] = lambda operand: operand
@@ -51,28 +51,28 @@ FORMATS = {
 
 
 def evaluate(
-    w: dict[str, Tensor], config: AcousticConfig, x: Tensor, step: int, level: float, cond: Tensor, how: Format
+    w: dict[str, Tensor], config: AcousticConfig, x: Tensor, step: int, level: float, cond: Tensor, form: Format
 ):
     """D(x) [T, M] from lowered tensors; ``step``: the level's row of the step vectors."""
     c_skip, c_out, c_in = map(float, process.coefficients(config, torch.tensor(level, dtype=torch.float32))[:3])
-    vectors, cond = w["steps.vectors"][step], how.store(cond)
-    state = torch.relu(how.store(c_in * x) @ how.store(w["input.weight"]) + w["input.bias"])
-    state, gated = how.store(state + vectors[0]), []
+    vectors, cond = w["steps.vectors"][step], form.store(cond)
+    state = torch.relu(form.store(c_in * x) @ form.store(w["input.weight"]) + w["input.bias"])
+    state, gated = form.store(state + vectors[0]), []
     for layer, dilation in enumerate(config.denoiser.dilations):
         padded = pad(state, (0, 0, dilation, dilation))
         operand = torch.cat([padded[: len(x)], state, padded[2 * dilation :], cond], dim=1)
-        gate, filter_ = (how.product(operand, w["conv.weight"][layer]) + w["conv.bias"][layer]).chunk(2, dim=1)
-        gated.append(how.store(torch.sigmoid(gate) * torch.tanh(filter_)))
+        gate, filter_ = (form.product(operand, w["conv.weight"][layer]) + w["conv.bias"][layer]).chunk(2, dim=1)
+        gated.append(form.store(torch.sigmoid(gate) * torch.tanh(filter_)))
         if layer + 1 < config.denoiser.layers:
             shift = w["residual.bias"][layer] - vectors[layer] * math.sqrt(0.5) + vectors[layer + 1]
-            state = how.store(state * math.sqrt(0.5) + how.product(gated[-1], w["residual.weight"][layer]) + shift)
-    skips = how.store(torch.relu(how.product(torch.cat(gated, dim=1), w["skip.weight"]) + w["skip.bias"]))
-    return c_skip * x + c_out * (skips @ how.store(w["output.weight"]) + w["output.bias"])
+            state = form.store(state * math.sqrt(0.5) + form.product(gated[-1], w["residual.weight"][layer]) + shift)
+    skips = form.store(torch.relu(form.product(torch.cat(gated, dim=1), w["skip.weight"]) + w["skip.bias"]))
+    return c_skip * x + c_out * (skips @ form.store(w["output.weight"]) + w["output.bias"])
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network with its schedules, and the condition [T, H] of something to sing."""
+    """A network with its schedules, and a condition [T, H]."""
 
     name: str
     config: AcousticConfig
@@ -92,12 +92,12 @@ def errors(case: Case) -> list[dict]:
 
         return sampler.sample(case.config, "consistency", denoise, case.schedules[steps], draw, case.cond)
 
-    def lowered(how: Format) -> Callable:
-        return lambda x, s: evaluate(case.tensors, case.config, x, case.levels.index(s), s, case.cond, how)
+    def lowered(form: Format) -> Callable:
+        return lambda x, s: evaluate(case.tensors, case.config, x, case.levels.index(s), s, case.cond, form)
 
     span = (torch.tensor(case.config.norm.high) - torch.tensor(case.config.norm.low)) / 2
     decibels = 20 * span * (1 if case.config.mel.log_base == "10" else 1 / math.log(10))
-    ways = {name: lowered(how) for name, how in FORMATS.items() if name != "float32"}
+    ways = {name: lowered(form) for name, form in FORMATS.items() if name != "float32"}
     if case.plain is not None:
         ways = {"plain PyTorch, float16": lambda x, s: case.plain(x, s, case.cond), **ways}
     rows = []
@@ -171,7 +171,7 @@ def table(rows: list[dict]) -> str:
         "|---|---|" + "---|" * len(STEPS),
     ]
     for network, name in dict.fromkeys((row["network"], row["format"]) for row in rows):
-        found = [row for row in rows if (row["network"], row["format"]) == (network, name)]
-        cells = [f"{row['relative_rms']:.1e} ({row['mel_db']:.2g} dB)" for row in found]
+        format_rows = [row for row in rows if (row["network"], row["format"]) == (network, name)]
+        cells = [f"{row['relative_rms']:.1e} ({row['mel_db']:.2g} dB)" for row in format_rows]
         lines.append(f"| {network} | {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

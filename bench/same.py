@@ -1,4 +1,4 @@
-"""Two folders of results, bit for bit: whether a change of the code changed what is heard.
+"""Compares two folders of results, bit for bit: did a change of the code change the audio?
 
     make demo && mv out before        # then the change, and
     make demo && python -m bench.same before out
@@ -24,7 +24,7 @@ SUFFIXES = {".wav", ".flac", ".mp3", ".ogg"}
 
 
 def differing(before: Path, after: Path) -> tuple[list[str], int]:
-    """(recordings that are missing or another, how many there are in ``before``)."""
+    """(recordings that are missing or differ in ``after``, number of recordings in ``before``)."""
     names = sorted(path.relative_to(before) for path in before.rglob("*") if path.suffix in SUFFIXES)
     same = {name for name in names if (after / name).is_file() and filecmp.cmp(before / name, after / name, False)}
     return [str(name) for name in names if name not in same], len(names)

@@ -1,4 +1,4 @@
-"""The stages of a conversion as calls of their own, over inputs that are ready before: what `bench.latency` times."""
+"""The stages of a conversion as separate calls on prepared inputs, for `bench.latency`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Stage:
 
 
 def voice(samples: int, rate_hz: int) -> torch.Tensor:
-    """A tone with vibrato and a little noise [samples]: something that every stage finds something in."""
+    """A tone with vibrato and a little noise [samples]: work for every stage."""
     time_s = torch.arange(samples, dtype=torch.float64) / rate_hz
     phase = 2 * torch.pi * (220 * time_s + 0.9 * torch.sin(2 * torch.pi * 5.5 * time_s))
     tone = sum(torch.sin(k * phase) / k for k in range(1, 9)).float()
@@ -76,13 +76,13 @@ def stages(engine, seconds: float, steps: int) -> list[Stage]:
 
 
 def resampling() -> str:
-    """What the whole includes: the content encoder has a rate of its own."""
-    found = importlib.util.find_spec("soxr") is not None
-    return "included (soxr)" if found else "left out: soxr is not installed; the encoder gets its rate at once"
+    """Whether the end-to-end time includes resampling, which the content encoder's own rate needs."""
+    has_soxr = importlib.util.find_spec("soxr") is not None
+    return "included (soxr)" if has_soxr else "left out: soxr is not installed; the encoder gets its rate at once"
 
 
 def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: int, steps: int) -> Callable:
-    """First sample in to last sample out; where nothing can resample, from audio at both rates on."""
+    """First sample in to last sample out; without soxr it starts from audio at both rates."""
     if importlib.util.find_spec("soxr") is not None:
         audio = at_mel.numpy()
         return lambda: engine.convert(audio, engine.rate_hz, engine.table.base, steps=steps)
@@ -90,8 +90,8 @@ def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: i
     def run() -> np.ndarray:
         f0_hz, voiced, volume = hearing.melody(at_mel, frames, engine.config, device=engine.device, yin=engine.yin)
         units = engine.encoder.encode(at_encoder)
-        told = {"voiced": voiced, "steps": steps}
-        audio, _ = engine.synthesise(units, f0_hz, volume, engine.table.base, **told)
+        options = {"voiced": voiced, "steps": steps}
+        audio, _ = engine.synthesise(units, f0_hz, volume, engine.table.base, **options)
         return engine.join(audio.numpy(), len(at_mel), engine.rate_hz, engine.rate_hz, 1.0)
 
     return run

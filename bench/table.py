@@ -10,10 +10,10 @@ from bench.stages import WHOLE
 
 def markdown(result: dict) -> str:
     """Roofs, stages, peers, cold start and throughput."""
-    engine, known = result["engine"], result["roofs"]
+    engine, roofs = result["engine"], result["roofs"]
     parts = [
-        f"{place(result)}; {engine['precision']}, {engine['how']}. Roofs: {known['tflops']:g} TFLOP/s"
-        f" ({known['precision']}, {known['product']}), {known['copy_gbs']:g} GB/s. Resampling: {result['resampling']}.",
+        f"{machine_name(result)}; {engine['precision']}, {engine['how']}. Roofs: {roofs['tflops']:g} TFLOP/s"
+        f" ({roofs['precision']}, {roofs['product']}), {roofs['copy_gbs']:g} GB/s. Resampling: {result['resampling']}.",
         stage_table(result["stages"]),
     ]
     if "early" in result:
@@ -27,7 +27,7 @@ def markdown(result: dict) -> str:
     return "\n\n".join(parts)
 
 
-def place(result: dict) -> str:
+def machine_name(result: dict) -> str:
     machine = result["machine"]
     return machine["gpu"]["name"] if "gpu" in machine else f"{machine['cpu']}, {machine['threads']} threads"
 
@@ -44,7 +44,7 @@ def stage_table(rows: list[dict]) -> str:
 
 def peer_table(result: dict) -> str:
     """Medians of the peers, and how many times faster the engine's denoiser is."""
-    ours = {(r["seconds"], r["steps"]): r["p50_ms"] for r in result["stages"] if r["stage"] == "denoiser"}
+    engine_ms = {(r["seconds"], r["steps"]): r["p50_ms"] for r in result["stages"] if r["stage"] == "denoiser"}
     lines = ["| audio | steps | denoiser | p50 ms | engine is faster by |", "|" + "---|" * 5]
     for row in result["peers"]:
         key = row["seconds"], row["steps"]
@@ -52,7 +52,7 @@ def peer_table(result: dict) -> str:
         if "skipped" in row:
             cells += [f"not measured: {row['skipped']}", "–"]
         else:
-            faster = f"{row['p50_ms'] / ours[key]:.2f}×" if key in ours else "–"
+            faster = f"{row['p50_ms'] / engine_ms[key]:.2f}×" if key in engine_ms else "–"
             cells += [f"{row['p50_ms']:.3f}", faster]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
@@ -74,8 +74,8 @@ def vocoder_table(rows: list[dict]) -> str:
     lines = ["| audio | vocoder | p50 ms | % of floor | against plain float32 |", "|" + "---|" * 5]
     plain = {row["seconds"]: row["p50_ms"] for row in rows if row.get("peer") == "eager32" and "p50_ms" in row}
     for row in rows:
-        who = row["backend"] if "backend" in row else f"generator alone, {DESCRIPTIONS[row['peer']]}"
-        cells = [f"{row['seconds']:g} s", who]
+        name = row["backend"] if "backend" in row else f"generator alone, {DESCRIPTIONS[row['peer']]}"
+        cells = [f"{row['seconds']:g} s", name]
         if "skipped" in row:
             cells += [f"not measured: {row['skipped']}", "–", "–"]
         else:
@@ -112,7 +112,7 @@ def plot(result: dict, path: Path) -> None:
         points = [(r["seconds"], r["p50_ms"]) for r in rows if r["stage"] == name and r["steps"] == steps]
         axes.plot(*zip(*points), marker="o", linewidth=2.5 if name == WHOLE else 1.2, label=name)
     axes.set(xscale="log", yscale="log", xlabel="seconds of audio", ylabel="ms (median)")
-    axes.set_title(f"{place(result)}, {result['engine']['precision']}, {steps} step" + "s" * (steps > 1))
+    axes.set_title(f"{machine_name(result)}, {result['engine']['precision']}, {steps} step" + "s" * (steps > 1))
     axes.grid(True, which="both", alpha=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.tight_layout()

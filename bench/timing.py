@@ -11,16 +11,16 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-# More than any L2 cache has, and so many that the overwriting takes longer than Python's part of a call.
+# Larger than any L2 cache, and large enough that overwriting takes longer than Python's part of a call.
 FLUSH_BYTES = 512 * 2**20
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which ``share`` of them lie, linear between neighbours."""
+    """The value below which a ``share`` of all values lies, linear between neighbours."""
     ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low, high = math.floor(place), math.ceil(place)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    position = share * (len(ordered) - 1)
+    low, high = math.floor(position), math.ceil(position)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
 def summary(milliseconds: Sequence[float]) -> dict:
@@ -41,15 +41,15 @@ class Clock:
 
         At least three repetitions, then as many as ``repeats`` and ``budget_s`` allow; slow work warms up in two calls.
         """
-        begun = time.perf_counter()
-        for done in range(self.warm_up):
+        start = time.perf_counter()
+        for round_ in range(self.warm_up):
             run()
             self.synchronise()
-            if done and time.perf_counter() - begun > self.budget_s:
+            if round_ and time.perf_counter() - start > self.budget_s:
                 break
-        device_ms, wall_ms, begun = [], [], time.perf_counter()
+        device_ms, wall_ms, start = [], [], time.perf_counter()
         while len(wall_ms) < self.repeats:
-            if len(wall_ms) >= 3 and time.perf_counter() - begun > self.budget_s:
+            if len(wall_ms) >= 3 and time.perf_counter() - start > self.budget_s:
                 break
             wall_ms.append(self._wall_ms(run))
             device_ms.append(self._device_ms(run) if self.on_gpu else wall_ms[-1])
@@ -57,7 +57,7 @@ class Clock:
         return {**result, "wall_p50_ms": round(percentile(wall_ms, 0.5), 4)} if self.on_gpu else result
 
     def _wall_ms(self, run: Callable) -> float:
-        """From the call to its last result, on a device that waits for it."""
+        """From the call to its last result, on an idle device."""
         if self.on_gpu:
             self.scratch.zero_()
         self.synchronise()
@@ -67,7 +67,7 @@ class Clock:
         return 1e3 * (time.perf_counter() - start)
 
     def _device_ms(self, run: Callable) -> float:
-        """The device's own time: it is still overwriting its cache when it is given the work."""
+        """The device's own time: the call is queued while the device still overwrites its cache."""
         self.synchronise()
         first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         self.scratch.zero_()
@@ -83,7 +83,7 @@ class Clock:
 
 
 def launches(run: Callable, device: torch.device) -> int | None:
-    """Kernels and copies that the device was given by one call; None on a CPU, or where no profiler may look."""
+    """Kernels and copies that one call launches; None on a CPU, or where profiling is not allowed."""
     if device.type != "cuda":
         return None
     from torch.autograd import DeviceType

@@ -56,9 +56,9 @@ def main() -> None:
     rows = []
     for name in VOCODERS:
         with tempfile.TemporaryDirectory() as scratch:
-            made = folder(Path(scratch), name)
+            vocoder_path = folder(Path(scratch), name)
             for arch in ARCHS:
-                rows.append({"vocoder": name, "target": f"sm_{arch}", **build(made, CASES[name], arch)})
+                rows.append({"vocoder": name, "target": f"sm_{arch}", **build(vocoder_path, CASES[name], arch)})
                 print(json.dumps(rows[-1]), flush=True)
     record = {"graph": GRAPH, "plans": rows, **circumstances.describe("python -m bench.trt_plans", torch.device("cpu"))}
     circumstances.keep(record, options.json)

@@ -2,12 +2,12 @@
 
     python -m bench.vocoder_cpu --seconds 10 --rounds 5 --threads 2 --json bench/results/vocoder_cpu.json
 
-Weights are random, which changes no time. All make the source and the audio from mel and f0; the plain model in one
-pass, the engine in its blocks, with its own convolutions and with onnxruntime's. Beside the medians of wall time stand
-those of processor time (all threads), which other programs on the machine disturb less, and the largest difference of a
-sample from plain PyTorch's over the largest sample. On a busy machine set GOMP_SPINCOUNT=0, or threads that wait for
-each other burn the time that all measure. Peaks are the whole process's so far, with the weights of all. Without the
-packages onnx and onnxruntime the other two are compared.
+Weights are random, which changes no time. All compute source and audio from mel and f0: the plain model in one pass,
+the engine in its blocks, with its own convolutions and with onnxruntime's. Figures are medians of wall time and of
+processor time (all threads), which other programs on the machine disturb less, and the largest difference of a sample
+from plain PyTorch's over the largest sample. On a busy machine set GOMP_SPINCOUNT=0: spinning threads use up the
+measured time. Peaks are of the whole process so far, with the weights of all. Without the packages onnx and onnxruntime
+the other two are compared.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
         runs["onnxruntime"] = lambda: other(mel, f0_hz)
     wall, cpu, peak, audio = defaultdict(list), defaultdict(list), {}, {}
     for turn in range(rounds + 1):
-        for name, run in runs.items():  # the first turn warms up and finds the peaks, the lowest one first
+        for name, run in runs.items():  # the first turn warms up and measures the peaks, the lowest one first
             start, busy = time.perf_counter(), time.process_time()
             audio[name] = run()
             if turn == 0:
@@ -91,7 +91,7 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
 
 
 def through_onnxruntime(config: VocoderConfig, tensors: dict) -> Synthesiser:
-    """The engine's synthesiser, but for what runs the generator."""
+    """The engine's synthesiser with onnxruntime for the generator."""
     from fastsvc.engine.cpu.sampler import Synthesiser
     from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
 
@@ -102,8 +102,8 @@ def main():
     parser = program.parser(__doc__)
     parser.add_argument("--case", choices=CASES, help="one of them; without: all, each in a process of its own")
     parser.add_argument("--seconds", type=program.length, default=10.0)
-    parser.add_argument("--rounds", type=program.whole, default=5)
-    parser.add_argument("--threads", type=program.whole, default=2)
+    parser.add_argument("--rounds", type=program.whole_number, default=5)
+    parser.add_argument("--threads", type=program.whole_number, default=2)
     parser.add_argument(
         "--json", type=program.result, metavar="FILE", help="all cases, with machine, versions, command and date"
     )
@@ -128,11 +128,11 @@ def main():
 def in_process(name: str) -> dict:
     """One case in a process of its own: peaks of memory are a process's."""
     command = [sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--case", name]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(max(1, done.returncode))  # it has said why
-    print(done.stdout, end="", flush=True)
-    return json.loads(done.stdout)
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(max(1, process.returncode))  # it has printed the reason
+    print(process.stdout, end="", flush=True)
+    return json.loads(process.stdout)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What float16 costs the vocoder: PESQ, largest and RMS difference against float32, on the mels of real recordings.
+"""The vocoder's loss in float16: PESQ, largest and RMS difference against float32, on mels of real recordings.
 
     python -m bench.vocoder_precision --json bench/results/vocoder_precision.json
 

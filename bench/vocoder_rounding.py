@@ -1,4 +1,4 @@
-"""What `bench.vocoder_precision` measures: the vocoder in float16, in two ways, against the plain one in float32."""
+"""The measurements of `bench.vocoder_precision`: the vocoder in float16, in two ways, against plain float32."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def inputs(file: Path, config: VocoderConfig, vocoder: Vocoder) -> tuple[Tensor,
     wave = torch.from_numpy(resample.resample(audio[0], rate_hz, config.mel.rate_hz)).float()
     mel = log_mel(wave[None], config.mel)
     f0_hz, voiced = f0.extract(wave, config.mel.rate_hz, config.mel.hop_samples, mel.shape[1])
-    heard = torch.as_tensor(f0_hz).float() * torch.as_tensor(voiced)
-    return mel, vocoder.source(source.seeded(heard[None], config))
+    voiced_f0_hz = torch.as_tensor(f0_hz).float() * torch.as_tensor(voiced)
+    return mel, vocoder.source(source.seeded(voiced_f0_hz[None], config))
 
 
-def score(want: Tensor, got: Tensor, rate_hz: int) -> dict:
+def score(expected: Tensor, output: Tensor, rate_hz: int) -> dict:
     from pesq import pesq
 
-    pair = [resample.resample(wave.numpy(), rate_hz, PESQ_HZ) for wave in (want, got)]
-    difference = got - want
+    pair = [resample.resample(wave.numpy(), rate_hz, PESQ_HZ) for wave in (expected, output)]
+    difference = output - expected
     return {
         "pesq": round(float(pesq(PESQ_HZ, *pair, "wb")), 3),
         "largest_difference": round(float(difference.abs().max()), 6),
-        "relative_rms": round(float(difference.norm() / want.norm()), 6),
-        "peak": round(float(want.abs().max()), 3),
+        "relative_rms": round(float(difference.norm() / expected.norm()), 6),
+        "peak": round(float(expected.abs().max()), 3),
     }
 
 
@@ -52,7 +52,11 @@ def graph(config: VocoderConfig, tensors: dict[str, Tensor], path: Path):
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda mel, given: torch.from_numpy(session.run(None, {"mel": mel.numpy(), "source": given.numpy()})[0])
+
+    def run(mel: Tensor, excitation: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"mel": mel.numpy(), "source": excitation.numpy()})[0])
+
+    return run
 
 
 @torch.inference_mode()
@@ -67,8 +71,8 @@ def measure(engine: Path, recordings: list[Path], path: Path) -> list[dict]:
     rows = []
     for file in recordings:
         mel, excitation = inputs(file, config, half)
-        want = plain(mel, excitation)[0]
-        found = {name: score(want, way(mel, excitation)[0], config.mel.rate_hz) for name, way in ways.items()}
-        rows.append({"recording": file.name, "seconds": round(len(want) / config.mel.rate_hz, 1), **found})
+        expected = plain(mel, excitation)[0]
+        scores = {name: score(expected, way(mel, excitation)[0], config.mel.rate_hz) for name, way in ways.items()}
+        rows.append({"recording": file.name, "seconds": round(len(expected) / config.mel.rate_hz, 1), **scores})
         print(json.dumps(rows[-1]), flush=True)
     return rows

@@ -1,7 +1,7 @@
-"""The vocoder by every backend of the engine's device, and the plain generator in the ways that people speed it up.
+"""The vocoder by every backend of the engine's device, and its peers: the plain generator, sped up in the usual ways.
 
-Backends do the whole stage, from mel and f0 to audio in ordinary memory. Peers are the generator alone: they are given
-the excitation and leave the audio where it is, so what is said of them is to their advantage.
+Backends do the whole stage, from mel and f0 to audio in host memory. Peers are the generator alone, from a ready
+excitation to audio on the device, so the comparison favours the peers.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from fastsvc.engine.engine import Engine
 from fastsvc.model.modules import module
 
 
-def rows(engine: Engine, seconds: float, clock: Clock, known: dict) -> list[dict]:
-    """One for each backend; what cannot run says why."""
+def rows(engine: Engine, seconds: float, clock: Clock, machine_roofs: dict) -> list[dict]:
+    """A row for each backend; a backend that cannot run has its reason."""
     config = engine.synthesiser.config
     frames = max(1, round(seconds * config.mel.frame_rate_hz))
     generator = torch.Generator().manual_seed(0)
     mel = (torch.randn(frames, config.mel.bins, generator=generator) - 2).to(engine.device)
     f0_hz = (150 + 100 * torch.rand(frames, generator=generator)).to(engine.device)
     work = counts.vocoder(config, frames, WIDTH[engine.precision])
-    floor = roofs.floor_ms(work.flops, work.bytes, known)
-    found = []
+    floor = roofs.floor_ms(work.flops, work.bytes, machine_roofs)
+    backend_rows = []
     for name in backends(engine):
         row = {"seconds": seconds, "backend": name}
         try:
             with using(engine, name) as synthesise:
                 row |= clock(lambda synthesise=synthesise: synthesise(mel, f0_hz))
             row["percent_of_floor"] = roofs.percent(floor, row["p50_ms"])
-        except Exception as error:  # Triton's and TensorRT's have no common base; the other rows must not go with it
+        except Exception as error:  # Triton's and TensorRT's have no common base; the other rows must still come
             row["skipped"] = reason(error)
-        found.append(row)
-    return found
+        backend_rows.append(row)
+    return backend_rows
 
 
 def peer_rows(engine: Engine, seconds: float, names: list[str], clock: Clock) -> Iterator[dict]:
-    """One for each of the peers ``names``; what cannot run says why."""
+    """A row for each of the peers ``names``; a peer that cannot run has its reason."""
     frames = max(1, round(seconds * engine.synthesiser.config.mel.frame_rate_hz))
     return (_peer_row(engine, name, seconds, frames, clock) for name in names)
 
 
 def backends(engine: Engine) -> list[str]:
-    """All that the engine's device may have, whether they can run or not."""
+    """All backends of the engine's kind of device, whether they can run or not."""
     return list(engine.synthesiser.choice.makers) if engine.device.type == "cuda" else list(CPU_BACKENDS)
 
 
@@ -72,7 +72,7 @@ def using(engine: Engine, name: str) -> Iterator[Callable]:
 
 
 def reason(error: Exception) -> str:
-    """Why a row has no figures, in one line; a mistake of ours is told as such."""
+    """Why a row has no figures, in one line; a bug of ours is named as such."""
     if faults.is_bug(error):
         return faults.line(error)
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

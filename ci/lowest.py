@@ -1,6 +1,6 @@
 """The lowest version that setup.py allows of every package, as constraints for pip.
 
-python ci/lowest.py [torch==2.13.0 …]     what is named here comes in place of setup.py's
+python ci/lowest.py [torch==2.13.0 …]     requirements named here replace setup.py's
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def declared(setup: Path = ROOT / "setup.py") -> dict[str, list[str]]:
-    """What setup.py asks for: extra → requirements; "" for what is always installed."""
-    tools = mock.Mock()  # in place of setuptools, which newer Pythons do not bring
+    """The requirements of setup.py: extra → requirements; "": always installed."""
+    tools = mock.Mock()  # in place of setuptools, which newer Pythons do not include
     tools.find_packages.return_value = []
     with mock.patch.dict(sys.modules, setuptools=tools):
         runpy.run_path(str(setup))
-    said = tools.setup.call_args.kwargs
-    return {"": said["install_requires"], **said["extras_require"]}
+    setup_arguments = tools.setup.call_args.kwargs
+    return {"": setup_arguments["install_requires"], **setup_arguments["extras_require"]}
 
 
 def name_of(requirement: str) -> str:
@@ -31,16 +31,16 @@ def name_of(requirement: str) -> str:
 
 def lowest(requirement: str) -> str:
     """ "numpy>=2.1,<3; marker" → "numpy==2.1; marker". Raises ValueError where no lowest version is named."""
-    wanted, _, marker = (part.strip() for part in requirement.partition(";"))
-    bound = re.search(r"(?:>=|==|~=)\s*([\w.+!]+)", wanted)
+    specifier, _, marker = (part.strip() for part in requirement.partition(";"))
+    bound = re.search(r"(?:>=|==|~=)\s*([\w.+!]+)", specifier)
     if bound is None:
         raise ValueError(f"{requirement}: no lowest version")
-    return f"{name_of(wanted)}=={bound[1]}" + (f"; {marker}" if marker else "")
+    return f"{name_of(specifier)}=={bound[1]}" + (f"; {marker}" if marker else "")
 
 
-def constraints(requirements: dict[str, list[str]], named: list[str] = ()) -> list[str]:
+def constraints(requirements: dict[str, list[str]], overrides: list[str] = ()) -> list[str]:
     """A line for each package; the highest of the lowest versions where extras differ."""
-    lines = {name_of(line): line for line in named}
+    lines = {name_of(line): line for line in overrides}
     for requirement in sorted((r for group in requirements.values() for r in group), key=_version, reverse=True):
         lines.setdefault(name_of(requirement), lowest(requirement))
     return [lines[name] for name in sorted(lines)]

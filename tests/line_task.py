@@ -6,7 +6,7 @@ from histories import figures_of
 from torch import nn
 
 from fastsvc.training.loop import Trainer
-from fastsvc.training.settings import OptimSettings, Settings
+from fastsvc.training.settings import OptimSettings, TrainingSettings
 from fastsvc.training.task import Task, Turn
 
 
@@ -49,7 +49,7 @@ class Line(Task):
 
 def make(out, steps=20, resume=False, minutes=None, group=None, start=1, **changes):
     torch.manual_seed(start)
-    settings = Settings(
+    settings = TrainingSettings(
         out=str(out),
         steps=steps,
         minutes=minutes,

@@ -21,12 +21,12 @@ from fastsvc.checkpoints.files import json5_file
 from fastsvc.commands.inspect import describe
 from fastsvc.commands.learn import _features
 from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
-from fastsvc.evaluation.settings import read_settings
-from fastsvc.training import settings as training
+from fastsvc.evaluation.settings import read_settings as read_evaluation_settings
 from fastsvc.training.consistency import StudentSettings
 from fastsvc.training.dmo_settings import DmoSettings
 from fastsvc.training.pitch import PitchTaskConfig
 from fastsvc.training.recogniser import RecogniserTaskConfig
+from fastsvc.training.settings import parse, read_settings
 from fastsvc.training.singer import SingerTaskConfig
 from fastsvc.training.teacher import TeacherSettings
 from fastsvc.training.vocoder import VocoderTaskConfig
@@ -125,7 +125,7 @@ TASKS = {
 
 def _task(name: str):
     def use(path: Path):
-        run = training.read(path)
+        run = read_settings(path)
         from_dict(TASKS[name][0], run.task, "task")
         if isinstance(run.task.get("model"), dict) and TASKS[name][1] is not None:
             from_dict(TASKS[name][1], run.task["model"], "task.model")
@@ -133,12 +133,12 @@ def _task(name: str):
     return use
 
 
-SETTINGS = {name: _task(name) for name in TASKS} | {"evaluate": read_settings, "prepare": _features}
+SETTINGS = {name: _task(name) for name in TASKS} | {"evaluate": read_evaluation_settings, "prepare": _features}
 
 
 def settings(name: str, path: Path, count: int | None = None, seed: int = 0):
     """(name, use) of the demo's configuration files, mutated."""
-    whole = training.parse((ROOT / "configs" / "demo" / f"{name}.yaml").read_text(), name)
+    whole = parse((ROOT / "configs" / "demo" / f"{name}.yaml").read_text(), name)
     for told, changed in mutants(whole, count=count, seed=seed):
         path.write_text(yaml.safe_dump(changed, allow_unicode=True))
         yield told, lambda: SETTINGS[name](path)

@@ -223,4 +223,4 @@ def test_mistakes_are_named(plan, tmp_path, capsys):
         assert said in capsys.readouterr().err
     assert ablation.main(["-c", str(plan), "--only", "CDD"]) == 1
     with pytest.raises(ConfigError, match="no such configuration"):
-        ablation.read(tmp_path / "none.yaml")
+        ablation.read_plan(tmp_path / "none.yaml")

@@ -7,7 +7,7 @@ import pytest
 from ablation_cells import cell
 
 from bench.ablation import plan as ablation_plan
-from bench.ablation import table as ablation_table
+from bench.ablation import table
 from fastsvc.errors import ConfigError
 
 
@@ -17,7 +17,7 @@ def test_the_table_averages_seeds_by_clip_and_pairs_clips(tmp_path):
         "A": {0: cell({"true target": clips * 0, "student, 1 step": clips}), 1: cell({"student, 1 step": clips + 2})},
         "B": {0: cell({"true target": clips * 0, "student, 1 step": clips - 3}, 0.2)},
     }
-    found = ablation_table.table(cells, "A, 1 step")
+    found = table.table(cells, "A, 1 step")
     a, b = found["systems"]["A, 1 step"]["mcd_db"], found["systems"]["B, 1 step"]["mcd_db"]
     assert a["mean"] == pytest.approx(clips.mean() + 1) and a["by_seed"] == {0: 14.5, 1: 16.5}
     assert a["low"] < a["mean"] < a["high"] and b["mean"] == pytest.approx(11.5)
@@ -26,14 +26,14 @@ def test_the_table_averages_seeds_by_clip_and_pairs_clips(tmp_path):
     assert list(found["systems"]) == ["true target", "A, 1 step", "B, 1 step"]
     assert found["systems"]["B, 1 step"]["diversity"]["mean"] == 0.2
     assert math.isnan(found["systems"]["B, 1 step"]["diversity"]["low"]) and "rtf" not in found["systems"]["A, 1 step"]
-    ablation_table.write(tmp_path, found)
+    table.write(tmp_path, found)
     assert (tmp_path / "ablation.png").read_bytes()[:4] == b"\x89PNG"
-    text = ablation_table.markdown(found)
+    text = table.markdown(found)
     assert "![ablation.png](ablation.png)" in text
     assert "14.50 … 16.50" in text and "abacus" in text
     with pytest.raises(ConfigError, match="no row 'A, 3 steps'"):
-        ablation_table.table(cells, "A, 3 steps")
-    assert ablation_table.table(cells, "C, 1 step")["differences"] == {}
+        table.table(cells, "A, 3 steps")
+    assert table.table(cells, "C, 1 step")["differences"] == {}
 
 
 def test_changes_are_laid_over_key_by_key():

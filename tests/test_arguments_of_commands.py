@@ -9,7 +9,7 @@ from fastsvc.convert import batch
 from fastsvc.data import choir, prepare, pseudo
 from fastsvc.engine.request import Request
 from fastsvc.errors import ConfigError
-from fastsvc.evaluation import run as evaluation
+from fastsvc.evaluation.run import evaluate, evaluate_config
 
 REQUEST = {
     name: CONVERT[name]
@@ -75,6 +75,6 @@ def test_batches_corpora_trainings_and_evaluations(tmp_path):
     refused(prepare.add_units, {"corpus_dir": NO_PATH, "progress": NO_FLAG}, corpus_dir="gone", encoder=None)
     kinds = {"kind": NO_WORD, "config_path": [*NO_PATH, None], "resume": NO_FLAG, "out": NO_PATH}
     refused(training.run, kinds, kind="student", config_path="gone.yaml")
-    refused(evaluation.evaluate, EVALUATE, model="gone.fsvc", out=tmp_path / "never")
-    refused(evaluation.evaluate_config, {"config": [*NO_PATH, None]}, config="gone", out=tmp_path / "never")
+    refused(evaluate, EVALUATE, model="gone.fsvc", out=tmp_path / "never")
+    refused(evaluate_config, {"config": [*NO_PATH, None]}, config="gone", out=tmp_path / "never")
     assert not list(tmp_path.iterdir())

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from test_choir import measured_f0, short_score, sung
 
-from fastsvc.data.choir import perform, render, roster, voices
+from fastsvc.data.choir import perform, programs, render, roster
 from fastsvc.data.choir.performance import F0_HOP_S
-from fastsvc.data.choir.voices import VOICES, VoiceError, speak
+from fastsvc.data.choir.programs import VOICES, VoiceError, speak
 
 TEXT = "s p r ih ng m eh zh er b oy ch oy s th ae ng k y uw hh aa r t f ow l d"
 SAID = tuple(TEXT.split())
 
 
 def needs(program):
-    return pytest.mark.skipif(bool(voices.missing(program)), reason=voices.missing(program) or "installed")
+    return pytest.mark.skipif(bool(programs.missing(program)), reason=programs.missing(program) or "installed")
 
 
 PROGRAMS = [
@@ -71,7 +71,9 @@ def test_voices_sing_the_performance(name):
 
 
 def test_missing_programs_are_named_and_left_out(monkeypatch, caplog):
-    monkeypatch.setattr(voices, "missing", lambda program: "the program is not installed" if program == "flite" else "")
+    monkeypatch.setattr(
+        programs, "missing", lambda program: "the program is not installed" if program == "flite" else ""
+    )
     with caplog.at_level(logging.WARNING):
         singers = roster(1, 0)
     assert "slt, rms, awb, kal: the program is not installed" in caplog.text

@@ -102,7 +102,7 @@ def test_faults_of_yaml_have_a_place_in_every_reader(tmp_path, text):
 
     (tmp_path / "train.yaml").write_text(text)
     with pytest.raises(Exception, match=f"train.yaml.*{PLACES[text]}"):
-        settings.read(tmp_path / "train.yaml")
+        settings.read_settings(tmp_path / "train.yaml")
 
 
 def test_faults_of_json_have_a_place(tmp_path):

@@ -42,8 +42,8 @@ def test_picture_of_any_audio(tmp_path):
 
 def test_table_is_aligned_and_has_no_nan():
     rows = [
-        pictures.Row("a.wav", 1.5, "ada", 3, 200.4, 240.0, 0.99123, 0.21),
-        pictures.Row("a long name.wav", 61.25, "bo", -12.0, math.nan, 60.0, math.nan, 1.0),
+        pictures.ConversionRow("a.wav", 1.5, "ada", 3, 200.4, 240.0, 0.99123, 0.21),
+        pictures.ConversionRow("a long name.wav", 61.25, "bo", -12.0, math.nan, 60.0, math.nan, 1.0),
     ]
     lines = pictures.file_table(rows).splitlines()
     assert len({len(line) for line in lines}) == 1 and len(lines) == 4

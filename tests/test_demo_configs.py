@@ -35,7 +35,7 @@ RUNS = sorted(p for p in CONFIGS.glob("*/*.yaml") if p.stem not in ("prepare", "
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_run_is_described_in_known_keys(path):
-    found = settings.read(path)
+    found = settings.read_settings(path)
     task = from_dict(TASKS[path.stem.split("_")[0]], found.task, path.name)
     assert found.out == _out(path)
     made = {_out(other) for other in RUNS} | {FIRST_STUDENT}

@@ -6,7 +6,7 @@ from dmo_tasks import FEW, LEVELS, batch_of, dmo, moved
 from studio import shared
 
 from fastsvc.training import checkpoint
-from fastsvc.training.fake import marked
+from fastsvc.training.fake import with_origin
 
 pytestmark = pytest.mark.slow  # a studio is trained before the first test, and students after it
 
@@ -79,7 +79,7 @@ def test_the_students_gradient_is_that_of_the_weighted_sum(studio):
     batch, weights = batch_of(task), {}
     task._student_loss(batch, 0)  # measures the scales
     assert all(int(n) == (term.match != "none") for n, term in zip(task.balance.count, task.terms.values()))
-    weights = {name: term.at(0.0) * task.balance.scale(name) for name, term in task.terms.items()}
+    weights = {name: term.weight_at(0.0) * task.balance.scale(name) for name, term in task.terms.items()}
     assert weights["dmd"] == 1 and all(w > 0 for w in weights.values())
 
     task.generator.manual_seed(5)
@@ -89,7 +89,7 @@ def test_the_students_gradient_is_that_of_the_weighted_sum(studio):
     task.model.zero_grad()
 
     task.generator.manual_seed(5)
-    batch = task.asked(batch, task.choice(0, 0))
+    batch = task.student_batch(batch, task.choice(0, 0))
     x = task.chain(task.model, batch, task.choice(0, 0))
     total = sum(weights[name] * value for name, value in task._values(batch, x).items())
     total.backward()
@@ -108,7 +108,7 @@ def test_losses_come_in_their_order(studio):
         assert [turn.name for turn in turns if turn.name != "head"] == ["fake"] * 5 + ["student"]
         met[progress] = (
             len(turns) == 7,
-            set(task._values(marked(batch, 0), task.model.normalise(batch["mel"]))),
+            set(task._values(with_origin(batch, 0), task.model.normalise(batch["mel"]))),
             turns[-1].lr_scale,
         )
     assert met[0.0] == (False, {"dmd"}, 1.0) and met[0.11] == (True, {"dmd"}, 1.0)
@@ -119,7 +119,7 @@ def test_losses_come_in_their_order(studio):
 def test_updates_of_one_step_see_other_noise_and_all_steps_of_the_schedules(studio):
     task = dmo(studio, **FEW)
     batch = batch_of(task)
-    first, second = (task.made(batch, 0, update)[1] for update in (1, 1))
+    first, second = (task.student_samples(batch, 0, update)[1] for update in (1, 1))
     assert (first - second).abs().mean() > 1e-3
     choices = {task.choice(step, update) for step in range(40) for update in range(3)}
     assert choices == {(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)}
@@ -130,11 +130,11 @@ def test_the_fake_score_is_told_which_evaluation_made_what_it_learns(studio):
     task = dmo(studio, **FEW)
     choices = [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)]
     # The first evaluation makes the same in both schedules.
-    assert [task.fake.number(choice) for choice in choices] == [0, 0, 1, 2, 3]
+    assert [task.fake.origin_index(choice) for choice in choices] == [0, 0, 1, 2, 3]
     batch, step = batch_of(task), 0
     while task.choice(step, 1) != (1, 2):
         step += 1
-    made, x = task.made(batch, step, 1)
+    made, x = task.student_samples(batch, step, 1)
     assert made["origin"].tolist() == [2] * len(x)
     task._fake_loss(batch, step, update=1)[0].backward()
     touched = task.fake.origin.weight.grad.abs().sum(1) > 0

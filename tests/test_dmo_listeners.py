@@ -53,9 +53,9 @@ def test_the_guard_speaks_of_listeners_that_are_being_pleased(studio):
 def test_a_student_that_ignores_noise_has_no_diversity(studio):
     task = dmo(studio, diversity_seeds=16)
     with torch.no_grad():
-        alive = task.watch._diversity(task.model.eval())
+        alive = task.validation._diversity(task.model.eval())
         task.model.denoiser.input_projection.weight.zero_()
-        dead = task.watch._diversity(task.model)
+        dead = task.validation._diversity(task.model)
     assert alive > 0.3 > 0.1 > dead
     assert "diversity" in task.verdict({"diversity": dead}).warnings[0]
 
@@ -63,13 +63,13 @@ def test_a_student_that_ignores_noise_has_no_diversity(studio):
 def test_a_student_that_jumps_leaves_its_fake_score_behind(studio):
     task = dmo(studio, lag_steps=30)
     task.rate = 2e-3
-    together = task.watch._lag()
+    together = task.validation._lag()
     with torch.no_grad():
         task.model.denoiser.output_projection.bias += 3.0
-    apart = task.watch._lag()
+    apart = task.validation._lag()
     print(together, apart)
     assert apart > 1.1 and apart > 1.05 * together
-    assert task.watch._lag() == apart  # nothing was changed by asking
+    assert task.validation._lag() == apart  # nothing was changed by asking
 
 
 # ---- listeners and twins
@@ -109,11 +109,11 @@ def test_nobody_is_converted_to_a_singer_without_songs(studio):
     corpus.items = [item for item in corpus.items if item.singer == 1]
     corpus._choices, corpus._having = {}, {}
     task = DmoTask(studio.task(guard=studio.guard()), corpus, "cpu", batch_size=4, batch_frames=32)
-    assert task.speakers == ["high", "low"] and task.gone == [0] and task.singer_ids == [None, 1]
+    assert task.speakers == ["high", "low"] and task.rows_without_songs == [0] and task.singer_ids == [None, 1]
     assert task.rows_here.tolist() == [1] and "high: their rows stay" in task.notes[0]
     assert not task.centroids[0].any() and task.centroids[1].norm() == pytest.approx(1)
-    batch = task.asked(batch_of(task), (0, 0))
-    assert batch["singer"].tolist() == [1] * 4 and task.watch.converted["singer"].tolist() == [1] * 4
+    batch = task.student_batch(batch_of(task), (0, 0))
+    assert batch["singer"].tolist() == [1] * 4 and task.validation.converted["singer"].tolist() == [1] * 4
     everyone = converted(
         {"singer": torch.tensor([2, 0] * 50), "f0_hz": torch.ones(100, 2)},
         1.0,

@@ -16,10 +16,10 @@ from studio import shared
 from fastsvc.checkpoints import read
 from fastsvc.errors import ConfigError
 from fastsvc.training import checkpoint, parallel, run
-from fastsvc.training import settings as settings_module
 from fastsvc.training.dmo import DmoTask
-from fastsvc.training.dmo_validation import Watch
+from fastsvc.training.dmo_validation import DmoValidation
 from fastsvc.training.loop import Trainer
+from fastsvc.training.settings import read_settings
 
 pytestmark = pytest.mark.slow  # a studio is trained before the first test, and students after it
 
@@ -97,14 +97,14 @@ def test_fp16_is_refused_before_the_first_step(studio, tmp_path, monkeypatch):
 def _worker(rank, port, path, out):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
     torch.set_num_threads(1)
-    settings = settings_module.read(path)
+    settings = read_settings(path)
     with parallel.session(torch.device("cpu")) as (group, device):
         torch.manual_seed(rank)
         corpus = DmoTask.open_corpus(settings.corpus)
         task = DmoTask(settings.task, corpus, device, batch_size=2, batch_frames=32, seed=0)
         if rank == 0:
-            task.watch.figures = lambda model: {"held_out": 0.5}
-            task.watch.verdict = lambda figures: type("V", (), {"warnings": [], "stop": "enough"})()
+            task.validation.figures = lambda model: {"held_out": 0.5}
+            task.validation.verdict = lambda figures: type("V", (), {"warnings": [], "stop": "enough"})()
         result = Trainer(task, settings, out, group).train()
         content = {"step": result["step"], "fake": task.fake.state_dict(), "head": task.head.state_dict()}
         torch.save(content | {"model": task.model.state_dict(), "balance": task.balance.state_dict()}, f"{out}.{rank}")
@@ -130,7 +130,7 @@ def test_the_guard_ends_a_run(studio, tmp_path, monkeypatch, capfd):
         {"phone_errors": a, "held_out_phone_errors": b, "held_out": 1 - b}
         for a, b in ((0.3, 0.3), (0.2, 0.33), (0.2, 0.34))
     ]
-    monkeypatch.setattr(Watch, "figures", lambda self, model: figures.pop(0) | {"diversity": 0.1})
+    monkeypatch.setattr(DmoValidation, "figures", lambda self, model: figures.pop(0) | {"diversity": 0.1})
     task = studio.task(guard={"recogniser": studio.path("recogniser_guard")}, fake_updates=1)
     result = run("dmo", config(studio, tmp_path / "g.yaml", task=task, validate_every=2))
     assert result["step"] == 6 and not result["finished"] and result["best"] == 0.7

@@ -212,7 +212,7 @@ def test_settings_that_are_the_users(tmp_path):
     Path("records").mkdir()
     for text in ("{}", '{"files": 5, "items": 3}', '{"files": [], "items": [1]}', '{"items": [{"file": 5}]}'):
         Path("records/a.json").write_text(text)
-        assert list(records.done([source], Path(), 2)) == []  # prepared again
+        assert list(records.finished([source], Path(), 2)) == []  # prepared again
 
 
 def test_programs_say_so_too(monkeypatch, capsys):

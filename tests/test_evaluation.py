@@ -128,7 +128,7 @@ def test_a_students_row_is_what_the_engine_converts(engine, some_clips):
 def test_judges_read_a_mel_only_where_it_is_the_one_they_know(made, engine, some_clips):
     clip = some_clips[0]
     result = systems.student(engine, 1).make(clip, 0)
-    wanted = choir_table.Wanted.of(clip, engine.config)
+    wanted = choir_table.TrueTarget.of(clip, engine.config)
     verifier, centroids = judges.verifier(made["verifier"]), {"ada": np.eye(8)[0], "bruno": np.eye(8)[1]}
     own = judges.recogniser(made["recogniser"])
     figures = choir_table.measure(clip, result, wanted, engine.config, own, verifier, centroids)
@@ -137,8 +137,8 @@ def test_judges_read_a_mel_only_where_it_is_the_one_they_know(made, engine, some
     small = {"phones": own.config.phones, "channels": 8, "layers": 1, "bottleneck": 6, "mel": engine.config.mel}
     theirs = Recogniser(c.RecogniserConfig(**small, architecture="gru")).eval()
     figures = choir_table.measure(clip, result, wanted, engine.config, theirs, verifier, centroids)
-    read = phones.error_rate(phones.read(theirs, result.mel), phones.reference_phones(clip.phones))
-    assert figures["mel_phone_error_rate"] == read and phones.read(theirs, result.mel[:0]) == []
+    read = phones.error_rate(phones.recognise_mel(theirs, result.mel), phones.reference_phones(clip.phones))
+    assert figures["mel_phone_error_rate"] == read and phones.recognise_mel(theirs, result.mel[:0]) == []
 
 
 @pytest.mark.slow
@@ -220,10 +220,10 @@ def test_words_that_the_content_encoder_or_the_judge_mishears(engine, monkeypatc
     clip = SimpleNamespace(audio="source", truth="target", rate_hz=1, phones=("pau", "a", "b", "b", "c", "d"))
     heard = {"source": ["a", "b", "d"], "target": ["a", "x", "c", "d"]}
     monkeypatch.setattr(phones, "recognise", lambda network, audio, rate_hz: heard[audio])
-    found = content.words([content.heard(engine, object(), clip)] * 2)
+    found = content.missed_shares([content.recognised_phones(engine, object(), clip)] * 2)
     assert found == pytest.approx({"misheard": 1 / 4, "lost": 2 / 4})
-    assert set(content.words([content.heard(engine, None, clip)])) == {"misheard"}
-    assert content.words([content.heard(SimpleNamespace(encoder=object()), None, clip)]) == {}
+    assert set(content.missed_shares([content.recognised_phones(engine, None, clip)])) == {"misheard"}
+    assert content.missed_shares([content.recognised_phones(SimpleNamespace(encoder=object()), None, clip)]) == {}
 
 
 @pytest.mark.slow

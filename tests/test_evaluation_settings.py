@@ -15,8 +15,8 @@ from fastsvc.evaluation.recordings_table import recordings
     [("abcd", "1111"), ("", "0000"), ("xabcd", "1111"), ("acd", "1011"), ("abxd", "1101"), ("dd", "0001")],
 )
 def test_which_phones_are_found(heard, kept):
-    assert phones.found(list(heard), list("abcd")) == [mark == "1" for mark in kept]
-    assert phones.found(list(heard), []) == []
+    assert phones.matched(list(heard), list("abcd")) == [mark == "1" for mark in kept]
+    assert phones.matched(list(heard), []) == []
 
 
 def test_settings_from_yaml(tmp_path):

@@ -20,7 +20,7 @@ from fastsvc.config.shown import shown
 from fastsvc.data.pieces import read_transcript
 from fastsvc.errors import AudioError, CheckpointError, ConfigError, EngineError
 from fastsvc.training import run
-from fastsvc.training.settings import read as read_settings
+from fastsvc.training.settings import read_settings
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ def networks():
 
 def all_losses(nets, mel, wanted, labels, f0_hz, voiced, valid):
     recogniser, verifier, pitch = nets
-    logits = perceptual.heard(recogniser, mel, valid)
+    logits = perceptual.phone_logits(recogniser, mel, valid)
     goal = torch.nn.functional.normalize(torch.ones(len(mel), 6), dim=1)
     return torch.stack(
         [
             perceptual.ctc_loss(logits, labels, valid),
-            perceptual.frame_divergence(logits, perceptual.heard(recogniser, wanted, valid), valid),
+            perceptual.frame_divergence(logits, perceptual.phone_logits(recogniser, wanted, valid), valid),
             perceptual.singer_loss(verifier, mel, valid, goal),
             perceptual.pitch_loss(pitch, mel, valid, f0_hz, voiced),
         ]

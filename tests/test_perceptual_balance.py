@@ -18,9 +18,9 @@ from fastsvc.training.guard import Guard
 
 def test_terms_ramp():
     term = Term(2.0, 0.2, 0.1)
-    assert [round(term.at(p), 6) for p in (0.0, 0.19, 0.2, 0.25, 0.3, 1.0)] == [0, 0, 0, 1, 2, 2]
+    assert [round(term.weight_at(p), 6) for p in (0.0, 0.19, 0.2, 0.25, 0.3, 1.0)] == [0, 0, 0, 1, 2, 2]
     assert not term.active(0.19) and term.active(0.2) and not Term(0.0).active(1.0)
-    assert Term(1.0).at(0.0) == 1.0
+    assert Term(1.0).weight_at(0.0) == 1.0
     for bad in ({"weight": -1.0}, {"start": 1.5}, {"match": "often"}):
         with pytest.raises(ConfigError, match="losses"):
             Term(**bad)
@@ -51,27 +51,27 @@ def test_scales_are_measured_once():
 def test_the_guard_stops_where_only_the_listener_is_better_pleased():
     guard = Guard(("recogniser",), 0.02, patience=1)
     for trained, twin in ((0.80, 0.78), (0.84, 0.82), (0.88, 0.815), (0.90, 0.801)):
-        assert not guard.look("recogniser", trained, twin)
-    assert "held-out twin" in guard.look("recogniser", 0.91, 0.799)  # 0.021 below its best
+        assert not guard.check("recogniser", trained, twin)
+    assert "held-out twin" in guard.check("recogniser", 0.91, 0.799)  # 0.021 below its best
 
 
 def test_the_guard_lets_both_get_worse_or_better():
     guard = Guard(("singer",), 0.02, patience=1)
     for trained, twin in ((0.5, 0.5), (0.4, 0.3), (0.6, 0.6), (0.6, 0.5), (math.nan, 0.1), (0.9, math.nan)):
-        assert not guard.look("singer", trained, twin)
-    assert guard.look("singer", 0.7, 0.57)
+        assert not guard.check("singer", trained, twin)
+    assert guard.check("singer", 0.7, 0.57)
 
 
 def test_the_guards_memory_is_saved():
     guard, again = Guard(("singer",)), Guard(("singer",))
-    assert not guard.look("singer", 0.5, 0.5) and not guard.look("singer", 0.6, 0.4)
+    assert not guard.check("singer", 0.5, 0.5) and not guard.check("singer", 0.6, 0.4)
     again.load_state_dict(guard.state_dict())
-    assert again.look("singer", 0.6, 0.4)  # the second time in a row
+    assert again.check("singer", 0.6, 0.4)  # the second time in a row
 
 
 def test_the_guard_waits_for_a_second_opinion():
     guard = Guard(("singer",), patience=2)
-    said = [guard.look("singer", *pair) for pair in ((0.5, 0.5), (0.6, 0.4), (0.6, 0.49), (0.6, 0.4), (0.7, 0.3))]
+    said = [guard.check("singer", *pair) for pair in ((0.5, 0.5), (0.6, 0.4), (0.6, 0.49), (0.6, 0.4), (0.7, 0.3))]
     assert not any(said[:4]) and "0.500 before, 0.300 now" in said[4]
 
 

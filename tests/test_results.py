@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from bench.ablation import table as ablation_table
+from bench.ablation import table
 from fastsvc.evaluation import report
 
 ROOT = Path(__file__).parent.parent
@@ -13,7 +13,7 @@ FOUND = ROOT / "bench" / "results" / "students" / "ablation.json"
 def test_the_tables_of_students_are_those_of_the_json():
     found = json.loads(FOUND.read_text(encoding="utf-8"))
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    columns = ablation_table.shown()
+    columns = table.shown()
     assert report.markdown_table(found["systems"], columns) in text
     assert report.markdown_table(found["differences"], columns, signed=True) in text
     assert found["about"]["against"] == "CD, 1 step" and not found["failed"]

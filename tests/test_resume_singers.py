@@ -41,7 +41,7 @@ def test_rows_of_a_voice_follow_names(place, monkeypatch, capsys, singers):
     state = states(run, turn, table)
     assert float(moments["exp_avg"].abs().min(1).values.max()) > 0
     for row, name in enumerate(names):
-        assert (row in task.gone) == (name not in singers)
+        assert (row in task.rows_without_songs) == (name not in singers)
         if name in before["speakers"]:
             old = before["speakers"].index(name)
             assert same(table[row], before["model"][TABLE][old])
@@ -84,7 +84,7 @@ def test_names_are_compared_as_they_are_read(place, monkeypatch):
     assert run.task.speakers == ["ann", whole] and run.task.notes == [] and run.task.table.tolist() == [1, 0]
     assert same(run.task.model.get_parameter(TABLE), before["model"][TABLE])
     with pytest.raises(ConfigError, match="two singers have the same name"):
-        rows.places(["ann", parts, whole])
+        rows.positions(["ann", parts, whole])
 
 
 def test_a_second_singer_beside_one_alone(place, monkeypatch):
@@ -167,7 +167,7 @@ def test_a_student_learns_from_a_teacher_that_went_on(place, monkeypatch):
     assert "has the singers high, low, the student trains high, low, adam" in str(caught.value)
     teacher = place.train("teacher", 5, resume=True)
     run = place.resumed(monkeypatch, "student")
-    assert run.task.speakers == ["high", "low", "adam"] and run.task.gone == [0]
+    assert run.task.speakers == ["high", "low", "adam"] and run.task.rows_without_songs == [0]
     for held, module in (("model", run.task.model), ("ema", run.ema.model)):
         table = module.get_parameter(TABLE)
         assert same(table[:2], student[held][TABLE]) and same(table[2], teacher["ema"][TABLE][2])

@@ -11,7 +11,7 @@ from fastsvc.convert import batch
 from fastsvc.data import choir, prepare, pseudo
 from fastsvc.engine.request import Request
 from fastsvc.errors import FastsvcError
-from fastsvc.evaluation import run as evaluation
+from fastsvc.evaluation.run import evaluate
 
 # By command and option: what Python calls it, in which table, and values as text
 LINES = {
@@ -46,8 +46,8 @@ LINES = {
     ("choir", "--singers"): (choir.roster, "count", ["-1", "1.5", "10001"]),
     ("choir", "--seed"): (choir.fill, "seed", ["-1", "0.5", str(2**64)]),
     ("choir", "--jobs"): (choir.fill, "jobs", ["0", "1.5", "1025"]),
-    ("evaluate", "--clips"): (evaluation.evaluate, "clips", ["-1", "1.5", "100001"]),
-    ("evaluate", "--seed"): (evaluation.evaluate, "seed", ["-1", "x", str(2**64)]),
+    ("evaluate", "--clips"): (evaluate, "clips", ["-1", "1.5", "100001"]),
+    ("evaluate", "--seed"): (evaluate, "seed", ["-1", "x", str(2**64)]),
 }
 NEEDED = {
     Request: {"speaker": 0},
@@ -57,7 +57,7 @@ NEEDED = {
     pseudo.add_pseudo_labels: {"corpus_dir": "gone", "clusters": 2},
     choir.fill: {"out": "never", "singers": [1], "minutes": 1.0, "seed": 0},
     choir.roster: {"count": 1, "seed": 0},
-    evaluation.evaluate: {"model": "gone", "out": "never"},
+    evaluate: {"model": "gone", "out": "never"},
 }
 COMMANDS = {
     "convert": ["gone.wav"],

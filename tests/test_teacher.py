@@ -144,7 +144,7 @@ def test_some_samples_are_trained_without_a_singer(corpus):
     assert weights[:, 0].sum() == 0 and 150 < weights[:, 1].sum() < 250
     batch = task.crops("train", np.random.default_rng(0), 2, 9)
     table = task.model.condition.spk_embed.weight
-    named = task.condition(task.model, batch) - task.condition(task.model, batch, task.nobody(batch))
+    named = task.condition(task.model, batch) - task.condition(task.model, batch, task.no_singer(batch))
     torch.testing.assert_close(named, table[batch["singer"]][:, None].expand_as(named))
 
 

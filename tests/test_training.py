@@ -12,8 +12,7 @@ from torch import nn
 
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.training import checkpoint, optim, parallel
-from fastsvc.training import settings as settings_module
-from fastsvc.training.settings import OptimSettings, parse
+from fastsvc.training.settings import OptimSettings, parse, read_settings
 
 
 @pytest.mark.slow
@@ -79,13 +78,13 @@ def test_settings_are_strict(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("out: x\nsteps: 10\noptim: {lr: 1e-3, warm: 4}\n")
     with pytest.raises(ConfigError, match="unknown key 'warm'"):
-        settings_module.read(path)
+        read_settings(path)
     path.write_text("out: x\n")
     with pytest.raises(ConfigError, match="neither steps nor minutes"):
-        settings_module.read(path)
+        read_settings(path)
     assert parse("a: 1e-3\nb: 2.5e-4\nc: 1\nd: x1e-3", "") == {"a": 1e-3, "b": 2.5e-4, "c": 1, "d": "x1e-3"}
     path.write_text("out: x\nminutes: 1\noptim: {lr: 1e-3}\n")
-    assert settings_module.read(path).optim.lr == 1e-3
+    assert read_settings(path).optim.lr == 1e-3
 
 
 def test_minutes_end_a_run(tmp_path):

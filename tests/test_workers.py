@@ -10,12 +10,12 @@ import pytest
 
 from fastsvc.audio.io import TooLong
 from fastsvc.data import workers
-from fastsvc.data.scan import Source
+from fastsvc.data.scan import Recording
 from fastsvc.errors import AudioError, OutputError
 from fastsvc.files import InWork
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
-SOURCES = [Source(Path(f"/x/{name}.wav"), name, "ann", name) for name in "abcdefgh"]
+SOURCES = [Recording(Path(f"/x/{name}.wav"), name, "ann", name) for name in "abcdefgh"]
 
 
 def stand_in(path, name, out, settings, phones, among):
@@ -36,7 +36,7 @@ def work(tmp_path, monkeypatch):
 
     def work(jobs=2, first=SOURCES, last=(), deadly="", large="", bad=""):
         how = {"deadly": deadly, "large": large, "bad": bad}, None, ()
-        found = list(workers.processed(first, last, how, jobs, InWork(tmp_path)))
+        found = list(workers.process_all(first, last, how, jobs, InWork(tmp_path)))
         assert list(tmp_path.iterdir()) == []
         return [source.name for source, _ in found], {source.name: result for source, result in found}
 

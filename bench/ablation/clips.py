@@ -1,4 +1,4 @@
-"""Every clip of an ablation as CSV, for those who would count otherwise."""
+"""Every clip of an ablation as CSV, for other statistics than ours."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ WHAT = ("system", "clip", "source", "target", "semitones", "seconds", "singer_he
 DIGITS = 4
 
 
-def text(cells: Mapping[str, Mapping[int, dict]]) -> str:
+def clips_csv(cells: Mapping[str, Mapping[int, dict]]) -> str:
     """{cell: {seed: cell.json}} → one line for each clip of each cell and seed."""
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
     lines.writerow(["cell", "seed", *WHAT, *COLUMNS])
-    for cell, of in cells.items():
-        for seed, content in of.items():
+    for cell, by_seed in cells.items():
+        for seed, content in by_seed.items():
             for row in content["rows"]:
                 lines.writerow([cell, seed, *(_plain(row.get(key)) for key in (*WHAT, *COLUMNS))])
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""How much a student of an ablation varies with its noise, as a share of what the teacher does."""
+"""How much a student of an ablation varies with its noise, as a share of the teacher's deviation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastsvc.config.plain import within
 
 
 @dataclass(frozen=True)
-class Diversity:
+class DiversitySettings:
     seeds: int = 16  # of noise, for each condition; 0: not measured
     crops: int = 8  # of held-out songs
     frames: int = 192
@@ -23,11 +23,11 @@ class Diversity:
 
 
 def diversity(
-    wanted: Diversity, run: Path, teacher: str, checkpoint: Path, steps: Sequence[int], out: Path
+    options: DiversitySettings, run_yaml: Path, teacher: str, checkpoint: Path, steps: Sequence[int], out: Path
 ) -> dict[str, float]:
     """By number of steps: deviation over noise for one condition, as a share of the teacher's.
 
-    run: the YAML of a training on the corpus; out: where the teacher's own deviation, a minute's work, is kept.
+    run_yaml: a training on the corpus; out: the folder that caches the teacher's own deviation, a minute's work.
     """
     import numpy as np
     import torch
@@ -35,31 +35,31 @@ def diversity(
     from fastsvc.artifact.engine_folder import sha256
     from fastsvc.data.corpus import Corpus
     from fastsvc.training import alarms, settings
-    from fastsvc.training.generated import GeneratedSettings, Maker
+    from fastsvc.training.generated import GeneratedSettings, MelMaker
 
-    if wanted.seeds < 2:
+    if options.seeds < 2:
         return {}
-    corpus = Corpus(settings.read(run).corpus)
+    corpus = Corpus(settings.read_settings(run_yaml).corpus)
 
     def spread(path, count: int) -> float:
-        maker = Maker(GeneratedSettings(str(path), steps=count), corpus, "cpu", corpus.mel)
-        batch = maker.draw(np.random.default_rng(0), wanted.crops, wanted.frames, "valid")
+        maker = MelMaker(GeneratedSettings(str(path), steps=count), corpus, "cpu", corpus.mel)
+        batch = maker.draw(np.random.default_rng(0), options.crops, options.frames, "valid")
 
         def sampled(seed: int) -> torch.Tensor:
             return maker.model.normalise(maker.mel(batch, torch.Generator().manual_seed(seed)))
 
-        return alarms.spread(sampled, wanted.seeds, batch["made_valid"])
+        return alarms.spread(sampled, options.seeds, batch["made_valid"])
 
-    whole = _once(
+    teacher_spread = _once(
         out / "teacher_spread.json",
-        {"teacher": sha256(Path(teacher)), "corpus": str(corpus.path), "diversity": asdict(wanted)},
-        lambda: spread(teacher, wanted.teacher_steps),
+        {"teacher": sha256(Path(teacher)), "corpus": str(corpus.path), "diversity": asdict(options)},
+        lambda: spread(teacher, options.teacher_steps),
     )
-    return {str(count): spread(checkpoint, count) / max(whole, 1e-9) for count in steps}
+    return {str(count): spread(checkpoint, count) / max(teacher_spread, 1e-9) for count in steps}
 
 
 def _once(path: Path, made_with: dict, make: Callable[[], float]) -> float:
-    """A figure that all cells share, kept in a file with what it depends on."""
+    """A figure that all cells share, cached in a file together with its inputs."""
     if path.is_file():
         kept = reading.read_json(path)
         if kept["made_with"] == made_with:

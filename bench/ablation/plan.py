@@ -1,4 +1,4 @@
-"""The YAML of an ablation: its cells, what each is trained with, and the mistakes that can be told beforehand."""
+"""The YAML of an ablation: its cells, the configuration of each training, and checks before any work."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.ablation.diversity import Diversity
+from bench.ablation.diversity import DiversitySettings
 from fastsvc import reading
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError
-from fastsvc.evaluation.settings import Settings
+from fastsvc.evaluation.settings import EvaluationSettings
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row: a training and what changes in its configuration, or (``of``) another checkpoint of a row above."""
+    """One row: a training with changes to a configuration, or (``of``) another checkpoint of a row above."""
 
     kind: str = ""  # student, dmo
     config: str = ""  # the YAML to start from
     of: str = ""  # the cell whose training this is
     changes: dict = field(default_factory=dict)  # laid over it, key by key
-    steps: tuple[int, ...] = (1, 4)  # that are built and evaluated
+    steps: tuple[int, ...] = (1, 4)  # of the engine and of its evaluation
     init: str = ""  # another cell, whose checkpoint of the same seed is this one's task.init
-    checkpoint: str = "last"  # which of a training's files counts: last, best
+    checkpoint: str = "last"  # the training's file to evaluate: last, best
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """The YAML. Paths count from the current folder."""
+    """The YAML. Paths are relative to the current folder."""
 
     out: str
     teacher: str
@@ -38,7 +38,7 @@ class Ablation:
     evaluate: dict = field(default_factory=dict)  # as `fastsvc evaluate -c`, without model and teacher
     against: str = ""  # the row that others are compared with, such as "CD, 1 step"
     seeds: tuple[int, ...] = (0, 1, 2)
-    diversity: Diversity = field(default_factory=Diversity)
+    diversity: DiversitySettings = field(default_factory=DiversitySettings)
 
     def __post_init__(self):
         for name in self.cells:
@@ -52,19 +52,19 @@ class Ablation:
         return Path(self.out) / name.replace(" ", "_") / f"seed{seed}"
 
 
-def read(path) -> Ablation:
-    """Raises ConfigError naming what is wrong, also in any cell."""
+def read_plan(path) -> Ablation:
+    """The checked plan of a YAML file. Raises ConfigError naming the mistake, also in any cell."""
     from fastsvc.training.settings import parse
 
     path = Path(path)
     if not path.exists():
         raise ConfigError(f"{path}: no such configuration", "see configs/ablation/ablation.yaml")
     plan = from_dict(Ablation, parse(reading.read_text(path), str(path)), path.name)
-    from_dict(Settings, plan.evaluate, "evaluate")
+    from_dict(EvaluationSettings, plan.evaluate, "evaluate")
     for name in plan.cells:
         cell = plan.cell(name)
-        known = list(plan.cells)
-        above = known[: known.index(name)]
+        names = list(plan.cells)
+        above = names[: names.index(name)]
         if cell.of:
             if cell.of not in above or plan.cell(cell.of).of:
                 raise ConfigError(f"cells.{name}: of: {cell.of!r} is not a training above it")
@@ -81,24 +81,24 @@ def read(path) -> Ablation:
 
 
 def _check_judges(plan: Ablation, name: str) -> None:
-    """What a training listens to, or is stopped by, must not judge it."""
-    task = run_of(plan, name, 0)["task"]
-    asked = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
+    """Raises ConfigError where a network of a training's losses or of its guard is a judge, too."""
+    task = training_config(plan, name, 0)["task"]
+    used_in_training = {path: part for part in ("listeners", "guard") for path in task.get(part, {}).values() if path}
     for key in ("recogniser", "verifier"):
-        if plan.evaluate.get(key) in asked:
-            part = asked[plan.evaluate[key]]
+        if plan.evaluate.get(key) in used_in_training:
+            part = used_in_training[plan.evaluate[key]]
             raise ConfigError(
                 f"evaluate.{key}: {plan.evaluate[key]} is among the {part} of {name}", "use one of another seed"
             )
 
 
-def run_of(plan: Ablation, name: str, seed: int) -> dict:
+def training_config(plan: Ablation, name: str, seed: int) -> dict:
     """The whole configuration of a cell's training."""
     from fastsvc.training.settings import parse
 
     cell = plan.cell(name)
     if cell.of:
-        return run_of(plan, cell.of, seed)
+        return training_config(plan, cell.of, seed)
     path = Path(cell.config)
     if not path.exists():
         raise ConfigError(f"cells.{name}: {path}: no such configuration")
@@ -111,8 +111,8 @@ def run_of(plan: Ablation, name: str, seed: int) -> dict:
 
 def merged(base: dict, changes: dict) -> dict:
     """``base`` with ``changes`` laid over it, mapping by mapping."""
-    both = {key: merged(base[key], value) for key, value in changes.items() if _mappings(base.get(key), value)}
-    return base | changes | both
+    mappings = {key: merged(base[key], value) for key, value in changes.items() if _mappings(base.get(key), value)}
+    return base | changes | mappings
 
 
 def _mappings(a, b) -> bool:

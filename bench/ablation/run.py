@@ -3,9 +3,9 @@
 python -m bench.ablation.run -c configs/ablation/ablation.yaml [--only CD,DMD] [--seeds 0,1]
 
 Every cell has a folder of its own, OUT/CELL/seedN: ``run.yaml`` (the training's whole configuration), its checkpoints,
-``engine.fsvc``, ``evaluation/`` and, when all of it is done, ``cell.json``. What is done is not done again, and a
-training that was stopped goes on. The table, ``ablation.json`` and ``ablation.md``, holds the cells that are done, and
-``clips.csv`` every clip of theirs.
+``engine.fsvc``, ``evaluation/`` and, at the end, ``cell.json``. Finished cells are not repeated, and an interrupted
+training continues. The table, ``ablation.json`` and ``ablation.md``, holds the finished cells, and ``clips.csv`` every
+clip of theirs.
 """
 
 from __future__ import annotations
@@ -17,28 +17,27 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.ablation import clips as ablation_clips
-from bench.ablation import table as ablation_table
+from bench.ablation import clips, table
 from bench.ablation.diversity import diversity
-from bench.ablation.plan import Ablation, read, run_of
+from bench.ablation.plan import Ablation, read_plan, training_config
 from fastsvc import faults, files, reading, screen
 from fastsvc.config import from_dict
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import report
-from fastsvc.evaluation.settings import Settings
+from fastsvc.evaluation.settings import EvaluationSettings
 
 RESULTS = 64 * 2**20  # bytes of a file that this program wrote
 
 
 def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), progress: bool = True) -> dict | None:
-    """Do what is left to do; → the table, or None where a training was interrupted.
+    """Do the unfinished cells; → the table, or None where a training was interrupted.
 
-    A cell that fails is told of in the table's ``failed`` and does not keep the others waiting.
+    A failing cell is listed in the table's ``failed``; the other cells are still done.
     """
     names = [name for name in plan.cells if not only or name in only]
     cells = [(name, seed) for seed in seeds or plan.seeds for name in names]
     failed: dict[str, str] = {}
-    for name, seed in [cell for cell in cells if not _done(plan, *cell)]:  # other settings are told of before any work
+    for name, seed in [cell for cell in cells if not _done(plan, *cell)]:  # a list: its errors come before any work
         try:
             if not _make(plan, name, seed, progress):
                 return None
@@ -51,23 +50,23 @@ def run(plan: Ablation, only: Sequence[str] = (), seeds: Sequence[int] = (), pro
 
 
 def _stamp(plan: Ablation, name: str, seed: int) -> dict:
-    """What a cell depends on; a finished one that was made otherwise is not taken for this one."""
+    """Everything that a cell depends on, to recognise a finished cell that was made with other settings."""
     cell, common = plan.cell(name), asdict(plan)
     plain = {key: common[key] for key in ("teacher", "vocoder", "content", "evaluate", "diversity")}
-    run = run_of(plan, name, seed)
+    run = training_config(plan, name, seed)
     judging = [plan.vocoder, plan.content, *(plan.evaluate.get(key) for key in ("recogniser", "verifier"))]
-    files = _taught_by(run["task"]) | _hashes(judging)
+    files = _training_checkpoints(run["task"]) | _hashes(judging)
     return json.loads(json.dumps(plain | {"cell": asdict(cell), "run": run, "files": files}))
 
 
-def _taught_by(task: dict) -> dict[str, str]:
-    """The checkpoints that a training was made with."""
+def _training_checkpoints(task: dict) -> dict[str, str]:
+    """Hashes of the checkpoints that a training uses."""
     named = [value for part in ("listeners", "guard") for value in task.get(part, {}).values()]
     return _hashes([task["teacher"], task.get("init"), *named])
 
 
 def _hashes(paths: Sequence) -> dict[str, str]:
-    """sha256 by path, as a checkpoint that was trained again is another; what is no file is left out."""
+    """sha256 by path, since a checkpoint may be trained again; paths without a file are left out."""
     from fastsvc.artifact.engine_folder import sha256
 
     return {path: sha256(Path(path)) for path in paths if isinstance(path, str) and Path(path).is_file()}
@@ -86,16 +85,16 @@ def _done(plan: Ablation, name: str, seed: int) -> bool:
 
 
 def _train(plan: Ablation, name: str, seed: int) -> dict | None:
-    """{"step", "reason"} of a cell's training, which goes on where it was stopped; None where it was interrupted.
+    """{"step", "reason"} of a cell's training, which continues an interrupted one; None where it is interrupted.
 
-    One that has ended, by its guard perhaps, is not taken up again when what comes after it was broken off.
+    A training that has ended, perhaps by its guard, is not resumed when a later part of its cell was interrupted.
     """
     import yaml
 
     from fastsvc import training
     from fastsvc.training.settings import parse
 
-    cell, folder, run = plan.cell(name), plan.folder(name, seed), run_of(plan, name, seed)
+    cell, folder, run = plan.cell(name), plan.folder(name, seed), training_config(plan, name, seed)
     if cell.of:
         if not (plan.folder(cell.of, seed) / "trained.json").is_file():
             raise ConfigError(f"{cell.of} of seed {seed}, whose training {name} is, is not done", "do that cell first")
@@ -109,14 +108,14 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
             raise ConfigError(f"{folder}: was begun with other settings", "choose another `out`, or remove that folder")
         if ended.is_file():
             found = reading.read_json(ended, RESULTS)
-            if found["made_with"] != _taught_by(run["task"]):
+            if found["made_with"] != _training_checkpoints(run["task"]):
                 raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
             return found
     files.write_text(config, yaml.safe_dump(run))
     result = training.run(cell.kind, config, resume=any(folder.glob("*.pt")))
     if not result["finished"] and not result["reason"]:
         return None
-    found = {key: result[key] for key in ("step", "reason")} | {"made_with": _taught_by(run["task"])}
+    found = {key: result[key] for key in ("step", "reason")} | {"made_with": _training_checkpoints(run["task"])}
     files.write_json(ended, found, indent=None)
     return found
 
@@ -124,7 +123,7 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
 def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
     """Train, build, evaluate; False where the training was interrupted."""
     from fastsvc import build
-    from fastsvc.evaluation import run as evaluation
+    from fastsvc.evaluation.run import evaluate_settings
 
     cell, folder = plan.cell(name), plan.folder(name, seed)
     result = _train(plan, name, seed)
@@ -132,44 +131,44 @@ def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:
         return False
     trained = plan.folder(cell.of or name, seed)
     chosen = trained / f"{cell.checkpoint}.pt"
-    # A run that its guard ended is judged by its best, not by what the guard objected to.
+    # A run that its guard ended is judged by its best checkpoint, not by the last one, to which the guard objected.
     if result["reason"] and (trained / "best.pt").exists():
         chosen = trained / "best.pt"
     parts = {"vocoder": plan.vocoder, "content": plan.content}
     engine = build.compile(chosen, folder / "engine.fsvc", steps=cell.steps, force=True, progress=None, **parts)
-    first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # what is nobody's student is evaluated once
+    first = (name, seed) == (next(iter(plan.cells)), plan.seeds[0])  # teacher and references are evaluated once
     settings = {"model": str(engine), "teacher": plan.teacher if first else None, "references": first}
     settings = plan.evaluate | settings
-    found = evaluation.run(from_dict(Settings, settings), folder / "evaluation", progress=progress)
+    evaluation = evaluate_settings(from_dict(EvaluationSettings, settings), folder / "evaluation", progress=progress)
     content = {
         "made_with": _stamp(plan, name, seed),
         "checkpoint": chosen.name,
         "steps_trained": result["step"],
         "stopped": result["reason"],
-        "rows": found["choir"]["rows"],
+        "rows": evaluation["choir"]["rows"],
         "diversity": diversity(plan.diversity, trained / "run.yaml", plan.teacher, chosen, cell.steps, Path(plan.out)),
-        **{key: found[key] for key in ("date", "machine", "versions")},
+        **{key: evaluation[key] for key in ("date", "machine", "versions")},
     }
     files.write_json(folder / "cell.json", report.plain(content))
     return True
 
 
 def _write(plan: Ablation, failed: dict[str, str]) -> dict:
-    """Every cell that is done, by name and seed, into ``out``: the table, which is returned, and the clips."""
+    """Write the table and the clips of all finished cells into ``out``; → the table."""
     cells: dict = {}
     for name in plan.cells:
         for seed in plan.seeds:
             path = plan.folder(name, seed) / "cell.json"
             if path.is_file():
                 cells.setdefault(name, {})[seed] = reading.read_json(path, RESULTS)
-    found = ablation_table.table(cells, plan.against) | {"failed": failed}
+    result = table.table(cells, plan.against) | {"failed": failed}
     if cells:
-        ablation_table.write(Path(plan.out), found, ablation_clips.text(cells))
-    return found
+        table.write(Path(plan.out), result, clips.clips_csv(cells))
+    return result
 
 
 def _seeds(text: str) -> list[int]:
-    return [int(seed) for seed in text.split(",") if seed]  # argparse says what is no number
+    return [int(seed) for seed in text.split(",") if seed]  # argparse reports a ValueError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -184,21 +183,21 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--seeds", default=[], type=_seeds, help="with commas between (default: those of the YAML)")
     options = parser.parse_args(arguments)
     try:
-        plan = read(options.config)
+        plan = read_plan(options.config)
         only = [name.strip() for name in options.only.split(",") if name.strip()]
         unknown = [name for name in only if name not in plan.cells]
         if unknown:
             raise ConfigError(f"there is no cell {unknown[0]!r}", f"choose from {', '.join(plan.cells)}")
-        found = run(plan, only, options.seeds)
+        result = run(plan, only, options.seeds)
     except Exception as error:
         print(f"ablation: {screen.shown(faults.line_with_report(error))}", file=sys.stderr)
         return 1 if faults.user_error(error) else faults.EXIT
-    if found is None:
+    if result is None:
         print("ablation: stopped; the same command continues", file=sys.stderr)
         return 130
-    if found["systems"]:
-        print(ablation_table.markdown(found))
-    return 1 if found["failed"] else 0
+    if result["systems"]:
+        print(table.markdown(result))
+    return 1 if result["failed"] else 0
 
 
 if __name__ == "__main__":

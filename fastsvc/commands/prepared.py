@@ -12,7 +12,7 @@ LINES = 20  # of each kind, without -v
 NAMED = 5  # files that are not recordings: up to this many by name, more by kind
 
 
-def print_summary(report: account.Report, dataset: str, config: str | None) -> None:
+def print_summary(report: account.CorpusReport, dataset: str, config: str | None) -> None:
     """Print the summary; report.json has every line."""
     report_file = Path(report.corpus) / account.FILE
     for warning in _first(report.warnings, f"notes like these: see {report_file}"):

@@ -1,4 +1,4 @@
-"""What became of every file of a dataset: the report of `fastsvc prepare`, and report.json in the corpus."""
+"""The report of `fastsvc prepare`: the fate of every file of a dataset, also as report.json in the corpus."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastsvc.data.pieces import Made
-from fastsvc.data.scan import Source
+from fastsvc.data.pieces import RecordingItems
+from fastsvc.data.scan import Recording
 from fastsvc.data.store import save_json
 
 FILE = "report.json"
 
 
 @dataclass
-class Report:
-    """What became of the recordings. ``bad``: (path, why) of those that could not be used; ``others``: files that are
-    not recordings; ``short_s``, ``silent_s``: seconds of pieces that were left out of recordings that are used;
-    ``warnings``: what to know of the corpus; ``refusals``: what training will refuse it for;
-    ``units``, ``labels``: whether it has them."""
+class CorpusReport:
+    """Counts and lists for the user. ``bad``: (path, reason) of the unusable recordings; ``others``: files that are
+    not recordings; ``short_s``, ``silent_s``: seconds that used recordings lost as too short or silent pieces;
+    ``refusals``: why training would refuse the corpus; ``units``, ``labels``: whether the corpus has them."""
 
     corpus: Path
     recordings: int = 0
@@ -36,12 +35,18 @@ class Report:
     labels: bool = False  # phones, or clusters in their place
 
 
-def write(report: Report, dataset: Path, sources: Sequence[Source], kept: dict[str, Made], split: dict[str, str]):
-    """report.json: the same for the same dataset and settings, however often a run was broken off."""
+def write(
+    report: CorpusReport,
+    dataset: Path,
+    sources: Sequence[Recording],
+    finished: dict[str, RecordingItems],
+    split: dict[str, str],
+):
+    """Write report.json. Interrupted runs leave no trace: the same dataset and settings give the same file."""
     recordings = []
     for source in sources:
-        made = kept.get(source.name)
-        if made is None:
+        result = finished.get(source.name)
+        if result is None:
             continue
         recordings.append(
             {
@@ -49,8 +54,8 @@ def write(report: Report, dataset: Path, sources: Sequence[Source], kept: dict[s
                 "singer": source.singer,
                 "song": source.song,
                 "split": split.get(source.song),
-                "items": len(made.items),
-                "left_out_s": {"short": round(made.short_s, 3), "silent": round(made.silent_s, 3)},
+                "items": len(result.items),
+                "left_out_s": {"short": round(result.short_s, 3), "silent": round(result.silent_s, 3)},
             }
         )
     content = {

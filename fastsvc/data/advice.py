@@ -1,4 +1,4 @@
-"""What training will say of a corpus, told when it is prepared; and the command that comes next."""
+"""Messages at the end of `fastsvc prepare`: why training would refuse the corpus, and the next command."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastsvc.data.account import Report
+    from fastsvc.data.account import CorpusReport
 
 
 def refusals(corpus: dict) -> list[str]:
-    """What `fastsvc train` refuses ``corpus`` (corpus.json) for, each with its remedy."""
-    said = []
+    """Why `fastsvc train` would refuse ``corpus`` (corpus.json); each message names its remedy."""
+    messages = []
     if not _singers(corpus, "valid"):
-        said.append(
+        messages.append(
             "no song is left for validation, so `fastsvc train` will refuse this corpus: add a second song of a singer "
             "(a file in the singer's folder, or a folder of parts), with --valid above 0, and prepare it again"
         )
-    return said
+    return messages
 
 
 def cautions(corpus: dict) -> list[str]:
-    """What works, but not for all trainings."""
+    """Lines for a corpus that serves some trainings but not all."""
     valid = sorted(_singers(corpus, "valid"))
     if len(corpus["singers"]) == 1:
         return [
@@ -33,14 +33,14 @@ def cautions(corpus: dict) -> list[str]:
     return []
 
 
-def next_step(report: Report, command: list[str]) -> str:
-    """The command that follows; ``command``: the one that prepared the corpus, to be repeated with more."""
+def next_step(report: CorpusReport, command: list[str]) -> str:
+    """The user's next command; ``command``: the one that prepared this corpus, to be repeated with more."""
     out = report.corpus
     if report.refusals:
         return f"next: more songs, then again: {shlex.join(command)}"
     if report.units:
-        rest = "" if report.labels else "; recognisers need --pseudo-labels K besides"
-        return f"next: fastsvc train teacher -c TEACHER.yaml, with `corpus: {out}` in it{rest}"
+        note = "" if report.labels else "; recognisers need --pseudo-labels K besides"
+        return f"next: fastsvc train teacher -c TEACHER.yaml, with `corpus: {out}` in it{note}"
     if report.labels:
         return (
             f"next: fastsvc train recogniser -c RECOGNISER.yaml, with `corpus: {out}` in it; then its units: "

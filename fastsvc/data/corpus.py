@@ -20,17 +20,17 @@ SPLITS = ("train", "valid", "test")
 
 
 class Item:
-    """The arrays of one item, as stored; what is derived from them is made on first use and kept."""
+    """The arrays of one item, as stored. Arrays derived from them are computed on first use and cached."""
 
     def __init__(self, described: dict, path: Path, singer: int, with_units: str | None):
         self.id, self.song, self.split, self.singer = described["id"], described["song"], described["split"], singer
-        read = arrays.npz(path)
+        stored = arrays.npz(path)
         try:
-            self.audio, self.volume = read["audio"], read["volume"].astype(np.float16)
-            self.f0_hz, self.voiced = read["f0_hz"], read["voiced"]
-            self.units = self._units(read, path, with_units) if with_units else None
-            names = ("phone_ids", "phone_times_s") if "phone_ids" in read else ()
-            self.phone_ids, self.phone_times_s = (read[name] for name in names) if names else (None, None)
+            self.audio, self.volume = stored["audio"], stored["volume"].astype(np.float16)
+            self.f0_hz, self.voiced = stored["f0_hz"], stored["voiced"]
+            self.units = self._units(stored, path, with_units) if with_units else None
+            names = ("phone_ids", "phone_times_s") if "phone_ids" in stored else ()
+            self.phone_ids, self.phone_times_s = (stored[name] for name in names) if names else (None, None)
         except (ValueError, KeyError) as error:
             raise ConfigError(f"{path}: cannot be read ({error})", "prepare the corpus again") from None
         self._index = self._labels = None
@@ -39,27 +39,27 @@ class Item:
     def frames(self) -> int:
         return len(self.f0_hz)
 
-    def unit_index(self, how: str) -> np.ndarray:
-        """Which unit each mel frame takes, int32 [frames]."""
+    def unit_index(self, method: str) -> np.ndarray:
+        """Index of the unit that each mel frame takes, int32 [frames]."""
         if self._index is None:
-            self._index = indices(len(self.units), self.frames, how).numpy().astype(np.int32)
+            self._index = indices(len(self.units), self.frames, method).numpy().astype(np.int32)
         return self._index
 
     def phone_labels(self, frame_s: float) -> np.ndarray:
-        """The phone at the middle of each frame, -1 where none is known, int16 [frames]."""
+        """The phone at the middle of each frame, int16 [frames]; -1: unknown."""
         if self._labels is None:
             self._labels = np.full(self.frames, -1, dtype=np.int16)
             if self.phone_ids is not None and len(self.phone_ids):
                 middle = (np.arange(self.frames) + 0.5) * frame_s
-                at = np.searchsorted(self.phone_times_s[:, 0], middle, side="right") - 1
-                inside = (at >= 0) & (middle < self.phone_times_s[at, 1])
-                self._labels[inside] = self.phone_ids[at[inside]]
+                positions = np.searchsorted(self.phone_times_s[:, 0], middle, side="right") - 1
+                inside = (positions >= 0) & (middle < self.phone_times_s[positions, 1])
+                self._labels[inside] = self.phone_ids[positions[inside]]
         return self._labels
 
-    def unit_labels(self, centres: np.ndarray, how: str) -> np.ndarray:
+    def unit_labels(self, centres: np.ndarray, method: str) -> np.ndarray:
         """The cluster of the unit that each frame takes, int16 [frames]: labels where there is no transcript."""
         if self._labels is None:
-            self._labels = pseudo.labels(self.units, centres)[self.unit_index(how)]
+            self._labels = pseudo.labels(self.units, centres)[self.unit_index(method)]
         return self._labels
 
     def phones_between(self, first_s: float, last_s: float) -> np.ndarray:
@@ -67,35 +67,36 @@ class Item:
         if self.phone_ids is None or not len(self.phone_ids):
             return np.zeros(0, dtype=np.int64)
         starts, ends = self.phone_times_s.T
-        kept = np.minimum(ends, last_s) - np.maximum(starts, first_s) >= 0.5 * (ends - starts)
-        return self.phone_ids[kept].astype(np.int64)
+        mostly_inside = np.minimum(ends, last_s) - np.maximum(starts, first_s) >= 0.5 * (ends - starts)
+        return self.phone_ids[mostly_inside].astype(np.int64)
 
     @staticmethod
-    def _units(read, path: Path, encoder_hash: str) -> np.ndarray:
-        if "units" not in read or str(read["units_hash"]) != encoder_hash:
+    def _units(stored, path: Path, encoder_hash: str) -> np.ndarray:
+        if "units" not in stored or str(stored["units_hash"]) != encoder_hash:
             raise ConfigError(
                 f"{path}: lacks units of the corpus's encoder", "add the units again with `fastsvc prepare --encoder`"
             )
-        return read["units"]
+        return stored["units"]
 
 
 class Corpus:
     """``Corpus(path)``: a prepared corpus, wholly in memory (about 200 MB an hour at 24 kHz, plus units).
 
-    ``mel``, ``features``: its configs; ``peak``: level that each recording was brought to, or None; ``singers``,
-    ``phones``: names, whose positions are the ids, or, after ``add_pseudo_labels``, those of clusters of units, which
-    then label every item; ``singer_f0_hz``: median voiced f0 by
-    singer's name; ``mel_mean``, ``mel_std`` float32 [bins] of the training split; ``encoder``: what made the units,
-    or None; ``items``.
-    Raises ConfigError where it is missing, damaged, or of an unknown format.
+    ``mel``, ``features``: its configs; ``peak``: the level of every recording's highest sample, or None: as recorded;
+    ``singers``, ``phones``: names, whose positions are the ids. After ``add_pseudo_labels`` the phones are clusters of
+    units, which label every item. ``singer_f0_hz``: median voiced f0 by singer's name; ``mel_mean``, ``mel_std``
+    float32 [bins] of the training split; ``encoder``: the content encoder of the units, or None; ``items``.
+    Raises ConfigError where the corpus is missing, damaged, or of an unknown format.
     """
 
     def __init__(self, path):
         self.path = Path(path)
         data = load_json(self.path / "corpus.json")
         if data.get("format") != 1:
-            there = f"is of format {shown(data['format'])}" if "format" in data else "does not say its format"
-            raise ConfigError(f"{self.path}: its corpus.json {there}, where 1 is known", "prepare the corpus again")
+            found_format = f"is of format {shown(data['format'])}" if "format" in data else "does not say its format"
+            raise ConfigError(
+                f"{self.path}: its corpus.json {found_format}, where 1 is known", "prepare the corpus again"
+            )
         data = described(self.path / "corpus.json")
         self.mel = from_dict(MelConfig, data["mel"])
         self.features = from_dict(FeatureConfig, data["features"])
@@ -113,7 +114,7 @@ class Corpus:
         self._having: dict[str, list[int]] = {}
 
     def _clusters(self, described: dict | None) -> np.ndarray | None:
-        """The centres [K, D] of pseudo-labels, where there are any; ``phones`` are then their names."""
+        """The centres [K, D] of pseudo-labels, or None. With pseudo-labels ``phones`` are the clusters' names."""
         if not described:
             return None
         path = self.path / pseudo.FILE
@@ -150,32 +151,32 @@ class Corpus:
         the zeros after the end of a short item; there f0 and units are held), units float32 [frames, D] (only where
         the corpus has units), singer int, phone_labels int64 [frames] (-1: unknown), phones int64 [P]: the sequence.
         """
-        hop, here = self.mel.hop_samples, slice(first, first + frames)
+        hop, span = self.mel.hop_samples, slice(first, first + frames)
         missing = max(0, first + frames - item.frames)
         labels, phones = self._labels(item, first, frames)
         audio = item.audio[first * hop : min(first + frames, item.frames) * hop].astype(np.float32)
         crop = {
             "audio": _pad(audio / 32768, missing * hop),
-            "f0_hz": _pad(item.f0_hz[here], missing, "edge"),
-            "voiced": _pad(item.voiced[here], missing),
-            "volume": _pad(item.volume[here].astype(np.float32), missing),
+            "f0_hz": _pad(item.f0_hz[span], missing, "edge"),
+            "voiced": _pad(item.voiced[span], missing),
+            "volume": _pad(item.volume[span].astype(np.float32), missing),
             "mask": np.arange(frames) < frames - missing,
             "singer": item.singer,
             "phone_labels": _pad(labels.astype(np.int64), missing, constant_values=-1),
             "phones": phones,
         }
         if item.units is not None:
-            index = _pad(item.unit_index(self.features.unit_align)[here], missing, "edge")
+            index = _pad(item.unit_index(self.features.unit_align)[span], missing, "edge")
             crop["units"] = item.units[index].astype(np.float32)
         return crop
 
     def _labels(self, item: Item, first: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """(label of each frame that there is, the sequence) of a cut."""
-        here, frame_s = slice(first, first + frames), self.mel.hop_samples / self.mel.rate_hz
+        """(label of each stored frame, sequence of phones) of a cut."""
+        span, frame_s = slice(first, first + frames), self.mel.hop_samples / self.mel.rate_hz
         if self.clusters is None:
             sequence = item.phones_between(first * frame_s, (first + frames) * frame_s)
-            return item.phone_labels(frame_s)[here], sequence
-        labels = item.unit_labels(self.clusters, self.features.unit_align)[here]
+            return item.phone_labels(frame_s)[span], sequence
+        labels = item.unit_labels(self.clusters, self.features.unit_align)[span]
         starts = np.flatnonzero(np.diff(labels, prepend=-1))
         return labels, labels[starts].astype(np.int64)
 

@@ -27,10 +27,11 @@ SILENT_RMS = 1e-3  # pieces that never exceed -60 dB in any frame teach nothing
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that the items depend on; a corpus holds items of one kind only.
+class PrepareSettings:
+    """Everything that the items depend on: all items of a corpus are made with the same settings.
 
-    ``high_pass``: as in Engine.convert. Off by default, for corpora of before it was there: new ones get it.
+    ``high_pass``: as in Engine.convert. The default is off for corpora that are older than the filter; `prepare` turns
+    it on for new corpora.
     """
 
     mel: MelConfig
@@ -45,28 +46,30 @@ class Settings:
 
 
 @dataclass
-class Made:
-    """What became of one recording: descriptions of its items, and the seconds of pieces that were left out."""
+class RecordingItems:
+    """Descriptions of one recording's items, and the seconds of its pieces that were too short or silent."""
 
     items: list[dict] = field(default_factory=list)
     short_s: float = 0.0
     silent_s: float = 0.0
 
 
-def bytes_needed(model_hz: int, among: int, info: io.Info) -> float:
-    """Memory for ``among`` recordings like this at once. Measured, 5 to 15 minutes at 24 and 96 kHz: 0.65 to 0.7 of
-    this, and 0.1 GB for any."""
-    return among * info.seconds * (4 * info.rate_hz + 12 * model_hz)
+def bytes_needed(model_hz: int, processes: int, info: io.Info) -> float:
+    """Memory for ``processes`` recordings like this at once. Recordings of 5 to 15 minutes at 24 and 96 kHz took 0.65
+    to 0.7 of the estimate, plus 0.1 GB each."""
+    return processes * info.seconds * (4 * info.rate_hz + 12 * model_hz)
 
 
-def process(path: Path, name: str, out: Path, settings: Settings, phones: tuple[str, ...], among: int = 1) -> Made:
-    """Write the items of one recording below ``out``; their descriptions, with sums for the mel statistics.
+def process(
+    path: Path, name: str, out: Path, settings: PrepareSettings, phones: tuple[str, ...], processes: int = 1
+) -> RecordingItems:
+    """Write the items of one recording below ``out``; → their descriptions, with sums for the mel statistics.
 
-    ``among`` processes share this machine's memory. Raises AudioError where the recording or its transcript cannot be
-    used (io.TooLong: for want of memory), or nothing of it is long and loud enough.
+    ``processes`` share this machine's memory. Raises AudioError where the recording or its transcript is unusable
+    (io.TooLong: for want of memory), or no piece of it is long and loud enough.
     """
     config = settings.mel
-    notes, needs = [], partial(bytes_needed, config.rate_hz, among)
+    notes, needs = [], partial(bytes_needed, config.rate_hz, processes)
     audio, rate_hz = io.read(path, mono=True, needs=needs, note=notes.append)
     transcript = read_transcript(path.with_suffix(".json"), phones)
     audio = resample(audio[0], rate_hz, config.rate_hz)
@@ -76,14 +79,14 @@ def process(path: Path, name: str, out: Path, settings: Settings, phones: tuple[
     audio = np.clip(audio * gain, -1.0, 1.0)
     frames = len(audio) // config.hop_samples
     f0_hz, voiced, exact = _pitch(audio, frames, settings, transcript)
-    made = Made()
-    items = made.items
+    result = RecordingItems()
+    items = result.items
     for start, end in _cuts(audio, settings):
-        piece = Piece(start, audio[start:end], f0_hz, voiced, config, transcript)
+        piece = CorpusPiece(start, audio[start:end], f0_hz, voiced, config, transcript)
         seconds = (end - start) / config.rate_hz
         if piece.short or piece.silent:
-            made.short_s += seconds * piece.short
-            made.silent_s += seconds * (not piece.short)
+            result.short_s += seconds * piece.short
+            result.silent_s += seconds * (not piece.short)
             continue
         item = {"id": f"{name}#{len(items)}", "file": f"items/{name}.{len(items):03d}.npz"}
         save_arrays(out / item["file"], piece.arrays)
@@ -93,34 +96,34 @@ def process(path: Path, name: str, out: Path, settings: Settings, phones: tuple[
     _remove_stale(out, name, len(items))
     if not items:
         raise AudioError(
-            f"{path}: {_why_nothing(len(audio) / config.rate_hz, made)}", "remove the recording, or record it again"
+            f"{path}: {_why_nothing(len(audio) / config.rate_hz, result)}", "remove the recording, or record it again"
         )
-    return made
+    return result
 
 
-def _why_nothing(seconds: float, made: Made) -> str:
+def _why_nothing(seconds: float, result: RecordingItems) -> str:
     if seconds < MIN_SECONDS:
         return f"has {seconds:.2f} s: too short, {MIN_SECONDS} s are needed"
     silent = f"silent, nothing in it is above {20 * math.log10(SILENT_RMS):.0f} dB"
-    return f"{silent}, or in pieces below {MIN_SECONDS} s" if made.short_s else silent
+    return f"{silent}, or in pieces below {MIN_SECONDS} s" if result.short_s else silent
 
 
 def _remove_stale(out: Path, name: str, count: int) -> None:
-    """Drop what an earlier, longer recording of this name left behind."""
+    """Remove the further items of an earlier, longer recording of this name."""
     while (path := out / f"items/{name}.{count:03d}.npz").is_file():
         path.unlink()
         count += 1
 
 
-class Piece:
-    """What is stored of one piece, and its sums of log-mel."""
+class CorpusPiece:
+    """The stored arrays of one piece, and its sums of log-mel."""
 
     def __init__(self, start: int, audio, f0_hz, voiced, config: MelConfig, transcript: dict | None):
         hop = config.hop_samples
         self.frames = len(audio) // hop
         self.pcm = np.rint(audio * 32768).clip(-32768, 32767).astype(np.int16)
-        self.heard = torch.from_numpy(self.pcm.astype(np.float32) / 32768)[None]
-        volume = loudness.frame_rms(self.heard, hop)[0].numpy()
+        self.waveform = torch.from_numpy(self.pcm.astype(np.float32) / 32768)[None]
+        volume = loudness.frame_rms(self.waveform, hop)[0].numpy()
         first = start // hop
         self.arrays = {
             "audio": self.pcm,
@@ -135,12 +138,12 @@ class Piece:
 
     def mel_sums(self, config: MelConfig) -> list[list[float]]:
         """Per bin: the sum and the sum of squares over the frames."""
-        spectrum = mel.log_mel(self.heard, config)[0].double()
+        spectrum = mel.log_mel(self.waveform, config)[0].double()
         return [spectrum.sum(0).tolist(), spectrum.square().sum(0).tolist()]
 
 
 def read_transcript(path: Path, phones: tuple[str, ...]) -> dict | None:
-    """The phones and exact f0 beside a recording of the choir; None where there is no such file.
+    """The phones and exact f0 in the file beside a choir's recording; None where there is no such file.
 
     Other people's json files (no "phones" or "f0_hz" inside) are ignored. Raises AudioError where it is damaged.
     """
@@ -159,8 +162,8 @@ def read_transcript(path: Path, phones: tuple[str, ...]) -> dict | None:
 
 
 def _transcript(data: dict, phones: tuple[str, ...]) -> dict:
-    """As arrays. Raises ValueError naming the key whose numbers no singer could sing."""
-    known = {symbol: index for index, symbol in enumerate(phones)}
+    """The transcript as arrays. Raises ValueError naming the key whose numbers no singer could sing."""
+    phone_ids = {symbol: index for index, symbol in enumerate(phones)}
     times_s = np.array([times for _, *times in data["phones"]], dtype=np.float64).reshape(-1, 2)
     f0_hz, hop_s = np.array(data["f0_hz"], dtype=np.float64), float(data["f0_hop_s"])
     if f0_hz.ndim != 1 or not (((f0_hz == 0) | (f0_hz >= F0_HZ[0])) & (f0_hz <= F0_HZ[1])).all():
@@ -172,15 +175,15 @@ def _transcript(data: dict, phones: tuple[str, ...]) -> dict:
     if (np.diff(times_s[:, 0]) < 0).any():
         raise ValueError("phones: they do not follow one another")
     return {
-        "ids": np.array([known[symbol] for symbol, *_ in data["phones"]], dtype=np.int16),
+        "ids": np.array([phone_ids[symbol] for symbol, *_ in data["phones"]], dtype=np.int16),
         "times_s": times_s,
         "f0_hz": f0_hz,
         "f0_hop_s": hop_s,
     }
 
 
-def _pitch(audio, frames, settings: Settings, transcript: dict | None):
-    """f0 and voicing of the whole recording, so that pieces know what comes before and after."""
+def _pitch(audio, frames, settings: PrepareSettings, transcript: dict | None):
+    """f0 and voicing of the whole recording at once: trackers use the frames before and after a piece."""
     rate_hz, hop = settings.mel.rate_hz, settings.mel.hop_samples
     if transcript and settings.f0_source == "auto":
         f0_hz, voiced = f0.onto_frames(transcript["f0_hz"], transcript["f0_hop_s"], rate_hz, hop, frames)
@@ -189,12 +192,12 @@ def _pitch(audio, frames, settings: Settings, transcript: dict | None):
     limits = {"low_hz": choice.f0_low_hz, "high_hz": choice.f0_high_hz, "style": choice.f0_style}
     f0_hz, voiced = f0.extract(audio, rate_hz, hop, frames, method=choice.f0_method, **limits)
     if settings.high_pass:
-        heard = hum.low(audio, rate_hz, hop, frames)
-        f0_hz, voiced = hum.gated(heard, f0_hz, voiced, choice.f0_style, choice.f0_low_hz)
+        hum_levels = hum.low(audio, rate_hz, hop, frames)
+        f0_hz, voiced = hum.gated(hum_levels, f0_hz, voiced, choice.f0_style, choice.f0_low_hz)
     return f0_hz, voiced, False
 
 
-def _cuts(audio: np.ndarray, settings: Settings) -> list[tuple[int, int]]:
+def _cuts(audio: np.ndarray, settings: PrepareSettings) -> list[tuple[int, int]]:
     """Pieces that start on the grid of the frames."""
     hop = settings.mel.hop_samples
     cuts = slicing.slices(audio, settings.mel.rate_hz, settings.max_seconds - hop / settings.mel.rate_hz)

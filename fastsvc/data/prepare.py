@@ -1,7 +1,7 @@
 """`fastsvc prepare`: any tree of singers' recordings → a corpus to train on (docs/architecture.md, "Prepared corpus").
 
-Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json`` (what the items were made with) and
-``records/``, one small file for each recording that is done, so that a broken run goes on where it was.
+Besides ``corpus.json`` and ``items/`` a corpus keeps ``settings.json``, the settings of its items, and ``records/``,
+one small file for each finished recording, so that an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from fastsvc import arguments, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.config.plain import differences
 from fastsvc.data import account, advice, records
-from fastsvc.data.account import Report
-from fastsvc.data.pieces import Made, Settings
-from fastsvc.data.scan import Source, scan, split_songs
+from fastsvc.data.account import CorpusReport
+from fastsvc.data.pieces import PrepareSettings, RecordingItems
+from fastsvc.data.scan import Recording, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
-from fastsvc.data.workers import processed
+from fastsvc.data.workers import process_all
 from fastsvc.errors import AudioError, ConfigError, FastsvcError, OutputError
 from fastsvc.files import InWork
 from fastsvc.reading import arrays
 
-__all__ = ["Report", "add_units", "prepare"]
+__all__ = ["CorpusReport", "add_units", "prepare"]
 
 FORMAT = 1
-NAME_BYTES = 240  # of a recording's: what is made of it has some more, of 255 that systems allow
+NAME_BYTES = 240  # of a recording's name: its items' names are longer, and systems allow 255
 SPLIT = ("seed", "valid", "test")
 F0_SOURCES = ("auto", "tracker")
 
@@ -51,15 +51,15 @@ def prepare(
     f0_source: str = "auto",
     high_pass: bool | None = None,
     progress: bool = True,
-) -> Report:
+) -> CorpusReport:
     """Make or complete the corpus ``out`` from the recordings below ``dataset``.
 
     ``valid`` and ``test`` are shares of the songs; ``peak`` is the level to which each recording is normalised (None:
-    as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does; ``high_pass`` as
-    in Engine.convert, None: as ``out`` was begun, and on for a new corpus.
-    Recordings that cannot be used are skipped and listed in the report, and all files in ``report.json``.
-    Raises AudioError where nothing can be used,
-    ConfigError for bad settings or where ``out`` was made with others, OutputError where it cannot be written.
+    as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does. ``high_pass`` as
+    in Engine.convert; None: as ``out`` was begun, and on for a new corpus.
+    Unusable recordings are skipped and listed in the report; ``report.json`` lists every file.
+    Raises AudioError where no recording is usable, ConfigError for bad settings or an ``out`` of other settings,
+    OutputError where ``out`` cannot be written.
     """
     dataset, out = arguments.path("dataset", dataset), arguments.path("out", out)
     jobs, seed = arguments.whole_number("jobs", jobs, *arguments.JOBS), arguments.seed(seed)
@@ -72,34 +72,37 @@ def prepare(
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     mel, features = mel or MelConfig(), features or FeatureConfig()
-    found = scan(dataset, out)
-    sources = list(filter(_short, found.sources))
+    dataset_scan = scan(dataset, out)
+    sources = list(filter(_short, dataset_scan.sources))
     phones = _phones(dataset, sources)
     _check_free(out)
     with files.folder_lock(out, "preparing a corpus"):
         files.clear_leftovers(out, deep=True)
         high_pass = records.begun_with_high_pass(out) if high_pass is None else high_pass
-        settings = Settings(mel, features, max_seconds, peak, f0_source, high_pass)
+        settings = PrepareSettings(mel, features, max_seconds, peak, f0_source, high_pass)
         _claim(out, settings, phones)
-        report = Report(out, recordings=len(found.sources), others=found.others, warnings=list(found.notes))
-        report.bad = [(str(path), why) for path, why in found.unused]
-        long = [str(source.path) for source in found.sources if not _short(source)]
+        report = CorpusReport(
+            out, recordings=len(dataset_scan.sources), others=dataset_scan.others, warnings=list(dataset_scan.notes)
+        )
+        report.bad = [(str(path), why) for path, why in dataset_scan.unused]
+        long = [str(source.path) for source in dataset_scan.sources if not _short(source)]
         report.bad += [(path, f"its name has more than {NAME_BYTES} bytes: shorten it") for path in long]
-        kept = dict(records.done(sources, out, settings.mel.bins))
-        report.reused = len(kept)
-        rest = [source for source in sources if source.name not in kept]
-        bad = {}
-        for source, result in _run(rest, out, settings, phones, jobs, progress):
+        finished = dict(records.finished(sources, out, settings.mel.bins))
+        report.reused = len(finished)
+        remaining = [source for source in sources if source.name not in finished]
+        failures = {}
+        for source, result in _run(remaining, out, settings, phones, jobs, progress):
             if isinstance(result, AudioError):
-                bad[source.name] = (str(source.path), str(result))
+                failures[source.name] = (str(source.path), str(result))
                 continue
-            kept[source.name] = result
+            finished[source.name] = result
             record = {"items": result.items, "short_s": result.short_s, "silent_s": result.silent_s}
             save_json(out / "records" / f"{source.name}.json", records.stamp(source) | record)
-        report.bad += [bad[source.name] for source in sources if source.name in bad]  # whatever was ready first
-        report.warnings += [f"{source.path}: {note}" for source in sources for note in records.notes(kept, source)]
-        split = _finish(sources, kept, settings, phones, (seed, valid, test), report)
-        account.write(report, dataset, sources, kept, split)
+        # In the order of the dataset, whichever process was ready first.
+        report.bad += [failures[source.name] for source in sources if source.name in failures]
+        report.warnings += [f"{source.path}: {note}" for source in sources for note in records.notes(finished, source)]
+        split = _finish(sources, finished, settings, phones, (seed, valid, test), report)
+        account.write(report, dataset, sources, finished, split)
         if not split:
             raise AudioError(
                 f"none of {report.recordings} recordings could be used; the first: {report.bad[0][1]}",
@@ -108,12 +111,12 @@ def prepare(
         return report
 
 
-def _short(source: Source) -> bool:
+def _short(source: Recording) -> bool:
     return len(os.fsencode(source.path.name)) <= NAME_BYTES
 
 
-def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
-    """The choir's phones where the dataset is a choir or has transcripts like one, else none."""
+def _phones(dataset: Path, sources: list[Recording]) -> tuple[str, ...]:
+    """The choir's phones if the dataset is a choir or has such transcripts, else ()."""
     if not (dataset / "choir.json").is_file() and not any(s.path.with_suffix(".json").is_file() for s in sources):
         return ()
     from fastsvc.data.choir.phones import PHONES
@@ -122,73 +125,80 @@ def _phones(dataset: Path, sources: list[Source]) -> tuple[str, ...]:
 
 
 def _check_free(out: Path) -> None:
-    """Raises OutputError where ``out`` is something else: no file of ours is laid there."""
+    """Raises OutputError where ``out`` is neither empty nor a corpus: nothing is written there."""
     path = out / "settings.json"
     if path.is_file():
-        made = load_json(path)
-        ours = isinstance(made.get("format"), int) and isinstance(made.get("settings"), dict) and "phones" in made
+        stored = load_json(path)
+        is_corpus = (
+            isinstance(stored.get("format"), int) and isinstance(stored.get("settings"), dict) and "phones" in stored
+        )
     else:
-        ours = files.free_or_ours(out)
-    if not ours:
+        is_corpus = files.free_or_ours(out)
+    if not is_corpus:
         raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
 
 
-def _claim(out: Path, settings: Settings, phones: tuple[str, ...]) -> None:
-    """Refuse an ``out`` that was made otherwise; else note how it is made."""
-    wanted = {"format": FORMAT, "settings": to_dict(settings), "phones": list(phones)}
+def _claim(out: Path, settings: PrepareSettings, phones: tuple[str, ...]) -> None:
+    """Write settings.json. Raises ConfigError where ``out`` was prepared with other settings."""
+    requested = {"format": FORMAT, "settings": to_dict(settings), "phones": list(phones)}
     path = out / "settings.json"
     if path.is_file():
-        made = _completed(load_json(path))
-        if made != wanted and (out / "records").exists():  # without records nothing was made yet
-            told = [
-                line for _, line in differences(*(one | one["settings"] | {"settings": 0} for one in (made, wanted)))
+        stored = _completed(load_json(path))
+        if stored != requested and (out / "records").exists():  # without records nothing was made yet
+            messages = [
+                line
+                for _, line in differences(
+                    *(record | record["settings"] | {"settings": 0} for record in (stored, requested))
+                )
             ]
             raise ConfigError(
-                f"{out}: was prepared with other settings: {'; '.join(told)}",
+                f"{out}: was prepared with other settings: {'; '.join(messages)}",
                 "use another folder, or the same settings",
             )
-    if not path.is_file() or made != wanted:
-        save_json(path, wanted)
+    if not path.is_file() or stored != requested:
+        save_json(path, requested)
 
 
-def _completed(made: dict) -> dict:
-    """What an older version wrote, with the settings that have come since at their defaults, which change nothing."""
+def _completed(stored: dict) -> dict:
+    """The stored settings; settings newer than the file are added at their defaults, which change nothing."""
     try:
-        return made | {"settings": to_dict(from_dict(Settings, made["settings"]))}
+        return stored | {"settings": to_dict(from_dict(PrepareSettings, stored["settings"]))}
     except (ConfigError, KeyError):
-        return made
+        return stored
 
 
-def _run(sources, out, settings, phones, jobs, progress) -> Iterator[tuple[Source, Made | AudioError]]:
-    """Process the recordings in ``jobs`` processes; yields each with what became of it."""
+def _run(sources, out, settings, phones, jobs, progress) -> Iterator[tuple[Recording, RecordingItems | AudioError]]:
+    """Process the recordings in ``jobs`` processes; yields each with its items or the error."""
     in_work = InWork(out)
     first, last = in_work.ordered(sources, lambda source: source.path)
     for source in last:
         warnings.warn(f"{source.path} {files.SUSPECTED}", stacklevel=2)  # now: this run may be killed, too
     with screen.bar(total=len(sources), desc="prepare", unit="file", disable=not progress or not sources) as bar:
-        for source, result in processed(first, last, (out, settings, phones), jobs, in_work):
+        for source, result in process_all(first, last, (out, settings, phones), jobs, in_work):
             if isinstance(result, FastsvcError) and not isinstance(result, AudioError):
                 raise result
             yield source, result
             bar.update()
 
 
-def _finish(sources, kept: dict[str, Made], settings: Settings, phones, split_by, report: Report) -> dict[str, str]:
-    """Split by songs, gather the statistics, write corpus.json; → the split, {} where there is nothing to split."""
+def _finish(
+    sources, finished: dict[str, RecordingItems], settings: PrepareSettings, phones, split_by, report: CorpusReport
+) -> dict[str, str]:
+    """Split by songs, sum the statistics, write corpus.json; → the split, {} without any song."""
     songs: dict[str, set[str]] = {}
     for source in sources:
-        if source.name in kept:
+        if source.name in finished:
             songs.setdefault(source.singer, set()).add(source.song)
     if not songs:
         return {}
-    before = report.corpus / "corpus.json"
+    path = report.corpus / "corpus.json"
     old = {}
-    with contextlib.suppress(ConfigError):  # none, or damaged: this one takes its place
-        old = load_json(before)
+    with contextlib.suppress(ConfigError):  # missing or damaged: it is replaced
+        old = load_json(path)
     split = split_songs(songs, *split_by, records.splits(old, dict(zip(SPLIT, split_by))))
     items, sums = [], np.zeros((2, settings.mel.bins))
     for source in sources:
-        for item in kept[source.name].items if source.name in kept else []:
+        for item in finished[source.name].items if source.name in finished else []:
             item = dict(item, singer=source.singer, song=source.song, split=split[source.song])
             part = item.pop("mel_sums")
             if item["split"] == "train":
@@ -210,14 +220,14 @@ def _finish(sources, kept: dict[str, Made], settings: Settings, phones, split_by
         "split": dict(zip(SPLIT, split_by)),
         "items": items,
     }
-    if report.reused == len(kept) and "encoder" in old:
-        corpus["encoder"] = old["encoder"]  # no new items, so all have its units
+    if report.reused == len(finished) and "encoder" in old:
+        corpus["encoder"] = old["encoder"]  # no new items, so all have units
         corpus |= {"pseudo": old["pseudo"]} if "pseudo" in old else {}
-    save_json(before, corpus)
+    save_json(path, corpus)
     report.items = len(items)
     report.seconds = sum(item["samples"] for item in items) / settings.mel.rate_hz
     report.short_s, report.silent_s = (
-        sum(getattr(made, name) for made in kept.values()) for name in ("short_s", "silent_s")
+        sum(getattr(result, name) for result in finished.values()) for name in ("short_s", "silent_s")
     )
     for name in ("valid", "test"):
         if dict(zip(("valid", "test"), split_by[1:]))[name] > 0 and name not in split.values():
@@ -229,12 +239,12 @@ def _finish(sources, kept: dict[str, Made], settings: Settings, phones, split_by
 
 
 def _median_f0(items: list[dict], out: Path) -> dict[str, float]:
-    """Median over the voiced frames of each singer's training items; 0 where nothing is voiced."""
+    """Median f0 over the voiced frames of each singer's training items; 0 where no frame is voiced."""
     tracks: dict[str, list[np.ndarray]] = {}
     for item in items:
         voices = tracks.setdefault(item["singer"], [])
         if item["split"] == "train":
-            read = arrays.npz(out / item["file"])
-            voices.append(read["f0_hz"][read["voiced"]])
+            stored = arrays.npz(out / item["file"])
+            voices.append(stored["f0_hz"][stored["voiced"]])
     joined = {singer: np.concatenate(parts) for singer, parts in tracks.items()}
     return {singer: float(np.median(track)) if track.size else 0.0 for singer, track in sorted(joined.items())}

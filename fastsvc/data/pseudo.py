@@ -1,7 +1,7 @@
 """Labels for recordings without transcripts: clusters of content units, found by k-means (as HuBERT's targets are).
 
-The centres lie in ``clusters.npy`` beside corpus.json; what each frame is called follows from its unit when the corpus
-is read. A recogniser trained on such labels names clusters, and CTC and frame losses work on any folder of songs.
+The centres lie in ``clusters.npy`` beside corpus.json; the label of each frame is computed from its unit when the
+corpus is read. A recogniser trained on such labels names clusters, so CTC and frame losses work on any folder of songs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastsvc.errors import ConfigError
 from fastsvc.reading import arrays
 
 FILE = "clusters.npy"
-MOST_UNITS = 200_000  # that the centres are found from
+MOST_UNITS = 200_000  # a random choice of them, if there are more
 ROUNDS = 50
 SMOOTH = 2  # units to each side whose mean is labelled
 CHUNK = 8192
@@ -57,12 +57,12 @@ def _add(corpus_dir: Path, corpus: dict, clusters: int, seed: int, progress: boo
 
 
 def mark(centres: np.ndarray) -> str:
-    """Tells one clustering from another: after a new one the same names mean other units."""
+    """Identifies a clustering: after a new one the same names mean other units."""
     return hashlib.sha256(np.ascontiguousarray(centres, np.float32).tobytes()).hexdigest()
 
 
 def names(clusters: int) -> list[str]:
-    """What takes the place of phones."""
+    """Names of the clusters, in place of phones."""
     return [f"unit{index:03d}" for index in range(clusters)]
 
 
@@ -74,14 +74,14 @@ def k_means(points: Tensor, clusters: int, seed: int = 0, progress: bool = False
     """
     generator = torch.Generator().manual_seed(seed)
     centres = _spread(points, clusters, generator)
-    before = None
+    previous = None
     with screen.bar(total=ROUNDS, desc="clusters", unit="round", disable=not progress) as bar:
-        for done in range(ROUNDS):
+        for rounds in range(ROUNDS):
             label, square = assign(points, centres)
-            if before is not None and torch.equal(label, before):
-                bar.update(ROUNDS - done)
+            if previous is not None and torch.equal(label, previous):
+                bar.update(ROUNDS - rounds)
                 break
-            before = label
+            previous = label
             count = torch.bincount(label, minlength=clusters)
             sums = torch.zeros_like(centres).index_add_(0, label, points)
             centres = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centres)
@@ -94,13 +94,14 @@ def k_means(points: Tensor, clusters: int, seed: int = 0, progress: bool = False
 
 
 def _spread(points: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
-    """k-means++ (Arthur and Vassilvitskii 2007): each centre drawn in proportion to its distance from those before."""
+    """k-means++ (Arthur and Vassilvitskii 2007): each centre is drawn in proportion to its squared distance from the
+    centres so far."""
     chosen = [int(torch.randint(len(points), (1,), generator=generator))]
     square = (points - points[chosen[0]]).square().sum(1)
     for _ in range(clusters - 1):
         running = square.double().cumsum(0)
-        place = torch.rand(1, generator=generator, dtype=torch.float64) * running[-1]
-        chosen.append(min(int(torch.searchsorted(running, place, right=True)), len(points) - 1))
+        position = torch.rand(1, generator=generator, dtype=torch.float64) * running[-1]
+        chosen.append(min(int(torch.searchsorted(running, position, right=True)), len(points) - 1))
         square = torch.minimum(square, (points - points[chosen[-1]]).square().sum(1))
     return points[chosen].clone()
 
@@ -112,9 +113,9 @@ def assign(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def labels(units: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """units [Tu, D] → the cluster of each, int16 [Tu]: that of the mean with its neighbours, so it seldom flickers.
+    """units [Tu, D] → the cluster of each unit's mean with its neighbours, int16 [Tu].
 
-    CTC needs labels that last: those that changed with every frame would leave it no freedom.
+    The mean keeps labels from flickering: CTC needs labels that last, or it has no freedom.
     """
     units = torch.from_numpy(units.astype(np.float32))
     near = torch.nn.functional.pad(units.T[None], (SMOOTH, SMOOTH), mode="replicate")

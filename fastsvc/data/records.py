@@ -1,4 +1,4 @@
-"""What a corpus says of itself and of each recording that is done: whether it can be true, and still holds."""
+"""The files that describe a corpus, corpus.json and a record a recording: checked when read, and compared with disk."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from fastsvc import files
-from fastsvc.data.pieces import Made
-from fastsvc.data.scan import Source
+from fastsvc.data.pieces import RecordingItems
+from fastsvc.data.scan import Recording
 from fastsvc.data.store import load_json
 from fastsvc.errors import ConfigError
 
 
 def described(path: Path) -> dict:
-    """What ``corpus.json`` says. Raises ConfigError where it is missing, damaged, or names files that lie elsewhere."""
+    """The content of ``corpus.json``. Raises ConfigError where it is missing, damaged, or names files elsewhere."""
     data = load_json(path)
-    wrong = next((name for name, fits in _RIGHT.items() if not fits(data.get(name))), None)
+    wrong = next((name for name, fits in _CHECKS.items() if not fits(data.get(name))), None)
     if wrong is None and not all(item["singer"] in data["singers"] for item in data["items"]):
         wrong = "singers"
     if wrong is not None:
@@ -28,13 +28,13 @@ def described(path: Path) -> dict:
 
 @contextlib.contextmanager
 def alone(path: Path, purpose: str) -> Iterator[dict]:
-    """What a corpus.json says, while its folder is held by this process alone. What is no corpus gets no lock.
+    """The content of a corpus.json, while this process alone holds its folder. A folder without a corpus is not locked.
 
-    It is read again only where another process has written it before the lock was got.
+    The file is read again only if another process wrote it before the lock was taken.
     """
-    before, data = _stamp(path), described(path)
+    stamp_before, data = _stamp(path), described(path)
     with files.folder_lock(path.parent, purpose):
-        yield data if _stamp(path) == before else described(path)
+        yield data if _stamp(path) == stamp_before else described(path)
 
 
 def _stamp(path: Path) -> tuple | None:
@@ -45,7 +45,7 @@ def _stamp(path: Path) -> tuple | None:
 
 
 def _inside(file) -> bool:
-    """Whether it is a place in the corpus: others are never read, and above all not written."""
+    """Whether the path leads into the corpus: files elsewhere are never read, and above all not written."""
     if not isinstance(file, str) or "\0" in file:
         return False
     path = PurePath(file)
@@ -57,14 +57,14 @@ def _listed(item) -> bool:
 
 
 def _texts(value) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _numbers(value) -> bool:
-    return isinstance(value, list) and all(type(one) in (int, float) for one in value)
+    return isinstance(value, list) and all(type(number) in (int, float) for number in value)
 
 
-_RIGHT = {
+_CHECKS = {
     "mel": lambda value: isinstance(value, dict),
     "features": lambda value: isinstance(value, dict),
     "singers": _texts,
@@ -74,26 +74,26 @@ _RIGHT = {
     "mel_std": _numbers,
     "encoder": lambda value: value is None or (isinstance(value, dict) and isinstance(value.get("hash"), str)),
     "pseudo": lambda value: value is None or (isinstance(value, dict) and isinstance(value.get("encoder_hash"), str)),
-    "items": lambda value: isinstance(value, list) and all(_listed(one) and _inside(one.get("file")) for one in value),
+    "items": lambda value: isinstance(value, list) and all(_listed(i) and _inside(i.get("file")) for i in value),
 }
 
 
-def stamp(source: Source) -> dict:
-    """Tells a recording that was replaced since, or whose transcript was."""
+def stamp(source: Recording) -> dict:
+    """Sizes and times of a recording and its transcript: they show whether either was replaced."""
     paths = (source.path, source.path.with_suffix(".json"))
     return {"files": [[s.st_size, s.st_mtime_ns] for s in (p.stat() for p in paths if p.is_file())]}
 
 
-def splits(corpus: dict, how: dict) -> dict[str, str]:
-    """Where the songs of a corpus.json are that was split in this way; {} of any other, or a damaged one."""
+def splits(corpus: dict, split_settings: dict) -> dict[str, str]:
+    """Song → split of a corpus.json with these split settings; {} if it has others or is damaged."""
     items = corpus.get("items")
-    if corpus.get("split") != how or not isinstance(items, list) or not all(map(_listed, items)):
+    if corpus.get("split") != split_settings or not isinstance(items, list) or not all(map(_listed, items)):
         return {}
     return {item["song"]: item["split"] for item in items if item["split"] in ("train", "valid", "test")}
 
 
-def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, Made]]:
-    """What earlier runs made of recordings that are still as they were."""
+def finished(sources: list[Recording], out: Path, bins: int) -> Iterator[tuple[str, RecordingItems]]:
+    """(name, items) of the recordings that earlier runs finished and that have not changed since."""
     for source in sources:
         path = out / "records" / f"{source.name}.json"
         if not path.is_file():
@@ -101,28 +101,28 @@ def done(sources: list[Source], out: Path, bins: int) -> Iterator[tuple[str, Mad
         try:
             record = load_json(path)
         except ConfigError:
-            continue  # one that cannot be read, or of another shape, is not ours: the recording is prepared again
-        held, items = record.get("files"), record.get("items")
-        # Older versions kept records of recordings of which nothing could be used, without the reason.
-        ours = isinstance(items, list) and items and all(_is_item(item, bins) for item in items)
-        if ours and held == stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
-            yield source.name, Made(items, *(_seconds(record.get(name)) for name in ("short_s", "silent_s")))
+            continue  # unreadable, so not a record of ours: the recording is prepared again
+        file_stamps, items = record.get("files"), record.get("items")
+        # Older versions also wrote records for unusable recordings, without items and without the reason.
+        is_record = isinstance(items, list) and items and all(_is_item(item, bins) for item in items)
+        if is_record and file_stamps == stamp(source)["files"] and all((out / i["file"]).is_file() for i in items):
+            yield source.name, RecordingItems(items, *(_seconds(record.get(name)) for name in ("short_s", "silent_s")))
 
 
 def _seconds(value) -> float:
     return float(value) if type(value) in (int, float) and 0 <= value < 1e9 else 0.0
 
 
-def notes(kept: dict[str, Made], source: Source) -> list[str]:
-    """What its user should know of how a recording that is done was read."""
-    made = kept.get(source.name)
-    items = made.items if made else []
-    found = items[0].get("notes") if items else None
-    return [str(note) for note in found] if isinstance(found, list) else []
+def notes(finished_items: dict[str, RecordingItems], source: Recording) -> list[str]:
+    """Notes for the user on how a finished recording was decoded."""
+    result = finished_items.get(source.name)
+    items = result.items if result else []
+    stored_notes = items[0].get("notes") if items else None
+    return [str(note) for note in stored_notes] if isinstance(stored_notes, list) else []
 
 
 def begun_with_high_pass(out: Path) -> bool:
-    """Whether the corpus in ``out`` was; True where nothing was made yet."""
+    """Whether the corpus in ``out`` was begun with the high-pass filter; True where it is not begun."""
     path = out / "settings.json"
     if not path.is_file() or not (out / "records").exists():
         return True
@@ -131,7 +131,7 @@ def begun_with_high_pass(out: Path) -> bool:
 
 
 def _is_item(item, bins: int) -> bool:
-    """Whether it has what is asked of a finished item."""
+    """Whether the dict has all keys of a finished item, with possible values."""
     if not isinstance(item, dict) or not {"id", "start_s", "gain", "exact_f0", "phones"} <= item.keys():
         return False
     counts = [item.get("samples"), item.get("frames")]

@@ -1,4 +1,4 @@
-"""Which recordings a dataset holds, who sings what in them, and which songs are kept for validation and test."""
+"""The recordings of a dataset with their singers and songs, and the split of the songs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fastsvc.files.tree import Tree, identity, unique_files
 BESIDE = "lies beside the singers' folders, not in one: move it into <singer>/"
 SHOWN = 5  # singers' folders or kinds of files that a line names
 
-NAME = 240  # bytes of a part of a source's name: files are named after it, with endings of theirs
+NAME = 240  # bytes of a part of a recording's name: its items' file names add an ending
 
 
 @dataclass(frozen=True)
-class Source:
+class Recording:
     """One recording of a dataset. ``name`` is its path below the dataset, unique, without a suffix where possible."""
 
     path: Path
@@ -30,29 +30,29 @@ class Source:
 
 
 @dataclass
-class Scan:
-    """What a dataset holds. ``unused``: (path, why) of recordings that are not used, and of folders that could not be
-    listed; ``others``: files that are not recordings; ``notes``: lines for the user."""
+class DatasetScan:
+    """The files of a dataset. ``unused``: (path, reason) of unused recordings and unreadable folders; ``others``: files
+    that are not recordings; ``notes``: lines for the user."""
 
-    sources: list[Source] = field(default_factory=list)
+    sources: list[Recording] = field(default_factory=list)
     unused: list[tuple[Path, str]] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def scan(dataset: Path, out: Path | None = None) -> Scan:
+def scan(dataset: Path, out: Path | None = None) -> DatasetScan:
     """All recordings below ``dataset``, sorted, each once; linked folders are followed, ``out`` is left out.
 
-    ``<singer>/<song>.wav`` and ``<singer>/<song>/…/<utterance>.wav`` are understood, and the
-    ``<singer>#<song>/<utterance>.wav`` of M4Singer. Hidden files are ignored. Names are composed (NFC), so a singer of
-    two systems is one. Raises AudioError where there is no folder, or no recording in a singer's folder.
+    Layouts: ``<singer>/<song>.wav``, ``<singer>/<song>/…/<utterance>.wav``, and M4Singer's
+    ``<singer>#<song>/<utterance>.wav``. Hidden files are ignored. Names are composed (NFC), so a singer from two
+    systems is one. Raises AudioError where there is no folder, or no recording in a singer's folder.
     """
     if not dataset.is_dir():
         raise AudioError(f"{dataset}: no such folder", "name the folder that holds one folder per singer")
     search = _Search(dataset, out)
     search.walk(None)
     result, inside, beside = search.scan, [], []
-    paths, again = unique_files(search.met)
+    paths, again = unique_files(search.recordings)
     result.notes += [f"{path} is {first} under another name: it is used once" for path, first in again]
     for path in paths:
         (inside if len(path.relative_to(dataset).parts) > 1 else beside).append(path)
@@ -61,10 +61,10 @@ def scan(dataset: Path, out: Path | None = None) -> Scan:
         (path, f"{path.suffix} is not read: convert the file to wav or flac first") for path in sorted(search.foreign)
     ]
     if not inside:
-        left = [f"{len(beside)} directly inside"] if beside or not result.unused else []
-        left += [f"{path}: {why}" for path, why in result.unused if why != BESIDE][:SHOWN]
+        reasons = [f"{len(beside)} directly inside"] if beside or not result.unused else []
+        reasons += [f"{path}: {why}" for path, why in result.unused if why != BESIDE][:SHOWN]
         raise AudioError(
-            f"{dataset}: holds no recordings in folders of singers ({'; '.join([*left, *result.notes[:SHOWN]])})",
+            f"{dataset}: holds no recordings in folders of singers ({'; '.join([*reasons, *result.notes[:SHOWN]])})",
             "arrange it as <singer>/<song>.wav or <singer>/<song>/<part>.wav",
         )
     result.sources = _named(dataset, inside, result.notes)
@@ -77,8 +77,8 @@ class _Search(Tree[None]):
     def __init__(self, dataset: Path, out: Path | None):
         super().__init__(dataset)
         self.out = None if out is None else identity(out)
-        self.scan = Scan()
-        self.met: list[tuple[bool, Path]] = []  # (linked, recording)
+        self.scan = DatasetScan()
+        self.recordings: list[tuple[bool, Path]] = []  # (linked, recording)
         self.foreign: list[Path] = []
         self.others: list[Path] = []
 
@@ -87,8 +87,8 @@ class _Search(Tree[None]):
 
     def file(self, path: Path, inherited: None, linked: bool) -> None:
         suffix = path.suffix.lower()
-        if suffix in EXTENSIONS:  # pipes, devices and dead links, too: reading says what they are
-            self.met.append((linked, path))
+        if suffix in EXTENSIONS:  # pipes, devices and dead links, too: reading them gives the error message
+            self.recordings.append((linked, path))
         elif suffix in FOREIGN:
             self.foreign.append(path)
         else:
@@ -102,7 +102,7 @@ class _Search(Tree[None]):
         self.scan.notes.append(f"{folder}: {why}" if first is None else f"{folder} is {first} again: it is used once")
 
 
-def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:
+def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Recording]:
     alike: dict[str, list[Path]] = defaultdict(list)
     for path in inside:
         alike[path.relative_to(dataset).with_suffix("").as_posix()].append(path)
@@ -110,7 +110,7 @@ def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:
         if len(paths) > 1:
             others = ", ".join(path.name for path in paths[1:])
             notes.append(f"{paths[0]} and {others} have the same name: all are used; remove duplicates")
-    # "x.wav.flac" without its suffix is "x.wav", which may be there, and named in full for the sake of an "x.flac".
+    # A name without suffix may be another recording's full name: "x.wav.flac" gives "x.wav". Then the suffix stays.
     full, sources = {path.relative_to(dataset).as_posix() for path in inside}, []
     for path in inside:
         relative = path.relative_to(dataset)
@@ -118,8 +118,8 @@ def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Source]:
         singer, song = (unicodedata.normalize("NFC", text) for text in _who_and_what(relative))
         alone = len(alike[stem]) == 1 and stem not in full
         name = stem if alone else relative.as_posix()
-        name = "/".join(file_names.fitted(part, NAME) for part in name.split("/"))  # room for the ends of its items
-        sources.append(Source(path, name, singer, song))
+        name = "/".join(file_names.fitted(part, NAME) for part in name.split("/"))  # items add an ending
+        sources.append(Recording(path, name, singer, song))
     return sources
 
 
@@ -132,35 +132,40 @@ def _who_and_what(relative: Path) -> tuple[str, str]:
 
 
 def split_songs(
-    songs_by_singer: dict[str, set[str]], seed: int, valid: float, test: float, before: dict[str, str] | None = None
+    songs_by_singer: dict[str, set[str]], seed: int, valid: float, test: float, previous: dict[str, str] | None = None
 ) -> dict[str, str]:
     """Song -> "train", "valid" or "test": about those shares of all songs, at random but fixed by ``seed``.
 
-    A song goes to one split whoever sings it. No singer is left without a song to train on, so with one song per
-    singer everything is training data. Songs of ``before`` stay where they were, since models may have learnt them;
-    unless a singer would have none to train on.
+    A song goes to one split whoever sings it. Every singer keeps a song to train on, so with one song per singer
+    everything is training data. Songs of ``previous`` stay in their split, since models may have learnt them; unless a
+    singer would have none to train on.
     """
     songs = set().union(*songs_by_singer.values()) if songs_by_singer else set()
     order = sorted(songs, key=lambda song: hashlib.sha256(f"{seed}:{song}".encode("utf-8", "surrogateescape")).digest())
-    kept = {song: name for song, name in (before or {}).items() if song in songs}
-    if any(all(kept.get(song, "train") != "train" for song in own) for own in songs_by_singer.values()):
-        kept = {}
-    split = dict.fromkeys(songs, "train") | kept
-    wanted = {
-        name: _share(share, len(songs)) - list(kept.values()).count(name)
+    kept_splits = {song: name for song, name in (previous or {}).items() if song in songs}
+    if any(
+        all(kept_splits.get(song, "train") != "train" for song in singer_songs)
+        for singer_songs in songs_by_singer.values()
+    ):
+        kept_splits = {}
+    split = dict.fromkeys(songs, "train") | kept_splits
+    missing = {
+        name: _share(share, len(songs)) - list(kept_splits.values()).count(name)
         for name, share in (("test", test), ("valid", valid))
     }
-    left = {singer: sum(split[song] == "train" for song in own) for singer, own in songs_by_singer.items()}
+    training_songs = {
+        singer: sum(split[song] == "train" for song in singer_songs) for singer, singer_songs in songs_by_singer.items()
+    }
     for song in order:
-        name = next((name for name in ("valid", "test") if wanted[name] > 0), None)
+        name = next((name for name in ("valid", "test") if missing[name] > 0), None)
         if name is None:
             break
-        singers = [singer for singer, own in songs_by_singer.items() if song in own]
-        if song in kept or any(left[singer] <= 1 for singer in singers):
+        singers = [singer for singer, singer_songs in songs_by_singer.items() if song in singer_songs]
+        if song in kept_splits or any(training_songs[singer] <= 1 for singer in singers):
             continue
         for singer in singers:
-            left[singer] -= 1
-        split[song], wanted[name] = name, wanted[name] - 1
+            training_songs[singer] -= 1
+        split[song], missing[name] = name, missing[name] - 1
     return split
 
 

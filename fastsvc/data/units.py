@@ -22,8 +22,8 @@ def add_units(corpus_dir, encoder, *, progress: bool = True) -> int:
     """Encode every item that lacks the units of ``encoder``; returns how many were encoded.
 
     ``encoder`` is a content encoder (``name``, ``rate_hz``, ``hop_samples``, ``channels``, ``encode(audio) ->
-    [Tu, D]``). Its hash is kept in each item and in corpus.json, so that units of two encoders never mix: until all
-    items are done, corpus.json names no encoder and the corpus opens without units. A broken run goes on where it was.
+    [Tu, D]``). Its hash is stored in each item and in corpus.json, so that units of two encoders never mix. Until all
+    items are encoded, corpus.json names no encoder and the corpus opens without units. An interrupted run continues.
     """
     path = arguments.path("corpus_dir", corpus_dir) / "corpus.json"
     arguments.flag("progress", progress)
@@ -38,25 +38,25 @@ def _add(path: Path, corpus: dict, encoder, progress: bool) -> int:
         corpus.pop("encoder", None)
         corpus.pop("pseudo", None)  # its clusters are of the old units
         save_json(path, corpus)
-    done, rate_hz = 0, from_dict(MelConfig, corpus["mel"]).rate_hz
+    encoded, rate_hz = 0, from_dict(MelConfig, corpus["mel"]).rate_hz
     for item in screen.bar(corpus["items"], desc="units", unit="item", disable=not progress):
-        done += _encode_item(path.parent / item["file"], encoder, described, rate_hz)
+        encoded += _encode_item(path.parent / item["file"], encoder, described, rate_hz)
     corpus["encoder"] = described
     save_json(path, corpus)
-    return done
+    return encoded
 
 
 def describe(encoder) -> dict:
-    """What corpus.json says of an encoder."""
+    """An encoder's entry in corpus.json."""
     plain = {key: getattr(encoder, key) for key in ("name", "rate_hz", "hop_samples", "channels")}
     return plain | {"hash": encoder_hash(encoder)}
 
 
 def encoder_hash(encoder) -> str:
-    """``encoder.hash`` if it has one, else SHA-256 over its tensors (those of the encoder or of its ``model``)."""
-    given = getattr(encoder, "hash", None)
-    if isinstance(given, str):
-        return given
+    """``encoder.hash`` if it has one, else SHA-256 over the tensors of the encoder or of its ``model``."""
+    known_hash = getattr(encoder, "hash", None)
+    if isinstance(known_hash, str):
+        return known_hash
     module = encoder if isinstance(encoder, torch.nn.Module) else getattr(encoder, "model", None)
     if not isinstance(module, torch.nn.Module):
         raise ConfigError(
@@ -71,10 +71,10 @@ def encoder_hash(encoder) -> str:
 
 
 def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:
-    read = arrays.npz(path)
-    if "units" in read and str(read["units_hash"]) == described["hash"]:
+    stored = arrays.npz(path)
+    if "units" in stored and str(stored["units_hash"]) == described["hash"]:
         return False
-    audio = resample(read["audio"].astype(np.float32) / 32768, rate_hz, encoder.rate_hz)
+    audio = resample(stored["audio"].astype(np.float32) / 32768, rate_hz, encoder.rate_hz)
     units = encoder.encode(torch.from_numpy(audio))
     units = units.float().cpu().numpy() if isinstance(units, torch.Tensor) else np.asarray(units)
     with np.errstate(over="ignore"):  # caught below
@@ -84,5 +84,5 @@ def _encode_item(path: Path, encoder, described: dict, rate_hz: int) -> bool:
             f"{path}: encoder {encoder.name!r} gave units of shape {units.shape}, or not finite ones",
             f"[Tu, {encoder.channels}] within the range of float16 is expected",
         )
-    save_arrays(path, read | {"units": units, "units_hash": np.array(described["hash"])})
+    save_arrays(path, stored | {"units": units, "units_hash": np.array(described["hash"])})
     return True

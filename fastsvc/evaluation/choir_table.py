@@ -13,7 +13,7 @@ from fastsvc.audio.resample import resample
 from fastsvc.config import AcousticConfig
 from fastsvc.evaluation import phones, pitch, singers, spectrum
 from fastsvc.evaluation.clips import Clip
-from fastsvc.evaluation.systems import Made, System
+from fastsvc.evaluation.systems import System, SystemOutput
 from fastsvc.features import f0
 
 # column: (heading, decimals, what is better)
@@ -35,8 +35,8 @@ COLUMNS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
-    """The true target at the mel's rate: audio, the exact pitch of its frames, and the pitch that the tracker finds."""
+class TrueTarget:
+    """The true target at the mel's rate: audio, exact pitch at its frames, and pitch as tracked."""
 
     audio: np.ndarray
     exact: tuple[np.ndarray, np.ndarray]
@@ -44,46 +44,52 @@ class Wanted:
 
     @staticmethod
     @functools.lru_cache(maxsize=64)  # many systems, in an ablation many engines, are measured on the same clips
-    def of(clip: Clip, config: AcousticConfig) -> Wanted:
+    def of(clip: Clip, config: AcousticConfig) -> TrueTarget:
         mel = config.mel
         audio = resample(clip.truth, clip.rate_hz, mel.rate_hz)
         frames = len(audio) // mel.hop_samples
         exact = pitch.exact_track(clip.f0_hz, clip.f0_hop_s, frames, 1 / mel.frame_rate_hz)
-        return Wanted(audio, exact, track(audio, config, frames))
+        return TrueTarget(audio, exact, track(audio, config, frames))
 
 
 def measure(
-    clip: Clip, made: Made, wanted: Wanted, config: AcousticConfig, recogniser, verifier, centroids: Mapping
+    clip: Clip,
+    output: SystemOutput,
+    target: TrueTarget,
+    config: AcousticConfig,
+    recogniser,
+    verifier,
+    centroids: Mapping,
 ) -> dict:
-    """One row's figures; those of a judge that was not given are left out. NaN where a figure does not exist.
+    """One row's figures, without those of a missing judge. NaN where a figure does not exist.
 
-    Melody is compared with the exact pitch. Where a voice begins is a tracker's opinion (the score calls the closure
-    of a b voiced), so what depends on it is compared with the truth as tracked, as Amphion does.
+    Melody is compared with the exact pitch. Voicing is a tracker's opinion (the score calls the closure of a b
+    voiced), so figures that depend on voicing are compared with the tracked truth, as Amphion does.
     """
-    audio = resample(made.audio, made.rate_hz, config.mel.rate_hz)
-    found = track(audio, config, len(wanted.exact[0]))
-    figures = spectrum.compare(audio, wanted.audio, config.mel) | pitch.compare(found, wanted.exact)
-    figures["fpc_all"] = pitch.fpc_all(*found, *wanted.tracked)
-    figures["voicing_f1"] = pitch.voicing_f1(found[1], wanted.tracked[1])
+    audio = resample(output.audio, output.rate_hz, config.mel.rate_hz)
+    tracked = track(audio, config, len(target.exact[0]))
+    figures = spectrum.compare(audio, target.audio, config.mel) | pitch.compare(tracked, target.exact)
+    figures["fpc_all"] = pitch.fpc_all(*tracked, *target.tracked)
+    figures["voicing_f1"] = pitch.voicing_f1(tracked[1], target.tracked[1])
     if recogniser is not None:
-        heard = phones.recognise(recogniser, made.audio, made.rate_hz)
-        figures["phone_error_rate"] = phones.error_rate(heard, phones.reference_phones(clip.phones))
-        if made.mel is not None and recogniser.config.mel == config.mel:
-            read = phones.read(recogniser, made.mel)
-            figures["mel_phone_error_rate"] = phones.error_rate(read, phones.reference_phones(clip.phones))
+        symbols = phones.recognise(recogniser, output.audio, output.rate_hz)
+        figures["phone_error_rate"] = phones.error_rate(symbols, phones.reference_phones(clip.phones))
+        if output.mel is not None and recogniser.config.mel == config.mel:
+            mel_symbols = phones.recognise_mel(recogniser, output.mel)
+            figures["mel_phone_error_rate"] = phones.error_rate(mel_symbols, phones.reference_phones(clip.phones))
     if verifier is not None:
-        voice = singers.embed(verifier, made.audio, made.rate_hz)
+        voice = singers.embed(verifier, output.audio, output.rate_hz)
         figures["singer_heard"] = singers.nearest(voice, centroids)
         figures["singer_correct"] = float(figures["singer_heard"] == clip.target)
         figures["singer_similarity"] = singers.similarity(voice, centroids[clip.target])
-        if made.mel is not None and verifier.config.mel == config.mel:
-            voice = singers.embed_mel(verifier, made.mel)
+        if output.mel is not None and verifier.config.mel == config.mel:
+            voice = singers.embed_mel(verifier, output.mel)
             figures["mel_singer_similarity"] = singers.similarity(voice, centroids[clip.target])
-    return figures | {"rtf": made.seconds / clip.seconds, "mel_rtf": made.mel_seconds / clip.seconds}
+    return figures | {"rtf": output.seconds / clip.seconds, "mel_rtf": output.mel_seconds / clip.seconds}
 
 
 def track(audio: np.ndarray, config: AcousticConfig, frames: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """(f0_hz, voiced) of audio at the mel's rate on mel frames, by the tracker and range that the engine uses."""
+    """(f0_hz, voiced) of audio at the mel's rate on mel frames, with the engine's tracker and range."""
     mel, spec = config.mel, config.features
     frames = len(audio) // mel.hop_samples if frames is None else frames
     limits = {"low_hz": spec.f0_low_hz, "high_hz": spec.f0_high_hz, "style": spec.f0_style}
@@ -92,11 +98,11 @@ def track(audio: np.ndarray, config: AcousticConfig, frames: int | None = None) 
 
 def rows(
     clips: Iterable[Clip], systems: Sequence[System], config: AcousticConfig, *, recogniser, verifier, centroids, seed=0
-) -> Iterable[tuple[dict, Clip, dict[str, Made]]]:
-    """For each clip: its row per system, as one list, with the audio that was made, so that a caller may draw it."""
+) -> Iterable[tuple[dict, Clip, dict[str, SystemOutput]]]:
+    """For each clip: (a row per system, the clip, the systems' outputs by name, for pictures)."""
     for index, clip in enumerate(clips):
-        made = {system.name: system.make(clip, seed + index) for system in systems}
-        wanted = Wanted.of(clip, config)
+        outputs = {system.name: system.make(clip, seed + index) for system in systems}
+        target = TrueTarget.of(clip, config)
         head = {
             "clip": index,
             "source": clip.source,
@@ -107,11 +113,11 @@ def rows(
         }
         yield (
             [
-                head | {"system": name} | measure(clip, result, wanted, config, recogniser, verifier, centroids)
-                for name, result in made.items()
+                head | {"system": name} | measure(clip, output, target, config, recogniser, verifier, centroids)
+                for name, output in outputs.items()
             ],
             clip,
-            made,
+            outputs,
         )
 
 

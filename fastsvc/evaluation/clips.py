@@ -1,4 +1,4 @@
-"""Conversions whose true result is known: unseen singers of the choir sing unseen songs, and so do the targets."""
+"""Conversions with a true target: unseen singers of the choir sing unseen songs, and the targets sing the same."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LARGEST_ROSTER = 60
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """``source`` sings, ``target`` shall: audio and truth float32 [samples] at rate_hz, of equal timing.
+    """``source``'s audio and ``target``'s truth, float32 [samples] at rate_hz, of equal timing.
 
-    f0_hz: the exact pitch of the truth, value i at i * f0_hop_s, 0 where unvoiced. phones: what is sung.
+    f0_hz: the exact pitch of the truth, value i at i * f0_hop_s, 0 where unvoiced. phones: of both.
     """
 
     source: str
@@ -51,29 +51,29 @@ class Clip:
 def targets(names: Sequence[str], f0_hz: Sequence[float], choir_seed: int) -> tuple[list[Singer], list[str]]:
     """The choir's singers among an engine's voices, and a line for each voice that cannot be a target.
 
-    f0_hz: the voices' median pitch in training, or (): a singer whose own lies elsewhere is of another choir.
+    f0_hz: the voices' median pitch in training, or (). A singer of another pitch belongs to another choir.
     Raises ConfigError when no voice is left.
     """
     choir = {singer.name: singer for singer in roster(LARGEST_ROSTER, choir_seed)}
-    found, left_out = [], []
+    singers, left_out = [], []
     for row, name in enumerate(names):
-        singer, known = choir.get(name), row < len(f0_hz) and f0_hz[row] > 0
+        singer, has_pitch = choir.get(name), row < len(f0_hz) and f0_hz[row] > 0
         if singer is None:
             left_out.append(f"{name}: no singer of the choir of seed {choir_seed} (or its program is not installed)")
-        elif known and abs(12 * np.log2(f0_hz[row] / singer.f0_hz)) > PITCH_TOLERANCE:
+        elif has_pitch and abs(12 * np.log2(f0_hz[row] / singer.f0_hz)) > PITCH_TOLERANCE:
             left_out.append(f"{name}: trained at {f0_hz[row]:.0f} Hz, but the choir's sings at {singer.f0_hz:.0f} Hz")
         else:
-            found.append(singer)
-    if not found:
+            singers.append(singer)
+    if not singers:
         raise ConfigError(
             f"none of the engine's voices ({', '.join(names[:8])}) is a singer of the choir of seed {choir_seed}",
             "set choir_seed to the choir they were trained on, or evaluate on recordings alone",
         )
-    return found, left_out
+    return singers, left_out
 
 
 def sources(count: int, choir_seed: int, seed: int) -> list[Singer]:
-    """``count`` singers that no choir of this seed has had, high and low in turn."""
+    """``count`` singers beyond those of any choir of this seed, high and low in turn."""
     return [source_filter_singer(UNSEEN + 100 * seed + index, choir_seed) for index in range(count)]
 
 
@@ -85,21 +85,21 @@ def draw(
     Deterministic; a longer draw begins with the shorter one.
     """
     for index in range(count):
-        yield _drawn(index, tuple(voices), seconds, choir_seed, seed, rate_hz, singers)
+        yield _cached_clip(index, tuple(voices), seconds, choir_seed, seed, rate_hz, singers)
 
 
 @functools.lru_cache(maxsize=64)  # rendering is a good part of an evaluation, and an ablation repeats it
-def _drawn(
+def _cached_clip(
     index: int, voices: tuple[Singer, ...], seconds: float, choir_seed: int, seed: int, rate_hz: int, singers: int
 ) -> Clip:
-    singing = sources(singers, choir_seed, seed)
+    source_singers = sources(singers, choir_seed, seed)
     rng = np.random.default_rng([seed, 606, index])
-    source = singing[index % len(singing)]
-    # Each round through the sources is one place further in the targets, so that pairs do not repeat early.
-    target = voices[(index + index // len(singing)) % len(voices)]
+    source = source_singers[index % len(source_singers)]
+    # Each round through the sources shifts the targets by one, so that pairs do not repeat early.
+    target = voices[(index + index // len(source_singers)) % len(voices)]
     song = UNSEEN + 1000 * seed + index
-    whole = perform(score(song, choir_seed), source, float(rng.integers(-3, 4)))
-    return clip(source, target, song, excerpt(whole, seconds, rng), rate_hz)
+    performance = perform(score(song, choir_seed), source, float(rng.integers(-3, 4)))
+    return clip(source, target, song, excerpt(performance, seconds, rng), rate_hz)
 
 
 def clip(source: Singer, target: Singer, song: int, performance: Performance, rate_hz: int) -> Clip:
@@ -138,7 +138,7 @@ def excerpt(performance: Performance, seconds: float, rng: np.random.Generator) 
 
 
 def renditions(singer: Singer, songs: int, choir_seed: int, rate_hz: int) -> Iterator[np.ndarray]:
-    """The singer's first songs as the choir has them, for a centroid where no corpus is at hand."""
+    """The singer's first songs as in the choir, for a centroid without a corpus."""
     from fastsvc.data.choir.corpus import key_of
 
     for song in range(songs):

@@ -1,4 +1,4 @@
-"""How much of the words an engine's content encoder lets through: of what it mishears, no student can know."""
+"""How many phones an engine's content encoder passes on: a student cannot know the phones that it mishears."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from fastsvc.evaluation.clips import Clip
 from fastsvc.model.recogniser import Recogniser
 
 
-def heard(engine, judge: Recogniser | None, clip: Clip) -> dict[str, list[bool]]:
-    """For each phone of the source, whether the content encoder hears it, by the head that it was trained with
-    (``misheard``), and whether the judge hears it in the true target as well (``lost``).
+def recognised_phones(engine, judge: Recogniser | None, clip: Clip) -> dict[str, list[bool]]:
+    """For each phone of the source: whether the content encoder recognises it, by its training head (``misheard``),
+    and whether the judge recognises it in the true target as well (``lost``).
 
-    Empty where the encoder names no phones (HuBERT and its kin) or runs on a GPU; without a judge there is no ``lost``.
+    {} where the encoder names no phones (HuBERT and its kin) or runs on a GPU; without a judge there is no ``lost``.
     """
     network = getattr(engine.encoder, "model", None)
     if not isinstance(network, Recogniser) or network.head.weight.device.type != "cpu":
         return {}
-    sung = phones.reference_phones(clip.phones)
-    known = phones.found(phones.recognise(network, clip.audio, clip.rate_hz), sung)
+    reference = phones.reference_phones(clip.phones)
+    encoder_hits = phones.matched(phones.recognise(network, clip.audio, clip.rate_hz), reference)
     if judge is None:
-        return {"misheard": known}
-    told = phones.found(phones.recognise(judge, clip.truth, clip.rate_hz), sung)
-    return {"misheard": known, "lost": [a and b for a, b in zip(known, told)]}
+        return {"misheard": encoder_hits}
+    judge_hits = phones.matched(phones.recognise(judge, clip.truth, clip.rate_hz), reference)
+    return {"misheard": encoder_hits, "lost": [a and b for a, b in zip(encoder_hits, judge_hits)]}
 
 
-def words(clips: Iterable[dict[str, list[bool]]]) -> dict[str, float]:
-    """:func:`heard` of many clips → the shares of their phones that are ``misheard`` and ``lost``.
+def missed_shares(clips: Iterable[dict[str, list[bool]]]) -> dict[str, float]:
+    """:func:`recognised_phones` of many clips → the shares of their phones that are ``misheard`` and ``lost``.
 
-    A student that sings exactly what it was told would be near ``lost``, less where it guesses well.
+    A student that renders its units exactly has a phone error rate near ``lost``, lower where it guesses well.
     """
-    every: dict[str, list[bool]] = {}
+    hits: dict[str, list[bool]] = {}
     for clip in clips:
-        for name, right in clip.items():
-            every.setdefault(name, []).extend(right)
-    return {name: 1 - float(np.mean(right)) for name, right in every.items() if right}
+        for name, clip_hits in clip.items():
+            hits.setdefault(name, []).extend(clip_hits)
+    return {name: 1 - float(np.mean(clip_hits)) for name, clip_hits in hits.items() if clip_hits}

@@ -1,4 +1,4 @@
-"""What all pictures share: figures without a display, mel spectrograms with an axis in Hz, pitch on a log axis."""
+"""Parts of all pictures: figures without a display, mel spectrograms with an axis in Hz, pitch on a log axis."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fastsvc.audio.resample import resample
 from fastsvc.config import MelConfig
 from fastsvc.errors import MissingPackageError
 
-# For the eye: finer than what models work on, so that harmonics can be seen.
-SIGHT = MelConfig(hop_samples=240, fft_samples=2048, window_samples=1200, bins=160, low_hz=40.0)
+# For the eye: finer than the models' mels, so that harmonics can be seen.
+DISPLAY_MEL = MelConfig(hop_samples=240, fft_samples=2048, window_samples=1200, bins=160, low_hz=40.0)
 RANGE_DB = 75.0
 TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000)
-BEFORE, AFTER, WANTED, GREY = "#e08214", "#2166ac", "#969696", "#636363"
+BEFORE, AFTER, EXPECTED, GREY = "#e08214", "#2166ac", "#969696", "#636363"
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -45,15 +45,15 @@ def figure(path, rows: int, columns: int, size: tuple[float, float], **options):
     except ImportError:
         raise MissingPackageError("matplotlib", "drawing pictures", "train") from None
     with matplotlib.rc_context(STYLE):
-        drawn = Figure(figsize=size, layout="constrained")  # no pyplot: no display and no global state
-        yield drawn.subplots(rows, columns, squeeze=False, **options)
+        picture = Figure(figsize=size, layout="constrained")  # no pyplot: no display and no global state
+        yield picture.subplots(rows, columns, squeeze=False, **options)
         with files.writing(path) as file:
-            drawn.savefig(file, format="png")
+            picture.savefig(file, format="png")
 
 
 def mel_image(axes, audio: np.ndarray, rate_hz: int) -> None:
     """The spectrogram of audio [samples], in dB below its loudest, time in seconds, mel-spaced axis in Hz."""
-    mel = log_mel(torch.from_numpy(resample(audio, rate_hz, SIGHT.rate_hz))[None], SIGHT)[0].numpy()
+    mel = log_mel(torch.from_numpy(resample(audio, rate_hz, DISPLAY_MEL.rate_hz))[None], DISPLAY_MEL)[0].numpy()
     if not len(mel):
         return
     level_db = 20.0 * mel.T
@@ -65,18 +65,18 @@ def mel_image(axes, audio: np.ndarray, rate_hz: int) -> None:
         cmap="magma",
         vmin=top - RANGE_DB,
         vmax=top,
-        extent=(0.0, len(audio) / rate_hz, -0.5, SIGHT.bins - 0.5),
+        extent=(0.0, len(audio) / rate_hz, -0.5, DISPLAY_MEL.bins - 0.5),
         interpolation="nearest",
     )
     axes.set_yticks(bin_of(np.array(TICKS_HZ)), [hertz(f) for f in TICKS_HZ])
-    axes.set_ylim(-0.5, SIGHT.bins - 0.5)
+    axes.set_ylim(-0.5, DISPLAY_MEL.bins - 0.5)
     axes.set_ylabel("Hz")
 
 
 def bin_of(hz: np.ndarray) -> np.ndarray:
-    """The (fractional) bin of SIGHT at a frequency, clamped to its ends."""
-    bank = filter_bank(SIGHT).astype(np.float64)
-    bins_hz = np.arange(bank.shape[1]) * SIGHT.rate_hz / SIGHT.fft_samples
+    """The (fractional) bin of DISPLAY_MEL at a frequency, clamped to its ends."""
+    bank = filter_bank(DISPLAY_MEL).astype(np.float64)
+    bins_hz = np.arange(bank.shape[1]) * DISPLAY_MEL.rate_hz / DISPLAY_MEL.fft_samples
     centres = (bank @ bins_hz) / np.maximum(bank.sum(1), 1e-12)
     return np.interp(hz, centres, np.arange(len(centres)))
 

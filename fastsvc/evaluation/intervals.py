@@ -1,8 +1,8 @@
-"""Bootstrap intervals of means (Efron 1979), paired where two systems heard the same clips.
+"""Bootstrap intervals of means (Efron 1979), paired where two systems converted the same clips.
 
-Clips are drawn with replacement, each with all its systems, so the difference of two systems is that of the same
-clips. Clips that share a singer or a song are taken as independent: where there are few singers, the intervals say
-nothing about other singers.
+Clips are drawn with replacement, each with all its systems, so a difference of two systems is over the same clips.
+Clips that share a singer or a song are taken as independent: with few singers, the intervals say nothing about other
+singers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LEVEL = 0.95
 
 
 def mean_interval(values, seed: int = 0, level: float = LEVEL) -> tuple[float, float, float]:
-    """(mean, low, high) of ``values`` [clips], NaN ones left out. All NaN when nothing is left.
+    """(mean, low, high) of ``values`` [clips] without NaN; all NaN without any value.
 
     With one clip there is no interval: low and high are NaN.
     """

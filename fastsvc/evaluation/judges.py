@@ -1,7 +1,7 @@
 """The judges: a recogniser and a singer verifier that took no part in training the voices they judge.
 
-A network that training listened to can be pleased without anyone else being pleased, so evaluation alone loads these
-twins, of another seed and architecture (``gru`` and ``conv2d``), and refuses the engine's own content encoder.
+A student can please the network that it was trained with and no other network. So evaluation alone loads these twins,
+of another seed and architecture (``gru`` and ``conv2d``), and refuses the engine's own content encoder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastsvc.model.verifier import Verifier
 
 
 def recogniser(path, engine=None) -> Recogniser:
-    """A recogniser's checkpoint, ready to listen. Raises CheckpointError, also for the engine's own encoder."""
+    """The frozen recogniser of a checkpoint. Raises CheckpointError, also for the engine's own encoder."""
     checkpoint = read(path).require(("recogniser",), "a recogniser for evaluation")
     content = engine.manifest.content if engine is not None else None
     if content is not None and content.source.sha256 == sha256(checkpoint.path):
@@ -28,7 +28,7 @@ def recogniser(path, engine=None) -> Recogniser:
 
 
 def verifier(path) -> Verifier:
-    """A singer verifier's checkpoint, ready to listen. Raises CheckpointError."""
+    """The frozen singer verifier of a checkpoint. Raises CheckpointError."""
     checkpoint = read(path).require(("singer",), "a singer verifier for evaluation")
     return _ready(Verifier(checkpoint.config), checkpoint)
 

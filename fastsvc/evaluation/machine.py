@@ -1,4 +1,4 @@
-"""What a figure was measured on: hardware, versions, and time against the length of the audio."""
+"""The machine of a measurement: hardware and versions, and a clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("fastsvc", "torch", "numpy", "soxr", "soundfile")
 
 
 def hardware(device: str = "cpu") -> str:
-    """One line: the GPU's name, or the processor, how many of its cores are here and how many threads torch uses."""
+    """One line: the GPU's name, or the processor with its usable cores and torch's threads."""
     if str(device).startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
     return f"{cpu_model()}, {cores()} cores, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"

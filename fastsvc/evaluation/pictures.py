@@ -1,4 +1,4 @@
-"""The picture and the table of the demo: what a conversion did to each recording."""
+"""The picture and the table of the demo: each recording before and after its conversion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATE_HZ, HOP_SAMPLES = 24000, 240
 
 
 @dataclass(frozen=True)
-class Row:
+class ConversionRow:
     """One conversion: pitch in Hz before and after (medians), correlation of the melodies, real-time factor."""
 
     file: str
@@ -58,32 +58,32 @@ def before_after(
     frame_s, seconds = HOP_SAMPLES / RATE_HZ, max(len(audio_in), 1) / rate_hz
     options = {"sharex": True, "gridspec_kw": {"height_ratios": [1, 1, 0.8]}}
     with drawing.figure(path_png, 3, 1, (8.4, 7.0), **options) as axes:
-        above, middle, below = axes[:, 0]
-        for place, audio, track, name in ((above, audio_in, pitch_in, before), (middle, audio_out, pitch_out, after)):
-            drawing.mel_image(place, audio, rate_hz)
-            drawing.pitch_over_mel(place, track, frame_s)
-            place.set_title(name)
-        wanted = (pitch_in[0] * 2 ** (transpose / 12), pitch_in[1])
-        # Without a transposition both should lie on one another: the wider one shows behind.
+        top, centre, bottom = axes[:, 0]
+        for panel, audio, track, name in ((top, audio_in, pitch_in, before), (centre, audio_out, pitch_out, after)):
+            drawing.mel_image(panel, audio, rate_hz)
+            drawing.pitch_over_mel(panel, track, frame_s)
+            panel.set_title(name)
+        expected = (pitch_in[0] * 2 ** (transpose / 12), pitch_in[1])
+        # Without a transposition both tracks should coincide: the wider line shows behind the other.
         lines = [(pitch_in, before, drawing.BEFORE, 1.3 if transpose else 3.5), (pitch_out, after, drawing.AFTER, 1.6)]
         if transpose:
-            lines.insert(1, (wanted, f"{before}, {transpose:+g} semitones", drawing.WANTED, 3.5))
+            lines.insert(1, (expected, f"{before}, {transpose:+g} semitones", drawing.EXPECTED, 3.5))
         for (f0_hz, voiced), name, colour, width in lines:
             times = (np.arange(len(f0_hz)) + 0.5) * frame_s
-            below.plot(times, drawing.gapped(f0_hz, voiced), color=colour, linewidth=width, label=name)
-        drawing.pitch_axis(below, [track for track, *_ in lines])
-        below.set_xlim(0, seconds)
-        below.set_xlabel("seconds")
-        below.set_title("pitch")
-        below.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
-        above.figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+            bottom.plot(times, drawing.gapped(f0_hz, voiced), color=colour, linewidth=width, label=name)
+        drawing.pitch_axis(bottom, [track for track, *_ in lines])
+        bottom.set_xlim(0, seconds)
+        bottom.set_xlabel("seconds")
+        bottom.set_title("pitch")
+        bottom.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
+        top.figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return Path(path_png)
 
 
 HEAD = ("file", "seconds", "voice", "transpose", "f0 before", "f0 after", "FPC", "RTF")
 
 
-def file_table(rows: Sequence[Row]) -> str:
+def file_table(rows: Sequence[ConversionRow]) -> str:
     """The rows as an aligned table that is markdown, too: readable in a terminal and in a file."""
     cells = [HEAD] + [
         (
@@ -99,13 +99,13 @@ def file_table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     widths = [max(len(line[i]) for line in cells) for i in range(len(HEAD))]
-    left = {0, 2}
+    left_aligned = {0, 2}
 
     def line(values):
-        fitted = (v.ljust(w) if i in left else v.rjust(w) for i, (v, w) in enumerate(zip(values, widths)))
+        fitted = (v.ljust(w) if i in left_aligned else v.rjust(w) for i, (v, w) in enumerate(zip(values, widths)))
         return "| " + " | ".join(fitted) + " |"
 
-    rule = "|" + "|".join("-" * (w + 1) + ("-" if i in left else ":") for i, w in enumerate(widths)) + "|"
+    rule = "|" + "|".join("-" * (w + 1) + ("-" if i in left_aligned else ":") for i, w in enumerate(widths)) + "|"
     return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
 
 

@@ -1,11 +1,11 @@
 """How well a melody was kept: correlation, deviation in cents and voicing of two f0 tracks on one frame grid.
 
-A track is (f0_hz [frames], voiced bool [frames]); f0 in unvoiced frames is never looked at. Every function returns
-NaN where its question has no answer (fewer than two voiced frames, a constant track), never 0 or 1.
+A track is (f0_hz [frames], voiced bool [frames]); f0 in unvoiced frames is never used. Every function returns NaN
+where its figure does not exist (fewer than two voiced frames, a constant track), never 0 or 1.
 
-Two correlations stand side by side, for papers that say "FPC" rarely say which. Over all frames with zeros where
-unvoiced is what Amphion's evaluation computes (github.com/open-mmlab/Amphion, evaluation/metrics/f0): a good part
-of it is voicing. Over the frames voiced in both, in log f0, is the melody alone.
+There are two correlations, because papers that report "FPC" rarely say which. ``fpc_all`` takes all frames, with
+zeros where unvoiced, as Amphion's evaluation does (github.com/open-mmlab/Amphion, evaluation/metrics/f0): a good part
+of it is voicing. ``fpc_voiced`` takes log f0 over the frames voiced in both: the melody alone.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def rmse_cents(f0_hz, voiced, true_hz, true_voiced) -> float:
 def voicing_f1(voiced, true_voiced) -> float:
     """F1 of "voiced": 2 TP / (2 TP + FP + FN); NaN when neither track is ever voiced."""
     voiced, true_voiced = np.asarray(voiced, bool), np.asarray(true_voiced, bool)
-    found = 2 * int((voiced & true_voiced).sum())
+    hits = 2 * int((voiced & true_voiced).sum())
     wrong = int((voiced ^ true_voiced).sum())
-    return found / (found + wrong) if found + wrong else float("nan")
+    return hits / (hits + wrong) if hits + wrong else float("nan")
 
 
 def median_hz(f0_hz, voiced) -> float:
@@ -77,10 +77,10 @@ def exact_track(f0_hz, hop_s: float, frames: int, frame_hop_s: float) -> tuple[n
     A frame is voiced where the nearer of its two neighbours is; log f0 runs linearly between voiced neighbours.
     """
     f0_hz = np.asarray(f0_hz, np.float64)
-    place = np.minimum((np.arange(frames) + 0.5) * frame_hop_s / hop_s, max(len(f0_hz) - 1, 0))
-    left = np.floor(place).astype(int)
+    position = np.minimum((np.arange(frames) + 0.5) * frame_hop_s / hop_s, max(len(f0_hz) - 1, 0))
+    left = np.floor(position).astype(int)
     right = np.minimum(left + 1, len(f0_hz) - 1)
-    part = place - left
+    part = position - left
     near = np.where(part < 0.5, f0_hz[left], f0_hz[right])
     both = (f0_hz[left] > 0) & (f0_hz[right] > 0)
     low, high = (np.log(np.where(both, f0_hz[side], 1.0)) for side in (left, right))

@@ -1,4 +1,4 @@
-"""Real recordings, where no true target exists: was the melody kept, and is the voice now the target's?"""
+"""Real recordings, which have no true target: is the melody kept, and is the voice now the target's?"""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ COLUMNS = {
 def recordings(folder) -> list[Path]:
     """The recordings below a folder, in order. Raises AudioError when there are none."""
     folder = Path(folder)
-    found = [p for p in files_below(folder) if p.suffix.lower() in io.EXTENSIONS and p.is_file()]
-    if not found:
+    paths = [p for p in files_below(folder) if p.suffix.lower() in io.EXTENSIONS and p.is_file()]
+    if not paths:
         raise AudioError(f"{folder}: holds no recordings", "name a folder that holds wav, flac, mp3 or ogg files")
-    return found
+    return paths
 
 
 def rows(
@@ -40,15 +40,15 @@ def rows(
 ) -> Iterator[dict]:
     """A row per recording and voice: one step, transposed by whole semitones to the voice's pitch.
 
-    The pitch that should come out is the input's own as tracked, moved by the transposition. Similarity to the source
-    is the cosine to the input recording itself, that to the target the cosine to its centroid.
+    The expected pitch is the input's, as tracked, moved by the transposition. Similarity to the source is the cosine
+    to the input recording, similarity to the target the cosine to its centroid.
     """
     for path in paths:
         audio, rate_hz = io.read(path, mono=True)
         audio = audio[0]
         at_model = resample(audio, rate_hz, engine.rate_hz)
         f0_hz, voiced = track(at_model, engine.config)
-        own = None if verifier is None else singers.embed(verifier, audio, rate_hz)
+        source_embedding = None if verifier is None else singers.embed(verifier, audio, rate_hz)
         for name in voices:
             converted = _convert(engine, audio, rate_hz, name, seed)
             semitones = engine.transposed
@@ -57,13 +57,13 @@ def rows(
             if verifier is not None:
                 voice = singers.embed(verifier, converted[0], rate_hz)
                 row["similarity_target"] = singers.similarity(voice, centroids[name])
-                row["similarity_source"] = singers.similarity(voice, own)
+                row["similarity_source"] = singers.similarity(voice, source_embedding)
                 row["closer_to_target"] = float(row["similarity_target"] > row["similarity_source"])
             yield row
 
 
 def _convert(engine, audio: np.ndarray, rate_hz: int, name: str, seed: int) -> tuple[np.ndarray, float]:
-    """(audio, seconds it took); without a known pitch of the voice nothing is transposed."""
+    """(audio, seconds of work); not transposed if the pitch of the voice is unknown."""
     transpose = "auto" if engine.table.median_f0_hz(engine.table.weights(name)) else 0
 
     def convert():
@@ -72,9 +72,9 @@ def _convert(engine, audio: np.ndarray, rate_hz: int, name: str, seed: int) -> t
     return timed(convert)
 
 
-def _figures(engine, converted, rate_hz: int, wanted) -> dict[str, float]:
+def _figures(engine, converted, rate_hz: int, expected) -> dict[str, float]:
     audio, seconds = converted
-    found = track(resample(audio, rate_hz, engine.rate_hz), engine.config)
-    frames = min(len(found[0]), len(wanted[0]))
-    figures = pitch.compare(*(tuple(part[:frames] for part in one) for one in (found, wanted)))
+    tracked = track(resample(audio, rate_hz, engine.rate_hz), engine.config)
+    frames = min(len(tracked[0]), len(expected[0]))
+    figures = pitch.compare(*(tuple(part[:frames] for part in pair) for pair in (tracked, expected)))
     return figures | {"rtf": seconds / (len(audio) / rate_hz) if len(audio) else float("nan")}

@@ -122,7 +122,7 @@ def write(out: Path, result: dict) -> None:
 
 
 def plain(value):
-    """JSON has no NaN: what does not exist is null; figures get six digits."""
+    """The value for JSON, which has no NaN: missing figures become null; floats get six digits."""
     if isinstance(value, dict):
         return {key: plain(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The whole evaluation of one engine: both tables, written with everything needed to repeat them."""
+"""The evaluation of one engine: both tables, written with everything needed to repeat them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fastsvc.evaluation import (
     singers,
     systems,
 )
-from fastsvc.evaluation.settings import Settings, read_settings
+from fastsvc.evaluation.settings import EvaluationSettings, read_settings
 from fastsvc.evaluation.training_audio import TrainingAudio
 
 CENTROID_SECONDS, CENTROID_SONGS = 60.0, 3  # of training audio for each target
@@ -47,55 +47,61 @@ def evaluate(
     command: str | None = None,
     **more,
 ) -> dict:
-    """Evaluate an engine (path or opened); returns what evaluation.json in ``out`` says.
+    """Evaluate an engine (path or opened); returns the content of evaluation.json in ``out``.
 
-    ``more``: the other fields of :class:`Settings`. Writes evaluation.json, evaluation.md and pictures. Raises
-    ConfigError, CheckpointError, EngineError, AudioError, OutputError.
+    ``more``: the other fields of :class:`EvaluationSettings`. Writes evaluation.json, evaluation.md and pictures.
+    Raises ConfigError, CheckpointError, EngineError, AudioError, OutputError.
     """
     paths = {"teacher": teacher, "recogniser": recogniser, "verifier": verifier, "recordings": recordings}
-    given = {key: None if value is None else str(arguments.path(key, value)) for key, value in paths.items()}
+    checked_paths = {key: None if value is None else str(arguments.path(key, value)) for key, value in paths.items()}
     seed, clips = arguments.seed(seed), arguments.whole_number("clips", clips, *arguments.CLIPS)
     name = model if isinstance(model, (str, Path)) else getattr(model, "path", "")
-    settings = from_dict(Settings, {"model": str(name), "clips": clips, "seed": seed, **given, **more}, "evaluate")
-    return run(settings, out, None if isinstance(model, (str, Path)) else model, progress=progress, command=command)
+    settings = from_dict(
+        EvaluationSettings, {"model": str(name), "clips": clips, "seed": seed, **checked_paths, **more}, "evaluate"
+    )
+    return evaluate_settings(
+        settings, out, None if isinstance(model, (str, Path)) else model, progress=progress, command=command
+    )
 
 
 def evaluate_config(config, out, *, progress: bool = True, command: str | None = None) -> dict:
     """The same with everything from a YAML file, such as configs/demo/evaluate.yaml."""
-    return run(read_settings(arguments.path("config", config)), out, progress=progress, command=command)
+    return evaluate_settings(read_settings(arguments.path("config", config)), out, progress=progress, command=command)
 
 
-def run(settings: Settings, out, engine=None, *, progress: bool = True, command: str | None = None) -> dict:
-    """:func:`evaluate` for settings that are at hand already."""
+def evaluate_settings(
+    settings: EvaluationSettings, out, engine=None, *, progress: bool = True, command: str | None = None
+) -> dict:
+    """:func:`evaluate` with checked settings."""
     from fastsvc.engine import Engine
 
     out = arguments.path("out", out)
     arguments.flag("progress", progress)
     engine = Engine.open(settings.model) if engine is None else engine
-    scene = _Scene(settings, engine, out, progress)
+    evaluation = _Evaluation(settings, engine, out, progress)
     command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    result = machine.describe() | {"command": command, "settings": asdict(settings), "notes": scene.notes}
-    told = engine.manifest.to_dict()
+    result = machine.describe() | {"command": command, "settings": asdict(settings), "notes": evaluation.notes}
+    manifest = engine.manifest.to_dict()
     result["model"] = {
         "name": Path(settings.model).name,
         "voices": len(engine.speakers),
-        **{key: told.get(key) for key in ("source", "vocoder", "content", "precision")},
+        **{key: manifest.get(key) for key in ("source", "vocoder", "content", "precision")},
     }
-    report.write(out, result)  # a folder that cannot be written shows now and not after the work
+    report.write(out, result)  # now, so that an unwritable folder is an error before the work
     engine.warm_up(WARM_UP_SECONDS)
     if settings.clips:
-        result["choir"] = scene.choir()
+        result["choir"] = evaluation.choir()
         report.write(out, result)
     if settings.recordings:
-        result["recordings"] = scene.recordings()
+        result["recordings"] = evaluation.recordings()
     report.write(out, result)
     return result
 
 
-class _Scene:
-    """What both tables share: judges, centroids, notes."""
+class _Evaluation:
+    """Both tables, with the judges, centroids and notes that they share."""
 
-    def __init__(self, settings: Settings, engine, out: Path, progress: bool):
+    def __init__(self, settings: EvaluationSettings, engine, out: Path, progress: bool):
         self.settings, self.engine, self.out, self.progress = settings, engine, out, progress
         self.notes: list[str] = []
         self.recogniser = judges.recogniser(settings.recogniser, engine) if settings.recogniser else None
@@ -110,23 +116,23 @@ class _Scene:
 
     def choir(self) -> dict:
         settings, engine = self.settings, self.engine
-        known = dict(zip(engine.speakers, engine.table.f0_hz))
-        pitches = [known.get(name, 0.0) for name in self.voices]
+        f0_by_voice = dict(zip(engine.speakers, engine.table.f0_hz))
+        pitches = [f0_by_voice.get(name, 0.0) for name in self.voices]
         singing, left_out = clips.targets(self.voices, pitches, settings.choir_seed)
         self.notes += [f"Not a target: {line}." for line in left_out]
-        self._listen_to([singer.name for singer in singing], {singer.name: singer for singer in singing})
+        self._add_centroids([singer.name for singer in singing], {singer.name: singer for singer in singing})
         compared = self._systems()
         drawn = clips.draw(
             singing, settings.clips, settings.clip_seconds, settings.choir_seed, settings.seed, engine.rate_hz
         )
-        rows, heard, example = [], [], None
+        rows, recognised, example = [], [], None
         judging = {"recogniser": self.recogniser, "verifier": self.verifier, "centroids": self.centroids}
         measured = choir_table.rows(drawn, compared, engine.config, seed=settings.seed, **judging)
-        for some, clip, made in self._bar(measured, "choir", settings.clips, "clip"):
-            rows += some
-            heard.append(content.heard(engine, self.recogniser, clip))
-            example = example or (clip, made)
-        words = content.words(heard)
+        for clip_rows, clip, outputs in self._bar(measured, "choir", settings.clips, "clip"):
+            rows += clip_rows
+            recognised.append(content.recognised_phones(engine, self.recogniser, clip))
+            example = example or (clip, outputs)
+        words = content.missed_shares(recognised)
         if words:
             self.notes.append(f"The content encoder itself mishears {words['misheard']:.1%} of the sources' phones.")
         if "lost" in words:
@@ -148,8 +154,8 @@ class _Scene:
 
     def _against(self, compared: list[systems.System]) -> str:
         """The row that others are compared with: the last before the students, else the first of them."""
-        before = len(compared) - len(self.engine.steps)
-        return compared[max(before - 1, 0)].name
+        references = len(compared) - len(self.engine.steps)
+        return compared[max(references - 1, 0)].name
 
     def _systems(self) -> list[systems.System]:
         compared = [systems.truth(), systems.copy_synthesis(self.engine)] if self.settings.references else []
@@ -165,11 +171,11 @@ class _Scene:
             singing = {s.name: s for s in clips.targets(self.voices, (), self.settings.choir_seed)[0]}
         except ConfigError:
             singing = {}
-        self._listen_to(self.voices, singing)
+        self._add_centroids(self.voices, singing)
         voices = [name for name in self.voices if self.verifier is None or name in self.centroids]
         judging = {"verifier": self.verifier, "centroids": self.centroids, "seed": self.settings.seed}
-        found = recordings_table.rows(self.engine, paths, voices, **judging)
-        rows = list(self._bar(found, "recordings", len(paths) * len(voices), "file"))
+        measured = recordings_table.rows(self.engine, paths, voices, **judging)
+        rows = list(self._bar(measured, "recordings", len(paths) * len(voices), "file"))
         everyone = [row | {"system": "all"} for row in rows] + [row | {"system": row["target"]} for row in rows]
         return {
             "summary": report.summarise(everyone, recordings_table.COLUMNS, self.settings.seed),
@@ -177,30 +183,36 @@ class _Scene:
             "rows": rows,
         }
 
-    def _listen_to(self, names: Sequence[str], singing: dict) -> None:
+    def _add_centroids(self, names: Sequence[str], singing: dict) -> None:
         """Centroids of those voices that have none yet, from training audio."""
         if self.verifier is None:
             return
         settings = self.settings
         for name in self._bar([name for name in names if name not in self.centroids], "voices", unit="voice"):
-            found = None
+            centroid = None
             if settings.corpus is not None:
-                found = _corpus_centroid(settings.verifier, settings.corpus, name)
+                centroid = _corpus_centroid(settings.verifier, settings.corpus, name)
             elif name in singing:
                 audio = clips.renditions(singing[name], CENTROID_SONGS, settings.choir_seed, self.engine.rate_hz)
-                found = singers.centroid(singers.embed(self.verifier, one, self.engine.rate_hz) for one in audio)
-            if found is not None:
-                self.centroids[name] = found
+                centroid = singers.centroid(
+                    singers.embed(self.verifier, rendition, self.engine.rate_hz) for rendition in audio
+                )
+            if centroid is not None:
+                self.centroids[name] = centroid
             else:
                 self.notes.append(f"No training audio of {name} at hand: left out of singer accuracy.")
 
-    def _bar(self, items, what: str, total: int | None = None, unit: str = "it"):
-        return screen.bar(items, desc=what, total=total, unit=unit, disable=not self.progress)
+    def _bar(self, items, description: str, total: int | None = None, unit: str = "it"):
+        return screen.bar(items, desc=description, total=total, unit=unit, disable=not self.progress)
 
 
 @functools.lru_cache(maxsize=256)  # an ablation evaluates many engines by one verifier
 def _corpus_centroid(verifier: str, corpus: str, name: str) -> np.ndarray | None:
-    """A voice's direction from its training audio, None where the corpus has none of it."""
-    network, heard = judges.verifier(verifier), TrainingAudio(corpus)
-    audio = heard.of(name, CENTROID_SECONDS)
-    return singers.centroid(singers.embed(network, one, heard.rate_hz) for one in audio) if audio else None
+    """A voice's centroid from its training audio; None where the corpus has none of it."""
+    network, training_audio = judges.verifier(verifier), TrainingAudio(corpus)
+    recordings = training_audio.recordings(name, CENTROID_SECONDS)
+    return (
+        singers.centroid(singers.embed(network, recording, training_audio.rate_hz) for recording in recordings)
+        if recordings
+        else None
+    )

@@ -1,4 +1,4 @@
-"""What an evaluation is made with."""
+"""The settings of an evaluation."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ CLIP_S = (0.0, 3600.0)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the YAML of `fastsvc evaluate -c` may hold; paths count from the current folder.
+class EvaluationSettings:
+    """The YAML of `fastsvc evaluate -c`; paths are relative to the current folder.
 
     teacher, recogniser, verifier: checkpoints, each optional (its rows or columns are left out). corpus: the prepared
-    corpus of the training, for the targets' centroids; without it they are rendered by the choir. clips 0: no choir
+    corpus of the training, for the targets' centroids; without it the choir renders audio for them. clips 0: no choir
     table. voices: the targets, all if empty. references: whether the true target and copy-synthesis have rows, too.
     """
 
@@ -41,6 +41,6 @@ class Settings:
         arguments.whole_number("choir_seed", self.choir_seed, *arguments.SEED)
 
 
-def read_settings(path) -> Settings:
-    """A YAML file as :class:`Settings`. Raises ConfigError naming unknown keys and wrong types."""
-    return from_dict(Settings, reading.read_yaml(path) or {}, str(path))
+def read_settings(path) -> EvaluationSettings:
+    """A YAML file as :class:`EvaluationSettings`. Raises ConfigError naming unknown keys and wrong types."""
+    return from_dict(EvaluationSettings, reading.read_yaml(path) or {}, str(path))

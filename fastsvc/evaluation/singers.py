@@ -11,7 +11,7 @@ from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.model.verifier import Verifier
 
-WINDOW_S = 3.0  # what verifiers are trained on is crops of about this length
+WINDOW_S = 3.0  # verifiers are trained on crops of about this length
 
 
 @torch.inference_mode()

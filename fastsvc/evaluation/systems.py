@@ -1,7 +1,7 @@
-"""What is compared: ways from a source clip to audio. All but the truth go through the same vocoder.
+"""The systems that are compared: ways from a source clip to audio. All but the truth use the same vocoder.
 
-A system is called with (clip, seed) and returns :class:`Made`. The student is the engine as users have it; the
-teacher is the plain PyTorch model from its checkpoint file, with the engine's features and the engine's vocoder.
+A system is called with (clip, seed) and returns a :class:`SystemOutput`. The student is the engine as users have it;
+the teacher is the plain PyTorch model of a checkpoint, with the engine's features and the engine's vocoder.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from fastsvc.model.acoustic import AcousticModel
 
 
 @dataclass(frozen=True)
-class Made:
-    """audio [samples] at rate_hz; seconds that all took, and the part of features to mel (NaN where there is none).
+class SystemOutput:
+    """audio [samples] at rate_hz; seconds of the whole conversion, and of features to mel alone (NaN: no mel).
 
-    mel: log-mel [T, M] that the acoustic model gave the vocoder, None where there was no acoustic model.
+    mel: log-mel [T, M] from the acoustic model to the vocoder; None without an acoustic model.
     """
 
     audio: np.ndarray
@@ -48,22 +48,22 @@ class System:
 
     name: str
     evaluations: int
-    make: Callable[[Clip, int], Made]
+    make: Callable[[Clip, int], SystemOutput]
 
 
 def truth() -> System:
-    """The true target itself: what the judges say of a faultless conversion."""
-    return System("true target", 0, lambda clip, seed: Made(clip.truth, clip.rate_hz, math.nan, math.nan))
+    """The true target itself: the judges' figures for a faultless conversion."""
+    return System("true target", 0, lambda clip, seed: SystemOutput(clip.truth, clip.rate_hz, math.nan, math.nan))
 
 
 def copy_synthesis(engine) -> System:
     """The true target's own mel, and pitch as tracked, through the vocoder: the best any acoustic model could do."""
 
-    def make(clip: Clip, seed: int) -> Made:
+    def make(clip: Clip, seed: int) -> SystemOutput:
         mel = engine.config.mel
         audio = _whole_frames(resample(clip.truth, clip.rate_hz, mel.rate_hz), mel.hop_samples)
-        made, seconds = timed(lambda: _copy(engine, audio, seed))
-        return Made(made, mel.rate_hz, seconds, math.nan)
+        output, seconds = timed(lambda: _copy(engine, audio, seed))
+        return SystemOutput(output, mel.rate_hz, seconds, math.nan)
 
     return System("copy-synthesis", 0, make)
 
@@ -79,9 +79,9 @@ def student(engine, steps: int) -> System:
         audio, mel = engine.synthesise(*sung, steps, seed=seed, voiced=of.voiced)
         return engine.join(audio.numpy(), *heard.place), mel
 
-    def make(clip: Clip, seed: int) -> Made:
+    def make(clip: Clip, seed: int) -> SystemOutput:
         (audio, mel), seconds = timed(lambda: convert(clip, seed))
-        return Made(audio, clip.rate_hz, seconds, engine.timings.get("mel", math.nan), mel)
+        return SystemOutput(audio, clip.rate_hz, seconds, engine.timings.get("mel", math.nan), mel)
 
     return System(f"student, {steps} step{'s' * (steps > 1)}", steps, make)
 
@@ -90,8 +90,8 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
     """Euler steps of the specification, with the checkpoint's weights. Raises CheckpointError where it does not fit."""
     checkpoint = read(checkpoint).require(("teacher",), "the teacher")
     config: AcousticConfig = checkpoint.config
-    theirs = engine.config
-    if (config.mel, config.features) != (theirs.mel, theirs.features):
+    engine_config = engine.config
+    if (config.mel, config.features) != (engine_config.mel, engine_config.features):
         raise CheckpointError(
             f"{checkpoint.path} and the engine differ in mel or features", "use the teacher of the engine's student"
         )
@@ -108,19 +108,23 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
         audio = _vocode(engine, mel, of.f0_hz, of.voiced, seed)
         return engine.join(audio, *heard.place), mel_seconds, mel
 
-    def make(clip: Clip, seed: int) -> Made:
+    def make(clip: Clip, seed: int) -> SystemOutput:
         (audio, mel_seconds, mel), seconds = timed(lambda: convert(clip, seed))
-        return Made(audio, clip.rate_hz, seconds, mel_seconds, mel)
+        return SystemOutput(audio, clip.rate_hz, seconds, mel_seconds, mel)
 
     return System(f"teacher, {steps} Euler steps", steps, make)
 
 
-def _sample(model: AcousticModel, heard: Features, speaker: int, steps: int, seed: int) -> torch.Tensor:
+def _sample(model: AcousticModel, features: Features, speaker: int, steps: int, seed: int) -> torch.Tensor:
     """Features → log-mel [T, M]."""
-    frames, bins = len(heard.f0_hz), model.config.mel.bins
-    units = heard.units.cpu()[heard.places].float()
+    frames, bins = len(features.f0_hz), model.config.mel.bins
+    units = features.units.cpu()[features.places].float()
     cond = model.condition(
-        units[None], heard.f0_hz[None], heard.volume[None], torch.tensor([speaker]), voiced=heard.voiced[None].float()
+        units[None],
+        features.f0_hz[None],
+        features.volume[None],
+        torch.tensor([speaker]),
+        voiced=features.voiced[None].float(),
     )
     return model.sample(cond, steps, lambda step: noise.gaussian(seed, step, 0, frames, bins)[None], "euler")[0]
 

@@ -1,4 +1,4 @@
-"""Pitch trackers on signals whose pitch is known: a sweep, vibrato, notes with rests, noise."""
+"""Pitch trackers on signals of known pitch: a sweep, vibrato, notes with rests, noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Tracker = Callable[[np.ndarray, int, int, int], tuple[np.ndarray, np.ndarray]]  
 
 
 def signals(seconds: float = 3.0, seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """name → (audio float32 [samples] at ``RATE_HZ``, f0 at every sample, 0 where nothing sings)."""
+    """name → (audio float32 [samples] at ``RATE_HZ``, f0 at every sample, 0 where unvoiced)."""
     time = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     rng = np.random.default_rng(seed)
     part = (time / seconds * 4).astype(int)
@@ -25,14 +25,14 @@ def signals(seconds: float = 3.0, seed: int = 0) -> dict[str, tuple[np.ndarray, 
     rests = np.where((time / seconds * 8).astype(int) % 2 == 0, notes, 0)
     noise = 0.1 * rng.normal(size=time.size)
     return {
-        "sweep": (sing(sweep, rng), sweep),
-        "vibrato": (sing(vibrato, rng), vibrato),
-        "rests": (sing(rests, rng), rests),
+        "sweep": (synthesize(sweep, rng), sweep),
+        "vibrato": (synthesize(vibrato, rng), vibrato),
+        "rests": (synthesize(rests, rng), rests),
         "noise": (noise.astype(np.float32), np.zeros(time.size)),
     }
 
 
-def sing(f0_hz: np.ndarray, rng) -> np.ndarray:
+def synthesize(f0_hz: np.ndarray, rng) -> np.ndarray:
     """Harmonics up to 10 kHz through the vowel's formants, at a peak of about 0.5, silent where f0 is 0, with noise."""
     voiced = f0_hz > 0
     phase = 2 * np.pi * np.cumsum(f0_hz) / RATE_HZ
@@ -45,27 +45,27 @@ def sing(f0_hz: np.ndarray, rng) -> np.ndarray:
 
 
 def score(track: tuple[np.ndarray, np.ndarray], true_hz: np.ndarray) -> dict[str, float]:
-    """Shares of frames, NaN where a question has no answer.
+    """Shares of frames; NaN where a share does not exist.
 
-    ``accuracy``: raw pitch accuracy, of the frames that sing those whose f0 (voiced or filled) is within 50 cents;
-    ``octave``: those off by one octave or two, to 50 cents; ``voicing``: of all frames those whose voicing is wrong.
+    ``accuracy``: raw pitch accuracy, the voiced frames whose f0 (voiced or filled) is within 50 cents; ``octave``: the
+    voiced frames that are one or two octaves off, to 50 cents; ``voicing``: the frames of wrong voicing.
     """
     f0_hz, voiced = track
     true_hz = true_hz[np.minimum(np.arange(len(f0_hz)) * HOP + HOP // 2, len(true_hz) - 1)]
-    sung = true_hz > 0
-    off = 1200 * np.log2(np.maximum(f0_hz[sung], 1) / true_hz[sung])
+    is_voiced = true_hz > 0
+    off = 1200 * np.log2(np.maximum(f0_hz[is_voiced], 1) / true_hz[is_voiced])
     octaves = np.abs(off[:, None] - (-2400, -1200, 1200, 2400)).min(1) < CENTS
     nothing = float("nan")
     return {
-        "accuracy": float(np.mean(np.abs(off) < CENTS)) if sung.any() else nothing,
-        "octave": float(np.mean(octaves)) if sung.any() else nothing,
-        "voicing": float(np.mean(voiced != sung)),
+        "accuracy": float(np.mean(np.abs(off) < CENTS)) if is_voiced.any() else nothing,
+        "octave": float(np.mean(octaves)) if is_voiced.any() else nothing,
+        "voicing": float(np.mean(voiced != is_voiced)),
     }
 
 
 def measure(tracker: Tracker, seconds: float = 3.0) -> dict[str, dict[str, float]]:
     """Signal → :func:`score` of ``tracker(audio, rate_hz, hop, frames)``."""
-    found = {}
+    scores = {}
     for name, (audio, true_hz) in signals(seconds).items():
-        found[name] = score(tracker(audio, RATE_HZ, HOP, len(audio) // HOP), true_hz)
-    return found
+        scores[name] = score(tracker(audio, RATE_HZ, HOP, len(audio) // HOP), true_hz)
+    return scores

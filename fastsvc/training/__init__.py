@@ -3,6 +3,6 @@
 
 def run(kind, config_path, resume=False, out=None):
     """See :func:`fastsvc.training.loop.run`; imported on call, since it needs PyTorch."""
-    from fastsvc.training.loop import run as run_loop
+    from fastsvc.training import loop
 
-    return run_loop(kind, config_path, resume=resume, out=out)
+    return loop.run(kind, config_path, resume=resume, out=out)

@@ -1,4 +1,4 @@
-"""What trainings of an acoustic model share: crops of a corpus, light changes to them, a denoiser and its condition."""
+"""Shared parts of acoustic trainings: crops of a corpus, light augmentation, a denoiser and its condition."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from fastsvc.model.keys import fit
 from fastsvc.training import diffusion, rows, wavenet_train
 from fastsvc.training.task import Task
 
-TABLE = "condition.spk_embed.weight"  # a row for each singer; not there with one alone
+TABLE = "condition.spk_embed.weight"  # a row for each singer; missing in models of one singer
 FRAME_KEYS = ("units", "f0_hz", "volume", "voiced", "mask")
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """Light changes to what the model hears, so that units of strangers do not surprise it."""
+    """Light augmentation of the features, to make the model robust to the units of unseen voices."""
 
     unit_noise: float = 0.1  # Gaussian, times the units' standard deviation
     unit_dropout: float = 0.02  # share of the frames whose units are replaced by the frame before
-    gain_db: float = 6.0  # the recording is played up to this much louder or softer
+    gain_db: float = 6.0  # the recording becomes up to this much louder or softer
 
     def __post_init__(self):
         within("task.augment", self, unit_noise=(0, 100), unit_dropout=SHARE, gain_db=(0, 120))
 
 
 class AcousticTask(Task):
-    """Crops of the corpus → conditions and normalised mel, common to teacher and student."""
+    """Base of the tasks of teacher and student: crops of the corpus → conditions and normalised mel."""
 
     augment: AugmentSettings
     model: AcousticModel
@@ -52,10 +52,10 @@ class AcousticTask(Task):
     ) -> dict[str, Tensor]:
         """mel [B, T, M] and the features of ``size`` crops, CPU tensors.
 
-        ``labels``: also labels [B, T] as a recogniser counts them (0 the blank, −1 unknown).
+        ``labels``: also labels [B, T] in a recogniser's numbers (0 the blank, −1 unknown).
         """
         config = self.corpus.mel
-        # Frames whose windows reach beyond the crop are drawn and thrown away.
+        # The crop is drawn longer; edge frames are dropped, because their windows reach beyond its audio.
         edge = -(-(config.fft_samples - config.hop_samples) // (2 * config.hop_samples))
         raw = self.corpus.batch(rng, split, size, frames + 2 * edge)
         mel = log_mel(raw["audio"], config)
@@ -72,8 +72,8 @@ class AcousticTask(Task):
         size, frames = crop["valid"].shape
         units = crop["units"]
         if settings.unit_dropout:
-            held = torch.rand(size, frames, 1, generator=generator) < settings.unit_dropout
-            units = torch.where(held, torch.roll(units, 1, dims=1), units)
+            repeat = torch.rand(size, frames, 1, generator=generator) < settings.unit_dropout
+            units = torch.where(repeat, torch.roll(units, 1, dims=1), units)
         if settings.unit_noise:
             units = units + settings.unit_noise * units.std() * torch.randn(units.shape, generator=generator)
         decibel = settings.gain_db * (2 * torch.rand(size, 1, generator=generator) - 1)
@@ -85,31 +85,33 @@ class AcousticTask(Task):
         with torch.autocast(self.device.type, enabled=False):
             return model.condition(batch["units"], batch["f0_hz"], batch["volume"], speaker, voiced=batch.get("voiced"))
 
-    def nobody(self, batch: dict) -> Tensor:
-        """Mixing weights of no singer at all: zeros [B, S]."""
+    def no_singer(self, batch: dict) -> Tensor:
+        """Speaker weights without any singer: zeros [B, S]."""
         return torch.zeros(len(batch["mel"]), len(self.speakers), device=self.device)
 
     def denoiser(
         self, model: AcousticModel, cond: Tensor, valid: Tensor, net: nn.Module | None = None
     ) -> diffusion.Denoise:
-        """D(·, ·) with its condition and mask filled in, in float32 at its ends; ``net``: another WaveNet inside."""
+        """D(x, σ) for a condition and a mask, float32 in and out; ``net``: a WaveNet in place of the model's."""
         net = model.denoiser if net is None else net
         if self.device.type == "cpu":
             net = functools.partial(wavenet_train.forward, net)
         return lambda x, sigma: process.denoise(net, model.config, x, sigma, cond, valid).float()
 
     def guided(self, model: AcousticModel, batch: dict, weight: float, cond: Tensor | None = None) -> diffusion.Denoise:
-        """A teacher's D with guidance towards the batch's singers; ``cond``: its condition, where it is at hand."""
+        """A teacher's D with guidance towards the batch's singers; ``cond``: its condition, if already computed."""
         cond = self.condition(model, batch) if cond is None else cond
-        named = self.denoiser(model, cond, batch["valid"])
+        towards_singer = self.denoiser(model, cond, batch["valid"])
         if weight == 1 or len(self.speakers) == 1:
-            return named
-        anyone = self.condition(model, batch, self.nobody(batch))
-        return diffusion.guided(named, self.denoiser(model, anyone, batch["valid"]), weight)
+            return towards_singer
+        without_singer = self.condition(model, batch, self.no_singer(batch))
+        return diffusion.guided(towards_singer, self.denoiser(model, without_singer, batch["valid"]), weight)
 
     def load_acoustic(self, content: dict, path: str) -> AcousticModel:
-        """The EMA of a checkpoint, frozen, its rows in the order of :attr:`speakers`. Raises ConfigError where it does
-        not belong to this corpus."""
+        """The EMA model of a checkpoint, frozen, with its rows in the order of :attr:`speakers`.
+
+        Raises ConfigError where the checkpoint does not belong to this corpus.
+        """
         config, names = from_dict(AcousticConfig, content["config"]["model"]), content["speakers"]
         if set(map(rows.key, names)) != set(map(rows.key, self.speakers)):
             raise self._other_singers(path, names, self.speakers)
@@ -127,48 +129,48 @@ class AcousticTask(Task):
         model.load_state_dict(rows.moved_state(state, model, tables, rows.Move(names, self.speakers)))
         return model.requires_grad_(False).eval().to(self.device)
 
-    def _other_singers(self, path: str, names: Sequence[str], here: Sequence[str]) -> ConfigError:
+    def _other_singers(self, path: str, names: Sequence[str], names_here: Sequence[str]) -> ConfigError:
         return ConfigError(
-            f"{path} has the singers {', '.join(names)}, the {self.kind} trains {', '.join(here)}",
+            f"{path} has the singers {', '.join(names)}, the {self.kind} trains {', '.join(names_here)}",
             f"train the {self.kind} on the corpus of its teacher, or continue that training on this corpus first",
         )
 
     def choose_speakers(self, teacher: dict | None = None, path: str = "") -> None:
-        """Fill ``speakers``, their median f0 and the table from the items that are trained on.
+        """Set ``speakers``, their median f0 and the table from the training items.
 
-        Singers of the run that goes on, and of ``teacher`` (a checkpoint's content, of ``path``), keep their numbers;
-        new ones come behind. Those without songs here stay in the table, as they are.
+        Singers of the resumed run and of ``teacher`` (the content of the checkpoint ``path``) keep their rows; new
+        singers are appended. Singers without songs here keep their rows unchanged.
         """
-        corpus, before = self.corpus, self.before
+        corpus, resume_point = self.corpus, self.resume_point
         if not corpus.encoder:
             raise ConfigError(f"the corpus {corpus.path} has no units", "prepare it with a content encoder")
         ids = sorted({item.singer for item in corpus.items if item.split == "train"})
         if not ids:
             raise ConfigError(f"the corpus {corpus.path} has no item to train on", "prepare more songs")
         present = [corpus.singers[i] for i in ids]
-        known = before.singers if before else []
-        self.speakers = rows.joined(rows.joined(known, teacher["speakers"] if teacher else []), present)
-        place = rows.places(self.speakers)
-        if teacher and len(rows.places(teacher["speakers"])) != len(place):
+        previous_singers = resume_point.singers if resume_point else []
+        self.speakers = rows.joined(rows.joined(previous_singers, teacher["speakers"] if teacher else []), present)
+        row_of = rows.positions(self.speakers)
+        if teacher and len(rows.positions(teacher["speakers"])) != len(row_of):
             raise self._other_singers(path, teacher["speakers"], self.speakers)
-        self.singer_ids: list[int | None] = [None] * len(place)  # by row: the corpus's number; None: has no songs
-        # Singers without a training song are outside the table: an index beyond its end.
-        self.table = torch.full((len(corpus.singers),), len(place))
-        for number, name in zip(ids, present):
-            row = place[rows.key(name)]
-            self.table[number], self.singer_ids[row] = row, number
-        self.gone = [row for row, number in enumerate(self.singer_ids) if number is None]
+        self.singer_ids: list[int | None] = [None] * len(row_of)  # by row: the corpus's number; None: no songs
+        # Singers without a training song get an index beyond the end of the table.
+        self.table = torch.full((len(corpus.singers),), len(row_of))
+        for singer_id, name in zip(ids, present):
+            row = row_of[rows.key(name)]
+            self.table[singer_id], self.singer_ids[row] = row, singer_id
+        self.rows_without_songs = [row for row, singer_id in enumerate(self.singer_ids) if singer_id is None]
         self._fill_f0(teacher, present)
-        if self.gone:
-            names = ", ".join(self.speakers[row] for row in self.gone)
+        if self.rows_without_songs:
+            names = ", ".join(self.speakers[row] for row in self.rows_without_songs)
             self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay unchanged")
-        if len(place) > 1:
+        if len(row_of) > 1:
             self.singer_rows["model"] = {TABLE: 1}
 
     def _fill_f0(self, teacher: dict | None, present: Sequence[str]) -> None:
-        """Median f0 by row: the corpus's, else what the checkpoints say."""
+        """Median f0 by row: the corpus's, else the checkpoints'."""
         f0_hz = dict(zip(teacher["speakers"], teacher.get("speaker_f0_hz") or [])) if teacher else {}
-        f0_hz |= self.before.singer_f0_hz if self.before else {}
+        f0_hz |= self.resume_point.singer_f0_hz if self.resume_point else {}
         f0_hz |= {name: value for name in present if (value := self.corpus.singer_f0_hz[name]) > 0}
         by_key = {rows.key(name): float(value) for name, value in f0_hz.items()}
         self.speaker_f0_hz = [by_key.get(rows.key(name), 0.0) for name in self.speakers]
@@ -194,7 +196,7 @@ class AcousticTask(Task):
 
 
 def gained(crop: dict, decibel: Tensor, mel) -> dict:
-    """Mel and volume of the recording played ``decibel`` [B, 1] louder: exact but for the floor of the mel."""
+    """Mel and volume of the recording at a gain of ``decibel`` [B, 1]: exact but for the floor of the mel."""
     factor = 10 ** (decibel / 20)
     log = torch.log10 if mel.log_base == "10" else torch.log
     floor = float(log(torch.tensor(mel.clip)))

@@ -1,8 +1,8 @@
-"""The discriminator: a small head on what every layer of the fake-score network says of a noised mel.
+"""The discriminator: a small head on the skips of all layers of the fake-score network for a noised mel.
 
-It compares x̂ + σz with real mel + σz ("diffusion GAN", as DMD2 has it), knowing the condition (content, f0, singer)
-and σ. The features are the fake network's, which models the student's samples and so knows best what they look like;
-that network itself learns nothing here. Least squares (Mao et al. 2017), as in DMOSpeech.
+It compares x̂ + σz with real mel + σz (a "diffusion GAN", as in DMD2), given the condition (content, f0, singer) and σ.
+The features come from the fake network, because it models the student's samples and so describes them best; its own
+weights do not learn here. Least squares (Mao et al. 2017), as in DMOSpeech.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """Skip features of all layers, condition and noise level → a score for each frame, 1 for real and 0 for made."""
+    """Skip features of all layers, condition and noise level → a score for each frame: 1 real, 0 generated."""
 
     def __init__(self, config: AcousticConfig, channels: int = 96, blocks: int = 3):
         super().__init__()
@@ -58,7 +58,7 @@ class Head(nn.Module):
 def features(
     fake: WaveNet, config: AcousticConfig, x: Tensor, sigma: Tensor, z: Tensor, cond: Tensor, valid: Tensor
 ) -> list[Tensor]:
-    """The fake network's skips at x + σz. Where x has a gradient it reaches x; otherwise nothing gets one."""
+    """The fake network's skips at x + σz. Gradients are computed only if x requires one."""
     with torch.set_grad_enabled(x.requires_grad):
         noisy = torch.where(valid[..., None] > 0, x, 0) + diffusion.wide(sigma) * z
         _, _, c_in, c_noise = edm.coefficients(config.edm, sigma)
@@ -70,11 +70,11 @@ def frame_mean(value: Tensor, valid: Tensor) -> Tensor:
     return diffusion.batch_mean(value[..., None], valid)
 
 
-def student_loss(made: Tensor, valid: Tensor) -> Tensor:
-    """(1 − h(x̂))²: made [B, T] are the head's scores of x̂."""
-    return frame_mean((1 - made).square(), valid)
+def student_loss(generated: Tensor, valid: Tensor) -> Tensor:
+    """(1 − h(x̂))²; generated [B, T]: the head's scores of x̂."""
+    return frame_mean((1 - generated).square(), valid)
 
 
-def head_loss(real: Tensor, made: Tensor, valid: Tensor) -> Tensor:
+def head_loss(real: Tensor, generated: Tensor, valid: Tensor) -> Tensor:
     """(1 − h(real))² + h(x̂)²."""
-    return frame_mean((1 - real).square() + made.square(), valid)
+    return frame_mean((1 - real).square() + generated.square(), valid)

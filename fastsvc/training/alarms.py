@@ -1,4 +1,4 @@
-"""Two figures that tell of a run going wrong before its sound does: shrunken diversity, and a fake score that lags."""
+"""Two early signs of a failing run, before its sound shows it: low diversity, and a fake score that lags."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ MOST_LAG = 1.1
 
 def spread(sampled: Callable[[int], Tensor], seeds: int, valid: Tensor) -> float:
     """Standard deviation over noise for one condition, mean over values; sampled(seed) → [B, T, M]."""
-    made = torch.stack([sampled(seed) for seed in range(seeds)]).double()
-    return float(diffusion.batch_mean(made.std(0), valid))
+    samples = torch.stack([sampled(seed) for seed in range(seeds)]).double()
+    return float(diffusion.batch_mean(samples.std(0), valid))
 
 
 def fake_lag(fake: nn.Module, loss: Callable[[nn.Module], Tensor], draws: Iterable[Callable], rate: float) -> float:
     """L(fake now) / L(fake after more updates): near 1 where the fake score keeps up with the student.
 
-    loss(net) is its loss on fixed samples and noise; each of ``draws``, called with a network, gives the loss of one
-    more update. ``fake`` itself stays as it is.
+    loss(net) is the loss on fixed samples and noise; each of ``draws``, called with a network, gives the loss of one
+    more update. The updates act on a copy: ``fake`` itself does not change.
     """
-    later = copy.deepcopy(fake).requires_grad_(True)
-    optimizer = torch.optim.AdamW(later.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
+    trained = copy.deepcopy(fake).requires_grad_(True)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
     with torch.no_grad():
-        now = float(loss(fake))
+        loss_before = float(loss(fake))
     with torch.enable_grad():
         for draw in draws:
             optimizer.zero_grad(set_to_none=True)
-            draw(later).backward()
+            draw(trained).backward()
             optimizer.step()
     with torch.no_grad():
-        return now / max(float(loss(later)), 1e-12)
+        return loss_before / max(float(loss(trained)), 1e-12)
 
 
 def warnings(figures: dict[str, float]) -> list[str]:
-    """Lines for the figures that are beyond their bounds."""
+    """A line for each figure beyond its bound."""
     lines = []
     if figures.get("diversity", 1.0) < LEAST_DIVERSITY:
         lines.append(

@@ -1,8 +1,8 @@
-"""How much each loss counts: a ramp over the budget, times a scale that is measured once.
+"""The weight of each loss: a ramp over the budget, times a scale that is measured once.
 
-A divergence, a cosine and a pitch in semitones share no unit, and early gradients of CTC and verifier dwarf that of
-distribution matching (DMOSpeech, arXiv 2410.11097). So the norms of their gradients at x̂ are compared, over the first
-steps in which a loss takes part; after that its scale stands.
+A divergence, a cosine and a pitch in semitones share no unit, and early gradients of CTC and verifier dwarf the
+gradient of distribution matching (DMOSpeech, arXiv 2410.11097). So the norms of their gradients at x̂ are compared over
+the first steps of each loss; after them its scale is fixed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ MATCHES = ("equal", "cap", "none")
 
 @dataclass(frozen=True)
 class Term:
-    """One loss. From ``start`` on (a share of the budget) it grows to ``weight`` over ``ramp``.
+    """One loss. From ``start`` on (a share of the budget) its weight grows to ``weight`` over ``ramp``.
 
-    match: ``equal`` gives it the gradient norm of distribution matching, ``cap`` at most that, ``none`` leaves it.
+    match: ``equal`` scales its gradient norm to that of distribution matching, ``cap`` to at most that; ``none``: no
+    scaling.
     """
 
     weight: float = 0.0
@@ -37,45 +38,45 @@ class Term:
             raise ConfigError(f"losses: match is {self.match!r}", f"use {', '.join(MATCHES)}")
         within("losses", self, weight=(0, 1e6), start=SHARE, ramp=SHARE)
 
-    def at(self, progress: float) -> float:
+    def weight_at(self, progress: float) -> float:
         """The weight when ``progress`` of the budget is used up; 0 before the start."""
         if progress < self.start or not self.weight:
             return 0.0
         return self.weight * min(1.0, (progress - self.start) / self.ramp if self.ramp else 1.0)
 
     def active(self, progress: float) -> bool:
-        """Whether it takes part, if only with the first, zero, weight of its ramp."""
+        """Whether it is computed, even with the zero weight at the start of its ramp."""
         return self.weight > 0 and progress >= self.start
 
 
 class Balance(nn.Module):
-    """The measured scales, as buffers, so that a resumed run goes on with them. Has no parameter."""
+    """The measured scales, as buffers, so that a resumed run keeps them. Has no parameter."""
 
     def __init__(self, terms: dict[str, Term], steps: int):
         super().__init__()
         self.terms, self.steps = terms, steps
-        self.places = {name: place for place, name in enumerate(terms)}
+        self.positions = {name: position for position, name in enumerate(terms)}
         self.register_buffer("norms", torch.zeros(len(terms), 2, dtype=torch.float64))  # sums: own, matching's
         self.register_buffer("count", torch.zeros(len(terms), dtype=torch.int64))
 
-    def observe(self, name: str, own: Tensor, matching: Tensor) -> None:
-        """Take note of the gradient norms of one step, the mean over all processes, until there are enough.
+    def observe(self, name: str, norm: Tensor, matching_norm: Tensor) -> None:
+        """Add the gradient norms of one step, as mean over all processes, until ``steps`` are counted.
 
-        A step in which either said nothing (no transcript in the batch, scores that agree) does not count. Terms that
-        take part from the first step are measured by a gradient that is still small, and stay small: start them late.
+        A step with a zero norm (no transcript in the batch, scores that agree) does not count. The gradient of
+        matching is small in the first steps, so terms measured there stay small: start them late.
         """
-        place = self.places[name]
-        if self.terms[name].match == "none" or self.count[place] >= self.steps:
+        position = self.positions[name]
+        if self.terms[name].match == "none" or self.count[position] >= self.steps:
             return
-        both = parallel.mean(torch.stack([own, matching]).double())
-        if bool((both > 0).all()):
-            self.norms[place] += both
-            self.count[place] += 1
+        norms = parallel.mean(torch.stack([norm, matching_norm]).double())
+        if bool((norms > 0).all()):
+            self.norms[position] += norms
+            self.count[position] += 1
 
     def scale(self, name: str) -> float:
-        """What the term's weight is multiplied by; 1 until something was observed."""
-        place, match = self.places[name], self.terms[name].match
-        if match == "none" or not self.count[place]:
+        """The factor of the term's weight; 1 before the first observation."""
+        position, match = self.positions[name], self.terms[name].match
+        if match == "none" or not self.count[position]:
             return 1.0
-        own, matching = self.norms[place].tolist()
-        return matching / own if match == "equal" else min(1.0, matching / own)
+        norm_sum, matching_sum = self.norms[position].tolist()
+        return matching_sum / norm_sum if match == "equal" else min(1.0, matching_sum / norm_sum)

@@ -18,7 +18,7 @@ NEEDED = ("kind", "step", "config", "speakers", "model", "ema")
 def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, speaker_f0_hz, model, ema, **resume):
     """Write a checkpoint, whole or not at all: a crash leaves the old file as it was. Raises OutputError.
 
-    ``model`` and ``ema`` are state dicts; ``resume`` holds what only resuming needs (optimizer, scheduler, rng …).
+    ``model`` and ``ema`` are state dicts; ``resume`` holds the parts that only resuming needs (optimizer, rng …).
     """
     content = {
         "format": FORMAT,
@@ -39,8 +39,8 @@ def save(path: str | Path, *, kind: str, step: int, config: dict, speakers, spea
 def load(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict:
     """Read a native checkpoint onto the CPU, by the loader of every checkpoint (fastsvc/reading/loading.py).
 
-    ``kind``: the one that is wanted, or several; None: any. Raises CheckpointError when the file is missing, damaged,
-    foreign or of another kind, or when its weights are not plain tensors of finite numbers.
+    ``kind``: the expected kind or kinds; None: any. Raises CheckpointError when the file is missing, damaged, foreign
+    or of another kind, or when its weights are not plain tensors of finite numbers.
     """
     path = Path(path)
     if not path.exists():
@@ -57,15 +57,15 @@ def load(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}", "copy or train the checkpoint again")
     kinds = (kind,) if isinstance(kind, str) else kind
     if kinds and content["kind"] not in kinds:
-        wanted = " or ".join(kinds)
-        held = shown(content["kind"]).strip("'")
-        raise CheckpointError(f"{path} holds a {held}, not a {wanted}", f"name the path of a {wanted}")
+        expected = " or ".join(kinds)
+        stored_kind = shown(content["kind"]).strip("'")
+        raise CheckpointError(f"{path} holds a {stored_kind}, not a {expected}", f"name the path of a {expected}")
     _check(content, path)
     return content
 
 
 def _check(content: dict, path: Path) -> None:
-    """The parts that every reader takes for granted."""
+    """Check the parts that every reader relies on."""
     step, config = content["step"], content["config"]
     speakers, f0_hz = content["speakers"], content.get("speaker_f0_hz", [])
     if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 2**63:

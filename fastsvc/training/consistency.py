@@ -41,14 +41,14 @@ class StudentSettings:
     valid_frames: int = 192
 
     def __post_init__(self):
-        for key, known in (
+        for key, allowed in (
             ("method", ("cd", "ect")),
             ("solver", ("heun", "euler")),
             ("distance", ("l2", "huber")),
             ("train", ("denoiser", "all")),
         ):
-            if getattr(self, key) not in known:
-                raise ConfigError(f"task.{key} is {getattr(self, key)!r}", f"use {' or '.join(known)}")
+            if getattr(self, key) not in allowed:
+                raise ConfigError(f"task.{key} is {getattr(self, key)!r}", f"use {' or '.join(allowed)}")
         within("task", self, points=(2, 100_000), guidance=(-100, 100), sigma_mean=(-100, 100), sigma_std=(0, 100))
         within("task", self, valid_crops=CROPS, valid_frames=FRAMES)
         if not 0 <= self.target_decay < 1:
@@ -56,7 +56,7 @@ class StudentSettings:
 
 
 def grid(config: EdmConfig, points: int) -> Tensor:
-    """[points] levels upwards, σmin … σmax, evenly spaced in σ^(1/ρ)."""
+    """[points] rising levels, σmin … σmax, evenly spaced in σ^(1/ρ)."""
     levels = schedule.karras(config.sigma_min, config.sigma_max, points, config.rho).flip(0)
     levels[0], levels[-1] = config.sigma_min, config.sigma_max  # exactly: D(x, σmin) = x must hold
     return levels.float()
@@ -76,25 +76,25 @@ def distillation_loss(
 ) -> Tensor:
     """w d(D_θ(x_{n+1}, t_{n+1}), sg D_θ⁻(x̂_n, t_n)), x_{n+1} = x0 + t_{n+1} z, x̂_n one teacher step further down.
 
-    levels [N] upwards; n [B] in 0 … N − 2, counted from 0; mean over the batch.
+    levels [N] rising; n [B] in 0 … N − 2, counted from 0; mean over the batch.
     """
     low, high = levels[n], levels[n + 1]
     x0 = torch.where(valid[..., None] > 0, x0, 0)
     x = x0 + wide(high) * z
     with torch.no_grad():
         ahead = diffusion.solver_step(teacher, x, high, low, solver, float(levels[0]))
-        goal = target(ahead, low)
-    apart = diffusion.distance(student(x, high), goal, valid, kind)
-    return (apart if kind == "l2" else apart / (high - low)).mean()
+        target_x0 = target(ahead, low)
+    distance = diffusion.distance(student(x, high), target_x0, valid, kind)
+    return (distance if kind == "l2" else distance / (high - low)).mean()
 
 
 def tuning_loss(student: Denoise, sigma: Tensor, lower: Tensor, x0: Tensor, z: Tensor, valid: Tensor) -> Tensor:
     """ECT (arXiv 2406.14548): ‖D(x_t) − sg D(x_r)‖/(t − r) with the same noise at both levels."""
     x0 = torch.where(valid[..., None] > 0, x0, 0)
     with torch.no_grad():
-        goal = student(x0 + wide(lower) * z, lower)
-    apart = diffusion.distance(student(x0 + wide(sigma) * z, sigma), goal, valid, "huber")
-    return (apart / (sigma - lower).clamp(min=1e-4)).mean()
+        target_x0 = student(x0 + wide(lower) * z, lower)
+    distance = diffusion.distance(student(x0 + wide(sigma) * z, sigma), target_x0, valid, "huber")
+    return (distance / (sigma - lower).clamp(min=1e-4)).mean()
 
 
 class StudentTask(AcousticTask):
@@ -124,7 +124,7 @@ class StudentTask(AcousticTask):
 
     @staticmethod
     def lasting(settings: StudentSettings) -> dict:
-        return {"task.train": settings.train}  # which parameters the optimiser knows
+        return {"task.train": settings.train}  # it decides which parameters the optimiser has
 
     def turns(self, step: int) -> list[Turn]:
         return [Turn("student", self.model, self._loss)]
@@ -155,12 +155,12 @@ class StudentTask(AcousticTask):
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """θ⁻ ← μ θ⁻ + (1 − μ) θ: after the optimiser, in training alone."""
+        """θ⁻ ← μ θ⁻ + (1 − μ) θ, after the optimiser."""
         pairs = list(self.target.parameters()), list(self.model.parameters())
         get_ema_multi_avg_fn(self.settings.target_decay)(*pairs, None)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Mel L1 of 1, 2 and 4 steps to the truth, and to the teacher's 50 Euler steps from the same noise."""
+        """Mel L1 of 1, 2 and 4 steps against the truth, and against the teacher's 50 Euler steps from equal noise."""
         truth, inside = self.valid["mel"], self.valid["valid"]
         figures = {"teacher_l1_50": diffusion.mel_l1(self.reference, truth, inside)}
         for steps in (1, 2, 4):

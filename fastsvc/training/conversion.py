@@ -1,7 +1,7 @@
-"""Batches in which some items sing with another singer's voice, in a key that suits it.
+"""Batches in which some items are conversions: another singer, and f0 moved to that singer's range.
 
-Singer verification says nearly nothing in reconstruction, and a model that only ever reconstructs meets conversion
-for the first time when it is used (FasterVoiceGrad, arXiv 2508.17868, distils in conversion for that reason).
+The verifier's loss says nearly nothing in reconstruction, and a model trained on reconstruction alone meets conversion
+for the first time in use (FasterVoiceGrad, arXiv 2508.17868, distils in conversion for that reason).
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from torch import Tensor
 def converted(
     batch: dict, share: float, medians_hz: Tensor, generator: torch.Generator, rows: Tensor | None = None
 ) -> dict:
-    """The batch with the first ``share`` of its items given to other singers, drawn evenly; its mel stays the source's.
+    """The batch with other singers, drawn evenly, for the first ``share`` of its items; its mel stays the source's.
 
-    f0 moves by the ratio of the singers' medians, medians_hz [S] (0: unknown, then it stays). Adds ``other`` [B]: 1
-    where the singer is another. ``rows``: the singers that take part, upwards; None: all.
+    f0 moves by the ratio of the singers' medians, medians_hz [S] (0: unknown, and f0 stays). Adds ``other`` [B]: 1
+    where the singer was replaced. ``rows``: the rows of the possible singers, rising; None: all.
     """
     singer = batch["singer"]
     rows = torch.arange(len(medians_hz), device=singer.device) if rows is None else rows
     count = len(rows)
     size = round(share * len(singer)) if count > 1 else 0
     other = torch.arange(len(singer), device=singer.device) < size
-    # 1 … S − 1 places further among them is anyone but oneself.
-    places = torch.randint(1, max(count, 2), (len(singer),), generator=generator, device=singer.device)
-    target = torch.where(other, rows[(torch.searchsorted(rows, singer) + places) % count], singer)
-    before, after = medians_hz[singer], medians_hz[target]
-    known = other & (before > 0) & (after > 0)
-    ratio = torch.where(known, after / before.clamp(min=1e-3), 1.0)
+    # A shift of 1 … S − 1 among the S singers gives any singer but the item's own.
+    shift = torch.randint(1, max(count, 2), (len(singer),), generator=generator, device=singer.device)
+    target = torch.where(other, rows[(torch.searchsorted(rows, singer) + shift) % count], singer)
+    source_hz, target_hz = medians_hz[singer], medians_hz[target]
+    has_medians = other & (source_hz > 0) & (target_hz > 0)
+    ratio = torch.where(has_medians, target_hz / source_hz.clamp(min=1e-3), 1.0)
     return batch | {"singer": target, "f0_hz": batch["f0_hz"] * ratio[:, None], "other": other}

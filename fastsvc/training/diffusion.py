@@ -1,4 +1,4 @@
-"""What the teacher and the student share: noise levels, masked means, the losses in closed form.
+"""Shared by teacher and student: noise levels, masked means, losses in closed form.
 
 Everywhere x is normalised mel [B, T, M], sigma [B], valid [B, T] (1 inside the recording, 0 in the padding).
 """
@@ -21,7 +21,7 @@ def wide(sigma: Tensor) -> Tensor:
 
 
 def sample_mean(value: Tensor, valid: Tensor) -> Tensor:
-    """value [B, T, M] → its mean over the valid frames of each sample [B]; padding may hold anything, NaN too."""
+    """value [B, T, M] → its mean over the valid frames of each sample [B]; the padding may hold NaN."""
     inside = torch.where(valid[..., None] > 0, value, 0).sum(dim=(1, 2))
     return inside / (valid.sum(dim=1) * value.shape[2]).clamp(min=1)
 
@@ -39,11 +39,10 @@ def lognormal(count: int, mean: float, std: float, config: EdmConfig, generator:
 
 
 def karras_uniform(count: int, config: EdmConfig, generator: torch.Generator, edge: float = 0.0) -> Tensor:
-    """[count] levels, uniform in σ^(1/ρ): where the samplers evaluate the network; a share ``edge`` of the places is
-    left out at either end."""
-    place = edge + (1 - 2 * edge) * torch.rand(count, generator=generator, device=generator.device)
+    """[count] levels, uniform in σ^(1/ρ) as the samplers' levels are; a share ``edge`` is left out at either end."""
+    position = edge + (1 - 2 * edge) * torch.rand(count, generator=generator, device=generator.device)
     low, high = config.sigma_min ** (1 / config.rho), config.sigma_max ** (1 / config.rho)
-    return (low + place * (high - low)) ** config.rho
+    return (low + position * (high - low)) ** config.rho
 
 
 def mixed_sigmas(
@@ -72,25 +71,25 @@ def solver_step(
 ) -> Tensor:
     """One step of the probability-flow ODE dx/dσ = (x − D)/σ from sigma [B] to after [B], Euler or Heun.
 
-    A step to ``sigma_min`` is Euler's: there D(x) = x by construction, which says nothing of the slope.
+    A step to ``sigma_min`` is Euler's: there D(x) = x by construction, so D gives no slope.
     """
     slope = (x - denoise(x, sigma)) / wide(sigma)
     euler = x + wide(after - sigma) * slope
     if method == "euler":
         return euler
-    ahead = (euler - denoise(euler, after)) / wide(after)
-    heun = x + wide(after - sigma) * (slope + ahead) / 2
+    slope_after = (euler - denoise(euler, after)) / wide(after)
+    heun = x + wide(after - sigma) * (slope + slope_after) / 2
     return torch.where(wide(after) > sigma_min, heun, euler)
 
 
-def guided(named: Denoise, anyone: Denoise, weight: float) -> Denoise:
+def guided(towards_singer: Denoise, without_singer: Denoise, weight: float) -> Denoise:
     """D(∅) + w (D(singer) − D(∅)): classifier-free guidance (arXiv 2207.12598) towards the singer; 1: none."""
     if weight == 1:
-        return named
+        return towards_singer
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        base = anyone(x, sigma)
-        return base + weight * (named(x, sigma) - base)
+        base = without_singer(x, sigma)
+        return base + weight * (towards_singer(x, sigma) - base)
 
     return denoise
 
@@ -114,7 +113,7 @@ def mel_l1(a: Tensor, b: Tensor, valid: Tensor) -> float:
 
 
 def fixed_noise(like: Tensor, seed: int) -> Callable[[int], Tensor]:
-    """noise(step) for the samplers: the same for every model that is compared."""
+    """noise(step) for the samplers, from ``seed`` alone: equal for all compared models."""
 
     def noise(step: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed * 1000 + step)

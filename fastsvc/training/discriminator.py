@@ -1,7 +1,7 @@
 """Two small families of discriminators for the vocoder's adversarial phase.
 
-Multi-period (HiFi-GAN, arXiv 2010.05646 §2.3): the waveform folded by prime periods, so that each column is seen
-alone. Multi-resolution spectra (UnivNet, arXiv 2106.07889 §2.3): convolutions over magnitudes at several windows.
+Multi-period (HiFi-GAN, arXiv 2010.05646 §2.3): the waveform is folded by prime periods, and convolutions run along
+each column. Multi-resolution spectra (UnivNet, arXiv 2106.07889 §2.3): convolutions over magnitudes at several windows.
 A quarter of the papers' channels and fewer layers, for training on a CPU.
 """
 

@@ -1,8 +1,8 @@
 """Distribution matching (DMD, Yin et al., arXiv 2311.18828; DMD2, arXiv 2405.14867) in EDM's terms.
 
 With x' = x̂ + σz the scores are s(x') = (D(x', σ) − x')/σ², so the gradient of KL(student ‖ teacher) at x̂ is
-E[s_fake − s_real] = E[(D_fake − D_real)/σ²]: descent moves x̂ from where the student's own samples crowd to where the
-teacher would have them. The normaliser below stands in place of 1/σ² and makes the levels weigh alike.
+E[s_fake − s_real] = E[(D_fake − D_real)/σ²]: descent moves x̂ from regions dense in the student's samples to regions
+dense in the teacher's. The normaliser below replaces 1/σ² and gives all levels equal weight.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fastsvc.config import EdmConfig
 from fastsvc.training import diffusion
 from fastsvc.training.diffusion import Denoise, wide
 
-EDGE = 0.02  # share of the grid's places left out at either end, as DMD2 does
+EDGE = 0.02  # share of the grid left out at either end, as in DMD2
 
 
 def levels(count: int, config: EdmConfig, generator: torch.Generator) -> Tensor:

@@ -1,9 +1,9 @@
 """The DMO student: distribution matching with an adversary, a recogniser, a verifier and the melody.
 
-DMOSpeech's method (arXiv 2410.11097) for conversion. Three networks take turns: the fake score learns what the student
-makes now, several times a step; the discriminator learns to tell it from recordings; the student moves along the
-difference of fake and real score, and along what the listeners say. Its gradient is gathered at x̂, loss by loss,
-where their sizes can be compared (fastsvc/training/balance.py), and goes through the student once.
+DMOSpeech's method (arXiv 2410.11097) for conversion. Three networks take turns. The fake score learns the student's
+present samples, several times a step. The discriminator learns to distinguish them from recordings. The student moves
+along the difference of fake and real score and along the gradients of the listeners' losses. All these gradients are
+taken at x̂, where their sizes can be compared (fastsvc/training/balance.py); their sum goes through the student once.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
 from fastsvc.training.conversion import converted
 from fastsvc.training.dmo_settings import DmoSettings
-from fastsvc.training.dmo_validation import Watch
-from fastsvc.training.fake import FakeScore, marked
+from fastsvc.training.dmo_validation import DmoValidation
+from fastsvc.training.fake import FakeScore, with_origin
 from fastsvc.training.task import Sample, Turn, Verdict
 
 
 class DmoTask(AcousticTask):
     kind = "dmo"
-    best = ("held_out", "max")  # where there is a guard; its twins are not those of evaluation
-    fp16 = False  # gradients at x̂ are taken unscaled and would vanish, and the fake score's turn comes several times
+    best = ("held_out", "max")  # only with a guard; its twins are not the judges of evaluation
+    fp16 = False  # unscaled gradients at x̂ would vanish, and the fake score takes several turns a step
 
     def __init__(self, config: dict, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
@@ -43,8 +43,8 @@ class DmoTask(AcousticTask):
         content = checkpoint.load(self.settings.teacher, "teacher")
         self.choose_speakers(content, self.settings.teacher)
         self.medians_hz = torch.tensor(self.speaker_f0_hz, device=self.device)
-        here = [row for row in range(len(self.speakers)) if row not in self.gone]
-        self.rows_here = torch.tensor(here, device=self.device)
+        rows_here = [row for row in range(len(self.speakers)) if row not in self.rows_without_songs]
+        self.rows_here = torch.tensor(rows_here, device=self.device)
         self.teacher = self.load_acoustic(content, self.settings.teacher)
         self.schedules = simulate.schedules(self.teacher.config.edm, self.settings.steps, self.settings.below)
         self.model = self._student()
@@ -56,13 +56,13 @@ class DmoTask(AcousticTask):
         self.extra = {"fake": self.fake, "balance": self.balance}
         if self.terms["adversarial"].weight:
             self.extra["head"] = self.head
-        self._listen()
+        self._load_listeners()
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
-        self.watch = Watch(self)
-        self.extra["guard"] = self.watch.guard
+        self.validation = DmoValidation(self)
+        self.extra["guard"] = self.validation.guard
 
     def _student(self) -> AcousticModel:
-        """The network to start from, with the levels that it will be trained on in its configuration."""
+        """The network to start from, with the training's levels in its configuration."""
         first = self.teacher
         if self.settings.init:
             content = checkpoint.load(self.settings.init, ("student", "teacher", "dmo"))
@@ -79,15 +79,15 @@ class DmoTask(AcousticTask):
             model.condition.requires_grad_(False)
         return model
 
-    def _listen(self) -> None:
-        """The frozen networks that are given, and the targets' centroids."""
-        wanted = {kind: path for kind, path in asdict(self.settings.listeners).items() if path}
+    def _load_listeners(self) -> None:
+        """Load the configured listeners, frozen, and the targets' centroids."""
+        paths = {kind: path for kind, path in asdict(self.settings.listeners).items() if path}
         self.listeners = {
-            kind: listeners.listener(path, kind, self.corpus.mel).to(self.device) for kind, path in wanted.items()
+            kind: listeners.listener(path, kind, self.corpus.mel).to(self.device) for kind, path in paths.items()
         }
-        if "recogniser" in wanted:
-            listeners.check_phones(self.listeners["recogniser"], self.corpus, wanted["recogniser"])
-        if "singer" in wanted:
+        if "recogniser" in paths:
+            listeners.check_phones(self.listeners["recogniser"], self.corpus, paths["recogniser"])
+        if "singer" in paths:
             self.centroids = listeners.centroids(self.listeners["singer"], self.corpus, self.singer_ids, self.seed)
 
     @staticmethod
@@ -113,22 +113,22 @@ class DmoTask(AcousticTask):
         )
 
     def choice(self, step: int, update: int) -> tuple[int, int]:
-        """(schedule, evaluation) of one update, the same in all processes, whose work is then equal."""
+        """(schedule, evaluation) of one update; the same in all processes, so that their work is equal."""
         rng = np.random.default_rng([self.seed, step, update])
         schedule = int(rng.integers(len(self.schedules)))
         return schedule, int(rng.integers(len(self.schedules[schedule])))
 
-    def made(self, batch: dict, step: int, update: int) -> tuple[dict, Tensor]:
-        """(the batch as converted, x̂ without a graph): what fake score and discriminator learn from."""
+    def student_samples(self, batch: dict, step: int, update: int) -> tuple[dict, Tensor]:
+        """(the converted batch, x̂ without a graph), for the turns of fake score and discriminator."""
         choice = self.choice(step, update)
-        batch = self.asked(batch, choice)
+        batch = self.student_batch(batch, choice)
         with torch.no_grad():
             return batch, self.chain(self.model, batch, choice)
 
-    def asked(self, batch: dict, choice: tuple[int, int]) -> dict:
-        """What the student is given in one update: some of the batch for other singers, all for one evaluation."""
+    def student_batch(self, batch: dict, choice: tuple[int, int]) -> dict:
+        """The student's batch in one update: some items with other singers, all with the evaluation's origin."""
         batch = converted(batch, self.settings.conversion, self.medians_hz, self.generator, self.rows_here)
-        return marked(batch, self.fake.number(choice))
+        return with_origin(batch, self.fake.origin_index(choice))
 
     # ---- the turns
 
@@ -144,7 +144,7 @@ class DmoTask(AcousticTask):
         return [*turns, Turn("student", self.model, self._student_loss, late)]
 
     def fake_condition(self, batch: dict, fake: FakeScore) -> Tensor:
-        """As the teacher embeds it, with what made the batch."""
+        """The teacher's condition plus the vector of the batch's origin."""
         with torch.no_grad():
             cond = self.condition(self.teacher, batch)
         return fake.condition(cond, batch["origin"])
@@ -155,7 +155,7 @@ class DmoTask(AcousticTask):
         return self.denoiser(self.teacher, self.fake_condition(batch, fake), batch["valid"], net=fake.net)
 
     def _fake_loss(self, batch: dict, step: int, update: int):
-        batch, x = self.made(batch, step, update)
+        batch, x = self.student_samples(batch, step, update)
         return self.fake_error(self.fake, batch, x), {}
 
     def fake_error(self, fake: FakeScore, batch: dict, x: Tensor) -> Tensor:
@@ -171,37 +171,38 @@ class DmoTask(AcousticTask):
         return self.head(skips, cond, sigma, batch["valid"])
 
     def _head_loss(self, batch: dict, step: int):
-        """Real: the batch's own mels with their own singers, other clips of those that the rest is converted to."""
-        other, x = self.made(batch, step, 0)
-        own = batch | {"origin": other["origin"]}  # told the same of both, the head cannot tell them apart by it
-        real = self._scores(own, self.model.normalise(batch["mel"]))
-        made = self._scores(other, x)
+        """Real samples: the batch's own mels with their own singers, among them the singers of the conversions."""
+        converted_batch, x = self.student_samples(batch, step, 0)
+        # Both get the same origin, so that the head cannot distinguish them by it.
+        recordings = batch | {"origin": converted_batch["origin"]}
+        real = self._scores(recordings, self.model.normalise(batch["mel"]))
+        generated = self._scores(converted_batch, x)
         valid = batch["valid"]
-        means = {"score_real": real.detach(), "score_made": made.detach()}
+        means = {"score_real": real.detach(), "score_made": generated.detach()}
         figures = {name: adversary.frame_mean(score, valid) for name, score in means.items()}
-        return adversary.head_loss(real, made, valid), figures
+        return adversary.head_loss(real, generated, valid), figures
 
     def _student_loss(self, batch: dict, step: int):
         choice = self.choice(step, 0)
-        batch = self.asked(batch, choice)
+        batch = self.student_batch(batch, choice)
         x = self.chain(self.model, batch, choice)
-        at = x.detach().requires_grad_(True)
-        values = self._values(batch, at)
-        pulls = {name: torch.autograd.grad(value, at, retain_graph=True)[0] for name, value in values.items()}
+        leaf = x.detach().requires_grad_(True)
+        values = self._values(batch, leaf)
+        pulls = {name: torch.autograd.grad(value, leaf, retain_graph=True)[0] for name, value in values.items()}
         norms = {name: pull.norm() for name, pull in pulls.items()}
-        total, pull, figures = 0.0, torch.zeros_like(at), {}
+        total, pull, figures = 0.0, torch.zeros_like(leaf), {}
         for name, value in values.items():
             if name != "dmd":
                 self.balance.observe(name, norms[name], norms["dmd"])
-            weight = self.terms[name].at(self.progress) * self.balance.scale(name)
+            weight = self.terms[name].weight_at(self.progress) * self.balance.scale(name)
             total, pull = total + weight * value.detach(), pull + weight * pulls[name]
             figures |= {name: value.detach(), f"pull_{name}": weight * norms[name]}
-        # Its gradient is that of the sum, its value the sum's.
+        # A scalar with the value and the gradient of the weighted sum.
         through = (x * pull).sum()
         return through - through.detach() + total, figures
 
     def _values(self, batch: dict, x: Tensor) -> dict[str, Tensor]:
-        """Each loss that takes part now, as a function of x̂."""
+        """The active losses as functions of x̂."""
         valid = batch["valid"]
         active = {name for name, term in self.terms.items() if term.active(self.progress)}
         sigma = distribution.levels(len(x), self.teacher.config.edm, self.generator)
@@ -212,13 +213,13 @@ class DmoTask(AcousticTask):
         with torch.autocast(self.device.type, enabled=False):
             mel = self.model.denormalise(x)
             if active & {"ctc", "frames"}:
-                logits = perceptual.heard(self.listeners["recogniser"], mel, valid)
+                logits = perceptual.phone_logits(self.listeners["recogniser"], mel, valid)
             if "ctc" in active:
                 values["ctc"] = perceptual.ctc_loss(logits, batch["labels"], valid)
             if "frames" in active:
                 with torch.no_grad():
-                    wanted = perceptual.heard(self.listeners["recogniser"], batch["mel"], valid)
-                values["frames"] = perceptual.frame_divergence(logits, wanted, valid)
+                    target_logits = perceptual.phone_logits(self.listeners["recogniser"], batch["mel"], valid)
+                values["frames"] = perceptual.frame_divergence(logits, target_logits, valid)
             if "pitch" in active:
                 values["pitch"] = perceptual.pitch_loss(
                     self.listeners["pitch"], mel, valid, batch["f0_hz"], batch["voiced"]
@@ -231,16 +232,16 @@ class DmoTask(AcousticTask):
     # ---- validation
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        return self.watch.figures(model)
+        return self.validation.figures(model)
 
     def verdict(self, figures: dict[str, float]) -> Verdict:
-        return self.watch.verdict(figures)
+        return self.validation.verdict(figures)
 
     def samples(self, model: nn.Module) -> dict[str, Sample]:
-        """The fewest steps, and what is true."""
-        made = self.sampled(model, min(map(len, self.schedules)), "consistency")
-        pictures = {f"made/{i}": Sample(mel=made[i].cpu()) for i in range(min(2, len(made)))}
-        return pictures | {f"true/{i}": Sample(mel=self.valid["mel"][i].cpu()) for i in range(min(2, len(made)))}
+        """Mels of the fewest steps, and the true ones."""
+        mels = self.sampled(model, min(map(len, self.schedules)), "consistency")
+        pictures = {f"made/{i}": Sample(mel=mels[i].cpu()) for i in range(min(2, len(mels)))}
+        return pictures | {f"true/{i}": Sample(mel=self.valid["mel"][i].cpu()) for i in range(min(2, len(mels)))}
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model.config)

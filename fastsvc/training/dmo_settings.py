@@ -14,12 +14,12 @@ from fastsvc.training.simulate import BELOW
 
 
 @dataclass(frozen=True)
-class Always(Term):
+class ConstantTerm(Term):
     weight: float = 1.0
 
 
 @dataclass(frozen=True)
-class Late(Term):
+class LateTerm(Term):
     weight: float = 1.0
     start: float = 0.12
     ramp: float = 0.05
@@ -27,39 +27,39 @@ class Late(Term):
 
 
 @dataclass(frozen=True)
-class Adversarial(Late):
+class AdversarialTerm(LateTerm):
     match: str = "equal"
 
 
 @dataclass(frozen=True)
-class Pitch(Late):
+class PitchTerm(LateTerm):
     weight: float = 0.5
 
 
 @dataclass(frozen=True)
-class Singer(Late):
+class SingerTerm(LateTerm):
     start: float = 0.25
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What the student minimises; the order of DMOSpeech (arXiv 2410.11097), in shares of the budget.
+    """The student's losses; their starts follow DMOSpeech (arXiv 2410.11097), in shares of the budget.
 
-    Each has weight, start, ramp and match (:class:`fastsvc.training.balance.Term`). A weight of 0 leaves it out, and
-    its listener need not be given.
+    Each has weight, start, ramp and match (:class:`fastsvc.training.balance.Term`). A weight of 0 leaves the loss out;
+    it then needs no listener.
     """
 
-    dmd: Always = Always()
-    adversarial: Adversarial = Adversarial()
-    ctc: Late = Late()
-    frames: Late = Late()  # KL of the recogniser's frames to those of the recording
-    pitch: Pitch = Pitch()
-    singer: Singer = Singer()
+    dmd: ConstantTerm = ConstantTerm()
+    adversarial: AdversarialTerm = AdversarialTerm()
+    ctc: LateTerm = LateTerm()
+    frames: LateTerm = LateTerm()  # KL of the recogniser's frames to those of the recording
+    pitch: PitchTerm = PitchTerm()
+    singer: SingerTerm = SingerTerm()
 
 
 @dataclass(frozen=True)
 class Listeners:
-    """Checkpoints that the student learns to please; each hears the corpus's own mel."""
+    """Checkpoints of the networks in the student's losses; each takes the corpus's own mel."""
 
     recogniser: str = ""
     singer: str = ""
@@ -68,8 +68,8 @@ class Listeners:
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """Held-out twins that watch at each validation; without any there is no guard. It speaks of listeners that a loss
-    takes part with, and stops when they and their twins part at ``patience`` validations in a row."""
+    """Held-out twins for each validation; without any there is no guard. The guard covers the listeners of active
+    losses, and stops the run when a listener and its twin diverge at ``patience`` validations in a row."""
 
     recogniser: str = ""
     singer: str = ""
@@ -86,7 +86,7 @@ class DmoSettings:
 
     teacher: str  # the real score
     init: str = ""  # a student to start from; without, the teacher
-    steps: tuple[int, ...] = (1,)  # the schedules that are trained: each update draws one of them, and a step of it
+    steps: tuple[int, ...] = (1,)  # the schedules to train: each update draws one, and one of its steps
     below: tuple[tuple[float, ...], ...] = BELOW  # their levels after σmax, in units of edm.sigma_data
     train: str = "denoiser"  # denoiser: the conditions stay as they are; all
     guidance: float = 1.0  # w of the real score, from the teacher's speaker_dropout; 1: none
@@ -95,7 +95,7 @@ class DmoSettings:
     fake_rate: float = 1.0  # times optim.lr
     head_rate: float = 4.0  # the discriminator's
     head_channels: int = 96
-    head_lead: float = 0.02  # share of the budget in which the discriminator learns before anyone listens to it
+    head_lead: float = 0.02  # share of the budget in which the discriminator learns before its loss counts
     losses: Losses = field(default_factory=Losses)
     match_steps: int = 10  # over which the scales of the losses are measured, each once
     late_from: float = 0.8  # share of the budget after which the student's rate is multiplied by late_rate

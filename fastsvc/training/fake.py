@@ -1,10 +1,10 @@
-"""The fake score: a denoiser of what the student makes now, told which of the student's evaluations made it.
+"""The fake score: a denoiser of the student's present samples, conditioned on the evaluation that made them.
 
-One step's samples hardly vary for a condition, those of four steps do. A fake score that took both for one distribution
-would call the one too wide and the other too narrow, and matching would drive the student of four steps beyond the
-teacher's own spread. So each evaluation adds a vector of its own to the condition; the first, which makes the same of
-noise in every schedule, has one for all. They begin at zero, where the fake score is the teacher. (DMOSpeech, arXiv
-2410.11097, tells its fake score the student's step likewise.)
+For one condition, samples of one step hardly vary; samples of four steps do. A fake score that took both for one
+distribution would be too wide for the one and too narrow for the other, and matching would drive the student of four
+steps beyond the teacher's own spread. So each evaluation adds its own vector to the condition. The first evaluation
+does the same in every schedule, so all schedules share its vector. The vectors begin at zero, where the fake score
+equals the teacher. (DMOSpeech, arXiv 2410.11097, conditions its fake score on the student's step likewise.)
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ class FakeScore(nn.Module):
         super().__init__()
         self.net = copy.deepcopy(denoiser).requires_grad_(True)
         later = [len(levels) - 1 for levels in schedules]
-        self.before = [sum(later[:place]) for place in range(len(schedules))]
+        self.first_rows = [sum(later[:index]) for index in range(len(schedules))]
         self.origin = nn.Embedding(1 + sum(later), denoiser.config.cond_channels)
         nn.init.zeros_(self.origin.weight)
 
-    def number(self, choice: tuple[int, int]) -> int:
-        """The row of (schedule, evaluation); 0 is the first evaluation of them all."""
+    def origin_index(self, choice: tuple[int, int]) -> int:
+        """The row of (schedule, evaluation); 0: the first evaluation of any schedule."""
         schedule, evaluation = choice
-        return self.before[schedule] + evaluation if evaluation else 0
+        return self.first_rows[schedule] + evaluation if evaluation else 0
 
     def condition(self, cond: Tensor, origin: Tensor) -> Tensor:
-        """cond [B, T, H] of the teacher, origin [B] → what :attr:`net` takes."""
+        """The teacher's cond [B, T, H], origin [B] → the condition of :attr:`net`."""
         return cond + self.origin(origin)[:, None]
 
 
-def marked(batch: dict, number: int) -> dict:
-    """The batch with ``origin`` [B], by which the fake score knows what made it."""
+def with_origin(batch: dict, number: int) -> dict:
+    """The batch with ``origin`` [B]: the row of the evaluation that makes its samples."""
     singer = batch["singer"]
     return batch | {"origin": torch.full((len(singer),), number, device=singer.device)}

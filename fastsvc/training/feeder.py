@@ -62,7 +62,7 @@ class Feeder:
         return {k: v.pin_memory() if isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
 
     def next(self) -> dict:
-        """The batch of the next step, on the device. Raises whatever drawing it raised."""
+        """The batch of the next step, on the device. Raises the error of drawing it, if there was one."""
         item = self.ready.get()
         if isinstance(item, BaseException):
             raise item

@@ -1,4 +1,4 @@
-"""A stop that was asked for, and comes when a step is whole."""
+"""Stopping on request, after the current step."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import signal
 
 
 class Interrupt:
-    """Ctrl-C or SIGTERM asks for a stop after the step; a second Ctrl-C stops at once."""
+    """Ctrl-C or SIGTERM requests a stop after the step; a second one stops at once."""
 
     def __enter__(self):
-        self.asked = False
-        self.before = {}
+        self.requested = False
+        self.previous_handlers = {}
         with contextlib.suppress(ValueError):  # signals reach the main thread only
             for name in (signal.SIGINT, signal.SIGTERM):
-                self.before[name] = signal.signal(name, self._ask)
+                self.previous_handlers[name] = signal.signal(name, self._request)
         return self
 
-    def _ask(self, *_):
-        if self.asked:
+    def _request(self, *_):
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
     def __exit__(self, *_):
-        for name, handler in self.before.items():
+        for name, handler in self.previous_handlers.items():
             signal.signal(name, handler)

@@ -1,7 +1,7 @@
-"""Listeners in training: frozen networks that a student learns to please, and their twins that only watch.
+"""Listeners in training: frozen networks in a student's losses, and their twins, which only judge.
 
-What is pleased in training cannot judge the result. So a checkpoint that was trained to be held out (``task.held_out``,
-or the architectures that exist for it) is refused as a listener, and a guard's twin must be one.
+A network of the losses cannot judge the result. So a held-out checkpoint (``task.held_out``, or an architecture that
+exists for evaluation) is refused as a listener, and a guard's twin must be held out.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ CENTROID_CROPS, CENTROID_FRAMES = 24, 192
 
 
 def listener(path: str, kind: str, mel: MelConfig, held_out: bool = False) -> nn.Module:
-    """The network of a checkpoint, frozen, in eval mode, on the CPU. ``held_out``: whether a twin is wanted.
+    """The network of a checkpoint, frozen, in eval mode, on the CPU. ``held_out``: whether it must be a twin.
 
-    Raises CheckpointError where the file is damaged or a twin stands where a listener should (or the reverse), and
-    ConfigError where it has another mel than the corpus.
+    Raises CheckpointError where the file is damaged, or a twin is given as a listener (or the reverse), and ConfigError
+    where it has another mel than the corpus.
     """
     content = checkpoint.load(path, kind)
-    config_class, network = KINDS[kind]
+    config_class, network_class = KINDS[kind]
     config = from_dict(config_class, content["config"]["model"])
     if is_held_out(content) and not held_out:
         raise CheckpointError(
@@ -57,14 +57,14 @@ def listener(path: str, kind: str, mel: MelConfig, held_out: bool = False) -> nn
             if kind == "recogniser"
             else f"train the {kind} on this corpus",
         )
-    model = network(config)
-    model.load_state_dict(fit(content["ema"], lambda: network(config), Path(path)))
+    model = network_class(config)
+    model.load_state_dict(fit(content["ema"], lambda: network_class(config), Path(path)))
     model.labels = (content["config"].get("train") or {}).get("labels")  # which clusters a recogniser names
     return model.requires_grad_(False).eval()
 
 
 def is_held_out(content: dict) -> bool:
-    """Whether a checkpoint's own configuration says that training must not listen to it."""
+    """Whether a checkpoint's own configuration forbids it in training's losses."""
     settings = (content["config"].get("train") or {}).get("task") or {}
     return bool(settings.get("held_out")) or content["config"]["model"].get("architecture") in HELD_OUT
 
@@ -79,9 +79,9 @@ def check_phones(recogniser: Recogniser, corpus, path: str) -> None:
 
 @torch.no_grad()
 def centroids(verifier: Verifier, corpus, singers: list[int | None], seed: int) -> Tensor:
-    """[S, E]: the mean direction of clips of each singer, drawn from training songs; the same each time.
+    """[S, E]: the mean direction of clips of each singer, drawn from training songs; deterministic.
 
-    None: a singer without songs, whom nobody is converted to: zeros.
+    None in ``singers``: a singer without songs, who is never a target; the row is zeros.
     """
     rows, device = [], next(verifier.parameters()).device
     for singer in singers:

@@ -1,4 +1,4 @@
-"""What a run tells: one line of progress, a history file, TensorBoard where it is installed."""
+"""The output of a run: one line of progress, a history file, TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -44,8 +44,10 @@ class Log:
         )
 
     def _forget_after(self, step: int) -> None:
-        """A resumed run repeats the steps after its checkpoint: drop their lines. Raises OutputError where the file is
-        somebody else's."""
+        """Drop the lines of steps after the checkpoint: a resumed run repeats those steps.
+
+        Raises OutputError where the file is not a history.
+        """
         if not os.path.lexists(self.path):
             return
         with reading.open_file(self.path, OutputError) as file:

@@ -13,30 +13,29 @@ import torch
 from fastsvc import arguments, files
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
 from fastsvc.training import optim, parallel, rows, saving
-from fastsvc.training import settings as settings_module
-from fastsvc.training.before import anew, find
 from fastsvc.training.feeder import Feeder, seed_of
 from fastsvc.training.interrupt import Interrupt
 from fastsvc.training.logging import Log, plain
-from fastsvc.training.settings import Settings
+from fastsvc.training.resume import find, nothing_to_resume
+from fastsvc.training.settings import TrainingSettings, read_settings
 from fastsvc.training.task import Task, Turn, task_class
 
-PATIENCE = 10  # steps in a row with a loss that is no number
+PATIENCE = 10  # steps in a row with a loss that is not finite
 
 
 def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Path | None = None) -> dict:
-    """Train what ``kind`` names from a YAML file → {"step", "finished", "out", "best", "reason"}.
+    """Train a checkpoint of this ``kind`` from a YAML file → {"step", "finished", "out", "best", "reason"}.
 
-    ``out`` replaces the file's; ``reason``: why the task itself asked for a stop, or "". Raises ConfigError,
-    CheckpointError, OutputError, and FastsvcError when the loss is no number for several steps.
+    ``out`` replaces the file's; ``reason``: why the task itself requested a stop, or "". Raises ConfigError,
+    CheckpointError, OutputError, and FastsvcError when the loss is not finite for several steps.
     """
     cls = task_class(kind)
     arguments.flag("resume", resume)
     out = arguments.optional(arguments.path, "out", out)
-    settings = settings_module.read(arguments.path("config_path", config_path))
+    settings = read_settings(arguments.path("config_path", config_path))
     out = out or Path(settings.out)
-    before, nothing = (find(out, kind), anew(out)) if resume else (None, "")
-    for name in ("last.pt", "best.pt"):  # both are written over
+    resume_point, message = (find(out, kind), nothing_to_resume(out)) if resume else (None, "")
+    for name in ("last.pt", "best.pt"):  # training overwrites both
         if (out / name).exists() and not resume:
             raise OutputError(f"{out}/{name} exists already", "add --resume to continue, or choose another `out`")
     with parallel.session(optim.device_of(settings.device)) as (group, device):
@@ -49,9 +48,9 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             batch_size=settings.batch.size,
             batch_frames=settings.batch.frames,
             seed=settings.seed,
-            before=before,
+            resume_point=resume_point,
         )
-        task.notes += [nothing] if nothing and before is None else []
+        task.notes += [message] if message and resume_point is None else []
         hint = f"fastsvc train {kind} -c {config_path} --resume"
         with _alone(out) if group.first else contextlib.nullcontext():
             return Trainer(task, settings, out, group, resume, hint).train()
@@ -68,24 +67,26 @@ def _alone(out: Path) -> Iterator[None]:
 class Trainer:
     """The state of a run: ``step`` counts finished steps."""
 
-    def __init__(self, task: Task, settings: Settings, out: Path, group=None, resume: bool = False, hint: str = ""):
+    def __init__(
+        self, task: Task, settings: TrainingSettings, out: Path, group=None, resume: bool = False, hint: str = ""
+    ):
         self.task, self.settings, self.out, self.hint = task, settings, Path(out), hint
-        self.group = group or parallel.Group()
+        self.group = group or parallel.ProcessGroup()
         self.device = task.device
         self.dtype = optim.precision_of(settings.precision, self.device)
         if self.dtype == torch.float16 and not task.fp16:
             raise ConfigError(f"training: {task.kind} does not train in fp16", "set precision: bf16 or fp32")
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
-        self.step, self.elapsed_s, self.best, self.bad = 0, 0.0, None, 0
-        self.reason = ""  # why the task asked for a stop
+        self.step, self.elapsed_s, self.best, self.bad_steps = 0, 0.0, None, 0
+        self.reason = ""  # why the task requested a stop
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.parameters: dict[str, list] = {}
-        self.pending: dict[str, dict] = {}  # optimiser states of turns that have not been met since resuming
+        self.pending: dict[str, dict] = {}  # restored optimiser states of turns that have not come yet
         self.group.broadcast([task.model, *task.extra.values()])
         self.ema = optim.Ema(task.model, settings.ema)
-        self.move, self.added = rows.Move((), ()), False  # from the singers of the checkpoint to those of now
+        self.move, self.added = rows.Move((), ()), False  # from the checkpoint's singers to today's
         self.resumed = resume and self._resume()
-        self.kept = saving.kept(self)
+        self.frozen_rows = saving.frozen_rows(self)
 
     # ---- saving and resuming
 
@@ -94,16 +95,16 @@ class Trainer:
             saving.save(self, self.out / name)
 
     def _resume(self) -> bool:
-        before = self.task.before or find(self.out, self.task.kind)
-        if before is not None:
-            saving.restore(self, before)
-        return before is not None
+        resume_point = self.task.resume_point or find(self.out, self.task.kind)
+        if resume_point is not None:
+            saving.restore(self, resume_point)
+        return resume_point is not None
 
     # ---- one step
 
     @property
     def fraction(self) -> float:
-        """Share of the budget that is used up: the larger of steps and minutes."""
+        """Used share of the budget: the larger of steps and minutes."""
         steps, minutes = self.settings.steps, self.settings.minutes
         return max(self.step / steps if steps else 0.0, self.elapsed_s / (60 * minutes) if minutes else 0.0)
 
@@ -135,13 +136,13 @@ class Trainer:
         if sound:
             task.after_step(self.step)
             self.ema.update(task.model)
-            self.kept.put_back()
+            self.frozen_rows.put_back()
         self.step += 1
         figures["lr"] = rate
         return figures
 
     def _turn(self, turn: Turn, batch: dict, rate: float, figures: dict) -> bool:
-        """One optimiser step; → False where the loss was no number, and nothing was changed."""
+        """One optimiser step; → False where the loss is not finite and the weights stay."""
         optimizer, parameters = self.optimizer(turn), self.parameters[turn.name]
         for name, others in self.parameters.items():
             for p in others:
@@ -165,8 +166,8 @@ class Trainer:
         return True
 
     def _watch(self, sound: bool, figures: dict) -> None:
-        self.bad = 0 if sound else self.bad + 1
-        if self.bad >= PATIENCE:
+        self.bad_steps = 0 if sound else self.bad_steps + 1
+        if self.bad_steps >= PATIENCE:
             losses = ", ".join(f"{k} {float(v):g}" for k, v in figures.items() if k.startswith("loss_"))
             raise FastsvcError(
                 f"training stopped at step {self.step}: the loss was not a number for {PATIENCE} steps ({losses})",
@@ -179,23 +180,23 @@ class Trainer:
         log = Log(self.task.kind, self.out, self.step, quiet=not self.group.first)
         for line in saving.opening(self):
             log.say(line)
-        start, before = time.monotonic(), self.elapsed_s
+        start, elapsed_before = time.monotonic(), self.elapsed_s
         first = self.step
         with (
             Interrupt() as interrupt,
             Feeder(self.task.batch, self.settings.seed, first, self.group.rank, self.device) as feeder,
             contextlib.closing(log),
         ):
-            stop, mark = False, (first, start)
+            stop, last_logged = False, (first, start)
             while not stop and self.fraction < 1:
                 figures = self.run_step(feeder.next())
-                self.elapsed_s, stop = self._agree(before + time.monotonic() - start, interrupt.asked)
+                self.elapsed_s, stop = self._agree(elapsed_before + time.monotonic() - start, interrupt.requested)
                 log.advance(self.step, self.fraction)
                 if self.step % self.settings.log_every == 0:
                     now = time.monotonic()
-                    figures["ms_per_step"] = 1000 * (now - mark[1]) / (self.step - mark[0])
+                    figures["ms_per_step"] = 1000 * (now - last_logged[1]) / (self.step - last_logged[0])
                     figures["elapsed_s"] = self.elapsed_s
-                    mark = (self.step, now)
+                    last_logged = (self.step, now)
                     log.figures(self.step, plain(figures), "train", [k for k in figures if k.startswith("loss_")])
                 if self.step % self.settings.validate_every == 0:
                     self.validate(log)
@@ -209,17 +210,12 @@ class Trainer:
             if stop:
                 why = f": {self.reason}" if self.reason else ""
                 log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; continue with: {self.hint}")
-        return {
-            "step": self.step,
-            "finished": not stop,
-            "out": str(self.out),
-            "best": self.best,
-            "reason": self.reason,
-        }
+        result = {"step": self.step, "finished": not stop, "out": str(self.out)}
+        return result | {"best": self.best, "reason": self.reason}
 
-    def _agree(self, elapsed_s: float, asked: bool) -> tuple[float, bool]:
-        elapsed_s, asked = self.group.maximum(elapsed_s, float(asked))
-        return elapsed_s, bool(asked)
+    def _agree(self, elapsed_s: float, stop: bool) -> tuple[float, bool]:
+        elapsed_s, stop = self.group.maximum(elapsed_s, float(stop))
+        return elapsed_s, bool(stop)
 
     @torch.no_grad()
     def validate(self, log: Log) -> None:

@@ -12,30 +12,30 @@ from fastsvc.model.recogniser import BLANK, collapse
 
 def frame_cross_entropy(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.1) -> torch.Tensor:
     """logits [B, T, P], labels [B, T] (-1: unknown) -> mean over the known frames; 0 if there are none."""
-    known = (labels >= 0).sum()
-    if known == 0:
+    known_frames = (labels >= 0).sum()
+    if known_frames == 0:
         return logits.sum() * 0.0
     total = F.cross_entropy(
         logits.float().flatten(0, 1), labels.flatten(), ignore_index=-1, label_smoothing=smoothing, reduction="sum"
     )
-    return total / known
+    return total / known_frames
 
 
 def ctc(logits: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
     """CTC (Graves et al. 2006) to the phone sequences that the frame labels collapse to, per frame of the items.
 
     logits [B, T, P], labels [B, T]; items with unknown frames (-1) do not count. valid [B, T]: 1 inside an item, 0 in
-    the padding after it, where neither logits nor labels matter.
+    the padding, whose logits and labels are ignored.
     """
     inside = torch.ones_like(labels, dtype=torch.bool) if valid is None else valid > 0
-    known = ((labels >= 0) | ~inside).all(1) & inside.any(1)
-    if not bool(known.any()):
+    usable = ((labels >= 0) | ~inside).all(1) & inside.any(1)
+    if not bool(usable.any()):
         return torch.where(inside[..., None], logits, 0).sum() * 0.0
-    frames = inside[known].sum(1).cpu()
-    sequences = [collapse(row[:count]) for row, count in zip(labels[known].cpu().numpy(), frames.tolist())]
+    frames = inside[usable].sum(1).cpu()
+    sequences = [collapse(row[:count]) for row, count in zip(labels[usable].cpu().numpy(), frames.tolist())]
     lengths = torch.tensor([len(s) for s in sequences])
     flat = torch.tensor([p for s in sequences for p in s], dtype=torch.long, device=logits.device)
-    log_p = F.log_softmax(torch.where(inside[known][..., None], logits[known].float(), 0), dim=-1).transpose(0, 1)
+    log_p = F.log_softmax(torch.where(inside[usable][..., None], logits[usable].float(), 0), dim=-1).transpose(0, 1)
     loss = F.ctc_loss(log_p, flat, frames, lengths, blank=BLANK, reduction="sum", zero_infinity=True)
     return loss / float(frames.sum())
 
@@ -43,7 +43,7 @@ def ctc(logits: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor | None =
 def confusion(logits: torch.Tensor) -> torch.Tensor:
     """Kullback-Leibler divergence from uniform to the class posterior, mean over all but the last axis.
 
-    Zero when a classifier that listens to a representation can tell nothing from it.
+    Zero when the classifier learns nothing from its input.
     """
     log_p = F.log_softmax(logits.float(), dim=-1)
     return -log_p.mean() - torch.log(torch.tensor(float(logits.shape[-1])))
@@ -65,11 +65,12 @@ def multi_resolution_stft(fake: torch.Tensor, real: torch.Tensor, sizes=(2048, 1
     total = fake.new_zeros((), dtype=torch.float32)
     for size in sizes:
         with torch.no_grad():
-            want = magnitude(real, size, size // 4)
-        got = magnitude(fake, size, size // 4)
-        level = want.square().sum((1, 2)).sqrt().clamp(min=1e-3)
-        convergence = ((want - got).square().sum((1, 2)) + 1e-8).sqrt() / level  # sqrt has no gradient at 0
-        total = total + convergence.mean() + (want.log() - got.log()).abs().mean()
+            real_magnitude = magnitude(real, size, size // 4)
+        fake_magnitude = magnitude(fake, size, size // 4)
+        level = real_magnitude.square().sum((1, 2)).sqrt().clamp(min=1e-3)
+        error = (real_magnitude - fake_magnitude).square().sum((1, 2))
+        convergence = (error + 1e-8).sqrt() / level  # sqrt has no gradient at 0
+        total = total + convergence.mean() + (real_magnitude.log() - fake_magnitude.log()).abs().mean()
     return total / len(sizes)
 
 

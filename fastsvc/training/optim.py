@@ -1,4 +1,4 @@
-"""Learning rate, sampling EMA, precision: the parts of a step that are not the task's."""
+"""Learning rate, sampling EMA, device, precision: the parts of a step that do not depend on the task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastsvc.training.settings import OptimSettings
 
 
 def learning_rate(settings: OptimSettings, step: int, fraction: float) -> float:
-    """The rate of a step (from 0) at which ``fraction`` of the budget is used; a pure function, so it has no state."""
+    """The rate of a step (from 0) at a used ``fraction`` of the budget; a pure function without state to save."""
     warm = min(1.0, (step + 1) / settings.warmup) if settings.warmup else 1.0
     if settings.schedule == "constant":
         return settings.lr * warm
@@ -49,16 +49,16 @@ class Ema:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        # Early on the mean must forget the random start: d = (1 + n) / (10 + n), as TensorFlow's EMA has it.
+        # At first the mean must forget the random start: d = (1 + n) / (10 + n), as in TensorFlow's EMA.
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         get_ema_multi_avg_fn(decay)(list(self.model.parameters()), list(model.parameters()), None)
-        for mean, now in zip(self.model.buffers(), model.buffers()):
-            mean.copy_(now)
+        for mean, current in zip(self.model.buffers(), model.buffers()):
+            mean.copy_(current)
         self.updates += 1
 
 
 def device_of(name: str) -> torch.device:
-    """auto, cpu, cuda or cuda:N → a device that is there. Raises ConfigError."""
+    """auto, cpu, cuda or cuda:N → an available device. Raises ConfigError."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     number = re.fullmatch(r"cuda(?::(\d{1,3}))?", name)

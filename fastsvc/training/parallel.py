@@ -1,7 +1,7 @@
 """Data parallelism under torchrun: one process a device, gradients averaged after the backward pass.
 
-PyTorch's DDP wrapper hooks one module's forward; a turn's loss calls several modules in its own way, so the mean is
-taken here, explicitly, in one collective a turn.
+PyTorch's DDP wrapper hooks the forward of one module, but a turn's loss calls several modules in its own way. So the
+mean is taken here, explicitly, in one collective a turn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 
-class Group:
+class ProcessGroup:
     """The processes of this run; alone, every method is free of communication."""
 
     def __init__(self, rank: int = 0, size: int = 1):
@@ -25,7 +25,7 @@ class Group:
         return self.rank == 0
 
     def broadcast(self, modules) -> None:
-        """Everyone starts from the weights of rank 0."""
+        """Copy the weights of rank 0 to all processes."""
         if self.size > 1:
             for module in modules:
                 for tensor in [*module.parameters(), *module.buffers()]:
@@ -34,7 +34,7 @@ class Group:
     def average_gradients(self, parameters: list[nn.Parameter], loss: Tensor) -> Tensor:
         """Replace each gradient by its mean over the processes; → mean loss. One collective.
 
-        A parameter without gradient everywhere keeps none (AdamW would decay it otherwise).
+        A parameter without a gradient in any process keeps none (AdamW would decay it otherwise).
         """
         if self.size == 1:
             return loss
@@ -45,25 +45,25 @@ class Group:
         present = flat[-len(parameters) - 1 : -1]
         flat = flat / self.size
         offset = 0
-        for parameter, anyone in zip(parameters, present.tolist()):
+        for parameter, has_gradient in zip(parameters, present.tolist()):
             count = parameter.numel()
-            if anyone:
+            if has_gradient:
                 parameter.grad = flat[offset : offset + count].view_as(parameter).to(parameter.dtype)
             offset += count
         return flat[-1]
 
     def maximum(self, *values: float) -> list[float]:
-        """Largest of each value over the processes: they must agree on time and on stopping."""
+        """The largest of each value over the processes, which must agree on time and on stopping."""
         if self.size == 1:
             return list(values)
-        on = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        tensor = torch.tensor(values, dtype=torch.float64, device=on)
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        tensor = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
         return tensor.tolist()
 
 
 def mean(value: Tensor) -> Tensor:
-    """The mean of a tensor over the processes of this run, if there are several: all of them must call it."""
+    """The mean of a tensor over the processes of this run; with several, all must call it."""
     if not (dist.is_available() and dist.is_initialized()):
         return value
     value = value.detach().clone()
@@ -76,13 +76,13 @@ def session(device: torch.device):
     """Join the processes that torchrun started (or go alone): yields (group, the device of this process)."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or not dist.is_available():
-        yield Group(), device
+        yield ProcessGroup(), device
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Group(dist.get_rank(), size), device
+        yield ProcessGroup(dist.get_rank(), size), device
     finally:
         dist.destroy_process_group()

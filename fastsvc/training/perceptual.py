@@ -1,8 +1,8 @@
-"""What listeners say of a student's mel: the same phones, the target's voice, the melody that was asked for.
+"""The listeners' losses of a student's mel: the same phones, the target's voice, the requested melody.
 
 DMOSpeech (arXiv 2410.11097) adds a recogniser's CTC loss and a verifier's cosine to distribution matching. Conversion
-knows more than speech synthesis: content and f0 are given frame by frame, so there are a frame-level divergence, which
-needs no transcript, and a pitch loss, which keeps the other two from bending the melody.
+knows more than speech synthesis: content and f0 are known frame by frame. So there are two more losses: a frame-level
+divergence, which needs no transcript, and a pitch loss, which keeps the other losses from bending the melody.
 All take log-mel [B, T, M] of the corpus and ``valid`` [B, T]; the listeners are frozen, and gradients reach the mel.
 """
 
@@ -21,8 +21,8 @@ from fastsvc.training.diffusion import batch_mean
 CENTS_PER_SEMITONE = 100.0
 
 
-def heard(recogniser: Recogniser, mel: Tensor, valid: Tensor) -> Tensor:
-    """Log-mel → the recogniser's logits [B, T, P]; padding may hold anything."""
+def phone_logits(recogniser: Recogniser, mel: Tensor, valid: Tensor) -> Tensor:
+    """Log-mel → the recogniser's logits [B, T, P]; the padding may hold anything."""
     return recogniser(torch.where(valid[..., None] > 0, mel, 0), valid)[1]
 
 
@@ -31,9 +31,9 @@ def ctc_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     return losses.ctc(logits, labels, valid)
 
 
-def frame_divergence(logits: Tensor, wanted: Tensor, valid: Tensor) -> Tensor:
-    """KL(A(x) ‖ A(x̂)) by frame: logits of x̂ and of the recording that is converted, both [B, T, P]."""
-    log_q, log_p = F.log_softmax(logits.float(), -1), F.log_softmax(wanted.detach().float(), -1)
+def frame_divergence(logits: Tensor, target_logits: Tensor, valid: Tensor) -> Tensor:
+    """KL(A(x) ‖ A(x̂)) by frame: logits of x̂ and of its source recording, both [B, T, P]."""
+    log_q, log_p = F.log_softmax(logits.float(), -1), F.log_softmax(target_logits.detach().float(), -1)
     kl = (log_p.exp() * (log_p - log_q)).sum(-1, keepdim=True)
     return batch_mean(kl, valid)
 
@@ -45,15 +45,15 @@ def singer_loss(verifier: Verifier, mel: Tensor, valid: Tensor, centroids: Tenso
 
 
 def pitch_loss(net: PitchNet, mel: Tensor, valid: Tensor, f0_hz: Tensor, voiced: Tensor) -> Tensor:
-    """Mean |f0 heard in x̂ − f0 asked for|, in semitones (hundreds of cents), over the voiced frames within net's range.
+    """Mean |net's f0 of x̂ − requested f0|, in semitones (hundreds of cents), over the voiced frames in net's range.
 
-    A converted f0 may lie above its highest bin, where no mel could satisfy it.
+    A converted f0 may lie above net's highest bin, where no mel could satisfy it.
     """
     cents = net.cents(net(torch.where(valid[..., None] > 0, mel, 0), valid))
-    wanted = net.cents_of(f0_hz)
+    target_cents = net.cents_of(f0_hz)
     highest = (net.config.bins - 1) * net.config.step_cents
-    sung = (valid > 0) & (voiced > 0) & (f0_hz > net.config.low_hz) & (wanted < highest)
-    return batch_mean((cents - wanted).abs()[..., None], sung.float()) / CENTS_PER_SEMITONE
+    counted = (valid > 0) & (voiced > 0) & (f0_hz > net.config.low_hz) & (target_cents < highest)
+    return batch_mean((cents - target_cents).abs()[..., None], counted.float()) / CENTS_PER_SEMITONE
 
 
 def centroid(embeddings: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Training of the pitch net: which f0 does a mel sing? Cross-entropy over bins, blurred as CREPE's are.
+"""Training of the pitch net, which finds f0 in a mel. Cross-entropy over bins, blurred as CREPE's are.
 
-A stretched spectrum is another pitch, so every corpus covers the range. The net hears real mels and, if asked, those of
-a teacher or student; it serves the DMO student's pitch loss.
+A stretched spectrum has another pitch, so every corpus covers the range. The net is trained on real mels and, if
+configured, on those of a teacher or student; the DMO student's pitch loss uses it.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class PitchTask(Task):
         return to_dict(self.model_config)
 
     def batch(self, rng: np.random.Generator) -> dict:
-        made = self.maker.count(self.batch_size) if self.maker else 0
-        crops = self.corpus.batch(rng, "train", self.batch_size - made, self.batch_frames)
+        generated = self.maker.count(self.batch_size) if self.maker else 0
+        crops = self.corpus.batch(rng, "train", self.batch_size - generated, self.batch_frames)
         batch = self.perturbed(crops, rng, self.settings.augment, self.settings.stretch)
-        return batch | (self.maker.draw(rng, made, self.batch_frames) if made else {})
+        return batch | (self.maker.draw(rng, generated, self.batch_frames) if generated else {})
 
     def perturbed(self, crops: dict, rng, config: augment.AugmentConfig, stretch: tuple[float, ...]) -> dict:
         """Corpus crops → mel [B, T, M], f0_hz [B, T] (0: not sung, or unknown)."""
@@ -85,14 +85,14 @@ class PitchTask(Task):
         return self.cross_entropy(self.model(mel), f0_hz), {}
 
     def cross_entropy(self, logits: Tensor, f0_hz: Tensor) -> Tensor:
-        """logits [B, T, bins] against bins blurred about f0 [B, T], mean over the sung frames within the range."""
+        """logits [B, T, bins] against bins blurred about f0 [B, T], mean over the voiced frames within the range."""
         config = self.model_config
-        place = torch.arange(config.bins, device=logits.device) * config.step_cents
-        wanted = self.model.cents_of(f0_hz)
-        sung = (f0_hz > config.low_hz) & (wanted < place[-1])
-        blurred = torch.softmax(-0.5 * ((place - wanted[..., None]) / self.settings.blur_cents) ** 2, dim=-1)
+        bin_cents = torch.arange(config.bins, device=logits.device) * config.step_cents
+        target_cents = self.model.cents_of(f0_hz)
+        counted = (f0_hz > config.low_hz) & (target_cents < bin_cents[-1])
+        blurred = torch.softmax(-0.5 * ((bin_cents - target_cents[..., None]) / self.settings.blur_cents) ** 2, dim=-1)
         loss = -(blurred * F.log_softmax(logits.float(), dim=-1)).sum(-1)
-        return torch.where(sung, loss, 0).sum() / sung.sum().clamp(min=1)
+        return torch.where(counted, loss, 0).sum() / counted.sum().clamp(min=1)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Held-out songs as they are: median error in cents, and the share of errors above 50 cents."""

@@ -1,9 +1,9 @@
 """Training of the phonetic recogniser, whose bottleneck is the content encoder.
 
-Losses: frame cross-entropy to the choir's exact phone times, and CTC to the sequence, which also knows the blank.
-Against the singer in the units: perturbed throats and channels, noise on the bottleneck, and a listener that is
-trained to name the singer from a frame while the recogniser is trained to leave it with no idea (Ganin et al. 2016
-in spirit, with a bounded loss in place of the reversed gradient).
+Losses: frame cross-entropy to the choir's exact phone times, and CTC to the sequence, which also uses the blank.
+Three things keep the singer out of the units: perturbed throats and channels, noise on the bottleneck, and a listener.
+The listener is trained to name the singer from a frame, and the recogniser to leave it with a uniform guess (Ganin et
+al. 2016 in spirit, with a bounded loss in place of the reversed gradient).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class RecogniserTask(Task):
 
     @property
     def singers(self) -> list[str]:
-        """The listener's. They are not ``speakers``: the recogniser itself knows none."""
+        """The listener's singers. They are not ``speakers``, because the recogniser itself has no speakers."""
         return list(self.corpus.singers)
 
     @staticmethod
@@ -92,10 +92,10 @@ class RecogniserTask(Task):
         return to_dict(self.model_config)
 
     def batch(self, rng: np.random.Generator) -> dict:
-        made = self.maker.count(self.batch_size) if self.maker else 0
-        crops = self.corpus.batch(rng, "train", self.batch_size - made, self.batch_frames)
+        generated = self.maker.count(self.batch_size) if self.maker else 0
+        crops = self.corpus.batch(rng, "train", self.batch_size - generated, self.batch_frames)
         batch = self.perturbed(crops, rng, self.settings.augment)
-        return batch | (self.maker.draw(rng, made, self.batch_frames) if made else {})
+        return batch | (self.maker.draw(rng, generated, self.batch_frames) if generated else {})
 
     def perturbed(self, crops: dict, rng: np.random.Generator, config: augment.AugmentConfig) -> dict:
         """Corpus crops -> mel [B, T, M], labels [B, T] (blank 0, -1 unknown), singer [B]."""
@@ -104,9 +104,8 @@ class RecogniserTask(Task):
         source = self.corpus.mel
         mel, hop = augment.perturbed_mel(audio, source.rate_hz, self.model_config.mel, config, generator)
         labels = torch.as_tensor(crops["phone_labels"]).long()
-        labels = torch.where(
-            labels >= 0, labels + 1, labels
-        )  # the corpus counts from its first phone, we from the blank
+        # The corpus counts from its first phone, the recogniser from the blank.
+        labels = torch.where(labels >= 0, labels + 1, labels)
         labels = augment.labels_at(labels, source.hop_samples, hop, mel.shape[1])
         return {"mel": mel, "labels": labels, "singer": torch.as_tensor(crops["singer"]).long()}
 
@@ -118,31 +117,31 @@ class RecogniserTask(Task):
 
     def _loss(self, batch: dict, step: int):
         if self.maker:
-            batch |= self._with_made(batch)
+            batch |= self._with_generated(batch)
         mel, labels = batch["mel"], batch["labels"]
         blur = self.settings.blur * self.noise(mel.new_empty(*mel.shape[:2], self.model_config.bottleneck))
         units, logits = self.model(mel, blur=blur)
-        self._heard = (units + blur).detach()
+        self._noisy_units = (units + blur).detach()
         frame = losses.frame_cross_entropy(logits, labels, self.settings.smoothing)
         sequence = losses.ctc(logits, labels)
         loss = frame + self.settings.ctc * sequence
         figures = {"frame": frame.detach(), "ctc": sequence.detach()}
         if self.settings.confusion:
-            told = losses.confusion(self.listener(units + blur))
-            loss = loss + self.settings.confusion * told
-            figures["confusion"] = told.detach()
+            singer_confusion = losses.confusion(self.listener(units + blur))
+            loss = loss + self.settings.confusion * singer_confusion
+            figures["confusion"] = singer_confusion.detach()
         return loss, figures
 
-    def _with_made(self, batch: dict) -> dict:
-        """The real items and the made ones as one batch, at the shorter of their lengths, as tempos differ."""
-        made = self.maker.mel(batch, self.generator)
-        frames = min(made.shape[1], batch["mel"].shape[1])
-        together = {"mel": (batch["mel"], made), "labels": (batch["labels"], batch["made_labels"])}
+    def _with_generated(self, batch: dict) -> dict:
+        """Real and generated items as one batch, cut to the shorter of their lengths, because tempos differ."""
+        generated = self.maker.mel(batch, self.generator)
+        frames = min(generated.shape[1], batch["mel"].shape[1])
+        together = {"mel": (batch["mel"], generated), "labels": (batch["labels"], batch["made_labels"])}
         joined = {name: torch.cat([part[:, :frames] for part in parts]) for name, parts in together.items()}
         return joined | {"singer": torch.cat([batch["singer"], batch["made_singer"]])}
 
     def _listener_loss(self, batch: dict, step: int):
-        logits = self.listener(self._heard).float()
+        logits = self.listener(self._noisy_units).float()
         target = batch["singer"][:, None].expand(logits.shape[:2])
         loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
         hit = (logits.argmax(-1) == target).float().mean()
@@ -153,15 +152,15 @@ class RecogniserTask(Task):
         out = {}
         for name, config in (("", augment.NONE), ("_perturbed", self.settings.augment)):
             rng = np.random.default_rng(1234)
-            right = known = errors = phones = 0
+            right = known_frames = errors = phones = 0
             for _ in range(self.settings.valid_batches):
                 crops = self.corpus.batch(rng, "valid", self.batch_size, self.batch_frames)
                 batch = self.perturbed(crops, rng, config)
                 logits = model(batch["mel"].to(self.device))[1]
                 counts = score(logits.cpu(), batch["labels"])
-                right, known = right + counts[0], known + counts[1]
+                right, known_frames = right + counts[0], known_frames + counts[1]
                 errors, phones = errors + counts[2], phones + counts[3]
-            out[f"frame_accuracy{name}"] = right / max(known, 1)
+            out[f"frame_accuracy{name}"] = right / max(known_frames, 1)
             out[f"phone_error_rate{name}"] = errors / max(phones, 1)
         return out
 
@@ -176,10 +175,10 @@ class Listener(nn.Sequential):
 def score(logits: torch.Tensor, labels: torch.Tensor) -> tuple[int, int, int, int]:
     """(frames right, frames known, phone errors, phones) of a batch."""
     guess = logits.argmax(-1)
-    known = labels >= 0
+    is_known = labels >= 0
     errors = phones = 0
-    for said, row, inside in zip(logits, labels, known):
+    for item_logits, row, inside in zip(logits, labels, is_known):
         truth = collapse(row[inside])
-        errors += edit_distance(decode(said[inside]), truth)
+        errors += edit_distance(decode(item_logits[inside]), truth)
         phones += len(truth)
-    return int(((guess == labels) & known).sum()), int(known.sum()), errors, phones
+    return int(((guess == labels) & is_known).sum()), int(is_known.sum()), errors, phones

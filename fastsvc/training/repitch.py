@@ -1,9 +1,9 @@
 """The same throat at another pitch: harmonics move, formants stay.
 
-A verifier that has only met pitch and timbre together takes one for the other. Here the log spectrum is parted by its
-cepstrum into an envelope (short quefrencies: the throat) and the fine structure (the harmonics); the fine structure
-alone is stretched along frequency (Oppenheim and Schafer's homomorphic deconvolution, as phase vocoders that keep
-formants do it). It acts on power spectra, where no phase has to be right.
+A verifier that only ever sees one pitch with one timbre takes pitch for timbre. Here the log spectrum is split by its
+cepstrum into an envelope (short quefrencies: the throat) and the fine structure (the harmonics). The fine structure
+alone is stretched along frequency (Oppenheim and Schafer's homomorphic deconvolution, as in phase vocoders that keep
+formants). It acts on power spectra, which have no phase to correct.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ def repitched(power: Tensor, ratio: Tensor, rate_hz: int) -> Tensor:
     quefrency = torch.minimum(quefrency, size - quefrency) / rate_hz
     envelope = torch.fft.rfft(cepstrum * (quefrency < ENVELOPE_S)).real
     fine = log - envelope
-    place = torch.arange(bins, device=log.device) / ratio[:, None]
-    place = torch.where(place > bins - 1, 2 * (bins - 1) - place, place).clamp(0, bins - 1)  # above: mirrored
-    low = place.long().clamp(max=bins - 2)
-    part = (place - low)[:, None]
+    position = torch.arange(bins, device=log.device) / ratio[:, None]
+    mirrored = torch.where(position > bins - 1, 2 * (bins - 1) - position, position)
+    position = mirrored.clamp(0, bins - 1)
+    low = position.long().clamp(max=bins - 2)
+    part = (position - low)[:, None]
     index = low[:, None].expand(-1, log.shape[1], -1)
     moved = fine.gather(2, index) * (1 - part) + fine.gather(2, index + 1) * part
     return (2 * (envelope + moved)).exp()

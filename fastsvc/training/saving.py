@@ -1,4 +1,4 @@
-"""A run's whole state in a checkpoint, and back, so that a resumed run goes on as if it had not been stopped."""
+"""A run's whole state in a checkpoint, and back: a resumed run continues as if it had not been stopped."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import nn
 from fastsvc.config import to_dict
 from fastsvc.errors import CheckpointError
 from fastsvc.training import checkpoint, rows
-from fastsvc.training.before import Before
+from fastsvc.training.resume import ResumePoint
 
 
-class Run(Protocol):
-    """What is saved of a fastsvc.training.loop.Trainer."""
+class TrainingRun(Protocol):
+    """The attributes of a fastsvc.training.loop.Trainer that are saved and restored."""
 
     task: Any
     settings: Any
@@ -37,7 +37,7 @@ class Run(Protocol):
     ema: Any
 
 
-def save(run: Run, path: Path) -> None:
+def save(run: TrainingRun, path: Path) -> None:
     task = run.task
     states = {**run.pending, **{name: o.state_dict() for name, o in run.optimizers.items()}}
     checkpoint.save(
@@ -58,19 +58,19 @@ def save(run: Run, path: Path) -> None:
     )
 
 
-def restore(run: Run, before: Before) -> None:
-    """Raises CheckpointError where the file is not of this configuration, OutputError where it was replaced meanwhile.
+def restore(run: TrainingRun, resume_point: ResumePoint) -> None:
+    """Restore a run. Rows of singers follow names; rows of singers that the task does not list are left out.
 
-    Rows of singers are taken by name. Those that the task does not list are left out.
+    Raises CheckpointError where the file has another configuration, OutputError where it was replaced meanwhile.
     """
-    before.unchanged()
-    with _fitting(str(before.path)):
-        _restore(run, before)
-    before.content = None  # half of the memory
-    if before.path.name != "last.pt":
-        run.task.notes.append(f"{run.out}/last.pt is missing: continuing from {before.path.name}")
+    resume_point.unchanged()
+    with _fitting(str(resume_point.path)):
+        _restore(run, resume_point)
+    resume_point.content = None  # half of the memory
+    if resume_point.path.name != "last.pt":
+        run.task.notes.append(f"{run.out}/last.pt is missing: continuing from {resume_point.path.name}")
     if run.task.singer_rows and not run.move.unchanged:
-        run.best = None  # other songs are validated on, and best.pt lacks the new singers
+        run.best = None  # validation has other songs, and best.pt lacks the new singers
         run.task.notes += _moves(run.move)
 
 
@@ -83,29 +83,31 @@ def _moves(move: rows.Move) -> list[str]:
     return [*lines, f"singers that are gone: {', '.join(lost)}: their rows are left out"] if lost else lines
 
 
-def opening(run: Run) -> list[str]:
-    """What is said before the first step."""
+def opening(run: TrainingRun) -> list[str]:
+    """Lines for the user before the first step."""
     if not run.resumed:
         return run.task.notes
-    done = ": the whole budget, so raise steps or minutes to train longer" if run.fraction >= 1 else ""
-    return [*run.task.notes, f"continuing from step {run.step}{done}"]
+    note = ": the whole budget, so raise steps or minutes to train longer" if run.fraction >= 1 else ""
+    return [*run.task.notes, f"continuing from step {run.step}{note}"]
 
 
-def restore_optimizer(run: Run, name: str) -> None:
-    """The state of one turn's optimiser, when that is made. Raises CheckpointError where it is another's."""
+def restore_optimizer(run: TrainingRun, name: str) -> None:
+    """Restore one turn's optimiser, right after it is made. Raises CheckpointError where its parameters differ."""
     with _fitting(f"{run.out}/last.pt: optimizer.{name}"):
-        optimizer, held = run.optimizers[name], run.pending.pop(name)
+        optimizer, stored = run.optimizers[name], run.pending.pop(name)
         parameters, tables = [group["params"] for group in optimizer.param_groups], _tables(run)
-        known = [[p for p in group if not (run.added and id(p) in tables)] for group in parameters]
-        if [len(group["params"]) for group in held["param_groups"]] != [len(group) for group in known if group]:
+        stored_parameters = [[p for p in group if not (run.added and id(p) in tables)] for group in parameters]
+        sizes = [len(group) for group in stored_parameters if group]
+        if [len(group["params"]) for group in stored["param_groups"]] != sizes:
             raise ValueError("it is of other parameters")
-        state = rows.moved_optimizer(held["state"], [*chain(*known)], [*chain(*parameters)], tables, run.move)
-        # Decay and betas are the configuration's: torch would take them from the file.
+        old, new = [*chain(*stored_parameters)], [*chain(*parameters)]
+        state = rows.moved_optimizer(stored["state"], old, new, tables, run.move)
+        # Decay and betas come from the configuration: torch alone would take them from the file.
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _tables(run: Run) -> dict[int, int]:
-    """Parameters with rows of singers, by id, and of how many blocks."""
+def _tables(run: TrainingRun) -> dict[int, int]:
+    """Id of each parameter with rows of singers → its number of blocks."""
     return {
         id(_module(run, module).get_parameter(name)): blocks
         for module, names in run.task.singer_rows.items()
@@ -113,26 +115,26 @@ def _tables(run: Run) -> dict[int, int]:
     }
 
 
-def _module(run: Run, name: str) -> nn.Module:
+def _module(run: TrainingRun, name: str) -> nn.Module:
     return run.task.model if name == "model" else run.task.extra[name]
 
 
 @contextlib.contextmanager
-def _fitting(what: str) -> Iterator[None]:
-    """torch's own checks of names, shapes and states as one CheckpointError."""
+def _fitting(name: str) -> Iterator[None]:
+    """Turn torch's own errors about names, shapes and states into one CheckpointError."""
     try:
         yield
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CheckpointError(
-            f"{what} does not fit this configuration: {reason}",
+            f"{name} does not fit this configuration: {reason}",
             "continue with the configuration of that run, or choose another `out`",
         ) from None
 
 
-def _restore(run: Run, before: Before) -> None:
-    content, task = before.content, run.task
-    run.move = rows.Move(before.singers, task.singers)
+def _restore(run: TrainingRun, resume_point: ResumePoint) -> None:
+    content, task = resume_point.content, run.task
+    run.move = rows.Move(resume_point.singers, task.singers)
     tables = task.singer_rows.get("model", {})
     run.added = any(name not in content["model"] for name in tables)
 
@@ -140,7 +142,7 @@ def _restore(run: Run, before: Before) -> None:
         return rows.moved_state(state, module, task.singer_rows.get(name, {}), run.move)
 
     task.model.load_state_dict(moved(content["model"], task.model, "model"))
-    # Before the means' own: a new row of theirs begins as the model's.
+    # New rows of the mean begin as the model's: the mean was copied from the new model.
     run.ema.model.load_state_dict(moved(content["ema"], run.ema.model, "model"))
     for name, module in task.extra.items():
         module.load_state_dict(moved(content["extra"][name], module, name))
@@ -151,14 +153,14 @@ def _restore(run: Run, before: Before) -> None:
     run.ema.updates = int(state["ema_updates"])
     if not 0 <= run.elapsed_s < math.inf or run.ema.updates < 0:
         raise ValueError(f"elapsed_s is {run.elapsed_s}, ema_updates {run.ema.updates}")
-    if content["scaler"]:  # empty: it was trained without
+    if content["scaler"]:  # empty after training without a scaler
         run.scaler.load_state_dict(content["scaler"])
     torch.set_rng_state(content["rng"]["torch"])
 
 
-def kept(run: Run) -> rows.Kept:
-    """The rows of singers without songs, in the model, its mean and what follows it."""
+def frozen_rows(run: TrainingRun) -> rows.FrozenRows:
+    """The rows of singers without songs, in the model, its mean and the task's other modules."""
     modules = [(run.task.model, "model"), (run.ema.model, "model")]
     modules += [(run.task.extra[name], name) for name in run.task.singer_rows if name != "model"]
     tensors = [module.get_parameter(name) for module, key in modules for name in run.task.singer_rows.get(key, {})]
-    return rows.Kept(tensors, run.task.gone)
+    return rows.FrozenRows(tensors, run.task.rows_without_songs)

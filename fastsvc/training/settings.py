@@ -12,7 +12,7 @@ from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 
 MOST_FRAMES = 2**26  # of a batch; at 80 bins their mels alone take 20 GB
-STEPS = (1, 1_000_000_000)  # of a training, and of what happens every so many of them
+STEPS = (1, 1_000_000_000)  # of a training, and of the intervals of logging, validation and saving
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class OptimSettings:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A run ends when either budget, ``steps`` or ``minutes``, is used up; at least one is needed.
+class TrainingSettings:
+    """The YAML of a run. It ends when either budget, ``steps`` or ``minutes``, is used up; at least one is needed.
 
-    The schedule follows the larger used share. Exact resuming is defined for a budget in steps.
+    The schedule follows the larger used share. Resuming is exact for a budget in steps.
     """
 
     out: str
@@ -92,9 +92,9 @@ def parse(text: str, where: str) -> dict:
     return data
 
 
-def read(path: str | Path) -> Settings:
+def read_settings(path: str | Path) -> TrainingSettings:
     """The settings in a YAML file. Raises ConfigError."""
     path = Path(path)
     if not path.exists():
         raise ConfigError(f"{path}: no such configuration", "see configs/demo for examples")
-    return from_dict(Settings, parse(reading.read_text(path), str(path)), where=path.name)
+    return from_dict(TrainingSettings, parse(reading.read_text(path), str(path)), where=path.name)

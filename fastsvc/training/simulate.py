@@ -1,7 +1,7 @@
-"""The few-step student as it will be used: the chain from noise, with a gradient through its last step alone.
+"""The few-step student as in use: the chain from noise, with a gradient through its last step alone.
 
-DMD2 (arXiv 2405.14867, §4.5) trains a student of several steps on what its own earlier steps give, not on noised
-data, so that training and use see the same inputs. In conversion there is no other way: the true mel does not exist.
+DMD2 (arXiv 2405.14867, §4.5) trains a student of several steps on the outputs of its own earlier steps, not on noised
+data, so that training and use have the same inputs. Conversion leaves no choice: its true mel does not exist.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from fastsvc.config import EdmConfig
 from fastsvc.errors import ConfigError
 from fastsvc.training.diffusion import Denoise
 
-# Levels after σmax of 1, 2 and 4 steps, in units of σd (σ = σd · 2 tan(πt/2) of DMOSpeech's t): how much noise hides
-# depends on how far the mel strays once its condition is known.
+# Levels after σmax of 1, 2 and 4 steps, in units of σd (σ = σd · 2 tan(πt/2) of DMOSpeech's t): how much a noise level
+# hides depends on the mel's deviation for a known condition.
 BELOW = ((), (1.64,), (4.8, 2.0, 0.82))
 
 
 def schedules(config: EdmConfig, steps: Sequence[int], below: Sequence[Sequence[float]] = BELOW) -> list[list[float]]:
     """The levels of each count of steps, from σmax down; ``below`` is in units of σd.
 
-    Raises ConfigError for a count that ``below`` has not.
+    Raises ConfigError for a count without levels in ``below``.
     """
-    known = {len(levels) + 1: list(levels) for levels in below}
-    unknown = [count for count in steps if count not in known]
+    levels_by_count = {len(levels) + 1: list(levels) for levels in below}
+    unknown = [count for count in steps if count not in levels_by_count]
     if unknown or not steps:
         raise ConfigError(
             f"task.steps: no levels are known for {', '.join(map(str, unknown)) or 'none'}",
-            f"use {', '.join(map(str, sorted(known)))}, or set task.below",
+            f"use {', '.join(map(str, sorted(levels_by_count)))}, or set task.below",
         )
-    return [[config.sigma_max, *(config.sigma_data * level for level in known[count])] for count in steps]
+    return [[config.sigma_max, *(config.sigma_data * level for level in levels_by_count[count])] for count in steps]
 
 
 def chain(

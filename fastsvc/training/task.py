@@ -1,4 +1,4 @@
-"""What the loop trains: a task owns its networks, draws its batches and says what is minimised."""
+"""A task, the subject of the loop: it owns the networks, draws the batches and defines the losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastsvc import arguments
 from fastsvc.errors import ConfigError
-from fastsvc.training.before import Before
+from fastsvc.training.resume import ResumePoint
 
 Batch = dict[str, Any]
 Loss = Callable[[Batch, int], tuple[Tensor, dict[str, Any]]]
@@ -24,10 +24,9 @@ Loss = Callable[[Batch, int], tuple[Tensor, dict[str, Any]]]
 class Turn:
     """One optimiser's turn within a step (an adversarial task has two).
 
-    ``loss(batch, step) -> (scalar to minimise, figures to log)``. Only the parameters of ``module`` that require a
-    gradient when the turn is first met are trained in it; those of other turns are frozen meanwhile. The optimiser
-    is kept by ``name``, so a turn may appear late (an adversarial phase), be left out of some steps, or come several
-    times in one.
+    ``loss(batch, step) -> (scalar to minimise, figures to log)``. The turn trains the parameters of ``module`` that
+    require a gradient at its first use; parameters of other turns are frozen meanwhile. The optimiser is kept by
+    ``name``, so a turn may appear late (an adversarial phase), skip steps, or come several times in one step.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Turn:
 
 @dataclass
 class Sample:
-    """Something to hear or see in TensorBoard: audio [samples] at rate_hz, and/or a mel [frames, bins]."""
+    """A sound or picture for TensorBoard: audio [samples] at rate_hz, and/or a mel [frames, bins]."""
 
     audio: Any = None
     rate_hz: int = 0
@@ -47,7 +46,7 @@ class Sample:
 
 @dataclass
 class Verdict:
-    """What a validation says of the run: lines to warn with, and why it should stop ("": it need not)."""
+    """The result of a validation: warnings, and the reason to stop ("": continue)."""
 
     warnings: list[str] = field(default_factory=list)
     stop: str = ""
@@ -57,12 +56,12 @@ class Task:
     """Base class. Subclasses set ``kind`` and ``model`` and define ``batch`` and ``turns``.
 
     ``config`` is the YAML's ``task`` part; ``corpus`` is what ``open_corpus`` returned (None without a ``corpus:``
-    line). The loop passes batch_size, batch_frames, seed and before by name: a subclass with an ``__init__`` of its own
-    takes them as ``**loop`` and hands them on. ``before``: the checkpoint that the run goes on from.
+    line). The loop passes batch_size, batch_frames, seed and resume_point by name: a subclass with its own ``__init__``
+    takes them as ``**loop`` and passes them on. ``resume_point``: the checkpoint of a resumed run.
     """
 
     kind = ""
-    best: tuple[str, str] | None = None  # (a figure of validate, "min" or "max"): what best.pt is chosen by
+    best: tuple[str, str] | None = None  # (figure of validate, "min" or "max"): the criterion of best.pt
     fp16 = True  # whether it may train in float16, with scaled losses
     model: nn.Module
 
@@ -75,25 +74,25 @@ class Task:
         batch_size: int = 8,
         batch_frames: int = 128,
         seed: int = 0,
-        before: Before | None = None,
+        resume_point: ResumePoint | None = None,
     ):
-        self.before = before
+        self.resume_point = resume_point
         self.config, self.corpus, self.device = config, corpus, torch.device(device)
         self.batch_size, self.batch_frames, self.seed = batch_size, batch_frames, seed
-        self.extra: dict[str, nn.Module] = {}  # saved for resuming, not for use: discriminators, targets
+        self.extra: dict[str, nn.Module] = {}  # saved for resuming alone: discriminators, targets
         self.speakers: list[str] = []
         self.speaker_f0_hz: list[float] = []
         # Tensors with rows of singers: module ("model", or a key of extra) → name → how many blocks of singers it has.
         self.singer_rows: dict[str, dict[str, int]] = {}
-        self.gone: list[int] = []  # rows of singers without songs, which stay as they are
+        self.rows_without_songs: list[int] = []  # rows of singers without songs, which must not change
         self.notes: list[str] = []  # lines for the user before the first step
-        self.progress = 0.0  # share of the budget that is used up, kept by the loop
-        self.rate = 0.0  # learning rate of the schedule, kept by the loop
+        self.progress = 0.0  # used share of the budget, set by the loop
+        self.rate = 0.0  # learning rate of the schedule, set by the loop
         self.generator = torch.Generator(self.device)  # seeded by the loop for every (seed, step, rank)
 
     @classmethod
     def open_corpus(cls, path: str | Path):
-        """Path of the YAML → what the task calls its corpus."""
+        """The path in the YAML → the task's corpus. Raises ConfigError without songs to train or validate on."""
         from fastsvc.data.corpus import Corpus
 
         corpus = Corpus(path)
@@ -106,22 +105,22 @@ class Task:
 
     @property
     def singers(self) -> list[str]:
-        """Whose the per-singer rows are, in their order."""
+        """Names in the order of the per-singer rows."""
         return self.speakers
 
     def of_corpus(self) -> dict:
-        """What a run that goes on must find in its corpus again, as far as it is known."""
-        return {"input_peak": getattr(self.corpus, "peak", None)}  # what an engine brings its inputs to
+        """Facts of the corpus that must be the same in a resumed run; None: unknown."""
+        return {"input_peak": getattr(self.corpus, "peak", None)}  # the level to which an engine brings its inputs
 
     @staticmethod
     def lasting(settings) -> dict:
-        """The settings that a run which goes on cannot change, besides the network's configuration."""
+        """The settings that a resumed run cannot change, besides the network's configuration."""
         return {}
 
     def agree(self, config, settings) -> None:
-        """Raises CheckpointError where the run goes on from a checkpoint of other sizes: before any work."""
-        if self.before is not None:
-            self.before.check(config, settings, self.lasting, self.of_corpus())
+        """Raises CheckpointError where a resumed run's checkpoint has another configuration: before any work."""
+        if self.resume_point is not None:
+            self.resume_point.check(config, settings, self.lasting, self.of_corpus())
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Arrays or CPU tensors for one step, from ``rng`` alone (it runs in a background thread, and a resumed
@@ -140,7 +139,7 @@ class Task:
         return {}
 
     def verdict(self, figures: dict[str, float]) -> Verdict:
-        """What to make of the figures of :meth:`validate`; called once after it, in the first process alone."""
+        """Warnings and a reason to stop from the figures of :meth:`validate`; called in the first process alone."""
         return Verdict()
 
     def samples(self, model: nn.Module) -> dict[str, Sample]:
@@ -148,7 +147,7 @@ class Task:
         return {}
 
     def config_for_checkpoint(self) -> dict:
-        """The ``model`` part of the checkpoint's config: what rebuilds ``self.model``."""
+        """The ``model`` part of the checkpoint's config, from which ``self.model`` can be built."""
         raise NotImplementedError
 
     def noise(self, like: Tensor) -> Tensor:

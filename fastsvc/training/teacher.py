@@ -32,8 +32,8 @@ class TeacherSettings:
     denoiser: DenoiserConfig = field(
         default_factory=lambda: DenoiserConfig(channels=256, layers=20, dilation_cycle=4, cond_channels=256)
     )
-    # The mel's deviation is 0.5, but about 0.15 once the condition is known. What c_skip should trust is the latter:
-    # with 0.5 the network must cancel the noise that c_skip passes, and short trainings stay noisy.
+    # The normalised mel's deviation is 0.5, but about 0.15 for a known condition. sigma_data is the latter: with 0.5
+    # the network must cancel the noise that c_skip passes, and short trainings stay noisy.
     edm: EdmConfig = field(default_factory=lambda: EdmConfig(sigma_data=0.15, sigma_max=20.0, noise_scale=10.0))
     voicing: bool = True
     speaker_dropout: float = 0.1  # share trained without a singer, for guidance
@@ -91,10 +91,10 @@ class TeacherTask(AcousticTask):
         )
 
     def _norm_before(self) -> NormConfig | None:
-        """The range of the run that goes on: its weights were learnt in it, whatever the corpus holds by now."""
-        if self.before is None:
+        """The range of a resumed run: its weights were learnt in it, whatever the corpus's statistics are by now."""
+        if self.resume_point is None:
             return None
-        norm = from_dict(NormConfig, self.before.config.get("norm") or {}, f"{self.before.path}: norm")
+        norm = from_dict(NormConfig, self.resume_point.config.get("norm") or {}, f"{self.resume_point.path}: norm")
         return norm if len(norm.low) == self.corpus.mel.bins else None
 
     def turns(self, step: int) -> list[Turn]:
@@ -115,8 +115,8 @@ class TeacherTask(AcousticTask):
         if len(self.speakers) == 1:
             return None
         weights = torch.nn.functional.one_hot(batch["singer"], len(self.speakers)).float()
-        kept = torch.rand(len(weights), 1, generator=self.generator, device=self.device)
-        return weights * (kept >= self.settings.speaker_dropout)
+        draws = torch.rand(len(weights), 1, generator=self.generator, device=self.device)
+        return weights * (draws >= self.settings.speaker_dropout)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The loss over fixed noise at levels spread over the grid, and mel L1 of one step and of Heun's 9."""

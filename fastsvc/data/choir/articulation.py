@@ -1,4 +1,4 @@
-"""From phones in time to what the tract does: formants, noise colours and gains of the three sources."""
+"""From phones in time to the movements of the vocal tract: formants, noise colours, gains of the three sources."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Knots:
         self.times.append(max(time, self.times[-1] + 1e-6) if self.times else time)
         self.values.append(value)
 
-    def at(self, times: np.ndarray) -> np.ndarray:
+    def values_at(self, times: np.ndarray) -> np.ndarray:
         values = np.asarray(self.values, np.float64)
         if values.size == 0:
             return np.zeros(len(times))
@@ -56,15 +56,15 @@ class _Knots:
 
 def _neighbour(phones, index: int, step: int) -> Phone | None:
     """The next vowel within three phones in that direction, not across a pause."""
-    for place in range(index + step, index + 4 * step, step):
-        if not 0 <= place < len(phones) or phones[place][0] == "pau":
+    for position in range(index + step, index + 4 * step, step):
+        if not 0 <= position < len(phones) or phones[position][0] == "pau":
             return None
-        if TABLE[phones[place][0]].kind == "vowel":
-            return TABLE[phones[place][0]]
+        if TABLE[phones[position][0]].kind == "vowel":
+            return TABLE[phones[position][0]]
     return None
 
 
-def _own_vowels(tract: Tract) -> dict[str, np.ndarray]:
+def _vowel_factors(tract: Tract) -> dict[str, np.ndarray]:
     """Factors [3] by which the singer's vowels differ from the table."""
     rng = np.random.default_rng([tract.seed, 1])
     return {symbol: 1.0 + tract.vowel_spread * rng.uniform(-1.7, 1.7, 3) for symbol in TABLE}
@@ -72,10 +72,10 @@ def _own_vowels(tract: Tract) -> dict[str, np.ndarray]:
 
 def _formant_knots(phones, tract: Tract) -> np.ndarray:
     """Formant targets in time of a tract of unit length, [F1, F2, F3]."""
-    own, knots = _own_vowels(tract), _Knots()
+    vowel_factors, knots = _vowel_factors(tract), _Knots()
     for index, (symbol, start, end) in enumerate(phones):
         phone, length = TABLE[symbol], end - start
-        targets = [np.asarray(target) * own[symbol] for target in phone.formants_hz]
+        targets = [np.asarray(target) * vowel_factors[symbol] for target in phone.formants_hz]
         if phone.kind == "vowel":
             edge = min(0.040, 0.35 * length)
             knots.add(start + edge, targets[0])
@@ -84,15 +84,14 @@ def _formant_knots(phones, tract: Tract) -> np.ndarray:
             knots.add(end - edge, targets[-1])
             continue
         edge = min(0.015, 0.3 * length)
-        before, after = _neighbour(phones, index, -1), _neighbour(phones, index, 1)
-        before, after = before or after, after or before
-        sides = (before, before.formants_hz[-1]) if before else None, (after, after.formants_hz[0]) if after else None
-        for time, side in zip((start + edge, end - edge), sides):
+        previous, following = _neighbour(phones, index, -1), _neighbour(phones, index, 1)
+        previous, following = previous or following, following or previous
+        for time, vowel, target in ((start + edge, previous, -1), (end - edge, following, 0)):
             value = targets[0].copy()
-            if side is not None:
+            if vowel is not None:
                 open_mouth = phone.kind in ("aspirate", "pause")
                 lean = np.array([phone.follow * open_mouth, phone.follow, phone.follow])
-                value += lean * (np.asarray(side[1]) * own[side[0].symbol] - value)
+                value += lean * (np.asarray(vowel.formants_hz[target]) * vowel_factors[vowel.symbol] - value)
             knots.add(time, value)
     return knots
 
@@ -153,7 +152,7 @@ def _gain_knots(phones) -> tuple[_Knots, _Knots, _Knots]:
 
 
 def _colours(phones, times: np.ndarray) -> np.ndarray:
-    """Which noise each frame has; a velar's follows the next vowel."""
+    """Mix of the noises at frames [frames, noises]; a velar's noise follows the next vowel."""
     mix = np.zeros((len(times), len(NOISES)))
     for index, (symbol, start, end) in enumerate(phones):
         noise = TABLE[symbol].noise
@@ -187,10 +186,10 @@ def _side_branch(phones, tract: Tract, times: np.ndarray, hop_s: float):
 
 
 def articulate(performance: Performance, tract: Tract, frames: int, samples: int, rate_hz: int) -> Articulation:
-    """Everything the tract does in a performance; frames lie 5 ms apart, the first at 0."""
+    """The tract's movements in a performance; frames lie 5 ms apart, the first at 0."""
     phones, hop_s = performance.phones, 0.005
     times = np.arange(frames) * hop_s
-    low = gaussian_filter1d(_formant_knots(phones, tract).at(times), 0.011 / hop_s, axis=0)
+    low = gaussian_filter1d(_formant_knots(phones, tract).values_at(times), 0.011 / hop_s, axis=0)
     formants = (
         np.concatenate([low, np.tile(_UPPER_HZ, (frames, 1))], axis=1) * np.asarray(tract.formants) / tract.length
     )
@@ -202,5 +201,5 @@ def articulate(performance: Performance, tract: Tract, frames: int, samples: int
     zero, nasal, closed = _side_branch(phones, tract, times, hop_s)
     widths = _BANDWIDTHS_HZ * tract.bandwidth * (1.0 + 0.8 * nasal[:, None])
     fine = np.arange(samples) / rate_hz
-    gains = [np.maximum(knots.at(fine), 0.0) for knots in _gain_knots(phones)]
+    gains = [np.maximum(knots.values_at(fine), 0.0) for knots in _gain_knots(phones)]
     return Articulation(formants, widths, zero, nasal, closed, _colours(phones, times), *gains)

@@ -33,14 +33,14 @@ def key_of(singer: Singer, song: int, seed: int) -> float:
 
 def _songs_for(minutes: float, singers: int, seed: int) -> int:
     """How many songs fill the minutes if every singer sings each."""
-    left, count = 60.0 * minutes / singers, 0
-    while left > 0:
-        left -= score(count, seed).seconds
+    remaining_s, count = 60.0 * minutes / singers, 0
+    while remaining_s > 0:
+        remaining_s -= score(count, seed).seconds
         count += 1
     return count
 
 
-def _sing(out: Path, singer: Singer, song: int, seed: int) -> float:
+def _render_song(out: Path, singer: Singer, song: int, seed: int) -> float:
     """One song of one singer into its two files; the wav comes last and marks the song as finished."""
     import soundfile
 
@@ -60,40 +60,40 @@ def _plain(singer: Singer) -> dict:
 
 
 def _merge(out: Path, singers: list[Singer], songs: int, seed: int) -> dict:
-    """What choir.json will say, after checking that it goes with what OUT already holds."""
+    """The new content of choir.json. Raises ConfigError where it contradicts the choir that OUT already holds."""
     path, remedy = out / "choir.json", "choose another folder, or the settings it was made with"
-    held = {"singers": [], "songs": []}
+    description = {"singers": [], "songs": []}
     if path.exists():
         try:
-            held = reading.read_json(path, 64 * 2**20)
-            held_seed, held_format = held["seed"], held["format"]
-            held_singers = {singer["name"]: singer for singer in held["singers"]}
-            held_songs = len(held["songs"])
+            description = reading.read_json(path, 64 * 2**20)
+            stored_seed, stored_format = description["seed"], description["format"]
+            stored_singers = {singer["name"]: singer for singer in description["singers"]}
+            stored_songs = len(description["songs"])
         except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is not a choir's description: {error}", remedy) from error
-        if held_format != FORMAT:
-            raise ConfigError(f"{out} has format {held_format}, this version writes {FORMAT}", remedy)
-        if held_seed != seed:
-            raise ConfigError(f"{out} was made with seed {held_seed}, not {seed}", remedy)
+        if stored_format != FORMAT:
+            raise ConfigError(f"{out} has format {stored_format}, this version writes {FORMAT}", remedy)
+        if stored_seed != seed:
+            raise ConfigError(f"{out} was made with seed {stored_seed}, not {seed}", remedy)
         for singer in singers:
-            if held_singers.get(singer.name, _plain(singer)) != _plain(singer):
+            if stored_singers.get(singer.name, _plain(singer)) != _plain(singer):
                 raise ConfigError(f"In {out} the singer {singer.name} has other settings", remedy)
     elif out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: no songs can be written there", "choose an empty or new folder")
     elif not files.free_or_ours(out):
         raise ConfigError(f"{out} is not empty and holds no choir.json", "choose an empty or new folder")
     else:
-        held_singers, held_songs = {}, 0
-    everyone = list({**held_singers, **{singer.name: _plain(singer) for singer in singers}}.values())
-    names = [song_name(index) for index in range(max(songs, held_songs))]
-    return {"format": FORMAT, "seed": seed, "rate_hz": RATE_HZ, "singers": everyone, "songs": names}
+        stored_singers, stored_songs = {}, 0
+    all_singers = list({**stored_singers, **{singer.name: _plain(singer) for singer in singers}}.values())
+    names = [song_name(index) for index in range(max(songs, stored_songs))]
+    return {"format": FORMAT, "seed": seed, "rate_hz": RATE_HZ, "singers": all_singers, "songs": names}
 
 
 def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None = None, progress: bool = True) -> dict:
     """Let every singer sing the same songs, each in an own key, until there are ``minutes`` in all.
 
-    Songs that lie there finished are kept, so a broken run resumes, and more minutes or singers of the same seed
-    can be added later. Returns what choir.json says. Raises ConfigError if OUT holds something else (another seed,
+    Finished songs in OUT are kept, so an interrupted run resumes, and more minutes or singers of the same seed can be
+    added later. Returns the content of choir.json. Raises ConfigError if OUT holds another choir (another seed, or
     singers of the same names with other settings), OutputError if it cannot be written.
     """
     out, seed = arguments.path("out", out), arguments.seed(seed)
@@ -105,39 +105,39 @@ def fill(out, singers: list[Singer], minutes: float, seed: int, jobs: int | None
     if len({singer.name for singer in singers}) != len(singers):
         raise ConfigError("Two singers have the same name", "name each singer differently")
     songs = _songs_for(minutes, len(singers), seed)
-    _merge(out, singers, songs, seed)  # refused before a lock is laid there
+    _merge(out, singers, songs, seed)  # its checks come before a lock file is written to OUT
     with files.folder_lock(out, "filling it with songs"):
         return _fill(out, singers, songs, seed, jobs, progress)
 
 
 def _fill(out: Path, singers: list[Singer], songs: int, seed: int, jobs: int | None, progress: bool) -> dict:
-    about = _merge(out, singers, songs, seed)
+    description = _merge(out, singers, songs, seed)
     files.clear_leftovers(out, deep=True)
-    files.write_json(out / "choir.json", about)
-    todo = [
+    files.write_json(out / "choir.json", description)
+    tasks = [
         (out, singer, song, seed)
         for song in range(songs)
         for singer in singers
         if not (out / singer.name / f"{song_name(song)}.wav").exists()
     ]
-    jobs = max(1, min(jobs or os.cpu_count() or 1, len(todo) or 1))
+    jobs = max(1, min(jobs or os.cpu_count() or 1, len(tasks) or 1))
     total = songs * len(singers)
-    with screen.bar(total=total, initial=total - len(todo), unit="song", desc="choir", disable=not progress) as bar:
+    with screen.bar(total=total, initial=total - len(tasks), unit="song", desc="choir", disable=not progress) as bar:
         if jobs == 1:
-            for task in todo:
-                _sing(*task)
+            for task in tasks:
+                _render_song(*task)
                 bar.update()
         else:
-            _fill_in_parallel(todo, jobs, bar)
-    # An earlier run that was broken off may have announced songs that nobody sang.
-    about["songs"] = sorted({path.stem for path in out.glob("*/song*.wav")})
-    files.write_json(out / "choir.json", about)
-    return about
+            _fill_in_parallel(tasks, jobs, bar)
+    # An earlier, interrupted run may have listed songs that were never rendered.
+    description["songs"] = sorted({path.stem for path in out.glob("*/song*.wav")})
+    files.write_json(out / "choir.json", description)
+    return description
 
 
-def _fill_in_parallel(todo, jobs: int, bar) -> None:
+def _fill_in_parallel(tasks, jobs: int, bar) -> None:
     with Pool(jobs) as pool:
-        futures = [pool.submit(_sing, *task) for task in todo]
+        futures = [pool.submit(_render_song, *task) for task in tasks]
         try:
             for future in as_completed(futures):
                 future.result()

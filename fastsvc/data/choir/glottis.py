@@ -43,19 +43,19 @@ def wavetables(rd: float, rate_hz: int) -> np.ndarray:
     tables = np.empty((bands, _POINTS + 1))
     for band in range(bands):
         highest_f0 = _LOWEST_HZ * 2.0 ** ((band + 1) / _BANDS_PER_OCTAVE)
-        kept = np.zeros(_POINTS // 2 + 1, complex)
+        harmonics = np.zeros(_POINTS // 2 + 1, complex)
         count = max(1, min(int(0.49 * rate_hz / highest_f0), _POINTS // 2 - 1))
-        kept[1 : count + 1] = spectrum[1 : count + 1]
-        tables[band, :-1] = np.fft.irfft(kept) * _POINTS
+        harmonics[1 : count + 1] = spectrum[1 : count + 1]
+        tables[band, :-1] = np.fft.irfft(harmonics) * _POINTS
         tables[band, -1] = tables[band, 0]
     return tables
 
 
-def _read(tables: np.ndarray, band: np.ndarray, phase: np.ndarray) -> np.ndarray:
+def _interpolate(tables: np.ndarray, band: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """Linear interpolation in the points and between neighbouring bands."""
-    place = phase * _POINTS
-    index = place.astype(np.int64)
-    part = place - index
+    position = phase * _POINTS
+    index = position.astype(np.int64)
+    part = position - index
     low = band.astype(np.int64)
     mix = band - low
     flat, width = tables.ravel(), _POINTS + 1
@@ -70,18 +70,18 @@ def voice_source(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pulses of unit power, and the phase in cycles within 0..1, both [samples].
 
-    f0_hz [samples] > 0 everywhere; effort [samples] 0..1 goes from the soft to the firm pulse. Jitter moves
-    single pulses by that share of a period about where f0 puts them, and never adds up.
+    f0_hz [samples] > 0 everywhere; effort [samples] 0..1 goes from the soft to the firm pulse. Jitter moves single
+    pulses by that share of a period about their places after f0, and never adds up.
     """
     cycles = np.cumsum(f0_hz) / rate_hz + rng.random()
     periods = int(cycles[-1]) + 3
-    moved = cycles + np.interp(cycles, np.arange(periods), jitter * rng.standard_normal(periods))
+    jittered = cycles + np.interp(cycles, np.arange(periods), jitter * rng.standard_normal(periods))
     loud = np.interp(cycles, np.arange(periods), 1.0 + shimmer * rng.standard_normal(periods))
-    phase = moved - np.floor(moved)
+    phase = jittered - np.floor(jittered)
     bands = wavetables(round(soft, 3), rate_hz).shape[0]
     band = np.clip(_BANDS_PER_OCTAVE * np.log2(f0_hz / _LOWEST_HZ), 0.0, bands - 1.001)
-    pulses = (1 - effort) * _read(wavetables(round(soft, 3), rate_hz), band, phase)
-    pulses += effort * _read(wavetables(round(firm, 3), rate_hz), band, phase)
+    pulses = (1 - effort) * _interpolate(wavetables(round(soft, 3), rate_hz), band, phase)
+    pulses += effort * _interpolate(wavetables(round(firm, 3), rate_hz), band, phase)
     return pulses * loud, phase
 
 

@@ -18,11 +18,11 @@ _LOW_HZ, _HIGH_HZ = 62.0, 800.0
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """What every voice that sings it has in common.
+    """Times, pitch and loudness of a song, the same for every voice that sings it.
 
     phones: (symbol, start s, end s), contiguous from 0 to the end. f0_hz and loudness: float64 [points], value
-    i at time i * F0_HOP_S, in between linear. f0 is 0 where nothing voiced is sung; a voiced phone without f0
-    is whispered. Loudness is the linear amplitude of an open vowel; in a pause it is that of a breath.
+    i at time i * F0_HOP_S, linear in between. f0 is 0 outside voiced phones; a voiced phone without f0 is
+    whispered. Loudness is the linear amplitude of an open vowel, in a pause that of a breath.
     """
 
     phones: tuple[tuple[str, float, float], ...]
@@ -60,8 +60,8 @@ class Performance:
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """A syllable in time: where its vowel begins and where its notes do."""
+class _TimedSyllable:
+    """A syllable in time, in seconds: its start, the start of its vowel, its end."""
 
     syllable: Syllable
     start: float
@@ -71,12 +71,12 @@ class _Placed:
 
 
 def _durations(syllable: Syllable, style: Style, rng: np.random.Generator) -> list[float]:
-    """Seconds of each phone: consonants take their usual time and the vowel what the note leaves."""
+    """Seconds of each phone: consonants take their usual time, the vowel takes the remainder of the note."""
     if syllable.style in ("rest", "breath"):
         return [syllable.notes[0][1]]
     vary = rng.uniform(0.85, 1.2, len(syllable.phones))
     usual = [TABLE[phone].seconds * factor for phone, factor in zip(syllable.phones, vary)]
-    vowel = next(place for place, phone in enumerate(syllable.phones) if TABLE[phone].kind == "vowel")
+    vowel = next(position for position, phone in enumerate(syllable.phones) if TABLE[phone].kind == "vowel")
     if syllable.style in ("spoken", "whispered"):
         usual[vowel] *= 0.8 + 0.35 * syllable.stress
         return [max(0.045, 0.68 * style.speech_tempo * seconds) for seconds in usual]
@@ -88,50 +88,50 @@ def _durations(syllable: Syllable, style: Style, rng: np.random.Generator) -> li
     return usual
 
 
-def _place(score: Score, style: Style, rng: np.random.Generator) -> list[_Placed]:
-    placed, now = [], 0.0
+def _timed_syllables(score: Score, style: Style, rng: np.random.Generator) -> list[_TimedSyllable]:
+    timed, time = [], 0.0
     for syllable in score.syllables:
         durations = [round(seconds / 0.001) * 0.001 for seconds in _durations(syllable, style, rng)]
-        starts = now + np.concatenate([[0.0], np.cumsum(durations)])
+        starts = time + np.concatenate([[0.0], np.cumsum(durations)])
         kinds = [TABLE[phone].kind for phone in syllable.phones]
-        vowel = starts[kinds.index("vowel")] if "vowel" in kinds else now
-        placed.append(_Placed(syllable, now, float(vowel), float(starts[-1]), tuple(starts[:-1].tolist())))
-        now = float(starts[-1])
-    return placed
+        vowel = starts[kinds.index("vowel")] if "vowel" in kinds else time
+        timed.append(_TimedSyllable(syllable, time, float(vowel), float(starts[-1]), tuple(starts[:-1].tolist())))
+        time = float(starts[-1])
+    return timed
 
 
-def _pitch(placed: list[_Placed], style: Style, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _pitch(syllables: list[_TimedSyllable], style: Style, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Semitones above the key at every time, as if all were voiced."""
-    knots: list[tuple[float, float, bool]] = []  # time at which a pitch is aimed at, semitones, sung
-    for item in placed:
+    knots: list[tuple[float, float, bool]] = []  # time of a target pitch, semitones, whether it is sung
+    for item in syllables:
         style_name = item.syllable.style
         if style_name in ("sung", "spoken"):
             pitch_offset = style.speech_semitones if style_name == "spoken" else 0.0
             total = sum(seconds for _, seconds in item.syllable.notes)
-            now = item.vowel
+            time_s = item.vowel
             for semitones, seconds in item.syllable.notes:
-                knots.append((now, semitones + pitch_offset, style_name == "sung"))
-                now += (item.end - item.vowel) * seconds / total if total else 0.0
+                knots.append((time_s, semitones + pitch_offset, style_name == "sung"))
+                time_s += (item.end - item.vowel) * seconds / total if total else 0.0
     semitones = np.zeros(len(times))
     if not knots:
         return semitones
     # Each change of pitch is half a cosine long; singers go past the target a little and settle.
     semitones += knots[0][1]
-    for (time, pitch, sung), (_, before, _) in zip(knots[1:], knots):
-        glide = style.glide_s * (rng.uniform(0.8, 1.3) if sung else rng.uniform(1.2, 1.8))
+    for (time, pitch, is_sung), (_, previous, _) in zip(knots[1:], knots):
+        glide = style.glide_s * (rng.uniform(0.8, 1.3) if is_sung else rng.uniform(1.2, 1.8))
         part = np.clip((times - (time - 0.6 * glide)) / glide, 0.0, 1.0)
-        semitones += (pitch - before) * (0.5 - 0.5 * np.cos(np.pi * part))
-        if sung:
-            after = (times - (time + 0.4 * glide)) / 0.06
-            bump = np.where(after > 0, after * np.exp(1 - np.clip(after, 0, 50)), 0.0)
-            semitones += style.overshoot * np.clip(pitch - before, -5, 5) * bump
+        semitones += (pitch - previous) * (0.5 - 0.5 * np.cos(np.pi * part))
+        if is_sung:
+            after_s = (times - (time + 0.4 * glide)) / 0.06
+            bump = np.where(after_s > 0, after_s * np.exp(1 - np.clip(after_s, 0, 50)), 0.0)
+            semitones += style.overshoot * np.clip(pitch - previous, -5, 5) * bump
     return semitones
 
 
-def _vibrato(placed: list[_Placed], style: Style, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _vibrato(syllables: list[_TimedSyllable], style: Style, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Semitones of vibrato: it sets in on held notes only and grows."""
     depth = np.zeros(len(times))
-    for item in placed:
+    for item in syllables:
         if item.syllable.style != "sung":
             continue
         onset, strength = item.vowel + style.vibrato_onset_s, rng.uniform(0.5, 1.2)
@@ -145,15 +145,15 @@ def _vibrato(placed: list[_Placed], style: Style, times: np.ndarray, rng: np.ran
 def _slow_noise(points: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
     """Noise of unit variance that changes within about that many seconds."""
     width = seconds / F0_HOP_S
-    longer = max(points, int(8 * width))  # within a width or two all noise is a constant
+    longer = max(points, int(8 * width))  # within one or two widths the noise would be a constant
     noise = gaussian_filter1d(rng.standard_normal(longer), width, mode="wrap")
     return noise[:points] / np.std(noise)
 
 
-def _loudness(placed: list[_Placed], times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _loudness(syllables: list[_TimedSyllable], times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     level_db = 1.8 * _slow_noise(len(times), 0.8, rng) - 3.0
     gate = np.zeros(len(times))
-    for item in placed:
+    for item in syllables:
         inside = (times >= item.start) & (times < item.end)
         part = (times[inside] - item.start) / max(item.end - item.start, 1e-6)
         style_name = item.syllable.style
@@ -171,20 +171,20 @@ def _loudness(placed: list[_Placed], times: np.ndarray, rng: np.random.Generator
 
 
 def perform(score: Score, performer: Singer, key_semitones: float = 0.0) -> Performance:
-    """The performer's way with a score: times, f0 and loudness.
+    """Times, f0 and loudness of a score in the performer's style.
 
     key_semitones moves the song away from the performer's natural pitch. Deterministic for (score, performer).
     """
     rng = np.random.default_rng([score.seed, 404, score.index, zlib.crc32(performer.name.encode())])
     style = performer.style
-    placed = _place(score, style, rng)
-    points = int(np.ceil(placed[-1].end / F0_HOP_S)) + 1
+    syllables = _timed_syllables(score, style, rng)
+    points = int(np.ceil(syllables[-1].end / F0_HOP_S)) + 1
     times = np.arange(points) * F0_HOP_S
-    semitones = _pitch(placed, style, times, rng) + _vibrato(placed, style, times, rng)
+    semitones = _pitch(syllables, style, times, rng) + _vibrato(syllables, style, times, rng)
     semitones += style.drift_cents / 100 * (_slow_noise(points, 0.25, rng) + 0.3 * _slow_noise(points, 0.02, rng))
     voiced = np.zeros(points, bool)
     phones = []
-    for item in placed:
+    for item in syllables:
         ends = (*item.times[1:], item.end)
         for symbol, start, end in zip(item.syllable.phones, item.times, ends):
             phones.append((symbol, round(start, 4), round(end, 4)))
@@ -195,4 +195,5 @@ def perform(score: Score, performer: Singer, key_semitones: float = 0.0) -> Perf
                 semitones -= 0.35 * np.exp(-0.5 * ((times - 0.5 * (start + end)) / 0.02) ** 2)
     f0_hz = np.clip(performer.f0_hz * 2.0 ** ((key_semitones + semitones) / 12.0), _LOW_HZ, _HIGH_HZ)
     seed = int(rng.integers(2**31))
-    return Performance(tuple(phones), np.where(voiced, f0_hz, 0.0), _loudness(placed, times, rng), key_semitones, seed)
+    loudness = _loudness(syllables, times, rng)
+    return Performance(tuple(phones), np.where(voiced, f0_hz, 0.0), loudness, key_semitones, seed)

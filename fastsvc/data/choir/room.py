@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import fftconvolve
 
-from fastsvc.data.choir.singer import Room
+from fastsvc.data.choir.singer import RoomAcoustics
 
 _TAPS = 2048
 
 
-def response(room: Room, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
+def response(room: RoomAcoustics, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     """Impulse response: direct sound first, then a decaying tail, all through the microphone's equaliser."""
     tail = int(room.reverb_s * rate_hz)
     late = rng.standard_normal(tail) * 10.0 ** (-3.0 * np.arange(tail) / tail)
@@ -34,12 +34,12 @@ def _minimum_phase(gain: np.ndarray) -> np.ndarray:
     return np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[: _TAPS // 2]
 
 
-def record(voice: np.ndarray, room: Room, rate_hz: int, seed: list[int]) -> np.ndarray:
-    """The dry voice [samples] as the singer's microphone hears it, float32 of the same length.
+def record(voice: np.ndarray, room: RoomAcoustics, rate_hz: int, seed: list[int]) -> np.ndarray:
+    """The dry voice [samples] through room and microphone, float32 of the same length.
 
-    The peak lies at ``room.peak_db``. The room is the same for the same seed's first entry; the noise is not.
+    The peak lies at ``room.peak_db``. The room depends on the seed's first entry alone, the noise on all of it.
     """
-    heard = fftconvolve(voice, response(room, rate_hz, np.random.default_rng(seed[:1])))[: len(voice)]
-    heard *= 10.0 ** (room.peak_db / 20.0) / (np.max(np.abs(heard)) + 1e-9)
-    heard += np.random.default_rng(seed).standard_normal(len(voice)) * 10.0 ** (room.noise_db / 20.0)
-    return np.clip(heard, -0.98, 0.98).astype(np.float32)
+    recording = fftconvolve(voice, response(room, rate_hz, np.random.default_rng(seed[:1])))[: len(voice)]
+    recording *= 10.0 ** (room.peak_db / 20.0) / (np.max(np.abs(recording)) + 1e-9)
+    recording += np.random.default_rng(seed).standard_normal(len(voice)) * 10.0 ** (room.noise_db / 20.0)
+    return np.clip(recording, -0.98, 0.98).astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from fastsvc import arguments
-from fastsvc.data.choir import voices as programs
+from fastsvc.data.choir import programs
 from fastsvc.data.choir.singer import Singer, source_filter_singer, voice_singer
 
 _log = logging.getLogger(__name__)

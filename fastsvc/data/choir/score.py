@@ -1,4 +1,4 @@
-"""Scores: what is sung, with pitches and note lengths, and nothing of who sings it."""
+"""Scores: syllables with pitches and note lengths, independent of the singer."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def _nominal_seconds(syllable: Syllable) -> float:
 
 
 def _melody(rng: np.random.Generator, count: int, scale: tuple[int, ...], start: int) -> list[int]:
-    """A random walk on a scale that likes small steps and turns back at the ends of the range."""
+    """A random walk on a scale that prefers small steps and turns back at the ends of the range."""
     degrees = [12 * octave + tone for octave in (-1, 0, 1) for tone in scale]
     degrees = [degree for degree in degrees if _LOWEST <= degree <= _HIGHEST]
-    place = int(np.argmin([abs(degree - start) for degree in degrees]))
+    position = int(np.argmin([abs(degree - start) for degree in degrees]))
     pitches = []
     for _ in range(count):
         step = int(rng.choice([-4, -3, -2, -1, -1, 0, 1, 1, 2, 3, 4, 5], p=_STEPS))
-        place = place - step if not 0 <= place + step < len(degrees) else place + step
-        place = min(max(place, 0), len(degrees) - 1)
-        pitches.append(degrees[place])
+        position = position - step if not 0 <= position + step < len(degrees) else position + step
+        position = min(max(position, 0), len(degrees) - 1)
+        pitches.append(degrees[position])
     return pitches
 
 
@@ -74,7 +74,7 @@ def _sung(rng: np.random.Generator, syllables, scale, beat: float, phrase: int) 
 
 def _spoken(rng: np.random.Generator, word_list, style: str, phrase: int) -> list[Syllable]:
     """Declining pitch with an accent on most words and a fall, or now and then a rise, at the end."""
-    flat = [(syllable, place == 0) for word in word_list for place, syllable in enumerate(word)]
+    flat = [(syllable, position == 0) for word in word_list for position, syllable in enumerate(word)]
     top, bottom = rng.uniform(0.0, 6.0), rng.uniform(-9.0, -4.0)
     rising = rng.random() < 0.2
     out = []

@@ -1,4 +1,4 @@
-"""Who sings: everything about a voice that does not change with the song."""
+"""A singer: everything about a voice that does not change with the song."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Room:
+class RoomAcoustics:
     """Room and microphone."""
 
     reverb_s: float = 0.2
@@ -71,7 +71,7 @@ class Singer:
     voice: str = ""
     tract: Tract = field(default_factory=Tract)
     style: Style = field(default_factory=Style)
-    room: Room = field(default_factory=Room)
+    room: RoomAcoustics = field(default_factory=RoomAcoustics)
 
     def to_dict(self) -> dict:
         """Plain data for choir.json."""
@@ -92,12 +92,12 @@ def _style(rng: np.random.Generator) -> Style:
     )
 
 
-def _room(rng: np.random.Generator) -> Room:
+def _room(rng: np.random.Generator) -> RoomAcoustics:
     bands = tuple(
         (float(rng.uniform(low, high)), float(rng.uniform(-4.0, 4.0)), float(rng.uniform(0.6, 1.8)))
         for low, high in ((120, 400), (500, 1500), (1800, 4500), (5000, 10000))
     )
-    return Room(
+    return RoomAcoustics(
         reverb_s=rng.uniform(0.1, 0.45),
         reverb_db=rng.uniform(-34.0, -18.0),
         low_cut_hz=rng.uniform(40.0, 110.0),

@@ -33,7 +33,7 @@ def _resonators(hz: np.ndarray, width_hz: np.ndarray, bins: np.ndarray, rate_hz:
 
 
 def _fixed_gain(tract: Tract, hz: np.ndarray, bins: np.ndarray, rate_hz: int) -> np.ndarray:
-    """What does not move, [bins]: formants above the fifth, the source's tilt, the singer's formant."""
+    """The constant part of the tract's response, [bins]: formants above the fifth, tilt, the singer's formant."""
     upper = np.arange(5.5, 0.45 * rate_hz * tract.length / 1000.0, 1.0) * 1000.0 / tract.length
     gain = np.ones(len(hz), np.complex64)
     if len(upper):
@@ -61,20 +61,20 @@ def _response(art: Articulation, part: slice, fixed, source_power, hz, bins, rat
     wide = np.full_like(zero, 160.0)
     tract *= _resonators(zero, wide, bins, rate_hz) / _resonators(zero * (1.0 + 0.3 * open_), wide, bins, rate_hz)
     power = (np.abs(tract) ** 2) @ source_power
-    # Levels of vowels are evened out for the most part, as singers and microphones' distances do.
+    # Most of the difference between vowels' levels is removed, as singers and their distance to the microphone do.
     tract *= (power**-0.40 * np.float32(4.0) ** -0.10)[:, None]
     tract *= (1.0 + (hz / 450.0) ** 2) ** (-art.closed[part, None]).astype(np.float32)
     return tract
 
 
 def _excitation(singer: Singer, performance: Performance, art: Articulation, samples: int, rate_hz: int, rng):
-    """(through the tract, beside it) float32 [samples]."""
+    """(excitation of the throat, through the tract; of the mouth, beside it), float32 [samples] each."""
     tract, times = singer.tract, np.arange(samples) / rate_hz
     points = np.arange(len(performance.f0_hz)) * F0_HOP_S
-    sung = performance.f0_hz > 0
-    if sung.any():
-        f0_hz = np.interp(times, points[sung], performance.f0_hz[sung])
-        voiced = np.interp(times, points, sung.astype(np.float64))
+    has_f0 = performance.f0_hz > 0
+    if has_f0.any():
+        f0_hz = np.interp(times, points[has_f0], performance.f0_hz[has_f0])
+        voiced = np.interp(times, points, has_f0.astype(np.float64))
     else:
         f0_hz, voiced = np.full(samples, singer.f0_hz), np.zeros(samples)
     loud = np.interp(times, points, performance.loudness)
@@ -93,7 +93,7 @@ def _excitation(singer: Singer, performance: Performance, art: Articulation, sam
     return throat.astype(np.float32), mouth.astype(np.float32)
 
 
-def sing(singer: Singer, performance: Performance, rate_hz: int) -> np.ndarray:
+def synthesize(singer: Singer, performance: Performance, rate_hz: int) -> np.ndarray:
     """The dry voice, float64 [round(seconds * rate_hz)]."""
     samples, hop = round(performance.seconds * rate_hz), round(F0_HOP_S * rate_hz)
     frames, fft = samples // hop + 2, 1 << int(np.ceil(np.log2(0.040 * rate_hz)))
@@ -110,12 +110,12 @@ def sing(singer: Singer, performance: Performance, rate_hz: int) -> np.ndarray:
     out = np.zeros((frames + 1) * hop + fft)
     for first in range(0, frames, _BLOCK):
         part = slice(first, min(first + _BLOCK, frames))
-        place = np.arange(part.start, part.stop)[:, None] * hop + np.arange(2 * hop)
-        place = np.minimum(place, len(throat) - 1)
-        spectrum = np.fft.rfft(throat[place] * window, fft).astype(np.complex64)
+        indices = np.arange(part.start, part.stop)[:, None] * hop + np.arange(2 * hop)
+        indices = np.minimum(indices, len(throat) - 1)
+        spectrum = np.fft.rfft(throat[indices] * window, fft).astype(np.complex64)
         spectrum *= _response(art, part, fixed, source_power, hz, bins, rate_hz)
         if art.friction[max(first * hop - hop, 0) : part.stop * hop + hop].any():
-            spectrum += np.fft.rfft(mouth[place] * window, fft) * (art.colours[part] @ colours)
+            spectrum += np.fft.rfft(mouth[indices] * window, fft) * (art.colours[part] @ colours)
         pieces = np.fft.irfft(spectrum, fft)
         for row, piece in enumerate(pieces, part.start):
             out[row * hop : row * hop + fft] += piece
@@ -123,16 +123,16 @@ def sing(singer: Singer, performance: Performance, rate_hz: int) -> np.ndarray:
 
 
 def render(singer: Singer, performance: Performance, rate_hz: int = 24000) -> np.ndarray:
-    """Any singer sings any performance: float32 [round(seconds * rate_hz)].
+    """Any performance in any singer's voice: float32 [round(seconds * rate_hz)].
 
-    Timing, f0 and loudness are the performance's and the timbre the singer's, so render(target,
+    Timing, f0 and loudness come from the performance, the timbre from the singer. So render(target,
     performance.transposed(k)) is the true target of converting render(source, performance) by k semitones.
     Raises MissingPackageError or VoiceError when the singer's program is not installed.
     """
     if singer.kind == "source-filter":
-        voice = sing(singer, performance, rate_hz)
+        voice = synthesize(singer, performance, rate_hz)
     else:
         from fastsvc.data.choir import world
 
-        voice = world.sing(singer, performance, rate_hz)
+        voice = world.synthesize(singer, performance, rate_hz)
     return record(voice, singer.room, rate_hz, [singer.tract.seed, performance.seed])

@@ -1,4 +1,4 @@
-"""What the choir sings: common English words and random ones that could be English.
+"""The choir's words: common English ones, and random ones that could be English.
 
 The pronunciations were written by hand (General American, schwa as "ah"); "." parts syllables.
 """

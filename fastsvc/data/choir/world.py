@@ -1,7 +1,7 @@
 """Speech programs' voices put on a melody with WORLD (Morise et al. 2016, package pyworld).
 
-What the program says is analysed into envelope and aperiodicity, each phone is stretched to the performance's
-times, and the voice is built again with the performance's f0.
+The program's speech is analysed into envelope and aperiodicity, each phone is stretched to the performance's times,
+and the voice is synthesized from them with the performance's f0.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from scipy.ndimage import gaussian_filter1d
 
 from fastsvc.data.choir.performance import F0_HOP_S, Performance
 from fastsvc.data.choir.phones import TABLE
+from fastsvc.data.choir.programs import Phones, speak
 from fastsvc.data.choir.singer import Singer
-from fastsvc.data.choir.voices import Phones, speak
 
 _FRAME_MS = 1000.0 * F0_HOP_S
 _FFT = 1024
 
 
 @dataclass(frozen=True)
-class Said:
+class AnalysedPhrase:
     """An analysed phrase: phones with times, log power [frames, bins] and aperiodicity on the output's bins."""
 
     phones: Phones
@@ -39,38 +39,38 @@ def _world():
 
 
 def _speech_f0(audio: np.ndarray, rate_hz: int, phones: Phones) -> tuple[np.ndarray, np.ndarray]:
-    """(f0, times) with f0 at every frame of a voiced phone, even where the tracker finds none, and 0 elsewhere."""
+    """(f0, times): f0 at every frame of a voiced phone, interpolated where the tracker finds none, and 0 elsewhere."""
     world = _world()
     f0_hz, times = world.dio(audio, rate_hz, f0_floor=60.0, f0_ceil=450.0, frame_period=_FRAME_MS)
     f0_hz = world.stonemask(audio, f0_hz, times, rate_hz)
-    found = f0_hz > 0
-    if not found.any():
+    tracked = f0_hz > 0
+    if not tracked.any():
         return np.full(len(times), 120.0), times
-    everywhere = np.interp(times, times[found], f0_hz[found])
-    spoken = np.zeros(len(times), bool)
+    everywhere = np.interp(times, times[tracked], f0_hz[tracked])
+    in_voiced_phone = np.zeros(len(times), bool)
     for symbol, start, end in phones:
         if TABLE[symbol].voiced:
-            spoken |= (times >= start - 0.012) & (times <= end + 0.012)
-    return np.where(spoken, everywhere, 0.0), times
+            in_voiced_phone |= (times >= start - 0.012) & (times <= end + 0.012)
+    return np.where(in_voiced_phone, everywhere, 0.0), times
 
 
 def _onto_bins(values: np.ndarray, rate_hz: int, out_hz: int, slope: float, limit: float | None) -> np.ndarray:
-    """Spectra at rate_hz on the bins of out_hz; above the band the upper edge goes on with a slope per kHz."""
-    have = np.linspace(0.0, rate_hz / 2, values.shape[1])
-    want = np.linspace(0.0, out_hz / 2, _FFT // 2 + 1)
-    edge = min(0.44 * rate_hz, want[-1])
-    place = np.minimum(want, edge) / have[1]
-    low = np.minimum(place.astype(int), values.shape[1] - 2)
-    out = values[:, low] + (values[:, low + 1] - values[:, low]) * (place - low)
-    beyond = want > edge
+    """Spectra at rate_hz on the bins of out_hz; above the band the upper edge continues with a slope per kHz."""
+    bins_hz = np.linspace(0.0, rate_hz / 2, values.shape[1])
+    out_bins_hz = np.linspace(0.0, out_hz / 2, _FFT // 2 + 1)
+    edge = min(0.44 * rate_hz, out_bins_hz[-1])
+    position = np.minimum(out_bins_hz, edge) / bins_hz[1]
+    low = np.minimum(position.astype(int), values.shape[1] - 2)
+    out = values[:, low] + (values[:, low + 1] - values[:, low]) * (position - low)
+    beyond = out_bins_hz > edge
     if beyond.any():
-        top = values[:, (have > 0.40 * rate_hz) & (have <= edge)].mean(axis=1)
-        out[:, beyond] = top[:, None] + slope * (want[beyond] - edge) / 1000.0
+        top = values[:, (bins_hz > 0.40 * rate_hz) & (bins_hz <= edge)].mean(axis=1)
+        out[:, beyond] = top[:, None] + slope * (out_bins_hz[beyond] - edge) / 1000.0
     return out if limit is None else np.minimum(out, limit)
 
 
 @lru_cache(maxsize=128)
-def _analysed(program: str, voice: str, symbols: tuple[str, ...], out_hz: int) -> Said:
+def _analysed(program: str, voice: str, symbols: tuple[str, ...], out_hz: int) -> AnalysedPhrase:
     world = _world()
     audio, rate_hz, phones = speak(program, voice, symbols)
     audio = audio + 1e-5 * np.random.default_rng(0).standard_normal(len(audio))  # digital silence has no envelope
@@ -80,12 +80,12 @@ def _analysed(program: str, voice: str, symbols: tuple[str, ...], out_hz: int) -
     # Voices of 16 kHz get an invented top: noise that falls by about 2 dB a kHz.
     log_power = _onto_bins(np.log(power + 1e-16), rate_hz, out_hz, slope=-0.45, limit=None)
     aperiodicity = _onto_bins(aperiodicity, rate_hz, out_hz, slope=0.2, limit=0.999)
-    return Said(phones, log_power.astype(np.float32), aperiodicity.astype(np.float32))
+    return AnalysedPhrase(phones, log_power.astype(np.float32), aperiodicity.astype(np.float32))
 
 
-def _stretch(symbol: str, said: tuple[float, float], sung: tuple[float, float]) -> list[tuple[float, float]]:
-    """(sung s, said s) knots: edges keep their speed, the middle is held; of a stop the closure is stretched."""
-    (a, b), (s, e) = said, sung
+def _stretch(symbol: str, spoken: tuple[float, float], sung: tuple[float, float]) -> list[tuple[float, float]]:
+    """(seconds sung, seconds spoken) knots: edges keep their speed, the middle is stretched; of a stop the closure."""
+    (a, b), (s, e) = spoken, sung
     phone, length, room = TABLE[symbol], b - a, e - s
     edge = min(0.040, 0.35 * length, 0.35 * room)
     if phone.kind in ("stop", "affricate"):
@@ -95,8 +95,8 @@ def _stretch(symbol: str, said: tuple[float, float], sung: tuple[float, float]) 
     return [(s, a), (s + edge, a + edge), (e - tail, b - tail)]
 
 
-def _even_out(said: Said, log_power: np.ndarray, f0_free: np.ndarray) -> np.ndarray:
-    """Bring the phrase's vowels to unit power and halve their differences; other phones go along."""
+def _even_out(phrase: AnalysedPhrase, log_power: np.ndarray, f0_free: np.ndarray) -> np.ndarray:
+    """Bring the phrase's vowels to unit power and halve their differences; other phones move with them."""
     level = np.log(np.exp(log_power).sum(axis=1) + 1e-12)
     if not f0_free.any():
         return log_power - level.max()
@@ -108,23 +108,23 @@ def _even_out(said: Said, log_power: np.ndarray, f0_free: np.ndarray) -> np.ndar
 
 def _phrase(singer: Singer, phones: Phones, times: np.ndarray, out_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """(log power, aperiodicity) [frames, bins] of one phrase at those times."""
-    said = _analysed(singer.kind, singer.voice, tuple(symbol for symbol, _, _ in phones), out_hz)
+    phrase = _analysed(singer.kind, singer.voice, tuple(symbol for symbol, _, _ in phones), out_hz)
     knots = []
-    for (symbol, start, end), (_, a, b) in zip(phones, said.phones[1:-1]):
+    for (symbol, start, end), (_, a, b) in zip(phones, phrase.phones[1:-1]):
         knots += _stretch(symbol, (a, b), (start, end))
-    knots.append((phones[-1][2], said.phones[-2][2]))
-    sung, spoken = (np.asarray(column) for column in zip(*knots))
-    place = np.clip(np.interp(times, sung, spoken) / F0_HOP_S, 0.0, len(said.log_power) - 1.001)
-    low = place.astype(int)
-    part = (place - low)[:, None].astype(np.float32)
+    knots.append((phones[-1][2], phrase.phones[-2][2]))
+    sung_times, spoken_times = (np.asarray(column) for column in zip(*knots))
+    position = np.clip(np.interp(times, sung_times, spoken_times) / F0_HOP_S, 0.0, len(phrase.log_power) - 1.001)
+    low = position.astype(int)
+    part = (position - low)[:, None].astype(np.float32)
     log_power, aperiodicity = (
-        values[low] + (values[low + 1] - values[low]) * part for values in (said.log_power, said.aperiodicity)
+        values[low] + (values[low + 1] - values[low]) * part for values in (phrase.log_power, phrase.aperiodicity)
     )
     vowel = np.zeros(len(times), bool)
     for symbol, start, end in phones:
         if TABLE[symbol].kind == "vowel":
             vowel |= (times >= start + 0.02) & (times <= end - 0.02)
-    return _even_out(said, log_power, vowel), aperiodicity
+    return _even_out(phrase, log_power, vowel), aperiodicity
 
 
 def _phrases(phones: Phones) -> list[Phones]:
@@ -138,7 +138,7 @@ def _phrases(phones: Phones) -> list[Phones]:
     return [tuple(group) for group in groups if group]
 
 
-def sing(singer: Singer, performance: Performance, rate_hz: int) -> np.ndarray:
+def synthesize(singer: Singer, performance: Performance, rate_hz: int) -> np.ndarray:
     """The dry voice, float64 [round(seconds * rate_hz)]. Raises VoiceError when the program is missing."""
     samples, f0_hz = round(performance.seconds * rate_hz), performance.f0_hz.copy()
     times = np.arange(len(f0_hz)) * F0_HOP_S

@@ -1,7 +1,7 @@
 """Perturbed log-mels: rooms, microphones, noise, band limits, other throats and tempos.
 
-The synthetic choir is clean and its singers are few, while recordings of people are neither. Nearly everything
-here acts on one short-time spectrum, by item and vectorised, so that it costs less than the smallest network:
+The synthetic choir is clean and has few singers; recordings of people are noisy and have many. Nearly every change
+here acts on one short-time spectrum, by item and vectorised, so that all cost less than the smallest network:
 
 * the spectrum is taken at the corpus' own rate with a transform whose bins fall on those of ``MelConfig``, so
   nothing is resampled (768 points at 24 kHz have the bins of 512 points at 16 kHz);

@@ -1,4 +1,4 @@
-"""What acts on audio before its spectrum is taken: rooms, overdriven microphones, equalisers."""
+"""Changes of audio before its spectrum is taken: rooms, overdriven microphones, equalisers."""
 
 from __future__ import annotations
 

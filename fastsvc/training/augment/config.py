@@ -1,4 +1,4 @@
-"""How much is perturbed, and how often."""
+"""Strengths and probabilities of the perturbations."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fastsvc.errors import ConfigError
 class AugmentConfig:
     """Ranges and probabilities; :data:`NONE` changes nothing. ``*_db`` are peak values of random curves.
 
-    Each item has a strength of its own, uniform in 0 ... 1, by which curves and noise (in dB) are scaled: most items
-    are perturbed a little and some a lot, without which a network is slow to learn anything.
+    Each item has its own strength, uniform in 0 ... 1, which scales curves and noise (in dB). So most items are
+    perturbed a little and some a lot; without the easy items a network is slow to learn anything.
     """
 
     gain_db: tuple[float, ...] = (-30.0, 6.0)

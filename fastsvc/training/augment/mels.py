@@ -55,8 +55,8 @@ def mask_spans(mel: torch.Tensor, generator: torch.Generator, time_masks: int, m
         for _ in range(count):
             width = (uniform(generator, 0, widest + 1, batch, 1)).long()
             start = (uniform(generator, 0, 1, batch, 1) * (length - width).clamp(min=1)).long()
-            place = torch.arange(length)
-            span = (place >= start) & (place < start + width)
+            index = torch.arange(length)
+            span = (index >= start) & (index < start + width)
             hidden |= span[:, :, None] if axis == 1 else span[:, None]
     if not (time_masks or mel_masks):
         return mel
@@ -64,6 +64,6 @@ def mask_spans(mel: torch.Tensor, generator: torch.Generator, time_masks: int, m
 
 
 def labels_at(labels: torch.Tensor, label_hop: float, hop: float, frames: int) -> torch.Tensor:
-    """Frame labels [B, T'] at hop ``label_hop`` (source samples) read at frames of hop ``hop``: [B, frames]."""
-    place = ((torch.arange(frames) + 0.5) * (hop / label_hop)).long().clamp(max=labels.shape[1] - 1)
-    return labels[:, place.to(labels.device)]
+    """Frame labels [B, T'] at hop ``label_hop`` (source samples) → labels of frames at hop ``hop``: [B, frames]."""
+    index = ((torch.arange(frames) + 0.5) * (hop / label_hop)).long().clamp(max=labels.shape[1] - 1)
+    return labels[:, index.to(labels.device)]

@@ -1,4 +1,4 @@
-"""Spectra at the rate of the corpus with the bins of a mel, noise and holes in them, and the banks that read them."""
+"""Spectra at the rate of the corpus with the bins of a mel, noise and holes in them, and warped filter banks."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def noise(spec, hz, config, strength, generator):
 
 
 def holes(spec, generator, probability):
-    """What lossy codecs at low rates do: bins far below the loudest of their frame go to zero."""
+    """The effect of lossy codecs at low rates: bins far below the loudest of their frame go to zero."""
     batch = spec.shape[0]
     depth = torch.where(often(generator, probability, batch), uniform(generator, 25, 50, batch), torch.full((), 400.0))
     magnitude = spec.abs()

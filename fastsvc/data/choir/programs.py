@@ -1,6 +1,6 @@
-"""Speech programs as sources of voices: flite and espeak-ng say a string of phones and tell when.
+"""Speech programs as sources of voices: flite and espeak-ng say a string of phones and report the times.
 
-Both are found at run time; a voice whose program is missing is left out of the roster with a message.
+Both are looked for at run time; a voice whose program is missing is left out of the roster with a message.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Phones = tuple[tuple[str, float, float], ...]
 
 @cache
 def missing(program: str) -> str:
-    """Why the program's voices are not available here; empty if they are."""
+    """Why the program's voices are not available here; "" if they are."""
     try:
         import pyworld  # noqa: F401
     except ImportError:
@@ -66,7 +66,7 @@ def missing(program: str) -> str:
 def speak(program: str, voice: str, symbols: tuple[str, ...]) -> tuple[np.ndarray, int, Phones]:
     """The voice says these phones: (float64 [samples], rate in Hz, phones with times; pauses at both ends).
 
-    Raises VoiceError if the program is missing or does not say what it was asked.
+    Raises VoiceError if the program is missing or says other phones.
     """
     reason = missing(program)
     if reason:
@@ -84,81 +84,85 @@ def _flite(voice: str, symbols: tuple[str, ...]) -> tuple[np.ndarray, int, Phone
         path = Path(folder) / "said.wav"
         text = " ".join(("pau", *symbols, "pau"))
         command = [children.program("flite"), "-voice", voice, "-p", text, "-psdur", "-o", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or not path.exists():
-            raise VoiceError(
-                f"flite failed on '{text}': {done.stderr.strip()}", "use flite 2.2, which is known to work"
-            )
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode or not path.exists():
+            reason = process.stderr.strip()
+            raise VoiceError(f"flite failed on '{text}': {reason}", "use flite 2.2, which is known to work")
         audio, rate_hz = soundfile.read(path, dtype="float64")
-    phones, now = [], 0.0
-    for item in done.stdout.split():
+    phones, time = [], 0.0
+    for item in process.stdout.split():
         symbol, end = item.rsplit(":", 1)
-        phones.append((symbol, now, min(float(end), len(audio) / rate_hz)))
-        now = phones[-1][2]
+        phones.append((symbol, time, min(float(end), len(audio) / rate_hz)))
+        time = phones[-1][2]
     if [phone[0] for phone in phones] != ["pau", *symbols, "pau"]:
-        raise VoiceError(f"flite said {done.stdout.strip()} instead of {text}", "use flite 2.2, which is known to work")
+        output = process.stdout.strip()
+        raise VoiceError(f"flite said {output} instead of {text}", "use flite 2.2, which is known to work")
     return audio, rate_hz, tuple(phones)
 
 
-def _say(voice: str, text: str) -> tuple[np.ndarray, int, list[tuple[str, int]]]:
-    """What espeak-ng says in a process of its own: (samples, rate in Hz, phonemes with their first sample)."""
+def _run_espeak(voice: str, text: str) -> tuple[np.ndarray, int, list[tuple[str, int]]]:
+    """espeak-ng in a process of its own: (samples, rate in Hz, phonemes with their first sample)."""
     command = [sys.executable, "-I", "-S", espeak.__file__, voice, text]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()
+    process = subprocess.run(command, capture_output=True, check=False)
+    if process.returncode:
+        reason = process.stderr.decode(errors="replace").strip()
         raise VoiceError(f"espeak-ng failed on '{text}': {reason}", "use espeak-ng 1.51, which is known to work")
-    head, pcm = done.stdout.split(b"\n", 1)
-    about = json.loads(head)
-    return np.frombuffer(pcm, "<i2") / 32768.0, about["rate_hz"], about["events"]
+    head, pcm = process.stdout.split(b"\n", 1)
+    header = json.loads(head)
+    return np.frombuffer(pcm, "<i2") / 32768.0, header["rate_hz"], header["events"]
 
 
-def _without_glides(heard: list[tuple[str, float]], asked: list[str]) -> list[tuple[str, float]]:
-    """espeak-ng puts short glides between some phones (";" before a vowel): they count to the phone before."""
-    kept, extra = [], len(heard) - len(asked)
-    for name, time in heard:
-        expected = asked[len(kept)] if len(kept) < len(asked) else ""
-        if extra > 0 and name[:1] != expected[:1]:
+def _without_glides(phonemes: list[tuple[str, float]], expected: list[str]) -> list[tuple[str, float]]:
+    """The phonemes without the short glides that espeak-ng puts between some phones (";" before a vowel).
+
+    A glide's time counts to the phone before it.
+    """
+    without_glides, extra = [], len(phonemes) - len(expected)
+    for name, time in phonemes:
+        symbol = expected[len(without_glides)] if len(without_glides) < len(expected) else ""
+        if extra > 0 and name[:1] != symbol[:1]:
             extra -= 1
         else:
-            kept.append((name, time))
-    return kept
+            without_glides.append((name, time))
+    return without_glides
 
 
-def _with_closures(audio: np.ndarray, rate_hz: int, asked: list[str], starts: list[float]) -> list[float]:
-    """espeak-ng marks a stop where it bursts: move its start to where the treble before it falls silent."""
+def _with_closures(audio: np.ndarray, rate_hz: int, symbols: list[str], starts: list[float]) -> list[float]:
+    """The starts, moved for stops: espeak-ng marks the burst, but the closure begins where the treble falls silent."""
     block = rate_hz // 500
     treble = np.abs(np.diff(audio, prepend=0.0))[: len(audio) // block * block].reshape(-1, block).mean(axis=1)
     quiet = treble < 0.08 * np.quantile(treble, 0.9)
     moved = list(starts)
-    for index, symbol in enumerate(asked):
-        after_vowel = index and TABLE[asked[index - 1]].kind == "vowel"
+    for index, symbol in enumerate(symbols):
+        after_vowel = index and TABLE[symbols[index - 1]].kind == "vowel"
         if symbol in ("l", "r") and after_vowel and starts[index + 1] - starts[index] < 0.04:
-            # After a vowel it glides into l and r and marks them at their end.
+            # After a vowel espeak-ng glides into l and r and marks them at their end.
             moved[index] = starts[index - 1] + 0.62 * (starts[index + 1] - starts[index - 1])
         if TABLE[symbol].kind not in ("stop", "affricate"):
             continue
         limit = starts[index] - 0.090 if index == 0 else 0.5 * (starts[index - 1] + starts[index])
-        place = int(starts[index] * 500) - 1
-        while place > 0 and place / 500 > limit and quiet[min(place, len(quiet) - 1)]:
-            place -= 1
-        moved[index] = max(min((place + 1) / 500, starts[index]), 0.0)
+        block_index = int(starts[index] * 500) - 1
+        while block_index > 0 and block_index / 500 > limit and quiet[min(block_index, len(quiet) - 1)]:
+            block_index -= 1
+        moved[index] = max(min((block_index + 1) / 500, starts[index]), 0.0)
     return moved
 
 
 def _espeak(voice: str, symbols: tuple[str, ...]) -> tuple[np.ndarray, int, Phones]:
-    # Every vowel is stressed: unstressed ones would be weakened and their t's flapped.
+    # Every vowel is stressed: espeak-ng weakens unstressed vowels and flaps the t before them.
     marks = ["'" + _ESPEAK[s] if TABLE[s].kind == "vowel" else _ESPEAK[s] for s in symbols if s != "pau"]
-    asked = [symbol for symbol in symbols if symbol != "pau"]
-    audio, rate_hz, events = _say(voice, "[[" + "|".join(marks) + "]]")
-    heard = [(name, sample / rate_hz) for name, sample in events if name and not name.startswith("_")]
-    heard = _without_glides(heard, [_ESPEAK[symbol] for symbol in asked])
-    if len(heard) != len(asked):
-        said = " ".join(name for name, _ in heard)
+    spoken = [symbol for symbol in symbols if symbol != "pau"]
+    audio, rate_hz, events = _run_espeak(voice, "[[" + "|".join(marks) + "]]")
+    phonemes = [(name, sample / rate_hz) for name, sample in events if name and not name.startswith("_")]
+    phonemes = _without_glides(phonemes, [_ESPEAK[symbol] for symbol in spoken])
+    if len(phonemes) != len(spoken):
+        names = " ".join(name for name, _ in phonemes)
         raise VoiceError(
-            f"espeak-ng said '{said}' for '{' '.join(asked)}'", "use espeak-ng 1.51, which is known to work"
+            f"espeak-ng said '{names}' for '{' '.join(spoken)}'", "use espeak-ng 1.51, which is known to work"
         )
-    pauses = [sample / rate_hz for name, sample in events if name.startswith("_") and sample / rate_hz > heard[-1][1]]
+    last = phonemes[-1][1]
+    pauses = [sample / rate_hz for name, sample in events if name.startswith("_") and sample / rate_hz > last]
     end = pauses[0] if pauses else len(audio) / rate_hz
-    starts = _with_closures(audio, rate_hz, asked, [time for _, time in heard] + [end])
-    said = list(zip(asked, starts, starts[1:]))
-    return audio, rate_hz, (("pau", 0.0, starts[0]), *said, ("pau", end, max(end, len(audio) / rate_hz)))
+    starts = _with_closures(audio, rate_hz, spoken, [time for _, time in phonemes] + [end])
+    timed = list(zip(spoken, starts, starts[1:]))
+    return audio, rate_hz, (("pau", 0.0, starts[0]), *timed, ("pau", end, max(end, len(audio) / rate_hz)))

@@ -1,7 +1,7 @@
-"""What a run goes on from: the checkpoint in its folder, and whether the configuration of today fits it.
+"""The checkpoint that a run resumes from, and the check that today's configuration fits it.
 
-Sizes, the mel, the features and the encoder are the checkpoint's for good: its weights mean nothing with others. Rates,
-weights of losses, batches and budgets are today's (docs/training.md, "Going on").
+Sizes, mel, features and encoder stay those of the checkpoint: its weights mean nothing with others. Rates, weights of
+losses, batches and budgets come from today's configuration (docs/training.md, "Going on").
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from fastsvc.training import checkpoint
 
 NAMES = ("last.pt", "best.pt")  # best.pt alone: a run that was killed before its first save
 REMEDY = "continue with the configuration of that run, or choose another `out`"
-# Of a network's configuration: what follows the corpus's singers, and is moved by their names.
+# Keys of a network's configuration that follow the corpus's singers; their rows are moved by name.
 FOLLOWS_SINGERS = ("condition.speakers", "singers")
 
 
 @dataclass
-class Before:
-    """A run's checkpoint, as :func:`find` read it. ``singers``: whom its per-singer rows belong to, in their order."""
+class ResumePoint:
+    """A run's checkpoint, as :func:`find` read it. ``singers``: names in the order of its per-singer rows."""
 
     path: Path
     content: dict | None  # None once it is restored
     config: dict  # the network's, as a plain dict
-    train: dict  # the run's settings, and what its corpus was
+    train: dict  # the run's settings, and facts of its corpus
     singers: list[str]
     singer_f0_hz: dict[str, float]
     stamp: tuple
@@ -42,29 +42,29 @@ class Before:
     def check(self, config, settings, lasting: Callable, corpus: dict) -> None:
         """Raises CheckpointError with every difference in one line.
 
-        ``config``: the network's; ``settings``: the task's, of which ``lasting(settings)`` gives what must stay;
-        ``corpus``: what must stay of it (None: not known).
+        ``config``: the network's; ``settings``: the task's, of which ``lasting(settings)`` gives the fixed part;
+        ``corpus``: facts of the corpus that must not change (None: unknown).
         """
         try:
-            there = to_dict(from_dict(type(config), self.config, "config.model"))
+            stored_config = to_dict(from_dict(type(config), self.config, "config.model"))
         except ConfigError as error:
             raise CheckpointError(f"{self.path}: {error.message}", error.remedy) from None
-        found = [line for name, line in differences(there, to_dict(config)) if name not in FOLLOWS_SINGERS]
+        differing = [line for name, line in differences(stored_config, to_dict(config)) if name not in FOLLOWS_SINGERS]
         try:
-            then = lasting(from_dict(type(settings), self.train.get("task") or {}, "task"))
-        except ConfigError:  # of another version, whose keys are not known any more
-            then = {}
-        now = lasting(settings) if then else {}
-        both = [name for name, value in corpus.items() if value is not None and self.train.get(name) is not None]
-        then |= {name: self.train[name] for name in both}
-        now |= {name: corpus[name] for name in both}
-        found += [line for _, line in differences(then, now)]
-        if found:
-            raise CheckpointError(f"{self.path} does not fit this configuration: {'; '.join(found)}", REMEDY)
+            stored_values = lasting(from_dict(type(settings), self.train.get("task") or {}, "task"))
+        except ConfigError:  # of another version, with keys that this one does not know
+            stored_values = {}
+        current_values = lasting(settings) if stored_values else {}
+        compared = [name for name, value in corpus.items() if value is not None and self.train.get(name) is not None]
+        stored_values |= {name: self.train[name] for name in compared}
+        current_values |= {name: corpus[name] for name in compared}
+        differing += [line for _, line in differences(stored_values, current_values)]
+        if differing:
+            raise CheckpointError(f"{self.path} does not fit this configuration: {'; '.join(differing)}", REMEDY)
 
 
-def find(out: Path, kind: str) -> Before | None:
-    """The checkpoint that a run in ``out`` goes on from; None where there is none.
+def find(out: Path, kind: str) -> ResumePoint | None:
+    """The checkpoint to resume from in ``out``, or None.
 
     Raises CheckpointError where it is damaged, or of another kind of training.
     """
@@ -79,7 +79,7 @@ def find(out: Path, kind: str) -> Before | None:
             f"{path}: its list of singers is not a list of names", "copy or train the checkpoint again"
         )
     train = content["config"].get("train")
-    return Before(
+    return ResumePoint(
         path=path,
         content=content,
         config=content["config"]["model"],
@@ -90,8 +90,8 @@ def find(out: Path, kind: str) -> Before | None:
     )
 
 
-def anew(out: Path) -> str:
-    """What is said where :func:`find` found nothing: a run that was killed before its first save has nothing, too."""
+def nothing_to_resume(out: Path) -> str:
+    """The message when :func:`find` gives None, as after a run that was killed before its first save."""
     return f"nothing to resume in {out}: it starts anew" + ("" if out.exists() else " (there was no such folder)")
 
 
