@@ -14,15 +14,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench import counts
 from fastsvc.commands import choose
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine import hearing
-from fastsvc.engine.cuda import encoders as cuda_content
+from fastsvc.engine import extraction
 from fastsvc.engine.cuda import hubert as cuda_hubert
 from fastsvc.engine.cuda import pitch as cuda_pitch
 from fastsvc.engine.cuda import programs, selfcheck
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
+from fastsvc.engine.cuda.encoders import cuda_encoder
 from fastsvc.engine.cuda.graphs import Graphs
-from fastsvc.engine.cuda.hubert import GroupedConv, HubertEncoder, StridedConv
-from fastsvc.engine.cuda.recogniser import RecogniserEncoder
+from fastsvc.engine.cuda.hubert import CudaHubertEncoder, GroupedConv, StridedConv
+from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
 from fastsvc.engine.engine import Engine
 from fastsvc.errors import EngineError
 from fastsvc.features import content, hubert
@@ -47,7 +47,7 @@ def audio_of(samples, level=0.1, offset=0.02):
 
 
 def hubert_of(config=huberts.TINY, dtype=torch.float32):
-    return HubertEncoder(config, huberts.tensors(config), dtype, "cpu")
+    return CudaHubertEncoder(config, huberts.tensors(config), dtype, "cpu")
 
 
 def hubert_plain(config=huberts.TINY):
@@ -58,7 +58,7 @@ def hubert_plain(config=huberts.TINY):
 
 def recogniser_of(config=HEARING, dtype=torch.float32):
     torch.manual_seed(0)
-    return RecogniserEncoder(config, Recogniser(config).state_dict(), dtype, "cpu")
+    return CudaRecogniserEncoder(config, Recogniser(config).state_dict(), dtype, "cpu")
 
 
 def recogniser_plain(config=HEARING):
@@ -68,7 +68,7 @@ def recogniser_plain(config=HEARING):
 
 def poison(encoder):
     """What other recordings left behind must not matter."""
-    for program, _ in encoder.programs.held.values():
+    for program, _ in encoder.programs.by_shape.values():
         for value in vars(program).values():
             for tensor in value if isinstance(value, tuple) else [value]:
                 if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
@@ -113,17 +113,17 @@ def test_long_recordings_in_the_same_windows(monkeypatch, units, context):
     encoder = hubert_of()
     got, want = (e.encode(audio) for e in (encoder, hubert.HubertEncoder(huberts.TINY, huberts.tensors())))
     assert golden.relative(got, want) < 1e-5
-    assert all(not whole for _, whole in encoder.programs.held)
+    assert all(not whole for _, whole in encoder.programs.by_shape)
 
 
 @pytest.mark.parametrize("encoder", [hubert_of, recogniser_of])
 def test_the_prepared_length_changes_only_rounding(monkeypatch, encoder):
     audio, results = audio_of(20000), []
-    for rungs in (programs.RUNGS, (1024,), (16 * k for k in range(1, 99))):
-        monkeypatch.setattr(programs, "RUNGS", tuple(rungs))
+    for rungs in (programs.LENGTHS, (1024,), (16 * k for k in range(1, 99))):
+        monkeypatch.setattr(programs, "LENGTHS", tuple(rungs))
         made = encoder()
         results.append(made.encode(audio))
-        assert len(made.programs.held) == 1
+        assert len(made.programs.by_shape) == 1
     assert golden.relative(results[1], results[0]) < 5e-6 and golden.relative(results[2], results[0]) < 5e-6
 
 
@@ -131,12 +131,12 @@ def test_one_graph_serves_neighbouring_lengths():
     encoder = hubert_of()
     for units in (40, 48, 33, 45):
         encoder.encode(audio_of(units * 320 + 80))
-    assert list(encoder.programs.held) == [(48, True)]
+    assert list(encoder.programs.by_shape) == [(48, True)]
     recogniser = recogniser_of()
     recogniser.warm_up([1.0, 0.2])
-    assert list(recogniser.programs.held) == [128, 32]
+    assert list(recogniser.programs.by_shape) == [128, 32]
     encoder.warm_up([0.9, 0.1])
-    assert list(encoder.programs.held) == [(48, True), (32, True)]
+    assert list(encoder.programs.by_shape) == [(48, True), (32, True)]
 
 
 @pytest.mark.parametrize("config", [huberts.TINY, ODD])
@@ -202,7 +202,7 @@ def test_the_bundled_recogniser_in_half_precision():
     audio = audio + 0.003 * torch.randn(16000)
     tensors = engine.encoder.model.state_dict()
     want = engine.encoder.encode(audio)
-    got = RecogniserEncoder(engine.encoder.config, tensors, torch.float16, "cpu").encode(audio)
+    got = CudaRecogniserEncoder(engine.encoder.config, tensors, torch.float16, "cpu").encode(audio)
     assert (got - want).abs().max() < 2e-2 and golden.relative_rms(got, want) < 3e-3
 
 
@@ -236,7 +236,7 @@ def test_short_memory_forgets_other_lengths(monkeypatch):
     failing = (1,)
     with pytest.warns(UserWarning, match="the content encoder drops its graphs of other lengths"):
         encoder.encode(audio_of(30000))
-    assert len(encoder.programs.held) == 1 and torch.equal(encoder.encode(audio), want)
+    assert len(encoder.programs.by_shape) == 1 and torch.equal(encoder.encode(audio), want)
     failing = range(99)
     with pytest.warns(UserWarning, match="memory is short"), pytest.raises(EngineError, match="--device cpu"):
         encoder.encode(audio_of(60000))
@@ -256,13 +256,13 @@ def test_precision_follows_the_engine(gpu, tmp_path, monkeypatch):
     path = engines.build_engine(tmp_path, steps=(1,), precision="fp32", target="cpu")
     audio = 0.1 * np.random.default_rng(0).standard_normal(24000).astype(np.float32)
     cpu = Engine.open(path, "cpu")
-    want = hearing.features(audio, 24000, cpu.config, cpu.encoder, None)
+    want = extraction.features(audio, 24000, cpu.config, cpu.encoder, None)
     for precision, dtype, bound in (("fp32", torch.float32, 1e-5), ("fp16", torch.float16, 1e-2)):
         engine = gpu(path, precision)
-        assert isinstance(engine.encoder, RecogniserEncoder) and engine.encoder.weights.dtype == dtype
-        got = hearing.features(audio, 24000, engine.config, engine.encoder, None, yin=engine.yin)
+        assert isinstance(engine.encoder, CudaRecogniserEncoder) and engine.encoder.weights.dtype == dtype
+        got = extraction.features(audio, 24000, engine.config, engine.encoder, None, yin=engine.yin)
         assert golden.relative(got.units, want.units) < bound
-        assert len(engine.yin.programs.held) == 1
+        assert len(engine.yin.programs.by_shape) == 1
         for name in ("places", "voiced", "volume"):
             assert torch.equal(getattr(got, name), getattr(want, name))
         torch.testing.assert_close(got.f0_hz, want.f0_hz, rtol=1e-5, atol=0)
@@ -273,7 +273,7 @@ def test_precision_follows_the_engine(gpu, tmp_path, monkeypatch):
 def test_a_gru_runs_as_it_is_specified():
     config = dataclasses.replace(HEARING, architecture="gru", layers=1)
     state = module("recogniser", config).state_dict()
-    made = cuda_content.encoder("recogniser", config, state, torch.float16, "cpu")
+    made = cuda_encoder("recogniser", config, state, torch.float16, "cpu")
     assert type(made) is content.RecogniserEncoder
 
 

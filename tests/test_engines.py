@@ -43,7 +43,7 @@ def tone(samples=24000, rate_hz=24000, f0_hz=220.0):
 
 def sung(engine, audio, speaker="Ada", semitones=0, edit=lambda features: features, **options):
     """(audio, mel) of a recording, its features changed by ``edit``."""
-    heard = engine.hear(audio, 24000, Request("Ada", transpose=semitones))
+    heard = engine.extract(audio, 24000, Request("Ada", transpose=semitones))
     given = edit(heard.features)
     rows = given.units[given.places], given.f0_hz, given.volume
     return engine.synthesise(*rows, speaker, voiced=given.voiced, **options)

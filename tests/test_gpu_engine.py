@@ -18,15 +18,15 @@ from fastsvc import build
 from fastsvc.build.passes import measure
 from fastsvc.commands import choose
 from fastsvc.config import DdpmConfig, MelConfig, VocoderConfig
-from fastsvc.engine import backends, ladder
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine import backends, buckets
+from fastsvc.engine.buckets import Buckets
+from fastsvc.engine.cpu.sampler import Features, SeededNoise, Synthesiser
 from fastsvc.engine.cuda import launcher, selfcheck, support
 from fastsvc.engine.cuda import pitch as cuda_pitch
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
 from fastsvc.engine.cuda import vocoder as cuda_vocoder
 from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.engine import Engine
-from fastsvc.engine.ladder import Ladder
 from fastsvc.errors import ConfigError, EngineError, FastsvcError
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
@@ -102,10 +102,10 @@ def test_units_at_their_own_rate(pair):
 def test_cutting_changes_nothing(pair):
     _, gpu = pair
     given = told(90)
-    features = runtime.Features(given[0], torch.arange(90), given[1], given[1] > 0, given[2])
+    features = Features(given[0], torch.arange(90), given[1], given[1] > 0, given[2])
     voice = gpu.sampler.condition.speaker({0: 1.0})
-    whole = gpu.sampler(features, voice, 1, runtime.seeded(4, 80))
-    close(gpu.sampler(features, voice, 1, runtime.seeded(4, 80), block=31), whole, 1e-6)
+    whole = gpu.sampler(features, voice, 1, SeededNoise(4, 80))
+    close(gpu.sampler(features, voice, 1, SeededNoise(4, 80), block=31), whole, 1e-6)
 
 
 def test_the_vocoder_in_slices_that_are_never_padded(pair):
@@ -139,11 +139,11 @@ def test_several_recordings_in_one_batch(pair):
     recordings = []
     for frames in (12, 20, 7):
         units, f0_hz, volume = told(frames)
-        recordings.append(runtime.Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
+        recordings.append(Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
     voice = gpu.sampler.condition.speaker({1: 1.0})
     together = gpu.sampler.many(recordings, voice, 2, [5, 6, 7])
     assert [len(mel) for mel in together] == [12, 20, 7]
-    alone = gpu.sampler(recordings[1], voice, 2, runtime.seeded(6, 80))
+    alone = gpu.sampler(recordings[1], voice, 2, SeededNoise(6, 80))
     close(together[1], alone, 1e-6)
 
 
@@ -155,11 +155,11 @@ def test_noise_that_is_handed_in(pair):
 
 def test_short_memory_makes_smaller_batches_and_a_message(pair, monkeypatch):
     cpu, gpu = pair
-    gpu.sampler.ladder, limit = Ladder(1024), 512
+    gpu.sampler.buckets, limit = Buckets(1024), 512
     run = gpu.sampler._run
 
     def short(pieces, told, steps, progress):
-        if gpu.sampler.ladder.rows > limit:
+        if gpu.sampler.buckets.rows > limit:
             raise torch.OutOfMemoryError("no")
         return run(pieces, told, steps, progress)
 
@@ -268,10 +268,10 @@ def test_amphions_condition(tmp_path, monkeypatch):
     rows = heard["units"], heard["f0_hz"], heard["energy"]
     want, got = (engine.synthesise(*rows, 2, 2, seed=7) for engine in (cpu, gpu))
     close(got[1], want[1])
-    features = runtime.Features(rows[0], torch.arange(37), rows[1], rows[1] > 0, rows[2])
+    features = Features(rows[0], torch.arange(37), rows[1], rows[1] > 0, rows[2])
     voice = gpu.sampler.condition.speaker({2: 1.0})
-    cut = gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins), block=19)
-    close(cut, gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins)))
+    cut = gpu.sampler(features, voice, 2, SeededNoise(7, gpu.config.mel.bins), block=19)
+    close(cut, gpu.sampler(features, voice, 2, SeededNoise(7, gpu.config.mel.bins)))
 
 
 KINDS = {
@@ -296,7 +296,7 @@ def test_kinds_of_vocoders(kind):
     tensors = weights.vocoder(config)
     mel, f0_hz = torch.randn(100, config.mel.bins) - 2, 150 + 100 * torch.rand(100)
     base = "10" if config.mel.log_base == "e" else "e"
-    want = runtime.Synthesiser(tensors, config, base)(mel, f0_hz, 5)
+    want = Synthesiser(tensors, config, base)(mel, f0_hz, 5)
     for dtype, bound in ((torch.float32, AUDIO), (torch.float16, HALF)):
         made = cuda_vocoder.Synthesiser(tensors, config, base, dtype, "cpu", launcher.Jit())
         close(made(mel, f0_hz, 5), want, bound)
@@ -331,7 +331,7 @@ def test_timing_goes_on_where_memory_is_too_small_for_a_shape(pair, monkeypatch)
             raise torch.OutOfMemoryError("no")
         timed.append(tuple(given.mel.shape[:2]))
 
-    monkeypatch.setattr(cuda_vocoder, "rungs", lambda: [(2, 64), (1, 80), (1, 64)])
+    monkeypatch.setattr(cuda_vocoder, "measured_shapes", lambda: [(2, 64), (1, 80), (1, 64)])
     monkeypatch.setattr(made.choice, "measure", measure)
     with pytest.warns(UserWarning, match="too small to time 2 × 64 frames"):
         made.measure(seen.append)
@@ -388,9 +388,7 @@ def test_graphs_are_made_beforehand(pair, monkeypatch):
     assert seen == sorted(seen) and seen[-1] == 1
     shapes = [(shape.batch, shape.frames) for shape in gpu.sampler.network.programs]
     assert shapes == [(4, 96), (1, 64)]
-    recordings = [
-        runtime.Features(*told(n)[:1], torch.arange(n), *(2 * [torch.ones(n)]), torch.ones(n)) for n in lengths
-    ]
+    recordings = [Features(*told(n)[:1], torch.arange(n), *(2 * [torch.ones(n)]), torch.ones(n)) for n in lengths]
     voice, before = gpu.sampler.condition.speaker({1: 1.0}), len(made)
     for steps in (1, 2):
         mels = gpu.sampler.many(recordings, voice, steps, [5, 6, 7])
@@ -401,10 +399,10 @@ def test_graphs_are_made_beforehand(pair, monkeypatch):
 
 def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     _, gpu = pair
-    gpu.sampler.ladder = Ladder(512)
-    monkeypatch.setattr(ladder, "EVEN", (64, 128))
-    monkeypatch.setattr(ladder, "EVEN_BATCHES", (2, 1))
-    monkeypatch.setattr(cuda_recogniser, "RUNGS", (64, 128))
+    gpu.sampler.buckets = Buckets(512)
+    monkeypatch.setattr(buckets, "EVEN_FRAMES", (64, 128))
+    monkeypatch.setattr(buckets, "EVEN_BATCHES", (2, 1))
+    monkeypatch.setattr(cuda_recogniser, "LENGTHS", (64, 128))
     monkeypatch.setattr(cuda_pitch, "FRAMES", (64, 128))
     monkeypatch.setattr(gpu.synthesiser, "most_batch", 2)
     ran = []
@@ -413,11 +411,11 @@ def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     )
     gpu.warm_up(groups="all")
     network = gpu.sampler.network
-    assert list(network.programs) == Ladder(512).shapes()
-    assert {key[0] for key in network.replays} == set(Ladder(512).shapes())
+    assert list(network.programs) == Buckets(512).shapes()
+    assert {key[0] for key in network.replays} == set(Buckets(512).shapes())
     assert {key[1:] for key in network.replays} == {("condition", False), ("sampling", 1, False)}  # not early
     assert ran == [(2, 128), (1, 128), (2, 64), (1, 64)]
-    assert list(gpu.encoder.programs.held) == list(gpu.yin.programs.held) == [128, 64]
+    assert list(gpu.encoder.programs.by_shape) == list(gpu.yin.programs.by_shape) == [128, 64]
 
 
 def test_stepped_schedules_are_prepared_too(pair):
@@ -442,7 +440,7 @@ def test_short_memory_while_graphs_are_made(pair, monkeypatch):
     monkeypatch.setattr(gpu.sampler.network, "reserve", scarce)
     with pytest.warns(UserWarning, match="continuing with batches of 2048 frames"):
         gpu.sampler.warm_up([1], [[FRAMES]])
-    assert gpu.sampler.ladder == Ladder(2048) and len(gpu.sampler.network.replays) == 2
+    assert gpu.sampler.buckets == Buckets(2048) and len(gpu.sampler.network.replays) == 2
 
 
 def test_on_a_processor_there_are_no_graphs_to_make(pair):

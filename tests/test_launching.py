@@ -246,7 +246,7 @@ def test_the_hash_of_the_sources_follows_them(monkeypatch, tmp_path):
 
 
 def test_arena():
-    counter = graphs.Counter()
+    counter = graphs.ArenaSizer()
     wanted = [((3, 5), torch.float16), ((1,), torch.int64), ((2, 7, 9), torch.float32)]
     for shape, dtype in wanted:
         assert counter(*shape, dtype=dtype).device.type == "meta"

@@ -21,8 +21,7 @@ from fastsvc.build.passes import measure, target
 from fastsvc.cli import main
 from fastsvc.commands import gpu
 from fastsvc.engine import backends
-from fastsvc.engine.cuda import driver, launcher, support
-from fastsvc.engine.cuda import parts as cuda
+from fastsvc.engine.cuda import driver, gpu_parts, launcher, support
 from fastsvc.engine.cuda import vocoder as cuda_vocoder
 from fastsvc.errors import EngineError, MissingPackageError, OutputError
 
@@ -235,7 +234,7 @@ def on_a_gpu(monkeypatch, tmp_path):
 
     interpreted.prepare(monkeypatch)
     monkeypatch.setattr(backends, "choose", lambda device: device)
-    monkeypatch.setattr(cuda, "architecture", lambda device: ARCH)
+    monkeypatch.setattr(gpu_parts, "architecture", lambda device: ARCH)
     monkeypatch.setattr(driver, "bindings", lambda: None)
     monkeypatch.setattr(launcher, "Driver", lacking)
     monkeypatch.chdir(tmp_path)

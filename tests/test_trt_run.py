@@ -17,10 +17,8 @@ pytest.importorskip("onnx")
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact import listing
-from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
-from fastsvc.engine.tensorrt import package as trt
-from fastsvc.engine.tensorrt import plan as trt_plan
-from fastsvc.engine.tensorrt import run as trt_run
+from fastsvc.engine.cuda.generators import tensorrt_backend
+from fastsvc.engine.tensorrt import plan_files, trt_packages, trt_runner
 from fastsvc.errors import EngineError
 
 CONFIG = vocoders.SMALL["pc-nsf"]  # the one with noise
@@ -97,7 +95,7 @@ class Engine:
     def get_tensor_profile_shape(self, name, index):
         rung = self.ladder[index]
         shapes = (
-            trt_plan.shapes(self.config, *shape) for shape in ((1, rung.frames[0]), rung.best, (8, rung.frames[1]))
+            plan_files.shapes(self.config, *shape) for shape in ((1, rung.frames[0]), rung.best, (8, rung.frames[1]))
         )
         return [shape[name] for shape in shapes]
 
@@ -161,7 +159,7 @@ def stream(monkeypatch):
 
 
 def buffers(batch, frames):
-    """As fastsvc.engine.cuda.vocoder.Inputs, as much as a generator sees."""
+    """As fastsvc.engine.cuda.vocoder.VocoderInputs, as much as a generator sees."""
     given = vocoders.given(CONFIG, batch, frames)
     audio = torch.full((batch, frames * CONFIG.mel.hop_samples), torch.nan)
     return types.SimpleNamespace(mel=given["mel"], excitation=given["source"], noise=given["noise"], audio=audio)
@@ -179,7 +177,7 @@ def test_the_stand_in_has_no_call_that_the_real_package_lacks():
 
     assert public(Context) <= public(real.IExecutionContext)
     assert public(Engine) - {"inputs", "loaded"} <= public(real.ICudaEngine)
-    engine, module = Engine(trt_plan.LADDER), stand_in("tensorrt_rtx", None)
+    engine, module = Engine(plan_files.PROFILES_BY_LENGTH), stand_in("tensorrt_rtx", None)
     assert public(engine.settings) - {"dynamic_shapes_kernel_specialization_strategy"} <= public(real.IRuntimeConfig)
     assert public(engine.cache) <= public(real.IRuntimeCache)
     assert public(module) <= public(real) and public(module.Runtime) <= public(real.Runtime)
@@ -191,8 +189,8 @@ def test_the_stand_in_has_no_call_that_the_real_package_lacks():
 
 @pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
 def test_the_calls_in_their_order(stream, name):
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in(name, engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in(name, engine), b"plan", CPU)
     given = buffers(2, 200)
     run = bound(runner, given)
     (context,) = engine.contexts
@@ -216,8 +214,8 @@ def test_the_calls_in_their_order(stream, name):
 
 
 def test_each_shape_has_a_context_and_all_share_memory(stream):
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in("tensorrt", engine), b"plan", CPU)
     calls = [bound(runner, buffers(*shape)) for shape in ((8, 1024), (1, 1), (3, 300))]
     assert len(engine.contexts) == 3
     profiles = [next(c[1] for c in context.calls if c[0] == "profile") for context in engine.contexts]
@@ -231,8 +229,8 @@ def test_each_shape_has_a_context_and_all_share_memory(stream):
 
 
 def test_memory_that_is_outgrown_stays_with_those_that_use_it(stream):
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in("tensorrt", engine), b"plan", CPU)
     bound(runner, buffers(1, 50))
     small = runner.scratch
     bound(runner, buffers(4, 500))
@@ -243,8 +241,8 @@ def test_memory_that_is_outgrown_stays_with_those_that_use_it(stream):
 @pytest.mark.slow
 def test_contexts_and_buffers_live_until_they_are_released(stream):
     """A captured graph holds on to none of them."""
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in("tensorrt", engine), b"plan", CPU)
     given = buffers(1, 50)
     bound(runner, given)
     engine.contexts = [weakref.ref(context) for context in engine.contexts]
@@ -262,8 +260,8 @@ def test_contexts_and_buffers_live_until_they_are_released(stream):
 
 def test_on_the_default_stream_it_runs_beside_it(stream):
     stream.cuda_stream = 0
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in("tensorrt", engine), b"plan", CPU)
     run = bound(runner, buffers(1, 50))
     run()
     side = runner.side
@@ -272,11 +270,11 @@ def test_on_the_default_stream_it_runs_beside_it(stream):
 
 
 def test_what_fails_is_named(stream):
-    engine = Engine(trt_plan.LADDER)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
     module = stand_in("tensorrt", engine)
     with pytest.raises(EngineError, match="tensorrt 9.8.7 cannot load its plan .*: Version tag does not match"):
-        trt_run.Runner(module, b"of another", CPU)
-    runner = trt_run.Runner(module, b"plan", CPU)
+        trt_runner.Runner(module, b"of another", CPU)
+    runner = trt_runner.Runner(module, b"plan", CPU)
     with pytest.raises(EngineError, match=r"not made for mel \[1, 1025, 128\]"):
         bound(runner, buffers(1, 1025))
     with pytest.raises(EngineError, match="not made for mel"):
@@ -299,23 +297,23 @@ def test_what_fails_is_named(stream):
 @pytest.fixture
 def setting(stream, monkeypatch, tmp_path):
     """A generator's surroundings: an engine's folder, the stand-in as tensorrt_rtx, and a store of files."""
-    engine, store = Engine(trt_plan.WHOLE), {}
+    engine, store = Engine(plan_files.SINGLE_PROFILE), {}
     module = stand_in("tensorrt_rtx", engine)
-    monkeypatch.setattr(trt.Package, "version", lambda self: "9.8.7" if self is trt.RTX else None)
-    monkeypatch.setattr(trt, "load", lambda package: module)
+    monkeypatch.setattr(trt_packages.Package, "version", lambda self: "9.8.7" if self is trt_packages.RTX else None)
+    monkeypatch.setattr(trt_packages, "load", lambda package: module)
     built = []
 
     def build(module, graph, config, wanted, *, ahead, cache):
         assert ahead == 89 and cache == b""
         built.append(graph.name)
-        return trt_plan.Plan(wanted, b"plan", 3.5), b""
+        return plan_files.TensorRTPlan(wanted, b"plan", 3.5), b""
 
-    monkeypatch.setattr(trt_plan, "build", build)
+    monkeypatch.setattr(plan_files, "build", build)
     folder = vocoders.folder(tmp_path / "a.fsvc", vocoders.generator(CONFIG))
 
     def make(**options):
         given = {"read": store.get, "keep": store.update, **options}
-        return vocoder_trt.TensorRTGenerator(CONFIG, folder, "cpu", 89, **given)
+        return tensorrt_backend.TensorRTGenerator(CONFIG, folder, "cpu", 89, **given)
 
     return types.SimpleNamespace(make=make, store=store, built=built, engine=engine, folder=folder)
 

@@ -16,9 +16,8 @@ from fastsvc.artifact.folder import Artifact
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.build.passes import target
 from fastsvc.config import VocoderConfig
-from fastsvc.engine.cuda import launcher
-from fastsvc.engine.cuda import plan as cuda_plan
-from fastsvc.engine.ladder import EVEN, Ladder, Shape, even_needed
+from fastsvc.engine.buckets import EVEN_FRAMES, Buckets, Shape, even_needed
+from fastsvc.engine.cuda import launch_plan, launcher
 from fastsvc.errors import MissingPackageError
 from fastsvc.kernels.launch import Launch
 from fastsvc.model import schedule
@@ -83,14 +82,14 @@ def needed(
     """What opening the engine and converting such recordings starts."""
     acoustic, vocoder, sampling = manifest.acoustic, manifest.vocoder, manifest.sampling
     halo = acoustic.denoiser.halo_frames * schedule.evaluations(sampling.method, sampling.schedules[steps])
-    shapes: list[Shape] = Ladder().needed([[1], *groups], halo)  # one frame: the shape of the self-check
+    shapes: list[Shape] = Buckets().needed([[1], *groups], halo)  # one frame: the shape of the self-check
     config = vocoder and vocoder.config
     told = acoustic, config, sampling.method, sampling.schedules, sampling.depth is not None
     audio = []
     if vocoder:
         wanted = vocoder.backend if vocoder_backend == "auto" else vocoder_backend
         audio = audio_shapes(vocoder.config, groups, wanted)
-    return list(cuda_plan.launches(*told, target.DTYPES[precision], arch, shapes, audio))
+    return list(launch_plan.launches(*told, target.DTYPES[precision], arch, shapes, audio))
 
 
 def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
@@ -100,4 +99,4 @@ def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend
     frames = [count for group in groups for count in group]
     prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config))]
     # shorter recordings, and the self-check's: the shortest stands for them, and where it is timed they go by PyTorch
-    return [(1, EVEN[0])] * (backend == "triton") + prepared
+    return [(1, EVEN_FRAMES[0])] * (backend == "triton") + prepared

@@ -8,7 +8,7 @@ from torch import Tensor
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact import lowered
 from fastsvc.build.plan import Folded, Lowered
-from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
+from fastsvc.engine.cpu import denoiser_bf16
 
 STORED_HALF = ("units", "weight")  # what fp16 storage rounds; biases and step vectors are small and stay float32
 HALF_MAX = 6e4
@@ -26,7 +26,7 @@ def lower_pass(plan: Folded) -> Lowered:
     if plan.content is not None:
         parts[artifact.CONTENT] = dict(plan.content.tensors)
     if plan.precision == "bf16":
-        for name in cpu_bf16.ROUNDED:
+        for name in denoiser_bf16.ROUNDED:
             tensors[name] = tensors[name].bfloat16()
     if plan.precision == "fp16":
         parts = {name: {k: half(k, t) for k, t in part.items()} for name, part in parts.items()}

@@ -12,7 +12,7 @@ from fastsvc.build.plan import Checked, Plan, Read
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
 from fastsvc.config import AcousticConfig, FeatureConfig, hubert_units
-from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
+from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model import sampler, schedule
 from fastsvc.model.keys import skeleton
@@ -100,7 +100,7 @@ def _check_depth(plan: Read, config: AcousticConfig) -> None:
 
 def _check_options(plan: Plan) -> None:
     architectures(plan.target)  # refuses what it does not know
-    if plan.precision == "bf16" and not cpu_bf16.supported():
+    if plan.precision == "bf16" and not denoiser_bf16.supported():
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
 
 

@@ -20,8 +20,7 @@ from fastsvc.build.plan import Checked, Lowered, Measured, Targeted
 from fastsvc.children import cores
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.engine.cuda import launcher, selfcheck
-from fastsvc.engine.cuda import plan as cuda_plan
+from fastsvc.engine.cuda import launch_plan, launcher, selfcheck
 from fastsvc.errors import ConfigError, MissingPackageError
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import OLDEST, SHARED_BYTES
@@ -79,7 +78,7 @@ def compiled(plan: Checked, arch: int, shapes=None, processes: int | None = None
     """The files of one architecture: a cubin for each different kernel, and their list."""
     vocoder = plan.vocoder and plan.vocoder.config
     told = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None
-    specs = unique(cuda_plan.launches(*told, DTYPES[plan.gpu_precision], arch, shapes))
+    specs = unique(launch_plan.launches(*told, DTYPES[plan.gpu_precision], arch, shapes))
     listed, files = cubins(specs, arch, processes)
     return {f"sm_{arch}/{name}": content for name, content in {**files, **listing(arch, listed)}.items()}
 

@@ -34,14 +34,13 @@ def _supply(folder, needs, steps: int, vocoder_backend: str) -> None:
 
     from fastsvc.build.cubins.supply import supply
     from fastsvc.commands.show import bar
-    from fastsvc.engine.cuda import driver
-    from fastsvc.engine.cuda import parts as cuda
+    from fastsvc.engine.cuda import driver, gpu_parts
 
-    arch = cuda.architecture(torch.device("cuda"))
+    arch = gpu_parts.architecture(torch.device("cuda"))
     try:
         driver.bindings()  # who could not start them needs none
         with bar(f"compiling kernels for sm_{arch}", verbosity()) as progress:
-            precision = cuda.precision_of(folder.manifest, "auto")
+            precision = gpu_parts.precision_of(folder.manifest, "auto")
             made = supply(folder, arch, precision, needs, steps, progress, vocoder_backend)
     except FastsvcError as error:
         say(f"note: no kernels are compiled beforehand: {error}")
@@ -63,7 +62,7 @@ def before_converting(engine, needs, steps: int) -> None:
 def after_building(path, target: str) -> None:
     """Times the vocoder's backends on this machine's GPU, if the engine was built for it; what fails there is said.
 
-    Elsewhere, and for other GPUs, each rung is timed when it is first used.
+    Elsewhere, and for other GPUs, each bucket of lengths is timed when it is first used.
     """
     from fastsvc import faults
     from fastsvc.engine.cuda import support
@@ -74,10 +73,10 @@ def after_building(path, target: str) -> None:
 
     from fastsvc.commands.show import bar
     from fastsvc.engine import Engine
-    from fastsvc.engine.cuda import parts as cuda
+    from fastsvc.engine.cuda import gpu_parts
     from fastsvc.engine.cuda.generators.choice import summary
 
-    arch = cuda.architecture(torch.device("cuda"))
+    arch = gpu_parts.architecture(torch.device("cuda"))
     if target != "auto" and f"sm_{arch}" not in map(str.strip, target.split(",")):
         return
     try:

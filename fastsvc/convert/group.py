@@ -91,7 +91,7 @@ def sing(engine, voices: Sequence[Voice], settings: Settings, progress: Callable
 def _together(engine, voices: Sequence[Voice], settings: Settings, progress: Callable[[float], None]) -> None:
     start = time.perf_counter()
     heard = [voice.heard for voice in voices]
-    made = engine.sing(heard, settings.request, progress=progress)
+    made = engine.synthesise_many(heard, settings.request, progress=progress)
     spent, frames = time.perf_counter() - start, sum(voice.frames for voice in voices)
     for voice, audio in zip(voices, made, strict=True):
         voice.recording.take(voice, audio, spent * voice.frames / frames)

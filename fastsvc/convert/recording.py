@@ -23,7 +23,7 @@ from fastsvc.convert.settings import Settings
 
 if TYPE_CHECKING:
     from fastsvc.convert.results import Results
-    from fastsvc.engine.conversion import Heard, Place
+    from fastsvc.engine.conversion import OutputSpec, RecordingFeatures
 
 HEARD = 0.3  # the share of hearing in a conversion, for the progress bar alone
 
@@ -33,8 +33,8 @@ class Voice:
     """One channel: what the engine heard of it; then, in its stead, the audio that it made, at the model's rate."""
 
     recording: Recording
-    heard: Heard | None
-    place: Place
+    heard: RecordingFeatures | None
+    place: OutputSpec
     made: np.ndarray | None = None
 
     @property
@@ -92,14 +92,14 @@ class Recording:
             loudest_first = sorted(range(len(audio)), key=lambda i: -float(np.dot(audio[i], audio[i])))
             for place, i in enumerate(loudest_first, 1):
                 start = time.perf_counter()
-                heard = engine.hear(audio[i], rate_hz, request)
+                heard = engine.extract(audio[i], rate_hz, request)
                 self._spent("convert", start)
                 self.entry.transpose = heard.semitones
                 request = replace(request, transpose=heard.semitones) if place < self.channels else request
                 self.entry.notes += [note for note in heard.notes if note not in self.entry.notes]
                 if place == self.channels:
                     del audio  # before the work on the last, which takes as much
-                self.voices[i] = Voice(self, heard, heard.place)
+                self.voices[i] = Voice(self, heard, heard.output_spec)
                 del heard  # take() lets it go
                 self.done += HEARD / self.channels
                 yield self.voices[i]

@@ -7,8 +7,8 @@ import warnings
 import torch
 
 from fastsvc import arguments
-from fastsvc.engine.cpu import generators as cpu_generators
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cpu.generators import generator_maker
+from fastsvc.engine.cpu.sampler import MelSampler, Synthesiser
 from fastsvc.engine.cuda import support
 from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
@@ -22,10 +22,10 @@ def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") ->
     """The lowered form on the processor."""
     manifest, synthesiser = model.folder.manifest, None
     built = manifest.precision
-    mels = runtime.MelSampler(model.weights(), model.acoustic, manifest.sampling, manifest.precision)
+    mels = MelSampler(model.weights(), model.acoustic, manifest.sampling, manifest.precision)
     if model.vocoder:
-        make = cpu_generators.maker(model, vocoder_backend)
-        synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
+        make = generator_maker(model, vocoder_backend)
+        synthesiser = Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
     computes = "bf16" if mels.denoiser.gated_type == torch.bfloat16 else "fp32"
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
@@ -35,9 +35,9 @@ def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") ->
 
 def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """Kernels and CUDA graphs on an NVIDIA GPU."""
-    from fastsvc.engine.cuda import parts as backend
+    from fastsvc.engine.cuda import gpu_parts
 
-    return backend.parts(model, precision, vocoder_backend=vocoder_backend)
+    return gpu_parts.assemble(model, precision, vocoder_backend=vocoder_backend)
 
 
 BACKENDS = {"cpu": cpu, "cuda": cuda}

@@ -30,7 +30,7 @@ MADE_UP = 10**0.15  # power that rounding off took and that is given back at onc
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class LoudnessProfile:
     """Of a recording as it was heard: powers of its blocks (audio/envelope.py) and which click, its peak, the mix."""
 
     powers: np.ndarray  # of a block with a click: what lasts around it
@@ -39,7 +39,7 @@ class Level:
     mix: float
 
     @staticmethod
-    def of(audio: np.ndarray, rate_hz: int, mix: float) -> Level | None:
+    def of(audio: np.ndarray, rate_hz: int, mix: float) -> LoudnessProfile | None:
         """Of audio [samples] before it is brought to any level; None at mix 1, where nothing is changed."""
         if mix == 1.0:
             return None
@@ -47,7 +47,7 @@ class Level:
         powers = envelope.powers(audio, rate_hz)
         lasting = envelope.sustained(powers)
         clicks = envelope.clicks(audio, rate_hz, powers, lasting)
-        return Level(np.where(clicks, lasting, powers), clicks, peak, mix)
+        return LoudnessProfile(np.where(clicks, lasting, powers), clicks, peak, mix)
 
     def follow(self, audio: np.ndarray, rate_hz: int) -> np.ndarray:
         """The result [samples], of the same duration, made as loud; in its own memory.

@@ -68,9 +68,9 @@ class Model:
         kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
         tensors = self._part(artifact.CONTENT, self.content_kind, self.content)
         if dtype is not None:
-            from fastsvc.engine.cuda import encoders as cuda_content
+            from fastsvc.engine.cuda.encoders import cuda_encoder
 
-            return cuda_content.encoder(self.content_kind, self.content, tensors, dtype, device)
+            return cuda_encoder(self.content_kind, self.content, tensors, dtype, device)
         return kinds[self.content_kind](self.content, tensors, device)
 
     def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
@@ -87,7 +87,7 @@ class Parts:
     """What does the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
     ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler are. ``yin``: the device's own, or
-    None, for fastsvc.engine.hearing.
+    None, for fastsvc.engine.extraction.
     """
 
     device: torch.device

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastsvc import arguments
 from fastsvc.config import F0_METHODS
-from fastsvc.engine import checks, hearing
+from fastsvc.engine import checks, extraction
 from fastsvc.errors import ConfigError, EngineError
 from fastsvc.features import f0
 
@@ -59,7 +59,7 @@ class Request:
         self.formant_of(engine)
         self.range_of(engine)
         if self.transpose == "auto":
-            hearing.known_pitch(target_hz)
+            extraction.required_pitch(target_hz)
 
     def target_hz(self, engine) -> float | None:
         """The median pitch of the voice, None where the engine does not know it. Raises SpeakerError."""

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import HubertConfig
-from fastsvc.model.hubert import ConvLayer, Hubert, Layer
+from fastsvc.model.hubert import ConvLayer, Hubert, HubertLayer
 from fastsvc.model.keys import skeleton
 
 FRONT = 250  # units, 5 s: what the convolutions hold at a time is about 80 MB
@@ -102,7 +102,7 @@ def windows(count: int) -> list[tuple[int, int, int, int]]:
     return [(0, count, 0, count)] if count <= WHOLE else blocks(count, KEEP, CONTEXT)
 
 
-def _layer(layer: Layer, x: Tensor) -> Tensor:
+def _layer(layer: HubertLayer, x: Tensor) -> Tensor:
     """[T, C] -> [T, C], as the layer itself, with fused attention."""
     own = layer.attention
     q, k, v = (

@@ -34,7 +34,7 @@ SHARE, FLOOR = 0.7, 10  # of the power that lies in lines; percentile that stand
 BLOCK_FRAMES, BLOCK_SAMPLES = 4096, 1 << 20
 
 
-class Low(NamedTuple):
+class LowBand(NamedTuple):
     """``audio``: a recording's part below about 800 Hz, at a low rate; ``level_db`` [frames]: of the whole band."""
 
     audio: np.ndarray
@@ -46,8 +46,8 @@ class Low(NamedTuple):
         return math.ceil(seconds * self.rate_hz / self.hop)
 
 
-def low(audio: np.ndarray, rate_hz: int, hop_samples: int, frames: int) -> Low:
-    """What :func:`gated` needs of audio [samples], whose frame t is centred at sample t · hop + hop / 2."""
+def low_band(audio: np.ndarray, rate_hz: int, hop_samples: int, frames: int) -> LowBand:
+    """What :func:`without_hum` needs of audio [samples], whose frame t is centred at sample t · hop + hop / 2."""
     factor, parts, power = max(1, rate_hz // highpass.LOW_RATE_HZ), [], []
     reach, block = highpass.SPAN * factor, BLOCK_SAMPLES // factor * factor
     mean = np.full(factor, 1 / factor, np.float32)
@@ -61,12 +61,12 @@ def low(audio: np.ndarray, rate_hz: int, hop_samples: int, frames: int) -> Low:
     first, last = (np.rint(middle + side).astype(int).clip(0, len(total) - 1) for side in (-half, half))
     level = (total[last] - total[first]) / np.maximum(1, last - first)
     whole = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    return Low(whole, rate_hz / factor, hop_samples / factor, 10 * np.log10(np.maximum(level, 1e-20)))
+    return LowBand(whole, rate_hz / factor, hop_samples / factor, 10 * np.log10(np.maximum(level, 1e-20)))
 
 
-def gated(heard: Low, f0_hz: np.ndarray, voiced: np.ndarray, style: str, low_hz: float):
-    """f0_hz and voiced [frames] as tracked → the same without what :func:`found` finds, filled as ``style`` does."""
-    hum = found(heard, voiced)
+def without_hum(heard: LowBand, f0_hz: np.ndarray, voiced: np.ndarray, style: str, low_hz: float):
+    """f0_hz and voiced [frames] as tracked → the same without :func:`hum_frames`, filled as ``style`` does."""
+    hum = hum_frames(heard, voiced)
     if not hum.any():
         return f0_hz, voiced
     voiced = voiced & ~hum
@@ -78,7 +78,7 @@ def gated(heard: Low, f0_hz: np.ndarray, voiced: np.ndarray, style: str, low_hz:
     return np.where(voiced, f0_hz, filled).astype(np.float32), voiced
 
 
-def found(heard: Low, voiced: np.ndarray) -> np.ndarray:
+def hum_frames(heard: LowBand, voiced: np.ndarray) -> np.ndarray:
     """Which of the voiced frames hold mains hum alone, bool [frames]."""
     level_db, hum = heard.level_db, np.zeros(len(voiced), bool)
     some = min(heard.frames(VOICE_S), len(level_db))
@@ -123,7 +123,7 @@ def _runs(quiet: np.ndarray) -> Iterator[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist())
 
 
-def _rest(heard: Low, first: int, last: int) -> _Rest | None:
+def _rest(heard: LowBand, first: int, last: int) -> _Rest | None:
     """What hums of the frames from ``first`` to ``last``, all of them quiet; None where nothing does."""
     reach = heard.frames((LINES_S + APART_S) / 2)
     middles = np.arange(first + reach, last - reach)  # their windows hold nothing louder
@@ -146,7 +146,7 @@ def _off(hz: np.ndarray) -> np.ndarray:
     return np.where(np.abs(off[0]) < np.abs(off[1]), *off)
 
 
-def _lines(heard: Low, frames: np.ndarray) -> tuple[np.ndarray, ...]:
+def _lines(heard: LowBand, frames: np.ndarray) -> tuple[np.ndarray, ...]:
     """Of each frame: power in the lines of 50 or 60 Hz, whichever hold more; its share of all below 800 Hz; the share
     of it above 360 Hz; and the frequency of the strongest line."""
     size, apart = round(LINES_S * heard.rate_hz), round(APART_S * heard.rate_hz)

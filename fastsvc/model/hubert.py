@@ -82,7 +82,7 @@ class Attention(nn.Module):
         return self.out_proj((weights @ v).transpose(1, 2).flatten(2))
 
 
-class FeedForward(nn.Module):
+class HubertFeedForward(nn.Module):
     def __init__(self, channels: int, hidden: int):
         super().__init__()
         self.intermediate_dense = nn.Linear(channels, hidden)
@@ -92,14 +92,14 @@ class FeedForward(nn.Module):
         return self.output_dense(F.gelu(self.intermediate_dense(x)))
 
 
-class Layer(nn.Module):
+class HubertLayer(nn.Module):
     """Attention and feed-forward, each added to its input and then normalised."""
 
     def __init__(self, config: HubertConfig):
         super().__init__()
         self.attention = Attention(config.channels, config.heads)
         self.layer_norm = nn.LayerNorm(config.channels, eps=config.norm_eps)
-        self.feed_forward = FeedForward(config.channels, config.hidden)
+        self.feed_forward = HubertFeedForward(config.channels, config.hidden)
         self.final_layer_norm = nn.LayerNorm(config.channels, eps=config.norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,12 +107,12 @@ class Layer(nn.Module):
         return self.final_layer_norm(x + self.feed_forward(x))
 
 
-class Encoder(nn.Module):
+class HubertTransformer(nn.Module):
     def __init__(self, config: HubertConfig):
         super().__init__()
         self.pos_conv_embed = PositionalConvolution(config)
         self.layer_norm = nn.LayerNorm(config.channels, eps=config.norm_eps)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(HubertLayer(config) for _ in range(config.layers))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.layer_norm(x + self.pos_conv_embed(x))
@@ -133,7 +133,7 @@ class Hubert(nn.Module):
         self.config = config
         self.feature_extractor = FeatureExtractor(config)
         self.feature_projection = FeatureProjection(config)
-        self.encoder = Encoder(config)
+        self.encoder = HubertTransformer(config)
         self.final_proj = nn.Linear(config.channels, config.projection) if config.projection else None
 
     def forward(self, audio: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 MASK = 0xFFFFFFFF
-MEL, SOURCE, PHASE, FRAMES = 0, 1, 2, 3  # streams
+MEL_STREAM, SOURCE_STREAM, PHASE_STREAM, FRAME_STREAM = 0, 1, 2, 3
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:
@@ -50,7 +50,7 @@ def gaussian(
     frames: int,
     channels: int,
     device: str | torch.device = "cpu",
-    stream: int = MEL,
+    stream: int = MEL_STREAM,
 ) -> Tensor:
     """Standard normal noise [frames, channels], float32, for frames first_frame … first_frame + frames − 1."""
     u1, u2, u3, u4 = (_uniform(w) for w in _words(seed, step, first_frame, frames, channels, stream, device))
@@ -60,7 +60,7 @@ def gaussian(
     return torch.stack(quad, dim=-1).reshape(frames, -1)[:, :channels]
 
 
-def uniform(seed: int, channels: int, device="cpu", stream: int = PHASE) -> Tensor:
+def uniform(seed: int, channels: int, device="cpu", stream: int = PHASE_STREAM) -> Tensor:
     """Uniform numbers [channels] in (0, 1), one set a seed: the starting phases of the harmonics."""
     return torch.stack([_uniform(w) for w in _words(seed, 0, 0, 1, channels, stream, device)], -1).reshape(-1)[
         :channels

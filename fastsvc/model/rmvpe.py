@@ -23,7 +23,7 @@ HALO_FRAMES = 2 * 8 * (MULTIPLE - 1) + 2 * (MULTIPLE - 1) + 32 * MULTIPLE + 1 + 
 HALO_FRAMES += -HALO_FRAMES % MULTIPLE
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3×3 convolutions beside a shortcut, which is a 1×1 convolution where the channels change."""
 
     def __init__(self, before: int, after: int):
@@ -43,10 +43,10 @@ class Residual(nn.Module):
 
 
 def residuals(before: int, after: int) -> nn.ModuleList:
-    return nn.ModuleList([Residual(before, after)] + [Residual(after, after) for _ in range(BLOCKS - 1)])
+    return nn.ModuleList([ResidualBlock(before, after)] + [ResidualBlock(after, after) for _ in range(BLOCKS - 1)])
 
 
-class Down(nn.Module):
+class DownBlock(nn.Module):
     """One level of the encoder, or of the middle: a chain of residual blocks."""
 
     def __init__(self, before: int, after: int):
@@ -59,7 +59,7 @@ class Down(nn.Module):
         return x
 
 
-class Up(nn.Module):
+class UpBlock(nn.Module):
     """Twice as fine by a transposed convolution, joined with the encoder's output there, and residual blocks."""
 
     def __init__(self, before: int, after: int):
@@ -78,7 +78,7 @@ class Up(nn.Module):
         return x
 
 
-class Part(nn.Module):
+class LayerList(nn.Module):
     """A list of layers under upstream's name; the encoder has a norm before it."""
 
     def __init__(self, layers, norm: bool = False):
@@ -94,9 +94,11 @@ class UNet(nn.Module):
     def __init__(self):
         super().__init__()
         sizes = [FIRST_CHANNELS * 2**i for i in range(LEVELS + 1)]  # 16 … 512
-        self.encoder = Part([Down(a, b) for a, b in zip([1, *sizes], sizes[:-1])], norm=True)
-        self.intermediate = Part([Down(sizes[-2] if i == 0 else sizes[-1], sizes[-1]) for i in range(MIDDLE_LAYERS)])
-        self.decoder = Part([Up(b, a) for a, b in reversed(list(itertools.pairwise(sizes)))])
+        self.encoder = LayerList([DownBlock(a, b) for a, b in zip([1, *sizes], sizes[:-1])], norm=True)
+        self.intermediate = LayerList(
+            [DownBlock(sizes[-2] if i == 0 else sizes[-1], sizes[-1]) for i in range(MIDDLE_LAYERS)]
+        )
+        self.decoder = LayerList([UpBlock(b, a) for a, b in reversed(list(itertools.pairwise(sizes)))])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x, beside = self.encoder.bn(x), []

@@ -59,6 +59,12 @@ def methods(config: AcousticConfig) -> tuple[str, ...]:
     return DDPM_SAMPLERS if config.ddpm else EDM_SAMPLERS
 
 
+def check_method(config: AcousticConfig, method: str) -> None:
+    """Raises ValueError for a sampler that the acoustic model cannot be given."""
+    if method not in methods(config):
+        raise ValueError(f"the sampler {method!r} does not fit the model")
+
+
 def sample(
     config: AcousticConfig,
     method: str,
@@ -73,8 +79,8 @@ def sample(
     ``cond`` is what the denoiser is conditioned on, for models whose noise is about it (``edm.noise_mean``).
     """
     if method in solver.SOLVERS:
-        places = solver.chain(config.ddpm, levels)
-        return solver.SOLVERS[method](denoise, places, solver.start(places[0], noise(0), x0))
+        points = solver.chain(config.ddpm, levels)
+        return solver.SOLVERS[method](denoise, points, solver.start(points[0], noise(0), x0))
     if config.edm.noise_mean == "condition":
         noise = about(cond, noise)
     if method == "consistency":

@@ -14,39 +14,39 @@ from torch import Tensor
 from fastsvc.config import DdpmConfig
 from fastsvc.model.ddpm import alpha_and_spread
 
-Place = tuple[float, float, float]
+ChainPoint = tuple[float, float, float]
 FEW = 10  # below so many steps the last one is of first order, as in upstream's DPM-Solver++
 
 
-def chain(config: DdpmConfig, levels: list[float]) -> list[Place]:
+def chain(config: DdpmConfig, levels: list[float]) -> list[ChainPoint]:
     """(level, α, s) of each level."""
     alpha, spread = alpha_and_spread(config, torch.tensor(levels, dtype=torch.float64))
     return list(zip(levels, alpha.tolist(), spread.tolist()))
 
 
-def start(first: Place, noise: Tensor, x0: Tensor | None = None) -> Tensor:
+def start(first: ChainPoint, noise: Tensor, x0: Tensor | None = None) -> Tensor:
     """Where the chain begins: at ``noise`` alone, or at x0 noised to the first place (shallow diffusion)."""
     return noise if x0 is None else first[1] * x0 + first[2] * noise
 
 
-def between(before: Place, after: Place) -> tuple[float, float, float]:
+def between(before: ChainPoint, after: ChainPoint) -> tuple[float, float, float]:
     """(h, s'/s, −α'(e^{−h} − 1)) of a step."""
     h = math.log(after[1] / after[2]) - math.log(before[1] / before[2])
     return h, after[2] / before[2], -after[1] * math.expm1(-h)
 
 
-def ddim(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
+def ddim(denoise: Callable, points: list[ChainPoint], x: Tensor) -> Tensor:
     """DDIM with η = 0 (Song et al., arXiv 2010.02502, eq. 12)."""
-    for before, after in itertools.pairwise(places):
+    for before, after in itertools.pairwise(points):
         _, keep, pull = between(before, after)
         x = keep * x + pull * denoise(x, before[0])
     return x
 
 
-def dpm_solver(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
+def dpm_solver(denoise: Callable, points: list[ChainPoint], x: Tensor) -> Tensor:
     """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2): x0 extrapolated from the last two estimates."""
-    steps, previous, h_before = len(places) - 1, None, 0.0
-    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
+    steps, previous, h_before = len(points) - 1, None, 0.0
+    for step, (before, after) in enumerate(itertools.pairwise(points), start=1):
         h, keep, pull = between(before, after)
         x0 = denoise(x, before[0])
         aim = x0
@@ -57,14 +57,14 @@ def dpm_solver(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
     return x
 
 
-def unipc(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
+def unipc(denoise: Callable, points: list[ChainPoint], x: Tensor) -> Tensor:
     """UniPC-2 with B(h) = e^{−h} − 1 (Zhao et al., arXiv 2302.04867, "bh2"): each new estimate also corrects its x.
 
     The last step has no estimate at its end, hence no correction, and is of first order.
     """
-    steps, previous, h_before = len(places) - 1, None, 0.0
-    x0 = denoise(x, places[0][0])
-    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
+    steps, previous, h_before = len(points) - 1, None, 0.0
+    x0 = denoise(x, points[0][0])
+    for step, (before, after) in enumerate(itertools.pairwise(points), start=1):
         h, keep, pull = between(before, after)
         base = keep * x + pull * x0
         slope = None if previous is None else (previous - x0) * (h / -h_before)

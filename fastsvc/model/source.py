@@ -115,6 +115,6 @@ def seeded(f0_hz: Tensor, config: VocoderConfig, seed: int = 0, first_frame: int
     if config.source == "sine":
         return sine(f0_hz, phase, config)
     draws = noise.gaussian(
-        seed, 0, first_frame * hop, f0_hz.shape[1] * hop, config.source_channels, f0_hz.device, noise.SOURCE
+        seed, 0, first_frame * hop, f0_hz.shape[1] * hop, config.source_channels, f0_hz.device, noise.SOURCE_STREAM
     )
     return harmonics(f0_hz, phase, initial_phase(config, seed, f0_hz.device), draws[None], config)

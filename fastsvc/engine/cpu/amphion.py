@@ -16,8 +16,8 @@ from fastsvc.model.amphion import OVERLAP_S, SEGMENT_S, AmphionCondition, faded
 from fastsvc.model.keys import skeleton
 
 
-class Condition:
-    """Features of one sequence → cond; called as :class:`fastsvc.engine.cpu.condition.Condition` is."""
+class CpuAmphionCondition:
+    """Features of one sequence → cond; called as :class:`fastsvc.engine.cpu.condition.CpuCondition` is."""
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):
         amphion = config.amphion

@@ -10,7 +10,7 @@ from torch import Tensor
 from fastsvc.config import AcousticConfig
 
 
-class Condition:
+class CpuCondition:
     """Features of one sequence → cond, from lowered tensors (fastsvc/artifact/lowered.py)."""
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):

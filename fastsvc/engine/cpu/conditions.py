@@ -6,5 +6,5 @@ from fastsvc.config import AcousticConfig
 from fastsvc.engine.cpu import amphion, condition
 
 
-def condition_for(config: AcousticConfig) -> type[condition.Condition] | type[amphion.Condition]:
-    return condition.Condition if config.amphion is None else amphion.Condition
+def condition_for(config: AcousticConfig) -> type[condition.CpuCondition] | type[amphion.CpuAmphionCondition]:
+    return condition.CpuCondition if config.amphion is None else amphion.CpuAmphionCondition

@@ -26,7 +26,7 @@ from fastsvc.model import process
 PROJECTION_LIMIT = 256 * 2**20  # bytes: condition projections kept over several steps, beyond that made anew
 
 
-class Denoiser:
+class CpuDenoiser:
     """D(x, σ, cond) from lowered tensors (fastsvc/artifact/lowered.py), for one sequence at a time, in float32."""
 
     gated_type = torch.float32
@@ -42,14 +42,14 @@ class Denoiser:
         self.skip = weights["skip.weight"].view(self.layers, self.width, self.width), weights["skip.bias"]
         self.residual = weights["residual.weight"]
         self._pack_filters(weights)
-        self.steps = {level: Step(config, weights, i, level) for i, level in enumerate(levels)}
+        self.steps = {level: LevelConstants(config, weights, i, level) for i, level in enumerate(levels)}
         self.buffers: dict[str, Tensor] = {}
 
-    def prepare(self, cond: Tensor, evaluations: int = 1) -> Prepared:
+    def prepare(self, cond: Tensor, evaluations: int = 1) -> PreparedCondition:
         """Everything about cond [T, H] that all evaluations share."""
-        return Prepared(self, cond, keep=evaluations > 1)
+        return PreparedCondition(self, cond, keep=evaluations > 1)
 
-    def __call__(self, x: Tensor, sigma: float, prepared: Prepared, trace: list | None = None) -> Tensor:
+    def __call__(self, x: Tensor, sigma: float, prepared: PreparedCondition, trace: list | None = None) -> Tensor:
         """x [T, M] normalised → D(x, σ) [T, M], a new tensor. ``trace`` collects (name, x_l) for verification."""
         step = self.steps.get(float(sigma))
         if step is None:
@@ -91,7 +91,9 @@ class Denoiser:
     def _residual(self, layer: int, z: Tensor, state: Tensor) -> Tensor:
         return state.addmm_(z, self.residual[layer], beta=math.sqrt(0.5))
 
-    def _gated_conv(self, layer: int, dilation: int, padded: Tensor, prepared: Prepared, gated: Tensor) -> None:
+    def _gated_conv(
+        self, layer: int, dilation: int, padded: Tensor, prepared: PreparedCondition, gated: Tensor
+    ) -> None:
         """gated[:T] = σ(gate)·tanh(filter) of the convolution of the padded state plus the condition."""
         width, places = self.width, prepared.places[dilation]
         tiles = places * dilation
@@ -118,13 +120,13 @@ class Denoiser:
         return buffer[:rows]
 
 
-class Prepared:
+class PreparedCondition:
     """cond in the row order of each dilation, and its projections where they serve several evaluations.
 
     A column of ones brings the bias into the product: to add it by itself would be one more pass over all outputs.
     """
 
-    def __init__(self, denoiser: Denoiser, cond: Tensor, keep: bool):
+    def __init__(self, denoiser: CpuDenoiser, cond: Tensor, keep: bool):
         self.denoiser, frames = denoiser, len(cond)
         self.places = {d: -(-frames // (winograd.OUTPUTS * d)) for d in set(denoiser.dilations)}
         self.cond = {d: _in_tiles(cond, d, places) for d, places in self.places.items()}
@@ -146,7 +148,7 @@ class Prepared:
         return torch.mm(self.cond[dilation], self.denoiser.cond_weight[layer], out=out)
 
 
-class Step:
+class LevelConstants:
     """The constants of one noise level: scalars of the preconditioning, d_l, and what turns d_l into d_{l+1}."""
 
     def __init__(self, config: AcousticConfig, weights: dict[str, Tensor], index: int, level: float):

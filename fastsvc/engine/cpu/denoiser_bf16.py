@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastsvc import machine
 from fastsvc.artifact.lowered import TAPS
-from fastsvc.engine.cpu.denoiser import Denoiser, filter_first
+from fastsvc.engine.cpu.denoiser import CpuDenoiser, filter_first
 
 ROUNDED = ("conv.weight", "residual.weight", "skip.weight")  # what such an engine stores in bfloat16
 UNITS = {"amx_bf16", "avx512_bf16"}
@@ -26,13 +26,13 @@ def supported() -> bool:
     return bool(UNITS & set(machine.cpu_flags()))
 
 
-def denoiser_for(precision: str) -> type[Denoiser]:
+def denoiser_for(precision: str) -> type[CpuDenoiser]:
     """The backend for an engine's precision; float32, with a warning, where bfloat16 has no units."""
     if precision != "bf16":
-        return Denoiser
+        return CpuDenoiser
     if not supported():
         warnings.warn("this processor has no bfloat16 units: the engine computes in float32, slower", stacklevel=2)
-        return Denoiser
+        return CpuDenoiser
     return Bf16Denoiser
 
 
@@ -44,8 +44,8 @@ class Operand:
         self.rows[:, TAPS * width :] = cond
 
 
-class Bf16Denoiser(Denoiser):
-    """D(x, σ, cond) as :class:`Denoiser` computes it, its large products in bfloat16."""
+class Bf16Denoiser(CpuDenoiser):
+    """D(x, σ, cond) as :class:`CpuDenoiser` computes it, its large products in bfloat16."""
 
     gated_type = torch.bfloat16
 

@@ -14,7 +14,7 @@ from fastsvc.errors import EngineError, FastsvcError
 CPU_BACKENDS = ("torch", "onnxruntime")
 
 
-def maker(model, wanted: str = "auto") -> Callable:
+def generator_maker(model, wanted: str = "auto") -> Callable:
     """(tensors, VocoderConfig) → the generator of fastsvc.engine.parts.Model ``model``.
 
     Raises EngineError where ``wanted`` is not auto and does not run here; a backend that was measured as the faster

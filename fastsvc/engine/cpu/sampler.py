@@ -20,8 +20,8 @@ from fastsvc.config import AcousticConfig, VocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.model import noise as counter
 from fastsvc.model import sampler, schedule, source
+from fastsvc.model.noise import FRAME_STREAM, gaussian
 
 MEL_BLOCK, VOCODER_BLOCK = 2048, 512  # frames
 Noise = Callable[[int, int, int], Tensor]  # (step, first, last) → [last − first, M]
@@ -40,7 +40,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Seeded:
+class SeededNoise:
     """Counter-based noise: the same numbers at a frame, however the recording is cut, on whatever device."""
 
     seed: int
@@ -48,16 +48,11 @@ class Seeded:
     device: str | torch.device = "cpu"
 
     def __call__(self, step: int, first: int, last: int) -> Tensor:
-        return counter.gaussian(self.seed, step, first, last - first, self.bins, self.device)
+        return gaussian(self.seed, step, first, last - first, self.bins, self.device)
 
 
-def seeded(seed: int, bins: int) -> Seeded:
-    """:class:`Seeded` noise, which a backend may also draw by itself."""
-    return Seeded(seed, bins)
-
-
-def given(draws) -> Noise:
-    """Noise handed in: draws[step] is [T, M]."""
+def noise_from(draws) -> Noise:
+    """Noise that the caller supplies: draws[step] is [T, M]."""
     return lambda step, first, last: draws[step][first:last]
 
 
@@ -68,8 +63,7 @@ class MelSampler:
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, sampling: Sampling, precision: str = "fp32"):
         self.config, self.method = config, sampling.method
-        if self.method not in sampler.methods(config):
-            raise ValueError(f"the sampler {self.method!r} does not fit the model")
+        sampler.check_method(config, self.method)
         self.depth = sampling.depth  # shallow diffusion: the place on the chain where a given mel is taken up
         self.schedules = sampling.schedules
         self.condition = condition_for(config)(tensors, config)
@@ -116,10 +110,10 @@ class MelSampler:
         made = []
         for i, (features, seed) in enumerate(zip(told, seeds, strict=True)):
             share = progress and (lambda fraction, i=i: progress((i + fraction) / len(told)))
-            made.append(self(features, speaker, steps, Seeded(seed, self.config.mel.bins), progress=share))
+            made.append(self(features, speaker, steps, SeededNoise(seed, self.config.mel.bins), progress=share))
         return made
 
-    def pieces(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
+    def timed_stages(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
         """The parts of the work on one block, callable alone, for measuring: the condition, and all evaluations."""
         frames, sigmas = len(features.f0_hz), self.schedules[steps]
         evaluations = schedule.evaluations(self.method, sigmas)
@@ -177,4 +171,4 @@ class Synthesiser:
     def _noise(self, seed: int, start: int, end: int) -> Tensor | None:
         if not self.config.noise_sigma:
             return None
-        return counter.gaussian(seed, 0, start, end - start, self.config.initial_channels, stream=counter.FRAMES)[None]
+        return gaussian(seed, 0, start, end - start, self.config.initial_channels, stream=FRAME_STREAM)[None]

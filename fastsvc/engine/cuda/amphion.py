@@ -13,21 +13,23 @@ from torch import Tensor
 from fastsvc.artifact.lowered import AMPHION
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import ranges
-from fastsvc.engine.cpu import amphion as cpu
+from fastsvc.engine.buckets import Shape
+from fastsvc.engine.cpu.amphion import CpuAmphionCondition
 from fastsvc.engine.cpu.sampler import Features
-from fastsvc.engine.ladder import Shape
 
 STAND_IN = 64  # channels of units that are all zeros: the least that the kernels take
 
 
-class Condition:
-    """As :class:`fastsvc.engine.cuda.condition.Condition`."""
+class CudaAmphionCondition:
+    """As :class:`fastsvc.engine.cuda.condition.CudaCondition`."""
 
     in_graphs = False
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, device):
         self.device = torch.device(device)
-        self.module = cpu.Condition({n: t.to(self.device) for n, t in tensors.items() if n.startswith(AMPHION)}, config)
+        self.module = CpuAmphionCondition(
+            {n: t.to(self.device) for n, t in tensors.items() if n.startswith(AMPHION)}, config
+        )
         self.speaker = self.module.speaker
 
     @staticmethod

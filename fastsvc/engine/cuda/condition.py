@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig
-from fastsvc.engine.cpu import condition as cpu
-from fastsvc.engine.ladder import Shape
+from fastsvc.engine.buckets import Shape
+from fastsvc.engine.cpu.condition import CpuCondition
 
 GRAPH = ("condition",)
 
@@ -17,13 +17,13 @@ def launches(program) -> list:
     return program.condition()
 
 
-class Condition:
+class CudaCondition:
     """``in_graphs``: a whole schedule may be one graph, as nothing of it comes from elsewhere than the kernels."""
 
     in_graphs = True
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, device):
-        self.speaker = cpu.Condition(tensors, config).speaker
+        self.speaker = CpuCondition(tensors, config).speaker
 
     @staticmethod
     def packable(tensors: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:

@@ -10,12 +10,12 @@ from torch import Tensor
 PINNED_MOST = 64 * 2**20  # bytes of one tensor in pinned memory, which is dear
 
 
-def home_stream(device: torch.device):
+def host_stream(device: torch.device):
     """A stream for copies to ordinary memory; None for what is no GPU."""
     return torch.cuda.Stream(device) if device.type == "cuda" else None
 
 
-def there(value: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+def to_device(value: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
     """``value`` on the device, in the order of its current stream, while the host goes on."""
     value = value.to(dtype or value.dtype)
     if device.type == "cuda" and value.device.type == "cpu" and value.nbytes <= PINNED_MOST:
@@ -23,7 +23,7 @@ def there(value: Tensor, device: torch.device, dtype: torch.dtype | None = None)
     return value.to(device, non_blocking=True)
 
 
-class Homeward:
+class HostCopy:
     """The audio of one recording [samples] on its way, piece by piece, while the next piece is computed.
 
     A piece is cloned on the stream that made it, so that stream may go on and write over the piece's buffer. The copy
@@ -32,7 +32,7 @@ class Homeward:
     """
 
     def __init__(self, samples: int, device: torch.device, stream):
-        """``stream``: of :func:`home_stream`."""
+        """``stream``: of :func:`host_stream`."""
         self.device, self.stream = device, stream
         with torch.inference_mode(False):
             pinned = stream is not None and 4 * samples <= PINNED_MOST

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from fastsvc.artifact import lowered
 from fastsvc.config import AcousticConfig
+from fastsvc.engine.buckets import Shape
 from fastsvc.engine.cuda import early
 from fastsvc.engine.cuda.conditions import condition_for
-from fastsvc.engine.cuda.graphs import Arena, Counter, Graphs, settle
-from fastsvc.engine.cuda.schedules import Fused
-from fastsvc.engine.ladder import Shape
+from fastsvc.engine.cuda.graphs import Arena, ArenaSizer, Graphs, settle
+from fastsvc.engine.cuda.schedules import FusedSchedule
 from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser.network import Denoiser, Level, Tiles
 from fastsvc.kernels.denoiser.pack import Packed, pack
@@ -66,7 +66,7 @@ def table(config: AcousticConfig, levels: Iterable[float]) -> dict[float, Level]
     return found
 
 
-class Program:
+class DenoiserProgram:
     """One shape: its buffers, and replays of the work over them."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Program:
     def condition(self) -> list[Launch]:
         return [self.net.project_units(self.units, self.places, self.scalars, self.utterance)]
 
-    def sampling(self, plan: Fused) -> list[Launch]:
+    def sampling(self, plan: FusedSchedule) -> list[Launch]:
         """From noise (or the mel in ``net.out``) to the mel in ``net.out``."""
         net = copy(self.net)  # over the same buffers
         net.levels = tuple(self.levels[level] for level in plan.levels)
@@ -101,7 +101,7 @@ class Program:
         net.levels = (self.levels[level],)
         return net.evaluation(0)
 
-    def launches(self, plans: Iterable[Fused], levels: Iterable[float], conditioned: bool) -> list[Launch]:
+    def launches(self, plans: Iterable[FusedSchedule], levels: Iterable[float], conditioned: bool) -> list[Launch]:
         """Everything that this shape may start."""
         found = self.condition() if conditioned else []
         for plan in plans:
@@ -119,7 +119,7 @@ class Staging:
         self.memory: Tensor | None = None
         self.sent = None
 
-    def send(self, program: Program, slices: list[Slice]) -> None:
+    def send(self, program: DenoiserProgram, slices: list[Slice]) -> None:
         """Fill the static inputs of ``program``; rows without a slice get length 0."""
         net, (batch, frames) = program.net, (program.shape.batch, program.shape.frames)
         self._begin(batch * (16 * frames + 20) + 256)
@@ -169,7 +169,7 @@ def signed(seed: int) -> int:
     return seed - 2**64 if seed >= 2**63 else seed
 
 
-class Network:
+class DenoiserNetwork:
     """The denoiser on one device: programs made as shapes are met, all in one block of memory."""
 
     def __init__(
@@ -191,17 +191,17 @@ class Network:
         self.staging = Staging(self.device)
         self.arena: Arena | None
         self.reserved: set[Shape]  # shapes that the arena is known to hold
-        self.programs: dict[Shape, Program]
+        self.programs: dict[Shape, DenoiserProgram]
         self.replays: dict[tuple, Callable[[], None]]
         self.release()
 
-    def program(self, shape: Shape) -> Program:
+    def program(self, shape: Shape) -> DenoiserProgram:
         """The program of a shape. Raises torch.OutOfMemoryError."""
         if shape not in self.programs:
             self.reserve([shape])
             assert self.arena is not None, "reserve() makes it"
             given = self.weights, self.config, self.levels, shape, self.arch
-            self.programs[shape] = Program(*given, self.arena.again())
+            self.programs[shape] = DenoiserProgram(*given, self.arena.again())
         return self.programs[shape]
 
     def reserve(self, shapes: list[Shape]) -> None:
@@ -210,9 +210,9 @@ class Network:
             return
         sizes = []
         for shape in shapes:
-            counter = Counter()
-            Program(self.weights, self.config, self.levels, shape, self.arch, counter)
-            sizes.append(counter.size)
+            sizer = ArenaSizer()
+            DenoiserProgram(self.weights, self.config, self.levels, shape, self.arch, sizer)
+            sizes.append(sizer.size)
         if self.arena is None or len(self.arena.memory) < max(sizes):
             self.release()
             self.arena = Arena(max(sizes), self.device)
@@ -223,11 +223,13 @@ class Network:
         settle(self.device)
         self.programs, self.replays, self.arena, self.reserved = {}, {}, None, set()
 
-    def replay(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> None:
+    def replay(self, shape: Shape, what: tuple, launches: Callable[[DenoiserProgram], list[Launch]]) -> None:
         """Do the launches of a program, through the graph that was captured when they were first asked for."""
         self.prepared(shape, what, launches)()
 
-    def prepared(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> Callable[[], None]:
+    def prepared(
+        self, shape: Shape, what: tuple, launches: Callable[[DenoiserProgram], list[Launch]]
+    ) -> Callable[[], None]:
         """The replay alone. Capturing does the work, too: outputs that are inputs as well must be filled afterwards."""
         key = (shape, *what, self.early)
         if key not in self.replays:

@@ -13,18 +13,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastsvc.engine.cuda.hubert import HubertEncoder
-from fastsvc.engine.cuda.recogniser import RecogniserEncoder
+from fastsvc.engine.cuda.hubert import CudaHubertEncoder
+from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
 from fastsvc.features import content
 
 
-def encoder(kind: str, config, tensors: dict[str, Tensor], dtype: torch.dtype, device):
+def cuda_encoder(kind: str, config, tensors: dict[str, Tensor], dtype: torch.dtype, device):
     """The content encoder that computes in ``dtype``; its units are float32 and stay on the device.
 
     A recogniser of the kind "gru", which is for evaluation, runs as it is specified.
     """
     if kind == "hubert":
-        return HubertEncoder(config, tensors, dtype, device)
+        return CudaHubertEncoder(config, tensors, dtype, device)
     if config.architecture == "gru":
         return content.RecogniserEncoder(config, tensors, device)
-    return RecogniserEncoder(config, tensors, dtype, device)
+    return CudaRecogniserEncoder(config, tensors, dtype, device)

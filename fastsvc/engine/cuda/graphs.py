@@ -93,7 +93,7 @@ class Arena:
         return self
 
 
-class Counter:
+class ArenaSizer:
     """Called as an :class:`Arena`: tells how much one would need."""
 
     def __init__(self):

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fastsvc.config import HubertConfig
-from fastsvc.engine.cuda.programs import RUNGS, Programs, rung, sent
+from fastsvc.engine.cuda.programs import LENGTHS, Programs, prepared_length, sent
 from fastsvc.features import hubert
 from fastsvc.model.hubert import ConvLayer, FeatureExtractor
 
@@ -34,16 +34,16 @@ EXACT = "feature_extractor.conv_layers.0."
 Recording = tuple[Tensor, int, "tuple[Tensor, Tensor] | None"]  # samples, count of units, first convolution
 
 
-class HubertEncoder(hubert.HubertEncoder):
+class CudaHubertEncoder(hubert.HubertEncoder):
     """Units stay on the device. A window past the first 60 s computes its own convolutions, overlaps twice."""
 
     def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device):
         self.config, self.device = config, torch.device(device)
         self.home = self.device
         with torch.inference_mode(False):
-            self.weights = Weights(config, tensors, dtype, self.device)
+            self.weights = HubertWeights(config, tensors, dtype, self.device)
         self.front = self.weights.front
-        self.programs = Programs(lambda shape: Program(self.weights, *shape), self.device)
+        self.programs = Programs(lambda shape: HubertProgram(self.weights, *shape), self.device)
         self._describe(config)
 
     def encode(self, audio) -> Tensor:
@@ -58,7 +58,7 @@ class HubertEncoder(hubert.HubertEncoder):
         (audio, count, first), hop = features, self.hop_samples
         reach = self.config.position_kernel
         start, stop = max(0, begin - reach), min(count, end + reach)
-        program, replay = self.programs.prepared((rung(stop - start), first is None))
+        program, replay = self.programs.prepared((prepared_length(stop - start), first is None))
         samples = len(audio) if first is None else (stop - start - 1) * hop + self.config.window_samples
         program.audio[:samples].copy_(audio[start * hop : start * hop + samples], non_blocking=True)
         program.tell(samples, stop - start, begin - start, end - start)
@@ -76,14 +76,14 @@ class HubertEncoder(hubert.HubertEncoder):
         hop, window = self.hop_samples, self.config.window_samples
         counts = [(round(one * self.rate_hz) - window) // hop + 1 for one in seconds or ()]
         longest = max([0, *(n for n in counts if n > hubert.WHOLE)])
-        whole = RUNGS if seconds is None else (n for n in counts if n <= hubert.WHOLE)
-        shapes = {min(rung(n), hubert.WHOLE) for n in whole}
+        whole = LENGTHS if seconds is None else (n for n in counts if n <= hubert.WHOLE)
+        shapes = {min(prepared_length(n), hubert.WHOLE) for n in whole}
         shapes |= {min(longest, 3 * hubert.KEEP)} if longest else set()
         for units in sorted(shapes, reverse=True):
             self.encode(torch.zeros((units - 1) * hop + window))
 
 
-class Weights:
+class HubertWeights:
     """The network's tensors as the products take them: in ``dtype``, the first convolution in float32."""
 
     def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device):
@@ -164,11 +164,11 @@ class GroupedConv:
         return y.view(self.groups, length, -1).transpose(0, 1).flatten(1) + self.bias
 
 
-class Program:
+class HubertProgram:
     """One prepared length of ``units``: static inputs, and the network over them. ``whole``: it sees all there is, so
     it takes the group norm's moments itself; else ``first`` is handed in."""
 
-    def __init__(self, weights: Weights, units: int, whole: bool):
+    def __init__(self, weights: HubertWeights, units: int, whole: bool):
         config, device = weights.config, weights.device
         self.weights, self.units, self.whole = weights, units, whole
         conv = weights.front.layers[0].conv

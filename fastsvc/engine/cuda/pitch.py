@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig
+from fastsvc.engine.buckets import FRAMES, Buckets
 from fastsvc.engine.cuda.programs import Programs
-from fastsvc.engine.ladder import FRAMES, Ladder
 from fastsvc.features import f0
-from fastsvc.features.f0 import device as on_device
+from fastsvc.features.f0 import device_yin
 
 LONGEST = 4096  # frames; of more the work is worth the calls
 
@@ -26,15 +26,15 @@ class Yin:
         self.hop_samples, self.device = config.mel.hop_samples, torch.device(device)
         mel, spec = config.mel, config.features
         self.ranges = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz)
-        self.programs = Programs(lambda frames: Program(config, frames, self.device), self.device, "YIN")
+        self.programs = Programs(lambda frames: YinProgram(config, frames, self.device), self.device, "YIN")
 
     def fits(self, method: str, style: str, audio: Tensor, frames: int, own, beyond) -> bool:
         """Whether this recording is for :meth:`__call__`, tracked in these ranges (fastsvc.features.f0.ranges)."""
-        prepared = self.knows(method, style) and (own, beyond) == self.ranges
+        prepared = self.tracks(method, style) and (own, beyond) == self.ranges
         return prepared and 0 < frames <= LONGEST and audio.shape == (frames * self.hop_samples,)
 
     @staticmethod
-    def knows(method: str, style: str) -> bool:
+    def tracks(method: str, style: str) -> bool:
         """Whether a model's pitch is tracked so."""
         return method == "yin" and style == "fastsvc"
 
@@ -43,7 +43,7 @@ class Yin:
         return self.programs.within_memory(lambda: self._track(audio, frames))
 
     def _track(self, audio: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-        program, replay = self.programs.prepared(Ladder().rung(frames))
+        program, replay = self.programs.prepared(Buckets().bucket(frames))
         program.audio[: len(audio)].copy_(audio, non_blocking=True)
         program.audio[len(audio) :].zero_()
         program.real.fill_(frames)
@@ -52,12 +52,12 @@ class Yin:
 
     def warm_up(self, frames: Iterable[int] | None = None) -> None:
         """Make the graphs for recordings of so many frames, the longest first; None: of every prepared length."""
-        shapes = {Ladder().rung(n) for n in (FRAMES if frames is None else frames) if n <= LONGEST}
+        shapes = {Buckets().bucket(n) for n in (FRAMES if frames is None else frames) if n <= LONGEST}
         for shape in sorted(shapes, reverse=True):
             self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))
 
 
-class Program:
+class YinProgram:
     """One prepared length: static audio, and where the results come to lie."""
 
     def __init__(self, config: AcousticConfig, frames: int, device: torch.device):
@@ -73,6 +73,6 @@ class Program:
     def run(self) -> None:
         audio = torch.nan_to_num(self.audio, nan=0.0, posinf=0.0, neginf=0.0)
         samples = self.real * self.grid[1]
-        f0_hz, voiced = on_device.extract(audio, *self.grid, samples=samples, real=self.real, beyond=self.beyond)
+        f0_hz, voiced = device_yin.extract(audio, *self.grid, samples=samples, real=self.real, beyond=self.beyond)
         self.f0_hz.copy_(f0_hz)
         self.voiced.copy_(voiced)

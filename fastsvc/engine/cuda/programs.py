@@ -10,22 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc.engine.cuda.copies import there
+from fastsvc.engine.cuda.copies import to_device
 from fastsvc.engine.cuda.graphs import Graphs, on, settle
 from fastsvc.errors import EngineError
 
 # Multiples of 16: attention's mask must be aligned, else it is copied in every layer.
-RUNGS = (32, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048, 2560, 3072)
+LENGTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1280, 1536, 2048, 2560, 3072)
 
 
-def rung(rows: int) -> int:
+def prepared_length(rows: int) -> int:
     """The prepared length for so many units or frames; past the ladder multiples of 64."""
-    return next((rung for rung in RUNGS if rung >= rows), -(-rows // 64) * 64)
+    return next((length for length in LENGTHS if length >= rows), -(-rows // 64) * 64)
 
 
 def sent(audio, device: torch.device) -> Tensor:
     """A recording, tensor or array, on its way to the device; the host goes on."""
-    return there(audio if isinstance(audio, Tensor) else torch.from_numpy(np.asarray(audio)), device, torch.float32)
+    return to_device(audio if isinstance(audio, Tensor) else torch.from_numpy(np.asarray(audio)), device, torch.float32)
 
 
 class Programs:
@@ -41,15 +41,15 @@ class Programs:
     def release(self) -> None:
         """Forget all of them and their memory."""
         settle(self.device)
-        self.graphs, self.held = Graphs(self.device), {}
+        self.graphs, self.by_shape = Graphs(self.device), {}
 
     def prepared(self, shape) -> tuple[Any, Callable[[], None]]:
         """The network and its replay. Raises torch.OutOfMemoryError."""
-        if shape not in self.held:
+        if shape not in self.by_shape:
             with torch.inference_mode(False):  # so that its inputs may be written in either mode
                 program = self.make(shape)
-            self.held[shape] = program, self.graphs.capture(program.run)
-        return self.held[shape]
+            self.by_shape[shape] = program, self.graphs.capture(program.run)
+        return self.by_shape[shape]
 
     def within_memory(self, work: Callable[[], Any]) -> Any:
         """``work()``; where memory is short once more, with nothing held but what it needs."""

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine.cuda.programs import RUNGS, Programs, rung, sent
+from fastsvc.engine.cuda.programs import LENGTHS, Programs, prepared_length, sent
 from fastsvc.features import content
 from fastsvc.model.recogniser import DILATION_CYCLE, ConvTrunk, normalise
 
 
-class RecogniserEncoder(content.RecogniserEncoder):
+class CudaRecogniserEncoder(content.RecogniserEncoder):
     """Units stay on the device. The architecture "conv" alone."""
 
     def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device):
         self.config, self.device = config, torch.device(device)
         self.home = self.device
         with torch.inference_mode(False):
-            self.weights = Weights(config, tensors, dtype, self.device)
-        self.programs = Programs(lambda frames: Program(self.weights, frames), self.device)
+            self.weights = RecogniserWeights(config, tensors, dtype, self.device)
+        self.programs = Programs(lambda frames: RecogniserProgram(self.weights, frames), self.device)
         self._describe(config)
 
     def encode(self, audio) -> Tensor:
@@ -36,7 +36,7 @@ class RecogniserEncoder(content.RecogniserEncoder):
     def _units(self, mel: Tensor) -> Tensor:
         whole = torch.empty(1, mel.shape[1], self.channels, device=self.device)
         for first, last, begin, end in blocks(mel.shape[1], content.BLOCK_FRAMES, self.weights.halo_frames):
-            program, replay = self.programs.prepared(rung(end - begin))
+            program, replay = self.programs.prepared(prepared_length(end - begin))
             program.mel[: end - begin].copy_(mel[0, begin:end])
             program.there.fill_(end - begin)
             replay()
@@ -47,12 +47,12 @@ class RecogniserEncoder(content.RecogniserEncoder):
         """Make the graphs for recordings of these lengths, the longest first; None: of every prepared length."""
         frames = [round(one * self.rate_hz) // self.hop_samples for one in seconds or ()]
         longest = content.BLOCK_FRAMES + 2 * self.weights.halo_frames
-        shapes = {rung(min(n, longest)) for n in (RUNGS if seconds is None else frames)}
+        shapes = {prepared_length(min(n, longest)) for n in (LENGTHS if seconds is None else frames)}
         for shape in sorted(shapes, reverse=True):
             self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))
 
 
-class Conv:
+class DilatedConv:
     """[T, C] -> [T, C'], the length kept."""
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1):
@@ -66,7 +66,7 @@ class Conv:
         return F.linear(taps.flatten(1), self.weight, self.bias)
 
 
-class Weights:
+class RecogniserWeights:
     """The tensors in ``dtype``, convolutions as products."""
 
     def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device):
@@ -74,9 +74,11 @@ class Weights:
         self.tensors = {
             name: value.to(device, dtype) for name, value in tensors.items() if not name.startswith("head.")
         }
-        self.stem = Conv(*self.pair("trunk.stem"))
+        self.stem = DilatedConv(*self.pair("trunk.stem"))
         dilations = [DILATION_CYCLE[i % len(DILATION_CYCLE)] for i in range(config.layers)]
-        self.convs = [Conv(*self.pair(f"trunk.blocks.{i}.conv"), dilation) for i, dilation in enumerate(dilations)]
+        self.convs = [
+            DilatedConv(*self.pair(f"trunk.blocks.{i}.conv"), dilation) for i, dilation in enumerate(dilations)
+        ]
         with torch.device("meta"):
             self.halo_frames = ConvTrunk(config).halo_frames
 
@@ -87,10 +89,10 @@ class Weights:
         return F.layer_norm(x, x.shape[-1:], *self.pair(name))
 
 
-class Program:
+class RecogniserProgram:
     """One prepared length: log-mel [frames, M], of which ``there`` are real, -> units [frames, D]."""
 
-    def __init__(self, weights: Weights, frames: int):
+    def __init__(self, weights: RecogniserWeights, frames: int):
         config, device = weights.config, weights.device
         self.weights = weights
         self.mel = torch.zeros(frames, config.mel.bins, device=device)

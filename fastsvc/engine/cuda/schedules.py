@@ -14,7 +14,7 @@ from fastsvc.model import schedule, solver
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedSchedule:
     """x begins as carry·(a given normalised mel) + spread·noise; evaluation i is at ``levels[i]``, then update i."""
 
     levels: tuple[float, ...]
@@ -23,31 +23,31 @@ class Fused:
     carry: float = 0.0
 
 
-def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool = False) -> Fused | None:
+def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool = False) -> FusedSchedule | None:
     """The schedule over ``levels``, or None where the update form cannot express it; ``refine``: from a given mel."""
     evaluated = tuple(schedule.evaluated(method, levels))
     if config.ddpm is not None and method in ("ddim", "dpm++"):
-        places = solver.chain(config.ddpm, levels)
-        updates = ddim_updates(places) if method == "ddim" else dpm_updates(places)
-        _, alpha, spread = places[0]
-        return Fused(evaluated, tuple(updates), spread if refine else 1.0, alpha if refine else 0.0)
+        points = solver.chain(config.ddpm, levels)
+        updates = ddim_updates(points) if method == "ddim" else dpm_updates(points)
+        _, alpha, spread = points[0]
+        return FusedSchedule(evaluated, tuple(updates), spread if refine else 1.0, alpha if refine else 0.0)
     if method not in ("consistency", "euler") or config.edm.noise_mean == "condition":
         return None
     if method == "consistency":
         updates = consistency_updates(levels, config.edm.sigma_min)
     else:
         updates = euler_updates(levels)
-    return Fused(evaluated, tuple(updates), levels[0])
+    return FusedSchedule(evaluated, tuple(updates), levels[0])
 
 
-def ddim_updates(places: list[solver.Place]) -> list[Update]:
-    return [Update(*solver.between(before, after)[1:]) for before, after in itertools.pairwise(places)]
+def ddim_updates(points: list[solver.ChainPoint]) -> list[Update]:
+    return [Update(*solver.between(before, after)[1:]) for before, after in itertools.pairwise(points)]
 
 
-def dpm_updates(places: list[solver.Place]) -> list[Update]:
+def dpm_updates(points: list[solver.ChainPoint]) -> list[Update]:
     """DPM-Solver++(2M): x0 is extrapolated from the last two estimates, but not at first, nor last of few steps."""
-    steps, h_before, updates = len(places) - 1, 0.0, []
-    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
+    steps, h_before, updates = len(points) - 1, 0.0, []
+    for step, (before, after) in enumerate(itertools.pairwise(points), start=1):
         h, keep, pull = solver.between(before, after)
         remember = step < steps
         if step == 1 or (step == steps and steps < solver.FEW):

@@ -1,6 +1,6 @@
 """A small input through every layer on the device, against what the compiler's CPU run left in the manifest.
 
-Inputs follow from counter-based noise, so they are the same everywhere. Of every layer a fingerprint is stored:
+VocoderInputs follow from counter-based noise, so they are the same everywhere. Of every layer a fingerprint is stored:
 its RMS, and its products with a few fixed vectors of signs, from which the size of a difference can be told.
 """
 
@@ -71,7 +71,7 @@ def audio_of(config: VocoderConfig, vocoder, mel: Tensor, f0_hz: Tensor) -> Tens
     sines = source.seeded(f0_hz[None], config, SEED)
     extra = None
     if config.noise_sigma:
-        extra = noise.gaussian(SEED, 0, 0, len(mel), config.initial_channels, stream=noise.FRAMES)[None]
+        extra = noise.gaussian(SEED, 0, 0, len(mel), config.initial_channels, stream=noise.FRAME_STREAM)[None]
     return vocoder(mel[None], vocoder.source(sines), extra)[0]
 
 
@@ -95,7 +95,7 @@ def layers(sampler, level: float):
     """(name, kernels that made it, values [T, C]) of one evaluation, its launches started one by one."""
     config, network = sampler.config, sampler.network
     given = {name: value.to(network.device) for name, value in inputs(config, level).items()}
-    program = network.program(sampler.ladder.shape([FRAMES]))
+    program = network.program(sampler.buckets.shape([FRAMES]))
     net, weights, width = program.net, network.weights, config.denoiser.channels
     network.staging.send(program, [])
     net.lengths.fill_(FRAMES)

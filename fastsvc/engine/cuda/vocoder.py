@@ -1,6 +1,6 @@
 """Log-mel and f0 → audio on a GPU: the harmonic source as a kernel, the generator by the fastest backend, in graphs.
 
-Slices are never padded (engine/ladder.py), so what is computed is what one pass over the recording would be.
+Slices are never padded (engine/buckets.py), so what is computed is what one pass over the recording would be.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import ladder, ranges
+from fastsvc.engine import buckets, ranges
 from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.engine.cuda.copies import Homeward, home_stream, there
+from fastsvc.engine.cuda.copies import HostCopy, host_stream, to_device
 from fastsvc.engine.cuda.denoiser import signed
-from fastsvc.engine.cuda.generators.choice import Choice, rungs
-from fastsvc.engine.cuda.generators.torch import TorchGenerator
+from fastsvc.engine.cuda.generators.choice import BackendChoice, measured_shapes
+from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
 from fastsvc.engine.cuda.graphs import Graphs, on, settle
 from fastsvc.errors import EngineError
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import power_of_two
 from fastsvc.kernels.vocoder import source as kernel
-from fastsvc.model import noise as counter
 from fastsvc.model import source
+from fastsvc.model.noise import FRAME_STREAM, gaussian
 
 Result = TypeVar("Result")
 BASES = {"e": math.e, "10": 10.0}
 
 
-class Inputs:
+class VocoderInputs:
     """Static buffers of one shape: ``batch`` slices of ``frames``."""
 
     def __init__(self, config: VocoderConfig, batch: int, frames: int, device):
@@ -78,12 +78,14 @@ class Synthesiser:
         with torch.inference_mode(False):
             vocoder = Vocoder(tensors, config, dtype, device)
             self.mixing = None if config.source == "sine" else mixing(vocoder)
-        self.choice = choice or Choice({"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder))
+        self.choice = choice or BackendChoice(
+            {"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder)
+        )
         self.halo_frames = vocoder.halo_frames
         self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
         self.graphs, self.inputs, self.replays, self.calls = Graphs(self.device), {}, {}, {}
-        self.home = home_stream(self.device)
-        self.most_batch, self.longest = ladder.EVEN_BATCHES[0], ladder.EVEN[-1]
+        self.home = host_stream(self.device)
+        self.most_batch, self.longest = buckets.EVEN_BATCHES[0], buckets.EVEN_FRAMES[-1]
 
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
@@ -97,7 +99,7 @@ class Synthesiser:
         """The same, as a call that waits for the audio: until then the GPU may be at work, and others may begin."""
 
         def work() -> Callable[[], Tensor]:
-            here = there(mel, self.device), there(f0_hz, self.device)
+            here = to_device(mel, self.device), to_device(f0_hz, self.device)
             return self._synthesise(*here, seed, block, progress).wait
 
         return self._within_memory(work)
@@ -111,7 +113,7 @@ class Synthesiser:
             except torch.OutOfMemoryError:
                 if self.most_batch > 1:
                     self.most_batch //= 2
-                elif self.longest > max(ladder.EVEN[0], 4 * self.halo_frames):
+                elif self.longest > max(buckets.EVEN_FRAMES[0], 4 * self.halo_frames):
                     self.longest //= 2
                 else:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
@@ -126,11 +128,11 @@ class Synthesiser:
         self.inputs, self.replays, self.calls = {}, {}, {}
         self.choice.release()
 
-    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Homeward:
+    def _synthesise(self, mel, f0_hz, seed, block, progress) -> HostCopy:
         hop, frames = self.config.mel.hop_samples, len(mel)
-        cut = ladder.even(frames, self.halo_frames, block or self.longest)
+        cut = buckets.even_slices(frames, self.halo_frames, block or self.longest)
         prepared = self._prepared(f0_hz)
-        audio = Homeward(frames * hop, self.device, self.home)
+        audio = HostCopy(frames * hop, self.device, self.home)
         for group in cut.batches(self.most_batch):
             with ranges.stage("vocoder"):
                 out = self._batch(mel, prepared, seed, [cut.starts[i] for i in group], cut.length)
@@ -154,7 +156,7 @@ class Synthesiser:
         """Audio [B, length·hop] of slices that begin at ``starts``."""
         key = len(starts), length
         if key not in self.inputs:
-            self.inputs[key] = Inputs(self.config, *key, self.device)
+            self.inputs[key] = VocoderInputs(self.config, *key, self.device)
         given = self.inputs[key]
         replay = self._replay(key, given)  # first, as measuring backends and capturing write over the inputs
         given.places.copy_(torch.tensor(starts), non_blocking=True)
@@ -164,11 +166,11 @@ class Synthesiser:
         if given.noise is not None:
             for row, start in enumerate(starts):
                 channels = self.config.initial_channels
-                given.noise[row] = counter.gaussian(seed, 0, start, length, channels, self.device, counter.FRAMES)
+                given.noise[row] = gaussian(seed, 0, start, length, channels, self.device, FRAME_STREAM)
         replay()
         return given.audio
 
-    def _excite(self, given: Inputs, prepared: list[Tensor], seed: int) -> None:
+    def _excite(self, given: VocoderInputs, prepared: list[Tensor], seed: int) -> None:
         """What the source needs, or for the one sine, which has neither noise nor harmonics, its output."""
         if self.config.source == "sine":
             f0_hz, phase = prepared
@@ -180,7 +182,7 @@ class Synthesiser:
         turns = source.initial_phase(self.config, seed, self.device)
         given.offsets[:, : len(turns)] = kernel.offsets(turns)
 
-    def _replay(self, key: tuple[int, int], given: Inputs) -> Callable[[], None]:
+    def _replay(self, key: tuple[int, int], given: VocoderInputs) -> Callable[[], None]:
         name = self.choice.name(given, self.graphs.capture)
         whole = (*key, name)
         ready = self.replays.get(whole) or self.calls.get(whole)
@@ -202,7 +204,9 @@ class Synthesiser:
                 start()
             generate()
 
-        if key[1] not in ladder.EVEN:  # short, and may never come again: no graph, but bound once, as binding may keep
+        if (
+            key[1] not in buckets.EVEN_FRAMES
+        ):  # short, and may never come again: no graph, but bound once, as binding may keep
             self.calls[whole] = run  # memory until it is released
             return run
         self.replays[whole] = self.graphs.capture(run)
@@ -210,11 +214,11 @@ class Synthesiser:
 
     def measure(self, progress: Progress | None = None) -> None:
         """Time the backends at every rung of the ladder where that has not been done, as far as memory suffices."""
-        shapes = [shape for shape in rungs() if not self.choice.measured(*shape)]
+        shapes = [shape for shape in measured_shapes() if not self.choice.measured(*shape)]
         for done, shape in enumerate(shapes, 1):
             try:
                 with on(self.device):
-                    self.choice.measure(Inputs(self.config, *shape, self.device), self.graphs.capture)
+                    self.choice.measure(VocoderInputs(self.config, *shape, self.device), self.graphs.capture)
             except torch.OutOfMemoryError:
                 warnings.warn(f"GPU memory is too small to time {shape[0]} × {shape[1]} frames", stacklevel=2)
                 self._release()
@@ -228,7 +232,7 @@ class Synthesiser:
 
     def _prepare(self, frames: Iterable[int] | None, progress: Progress | None) -> None:
         bounds = self.halo_frames, self.longest, self.most_batch
-        shapes = ladder.even_shapes(*bounds) if frames is None else ladder.even_needed(frames, *bounds)
+        shapes = buckets.even_shapes(*bounds) if frames is None else buckets.even_needed(frames, *bounds)
         for done, shape in enumerate(shapes, 1):
             mel = torch.zeros(shape.frames, self.config.mel.bins, device=self.device)
             f0_hz = self._prepared(torch.full((shape.frames,), 200.0, device=self.device))

@@ -16,9 +16,8 @@ import torch
 from fastsvc import arguments
 from fastsvc.config import F0_METHODS, F0_STYLES
 from fastsvc.errors import ConfigError
-from fastsvc.features.f0 import device, external, neural, styles
-from fastsvc.features.f0 import weights as pitch
-from fastsvc.features.f0.beyond import joined, ranges
+from fastsvc.features.f0 import device_yin, external, neural, pitch_weights, styles
+from fastsvc.features.f0.beyond import extended_track, ranges
 from fastsvc.features.f0.candidates import candidates, outermost
 from fastsvc.features.f0.external import onto_frames
 from fastsvc.features.f0.path import COSTS, best_path
@@ -83,7 +82,9 @@ def extract_batch(
         return torch.zeros(shape, device=audio.device), torch.zeros(shape, dtype=torch.bool, device=audio.device)
     grid = rate_hz, hop_samples, frames, low_hz, high_hz
     if method == "yin" and style == "fastsvc" and audio.is_cuda:
-        return tuple(torch.stack(parts) for parts in zip(*(device.extract(row, *grid, beyond=beyond) for row in audio)))
+        return tuple(
+            torch.stack(parts) for parts in zip(*(device_yin.extract(row, *grid, beyond=beyond) for row in audio))
+        )
     if style != "fastsvc":
         rows = [
             styles.extract(
@@ -108,7 +109,7 @@ def extract_batch(
 def require(method: str, weights=None) -> None:
     """Raise what :func:`extract` would for lack of a package or of weights, before any work is done."""
     if method in styles.NETWORKS:
-        pitch.find(method, weights)
+        pitch_weights.find(method, weights)
     else:
         external.require(method)
 
@@ -136,7 +137,7 @@ def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None):
 def _tracked(audio, grid, method, weights=None, beyond=None):
     """(f0_hz [frames], voiced [frames]) of each row of audio [B, samples]; what f0_hz holds elsewhere is open."""
     if method == "yin" and audio.is_cuda:
-        return [tuple(part.cpu().numpy() for part in device.yin(row, *grid, beyond=beyond)) for row in audio]
+        return [tuple(part.cpu().numpy() for part in device_yin.yin(row, *grid, beyond=beyond)) for row in audio]
     if method == "yin":
         return list(zip(*_yin(audio, *grid, beyond)))
     rows = [_one(row, *grid, method, weights) for row in audio]
@@ -152,7 +153,7 @@ def _beyond(grid, beyond, audio, f0_hz, voiced, shift=0):
         return f0_hz, voiced
     audio = torch.nn.functional.pad(audio, (shift, 0))[None]
     ((heard_hz, heard),) = _tracked(audio, (rate_hz, hop_samples, len(f0_hz), low_hz, high_hz), "yin", None, beyond)
-    return joined(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, hop_samples / rate_hz)
+    return extended_track(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, hop_samples / rate_hz)
 
 
 def _one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):

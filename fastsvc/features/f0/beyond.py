@@ -28,7 +28,7 @@ def ranges(low_hz: float, high_hz: float, rate_hz: float, asked: tuple[float, fl
     return (own if own[0] * 2**0.5 <= own[1] else None), wide
 
 
-def joined(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, frame_s):
+def extended_track(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, frame_s):
     """A track (f0_hz, voiced) [frames] with what YIN (heard_hz, heard) hears outside low_hz … high_hz.
 
     Returns a new track; the same one where YIN hears nothing outside.

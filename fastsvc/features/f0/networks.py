@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from fastsvc.audio import resample, slicing
 from fastsvc.audio.mel import log_mel, triangles
-from fastsvc.features.f0 import weights as pitch
+from fastsvc.features.f0 import pitch_weights
 from fastsvc.model import crepe, fcpe, rmvpe
 
 RATE_HZ = 16000
@@ -43,7 +43,9 @@ def salience(method: str, audio: torch.Tensor, hop: int = HOP, weights=None) -> 
 
     float32, on the audio's device. ``hop`` is free for CREPE alone. ``weights`` is the file of rmvpe.
     """
-    network = _network(method, str(pitch.find(method, weights)), str(audio.device), dtype_on(method, audio.device))
+    network = _network(
+        method, str(pitch_weights.find(method, weights)), str(audio.device), dtype_on(method, audio.device)
+    )
     run = {"fcpe": fcpe_blocks, "rmvpe": rmvpe_blocks}.get(method)
     windows = CREPE_ON_DEVICE if audio.is_cuda else CREPE_WINDOWS
     with _convolutions(audio.device):
@@ -67,7 +69,7 @@ def _convolutions(device: torch.device):
 
 def cents_of(method: str, weights=None) -> torch.Tensor:
     """The centres [360] of the bins of ``method``, in cents above 10 Hz, float64."""
-    return _cents(str(pitch.find(method, weights))) if method == "fcpe" else CENTS
+    return _cents(str(pitch_weights.find(method, weights))) if method == "fcpe" else CENTS
 
 
 @functools.lru_cache(maxsize=4)
@@ -77,7 +79,7 @@ def _cents(path: str) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=4)
 def _network(method: str, path: str, device: str, dtype: torch.dtype = torch.float32):
-    network = pitch.read(method, Path(path)).to(device)
+    network = pitch_weights.read(method, Path(path)).to(device)
     for part in network.modules():
         if not isinstance(part, crepe.FrozenNorm):  # their statistics are larger than float16 reaches
             for value in part.parameters(recurse=False):

@@ -10,18 +10,18 @@ import torch
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.engine.cuda.generators.choice import Choice
-from fastsvc.engine.cuda.generators.tensorrt import TensorRTGenerator
-from fastsvc.engine.cuda.generators.torch import TorchGenerator
-from fastsvc.engine.cuda.generators.triton import TritonGenerator
+from fastsvc.engine.cuda.generators.choice import BackendChoice
+from fastsvc.engine.cuda.generators.tensorrt_backend import TensorRTGenerator
+from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
+from fastsvc.engine.cuda.generators.triton_backend import TritonGenerator
 from fastsvc.engine.cuda.launcher import sources
-from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import trt_packages
 from fastsvc.errors import OutputError
 
 FILE = "vocoder.json"  # in the device's part
 
 
-def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str = "auto") -> Choice:
+def backend_choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str = "auto") -> BackendChoice:
     """The backends for a fastsvc.engine.parts.Model in ``dtype``; ``part``: fastsvc.artifact.device_part.DevicePart.
 
     Raises FastsvcError if ``wanted`` cannot run.
@@ -46,12 +46,12 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
         "torch": lambda: plain(dtype, search=True),
         "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
     }
-    for package in trt.PACKAGES:
+    for package in trt_packages.PACKAGES:
         makers[package] = tensorrt(package, artifact.GRAPHS[dtype == torch.float16])
     built = model.folder.manifest.vocoder.backend
     if wanted == "auto" and built in makers:
         wanted = built
-    return Choice(
+    return BackendChoice(
         makers,
         lambda: plain(torch.float32, search=False),  # it runs once
         wanted,
@@ -67,7 +67,7 @@ def circumstances(device: torch.device, dtype: torch.dtype) -> dict:
 
     found = {"fastsvc": VERSION, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
     found |= {"kernels": sources()[:16], "triton": _triton()}
-    found |= {name: package.version() for name, package in trt.PACKAGES.items()}
+    found |= {name: package.version() for name, package in trt_packages.PACKAGES.items()}
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
     return found

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fastsvc import faults, reading
 from fastsvc.config.shown import shown
-from fastsvc.engine import ladder
+from fastsvc.engine import buckets
 from fastsvc.errors import EngineError
 from fastsvc.model import noise
 
@@ -29,7 +29,7 @@ UNKNOWN_ERROR = 2.5e-3  # in place of PyTorch's own where that did not run: abou
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One backend at one shape: milliseconds and error, or the reason why there are none."""
 
     batch: int
@@ -40,9 +40,9 @@ class Row:
     why: str | None = None
 
 
-def _row(stored: dict) -> Row:
+def _measurement(stored: dict) -> Measurement:
     """A row out of a file. Raises TypeError for values of other kinds."""
-    row = Row(**stored)
+    row = Measurement(**stored)
     numbers = [value for value in (row.ms, row.error) if value is not None]
     kinds = isinstance(row.batch, int) and isinstance(row.frames, int) and isinstance(row.backend, str)
     if not kinds or not all(isinstance(n, float | int) for n in numbers) or not isinstance(row.why, str | None):
@@ -50,7 +50,7 @@ def _row(stored: dict) -> Row:
     return row
 
 
-def fastest(rows: list[Row]) -> str:
+def fastest(rows: list[Measurement]) -> str:
     """The backend of the least time among those that ran and whose error passes; PyTorch where nothing else does."""
     own = next((row.error for row in rows if row.backend == "torch" and row.error is not None), UNKNOWN_ERROR)
     bound = max(2 * own, LEAST_BOUND)
@@ -59,7 +59,7 @@ def fastest(rows: list[Row]) -> str:
     return min(ran, key=lambda one: one[0])[1] if ran else "torch"
 
 
-def summary(rows: list[Row]) -> list[str]:
+def summary(rows: list[Measurement]) -> list[str]:
     """A line for each shape that was measured: the backend that was chosen, and what the others did."""
     lines = []
     for shape in dict.fromkeys((row.batch, row.frames) for row in rows):
@@ -73,20 +73,20 @@ def summary(rows: list[Row]) -> list[str]:
     return lines + [f"{name} does not run: {why}" for name, why in reasons.items()]
 
 
-def rung(batch: int, frames: int) -> int:
+def frames_bucket(batch: int, frames: int) -> int:
     """Shapes of one rung share their measurement: the ladder's lengths, past them powers of two."""
     together = batch * frames
-    return next((n for n in ladder.EVEN if n >= together), 1 << (together - 1).bit_length())
+    return next((n for n in buckets.EVEN_FRAMES if n >= together), 1 << (together - 1).bit_length())
 
 
-def rungs() -> list[tuple[int, int]]:
+def measured_shapes() -> list[tuple[int, int]]:
     """(batch, frames) of one shape a rung, largest first."""
-    longest = ladder.EVEN[-1]
-    several = [(batch, longest) for batch in ladder.EVEN_BATCHES if batch & (batch - 1) == 0 and batch > 1]
-    return several + [(1, frames) for frames in reversed(ladder.EVEN)]
+    longest = buckets.EVEN_FRAMES[-1]
+    several = [(batch, longest) for batch in buckets.EVEN_BATCHES if batch & (batch - 1) == 0 and batch > 1]
+    return several + [(1, frames) for frames in reversed(buckets.EVEN_FRAMES)]
 
 
-class Choice:
+class BackendChoice:
     """The backends of one engine on one device; each is made when it is first needed.
 
     ``makers``: by name, what makes a backend or raises FastsvcError with the reason why it cannot run here.
@@ -124,7 +124,7 @@ class Choice:
         return self.made[name]
 
     def name(self, inputs, capture: Callable) -> str:
-        """Whose turn it is at the shape of ``inputs`` (fastsvc.engine.cuda.vocoder.Inputs).
+        """Whose turn it is at the shape of ``inputs`` (fastsvc.engine.cuda.vocoder.VocoderInputs).
 
         ``capture``: fastsvc.engine.cuda.graphs.Graphs.capture. A shape that is new on a GPU is measured, which takes a
         second or so and writes over the inputs; shapes that are not prepared for go through PyTorch.
@@ -132,7 +132,7 @@ class Choice:
         batch, frames = inputs.mel.shape[:2]
         if self.wanted != "auto":
             return self.wanted
-        if inputs.mel.device.type != "cuda" or frames not in ladder.EVEN or len(self.makers) == 1:
+        if inputs.mel.device.type != "cuda" or frames not in buckets.EVEN_FRAMES or len(self.makers) == 1:
             return "torch"
         if (batch, frames) not in self.names:
             rows = self.measured(batch, frames) or self.measure(inputs, capture)
@@ -148,11 +148,11 @@ class Choice:
         self.dropped.add(name)
         self.names = {}
 
-    def measured(self, batch: int, frames: int) -> list[Row]:
+    def measured(self, batch: int, frames: int) -> list[Measurement]:
         """The rows that hold for so many frames together, whatever the batch."""
-        return [row for row in self.rows if rung(row.batch, row.frames) == rung(batch, frames)]
+        return [row for row in self.rows if frames_bucket(row.batch, row.frames) == frames_bucket(batch, frames)]
 
-    def measure(self, inputs, capture: Callable) -> list[Row]:
+    def measure(self, inputs, capture: Callable) -> list[Measurement]:
         """Rows of every backend at one shape, kept for the next time."""
         batch, frames = inputs.mel.shape[:2]
         want, found = None, []
@@ -162,11 +162,11 @@ class Choice:
                     want = _audio(self.reference().bind(inputs), inputs)
                 run = capture(self.generator(name).bind(inputs))
                 error = relative(_audio(run, inputs), want)
-                row = Row(batch, frames, name, round(milliseconds(run), 4), float(f"{error:.3g}"))
+                row = Measurement(batch, frames, name, round(milliseconds(run), 4), float(f"{error:.3g}"))
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # a backend that fails, however, must not take the others with it
-                row = Row(batch, frames, name, why=faults.reason(error))
+                row = Measurement(batch, frames, name, why=faults.reason(error))
                 if faults.is_bug(error):
                     warnings.warn(f"the vocoder's backend {name} is left out: {faults.told(error)}", stacklevel=3)
             found.append(row)
@@ -180,12 +180,12 @@ class Choice:
             backend.release()
         self.made = {}
 
-    def _stored(self, data: bytes | None) -> list[Row]:
+    def _stored(self, data: bytes | None) -> list[Measurement]:
         if data is None:
             return []
         try:
             table = reading.from_json(data)
-            return [_row(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
+            return [_measurement(row) for row in table["rows"]] if table["circumstances"] == self.circumstances else []
         except (ValueError, KeyError, TypeError) as error:
             warnings.warn(f"the table of vocoder backends is unreadable and is measured again: {error}", stacklevel=3)
             return []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from fastsvc.engine import ladder
+from fastsvc.engine import buckets
 from fastsvc.engine.cpu.vocoder import Vocoder
 
 
@@ -22,9 +22,9 @@ class TorchGenerator:
         self.vocoder, self.search = vocoder, search
 
     def bind(self, given) -> Callable[[], None]:
-        """A call that makes ``given.audio`` (fastsvc.engine.cuda.vocoder.Inputs); a graph may capture it."""
+        """A call that makes ``given.audio`` (fastsvc.engine.cuda.vocoder.VocoderInputs); a graph may capture it."""
         # a length that may never come again is not worth it
-        search = self.search and given.mel.shape[1] in ladder.EVEN
+        search = self.search and given.mel.shape[1] in buckets.EVEN_FRAMES
 
         def run() -> None:
             with _cudnn(benchmark=search):

@@ -11,7 +11,7 @@ from fastsvc.artifact import seal
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.engine.cuda import launcher, selfcheck, support
-from fastsvc.engine.cuda.generators import backends as cuda_generators
+from fastsvc.engine.cuda.generators.backends import backend_choice
 from fastsvc.engine.cuda.pitch import Yin
 from fastsvc.engine.cuda.sampler import MelSampler
 from fastsvc.engine.cuda.vocoder import Synthesiser
@@ -42,7 +42,7 @@ def _remedy(arch: int) -> str:
     return f"install triton, or build it with --target sm_{arch}, {same}"
 
 
-def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend: str = "auto") -> Parts:
+def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backend: str = "auto") -> Parts:
     """Everything on one device, checked against stored results. Raises EngineError naming what fails."""
     device, folder = torch.device(device), model.folder
     if device.type == "cuda":
@@ -62,7 +62,7 @@ def parts(model: Model, precision: str = "auto", device="cuda", vocoder_backend:
     synthesiser = None
     if model.vocoder:
         tensors, base = model.generator(), model.acoustic.mel.log_base
-        choice = cuda_generators.choice(model, tensors, half, device, arch, start, part, vocoder_backend)
+        choice = backend_choice(model, tensors, half, device, arch, start, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, start, choice)
     selfcheck.check(folder.manifest.check, sampler, synthesiser, precision)
     return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device))

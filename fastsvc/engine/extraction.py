@@ -11,7 +11,7 @@ from fastsvc import arguments
 from fastsvc.audio import channels, envelope, loudness, resample
 from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
 from fastsvc.engine.cpu.sampler import Features
-from fastsvc.engine.cuda.copies import there
+from fastsvc.engine.cuda.copies import to_device
 from fastsvc.errors import AudioError, EngineError
 from fastsvc.features import align, f0, hum
 
@@ -83,13 +83,13 @@ def features(
     frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
     at_mel = _at_rate(audio, rate_hz, mel.rate_hz, frames * mel.hop_samples)
     sung = _melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range)
-    low = hum.low(at_mel.numpy(), mel.rate_hz, mel.hop_samples, frames) if gate_hum else None
+    low = hum.low_band(at_mel.numpy(), mel.rate_hz, mel.hop_samples, frames) if gate_hum else None
     del at_mel  # of an hour 350 MB
     units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples))
     how, ratio = config.features.unit_align, units_per_frame(config, encoder)
     f0_hz, voiced, volume = _fetched(sung)
     if low is not None:
-        found = hum.gated(low, f0_hz.numpy(), voiced.numpy(), config.features.f0_style, config.features.f0_low_hz)
+        found = hum.without_hum(low, f0_hz.numpy(), voiced.numpy(), config.features.f0_style, config.features.f0_low_hz)
         f0_hz, voiced = map(torch.from_numpy, found)
     return Features(units, align.indices(len(units), frames, how, ratio=ratio), f0_hz, voiced, volume)
 
@@ -110,7 +110,7 @@ def melody(
 
 def _melody(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method, f0_weights, device, yin, f0_range):
     """f0_hz, voiced and volume [3, frames] on the device, which may still be working on them."""
-    at_mel = there(at_mel, torch.device(device))
+    at_mel = to_device(at_mel, torch.device(device))
     f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights, yin, f0_range)
     volume = loudness.frame_rms(at_mel[None], config.mel.hop_samples)[0]
     return torch.stack((f0_hz, voiced.to(f0_hz.dtype), volume))
@@ -175,14 +175,14 @@ def _at_rate(audio: np.ndarray, from_hz: int, to_hz: int, least: int) -> torch.T
 def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:
     """A number of semitones as it is; "auto": from the recording's voiced median to the speaker's, whole semitones."""
     if transpose == "auto":
-        target_hz = known_pitch(target_hz)
+        target_hz = required_pitch(target_hz)
         if not bool(voiced.any()):
             return 0.0
         return float(round(12 * math.log2(target_hz / float(f0_hz[voiced].median()))))
     return float(arguments.transpose(transpose))
 
 
-def known_pitch(target_hz: float | None) -> float:
+def required_pitch(target_hz: float | None) -> float:
     """The median pitch of a speaker; EngineError where the engine has none."""
     if target_hz is None:
         raise EngineError(

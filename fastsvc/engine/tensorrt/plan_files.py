@@ -16,8 +16,8 @@ from types import ModuleType
 
 from fastsvc import reading
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import ladder
-from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine import buckets
+from fastsvc.engine.tensorrt import trt_packages
 from fastsvc.errors import EngineError
 
 MAGIC = b"fastsvc plan 1\n"
@@ -25,37 +25,49 @@ HEADER_MOST = 4096  # bytes
 SUFFIX = ".plan"
 
 
-@dataclass(frozen=True)
-class Rung:
-    """The shapes of one optimisation profile: ``best`` (batch, frames) is what kernels are chosen for."""
+@dataclass(frozen=True, repr=False)
+class ProfileShapes:
+    """The shapes of one optimisation profile.
+
+    ``frames``: the shortest and the longest slice. ``best`` (batch, frames): the shape that kernels are chosen for.
+    """
 
     frames: tuple[int, int]
     best: tuple[int, int]
 
-
-# Recordings are cut into slices of equal length, most often two (engine/ladder.py), longer ones eight at a time.
-LADDER = (Rung((1, 128), (2, 112)), Rung((129, 256), (2, 224)), Rung((257, 512), (2, 448)), Rung((513, 1024), (4, 896)))
-WHOLE = (Rung((1, ladder.EVEN[-1]), (2, 448)),)
-MOST_BATCH = ladder.EVEN_BATCHES[0]
+    def __repr__(self) -> str:
+        """As headers of plan files spell it: another spelling would make every stored plan one of other shapes."""
+        return f"Rung(frames={self.frames}, best={self.best})"
 
 
-def rungs(module: ModuleType) -> tuple[Rung, ...]:
+# Recordings are cut into slices of equal length, most often two (engine/buckets.py), longer ones eight at a time.
+PROFILES_BY_LENGTH = (
+    ProfileShapes((1, 128), (2, 112)),
+    ProfileShapes((129, 256), (2, 224)),
+    ProfileShapes((257, 512), (2, 448)),
+    ProfileShapes((513, 1024), (4, 896)),
+)
+SINGLE_PROFILE = (ProfileShapes((1, buckets.EVEN_FRAMES[-1]), (2, 448)),)
+MOST_BATCH = buckets.EVEN_BATCHES[0]
+
+
+def profiles(module: ModuleType) -> tuple[ProfileShapes, ...]:
     """One profile for every length of a ladder; one for all where kernels are made on the GPU for the very shapes.
 
     Measured with tensorrt_rtx 1.7: each further profile costs 2.6 s and 5 MB.
     """
-    return WHOLE if module.__name__ == trt.RTX.module else LADDER
+    return SINGLE_PROFILE if module.__name__ == trt_packages.RTX.module else PROFILES_BY_LENGTH
 
 
 @dataclass(frozen=True)
-class Origin:
+class PlanOrigin:
     """What a plan was made by, for and from. ``device``: sm_89, for `tensorrt` with the GPU's name."""
 
     package: str
     version: str
     device: str
     graph: str  # hash of the graph and of its weights
-    ladder: str
+    ladder: str  # the optimisation profiles; the header of a plan file has this key
 
     @property
     def name(self) -> str:
@@ -69,15 +81,15 @@ def joint_hash(graph: str, weights: str) -> str:
     return hashlib.sha256((graph + weights).encode()).hexdigest()
 
 
-def origin(module: ModuleType, arch: int, graph: str, gpu: str | None = None) -> Origin:
+def origin(module: ModuleType, arch: int, graph: str, gpu: str | None = None) -> PlanOrigin:
     """``graph``: the hash of graph and weights; ``gpu``: the GPU's name, which plans of `tensorrt` are tied to."""
-    device = f"sm_{arch}" if module.__name__ == trt.RTX.module or not gpu else f"sm_{arch} {gpu}"
-    return Origin(module.__name__, module.__version__, device, graph, repr(rungs(module)))
+    device = f"sm_{arch}" if module.__name__ == trt_packages.RTX.module or not gpu else f"sm_{arch} {gpu}"
+    return PlanOrigin(module.__name__, module.__version__, device, graph, repr(profiles(module)))
 
 
 @dataclass(frozen=True)
-class Plan:
-    origin: Origin
+class TensorRTPlan:
+    origin: PlanOrigin
     code: bytes
     seconds: float = 0.0  # that it took to build
 
@@ -86,7 +98,7 @@ class Plan:
         return MAGIC + header + b"\n" + self.code
 
 
-def read(content: bytes, wanted: Origin) -> Plan:
+def read(content: bytes, wanted: PlanOrigin) -> TensorRTPlan:
     """The plan in a file. Raises EngineError, naming the first thing in which it is not the wanted one."""
     remedy = "remove the file, and it is built again"
     header, found, code = content[len(MAGIC) :].partition(b"\n")
@@ -94,43 +106,43 @@ def read(content: bytes, wanted: Origin) -> Plan:
         if not content.startswith(MAGIC) or not found or len(header) > HEADER_MOST:
             raise ValueError
         told = reading.from_json(header)
-        seconds, made = float(told.pop("seconds")), Origin(**told)
+        seconds, made = float(told.pop("seconds")), PlanOrigin(**told)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise EngineError("the file is not a TensorRT plan of fastsvc", remedy) from None
     for key, right in asdict(wanted).items():
         wrong = getattr(made, key)
         if wrong != right:
             raise EngineError(f"the TensorRT plan was made for another {key}: {wrong!r}, not {right!r}"[:300], remedy)
-    return Plan(made, code, seconds)
+    return TensorRTPlan(made, code, seconds)
 
 
 def build(
     module: ModuleType,
     graph: Path,
     config: VocoderConfig,
-    wanted: Origin,
+    wanted: PlanOrigin,
     *,
     ahead: int | None = None,
     cache: bytes = b"",
-) -> tuple[Plan, bytes]:
+) -> tuple[TensorRTPlan, bytes]:
     """A plan from the graph at this path, whose weights lie beside it; and what to give as ``cache`` the next time.
 
     ``ahead``: the architecture to build for, without a GPU (tensorrt_rtx); None: for the current device.
     Raises EngineError with the node that cannot be parsed, or with what TensorRT says where building fails.
     """
-    started, log = time.perf_counter(), trt.journal(module)
-    with trt.quiet():
+    started, log = time.perf_counter(), trt_packages.journal(module)
+    with trt_packages.quiet():
         builder = module.Builder(log)
         network = builder.create_network(_strongly_typed(module))
         parse(module, network, graph, log)
         settings = builder.create_builder_config()
         if hasattr(module.BuilderFlag, "TF32"):  # float32 is meant where the graph says so
             settings.clear_flag(module.BuilderFlag.TF32)
-        for rung in rungs(module):
-            if settings.add_optimization_profile(_profile(builder, config, rung)) < 0:
-                raise EngineError(f"{module.__name__} refuses the shapes of {rung}: {log.last()}", REMEDY)
+        for profile in profiles(module):
+            if settings.add_optimization_profile(_profile(builder, config, profile)) < 0:
+                raise EngineError(f"{module.__name__} refuses the shapes of {profile}: {log.last()}", REMEDY)
         if ahead is not None:
-            target = trt.capability(module, ahead)
+            target = trt_packages.capability(module, ahead)
             settings.num_compute_capabilities = 1
             if not settings.set_compute_capability(target, 0):
                 raise EngineError(f"{module.__name__} refuses to build for sm_{ahead}: {log.last()}", REMEDY)
@@ -139,7 +151,7 @@ def build(
         if built is None:
             raise EngineError(f"{module.__name__} could not build the vocoder: {log.last()}", REMEDY)
         kept = b"" if timings is None else bytes(settings.get_timing_cache().serialize())
-    return Plan(wanted, bytes(built), time.perf_counter() - started), kept
+    return TensorRTPlan(wanted, bytes(built), time.perf_counter() - started), kept
 
 
 REMEDY = "use another vocoder backend, and please report this"
@@ -168,10 +180,10 @@ def shapes(config: VocoderConfig, batch: int, frames: int) -> dict[str, tuple[in
     return found | ({"noise": (batch, frames, config.initial_channels)} if config.noise_sigma else {})
 
 
-def _profile(builder, config: VocoderConfig, rung: Rung):
+def _profile(builder, config: VocoderConfig, ranges: ProfileShapes):
     profile = builder.create_optimization_profile()
-    least, most = shapes(config, 1, rung.frames[0]), shapes(config, MOST_BATCH, rung.frames[1])
-    best = shapes(config, *rung.best)
+    least, most = shapes(config, 1, ranges.frames[0]), shapes(config, MOST_BATCH, ranges.frames[1])
+    best = shapes(config, *ranges.best)
     for name in best:
         profile.set_shape(name, least[name], best[name], most[name])
     return profile
@@ -185,7 +197,7 @@ def _strongly_typed(module: ModuleType) -> int:
 
 def _timings(module: ModuleType, settings, cache: bytes):
     """How long kernels took in earlier builds, which spares measuring them again; tensorrt_rtx measures none."""
-    if module.__name__ == trt.RTX.module:
+    if module.__name__ == trt_packages.RTX.module:
         return None
     timings = settings.create_timing_cache(cache)
     if not settings.set_timing_cache(timings, False):  # of another version or GPU

@@ -9,7 +9,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import trt_packages
 from fastsvc.errors import EngineError
 
 SCRATCH_LEAST = 256  # bytes, and what TensorRT aligns to
@@ -22,8 +22,8 @@ class Runner:
     """
 
     def __init__(self, module: ModuleType, code: bytes, device: torch.device, cache: bytes = b""):
-        trt.require_device(trt.PACKAGES[module.__name__])
-        self.module, self.device, self.log = module, device, trt.journal(module)
+        trt_packages.require_device(trt_packages.PACKAGES[module.__name__])
+        self.module, self.device, self.log = module, device, trt_packages.journal(module)
         self.runtime = module.Runtime(self.log)
         self.engine = self.runtime.deserialize_cuda_engine(code)
         if self.engine is None:
@@ -32,7 +32,7 @@ class Runner:
                 "remove the plan's file, which is then built again",
             )
         self.settings = self.compiled = None
-        if module.__name__ == trt.RTX.module:
+        if module.__name__ == trt_packages.RTX.module:
             self.settings, self.compiled = self._just_in_time(cache)
         self.release()
         self.side: torch.cuda.Stream | None = None
@@ -67,7 +67,7 @@ class Runner:
         keeps neither context nor buffers alive, so they are kept here until :meth:`release`. Raises EngineError for
         shapes that the plan has no profile for.
         """
-        with trt.quiet():
+        with trt_packages.quiet():
             context = self._context()
             stream = torch.cuda.current_stream(self.device)
             profile = self._profile(inputs)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.cuda.denoiser import FLOAT32_PRODUCTS
-from fastsvc.engine.cuda.graphs import Arena, Counter
+from fastsvc.engine.cuda.graphs import Arena, ArenaSizer
 from fastsvc.errors import EngineError
 from fastsvc.kernels import tiles
 from fastsvc.kernels.launch import Launch
@@ -37,7 +37,7 @@ class TritonGenerator:
         self.release()
 
     def bind(self, given) -> Callable[[], None]:
-        """A call that makes ``given.audio`` (fastsvc.engine.cuda.vocoder.Inputs); a graph may capture it.
+        """A call that makes ``given.audio`` (fastsvc.engine.cuda.vocoder.VocoderInputs); a graph may capture it.
 
         It waits for nothing and allocates nothing. Only one shape may be at work at a time. Raises EngineError where
         a shape is too long or a kernel is not there, torch.OutOfMemoryError where memory is short.
@@ -55,10 +55,10 @@ class TritonGenerator:
 
     def _memory(self, batch: int, frames: int) -> Arena:
         """The block of memory from its beginning. One that became too small stays: graphs still point into it."""
-        counter = Counter()
-        generator(self.weights, self.config, batch, frames, self.arch, counter)
-        if not self.arenas or len(self.arenas[-1].memory) < counter.size:
-            self.arenas.append(Arena(counter.size, self.device))
+        sizer = ArenaSizer()
+        generator(self.weights, self.config, batch, frames, self.arch, sizer)
+        if not self.arenas or len(self.arenas[-1].memory) < sizer.size:
+            self.arenas.append(Arena(sizer.size, self.device))
         return self.arenas[-1].again()
 
     def _check(self, frames: int) -> None:
@@ -76,7 +76,7 @@ def generator(weights: PackedGenerator, config: VocoderConfig, batch: int, frame
 
 
 def launches(made: Generator, given) -> list[Launch]:
-    """All of one shape, over its inputs (fastsvc.engine.cuda.vocoder.Inputs)."""
+    """All of one shape, over its inputs (fastsvc.engine.cuda.vocoder.VocoderInputs)."""
     return made.launches(given.mel, given.excitation, given.noise, given.audio)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fastsvc.engine.cpu.sampler import Noise, Seeded
+from fastsvc.engine.cpu.sampler import Noise, SeededNoise
 from fastsvc.engine.cuda.denoiser import Slice
 
 
 @dataclass(frozen=True)
-class Piece:
+class SliceJob:
     """A slice with what becomes of it: frames [first, last) of recording ``item``, of those from ``slice.first`` on."""
 
     slice: Slice
@@ -32,15 +32,15 @@ class Piece:
 
     def draw(self, step: int, device) -> Tensor:
         """Noise [T, M] of a step, on the device."""
-        noise = replace(self.noise, device=device) if isinstance(self.noise, Seeded) else self.noise
+        noise = replace(self.noise, device=device) if isinstance(self.noise, SeededNoise) else self.noise
         start = self.slice.first
         return noise(step, start, start + len(self.slice)).to(device)
 
 
-def rows(pieces: Sequence[Piece], like: Tensor, of: Callable[[Piece], Tensor]) -> Tensor:
-    """[B, T, M] as ``like``: ``of`` each piece a row, and zeros after its end."""
+def stacked_rows(jobs: Sequence[SliceJob], like: Tensor, of: Callable[[SliceJob], Tensor]) -> Tensor:
+    """[B, T, M] as ``like``: ``of`` each job a row, and zeros after its end."""
     whole = torch.zeros_like(like)
-    for row, piece in enumerate(pieces):
-        value = of(piece)
+    for row, job in enumerate(jobs):
+        value = of(job)
         whole[row, : len(value)] = value
     return whole

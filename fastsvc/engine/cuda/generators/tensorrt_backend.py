@@ -15,13 +15,12 @@ from torch import Tensor
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact.onnx import vocoder as vocoder_graph
 from fastsvc.config import VocoderConfig
-from fastsvc.engine.tensorrt import package as trt
-from fastsvc.engine.tensorrt import plan as trt_plan
-from fastsvc.engine.tensorrt.run import Runner
+from fastsvc.engine.tensorrt import plan_files, trt_packages
+from fastsvc.engine.tensorrt.trt_runner import Runner
 from fastsvc.errors import EngineError
 
 if TYPE_CHECKING:
-    from fastsvc.engine.cuda.vocoder import Inputs
+    from fastsvc.engine.cuda.vocoder import VocoderInputs
 
 KERNELS, TIMINGS = ".kernels", ".timings"  # beside plans: what tensorrt_rtx compiled, what tensorrt measured
 Read = Callable[[str], bytes | None]  # a file of the device part, if it is there and this program wrote it
@@ -30,7 +29,7 @@ Keep = Callable[[dict[str, bytes]], None]
 
 def graph_hash(folder: artifact.Artifact, graph: bytes) -> str:
     """That of a graph and of the weights which it names."""
-    return trt_plan.joint_hash(hashlib.sha256(graph).hexdigest(), folder.files[artifact.VOCODER]["sha256"])
+    return plan_files.joint_hash(hashlib.sha256(graph).hexdigest(), folder.files[artifact.VOCODER]["sha256"])
 
 
 class TensorRTGenerator:
@@ -54,13 +53,13 @@ class TensorRTGenerator:
         keep: Keep = lambda files: None,
     ):
         self.config, self.folder, self.device, self.keep = config, folder, torch.device(device), keep
-        chosen = trt.choose(arch, package)
-        trt.require_device(chosen)
-        self.module, self.name, self.graph = trt.load(chosen), chosen.module, graph
-        self.ahead = arch if chosen is trt.RTX else None  # as `fastsvc build --target` makes it
+        chosen = trt_packages.choose(arch, package)
+        trt_packages.require_device(chosen)
+        self.module, self.name, self.graph = trt_packages.load(chosen), chosen.module, graph
+        self.ahead = arch if chosen is trt_packages.RTX else None  # as `fastsvc build --target` makes it
         gpu = torch.cuda.get_device_name(self.device)
         self.content = vocoder_graph.anew(folder, config, self.graph)
-        self.origin = trt_plan.origin(self.module, arch, graph_hash(folder, self.content), gpu)
+        self.origin = plan_files.origin(self.module, arch, graph_hash(folder, self.content), gpu)
         with torch.cuda.device(self.device):
             plan, made = self._plan(read)
             self.runner = Runner(self.module, plan.code, self.device, self._kernels(read))
@@ -68,7 +67,7 @@ class TensorRTGenerator:
             f"{chosen.title} {self.module.__version__}: {self.graph}, a plan of {len(plan.code) / 1e6:.0f} MB {made}"
         )
 
-    def bind(self, given: Inputs) -> Callable[[], None]:
+    def bind(self, given: VocoderInputs) -> Callable[[], None]:
         """A call that computes ``given.audio`` from mel, excitation and noise; it can be captured in a CUDA graph.
 
         Raises EngineError with the reason.
@@ -85,13 +84,13 @@ class TensorRTGenerator:
         """Forget the contexts, their memory and the buffers that were bound; none of those calls may run any more."""
         self.runner.release()
 
-    def _plan(self, read: Read) -> tuple[trt_plan.Plan, str]:
+    def _plan(self, read: Read) -> tuple[plan_files.TensorRTPlan, str]:
         """The kept plan, or a new one, and how it came about."""
-        name = self.origin.name + trt_plan.SUFFIX
+        name = self.origin.name + plan_files.SUFFIX
         content = read(name)
         if content is not None:
             try:
-                return trt_plan.read(content, self.origin), "built before"
+                return plan_files.read(content, self.origin), "built before"
             except EngineError as error:
                 warnings.warn(f"{name} is not used: {error}", stacklevel=4)
         timings = self._timings()
@@ -101,7 +100,7 @@ class TensorRTGenerator:
             weights = self.folder.bytes(artifact.VOCODER)  # verified; the graph names this file
             (file.parent / artifact.VOCODER).write_bytes(weights)
             told = self.module, file, self.config, self.origin
-            plan, cache = trt_plan.build(*told, ahead=self.ahead, cache=read(timings) or b"")
+            plan, cache = plan_files.build(*told, ahead=self.ahead, cache=read(timings) or b"")
         self.keep({name: plan.content(), **({timings: cache} if cache else {})})
         return plan, f"built now in {plan.seconds:.1f} s"
 
