@@ -118,7 +118,7 @@ def test_blocks_change_nothing(engines):
         )
         for a, b in ((0, size), (apart, frames))
     ]
-    cond = sampler.condition.whole(features, voice)
+    cond = sampler.condition.of_recording(features, voice)
     assert torch.allclose(cond[:apart], pieces[0][:apart], atol=1e-6)
     assert torch.allclose(cond[size:], pieces[1][size - apart :], atol=1e-6)
     middle = frames // 2

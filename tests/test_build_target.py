@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 
 
 def listed(folder):
-    return launcher.listed(part(folder), ARCH)[0]
+    return launcher.usable_listing(part(folder), ARCH)[0]
 
 
 def part(folder):
@@ -81,7 +81,7 @@ def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
     def fail(*_):
         raise EngineError("the GPU is on fire")
 
-    monkeypatch.setattr(target.trt.trt.Package, "version", lambda self: "1.7")
+    monkeypatch.setattr(target.trt.trt_packages.Package, "version", lambda self: "1.7")
     monkeypatch.setattr(target.trt, "build", fail)
     lines = []
     given = types.SimpleNamespace(
@@ -118,12 +118,12 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     starts = program.launches([plan], plan.levels, conditioned=True)
     inputs = cuda_vocoder.VocoderInputs(engines.VOCODER, 2, 64, "cpu")
     vocoder = cuda_vocoder.Vocoder(folder.tensors(artifact.VOCODER), engines.VOCODER)
-    starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.mixing(vocoder)))
+    starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.source_mixing(vocoder)))
     for launch in starts:
         cubins.bind(launch)()
     tensors = folder.tensors(artifact.VOCODER)
     triton_backend.TritonGenerator(tensors, engines.VOCODER, torch.float16, "cpu", ARCH, cubins).bind(inputs)()
-    assert len(cubins.loaded) == len(cubins.listed)
+    assert len(cubins.loaded) == len(cubins.entries)
     with pytest.raises(EngineError, match="no compiled .* for this shape"):
         for launch in sampler.network.program(Shape(1, 2048)).sampling(plan):
             cubins.bind(launch)
@@ -155,7 +155,7 @@ def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
 def test_stored_results_are_those_of_the_engine(folder):
     stored = folder.manifest.check
     opened = backends.cpu(Model(folder, engines.ACOUSTIC, engines.VOCODER, None, None))
-    again = selfcheck.expected(engines.ACOUSTIC, opened.sampler.denoiser, stored["level"])
+    again = selfcheck.expected_layers(engines.ACOUSTIC, opened.sampler.denoiser, stored["level"])
     for (name, want), (other, got) in zip(stored["layers"], again["layers"], strict=True):
         assert name == other and selfcheck.difference(got, want) < 1e-5
     audio = selfcheck.expected_audio(engines.VOCODER, opened.synthesiser.vocoder)

@@ -62,6 +62,6 @@ def test_projections_kept_or_made_anew(monkeypatch):
     kept = denoiser.prepare(cond, 2)
     monkeypatch.setattr(cpu_denoiser, "PROJECTION_LIMIT", 0)
     anew = denoiser.prepare(cond, 2)
-    assert kept.kept is not None and anew.kept is None
+    assert kept.projections is not None and anew.projections is None
     for level in plan.levels:
         assert torch.equal(denoiser(x, level, kept), denoiser(x, level, anew))

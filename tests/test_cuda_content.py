@@ -301,13 +301,13 @@ def test_what_is_captured_waits_for_nothing(part):
     with meta:
         tensors = dict((Recogniser(HEARING) if part == "recogniser" else Hubert(huberts.TINY)).state_dict())
     if part == "recogniser":
-        weights = cuda_recogniser.Weights(HEARING, tensors, torch.float16, meta)
-        program = cuda_recogniser.Program(weights, 64)
+        weights = cuda_recogniser.RecogniserWeights(HEARING, tensors, torch.float16, meta)
+        program = cuda_recogniser.RecogniserProgram(weights, 64)
     elif part == "yin":
-        program = cuda_pitch.Program(engines.ACOUSTIC, 100, meta)
+        program = cuda_pitch.YinProgram(engines.ACOUSTIC, 100, meta)
         program.run()  # makes the tables, as the calls before capturing do
     else:
-        weights = cuda_hubert.Weights(huberts.TINY, tensors, torch.float16, meta)
-        program = cuda_hubert.Program(weights, 64, part == "hubert")
+        weights = cuda_hubert.HubertWeights(huberts.TINY, tensors, torch.float16, meta)
+        program = cuda_hubert.HubertProgram(weights, 64, part == "hubert")
     with torch.no_grad(), Watch():
         program.run()

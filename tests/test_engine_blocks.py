@@ -150,7 +150,7 @@ def test_condition_matches_the_specification():
     sampler, model = sampler_of(plan), module("student", config)
     model.load_state_dict(plan.acoustic.tensors)
     heard = features(9)
-    units = heard.units[heard.places]
+    units = heard.units[heard.unit_indices]
     with torch.no_grad():
         mixed = torch.tensor([[0.0, 0.25, 0.75]])
         want = model.condition(units[None], heard.f0_hz[None], heard.volume[None], mixed, None, heard.voiced[None])[0]

@@ -157,9 +157,9 @@ def test_rmvpe_runs_and_blocks_change_nothing(rmvpe_file, monkeypatch):
 def test_the_halo_of_rmvpe_is_enough():
     """One frame that is no number reaches no further than the halo; one channel each, as channels have no reach."""
     network, ones = rmvpe.Rmvpe().eval(), [1] * rmvpe.LEVELS
-    network.unet.encoder = rmvpe.Part([rmvpe.Down(1, 1) for _ in ones], norm=True)
-    network.unet.intermediate = rmvpe.Part([rmvpe.Down(1, 1) for _ in range(rmvpe.MIDDLE_LAYERS)])
-    network.unet.decoder = rmvpe.Part([rmvpe.Up(1, 1) for _ in ones])
+    network.unet.encoder = rmvpe.LayerList([rmvpe.DownBlock(1, 1) for _ in ones], norm=True)
+    network.unet.intermediate = rmvpe.LayerList([rmvpe.DownBlock(1, 1) for _ in range(rmvpe.MIDDLE_LAYERS)])
+    network.unet.decoder = rmvpe.LayerList([rmvpe.UpBlock(1, 1) for _ in ones])
     network.cnn = torch.nn.Conv2d(1, 3, 3, padding=1)
     network = network.double().requires_grad_(False)  # in float32 faster convolutions would spread it further
     reach = []

@@ -255,7 +255,7 @@ def test_audio_on_its_way_is_not_overtaken(folder, monkeypatch, pinned):
     if not pinned:
         monkeypatch.setattr(copies, "PINNED_MOST", 0)
     for _ in range(5):
-        with torch.cuda.stream(gpu.synthesiser.home):
+        with torch.cuda.stream(gpu.synthesiser.host_stream):
             torch.cuda._sleep(50_000_000)  # some 30 ms, in which all of the work is done
         begun = [gpu.synthesiser.begin(mel, f0_hz, 1) for mel, f0_hz in given]
         for finish, want in zip(begun, alone, strict=True):

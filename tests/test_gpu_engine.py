@@ -126,7 +126,7 @@ def test_the_vocoder_by_the_kernels(pair, folder, monkeypatch):
     given = told(9)
     want, got = (engine.synthesise(*given, "Bert", 1, seed=4) for engine in (cpu, gpu))
     close(got[0], want[0], AUDIO)
-    assert list(gpu.synthesiser.choice.made) == ["triton"]
+    assert list(gpu.synthesiser.choice.backends) == ["triton"]
     with pytest.raises(FastsvcError, match="tensorrt"):
         interpreted.engine(folder, vocoder_backend="tensorrt")
     with pytest.raises(EngineError, match="onnxruntime.*does not run on this device"):
@@ -335,7 +335,7 @@ def test_timing_goes_on_where_memory_is_too_small_for_a_shape(pair, monkeypatch)
     monkeypatch.setattr(made.choice, "measure", measure)
     with pytest.warns(UserWarning, match="too small to time 2 × 64 frames"):
         made.measure(seen.append)
-    assert timed == [(1, 80), (1, 64)] and seen == [1 / 3, 2 / 3, 1.0] and not made.choice.made
+    assert timed == [(1, 80), (1, 64)] and seen == [1 / 3, 2 / 3, 1.0] and not made.choice.backends
 
 
 def test_short_recordings_are_bound_once(pair, monkeypatch):

@@ -168,11 +168,11 @@ def test_round_takes_its_ratio_from_the_hops(tmp_path):
     audio = noise(102 * 128 / 24000)
     heard = extraction.features(audio, 24000, engine.config, engine.encoder, None)
     ratio = (128 / 24000) / (320 / 16000)
-    assert len(heard.units) == 26 and len(heard.places) == 102
+    assert len(heard.units) == 26 and len(heard.unit_indices) == 102
     at_16k = torch.from_numpy(extraction.resample.resample(audio, 24000, 16000))
     assert torch.equal(heard.units, engine.encoder.encode(at_16k))
     want = align.indices(26, 102, "round", ratio=ratio)
-    assert torch.equal(heard.places, want) and not torch.equal(want, align.indices(26, 102, "round"))
+    assert torch.equal(heard.unit_indices, want) and not torch.equal(want, align.indices(26, 102, "round"))
     got, _ = engine.convert(audio, 24000, "Bert", high_pass=False, rms_mix_rate=1.0)
     f0 = heard.f0_hz, heard.volume, "Bert"
     for units in (heard.units, heard.units[want]):  # at the encoder's rate, and at that of the frames

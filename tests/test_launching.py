@@ -180,7 +180,7 @@ def test_compiled_kernels_are_found_by_what_they_were_compiled_for():
     assert [call[0] for call in api.calls] == ["load", "function"]
     with pytest.raises(EngineError, match="no compiled some_kernel for this shape"):
         cubins.bind(launch(warps=8))
-    cubins.otherwise = types.SimpleNamespace(bind=lambda launch: "jit")
+    cubins.fallback = types.SimpleNamespace(bind=lambda launch: "jit")
     with pytest.warns(UserWarning, match="Triton compiles it now"):
         assert cubins.bind(launch(warps=8)) == "jit"
 
@@ -222,9 +222,9 @@ def hostile():
 
 def test_hostile_lists_are_one_line():
     """They reach neither driver nor traceback; what runs in their place is said."""
-    assert launcher.listed(Part(kernels__json=listing(**{KEY: ENTRY})), 90)[0]["kernels"] == {KEY: ENTRY}
+    assert launcher.usable_listing(Part(kernels__json=listing(**{KEY: ENTRY})), 90)[0]["kernels"] == {KEY: ENTRY}
     for content in hostile():
-        found, why = launcher.listed(Part(kernels__json=content), 90)
+        found, why = launcher.usable_listing(Part(kernels__json=content), 90)
         assert found is None and why.startswith("its list of kernels for sm_90 ") and len(why) < 120, content[:200]
 
 
@@ -258,7 +258,7 @@ def test_arena():
     assert [float(part.sum()) for part in parts] == [15, 2, 3 * 126]
     with pytest.raises(RuntimeError, match="full"):
         arena(1, dtype=torch.int8)
-    assert arena.again()(3, 5, dtype=torch.float16).data_ptr() == parts[0].data_ptr()
+    assert arena.restarted()(3, 5, dtype=torch.float16).data_ptr() == parts[0].data_ptr()
 
 
 def test_without_a_gpu_a_graph_is_the_work_itself():
@@ -344,10 +344,10 @@ def test_triton_is_told_of_an_early_start():
 )
 def test_the_environment_asks_for_early_starts(monkeypatch, arch, wanted, expected):
     monkeypatch.setenv(early.PDL, wanted)
-    assert early.asked(torch.device("cuda"), arch) is expected
+    assert early.requested(torch.device("cuda"), arch) is expected
 
 
 def test_a_device_without_early_starts_is_named(monkeypatch):
     monkeypatch.setenv("FASTSVC_PDL", "1")
     with pytest.warns(UserWarning, match="FASTSVC_PDL=1 does nothing: sm_89"):
-        assert not early.asked(torch.device("cuda"), 89)
+        assert not early.requested(torch.device("cuda"), 89)

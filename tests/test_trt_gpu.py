@@ -45,7 +45,7 @@ class Made:
         self.exact.load_state_dict(self.model.state_dict())
 
     def generator(self, name="vocoder_fp16.onnx", **options):
-        given = {"read": self.store.get, "keep": self.store.update, **options}
+        given = {"read": self.store.get, "store": self.store.update, **options}
         return tensorrt_backend.TensorRTGenerator(
             self.config, self.folder, "cuda", arch(), graph=name, package=self.package, **given
         )

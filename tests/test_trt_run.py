@@ -312,7 +312,7 @@ def setting(stream, monkeypatch, tmp_path):
     folder = vocoders.folder(tmp_path / "a.fsvc", vocoders.generator(CONFIG))
 
     def make(**options):
-        given = {"read": store.get, "keep": store.update, **options}
+        given = {"read": store.get, "store": store.update, **options}
         return tensorrt_backend.TensorRTGenerator(CONFIG, folder, "cpu", 89, **given)
 
     return types.SimpleNamespace(make=make, store=store, built=built, engine=engine, folder=folder)

@@ -111,7 +111,7 @@ def test_pytorch_where_nothing_else_is_right():
 
 def test_measured_once_a_rung_and_kept(makers, monkeypatch):
     stored, measured = [], []
-    choice = BackendChoice(makers, reference, circumstances={"gpu": "A"}, keep=stored.append)
+    choice = BackendChoice(makers, reference, circumstances={"gpu": "A"}, store=stored.append)
     original = choice.measure
     monkeypatch.setattr(choice, "measure", lambda given, capture: (measured.append(1), original(inputs(), capture))[1])
     assert choice.name(on_a_gpu(inputs(64)), lambda run: run) == "quick"
@@ -152,12 +152,12 @@ def table(rows):
 
 
 def test_by_name(makers):
-    chosen = BackendChoice(makers, reference, wanted="slow")
+    chosen = BackendChoice(makers, reference, requested="slow")
     assert chosen.name(inputs(), None) == "slow" and chosen.name(inputs(7), None) == "slow"
     with pytest.raises(EngineError, match="does not run on this device"):
-        BackendChoice(makers, reference, wanted="onnxruntime")
+        BackendChoice(makers, reference, requested="onnxruntime")
     with pytest.raises(MissingPackageError, match="tensorrt"):
-        BackendChoice(makers, reference, wanted="lacking")
+        BackendChoice(makers, reference, requested="lacking")
 
 
 def test_what_is_not_measured_goes_through_pytorch(makers):
@@ -177,7 +177,7 @@ def test_short_memory_is_not_a_backend_that_fails(makers):
 def test_memory_is_given_back(makers):
     choice = BackendChoice(makers, reference)
     choice.measure(inputs(), lambda run: run)
-    before = list(choice.made.values())
+    before = list(choice.backends.values())
     choice.release()
     assert before and all(backend.released == 1 for backend in before)
     assert choice.generator("torch") not in before  # made anew when it is needed
@@ -214,6 +214,6 @@ def test_a_chosen_one_that_cannot_run_after_all(makers):
         with pytest.warns(UserWarning, match=f"continues without {name}.*no plan"):
             choice.drop(name, error)
         assert choice.name(given, None) == after
-    for asked, name in ((choice, "torch"), (BackendChoice(makers, reference, wanted="quick"), "quick")):
+    for asked, name in ((choice, "torch"), (BackendChoice(makers, reference, requested="quick"), "quick")):
         with pytest.raises(EngineError, match="no plan"):
             asked.drop(name, error)

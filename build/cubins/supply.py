@@ -50,7 +50,7 @@ def supply(
     """
     part = DevicePart(folder, f"sm_{arch}")
     specs = target.unique(needed(folder.manifest, arch, precision, groups, steps, vocoder_backend))
-    known, _ = launcher.listed(part, arch)
+    known, _ = launcher.usable_listing(part, arch)
     missing = {name: spec for name, spec in specs.items() if not _there(part, known, name)}
     if not missing:
         return None
@@ -60,7 +60,7 @@ def supply(
     start = time.perf_counter()
     listed, files = target.cubins(missing, arch, progress=progress)
     part.refresh()  # others may have been at work meanwhile
-    known, _ = launcher.listed(part, arch)
+    known, _ = launcher.usable_listing(part, arch)
     listed = {**(known["kernels"] if known else {}), **listed}
     place = part.add({**files, **target.listing(arch, listed)})
     return Supplied(len(missing), time.perf_counter() - start, place)

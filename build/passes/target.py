@@ -67,7 +67,7 @@ def expected(plan: Lowered) -> dict:
     """What the stored tensors give on a small input, layer by layer, by the CPU's backend in float32 where it can."""
     config = plan.acoustic_config
     denoiser = denoiser_for(plan.precision)(plan.tensors[artifact.WEIGHTS], config, plan.levels)
-    found = selfcheck.expected(config, denoiser, plan.levels[0])
+    found = selfcheck.expected_layers(config, denoiser, plan.levels[0])
     if plan.vocoder is not None:
         vocoder = Vocoder(plan.tensors[artifact.VOCODER], plan.vocoder.config)
         found["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)

@@ -84,7 +84,7 @@ def after_building(path, target: str) -> None:
     except Exception as error:  # it is built, whatever a driver or a compiler says to this
         say(f"note: the engine does not run on this machine's GPU: {faults.told(error)}")
         return
-    if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one of them alone
+    if engine.synthesiser is None or engine.synthesiser.choice.requested != "auto":  # built for one of them alone
         return
     try:
         with bar("timing the vocoder's backends", verbosity()) as progress:

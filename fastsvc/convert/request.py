@@ -25,7 +25,7 @@ def request(engine, settings: Settings, format: str) -> str:
         "seed": asked.seed,
         "f0": asked.f0_method or engine.config.features.f0_method,
         "f0_weights": _file(asked.f0_weights),
-        "f0_range": list(map(float, asked.heard_hz(engine))),
+        "f0_range": list(map(float, asked.tracked_hz(engine))),
         "normalise": asked.normalise,
         "high_pass": asked.high_pass,
         "rms_mix_rate": asked.rms_mix_rate,

@@ -1,4 +1,4 @@
-"""Where an engine runs: one backend per device, all giving the same parts; which is chosen, and why not another."""
+"""The devices that an engine runs on: one backend each, all with the same parts; the choice, with its reason."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda")
-GATE = "tests/test_gpu.py"  # what must have passed on a GPU; tests/test_gpu_engine.py runs in the interpreter alone
-CUDA_BY_DEFAULT = False  # until GATE has
+GATE = "tests/test_gpu.py"  # must pass on a GPU first; tests/test_gpu_engine.py runs in the interpreter alone
+CUDA_BY_DEFAULT = False  # until GATE has passed
 
 
 def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
@@ -44,9 +44,9 @@ BACKENDS = {"cpu": cpu, "cuda": cuda}
 
 
 def choose(device: str) -> str:
-    """cpu or cuda for auto, cpu or cuda; a GPU that is there but cannot be used is named.
+    """The backend for ``device``, one of :data:`DEVICES`. A warning names a GPU that is present but cannot be used.
 
-    Raises ConfigError for another word, EngineError for a device that cannot run, with the reason.
+    Raises ConfigError for another word, EngineError with the reason for a device that cannot run.
     """
     if arguments.one_of("device", device, DEVICES) == "cpu":
         return "cpu"

@@ -1,8 +1,8 @@
 """Shapes that a GPU is prepared for: how recordings are cut into slices, and slices put into batches.
 
-Everything is arithmetic on lengths. A CUDA graph has a fixed shape, so a slice is run in the smallest prepared one
-that holds it. The denoiser's kernels know each slice's length; the vocoder's convolutions do not, so its slices are
-never padded: those of one recording all have one prepared length and overlap as much as that takes.
+This module is arithmetic on lengths. A CUDA graph has a fixed shape, so a slice runs in the smallest prepared shape
+that holds it. The denoiser's kernels know each slice's length. The vocoder's convolutions do not, so its slices are
+never padded: all slices of a recording have one prepared length and overlap as much as that takes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVEN_BATCHES = (8, 6, 4, 3, 2, 1)
 
 @dataclass(frozen=True)
 class Shape:
-    """What one graph computes: ``batch`` slices of at most ``frames``."""
+    """The shape of one graph: ``batch`` slices of at most ``frames``."""
 
     batch: int
     frames: int
@@ -35,35 +35,35 @@ def _size(shape: Shape) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Buckets:
-    """The denoiser's shapes; ``rows``: most frames of all slices of a batch together, which bounds the memory."""
+    """The denoiser's shapes. ``rows`` limits the frames of all slices of a batch together, and so the memory."""
 
     rows: int = FRAMES[-1]
 
     def bucket(self, frames: int) -> int:
-        """The prepared length for so many frames; past the ladder powers of two."""
+        """The smallest prepared length that holds ``frames``; beyond the longest one, powers of two."""
         return next((bucket for bucket in FRAMES if bucket >= frames), 1 << (frames - 1).bit_length())
 
     def cut(self, frames: int, halo: int) -> list[tuple[int, int, int, int]]:
-        """(first, last, start, end) as fastsvc.audio.slicing.blocks: one slice where the rows allow it."""
+        """(first, last, start, end) as fastsvc.audio.slicing.blocks; a single slice where ``rows`` allows it."""
         if frames <= self.rows:
             return [(0, frames, 0, frames)]
         length = max(min(SLICE, self.rows), self.bucket(4 * halo))
         return blocks(frames, length - 2 * halo, halo)
 
     def shape(self, lengths: Sequence[int]) -> Shape:
-        """The shape for slices of such lengths together."""
+        """The shape for slices of these lengths in one batch."""
         batch = next((batch for batch in BATCHES if batch >= len(lengths)), len(lengths))
         return Shape(batch, self.bucket(max(lengths)))
 
     def holds(self, shape: Shape) -> bool:
-        """Whether it is one of those that are prepared: one slice of any length, or several short ones."""
+        """Whether ``shape`` is a prepared one: one slice of any length, or several short ones."""
         return shape.batch == 1 or (shape.frames <= SLICE and shape.batch * shape.frames <= self.rows)
 
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Indices of slices that run together, the longest first.
 
-        Rows without a slice and frames past a slice's end cost as much as others, so a batch is at least three
-        quarters full, and of slices at least half as long as its longest.
+        Rows without a slice and frames past a slice's end cost as much as others. So a batch is at least three
+        quarters full, and its slices are at least half as long as its longest.
         """
         order = sorted(range(len(lengths)), key=lambda i: -self.bucket(lengths[i]))
         groups = []
@@ -76,31 +76,34 @@ class Buckets:
         return groups
 
     def needed(self, groups: Iterable[Sequence[int]], halo: int) -> list[Shape]:
-        """The shapes in which recordings of so many frames are sampled, those of one group together; largest first."""
-        found = set()
-        for frames in groups:
-            lengths = [end - start for one in frames for _, _, start, end in self.cut(one, halo)]
-            found |= {self.shape([lengths[i] for i in group]) for group in self.batches(lengths)}
-        return sorted(found, key=_size)
+        """The shapes that sampling takes for recordings of these numbers of frames, largest first.
+
+        The recordings of one group are sampled together.
+        """
+        shapes = set()
+        for recordings in groups:
+            lengths = [end - start for frames in recordings for _, _, start, end in self.cut(frames, halo)]
+            shapes |= {self.shape([lengths[i] for i in batch]) for batch in self.batches(lengths)}
+        return sorted(shapes, key=_size)
 
     def halved(self) -> Buckets | None:
-        """With half the memory; None where that would leave nothing."""
+        """Buckets for half the memory; None below :data:`LEAST_ROWS` rows."""
         return Buckets(self.rows // 2) if self.rows // 2 >= LEAST_ROWS else None
 
     def shapes(self) -> list[Shape]:
-        """All of them, largest first: one slice of any length, or several of at most :data:`SLICE` frames."""
-        every = [Shape(batch, frames) for batch in BATCHES for frames in FRAMES if frames <= self.rows]
-        return sorted(filter(self.holds, every), key=_size)
+        """All prepared shapes, largest first: one slice of any length, or several of at most :data:`SLICE` frames."""
+        shapes = [Shape(batch, frames) for batch in BATCHES for frames in FRAMES if frames <= self.rows]
+        return sorted(filter(self.holds, shapes), key=_size)
 
     def largest(self) -> list[Shape]:
-        """Those that take the most memory."""
+        """The shapes that take the most memory."""
         shapes = self.shapes()
         return [s for s in shapes if s.batch * s.frames == shapes[0].batch * shapes[0].frames]
 
 
 @dataclass(frozen=True)
 class EvenSlices:
-    """Slices of one length: slice i begins at ``starts[i]`` and gives frames ``bounds[i]`` … ``bounds[i + 1]``."""
+    """Slices of one length: slice i begins at ``starts[i]`` and computes frames ``bounds[i]`` … ``bounds[i + 1]``."""
 
     length: int
     starts: tuple[int, ...]
@@ -108,16 +111,16 @@ class EvenSlices:
 
     def batches(self, most: int = EVEN_BATCHES[0]) -> list[range]:
         """Indices of slices that run together; every batch has a prepared size."""
-        groups, done = [], 0
-        while done < len(self.starts):
-            size = next(b for b in EVEN_BATCHES if b <= min(most, len(self.starts) - done))
-            groups.append(range(done, done + size))
-            done += size
+        groups, first = [], 0
+        while first < len(self.starts):
+            size = next(b for b in EVEN_BATCHES if b <= min(most, len(self.starts) - first))
+            groups.append(range(first, first + size))
+            first += size
         return groups
 
 
 def even_shapes(halo: int, longest: int = EVEN_FRAMES[-1], most: int = EVEN_BATCHES[0]) -> list[Shape]:
-    """All that the vocoder is prepared for, largest first."""
+    """All shapes that the vocoder is prepared for, largest first."""
     lengths = _even_lengths(halo, longest, EVEN_FRAMES[-1])
     return sorted((Shape(b, n) for b in EVEN_BATCHES if b <= most for n in lengths), key=_size)
 
@@ -125,10 +128,10 @@ def even_shapes(halo: int, longest: int = EVEN_FRAMES[-1], most: int = EVEN_BATC
 def even_needed(
     frames: Iterable[int], halo: int, longest: int = EVEN_FRAMES[-1], most: int = EVEN_BATCHES[0]
 ) -> list[Shape]:
-    """Those that recordings of so many frames take, largest first; lengths that are not prepared for are left out."""
-    cuts = [even_slices(one, halo, longest) for one in set(frames)]
-    found = {Shape(len(group), cut.length) for cut in cuts for group in cut.batches(most) if cut.length in EVEN_FRAMES}
-    return sorted(found, key=_size)
+    """The vocoder's shapes for recordings of these numbers of frames, largest first; without unprepared lengths."""
+    cuts = [even_slices(number, halo, longest) for number in set(frames)]
+    shapes = {Shape(len(group), cut.length) for cut in cuts for group in cut.batches(most) if cut.length in EVEN_FRAMES}
+    return sorted(shapes, key=_size)
 
 
 def _even_lengths(halo: int, longest: int, frames: int) -> list[int]:
@@ -136,7 +139,7 @@ def _even_lengths(halo: int, longest: int, frames: int) -> list[int]:
 
 
 def even_slices(frames: int, halo: int, longest: int = EVEN_FRAMES[-1]) -> EvenSlices:
-    """The slices of ``frames`` that compute least; a single one of exactly that length if it is shorter than all."""
+    """The slices of ``frames`` that compute least; one slice of that length if every prepared length is longer."""
     lengths = _even_lengths(halo, longest, frames)
     if not lengths:
         return EvenSlices(frames, (0,), (0, frames))

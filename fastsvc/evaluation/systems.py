@@ -118,7 +118,7 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
 def _sample(model: AcousticModel, heard: Features, speaker: int, steps: int, seed: int) -> torch.Tensor:
     """Features → log-mel [T, M]."""
     frames, bins = len(heard.f0_hz), model.config.mel.bins
-    units = heard.units.cpu()[heard.places].float()
+    units = heard.units.cpu()[heard.unit_indices].float()
     cond = model.condition(
         units[None], heard.f0_hz[None], heard.volume[None], torch.tensor([speaker]), voiced=heard.voiced[None].float()
     )

@@ -36,7 +36,7 @@ class CpuCondition:
         """(start, end) → cond of these frames of a recording (fastsvc.engine.cpu.sampler.Features)."""
 
         def part(start: int, end: int) -> Tensor:
-            units = features.units[features.places[start:end]].float()
+            units = features.units[features.unit_indices[start:end]].float()
             f0_hz, volume, voiced = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
             return self(units, f0_hz, volume, voiced, speaker)
 

@@ -1,4 +1,4 @@
-"""Which condition a model has, on a CPU."""
+"""The class of a model's condition on a CPU."""
 
 from __future__ import annotations
 

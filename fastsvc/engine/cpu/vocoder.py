@@ -1,8 +1,8 @@
-"""The vocoder: the generator's convolutions as channels-last ones, in place wherever nothing is lost.
+"""The vocoder: the generator's convolutions in channels-last memory, in place wherever nothing is lost.
 
 oneDNN computes on blocks of channels. Given PyTorch's [B, C, T] it reorders every input and output; given the same
-numbers as [B, C, 1, T] in channels-last memory it reads and writes them as they lie. So does cuDNN, whose tensor cores
-want them so: engine/cuda/generators/torch_backend.py runs this on a GPU.
+numbers as [B, C, 1, T] in channels-last memory it reads and writes them without reordering. So does cuDNN, whose tensor
+cores need this layout: engine/cuda/generators/torch_backend.py runs this module on a GPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames
 class Vocoder:
     """Log-mel and excitation → audio, from the tensors of `Generator` (fastsvc/model/vocoder.py).
 
-    It computes in ``dtype`` but for the source and the last convolution, as samples need more than 11 bits.
+    It computes in ``dtype``, except for the source and the last convolution, as samples need more than 11 bits.
     """
 
     def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, dtype=torch.float32, device="cpu"):
@@ -37,10 +37,10 @@ class Vocoder:
 
     def source(self, sines: Tensor) -> Tensor:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
-        return mixed(sines, self.linear, self.config)
+        return mixed_excitation(sines, self.linear, self.config)
 
     def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
-        """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
+        """mel [B, T, M], ``source`` from :meth:`source`, noise [B, T, initial_channels] → audio [B, T·hop]."""
         mel, source = mel.to(self.dtype), source.to(self.dtype)
         x = mel.transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
         source = source[:, None, None].contiguous(memory_format=torch.channels_last)
@@ -52,8 +52,8 @@ class Vocoder:
         return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
 
 
-def mixed(sines: Tensor, linear: tuple[Tensor, Tensor] | None, config: VocoderConfig) -> Tensor:
-    """The excitation of sines by the source's linear layer (weight, bias); the one sine of PC-NSF has none."""
+def mixed_excitation(sines: Tensor, linear: tuple[Tensor, Tensor] | None, config: VocoderConfig) -> Tensor:
+    """Sines → excitation by the source's linear layer (weight, bias); the single sine of PC-NSF has no such layer."""
     if linear is None:
         return sines.squeeze(-1)
     excitation = F.linear(sines, *linear).squeeze(-1)

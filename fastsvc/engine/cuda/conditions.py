@@ -1,4 +1,4 @@
-"""Which condition a model has, on a GPU."""
+"""The class of a model's condition on a GPU."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ TYPES = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "fp32": ctypes.c_float}
 
 @dataclass(frozen=True)
 class Function:
-    """A loaded kernel. ``module`` is held so that it stays loaded."""
+    """A loaded kernel. The reference to ``module`` keeps it loaded."""
 
     handle: object
     module: object
@@ -45,24 +45,24 @@ class Driver:
     def bind(
         self, function: Function, grid: tuple[int, ...], arguments: dict, early: bool = False
     ) -> Callable[[], None]:
-        """A call that starts it over these arguments, on whatever stream is then PyTorch's current one.
+        """A call that starts the kernel with these arguments, on PyTorch's current stream at that time.
 
-        Tensors are passed as the addresses they have now, and are kept alive. ``early``: it need not wait for the
-        kernel before it, and waits by itself (programmatic dependent launch, inside graphs too).
+        Tensors are passed by their present addresses, and are kept alive. ``early``: the kernel need not wait for the
+        previous one, and waits by itself (programmatic dependent launch, inside graphs too).
         """
         values = marshalled(function.parameters, arguments)
         addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
         config = self._config(function, (*grid, 1, 1)[:3], early)
-        held = values, dict(arguments)
+        kept_alive = values, dict(arguments)
 
-        def start(held=held) -> None:
+        def start(kept_alive=kept_alive) -> None:
             config.hStream = torch.cuda.current_stream().cuda_stream
             self._call("cuLaunchKernelEx", config, function.handle, ctypes.addressof(addresses), 0)
 
         return start
 
     def _config(self, function: Function, grid: tuple[int, ...], early: bool):
-        """How a kernel is started: everything but its arguments and its stream."""
+        """A kernel's launch configuration: everything but its arguments and its stream."""
         api, config = self.api, self.api.CUlaunchConfig()
         config.gridDimX, config.gridDimY, config.gridDimZ = grid
         config.blockDimX, config.blockDimY, config.blockDimZ = 32 * function.warps, 1, 1

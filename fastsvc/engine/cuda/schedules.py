@@ -1,6 +1,6 @@
-"""A sampler's schedule as the kernels' update form, x ← keep·x + pull·D + past·D' + spread·noise, where it has one.
+"""A sampler's schedule in the kernels' update form, x ← keep·x + pull·D + past·D' + spread·noise, where it has one.
 
-The samplers themselves are in fastsvc/model/sampler.py and solver.py; tests hold these numbers against them.
+The samplers themselves are in fastsvc/model/sampler.py and solver.py; tests compare these numbers with theirs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fastsvc.model import schedule, solver
 
 @dataclass(frozen=True)
 class FusedSchedule:
-    """x begins as carry·(a given normalised mel) + spread·noise; evaluation i is at ``levels[i]``, then update i."""
+    """x starts as carry·(normalised mel to refine) + spread·noise; evaluation i is at ``levels[i]``, then update i."""
 
     levels: tuple[float, ...]
     updates: tuple[Update, ...]
@@ -24,7 +24,7 @@ class FusedSchedule:
 
 
 def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool = False) -> FusedSchedule | None:
-    """The schedule over ``levels``, or None where the update form cannot express it; ``refine``: from a given mel."""
+    """The schedule over ``levels``, or None where the update form cannot express it; ``refine``: it starts at a mel."""
     evaluated = tuple(schedule.evaluated(method, levels))
     if config.ddpm is not None and method in ("ddim", "dpm++"):
         points = solver.chain(config.ddpm, levels)
@@ -45,7 +45,7 @@ def ddim_updates(points: list[solver.ChainPoint]) -> list[Update]:
 
 
 def dpm_updates(points: list[solver.ChainPoint]) -> list[Update]:
-    """DPM-Solver++(2M): x0 is extrapolated from the last two estimates, but not at first, nor last of few steps."""
+    """DPM-Solver++(2M): x0 is extrapolated from two estimates, except in the first step and the last of few steps."""
     steps, h_before, updates = len(points) - 1, 0.0, []
     for step, (before, after) in enumerate(itertools.pairwise(points), start=1):
         h, keep, pull = solver.between(before, after)

@@ -1,4 +1,4 @@
-"""Slices of recordings, with what becomes of them."""
+"""Slices of recordings, with their noise and the frames of the result that they compute."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from fastsvc.engine.cuda.denoiser import Slice
 
 @dataclass(frozen=True)
 class SliceJob:
-    """A slice with what becomes of it: frames [first, last) of recording ``item``, of those from ``slice.first`` on."""
+    """A slice that computes frames [first, last) of one recording, and itself begins at frame ``slice.first``."""
 
     slice: Slice
-    item: int
+    recording: int  # index
     first: int
     last: int
     noise: Noise
     cond: Tensor | None = None  # [T, H], where it does not come from the kernels
-    given: Tensor | None = None  # [T, M], a normalised mel to refine
+    start_mel: Tensor | None = None  # [T, M], a normalised mel to refine
 
     @property
-    def refined(self) -> Tensor:
-        """The mel to refine, which there is."""
-        assert self.given is not None
-        return self.given
+    def required_start_mel(self) -> Tensor:
+        """``start_mel`` of a job that has one."""
+        assert self.start_mel is not None
+        return self.start_mel
 
     def draw(self, step: int, device) -> Tensor:
         """Noise [T, M] of a step, on the device."""
@@ -38,9 +38,9 @@ class SliceJob:
 
 
 def stacked_rows(jobs: Sequence[SliceJob], like: Tensor, of: Callable[[SliceJob], Tensor]) -> Tensor:
-    """[B, T, M] as ``like``: ``of`` each job a row, and zeros after its end."""
-    whole = torch.zeros_like(like)
+    """[B, T, M] as ``like``: row i is ``of(jobs[i])``, continued with zeros."""
+    rows = torch.zeros_like(like)
     for row, job in enumerate(jobs):
         value = of(job)
-        whole[row, : len(value)] = value
-    return whole
+        rows[row, : len(value)] = value
+    return rows

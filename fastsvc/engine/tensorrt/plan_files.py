@@ -1,8 +1,8 @@
-"""TensorRT plans: what is built from the vocoder's graph, for which shapes, and how one is known again.
+"""TensorRT plans: built from the vocoder's graph for some shapes, written to files, and identified when read again.
 
-A plan belongs to one package, its exact version, one kind of GPU and one graph with its weights. All that stands in
-a line before it, so a plan is refused in words before TensorRT sees it. Plans are code: read none that was not written
-by this program.
+A plan belongs to one package, its exact version, one kind of GPU and one graph with its weights. A header line before
+the plan says all this, so a wrong plan is refused in words before TensorRT sees it. Plans are code: read only those
+that this program wrote.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MOST_BATCH = buckets.EVEN_BATCHES[0]
 
 
 def profiles(module: ModuleType) -> tuple[ProfileShapes, ...]:
-    """One profile for every length of a ladder; one for all where kernels are made on the GPU for the very shapes.
+    """A profile for each range of lengths; a single one for tensorrt_rtx, which compiles kernels for each exact shape.
 
     Measured with tensorrt_rtx 1.7: each further profile costs 2.6 s and 5 MB.
     """
@@ -61,7 +61,7 @@ def profiles(module: ModuleType) -> tuple[ProfileShapes, ...]:
 
 @dataclass(frozen=True)
 class PlanOrigin:
-    """What a plan was made by, for and from. ``device``: sm_89, for `tensorrt` with the GPU's name."""
+    """The package, device and graph that a plan belongs to. ``device``: sm_89, for `tensorrt` with the GPU's name."""
 
     package: str
     version: str
@@ -71,13 +71,13 @@ class PlanOrigin:
 
     @property
     def name(self) -> str:
-        """A file's name: plans of other origins lie beside it."""
-        told = json.dumps(asdict(self), sort_keys=True).encode()
-        return f"vocoder_{self.package}_{hashlib.sha256(told).hexdigest()[:16]}"
+        """A file name without suffix, different for every origin."""
+        content = json.dumps(asdict(self), sort_keys=True).encode()
+        return f"vocoder_{self.package}_{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def joint_hash(graph: str, weights: str) -> str:
-    """Of the sha256 of a graph and that of the file which its weights lie in."""
+    """The hash of two sha256: of a graph and of the file with its weights."""
     return hashlib.sha256((graph + weights).encode()).hexdigest()
 
 
@@ -91,44 +91,44 @@ def origin(module: ModuleType, arch: int, graph: str, gpu: str | None = None) ->
 class TensorRTPlan:
     origin: PlanOrigin
     code: bytes
-    seconds: float = 0.0  # that it took to build
+    seconds: float = 0.0  # of the build
 
     def content(self) -> bytes:
         header = json.dumps({**asdict(self.origin), "seconds": round(self.seconds, 2)}, sort_keys=True).encode()
         return MAGIC + header + b"\n" + self.code
 
 
-def read(content: bytes, wanted: PlanOrigin) -> TensorRTPlan:
-    """The plan in a file. Raises EngineError, naming the first thing in which it is not the wanted one."""
+def read(content: bytes, expected: PlanOrigin) -> TensorRTPlan:
+    """The plan in a file. Raises EngineError naming the first field in which its origin is not the expected one."""
     remedy = "remove the file, and it is built again"
-    header, found, code = content[len(MAGIC) :].partition(b"\n")
+    header, newline, code = content[len(MAGIC) :].partition(b"\n")
     try:
-        if not content.startswith(MAGIC) or not found or len(header) > HEADER_MOST:
+        if not content.startswith(MAGIC) or not newline or len(header) > HEADER_MOST:
             raise ValueError
-        told = reading.from_json(header)
-        seconds, made = float(told.pop("seconds")), PlanOrigin(**told)
+        fields = reading.from_json(header)
+        seconds, actual = float(fields.pop("seconds")), PlanOrigin(**fields)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise EngineError("the file is not a TensorRT plan of fastsvc", remedy) from None
-    for key, right in asdict(wanted).items():
-        wrong = getattr(made, key)
-        if wrong != right:
-            raise EngineError(f"the TensorRT plan was made for another {key}: {wrong!r}, not {right!r}"[:300], remedy)
-    return TensorRTPlan(made, code, seconds)
+    for key, right in asdict(expected).items():
+        value = getattr(actual, key)
+        if value != right:
+            raise EngineError(f"the TensorRT plan was made for another {key}: {value!r}, not {right!r}"[:300], remedy)
+    return TensorRTPlan(actual, code, seconds)
 
 
 def build(
     module: ModuleType,
     graph: Path,
     config: VocoderConfig,
-    wanted: PlanOrigin,
+    origin: PlanOrigin,
     *,
     ahead: int | None = None,
     cache: bytes = b"",
 ) -> tuple[TensorRTPlan, bytes]:
-    """A plan from the graph at this path, whose weights lie beside it; and what to give as ``cache`` the next time.
+    """(a plan from the graph at this path, whose weights lie beside it; the timing ``cache`` for the next build).
 
     ``ahead``: the architecture to build for, without a GPU (tensorrt_rtx); None: for the current device.
-    Raises EngineError with the node that cannot be parsed, or with what TensorRT says where building fails.
+    Raises EngineError with the node that cannot be parsed, or with TensorRT's words where building fails.
     """
     started, log = time.perf_counter(), trt_packages.journal(module)
     with trt_packages.quiet():
@@ -150,15 +150,15 @@ def build(
         built = builder.build_serialized_network(network, settings)
         if built is None:
             raise EngineError(f"{module.__name__} could not build the vocoder: {log.last()}", REMEDY)
-        kept = b"" if timings is None else bytes(settings.get_timing_cache().serialize())
-    return TensorRTPlan(wanted, bytes(built), time.perf_counter() - started), kept
+        new_cache = b"" if timings is None else bytes(settings.get_timing_cache().serialize())
+    return TensorRTPlan(origin, bytes(built), time.perf_counter() - started), new_cache
 
 
 REMEDY = "use another vocoder backend, and please report this"
 
 
 def parse(module: ModuleType, network, graph: Path, log) -> None:
-    """The graph into the network; weights are read from the file that it names. EngineError with the node's name."""
+    """Parse the graph into the network; weights come from the file that it names. Raises EngineError with the node."""
     parser = module.OnnxParser(network, log)
     if parser.parse_from_file(str(graph)):
         return
@@ -172,12 +172,12 @@ def parse(module: ModuleType, network, graph: Path, log) -> None:
 
 
 def shapes(config: VocoderConfig, batch: int, frames: int) -> dict[str, tuple[int, ...]]:
-    """Those of the graph's inputs."""
-    found = {
+    """The shapes of the graph's inputs."""
+    by_input = {
         "mel": (batch, frames, config.mel.bins),
         "source": (batch, frames * config.source_hop_samples),
     }
-    return found | ({"noise": (batch, frames, config.initial_channels)} if config.noise_sigma else {})
+    return by_input | ({"noise": (batch, frames, config.initial_channels)} if config.noise_sigma else {})
 
 
 def _profile(builder, config: VocoderConfig, ranges: ProfileShapes):
@@ -190,13 +190,13 @@ def _profile(builder, config: VocoderConfig, ranges: ProfileShapes):
 
 
 def _strongly_typed(module: ModuleType) -> int:
-    """The flag of networks whose types are the graph's; where there is none all are."""
+    """The flag for networks with the graph's own types; 0 in versions without it, where all networks are such."""
     flag = getattr(module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
 
 def _timings(module: ModuleType, settings, cache: bytes):
-    """How long kernels took in earlier builds, which spares measuring them again; tensorrt_rtx measures none."""
+    """The cache of kernel timings from earlier builds, which saves measuring again; tensorrt_rtx has none."""
     if module.__name__ == trt_packages.RTX.module:
         return None
     timings = settings.create_timing_cache(cache)

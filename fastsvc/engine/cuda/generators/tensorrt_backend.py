@@ -1,4 +1,4 @@
-"""The generator through TensorRT: its plan is read from the engine's device part, or built and kept."""
+"""The generator through TensorRT: its plan is read from the engine's device part, or built and stored there."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from fastsvc.errors import EngineError
 if TYPE_CHECKING:
     from fastsvc.engine.cuda.vocoder import VocoderInputs
 
-KERNELS, TIMINGS = ".kernels", ".timings"  # beside plans: what tensorrt_rtx compiled, what tensorrt measured
-Read = Callable[[str], bytes | None]  # a file of the device part, if it is there and this program wrote it
-Keep = Callable[[dict[str, bytes]], None]
+KERNELS, TIMINGS = ".kernels", ".timings"  # beside plans: tensorrt_rtx's compiled kernels, tensorrt's measurements
+Read = Callable[[str], bytes | None]  # a file of the device part, if it exists and this program wrote it
+Store = Callable[[dict[str, bytes]], None]
 
 
 def graph_hash(folder: artifact.Artifact, graph: bytes) -> str:
-    """That of a graph and of the weights which it names."""
+    """The hash of a graph and of the weights that it names."""
     return plan_files.joint_hash(hashlib.sha256(graph).hexdigest(), folder.files[artifact.VOCODER]["sha256"])
 
 
 class TensorRTGenerator:
-    """Mel, excitation and noise → audio on one GPU, by `tensorrt` or `tensorrt_rtx`: whichever serves it.
+    """Mel, excitation and noise → audio on one GPU, by `tensorrt` or `tensorrt_rtx`, whichever serves it.
 
-    ``arch``: 89 for sm_89; ``graph``: one of fastsvc.artifact.folder.GRAPHS. ``read`` and ``keep``: the files of the
-    engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError: no package, no
-    device, or what TensorRT says.
+    ``arch``: 89 for sm_89; ``graph``: one of fastsvc.artifact.folder.GRAPHS. ``read`` and ``store``: the files of the
+    engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError without package
+    or device, or with TensorRT's own words.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class TensorRTGenerator:
         graph: str = artifact.GRAPHS[True],
         package: str | None = None,
         read: Read = lambda name: None,
-        keep: Keep = lambda files: None,
+        store: Store = lambda files: None,
     ):
-        self.config, self.folder, self.device, self.keep = config, folder, torch.device(device), keep
+        self.config, self.folder, self.device, self.store = config, folder, torch.device(device), store
         chosen = trt_packages.choose(arch, package)
         trt_packages.require_device(chosen)
         self.module, self.name, self.graph = trt_packages.load(chosen), chosen.module, graph
@@ -61,31 +61,30 @@ class TensorRTGenerator:
         self.content = vocoder_graph.anew(folder, config, self.graph)
         self.origin = plan_files.origin(self.module, arch, graph_hash(folder, self.content), gpu)
         with torch.cuda.device(self.device):
-            plan, made = self._plan(read)
+            plan, how_made = self._plan(read)
             self.runner = Runner(self.module, plan.code, self.device, self._kernels(read))
-        self.how = (
-            f"{chosen.title} {self.module.__version__}: {self.graph}, a plan of {len(plan.code) / 1e6:.0f} MB {made}"
-        )
+        size = f"a plan of {len(plan.code) / 1e6:.0f} MB"
+        self.how = f"{chosen.title} {self.module.__version__}: {self.graph}, {size} {how_made}"
 
-    def bind(self, given: VocoderInputs) -> Callable[[], None]:
-        """A call that computes ``given.audio`` from mel, excitation and noise; it can be captured in a CUDA graph.
+    def bind(self, inputs: VocoderInputs) -> Callable[[], None]:
+        """A call that computes ``inputs.audio`` from mel, excitation and noise; it can be captured in a CUDA graph.
 
         Raises EngineError with the reason.
         """
-        inputs: dict[str, Tensor] = {"mel": given.mel, "source": given.excitation}
-        if self.config.noise_sigma and given.noise is not None:
-            inputs["noise"] = given.noise
+        tensors: dict[str, Tensor] = {"mel": inputs.mel, "source": inputs.excitation}
+        if self.config.noise_sigma and inputs.noise is not None:
+            tensors["noise"] = inputs.noise
         with torch.cuda.device(self.device):
-            run = self.runner.bind(inputs, {"audio": given.audio})
-            self._keep_kernels()
+            run = self.runner.bind(tensors, {"audio": inputs.audio})
+            self._store_kernels()
         return run
 
     def release(self) -> None:
-        """Forget the contexts, their memory and the buffers that were bound; none of those calls may run any more."""
+        """Forget contexts, their memory and bound buffers; calls from :meth:`bind` must not run any more."""
         self.runner.release()
 
     def _plan(self, read: Read) -> tuple[plan_files.TensorRTPlan, str]:
-        """The kept plan, or a new one, and how it came about."""
+        """(the stored plan, or a new one; the words "built before" or "built now …")."""
         name = self.origin.name + plan_files.SUFFIX
         content = read(name)
         if content is not None:
@@ -99,23 +98,23 @@ class TensorRTGenerator:
             file.write_bytes(self.content)
             weights = self.folder.bytes(artifact.VOCODER)  # verified; the graph names this file
             (file.parent / artifact.VOCODER).write_bytes(weights)
-            told = self.module, file, self.config, self.origin
-            plan, cache = plan_files.build(*told, ahead=self.ahead, cache=read(timings) or b"")
-        self.keep({name: plan.content(), **({timings: cache} if cache else {})})
+            request = self.module, file, self.config, self.origin
+            plan, cache = plan_files.build(*request, ahead=self.ahead, cache=read(timings) or b"")
+        self.store({name: plan.content(), **({timings: cache} if cache else {})})
         return plan, f"built now in {plan.seconds:.1f} s"
 
     def _timings(self) -> str:
-        """Of all graphs; a cache is of one version and one GPU."""
+        """The name of the timing cache, which all graphs share, for one version and one GPU."""
         device = hashlib.sha256(self.origin.device.encode()).hexdigest()[:8]
         return f"{self.name}_{self.module.__version__}_{device}{TIMINGS}"
 
     def _kernels(self, read: Read) -> bytes:
-        self.kept = read(self.origin.name + KERNELS) or b""
-        return self.kept
+        self.stored_kernels = read(self.origin.name + KERNELS) or b""
+        return self.stored_kernels
 
-    def _keep_kernels(self) -> None:
-        """What tensorrt_rtx compiled for new shapes, so that the next process need not."""
+    def _store_kernels(self) -> None:
+        """Store the kernels that tensorrt_rtx compiled for new shapes, so that the next process need not."""
         compiled = self.runner.cache()
-        if compiled != self.kept:
-            self.kept = compiled
-            self.keep({self.origin.name + KERNELS: compiled})
+        if compiled != self.stored_kernels:
+            self.stored_kernels = compiled
+            self.store({self.origin.name + KERNELS: compiled})
