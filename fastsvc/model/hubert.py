@@ -3,8 +3,8 @@
 Hsu et al. 2021 (arXiv 2106.07447); ContentVec (Qian et al. 2022, arXiv 2204.09224) is the same network. Parameters
 are named as transformers' HubertModel names them, the positional convolution with its weight norm folded.
 
-The audio is taken as it is: these networks were trained without normalising it. The group norm after the first
-convolution averages over the whole recording, and attention looks at all of it.
+The audio is not normalised, as in the training of these networks. The group norm after the first convolution averages
+over the whole recording, and attention reaches over all of it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FeatureProjection(nn.Module):
 
 
 class PositionalConvolution(nn.Module):
-    """Where in the recording a unit stands, from what surrounds it: a wide grouped convolution and GELU."""
+    """A unit's position, encoded from its surroundings by a wide grouped convolution and GELU."""
 
     def __init__(self, config: HubertConfig):
         super().__init__()
@@ -124,7 +124,7 @@ class HubertTransformer(nn.Module):
 class Hubert(nn.Module):
     """audio [B, L] at 16 kHz, L >= 400 -> units [B, (L - 80) // 320, D].
 
-    The output after ``config.layers`` layers is what fairseq gives for ``output_layer=layers`` and transformers as
+    The output after ``config.layers`` layers is fairseq's for ``output_layer=layers`` and transformers'
     ``hidden_states[layers]``.
     """
 

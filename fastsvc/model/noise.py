@@ -30,17 +30,17 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int])
 
 
 def _uniform(word: Tensor) -> Tensor:
-    """32-bit words → float32 in (0, 1): 24 bits, centred, so that neither end is met."""
+    """32-bit words → float32 in (0, 1): 24 bits, centred, so that neither end occurs."""
     return ((word >> 8).to(torch.float32) + 0.5) * 2.0**-24
 
 
 def _words(seed: int, step: int, first: int, count: int, channels: int, stream: int, device) -> tuple[Tensor, ...]:
     groups = -(-channels // 4)
-    place = torch.arange(first, first + count, dtype=torch.int64, device=device)[:, None].expand(count, groups)
+    frame = torch.arange(first, first + count, dtype=torch.int64, device=device)[:, None].expand(count, groups)
     group = torch.arange(groups, dtype=torch.int64, device=device).expand(count, groups)
     constant = torch.full((1, 1), step & MASK, dtype=torch.int64, device=device)
     key = (seed & MASK, (seed >> 32) & MASK)
-    return philox((place & MASK, (place >> 32) & MASK, group | (stream << 24), constant), key)
+    return philox((frame & MASK, (frame >> 32) & MASK, group | (stream << 24), constant), key)
 
 
 def gaussian(

@@ -60,7 +60,7 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Twice as fine by a transposed convolution, joined with the encoder's output there, and residual blocks."""
+    """Upsampling by two (a transposed convolution), concatenation with the encoder's output, residual blocks."""
 
     def __init__(self, before: int, after: int):
         super().__init__()
@@ -71,8 +71,8 @@ class UpBlock(nn.Module):
         )
         self.conv2 = residuals(2 * after, after)
 
-    def forward(self, x: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
-        x = torch.cat((self.conv1(x), beside), 1)
+    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        x = torch.cat((self.conv1(x), skip), 1)
         for block in self.conv2:
             x = block(x)
         return x
@@ -101,15 +101,15 @@ class UNet(nn.Module):
         self.decoder = LayerList([UpBlock(b, a) for a, b in reversed(list(itertools.pairwise(sizes)))])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x, beside = self.encoder.bn(x), []
+        x, skips = self.encoder.bn(x), []
         for layer in self.encoder.layers:
             x = layer(x)
-            beside.append(x)
+            skips.append(x)
             x = nn.functional.avg_pool2d(x, 2)
         for layer in self.intermediate.layers:
             x = layer(x)
         for layer in self.decoder.layers:
-            x = layer(x, beside.pop())
+            x = layer(x, skips.pop())
         return x
 
 
@@ -137,11 +137,11 @@ class Rmvpe(nn.Module):
         return self.fc(self.hidden(mel))
 
     def hidden(self, mel: torch.Tensor) -> torch.Tensor:
-        """What the GRU reads, [B, T, 384]."""
+        """The GRU's input, [B, T, 384]."""
         return self.cnn(self.unet(mel[:, None])).transpose(1, 2).flatten(2)
 
     def directions(self) -> tuple[nn.GRU, nn.GRU]:
-        """The GRU as two of one direction, on the same parameters: only so can a long recording be cut exactly."""
+        """The GRU as two unidirectional ones on the same parameters, which can run exactly over blocks."""
         both, halves = self.fc[0].gru, []
         for suffix in ("", "_reverse"):
             with torch.device("meta"):

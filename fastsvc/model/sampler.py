@@ -1,7 +1,7 @@
-"""Samplers of EDM models over any denoiser ``denoise(x, sigma) -> x0``, with the noise handed in by the caller.
+"""Samplers of EDM models over any denoiser ``denoise(x, sigma) -> x0``; the caller supplies the noise.
 
 ``noise(step)`` returns standard normal draws of x's shape; step counts evaluations from 0.
-:func:`sample` is the one door to these and to the solvers of DDPM models.
+:func:`sample` calls these samplers and the solvers of DDPM models.
 """
 
 import itertools
@@ -55,12 +55,12 @@ def heun(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
 
 
 def methods(config: AcousticConfig) -> tuple[str, ...]:
-    """The samplers that an acoustic model can be given, its own first."""
+    """The samplers for an acoustic model, its default first."""
     return DDPM_SAMPLERS if config.ddpm else EDM_SAMPLERS
 
 
 def check_method(config: AcousticConfig, method: str) -> None:
-    """Raises ValueError for a sampler that the acoustic model cannot be given."""
+    """Raises ValueError for a sampler that does not fit the acoustic model."""
     if method not in methods(config):
         raise ValueError(f"the sampler {method!r} does not fit the model")
 

@@ -20,7 +20,7 @@ from fastsvc.config import VerifierConfig
 
 
 def normalise(mel: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Take away each recording's mean over time and bins (its level), not the mean of each bin (its timbre)."""
+    """Subtract each recording's mean over time and bins (its level), but not the mean of each bin (its timbre)."""
     if mask is None:
         return (mel - mel.mean((1, 2), keepdim=True)) / 1.5
     mean = (mel * mask).sum((1, 2), keepdim=True) / (mask.sum((1, 2), keepdim=True) * mel.shape[2]).clamp(min=1)
@@ -109,7 +109,7 @@ TRUNKS = {"tdnn": Tdnn, "conv2d": Conv2d}
 class Verifier(nn.Module):
     """mel [B, T, M] (as :func:`fastsvc.audio.mel.log_mel` with ``config.mel``) -> embedding [B, E] of length 1.
 
-    ``valid`` [B, T] marks the frames to listen to; padding then changes nothing.
+    ``valid`` [B, T] marks the frames that count; padding then changes nothing.
     """
 
     def __init__(self, config: VerifierConfig):

@@ -41,14 +41,14 @@ def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool
 
 
 def ddim_updates(points: list[solver.ChainPoint]) -> list[Update]:
-    return [Update(*solver.between(before, after)[1:]) for before, after in itertools.pairwise(points)]
+    return [Update(*solver.step_coefficients(before, after)[1:]) for before, after in itertools.pairwise(points)]
 
 
 def dpm_updates(points: list[solver.ChainPoint]) -> list[Update]:
     """DPM-Solver++(2M): x0 is extrapolated from two estimates, except in the first step and the last of few steps."""
     steps, h_before, updates = len(points) - 1, 0.0, []
     for step, (before, after) in enumerate(itertools.pairwise(points), start=1):
-        h, keep, pull = solver.between(before, after)
+        h, keep, pull = solver.step_coefficients(before, after)
         remember = step < steps
         if step == 1 or (step == steps and steps < solver.FEW):
             updates.append(Update(keep, pull, remember=remember))
