@@ -109,7 +109,7 @@ def test_cuda_bindings_has_what_is_used():
     calls = ("cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernelEx", "cuGetErrorString")
     for name in calls:
         assert callable(getattr(api, name))
-    config = Driver(api)._config(driver.Function("handle", "module", 8, 50_000, ()), (3, 2, 1), early=True)
+    config = Driver(api)._config(driver.LoadedKernel("handle", "module", 8, 50_000, ()), (3, 2, 1), early=True)
     config.hStream = 77  # as PyTorch gives it
     assert (config.gridDimX, config.gridDimY, config.blockDimX, config.sharedMemBytes) == (3, 2, 256, 50_000)
     (attribute,) = config.attrs

@@ -1,4 +1,4 @@
-"""What surrounds the networks in a conversion: a recording made ready, its features, and the result at its length."""
+"""The steps around the networks in a conversion: preparing a recording, its features, fitting the output."""
 
 from __future__ import annotations
 

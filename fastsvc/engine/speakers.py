@@ -97,7 +97,7 @@ class Speakers:
         return " + ".join(f"{weight:.2g} {self.names[row]}" for row, weight in parts.items())
 
     def median_f0_hz(self, weights: dict[int, float]) -> float | None:
-        """The median pitch of a speaker or mixture, in the mean of logarithms; None if not all are known."""
+        """The median pitch of a speaker or mixture, in the mean of logarithms; None if one is missing."""
         medians = [self.f0_hz[row] if row < len(self.f0_hz) else 0.0 for row in weights]
         if not all(f0_hz > 0 and math.isfinite(f0_hz) for f0_hz in medians):
             return None

@@ -1,8 +1,8 @@
 """Mains hum in rests is not singing: frames of a rest that hold only hum become unvoiced.
 
-A tracker finds the pitch of anything periodic, so a rest with hum at −50 dBFS would be sung at 50 Hz from end to end. A
-rest is where the recording is at least 20 dB softer than its voice. It counts as hum where it differs from soft or low
-singing in all of the following:
+A tracker finds the pitch of anything periodic, so a rest with hum at −50 dBFS would become a note of 50 Hz from end to
+end. A rest is where the recording is at least 20 dB softer than its voice. It counts as hum where it differs from soft
+or low singing in all of the following:
 - most of its power below 800 Hz is in lines at multiples of 50 or 60 Hz;
 - the strongest line is within 1 % of such a multiple, and does not move: no vibrato, no drift;
 - the lines are equally strong all through the rest, from louder frame to louder frame. A soft note has a beginning and

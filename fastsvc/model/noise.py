@@ -1,6 +1,6 @@
 """Counter-based Gaussian noise: a pure function of (seed, stream, step, absolute position, channel).
 
-However an input is cut or batched, and on whatever device, each position gets the same number. The generator is
+Each position gets the same number on every device, however an input is cut or batched. The generator is
 Philox-4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), the one Triton's `tl.randn` uses.
 """
 

@@ -76,7 +76,7 @@ def sample(
 ) -> Tensor:
     """A normalised mel by ``method`` over ``levels``; DDPM models may begin at x0, a normalised mel, noised.
 
-    ``cond`` is what the denoiser is conditioned on, for models whose noise is about it (``edm.noise_mean``).
+    ``cond``: the denoiser's condition, for models whose noise is drawn about it (``edm.noise_mean``).
     """
     if method in solver.SOLVERS:
         points = solver.chain(config.ddpm, levels)

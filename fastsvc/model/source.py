@@ -88,7 +88,7 @@ def _source_rate_hz(config: VocoderConfig) -> float:
 
 
 def pulse_and_noise(f0_hz: Tensor, cycles: Tensor, voiced: Tensor, draws: Tensor, config: VocoderConfig) -> Tensor:
-    """[B, L, 2]: Σ cos(kx) over the harmonics below BAND, at one level whatever f0 is, and noise (less where voiced).
+    """[B, L, 2]: Σ cos(kx) over the harmonics below BAND, equally loud at every f0, and noise (less where voiced).
 
     With eight harmonics a network must invent the higher ones, which takes long trainings. Here it gets them all, by
     Σ_{k=1…K} cos kx = sin((K+½)x) / (2 sin(x/2)) − ½, and the next one is faded in, so that nothing jumps with f0.

@@ -41,7 +41,7 @@ class Features:
 
 @dataclass(frozen=True)
 class SeededNoise:
-    """Counter-based noise: the same numbers at a frame, however the recording is cut, on whatever device."""
+    """Counter-based noise: each frame gets the same numbers on every device, however the recording is cut."""
 
     seed: int
     bins: int
@@ -152,7 +152,7 @@ class Synthesiser:
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
     ) -> Tensor:
-        """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop]."""
+        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics → audio [T·hop]."""
         frames, hop = len(mel), self.config.mel.hop_samples
         audio = torch.empty(frames * hop)
         phase = source.frame_phase(f0_hz[None], self.config)

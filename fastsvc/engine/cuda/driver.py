@@ -16,7 +16,7 @@ TYPES = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "fp32": ctypes.c_float}
 
 
 @dataclass(frozen=True)
-class Function:
+class LoadedKernel:
     """A loaded kernel. The reference to ``module`` keeps it loaded."""
 
     handle: object
@@ -32,7 +32,7 @@ class Driver:
     def __init__(self, api=None):
         self.api = bindings() if api is None else api
 
-    def load(self, cubin: bytes, name: str, warps: int, shared: int, parameters) -> Function:
+    def load(self, cubin: bytes, name: str, warps: int, shared: int, parameters) -> LoadedKernel:
         """Raises EngineError where the driver refuses the code."""
         api = self.api
         module = self._call("cuModuleLoadData", cubin)
@@ -40,10 +40,10 @@ class Driver:
         if shared > OPT_IN:
             attribute = api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             self._call("cuFuncSetAttribute", handle, attribute, shared)
-        return Function(handle, module, warps, shared, tuple(map(tuple, parameters)))
+        return LoadedKernel(handle, module, warps, shared, tuple(map(tuple, parameters)))
 
     def bind(
-        self, function: Function, grid: tuple[int, ...], arguments: dict, early: bool = False
+        self, function: LoadedKernel, grid: tuple[int, ...], arguments: dict, early: bool = False
     ) -> Callable[[], None]:
         """A call that starts the kernel with these arguments, on PyTorch's current stream at that time.
 
@@ -61,7 +61,7 @@ class Driver:
 
         return start
 
-    def _config(self, function: Function, grid: tuple[int, ...], early: bool):
+    def _config(self, function: LoadedKernel, grid: tuple[int, ...], early: bool):
         """A kernel's launch configuration: everything but its arguments and its stream."""
         api, config = self.api, self.api.CUlaunchConfig()
         config.gridDimX, config.gridDimY, config.gridDimZ = grid

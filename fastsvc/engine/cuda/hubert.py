@@ -71,7 +71,7 @@ class CudaHubertEncoder(hubert.HubertEncoder):
         return program.out[begin - start : end - start].clone()
 
     def warm_up(self, seconds: Iterable[float] | None = None) -> None:
-        """Make the graphs for recordings of these lengths, the longest first; None: of every length up to 60 s.
+        """Make the graphs for recordings of these lengths, longest first; None: for every length up to 60 s.
 
         The last window of a longer recording may have a length without a graph.
         """

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastsvc import kernels
-from fastsvc.engine.cuda.driver import Driver, Function
+from fastsvc.engine.cuda.driver import Driver, LoadedKernel
 from fastsvc.engine.cuda.kernel_list import LIST, parse
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.kernels.launch import Launch
@@ -47,7 +47,7 @@ class Cubins:
 
     def __init__(self, listing: dict, read: Callable[[str], bytes | None], driver: Driver, fallback: Jit | None):
         self.entries, self.read, self.driver, self.fallback = listing["kernels"], read, driver, fallback
-        self.loaded: dict[str, Function] = {}
+        self.loaded: dict[str, LoadedKernel] = {}
         self.how = f"{len(self.entries)} kernels compiled ahead of time, started by cuda-bindings"
 
     def bind(self, launch: Launch) -> Callable[[], None]:

@@ -51,7 +51,7 @@ class Yin:
         return program.f0_hz[:frames].clone(), program.voiced[:frames].clone()
 
     def warm_up(self, frames: Iterable[int] | None = None) -> None:
-        """Make the graphs for recordings of so many frames, the longest first; None: of every prepared length."""
+        """Make the graphs for recordings of these numbers of frames, longest first; None: for every prepared length."""
         shapes = {Buckets().bucket(n) for n in (FRAMES if frames is None else frames) if n <= LONGEST}
         for shape in sorted(shapes, reverse=True):
             self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))

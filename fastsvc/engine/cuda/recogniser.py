@@ -46,7 +46,7 @@ class CudaRecogniserEncoder(content.RecogniserEncoder):
         return units
 
     def warm_up(self, seconds: Iterable[float] | None = None) -> None:
-        """Make the graphs for recordings of these lengths, the longest first; None: of every prepared length."""
+        """Make the graphs for recordings of these lengths, longest first; None: for every prepared length."""
         frames = [round(duration * self.rate_hz) // self.hop_samples for duration in seconds or ()]
         longest = content.BLOCK_FRAMES + 2 * self.weights.halo_frames
         shapes = {prepared_length(min(n, longest)) for n in (LENGTHS if seconds is None else frames)}

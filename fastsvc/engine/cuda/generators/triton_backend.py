@@ -22,7 +22,7 @@ MOST_ELEMENTS = 2**31 - 1  # of one sequence in one buffer: kernels count them i
 class TritonGenerator:
     """A backend of the vocoder: a generator of one shape after another, all in one block of memory.
 
-    ``dtype``: what it computes in (float32 products as three of TF32); the last convolution is float32's own.
+    ``dtype``: its type (float32 products as three of TF32); the last convolution is always in float32.
     ``launcher``: fastsvc.engine.cuda.launcher's. Raises EngineError where the architecture cannot run it.
     """
 
