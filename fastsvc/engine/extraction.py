@@ -118,8 +118,8 @@ def _melody(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method
     return torch.stack((f0_hz, voiced.to(f0_hz.dtype), volume))
 
 
-def _to_host(melody: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    f0_hz, voiced, volume = melody.cpu()
+def _to_host(stacked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    f0_hz, voiced, volume = stacked.cpu()
     return f0_hz, voiced > 0, volume
 
 

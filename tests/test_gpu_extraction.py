@@ -1,4 +1,4 @@
-"""Hearing on an NVIDIA GPU: content encoders and pitch against the CPU's, in graphs, in every precision."""
+"""Feature extraction on an NVIDIA GPU: content encoders and pitch against the CPU's, in graphs, in every precision."""
 
 import dataclasses
 
