@@ -15,7 +15,7 @@ import torch
 from bench import models
 from fastsvc.audio.slicing import blocks
 from fastsvc.checkpoints import read
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cpu import sampler as cpu_sampler
 from fastsvc.engine.engine import Engine
 from fastsvc.model import schedule, source
 from fastsvc.model.modules import module
@@ -77,7 +77,7 @@ def denoiser_run(which: str, folder: Path, seconds: float) -> Callable:
 
     def compiled():
         out = torch.empty_like(x)
-        for first, last, start, end in blocks(frames, runtime.MEL_BLOCK, net.halo_frames):
+        for first, last, start, end in blocks(frames, cpu_sampler.MEL_BLOCK, net.halo_frames):
             piece = net(x[start:end], level, net.prepare(cond[start:end]))
             out[first:last] = piece[first - start : last - start]
         return out
@@ -151,8 +151,8 @@ def excerpt(folder: Path, seconds: float) -> dict:
     f0_hz = 200 * 2 ** torch.sin(time_s) * ((time_s % 3) > 0.4)
     told = torch.randn(round(50 * seconds), engine.config.condition.unit_channels), f0_hz, 0.1 * torch.rand(len(f0_hz))
     usual = engine.synthesise(*told, speaker=0)
-    blocks_, peak = {"mel": runtime.MEL_BLOCK, "vocoder": runtime.VOCODER_BLOCK}, peak_mb()
-    runtime.MEL_BLOCK = runtime.VOCODER_BLOCK = len(f0_hz)
+    blocks_, peak = {"mel": cpu_sampler.MEL_BLOCK, "vocoder": cpu_sampler.VOCODER_BLOCK}, peak_mb()
+    cpu_sampler.MEL_BLOCK = cpu_sampler.VOCODER_BLOCK = len(f0_hz)
     whole = engine.synthesise(*told, speaker=0)
     return {
         "audio_s": seconds,

@@ -8,7 +8,7 @@ import torch
 
 from bench.timing import Clock
 from bench.vocoders import reason
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cpu.sampler import Features, SeededNoise
 from fastsvc.engine.engine import Engine
 from fastsvc.errors import FastsvcError
 from fastsvc.kernels import dependent
@@ -40,8 +40,6 @@ def denoiser(engine: Engine, seconds: float, steps: int) -> Callable:
     """The engine's stage `denoiser` over random features."""
     frames = max(1, round(seconds * engine.config.mel.frame_rate_hz))
     units = torch.randn(frames, engine.config.condition.unit_channels)
-    told = runtime.Features(
-        units, torch.arange(frames), torch.full((frames,), 220.0), units[:, 0] > 0, units[:, 1].abs()
-    )
+    told = Features(units, torch.arange(frames), torch.full((frames,), 220.0), units[:, 0] > 0, units[:, 1].abs())
     speaker = engine.sampler.condition.speaker({0: 1.0})
-    return engine.sampler.pieces(told, speaker, steps, runtime.seeded(0, engine.config.mel.bins))["denoiser"]
+    return engine.sampler.timed_stages(told, speaker, steps, SeededNoise(0, engine.config.mel.bins))["denoiser"]

@@ -116,11 +116,11 @@ class Bench:
         """Means over all results, and the worst level, after loudness matching."""
         import numpy as np
 
-        from fastsvc.engine.level import Level
+        from fastsvc.engine.level import LoudnessProfile
 
         rows = []
         for _, _, audio, rate_hz, result, semitones in sung:
-            level, result = Level.of(audio, rate_hz, mix), result.copy()
+            level, result = LoudnessProfile.of(audio, rate_hz, mix), result.copy()
             result = result if level is None else level.follow(result, rate_hz)
             row = loudness(result, audio, rate_hz)
             row |= self.melody(result, audio, rate_hz, semitones) if melody else {}

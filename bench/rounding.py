@@ -119,14 +119,14 @@ def bundled(seconds: float) -> Case:
     from fastsvc.artifact import engine_folder
     from fastsvc.audio import io
     from fastsvc.commands import choose
-    from fastsvc.engine import hearing
+    from fastsvc.engine import extraction
     from fastsvc.engine.engine import Engine
 
     engine = Engine.open(choose.DEMO, "cpu")
     path = Path(__file__).parent.parent / "examples" / "recordings" / "singing" / "viktor.wav"
     audio, rate_hz = io.read(path)[:2]
-    whole = hearing.mono(audio, rate_hz)[0][: round(seconds * rate_hz)]
-    told = hearing.features(whole, rate_hz, engine.config, engine.encoder, None, None, "cpu")
+    whole = extraction.mono(audio, rate_hz)[0][: round(seconds * rate_hz)]
+    told = extraction.features(whole, rate_hz, engine.config, engine.encoder, None, None, "cpu")
     voice = engine.sampler.condition.speaker({0: 1.0})
     cond = engine.sampler._cond(told, voice, 0, len(told.f0_hz))
     tensors = {

@@ -11,8 +11,8 @@ import torch
 
 from bench import counts
 from fastsvc.audio import loudness
-from fastsvc.engine import hearing
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine import extraction
+from fastsvc.engine.cpu.sampler import Features, SeededNoise
 from fastsvc.features import align
 from fastsvc.model import schedule
 
@@ -49,21 +49,21 @@ def stages(engine, seconds: float, steps: int) -> list[Stage]:
     at_mel = voice(samples, mel.rate_hz)
     at_encoder = voice(round(seconds * encoder.rate_hz), encoder.rate_hz)
     there = at_mel.to(device)
-    f0_hz, voiced, volume = hearing.melody(at_mel, frames, config, device=device, yin=engine.yin)
+    f0_hz, voiced, volume = extraction.melody(at_mel, frames, config, device=device, yin=engine.yin)
     units = encoder.encode(at_encoder)
-    ratio = hearing.units_per_frame(config, encoder)
+    ratio = extraction.units_per_frame(config, encoder)
     places = align.indices(len(units), frames, config.features.unit_align, ratio=ratio)
-    told = runtime.Features(units, places, f0_hz, voiced, volume)
+    told = Features(units, places, f0_hz, voiced, volume)
     speaker = engine.sampler.condition.speaker({0: 1.0})
-    pieces = engine.sampler.pieces(told, speaker, steps, runtime.seeded(0, mel.bins))
-    made = engine.sampler(told, speaker, steps, runtime.seeded(0, mel.bins))
+    pieces = engine.sampler.timed_stages(told, speaker, steps, SeededNoise(0, mel.bins))
+    made = engine.sampler(told, speaker, steps, SeededNoise(0, mel.bins))
     audio = engine.synthesiser(made, f0_hz).numpy()
     evaluations = schedule.evaluations(engine.sampler.method, engine.sampler.schedules[steps])
     whole = end_to_end(engine, at_mel, at_encoder, frames, steps)
     heard = width if device.type == "cuda" else 4  # a CPU's encoder computes in float32 in every engine
     return [
         Stage("content", lambda: encoder.encode(at_encoder), counts.content(encoder, seconds, heard)),
-        Stage("f0", lambda: hearing.pitch(there, frames, config, yin=engine.yin)),
+        Stage("f0", lambda: extraction.pitch(there, frames, config, yin=engine.yin)),
         Stage("loudness", lambda: loudness.frame_rms(there[None], mel.hop_samples), counts.loudness(samples)),
         Stage("condition", pieces["condition"], counts.condition(config, frames, width)),
         Stage("denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width)),
@@ -88,7 +88,7 @@ def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: i
         return lambda: engine.convert(audio, engine.rate_hz, engine.table.base, steps=steps)
 
     def run() -> np.ndarray:
-        f0_hz, voiced, volume = hearing.melody(at_mel, frames, engine.config, device=engine.device, yin=engine.yin)
+        f0_hz, voiced, volume = extraction.melody(at_mel, frames, engine.config, device=engine.device, yin=engine.yin)
         units = engine.encoder.encode(at_encoder)
         options = {"voiced": voiced, "steps": steps}
         audio, _ = engine.synthesise(units, f0_hz, volume, engine.table.base, **options)

@@ -2,9 +2,9 @@
 
     python -m bench.trt_here --json OUT_DIR/trt_here.json
 
-The engine itself asks only GPUs that are listed (fastsvc/engine/tensorrt/package.py); this asks any, in a process of
-its own, and writes down how far it comes: the package, the plan, its loading, milliseconds for ten seconds of audio, or
-the words in which it refuses.
+The engine itself asks only GPUs that are listed (fastsvc/engine/tensorrt/trt_packages.py); this asks any, in a process
+of its own, and writes down how far it comes: the package, the plan, its loading, milliseconds for ten seconds of audio,
+or the words in which it refuses.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
-    from fastsvc.engine.tensorrt import package as trt
+    from fastsvc.engine.tensorrt import trt_packages
 
-    record: dict = {"package": trt.RTX.version(), "step": "package"}
+    record: dict = {"package": trt_packages.RTX.version(), "step": "package"}
     try:
         run(record, lambda: circumstances.keep(record, options.json))
     except Exception as error:  # whatever it says is the finding
@@ -48,32 +48,34 @@ def run(record: dict, save) -> None:
     import torch
 
     from bench.timing import Clock
-    from fastsvc.engine.cuda import parts as cuda
-    from fastsvc.engine.cuda import support
+    from fastsvc.engine.cuda import gpu_parts, support
     from fastsvc.engine.cuda.generators.choice import fill
-    from fastsvc.engine.cuda.vocoder import Inputs
-    from fastsvc.engine.tensorrt import package as trt
-    from fastsvc.engine.tensorrt import plan as trt_plan
-    from fastsvc.engine.tensorrt.run import Runner
+    from fastsvc.engine.cuda.vocoder import VocoderInputs
+    from fastsvc.engine.tensorrt import plan_files, trt_packages
+    from fastsvc.engine.tensorrt.trt_runner import Runner
 
-    module = trt.load(trt.RTX)
+    module = trt_packages.load(trt_packages.RTX)
     why = support.why_no_cuda()
     if why is not None:
         raise RuntimeError(why)
     device = torch.device("cuda", torch.cuda.current_device())
-    arch, config = cuda.architecture(device), CASES["m4"]
-    record |= {"gpu": torch.cuda.get_device_name(device), "arch": arch, "served": trt.RTX.refusal(arch) is None}
+    arch, config = gpu_parts.architecture(device), CASES["m4"]
+    record |= {
+        "gpu": torch.cuda.get_device_name(device),
+        "arch": arch,
+        "served": trt_packages.RTX.refusal(arch) is None,
+    }
     with tempfile.TemporaryDirectory() as scratch:
         graph = trt_plans.folder(Path(scratch), "m4") / trt_plans.GRAPH
         record["step"] = "building"
         save()
-        plan, _ = trt_plan.build(module, graph, config, trt_plan.origin(module, arch, "0" * 64))
+        plan, _ = plan_files.build(module, graph, config, plan_files.origin(module, arch, "0" * 64))
     record |= {"built_s": round(plan.seconds, 1), "mb": round(len(plan.code) / 1e6, 1), "step": "loading"}
     save()
     runner = Runner(module, plan.code, device)
     record["step"] = "running"
     save()
-    inputs = Inputs(config, BATCH, FRAMES, device)
+    inputs = VocoderInputs(config, BATCH, FRAMES, device)
     fill(inputs)
     bound = runner.bind({"mel": inputs.mel, "source": inputs.excitation}, {"audio": inputs.audio})
     record |= {**Clock(device, 20)(bound), "batch": BATCH, "frames": FRAMES, "step": "done"}

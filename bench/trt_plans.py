@@ -38,12 +38,11 @@ def folder(path: Path, name: str) -> Path:
 
 
 def build(path: Path, config: VocoderConfig, arch: int) -> dict:
-    from fastsvc.engine.tensorrt import package as trt
-    from fastsvc.engine.tensorrt import plan as trt_plan
+    from fastsvc.engine.tensorrt import plan_files, trt_packages
 
-    module = trt.load(trt.RTX)
-    wanted = trt_plan.origin(module, arch, "0" * 64)
-    plan, _ = trt_plan.build(module, path / GRAPH, config, wanted, ahead=arch)
+    module = trt_packages.load(trt_packages.RTX)
+    wanted = plan_files.origin(module, arch, "0" * 64)
+    plan, _ = plan_files.build(module, path / GRAPH, config, wanted, ahead=arch)
     return {"version": module.__version__, "seconds": round(plan.seconds, 1), "mb": round(len(plan.code) / 1e6, 1)}
 
 

@@ -6,8 +6,8 @@ import huberts
 import torch
 
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine.cuda.hubert import HubertEncoder
-from fastsvc.engine.cuda.recogniser import RecogniserEncoder
+from fastsvc.engine.cuda.hubert import CudaHubertEncoder
+from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
 from fastsvc.features import content
 from fastsvc.model.hubert import Hubert
 from fastsvc.model.recogniser import Recogniser
@@ -29,7 +29,7 @@ def audio_of(samples, level=0.1, offset=0.02):
 
 
 def hubert_of(config=huberts.TINY, dtype=torch.float32):
-    return HubertEncoder(config, huberts.tensors(config), dtype, "cpu")
+    return CudaHubertEncoder(config, huberts.tensors(config), dtype, "cpu")
 
 
 def hubert_plain(config=huberts.TINY):
@@ -40,7 +40,7 @@ def hubert_plain(config=huberts.TINY):
 
 def recogniser_of(config=HEARING, dtype=torch.float32):
     torch.manual_seed(0)
-    return RecogniserEncoder(config, Recogniser(config).state_dict(), dtype, "cpu")
+    return CudaRecogniserEncoder(config, Recogniser(config).state_dict(), dtype, "cpu")
 
 
 def recogniser_plain(config=HEARING):
@@ -50,7 +50,7 @@ def recogniser_plain(config=HEARING):
 
 def poison(encoder):
     """What other recordings left behind must not matter."""
-    for program, _ in encoder.programs.held.values():
+    for program, _ in encoder.programs.by_shape.values():
         for value in vars(program).values():
             for tensor in value if isinstance(value, tuple) else [value]:
                 if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():

@@ -9,12 +9,12 @@ import torch
 from fastsvc.audio.resample import resample, resampled_length
 from fastsvc.config import AcousticConfig
 from fastsvc.convert.settings import ConversionSettings
-from fastsvc.engine.conversion import Place
+from fastsvc.engine.conversion import OutputSpec
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError
 
-SUNG = {"speaker", "steps", "formant", "seed"}  # what of a request is sing's; the rest is hear's
+SUNG = {"speaker", "steps", "formant", "seed"}  # fields of a request for synthesise_many; the others are for extract
 
 
 def settings(speaker="anna", **asked) -> ConversionSettings:
@@ -31,7 +31,7 @@ class FakeEngine:
         self.table = Speakers(names, 0, [220.0] * len(names))
         self.gain, self.fail, self.fail_sing = gain, fail or {}, fail_sing or {}
         self.notes = ()
-        self.calls, self.sung, self.asked = [], [], []  # what hear and sing were given
+        self.calls, self.sung, self.asked = [], [], []  # what extract and synthesise_many received
         self.shares_batches = shares_batches
 
     @property
@@ -44,7 +44,7 @@ class FakeEngine:
     def check_request(self, request):
         pass
 
-    def hear(self, audio, rate_hz, request):
+    def extract(self, audio, rate_hz, request):
         """``fail``: {number of the call: what to raise}. What is heard is the recording itself."""
         assert audio.ndim == 1
         heard = {name: value for name, value in asdict(request).items() if name not in SUNG}
@@ -55,12 +55,16 @@ class FakeEngine:
         if not len(audio):
             raise AudioError("nothing to convert")
         semitones = 7.0 if request.transpose == "auto" else request.transpose
-        place = Place(len(audio), rate_hz, request.rate_out_hz or rate_hz, 1.0)
+        output_spec = OutputSpec(len(audio), rate_hz, request.rate_out_hz or rate_hz, 1.0)
         return SimpleNamespace(
-            features=audio.copy(), semitones=semitones, place=place, frames=-(-len(audio) // 128), notes=self.notes
+            features=audio.copy(),
+            semitones=semitones,
+            output_spec=output_spec,
+            frames=-(-len(audio) // 128),
+            notes=self.notes,
         )
 
-    def sing(self, heard, request, *, progress):
+    def synthesise_many(self, heard, request, *, progress):
         """``fail_sing``: {number of samples of a recording: what to raise}, however many it is sung with."""
         self.sung.append([one.frames for one in heard])
         self.asked.append((request.speaker, request.steps, request.formant, request.seed))

@@ -3,7 +3,7 @@
 from fastsvc.artifact import engine_folder
 from fastsvc.engine import backends
 from fastsvc.engine.cuda import denoiser as cuda_denoiser
-from fastsvc.engine.cuda import parts as cuda
+from fastsvc.engine.cuda import gpu_parts
 from fastsvc.engine.engine import Engine
 from fastsvc.kernels.denoiser.network import Tiles
 from fastsvc.kernels.tiles import Tile
@@ -24,10 +24,10 @@ def prepare(monkeypatch):
     monkeypatch.setattr(cuda_denoiser.Tiles, "of", big_tiles)
     monkeypatch.setattr(source, "tile", lambda channels: (4096, 4))
 
-    def parts(model, precision="auto", vocoder_backend="auto"):
-        return cuda.parts(model, precision, "cpu", vocoder_backend)
+    def assemble(model, precision="auto", vocoder_backend="auto"):
+        return gpu_parts.assemble(model, precision, "cpu", vocoder_backend)
 
-    monkeypatch.setitem(backends.BACKENDS, "cuda", parts)
+    monkeypatch.setitem(backends.BACKENDS, "cuda", assemble)
 
 
 def engine(path, precision="fp32", vocoder_backend="auto") -> Engine:

@@ -50,4 +50,4 @@ def supplied(path, groups, steps=1, precision="fp32", backend="triton"):
 
 def listed(path):
     part = device_part.DevicePart(engine_folder.Artifact(path), f"sm_{ARCH}")
-    return launcher.listed(part, ARCH)[0]["kernels"]
+    return launcher.usable_listing(part, ARCH)[0]["kernels"]

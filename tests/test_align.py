@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastsvc.errors import ConfigError
-from fastsvc.features.align import HOWS, align, indices
+from fastsvc.features.align import METHODS, align, indices
 
 GOLDEN = pathlib.Path(__file__).parent / "data" / "golden" / "align.npz"
 
@@ -57,7 +57,7 @@ def test_round_is_half_a_unit_earlier_and_clamped():
     assert indices(3, 8, "round", ratio=0.5).tolist() == [0, 0, 1, 2, 2, 2, 2, 2]
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("how", METHODS)
 @pytest.mark.parametrize("units, frames", [(1, 1), (1, 5), (5, 1), (7, 3), (2, 218), (50, 0)])
 def test_odd_sizes(how, units, frames):
     index = indices(units, frames, how)

@@ -14,7 +14,7 @@ from fastsvc import build, load
 from fastsvc.build.passes import measure
 from fastsvc.checkpoints import read
 from fastsvc.commands import inspect
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cpu.sampler import Features, SeededNoise
 from fastsvc.errors import CheckpointError, EngineError
 from fastsvc.features import align
 from fastsvc.model import amphion
@@ -104,10 +104,8 @@ def test_blocks_change_nothing(engines):
     """Longer than a stretch of the condition, cut into blocks for the denoiser."""
     frames = 1000
     heard, sampler = made.features(frames), engines["student"].sampler
-    features = runtime.Features(
-        heard["units"], torch.arange(frames), heard["f0_hz"], heard["f0_hz"] > 0, heard["energy"]
-    )
-    voice, draw = sampler.condition.speaker({0: 0.25, 1: 0.75}), runtime.seeded(3, 20)
+    features = Features(heard["units"], torch.arange(frames), heard["f0_hz"], heard["f0_hz"] > 0, heard["energy"])
+    voice, draw = sampler.condition.speaker({0: 0.25, 1: 0.75}), SeededNoise(3, 20)
     whole = sampler(features, voice, 2, draw, block=10**6)
     assert golden.relative(sampler(features, voice, 2, draw, block=123), whole) < 1e-5
     # the stretches that the condition is made of: 10 s from either end, faded over what they share
@@ -118,7 +116,7 @@ def test_blocks_change_nothing(engines):
         )
         for a, b in ((0, size), (apart, frames))
     ]
-    cond = sampler.condition.whole(features, voice)
+    cond = sampler.condition.of_recording(features, voice)
     assert torch.allclose(cond[:apart], pieces[0][:apart], atol=1e-6)
     assert torch.allclose(cond[size:], pieces[1][size - apart :], atol=1e-6)
     middle = frames // 2

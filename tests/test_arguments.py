@@ -48,7 +48,7 @@ def test_convert_and_hear(engine, name, value):
     assert caught.value.remedy and len(str(caught.value)) < 300
     if name != "progress":
         with pytest.raises(ConfigError) as again:
-            engine.hear(call.pop("audio"), call.pop("rate_hz"), Request(**call))
+            engine.extract(call.pop("audio"), call.pop("rate_hz"), Request(**call))
         assert str(again.value) == str(caught.value)
 
 

@@ -20,7 +20,7 @@ def python(*arguments, **environment):
 def test_engine_kernels_build_and_bench_import():
     modules = (
         "fastsvc.engine.engine",
-        "fastsvc.engine.cuda.parts",
+        "fastsvc.engine.cuda.gpu_parts",
         "fastsvc.commands.doctor",
         "fastsvc.kernels.denoiser.network",
     )
@@ -58,8 +58,8 @@ def test_without_triton_compiled_kernels_are_still_found():
     program = (
         "import torch, engines\n"
         "from fastsvc.build.passes.target import unique_specs\n"
-        "from fastsvc.engine.cuda import parts, plan\n"
-        "from fastsvc.engine.ladder import Shape\n"
+        "from fastsvc.engine.cuda import gpu_parts, launch_plan\n"
+        "from fastsvc.engine.buckets import Shape\n"
         "given = engines.ACOUSTIC, engines.VOCODER, 'consistency', {2: [80.0, 1.0]}, False, torch.float16, 90\n"
         "print(sorted(unique_specs(plan.launches(*given, [Shape(1, 64)]))))"
     )

@@ -141,8 +141,8 @@ def test_a_result_with_nan_is_that_files_failure(tmp_path, bad):
         put(tmp_path / "in" / f"{name}.wav", tone(0.2 + 0.1 * i))
 
     class Poisoned(FakeEngine):
-        def sing(self, heard, *args, **options):
-            made = super().sing(heard, *args, **options)
+        def synthesise_many(self, heard, *args, **options):
+            made = super().synthesise_many(heard, *args, **options)
             return [np.full_like(audio, bad) if len(audio) == 7200 else audio for audio in made]
 
     report = convert(tmp_path, Poisoned())
@@ -196,9 +196,9 @@ def test_long_recordings_are_not_decoded_ahead(tmp_path, monkeypatch):
     seen = []
 
     class Watching(FakeEngine):
-        def hear(self, *args, **options):
+        def extract(self, *args, **options):
             seen.append(len(reads))
-            return super().hear(*args, **options)
+            return super().extract(*args, **options)
 
     monkeypatch.setattr(decode, "AHEAD_BYTES", 100)
     convert(tmp_path, Watching())

@@ -22,9 +22,9 @@ def test_what_appears_meanwhile_is_not_replaced():
     put(Path("in/a.wav"))
 
     class Slow(FakeEngine):
-        def sing(self, *arguments, **options):
+        def synthesise_many(self, *arguments, **options):
             put(Path("out/a.wav"), tone(0.1))
-            return super().sing(*arguments, **options)
+            return super().synthesise_many(*arguments, **options)
 
     entry = only(convert(engine=Slow()))
     assert "out/a.wav appeared or changed meanwhile" in entry.reason and io.probe("out/a.wav").samples == 2400
@@ -37,10 +37,10 @@ def test_an_input_that_becomes_a_target_meanwhile_is_refused():
     before = Path("in/a.wav").read_bytes()
 
     class Linking(FakeEngine):
-        def sing(self, *arguments, **options):
+        def synthesise_many(self, *arguments, **options):
             Path("out").mkdir()
             os.link("in/a.wav", "out/a.wav")
-            return super().sing(*arguments, **options)
+            return super().synthesise_many(*arguments, **options)
 
     entry = only(convert(engine=Linking(), overwrite=True))
     assert "out/a.wav is an input, which is never replaced" in entry.reason and Path("in/a.wav").read_bytes() == before

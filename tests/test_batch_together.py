@@ -103,10 +103,10 @@ def test_a_failure_is_its_own(tmp_path, error):
 
 def test_what_fails_only_together_goes_well_alone_and_is_said(tmp_path):
     class Picky(FakeEngine):
-        def sing(self, heard, *args, **options):
+        def synthesise_many(self, heard, *args, **options):
             if len(heard) > 1:
                 raise EngineError("too many")
-            return super().sing(heard, *args, **options)
+            return super().synthesise_many(heard, *args, **options)
 
     some(tmp_path / "in", 3)
     with pytest.warns(UserWarning, match="3 recordings failed together and went well alone: too many"):
@@ -140,10 +140,10 @@ def test_the_next_are_sung_while_others_are_written(tmp_path, monkeypatch):
     begun, real = threading.Event(), io.write
 
     class Watching(FakeEngine):
-        def sing(self, *args, **options):
+        def synthesise_many(self, *args, **options):
             if len(self.sung) == 1:
                 begun.set()
-            return super().sing(*args, **options)
+            return super().synthesise_many(*args, **options)
 
     def write(*args):
         assert begun.wait(10), "the second group waits for the first to be written"
@@ -163,11 +163,11 @@ def test_few_wait_to_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(io, "write", lambda *args: release.wait(10) and real(*args))
 
     class Watching(FakeEngine):
-        def hear(self, *args, **options):
+        def extract(self, *args, **options):
             counts.append(len(self.calls))
             if len(self.calls) == 5:
                 threading.Timer(0.2, release.set).start()
-            return super().hear(*args, **options)
+            return super().extract(*args, **options)
 
     seen = []
     convert(tmp_path, Watching(shares_batches=True), batch=2, on_entry=lambda *_: seen.append(max(counts)))

@@ -26,11 +26,11 @@ def test_timed(folder, part):
 
 
 def test_long_and_excerpt(folder, monkeypatch):
-    monkeypatch.setattr(cases.runtime, "MEL_BLOCK", 150)  # put back what excerpt() changes, too
-    monkeypatch.setattr(cases.runtime, "VOCODER_BLOCK", 100)
+    monkeypatch.setattr(cases.cpu_sampler, "MEL_BLOCK", 150)  # put back what excerpt() changes, too
+    monkeypatch.setattr(cases.cpu_sampler, "VOCODER_BLOCK", 100)
     figures = cases.excerpt(folder, seconds=2.0)
     assert figures["blocks_frames"] == {"mel": 150, "vocoder": 100}
-    assert cases.runtime.MEL_BLOCK == 375
+    assert cases.cpu_sampler.MEL_BLOCK == 375
     assert all(difference < 1e-5 for difference in figures["difference"].values())
     assert all(spread > 0.01 for spread in figures["spread"].values())
     assert cases.long(folder, minutes=0.02)["peak_mb"] > 100

@@ -17,8 +17,8 @@ from fastsvc.build.passes.read import check_pass, read_pass
 from fastsvc.build.plan import BuildPlan
 from fastsvc.commands.inspect import describe
 from fastsvc.config import MelConfig
-from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
-from fastsvc.engine.cpu.denoiser import Denoiser
+from fastsvc.engine.cpu import denoiser_bf16
+from fastsvc.engine.cpu.denoiser import CpuDenoiser
 from fastsvc.errors import CheckpointError, ConfigError, EngineError, OutputError
 
 SMALL = golden.FOLDER / "comosvc_small"
@@ -129,15 +129,15 @@ def test_fp16_storage_halves_the_weights(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not cpu_bf16.supported(), reason="this processor has no bfloat16 units")
+@pytest.mark.skipif(not denoiser_bf16.supported(), reason="this processor has no bfloat16 units")
 def test_bf16_engine(tmp_path):
     path = engines.build_engine(tmp_path, precision="bf16")
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["precision"] == "bf16" and 1e-5 < manifest["verified"]["acoustic"] < verify.LARGEST
     weights = engine_folder.Artifact(path).tensors(engine_folder.WEIGHTS)
-    assert {name for name, t in weights.items() if t.dtype == torch.bfloat16} == set(cpu_bf16.ROUNDED)
+    assert {name for name, t in weights.items() if t.dtype == torch.bfloat16} == set(denoiser_bf16.ROUNDED)
     engine = load(path)
-    assert isinstance(engine.sampler.denoiser, cpu_bf16.Bf16Denoiser)
+    assert isinstance(engine.sampler.denoiser, denoiser_bf16.Bf16Denoiser)
     full = load(build.compile(tmp_path / "student.pt", tmp_path / "full.fsvc", steps=(1, 2), progress=None))
     features = torch.randn(45, 6), torch.full((45,), 200.0), torch.rand(45)
     rounded, exact = (e.synthesise(*features, 1, steps=2)[1] for e in (engine, full))
@@ -145,12 +145,12 @@ def test_bf16_engine(tmp_path):
 
 
 def test_bf16_is_refused_or_named_where_it_would_be_slow(tmp_path, monkeypatch):
-    monkeypatch.setattr(cpu_bf16.machine, "cpu_flags", lambda: ["avx2"])
+    monkeypatch.setattr(denoiser_bf16.machine, "cpu_flags", lambda: ["avx2"])
     with pytest.raises(ConfigError, match="AMX"):
         engines.build_engine(tmp_path, precision="bf16")
     with pytest.warns(UserWarning, match="float32, slower"):
-        assert cpu_bf16.denoiser_for("bf16") is Denoiser
-    assert cpu_bf16.denoiser_for("fp32") is Denoiser
+        assert denoiser_bf16.denoiser_for("bf16") is CpuDenoiser
+    assert denoiser_bf16.denoiser_for("fp32") is CpuDenoiser
 
 
 @pytest.mark.slow

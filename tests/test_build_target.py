@@ -15,17 +15,15 @@ from fastsvc.artifact.device_part import DevicePart
 from fastsvc.build.passes import measure, target
 from fastsvc.commands.inspect import describe
 from fastsvc.engine import backends
-from fastsvc.engine.cuda import launcher, selfcheck
-from fastsvc.engine.cuda import plan as cuda_plan
+from fastsvc.engine.buckets import Buckets, Shape
+from fastsvc.engine.cuda import launch_plan, launcher, selfcheck
 from fastsvc.engine.cuda import sampler as cuda_sampler
 from fastsvc.engine.cuda import vocoder as cuda_vocoder
-from fastsvc.engine.cuda.denoiser import Program
+from fastsvc.engine.cuda.denoiser import DenoiserProgram
 from fastsvc.engine.cuda.driver import Driver
-from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
-from fastsvc.engine.cuda.generators import triton as vocoder_triton
-from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.engine.cuda.generators import tensorrt_backend, triton_backend
 from fastsvc.engine.parts import Model
-from fastsvc.engine.tensorrt import plan as trt_plan
+from fastsvc.engine.tensorrt import plan_files
 from fastsvc.errors import ConfigError, EngineError, MissingPackageError
 from fastsvc.kernels import dependent
 
@@ -37,14 +35,14 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
-        patch.setattr(Ladder, "shapes", lambda self: [SHAPE])
-        patch.setattr(cuda_plan, "vocoder_shapes", lambda: [(2, 64)])
+        patch.setattr(Buckets, "shapes", lambda self: [SHAPE])
+        patch.setattr(launch_plan, "vocoder_shapes", lambda: [(2, 64)])
         path = engines.build_engine(tmp_path_factory.mktemp("target"), steps=(1,), target=f"sm_{ARCH}")
     return engine_folder.Artifact(path)
 
 
 def listed(folder):
-    return launcher.listed(part(folder), ARCH)[0]
+    return launcher.usable_listing(part(folder), ARCH)[0]
 
 
 def part(folder):
@@ -73,8 +71,8 @@ def test_what_the_folder_holds(folder):
 def test_a_tensorrt_plan_is_found_at_run_time(folder):
     """By the name that the engine looks it up under, where TensorRT for RTX is installed."""
     module = pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx-cu13 is not installed")
-    wanted = trt_plan.origin(module, ARCH, vocoder_trt.graph_hash(folder, folder.bytes("vocoder_fp16.onnx")))
-    plan = trt_plan.read(part(folder).read(f"{wanted.name}.plan"), wanted)
+    wanted = plan_files.origin(module, ARCH, tensorrt_backend.graph_hash(folder, folder.bytes("vocoder_fp16.onnx")))
+    plan = plan_files.read(part(folder).read(f"{wanted.name}.plan"), wanted)
     assert len(plan.code) > 10_000 and plan.seconds > 0
     assert f"plans        sm_{ARCH}/{wanted.name}.plan" in describe(folder.path)
 
@@ -83,7 +81,7 @@ def test_a_plan_that_cannot_be_built_is_named_and_left_out(monkeypatch):
     def fail(*_):
         raise EngineError("the GPU is on fire")
 
-    monkeypatch.setattr(target.tensorrt_plans.trt.Package, "version", lambda self: "1.7")
+    monkeypatch.setattr(target.tensorrt_plans.trt_packages.Package, "version", lambda self: "1.7")
     monkeypatch.setattr(target.tensorrt_plans, "build", fail)
     lines = []
     given = types.SimpleNamespace(
@@ -118,14 +116,14 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     program = sampler.network.program(SHAPE)
     plan = sampler.plans[1]
     starts = program.launches([plan], plan.levels, conditioned=True)
-    inputs = cuda_vocoder.Inputs(engines.VOCODER, 2, 64, "cpu")
+    inputs = cuda_vocoder.VocoderInputs(engines.VOCODER, 2, 64, "cpu")
     vocoder = cuda_vocoder.Vocoder(folder.tensors(engine_folder.VOCODER), engines.VOCODER)
-    starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.mixing(vocoder)))
+    starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.source_mixing(vocoder)))
     for launch in starts:
         cubins.bind(launch)()
     tensors = folder.tensors(engine_folder.VOCODER)
-    vocoder_triton.TritonGenerator(tensors, engines.VOCODER, torch.float16, "cpu", ARCH, cubins).bind(inputs)()
-    assert len(cubins.loaded) == len(cubins.listed)
+    triton_backend.TritonGenerator(tensors, engines.VOCODER, torch.float16, "cpu", ARCH, cubins).bind(inputs)()
+    assert len(cubins.loaded) == len(cubins.entries)
     with pytest.raises(EngineError, match="no compiled .* for this shape"):
         for launch in sampler.network.program(Shape(1, 2048)).sampling(plan):
             cubins.bind(launch)
@@ -141,7 +139,10 @@ def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
     assert not sampler.network.early
     flags = {}
     for sampler.network.early in (False, True):
-        for what, launches in (("condition", Program.condition), ("sampling", lambda p: p.sampling(sampler.plans[1]))):
+        for what, launches in (
+            ("condition", DenoiserProgram.condition),
+            ("sampling", lambda p: p.sampling(sampler.plans[1])),
+        ):
             bound.clear()
             for _ in range(2):
                 sampler.network.replay(SHAPE, (what,), launches)
@@ -154,7 +155,7 @@ def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
 def test_stored_results_are_those_of_the_engine(folder):
     stored = folder.manifest.check
     opened = backends.cpu(Model(folder, engines.ACOUSTIC, engines.VOCODER, None, None))
-    again = selfcheck.expected(engines.ACOUSTIC, opened.sampler.denoiser, stored["level"])
+    again = selfcheck.expected_layers(engines.ACOUSTIC, opened.sampler.denoiser, stored["level"])
     for (name, want), (other, got) in zip(stored["layers"], again["layers"], strict=True):
         assert name == other and selfcheck.difference(got, want) < 1e-5
     audio = selfcheck.expected_audio(engines.VOCODER, opened.synthesiser.vocoder)
@@ -178,7 +179,7 @@ def test_all_shapes_need_few_kernels():
     """65 for CoMoSVC in full size and as many for its vocoder; a tile that depends on every length makes hundreds."""
     levels = {1: [80.0], 4: [80.0, 24.0, 5.8, 0.9]}
     given = engines.ACOUSTIC, engines.VOCODER, "consistency", levels, False, torch.float16
-    assert 20 < len(target.unique_specs(cuda_plan.launches(*given, 90))) < 150
+    assert 20 < len(target.unique_specs(launch_plan.launches(*given, 90))) < 150
 
 
 def test_build_is_exported():

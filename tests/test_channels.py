@@ -17,7 +17,7 @@ from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import prepare
-from fastsvc.engine import hearing
+from fastsvc.engine import extraction
 from fastsvc.engine.request import Request
 
 RATE = 24000
@@ -149,7 +149,7 @@ def test_samples_that_are_no_numbers_are_named_all_the_same(bad):
     audio = np.stack((V, -V)).astype(np.float64)
     audio[1, 3000] = bad
     with pytest.raises(fastsvc.errors.AudioError, match="not finite"):
-        hearing.mono(audio, RATE)
+        extraction.mono(audio, RATE)
 
 
 def test_a_recording_that_changed_meanwhile_is_an_error():
@@ -186,7 +186,7 @@ def test_kept_channels_are_as_they_were(tmp_path):
 
 def test_the_engine_mixes_arrays_likewise():
     engine = fastsvc.load(DEMO, device="cpu")
-    want, got = (engine.hear(audio, RATE, Request(0)) for audio in (V, np.stack((V, -V))))
+    want, got = (engine.extract(audio, RATE, Request(0)) for audio in (V, np.stack((V, -V))))
     assert want.notes == () and float(want.features.volume.mean()) > 0.05
     torch.testing.assert_close(got.features.volume, want.features.volume)
     (note,) = got.notes

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastsvc.engine.cuda import copies
-from fastsvc.engine.cuda.copies import Homeward
+from fastsvc.engine.cuda.copies import HostCopy
 
 
 class Stream:
@@ -72,7 +72,7 @@ def journey(monkeypatch, pinned):
             log.append(("off", self.stream.name))
 
     monkeypatch.setattr(torch.cuda, "stream", On)
-    back = Homeward(0, torch.device("cpu"), None)
+    back = HostCopy(0, torch.device("cpu"), None)
     back.stream, back.audio = home, Audio(log, pinned)
     for i in range(2):
         log.append(("computed", i))
@@ -125,7 +125,7 @@ def test_into_other_memory_a_piece_leaves_when_the_next_is_under_way(monkeypatch
 
 
 def test_without_a_gpu_it_is_a_copy():
-    back = Homeward(6, torch.device("cpu"), copies.home_stream(torch.device("cpu")))
+    back = HostCopy(6, torch.device("cpu"), copies.host_stream(torch.device("cpu")))
     buffer = torch.arange(4.0)
     back.send([(2, 4, buffer[:2]), (0, 2, buffer[2:])])
     buffer.fill_(9)
@@ -136,5 +136,5 @@ def test_without_a_gpu_it_is_a_copy():
 @pytest.mark.parametrize("dtype", [None, torch.float16])
 def test_there(dtype):
     value = torch.randn(3, 2)
-    made = copies.there(value, torch.device("cpu"), dtype)
+    made = copies.to_device(value, torch.device("cpu"), dtype)
     assert made.dtype == (dtype or torch.float32) and torch.equal(made, value.to(made.dtype))

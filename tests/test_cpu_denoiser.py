@@ -45,7 +45,7 @@ def test_lengths_in_turn(cycle, channels):
     plan = lowered_plan(config, steps=(1,))
     model = module("student", config)
     model.load_state_dict(plan.acoustic.tensors)
-    denoiser, level = cpu_denoiser.Denoiser(plan.tensors[engine_folder.WEIGHTS], config, plan.levels), plan.levels[0]
+    denoiser, level = cpu_denoiser.CpuDenoiser(plan.tensors[engine_folder.WEIGHTS], config, plan.levels), plan.levels[0]
     for frames in (33, 1, 70, 2, 5, 64, 7, 3, 4, 129, 31):
         x, cond = level * torch.randn(frames, 80), torch.randn(frames, 6)
         with torch.no_grad():
@@ -57,11 +57,11 @@ def test_lengths_in_turn(cycle, channels):
 
 def test_projections_kept_or_made_anew(monkeypatch):
     plan = lowered_plan(tiny(2, 4), steps=(2,))
-    denoiser = cpu_denoiser.Denoiser(plan.tensors[engine_folder.WEIGHTS], plan.acoustic_config, plan.levels)
+    denoiser = cpu_denoiser.CpuDenoiser(plan.tensors[engine_folder.WEIGHTS], plan.acoustic_config, plan.levels)
     x, cond = torch.randn(45, 80), torch.randn(45, 6)
     kept = denoiser.prepare(cond, 2)
     monkeypatch.setattr(cpu_denoiser, "PROJECTION_LIMIT", 0)
     anew = denoiser.prepare(cond, 2)
-    assert kept.kept is not None and anew.kept is None
+    assert kept.projections is not None and anew.projections is None
     for level in plan.levels:
         assert torch.equal(denoiser(x, level, kept), denoiser(x, level, anew))

@@ -10,11 +10,11 @@ import torch
 from cuda_encoders import HEARING, ODD, audio_of, hubert_of, hubert_plain, poison, recogniser_of, recogniser_plain
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fastsvc.engine.cuda import encoders as cuda_content
 from fastsvc.engine.cuda import hubert as cuda_hubert
 from fastsvc.engine.cuda import pitch as cuda_pitch
 from fastsvc.engine.cuda import programs
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
+from fastsvc.engine.cuda.encoders import cuda_encoder
 from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.cuda.hubert import GroupedConv, StridedConv
 from fastsvc.errors import EngineError
@@ -62,17 +62,17 @@ def test_long_recordings_in_the_same_windows(monkeypatch, units, context):
     encoder = hubert_of()
     got, want = (e.encode(audio) for e in (encoder, hubert.HubertEncoder(huberts.TINY, huberts.tensors())))
     assert golden.relative(got, want) < 1e-5
-    assert all(not whole for _, whole in encoder.programs.held)
+    assert all(not whole for _, whole in encoder.programs.by_shape)
 
 
 @pytest.mark.parametrize("encoder", [hubert_of, recogniser_of])
 def test_the_prepared_length_changes_only_rounding(monkeypatch, encoder):
     audio, results = audio_of(20000), []
-    for rungs in (programs.RUNGS, (1024,), (16 * k for k in range(1, 99))):
-        monkeypatch.setattr(programs, "RUNGS", tuple(rungs))
+    for rungs in (programs.LENGTHS, (1024,), (16 * k for k in range(1, 99))):
+        monkeypatch.setattr(programs, "LENGTHS", tuple(rungs))
         made = encoder()
         results.append(made.encode(audio))
-        assert len(made.programs.held) == 1
+        assert len(made.programs.by_shape) == 1
     assert golden.relative(results[1], results[0]) < 5e-6 and golden.relative(results[2], results[0]) < 5e-6
 
 
@@ -80,12 +80,12 @@ def test_one_graph_serves_neighbouring_lengths():
     encoder = hubert_of()
     for units in (40, 48, 33, 45):
         encoder.encode(audio_of(units * 320 + 80))
-    assert list(encoder.programs.held) == [(48, True)]
+    assert list(encoder.programs.by_shape) == [(48, True)]
     recogniser = recogniser_of()
     recogniser.warm_up([1.0, 0.2])
-    assert list(recogniser.programs.held) == [128, 32]
+    assert list(recogniser.programs.by_shape) == [128, 32]
     encoder.warm_up([0.9, 0.1])
-    assert list(encoder.programs.held) == [(48, True), (32, True)]
+    assert list(encoder.programs.by_shape) == [(48, True), (32, True)]
 
 
 @pytest.mark.parametrize("mean_frames", [0, 40])
@@ -140,7 +140,7 @@ def test_short_memory_forgets_other_lengths(monkeypatch):
     failing = (1,)
     with pytest.warns(UserWarning, match="the content encoder drops its graphs of other lengths"):
         encoder.encode(audio_of(30000))
-    assert len(encoder.programs.held) == 1 and torch.equal(encoder.encode(audio), want)
+    assert len(encoder.programs.by_shape) == 1 and torch.equal(encoder.encode(audio), want)
     failing = range(99)
     with pytest.warns(UserWarning, match="memory is short"), pytest.raises(EngineError, match="--device cpu"):
         encoder.encode(audio_of(60000))
@@ -149,7 +149,7 @@ def test_short_memory_forgets_other_lengths(monkeypatch):
 def test_a_gru_runs_as_it_is_specified():
     config = dataclasses.replace(HEARING, architecture="gru", layers=1)
     state = module("recogniser", config).state_dict()
-    made = cuda_content.encoder("recogniser", config, state, torch.float16, "cpu")
+    made = cuda_encoder("recogniser", config, state, torch.float16, "cpu")
     assert type(made) is content.RecogniserEncoder
 
 
@@ -169,13 +169,13 @@ def test_what_is_captured_waits_for_nothing(part):
     with meta:
         tensors = dict((Recogniser(HEARING) if part == "recogniser" else Hubert(huberts.TINY)).state_dict())
     if part == "recogniser":
-        weights = cuda_recogniser.Weights(HEARING, tensors, torch.float16, meta)
-        program = cuda_recogniser.Program(weights, 64)
+        weights = cuda_recogniser.RecogniserWeights(HEARING, tensors, torch.float16, meta)
+        program = cuda_recogniser.RecogniserProgram(weights, 64)
     elif part == "yin":
-        program = cuda_pitch.Program(engines.ACOUSTIC, 100, meta)
+        program = cuda_pitch.YinProgram(engines.ACOUSTIC, 100, meta)
         program.run()  # makes the tables, as the calls before capturing do
     else:
-        weights = cuda_hubert.Weights(huberts.TINY, tensors, torch.float16, meta)
-        program = cuda_hubert.Program(weights, 64, part == "hubert")
+        weights = cuda_hubert.HubertWeights(huberts.TINY, tensors, torch.float16, meta)
+        program = cuda_hubert.HubertProgram(weights, 64, part == "hubert")
     with torch.no_grad(), Watch():
         program.run()

@@ -13,9 +13,9 @@ from cuda_encoders import HEARING, ODD, audio_of, hubert_of, hubert_plain, recog
 
 from bench import counts
 from fastsvc.commands import choose
-from fastsvc.engine import hearing
+from fastsvc.engine import extraction
 from fastsvc.engine.cuda import selfcheck
-from fastsvc.engine.cuda.recogniser import RecogniserEncoder
+from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
 from fastsvc.engine.engine import Engine
 from fastsvc.features import content, hubert
 
@@ -61,7 +61,7 @@ def test_the_bundled_recogniser_in_half_precision():
     audio = audio + 0.003 * torch.randn(16000)
     tensors = engine.encoder.model.state_dict()
     want = engine.encoder.encode(audio)
-    got = RecogniserEncoder(engine.encoder.config, tensors, torch.float16, "cpu").encode(audio)
+    got = CudaRecogniserEncoder(engine.encoder.config, tensors, torch.float16, "cpu").encode(audio)
     assert (got - want).abs().max() < 2e-2 and golden.relative_rms(got, want) < 3e-3
 
 
@@ -79,13 +79,13 @@ def test_precision_follows_the_engine(gpu, tmp_path, monkeypatch):
     path = engines.build_engine(tmp_path, steps=(1,), precision="fp32", target="cpu")
     audio = 0.1 * np.random.default_rng(0).standard_normal(24000).astype(np.float32)
     cpu = Engine.open(path, "cpu")
-    want = hearing.features(audio, 24000, cpu.config, cpu.encoder, None)
+    want = extraction.features(audio, 24000, cpu.config, cpu.encoder, None)
     for precision, dtype, bound in (("fp32", torch.float32, 1e-5), ("fp16", torch.float16, 1e-2)):
         engine = gpu(path, precision)
-        assert isinstance(engine.encoder, RecogniserEncoder) and engine.encoder.weights.dtype == dtype
-        got = hearing.features(audio, 24000, engine.config, engine.encoder, None, yin=engine.yin)
+        assert isinstance(engine.encoder, CudaRecogniserEncoder) and engine.encoder.weights.dtype == dtype
+        got = extraction.features(audio, 24000, engine.config, engine.encoder, None, yin=engine.yin)
         assert golden.relative(got.units, want.units) < bound
-        assert len(engine.yin.programs.held) == 1
+        assert len(engine.yin.programs.by_shape) == 1
         for name in ("places", "voiced", "volume"):
             assert torch.equal(getattr(got, name), getattr(want, name))
         torch.testing.assert_close(got.f0_hz, want.f0_hz, rtol=1e-5, atol=0)

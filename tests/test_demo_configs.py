@@ -59,11 +59,11 @@ def _strings(value):
 
 def test_the_ablation_mirrors_the_papers_rows(monkeypatch):
     monkeypatch.chdir(CONFIGS.parent)
-    plan = ablation.read(CONFIGS / "ablation" / "ablation.yaml")
+    plan = ablation.read_plan(CONFIGS / "ablation" / "ablation.yaml")
     assert list(plan.cells) == ["CD", "CD last", "ECT", "DMD", "DMD+GAN", "+CTC", "+SV", "all"]
     weights = {}
     for name in list(plan.cells)[3:]:
-        task = from_dict(DmoSettings, ablation_plan.run_of(plan, name, 1)["task"])
+        task = from_dict(DmoSettings, ablation_plan.training_config(plan, name, 1)["task"])
         weights[name] = {loss for loss, term in vars(task.losses).items() if term.weight}
         assert task.init == "work/ablation/students/CD/seed1/best.pt" and task.steps == (1, 2, 4)
         assert plan.cell(name).steps == ((1, 2, 4) if name == "all" else (1, 4))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastsvc.commands import doctor
-from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import trt_packages
 
 DOCS = Path(__file__).parent.parent / "docs" / "gpu.md"
 
@@ -23,7 +23,7 @@ def machine(monkeypatch):
     """A machine with a GPU of this architecture and these packages: its two verdicts."""
 
     def make(arch, *installed):
-        monkeypatch.setattr(trt.Package, "version", lambda self: "9.8" if self.module in installed else None)
+        monkeypatch.setattr(trt_packages.Package, "version", lambda self: "9.8" if self.module in installed else None)
         monkeypatch.setattr(torch.version, "cuda", "13.0")
         monkeypatch.setattr(torch.cuda, "is_available", lambda: arch is not None)
         if arch is not None:
@@ -32,7 +32,9 @@ def machine(monkeypatch):
             monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: card)
             monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
         rows = [line.partition(" ") for line in doctor.report().splitlines()]
-        return [next(text.strip() for name, _, text in reversed(rows) if name == module) for module in trt.PACKAGES]
+        return [
+            next(text.strip() for name, _, text in reversed(rows) if name == module) for module in trt_packages.PACKAGES
+        ]
 
     return make
 
@@ -62,10 +64,10 @@ def test_each_package_is_judged(machine):
 
 def test_the_page_lists_the_gpus():
     text = DOCS.read_text(encoding="utf-8")
-    assert "sm_" + ", ".join(map(str, trt.RTX_ARCHS)) in text
+    assert "sm_" + ", ".join(map(str, trt_packages.RTX_ARCHS)) in text
 
 
 def test_the_commands_name_extras_that_exist():
     setup = (DOCS.parent.parent / "setup.py").read_text(encoding="utf-8")
-    for package in trt.PACKAGES.values():
+    for package in trt_packages.PACKAGES.values():
         assert f'"{package.extra}": [' in setup

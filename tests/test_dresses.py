@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from fastsvc.checkpoints import read
 from fastsvc.commands.inspect import describe
 from fastsvc.errors import CheckpointError
-from fastsvc.features.f0 import weights as pitch
+from fastsvc.features.f0 import pitch_weights
 from fastsvc.model.crepe import Crepe
 from fastsvc.reading.loading import load
 
@@ -155,10 +155,10 @@ def test_networks_for_pitch_in_every_dress(tmp_path):
     torch.manual_seed(0)
     state = Crepe("tiny").state_dict()
     torch.save(state, tmp_path / "a.pth")
-    want = pitch.read("crepe-tiny", tmp_path / "a.pth").state_dict()
+    want = pitch_weights.read("crepe-tiny", tmp_path / "a.pth").state_dict()
     for content in (prefixed("module.")(state), {"model": state}, {"state_dict": prefixed("model._orig_mod.")(state)}):
         torch.save(content, tmp_path / "b.pth")
-        got = pitch.read("crepe-tiny", tmp_path / "b.pth").state_dict()
+        got = pitch_weights.read("crepe-tiny", tmp_path / "b.pth").state_dict()
         assert all(torch.equal(got[name], value) for name, value in want.items())
         (tmp_path / "b.pth").unlink()
 

@@ -80,7 +80,7 @@ def test_a_batch_knows_before_the_conversion(tmp_path, monkeypatch, known):
     monkeypatch.setitem(encode.MOST_SECONDS, "mp3", 0.9)
     monkeypatch.setattr("fastsvc.convert.results._LONG", 0 if known == "by the header" else 1 << 26)
     engine = FakeEngine()
-    monkeypatch.setattr(engine, "hear", None)
+    monkeypatch.setattr(engine, "extract", None)
     if known == "by the header":
         monkeypatch.setattr(io, "read", lambda *a, **b: pytest.fail("it was read"))
     report = batch.run(engine, plan([path], tmp_path / "out", "mp3"), batch.ConversionSettings(Request("anna")))

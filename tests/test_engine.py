@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fastsvc
-from fastsvc.engine import hearing
+from fastsvc.engine import extraction
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError, ConfigError, EngineError, SpeakerError
@@ -48,7 +48,7 @@ def test_length_is_kept_to_the_sample(engine, rate_hz, samples):
 def test_empty_silent_stereo_and_tensors(engine):
     assert engine.convert(np.zeros(0, np.float32), 24000, 0)[0].shape == (0,)
     with pytest.raises(AudioError, match="holds no samples"):
-        engine.hear(np.zeros(0, np.float32), 24000, Request(0))
+        engine.extract(np.zeros(0, np.float32), 24000, Request(0))
     silent, _ = engine.convert(np.zeros(3000, np.float32), 24000, 0)
     assert silent.shape == (3000,) and np.isfinite(silent).all()
     left = tone(3000, 24000)
@@ -90,8 +90,8 @@ def test_level_normalisation_is_undone(engine):
     quiet, _ = engine.convert(audio / 8, 24000, 0, normalise=True, **own)
     assert off(quiet * 8, loud) < 1e-5
     assert off(8 * engine.convert(audio / 8, 24000, 0, normalise=False, **own)[0], loud) > MATTERS
-    assert hearing.levelled(audio, 0.95, 24000)[0].max() == pytest.approx(0.95, rel=1e-3)
-    assert hearing.levelled(np.zeros(5, np.float32), 0.95, 24000)[1] == 1.0
+    assert extraction.levelled(audio, 0.95, 24000)[0].max() == pytest.approx(0.95, rel=1e-3)
+    assert extraction.levelled(np.zeros(5, np.float32), 0.95, 24000)[1] == 1.0
 
 
 def test_progress_rises_to_one(engine):

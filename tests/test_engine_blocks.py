@@ -14,9 +14,9 @@ from fastsvc.build.passes.read import check_pass
 from fastsvc.build.plan import LoweredPlan, ReadPlan
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.config import AcousticConfig, ConditionConfig, DenoiserConfig, FeatureConfig
-from fastsvc.engine.cpu import denoiser_bf16 as cpu_bf16
-from fastsvc.engine.cpu import sampler as runtime
-from fastsvc.engine.cpu.denoiser import Denoiser
+from fastsvc.engine.cpu import denoiser_bf16
+from fastsvc.engine.cpu.denoiser import CpuDenoiser
+from fastsvc.engine.cpu.sampler import Features, MelSampler, SeededNoise, Synthesiser, noise_from
 from fastsvc.model import noise, source
 from fastsvc.model.modules import module
 
@@ -42,19 +42,19 @@ def lowered_plan(config: AcousticConfig, steps=(1, 2, 4)) -> LoweredPlan:
     return lower_pass(fold_pass(check_pass(plan)))
 
 
-def sampler_of(plan: LoweredPlan) -> runtime.MelSampler:
+def sampler_of(plan: LoweredPlan) -> MelSampler:
     sampling = Sampling(plan.sampler, plan.schedules, plan.levels)
-    return runtime.MelSampler(plan.tensors[engine_folder.WEIGHTS], plan.acoustic_config, sampling)
+    return MelSampler(plan.tensors[engine_folder.WEIGHTS], plan.acoustic_config, sampling)
 
 
 VOCODERS = ["m4gan_small/model_ckpt_steps_1970000.ckpt", "nsf_hifigan_small/model", "pc_nsf_small/model"]
 
 
-def features(frames: int, channels: int = 5) -> runtime.Features:
+def features(frames: int, channels: int = 5) -> Features:
     f0_hz = 100 + 300 * torch.rand(frames)
     voiced = torch.rand(frames) < 0.7
     places = torch.arange(frames) * 11 // max(frames, 1)
-    return runtime.Features(torch.randn(11, channels), places, f0_hz, voiced, torch.rand(frames))
+    return Features(torch.randn(11, channels), places, f0_hz, voiced, torch.rand(frames))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
@@ -62,7 +62,7 @@ def features(frames: int, channels: int = 5) -> runtime.Features:
 def test_mel(steps, cycle):
     sampler = sampler_of(lowered_plan(tiny(cycle)))
     heard, voice = features(197), sampler.condition.speaker({1: 1.0})
-    draw = runtime.seeded(7, 80)
+    draw = SeededNoise(7, 80)
     whole = sampler(heard, voice, steps, draw, block=ONE_PASS)
     for block in (1, 20, 64, 196):
         if block == 1 and steps > 1:
@@ -73,7 +73,7 @@ def test_mel(steps, cycle):
 def test_mel_needs_its_halo():
     """The comparison above would notice a halo that is one frame short."""
     sampler = sampler_of(lowered_plan(tiny(1)))
-    heard, voice, draw = features(60), sampler.condition.speaker({0: 1.0}), runtime.seeded(0, 80)
+    heard, voice, draw = features(60), sampler.condition.speaker({0: 1.0}), SeededNoise(0, 80)
     whole = sampler(heard, voice, 2, draw, block=ONE_PASS)
     sampler.denoiser.halo_frames -= 1
     assert golden.relative(sampler(heard, voice, 2, draw, block=20), whole) > 5e-5
@@ -83,7 +83,7 @@ def test_mel_needs_its_halo():
 @pytest.mark.parametrize("file", VOCODERS)
 def test_audio(file):
     checkpoint = read(golden.FOLDER / file)
-    synthesise = runtime.Synthesiser(checkpoint.tensors, checkpoint.config)
+    synthesise = Synthesiser(checkpoint.tensors, checkpoint.config)
     mel, f0_hz = torch.randn(150, checkpoint.config.mel.bins) - 2, 80 + 300 * torch.rand(150)
     if checkpoint.config.source != "sine":
         f0_hz[40:60] = 0
@@ -96,7 +96,9 @@ def test_audio(file):
     plain = module("vocoder", checkpoint.config)
     plain.load_state_dict(checkpoint.tensors)
     with torch.no_grad():
-        draws = noise.gaussian(3, 0, 0, 150, 16, stream=noise.FRAMES)[None] if checkpoint.config.noise_sigma else None
+        draws = (
+            noise.gaussian(3, 0, 0, 150, 16, stream=noise.FRAME_STREAM)[None] if checkpoint.config.noise_sigma else None
+        )
         assert golden.relative(whole, plain(mel[None], plain.source(sines), draws)[0]) < 1e-5
 
 
@@ -107,7 +109,7 @@ def test_denoiser_against_the_specification(frames, cycle, layers):
     plan = lowered_plan(config, steps=(1, 3))
     model = module("student", config)
     model.load_state_dict(plan.acoustic.tensors)
-    denoiser = Denoiser(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
+    denoiser = CpuDenoiser(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
     denoiser(torch.randn(80, 80), plan.levels[0], denoiser.prepare(torch.randn(80, 6)))  # leaves rows in the buffers
     for buffer in denoiser.buffers.values():
         buffer.fill_(float("nan"))  # whatever is not written shows
@@ -120,14 +122,14 @@ def test_denoiser_against_the_specification(frames, cycle, layers):
                 assert golden.relative(denoiser(x * level, level, prepared), want) < 1e-5
 
 
-@pytest.mark.skipif(not cpu_bf16.supported(), reason="this processor has no bfloat16 units")
+@pytest.mark.skipif(not denoiser_bf16.supported(), reason="this processor has no bfloat16 units")
 @pytest.mark.parametrize("frames", [1, 2, 17, 64])
 @pytest.mark.parametrize("cycle", [1, 4])
 def test_bf16_denoiser_is_no_worse_than_autocast(frames, cycle):
     plan = lowered_plan(tiny(cycle, 5), steps=(1, 3))
     model = module("student", plan.acoustic_config)
     model.load_state_dict(plan.acoustic.tensors)
-    denoiser = cpu_bf16.Bf16Denoiser(plan.tensors[engine_folder.WEIGHTS], plan.acoustic_config, plan.levels)
+    denoiser = denoiser_bf16.Bf16Denoiser(plan.tensors[engine_folder.WEIGHTS], plan.acoustic_config, plan.levels)
     denoiser(torch.randn(80, 80), plan.levels[0], denoiser.prepare(torch.randn(80, 6)))
     for buffer in denoiser.buffers.values():
         buffer.fill_(float("nan"))
@@ -148,7 +150,7 @@ def test_condition_matches_the_specification():
     sampler, model = sampler_of(plan), module("student", config)
     model.load_state_dict(plan.acoustic.tensors)
     heard = features(9)
-    units = heard.units[heard.places]
+    units = heard.units[heard.unit_indices]
     with torch.no_grad():
         mixed = torch.tensor([[0.0, 0.25, 0.75]])
         want = model.condition(units[None], heard.f0_hz[None], heard.volume[None], mixed, None, heard.voiced[None])[0]
@@ -162,7 +164,7 @@ def test_noise_given_equals_noise_seeded():
     sampler = sampler_of(lowered_plan(tiny()))
     heard, voice = features(30), sampler.condition.speaker({0: 1.0})
     draws = [noise.gaussian(5, step, 0, 30, 80) for step in range(2)]
-    given = sampler(heard, voice, 2, runtime.given(draws))
-    assert torch.equal(given, sampler(heard, voice, 2, runtime.seeded(5, 80)))
+    given = sampler(heard, voice, 2, noise_from(draws))
+    assert torch.equal(given, sampler(heard, voice, 2, SeededNoise(5, 80)))
     other = dataclasses.replace(heard, f0_hz=heard.f0_hz * 1.5)
-    assert not torch.allclose(given, sampler(other, voice, 2, runtime.given(draws)))
+    assert not torch.allclose(given, sampler(other, voice, 2, noise_from(draws)))

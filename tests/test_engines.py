@@ -43,9 +43,9 @@ def tone(samples=24000, rate_hz=24000, f0_hz=220.0):
 
 def sung(engine, audio, speaker="Ada", semitones=0, edit=lambda features: features, **options):
     """(audio, mel) of a recording, its features changed by ``edit``."""
-    heard = engine.hear(audio, 24000, Request("Ada", transpose=semitones))
+    heard = engine.extract(audio, 24000, Request("Ada", transpose=semitones))
     given = edit(heard.features)
-    rows = given.units[given.places], given.f0_hz, given.volume
+    rows = given.units[given.unit_indices], given.f0_hz, given.volume
     return engine.synthesise(*rows, speaker, voiced=given.voiced, **options)
 
 
@@ -65,7 +65,7 @@ CHANGES = {
     "a semitone up": {"semitones": 1},
     "a semitone down": {"semitones": -1},
     "no units": {"edit": with_changes(units=torch.zeros_like)},
-    "units one frame late": {"edit": with_changes(places=lambda places: (places - 1).clamp(min=0))},
+    "units one frame late": {"edit": with_changes(unit_indices=lambda indices: (indices - 1).clamp(min=0))},
     "no loudness": {"edit": with_changes(volume=torch.zeros_like)},
     "half the loudness": {"edit": with_changes(volume=lambda volume: volume / 2)},
     "unvoiced": {"edit": with_changes(voiced=torch.zeros_like)},

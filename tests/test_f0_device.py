@@ -10,10 +10,10 @@ import torch
 from test_f0 import FORMANTS, HOP, PITCH, RATE, sing
 from test_f0_networks import golden_audio, packaged
 
-from fastsvc.engine import hearing
+from fastsvc.engine import extraction
 from fastsvc.engine.cuda.pitch import Yin
 from fastsvc.features import f0
-from fastsvc.features.f0 import device, networks, neural, path, tree
+from fastsvc.features.f0 import device_yin, networks, neural, path, tree
 from fastsvc.model import crepe
 
 REST, TONE = np.zeros(RATE // 4, np.float32), np.full(RATE // 4, 200.0)
@@ -87,7 +87,7 @@ def test_filling(voiced):
     known["one"][20] = known["first"][0] = known["last"][-1] = True
     known |= {"gaps": rng.uniform(size=50) < 0.3, "all": np.ones(50, bool)}
     f0_hz = np.where(known[voiced], rng.uniform(80, 900, 50), 0).astype(np.float32)
-    got = device.fill(torch.from_numpy(f0_hz), torch.from_numpy(known[voiced]))
+    got = device_yin.fill(torch.from_numpy(f0_hz), torch.from_numpy(known[voiced]))
     assert got.dtype == torch.float32
     np.testing.assert_allclose(got.numpy(), f0.fill(f0_hz, known[voiced]), rtol=2e-7)
 
@@ -115,7 +115,7 @@ def test_yin_as_on_the_cpu(name):
     frames = max(1, len(audio) // HOP) + (name == "song")  # the last one reaches past the end
     for beyond in (None, WIDE[1]):
         want = f0.extract(audio, RATE, HOP, frames, beyond=beyond)
-        got = device.extract(audio, RATE, HOP, frames, *LIMITS, beyond=beyond)
+        got = device_yin.extract(audio, RATE, HOP, frames, *LIMITS, beyond=beyond)
         assert torch.equal(got[1], want[1])
         assert cents(got[0], want[0]).max() < 0.1
 
@@ -129,13 +129,13 @@ def config_of(**changes):
 def test_prepared_lengths(frames):
     """One network of 64, 96, 128 … frames gives what the recording's own length gives, and what came before is gone."""
     yin, audio = Yin(config_of(), "cpu"), torch.from_numpy(SONG[: frames * HOP].copy())
-    want = device.extract(audio, RATE, HOP, frames, *LIMITS, beyond=WIDE[1])
+    want = device_yin.extract(audio, RATE, HOP, frames, *LIMITS, beyond=WIDE[1])
     for before in (torch.randn(300 * HOP), torch.full((frames * HOP,), torch.nan)):
         frames_before = len(before) // HOP
         yin(before, frames_before)
         got = yin(audio, frames)
         assert torch.equal(got[1], want[1]) and cents(got[0], want[0]).max() < 0.1
-    assert len(yin.programs.held) <= 2
+    assert len(yin.programs.by_shape) <= 2
     spec = config_of().features
     assert (spec.f0_low_hz, spec.f0_high_hz) == LIMITS
 
@@ -153,8 +153,8 @@ def test_what_fits_and_what_does_not():
 def test_melody_through_it():
     """f0, voicing and loudness as without it, however the recording lies between the prepared lengths."""
     config, audio = config_of(), torch.from_numpy(SONG[: 90 * HOP].copy())
-    want = hearing.melody(audio, 90, config)
-    got = hearing.melody(audio, 90, config, yin=Yin(config, "cpu"))
+    want = extraction.melody(audio, 90, config)
+    got = extraction.melody(audio, 90, config, yin=Yin(config, "cpu"))
     assert torch.equal(got[1], want[1]) and torch.equal(got[2], want[2]) and cents(got[0], want[0]).max() < 0.1
 
 

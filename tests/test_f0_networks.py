@@ -9,16 +9,15 @@ import torch
 
 from fastsvc.errors import CheckpointError, ConfigError, MissingPackageError
 from fastsvc.features import f0
-from fastsvc.features.f0 import decode, networks, neural
-from fastsvc.features.f0 import weights as pitch
+from fastsvc.features.f0 import decode, networks, neural, pitch_weights
 from fastsvc.model import rmvpe
 
 GOLDEN = np.load(Path(__file__).parent / "data" / "f0" / "packages.npz")
 
 
 def packaged(method):
-    if importlib.util.find_spec(pitch.PACKAGED[method][0]) is None:
-        pytest.skip(f"the package {pitch.PACKAGED[method][0]} is not installed")
+    if importlib.util.find_spec(pitch_weights.PACKAGED[method][0]) is None:
+        pytest.skip(f"the package {pitch_weights.PACKAGED[method][0]} is not installed")
 
 
 def golden_audio():
@@ -72,10 +71,10 @@ def test_the_path_is_the_cheapest():
 def test_blocks_change_nothing():
     packaged("fcpe")
     audio = torch.cat([golden_audio()] * 8)
-    fcpe = networks._network("fcpe", str(pitch.find("fcpe")), "cpu")
+    fcpe = networks._network("fcpe", str(pitch_weights.find("fcpe")), "cpu")
     one, cut = (torch.cat(list(networks.fcpe_blocks(fcpe, audio, n))) for n in (10**6, 37))
     torch.testing.assert_close(cut, one, rtol=0, atol=1e-5)
-    tiny = networks._network("crepe-tiny", str(pitch.find("crepe-tiny")), "cpu")
+    tiny = networks._network("crepe-tiny", str(pitch_weights.find("crepe-tiny")), "cpu")
     one, cut = (torch.cat(list(networks.crepe_blocks(tiny, audio[:9000], 85, n))) for n in (10**6, 7))
     torch.testing.assert_close(cut, one, rtol=0, atol=1e-5)
 
@@ -151,16 +150,16 @@ def test_rmvpe_runs_and_blocks_change_nothing(rmvpe_file, monkeypatch):
     torch.testing.assert_close(cut, whole, rtol=0, atol=1e-5)
     f0_hz, voiced = f0.extract(audio, 16000, 160, 75, method="rmvpe", weights=rmvpe_file)
     assert f0_hz.shape == (75,) and bool(voiced.any()) and 50 <= float(f0_hz.min()) <= float(f0_hz.max()) <= 1100
-    monkeypatch.setenv(pitch.RMVPE_VARIABLE, str(rmvpe_file))
+    monkeypatch.setenv(pitch_weights.RMVPE_VARIABLE, str(rmvpe_file))
     assert torch.equal(f0.extract(audio, 16000, 160, 75, method="rmvpe")[0], f0_hz)
 
 
 def test_the_halo_of_rmvpe_is_enough():
     """One frame that is no number reaches no further than the halo; one channel each, as channels have no reach."""
     network, ones = rmvpe.Rmvpe().eval(), [1] * rmvpe.LEVELS
-    network.unet.encoder = rmvpe.Part([rmvpe.Down(1, 1) for _ in ones], norm=True)
-    network.unet.intermediate = rmvpe.Part([rmvpe.Down(1, 1) for _ in range(rmvpe.MIDDLE_LAYERS)])
-    network.unet.decoder = rmvpe.Part([rmvpe.Up(1, 1) for _ in ones])
+    network.unet.encoder = rmvpe.LayerList([rmvpe.DownBlock(1, 1) for _ in ones], norm=True)
+    network.unet.intermediate = rmvpe.LayerList([rmvpe.DownBlock(1, 1) for _ in range(rmvpe.MIDDLE_LAYERS)])
+    network.unet.decoder = rmvpe.LayerList([rmvpe.UpBlock(1, 1) for _ in ones])
     network.cnn = torch.nn.Conv2d(1, 3, 3, padding=1)
     network = network.double().requires_grad_(False)  # in float32 faster convolutions would spread it further
     reach = []
@@ -184,21 +183,21 @@ def test_the_halo_of_rmvpe_is_enough():
 def test_broken_weights_are_named(released, tmp_path, change, words, monkeypatch):
     state = dict(released)
     change(state)
-    monkeypatch.setattr(pitch.loading, "load", lambda path: {"model": state})
+    monkeypatch.setattr(pitch_weights.loading, "load", lambda path: {"model": state})
     with pytest.raises(CheckpointError, match=words):
-        pitch.read("rmvpe", tmp_path / "model.pt")
+        pitch_weights.read("rmvpe", tmp_path / "model.pt")
 
 
 def test_unused_filters_are_left_out(released, monkeypatch):
     """yxlllc's file: {"model": …} with `unet.tf`, which its network never runs."""
     state = released | {"unet.tf.layers.0.conv.0.weight": torch.zeros(16, 16, 3, 3)}
-    monkeypatch.setattr(pitch.loading, "load", lambda path: {"model": state})
-    assert isinstance(pitch.read("rmvpe", Path("model.pt")), rmvpe.Rmvpe)
+    monkeypatch.setattr(pitch_weights.loading, "load", lambda path: {"model": state})
+    assert isinstance(pitch_weights.read("rmvpe", Path("model.pt")), rmvpe.Rmvpe)
 
 
 def test_what_is_missing_says_where_it_comes_from(monkeypatch, tmp_path):
     audio = np.zeros(1000, np.float32)
-    monkeypatch.delenv(pitch.RMVPE_VARIABLE, raising=False)
+    monkeypatch.delenv(pitch_weights.RMVPE_VARIABLE, raising=False)
     with pytest.raises(ConfigError, match=r"weights file.*github.com/yxlllc/RMVPE.*--f0-weights or \$FASTSVC_RMVPE"):
         f0.extract(audio, 16000, 160, 6, method="rmvpe")
     with pytest.raises(CheckpointError, match="nowhere.pt: no such file"):
@@ -210,7 +209,7 @@ def test_what_is_missing_says_where_it_comes_from(monkeypatch, tmp_path):
 
 def test_fcpe_of_another_form_is_refused(monkeypatch, tmp_path):
     packaged("fcpe")
-    content = pitch.loading.load(pitch.find("fcpe"))
+    content = pitch_weights.loading.load(pitch_weights.find("fcpe"))
     for change, words in (
         (lambda c: c["model"].pop("input_stack.3.bias"), "missing: input_stack.3.bias"),
         (lambda c: c["model"].pop("output_proj.weight_g"), "missing: output_proj.weight_g"),
@@ -222,9 +221,9 @@ def test_fcpe_of_another_form_is_refused(monkeypatch, tmp_path):
     ):
         copy = {"model": dict(content["model"]), "config_dict": {"mel": dict(content["config_dict"]["mel"])}}
         change(copy)
-        monkeypatch.setattr(pitch.loading, "load", lambda path, copy=copy: copy)
+        monkeypatch.setattr(pitch_weights.loading, "load", lambda path, copy=copy: copy)
         with pytest.raises(CheckpointError, match=words):
-            pitch.read("fcpe", tmp_path / "it.pt")
+            pitch_weights.read("fcpe", tmp_path / "it.pt")
 
 
 def test_nothing_of_torchaudio_is_imported():

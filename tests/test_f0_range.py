@@ -108,7 +108,7 @@ def test_ranges():
 def test_accidents_are_left_out():
     heard_hz, heard = np.full(60, 1400.0), np.zeros(60, bool)
     heard[10:12] = heard[30:40] = True
-    f0_hz, voiced = beyond.joined(np.zeros(60), np.zeros(60, bool), heard_hz, heard, 50, 1100, 0.01)
+    f0_hz, voiced = beyond.extended_track(np.zeros(60), np.zeros(60, bool), heard_hz, heard, 50, 1100, 0.01)
     assert np.flatnonzero(voiced).tolist() == list(range(30, 40)) and (f0_hz[voiced] == 1400).all()
 
 
@@ -139,7 +139,7 @@ def engine(tmp_path_factory):
 def test_the_engine_hears_what_is_asked_for(engine):
     audio, rate = sing(np.full(12000, 1175.0)), 24000
     heard = {
-        which: engine.hear(audio, rate, Request(0, f0_range=which))
+        which: engine.extract(audio, rate, Request(0, f0_range=which))
         for which in (None, (50, 1100), (1000, 2000), (300, 2000))
     }
     median = {which: float(one.features.f0_hz[one.features.voiced].median()) for which, one in heard.items()}

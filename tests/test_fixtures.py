@@ -17,7 +17,7 @@ from test_voices import NSF
 
 from fastsvc.checkpoints import read
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cpu.sampler import Synthesiser
 from fastsvc.features import content, hubert
 from fastsvc.model.modules import module
 from fastsvc.model.recogniser import Recogniser
@@ -49,15 +49,15 @@ def test_vocoders_with_their_source_given(name):
     assert not deaf(moved, base) and base.abs().max() < 0.99 and abs(base.mean()) < base.std()
 
 
-def synthesiser(name: str, folder: Path) -> runtime.Synthesiser:
+def synthesiser(name: str, folder: Path) -> Synthesiser:
     if name == "openvpi.small":
         checkpoint = read(openvpi.small(folder, NSF))
     elif name in vocoders.SMALL:
         config = vocoders.SMALL[name]
-        return runtime.Synthesiser(weights.vocoder(config), config)
+        return Synthesiser(weights.vocoder(config), config)
     else:
         checkpoint = read(golden.FOLDER / name)
-    return runtime.Synthesiser(checkpoint.tensors, checkpoint.config)
+    return Synthesiser(checkpoint.tensors, checkpoint.config)
 
 
 GOLDEN = ["m4gan_small/model_ckpt_steps_1970000.ckpt", *(f"{n}/model" for n in ("nsf_hifigan_small", "pc_nsf_small"))]

@@ -11,9 +11,9 @@ pytest.importorskip("triton")
 
 from gpu_engines import BOUNDS, built, error, told
 
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.buckets import Buckets
+from fastsvc.engine.cpu.sampler import Features, SeededNoise
 from fastsvc.engine.engine import Engine
-from fastsvc.engine.ladder import Ladder
 from fastsvc.engine.request import Request
 from fastsvc.kernels import dependent
 
@@ -66,7 +66,7 @@ def test_early_starts_give_the_same_bits(folder, frames, steps):
     want = gpu.synthesise(*given, seed=1)[1]
     network.early = True
     assert torch.equal(gpu.synthesise(*given, seed=1)[1], want)
-    shape = gpu.sampler.ladder.shape([frames])
+    shape = gpu.sampler.buckets.shape([frames])
     net, plan = network.program(shape).net, gpu.sampler.plans[steps]
     start = network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
     for number in range(300):
@@ -94,12 +94,12 @@ def test_cutting_and_batches_change_little(folder):
     recordings = []
     for i, frames in enumerate((200, 94, 333)):
         units, f0_hz, volume = told(frames, i)
-        recordings.append(runtime.Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
+        recordings.append(Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
     voice = gpu.sampler.condition.speaker({1: 1.0})
     together = gpu.sampler.many(recordings, voice, 2, [5, 6, 7])
     for features, seed, mel in zip(recordings, (5, 6, 7), together):
-        alone = gpu.sampler(features, voice, 2, runtime.seeded(seed, 80))
-        cut = gpu.sampler(features, voice, 2, runtime.seeded(seed, 80), block=77)
+        alone = gpu.sampler(features, voice, 2, SeededNoise(seed, 80))
+        cut = gpu.sampler(features, voice, 2, SeededNoise(seed, 80), block=77)
         assert error(mel, alone) < 1e-4 and error(cut, alone) < 1e-4
 
 
@@ -117,17 +117,19 @@ def test_recordings(folder, cpu):
     want, _ = cpu.convert(audio, 44100, "Ada")
     assert rate_hz == 44100 and got.shape == want.shape
     assert error(torch.from_numpy(got), torch.from_numpy(want)) < 0.05  # f0 to its last bits: the phase adds them up
-    ours, theirs = (engine.hear(audio, 44100, Request("Ada")) for engine in (gpu, cpu))
+    ours, theirs = (engine.extract(audio, 44100, Request("Ada")) for engine in (gpu, cpu))
     assert error(ours.features.units.cpu(), theirs.features.units) < FLOAT32
     torch.testing.assert_close(ours.features.f0_hz, theirs.features.f0_hz, rtol=1e-4, atol=0)
     torch.testing.assert_close(ours.features.volume, theirs.features.volume, rtol=1e-5, atol=1e-7)
-    sung = [torch.from_numpy(engine.sing([theirs], Request("Ada"))[0]) for engine in (gpu, cpu)]  # the same features
+    sung = [
+        torch.from_numpy(engine.synthesise_many([theirs], Request("Ada"))[0]) for engine in (gpu, cpu)
+    ]  # the same features
     assert error(*sung) < FLOAT32
 
 
 def test_real_shortage_of_memory(folder, cpu, monkeypatch):
     gpu = Engine.open(folder, "cuda", "fp32")
-    gpu.sampler.ladder = Ladder(4096)
+    gpu.sampler.buckets = Buckets(4096)
     arena = gpu.sampler.network.reserve
 
     def scarce(shapes):

@@ -18,11 +18,11 @@ from fastsvc.build.passes import measure
 from fastsvc.commands import choose
 from fastsvc.config import DdpmConfig
 from fastsvc.engine import backends
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.buckets import Buckets
+from fastsvc.engine.cpu.sampler import Features, SeededNoise
 from fastsvc.engine.cuda import selfcheck, support
 from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.engine import Engine
-from fastsvc.engine.ladder import Ladder
 from fastsvc.errors import ConfigError, EngineError
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
@@ -82,10 +82,10 @@ def test_units_at_their_own_rate(pair):
 def test_cutting_changes_nothing(pair):
     _, gpu = pair
     given = told(90)
-    features = runtime.Features(given[0], torch.arange(90), given[1], given[1] > 0, given[2])
+    features = Features(given[0], torch.arange(90), given[1], given[1] > 0, given[2])
     voice = gpu.sampler.condition.speaker({0: 1.0})
-    whole = gpu.sampler(features, voice, 1, runtime.seeded(4, 80))
-    close(gpu.sampler(features, voice, 1, runtime.seeded(4, 80), block=31), whole, 1e-6)
+    whole = gpu.sampler(features, voice, 1, SeededNoise(4, 80))
+    close(gpu.sampler(features, voice, 1, SeededNoise(4, 80), block=31), whole, 1e-6)
 
 
 @pytest.mark.slow
@@ -94,11 +94,11 @@ def test_several_recordings_in_one_batch(pair):
     recordings = []
     for frames in (12, 20, 7):
         units, f0_hz, volume = told(frames)
-        recordings.append(runtime.Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
+        recordings.append(Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
     voice = gpu.sampler.condition.speaker({1: 1.0})
     together = gpu.sampler.many(recordings, voice, 2, [5, 6, 7])
     assert [len(mel) for mel in together] == [12, 20, 7]
-    alone = gpu.sampler(recordings[1], voice, 2, runtime.seeded(6, 80))
+    alone = gpu.sampler(recordings[1], voice, 2, SeededNoise(6, 80))
     close(together[1], alone, 1e-6)
 
 
@@ -110,11 +110,11 @@ def test_noise_that_is_handed_in(pair):
 
 def test_short_memory_makes_smaller_batches_and_a_message(pair, monkeypatch):
     cpu, gpu = pair
-    gpu.sampler.ladder, limit = Ladder(1024), 512
+    gpu.sampler.buckets, limit = Buckets(1024), 512
     run = gpu.sampler._run
 
     def short(pieces, told, steps, progress):
-        if gpu.sampler.ladder.rows > limit:
+        if gpu.sampler.buckets.rows > limit:
             raise torch.OutOfMemoryError("no")
         return run(pieces, told, steps, progress)
 
@@ -223,10 +223,10 @@ def test_amphions_condition(tmp_path, monkeypatch):
     rows = heard["units"], heard["f0_hz"], heard["energy"]
     want, got = (engine.synthesise(*rows, 2, 2, seed=7) for engine in (cpu, gpu))
     close(got[1], want[1])
-    features = runtime.Features(rows[0], torch.arange(37), rows[1], rows[1] > 0, rows[2])
+    features = Features(rows[0], torch.arange(37), rows[1], rows[1] > 0, rows[2])
     voice = gpu.sampler.condition.speaker({2: 1.0})
-    cut = gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins), block=19)
-    close(cut, gpu.sampler(features, voice, 2, runtime.seeded(7, gpu.config.mel.bins)))
+    cut = gpu.sampler(features, voice, 2, SeededNoise(7, gpu.config.mel.bins), block=19)
+    close(cut, gpu.sampler(features, voice, 2, SeededNoise(7, gpu.config.mel.bins)))
 
 
 @pytest.mark.slow

@@ -8,13 +8,13 @@ pytest.importorskip("triton")
 
 from gpu_pairs import FRAMES, built, told
 
-from fastsvc.engine import ladder
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine import buckets
+from fastsvc.engine.buckets import Buckets
+from fastsvc.engine.cpu.sampler import Features
 from fastsvc.engine.cuda import pitch as cuda_pitch
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
 from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.engine import Engine
-from fastsvc.engine.ladder import Ladder
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is not used where there is a GPU")
 
@@ -46,9 +46,7 @@ def test_graphs_are_made_beforehand(pair, monkeypatch):
     assert seen == sorted(seen) and seen[-1] == 1
     shapes = [(shape.batch, shape.frames) for shape in gpu.sampler.network.programs]
     assert shapes == [(4, 96), (1, 64)]
-    recordings = [
-        runtime.Features(*told(n)[:1], torch.arange(n), *(2 * [torch.ones(n)]), torch.ones(n)) for n in lengths
-    ]
+    recordings = [Features(*told(n)[:1], torch.arange(n), *(2 * [torch.ones(n)]), torch.ones(n)) for n in lengths]
     voice, before = gpu.sampler.condition.speaker({1: 1.0}), len(made)
     for steps in (1, 2):
         mels = gpu.sampler.many(recordings, voice, steps, [5, 6, 7])
@@ -59,10 +57,10 @@ def test_graphs_are_made_beforehand(pair, monkeypatch):
 
 def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     _, gpu = pair
-    gpu.sampler.ladder = Ladder(512)
-    monkeypatch.setattr(ladder, "EVEN", (64, 128))
-    monkeypatch.setattr(ladder, "EVEN_BATCHES", (2, 1))
-    monkeypatch.setattr(cuda_recogniser, "RUNGS", (64, 128))
+    gpu.sampler.buckets = Buckets(512)
+    monkeypatch.setattr(buckets, "EVEN_FRAMES", (64, 128))
+    monkeypatch.setattr(buckets, "EVEN_BATCHES", (2, 1))
+    monkeypatch.setattr(cuda_recogniser, "LENGTHS", (64, 128))
     monkeypatch.setattr(cuda_pitch, "FRAMES", (64, 128))
     monkeypatch.setattr(gpu.synthesiser, "most_batch", 2)
     ran = []
@@ -71,11 +69,11 @@ def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     )
     gpu.warm_up(groups="all")
     network = gpu.sampler.network
-    assert list(network.programs) == Ladder(512).shapes()
-    assert {key[0] for key in network.replays} == set(Ladder(512).shapes())
+    assert list(network.programs) == Buckets(512).shapes()
+    assert {key[0] for key in network.replays} == set(Buckets(512).shapes())
     assert {key[1:] for key in network.replays} == {("condition", False), ("sampling", 1, False)}  # not early
     assert ran == [(2, 128), (1, 128), (2, 64), (1, 64)]
-    assert list(gpu.encoder.programs.held) == list(gpu.yin.programs.held) == [128, 64]
+    assert list(gpu.encoder.programs.by_shape) == list(gpu.yin.programs.by_shape) == [128, 64]
 
 
 def test_stepped_schedules_are_prepared_too(pair):
@@ -100,7 +98,7 @@ def test_short_memory_while_graphs_are_made(pair, monkeypatch):
     monkeypatch.setattr(gpu.sampler.network, "reserve", scarce)
     with pytest.warns(UserWarning, match="continuing with batches of 2048 frames"):
         gpu.sampler.warm_up([1], [[FRAMES]])
-    assert gpu.sampler.ladder == Ladder(2048) and len(gpu.sampler.network.replays) == 2
+    assert gpu.sampler.buckets == Buckets(2048) and len(gpu.sampler.network.replays) == 2
 
 
 def test_on_a_processor_there_are_no_graphs_to_make(pair):

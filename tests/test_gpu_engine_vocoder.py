@@ -12,7 +12,7 @@ pytest.importorskip("triton")
 from gpu_pairs import AUDIO, built, close, told
 
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cpu.sampler import Synthesiser
 from fastsvc.engine.cuda import launcher
 from fastsvc.engine.cuda import vocoder as cuda_vocoder
 from fastsvc.engine.engine import Engine
@@ -55,7 +55,7 @@ def test_the_vocoder_by_the_kernels(pair, folder, monkeypatch):
     given = told(9)
     want, got = (engine.synthesise(*given, "Bert", 1, seed=4) for engine in (cpu, gpu))
     close(got[0], want[0], AUDIO)
-    assert list(gpu.synthesiser.choice.made) == ["triton"]
+    assert list(gpu.synthesiser.choice.backends) == ["triton"]
     with pytest.raises(FastsvcError, match="tensorrt"):
         interpreted.engine(folder, vocoder_backend="tensorrt")
     with pytest.raises(EngineError, match="onnxruntime.*does not run on this device"):
@@ -84,7 +84,7 @@ def test_kinds_of_vocoders(kind):
     tensors = weights.vocoder(config)
     mel, f0_hz = torch.randn(100, config.mel.bins) - 2, 150 + 100 * torch.rand(100)
     base = "10" if config.mel.log_base == "e" else "e"
-    want = runtime.Synthesiser(tensors, config, base)(mel, f0_hz, 5)
+    want = Synthesiser(tensors, config, base)(mel, f0_hz, 5)
     for dtype, bound in ((torch.float32, AUDIO), (torch.float16, HALF)):
         made = cuda_vocoder.Synthesiser(tensors, config, base, dtype, "cpu", launcher.Jit())
         close(made(mel, f0_hz, 5), want, bound)
@@ -119,11 +119,11 @@ def test_timing_goes_on_where_memory_is_too_small_for_a_shape(pair, monkeypatch)
             raise torch.OutOfMemoryError("no")
         timed.append(tuple(given.mel.shape[:2]))
 
-    monkeypatch.setattr(cuda_vocoder, "rungs", lambda: [(2, 64), (1, 80), (1, 64)])
+    monkeypatch.setattr(cuda_vocoder, "measured_shapes", lambda: [(2, 64), (1, 80), (1, 64)])
     monkeypatch.setattr(made.choice, "measure", measure)
     with pytest.warns(UserWarning, match="too small to time 2 × 64 frames"):
         made.measure(seen.append)
-    assert timed == [(1, 80), (1, 64)] and seen == [1 / 3, 2 / 3, 1.0] and not made.choice.made
+    assert timed == [(1, 80), (1, 64)] and seen == [1 / 3, 2 / 3, 1.0] and not made.choice.backends
 
 
 def test_short_recordings_are_bound_once(pair, monkeypatch):

@@ -15,12 +15,12 @@ from gpu_engines import built, error, told
 
 from fastsvc.artifact import device_part, engine_folder
 from fastsvc.build.passes import measure
-from fastsvc.engine import conversion, ladder
+from fastsvc.engine import buckets, conversion
+from fastsvc.engine.buckets import Buckets, Shape
 from fastsvc.engine.cuda import copies
 from fastsvc.engine.cuda import pitch as cuda_pitch
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
 from fastsvc.engine.engine import Engine
-from fastsvc.engine.ladder import Ladder, Shape
 from fastsvc.engine.request import Request
 from fastsvc.kernels import dependent
 
@@ -42,7 +42,7 @@ def test_compiled_kernels_give_what_triton_gives(folder, tmp_path, monkeypatch):
     from fastsvc import build
 
     monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
-    monkeypatch.setattr(Ladder, "shapes", lambda self: [Shape(1, 96)])
+    monkeypatch.setattr(Buckets, "shapes", lambda self: [Shape(1, 96)])
     parts = folder.parent
     given = {"vocoder": parts / "vocoder.pt", "content": parts / "recogniser.pt", "steps": (1, 2)}
     path = build.compile(parts / "student.pt", tmp_path / "aot.fsvc", target="auto", progress=None, **given)
@@ -82,9 +82,9 @@ def test_the_vocoders_backends_are_timed_once_and_kept(folder, cpu, tmp_path):
 
 
 def heard(engine, frames, seed):
-    """As Engine.hear gives it, from features: a bare machine cannot resample."""
-    place = conversion.Place(frames * 128, 24000, 24000, 1.0)
-    return conversion.Heard(conversion.told(engine, *told(frames, seed)), 0.0, place)
+    """As Engine.extract gives it, from features: a bare machine cannot resample."""
+    place = conversion.OutputSpec(frames * 128, 24000, 24000, 1.0)
+    return conversion.RecordingFeatures(conversion.checked_features(engine, *told(frames, seed)), 0.0, place)
 
 
 @pytest.mark.parametrize("precision, bound", [("fp32", FLOAT32), ("fp16", HALF)])
@@ -92,11 +92,11 @@ def test_recordings_sung_together_are_those_sung_alone(folder, precision, bound)
     gpu = Engine.open(folder, "cuda", precision)
     lengths = [200, 94, 333, 30, 1100, 94, 94, 94, 94, 94, 700]
     recordings = [heard(gpu, frames, i) for i, frames in enumerate(lengths)]
-    together = gpu.sing(recordings, Request("Bert", seed=5))
+    together = gpu.synthesise_many(recordings, Request("Bert", seed=5))
     for one, made in zip(recordings, together, strict=True):
-        (alone,) = gpu.sing([one], Request("Bert", seed=5))
+        (alone,) = gpu.synthesise_many([one], Request("Bert", seed=5))
         assert error(torch.from_numpy(made), torch.from_numpy(alone)) < bound
-    again = gpu.sing(recordings, Request("Bert", seed=5))
+    again = gpu.synthesise_many(recordings, Request("Bert", seed=5))
     assert all((one == other).all() for one, other in zip(together, again))
 
 
@@ -112,7 +112,7 @@ def test_audio_on_its_way_is_not_overtaken(folder, monkeypatch, pinned):
     if not pinned:
         monkeypatch.setattr(copies, "PINNED_MOST", 0)
     for _ in range(5):
-        with torch.cuda.stream(gpu.synthesiser.home):
+        with torch.cuda.stream(gpu.synthesiser.host_stream):
             torch.cuda._sleep(50_000_000)  # some 30 ms, in which all of the work is done
         begun = [gpu.synthesiser.begin(mel, f0_hz, 1) for mel, f0_hz in given]
         for finish, want in zip(begun, alone, strict=True):
@@ -127,30 +127,32 @@ def test_inputs_through_pinned_memory_arrive_as_they_were(folder):
     made = []
     for i in range(50):
         value = torch.full((100_000,), float(i))
-        made.append(copies.there(value, device))
+        made.append(copies.to_device(value, device))
         value.fill_(-1)
     assert [float(one.min()) for one in made] == [float(one.max()) for one in made] == list(range(50))
 
 
 def test_the_whole_ladder_is_captured_beforehand(folder, monkeypatch):
-    """Of a small ladder, as Triton compiles for each shape; then no call captures anything, and all is as it was."""
-    monkeypatch.setattr(ladder, "FRAMES", (64, 128, 256))
-    monkeypatch.setattr(ladder, "EVEN", (64, 128))
-    monkeypatch.setattr(ladder, "EVEN_BATCHES", (2, 1))
-    monkeypatch.setattr(cuda_recogniser, "RUNGS", (64, 256, 1024))
+    """Of a small buckets, as Triton compiles for each shape; then no call captures anything, and all is as it was."""
+    monkeypatch.setattr(buckets, "FRAMES", (64, 128, 256))
+    monkeypatch.setattr(buckets, "EVEN_FRAMES", (64, 128))
+    monkeypatch.setattr(buckets, "EVEN_BATCHES", (2, 1))
+    monkeypatch.setattr(cuda_recogniser, "LENGTHS", (64, 256, 1024))
     monkeypatch.setattr(cuda_pitch, "FRAMES", (64, 256))
     gpu, plain = (Engine.open(folder, "cuda") for _ in range(2))
     for engine in (gpu, plain):
-        engine.sampler.ladder, engine.synthesiser.most_batch, engine.synthesiser.longest = Ladder(256), 2, 128
+        engine.sampler.buckets, engine.synthesiser.most_batch, engine.synthesiser.longest = Buckets(256), 2, 128
     seen = []
     count = gpu.warm_up(groups="all", steps=(1, 2), progress=seen.append)
     ears = gpu.encoder.programs.graphs, gpu.yin.programs.graphs
     assert [pool.captured for pool in ears] == [3, 2]
     pools = gpu.sampler.network.graphs, gpu.synthesiser.graphs, *ears
-    assert count == sum(pool.captured for pool in pools) == 3 * len(Ladder(256).shapes()) + 4 + 5
+    assert count == sum(pool.captured for pool in pools) == 3 * len(Buckets(256).shapes()) + 4 + 5
     assert seen == sorted(seen) and seen[-1] == 1
     for steps, frames in ((1, 37), (2, 200), (1, 1000), (2, 250)):
-        (made,), (want,) = (engine.sing([heard(engine, frames, 3)], Request(1, steps=steps)) for engine in (gpu, plain))
+        (made,), (want,) = (
+            engine.synthesise_many([heard(engine, frames, 3)], Request(1, steps=steps)) for engine in (gpu, plain)
+        )
         assert error(torch.from_numpy(made), torch.from_numpy(want)) < 1e-3
     assert count == sum(pool.captured for pool in pools)
 
@@ -158,10 +160,10 @@ def test_the_whole_ladder_is_captured_beforehand(folder, monkeypatch):
 def test_lacking_kernels_are_compiled_and_kept(folder, tmp_path, monkeypatch):
     pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings starts compiled kernels")
     from fastsvc.build.cubins import supply
-    from fastsvc.engine.cuda import parts as cuda
+    from fastsvc.engine.cuda import gpu_parts
 
     monkeypatch.setenv("FASTSVC_CACHE", str(tmp_path / "cache"))
-    arch = cuda.architecture(torch.device("cuda"))
+    arch = gpu_parts.architecture(torch.device("cuda"))
     for place in ("folder", "cache"):
         path = shutil.copytree(folder, tmp_path / f"{place}.fsvc")
         if place == "cache":

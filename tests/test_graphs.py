@@ -14,7 +14,7 @@ def stream(monkeypatch):
 
 
 def test_arena():
-    counter = graphs.Counter()
+    counter = graphs.ArenaSizer()
     wanted = [((3, 5), torch.float16), ((1,), torch.int64), ((2, 7, 9), torch.float32)]
     for shape, dtype in wanted:
         assert counter(*shape, dtype=dtype).device.type == "meta"
@@ -26,7 +26,7 @@ def test_arena():
     assert [float(part.sum()) for part in parts] == [15, 2, 3 * 126]
     with pytest.raises(RuntimeError, match="full"):
         arena(1, dtype=torch.int8)
-    assert arena.again()(3, 5, dtype=torch.float16).data_ptr() == parts[0].data_ptr()
+    assert arena.restarted()(3, 5, dtype=torch.float16).data_ptr() == parts[0].data_ptr()
 
 
 def test_without_a_gpu_a_graph_is_the_work_itself():

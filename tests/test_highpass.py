@@ -77,12 +77,12 @@ def sung(seconds=1.0) -> np.ndarray:
 @pytest.mark.parametrize("offset", [0.05, 0.5])
 def test_an_offset_moves_neither_level_nor_features(engine, offset):
     clean = sung()
-    heard, moved = (engine.hear(audio, 24000, Request(0)) for audio in (clean, clean + np.float32(offset)))
-    assert moved.place.gain == pytest.approx(heard.place.gain, rel=1e-3)
+    heard, moved = (engine.extract(audio, 24000, Request(0)) for audio in (clean, clean + np.float32(offset)))
+    assert moved.output_spec.gain == pytest.approx(heard.output_spec.gain, rel=1e-3)
     torch.testing.assert_close(moved.features.volume, heard.features.volume, rtol=1e-3, atol=1e-5)
     assert torch.equal(moved.features.voiced, heard.features.voiced) and heard.features.voiced.float().mean() > 0.9
-    with_it = engine.hear(clean + np.float32(offset), 24000, Request(0, high_pass=False))
-    assert abs(with_it.place.gain / heard.place.gain - 1) > 0.1, "it mattered without"
+    with_it = engine.extract(clean + np.float32(offset), 24000, Request(0, high_pass=False))
+    assert abs(with_it.output_spec.gain / heard.output_spec.gain - 1) > 0.1, "it mattered without"
 
 
 def mel_db(audio) -> torch.Tensor:

@@ -15,7 +15,7 @@ from fastsvc.artifact import engine_folder
 from fastsvc.build.passes import verify
 from fastsvc.commands.inspect import describe
 from fastsvc.config import FeatureConfig
-from fastsvc.engine import Engine, hearing
+from fastsvc.engine import Engine, extraction
 from fastsvc.errors import CheckpointError, EngineError
 from fastsvc.features import align
 from fastsvc.features.hubert import HubertEncoder
@@ -67,12 +67,12 @@ def test_built_and_converted(tmp_path, encoder, channels, layers, form):
     got, rate_hz = engine.convert(audio, 24000, "Bert", high_pass=False, rms_mix_rate=1.0)
     assert got.shape == audio.shape and rate_hz == 24000 and np.isfinite(got).all() and np.abs(got).max() > 0
     config = huberts.TINY.cut(encoder)
-    at_16k = torch.from_numpy(hearing.resample.resample(audio, 24000, 16000))
+    at_16k = torch.from_numpy(extraction.resample.resample(audio, 24000, 16000))
     model = huberts.Hubert(config).eval()
     model.load_state_dict(part_of(config, huberts.tensors()))
     with torch.no_grad():
         units = model(at_16k[None])[0]
-    heard = hearing.features(audio, 24000, engine.config, engine.encoder, None)
+    heard = extraction.features(audio, 24000, engine.config, engine.encoder, None)
     assert golden.relative(heard.units, units) < 1e-5
     again, _ = engine.synthesise(units, heard.f0_hz, heard.volume, "Bert", voiced=heard.voiced)
     assert golden.relative(torch.from_numpy(got), again[: len(got)]) < 2e-5  # measured: 2e-6
@@ -166,13 +166,13 @@ def test_round_takes_its_ratio_from_the_hops(tmp_path):
     """As DDSP-SVC, whose units fall behind those of the counts: 0.2667 units a frame here, not 27 / 102."""
     engine = Engine.open(compiled(tmp_path, unit_align="round"))
     audio = noise(102 * 128 / 24000)
-    heard = hearing.features(audio, 24000, engine.config, engine.encoder, None)
+    heard = extraction.features(audio, 24000, engine.config, engine.encoder, None)
     ratio = (128 / 24000) / (320 / 16000)
-    assert len(heard.units) == 26 and len(heard.places) == 102
-    at_16k = torch.from_numpy(hearing.resample.resample(audio, 24000, 16000))
+    assert len(heard.units) == 26 and len(heard.unit_indices) == 102
+    at_16k = torch.from_numpy(extraction.resample.resample(audio, 24000, 16000))
     assert torch.equal(heard.units, engine.encoder.encode(at_16k))
     want = align.indices(26, 102, "round", ratio=ratio)
-    assert torch.equal(heard.places, want) and not torch.equal(want, align.indices(26, 102, "round"))
+    assert torch.equal(heard.unit_indices, want) and not torch.equal(want, align.indices(26, 102, "round"))
     got, _ = engine.convert(audio, 24000, "Bert", high_pass=False, rms_mix_rate=1.0)
     f0 = heard.f0_hz, heard.volume, "Bert"
     for units in (heard.units, heard.units[want]):  # at the encoder's rate, and at that of the frames
@@ -182,10 +182,10 @@ def test_round_takes_its_ratio_from_the_hops(tmp_path):
 
 @pytest.mark.parametrize("encoder, known", [("vec8l3", True), ("recogniser", False)])
 def test_the_hop_is_known_by_name_without_an_encoder(encoder, known):
-    ratio = hearing.units_per_frame(acoustic(encoder, 8), None)
+    ratio = extraction.units_per_frame(acoustic(encoder, 8), None)
     assert ratio == ((128 / 24000) / (320 / 16000) if known else None)
     encoder = HubertEncoder(huberts.TINY, huberts.tensors())
-    assert hearing.units_per_frame(acoustic("vec8l3", 8), encoder) == (128 / 24000) / (320 / 16000)
+    assert extraction.units_per_frame(acoustic("vec8l3", 8), encoder) == (128 / 24000) / (320 / 16000)
 
 
 def test_an_acoustic_checkpoint_tells_what_it_needs(tmp_path):

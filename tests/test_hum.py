@@ -49,7 +49,7 @@ def tracked(audio, method="yin"):
     """(voiced as tracked, voiced after the gate, f0 after the gate)."""
     audio = audio.astype(np.float32)
     f0_hz, voiced = f0.extract(audio, RATE, HOP, FRAMES, method=method)
-    return voiced, *hum.gated(hum.low(audio, RATE, HOP, FRAMES), f0_hz, voiced, "fastsvc", 50.0)[::-1]
+    return voiced, *hum.without_hum(hum.low_band(audio, RATE, HOP, FRAMES), f0_hz, voiced, "fastsvc", 50.0)[::-1]
 
 
 RESTS = frames([(0, 0.6), (1.8, 2.6), (3.4, SECONDS)])
@@ -117,31 +117,31 @@ def test_short_rests_by_the_others():
 @pytest.mark.parametrize("samples", [0, 1, 100, 255, 256, 1000])
 def test_any_length(samples):
     audio, count = np.full(samples, 0.1, np.float32), samples // HOP
-    low = hum.low(audio, RATE, HOP, count)
-    assert hum.found(low, np.ones(count, bool)).shape == (count,)
+    low = hum.low_band(audio, RATE, HOP, count)
+    assert hum.hum_frames(low, np.ones(count, bool)).shape == (count,)
 
 
 @pytest.mark.parametrize("style", ["fastsvc", "comosvc", "diffusion_svc"])
 def test_what_is_unvoiced_is_filled_in_the_style_of_the_model(style):
     audio = (voice() * during(SUNG) + lines(50)).astype(np.float32)
     f0_hz, voiced = f0.extract(audio, RATE, HOP, FRAMES, method="yin", style=style)
-    low = hum.low(audio, RATE, HOP, FRAMES)
-    got_hz, got = hum.gated(low, f0_hz, voiced, style, 50.0)
+    low = hum.low_band(audio, RATE, HOP, FRAMES)
+    got_hz, got = hum.without_hum(low, f0_hz, voiced, style, 50.0)
     assert got_hz.dtype == np.float32 and (got_hz > 180).all() and np.array_equal(got_hz[got], f0_hz[got])
-    got_hz, got = hum.gated(low, f0_hz, voiced & RESTS, style, 50.0)  # nothing is left
+    got_hz, got = hum.without_hum(low, f0_hz, voiced & RESTS, style, 50.0)  # nothing is left
     assert (not got[RESTS].any() and (got_hz[~got] == (50 if style == "diffusion_svc" else 0)).all()) or got.any()
 
 
 def test_blocks_change_nothing(monkeypatch):
     audio = (voice() * during(SUNG) + lines(50)).astype(np.float32)
-    want = hum.low(audio, RATE, HOP, FRAMES)
-    found = hum.found(want, np.ones(FRAMES, bool))
+    want = hum.low_band(audio, RATE, HOP, FRAMES)
+    found = hum.hum_frames(want, np.ones(FRAMES, bool))
     monkeypatch.setattr(hum, "BLOCK_SAMPLES", 1000)
     monkeypatch.setattr(hum, "BLOCK_FRAMES", 7)
-    got = hum.low(audio, RATE, HOP, FRAMES)
+    got = hum.low_band(audio, RATE, HOP, FRAMES)
     np.testing.assert_allclose(got.audio, want.audio, atol=1e-6)
     np.testing.assert_allclose(got.level_db, want.level_db, atol=0.01)
-    assert np.array_equal(hum.found(got, np.ones(FRAMES, bool)), found) and found.any()
+    assert np.array_equal(hum.hum_frames(got, np.ones(FRAMES, bool)), found) and found.any()
 
 
 def test_through_the_engine():
@@ -153,6 +153,6 @@ def test_through_the_engine():
     made, _ = engine.convert(audio, RATE, 0)
     before, after = (10 * np.log10(np.square(one[samples].astype(np.float64)).mean()) for one in (audio, made))
     assert after <= before, (before, after)
-    tracks = [engine.hear(audio, RATE, Request(0, high_pass=on)).features.voiced for on in (True, False)]
+    tracks = [engine.extract(audio, RATE, Request(0, high_pass=on)).features.voiced for on in (True, False)]
     shares = [float(voiced[torch.from_numpy(rests)].float().mean()) for voiced in tracks]
     assert shares[0] <= 0.05 < 0.9 < shares[1]

@@ -121,10 +121,10 @@ from fastsvc.files import InWork
 folder, out, shares = sys.argv[1], sys.argv[2], sys.argv[3] == "True"
 
 class Deadly(FakeEngine):
-    def hear(self, audio, *args, **options):
+    def extract(self, audio, *args, **options):
         if len(audio) == 7777:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().hear(audio, *args, **options)
+        return super().extract(audio, *args, **options)
 
 for _ in range(4):
     child = os.fork()

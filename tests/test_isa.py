@@ -54,4 +54,4 @@ def test_files_that_compare_numbers_are_found():
         "hubert",
         "teacher",
     }
-    assert not found & {"seal", "copies", "ladder", "hostile"}
+    assert not found & {"seal", "copies", "buckets", "hostile"}

@@ -35,7 +35,9 @@ def number(value):
     return torch.tensor([value], dtype=torch.int64, device=DEVICE)
 
 
-@pytest.mark.parametrize("seed, place, stream", [(SEED, FAR, noise.MEL), (0, 0, noise.SOURCE), (-1, 2**32 - 3, 0)])
+@pytest.mark.parametrize(
+    "seed, place, stream", [(SEED, FAR, noise.MEL_STREAM), (0, 0, noise.SOURCE_STREAM), (-1, 2**32 - 3, 0)]
+)
 def test_words_are_equal_bit_by_bit(seed, place, stream):
     out = torch.full((4, 8, 32), -1, dtype=torch.int64, device=DEVICE)
     words_kernel[(1,)](out, number(seed), number(place), ROWS=8, GROUPS=32, STREAM=stream)

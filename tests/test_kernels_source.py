@@ -56,7 +56,7 @@ def test_reference_is_the_specification():
     config = VocoderConfig(**SMALL)
     hop, channels, f0 = config.mel.hop_samples, config.source_channels, f0_of(1, 20)
     phase, start = source.frame_phase(f0, config), source.initial_phase(config, 4)
-    draws = noise.gaussian(4, 0, 0, 20 * hop, channels, stream=noise.SOURCE)[None]
+    draws = noise.gaussian(4, 0, 0, 20 * hop, channels, stream=noise.SOURCE_STREAM)[None]
     weight, bias = torch.randn(channels), torch.randn(1)
     exact = torch.tanh(source.harmonics(f0, phase, start, draws, config) @ weight + bias)
     given = (t.double() for t in (f0, phase, start, draws, weight, bias))

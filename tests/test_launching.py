@@ -60,7 +60,7 @@ def test_cuda_bindings_has_what_is_used():
     calls = ("cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernelEx", "cuGetErrorString")
     for name in calls:
         assert callable(getattr(api, name))
-    config = Driver(api)._config(driver.Function("handle", "module", 8, 50_000, ()), (3, 2, 1), early=True)
+    config = Driver(api)._config(driver.LoadedKernel("handle", "module", 8, 50_000, ()), (3, 2, 1), early=True)
     config.hStream = 77  # as PyTorch gives it
     assert (config.gridDimX, config.gridDimY, config.blockDimX, config.sharedMemBytes) == (3, 2, 256, 50_000)
     (attribute,) = config.attrs
@@ -98,10 +98,10 @@ def test_triton_is_told_of_an_early_start():
 )
 def test_the_environment_asks_for_early_starts(monkeypatch, arch, wanted, expected):
     monkeypatch.setenv(early.PDL, wanted)
-    assert early.asked(torch.device("cuda"), arch) is expected
+    assert early.requested(torch.device("cuda"), arch) is expected
 
 
 def test_a_device_without_early_starts_is_named(monkeypatch):
     monkeypatch.setenv("FASTSVC_PDL", "1")
     with pytest.warns(UserWarning, match="FASTSVC_PDL=1 does nothing: sm_89"):
-        assert not early.asked(torch.device("cuda"), 89)
+        assert not early.requested(torch.device("cuda"), 89)

@@ -71,7 +71,7 @@ def test_compiled_kernels_are_found_by_what_they_were_compiled_for():
     assert [call[0] for call in api.calls] == ["load", "function"]
     with pytest.raises(EngineError, match="no compiled some_kernel for this shape"):
         cubins.bind(launch(warps=8))
-    cubins.otherwise = types.SimpleNamespace(bind=lambda launch: "jit")
+    cubins.fallback = types.SimpleNamespace(bind=lambda launch: "jit")
     with pytest.warns(UserWarning, match="Triton compiles it now"):
         assert cubins.bind(launch(warps=8)) == "jit"
 
@@ -113,9 +113,9 @@ def hostile():
 
 def test_hostile_lists_are_one_line():
     """They reach neither driver nor traceback; what runs in their place is said."""
-    assert launcher.listed(Part(kernels__json=listing(**{KEY: ENTRY})), 90)[0]["kernels"] == {KEY: ENTRY}
+    assert launcher.usable_listing(Part(kernels__json=listing(**{KEY: ENTRY})), 90)[0]["kernels"] == {KEY: ENTRY}
     for content in hostile():
-        found, why = launcher.listed(Part(kernels__json=content), 90)
+        found, why = launcher.usable_listing(Part(kernels__json=content), 90)
         assert found is None and why.startswith("its list of kernels for sm_90 ") and len(why) < 120, content[:200]
 
 

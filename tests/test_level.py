@@ -11,8 +11,8 @@ import pytest
 
 from fastsvc.audio import envelope
 from fastsvc.audio.resample import resample
-from fastsvc.engine import hearing
-from fastsvc.engine.level import Level
+from fastsvc.engine import extraction
+from fastsvc.engine.level import LoudnessProfile
 
 HISS = 10 ** (-50 / 20)
 
@@ -57,7 +57,7 @@ def test_steps_rests_and_the_whole(rate_hz, out_hz):
     given, made = voice(rate_hz, LEVELS), compressed(out_hz, LEVELS, hz=33.0 if out_hz == 1000 else 330.0)
     before = parts(made, 6)
     assert db(before[0], before[4]) < 13 and db(made, given) < -5  # what there is to mend
-    followed = Level.of(given, rate_hz, 0.0).follow(made.copy(), out_hz)
+    followed = LoudnessProfile.of(given, rate_hz, 0.0).follow(made.copy(), out_hz)
     assert followed.dtype == np.float32 and len(followed) == len(made)
     now = parts(followed, 6)
     for part, level in zip(now, LEVELS, strict=True):
@@ -75,7 +75,7 @@ def test_rests_are_never_louder_than_they_came(floor_db):
     loud_hiss = compressed(24000, LEVELS)
     loud_hiss += (10 ** (-35 / 20) * np.random.default_rng(2).standard_normal(len(given))).astype(np.float32)
     for mix in (0.0, 0.25) if floor_db == -80 else (0.0,):
-        followed = Level.of(given, 24000, mix).follow(loud_hiss.copy(), 24000)
+        followed = LoudnessProfile.of(given, 24000, mix).follow(loud_hiss.copy(), 24000)
         rest, came, untouched = (parts(x, 6, 0.0)[2] for x in (followed, given, loud_hiss))
         assert db(untouched, came) > 4
         assert db(rest, came) < 0.5
@@ -87,12 +87,12 @@ def test_the_mix_is_rvcs():
     given, made = voice(24000, levels), compressed(24000, levels)
     steps = {}
     for mix in (0.0, 0.25, 0.5, 0.75):
-        first, second = parts(Level.of(given, 24000, mix).follow(made.copy(), 24000), 2)
+        first, second = parts(LoudnessProfile.of(given, 24000, mix).follow(made.copy(), 24000), 2)
         steps[mix] = db(first, second)
     own = db(*parts(made, 2))
     for mix, step in steps.items():
         assert abs(step - ((1 - mix) * 20 + mix * own)) < 0.3 and own < 9
-    assert Level.of(given, 24000, 1.0) is None
+    assert LoudnessProfile.of(given, 24000, 1.0) is None
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -104,8 +104,8 @@ def test_clicks_change_nothing_else(samples, many):
     for place in at:
         clicked[place : place + samples] = 1.0
         burst[place : place + 1200] += (0.1 * np.random.default_rng(3).standard_normal(1200)).astype(np.float32)
-    plain = Level.of(given, 24000, 0.0).follow(made.copy(), 24000)
-    followed = Level.of(clicked, 24000, 0.0).follow(burst.copy(), 24000)
+    plain = LoudnessProfile.of(given, 24000, 0.0).follow(made.copy(), 24000)
+    followed = LoudnessProfile.of(clicked, 24000, 0.0).follow(burst.copy(), 24000)
     away = np.ones(len(given), bool)
     for place in at:
         away[max(place - 1200, 0) : place + 2400] = False
@@ -114,7 +114,7 @@ def test_clicks_change_nothing_else(samples, many):
     bumps = np.concatenate([followed[place : place + 1200] for place in at])
     assert db(bumps, voice(24000, [down(30)])) < 3
     # and the level at which the engine hears it, which one sample would turn down by 20 dB
-    gains = [hearing.levelled(one, 0.95, 24000)[1] for one in (given, clicked)]
+    gains = [extraction.levelled(one, 0.95, 24000)[1] for one in (given, clicked)]
     assert gains[0] * np.abs(given).max() > 0.94 and abs(20 * np.log10(gains[1] / gains[0])) < 0.8
 
 
@@ -124,12 +124,12 @@ def test_the_burst_of_a_consonant_is_no_click():
     given, made = voice(24000, [0.1, 0.0, 0.1]), voice(24000, [0.1, 0.0, 0.1])
     given[place] = 0.03 * rng.standard_normal(480)
     made[place] = 0.01 * rng.standard_normal(480)
-    level = Level.of(given, 24000, 0.0)
+    level = LoudnessProfile.of(given, 24000, 0.0)
     followed = level.follow(made.copy(), 24000)
     assert not level.clicks.any() and abs(db(followed[place], given[place])) < 3
     given[place] = 0.0
     given[place.start + 100] = 0.7  # as strong, but over at once
-    level = Level.of(given, 24000, 0.0)
+    level = LoudnessProfile.of(given, 24000, 0.0)
     assert level.clicks.any() and not level.follow(made.copy(), 24000)[place].any()
 
 
@@ -137,9 +137,9 @@ def test_the_burst_of_a_consonant_is_no_click():
 def test_pulses_of_a_voice_are_no_clicks(hz):
     given, rate_hz = np.zeros(48000, np.float32), 24000
     given[(np.arange(2 * hz) * rate_hz / hz).astype(int)] = 0.5
-    heard, _ = hearing.levelled(given, 0.95, rate_hz)
+    heard, _ = extraction.levelled(given, 0.95, rate_hz)
     assert np.abs(heard).max() == pytest.approx(0.95, rel=0.01)
-    followed = Level.of(given, rate_hz, 0.0).follow(voice(rate_hz, [0.02, 0.02]), rate_hz)
+    followed = LoudnessProfile.of(given, rate_hz, 0.0).follow(voice(rate_hz, [0.02, 0.02]), rate_hz)
     assert abs(db(followed, given)) < 1
 
 
@@ -151,15 +151,17 @@ def test_peaks_stay_below_full_scale_and_the_level_stays():
     made[::100] = 1.0
     made += 0.02 * voice(24000, [1.0, 1.0])
     wanted = np.abs(made).max() * 10 ** (db(given, made) / 20)
-    followed = Level.of(given, 24000, 0.0).follow(made.copy(), 24000)
+    followed = LoudnessProfile.of(given, 24000, 0.0).follow(made.copy(), 24000)
     assert wanted > 2 and np.abs(followed).max() <= 1.0
     made = voice(24000, [0.05, 0.1])
     made[::109] += 3.0 * np.repeat([0.05, 0.1], 24000)[::109]
-    level = Level.of(given, 24000, 0.0)
+    level = LoudnessProfile.of(given, 24000, 0.0)
     followed = level.follow(made.copy(), 24000)
     assert np.abs(made).max() * 10 ** (db(given, made) / 20) > 1.2
     assert np.abs(followed).max() <= 1.0 and abs(db(followed, given)) < 0.5
-    beyond = Level.of(4 * given, 24000, 0.0).follow(made.copy(), 24000)  # files of floats may be louder than 1
+    beyond = LoudnessProfile.of(4 * given, 24000, 0.0).follow(
+        made.copy(), 24000
+    )  # files of floats may be louder than 1
     assert 1 < np.abs(beyond).max() <= 4 and abs(db(beyond, 4 * given)) < 0.5
 
 
@@ -167,7 +169,7 @@ def test_drums_do_not_raise_what_nobody_sang():
     given, made = voice(24000, [down(0), 0.0, down(0)]), voice(24000, [down(6), 0.0, down(6)])
     given[30000:40000] += 0.5 * np.random.default_rng(4).standard_normal(10000).astype(np.float32)
     made += (1e-4 * np.random.default_rng(5).standard_normal(len(made))).astype(np.float32)
-    followed = Level.of(given, 24000, 0.0).follow(made.copy(), 24000)
+    followed = LoudnessProfile.of(given, 24000, 0.0).follow(made.copy(), 24000)
     whole = db(given, made)
     assert (
         db(followed[32000:38000], made[32000:38000]) < whole + 12 + 3.1 < 45 < db(given[32000:38000], made[32000:38000])
@@ -178,13 +180,13 @@ def test_drums_do_not_raise_what_nobody_sang():
 def test_short_and_silent_ones(samples):
     made = compressed(24000, [0.1])[:samples].copy()
     with np.errstate(all="raise"):
-        silent = Level.of(np.zeros(samples, np.float32), 24000, 0.0).follow(made.copy(), 24000)
+        silent = LoudnessProfile.of(np.zeros(samples, np.float32), 24000, 0.0).follow(made.copy(), 24000)
         assert silent.shape == (samples,) and not silent.any()
         given = voice(24000, [0.3])[100 : 100 + samples]
-        followed = Level.of(given, 24000, 0.0).follow(made.copy(), 24000)
+        followed = LoudnessProfile.of(given, 24000, 0.0).follow(made.copy(), 24000)
         assert followed.shape == (samples,) and np.isfinite(followed).all()
         assert db(followed, given) < 1 and (samples < 2000 or abs(db(followed, given)) < 1)
-        nothing = Level.of(given, 24000, 0.0).follow(np.zeros(samples, np.float32), 24000)
+        nothing = LoudnessProfile.of(given, 24000, 0.0).follow(np.zeros(samples, np.float32), 24000)
         assert not nothing.any()
 
 
@@ -204,7 +206,7 @@ def test_memory_is_the_curves_alone():
     given, made = (np.tile(make(48000, LEVELS), 10) for make in (voice, compressed))
     tracemalloc.start()
     try:
-        Level.of(given, 48000, 0.0).follow(made, 48000)
+        LoudnessProfile.of(given, 48000, 0.0).follow(made, 48000)
         assert tracemalloc.get_traced_memory()[1] < made.nbytes / 2
     finally:
         tracemalloc.stop()

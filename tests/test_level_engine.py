@@ -34,10 +34,10 @@ def test_an_engine_follows_at_any_rate_and_leaves_1_alone(small):
         assert len(made) == len(own) == 3 * out_hz
         assert abs(db(loud, soft) - 24) < 1 and abs(db(made) - db(given)) < 0.5 and not rest.any()
         assert abs(db(*parts(own, 3)[:2]) - 24) > 6 and parts(own, 3)[2].any()
-    heard = small.hear(given, 44100, Request("Ada", rms_mix_rate=1.0))
-    (sung,) = small.sing([heard], Request("Ada"))
+    heard = small.extract(given, 44100, Request("Ada", rms_mix_rate=1.0))
+    (output,) = small.synthesise_many([heard], Request("Ada"))
     own, _ = small.convert(given, 44100, "Ada", rms_mix_rate=1.0)
-    np.testing.assert_array_equal(small.join(sung, *heard.place), own)
+    np.testing.assert_array_equal(small.join(output, *heard.output_spec), own)
     assert small.convert(given[:1], 44100, "Ada")[0].shape == (1,)
     assert not small.convert(np.zeros(3000, np.float32), 44100, "Ada")[0].any()
 

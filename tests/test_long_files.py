@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import fastsvc
-from fastsvc.engine import hearing
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine import extraction
+from fastsvc.engine.cpu import sampler as cpu_sampler
 
-FRAMES = 3 * runtime.MEL_BLOCK // 2  # 16 s: two blocks of mel, several of audio
+FRAMES = 3 * cpu_sampler.MEL_BLOCK // 2  # 16 s: two blocks of mel, several of audio
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,13 @@ def test_in_blocks_as_in_one_pass(engine, steps, monkeypatch):
     f0_hz = 200 * 2 ** torch.sin(time_s) * ((time_s % 3) > 0.4)
     told = torch.randn(FRAMES // 4, engine.config.condition.unit_channels), f0_hz, 0.1 * torch.rand(FRAMES)
     seen = []
-    monkeypatch.setattr(runtime, "blocks", lambda *a, original=runtime.blocks: seen.append(original(*a)) or seen[-1])
+    monkeypatch.setattr(
+        cpu_sampler, "blocks", lambda *a, original=cpu_sampler.blocks: seen.append(original(*a)) or seen[-1]
+    )
     audio, mel = engine.synthesise(*told, "Ada", steps, seed=3)
     assert len(seen) == 2 and all(len(cut) > 1 for cut in seen)
-    monkeypatch.setattr(runtime, "MEL_BLOCK", FRAMES)
-    monkeypatch.setattr(runtime, "VOCODER_BLOCK", FRAMES)
+    monkeypatch.setattr(cpu_sampler, "MEL_BLOCK", FRAMES)
+    monkeypatch.setattr(cpu_sampler, "VOCODER_BLOCK", FRAMES)
     whole_audio, whole_mel = engine.synthesise(*told, "Ada", steps, seed=3)
     assert [len(cut) for cut in seen[2:]] == [1, 1]
     assert golden.relative(mel, whole_mel) < 1e-5
@@ -38,7 +40,7 @@ def test_in_blocks_as_in_one_pass(engine, steps, monkeypatch):
 
 def test_an_excerpt_keeps_its_place(engine):
     """Frames 2000 … 2600 of a long mel are those of a pass that starts 40 frames earlier, with the noise of there."""
-    told = runtime.Features(
+    told = cpu_sampler.Features(
         torch.randn(FRAMES, 6),
         torch.arange(FRAMES),
         torch.full((FRAMES,), 220.0),
@@ -46,11 +48,13 @@ def test_an_excerpt_keeps_its_place(engine):
         torch.rand(FRAMES),
     )
     voice = engine.sampler.condition.speaker({0: 1.0})
-    whole = engine.sampler(told, voice, 1, runtime.seeded(5, 80))
+    whole = engine.sampler(told, voice, 1, cpu_sampler.SeededNoise(5, 80))
     first, last, halo = 2000, 2600, 40
     part = slice(first - halo, last + halo)
-    cut = runtime.Features(told.units[part], torch.arange(680), told.f0_hz[part], told.voiced[part], told.volume[part])
-    draw = runtime.seeded(5, 80)
+    cut = cpu_sampler.Features(
+        told.units[part], torch.arange(680), told.f0_hz[part], told.voiced[part], told.volume[part]
+    )
+    draw = cpu_sampler.SeededNoise(5, 80)
     alone = engine.sampler(cut, voice, 1, lambda step, a, b: draw(step, a + first - halo, b + first - halo))
     assert golden.relative(alone[halo:-halo], whole[first:last]) < 1e-5
 
@@ -72,4 +76,4 @@ def test_not_finite_is_found_anywhere(bad):
         audio = np.zeros(1000, np.float32)
         audio[place] = bad
         with pytest.raises(fastsvc.errors.AudioError, match="not finite"):
-            hearing.mono(audio, 24000)
+            extraction.mono(audio, 24000)

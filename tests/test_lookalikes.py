@@ -14,7 +14,7 @@ from fastsvc.audio import io as audio_io
 from fastsvc.build.part import read_part
 from fastsvc.checkpoints import read
 from fastsvc.errors import AudioError, CheckpointError
-from fastsvc.features.f0 import weights as pitch
+from fastsvc.features.f0 import pitch_weights
 from fastsvc.reading import lookalikes
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 567824\n"
@@ -66,7 +66,7 @@ def test_given_for_a_model(tmp_path, name):
         ("voice.safetensors", read),
         ("vocoder.ckpt", lambda path: read_part(path, "vocoder", "a vocoder")),
         ("hubert.bin", lambda path: read_part(path, "content", "a content encoder")),
-        ("rmvpe.pt", lambda path: pitch.read("rmvpe", path)),
+        ("rmvpe.pt", lambda path: pitch_weights.read("rmvpe", path)),
     ):
         (tmp_path / file).write_bytes(content)
         with pytest.raises(CheckpointError, match=what) as caught:

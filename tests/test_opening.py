@@ -17,8 +17,7 @@ from fastsvc import faults
 from fastsvc.artifact import engine_folder
 from fastsvc.commands import doctor
 from fastsvc.engine import backends
-from fastsvc.engine.cuda import parts as cuda
-from fastsvc.engine.cuda import support
+from fastsvc.engine.cuda import gpu_parts, support
 from fastsvc.engine.parts import Model
 from fastsvc.errors import ConfigError, EngineError, OutputError
 from fastsvc.kernels import tiles
@@ -134,9 +133,9 @@ def test_one_constant_for_the_oldest_gpu(folder, monkeypatch):
     """What the device is asked for, what the kernels take, what is built for: all by fastsvc.kernels.tiles.OLDEST."""
     assert tiles.architecture(tiles.OLDEST) == tiles.OLDEST == 80
     model = Model.of(fastsvc.artifact.engine_folder.Artifact(folder))
-    monkeypatch.setattr(cuda, "architecture", lambda device: tiles.OLDEST - 1)
+    monkeypatch.setattr(gpu_parts, "architecture", lambda device: tiles.OLDEST - 1)
     with pytest.raises(EngineError, match="cannot run on this GPU: the GPU is sm_79, the kernels need sm_80"):
-        cuda.parts(model, device="cpu")
+        gpu_parts.assemble(model, device="cpu")
     from fastsvc.build.passes.target import architectures
 
     with pytest.raises(ConfigError, match="'sm_75': kernels need sm_80 or newer"):

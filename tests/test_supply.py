@@ -76,7 +76,7 @@ def test_kernels_of_another_version_are_made_anew(path, compiled_jobs, monkeypat
         supplied(path, [[9000]])
     old = {file.name: file.read_bytes() for file in (path / f"sm_{ARCH}").iterdir()}
     part = device_part.DevicePart(engine_folder.Artifact(path), f"sm_{ARCH}")
-    assert "another version" in launcher.listed(part, ARCH)[1]
+    assert "another version" in launcher.usable_listing(part, ARCH)[1]
     made = supplied(path, [[40]])
     assert made.kernels == len(listed(path)) < len(compiled_jobs[0])
     assert {file.name: file.read_bytes() for file in (path / f"sm_{ARCH}").iterdir() if file.name in old} == old
@@ -115,7 +115,7 @@ def test_a_list_that_is_sealed_but_damaged_is_made_anew(path, content):
     count = supplied(path, [[40]]).kernels
     part = device_part.DevicePart(engine_folder.Artifact(path), f"sm_{ARCH}")
     part.add({launcher.LIST: content})
-    assert launcher.listed(part, ARCH)[1].startswith("its list of kernels for sm_80 ")
+    assert launcher.usable_listing(part, ARCH)[1].startswith("its list of kernels for sm_80 ")
     assert supplied(path, [[40]]).kernels == count and supplied(path, [[40]]) is None
 
 
@@ -144,7 +144,7 @@ def test_the_launcher_finds_them_in_either_place(path, monkeypatch):
         part = device_part.DevicePart(engine_folder.Artifact(path), f"sm_{ARCH}")
         found, how = launcher.choose(part, ARCH)
         assert isinstance(found, launcher.Cubins) and "compiled ahead of time" in how
-        found.otherwise = None
+        found.fallback = None
         for launch in supply.needed_launches(part.folder.manifest, ARCH, "fp32", [[40]], 1, "triton"):
             assert found.bind(launch)[0].startswith(b"code ")
         manifest = json.loads((path / "manifest.json").read_text())
@@ -155,7 +155,7 @@ def test_the_launcher_finds_them_in_either_place(path, monkeypatch):
 def test_a_listed_kernel_whose_file_is_missing(path):
     supplied(path, [[40]])
     part = device_part.DevicePart(engine_folder.Artifact(path), f"sm_{ARCH}")
-    cubins = launcher.Cubins(launcher.listed(part, ARCH)[0], lambda name: None, None, None)
+    cubins = launcher.Cubins(launcher.usable_listing(part, ARCH)[0], lambda name: None, None, None)
     with pytest.raises(EngineError, match="is missing"):
         cubins.bind(supply.needed_launches(part.folder.manifest, ARCH, "fp32", [[40]], 1, "triton")[0])
 

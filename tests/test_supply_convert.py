@@ -16,8 +16,7 @@ from supplying import ARCH, asked, copied, engine
 from fastsvc.cli import main
 from fastsvc.commands import gpu
 from fastsvc.engine import backends
-from fastsvc.engine.cuda import driver, launcher, support
-from fastsvc.engine.cuda import parts as cuda
+from fastsvc.engine.cuda import driver, gpu_parts, launcher, support
 from fastsvc.engine.cuda import vocoder as cuda_vocoder
 from fastsvc.errors import MissingPackageError
 
@@ -48,7 +47,7 @@ def on_a_gpu(monkeypatch, tmp_path):
 
     interpreted.prepare(monkeypatch)
     monkeypatch.setattr(backends, "choose", lambda device: device)
-    monkeypatch.setattr(cuda, "architecture", lambda device: ARCH)
+    monkeypatch.setattr(gpu_parts, "architecture", lambda device: ARCH)
     monkeypatch.setattr(driver, "bindings", lambda: None)
     monkeypatch.setattr(launcher, "Driver", lacking)
     monkeypatch.chdir(tmp_path)

@@ -13,10 +13,8 @@ import vocoders
 
 pytest.importorskip("onnx")
 
-from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
-from fastsvc.engine.tensorrt import package as trt
-from fastsvc.engine.tensorrt import plan as trt_plan
-from fastsvc.engine.tensorrt import run as trt_run
+from fastsvc.engine.cuda.generators import tensorrt_backend
+from fastsvc.engine.tensorrt import plan_files, trt_packages, trt_runner
 from fastsvc.errors import EngineError, MissingPackageError
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="what is said where there is no GPU")
@@ -34,47 +32,47 @@ def folder(tmp_path_factory):
 
 
 def installed(monkeypatch, *modules):
-    monkeypatch.setattr(trt.Package, "version", lambda self: "10.9" if self.module in modules else None)
+    monkeypatch.setattr(trt_packages.Package, "version", lambda self: "10.9" if self.module in modules else None)
 
 
 def test_which_package_serves_which_gpu(monkeypatch):
     installed(monkeypatch, "tensorrt", "tensorrt_rtx")
-    assert trt.choose(89) is trt.RTX and trt.choose(120) is trt.RTX
-    assert trt.choose(90) is trt.FULL and trt.choose(100) is trt.FULL
-    assert trt.choose(89, "tensorrt") is trt.FULL
+    assert trt_packages.choose(89) is trt_packages.RTX and trt_packages.choose(120) is trt_packages.RTX
+    assert trt_packages.choose(90) is trt_packages.FULL and trt_packages.choose(100) is trt_packages.FULL
+    assert trt_packages.choose(89, "tensorrt") is trt_packages.FULL
     installed(monkeypatch, "tensorrt")
-    assert trt.choose(89) is trt.FULL
+    assert trt_packages.choose(89) is trt_packages.FULL
 
 
 def test_no_package(monkeypatch):
     installed(monkeypatch)
     with pytest.raises(MissingPackageError, match=r"tensorrt_rtx, which is not installed.*fastsvc\[tensorrt-rtx\]"):
-        trt.choose(89)
+        trt_packages.choose(89)
     with pytest.raises(MissingPackageError, match=r"package tensorrt, which .*fastsvc\[tensorrt\]"):
-        trt.choose(90)
+        trt_packages.choose(90)
     with pytest.raises(MissingPackageError, match="tensorrt"):
-        trt.load(trt.FULL)
+        trt_packages.load(trt_packages.FULL)
 
 
 def test_a_gpu_that_no_package_serves(monkeypatch):
     installed(monkeypatch, "tensorrt", "tensorrt_rtx")
     with pytest.raises(EngineError, match=r"RTX serves sm_75, .*not sm_90 \(TensorRT does: pip install"):
-        trt.choose(90, "tensorrt_rtx")
+        trt_packages.choose(90, "tensorrt_rtx")
     with pytest.raises(EngineError, match=r"not sm_70; .*not sm_70 \(use another"):
-        trt.choose(70)
+        trt_packages.choose(70)
     with pytest.raises(EngineError, match="unknown TensorRT package 'onnx'"):
-        trt.choose(89, "onnx")
+        trt_packages.choose(89, "onnx")
 
 
 def test_the_gpus_are_those_that_the_package_lists(rtx):
     listed = {int(name[2:]) for name in rtx.ComputeCapability.__members__ if name.startswith("SM")}
-    assert listed == set(trt.RTX_ARCHS)
-    for arch in trt.RTX_ARCHS:
-        assert trt.capability(rtx, arch) == getattr(rtx.ComputeCapability, f"SM{arch}")
+    assert listed == set(trt_packages.RTX_ARCHS)
+    for arch in trt_packages.RTX_ARCHS:
+        assert trt_packages.capability(rtx, arch) == getattr(rtx.ComputeCapability, f"SM{arch}")
     with pytest.raises(EngineError, match="tensorrt_rtx cannot build for sm_90: it lists SM"):
-        trt.capability(rtx, 90)
+        trt_packages.capability(rtx, 90)
     with pytest.raises(EngineError, match="on the GPU itself alone"):
-        trt.capability(types.SimpleNamespace(__name__="tensorrt"), 90)
+        trt_packages.capability(types.SimpleNamespace(__name__="tensorrt"), 90)
 
 
 def test_a_package_without_its_libraries(monkeypatch):
@@ -83,18 +81,18 @@ def test_a_package_without_its_libraries(monkeypatch):
     def broken(name):
         raise FileNotFoundError("libnvinfer.so.11: cannot open shared object file")
 
-    monkeypatch.setattr(trt.importlib, "import_module", broken)
+    monkeypatch.setattr(trt_packages.importlib, "import_module", broken)
     with pytest.raises(EngineError, match=r"cannot be loaded: libnvinfer.*install it again: pip install"):
-        trt.load(trt.FULL)
-    monkeypatch.setattr(trt.importlib, "import_module", types.ModuleType)
+        trt_packages.load(trt_packages.FULL)
+    monkeypatch.setattr(trt_packages.importlib, "import_module", types.ModuleType)
     with pytest.raises(EngineError, match="without its libraries"):
-        trt.load(trt.FULL)
+        trt_packages.load(trt_packages.FULL)
 
 
 def test_the_real_package_is_found(rtx):
-    assert trt.RTX.version() == rtx.__version__ and trt.load(trt.RTX) is rtx
+    assert trt_packages.RTX.version() == rtx.__version__ and trt_packages.load(trt_packages.RTX) is rtx
     if importlib.util.find_spec("tensorrt") is None:
-        assert trt.FULL.version() is None
+        assert trt_packages.FULL.version() is None
 
 
 @NO_GPU
@@ -102,11 +100,11 @@ def test_no_device(rtx, folder):
     with pytest.raises(
         EngineError, match="TensorRT for RTX is installed, but there is no GPU: .*CPU build|no usable GPU"
     ):
-        trt.require_device(trt.RTX)
+        trt_packages.require_device(trt_packages.RTX)
     with pytest.raises(EngineError, match="there is no GPU"):
-        trt_run.Runner(rtx, b"never looked at", torch.device("cuda"))
+        trt_runner.Runner(rtx, b"never looked at", torch.device("cuda"))
     with pytest.raises(EngineError, match="there is no GPU"):
-        vocoder_trt.TensorRTGenerator(vocoders.SMALL["m4"], folder, "cuda", 89)
+        tensorrt_backend.TensorRTGenerator(vocoders.SMALL["m4"], folder, "cuda", 89)
 
 
 class Settings:
@@ -183,8 +181,8 @@ def test_the_package_tensorrt_gets_a_ladder_and_its_timings(folder, flags, given
     settings = Settings(calls, accepted=(b"", b"of this GPU"))
     module = full_package(calls, settings, flags)
     graph, config = folder.verify("vocoder_fp16.onnx"), vocoders.SMALL["m4"]
-    wanted = trt_plan.origin(module, 90, "g", "NVIDIA H200")
-    plan, kept = trt_plan.build(module, graph, config, wanted, cache=cache)
+    wanted = plan_files.origin(module, 90, "g", "NVIDIA H200")
+    plan, kept = plan_files.build(module, graph, config, wanted, cache=cache)
     assert plan.code == b"code" and plan.origin.device == "sm_90 NVIDIA H200" and kept == b"measured"
     tried = [("timings", cache)] + [("timings", b"")] * (cache == b"of another")
     assert calls == [("network", given), ("parse", str(graph)), ("clear", "TF32"), *tried, ("build",)]
@@ -197,4 +195,4 @@ def test_the_package_tensorrt_gets_a_ladder_and_its_timings(folder, flags, given
             assert mel[2] == bins and source == (mel[0], mel[1] * hop)
         assert profile["mel"][0][0] == 1 and profile["mel"][2][0] == 8
     with pytest.raises(EngineError, match="on the GPU itself alone"):
-        trt_plan.build(module, graph, config, wanted, ahead=90)
+        plan_files.build(module, graph, config, wanted, ahead=90)

@@ -14,9 +14,8 @@ import itertools
 import onnx
 
 from fastsvc.artifact import engine_folder, listing
-from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
-from fastsvc.engine.tensorrt import package as trt
-from fastsvc.engine.tensorrt import plan as trt_plan
+from fastsvc.engine.cuda.generators import tensorrt_backend
+from fastsvc.engine.tensorrt import plan_files, trt_packages
 from fastsvc.errors import EngineError
 
 
@@ -39,7 +38,7 @@ class Reader:
 
     def build(self, module, graph, config, wanted, **options):
         self.seen = {file.name: file.read_bytes() for file in graph.parent.iterdir()}
-        return trt_plan.Plan(wanted, self.plan), b""
+        return plan_files.TensorRTPlan(wanted, self.plan), b""
 
 
 def test_a_strangers_graph_is_never_read(rtx, tmp_path, monkeypatch):
@@ -51,26 +50,26 @@ def test_a_strangers_graph_is_never_read(rtx, tmp_path, monkeypatch):
     strange.add(dict.fromkeys(("other.bin",), b"hostile"))
     (strange.path / "vocoder_fp16.onnx").write_bytes(b"hostile")
     without = vocoders.folder(tmp_path / "c.fsvc", made, with_graphs=False)
-    monkeypatch.setattr(trt, "require_device", lambda package: None)
+    monkeypatch.setattr(trt_packages, "require_device", lambda package: None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
-    monkeypatch.setattr(trt_plan, "build", reader.build)
-    monkeypatch.setattr(vocoder_trt, "Runner", lambda *given: types.SimpleNamespace(cache=bytes))
+    monkeypatch.setattr(plan_files, "build", reader.build)
+    monkeypatch.setattr(tensorrt_backend, "Runner", lambda *given: types.SimpleNamespace(cache=bytes))
     names = set()
     for folder in (right, strange, without):
-        generator = vocoder_trt.TensorRTGenerator(config, folder, "cpu", 89)
+        generator = tensorrt_backend.TensorRTGenerator(config, folder, "cpu", 89)
         assert reader.seen == {name: right.bytes(name) for name in ("vocoder_fp16.onnx", engine_folder.VOCODER)}
         names.add(generator.origin.name)
     assert len(names) == 1
 
 
 def origin(rtx, graph="0" * 64):
-    return trt_plan.origin(rtx, 89, graph)
+    return plan_files.origin(rtx, 89, graph)
 
 
 def build(rtx, folder, name="vocoder_fp16.onnx", config=vocoders.SMALL["m4"], **options):
-    wanted = origin(rtx, vocoder_trt.graph_hash(folder, folder.bytes(name)))
-    return trt_plan.build(rtx, folder.verify(name), config, wanted, **{"ahead": 89, **options})[0]
+    wanted = origin(rtx, tensorrt_backend.graph_hash(folder, folder.bytes(name)))
+    return plan_files.build(rtx, folder.verify(name), config, wanted, **{"ahead": 89, **options})[0]
 
 
 @pytest.mark.slow
@@ -78,7 +77,7 @@ def build(rtx, folder, name="vocoder_fp16.onnx", config=vocoders.SMALL["m4"], **
 def test_a_plan_and_its_file(rtx, folder, name):
     plan = build(rtx, folder, name)
     assert len(plan.code) > 10_000 and plan.seconds > 0
-    again = trt_plan.read(plan.content(), plan.origin)
+    again = plan_files.read(plan.content(), plan.origin)
     assert again.code == plan.code and again.origin == plan.origin
 
 
@@ -90,49 +89,49 @@ def test_every_family(rtx, tmp_path, name):
     assert len(build(rtx, folder, config=config).code) > 10_000
 
 
-DEEP = trt_plan.MAGIC + b"[" * 4000 + b"\ncode"
+DEEP = plan_files.MAGIC + b"[" * 4000 + b"\ncode"
 
 
 def test_plans_of_others_are_refused_in_words(rtx):
     mine = origin(rtx)
-    content = trt_plan.Plan(mine, b"code", 1.0).content()
-    assert trt_plan.read(content, mine).code == b"code"
+    content = plan_files.TensorRTPlan(mine, b"code", 1.0).content()
+    assert plan_files.read(content, mine).code == b"code"
     changed = {"package": "tensorrt", "version": "1.6.1.120", "device": "sm_86", "graph": "1" * 64, "ladder": "()"}
     for key, value in changed.items():
-        other = trt_plan.Origin(**{**vars(mine), key: value})
+        other = plan_files.PlanOrigin(**{**vars(mine), key: value})
         assert other.name != mine.name
         with pytest.raises(EngineError, match=f"made for another {key}: .*remove the file"):
-            trt_plan.read(content, other)
+            plan_files.read(content, other)
     for damaged in (
         b"",
         b"abc",
         content[:20],
-        trt_plan.MAGIC + b"{}\n",
-        trt_plan.MAGIC + b"[1]\ncode",
+        plan_files.MAGIC + b"{}\n",
+        plan_files.MAGIC + b"[1]\ncode",
         DEEP,
         b"x" + content,
     ):
         with pytest.raises(EngineError, match="not a TensorRT plan of fastsvc"):
-            trt_plan.read(damaged, mine)
+            plan_files.read(damaged, mine)
 
 
 def test_plans_of_tensorrt_are_tied_to_the_gpu():
     module = types.SimpleNamespace(__name__="tensorrt", __version__="11.4")
-    names = {trt_plan.origin(module, 90, "g", gpu).name for gpu in ("NVIDIA H100", "NVIDIA H200")}
+    names = {plan_files.origin(module, 90, "g", gpu).name for gpu in ("NVIDIA H100", "NVIDIA H200")}
     assert len(names) == 2 and all(listing.NAME.fullmatch(f"sm_90/{name}.plan") for name in names)
-    assert trt_plan.rungs(module) == trt_plan.LADDER
+    assert plan_files.profiles(module) == plan_files.PROFILES_BY_LENGTH
 
 
 def test_the_ladder_covers_what_slices_need():
-    from fastsvc.engine import ladder
+    from fastsvc.engine import buckets
 
-    for rungs in (trt_plan.LADDER, trt_plan.WHOLE):
-        assert rungs[0].frames[0] == 1 and rungs[-1].frames[1] == ladder.EVEN[-1]
+    for rungs in (plan_files.PROFILES_BY_LENGTH, plan_files.SINGLE_PROFILE):
+        assert rungs[0].frames[0] == 1 and rungs[-1].frames[1] == buckets.EVEN_FRAMES[-1]
         for before, after in itertools.pairwise(rungs):
             assert after.frames[0] == before.frames[1] + 1
         for rung in rungs:
-            assert rung.frames[0] <= rung.best[1] <= rung.frames[1] and rung.best[0] <= trt_plan.MOST_BATCH
-            assert rung.best[1] in ladder.EVEN and rung.best[0] in ladder.EVEN_BATCHES
+            assert rung.frames[0] <= rung.best[1] <= rung.frames[1] and rung.best[0] <= plan_files.MOST_BATCH
+            assert rung.best[1] in buckets.EVEN_FRAMES and rung.best[0] in buckets.EVEN_BATCHES
 
 
 def changed(folder, tmp_path, change):
@@ -151,7 +150,7 @@ def test_a_graph_that_cannot_be_parsed_names_the_node(rtx, folder, tmp_path):
 
     file = changed(folder, tmp_path, change)
     with pytest.raises(EngineError, match=r"vocoder_fp16.onnx at the node resblocks.3.convs1.1 \(Nonsense\): .*Plugin"):
-        trt_plan.build(rtx, file, vocoders.SMALL["m4"], origin(rtx), ahead=89)
+        plan_files.build(rtx, file, vocoders.SMALL["m4"], origin(rtx), ahead=89)
 
 
 def test_files_that_are_no_graphs(rtx, folder, tmp_path):
@@ -160,7 +159,7 @@ def test_files_that_are_no_graphs(rtx, folder, tmp_path):
         if content is not None:
             file.write_bytes(content)
         with pytest.raises(EngineError, match="cannot read bad.onnx before any node: "):
-            trt_plan.build(rtx, file, vocoders.SMALL["m4"], origin(rtx), ahead=89)
+            plan_files.build(rtx, file, vocoders.SMALL["m4"], origin(rtx), ahead=89)
 
 
 def test_weights_from_elsewhere_are_not_read(rtx, folder, tmp_path):
@@ -174,18 +173,18 @@ def test_weights_from_elsewhere_are_not_read(rtx, folder, tmp_path):
 
     file = changed(folder, tmp_path, change)
     with pytest.raises(EngineError, match="Failed to import initializer"):
-        trt_plan.build(rtx, file, vocoders.SMALL["m4"], origin(rtx), ahead=89)
+        plan_files.build(rtx, file, vocoders.SMALL["m4"], origin(rtx), ahead=89)
 
 
 def test_a_build_that_fails_says_what_tensorrt_said(rtx, folder, monkeypatch):
-    right = trt_plan.shapes
-    monkeypatch.setattr(trt_plan, "shapes", lambda config, b, t: {**right(config, b, t), "source": (b, t * 2)})
+    right = plan_files.shapes
+    monkeypatch.setattr(plan_files, "shapes", lambda config, b, t: {**right(config, b, t), "source": (b, t * 2)})
     with pytest.raises(EngineError, match="could not build the vocoder: .*ups.0.excited"):
         build(rtx, folder)
 
 
 def test_shapes_that_are_no_range(rtx, folder, monkeypatch):
-    monkeypatch.setattr(trt_plan, "WHOLE", (trt_plan.Rung((64, 32), (1, 48)),))
+    monkeypatch.setattr(plan_files, "SINGLE_PROFILE", (plan_files.ProfileShapes((64, 32), (1, 48)),))
     with pytest.raises(EngineError, match=r"tensorrt_rtx (refuses the shapes of Rung|could not build)"):
         build(rtx, folder)
 

@@ -11,9 +11,9 @@ pytest.importorskip("onnx")
 
 from fastsvc.artifact import engine_folder
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
+from fastsvc.engine.cuda.generators import tensorrt_backend
 from fastsvc.engine.cuda.graphs import Graphs
-from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import trt_packages
 from fastsvc.errors import EngineError, FastsvcError
 
 pytestmark = pytest.mark.gpu
@@ -25,10 +25,10 @@ def arch():
     return 10 * major + minor
 
 
-@pytest.fixture(scope="module", params=list(trt.PACKAGES))
+@pytest.fixture(scope="module", params=list(trt_packages.PACKAGES))
 def package(request):
     try:
-        trt.load(trt.choose(arch(), request.param))
+        trt_packages.load(trt_packages.choose(arch(), request.param))
     except FastsvcError as error:
         pytest.skip(str(error))
     return request.param
@@ -45,8 +45,8 @@ class Made:
         self.exact.load_state_dict(self.model.state_dict())
 
     def generator(self, name="vocoder_fp16.onnx", **options):
-        given = {"read": self.store.get, "keep": self.store.update, **options}
-        return vocoder_trt.TensorRTGenerator(
+        given = {"read": self.store.get, "store": self.store.update, **options}
+        return tensorrt_backend.TensorRTGenerator(
             self.config, self.folder, "cuda", arch(), graph=name, package=self.package, **given
         )
 

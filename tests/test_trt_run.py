@@ -17,10 +17,8 @@ pytest.importorskip("onnx")
 from trt_stand_in import CONFIG, SEVERITIES, Context, Engine, Stream, bound, buffers, stand_in
 
 from fastsvc.artifact import engine_folder, listing
-from fastsvc.engine.cuda.generators import tensorrt as vocoder_trt
-from fastsvc.engine.tensorrt import package as trt
-from fastsvc.engine.tensorrt import plan as trt_plan
-from fastsvc.engine.tensorrt import run as trt_run
+from fastsvc.engine.cuda.generators import tensorrt_backend
+from fastsvc.engine.tensorrt import plan_files, trt_packages, trt_runner
 from fastsvc.errors import EngineError
 
 CPU = torch.device("cpu")
@@ -46,7 +44,7 @@ def test_the_stand_in_has_no_call_that_the_real_package_lacks():
 
     assert public(Context) <= public(real.IExecutionContext)
     assert public(Engine) - {"inputs", "loaded"} <= public(real.ICudaEngine)
-    engine, module = Engine(trt_plan.LADDER), stand_in("tensorrt_rtx", None)
+    engine, module = Engine(plan_files.PROFILES_BY_LENGTH), stand_in("tensorrt_rtx", None)
     assert public(engine.settings) - {"dynamic_shapes_kernel_specialization_strategy"} <= public(real.IRuntimeConfig)
     assert public(engine.cache) <= public(real.IRuntimeCache)
     assert public(module) <= public(real) and public(module.Runtime) <= public(real.Runtime)
@@ -58,8 +56,8 @@ def test_the_stand_in_has_no_call_that_the_real_package_lacks():
 
 @pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
 def test_the_calls_in_their_order(stream, name):
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in(name, engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in(name, engine), b"plan", CPU)
     given = buffers(2, 200)
     run = bound(runner, given)
     (context,) = engine.contexts
@@ -83,8 +81,8 @@ def test_the_calls_in_their_order(stream, name):
 
 
 def test_each_shape_has_a_context_and_all_share_memory(stream):
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in("tensorrt", engine), b"plan", CPU)
     calls = [bound(runner, buffers(*shape)) for shape in ((8, 1024), (1, 1), (3, 300))]
     assert len(engine.contexts) == 3
     profiles = [next(c[1] for c in context.calls if c[0] == "profile") for context in engine.contexts]
@@ -98,8 +96,8 @@ def test_each_shape_has_a_context_and_all_share_memory(stream):
 
 
 def test_memory_that_is_outgrown_stays_with_those_that_use_it(stream):
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in("tensorrt", engine), b"plan", CPU)
     bound(runner, buffers(1, 50))
     small = runner.scratch
     bound(runner, buffers(4, 500))
@@ -110,8 +108,8 @@ def test_memory_that_is_outgrown_stays_with_those_that_use_it(stream):
 @pytest.mark.slow
 def test_contexts_and_buffers_live_until_they_are_released(stream):
     """A captured graph holds on to none of them."""
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in("tensorrt", engine), b"plan", CPU)
     given = buffers(1, 50)
     bound(runner, given)
     engine.contexts = [weakref.ref(context) for context in engine.contexts]
@@ -129,8 +127,8 @@ def test_contexts_and_buffers_live_until_they_are_released(stream):
 
 def test_on_the_default_stream_it_runs_beside_it(stream):
     stream.cuda_stream = 0
-    engine = Engine(trt_plan.LADDER)
-    runner = trt_run.Runner(stand_in("tensorrt", engine), b"plan", CPU)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
+    runner = trt_runner.Runner(stand_in("tensorrt", engine), b"plan", CPU)
     run = bound(runner, buffers(1, 50))
     run()
     side = runner.side
@@ -139,11 +137,11 @@ def test_on_the_default_stream_it_runs_beside_it(stream):
 
 
 def test_what_fails_is_named(stream):
-    engine = Engine(trt_plan.LADDER)
+    engine = Engine(plan_files.PROFILES_BY_LENGTH)
     module = stand_in("tensorrt", engine)
     with pytest.raises(EngineError, match="tensorrt 9.8.7 cannot load its plan .*: Version tag does not match"):
-        trt_run.Runner(module, b"of another", CPU)
-    runner = trt_run.Runner(module, b"plan", CPU)
+        trt_runner.Runner(module, b"of another", CPU)
+    runner = trt_runner.Runner(module, b"plan", CPU)
     with pytest.raises(EngineError, match=r"not made for mel \[1, 1025, 128\]"):
         bound(runner, buffers(1, 1025))
     with pytest.raises(EngineError, match="not made for mel"):
@@ -166,23 +164,23 @@ def test_what_fails_is_named(stream):
 @pytest.fixture
 def setting(stream, monkeypatch, tmp_path):
     """A generator's surroundings: an engine's folder, the stand-in as tensorrt_rtx, and a store of files."""
-    engine, store = Engine(trt_plan.WHOLE), {}
+    engine, store = Engine(plan_files.SINGLE_PROFILE), {}
     module = stand_in("tensorrt_rtx", engine)
-    monkeypatch.setattr(trt.Package, "version", lambda self: "9.8.7" if self is trt.RTX else None)
-    monkeypatch.setattr(trt, "load", lambda package: module)
+    monkeypatch.setattr(trt_packages.Package, "version", lambda self: "9.8.7" if self is trt_packages.RTX else None)
+    monkeypatch.setattr(trt_packages, "load", lambda package: module)
     built = []
 
     def build(module, graph, config, wanted, *, ahead, cache):
         assert ahead == 89 and cache == b""
         built.append(graph.name)
-        return trt_plan.Plan(wanted, b"plan", 3.5), b""
+        return plan_files.TensorRTPlan(wanted, b"plan", 3.5), b""
 
-    monkeypatch.setattr(trt_plan, "build", build)
+    monkeypatch.setattr(plan_files, "build", build)
     folder = vocoders.folder(tmp_path / "a.fsvc", vocoders.generator(CONFIG))
 
     def make(**options):
-        given = {"read": store.get, "keep": store.update, **options}
-        return vocoder_trt.TensorRTGenerator(CONFIG, folder, "cpu", 89, **given)
+        given = {"read": store.get, "store": store.update, **options}
+        return tensorrt_backend.TensorRTGenerator(CONFIG, folder, "cpu", 89, **given)
 
     return types.SimpleNamespace(make=make, store=store, built=built, engine=engine, folder=folder)
 

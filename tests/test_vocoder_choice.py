@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import ladder
+from fastsvc.engine import buckets
 from fastsvc.engine.cuda.generators import backends as cuda_generators
 from fastsvc.engine.cuda.generators import choice as vocoder_choice
-from fastsvc.engine.cuda.generators import torch as vocoder_torch
-from fastsvc.engine.cuda.generators.choice import Choice, Row, fastest, rung, rungs
-from fastsvc.engine.cuda.vocoder import Inputs
+from fastsvc.engine.cuda.generators import torch_backend
+from fastsvc.engine.cuda.generators.choice import BackendChoice, Measurement, fastest, frames_bucket, measured_shapes
+from fastsvc.engine.cuda.vocoder import VocoderInputs
 from fastsvc.errors import EngineError, MissingPackageError
 
 CONFIG = VocoderConfig(initial_channels=16)
@@ -63,18 +63,18 @@ def reference():
 
 
 def on_a_gpu(inputs):
-    """Inputs that say they lie on one."""
+    """VocoderInputs that say they lie on one."""
     given = SimpleNamespace(**vars(inputs))
     given.mel = SimpleNamespace(shape=inputs.mel.shape, device=torch.device("cuda"))
     return given
 
 
 def inputs(frames=64, batch=1):
-    return Inputs(CONFIG, batch, frames, "cpu")
+    return VocoderInputs(CONFIG, batch, frames, "cpu")
 
 
 def test_the_fastest_that_is_right(makers):
-    rows = Choice(makers, reference).measure(inputs(), lambda run: run)
+    rows = BackendChoice(makers, reference).measure(inputs(), lambda run: run)
     by_name = {row.backend: row for row in rows}
     assert fastest(rows) == "quick"
     assert by_name["torch"].error == pytest.approx(1e-3, rel=1e-2) and by_name["quick"].ms == 1.0
@@ -85,31 +85,33 @@ def test_the_fastest_that_is_right(makers):
 
 
 def test_the_table_in_words(makers):
-    *_, lacking, refusing = lines = vocoder_choice.summary(Choice(makers, reference).measure(inputs(), lambda run: run))
+    *_, lacking, refusing = lines = vocoder_choice.summary(
+        BackendChoice(makers, reference).measure(inputs(), lambda run: run)
+    )
     assert lines[0].startswith("1 × 64 frames by quick: torch 4.00 ms (error 1.0e-03), quick 1.00 ms")
     assert "lacking does not run: the TensorRT vocoder needs" in lacking and "at all" in refusing
 
 
 def test_algorithms_are_searched_for_what_comes_again(monkeypatch):
     searched = []
-    monkeypatch.setattr(vocoder_torch, "_cudnn", lambda benchmark: searched.append(benchmark) or nullcontext())
+    monkeypatch.setattr(torch_backend, "_cudnn", lambda benchmark: searched.append(benchmark) or nullcontext())
     for frames, options in ((64, {}), (63, {}), (64, {"search": False})):
         given = inputs(frames)
-        vocoder_torch.TorchGenerator(lambda *_, given=given: torch.zeros_like(given.audio), **options).bind(given)()
+        torch_backend.TorchGenerator(lambda *_, given=given: torch.zeros_like(given.audio), **options).bind(given)()
     assert searched == [True, False, False]
 
 
 def test_pytorch_where_nothing_else_is_right():
     assert fastest([]) == "torch"
-    assert fastest([Row(1, 64, "torch", 4.0, 1e-3), Row(1, 64, "wrong", 0.5, 1e-2)]) == "torch"
-    broken = Row(1, 64, "torch", why="broken")
-    assert fastest([broken, Row(1, 64, "quick", 1.0, 2e-3)]) == "quick"
-    assert fastest([broken, Row(1, 64, "wrong", 1.0, 2e-2)]) == "torch"
+    assert fastest([Measurement(1, 64, "torch", 4.0, 1e-3), Measurement(1, 64, "wrong", 0.5, 1e-2)]) == "torch"
+    broken = Measurement(1, 64, "torch", why="broken")
+    assert fastest([broken, Measurement(1, 64, "quick", 1.0, 2e-3)]) == "quick"
+    assert fastest([broken, Measurement(1, 64, "wrong", 1.0, 2e-2)]) == "torch"
 
 
 def test_measured_once_a_rung_and_kept(makers, monkeypatch):
     stored, measured = [], []
-    choice = Choice(makers, reference, circumstances={"gpu": "A"}, keep=stored.append)
+    choice = BackendChoice(makers, reference, circumstances={"gpu": "A"}, store=stored.append)
     original = choice.measure
     monkeypatch.setattr(choice, "measure", lambda given, capture: (measured.append(1), original(inputs(), capture))[1])
     assert choice.name(on_a_gpu(inputs(64)), lambda run: run) == "quick"
@@ -117,9 +119,9 @@ def test_measured_once_a_rung_and_kept(makers, monkeypatch):
     assert len(measured) == 1 and len(stored) == 1
     monkeypatch.setattr(choice, "measured", None)  # the rows are looked through once a shape: that takes time
     assert choice.name(on_a_gpu(inputs(64)), None) == "quick"
-    again = Choice(makers, reference, circumstances={"gpu": "A"}, read=lambda: stored[-1])
+    again = BackendChoice(makers, reference, circumstances={"gpu": "A"}, read=lambda: stored[-1])
     assert again.name(on_a_gpu(inputs(64)), None) == "quick"
-    elsewhere = Choice(makers, reference, circumstances={"gpu": "B"}, read=lambda: stored[-1])
+    elsewhere = BackendChoice(makers, reference, circumstances={"gpu": "B"}, read=lambda: stored[-1])
     assert elsewhere.rows == []
     assert {row["backend"] for row in json.loads(stored[-1])["rows"]} == set(makers)
 
@@ -137,12 +139,12 @@ def test_what_a_measurement_holds_for(monkeypatch):
 
 def test_a_damaged_table_is_made_anew(makers):
     right = {"batch": 1, "frames": 64, "backend": "fast", "ms": 1.0, "error": 0.0}
-    assert len(Choice(makers, reference, read=lambda: table([right])).rows) == 1
+    assert len(BackendChoice(makers, reference, read=lambda: table([right])).rows) == 1
     wrong = [{"batch": "1"}, {"frames": None}, {"backend": 3}, {"ms": "1"}, {"error": []}, {"why": 3}]
     rows = [table([right | one]) for one in wrong] + [table([{"colour": 1}]), table(3), table([3])]
     for data in (b"{", b"[]", b"[" * 100_000, *rows):
         with pytest.warns(UserWarning, match="measured again"):
-            assert Choice(makers, reference, read=lambda data=data: data).rows == []
+            assert BackendChoice(makers, reference, read=lambda data=data: data).rows == []
 
 
 def table(rows):
@@ -150,16 +152,16 @@ def table(rows):
 
 
 def test_by_name(makers):
-    chosen = Choice(makers, reference, wanted="slow")
+    chosen = BackendChoice(makers, reference, requested="slow")
     assert chosen.name(inputs(), None) == "slow" and chosen.name(inputs(7), None) == "slow"
     with pytest.raises(EngineError, match="does not run on this device"):
-        Choice(makers, reference, wanted="onnxruntime")
+        BackendChoice(makers, reference, requested="onnxruntime")
     with pytest.raises(MissingPackageError, match="tensorrt"):
-        Choice(makers, reference, wanted="lacking")
+        BackendChoice(makers, reference, requested="lacking")
 
 
 def test_what_is_not_measured_goes_through_pytorch(makers):
-    choice = Choice(makers, reference)
+    choice = BackendChoice(makers, reference)
     assert choice.name(inputs(64), None) == "torch"  # no GPU
     assert choice.name(on_a_gpu(inputs(63)), None) == "torch"  # no prepared length
 
@@ -169,22 +171,22 @@ def test_short_memory_is_not_a_backend_that_fails(makers):
         raise torch.OutOfMemoryError("no")
 
     with pytest.raises(torch.OutOfMemoryError):
-        Choice({**makers, "short": short}, reference).measure(inputs(), lambda run: run)
+        BackendChoice({**makers, "short": short}, reference).measure(inputs(), lambda run: run)
 
 
 def test_memory_is_given_back(makers):
-    choice = Choice(makers, reference)
+    choice = BackendChoice(makers, reference)
     choice.measure(inputs(), lambda run: run)
-    before = list(choice.made.values())
+    before = list(choice.backends.values())
     choice.release()
     assert before and all(backend.released == 1 for backend in before)
     assert choice.generator("torch") not in before  # made anew when it is needed
 
 
 def test_rungs_cover_all_shapes_once():
-    found = [rung(*shape) for shape in rungs()]
+    found = [frames_bucket(*shape) for shape in measured_shapes()]
     assert len(set(found)) == len(found) and found == sorted(found, reverse=True)
-    assert {rung(b, f) for b in ladder.EVEN_BATCHES for f in ladder.EVEN} <= set(found)
+    assert {frames_bucket(b, f) for b in buckets.EVEN_BATCHES for f in buckets.EVEN_FRAMES} <= set(found)
 
 
 def test_whatever_a_backend_fails_with(makers):
@@ -194,20 +196,24 @@ def test_whatever_a_backend_fails_with(makers):
         raise AttributeError("module has no attribute Builder")
 
     with pytest.warns(UserWarning, match=r"odd is left out: a fault of fastsvc: AttributeError.*please report"):
-        rows = Choice({**makers, "odd": odd}, reference).measure(inputs(), lambda run: run)
+        rows = BackendChoice({**makers, "odd": odd}, reference).measure(inputs(), lambda run: run)
     assert fastest(rows) == "quick" and "AttributeError: module has no attribute Builder" in rows[-1].why
 
 
 def test_a_chosen_one_that_cannot_run_after_all(makers):
     """Another process measured it; here its plan may be of another version, or memory too small for it."""
-    rows = [Row(1, 64, "torch", 4.0, 1e-5), Row(1, 64, "slow", 2.0, 1e-5), Row(1, 64, "quick", 1.0, 1e-5)]
-    choice, given, error = Choice(makers, reference), on_a_gpu(inputs(64)), EngineError("no plan")
+    rows = [
+        Measurement(1, 64, "torch", 4.0, 1e-5),
+        Measurement(1, 64, "slow", 2.0, 1e-5),
+        Measurement(1, 64, "quick", 1.0, 1e-5),
+    ]
+    choice, given, error = BackendChoice(makers, reference), on_a_gpu(inputs(64)), EngineError("no plan")
     choice.rows = rows
     for name, after in (("quick", "slow"), ("slow", "torch")):
         assert choice.name(given, None) == name
         with pytest.warns(UserWarning, match=f"continues without {name}.*no plan"):
             choice.drop(name, error)
         assert choice.name(given, None) == after
-    for asked, name in ((choice, "torch"), (Choice(makers, reference, wanted="quick"), "quick")):
+    for asked, name in ((choice, "torch"), (BackendChoice(makers, reference, requested="quick"), "quick")):
         with pytest.raises(EngineError, match="no plan"):
             asked.drop(name, error)

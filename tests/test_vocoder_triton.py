@@ -14,12 +14,11 @@ pytest.importorskip("triton")
 
 from fastsvc.build.passes import target
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.engine import ladder
-from fastsvc.engine.cuda import launcher
-from fastsvc.engine.cuda import plan as cuda_plan
-from fastsvc.engine.cuda.generators import triton as vocoder_triton
-from fastsvc.engine.cuda.generators.triton import TritonGenerator
-from fastsvc.engine.cuda.vocoder import Inputs
+from fastsvc.engine import buckets
+from fastsvc.engine.cuda import launch_plan, launcher
+from fastsvc.engine.cuda.generators import triton_backend
+from fastsvc.engine.cuda.generators.triton_backend import TritonGenerator
+from fastsvc.engine.cuda.vocoder import VocoderInputs
 from fastsvc.errors import EngineError
 from fastsvc.kernels.vocoder import generator, pack
 from fastsvc.model import vocoder, weight_norm
@@ -59,7 +58,7 @@ def model_of(config):
 
 
 def inputs_of(config, batch, frames):
-    given = Inputs(config, batch, frames, DEVICE)
+    given = VocoderInputs(config, batch, frames, DEVICE)
     for buffer in (given.mel, given.excitation, given.noise):
         if buffer is not None:
             buffer.copy_(torch.randn(buffer.shape))
@@ -105,7 +104,7 @@ def traced(model, given):
 def outputs(made, given, kinds):
     """The same of the kernels, launch by launch: only what a launch writes for others, not the inside of a unit."""
     found, sums = [], 0
-    for launch in vocoder_triton.launches(made, given):
+    for launch in triton_backend.launches(made, given):
         launch.run()
         out = launch.arguments.get("out")
         if out is None or out.data_ptr() == made.inner.data_ptr():
@@ -143,7 +142,7 @@ def test_upstreams_audio():
     state = torch.load(golden.FOLDER / "m4gan_small/model_ckpt_steps_1970000.ckpt", weights_only=True)
     tensors = weight_norm.fold(state["state_dict"]["model_gen"])
     mel, excitation = case["mel"].transpose(1, 2), case["source"][..., 0]
-    given = Inputs(golden.VOCODER, len(mel), mel.shape[1], DEVICE)
+    given = VocoderInputs(golden.VOCODER, len(mel), mel.shape[1], DEVICE)
     given.mel.copy_(mel), given.excitation.copy_(excitation), given.audio.fill_(float("nan"))
     TritonGenerator(tensors, golden.VOCODER, torch.float32, DEVICE, ARCH, launcher.Jit()).bind(given)()
     assert golden.relative(given.audio.cpu(), case["wav"][:, 0]) < BOUND
@@ -198,22 +197,22 @@ def test_every_shape_is_compiled_ahead_of_time(arch, monkeypatch):
     """Blocks as they are chosen; what the plan lists covers any shape that a recording can come to."""
     monkeypatch.undo()
     config = VocoderConfig()
-    planned = target.unique_specs(cuda_plan.generator(config, torch.float16, arch))
+    planned = target.unique_specs(launch_plan.generator(config, torch.float16, arch))
     assert 30 < len(planned) < 100
-    weights = vocoder_triton.without_storage(config, torch.float16)
+    weights = triton_backend.without_storage(config, torch.float16)
     for batch, frames in ((1, 1), (1, 63), (3, 64), (6, 1024), (8, 112), (2, 640)):
-        made = vocoder_triton.generator(weights, config, batch, frames, arch, cuda_plan.empty)
-        starts = vocoder_triton.launches(made, Inputs(config, batch, frames, "meta"))
+        made = triton_backend.generator(weights, config, batch, frames, arch, launch_plan.empty)
+        starts = triton_backend.launches(made, VocoderInputs(config, batch, frames, "meta"))
         assert target.unique_specs(starts).keys() <= planned.keys()
-    assert ladder.EVEN[0] == generator.LEAST_FRAMES
+    assert buckets.EVEN_FRAMES[0] == generator.LEAST_FRAMES
 
 
 def test_a_narrow_stage_has_half_as_many_launches():
     """Full size, ten seconds: 18 convolutions a stage, 9 launches where units are fused; nothing else is between."""
     config = VocoderConfig()
-    weights = vocoder_triton.without_storage(config, torch.float16)
-    made = vocoder_triton.generator(weights, config, 1, 1875, 90, cuda_plan.empty)
-    starts = vocoder_triton.launches(made, Inputs(config, 1, 1875, "meta"))
+    weights = triton_backend.without_storage(config, torch.float16)
+    made = triton_backend.generator(weights, config, 1, 1875, 90, launch_plan.empty)
+    starts = triton_backend.launches(made, VocoderInputs(config, 1, 1875, "meta"))
     names = [getattr(launch.kernel, "fn", launch.kernel).__name__ for launch in starts]
     counts = {name: names.count(f"{name}_kernel") for name in ("conv", "upsample", "residual_unit", "waveform")}
     assert counts == {"conv": 1 + 18, "upsample": 4, "residual_unit": 27, "waveform": 1} and len(names) == 51

@@ -6,7 +6,7 @@ import types
 import torch
 import vocoders
 
-from fastsvc.engine.tensorrt import plan as trt_plan
+from fastsvc.engine.tensorrt import plan_files
 
 CONFIG = vocoders.SMALL["pc-nsf"]  # the one with noise
 SEVERITIES = enum.Enum("Severity", "INTERNAL_ERROR ERROR WARNING INFO VERBOSE")
@@ -81,7 +81,7 @@ class Engine:
     def get_tensor_profile_shape(self, name, index):
         rung = self.ladder[index]
         shapes = (
-            trt_plan.shapes(self.config, *shape) for shape in ((1, rung.frames[0]), rung.best, (8, rung.frames[1]))
+            plan_files.shapes(self.config, *shape) for shape in ((1, rung.frames[0]), rung.best, (8, rung.frames[1]))
         )
         return [shape[name] for shape in shapes]
 
@@ -133,7 +133,7 @@ class Stream:
 
 
 def buffers(batch, frames):
-    """As fastsvc.engine.cuda.vocoder.Inputs, as much as a generator sees."""
+    """As fastsvc.engine.cuda.vocoder.VocoderInputs, as much as a generator sees."""
     given = vocoders.given(CONFIG, batch, frames)
     audio = torch.full((batch, frames * CONFIG.mel.hop_samples), torch.nan)
     return types.SimpleNamespace(mel=given["mel"], excitation=given["source"], noise=given["noise"], audio=audio)

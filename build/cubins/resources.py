@@ -17,7 +17,7 @@ from torch import Tensor
 from fastsvc import files
 from fastsvc.build.cubins import compiler
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.engine.cuda import plan as cuda_plan
+from fastsvc.engine.cuda import launch_plan
 from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles, Update
 from fastsvc.kernels.denoiser.pack import PackedDenoiser, padded
@@ -118,7 +118,7 @@ def vocoder_launches(
 ) -> dict[str, Launch]:
     """One launch of every operation of the vocoder by name and channels; of convolutions the one with most taps."""
     by_name: dict[str, Launch] = {}
-    for launch in cuda_plan.generator(config or VocoderConfig(), dtype, arch, [(batch, frames)]):
+    for launch in launch_plan.generator(config or VocoderConfig(), dtype, arch, [(batch, frames)]):
         name = getattr(launch.kernel, "fn", launch.kernel).__name__.removesuffix("_kernel")
         width = launch.constants.get("OUT", launch.constants["C"])
         name = f"{name} {width}" if name != "waveform" else name

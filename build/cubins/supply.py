@@ -17,9 +17,8 @@ from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.build.passes import target
 from fastsvc.config import VocoderConfig
-from fastsvc.engine.cuda import launcher
-from fastsvc.engine.cuda import plan as cuda_plan
-from fastsvc.engine.ladder import EVEN, Ladder, Shape, even_needed
+from fastsvc.engine.buckets import EVEN_FRAMES, Buckets, Shape, even_needed
+from fastsvc.engine.cuda import launch_plan, launcher
 from fastsvc.errors import MissingPackageError
 from fastsvc.kernels.launch import Launch
 from fastsvc.model import schedule
@@ -52,7 +51,7 @@ def supply(
     """
     part = DevicePart(folder, f"sm_{arch}")
     specs = target.unique_specs(needed_launches(folder.manifest, arch, precision, groups, steps, vocoder_backend))
-    kernel_list, _ = launcher.listed(part, arch)
+    kernel_list, _ = launcher.usable_listing(part, arch)
     missing = {name: spec for name, spec in specs.items() if not _is_available(part, kernel_list, name)}
     if not missing:
         return None
@@ -62,7 +61,7 @@ def supply(
     start = time.perf_counter()
     listed, files = target.cubins(missing, arch, progress=progress)
     part.refresh()  # other processes may have added kernels meanwhile
-    kernel_list, _ = launcher.listed(part, arch)
+    kernel_list, _ = launcher.usable_listing(part, arch)
     listed = {**(kernel_list["kernels"] if kernel_list else {}), **listed}
     folder_used = part.add({**files, **target.kernel_list(arch, listed)})
     return Supplied(len(missing), time.perf_counter() - start, folder_used)
@@ -85,14 +84,14 @@ def needed_launches(
     """The launches that opening the engine and converting such recordings make."""
     acoustic, vocoder, sampling = manifest.acoustic, manifest.vocoder, manifest.sampling
     halo = acoustic.denoiser.halo_frames * schedule.evaluations(sampling.method, sampling.schedules[steps])
-    shapes: list[Shape] = Ladder().needed([[1], *groups], halo)  # one frame: the shape of the self-check
+    shapes: list[Shape] = Buckets().needed([[1], *groups], halo)  # one frame: the shape of the self-check
     config = vocoder and vocoder.config
     model = acoustic, config, sampling.method, sampling.schedules, sampling.depth is not None
     audio = []
     if vocoder:
         backend = vocoder.backend if vocoder_backend == "auto" else vocoder_backend
         audio = audio_shapes(vocoder.config, groups, backend)
-    return list(cuda_plan.launches(*model, target.DTYPES[precision], arch, shapes, audio))
+    return list(launch_plan.launches(*model, target.DTYPES[precision], arch, shapes, audio))
 
 
 def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
@@ -106,4 +105,4 @@ def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend
     frames = [count for group in groups for count in group]
     prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config))]
     # The shortest shape also serves shorter recordings and the self-check; where backends are timed, PyTorch does.
-    return [(1, EVEN[0])] * (backend == "triton") + prepared
+    return [(1, EVEN_FRAMES[0])] * (backend == "triton") + prepared

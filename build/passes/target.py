@@ -20,8 +20,7 @@ from fastsvc.build.plan import CheckedPlan, LoweredPlan, MeasuredPlan, TargetedP
 from fastsvc.children import cores
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.engine.cuda import launcher, selfcheck
-from fastsvc.engine.cuda import plan as cuda_plan
+from fastsvc.engine.cuda import launch_plan, launcher, selfcheck
 from fastsvc.errors import ConfigError, MissingPackageError
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import OLDEST, SHARED_BYTES
@@ -68,7 +67,7 @@ def expected(plan: LoweredPlan) -> dict:
     """Fingerprints of the stored tensors' layers on a small input, by the CPU's backend, in float32 where it can."""
     config = plan.acoustic_config
     denoiser = denoiser_for(plan.precision)(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
-    prints = selfcheck.expected(config, denoiser, plan.levels[0])
+    prints = selfcheck.expected_layers(config, denoiser, plan.levels[0])
     if plan.vocoder is not None:
         vocoder = Vocoder(plan.tensors[engine_folder.VOCODER], plan.vocoder.config)
         prints["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)
@@ -79,7 +78,7 @@ def kernel_files(plan: CheckedPlan, arch: int, shapes=None, processes: int | Non
     """The files of one architecture: a cubin for each distinct kernel, and the list of kernels."""
     vocoder = plan.vocoder and plan.vocoder.config
     model = plan.acoustic_config, vocoder, plan.sampler, plan.schedules, plan.depth is not None
-    specs = unique_specs(cuda_plan.launches(*model, DTYPES[plan.gpu_precision], arch, shapes))
+    specs = unique_specs(launch_plan.launches(*model, DTYPES[plan.gpu_precision], arch, shapes))
     listed, files = cubins(specs, arch, processes)
     return {f"sm_{arch}/{name}": content for name, content in {**files, **kernel_list(arch, listed)}.items()}
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from fastsvc.artifact import engine_folder
 from fastsvc.build.plan import LoweredPlan
 from fastsvc.config import VocoderConfig
-from fastsvc.engine.tensorrt import package as trt
-from fastsvc.engine.tensorrt import plan as trt_plan
+from fastsvc.engine.tensorrt import plan_files, trt_packages
 from fastsvc.errors import FastsvcError
 
 GRAPH = engine_folder.GRAPHS[True]
@@ -23,7 +22,12 @@ def plans(plan: LoweredPlan, arch: int) -> dict[str, bytes]:
 
     After a failure a message names it and the plan is omitted; the engine runs without the plan.
     """
-    if GRAPH not in plan.files or plan.vocoder is None or trt.RTX.version() is None or trt.RTX.refusal(arch):
+    if (
+        GRAPH not in plan.files
+        or plan.vocoder is None
+        or trt_packages.RTX.version() is None
+        or trt_packages.RTX.refusal(arch)
+    ):
         return {}
     try:
         built = build(plan.files[GRAPH], plan.tensors[engine_folder.VOCODER], plan.vocoder.config, arch)
@@ -31,19 +35,19 @@ def plans(plan: LoweredPlan, arch: int) -> dict[str, bytes]:
         plan.say(f"target: no TensorRT plan for sm_{arch}: {error}")
         return {}
     plan.say(f"target: TensorRT plan for sm_{arch}, {len(built.code) / 1e6:.1f} MB in {built.seconds:.1f} s")
-    return {f"sm_{arch}/{built.origin.name}{trt_plan.SUFFIX}": built.content()}
+    return {f"sm_{arch}/{built.origin.name}{plan_files.SUFFIX}": built.content()}
 
 
-def build(content: bytes, tensors: dict[str, Tensor], config: VocoderConfig, arch: int) -> trt_plan.Plan:
+def build(content: bytes, tensors: dict[str, Tensor], config: VocoderConfig, arch: int) -> plan_files.TensorRTPlan:
     """The plan of a graph and the vocoder's tensors, which TensorRT reads from a folder."""
     from safetensors.torch import save
 
-    module = trt.load(trt.RTX)
+    module = trt_packages.load(trt_packages.RTX)
     weights = save({name: value.contiguous() for name, value in tensors.items()})
     hashes = [hashlib.sha256(content).hexdigest() for content in (content, weights)]
-    origin = trt_plan.origin(module, arch, trt_plan.joint_hash(*hashes))
+    origin = plan_files.origin(module, arch, plan_files.joint_hash(*hashes))
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / engine_folder.VOCODER).write_bytes(weights)
         graph = Path(scratch) / GRAPH
         graph.write_bytes(content)
-        return trt_plan.build(module, graph, config, origin, ahead=arch)[0]
+        return plan_files.build(module, graph, config, origin, ahead=arch)[0]

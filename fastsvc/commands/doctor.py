@@ -9,7 +9,7 @@ import subprocess
 
 from fastsvc import children, machine, screen
 from fastsvc.engine.cuda import support
-from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import trt_packages
 
 X86 = platform.machine().lower() in ("x86_64", "amd64", "x86", "i386", "i686")
 
@@ -25,7 +25,7 @@ def report() -> str:
         ("torch", f"{torch.__version__} ({_build(torch)})"),
         ("triton", _version("triton") or "not installed"),
         ("cuda-bindings", _version("cuda-bindings") or "not installed"),
-        *((name, package.version() or "not installed") for name, package in trt.PACKAGES.items()),
+        *((name, package.version() or "not installed") for name, package in trt_packages.PACKAGES.items()),
         ("processor", f"{machine.cpu_model()}, {cores} cores for this process, {torch.get_num_threads()} threads"),
         ("instructions", ", ".join(flags) or _without_flags()),
         ("oneDNN, MKL", f"{_yes(torch.backends.mkldnn.is_available())}, {_yes(torch.backends.mkl.is_available())}"),
@@ -34,7 +34,7 @@ def report() -> str:
         ("", ""),
         ("cpu", "runs: the lowered form in float32" + (" (slowly: no AVX2)" if X86 and "avx2" not in flags else "")),
         ("cuda", _cuda()),
-        *((name, trt.verdict(package, *_architecture())) for name, package in trt.PACKAGES.items()),
+        *((name, trt_packages.verdict(package, *_architecture())) for name, package in trt_packages.PACKAGES.items()),
     ]
     rows += [("", ""), *_f0_methods(), ("", "")]
     optional = {

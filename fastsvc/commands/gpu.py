@@ -34,14 +34,13 @@ def _supply(folder, groups, steps: int, vocoder_backend: str) -> None:
 
     from fastsvc.build.cubins.supply import supply
     from fastsvc.commands.show import bar
-    from fastsvc.engine.cuda import driver
-    from fastsvc.engine.cuda import parts as cuda
+    from fastsvc.engine.cuda import driver, gpu_parts
 
-    arch = cuda.architecture(torch.device("cuda"))
+    arch = gpu_parts.architecture(torch.device("cuda"))
     try:
         driver.bindings()  # without the bindings no kernel could be started
         with bar(f"compiling kernels for sm_{arch}", verbosity()) as progress:
-            precision = cuda.precision_of(folder.manifest, "auto")
+            precision = gpu_parts.precision_of(folder.manifest, "auto")
             supplied = supply(folder, arch, precision, groups, steps, progress, vocoder_backend)
     except FastsvcError as error:
         say(f"note: no kernels are compiled beforehand: {error}")
@@ -75,10 +74,10 @@ def after_building(path, target: str) -> None:
 
     from fastsvc.commands.show import bar
     from fastsvc.engine import Engine
-    from fastsvc.engine.cuda import parts as cuda
+    from fastsvc.engine.cuda import gpu_parts
     from fastsvc.engine.cuda.generators.choice import summary
 
-    arch = cuda.architecture(torch.device("cuda"))
+    arch = gpu_parts.architecture(torch.device("cuda"))
     if target != "auto" and f"sm_{arch}" not in map(str.strip, target.split(",")):
         return
     try:
@@ -86,7 +85,7 @@ def after_building(path, target: str) -> None:
     except Exception as error:  # the engine is built, even if a driver or a compiler fails here
         say(f"note: the engine does not run on this machine's GPU: {faults.line_with_report(error)}")
         return
-    if engine.synthesiser is None or engine.synthesiser.choice.wanted != "auto":  # built for one backend alone
+    if engine.synthesiser is None or engine.synthesiser.choice.requested != "auto":  # built for one backend alone
         return
     try:
         with bar("timing the vocoder's backends", verbosity()) as progress:

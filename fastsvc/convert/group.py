@@ -96,7 +96,7 @@ def _together(
     engine, channels: Sequence[Channel], settings: ConversionSettings, progress: Callable[[float], None]
 ) -> None:
     start = time.perf_counter()
-    outputs = engine.sing([channel.features for channel in channels], settings.request, progress=progress)
+    outputs = engine.synthesise_many([channel.features for channel in channels], settings.request, progress=progress)
     seconds, frames = time.perf_counter() - start, sum(channel.frames for channel in channels)
     for channel, audio in zip(channels, outputs, strict=True):
         channel.recording.receive(channel, audio, seconds * channel.frames / frames)

@@ -23,7 +23,7 @@ from fastsvc.convert.settings import ConversionSettings
 
 if TYPE_CHECKING:
     from fastsvc.convert.results import Results
-    from fastsvc.engine.conversion import Heard, Place
+    from fastsvc.engine.conversion import OutputSpec, RecordingFeatures
 
 EXTRACTING = 0.3  # share of a conversion that finds features, for the progress bar alone
 
@@ -33,8 +33,8 @@ class Channel:
     """One channel: first its features; then, in their stead, the engine's audio at the model's rate."""
 
     recording: RecordingConversion
-    features: Heard | None
-    place: Place
+    features: RecordingFeatures | None
+    place: OutputSpec
     audio: np.ndarray | None = None
 
     @property
@@ -92,7 +92,7 @@ class RecordingConversion:
             loudest_first = sorted(range(len(audio)), key=lambda i: -float(np.dot(audio[i], audio[i])))
             for number, i in enumerate(loudest_first, 1):
                 start = time.perf_counter()
-                features = engine.hear(audio[i], rate_hz, request)
+                features = engine.extract(audio[i], rate_hz, request)
                 self._add_time("convert", start)
                 self.entry.transpose = features.semitones
                 if number < self.channel_count:
@@ -100,7 +100,7 @@ class RecordingConversion:
                 else:
                     del audio  # before the work on the last channel, which takes as much memory
                 self.entry.notes += [note for note in features.notes if note not in self.entry.notes]
-                self.channels[i] = Channel(self, features, features.place)
+                self.channels[i] = Channel(self, features, features.output_spec)
                 del features  # so that receive() frees them
                 self.done += EXTRACTING / self.channel_count
                 yield self.channels[i]

@@ -25,7 +25,7 @@ def request_hash(engine, settings: ConversionSettings, format: str) -> str:
         "seed": options.seed,
         "f0": options.f0_method or engine.config.features.f0_method,
         "f0_weights": _file(options.f0_weights),
-        "f0_range": list(map(float, options.heard_hz(engine))),
+        "f0_range": list(map(float, options.tracked_hz(engine))),
         "normalise": options.normalise,
         "high_pass": options.high_pass,
         "rms_mix_rate": options.rms_mix_rate,

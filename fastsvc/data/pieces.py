@@ -192,8 +192,8 @@ def _pitch(audio, frames, settings: PrepareSettings, transcript: dict | None):
     limits = {"low_hz": choice.f0_low_hz, "high_hz": choice.f0_high_hz, "style": choice.f0_style}
     f0_hz, voiced = f0.extract(audio, rate_hz, hop, frames, method=choice.f0_method, **limits)
     if settings.high_pass:
-        hum_levels = hum.low(audio, rate_hz, hop, frames)
-        f0_hz, voiced = hum.gated(hum_levels, f0_hz, voiced, choice.f0_style, choice.f0_low_hz)
+        hum_levels = hum.low_band(audio, rate_hz, hop, frames)
+        f0_hz, voiced = hum.without_hum(hum_levels, f0_hz, voiced, choice.f0_style, choice.f0_low_hz)
     return f0_hz, voiced, False
 
 

@@ -1,6 +1,6 @@
 """The engine: the .fsvc folder, the runtime, and one backend per device.
 
-``Engine`` and ``Request`` are imported when they are first asked for: looking at a folder's manifest needs no PyTorch.
+``Engine`` and ``Request`` are imported on first use, because reading a folder's manifest needs no PyTorch.
 """
 
 from typing import TYPE_CHECKING

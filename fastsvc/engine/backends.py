@@ -1,4 +1,4 @@
-"""Where an engine runs: one backend per device, all giving the same parts; which is chosen, and why not another."""
+"""The devices that an engine runs on: one backend each, all with the same parts; the choice, with its reason."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import warnings
 import torch
 
 from fastsvc import arguments
-from fastsvc.engine.cpu import generators as cpu_generators
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine.cpu.generators import generator_maker
+from fastsvc.engine.cpu.sampler import MelSampler, Synthesiser
 from fastsvc.engine.cuda import support
 from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda")
-GATE = ("tests/test_gpu.py", "tests/test_gpu_prepared.py")  # what must have passed on a GPU; not in the interpreter
-CUDA_BY_DEFAULT = False  # until GATE has
+GATE = "tests/test_gpu.py"  # must pass on a GPU first; tests/test_gpu_engine.py runs in the interpreter alone
+CUDA_BY_DEFAULT = False  # until GATE has passed
 
 
 def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """The lowered form on the processor."""
     manifest, synthesiser = model.folder.manifest, None
     built = manifest.precision
-    mels = runtime.MelSampler(model.weights(), model.acoustic, manifest.sampling, manifest.precision)
+    mels = MelSampler(model.weights(), model.acoustic, manifest.sampling, manifest.precision)
     if model.vocoder:
-        make = cpu_generators.maker(model, vocoder_backend)
-        synthesiser = runtime.Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
+        make = generator_maker(model, vocoder_backend)
+        synthesiser = Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
     computes = "bf16" if mels.denoiser.gated_type == torch.bfloat16 else "fp32"
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
@@ -35,18 +35,18 @@ def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") ->
 
 def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """Kernels and CUDA graphs on an NVIDIA GPU."""
-    from fastsvc.engine.cuda import parts as backend
+    from fastsvc.engine.cuda import gpu_parts
 
-    return backend.parts(model, precision, vocoder_backend=vocoder_backend)
+    return gpu_parts.assemble(model, precision, vocoder_backend=vocoder_backend)
 
 
 BACKENDS = {"cpu": cpu, "cuda": cuda}
 
 
 def choose(device: str) -> str:
-    """cpu or cuda for auto, cpu or cuda; a GPU that is there but cannot be used is named.
+    """The backend for ``device``, one of :data:`DEVICES`. A warning names a GPU that is present but cannot be used.
 
-    Raises ConfigError for another word, EngineError for a device that cannot run, with the reason.
+    Raises ConfigError for another word, EngineError with the reason for a device that cannot run.
     """
     if arguments.one_of("device", device, DEVICES) == "cpu":
         return "cpu"

@@ -1,4 +1,4 @@
-"""What an engine is asked for, checked before any work: each says what is wrong and what would be right."""
+"""Checks of requests to an engine, before any work: each error says what is wrong and what would be right."""
 
 from __future__ import annotations
 
@@ -17,50 +17,53 @@ MOST_FRAMES = 2**31 - 1
 
 
 def opening(precision, vocoder_backend) -> None:
-    """How an engine is opened. Raises ConfigError."""
+    """The arguments of opening an engine. Raises ConfigError."""
     arguments.one_of("precision", precision, PRECISIONS)
     arguments.one_of("vocoder backend", vocoder_backend, VOCODER_BACKENDS)
 
 
-def steps(engine, asked) -> int:
-    """The number of sampling steps, None for the engine's own choice. Raises ConfigError for what is no number of
-    steps, EngineError for one that is not built in."""
-    asked = engine.default_steps if asked is None else arguments.whole_number("steps", asked, *arguments.STEPS)
-    if asked not in engine.steps:
+def steps(engine, requested) -> int:
+    """The number of sampling steps; None requests the engine's default. Raises ConfigError for a value that is not a
+    number of steps, EngineError for a number that is not built in."""
+    number = engine.default_steps if requested is None else arguments.whole_number("steps", requested, *arguments.STEPS)
+    if number not in engine.steps:
         built = ", ".join(map(str, engine.steps))
         raise EngineError(
-            f"{asked} steps are not built in, {built} are", "choose one of them, or build the engine again with --steps"
+            f"{number} steps are not built in, {built} are",
+            "choose one of them, or build the engine again with --steps",
         )
-    return asked
+    return number
 
 
-def groups(given) -> list | str | None:
-    """Frames of recordings that are sung together, "all", or None. Raises ConfigError."""
-    if given is None or (isinstance(given, str) and given == "all"):
-        return given
-    if isinstance(given, str):
-        raise ConfigError(f"groups are {arguments.shown(given)}", 'use "all", or lists of frames')
+def groups(value) -> list | str | None:
+    """Numbers of frames of recordings that are synthesised together, "all", or None. Raises ConfigError."""
+    if value is None or (isinstance(value, str) and value == "all"):
+        return value
+    if isinstance(value, str):
+        raise ConfigError(f"groups are {arguments.shown(value)}", 'use "all", or lists of frames')
 
-    def one(name, group):
+    def frames_of_group(name, group):
         return list(arguments.several(arguments.whole_number, name, group, 1, MOST_FRAMES))
 
-    return [] if isinstance(given, (list, tuple)) and not given else list(arguments.several(one, "groups", given))
+    if isinstance(value, (list, tuple)) and not value:
+        return []
+    return list(arguments.several(frames_of_group, "groups", value))
 
 
-def noise(engine, given, frames: int, steps: int) -> Tensor | None:
-    """Draws [steps, T, M] that are handed in. Raises ConfigError."""
-    if given is None:
+def noise(engine, draws, frames: int, steps: int) -> Tensor | None:
+    """Draws [steps, T, M] that the caller supplies, or None. Raises ConfigError."""
+    if draws is None:
         return None
-    found = tensors.checked("noise", torch.stack(list(given)) if _tensors(given) else given)
+    draws = tensors.checked("noise", torch.stack(list(draws)) if _is_tensors(draws) else draws)
     bins = engine.config.mel.bins
-    least = steps if engine.sampler.method == "consistency" else 1  # others draw once
-    if found.dim() != 3 or len(found) < least or tuple(found.shape[1:]) != (frames, bins):
-        raise ConfigError(f"noise has shape {tuple(found.shape)}", f"[{least}, {frames}, {bins}] is needed")
-    return found
+    least = steps if engine.sampler.method == "consistency" else 1  # other samplers draw once
+    if draws.dim() != 3 or len(draws) < least or tuple(draws.shape[1:]) != (frames, bins):
+        raise ConfigError(f"noise has shape {tuple(draws.shape)}", f"[{least}, {frames}, {bins}] is needed")
+    return draws
 
 
-def _tensors(given) -> bool:
-    return isinstance(given, (list, tuple)) and bool(given) and all(isinstance(one, Tensor) for one in given)
+def _is_tensors(draws) -> bool:
+    return isinstance(draws, (list, tuple)) and bool(draws) and all(isinstance(draw, Tensor) for draw in draws)
 
 
 def features(units: Tensor, f0_hz: Tensor, volume: Tensor, voiced: Tensor, channels: int) -> None:
@@ -71,9 +74,9 @@ def features(units: Tensor, f0_hz: Tensor, volume: Tensor, voiced: Tensor, chann
         raise ConfigError(f"units have shape {tuple(units.shape)}", f"[Tu, {channels}] is needed")
 
 
-def finite(*made: np.ndarray | None) -> None:
-    """Raises EngineError for a result with NaN or infinities in it, which no file and no caller should get."""
-    for values in made:
+def finite(*results: np.ndarray | None) -> None:
+    """Raises EngineError for a result with NaN or infinities, which no file and no caller should get."""
+    for values in results:
         if values is not None and values.size and not np.isfinite((values.min(), values.max())).all():  # NaN is either
             raise EngineError(
                 "the result holds NaN or infinite numbers",
@@ -82,7 +85,7 @@ def finite(*made: np.ndarray | None) -> None:
 
 
 def convertible(engine) -> None:
-    """Raises EngineError, saying what to build, if a part is missing that recordings need."""
+    """Raises EngineError, saying what to build, if the engine lacks a part that converting recordings needs."""
     foreign = engine.config.conditioner.foreign_encoders
     if foreign:
         units = " and ".join(foreign)
@@ -91,10 +94,10 @@ def convertible(engine) -> None:
             "make the units with Amphion, and call Engine.synthesise",
         )
     parts = {"vocoder": engine.synthesiser, "content encoder": engine.encoder}
-    lacking = [name for name, part in parts.items() if part is None]
-    if lacking:
+    missing = [name for name, part in parts.items() if part is None]
+    if missing:
         raise EngineError(
-            f"{engine.path} has no {' and no '.join(lacking)}, so it cannot convert recordings",
-            f"build the engine again with {' and '.join('--' + name.split()[0] for name in lacking)}",
+            f"{engine.path} has no {' and no '.join(missing)}, so it cannot convert recordings",
+            f"build the engine again with {' and '.join('--' + name.split()[0] for name in missing)}",
         )
     shallow.check_convertible(engine)

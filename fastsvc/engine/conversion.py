@@ -1,4 +1,4 @@
-"""Around the parts of a conversion: what was heard or told, where its result goes, and the result at its length."""
+"""The steps around the networks in a conversion: preparing a recording, its features, fitting the output."""
 
 from __future__ import annotations
 
@@ -10,34 +10,31 @@ import numpy as np
 import torch
 
 from fastsvc.audio import highpass, resample
-from fastsvc.engine import checks, hearing, pitch_notes, tensors
+from fastsvc.engine import checks, extraction, pitch_notes, tensors
 from fastsvc.engine.cpu.sampler import Features, Progress
-from fastsvc.engine.level import Level
+from fastsvc.engine.level import LoudnessProfile
 from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError
 from fastsvc.features import align
 
 
-class Place(NamedTuple):
-    """What :meth:`fastsvc.engine.Engine.join` is told besides the audio: of the input, of the result."""
+class OutputSpec(NamedTuple):
+    """The arguments of :meth:`fastsvc.engine.Engine.join` besides the audio: input's length and rate, output's rate."""
 
     samples: int
     rate_hz: int
     rate_out_hz: int
     gain: float
-    level: Level | None = None  # whose loudness over time the result gets; None: the model's own
+    level: LoudnessProfile | None = None  # whose loudness over time the output gets; None: the model's own
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A recording as the engine heard it; ``semitones``: by how much its melody was moved.
-
-    ``notes``: what its user should know of how it was heard.
-    """
+class RecordingFeatures:
+    """Features of a recording whose melody was moved by ``semitones``; ``notes``: lines about them for the user."""
 
     features: Features
     semitones: float
-    place: Place
+    output_spec: OutputSpec
     notes: tuple[str, ...] = ()
 
     @property
@@ -46,74 +43,75 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A recording as the model's features are made of it, at its own rate: without rumble, at the corpus' level."""
+class PreparedRecording:
+    """A recording from which features can be extracted, at its own rate: without rumble, at the corpus' level."""
 
     audio: np.ndarray  # [samples]
-    place: Place
+    output_spec: OutputSpec
     note: str
 
     @staticmethod
-    def of(engine, whole: np.ndarray, note: str, rate_hz: int, request: Request) -> Ready:
-        """``whole`` [samples], not empty, and ``note``: as hearing.mono gives them."""
-        whole = highpass.high_passed(whole, rate_hz) if request.high_pass else whole
+    def of(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> PreparedRecording:
+        """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them."""
+        audio = highpass.high_passed(audio, rate_hz) if request.high_pass else audio
         peak = engine.manifest.input_peak
         if request.normalise is not None:
             peak = (peak or 0.95) if request.normalise else None
-        level = Level.of(whole, rate_hz, request.rms_mix_rate)
-        whole, gain = hearing.levelled(whole, peak, rate_hz)
-        return Ready(whole, Place(len(whole), rate_hz, request.rate_out_hz or rate_hz, 1 / gain, level), note)
+        level = LoudnessProfile.of(audio, rate_hz, request.rms_mix_rate)
+        audio, gain = extraction.levelled(audio, peak, rate_hz)
+        spec = OutputSpec(len(audio), rate_hz, request.rate_out_hz or rate_hz, 1 / gain, level)
+        return PreparedRecording(audio, spec, note)
 
     def features(self, engine, request: Request) -> Features:
         """Its features; the engine is at work meanwhile. Raises ConfigError, EngineError."""
-        how = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
-        given = self.audio, self.place.rate_hz, engine.config, engine.encoder
-        return hearing.features(*given, *how, gate_hum=request.high_pass)
+        recording = self.audio, self.output_spec.rate_hz, engine.config, engine.encoder
+        pitch = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
+        return extraction.features(*recording, *pitch, gate_hum=request.high_pass)
 
-    def heard(self, engine, request: Request, features: Features) -> Heard:
-        """With the melody of ``features``, in their own memory, moved to the voice."""
+    def transposed(self, engine, request: Request, features: Features) -> RecordingFeatures:
+        """``features`` with the melody moved to the target voice, in their own memory."""
         target_hz = request.target_hz(engine)
-        semitones = hearing.shift_semitones(request.transpose, features.f0_hz, features.voiced, target_hz)
+        semitones = extraction.shift_semitones(request.transpose, features.f0_hz, features.voiced, target_hz)
         features.f0_hz.mul_(2 ** (semitones / 12))
         notes = pitch_notes.notes(features, semitones, engine.config)
-        return Heard(features, semitones, self.place, (self.note, *notes) if self.note else notes)
+        return RecordingFeatures(features, semitones, self.output_spec, (self.note, *notes) if self.note else notes)
 
 
-def mixed(audio, rate_hz: int) -> tuple[np.ndarray, str]:
-    """As hearing.mono. Raises AudioError, for no samples too."""
-    whole, note = hearing.mono(audio, rate_hz)
-    if len(whole) == 0:
+def nonempty_mono(audio, rate_hz: int) -> tuple[np.ndarray, str]:
+    """As extraction.mono. Raises AudioError for a recording without samples too."""
+    mono, note = extraction.mono(audio, rate_hz)
+    if len(mono) == 0:
         raise AudioError("the recording holds no samples", "record or export the sound again")
-    return whole, note
+    return mono, note
 
 
-def told(engine, units, f0_hz, volume, voiced=None) -> Features:
+def checked_features(engine, units, f0_hz, volume, voiced=None) -> Features:
     """Features that were computed elsewhere, as :meth:`fastsvc.engine.Engine.synthesise` takes them."""
     f0_hz, volume = (tensors.checked(*v, torch.float32) for v in (("f0_hz", f0_hz), ("volume", volume)))
     units = tensors.checked("units", units)
     voiced = f0_hz > 0 if voiced is None else tensors.checked("voiced", voiced, torch.bool)
     checks.features(units, f0_hz, volume, voiced, engine.config.condition.unit_channels)
-    frames, how, ratio = len(f0_hz), engine.config.features.unit_align, None
+    frames, method, ratio = len(f0_hz), engine.config.features.unit_align, None
     if len(units) != frames:
-        ratio = hearing.units_per_frame(engine.config, engine.encoder)
-        units = align.align(units, frames, how, ratio=ratio) if how == "average" else units
-    places = align.indices(len(units), frames, "nearest" if how == "average" else how, ratio=ratio)
-    return Features(units, places, f0_hz, voiced, volume)
+        ratio = extraction.units_per_frame(engine.config, engine.encoder)
+        units = align.align(units, frames, method, ratio=ratio) if method == "average" else units
+    unit_indices = align.indices(len(units), frames, "nearest" if method == "average" else method, ratio=ratio)
+    return Features(units, unit_indices, f0_hz, voiced, volume)
 
 
-def joined(made: np.ndarray, own_hz: int, place: Place) -> np.ndarray:
-    """Audio at the model's rate → the length, rate and level that ``place`` says. Raises EngineError: not finite."""
-    length = resample.resampled_length(place.samples, place.rate_hz, place.rate_out_hz)
-    made = made[: math.ceil(place.samples * own_hz / place.rate_hz)]
-    if own_hz != place.rate_out_hz:
-        made = resample.resample(made, own_hz, place.rate_out_hz)
+def finished_audio(audio: np.ndarray, model_rate_hz: int, spec: OutputSpec) -> np.ndarray:
+    """Audio at the model's rate → length, rate and level of ``spec``. Raises EngineError for values not finite."""
+    length = resample.resampled_length(spec.samples, spec.rate_hz, spec.rate_out_hz)
+    audio = audio[: math.ceil(spec.samples * model_rate_hz / spec.rate_hz)]
+    if model_rate_hz != spec.rate_out_hz:
+        audio = resample.resample(audio, model_rate_hz, spec.rate_out_hz)
     # rounding of rates leaves at most one sample too many or too few
-    made = made[:length] if len(made) >= length else np.pad(made, (0, length - len(made)))
-    made = made if place.gain == 1.0 else np.multiply(made, np.float32(place.gain), out=made)
-    checks.finite(made)
-    return made if place.level is None else place.level.follow(made, place.rate_out_hz)
+    audio = audio[:length] if len(audio) >= length else np.pad(audio, (0, length - len(audio)))
+    audio = audio if spec.gain == 1.0 else np.multiply(audio, np.float32(spec.gain), out=audio)
+    checks.finite(audio)
+    return audio if spec.level is None else spec.level.follow(audio, spec.rate_out_hz)
 
 
-def between(progress: Progress | None, low: float, high: float) -> Progress | None:
-    """The progress of a part that lies between these fractions of the whole."""
+def progress_between(progress: Progress | None, low: float, high: float) -> Progress | None:
+    """The progress callback of a step that takes a conversion from the fraction ``low`` to ``high``."""
     return progress and (lambda fraction: progress(low + fraction * (high - low)))

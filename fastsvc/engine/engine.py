@@ -14,23 +14,23 @@ from fastsvc import arguments
 from fastsvc.artifact.content_hash import content_hash
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.config import AcousticConfig
-from fastsvc.engine import backends, checks, hearing, singing, warming
-from fastsvc.engine.conversion import Heard, Place, Ready, between, joined, mixed, told
-from fastsvc.engine.cpu import sampler as runtime
+from fastsvc.engine import backends, checks, conversion, extraction, synthesis, warming
+from fastsvc.engine.conversion import OutputSpec, PreparedRecording, RecordingFeatures, progress_between
+from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
 
-HEARD = 0.3  # for the progress bar alone: hearing's share of a conversion
+EXTRACTION_SHARE = 0.3  # for the progress bar alone: the features' share of a conversion
 
 
 class Engine:
     """One engine folder, loaded on one device. Calls from several threads wait for each other.
 
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
-    the mel when the vocoder's begin); ``transposed`` the semitones of the last :meth:`convert`, which "auto" leaves to
-    the engine, and ``notes`` what its user should know of how it was heard. ``device``, ``precision`` and ``how`` say
-    where and how it computes. ``content_hash``: the same for every build of the same voices with the same settings.
+    the mel when the vocoder's begin). ``transposed`` holds the semitones of the last :meth:`convert`, which "auto"
+    leaves to the engine; ``notes`` holds lines about its features, for the user. ``device``, ``precision`` and ``how``
+    say where and how the engine computes. ``content_hash``: the same for each build of the same voices and settings.
     """
 
     def __init__(self, folder: Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"):
@@ -76,12 +76,12 @@ class Engine:
 
     @property
     def default_steps(self) -> int:
-        """The number of steps that is taken where none is asked for."""
+        """The number of sampling steps where the request names none."""
         return self.manifest.default_steps
 
     @property
     def shares_batches(self) -> bool:
-        """Whether several recordings together take less time in :meth:`sing` than one after another."""
+        """Whether :meth:`synthesise_many` takes less time for several recordings than for one after another."""
         return self.sampler.shares_batches
 
     @property
@@ -107,9 +107,9 @@ class Engine:
         normalise: bool | None = None,
         high_pass: bool = True,
         rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE,
-        progress: runtime.Progress | None = None,
+        progress: Progress | None = None,
     ) -> tuple[np.ndarray, int]:
-        """Sing a recording with another voice.
+        """Convert a recording to another voice.
 
         audio [samples] or [channels, samples] (mixed to one: fastsvc/audio/channels.py), float in −1 … 1, at rate_hz.
         speaker: a name, an id, or a mapping of those to weights. steps: one of :attr:`steps`, None for
@@ -117,12 +117,12 @@ class Engine:
         speaker's, rounded to whole semitones.
         formant: semitones by which the voice's resonances move, where the model has a key-shift embedding. f0_method:
         as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. f0_range: the lowest
-        and the highest pitch that are heard, in Hz; None for 40 to 2100 and all that the model was trained on.
+        and the highest pitch that is tracked, in Hz; None for 40 to 2100 and the model's whole training range.
         rate_out_hz: None for the input's rate.
         normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
-        did. high_pass: take away what lies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
-        rests unvoiced. rms_mix_rate: 0 gives the result the recording's loudness over time, 1 leaves it the model's
-        own, untouched (engine/level.py). progress gets the fraction done.
+        did. high_pass: remove frequencies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
+        rests unvoiced. rms_mix_rate: 0 gives the output the recording's loudness over time, 1 leaves it the model's
+        own (engine/level.py). progress gets the fraction done.
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
@@ -144,57 +144,58 @@ class Engine:
         progress = arguments.optional(arguments.callback, "progress", progress)
         self.check_request(request)
         self.check_convertible()
-        audio, note = hearing.mono(audio, rate_hz)
+        audio, note = extraction.mono(audio, rate_hz)
         if len(audio) == 0:
             return audio, request.rate_out_hz or rate_hz
         with self.lock:
-            heard = self._heard(audio, note, rate_hz, request)
-            self.transposed, self.notes, spent = heard.semitones, heard.notes, self.timings
+            recording = self._extract(audio, note, rate_hz, request)
+            self.transposed, self.notes, timings = recording.semitones, recording.notes, self.timings
             if progress:
-                progress(HEARD)
-            (made,) = self.sing([heard], request, progress=between(progress, HEARD, 1.0))
-            self.timings = {**spent, **self.timings}
-        place = heard.place
-        del heard  # of an hour, its features are as much as the recording
-        return self.join(made, *place), place.rate_out_hz
+                progress(EXTRACTION_SHARE)
+            synthesis_progress = progress_between(progress, EXTRACTION_SHARE, 1.0)
+            (output,) = self.synthesise_many([recording], request, progress=synthesis_progress)
+            self.timings = {**timings, **self.timings}
+        spec = recording.output_spec
+        del recording  # features of an hour take as much memory as the recording
+        return self.join(output, *spec), spec.rate_out_hz
 
     @torch.inference_mode()
-    def hear(self, audio, rate_hz: int, request: Request) -> Heard:
-        """The first part of :meth:`convert`: what is sung, its melody moved to the voice. The rest is :meth:`sing`
-        and :meth:`join`, between which recordings may be put together. Raises as convert does."""
+    def extract(self, audio, rate_hz: int, request: Request) -> RecordingFeatures:
+        """The first part of :meth:`convert`: the recording's features, the melody transposed for the target voice.
+        :meth:`synthesise_many`, for several recordings at once, and :meth:`join` follow. Raises as convert does."""
         rate_hz = arguments.rate_hz(rate_hz)
         request.range_of(self)
         self.check_convertible()
         request.target_hz(self)
-        return self._heard(*mixed(audio, rate_hz), rate_hz, request)
+        return self._extract(*conversion.nonempty_mono(audio, rate_hz), rate_hz, request)
 
-    def _heard(self, whole: np.ndarray, note: str, rate_hz: int, request: Request) -> Heard:
-        ready = Ready.of(self, whole, note, rate_hz, request)
+    def _extract(self, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> RecordingFeatures:
+        prepared = PreparedRecording.of(self, audio, note, rate_hz, request)
         with self.lock:
             start = time.perf_counter()
-            features = ready.features(self, request)
+            features = prepared.features(self, request)
             self.timings = {"features": time.perf_counter() - start}
-        return ready.heard(self, request, features)
+        return prepared.transposed(self, request, features)
 
     @torch.inference_mode()
-    def sing(
-        self, heard: Sequence[Heard], request: Request, *, progress: runtime.Progress | None = None
+    def synthesise_many(
+        self, recordings: Sequence[RecordingFeatures], request: Request, *, progress: Progress | None = None
     ) -> list[np.ndarray]:
-        """What was heard, with another voice: audio [T·hop] at :attr:`rate_hz` of each recording.
+        """Features of recordings → audio [T·hop] of each with the target voice, at :attr:`rate_hz`.
 
-        On a GPU slices of all of them share the denoiser's batches, and the audio of one travels while that of the
-        next is made. Each gets what it would get alone, to rounding.
+        On a GPU, slices of all recordings share the denoiser's batches, and the audio of one is copied to the host
+        while the next is computed. Each recording gets what it would get alone, to rounding.
         """
-        return singing.sung(self, [one.features for one in heard], request, progress)
+        return synthesis.synthesise_many(self, [recording.features for recording in recordings], request, progress)
 
     def join(
-        self, made: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float, level=None
+        self, audio: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float, level=None
     ) -> np.ndarray:
-        """Audio at :attr:`rate_hz` → the length of ``samples`` at rate_hz, at rate_out_hz, times ``gain``, with the
-        loudness over time of a :class:`Level`. The last part of :meth:`convert`, after :meth:`sing`; nothing of the
-        engine is in use meanwhile.
-        """
-        return joined(made, self.rate_hz, Place(samples, rate_hz, rate_out_hz, gain, level))
+        """The last part of :meth:`convert`: audio at :attr:`rate_hz` → audio at rate_out_hz, as long as ``samples`` at
+        rate_hz, times ``gain``, with the loudness over time of ``level``, a :class:`LoudnessProfile`.
+
+        It does not lock the engine."""
+        return conversion.finished_audio(audio, self.rate_hz, OutputSpec(samples, rate_hz, rate_out_hz, gain, level))
 
     @torch.inference_mode()
     def synthesise(
@@ -217,12 +218,12 @@ class Engine:
         volume [T]: RMS; voiced [T], by default where f0_hz > 0. noise: the draws [T, M] of each step; None makes them
         from ``seed``. mel: log-mel [T, M] to refine, which engines of shallow diffusion need and others do not take.
         """
-        features = told(self, units, f0_hz, volume, voiced)
+        features = conversion.checked_features(self, units, f0_hz, volume, voiced)
         request = Request(speaker, steps=steps, formant=formant, seed=seed)
-        return singing.synthesised(self, features, request, noise, mel)
+        return synthesis.synthesise_one(self, features, request, noise, mel)
 
     def check_request(self, request: Request) -> None:
-        """Raises what :meth:`convert` would for it, before any recording is read."""
+        """Raises what :meth:`convert` would raise for this request, before any recording is read."""
         request.check(self)
 
     def check_convertible(self) -> None:
@@ -235,13 +236,13 @@ class Engine:
         *,
         groups: Sequence[Sequence[int]] | str | None = None,
         steps: Iterable[int] | None = None,
-        progress: runtime.Progress | None = None,
+        progress: Progress | None = None,
     ) -> int:
-        """Do the work once on noise, so that the first real call finds memory and libraries ready.
+        """Convert noise once, so that the first real call finds memory and libraries ready.
 
-        A GPU may instead make its graphs beforehand, the largest first, for these numbers of ``steps`` (None: the
-        default one): with ``groups`` "all" those of every prepared shape, else those for recordings of so many frames,
-        each inner list being sung together ([[T, …], …]). ``progress`` gets the fraction done.
+        With ``groups`` a GPU instead makes its graphs beforehand, the largest first, for these numbers of ``steps``
+        (None: the default one). "all": the graphs of every prepared shape; [[T, …], …]: those for recordings of these
+        numbers of frames, each inner list being synthesised together. ``progress`` gets the fraction done.
         Returns how many graphs there are then.
         """
         return warming.warm_up(self, seconds, groups, steps, progress)

@@ -1,4 +1,4 @@
-"""What a backend is made from, and what it gives: an engine folder with its configurations, and the parts that work."""
+"""A backend's input, an engine folder with its configurations, and its output, the parts that do the work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastsvc.model.modules import module
 
 @dataclass(frozen=True)
 class Model:
-    """An engine folder with its configurations; None where it has no such part."""
+    """An engine folder with its configurations; None for a part that it does not have."""
 
     folder: engine_folder.Artifact
     acoustic: AcousticConfig
@@ -29,8 +29,8 @@ class Model:
 
     @classmethod
     def of(cls, folder: engine_folder.Artifact) -> Model:
-        """What the manifest says. It was checked when the folder was opened (artifact/manifest_values.py), so that
-        whatever fails from here on is no damage of it."""
+        """The manifest's configurations. The manifest was checked when the folder was opened
+        (artifact/manifest_values.py), so a failure from here on is not a damaged manifest."""
         manifest = folder.manifest
         vocoder, content = manifest.vocoder, manifest.content
         return cls(
@@ -46,13 +46,12 @@ class Model:
         """The lowered tensors, with exactly the names and shapes that the manifest's configuration needs."""
         tensors = self.folder.tensors(engine_folder.WEIGHTS)
         expected = lowered.shapes(self.acoustic, len(self.folder.manifest.sampling.levels))
-        found = {name: tuple(value.shape) for name, value in tensors.items()}
-        unlike = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-        if unlike:
-            names = ", ".join(unlike)
-            raise EngineError(
-                f"{self.folder.path}: {engine_folder.WEIGHTS} does not fit: {names}", "build the engine again"
-            )
+        shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+        misfits = sorted(name for name in {*expected, *shapes} if expected.get(name) != shapes.get(name))
+        if misfits:
+            names = ", ".join(misfits)
+            file = f"{self.folder.path}: {engine_folder.WEIGHTS}"
+            raise EngineError(f"{file} does not fit: {names}", "build the engine again")
         return tensors
 
     def generator(self) -> dict[str, Tensor]:
@@ -60,7 +59,7 @@ class Model:
         return self._part(engine_folder.VOCODER, "vocoder", self.vocoder)
 
     def encoder(self, device, dtype: torch.dtype | None = None):
-        """The content encoder on a device, or None. ``dtype``: in a GPU's form that computes in it."""
+        """The content encoder on a device, or None. ``dtype``: the type that the GPU's own form computes in."""
         if not self.content or self.content_kind is None:
             return None
         from fastsvc.features.content import RecogniserEncoder
@@ -69,9 +68,9 @@ class Model:
         kinds = {"recogniser": RecogniserEncoder, "hubert": HubertEncoder}
         tensors = self._part(engine_folder.CONTENT, self.content_kind, self.content)
         if dtype is not None:
-            from fastsvc.engine.cuda import encoders as cuda_content
+            from fastsvc.engine.cuda.encoders import cuda_encoder
 
-            return cuda_content.encoder(self.content_kind, self.content, tensors, dtype, device)
+            return cuda_encoder(self.content_kind, self.content, tensors, dtype, device)
         return kinds[self.content_kind](self.content, tensors, device)
 
     def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
@@ -85,10 +84,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Parts:
-    """What does the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
+    """The parts that do the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
-    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler are. ``yin``: the device's own, or
-    None, for fastsvc.engine.hearing.
+    ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler. ``yin``: the device's own YIN for
+    fastsvc.engine.extraction, or None.
     """
 
     device: torch.device

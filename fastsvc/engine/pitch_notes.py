@@ -1,4 +1,4 @@
-"""What is to be said about a melody that lies outside the range of pitch that a model was trained on."""
+"""Notes for the user about a melody outside the range of pitch that a model was trained on."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import torch
 from fastsvc.config import AcousticConfig
 from fastsvc.engine.cpu.sampler import Features
 
-LEAST_S = 0.05  # less of a recording is not worth a word
+LEAST_S = 0.05  # less of a recording is not worth a note
 
 
-def notes(sung: Features, semitones: float, config: AcousticConfig) -> tuple[str, ...]:
-    """Lines about ``sung``, whose melody was moved by ``semitones`` already.
+def notes(features: Features, semitones: float, config: AcousticConfig) -> tuple[str, ...]:
+    """Lines about ``features``, whose melody was already moved by ``semitones``.
 
-    The model makes its mel from the melody that is sung, so that counts; where only the recording lay outside, its
-    line says that transposing has mended it.
+    The model gets the transposed melody, so that one counts. Where only the original melody lay outside, the line says
+    that transposing has brought it inside.
     """
     spec, frame_s = config.features, config.mel.hop_samples / config.mel.rate_hz
-    f0_hz = sung.f0_hz[sung.voiced]
+    f0_hz = features.f0_hz[features.voiced]
     if not len(f0_hz):
         return ()
     moved = f", transposed by {semitones:+g} semitones," if semitones else ""
-    found = []
+    lines = []
     for side, edge_hz, end in (("above", spec.f0_high_hz, "highest"), ("below", spec.f0_low_hz, "lowest")):
         bound = f"lie {side} {edge_hz:g} Hz, the {end} that this model was trained on"
         after, before = (_outside(f0_hz / ratio, edge_hz, side) for ratio in (1, 2 ** (semitones / 12)))
         if after * frame_s >= LEAST_S:
-            found.append(f"{_share(after, len(f0_hz))} of its voiced frames{moved} {bound}")
+            lines.append(f"{_share(after, len(f0_hz))} of its voiced frames{moved} {bound}")
         elif before * frame_s >= LEAST_S:
-            found.append(f"{_share(before, len(f0_hz))} of its voiced frames {bound};{moved[1:]} none do")
-    return tuple(found)
+            lines.append(f"{_share(before, len(f0_hz))} of its voiced frames {bound};{moved[1:]} none do")
+    return tuple(lines)
 
 
 def _outside(f0_hz: torch.Tensor, edge_hz: float, side: str) -> int:
@@ -37,6 +37,6 @@ def _outside(f0_hz: torch.Tensor, edge_hz: float, side: str) -> int:
     return int(((ratio > 1) if side == "above" else (ratio < 1)).sum())
 
 
-def _share(part: int, whole: int) -> str:
-    percent = 100 * part / whole
+def _share(part: int, total: int) -> str:
+    percent = 100 * part / total
     return f"{percent:.0f} %" if percent >= 9.5 else f"{percent:.1g} %"

@@ -24,5 +24,5 @@ def enable(on: bool = True) -> bool:
 
 
 def stage(name: str):
-    """A context: what is inside it is the stage ``name``."""
+    """A context whose work is marked as the stage ``name``."""
     return contextlib.nullcontext() if _nvtx is None else _nvtx.annotate(name, domain="fastsvc")

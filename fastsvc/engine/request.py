@@ -1,4 +1,4 @@
-"""What an engine is asked for: which voice, and how."""
+"""One request to an engine: the voice, and how to convert to it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from fastsvc import arguments
 from fastsvc.config import F0_METHODS
-from fastsvc.engine import checks, hearing
+from fastsvc.engine import checks, extraction
 from fastsvc.errors import ConfigError, EngineError
 from fastsvc.features import f0
 
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of :meth:`fastsvc.engine.Engine.convert` besides the recording, as that describes them.
+    """The arguments of :meth:`fastsvc.engine.Engine.convert` besides the recording, which describes them.
 
-    Numbers are kept as Python's own, whatever they came as. Raises ConfigError, before any recording is read, for what
-    no engine could do; :meth:`check` raises for what one engine cannot.
+    Numbers are stored as Python's own types. Raises ConfigError, before any recording is read, for requests that no
+    engine could serve; :meth:`check` raises for those that one engine cannot serve.
     """
 
     speaker: int | str | Mapping
@@ -35,7 +35,7 @@ class Request:
 
     def __post_init__(self):
         optional, rate_hz = arguments.optional, self.rate_out_hz
-        optional(arguments.path, "f0_weights", self.f0_weights)  # stays as it was spelled
+        optional(arguments.path, "f0_weights", self.f0_weights)  # stored as it was spelled
         as_python = {
             "steps": optional(arguments.whole_number, "steps", self.steps, *arguments.STEPS),
             "transpose": arguments.transpose(self.transpose),
@@ -52,31 +52,31 @@ class Request:
             object.__setattr__(self, name, value)
 
     def check(self, engine) -> None:
-        """Raises what converting with ``engine`` would: SpeakerError; ConfigError for a range of pitch that it cannot
-        track; EngineError for steps that are not built in, formants that stay, a pitch that it does not know."""
+        """Raises what converting with ``engine`` would raise: SpeakerError; ConfigError for a range of pitch that it
+        cannot track; EngineError for steps that are not built in, a formant shift or "auto" that it cannot do."""
         target_hz = self.target_hz(engine)
         self.steps_of(engine)
         self.formant_of(engine)
         self.range_of(engine)
         if self.transpose == "auto":
-            hearing.known_pitch(target_hz)
+            extraction.required_pitch(target_hz)
 
     def target_hz(self, engine) -> float | None:
-        """The median pitch of the voice, None where the engine does not know it. Raises SpeakerError."""
+        """The median pitch of the target voice, None where the engine has none. Raises SpeakerError."""
         return engine.table.median_f0_hz(engine.table.weights(self.speaker))
 
     def steps_of(self, engine) -> int:
-        """The number of sampling steps, the engine's own choice where none is asked for. Raises EngineError."""
+        """The number of sampling steps, by default the engine's. Raises EngineError."""
         return checks.steps(engine, self.steps)
 
     def formant_of(self, engine) -> float:
-        """Raises EngineError where the model cannot move its formants."""
+        """The formant shift in semitones. Raises EngineError where the model cannot shift formants."""
         if self.formant and not engine.config.condition.key_shift:
             raise EngineError(f"{engine.path} has no key-shift embedding, so formants stay", "leave formant at 0")
         return self.formant
 
     def range_of(self, engine) -> tuple[float, float] | None:
-        """Raises ConfigError where it reaches beyond what can be tracked at the model's rate."""
+        """The range of pitch. Raises ConfigError where it exceeds what can be tracked at the model's rate."""
         most = engine.config.mel.rate_hz / 4
         if self.f0_range is not None and self.f0_range[1] > most:
             raise ConfigError(
@@ -86,11 +86,11 @@ class Request:
             )
         return self.f0_range
 
-    def heard_hz(self, engine) -> tuple[float, float]:
-        """The lowest and the highest pitch that are heard."""
+    def tracked_hz(self, engine) -> tuple[float, float]:
+        """The lowest and the highest pitch that are tracked."""
         features = engine.config.features
         return f0.ranges(features.f0_low_hz, features.f0_high_hz, engine.config.mel.rate_hz, self.f0_range)[1]
 
     def voice(self, engine):
-        """The vector [H] of the utterance, on the CPU. Raises SpeakerError, EngineError."""
+        """The target voice's vector [H], on the CPU. Raises SpeakerError, EngineError."""
         return engine.sampler.condition.speaker(engine.table.weights(self.speaker), self.formant_of(engine))

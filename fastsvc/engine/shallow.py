@@ -1,4 +1,4 @@
-"""Shallow diffusion: engines that refine a mel from a depth of the chain, in place of making one from noise."""
+"""Shallow diffusion: engines that refine a mel from some depth of the chain instead of sampling it from noise."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ def refines(engine) -> bool:
     return engine.sampler.depth is not None
 
 
-def mel(engine, given, frames: int) -> Tensor | None:
-    """The log-mel [T, M] to refine, if this engine refines; ConfigError where one is missing, in the way or of wrong
-    shape."""
-    if (given is None) == refines(engine):
-        what = "refines given mels" if given is None else "makes mels from noise"
-        raise ConfigError(f"{engine.path} {what}", "pass mel [T, M]" if given is None else "omit mel")
-    if given is None:
+def mel(engine, start_mel, frames: int) -> Tensor | None:
+    """``start_mel``, the log-mel [T, M] to refine, checked; None for engines that do not refine.
+
+    Raises ConfigError where it is missing, superfluous or of the wrong shape.
+    """
+    if (start_mel is None) == refines(engine):
+        behaviour = "refines given mels" if start_mel is None else "makes mels from noise"
+        raise ConfigError(f"{engine.path} {behaviour}", "pass mel [T, M]" if start_mel is None else "omit mel")
+    if start_mel is None:
         return None
-    given, bins = tensors.checked("mel", given, torch.float32), engine.config.mel.bins
-    if given.shape != (frames, bins):
-        raise ConfigError(f"mel has shape {tuple(given.shape)}", f"[{frames}, {bins}] fits the other features")
-    return given
+    start_mel, bins = tensors.checked("mel", start_mel, torch.float32), engine.config.mel.bins
+    if start_mel.shape != (frames, bins):
+        raise ConfigError(f"mel has shape {tuple(start_mel.shape)}", f"[{frames}, {bins}] fits the other features")
+    return start_mel
 
 
 def check_convertible(engine) -> None:
-    """Raises EngineError: nobody makes the mel of a recording that such an engine would refine."""
+    """Raises EngineError for an engine that refines: no part makes the mel of a recording that it would refine."""
     if refines(engine):
         raise EngineError(
             f"{engine.path} refines given mels (depth {engine.sampler.depth}), so it cannot convert recordings",

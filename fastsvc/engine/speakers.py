@@ -1,4 +1,4 @@
-"""Who can be asked for: by name, by the checkpoint's own id, or as a mixture."""
+"""The speakers of an engine: by name, by the checkpoint's own id, or as a mixture."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ class Speakers:
         """
         if not isinstance(speaker, Mapping):
             return {self.row(speaker): 1.0}
-        weights = {one: as_float(weight) for one, weight in speaker.items()}
-        for one, weight in weights.items():
+        weights = {name: as_float(weight) for name, weight in speaker.items()}
+        for name, weight in weights.items():
             if not 0 <= weight < math.inf:
-                raise SpeakerError(f"the weight of {shown(one)} is {shown(speaker[one])}", "use positive weights")
+                raise SpeakerError(f"the weight of {shown(name)} is {shown(speaker[name])}", "use positive weights")
         total = sum(weights.values())
         if not 0 < total < math.inf:
             raise SpeakerError(f"the weights of the mixture sum to {total:g}", "use positive weights")
         mixture: dict[int, float] = {}
-        for one, weight in weights.items():
-            row = self.row(one)
+        for name, weight in weights.items():
+            row = self.row(name)
             mixture[row] = mixture.get(row, 0.0) + weight / total
         return mixture
 
     def row(self, speaker) -> int:
         """A name (letter case is ignored if only one fits) or an id → the row. Raises SpeakerError."""
-        named = self._named(speaker) if isinstance(speaker, str) else None
-        if named is not None:
-            return named
+        row = self._named(speaker) if isinstance(speaker, str) else None
+        if row is not None:
+            return row
         number = None
         if isinstance(speaker, str):
             number = int(speaker) if ID.fullmatch(speaker.strip()) else None
@@ -63,7 +63,7 @@ class Speakers:
         raise SpeakerError(f"there is no speaker {shown(speaker)}", self._remedy(speaker))
 
     def _named(self, text: str) -> int | None:
-        """The row of a name however its accents are spelled, if there is one alone."""
+        """The row of a name, however its accents are spelled; None if none or several fit."""
         if text in self.names:
             return self.names.index(text)
         for alike in (spelling.key, spelling.loose_key):
@@ -73,7 +73,7 @@ class Speakers:
         return None
 
     def knows(self, text: str) -> bool:
-        """Whether ``text`` as a whole is a name."""
+        """Whether all of ``text`` is one name."""
         return self._named(text) is not None
 
     def _remedy(self, speaker) -> str:
@@ -84,7 +84,7 @@ class Speakers:
         return f"did you mean {' or '.join(map(repr, near))}? {ids}" if near else ids
 
     def _near(self, text: str) -> list[str]:
-        """The names that were meant: those that differ in letter case alone, or the nearest one."""
+        """Likely names: those that differ in letter case alone, or the nearest one."""
         same = [name for name in self.names if spelling.loose_key(name) == spelling.loose_key(text)]
         folded = {spelling.loose_key(name): name for name in reversed(self.names)}
         return same[:2] or [folded[key] for key in difflib.get_close_matches(spelling.loose_key(text), folded, n=1)]
@@ -97,8 +97,8 @@ class Speakers:
         return " + ".join(f"{weight:.2g} {self.names[row]}" for row, weight in parts.items())
 
     def median_f0_hz(self, weights: dict[int, float]) -> float | None:
-        """The median pitch of a speaker or mixture, in the mean of logarithms; None if not all are known."""
-        known = [self.f0_hz[row] if row < len(self.f0_hz) else 0.0 for row in weights]
-        if not all(f > 0 and math.isfinite(f) for f in known):
+        """The median pitch of a speaker or mixture, in the mean of logarithms; None if one is missing."""
+        medians = [self.f0_hz[row] if row < len(self.f0_hz) else 0.0 for row in weights]
+        if not all(f0_hz > 0 and math.isfinite(f0_hz) for f0_hz in medians):
             return None
-        return math.exp(sum(weight * math.log(f) for f, weight in zip(known, weights.values())))
+        return math.exp(sum(weight * math.log(f0_hz) for f0_hz, weight in zip(medians, weights.values())))

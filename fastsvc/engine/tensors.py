@@ -8,12 +8,12 @@ from torch import Tensor
 from fastsvc.errors import ConfigError
 
 
-def checked(name: str, given, dtype: torch.dtype | None = None) -> Tensor:
-    """An array, list or tensor of numbers as a tensor. Raises ConfigError: it is none, or not all are finite."""
+def checked(name: str, values, dtype: torch.dtype | None = None) -> Tensor:
+    """An array, list or tensor of numbers as a tensor. Raises ConfigError: not numbers, or not all of them finite."""
     try:
-        found = torch.as_tensor(given, dtype=dtype)
+        tensor = torch.as_tensor(values, dtype=dtype)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{name} is not an array of numbers: {error}", "use a tensor or an array") from error
-    if found.is_complex() or not bool(torch.isfinite(found).all()):
+    if tensor.is_complex() or not bool(torch.isfinite(tensor).all()):
         raise ConfigError(f"{name} holds values that are not finite numbers", "replace these values")
-    return found
+    return tensor

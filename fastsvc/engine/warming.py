@@ -1,4 +1,4 @@
-"""Work before the first recording: once on noise, or the graphs that a GPU will replay."""
+"""Work before the first recording: one conversion of noise, or the graphs that a GPU will replay."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import torch
 
 from fastsvc import arguments
 from fastsvc.engine import checks, shallow
-from fastsvc.engine.conversion import between
+from fastsvc.engine.conversion import progress_between
 
-DENOISER = 0.3  # its graphs' share of the time, for the progress bar alone: cuDNN tries algorithms for the vocoder's
+# Share of the denoiser's graphs, for the progress bar alone: cuDNN tries algorithms for the vocoder's.
+DENOISER_SHARE = 0.3
 
 
 def warm_up(engine, seconds: float, groups, steps: Iterable[int] | None, progress) -> int:
     """As :meth:`fastsvc.engine.Engine.warm_up`. Raises ConfigError, EngineError."""
     seconds, groups = arguments.number("seconds", seconds, *checks.WARM_UP_S), checks.groups(groups)
-    wanted = (None,) if steps is None else arguments.several(arguments.whole_number, "steps", steps)
-    steps = [checks.steps(engine, one) for one in wanted]
+    requested = (None,) if steps is None else arguments.several(arguments.whole_number, "steps", steps)
+    steps = [checks.steps(engine, number) for number in requested]
     if groups is None or not engine.shares_batches:
         noise(engine, seconds)
         return 0
@@ -27,7 +28,7 @@ def warm_up(engine, seconds: float, groups, steps: Iterable[int] | None, progres
 
 
 def noise(engine, seconds: float) -> None:
-    """All that this engine can do, on so much noise."""
+    """Run every part that this engine has on noise of this duration."""
     if engine.encoder is not None and engine.synthesiser is not None and not shallow.refines(engine):
         generator = np.random.default_rng(0)
         audio = generator.standard_normal(int(seconds * engine.rate_hz)).astype(np.float32) * 0.01
@@ -41,26 +42,27 @@ def noise(engine, seconds: float) -> None:
 
 @torch.inference_mode()
 def graphs(engine, groups: Sequence[Sequence[int]] | None, steps: Sequence[int], progress=None) -> int:
-    """A GPU's graphs: of all shapes, or those that recordings of so many frames need; how many there are then."""
+    """Make a GPU's graphs: of all shapes, or those for recordings of these numbers of frames. Returns their number."""
     sampler, synthesiser = engine.sampler, engine.synthesiser
-    heard = _ears(engine, None if groups is None else {one for group in groups for one in group})
-    sampler.warm_up(steps, groups, between(progress, 0.0, DENOISER if synthesiser else 1.0))
+    frames = None if groups is None else [number for group in groups for number in group]
+    extraction_graphs = _extraction_graphs(engine, None if frames is None else set(frames))
+    sampler.warm_up(steps, groups, progress_between(progress, 0.0, DENOISER_SHARE if synthesiser else 1.0))
     if synthesiser:
-        frames = None if groups is None else [one for group in groups for one in group]
-        synthesiser.warm_up(frames, between(progress, DENOISER, 1.0))
-    return heard + len(sampler.network.replays) + (len(synthesiser.replays) if synthesiser else 0)
+        synthesiser.warm_up(frames, progress_between(progress, DENOISER_SHARE, 1.0))
+    return extraction_graphs + len(sampler.network.replays) + (len(synthesiser.replays) if synthesiser else 0)
 
 
-def _ears(engine, frames: Iterable[int] | None) -> int:
-    """The graphs that recordings are heard with; an engine that hears none, or a part that has none, makes none."""
+def _extraction_graphs(engine, frames: Iterable[int] | None) -> int:
+    """Make the graphs of the content encoder and of YIN, where these run as graphs; returns their number."""
     if engine.encoder is None or engine.yin is None:
         return 0
     spec, mel = engine.config.features, engine.config.mel
-    ears = []
+    extractors = []
     if hasattr(engine.encoder, "programs"):
-        ears.append(engine.encoder)
-        engine.encoder.warm_up(None if frames is None else [one * mel.hop_samples / mel.rate_hz for one in frames])
-    if engine.yin.knows(spec.f0_method, spec.f0_style):
-        ears.append(engine.yin)
+        extractors.append(engine.encoder)
+        seconds = None if frames is None else [number * mel.hop_samples / mel.rate_hz for number in frames]
+        engine.encoder.warm_up(seconds)
+    if engine.yin.tracks(spec.f0_method, spec.f0_style):
+        extractors.append(engine.yin)
         engine.yin.warm_up(frames)
-    return sum(len(ear.programs.held) for ear in ears)
+    return sum(len(extractor.programs.by_shape) for extractor in extractors)

@@ -73,11 +73,11 @@ def student(engine, steps: int) -> System:
 
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, torch.Tensor]:
         """The parts of Engine.convert, for the mel between them."""
-        heard = engine.hear(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
+        heard = engine.extract(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
         of = heard.features
         sung = of.units, of.f0_hz, of.volume, clip.target
         audio, mel = engine.synthesise(*sung, steps, seed=seed, voiced=of.voiced)
-        return engine.join(audio.numpy(), *heard.place), mel
+        return engine.join(audio.numpy(), *heard.output_spec), mel
 
     def make(clip: Clip, seed: int) -> SystemOutput:
         (audio, mel), seconds = timed(lambda: convert(clip, seed))
@@ -102,11 +102,11 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
 
     @torch.inference_mode()
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, float, torch.Tensor]:
-        heard = engine.hear(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
+        heard = engine.extract(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
         of = heard.features
         mel, mel_seconds = timed(lambda: _sample(model, of, speakers.row(clip.target), steps, seed))
         audio = _vocode(engine, mel, of.f0_hz, of.voiced, seed)
-        return engine.join(audio, *heard.place), mel_seconds, mel
+        return engine.join(audio, *heard.output_spec), mel_seconds, mel
 
     def make(clip: Clip, seed: int) -> SystemOutput:
         (audio, mel_seconds, mel), seconds = timed(lambda: convert(clip, seed))
@@ -118,7 +118,7 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
 def _sample(model: AcousticModel, features: Features, speaker: int, steps: int, seed: int) -> torch.Tensor:
     """Features → log-mel [T, M]."""
     frames, bins = len(features.f0_hz), model.config.mel.bins
-    units = features.units.cpu()[features.places].float()
+    units = features.units.cpu()[features.unit_indices].float()
     cond = model.condition(
         units[None],
         features.f0_hz[None],

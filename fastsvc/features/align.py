@@ -1,6 +1,6 @@
-"""Bring content units from the rate of their encoder onto mel frames by repeating them.
+"""Bring content units from their encoder's rate to mel frames by repeating them.
 
-Projects differ in the rounding, and a checkpoint expects the one that it was trained with:
+Projects differ in the rounding, and a checkpoint expects the rounding of its training:
 
 - ``nearest``: unit ``floor(t * Tu / frames)``, as ``torch.nn.functional.interpolate`` (CoMoSVC and so-vits-svc with
   ``unit_interpolate_mode: nearest``, Diffusion-SVC with ``units_forced_mode: nearest``);
@@ -8,8 +8,8 @@ Projects differ in the rounding, and a checkpoint expects the one that it was tr
   (``repeat_expand_2d`` of CoMoSVC and so-vits-svc, where the key is missing);
 - ``round``: unit ``round(t * ratio)``, clamped, where the ratio comes from the hops (DDSP-SVC, and Diffusion-SVC where
   the key is missing or says ``left``, which is not the left above);
-- ``average``: the mean of the units over the frame's span of ``ratio`` units, however many of them it touches (Amphion,
-  ``offline_align``). Not a choice of units, so :func:`indices` does not know it.
+- ``average``: the mean of all units that the frame's span of ``ratio`` units touches (Amphion, ``offline_align``). It
+  does not choose units, so :func:`indices` does not have it.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ import torch
 
 from fastsvc.errors import ConfigError
 
-HOWS = ("nearest", "left", "round")
+METHODS = ("nearest", "left", "round")
 
 
-def indices(units: int, frames: int, how: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:
-    """For each of ``frames`` mel frames, which of ``units`` units it takes -> int64 [frames].
+def indices(units: int, frames: int, method: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:
+    """The index of each mel frame's unit, int64 [frames], below ``units``.
 
-    ``ratio``, units per frame, is read by "round" alone; without it, it is that of the counts.
+    ``ratio``, units per frame, is for "round" alone; by default units / frames.
     """
-    if how not in HOWS:
-        raise ConfigError(f"align: unknown way {how!r}", f"use one of {', '.join(HOWS)}")
+    if method not in METHODS:
+        raise ConfigError(f"align: unknown way {method!r}", f"use one of {', '.join(METHODS)}")
     if units < 1:
         raise ConfigError("align: there are no units", "pad the recording, which is shorter than the encoder's window")
     if frames < 1:
         return torch.zeros(0, dtype=torch.int64)
-    if how == "nearest":
-        # torch rounds units / frames to float32 first, which moves an index now and then: take torch's own word.
+    if method == "nearest":
+        # torch rounds units / frames to float32 first, which moves an index now and then: so let torch compute it.
         grid = torch.arange(units, dtype=torch.float32)
         return torch.nn.functional.interpolate(grid[None, None], size=frames, mode="nearest")[0, 0].long()
     frame = torch.arange(frames)
-    if how == "left":
-        # Upstream walks over the frames and compares with starts in float32, which counts from a minute on.
+    if method == "left":
+        # Upstream walks over the frames and compares with starts in float32, which matters from a minute on.
         starts = torch.arange(1, units) * frames / units
         behind = torch.searchsorted(starts, frame.to(starts.dtype), right=True) - frame
         return behind.cummin(0).values + frame
     return torch.round(frame * (units / frames if ratio is None else ratio)).long().clamp_max(units - 1)
 
 
-def align(units: torch.Tensor, frames: int, how: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:
+def align(units: torch.Tensor, frames: int, method: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:
     """[Tu, D] -> [frames, D]. "average" needs ``ratio``, units per frame.
 
     Raises ConfigError for an unknown way or empty units.
     """
-    if how == "average":
+    if method == "average":
         return _average(units, frames, Fraction(ratio).limit_denominator(10**4))
-    return units[indices(len(units), frames, how, ratio=ratio).to(units.device)]
+    return units[indices(len(units), frames, method, ratio=ratio).to(units.device)]
 
 
 def _average(units: torch.Tensor, frames: int, ratio: Fraction) -> torch.Tensor:
@@ -62,10 +62,10 @@ def _average(units: torch.Tensor, frames: int, ratio: Fraction) -> torch.Tensor:
 
     Only whole frames are averaged; the last of them is repeated to the end.
     """
-    whole = len(units) * ratio.denominator // ratio.numerator
-    if whole == 0:
+    whole_frames = len(units) * ratio.denominator // ratio.numerator
+    if whole_frames == 0:
         raise ConfigError(f"align: {len(units)} units are less than one frame", "use the units of the whole recording")
-    piece = torch.arange(frames).clamp(max=whole - 1) * ratio.numerator
+    piece = torch.arange(frames).clamp(max=whole_frames - 1) * ratio.numerator
     total = torch.zeros(frames, units.shape[1], device=units.device)
     for step in range(ratio.numerator):
         total += units[((piece + step) // ratio.denominator).to(units.device)].float()

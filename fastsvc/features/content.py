@@ -1,4 +1,4 @@
-"""Content encoders: audio -> units, what is said or sung without who and how high."""
+"""Content encoders: audio -> units, which hold the words without the voice and the pitch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fastsvc.audio.slicing import blocks
 from fastsvc.config import RecogniserConfig
 from fastsvc.model.recogniser import Recogniser
 
-BLOCK_FRAMES = 2048  # 20 s at a time: memory stays bounded, and halos cost 3 percent
+BLOCK_FRAMES = 2048  # 20 s at a time, which bounds memory; halos cost 3 percent
 
 
 class ContentEncoder(Protocol):
-    """What the pipeline needs of an encoder. ``hash``, if present, identifies its weights (fastsvc.data.units)."""
+    """The interface of an encoder. ``hash``, if present, identifies its weights (fastsvc.data.units)."""
 
     name: str
     rate_hz: int
@@ -35,7 +35,7 @@ class RecogniserEncoder:
     """
 
     name = "recogniser"
-    home = torch.device("cpu")  # where units are wanted
+    output_device = torch.device("cpu")  # of the units
 
     def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], device="cpu"):
         self.config, self.device = config, torch.device(device)
@@ -56,7 +56,7 @@ class RecogniserEncoder:
 
     @torch.no_grad()
     def encode(self, audio) -> Tensor:
-        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D] float32 at home."""
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D], float32."""
         audio = torch.as_tensor(np.asarray(audio) if not isinstance(audio, Tensor) else audio).float().to(self.device)
         if audio.dim() != 1:
             raise ValueError(f"encode: audio [samples] is expected, got {tuple(audio.shape)}")
@@ -64,15 +64,15 @@ class RecogniserEncoder:
         if missing > 0:
             audio = torch.nn.functional.pad(audio, (0, missing))
         mel = log_mel(audio[None], self.config.mel)
-        return self._units(mel)[0].to(self.home)
+        return self._units(mel)[0].to(self.output_device)
 
     def _units(self, mel: Tensor) -> Tensor:
         """mel [1, T, M] -> units [1, T, D]."""
         halo = self.model.halo_frames
         if halo is None:
             return self.model(mel)[0]
-        whole = mel.new_empty(1, mel.shape[1], self.channels)  # of an hour more than there is room for twice
+        units = mel.new_empty(1, mel.shape[1], self.channels)  # an hour's units may not fit into memory twice
         for first, last, begin, end in blocks(mel.shape[1], BLOCK_FRAMES, halo):
-            units, _ = self.model(mel[:, begin:end])
-            whole[:, first:last] = units[:, first - begin : last - begin]
-        return whole
+            block, _ = self.model(mel[:, begin:end])
+            units[:, first:last] = block[:, first - begin : last - begin]
+        return units

@@ -1,20 +1,20 @@
 """Content units of HuBERT-base and ContentVec for recordings of any length, at about the speed of the processor.
 
-The same numbers as :class:`fastsvc.model.hubert.Hubert` (to rounding) as long as the recording has at most ``WHOLE``
-units; only the order of the work differs:
+Recordings of at most ``WHOLE`` units give the same numbers as :class:`fastsvc.model.hubert.Hubert` (to rounding); only
+the order of the work differs:
 
-- The convolutions run in blocks of ``FRONT`` units, channels last, each one matrix product over overlapping rows. The
-  group norm averages over the whole recording; as its input is linear in the samples, mean and variance of every
-  channel follow from the second moments of ten neighbouring samples, taken once, in float64. That is exact.
+- The convolutions run in blocks of ``FRONT`` units, channels last, each as one matrix product over overlapping rows.
+  The group norm averages over the whole recording. Because its input is linear in the samples, mean and variance of
+  every channel follow from the second moments of ten neighbouring samples, computed once in float64. That is exact.
 - Attention is fused and keeps no T × T matrix.
 
 Attention is global, so a longer recording would cost quadratic time. It is cut into windows of ``KEEP`` units, by
 absolute position; each attends to ``CONTEXT`` units more on both sides, and ``FADE`` units blend it into the next.
-Convolutions, group norm and positions stay exact. What a unit loses is what it would have taken from more than ten
-seconds away, and how much that is depends on the weights. HuBERT and ContentVec learned from pieces of at most 15.6 s
-(fairseq's max_sample_size of 250000), so every unit still sees more than they ever did. Random weights bound it from
-above, as they prefer near to far in nothing: on 120 s of synthetic singing, full size, the difference to one pass is
-3.6 % (RMS) where attention is flat, and 53 % where each unit takes a few others at random from the whole recording.
+Convolutions, group norm and positions stay exact. A unit loses only its attention to units more than ten seconds away;
+how much that matters depends on the weights. HuBERT and ContentVec learned from excerpts of at most 15.6 s (fairseq's
+max_sample_size of 250000), so every unit still sees more than in training. Random weights give an upper bound, because
+they do not prefer near units to far ones: on 120 s of synthetic singing, full size, the difference to one pass is 3.6 %
+(RMS) where attention is flat, and 53 % where each unit attends to a few random others of the whole recording.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import HubertConfig
-from fastsvc.model.hubert import ConvLayer, Hubert, Layer
+from fastsvc.model.hubert import ConvLayer, Hubert, HubertLayer
 from fastsvc.model.keys import skeleton
 
-FRONT = 250  # units, 5 s: what the convolutions hold at a time is about 80 MB
+FRONT = 250  # units, 5 s: the convolutions take about 80 MB at a time
 WHOLE = 3000  # units, 60 s: up to here one pass
 KEEP, CONTEXT, FADE = 2000, 500, 50  # units: 40 s, 10 s, 1 s
 MOMENTS = 1 << 16  # windows of samples at a time
 
 
 class HubertEncoder:
-    """Units of HuBERT-base or ContentVec, named as so-vits-svc names them (vec768l12, vec256l9, …), 50 a second.
+    """Units of HuBERT-base or ContentVec, with so-vits-svc's names (vec768l12, vec256l9, …), 50 a second.
 
-    ``tensors`` are those of :class:`Hubert`; float32 ones are shared, not copied.
+    ``tensors`` are those of :class:`Hubert`; float32 tensors are shared, not copied.
     """
 
-    home = torch.device("cpu")  # where units are wanted
+    output_device = torch.device("cpu")  # of the units
 
     def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], device="cpu"):
         self.config, self.device = config, torch.device(device)
@@ -61,7 +61,7 @@ class HubertEncoder:
 
     @torch.no_grad()
     def encode(self, audio) -> Tensor:
-        """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D], float32 at home."""
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D], float32."""
         audio = torch.as_tensor(np.asarray(audio) if not isinstance(audio, Tensor) else audio).float().to(self.device)
         if audio.dim() != 1:
             raise ValueError(f"encode: audio [samples] is expected, got {tuple(audio.shape)}")
@@ -70,26 +70,26 @@ class HubertEncoder:
             audio = F.pad(audio, (0, window - len(audio)))
         audio = audio.contiguous()
         count = (len(audio) - window) // self.hop_samples + 1
-        units = torch.empty(count, self.channels, device=self.home)
+        units = torch.empty(count, self.channels, device=self.output_device)
         features = self._features(audio, count)
-        before = units[:0]  # what the last window says of the units after its own
+        overlap = units[:0]  # the last window's units past its end
         for first, last, begin, end in windows(count):
-            own = self._attend(features, begin, end)[first - begin :]
-            units[first:last] = own[: last - first]
-            fade = min(len(before), last - first)
-            share = torch.arange(1, fade + 1, device=self.home)[:, None] / (fade + 1)
-            units[first : first + fade].lerp_(before[:fade], 1 - share)
-            before = own[last - first :][:FADE].to(self.home).clone()
+            window_units = self._attend(features, begin, end)[first - begin :]
+            units[first:last] = window_units[: last - first]
+            fade = min(len(overlap), last - first)
+            share = torch.arange(1, fade + 1, device=self.output_device)[:, None] / (fade + 1)
+            units[first : first + fade].lerp_(overlap[:fade], 1 - share)
+            overlap = window_units[last - first :][:FADE].to(self.output_device).clone()
         return units
 
     def _features(self, audio: Tensor, count: int) -> Any:
-        """What :meth:`_attend` reads of the recording: a backend that has its own _attend may take something else."""
+        """The input of :meth:`_attend`; a backend with its own _attend may return another type."""
         return _Features(self, audio, count)
 
     def _attend(self, features: Any, begin: int, end: int) -> Tensor:
-        """Units [begin, end) as these alone see each other."""
+        """Units [begin, end), which attend to each other alone."""
         encoder, reach = self.model.encoder, self.config.position_kernel
-        start = max(0, begin - reach)  # what the positional convolution reads besides
+        start = max(0, begin - reach)  # the positional convolution's halo
         x = features(start, min(features.count, end + reach))
         x = encoder.layer_norm(x + encoder.pos_conv_embed(x[None])[0])[begin - start : end - start]
         for layer in encoder.layers:
@@ -98,44 +98,43 @@ class HubertEncoder:
 
 
 def windows(count: int) -> list[tuple[int, int, int, int]]:
-    """[(first, last, begin, end)]: units [first, last) are taken from a pass over [begin, end)."""
+    """[(first, last, begin, end)]: units [first, last) come from a pass over [begin, end)."""
     return [(0, count, 0, count)] if count <= WHOLE else blocks(count, KEEP, CONTEXT)
 
 
-def _layer(layer: Layer, x: Tensor) -> Tensor:
-    """[T, C] -> [T, C], as the layer itself, with fused attention."""
-    own = layer.attention
-    q, k, v = (
-        part(x).unflatten(1, (own.heads, -1)).transpose(0, 1)[None] for part in (own.q_proj, own.k_proj, own.v_proj)
-    )
-    heard = F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).flatten(1)
-    x = layer.layer_norm(x + own.out_proj(heard))
+def _layer(layer: HubertLayer, x: Tensor) -> Tensor:
+    """[T, C] -> [T, C]: the layer's function with fused attention."""
+    attention = layer.attention
+    projections = attention.q_proj, attention.k_proj, attention.v_proj
+    q, k, v = (project(x).unflatten(1, (attention.heads, -1)).transpose(0, 1)[None] for project in projections)
+    attended = F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).flatten(1)
+    x = layer.layer_norm(x + attention.out_proj(attended))
     return layer.final_layer_norm(x + layer.feed_forward(x))
 
 
 class _Features:
-    """What the convolutions give, projected, [T, C]; ranges are asked for from left to right and overlap."""
+    """The convolutions' output, projected, [T, C]; requested ranges go from left to right and overlap."""
 
     def __init__(self, encoder: HubertEncoder, audio: Tensor, count: int):
         self.encoder, self.audio, self.count = encoder, audio, count
         self.first = encoder.front.first(audio)
-        self.held, self.begin = torch.empty(0, encoder.config.channels, device=audio.device), 0
+        self.units, self.begin = torch.empty(0, encoder.config.channels, device=audio.device), 0
 
     def __call__(self, begin: int, end: int) -> Tensor:
-        """Units [begin, end). What the last call gave is not computed again."""
-        known = self.begin + len(self.held)
-        fresh = [self._project(first, min(first + FRONT, end)) for first in range(max(begin, known), end, FRONT)]
-        self.held, self.begin = torch.cat([self.held[begin - self.begin :], *fresh]), begin
-        return self.held
+        """Units [begin, end). Units of the last call are not computed again."""
+        computed = self.begin + len(self.units)
+        new = [self._project(first, min(first + FRONT, end)) for first in range(max(begin, computed), end, FRONT)]
+        self.units, self.begin = torch.cat([self.units[begin - self.begin :], *new]), begin
+        return self.units
 
     def _project(self, first: int, last: int) -> Tensor:
         hop, window = self.encoder.hop_samples, self.encoder.config.window_samples
-        heard = self.audio[first * hop : (last - 1) * hop + window]
-        return self.encoder.model.feature_projection(self.encoder.front(heard, self.first))
+        samples = self.audio[first * hop : (last - 1) * hop + window]
+        return self.encoder.model.feature_projection(self.encoder.front(samples, self.first))
 
 
 class Front:
-    """The convolutions on audio [samples], channels last. A stretch gives what the whole would give there."""
+    """The convolutions on audio [samples], channels last; an excerpt gives the same as the whole recording there."""
 
     def __init__(self, layers: Iterable[ConvLayer]):
         """``layers``: of a FeatureExtractor."""
@@ -149,11 +148,11 @@ class Front:
         return self.normed(*_moments(audio, conv.kernel_size[0], conv.stride[0]))
 
     def shapes(self) -> tuple[torch.Size, torch.Size]:
-        """Of what :meth:`first` gives."""
+        """The shapes of :meth:`first`'s weight and bias."""
         return self.matrices[0].shape, self.layers[0].layer_norm.bias.shape
 
     def normed(self, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-        """The same from the moments of all windows that it reads, [k] and [k, k] float64."""
+        """The same from mean [k] and covariance [k, k] of all windows that the convolution reads, float64."""
         norm, weight = self.layers[0].layer_norm, self.matrices[0].double()
         variance = ((weight @ covariance) * weight).sum(1).clamp_min(0)
         gain = norm.weight.double() / (variance + norm.eps).sqrt()
@@ -169,7 +168,7 @@ class Front:
 
 
 def _rows(x: Tensor, conv: torch.nn.Conv1d) -> Tensor:
-    """x [T, C] -> what each output of the convolution reads, [T', k * C], as a view."""
+    """x [T, C] -> the convolution's input for each output, [T', k * C], as a view."""
     (kernel,), (stride,), channels = conv.kernel_size, conv.stride, x.shape[1]
     return x.as_strided(
         ((len(x) - kernel) // stride + 1, kernel * channels), (stride * channels, 1), x.storage_offset()

@@ -54,7 +54,7 @@ class AcousticModel(nn.Module):
         """cond [B, T, H], noise(step) → [B, T, M] → log-mel [B, T, M].
 
         method: one of sampler.methods(config), by default its first. DDPM models also refine a given log-mel ``mel``
-        [B, T, M], from the place ``depth`` on.
+        [B, T, M], from level ``depth`` of the chain on.
         """
         method = method or sampler.methods(self.config)[0]
         levels = schedule.levels(self.config, method, steps, depth)

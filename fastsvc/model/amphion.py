@@ -1,4 +1,4 @@
-"""The condition of Amphion's DiffComoSVC: its ConditionEncoder and Conformer, which guess a coarse mel.
+"""The condition of Amphion's DiffComoSVC: its ConditionEncoder and Conformer, which predict a coarse mel.
 
 cond = Conformer(Σ of content, f0, energy and singer embeddings), in the space of the normalised mel; the denoiser is
 conditioned on it and the noise is drawn about it. Sources: open-mmlab/Amphion modules/encoder/condition_encoder.py,
@@ -20,7 +20,7 @@ SEGMENT_S, OVERLAP_S = 10.0, 1.0  # Amphion's inference cuts recordings so; its 
 def coarse_f0(f0_hz: Tensor, config: AmphionConfig) -> Tensor:
     """f0 → bins 1 … f0_bins − 1, evenly spaced in mels from f0_low_hz to f0_high_hz; 0 Hz is in bin 1.
 
-    In float32 whatever the model is in, so that a frame on the border of two bins is in the same one everywhere.
+    Computed in float32 for models of any type, so that a frame on the border of two bins is in the same bin everywhere.
     """
     low, high = (1127 * math.log(1 + hz / 700) for hz in (config.f0_low_hz, config.f0_high_hz))
     mels = 1127 * (1 + f0_hz.float() / 700).log()
@@ -94,7 +94,7 @@ class ConditionEncoder(nn.Module):
 
 
 class AmphionCondition(nn.Module):
-    """Features → cond [B, T, M]; takes the place of fastsvc.model.condition.Condition.
+    """Features → cond [B, T, M], used instead of fastsvc.model.condition.Condition.
 
     `encoder.*` are upstream's `0.*`, `conformer.*` its `1.encoder.*`.
     """
@@ -134,9 +134,9 @@ class AmphionCondition(nn.Module):
 
 
 def segments(frames: int, segment: int, overlap: int) -> list[tuple[int, int]]:
-    """[(start, end)] of as few stretches of ``segment`` frames as overlap by ``overlap`` or more; one, if it is short.
+    """[(start, end)] of the fewest stretches of ``segment`` frames that overlap by ``overlap`` or more; one if short.
 
-    Attention reaches over a whole stretch, so cutting is not exact: this is where recordings are cut, and fade.
+    Attention reaches over a whole stretch, so cutting is not exact; stretches are cross-faded.
     """
     if frames <= segment:
         return [(0, frames)]
@@ -147,17 +147,17 @@ def segments(frames: int, segment: int, overlap: int) -> list[tuple[int, int]]:
 
 def faded(frames: int, segment: int, overlap: int, part) -> Tensor:
     """part(start, end) → [end − start, M] of every stretch, cross-faded linearly → [frames, M]."""
-    places = segments(frames, segment, overlap)
-    if len(places) == 1:
+    stretches = segments(frames, segment, overlap)
+    if len(stretches) == 1:
         return part(0, frames)
     up = torch.arange(1, segment + 1)
     ramp = (torch.minimum(up, up.flip(0)) / (overlap + 1)).clamp(max=1)[:, None]
     total = weight = 0
-    for start, end in places:
-        piece = part(start, end)
+    for start, end in stretches:
+        cond = part(start, end)
         if start == 0:
-            total, weight = piece.new_zeros(frames, piece.shape[1]), piece.new_zeros(frames, 1)
-            ramp = ramp.to(piece.device)
-        total[start:end] += ramp * piece
+            total, weight = cond.new_zeros(frames, cond.shape[1]), cond.new_zeros(frames, 1)
+            ramp = ramp.to(cond.device)
+        total[start:end] += ramp * cond
         weight[start:end] += ramp
     return total / weight

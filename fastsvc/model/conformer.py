@@ -59,7 +59,7 @@ class RelativeAttention(nn.Module):
         return self.conv_o(out.transpose(2, 3).reshape(batch, channels, frames))
 
 
-class FeedForward(nn.Module):
+class ConformerFeedForward(nn.Module):
     def __init__(self, channels: int, inner: int):
         super().__init__()
         self.conv_1 = nn.Conv1d(channels, inner, KERNEL, padding=KERNEL // 2)
@@ -69,14 +69,14 @@ class FeedForward(nn.Module):
         return self.conv_2(torch.relu(self.conv_1(x)))
 
 
-class Layers(nn.Module):
+class ConformerLayers(nn.Module):
     """Attention and feed-forward in turns, each added and then normalised."""
 
     def __init__(self, channels: int, inner: int, heads: int, layers: int):
         super().__init__()
         self.attn_layers = nn.ModuleList(RelativeAttention(channels, heads) for _ in range(layers))
         self.norm_layers_1 = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
-        self.ffn_layers = nn.ModuleList(FeedForward(channels, inner) for _ in range(layers))
+        self.ffn_layers = nn.ModuleList(ConformerFeedForward(channels, inner) for _ in range(layers))
         self.norm_layers_2 = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class Conformer(nn.Module):
 
     def __init__(self, channels: int, inner: int, heads: int, layers: int, out: int):
         super().__init__()
-        self.conformer_encoder = Layers(channels, inner, heads, layers)
+        self.conformer_encoder = ConformerLayers(channels, inner, heads, layers)
         self.projection = nn.Conv1d(channels, out, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ EPSILON = 0.0010000000474974513  # Keras' 1e-3, in float32
 
 
 class FrozenNorm(nn.Module):
-    """Batch norm as it is after training, [B, C, …] with the statistics it has. They stay in float32 where the input
-    has half of it: CREPE's variances reach 5e5."""
+    """Batch norm with its trained statistics, [B, C, …]. These stay in float32 for float16 inputs, because CREPE's
+    variances reach 5e5."""
 
     def __init__(self, channels: int, eps: float = 1e-5):
         super().__init__()
@@ -53,16 +53,16 @@ class Crepe(nn.Module):
         # The first convolution has one input channel: as a product with overlapping windows it is twice as fast,
         # and leaves its channels last, where the convolutions after it are fastest on a CPU.
         padding = (FIRST_KERNEL - FIRST_STRIDE) // 2
-        pieces = F.pad(windows, (padding, padding)).unfold(1, FIRST_KERNEL, FIRST_STRIDE)
-        x = F.linear(pieces, self.conv1.weight.flatten(1), self.conv1.bias)
-        x = self._rest(x.transpose(1, 2)[..., None], self.conv1_BN)
+        rows = F.pad(windows, (padding, padding)).unfold(1, FIRST_KERNEL, FIRST_STRIDE)
+        x = F.linear(rows, self.conv1.weight.flatten(1), self.conv1.bias)
+        x = self._after_convolution(x.transpose(1, 2)[..., None], self.conv1_BN)
         for i in range(2, self.layers + 1):
             x = F.pad(x, (0, 0, (KERNEL - 1) // 2, KERNEL // 2))
-            x = self._rest(getattr(self, f"conv{i}")(x), getattr(self, f"conv{i}_BN"))
+            x = self._after_convolution(getattr(self, f"conv{i}")(x), getattr(self, f"conv{i}_BN"))
         return torch.sigmoid(self.classifier(x.transpose(1, 2).flatten(1)))
 
     @staticmethod
-    def _rest(x: torch.Tensor, norm: nn.Module) -> torch.Tensor:
+    def _after_convolution(x: torch.Tensor, norm: nn.Module) -> torch.Tensor:
         # float16 ends at 65504, which a click might reach; infinite values would become NaN further on.
         x = x.clamp(0, torch.finfo(x.dtype).max) if x.dtype == torch.float16 else F.relu(x)
         return F.max_pool2d(norm(x), (2, 1))

@@ -1,7 +1,7 @@
 """The variance-preserving chain x_n = α_n x0 + s_n ε of the DDPM checkpoints (Diffusion-SVC, so-vits-svc, DDSP-SVC 3).
 
-Levels n are places on the chain, 0 (nearly clean) … timesteps − 1 (nearly noise), and need not be whole: between two
-places log α runs linearly, as in the DPM-Solver code of these projects (Lu et al., arXiv 2211.01095).
+Levels n go from 0 (nearly clean) to timesteps − 1 (nearly noise) and need not be integers: between two integers log α
+is linear, as in the DPM-Solver code of these projects (Lu et al., arXiv 2211.01095).
 """
 
 from functools import lru_cache

@@ -10,7 +10,7 @@ def coefficients(config: EdmConfig, sigma: Tensor) -> tuple[Tensor, Tensor, Tens
 
     c_skip = s² / ((σ−σmin)² + s²), c_out = (σ−σmin) s / √(σ²+s²), c_in = 1 / √(σ²+s²), c_noise = ln σ / 4:
     c_skip and c_out as in Consistency Models (arXiv 2303.01469), so that D(x, σmin) = x; c_in as in EDM.
-    Without ``skip_offset`` or ``out_offset`` σ stands in place of σ−σmin there.
+    Without ``skip_offset`` c_skip has σ instead of σ−σmin; without ``out_offset`` c_out has.
     """
     s2 = config.sigma_data**2
     above = sigma - config.sigma_min

@@ -1,8 +1,8 @@
 """FCPE: log-mel -> salience of 360 pitches by gated depthwise convolutions (Luo et al. 2025, 2509.15140).
 
-The network of the package torchfcpe as its bundled weights configure it: `conv_only`, so there is no attention. The
-only thing that looks beyond ``HALO_FRAMES`` is one group norm, whose statistics are those of the whole recording;
-:meth:`Fcpe.front` and :meth:`Fcpe.back` are its two sides, so that long input can be cut exactly.
+The network of the package torchfcpe with the configuration of its bundled weights: `conv_only`, so without attention.
+Only one group norm reaches beyond ``HALO_FRAMES``, because its statistics are those of the whole recording;
+:meth:`Fcpe.front` and :meth:`Fcpe.back` are the parts before and after it, so that long input can be cut exactly.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Fcpe(nn.Module):
         return mean, (squares / count - mean.square()).clamp(min=0)
 
     def back(self, x: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        """What follows the group norm, given its mean and variance [B, groups]."""
+        """The network from the group norm on, given mean and variance [B, groups]."""
         scale = torch.rsqrt(variance + self.group_norm.eps).to(x.dtype)[:, None, :, None]
         x = ((x.unflatten(2, (GROUPS, -1)) - mean.to(x.dtype)[:, None, :, None]) * scale).flatten(2)
         x = F.leaky_relu(x * self.group_norm.weight + self.group_norm.bias, 0.01)

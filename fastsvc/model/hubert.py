@@ -3,8 +3,8 @@
 Hsu et al. 2021 (arXiv 2106.07447); ContentVec (Qian et al. 2022, arXiv 2204.09224) is the same network. Parameters
 are named as transformers' HubertModel names them, the positional convolution with its weight norm folded.
 
-The audio is taken as it is: these networks were trained without normalising it. The group norm after the first
-convolution averages over the whole recording, and attention looks at all of it.
+The audio is not normalised, as in the training of these networks. The group norm after the first convolution averages
+over the whole recording, and attention reaches over all of it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FeatureProjection(nn.Module):
 
 
 class PositionalConvolution(nn.Module):
-    """Where in the recording a unit stands, from what surrounds it: a wide grouped convolution and GELU."""
+    """A unit's position, encoded from its surroundings by a wide grouped convolution and GELU."""
 
     def __init__(self, config: HubertConfig):
         super().__init__()
@@ -82,7 +82,7 @@ class Attention(nn.Module):
         return self.out_proj((weights @ v).transpose(1, 2).flatten(2))
 
 
-class FeedForward(nn.Module):
+class HubertFeedForward(nn.Module):
     def __init__(self, channels: int, hidden: int):
         super().__init__()
         self.intermediate_dense = nn.Linear(channels, hidden)
@@ -92,14 +92,14 @@ class FeedForward(nn.Module):
         return self.output_dense(F.gelu(self.intermediate_dense(x)))
 
 
-class Layer(nn.Module):
+class HubertLayer(nn.Module):
     """Attention and feed-forward, each added to its input and then normalised."""
 
     def __init__(self, config: HubertConfig):
         super().__init__()
         self.attention = Attention(config.channels, config.heads)
         self.layer_norm = nn.LayerNorm(config.channels, eps=config.norm_eps)
-        self.feed_forward = FeedForward(config.channels, config.hidden)
+        self.feed_forward = HubertFeedForward(config.channels, config.hidden)
         self.final_layer_norm = nn.LayerNorm(config.channels, eps=config.norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,12 +107,12 @@ class Layer(nn.Module):
         return self.final_layer_norm(x + self.feed_forward(x))
 
 
-class Encoder(nn.Module):
+class HubertTransformer(nn.Module):
     def __init__(self, config: HubertConfig):
         super().__init__()
         self.pos_conv_embed = PositionalConvolution(config)
         self.layer_norm = nn.LayerNorm(config.channels, eps=config.norm_eps)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(HubertLayer(config) for _ in range(config.layers))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.layer_norm(x + self.pos_conv_embed(x))
@@ -124,7 +124,7 @@ class Encoder(nn.Module):
 class Hubert(nn.Module):
     """audio [B, L] at 16 kHz, L >= 400 -> units [B, (L - 80) // 320, D].
 
-    The output after ``config.layers`` layers is what fairseq gives for ``output_layer=layers`` and transformers as
+    The output after ``config.layers`` layers is fairseq's for ``output_layer=layers`` and transformers'
     ``hidden_states[layers]``.
     """
 
@@ -133,7 +133,7 @@ class Hubert(nn.Module):
         self.config = config
         self.feature_extractor = FeatureExtractor(config)
         self.feature_projection = FeatureProjection(config)
-        self.encoder = Encoder(config)
+        self.encoder = HubertTransformer(config)
         self.final_proj = nn.Linear(config.channels, config.projection) if config.projection else None
 
     def forward(self, audio: Tensor) -> Tensor:

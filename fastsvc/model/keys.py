@@ -1,4 +1,4 @@
-"""Comparing what a file holds with what the model needs, name by name."""
+"""Comparing a file's tensors with a model's parameters, name by name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch.overrides import TorchFunctionMode
 from fastsvc.errors import CheckpointError
 from fastsvc.reading.loading import finite
 
-MOST_FAULTS = 300  # that a message tells; a stranger's file may have a million
+MOST_FAULTS = 300  # in a message; a stranger's file may have a million
 Module = TypeVar("Module", bound=nn.Module)
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class _Undrawn(TorchFunctionMode):
-    """Leaves weights undrawn: on the meta device nothing is stored, but a draw imports a compiler first (seconds)."""
+    """Skips random initialisation: on the meta device it stores nothing, but first imports a compiler (seconds)."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         drawn = getattr(func, "__name__", "") == "normal_"  # of torch.nn.init, or of a tensor
@@ -27,7 +27,7 @@ class _Undrawn(TorchFunctionMode):
 
 
 def skeleton(build: Callable[[], Module]) -> Module:
-    """The module that ``build()`` makes, with shapes alone."""
+    """The module of ``build()`` on the meta device: shapes without values."""
     with torch.device("meta"), _Undrawn():
         return build()
 
@@ -52,10 +52,10 @@ def fit(tensors: dict[str, Tensor], build, path: Path, upstream=lambda name: nam
         if name in tensors and tuple(tensors[name].shape) != shape:
             faults.append(f"{upstream(name)} has shape {_shape(tensors[name].shape)} instead of {_shape(shape)}")
     if faults:
-        told = [fault[:200] for fault in faults[:MOST_FAULTS]]
+        listed = [fault[:200] for fault in faults[:MOST_FAULTS]]
         more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
         raise CheckpointError(
-            f"{path} does not fit its configuration: {'; '.join(told)}{more}",
+            f"{path} does not fit its configuration: {'; '.join(listed)}{more}",
             "check that the config belongs to this checkpoint",
         )
     for name, value in tensors.items():

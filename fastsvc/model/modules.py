@@ -1,4 +1,4 @@
-"""Which module specifies a kind of checkpoint."""
+"""The module that specifies each kind of checkpoint."""
 
 from __future__ import annotations
 

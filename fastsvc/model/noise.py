@@ -1,6 +1,6 @@
 """Counter-based Gaussian noise: a pure function of (seed, stream, step, absolute position, channel).
 
-However an input is cut or batched, and on whatever device, each position gets the same number. The generator is
+Each position gets the same number on every device, however an input is cut or batched. The generator is
 Philox-4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), the one Triton's `tl.randn` uses.
 """
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 MASK = 0xFFFFFFFF
-MEL, SOURCE, PHASE, FRAMES = 0, 1, 2, 3  # streams
+MEL_STREAM, SOURCE_STREAM, PHASE_STREAM, FRAME_STREAM = 0, 1, 2, 3
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:
@@ -30,17 +30,17 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int])
 
 
 def _uniform(word: Tensor) -> Tensor:
-    """32-bit words → float32 in (0, 1): 24 bits, centred, so that neither end is met."""
+    """32-bit words → float32 in (0, 1): 24 bits, centred, so that neither end occurs."""
     return ((word >> 8).to(torch.float32) + 0.5) * 2.0**-24
 
 
 def _words(seed: int, step: int, first: int, count: int, channels: int, stream: int, device) -> tuple[Tensor, ...]:
     groups = -(-channels // 4)
-    place = torch.arange(first, first + count, dtype=torch.int64, device=device)[:, None].expand(count, groups)
+    frame = torch.arange(first, first + count, dtype=torch.int64, device=device)[:, None].expand(count, groups)
     group = torch.arange(groups, dtype=torch.int64, device=device).expand(count, groups)
     constant = torch.full((1, 1), step & MASK, dtype=torch.int64, device=device)
     key = (seed & MASK, (seed >> 32) & MASK)
-    return philox((place & MASK, (place >> 32) & MASK, group | (stream << 24), constant), key)
+    return philox((frame & MASK, (frame >> 32) & MASK, group | (stream << 24), constant), key)
 
 
 def gaussian(
@@ -50,7 +50,7 @@ def gaussian(
     frames: int,
     channels: int,
     device: str | torch.device = "cpu",
-    stream: int = MEL,
+    stream: int = MEL_STREAM,
 ) -> Tensor:
     """Standard normal noise [frames, channels], float32, for frames first_frame … first_frame + frames − 1."""
     u1, u2, u3, u4 = (_uniform(w) for w in _words(seed, step, first_frame, frames, channels, stream, device))
@@ -60,7 +60,7 @@ def gaussian(
     return torch.stack(quad, dim=-1).reshape(frames, -1)[:, :channels]
 
 
-def uniform(seed: int, channels: int, device="cpu", stream: int = PHASE) -> Tensor:
+def uniform(seed: int, channels: int, device="cpu", stream: int = PHASE_STREAM) -> Tensor:
     """Uniform numbers [channels] in (0, 1), one set a seed: the starting phases of the harmonics."""
     return torch.stack([_uniform(w) for w in _words(seed, 0, 0, 1, channels, stream, device)], -1).reshape(-1)[
         :channels

@@ -1,7 +1,7 @@
 """Pitch of a mel: log-mel → probabilities of f0 bins, as CREPE (Kim et al. 2018) has them for audio.
 
-Small and differentiable: it serves training alone, where a student's mel is asked whether it sings the f0 that it was
-given. Voicing is not its business.
+The network is small and differentiable. It is used only in training, to measure whether a student's mel has the f0 of
+its input. It does not estimate voicing.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class PitchNet(nn.Module):
 
     def cents(self, logits: Tensor) -> Tensor:
         """[B, T, bins] → the expected pitch [B, T], in cents above low_hz: smooth, so it has a gradient."""
-        place = torch.arange(self.config.bins, device=logits.device) * self.config.step_cents
-        return torch.softmax(logits.float(), dim=-1) @ place
+        cents = torch.arange(self.config.bins, device=logits.device) * self.config.step_cents
+        return torch.softmax(logits.float(), dim=-1) @ cents
 
     def cents_of(self, f0_hz: Tensor) -> Tensor:
         """Hz → cents above low_hz; 0 where f0 is 0."""

@@ -1,7 +1,7 @@
-"""The diffusion process of an acoustic model, whichever it is: four coefficients and one denoiser.
+"""The diffusion process of an acoustic model, EDM or DDPM: four coefficients and one denoiser.
 
-``level`` is σ for EDM models and the place on the chain for DDPM ones. Everything that samples, compiles or runs a
-network sees D(x, level, cond) = c_skip x + c_out F(c_in x, c_noise, cond) alone.
+``level`` is σ for EDM models and the level of the chain for DDPM models. All code that samples, compiles or runs a
+network uses only D(x, level, cond) = c_skip x + c_out F(c_in x, c_noise, cond).
 """
 
 import torch

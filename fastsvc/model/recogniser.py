@@ -1,11 +1,11 @@
 """Phonetic recogniser: log-mel at 16 kHz -> residual convolutions -> narrow bottleneck (the units) -> phones.
 
-The units are what the acoustic models take as content, so they should carry the phones and nothing of the
-singer: the bottleneck is narrow, bounded by tanh, and blurred by noise in training.
+The units are the content input of the acoustic models, so they should carry the phones and nothing of the singer: the
+bottleneck is narrow, bounded by tanh, and blurred by noise in training.
 
-The network of the product ("conv") has no statistics over time: a unit depends on the mel frames within
-``halo_frames`` of it and on nothing else, so recordings of any length can be cut and joined exactly. A second
-architecture ("gru") exists for evaluation alone, where a recogniser is wanted that took no part in training.
+The engine's network ("conv") has no statistics over time: a unit depends only on the mel frames within ``halo_frames``
+of it, so recordings of any length can be cut and joined exactly. A second architecture ("gru") is for evaluation alone,
+which needs a recogniser that took no part in training.
 
 Phones: index 0 is the CTC blank (Graves et al. 2006), then the symbols of ``RecogniserConfig.phones[1:]``.
 """
@@ -27,11 +27,11 @@ SWITCH_COST = 4.0  # nepers; the phone error rate on held-out songs is flat from
 
 
 def normalise(mel: torch.Tensor, mask: torch.Tensor | None, mean_frames: int) -> torch.Tensor:
-    """mel [B, T, M] -> [B, T, M or 2M]: a fixed map onto about [-1, 1] and, if asked, the deviation from the mean
-    over ``mean_frames`` to each side.
+    """mel [B, T, M] -> [B, T, M or 2M]: a fixed map onto about [-1, 1] and, with ``mean_frames``, the deviation from
+    the mean over that many frames to each side.
 
-    The deviation is free of level, equaliser and much of the voice; the first part still has what a long note would
-    lose. A mean over the whole recording would break exact cutting.
+    The deviation is free of level, equaliser and much of the voice; the first part keeps what a long note would lose
+    there. A mean over the whole recording would break exact cutting.
     """
     parts = [(mel + 2.0) / 3.0]
     if mean_frames:
@@ -47,7 +47,7 @@ def _around(x: torch.Tensor, frames: int) -> torch.Tensor:
 
 
 def inputs(config: RecogniserConfig) -> int:
-    """Channels that :func:`normalise` gives."""
+    """Channels of :func:`normalise`'s output."""
     return config.mel.bins * (2 if config.mean_frames else 1)
 
 
@@ -75,7 +75,7 @@ class GatedBlock(nn.Module):
 
 
 class ConvTrunk(nn.Module):
-    """The product's trunk: a stem and ``layers`` gated blocks with dilations 1, 2, 4, 8, 1, 2 ..."""
+    """The engine's trunk: a stem and ``layers`` gated blocks with dilations 1, 2, 4, 8, 1, 2 ..."""
 
     def __init__(self, config: RecogniserConfig):
         super().__init__()
@@ -129,8 +129,8 @@ class Recogniser(nn.Module):
     """mel [B, T, M] (log10, as :func:`fastsvc.audio.mel.log_mel` with ``config.mel``) -> (units, logits).
 
     units [B, T, D] lie in (-1, 1); logits [B, T, P] are linear in them. ``valid`` [B, T] marks the frames that
-    belong to each recording. ``blur`` [B, T, D] is added to the units before the logits, in training: what is
-    worth little to the phones drowns in it.
+    belong to each recording. ``blur`` [B, T, D] is added to the units before the logits, in training: it drowns
+    information that is worth little to the phones.
     """
 
     def __init__(self, config: RecogniserConfig):

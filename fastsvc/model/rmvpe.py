@@ -23,7 +23,7 @@ HALO_FRAMES = 2 * 8 * (MULTIPLE - 1) + 2 * (MULTIPLE - 1) + 32 * MULTIPLE + 1 + 
 HALO_FRAMES += -HALO_FRAMES % MULTIPLE
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3×3 convolutions beside a shortcut, which is a 1×1 convolution where the channels change."""
 
     def __init__(self, before: int, after: int):
@@ -43,10 +43,10 @@ class Residual(nn.Module):
 
 
 def residuals(before: int, after: int) -> nn.ModuleList:
-    return nn.ModuleList([Residual(before, after)] + [Residual(after, after) for _ in range(BLOCKS - 1)])
+    return nn.ModuleList([ResidualBlock(before, after)] + [ResidualBlock(after, after) for _ in range(BLOCKS - 1)])
 
 
-class Down(nn.Module):
+class DownBlock(nn.Module):
     """One level of the encoder, or of the middle: a chain of residual blocks."""
 
     def __init__(self, before: int, after: int):
@@ -59,8 +59,8 @@ class Down(nn.Module):
         return x
 
 
-class Up(nn.Module):
-    """Twice as fine by a transposed convolution, joined with the encoder's output there, and residual blocks."""
+class UpBlock(nn.Module):
+    """Upsampling by two (a transposed convolution), concatenation with the encoder's output, residual blocks."""
 
     def __init__(self, before: int, after: int):
         super().__init__()
@@ -71,14 +71,14 @@ class Up(nn.Module):
         )
         self.conv2 = residuals(2 * after, after)
 
-    def forward(self, x: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
-        x = torch.cat((self.conv1(x), beside), 1)
+    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        x = torch.cat((self.conv1(x), skip), 1)
         for block in self.conv2:
             x = block(x)
         return x
 
 
-class Part(nn.Module):
+class LayerList(nn.Module):
     """A list of layers under upstream's name; the encoder has a norm before it."""
 
     def __init__(self, layers, norm: bool = False):
@@ -94,20 +94,22 @@ class UNet(nn.Module):
     def __init__(self):
         super().__init__()
         sizes = [FIRST_CHANNELS * 2**i for i in range(LEVELS + 1)]  # 16 … 512
-        self.encoder = Part([Down(a, b) for a, b in zip([1, *sizes], sizes[:-1])], norm=True)
-        self.intermediate = Part([Down(sizes[-2] if i == 0 else sizes[-1], sizes[-1]) for i in range(MIDDLE_LAYERS)])
-        self.decoder = Part([Up(b, a) for a, b in reversed(list(itertools.pairwise(sizes)))])
+        self.encoder = LayerList([DownBlock(a, b) for a, b in zip([1, *sizes], sizes[:-1])], norm=True)
+        self.intermediate = LayerList(
+            [DownBlock(sizes[-2] if i == 0 else sizes[-1], sizes[-1]) for i in range(MIDDLE_LAYERS)]
+        )
+        self.decoder = LayerList([UpBlock(b, a) for a, b in reversed(list(itertools.pairwise(sizes)))])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x, beside = self.encoder.bn(x), []
+        x, skips = self.encoder.bn(x), []
         for layer in self.encoder.layers:
             x = layer(x)
-            beside.append(x)
+            skips.append(x)
             x = nn.functional.avg_pool2d(x, 2)
         for layer in self.intermediate.layers:
             x = layer(x)
         for layer in self.decoder.layers:
-            x = layer(x, beside.pop())
+            x = layer(x, skips.pop())
         return x
 
 
@@ -135,11 +137,11 @@ class Rmvpe(nn.Module):
         return self.fc(self.hidden(mel))
 
     def hidden(self, mel: torch.Tensor) -> torch.Tensor:
-        """What the GRU reads, [B, T, 384]."""
+        """The GRU's input, [B, T, 384]."""
         return self.cnn(self.unet(mel[:, None])).transpose(1, 2).flatten(2)
 
     def directions(self) -> tuple[nn.GRU, nn.GRU]:
-        """The GRU as two of one direction, on the same parameters: only so can a long recording be cut exactly."""
+        """The GRU as two unidirectional ones on the same parameters, which can run exactly over blocks."""
         both, halves = self.fc[0].gru, []
         for suffix in ("", "_reverse"):
             with torch.device("meta"):

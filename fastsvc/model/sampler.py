@@ -1,7 +1,7 @@
-"""Samplers of EDM models over any denoiser ``denoise(x, sigma) -> x0``, with the noise handed in by the caller.
+"""Samplers of EDM models over any denoiser ``denoise(x, sigma) -> x0``; the caller supplies the noise.
 
 ``noise(step)`` returns standard normal draws of x's shape; step counts evaluations from 0.
-:func:`sample` is the one door to these and to the solvers of DDPM models.
+:func:`sample` calls these samplers and the solvers of DDPM models.
 """
 
 import itertools
@@ -55,8 +55,14 @@ def heun(denoise: Denoise, sigmas: Tensor, noise: Noise) -> Tensor:
 
 
 def methods(config: AcousticConfig) -> tuple[str, ...]:
-    """The samplers that an acoustic model can be given, its own first."""
+    """The samplers for an acoustic model, its default first."""
     return DDPM_SAMPLERS if config.ddpm else EDM_SAMPLERS
+
+
+def check_method(config: AcousticConfig, method: str) -> None:
+    """Raises ValueError for a sampler that does not fit the acoustic model."""
+    if method not in methods(config):
+        raise ValueError(f"the sampler {method!r} does not fit the model")
 
 
 def sample(
@@ -70,11 +76,11 @@ def sample(
 ) -> Tensor:
     """A normalised mel by ``method`` over ``levels``; DDPM models may begin at x0, a normalised mel, noised.
 
-    ``cond`` is what the denoiser is conditioned on, for models whose noise is about it (``edm.noise_mean``).
+    ``cond``: the denoiser's condition, for models whose noise is drawn about it (``edm.noise_mean``).
     """
     if method in solver.SOLVERS:
-        places = solver.chain(config.ddpm, levels)
-        return solver.SOLVERS[method](denoise, places, solver.start(places[0], noise(0), x0))
+        points = solver.chain(config.ddpm, levels)
+        return solver.SOLVERS[method](denoise, points, solver.start(points[0], noise(0), x0))
     if config.edm.noise_mean == "condition":
         noise = about(cond, noise)
     if method == "consistency":

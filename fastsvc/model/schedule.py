@@ -1,7 +1,7 @@
-"""Noise levels of every sampler: the two Karras grids that CoMoSVC uses (como.py), and places on the DDPM chain.
+"""Noise levels of every sampler: the two Karras grids of CoMoSVC (como.py), and levels of the DDPM chain.
 
-The grids are in float32 as there: the first Euler level is then 79.99998 instead of 80, and an Euler step from σ = 80
-loses five digits to cancellation, so the checkpoints' own results are only met with the same rounding.
+The grids are in float32 as in CoMoSVC: the first Euler level is then 79.99998 instead of 80. An Euler step from σ = 80
+loses five digits to cancellation, so only the same rounding reproduces the checkpoints' own results.
 """
 
 import torch
@@ -15,14 +15,14 @@ def karras(low: float, high: float, points: int, rho: float) -> Tensor:
     """``points`` levels from high down to low, evenly spaced in σ^(1/ρ) (EDM, arXiv 2206.00364, eq. 5)."""
     if points < 1:
         raise ConfigError(f"{points} steps were asked for", "ask for at least 1")
-    place = torch.arange(points, dtype=torch.float32) / max(points - 1, 1)
-    return (high ** (1 / rho) + place * (low ** (1 / rho) - high ** (1 / rho))) ** rho
+    fraction = torch.arange(points, dtype=torch.float32) / max(points - 1, 1)
+    return (high ** (1 / rho) + fraction * (low ** (1 / rho) - high ** (1 / rho))) ** rho
 
 
 def consistency_sigmas(config: EdmConfig, steps: int) -> Tensor:
     """[steps] levels of the consistency sampler: a grid of steps + 1 points without its last, σmin.
 
-    A student that was trained on levels of its own (``few_steps``) has those alone: ConfigError for other counts.
+    A student that was trained on its own levels (``few_steps``) has only those: ConfigError for other counts.
     """
     trained = {len(levels): levels for levels in config.few_steps}
     if trained:
@@ -47,7 +47,7 @@ def euler_sigmas(config: EdmConfig, steps: int) -> Tensor:
 
 
 def chain_levels(config: DdpmConfig, steps: int, depth: int | None = None) -> Tensor:
-    """[steps + 1] places from depth − 1 to 0, evenly spaced: "time_uniform" of upstream's DPM-Solver and UniPC."""
+    """[steps + 1] levels from depth − 1 to 0, evenly spaced: "time_uniform" of upstream's DPM-Solver and UniPC."""
     depth = config.timesteps if depth is None else depth
     if not 1 <= steps < depth:
         raise ConfigError(
@@ -64,11 +64,11 @@ def levels(config: AcousticConfig, method: str, steps: int, depth: int | None = 
 
 
 def evaluations(method: str, levels: list[float]) -> int:
-    """How often the network runs one after another, which is how far its reach adds up."""
+    """How often the network runs in sequence; its receptive field grows by as many halos."""
     count = len(evaluated(method, levels))
     return 2 * count - 1 if method == "heun" else count
 
 
 def evaluated(method: str, levels: list[float]) -> list[float]:
-    """Those levels of a schedule at which the network is evaluated."""
+    """The levels of a schedule at which the network is evaluated."""
     return list(levels) if method == "consistency" else list(levels[:-1])

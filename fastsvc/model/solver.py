@@ -14,40 +14,40 @@ from torch import Tensor
 from fastsvc.config import DdpmConfig
 from fastsvc.model.ddpm import alpha_and_spread
 
-Place = tuple[float, float, float]
-FEW = 10  # below so many steps the last one is of first order, as in upstream's DPM-Solver++
+ChainPoint = tuple[float, float, float]  # (level, α, s)
+FEW = 10  # with fewer steps the last one is of first order, as in upstream's DPM-Solver++
 
 
-def chain(config: DdpmConfig, levels: list[float]) -> list[Place]:
+def chain(config: DdpmConfig, levels: list[float]) -> list[ChainPoint]:
     """(level, α, s) of each level."""
     alpha, spread = alpha_and_spread(config, torch.tensor(levels, dtype=torch.float64))
     return list(zip(levels, alpha.tolist(), spread.tolist()))
 
 
-def start(first: Place, noise: Tensor, x0: Tensor | None = None) -> Tensor:
-    """Where the chain begins: at ``noise`` alone, or at x0 noised to the first place (shallow diffusion)."""
+def start(first: ChainPoint, noise: Tensor, x0: Tensor | None = None) -> Tensor:
+    """The chain's first x: ``noise`` alone, or x0 noised to the first level (shallow diffusion)."""
     return noise if x0 is None else first[1] * x0 + first[2] * noise
 
 
-def between(before: Place, after: Place) -> tuple[float, float, float]:
+def step_coefficients(before: ChainPoint, after: ChainPoint) -> tuple[float, float, float]:
     """(h, s'/s, −α'(e^{−h} − 1)) of a step."""
     h = math.log(after[1] / after[2]) - math.log(before[1] / before[2])
     return h, after[2] / before[2], -after[1] * math.expm1(-h)
 
 
-def ddim(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
+def ddim(denoise: Callable, points: list[ChainPoint], x: Tensor) -> Tensor:
     """DDIM with η = 0 (Song et al., arXiv 2010.02502, eq. 12)."""
-    for before, after in itertools.pairwise(places):
-        _, keep, pull = between(before, after)
+    for before, after in itertools.pairwise(points):
+        _, keep, pull = step_coefficients(before, after)
         x = keep * x + pull * denoise(x, before[0])
     return x
 
 
-def dpm_solver(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
+def dpm_solver(denoise: Callable, points: list[ChainPoint], x: Tensor) -> Tensor:
     """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2): x0 extrapolated from the last two estimates."""
-    steps, previous, h_before = len(places) - 1, None, 0.0
-    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
-        h, keep, pull = between(before, after)
+    steps, previous, h_before = len(points) - 1, None, 0.0
+    for step, (before, after) in enumerate(itertools.pairwise(points), start=1):
+        h, keep, pull = step_coefficients(before, after)
         x0 = denoise(x, before[0])
         aim = x0
         if previous is not None and not (step == steps and steps < FEW):
@@ -57,15 +57,15 @@ def dpm_solver(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
     return x
 
 
-def unipc(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
+def unipc(denoise: Callable, points: list[ChainPoint], x: Tensor) -> Tensor:
     """UniPC-2 with B(h) = e^{−h} − 1 (Zhao et al., arXiv 2302.04867, "bh2"): each new estimate also corrects its x.
 
     The last step has no estimate at its end, hence no correction, and is of first order.
     """
-    steps, previous, h_before = len(places) - 1, None, 0.0
-    x0 = denoise(x, places[0][0])
-    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
-        h, keep, pull = between(before, after)
+    steps, previous, h_before = len(points) - 1, None, 0.0
+    x0 = denoise(x, points[0][0])
+    for step, (before, after) in enumerate(itertools.pairwise(points), start=1):
+        h, keep, pull = step_coefficients(before, after)
         base = keep * x + pull * x0
         slope = None if previous is None else (previous - x0) * (h / -h_before)
         if step == steps:
@@ -82,7 +82,7 @@ def unipc(denoise: Callable, places: list[Place], x: Tensor) -> Tensor:
 
 
 def _corrector(h: float, r: float) -> tuple[float, float]:
-    """Weights of the two differences, at r (the place before, in steps of h) and at 1: R ρ = b of the paper."""
+    """Weights of the two differences, at r (the previous level, in steps of h) and at 1: R ρ = b of the paper."""
     first = math.expm1(-h)
     phi1 = first / -h - 1
     phi2 = phi1 / -h - 0.5

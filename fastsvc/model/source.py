@@ -1,10 +1,10 @@
 """The harmonic source of the NSF vocoders: sines at f0 and its harmonics, noise where unvoiced.
 
 After SineGen of M4Singer's HiFi-GAN and openvpi's NSF-HiFi-GAN (Wang et al., arXiv 1904.12088), and the one sine of
-PC-NSF-HiFi-GAN, with one change: the phase is summed per frame in integers, so that it stays right over hours and can
-be entered anywhere. Upstream sums in float32, by frames (openvpi) or by samples (m4, so-vits-svc, DDSP-SVC), which
-drifts: after minutes its phase is another, its frequency the same. Starting phases are from our own noise. All agree on
-the levels of sines and noise; early Diffusion-SVC left the noise out, with the same weights, which were trained on it.
+PC-NSF-HiFi-GAN, with one change: the phase is summed per frame in integers, so that it stays exact over hours and can
+start at any frame. Upstream sums in float32, by frames (openvpi) or by samples (m4, so-vits-svc, DDSP-SVC), and drifts:
+after minutes the phase differs, the frequency does not. Starting phases come from our own noise. All projects agree on
+the levels of sines and noise; early Diffusion-SVC omitted the noise, with the same weights, which were trained with it.
 """
 
 import torch
@@ -16,7 +16,7 @@ from fastsvc.model import noise
 SINE_LEVEL = 0.1
 VOICED_NOISE = 0.003
 PULSE_LEVEL = 0.3  # RMS
-BAND = 0.45  # of the rate: where the pulse train ends
+BAND = 0.45  # of the rate: the pulse train's upper end
 
 
 def frame_phase(f0_hz: Tensor, config: VocoderConfig) -> Tensor:
@@ -32,7 +32,7 @@ def frame_phase(f0_hz: Tensor, config: VocoderConfig) -> Tensor:
 
 
 def initial_phase(config: VocoderConfig, seed: int, device: str | torch.device = "cpu") -> Tensor:
-    """Starting phases [source_channels] in cycles: random but for the fundamental's; of "pulse" all 0, unused."""
+    """Starting phases [source_channels] in cycles, random except the fundamental's; for "pulse" all 0 and unused."""
     start = noise.uniform(seed, config.source_channels, device)
     if config.source == "pulse":
         return torch.zeros_like(start)
@@ -43,8 +43,8 @@ def harmonics(f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, config
     """Sines and noise [B, T·hop, source_channels].
 
     f0_hz [B, T] with 0 where unvoiced, phase [B, T] from :func:`frame_phase`, start [..., source_channels] in cycles,
-    draws [B, T·hop, source_channels] standard normal. Harmonics above half the rate, which upstream lets fold back into
-    the voice (from 1333 Hz on at 24 kHz), are left out. "sine" takes neither start nor draws: see :func:`sine`.
+    draws [B, T·hop, source_channels] standard normal. Harmonics above half the rate are omitted; upstream lets them
+    alias into the voice (from 1333 Hz on at 24 kHz). "sine" uses neither start nor draws: see :func:`sine`.
     """
     if config.source == "sine":
         return sine(f0_hz, phase, config)
@@ -59,9 +59,9 @@ def harmonics(f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, config
     turns = cycles[:, :, None] * order + start.double()
     sines = torch.sin(2 * torch.pi * turns.remainder(1.0).float()) * SINE_LEVEL
     voiced = voiced[:, :, None]
-    sung = voiced * (f0_hz.repeat_interleave(hop, dim=1)[:, :, None] * order < config.mel.rate_hz / 2)
+    audible = voiced * (f0_hz.repeat_interleave(hop, dim=1)[:, :, None] * order < config.mel.rate_hz / 2)
     level = voiced * VOICED_NOISE + (1 - voiced) * SINE_LEVEL / 3
-    return sines * sung + level * draws
+    return sines * audible + level * draws
 
 
 def sine(f0_hz: Tensor, phase: Tensor, config: VocoderConfig) -> Tensor:
@@ -79,7 +79,7 @@ def sine(f0_hz: Tensor, phase: Tensor, config: VocoderConfig) -> Tensor:
 
 
 def _glide(f0_hz: Tensor) -> Tensor:
-    """How much f0 changes until the next frame, float64 [B, T], 0 in the last one."""
+    """The change of f0 to the next frame, float64 [B, T], 0 in the last frame."""
     return torch.diff(f0_hz.double(), dim=1, append=f0_hz[:, -1:].double())
 
 
@@ -88,19 +88,19 @@ def _source_rate_hz(config: VocoderConfig) -> float:
 
 
 def pulse_and_noise(f0_hz: Tensor, cycles: Tensor, voiced: Tensor, draws: Tensor, config: VocoderConfig) -> Tensor:
-    """[B, L, 2]: Σ cos(kx) over the harmonics below BAND, at one level whatever f0 is, and noise (less where voiced).
+    """[B, L, 2]: Σ cos(kx) over the harmonics below BAND, equally loud at every f0, and noise (less where voiced).
 
-    With eight harmonics a network must invent the rest, which takes long trainings. Here it is given them all by
-    Σ_{k=1…K} cos kx = sin((K+½)x) / (2 sin(x/2)) − ½, and fades the next one in, so that nothing jumps with f0.
+    With eight harmonics a network must invent the higher ones, which takes long trainings. Here it gets them all, by
+    Σ_{k=1…K} cos kx = sin((K+½)x) / (2 sin(x/2)) − ½, and the next one is faded in, so that nothing jumps with f0.
     f0_hz, cycles (float64), voiced [B, L], draws [B, L, 2].
     """
     count = BAND * config.mel.rate_hz / f0_hz.clamp(min=1.0).double()
-    whole = count.floor()
+    full_count = count.floor()
     x = 2 * torch.pi * (cycles + 0.5).remainder(1.0) - torch.pi  # −π … π, where sin(x/2) vanishes at 0 alone
     half = torch.sin(x / 2)
     near = half.abs() < 1e-9
-    kernel = torch.where(near, whole, torch.sin((whole + 0.5) * x) / (2 * torch.where(near, 1.0, half)) - 0.5)
-    pulse = (kernel + (count - whole) * torch.cos((whole + 1) * x)) / (count / 2).sqrt()
+    kernel = torch.where(near, full_count, torch.sin((full_count + 0.5) * x) / (2 * torch.where(near, 1.0, half)) - 0.5)
+    pulse = (kernel + (count - full_count) * torch.cos((full_count + 1) * x)) / (count / 2).sqrt()
     level = voiced * 0.1 + (1 - voiced)
     return PULSE_LEVEL * torch.stack([pulse.float() * voiced, draws[..., 1] * level], dim=-1)
 
@@ -115,6 +115,6 @@ def seeded(f0_hz: Tensor, config: VocoderConfig, seed: int = 0, first_frame: int
     if config.source == "sine":
         return sine(f0_hz, phase, config)
     draws = noise.gaussian(
-        seed, 0, first_frame * hop, f0_hz.shape[1] * hop, config.source_channels, f0_hz.device, noise.SOURCE
+        seed, 0, first_frame * hop, f0_hz.shape[1] * hop, config.source_channels, f0_hz.device, noise.SOURCE_STREAM
     )
     return harmonics(f0_hz, phase, initial_phase(config, seed, f0_hz.device), draws[None], config)

@@ -20,7 +20,7 @@ from fastsvc.config import VerifierConfig
 
 
 def normalise(mel: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Take away each recording's mean over time and bins (its level), not the mean of each bin (its timbre)."""
+    """Subtract each recording's mean over time and bins (its level), but not the mean of each bin (its timbre)."""
     if mask is None:
         return (mel - mel.mean((1, 2), keepdim=True)) / 1.5
     mean = (mel * mask).sum((1, 2), keepdim=True) / (mask.sum((1, 2), keepdim=True) * mel.shape[2]).clamp(min=1)
@@ -42,7 +42,7 @@ class TdnnBlock(nn.Module):
         return x + 0.5 * self.out(F.gelu(y))
 
 
-class Tdnn(nn.Module):
+class TdnnTrunk(nn.Module):
     """[B, T, M] -> [B, 2C]: mean and deviation over time, weighted per channel by attention."""
 
     def __init__(self, config: VerifierConfig):
@@ -65,7 +65,7 @@ class Tdnn(nn.Module):
         return _mean_and_deviation(x.float(), torch.softmax(score, dim=1))
 
 
-class Conv2d(nn.Module):
+class Conv2dTrunk(nn.Module):
     """[B, T, M] -> [B, C * M/16 * 2]: four stages of residual 2-D convolutions, each halving time and bins."""
 
     def __init__(self, config: VerifierConfig):
@@ -103,13 +103,13 @@ def _mean_and_deviation(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
 
 
-TRUNKS = {"tdnn": Tdnn, "conv2d": Conv2d}
+TRUNKS = {"tdnn": TdnnTrunk, "conv2d": Conv2dTrunk}
 
 
 class Verifier(nn.Module):
     """mel [B, T, M] (as :func:`fastsvc.audio.mel.log_mel` with ``config.mel``) -> embedding [B, E] of length 1.
 
-    ``valid`` [B, T] marks the frames to listen to; padding then changes nothing.
+    ``valid`` [B, T] marks the frames that count; padding then changes nothing.
     """
 
     def __init__(self, config: VerifierConfig):

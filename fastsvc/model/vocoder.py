@@ -74,9 +74,9 @@ class Generator(nn.Module):
         return mixed if self.config.source == "pulse" else torch.tanh(mixed)  # tanh would blunt the pulses
 
     def forward(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
-        """mel [B, T, M] (log base as configured), source as :meth:`source` gives it → audio [B, T·hop] in −1 … 1.
+        """mel [B, T, M] (log base as configured), ``source`` from :meth:`source` → audio [B, T·hop] in −1 … 1.
 
-        noise [B, T, initial_channels], standard normal, is what `noise_sigma` scales; None leaves it out.
+        noise [B, T, initial_channels], standard normal, is scaled by `noise_sigma`; None omits it.
         """
         x = self.conv_pre(mel.transpose(1, 2))
         if noise is not None:

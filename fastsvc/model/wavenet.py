@@ -21,9 +21,9 @@ AMPHION_STEP, AMPHION_INNER = 128, 512  # channels of its step embedding and of 
 
 
 def step_features(noise_level: Tensor, config: DenoiserConfig) -> Tensor:
-    """Noise levels [B] → what the denoiser's mlp takes; Amphion's frequencies end above 1/10000, cosines come first.
+    """Noise levels [B] → input of the denoiser's mlp; Amphion's frequencies end above 1/10000, cosines come first.
 
-    In float32 whatever the model is in: at places of a DDPM chain, up to 999, the angles' rounding counts, and networks
+    In float32 for models of any type: at levels of a DDPM chain, up to 999, the angles' rounding matters, and networks
     were trained with it.
     """
     level = noise_level.float()

@@ -16,7 +16,7 @@ GAINS = (".weight_g", ".original0")
 
 
 def partner(name: str) -> str | None:
-    """The other half of a pair, None for the name of a tensor that is no half."""
+    """The name of a pair's other half; None for a tensor that belongs to no pair."""
     for ending, other in PARTS.items():
         if name.endswith(ending):
             return name.removesuffix(ending) + other
@@ -24,7 +24,7 @@ def partner(name: str) -> str | None:
 
 
 def folded_name(name: str) -> str:
-    """``X.weight`` for both halves of a pair, any other name as it is."""
+    """``X.weight`` for both halves of a pair; any other name unchanged."""
     for ending in PARTS:
         if name.endswith(ending):
             return name.removesuffix(ending) + ".weight"

@@ -1,7 +1,7 @@
 """Amphion's condition on a CPU: the specification's module itself, over stretches of 10 s (fastsvc/model/amphion.py).
 
-Its attention reaches over the whole stretch, so there is nothing to lower and no halo that would make cutting exact.
-Stretches are those of the recording, not of the denoiser's blocks: how the rest is cut still changes nothing.
+Its attention reaches over the whole stretch, so nothing can be lowered and no halo would make cutting exact. Stretches
+belong to the recording, not to the denoiser's blocks: how the denoiser cuts still changes nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from fastsvc.model.amphion import OVERLAP_S, SEGMENT_S, AmphionCondition, faded
 from fastsvc.model.keys import skeleton
 
 
-class Condition:
-    """Features of one sequence → cond; called as :class:`fastsvc.engine.cpu.condition.Condition` is."""
+class CpuAmphionCondition:
+    """Features of one sequence → cond; the interface of :class:`fastsvc.engine.cpu.condition.CpuCondition`."""
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):
         amphion = config.amphion
@@ -40,17 +40,17 @@ class Condition:
         parts = (part[None] for part in (units.float(), f0_hz, volume, speaker, voiced))
         return self.module.of_singer(*parts)[0]
 
-    def whole(self, features, speaker: Tensor) -> Tensor:
+    def of_recording(self, features, speaker: Tensor) -> Tensor:
         """cond [T, M] of a recording's features (fastsvc.engine.cpu.sampler.Features)."""
 
         def part(start: int, end: int) -> Tensor:
-            units = features.units[features.places[start:end]]
+            units = features.units[features.unit_indices[start:end]]
             f0_hz, volume, voiced = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
             return self(units, f0_hz, volume, voiced, speaker)
 
         return faded(len(features.f0_hz), self.segment, self.overlap, part)
 
     def over(self, features, speaker: Tensor) -> Callable[[int, int], Tensor]:
-        """(start, end) → cond of these frames of a recording, all of which is computed beforehand, once."""
-        whole = self.whole(features, speaker)
-        return lambda start, end: whole[start:end]
+        """(start, end) → cond of these frames; the recording's whole cond is computed beforehand, once."""
+        cond = self.of_recording(features, speaker)
+        return lambda start, end: cond[start:end]

@@ -10,7 +10,7 @@ from torch import Tensor
 from fastsvc.config import AcousticConfig
 
 
-class Condition:
+class CpuCondition:
     """Features of one sequence → cond, from lowered tensors (fastsvc/artifact/lowered.py)."""
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):
@@ -36,7 +36,7 @@ class Condition:
         """(start, end) → cond of these frames of a recording (fastsvc.engine.cpu.sampler.Features)."""
 
         def part(start: int, end: int) -> Tensor:
-            units = features.units[features.places[start:end]].float()
+            units = features.units[features.unit_indices[start:end]].float()
             f0_hz, volume, voiced = (row[start:end] for row in (features.f0_hz, features.volume, features.voiced))
             return self(units, f0_hz, volume, voiced, speaker)
 

@@ -1,4 +1,4 @@
-"""Which condition a model has, on a CPU."""
+"""The class of a model's condition on a CPU."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from fastsvc.config import AcousticConfig
 from fastsvc.engine.cpu import amphion, condition
 
 
-def condition_for(config: AcousticConfig) -> type[condition.Condition] | type[amphion.Condition]:
-    return condition.Condition if config.amphion is None else amphion.Condition
+def condition_for(config: AcousticConfig) -> type[condition.CpuCondition] | type[amphion.CpuAmphionCondition]:
+    return condition.CpuCondition if config.amphion is None else amphion.CpuAmphionCondition

@@ -1,13 +1,13 @@
-"""The lowered denoiser on a CPU: matrix products over channels-last rows, in buffers that are used again.
+"""The lowered denoiser on a CPU: matrix products over channels-last rows, in buffers that are reused.
 
 The gated convolution costs two thirds of all arithmetic. Its three taps are applied by Winograd's minimal filtering
 F(4, 3) (fastsvc/engine/cpu/winograd.py): four outputs take six products of C × 2C instead of twelve. The transforms of
-inputs and outputs are batches of tiny matrix products, one library call each: every further pass over the data, and
-every further call that all threads must meet at, costs more than the arithmetic saved.
-With dilation δ the four outputs of a tile are δ rows apart. Tiles are ordered by phase ρ (row mod δ), then by place j:
+inputs and outputs are batches of tiny matrix products, one library call each. Every further pass over the data, and
+every further call at which all threads must meet, costs more than the arithmetic saved.
+With dilation δ the four outputs of a tile are δ rows apart. Tiles are ordered by phase ρ (row mod δ), then by index j:
 tile (ρ, j) reads rows (4j + k)δ + ρ − δ, k = 0 … 5, and writes rows (4j + i)δ + ρ, i = 0 … 3.
-The filter's half of the columns comes first here, then the gate's, which is the order of PyTorch's gated linear unit:
-tanh in place and one pass more make z = σ(gate)·tanh(filter).
+The filter's half of the columns comes first here, then the gate's, the order of PyTorch's gated linear unit: tanh in
+place and one more pass make z = σ(gate)·tanh(filter).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from fastsvc.engine.cpu import winograd
 from fastsvc.errors import EngineError
 from fastsvc.model import process
 
-PROJECTION_LIMIT = 256 * 2**20  # bytes: condition projections kept over several steps, beyond that made anew
+PROJECTION_LIMIT = 256 * 2**20  # bytes of condition projections stored over several steps; more is computed again
 
 
-class Denoiser:
+class CpuDenoiser:
     """D(x, σ, cond) from lowered tensors (fastsvc/artifact/lowered.py), for one sequence at a time, in float32."""
 
     gated_type = torch.float32
@@ -42,14 +42,14 @@ class Denoiser:
         self.skip = weights["skip.weight"].view(self.layers, self.width, self.width), weights["skip.bias"]
         self.residual = weights["residual.weight"]
         self._pack_filters(weights)
-        self.steps = {level: Step(config, weights, i, level) for i, level in enumerate(levels)}
+        self.steps = {level: LevelConstants(config, weights, i, level) for i, level in enumerate(levels)}
         self.buffers: dict[str, Tensor] = {}
 
-    def prepare(self, cond: Tensor, evaluations: int = 1) -> Prepared:
-        """Everything about cond [T, H] that all evaluations share."""
-        return Prepared(self, cond, keep=evaluations > 1)
+    def prepare(self, cond: Tensor, evaluations: int = 1) -> PreparedCondition:
+        """The work on cond [T, H] that all evaluations share."""
+        return PreparedCondition(self, cond, store=evaluations > 1)
 
-    def __call__(self, x: Tensor, sigma: float, prepared: Prepared, trace: list | None = None) -> Tensor:
+    def __call__(self, x: Tensor, sigma: float, prepared: PreparedCondition, trace: list | None = None) -> Tensor:
         """x [T, M] normalised → D(x, σ) [T, M], a new tensor. ``trace`` collects (name, x_l) for verification."""
         step = self.steps.get(float(sigma))
         if step is None:
@@ -91,26 +91,28 @@ class Denoiser:
     def _residual(self, layer: int, z: Tensor, state: Tensor) -> Tensor:
         return state.addmm_(z, self.residual[layer], beta=math.sqrt(0.5))
 
-    def _gated_conv(self, layer: int, dilation: int, padded: Tensor, prepared: Prepared, gated: Tensor) -> None:
+    def _gated_conv(
+        self, layer: int, dilation: int, padded: Tensor, prepared: PreparedCondition, gated: Tensor
+    ) -> None:
         """gated[:T] = σ(gate)·tanh(filter) of the convolution of the padded state plus the condition."""
-        width, places = self.width, prepared.places[dilation]
-        tiles = places * dilation
+        width, phase_tiles = self.width, prepared.phase_tiles[dilation]
+        tiles = phase_tiles * dilation
         v = self._buffer("v", tiles, winograd.PRODUCTS * width).view(tiles, winograd.PRODUCTS, width)
         m = self._buffer("m", winograd.PRODUCTS * tiles, 2 * width).view(winograd.PRODUCTS, tiles, 2 * width)
         y = self._buffer("y", winograd.OUTPUTS * tiles, 2 * width)
         prepared.project(layer, dilation, y)
         stride = (winograd.OUTPUTS * dilation * width, dilation * width, 1)
         for phase in range(dilation):
-            rows = padded[self.pad - dilation + phase :].as_strided((places, winograd.PRODUCTS, width), stride)
-            torch.bmm(prepared.input_transform[:places], rows, out=v[phase * places :][:places])
+            rows = padded[self.pad - dilation + phase :].as_strided((phase_tiles, winograd.PRODUCTS, width), stride)
+            torch.bmm(prepared.input_transform[:phase_tiles], rows, out=v[phase * phase_tiles :][:phase_tiles])
         torch.bmm(v.transpose(0, 1), self.filters[layer], out=m)
         y.view(tiles, winograd.OUTPUTS, 2 * width).baddbmm_(prepared.output_transform[:tiles], m.transpose(0, 1))
         y[:, :width].tanh_()
-        out = gated[: winograd.OUTPUTS * tiles].view(places, winograd.OUTPUTS, dilation, width).permute(2, 0, 1, 3)
-        torch.ops.aten.glu.out(y.view(dilation, places, winograd.OUTPUTS, 2 * width), -1, out=out)
+        out = gated[: winograd.OUTPUTS * tiles].view(phase_tiles, winograd.OUTPUTS, dilation, width).permute(2, 0, 1, 3)
+        torch.ops.aten.glu.out(y.view(dilation, phase_tiles, winograd.OUTPUTS, 2 * width), -1, out=out)
 
     def _buffer(self, name: str, rows: int, columns: int, dtype=torch.float32) -> Tensor:
-        """The first ``rows`` of a buffer that grows to the longest input seen: fresh pages are dear."""
+        """The first ``rows`` of a buffer that grows to the longest input seen, because fresh pages are expensive."""
         buffer = self.buffers.get(name)
         if buffer is None or len(buffer) < rows:
             with torch.inference_mode(False):  # so that the buffer may be written in either mode
@@ -118,27 +120,27 @@ class Denoiser:
         return buffer[:rows]
 
 
-class Prepared:
-    """cond in the row order of each dilation, and its projections where they serve several evaluations.
+class PreparedCondition:
+    """cond in the row order of each dilation, and its projections where several evaluations use them.
 
-    A column of ones brings the bias into the product: to add it by itself would be one more pass over all outputs.
+    A column of ones brings the bias into the product: a separate addition would be one more pass over all outputs.
     """
 
-    def __init__(self, denoiser: Denoiser, cond: Tensor, keep: bool):
+    def __init__(self, denoiser: CpuDenoiser, cond: Tensor, store: bool):
         self.denoiser, frames = denoiser, len(cond)
-        self.places = {d: -(-frames // (winograd.OUTPUTS * d)) for d in set(denoiser.dilations)}
-        self.cond = {d: _in_tiles(cond, d, places) for d, places in self.places.items()}
-        tiles = max(d * places for d, places in self.places.items())
+        self.phase_tiles = {d: -(-frames // (winograd.OUTPUTS * d)) for d in set(denoiser.dilations)}
+        self.cond = {d: _in_tiles(cond, d, count) for d, count in self.phase_tiles.items()}
+        tiles = max(d * count for d, count in self.phase_tiles.items())
         self.input_transform, self.output_transform = (t.repeat(tiles, 1, 1) for t in denoiser.transforms)
         size = 4 * denoiser.layers * 2 * denoiser.width * max(len(c) for c in self.cond.values())
-        self.kept = None
-        if keep and size <= PROJECTION_LIMIT:
-            self.kept = [self._projected(i, d) for i, d in enumerate(denoiser.dilations)]
+        self.projections = None
+        if store and size <= PROJECTION_LIMIT:
+            self.projections = [self._projected(i, d) for i, d in enumerate(denoiser.dilations)]
 
     def project(self, layer: int, dilation: int, out: Tensor) -> None:
         """out = bias + cond @ weight of one layer, in the order of its tiles."""
-        if self.kept is not None:
-            out.copy_(self.kept[layer])
+        if self.projections is not None:
+            out.copy_(self.projections[layer])
         else:
             self._projected(layer, dilation, out)
 
@@ -146,8 +148,8 @@ class Prepared:
         return torch.mm(self.cond[dilation], self.denoiser.cond_weight[layer], out=out)
 
 
-class Step:
-    """The constants of one noise level: scalars of the preconditioning, d_l, and what turns d_l into d_{l+1}."""
+class LevelConstants:
+    """The constants of one noise level: scalars of the preconditioning, d_l, and the shift from d_l to d_{l+1}."""
 
     def __init__(self, config: AcousticConfig, weights: dict[str, Tensor], index: int, level: float):
         scalars = process.coefficients(config, torch.tensor(level, dtype=torch.float32))
@@ -161,9 +163,9 @@ def filter_first(weights: dict[str, Tensor], width: int) -> tuple[Tensor, Tensor
     return weights["conv.weight"].roll(width, -1), weights["conv.bias"].roll(width, -1)
 
 
-def _in_tiles(cond: Tensor, dilation: int, places: int) -> Tensor:
-    """[T, H] → [δ·places·4, H + 1], a last column of ones, in the order of tiles: phase, place, output."""
-    rows = winograd.OUTPUTS * places * dilation
+def _in_tiles(cond: Tensor, dilation: int, phase_tiles: int) -> Tensor:
+    """[T, H] → [δ·phase_tiles·4, H + 1], a last column of ones, in the order of tiles: phase, index, output."""
+    rows = winograd.OUTPUTS * phase_tiles * dilation
     padded = cond.new_ones(rows, cond.shape[1] + 1)
     padded[: len(cond), :-1] = cond
-    return padded.view(places, winograd.OUTPUTS, dilation, -1).permute(2, 0, 1, 3).reshape(rows, -1)
+    return padded.view(phase_tiles, winograd.OUTPUTS, dilation, -1).permute(2, 0, 1, 3).reshape(rows, -1)

@@ -1,7 +1,7 @@
 """The lowered denoiser with bfloat16 matrix products, for processors that have units for them (AMX, AVX-512 BF16).
 
 The state, the skip sum, the gates and both ends stay float32; operands and weights of the three large products are
-rounded. There the products are so fast that Winograd's additions and its rounding no longer pay: the taps and the
+rounded. On such processors products are so fast that Winograd's additions and its rounding no longer pay: taps and
 condition are copied side by side and make one product, K = 3C + H.
 """
 
@@ -15,9 +15,9 @@ from torch import Tensor
 
 from fastsvc import machine
 from fastsvc.artifact.lowered import TAPS
-from fastsvc.engine.cpu.denoiser import Denoiser, filter_first
+from fastsvc.engine.cpu.denoiser import CpuDenoiser, filter_first
 
-ROUNDED = ("conv.weight", "residual.weight", "skip.weight")  # what such an engine stores in bfloat16
+ROUNDED = ("conv.weight", "residual.weight", "skip.weight")  # stored in bfloat16 by engines of this precision
 UNITS = {"amx_bf16", "avx512_bf16"}
 
 
@@ -26,17 +26,17 @@ def supported() -> bool:
     return bool(UNITS & set(machine.cpu_flags()))
 
 
-def denoiser_for(precision: str) -> type[Denoiser]:
-    """The backend for an engine's precision; float32, with a warning, where bfloat16 has no units."""
+def denoiser_for(precision: str) -> type[CpuDenoiser]:
+    """The denoiser for an engine's precision; float32, with a warning, on processors without bfloat16 units."""
     if precision != "bf16":
-        return Denoiser
+        return CpuDenoiser
     if not supported():
         warnings.warn("this processor has no bfloat16 units: the engine computes in float32, slower", stacklevel=2)
-        return Denoiser
+        return CpuDenoiser
     return Bf16Denoiser
 
 
-class Operand:
+class Bf16Operand:
     """[T, 3C + H] in bfloat16; the condition's columns are filled once for all layers and evaluations."""
 
     def __init__(self, cond: Tensor, width: int):
@@ -44,8 +44,8 @@ class Operand:
         self.rows[:, TAPS * width :] = cond
 
 
-class Bf16Denoiser(Denoiser):
-    """D(x, σ, cond) as :class:`Denoiser` computes it, its large products in bfloat16."""
+class Bf16Denoiser(CpuDenoiser):
+    """D(x, σ, cond) as :class:`CpuDenoiser` computes it, with the large products in bfloat16."""
 
     gated_type = torch.bfloat16
 
@@ -54,13 +54,13 @@ class Bf16Denoiser(Denoiser):
         self.skip = self.skip[0].bfloat16(), self.skip[1]
         self.residual = self.residual.bfloat16()
 
-    def prepare(self, cond: Tensor, evaluations: int = 1) -> Operand:
-        return Operand(cond, self.width)
+    def prepare(self, cond: Tensor, evaluations: int = 1) -> Bf16Operand:
+        return Bf16Operand(cond, self.width)
 
     def _pack_filters(self, weights: dict[str, Tensor]) -> None:
         self.filters, self.filter_bias = (part.bfloat16() for part in filter_first(weights, self.width))
 
-    def _gated_conv(self, layer: int, dilation: int, padded: Tensor, prepared: Operand, gated: Tensor) -> None:
+    def _gated_conv(self, layer: int, dilation: int, padded: Tensor, prepared: Bf16Operand, gated: Tensor) -> None:
         operand, width = prepared.rows, self.width
         frames = len(operand)
         for tap in range(TAPS):

@@ -1,6 +1,6 @@
-"""Which program computes the vocoder on a processor: our own form of it in PyTorch, or onnxruntime.
+"""The vocoder's backend on a CPU: our own form in PyTorch, or onnxruntime, which is optional.
 
-The compiler measures both (build/passes/measure.py) and writes the faster into the manifest; onnxruntime is optional.
+The compiler measures both (build/passes/measure.py) and writes the faster one into the manifest.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from fastsvc.errors import EngineError, FastsvcError
 CPU_BACKENDS = ("torch", "onnxruntime")
 
 
-def maker(model, wanted: str = "auto") -> Callable:
-    """(tensors, VocoderConfig) → the generator of fastsvc.engine.parts.Model ``model``.
+def generator_maker(model, backend: str = "auto") -> Callable:
+    """(tensors, VocoderConfig) → the generator of ``model``, a fastsvc.engine.parts.Model.
 
-    Raises EngineError where ``wanted`` is not auto and does not run here; a backend that was measured as the faster
-    one but does not run here is named in a warning.
+    Raises EngineError where the named ``backend`` does not run here. With "auto" a warning names a backend that was
+    measured as the faster one but does not run here.
     """
-    entry, chosen = model.folder.manifest.vocoder, wanted
-    if wanted == "auto":  # as the engine was built, if that is for a CPU, else as was measured
+    entry, chosen = model.folder.manifest.vocoder, backend
+    if backend == "auto":  # the one that the engine was built for, if it runs on a CPU, else the one measured as faster
         chosen = entry.backend if entry.backend in CPU_BACKENDS else entry.cpu_backend
     if chosen not in CPU_BACKENDS:
-        known = ", ".join(CPU_BACKENDS)
-        raise EngineError(f"the vocoder backend {chosen!r} does not run on a CPU", f"use auto or one of {known}")
+        names = ", ".join(CPU_BACKENDS)
+        raise EngineError(f"the vocoder backend {chosen!r} does not run on a CPU", f"use auto or one of {names}")
     if chosen == "torch":
         return Vocoder
 
@@ -35,7 +35,7 @@ def maker(model, wanted: str = "auto") -> Callable:
         try:
             return OnnxGenerator(tensors, config)
         except FastsvcError as error:
-            if wanted != "auto":
+            if backend != "auto":
                 raise
             warnings.warn(f"the vocoder runs in PyTorch, not in onnxruntime, which was faster: {error}", stacklevel=3)
             return Vocoder(tensors, config)

@@ -1,8 +1,8 @@
-"""Features → mel → audio in blocks whose halos are exact, so that neither length nor cutting changes the result.
+"""Features → mel → audio on a CPU, in blocks whose halos are exact: neither length nor cutting changes the result.
 
-A frame of the output depends on ``halo`` frames to each side of it: blocks are computed with that much more on both
-sides and only their middle is kept. Noise is a function of the absolute frame, and the phase of the harmonic source
-is summed over the whole recording beforehand, so a block sees what a single pass would see.
+A frame of the output depends on ``halo`` frames to each side, so blocks are computed with a halo on both sides and only
+their middle is used. Noise is a function of the absolute frame, and the phase of the harmonic source is summed over the
+whole recording beforehand, so a block gets the same input as a single pass.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fastsvc.config import AcousticConfig, VocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.model import noise as counter
 from fastsvc.model import sampler, schedule, source
+from fastsvc.model.noise import FRAME_STREAM, gaussian
 
 MEL_BLOCK, VOCODER_BLOCK = 2048, 512  # frames
 Noise = Callable[[int, int, int], Tensor]  # (step, first, last) → [last − first, M]
@@ -30,47 +30,41 @@ Progress = Callable[[float], None]  # fraction done
 
 @dataclass(frozen=True)
 class Features:
-    """What the acoustic model is told about a recording of T frames."""
+    """The acoustic model's input for a recording of T frames."""
 
     units: Tensor  # [Tu, D], at the encoder's rate
-    places: Tensor  # [T] int64: which unit each frame takes
+    unit_indices: Tensor  # [T] int64: the unit of each frame
     f0_hz: Tensor  # [T], interpolated through unvoiced frames
     voiced: Tensor  # [T] bool
     volume: Tensor  # [T]
 
 
 @dataclass(frozen=True)
-class Seeded:
-    """Counter-based noise: the same numbers at a frame, however the recording is cut, on whatever device."""
+class SeededNoise:
+    """Counter-based noise: each frame gets the same numbers on every device, however the recording is cut."""
 
     seed: int
     bins: int
     device: str | torch.device = "cpu"
 
     def __call__(self, step: int, first: int, last: int) -> Tensor:
-        return counter.gaussian(self.seed, step, first, last - first, self.bins, self.device)
+        return gaussian(self.seed, step, first, last - first, self.bins, self.device)
 
 
-def seeded(seed: int, bins: int) -> Seeded:
-    """:class:`Seeded` noise, which a backend may also draw by itself."""
-    return Seeded(seed, bins)
-
-
-def given(draws) -> Noise:
-    """Noise handed in: draws[step] is [T, M]."""
+def noise_from(draws) -> Noise:
+    """Noise that the caller supplies: draws[step] is [T, M]."""
     return lambda step, first, last: draws[step][first:last]
 
 
 class MelSampler:
-    """Condition, denoiser and schedule → log-mel."""
+    """Condition, denoiser and schedule → log-mel. A GPU's MelSampler (engine/cuda/sampler.py) has the same role."""
 
-    shares_batches = False  # several recordings take as long together as one after another
+    shares_batches = False  # several recordings together take as long as one after another
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, sampling: Sampling, precision: str = "fp32"):
         self.config, self.method = config, sampling.method
-        if self.method not in sampler.methods(config):
-            raise ValueError(f"the sampler {self.method!r} does not fit the model")
-        self.depth = sampling.depth  # shallow diffusion: the place on the chain where a given mel is taken up
+        sampler.check_method(config, self.method)
+        self.depth = sampling.depth  # shallow diffusion: the level of the chain at which a given mel enters
         self.schedules = sampling.schedules
         self.condition = condition_for(config)(tensors, config)
         self.denoiser = denoiser_for(precision)(tensors, config, sampling.levels)
@@ -91,43 +85,44 @@ class MelSampler:
         evaluations = schedule.evaluations(self.method, sigmas)
         halo = self.denoiser.halo_frames * evaluations
         block = block or max(MEL_BLOCK, 2 * halo)
-        made = torch.empty(frames, self.config.mel.bins)
+        result = torch.empty(frames, self.config.mel.bins)
         scale = (self.high - self.low) / 2
-        given = None if mel is None else (mel - self.low) / scale - 1
+        start_mel = None if mel is None else (mel - self.low) / scale - 1
         condition = self.condition.over(features, speaker)
         for first, last, start, end in blocks(frames, block, halo):
             cond = condition(start, end)
-            x0 = None if given is None else given[start:end]
+            x0 = None if start_mel is None else start_mel[start:end]
             x = self._sample(cond, sigmas, lambda step, a=start, b=end: noise(step, a, b), evaluations, x0)
-            made[first:last] = x[first - start : last - start]
+            result[first:last] = x[first - start : last - start]
             if progress:
                 progress(last / frames)
-        return made.add_(1).mul_(scale).add_(self.low)
+        return result.add_(1).mul_(scale).add_(self.low)
 
     def many(
         self,
-        told: Sequence[Features],
+        recordings: Sequence[Features],
         speaker: Tensor,
         steps: int,
         seeds: Sequence[int],
         progress: Progress | None = None,
     ) -> list[Tensor]:
         """Log-mels of several recordings, one after another."""
-        made = []
-        for i, (features, seed) in enumerate(zip(told, seeds, strict=True)):
-            share = progress and (lambda fraction, i=i: progress((i + fraction) / len(told)))
-            made.append(self(features, speaker, steps, Seeded(seed, self.config.mel.bins), progress=share))
-        return made
+        mels = []
+        for i, (features, seed) in enumerate(zip(recordings, seeds, strict=True)):
+            own_progress = progress and (lambda fraction, i=i: progress((i + fraction) / len(recordings)))
+            noise = SeededNoise(seed, self.config.mel.bins)
+            mels.append(self(features, speaker, steps, noise, progress=own_progress))
+        return mels
 
-    def pieces(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
-        """The parts of the work on one block, callable alone, for measuring: the condition, and all evaluations."""
+    def timed_stages(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
+        """For measuring: the condition and all evaluations of one block, each as a call."""
         frames, sigmas = len(features.f0_hz), self.schedules[steps]
         evaluations = schedule.evaluations(self.method, sigmas)
-        cond = self.condition.over(features, speaker)
-        given = cond(0, frames)
+        condition = self.condition.over(features, speaker)
+        cond = condition(0, frames)
         return {
-            "condition": lambda: cond(0, frames),
-            "denoiser": lambda: self._sample(given, sigmas, lambda step: noise(step, 0, frames), evaluations, None),
+            "condition": lambda: condition(0, frames),
+            "denoiser": lambda: self._sample(cond, sigmas, lambda step: noise(step, 0, frames), evaluations, None),
         }
 
     def _sample(self, cond: Tensor, sigmas: list[float], draw, evaluations: int, x0: Tensor | None) -> Tensor:
@@ -140,9 +135,10 @@ class MelSampler:
 
 
 class Synthesiser:
-    """Log-mel and f0 → audio. ``log_base`` is that of the mels it is given; None: the vocoder's own.
+    """Log-mel and f0 → audio. A GPU's Synthesiser (engine/cuda/vocoder.py) has the same role.
 
-    ``make``: (tensors, config) → the generator, called as fastsvc.engine.cpu.vocoder.Vocoder is.
+    ``log_base``: of the input mels; None: the vocoder's own. ``make``: (tensors, config) → the generator, called as
+    fastsvc.engine.cpu.vocoder.Vocoder is.
     """
 
     def __init__(
@@ -156,25 +152,25 @@ class Synthesiser:
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
     ) -> Tensor:
-        """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop]."""
+        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics → audio [T·hop]."""
         frames, hop = len(mel), self.config.mel.hop_samples
         audio = torch.empty(frames * hop)
         phase = source.frame_phase(f0_hz[None], self.config)
         for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
             sines = source.seeded(f0_hz[None, start:end], self.config, seed, start, phase[:, start:end])
             excitation = self.vocoder.source(sines)
-            piece = self.vocoder(self.scale * mel[None, start:end], excitation, self._noise(seed, start, end))[0]
-            audio[first * hop : last * hop] = piece[(first - start) * hop : (last - start) * hop]
+            block_audio = self.vocoder(self.scale * mel[None, start:end], excitation, self._noise(seed, start, end))[0]
+            audio[first * hop : last * hop] = block_audio[(first - start) * hop : (last - start) * hop]
             if progress:
                 progress(last / frames)
         return audio
 
-    def begin(self, *given, **options) -> Callable[[], Tensor]:
-        """As a GPU's, which may still be at work when this returns; here the work is done."""
-        audio = self(*given, **options)
+    def begin(self, *arguments, **options) -> Callable[[], Tensor]:
+        """As a GPU's begin, which may return before the work is done; here the work is done."""
+        audio = self(*arguments, **options)
         return lambda: audio
 
     def _noise(self, seed: int, start: int, end: int) -> Tensor | None:
         if not self.config.noise_sigma:
             return None
-        return counter.gaussian(seed, 0, start, end - start, self.config.initial_channels, stream=counter.FRAMES)[None]
+        return gaussian(seed, 0, start, end - start, self.config.initial_channels, stream=FRAME_STREAM)[None]

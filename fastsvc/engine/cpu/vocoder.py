@@ -1,8 +1,8 @@
-"""The vocoder: the generator's convolutions as channels-last ones, in place wherever nothing is lost.
+"""The vocoder: the generator's convolutions in channels-last memory, in place wherever nothing is lost.
 
 oneDNN computes on blocks of channels. Given PyTorch's [B, C, T] it reorders every input and output; given the same
-numbers as [B, C, 1, T] in channels-last memory it reads and writes them as they lie. So does cuDNN, whose tensor cores
-want them so: engine/cuda/generators/torch.py runs this on a GPU.
+numbers as [B, C, 1, T] in channels-last memory it reads and writes them without reordering. So does cuDNN, whose tensor
+cores need this layout: engine/cuda/generators/torch_backend.py runs this module on a GPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames
 class Vocoder:
     """Log-mel and excitation → audio, from the tensors of `Generator` (fastsvc/model/vocoder.py).
 
-    It computes in ``dtype`` but for the source and the last convolution, as samples need more than 11 bits.
+    It computes in ``dtype``, except for the source and the last convolution, as samples need more than 11 bits.
     """
 
     def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, dtype=torch.float32, device="cpu"):
@@ -32,15 +32,15 @@ class Vocoder:
         self.linear = None
         if config.source != "sine":
             self.linear = weights["m_source.l_linear.weight"], weights["m_source.l_linear.bias"]
-        self.pre, self.post = Conv(weights, "conv_pre"), Conv(weights, "conv_post")
-        self.stages = [Stage(weights, config, i) for i in range(len(config.upsample_rates))]
+        self.pre, self.post = SameLengthConv(weights, "conv_pre"), SameLengthConv(weights, "conv_post")
+        self.stages = [UpsamplingStage(weights, config, i) for i in range(len(config.upsample_rates))]
 
     def source(self, sines: Tensor) -> Tensor:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
-        return mixed(sines, self.linear, self.config)
+        return mixed_excitation(sines, self.linear, self.config)
 
     def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
-        """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
+        """mel [B, T, M], ``source`` from :meth:`source`, noise [B, T, initial_channels] → audio [B, T·hop]."""
         mel, source = mel.to(self.dtype), source.to(self.dtype)
         x = mel.transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
         source = source[:, None, None].contiguous(memory_format=torch.channels_last)
@@ -52,15 +52,15 @@ class Vocoder:
         return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
 
 
-def mixed(sines: Tensor, linear: tuple[Tensor, Tensor] | None, config: VocoderConfig) -> Tensor:
-    """The excitation of sines by the source's linear layer (weight, bias); the one sine of PC-NSF has none."""
+def mixed_excitation(sines: Tensor, linear: tuple[Tensor, Tensor] | None, config: VocoderConfig) -> Tensor:
+    """Sines → excitation by the source's linear layer (weight, bias); the single sine of PC-NSF has no such layer."""
     if linear is None:
         return sines.squeeze(-1)
     excitation = F.linear(sines, *linear).squeeze(-1)
     return excitation if config.source == "pulse" else torch.tanh(excitation)
 
 
-class Conv:
+class SameLengthConv:
     """One convolution over time that keeps the length, on [B, C, 1, T] in channels-last memory."""
 
     def __init__(self, weights: dict[str, Tensor], name: str, dilation: int = 1):
@@ -72,7 +72,7 @@ class Conv:
         return F.conv2d(x, self.weight, self.bias, padding=self.padding, dilation=self.dilation)
 
 
-class Stage:
+class UpsamplingStage:
     """One upsampling, the excitation at its rate, and the residual blocks over the sum."""
 
     def __init__(self, weights: dict[str, Tensor], config: VocoderConfig, index: int):
@@ -89,7 +89,10 @@ class Stage:
         first = index * len(config.resblock_kernels)
         self.blocks = [
             [
-                [Conv(weights, f"resblocks.{first + i}.{name}.{j}", d) for name, d in _unit(config.resblock, dilation)]
+                [
+                    SameLengthConv(weights, f"resblocks.{first + i}.{name}.{j}", d)
+                    for name, d in _unit(config.resblock, dilation)
+                ]
                 for j, dilation in enumerate(dilations)
             ]
             for i, dilations in enumerate(config.resblock_dilations)
@@ -116,7 +119,7 @@ class Stage:
         return F.layer_norm(branch, branch.shape[-1:]).permute(0, 3, 1, 2)
 
 
-def _residual(x: Tensor, unit: list[Conv]) -> Tensor:
+def _residual(x: Tensor, unit: list[SameLengthConv]) -> Tensor:
     y = unit[0](F.leaky_relu(x, SLOPE))
     for conv in unit[1:]:
         y = conv(F.leaky_relu_(y, SLOPE))

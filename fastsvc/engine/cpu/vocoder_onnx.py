@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastsvc.artifact.onnx import vocoder_graph
 from fastsvc.config import VocoderConfig
-from fastsvc.engine.cpu.vocoder import mixed
+from fastsvc.engine.cpu.vocoder import mixed_excitation
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import halo_frames
 
@@ -18,7 +18,7 @@ from fastsvc.model.vocoder import halo_frames
 class OnnxGenerator:
     """Log-mel and excitation → audio in float32, by the graph of a vocoder's tensors (artifact/onnx/vocoder_graph.py).
 
-    It uses as many threads as PyTorch does when it is made. Raises MissingPackageError without onnxruntime or onnx,
+    It uses PyTorch's number of threads at construction. Raises MissingPackageError without onnxruntime or onnx,
     EngineError where onnxruntime cannot run the vocoder.
     """
 
@@ -33,28 +33,30 @@ class OnnxGenerator:
             weight, bias = (tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))
             self.linear = weight, bias
         self.how = f"onnxruntime {runtime.__version__}"
-        outside = {name: value for name, value in tensors.items() if not name.startswith("m_source.")}
+        graph_tensors = {name: value for name, value in tensors.items() if not name.startswith("m_source.")}
         try:
-            self.weights = {name: value.contiguous().numpy() for name, value in outside.items()}  # the session's memory
+            self.weights = {
+                name: value.contiguous().numpy() for name, value in graph_tensors.items()
+            }  # the session's memory
             options = _options(runtime)
             values = [runtime.OrtValue.ortvalue_from_numpy(value) for value in self.weights.values()]
             options.add_external_initializers(list(self.weights), values)
             self.session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its own classes, which have no common base
+        except Exception as error:  # onnxruntime's exception classes have no common base
             reason = f"onnxruntime cannot run the vocoder: {' '.join(str(error).split())[:300]}"
             raise EngineError(reason, "build the engine again, or use another vocoder backend") from error
 
     def source(self, sines: Tensor) -> Tensor:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
-        return mixed(sines, self.linear, self.config)
+        return mixed_excitation(sines, self.linear, self.config)
 
     def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
-        """mel [B, T, M], source as :meth:`source` gives it, noise [B, T, initial_channels] → audio [B, T·hop]."""
-        given = {"mel": mel, "source": source}
+        """mel [B, T, M], ``source`` from :meth:`source`, noise [B, T, initial_channels] → audio [B, T·hop]."""
+        inputs = {"mel": mel, "source": source}
         if self.config.noise_sigma:
             shape = (*mel.shape[:2], self.config.initial_channels)
-            given["noise"] = mel.new_zeros(shape) if noise is None else noise
-        arrays = {name: value.detach().float().contiguous().numpy() for name, value in given.items()}
+            inputs["noise"] = mel.new_zeros(shape) if noise is None else noise
+        arrays = {name: value.detach().float().contiguous().numpy() for name, value in inputs.items()}
         return torch.from_numpy(self.session.run(["audio"], arrays)[0])
 
 

@@ -28,7 +28,7 @@ def filters(taps: Tensor) -> Tensor:
 
 
 def transforms() -> tuple[Tensor, Tensor]:
-    """(Bᵀ [6, 6], Aᵀ [4, 6]): what makes the products' inputs from six rows, and four outputs from the products."""
+    """(Bᵀ [6, 6], Aᵀ [4, 6]): the maps from six rows to the products' inputs, and from products to four outputs."""
     inputs, outputs = (torch.zeros(rows, PRODUCTS, dtype=torch.float64) for rows in (PRODUCTS, OUTPUTS))
     for product, point in enumerate(POINTS):
         inputs[product, :-1] = _coefficients([p for p in POINTS if p != point])
@@ -44,7 +44,7 @@ def _weight(point: float) -> float:
 
 
 def _coefficients(roots) -> Tensor:
-    """Of Π (x − r), the lowest power first."""
+    """The coefficients of Π (x − r), lowest power first."""
     product = torch.ones(1, dtype=torch.float64)
     for root in roots:
         longer = torch.zeros(len(product) + 1, dtype=torch.float64)

@@ -1,6 +1,6 @@
 """Amphion's condition on a GPU: the specification's module itself, on the device, before the kernels begin.
 
-It reaches over the whole recording, and noise is drawn about it: so schedules are stepped from the host.
+It reaches over the whole recording, and noise is drawn about it, so schedules are stepped from the host.
 """
 
 from __future__ import annotations
@@ -13,42 +13,50 @@ from torch import Tensor
 from fastsvc.artifact.lowered import AMPHION
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import ranges
-from fastsvc.engine.cpu import amphion as cpu
+from fastsvc.engine.buckets import Shape
+from fastsvc.engine.cpu.amphion import CpuAmphionCondition
 from fastsvc.engine.cpu.sampler import Features
-from fastsvc.engine.ladder import Shape
 
-STAND_IN = 64  # channels of units that are all zeros: the least that the kernels take
+ZERO_CHANNELS = 64  # channels of units that are all zeros: the fewest that the kernels take
 
 
-class Condition:
-    """As :class:`fastsvc.engine.cuda.condition.Condition`."""
+class CudaAmphionCondition:
+    """As :class:`fastsvc.engine.cuda.condition.CudaCondition`."""
 
     in_graphs = False
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, device):
         self.device = torch.device(device)
-        self.module = cpu.Condition({n: t.to(self.device) for n, t in tensors.items() if n.startswith(AMPHION)}, config)
+        self.module = CpuAmphionCondition(
+            {n: t.to(self.device) for n, t in tensors.items() if n.startswith(AMPHION)}, config
+        )
         self.speaker = self.module.speaker
 
     @staticmethod
     def packable(tensors: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:
-        """With zeros for the linear maps that it has not."""
+        """``tensors`` with zeros for the linear maps that Amphion's condition does not have."""
         hidden = config.denoiser.cond_channels
         zeros = {name: torch.zeros(hidden) for name in ("condition.f0", "condition.volume")}
-        return {**tensors, **zeros, "condition.units": torch.zeros(STAND_IN, hidden)}
+        return {**tensors, **zeros, "condition.units": torch.zeros(ZERO_CHANNELS, hidden)}
 
     @staticmethod
     def unit_channels(config: AcousticConfig) -> int:
-        return STAND_IN
+        return ZERO_CHANNELS
 
     def inputs(self, features: Features, speaker: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        return torch.zeros(1, STAND_IN), torch.zeros_like(features.places), self.whole(features, speaker)
+        return (
+            torch.zeros(1, ZERO_CHANNELS),
+            torch.zeros_like(features.unit_indices),
+            self.of_recording(features, speaker),
+        )
 
-    def whole(self, features: Features, speaker: Tensor) -> Tensor:
+    def of_recording(self, features: Features, speaker: Tensor) -> Tensor:
         """cond [T, H] of a recording, on the device."""
         with ranges.stage("condition"):
-            parts = (features.units, features.places, features.f0_hz, features.voiced, features.volume)
-            return self.module.whole(Features(*(part.to(self.device) for part in parts)), speaker.to(self.device))
+            parts = (features.units, features.unit_indices, features.f0_hz, features.voiced, features.volume)
+            return self.module.of_recording(
+                Features(*(part.to(self.device) for part in parts)), speaker.to(self.device)
+            )
 
     def fill(self, network, program, conds: Sequence[Tensor | None]) -> None:
         program.net.cond.zero_()
@@ -57,7 +65,7 @@ class Condition:
             program.net.cond[row, : len(cond), : cond.shape[1]] = cond
 
     def prepare(self, network, shape: Shape) -> None:
-        """There is nothing to capture."""
+        """Nothing needs capturing."""
 
     def alone(self, network, shape: Shape, features: Features, speaker: Tensor) -> Callable[[], object]:
-        return lambda: self.whole(features, speaker)
+        return lambda: self.of_recording(features, speaker)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig
-from fastsvc.engine.cpu import condition as cpu
-from fastsvc.engine.ladder import Shape
+from fastsvc.engine.buckets import Shape
+from fastsvc.engine.cpu.condition import CpuCondition
 
 GRAPH = ("condition",)
 
@@ -17,33 +17,33 @@ def launches(program) -> list:
     return program.condition()
 
 
-class Condition:
-    """``in_graphs``: a whole schedule may be one graph, as nothing of it comes from elsewhere than the kernels."""
+class CudaCondition:
+    """``in_graphs``: a whole schedule may be one graph, because the kernels make all of the condition."""
 
     in_graphs = True
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, device):
-        self.speaker = cpu.Condition(tensors, config).speaker
+        self.speaker = CpuCondition(tensors, config).speaker
 
     @staticmethod
     def packable(tensors: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:
-        """Lowered tensors, with all that the kernels' weights are packed from."""
+        """The lowered tensors that the kernels' weights are packed from."""
         return tensors
 
     @staticmethod
     def unit_channels(config: AcousticConfig) -> int:
-        """Of the units that the kernels read."""
+        """Channels of the units that the kernels read."""
         return config.condition.unit_channels
 
     def inputs(self, features, speaker: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(units [Tu, U] and places [T] for the kernels; cond [T, H] on the device, where it is not made by them).
+        """(units [Tu, U] and unit indices [T] for the kernels; cond [T, H] on the device where they do not make it).
 
         features: fastsvc.engine.cpu.sampler.Features of a recording.
         """
-        return features.units, features.places, None
+        return features.units, features.unit_indices, None
 
     def fill(self, network, program, conds: Sequence[Tensor | None]) -> None:
-        """cond into the buffer of a program that has its inputs; ``conds``: [T, H] of each slice, or None."""
+        """Write cond into the buffer of a program whose inputs are set. ``conds``: [T, H] of each slice, or None."""
         network.replay(program.shape, GRAPH, launches)
 
     def prepare(self, network, shape: Shape) -> None:
@@ -51,5 +51,5 @@ class Condition:
         network.prepared(shape, GRAPH, launches)
 
     def alone(self, network, shape: Shape, features, speaker: Tensor) -> Callable[[], object]:
-        """Its work, for measuring; the program of ``shape`` has its inputs."""
+        """The condition's work as a call, for measuring; the inputs of the program of ``shape`` are set."""
         return lambda: network.replay(shape, GRAPH, launches)

@@ -1,4 +1,4 @@
-"""Which condition a model has, on a GPU."""
+"""The class of a model's condition on a GPU."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from fastsvc.config import AcousticConfig
 from fastsvc.engine.cuda import amphion, condition
 
 
-def condition_for(config: AcousticConfig) -> type[condition.Condition] | type[amphion.Condition]:
-    return condition.Condition if config.amphion is None else amphion.Condition
+def condition_for(config: AcousticConfig) -> type[condition.CudaCondition] | type[amphion.CudaAmphionCondition]:
+    return condition.CudaCondition if config.amphion is None else amphion.CudaAmphionCondition

@@ -1,6 +1,6 @@
 """The kernels' denoiser on a GPU: packed weights, and for every shape its buffers, its launches and their graphs.
 
-Buffers of all shapes are cut from one block of memory, so only one shape is at work at a time.
+Buffers of all shapes are cut from one block of memory, so only one shape can run at a time.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from fastsvc.artifact import lowered
 from fastsvc.config import AcousticConfig
+from fastsvc.engine.buckets import Shape
 from fastsvc.engine.cuda import early
 from fastsvc.engine.cuda.conditions import condition_for
-from fastsvc.engine.cuda.graphs import Arena, Counter, Graphs, settle
-from fastsvc.engine.cuda.schedules import Fused
-from fastsvc.engine.ladder import Shape
+from fastsvc.engine.cuda.graphs import Arena, ArenaSizer, Graphs, settle
+from fastsvc.engine.cuda.schedules import FusedSchedule
 from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles
 from fastsvc.kernels.denoiser.pack import PackedDenoiser, pack
@@ -30,43 +30,43 @@ FLOAT32_PRODUCTS = "tf32x3"  # how float32 is multiplied on tensor cores: three 
 
 @dataclass(frozen=True)
 class Slice:
-    """Frames of a recording: what the kernels are told of them. Units and utterance lie on the device already."""
+    """The kernels' input for some frames of a recording. Units and utterance are already on the device."""
 
     units: Tensor  # [Tu, U], float32, of the whole recording
-    places: Tensor  # [T] int32, rows of units
+    unit_indices: Tensor  # [T] int32, rows of units
     scalars: Tensor  # [3, T]: f0_hz, loudness, voiced
     utterance: Tensor  # [H]
     first: int  # absolute frame of the first one
     seed: int = 0
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.unit_indices)
 
 
 def packed(tensors: dict[str, Tensor], config: AcousticConfig, dtype: torch.dtype, device) -> PackedDenoiser:
-    """The kernels' weights, of lowered tensors."""
+    """The kernels' weights, packed from lowered tensors."""
     tensors = condition_for(config).packable(tensors, config)
     low, high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
     return pack(tensors, low, high, dtype, device)
 
 
 def without_storage(config: AcousticConfig, levels: int, dtype: torch.dtype) -> PackedDenoiser:
-    """The same on the meta device, for compiling ahead of time."""
+    """The packed weights on the meta device, for compiling ahead of time."""
     shapes = lowered.shapes(config, levels)
     with torch.device("meta"):
         return packed({name: torch.empty(shape) for name, shape in shapes.items()}, config, dtype, "meta")
 
 
-def table(config: AcousticConfig, levels: Iterable[float]) -> dict[float, NoiseLevel]:
-    """By noise level: its row of the step vectors and its scalars, as fastsvc/engine/cpu/denoiser.py takes them."""
-    found = {}
+def level_table(config: AcousticConfig, levels: Iterable[float]) -> dict[float, NoiseLevel]:
+    """By noise level: its row of the step vectors and its scalars, as in fastsvc/engine/cpu/denoiser.py."""
+    table = {}
     for index, level in enumerate(levels):
         scalars = process.coefficients(config, torch.tensor(level, dtype=torch.float32, device="cpu"))
-        found[float(level)] = NoiseLevel(index, *map(float, scalars[:3]))
-    return found
+        table[float(level)] = NoiseLevel(index, *map(float, scalars[:3]))
+    return table
 
 
-class Program:
+class DenoiserProgram:
     """One shape: its buffers, and replays of the work over them."""
 
     def __init__(
@@ -80,22 +80,22 @@ class Program:
     ):
         self.shape, self.levels = shape, levels
         tiles = Tiles.of(weights, shape.batch, shape.frames, arch)
-        known = list(levels.values())
         dilations, device, (b, t) = config.denoiser.dilations, weights.conv_weight.device, (shape.batch, shape.frames)
         pdl = dependent.possible(device, arch)
-        self.net = DenoiserLaunches(weights, dilations, known, b, t, tiles, FLOAT32_PRODUCTS, allocate, pdl)
+        rows = list(levels.values())
+        self.net = DenoiserLaunches(weights, dilations, rows, b, t, tiles, FLOAT32_PRODUCTS, allocate, pdl)
 
         def buffer(*sizes: int, dtype=torch.float32) -> Tensor:
             return allocate(*sizes, dtype=dtype, device=device)
 
         channels = condition_for(config).unit_channels(config)
-        self.units, self.places = buffer(b, t, channels), buffer(b, t, dtype=torch.int32)
+        self.units, self.unit_indices = buffer(b, t, channels), buffer(b, t, dtype=torch.int32)
         self.scalars, self.utterance = buffer(3, b, t), buffer(b, weights.hidden)
 
     def condition(self) -> list[Launch]:
-        return [self.net.project_units(self.units, self.places, self.scalars, self.utterance)]
+        return [self.net.project_units(self.units, self.unit_indices, self.scalars, self.utterance)]
 
-    def sampling(self, plan: Fused) -> list[Launch]:
+    def sampling(self, plan: FusedSchedule) -> list[Launch]:
         """From noise (or the mel in ``net.out``) to the mel in ``net.out``."""
         net = copy(self.net)  # over the same buffers
         net.levels = tuple(self.levels[level] for level in plan.levels)
@@ -107,48 +107,49 @@ class Program:
         net.levels = (self.levels[level],)
         return net.evaluation(0)
 
-    def launches(self, plans: Iterable[Fused], levels: Iterable[float], conditioned: bool) -> list[Launch]:
-        """Everything that this shape may start."""
-        found = self.condition() if conditioned else []
+    def launches(self, plans: Iterable[FusedSchedule], levels: Iterable[float], conditioned: bool) -> list[Launch]:
+        """All launches that this shape may start."""
+        launches = self.condition() if conditioned else []
         for plan in plans:
-            found += self.sampling(plan)
+            launches += self.sampling(plan)
         for level in levels:
-            found += self.evaluation(level)
-        return found
+            launches += self.evaluation(level)
+        return launches
 
 
 class Staging:
-    """Slices on their way to a program's buffers; what is by frame goes through pinned memory, and nobody waits."""
+    """Copies slices into a program's buffers; values by frame go through pinned memory, so the host never waits."""
 
     def __init__(self, device: torch.device):
         self.device, self.pinned = device, device.type == "cuda"
         self.memory: Tensor | None = None
         self.sent = None
 
-    def send(self, program: Program, slices: list[Slice]) -> None:
+    def send(self, program: DenoiserProgram, slices: list[Slice]) -> None:
         """Fill the static inputs of ``program``; rows without a slice get length 0."""
         net, (batch, frames) = program.net, (program.shape.batch, program.shape.frames)
         self._begin(batch * (16 * frames + 20) + 256)
-        lengths, places, seeds = (self._cut((batch,), d) for d in (torch.int32, torch.int64, torch.int64))
-        scalars, rows = self._cut((3, batch, frames), torch.float32), self._cut((batch, frames), torch.int32)
-        for part in (lengths, places, seeds, scalars, rows):
-            part.zero_()
-        for i, one in enumerate(slices):
-            lengths[i], places[i], seeds[i] = len(one), one.first, signed(one.seed)
-            units, where = compact(one.units, one.places, frames)
-            scalars[:, i, : len(one)], rows[i, : len(one)] = one.scalars, where
+        lengths, first_frames, seeds = (self._cut((batch,), d) for d in (torch.int32, torch.int64, torch.int64))
+        scalars, indices = self._cut((3, batch, frames), torch.float32), self._cut((batch, frames), torch.int32)
+        for buffer in (lengths, first_frames, seeds, scalars, indices):
+            buffer.zero_()
+        for i, piece in enumerate(slices):
+            size = len(piece)
+            lengths[i], first_frames[i], seeds[i] = size, piece.first, as_int64(piece.seed)
+            units, unit_indices = compact(piece.units, piece.unit_indices, frames)
+            scalars[:, i, :size], indices[i, :size] = piece.scalars, unit_indices
             program.units[i, : len(units)].copy_(units, non_blocking=True)
             program.utterance[i].zero_()
-            program.utterance[i, : len(one.utterance)].copy_(one.utterance, non_blocking=True)
-        pairs = (net.lengths, lengths), (net.first_frames, places), (net.seeds, seeds)
-        for target, source in (*pairs, (program.scalars, scalars), (program.places, rows)):
+            program.utterance[i, : len(piece.utterance)].copy_(piece.utterance, non_blocking=True)
+        pairs = (net.lengths, lengths), (net.first_frames, first_frames), (net.seeds, seeds)
+        for target, source in (*pairs, (program.scalars, scalars), (program.unit_indices, indices)):
             target.copy_(source, non_blocking=True)
         if self.pinned:
             self.sent = torch.cuda.current_stream(self.device).record_event()
 
     def _begin(self, size: int) -> None:
         if self.sent is not None:
-            self.sent.synchronize()  # the last copies have left
+            self.sent.synchronize()  # the last copies have read this memory
         if self.memory is None or len(self.memory) < size:
             with torch.inference_mode(False):
                 self.memory = torch.empty(size, dtype=torch.uint8, pin_memory=self.pinned)
@@ -161,22 +162,22 @@ class Staging:
         return self.memory[start : start + size].view(dtype).view(shape)
 
 
-def compact(units: Tensor, places: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Only those units that are read, and the places in them; at most ``most`` units."""
-    low, high = int(places.min()), int(places.max())
+def compact(units: Tensor, unit_indices: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Only the units that are read, at most ``most`` of them, and the indices into these."""
+    low, high = int(unit_indices.min()), int(unit_indices.max())
     if high - low < most:
-        return units[low : high + 1], places - low
-    return units[places.long()], torch.arange(len(places), dtype=torch.int32)
+        return units[low : high + 1], unit_indices - low
+    return units[unit_indices.long()], torch.arange(len(unit_indices), dtype=torch.int32)
 
 
-def signed(seed: int) -> int:
-    """The 64 bits of a seed as int64 has them."""
+def as_int64(seed: int) -> int:
+    """The int64 with the same 64 bits as ``seed``."""
     seed &= 2**64 - 1
     return seed - 2**64 if seed >= 2**63 else seed
 
 
-class Network:
-    """The denoiser on one device: programs made as shapes are met, all in one block of memory."""
+class DenoiserNetwork:
+    """The denoiser on one device: a program for each shape on first use, all in one block of memory."""
 
     def __init__(
         self,
@@ -191,34 +192,36 @@ class Network:
         """``vectors``: d_l of the lowered form, [levels, L, C]."""
         self.weights, self.config, self.arch = weights, config, arch
         self.step_vectors = vectors.float().to(weights.conv_weight.device)
-        self.levels, self.launcher, self.graphs = table(config, levels), launcher, graphs
+        self.levels, self.launcher, self.graphs = level_table(config, levels), launcher, graphs
         self.device = weights.conv_weight.device
-        self.early = early.asked(self.device, arch)  # may be changed at any time: graphs of both kinds are kept apart
+        self.early = early.requested(
+            self.device, arch
+        )  # may change at any time: graphs of both kinds have keys of their own
         self.staging = Staging(self.device)
         self.arena: Arena | None
-        self.reserved: set[Shape]  # shapes that the arena is known to hold
-        self.programs: dict[Shape, Program]
+        self.reserved: set[Shape]  # shapes that fit into the arena
+        self.programs: dict[Shape, DenoiserProgram]
         self.replays: dict[tuple, Callable[[], None]]
         self.release()
 
-    def program(self, shape: Shape) -> Program:
+    def program(self, shape: Shape) -> DenoiserProgram:
         """The program of a shape. Raises torch.OutOfMemoryError."""
         if shape not in self.programs:
             self.reserve([shape])
             assert self.arena is not None, "reserve() makes it"
-            given = self.weights, self.config, self.levels, shape, self.arch
-            self.programs[shape] = Program(*given, self.arena.again())
+            settings = self.weights, self.config, self.levels, shape, self.arch
+            self.programs[shape] = DenoiserProgram(*settings, self.arena.restarted())
         return self.programs[shape]
 
     def reserve(self, shapes: list[Shape]) -> None:
-        """Memory for the largest of these shapes; if more is needed than there is, programs are made anew."""
+        """Allocate memory for the largest of these shapes; if the arena is too small, all programs are made again."""
         if self.reserved.issuperset(shapes):
             return
         sizes = []
         for shape in shapes:
-            counter = Counter()
-            Program(self.weights, self.config, self.levels, shape, self.arch, counter)
-            sizes.append(counter.size)
+            sizer = ArenaSizer()
+            DenoiserProgram(self.weights, self.config, self.levels, shape, self.arch, sizer)
+            sizes.append(sizer.size)
         if self.arena is None or len(self.arena.memory) < max(sizes):
             self.release()
             self.arena = Arena(max(sizes), self.device)
@@ -229,13 +232,16 @@ class Network:
         settle(self.device)
         self.programs, self.replays, self.arena, self.reserved = {}, {}, None, set()
 
-    def replay(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> None:
-        """Do the launches of a program, through the graph that was captured when they were first asked for."""
-        self.prepared(shape, what, launches)()
+    def replay(self, shape: Shape, work: tuple, launches: Callable[[DenoiserProgram], list[Launch]]) -> None:
+        """Run the launches of a program through a graph, captured at the first call; ``work`` names them."""
+        self.prepared(shape, work, launches)()
 
-    def prepared(self, shape: Shape, what: tuple, launches: Callable[[Program], list[Launch]]) -> Callable[[], None]:
-        """The replay alone. Capturing does the work, too: outputs that are inputs as well must be filled afterwards."""
-        key = (shape, *what, self.early)
+    def prepared(
+        self, shape: Shape, work: tuple, launches: Callable[[DenoiserProgram], list[Launch]]
+    ) -> Callable[[], None]:
+        """The graph's replay as a call. Capturing runs the launches too, so buffers that are input and output at once
+        must be filled afterwards."""
+        key = (shape, *work, self.early)
         if key not in self.replays:
             chain = early.chain(launches(self.program(shape)), self.early)
             bound = [self.launcher.bind(launch) for launch in chain]

@@ -16,8 +16,8 @@ TYPES = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "fp32": ctypes.c_float}
 
 
 @dataclass(frozen=True)
-class Function:
-    """A loaded kernel. ``module`` is held so that it stays loaded."""
+class LoadedKernel:
+    """A loaded kernel. The reference to ``module`` keeps it loaded."""
 
     handle: object
     module: object
@@ -32,7 +32,7 @@ class Driver:
     def __init__(self, api=None):
         self.api = bindings() if api is None else api
 
-    def load(self, cubin: bytes, name: str, warps: int, shared: int, parameters) -> Function:
+    def load(self, cubin: bytes, name: str, warps: int, shared: int, parameters) -> LoadedKernel:
         """Raises EngineError where the driver refuses the code."""
         api = self.api
         module = self._call("cuModuleLoadData", cubin)
@@ -40,29 +40,29 @@ class Driver:
         if shared > OPT_IN:
             attribute = api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             self._call("cuFuncSetAttribute", handle, attribute, shared)
-        return Function(handle, module, warps, shared, tuple(map(tuple, parameters)))
+        return LoadedKernel(handle, module, warps, shared, tuple(map(tuple, parameters)))
 
     def bind(
-        self, function: Function, grid: tuple[int, ...], arguments: dict, early: bool = False
+        self, function: LoadedKernel, grid: tuple[int, ...], arguments: dict, early: bool = False
     ) -> Callable[[], None]:
-        """A call that starts it over these arguments, on whatever stream is then PyTorch's current one.
+        """A call that starts the kernel with these arguments, on PyTorch's current stream at that time.
 
-        Tensors are passed as the addresses they have now, and are kept alive. ``early``: it need not wait for the
-        kernel before it, and waits by itself (programmatic dependent launch, inside graphs too).
+        Tensors are passed by their present addresses, and are kept alive. ``early``: the kernel need not wait for the
+        previous one, and waits by itself (programmatic dependent launch, inside graphs too).
         """
         values = marshalled(function.parameters, arguments)
         addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
         config = self._config(function, (*grid, 1, 1)[:3], early)
-        held = values, dict(arguments)
+        kept_alive = values, dict(arguments)
 
-        def start(held=held) -> None:
+        def start(kept_alive=kept_alive) -> None:
             config.hStream = torch.cuda.current_stream().cuda_stream
             self._call("cuLaunchKernelEx", config, function.handle, ctypes.addressof(addresses), 0)
 
         return start
 
-    def _config(self, function: Function, grid: tuple[int, ...], early: bool):
-        """How a kernel is started: everything but its arguments and its stream."""
+    def _config(self, function: LoadedKernel, grid: tuple[int, ...], early: bool):
+        """A kernel's launch configuration: everything but its arguments and its stream."""
         api, config = self.api, self.api.CUlaunchConfig()
         config.gridDimX, config.gridDimY, config.gridDimZ = grid
         config.blockDimX, config.blockDimY, config.blockDimZ = 32 * function.warps, 1, 1

@@ -1,4 +1,4 @@
-"""Early starts of kernels: before the one before them has ended (kernels/dependent.py). Off unless asked for."""
+"""Early starts of kernels, before the previous kernel has ended (kernels/dependent.py). Off by default."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 from fastsvc.kernels import dependent
 from fastsvc.kernels.launch import Launch, chained
 
-PDL = "FASTSVC_PDL"  # environment: 1 asks for it
+PDL = "FASTSVC_PDL"  # environment: 1 requests early starts
 
 
-def asked(device: torch.device, arch: int) -> bool:
-    """Whether the environment asks for early starts; a device that has none is named in a warning."""
-    wanted = os.environ.get(PDL, "") == "1"
-    if wanted and not dependent.possible(device, arch):
+def requested(device: torch.device, arch: int) -> bool:
+    """Whether the environment requests early starts; a warning names a device that cannot do them."""
+    enabled = os.environ.get(PDL, "") == "1"
+    if enabled and not dependent.possible(device, arch):
         warnings.warn(f"{PDL}=1 does nothing: sm_{arch} cannot start kernels early, sm_90 can", stacklevel=2)
         return False
-    return wanted
+    return enabled
 
 
 def chain(launches: list[Launch], early: bool) -> list[Launch]:
-    """The launches of one graph, each beginning early where that is asked for."""
+    """The launches of one graph, each starting early if ``early``."""
     return chained(launches) if early else launches

@@ -1,4 +1,4 @@
-"""CUDA graphs in one memory pool; on any other device a graph is the work itself."""
+"""CUDA graphs in one memory pool; on any other device a graph is the captured function itself."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 
 
 class Graphs:
-    """Makes replays of work that has a fixed shape and waits for nothing."""
+    """Captures functions of fixed shape that wait for nothing, and gives their replays."""
 
     def __init__(self, device: torch.device):
         self.device = device
         self.pool = self.stream = None
         if device.type == "cuda":
             self.pool = torch.cuda.graph_pool_handle()
-            self.stream = torch.cuda.Stream(device)  # one for all: graphs share what memory the pool has for a stream
+            self.stream = torch.cuda.Stream(device)  # one for all: graphs share the pool's memory of one stream
         self.captured = 0
 
     def capture(self, run: Callable[[], None]) -> Callable[[], None]:
-        """A call that does what ``run`` does, over the same buffers. ``run`` is called before, to load kernels."""
+        """A call that repeats ``run`` over the same buffers. ``run`` is called twice before, to load kernels."""
         stream = self.stream
         if stream is None:
             return run
@@ -30,14 +30,14 @@ class Graphs:
                 run()
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        # the current stream again, because a capture that cannot be ended leaves its own in that place
+        # the current stream again, because a capture that cannot be ended leaves its own stream as the current one
         with torch.cuda.stream(torch.cuda.current_stream(self.device)):
             self._record(graph, run)
         self.captured += 1
         return graph.replay
 
     def _record(self, graph, run: Callable[[], None]) -> None:
-        """Raises what ``run`` does, short memory above all, where ending the capture fails because of it."""
+        """Raises the error of ``run`` (short memory above all) where it makes ending the capture fail too."""
         failed = None
         try:
             # thread_local: another thread may use the GPU meanwhile
@@ -52,24 +52,24 @@ class Graphs:
                 raise
             raise failed from None
         finally:
-            failed = None  # else what it holds would live on, in a circle with this frame
+            failed = None  # else the error and this frame, in a reference cycle, would keep memory alive
 
 
 def settle(device: torch.device) -> None:
-    """Wait for all that the device was given: before graphs and buffers are let go that it may be at."""
+    """Wait for all work of the device, before graphs and buffers that it may be using are released."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def on(device: torch.device):
-    """A context in which kernels start on this device, whatever the calling thread's own is."""
+    """A context in which kernels start on this device, whatever the calling thread's current device is."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 class Arena:
-    """One block of memory from which the buffers of a shape are cut, called as torch.zeros is (but not zeroed).
+    """One block of memory from which the buffers of a shape are cut; called as torch.zeros is, but not zeroed.
 
-    All shapes use the same block, one after another: what a graph leaves there is gone when another one runs.
+    All shapes use the same block, one after another: another graph overwrites the results of the last one.
     """
 
     ALIGNMENT = 256  # bytes
@@ -87,14 +87,14 @@ class Arena:
         with torch.inference_mode(False):
             return self.memory[start : start + size].view(dtype).view(shape)
 
-    def again(self) -> Arena:
-        """From its beginning, for another shape."""
+    def restarted(self) -> Arena:
+        """The same arena, cut from its beginning again, for another shape."""
         self.used = 0
         return self
 
 
-class Counter:
-    """Called as an :class:`Arena`: tells how much one would need."""
+class ArenaSizer:
+    """Called as an :class:`Arena`, on the meta device; ``size`` is the bytes that the arena would need."""
 
     def __init__(self):
         self.size = 0

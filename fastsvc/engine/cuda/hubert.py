@@ -1,8 +1,8 @@
-"""HuBERT and ContentVec on a GPU, as fastsvc/features/hubert.py cuts them: whole up to 60 s, then windows of 40 s.
+"""HuBERT and ContentVec on a GPU, cut as in fastsvc/features/hubert.py: whole up to 60 s, then windows of 40 s.
 
-Kept in float32: the audio, the moments for the group norm (float64), and the first convolution, as a quiet recording or
-one with an offset has more than float16 holds. Its output is normalised by then. What normalises, and the sums of
-the softmax, count in float32 inside PyTorch's kernels.
+Audio and first convolution stay in float32 (moments for the group norm in float64), because a quiet recording, or one
+with an offset, has more digits than float16 holds. The first convolution's output is normalised. Norms and the sums of
+the softmax are computed in float32 inside PyTorch's kernels.
 
 - A strided convolution is one product for each stride of its taps, over views: kernel 3 and stride 2 make two products,
   [x[2t], x[2t+1]] · W and x[2t+2] · W. A view whose rows overlap would be copied first.
@@ -23,67 +23,69 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fastsvc.config import HubertConfig
-from fastsvc.engine.cuda.programs import RUNGS, Programs, rung, sent
+from fastsvc.engine.cuda.programs import LENGTHS, Programs, audio_to_device, prepared_length
 from fastsvc.features import hubert
 from fastsvc.model.hubert import ConvLayer, FeatureExtractor
 
-FRONT = 512  # units at a time through the convolutions: about 200 MB between the first two
+FRONT = 512  # units at once in the convolutions: about 200 MB between the first two
 NEIGHBOURS = 4  # outputs of the positional convolution at once
-MOMENT_ROWS = 256  # windows summed by one small product; many of them run side by side
+MOMENT_ROWS = 256  # windows summed by one small product; many such products run in parallel
 EXACT = "feature_extractor.conv_layers.0."
-Recording = tuple[Tensor, int, "tuple[Tensor, Tensor] | None"]  # samples, count of units, first convolution
+Recording = tuple[Tensor, int, "tuple[Tensor, Tensor] | None"]  # samples, number of units, first convolution
 
 
-class HubertEncoder(hubert.HubertEncoder):
-    """Units stay on the device. A window past the first 60 s computes its own convolutions, overlaps twice."""
+class CudaHubertEncoder(hubert.HubertEncoder):
+    """Units stay on the device. Past 60 s each window computes its own convolutions, so overlaps are computed twice."""
 
     def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device):
         self.config, self.device = config, torch.device(device)
-        self.home = self.device
+        self.output_device = self.device
         with torch.inference_mode(False):
-            self.weights = Weights(config, tensors, dtype, self.device)
+            self.weights = HubertWeights(config, tensors, dtype, self.device)
         self.front = self.weights.front
-        self.programs = Programs(lambda shape: Program(self.weights, *shape), self.device)
+        self.programs = Programs(lambda shape: HubertProgram(self.weights, *shape), self.device)
         self._describe(config)
 
     def encode(self, audio) -> Tensor:
-        """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D] float32, here."""
-        return self.programs.within_memory(lambda: hubert.HubertEncoder.encode(self, sent(audio, self.device)))
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, (samples - 80) // 320), D], on the device."""
+        return self.programs.within_memory(
+            lambda: hubert.HubertEncoder.encode(self, audio_to_device(audio, self.device))
+        )
 
     def _features(self, audio: Tensor, count: int) -> Recording:
-        """The recording; in windows with the first convolution's weights, which depend on all of it."""
+        """The recording; for several windows, with the first convolution's weights, which depend on all of it."""
         return audio, count, None if len(hubert.windows(count)) == 1 else self.front.first(audio)
 
     def _attend(self, features: Recording, begin: int, end: int) -> Tensor:
         (audio, count, first), hop = features, self.hop_samples
         reach = self.config.position_kernel
         start, stop = max(0, begin - reach), min(count, end + reach)
-        program, replay = self.programs.prepared((rung(stop - start), first is None))
+        program, replay = self.programs.prepared((prepared_length(stop - start), first is None))
         samples = len(audio) if first is None else (stop - start - 1) * hop + self.config.window_samples
         program.audio[:samples].copy_(audio[start * hop : start * hop + samples], non_blocking=True)
-        program.tell(samples, stop - start, begin - start, end - start)
+        program.set_bounds(samples, stop - start, begin - start, end - start)
         if first is not None:
-            for own, given in zip(program.first, first):
-                own.copy_(given)
+            for target, source in zip(program.first, first):
+                target.copy_(source)
         replay()
         return program.out[begin - start : end - start].clone()
 
     def warm_up(self, seconds: Iterable[float] | None = None) -> None:
-        """Make the graphs for recordings of these lengths, the longest first; None: of every length up to 60 s.
+        """Make the graphs for recordings of these lengths, longest first; None: for every length up to 60 s.
 
-        Of a longer one the last window may be of a length that is not met here.
+        The last window of a longer recording may have a length without a graph.
         """
         hop, window = self.hop_samples, self.config.window_samples
-        counts = [(round(one * self.rate_hz) - window) // hop + 1 for one in seconds or ()]
+        counts = [(round(duration * self.rate_hz) - window) // hop + 1 for duration in seconds or ()]
         longest = max([0, *(n for n in counts if n > hubert.WHOLE)])
-        whole = RUNGS if seconds is None else (n for n in counts if n <= hubert.WHOLE)
-        shapes = {min(rung(n), hubert.WHOLE) for n in whole}
+        single_pass = LENGTHS if seconds is None else (n for n in counts if n <= hubert.WHOLE)
+        shapes = {min(prepared_length(n), hubert.WHOLE) for n in single_pass}
         shapes |= {min(longest, 3 * hubert.KEEP)} if longest else set()
         for units in sorted(shapes, reverse=True):
             self.encode(torch.zeros((units - 1) * hop + window))
 
 
-class Weights:
+class HubertWeights:
     """The network's tensors as the products take them: in ``dtype``, the first convolution in float32."""
 
     def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device):
@@ -118,8 +120,8 @@ class Weights:
     def _first_layer(self) -> ConvLayer:
         with torch.device("meta"):
             layer = cast(ConvLayer, FeatureExtractor(self.config).conv_layers[0])
-        own = {name.removeprefix(EXACT): value for name, value in self.tensors.items() if name.startswith(EXACT)}
-        layer.load_state_dict(own, assign=True)
+        state = {name.removeprefix(EXACT): value for name, value in self.tensors.items() if name.startswith(EXACT)}
+        layer.load_state_dict(state, assign=True)
         return layer.requires_grad_(False)
 
 
@@ -143,7 +145,7 @@ class StridedConv:
 
 
 class GroupedConv:
-    """[T, C] -> [T, C] with the length kept, T a multiple of :data:`NEIGHBOURS`: a batch of products, one a group."""
+    """[T, C] -> [T, C], T a multiple of :data:`NEIGHBOURS`: a batch of products, one for each group."""
 
     def __init__(self, weight: Tensor, bias: Tensor, groups: int):
         outputs, inputs, self.kernel = weight.shape
@@ -164,38 +166,41 @@ class GroupedConv:
         return y.view(self.groups, length, -1).transpose(0, 1).flatten(1) + self.bias
 
 
-class Program:
-    """One prepared length of ``units``: static inputs, and the network over them. ``whole``: it sees all there is, so
-    it takes the group norm's moments itself; else ``first`` is handed in."""
+class HubertProgram:
+    """One prepared length of ``units``: static inputs, and the network over them.
 
-    def __init__(self, weights: Weights, units: int, whole: bool):
+    ``whole``: the input is a whole recording, so the program computes the group norm's moments itself; otherwise the
+    caller fills ``first``, weight and bias of the first convolution.
+    """
+
+    def __init__(self, weights: HubertWeights, units: int, whole: bool):
         config, device = weights.config, weights.device
         self.weights, self.units, self.whole = weights, units, whole
         conv = weights.front.layers[0].conv
         self.kernel, self.stride = conv.kernel_size[0], conv.stride[0]
-        # Whole recordings end with samples that make no unit, but count for the group norm.
+        # Whole recordings end with samples that give no unit, but count for the group norm.
         self.audio = torch.zeros(units * config.hop_samples + config.window_samples, device=device)
-        self.told = torch.zeros(4, dtype=torch.int64, device=device)
+        self.bounds = torch.zeros(4, dtype=torch.int64, device=device)
         weight, bias = (torch.zeros(shape, device=device) for shape in weights.front.shapes())
         self.first = weight, bias
         self.out = torch.zeros(units, config.unit_channels, device=device)
-        self.places = torch.arange(units, device=device)
+        self.unit_numbers = torch.arange(units, device=device)
         self.windows = torch.arange((len(self.audio) - self.kernel) // self.stride + 1, device=device)
 
-    def tell(self, samples: int, there: int, low: int, high: int) -> None:
-        """How many samples and units there are, and which of these are heard: [low, high)."""
+    def set_bounds(self, samples: int, valid_units: int, low: int, high: int) -> None:
+        """Set the numbers of valid samples and units; attention reads the units [low, high)."""
         windows = (samples - self.kernel) // self.stride + 1
-        self.told.copy_(torch.tensor((windows, there, low, high)), non_blocking=True)
+        self.bounds.copy_(torch.tensor((windows, valid_units, low, high)), non_blocking=True)
 
     def run(self) -> None:
         weights, config = self.weights, self.weights.config
-        windows, there, low, high = self.told.unbind()
+        windows, valid_units, low, high = self.bounds.unbind()
         first = weights.front.normed(*self._moments(windows)) if self.whole else self.first
         x = torch.cat([self._front(begin, first) for begin in range(0, self.units, FRONT)])
-        x = x.masked_fill((self.places >= there)[:, None], 0)
+        x = x.masked_fill((self.unit_numbers >= valid_units)[:, None], 0)
         x = weights.norm(x + F.gelu(weights.position(x)), "encoder.layer_norm")
-        unheard = (self.places < low) | (self.places >= high)
-        mask = torch.zeros_like(unheard, dtype=x.dtype).masked_fill_(unheard, -torch.inf)
+        outside = (self.unit_numbers < low) | (self.unit_numbers >= high)
+        mask = torch.zeros_like(outside, dtype=x.dtype).masked_fill_(outside, -torch.inf)
         with _kernels(x.device):
             for i in range(config.layers):
                 x = self._layer(i, x, mask.expand(1, config.heads, self.units, self.units))
@@ -210,11 +215,11 @@ class Program:
         return mean, (parts.transpose(1, 2) @ parts).sum(0) / windows - mean[:, None] * mean
 
     def _front(self, begin: int, first: tuple[Tensor, Tensor]) -> Tensor:
-        """What the convolutions give from unit ``begin`` on, projected, [at most FRONT, C]."""
+        """The convolutions' output from unit ``begin`` on, projected, [at most FRONT, C]."""
         weights, hop = self.weights, self.weights.config.hop_samples
         end = min(begin + FRONT, self.units)
-        heard = self.audio[begin * hop : (end - 1) * hop + weights.config.window_samples]
-        x = F.gelu(F.linear(heard.unfold(0, self.kernel, self.stride), *first)).to(weights.dtype)
+        samples = self.audio[begin * hop : (end - 1) * hop + weights.config.window_samples]
+        x = F.gelu(F.linear(samples.unfold(0, self.kernel, self.stride), *first)).to(weights.dtype)
         for conv in weights.convs:
             x = F.gelu(conv(x))
         return F.linear(
@@ -225,15 +230,15 @@ class Program:
         weights, name = self.weights, f"encoder.layers.{index}"
         heads = F.linear(x, *weights.qkv[index]).unflatten(1, (3, self.weights.config.heads, -1))
         q, k, v = heads.permute(1, 2, 0, 3)[:, None]
-        heard = F.scaled_dot_product_attention(q, k, v, mask)[0].transpose(0, 1).flatten(1)
-        x = weights.norm(x + F.linear(heard, *weights.pair(f"{name}.attention.out_proj")), f"{name}.layer_norm")
+        attended = F.scaled_dot_product_attention(q, k, v, mask)[0].transpose(0, 1).flatten(1)
+        x = weights.norm(x + F.linear(attended, *weights.pair(f"{name}.attention.out_proj")), f"{name}.layer_norm")
         y = F.gelu(F.linear(x, *weights.pair(f"{name}.feed_forward.intermediate_dense")))
         y = F.linear(y, *weights.pair(f"{name}.feed_forward.output_dense"))
         return weights.norm(x + y, f"{name}.final_layer_norm")
 
 
 def _kernels(device: torch.device):
-    """On a GPU attention by the kernel that takes masks in float16 and float32; by plain products if it cannot."""
+    """On a GPU: attention by the kernel that takes masks in float16 and float32, or by plain products if it cannot."""
     if device.type != "cuda":
         return contextlib.nullcontext()
     return sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])

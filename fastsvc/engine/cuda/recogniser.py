@@ -1,6 +1,6 @@
 """Our phonetic recogniser on a GPU, in the blocks of fastsvc/features/content.py.
 
-Log-mel and its normalisation stay in float32. Each dilated convolution is one product over its taps side by side.
+Log-mel and its normalisation stay in float32. Each dilated convolution is one product over all its taps.
 """
 
 from __future__ import annotations
@@ -13,47 +13,49 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import RecogniserConfig
-from fastsvc.engine.cuda.programs import RUNGS, Programs, rung, sent
+from fastsvc.engine.cuda.programs import LENGTHS, Programs, audio_to_device, prepared_length
 from fastsvc.features import content
 from fastsvc.model.recogniser import DILATION_CYCLE, ConvTrunk, normalise
 
 
-class RecogniserEncoder(content.RecogniserEncoder):
-    """Units stay on the device. The architecture "conv" alone."""
+class CudaRecogniserEncoder(content.RecogniserEncoder):
+    """Units stay on the device. Only for the architecture "conv"."""
 
     def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device):
         self.config, self.device = config, torch.device(device)
-        self.home = self.device
+        self.output_device = self.device
         with torch.inference_mode(False):
-            self.weights = Weights(config, tensors, dtype, self.device)
-        self.programs = Programs(lambda frames: Program(self.weights, frames), self.device)
+            self.weights = RecogniserWeights(config, tensors, dtype, self.device)
+        self.programs = Programs(lambda frames: RecogniserProgram(self.weights, frames), self.device)
         self._describe(config)
 
     def encode(self, audio) -> Tensor:
-        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D] float32, here."""
-        return self.programs.within_memory(lambda: content.RecogniserEncoder.encode(self, sent(audio, self.device)))
+        """audio [samples] at 16 kHz, tensor or array -> units [max(1, samples // hop), D], on the device."""
+        return self.programs.within_memory(
+            lambda: content.RecogniserEncoder.encode(self, audio_to_device(audio, self.device))
+        )
 
     def _units(self, mel: Tensor) -> Tensor:
-        whole = torch.empty(1, mel.shape[1], self.channels, device=self.device)
+        units = torch.empty(1, mel.shape[1], self.channels, device=self.device)
         for first, last, begin, end in blocks(mel.shape[1], content.BLOCK_FRAMES, self.weights.halo_frames):
-            program, replay = self.programs.prepared(rung(end - begin))
+            program, replay = self.programs.prepared(prepared_length(end - begin))
             program.mel[: end - begin].copy_(mel[0, begin:end])
-            program.there.fill_(end - begin)
+            program.valid_frames.fill_(end - begin)
             replay()
-            whole[0, first:last] = program.out[first - begin : last - begin]
-        return whole
+            units[0, first:last] = program.out[first - begin : last - begin]
+        return units
 
     def warm_up(self, seconds: Iterable[float] | None = None) -> None:
-        """Make the graphs for recordings of these lengths, the longest first; None: of every prepared length."""
-        frames = [round(one * self.rate_hz) // self.hop_samples for one in seconds or ()]
+        """Make the graphs for recordings of these lengths, longest first; None: for every prepared length."""
+        frames = [round(duration * self.rate_hz) // self.hop_samples for duration in seconds or ()]
         longest = content.BLOCK_FRAMES + 2 * self.weights.halo_frames
-        shapes = {rung(min(n, longest)) for n in (RUNGS if seconds is None else frames)}
+        shapes = {prepared_length(min(n, longest)) for n in (LENGTHS if seconds is None else frames)}
         for shape in sorted(shapes, reverse=True):
             self.programs.within_memory(lambda shape=shape: self.programs.prepared(shape))
 
 
-class Conv:
-    """[T, C] -> [T, C'], the length kept."""
+class DilatedConv:
+    """[T, C] -> [T, C']."""
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1):
         self.weight, self.bias = weight.transpose(1, 2).flatten(1).contiguous(), bias
@@ -66,7 +68,7 @@ class Conv:
         return F.linear(taps.flatten(1), self.weight, self.bias)
 
 
-class Weights:
+class RecogniserWeights:
     """The tensors in ``dtype``, convolutions as products."""
 
     def __init__(self, config: RecogniserConfig, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device):
@@ -74,9 +76,11 @@ class Weights:
         self.tensors = {
             name: value.to(device, dtype) for name, value in tensors.items() if not name.startswith("head.")
         }
-        self.stem = Conv(*self.pair("trunk.stem"))
+        self.stem = DilatedConv(*self.pair("trunk.stem"))
         dilations = [DILATION_CYCLE[i % len(DILATION_CYCLE)] for i in range(config.layers)]
-        self.convs = [Conv(*self.pair(f"trunk.blocks.{i}.conv"), dilation) for i, dilation in enumerate(dilations)]
+        self.convs = [
+            DilatedConv(*self.pair(f"trunk.blocks.{i}.conv"), dilation) for i, dilation in enumerate(dilations)
+        ]
         with torch.device("meta"):
             self.halo_frames = ConvTrunk(config).halo_frames
 
@@ -87,22 +91,22 @@ class Weights:
         return F.layer_norm(x, x.shape[-1:], *self.pair(name))
 
 
-class Program:
-    """One prepared length: log-mel [frames, M], of which ``there`` are real, -> units [frames, D]."""
+class RecogniserProgram:
+    """One prepared length: log-mel [frames, M], of which ``valid_frames`` are real, -> units [frames, D]."""
 
-    def __init__(self, weights: Weights, frames: int):
+    def __init__(self, weights: RecogniserWeights, frames: int):
         config, device = weights.config, weights.device
         self.weights = weights
         self.mel = torch.zeros(frames, config.mel.bins, device=device)
-        self.there = torch.zeros(1, dtype=torch.int64, device=device)
+        self.valid_frames = torch.zeros(1, dtype=torch.int64, device=device)
         self.out = torch.zeros(frames, config.bottleneck, device=device)
-        self.places = torch.arange(frames, device=device)
+        self.frame_numbers = torch.arange(frames, device=device)
 
     def run(self) -> None:
         weights = self.weights
-        beyond = (self.places >= self.there)[:, None]
-        mel, there = self.mel.masked_fill(beyond, 0), (~beyond).float()
-        x = normalise(mel[None], there[None], weights.config.mean_frames)[0].to(weights.dtype)
+        beyond = (self.frame_numbers >= self.valid_frames)[:, None]
+        mel, valid = self.mel.masked_fill(beyond, 0), (~beyond).float()
+        x = normalise(mel[None], valid[None], weights.config.mean_frames)[0].to(weights.dtype)
         x = weights.stem(x)
         for i, conv in enumerate(weights.convs):
             y = conv(weights.norm(x, f"trunk.blocks.{i}.norm").masked_fill_(beyond, 0))

@@ -1,7 +1,8 @@
 """Features → log-mel on a GPU: slices in batches through the denoiser's graphs.
 
-A schedule that the kernels' update form expresses is one graph from noise to mel. Any other one (Heun, UniPC, noise
-that is handed in or drawn about the condition) is stepped by fastsvc/model/sampler.py, one graph an evaluation.
+A schedule that the kernels' update form expresses is one graph from noise to mel. All others (Heun, UniPC, noise that
+the caller supplies or that is drawn about the condition) are stepped by fastsvc/model/sampler.py, with one graph for
+each evaluation.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from fastsvc.artifact.manifest import Sampling
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import ranges
-from fastsvc.engine.cpu.sampler import Features, Noise, Progress, Seeded
+from fastsvc.engine.buckets import Buckets, Shape
+from fastsvc.engine.cpu.sampler import Features, Noise, Progress, SeededNoise
 from fastsvc.engine.cuda import schedules
 from fastsvc.engine.cuda.conditions import condition_for
-from fastsvc.engine.cuda.copies import there
-from fastsvc.engine.cuda.denoiser import Network, Program, Slice, packed
+from fastsvc.engine.cuda.copies import to_device
+from fastsvc.engine.cuda.denoiser import DenoiserNetwork, DenoiserProgram, Slice, packed
 from fastsvc.engine.cuda.graphs import Graphs, on
-from fastsvc.engine.cuda.pieces import Piece, rows
-from fastsvc.engine.ladder import Ladder, Shape
+from fastsvc.engine.cuda.slice_jobs import SliceJob, stacked_rows
 from fastsvc.errors import EngineError
 from fastsvc.model import sampler, schedule
 
@@ -32,14 +33,13 @@ Result = TypeVar("Result")
 
 
 class MelSampler:
-    """As fastsvc.engine.cpu.sampler.MelSampler; mels stay on the device."""
+    """The same role as fastsvc.engine.cpu.sampler.MelSampler; mels stay on the device."""
 
     shares_batches = True
 
     def __init__(self, tensors, config: AcousticConfig, sampling: Sampling, dtype, device, arch: int, launcher):
         self.config, self.method, self.depth = config, sampling.method, sampling.depth
-        if self.method not in sampler.methods(config):
-            raise ValueError(f"the sampler {self.method!r} does not fit the model")
+        sampler.check_method(config, self.method)
         self.device = torch.device(device)
         self.schedules = sampling.schedules
         self.plans = {
@@ -47,11 +47,11 @@ class MelSampler:
         }
         self.condition = condition_for(config)(tensors, config, self.device)
         weights = packed(tensors, config, dtype, self.device)
-        self.network = Network(
+        self.network = DenoiserNetwork(
             weights, config, sampling.levels, tensors["steps.vectors"], arch, launcher, Graphs(self.device)
         )
         self.low, self.high = (torch.tensor(edge, device=self.device) for edge in (config.norm.low, config.norm.high))
-        self.ladder = Ladder()
+        self.buckets = Buckets()
 
     def __call__(
         self,
@@ -68,105 +68,113 @@ class MelSampler:
 
     def many(
         self,
-        told: Sequence[Features],
+        recordings: Sequence[Features],
         speaker: Tensor,
         steps: int,
         seeds: Sequence[int],
         progress: Progress | None = None,
     ) -> list[Tensor]:
         """Log-mels of several recordings, their slices in common batches."""
-        noises = [Seeded(seed, self.config.mel.bins) for seed in seeds]
-        return self._sample(list(told), speaker, steps, noises, progress=progress)
+        noises = [SeededNoise(seed, self.config.mel.bins) for seed in seeds]
+        return self._sample(list(recordings), speaker, steps, noises, progress=progress)
 
-    def _sample(self, told, speaker, steps, noises, block=None, progress=None, mel=None) -> list[Tensor]:
-        """In ever smaller batches if memory is short."""
-        return self._within_memory(
-            lambda: self._run(self._pieces(told, speaker, steps, noises, block, mel), told, steps, progress)
-        )
+    def _sample(self, recordings, speaker, steps, noises, block=None, progress=None, mel=None) -> list[Tensor]:
+        """Log-mels, in smaller and smaller batches if memory is short."""
+
+        def work() -> list[Tensor]:
+            jobs = self._slice_jobs(recordings, speaker, steps, noises, block, mel)
+            return self._run(jobs, recordings, steps, progress)
+
+        return self._within_memory(work)
 
     def _within_memory(self, work: Callable[[], Result]) -> Result:
-        """Do it, and again with half the rows wherever memory does not suffice. Raises EngineError."""
+        """``work()``, repeated with half the rows whenever memory does not suffice. Raises EngineError."""
         while True:
             try:
                 with on(self.device):
                     return work()
             except torch.OutOfMemoryError:
-                ladder = self.ladder.halved()
-                if ladder is None:
+                buckets = self.buckets.halved()
+                if buckets is None:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                warnings.warn(f"GPU memory is short: continuing with batches of {ladder.rows} frames", stacklevel=4)
+                warnings.warn(f"GPU memory is short: continuing with batches of {buckets.rows} frames", stacklevel=4)
                 self.network.release()
-                self.ladder = ladder
+                self.buckets = buckets
             torch.cuda.empty_cache()
 
-    def _run(self, pieces: list[Piece], told: list[Features], steps: int, progress: Progress | None) -> list[Tensor]:
-        self.network.reserve(self.ladder.largest())
-        made = [torch.empty(len(f.f0_hz), self.config.mel.bins, device=self.device) for f in told]
+    def _run(
+        self, jobs: list[SliceJob], recordings: list[Features], steps: int, progress: Progress | None
+    ) -> list[Tensor]:
+        self.network.reserve(self.buckets.largest())
+        mels = [torch.empty(len(f.f0_hz), self.config.mel.bins, device=self.device) for f in recordings]
         plan = self.plans[steps]
-        fused = plan is not None and all(isinstance(piece.noise, Seeded) and piece.cond is None for piece in pieces)
-        lengths, done = [len(piece.slice) for piece in pieces], 0
-        for group in self.ladder.batches(lengths):
-            part = [pieces[i] for i in group]
-            shape = self.ladder.shape([lengths[i] for i in group])
-            self.fill(self.network.program(shape), part)
+        fused = plan is not None and all(isinstance(job.noise, SeededNoise) and job.cond is None for job in jobs)
+        lengths, done = [len(job.slice) for job in jobs], 0
+        for group in self.buckets.batches(lengths):
+            batch = [jobs[i] for i in group]
+            shape = self.buckets.shape([lengths[i] for i in group])
+            self.fill(self.network.program(shape), batch)
             with ranges.stage("denoiser"):
-                out = self._fused(shape, steps, part) if fused else self._stepped(shape, steps, part)
-            for row, piece in enumerate(part):
-                start = piece.slice.first
-                made[piece.item][piece.first : piece.last] = out[row, piece.first - start : piece.last - start]
+                out = self._fused(shape, steps, batch) if fused else self._stepped(shape, steps, batch)
+            for row, job in enumerate(batch):
+                start = job.slice.first
+                mels[job.recording][job.first : job.last] = out[row, job.first - start : job.last - start]
             done += sum(lengths[i] for i in group)
             if progress:
                 progress(done / sum(lengths))
-        return made
+        return mels
 
-    def _pieces(self, told, speaker, steps, noises, block, mel) -> list[Piece]:
+    def _slice_jobs(self, recordings, speaker, steps, noises, block, mel) -> list[SliceJob]:
         """All slices of all recordings, in order."""
         halo = self.halo(steps)
-        utterance, pieces = speaker.detach().float().to(self.device), []
-        given = None if mel is None else self.normalise(mel.to(self.device))
-        for item, (features, noise) in enumerate(zip(told, noises, strict=True)):
+        utterance, jobs = speaker.detach().float().to(self.device), []
+        start_mel = None if mel is None else self.normalise(mel.to(self.device))
+        for recording, (features, noise) in enumerate(zip(recordings, noises, strict=True)):
             frames = len(features.f0_hz)
-            units, where, whole = self.condition.inputs(features, speaker)
-            cuts = self.ladder.cut(frames, halo) if block is None else blocks(frames, block, halo)
+            units, unit_indices, recording_cond = self.condition.inputs(features, speaker)
+            cuts = self.buckets.cut(frames, halo) if block is None else blocks(frames, block, halo)
             by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()]).cpu()
-            units = there(units, self.device, torch.float32)  # once, not by slice
+            units = to_device(units, self.device, torch.float32)  # once, not for each slice
             for first, last, start, end in cuts:
-                seed = noise.seed if isinstance(noise, Seeded) else 0
-                one = Slice(units, where[start:end].int(), by_frame[:, start:end], utterance, start, seed)
-                cond, x0 = (None if rows is None else rows[start:end] for rows in (whole, given))
-                pieces.append(Piece(one, item, first, last, noise, cond, x0))
-        return pieces
+                seed = noise.seed if isinstance(noise, SeededNoise) else 0
+                indices = unit_indices[start:end].int()
+                piece = Slice(units, indices, by_frame[:, start:end], utterance, start, seed)
+                cond, x0 = (None if rows is None else rows[start:end] for rows in (recording_cond, start_mel))
+                jobs.append(SliceJob(piece, recording, first, last, noise, cond, x0))
+        return jobs
 
-    def fill(self, program: Program, pieces: list[Piece]) -> None:
-        """The program's inputs, and the condition into its buffer."""
-        self.network.staging.send(program, [piece.slice for piece in pieces])
-        self.condition.fill(self.network, program, [piece.cond for piece in pieces])
+    def fill(self, program: DenoiserProgram, jobs: list[SliceJob]) -> None:
+        """Write the program's inputs, and the condition into its buffer."""
+        self.network.staging.send(program, [job.slice for job in jobs])
+        self.condition.fill(self.network, program, [job.cond for job in jobs])
 
-    def _fused(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
+    def _fused(self, shape: Shape, steps: int, jobs: list[SliceJob]) -> Tensor:
         program, plan = self.network.program(shape), self.plans[steps]
         assert plan is not None, "without a plan evaluations are stepped"
         start = self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
         if plan.carry:
-            for row, piece in enumerate(pieces):
-                given = piece.refined
-                program.net.out[row, : len(given)] = given
+            for row, job in enumerate(jobs):
+                start_mel = job.required_start_mel
+                program.net.out[row, : len(start_mel)] = start_mel
         start()
         return program.net.out
 
-    def _stepped(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
+    def _stepped(self, shape: Shape, steps: int, jobs: list[SliceJob]) -> Tensor:
         """Evaluations from the host loop of fastsvc/model/sampler.py → log-mel [B, T, M]."""
         net = self.network.program(shape).net
         width = self.config.denoiser.cond_channels
 
         def draw(step: int) -> Tensor:
-            return rows(pieces, net.x, lambda piece: piece.draw(step, self.device))
+            return stacked_rows(jobs, net.x, lambda job: job.draw(step, self.device))
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             net.x.copy_(x)
             self.network.replay(shape, ("evaluation", float(sigma)), lambda p: p.evaluation(float(sigma)))
             return net.out.clone()
 
-        x0 = None if pieces[0].given is None else rows(pieces, net.x, lambda piece: piece.refined)
+        x0 = None
+        if jobs[0].start_mel is not None:
+            x0 = stacked_rows(jobs, net.x, lambda job: job.required_start_mel)
         cond = net.cond[..., :width].float()
         x = sampler.sample(self.config, self.method, denoise, self.schedules[steps], draw, cond, x0)
         return self.denormalise(x)
@@ -177,19 +185,19 @@ class MelSampler:
     def denormalise(self, x: Tensor) -> Tensor:
         return (x + 1) * ((self.high - self.low) / 2) + self.low
 
-    def pieces(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
-        """As fastsvc.engine.cpu.sampler.MelSampler.pieces: over inputs that lie on the device, in one slice."""
-        self.network.reserve(self.ladder.largest())
-        made = self._pieces([features], speaker, steps, [noise], len(features.f0_hz), None)
-        shape = self.ladder.shape([len(made[0].slice)])
-        self.fill(self.network.program(shape), made)
-        self._fused_or_stepped(shape, steps, made)
+    def timed_stages(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
+        """As fastsvc.engine.cpu.sampler.MelSampler.timed_stages, over inputs on the device, in one slice."""
+        self.network.reserve(self.buckets.largest())
+        jobs = self._slice_jobs([features], speaker, steps, [noise], len(features.f0_hz), None)
+        shape = self.buckets.shape([len(jobs[0].slice)])
+        self.fill(self.network.program(shape), jobs)
+        self._fused_or_stepped(shape, steps, jobs)
         cond = self.condition.alone(self.network, shape, features, speaker)
-        return {"condition": cond, "denoiser": lambda: self._fused_or_stepped(shape, steps, made)}
+        return {"condition": cond, "denoiser": lambda: self._fused_or_stepped(shape, steps, jobs)}
 
-    def _fused_or_stepped(self, shape: Shape, steps: int, pieces: list[Piece]) -> Tensor:
-        fused = self.plans[steps] is not None and isinstance(pieces[0].noise, Seeded) and pieces[0].cond is None
-        return (self._fused if fused else self._stepped)(shape, steps, pieces)
+    def _fused_or_stepped(self, shape: Shape, steps: int, jobs: list[SliceJob]) -> Tensor:
+        fused = self.plans[steps] is not None and isinstance(jobs[0].noise, SeededNoise) and jobs[0].cond is None
+        return (self._fused if fused else self._stepped)(shape, steps, jobs)
 
     def halo(self, steps: int) -> int:
         """Frames to each side that a frame of the mel depends on."""
@@ -201,26 +209,26 @@ class MelSampler:
         groups: Sequence[Sequence[int]] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Make the graphs for these numbers of steps, the largest shapes first: the ladder's, or those that recordings
-        of so many frames take, the ones of each group together."""
+        """Make the graphs for these numbers of steps, the largest shapes first: for all buckets, or for ``groups`` of
+        recordings with these numbers of frames, sampled together."""
         self._within_memory(lambda: self._prepare(tuple(steps), groups, progress))
 
     def _prepare(self, steps: tuple[int, ...], groups, progress: Progress | None) -> None:
-        self.network.reserve(self.ladder.largest())
-        wanted = []
+        self.network.reserve(self.buckets.largest())
+        pairs = []
         for n in steps:
-            shapes = self.ladder.shapes() if groups is None else self.ladder.needed(groups, self.halo(n))
-            wanted += [(shape, n) for shape in shapes]
-        wanted.sort(key=lambda pair: -pair[0].batch * pair[0].frames)
-        for done, (shape, n) in enumerate(wanted, 1):
+            shapes = self.buckets.shapes() if groups is None else self.buckets.needed(groups, self.halo(n))
+            pairs += [(shape, n) for shape in shapes]
+        pairs.sort(key=lambda pair: -pair[0].batch * pair[0].frames)
+        for done, (shape, n) in enumerate(pairs, 1):
             self.network.staging.send(self.network.program(shape), [])  # slices of no length
             self.condition.prepare(self.network, shape)
             self._graphs(shape, n)
             if progress:
-                progress(done / len(wanted))
+                progress(done / len(pairs))
 
     def _graphs(self, shape: Shape, steps: int) -> None:
-        """Of the schedule, or of the evaluations that are stepped from here."""
+        """Capture the schedule's graph, or those of the evaluations of a stepped schedule."""
         plan = self.plans[steps]
         if plan is not None and self.condition.in_graphs:
             self.network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))

@@ -1,6 +1,6 @@
-"""A sampler's schedule as the kernels' update form, x ← keep·x + pull·D + past·D' + spread·noise, where it has one.
+"""A sampler's schedule in the kernels' update form, x ← keep·x + pull·D + past·D' + spread·noise, where it has one.
 
-The samplers themselves are in fastsvc/model/sampler.py and solver.py; tests hold these numbers against them.
+The samplers themselves are in fastsvc/model/sampler.py and solver.py; tests compare these numbers with theirs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from fastsvc.model import schedule, solver
 
 
 @dataclass(frozen=True)
-class Fused:
-    """x begins as carry·(a given normalised mel) + spread·noise; evaluation i is at ``levels[i]``, then update i."""
+class FusedSchedule:
+    """x starts as carry·(normalised mel to refine) + spread·noise; evaluation i is at ``levels[i]``, then update i."""
 
     levels: tuple[float, ...]
     updates: tuple[Update, ...]
@@ -23,32 +23,32 @@ class Fused:
     carry: float = 0.0
 
 
-def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool = False) -> Fused | None:
-    """The schedule over ``levels``, or None where the update form cannot express it; ``refine``: from a given mel."""
+def fused(config: AcousticConfig, method: str, levels: list[float], refine: bool = False) -> FusedSchedule | None:
+    """The schedule over ``levels``, or None where the update form cannot express it; ``refine``: it starts at a mel."""
     evaluated = tuple(schedule.evaluated(method, levels))
     if config.ddpm is not None and method in ("ddim", "dpm++"):
-        places = solver.chain(config.ddpm, levels)
-        updates = ddim_updates(places) if method == "ddim" else dpm_updates(places)
-        _, alpha, spread = places[0]
-        return Fused(evaluated, tuple(updates), spread if refine else 1.0, alpha if refine else 0.0)
+        points = solver.chain(config.ddpm, levels)
+        updates = ddim_updates(points) if method == "ddim" else dpm_updates(points)
+        _, alpha, spread = points[0]
+        return FusedSchedule(evaluated, tuple(updates), spread if refine else 1.0, alpha if refine else 0.0)
     if method not in ("consistency", "euler") or config.edm.noise_mean == "condition":
         return None
     if method == "consistency":
         updates = consistency_updates(levels, config.edm.sigma_min)
     else:
         updates = euler_updates(levels)
-    return Fused(evaluated, tuple(updates), levels[0])
+    return FusedSchedule(evaluated, tuple(updates), levels[0])
 
 
-def ddim_updates(places: list[solver.Place]) -> list[Update]:
-    return [Update(*solver.between(before, after)[1:]) for before, after in itertools.pairwise(places)]
+def ddim_updates(points: list[solver.ChainPoint]) -> list[Update]:
+    return [Update(*solver.step_coefficients(before, after)[1:]) for before, after in itertools.pairwise(points)]
 
 
-def dpm_updates(places: list[solver.Place]) -> list[Update]:
-    """DPM-Solver++(2M): x0 is extrapolated from the last two estimates, but not at first, nor last of few steps."""
-    steps, h_before, updates = len(places) - 1, 0.0, []
-    for step, (before, after) in enumerate(itertools.pairwise(places), start=1):
-        h, keep, pull = solver.between(before, after)
+def dpm_updates(points: list[solver.ChainPoint]) -> list[Update]:
+    """DPM-Solver++(2M): x0 is extrapolated from two estimates, except in the first step and the last of few steps."""
+    steps, h_before, updates = len(points) - 1, 0.0, []
+    for step, (before, after) in enumerate(itertools.pairwise(points), start=1):
+        h, keep, pull = solver.step_coefficients(before, after)
         remember = step < steps
         if step == 1 or (step == steps and steps < solver.FEW):
             updates.append(Update(keep, pull, remember=remember))

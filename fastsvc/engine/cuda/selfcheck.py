@@ -1,7 +1,7 @@
-"""A small input through every layer on the device, against what the compiler's CPU run left in the manifest.
+"""A small input through every layer on the device, compared with the compiler's CPU run in the manifest.
 
-Inputs follow from counter-based noise, so they are the same everywhere. Of every layer a fingerprint is stored:
-its RMS, and its products with a few fixed vectors of signs, from which the size of a difference can be told.
+Inputs come from counter-based noise, so they are the same everywhere. The manifest stores a fingerprint of every layer:
+its RMS, and its products with a few fixed vectors of signs, which give the size of a difference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastsvc.errors import EngineError
 from fastsvc.model import noise, source
 
 FRAMES, VOCODER_FRAMES, PRINTS, SEED = 19, 11, 8, 1
-# Relative RMS that a layer may be off by: rounding adds up over the layers; a wrong kernel is off by all of it.
+# Bounds of a layer's relative RMS difference. Rounding adds up over the layers; a wrong kernel differs by about 1.
 BOUNDS = {"fp32": 2e-3, "fp16": 5e-2, "bf16": 2e-1}
 AUDIO = "the vocoder's output"
 
@@ -46,24 +46,23 @@ def fingerprint(values: Tensor) -> list[float]:
     return [float(flat.pow(2).mean().sqrt()), *prints.tolist()]
 
 
-def difference(got: list[float], want: list[float]) -> float:
-    """About the relative RMS of the difference: of a difference d, each product with signs is ±RMS(d) on average."""
-    spread = math.sqrt(sum((a - b) ** 2 for a, b in zip(got[1:], want[1:], strict=True)) / PRINTS)
-    distance = max(spread, abs(got[0] - want[0])) / max(want[0], 1e-12)
+def difference(actual: list[float], expected: list[float]) -> float:
+    """About the relative RMS of the difference: for a difference d, each product with signs is ±RMS(d) on average."""
+    spread = math.sqrt(sum((a - b) ** 2 for a, b in zip(actual[1:], expected[1:], strict=True)) / PRINTS)
+    distance = max(spread, abs(actual[0] - expected[0])) / max(expected[0], 1e-12)
     return distance if math.isfinite(distance) else math.inf
 
 
-def expected(config: AcousticConfig, denoiser, level: float) -> dict:
-    """What the compiler stores: fingerprints of all layers of a CPU denoiser (fastsvc/engine/cpu/denoiser.py)."""
-    given, trace = inputs(config, level), []
-    out = denoiser(given["x"], level, denoiser.prepare(given["cond"]), trace)
+def expected_layers(config: AcousticConfig, denoiser, level: float) -> dict:
+    """The fingerprints that the compiler stores: all layers of a CPU denoiser (fastsvc/engine/cpu/denoiser.py)."""
+    check_inputs, trace = inputs(config, level), []
+    out = denoiser(check_inputs["x"], level, denoiser.prepare(check_inputs["cond"]), trace)
     layers = [[name, fingerprint(value)] for name, value in [*trace, ("output", out)]]
     return {"level": level, "layers": layers}
 
 
 def expected_audio(config: VocoderConfig, vocoder) -> list[float]:
-    given = vocoder_inputs(config)
-    return fingerprint(audio_of(config, vocoder, given["mel"], given["f0_hz"]))
+    return fingerprint(audio_of(config, vocoder, **vocoder_inputs(config)))
 
 
 def audio_of(config: VocoderConfig, vocoder, mel: Tensor, f0_hz: Tensor) -> Tensor:
@@ -71,38 +70,38 @@ def audio_of(config: VocoderConfig, vocoder, mel: Tensor, f0_hz: Tensor) -> Tens
     sines = source.seeded(f0_hz[None], config, SEED)
     extra = None
     if config.noise_sigma:
-        extra = noise.gaussian(SEED, 0, 0, len(mel), config.initial_channels, stream=noise.FRAMES)[None]
+        extra = noise.gaussian(SEED, 0, 0, len(mel), config.initial_channels, stream=noise.FRAME_STREAM)[None]
     return vocoder(mel[None], vocoder.source(sines), extra)[0]
 
 
 @torch.inference_mode()
 def check(stored: dict | None, sampler, synthesiser, precision: str) -> None:
-    """Raises EngineError naming the first layer that differs; engines of old, which store nothing, pass."""
+    """Raises EngineError naming the first layer that differs; old engines, which store no fingerprints, pass."""
     if stored is None:
         return
     for name, kernels, value in layers(sampler, float(stored["level"])):
-        want = dict(map(tuple, stored["layers"])).get(name)
-        if want is not None:
-            _compare(f"{name} of the denoiser ({kernels})", fingerprint(value), want, precision)
+        expected = dict(map(tuple, stored["layers"])).get(name)
+        if expected is not None:
+            _compare(f"{name} of the denoiser ({kernels})", fingerprint(value), expected, precision)
     if synthesiser is not None and stored.get("audio"):
-        given = vocoder_inputs(synthesiser.config)
-        audio = synthesiser(given["mel"] / synthesiser.scale, given["f0_hz"], SEED)
-        made = "PyTorch" if synthesiser.choice.wanted in ("auto", "torch") else synthesiser.choice.wanted
-        _compare(f"{AUDIO} (source_kernel, {made})", fingerprint(audio), stored["audio"], precision)
+        check_inputs, requested = vocoder_inputs(synthesiser.config), synthesiser.choice.requested
+        audio = synthesiser(check_inputs["mel"] / synthesiser.scale, check_inputs["f0_hz"], SEED)
+        backend = "PyTorch" if requested in ("auto", "torch") else requested
+        _compare(f"{AUDIO} (source_kernel, {backend})", fingerprint(audio), stored["audio"], precision)
 
 
 def layers(sampler, level: float):
-    """(name, kernels that made it, values [T, C]) of one evaluation, its launches started one by one."""
+    """(name, kernels that computed it, values [T, C]) of each layer of one evaluation, launched one by one."""
     config, network = sampler.config, sampler.network
-    given = {name: value.to(network.device) for name, value in inputs(config, level).items()}
-    program = network.program(sampler.ladder.shape([FRAMES]))
+    check_inputs = {name: value.to(network.device) for name, value in inputs(config, level).items()}
+    program = network.program(sampler.buckets.shape([FRAMES]))
     net, weights, width = program.net, network.weights, config.denoiser.channels
     network.staging.send(program, [])
     net.lengths.fill_(FRAMES)
     net.cond.zero_()
-    net.cond[:, :FRAMES, : config.denoiser.cond_channels] = given["cond"]
+    net.cond[:, :FRAMES, : config.denoiser.cond_channels] = check_inputs["cond"]
     net.x.zero_()
-    net.x[:, :FRAMES] = given["x"]
+    net.x[:, :FRAMES] = check_inputs["x"]
     step = network.levels[level].index
     vector = weights.first_shift[step]  # d_0; d_{l+1} follows from the residual's shift
     layer = 0
@@ -126,10 +125,10 @@ def _state(net, width: int) -> Tensor:
     return net.state[0, :FRAMES, :width].float()
 
 
-def _compare(what: str, got: list[float], want: list[float], precision: str) -> None:
-    off = difference(got, want)
-    if not off <= BOUNDS[precision]:
+def _compare(layer: str, actual: list[float], expected: list[float], precision: str) -> None:
+    error = difference(actual, expected)
+    if not error <= BOUNDS[precision]:
         raise EngineError(
-            f"{what} differs from the stored result by {off:.1e} (allowed {BOUNDS[precision]:.0e}, {precision})",
+            f"{layer} differs from the stored result by {error:.1e} (allowed {BOUNDS[precision]:.0e}, {precision})",
             "use --device cpu, and report this with the output of `fastsvc doctor`",
         )

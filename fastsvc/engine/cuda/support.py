@@ -1,4 +1,4 @@
-"""Whether an NVIDIA GPU can be used here, and of which architecture it is."""
+"""Whether this machine has a usable NVIDIA GPU, and its architecture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from fastsvc.kernels.tiles import OLDEST
 
 
 def why_no_cuda() -> str | None:
-    """Why nothing runs on an NVIDIA GPU here; None if it does."""
+    """The reason why no NVIDIA GPU can be used here; None if one can."""
     if torch.version.cuda is None:
         rocm = "this is PyTorch's build for ROCm, and the kernels are for NVIDIA GPUs"
         return rocm if torch.version.hip else "this is a CPU build of PyTorch"
     if not torch.cuda.is_available():
-        return f"PyTorch finds no usable GPU: {_says()}"
+        return f"PyTorch finds no usable GPU: {_pytorch_reason()}"
     return too_old(architecture())
 
 
@@ -24,14 +24,14 @@ def architecture(device: torch.device | None = None) -> int:
 
 
 def too_old(arch: int) -> str | None:
-    """Why GPUs of this architecture run nothing; None if they do."""
+    """The reason why GPUs of this architecture cannot be used; None if they can."""
     return f"the GPU is sm_{arch}, the kernels need sm_{OLDEST} or newer" if arch < OLDEST else None
 
 
-def _says() -> str:
+def _pytorch_reason() -> str:
     """PyTorch's own reason why it cannot use a GPU: no driver, one that is too old, no device."""
     try:
         torch.cuda.init()
-    except Exception as error:  # whatever it is, it is the answer
+    except Exception as error:  # whatever PyTorch raises is the reason
         return (str(error).strip().splitlines() or ["it does not say why"])[0][:200]
     return "it does not say why"

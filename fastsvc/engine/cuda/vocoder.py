@@ -1,6 +1,6 @@
 """Log-mel and f0 → audio on a GPU: the harmonic source as a kernel, the generator by the fastest backend, in graphs.
 
-Slices are never padded (engine/ladder.py), so what is computed is what one pass over the recording would be.
+Slices are never padded (engine/buckets.py), so the output is that of one pass over the recording.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
-from fastsvc.engine import ladder, ranges
+from fastsvc.engine import buckets, ranges
 from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.engine.cuda.copies import Homeward, home_stream, there
-from fastsvc.engine.cuda.denoiser import signed
-from fastsvc.engine.cuda.generators.choice import Choice, rungs
-from fastsvc.engine.cuda.generators.torch import TorchGenerator
+from fastsvc.engine.cuda.copies import HostCopy, host_stream, to_device
+from fastsvc.engine.cuda.denoiser import as_int64
+from fastsvc.engine.cuda.generators.choice import BackendChoice, measured_shapes
+from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
 from fastsvc.engine.cuda.graphs import Graphs, on, settle
 from fastsvc.errors import EngineError
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import power_of_two
-from fastsvc.kernels.vocoder import source as kernel
-from fastsvc.model import noise as counter
+from fastsvc.kernels.vocoder import source as source_kernel
 from fastsvc.model import source
+from fastsvc.model.noise import FRAME_STREAM, gaussian
 
 Result = TypeVar("Result")
 BASES = {"e": math.e, "10": 10.0}
 
 
-class Inputs:
+class VocoderInputs:
     """Static buffers of one shape: ``batch`` slices of ``frames``."""
 
     def __init__(self, config: VocoderConfig, batch: int, frames: int, device):
@@ -46,64 +46,67 @@ class Inputs:
             self.starts, self.growth = zeros(frames, dtype=torch.int64), zeros(frames, dtype=torch.int64)
             self.offsets = zeros(power_of_two(config.source_channels), dtype=torch.int64)
             self.lengths = torch.full((batch,), frames, dtype=torch.int32, device=device)
-            self.places, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
+            self.first_frames, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
             self.excitation = zeros(frames * config.source_hop_samples)
             self.noise = zeros(frames, config.initial_channels) if config.noise_sigma else None
             self.audio = zeros(frames * config.mel.hop_samples)
 
     def source(self, config: VocoderConfig, weight: Tensor, bias: Tensor) -> Launch:
-        """The harmonic source into ``excitation``."""
-        given = self.f0_hz, self.starts, self.growth, self.offsets, weight, bias, self.excitation
-        slices = self.lengths, self.places, self.seeds
-        return kernel.launch(*given, *slices, config.mel.rate_hz, config.source_channels, config.source == "pulse")
+        """The launch that writes the harmonic source into ``excitation``."""
+        tensors = self.f0_hz, self.starts, self.growth, self.offsets, weight, bias, self.excitation
+        slices = self.lengths, self.first_frames, self.seeds
+        kind = config.mel.rate_hz, config.source_channels, config.source == "pulse"
+        return source_kernel.launch(*tensors, *slices, *kind)
 
 
-def mixing(vocoder: Vocoder) -> tuple[Tensor, Tensor]:
+def source_mixing(vocoder: Vocoder) -> tuple[Tensor, Tensor]:
     """Weight, padded for the kernel, and bias of the source's channels."""
-    assert vocoder.linear is not None, "the one sine of PC-NSF is not mixed"
+    assert vocoder.linear is not None, "the single sine of PC-NSF is not mixed"
     weight, bias = vocoder.linear
     padded = weight.new_zeros(power_of_two(weight.shape[1]))
     padded[: weight.shape[1]] = weight[0]
-    return padded, bias.clone()  # cloned: its place in the file need not be aligned
+    return padded, bias.clone()  # cloned, because its offset in the file need not be aligned
 
 
 class Synthesiser:
-    """As fastsvc.engine.cpu.sampler.Synthesiser; the mel may lie on the device, the audio comes from it.
+    """The same role as fastsvc.engine.cpu.sampler.Synthesiser; the mel may be on the device.
 
-    ``choice``: the generator's backends (fastsvc/engine/cuda/generators/choice.py); None: PyTorch's alone.
+    ``choice``: the generator's backends (fastsvc/engine/cuda/generators/choice.py); None: PyTorch alone.
     """
 
     def __init__(self, tensors, config: VocoderConfig, log_base: str | None, dtype, device, launcher, choice=None):
         self.config, self.device, self.launcher = config, torch.device(device), launcher
         with torch.inference_mode(False):
             vocoder = Vocoder(tensors, config, dtype, device)
-            self.mixing = None if config.source == "sine" else mixing(vocoder)
-        self.choice = choice or Choice({"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder))
+            self.mixing = None if config.source == "sine" else source_mixing(vocoder)
+        self.choice = choice or BackendChoice(
+            {"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder)
+        )
         self.halo_frames = vocoder.halo_frames
         self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
         self.graphs, self.inputs, self.replays, self.calls = Graphs(self.device), {}, {}, {}
-        self.home = home_stream(self.device)
-        self.most_batch, self.longest = ladder.EVEN_BATCHES[0], ladder.EVEN[-1]
+        self.host_stream = host_stream(self.device)
+        self.most_batch, self.longest = buckets.EVEN_BATCHES[0], buckets.EVEN_FRAMES[-1]
 
     def __call__(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
     ) -> Tensor:
-        """mel [T, M], f0_hz [T] with 0 where no harmonics are wanted → audio [T·hop] in ordinary memory."""
+        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics → audio [T·hop] on the host."""
         return self.begin(mel, f0_hz, seed, block, progress)()
 
     def begin(
         self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
     ) -> Callable[[], Tensor]:
-        """The same, as a call that waits for the audio: until then the GPU may be at work, and others may begin."""
+        """Start the work; the call that is returned waits for the audio. Until then other recordings may begin."""
 
         def work() -> Callable[[], Tensor]:
-            here = there(mel, self.device), there(f0_hz, self.device)
-            return self._synthesise(*here, seed, block, progress).wait
+            tensors = to_device(mel, self.device), to_device(f0_hz, self.device)
+            return self._synthesise(*tensors, seed, block, progress).wait
 
         return self._within_memory(work)
 
     def _within_memory(self, work: Callable[[], Result]) -> Result:
-        """Do it, and again in smaller batches, then shorter slices, wherever memory does not suffice."""
+        """``work()``, repeated in smaller batches, then shorter slices, whenever memory does not suffice."""
         while True:
             try:
                 with on(self.device):
@@ -111,12 +114,12 @@ class Synthesiser:
             except torch.OutOfMemoryError:
                 if self.most_batch > 1:
                     self.most_batch //= 2
-                elif self.longest > max(ladder.EVEN[0], 4 * self.halo_frames):
+                elif self.longest > max(buckets.EVEN_FRAMES[0], 4 * self.halo_frames):
                     self.longest //= 2
                 else:
                     raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                text = f"{self.most_batch} slices of {self.longest} frames"
-                warnings.warn(f"GPU memory is short: the vocoder continues with {text}", stacklevel=4)
+                size = f"{self.most_batch} slices of {self.longest} frames"
+                warnings.warn(f"GPU memory is short: the vocoder continues with {size}", stacklevel=4)
                 self._release()
             torch.cuda.empty_cache()
 
@@ -126,95 +129,99 @@ class Synthesiser:
         self.inputs, self.replays, self.calls = {}, {}, {}
         self.choice.release()
 
-    def _synthesise(self, mel, f0_hz, seed, block, progress) -> Homeward:
+    def _synthesise(self, mel, f0_hz, seed, block, progress) -> HostCopy:
         hop, frames = self.config.mel.hop_samples, len(mel)
-        cut = ladder.even(frames, self.halo_frames, block or self.longest)
-        prepared = self._prepared(f0_hz)
-        audio = Homeward(frames * hop, self.device, self.home)
+        cut = buckets.even_slices(frames, self.halo_frames, block or self.longest)
+        source_input = self._source_input(f0_hz)
+        audio = HostCopy(frames * hop, self.device, self.host_stream)
         for group in cut.batches(self.most_batch):
             with ranges.stage("vocoder"):
-                out = self._batch(mel, prepared, seed, [cut.starts[i] for i in group], cut.length)
-            pieces = []
+                out = self._batch(mel, source_input, seed, [cut.starts[i] for i in group], cut.length)
+            chunks = []
             for row, i in enumerate(group):
                 first, last, start = cut.bounds[i], cut.bounds[i + 1], cut.starts[i]
-                pieces.append((first * hop, last * hop, out[row, (first - start) * hop : (last - start) * hop]))
-            audio.send(pieces)
+                chunks.append((first * hop, last * hop, out[row, (first - start) * hop : (last - start) * hop]))
+            audio.send(chunks)
             if progress:
                 progress(cut.bounds[group[-1] + 1] / frames)
         return audio
 
-    def _prepared(self, f0_hz: Tensor) -> tuple[Tensor, ...]:
-        """f0 and what the source knows of the whole recording before it: phases, by frame."""
+    def _source_input(self, f0_hz: Tensor) -> tuple[Tensor, ...]:
+        """f0 and the source's phases by frame, which depend on the whole recording before a slice."""
         if self.config.source == "sine":
             return f0_hz, source.frame_phase(f0_hz[None], self.config)[0]
-        starts, growth = kernel.phases(f0_hz[None], self.config.mel.rate_hz, self.config.mel.hop_samples)
+        starts, growth = source_kernel.phases(f0_hz[None], self.config.mel.rate_hz, self.config.mel.hop_samples)
         return f0_hz, starts[0], growth[0]
 
-    def _batch(self, mel: Tensor, prepared: tuple[Tensor, ...], seed: int, starts: list[int], length: int) -> Tensor:
+    def _batch(
+        self, mel: Tensor, source_input: tuple[Tensor, ...], seed: int, starts: list[int], length: int
+    ) -> Tensor:
         """Audio [B, length·hop] of slices that begin at ``starts``."""
         key = len(starts), length
         if key not in self.inputs:
-            self.inputs[key] = Inputs(self.config, *key, self.device)
-        given = self.inputs[key]
-        replay = self._replay(key, given)  # first, as measuring backends and capturing write over the inputs
-        given.places.copy_(torch.tensor(starts), non_blocking=True)
-        index = given.places[:, None] + torch.arange(length, device=self.device)
-        torch.mul(mel[index], self.scale, out=given.mel)
-        self._excite(given, [part[index] for part in prepared], seed)
-        if given.noise is not None:
+            self.inputs[key] = VocoderInputs(self.config, *key, self.device)
+        inputs = self.inputs[key]
+        replay = self._replay(key, inputs)  # first, because measuring backends and capturing write over the inputs
+        inputs.first_frames.copy_(torch.tensor(starts), non_blocking=True)
+        index = inputs.first_frames[:, None] + torch.arange(length, device=self.device)
+        torch.mul(mel[index], self.scale, out=inputs.mel)
+        self._excite(inputs, [part[index] for part in source_input], seed)
+        if inputs.noise is not None:
             for row, start in enumerate(starts):
                 channels = self.config.initial_channels
-                given.noise[row] = counter.gaussian(seed, 0, start, length, channels, self.device, counter.FRAMES)
+                inputs.noise[row] = gaussian(seed, 0, start, length, channels, self.device, FRAME_STREAM)
         replay()
-        return given.audio
+        return inputs.audio
 
-    def _excite(self, given: Inputs, prepared: list[Tensor], seed: int) -> None:
-        """What the source needs, or for the one sine, which has neither noise nor harmonics, its output."""
+    def _excite(self, inputs: VocoderInputs, source_input: list[Tensor], seed: int) -> None:
+        """Write the source's inputs, or the excitation itself for the single sine, which has no noise or harmonics."""
         if self.config.source == "sine":
-            f0_hz, phase = prepared
-            given.excitation.copy_(source.sine(f0_hz, phase, self.config)[..., 0])
+            f0_hz, phase = source_input
+            inputs.excitation.copy_(source.sine(f0_hz, phase, self.config)[..., 0])
             return
-        for target, value in zip((given.f0_hz, given.starts, given.growth), prepared):
+        for target, value in zip((inputs.f0_hz, inputs.starts, inputs.growth), source_input):
             target.copy_(value)
-        given.seeds.fill_(signed(seed))
+        inputs.seeds.fill_(as_int64(seed))
         turns = source.initial_phase(self.config, seed, self.device)
-        given.offsets[:, : len(turns)] = kernel.offsets(turns)
+        inputs.offsets[:, : len(turns)] = source_kernel.offsets(turns)
 
-    def _replay(self, key: tuple[int, int], given: Inputs) -> Callable[[], None]:
-        name = self.choice.name(given, self.graphs.capture)
-        whole = (*key, name)
-        ready = self.replays.get(whole) or self.calls.get(whole)
+    def _replay(self, key: tuple[int, int], inputs: VocoderInputs) -> Callable[[], None]:
+        name = self.choice.name(inputs, self.graphs.capture)
+        full_key = (*key, name)
+        ready = self.replays.get(full_key) or self.calls.get(full_key)
         if ready is not None:
             return ready
-        start = None
+        start_source = None
         if self.mixing is not None:
-            start = self.launcher.bind(given.source(self.config, *self.mixing))
+            start_source = self.launcher.bind(inputs.source(self.config, *self.mixing))
         try:
-            generate = self.choice.generator(name).bind(given)
+            generate = self.choice.generator(name).bind(inputs)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             self.choice.drop(name, error)
-            return self._replay(key, given)
+            return self._replay(key, inputs)
 
         def run() -> None:
-            if start is not None:
-                start()
+            if start_source is not None:
+                start_source()
             generate()
 
-        if key[1] not in ladder.EVEN:  # short, and may never come again: no graph, but bound once, as binding may keep
-            self.calls[whole] = run  # memory until it is released
+        if (
+            key[1] not in buckets.EVEN_FRAMES
+        ):  # short, and may never come again: no graph, but bound once, as binding may keep
+            self.calls[full_key] = run  # memory until it is released
             return run
-        self.replays[whole] = self.graphs.capture(run)
-        return self.replays[whole]
+        self.replays[full_key] = self.graphs.capture(run)
+        return self.replays[full_key]
 
     def measure(self, progress: Progress | None = None) -> None:
-        """Time the backends at every rung of the ladder where that has not been done, as far as memory suffices."""
-        shapes = [shape for shape in rungs() if not self.choice.measured(*shape)]
+        """Time the backends for every bucket of lengths that has no measurement yet, as far as memory suffices."""
+        shapes = [shape for shape in measured_shapes() if not self.choice.measured(*shape)]
         for done, shape in enumerate(shapes, 1):
             try:
                 with on(self.device):
-                    self.choice.measure(Inputs(self.config, *shape, self.device), self.graphs.capture)
+                    self.choice.measure(VocoderInputs(self.config, *shape, self.device), self.graphs.capture)
             except torch.OutOfMemoryError:
                 warnings.warn(f"GPU memory is too small to time {shape[0]} × {shape[1]} frames", stacklevel=2)
                 self._release()
@@ -223,15 +230,15 @@ class Synthesiser:
                 progress(done / len(shapes))
 
     def warm_up(self, frames: Iterable[int] | None = None, progress: Progress | None = None) -> None:
-        """Make the graphs that recordings of so many frames need, or all of the ladder's, largest first."""
+        """Make the graphs for recordings of these numbers of frames, by default for all shapes, largest first."""
         self._within_memory(lambda: self._prepare(frames, progress))
 
     def _prepare(self, frames: Iterable[int] | None, progress: Progress | None) -> None:
         bounds = self.halo_frames, self.longest, self.most_batch
-        shapes = ladder.even_shapes(*bounds) if frames is None else ladder.even_needed(frames, *bounds)
+        shapes = buckets.even_shapes(*bounds) if frames is None else buckets.even_needed(frames, *bounds)
         for done, shape in enumerate(shapes, 1):
             mel = torch.zeros(shape.frames, self.config.mel.bins, device=self.device)
-            f0_hz = self._prepared(torch.full((shape.frames,), 200.0, device=self.device))
-            self._batch(mel, f0_hz, 0, [0] * shape.batch, shape.frames)
+            source_input = self._source_input(torch.full((shape.frames,), 200.0, device=self.device))
+            self._batch(mel, source_input, 0, [0] * shape.batch, shape.frames)
             if progress:
                 progress(done / len(shapes))

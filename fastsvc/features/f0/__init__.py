@@ -16,9 +16,8 @@ import torch
 from fastsvc import arguments
 from fastsvc.config import F0_METHODS, F0_STYLES
 from fastsvc.errors import ConfigError
-from fastsvc.features.f0 import device, external, neural, styles
-from fastsvc.features.f0 import weights as pitch
-from fastsvc.features.f0.beyond import joined, ranges
+from fastsvc.features.f0 import device_yin, external, neural, pitch_weights, styles
+from fastsvc.features.f0.beyond import extended_track, ranges
 from fastsvc.features.f0.candidates import candidates, outermost
 from fastsvc.features.f0.external import onto_frames
 from fastsvc.features.f0.path import COSTS, best_path
@@ -43,12 +42,12 @@ def extract(
 ) -> tuple[Any, Any]:
     """Track the pitch of one recording [samples] (numpy or torch, any device).
 
-    Returns (f0_hz float32 [frames], voiced bool [frames]) of the kind given, on its device. Unvoiced stretches are
-    filled (:func:`fill`); where nothing at all is voiced f0_hz is 0 everywhere. Frames past the end of the audio are
-    unvoiced. NaN and infinite samples count as silence. ``style`` other than "fastsvc": time grid, rounding and
-    filling of another project (:mod:`fastsvc.features.f0.styles`). ``weights``: the file of rmvpe; without,
-    $FASTSVC_RMVPE. ``beyond``: (lowest, highest) Hz of what YIN adds outside low_hz … high_hz, where it is clear
-    (:mod:`fastsvc.features.f0.beyond`); inside nothing changes, and outside of both nothing is heard.
+    Returns (f0_hz float32 [frames], voiced bool [frames]) of the audio's type, on its device. Unvoiced stretches are
+    filled (:func:`fill`); if no frame is voiced, f0_hz is 0 everywhere. Frames past the end of the audio are unvoiced.
+    NaN and infinite samples count as silence. A ``style`` other than "fastsvc" has the time grid, rounding and filling
+    of another project (:mod:`fastsvc.features.f0.styles`). ``weights``: the file of rmvpe, by default $FASTSVC_RMVPE.
+    ``beyond``: (lowest, highest) Hz of pitch that YIN adds outside low_hz … high_hz, where it is clear
+    (:mod:`fastsvc.features.f0.beyond`); inside nothing changes, and outside of both nothing is tracked.
     Raises ConfigError for an unknown method, style or range, MissingPackageError where a method's package is not
     installed, CheckpointError where its weights cannot be read.
     """
@@ -83,7 +82,9 @@ def extract_batch(
         return torch.zeros(shape, device=audio.device), torch.zeros(shape, dtype=torch.bool, device=audio.device)
     grid = rate_hz, hop_samples, frames, low_hz, high_hz
     if method == "yin" and style == "fastsvc" and audio.is_cuda:
-        return tuple(torch.stack(parts) for parts in zip(*(device.extract(row, *grid, beyond=beyond) for row in audio)))
+        return tuple(
+            torch.stack(parts) for parts in zip(*(device_yin.extract(row, *grid, beyond=beyond) for row in audio))
+        )
     if style != "fastsvc":
         rows = [
             styles.extract(
@@ -106,25 +107,25 @@ def extract_batch(
 
 
 def require(method: str, weights=None) -> None:
-    """Raise what :func:`extract` would for lack of a package or of weights, before any work is done."""
+    """Raise the error of :func:`extract` for a missing package or missing weights, before any work is done."""
     if method in styles.NETWORKS:
-        pitch.find(method, weights)
+        pitch_weights.find(method, weights)
     else:
         external.require(method)
 
 
 def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     """Run log f0 linearly through the unvoiced frames and hold it at both ends; all zeros if nothing is voiced."""
-    known = np.flatnonzero(voiced)
-    if known.size == 0:
+    indices = np.flatnonzero(voiced)
+    if indices.size == 0:
         return np.zeros(len(f0_hz), dtype=np.float32)
-    log = np.interp(np.arange(len(f0_hz)), known, np.log(np.asarray(f0_hz, dtype=np.float64)[known]))
+    log = np.interp(np.arange(len(f0_hz)), indices, np.log(np.asarray(f0_hz, dtype=np.float64)[indices]))
     return np.where(voiced, f0_hz, np.exp(log)).astype(np.float32)
 
 
 def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None):
-    found = candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=beyond)
-    f0_hz, cost = (part.numpy() for part in found)
+    pair = candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=beyond)
+    f0_hz, cost = (part.numpy() for part in pair)
     lowest, highest = outermost(low_hz, high_hz, beyond)
     cost = np.where((f0_hz >= lowest) & (f0_hz <= highest), cost, np.inf)
     choice = best_path(f0_hz, cost, hop_samples / rate_hz, **COSTS)
@@ -134,28 +135,28 @@ def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None):
 
 
 def _tracked(audio, grid, method, weights=None, beyond=None):
-    """(f0_hz [frames], voiced [frames]) of each row of audio [B, samples]; what f0_hz holds elsewhere is open."""
+    """(f0_hz [frames], voiced [frames]) of each row of audio [B, samples]; f0_hz is arbitrary where unvoiced."""
     if method == "yin" and audio.is_cuda:
-        return [tuple(part.cpu().numpy() for part in device.yin(row, *grid, beyond=beyond)) for row in audio]
+        return [tuple(part.cpu().numpy() for part in device_yin.yin(row, *grid, beyond=beyond)) for row in audio]
     if method == "yin":
         return list(zip(*_yin(audio, *grid, beyond)))
-    rows = [_one(row, *grid, method, weights) for row in audio]
+    rows = [_track_one(row, *grid, method, weights) for row in audio]
     return rows if beyond is None else [_beyond(grid, beyond, row, *track) for row, track in zip(audio, rows)]
 
 
 def _beyond(grid, beyond, audio, f0_hz, voiced, shift=0):
-    """A track of audio [samples] with what YIN hears outside the range; ``shift``: how many samples before the middle
-    of its frame each value stands."""
+    """A track of audio [samples] with YIN's pitch outside the range; ``shift``: each value's time, in samples before
+    the middle of its frame."""
     rate_hz, hop_samples, _, low_hz, high_hz = grid
-    voiced = voiced & (f0_hz >= beyond[0]) & (f0_hz <= beyond[1])  # in styles some networks know no range
+    voiced = voiced & (f0_hz >= beyond[0]) & (f0_hz <= beyond[1])  # in some styles networks have no range
     if low_hz <= beyond[0] and beyond[1] <= high_hz:
         return f0_hz, voiced
     audio = torch.nn.functional.pad(audio, (shift, 0))[None]
-    ((heard_hz, heard),) = _tracked(audio, (rate_hz, hop_samples, len(f0_hz), low_hz, high_hz), "yin", None, beyond)
-    return joined(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, hop_samples / rate_hz)
+    ((yin_hz, yin_voiced),) = _tracked(audio, (rate_hz, hop_samples, len(f0_hz), low_hz, high_hz), "yin", None, beyond)
+    return extended_track(f0_hz, voiced, yin_hz, yin_voiced, low_hz, high_hz, hop_samples / rate_hz)
 
 
-def _one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):
+def _track_one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):
     if method in styles.NETWORKS:
         f0_hz, voiced = neural.frames_of(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz, weights)
     elif method == "pyin":

@@ -1,44 +1,44 @@
-"""Pitch outside the range that a tracker is asked for, heard by our YIN.
+"""Pitch outside a tracker's range, found by our YIN.
 
-A model hears ordinary recordings best by the tracker, and in the range, that it was trained with; a wider range makes
-trackers err where the narrow one did not, and FCPE does not hear high voices at all (docs/f0.md has the figures). So
-each tracks in its own range, as before, and only where YIN clearly hears a pitch outside are its values taken.
+On ordinary recordings a model works best with the tracker, and the range, of its training. A wider range makes trackers
+err where the narrow one did not, and FCPE does not find high voices at all (docs/f0.md has the figures). So trackers
+work in their own ranges, and YIN's values are used only where YIN clearly finds a pitch outside.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-WIDEST_HZ = (38.0, 2200.0)  # heard unless another range is asked for: 40 to 2100 Hz, with a little room for vibrato
+WIDEST_HZ = (38.0, 2200.0)  # tracked by default: 40 to 2100 Hz, with a little room for vibrato
 LEAST_S = 0.03  # shorter stretches outside are accidents
-REACH_S = 0.05  # YIN's values are taken so far to each side, where a tracker at the end of its range falters
+REACH_S = 0.05  # YIN's values are used this far to each side, where a tracker at the end of its range falters
 
 
-def ranges(low_hz: float, high_hz: float, rate_hz: float, asked: tuple[float, float] | None = None):
-    """((low, high) in which a model's own tracker is asked, or None; (low, high) of what is heard at all).
+def ranges(low_hz: float, high_hz: float, rate_hz: float, requested: tuple[float, float] | None = None):
+    """((low, high) of the model's own tracker, or None; (low, high) that is tracked at all).
 
-    ``low_hz``, ``high_hz``: the model's range; ``asked``: what the user wants heard, None for :data:`WIDEST_HZ` and
-    the model's range. None: the two have less than half an octave in common, so that YIN had better hear all of it.
+    ``low_hz``, ``high_hz``: the model's range; ``requested``: the user's range, None for :data:`WIDEST_HZ` and the
+    model's range. The first is None where the two have less than half an octave in common, so that YIN is to track all.
     """
-    if asked is None:
-        wide = min(low_hz, WIDEST_HZ[0]), max(high_hz, min(WIDEST_HZ[1], rate_hz / 4))
+    if requested is None:
+        widest = min(low_hz, WIDEST_HZ[0]), max(high_hz, min(WIDEST_HZ[1], rate_hz / 4))
     else:
-        wide = asked
-    own = max(low_hz, wide[0]), min(high_hz, wide[1])
-    return (own if own[0] * 2**0.5 <= own[1] else None), wide
+        widest = requested
+    model_range = max(low_hz, widest[0]), min(high_hz, widest[1])
+    return (model_range if model_range[0] * 2**0.5 <= model_range[1] else None), widest
 
 
-def joined(f0_hz, voiced, heard_hz, heard, low_hz, high_hz, frame_s):
-    """A track (f0_hz, voiced) [frames] with what YIN (heard_hz, heard) hears outside low_hz … high_hz.
+def extended_track(f0_hz, voiced, yin_hz, yin_voiced, low_hz, high_hz, frame_s):
+    """A track (f0_hz, voiced) [frames] with YIN's pitch (yin_hz, yin_voiced) outside low_hz … high_hz.
 
-    Returns a new track; the same one where YIN hears nothing outside.
+    Returns a new track; the same one where YIN finds nothing outside.
     """
-    outside = heard & ((heard_hz < low_hz) | (heard_hz > high_hz))
+    outside = yin_voiced & ((yin_hz < low_hz) | (yin_hz > high_hz))
     outside = _grown(~_grown(~outside, _half(LEAST_S, frame_s)), _half(LEAST_S, frame_s))
     if not outside.any():
         return f0_hz, voiced
-    taken = heard & _grown(outside, round(REACH_S / frame_s))
-    return np.where(taken, heard_hz, f0_hz), voiced | taken
+    use_yin = yin_voiced & _grown(outside, round(REACH_S / frame_s))
+    return np.where(use_yin, yin_hz, f0_hz), voiced | use_yin
 
 
 def _half(seconds: float, frame_s: float) -> int:
@@ -46,5 +46,5 @@ def _half(seconds: float, frame_s: float) -> int:
 
 
 def _grown(mask: np.ndarray, reach: int) -> np.ndarray:
-    """bool [frames]: true within ``reach`` frames of what was true."""
+    """bool [frames]: true within ``reach`` frames of a true one."""
     return np.convolve(mask, np.ones(2 * reach + 1), "full")[reach : reach + len(mask)] > 0.5

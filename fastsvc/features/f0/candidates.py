@@ -9,11 +9,11 @@ eq. 6) with the normalisation of McLeod & Wyvill (2005), tapered as in Boersma (
 centred on the same instant, which a rectangular frame does not, and so follows vibrato without a delay.
 Both sums are correlations, hence a few FFTs per frame.
 
-A window long enough for the lowest voices is too long for glides of higher ones, so each frame is looked at through
-several windows, the shorter ones for the higher pitches alone, and their candidates are pooled.
+A window long enough for the lowest voices is too long for glides of higher ones. So each frame is analysed in several
+windows, the shorter ones for the higher pitches alone, and their candidates are pooled.
 
-Lags beyond the range asked for cost nothing more: ``beyond`` looks at them too, in the same windows, and takes the
-minima that are clear. Inside the range it changes nothing, for no candidate there is looked for otherwise.
+Lags beyond the requested range cost nothing more: with ``beyond`` they are searched in the same windows, and their
+clear minima are candidates too. Inside the range this changes nothing, because the search there is the same.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ import math
 import torch
 
 ANALYSIS_RATE_HZ = 10500  # lowest rate after decimation; a parabola through half samples is right to 2 cents at 2100 Hz
-SAMPLES_A_PERIOD = 4.7  # of the highest pitch looked for, at least
-PERIODS = 2.5  # window length in periods of the lowest pitch looked for in it
+SAMPLES_A_PERIOD = 4.7  # of the highest pitch in the range, at least
+PERIODS = 2.5  # window length in periods of the window's lowest pitch
 SHORTER = 2.5  # ratio of the lengths of the windows
 WINDOWS = 2
 CLEAR_ABOVE, CLEAR_BELOW = 0.1, 0.2  # d of a pitch outside the range proper, at most: breath through a formant has 0.12
-LONGEST = 1.32  # how much lower such a pitch may lie than the lowest that a window is made for: two periods fit
+LONGEST = 1.32  # such a pitch may be this factor below the window's lowest one: two periods still fit
 NOISE_FLOOR = 1e-3  # RMS of a noise assumed below every recording (-60 dBFS): silence then has no period
 OVERSAMPLE = 2  # lags are half samples, so that a parabola through three of them is exact enough
 BLOCK_FRAMES = 256  # bounds memory: about 10 MB a block, which the caches of a CPU like better than 40
-DEVICE_BLOCK_FRAMES = 8192  # on a GPU, where calls are dear: about 320 MB
+DEVICE_BLOCK_FRAMES = 8192  # on a GPU, where calls are expensive: about 320 MB
 BLOCK_SAMPLES = 1 << 20  # likewise, where the rate is lowered
 
 
@@ -46,12 +46,12 @@ def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
     for first in range(0, out.shape[1], BLOCK_SAMPLES):  # a convolution's own scratch is many times its input
         last = min(first + BLOCK_SAMPLES, out.shape[1])
         start, end = first * factor - half, (last - 1) * factor + half + 1
-        piece = audio[:, max(start, 0) : end]
-        piece = torch.nn.functional.pad(piece, (max(-start, 0), end - max(start, 0) - piece.shape[1]))
+        block = audio[:, max(start, 0) : end]
+        block = torch.nn.functional.pad(block, (max(-start, 0), end - max(start, 0) - block.shape[1]))
         if audio.is_cuda:  # cuDNN might round to TF32
-            out[:, first:last] = piece.unfold(1, len(taps), factor) @ taps
+            out[:, first:last] = block.unfold(1, len(taps), factor) @ taps
         else:
-            out[:, first:last] = torch.nn.functional.conv1d(piece[:, None], taps[None, None], stride=factor)[:, 0]
+            out[:, first:last] = torch.nn.functional.conv1d(block[:, None], taps[None, None], stride=factor)[:, 0]
     return out
 
 
@@ -78,7 +78,7 @@ class Analysis:
         floor_hz: float,
         proper: tuple[float, float],
     ):
-        """``floor_hz``: the window is made for it; ``proper``: outside this range only what is clear counts."""
+        """``floor_hz``: the lowest pitch of the window; ``proper``: outside this range only clear minima count."""
         self.rate_hz = rate_hz
         self.count = count
         self.half = math.ceil(PERIODS * rate_hz / floor_hz / 2)
@@ -113,7 +113,7 @@ class Analysis:
     def find(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The best ``count`` minima of each frame [F, 2 * half + 1]: (f0_hz [F, count], d [F, count]).
 
-        Where a frame has fewer, d is infinite for the rest.
+        Where a frame has fewer minima, d is infinite for the missing ones.
         """
         depth = self.difference(frames)
         inner = depth[:, 1:-1]
@@ -130,10 +130,10 @@ class Analysis:
 
 
 @functools.lru_cache(maxsize=8)
-def _analysis(*given) -> Analysis:
-    """Made once: its tables are a dozen small calls."""
+def _analysis(*arguments) -> Analysis:
+    """An Analysis, cached because its tables take a dozen small calls."""
     with torch.inference_mode(False):
-        return Analysis(*given)
+        return Analysis(*arguments)
 
 
 def candidates(
@@ -142,8 +142,8 @@ def candidates(
     """Candidates of a batch [B, samples], ``count`` from each window: (f0_hz [B, frames, K], cost [B, frames, K]).
 
     The cost is d, plus ``octave_cost`` per octave that a candidate lies below the frame's best one, because two
-    periods repeat as well as one does; it is infinite where a frame has fewer candidates. ``samples``: where the
-    recording ends, if zeros follow that are none of it; may be a tensor, so that one graph serves all lengths.
+    periods repeat as well as one does; it is infinite where a frame has fewer candidates. ``samples``: the length of
+    the recording before the padding; may be a tensor, so that one graph serves all lengths.
     ``beyond``: (lowest, highest) Hz of candidates outside low_hz … high_hz, which must be clear.
     """
     proper, (lowest, highest) = (low_hz, high_hz), outermost(low_hz, high_hz, beyond)
@@ -154,7 +154,7 @@ def candidates(
     middles = middles.round().long()
     floors = [min(low_hz, LONGEST * lowest) * SHORTER**i for i in range(WINDOWS)]
     floors = [floor for floor in floors if floor * SHORTER**0.5 < high_hz or floor == floors[0]]
-    made = [
+    analyses = [
         _analysis(
             rate_hz / factor,
             lowest if floor == floors[0] else floor,
@@ -167,8 +167,8 @@ def candidates(
         )
         for floor in floors
     ]
-    found = [_through(one, audio, middles, samples) for one in made]
-    f0_hz, depth = (torch.cat(parts, -1) for parts in zip(*found))
+    by_window = [_through(analysis, audio, middles, samples) for analysis in analyses]
+    f0_hz, depth = (torch.cat(parts, -1) for parts in zip(*by_window))
     # The bias ranks the candidates of a frame; it must not make low voices less voiced than high ones.
     bias = octave_cost * torch.log2(high_hz / f0_hz)
     best = (depth + bias).argmin(-1, keepdim=True)
@@ -176,7 +176,7 @@ def candidates(
 
 
 def outermost(low_hz: float, high_hz: float, beyond: tuple[float, float] | None) -> tuple[float, float]:
-    """The range, and what lies beyond it, in one."""
+    """The range together with what lies beyond it."""
     return (low_hz, high_hz) if beyond is None else (min(low_hz, beyond[0]), max(high_hz, beyond[1]))
 
 

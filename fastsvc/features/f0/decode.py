@@ -36,12 +36,12 @@ def best_bins(salience: np.ndarray, low_bin: int, high_bin: int) -> np.ndarray:
     salience = salience[:, low_bin:high_bin]
     length, bins = salience.shape
     # The range cuts bins off, not the transitions' normalisation, which runs over all of them.
-    every = np.arange(low_bin, high_bin)
+    range_bins = np.arange(low_bin, high_bin)
     steps = np.arange(1 - BAND, BAND)
     weight = (BAND - np.abs(steps)).astype(np.float64)
     all_bins = max(high_bin, 360)
-    row = np.array([weight[(b + steps >= 0) & (b + steps < all_bins)].sum() for b in every])
-    came = np.empty((length, bins), dtype=np.int8)
+    row = np.array([weight[(b + steps >= 0) & (b + steps < all_bins)].sum() for b in range_bins])
+    came_from = np.empty((length, bins), dtype=np.int8)
     total = salience[0].astype(np.float64)
     padded = np.full(bins + 2 * (BAND - 1), -np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * BAND - 1)
@@ -49,10 +49,10 @@ def best_bins(salience: np.ndarray, low_bin: int, high_bin: int) -> np.ndarray:
     for t in range(1, length):
         padded[BAND - 1 : BAND - 1 + bins] = total - log_row
         reached = windows + log_weight  # [to, from]; `from` runs over to - 11 … to + 11
-        came[t] = reached.argmax(1)
-        total = reached[np.arange(bins), came[t]] + salience[t]
+        came_from[t] = reached.argmax(1)
+        total = reached[np.arange(bins), came_from[t]] + salience[t]
     path = np.empty(length, dtype=np.int64)
     path[-1] = total.argmax()
     for t in range(length - 1, 0, -1):
-        path[t - 1] = path[t] + came[t, path[t]] - (BAND - 1)
+        path[t - 1] = path[t] + came_from[t, path[t]] - (BAND - 1)
     return path + low_bin

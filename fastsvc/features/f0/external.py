@@ -8,7 +8,7 @@ import numpy as np
 
 from fastsvc.errors import MissingPackageError
 
-PACKAGES = {  # method → the module it imports, and the package that brings it: pyworld's own has no wheels for Linux
+PACKAGES = {  # method → (module to import, package to install); the package pyworld has no wheels for Linux
     "pyin": ("librosa", "librosa"),
     "dio": ("pyworld", "pyworld-prebuilt"),
     "harvest": ("pyworld", "pyworld-prebuilt"),
@@ -22,10 +22,10 @@ def require(method: str) -> None:
     if not module:
         return
     try:
-        found = importlib.util.find_spec(module) is not None
-    except ValueError:  # None stands in sys.modules
-        found = False
-    if not found:
+        installed = importlib.util.find_spec(module) is not None
+    except ValueError:  # sys.modules holds None
+        installed = False
+    if not installed:
         raise MissingPackageError(module, f"f0 method {method!r}", command=f"pip install {package}")
 
 
@@ -51,7 +51,7 @@ def world(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method):
 
 
 def world_values(method, audio, rate_hz, hop_samples, low_hz, high_hz, *, refine, **options):
-    """What pyworld gives for audio [samples] at the samples i * hop_samples, 0 where unvoiced, float64.
+    """pyworld's f0 for audio [samples] at the samples i * hop_samples, 0 where unvoiced, float64.
 
     ``refine``: by stonemask; ``options`` go to pyworld.
     """

@@ -1,8 +1,8 @@
 """CREPE, FCPE and RMVPE over recordings of any length: audio at 16 kHz -> salience, in blocks of bounded memory.
 
 Blocks change nothing but rounding: CREPE's windows are independent; FCPE reads 92 frames to each side, and the
-statistics of its one group norm are gathered first; RMVPE's U-Net reads a halo, and its GRU runs through the blocks
-forwards and backwards with its state carried over.
+statistics of its only group norm are computed first; RMVPE's U-Net reads a halo, and its GRU runs through the blocks
+forwards and backwards, carrying its state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from fastsvc.audio import resample, slicing
 from fastsvc.audio.mel import log_mel, triangles
-from fastsvc.features.f0 import weights as pitch
+from fastsvc.features.f0 import pitch_weights
 from fastsvc.model import crepe, fcpe, rmvpe
 
 RATE_HZ = 16000
@@ -43,7 +43,9 @@ def salience(method: str, audio: torch.Tensor, hop: int = HOP, weights=None) -> 
 
     float32, on the audio's device. ``hop`` is free for CREPE alone. ``weights`` is the file of rmvpe.
     """
-    network = _network(method, str(pitch.find(method, weights)), str(audio.device), dtype_on(method, audio.device))
+    network = _network(
+        method, str(pitch_weights.find(method, weights)), str(audio.device), dtype_on(method, audio.device)
+    )
     run = {"fcpe": fcpe_blocks, "rmvpe": rmvpe_blocks}.get(method)
     windows = CREPE_ON_DEVICE if audio.is_cuda else CREPE_WINDOWS
     with _convolutions(audio.device):
@@ -53,13 +55,13 @@ def salience(method: str, audio: torch.Tensor, hop: int = HOP, weights=None) -> 
 
 
 def dtype_on(method: str, device: torch.device) -> torch.dtype:
-    """What a network computes in. float16 on a GPU moves CREPE's and FCPE's pitch by less than a cent (docs/f0.md);
-    what it does to RMVPE with its own weights was not measured."""
+    """A network's type. float16 on a GPU moves CREPE's and FCPE's pitch by less than a cent (docs/f0.md); its effect on
+    RMVPE with its own weights was not measured."""
     return torch.float16 if device.type == "cuda" and method != "rmvpe" else torch.float32
 
 
 def _convolutions(device: torch.device):
-    """cuDNN with algorithms that give the same every time, and float32 that is float32."""
+    """cuDNN with deterministic algorithms, and float32 products without TF32."""
     if device.type != "cuda":
         return contextlib.nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
@@ -67,7 +69,7 @@ def _convolutions(device: torch.device):
 
 def cents_of(method: str, weights=None) -> torch.Tensor:
     """The centres [360] of the bins of ``method``, in cents above 10 Hz, float64."""
-    return _cents(str(pitch.find(method, weights))) if method == "fcpe" else CENTS
+    return _cents(str(pitch_weights.find(method, weights))) if method == "fcpe" else CENTS
 
 
 @functools.lru_cache(maxsize=4)
@@ -77,9 +79,9 @@ def _cents(path: str) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=4)
 def _network(method: str, path: str, device: str, dtype: torch.dtype = torch.float32):
-    network = pitch.read(method, Path(path)).to(device)
+    network = pitch_weights.read(method, Path(path)).to(device)
     for part in network.modules():
-        if not isinstance(part, crepe.FrozenNorm):  # their statistics are larger than float16 reaches
+        if not isinstance(part, crepe.FrozenNorm):  # whose statistics exceed float16
             for value in part.parameters(recurse=False):
                 value.data = value.data.to(dtype)
     return network.to(memory_format=torch.channels_last) if method.startswith("crepe") else network
@@ -114,7 +116,7 @@ def fcpe_blocks(network: fcpe.Fcpe, audio: torch.Tensor, block: int = FCPE_FRAME
 
 
 def fcpe_mel(audio: torch.Tensor) -> torch.Tensor:
-    """[samples] -> [1, samples // 160 + 1, 128]: the last frame is there twice, as torchfcpe does."""
+    """[samples] -> [1, samples // 160 + 1, 128]: the last frame is repeated, as in torchfcpe."""
     short = fcpe.MEL.hop_samples - len(audio)
     mel = log_mel(F.pad(audio, (0, max(0, short)))[None], fcpe.MEL)
     return mel if short > 0 else torch.cat((mel, mel[:, -1:]), 1)
@@ -133,13 +135,13 @@ def rmvpe_blocks(network: rmvpe.Rmvpe, audio: torch.Tensor, block: int = RMVPE_F
         hidden.append(network.hidden(mel[:, start:end])[:, first - start : last - start].clone())
         states.append(state)
         state = forwards(hidden[-1], state)[1]
-    state, done = None, []
+    state, blocks = None, []
     for state_before in reversed(states):  # the forward half once more: cheaper than keeping all its output
         x = hidden.pop()
         back, state = backwards(x.flip(1), state)
-        done.append(network.head(torch.cat((forwards(x, state_before)[0], back.flip(1)), 2))[0])
-    done[0] = done[0][: len(done[0]) - missing]
-    return done[::-1]
+        blocks.append(network.head(torch.cat((forwards(x, state_before)[0], back.flip(1)), 2))[0])
+    blocks[0] = blocks[0][: len(blocks[0]) - missing]
+    return blocks[::-1]
 
 
 def rmvpe_mel(audio: torch.Tensor) -> torch.Tensor:
@@ -153,8 +155,8 @@ def rmvpe_mel(audio: torch.Tensor) -> torch.Tensor:
     blocks = []
     for first in range(0, frames, 8192):
         count = min(8192, frames - first)
-        piece = padded[first * rmvpe.HOP : (first + count - 1) * rmvpe.HOP + rmvpe.WINDOW]
-        spectrum = torch.stft(piece, rmvpe.WINDOW, rmvpe.HOP, window=window, center=False, return_complex=True)
+        samples = padded[first * rmvpe.HOP : (first + count - 1) * rmvpe.HOP + rmvpe.WINDOW]
+        spectrum = torch.stft(samples, rmvpe.WINDOW, rmvpe.HOP, window=window, center=False, return_complex=True)
         blocks.append((bank @ spectrum.abs()).clamp(min=rmvpe.FLOOR).log().T)
     return torch.cat(blocks)[None]
 

@@ -1,4 +1,4 @@
-"""CREPE, FCPE and RMVPE as pitch trackers: salience -> f0 and confidence every 10 ms, and those on our frames."""
+"""CREPE, FCPE and RMVPE as pitch trackers: salience -> f0 and confidence, every 10 ms and on our frames."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from fastsvc.features.f0.external import onto_frames
 from fastsvc.model import crepe
 
 STEP_S = networks.HOP / networks.RATE_HZ
-# Confidence above which a frame counts as voiced. CREPE's is the one that torchcrepe's README recommends, RMVPE's that
-# of its own project. FCPE's own 0.006 takes white noise for a voice (confidence up to 0.016); its singing has 0.7.
+# Confidence above which a frame counts as voiced. CREPE's is recommended by torchcrepe's README, RMVPE's is that of its
+# project. FCPE's own 0.006 takes white noise for a voice (confidence up to 0.016); singing has 0.7.
 THRESHOLD = {"crepe": 0.21, "crepe-tiny": 0.21, "fcpe": 0.03, "rmvpe": 0.03}
-SILENCE = 1e-3  # RMS (−60 dBFS) below which CREPE, which sees every window at the same level, is not believed
+SILENCE = 1e-3  # RMS (−60 dBFS) below which CREPE is ignored, because it gets every window at the same level
 
 
 def track(method, audio, low_hz, high_hz, *, hop=networks.HOP, weights=None):
@@ -26,8 +26,8 @@ def track(method, audio, low_hz, high_hz, *, hop=networks.HOP, weights=None):
     if method.startswith("crepe"):
         return _by_path(torch.cat(list(blocks)).cpu(), low_hz, high_hz)
     cents = networks.cents_of(method, weights).to(audio.device)
-    found = torch.cat([_by_frame(block, cents, low_hz, high_hz) for block in blocks], 1)
-    return tuple(found.cpu().numpy())
+    f0_and_confidence = torch.cat([_by_frame(block, cents, low_hz, high_hz) for block in blocks], 1)
+    return tuple(f0_and_confidence.cpu().numpy())
 
 
 def frames_of(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz, weights=None):

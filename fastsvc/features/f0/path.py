@@ -13,11 +13,11 @@ BLOCK_FRAMES = 2048  # transition costs are tabulated in blocks, so that an hour
 
 
 def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost) -> np.ndarray:
-    """Choose one candidate a frame, or none.
+    """Choose one candidate for each frame, or none.
 
-    ``f0_hz``, ``cost`` [B, T, K] (infinite cost: no candidate); ``unvoiced_cost`` is what a frame without pitch
-    costs, ``jump_cost`` per octave between neighbours, ``switch_cost`` for every change of voicing. The last two are
-    meant for frames of 10 ms and scaled to ``frame_s``. Returns indices [B, T], K for unvoiced.
+    ``f0_hz``, ``cost`` [B, T, K] (infinite cost: no candidate); ``unvoiced_cost`` for a frame without pitch,
+    ``jump_cost`` per octave between neighbours, ``switch_cost`` for every change of voicing. The last two are defined
+    for frames of 10 ms and scaled to ``frame_s``. Returns indices [B, T], K for unvoiced.
     """
     batch, length, count = cost.shape
     scale = 0.01 / frame_s
@@ -43,7 +43,7 @@ def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost) ->
 
 
 def _moves(octave: np.ndarray, jump_cost: float, switch_cost: float) -> np.ndarray:
-    """Costs [T-1, B, to, from] of going between the candidates of neighbouring frames, unvoiced last."""
+    """Costs [T-1, B, to, from] of moving between the candidates of neighbouring frames, unvoiced last."""
     batch, length, count = octave.shape
     moves = np.full((length - 1, batch, count + 1, count + 1), switch_cost, dtype=np.float32)
     octave = octave.transpose(1, 0, 2)

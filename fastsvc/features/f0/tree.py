@@ -1,10 +1,10 @@
 """The path of fastsvc/features/f0/path.py without its loop over frames: a tree of (min, +) products, for GPUs.
 
-What it costs to get from each state to each state is a matrix, and two of them in a row make another:
-P[i, j] = min over m of A[i, m] + B[m, j]. Pairs of neighbours are joined until one matrix is left, and each keeps the m
-it chose; downwards these are read for the states that the path is known to take at both ends. That is 16 times the
-arithmetic of the loop, in log2(frames) steps instead of ``frames``. Only equal costs and rounding may choose
-otherwise.
+The costs of moving from each state to each state are a matrix, and two successive matrices give another:
+P[i, j] = min over m of A[i, m] + B[m, j]. Pairs of neighbours are joined until one matrix is left, and each product
+stores its chosen m. On the way down these are read for the states at both ends of the path. That is 16 times the
+arithmetic of the loop, in log2(frames) steps instead of ``frames``. The choice can differ only by equal costs and
+rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def best_path(
 ) -> Tensor:
     """f0_hz, cost [T, K] and costs as for path.best_path -> indices [T] int64, K for unvoiced.
 
-    ``frames``: how many are real, if free ones follow; may be a tensor. Nothing waits for the device.
+    ``frames``: the number of valid frames before the padding; may be a tensor. Nothing waits for the device.
     """
     local = F.pad(cost, (0, 1), value=unvoiced_cost)
     octave, scale = f0_hz.clamp_min(1e-3).log2(), 0.01 / frame_s
@@ -30,29 +30,29 @@ def best_path(
         rows = slice(first, first + BLOCK_FRAMES + 1)
         steps = _steps(octave[rows], local[rows], jump_cost * scale, switch_cost * scale)
         if frames is not None:
-            place = torch.arange(first + 1, first + 1 + len(steps), device=steps.device)
-            steps = steps.masked_fill((place >= frames)[:, None, None], 0)
-        whole, chosen = _joined(steps)
-        total, came = (total[:, None] + whole).min(0)
+            frame = torch.arange(first + 1, first + 1 + len(steps), device=steps.device)
+            steps = steps.masked_fill((frame >= frames)[:, None, None], 0)
+        joined, chosen = _joined(steps)
+        total, came_from = (total[:, None] + joined).min(0)
         total = total - total.min()  # so that costs of hours keep their digits
-        trees.append((chosen, came))
+        trees.append((chosen, came_from))
     state, paths = total.argmin().view(1), []
-    for chosen, came in reversed(trees):
-        path = _descend(chosen, torch.cat((came[state], state)))
+    for chosen, came_from in reversed(trees):
+        path = _descend(chosen, torch.cat((came_from[state], state)))
         paths.append(path[1:])
         state = path[:1]
     return torch.cat((state, *reversed(paths)))
 
 
 def _steps(octave: Tensor, local: Tensor, jump_cost: float, switch_cost: float) -> Tensor:
-    """Costs [T-1, from, to] of going on to the next frame and of being there, unvoiced last."""
+    """Costs [T-1, from, to] of moving to the next frame plus that frame's own cost, unvoiced last."""
     moves = F.pad(jump_cost * (octave[:-1, :, None] - octave[1:, None]).abs(), (0, 1, 0, 1), value=switch_cost)
     moves[:, -1, -1].zero_()
     return moves + local[1:, None]
 
 
 def _joined(steps: Tensor) -> tuple[Tensor, list[tuple[int, Tensor]]]:
-    """All steps in one, [from, to], and by level, finest first: how many steps it had, and the m chosen for pairs."""
+    """(all steps joined, [from, to]; for each level, finest first, its number of steps and the m chosen for pairs)."""
     chosen, staying = [], torch.full_like(steps[:1], torch.inf)
     staying[0].fill_diagonal_(0)
     while len(steps) > 1:

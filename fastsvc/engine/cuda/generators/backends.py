@@ -1,4 +1,4 @@
-"""The vocoder's backends on a GPU, and what a measurement of them holds for."""
+"""The vocoder's backends on a GPU, and the circumstances that their measurements hold for."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import torch
 
 from fastsvc.artifact import engine_folder
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.engine.cuda.generators.choice import Choice
-from fastsvc.engine.cuda.generators.tensorrt import TensorRTGenerator
-from fastsvc.engine.cuda.generators.torch import TorchGenerator
-from fastsvc.engine.cuda.generators.triton import TritonGenerator
+from fastsvc.engine.cuda.generators.choice import BackendChoice
+from fastsvc.engine.cuda.generators.tensorrt_backend import TensorRTGenerator
+from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
+from fastsvc.engine.cuda.generators.triton_backend import TritonGenerator
 from fastsvc.engine.cuda.launcher import sources
-from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import trt_packages
 from fastsvc.errors import OutputError
 
 FILE = "vocoder.json"  # in the device's part
 
 
-def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str = "auto") -> Choice:
+def backend_choice(model, tensors, dtype, device, arch: int, launcher, part, requested: str = "auto") -> BackendChoice:
     """The backends for a fastsvc.engine.parts.Model in ``dtype``; ``part``: fastsvc.artifact.device_part.DevicePart.
 
-    Raises FastsvcError if ``wanted`` cannot run.
+    Raises FastsvcError if the ``requested`` backend cannot run.
     """
     config = model.vocoder
 
-    def keep(files: dict[str, bytes]) -> None:
+    def store(files: dict[str, bytes]) -> None:
         try:
             part.add(files)
-        except OutputError as error:  # it runs all the same, and is made again the next time
+        except OutputError as error:  # the backend runs all the same, and the files are made again the next time
             warnings.warn(f"{', '.join(files)} cannot be kept: {error}", stacklevel=2)
 
     def plain(kind: torch.dtype, search: bool) -> TorchGenerator:
@@ -39,42 +39,42 @@ def choice(model, tensors, dtype, device, arch: int, launcher, part, wanted: str
             return TorchGenerator(Vocoder(tensors, config, kind, device), search)
 
     def tensorrt(package: str, graph: str) -> Callable:
-        told = config, model.folder, device, arch
-        return lambda: TensorRTGenerator(*told, graph=graph, package=package, read=part.read, keep=keep)
+        engine = config, model.folder, device, arch
+        return lambda: TensorRTGenerator(*engine, graph=graph, package=package, read=part.read, store=store)
 
     makers: dict[str, Callable] = {
         "torch": lambda: plain(dtype, search=True),
         "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
     }
-    for package in trt.PACKAGES:
+    for package in trt_packages.PACKAGES:
         makers[package] = tensorrt(package, engine_folder.GRAPHS[dtype == torch.float16])
     built = model.folder.manifest.vocoder.backend
-    if wanted == "auto" and built in makers:
-        wanted = built
-    return Choice(
+    if requested == "auto" and built in makers:
+        requested = built
+    return BackendChoice(
         makers,
         lambda: plain(torch.float32, search=False),  # it runs once
-        wanted,
+        requested,
         circumstances(device, dtype),
         lambda: part.read(FILE),
-        lambda table: keep({FILE: table}),
+        lambda table: store({FILE: table}),
     )
 
 
 def circumstances(device: torch.device, dtype: torch.dtype) -> dict:
-    """What a measurement holds for: the card, the precision, and the versions of what was measured."""
+    """The circumstances of a measurement: the card, the precision, and the versions of the measured packages."""
     from fastsvc.version import VERSION
 
-    found = {"fastsvc": VERSION, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
-    found |= {"kernels": sources()[:16], "triton": _triton()}
-    found |= {name: package.version() for name, package in trt.PACKAGES.items()}
+    about = {"fastsvc": VERSION, "torch": torch.__version__, "precision": str(dtype).removeprefix("torch.")}
+    about |= {"kernels": sources()[:16], "triton": _triton()}
+    about |= {name: package.version() for name, package in trt_packages.PACKAGES.items()}
     if device.type == "cuda":
-        found["gpu"] = torch.cuda.get_device_name(device)
-    return found
+        about["gpu"] = torch.cuda.get_device_name(device)
+    return about
 
 
 def _triton() -> str | None:
-    """Its version; without it some kernels may be missing, which others may have timed by now."""
+    """Triton's version, part of the circumstances because without Triton some kernels may be missing."""
     if importlib.util.find_spec("triton") is None:
         return None
     import triton

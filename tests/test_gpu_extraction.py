@@ -1,4 +1,4 @@
-"""Hearing on an NVIDIA GPU: content encoders and pitch against the CPU's, in graphs, in every precision."""
+"""Feature extraction on an NVIDIA GPU: content encoders and pitch against the CPU's, in graphs, in every precision."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ from test_f0 import FORMANTS, HOP, PITCH, RATE, sing
 from test_f0_networks import packaged
 
 from fastsvc.config import HubertConfig, RecogniserConfig
-from fastsvc.engine import hearing
-from fastsvc.engine.cuda.hubert import HubertEncoder
+from fastsvc.engine import extraction
+from fastsvc.engine.cuda.hubert import CudaHubertEncoder
 from fastsvc.engine.cuda.pitch import Yin
-from fastsvc.engine.cuda.recogniser import RecogniserEncoder
+from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
 from fastsvc.features import content, f0, hubert
 from fastsvc.model.hubert import Hubert
 from fastsvc.model.recogniser import Recogniser
@@ -31,12 +31,12 @@ def audio_of(samples, level=0.1):
 
 
 def hubert_of(precision, config=BASE):
-    return HubertEncoder(config, huberts.tensors(config), DTYPES[precision], "cuda")
+    return CudaHubertEncoder(config, huberts.tensors(config), DTYPES[precision], "cuda")
 
 
 def recogniser_of(precision):
     torch.manual_seed(0)
-    return RecogniserEncoder(HEARING, Recogniser(HEARING).state_dict(), DTYPES[precision], "cuda")
+    return CudaRecogniserEncoder(HEARING, Recogniser(HEARING).state_dict(), DTYPES[precision], "cuda")
 
 
 @torch.no_grad()
@@ -122,11 +122,11 @@ def test_yin(signal, frames):
     audio = sing(PITCH[signal], FORMANTS["aa"]) if signal in PITCH else others[signal].astype(np.float32)
     audio = torch.from_numpy(audio[: frames * HOP].copy())
     yin = Yin(config_of(), "cuda")
-    want = hearing.melody(audio, frames, config_of())
-    for got in (hearing.melody(audio, frames, config_of(), device="cuda", yin=yin) for _ in range(2)):
+    want = extraction.melody(audio, frames, config_of())
+    for got in (extraction.melody(audio, frames, config_of(), device="cuda", yin=yin) for _ in range(2)):
         near(got, want)
         torch.testing.assert_close(got[2], want[2], rtol=1e-5, atol=1e-7)
-    near(hearing.melody(audio, frames, config_of(), device="cuda"), want)  # without graphs
+    near(extraction.melody(audio, frames, config_of(), device="cuda"), want)  # without graphs
     assert yin.programs.graphs.captured == 1
 
 
@@ -137,8 +137,8 @@ def test_yin_of_a_long_recording():
     audio = audio[: frames * HOP]
     assert frames > 8192
     near(
-        hearing.melody(audio, frames, config_of(), device="cuda", yin=Yin(config_of(), "cuda")),
-        hearing.melody(audio, frames, config_of()),
+        extraction.melody(audio, frames, config_of(), device="cuda", yin=Yin(config_of(), "cuda")),
+        extraction.melody(audio, frames, config_of()),
     )
 
 
@@ -159,9 +159,11 @@ def test_features_stay_on_the_gpu(precision):
     config, audio = config_of(), sing(PITCH["vibrato"], FORMANTS["aa"])
     torch.manual_seed(0)
     plain = content.RecogniserEncoder(HEARING, Recogniser(HEARING).state_dict())
-    want = hearing.features(audio, RATE, config, plain, None)
-    got = hearing.features(audio, RATE, config, recogniser_of(precision), None, device="cuda", yin=Yin(config, "cuda"))
-    assert got.units.is_cuda and not got.f0_hz.is_cuda and not got.places.is_cuda
+    want = extraction.features(audio, RATE, config, plain, None)
+    got = extraction.features(
+        audio, RATE, config, recogniser_of(precision), None, device="cuda", yin=Yin(config, "cuda")
+    )
+    assert got.units.is_cuda and not got.f0_hz.is_cuda and not got.unit_indices.is_cuda
     assert golden.relative_rms(got.units.cpu(), want.units) < (1e-4 if precision == "fp32" else 5e-3)
-    assert torch.equal(got.places, want.places)
+    assert torch.equal(got.unit_indices, want.unit_indices)
     near((got.f0_hz, got.voiced), (want.f0_hz, want.voiced))

@@ -1,4 +1,4 @@
-"""The generator on a GPU through the kernels: residual units in one launch each, nothing between launches but rows."""
+"""The generator on a GPU through our kernels, one launch for each residual unit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastsvc.config import VocoderConfig
 from fastsvc.engine.cuda.denoiser import FLOAT32_PRODUCTS
-from fastsvc.engine.cuda.graphs import Arena, Counter
+from fastsvc.engine.cuda.graphs import Arena, ArenaSizer
 from fastsvc.errors import EngineError
 from fastsvc.kernels import tiles
 from fastsvc.kernels.launch import Launch
@@ -22,30 +22,30 @@ MOST_ELEMENTS = 2**31 - 1  # of one sequence in one buffer: kernels count them i
 class TritonGenerator:
     """A backend of the vocoder: a generator of one shape after another, all in one block of memory.
 
-    ``dtype``: what it computes in (float32 products as three of TF32); the last convolution is float32's own.
+    ``dtype``: its type (float32 products as three of TF32); the last convolution is always in float32.
     ``launcher``: fastsvc.engine.cuda.launcher's. Raises EngineError where the architecture cannot run it.
     """
 
     name = "triton"
 
     def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, dtype: torch.dtype, device, arch, launcher):
-        self.config, self.arch, self.launcher = config, _known(arch), launcher
+        self.config, self.arch, self.launcher = config, _checked_arch(arch), launcher
         self.device = torch.device(device)
         with torch.inference_mode(False):
             self.weights = pack_generator(tensors, config, dtype, self.device)
         self.how = f"Triton kernels, {launcher.how}"
         self.release()
 
-    def bind(self, given) -> Callable[[], None]:
-        """A call that makes ``given.audio`` (fastsvc.engine.cuda.vocoder.Inputs); a graph may capture it.
+    def bind(self, inputs) -> Callable[[], None]:
+        """A call that computes ``inputs.audio`` (fastsvc.engine.cuda.vocoder.VocoderInputs); a graph may capture it.
 
-        It waits for nothing and allocates nothing. Only one shape may be at work at a time. Raises EngineError where
-        a shape is too long or a kernel is not there, torch.OutOfMemoryError where memory is short.
+        It waits for nothing and allocates nothing. Only one shape may run at a time. Raises EngineError where a shape
+        is too long or a kernel is missing, torch.OutOfMemoryError where memory is short.
         """
-        batch, frames = given.mel.shape[:2]
+        batch, frames = inputs.mel.shape[:2]
         self._check(frames)
-        made = generator(self.weights, self.config, batch, frames, self.arch, self._memory(batch, frames))
-        starts = [self.launcher.bind(launch) for launch in launches(made, given)]
+        buffers = generator(self.weights, self.config, batch, frames, self.arch, self._memory(batch, frames))
+        starts = [self.launcher.bind(launch) for launch in launches(buffers, inputs)]
 
         def run() -> None:
             for start in starts:
@@ -54,30 +54,30 @@ class TritonGenerator:
         return run
 
     def _memory(self, batch: int, frames: int) -> Arena:
-        """The block of memory from its beginning. One that became too small stays: graphs still point into it."""
-        counter = Counter()
-        generator(self.weights, self.config, batch, frames, self.arch, counter)
-        if not self.arenas or len(self.arenas[-1].memory) < counter.size:
-            self.arenas.append(Arena(counter.size, self.device))
-        return self.arenas[-1].again()
+        """The block of memory from its beginning. A block that became too small stays: graphs still point into it."""
+        sizer = ArenaSizer()
+        generator(self.weights, self.config, batch, frames, self.arch, sizer)
+        if not self.arenas or len(self.arenas[-1].memory) < sizer.size:
+            self.arenas.append(Arena(sizer.size, self.device))
+        return self.arenas[-1].restarted()
 
     def _check(self, frames: int) -> None:
         if frames * max(self.weights.most_elements, self.config.mel.hop_samples) > MOST_ELEMENTS:
             raise EngineError(f"a slice of {frames} frames is too long for the vocoder's kernels", "use shorter blocks")
 
     def release(self) -> None:
-        """Forget the memory of all shapes: what was bound before must not be called again."""
+        """Forget the memory of all shapes; calls from :meth:`bind` must not be used any more."""
         self.arenas: list[Arena] = []
 
 
 def generator(weights: PackedGenerator, config: VocoderConfig, batch: int, frames: int, arch: int, allocate):
-    """The launches' buffers at one shape; float32 is multiplied as the denoiser's is."""
+    """The generator's buffers at one shape; float32 products are computed as in the denoiser."""
     return GeneratorLaunches(weights, config, batch, frames, arch, FLOAT32_PRODUCTS, allocate)
 
 
-def launches(made: GeneratorLaunches, given) -> list[Launch]:
-    """All of one shape, over its inputs (fastsvc.engine.cuda.vocoder.Inputs)."""
-    return made.launches(given.mel, given.excitation, given.noise, given.audio)
+def launches(buffers: GeneratorLaunches, inputs) -> list[Launch]:
+    """All launches of one shape, over its inputs (fastsvc.engine.cuda.vocoder.VocoderInputs)."""
+    return buffers.launches(inputs.mel, inputs.excitation, inputs.noise, inputs.audio)
 
 
 def without_storage(config: VocoderConfig, dtype: torch.dtype) -> PackedGenerator:
@@ -90,7 +90,7 @@ def without_storage(config: VocoderConfig, dtype: torch.dtype) -> PackedGenerato
         return pack_generator(tensors, config, dtype, "meta")
 
 
-def _known(arch: int) -> int:
+def _checked_arch(arch: int) -> int:
     try:
         return tiles.architecture(arch)
     except ValueError as error:

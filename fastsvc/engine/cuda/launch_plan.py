@@ -1,4 +1,4 @@
-"""Every kernel start that an engine may make on a GPU, over tensors without storage: what to compile ahead of time."""
+"""All kernel launches that an engine may make on a GPU, over tensors without storage, for compiling ahead of time."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import torch
 
 from fastsvc.config import AcousticConfig, VocoderConfig
-from fastsvc.engine import ladder
+from fastsvc.engine import buckets
+from fastsvc.engine.buckets import Buckets
 from fastsvc.engine.cuda import schedules
 from fastsvc.engine.cuda.conditions import condition_for
-from fastsvc.engine.cuda.denoiser import Program, table, without_storage
-from fastsvc.engine.cuda.generators import triton as vocoder_triton
-from fastsvc.engine.cuda.vocoder import Inputs
-from fastsvc.engine.ladder import Ladder
+from fastsvc.engine.cuda.denoiser import DenoiserProgram, level_table, without_storage
+from fastsvc.engine.cuda.generators import triton_backend
+from fastsvc.engine.cuda.vocoder import VocoderInputs
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import power_of_two
 from fastsvc.model import schedule
@@ -30,17 +30,17 @@ def launches(
     shapes=None,
     audio_shapes=None,
 ) -> Iterator[Launch]:
-    """Those of all ``shapes`` (the ladder's) and schedules, many of them alike but for their buffers.
+    """The launches of all ``shapes`` (by default all buckets) and schedules; many differ in their buffers alone.
 
-    The vocoder's are of ``audio_shapes`` (its own prepared ones), in what it computes in where the denoiser computes in
-    ``dtype``.
+    The vocoder's launches are those of ``audio_shapes`` (by default all its prepared shapes), in :func:`audio_type` of
+    the denoiser's ``dtype``.
     """
     levels = sorted({level for row in by_steps.values() for level in schedule.evaluated(method, row)}, reverse=True)
-    weights, known = without_storage(config, len(levels), dtype), table(config, levels)
+    weights, level_rows = without_storage(config, len(levels), dtype), level_table(config, levels)
     plans = [schedules.fused(config, method, row, refine) for row in by_steps.values()]
     plans = [plan for plan in plans if plan is not None]
-    for shape in Ladder().shapes() if shapes is None else shapes:
-        program = Program(weights, config, known, shape, arch, torch.zeros)
+    for shape in Buckets().shapes() if shapes is None else shapes:
+        program = DenoiserProgram(weights, config, level_rows, shape, arch, torch.zeros)
         yield from program.launches(plans, levels[:1], conditioned=condition_for(config).in_graphs)
     if vocoder is not None and vocoder.source != "sine":
         yield source(vocoder)
@@ -49,29 +49,31 @@ def launches(
 
 
 def source(config: VocoderConfig) -> Launch:
-    """The harmonic source's start, which is compiled alike for all shapes."""
-    inputs = Inputs(config, 1, 4, "meta")
+    """The harmonic source's launch, which compiles to the same kernel for all shapes."""
+    inputs = VocoderInputs(config, 1, 4, "meta")
     weight = torch.empty(power_of_two(config.source_channels), device="meta")
     return inputs.source(config, weight, torch.empty(1, device="meta"))
 
 
 def audio_type(dtype: torch.dtype) -> torch.dtype:
-    """Audio needs more than bfloat16's 9 bits."""
+    """The vocoder's type for a denoiser's: float16 in place of bfloat16, because audio needs more than its 9 bits."""
     return torch.float32 if dtype == torch.float32 else torch.float16
 
 
 def generator(config: VocoderConfig, dtype: torch.dtype, arch: int, shapes=None) -> Iterator[Launch]:
-    """The generator's launches of these shapes or of all, each different kernel at least once."""
-    weights = vocoder_triton.without_storage(config, dtype)
+    """The generator's launches for ``shapes``, by default all: each different kernel at least once."""
+    weights = triton_backend.without_storage(config, dtype)
     for batch, frames in vocoder_shapes() if shapes is None else shapes:
-        made = vocoder_triton.generator(weights, config, batch, frames, arch, empty)
-        yield from vocoder_triton.launches(made, Inputs(config, batch, frames, "meta"))
+        buffers = triton_backend.generator(weights, config, batch, frames, arch, empty)
+        yield from triton_backend.launches(buffers, VocoderInputs(config, batch, frames, "meta"))
 
 
 def vocoder_shapes() -> list[tuple[int, int]]:
-    """(batch, frames) of each number of frames together, which is what blocks depend on; shorter recordings have the
-    blocks of the shortest."""
-    return list({batch * frames: (batch, frames) for batch in ladder.EVEN_BATCHES for frames in ladder.EVEN}.values())
+    """(batch, frames) for each product batch · frames, on which blocks depend; shorter recordings have the blocks of
+    the shortest shape."""
+    return list(
+        {batch * frames: (batch, frames) for batch in buckets.EVEN_BATCHES for frames in buckets.EVEN_FRAMES}.values()
+    )
 
 
 def empty(*shape: int, dtype: torch.dtype, device=None) -> torch.Tensor:

@@ -11,7 +11,7 @@ from fastsvc import arguments
 from fastsvc.audio import channels, envelope, loudness, resample
 from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
 from fastsvc.engine.cpu.sampler import Features
-from fastsvc.engine.cuda.copies import there
+from fastsvc.engine.cuda.copies import to_device
 from fastsvc.errors import AudioError, EngineError
 from fastsvc.features import align, f0, hum
 
@@ -38,19 +38,20 @@ def mono(audio, rate_hz: int) -> tuple[np.ndarray, str]:
         raise AudioError(f"audio has {audio.shape[0]} channels", "use [channels, samples]; this looks transposed")
     if audio.ndim == 2 and audio.shape[0] == 0:
         raise AudioError("audio has no channels", "use [samples] or [channels, samples]")
-    with np.errstate(over="ignore"):  # of float64 beyond float32's range: infinite, and told of below
+    with np.errstate(over="ignore"):  # float64 beyond float32's range becomes infinite, and is refused below
         audio = audio.astype(np.float32, copy=False)
         audio, note = channels.mixed(audio, rate_hz) if audio.ndim == 2 else (audio, "")
-    if audio.size and not np.isfinite((audio.min(), audio.max())).all():  # NaN is passed on by both
+    if audio.size and not np.isfinite((audio.min(), audio.max())).all():  # NaN passes through both
         raise AudioError("audio holds samples that are not finite numbers", "repair the recording")
     return audio, note
 
 
 def levelled(audio: np.ndarray, peak: float | None, rate_hz: int) -> tuple[np.ndarray, float]:
-    """(audio whose singing has that peak, the gain that was applied); near silence and ``peak`` None stay as they are.
+    """(audio whose singing has that peak, the gain); near silence and ``peak`` None change nothing.
 
-    Clicks do not count: the peak is at most PEAKY times what lasts. On singing that is its peak, 0.1 dB less on
-    average, so that recordings meet the model as its corpus did; a click changes the gain by at most PEAKY.
+    Clicks do not count: the measured peak is at most PEAKY times the level that lasts. On singing the measured peak is
+    0.1 dB below the true one on average, so recordings reach the model as its corpus did; a click changes the gain by
+    at most PEAKY.
     """
     loudest = _lasting_peak(audio, rate_hz) if peak else 0.0
     gain = peak / loudest if peak and loudest > SILENT else 1.0
@@ -74,24 +75,25 @@ def features(
     f0_range=None,
     gate_hum: bool = False,
 ) -> Features:
-    """audio [samples] → features of ceil(duration / hop) frames: the last one may reach past the end, into zeros.
+    """audio [samples] → features of ceil(duration / hop) frames; the last frame may reach past the end, into zeros.
 
-    Units lie where the encoder leaves them, the rest on the CPU. A GPU works on the pitch while the audio is resampled
-    for the encoder. ``yin``: a device's own, see :func:`pitch`. ``gate_hum``: rests with mains hum are unvoiced.
+    Units stay on the encoder's device, everything else is on the CPU. A GPU tracks the pitch while the audio is
+    resampled for the encoder. ``yin``: a device's own, see :func:`pitch`. ``gate_hum``: mains hum in rests is unvoiced.
     """
     mel = config.mel
     frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
     at_mel = _at_rate(audio, rate_hz, mel.rate_hz, frames * mel.hop_samples)
-    sung = _melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range)
-    low = hum.low(at_mel.numpy(), mel.rate_hz, mel.hop_samples, frames) if gate_hum else None
-    del at_mel  # of an hour 350 MB
+    melody_on_device = _melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range)
+    low_band = hum.low_band(at_mel.numpy(), mel.rate_hz, mel.hop_samples, frames) if gate_hum else None
+    del at_mel  # an hour takes 350 MB
     units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples))
-    how, ratio = config.features.unit_align, units_per_frame(config, encoder)
-    f0_hz, voiced, volume = _fetched(sung)
-    if low is not None:
-        found = hum.gated(low, f0_hz.numpy(), voiced.numpy(), config.features.f0_style, config.features.f0_low_hz)
-        f0_hz, voiced = map(torch.from_numpy, found)
-    return Features(units, align.indices(len(units), frames, how, ratio=ratio), f0_hz, voiced, volume)
+    unit_indices = align.indices(len(units), frames, config.features.unit_align, ratio=units_per_frame(config, encoder))
+    f0_hz, voiced, volume = _to_host(melody_on_device)
+    if low_band is not None:
+        style, low_hz = config.features.f0_style, config.features.f0_low_hz
+        gated = hum.without_hum(low_band, f0_hz.numpy(), voiced.numpy(), style, low_hz)
+        f0_hz, voiced = map(torch.from_numpy, gated)
+    return Features(units, unit_indices, f0_hz, voiced, volume)
 
 
 def melody(
@@ -104,21 +106,21 @@ def melody(
     yin=None,
     f0_range=None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Audio [frames · hop] at the mel's rate → f0_hz, voiced and volume [frames], worked out on ``device``."""
-    return _fetched(_melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range))
+    """Audio [frames · hop] at the mel's rate → f0_hz, voiced and volume [frames], computed on ``device``."""
+    return _to_host(_melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range))
 
 
 def _melody(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method, f0_weights, device, yin, f0_range):
-    """f0_hz, voiced and volume [3, frames] on the device, which may still be working on them."""
-    at_mel = there(at_mel, torch.device(device))
+    """f0_hz, voiced and volume [3, frames] on the device, which may still be computing them."""
+    at_mel = to_device(at_mel, torch.device(device))
     f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights, yin, f0_range)
     volume = loudness.frame_rms(at_mel[None], config.mel.hop_samples)[0]
     return torch.stack((f0_hz, voiced.to(f0_hz.dtype), volume))
 
 
-def _fetched(sung: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    sung = sung.cpu()
-    return sung[0], sung[1] > 0, sung[2]
+def _to_host(stacked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    f0_hz, voiced, volume = stacked.cpu()
+    return f0_hz, voiced > 0, volume
 
 
 def pitch(
@@ -130,17 +132,17 @@ def pitch(
     yin=None,
     f0_range: tuple[float, float] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """f0_hz and voiced [frames] of audio at the mel's rate: in the model's range as it was trained, and beyond.
+    """f0_hz and voiced [frames] of audio at the mel's rate, in the model's training range and beyond it.
 
-    ``yin``: engine/cuda_pitch.Yin, which then tracks what fits it. ``f0_range``: what is heard at all, None for all
-    (:mod:`fastsvc.features.f0.beyond`).
+    ``yin``: fastsvc.engine.cuda.pitch.Yin, for recordings that fit it. ``f0_range``: the range that is tracked at all,
+    None for the widest (:mod:`fastsvc.features.f0.beyond`).
     """
     mel, spec = config.mel, config.features
     method = f0_method or spec.f0_method
-    own, beyond = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz, f0_range)
-    if own is None:
-        method, own, beyond = "yin", beyond, None
-    if yin is not None and yin.fits(method, spec.f0_style, at_mel, frames, own, beyond):
+    model_range, widest = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz, f0_range)
+    if model_range is None:
+        method, model_range, widest = "yin", widest, None
+    if yin is not None and yin.fits(method, spec.f0_style, at_mel, frames, model_range, widest):
         return yin(at_mel, frames)
     return f0.extract(
         at_mel,
@@ -148,16 +150,16 @@ def pitch(
         mel.hop_samples,
         frames,
         method=method,
-        low_hz=own[0],
-        high_hz=own[1],
+        low_hz=model_range[0],
+        high_hz=model_range[1],
         style=spec.f0_style,
         weights=f0_weights,
-        beyond=beyond,
+        beyond=widest,
     )
 
 
 def units_per_frame(config: AcousticConfig, encoder) -> float | None:
-    """From the two hops, in the order of DDSP-SVC's arithmetic; None if no encoder is there to tell its hop."""
+    """Units per mel frame, from the two hops in the order of DDSP-SVC's arithmetic; None if the encoder is unknown."""
     if encoder is None:
         if hubert_units(config.features.encoder) is None and not config.conditioner.foreign_encoders:
             return None
@@ -173,17 +175,17 @@ def _at_rate(audio: np.ndarray, from_hz: int, to_hz: int, least: int) -> torch.T
 
 
 def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:
-    """A number of semitones as it is; "auto": from the recording's voiced median to the speaker's, whole semitones."""
+    """The shift in semitones; "auto": from the recording's voiced median to the speaker's, in whole semitones."""
     if transpose == "auto":
-        target_hz = known_pitch(target_hz)
+        target_hz = required_pitch(target_hz)
         if not bool(voiced.any()):
             return 0.0
         return float(round(12 * math.log2(target_hz / float(f0_hz[voiced].median()))))
     return float(arguments.transpose(transpose))
 
 
-def known_pitch(target_hz: float | None) -> float:
-    """The median pitch of a speaker; EngineError where the engine has none."""
+def required_pitch(target_hz: float | None) -> float:
+    """The median pitch of a speaker. Raises EngineError where the engine has none."""
     if target_hz is None:
         raise EngineError(
             "the engine holds no median pitch of its speakers, so --transpose auto cannot work",

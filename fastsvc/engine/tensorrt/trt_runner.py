@@ -9,21 +9,21 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from fastsvc.engine.tensorrt import package as trt
+from fastsvc.engine.tensorrt import trt_packages
 from fastsvc.errors import EngineError
 
 SCRATCH_LEAST = 256  # bytes, and what TensorRT aligns to
 
 
 class Runner:
-    """A plan on a device. What TensorRT needs for itself while it runs is shared: one context runs at a time.
+    """A plan on a device. All contexts share TensorRT's scratch memory, so only one context may run at a time.
 
     Raises EngineError where the plan is of another version, or made for another GPU.
     """
 
     def __init__(self, module: ModuleType, code: bytes, device: torch.device, cache: bytes = b""):
-        trt.require_device(trt.PACKAGES[module.__name__])
-        self.module, self.device, self.log = module, device, trt.journal(module)
+        trt_packages.require_device(trt_packages.PACKAGES[module.__name__])
+        self.module, self.device, self.log = module, device, trt_packages.journal(module)
         self.runtime = module.Runtime(self.log)
         self.engine = self.runtime.deserialize_cuda_engine(code)
         if self.engine is None:
@@ -32,13 +32,13 @@ class Runner:
                 "remove the plan's file, which is then built again",
             )
         self.settings = self.compiled = None
-        if module.__name__ == trt.RTX.module:
+        if module.__name__ == trt_packages.RTX.module:
             self.settings, self.compiled = self._just_in_time(cache)
         self.release()
         self.side: torch.cuda.Stream | None = None
 
     def _just_in_time(self, cache: bytes):
-        """tensorrt_rtx compiles kernels for each shape when a context first meets it; ``cache`` has those of before."""
+        """Settings of tensorrt_rtx, which compiles a shape's kernels at its first use; ``cache``: earlier kernels."""
         settings = self.engine.create_runtime_config()
         settings.set_execution_context_allocation_strategy(self._user_managed())
         # at once, not in the background: a captured graph would keep the slower kernels for good
@@ -52,22 +52,22 @@ class Runner:
         return settings, compiled
 
     def cache(self) -> bytes:
-        """The kernels that were compiled so far, of tensorrt_rtx."""
+        """The kernels that tensorrt_rtx has compiled so far."""
         return b"" if self.compiled is None else bytes(self.compiled.serialize())
 
     def release(self) -> None:
-        """Forget contexts and their memory; what :meth:`bind` gave, and graphs of it, must not run any more."""
+        """Forget contexts and their memory; calls from :meth:`bind`, and graphs of them, must not run any more."""
         self.bound: list[tuple] = []
         self.scratch: Tensor | None = None
 
     def bind(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> Callable[[], None]:
         """A call that computes the outputs on the current stream and waits for nothing, so that it can be captured.
 
-        It has run once when this returns: shapes are settled with the first run, which a capture must not see. A graph
-        keeps neither context nor buffers alive, so they are kept here until :meth:`release`. Raises EngineError for
-        shapes that the plan has no profile for.
+        The call has run once when this returns: the first run settles shapes, and must not happen inside a capture. A
+        graph keeps neither context nor buffers alive, so the runner does until :meth:`release`. Raises EngineError for
+        shapes without a profile in the plan.
         """
-        with trt.quiet():
+        with trt_packages.quiet():
             context = self._context()
             stream = torch.cuda.current_stream(self.device)
             profile = self._profile(inputs)
@@ -76,9 +76,9 @@ class Runner:
             for name, tensor in inputs.items():
                 if not context.set_input_shape(name, tuple(tensor.shape)):
                     raise self._fault(f"{name} cannot have the shape {list(tensor.shape)}")
-            lacking = context.infer_shapes()
-            if lacking:
-                raise self._fault(f"the shapes of {', '.join(lacking)} are not known")
+            unknown = context.infer_shapes()
+            if unknown:
+                raise self._fault(f"the shapes of {', '.join(unknown)} are not known")
             for name, tensor in {**inputs, **outputs}.items():
                 self._check(context, name, tensor)
                 if not context.set_tensor_address(name, tensor.data_ptr()):
@@ -97,8 +97,8 @@ class Runner:
         return run
 
     def _context(self):
-        given = self.settings if self.settings is not None else self._user_managed()
-        context = self.engine.create_execution_context(given)
+        settings = self.settings if self.settings is not None else self._user_managed()
+        context = self.engine.create_execution_context(settings)
         if context is None:
             raise self._fault("no context could be made, most likely for lack of memory")
         return context
@@ -111,15 +111,15 @@ class Runner:
         for index in range(self.engine.num_optimization_profiles):
             if all(self._holds(index, name, tensor) for name, tensor in inputs.items()):
                 return index
-        told = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in inputs.items())
-        raise EngineError(f"the TensorRT plan is not made for {told}", "use another vocoder backend for this length")
+        shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in inputs.items())
+        raise EngineError(f"the TensorRT plan is not made for {shapes}", "use another vocoder backend for this length")
 
     def _holds(self, index: int, name: str, tensor: Tensor) -> bool:
         least, _, most = self.engine.get_tensor_profile_shape(name, index)
         return len(least) == tensor.dim() and all(a <= n <= b for a, n, b in zip(least, tensor.shape, most))
 
     def _check(self, context, name: str, tensor: Tensor) -> None:
-        """What a wrong address would otherwise do silently."""
+        """Raises EngineError for a tensor that TensorRT would silently misread."""
         shape, dtype = tuple(context.get_tensor_shape(name)), self.engine.get_tensor_dtype(name)
         fits = shape == tuple(tensor.shape) and tensor.is_contiguous() and tensor.device.type == self.device.type
         if not fits or tensor.dtype != torch.float32 or dtype != self.module.DataType.FLOAT:
@@ -130,7 +130,7 @@ class Runner:
             )
 
     def _reserve(self, size: int) -> Tensor:
-        """Memory of at least so many bytes; what is outgrown stays with the contexts that have it."""
+        """Memory of at least ``size`` bytes; outgrown memory stays with the contexts that have it."""
         size = max(size, SCRATCH_LEAST)
         if self.scratch is None or self.scratch.numel() < size:
             with torch.inference_mode(False):
@@ -139,7 +139,7 @@ class Runner:
 
     @contextlib.contextmanager
     def _beside_the_default(self):
-        """The current stream's handle; in place of the default stream, where TensorRT would wait, one beside it."""
+        """The current stream's handle; a side stream's in place of the default stream, on which TensorRT waits."""
         current = torch.cuda.current_stream(self.device)
         if current.cuda_stream:
             yield current.cuda_stream
@@ -150,8 +150,8 @@ class Runner:
         yield self.side.cuda_stream
         current.wait_stream(self.side)
 
-    def _fault(self, what: str) -> EngineError:
-        return EngineError(f"{self.module.__name__}: {what}: {self.log.last()}", "use another vocoder backend")
+    def _fault(self, reason: str) -> EngineError:
+        return EngineError(f"{self.module.__name__}: {reason}: {self.log.last()}", "use another vocoder backend")
 
 
 def _lend(context, memory: Tensor) -> None:

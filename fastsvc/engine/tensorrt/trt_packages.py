@@ -1,8 +1,8 @@
-"""TensorRT: which of its two packages serves a GPU, how to get it, and what each says when something fails.
+"""TensorRT's two packages: which one serves a GPU, how to install it, and its messages when something fails.
 
-`tensorrt` serves every NVIDIA GPU and makes its plans on the GPU that will run them. `tensorrt_rtx` (TensorRT for RTX)
-serves GeForce and RTX cards, installs whole from the public index and makes plans for a named GPU without one. Both are
-written to alike, so everything here takes the module, whichever it is. Neither is imported before it is needed.
+`tensorrt` serves every NVIDIA GPU and builds its plans on the GPU that will run them. `tensorrt_rtx` (TensorRT for RTX)
+serves GeForce and RTX cards, installs completely from the public index and builds plans for a named GPU without having
+one. Both have the same interface, so functions here take either module. Neither is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BUILD = "fastsvc build CHECKPOINT -o VOICE.fsvc --force"
 
 @dataclass(frozen=True)
 class Package:
-    """``module`` is what is imported, ``extra`` the extra of ours that installs it."""
+    """``module`` is the name to import, ``extra`` our extra that installs the package."""
 
     module: str
     title: str
@@ -36,7 +36,7 @@ class Package:
         return f'pip install "fastsvc[gpu,{self.extra}]"'
 
     def version(self) -> str | None:
-        """That of the installed package, without importing it; None: not installed."""
+        """The version of the installed package, without importing it; None: not installed."""
         if importlib.util.find_spec(self.module) is None:
             return None
         for name in self.distributions:
@@ -47,8 +47,8 @@ class Package:
     def refusal(self, arch: int) -> str | None:
         """Why it does not serve GPUs of this architecture (89 for sm_89), or None."""
         if self.module == "tensorrt_rtx" and arch not in RTX_ARCHS:
-            known = ", ".join(f"sm_{number}" for number in RTX_ARCHS)
-            return f"{self.title} serves {known}, not sm_{arch}"
+            served = ", ".join(f"sm_{number}" for number in RTX_ARCHS)
+            return f"{self.title} serves {served}, not sm_{arch}"
         return f"{self.title} serves sm_{SERVED_FROM} and newer, not sm_{arch}" if arch < SERVED_FROM else None
 
 
@@ -60,7 +60,7 @@ PACKAGES = {package.module: package for package in (RTX, FULL)}
 
 
 def verdict(package: Package, arch: int | None, why_no_gpu: str | None = None) -> str:
-    """What it does on this machine's GPU, or why it does nothing and which commands change that, for people.
+    """For people: what the package does on this machine's GPU, or why it does not run and which commands change that.
 
     ``arch`` None: there is no GPU, because of ``why_no_gpu``.
     """
@@ -77,20 +77,20 @@ def verdict(package: Package, arch: int | None, why_no_gpu: str | None = None) -
 
 
 def steps(package: Package, arch: int) -> str:
-    """The two commands after which it runs (docs/gpu.md has them too)."""
+    """The two commands after which the package runs (docs/gpu.md has them too)."""
     return f"{package.title} serves sm_{arch} and is not installed: {package.command}, then {BUILD}"
 
 
 def choose(arch: int, name: str | None = None) -> Package:
     """The package for a GPU: ``name``, or the first that is installed and serves it.
 
-    Raises EngineError where the named one does not serve it, MissingPackageError where none is installed that does.
+    Raises EngineError where the named package does not serve the GPU, MissingPackageError where no installed one does.
     """
     if name is not None and name not in PACKAGES:
         raise EngineError(f"unknown TensorRT package {name!r}", f"use {' or '.join(PACKAGES)}")
-    wanted = list(PACKAGES.values()) if name is None else [PACKAGES[name]]
-    refusals = [package.refusal(arch) for package in wanted]
-    serving = [package for package, refusal in zip(wanted, refusals) if refusal is None]
+    candidates = list(PACKAGES.values()) if name is None else [PACKAGES[name]]
+    refusals = [package.refusal(arch) for package in candidates]
+    serving = [package for package, refusal in zip(candidates, refusals) if refusal is None]
     if not serving:
         others = [package for package in PACKAGES.values() if package.refusal(arch) is None]
         remedy = f"{others[0].title} does: {others[0].command}" if others else "use another vocoder backend"
@@ -103,12 +103,12 @@ def choose(arch: int, name: str | None = None) -> Package:
 
 
 def load(package: Package) -> ModuleType:
-    """Imports it. Raises MissingPackageError, or EngineError where it is installed but cannot be loaded."""
+    """Import the package. Raises MissingPackageError, or EngineError where it is installed but cannot be loaded."""
     if package.version() is None:
         raise MissingPackageError(package.module, "the TensorRT vocoder", package.extra)
     try:
         module = importlib.import_module(package.module)
-    except Exception as error:  # its libraries are loaded here, and whatever is wrong with them comes out
+    except Exception as error:  # its libraries are loaded here, and may fail in any way
         why = f"{package.title} is installed but cannot be loaded: {error}"
         raise EngineError(why, f"install it again: {package.command}") from error
     if not hasattr(module, "Builder"):
@@ -117,7 +117,7 @@ def load(package: Package) -> ModuleType:
 
 
 def require_device(package: Package) -> None:
-    """EngineError without a GPU: reading a plan then may end the whole process."""
+    """Raises EngineError without a GPU, where reading a plan may end the whole process."""
     import torch
 
     if not torch.cuda.is_available():
@@ -126,19 +126,19 @@ def require_device(package: Package) -> None:
 
 
 def capability(module: ModuleType, arch: int):
-    """The module's name for an architecture to build for ahead of time. EngineError where it has none."""
-    known = getattr(module, "ComputeCapability", None)
-    found = getattr(known, f"SM{arch}", None)
-    if found is None:
-        names = [name for name in getattr(known, "__members__", ()) if name.startswith("SM")]
+    """The module's constant for an architecture, for building ahead of time. Raises EngineError where it has none."""
+    capabilities = getattr(module, "ComputeCapability", None)
+    capability = getattr(capabilities, f"SM{arch}", None)
+    if capability is None:
+        names = [name for name in getattr(capabilities, "__members__", ()) if name.startswith("SM")]
         listed = f"it lists {', '.join(names)}" if names else "it builds on the GPU itself alone"
         why = f"{module.__name__} cannot build for sm_{arch}: {listed}"
         raise EngineError(why, "use another vocoder backend there")
-    return found
+    return capability
 
 
 def journal(module: ModuleType):
-    """A logger that keeps what TensorRT says, for errors: ``.last()`` is its last complaint in one line."""
+    """A logger that stores TensorRT's errors: ``.last()`` is the last one, in one line."""
 
     class Journal(module.ILogger):
         def __init__(self):
@@ -157,7 +157,7 @@ def journal(module: ModuleType):
 
 @contextlib.contextmanager
 def quiet():
-    """Both packages warn of calls that one of them is about to drop; they are made where both have them only."""
+    """No deprecation warnings: both packages warn of calls that one of them will drop; we use calls that both have."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

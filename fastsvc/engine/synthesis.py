@@ -1,0 +1,70 @@
+"""Features → audio, by an engine's sampler and synthesiser: the second part of a conversion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from fastsvc.engine import checks, ranges, shallow
+from fastsvc.engine.conversion import progress_between
+from fastsvc.engine.cpu.sampler import Features, Progress, SeededNoise, noise_from
+from fastsvc.engine.request import Request
+
+MEL_SHARE = 0.4  # for the progress bar alone: the mel's share of the time
+
+
+def synthesise_many(engine, recordings: Sequence[Features], request: Request, progress=None) -> list[np.ndarray]:
+    """Audio [T·hop] of each recording, whose slices share a GPU's batches."""
+    steps, seed, vector = request.steps_of(engine), request.seed, request.voice(engine)
+
+    def sample(progress) -> list[Tensor]:
+        return engine.sampler.many(recordings, vector, steps, [seed] * len(recordings), progress)
+
+    with engine.lock:
+        audio, _ = _audio_and_mels(engine, recordings, seed, sample, progress)
+        return [one.numpy() for one in audio]
+
+
+def synthesise_one(engine, features: Features, request: Request, noise, mel) -> tuple[Tensor | None, Tensor]:
+    """(audio [T·hop], None without a vocoder; log-mel [T, M]) of one recording; the caller may supply noise and mel.
+
+    Raises ConfigError for a noise or mel that does not fit, EngineError for a result that is not finite.
+    """
+    steps, seed, vector = request.steps_of(engine), request.seed, request.voice(engine)
+    frames = len(features.f0_hz)
+    mel, noise = shallow.mel(engine, mel, frames), checks.noise(engine, noise, frames, steps)
+    draw = SeededNoise(seed, engine.config.mel.bins) if noise is None else noise_from(noise)
+
+    def sample(progress) -> list[Tensor]:
+        return [engine.sampler(features, vector, steps, draw, progress=progress, mel=mel)]
+
+    with engine.lock:
+        audio, mels = _audio_and_mels(engine, [features], seed, sample)
+    audio, mel = audio[0] if audio else None, mels[0].cpu()
+    checks.finite(mel.numpy(), None if audio is None else audio.numpy())
+    return audio, mel
+
+
+def _audio_and_mels(
+    engine,
+    recordings: Sequence[Features],
+    seed: int,
+    sample: Callable[[Progress | None], list[Tensor]],
+    progress: Progress | None = None,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """(audio of each recording, none without a vocoder; the mels that ``sample(progress)`` returned)."""
+    start = time.perf_counter()
+    with ranges.stage("mel"):
+        mels = sample(progress_between(progress, 0.0, MEL_SHARE))
+    sampled, pending, count = time.perf_counter(), [], len(recordings)
+    vocoder_progress = progress_between(progress, MEL_SHARE, 1.0)
+    for i, (mel, features) in enumerate(zip(mels, recordings, strict=True) if engine.synthesiser else ()):
+        f0_hz = features.f0_hz if engine.sources_everywhere else features.f0_hz * features.voiced
+        own_progress = progress_between(vocoder_progress, i / count, (i + 1) / count)
+        pending.append(engine.synthesiser.begin(mel, f0_hz, seed, progress=own_progress))
+    audio = [finish() for finish in pending]
+    engine.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
+    return audio, mels
