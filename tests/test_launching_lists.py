@@ -1,12 +1,15 @@
 """Lists of compiled kernels: which launcher they give, what is found in them, and hostile ones."""
 
 import json
+import shutil
 import types
+from pathlib import Path
 
 import pytest
 import torch
 from fake_driver import Api, launch
 
+from fastsvc import kernels
 from fastsvc.engine.cuda import launcher
 from fastsvc.engine.cuda.driver import Driver
 from fastsvc.errors import EngineError, MissingPackageError
@@ -34,6 +37,20 @@ class Part:
 
 def listing(sources=None, **kernels):
     return json.dumps({"arch": 90, "sources": sources or launcher.sources(), "kernels": kernels}).encode()
+
+
+def test_a_change_in_any_folder_of_the_kernels_is_another_source(tmp_path, monkeypatch):
+    """Kernels lie in folders of their own: those count, too."""
+    shutil.copytree(Path(kernels.__file__).parent, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(launcher.kernels, "__file__", str(tmp_path / "kernels" / "__init__.py"))
+    hashes = [launcher.sources()]
+    for file in ("launch.py", "denoiser/network.py", "vocoder/generator.py"):
+        with (tmp_path / "kernels" / file).open("a") as stream:
+            stream.write("# changed\n")
+        hashes.append(launcher.sources())
+    (tmp_path / "kernels" / "denoiser" / "network.py").rename(tmp_path / "kernels" / "vocoder" / "network.py")
+    hashes.append(launcher.sources())
+    assert len(set(hashes)) == 5
 
 
 def test_which_launcher_and_why(monkeypatch):

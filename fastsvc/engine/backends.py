@@ -14,7 +14,7 @@ from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda")
-GATE = "tests/test_gpu.py"  # must pass on a GPU first; tests/test_gpu_engine.py runs in the interpreter alone
+GATE = ("tests/test_gpu.py", "tests/test_gpu_prepared.py")  # must pass on a GPU first, not only in the interpreter
 CUDA_BY_DEFAULT = False  # until GATE has passed
 
 

@@ -70,23 +70,18 @@ class DenoiserProgram:
     """One shape: its buffers, and replays of the work over them."""
 
     def __init__(
-        self,
-        weights: PackedDenoiser,
-        config: AcousticConfig,
-        levels: dict[float, NoiseLevel],
-        shape: Shape,
-        arch: int,
-        allocate,
+        self, weights: PackedDenoiser, config: AcousticConfig, levels: dict[float, NoiseLevel], shape: Shape, arch, new
     ):
+        """``new``: allocates a buffer, as torch.empty does."""
         self.shape, self.levels = shape, levels
         tiles = Tiles.of(weights, shape.batch, shape.frames, arch)
         dilations, device, (b, t) = config.denoiser.dilations, weights.conv_weight.device, (shape.batch, shape.frames)
         pdl = dependent.possible(device, arch)
         rows = list(levels.values())
-        self.net = DenoiserLaunches(weights, dilations, rows, b, t, tiles, FLOAT32_PRODUCTS, allocate, pdl)
+        self.net = DenoiserLaunches(weights, dilations, rows, b, t, tiles, FLOAT32_PRODUCTS, new, pdl)
 
         def buffer(*sizes: int, dtype=torch.float32) -> Tensor:
-            return allocate(*sizes, dtype=dtype, device=device)
+            return new(*sizes, dtype=dtype, device=device)
 
         channels = condition_for(config).unit_channels(config)
         self.units, self.unit_indices = buffer(b, t, channels), buffer(b, t, dtype=torch.int32)

@@ -22,10 +22,10 @@ def key(spec: dict) -> str:
 
 
 def sources() -> str:
-    """A hash of the kernels' source: code compiled from other sources is not used."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(kernels.__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    """A hash of the kernels' source, of all its folders: code compiled from other sources is not used."""
+    digest, root = hashlib.sha256(), Path(kernels.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
