@@ -149,16 +149,20 @@ def excerpt(folder: Path, seconds: float) -> dict:
     torch.manual_seed(0)
     time_s = torch.arange(round(seconds * engine.config.mel.frame_rate_hz)) / engine.config.mel.frame_rate_hz
     f0_hz = 200 * 2 ** torch.sin(time_s) * ((time_s % 3) > 0.4)
-    told = torch.randn(round(50 * seconds), engine.config.condition.unit_channels), f0_hz, 0.1 * torch.rand(len(f0_hz))
-    usual = engine.synthesise(*told, speaker=0)
+    features = (
+        torch.randn(round(50 * seconds), engine.config.condition.unit_channels),
+        f0_hz,
+        0.1 * torch.rand(len(f0_hz)),
+    )
+    in_blocks = engine.synthesise(*features, speaker=0)
     blocks_, peak = {"mel": cpu_sampler.MEL_BLOCK, "vocoder": cpu_sampler.VOCODER_BLOCK}, peak_mb()
     cpu_sampler.MEL_BLOCK = cpu_sampler.VOCODER_BLOCK = len(f0_hz)
-    whole = engine.synthesise(*told, speaker=0)
+    in_one = engine.synthesise(*features, speaker=0)
     return {
         "audio_s": seconds,
         "blocks_frames": blocks_,
-        "difference": {"audio": relative(usual[0], whole[0]), "mel": relative(usual[1], whole[1])},
-        "spread": {"audio": round(float(whole[0].std()), 4), "mel": round(float(whole[1].std()), 4)},
+        "difference": {"audio": relative(in_blocks[0], in_one[0]), "mel": relative(in_blocks[1], in_one[1])},
+        "spread": {"audio": round(float(in_one[0].std()), 4), "mel": round(float(in_one[1].std()), 4)},
         "peak_mb": {"in blocks": peak, "in one": peak_mb()},
     }
 

@@ -116,14 +116,16 @@ def throughput(engine: Engine, options: argparse.Namespace) -> dict:
     generator = torch.Generator().manual_seed(0)
     units = torch.randn(frames, engine.config.condition.unit_channels, generator=generator)
     f0_hz = 150 + 100 * torch.rand(frames, generator=generator)
-    told = conversion.checked_features(engine, units, f0_hz, 0.1 * torch.rand(frames))
+    features = conversion.checked_features(engine, units, f0_hz, 0.1 * torch.rand(frames))
     samples = frames * engine.config.mel.hop_samples
-    heard = conversion.RecordingFeatures(told, 0.0, conversion.OutputSpec(samples, engine.rate_hz, engine.rate_hz, 1.0))
+    recording = conversion.RecordingFeatures(
+        features, 0.0, conversion.OutputSpec(samples, engine.rate_hz, engine.rate_hz, 1.0)
+    )
     files, steps = THROUGHPUT_FILES if engine.shares_batches else 2, engine.default_steps
     request, spent = Request(engine.table.base, steps=steps), []
     for _ in range(2):  # the first warms up
         start = time.perf_counter()
-        engine.synthesise_many([heard] * files, request)
+        engine.synthesise_many([recording] * files, request)
         spent.append(time.perf_counter() - start)
     audio_s = files * frames / engine.config.mel.frame_rate_hz
     return {"files": files, "file_s": THROUGHPUT_S, "steps": steps, "audio_s_per_s": round(audio_s / spent[-1], 2)}

@@ -72,7 +72,7 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
         planned = plan([folder], out / tag)
         request = Request(name, steps=steps, transpose=_transpose(engine, name))
         settings = batch.ConversionSettings(request, name=name, overwrite=True)
-        report = batch.run(engine, planned, settings, on_entry=lambda report, entry: _tell(entry))
+        report = batch.run(engine, planned, settings, on_entry=lambda report, entry: _print_entry(entry))
         if report.interrupted:
             raise KeyboardInterrupt
         rows += [_draw(entry, name) for entry in report.entries if entry.status == batch.DONE]
@@ -117,7 +117,7 @@ def _steps(steps: int) -> str:
     return "one step" if steps == 1 else f"{steps} steps"
 
 
-def _tell(entry) -> None:
+def _print_entry(entry) -> None:
     if entry.reason:
         print(screen.shown(f"  {entry.input}: {entry.reason}"))
         return

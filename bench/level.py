@@ -112,14 +112,14 @@ class Bench:
                 results.append((name, voice, audio, rate_hz, result / gain, self.engine.transposed))
         return results
 
-    def measured(self, sung, mix: float, melody: bool = False) -> dict:
+    def measured(self, results, mix: float, melody: bool = False) -> dict:
         """Means over all results, and the worst level, after loudness matching."""
         import numpy as np
 
         from fastsvc.engine.level import LoudnessProfile
 
         rows = []
-        for _, _, audio, rate_hz, result, semitones in sung:
+        for _, _, audio, rate_hz, result, semitones in results:
             level, result = LoudnessProfile.of(audio, rate_hz, mix), result.copy()
             result = result if level is None else level.follow(result, rate_hz)
             row = loudness(result, audio, rate_hz)
@@ -127,11 +127,11 @@ class Bench:
             row |= {"mos": self.mos(result, rate_hz)} if self.mos else {}
             rows.append(row)
         names = dict.fromkeys(name for row in rows for name in row)
-        found = {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
+        means = {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
         worst = max((row["level_db"] for row in rows), key=abs)
         rests = [row["rest_db"] for row in rows if "rest_db" in row]
-        found |= {"worst_level_db": worst, "loudest_rest_db": max(rests, default=float("nan"))}
-        return {name: round(value, 3) for name, value in found.items()}
+        means |= {"worst_level_db": worst, "loudest_rest_db": max(rests, default=float("nan"))}
+        return {name: round(value, 3) for name, value in means.items()}
 
     def situations(self, audio, rate_hz: int, voice: str, mix: float) -> dict:
         """Levels in dB of softer verses, a click in a quiet take, a silent second, a recording at full scale."""

@@ -125,10 +125,10 @@ def bundled(seconds: float) -> Case:
     engine = Engine.open(choose.DEMO, "cpu")
     path = Path(__file__).parent.parent / "examples" / "recordings" / "singing" / "viktor.wav"
     audio, rate_hz = io.read(path)[:2]
-    whole = extraction.mono(audio, rate_hz)[0][: round(seconds * rate_hz)]
-    told = extraction.features(whole, rate_hz, engine.config, engine.encoder, None, None, "cpu")
+    excerpt = extraction.mono(audio, rate_hz)[0][: round(seconds * rate_hz)]
+    features = extraction.features(excerpt, rate_hz, engine.config, engine.encoder, None, None, "cpu")
     voice = engine.sampler.condition.speaker({0: 1.0})
-    cond = engine.sampler._cond(told, voice, 0, len(told.f0_hz))
+    cond = engine.sampler._cond(features, voice, 0, len(features.f0_hz))
     tensors = {
         name: value.float()
         for name, value in engine_folder.Artifact(choose.DEMO).tensors(engine_folder.WEIGHTS).items()

@@ -23,7 +23,7 @@ WIDTH = {"fp32": 4, "fp16": 2, "bf16": 2}  # bytes
 
 
 @dataclass(frozen=True)
-class Stage:
+class TimedStage:
     """A name, the call, and the work in it (None: not counted)."""
 
     name: str
@@ -39,7 +39,7 @@ def voice(samples: int, rate_hz: int) -> torch.Tensor:
     return 0.2 * tone + 0.003 * torch.randn(samples, generator=torch.Generator().manual_seed(0))
 
 
-def stages(engine, seconds: float, steps: int) -> list[Stage]:
+def stages(engine, seconds: float, steps: int) -> list[TimedStage]:
     """All stages of ``seconds`` of audio, in order, and the whole; ``engine`` must be able to convert."""
     config, encoder, device = engine.config, engine.encoder, engine.device
     mel, width = config.mel, WIDTH[engine.precision]
@@ -48,30 +48,32 @@ def stages(engine, seconds: float, steps: int) -> list[Stage]:
     seconds = samples / mel.rate_hz
     at_mel = voice(samples, mel.rate_hz)
     at_encoder = voice(round(seconds * encoder.rate_hz), encoder.rate_hz)
-    there = at_mel.to(device)
+    on_device = at_mel.to(device)
     f0_hz, voiced, volume = extraction.melody(at_mel, frames, config, device=device, yin=engine.yin)
     units = encoder.encode(at_encoder)
     ratio = extraction.units_per_frame(config, encoder)
     places = align.indices(len(units), frames, config.features.unit_align, ratio=ratio)
-    told = Features(units, places, f0_hz, voiced, volume)
+    features = Features(units, places, f0_hz, voiced, volume)
     speaker = engine.sampler.condition.speaker({0: 1.0})
-    pieces = engine.sampler.timed_stages(told, speaker, steps, SeededNoise(0, mel.bins))
-    made = engine.sampler(told, speaker, steps, SeededNoise(0, mel.bins))
-    audio = engine.synthesiser(made, f0_hz).numpy()
+    pieces = engine.sampler.timed_stages(features, speaker, steps, SeededNoise(0, mel.bins))
+    log_mel = engine.sampler(features, speaker, steps, SeededNoise(0, mel.bins))
+    audio = engine.synthesiser(log_mel, f0_hz).numpy()
     evaluations = schedule.evaluations(engine.sampler.method, engine.sampler.schedules[steps])
-    whole = end_to_end(engine, at_mel, at_encoder, frames, steps)
-    heard = width if device.type == "cuda" else 4  # a CPU's encoder computes in float32 in every engine
+    convert = end_to_end(engine, at_mel, at_encoder, frames, steps)
+    encoder_width = width if device.type == "cuda" else 4  # a CPU's encoder computes in float32 in every engine
     return [
-        Stage("content", lambda: encoder.encode(at_encoder), counts.content(encoder, seconds, heard)),
-        Stage("f0", lambda: extraction.pitch(there, frames, config, yin=engine.yin)),
-        Stage("loudness", lambda: loudness.frame_rms(there[None], mel.hop_samples), counts.loudness(samples)),
-        Stage("condition", pieces["condition"], counts.condition(config, frames, width)),
-        Stage("denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width)),
-        Stage(
-            "vocoder", lambda: engine.synthesiser(made, f0_hz), counts.vocoder(engine.synthesiser.config, frames, width)
+        TimedStage("content", lambda: encoder.encode(at_encoder), counts.content(encoder, seconds, encoder_width)),
+        TimedStage("f0", lambda: extraction.pitch(on_device, frames, config, yin=engine.yin)),
+        TimedStage("loudness", lambda: loudness.frame_rms(on_device[None], mel.hop_samples), counts.loudness(samples)),
+        TimedStage("condition", pieces["condition"], counts.condition(config, frames, width)),
+        TimedStage("denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width)),
+        TimedStage(
+            "vocoder",
+            lambda: engine.synthesiser(log_mel, f0_hz),
+            counts.vocoder(engine.synthesiser.config, frames, width),
         ),
-        Stage("joining", lambda: engine.join(audio, samples, mel.rate_hz, mel.rate_hz, 0.9)),
-        Stage(WHOLE, whole),
+        TimedStage("joining", lambda: engine.join(audio, samples, mel.rate_hz, mel.rate_hz, 0.9)),
+        TimedStage(WHOLE, convert),
     ]
 
 

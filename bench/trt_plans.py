@@ -41,8 +41,8 @@ def build(path: Path, config: VocoderConfig, arch: int) -> dict:
     from fastsvc.engine.tensorrt import plan_files, trt_packages
 
     module = trt_packages.load(trt_packages.RTX)
-    wanted = plan_files.origin(module, arch, "0" * 64)
-    plan, _ = plan_files.build(module, path / GRAPH, config, wanted, ahead=arch)
+    origin = plan_files.origin(module, arch, "0" * 64)
+    plan, _ = plan_files.build(module, path / GRAPH, config, origin, ahead=arch)
     return {"version": module.__version__, "seconds": round(plan.seconds, 1), "mb": round(len(plan.code) / 1e6, 1)}
 
 

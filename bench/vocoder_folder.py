@@ -23,6 +23,6 @@ def write(
         files |= graphs(config, tensors)
     source = {"file": "", "format": "", "kind": "", "step": 0}
     acoustic = {"mel": to_dict(config.mel), "denoiser": {"mel_bins": config.mel.bins}}
-    rest = {"acoustic": acoustic, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
-    manifest = {**rest, "sampler": "consistency", "source": source}
+    entries = {"acoustic": acoustic, "speakers": ["a"], "schedules": {"1": [80.0]}, "levels": [80.0]}
+    manifest = {**entries, "sampler": "consistency", "source": source}
     return engine_folder.Artifact(engine_folder.write(path, manifest, files, force=True))

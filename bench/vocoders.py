@@ -62,13 +62,13 @@ def using(engine: Engine, name: str) -> Iterator[Callable]:
         yield Engine.open(engine.path, "cpu", vocoder_backend=name).synthesiser
         return
     choice = engine.synthesiser.choice
-    before = choice.requested
+    requested_before = choice.requested
     choice.generator(name)
     choice.requested = name
     try:
         yield engine.synthesiser
     finally:
-        choice.requested = before
+        choice.requested = requested_before
 
 
 def reason(error: Exception) -> str:

@@ -61,9 +61,9 @@ def diversity(
 def _once(path: Path, made_with: dict, make: Callable[[], float]) -> float:
     """A figure that all cells share, cached in a file together with its inputs."""
     if path.is_file():
-        kept = reading.read_json(path)
-        if kept["made_with"] == made_with:
-            return kept["value"]
+        stored = reading.read_json(path)
+        if stored["made_with"] == made_with:
+            return stored["value"]
     value = make()
     files.write_json(path, {"made_with": made_with, "value": value}, indent=None)
     return value

@@ -107,17 +107,17 @@ def _train(plan: Ablation, name: str, seed: int) -> dict | None:
         if config.is_file() and parse(reading.read_text(config), str(config)) != run:
             raise ConfigError(f"{folder}: was begun with other settings", "choose another `out`, or remove that folder")
         if ended.is_file():
-            found = reading.read_json(ended, RESULTS)
-            if found["made_with"] != _training_checkpoints(run["task"]):
+            outcome = reading.read_json(ended, RESULTS)
+            if outcome["made_with"] != _training_checkpoints(run["task"]):
                 raise ConfigError(f"{folder}: was trained with other checkpoints", "remove that folder")
-            return found
+            return outcome
     files.write_text(config, yaml.safe_dump(run))
     result = training.run(cell.kind, config, resume=any(folder.glob("*.pt")))
     if not result["finished"] and not result["reason"]:
         return None
-    found = {key: result[key] for key in ("step", "reason")} | {"made_with": _training_checkpoints(run["task"])}
-    files.write_json(ended, found, indent=None)
-    return found
+    outcome = {key: result[key] for key in ("step", "reason")} | {"made_with": _training_checkpoints(run["task"])}
+    files.write_json(ended, outcome, indent=None)
+    return outcome
 
 
 def _make(plan: Ablation, name: str, seed: int, progress: bool) -> bool:

@@ -73,11 +73,11 @@ def student(engine, steps: int) -> System:
 
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, torch.Tensor]:
         """The parts of Engine.convert, for the mel between them."""
-        heard = engine.extract(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
-        of = heard.features
-        sung = of.units, of.f0_hz, of.volume, clip.target
-        audio, mel = engine.synthesise(*sung, steps, seed=seed, voiced=of.voiced)
-        return engine.join(audio.numpy(), *heard.output_spec), mel
+        extracted = engine.extract(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
+        features = extracted.features
+        inputs = features.units, features.f0_hz, features.volume, clip.target
+        audio, mel = engine.synthesise(*inputs, steps, seed=seed, voiced=features.voiced)
+        return engine.join(audio.numpy(), *extracted.output_spec), mel
 
     def make(clip: Clip, seed: int) -> SystemOutput:
         (audio, mel), seconds = timed(lambda: convert(clip, seed))
@@ -102,11 +102,11 @@ def teacher(engine, checkpoint, steps: int = 50) -> System:
 
     @torch.inference_mode()
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, float, torch.Tensor]:
-        heard = engine.extract(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
-        of = heard.features
-        mel, mel_seconds = timed(lambda: _sample(model, of, speakers.row(clip.target), steps, seed))
-        audio = _vocode(engine, mel, of.f0_hz, of.voiced, seed)
-        return engine.join(audio, *heard.output_spec), mel_seconds, mel
+        extracted = engine.extract(clip.audio, clip.rate_hz, Request(clip.target, transpose=clip.semitones))
+        features = extracted.features
+        mel, mel_seconds = timed(lambda: _sample(model, features, speakers.row(clip.target), steps, seed))
+        audio = _vocode(engine, mel, features.f0_hz, features.voiced, seed)
+        return engine.join(audio, *extracted.output_spec), mel_seconds, mel
 
     def make(clip: Clip, seed: int) -> SystemOutput:
         (audio, mel_seconds, mel), seconds = timed(lambda: convert(clip, seed))
