@@ -44,7 +44,7 @@ def differences(rows: Sequence[dict], against: str, columns: Mapping, seed: int 
 def markdown_table(summary: Mapping, columns: Mapping, first: str = "system", signed: bool = False) -> str:
     """A summary as a markdown table: mean and, small, its interval."""
     used = [metric for metric in columns if any(metric in cells for cells in summary.values())]
-    arrow = {"low": "↓", "high": "↑"}
+    arrow = {"low": "↓", "high": "↑", "zero": "→ 0"}
     head = [first] + [columns[m][0] + ("" if signed else " " + arrow[columns[m][2]]) for m in used]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, cells in summary.items():
