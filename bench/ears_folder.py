@@ -9,11 +9,14 @@ and level. --target: recordings of the voice that shall be heard. docs/ears.md s
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
-if __package__ in (None, ""):  # run as a file
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
+from pathlib import Path
 
 from bench import program
 

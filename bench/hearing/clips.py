@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.hearing import EXAMPLES, LIST
 from fastsvc.audio import io
 from fastsvc.errors import AudioError, ConfigError, MissingPackageError
 
-LIST = Path(__file__).parent / "clips.json"
-EXAMPLES = Path(__file__).parents[2] / "examples"
 WHEELS = ("moonshine_voice",)  # their recordings lie inside an installed package
 G722_HZ = 16000
 OWN = "own"
@@ -60,7 +59,7 @@ def own(paths: Iterable[Path], english: bool = False) -> list[Sample]:
     samples = []
     for path in paths:
         audio, rate_hz = read(path)
-        samples.append(Sample(path.stem, OWN, audio, rate_hz, english))
+        samples.append(Sample(str(path), OWN, audio, rate_hz, english))
     return samples
 
 

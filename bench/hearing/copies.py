@@ -14,7 +14,7 @@ import torch
 from fastsvc.audio.mel import filter_bank, log_mel
 from fastsvc.config import MelConfig
 
-ITERATIONS, EDGE_FRAMES = 60, 8
+ITERATIONS, EDGE_FRAMES, LEAST_SEEN = 32, 8, 0.05
 LEAST_POWER = 1e-16
 FULL_HARMONIC_HZ, ALL_NOISE_HZ = 1500.0, 10000.0
 LEAST_NOISE_DB, BEND = -38.0, 0.7
@@ -36,15 +36,15 @@ def world(audio: np.ndarray, rate_hz: int) -> np.ndarray:
 def griffin_lim(mel: np.ndarray, config: MelConfig) -> np.ndarray:
     """log-mel [T, M] → audio [T·hop], phases by Griffin-Lim with momentum (Perraudin et al. 2013).
 
-    Magnitudes: the mel over its filters' areas, interpolated over frequency. Least squares, as librosa inverts mels,
-    overshoot by tens of dB where filters are narrower than a bin.
+    Magnitudes: the least squares of the mel's filters, none below 0. Directions that the filters hardly see are left
+    out: where filters are narrower than a bin, they would overshoot by tens of dB.
     """
     import librosa
 
-    area, weights = _interpolation(config)
-    magnitude = 10.0 ** ((_decades(mel, config) - np.log10(area)) @ weights)
+    bank = filter_bank(config).astype(np.float64)
+    magnitude = np.maximum(np.linalg.pinv(bank, rcond=LEAST_SEEN) @ 10.0 ** _decades(mel, config).T, 0.0)
     # frames at the very ends are divided by hardly any window, so some are added
-    spectrum = np.pad(magnitude.T, ((0, 0), (EDGE_FRAMES, EDGE_FRAMES)), mode="edge").astype(np.float32)
+    spectrum = np.pad(magnitude, ((0, 0), (EDGE_FRAMES, EDGE_FRAMES)), mode="edge").astype(np.float32)
     hop = config.hop_samples
     settings = {"n_iter": ITERATIONS, "hop_length": hop, "win_length": config.window_samples, "random_state": 0}
     audio = librosa.griffinlim(spectrum, n_fft=config.fft_samples, **settings)[EDGE_FRAMES * hop :]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from bench.hearing import copies
 from bench.hearing.clips import Sample
@@ -14,6 +16,8 @@ from bench.hearing.engine_ways import Recording, blurred
 from fastsvc.evaluation.ears import faults, melody, opinion, voice, words
 
 INPUT, WORLD, GRIFFIN_LIM, FORMULA, COPY = "input", "WORLD copy", "Griffin-Lim", "formula", "copy-synthesis"
+Way = Callable[[], tuple[np.ndarray, float]]  # audio at the clip's rate, semitones that it was moved by
+Ways = dict[tuple[str, str], Way]  # (system, voice, "" for the clip's own) → way
 LEAST_WORDS = 5  # of a reference, below which a word error rate says little
 # column: (heading, decimals, what is better)
 COLUMNS = {
@@ -45,9 +49,9 @@ class Heard:
         own = sample.audio, sample.rate_hz
         text, kind = [], "none"
         if sample.english and sample.transcript:
-            text, kind = words.split(sample.transcript), "transcript"
+            text, kind = words.split(sample.transcript), "its transcript"
         elif sample.english:
-            text, kind = words.words(*own), "as heard in the input"
+            text, kind = words.words(*own), "what is heard in the input"
         text, kind = (text, kind) if len(text) >= LEAST_WORDS else ([], "none")
         return Heard(sample, voice.embed(*own), melody.track(*own), text, kind)
 
@@ -77,46 +81,58 @@ def lacking() -> list[str]:
     ]
 
 
-def copies_of(heard: Heard, recording: Recording) -> Iterator[dict]:
+def copies_of(recording: Recording) -> Ways:
     """The rows that keep the clip's own voice."""
-    sample, has = heard.sample, importlib.util.find_spec
-    ways: dict[str, Callable[[], np.ndarray]] = {INPUT: lambda: sample.audio}
-    if has("pyworld"):
-        ways[WORLD] = lambda: copies.world(sample.audio, sample.rate_hz)
-    if has("librosa"):
-        ways[GRIFFIN_LIM] = lambda: recording.by_griffin_lim(recording.mel)
-    if has("pyworld"):
-        ways[FORMULA] = lambda: recording.by_formula(recording.mel)
-    if recording.engine.synthesiser:
-        ways[COPY] = lambda: recording.vocoded(recording.mel)
-    return (heard.row(name, way()) for name, way in ways.items())
-
-
-def conversions(heard: Heard, recording: Recording, steps: Sequence[int], targets: Mapping) -> Iterator[dict]:
-    """A row for each voice (name → its vector, or None) and number of steps."""
-    for name, target in targets.items():
-        for count in steps:
-            audio, _, semitones = recording.converted(name, count)
-            row = heard.row(f"{count} step{'s' * (count > 1)}", audio, semitones, target)
-            yield row | {"target": name}
-
-
-def stages(heard: Heard, recording: Recording, target: str) -> Iterator[dict]:
-    """One stage exchanged at a time: whose mel, and what makes it sound. Own mels unblurred are among the copies."""
-    step = min(recording.engine.steps)
-    _, student, semitones = recording.converted(target, step)
-    _, silent, _ = recording.converted(target, step, noise=False)
-    mels = {
-        "own mel, blurred": (blurred(recording.mel), None, 0.0),
-        "student's mel": (student, target, semitones),
-        "student's mel, no noise": (silent, target, semitones),
+    own = recording.audio, recording.rate_hz
+    ways = {
+        INPUT: ("torch", lambda: (own[0], 0.0)),
+        WORLD: ("pyworld", lambda: (copies.world(*own), 0.0)),
+        GRIFFIN_LIM: ("librosa", lambda: (recording.by_griffin_lim(recording.mel), 0.0)),
+        FORMULA: ("pyworld", lambda: (recording.by_formula(recording.mel), 0.0)),
     }
-    for name, (mel, moved, shift) in mels.items():
-        sounding = {
-            GRIFFIN_LIM: ("librosa", lambda mel=mel: recording.by_griffin_lim(mel)),
-            FORMULA: ("pyworld", lambda mel=mel, moved=moved: recording.by_formula(mel, moved)),
-            "vocoder": ("torch", lambda mel=mel, moved=moved: recording.vocoded(mel, moved)),
-        }
-        for what, (module, way) in sounding.items():
-            if importlib.util.find_spec(module) is not None:
-                yield heard.row(f"{name}: {what}", way(), shift)
+    if recording.engine.synthesiser:
+        ways[COPY] = ("torch", lambda: (recording.vocoded(recording.mel), 0.0))
+    return _possible(ways)
+
+
+def conversions(recording: Recording, steps: Sequence[int], voices: Sequence[str]) -> Ways:
+    """A row for each voice and number of steps."""
+
+    def way(voice: str, count: int) -> Way:
+        def make() -> tuple[np.ndarray, float]:
+            audio, _, semitones = recording.converted(voice, count)
+            return audio, semitones
+
+        return make
+
+    return {(f"{n} step{'s' * (n > 1)}", voice): way(voice, n) for voice in voices for n in steps}
+
+
+def stages(recording: Recording, voice: str) -> Ways:
+    """One stage exchanged at a time: whose mel, and what makes it sound. Own mels unblurred are among the copies."""
+
+    @functools.cache
+    def student(noise: bool) -> tuple[torch.Tensor, float]:
+        return recording.converted(voice, min(recording.engine.steps), noise)[1:]
+
+    @functools.cache
+    def blur() -> torch.Tensor:
+        return blurred(recording.mel)
+
+    def of_student(way: Callable, noise: bool = True, **more) -> Way:
+        return lambda: (way(student(noise)[0], **more), student(noise)[1])
+
+    ways = {
+        "own mel, blurred: formula": ("pyworld", lambda: (recording.by_formula(blur()), 0.0)),
+        "own mel, blurred: vocoder": ("torch", lambda: (recording.vocoded(blur()), 0.0)),
+        "student's mel: formula": ("pyworld", of_student(recording.by_formula, voice=voice)),
+        "student's mel: Griffin-Lim": ("librosa", of_student(recording.by_griffin_lim)),
+        "student's mel: vocoder": ("torch", of_student(recording.vocoded, voice=voice)),
+        "student's mel, no noise: formula": ("pyworld", of_student(recording.by_formula, noise=False, voice=voice)),
+    }
+    return _possible(ways)
+
+
+def _possible(ways: Mapping[str, tuple[str, Way]]) -> Ways:
+    """Those whose package is there, none of them into another voice."""
+    return {(name, ""): way for name, (module, way) in ways.items() if importlib.util.find_spec(module) is not None}

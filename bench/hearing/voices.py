@@ -31,7 +31,7 @@ def embeddings(engine, names: Sequence[str], folder: Path | None, seed: int = 0)
     found = {}
     for singer in singers:
         try:
-            rendered = [one for one in choir.renditions(singer, SONGS, seed, engine.rate_hz)]
+            rendered = list(choir.renditions(singer, SONGS, seed, engine.rate_hz))
         except (FastsvcError, OSError) as error:  # flite or espeak-ng is not installed
             left_out.append(f"{singer.name}: {error}")
             continue

@@ -13,6 +13,7 @@ from fastsvc.audio.resample import resample
 from fastsvc.config import AcousticConfig
 from fastsvc.evaluation import phones, pitch, singers, spectrum
 from fastsvc.evaluation.clips import Clip
+from fastsvc.evaluation.ears import columns as ears
 from fastsvc.evaluation.systems import Made, System
 from fastsvc.features import f0
 
@@ -20,6 +21,8 @@ from fastsvc.features import f0
 COLUMNS = {
     "mel_l1": ("mel L1", 3, "low"),
     "mcd_db": ("MCD dB", 2, "low"),
+    "mcd_c0_db": ("MCD with c₀ dB", 2, "low"),
+    "level_db": ("level dB", 1, "zero"),
     "fpc_voiced": ("FPC voiced", 3, "high"),
     "fpc_all": ("FPC all frames", 3, "high"),
     "f0_rmse_cents": ("f0 RMSE cents", 1, "low"),
@@ -31,6 +34,9 @@ COLUMNS = {
     "mel_singer_similarity": ("similarity of the mel", 3, "high"),
     "rtf": ("RTF", 3, "low"),
     "mel_rtf": ("mel RTF", 3, "low"),
+    # of the public judges, fastsvc/evaluation/ears: against the true target
+    "mos": ("MOS", 2, "high"),
+    "voice_to_truth": ("voice to target", 3, "high"),
 }
 
 
@@ -53,12 +59,20 @@ class Wanted:
 
 
 def measure(
-    clip: Clip, made: Made, wanted: Wanted, config: AcousticConfig, recogniser, verifier, centroids: Mapping
+    clip: Clip,
+    made: Made,
+    wanted: Wanted,
+    config: AcousticConfig,
+    recogniser,
+    verifier,
+    centroids: Mapping,
+    public: bool = False,
 ) -> dict:
     """One row's figures; those of a judge that was not given are left out. NaN where a figure does not exist.
 
     Melody is compared with the exact pitch. Where a voice begins is a tracker's opinion (the score calls the closure
     of a b voiced), so what depends on it is compared with the truth as tracked, as Amphion does.
+    public: whether the public judges listen, too.
     """
     audio = resample(made.audio, made.rate_hz, config.mel.rate_hz)
     found = track(audio, config, len(wanted.exact[0]))
@@ -79,6 +93,8 @@ def measure(
         if made.mel is not None and verifier.config.mel == config.mel:
             voice = singers.embed_mel(verifier, made.mel)
             figures["mel_singer_similarity"] = singers.similarity(voice, centroids[clip.target])
+    if public:
+        figures |= ears.of_choir((made.audio, made.rate_hz), (clip.truth, clip.rate_hz))
     return figures | {"rtf": made.seconds / clip.seconds, "mel_rtf": made.mel_seconds / clip.seconds}
 
 
@@ -91,12 +107,20 @@ def track(audio: np.ndarray, config: AcousticConfig, frames: int | None = None) 
 
 
 def rows(
-    clips: Iterable[Clip], systems: Sequence[System], config: AcousticConfig, *, recogniser, verifier, centroids, seed=0
+    clips: Iterable[Clip],
+    systems: Sequence[System],
+    config: AcousticConfig,
+    *,
+    recogniser,
+    verifier,
+    centroids,
+    seed=0,
+    public: bool = False,
 ) -> Iterable[tuple[dict, Clip, dict[str, Made]]]:
     """For each clip: its row per system, as one list, with the audio that was made, so that a caller may draw it."""
     for index, clip in enumerate(clips):
         made = {system.name: system.make(clip, seed + index) for system in systems}
-        wanted = Wanted.of(clip, config)
+        wanted, judges = Wanted.of(clip, config), (recogniser, verifier, centroids, public)
         head = {
             "clip": index,
             "source": clip.source,
@@ -106,10 +130,7 @@ def rows(
             "seconds": round(clip.seconds, 3),
         }
         yield (
-            [
-                head | {"system": name} | measure(clip, result, wanted, config, recogniser, verifier, centroids)
-                for name, result in made.items()
-            ],
+            [head | {"system": name} | measure(clip, result, wanted, config, *judges) for name, result in made.items()],
             clip,
             made,
         )

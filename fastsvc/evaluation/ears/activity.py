@@ -28,7 +28,7 @@ def active(levels_db: np.ndarray, gate_db: float = GATE_DB) -> np.ndarray:
 def held(frames: np.ndarray, seconds: float = HOLD_S) -> np.ndarray:
     """bool [frames], each True one with its neighbours up to ``seconds`` away."""
     reach = round(seconds / FRAME_S)
-    return np.convolve(frames, np.ones(2 * reach + 1), "same")[: len(frames)] > 0 if len(frames) else frames
+    return np.convolve(frames, np.ones(2 * reach + 1))[reach : reach + len(frames)] > 0 if len(frames) else frames
 
 
 def speaking(audio: np.ndarray, rate_hz: int) -> np.ndarray:

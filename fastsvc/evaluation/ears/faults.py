@@ -19,7 +19,8 @@ LEAST_FRAMES = 10
 ONSET_DB = 20.0  # the input rises by this, from the loudest of BEFORE to the frame itself
 BEFORE = slice(-5, -1)  # frames before an onset: 50 to 10 ms
 REFRACTORY_FRAMES = round(0.1 / FRAME_S)
-MEL = MelConfig()  # of the second difference: 80 bins up to 12 kHz, whatever an engine has
+# Of the second difference, whatever an engine has: 80 bins up to 12 kHz, windows of 43 ms, where harmonics stand apart.
+MEL = MelConfig(hop_samples=256, fft_samples=1024, window_samples=1024)
 
 
 def together(made, source) -> tuple[np.ndarray, np.ndarray, int]:
@@ -44,8 +45,10 @@ def level_db(audio: np.ndarray, source: np.ndarray, rate_hz: int) -> float:
 def pauses_db(audio: np.ndarray, source: np.ndarray, rate_hz: int) -> float:
     """How much louder a result [samples] is than its input where the input pauses: mean over frames, in dB."""
     made, given = _levels(audio, source, rate_hz)
-    quiet = ~held(active(given), PAUSE_S)
-    return float((made - given)[quiet].mean()) if quiet.sum() >= LEAST_FRAMES else float("nan")
+    sounding = active(given)
+    quiet = ~held(sounding, PAUSE_S)
+    measured = sounding.any() and quiet.sum() >= LEAST_FRAMES
+    return float((made - given)[quiet].mean()) if measured else float("nan")
 
 
 def onsets(levels_db: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ so compare rows of one table only.
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class _FrontEnd(nn.Module):
     def __init__(self):
         super().__init__()
         layers: list[nn.Module] = []
-        for index, (inner, outer) in enumerate(zip(_CHANNELS, _CHANNELS[1:])):
+        for index, (inner, outer) in enumerate(itertools.pairwise(_CHANNELS)):
             stride = (2 if index else 1, 2 if index == len(_CHANNELS) - 2 else 1)
             layers += [nn.Conv2d(inner, outer, (3, 3), stride, (0, 1)), nn.LeakyReLU(0.1)]
         self.cnn = nn.Sequential(*layers)

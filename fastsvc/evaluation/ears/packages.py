@@ -39,6 +39,11 @@ def weights(module: str) -> Path:
     return path
 
 
+def require(module: str) -> None:
+    """Raises MissingPackageError, CheckpointError unless the package is there with what a judge reads of it."""
+    (weights if module in WEIGHTS else folder)(module)
+
+
 def missing() -> list[str]:
     """Import names of the judges' packages that are not installed, or carry no weights."""
     return [name for name in (*WEIGHTS, "xls_r_sqa") if not _there(name)]
@@ -46,7 +51,7 @@ def missing() -> list[str]:
 
 def _there(module: str) -> bool:
     try:
-        (weights if module in WEIGHTS else folder)(module)
+        require(module)
     except (MissingPackageError, CheckpointError):
         return False
     return True
