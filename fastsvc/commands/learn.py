@@ -5,7 +5,16 @@ from __future__ import annotations
 import click
 
 from fastsvc import arguments
-from fastsvc.commands.common import SOME_FAILED, Number, examples, option, say, verbosity, verbosity_options
+from fastsvc.commands.common import (
+    SOME_FAILED,
+    Number,
+    examples,
+    option,
+    say,
+    verbosity,
+    verbosity_options,
+    with_name,
+)
 
 KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
 SINGERS_HELP = "Number of source-filter singers, high and low in turn."
@@ -214,16 +223,24 @@ def train(kind, config, out, resume):
 @option("--seed", default=0, type=click.IntRange(*arguments.SEED), help="Seed of clips and noise.")
 @verbosity_options
 def evaluate(config, model, out, **options):
-    """Write tables and plots of melody, spectrum, phones, singers and speed."""
+    """Write tables and plots of melody, spectrum, phones, singers and speed.
+
+    Public judges listen too where the extra `ears` is installed. Exit code 1: some recordings could not be used. Each
+    is named with its reason.
+    """
     from fastsvc.evaluation import run
 
     bar = verbosity() >= 0
     if config:
-        run.evaluate_config(config, out, progress=bar)
+        result = run.evaluate_config(config, out, progress=bar)
     else:
         from fastsvc.commands.choose import choose_model
 
         path, why = choose_model(model)
         say(f"engine: {path} ({why})")
-        run.evaluate(path, out, progress=bar, **options)
+        result = run.evaluate(path, out, progress=bar, **options)
     say(f"tables and pictures: {out}")
+    failed = result.get("recordings", {}).get("failed", {})
+    for path, why in failed.items():
+        say(f"not evaluated: {with_name(path, why)}", error=True)
+    click.get_current_context().exit(SOME_FAILED if failed else 0)

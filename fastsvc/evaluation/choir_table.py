@@ -13,6 +13,7 @@ from fastsvc.audio.resample import resample
 from fastsvc.config import AcousticConfig
 from fastsvc.evaluation import phones, pitch, singers, spectrum
 from fastsvc.evaluation.clips import Clip
+from fastsvc.evaluation.ears import columns as ears
 from fastsvc.evaluation.systems import System, SystemOutput
 from fastsvc.features import f0
 
@@ -20,6 +21,8 @@ from fastsvc.features import f0
 COLUMNS = {
     "mel_l1": ("mel L1", 3, "low"),
     "mcd_db": ("MCD dB", 2, "low"),
+    "mcd_c0_db": ("MCD with c₀ dB", 2, "low"),
+    "level_db": ("level dB", 1, "zero"),
     "fpc_voiced": ("FPC voiced", 3, "high"),
     "fpc_all": ("FPC all frames", 3, "high"),
     "f0_rmse_cents": ("f0 RMSE cents", 1, "low"),
@@ -31,6 +34,9 @@ COLUMNS = {
     "mel_singer_similarity": ("similarity of the mel", 3, "high"),
     "rtf": ("RTF", 3, "low"),
     "mel_rtf": ("mel RTF", 3, "low"),
+    # of the public judges, fastsvc/evaluation/ears: against the true target
+    "mos": ("MOS", 2, "high"),
+    "voice_to_truth": ("voice to target", 3, "high"),
 }
 
 
@@ -60,11 +66,13 @@ def measure(
     recogniser,
     verifier,
     centroids: Mapping,
+    public: bool = False,
 ) -> dict:
     """One row's figures, without those of a missing judge. NaN where a figure does not exist.
 
     Melody is compared with the exact pitch. Voicing is a tracker's opinion (the score calls the closure of a b
     voiced), so figures that depend on voicing are compared with the tracked truth, as Amphion does.
+    public: whether the public judges listen, too.
     """
     audio = resample(output.audio, output.rate_hz, config.mel.rate_hz)
     tracked = track(audio, config, len(target.exact[0]))
@@ -85,6 +93,8 @@ def measure(
         if output.mel is not None and verifier.config.mel == config.mel:
             voice = singers.embed_mel(verifier, output.mel)
             figures["mel_singer_similarity"] = singers.similarity(voice, centroids[clip.target])
+    if public:
+        figures |= ears.of_choir((output.audio, output.rate_hz), (clip.truth, clip.rate_hz))
     return figures | {"rtf": output.seconds / clip.seconds, "mel_rtf": output.mel_seconds / clip.seconds}
 
 
@@ -97,12 +107,20 @@ def track(audio: np.ndarray, config: AcousticConfig, frames: int | None = None) 
 
 
 def rows(
-    clips: Iterable[Clip], systems: Sequence[System], config: AcousticConfig, *, recogniser, verifier, centroids, seed=0
+    clips: Iterable[Clip],
+    systems: Sequence[System],
+    config: AcousticConfig,
+    *,
+    recogniser,
+    verifier,
+    centroids,
+    seed=0,
+    public: bool = False,
 ) -> Iterable[tuple[dict, Clip, dict[str, SystemOutput]]]:
     """For each clip: (a row per system, the clip, the systems' outputs by name, for pictures)."""
     for index, clip in enumerate(clips):
         outputs = {system.name: system.make(clip, seed + index) for system in systems}
-        target = TrueTarget.of(clip, config)
+        target, judges = TrueTarget.of(clip, config), (recogniser, verifier, centroids, public)
         head = {
             "clip": index,
             "source": clip.source,
@@ -113,7 +131,7 @@ def rows(
         }
         yield (
             [
-                head | {"system": name} | measure(clip, output, target, config, recogniser, verifier, centroids)
+                head | {"system": name} | measure(clip, output, target, config, *judges)
                 for name, output in outputs.items()
             ],
             clip,

@@ -30,7 +30,7 @@ def systems(path, rows: Sequence[dict], columns: Mapping) -> Path:
             for row, name in enumerate(names):
                 _strip(panel, column(rows, name, metric), row, COLOURS[row % len(COLOURS)])
             heading, _, better = columns[metric]
-            panel.set_title(f"{heading}, {better}er is better")
+            panel.set_title(f"{heading}, {'0 is best' if better == 'zero' else better + 'er is better'}")
             panel.set_yticks(range(len(names)), names)
             panel.set_ylim(len(names) - 0.5, -0.5)
             panel.grid(axis="x", color="#e6e6e6", linewidth=0.8)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fastsvc.audio import io
 from fastsvc.audio.resample import resample
-from fastsvc.errors import AudioError
+from fastsvc.errors import AudioError, FastsvcError
 from fastsvc.evaluation import pitch, singers
 from fastsvc.evaluation.choir_table import track
+from fastsvc.evaluation.ears import columns as ears
 from fastsvc.evaluation.machine import timed
 from fastsvc.files.tree import files_below
 
@@ -23,6 +24,7 @@ COLUMNS = {
     "similarity_source": ("to source", 3, "low"),
     "closer_to_target": ("closer to target", 3, "high"),
     "rtf": ("RTF", 3, "low"),
+    **ears.COLUMNS,
 }
 
 
@@ -36,30 +38,49 @@ def recordings(folder) -> list[Path]:
 
 
 def rows(
-    engine, paths: Sequence[Path], voices: Sequence[str], *, verifier=None, centroids: Mapping | None = None, seed=0
+    engine,
+    paths: Sequence[Path],
+    voices: Sequence[str],
+    *,
+    verifier=None,
+    centroids: Mapping | None = None,
+    seed=0,
+    public: bool = False,
+    failed: Callable[[Path, FastsvcError], None] | None = None,
 ) -> Iterator[dict]:
     """A row per recording and voice: one step, transposed by whole semitones to the voice's pitch.
 
     The expected pitch is the input's, as tracked, moved by the transposition. Similarity to the source is the cosine
-    to the input recording, similarity to the target the cosine to its centroid.
+    to the input recording, similarity to the target the cosine to its centroid. public: whether the public judges
+    listen, too. failed: called with a recording that cannot be read or converted, which is then left out; None: raises
+    AudioError, EngineError.
     """
     for path in paths:
-        audio, rate_hz = io.read(path, mono=True)
-        audio = audio[0]
-        at_model = resample(audio, rate_hz, engine.rate_hz)
-        f0_hz, voiced = track(at_model, engine.config)
-        source_embedding = None if verifier is None else singers.embed(verifier, audio, rate_hz)
-        for name in voices:
-            converted = _convert(engine, audio, rate_hz, name, seed)
-            semitones = engine.transposed
-            row = {"file": path.name, "target": name, "semitones": semitones, "seconds": round(len(audio) / rate_hz, 3)}
-            row |= _figures(engine, converted, rate_hz, (f0_hz * 2 ** (semitones / 12), voiced))
-            if verifier is not None:
-                voice = singers.embed(verifier, converted[0], rate_hz)
-                row["similarity_target"] = singers.similarity(voice, centroids[name])
-                row["similarity_source"] = singers.similarity(voice, source_embedding)
-                row["closer_to_target"] = float(row["similarity_target"] > row["similarity_source"])
-            yield row
+        try:
+            yield from _rows_of(engine, path, voices, verifier, centroids, seed, public)
+        except FastsvcError as error:
+            if failed is None:
+                raise
+            failed(path, error)
+
+
+def _rows_of(engine, path: Path, voices: Sequence[str], verifier, centroids, seed: int, public: bool) -> Iterator[dict]:
+    audio, rate_hz = io.read(path, mono=True)
+    audio = audio[0]
+    at_model = resample(audio, rate_hz, engine.rate_hz)
+    f0_hz, voiced = track(at_model, engine.config)
+    source_embedding = None if verifier is None else singers.embed(verifier, audio, rate_hz)
+    for name in voices:
+        converted = _convert(engine, audio, rate_hz, name, seed)
+        semitones = engine.transposed
+        row = {"file": path.name, "target": name, "semitones": semitones, "seconds": round(len(audio) / rate_hz, 3)}
+        row |= _figures(engine, converted, rate_hz, (f0_hz * 2 ** (semitones / 12), voiced))
+        if verifier is not None:
+            voice = singers.embed(verifier, converted[0], rate_hz)
+            row["similarity_target"] = singers.similarity(voice, centroids[name])
+            row["similarity_source"] = singers.similarity(voice, source_embedding)
+            row["closer_to_target"] = float(row["similarity_target"] > row["similarity_source"])
+        yield row | (ears.of_recording(converted[0], audio, rate_hz, semitones) if public else {})
 
 
 def _convert(engine, audio: np.ndarray, rate_hz: int, name: str, seed: int) -> tuple[np.ndarray, float]:

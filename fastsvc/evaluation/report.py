@@ -44,7 +44,7 @@ def differences(rows: Sequence[dict], against: str, columns: Mapping, seed: int 
 def markdown_table(summary: Mapping, columns: Mapping, first: str = "system", signed: bool = False) -> str:
     """A summary as a markdown table: mean and, small, its interval."""
     used = [metric for metric in columns if any(metric in cells for cells in summary.values())]
-    arrow = {"low": "↓", "high": "↑"}
+    arrow = {"low": "↓", "high": "↑", "zero": "→ 0"}
     head = [first] + [columns[m][0] + ("" if signed else " " + arrow[columns[m][2]]) for m in used]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, cells in summary.items():
@@ -92,7 +92,8 @@ def _choir_part(choir: dict) -> list[str]:
         "as absolute numbers they do not carry over to real singing.",
         markdown_table(choir["summary"], columns),
         "mel L1 (log10, at equal RMS) and MCD (13 cepstra of the log-mel, no warping) are over frames within 45 dB of "
-        "the loudest. f0 is tracked in the output: voiced FPC and RMSE compare it with the exact pitch, so the row of "
+        "the loudest. Both are blind to level; MCD with c₀ and level compare results as loud as they are. f0 is "
+        "tracked in the output: voiced FPC and RMSE compare it with the exact pitch, so the row of "
         "the true target shows the tracker's own error; FPC over all frames and V/UV F1 compare it with the true "
         "target as tracked. PER and singer are by judges held out from training. RTF is the whole conversion, mel RTF "
         "features to mel alone.",
@@ -112,6 +113,14 @@ def _recordings_part(recordings: dict) -> list[str]:
         "the transposition; similarity is the cosine to the target's centroid and to the input itself.",
         markdown_table(recordings["summary"], recordings_table.COLUMNS, first="voice"),
     ]
+    if any("mos" in row for row in rows):
+        parts.append(
+            "MOS, voice to source (Resemblyzer) and f0 within 50 cents (swift-f0) are by public judges; level, pauses, "
+            "before onsets and sharpness compare the result with its input (docs/ears.md)."
+        )
+    if recordings.get("failed"):
+        lines = [f"- {path}: {why}" for path, why in recordings["failed"].items()]
+        parts.append("\n".join(["Left out:", "", *lines]))
     return parts + [f"![{picture}]({picture})" for picture in recordings.get("pictures", ())]
 
 

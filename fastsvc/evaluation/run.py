@@ -13,7 +13,7 @@ import numpy as np
 
 from fastsvc import arguments, screen
 from fastsvc.config import from_dict
-from fastsvc.errors import ConfigError
+from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.evaluation import (
     choir_table,
     clips,
@@ -26,6 +26,7 @@ from fastsvc.evaluation import (
     singers,
     systems,
 )
+from fastsvc.evaluation.ears import columns as ears
 from fastsvc.evaluation.settings import EvaluationSettings, read_settings
 from fastsvc.evaluation.training_audio import TrainingAudio
 
@@ -49,8 +50,9 @@ def evaluate(
 ) -> dict:
     """Evaluate an engine (path or opened); returns the content of evaluation.json in ``out``.
 
-    ``more``: the other fields of :class:`EvaluationSettings`. Writes evaluation.json, evaluation.md and pictures.
-    Raises ConfigError, CheckpointError, EngineError, AudioError, OutputError.
+    ``more``: the other fields of :class:`EvaluationSettings`. Writes evaluation.json, evaluation.md and pictures. A
+    recording that cannot be read or converted is left out and named, with its reason, in ["recordings"]["failed"].
+    Raises ConfigError, CheckpointError, EngineError, AudioError, MissingPackageError, OutputError.
     """
     paths = {"teacher": teacher, "recogniser": recogniser, "verifier": verifier, "recordings": recordings}
     checked_paths = {key: None if value is None else str(arguments.path(key, value)) for key, value in paths.items()}
@@ -110,6 +112,8 @@ class _Evaluation:
             self.notes.append("No held-out recogniser was given: phone error rates are not measured.")
         if self.verifier is None:
             self.notes.append("No held-out verifier was given: singers are not measured.")
+        self.public, note = ears.wanted(settings.ears)
+        self.notes += [note] if note else []
         names = settings.voices or engine.speakers
         self.voices = [engine.speakers[engine.table.row(name)] for name in names]
         self.centroids: dict[str, np.ndarray] = {}
@@ -127,6 +131,7 @@ class _Evaluation:
         )
         rows, recognised, example = [], [], None
         judging = {"recogniser": self.recogniser, "verifier": self.verifier, "centroids": self.centroids}
+        judging["public"] = self.public
         measured = choir_table.rows(drawn, compared, engine.config, seed=settings.seed, **judging)
         for clip_rows, clip, outputs in self._bar(measured, "choir", settings.clips, "clip"):
             rows += clip_rows
@@ -174,13 +179,19 @@ class _Evaluation:
         self._add_centroids(self.voices, singing)
         voices = [name for name in self.voices if self.verifier is None or name in self.centroids]
         judging = {"verifier": self.verifier, "centroids": self.centroids, "seed": self.settings.seed}
-        measured = recordings_table.rows(self.engine, paths, voices, **judging)
+        failures: dict[str, str] = {}
+
+        def failed(path: Path, error: FastsvcError) -> None:
+            failures[str(path)] = str(error)
+
+        measured = recordings_table.rows(self.engine, paths, voices, public=self.public, failed=failed, **judging)
         rows = list(self._bar(measured, "recordings", len(paths) * len(voices), "file"))
         everyone = [row | {"system": "all"} for row in rows] + [row | {"system": row["target"]} for row in rows]
         return {
             "summary": report.summarise(everyone, recordings_table.COLUMNS, self.settings.seed),
-            "pictures": [plots.similarities(self.out / "recordings.png", rows).name] if self.verifier else [],
+            "pictures": [plots.similarities(self.out / "recordings.png", rows).name] if self.verifier and rows else [],
             "rows": rows,
+            "failed": failures,
         }
 
     def _add_centroids(self, names: Sequence[str], singing: dict) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastsvc import arguments, reading
 from fastsvc.config import from_dict
+from fastsvc.evaluation.ears.modes import AUTO, MODES
 
 CLIP_S = (0.0, 3600.0)
 
@@ -17,6 +18,7 @@ class EvaluationSettings:
     teacher, recogniser, verifier: checkpoints, each optional (its rows or columns are left out). corpus: the prepared
     corpus of the training, for the targets' centroids; without it the choir renders audio for them. clips 0: no choir
     table. voices: the targets, all if empty. references: whether the true target and copy-synthesis have rows, too.
+    ears: the public judges of docs/ears.md; auto: where they are installed, always or never.
     """
 
     model: str = ""
@@ -31,6 +33,7 @@ class EvaluationSettings:
     recordings: str | None = None
     voices: tuple[str, ...] = ()
     references: bool = True
+    ears: str = AUTO
     seed: int = 0
 
     def __post_init__(self):
@@ -39,6 +42,7 @@ class EvaluationSettings:
         arguments.whole_number("teacher_steps", self.teacher_steps, *arguments.STEPS)
         arguments.seed(self.seed)
         arguments.whole_number("choir_seed", self.choir_seed, *arguments.SEED)
+        arguments.one_of("ears", self.ears, MODES)
 
 
 def read_settings(path) -> EvaluationSettings:

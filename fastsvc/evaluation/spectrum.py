@@ -1,5 +1,7 @@
 """Distance of two recordings of equal timing in their spectra: mel L1 and mel-cepstral distortion.
 
+mel L1 and MCD are at equal level, so neither tells whether a result is too soft: level_db and MCD with c_0 do.
+
 Both compare frame by frame: a conversion keeps the timing of its source, and so does the true target, so no warping
 is needed, and an error in time is an error.
 """
@@ -60,10 +62,34 @@ def mcd_db(mel: np.ndarray, true: np.ndarray, active: np.ndarray) -> float:
     return float(10.0 / np.log(10.0) * np.sqrt(2.0 * (difference**2).sum(axis=1)).mean())
 
 
+def mcd_c0_db(mel: np.ndarray, true: np.ndarray, active: np.ndarray) -> float:
+    """:func:`mcd_db` with c_0 (the mean of ln mel over bins) in the sum: a result 6 dB too soft has 4.3 dB at least."""
+    if not active.any():
+        return float("nan")
+    squares = ((cepstra(mel[active]) - cepstra(true[active])) ** 2).sum(axis=1)
+    squares += (np.log(10.0) * (mel[active] - true[active]).mean(axis=1)) ** 2
+    return float(10.0 / np.log(10.0) * np.sqrt(2.0 * squares).mean())
+
+
+def level_db(mel: np.ndarray, true: np.ndarray, active: np.ndarray) -> float:
+    """How much louder ``mel`` is than ``true`` over the active frames: by energy of log10-mels [frames, bins]."""
+    if not active.any():
+        return float("nan")
+    energy = [np.mean(10.0 ** (2.0 * one[active])) for one in (mel, true)]
+    return float(10.0 * np.log10(max(energy[0], 1e-20) / max(energy[1], 1e-20)))
+
+
 def compare(audio: np.ndarray, truth: np.ndarray, config: MelConfig) -> dict[str, float]:
-    """mel_l1 and mcd_db of ``audio`` against ``truth``, both [samples] at config.rate_hz, at equal level."""
+    """``audio`` against ``truth``, both [samples] at config.rate_hz: mel_l1 and mcd_db at equal level, and, of the
+    result as loud as it is, mcd_c0_db and level_db."""
     samples = min(len(audio), len(truth))
     true = scoring_mel(truth[:samples], config)
     mel = scoring_mel(match_level(audio[:samples], truth[:samples]), config)
+    loud = scoring_mel(audio[:samples], config)
     active = active_frames(true)
-    return {"mel_l1": mel_l1(mel, true, active), "mcd_db": mcd_db(mel, true, active)}
+    return {
+        "mel_l1": mel_l1(mel, true, active),
+        "mcd_db": mcd_db(mel, true, active),
+        "mcd_c0_db": mcd_c0_db(loud, true, active),
+        "level_db": level_db(loud, true, active),
+    }
