@@ -17,7 +17,7 @@ import numpy as np
 from fastsvc import arguments, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.config.plain import differences
-from fastsvc.data import account, advice, records
+from fastsvc.data import account, advice, heard, records
 from fastsvc.data.account import Report
 from fastsvc.data.pieces import Made, Settings
 from fastsvc.data.scan import Source, scan, split_songs
@@ -213,6 +213,8 @@ def _finish(sources, kept: dict[str, Made], settings: Settings, phones, split_by
     if report.reused == len(kept) and "encoder" in old:
         corpus["encoder"] = old["encoder"]  # no new items, so all have its units
         corpus |= {"pseudo": old["pseudo"]} if "pseudo" in old else {}
+    if report.reused == len(kept) and heard.KEY in old:
+        corpus |= {"phones": old["phones"], heard.KEY: old[heard.KEY]}
     save_json(before, corpus)
     report.items = len(items)
     report.seconds = sum(item["samples"] for item in items) / settings.mel.rate_hz
