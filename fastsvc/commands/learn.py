@@ -20,6 +20,8 @@ KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo"
 SINGERS_HELP = "Number of source-filter singers, high and low in turn."
 HIGH_PASS_HELP = "Filter against rumble and offset below every voice."
 HIGH_PASS_DEFAULT = "as the corpus was begun; on for a new one"
+PHONES_HELP = "Phone recogniser that labels recordings without transcripts (extra phones)."
+HEARERS = ("hama",)
 CLUSTERS_HELP = "Number of clusters of units that label the frames, for songs without transcripts."
 TRAIN_EXAMPLES = examples(
     "fastsvc train teacher -c configs/demo/teacher.yaml",
@@ -109,10 +111,11 @@ def choir(out, singers, voices, minutes, seed, jobs):
     type=click.IntRange(*arguments.CLUSTERS),
     help=CLUSTERS_HELP,
 )
+@option("--phones", type=click.Choice(HEARERS), help=PHONES_HELP)
 @option("--peak", default=0.95, type=Number(0, 1), help="Peak level of each recording; 0: unchanged.")
 @option("--high-pass/--no-high-pass", default=None, show_default=HIGH_PASS_DEFAULT, help=HIGH_PASS_HELP)
 @verbosity_options
-def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
+def prepare(dataset, out, encoder, config, peak, pseudo_labels, phones, **options):
     """Prepare DATASET, a folder with one folder for each singer, for training.
 
     The command reads wav, flac, mp3 and ogg at any rate and follows linked folders. A run that was interrupted
@@ -123,12 +126,18 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     from fastsvc.data.prepare import prepare as prepare_corpus
 
     bar = verbosity() >= 0
-    _check_labels(out, encoder, pseudo_labels)
+    _check_labels(out, encoder, pseudo_labels, phones)
     content_encoder = _encoder(encoder) if encoder else None  # before hours of work
+    recogniser = _phone_recogniser() if phones else None
     recipe = _features(config) if config else {}
     report = prepare_corpus(dataset, out, peak=peak or None, progress=bar, **recipe, **options)
     unused = f"; {len(report.bad)} not used, see below" if report.bad else ""
     say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings{unused}")
+    if recogniser:
+        from fastsvc.data.phone_labels import add_phones
+
+        say(f"phones by {recogniser.name}: {add_phones(out, recogniser, progress=bar)} items labelled")
+        report.labels = True
     if content_encoder:
         say(f"units of {encoder}: {add_units(out, content_encoder, progress=bar)} items encoded")
         report.units = True
@@ -144,12 +153,21 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, **options):
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)
 
 
-def _check_labels(out: str, encoder: str | None, clusters: int | None) -> None:
-    """Raises ConfigError if there will certainly be no units for pseudo-labels."""
+def _phone_recogniser():
+    """The phone recogniser. Raises MissingPackageError without its package."""
+    from fastsvc.data.hama_phones import HamaPhones
+
+    return HamaPhones()
+
+
+def _check_labels(out: str, encoder: str | None, clusters: int | None, phones: str | None) -> None:
+    """Raises ConfigError for labels of two kinds, and where there will certainly be no units to make them from."""
     from pathlib import Path
 
     from fastsvc.errors import ConfigError
 
+    if clusters and phones:
+        raise ConfigError("--pseudo-labels and --phones are two kinds of labels", "choose one of them")
     if clusters and not encoder and not Path(out, "corpus.json").exists():
         raise ConfigError("--pseudo-labels needs units", "name the encoder that makes them with --encoder")
 

@@ -145,7 +145,8 @@ class CorpusPiece:
 def read_transcript(path: Path, phones: tuple[str, ...]) -> dict | None:
     """The phones and exact f0 in the file beside a choir's recording; None where there is no such file.
 
-    Other people's json files (no "phones" or "f0_hz" inside) are ignored. Raises AudioError where it is damaged.
+    "f0_hz" may be null: speech has phones, and a tracker finds its f0. Other people's json files (no "phones" or
+    "f0_hz" inside) are ignored. Raises AudioError where it is damaged.
     """
     if not path.is_file():
         return None
@@ -165,6 +166,8 @@ def _transcript(data: dict, phones: tuple[str, ...]) -> dict:
     """The transcript as arrays. Raises ValueError naming the key whose numbers no singer could sing."""
     phone_ids = {symbol: index for index, symbol in enumerate(phones)}
     times_s = np.array([times for _, *times in data["phones"]], dtype=np.float64).reshape(-1, 2)
+    if tracked := data["f0_hz"] is None:
+        data = data | {"f0_hz": [], "f0_hop_s": HOP_S[1]}
     f0_hz, hop_s = np.array(data["f0_hz"], dtype=np.float64), float(data["f0_hop_s"])
     if f0_hz.ndim != 1 or not (((f0_hz == 0) | (f0_hz >= F0_HZ[0])) & (f0_hz <= F0_HZ[1])).all():
         raise ValueError(f"f0_hz must be a list of 0 or {F0_HZ[0]} … {F0_HZ[1]}")
@@ -177,7 +180,7 @@ def _transcript(data: dict, phones: tuple[str, ...]) -> dict:
     return {
         "ids": np.array([phone_ids[symbol] for symbol, *_ in data["phones"]], dtype=np.int16),
         "times_s": times_s,
-        "f0_hz": f0_hz,
+        "f0_hz": None if tracked else f0_hz,
         "f0_hop_s": hop_s,
     }
 
@@ -185,7 +188,7 @@ def _transcript(data: dict, phones: tuple[str, ...]) -> dict:
 def _pitch(audio, frames, settings: PrepareSettings, transcript: dict | None):
     """f0 and voicing of the whole recording at once: trackers use the frames before and after a piece."""
     rate_hz, hop = settings.mel.rate_hz, settings.mel.hop_samples
-    if transcript and settings.f0_source == "auto":
+    if transcript and transcript["f0_hz"] is not None and settings.f0_source == "auto":
         f0_hz, voiced = f0.onto_frames(transcript["f0_hz"], transcript["f0_hop_s"], rate_hz, hop, frames)
         return f0.fill(f0_hz, voiced), voiced, True
     choice = settings.features

@@ -17,7 +17,7 @@ import numpy as np
 from fastsvc import arguments, files, screen
 from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
 from fastsvc.config.plain import differences
-from fastsvc.data import account, advice, records
+from fastsvc.data import account, advice, phone_labels, records
 from fastsvc.data.account import CorpusReport
 from fastsvc.data.pieces import PrepareSettings, RecordingItems
 from fastsvc.data.scan import Recording, scan, split_songs
@@ -223,6 +223,8 @@ def _finish(
     if report.reused == len(finished) and "encoder" in old:
         corpus["encoder"] = old["encoder"]  # no new items, so all have units
         corpus |= {"pseudo": old["pseudo"]} if "pseudo" in old else {}
+    if report.reused == len(finished) and phone_labels.KEY in old:
+        corpus |= {"phones": old["phones"], phone_labels.KEY: old[phone_labels.KEY]}
     save_json(path, corpus)
     report.items = len(items)
     report.seconds = sum(item["samples"] for item in items) / settings.mel.rate_hz

@@ -74,6 +74,7 @@ _CHECKS = {
     "mel_std": _numbers,
     "encoder": lambda value: value is None or (isinstance(value, dict) and isinstance(value.get("hash"), str)),
     "pseudo": lambda value: value is None or (isinstance(value, dict) and isinstance(value.get("encoder_hash"), str)),
+    "phones_by": lambda value: value is None or isinstance(value, str),
     "items": lambda value: isinstance(value, list) and all(_listed(i) and _inside(i.get("file")) for i in value),
 }
 

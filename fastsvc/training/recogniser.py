@@ -24,6 +24,7 @@ from fastsvc.model.recogniser import Recogniser, collapse, decode, edit_distance
 from fastsvc.training import augment, losses
 from fastsvc.training.generated import GeneratedSettings, maker_of
 from fastsvc.training.task import Task, Turn
+from fastsvc.training.warm import start_from
 
 BLANK_SYMBOL = "<blank>"
 
@@ -32,6 +33,7 @@ BLANK_SYMBOL = "<blank>"
 class RecogniserTaskConfig:
     """The YAML's ``task`` part. ``model.phones`` is filled in from the corpus."""
 
+    init: str = ""  # a recogniser to start from: its checkpoint, used wherever names and shapes agree
     domain: str = "own"  # own: the mel of ``model``, at 16 kHz; corpus: the corpus's, as students make it
     model: RecogniserConfig = field(default_factory=RecogniserConfig)
     augment: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
@@ -69,6 +71,8 @@ class RecogniserTask(Task):
         self.settings, self.model_config = settings, from_dict(RecogniserConfig, plain)
         self.agree(self.model_config, settings)
         self.model = Recogniser(self.model_config).to(self.device)
+        if settings.init:
+            start_from(self.model, settings.init, self.kind)
         self.listener = Listener(self.model_config.bottleneck, len(corpus.singers)).to(self.device)
         if settings.confusion:
             self.extra = {"listener": self.listener}
