@@ -1,4 +1,4 @@
-"""The source-filter vocoder's specification: exact under cutting, of the right pitch and level, smooth between samples."""
+"""The source-filter vocoder's specification: exact under cutting, of the right pitch and level."""
 
 import math
 

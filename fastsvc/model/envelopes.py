@@ -20,9 +20,9 @@ VALLEY = 0.25  # of the level about it: deeper between harmonics, the pulses' me
 
 def noise_mel(config: MelConfig) -> Tensor:
     """log10 of the expected mel of unit white noise, [M]."""
-    window = torch.hann_window(config.window_samples, dtype=torch.float64)
-    rayleigh = math.sqrt(math.pi) / 2 * float(window.square().sum().sqrt())
-    return torch.log10(rayleigh * _bank(config).sum(1)).float()
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.window_samples) / config.window_samples)
+    rayleigh = math.sqrt(math.pi) / 2 * math.sqrt(np.square(window).sum())
+    return torch.from_numpy(np.log10(rayleigh * filter_bank(config).sum(1)).astype(np.float32))
 
 
 def pulse_mels(config: MelConfig) -> Tensor:
@@ -32,19 +32,19 @@ def pulse_mels(config: MelConfig) -> Tensor:
     ¼·sinc(d−1) + ¼·sinc(d+1)|; their powers are added. Where bins lie between harmonics the level about them, f0 wide,
     limits the valley.
     """
-    bank, rate_hz = _bank(config), config.rate_hz
-    f0_hz = LOWEST_HZ * 2 ** (torch.arange(OCTAVES * EACH + 1, dtype=torch.float64)[:, None, None] / EACH)
-    frequencies = torch.arange(bank.shape[1], dtype=torch.float64)[:, None] * (rate_hz / config.fft_samples)
-    order = (frequencies / f0_hz).round() + torch.arange(-NEAR, NEAR + 1)  # of the harmonics about each bin
+    bank, rate_hz = filter_bank(config).astype(np.float64), config.rate_hz
+    f0_hz = LOWEST_HZ * 2 ** (np.arange(OCTAVES * EACH + 1)[:, None, None] / EACH)
+    frequencies = np.arange(bank.shape[1])[:, None] * (rate_hz / config.fft_samples)
+    order = np.round(frequencies / f0_hz) + np.arange(-NEAR, NEAR + 1)  # of the harmonics about each bin
     distance = (frequencies - order * f0_hz) * (config.window_samples / rate_hz)
-    line = 0.5 * torch.sinc(distance) + 0.25 * (torch.sinc(distance - 1) + torch.sinc(distance + 1))
+    line = 0.5 * np.sinc(distance) + 0.25 * (np.sinc(distance - 1) + np.sinc(distance + 1))
     line = line * ((order >= 1) & (order * f0_hz <= rate_hz / 2))
-    level = (f0_hz[:, 0] / rate_hz).sqrt() * config.window_samples
-    made = (level * line.square().sum(2).sqrt()) @ bank.T
-    centres, areas = torch.from_numpy(edges_hz(config)[1:-1]), bank.sum(1)
-    near = torch.exp(-0.5 * ((centres[:, None] - centres) / f0_hz).square())
+    level = np.sqrt(f0_hz[:, 0] / rate_hz) * config.window_samples
+    made = (level * np.sqrt(np.square(line).sum(2))) @ bank.T
+    centres, areas = edges_hz(config)[1:-1], bank.sum(1)
+    near = np.exp(-0.5 * np.square((centres[:, None] - centres) / f0_hz))
     around = areas * (near @ (made / areas)[:, :, None])[:, :, 0] / near.sum(2)
-    return torch.log10(torch.maximum(made, VALLEY * around)).float()
+    return torch.from_numpy(np.log10(np.maximum(made, VALLEY * around)).astype(np.float32))
 
 
 def looked_up(table: Tensor, f0_hz: Tensor) -> Tensor:
@@ -62,8 +62,5 @@ def interpolation(config: MelConfig, bands: int, frequencies: int) -> Tensor:
     """
     centres = edges_hz(config, bands)[1:-1]
     places = np.linspace(0, config.rate_hz / 2, frequencies)
-    return torch.from_numpy(np.stack([np.interp(places, centres, row) for row in np.eye(bands)])).float()
-
-
-def _bank(config: MelConfig) -> Tensor:
-    return torch.from_numpy(filter_bank(config)).double()
+    rows = np.stack([np.interp(places, centres, row) for row in np.eye(bands)])
+    return torch.from_numpy(rows.astype(np.float32))

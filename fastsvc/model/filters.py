@@ -45,11 +45,20 @@ def filtered(excitation: Tensor, log_magnitude: Tensor) -> Tensor:
 
     Before the first frame and after the last one their filters stand.
     """
-    hop, points = excitation.shape[1] // log_magnitude.shape[1], 2 * (log_magnitude.shape[-1] - 1)
+    return applied(excitation, spectra(log_magnitude))
+
+
+def spectra(log_magnitude: Tensor) -> Tensor:
+    """log_magnitude [B, T, C, P/2+1] → the filters' complex spectra [B, T+2, C, P/2+1], of the outer frames twice."""
     held = torch.cat([log_magnitude[:, :1], log_magnitude, log_magnitude[:, -1:]], dim=1)
-    spectra = torch.fft.rfft(framed(excitation, hop), n=points)
-    filters = torch.polar(held.exp(), minimum_phase(held))
-    return overlapped(torch.fft.irfft((spectra * filters).sum(2), n=points), hop)
+    return torch.polar(held.exp(), minimum_phase(held))
+
+
+def applied(excitation: Tensor, filters: Tensor) -> Tensor:
+    """excitation [B, T·hop, C] through the filters of :func:`spectra`, the channels' answers added → [B, T·hop]."""
+    hop, points = excitation.shape[1] // (filters.shape[1] - 2), 2 * (filters.shape[-1] - 1)
+    answers = torch.fft.rfft(framed(excitation, hop), n=points) * filters
+    return overlapped(torch.fft.irfft(answers.sum(2), n=points), hop)
 
 
 def transforms(hop: int, points: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -59,8 +68,8 @@ def transforms(hop: int, points: int) -> tuple[Tensor, Tensor, Tensor]:
     phase [F, F]: log-magnitude times this is the minimum phase; synthesis [2·F, P]: the inverse transform), F = P/2+1.
     """
     bins = points // 2 + 1
-    spectra = torch.fft.rfft(torch.diag(torch.hann_window(2 * hop, dtype=torch.float64)), n=points)
-    analysis = torch.cat([spectra.real, spectra.imag], dim=1)
+    transform = torch.fft.rfft(torch.diag(torch.hann_window(2 * hop, dtype=torch.float64)), n=points)
+    analysis = torch.cat([transform.real, transform.imag], dim=1)
     eye = torch.eye(bins, dtype=torch.float64)
     synthesis = torch.cat([torch.fft.irfft(eye + 0j, n=points), torch.fft.irfft(1j * eye, n=points)])
     return analysis.float(), minimum_phase(eye).float(), synthesis.float()

@@ -98,7 +98,6 @@ def halo_frames(config: SourceFilterConfig) -> int:
     The network's, and that of filters: a frame's excitation begins half a hop before it and its answer has
     transform_samples. Gains and the glide of f0 reach one frame, less than the filters.
     """
-    network = (config.blocks + 1) * (config.kernel // 2)
-    return network + max(
-        2, math.ceil((config.transform_samples - config.mel.hop_samples // 2) / config.mel.hop_samples)
-    )
+    hop = config.mel.hop_samples
+    filters = math.ceil((config.transform_samples - hop // 2) / hop)
+    return (config.blocks + 1) * (config.kernel // 2) + max(2, filters)

@@ -41,6 +41,7 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             raise OutputError(f"{out}/{name} exists already", "add --resume to continue, or choose another `out`")
     with parallel.session(optim.device_of(settings.device)) as (group, device):
         torch.manual_seed(settings.seed)  # the weights a run starts from
+        cls = cls.variant(settings.task)
         corpus = cls.open_corpus(settings.corpus) if settings.corpus else None
         task = cls(
             settings.task,

@@ -104,6 +104,11 @@ class Task:
                 )
         return corpus
 
+    @classmethod
+    def variant(cls, config: dict) -> type[Task]:
+        """The class that trains what the YAML's ``task`` part describes: this one, or one for another family."""
+        return cls
+
     @property
     def singers(self) -> list[str]:
         """Whose the per-singer rows are, in their order."""
