@@ -16,7 +16,7 @@ from fastsvc.audio.mel import log_mel
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
 from fastsvc.model import filters, pulses
-from fastsvc.training import augment, losses
+from fastsvc.training import augment
 from fastsvc.training.spectral_distance import SIZES, energy_distance, log_distance
 from fastsvc.training.vocoder import VocoderTask, VocoderTaskConfig
 

@@ -17,7 +17,6 @@ from fastsvc.audio.mel import log_mel
 from fastsvc.config import from_dict, to_dict, vocoder_config
 from fastsvc.config.limits import CROPS, SHARE
 from fastsvc.config.plain import within
-from fastsvc.config.source_filter import FAMILY
 from fastsvc.errors import CheckpointError
 from fastsvc.model import source
 from fastsvc.model.modules import module
@@ -69,14 +68,6 @@ class VocoderTask(Task):
         self.discriminators = Discriminators().to(self.device)
         if self.settings.adversarial_from < 1:
             self.extra = {"discriminators": self.discriminators}
-
-    @classmethod
-    def variant(cls, config: dict) -> type[Task]:
-        if (config.get("model") or {}).get("family") != FAMILY:
-            return cls
-        from fastsvc.training.source_filter import SourceFilterTask
-
-        return SourceFilterTask
 
     @staticmethod
     def lasting(settings: VocoderTaskConfig) -> dict:
