@@ -30,11 +30,10 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     ``out`` replaces the file's; ``reason``: why the task itself asked for a stop, or "". Raises ConfigError,
     CheckpointError, OutputError, and FastsvcError when the loss is no number for several steps.
     """
-    cls = task_class(kind)
     arguments.flag("resume", resume)
     out = arguments.optional(arguments.path, "out", out)
     settings = settings_module.read(arguments.path("config_path", config_path))
-    out = out or Path(settings.out)
+    cls, out = task_class(kind, settings.task), out or Path(settings.out)
     before, nothing = (find(out, kind), anew(out)) if resume else (None, "")
     for name in ("last.pt", "best.pt"):  # both are written over
         if (out / name).exists() and not resume:

@@ -20,7 +20,7 @@ MEL_STATED = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins",
 def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """(the tensors of `Generator(config)`, notes). Raises CheckpointError naming each fault as the file spells it."""
     from fastsvc.model import weight_norm
-    from fastsvc.model.vocoder import Generator
+    from fastsvc.model.modules import module
 
     halves = {name: other for name in state if (other := weight_norm.partner(name))}
     faults = [f"missing: {other}" for other in halves.values() if other not in state]
@@ -33,7 +33,7 @@ def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tu
             f"{path} does not fit its configuration: {'; '.join(faults)}", "download the checkpoint again"
         )
     spelt = {weight_norm.folded_name(name): name for name in state if not name.endswith(weight_norm.GAINS)}
-    tensors = fit(weight_norm.fold(state), lambda: Generator(config), path, lambda name: spelt.get(name, name))
+    tensors = fit(weight_norm.fold(state), lambda: module("vocoder", config), path, lambda name: spelt.get(name, name))
     return tensors, ("weight norm folded",) if halves else ()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.readers.generators import generator
-from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
+from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, from_dict, vocoder_config
 from fastsvc.config.limits import F0_HZ
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
@@ -21,7 +21,7 @@ CONFIGS = {
     "teacher": AcousticConfig,
     "student": AcousticConfig,
     "dmo": AcousticConfig,
-    "vocoder": VocoderConfig,
+    "vocoder": None,  # by its family
     "recogniser": RecogniserConfig,
     "singer": VerifierConfig,
     "pitch": PitchConfig,
@@ -47,7 +47,8 @@ def read(content: dict, path: Path, given: Given) -> Checkpoint:
     if not isinstance(plain, dict) or "model" not in plain:
         raise CheckpointError(f"{path} lacks config.model", "copy or train the checkpoint again")
     try:
-        model_config = from_dict(CONFIGS[kind], plain["model"], "config.model")
+        known, told, where = CONFIGS[kind], plain["model"], "config.model"
+        model_config = from_dict(known, told, where) if known else vocoder_config(told, where)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
     speakers, speaker_f0_hz, input_peak = _about(content, plain, model_config, path)
