@@ -15,13 +15,12 @@ from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.folder import Artifact
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.build.passes import target
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig, SourceFilterConfig
 from fastsvc.engine.buckets import EVEN_FRAMES, Buckets, Shape, even_needed
 from fastsvc.engine.cuda import launch_plan, launcher
 from fastsvc.errors import MissingPackageError
 from fastsvc.kernels.launch import Launch
-from fastsvc.model import schedule
-from fastsvc.model.vocoder import halo_frames
+from fastsvc.model import schedule, vocoders
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,13 @@ def needed(
     return list(launch_plan.launches(*told, target.DTYPES[precision], arch, shapes, audio))
 
 
-def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
+def audio_shapes(config: AnyVocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
     """(batch, frames) in which the vocoder's kernels run these; none where another backend does."""
+    if isinstance(config, SourceFilterConfig):  # no kernels compute it
+        return []
     if backend not in ("auto", "triton", "onnxruntime"):  # built for onnxruntime, which no GPU has: auto here
         return []
     frames = [count for group in groups for count in group]
-    prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config))]
+    prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, vocoders.halo_frames(config))]
     # shorter recordings, and the self-check's: the shortest stands for them, and where it is timed they go by PyTorch
     return [(1, EVEN_FRAMES[0])] * (backend == "triton") + prepared

@@ -6,11 +6,11 @@ import dataclasses
 
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.checkpoints.checkpoint import MEL_FIELDS
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig
 from fastsvc.errors import CheckpointError
 
 
-def mel_for_both(acoustic: Checkpoint[AcousticConfig], vocoder: Checkpoint[VocoderConfig] | None) -> AcousticConfig:
+def mel_for_both(acoustic: Checkpoint[AcousticConfig], vocoder: Checkpoint[AnyVocoderConfig] | None) -> AcousticConfig:
     """The acoustic configuration, with the vocoder's value wherever the acoustic checkpoint states none.
 
     Fields that both state must agree; CheckpointError prints both recipes if they do not. The logarithm stays the

@@ -6,6 +6,7 @@ from fastsvc.artifact import folder as artifact
 from fastsvc.artifact.manifest import ContentPart, Manifest, Origin, Sampling, VocoderPart
 from fastsvc.build.plan import Checked, Targeted
 from fastsvc.checkpoints import Checkpoint
+from fastsvc.config import SourceFilterConfig
 from fastsvc.version import VERSION
 
 
@@ -54,8 +55,10 @@ def unvoiced_f0(acoustic: Checkpoint, vocoder: Checkpoint) -> str:
     """What the vocoder gets in unvoiced frames.
 
     Upstream's projects hand theirs the f0 that is interpolated through them, and openvpi trains on that; `fastsvc
-    train` trains on zeros, as M4Singer does.
+    train` trains on zeros, as M4Singer does. The source-filter vocoder reads from the zeros what is voiced.
     """
+    if isinstance(vocoder.config, SourceFilterConfig):
+        return "zero"
     return "interpolated" if acoustic.format != "fastsvc" or vocoder.format == "nsf_hifigan" else "zero"
 
 

@@ -18,7 +18,7 @@ from fastsvc.config.hearing import CONTENT_CONFIGS, PitchConfig, RecogniserConfi
 from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
-from fastsvc.config.source_filter import SourceFilterConfig, vocoder_config
+from fastsvc.config.source_filter import AnyVocoderConfig, SourceFilterConfig, vocoder_config
 from fastsvc.config.vocoder import VOCODER_BACKENDS, VocoderConfig
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "VOCODER_BACKENDS",
     "AcousticConfig",
     "AmphionConfig",
+    "AnyVocoderConfig",
     "ConditionConfig",
     "DdpmConfig",
     "DenoiserConfig",

@@ -11,6 +11,8 @@ from fastsvc.config.plain import check, from_dict, within
 from fastsvc.config.vocoder import VocoderConfig
 
 FAMILY = "source_filter"
+NOT_BY_TRITON = f"the Triton kernels compute HiFi-GAN generators, not vocoders of the family {FAMILY}"
+INSTEAD_OF_TRITON = "use auto, torch or tensorrt"  # as the vocoder's backend
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,10 @@ class SourceFilterConfig:
     def __post_init__(self):
         hop = self.mel.hop_samples
         check(self.family == FAMILY, f"vocoder: unknown family {self.family!r}", f"use {FAMILY}")
-        within("vocoder", self, channels=SIZES, blocks=LAYERS, kernel=(1, 255), expansion=(1, 16), bands=(2, 4096))
-        within("vocoder", self, gain_points=(1, 2**10), transform_samples=(1, 2**16))
+        within("vocoder", self, channels=SIZES, blocks=LAYERS, kernel=(1, 255), expansion=(1, 16), bands=(2, 1024))
+        within("vocoder", self, gain_points=(1, 2**10), transform_samples=(1, 2**12))
+        # the tables of mels (fastsvc/model/envelopes.py) are no weights: a small file could ask for gigabytes of them
+        within("vocoder.mel", self.mel, bins=(1, 256), fft_samples=(1, 2**13))
         check(self.kernel % 2 == 1, f"vocoder: kernel is {self.kernel}, but must be odd")
         check(hop % 2 == 0, f"vocoder: mel.hop_samples is {hop}, but must be even")
         check(hop % self.gain_points == 0, f"vocoder: gain_points is {self.gain_points}, which does not divide {hop}")
@@ -51,7 +55,10 @@ class SourceFilterConfig:
         )
 
 
-def vocoder_config(data: Any, where: str = "vocoder") -> VocoderConfig | SourceFilterConfig:
+AnyVocoderConfig = VocoderConfig | SourceFilterConfig
+
+
+def vocoder_config(data: Any, where: str = "vocoder") -> AnyVocoderConfig:
     """A vocoder's configuration of plain values, by its family. Raises ConfigError as from_dict does."""
     ours = isinstance(data, dict) and data.get("family") == FAMILY
     return from_dict(SourceFilterConfig, data, where) if ours else from_dict(VocoderConfig, data, where)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastsvc.artifact import folder as artifact
 from fastsvc.artifact import lowered
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError
 from fastsvc.model.keys import skeleton
@@ -23,7 +23,7 @@ class Model:
 
     folder: artifact.Artifact
     acoustic: AcousticConfig
-    vocoder: VocoderConfig | None
+    vocoder: AnyVocoderConfig | None
     content_kind: str | None
     content: Any
     speakers: Speakers | None = None

@@ -33,16 +33,17 @@ def pulse_mels(config: MelConfig) -> Tensor:
     limits the valley.
     """
     bank, rate_hz = filter_bank(config).astype(np.float64), config.rate_hz
-    f0_hz = LOWEST_HZ * 2 ** (np.arange(OCTAVES * EACH + 1)[:, None, None] / EACH)
-    frequencies = np.arange(bank.shape[1])[:, None] * (rate_hz / config.fft_samples)
-    order = np.round(frequencies / f0_hz) + np.arange(-NEAR, NEAR + 1)  # of the harmonics about each bin
-    distance = (frequencies - order * f0_hz) * (config.window_samples / rate_hz)
-    line = 0.5 * np.sinc(distance) + 0.25 * (np.sinc(distance - 1) + np.sinc(distance + 1))
-    line = line * ((order >= 1) & (order * f0_hz <= rate_hz / 2))
-    level = np.sqrt(f0_hz[:, 0] / rate_hz) * config.window_samples
-    made = (level * np.sqrt(np.square(line).sum(2))) @ bank.T
+    f0_hz = LOWEST_HZ * 2 ** (np.arange(OCTAVES * EACH + 1)[:, None] / EACH)
+    frequencies = np.arange(bank.shape[1]) * (rate_hz / config.fft_samples)
+    nearest, power = np.round(frequencies / f0_hz), 0.0
+    for order in (nearest + i for i in range(-NEAR, NEAR + 1)):  # of the harmonics about each bin
+        distance = (frequencies - order * f0_hz) * (config.window_samples / rate_hz)
+        pole = np.abs(np.square(distance) - 1) < 1e-9  # the sum of three sincs is ½·sinc(d) / (1 − d²)
+        line = np.where(pole, 0.25, 0.5 * np.sinc(distance) / np.where(pole, 1, 1 - np.square(distance)))
+        power = power + np.square(line) * ((order >= 1) & (order * f0_hz <= rate_hz / 2))
+    made = (np.sqrt(f0_hz / rate_hz) * config.window_samples * np.sqrt(power)) @ bank.T
     centres, areas = edges_hz(config)[1:-1], bank.sum(1)
-    near = np.exp(-0.5 * np.square((centres[:, None] - centres) / f0_hz))
+    near = np.exp(-0.5 * np.square((centres[:, None] - centres) / f0_hz[:, :, None]))
     around = areas * (near @ (made / areas)[:, :, None])[:, :, 0] / near.sum(2)
     return torch.from_numpy(np.log10(np.maximum(made, VALLEY * around)).astype(np.float32))
 

@@ -50,12 +50,14 @@ def excitation(f0_hz: Tensor, phase: Tensor, draws: Tensor, config: SourceFilter
 def seeded(f0_hz: Tensor, config: SourceFilterConfig, seed: int = 0, first_frame: int = 0, phase: Tensor | None = None):
     """:func:`excitation` with counter-based noise, for the frames first_frame … of one recording; f0_hz [1, T].
 
+    A sample's noise is that of its frame and its place in it: four samples cost as much as one.
+
     ``phase`` [1, T]: a slice of the whole recording's :func:`frame_phase`; None starts at 0.
     """
     hop = config.mel.hop_samples
     phase = frame_phase(f0_hz, config) if phase is None else phase
-    draws = noise.gaussian(seed, 0, first_frame * hop, f0_hz.shape[1] * hop, 1, f0_hz.device, noise.SOURCE)
-    return excitation(f0_hz, phase, draws[None, :, 0], config)
+    draws = noise.gaussian(seed, 0, first_frame, f0_hz.shape[1], hop, f0_hz.device, noise.SOURCE_STREAM)
+    return excitation(f0_hz, phase, draws.reshape(1, -1), config)
 
 
 def _borders(f0_hz: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -44,20 +44,16 @@ class SourceFilter(nn.Module):
     def __init__(self, config: SourceFilterConfig):
         super().__init__()
         self.config = config
-        bins, bands, frequencies = config.mel.bins, config.bands, config.transform_samples // 2 + 1
-        self.enter = nn.Conv1d(2 * bins + 2, config.channels, config.kernel, padding=config.kernel // 2)
+        self.enter = nn.Conv1d(2 * config.mel.bins + 2, config.channels, config.kernel, padding=config.kernel // 2)
         self.blocks = nn.ModuleList(
             Block(config.channels, config.kernel, config.expansion) for _ in range(config.blocks)
         )
         self.norm = nn.LayerNorm(config.channels)
-        self.leave = nn.Linear(config.channels, 2 * (bands + config.gain_points))
+        self.leave = nn.Linear(config.channels, 2 * (config.bands + config.gain_points))
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-        # not weights: they follow from the configuration
-        self.register_buffer("spread", envelopes.interpolation(config.mel, bins, frequencies), persistent=False)
-        self.register_buffer("correction", envelopes.interpolation(config.mel, bands, frequencies), persistent=False)
-        self.register_buffer("pulse_mels", envelopes.pulse_mels(config.mel), persistent=False)
-        self.register_buffer("noise_mel", envelopes.noise_mel(config.mel), persistent=False)
+        for name, table in {} if self.leave.weight.is_meta else tables(config).items():  # a skeleton computes nothing
+            self.register_buffer(name, table, persistent=False)
 
     def forward(self, mel: Tensor, f0_hz: Tensor, excitation: Tensor) -> Tensor:
         """mel [B, T, M] (log base as configured), f0_hz [B, T] with 0 where unvoiced, excitation [B, T·hop, 2] as
@@ -76,14 +72,27 @@ class SourceFilter(nn.Module):
         x = self.enter(told.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
-        x = self.leave(self.norm(x)).float()
+        x = self.leave(self.norm(x)).to(self.spread.dtype)
         with torch.autocast(mel.device.type, enabled=False):
             changes, gains = x.unflatten(2, (2, -1)).split([config.bands, config.gain_points], dim=3)
-            base = torch.stack([mel - flat, mel - self.noise_mel], dim=2).float()
+            base = torch.stack([mel - flat, mel - self.noise_mel], dim=2).to(x.dtype)
             log_magnitude = math.log(10) * (base @ self.spread) + changes @ self.correction
             tilt = torch.linspace(*QUIETER_NOISE, log_magnitude.shape[-1], device=mel.device)
             quieter = torch.stack([torch.zeros_like(tilt), tilt]) * voiced[..., None]
             return log_magnitude + quieter, _over_time(gains.exp(), config.mel.hop_samples)
+
+
+def tables(config: SourceFilterConfig) -> dict[str, Tensor]:
+    """What is no weight, as it follows from the configuration (fastsvc/model/envelopes.py): spread [M, P/2+1] and
+    correction [bands, P/2+1], which bring mel bins and bands to a filter's frequencies; pulse_mels [rows, M] and
+    noise_mel [M]."""
+    mel, frequencies = config.mel, config.transform_samples // 2 + 1
+    return {
+        "spread": envelopes.interpolation(mel, mel.bins, frequencies),
+        "correction": envelopes.interpolation(mel, config.bands, frequencies),
+        "pulse_mels": envelopes.pulse_mels(mel),
+        "noise_mel": envelopes.noise_mel(mel),
+    }
 
 
 def _over_time(gains: Tensor, hop: int) -> Tensor:

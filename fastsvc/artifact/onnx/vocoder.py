@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import folder as artifact
+from fastsvc.artifact.onnx import source_filter
 from fastsvc.artifact.onnx.writer import Stored, Writer, header
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
 from fastsvc.config.vocoder import SINE_STAGE
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE
@@ -28,7 +29,7 @@ NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's
 EXACT = "conv_post."  # computed in float32 whatever the rest is: samples need more than 11 bits
 
 
-def anew(folder: artifact.Artifact, config: VocoderConfig, name: str) -> bytes:
+def anew(folder: artifact.Artifact, config: AnyVocoderConfig, name: str) -> bytes:
     """The graph of fastsvc.artifact.folder.GRAPHS called ``name``, to lie beside an engine's vocoder.safetensors.
 
     Raises MissingPackageError without onnx, EngineError where the weights are damaged or do not fit the configuration.
@@ -40,14 +41,14 @@ def anew(folder: artifact.Artifact, config: VocoderConfig, name: str) -> bytes:
         raise EngineError(f"{folder.path}: {artifact.VOCODER} is damaged: {error}", "build the engine again") from None
 
 
-def over(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
+def over(tensors: dict[str, Tensor], config: AnyVocoderConfig) -> bytes:
     """The graph in float32 whose weights are handed in beside it, under their names. Raises as :func:`anew`."""
     kinds = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
     stored = {name: Stored(kinds.get(value.dtype, ""), tuple(value.shape), 0, 0) for name, value in tensors.items()}
     return _checked(config, stored, half=False)
 
 
-def _checked(config: VocoderConfig, stored: dict[str, Stored], half: bool) -> bytes:
+def _checked(config: AnyVocoderConfig, stored: dict[str, Stored], half: bool) -> bytes:
     if importlib.util.find_spec("onnx") is None:
         raise MissingPackageError("onnx", "writing the vocoder's graph", "onnx")
     try:
@@ -57,7 +58,13 @@ def _checked(config: VocoderConfig, stored: dict[str, Stored], half: bool) -> by
         raise EngineError(f"the vocoder's tensors cannot be written as a graph: {error}", remedy) from None
 
 
-def graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False) -> bytes:
+def graph(config: AnyVocoderConfig, tensors: dict[str, Stored], location: str, half=False) -> bytes:
+    """A serialised ONNX model of a vocoder of any family; ``location``: the file of ``tensors``, beside the graph."""
+    write = source_filter.graph if isinstance(config, SourceFilterConfig) else generator_graph
+    return write(config, tensors, location, half)
+
+
+def generator_graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False) -> bytes:
     """A serialised ONNX model of fastsvc.model.vocoder.Generator, weight norm folded; batch and length are free.
 
     Inputs, all float32: mel [B, T, M], source [B, T·source_hop_samples], and only where noise_sigma > 0 noise

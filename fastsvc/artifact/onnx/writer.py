@@ -49,10 +49,10 @@ def places(content: bytes) -> dict[str, Stored]:
 class Writer:
     """Collects nodes and initialisers; every node gives one value, of its own name.
 
-    ``half``: what computes does so in float16, but for modules whose names begin as ``exact`` says.
+    ``half``: what computes does so in float16, but for modules whose names begin as one of ``exact``.
     """
 
-    def __init__(self, tensors: dict[str, Stored], location: str, half: bool, exact: str):
+    def __init__(self, tensors: dict[str, Stored], location: str, half: bool, exact: str | tuple[str, ...] = ()):
         import onnx
 
         self.onnx, self.tensors, self.location, self.exact = onnx, tensors, location, exact
@@ -94,6 +94,16 @@ class Writer:
         self.constants[name] = tensor
         wanted = self.FLOAT if name.startswith(self.exact) else self.computes
         return name if tensor.data_type == wanted else self.node("Cast", name, name=f"{name}.cast", to=wanted)
+
+    def parameter(self, name: str) -> str:
+        return self._stored(name)
+
+    def exact_values(self, name: str, values) -> str:
+        """A float32 tensor inside the graph, whatever the graph computes in."""
+        content = values.detach().float().contiguous().numpy().tobytes()
+        shape = list(values.shape)
+        self.constants[name] = self.onnx.helper.make_tensor(name, self.FLOAT, shape, content, raw=True)
+        return name
 
     def whole(self, name: str, values: list[int]) -> str:
         self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.INT64, [len(values)], values)

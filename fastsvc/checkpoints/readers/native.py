@@ -7,7 +7,15 @@ from pathlib import Path
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.given import Given
 from fastsvc.checkpoints.readers.generators import generator
-from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, from_dict, vocoder_config
+from fastsvc.config import (
+    AcousticConfig,
+    PitchConfig,
+    RecogniserConfig,
+    SourceFilterConfig,
+    VerifierConfig,
+    from_dict,
+    vocoder_config,
+)
 from fastsvc.config.limits import F0_HZ
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
@@ -105,7 +113,8 @@ def _bare(state: dict, path: Path) -> dict:
 
 def _refuse_absurd(config, tensors: int, path: Path) -> None:
     """A configuration of more layers than the file has tensors would cost hours before its first missing key."""
-    layers = getattr(getattr(config, "denoiser", config), "layers", 0)
+    part = getattr(config, "denoiser", config)
+    layers = part.blocks if isinstance(part, SourceFilterConfig) else getattr(part, "layers", 0)
     if layers > tensors:
         raise CheckpointError(
             f"{path}: config has {layers} layers, the file {tensors} tensors", "copy or train the checkpoint again"
