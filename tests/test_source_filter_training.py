@@ -30,6 +30,8 @@ def test_the_family_in_the_configuration_says_what_is_trained():
     assert SourceFilterTask.kind == "vocoder"
     with pytest.raises(ConfigError, match="speeds"):
         task_of(speeds=[0.1, 9.0])
+    with pytest.raises(ConfigError, match="even_from"):
+        task_of(even_from=0.5)
 
 
 def test_a_few_steps_lower_the_distance_of_unseen_crops():

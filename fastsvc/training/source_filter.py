@@ -14,7 +14,7 @@ import torch
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.config.limits import SHARE
-from fastsvc.config.plain import within
+from fastsvc.config.plain import check, within
 from fastsvc.model import filters, pulses
 from fastsvc.training import augment
 from fastsvc.training.spectral_distance import SIZES, energy_distance, log_distance
@@ -34,21 +34,14 @@ class SourceFilterTaskConfig(VocoderTaskConfig):
     noisy: float = 0.25  # share of the items whose mel has noise
     mel_noise: float = 0.15  # largest standard deviation, in the mel's own logarithm
     played: float = 0.5  # share of the batches that are played at another speed
-    windows: int = 2  # spectra of so many lengths are compared in a step, drawn anew each time
+    windows: int = 2  # number of lengths of spectra that a step compares, drawn anew each time
     speeds: tuple[float, ...] = (0.8, 1.5)
 
     def __post_init__(self):
         super().__post_init__()
-        within(
-            "task",
-            self,
-            blurred=SHARE,
-            noisy=SHARE,
-            played=SHARE,
-            blur=(0, 100),
-            speeds=(0.25, 4),
-            windows=(1, len(SIZES)),
-        )
+        within("task", self, blurred=SHARE, noisy=SHARE, played=SHARE, blur=(0, 100), speeds=(0.25, 4))
+        within("task", self, windows=(1, len(SIZES)))
+        check(self.even_from == 1, "task: even_from is for families that upsample", "omit it")
 
 
 class SourceFilterTask(VocoderTask):
