@@ -12,7 +12,7 @@ from fastsvc.errors import ConfigError
 from fastsvc.model.source_filter import SourceFilter
 from fastsvc.training import checkpoint
 from fastsvc.training.source_filter import SourceFilterTask, blurred, faster
-from fastsvc.training.spectral_distance import SIZES, energy_distance, log_distance
+from fastsvc.training.spectral_distance import SIZES, energy_distance, levels, log_distance
 from fastsvc.training.task import task_class
 from fastsvc.training.vocoder import VocoderTask
 
@@ -30,6 +30,8 @@ def test_the_family_in_the_configuration_says_what_is_trained():
     assert SourceFilterTask.kind == "vocoder"
     with pytest.raises(ConfigError, match="speeds"):
         task_of(speeds=[0.1, 9.0])
+    with pytest.raises(ConfigError, match="even_from"):
+        task_of(even_from=0.5)
 
 
 def test_a_few_steps_lower_the_distance_of_unseen_crops():
@@ -55,6 +57,13 @@ def test_the_distance_is_least_for_draws_like_the_recording():
     assert right[0] < energy_distance(real, tone, tone)[0], "what does not vary is no noise"
     logs = [noise(1.0)[:, None] for _ in range(3)]
     assert abs(float(log_distance(*logs)) - float((logs[0] - logs[1]).abs().mean())) < 0.05
+
+
+def test_levels_are_those_of_each_window():
+    audio = 0.1 * torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(levels(2 * audio) - levels(audio), torch.full((2, 28, 1), 2.0).log(), atol=1e-4)
+    assert levels(audio).mean() == pytest.approx(np.log(0.1), abs=0.05)
+    assert torch.isfinite(levels(torch.zeros(1, 2048))).all()
 
 
 def test_adversarial_turns_come_late_and_reach_the_network():

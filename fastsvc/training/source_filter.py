@@ -14,10 +14,10 @@ import torch
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.config.limits import SHARE
-from fastsvc.config.plain import within
+from fastsvc.config.plain import check, within
 from fastsvc.model import filters, pulses
 from fastsvc.training import augment
-from fastsvc.training.spectral_distance import SIZES, energy_distance, log_distance
+from fastsvc.training.spectral_distance import SIZES, energy_distance, levels, log_distance
 from fastsvc.training.vocoder import VocoderTask, VocoderTaskConfig
 
 GAIN_DB = (-15.0, 3.0)
@@ -28,27 +28,21 @@ class SourceFilterTaskConfig(VocoderTaskConfig):
     """The YAML's ``task`` part. ``stft`` is the weight of the energy distance of spectra, ``mel`` of that of mels."""
 
     mel: float = 1.0
+    level: float = 1.0  # weight of the loudness of each window
     equaliser: float = 0.3
     blurred: float = 0.25  # share of the items whose mel is blurred over bins
     blur: float = 2.0  # widest blur: standard deviation in bins
     noisy: float = 0.25  # share of the items whose mel has noise
     mel_noise: float = 0.15  # largest standard deviation, in the mel's own logarithm
     played: float = 0.5  # share of the batches that are played at another speed
-    windows: int = 2  # spectra of so many lengths are compared in a step, drawn anew each time
+    windows: int = 2  # number of lengths of spectra that a step compares, drawn anew each time
     speeds: tuple[float, ...] = (0.8, 1.5)
 
     def __post_init__(self):
         super().__post_init__()
-        within(
-            "task",
-            self,
-            blurred=SHARE,
-            noisy=SHARE,
-            played=SHARE,
-            blur=(0, 100),
-            speeds=(0.25, 4),
-            windows=(1, len(SIZES)),
-        )
+        within("task", self, blurred=SHARE, noisy=SHARE, played=SHARE, blur=(0, 100), speeds=(0.25, 4))
+        within("task", self, windows=(1, len(SIZES)), level=(0, 1e4))
+        check(self.even_from == 1, "task: even_from is for families that upsample", "omit it")
 
 
 class SourceFilterTask(VocoderTask):
@@ -90,9 +84,11 @@ class SourceFilterTask(VocoderTask):
             stft, plain = energy_distance(real, first, second, [SIZES[i] for i in chosen.tolist()])
             mels = [log_mel(made, self.mel) for made in (first, second)]
             distance = log_distance(mel, *mels) * self._nepers()
-            loss = self.settings.stft * stft + self.settings.mel * distance
-        level = (mels[0] - mel).detach().abs().mean() * self._nepers()
-        figures = {"energy": stft.detach(), "stft": plain, "mel_energy": distance.detach(), "mel": level}
+            level = log_distance(*(levels(audio) for audio in (real, first, second)))
+            loss = self.settings.stft * stft + self.settings.mel * distance + self.settings.level * level
+        mel_l1 = (mels[0] - mel).detach().abs().mean() * self._nepers()
+        figures = {"energy": stft.detach(), "stft": plain, "mel_energy": distance.detach(), "mel": mel_l1}
+        figures["level"] = level.detach()
         return self._with_adversary(loss, figures, real, first)
 
     def _render(self, model, item: dict, seed: int) -> torch.Tensor:
