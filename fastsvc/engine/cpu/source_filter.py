@@ -60,10 +60,11 @@ class SourceFilterVocoder:
         mel = mel if self.config.mel.log_base == "10" else mel / math.log(10)
         changes, gains, told = self._network(mel, f0_hz, trace)
         rows = torch.cat([changes, told], dim=3)
+        rows = torch.cat([rows[:, :1], rows, rows[:, -1:]], dim=1)  # beyond both ends the outer filters stand
         logarithms = rows @ self.to_filter  # magnitudes, then phases
         sizes = gains @ self.between  # [B, T, 2, hop]
         if trace is not None:
-            trace.append(("the logarithms of the filters", logarithms[..., : self.points // 2 + 1]))
+            trace.append(("the logarithms of the filters", logarithms[:, 1:-1, :, : self.points // 2 + 1].clone()))
             trace.append(("the gains", sizes.transpose(2, 3).flatten(1, 2)))
         return self._filtered(source, sizes, logarithms)
 
@@ -101,18 +102,18 @@ class SourceFilterVocoder:
         return y
 
     def _filtered(self, source: Tensor, sizes: Tensor, logarithms: Tensor) -> Tensor:
-        """As fastsvc.model.filters.filtered, over gains [B, T, 2, hop] and log-magnitudes and phases [B, T, 2, 2F]."""
+        """As fastsvc.model.filters.filtered, over gains [B, T, 2, hop], log-magnitudes and phases [B, T+2, 2, 2F]."""
         batch, frames = sizes.shape[:2]
         loud = (source.unflatten(1, (frames, self.hop)).transpose(2, 3) * sizes).transpose(1, 2).flatten(2)
         loud = F.pad(loud, (3 * self.hop // 2, 3 * self.hop // 2)).unfold(2, 2 * self.hop, self.hop)
         framed = loud.new_zeros(batch, frames + 2, 2, self.points)
         torch.mul(loud.transpose(1, 2), self.window, out=framed[..., : 2 * self.hop])
-        held = torch.cat([logarithms[:, :1], logarithms, logarithms[:, -1:]], dim=1)
-        magnitude, phase = held.chunk(2, dim=3)
-        magnitude = magnitude.exp()
+        magnitude, phase = logarithms.chunk(2, dim=3)
+        magnitude = magnitude.exp_()
         answers = torch.fft.rfft(framed)
-        answers = answers * torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
-        pieces = torch.fft.irfft(answers.sum(2), n=self.points).unflatten(2, (-1, self.hop))
+        answers.mul_(torch.complex(phase.cos().mul_(magnitude), phase.sin().mul_(magnitude)))
+        answer = answers[:, :, 0] + answers[:, :, 1]
+        pieces = torch.fft.irfft(answer, n=self.points).unflatten(2, (-1, self.hop))
         count = pieces.shape[2]
         total = pieces.new_zeros(batch, frames + 1 + count, self.hop)
         for i in range(count):
