@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
-from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cpu.source_filter import SourceFilterVocoder
+from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.model import filters, pulses
 from fastsvc.model.modules import module
 
@@ -29,12 +29,12 @@ def specification(config: AnyVocoderConfig, tensors: dict[str, Tensor], dtype: t
 
 def lowered(config: AnyVocoderConfig, tensors: dict[str, Tensor]) -> Trace:
     """The same quantities from the tensors as they will be stored, in float32."""
-    vocoder = torch_generator(tensors, config)
-    if isinstance(vocoder, SourceFilterVocoder):
+    if isinstance(config, SourceFilterConfig):
         trace: Trace = []
         excitation, mel, f0_hz = _filter_inputs(config)
-        audio = vocoder(mel, excitation, f0_hz, trace)
+        audio = SourceFilterVocoder(tensors, config)(mel, excitation, f0_hz, trace)
         return [*trace, ("the vocoder's output", audio)]
+    vocoder = Vocoder(tensors, config)
     sines, mel, noise = _inputs(config)
     source = vocoder.source(sines)
     return [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]

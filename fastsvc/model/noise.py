@@ -13,7 +13,9 @@ MASK = 0xFFFFFFFF
 MEL_STREAM, SOURCE_STREAM, PHASE_STREAM, FRAME_STREAM = 0, 1, 2, 3
 
 
-def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:
+def philox(
+    counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int | Tensor, int | Tensor]
+) -> tuple[Tensor, ...]:
     """Ten rounds over four 32-bit words held in int64 tensors of one shape."""
     a, b, c, d = counter
     low_key, high_key = key

@@ -15,12 +15,16 @@ from fastsvc.model import noise, pulses, source, source_filter, vocoder
 
 def halo_frames(config: AnyVocoderConfig) -> int:
     """Mel frames on each side that a sample of the output depends on."""
-    return (source_filter if isinstance(config, SourceFilterConfig) else vocoder).halo_frames(config)
+    if isinstance(config, SourceFilterConfig):
+        return source_filter.halo_frames(config)
+    return vocoder.halo_frames(config)
 
 
 def frame_phase(f0_hz: Tensor, config: AnyVocoderConfig) -> Tensor:
     """f0_hz [B, T] → the phase at the start of each frame, in cycles 0 … 1, float64 [B, T]."""
-    return (pulses if isinstance(config, SourceFilterConfig) else source).frame_phase(f0_hz, config)
+    if isinstance(config, SourceFilterConfig):
+        return pulses.frame_phase(f0_hz, config)
+    return source.frame_phase(f0_hz, config)
 
 
 def seeded(
@@ -28,8 +32,9 @@ def seeded(
 ) -> Tensor:
     """Excitation with counter-based noise [1, T·source_hop_samples, source_channels], for frames first_frame … of one
     recording; f0_hz [1, T], ``phase`` its slice of :func:`frame_phase`."""
-    excite = (pulses if isinstance(config, SourceFilterConfig) else source).seeded
-    return excite(f0_hz, config, seed, first_frame, phase)
+    if isinstance(config, SourceFilterConfig):
+        return pulses.seeded(f0_hz, config, seed, first_frame, phase)
+    return source.seeded(f0_hz, config, seed, first_frame, phase)
 
 
 def extra_name(config: AnyVocoderConfig) -> str | None:

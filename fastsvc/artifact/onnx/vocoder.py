@@ -60,8 +60,9 @@ def _checked(config: AnyVocoderConfig, stored: dict[str, Stored], half: bool) ->
 
 def graph(config: AnyVocoderConfig, tensors: dict[str, Stored], location: str, half=False) -> bytes:
     """A serialised ONNX model of a vocoder of any family; ``location``: the file of ``tensors``, beside the graph."""
-    write = source_filter.graph if isinstance(config, SourceFilterConfig) else generator_graph
-    return write(config, tensors, location, half)
+    if isinstance(config, SourceFilterConfig):
+        return source_filter.graph(config, tensors, location, half)
+    return generator_graph(config, tensors, location, half)
 
 
 def generator_graph(config: VocoderConfig, tensors: dict[str, Stored], location: str, half=False) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastsvc.checkpoints.files.yaml_file import YamlFile
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 from fastsvc.model.keys import fit
@@ -17,8 +17,10 @@ BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any sane 
 MEL_STATED = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins", "low_hz", "high_hz")
 
 
-def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """(the tensors of `Generator(config)`, notes). Raises CheckpointError naming each fault as the file spells it."""
+def generator(
+    state: dict[str, Tensor], config: AnyVocoderConfig, path: Path
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """(the tensors of the vocoder's module, notes). Raises CheckpointError naming each fault as the file spells it."""
     from fastsvc.model import weight_norm
     from fastsvc.model.modules import module
 

@@ -23,8 +23,9 @@ def torch_generator(
 ) -> Vocoder | SourceFilterVocoder:
     """The form in PyTorch, which has halo_frames, source(excitation) and is called with (mel, source, extra), as
     fastsvc/model/vocoders.py names them."""
-    form = SourceFilterVocoder if isinstance(config, SourceFilterConfig) else Vocoder
-    return form(tensors, config, dtype, device)
+    if isinstance(config, SourceFilterConfig):
+        return SourceFilterVocoder(tensors, config, dtype, device)
+    return Vocoder(tensors, config, dtype, device)
 
 
 def generator_maker(model, backend: str = "auto") -> Callable:

@@ -36,7 +36,8 @@ class SourceFilterVocoder:
         weights = {name: value.double() for name, value in tensors.items()}
 
         def placed(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            return tuple(value.to(device, dtype).contiguous() for value in pair)
+            first, second = (value.to(device, dtype).contiguous() for value in pair)
+            return first, second
 
         self.enter = placed((weights["enter.weight"].flatten(1).T, weights["enter.bias"]))
         self.blocks = [[placed(pair) for pair in _block(weights, f"blocks.{i}.")] for i in range(config.blocks)]

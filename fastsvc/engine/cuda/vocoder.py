@@ -122,7 +122,7 @@ class Synthesiser:
         inputs.fill_source(self.config, [part[index] for part in source_input], seed)
         if inputs.noise is not None:
             for row, start in enumerate(starts):
-                channels = self.config.initial_channels
+                channels = inputs.noise.shape[2]
                 inputs.noise[row] = gaussian(seed, 0, start, length, channels, self.device, FRAME_STREAM)
         replay()
         return inputs.audio
