@@ -29,7 +29,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bench import circumstances, program
-from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.config import AnyVocoderConfig, MelConfig, SourceFilterConfig, VocoderConfig
 
 if TYPE_CHECKING:
     from fastsvc.engine.cpu.sampler import Synthesiser
@@ -44,14 +44,26 @@ CASES = {
     "m4": VocoderConfig(),
     "openvpi": VocoderConfig(**OPENVPI),
     "pc-nsf": VocoderConfig(**OPENVPI, source="sine"),
+    "demo": VocoderConfig(  # that of fastsvc/demo/choir.fsvc
+        family="openvpi",
+        mel=SourceFilterConfig().mel,
+        initial_channels=256,
+        upsample_rates=(8, 8, 4),
+        upsample_kernels=(16, 16, 8),
+        resblock="2",
+        resblock_kernels=(3, 5, 7),
+        resblock_dilations=((1, 2), (2, 6), (3, 12)),
+        source="pulse",
+    ),
+    "source-filter": SourceFilterConfig(),
 }
 
 
-def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
+def compare(config: AnyVocoderConfig, seconds: float, rounds: int) -> dict:
     import torch
 
     from fastsvc.engine.cpu.sampler import Synthesiser
-    from fastsvc.model import source
+    from fastsvc.model import vocoders
     from fastsvc.model.modules import module
 
     model = module("vocoder", config).eval()
@@ -60,7 +72,9 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
     mel, f0_hz = torch.randn(frames, config.mel.bins) - 2, 100 + 200 * torch.rand(frames)
 
     def plain():
-        return model(mel[None], model.source(source.seeded(f0_hz[None], config)))[0]
+        excitation = vocoders.seeded(f0_hz[None], config)
+        mixed = excitation if isinstance(config, SourceFilterConfig) else model.source(excitation)
+        return vocoders.specified(model, mel[None], mixed, vocoders.seeded_extra(f0_hz[None], config, seed=0))[0]
 
     import resource  # not on Windows
 
@@ -90,8 +104,8 @@ def compare(config: VocoderConfig, seconds: float, rounds: int) -> dict:
     }
 
 
-def through_onnxruntime(config: VocoderConfig, tensors: dict) -> Synthesiser:
-    """The engine's synthesiser with onnxruntime for the generator."""
+def through_onnxruntime(config: AnyVocoderConfig, tensors: dict) -> Synthesiser:
+    """The engine's synthesiser, but for what runs the generator."""
     from fastsvc.engine.cpu.sampler import Synthesiser
     from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
 

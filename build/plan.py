@@ -10,7 +10,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from fastsvc.checkpoints import Checkpoint, ReadOptions
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class ReadPlan(BuildPlan):
     """The checkpoints, each of the right kind."""
 
     acoustic: Checkpoint[AcousticConfig]
-    vocoder: Checkpoint[VocoderConfig] | None = None
+    vocoder: Checkpoint[AnyVocoderConfig] | None = None
     content: Checkpoint | None = None  # of a recogniser or of HuBERT
 
 

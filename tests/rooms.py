@@ -40,7 +40,7 @@ BASE = {
 }
 ROOMS = {
     "audio": Room("decode, encode, resample, slice, join, loudness, mel"),
-    "model": Room("**the specification, in plain PyTorch**; everything fast is tested against it"),
+    "model": Room("**the specification, in plain PyTorch**; everything fast is tested against it", "audio"),
     "features": Room("content encoders, pitch, alignment to mel frames", "audio model"),
     "checkpoints": Room("one reader a format: file → config and named tensors", "model"),
     "artifact": Room("the engine folder: where compiler and engine meet", "model"),

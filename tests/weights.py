@@ -8,8 +8,10 @@ tests/test_engines.py measures how far each input moves the result.
 import torch
 from torch import Tensor
 
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
 from fastsvc.model import source
+from fastsvc.model.keys import skeleton
+from fastsvc.model.modules import module
 from fastsvc.model.vocoder import Generator
 
 BIAS = 0.1
@@ -50,8 +52,11 @@ def level(config: VocoderConfig, state: dict[str, Tensor]) -> None:
     state["conv_post.weight"] = state["conv_post.weight"] * scale
 
 
-def vocoder(config: VocoderConfig, seed: int = 0) -> dict[str, Tensor]:
-    """The state dict of a generator of that configuration, from ``seed`` alone."""
+def vocoder(config: AnyVocoderConfig, seed: int = 0) -> dict[str, Tensor]:
+    """The state dict of a vocoder of that configuration, from ``seed`` alone."""
+    if isinstance(config, SourceFilterConfig):  # its level is that of the mel
+        state = random(skeleton(lambda: module("vocoder", config)).state_dict(), torch.Generator().manual_seed(seed))
+        return state | {"leave.weight": 0.3 * state["leave.weight"]}  # nepers
     state = random(Generator(config).state_dict(), torch.Generator().manual_seed(seed))
     level(config, state)
     return state

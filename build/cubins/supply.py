@@ -16,13 +16,12 @@ from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.build.passes import target
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig, SourceFilterConfig
 from fastsvc.engine.buckets import EVEN_FRAMES, Buckets, Shape, even_needed
 from fastsvc.engine.cuda import launch_plan, launcher
 from fastsvc.errors import MissingPackageError
 from fastsvc.kernels.launch import Launch
-from fastsvc.model import schedule
-from fastsvc.model.vocoder import halo_frames
+from fastsvc.model import schedule, vocoders
 
 
 @dataclass(frozen=True)
@@ -94,15 +93,13 @@ def needed_launches(
     return list(launch_plan.launches(*model, target.DTYPES[precision], arch, shapes, audio))
 
 
-def audio_shapes(config: VocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
+def audio_shapes(config: AnyVocoderConfig, groups: Sequence[Sequence[int]], backend: str) -> list[tuple[int, int]]:
     """(batch, frames) of the vocoder's launches for these groups; none where another backend computes it."""
-    if backend not in (
-        "auto",
-        "triton",
-        "onnxruntime",
-    ):  # onnxruntime is a CPU's backend: a GPU takes auto in its place
+    if isinstance(config, SourceFilterConfig):  # no kernels compute it
+        return []
+    if backend not in ("auto", "triton", "onnxruntime"):  # onnxruntime is a CPU's backend: a GPU takes auto instead
         return []
     frames = [count for group in groups for count in group]
-    prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, halo_frames(config))]
+    prepared = [(shape.batch, shape.frames) for shape in even_needed(frames, vocoders.halo_frames(config))]
     # The shortest shape also serves shorter recordings and the self-check; where backends are timed, PyTorch does.
     return [(1, EVEN_FRAMES[0])] * (backend == "triton") + prepared

@@ -12,11 +12,12 @@ from fastsvc import machine
 from fastsvc.artifact import engine_folder
 from fastsvc.build.plan import LoweredPlan, MeasuredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
-from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
 from fastsvc.errors import FastsvcError
+from fastsvc.model import vocoders
 from fastsvc.model.modules import module
 
 SECONDS_OF_AUDIO = {"denoiser": 4.0, "vocoder": 0.5}
@@ -83,16 +84,21 @@ def _denoisers(plan: LoweredPlan) -> tuple[Callable, Callable]:
     )
 
 
-def _vocoders(plan: LoweredPlan, checkpoint: Checkpoint[VocoderConfig]) -> dict[str, Callable]:
+def _vocoders(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig]) -> dict[str, Callable]:
     """The plain generator, then every backend that runs on this processor."""
     config = checkpoint.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
-    mel, source = torch.randn(1, frames, config.mel.bins) - 2, 0.1 * torch.randn(1, frames * config.source_hop_samples)
+    shapes = vocoders.shapes(config, 1, frames)
+    mel, source = torch.randn(shapes["mel"]) - 2, 0.1 * torch.randn(shapes["source"])
+    extra = vocoders.seeded_extra(torch.full((1, frames), 200.0), config, seed=0)
     model = module("vocoder", config)
     model.load_state_dict(checkpoint.tensors)
-    generators = {"plain": model.eval(), "torch": Vocoder(plan.tensors[engine_folder.VOCODER], config)}
+    model.eval()
+    tensors = plan.tensors[engine_folder.VOCODER]
+    generators: dict[str, Callable] = {"torch": torch_generator(tensors, config)}
     try:
-        generators["onnxruntime"] = OnnxGenerator(plan.tensors[engine_folder.VOCODER], config)
+        generators["onnxruntime"] = OnnxGenerator(tensors, config)
     except FastsvcError as error:
         plan.say(f"measure: the vocoder was not tried in onnxruntime: {error}")
-    return {name: lambda generator=generator: generator(mel, source) for name, generator in generators.items()}
+    runs = {name: lambda generator=generator: generator(mel, source, extra) for name, generator in generators.items()}
+    return {"plain": lambda: vocoders.specified(model, mel, source, extra), **runs}

@@ -11,7 +11,8 @@ from fastsvc.build.passes.target import architectures
 from fastsvc.build.plan import BuildPlan, CheckedPlan, ReadPlan
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
-from fastsvc.config import AcousticConfig, FeatureConfig, hubert_units
+from fastsvc.config import AcousticConfig, FeatureConfig, SourceFilterConfig, hubert_units
+from fastsvc.config.source_filter import INSTEAD_OF_TRITON, NOT_BY_TRITON
 from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.model import sampler, schedule
@@ -98,10 +99,12 @@ def _check_depth(plan: ReadPlan, config: AcousticConfig) -> None:
         )
 
 
-def _check_options(plan: BuildPlan) -> None:
+def _check_options(plan: ReadPlan) -> None:
     architectures(plan.target)  # raises for an unknown target
     if plan.precision == "bf16" and not denoiser_bf16.supported():
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
+    if plan.vocoder_backend == "triton" and plan.vocoder and isinstance(plan.vocoder.config, SourceFilterConfig):
+        raise ConfigError(f"{plan.vocoder.path}: {NOT_BY_TRITON}", INSTEAD_OF_TRITON)
 
 
 def _fitting_content(spec: FeatureConfig, content: Checkpoint) -> Checkpoint:

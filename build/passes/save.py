@@ -6,6 +6,7 @@ from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, Manifest, Sampling, TensorOrigin, VocoderPart
 from fastsvc.build.plan import CheckedPlan, TargetedPlan
 from fastsvc.checkpoints import Checkpoint
+from fastsvc.config import SourceFilterConfig
 from fastsvc.version import VERSION
 
 
@@ -56,8 +57,10 @@ def unvoiced_f0(acoustic: Checkpoint, vocoder: Checkpoint) -> str:
     """The vocoder's f0 in unvoiced frames: "interpolated" or "zero".
 
     Upstream's projects interpolate f0 through unvoiced frames, and openvpi trains its vocoder on that; `fastsvc train`
-    trains on zeros, as M4Singer does.
+    trains on zeros, as M4Singer does. The source-filter vocoder reads from the zeros what is voiced.
     """
+    if isinstance(vocoder.config, SourceFilterConfig):
+        return "zero"
     return "interpolated" if acoustic.format != "fastsvc" or vocoder.format == "nsf_hifigan" else "zero"
 
 

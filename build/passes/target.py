@@ -19,7 +19,7 @@ from fastsvc.build.passes import tensorrt_plans
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, MeasuredPlan, TargetedPlan
 from fastsvc.children import cores
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
-from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cuda import launch_plan, launcher, selfcheck
 from fastsvc.errors import ConfigError, MissingPackageError
 from fastsvc.kernels.launch import Launch
@@ -69,7 +69,7 @@ def expected(plan: LoweredPlan) -> dict:
     denoiser = denoiser_for(plan.precision)(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
     prints = selfcheck.expected_layers(config, denoiser, plan.levels[0])
     if plan.vocoder is not None:
-        vocoder = Vocoder(plan.tensors[engine_folder.VOCODER], plan.vocoder.config)
+        vocoder = torch_generator(plan.tensors[engine_folder.VOCODER], plan.vocoder.config)
         prints["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)
     return prints
 

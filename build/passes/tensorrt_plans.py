@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastsvc.artifact import engine_folder
 from fastsvc.build.plan import LoweredPlan
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine.tensorrt import plan_files, trt_packages
 from fastsvc.errors import FastsvcError
 
@@ -38,7 +38,7 @@ def plans(plan: LoweredPlan, arch: int) -> dict[str, bytes]:
     return {f"sm_{arch}/{built.origin.name}{plan_files.SUFFIX}": built.content()}
 
 
-def build(content: bytes, tensors: dict[str, Tensor], config: VocoderConfig, arch: int) -> plan_files.TensorRTPlan:
+def build(content: bytes, tensors: dict[str, Tensor], config: AnyVocoderConfig, arch: int) -> plan_files.TensorRTPlan:
     """The plan of a graph and the vocoder's tensors, which TensorRT reads from a folder."""
     from safetensors.torch import save
 

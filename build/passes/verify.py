@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder
+from fastsvc.build.passes import vocoder_traces
 from fastsvc.build.passes.lower import half
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
-from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.errors import EngineError
 from fastsvc.features.hubert import HubertEncoder
 from fastsvc.model import process
@@ -168,28 +168,13 @@ def _lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
     return trace
 
 
-def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[VocoderConfig], rounded: bool) -> float:
-    config = checkpoint.config
-    generator = torch.Generator().manual_seed(0)
-    mel = torch.randn(1, 11, config.mel.bins, generator=generator) - 2
-    sines = 0.1 * torch.randn(1, 11 * config.source_hop_samples, config.source_channels, generator=generator)
-    noise = torch.randn(1, 11, config.initial_channels, generator=generator) if config.noise_sigma else None
-
-    def specification(tensors, dtype) -> Trace:
-        model = module("vocoder", config)
-        model.load_state_dict(tensors)
-        model = model.to(dtype).eval()
-        source = model.source(sines.to(dtype))
-        audio = model(mel.to(dtype), source, None if noise is None else noise.to(dtype))
-        return [("the vocoder's source", source), ("the vocoder's output", audio)]
-
-    exact = specification(checkpoint.tensors, torch.float64)
-    halves = {name: half(name, value).float() for name, value in checkpoint.tensors.items()}
-    plain = specification(halves, torch.float32) if rounded else None
-    vocoder = Vocoder(plan.tensors[engine_folder.VOCODER], config)
-    source = vocoder.source(sines)
-    compiled = [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
-    return compare(exact, compiled, plain)
+def _verify_vocoder(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig], rounded: bool) -> float:
+    config, plain = checkpoint.config, None
+    exact = vocoder_traces.specification(config, checkpoint.tensors, torch.float64)
+    if rounded:
+        halves = {name: half(name, value).float() for name, value in checkpoint.tensors.items()}
+        plain = vocoder_traces.specification(config, halves, torch.float32)
+    return compare(exact, vocoder_traces.lowered(config, plan.tensors[engine_folder.VOCODER]), plain)
 
 
 def _verify_content(plan: LoweredPlan, checkpoint: Checkpoint) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fastsvc.artifact.upgrade import upgraded
-from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, VocoderConfig, from_dict, to_dict
+from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, AnyVocoderConfig, from_dict, to_dict, vocoder_config
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sampling:
 class VocoderPart:
     """``unvoiced_f0``: the vocoder's f0 in unvoiced frames, zero or interpolated; backends of GPU and CPU."""
 
-    config: VocoderConfig
+    config: AnyVocoderConfig
     source: TensorOrigin
     unvoiced_f0: str = "zero"
     backend: str = "auto"
@@ -101,7 +101,7 @@ class Manifest:
             gpu_precision=raw["gpu_precision"],
             vocoder=vocoder
             and VocoderPart(
-                from_dict(VocoderConfig, vocoder["config"], "vocoder"),
+                vocoder_config(vocoder["config"]),
                 TensorOrigin.of(vocoder["source"]),
                 vocoder["unvoiced_f0"],
                 vocoder["backend"],

@@ -9,8 +9,8 @@ from fastsvc.config import (
     EDM_SAMPLERS,
     VOCODER_BACKENDS,
     AcousticConfig,
-    VocoderConfig,
     from_dict,
+    vocoder_config,
 )
 from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
@@ -68,7 +68,7 @@ def _speakers(manifest: dict, config: AcousticConfig) -> str | None:
 def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:
     if entry is None:
         return None
-    mel = from_dict(VocoderConfig, entry["config"], "vocoder.config").mel
+    mel = vocoder_config(entry["config"], "vocoder.config").mel
     for name in SHARED:
         acoustic, vocoder = getattr(config.mel, name), getattr(mel, name)
         if acoustic != vocoder:

@@ -86,8 +86,13 @@ def filter_bank(config: MelConfig) -> np.ndarray:
 
     Equal to librosa.filters.mel(htk=False, norm="slaney"), whose import would cost a second.
     """
-    edges = _mel_to_hz(np.linspace(_hz_to_mel(config.low_hz), _hz_to_mel(config.high_hz), config.bins + 2))
-    return triangles(edges, config.rate_hz, config.fft_samples)
+    return triangles(edges_hz(config), config.rate_hz, config.fft_samples)
+
+
+def edges_hz(config: MelConfig, bins: int | None = None) -> np.ndarray:
+    """``[bins + 2]``: where the filters begin, have their centres, and end; ``bins``: of another number of them."""
+    bins = bins or config.bins
+    return _mel_to_hz(np.linspace(_hz_to_mel(config.low_hz), _hz_to_mel(config.high_hz), bins + 2))
 
 
 def triangles(edges_hz: np.ndarray, rate_hz: int, fft_samples: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from fastsvc import arguments, screen
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, VocoderPart
 from fastsvc.commands import inspect_checkpoint
-from fastsvc.commands.inspect_lines import condition, features, mel, network, speakers, units
+from fastsvc.commands.inspect_lines import condition, features, generator, mel, network, speakers, units
 
 
 def describe(path) -> str:
@@ -37,6 +37,7 @@ def _engine(folder: engine_folder.Artifact) -> str:
         f"  sampling     {sampling.method}, steps {steps}{depth}",
         f"  precision    {manifest.precision}",
         _part("vocoder", manifest.vocoder, "none: makes mels only; build with --vocoder"),
+        *([generator(manifest.vocoder.config)] if manifest.vocoder else []),
         *_graphs(folder),
         _part("content", manifest.content, "none: takes units only; build with --content"),
         *([units(manifest.content.config)] if manifest.content else []),

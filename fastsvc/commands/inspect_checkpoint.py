@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc import screen
-from fastsvc.commands.inspect_lines import condition, features, mel, network, speakers, units
+from fastsvc.commands.inspect_lines import condition, features, generator, mel, network, speakers, units
 from fastsvc.config import CONTENT_CONFIGS, hubert_units
 
 PROJECTS = {
@@ -39,8 +39,7 @@ def describe(path: Path) -> str:
     elif checkpoint.kind == "vocoder":
         config = checkpoint.config
         lines.append(mel(config.mel))
-        kind = f"{config.family}, {config.source}"
-        lines.append(f"  generator    {kind}, {config.initial_channels} channels, {config.upsample_rates}")
+        lines.append(generator(config))
     elif checkpoint.kind in CONTENT_CONFIGS:
         lines.append(units(checkpoint.config))
     return "\n".join(map(screen.shown, lines))  # names and notes come from strangers' files

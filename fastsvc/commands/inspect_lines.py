@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from fastsvc.config import AcousticConfig, DenoiserConfig, FeatureConfig, HubertConfig, MelConfig, RecogniserConfig
+from fastsvc.config import (
+    AcousticConfig,
+    DenoiserConfig,
+    FeatureConfig,
+    HubertConfig,
+    MelConfig,
+    RecogniserConfig,
+    SourceFilterConfig,
+    VocoderConfig,
+)
 
 
 def network(net: DenoiserConfig) -> str:
@@ -22,6 +31,13 @@ def condition(config: AcousticConfig) -> str:
 def mel(spec: MelConfig) -> str:
     log = "log10" if spec.log_base == "10" else "ln"
     return f"  mel          {spec.rate_hz} Hz, hop {spec.hop_samples} samples, {spec.bins} bins, {log}"
+
+
+def generator(spec: VocoderConfig | SourceFilterConfig) -> str:
+    if isinstance(spec, SourceFilterConfig):
+        sizes = f"{spec.blocks} blocks of {spec.channels} channels, {spec.bands} bands"
+        return f"  generator    {spec.family}, {sizes}, filters of {spec.transform_samples} samples"
+    return f"  generator    {spec.family}, {spec.source}, {spec.initial_channels} channels, {spec.upsample_rates}"
 
 
 def features(spec: FeatureConfig) -> str:

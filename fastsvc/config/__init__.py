@@ -18,6 +18,7 @@ from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
 from fastsvc.config.recognition import CONTENT_CONFIGS, PitchConfig, RecogniserConfig, VerifierConfig
+from fastsvc.config.source_filter import AnyVocoderConfig, SourceFilterConfig, vocoder_config
 from fastsvc.config.vocoder import VOCODER_BACKENDS, VocoderConfig
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "VOCODER_BACKENDS",
     "AcousticConfig",
     "AmphionConfig",
+    "AnyVocoderConfig",
     "ConditionConfig",
     "DdpmConfig",
     "DenoiserConfig",
@@ -39,9 +41,11 @@ __all__ = [
     "NormConfig",
     "PitchConfig",
     "RecogniserConfig",
+    "SourceFilterConfig",
     "VerifierConfig",
     "VocoderConfig",
     "from_dict",
     "hubert_units",
     "to_dict",
+    "vocoder_config",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder, lowered
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError
 from fastsvc.model.keys import skeleton
@@ -22,7 +22,7 @@ class Model:
 
     folder: engine_folder.Artifact
     acoustic: AcousticConfig
-    vocoder: VocoderConfig | None
+    vocoder: AnyVocoderConfig | None
     content_kind: str | None
     content: Any
     speakers: Speakers | None = None

@@ -7,7 +7,9 @@ from typing import Any
 
 def module(kind: str, config) -> Any:
     """The specification's module for a kind of checkpoint: an nn.Module whose class only the kind tells."""
-    if kind == "vocoder":
+    if kind == "vocoder" and config.family == "source_filter":
+        from fastsvc.model.source_filter import SourceFilter as build
+    elif kind == "vocoder":
         from fastsvc.model.vocoder import Generator as build
     elif kind == "recogniser":
         from fastsvc.model.recogniser import Recogniser as build

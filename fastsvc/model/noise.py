@@ -13,7 +13,9 @@ MASK = 0xFFFFFFFF
 MEL_STREAM, SOURCE_STREAM, PHASE_STREAM, FRAME_STREAM = 0, 1, 2, 3
 
 
-def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:
+def philox(
+    counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int | Tensor, int | Tensor]
+) -> tuple[Tensor, ...]:
     """Ten rounds over four 32-bit words held in int64 tensors of one shape."""
     a, b, c, d = counter
     low_key, high_key = key
@@ -34,10 +36,10 @@ def _uniform(word: Tensor) -> Tensor:
     return ((word >> 8).to(torch.float32) + 0.5) * 2.0**-24
 
 
-def _words(seed: int, step: int, first: int, count: int, channels: int, stream: int, device) -> tuple[Tensor, ...]:
-    groups = -(-channels // 4)
-    frame = torch.arange(first, first + count, dtype=torch.int64, device=device)[:, None].expand(count, groups)
-    group = torch.arange(groups, dtype=torch.int64, device=device).expand(count, groups)
+def _words(seed: int | Tensor, step: int, places: Tensor, channels: int, stream: int) -> tuple[Tensor, ...]:
+    groups, device = -(-channels // 4), places.device
+    frame = places[..., None].expand(*places.shape, groups)
+    group = torch.arange(groups, dtype=torch.int64, device=device).expand(*places.shape, groups)
     constant = torch.full((1, 1), step & MASK, dtype=torch.int64, device=device)
     key = (seed & MASK, (seed >> 32) & MASK)
     return philox((frame & MASK, (frame >> 32) & MASK, group | (stream << 24), constant), key)
@@ -53,15 +55,23 @@ def gaussian(
     stream: int = MEL_STREAM,
 ) -> Tensor:
     """Standard normal noise [frames, channels], float32, for frames first_frame … first_frame + frames − 1."""
-    u1, u2, u3, u4 = (_uniform(w) for w in _words(seed, step, first_frame, frames, channels, stream, device))
+    return drawn(seed, step, _consecutive(first_frame, frames, device), channels, stream)
+
+
+def drawn(seed: int | Tensor, step: int, places: Tensor, channels: int, stream: int = MEL_STREAM) -> Tensor:
+    """The noise of :func:`gaussian` at any places [...] (int64): [..., channels]; ``seed`` may be int64 [..., 1]."""
+    u1, u2, u3, u4 = (_uniform(w) for w in _words(seed, step, places, channels, stream))
     radius_a, radius_b = (-2 * u1.log()).sqrt(), (-2 * u3.log()).sqrt()
     angle_a, angle_b = 2 * math.pi * u2, 2 * math.pi * u4
     quad = (radius_a * angle_a.cos(), radius_a * angle_a.sin(), radius_b * angle_b.cos(), radius_b * angle_b.sin())
-    return torch.stack(quad, dim=-1).reshape(frames, -1)[:, :channels]
+    return torch.stack(quad, dim=-1).flatten(-2)[..., :channels]
 
 
 def uniform(seed: int, channels: int, device="cpu", stream: int = PHASE_STREAM) -> Tensor:
     """Uniform numbers [channels] in (0, 1), one set a seed: the starting phases of the harmonics."""
-    return torch.stack([_uniform(w) for w in _words(seed, 0, 0, 1, channels, stream, device)], -1).reshape(-1)[
-        :channels
-    ]
+    words = _words(seed, 0, _consecutive(0, 1, device), channels, stream)
+    return torch.stack([_uniform(word) for word in words], -1).reshape(-1)[:channels]
+
+
+def _consecutive(first: int, count: int, device) -> Tensor:
+    return torch.arange(first, first + count, dtype=torch.int64, device=device)

@@ -29,11 +29,10 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
     ``out`` replaces the file's; ``reason``: why the task itself requested a stop, or "". Raises ConfigError,
     CheckpointError, OutputError, and FastsvcError when the loss is not finite for several steps.
     """
-    cls = task_class(kind)
     arguments.flag("resume", resume)
     out = arguments.optional(arguments.path, "out", out)
     settings = read_settings(arguments.path("config_path", config_path))
-    out = out or Path(settings.out)
+    cls, out = task_class(kind, settings.task), out or Path(settings.out)
     resume_point, message = (find(out, kind), nothing_to_resume(out)) if resume else (None, "")
     for name in ("last.pt", "best.pt"):  # training overwrites both
         if (out / name).exists() and not resume:

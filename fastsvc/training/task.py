@@ -166,8 +166,14 @@ TASKS = {
 }
 
 
-def task_class(kind: str) -> type[Task]:
-    """The class that trains checkpoints of this kind. Raises ConfigError for an unknown one."""
+FAMILIES = {"source_filter": ("fastsvc.training.source_filter", "SourceFilterTask")}  # of vocoders, where not as above
+
+
+def task_class(kind: str, config: dict | None = None) -> type[Task]:
+    """The class that trains checkpoints of this kind; ``config``, the YAML's ``task`` part, says the vocoder's family.
+    Raises ConfigError for an unknown kind."""
     arguments.one_of("task", kind, TASKS)
-    module, name = TASKS[kind]
+    model = (config or {}).get("model")
+    family = model.get("family") if kind == "vocoder" and isinstance(model, dict) else None
+    module, name = FAMILIES.get(str(family), TASKS[kind])
     return getattr(importlib.import_module(module), name)

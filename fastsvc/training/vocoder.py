@@ -14,11 +14,12 @@ import torch
 from torch import nn
 
 from fastsvc.audio.mel import log_mel
-from fastsvc.config import VocoderConfig, from_dict, to_dict
+from fastsvc.config import from_dict, to_dict, vocoder_config
 from fastsvc.config.limits import CROPS, SHARE
 from fastsvc.config.plain import within
 from fastsvc.errors import CheckpointError
 from fastsvc.model import source
+from fastsvc.model.modules import module
 from fastsvc.model.vocoder import Generator
 from fastsvc.training import augment, checkpoint, losses
 from fastsvc.training.discriminator import Discriminators
@@ -51,15 +52,16 @@ class VocoderTaskConfig:
 class VocoderTask(Task):
     kind = "vocoder"
     best = ("mel_l1", "min")
+    settings_class: type[VocoderTaskConfig] = VocoderTaskConfig
 
     def __init__(self, config, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
-        self.settings = from_dict(VocoderTaskConfig, config or {}, "task")
+        self.settings = from_dict(self.settings_class, config or {}, "task")
         plain = self.settings.model | {"mel": to_dict(corpus.mel)}
-        self.model_config = from_dict(VocoderConfig, plain, "task.model")
+        self.model_config = vocoder_config(plain, "task.model")
         self.agree(self.model_config, self.settings)
         self.mel = self.model_config.mel
-        self.model = Generator(self.model_config).to(self.device)
+        self.model = module("vocoder", self.model_config).to(self.device)
         if self.settings.init:
             start_from(self.model, self.settings.init)
         self.after_step(0)
@@ -122,16 +124,19 @@ class VocoderTask(Task):
             mel_l1 = (log_mel(fake, self.mel) - mel).abs().mean() * self._nepers()
             loss = self.settings.stft * stft + self.settings.mel * mel_l1
         figures = {"stft": stft.detach(), "mel": mel_l1.detach()}
-        if self.adversarial:
-            items = slice(0, self.settings.adversarial_items)
-            self._pair = (real[items], fake[items].detach())
-            with torch.no_grad():
-                _, wanted = self.discriminators(real[items])
-            scores, layers = self.discriminators(fake[items])
-            fooled, match = losses.generator_loss(scores), losses.feature_matching(wanted, layers)
-            loss = loss + self.settings.adversarial * fooled + self.settings.feature_matching * match
-            figures |= {"fooled": fooled.detach(), "match": match.detach()}
-        return loss, figures
+        return self._with_adversary(loss, figures, real, fake)
+
+    def _with_adversary(self, loss, figures: dict, real: torch.Tensor, fake: torch.Tensor):
+        if not self.adversarial:
+            return loss, figures
+        items = slice(0, self.settings.adversarial_items)
+        self._pair = (real[items], fake[items].detach())
+        with torch.no_grad():
+            _, wanted = self.discriminators(real[items])
+        scores, layers = self.discriminators(fake[items])
+        fooled, match = losses.generator_loss(scores), losses.feature_matching(wanted, layers)
+        loss = loss + self.settings.adversarial * fooled + self.settings.feature_matching * match
+        return loss, figures | {"fooled": fooled.detach(), "match": match.detach()}
 
     def _discriminator_loss(self, batch: dict, step: int):
         real, fake = self._pair

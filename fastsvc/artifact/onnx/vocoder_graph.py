@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder
+from fastsvc.artifact.onnx import source_filter
 from fastsvc.artifact.onnx.writer import StoredTensor, Writer, read_header
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
 from fastsvc.config.vocoder import SINE_STAGE
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE
@@ -28,7 +29,7 @@ NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's
 EXACT = "conv_post."  # computed in float32 even in a float16 graph: samples need more than 11 bits
 
 
-def graph_of_folder(folder: engine_folder.Artifact, config: VocoderConfig, name: str) -> bytes:
+def graph_of_folder(folder: engine_folder.Artifact, config: AnyVocoderConfig, name: str) -> bytes:
     """The graph called ``name`` in fastsvc.artifact.engine_folder.GRAPHS, over an engine's vocoder.safetensors.
 
     Raises MissingPackageError without onnx, EngineError where the weights are damaged or do not fit the configuration.
@@ -48,7 +49,7 @@ def graph_of_folder(folder: engine_folder.Artifact, config: VocoderConfig, name:
         ) from None
 
 
-def graph_of_tensors(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes:
+def graph_of_tensors(tensors: dict[str, Tensor], config: AnyVocoderConfig) -> bytes:
     """The graph in float32; its weights are passed beside it under their names. Raises as :func:`graph_of_folder`."""
     kinds = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
     stored = {
@@ -57,7 +58,7 @@ def graph_of_tensors(tensors: dict[str, Tensor], config: VocoderConfig) -> bytes
     return _checked(config, stored, half=False)
 
 
-def _checked(config: VocoderConfig, stored: dict[str, StoredTensor], half: bool) -> bytes:
+def _checked(config: AnyVocoderConfig, stored: dict[str, StoredTensor], half: bool) -> bytes:
     if importlib.util.find_spec("onnx") is None:
         raise MissingPackageError("onnx", "writing the vocoder's graph", "onnx")
     try:
@@ -67,7 +68,14 @@ def _checked(config: VocoderConfig, stored: dict[str, StoredTensor], half: bool)
         raise EngineError(f"the vocoder's tensors cannot be written as a graph: {error}", remedy) from None
 
 
-def graph(config: VocoderConfig, tensors: dict[str, StoredTensor], location: str, half=False) -> bytes:
+def graph(config: AnyVocoderConfig, tensors: dict[str, StoredTensor], location: str, half=False) -> bytes:
+    """A serialised ONNX model of a vocoder of any family; ``location``: the file of ``tensors``, beside the graph."""
+    if isinstance(config, SourceFilterConfig):
+        return source_filter.graph(config, tensors, location, half)
+    return generator_graph(config, tensors, location, half)
+
+
+def generator_graph(config: VocoderConfig, tensors: dict[str, StoredTensor], location: str, half=False) -> bytes:
     """A serialised ONNX model of fastsvc.model.vocoder.Generator, weight norm folded; batch and length are free.
 
     Inputs, all float32: mel [B, T, M], source [B, T·source_hop_samples], and only where noise_sigma > 0 noise

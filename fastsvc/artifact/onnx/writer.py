@@ -49,10 +49,10 @@ def tensors_in_header(content: bytes) -> dict[str, StoredTensor]:
 class Writer:
     """Collects nodes and initialisers; every node has one output of its own name.
 
-    ``half``: the graph computes in float16, except for modules whose names begin with ``exact``.
+    ``half``: the graph computes in float16, except for modules whose names begin with one of ``exact``.
     """
 
-    def __init__(self, tensors: dict[str, StoredTensor], location: str, half: bool, exact: str):
+    def __init__(self, tensors: dict[str, StoredTensor], location: str, half: bool, exact: str | tuple[str, ...] = ()):
         import onnx
 
         self.onnx, self.tensors, self.location, self.exact = onnx, tensors, location, exact
@@ -94,6 +94,16 @@ class Writer:
         self.constants[name] = tensor
         needed = self.FLOAT if name.startswith(self.exact) else self.compute_type
         return name if tensor.data_type == needed else self.node("Cast", name, name=f"{name}.cast", to=needed)
+
+    def parameter(self, name: str) -> str:
+        return self._stored(name)
+
+    def exact_values(self, name: str, values) -> str:
+        """A float32 tensor inside the graph, whatever the graph computes in."""
+        content = values.detach().float().contiguous().numpy().tobytes()
+        shape = list(values.shape)
+        self.constants[name] = self.onnx.helper.make_tensor(name, self.FLOAT, shape, content, raw=True)
+        return name
 
     def integers(self, name: str, values: list[int]) -> str:
         self.constants[name] = self.onnx.helper.make_tensor(name, self.onnx.TensorProto.INT64, [len(values)], values)

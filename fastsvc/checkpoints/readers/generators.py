@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from torch import Tensor
 
 from fastsvc.checkpoints.files.yaml_file import YamlFile
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
 from fastsvc.model.keys import fit
@@ -17,10 +18,12 @@ BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any real 
 VOCODER_MEL_FIELDS = ("rate_hz", "hop_samples", "fft_samples", "window_samples", "bins", "low_hz", "high_hz")
 
 
-def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """(the tensors of `Generator(config)`, notes). Raises CheckpointError with the file's name of each wrong tensor."""
+def generator(
+    state: dict[str, Tensor], config: AnyVocoderConfig, path: Path
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """(the vocoder's tensors, notes). Raises CheckpointError with the file's own name of each wrong tensor."""
     from fastsvc.model import weight_norm
-    from fastsvc.model.vocoder import Generator
+    from fastsvc.model.modules import module
 
     halves = {name: other for name in state if (other := weight_norm.partner(name))}
     faults = [f"missing: {other}" for other in halves.values() if other not in state]
@@ -33,7 +36,8 @@ def generator(state: dict[str, Tensor], config: VocoderConfig, path: Path) -> tu
             f"{path} does not fit its configuration: {'; '.join(faults)}", "download the checkpoint again"
         )
     file_names = {weight_norm.folded_name(name): name for name in state if not name.endswith(weight_norm.GAINS)}
-    tensors = fit(weight_norm.fold(state), lambda: Generator(config), path, lambda name: file_names.get(name, name))
+    make = functools.partial(module, "vocoder", config)
+    tensors = fit(weight_norm.fold(state), make, path, lambda name: file_names.get(name, name))
     return tensors, ("weight norm folded",) if halves else ()
 
 

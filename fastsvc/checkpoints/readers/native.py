@@ -7,7 +7,15 @@ from pathlib import Path
 from fastsvc.checkpoints.checkpoint import Checkpoint
 from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.generators import generator
-from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
+from fastsvc.config import (
+    AcousticConfig,
+    PitchConfig,
+    RecogniserConfig,
+    SourceFilterConfig,
+    VerifierConfig,
+    from_dict,
+    vocoder_config,
+)
 from fastsvc.config.limits import F0_HZ
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError, ConfigError
@@ -21,7 +29,7 @@ CONFIGS = {
     "teacher": AcousticConfig,
     "student": AcousticConfig,
     "dmo": AcousticConfig,
-    "vocoder": VocoderConfig,
+    "vocoder": None,  # by its family
     "recogniser": RecogniserConfig,
     "singer": VerifierConfig,
     "pitch": PitchConfig,
@@ -47,7 +55,8 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     if not isinstance(plain, dict) or "model" not in plain:
         raise CheckpointError(f"{path} lacks config.model", "copy or train the checkpoint again")
     try:
-        model_config = from_dict(CONFIGS[kind], plain["model"], "config.model")
+        known, told, where = CONFIGS[kind], plain["model"], "config.model"
+        model_config = from_dict(known, told, where) if known else vocoder_config(told, where)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
     speakers, speaker_f0_hz, input_peak = _metadata(content, plain, model_config, path)
@@ -104,7 +113,8 @@ def _bare_names(state: dict, path: Path) -> dict:
 
 def _refuse_absurd(config, tensors: int, path: Path) -> None:
     """Raises CheckpointError: more layers than tensors would cost hours before the first missing key is found."""
-    layers = getattr(getattr(config, "denoiser", config), "layers", 0)
+    part = getattr(config, "denoiser", config)
+    layers = part.blocks if isinstance(part, SourceFilterConfig) else getattr(part, "layers", 0)
     if layers > tensors:
         raise CheckpointError(
             f"{path}: config has {layers} layers, the file {tensors} tensors", "copy or train the checkpoint again"

@@ -1,4 +1,4 @@
-"""The vocoder's backend on a CPU: our own form in PyTorch, or onnxruntime, which is optional.
+"""The vocoder's backend on a CPU: our own form in PyTorch, one for each family, or onnxruntime, which is optional.
 
 The compiler measures both (build/passes/measure.py) and writes the faster one into the manifest.
 """
@@ -8,14 +8,28 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+import torch
+
+from fastsvc.config import AnyVocoderConfig, SourceFilterConfig
+from fastsvc.engine.cpu.source_filter import SourceFilterVocoder
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.errors import EngineError, FastsvcError
 
 CPU_BACKENDS = ("torch", "onnxruntime")
 
 
+def torch_generator(
+    tensors, config: AnyVocoderConfig, dtype=torch.float32, device="cpu"
+) -> Vocoder | SourceFilterVocoder:
+    """The form in PyTorch, which has halo_frames, source(excitation) and is called with (mel, source, extra), as
+    fastsvc/model/vocoders.py names them."""
+    if isinstance(config, SourceFilterConfig):
+        return SourceFilterVocoder(tensors, config, dtype, device)
+    return Vocoder(tensors, config, dtype, device)
+
+
 def generator_maker(model, backend: str = "auto") -> Callable:
-    """(tensors, VocoderConfig) → the generator of ``model``, a fastsvc.engine.parts.Model.
+    """(tensors, configuration) → the generator of ``model``, a fastsvc.engine.parts.Model.
 
     Raises EngineError where the named ``backend`` does not run here. With "auto" a warning names a backend that was
     measured as the faster one but does not run here.
@@ -27,7 +41,7 @@ def generator_maker(model, backend: str = "auto") -> Callable:
         names = ", ".join(CPU_BACKENDS)
         raise EngineError(f"the vocoder backend {chosen!r} does not run on a CPU", f"use auto or one of {names}")
     if chosen == "torch":
-        return Vocoder
+        return torch_generator
 
     def make(tensors, config):
         from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
@@ -38,6 +52,6 @@ def generator_maker(model, backend: str = "auto") -> Callable:
             if backend != "auto":
                 raise
             warnings.warn(f"the vocoder runs in PyTorch, not in onnxruntime, which was faster: {error}", stacklevel=3)
-            return Vocoder(tensors, config)
+            return torch_generator(tensors, config)
 
     return make

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from fastsvc.artifact.manifest import Sampling
 from fastsvc.audio.slicing import blocks
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
-from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.model import sampler, schedule, source
-from fastsvc.model.noise import FRAME_STREAM, gaussian
+from fastsvc.engine.cpu.generators import torch_generator
+from fastsvc.model import sampler, schedule, vocoders
+from fastsvc.model.noise import gaussian
 
 MEL_BLOCK, VOCODER_BLOCK = 2048, 512  # frames
 Noise = Callable[[int, int, int], Tensor]  # (step, first, last) → [last − first, M]
@@ -138,11 +138,15 @@ class Synthesiser:
     """Log-mel and f0 → audio. A GPU's Synthesiser (engine/cuda/vocoder.py) has the same role.
 
     ``log_base``: of the input mels; None: the vocoder's own. ``make``: (tensors, config) → the generator, called as
-    fastsvc.engine.cpu.vocoder.Vocoder is.
+    those of fastsvc.engine.cpu.generators.torch_generator are.
     """
 
     def __init__(
-        self, tensors: dict[str, Tensor], config: VocoderConfig, log_base: str | None = None, make: Callable = Vocoder
+        self,
+        tensors: dict[str, Tensor],
+        config: AnyVocoderConfig,
+        log_base: str | None = None,
+        make: Callable = torch_generator,
     ):
         self.config = config
         self.vocoder = make(tensors, config)
@@ -155,11 +159,13 @@ class Synthesiser:
         """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics → audio [T·hop]."""
         frames, hop = len(mel), self.config.mel.hop_samples
         audio = torch.empty(frames * hop)
-        phase = source.frame_phase(f0_hz[None], self.config)
+        phase = vocoders.frame_phase(f0_hz[None], self.config)
         for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
-            sines = source.seeded(f0_hz[None, start:end], self.config, seed, start, phase[:, start:end])
-            excitation = self.vocoder.source(sines)
-            block_audio = self.vocoder(self.scale * mel[None, start:end], excitation, self._noise(seed, start, end))[0]
+            block_f0 = f0_hz[None, start:end]
+            excitation = vocoders.seeded(block_f0, self.config, seed, start, phase[:, start:end])
+            extra = vocoders.seeded_extra(block_f0, self.config, seed, start)
+            inputs = self.scale * mel[None, start:end], self.vocoder.source(excitation), extra
+            block_audio = self.vocoder(*inputs)[0]
             audio[first * hop : last * hop] = block_audio[(first - start) * hop : (last - start) * hop]
             if progress:
                 progress(last / frames)
@@ -169,8 +175,3 @@ class Synthesiser:
         """As a GPU's begin, which may return before the work is done; here the work is done."""
         audio = self(*arguments, **options)
         return lambda: audio
-
-    def _noise(self, seed: int, start: int, end: int) -> Tensor | None:
-        if not self.config.noise_sigma:
-            return None
-        return gaussian(seed, 0, start, end - start, self.config.initial_channels, stream=FRAME_STREAM)[None]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact.onnx import vocoder_graph
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig, VocoderConfig
 from fastsvc.engine.cpu.vocoder import mixed_excitation
 from fastsvc.errors import EngineError, MissingPackageError
-from fastsvc.model.vocoder import halo_frames
+from fastsvc.model import vocoders
 
 
 class OnnxGenerator:
@@ -24,12 +24,12 @@ class OnnxGenerator:
 
     name = "onnxruntime"
 
-    def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig):
+    def __init__(self, tensors: dict[str, Tensor], config: AnyVocoderConfig):
         runtime = require()
-        self.config, self.halo_frames = config, halo_frames(config)
+        self.config, self.halo_frames = config, vocoders.halo_frames(config)
         graph = vocoder_graph.graph_of_tensors(tensors, config)
         self.linear: tuple[Tensor, Tensor] | None = None
-        if config.source != "sine":
+        if isinstance(config, VocoderConfig) and config.source != "sine":
             weight, bias = (tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))
             self.linear = weight, bias
         self.how = f"onnxruntime {runtime.__version__}"
@@ -46,16 +46,18 @@ class OnnxGenerator:
             reason = f"onnxruntime cannot run the vocoder: {' '.join(str(error).split())[:300]}"
             raise EngineError(reason, "build the engine again, or use another vocoder backend") from error
 
-    def source(self, sines: Tensor) -> Tensor:
-        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
-        return mixed_excitation(sines, self.linear, self.config)
+    def source(self, excitation: Tensor) -> Tensor:
+        """Excitation [B, T·source_hop_samples, source_channels] → as the graph takes it."""
+        if isinstance(self.config, VocoderConfig):
+            return mixed_excitation(excitation, self.linear, self.config)
+        return excitation
 
-    def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
-        """mel [B, T, M], ``source`` from :meth:`source`, noise [B, T, initial_channels] → audio [B, T·hop]."""
-        inputs = {"mel": mel, "source": source}
-        if self.config.noise_sigma:
-            shape = (*mel.shape[:2], self.config.initial_channels)
-            inputs["noise"] = mel.new_zeros(shape) if noise is None else noise
+    def __call__(self, mel: Tensor, source: Tensor, extra: Tensor | None = None) -> Tensor:
+        """mel [B, T, M], ``source`` from :meth:`source`, ``extra`` (fastsvc/model/vocoders.py) → audio [B, T·hop]."""
+        inputs, name = {"mel": mel, "source": source}, vocoders.extra_name(self.config)
+        if name is not None:
+            shape = vocoders.shapes(self.config, *mel.shape[:2])[name]
+            inputs[name] = mel.new_zeros(shape) if extra is None else extra
         arrays = {name: value.detach().float().contiguous().numpy() for name, value in inputs.items()}
         return torch.from_numpy(self.session.run(["audio"], arrays)[0])
 

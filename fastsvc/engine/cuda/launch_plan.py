@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import torch
 
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig, VocoderConfig
 from fastsvc.engine import buckets
 from fastsvc.engine.buckets import Buckets
 from fastsvc.engine.cuda import schedules
 from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.denoiser import DenoiserProgram, level_table, without_storage
 from fastsvc.engine.cuda.generators import triton_backend
-from fastsvc.engine.cuda.vocoder import VocoderInputs
+from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import power_of_two
 from fastsvc.model import schedule
@@ -21,7 +21,7 @@ from fastsvc.model import schedule
 
 def launches(
     config: AcousticConfig,
-    vocoder: VocoderConfig | None,
+    vocoder: AnyVocoderConfig | None,
     method: str,
     by_steps: dict[int, list[float]],
     refine: bool,
@@ -42,9 +42,9 @@ def launches(
     for shape in Buckets().shapes() if shapes is None else shapes:
         program = DenoiserProgram(weights, config, level_rows, shape, arch, torch.zeros)
         yield from program.launches(plans, levels[:1], conditioned=condition_for(config).in_graphs)
-    if vocoder is not None and vocoder.source != "sine":
+    if isinstance(vocoder, VocoderConfig) and by_kernel(vocoder):
         yield source(vocoder)
-    if vocoder is not None:
+    if isinstance(vocoder, VocoderConfig):  # no kernels compute the others
         yield from generator(vocoder, audio_type(dtype), arch, audio_shapes)
 
 

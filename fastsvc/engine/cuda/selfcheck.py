@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.config import AcousticConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig
 from fastsvc.errors import EngineError
-from fastsvc.model import noise, source
+from fastsvc.model import noise, vocoders
 
 FRAMES, VOCODER_FRAMES, PRINTS, SEED = 19, 11, 8, 1
 # Bounds of a layer's relative RMS difference. Rounding adds up over the layers; a wrong kernel differs by about 1.
@@ -31,7 +31,7 @@ def inputs(config: AcousticConfig, level: float) -> dict[str, Tensor]:
     return {"cond": cond, "x": level * draws(FRAMES, config.mel.bins, 1)}
 
 
-def vocoder_inputs(config: VocoderConfig) -> dict[str, Tensor]:
+def vocoder_inputs(config: AnyVocoderConfig) -> dict[str, Tensor]:
     """mel [T, M] and f0_hz [T], unvoiced at first."""
     f0_hz = torch.full((VOCODER_FRAMES,), 220.0)
     f0_hz[:2] = 0
@@ -61,17 +61,14 @@ def expected_layers(config: AcousticConfig, denoiser, level: float) -> dict:
     return {"level": level, "layers": layers}
 
 
-def expected_audio(config: VocoderConfig, vocoder) -> list[float]:
+def expected_audio(config: AnyVocoderConfig, vocoder) -> list[float]:
     return fingerprint(audio_of(config, vocoder, **vocoder_inputs(config)))
 
 
-def audio_of(config: VocoderConfig, vocoder, mel: Tensor, f0_hz: Tensor) -> Tensor:
-    """The CPU's vocoder (fastsvc/engine/cpu/vocoder.py) on a whole mel, without noise in the generator."""
-    sines = source.seeded(f0_hz[None], config, SEED)
-    extra = None
-    if config.noise_sigma:
-        extra = noise.gaussian(SEED, 0, 0, len(mel), config.initial_channels, stream=noise.FRAME_STREAM)[None]
-    return vocoder(mel[None], vocoder.source(sines), extra)[0]
+def audio_of(config: AnyVocoderConfig, vocoder, mel: Tensor, f0_hz: Tensor) -> Tensor:
+    """The CPU's vocoder (fastsvc/engine/cpu/generators.py) on a whole mel."""
+    excitation = vocoder.source(vocoders.seeded(f0_hz[None], config, SEED))
+    return vocoder(mel[None], excitation, vocoders.seeded_extra(f0_hz[None], config, SEED))[0]
 
 
 @torch.inference_mode()
@@ -87,7 +84,8 @@ def check(stored: dict | None, sampler, synthesiser, precision: str) -> None:
         check_inputs, requested = vocoder_inputs(synthesiser.config), synthesiser.choice.requested
         audio = synthesiser(check_inputs["mel"] / synthesiser.scale, check_inputs["f0_hz"], SEED)
         backend = "PyTorch" if requested in ("auto", "torch") else requested
-        _compare(f"{AUDIO} (source_kernel, {backend})", fingerprint(audio), stored["audio"], precision)
+        by = backend if synthesiser.mixing is None else f"source_kernel, {backend}"
+        _compare(f"{AUDIO} ({by})", fingerprint(audio), stored["audio"], precision)
 
 
 def layers(sampler, level: float):

@@ -1,4 +1,4 @@
-"""Log-mel and f0 → audio on a GPU: the harmonic source as a kernel, the generator by the fastest backend, in graphs.
+"""Log-mel and f0 → audio on a GPU: the excitation, then the generator by the fastest backend, in graphs.
 
 Slices are never padded (engine/buckets.py), so the output is that of one pass over the recording.
 """
@@ -13,59 +13,20 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine import buckets, ranges
+from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cpu.sampler import Progress
-from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.cuda.copies import HostCopy, host_stream, to_device
-from fastsvc.engine.cuda.denoiser import as_int64
 from fastsvc.engine.cuda.generators.choice import BackendChoice, measured_shapes
 from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
 from fastsvc.engine.cuda.graphs import Graphs, on, settle
+from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel, source_by_frame, source_mixing
 from fastsvc.errors import EngineError
-from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.tiles import power_of_two
-from fastsvc.kernels.vocoder import source as source_kernel
-from fastsvc.model import source
 from fastsvc.model.noise import FRAME_STREAM, gaussian
 
 Result = TypeVar("Result")
 BASES = {"e": math.e, "10": 10.0}
-
-
-class VocoderInputs:
-    """Static buffers of one shape: ``batch`` slices of ``frames``."""
-
-    def __init__(self, config: VocoderConfig, batch: int, frames: int, device):
-        with torch.inference_mode(False):
-
-            def zeros(*shape: int, dtype=torch.float32) -> Tensor:
-                return torch.zeros(batch, *shape, dtype=dtype, device=device)
-
-            self.mel, self.f0_hz = zeros(frames, config.mel.bins), zeros(frames)
-            self.starts, self.growth = zeros(frames, dtype=torch.int64), zeros(frames, dtype=torch.int64)
-            self.offsets = zeros(power_of_two(config.source_channels), dtype=torch.int64)
-            self.lengths = torch.full((batch,), frames, dtype=torch.int32, device=device)
-            self.first_frames, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
-            self.excitation = zeros(frames * config.source_hop_samples)
-            self.noise = zeros(frames, config.initial_channels) if config.noise_sigma else None
-            self.audio = zeros(frames * config.mel.hop_samples)
-
-    def source(self, config: VocoderConfig, weight: Tensor, bias: Tensor) -> Launch:
-        """The launch that writes the harmonic source into ``excitation``."""
-        tensors = self.f0_hz, self.starts, self.growth, self.offsets, weight, bias, self.excitation
-        slices = self.lengths, self.first_frames, self.seeds
-        kind = config.mel.rate_hz, config.source_channels, config.source == "pulse"
-        return source_kernel.launch(*tensors, *slices, *kind)
-
-
-def source_mixing(vocoder: Vocoder) -> tuple[Tensor, Tensor]:
-    """Weight, padded for the kernel, and bias of the source's channels."""
-    assert vocoder.linear is not None, "the single sine of PC-NSF is not mixed"
-    weight, bias = vocoder.linear
-    padded = weight.new_zeros(power_of_two(weight.shape[1]))
-    padded[: weight.shape[1]] = weight[0]
-    return padded, bias.clone()  # cloned, because its offset in the file need not be aligned
 
 
 class Synthesiser:
@@ -74,11 +35,11 @@ class Synthesiser:
     ``choice``: the generator's backends (fastsvc/engine/cuda/generators/choice.py); None: PyTorch alone.
     """
 
-    def __init__(self, tensors, config: VocoderConfig, log_base: str | None, dtype, device, launcher, choice=None):
+    def __init__(self, tensors, config: AnyVocoderConfig, log_base: str | None, dtype, device, launcher, choice=None):
         self.config, self.device, self.launcher = config, torch.device(device), launcher
         with torch.inference_mode(False):
-            vocoder = Vocoder(tensors, config, dtype, device)
-            self.mixing = None if config.source == "sine" else source_mixing(vocoder)
+            vocoder = torch_generator(tensors, config, dtype, device)
+            self.mixing = source_mixing(vocoder) if by_kernel(config) else None
         self.choice = choice or BackendChoice(
             {"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder)
         )
@@ -132,7 +93,7 @@ class Synthesiser:
     def _synthesise(self, mel, f0_hz, seed, block, progress) -> HostCopy:
         hop, frames = self.config.mel.hop_samples, len(mel)
         cut = buckets.even_slices(frames, self.halo_frames, block or self.longest)
-        source_input = self._source_input(f0_hz)
+        source_input = source_by_frame(f0_hz, self.config)
         audio = HostCopy(frames * hop, self.device, self.host_stream)
         for group in cut.batches(self.most_batch):
             with ranges.stage("vocoder"):
@@ -146,13 +107,6 @@ class Synthesiser:
                 progress(cut.bounds[group[-1] + 1] / frames)
         return audio
 
-    def _source_input(self, f0_hz: Tensor) -> tuple[Tensor, ...]:
-        """f0 and the source's phases by frame, which depend on the whole recording before a slice."""
-        if self.config.source == "sine":
-            return f0_hz, source.frame_phase(f0_hz[None], self.config)[0]
-        starts, growth = source_kernel.phases(f0_hz[None], self.config.mel.rate_hz, self.config.mel.hop_samples)
-        return f0_hz, starts[0], growth[0]
-
     def _batch(
         self, mel: Tensor, source_input: tuple[Tensor, ...], seed: int, starts: list[int], length: int
     ) -> Tensor:
@@ -165,25 +119,13 @@ class Synthesiser:
         inputs.first_frames.copy_(torch.tensor(starts), non_blocking=True)
         index = inputs.first_frames[:, None] + torch.arange(length, device=self.device)
         torch.mul(mel[index], self.scale, out=inputs.mel)
-        self._excite(inputs, [part[index] for part in source_input], seed)
+        inputs.fill_source(self.config, [part[index] for part in source_input], seed)
         if inputs.noise is not None:
             for row, start in enumerate(starts):
-                channels = self.config.initial_channels
+                channels = inputs.noise.shape[2]
                 inputs.noise[row] = gaussian(seed, 0, start, length, channels, self.device, FRAME_STREAM)
         replay()
         return inputs.audio
-
-    def _excite(self, inputs: VocoderInputs, source_input: list[Tensor], seed: int) -> None:
-        """Write the source's inputs, or the excitation itself for the single sine, which has no noise or harmonics."""
-        if self.config.source == "sine":
-            f0_hz, phase = source_input
-            inputs.excitation.copy_(source.sine(f0_hz, phase, self.config)[..., 0])
-            return
-        for target, value in zip((inputs.f0_hz, inputs.starts, inputs.growth), source_input):
-            target.copy_(value)
-        inputs.seeds.fill_(as_int64(seed))
-        turns = source.initial_phase(self.config, seed, self.device)
-        inputs.offsets[:, : len(turns)] = source_kernel.offsets(turns)
 
     def _replay(self, key: tuple[int, int], inputs: VocoderInputs) -> Callable[[], None]:
         name = self.choice.name(inputs, self.graphs.capture)
@@ -191,9 +133,7 @@ class Synthesiser:
         ready = self.replays.get(full_key) or self.calls.get(full_key)
         if ready is not None:
             return ready
-        start_source = None
-        if self.mixing is not None:
-            start_source = self.launcher.bind(inputs.source(self.config, *self.mixing))
+        start_source = inputs.start_source(self.config, self.mixing, self.launcher)
         try:
             generate = self.choice.generator(name).bind(inputs)
         except torch.OutOfMemoryError:
@@ -238,7 +178,7 @@ class Synthesiser:
         shapes = buckets.even_shapes(*bounds) if frames is None else buckets.even_needed(frames, *bounds)
         for done, shape in enumerate(shapes, 1):
             mel = torch.zeros(shape.frames, self.config.mel.bins, device=self.device)
-            source_input = self._source_input(torch.full((shape.frames,), 200.0, device=self.device))
+            source_input = source_by_frame(torch.full((shape.frames,), 200.0, device=self.device), self.config)
             self._batch(mel, source_input, 0, [0] * shape.batch, shape.frames)
             if progress:
                 progress(done / len(shapes))

@@ -15,10 +15,11 @@ from pathlib import Path
 from types import ModuleType
 
 from fastsvc import reading
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine import buckets
 from fastsvc.engine.tensorrt import trt_packages
 from fastsvc.errors import EngineError
+from fastsvc.model.vocoders import shapes
 
 MAGIC = b"fastsvc plan 1\n"
 HEADER_MOST = 4096  # bytes
@@ -119,7 +120,7 @@ def read(content: bytes, expected: PlanOrigin) -> TensorRTPlan:
 def build(
     module: ModuleType,
     graph: Path,
-    config: VocoderConfig,
+    config: AnyVocoderConfig,
     origin: PlanOrigin,
     *,
     ahead: int | None = None,
@@ -171,16 +172,7 @@ def parse(module: ModuleType, network, graph: Path, log) -> None:
     raise EngineError(why, "build the engine again")
 
 
-def shapes(config: VocoderConfig, batch: int, frames: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of the graph's inputs."""
-    by_input = {
-        "mel": (batch, frames, config.mel.bins),
-        "source": (batch, frames * config.source_hop_samples),
-    }
-    return by_input | ({"noise": (batch, frames, config.initial_channels)} if config.noise_sigma else {})
-
-
-def _profile(builder, config: VocoderConfig, ranges: ProfileShapes):
+def _profile(builder, config: AnyVocoderConfig, ranges: ProfileShapes):
     profile = builder.create_optimization_profile()
     least, most = shapes(config, 1, ranges.frames[0]), shapes(config, MOST_BATCH, ranges.frames[1])
     best = shapes(config, *ranges.best)

@@ -9,14 +9,16 @@ from collections.abc import Callable
 import torch
 
 from fastsvc.artifact import engine_folder
-from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.config import SourceFilterConfig
+from fastsvc.config.source_filter import INSTEAD_OF_TRITON, NOT_BY_TRITON
+from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cuda.generators.choice import BackendChoice
 from fastsvc.engine.cuda.generators.tensorrt_backend import TensorRTGenerator
 from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
 from fastsvc.engine.cuda.generators.triton_backend import TritonGenerator
 from fastsvc.engine.cuda.launcher import sources
 from fastsvc.engine.tensorrt import trt_packages
-from fastsvc.errors import OutputError
+from fastsvc.errors import EngineError, OutputError
 
 FILE = "vocoder.json"  # in the device's part
 
@@ -36,7 +38,12 @@ def backend_choice(model, tensors, dtype, device, arch: int, launcher, part, req
 
     def plain(kind: torch.dtype, search: bool) -> TorchGenerator:
         with torch.inference_mode(False):
-            return TorchGenerator(Vocoder(tensors, config, kind, device), search)
+            return TorchGenerator(torch_generator(tensors, config, kind, device), search)
+
+    def kernels() -> TritonGenerator:
+        if isinstance(config, SourceFilterConfig):
+            raise EngineError(NOT_BY_TRITON, INSTEAD_OF_TRITON)
+        return TritonGenerator(tensors, config, dtype, device, arch, launcher)
 
     def tensorrt(package: str, graph: str) -> Callable:
         engine = config, model.folder, device, arch
@@ -44,7 +51,7 @@ def backend_choice(model, tensors, dtype, device, arch: int, launcher, part, req
 
     makers: dict[str, Callable] = {
         "torch": lambda: plain(dtype, search=True),
-        "triton": lambda: TritonGenerator(tensors, config, dtype, device, arch, launcher),
+        "triton": kernels,
     }
     for package in trt_packages.PACKAGES:
         makers[package] = tensorrt(package, engine_folder.GRAPHS[dtype == torch.float16])

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.onnx import vocoder_graph
-from fastsvc.config import VocoderConfig
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine.tensorrt import plan_files, trt_packages
 from fastsvc.engine.tensorrt.trt_runner import Runner
 from fastsvc.errors import EngineError
+from fastsvc.model import vocoders
 
 if TYPE_CHECKING:
     from fastsvc.engine.cuda.vocoder import VocoderInputs
@@ -42,7 +43,7 @@ class TensorRTGenerator:
 
     def __init__(
         self,
-        config: VocoderConfig,
+        config: AnyVocoderConfig,
         folder: engine_folder.Artifact,
         device,
         arch: int,
@@ -72,8 +73,9 @@ class TensorRTGenerator:
         Raises EngineError with the reason.
         """
         tensors: dict[str, Tensor] = {"mel": inputs.mel, "source": inputs.excitation}
-        if self.config.noise_sigma and inputs.noise is not None:
-            tensors["noise"] = inputs.noise
+        name = vocoders.extra_name(self.config)
+        if name is not None:
+            tensors[name] = getattr(inputs, name)
         with torch.cuda.device(self.device):
             run = self.runner.bind(tensors, {"audio": inputs.audio})
             self._store_kernels()

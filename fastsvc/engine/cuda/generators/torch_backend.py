@@ -1,4 +1,5 @@
-"""The generator on a GPU through PyTorch: cuDNN's convolutions, channels-last, in float16 or float32."""
+"""The generator on a GPU through PyTorch, in float16 or float32: cuDNN's convolutions, channels-last, or cuBLAS and
+cuFFT."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from fastsvc.engine import buckets
+from fastsvc.engine.cpu.source_filter import SourceFilterVocoder
 from fastsvc.engine.cpu.vocoder import Vocoder
 
 
@@ -16,9 +18,9 @@ class TorchGenerator:
     ``search``: try cuDNN's algorithms for prepared lengths, which takes seconds.
     """
 
-    name, how = "torch", "PyTorch's convolutions, channels-last"
+    name, how = "torch", "PyTorch's convolutions, or matrix products and Fourier transforms"
 
-    def __init__(self, vocoder: Vocoder, search: bool = True):
+    def __init__(self, vocoder: Vocoder | SourceFilterVocoder, search: bool = True):
         self.vocoder, self.search = vocoder, search
 
     def bind(self, inputs) -> Callable[[], None]:
@@ -28,7 +30,7 @@ class TorchGenerator:
 
         def run() -> None:
             with _cudnn(benchmark=search):
-                inputs.audio.copy_(self.vocoder(inputs.mel, inputs.excitation, inputs.noise))
+                inputs.audio.copy_(self.vocoder(inputs.mel, inputs.excitation, inputs.extra))
 
         return run
 

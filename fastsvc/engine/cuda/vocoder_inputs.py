@@ -1,0 +1,100 @@
+"""The vocoder's static buffers of one shape on a GPU, and how the excitation gets into them.
+
+The mixed sources of HiFi-GAN generators are written by a kernel (kernels/vocoder/source.py), the single sine of PC-NSF
+by PyTorch beforehand, and the pulses and noise of the source-filter vocoder by PyTorch inside the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
+from fastsvc.engine.cuda.denoiser import as_int64
+from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.tiles import power_of_two
+from fastsvc.kernels.vocoder import source as source_kernel
+from fastsvc.model import noise, pulses, source, vocoders
+
+
+def by_kernel(config: AnyVocoderConfig) -> bool:
+    """Whether the source kernel writes the excitation."""
+    return isinstance(config, VocoderConfig) and config.source != "sine"
+
+
+class VocoderInputs:
+    """``batch`` slices of ``frames``. ``extra``: the third input of fastsvc/model/vocoders.py, or None."""
+
+    def __init__(self, config: AnyVocoderConfig, batch: int, frames: int, device):
+        with torch.inference_mode(False):
+
+            def zeros(*shape: int, dtype=torch.float32) -> Tensor:
+                return torch.zeros(batch, *shape, dtype=dtype, device=device)
+
+            shapes = vocoders.shapes(config, batch, frames)
+            self.mel, self.f0_hz = zeros(*shapes["mel"][1:]), zeros(frames)
+            self.excitation = zeros(*shapes["source"][1:])
+            self.audio = zeros(frames * config.mel.hop_samples)
+            self.first_frames, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
+            self.noise = zeros(*shapes["noise"][1:]) if "noise" in shapes else None
+            self.extra = self.noise
+            if isinstance(config, SourceFilterConfig):
+                self.phase, self.extra = zeros(frames, dtype=torch.float64), self.f0_hz
+            else:
+                self.starts, self.growth = zeros(frames, dtype=torch.int64), zeros(frames, dtype=torch.int64)
+                self.offsets = zeros(power_of_two(config.source_channels), dtype=torch.int64)
+                self.lengths = torch.full((batch,), frames, dtype=torch.int32, device=device)
+
+    def source(self, config: VocoderConfig, weight: Tensor, bias: Tensor) -> Launch:
+        """The launch that writes the harmonic source into ``excitation``."""
+        tensors = self.f0_hz, self.starts, self.growth, self.offsets, weight, bias, self.excitation
+        slices = self.lengths, self.first_frames, self.seeds
+        kind = config.mel.rate_hz, config.source_channels, config.source == "pulse"
+        return source_kernel.launch(*tensors, *slices, *kind)
+
+    def fill_source(self, config: AnyVocoderConfig, by_frame: list[Tensor], seed: int) -> None:
+        """Write what the excitation is made of (:func:`source_by_frame` of the slices), or the single sine itself."""
+        self.seeds.fill_(as_int64(seed))
+        if isinstance(config, SourceFilterConfig):
+            targets = (self.f0_hz, self.phase)
+        elif config.source == "sine":
+            f0_hz, phase = by_frame
+            self.excitation.copy_(source.sine(f0_hz, phase, config)[..., 0])
+            return
+        else:
+            targets = (self.f0_hz, self.starts, self.growth)
+            turns = source.initial_phase(config, seed, self.mel.device)
+            self.offsets[:, : len(turns)] = source_kernel.offsets(turns)
+        for target, value in zip(targets, by_frame, strict=True):
+            target.copy_(value)
+
+    def start_source(self, config: AnyVocoderConfig, mixing, launcher) -> Callable[[], None] | None:
+        """A call that writes ``excitation`` and can be captured in a CUDA graph; None where nothing is left to do."""
+        if isinstance(config, SourceFilterConfig):
+            return lambda: self._pulses(config)
+        return None if mixing is None else launcher.bind(self.source(config, *mixing))
+
+    def _pulses(self, config: SourceFilterConfig) -> None:
+        frames, hop = self.f0_hz.shape[1], config.mel.hop_samples
+        places = self.first_frames[:, None] + torch.arange(frames, device=self.f0_hz.device)
+        draws = noise.drawn(self.seeds[:, None, None], 0, places, hop, noise.SOURCE_STREAM)
+        self.excitation.copy_(pulses.excitation(self.f0_hz, self.phase, draws.flatten(1), config))
+
+
+def source_by_frame(f0_hz: Tensor, config: AnyVocoderConfig) -> tuple[Tensor, ...]:
+    """f0_hz [T] and its phases by frame, which depend on the whole recording before a slice."""
+    if not by_kernel(config):
+        return f0_hz, vocoders.frame_phase(f0_hz[None], config)[0]
+    starts, growth = source_kernel.phases(f0_hz[None], config.mel.rate_hz, config.mel.hop_samples)
+    return f0_hz, starts[0], growth[0]
+
+
+def source_mixing(vocoder) -> tuple[Tensor, Tensor]:
+    """Weight, padded for the kernel, and bias of the source's channels, of a fastsvc.engine.cpu.vocoder.Vocoder."""
+    assert vocoder.linear is not None, "the single sine of PC-NSF is not mixed"
+    weight, bias = vocoder.linear
+    padded = weight.new_zeros(power_of_two(weight.shape[1]))
+    padded[: weight.shape[1]] = weight[0]
+    return padded, bias.clone()  # cloned, because its offset in the file need not be aligned
