@@ -117,7 +117,7 @@ def test_every_start_at_run_time_was_compiled(folder, monkeypatch):
     plan = sampler.plans[1]
     starts = program.launches([plan], plan.levels, conditioned=True)
     inputs = cuda_vocoder.VocoderInputs(engines.VOCODER, 2, 64, "cpu")
-    vocoder = cuda_vocoder.Vocoder(folder.tensors(engine_folder.VOCODER), engines.VOCODER)
+    vocoder = cuda_vocoder.torch_generator(folder.tensors(engine_folder.VOCODER), engines.VOCODER)
     starts.append(inputs.source(engines.VOCODER, *cuda_vocoder.source_mixing(vocoder)))
     for launch in starts:
         cubins.bind(launch)()
