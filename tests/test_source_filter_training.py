@@ -11,7 +11,7 @@ from fastsvc.config import SourceFilterConfig, vocoder_config
 from fastsvc.errors import ConfigError
 from fastsvc.model.source_filter import SourceFilter
 from fastsvc.training import checkpoint
-from fastsvc.training.source_filter import SourceFilterTask, blurred, faster
+from fastsvc.training.source_filter import SourceFilterTask, _shape, blurred, faster
 from fastsvc.training.spectral_distance import SIZES, energy_distance, levels, log_distance
 from fastsvc.training.task import task_class
 from fastsvc.training.vocoder import VocoderTask
@@ -64,6 +64,16 @@ def test_levels_are_those_of_each_window():
     assert torch.allclose(levels(2 * audio) - levels(audio), torch.full((2, 28, 1), 2.0).log(), atol=1e-4)
     assert levels(audio).mean() == pytest.approx(np.log(0.1), abs=0.05)
     assert torch.isfinite(levels(torch.zeros(1, 2048))).all()
+
+
+def test_gains_that_are_alike_in_all_frames_cost_most():
+    frames, hop = 50, 64
+    steady = torch.ones(2, frames, hop, 2)
+    ramp = torch.linspace(-0.2, 0.2, hop)[None, None, :, None].exp()
+    turned = torch.ones(1, frames, 1, 1)
+    turned[:, ::2] = -1
+    none, alike, onsets = (_shape(g.flatten(1, 2), hop) for g in (2 * steady, ramp * steady, ramp**turned * steady))
+    assert none < 1e-10 < onsets < 0.01 * alike
 
 
 def test_adversarial_turns_come_late_and_reach_the_network():

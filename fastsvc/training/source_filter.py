@@ -28,11 +28,14 @@ class SourceFilterTaskConfig(VocoderTaskConfig):
     """The YAML's ``task`` part. ``stft`` is the weight of the energy distance of spectra, ``mel`` of that of mels."""
 
     mel: float = 1.0
-    level: float = 1.0  # weight of the loudness of each window
-    equaliser: float = 0.3
-    blurred: float = 0.25  # share of the items whose mel is blurred over bins
+    level: float = 0.0  # weight of the loudness of each window
+    even: float = 1.0  # weight of what the gains do within frames (:func:`_shape`)
+    equaliser: float = 0.6
+    rooms: float = 0.3  # share of the recordings that get a room
+    hiss: float = 0.3  # share of the recordings that get noise, 20 to 60 dB below them
+    blurred: float = 0.0  # share of the items whose mel is blurred over bins
     blur: float = 2.0  # widest blur: standard deviation in bins
-    noisy: float = 0.25  # share of the items whose mel has noise
+    noisy: float = 0.2  # share of the items whose mel has noise
     mel_noise: float = 0.15  # largest standard deviation, in the mel's own logarithm
     played: float = 0.5  # share of the batches that are played at another speed
     windows: int = 2  # number of lengths of spectra that a step compares, drawn anew each time
@@ -41,7 +44,8 @@ class SourceFilterTaskConfig(VocoderTaskConfig):
     def __post_init__(self):
         super().__post_init__()
         within("task", self, blurred=SHARE, noisy=SHARE, played=SHARE, blur=(0, 100), speeds=(0.25, 4))
-        within("task", self, windows=(1, len(SIZES)), level=(0, 1e4))
+        within("task", self, rooms=SHARE, hiss=SHARE)
+        within("task", self, windows=(1, len(SIZES)), level=(0, 1e4), even=(0, 1e4))
         check(self.even_from == 1, "task: even_from is for families that upsample", "omit it")
 
 
@@ -57,6 +61,7 @@ class SourceFilterTask(VocoderTask):
         count = len(audio)
         shaped = augment.random_equaliser(audio, self.mel.rate_hz, generator, 8.0, 8.0)
         audio = torch.where(augment.often(generator, settings.equaliser, count, 1), shaped, audio)
+        audio = self._with_room(audio, generator)
         audio = audio * 10 ** (augment.uniform(generator, *GAIN_DB, count, 1) / 20)
         item = self._item(audio, crops)
         width = augment.uniform(generator, 0, settings.blur, count)
@@ -65,6 +70,16 @@ class SourceFilterTask(VocoderTask):
         level = torch.where(augment.often(generator, settings.noisy, count, 1, 1), level, 0)
         draws = torch.randn(item["mel"].shape, generator=generator)
         return item | {"given": blurred(item["mel"], width) + level * draws}
+
+    def _with_room(self, audio: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Rooms and hiss, of the target too: what is neither dry nor clean shall stay as it is."""
+        if self.settings.rooms:
+            audio = augment.reverberate(audio, self.mel.rate_hz, generator, self.settings.rooms)
+        count = len(audio)
+        below_db = augment.uniform(generator, 20, 60, count, 1)
+        level = audio.square().mean(1, keepdim=True).sqrt() * 10 ** (-below_db / 20)
+        level = torch.where(augment.often(generator, self.settings.hiss, count, 1), level, 0)
+        return audio + level * torch.randn(audio.shape, generator=generator)
 
     def excitation(self, f0_hz: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Pulses of random starting phases, and noise: [B, T·hop, 2]."""
@@ -86,9 +101,11 @@ class SourceFilterTask(VocoderTask):
             distance = log_distance(mel, *mels) * self._nepers()
             level = log_distance(*(levels(audio) for audio in (real, first, second)))
             loss = self.settings.stft * stft + self.settings.mel * distance + self.settings.level * level
+            shape = _shape(gains, self.mel.hop_samples)
+            loss = loss + self.settings.even * shape
         mel_l1 = (mels[0] - mel).detach().abs().mean() * self._nepers()
         figures = {"energy": stft.detach(), "stft": plain, "mel_energy": distance.detach(), "mel": mel_l1}
-        figures["level"] = level.detach()
+        figures |= {"level": level.detach(), "shape": shape.detach()}
         return self._with_adversary(loss, figures, real, first)
 
     def _render(self, model, item: dict, seed: int) -> torch.Tensor:
@@ -104,6 +121,17 @@ class SourceFilterTask(VocoderTask):
             draws = (self._render(model, item, 2 * i + k) for k in range(2))
             found.append(float(energy_distance(item["audio"].to(self.device), *draws)[0]))
         return figures | {"energy": float(np.mean(found))}
+
+
+def _shape(gains: torch.Tensor, hop: int) -> torch.Tensor:
+    """What gains [B, T·hop, 2] do within frames, in nepers squared, and 2000 times what they do in all frames alike.
+
+    An onset lies anywhere in its frame. What is the same in every frame is a modulation at the frame rate: a network
+    soon makes the roughness between harmonics of it.
+    """
+    within = gains.log().unflatten(1, (-1, hop))
+    within = within - within.mean(2, keepdim=True)
+    return 0.05 * within.square().mean() + 100 * within.mean((0, 1)).square().mean()
 
 
 def faster(crops: dict, speed: float, frames: int, hop: int) -> dict:
