@@ -71,6 +71,9 @@ def choir(out, singers, voices, minutes, seed, jobs):
     logging.basicConfig(format="note: %(message)s", level=logging.ERROR if verbosity() < 0 else logging.INFO)
     choir_info = fill(out, roster(singers, seed, voices), minutes, seed, jobs=jobs, progress=verbosity() >= 0)
     say(f"{out}: {len(choir_info['singers'])} singers, {len(choir_info['songs'])} songs each")
+    from fastsvc.commands import next_step
+
+    say(next_step.after_choir(out))
 
 
 @click.command(short_help="Turn recordings into a corpus for training.", epilog=PREPARE_EXAMPLES)
@@ -195,6 +198,10 @@ def train(kind, config, out, resume):
     result = run(kind, config, resume=resume, out=out)
     state = "finished" if result["finished"] else "stopped"
     say(f"{state} at step {result['step']}; checkpoints in {result['out']}")
+    if result["finished"]:
+        from fastsvc.commands import next_step
+
+        say(next_step.after_training(kind, result["out"]))
 
 
 @click.command(short_help="Measure how good an engine is.", epilog=EVALUATE_EXAMPLES)

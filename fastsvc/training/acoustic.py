@@ -19,8 +19,9 @@ from fastsvc.errors import ConfigError
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.keys import fit
-from fastsvc.training import diffusion, rows, wavenet_train
-from fastsvc.training.task import Task
+from fastsvc.model.vocoder import Generator
+from fastsvc.training import diffusion, listen, rows, wavenet_train
+from fastsvc.training.task import Sample, Task
 
 TABLE = "condition.spk_embed.weight"  # a row for each singer; missing in models of one singer
 FRAME_KEYS = ("units", "f0_hz", "volume", "voiced", "mask")
@@ -43,6 +44,7 @@ class AcousticTask(Task):
 
     augment: AugmentSettings
     model: AcousticModel
+    vocoder: Generator | None = None  # to hear the samples
 
     def batch(self, rng: np.random.Generator) -> dict:
         return self.augmented(self.crops("train", rng, self.batch_size, self.batch_frames), rng)
@@ -190,6 +192,16 @@ class AcousticTask(Task):
 
     def mel_error(self, model: AcousticModel, steps: int, method: str) -> float:
         return diffusion.mel_l1(self.sampled(model, steps, method), self.valid["mel"], self.valid["valid"])
+
+    def audible(self, mels: dict[str, Tensor], count: int = 2) -> dict[str, Sample]:
+        """The first ``count`` mels [B, T, M] of each name as pictures and, with a vocoder, as sound."""
+        samples = {}
+        for name, mel in mels.items():
+            sounds = listen.sounds(self.vocoder, mel[:count], self.valid, self.seed) if self.vocoder else None
+            for i, picture in enumerate(mel[:count]):
+                sound = None if sounds is None else sounds[i]
+                samples[f"{name}/{i}"] = Sample(sound, self.corpus.mel.rate_hz, picture.cpu().numpy())
+        return samples
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model.config)

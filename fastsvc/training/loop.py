@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -18,16 +18,24 @@ from fastsvc.training.interrupt import Interrupt
 from fastsvc.training.logging import Log, plain
 from fastsvc.training.resume import find, nothing_to_resume
 from fastsvc.training.settings import TrainingSettings, read_settings
-from fastsvc.training.task import Task, Turn, task_class
+from fastsvc.training.task import Sample, Task, Turn, task_class
 
 PATIENCE = 10  # steps in a row with a loss that is not finite
 
 
-def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Path | None = None) -> dict:
+def run(
+    kind: str,
+    config_path: str | Path,
+    resume: bool = False,
+    out: str | Path | None = None,
+    on_samples: Callable[[int, dict[str, Sample]], None] | None = None,
+    hint: str | None = None,
+) -> dict:
     """Train a checkpoint of this ``kind`` from a YAML file → {"step", "finished", "out", "best", "reason"}.
 
-    ``out`` replaces the file's; ``reason``: why the task itself requested a stop, or "". Raises ConfigError,
-    CheckpointError, OutputError, and FastsvcError when the loss is not finite for several steps.
+    ``out`` replaces the file's; ``on_samples(step, samples)`` gets the samples of each validation; ``hint``: the
+    command that continues; ``reason``: why the task itself requested a stop, or "". Raises ConfigError, CheckpointError,
+    OutputError, and FastsvcError when the loss is not finite for several steps.
     """
     cls = task_class(kind)
     arguments.flag("resume", resume)
@@ -51,9 +59,9 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             resume_point=resume_point,
         )
         task.notes += [message] if message and resume_point is None else []
-        hint = f"fastsvc train {kind} -c {config_path} --resume"
+        hint = hint or f"fastsvc train {kind} -c {config_path} --resume"
         with _alone(out) if group.first else contextlib.nullcontext():
-            return Trainer(task, settings, out, group, resume, hint).train()
+            return Trainer(task, settings, out, group, resume, hint, on_samples).train()
 
 
 @contextlib.contextmanager
@@ -68,9 +76,16 @@ class Trainer:
     """The state of a run: ``step`` counts finished steps."""
 
     def __init__(
-        self, task: Task, settings: TrainingSettings, out: Path, group=None, resume: bool = False, hint: str = ""
+        self,
+        task: Task,
+        settings: TrainingSettings,
+        out: Path,
+        group=None,
+        resume: bool = False,
+        hint: str = "",
+        on_samples=None,
     ):
-        self.task, self.settings, self.out, self.hint = task, settings, Path(out), hint
+        self.task, self.settings, self.out, self.hint, self.on_samples = task, settings, Path(out), hint, on_samples
         self.group = group or parallel.ProcessGroup()
         self.device = task.device
         self.dtype = optim.precision_of(settings.precision, self.device)
@@ -177,7 +192,7 @@ class Trainer:
     # ---- the run
 
     def train(self) -> dict:
-        log = Log(self.task.kind, self.out, self.step, quiet=not self.group.first)
+        log = Log(self.task.kind, self.out, self.step, quiet=not self.group.first, fraction=self.fraction)
         for line in saving.opening(self):
             log.say(line)
         start, elapsed_before = time.monotonic(), self.elapsed_s
@@ -199,14 +214,12 @@ class Trainer:
                     last_logged = (self.step, now)
                     log.figures(self.step, plain(figures), "train", [k for k in figures if k.startswith("loss_")])
                 if self.step % self.settings.validate_every == 0:
-                    self.validate(log)
+                    self.save_and_validate(log)
                     stop |= self._agree(self.elapsed_s, bool(self.reason))[1]
-                if self.step % self.settings.save_every == 0:
+                elif self.step % self.settings.save_every == 0:
                     self.save("last.pt")
-            if self.step > first:
-                if not stop and self.step % self.settings.validate_every:
-                    self.validate(log)
-                self.save("last.pt")
+            if self.step > first and self.step % self.settings.validate_every:
+                self.save("last.pt") if stop else self.save_and_validate(log)
             if stop:
                 why = f": {self.reason}" if self.reason else ""
                 log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; continue with: {self.hint}")
@@ -216,6 +229,14 @@ class Trainer:
     def _agree(self, elapsed_s: float, stop: bool) -> tuple[float, bool]:
         elapsed_s, stop = self.group.maximum(elapsed_s, float(stop))
         return elapsed_s, bool(stop)
+
+    def save_and_validate(self, log: Log) -> None:
+        """Save first, so that a failing validation loses no step; and again where it found a new best."""
+        best = self.best
+        self.save("last.pt")
+        self.validate(log)
+        if self.best != best:
+            self.save("last.pt")
 
     @torch.no_grad()
     def validate(self, log: Log) -> None:
@@ -227,8 +248,11 @@ class Trainer:
         if figures:
             log.figures(self.step, figures, "valid")
             log.say(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-        if log.board:
-            log.samples(self.step, self.task.samples(model))
+        if log.board or self.on_samples:
+            samples = self.task.samples(model)
+            log.samples(self.step, samples)
+            if self.on_samples:
+                self.on_samples(self.step, samples)
         verdict = self.task.verdict(figures)
         for line in verdict.warnings:
             log.say(f"step {self.step}: warning: {line}")

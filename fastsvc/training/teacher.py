@@ -20,7 +20,7 @@ from fastsvc.config import (
 from fastsvc.config.limits import CROPS, FRAMES, SHARE
 from fastsvc.config.plain import within
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import diffusion
+from fastsvc.training import diffusion, listen
 from fastsvc.training.acoustic import AcousticTask, AugmentSettings
 from fastsvc.training.task import Sample, Turn
 
@@ -41,6 +41,7 @@ class TeacherSettings:
     sigma_std: float = 1.2
     karras_share: float = 0.2
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    vocoder: str = ""  # a checkpoint, to hear the samples; without, they are pictures
     valid_crops: int = 16
     valid_frames: int = 192
 
@@ -68,6 +69,7 @@ class TeacherTask(AcousticTask):
         self.agree(config, self.settings)
         self.model = AcousticModel(config).to(self.device)
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
+        self.vocoder = listen.vocoder_of(self.settings.vocoder, self.corpus.mel, self.device)
 
     def acoustic_config(self) -> AcousticConfig:
         settings, encoder = self.settings, self.corpus.encoder
@@ -133,6 +135,4 @@ class TeacherTask(AcousticTask):
         }
 
     def samples(self, model: nn.Module) -> dict[str, Sample]:
-        mel = self.sampled(model, 9, "heun")
-        pictures = {f"sampled/{i}": Sample(mel=mel[i].cpu()) for i in range(min(2, len(mel)))}
-        return pictures | {f"true/{i}": Sample(mel=self.valid["mel"][i].cpu()) for i in range(min(2, len(mel)))}
+        return self.audible({"sampled": self.sampled(model, 9, "heun"), "true": self.valid["mel"]})
