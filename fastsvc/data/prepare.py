@@ -20,7 +20,7 @@ from fastsvc.config.plain import differences
 from fastsvc.data import account, advice, records
 from fastsvc.data.account import CorpusReport
 from fastsvc.data.pieces import PrepareSettings, RecordingItems
-from fastsvc.data.scan import Recording, scan, split_songs
+from fastsvc.data.scan import ENOUGH, Recording, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
 from fastsvc.data.workers import process_all
@@ -51,12 +51,15 @@ def prepare(
     f0_source: str = "auto",
     high_pass: bool | None = None,
     progress: bool = True,
+    singer: str | None = None,
+    split_pieces: bool = False,
 ) -> CorpusReport:
     """Make or complete the corpus ``out`` from the recordings below ``dataset``.
 
     ``valid`` and ``test`` are shares of the songs; ``peak`` is the level to which each recording is normalised (None:
     as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does. ``high_pass`` as
-    in Engine.convert; None: as ``out`` was begun, and on for a new corpus.
+    in Engine.convert; None: as ``out`` was begun, and on for a new corpus. ``singer``: whose recordings all are, for a
+    folder without singers' folders. ``split_pieces``: a singer of fewer than ENOUGH songs is split by pieces of songs.
     Unusable recordings are skipped and listed in the report; ``report.json`` lists every file.
     Raises AudioError where no recording is usable, ConfigError for bad settings or an ``out`` of other settings,
     OutputError where ``out`` cannot be written.
@@ -72,7 +75,7 @@ def prepare(
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     mel, features = mel or MelConfig(), features or FeatureConfig()
-    dataset_scan = scan(dataset, out)
+    dataset_scan = scan(dataset, out, singer)
     sources = list(filter(_short, dataset_scan.sources))
     phones = _phones(dataset, sources)
     _check_free(out)
@@ -101,7 +104,7 @@ def prepare(
         # In the order of the dataset, whichever process was ready first.
         report.bad += [failures[source.name] for source in sources if source.name in failures]
         report.warnings += [f"{source.path}: {note}" for source in sources for note in records.notes(finished, source)]
-        split = _finish(sources, finished, settings, phones, (seed, valid, test), report)
+        split = _finish(sources, finished, settings, phones, (seed, valid, test), report, split_pieces)
         account.write(report, dataset, sources, finished, split)
         if not split:
             raise AudioError(
@@ -182,13 +185,17 @@ def _run(sources, out, settings, phones, jobs, progress) -> Iterator[tuple[Recor
 
 
 def _finish(
-    sources, finished: dict[str, RecordingItems], settings: PrepareSettings, phones, split_by, report: CorpusReport
+    sources, finished: dict[str, RecordingItems], settings: PrepareSettings, phones, split_by, report, split_pieces
 ) -> dict[str, str]:
     """Split by songs, sum the statistics, write corpus.json; → the split, {} without any song."""
     songs: dict[str, set[str]] = {}
     for source in sources:
         if source.name in finished:
             songs.setdefault(source.singer, set()).add(source.song)
+    few = {singer for singer, names in songs.items() if len(names) < ENOUGH} if split_pieces else set()
+    for singer in few:
+        items = [finished[one.name].items for one in sources if one.name in finished and one.singer == singer]
+        songs[singer] = {item["id"] for some in items for item in some}
     if not songs:
         return {}
     path = report.corpus / "corpus.json"
@@ -199,7 +206,8 @@ def _finish(
     items, sums = [], np.zeros((2, settings.mel.bins))
     for source in sources:
         for item in finished[source.name].items if source.name in finished else []:
-            item = dict(item, singer=source.singer, song=source.song, split=split[source.song])
+            song = item["id"] if source.singer in few else source.song
+            item = dict(item, singer=source.singer, song=song, split=split[song])
             part = item.pop("mel_sums")
             if item["split"] == "train":
                 sums += part

@@ -41,8 +41,10 @@ class DatasetScan:
     notes: list[str] = field(default_factory=list)
 
 
-def scan(dataset: Path, out: Path | None = None) -> DatasetScan:
+def scan(dataset: Path, out: Path | None = None, singer: str | None = None) -> DatasetScan:
     """All recordings below ``dataset``, sorted, each once; linked folders are followed, ``out`` is left out.
+
+    ``singer``: all recordings are this singer's, and may lie directly inside.
 
     Layouts: ``<singer>/<song>.wav``, ``<singer>/<song>/…/<utterance>.wav``, and M4Singer's
     ``<singer>#<song>/<utterance>.wav``. Hidden files are ignored. Names are composed (NFC), so a singer from two
@@ -56,7 +58,7 @@ def scan(dataset: Path, out: Path | None = None) -> DatasetScan:
     paths, again = unique_files(search.recordings)
     result.notes += [f"{path} is {first} under another name: it is used once" for path, first in again]
     for path in paths:
-        (inside if len(path.relative_to(dataset).parts) > 1 else beside).append(path)
+        (inside if singer or len(path.relative_to(dataset).parts) > 1 else beside).append(path)
     result.unused += [(path, BESIDE) for path in beside]
     result.unused += [
         (path, f"{path.suffix} is not read: convert the file to wav or flac first") for path in sorted(search.foreign)
@@ -68,7 +70,7 @@ def scan(dataset: Path, out: Path | None = None) -> DatasetScan:
             f"{dataset}: holds no recordings in folders of singers ({'; '.join([*reasons, *result.notes[:SHOWN]])})",
             "arrange it as <singer>/<song>.wav or <singer>/<song>/<part>.wav",
         )
-    result.sources = _named(dataset, inside, result.notes)
+    result.sources = _named(dataset, inside, result.notes, singer)
     transcripts = {source.path.with_suffix(".json") for source in result.sources} | {dataset / "choir.json"}
     result.others = sorted(path for path in search.others if path not in transcripts)
     return result
@@ -103,7 +105,7 @@ class _Search(Tree[None]):
         self.scan.notes.append(f"{folder}: {why}" if first is None else f"{folder} is {first} again: it is used once")
 
 
-def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Recording]:
+def _named(dataset: Path, inside: list[Path], notes: list[str], only: str | None) -> list[Recording]:
     alike: dict[str, list[Path]] = defaultdict(list)
     for path in inside:
         alike[path.relative_to(dataset).with_suffix("").as_posix()].append(path)
@@ -116,7 +118,8 @@ def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Recordin
     for path in inside:
         relative = path.relative_to(dataset)
         stem = relative.with_suffix("").as_posix()
-        singer, song = (unicodedata.normalize("NFC", text) for text in _who_and_what(relative))
+        folder = relative if only is None else Path(only) / relative
+        singer, song = (unicodedata.normalize("NFC", text) for text in _who_and_what(folder))
         alone = len(alike[stem]) == 1 and stem not in full
         name = stem if alone else relative.as_posix()
         name = "/".join(file_names.fitted(part, NAME) for part in name.split("/"))  # items add an ending

@@ -137,11 +137,12 @@ class AcousticTask(Task):
             f"train the {self.kind} on the corpus of its teacher, or continue that training on this corpus first",
         )
 
-    def choose_speakers(self, teacher: dict | None = None, path: str = "") -> None:
+    def choose_speakers(self, teacher: dict | None = None, path: str = "", base: dict | None = None) -> None:
         """Set ``speakers``, their median f0 and the table from the training items.
 
-        Singers of the resumed run and of ``teacher`` (the content of the checkpoint ``path``) keep their rows; new
-        singers are appended. Singers without songs here keep their rows unchanged.
+        Singers of the resumed run, of ``teacher`` (the content of the checkpoint ``path``) and of ``base``, which need
+        not know all singers, keep their rows; new singers are appended. Singers without songs here keep their rows
+        unchanged.
         """
         corpus, resume_point = self.corpus, self.resume_point
         if not corpus.encoder:
@@ -151,7 +152,8 @@ class AcousticTask(Task):
             raise ConfigError(f"the corpus {corpus.path} has no item to train on", "prepare more songs")
         present = [corpus.singers[i] for i in ids]
         previous_singers = resume_point.singers if resume_point else []
-        self.speakers = rows.joined(rows.joined(previous_singers, teacher["speakers"] if teacher else []), present)
+        first = teacher or base
+        self.speakers = rows.joined(rows.joined(previous_singers, first["speakers"] if first else []), present)
         row_of = rows.positions(self.speakers)
         if teacher and len(rows.positions(teacher["speakers"])) != len(row_of):
             raise self._other_singers(path, teacher["speakers"], self.speakers)
@@ -162,9 +164,13 @@ class AcousticTask(Task):
             row = row_of[rows.key(name)]
             self.table[singer_id], self.singer_ids[row] = row, singer_id
         self.rows_without_songs = [row for row, singer_id in enumerate(self.singer_ids) if singer_id is None]
-        self._fill_f0(teacher, present)
-        if self.rows_without_songs:
-            names = ", ".join(self.speakers[row] for row in self.rows_without_songs)
+        self._fill_f0(first, present)
+        known = set(map(rows.key, base["speakers"])) if base else set()
+        missing = [
+            name for name in map(self.speakers.__getitem__, self.rows_without_songs) if rows.key(name) not in known
+        ]
+        if missing:
+            names = ", ".join(missing)
             self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay unchanged")
         if len(row_of) > 1:
             self.singer_rows["model"] = {TABLE: 1}

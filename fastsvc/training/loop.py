@@ -34,8 +34,8 @@ def run(
     """Train a checkpoint of this ``kind`` from a YAML file → {"step", "finished", "out", "best", "reason"}.
 
     ``out`` replaces the file's; ``on_samples(step, samples)`` gets the samples of each validation; ``hint``: the
-    command that continues; ``reason``: why the task itself requested a stop, or "". Raises ConfigError, CheckpointError,
-    OutputError, and FastsvcError when the loss is not finite for several steps.
+    command that continues; ``reason``: why the task itself requested a stop, or "". Raises ConfigError,
+    CheckpointError, OutputError, and FastsvcError when the loss is not finite for several steps.
     """
     cls = task_class(kind)
     arguments.flag("resume", resume)
