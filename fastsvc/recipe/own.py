@@ -1,4 +1,4 @@
-"""A student's checkpoint with the singers of one's own alone: the others' rows were not trained along."""
+"""A teacher's checkpoint with the singers of one's own alone: the base engine's rows were not trained along."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastsvc.training import checkpoint, rows
-from fastsvc.training.start import TABLE
+from fastsvc.training.start import KINDS, TABLE
 
 
 def write(source: Path, out: Path, singers: Sequence[str]) -> None:
-    """Copy ``source`` (a student or DMO student) to ``out`` with the rows of ``singers`` alone.
+    """Copy ``source`` (a teacher or student) to ``out`` with the rows of ``singers`` alone.
 
     With one singer the row joins the bias, as the condition of a model of one singer has no table.
     """
-    content = checkpoint.load(source, ("student", "dmo"))
+    content = checkpoint.load(source, KINDS)
     row_of = rows.positions(content["speakers"])
     chosen = [row_of[rows.key(name)] for name in singers]
     config, state = dict(content["config"]["model"]), dict(content["ema"])

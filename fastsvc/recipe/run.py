@@ -22,7 +22,7 @@ BUILD_MINUTES = 1.0
 MB_A_MINUTE = 4.5  # of recordings in a corpus
 MB = 1e6
 COPIES = {"teacher": 8, "student": 10, "dmo": 24}  # a network's tensors in the checkpoints of a training
-OTHERS = 4  # and in base.pt, voice.pt, the engine and the file that is being written
+OTHERS = 4  # and in base.pt, teacher.pt, the engine and the file that is being written
 
 
 def train(
@@ -66,7 +66,7 @@ def train(
 
 def _built_here(run_folder: Path, out: Path) -> bool:
     """Whether ``out`` is the engine of this run."""
-    voice = run_folder / stages.VOICE
+    voice = stages.student_of(run_folder)
     if not voice.exists() or not engine_folder.is_engine(out):
         return False
     return engine_folder.Artifact(out).manifest.source.sha256 == files.sha256(voice)

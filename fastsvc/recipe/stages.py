@@ -24,7 +24,7 @@ from fastsvc.training.resume import NAMES
 
 PREVIEWS_S = (30.0, 300.0)  # seconds between previews
 SAVE_S = 30.0
-VOICE = "voice.pt"  # what the engine is built from
+TEACHER = "teacher.pt"  # with the user's singers alone
 
 
 @dataclass
@@ -87,7 +87,10 @@ class Training:
         previews = Previews(run, self.name)
         resume = any((out / name).exists() for name in NAMES)
         result = loop.run(self.name, path, resume=resume, on_samples=previews.write, hint=run.hint)
-        return result["finished"] or bool(result["reason"])
+        finished = result["finished"] or bool(result["reason"])
+        if finished and self.name == "teacher":
+            own.write(_best(out), run.folder / TEACHER, list(run.songs.seconds))
+        return finished
 
     def _changes(self, run: Run, out: Path) -> dict:
         minutes, step_s = run.state.plan[self.name], run.step_s[self.name]
@@ -106,7 +109,7 @@ class Training:
         task: dict = {"vocoder": str(run.folder / base.VOCODER)}
         if self.name == "teacher":
             return task | {"init": str(run.folder / base.NETWORK)}
-        task["teacher"] = str(_best(run.folder / "teacher"))
+        task["teacher"] = str(run.folder / TEACHER)
         if self.name == "dmo":  # without listeners, which would need trainings of their own
             weights = {loss: {"weight": 0.0} for loss in ("ctc", "frames", "pitch", "singer")}
             task |= {"init": str(_best(run.folder / "student")), "listeners": {}, "guard": {}}
@@ -116,18 +119,14 @@ class Training:
 
 
 class Build:
-    """The engine, from the last student's rows of the user's singers; then a phrase through it, to be heard."""
+    """The engine, from the last student; then a phrase through it, to be heard."""
 
     name, parts = "build", 1
 
     def run(self, run: Run) -> bool:
-        last = run.folder / "dmo" / "last.pt"
-        source = last if last.exists() else _best(run.folder / "student")
-        checkpoint = run.folder / VOICE
         if not engine_folder.is_engine(run.out):  # else it was built, and this run was killed right after
-            own.write(source, checkpoint, list(run.songs.seconds))
             parts = {"vocoder": run.state.base, "content": run.state.base}
-            build.compile(checkpoint, run.out, progress=lambda line: None, **parts)
+            build.compile(student_of(run.folder), run.out, progress=lambda line: None, **parts)
         corpus = Corpus(run.corpus)
         item = corpus.items[corpus.of("valid")[0]]
         engine = Engine.open(run.out, "cpu")
@@ -163,6 +162,12 @@ class Previews:
 def _best(folder: Path) -> Path:
     """The checkpoint of least validation error, where one was found."""
     return folder / "best.pt" if (folder / "best.pt").exists() else folder / "last.pt"
+
+
+def student_of(folder: Path) -> Path:
+    """The checkpoint that the engine is built from."""
+    last = folder / "dmo" / "last.pt"
+    return last if last.exists() else _best(folder / "student")
 
 
 def of(kinds: list[str]) -> list:
