@@ -12,7 +12,6 @@ KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo"
 CONFIGS = ("prepare", *KINDS)
 TRAIN_EXAMPLES = examples(
     "fastsvc train songs/ -o me.fsvc --budget 2h",
-    "fastsvc train --print-config teacher > teacher.yaml",
     "fastsvc train teacher -c teacher.yaml --resume",
 )
 RESUME_HELP = "Continue from the run's last checkpoint, where it has one. A folder of songs always continues."
@@ -56,7 +55,7 @@ def train(what, out, budget, device, base, config, resume, print_config):
                 )
         return _one_network(what, config, out, resume)
     if config is not None:
-        raise click.UsageError(f"-c belongs to a KIND: {', '.join(KINDS)}. {what} is none of them.")
+        raise click.UsageError(f"-c belongs to a KIND, and {what!r} is not one of {', '.join(KINDS)}.")
     return _voice(what, out, budget or BUDGET, device or "auto", base)
 
 

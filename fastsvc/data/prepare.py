@@ -15,22 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from fastsvc import arguments, files, screen
-from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
-from fastsvc.config.plain import differences
-from fastsvc.data import account, advice, records
+from fastsvc.config import FeatureConfig, MelConfig, to_dict
+from fastsvc.data import account, advice, claim, records
 from fastsvc.data.account import CorpusReport
 from fastsvc.data.pieces import PrepareSettings, RecordingItems
 from fastsvc.data.scan import ENOUGH, Recording, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
 from fastsvc.data.workers import process_all
-from fastsvc.errors import AudioError, ConfigError, FastsvcError, OutputError
+from fastsvc.errors import AudioError, ConfigError, FastsvcError
 from fastsvc.files import InWork
 from fastsvc.reading import arrays
 
 __all__ = ["CorpusReport", "add_units", "prepare"]
 
-FORMAT = 1
 NAME_BYTES = 240  # of a recording's name: its items' names are longer, and systems allow 255
 SPLIT = ("seed", "valid", "test")
 F0_SOURCES = ("auto", "tracker")
@@ -78,12 +76,12 @@ def prepare(
     dataset_scan = scan(dataset, out, singer)
     sources = list(filter(_short, dataset_scan.sources))
     phones = _phones(dataset, sources)
-    _check_free(out)
+    claim.check_free(out)
     with files.folder_lock(out, "preparing a corpus"):
         files.clear_leftovers(out, deep=True)
         high_pass = records.begun_with_high_pass(out) if high_pass is None else high_pass
         settings = PrepareSettings(mel, features, max_seconds, peak, f0_source, high_pass)
-        _claim(out, settings, phones)
+        claim.claim(out, settings, phones)
         report = CorpusReport(
             out, recordings=len(dataset_scan.sources), others=dataset_scan.others, warnings=list(dataset_scan.notes)
         )
@@ -125,49 +123,6 @@ def _phones(dataset: Path, sources: list[Recording]) -> tuple[str, ...]:
     from fastsvc.data.choir.phones import PHONES
 
     return tuple(PHONES)
-
-
-def _check_free(out: Path) -> None:
-    """Raises OutputError where ``out`` is neither empty nor a corpus: nothing is written there."""
-    path = out / "settings.json"
-    if path.is_file():
-        stored = load_json(path)
-        is_corpus = (
-            isinstance(stored.get("format"), int) and isinstance(stored.get("settings"), dict) and "phones" in stored
-        )
-    else:
-        is_corpus = files.free_or_ours(out)
-    if not is_corpus:
-        raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
-
-
-def _claim(out: Path, settings: PrepareSettings, phones: tuple[str, ...]) -> None:
-    """Write settings.json. Raises ConfigError where ``out`` was prepared with other settings."""
-    requested = {"format": FORMAT, "settings": to_dict(settings), "phones": list(phones)}
-    path = out / "settings.json"
-    if path.is_file():
-        stored = _completed(load_json(path))
-        if stored != requested and (out / "records").exists():  # without records nothing was made yet
-            messages = [
-                line
-                for _, line in differences(
-                    *(record | record["settings"] | {"settings": 0} for record in (stored, requested))
-                )
-            ]
-            raise ConfigError(
-                f"{out}: was prepared with other settings: {'; '.join(messages)}",
-                "use another folder, or the same settings",
-            )
-    if not path.is_file() or stored != requested:
-        save_json(path, requested)
-
-
-def _completed(stored: dict) -> dict:
-    """The stored settings; settings newer than the file are added at their defaults, which change nothing."""
-    try:
-        return stored | {"settings": to_dict(from_dict(PrepareSettings, stored["settings"]))}
-    except (ConfigError, KeyError):
-        return stored
 
 
 def _run(sources, out, settings, phones, jobs, progress) -> Iterator[tuple[Recording, RecordingItems | AudioError]]:
@@ -216,7 +171,7 @@ def _finish(
     mean = sums[0] / count
     std = np.sqrt(np.maximum(sums[1] / count - mean**2, 0))
     corpus = {
-        "format": FORMAT,
+        "format": claim.FORMAT,
         "mel": to_dict(settings.mel),
         "features": to_dict(settings.features),
         "peak": settings.peak,

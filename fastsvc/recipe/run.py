@@ -18,7 +18,7 @@ from fastsvc.recipe.state import State, check_same, load
 
 DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
 PREPARE_MINUTES = (0.3, 0.03)  # at least, and for each minute of recordings; two cores of 2026
-BUILD_MINUTES = 1.0
+BUILD_MINUTES = 0.5
 MB_A_MINUTE = 4.5  # of recordings in a corpus
 MB = 1e6
 COPIES = {"teacher": 8, "student": 10, "dmo": 24}  # a network's tensors in the checkpoints of a training

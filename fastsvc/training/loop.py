@@ -12,7 +12,7 @@ import torch
 
 from fastsvc import arguments, files
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
-from fastsvc.training import optim, parallel, rows, saving
+from fastsvc.training import optim, parallel, rows, saving, validation
 from fastsvc.training.feeder import Feeder, seed_of
 from fastsvc.training.interrupt import Interrupt
 from fastsvc.training.logging import Log, plain
@@ -214,12 +214,12 @@ class Trainer:
                     last_logged = (self.step, now)
                     log.figures(self.step, plain(figures), "train", [k for k in figures if k.startswith("loss_")])
                 if self.step % self.settings.validate_every == 0:
-                    self.save_and_validate(log)
+                    validation.save_and_validate(self, log)
                     stop |= self._agree(self.elapsed_s, bool(self.reason))[1]
                 elif self.step % self.settings.save_every == 0:
                     self.save("last.pt")
             if self.step > first and self.step % self.settings.validate_every:
-                self.save("last.pt") if stop else self.save_and_validate(log)
+                self.save("last.pt") if stop else validation.save_and_validate(self, log)
             if stop:
                 why = f": {self.reason}" if self.reason else ""
                 log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; continue with: {self.hint}")
@@ -229,42 +229,3 @@ class Trainer:
     def _agree(self, elapsed_s: float, stop: bool) -> tuple[float, bool]:
         elapsed_s, stop = self.group.maximum(elapsed_s, float(stop))
         return elapsed_s, bool(stop)
-
-    def save_and_validate(self, log: Log) -> None:
-        """Save first, so that a failing validation loses no step; and again where it found a new best."""
-        best = self.best
-        self.save("last.pt")
-        self.validate(log)
-        if self.best != best:
-            self.save("last.pt")
-
-    @torch.no_grad()
-    def validate(self, log: Log) -> None:
-        """Held-out figures with the EMA weights; keeps best.pt."""
-        if not self.group.first:
-            return
-        model = self.ema.model.eval()
-        figures = plain(self.task.validate(model))
-        if figures:
-            log.figures(self.step, figures, "valid")
-            log.say(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-        if log.board or self.on_samples:
-            samples = self.task.samples(model)
-            log.samples(self.step, samples)
-            if self.on_samples:
-                self.on_samples(self.step, samples)
-        verdict = self.task.verdict(figures)
-        for line in verdict.warnings:
-            log.say(f"step {self.step}: warning: {line}")
-        self.reason = verdict.stop
-        self._keep_best(figures)
-
-    def _keep_best(self, figures: dict[str, float]) -> None:
-        if not self.task.best or self.task.best[0] not in figures:
-            return
-        name, direction = self.task.best
-        value = figures[name]
-        better = self.best is None or (value < self.best if direction == "min" else value > self.best)
-        if better and math.isfinite(value):
-            self.best = value
-            self.save("best.pt")
