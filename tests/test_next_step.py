@@ -3,6 +3,7 @@
 import engines
 import numpy as np
 import pytest
+import torch
 import toy_corpus
 from click.testing import CliRunner
 from histories import figures_of
@@ -14,7 +15,7 @@ from fastsvc.cli import main
 from fastsvc.commands import next_step
 from fastsvc.config import VocoderConfig
 from fastsvc.data.scan import split_songs
-from fastsvc.training import checkpoint, loop
+from fastsvc.training import checkpoint, listen, loop
 from fastsvc.training.logging import Log
 
 
@@ -99,8 +100,16 @@ def test_teacher_and_student_can_be_heard(tmp_path):
     task["vocoder"] = str(tmp_path / "vocoder.pt")
     path = write_config(tmp_path / "student.yaml", corpus, task=task, **common, out=str(tmp_path / "student"))
     loop.run("student", path, on_samples=lambda step, samples: heard.append(samples))
-    assert set(heard[0]) == {"sampled/0", "sampled/1", "true/0", "true/1"} and "one_step/0" in heard[1]
+    assert {name.split("/")[0] for name in heard[0]} == {"sampled", "true", "converted"} and "one_step/0" in heard[1]
     for samples in heard:
         for sample in samples.values():
             assert sample.audio.shape == (32 * corpus.mel.hop_samples,) and sample.rate_hz == corpus.mel.rate_hz
             assert np.isfinite(sample.audio).all() and sample.mel.shape == (32, corpus.mel.bins)
+
+
+def test_a_preview_is_a_conversion_where_there_are_several_singers():
+    crops = {"singer": torch.tensor([0, 2, 1]), "f0_hz": torch.full((3, 4), 100.0)}
+    assert listen.in_the_next_voice(crops, [None, 5, None], [110.0, 220.0, 330.0]) is None
+    moved = listen.in_the_next_voice(crops, [4, None, 6], [100.0, 50.0, 300.0])  # row 1 has no songs
+    assert moved["singer"].tolist() == [2, 0, 0]
+    assert moved["f0_hz"][:, 0].tolist() == pytest.approx([300.0, 100 / 3, 200.0])

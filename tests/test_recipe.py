@@ -15,7 +15,7 @@ from fastsvc.config import from_dict
 from fastsvc.data.corpus import Corpus
 from fastsvc.engine import Engine
 from fastsvc.errors import EngineError
-from fastsvc.recipe import base, own, run, songs, stages, state
+from fastsvc.recipe import base, budget, own, run, songs, stages, state
 from fastsvc.recipe.unfold import unfold
 from fastsvc.training import checkpoint
 from fastsvc.training.teacher import TeacherTask
@@ -162,3 +162,16 @@ def test_a_singer_of_one_long_recording_is_split_by_pieces(tmp_path):
         )
         items = json.loads((out / "corpus.json").read_text())["items"]
         assert {item["split"] for item in items} == splits and {item["singer"] for item in items} == {"me"}
+
+
+@pytest.mark.slow
+def test_two_singers_and_a_dmo_student(tmp_path, monkeypatch, few_seconds, engine):
+    said = []
+    monkeypatch.setattr(budget, "DMO_FROM", 0.0)
+    for singer in ("me", "you"):
+        one_singer(tmp_path / "songs" / singer)
+    options = {"minutes": 0.2, "engine": engine, "device": "cpu", "say": said.append, "quiet": True}
+    assert run.train(tmp_path / "songs", tmp_path / "both.fsvc", **options)["finished"]
+    built = engine_folder.Artifact(tmp_path / "both.fsvc").manifest
+    assert built.speakers == ("me", "you") and built.source.kind == "dmo" and set(built.sampling.schedules) == {1, 2, 4}
+    assert any("converted" in line for line in said if line.startswith("preview"))

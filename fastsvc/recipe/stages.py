@@ -152,8 +152,8 @@ class Previews:
             path = self.folder / f"{self.stage}-{step:06d}-{kind}-{number}.wav"
             if kind == "true":  # always the same phrases
                 path = self.folder / f"true-{number}.wav"
-            else:
-                latest = latest or path
+            elif latest is None or kind == "converted":
+                latest = path
             encode.write(path, sample.audio, sample.rate_hz)
         if latest is not None:
             self.run.say(f"preview at step {step}: {latest}")

@@ -191,23 +191,23 @@ class AcousticTask(Task):
         batch = self.crops("valid", np.random.default_rng([self.seed, 1]), crops, frames)
         return {name: value.to(self.device) for name, value in batch.items()}
 
-    def sampled(self, model: AcousticModel, steps: int, method: str) -> Tensor:
-        """Log-mel of the validation crops, always from the same noise."""
-        batch = self.valid
+    def sampled(self, model: AcousticModel, steps: int, method: str, batch: dict | None = None) -> Tensor:
+        """Log-mel of the validation crops, or of ``batch``, always from the same noise."""
+        batch = self.valid if batch is None else batch
         return model.sample(self.condition(model, batch), steps, diffusion.fixed_noise(batch["mel"], self.seed), method)
 
     def mel_error(self, model: AcousticModel, steps: int, method: str) -> float:
         return diffusion.mel_l1(self.sampled(model, steps, method), self.valid["mel"], self.valid["valid"])
 
-    def audible(self, mels: dict[str, Tensor], count: int = 2) -> dict[str, Sample]:
-        """The first ``count`` mels [B, T, M] of each name as pictures and, with a vocoder, as sound."""
-        samples = {}
-        for name, mel in mels.items():
-            sounds = listen.sounds(self.vocoder, mel[:count], self.valid, self.seed) if self.vocoder else None
-            for i, picture in enumerate(mel[:count]):
-                sound = None if sounds is None else sounds[i]
-                samples[f"{name}/{i}"] = Sample(sound, self.corpus.mel.rate_hz, picture.cpu().numpy())
-        return samples
+    def audible(self, mels: dict[str, Tensor], model: AcousticModel, steps: int, method: str) -> dict[str, Sample]:
+        """The first mels [B, T, M] of each name as pictures and, with a vocoder, as sound; besides, where there are
+        several singers, "converted": the validation crops in the next singer's voice."""
+        crops = dict.fromkeys(mels, self.valid)
+        converted = listen.in_the_next_voice(self.valid, self.singer_ids, self.speaker_f0_hz)
+        if converted is not None:
+            crops["converted"] = converted
+            mels = mels | {"converted": self.sampled(model, steps, method, converted)}
+        return listen.samples(self.vocoder, mels, crops, self.corpus.mel.rate_hz, self.seed)
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model.config)

@@ -176,4 +176,4 @@ class StudentTask(AcousticTask):
             "teacher": self.reference,
             "true": self.valid["mel"],
         }
-        return self.audible(mels)
+        return self.audible(mels, model, 1, "consistency")

@@ -240,8 +240,8 @@ class DmoTask(AcousticTask):
 
     def samples(self, model: nn.Module) -> dict[str, Sample]:
         """Mels of the fewest steps, and the true ones."""
-        mel = self.sampled(model, min(map(len, self.schedules)), "consistency")
-        return self.audible({"made": mel, "true": self.valid["mel"]})
+        few = min(map(len, self.schedules)), "consistency"
+        return self.audible({"made": self.sampled(model, *few), "true": self.valid["mel"]}, model, *few)
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model.config)

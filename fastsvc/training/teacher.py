@@ -139,4 +139,5 @@ class TeacherTask(AcousticTask):
         }
 
     def samples(self, model: nn.Module) -> dict[str, Sample]:
-        return self.audible({"sampled": self.sampled(model, 9, "heun"), "true": self.valid["mel"]})
+        mels = {"sampled": self.sampled(model, 9, "heun"), "true": self.valid["mel"]}
+        return self.audible(mels, model, 9, "heun")
