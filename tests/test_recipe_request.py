@@ -127,6 +127,7 @@ def test_what_the_command_line_refuses(tmp_path, monkeypatch, few_seconds, engin
     assert named.exit_code == 2 and "fastsvc train ./teacher" in named.stderr
     assert "Missing argument" in command().stderr
     assert "--budget belongs to a folder of songs" in command("student", "-c", "x", "--budget", "2h").stderr
+    assert "an engine's name ends in .fsvc (use -o me.fsvc)" in command("./teacher", "-o", "me").stderr
     assert "-c belongs to a KIND, and" in command("./teacher", "-c", "x").stderr
     absent = command("techer")
     assert absent.exit_code == 2 and "neither a folder of songs nor a kind of training" in absent.stderr

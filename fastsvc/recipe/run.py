@@ -11,7 +11,7 @@ from pathlib import Path
 from fastsvc import arguments, files, screen
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.engine_folder import refuse_existing
-from fastsvc.errors import OutputError, ResourceError
+from fastsvc.errors import ConfigError, OutputError, ResourceError
 from fastsvc.recipe import base, budget, measure, songs, stages
 from fastsvc.recipe.progress import Progress
 from fastsvc.recipe.state import State, check_same, load
@@ -29,7 +29,7 @@ def train(
     folder,
     out=None,
     *,
-    minutes: float = 60.0,
+    minutes: float = 120.0,
     device: str = "auto",
     engine=None,
     say: Callable[[str], None] = print,
@@ -40,12 +40,14 @@ def train(
     ``folder``: one folder per singer, or one singer's songs. ``out`` defaults to its name with .fsvc. The run's folder
     lies beside ``out`` and ends in .training. ``minutes``: the budget. ``engine``: whose network, vocoder and content
     encoder the voice starts from (default: the demo voices). Raises AudioError for a bad folder or too little audio,
-    OutputError where ``out`` exists, ConfigError where the run was begun with another request, ResourceError without
-    space on the disk.
+    OutputError where ``out`` exists, ConfigError where its name does not end in .fsvc or the run was begun with another
+    request, ResourceError without space on the disk.
     """
     folder = arguments.path("folder", folder)
     out = arguments.optional(arguments.path, "out", out) or Path(f"{folder.resolve().name}.fsvc")
     engine = arguments.optional(arguments.path, "engine", engine) or DEMO
+    if out.suffix != ".fsvc":
+        raise ConfigError(f"{out}: an engine's name ends in .fsvc", f"use -o {out.name or 'NAME'}.fsvc")
     run_folder = out.with_suffix(".training")
     network = base.check(engine).manifest.acoustic
     found = songs.look(folder)
