@@ -88,6 +88,7 @@ def test_from_songs_to_an_engine_through_every_interruption(tmp_path, monkeypatc
         with pytest.raises(MemoryError):
             run.train(folder, out, **options)
     result = run.train(folder, out, **options)
+    assert result["hint"].endswith(f"--budget 0.15min --device cpu --base {engine}")  # all that the request holds
     assert result["finished"] and not failing and result["singers"] == ["Ärwin"]
     assert run.train(folder, out, **options)["finished"]  # once more: nothing is left to do
     built = Engine.open(out, "cpu")

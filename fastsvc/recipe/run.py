@@ -45,6 +45,9 @@ def train(
     """
     folder = arguments.path("folder", folder)
     out = arguments.optional(arguments.path, "out", out) or Path(f"{folder.resolve().name}.fsvc")
+    words = ["fastsvc", "train", str(folder), "-o", str(out), "--budget", f"{minutes:g}min"]
+    words += ["--device", device] if device != "auto" else []
+    words += ["--base", str(engine)] if engine else []
     engine = arguments.optional(arguments.path, "engine", engine) or DEMO
     if out.suffix != ".fsvc":
         raise ConfigError(f"{out}: an engine's name ends in .fsvc", f"use -o {out.name or 'NAME'}.fsvc")
@@ -59,11 +62,16 @@ def train(
         refuse_existing(out, False)
     with files.folder_lock(run_folder, "training a voice"):
         files.clear_leftovers(run_folder)
-        hint = shlex.join(["fastsvc", "train", str(folder), "-o", str(out), "--budget", f"{minutes:g}min"])
-        run = stages.Run(run_folder, out, found, state or requested, say, hint)
+        run = stages.Run(run_folder, out, found, state or requested, say, shlex.join(words))
         _run(run, network, fresh=state is None, quiet=quiet)
         finished = stages.Build.name in run.state.done
-        return {"finished": finished, "out": out, "folder": run_folder, "singers": list(found.seconds), "hint": hint}
+        return {
+            "finished": finished,
+            "out": out,
+            "folder": run_folder,
+            "singers": list(found.seconds),
+            "hint": run.hint,
+        }
 
 
 def _built_here(run_folder: Path, out: Path) -> bool:
