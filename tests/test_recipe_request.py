@@ -40,7 +40,7 @@ def test_budgets():
         with pytest.raises(ConfigError, match="is not a time"):
             budget.minutes_of(text)
     estimate = budget.Estimate(prepare=2.0, build=1.0)
-    assert estimate.trainings(33.0) == pytest.approx({"teacher": 19.5, "student": 10.5})
+    assert estimate.trainings(33.0) == pytest.approx({"teacher": 24.0, "student": 6.0})
     assert sum(estimate.trainings(33.0, used=10.0).values()) == pytest.approx(22)
     assert sum(estimate.trainings(4.0, used=10.0).values()) == 2  # at least half
     assert list(estimate.trainings(budget.OVERNIGHT)) == ["teacher", "student", "dmo"]
