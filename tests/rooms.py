@@ -52,7 +52,7 @@ ROOMS = {
     "training": Room("one loop, one objective a file", "audio features model checkpoints data"),
     "recipe": Room(
         "one command from songs to an engine, and the configurations of the package",
-        "audio features model checkpoints artifact kernels engine build convert data training",
+        "audio model artifact engine build data training",
     ),
     "evaluation": Room("metrics, tables, plots", "audio features model checkpoints artifact engine data"),
     "commands": Room(
