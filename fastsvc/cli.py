@@ -6,8 +6,9 @@ import click
 
 from fastsvc.commands.common import Commands
 from fastsvc.commands.convert import convert
-from fastsvc.commands.learn import choir, evaluate, prepare, train
+from fastsvc.commands.learn import choir, evaluate, prepare
 from fastsvc.commands.make import build, doctor, inspect
+from fastsvc.commands.train import train
 from fastsvc.version import VERSION
 
 

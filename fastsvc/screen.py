@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from fastsvc import hush, screen_log
@@ -25,6 +25,7 @@ _ONE_LINE |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
 _ONE_LINE |= {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}  # of file names that are no valid text
 _LINES = {code: text for code, text in _ONE_LINE.items() if chr(code) not in "\n\t"}
 _level = 0
+_shared: Callable | None = None
 
 
 def shown(text: object, lines: bool = False) -> str:
@@ -111,12 +112,28 @@ class Steady(io.TextIOBase):
 
 
 def bar(*arguments, **options):
-    """A progress bar of tqdm: animated on a terminal; in a log whole lines, one each half minute."""
+    """A progress bar of tqdm: animated on a terminal; in a log whole lines, one each half minute.
+
+    Inside of :func:`sharing` it is a part of the display there.
+    """
+    if _shared is not None:
+        return _shared(*arguments, **options)
     if not sys.stderr.isatty():
         return screen_log.bar(sys.stderr, *arguments, **options)
     from tqdm import tqdm
 
     return tqdm(*arguments, **{"file": sys.stderr, "mininterval": 0.1, **options})
+
+
+@contextlib.contextmanager
+def sharing(make: Callable) -> Iterator[None]:
+    """All bars that begin inside are those that ``make`` returns for tqdm's arguments: parts of one display."""
+    global _shared
+    before, _shared = _shared, make
+    try:
+        yield
+    finally:
+        _shared = before
 
 
 def delivered() -> bool:

@@ -50,10 +50,14 @@ ROOMS = {
     "convert": Room("many files through one engine", "audio engine"),
     "data": Room("corpora, and the choir that is synthesised", "audio features model"),
     "training": Room("one loop, one objective a file", "audio features model checkpoints data"),
+    "recipe": Room(
+        "one command from songs to an engine, and the configurations of the package",
+        "audio model artifact engine build data training",
+    ),
     "evaluation": Room("metrics, tables, plots", "audio features model checkpoints artifact engine data"),
     "commands": Room(
         "the command line, without logic; text for people",
-        "audio features checkpoints artifact engine build convert data training evaluation",
+        "audio features checkpoints artifact engine build convert data training recipe evaluation",
     ),
     "cli": Room("which command is meant", "commands"),
     "__main__": Room("`python -m fastsvc`", "cli"),

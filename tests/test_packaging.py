@@ -108,7 +108,7 @@ def test_the_wheel_holds_every_file_and_no_other(source, wheel):
     held = contents(wheel).keys()
     assert held == files_of(source)
     names = "kernels/denoiser/network.py build/cubins/compiler.py demo/choir.fsvc/weights.safetensors py.typed"
-    assert {f"fastsvc/{name}" for name in names.split()} <= held
+    assert {f"fastsvc/{name}" for name in [*names.split(), "recipe/configs/teacher.yaml"]} <= held
     assert sorted(path.name for path in source.iterdir() if path.suffix != ".egg-info") == sorted(FILES + FOLDERS)
     assert not (source / "build" / "lib").exists()
 

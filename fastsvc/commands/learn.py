@@ -1,4 +1,4 @@
-"""`fastsvc choir`, `prepare`, `train` and `evaluate`: from recordings to a model and its quality."""
+"""`fastsvc choir`, `prepare` and `evaluate`: from recordings to a corpus, and the quality of an engine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,12 @@ from fastsvc.commands.common import (
     with_name,
 )
 
-KINDS = ("recogniser", "singer", "pitch", "vocoder", "teacher", "student", "dmo")
 SINGERS_HELP = "Number of source-filter singers, high and low in turn."
 HIGH_PASS_HELP = "Filter against rumble and offset below every voice."
 HIGH_PASS_DEFAULT = "as the corpus was begun; on for a new one"
 PHONES_HELP = "Phone recogniser that labels recordings without transcripts (extra phones)."
 HEARERS = ("hama",)
 CLUSTERS_HELP = "Number of clusters of units that label the frames, for songs without transcripts."
-TRAIN_EXAMPLES = examples(
-    "fastsvc train teacher -c configs/demo/teacher.yaml",
-    "fastsvc train student -c configs/demo/student.yaml --resume",
-)
 EVALUATE_EXAMPLES = examples(
     "fastsvc evaluate -m alto.fsvc --recordings songs/ --clips 0 -o evaluation",
     "fastsvc evaluate -c configs/demo/evaluate.yaml -o demo_voices",
@@ -82,6 +77,9 @@ def choir(out, singers, voices, minutes, seed, jobs):
     logging.basicConfig(format="note: %(message)s", level=logging.ERROR if verbosity() < 0 else logging.INFO)
     choir_info = fill(out, roster(singers, seed, voices), minutes, seed, jobs=jobs, progress=verbosity() >= 0)
     say(f"{out}: {len(choir_info['singers'])} singers, {len(choir_info['songs'])} songs each")
+    from fastsvc.commands import next_step
+
+    say(next_step.after_choir(out))
 
 
 @click.command(short_help="Turn recordings into a corpus for training.", epilog=PREPARE_EXAMPLES)
@@ -203,25 +201,6 @@ def _features(path: str) -> dict:
     if not isinstance(data, dict) or set(data) - set(kinds):
         raise ConfigError(f"{path}: only the keys mel and features are known", "remove the other keys")
     return {key: from_dict(kinds[key], value, f"{path}: {key}") for key, value in data.items()}
-
-
-@click.command(short_help="Train a network.", epilog=TRAIN_EXAMPLES)
-@click.argument("kind", type=click.Choice(KINDS))
-@option("-c", "--config", required=True, metavar="CONFIG", help="YAML file with data, sizes and times.")
-@option("-o", "--out", metavar="DIR", show_default="as CONFIG says", help="Folder of the checkpoints.")
-@option("--resume", is_flag=True, help="Continue from the run's last checkpoint, where it has one.")
-@verbosity_options
-def train(kind, config, out, resume):
-    """Train a network of the given KIND.
-
-    Ctrl-C saves and stops after the current step. --resume continues as if the run had never stopped, also after
-    singers were added or removed: rows follow the singers' names (docs/training.md). torchrun trains on several GPUs.
-    """
-    from fastsvc.training import run
-
-    result = run(kind, config, resume=resume, out=out)
-    state = "finished" if result["finished"] else "stopped"
-    say(f"{state} at step {result['step']}; checkpoints in {result['out']}")
 
 
 @click.command(short_help="Measure how good an engine is.", epilog=EVALUATE_EXAMPLES)

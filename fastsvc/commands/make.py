@@ -57,6 +57,17 @@ def build(checkpoint, **options):
 
     path = compile(checkpoint, progress=say, **options)
     after_building(path, options["target"])
+    _say_next(path)
+
+
+def _say_next(path) -> None:
+    from fastsvc.artifact.engine_folder import Artifact
+    from fastsvc.commands import next_step
+
+    manifest = Artifact(path).manifest
+    complete = bool(manifest.vocoder and manifest.content)
+    line = next_step.after_building(path, manifest.speakers[0], bool(manifest.vocoder), bool(manifest.content))
+    say(line, error=not complete)
 
 
 @click.command(short_help="Show what an engine or checkpoint holds.", epilog=INSPECT_EXAMPLES)

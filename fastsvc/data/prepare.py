@@ -15,22 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from fastsvc import arguments, files, screen
-from fastsvc.config import FeatureConfig, MelConfig, from_dict, to_dict
-from fastsvc.config.plain import differences
-from fastsvc.data import account, advice, phone_labels, records
+from fastsvc.config import FeatureConfig, MelConfig, to_dict
+from fastsvc.data import account, advice, claim, phone_labels, records
 from fastsvc.data.account import CorpusReport
 from fastsvc.data.pieces import PrepareSettings, RecordingItems
-from fastsvc.data.scan import Recording, scan, split_songs
+from fastsvc.data.scan import ENOUGH, Recording, scan, split_songs
 from fastsvc.data.store import load_json, save_json
 from fastsvc.data.units import add_units
 from fastsvc.data.workers import process_all
-from fastsvc.errors import AudioError, ConfigError, FastsvcError, OutputError
+from fastsvc.errors import AudioError, ConfigError, FastsvcError
 from fastsvc.files import InWork
 from fastsvc.reading import arrays
 
 __all__ = ["CorpusReport", "add_units", "prepare"]
 
-FORMAT = 1
 NAME_BYTES = 240  # of a recording's name: its items' names are longer, and systems allow 255
 SPLIT = ("seed", "valid", "test")
 F0_SOURCES = ("auto", "tracker")
@@ -51,12 +49,15 @@ def prepare(
     f0_source: str = "auto",
     high_pass: bool | None = None,
     progress: bool = True,
+    singer: str | None = None,
+    split_pieces: bool = False,
 ) -> CorpusReport:
     """Make or complete the corpus ``out`` from the recordings below ``dataset``.
 
     ``valid`` and ``test`` are shares of the songs; ``peak`` is the level to which each recording is normalised (None:
     as it is); ``f0_source`` "auto" takes the exact f0 of a choir's transcripts, "tracker" never does. ``high_pass`` as
-    in Engine.convert; None: as ``out`` was begun, and on for a new corpus.
+    in Engine.convert; None: as ``out`` was begun, and on for a new corpus. ``singer``: whose recordings all are, for a
+    folder without singers' folders. ``split_pieces``: a singer of fewer than ENOUGH songs is split by pieces of songs.
     Unusable recordings are skipped and listed in the report; ``report.json`` lists every file.
     Raises AudioError where no recording is usable, ConfigError for bad settings or an ``out`` of other settings,
     OutputError where ``out`` cannot be written.
@@ -72,15 +73,15 @@ def prepare(
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
     mel, features = mel or MelConfig(), features or FeatureConfig()
-    dataset_scan = scan(dataset, out)
+    dataset_scan = scan(dataset, out, singer)
     sources = list(filter(_short, dataset_scan.sources))
     phones = _phones(dataset, sources)
-    _check_free(out)
+    claim.check_free(out)
     with files.folder_lock(out, "preparing a corpus"):
         files.clear_leftovers(out, deep=True)
         high_pass = records.begun_with_high_pass(out) if high_pass is None else high_pass
         settings = PrepareSettings(mel, features, max_seconds, peak, f0_source, high_pass)
-        _claim(out, settings, phones)
+        claim.claim(out, settings, phones)
         report = CorpusReport(
             out, recordings=len(dataset_scan.sources), others=dataset_scan.others, warnings=list(dataset_scan.notes)
         )
@@ -101,7 +102,7 @@ def prepare(
         # In the order of the dataset, whichever process was ready first.
         report.bad += [failures[source.name] for source in sources if source.name in failures]
         report.warnings += [f"{source.path}: {note}" for source in sources for note in records.notes(finished, source)]
-        split = _finish(sources, finished, settings, phones, (seed, valid, test), report)
+        split = _finish(sources, finished, settings, phones, (seed, valid, test), report, split_pieces)
         account.write(report, dataset, sources, finished, split)
         if not split:
             raise AudioError(
@@ -124,49 +125,6 @@ def _phones(dataset: Path, sources: list[Recording]) -> tuple[str, ...]:
     return tuple(PHONES)
 
 
-def _check_free(out: Path) -> None:
-    """Raises OutputError where ``out`` is neither empty nor a corpus: nothing is written there."""
-    path = out / "settings.json"
-    if path.is_file():
-        stored = load_json(path)
-        is_corpus = (
-            isinstance(stored.get("format"), int) and isinstance(stored.get("settings"), dict) and "phones" in stored
-        )
-    else:
-        is_corpus = files.free_or_ours(out)
-    if not is_corpus:
-        raise OutputError(f"{out}: exists and is not a prepared corpus", "choose a new or empty folder")
-
-
-def _claim(out: Path, settings: PrepareSettings, phones: tuple[str, ...]) -> None:
-    """Write settings.json. Raises ConfigError where ``out`` was prepared with other settings."""
-    requested = {"format": FORMAT, "settings": to_dict(settings), "phones": list(phones)}
-    path = out / "settings.json"
-    if path.is_file():
-        stored = _completed(load_json(path))
-        if stored != requested and (out / "records").exists():  # without records nothing was made yet
-            messages = [
-                line
-                for _, line in differences(
-                    *(record | record["settings"] | {"settings": 0} for record in (stored, requested))
-                )
-            ]
-            raise ConfigError(
-                f"{out}: was prepared with other settings: {'; '.join(messages)}",
-                "use another folder, or the same settings",
-            )
-    if not path.is_file() or stored != requested:
-        save_json(path, requested)
-
-
-def _completed(stored: dict) -> dict:
-    """The stored settings; settings newer than the file are added at their defaults, which change nothing."""
-    try:
-        return stored | {"settings": to_dict(from_dict(PrepareSettings, stored["settings"]))}
-    except (ConfigError, KeyError):
-        return stored
-
-
 def _run(sources, out, settings, phones, jobs, progress) -> Iterator[tuple[Recording, RecordingItems | AudioError]]:
     """Process the recordings in ``jobs`` processes; yields each with its items or the error."""
     in_work = InWork(out)
@@ -182,13 +140,17 @@ def _run(sources, out, settings, phones, jobs, progress) -> Iterator[tuple[Recor
 
 
 def _finish(
-    sources, finished: dict[str, RecordingItems], settings: PrepareSettings, phones, split_by, report: CorpusReport
+    sources, finished: dict[str, RecordingItems], settings: PrepareSettings, phones, split_by, report, split_pieces
 ) -> dict[str, str]:
     """Split by songs, sum the statistics, write corpus.json; → the split, {} without any song."""
     songs: dict[str, set[str]] = {}
     for source in sources:
         if source.name in finished:
             songs.setdefault(source.singer, set()).add(source.song)
+    few = {singer for singer, names in songs.items() if len(names) < ENOUGH} if split_pieces else set()
+    for singer in few:
+        items = [finished[one.name].items for one in sources if one.name in finished and one.singer == singer]
+        songs[singer] = {item["id"] for some in items for item in some}
     if not songs:
         return {}
     path = report.corpus / "corpus.json"
@@ -199,7 +161,8 @@ def _finish(
     items, sums = [], np.zeros((2, settings.mel.bins))
     for source in sources:
         for item in finished[source.name].items if source.name in finished else []:
-            item = dict(item, singer=source.singer, song=source.song, split=split[source.song])
+            song = item["id"] if source.singer in few else source.song
+            item = dict(item, singer=source.singer, song=song, split=split[song])
             part = item.pop("mel_sums")
             if item["split"] == "train":
                 sums += part
@@ -208,7 +171,7 @@ def _finish(
     mean = sums[0] / count
     std = np.sqrt(np.maximum(sums[1] / count - mean**2, 0))
     corpus = {
-        "format": FORMAT,
+        "format": claim.FORMAT,
         "mel": to_dict(settings.mel),
         "features": to_dict(settings.features),
         "peak": settings.peak,

@@ -16,6 +16,7 @@ from fastsvc.files.tree import Tree, identity, unique_files
 BESIDE = "lies beside the singers' folders, not in one: move it into <singer>/"
 SHOWN = 5  # singers' folders or kinds of files that a line names
 
+ENOUGH = 4  # songs of a singer, of which one is always for validation
 NAME = 240  # bytes of a part of a recording's name: its items' file names add an ending
 
 
@@ -40,8 +41,10 @@ class DatasetScan:
     notes: list[str] = field(default_factory=list)
 
 
-def scan(dataset: Path, out: Path | None = None) -> DatasetScan:
+def scan(dataset: Path, out: Path | None = None, singer: str | None = None) -> DatasetScan:
     """All recordings below ``dataset``, sorted, each once; linked folders are followed, ``out`` is left out.
+
+    ``singer``: all recordings are this singer's, and may lie directly inside.
 
     Layouts: ``<singer>/<song>.wav``, ``<singer>/<song>/…/<utterance>.wav``, and M4Singer's
     ``<singer>#<song>/<utterance>.wav``. Hidden files are ignored. Names are composed (NFC), so a singer from two
@@ -55,7 +58,7 @@ def scan(dataset: Path, out: Path | None = None) -> DatasetScan:
     paths, again = unique_files(search.recordings)
     result.notes += [f"{path} is {first} under another name: it is used once" for path, first in again]
     for path in paths:
-        (inside if len(path.relative_to(dataset).parts) > 1 else beside).append(path)
+        (inside if singer or len(path.relative_to(dataset).parts) > 1 else beside).append(path)
     result.unused += [(path, BESIDE) for path in beside]
     result.unused += [
         (path, f"{path.suffix} is not read: convert the file to wav or flac first") for path in sorted(search.foreign)
@@ -67,7 +70,7 @@ def scan(dataset: Path, out: Path | None = None) -> DatasetScan:
             f"{dataset}: holds no recordings in folders of singers ({'; '.join([*reasons, *result.notes[:SHOWN]])})",
             "arrange it as <singer>/<song>.wav or <singer>/<song>/<part>.wav",
         )
-    result.sources = _named(dataset, inside, result.notes)
+    result.sources = _named(dataset, inside, result.notes, singer)
     transcripts = {source.path.with_suffix(".json") for source in result.sources} | {dataset / "choir.json"}
     result.others = sorted(path for path in search.others if path not in transcripts)
     return result
@@ -102,7 +105,7 @@ class _Search(Tree[None]):
         self.scan.notes.append(f"{folder}: {why}" if first is None else f"{folder} is {first} again: it is used once")
 
 
-def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Recording]:
+def _named(dataset: Path, inside: list[Path], notes: list[str], only: str | None) -> list[Recording]:
     alike: dict[str, list[Path]] = defaultdict(list)
     for path in inside:
         alike[path.relative_to(dataset).with_suffix("").as_posix()].append(path)
@@ -115,7 +118,8 @@ def _named(dataset: Path, inside: list[Path], notes: list[str]) -> list[Recordin
     for path in inside:
         relative = path.relative_to(dataset)
         stem = relative.with_suffix("").as_posix()
-        singer, song = (unicodedata.normalize("NFC", text) for text in _who_and_what(relative))
+        folder = relative if only is None else Path(only) / relative
+        singer, song = (unicodedata.normalize("NFC", text) for text in _who_and_what(folder))
         alone = len(alike[stem]) == 1 and stem not in full
         name = stem if alone else relative.as_posix()
         name = "/".join(file_names.fitted(part, NAME) for part in name.split("/"))  # items add an ending
@@ -137,8 +141,9 @@ def split_songs(
     """Song -> "train", "valid" or "test": about those shares of all songs, at random but fixed by ``seed``.
 
     A song goes to one split whoever sings it. Every singer keeps a song to train on, so with one song per singer
-    everything is training data. Songs of ``previous`` stay in their split, since models may have learnt them; unless a
-    singer would have none to train on.
+    everything is training data. Two singers at least, and every singer of ENOUGH songs, have a song for validation
+    where one can be spared, even if the share is then exceeded. Songs of ``previous`` stay in their split, since models
+    may have learnt them; unless a singer would have none to train on.
     """
     songs = set().union(*songs_by_singer.values()) if songs_by_singer else set()
     order = sorted(songs, key=lambda song: hashlib.sha256(f"{seed}:{song}".encode("utf-8", "surrogateescape")).digest())
@@ -149,24 +154,51 @@ def split_songs(
     ):
         kept_splits = {}
     split = dict.fromkeys(songs, "train") | kept_splits
-    missing = {
-        name: _share(share, len(songs)) - list(kept_splits.values()).count(name)
-        for name, share in (("test", test), ("valid", valid))
-    }
+    singers_of: dict[str, set[str]] = {song: set() for song in songs}
+    for singer, singer_songs in songs_by_singer.items():
+        for song in singer_songs:
+            singers_of[song].add(singer)
     training_songs = {
         singer: sum(split[song] == "train" for song in singer_songs) for singer, singer_songs in songs_by_singer.items()
     }
-    for song in order:
-        name = next((name for name in ("valid", "test") if missing[name] > 0), None)
-        if name is None:
-            break
-        singers = [singer for singer, singer_songs in songs_by_singer.items() if song in singer_songs]
-        if song in kept_splits or any(training_songs[singer] <= 1 for singer in singers):
-            continue
-        for singer in singers:
+
+    def spare(song: str) -> bool:
+        return (
+            song not in kept_splits
+            and split[song] == "train"
+            and all(training_songs[singer] > 1 for singer in singers_of[song])
+        )
+
+    def move(song: str, name: str) -> None:
+        split[song] = name
+        for singer in singers_of[song]:
             training_songs[singer] -= 1
-        split[song], missing[name] = name, missing[name] - 1
+
+    if valid > 0:
+        _validate_everybody(songs_by_singer, singers_of, split, order, spare, move)
+    for name, share in (("valid", valid), ("test", test)):
+        missing = _share(share, len(songs)) - list(split.values()).count(name)
+        for song in order:
+            if missing > 0 and spare(song):
+                move(song, name)
+                missing -= 1
     return split
+
+
+def _validate_everybody(songs_by_singer, singers_of, split, order, spare, move) -> None:
+    """Move songs to "valid", each time the one with the most singers who have none there yet."""
+    covered = {singer for song, singers in singers_of.items() if split[song] == "valid" for singer in singers}
+    while True:
+        wanting = {
+            singer
+            for singer, songs in songs_by_singer.items()
+            if singer not in covered and (len(songs) >= ENOUGH or len(covered) < 2)
+        }
+        song = max(filter(spare, order), key=lambda song: len(singers_of[song] & wanting), default=None)
+        if song is None or not singers_of[song] & wanting:
+            return
+        move(song, "valid")
+        covered |= singers_of[song]
 
 
 def _share(share: float, count: int) -> int:

@@ -19,8 +19,9 @@ from fastsvc.errors import ConfigError
 from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.keys import fit
-from fastsvc.training import diffusion, rows, wavenet_train
-from fastsvc.training.task import Task
+from fastsvc.model.vocoder import Generator
+from fastsvc.training import diffusion, listen, rows, wavenet_train
+from fastsvc.training.task import Sample, Task
 
 TABLE = "condition.spk_embed.weight"  # a row for each singer; missing in models of one singer
 FRAME_KEYS = ("units", "f0_hz", "volume", "voiced", "mask")
@@ -43,6 +44,7 @@ class AcousticTask(Task):
 
     augment: AugmentSettings
     model: AcousticModel
+    vocoder: Generator | None = None  # to hear the samples
 
     def batch(self, rng: np.random.Generator) -> dict:
         return self.augmented(self.crops("train", rng, self.batch_size, self.batch_frames), rng)
@@ -135,11 +137,12 @@ class AcousticTask(Task):
             f"train the {self.kind} on the corpus of its teacher, or continue that training on this corpus first",
         )
 
-    def choose_speakers(self, teacher: dict | None = None, path: str = "") -> None:
+    def choose_speakers(self, teacher: dict | None = None, path: str = "", base: dict | None = None) -> None:
         """Set ``speakers``, their median f0 and the table from the training items.
 
-        Singers of the resumed run and of ``teacher`` (the content of the checkpoint ``path``) keep their rows; new
-        singers are appended. Singers without songs here keep their rows unchanged.
+        Singers of the resumed run, of ``teacher`` (the content of the checkpoint ``path``) and of ``base``, which need
+        not know all singers, keep their rows; new singers are appended. Singers without songs here keep their rows
+        unchanged.
         """
         corpus, resume_point = self.corpus, self.resume_point
         if not corpus.encoder:
@@ -149,7 +152,8 @@ class AcousticTask(Task):
             raise ConfigError(f"the corpus {corpus.path} has no item to train on", "prepare more songs")
         present = [corpus.singers[i] for i in ids]
         previous_singers = resume_point.singers if resume_point else []
-        self.speakers = rows.joined(rows.joined(previous_singers, teacher["speakers"] if teacher else []), present)
+        first = teacher or base
+        self.speakers = rows.joined(rows.joined(previous_singers, first["speakers"] if first else []), present)
         row_of = rows.positions(self.speakers)
         if teacher and len(rows.positions(teacher["speakers"])) != len(row_of):
             raise self._other_singers(path, teacher["speakers"], self.speakers)
@@ -160,9 +164,13 @@ class AcousticTask(Task):
             row = row_of[rows.key(name)]
             self.table[singer_id], self.singer_ids[row] = row, singer_id
         self.rows_without_songs = [row for row, singer_id in enumerate(self.singer_ids) if singer_id is None]
-        self._fill_f0(teacher, present)
-        if self.rows_without_songs:
-            names = ", ".join(self.speakers[row] for row in self.rows_without_songs)
+        self._fill_f0(first, present)
+        known = set(map(rows.key, base["speakers"])) if base else set()
+        missing = [
+            name for name in map(self.speakers.__getitem__, self.rows_without_songs) if rows.key(name) not in known
+        ]
+        if missing:
+            names = ", ".join(missing)
             self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay unchanged")
         if len(row_of) > 1:
             self.singer_rows["model"] = {TABLE: 1}
@@ -183,13 +191,23 @@ class AcousticTask(Task):
         batch = self.crops("valid", np.random.default_rng([self.seed, 1]), crops, frames)
         return {name: value.to(self.device) for name, value in batch.items()}
 
-    def sampled(self, model: AcousticModel, steps: int, method: str) -> Tensor:
-        """Log-mel of the validation crops, always from the same noise."""
-        batch = self.valid
+    def sampled(self, model: AcousticModel, steps: int, method: str, batch: dict | None = None) -> Tensor:
+        """Log-mel of the validation crops, or of ``batch``, always from the same noise."""
+        batch = self.valid if batch is None else batch
         return model.sample(self.condition(model, batch), steps, diffusion.fixed_noise(batch["mel"], self.seed), method)
 
     def mel_error(self, model: AcousticModel, steps: int, method: str) -> float:
         return diffusion.mel_l1(self.sampled(model, steps, method), self.valid["mel"], self.valid["valid"])
+
+    def audible(self, mels: dict[str, Tensor], model: AcousticModel, steps: int, method: str) -> dict[str, Sample]:
+        """The first mels [B, T, M] of each name as pictures and, with a vocoder, as sound; besides, where there are
+        several singers, "converted": the validation crops in the next singer's voice."""
+        crops = dict.fromkeys(mels, self.valid)
+        converted = listen.in_the_next_voice(self.valid, self.singer_ids, self.speaker_f0_hz)
+        if converted is not None:
+            crops["converted"] = converted
+            mels = mels | {"converted": self.sampled(model, steps, method, converted)}
+        return listen.samples(self.vocoder, mels, crops, self.corpus.mel.rate_hz, self.seed)
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model.config)

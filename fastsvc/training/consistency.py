@@ -6,7 +6,6 @@ import copy
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -16,7 +15,7 @@ from fastsvc.config.limits import CROPS, FRAMES
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
 from fastsvc.model import schedule
-from fastsvc.training import checkpoint, diffusion
+from fastsvc.training import checkpoint, diffusion, listen
 from fastsvc.training.acoustic import AcousticTask, AugmentSettings
 from fastsvc.training.diffusion import Denoise, wide
 from fastsvc.training.task import Sample, Turn
@@ -37,6 +36,7 @@ class StudentSettings:
     sigma_mean: float = -1.1  # of ECT's levels
     sigma_std: float = 2.0
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    vocoder: str = ""  # a checkpoint, to hear the samples; without, they are pictures
     valid_crops: int = 8
     valid_frames: int = 192
 
@@ -121,6 +121,7 @@ class StudentTask(AcousticTask):
         self.levels = grid(self.model.config.edm, self.settings.points).to(self.device)
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
         self.reference = self.sampled(self.teacher, 50, "euler")
+        self.vocoder = listen.vocoder_of(self.settings.vocoder, self.corpus.mel, self.device)
 
     @staticmethod
     def lasting(settings: StudentSettings) -> dict:
@@ -175,8 +176,4 @@ class StudentTask(AcousticTask):
             "teacher": self.reference,
             "true": self.valid["mel"],
         }
-        return {
-            f"{name}/{i}": Sample(mel=np.asarray(mel[i].cpu()))
-            for name, mel in mels.items()
-            for i in range(min(2, len(mel)))
-        }
+        return self.audible(mels, model, 1, "consistency")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fastsvc.config import from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import adversary, checkpoint, distribution, listeners, perceptual, simulate
+from fastsvc.training import adversary, checkpoint, distribution, listen, listeners, perceptual, simulate
 from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
 from fastsvc.training.conversion import converted
@@ -58,6 +58,7 @@ class DmoTask(AcousticTask):
             self.extra["head"] = self.head
         self._load_listeners()
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
+        self.vocoder = listen.vocoder_of(self.settings.vocoder, self.corpus.mel, self.device)
         self.validation = DmoValidation(self)
         self.extra["guard"] = self.validation.guard
 
@@ -239,9 +240,8 @@ class DmoTask(AcousticTask):
 
     def samples(self, model: nn.Module) -> dict[str, Sample]:
         """Mels of the fewest steps, and the true ones."""
-        mels = self.sampled(model, min(map(len, self.schedules)), "consistency")
-        pictures = {f"made/{i}": Sample(mel=mels[i].cpu()) for i in range(min(2, len(mels)))}
-        return pictures | {f"true/{i}": Sample(mel=self.valid["mel"][i].cpu()) for i in range(min(2, len(mels)))}
+        few = min(map(len, self.schedules)), "consistency"
+        return self.audible({"made": self.sampled(model, *few), "true": self.valid["mel"]}, model, *few)
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model.config)

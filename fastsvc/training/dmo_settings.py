@@ -103,6 +103,7 @@ class DmoSettings:
     listeners: Listeners = field(default_factory=Listeners)
     guard: GuardSettings = field(default_factory=GuardSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    vocoder: str = ""  # a checkpoint, to hear the samples; without, they are pictures
     valid_crops: int = 8
     valid_frames: int = 192
     diversity_seeds: int = 16  # of two crops, at each validation; below 2: not measured

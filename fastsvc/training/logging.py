@@ -21,9 +21,12 @@ def plain(figures: dict) -> dict[str, float]:
 
 
 class Log:
-    """Rank 0 writes; the others hold a Log with ``quiet``, which does nothing."""
+    """Rank 0 writes; the others hold a Log with ``quiet``, which does nothing.
 
-    def __init__(self, kind: str, out: Path, step: int, quiet: bool = False):
+    ``fraction``: the share of the budget that earlier runs used; the time left is estimated from this run alone.
+    """
+
+    def __init__(self, kind: str, out: Path, step: int, quiet: bool = False, fraction: float = 0.0):
         self.kind, self.quiet, self.board, self.bar = kind, quiet, None, None
         if quiet:
             return
@@ -38,6 +41,7 @@ class Log:
             self.say('TensorBoard is not installed: losses go to history.jsonl only (pip install "fastsvc[train]")')
         self.bar = screen.bar(
             total=100.0,
+            initial=100 * min(1.0, fraction),
             desc=kind,
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}",
             dynamic_ncols=True,

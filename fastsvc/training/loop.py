@@ -5,28 +5,36 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 from fastsvc import arguments, files
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
-from fastsvc.training import optim, parallel, rows, saving
+from fastsvc.training import optim, parallel, rows, saving, validation
 from fastsvc.training.feeder import Feeder, seed_of
 from fastsvc.training.interrupt import Interrupt
 from fastsvc.training.logging import Log, plain
 from fastsvc.training.resume import find, nothing_to_resume
 from fastsvc.training.settings import TrainingSettings, read_settings
-from fastsvc.training.task import Task, Turn, task_class
+from fastsvc.training.task import Sample, Task, Turn, task_class
 
 PATIENCE = 10  # steps in a row with a loss that is not finite
 
 
-def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Path | None = None) -> dict:
+def run(
+    kind: str,
+    config_path: str | Path,
+    resume: bool = False,
+    out: str | Path | None = None,
+    on_samples: Callable[[int, dict[str, Sample]], None] | None = None,
+    hint: str | None = None,
+) -> dict:
     """Train a checkpoint of this ``kind`` from a YAML file → {"step", "finished", "out", "best", "reason"}.
 
-    ``out`` replaces the file's; ``reason``: why the task itself requested a stop, or "". Raises ConfigError,
+    ``out`` replaces the file's; ``on_samples(step, samples)`` gets the samples of each validation; ``hint``: the
+    command that continues; ``reason``: why the task itself requested a stop, or "". Raises ConfigError,
     CheckpointError, OutputError, and FastsvcError when the loss is not finite for several steps.
     """
     arguments.flag("resume", resume)
@@ -50,9 +58,9 @@ def run(kind: str, config_path: str | Path, resume: bool = False, out: str | Pat
             resume_point=resume_point,
         )
         task.notes += [message] if message and resume_point is None else []
-        hint = f"fastsvc train {kind} -c {config_path} --resume"
+        hint = hint or f"fastsvc train {kind} -c {config_path} --resume"
         with _alone(out) if group.first else contextlib.nullcontext():
-            return Trainer(task, settings, out, group, resume, hint).train()
+            return Trainer(task, settings, out, group, resume, hint, on_samples).train()
 
 
 @contextlib.contextmanager
@@ -67,9 +75,16 @@ class Trainer:
     """The state of a run: ``step`` counts finished steps."""
 
     def __init__(
-        self, task: Task, settings: TrainingSettings, out: Path, group=None, resume: bool = False, hint: str = ""
+        self,
+        task: Task,
+        settings: TrainingSettings,
+        out: Path,
+        group=None,
+        resume: bool = False,
+        hint: str = "",
+        on_samples=None,
     ):
-        self.task, self.settings, self.out, self.hint = task, settings, Path(out), hint
+        self.task, self.settings, self.out, self.hint, self.on_samples = task, settings, Path(out), hint, on_samples
         self.group = group or parallel.ProcessGroup()
         self.device = task.device
         self.dtype = optim.precision_of(settings.precision, self.device)
@@ -176,7 +191,7 @@ class Trainer:
     # ---- the run
 
     def train(self) -> dict:
-        log = Log(self.task.kind, self.out, self.step, quiet=not self.group.first)
+        log = Log(self.task.kind, self.out, self.step, quiet=not self.group.first, fraction=self.fraction)
         for line in saving.opening(self):
             log.say(line)
         start, elapsed_before = time.monotonic(), self.elapsed_s
@@ -198,14 +213,12 @@ class Trainer:
                     last_logged = (self.step, now)
                     log.figures(self.step, plain(figures), "train", [k for k in figures if k.startswith("loss_")])
                 if self.step % self.settings.validate_every == 0:
-                    self.validate(log)
+                    validation.save_and_validate(self, log)
                     stop |= self._agree(self.elapsed_s, bool(self.reason))[1]
-                if self.step % self.settings.save_every == 0:
+                elif self.step % self.settings.save_every == 0:
                     self.save("last.pt")
-            if self.step > first:
-                if not stop and self.step % self.settings.validate_every:
-                    self.validate(log)
-                self.save("last.pt")
+            if self.step > first and self.step % self.settings.validate_every:
+                self.save("last.pt") if stop else validation.save_and_validate(self, log)
             if stop:
                 why = f": {self.reason}" if self.reason else ""
                 log.say(f"stopped after step {self.step}{why}; saved in {self.out}/last.pt; continue with: {self.hint}")
@@ -215,31 +228,3 @@ class Trainer:
     def _agree(self, elapsed_s: float, stop: bool) -> tuple[float, bool]:
         elapsed_s, stop = self.group.maximum(elapsed_s, float(stop))
         return elapsed_s, bool(stop)
-
-    @torch.no_grad()
-    def validate(self, log: Log) -> None:
-        """Held-out figures with the EMA weights; keeps best.pt."""
-        if not self.group.first:
-            return
-        model = self.ema.model.eval()
-        figures = plain(self.task.validate(model))
-        if figures:
-            log.figures(self.step, figures, "valid")
-            log.say(f"step {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-        if log.board:
-            log.samples(self.step, self.task.samples(model))
-        verdict = self.task.verdict(figures)
-        for line in verdict.warnings:
-            log.say(f"step {self.step}: warning: {line}")
-        self.reason = verdict.stop
-        self._keep_best(figures)
-
-    def _keep_best(self, figures: dict[str, float]) -> None:
-        if not self.task.best or self.task.best[0] not in figures:
-            return
-        name, direction = self.task.best
-        value = figures[name]
-        better = self.best is None or (value < self.best if direction == "min" else value > self.best)
-        if better and math.isfinite(value):
-            self.best = value
-            self.save("best.pt")

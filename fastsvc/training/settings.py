@@ -96,5 +96,5 @@ def read_settings(path: str | Path) -> TrainingSettings:
     """The settings in a YAML file. Raises ConfigError."""
     path = Path(path)
     if not path.exists():
-        raise ConfigError(f"{path}: no such configuration", "see configs/demo for examples")
+        raise ConfigError(f"{path}: no such configuration", "`fastsvc train --print-config KIND` prints one")
     return from_dict(TrainingSettings, parse(reading.read_text(path), str(path)), where=path.name)

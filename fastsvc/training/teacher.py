@@ -20,7 +20,7 @@ from fastsvc.config import (
 from fastsvc.config.limits import CROPS, FRAMES, SHARE
 from fastsvc.config.plain import within
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import diffusion
+from fastsvc.training import checkpoint, diffusion, listen, start
 from fastsvc.training.acoustic import AcousticTask, AugmentSettings
 from fastsvc.training.task import Sample, Turn
 
@@ -36,11 +36,13 @@ class TeacherSettings:
     # the network must cancel the noise that c_skip passes, and short trainings stay noisy.
     edm: EdmConfig = field(default_factory=lambda: EdmConfig(sigma_data=0.15, sigma_max=20.0, noise_scale=10.0))
     voicing: bool = True
+    init: str = ""  # a teacher or student to start from; sizes, edm, voicing and normalisation are then its own
     speaker_dropout: float = 0.1  # share trained without a singer, for guidance
     sigma_mean: float = -1.2
     sigma_std: float = 1.2
     karras_share: float = 0.2
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    vocoder: str = ""  # a checkpoint, to hear the samples; without, they are pictures
     valid_crops: int = 16
     valid_frames: int = 192
 
@@ -63,11 +65,15 @@ class TeacherTask(AcousticTask):
         super().__init__(config, corpus, device, **loop)
         self.settings = from_dict(TeacherSettings, config or {}, "task")
         self.augment = self.settings.augment
-        self.choose_speakers()
-        config = self.acoustic_config()
+        base = checkpoint.load(self.settings.init, start.KINDS) if self.settings.init else None
+        self.choose_speakers(base=base)
+        config = self.acoustic_config() if base is None else start.config_of(base, self.settings.init, self)
         self.agree(config, self.settings)
         self.model = AcousticModel(config).to(self.device)
+        if base is not None:
+            start.load_into(self.model, base, self.settings.init, self.speakers)
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
+        self.vocoder = listen.vocoder_of(self.settings.vocoder, self.corpus.mel, self.device)
 
     def acoustic_config(self) -> AcousticConfig:
         settings, encoder = self.settings, self.corpus.encoder
@@ -133,6 +139,5 @@ class TeacherTask(AcousticTask):
         }
 
     def samples(self, model: nn.Module) -> dict[str, Sample]:
-        mel = self.sampled(model, 9, "heun")
-        pictures = {f"sampled/{i}": Sample(mel=mel[i].cpu()) for i in range(min(2, len(mel)))}
-        return pictures | {f"true/{i}": Sample(mel=self.valid["mel"][i].cpu()) for i in range(min(2, len(mel)))}
+        mels = {"sampled": self.sampled(model, 9, "heun"), "true": self.valid["mel"]}
+        return self.audible(mels, model, 9, "heun")

@@ -1,0 +1,52 @@
+"""The engine that training starts from, as two checkpoints: its network (base.pt) and its vocoder (vocoder.pt).
+
+Engines hold no teacher: a student's network is unfolded (fastsvc/recipe/unfold.py), and the teacher's training turns it
+into a denoiser of all noise levels again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsvc.artifact import engine_folder
+from fastsvc.build.part import read_part
+from fastsvc.config import to_dict
+from fastsvc.data.units import describe
+from fastsvc.errors import EngineError
+from fastsvc.recipe.unfold import unfold
+from fastsvc.training import checkpoint
+
+NETWORK, VOCODER = "base.pt", "vocoder.pt"
+
+
+def check(path: Path) -> engine_folder.Artifact:
+    """The engine. Raises EngineError where it lacks a part that the new voice takes from it."""
+    engine = engine_folder.Artifact(path)
+    lacking = [name for name in ("vocoder", "content") if getattr(engine.manifest, name) is None]
+    if lacking:
+        raise EngineError(f"{path} has no {' and no '.join(lacking)}", "name another engine with --base")
+    if engine.manifest.acoustic.ddpm is not None or engine.manifest.acoustic.amphion is not None:
+        raise EngineError(f"{path} holds a model that no teacher can start from", "name another engine with --base")
+    return engine
+
+
+def write(path: Path, folder: Path, encoder) -> None:
+    """Write both checkpoints into ``folder``; ``encoder``: the engine's content encoder."""
+    engine = check(path)
+    manifest, tensors = engine.manifest, engine.tensors(engine_folder.WEIGHTS)
+    state = unfold(tensors, manifest.acoustic, manifest.sampling.levels)
+    train = {"encoder": describe(encoder)["hash"], "input_peak": manifest.input_peak}
+    common = {"step": manifest.source.step, "model": state, "ema": state}
+    checkpoint.save(
+        folder / NETWORK,
+        kind="student",
+        config={"model": to_dict(manifest.acoustic), "train": train},
+        speakers=manifest.speakers,
+        speaker_f0_hz=manifest.speaker_f0_hz,
+        **common,
+    )
+    vocoder = read_part(path, "vocoder", "a vocoder")
+    tensors = {name: value.float() for name, value in vocoder.tensors.items()}
+    config = {"model": to_dict(vocoder.config), "train": {}}
+    common = {"step": vocoder.step, "model": tensors, "ema": tensors}
+    checkpoint.save(folder / VOCODER, kind="vocoder", config=config, speakers=[], speaker_f0_hz=[], **common)

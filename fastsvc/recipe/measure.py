@@ -1,0 +1,56 @@
+"""Seconds per step on this machine: a short measurement of the network that will be trained, on random crops."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from fastsvc.config import AcousticConfig
+from fastsvc.model.acoustic import AcousticModel
+from fastsvc.training import optim, wavenet_train
+
+STEPS = 2
+
+
+def seconds_per_crop(config: AcousticConfig, device: str, size: int = 4, frames: int = 128) -> tuple[float, float]:
+    """(seconds of training, seconds of evaluating alone) of one crop of ``frames`` frames."""
+    where = optim.device_of(device)
+    dtype = optim.precision_of("auto", where)
+    model = AcousticModel(config).to(where)
+    x = torch.randn(size, frames, config.mel.bins, device=where)
+    cond = torch.randn(size, frames, config.condition.channels, device=where)
+    valid, sigma = torch.ones(size, frames, device=where), torch.full((size,), 0.3, device=where)
+
+    def evaluate() -> torch.Tensor:
+        with torch.autocast(where.type, dtype, enabled=dtype != torch.float32):
+            if where.type == "cpu":
+                return wavenet_train.forward(model.denoiser, x, sigma, cond, valid)
+            return model.denoiser(x, sigma, cond, valid)
+
+    def train() -> None:
+        evaluate().float().square().mean().backward()
+
+    trained = _timed(train, where) / size
+    with torch.no_grad():
+        return trained, _timed(evaluate, where) / size
+
+
+def step_seconds(kind: str, trained: float, evaluated: float) -> float:
+    """Of a step of the recipe's configurations: 16 crops of a teacher; 8 of a student, whose teacher and target are
+    evaluated three times; 8 of a DMO student: five turns of the fake score, two networks deep, and its own."""
+    return {
+        "teacher": 16 * trained,
+        "student": 8 * (trained + 3 * evaluated),
+        "dmo": 8 * (6 * (trained + 2 * evaluated) + trained),
+    }[kind]
+
+
+def _timed(call, device: torch.device) -> float:
+    call()
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        call()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / STEPS

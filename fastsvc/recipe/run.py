@@ -1,0 +1,170 @@
+"""`fastsvc train SINGERS/`: the stages one after another, with estimates before and one display over all."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fastsvc import arguments, files, screen
+from fastsvc.artifact import engine_folder
+from fastsvc.artifact.engine_folder import refuse_existing
+from fastsvc.errors import ConfigError, OutputError, ResourceError
+from fastsvc.recipe import base, budget, measure, songs, stages
+from fastsvc.recipe.progress import Progress
+from fastsvc.recipe.state import State, check_same, load
+
+DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
+PREPARE_MINUTES = (0.3, 0.03)  # at least, and for each minute of recordings; two cores of 2026
+BUILD_MINUTES = 0.5
+MB_A_MINUTE = 4.5  # of recordings in a corpus
+MB = 1e6
+COPIES = {"teacher": 8, "student": 10, "dmo": 24}  # a network's tensors in the checkpoints of a training
+OTHERS = 4  # and in base.pt, teacher.pt, the engine and the file that is being written
+
+
+def train(
+    folder,
+    out=None,
+    *,
+    minutes: float = 120.0,
+    device: str = "auto",
+    engine=None,
+    say: Callable[[str], None] = print,
+    quiet: bool = False,
+) -> dict:
+    """Make the engine ``out`` from a folder of songs, or continue a run → {"finished", "out", "folder", "singers"}.
+
+    ``folder``: one folder per singer, or one singer's songs. ``out`` defaults to its name with .fsvc. The run's folder
+    lies beside ``out`` and ends in .training. ``minutes``: the budget. ``engine``: whose network, vocoder and content
+    encoder the voice starts from (default: the demo voices). Raises AudioError for a bad folder or too little audio,
+    OutputError where ``out`` exists, ConfigError where its name does not end in .fsvc or the run was begun with another
+    request, ResourceError without space on the disk.
+    """
+    folder = arguments.path("folder", folder)
+    out = arguments.optional(arguments.path, "out", out) or Path(f"{folder.resolve().name}.fsvc")
+    words = ["fastsvc", "train", str(folder), "-o", str(out), "--budget", f"{minutes:g}min"]
+    words += ["--device", device] if device != "auto" else []
+    words += ["--base", str(engine)] if engine else []
+    engine = arguments.optional(arguments.path, "engine", engine) or DEMO
+    if out.suffix != ".fsvc":
+        raise ConfigError(f"{out}: an engine's name ends in .fsvc", f"use -o {out.name or 'NAME'}.fsvc")
+    run_folder = out.with_suffix(".training")
+    network = base.check(engine).manifest.acoustic
+    found = songs.look(folder)
+    requested = State(str(folder.resolve()), found.fingerprint, minutes, str(engine.resolve()), device)
+    state = load(run_folder)
+    if state is not None:
+        check_same(state, requested, run_folder)
+    if not _built_here(run_folder, out):
+        refuse_existing(out, False)
+    with files.folder_lock(run_folder, "training a voice"):
+        files.clear_leftovers(run_folder)
+        run = stages.Run(run_folder, out, found, state or requested, say, shlex.join(words))
+        _run(run, network, fresh=state is None, quiet=quiet)
+        finished = stages.Build.name in run.state.done
+        return {
+            "finished": finished,
+            "out": out,
+            "folder": run_folder,
+            "singers": list(found.seconds),
+            "hint": run.hint,
+        }
+
+
+def _built_here(run_folder: Path, out: Path) -> bool:
+    """Whether ``out`` is the engine of this run."""
+    voice = stages.student_of(run_folder)
+    if not voice.exists() or not engine_folder.is_engine(out):
+        return False
+    return engine_folder.Artifact(out).manifest.source.sha256 == files.sha256(voice)
+
+
+def _run(run: stages.Run, network, fresh: bool, quiet: bool) -> None:
+    state = run.state
+    least, each = PREPARE_MINUTES
+    estimate = budget.Estimate(least + each * run.songs.minutes, BUILD_MINUTES)
+    expected = estimate.trainings(state.minutes)
+    trained, evaluated = measure.seconds_per_crop(network, state.device)
+    run.step_s = {kind: measure.step_seconds(kind, trained, evaluated) for kind in expected}
+    run.say(f"{run.songs.folder}: {run.songs.described()}")
+    if fresh:
+        _say_estimates(run, estimate, expected)
+        _check_disk(run, network, list(expected))
+        state.save(run.folder)
+    else:
+        run.say(f"continuing in {run.folder}; done: {', '.join(state.done) or 'nothing yet'}")
+    minutes = {"prepare": estimate.prepare, **(state.plan or expected), "build": estimate.build}
+    progress = Progress(minutes, state.done, quiet)
+    run.say = _above(progress, run.say)
+    try:
+        with screen.sharing(progress.part):
+            for stage in stages.of(list(expected)):
+                if stage.name not in state.done and not _stage(run, stage, progress, estimate):
+                    return
+    finally:
+        progress.close()
+
+
+def _stage(run: stages.Run, stage, progress: Progress, estimate: budget.Estimate) -> bool:
+    """Run one stage; → whether it has finished."""
+    state, start = run.state, time.monotonic()
+    progress.begin(stage.name, stage.parts)
+    try:
+        finished = stage.run(run)
+    finally:
+        state.seconds[stage.name] = state.seconds.get(stage.name, 0.0) + time.monotonic() - start
+        state.save(run.folder)
+    if not finished:
+        return False
+    if stage.name == "prepare":
+        state.plan = estimate.trainings(state.minutes, used=state.seconds["prepare"] / 60)
+    state.done.append(stage.name)
+    state.save(run.folder)
+    progress.end()
+    run.say(f"{stage.name}: done after {budget.shown(state.seconds[stage.name] / 60)}")
+    return True
+
+
+def _say_estimates(run: stages.Run, estimate: budget.Estimate, expected: dict[str, float]) -> None:
+    parts = [f"prepare {budget.shown(estimate.prepare)}"]
+    for kind, minutes in expected.items():
+        step_s = run.step_s[kind]
+        steps = round(60 * minutes / step_s)
+        parts.append(f"{kind} {budget.shown(minutes)} ({steps} steps, {step_s:.2g} s each as measured now)")
+    parts.append(f"build {budget.shown(estimate.build)}")
+    whole = estimate.prepare + sum(expected.values()) + estimate.build
+    run.say(f"about {budget.shown(whole)} in all: {', '.join(parts)}")
+
+
+def _check_disk(run: stages.Run, network, kinds: list[str]) -> None:
+    """Say how much the run will need. Raises ResourceError where the disk has less."""
+    from fastsvc.model.acoustic import AcousticModel
+    from fastsvc.model.keys import skeleton
+
+    weights = sum(value.numel() for value in skeleton(lambda: AcousticModel(network)).state_dict().values())
+    copies = OTHERS + sum(COPIES[kind] for kind in kinds)
+    needed = 4 * weights * copies + MB_A_MINUTE * MB * run.songs.minutes
+    try:
+        free = shutil.disk_usage(run.folder).free
+    except OSError as error:
+        raise OutputError(f"{run.folder}: {files.reason(error)}", "choose another -o") from None
+    run.say(f"disk: about {needed / MB:.0f} MB in {run.folder} ({free / MB:.0f} MB are free)")
+    if free < needed:
+        raise ResourceError(
+            f"{run.folder}: {free / MB:.0f} MB are free, about {needed / MB:.0f} MB are needed",
+            "free some space, or choose another disk with -o",
+        )
+
+
+def _above(progress: Progress, say: Callable[[str], None]) -> Callable[[str], None]:
+    """``say`` without tearing the display."""
+
+    def above(line: str) -> None:
+        progress.bar.clear()
+        say(line)
+        progress.bar.refresh()
+
+    return above

@@ -1,0 +1,75 @@
+"""The user's folder of songs: whose they are, how much there is, and whether it is enough."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastsvc.audio import io
+from fastsvc.data.scan import scan
+from fastsvc.errors import AudioError, FastsvcError
+
+LEAST_S = 60.0  # of each singer; below, nothing but the recordings' own phrases is learnt
+GOOD_S = 600.0
+
+
+@dataclass(frozen=True)
+class Songs:
+    """``only``: the singer's name where the songs lie straight in the folder; ``seconds`` by singer, of readable
+    recordings; ``fingerprint``: of names, sizes and times of all recordings."""
+
+    folder: Path
+    only: str | None
+    seconds: dict[str, float]
+    recordings: int
+    fingerprint: str
+
+    @property
+    def minutes(self) -> float:
+        return sum(self.seconds.values()) / 60
+
+    def described(self) -> str:
+        singers = ", ".join(f"{name} {seconds / 60:.1f} min" for name, seconds in self.seconds.items())
+        return f"{self.recordings} recordings: {singers}"
+
+
+def look(folder: Path) -> Songs:
+    """Read the headers of all recordings. Raises AudioError where there is no folder, no recording, or too little."""
+    if not folder.is_dir():
+        raise AudioError(f"{folder}: no such folder of songs", "name the folder that holds one folder per singer")
+    only = _only_singer(folder)
+    found = scan(folder, singer=only)
+    seconds: dict[str, float] = {}
+    digest = hashlib.sha256()
+    for source in found.sources:
+        seconds.setdefault(source.singer, 0.0)
+        try:
+            status = os.stat(source.path)
+            digest.update(f"{source.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+            info = io.probe(source.path, exact=False)
+            seconds[source.singer] += info.seconds
+        except (FastsvcError, OSError):
+            continue  # `prepare` names it with the reason
+    songs = Songs(folder, only, dict(sorted(seconds.items())), len(found.sources), digest.hexdigest())
+    _check_amount(songs)
+    return songs
+
+
+def _only_singer(folder: Path) -> str | None:
+    """The folder's own name if no recording lies in a folder below it and some lie straight in it."""
+    try:
+        scan(folder)
+    except AudioError:
+        return folder.resolve().name or "voice"
+    return None
+
+
+def _check_amount(songs: Songs) -> None:
+    for singer, seconds in songs.seconds.items():
+        if seconds < LEAST_S:
+            raise AudioError(
+                f"{songs.folder}: {singer} has {seconds:.0f} s of readable recordings, the least is {LEAST_S:.0f} s",
+                f"add recordings ({GOOD_S / 60:.0f} min or more give a usable voice), or move this singer elsewhere",
+            )

@@ -1,0 +1,70 @@
+"""A run's state on the disk: what was asked for, which stages are done, and how long they took."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from fastsvc import files, reading
+from fastsvc.errors import ConfigError, OutputError
+
+FILE, FORMAT = "state.json", 1
+
+
+@dataclass
+class State:
+    """``songs``: the folder; ``fingerprint``: of its recordings; ``minutes``: the budget; ``base``: the engine that
+    training starts from; ``seconds``: of each stage, so far; ``plan``: minutes of each training, once it is known."""
+
+    songs: str
+    fingerprint: str
+    minutes: float
+    base: str
+    device: str = "auto"
+    format: int = FORMAT
+    done: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    plan: dict[str, float] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        files.write_json(folder / FILE, asdict(self))
+
+
+_TYPES = State("", "", 0.0, "")
+
+
+def load(folder: Path) -> State | None:
+    """The state in a run's folder; None where nothing was begun. Raises OutputError for a folder of something else."""
+    path = folder / FILE
+    if not path.exists():
+        if not files.free_or_ours(folder):
+            raise OutputError(f"{folder}: exists and is not a run of `fastsvc train`", "choose another -o")
+        return None
+    try:
+        stored = reading.parse_json(reading.read_text(path))
+        state = State(**stored)
+        kinds = {one.name: type(getattr(_TYPES, one.name)) for one in fields(State)}
+        wrong = [name for name, kind in kinds.items() if not isinstance(getattr(state, name), kind)]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} of another type")
+    except (ValueError, TypeError) as error:
+        raise OutputError(f"{path} cannot be read ({error})", f"remove {folder} to begin anew") from None
+    if state.format != FORMAT:
+        raise OutputError(f"{path} is of format {state.format}, where {FORMAT} is known", "choose another -o")
+    return state
+
+
+def check_same(stored: State, requested: State, folder: Path) -> None:
+    """Raises ConfigError where a run was begun with something else than what is asked for now."""
+    what = {"songs": "songs of", "minutes": "a budget in minutes of", "base": "the engine", "device": "the device"}
+    differing = [
+        f"{what[name]} {getattr(stored, name)}, not {getattr(requested, name)}"
+        for name in what
+        if getattr(stored, name) != getattr(requested, name)
+    ]
+    if stored.fingerprint != requested.fingerprint and not differing:
+        differing = [f"other recordings than {stored.songs} has now"]
+    if differing:
+        raise ConfigError(
+            f"{folder} was begun with {'; '.join(differing)}", "repeat the command of then, or choose another -o"
+        )

@@ -1,0 +1,55 @@
+"""A teacher that starts from trained weights: another teacher, a student, or an engine's network (fastsvc/recipe)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastsvc.config import AcousticConfig, from_dict, to_dict
+from fastsvc.errors import ConfigError
+from fastsvc.model.acoustic import AcousticModel
+from fastsvc.model.keys import fit
+from fastsvc.training import rows
+
+KINDS = ("teacher", "student", "dmo")
+TABLE = "condition.spk_embed.weight"
+
+
+def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
+    """The network's configuration of the checkpoint ``base``, for the singers and the corpus of ``task``.
+
+    Raises ConfigError where mel, units or encoder are not the corpus's.
+    """
+    config, corpus = from_dict(AcousticConfig, base["config"]["model"], f"{path}: config.model"), task.corpus
+    if config.ddpm is not None or config.amphion is not None:
+        raise ConfigError(f"{path} is not an EDM model, so no teacher can start from it", "name another task.init")
+    if to_dict(config.mel) != to_dict(corpus.mel):
+        raise ConfigError(f"{path} was trained on another mel than the corpus has", "prepare the corpus with its mel")
+    encoder = (base["config"].get("train") or {}).get("encoder")
+    if encoder not in (None, corpus.encoder["hash"]) or config.features.unit_channels != corpus.encoder["channels"]:
+        raise ConfigError(
+            f"{path} was trained on units of another encoder than the corpus has", "prepare the corpus with its encoder"
+        )
+    condition = replace(config.condition, speakers=len(task.speakers))
+    return replace(config, condition=condition, edm=replace(config.edm, few_steps=()))
+
+
+@torch.no_grad()
+def load_into(model: AcousticModel, base: dict, path: str, speakers: Sequence[str]) -> None:
+    """Copy the averaged weights of ``base``; rows follow names, and new singers start from the mean of all rows.
+
+    Raises CheckpointError where the weights do not fit.
+    """
+    config = from_dict(AcousticConfig, base["config"]["model"], f"{path}: config.model")
+    state = fit(base["ema"] or base["model"], lambda: AcousticModel(config), Path(path))
+    if TABLE in model.state_dict():
+        mean = state[TABLE].mean(0) if TABLE in state else torch.zeros(config.condition.channels)
+        model.get_parameter(TABLE).copy_(mean.expand(len(speakers), -1))
+        state = rows.moved_state(state, model, {TABLE: 1}, rows.Move(base["speakers"], speakers))
+    elif TABLE in state:  # one singer alone, whom the base has as well
+        state["condition.unit_embed.bias"] = state["condition.unit_embed.bias"] + state.pop(TABLE)[0]
+    model.load_state_dict(state)
