@@ -125,10 +125,6 @@ def measure(found: dict, known: list[tuple[Path, list[str]]]) -> dict:
 
 
 def main() -> None:
-    import torch
-
-    from bench.circumstances import describe, keep
-
     read = program.parser(__doc__)
     read.add_argument("encoders", nargs="+", metavar="NAME=ENCODER")
     read.add_argument("--clips", nargs="+", type=program.existing, required=True, metavar="FOLDER")
@@ -136,6 +132,11 @@ def main() -> None:
     read.add_argument("--hama", action="store_true")
     read.add_argument("--json", type=program.result, metavar="FILE")
     options = read.parse_args()
+
+    import torch
+
+    from bench.circumstances import describe, keep
+
     pairs = [(name, Path(path)) for name, _, path in (one.partition("=") for one in options.encoders)]
     found = listeners(pairs, options.hama)
     result = describe("python -m bench.phones", torch.device("cpu")) | {"sets": {}}

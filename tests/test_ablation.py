@@ -173,21 +173,21 @@ def test_a_training_that_ended_is_not_taken_up_again(plan, monkeypatch, tmp_path
     """Not even where its guard ended it before its budget, and the evaluation was broken off."""
     from bench.ablation import diversity as ablation_diversity
     from fastsvc import training
-    from fastsvc.training.loop import Trainer
+    from fastsvc.training import validation
 
     plain = yaml.safe_load(plan.read_text()) | {"out": str(tmp_path / "out")}
     del plain["cells"]["DMD + GAN"]
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(plain))
-    validate = Trainer.validate
+    validate = validation.validate
 
-    def ending(self, log):
-        validate(self, log)
-        self.reason = "enough"
+    def ending(run, log):
+        validate(run, log)
+        run.reason = "enough"
 
     with monkeypatch.context() as patch:
         plain["cells"]["CD"]["changes"] = {"validate_every": 1}
         (tmp_path / "a.yaml").write_text(yaml.safe_dump(plain))
-        patch.setattr(Trainer, "validate", ending)
+        patch.setattr(validation, "validate", ending)
         patch.setattr(ablation_diversity, "_once", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ablation.main(["-c", str(tmp_path / "a.yaml")])

@@ -61,7 +61,7 @@ def test_without_triton_compiled_kernels_are_still_found():
         "from fastsvc.engine.cuda import gpu_parts, launch_plan\n"
         "from fastsvc.engine.buckets import Shape\n"
         "given = engines.ACOUSTIC, engines.VOCODER, 'consistency', {2: [80.0, 1.0]}, False, torch.float16, 90\n"
-        "print(sorted(unique_specs(plan.launches(*given, [Shape(1, 64)]))))"
+        "print(sorted(unique_specs(launch_plan.launches(*given, [Shape(1, 64)]))))"
     )
     without = python("-c", "import lacking; " + program, WITHOUT_TRITON="1")
     assert without.returncode == 0, without.stderr

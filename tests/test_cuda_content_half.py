@@ -86,7 +86,7 @@ def test_precision_follows_the_engine(gpu, tmp_path, monkeypatch):
         got = extraction.features(audio, 24000, engine.config, engine.encoder, None, yin=engine.yin)
         assert golden.relative(got.units, want.units) < bound
         assert len(engine.yin.programs.by_shape) == 1
-        for name in ("places", "voiced", "volume"):
+        for name in ("unit_indices", "voiced", "volume"):
             assert torch.equal(getattr(got, name), getattr(want, name))
         torch.testing.assert_close(got.f0_hz, want.f0_hz, rtol=1e-5, atol=0)
     monkeypatch.setattr(selfcheck, "check", lambda *_: None)  # the interpreter knows no bfloat16

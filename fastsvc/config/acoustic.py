@@ -114,6 +114,11 @@ class AcousticConfig:
         """The config of the module that turns features into the condition."""
         return self.condition if self.amphion is None else self.amphion
 
+    @property
+    def is_native_edm(self) -> bool:
+        """Whether `fastsvc train` could have made the model: EDM, with this project's own condition."""
+        return not (self.ddpm or self.amphion)
+
     def __post_init__(self):
         check(self.mel.bins == self.denoiser.mel_bins, "acoustic: mel.bins and denoiser.mel_bins differ")
         check(

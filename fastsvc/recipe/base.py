@@ -25,7 +25,7 @@ def check(path: Path) -> engine_folder.Artifact:
     lacking = [name for name in ("vocoder", "content") if getattr(engine.manifest, name) is None]
     if lacking:
         raise EngineError(f"{path} has no {' and no '.join(lacking)}", "name another engine with --base")
-    if engine.manifest.acoustic.ddpm is not None or engine.manifest.acoustic.amphion is not None:
+    if not engine.manifest.acoustic.is_native_edm:
         raise EngineError(f"{path} holds a model that no teacher can start from", "name another engine with --base")
     return engine
 

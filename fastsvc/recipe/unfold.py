@@ -30,7 +30,7 @@ def unfold(tensors: dict[str, Tensor], config: AcousticConfig, levels: Sequence[
     ``levels``: the engine's noise levels, in the order of ``steps.vectors``. Raises EngineError for a network whose
     condition or step embedding is not linear in its vectors (Amphion).
     """
-    if config.amphion is not None or config.denoiser.step_embedding != "mlp":
+    if not config.is_native_edm or config.denoiser.step_embedding != "mlp":
         raise EngineError("this engine's network cannot be trained further", "name another engine with --base")
     part = {name: value.double() for name, value in tensors.items()}
     with torch.random.fork_rng(devices=[]):

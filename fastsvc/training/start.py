@@ -25,7 +25,7 @@ def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
     Raises ConfigError where mel, units or encoder are not the corpus's.
     """
     config, corpus = from_dict(AcousticConfig, base["config"]["model"], f"{path}: config.model"), task.corpus
-    if config.ddpm is not None or config.amphion is not None:
+    if not config.is_native_edm:
         raise ConfigError(f"{path} is not an EDM model, so no teacher can start from it", "name another task.init")
     if to_dict(config.mel) != to_dict(corpus.mel):
         raise ConfigError(f"{path} was trained on another mel than the corpus has", "prepare the corpus with its mel")
