@@ -42,7 +42,16 @@ with TemporaryDirectory() as scratch:
         python_requires=">=3.10",
         package_dir={"fastsvc": "fastsvc", "fastsvc.kernels": "kernels", "fastsvc.build": "build"},
         packages=PACKAGES,
-        package_data={"fastsvc": ["py.typed", "demo/*.fsvc/*", "demo/*.fsvc/*/*", "recipe/configs/*.yaml"]},
+        package_data={
+            "fastsvc": [
+                "py.typed",
+                "demo/*.md",
+                "demo/*.pt",
+                "demo/*.fsvc/*",
+                "demo/*.fsvc/*/*",
+                "recipe/configs/*.yaml",
+            ]
+        },
         # Lower bounds are tried: `make test-lowest` runs the tests with these very versions (ci/lowest.py). They are
         # early ones that have wheels for all of Python 3.10 to 3.13. PyTorch alone is tried at 2.13.
         install_requires=[

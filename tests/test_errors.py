@@ -222,7 +222,7 @@ def test_programs_say_so_too(monkeypatch, capsys):
     assert demo.main([]) == 70 and "demo: a fault of fastsvc: KeyError: 'x'" in capsys.readouterr().err
     monkeypatch.setattr(demo, "run", raising(EngineError("what")))
     assert demo.main([]) == 1 and capsys.readouterr().err == "demo: what\n"
-    monkeypatch.setattr(ablation, "read", raising(KeyError("x")))
+    monkeypatch.setattr(ablation, "read_plan", raising(KeyError("x")))
     assert ablation.main(["-c", "x"]) == 70 and "ablation: a fault of fastsvc" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:
         ablation.main(["-c", "x", "--seeds", "one"])

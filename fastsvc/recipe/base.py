@@ -1,7 +1,9 @@
 """The engine that training starts from, as two checkpoints: its network (base.pt) and its vocoder (vocoder.pt).
 
 Engines hold no teacher: a student's network is unfolded (fastsvc/recipe/unfold.py), and the teacher's training turns it
-into a denoiser of all noise levels again.
+into a denoiser of all noise levels again. A voice that starts from the demo voices gets the source-filter vocoder that
+lies beside them, which was trained on human speech, too (docs/vocoder.md); one that starts from another engine gets the
+vocoder of that engine.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from fastsvc.recipe.unfold import unfold
 from fastsvc.training import checkpoint
 
 NETWORK, VOCODER = "base.pt", "vocoder.pt"
+DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
+DEMO_VOCODER = DEMO.parent / "vocoder.pt"
 
 
 def check(path: Path) -> engine_folder.Artifact:
@@ -45,7 +49,8 @@ def write(path: Path, folder: Path, encoder) -> None:
         speaker_f0_hz=manifest.speaker_f0_hz,
         **common,
     )
-    vocoder = read_part(path, "vocoder", "a vocoder")
+    source = DEMO_VOCODER if path.resolve() == DEMO.resolve() else path
+    vocoder = read_part(source, "vocoder", "a vocoder")
     tensors = {name: value.float() for name, value in vocoder.tensors.items()}
     config = {"model": to_dict(vocoder.config), "train": {}}
     common = {"step": vocoder.step, "model": tensors, "ema": tensors}

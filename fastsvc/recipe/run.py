@@ -16,7 +16,6 @@ from fastsvc.recipe import base, budget, measure, songs, stages
 from fastsvc.recipe.progress import Progress
 from fastsvc.recipe.state import State, check_same, load
 
-DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
 PREPARE_MINUTES = (0.3, 0.03)  # at least, and for each minute of recordings; two cores of 2026
 BUILD_MINUTES = 0.5
 MB_A_MINUTE = 4.5  # of recordings in a corpus
@@ -39,16 +38,16 @@ def train(
 
     ``folder``: one folder per singer, or one singer's songs. ``out`` defaults to its name with .fsvc. The run's folder
     lies beside ``out`` and ends in .training. ``minutes``: the budget. ``engine``: whose network, vocoder and content
-    encoder the voice starts from (default: the demo voices). Raises AudioError for a bad folder or too little audio,
-    OutputError where ``out`` exists, ConfigError where its name does not end in .fsvc or the run was begun with another
-    request, ResourceError without space on the disk.
+    encoder the voice starts from (default: the demo voices, with the vocoder beside them). Raises AudioError for a bad
+    folder or too little audio, OutputError where ``out`` exists, ConfigError where its name does not end in .fsvc or
+    the run was begun with another request, ResourceError without space on the disk.
     """
     folder = arguments.path("folder", folder)
     out = arguments.optional(arguments.path, "out", out) or Path(f"{folder.resolve().name}.fsvc")
     words = ["fastsvc", "train", str(folder), "-o", str(out), "--budget", f"{minutes:g}min"]
     words += ["--device", device] if device != "auto" else []
     words += ["--base", str(engine)] if engine else []
-    engine = arguments.optional(arguments.path, "engine", engine) or DEMO
+    engine = arguments.optional(arguments.path, "engine", engine) or base.DEMO
     if out.suffix != ".fsvc":
         raise ConfigError(f"{out}: an engine's name ends in .fsvc", f"use -o {out.name or 'NAME'}.fsvc")
     run_folder = out.with_suffix(".training")

@@ -125,7 +125,7 @@ class Build:
 
     def run(self, run: Run) -> bool:
         if not engine_folder.is_engine(run.out):  # else it was built, and this run was killed right after
-            parts = {"vocoder": run.state.base, "content": run.state.base}
+            parts = {"vocoder": run.folder / base.VOCODER, "content": run.state.base}
             build.compile(student_of(run.folder), run.out, progress=lambda line: None, **parts)
         corpus = Corpus(run.corpus)
         item = corpus.items[corpus.of("valid")[0]]

@@ -7,48 +7,48 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fastsvc.config import MelConfig, VocoderConfig, from_dict, to_dict
+from fastsvc.config import MelConfig, VocoderConfig, to_dict, vocoder_config
 from fastsvc.errors import ConfigError
-from fastsvc.model import source
+from fastsvc.model import vocoders
 from fastsvc.model.keys import fit
-from fastsvc.model.vocoder import Generator
+from fastsvc.model.modules import module
 from fastsvc.training import checkpoint
 from fastsvc.training.task import Sample
 
 COUNT = 2  # samples of each name
 
 
-def vocoder_of(path: str, mel: MelConfig, device: torch.device) -> Generator | None:
+def vocoder_of(path: str, mel: MelConfig, device: torch.device) -> nn.Module | None:
     """The averaged vocoder of a checkpoint, frozen; None without a path. Raises CheckpointError, and ConfigError where
     it takes another mel than the corpus has."""
     if not path:
         return None
     content = checkpoint.load(path, "vocoder")
-    config = from_dict(VocoderConfig, content["config"]["model"], f"{path}: config.model")
+    config = vocoder_config(content["config"]["model"], f"{path}: config.model")
     if to_dict(config.mel) != to_dict(mel):
         raise ConfigError(f"{path} takes another mel than the corpus has", "name another task.vocoder, or none")
-    model = Generator(config)
-    model.load_state_dict(fit(content["ema"] or content["model"], lambda: Generator(config), Path(path)))
+    model = module("vocoder", config)
+    model.load_state_dict(fit(content["ema"] or content["model"], lambda: module("vocoder", config), Path(path)))
     return model.requires_grad_(False).eval().to(device)
 
 
 @torch.no_grad()
-def sounds(vocoder: Generator, mel: Tensor, crops: dict[str, Tensor], seed: int) -> np.ndarray:
+def sounds(vocoder: nn.Module, mel: Tensor, crops: dict[str, Tensor], seed: int) -> np.ndarray:
     """mel [B, T, M] with the f0 of the first B crops → audio float32 [B, T · hop]; always from the same noise."""
-    config, (size, frames, _) = vocoder.config, mel.shape
-    f0_hz = (crops["f0_hz"] * crops["voiced"])[:size].float()
-    generator = torch.Generator().manual_seed(seed)
-    start = torch.rand(size, 1, config.source_channels, generator=generator).to(mel.device)
-    shape = (size, frames * config.mel.hop_samples, config.source_channels)
-    draws = torch.randn(shape, generator=generator).to(mel.device)
-    harmonics = source.harmonics(f0_hz, source.frame_phase(f0_hz, config), start, draws, config)
-    return vocoder(mel.float(), vocoder.source(harmonics)).cpu().numpy()
+    config, audio = vocoder.config, []
+    f0_hz = (crops["f0_hz"] * crops["voiced"])[: len(mel)].float()
+    for row, pitch in zip(mel.float()[:, None], f0_hz[:, None], strict=True):
+        excitation = vocoders.seeded(pitch, config, seed)
+        if isinstance(config, VocoderConfig):  # mixed to one channel by a layer of the generator
+            excitation = vocoder.source(excitation)
+        audio.append(vocoders.specified(vocoder, row, excitation, vocoders.seeded_extra(pitch, config, seed)))
+    return torch.cat(audio).cpu().numpy()
 
 
 def samples(
-    vocoder: Generator | None, mels: dict[str, Tensor], crops: dict[str, dict], rate_hz: int, seed: int
+    vocoder: nn.Module | None, mels: dict[str, Tensor], crops: dict[str, dict], rate_hz: int, seed: int
 ) -> dict[str, Sample]:
     """The first COUNT mels [B, T, M] of each name as pictures and, with a vocoder, as sound at the f0 of its crops."""
     found = {}
