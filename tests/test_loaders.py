@@ -76,7 +76,7 @@ def _wrong_call(node: ast.Call, safe: set[str]):
 
 def _is_safe(loader, safe: set[str]) -> bool:
     """A safe loader's class, or our own one's, whose base is checked where it is made."""
-    return _name(loader) in {"SafeLoader", *safe} or ast.unparse(loader).startswith("reading_yaml.loader(")
+    return _name(loader) in {"SafeLoader", *safe} or ast.unparse(loader).startswith("yaml_loader.loader(")
 
 
 def _name(node) -> str:
@@ -135,7 +135,7 @@ def test_the_rules_see_it(text):
         "np.load(path, allow_pickle=False)",
         "import pickle\ntry: pass\nexcept pickle.UnpicklingError: pass",
         "class Own(yaml.SafeLoader): pass\nyaml.load(text, Own)",
-        "yaml.load(text, reading_yaml.loader(True))",
+        "yaml.load(text, yaml_loader.loader(True))",
         "yaml.safe_load(text)",
         "model.eval()",
         "build.compile(path)",

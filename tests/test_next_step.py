@@ -42,8 +42,11 @@ def test_an_engine_without_a_vocoder_is_said_to_make_no_sound(tmp_path):
     assert whole.stdout.splitlines()[-1] == f"next: fastsvc convert SONG.wav -m {tmp_path / 'whole.fsvc'} --spk Ada"
 
 
-def test_a_validation_that_fails_loses_no_step(tmp_path):
-    trainer = make(tmp_path, save_every=1000)
+@pytest.mark.parametrize("steps, at", [(20, 10), (7, 7)])  # on the way, and at the end
+def test_a_validation_that_fails_loses_no_step(tmp_path, steps, at):
+    """Nor its own figures: the same command makes them, once."""
+    make(tmp_path / "whole", steps).train()
+    trainer = make(tmp_path, steps, save_every=1000)
 
     def broken(model):
         raise ValueError("no valid items")
@@ -51,9 +54,12 @@ def test_a_validation_that_fails_loses_no_step(tmp_path):
     trainer.task.validate = broken
     with pytest.raises(ValueError, match="no valid items"):
         trainer.train()
-    assert checkpoint.load(tmp_path / "last.pt", "recogniser")["step"] == 10
-    resumed = make(tmp_path, resume=True)
-    assert resumed.step == 10 and resumed.train()["finished"]
+    assert checkpoint.load(tmp_path / "last.pt", "recogniser")["step"] == at
+    for _ in range(2):
+        resumed = make(tmp_path, steps, resume=True)
+        assert resumed.train()["finished"]
+    whole, own = (figures_of(path / "history.jsonl", "valid") for path in (tmp_path / "whole", tmp_path))
+    assert own == whole and resumed.best == min(valid["error"] for valid in whole)
 
 
 def test_the_best_is_known_to_a_run_that_was_killed_right_after_it(tmp_path):

@@ -63,6 +63,14 @@ class Log:
             lines = [line.rstrip(b"\n") + b"\n" for line in file if _step(line) <= step]
         files.write_bytes(self.path, b"".join(lines))
 
+    def has_validation(self, step: int) -> bool:
+        """Whether the history has the held-out figures of this step."""
+        if not self.path.is_file():
+            return False
+        with self.path.open(encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file if line.startswith(f'{{"step": {step},')]
+        return any(line["group"] == "valid" for line in lines)
+
     def say(self, text: str) -> None:
         """A line for the user that does not tear the progress bar."""
         if self.quiet:

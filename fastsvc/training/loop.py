@@ -18,7 +18,7 @@ from fastsvc.training.interrupt import Interrupt
 from fastsvc.training.logging import Log, plain
 from fastsvc.training.resume import find, nothing_to_resume
 from fastsvc.training.settings import TrainingSettings, read_settings
-from fastsvc.training.task import Sample, Task, Turn, task_class
+from fastsvc.training.task import TASKS, Sample, Task, Turn, task_class
 
 PATIENCE = 10  # steps in a row with a loss that is not finite
 
@@ -37,6 +37,7 @@ def run(
     command that continues; ``reason``: why the task itself requested a stop, or "". Raises ConfigError,
     CheckpointError, OutputError, and FastsvcError when the loss is not finite for several steps.
     """
+    arguments.one_of("task", kind, TASKS)
     arguments.flag("resume", resume)
     out = arguments.optional(arguments.path, "out", out)
     settings = read_settings(arguments.path("config_path", config_path))
@@ -201,7 +202,10 @@ class Trainer:
             Feeder(self.task.batch, self.settings.seed, first, self.group.rank, self.device) as feeder,
             contextlib.closing(log),
         ):
-            stop, last_logged = False, (first, start)
+            due = first % self.settings.validate_every == 0 or self.fraction >= 1
+            if first and due and not log.has_validation(first):
+                validation.save_and_validate(self, log)  # the run was killed after saving, before it was measured
+            stop, last_logged = self._agree(self.elapsed_s, bool(self.reason))[1], (first, start)
             while not stop and self.fraction < 1:
                 figures = self.run_step(feeder.next())
                 self.elapsed_s, stop = self._agree(elapsed_before + time.monotonic() - start, interrupt.requested)
