@@ -30,6 +30,7 @@ SINGERS = (0, 10_000)
 CLIPS = (0, 100_000)
 F0_HZ = tuple(map(float, limits.F0_HZ))
 SEMITONES = (-60.0, 60.0)
+AUTO_TRANSPOSE = ("auto", "octaves")
 RMS_MIX_RATE = (0.0, 1.0)  # as RVC's: 0 the recording's loudness over time, 1 the model's own
 DEFAULT_RMS_MIX_RATE = 0.0  # bench/results/level.json
 FORMANT = (-12.0, 12.0)  # semitones; upstream trains its key shift up to 5
@@ -134,13 +135,13 @@ def rate_hz(value, name: str = "the sample rate") -> int:
 
 
 def transpose(value) -> float | str:
-    """Semitones, or "auto". Raises ConfigError."""
-    if isinstance(value, str) and value == "auto":
+    """Semitones, or one of AUTO_TRANSPOSE. Raises ConfigError."""
+    if isinstance(value, str) and value in AUTO_TRANSPOSE:
         return value
     try:
         return number("transpose", value, *SEMITONES)
     except ConfigError as error:
-        raise ConfigError(error.message, 'use semitones from −60 to 60, or "auto"') from None
+        raise ConfigError(error.message, 'use semitones from −60 to 60, "auto" or "octaves"') from None
 
 
 def f0_range(value) -> tuple[float, float]:

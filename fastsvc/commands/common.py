@@ -138,20 +138,20 @@ class WholeNumber(click.ParamType):
 
 
 class Semitones(click.ParamType):
-    """A number of semitones, or auto."""
+    """A number of semitones, auto or octaves."""
 
     name = "semitones"
 
     def get_metavar(self, param, ctx=None):
-        return "SEMITONES|auto"
+        return "SEMITONES|auto|octaves"
 
     def convert(self, value, param, ctx):
-        if value == "auto" or isinstance(value, (int, float)):
+        if value in arguments.AUTO_TRANSPOSE or isinstance(value, (int, float)):
             return value
         try:
             number = float(value)
         except ValueError:
-            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+            self.fail(f"{value!r} is neither a number nor auto nor octaves", param, ctx)
         low, high = arguments.SEMITONES
         if not low <= number <= high:
             self.fail(f"{value} is not within {low:g} and {high:g}", param, ctx)

@@ -25,7 +25,10 @@ FORMATS = ("wav", "flac", "mp3", "ogg", "same")
 SPEAKER_HELP = "Target voice: its id in the model's own table (see fastsvc inspect), its name, or a mix A:0.7,B:0.3."
 SPEAKER_DEFAULT = "the only voice of the engine"
 MODEL_DEFAULT = "$FASTSVC_MODEL, else the only .fsvc in this folder, else the bundled demo voices"
-TRANSPOSE_HELP = "Shift of the melody in semitones; auto: from the singer's median pitch to the target's."
+TRANSPOSE_HELP = (
+    "Shift of the melody in semitones; auto: from the singer's median pitch to the target's; "
+    "octaves: the same in whole octaves, which keeps the key."
+)
 BACKEND_HELP = "Program that computes the vocoder; auto: the fastest that was measured."
 LEVEL_HELP = "One level for all inputs, which is undone afterwards."
 HIGH_PASS_HELP = "Filter against rumble and offset below every voice; also keeps mains hum in rests unvoiced."

@@ -113,8 +113,8 @@ class Engine:
 
         audio [samples] or [channels, samples] (mixed to one: fastsvc/audio/channels.py), float in −1 … 1, at rate_hz.
         speaker: a name, an id, or a mapping of those to weights. steps: one of :attr:`steps`, None for
-        :attr:`default_steps`. transpose: semitones, or "auto": from the voiced median of the recording to the
-        speaker's, rounded to whole semitones.
+        :attr:`default_steps`. transpose: semitones; "auto": from the voiced median of the recording to the speaker's,
+        in whole semitones; "octaves": in whole octaves.
         formant: semitones by which the voice's resonances move, where the model has a key-shift embedding. f0_method:
         as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. f0_range: the lowest
         and the highest pitch that is tracked, in Hz; None for 40 to 2100 and the model's whole training range.

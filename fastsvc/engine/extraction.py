@@ -175,12 +175,16 @@ def _at_rate(audio: np.ndarray, from_hz: int, to_hz: int, least: int) -> torch.T
 
 
 def shift_semitones(transpose, f0_hz: torch.Tensor, voiced: torch.Tensor, target_hz: float | None) -> float:
-    """The shift in semitones; "auto": from the recording's voiced median to the speaker's, in whole semitones."""
-    if transpose == "auto":
-        target_hz = required_pitch(target_hz)
+    """The shift in semitones.
+
+    "auto": from the recording's voiced median to the speaker's, in whole semitones; "octaves": in whole octaves, which
+    keeps the key, for singing that goes with an accompaniment.
+    """
+    if transpose in arguments.AUTO_TRANSPOSE:
+        target_hz, unit = required_pitch(target_hz), 12 if transpose == "octaves" else 1
         if not bool(voiced.any()):
             return 0.0
-        return float(round(12 * math.log2(target_hz / float(f0_hz[voiced].median()))))
+        return float(unit * round(12 / unit * math.log2(target_hz / float(f0_hz[voiced].median()))))
     return float(arguments.transpose(transpose))
 
 
@@ -188,7 +192,7 @@ def required_pitch(target_hz: float | None) -> float:
     """The median pitch of a speaker. Raises EngineError where the engine has none."""
     if target_hz is None:
         raise EngineError(
-            "the engine holds no median pitch of its speakers, so --transpose auto cannot work",
+            "the engine holds no median pitch of its speakers, so --transpose auto and octaves cannot work",
             "use a number of semitones, or build the engine again with --speaker-f0",
         )
     return target_hz

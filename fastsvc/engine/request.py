@@ -22,7 +22,7 @@ class Request:
 
     speaker: int | str | Mapping
     steps: int | None = None
-    transpose: float | str = 0.0  # semitones, or "auto"
+    transpose: float | str = 0.0  # semitones, "auto" or "octaves"
     formant: float = 0.0  # semitones
     seed: int = 0
     f0_method: str | None = None
@@ -58,7 +58,7 @@ class Request:
         self.steps_of(engine)
         self.formant_of(engine)
         self.range_of(engine)
-        if self.transpose == "auto":
+        if self.transpose in arguments.AUTO_TRANSPOSE:
             extraction.required_pitch(target_hz)
 
     def target_hz(self, engine) -> float | None:
