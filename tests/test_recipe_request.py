@@ -73,7 +73,7 @@ def test_a_run_continues_with_the_same_request_alone(tmp_path):
     assert state.load(tmp_path) is None
     first.save(tmp_path)
     assert state.load(tmp_path) == first
-    with pytest.raises(ConfigError, match=r"a budget in minutes of 30.0, not 60.0"):
+    with pytest.raises(ConfigError, match=r"a budget in minutes of 30, not 60"):
         state.check_same(first, state.State("/songs", "abc", 60.0, "/base.fsvc"), tmp_path)
     with pytest.raises(ConfigError, match="other recordings than /songs has now"):
         state.check_same(first, state.State("/songs", "abd", 30.0, "/base.fsvc"), tmp_path)
@@ -133,7 +133,8 @@ def test_what_the_command_line_refuses(tmp_path, monkeypatch, few_seconds, engin
     assert absent.exit_code == 2 and "neither a folder of songs nor a kind of training" in absent.stderr
     shutil.copytree(engine, tmp_path / "mine.fsvc")
     existing = command("./teacher", "-o", "mine.fsvc", "--budget", "1min", "--base", engine)
-    assert existing.exit_code == 2 and "mine.fsvc" in existing.stderr and not (tmp_path / "mine.training").exists()
+    assert existing.exit_code == 2 and "mine.fsvc exists" in existing.stderr and "--force" not in existing.stderr
+    assert not (tmp_path / "mine.training").exists()
 
 
 def test_a_full_disk_is_noticed_before_the_work(tmp_path, monkeypatch, few_seconds, engine):

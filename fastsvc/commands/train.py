@@ -34,8 +34,8 @@ def train(what, out, budget, device, base, config, resume, print_config):
     """Make an engine from SINGERS, a folder with one folder of songs for each singer (or with one singer's songs).
 
     The command prepares the songs, trains teacher and student from the demo voices' network, and builds the engine. It
-    leaves previews to listen to in NAME.training/previews. Ctrl-C, kill or a power failure lose at most a minute: the
-    same command continues.
+    leaves previews to listen to in NAME.training/previews. Ctrl-C, kill or a power failure lose at most half a
+    minute of training: the same command continues.
 
     With a KIND (recogniser, singer, pitch, vocoder, teacher, student, dmo) and -c it trains that network alone. Ctrl-C
     saves and stops after the current step. --resume continues as if the run had never stopped, also after singers were
@@ -56,7 +56,7 @@ def train(what, out, budget, device, base, config, resume, print_config):
         return _one_network(what, config, out, resume)
     if config is not None:
         raise click.UsageError(f"-c belongs to a KIND, and {what!r} is not one of {', '.join(KINDS)}.")
-    return _voice(what, out, budget or BUDGET, device or "auto", base)
+    return _voice(what, out, BUDGET if budget is None else budget, device or "auto", base)
 
 
 def _one_network(kind: str, config: str | None, out: str | None, resume: bool) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from fastsvc import arguments, files, screen
 from fastsvc.artifact import engine_folder
-from fastsvc.artifact.engine_folder import refuse_existing
 from fastsvc.errors import ConfigError, OutputError, ResourceError
 from fastsvc.recipe import base, budget, measure, songs, stages
 from fastsvc.recipe.progress import Progress
@@ -58,7 +57,7 @@ def train(
     if state is not None:
         check_same(state, requested, run_folder)
     if not _built_here(run_folder, out):
-        refuse_existing(out, False)
+        _refuse_existing(out)
     with files.folder_lock(run_folder, "training a voice"):
         files.clear_leftovers(run_folder)
         run = stages.Run(run_folder, out, found, state or requested, say, shlex.join(words))
@@ -71,6 +70,12 @@ def train(
             "singers": list(found.seconds),
             "hint": run.hint,
         }
+
+
+def _refuse_existing(out: Path) -> None:
+    """Raises OutputError where ``out`` exists. `train` never replaces, so it offers no --force."""
+    if out.exists() or out.is_symlink():
+        raise OutputError(f"{out} exists", "choose another name with -o")
 
 
 def _built_here(run_folder: Path, out: Path) -> bool:

@@ -58,7 +58,7 @@ def check_same(stored: State, requested: State, folder: Path) -> None:
     """Raises ConfigError where a run was begun with something else than what is asked for now."""
     what = {"songs": "songs of", "minutes": "a budget in minutes of", "base": "the engine", "device": "the device"}
     differing = [
-        f"{what[name]} {getattr(stored, name)}, not {getattr(requested, name)}"
+        f"{what[name]} {_shown(getattr(stored, name))}, not {_shown(getattr(requested, name))}"
         for name in what
         if getattr(stored, name) != getattr(requested, name)
     ]
@@ -66,5 +66,11 @@ def check_same(stored: State, requested: State, folder: Path) -> None:
         differing = [f"other recordings than {stored.songs} has now"]
     if differing:
         raise ConfigError(
-            f"{folder} was begun with {'; '.join(differing)}", "repeat the command of then, or choose another -o"
+            f"{folder} was begun with {'; '.join(differing)}",
+            f"repeat that command, choose another -o, or remove {folder} to begin anew",
         )
+
+
+def _shown(value) -> str:
+    """120.0 → 120."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

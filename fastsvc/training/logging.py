@@ -103,7 +103,8 @@ class Log:
             return
         for name, sample in samples.items():
             if sample.audio is not None:
-                self.board.add_audio(name, np.asarray(sample.audio, np.float32)[None], step, sample.rate_hz)
+                audio = np.clip(np.asarray(sample.audio, np.float32), -1.0, 1.0)  # else TensorBoard warns of each
+                self.board.add_audio(name, audio[None], step, sample.rate_hz)
             if sample.mel is not None:
                 self.board.add_image(name, picture(np.asarray(sample.mel, np.float32)), step, dataformats="HW")
 
