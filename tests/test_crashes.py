@@ -18,7 +18,7 @@ SEED = int(os.environ.get("FASTSVC_SEED", "0"))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
-@pytest.mark.timeout(300 * FACTOR)
+@pytest.mark.timeout(600 * FACTOR)
 @pytest.mark.parametrize("name", TRIES)
 def test_killed_and_run_again(name, tmp_path, record_property):
     script = Path(__file__).with_name("crashes.py")
