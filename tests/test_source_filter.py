@@ -75,7 +75,7 @@ def test_items_of_a_batch_are_made_apart():
     other = mel.flip(1), f0_hz.flip(1)
     excitations = [pulses.seeded(f0, CONFIG, 7) for f0 in (f0_hz, other[1])]
     both = model(torch.cat([mel, other[0]]), torch.cat([f0_hz, other[1]]), torch.cat(excitations))
-    assert torch.allclose(both[:1], made(model, mel, f0_hz), atol=1e-6)
+    assert torch.allclose(both[:1], made(model, mel, f0_hz), atol=1e-5)  # products of another shape round elsewhere
 
 
 @pytest.mark.parametrize("hz", [82.41, 440.3, 801.7])
