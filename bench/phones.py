@@ -67,8 +67,8 @@ def listeners(named_paths: list[tuple[str, Path]], hama: bool) -> dict:
     if hama:
         from fastsvc.data.hama_phones import HamaPhones
 
-        recogniser = HamaPhones()
-        found[recogniser.name] = lambda audio: reference_phones([phone for phone, *_ in recogniser.recognise(audio)])
+        general = HamaPhones()
+        found[general.name] = lambda audio: reference_phones([phone for phone, *_ in general.recognise(audio)])
     return found
 
 
@@ -125,13 +125,15 @@ def measure(found: dict, known: list[tuple[Path, list[str]]]) -> dict:
 
 
 def main() -> None:
-    read = program.parser(__doc__)
-    read.add_argument("encoders", nargs="+", metavar="NAME=ENCODER")
-    read.add_argument("--clips", nargs="+", type=program.existing, required=True, metavar="FOLDER")
-    read.add_argument("--texts", type=program.existing, metavar="FILE", help="what the first folder's recordings say")
-    read.add_argument("--hama", action="store_true")
-    read.add_argument("--json", type=program.result, metavar="FILE")
-    options = read.parse_args()
+    parser = program.parser(__doc__)
+    add = parser.add_argument
+    add("encoders", nargs="+", metavar="NAME=ENCODER", help="a name for the table, and a checkpoint or engine")
+    clips_help = "folders of recordings that no training had"
+    add("--clips", nargs="+", type=program.existing, required=True, metavar="FOLDER", help=clips_help)
+    add("--texts", type=program.existing, metavar="FILE", help="what the first folder's recordings say")
+    add("--hama", action="store_true", help="a row of the phone recogniser hama, too")
+    add("--json", type=program.result, metavar="FILE", help="file for the figures")
+    options = parser.parse_args()
 
     import torch
 

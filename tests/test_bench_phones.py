@@ -42,3 +42,30 @@ def test_the_interval_holds_the_rate_and_a_wrong_phone_raises_it(tmp_path):
     assert table["rows"]["wrong"]["rate"] == pytest.approx(1 / 3)
     spread = phones.interval([0, 3, 0, 3], [3, 3, 3, 3])
     assert spread["rate"] == 0.5 and spread["low"] < 0.2 and spread["high"] > 0.8
+
+
+def test_listeners_are_the_named_encoders_and_the_general_recogniser(tmp_path, monkeypatch):
+    """All in one table: a checkpoint's network hears phones of its own, hama says its name with its version."""
+    from phone_corpus import PhoneCorpus
+
+    from fastsvc.data import hama_phones
+    from fastsvc.training import checkpoint
+    from fastsvc.training.recogniser import RecogniserTask
+
+    class General:
+        name = "hama 0"
+
+        def recognise(self, audio):
+            return [("pau", 0.0, 0.1), ("aa", 0.1, 0.2), ("aa", 0.2, 0.3), ("m", 0.3, 0.4)]
+
+    monkeypatch.setattr(hama_phones, "HamaPhones", General)
+    model = {"channels": 16, "layers": 2, "bottleneck": 6}
+    task = RecogniserTask({"model": model}, PhoneCorpus(), "cpu", batch_size=2, batch_frames=32)
+    about = {"step": 1, "speakers": [], "speaker_f0_hz": []}
+    state = task.model.state_dict()
+    config = {"model": task.config_for_checkpoint()}
+    checkpoint.save(tmp_path / "r.pt", kind="recogniser", config=config, **about, model=state, ema=state)
+    found = phones.listeners([("own", tmp_path / "r.pt")], True)
+    audio = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+    assert list(found) == ["own", "hama 0"] and found["hama 0"](audio) == ["aa", "m"]
+    assert set(found["own"](audio)) <= {"aa", "iy", "ow"}
