@@ -17,13 +17,13 @@ from fastsvc.audio.mel import log_mel
 from fastsvc.config import from_dict, to_dict, vocoder_config
 from fastsvc.config.limits import CROPS, SHARE
 from fastsvc.config.plain import within
-from fastsvc.errors import CheckpointError
 from fastsvc.model import source
 from fastsvc.model.modules import module
 from fastsvc.model.vocoder import Generator
-from fastsvc.training import augment, checkpoint, losses
+from fastsvc.training import augment, losses
 from fastsvc.training.discriminator import Discriminators
 from fastsvc.training.task import Sample, Task, Turn
+from fastsvc.training.warm import start_from
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class VocoderTask(Task):
         self.mel = self.model_config.mel
         self.model = module("vocoder", self.model_config).to(self.device)
         if self.settings.init:
-            start_from(self.model, self.settings.init)
+            start_from(self.model, self.settings.init, self.kind)
         self.after_step(0)
         self.discriminators = Discriminators().to(self.device)
         if self.settings.adversarial_from < 1:
@@ -179,18 +179,6 @@ class VocoderTask(Task):
                 mel = log_mel(audio[None], self.mel)[0]
                 out[f"{i}_{name}"] = Sample(audio.numpy(), self.mel.rate_hz, mel.numpy())
         return out
-
-
-def start_from(model: nn.Module, path: str) -> int:
-    """Copy every tensor of a vocoder's checkpoint that fits by name and shape. Returns how many; raises
-    CheckpointError if none does."""
-    held = checkpoint.load(path, "vocoder")["ema"]
-    own = model.state_dict()
-    fitting = {name: tensor for name, tensor in held.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise CheckpointError(f"{path} has no tensor that fits this vocoder", "use a vocoder of about the same sizes")
-    model.load_state_dict(fitting, strict=False)
-    return len(fitting)
 
 
 @torch.no_grad()
