@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -76,7 +77,13 @@ class Pool(ProcessPoolExecutor):
 
     @contextlib.contextmanager
     def _safe(self) -> Iterator[None]:
-        """Processes that multiprocessing starts meanwhile do not search the current folder for modules."""
+        """Processes that multiprocessing starts meanwhile do not search the current folder for modules, and heed Ctrl-C
+        only once they have begun (:func:`_heed_interrupts`): imports would answer it with a traceback."""
+        with _interrupts_wait(), self._from_safe_path():
+            yield
+
+    @contextlib.contextmanager
+    def _from_safe_path(self) -> Iterator[None]:
         if self._empty is not None:
             folder = os.getcwd()
             os.chdir(self._empty.name)
@@ -96,6 +103,27 @@ class Pool(ProcessPoolExecutor):
                 os.environ[SAFE_PATH] = before
 
 
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """SIGINT waits for the end of this block, and in processes that are started within it until they let it in."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _heed_interrupts() -> None:
+    """End this worker, without a word, if SIGINT came while it started; from now on it is raised as usual."""
+    if hasattr(signal, "pthread_sigmask"):
+        usual = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, usual)
+
+
 def _begin(folder: str, level: int, initializer: Callable[[], None] | None) -> None:
     """A worker's first step: enter the folder in which its pool was created, and print as its parent does."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
@@ -103,6 +131,7 @@ def _begin(folder: str, level: int, initializer: Callable[[], None] | None) -> N
     screen.worker(level)
     if initializer is not None:
         initializer()
+    _heed_interrupts()
 
 
 def _end_with_parent() -> None:

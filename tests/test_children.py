@@ -1,8 +1,11 @@
 """Worker processes end with the process that started them, however that ended."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +34,49 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
     while leftovers._alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not leftovers._alive(worker)
+
+
+INTERRUPTED = """
+import os, signal, sys, time
+from fastsvc.children import Pool
+import slow_start
+
+if __name__ == "__main__":
+    pool = Pool(1, slow_start.begin)
+    future = pool.submit(time.sleep, 60)
+    [worker] = pool._processes
+    while not os.path.exists({"while it imports": "importing", "at work": "begun"}[sys.argv[1]]):
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.kill(worker, signal.SIGINT)
+    print(type(future.exception()).__name__)
+"""
+SLOW_START = """
+import multiprocessing, time
+
+if multiprocessing.current_process().name != "MainProcess":  # in the worker
+    open("importing", "w").close()
+    time.sleep(1)
+
+def begin():
+    open("begun", "w").close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back here")
+@pytest.mark.parametrize("when, error", [("while it imports", "BrokenProcessPool"), ("at work", "KeyboardInterrupt")])
+def test_ctrl_c_never_shows_a_workers_traceback(tmp_path, when, error):
+    """While a worker imports, the interrupt waits; then the worker ends without a word, as its parent speaks."""
+    (tmp_path / "slow_start.py").write_text(SLOW_START)
+    (tmp_path / "program.py").write_text(INTERRUPTED)
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent)])
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py"), when],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout.strip() == error and "Traceback" not in done.stderr, done.stderr

@@ -108,6 +108,9 @@ def _run(run: stages.Run, network, fresh: bool, quiet: bool) -> None:
             for stage in stages.of(list(expected)):
                 if stage.name not in state.done and not _stage(run, stage, progress, estimate):
                     return
+    except KeyboardInterrupt:  # within trainings it is no exception: they save and end by themselves
+        run.say(f"interrupted; the same command continues: {run.hint}")
+        raise
     finally:
         progress.close()
 
