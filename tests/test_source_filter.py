@@ -146,18 +146,6 @@ def shaped(frames: int, quiet: int) -> torch.Tensor:
     return both.expand(1, frames, -1, -1)
 
 
-def test_matrices_do_what_the_transforms_do():
-    analysis, phase, synthesis = filters.transforms(HOP, CONFIG.transform_samples)
-    _, frames = torch.manual_seed(0), torch.randn(3, 2 * HOP)
-    bins = CONFIG.transform_samples // 2 + 1
-    log_magnitude = torch.randn(3, bins)
-    spectrum = frames @ analysis
-    wanted = torch.fft.rfft(frames * filters.window(HOP), n=CONFIG.transform_samples)
-    assert torch.allclose(torch.complex(spectrum[:, :bins], spectrum[:, bins:]), wanted, atol=1e-4)
-    assert torch.allclose(log_magnitude @ phase, filters.minimum_phase(log_magnitude), atol=1e-4)
-    assert torch.allclose(spectrum @ synthesis, torch.fft.irfft(wanted, n=CONFIG.transform_samples), atol=1e-5)
-
-
 def test_filters_have_minimum_phase():
     """A one-pole filter's magnitude gives back its impulse response, pole^n."""
     points, pole = 1536, 0.9

@@ -3,7 +3,7 @@
 A frame's excitation is two hops long under a Hann window, so that windows add up to 1; its transform is multiplied by
 the filter's, and what comes back is added where it belongs. Minimum phase: the phase is the Hilbert transform of the
 log-magnitude (Oppenheim and Schafer, Discrete-Time Signal Processing, ch. 13), here by way of the cepstrum, whose
-negative times are folded onto the positive ones. :func:`transforms` has the same as matrices.
+negative times are folded onto the positive ones.
 """
 
 import torch
@@ -59,17 +59,3 @@ def applied(excitation: Tensor, filters: Tensor) -> Tensor:
     hop, points = excitation.shape[1] // (filters.shape[1] - 2), 2 * (filters.shape[-1] - 1)
     answers = torch.fft.rfft(framed(excitation, hop), n=points) * filters
     return overlapped(torch.fft.irfft(answers.sum(2), n=points), hop)
-
-
-def transforms(hop: int, points: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The linear parts of :func:`filtered` as matrices, float32, for graphs that have no Fourier transform.
-
-    (analysis [2·hop, 2·F]: a frame times this is the transform of the windowed frame, real parts, then imaginary ones;
-    phase [F, F]: log-magnitude times this is the minimum phase; synthesis [2·F, P]: the inverse transform), F = P/2+1.
-    """
-    bins = points // 2 + 1
-    transform = torch.fft.rfft(torch.diag(torch.hann_window(2 * hop, dtype=torch.float64)), n=points)
-    analysis = torch.cat([transform.real, transform.imag], dim=1)
-    eye = torch.eye(bins, dtype=torch.float64)
-    synthesis = torch.cat([torch.fft.irfft(eye + 0j, n=points), torch.fft.irfft(1j * eye, n=points)])
-    return analysis.float(), minimum_phase(eye).float(), synthesis.float()

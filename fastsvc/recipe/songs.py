@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsvc.audio import io
-from fastsvc.data.scan import scan
+from fastsvc.data.scan import DatasetScan, scan
 from fastsvc.errors import AudioError, FastsvcError
 
 LEAST_S = 60.0  # of each singer; below, nothing but the recordings' own phrases is learnt
@@ -39,8 +39,7 @@ def look(folder: Path) -> Songs:
     """Read the headers of all recordings. Raises AudioError where there is no folder, no recording, or too little."""
     if not folder.is_dir():
         raise AudioError(f"{folder}: no such folder of songs", "name the folder that holds one folder per singer")
-    only = _only_singer(folder)
-    found = scan(folder, singer=only)
+    only, found = _scanned(folder)
     seconds: dict[str, float] = {}
     digest = hashlib.sha256()
     for source in found.sources:
@@ -57,13 +56,13 @@ def look(folder: Path) -> Songs:
     return songs
 
 
-def _only_singer(folder: Path) -> str | None:
-    """The folder's own name if no recording lies in a folder below it and some lie straight in it."""
+def _scanned(folder: Path) -> tuple[str | None, DatasetScan]:
+    """(the folder's own name if no recording lies in a folder below it, else None; its recordings)."""
     try:
-        scan(folder)
+        return None, scan(folder)
     except AudioError:
-        return folder.resolve().name or "voice"
-    return None
+        only = folder.resolve().name or "voice"
+        return only, scan(folder, singer=only)
 
 
 def _check_amount(songs: Songs) -> None:

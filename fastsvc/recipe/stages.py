@@ -51,15 +51,14 @@ class Prepare:
     name, parts = "prepare", 2
 
     def run(self, run: Run) -> bool:
-        encoder = Engine.open(run.state.base, "cpu").encoder
-        base.write(Path(run.state.base), run.folder, encoder)
-        acoustic = engine_folder.Artifact(run.state.base).manifest.acoustic
+        engine = Engine.open(run.state.base, "cpu")
+        base.write(Path(run.state.base), run.folder, engine.encoder)
         report = prepare(
             run.songs.folder,
             run.corpus,
             jobs=cores(),
-            mel=acoustic.mel,
-            features=acoustic.features,
+            mel=engine.config.mel,
+            features=engine.config.features,
             singer=run.songs.only,
             split_pieces=True,
         )
@@ -67,7 +66,7 @@ class Prepare:
             run.say(f"not used: {why if why.startswith(path) else f'{path}: {why}'}")
         for refusal in report.refusals:
             run.say(f"warning: {refusal}")
-        add_units(run.corpus, encoder)
+        add_units(run.corpus, engine.encoder)
         run.say(f"prepared {report.seconds / 60:.1f} min in {report.items} pieces: {run.corpus}")
         return True
 
