@@ -4,7 +4,7 @@
 # make lint   style and types, without changing a file
 # make format   mends what ruff can mend by itself, and lines of pages over 120 characters
 # make ears   installs the public judges (about 120 MB; docs/ears.md) and runs their tests
-# make ears-data   fetches from Debian's archive the recordings that bench/ears.py listens to, into work/ears (150 MB)
+# make ears-data   fetches from Debian's archive the recordings that bench/ears.py listens to, into work/speech (150 MB)
 # make docs   the API's pages, from docstrings: docs/api/index.html
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make test-lowest   runs make test with the lowest versions that setup.py allows, in .venv-lowest

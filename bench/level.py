@@ -1,10 +1,10 @@
 """Is a result as loud as its recording, over all, over time and in rests? And what does loudness matching cost?
 
-python -m bench.level [MODEL.fsvc] [--json bench/results/level.json] [--voices slt,kal,bruno] [--mos FOLDER]
+python -m bench.level [MODEL.fsvc] [--json bench/results/level.json] [--voices slt,kal,bruno] [--mos]
 
 All recordings of a folder are converted to each voice, then brought to the recording's loudness in several ways: mixes
 of the model's own loudness, lengths of the window, peaks of the model's input. --mos adds a judge of quality at one
-loudness, DistillMOS: pip install --no-deps --target FOLDER distillmos xls-r-sqa
+loudness, DistillMOS (docs/ears.md: make ears).
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
     here = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
 
-import importlib
-import types
 from pathlib import Path
 
 from bench import program
@@ -27,7 +25,6 @@ ROOT = Path(__file__).resolve().parent.parent
 MIXES = (1.0, 0.25, 0.0)
 WINDOWS_S = (0.1, 0.4)
 PEAKS = (0.95, 0.5, 0.3)
-JUDGE = "distillmos"
 FRAME = 2  # blocks of 10 ms
 ACTIVE_DB, REST_DB = 40, 45  # of frames, below the loudest
 
@@ -58,28 +55,6 @@ def loudness(audio, source, rate_hz: int) -> dict:
     if in_rest.sum() >= 5:
         figures["rest_db"] = decibel(output_power[in_rest].mean()) - decibel(source_power[in_rest].mean())
     return {name: float(value) for name, value in figures.items()}
-
-
-def judge(folder: Path | None):
-    """DistillMOS, of audio at one loudness, or None without its folder."""
-    if folder is None:
-        return None
-    import numpy as np
-    import torch
-
-    from fastsvc.audio.resample import resample
-
-    sys.path.insert(0, str(folder))
-    sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))  # it reads files with it, which we do not
-    model = importlib.import_module(JUDGE).ConvTransformerSQAModel().eval()
-
-    @torch.inference_mode()
-    def score(audio, rate_hz: int) -> float:
-        at_16k = resample(audio, rate_hz, 16000)
-        at_16k *= 10 ** (-26 / 20) / max(float(np.sqrt(np.mean(at_16k**2))), 1e-9)
-        return float(model(torch.from_numpy(at_16k)[None]))
-
-    return score
 
 
 class Bench:
@@ -165,14 +140,15 @@ def main() -> None:
     parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")
     parser.add_argument("--recordings", type=program.existing, default=ROOT / "examples" / "recordings")
     parser.add_argument("--voices", default="slt,kal,bruno")
-    parser.add_argument("--mos", type=program.existing, metavar="FOLDER", help="where DistillMOS is installed")
+    parser.add_argument("--mos", action="store_true", help="DistillMOS of the results (make ears installs it)")
     parser.add_argument("--json", type=program.result, metavar="FILE")
     options = parser.parse_args()
     from fastsvc.audio import io
     from fastsvc.engine import Engine, level
     from fastsvc.evaluation import machine, recordings_table
+    from fastsvc.evaluation.ears import opinion
 
-    bench = Bench(Engine.open(options.model, "cpu"), options.voices.split(","), judge(options.mos))
+    bench = Bench(Engine.open(options.model, "cpu"), options.voices.split(","), opinion.mos if options.mos else None)
     paths = recordings_table.recordings(options.recordings)
     recordings = [(path.name, audio[0], rate_hz) for path in paths for audio, rate_hz in [io.read(path, mono=True)]]
     head = machine.describe("cpu") | {"command": "python -m bench.level " + " ".join(sys.argv[1:])}

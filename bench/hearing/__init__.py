@@ -3,5 +3,5 @@
 from pathlib import Path
 
 LIST = Path(__file__).parent / "clips.json"  # the fixed clips
-DATA = Path(__file__).parents[2] / "work" / "ears"  # where bench/ears_data.py unpacks their packages
+DATA = Path(__file__).parents[2] / "work" / "speech"  # where bench/speech/fetch.py unpacks their packages
 EXAMPLES = Path(__file__).parents[2] / "examples"

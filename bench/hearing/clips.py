@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.hearing import EXAMPLES, LIST
+from bench.speech import fetch
 from fastsvc.audio import io
 from fastsvc.errors import AudioError, ConfigError, MissingPackageError
 
@@ -84,7 +85,7 @@ def _folder(package: str, root: Path) -> Path:
     if package in WHEELS:
         spec = importlib.util.find_spec(package)
         return Path(spec.submodule_search_locations[0]) if spec else root / package
-    return root / package
+    return fetch.unpacked(package, root)
 
 
 def _g722(path: Path) -> np.ndarray:

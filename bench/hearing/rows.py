@@ -13,7 +13,7 @@ import torch
 from bench.hearing import copies
 from bench.hearing.clips import Sample
 from bench.hearing.engine_ways import Recording, blurred
-from fastsvc.evaluation.ears import faults, melody, opinion, voice, words
+from fastsvc.evaluation.ears import columns, faults, melody, opinion, voice, words
 
 INPUT, WORLD, GRIFFIN_LIM, FORMULA, COPY = "input", "WORLD copy", "Griffin-Lim", "formula", "copy-synthesis"
 Way = Callable[[], tuple[np.ndarray, float]]  # audio at the clip's rate, semitones that it was moved by
@@ -21,16 +21,12 @@ Ways = dict[tuple[str, str], Way]  # (system, voice, "" for the clip's own) → 
 LEAST_WORDS = 5  # of a reference, below which a word error rate says little
 # column: (heading, decimals, what is better)
 COLUMNS = {
-    "mos": ("MOS", 2, "high"),
+    "mos": columns.COLUMNS["mos"],
     "wer": ("WER", 3, "low"),
     "to_source": ("similarity to source", 3, "high"),
     "to_target": ("to target", 3, "high"),
     "closer_to_target": ("closer to target", 2, "high"),
-    "f0_within_50": ("f0 within 50 cents", 3, "high"),
-    "level_db": ("level dB", 1, "zero"),
-    "pauses_db": ("pauses dB", 1, "zero"),
-    "smear_db": ("before onsets dB", 1, "zero"),
-    "sharpness": ("sharpness", 2, "high"),
+    **{name: columns.COLUMNS[name] for name in ("f0_within_50", "level_db", "pauses_db", "smear_db", "sharpness")},
 }
 
 

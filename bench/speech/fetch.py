@@ -15,22 +15,27 @@ class FetchError(FastsvcError):
     """A package cannot be had here."""
 
 
+def unpacked(name: str, folder: Path) -> Path:
+    """Where :func:`fetch` puts the content of a package."""
+    return folder / "packages" / name
+
+
 def fetch(name: str, folder: Path) -> Path:
     """The unpacked package below ``folder``: ``folder/debs`` keeps the file, ``folder/packages/NAME`` its content.
 
     What is unpacked already is not fetched again. apt checks the size and SHA-256 of the file against the signed index
     of the archive. Raises FetchError where apt is missing, or the package cannot be reached.
     """
-    out = folder / "packages" / name
+    out = unpacked(name, folder)
     if (out / "usr").is_dir():
         return out
     debs = folder / "debs"
     debs.mkdir(parents=True, exist_ok=True)
     if not _deb(debs, name):
         _run([_program("apt-get"), "download", name], debs, f"{name}: apt-get cannot download it")
-    unpacked = folder / "packages" / f".{name}.part"
-    _run([_program("dpkg-deb"), "-x", str(_deb(debs, name)), str(unpacked)], debs, f"{name}: dpkg-deb cannot unpack it")
-    unpacked.rename(out)
+    part = out.with_name(f".{name}.part")
+    _run([_program("dpkg-deb"), "-x", str(_deb(debs, name)), str(part)], debs, f"{name}: dpkg-deb cannot unpack it")
+    part.rename(out)
     return out
 
 
@@ -54,7 +59,7 @@ def _program(name: str) -> str:
 def _run(command: list[str], folder: Path, what: str) -> None:
     """Raises FetchError with the program's own last line."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=None)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         reason = said[-1].strip() if said else f"exit code {done.returncode}"
