@@ -2,6 +2,7 @@
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -68,16 +69,20 @@ def program(folder, name, script):
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def test_a_package_is_downloaded_and_unpacked_once(tmp_path, monkeypatch):
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_package_is_downloaded_and_unpacked_once(tmp_path, monkeypatch, relative):
+    """As the real programs are: dpkg-deb makes no folder but the last, and a path is seen from their own folder."""
     tools = tmp_path / "tools"
     tools.mkdir()
     program(tools, "apt-get", 'echo "$@" >> calls; touch "$2_1%3a2.0_all.deb"\n')
-    program(tools, "dpkg-deb", 'mkdir -p "$3/usr"\n')
+    program(tools, "dpkg-deb", 'test -f "$2" && mkdir "$3" "$3/usr"\n')
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
+    folder = Path("work/speech") if relative else tmp_path / "work/speech"
     for _ in range(2):
-        assert fetch.fetch("klettres-data", tmp_path) == tmp_path / "packages/klettres-data"
-    assert (tmp_path / "debs/calls").read_text() == "download klettres-data\n"
-    assert fetch.version("klettres-data", tmp_path) == "1:2.0"
+        assert fetch.fetch("klettres-data", folder) == tmp_path / "work/speech/packages/klettres-data"
+    assert (folder / "debs/calls").read_text() == "download klettres-data\n"
+    assert fetch.version("klettres-data", folder) == "1:2.0"
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch):

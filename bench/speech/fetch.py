@@ -26,6 +26,7 @@ def fetch(name: str, folder: Path) -> Path:
     What is unpacked already is not fetched again. apt checks the size and SHA-256 of the file against the signed index
     of the archive. Raises FetchError where apt is missing, or the package cannot be reached.
     """
+    folder = folder.resolve()  # the programs run in another one
     out = unpacked(name, folder)
     if (out / "usr").is_dir():
         return out
@@ -33,6 +34,7 @@ def fetch(name: str, folder: Path) -> Path:
     debs.mkdir(parents=True, exist_ok=True)
     if not _deb(debs, name):
         _run([_program("apt-get"), "download", name], debs, f"{name}: apt-get cannot download it")
+    out.parent.mkdir(parents=True, exist_ok=True)  # dpkg-deb makes the last folder alone
     part = out.with_name(f".{name}.part")
     _run([_program("dpkg-deb"), "-x", str(_deb(debs, name)), str(part)], debs, f"{name}: dpkg-deb cannot unpack it")
     part.rename(out)
