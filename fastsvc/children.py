@@ -118,8 +118,9 @@ def _interrupts_wait() -> Iterator[None]:
 
 def _heed_interrupts() -> None:
     """End this worker, without a word, if SIGINT came while it started; from now on it is raised as usual."""
-    if hasattr(signal, "pthread_sigmask"):
-        usual = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    usual = signal.getsignal(signal.SIGINT)
+    if hasattr(signal, "pthread_sigmask") and usual not in (signal.SIG_IGN, None):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, usual)
 

@@ -41,6 +41,8 @@ import os, signal, sys, time
 from fastsvc.children import Pool
 import slow_start
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
 if __name__ == "__main__":
     pool = Pool(1, slow_start.begin)
     future = pool.submit(time.sleep, 60)

@@ -163,6 +163,8 @@ def test_ctrl_c_before_and_after_the_work_shows_no_traceback(when):
     else:
         raised += "import atexit; atexit.register(kill); "
     code = raised + "sys.argv = ['fastsvc', '--version']; from fastsvc.__main__ import main; main()"
-    code = "import sys, fastsvc.__main__; " + code
+    # a shell's background jobs ignore SIGINT, and this test may run in one
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heeding + "import sys, fastsvc.__main__; " + code
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr == "" and done.returncode in (130, -signal.SIGINT)
