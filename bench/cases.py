@@ -150,7 +150,7 @@ def excerpt(folder: Path, seconds: float) -> dict:
     time_s = torch.arange(round(seconds * engine.config.mel.frame_rate_hz)) / engine.config.mel.frame_rate_hz
     f0_hz = 200 * 2 ** torch.sin(time_s) * ((time_s % 3) > 0.4)
     features = (
-        torch.randn(round(50 * seconds), engine.config.condition.unit_channels),
+        torch.randn(round(50 * seconds), engine.config.unit_channels),
         f0_hz,
         0.1 * torch.rand(len(f0_hz)),
     )

@@ -114,7 +114,7 @@ def throughput(engine: Engine, options: argparse.Namespace) -> dict:
 
     frames = round(THROUGHPUT_S * engine.config.mel.frame_rate_hz)
     generator = torch.Generator().manual_seed(0)
-    units = torch.randn(frames, engine.config.condition.unit_channels, generator=generator)
+    units = torch.randn(frames, engine.config.unit_channels, generator=generator)
     f0_hz = 150 + 100 * torch.rand(frames, generator=generator)
     features = conversion.checked_features(engine, units, f0_hz, 0.1 * torch.rand(frames))
     samples = frames * engine.config.mel.hop_samples

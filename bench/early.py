@@ -39,7 +39,7 @@ def compared(
 def denoiser(engine: Engine, seconds: float, steps: int) -> Callable:
     """The engine's stage `denoiser` over random features."""
     frames = max(1, round(seconds * engine.config.mel.frame_rate_hz))
-    units = torch.randn(frames, engine.config.condition.unit_channels)
+    units = torch.randn(frames, engine.config.unit_channels)
     features = Features(units, torch.arange(frames), torch.full((frames,), 220.0), units[:, 0] > 0, units[:, 1].abs())
     speaker = engine.sampler.condition.speaker({0: 1.0})
     return engine.sampler.timed_stages(features, speaker, steps, SeededNoise(0, engine.config.mel.bins))["denoiser"]

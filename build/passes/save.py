@@ -20,7 +20,7 @@ def save_pass(plan: TargetedPlan) -> TargetedPlan:
 def manifest(plan: TargetedPlan) -> Manifest:
     """Everything about the engine that is not a tensor."""
     acoustic, vocoder, content = plan.acoustic, plan.vocoder, plan.content
-    names = acoustic.speakers or tuple(f"speaker {i}" for i in range(plan.acoustic_config.condition.speakers))
+    names = acoustic.speakers or tuple(f"speaker {i}" for i in range(plan.acoustic_config.speakers))
     return Manifest(
         source=source(acoustic),
         acoustic=plan.acoustic_config,

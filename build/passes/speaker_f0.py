@@ -24,7 +24,7 @@ def medians(source: str | None, acoustic: Checkpoint[AcousticConfig]) -> tuple[f
     """
     if source is None:
         return tuple(acoustic.speaker_f0_hz)
-    names = acoustic.speakers or tuple(f"speaker {i}" for i in range(acoustic.config.condition.speakers))
+    names = acoustic.speakers or tuple(f"speaker {i}" for i in range(acoustic.config.speakers))
     table = Speakers(names, acoustic.speaker_base)
     medians_hz = list(acoustic.speaker_f0_hz) or [0.0] * len(names)
     rows: set[int] = set()

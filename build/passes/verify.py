@@ -87,7 +87,7 @@ def relative_rms(result: Tensor, reference: Tensor) -> float:
 def _inputs(plan: CheckedPlan) -> dict[str, Tensor]:
     config = plan.acoustic_config
     generator = torch.Generator().manual_seed(0)
-    units = torch.randn(FRAMES, config.condition.unit_channels, generator=generator)
+    units = torch.randn(FRAMES, config.unit_channels, generator=generator)
     f0_hz = 100 + 400 * torch.rand(FRAMES, generator=generator)
     f0_hz[:3] = 0
     return {
@@ -107,14 +107,14 @@ def _specification(plan: CheckedPlan, inputs: dict[str, Tensor], tensors: dict[s
     model = model.to(dtype).eval()
     batch = {name: value.to(dtype)[None] for name, value in inputs.items()}
     trace: Trace = []
-    last = plan.acoustic_config.condition.speakers - 1
+    last = plan.acoustic_config.speakers - 1
     for speaker in sorted({0, last}):
         cond = model.condition(
             batch["units"],
             batch["f0_hz"],
             batch["volume"],
             torch.tensor([speaker]),
-            batch["key_shift"][0] if plan.acoustic_config.condition.key_shift else None,
+            batch["key_shift"][0] if plan.acoustic_config.shifts_formants else None,
             batch["voiced"],
         )
         trace.append((f"condition of speaker {speaker}", cond[0]))
@@ -157,8 +157,8 @@ def _lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
     denoiser = denoiser_for(plan.precision)(tensors, plan.acoustic_config, plan.levels)
     trace: Trace = []
     features = inputs["units"], inputs["f0_hz"], inputs["volume"], inputs["voiced"]
-    key_shift = float(inputs["key_shift"]) if plan.acoustic_config.condition.key_shift else 0.0
-    for speaker in sorted({0, plan.acoustic_config.condition.speakers - 1}):
+    key_shift = float(inputs["key_shift"]) if plan.acoustic_config.shifts_formants else 0.0
+    for speaker in sorted({0, plan.acoustic_config.speakers - 1}):
         cond = condition(*features, condition.speaker({speaker: 1.0}, key_shift))
         trace.append((f"condition of speaker {speaker}", cond))
     prepared = denoiser.prepare(cond, 2)

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fastsvc.artifact.upgrade import upgraded
-from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, AnyVocoderConfig, from_dict, to_dict, vocoder_config
+from fastsvc.config import (
+    CONTENT_CONFIGS,
+    AnyAcousticConfig,
+    AnyVocoderConfig,
+    acoustic_config,
+    from_dict,
+    to_dict,
+    vocoder_config,
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Manifest:
     """Everything about an engine that is not a tensor. ``default_steps`` is a key of the sampling's schedules."""
 
     source: TensorOrigin
-    acoustic: AcousticConfig
+    acoustic: AnyAcousticConfig
     speakers: tuple[str, ...]
     sampling: Sampling
     default_steps: int
@@ -85,7 +93,7 @@ class Manifest:
         vocoder, content = raw["vocoder"], raw["content"]
         return cls(
             source=TensorOrigin.of(raw["source"]),
-            acoustic=from_dict(AcousticConfig, raw["acoustic"], "acoustic"),
+            acoustic=acoustic_config(raw["acoustic"]),
             speakers=tuple(raw["speakers"]),
             sampling=Sampling(
                 raw["sampler"],

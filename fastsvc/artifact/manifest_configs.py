@@ -8,7 +8,9 @@ from fastsvc.config import (
     DDPM_SAMPLERS,
     EDM_SAMPLERS,
     VOCODER_BACKENDS,
-    AcousticConfig,
+    AnyAcousticConfig,
+    RvcConfig,
+    acoustic_config,
     from_dict,
     vocoder_config,
 )
@@ -17,13 +19,14 @@ from fastsvc.errors import ConfigError
 
 SHARED = ("rate_hz", "hop_samples", "bins")  # equal in the mels of acoustic model and vocoder
 UNVOICED = (None, "zero", "interpolated")
+RVC_SAMPLER = "rvc"
 ENTRY_TYPES = {"bytes": int, "sha256": str}  # of a listed file
 
 
 def fault(manifest: dict) -> str | None:
     """As :func:`fastsvc.artifact.manifest_values.fault`, for a manifest whose values have the right types."""
     try:
-        config = from_dict(AcousticConfig, manifest["acoustic"], "acoustic")
+        config = acoustic_config(manifest["acoustic"])
         return (
             _files(manifest["files"])
             or _sampling(manifest, config)
@@ -43,8 +46,12 @@ def _files(files: dict) -> str | None:
     return None
 
 
-def _sampling(manifest: dict, config: AcousticConfig) -> str | None:
+def _sampling(manifest: dict, config: AnyAcousticConfig) -> str | None:
     method, depth = manifest["sampler"], manifest.get("depth")
+    if isinstance(config, RvcConfig):
+        one_draw = {"1": [config.noise_scale]}  # one step: a draw of this scale
+        fits = method == RVC_SAMPLER and depth is None and manifest["schedules"] == one_draw
+        return None if fits else f"has a wrong sampler: {shown(method)} does not fit a voice of RVC"
     if method not in (DDPM_SAMPLERS if config.ddpm else EDM_SAMPLERS):
         return f"has a wrong sampler: {shown(method)} does not fit the model"
     if depth is not None and (config.ddpm is None or depth > config.ddpm.trained_steps):
@@ -58,14 +65,14 @@ def _sampling(manifest: dict, config: AcousticConfig) -> str | None:
     return None
 
 
-def _speakers(manifest: dict, config: AcousticConfig) -> str | None:
-    names, speakers = len(manifest["speakers"]), config.condition.speakers
+def _speakers(manifest: dict, config: AnyAcousticConfig) -> str | None:
+    names, speakers = len(manifest["speakers"]), config.speakers
     if names != speakers:
         return f"has wrong speakers: {names} names for {speakers} speakers"
     return "has more speaker_f0_hz than speakers" if len(manifest.get("speaker_f0_hz") or ()) > speakers else None
 
 
-def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:
+def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if entry is None:
         return None
     mel = vocoder_config(entry["config"], "vocoder.config").mel
@@ -81,7 +88,7 @@ def _vocoder(entry: dict | None, config: AcousticConfig) -> str | None:
     return None
 
 
-def _content(entry: dict | None, config: AcousticConfig) -> str | None:
+def _content(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if entry is None:
         return None
     kind = entry.get("kind", "recogniser")  # older engines have no other kind

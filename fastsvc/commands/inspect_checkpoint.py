@@ -79,7 +79,7 @@ def _range(norm) -> str:
 
 def _parts(config) -> str:
     vocoder = f"--vocoder PATH ({config.mel.rate_hz} Hz, hop {config.mel.hop_samples}, {config.mel.bins} bins)"
-    if config.conditioner.foreign_encoders:
+    if config.foreign_encoders:
         return vocoder
     encoder = config.features.encoder
     if encoder != "recogniser" and hubert_units(encoder) is None:

@@ -18,6 +18,7 @@ from fastsvc.config.hubert import HubertConfig, hubert_units
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
 from fastsvc.config.recognition import CONTENT_CONFIGS, PitchConfig, RecogniserConfig, VerifierConfig
+from fastsvc.config.rvc import AnyAcousticConfig, RvcConfig, acoustic_config
 from fastsvc.config.source_filter import AnyVocoderConfig, SourceFilterConfig, vocoder_config
 from fastsvc.config.vocoder import VOCODER_BACKENDS, VocoderConfig
 
@@ -30,6 +31,7 @@ __all__ = [
     "VOCODER_BACKENDS",
     "AcousticConfig",
     "AmphionConfig",
+    "AnyAcousticConfig",
     "AnyVocoderConfig",
     "ConditionConfig",
     "DdpmConfig",
@@ -41,9 +43,11 @@ __all__ = [
     "NormConfig",
     "PitchConfig",
     "RecogniserConfig",
+    "RvcConfig",
     "SourceFilterConfig",
     "VerifierConfig",
     "VocoderConfig",
+    "acoustic_config",
     "from_dict",
     "hubert_units",
     "to_dict",

@@ -115,6 +115,24 @@ class AcousticConfig:
         return self.condition if self.amphion is None else self.amphion
 
     @property
+    def unit_channels(self) -> int:
+        return self.condition.unit_channels
+
+    @property
+    def speakers(self) -> int:
+        return self.condition.speakers
+
+    @property
+    def shifts_formants(self) -> bool:
+        """Whether a request may shift formants."""
+        return self.condition.key_shift
+
+    @property
+    def foreign_encoders(self) -> tuple[str, ...]:
+        """The encoders whose units this program does not compute."""
+        return self.conditioner.foreign_encoders
+
+    @property
     def is_native_edm(self) -> bool:
         """Whether `fastsvc train` could have made the model: EDM, with this project's own condition."""
         return not (self.ddpm or self.amphion)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from fastsvc.config.limits import SIZES
+from fastsvc.config.limits import NAMES, SIZES
 from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check, within
 
@@ -13,7 +13,7 @@ SINE_STAGE = 1  # of source "sine": the sine has its rate and is added there (Si
 # Backends of a vocoder: PyTorch and onnxruntime on a CPU; all but onnxruntime on an NVIDIA GPU.
 TENSORRT = ("tensorrt", "tensorrt_rtx")
 VOCODER_BACKENDS = ("auto", "torch", "triton", *TENSORRT, "onnxruntime")
-SOURCES = ("sines", "pulse", "sine")
+SOURCES = ("sines", "pulse", "sine", "none")
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,16 @@ class VocoderConfig:
     resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     harmonics: int = 8
     # "sines" at f0 and its harmonics (upstream); "pulse": all harmonics up to 0.45 rate_hz; "sine": PC-NSF-HiFi-GAN's
-    # (`mini_nsf`), one sine at f0, computed at the rate of stage SINE_STAGE and added only there
+    # (`mini_nsf`), one sine at f0, computed at the rate of stage SINE_STAGE and added only there; "none": no source, as
+    # in HiFi-GAN itself
     source: str = "sines"
     noise_sigma: float = 0.0  # of the Gaussian noise that is added to conv_pre's output
+    speakers: int = 0  # rows of RVC's table of vectors, one of which is added to conv_pre's output; 0: no table
 
     @property
     def source_channels(self) -> int:
         """The number of sines, or pulse train and noise, that the source's linear layer mixes to one excitation."""
-        return {"pulse": 2, "sine": 1}.get(self.source, self.harmonics + 1)
+        return {"pulse": 2, "sine": 1, "none": 0}.get(self.source, self.harmonics + 1)
 
     @property
     def source_hop_samples(self) -> int:
@@ -75,7 +77,11 @@ class VocoderConfig:
             self.source != "sine" or (self.family == "openvpi" and len(self.upsample_rates) > SINE_STAGE),
             f"vocoder: source sine needs family openvpi and more than {SINE_STAGE} stages",
         )
-        within("vocoder", self, noise_sigma=(0, 100))
+        within("vocoder", self, noise_sigma=(0, 100), speakers=(0, NAMES[1]))
+        check(
+            not self.speakers or not self.noise_sigma,
+            "vocoder: speakers and noise_sigma exclude each other",
+        )
         check(self.resblock in ("1", "2"), f"vocoder: unknown resblock {self.resblock!r}", 'use "1" or "2"')
         check(
             self.initial_channels % 2 ** len(self.upsample_rates) == 0,

@@ -86,7 +86,7 @@ def finite(*results: np.ndarray | None) -> None:
 
 def convertible(engine) -> None:
     """Raises EngineError, saying what to build, if the engine lacks a part that converting recordings needs."""
-    foreign = engine.config.conditioner.foreign_encoders
+    foreign = engine.config.foreign_encoders
     if foreign:
         units = " and ".join(foreign)
         raise EngineError(

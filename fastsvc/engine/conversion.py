@@ -90,7 +90,7 @@ def checked_features(engine, units, f0_hz, volume, voiced=None) -> Features:
     f0_hz, volume = (tensors.checked(*v, torch.float32) for v in (("f0_hz", f0_hz), ("volume", volume)))
     units = tensors.checked("units", units)
     voiced = f0_hz > 0 if voiced is None else tensors.checked("voiced", voiced, torch.bool)
-    checks.features(units, f0_hz, volume, voiced, engine.config.condition.unit_channels)
+    checks.features(units, f0_hz, volume, voiced, engine.config.unit_channels)
     frames, method, ratio = len(f0_hz), engine.config.features.unit_align, None
     if len(units) != frames:
         ratio = extraction.units_per_frame(engine.config, engine.encoder)

@@ -9,7 +9,7 @@ import torch
 
 from fastsvc import arguments
 from fastsvc.audio import channels, envelope, loudness, resample
-from fastsvc.config import AcousticConfig, HubertConfig, hubert_units
+from fastsvc.config import AnyAcousticConfig, HubertConfig, hubert_units
 from fastsvc.engine.cpu.sampler import Features
 from fastsvc.engine.cuda.copies import to_device
 from fastsvc.errors import AudioError, EngineError
@@ -66,7 +66,7 @@ def _lasting_peak(audio: np.ndarray, rate_hz: int) -> float:
 def features(
     audio: np.ndarray,
     rate_hz: int,
-    config: AcousticConfig,
+    config: AnyAcousticConfig,
     encoder,
     f0_method: str | None,
     f0_weights=None,
@@ -99,7 +99,7 @@ def features(
 def melody(
     at_mel: torch.Tensor,
     frames: int,
-    config: AcousticConfig,
+    config: AnyAcousticConfig,
     f0_method: str | None = None,
     f0_weights=None,
     device: str | torch.device = "cpu",
@@ -110,7 +110,7 @@ def melody(
     return _to_host(_melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range))
 
 
-def _melody(at_mel: torch.Tensor, frames: int, config: AcousticConfig, f0_method, f0_weights, device, yin, f0_range):
+def _melody(at_mel: torch.Tensor, frames: int, config: AnyAcousticConfig, f0_method, f0_weights, device, yin, f0_range):
     """f0_hz, voiced and volume [3, frames] on the device, which may still be computing them."""
     at_mel = to_device(at_mel, torch.device(device))
     f0_hz, voiced = pitch(at_mel, frames, config, f0_method, f0_weights, yin, f0_range)
@@ -126,7 +126,7 @@ def _to_host(stacked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.T
 def pitch(
     at_mel: torch.Tensor,
     frames: int,
-    config: AcousticConfig,
+    config: AnyAcousticConfig,
     f0_method: str | None = None,
     f0_weights=None,
     yin=None,
@@ -158,10 +158,10 @@ def pitch(
     )
 
 
-def units_per_frame(config: AcousticConfig, encoder) -> float | None:
+def units_per_frame(config: AnyAcousticConfig, encoder) -> float | None:
     """Units per mel frame, from the two hops in the order of DDSP-SVC's arithmetic; None if the encoder is unknown."""
     if encoder is None:
-        if hubert_units(config.features.encoder) is None and not config.conditioner.foreign_encoders:
+        if hubert_units(config.features.encoder) is None and not config.foreign_encoders:
             return None
         encoder = HubertConfig()  # Amphion's whisper units last 20 ms too
     return (config.mel.hop_samples / config.mel.rate_hz) / (encoder.hop_samples / encoder.rate_hz)

@@ -71,7 +71,7 @@ class Request:
 
     def formant_of(self, engine) -> float:
         """The formant shift in semitones. Raises EngineError where the model cannot shift formants."""
-        if self.formant and not engine.config.condition.key_shift:
+        if self.formant and not engine.config.shifts_formants:
             raise EngineError(f"{engine.path} has no key-shift embedding, so formants stay", "leave formant at 0")
         return self.formant
 

@@ -35,7 +35,7 @@ def noise(engine, seconds: float) -> None:
         engine.convert(audio, engine.rate_hz, engine.table.base)
         return
     frames = max(1, int(seconds * engine.config.mel.frame_rate_hz))
-    units = torch.zeros(frames, engine.config.condition.unit_channels)
+    units = torch.zeros(frames, engine.config.unit_channels)
     mel = shallow.stand_in(engine, frames)
     engine.synthesise(units, torch.full((frames,), 200.0), torch.zeros(frames), engine.table.base, mel=mel)
 
