@@ -37,6 +37,9 @@ class Features:
     f0_hz: Tensor  # [T], interpolated through unvoiced frames
     voiced: Tensor  # [T] bool
     volume: Tensor  # [T]
+    original_units: Tensor | None = None  # [Tu, D] before the index replaced them; None: no index was used
+    protect: float = 0.5  # of RVC: the share of ``units`` in unvoiced frames, where the rest is ``original_units``
+    margin: int = 0  # frames at both ends that continue the recording and are no part of the result
 
 
 @dataclass(frozen=True)
