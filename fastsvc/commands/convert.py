@@ -33,6 +33,13 @@ BACKEND_HELP = "Program that computes the vocoder; auto: the fastest that was me
 LEVEL_HELP = "One level for all inputs, which is undone afterwards."
 HIGH_PASS_HELP = "Filter against rumble and offset below every voice; also keeps mains hum in rests unvoiced."
 MIX_HELP = "Loudness over time: 0, the recording's; 1, the model's own, untouched; between, a mix (as RVC's)."
+INDEX_HELP = "Share of the index's units in the content (RVC's voices): 0, none; 1, nothing else."
+INDEX_DEFAULT = f"{arguments.DEFAULT_INDEX_RATE:g} where the engine has an index"
+PROTECT_HELP = (
+    "Share of the index's units in unvoiced frames, which keeps consonants (RVC's voices); 0.5: as elsewhere."
+)
+SEARCH_HELP = "Search of the index: all vectors, or the nearest list alone, as RVC searches (RVC's voices)."
+UNVOICED_HELP = "Pitch in unvoiced frames, as the voice was trained (RVC's voices)."
 STEPS_HELP = "Number of sampling steps."
 FORMANT_HELP = "Shift of the voice's resonances in semitones, where the model can."
 SEED_HELP = "Seed of the noise: the same seed gives the same result."
@@ -111,6 +118,15 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 )
 @option("--high-pass/--no-high-pass", default=True, help=HIGH_PASS_HELP)
 @option("--rms-mix-rate", default=arguments.DEFAULT_RMS_MIX_RATE, type=Number(*arguments.RMS_MIX_RATE), help=MIX_HELP)
+@option("--index-rate", type=Number(*arguments.INDEX_RATE), show_default=INDEX_DEFAULT, help=INDEX_HELP)
+@option(
+    "--protect",
+    type=Number(*arguments.PROTECT),
+    show_default=f"{arguments.DEFAULT_PROTECT:g} where the engine has an index",
+    help=PROTECT_HELP,
+)
+@option("--index-search", type=click.Choice(arguments.INDEX_SEARCHES), show_default="exact", help=SEARCH_HELP)
+@option("--unvoiced", type=click.Choice(arguments.UNVOICED_F0), show_default="the engine's own", help=UNVOICED_HELP)
 @option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Processor that computes.")

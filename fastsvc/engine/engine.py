@@ -107,6 +107,10 @@ class Engine:
         normalise: bool | None = None,
         high_pass: bool = True,
         rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE,
+        index_rate: float | None = None,
+        protect: float | None = None,
+        index_search: str | None = None,
+        unvoiced: str | None = None,
         progress: Progress | None = None,
     ) -> tuple[np.ndarray, int]:
         """Convert a recording to another voice.
@@ -123,6 +127,9 @@ class Engine:
         did. high_pass: remove frequencies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
         rests unvoiced. rms_mix_rate: 0 gives the output the recording's loudness over time, 1 leaves it the model's
         own (engine/level.py). progress gets the fraction done.
+        Of RVC's voices, None for the engine's own: index_rate: the share of the index's units, 0 … 1; protect: that
+        share again in unvoiced frames, 0.5 for no protection; index_search: "exact", or "nprobe" as upstream searches;
+        unvoiced: the pitch in unvoiced frames, "zero" or "interpolated".
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
@@ -140,6 +147,10 @@ class Engine:
             normalise=normalise,
             high_pass=high_pass,
             rms_mix_rate=rms_mix_rate,
+            index_rate=index_rate,
+            protect=protect,
+            index_search=index_search,
+            unvoiced=unvoiced,
         )
         progress = arguments.optional(arguments.callback, "progress", progress)
         self.check_request(request)

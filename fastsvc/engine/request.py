@@ -32,6 +32,11 @@ class Request:
     normalise: bool | None = None
     high_pass: bool = True
     rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE
+    # of RVC's voices, None for the engine's own choice (fastsvc/engine/rvc_options.py)
+    index_rate: float | None = None
+    protect: float | None = None
+    index_search: str | None = None  # of arguments.INDEX_SEARCHES
+    unvoiced: str | None = None  # of arguments.UNVOICED_F0
 
     def __post_init__(self):
         optional, rate_hz = arguments.optional, self.rate_out_hz
@@ -47,6 +52,10 @@ class Request:
             "normalise": optional(arguments.flag, "normalise", self.normalise),
             "high_pass": arguments.flag("high_pass", self.high_pass),
             "rms_mix_rate": arguments.number("rms_mix_rate", self.rms_mix_rate, *arguments.RMS_MIX_RATE),
+            "index_rate": optional(arguments.number, "index_rate", self.index_rate, *arguments.INDEX_RATE),
+            "protect": optional(arguments.number, "protect", self.protect, *arguments.PROTECT),
+            "index_search": optional(arguments.one_of, "index search", self.index_search, arguments.INDEX_SEARCHES),
+            "unvoiced": optional(arguments.one_of, "unvoiced f0", self.unvoiced, arguments.UNVOICED_F0),
         }
         for name, value in as_python.items():
             object.__setattr__(self, name, value)
