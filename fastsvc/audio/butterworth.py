@@ -54,7 +54,7 @@ def _run(signal: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _response(size: int) -> np.ndarray:
-    """H at the frequencies of rfft: the analogue prototype under the bilinear transform (Oppenheim and Schafer, 7.1)."""
+    """H at the frequencies of rfft: the analogue prototype under the bilinear transform."""
     poles = np.exp(1j * np.pi * (2 * np.arange(ORDER) + ORDER + 1) / (2 * ORDER))
     turns = np.tan(np.pi * np.arange(1, size // 2 + 1) / size)
     inverse = np.tan(np.pi * CUTOFF_HZ / RATE_HZ) / (1j * turns)
