@@ -42,7 +42,6 @@ class Engine:
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin = parts.yin
-        self.index = getattr(parts, "index", None)
         self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
         self.content_hash = content_hash(folder.raw_manifest)
         self.timings: dict[str, float] = {}

@@ -47,7 +47,7 @@ def features(engine, audio: np.ndarray, rate_hz: int, request: Request) -> Featu
     units = engine.encoder.encode(audio[HALF:])
     original = None
     if options.uses_index:
-        original, units = units, engine.index.retrieved(units, options.index_rate, options.index_search)
+        original, units = units, engine.index.blend(units, options.index_rate, options.index_search)
     unit_indices = (torch.arange(frames) * HOP // engine.encoder.hop_samples).clamp_(max=len(units) - 1)
     return Features(units, unit_indices, f0_hz, voiced, torch.zeros(frames), original, options.protect, MARGIN)
 
