@@ -64,7 +64,7 @@ class Fields:
         values = self.array("<f4", rows * width, what)
         if not np.isfinite(values).all():
             raise self.error(f"holds {what} that are not finite numbers", DAMAGED)
-        return values.astype(np.float32, copy=False).reshape(rows, width)
+        return values.astype(np.float32).reshape(rows, width)  # a copy: what was read is read-only
 
     def finish(self) -> None:
         """Raises where the file goes on."""

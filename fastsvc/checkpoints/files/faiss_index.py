@@ -14,10 +14,9 @@ import numpy as np
 from fastsvc import reading
 from fastsvc.checkpoints.files.faiss_fields import DAMAGED, Fields
 from fastsvc.checkpoints.files.faiss_kinds import checked_kind
+from fastsvc.config.limits import INDEX_LISTS, INDEX_VECTORS, SIZES
 from fastsvc.errors import CheckpointError, ResourceError
 
-MOST_VECTORS, MOST_LISTS = 2**20, 2**16  # RVC clusters what is more than 200,000 vectors to 10,000
-CHANNELS = (1, 4096)
 L2 = 1  # faiss's number of the metric
 ROWS = 4096  # vectors read at a time
 HALF_MAX = 65504.0
@@ -64,7 +63,7 @@ def _header(fields: Fields, channels: int | None) -> tuple[int, np.ndarray]:
             "holds no vectors: it is the index before the training units were added",
             "name the file beside it whose name begins with added_",
         )
-    if not trained or not 0 < count <= MOST_VECTORS:
+    if not trained or not INDEX_VECTORS[0] <= count <= INDEX_VECTORS[1]:
         raise fields.error(f"claims {count} vectors{'' if trained else ', and not to be trained'}", DAMAGED)
     if channels is not None and width != channels:
         versions = {256: " (RVC v1)", 768: " (RVC v2)"}
@@ -75,7 +74,7 @@ def _header(fields: Fields, channels: int | None) -> tuple[int, np.ndarray]:
         )
     lists = fields.number("Q", "number of lists")
     fields.number("Q", "number of lists to search")
-    if not 0 < lists <= MOST_LISTS:
+    if not INDEX_LISTS[0] <= lists <= INDEX_LISTS[1]:
         raise fields.error(f"claims {lists} lists", DAMAGED)
     kind = fields.word("kind of the lists' index")
     if kind not in (b"IxF2", b"IxFl"):
@@ -93,7 +92,7 @@ def _index_header(fields: Fields) -> tuple[int, int, bool]:
     if metric != L2:
         name = "inner product" if metric == 0 else f"number {metric}"
         raise fields.error(f"measures by the metric {name}, and RVC's by L2", OTHER_INDEX)
-    if not CHANNELS[0] <= width <= CHANNELS[1]:
+    if not SIZES[0] <= width <= SIZES[1]:
         raise fields.error(f"claims vectors of {width} channels", DAMAGED)
     return width, count, bool(trained)
 
