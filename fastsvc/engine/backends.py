@@ -29,8 +29,9 @@ def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") ->
     computes = "bf16" if mels.denoiser.gated_type == torch.bfloat16 else "fp32"
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
-    encoder = model.encoder("cpu")
-    return Parts(torch.device("cpu"), computes, "the lowered form on the processor", mels, synthesiser, encoder)
+    parts = mels, synthesiser, model.encoder("cpu")
+    how = "the lowered form on the processor"
+    return Parts(torch.device("cpu"), computes, how, *parts, retrieval=model.retrieval("cpu"))
 
 
 def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
