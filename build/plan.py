@@ -10,6 +10,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from fastsvc.checkpoints import Checkpoint, ReadOptions
+from fastsvc.checkpoints.files.faiss_index import FaissIndex
 from fastsvc.config import AcousticConfig, AnyVocoderConfig
 
 
@@ -22,6 +23,7 @@ class BuildPlan:
     read_options: ReadOptions = ReadOptions()
     vocoder_path: Path | None = None
     content_path: Path | None = None
+    index_path: Path | None = None  # of RVC's voices; None: the one found with the voice
     steps: tuple[int, ...] | None = None
     sampler: str = "auto"
     depth: int | None = None
@@ -48,6 +50,7 @@ class ReadPlan(BuildPlan):
     acoustic: Checkpoint[AcousticConfig]
     vocoder: Checkpoint[AnyVocoderConfig] | None = None
     content: Checkpoint | None = None  # of a recogniser or of HuBERT
+    index: FaissIndex | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

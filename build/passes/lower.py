@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder, lowered
+from fastsvc.build.passes import index
 from fastsvc.build.plan import FoldedPlan, LoweredPlan
 from fastsvc.engine.cpu import denoiser_bf16
 
@@ -29,7 +30,7 @@ def lower_pass(plan: FoldedPlan) -> LoweredPlan:
             tensors[name] = tensors[name].bfloat16()
     if plan.precision == "fp16":
         parts = {name: {k: half(k, t) for k, t in part.items()} for name, part in parts.items()}
-    return plan.then(LoweredPlan, tensors=parts)
+    return plan.then(LoweredPlan, tensors=parts | index.tensors(plan))
 
 
 def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from fastsvc.build.part import read_part
-from fastsvc.build.passes import speaker_f0
+from fastsvc.build.passes import index, speaker_f0
 from fastsvc.build.passes.mels import mel_for_both
 from fastsvc.build.passes.target import architectures
 from fastsvc.build.plan import BuildPlan, CheckedPlan, ReadPlan
@@ -33,7 +33,8 @@ def read_pass(plan: BuildPlan) -> ReadPlan:
         vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
     if plan.content_path is not None:
         content = read_part(plan.content_path, "content", "a content encoder")
-    return plan.then(ReadPlan, acoustic=acoustic, vocoder=vocoder, content=content)
+    units = index.read(plan, acoustic)
+    return plan.then(ReadPlan, acoustic=acoustic, vocoder=vocoder, content=content, index=units)
 
 
 def check_pass(plan: ReadPlan) -> CheckedPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, Manifest, Sampling, TensorOrigin, VocoderPart
+from fastsvc.build.passes import index
 from fastsvc.build.plan import CheckedPlan, TargetedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import SourceFilterConfig
@@ -41,6 +42,7 @@ def manifest(plan: TargetedPlan) -> Manifest:
             plan.cpu_backend,
         ),
         content=content and ContentPart(content.kind, content.config, source(content)),
+        index=index.part(plan),
         check=plan.check,
         verified=plan.verified,
         measured=plan.measured,

@@ -33,6 +33,7 @@ def fault(manifest: dict) -> str | None:
             or _speakers(manifest, config)
             or _vocoder(manifest.get("vocoder"), config)
             or _content(manifest.get("content"), config)
+            or _index(manifest.get("index"), config)
         )
     except ConfigError as error:
         return f"is damaged: {error.message}"
@@ -99,3 +100,9 @@ def _content(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if channels != expected:
         return f"has content.config with {channels} unit channels, but acoustic.features has {expected}"
     return None
+
+
+def _index(entry: dict | None, config: AnyAcousticConfig) -> str | None:
+    if entry is None or isinstance(config, RvcConfig):
+        return None
+    return "has an index, which only voices of RVC use"

@@ -10,11 +10,12 @@ import itertools
 import re
 
 from fastsvc.artifact import manifest_configs
-from fastsvc.config.limits import F0_HZ, NAMES, STEPS
+from fastsvc.config.limits import F0_HZ, INDEX_LISTS, INDEX_VECTORS, NAMES, STEPS
 from fastsvc.config.shown import shown
 
 REQUIRED = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
-NULLABLE = ("input_peak", "depth", "vocoder", "content", "check", "gpu_precision")  # keys whose value may be null
+# keys whose value may be null
+NULLABLE = ("input_peak", "depth", "vocoder", "content", "index", "check", "gpu_precision")
 PRECISIONS = ("fp32", "fp16", "bf16")
 MOST_FILES = 100_000
 LEVEL = 1e5  # the highest noise level, or step of a chain
@@ -84,6 +85,13 @@ def _part(value) -> bool:
     return isinstance(value, dict) and isinstance(value.get("config"), dict) and _origin(value.get("source"))
 
 
+def _index(value) -> bool:
+    """The entry of an index: its origin and its sizes."""
+    if not isinstance(value, dict) or not all(_text(value.get(key)) for key in ("file", "sha256")):
+        return False
+    return _integer(*INDEX_VECTORS)(value.get("vectors")) and _integer(*INDEX_LISTS)(value.get("lists"))
+
+
 def _measured(value) -> bool:
     """The values that `inspect` prints: numbers for each part, the machine and the date."""
     if not isinstance(value, dict):
@@ -128,6 +136,7 @@ _CHECKS = {
     "levels": lambda value: _list(_within(0, LEVEL), STEPS[1] ** 2)(value) and len(value) > 0,
     "vocoder": _part,
     "content": _part,
+    "index": _index,
     "measured": _measured,
     "check": _check,
 }

@@ -12,6 +12,7 @@ DEFAULTS = {
     "depth": None,
     "vocoder": None,
     "content": None,
+    "index": None,
     "check": None,
     "verified": {},
     "measured": {},

@@ -30,8 +30,9 @@ def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") ->
     computes = sampler.computes
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
-    encoder = model.encoder("cpu")
-    return Parts(torch.device("cpu"), computes, "the lowered form on the processor", sampler, synthesiser, encoder)
+    parts = sampler, synthesiser, model.encoder("cpu")
+    how = "the lowered form on the processor"
+    return Parts(torch.device("cpu"), computes, how, *parts, retrieval=model.retrieval("cpu"))
 
 
 def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:

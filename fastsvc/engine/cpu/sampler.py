@@ -41,6 +41,12 @@ class Features:
     protect: float = 0.5  # of RVC: the share of ``units`` in unvoiced frames, where the rest is ``original_units``
     margin: int = 0  # frames at both ends that continue the recording and are no part of the result
 
+    @property
+    def melody(self) -> tuple[Tensor, Tensor]:
+        """f0_hz and voiced of the recording's own frames, without the margins."""
+        own = slice(self.margin, len(self.f0_hz) - self.margin)
+        return self.f0_hz[own], self.voiced[own]
+
 
 @dataclass(frozen=True)
 class SeededNoise:

@@ -67,4 +67,5 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
         choice = backend_choice(model, tensors, half, device, arch, kernel_launcher, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, kernel_launcher, choice)
     selfcheck.check(folder.manifest.check, sampler, synthesiser, precision)
-    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device))
+    parts = sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device), model.retrieval(device)
+    return Parts(device, precision, how, *parts)
