@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.commands import inspect_lines
+from fastsvc.commands.rvc_content import FILES, encoder
 from fastsvc.config import RvcConfig
 
 MOST_SPEAKERS = 8  # more are shortened: RVC's files have 109 rows, of which one was trained
-ENCODERS = {
-    "vec768l12": "ContentVec or HuBERT-base, layer 12",
-    "vec256l9": "ContentVec or HuBERT-base with its final_proj, layer 9",
-}
-CONTENT = (
-    "hubert_base.pt, which RVC keeps in assets/hubert, or ContentVec's checkpoint_best_legacy_500.pt; for a voice that"
-    " was trained with another HuBERT, that one"
-)
 
 
 def engine(manifest: Manifest) -> list[str]:
@@ -35,11 +28,6 @@ def network(config: RvcConfig) -> list[str]:
     ]
 
 
-def encoder(config: RvcConfig) -> str:
-    name = config.features.encoder
-    return f"{name} ({config.unit_channels} channels: {ENCODERS.get(name, 'another HuBERT')})"
-
-
 def _range(config: RvcConfig) -> str:
     return f"pitch in {config.features.f0_low_hz:g} … {config.features.f0_high_hz:g} Hz, by rmvpe, fcpe or yin"
 
@@ -52,7 +40,7 @@ def checkpoint(voice) -> list[str]:
         inspect_lines.generator(voice.vocoder.config),
         f"  index        {_index(voice)}",
         *speakers(voice.speakers, voice.speaker_base, voice.speaker_f0_hz),
-        f"  to build     --content PATH: {encoder(config)}: {CONTENT}",
+        f"  to build     --content PATH: {encoder(config)}: {FILES}",
     ]
 
 
