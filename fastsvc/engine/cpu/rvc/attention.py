@@ -2,8 +2,8 @@
 
 Score of frames i and j: q_i·k_j/√d, and q_i·r_{j−i}/√d where |j − i| ≤ w; the output of i is Σ_j p_ij v_j, and
 Σ p_ij s_{j−i} over the same band (Shaw et al., arXiv 1803.02155). Fused kernels give no p, so scores of QUERIES rows at
-a time are computed, changed and used. Keys and values have w rows of zeros at both ends: then the band of a row lies in its scores
-for every row, one element further right than the row before, and is a view.
+a time are computed, changed and used. Keys and values have w rows of zeros at both ends: then the band of a row lies
+in its scores for every row, one element further right than the row before, and is a view.
 """
 
 from __future__ import annotations
