@@ -36,10 +36,8 @@ class ArenaPrograms:
 
     def reserve(self, shapes: Iterable) -> None:
         """Memory for the largest of these shapes; where it must grow, all programs are made again."""
-        if self.reserved.issuperset(shapes := list(shapes)):
-            return
-        sizes = [0]
-        for shape in shapes:
+        missing, sizes = set(shapes) - self.reserved, [0]
+        for shape in missing:
             sizer = ArenaSizer()
             self.make(shape, sizer)
             sizes.append(sizer.size)
@@ -47,7 +45,7 @@ class ArenaPrograms:
             settle(self.graphs.device)
             self.release()
             self.arena = Arena(max(sizes), self.graphs.device)
-        self.reserved.update(shapes)
+        self.reserved |= missing
 
     def prepared(self, shape, work: str) -> tuple[Any, Callable[[], None]]:
         """A shape's program, and the replay of its method ``work``. Raises torch.OutOfMemoryError.
