@@ -78,7 +78,7 @@ def _part(name: str, part: VocoderPart | ContentPart | None, otherwise: str) -> 
 
 
 def _measured(measured: dict):
-    for name in ("denoiser", "vocoder"):
+    for name in ("denoiser", "latent", "vocoder"):
         if name in measured:
             part = measured[name]
             yield (
