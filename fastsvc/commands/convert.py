@@ -19,6 +19,7 @@ from fastsvc.commands.common import (
     verbosity,
     verbosity_options,
 )
+from fastsvc.commands.rvc_options import require_pitch, rvc_options
 from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
@@ -33,16 +34,10 @@ BACKEND_HELP = "Program that computes the vocoder; auto: the fastest that was me
 LEVEL_HELP = "One level for all inputs, which is undone afterwards."
 HIGH_PASS_HELP = "Filter against rumble and offset below every voice; also keeps mains hum in rests unvoiced."
 MIX_HELP = "Loudness over time: 0, the recording's; 1, the model's own, untouched; between, a mix (as RVC's)."
-INDEX_HELP = "Share of the index's units in the content (RVC's voices): 0, none; 1, nothing else."
-INDEX_DEFAULT = f"{arguments.DEFAULT_INDEX_RATE:g} where the engine has an index"
-PROTECT_HELP = (
-    "Share of the index's units in unvoiced frames, which keeps consonants (RVC's voices); 0.5: as elsewhere."
-)
-SEARCH_HELP = "Search of the index: all vectors, or the nearest list alone, as RVC searches (RVC's voices)."
-UNVOICED_HELP = "Pitch in unvoiced frames, as the voice was trained (RVC's voices)."
 STEPS_HELP = "Number of sampling steps."
 FORMANT_HELP = "Shift of the voice's resonances in semitones, where the model can."
 SEED_HELP = "Seed of the noise: the same seed gives the same result."
+F0_DEFAULT = "the model's own; RVC's voices: rmvpe where its weights are named, else fcpe where installed, else yin"
 RANGE_HELP = "Lowest and highest pitch that are heard, in Hz or as notes: 60:1400, C2:F6."
 RANGE_DEFAULT = "40:2100, and all that the model was trained on"
 EXAMPLES = examples(
@@ -82,7 +77,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
     help=TRANSPOSE_HELP,
 )
 @option("--formant", default=0.0, type=Number(*arguments.FORMANT), help=FORMANT_HELP)
-@option("--f0", "f0_method", type=click.Choice(F0_METHODS), show_default="the model's own", help="Pitch tracker.")
+@option("--f0", "f0_method", type=click.Choice(F0_METHODS), show_default=F0_DEFAULT, help="Pitch tracker.")
 @option("--f0-weights", metavar="PATH", show_default="$FASTSVC_RMVPE", help="Weights file of rmvpe.")
 @option("--f0-range", type=PitchRange(), show_default=RANGE_DEFAULT, help=RANGE_HELP)
 @option(
@@ -118,15 +113,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 )
 @option("--high-pass/--no-high-pass", default=True, help=HIGH_PASS_HELP)
 @option("--rms-mix-rate", default=arguments.DEFAULT_RMS_MIX_RATE, type=Number(*arguments.RMS_MIX_RATE), help=MIX_HELP)
-@option("--index-rate", type=Number(*arguments.INDEX_RATE), show_default=INDEX_DEFAULT, help=INDEX_HELP)
-@option(
-    "--protect",
-    type=Number(*arguments.PROTECT),
-    show_default=f"{arguments.DEFAULT_PROTECT:g} where the engine has an index",
-    help=PROTECT_HELP,
-)
-@option("--index-search", type=click.Choice(arguments.INDEX_SEARCHES), show_default="exact", help=SEARCH_HELP)
-@option("--unvoiced", type=click.Choice(arguments.UNVOICED_F0), show_default="the engine's own", help=UNVOICED_HELP)
+@rvc_options
 @option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Processor that computes.")
@@ -154,7 +141,6 @@ def convert(
     from fastsvc.convert.plan import plan
     from fastsvc.convert.settings import ConversionSettings
     from fastsvc.engine import Request
-    from fastsvc.features import f0
     from fastsvc.files import InWork
 
     if format != "same":
@@ -173,10 +159,10 @@ def convert(
     device, groups = gpu.before_opening(path, device, jobs, *for_kernels)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
     options["steps"] = options["steps"] or engine.default_steps
-    f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
     request = Request(speaker, **options)
     engine.check_request(request)
+    require_pitch(engine, request)
     settings = ConversionSettings(
         request,
         name=engine.table.name(speaker),

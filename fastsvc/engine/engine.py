@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ from fastsvc.artifact.content_hash import content_hash
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import backends, checks, conversion, extraction, synthesis, warming
-from fastsvc.engine.conversion import OutputSpec, PreparedRecording, RecordingFeatures, progress_between
+from fastsvc.engine.conversion import OutputSpec, RecordingFeatures, progress_between
 from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
@@ -127,9 +126,8 @@ class Engine:
         did. high_pass: remove frequencies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
         rests unvoiced. rms_mix_rate: 0 gives the output the recording's loudness over time, 1 leaves it the model's
         own (engine/level.py). progress gets the fraction done.
-        Of RVC's voices, None for the engine's own: index_rate: the share of the index's units, 0 … 1; protect: that
-        share again in unvoiced frames, 0.5 for no protection; index_search: "exact", or "nprobe" as upstream searches;
-        unvoiced: the pitch in unvoiced frames, "zero" or "interpolated".
+        index_rate, protect, index_search ("exact", "nprobe") and unvoiced ("zero", "interpolated"): of RVC's voices
+        (docs/voices.md), None for the engine's own.
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
@@ -159,7 +157,7 @@ class Engine:
         if len(audio) == 0:
             return audio, request.rate_out_hz or rate_hz
         with self.lock:
-            recording = self._extract(audio, note, rate_hz, request)
+            recording = conversion.extracted(self, audio, note, rate_hz, request)
             self.transposed, self.notes, timings = recording.semitones, recording.notes, self.timings
             if progress:
                 progress(EXTRACTION_SHARE)
@@ -178,15 +176,7 @@ class Engine:
         request.range_of(self)
         self.check_convertible()
         request.target_hz(self)
-        return self._extract(*conversion.nonempty_mono(audio, rate_hz), rate_hz, request)
-
-    def _extract(self, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> RecordingFeatures:
-        prepared = PreparedRecording.of(self, audio, note, rate_hz, request)
-        with self.lock:
-            start = time.perf_counter()
-            features = prepared.features(self, request)
-            self.timings = {"features": time.perf_counter() - start}
-        return prepared.transposed(self, request, features)
+        return conversion.extracted(self, *conversion.nonempty_mono(audio, rate_hz), rate_hz, request)
 
     @torch.inference_mode()
     def synthesise_many(
