@@ -6,7 +6,7 @@ from fastsvc.checkpoints.files.faiss_fields import Fields
 from fastsvc.reading import lookalikes
 
 IVF_FLAT = b"IwFl"
-RETRAIN = "train the index again in RVC, or build without one"
+RETRAIN = "train the index again in RVC, or build without one: --index none"
 _KINDS = {  # the first letters that faiss writes → its name
     b"IxF": "a flat index",
     b"IwPQ": "IVF-PQ",
@@ -39,5 +39,8 @@ def checked_kind(fields: Fields) -> None:
     described = lookalikes.document(head)
     if described is None and head.startswith(b"PK\x03\x04"):
         described = "a zip archive or a torch checkpoint", "name the .index file, or the voice itself as CKPT"
-    what, remedy = described or ("something else", "name the file added_IVF….index of the voice")
+    what, remedy = described or (
+        "something else",
+        "name the file added_IVF….index of the voice, or build without one: --index none",
+    )
     raise fields.error(f"is not a faiss index, but {what}", remedy)
