@@ -112,8 +112,11 @@ def _vocoders(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig]) -> di
     config = checkpoint.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
     shapes = vocoders.shapes(config, 1, frames)
-    mel, source = torch.randn(shapes["mel"]) - 2, 0.1 * torch.randn(shapes["source"])
-    extra = vocoders.seeded_extra(torch.full((1, frames), 200.0), config, seed=0)
+    mel = torch.randn(shapes["mel"]) - 2
+    source = 0.1 * torch.randn(shapes["source"]) if "source" in shapes else None
+    table = checkpoint.tensors.get(vocoders.SPEAKERS)
+    speaker = None if table is None else vocoders.speaker_vector(table, {0: 1.0})
+    extra = vocoders.seeded_extra(torch.full((1, frames), 200.0), config, seed=0, speaker=speaker)
     model = module("vocoder", config)
     model.load_state_dict(checkpoint.tensors)
     model.eval()
