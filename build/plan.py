@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastsvc.checkpoints import Checkpoint, ReadOptions
 from fastsvc.checkpoints.files.faiss_index import FaissIndex
-from fastsvc.config import AcousticConfig, AnyVocoderConfig
+from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ Stage = TypeVar("Stage", bound=BuildPlan)
 class ReadPlan(BuildPlan):
     """The checkpoints, each of the right kind."""
 
-    acoustic: Checkpoint[AcousticConfig]
+    acoustic: Checkpoint[AnyAcousticConfig]
     vocoder: Checkpoint[AnyVocoderConfig] | None = None
     content: Checkpoint | None = None  # of a recogniser or of HuBERT
     index: FaissIndex | None = None
@@ -55,9 +55,10 @@ class ReadPlan(BuildPlan):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedPlan(ReadPlan):
-    """The checkpoints fit each other. ``sampler`` is one of model.sampler.methods, ``precision`` fp32, fp16 or bf16."""
+    """The checkpoints fit each other. ``sampler`` is one of model.sampler.methods, or RVC's own; ``precision`` fp32,
+    fp16 or bf16."""
 
-    acoustic_config: AcousticConfig
+    acoustic_config: AnyAcousticConfig
     schedules: dict[int, list[float]]  # by number of steps: σ of each evaluation, …
     levels: list[float]  # every distinct σ that a schedule evaluates at
     gpu_precision: str  # differs from ``precision`` where --precision is auto

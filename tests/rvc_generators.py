@@ -16,23 +16,6 @@ CASES = {
     "v2_40k_nof0": ("T3", "T47"),
     "v1_40k_nof0": ("T31",),
 }
-# upsampling rates and kernels of the real voices
-SIZES = {
-    "40k": ((10, 10, 2, 2), (16, 16, 4, 4)),
-    "v1 48k": ((10, 6, 2, 2, 2), (16, 16, 4, 4, 4)),
-    "v1 32k": ((10, 4, 2, 2, 2), (16, 16, 4, 4, 4)),
-    "v2 32k": ((10, 8, 2, 2), (20, 16, 4, 4)),
-    "v2 48k": ((12, 10, 2, 2), (24, 20, 4, 4)),
-}
-
-
-def sized(size: str, channels: int = 512, bins: int = 192, **changes) -> VocoderConfig:
-    """The generator of a real voice, or one of fewer channels."""
-    rates, kernels = SIZES[size]
-    rate_hz = 1000 * int(size.rsplit(maxsplit=1)[-1].removesuffix("k"))
-    mel = MelConfig(rate_hz, rate_hz // 100, bins=bins, low_hz=0, high_hz=rate_hz / 2, log_base="e")
-    plain = {"family": "openvpi", "mel": mel, "initial_channels": channels, "harmonics": 0, "speakers": 3}
-    return VocoderConfig(**plain | {"upsample_rates": rates, "upsample_kernels": kernels} | changes)
 
 
 def golden(name: str) -> tuple[VocoderConfig, dict[str, torch.Tensor]]:

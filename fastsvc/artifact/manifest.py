@@ -78,7 +78,8 @@ class IndexPart:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about an engine that is not a tensor. ``default_steps`` is a key of the sampling's schedules."""
+    """Everything about an engine that is not a tensor. ``default_steps`` is a key of the sampling's schedules;
+    ``default_speaker``: the row of the speaker where none is named, None: one must be named."""
 
     source: TensorOrigin
     acoustic: AnyAcousticConfig
@@ -86,6 +87,7 @@ class Manifest:
     sampling: Sampling
     default_steps: int
     speaker_base: int = 0
+    default_speaker: int | None = None
     speaker_f0_hz: tuple[float, ...] = ()
     input_peak: float | None = None
     precision: str = "fp32"
@@ -114,6 +116,7 @@ class Manifest:
             ),
             default_steps=raw["default_steps"],
             speaker_base=raw["speaker_base"],
+            default_speaker=raw["default_speaker"],
             speaker_f0_hz=tuple(raw["speaker_f0_hz"]),
             input_peak=raw["input_peak"],
             precision=raw["precision"],

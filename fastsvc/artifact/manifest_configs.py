@@ -70,6 +70,9 @@ def _speakers(manifest: dict, config: AnyAcousticConfig) -> str | None:
     names, speakers = len(manifest["speakers"]), config.speakers
     if names != speakers:
         return f"has wrong speakers: {names} names for {speakers} speakers"
+    default = manifest.get("default_speaker")
+    if default is not None and default >= speakers:
+        return f"has a default_speaker of {default}, but {speakers} speakers"
     return "has more speaker_f0_hz than speakers" if len(manifest.get("speaker_f0_hz") or ()) > speakers else None
 
 

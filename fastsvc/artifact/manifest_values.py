@@ -15,7 +15,7 @@ from fastsvc.config.shown import shown
 
 REQUIRED = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
 # keys whose value may be null
-NULLABLE = ("input_peak", "depth", "vocoder", "content", "index", "check", "gpu_precision")
+NULLABLE = ("input_peak", "depth", "vocoder", "content", "index", "check", "gpu_precision", "default_speaker")
 PRECISIONS = ("fp32", "fp16", "bf16")
 MOST_FILES = 100_000
 LEVEL = 1e5  # the highest noise level, or step of a chain
@@ -96,7 +96,7 @@ def _measured(value) -> bool:
     """The values that `inspect` prints: numbers for each part, the machine and the date."""
     if not isinstance(value, dict):
         return False
-    parts = [value[name] for name in ("denoiser", "vocoder") if name in value]
+    parts = [value[name] for name in ("denoiser", "latent", "vocoder") if name in value]
     numbers = all(isinstance(part, dict) and all(map(_number, _figures(part))) for part in parts)
     machine = value.get("machine", {})
     has_machine = isinstance(machine, dict) and (not parts or {"cpu", "threads"} <= machine.keys())
@@ -125,6 +125,7 @@ _CHECKS = {
     "source": _origin,
     "speakers": lambda value: value and _list(_text, NAMES[1])(value),
     "speaker_base": _integer(-(10**6), 10**6),
+    "default_speaker": _integer(0, NAMES[1] - 1),
     "speaker_f0_hz": _list(lambda f0_hz: _number(f0_hz) and (f0_hz == 0 or _within(*F0_HZ)(f0_hz)), NAMES[1]),
     "input_peak": lambda value: _within(0, 1)(value) and value > 0,
     "precision": lambda value: value in PRECISIONS,

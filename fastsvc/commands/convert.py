@@ -24,7 +24,7 @@ from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
 SPEAKER_HELP = "Target voice: its id in the model's own table (see fastsvc inspect), its name, or a mix A:0.7,B:0.3."
-SPEAKER_DEFAULT = "the only voice of the engine"
+SPEAKER_DEFAULT = "the only voice; in engines of RVC's voices the first one, which was trained"
 MODEL_DEFAULT = "$FASTSVC_MODEL, else the only .fsvc in this folder, else the bundled demo voices"
 TRANSPOSE_HELP = (
     "Shift of the melody in semitones; auto: from the singer's median pitch to the target's; "
@@ -162,7 +162,6 @@ def convert(
     speaker = choose_speaker(engine.table, spk)
     request = Request(speaker, **options)
     engine.check_request(request)
-    require_pitch(engine, request)
     settings = ConversionSettings(
         request,
         name=engine.table.name(speaker),
@@ -172,7 +171,9 @@ def convert(
         overwrite=overwrite,
         batch=batch,
     )
-    say(f"speaker: {settings.name}")
+    others = len(engine.table.names) - 1 if spk is None else 0
+    say(f"speaker: {settings.name}" + (f" (the engine's default; {others} others by --spk)" if others else ""))
+    require_pitch(engine, request)
     for number, note in enumerate(planned.notes):
         say(f"note: {note}", level=0 if number < NOTES else 1)
     if len(planned.notes) > NOTES and verbosity() <= 0:

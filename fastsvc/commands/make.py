@@ -19,9 +19,10 @@ DEPTH_HELP = "Shallow diffusion: place of the chain from which the engine refine
 SAMPLER_HELP = "Sampler; auto: consistency for students, euler for teachers, dpm++ for DDPM models."
 BUILD_EXAMPLES = examples(
     "fastsvc build student.pt --vocoder fastsvc/demo/choir.fsvc --content fastsvc/demo/choir.fsvc -o mine.fsvc",
+    "fastsvc build voice.zip --content hubert_base.pt -o voice.fsvc",
     "fastsvc build model_800000.pt --vocoder m4singer_hifigan/ --content contentvec.pt --target sm_80,sm_90",
 )
-INSPECT_EXAMPLES = examples("fastsvc inspect alto.fsvc", "fastsvc inspect model_800000.pt")
+INSPECT_EXAMPLES = examples("fastsvc inspect alto.fsvc", "fastsvc inspect voice.zip")
 DOCTOR_EXAMPLES = examples("fastsvc doctor", "fastsvc doctor > machine.txt")
 
 
@@ -56,7 +57,10 @@ def build(checkpoint, **options):
     """
     from fastsvc.build import compile
     from fastsvc.commands.gpu import after_building
+    from fastsvc.commands.rvc_content import require_content
 
+    if options["content"] is None:
+        require_content(checkpoint)
     path = compile(checkpoint, progress=say, **options)
     after_building(path, options["target"])
     _say_next(path)
@@ -68,7 +72,8 @@ def _say_next(path) -> None:
 
     manifest = Artifact(path).manifest
     complete = bool(manifest.vocoder and manifest.content)
-    line = next_step.after_building(path, manifest.speakers[0], bool(manifest.vocoder), bool(manifest.content))
+    speaker = manifest.speakers[0] if getattr(manifest, "default_speaker", None) is None else None
+    line = next_step.after_building(path, speaker, bool(manifest.vocoder), bool(manifest.content))
     say(line, error=not complete)
 
 

@@ -55,6 +55,12 @@ class VocoderConfig:
         """Samples of the source in a frame: as many as of audio, except for source "sine"."""
         return math.prod(self.upsample_rates[: SINE_STAGE + 1]) if self.source == "sine" else self.mel.hop_samples
 
+    def source_conv(self, stage: int) -> str:
+        """The name of the convolution that brings the excitation to a stage's rate; "" where none is added."""
+        if self.source == "sine":
+            return "source_conv" if stage == SINE_STAGE else ""
+        return f"noise_convs.{stage}" if self.source_channels else ""
+
     def __post_init__(self):
         check(0 < len(self.upsample_rates) <= 16, f"vocoder: upsample_rates has {len(self.upsample_rates)} stages")
         check(0 < len(self.resblock_kernels) <= 16, f"vocoder: resblock_kernels has {len(self.resblock_kernels)} rows")

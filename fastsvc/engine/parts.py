@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder, index_tensors, lowered
-from fastsvc.config import AcousticConfig, AnyVocoderConfig
+from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError
 from fastsvc.model.keys import skeleton
@@ -21,7 +21,7 @@ class Model:
     """An engine folder with its configurations; None for a part that it does not have."""
 
     folder: engine_folder.Artifact
-    acoustic: AcousticConfig
+    acoustic: AnyAcousticConfig
     vocoder: AnyVocoderConfig | None
     content_kind: str | None
     content: Any

@@ -37,7 +37,7 @@ def features(engine, audio: np.ndarray, rate_hz: int, request: Request) -> Featu
     f0_hz runs in straight lines through unvoiced frames. Raises ConfigError, EngineError.
     """
     options, mel = rvc_options.of(engine, request), engine.config.mel
-    frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
+    frames = max(1, math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples))
     audio = continued(at_16k(audio, rate_hz, request.high_pass), frames)
     frames += 2 * MARGIN
     f0_hz, voiced = torch.zeros(frames), torch.zeros(frames, dtype=torch.bool)
@@ -55,6 +55,7 @@ def features(engine, audio: np.ndarray, rate_hz: int, request: Request) -> Featu
 def at_16k(audio: np.ndarray, rate_hz: int, high_pass: bool) -> np.ndarray:
     """[samples] → [samples] at RATE_HZ, as an embedder and a pitch tracker of RVC get it."""
     audio = peaks.limited(resample.resample(audio, rate_hz, RATE_HZ), peaks.INPUT_PEAK)
+    audio = audio if len(audio) else np.zeros(1, np.float32)  # of a sample or two at a higher rate nothing is left
     return butterworth.high_passed(audio) if high_pass else audio
 
 

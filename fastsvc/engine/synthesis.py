@@ -24,7 +24,7 @@ def synthesise_many(engine, recordings: Sequence[Features], request: Request, pr
         return engine.sampler.many(recordings, vector, steps, [seed] * len(recordings), progress)
 
     with engine.lock:
-        audio, _ = _audio_and_mels(engine, recordings, seed, sample, progress)
+        audio, _ = _audio_and_mels(engine, recordings, request, sample, progress)
         return [one.numpy() for one in audio]
 
 
@@ -42,7 +42,7 @@ def synthesise_one(engine, features: Features, request: Request, noise, mel) -> 
         return [engine.sampler(features, vector, steps, draw, progress=progress, mel=mel)]
 
     with engine.lock:
-        audio, mels = _audio_and_mels(engine, [features], seed, sample)
+        audio, mels = _audio_and_mels(engine, [features], request, sample)
     audio, mel = audio[0] if audio else None, mels[0].cpu()
     checks.finite(mel.numpy(), None if audio is None else audio.numpy())
     return audio, mel
@@ -51,7 +51,7 @@ def synthesise_one(engine, features: Features, request: Request, noise, mel) -> 
 def _audio_and_mels(
     engine,
     recordings: Sequence[Features],
-    seed: int,
+    request: Request,
     sample: Callable[[Progress | None], list[Tensor]],
     progress: Progress | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
@@ -61,10 +61,12 @@ def _audio_and_mels(
         mels = sample(progress_between(progress, 0.0, MEL_SHARE))
     sampled, pending, count = time.perf_counter(), [], len(recordings)
     vocoder_progress = progress_between(progress, MEL_SHARE, 1.0)
+    weights = engine.table.weights(request.speaker)
+    speaker = engine.synthesiser.speaker(weights) if engine.synthesiser else None
     for i, (mel, features) in enumerate(zip(mels, recordings, strict=True) if engine.synthesiser else ()):
         f0_hz = features.f0_hz if engine.sources_everywhere else features.f0_hz * features.voiced
         own_progress = progress_between(vocoder_progress, i / count, (i + 1) / count)
-        pending.append(engine.synthesiser.begin(mel, f0_hz, seed, progress=own_progress))
+        pending.append(engine.synthesiser.begin(mel, f0_hz, request.seed, progress=own_progress, speaker=speaker))
     audio = [finish() for finish in pending]
     engine.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
     return audio, mels

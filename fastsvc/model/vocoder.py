@@ -99,7 +99,7 @@ class Generator(nn.Module):
         kinds = len(self.config.resblock_kernels)
         for i, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, SLOPE))
-            if has_branch(self.config, i):
+            if self.config.source_conv(i):
                 assert source is not None, "this vocoder takes an excitation"
                 x = x + self.source_branch(i, source[:, None])
             x = sum(block(x) for block in self.resblocks[i * kinds : (i + 1) * kinds]) / kinds
@@ -115,11 +115,6 @@ class Generator(nn.Module):
         if self.config.family == "m4":
             branch = F.layer_norm(F.relu(branch).transpose(1, 2), (branch.shape[1],)).transpose(1, 2)
         return branch
-
-
-def has_branch(config: VocoderConfig, stage: int) -> bool:
-    """Whether the excitation is added at a stage."""
-    return {"none": False, "sine": stage == SINE_STAGE}.get(config.source, True)
 
 
 def source_conv(width: int, stride: int) -> nn.Conv1d:

@@ -15,6 +15,8 @@ from torch import Tensor
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig
 from fastsvc.model import noise, pulses, source, source_filter, vocoder
 
+SPEAKERS = "speakers.weight"  # of a generator with speakers: the table of vectors [speakers, initial_channels]
+
 
 def halo_frames(config: AnyVocoderConfig) -> int:
     """Mel frames on each side that a sample of the output depends on."""
@@ -52,8 +54,8 @@ def extra_name(config: AnyVocoderConfig) -> str | None:
 
 
 def speaker_vector(table: Tensor, weights: Mapping[int, float]) -> Tensor:
-    """What a speaker adds to conv_pre's output [initial_channels]: the mean of rows of ``table`` (`speakers.weight`) by
-    weights; a mixture of voices is exact, as upstream's layer is linear."""
+    """What a speaker adds to conv_pre's output [initial_channels]: the mean of rows of the ``table`` :data:`SPEAKERS`
+    by ``weights``, which is exact, as upstream's layer is linear."""
     rows = [weight * table[row].float() for row, weight in weights.items()]
     return sum(rows[1:], rows[0])
 

@@ -8,7 +8,7 @@ whole recording beforehand, so a block gets the same input as a single pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -167,21 +167,33 @@ class Synthesiser:
         make: Callable = torch_generator,
     ):
         self.config = config
-        self.vocoder = make(tensors, config)
+        self.vocoder, self.speakers = make(tensors, config), tensors.get(vocoders.SPEAKERS)
         bases = {"e": math.e, "10": 10.0}
         self.scale = math.log(bases[log_base or config.mel.log_base], bases[config.mel.log_base])
 
+    def speaker(self, weights: Mapping[int, float]) -> Tensor | None:
+        """The vector [initial_channels] of rows and weights of speakers; None where the vocoder has no table of them,
+        as nearly all have none."""
+        return None if self.speakers is None else vocoders.speaker_vector(self.speakers, weights)
+
     def __call__(
-        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+        self,
+        mel: Tensor,
+        f0_hz: Tensor,
+        seed: int = 0,
+        block: int | None = None,
+        progress: Progress | None = None,
+        speaker: Tensor | None = None,
     ) -> Tensor:
-        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics → audio [T·hop]."""
+        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics, ``speaker`` from :meth:`speaker` → audio
+        [T·hop]."""
         frames, hop = len(mel), self.config.mel.hop_samples
         audio = torch.empty(frames * hop)
         phase = vocoders.frame_phase(f0_hz[None], self.config)
         for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
             block_f0 = f0_hz[None, start:end]
             excitation = vocoders.seeded(block_f0, self.config, seed, start, phase[:, start:end])
-            extra = vocoders.seeded_extra(block_f0, self.config, seed, start)
+            extra = vocoders.seeded_extra(block_f0, self.config, seed, start, speaker)
             inputs = self.scale * mel[None, start:end], self.vocoder.source(excitation), extra
             block_audio = self.vocoder(*inputs)[0]
             audio[first * hop : last * hop] = block_audio[(first - start) * hop : (last - start) * hop]

@@ -18,7 +18,7 @@ QUERIES = 128  # rows at a time: their scores of a minute take 6 MB for two head
 
 def banded_attention(query: Tensor, key: Tensor, value: Tensor, near_keys: Tensor, near_values: Tensor) -> Tensor:
     """query (scaled), key, value [heads, T, d], near_keys and near_values [2w + 1, d] → [heads, T, d]."""
-    heads, frames, width = query.shape
+    heads, frames, _ = query.shape
     near = len(near_keys)
     window, columns = near // 2, frames + near - 1
     keys, values = (padded(rows, window) for rows in (key, value))

@@ -75,18 +75,21 @@ class RvcSampler(OneByOne):
 
     def encoding(self, features: Features) -> Callable[[int, int], Tensor]:
         """(begin, end) → mean | log of the deviation of these frames, which attend to each other alone."""
-        pitched = self.config.pitch
 
         def part(begin: int, end: int) -> Tensor:
             f0_hz = features.f0_hz[begin:end] * features.voiced[begin:end]
             places = features.unit_indices[begin:end]
             units = features.units[places].float()
-            if features.original_units is not None and pitched:
+            if features.original_units is not None and self.config.pitch:
                 units = protected(units, features.original_units[places].float(), f0_hz, features.protect)
-            coarse = coarse_pitch(f0_hz, self.config.features.f0_low_hz, self.config.features.f0_high_hz)
-            return self.encoder(units, coarse if pitched else None)
+            return self.encoder(units, self.coarse(f0_hz))
 
         return part
+
+    def coarse(self, f0_hz: Tensor) -> Tensor | None:
+        """f0_hz [T], 0 where unvoiced → coarse pitch [T]; None for voices without pitch."""
+        spec = self.config.features
+        return coarse_pitch(f0_hz, spec.f0_low_hz, spec.f0_high_hz) if self.config.pitch else None
 
     def drawn(self, prior: Tensor, noise: Tensor, scale: float) -> Tensor:
         """mean | log of the deviation [T, 2C] and standard normal noise [T, C] → z_p [T, C]."""
