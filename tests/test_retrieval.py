@@ -12,9 +12,9 @@ from fastsvc.features.retrieval import Retrieval
 TIE = {768: 6}  # the query whose eighth and ninth neighbours are equally far
 
 
-def opened(channels):
+def opened(channels, device="cpu"):
     index = read_index(faiss_files.added(channels), channels)
-    return Retrieval(*map(torch.from_numpy, (index.vectors, index.list_sizes, index.centroids)))
+    return Retrieval(*map(torch.from_numpy, (index.vectors, index.list_sizes, index.centroids)), device)
 
 
 @pytest.fixture(scope="module", params=[256, 768])
@@ -177,3 +177,20 @@ def test_a_trained_unit_is_nearly_itself():
     exact = torch.randn(500, 768, generator=torch.Generator().manual_seed(3))
     index = Retrieval(exact.half(), torch.tensor([500], dtype=torch.int32), exact[:1])
     assert (index.found(exact[:40]) - exact[:40]).abs().max() <= 2**-11 * exact.abs().max()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("channels", [256, 768])
+def test_on_a_gpu(channels):
+    """As on the processor, and the exact search does not wait for the device."""
+    cpu, on_gpu = opened(channels), opened(channels, "cuda")
+    queries = cpu.vectors[::3].float() + 0.3 * torch.randn(len(cpu.vectors[::3]), channels)
+    units = queries.cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        exact = on_gpu.blend(units, 0.75)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(exact.cpu(), cpu.blend(queries, 0.75), rtol=0, atol=1e-5)
+    nprobe = on_gpu.blend(units, 0.75, "nprobe").cpu()
+    torch.testing.assert_close(nprobe, cpu.blend(queries, 0.75, "nprobe"), rtol=0, atol=1e-5)
