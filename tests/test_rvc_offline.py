@@ -35,9 +35,8 @@ def test_to_one_step_of_int16(voice, index, name):
 
 def test_each_option_matters(voice, index):
     case = rvc_golden.pieces("offline_cut")
-    for option, value in {"key": 2, "index_rate": 0.0, "protect": 0.5, "rms_mix_rate": 1, "sid": 3}.items():
+    for option, value in {"index_rate": 0.0, "protect": 0.5, "rms_mix_rate": 1, "unvoiced_filled": True}.items():
         assert steps(voice, case | {option: value}, index) > 100, option
-    assert steps(voice, case | {"unvoiced_filled": True}, index) > 100
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.25, 0.75, 1.0])
