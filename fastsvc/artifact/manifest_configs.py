@@ -9,7 +9,9 @@ from fastsvc.config import (
     EDM_SAMPLERS,
     VOCODER_BACKENDS,
     AnyAcousticConfig,
+    AnyVocoderConfig,
     RvcConfig,
+    VocoderConfig,
     acoustic_config,
     from_dict,
     vocoder_config,
@@ -78,8 +80,11 @@ def _speakers(manifest: dict, config: AnyAcousticConfig) -> str | None:
 
 def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if entry is None:
-        return None
-    mel = vocoder_config(entry["config"], "vocoder.config").mel
+        return "lacks the vocoder, which is a part of every voice of RVC" if isinstance(config, RvcConfig) else None
+    vocoder = vocoder_config(entry["config"], "vocoder.config")
+    if isinstance(config, RvcConfig) and not _fits(vocoder, config):
+        return "has a vocoder.config that is not the generator of this voice of RVC"
+    mel = vocoder.mel
     for name in SHARED:
         acoustic, vocoder = getattr(config.mel, name), getattr(mel, name)
         if acoustic != vocoder:
@@ -90,6 +95,12 @@ def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if entry.get("unvoiced_f0") not in UNVOICED:
         return f"has a wrong vocoder.unvoiced_f0: {shown(entry['unvoiced_f0'])}"
     return None
+
+
+def _fits(vocoder: AnyVocoderConfig, config: RvcConfig) -> bool:
+    """Whether it takes the speakers of the voice, and a source if and only if the voice has pitch."""
+    of_rvc = isinstance(vocoder, VocoderConfig) and vocoder.speakers == config.speakers
+    return of_rvc and (vocoder.source != "none") == config.pitch
 
 
 def _content(entry: dict | None, config: AnyAcousticConfig) -> str | None:

@@ -122,7 +122,10 @@ def checked_features(engine, units, f0_hz, volume, voiced=None) -> Features:
         ratio = extraction.units_per_frame(engine.config, engine.encoder)
         units = align.align(units, frames, method, ratio=ratio) if method == "average" else units
     unit_indices = align.indices(len(units), frames, "nearest" if method == "average" else method, ratio=ratio)
-    return Features(units, unit_indices, f0_hz, voiced, volume)
+    features = Features(units, unit_indices, f0_hz, voiced, volume)
+    if isinstance(engine.config, RvcConfig):
+        return rvc_front.settled(features, engine.manifest.vocoder.unvoiced_f0)
+    return features
 
 
 def finished_audio(audio: np.ndarray, model_rate_hz: int, spec: OutputSpec) -> np.ndarray:

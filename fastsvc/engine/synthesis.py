@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine import checks, ranges, shallow
 from fastsvc.engine.conversion import progress_between
 from fastsvc.engine.cpu.sampler import Features, Progress, SeededNoise, noise_from
 from fastsvc.engine.request import Request
+from fastsvc.model import vocoders
 
 MEL_SHARE = 0.4  # for the progress bar alone: the mel's share of the time
 
@@ -66,7 +68,21 @@ def _audio_and_mels(
     for i, (mel, features) in enumerate(zip(mels, recordings, strict=True) if engine.synthesiser else ()):
         f0_hz = features.f0_hz if engine.sources_everywhere else features.f0_hz * features.voiced
         own_progress = progress_between(vocoder_progress, i / count, (i + 1) / count)
-        pending.append(engine.synthesiser.begin(mel, f0_hz, request.seed, progress=own_progress, speaker=speaker))
-    audio = [finish() for finish in pending]
+        mel, f0_hz, beyond = without_margin(mel, f0_hz, features.margin, engine.synthesiser.config)
+        finish = engine.synthesiser.begin(mel, f0_hz, request.seed, progress=own_progress, speaker=speaker)
+        pending.append((finish, beyond))
+    audio = [_cut(finish(), samples) for finish, samples in pending]
     engine.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
     return audio, mels
+
+
+def without_margin(mel: Tensor, f0_hz: Tensor, margin: int, vocoder: AnyVocoderConfig) -> tuple[Tensor, Tensor, int]:
+    """(mel, f0_hz) without what the vocoder does not need of ``margin`` frames at both ends, and the samples at both
+    ends of its audio that are no part of the recording."""
+    kept = min(margin, vocoders.halo_frames(vocoder))
+    own = slice(margin - kept, len(mel) - (margin - kept))
+    return mel[own], f0_hz[own], kept * vocoder.mel.hop_samples
+
+
+def _cut(audio: Tensor, samples: int) -> Tensor:
+    return audio[samples : len(audio) - samples]
