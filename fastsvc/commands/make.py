@@ -72,7 +72,7 @@ def _say_next(path) -> None:
 
     manifest = Artifact(path).manifest
     complete = bool(manifest.vocoder and manifest.content)
-    speaker = manifest.speakers[0] if getattr(manifest, "default_speaker", None) is None else None
+    speaker = manifest.speakers[0] if manifest.default_speaker is None else None
     line = next_step.after_building(path, speaker, bool(manifest.vocoder), bool(manifest.content))
     say(line, error=not complete)
 

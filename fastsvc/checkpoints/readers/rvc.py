@@ -76,10 +76,10 @@ def _whole(config: RvcConfig, vocoder: VocoderConfig):
     from fastsvc.model.rvc import RvcModel
     from fastsvc.model.vocoder import Generator
 
-    whole = RvcModel(config)
-    whole.dec = Generator(replace(vocoder, speakers=0))
-    whole.dec.cond = torch.nn.Conv1d(config.speaker_channels, vocoder.initial_channels, 1)
-    whole.dec.conv_post.bias = None
+    whole, generator = RvcModel(config), Generator(replace(vocoder, speakers=0))
+    generator.cond = torch.nn.Conv1d(config.speaker_channels, vocoder.initial_channels, 1)
+    generator.conv_post.bias = None
+    whole.dec = generator
     return whole
 
 
