@@ -45,6 +45,7 @@ WRONG = {
     "levels": (["x"], None, 3),
     "vocoder": (5, {"config": {}}, {"config": 3, "source": {}}),
     "content": (5, {"kind": ["a"], "config": {}}),
+    "index": (5, {"file": "a", "sha256": "0", "vectors": 1, "lists": 1}),
     "source": ({}, 3),
 }
 
