@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.models import UNITS
-from fastsvc.config import FeatureConfig, HubertConfig, MelConfig, RvcConfig, VocoderConfig
+from fastsvc.config import FeatureConfig, HubertConfig, RvcConfig, VocoderConfig
 from fastsvc.config.rvc_sizes import generator
 
 SIZES = {"v2 40k": "40k", "v1 48k": "v1 48k"}  # a voice's name → the generator's in rvc_sizes
