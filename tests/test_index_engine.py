@@ -65,8 +65,10 @@ def test_the_named_index_comes_before_the_one_that_was_found(tmp_path):
 
 
 def test_the_index_must_fit_the_voice(tmp_path):
-    with pytest.raises(CheckpointError, match=r"of 256 channels \(RVC v1\), and the voice takes units of 768"):
-        chosen(V1)
+    said = r"of 256 channels \(RVC v1\), and the voice takes units of 768.*; without an index: --index none"
+    for path, found in ((V1, None), (None, V1)):
+        with pytest.raises(CheckpointError, match=said):
+            chosen(path, index=found)
     student = engines.native(tmp_path / "student.pt", "student", engines.ACOUSTIC)
     with pytest.raises(CheckpointError, match=r"student.pt is a student, and an index belongs to .*omit --index"):
         build.compile(student, tmp_path / "e.fsvc", index=V1, progress=None)
