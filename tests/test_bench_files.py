@@ -47,7 +47,7 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "cold cpu demo ears ears_data ears_folder f0 latency level models phones precision same trt_here trt_plans"
+    names = "cold cpu demo ears ears_data ears_folder f0 latency level models phones precision rvc same trt_here trt_plans"
     assert [path.stem for path in PROGRAMS] == [*names.split(), "vocoder_cpu", "vocoder_precision"]
 
 
