@@ -88,9 +88,9 @@ def configurations(content: dict, state: dict[str, Tensor], path: Path) -> tuple
 def _grid(file: SizeList, rates: tuple[int, ...], said) -> MelConfig:
     """The grid of frames. The list's rate is right, as upstream takes it, unless only the file's `sr` fits the hop: a
     merged voice may say another `sr`, and shapes do not tell (32k and 48k of v1 without pitch have the same)."""
-    listed, hop = file.get("rate", int), math.prod(rates)
-    fitting = [rate for rate in (listed, rate_hz(said)) if rate == hop * FRAMES_HZ]
-    rate = fitting[0] if fitting else listed
+    rate, hop, said_hz = file.get("rate", int), math.prod(rates), rate_hz(said)
+    if said_hz is not None and said_hz == hop * FRAMES_HZ:
+        rate = said_hz
     check(RATES_HZ[0] <= rate <= RATES_HZ[1], f"rate is {shown(rate)}, outside {RATES_HZ[0]} … {RATES_HZ[1]}")
     return MelConfig(
         rate, hop, max(WINDOW, hop), max(WINDOW, hop), file.get("latent", int), low_hz=0, high_hz=rate / 2, log_base="e"
