@@ -1,4 +1,4 @@
-"""Protection of consonants and breath from the index: in unvoiced frames, units of the recording itself are mixed in."""
+"""Protection of consonants and breath from the index: unvoiced frames get units of the recording itself back."""
 
 from torch import Tensor
 
