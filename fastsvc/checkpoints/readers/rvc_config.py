@@ -26,6 +26,7 @@ UNITS = {"v1": ("vec256l9", 256), "v2": ("vec768l12", 768)}  # version: the unit
 PITCH = {1: True, 0: False, "1": True, "0": False}
 CORRECT = "download the voice again, or extract it once more from its training"
 FRAMES_HZ = 100
+VECTORS_LIMIT = 2**24  # numbers in the generator's table of speakers, which is a product and not in the file
 WINDOW = 512  # samples, of a spectrogram that no voice has: MelConfig wants one of a hop at least
 _RATE = re.compile(r"(\d{1,6})\s*(k?)(?:hz)?", re.IGNORECASE)
 
@@ -79,6 +80,10 @@ def configurations(content: dict, state: dict[str, Tensor], path: Path) -> tuple
             harmonics=0,
             source="sines" if pitch else "none",
             speakers=speakers,
+        )
+        check(
+            speakers * vocoder.initial_channels <= VECTORS_LIMIT,
+            f"{speakers} speakers with {vocoder.initial_channels} initial_channels are too many",
         )
     except ConfigError as error:
         raise CheckpointError(f"{path}: its config is wrong: {error.message}", CORRECT) from None
