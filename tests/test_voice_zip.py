@@ -70,6 +70,11 @@ def test_single_precision_in_a_zip_is_read_into_memory(tmp_path, temporary):
     assert same(checkpoint, read(VOICES["v2_40k"]))
 
 
+def test_a_long_index_name_keeps_its_version(tmp_path, temporary):
+    name = f"added_IVF3_Flat_nprobe_1_{'x' * 90}_v2.index"
+    assert read(zipped(tmp_path / "a.zip", ("a.pth", PTH), (name, ADDED))).index.name.endswith("xx_v2.index")
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -144,6 +149,9 @@ NAMED = "added_IVF256_Flat_nprobe_1_{}_v2.index".format
         ("Bob", ["trained_IVF256_Flat_nprobe_1_Bob_v2.index", NAMED("Bob")], True, NAMED("Bob"), ""),
         ("Bob", ["trained_IVF256_Flat_nprobe_1_Bob_v2.index"], True, None, "holds no vectors"),
         ("Bob", ["x.index", NAMED("Al")], True, NAMED("Al"), ""),
+        ("Bob", ["Bob.index", "Al.index"], False, "Bob.index", ""),
+        ("Bob", ["Bob.index", NAMED("Bob")], False, NAMED("Bob"), ""),
+        ("Bob", ["added_Bob_v2.index", "Al.index"], True, "added_Bob_v2.index", ""),
         ("Bob", ["x.index", "y.index"], True, None, "2 indexes lie beside it (x.index, y.index)"),
         ("Bob", [NAMED("Bob"), NAMED("Bob").replace("256", "9")], True, None, "2 indexes lie beside it"),
     ],
