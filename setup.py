@@ -77,7 +77,7 @@ with TemporaryDirectory() as scratch:
             # only the weights are read: an extra cannot leave out their torchaudio, which may replace PyTorch by
             # another build. docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
             "f0": ["librosa>=0.11", "pyworld-prebuilt>=0.3.5.post1"],
-            # f0 method pm. By itself, because Praat's licence is the GPL 3, and no other extra brings it.
+            # f0 method pm. By itself, because Praat's licence is the GPL 3: no other extra for users brings it.
             "praat": ["praat-parselmouth>=0.4.5"],
             # f0 method swift (MIT). By itself, because it brings onnxruntime: see `onnx` below.
             "swift": ["swift-f0>=0.3.0"],

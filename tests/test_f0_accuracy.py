@@ -116,7 +116,7 @@ def test_range_is_kept_and_a_batch_is_its_rows(method):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("method", ["crepe", "crepe-tiny", "fcpe"])
+@pytest.mark.parametrize("method", ["crepe", "crepe-tiny", "fcpe", "pesto"])
 def test_networks_on_a_gpu(method):
     runs(method)
     audio = torch.from_numpy(trackers.signals(0.5)["vibrato"][0])

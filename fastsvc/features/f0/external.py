@@ -77,7 +77,7 @@ def praat(audio, low_hz, high_hz):
     """Praat's autocorrelation (Boersma 1993) of audio [samples] at 16 kHz -> f0 at i · PRAAT_STEP_S, 0: unvoiced.
 
     Praat's frames stand in the middle of the recording, so silence around it moves them to whole steps. Its loudest
-    sample and its path are those of the whole recording, which is therefore never cut: 30 minutes take 0.5 GB.
+    sample and its path are those of the whole recording, which is therefore never cut: 30 minutes take 0.8 GB.
     """
     require("pm")
     import parselmouth
