@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fastsvc import spelling
+from fastsvc.reading import folder_zip
 
 ENDING, TRAINED, ADDED = ".index", "trained_", "added_"
 MAX_LISTED = 4  # file names in a note
@@ -66,4 +67,6 @@ def _last(name: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(_last(name)[-80:] for name in names[:MAX_LISTED]) + (" …" if len(names) > MAX_LISTED else "")
+    return ", ".join(folder_zip.shown(_last(name)) for name in names[:MAX_LISTED]) + (
+        " …" if len(names) > MAX_LISTED else ""
+    )
