@@ -10,6 +10,7 @@ from fastsvc.config import (
     VOCODER_BACKENDS,
     AnyAcousticConfig,
     RvcConfig,
+    VocoderConfig,
     acoustic_config,
     from_dict,
     vocoder_config,
@@ -75,11 +76,13 @@ def _speakers(manifest: dict, config: AnyAcousticConfig) -> str | None:
 def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if entry is None:
         return None
-    mel = vocoder_config(entry["config"], "vocoder.config").mel
+    vocoder = vocoder_config(entry["config"], "vocoder.config")
+    if isinstance(vocoder, VocoderConfig) and vocoder.speakers not in (0, config.speakers):
+        return f"has a vocoder.config.speakers of {vocoder.speakers}, but acoustic.speakers is {config.speakers}"
     for name in SHARED:
-        acoustic, vocoder = getattr(config.mel, name), getattr(mel, name)
-        if acoustic != vocoder:
-            return f"has a vocoder.config.mel.{name} of {vocoder}, but acoustic.mel.{name} is {acoustic}"
+        acoustic, other = getattr(config.mel, name), getattr(vocoder.mel, name)
+        if acoustic != other:
+            return f"has a vocoder.config.mel.{name} of {other}, but acoustic.mel.{name} is {acoustic}"
     for key in ("backend", "cpu_backend"):
         if entry.get(key, "auto") not in (*VOCODER_BACKENDS, *REMOVED_BACKENDS):
             return f"has a wrong vocoder.{key}: {shown(entry[key])}"
