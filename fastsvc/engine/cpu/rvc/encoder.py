@@ -7,6 +7,7 @@ frames more on both sides, and FADE frames blend each into the next.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -43,7 +44,7 @@ class CpuTextEncoder:
         ``trace`` collects (name, state) after the input and after each layer, for verification.
         """
         weight, bias = self.input
-        x = torch.addmm(bias[0] if coarse is None else bias[coarse], units, weight)
+        x = torch.addmm(bias[0] if coarse is None else bias[coarse], units, weight, alpha=math.sqrt(self.config.hidden))
         F.leaky_relu_(x, SLOPE)
         if trace is not None:
             trace.append(("encoder input", x.clone()))
