@@ -35,8 +35,11 @@ def make(folder: Path, voice: str, say=print, small: bool = False, **options) ->
     from fastsvc import build
 
     acoustic, vocoder = configs(voice, *((32, 16) if small else ()))
-    hubert = HubertConfig(hidden=8, conv_channels=(16,) * 7) if small else HubertConfig()
-    content = write_hubert(folder / "hubert", hubert, projection=0 if voice.startswith("v2") else 256)
+    v2 = voice.startswith("v2")
+    hubert = HubertConfig()
+    if small:
+        hubert = HubertConfig(channels=UNITS if v2 else 32, heads=4, hidden=8, conv_channels=(16,) * 7)
+    content = write_hubert(folder / "hubert", hubert, projection=0 if v2 else 256)
     path = write_voice(folder / "voice.pth", voice, acoustic, vocoder)
     plain = {"target": "cpu", "precision": "fp32", "progress": say}
     return build.compile(path, folder / "rvc.fsvc", content=content, **plain | options)

@@ -69,8 +69,9 @@ def compile(
     ``sampler``: of fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion from that step of a DDPM chain
     on, so that the engine refines first mels. ``speaker_f0``: median pitches for automatic transposing
     (build/passes/speaker_f0.py). ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, used on every device that
-    has it; auto: the fastest. ``index``: RVC's index of training units; None: the one found with the voice, if any.
-    Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
+    has it; auto: the fastest. ``index``: RVC's index of training units; None: the one found with the voice, if any;
+    "none": no index. Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the
+    specification.
     """
     from fastsvc.artifact import seal
     from fastsvc.artifact.engine_folder import refuse_existing

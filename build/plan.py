@@ -23,7 +23,7 @@ class BuildPlan:
     read_options: ReadOptions = ReadOptions()
     vocoder_path: Path | None = None
     content_path: Path | None = None
-    index_path: Path | None = None  # of RVC's voices; None: the one found with the voice
+    index_path: Path | None = None  # of RVC's voices; None: the one found with the voice; "none": no index
     steps: tuple[int, ...] | None = None
     sampler: str = "auto"
     depth: int | None = None

@@ -91,7 +91,7 @@ def one_of(name: str, value, choices: Iterable[str]) -> str:
     choices = tuple(choices)
     if isinstance(value, str) and value in choices:
         return value
-    raise ConfigError(f"there is no {name} {shown(value)}", f"use one of {', '.join(choices)}")
+    raise ConfigError(f"{name} is {shown(value)}", f"use one of {', '.join(choices)}")
 
 
 def text(name: str, value) -> str:

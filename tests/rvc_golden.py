@@ -102,6 +102,12 @@ def case(name: str) -> dict[str, Tensor]:
     return found | {key: found[key].flatten(1) for key in SAMPLES if key in found}
 
 
+def pieces(name: str) -> dict[str, np.ndarray]:
+    """The arrays of a step around the network, "pitch"."""
+    with np.load(FOLDER / "pieces" / f"{name}.npz") as data:
+        return dict(data)
+
+
 def run(voice: Voice, case: dict[str, Tensor]) -> dict[str, Tensor]:
     """The case's inputs through the specification: every intermediate, named as in the case."""
     model, generator = voice

@@ -12,6 +12,7 @@ pytest.importorskip("triton")
 
 from fastsvc.build.cubins import compiler, resources
 from fastsvc.build.cubins.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
+from fastsvc.config import rvc_sizes
 from fastsvc.errors import EngineError
 
 pytestmark = pytest.mark.slow  # about forty kernels are compiled before the first test
@@ -111,6 +112,9 @@ def vocoder():
     here = vocoder_launches(1875, 90, TYPES["fp16"])
     cases += [(name, 90, here) for name in ("upsample 256", "conv 256", "waveform")]
     cases.append(("upsample 256", 86, vocoder_launches(1875, 86, TYPES["fp16"])))
+    for arch, size in ((86, "40k"), (90, "v2 48k")):  # RVC's: kernels that are no multiple of rates of 10 and 12
+        config = rvc_sizes.generator(size)
+        cases.append(("upsample 128", arch, vocoder_launches(1024, arch, TYPES["fp16"], config=config)))
     cubins = compiler.compile_kernels([(launches[name].spec(), arch) for name, arch, launches in cases], processes=2)
     return {(name, arch): (launches[name], cubin) for (name, arch, launches), cubin in zip(cases, cubins)}
 

@@ -165,7 +165,7 @@ def test_fingerprints_tell_sizes_of_differences():
 
 
 def test_devices_are_named_with_their_reasons(folder, monkeypatch):
-    with pytest.raises(ConfigError, match="there is no device 'tpu'"):
+    with pytest.raises(ConfigError, match="device is 'tpu'"):
         Engine.open(folder, "tpu")
     with pytest.raises(EngineError, match="cannot be used: "):
         Engine.open(folder, "cuda")

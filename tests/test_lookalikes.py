@@ -15,7 +15,7 @@ from fastsvc.build.part import read_part
 from fastsvc.checkpoints import read
 from fastsvc.errors import AudioError, CheckpointError
 from fastsvc.features.f0 import pitch_weights
-from fastsvc.reading import lookalikes
+from fastsvc.reading import loading, lookalikes
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 567824\n"
 PAGE = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><head><title>Sign in\n to Hub</title></head><body></body></html>"
@@ -151,3 +151,10 @@ def test_a_safetensors_file_whose_length_is_a_sign(tmp_path):
     assert (tmp_path / "a.safetensors").read_bytes().startswith(b"\x1f\x8b")
     with pytest.raises(CheckpointError, match="of no known format .its keys: decoder.x"):
         read(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".index", ".safetensors", ".txt", ""])
+def test_a_checkpoint_is_known_by_its_content_whatever_its_name(tmp_path, suffix):
+    path = tmp_path / f"renamed{suffix}"
+    torch.save({"model": {"weight": torch.arange(3.0)}}, path)
+    assert loading.load(path)["model"]["weight"].tolist() == [0, 1, 2]

@@ -1,6 +1,7 @@
 """`fastsvc train SINGERS/`: from songs to an engine, its parts and its errors; the trainings here take a few steps."""
 
 import json
+import shutil
 
 import engines
 import numpy as np
@@ -60,6 +61,15 @@ def test_only_a_whole_engine_is_a_base(tmp_path, engine):
     with pytest.raises(EngineError, match="has no vocoder and no content"):
         base.check(bare)
     assert base.check(engine).manifest.speakers == engines.SPEAKERS
+    cut = shutil.copytree(engine, tmp_path / "cut.fsvc")
+    (cut / "vocoder.safetensors").unlink()
+    with pytest.raises(EngineError, match="vocoder"):
+        base.check(cut)
+
+
+def test_a_copy_of_the_demo_voices_is_the_demo_voices(tmp_path, engine):
+    copy = shutil.copytree(base.DEMO, tmp_path / "mine.fsvc")
+    assert base._is_demo(base.check(copy)) and not base._is_demo(base.check(engine))
 
 
 @pytest.mark.slow

@@ -54,7 +54,9 @@ def test_songs_straight_in_the_folder_are_of_one_singer_named_after_it(tmp_path,
     assert found.only == "me" and found.seconds == {"me": pytest.approx(7.5)} and found.recordings == 6
     other = songs.look(tmp_path)
     assert other.only is None and list(other.seconds) == ["me"]
-    write(tmp_path / "me" / "more.wav", tone(1.0, 24000), 24000)
+    (tmp_path / "me" / "song0.wav").touch()
+    assert songs.look(tmp_path / "me").fingerprint == found.fingerprint
+    write(tmp_path / "me" / "song0.wav", tone(1.5, 24000, 201.0), 24000)  # another take of the same size
     assert songs.look(tmp_path / "me").fingerprint != found.fingerprint
 
 
@@ -77,6 +79,13 @@ def test_a_run_continues_with_the_same_request_alone(tmp_path):
         state.check_same(first, state.State("/songs", "abc", 60.0, "/base.fsvc"), tmp_path)
     with pytest.raises(ConfigError, match="other recordings than /songs has now"):
         state.check_same(first, state.State("/songs", "abd", 30.0, "/base.fsvc"), tmp_path)
+    changed = state.State("/songs", "abd", 60.0, "/base.fsvc")
+    assert state.continued(first, changed, tmp_path) == changed  # nothing is finished yet, as when prepare failed
+    with pytest.raises(ConfigError, match="the songs of|songs of /songs, not /others"):
+        state.continued(first, state.State("/others", "abd", 60.0, "/base.fsvc"), tmp_path)
+    first.done.append("prepare")
+    with pytest.raises(ConfigError, match="a budget in minutes of 30, not 60"):
+        state.continued(first, changed, tmp_path)
     (tmp_path / state.FILE).write_text('{"songs": 3}')
     with pytest.raises(OutputError, match="cannot be read"):
         state.load(tmp_path)

@@ -177,10 +177,10 @@ WRONG = {
     ],
     "parts": [({"vocoder": None}, "lacks the vocoder"), ({"speakers": ["one"]}, "1 names for 3 speakers")],
     "generator": [
-        ({"vocoder.speakers": 2}, "is not the generator of this voice"),
+        ({"vocoder.speakers": 2}, "vocoder.config.speakers of 2, but acoustic.speakers is 3"),
         ({"vocoder.source": "none"}, "is not the generator of this voice"),
-        ({"vocoder.source": "pulse", "vocoder.speakers": 0}, "is not the generator of this voice"),
-        ({"acoustic.speakers": 4, "speakers": ["a", "b", "c", "d"]}, "is not the generator of this voice"),
+        ({"vocoder.speakers": 0}, "is not the generator of this voice"),
+        ({"acoustic.speakers": 4, "speakers": ["a", "b", "c", "d"]}, "of 3, but acoustic.speakers is 4"),
         ({"acoustic.pitch": False}, "is not the generator of this voice"),
     ],
     "acoustic": [

@@ -9,6 +9,7 @@ from fastsvc.audio import butterworth, peaks
 from fastsvc.config import RvcConfig
 from fastsvc.engine import Request, conversion, rvc_front, rvc_options
 from fastsvc.engine.cpu.sampler import Features
+from fastsvc.engine.level import LoudnessProfile
 from fastsvc.features.f0 import neural
 from fastsvc.model.rvc.pitch import coarse_pitch
 
@@ -175,3 +176,19 @@ def test_transposing_is_by_the_recordings_own_frames():
     recording = conversion.extracted(RvcEngine(), singing(0.5, 16000), "", 16000, Request(0, transpose=12))
     assert recording.features.melody[0].median() == pytest.approx(440, abs=2)
     assert rvc_options.f0_method(RvcEngine(), Request(0, f0_method="pyin")) == "pyin"
+
+
+def test_loudness_is_not_upstreams_but_closer():
+    """In blocks of 0.1 s, where upstream's windows last a second: docs/voices.md has the two figures."""
+    golden = piece("loudness")
+    source, target = (golden[name].astype(np.float32) for name in ("source", "target"))
+    ours = LoudnessProfile.of(source, 16000, 0.0).follow(target.copy(), 40000)
+    step, blocks = int(golden["step"]), [*range(8), 10, 11]  # the target is silent between
+
+    def levels_db(audio, rate_hz):
+        ends = np.rint(np.arange(13) * 0.1 * rate_hz).astype(int)
+        return np.array([10 * np.log10(np.square(audio[ends[i] : ends[i + 1]]).mean()) for i in blocks])
+
+    recording = levels_db(source, 16000)
+    off = [np.sqrt(np.square(levels_db(a, 40000 / step) - recording).mean()) for a in (golden["out_0.0"], ours[::step])]
+    np.testing.assert_allclose(off, [4.0, 1.2], atol=0.1)

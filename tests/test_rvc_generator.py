@@ -11,6 +11,7 @@ from kernel_check import ARCH, DEVICE, GPU
 from fastsvc.build.passes import vocoder_traces
 from fastsvc.build.passes.verify import compare
 from fastsvc.config import rvc_sizes
+from fastsvc.engine.cpu import vocoder as cpu_vocoder
 from fastsvc.engine.cpu.sampler import Synthesiser
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.cuda import selfcheck
@@ -178,3 +179,18 @@ def test_a_build_compares_and_prints_them(kind):
     prints = [selfcheck.fingerprint(selfcheck.audio_of(config, form, **given)) for given in (right, quiet)]
     assert prints[0] == selfcheck.expected_audio(config, form)
     assert selfcheck.difference(prints[1], prints[0]) > selfcheck.BOUNDS["fp16"]
+
+
+@torch.inference_mode()
+def test_a_cpus_stretches_give_what_one_pass_gives(monkeypatch):
+    """And would not with one row less."""
+    config = KINDS["40k"]
+    form = Vocoder(weights.vocoder(config), config)
+    stage, source = form.stages[1], 0.1 * torch.randn(1, 1, 1, 7 * 400)
+    x = torch.randn(1, 16, 1, 70).contiguous(memory_format=torch.channels_last)
+    whole = stage(x.clone(), source)
+    monkeypatch.setattr(cpu_vocoder, "STRETCH_BYTES", 1)
+    monkeypatch.setattr(cpu_vocoder, "LEAST_REACHES", 1)
+    assert stage.reach == 24 and relative(stage(x.clone(), source), whole) < 1e-6
+    stage.reach -= 1
+    assert relative(stage(x.clone(), source), whole) > 1e-5

@@ -6,7 +6,6 @@ import pytest
 import rvc_golden
 import torch
 from golden import relative
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastsvc.config.rvc import RvcConfig
 from fastsvc.errors import SpeakerError
@@ -71,17 +70,15 @@ def test_the_flow_is_local(model, golden):
 
 def test_long_inputs_fit():
     """Attention holds T² numbers a head, not T² vectors: a minute is 0.3 GB a tensor in the real sizes."""
-    config, frames = replace(RvcConfig(), speakers=1, layers=1, couplings=1, flow_layers=1), 400
+    config, frames = replace(RvcConfig(), hidden=32, filter_channels=32, layers=1, couplings=1, flow_layers=1), 400
     model, made = RvcModel(config), []
 
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            result = func(*args, **(kwargs or {}))
-            made.append(result.numel() if isinstance(result, torch.Tensor) else 0)
-            return result
+    def keep(tensor):
+        made.append(tensor.numel())
+        return tensor
 
     units, coarse = torch.zeros(1, frames, config.unit_channels), torch.ones(1, frames, dtype=torch.int64)
-    with torch.no_grad(), Watch():
+    with torch.autograd.graph.saved_tensors_hooks(keep, keep):  # they see what the computation goes through
         model.prior(units, coarse)
     assert max(made) == config.heads * frames**2
 

@@ -10,6 +10,7 @@ import rvc_golden
 import torch
 from golden import relative
 
+from fastsvc import checkpoints
 from fastsvc.model.rvc import flow
 
 BOUND = 1e-5
@@ -43,6 +44,15 @@ def test_in_float64(file, case):
     assert relative(got["har_source"], golden["har_exact"]) < 1e-6
     if "audio_exact" in golden:
         assert relative(got["audio"], golden["audio_exact"]) < 1e-6
+
+
+@pytest.mark.parametrize("name", [f"{folder}/{file}" for folder, files in rvc_golden.VOICES.items() for file in files])
+def test_the_reader_agrees(name):
+    """What the compiler reads from a file is what is read here by hand."""
+    checkpoint, parts = checkpoints.read(rvc_golden.FOLDER / name), rvc_golden.voice(rvc_golden.read(name))
+    for found, part in zip((checkpoint, checkpoint.vocoder), parts):
+        assert found.config == part.config
+        torch.testing.assert_close(dict(found.tensors), dict(part.state_dict()), rtol=1e-6, atol=1e-6)
 
 
 def test_full_size():

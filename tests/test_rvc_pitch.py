@@ -11,16 +11,11 @@ from fastsvc.model.rvc.pitch import coarse_pitch
 from fastsvc.model.rvc.protection import protected
 
 
-def pieces(name: str) -> dict[str, np.ndarray]:
-    with np.load(rvc_golden.FOLDER / "pieces" / f"{name}.npz") as data:
-        return dict(data)
-
-
 @pytest.mark.parametrize("key", [0, 12, -7])
 @pytest.mark.parametrize("track", ["sweep", "holes", "edge", "silent"])
 def test_coarse_pitch(track, key):
     """Both ways: zeros left in unvoiced frames, and filled by straight lines before transposition."""
-    golden = pieces("pitch")
+    golden = rvc_golden.pieces("pitch")
     for filled in ("", "_filled"):
         f0_hz = fill(golden[f"{track}_f0"]) if filled else golden[f"{track}_f0"]
         f0_hz = f0_hz * 2 ** (key / 12)
@@ -44,7 +39,7 @@ def test_coarse_pitch_at_the_borders():
 @pytest.mark.parametrize("protect", [0.0, 0.33, 0.49, 0.5, 0.7])
 def test_protection(protect, rate):
     """Units twice each, those of the index (a stand-in: 100 more) mixed in by ``rate``, then protection."""
-    golden = pieces("features")
+    golden = rvc_golden.pieces("features")
     units = torch.from_numpy(golden["features"])
     original = align.align(units, 22, "left")
     assert torch.equal(original, units.repeat_interleave(2, dim=0))
@@ -57,7 +52,7 @@ def test_protection(protect, rate):
 
 def test_fewer_frames_than_pitches():
     """Where there is more pitch than units, both are cut to the units, which come in twos."""
-    golden = pieces("features")
+    golden = rvc_golden.pieces("features")
     frames = min(golden["cut_samples"] // 160, 2 * len(golden["features"]))
     assert frames == golden["cut_len"] == len(golden["cut_out"]) < len(golden["pitchf"])
     original = align.align(torch.from_numpy(golden["features"]), frames, "left")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fastsvc import files
 from fastsvc.build.cubins import compiler
-from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.config import MelConfig, VocoderConfig, rvc_sizes
 from fastsvc.engine.cuda import launch_plan
 from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles, Update
@@ -198,7 +198,7 @@ def table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
 
 def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
     """Each distinct block once: of the denoiser with C 384 (H 100, M 100), 512 and 768, from one frame to a minute; of
-    the vocoder with 384 and 512 initial channels and with openvpi's five stages."""
+    the vocoder with 384 and 512 initial channels, with openvpi's five stages and with RVC's sizes."""
     seen, cases = set(), []
 
     def add(name: str, kind: str, frames: int, launch: Launch, arch: int) -> None:
@@ -214,7 +214,8 @@ def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
                 for frames in (1, 94, 188, 375, 938, 1875, 5625, 11250):
                     for name, launch in launches(frames, arch, dtype, **width).items():
                         add(name, kind, frames, launch, arch)
-        for config in (VocoderConfig(), VocoderConfig(initial_channels=384), _openvpi()):
+        rvc = map(rvc_sizes.generator, rvc_sizes.SIZES)
+        for config in (VocoderConfig(), VocoderConfig(initial_channels=384), _openvpi(), *rvc):
             for kind, dtype in TYPES.items():
                 for frames in (1, 94, 188, 375, 1024, 1875):
                     for name, launch in vocoder_launches(frames, arch, dtype, config=config).items():

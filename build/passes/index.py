@@ -12,20 +12,25 @@ from fastsvc.checkpoints import Checkpoint
 from fastsvc.checkpoints.files.faiss_index import FaissIndex, read_index
 from fastsvc.errors import CheckpointError
 
+NO_INDEX = "none"  # instead of a file's name
+
 
 def read(plan: BuildPlan, acoustic: Checkpoint) -> FaissIndex | None:
-    """The index that the user names, else the one found with the voice, else None.
+    """The index that the user names, else the one found with the voice, else None. The word "none" names no index.
 
     Raises CheckpointError for a voice that is not RVC's, and as read_index.
     """
     path = plan.index_path or acoustic.index
-    if path is None:
+    if path is None or str(path) == NO_INDEX:
         return None
     if acoustic.kind != "rvc":
         raise CheckpointError(
             f"{acoustic.path} is a {acoustic.kind}, and an index belongs to a voice of RVC", "omit --index"
         )
-    index = read_index(path, acoustic.config.unit_channels)
+    try:
+        index = read_index(path, acoustic.config.unit_channels)
+    except CheckpointError as error:
+        raise CheckpointError(error.message, f"{error.remedy}; without an index: --index {NO_INDEX}") from None
     plan.say(f"read: index {index.file}, {len(index.vectors)} units in {len(index.list_sizes)} lists")
     return index
 

@@ -1,9 +1,10 @@
 """Pass 6, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
 
-In float32 every layer must agree to 1e-5 (relative RMS). Where weights are stored in fewer bits the reference is the
-specification in float64 on the original weights, and the error may be at most twice that of the specification with
-its weights rounded the same way. A denoiser that computes in bfloat16 may be off by twice what PyTorch's
-autocast is. No layer may be off by more than 3e-2 in any precision.
+In float32 every layer must agree to 1e-5 (relative RMS); layers of RVC's voices may be off by twice what the
+specification in float32 is, too, because where attention is sharp rounding alone comes near 1e-5. Where weights are
+stored in fewer bits the reference is the specification in float64 on the original weights, and the error may be at most
+twice that of the specification with its weights rounded the same way. A denoiser that computes in bfloat16 may be off
+by twice what PyTorch's autocast is. No layer may be off by more than 3e-2 in any precision.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     rvc = isinstance(plan.acoustic_config, RvcConfig)
     specification = rvc_traces.specification if rvc else _specification
     exact = specification(plan, inputs, plan.acoustic.tensors, torch.float64)
-    plain = None
+    plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32) if rvc else None
     if rounded:
         halves = {name: half(name, value).float() for name, value in plan.acoustic.tensors.items()}
         plain = specification(plan, inputs, halves, torch.float32)

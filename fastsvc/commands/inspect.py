@@ -29,7 +29,7 @@ def _engine(folder: engine_folder.Artifact) -> str:
     singers = manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz
     lines = [
         f"{folder.path}: engine, format {engine_folder.VERSION}, {size:.1f} MB",
-        f"  made from    {origin.file} ({origin.format} {origin.kind}, step {origin.step})",
+        f"  made from    {origin.file} ({' '.join(dict.fromkeys((origin.format, origin.kind)))}, step {origin.step})",
         *(f"  note         {note}" for note in origin.notes),
         *(inspect_rvc.engine(manifest) if rvc else _networks(manifest)),
         f"  precision    {manifest.precision}",

@@ -32,7 +32,8 @@ def describe(path: Path) -> str:
     size = checkpoint.path.stat().st_size / 1e6
     parameters = checkpoint.parameters + (checkpoint.vocoder.parameters if checkpoint.vocoder else 0)
     lines = [
-        f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint, {checkpoint.kind},"
+        f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint,"
+        f" {'voice' if checkpoint.kind == 'rvc' else checkpoint.kind},"
         f" step {checkpoint.step}, {parameters / 1e6:.2f} M parameters to build, {size:.1f} MB"
     ]
     lines += [f"  weights      {checkpoint.weights}"] * bool(checkpoint.weights)

@@ -26,9 +26,7 @@ class Speakers:
     @classmethod
     def of(cls, manifest: Manifest) -> Speakers:
         """The table of an engine."""
-        return cls(
-            manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz, getattr(manifest, "default_speaker", None)
-        )
+        return cls(manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz, manifest.default_speaker)
 
     def weights(self, speaker) -> dict[int, float]:
         """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 NEIGHBOURS = 8
 CANDIDATES = 2 * NEIGHBOURS  # of the product, which rounds: their distances are then computed from differences
-QUERIES, VECTORS = 2048, 8192  # of one product, whose result takes 64 MB
+QUERIES, VECTORS = 2048, 4096  # of one product, whose result takes 32 MB
 REFINED = 256  # queries whose candidates are gathered at a time: 3 MB for each 256 channels
 
 
@@ -64,17 +64,22 @@ class Retrieval:
         return torch.cat([self._mean(*pair) for pair in pairs])
 
     def _candidates(self, queries: Tensor, first: int, last: int) -> Tensor:
-        """[Q, ≤ CANDIDATES] int64, of all vectors: the nearest by |v|²/2 − q·v, in which near distances cancel."""
-        best, places = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0).long().to(queries.device)
+        """[Q, ≤ CANDIDATES] int64, of all vectors: the nearest by the product, in which near distances cancel."""
+        best = queries.new_empty(len(queries), 0)
+        places = torch.empty_like(best, dtype=torch.long)
         for start in range(first, last, VECTORS):
             end = min(start + VECTORS, last)
-            vectors = self.vectors[start:end].float()
-            scores = torch.addmm(self.half_squares[start:end], queries, vectors.T, alpha=-1)
-            near, order = scores.topk(min(CANDIDATES, end - start), largest=False, sorted=False)
+            near, order = self._scores(queries, start, end).topk(
+                min(CANDIDATES, end - start), largest=False, sorted=False
+            )
             best, places = torch.cat((best, near), 1), torch.cat((places, order + start), 1)
             best, order = best.topk(min(CANDIDATES, best.shape[1]), largest=False, sorted=False)
             places = places.gather(1, order)
         return places
+
+    def _scores(self, queries: Tensor, start: int, end: int) -> Tensor:
+        """[Q, end − start]: |v|²/2 − q·v"""
+        return torch.addmm(self.half_squares[start:end], queries, self.vectors[start:end].float().T, alpha=-1)
 
     def _mean(self, queries: Tensor, candidates: Tensor) -> Tensor:
         """[Q, D] of queries [Q, D] and candidates [Q, C]."""

@@ -44,10 +44,15 @@ def load(path: Path, mapped: bool = True) -> dict:
             raise safetensors.damaged(path)
         file.seek(0)
         zipped = archive.check(file, path, size)
+    mapped = mapped and zipped and path.suffix != ".safetensors"  # torch goes by that name, and not by the content
     try:
         with _ONE_AT_A_TIME, torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's warnings about pickles; the file was checked
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped and mapped)
+            if mapped:
+                content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            else:
+                with reading.open_file(path, CheckpointError) as file:
+                    content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} holds more than tensors and plain values, or is damaged: {_refused(error)}",

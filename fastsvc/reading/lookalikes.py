@@ -99,9 +99,10 @@ def model(head: bytes, suffix: str = "") -> tuple[str, str] | None:
     for sign, kind, remedy in _MODELS:
         if head.startswith(sign):
             return kind, remedy
-    if suffix == ".onnx" or _onnx(head):
+    torch_file = head.startswith((b"PK\x03\x04", b"\x80"))  # whatever it is called
+    if (suffix == ".onnx" and not torch_file) or _onnx(head):
         return "an ONNX graph, from which no engine is built", "name the PyTorch checkpoint it was exported from"
-    if suffix == ".index" or _INDEX.match(head):
+    if (suffix == ".index" and not torch_file) or _INDEX.match(head):
         return "an index of RVC (faiss), which holds no voice", _INDEX_REMEDY
     if head[4:8] == b"ftyp":
         return "a recording or film (MP4)", "name the checkpoint"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.artifact import engine_folder
+from fastsvc.artifact.content_hash import content_hash
 from fastsvc.build.part import read_part
 from fastsvc.config import to_dict
 from fastsvc.data.units import describe
@@ -26,12 +27,23 @@ DEMO_VOCODER = DEMO.parent / "vocoder.pt"
 def check(path: Path) -> engine_folder.Artifact:
     """The engine. Raises EngineError where it lacks a part that the new voice takes from it."""
     engine = engine_folder.Artifact(path)
-    lacking = [name for name in ("vocoder", "content") if getattr(engine.manifest, name) is None]
+    files = {"vocoder": engine_folder.VOCODER, "content": engine_folder.CONTENT}
+    lacking = [
+        name
+        for name, file in files.items()
+        if getattr(engine.manifest, name) is None or not (engine.path / file).is_file()
+    ]
     if lacking:
         raise EngineError(f"{path} has no {' and no '.join(lacking)}", "name another engine with --base")
     if not engine.manifest.acoustic.is_native_edm:
         raise EngineError(f"{path} holds a model that no teacher can start from", "name another engine with --base")
     return engine
+
+
+def _is_demo(engine: engine_folder.Artifact) -> bool:
+    """Whether the engine is the demo voices, or a copy of them."""
+    demo = engine_folder.Artifact(DEMO).raw_manifest
+    return content_hash(engine.raw_manifest) == content_hash(demo)
 
 
 def write(path: Path, folder: Path, encoder) -> None:
@@ -49,7 +61,7 @@ def write(path: Path, folder: Path, encoder) -> None:
         speaker_f0_hz=manifest.speaker_f0_hz,
         **common,
     )
-    source = DEMO_VOCODER if path.resolve() == DEMO.resolve() else path
+    source = DEMO_VOCODER if _is_demo(engine) else path
     vocoder = read_part(source, "vocoder", "a vocoder")
     tensors = {name: value.float() for name, value in vocoder.tensors.items()}
     config = {"model": to_dict(vocoder.config), "train": {}}

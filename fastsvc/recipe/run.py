@@ -13,7 +13,7 @@ from fastsvc.artifact import engine_folder
 from fastsvc.errors import ConfigError, OutputError, ResourceError
 from fastsvc.recipe import base, budget, measure, songs, stages
 from fastsvc.recipe.progress import Progress
-from fastsvc.recipe.state import State, check_same, load
+from fastsvc.recipe.state import State, continued, load
 
 PREPARE_MINUTES = (0.3, 0.03)  # at least, and for each minute of recordings; two cores of 2026
 BUILD_MINUTES = 0.5
@@ -55,7 +55,7 @@ def train(
     requested = State(str(folder.resolve()), found.fingerprint, minutes, str(engine.resolve()), device)
     state = load(run_folder)
     if state is not None:
-        check_same(state, requested, run_folder)
+        state = continued(state, requested, run_folder)
     if not _built_here(run_folder, out):
         _refuse_existing(out)
     with files.folder_lock(run_folder, "training a voice"):
@@ -99,6 +99,7 @@ def _run(run: stages.Run, network, fresh: bool, quiet: bool) -> None:
         _check_disk(run, network, list(expected))
         state.save(run.folder)
     else:
+        state.save(run.folder)
         run.say(f"continuing in {run.folder}; done: {', '.join(state.done) or 'nothing yet'}")
     minutes = {"prepare": estimate.prepare, **(state.plan or expected), "build": estimate.build}
     progress = Progress(minutes, state.done, quiet)

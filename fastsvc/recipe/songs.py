@@ -13,12 +13,13 @@ from fastsvc.errors import AudioError, FastsvcError
 
 LEAST_S = 60.0  # of each singer; below, nothing but the recordings' own phrases is learnt
 GOOD_S = 600.0
+END_BYTES = 1 << 16  # of each end of a recording that its fingerprint covers
 
 
 @dataclass(frozen=True)
 class Songs:
     """``only``: the singer's name where the songs lie straight in the folder; ``seconds`` by singer, of readable
-    recordings; ``fingerprint``: of names, sizes and times of all recordings."""
+    recordings; ``fingerprint``: of names, sizes, first and last bytes of all recordings."""
 
     folder: Path
     only: str | None
@@ -45,8 +46,8 @@ def look(folder: Path) -> Songs:
     for source in found.sources:
         seconds.setdefault(source.singer, 0.0)
         try:
-            status = os.stat(source.path)
-            digest.update(f"{source.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+            digest.update(f"{source.name}\0".encode("utf-8", "surrogateescape"))
+            digest.update(_ends(source.path))
             info = io.probe(source.path, exact=False)
             seconds[source.singer] += info.seconds
         except (FastsvcError, OSError):
@@ -54,6 +55,16 @@ def look(folder: Path) -> Songs:
     songs = Songs(folder, only, dict(sorted(seconds.items())), len(found.sources), digest.hexdigest())
     _check_amount(songs)
     return songs
+
+
+def _ends(path) -> bytes:
+    """A recording's size, first and last bytes: other takes differ in them, a copy or a touched file does not."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        first = file.read(END_BYTES)
+        file.seek(max(0, size - END_BYTES))
+        return size.to_bytes(8, "little") + first + file.read(END_BYTES)
 
 
 def _scanned(folder: Path) -> tuple[str | None, DatasetScan]:

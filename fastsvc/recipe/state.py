@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from fastsvc import files, reading
 from fastsvc.errors import ConfigError, OutputError
 
-FILE, FORMAT = "state.json", 1
+FILE, FORMAT = "state.json", 2  # 1: fingerprints held the times of files
 
 
 @dataclass
@@ -52,6 +52,17 @@ def load(folder: Path) -> State | None:
     if state.format != FORMAT:
         raise OutputError(f"{path} is of format {state.format}, where {FORMAT} is known", "choose another -o")
     return state
+
+
+def continued(stored: State, requested: State, folder: Path) -> State:
+    """The state of a run that goes on. While nothing is finished, the request may change, but for the folder of songs.
+
+    Raises ConfigError as :func:`check_same`.
+    """
+    if not stored.done and stored.songs == requested.songs:
+        return replace(requested, seconds=stored.seconds)
+    check_same(stored, requested, folder)
+    return stored
 
 
 def check_same(stored: State, requested: State, folder: Path) -> None:

@@ -65,7 +65,7 @@ def device_of(name: str) -> torch.device:
     if name != "cpu" and number is None:
         raise ConfigError(f"unknown device {arguments.shown(name)}", "use auto, cpu, cuda or cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {name} was asked for, but PyTorch sees no GPU", "use `device: auto`")
+        raise ConfigError(f"device {name} was asked for, but PyTorch sees no GPU", "use the device auto or cpu")
     if number is not None and int(number[1] or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device {name} does not exist: PyTorch sees {torch.cuda.device_count()} GPUs", "choose another device"

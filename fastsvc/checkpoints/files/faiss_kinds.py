@@ -6,7 +6,7 @@ from fastsvc.checkpoints.files.faiss_fields import Fields
 from fastsvc.reading import lookalikes
 
 IVF_FLAT = b"IwFl"
-RETRAIN = "train the index again in RVC, or build without one"
+RETRAIN = "train the index again in RVC"
 _KINDS = {  # the first letters that faiss writes → its name
     b"IxF": "a flat index",
     b"IwPQ": "IVF-PQ",
@@ -20,7 +20,8 @@ _KINDS = {  # the first letters that faiss writes → its name
     b"IxPq": "a product quantiser",
     b"IxM": "an index with ids of its own",
     b"IB": "an index of bits",
-    b"I": "another index",
+    b"Ix": "another index",
+    b"INS": "NSG",
 }
 
 

@@ -37,9 +37,8 @@ def latent(
 def stretched(x: Tensor, length: int) -> Tensor:
     """x [B, L, C] → [B, length, C], drawn linearly between the centres of frames (or of the source's samples).
 
-    RVC's formant shift: latent and finished source are stretched alike, and the audio is resampled back. Positions
-    are rounded as in float32 for x of any type, as upstream does; the sine's samples are far enough apart for that to
-    matter (2e-4).
+    RVC's formant shift: latent and finished source are stretched alike, and the audio is resampled back. In float32
+    for x of any type, as upstream does: float64 would round positions otherwise, which moves the source by 2e-4.
     """
     if x.shape[1] == length:
         return x
