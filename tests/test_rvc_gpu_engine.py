@@ -13,6 +13,7 @@ import faiss_files
 
 import fastsvc
 from fastsvc.build.cubins import supply
+from fastsvc.commands.inspect import describe
 from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.cuda.hubert import CudaHubertEncoder
 from fastsvc.engine.cuda.rvc import CudaRvcSampler
@@ -103,6 +104,11 @@ def test_the_vocoders_kernels_alone_are_supplied(folders):
     assert shapes != supply.audio_shapes(manifest.vocoder.config, [[200]], "triton")
     generator = supply.launch_plan.generator(manifest.vocoder.config, torch.float16, 90, shapes)
     assert {str(launch.spec()) for launch in generator} <= {str(launch.spec()) for launch in launches}
+
+
+def test_inspect_says_what_runs_where(folders):
+    line = "on GPUs      in fp16, text encoder and flow by PyTorch, kernels compiled by Triton when first used"
+    assert line in describe(folders["v1_40k"])
 
 
 def test_a_voice_that_differs_from_its_check_is_refused(folders, monkeypatch):
