@@ -28,7 +28,8 @@ def compiled():
     cases = [("gated_conv", arch, launches(1875, arch, TYPES["fp16"])["gated_conv"]) for arch in ARCHITECTURES]
     others = launches(94, 90, TYPES["fp16"])
     cases += [(name, 90, others[name]) for name in ("condition", "first", "residual", "skip", "head")]
-    cases += [("source", 90, excitation()), ("residual", 86, launches(1875, 86, TYPES["fp32"])["residual"])]
+    cases += [("source", arch, excitation(channels=count)) for arch, count in ((86, 1), (90, 9), (100, 2))]
+    cases.append(("residual", 86, launches(1875, 86, TYPES["fp32"])["residual"]))
     first = [name for name, _, _ in cases].index("residual")
     assert (len(cases) - first) % 2 == 1  # jobs go to the two processes in turn
     cases.append(("again", 90, others["residual"]))

@@ -107,7 +107,7 @@ def excitation(frames: int = 187, hop: int = 128, rate_hz: int = 24000, channels
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(*shape, dtype=dtype, device="meta")
 
-    f0, phase, wide = empty(1, frames), empty(1, frames, dtype=torch.int64), power_of_two(channels)
+    f0, phase, wide = empty(1, frames), empty(1, frames, dtype=torch.int64), source.width(channels)
     mix = empty(1, wide, dtype=torch.int64), empty(wide), empty(1), empty(1, frames * hop)
     slices = empty(1, dtype=torch.int32), empty(1, dtype=torch.int64), empty(1, dtype=torch.int64)
     return source.launch(f0, phase, phase, *mix, *slices, rate_hz, channels, pulse=channels == 2)

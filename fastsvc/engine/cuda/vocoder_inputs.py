@@ -15,7 +15,6 @@ from torch import Tensor
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
 from fastsvc.engine.cuda.denoiser import as_int64
 from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.tiles import power_of_two
 from fastsvc.kernels.vocoder import source as source_kernel
 from fastsvc.model import noise, pulses, source, vocoders
 
@@ -50,7 +49,7 @@ class VocoderInputs:
                 self.phase, self.extra = zeros(frames, dtype=torch.float64), self.f0_hz
             else:
                 self.starts, self.growth = zeros(frames, dtype=torch.int64), zeros(frames, dtype=torch.int64)
-                self.offsets = zeros(power_of_two(config.source_channels), dtype=torch.int64)
+                self.offsets = zeros(source_kernel.width(config.source_channels), dtype=torch.int64)
                 self.lengths = torch.full((batch,), frames, dtype=torch.int32, device=device)
 
     def source(self, config: VocoderConfig, weight: Tensor, bias: Tensor) -> Launch:
@@ -105,6 +104,6 @@ def source_mixing(vocoder) -> tuple[Tensor, Tensor]:
     """Weight, padded for the kernel, and bias of the source's channels, of a fastsvc.engine.cpu.vocoder.Vocoder."""
     assert vocoder.linear is not None, "the single sine of PC-NSF is not mixed"
     weight, bias = vocoder.linear
-    padded = weight.new_zeros(power_of_two(weight.shape[1]))
+    padded = weight.new_zeros(source_kernel.width(weight.shape[1]))
     padded[: weight.shape[1]] = weight[0]
     return padded, bias.clone()  # cloned, because its offset in the file need not be aligned
