@@ -113,9 +113,14 @@ def vocoder():
     here = vocoder_launches(1875, 90, TYPES["fp16"])
     cases += [(name, 90, here) for name in ("upsample 256", "conv 256", "waveform")]
     cases.append(("upsample 256", 86, vocoder_launches(1875, 86, TYPES["fp16"])))
-    for arch, size in ((86, "40k"), (90, "v2 48k")):  # RVC's: kernels that are no multiple of rates of 10 and 12
+    # RVC's: kernels that are no multiple of rates of 10 and 12, a branch of 64 taps
+    for name, arch, size in (
+        ("upsample 128", 86, "40k"),
+        ("upsample 128", 90, "v2 48k"),
+        ("upsample 256", 80, "v2 32k"),
+    ):
         config = rvc_sizes.generator(size)
-        cases.append(("upsample 128", arch, vocoder_launches(1024, arch, TYPES["fp16"], config=config)))
+        cases.append((name, arch, vocoder_launches(1024, arch, TYPES["fp16"], batch=6, config=config)))
     cubins = compiler.compile_kernels([(launches[name].spec(), arch) for name, arch, launches in cases], processes=2)
     return {(name, arch): (launches[name], cubin) for (name, arch, launches), cubin in zip(cases, cubins)}
 
