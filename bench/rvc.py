@@ -41,6 +41,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--long", type=program.length, default=30.0, metavar="MINUTES", help="of the long recording")
     parser.add_argument("--excerpt", type=program.length, default=60.0, metavar="SECONDS", help="in one block")
     parser.add_argument("--stretches", type=program.length, default=120.0, metavar="SECONDS", help="in one stretch")
+    parser.add_argument("--channels", type=program.whole_number, default=512, help="of the generator, at its start")
     parser.add_argument("--json", type=program.result, metavar="FILE")
     parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)  # inside a process of its own
     parser.add_argument("--folder", type=program.folder, help="keep the voices here, or take those that lie here")
@@ -59,14 +60,21 @@ def main() -> None:
                 in_process(options, "make", voice)
             for case in options.only:
                 figures = in_process(options, case, voice)
-                record = {**figures, "threads": options.threads, **cpu.circumstances(options, "bench.rvc")}
+                record = {
+                    **figures,
+                    "channels": options.channels,
+                    "threads": options.threads,
+                    **cpu.circumstances(options, "bench.rvc"),
+                }
                 print(case, voice, json.dumps(record, indent=1), flush=True)
                 if options.json:
-                    cpu.keep(options.json, f"{case}, {voice}", record)
+                    name = f"{case}, {voice}" + f", {options.channels} channels" * (options.channels != 512)
+                    cpu.keep(options.json, name, record)
 
 
 def place(options: argparse.Namespace, voice: str) -> Path:
-    return options.folder / voice.replace(" ", "_")
+    channels = "" if options.channels == 512 else f"_{options.channels}"
+    return options.folder / f"{voice.replace(' ', '_')}{channels}"
 
 
 def run(options: argparse.Namespace, case: str, voice: str) -> dict:
@@ -79,7 +87,8 @@ def run(options: argparse.Namespace, case: str, voice: str) -> dict:
     folder = place(options, voice)
     if case == "make":
         folder.mkdir(parents=True, exist_ok=True)
-        rvc_voices.make(folder, voice, lambda line: print(line, file=sys.stderr, flush=True))
+        say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+        rvc_voices.make(folder, voice, say, channels=options.channels)
         return {}
     if case in TIMED:
         return rvc_cases.timed(case, folder, options.seconds, options.repeats)
@@ -88,7 +97,7 @@ def run(options: argparse.Namespace, case: str, voice: str) -> dict:
 
 def in_process(options: argparse.Namespace, case: str, voice: str) -> dict:
     command = [sys.executable, os.path.abspath(__file__), "--case", case, voice]
-    for name in ("folder", "seconds", "repeats", "threads", "wait", "long", "excerpt", "stretches"):
+    for name in ("folder", "seconds", "repeats", "threads", "wait", "long", "excerpt", "stretches", "channels"):
         command += [f"--{name}", str(getattr(options, name))]
     # Spinning threads would be timed, too, where other programs occupy a core.
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": options.wait}

@@ -27,14 +27,14 @@ def configs(voice: str, channels: int = 512, hidden: int = 192) -> tuple[RvcConf
     return RvcConfig(mel=vocoder.mel, features=features, hidden=hidden, filter_channels=4 * hidden), vocoder
 
 
-def make(folder: Path, voice: str, say=print, small: bool = False, **options) -> Path:
+def make(folder: Path, voice: str, say=print, small: bool = False, channels: int = 512, **options) -> Path:
     """The voice, its HuBERT and the engine of both: ``folder``/voice.pth, hubert/, rvc.fsvc.
 
-    ``options``: of fastsvc.build.compile. ``small``: little of everything, for tests.
+    ``options``: of fastsvc.build.compile. ``small``: little of everything, for tests. ``channels``: of the generator.
     """
     from fastsvc import build
 
-    acoustic, vocoder = configs(voice, *((32, 16) if small else ()))
+    acoustic, vocoder = configs(voice, *((32, 16) if small else (channels,)))
     v2 = voice.startswith("v2")
     hubert = HubertConfig()
     if small:

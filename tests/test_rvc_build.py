@@ -17,9 +17,7 @@ from fastsvc.build.passes.lower import lower_pass
 from fastsvc.build.passes.read import check_pass, read_pass
 from fastsvc.build.plan import BuildPlan
 from fastsvc.engine.cuda import launch_plan, selfcheck, selfcheck_rvc
-from fastsvc.engine.cuda.gpu_parts import assemble
 from fastsvc.engine.engine import Engine
-from fastsvc.engine.parts import Model
 from fastsvc.errors import CheckpointError, ConfigError, EngineError
 
 
@@ -152,11 +150,6 @@ def test_kernels_of_the_generator_alone_are_compiled_ahead(engine):
     )
     kernels = {spec["kernel"].rpartition(".")[2] for spec in target.unique_specs(launches).values()}
     assert kernels and not any("gated" in name or "head" in name for name in kernels)
-
-
-def test_a_gpu_is_refused_in_one_line(engine):
-    with pytest.raises(EngineError, match="voice of RVC, which does not run on a GPU yet"):
-        assemble(Model.of(engine_folder.Artifact(engine)), device="cpu")
 
 
 def changed(engine, folder, edit):

@@ -22,17 +22,25 @@ def near_rows(relative: Tensor) -> Tensor:
     return F.pad(relative, (0, 0, 0, -len(relative) % ALIGNED))
 
 
+def beyond_keys(lengths: Tensor, frames: int, window: int) -> Tensor:
+    """lengths [B] of the keys attended to, at least 1 each → [B, 1, 1, columns] of scores: where there is no key.
+
+    Keys begin at the column ``window``; the band of the last of ``frames`` queries ends inside the columns.
+    """
+    columns = _rounded(frames + _rounded(2 * window + 1) - 1)
+    place = torch.arange(columns, device=lengths.device) - window
+    return ((place < 0) | (place >= lengths[:, None]))[:, None, None]
+
+
 def banded_attention(
-    qkv: Tensor, near_keys: Tensor, near_values: Tensor, window: int, lengths: Tensor, most_scores: int
+    qkv: Tensor, near_keys: Tensor, near_values: Tensor, window: int, beyond: Tensor, most_scores: int
 ) -> Tensor:
-    """qkv [3, B, heads, T, d]; near_keys, near_values from :func:`near_rows`; lengths [B], of the keys attended to, at
-    least 1 each → [B, heads, T, d]. About ``most_scores`` scores are kept at a time."""
+    """qkv [3, B, heads, T, d]; near_keys, near_values from :func:`near_rows`; beyond from :func:`beyond_keys` → [B,
+    heads, T, d]. About ``most_scores`` scores are kept at a time."""
     _, batch, heads, frames, width = qkv.shape
-    near, scale = len(near_keys), 1 / math.sqrt(width)
-    columns = _rounded(frames + near - 1)
+    near, columns, scale = len(near_keys), beyond.shape[3], 1 / math.sqrt(width)
     query, keys, values = F.pad(qkv, (0, 0, window, columns - window - frames)).flatten(1, 2)
-    query, place = query[:, window : window + frames], torch.arange(columns, device=qkv.device) - window
-    beyond = ((place < 0) | (place >= lengths[:, None]))[:, None, None]  # [B, 1, 1, columns]
+    query = query[:, window : window + frames]
     result, block = [], max(1, min(frames, most_scores // (batch * heads * columns)))
     for first in range(0, frames, block):
         rows = query[:, first : first + block]

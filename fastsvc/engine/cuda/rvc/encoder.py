@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastsvc.engine.buckets import Shape
-from fastsvc.engine.cuda.rvc.attention import banded_attention
+from fastsvc.engine.cuda.rvc import attention
 from fastsvc.engine.cuda.rvc.rows import Neighbours, bounds
 from fastsvc.engine.cuda.rvc.weights import RvcWeights
 from fastsvc.model.rvc.pitch import coarse_pitch
@@ -39,9 +39,10 @@ class EncoderProgram:
         beyond = torch.arange(frames, device=self.lengths.device) >= self.lengths[:, None]
         x = self._input(beyond)
         neighbours = Neighbours.of(*bounds(self.lengths, frames), self.weights.config.kernel)
-        attended_to = self.lengths.clamp(min=1)  # an unused row of the batch attends to one frame, and stays finite
+        # an unused row of the batch attends to one frame, and stays finite
+        beyond_keys = attention.beyond_keys(self.lengths.clamp(min=1), frames, self.weights.config.window)
         for layer in self.weights.layers:
-            x = self._layer(layer, x, neighbours, attended_to)
+            x = self._layer(layer, x, neighbours, beyond_keys)
         weight, bias = self.weights.prior
         self.prior.copy_(torch.addmm(bias, x.float(), weight).view(batch, frames, -1))
 
@@ -56,18 +57,18 @@ class EncoderProgram:
             added = bias.index_select(0, rows)
         return F.leaky_relu_(torch.addmm(added, units, weight, alpha=math.sqrt(config.hidden)), SLOPE)
 
-    def _layer(self, layer: dict[str, Tensor], x: Tensor, neighbours: Neighbours, lengths: Tensor) -> Tensor:
+    def _layer(self, layer: dict[str, Tensor], x: Tensor, neighbours: Neighbours, beyond_keys: Tensor) -> Tensor:
         shape = (self.weights.config.hidden,)
-        attended = self._attended(layer, x, lengths)
+        attended = self._attended(layer, x, beyond_keys)
         x = F.layer_norm(x + attended, shape, layer["first_norm.gain"], layer["first_norm.bias"], EPSILON)
         inner = torch.addmm(layer["widen.bias"], neighbours.of_rows(x), layer["widen.weight"]).relu_()
         moved = torch.addmm(layer["narrow.bias"], neighbours.of_rows(inner), layer["narrow.weight"])
         return F.layer_norm(moved.add_(x), shape, layer["second_norm.gain"], layer["second_norm.bias"], EPSILON)
 
-    def _attended(self, layer: dict[str, Tensor], x: Tensor, lengths: Tensor) -> Tensor:
-        config, batch = self.weights.config, len(lengths)
+    def _attended(self, layer: dict[str, Tensor], x: Tensor, beyond_keys: Tensor) -> Tensor:
+        config, batch = self.weights.config, len(beyond_keys)
         rows = torch.addmm(layer["qkv.bias"], x, layer["qkv.weight"])
         qkv = rows.view(batch, -1, 3, config.heads, config.hidden // config.heads).permute(2, 0, 3, 1, 4)
         near = layer["relative.keys"], layer["relative.values"]
-        out = banded_attention(qkv, *near, config.window, lengths, self.most_scores)
+        out = attention.banded_attention(qkv, *near, config.window, beyond_keys, self.most_scores)
         return torch.addmm(layer["attended.bias"], out.transpose(1, 2).reshape(len(x), -1), layer["attended.weight"])
