@@ -56,6 +56,14 @@ def test_upstreams_audio(specified, name, frames):
     assert relative_rms(half, case["audio"]) < 5e-3
 
 
+@pytest.mark.slow
+@torch.inference_mode()
+def test_upstreams_audio_at_full_size():
+    config, tensors, case = rvc_sizes.generator("40k"), rvc_generators.full(), rvc_generators.case("full", "v2_40k_T30")
+    form, speaker = Vocoder(tensors, config), vocoders.speaker_vector(tensors[vocoders.SPEAKERS], {case["sid"]: 1.0})
+    assert relative(form(case["z"], case["source"], speaker[None, None]), case["audio"]) < 1e-5
+
+
 @pytest.mark.parametrize("name, frames", [*GOLDEN[-5:], ("v2_40k", "T3")])
 @torch.inference_mode()
 def test_upstreams_audio_through_onnxruntime(specified, name, frames):

@@ -100,8 +100,8 @@ def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
 
 def _fits(vocoder: AnyVocoderConfig, config: RvcConfig) -> bool:
     """Whether it takes the voice's speakers, and a source if and only if the voice has pitch."""
-    takes_speakers = isinstance(vocoder, VocoderConfig) and bool(vocoder.speakers)
-    return takes_speakers and (vocoder.source != "none") == config.pitch
+    generator = isinstance(vocoder, VocoderConfig) and vocoder.speakers > 0
+    return generator and (vocoder.source_channels > 0) == config.pitch
 
 
 def _content(entry: dict | None, config: AnyAcousticConfig) -> str | None:

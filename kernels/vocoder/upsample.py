@@ -178,7 +178,7 @@ def tile(
         block = replace(block, rows=64)  # the branch's sums take as many registers as the product's
     if arch in (80, 87) and block.warps == 4 and block.rows * block.columns == 64 * 64:
         return replace(block, warps=8)  # with four, ptxas chooses 128 registers, to fit one more program, and spills
-    if arch in (80, 87) and block.warps == 8 and tiles.power_of_two(mix_taps) == SPILLING_WIDTH:
+    if arch in (80, 87) and block.warps == 8 and dtype.itemsize == 2 and tiles.power_of_two(mix_taps) == SPILLING_WIDTH:
         return replace(block, registers=160)  # likewise
     return block
 

@@ -58,13 +58,13 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
     kernel_launcher, how = launcher.choose(part, arch)
     if kernel_launcher is None:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", _remedy(arch))
-    rvc, lowered = isinstance(model.acoustic, RvcConfig), (model.weights(), model.acoustic, folder.manifest.sampling)
-    if rvc:
-        sampler = CudaRvcSampler(*lowered, DTYPES[precision], device)
+    weights, config, sampling = model.weights(), model.acoustic, folder.manifest.sampling
+    if isinstance(config, RvcConfig):
+        sampler = CudaRvcSampler(weights, config, sampling, DTYPES[precision], device)
         how, layers, yin = f"text encoder and flow by PyTorch; vocoder: {how}", selfcheck_rvc.traced, None
     else:
-        sampler = MelSampler(*lowered, DTYPES[precision], device, arch, kernel_launcher)
-        layers, yin = None, Yin(model.acoustic, device)
+        sampler = MelSampler(weights, config, sampling, DTYPES[precision], device, arch, kernel_launcher)
+        layers, yin = None, Yin(config, device)
     half = torch.float32 if precision == "fp32" else torch.float16  # audio and units need more than bfloat16's 9 bits
     synthesiser = None
     if model.vocoder:

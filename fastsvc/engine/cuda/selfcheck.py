@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fastsvc.config import AcousticConfig, AnyVocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig, VocoderConfig
 from fastsvc.errors import EngineError
 from fastsvc.model import noise, vocoders
 
@@ -37,7 +37,7 @@ def vocoder_inputs(config: AnyVocoderConfig) -> dict[str, Tensor]:
     f0_hz = torch.full((VOCODER_FRAMES,), 220.0)
     f0_hz[:2] = 0
     found = {"mel": draws(VOCODER_FRAMES, config.mel.bins, 2) - 2, "f0_hz": f0_hz}
-    if vocoders.extra_name(config) == "speaker":
+    if isinstance(config, VocoderConfig) and config.speakers:
         found["speaker"] = draws(1, config.initial_channels, 4)[0]
     return found
 

@@ -54,6 +54,7 @@ class VocoderInputs:
 
     def source(self, config: VocoderConfig, weight: Tensor, bias: Tensor) -> Launch:
         """The launch that writes the harmonic source into ``excitation``."""
+        assert self.excitation is not None, "the generator has a source"
         tensors = self.f0_hz, self.starts, self.growth, self.offsets, weight, bias, self.excitation
         slices = self.lengths, self.first_frames, self.seeds
         kind = config.mel.rate_hz, config.source_channels, config.source == "pulse"
@@ -68,6 +69,7 @@ class VocoderInputs:
             return
         elif config.source == "sine":
             f0_hz, phase = by_frame
+            assert self.excitation is not None
             self.excitation.copy_(source.sine(f0_hz, phase, config)[..., 0])
             return
         else:
@@ -87,6 +89,7 @@ class VocoderInputs:
         frames, hop = self.f0_hz.shape[1], config.mel.hop_samples
         places = self.first_frames[:, None] + torch.arange(frames, device=self.f0_hz.device)
         draws = noise.drawn(self.seeds[:, None, None], 0, places, hop, noise.SOURCE_STREAM)
+        assert self.excitation is not None
         self.excitation.copy_(pulses.excitation(self.f0_hz, self.phase, draws.flatten(1), config))
 
 

@@ -54,6 +54,7 @@ class ArenaPrograms:
         """
         if shape not in self.by_shape:
             self.reserve([shape])
+            assert self.arena is not None, "reserve makes it"
             with torch.inference_mode(False):  # so that its inputs may be written in either mode
                 self.by_shape[shape] = self.make(shape, self.arena.restarted())
         program = self.by_shape[shape]
