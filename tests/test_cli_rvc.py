@@ -51,6 +51,7 @@ def test_inspect(shared):
     assert "to build     --content PATH: vec256l9 (256 channels" in packed and "hubert_base.pt" in packed
     assert "made from    voice.zip (rvc, step 0)\n" in built and "HuBERT, 9 layers × 32 channels" in built
     for text in (packed, built):
+        assert "generator    RVC's HiFi-GAN, sines, 32 channels, (10, 10, 2, 2)\n" in text
         assert "voice        RVC v1, 40000 Hz, hop 400 samples, with pitch\n" in text
         assert f"index        {INDEX}, " in text and " units in 7 lists" in text
         assert "speakers     3, ids from 0; without --spk 0 " in text and "\n       2  speaker 2\n" in text
@@ -113,7 +114,7 @@ def test_what_is_wrong_is_said_before_any_recording(shared):
         (("--normalise",), "takes recordings as they are, so --normalise does not apply to it (omit it)"),
         (("--f0-range", "60:5000"), "tracked to 4000 Hz"),
         (("--f0", "rmvpe"), "--f0-weights or $FASTSVC_RMVPE"),
-        (("--steps", 2), "2 steps are not built in"),
+        (("--steps", 2), "2 steps are not built in, 1 are (omit steps, as a voice of RVC draws once)"),
         (("--formant", 1), "so formants stay"),
     ):
         result = run(*command, *options, code=2)

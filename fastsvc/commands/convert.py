@@ -8,7 +8,6 @@ from fastsvc import arguments
 from fastsvc.commands.common import (
     INTERRUPTED,
     SOME_FAILED,
-    UNUSABLE,
     Number,
     PitchRange,
     Semitones,
@@ -195,21 +194,15 @@ def convert(
 
 
 def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
-    """Open the engine on a device and print the device. Steps that are not built in are a usage error."""
-    from fastsvc.engine import Engine
+    """Open the engine on a device and print the device. Raises EngineError, also for steps that are not built in."""
+    from fastsvc.engine import Engine, checks
 
     engine = Engine.open(path, device=device, vocoder_backend=vocoder_backend)
     engine.check_convertible()
     if engine.device.type != "cpu":
         say(f"device: {engine.device}, {engine.precision}: {engine.how}")
-    if steps is not None and steps not in engine.steps:
-        built = ", ".join(map(str, engine.steps))
-        say(
-            f"error: {path}: {steps} steps are not built in, {built} are"
-            f" (choose one of them, or build the engine again with --steps {steps})",
-            error=True,
-        )
-        click.get_current_context().exit(UNUSABLE)
+    if steps is not None:
+        checks.steps(engine, steps)
     return engine
 
 
