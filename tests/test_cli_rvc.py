@@ -1,5 +1,6 @@
 """A voice of RVC by the command line: zip → build → inspect → convert, with everything that can be wrong on the way."""
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -84,12 +85,16 @@ def test_a_content_encoder_of_other_units(shared):
 def test_a_folder_is_converted(shared):
     """Each result as long as its recording, each channel on its own; the same command again does nothing."""
     command = "convert", "songs", "-m", shared[0] / "voice.fsvc", "-o", "out", "--f0", "yin"
-    result = run(*command, "--channels", "keep", "--transpose", 3, "--format", "flac", "--bits", 24)
+    options = "--channels", "keep", "--transpose", 3, "--format", "flac", "--bits", 24, "--report", "r.json"
+    result = run(*command, *options)
     assert "speaker: Voice (the engine's default; 2 others by --spk)\npitch: yin\n" in result.stdout
     stereo, rate_hz = io.read("out/stereo.flac")
     assert stereo.shape == (2, 13230) and rate_hz == 44100 and np.abs(stereo).max() > 0.01
     assert io.read("out/more/short.flac")[0].shape == (1, 800)
-    again = run(*command, "--channels", "keep", "--transpose", 3, "--format", "flac", "--bits", 24)
+    settings = json.loads(Path("r.json").read_text())["settings"]
+    effective = {"index_rate": 0.75, "protect": 0.33, "index_search": "exact", "unvoiced": "zero", "f0_method": "yin"}
+    assert settings.items() >= effective.items()
+    again = run(*command, *options)
     assert "skipped 2 whose results exist" in again.stdout
 
 

@@ -215,18 +215,22 @@ def _suspected(in_work, jobs) -> list[str]:
 
 
 def _head(engine, settings, inputs, out, format) -> dict:
+    import dataclasses
     import platform
     import time
     from importlib import metadata
 
     from fastsvc import machine
+    from fastsvc.engine import rvc_options
     from fastsvc.version import VERSION
 
+    rvc = rvc_options.of(engine, settings.request)  # the values behind None
+    resolved = settings.to_dict() | ({} if rvc is None else dataclasses.asdict(rvc))
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "soundfile", "soxr")}
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": {"fastsvc": VERSION, "python": platform.python_version(), **versions},
         "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
         "engine": str(engine.path),
-        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **settings.to_dict()},
+        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **resolved},
     }
