@@ -1,6 +1,7 @@
 """A voice of RVC by the command line: zip → build → inspect → convert, with everything that can be wrong on the way."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -56,6 +57,19 @@ def test_inspect(shared):
         assert "voice        RVC v1, 40000 Hz, hop 400 samples, with pitch\n" in text
         assert f"index        {INDEX}, " in text and " units in 7 lists" in text
         assert "speakers     3, ids from 0; without --spk 0 " in text and "\n       2  speaker 2\n" in text
+
+
+def test_inspect_names_the_manifests_default(shared):
+    shutil.copytree(shared[0] / "voice.fsvc", "other.fsvc")
+    file = Path("other.fsvc/manifest.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"default_speaker": 2}))
+    assert "speakers     3, ids from 0; without --spk 2 speaker 2\n" in run("inspect", "other.fsvc").stdout
+
+
+def test_an_evaluation_takes_the_trained_speaker_alone(shared):
+    run("evaluate", "-m", shared[0] / "voice.fsvc", "--recordings", "songs/more", "--clips", 0, "-o", "tables", "-q")
+    rows = json.loads(Path("tables/evaluation.json").read_text())["recordings"]["rows"]
+    assert [row["target"] for row in rows] == ["Voice"]
 
 
 def test_many_speakers_are_shortened():
