@@ -57,7 +57,8 @@ def stages(engine, seconds: float, steps: int) -> list[TimedStage]:
     speaker = engine.sampler.condition.speaker({0: 1.0})
     pieces = engine.sampler.timed_stages(features, speaker, steps, SeededNoise(0, mel.bins))
     log_mel = engine.sampler(features, speaker, steps, SeededNoise(0, mel.bins))
-    audio = engine.synthesiser(log_mel, f0_hz).numpy()
+    vector = engine.synthesiser.speaker({0: 1.0})
+    audio = engine.synthesiser(log_mel, f0_hz, speaker=vector).numpy()
     evaluations = schedule.evaluations(engine.sampler.method, engine.sampler.schedules[steps])
     convert = end_to_end(engine, at_mel, at_encoder, frames, steps)
     encoder_width = width if device.type == "cuda" else 4  # a CPU's encoder computes in float32 in every engine
@@ -69,7 +70,7 @@ def stages(engine, seconds: float, steps: int) -> list[TimedStage]:
         TimedStage("denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width)),
         TimedStage(
             "vocoder",
-            lambda: engine.synthesiser(log_mel, f0_hz),
+            lambda: engine.synthesiser(log_mel, f0_hz, speaker=vector),
             counts.vocoder(engine.synthesiser.config, frames, width),
         ),
         TimedStage("joining", lambda: engine.join(audio, samples, mel.rate_hz, mel.rate_hz, 0.9)),

@@ -54,6 +54,7 @@ def compile(
     speaker_vectors=None,
     speaker_f0=None,
     vocoder_backend="auto",
+    index=None,
 ) -> Path:
     """Compile an acoustic checkpoint, with its vocoder and content encoder, into an engine folder; returns its path.
 
@@ -68,8 +69,9 @@ def compile(
     ``sampler``: of fastsvc.model.sampler.methods, or auto. ``depth``: shallow diffusion from that step of a DDPM chain
     on, so that the engine refines first mels. ``speaker_f0``: median pitches for automatic transposing
     (build/passes/speaker_f0.py). ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, used on every device that
-    has it; auto: the fastest. Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from
-    the specification.
+    has it; auto: the fastest. ``index``: RVC's index of training units; None: the one found with the voice, if any;
+    "none": no index. Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the
+    specification.
     """
     from fastsvc.artifact import seal
     from fastsvc.artifact.engine_folder import refuse_existing
@@ -79,6 +81,7 @@ def compile(
     from fastsvc.checkpoints.files.folder import checkpoint_in
 
     paths = {"checkpoint": checkpoint, "out": out, "config": config, "vocoder": vocoder, "content": content}
+    paths |= {"speaker_vectors": speaker_vectors, "index": index}
     words = {
         "precision": precision,
         "target": target,
@@ -86,7 +89,7 @@ def compile(
         "vocoder backend": vocoder_backend,
         "era": era,
     }
-    check(paths | {"speaker_vectors": speaker_vectors}, words, steps, depth, speaker_f0, force, progress)
+    check(paths, words, steps, depth, speaker_f0, force, progress)
     checkpoint, steps = Path(checkpoint), None if steps is None else tuple(map(int, steps))
     plan = BuildPlan(
         checkpoint=checkpoint,
@@ -94,6 +97,7 @@ def compile(
         read_options=ReadOptions.of(config=config, era=era, speaker_vectors=speaker_vectors),
         vocoder_path=None if vocoder is None else Path(vocoder),
         content_path=None if content is None else Path(content),
+        index_path=None if index is None else Path(index),
         steps=steps,
         sampler=sampler,
         depth=depth,

@@ -10,7 +10,8 @@ from typing import TypeVar
 from torch import Tensor
 
 from fastsvc.checkpoints import Checkpoint, ReadOptions
-from fastsvc.config import AcousticConfig, AnyVocoderConfig
+from fastsvc.checkpoints.files.faiss_index import FaissIndex
+from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class BuildPlan:
     read_options: ReadOptions = ReadOptions()
     vocoder_path: Path | None = None
     content_path: Path | None = None
+    index_path: Path | None = None  # of RVC's voices; None: the one found with the voice; "none": no index
     steps: tuple[int, ...] | None = None
     sampler: str = "auto"
     depth: int | None = None
@@ -45,16 +47,18 @@ Stage = TypeVar("Stage", bound=BuildPlan)
 class ReadPlan(BuildPlan):
     """The checkpoints, each of the right kind."""
 
-    acoustic: Checkpoint[AcousticConfig]
+    acoustic: Checkpoint[AnyAcousticConfig]
     vocoder: Checkpoint[AnyVocoderConfig] | None = None
     content: Checkpoint | None = None  # of a recogniser or of HuBERT
+    index: FaissIndex | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedPlan(ReadPlan):
-    """The checkpoints fit each other. ``sampler`` is one of model.sampler.methods, ``precision`` fp32, fp16 or bf16."""
+    """The checkpoints fit each other. ``sampler`` is one of model.sampler.methods, or RVC's own; ``precision`` fp32,
+    fp16 or bf16."""
 
-    acoustic_config: AcousticConfig
+    acoustic_config: AnyAcousticConfig
     schedules: dict[int, list[float]]  # by number of steps: σ of each evaluation, …
     levels: list[float]  # every distinct σ that a schedule evaluates at
     gpu_precision: str  # differs from ``precision`` where --precision is auto

@@ -33,6 +33,13 @@ SEMITONES = (-60.0, 60.0)
 AUTO_TRANSPOSE = ("auto", "octaves")
 RMS_MIX_RATE = (0.0, 1.0)  # as RVC's: 0 the recording's loudness over time, 1 the model's own
 DEFAULT_RMS_MIX_RATE = 0.0  # bench/results/level.json
+# Of RVC's voices; the defaults are those of its page.
+INDEX_RATE = (0.0, 1.0)  # share of what the index found in the units
+DEFAULT_INDEX_RATE = 0.75
+PROTECT = (0.0, 0.5)  # that share again, in unvoiced frames; 0.5 stands for no protection
+DEFAULT_PROTECT = 0.33
+INDEX_SEARCHES = ("exact", "nprobe")
+UNVOICED_F0 = ("zero", "interpolated")
 FORMANT = (-12.0, 12.0)  # semitones; upstream trains its key shift up to 5
 MINUTES = (0.0, 1e6)
 PIECE_S = (1.0, 3600.0)

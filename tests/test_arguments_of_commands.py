@@ -25,6 +25,10 @@ REQUEST = {
         "normalise",
         "high_pass",
         "rms_mix_rate",
+        "index_rate",
+        "protect",
+        "index_search",
+        "unvoiced",
     )
 }
 SETTINGS = {

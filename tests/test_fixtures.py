@@ -42,10 +42,11 @@ def later(values: torch.Tensor) -> torch.Tensor:
 def test_vocoders_with_their_source_given(name):
     config = vocoders.SMALL[name]
     model, given = vocoders.generator(config), vocoders.given(config, 1, 20)
-    base, moved = model(**given), {}
+    base, moved = model(*vocoders.arguments(given)), {}
     for part, value in given.items():
-        shifted = value.roll(1, 1)
-        moved |= {f"{part} late": model(**given | {part: shifted}), f"no {part}": model(**given | {part: 0 * value})}
+        shifted = value.roll(1, 2 if part == "speaker" else 1)  # a speaker is the same in all frames
+        for what, changed in ((f"{part} shifted", shifted), (f"no {part}", 0 * value)):
+            moved[what] = model(*vocoders.arguments(given | {part: changed}))
     assert not deaf(moved, base) and base.abs().max() < 0.99 and abs(base.mean()) < base.std()
 
 
@@ -65,17 +66,23 @@ GOLDEN = ["m4gan_small/model_ckpt_steps_1970000.ckpt", *(f"{n}/model" for n in (
 
 @pytest.mark.parametrize("name", [*GOLDEN, "nsf_hifigan_two/model", "openvpi.small", *vocoders.SMALL])
 def test_vocoders_whole(tmp_path, name):
-    make = synthesiser(name, tmp_path)
-    frames = 20
-    mel, f0_hz = torch.randn(frames, make.config.mel.bins) - 2, 150 + 100 * torch.rand(frames)
+    made = synthesiser(name, tmp_path)
+    frames, config = 20, made.config
+    mel, f0_hz = torch.randn(frames, config.mel.bins) - 2, 150 + 100 * torch.rand(frames)
+
+    def make(mel, f0_hz, seed, row=1):
+        return made(mel, f0_hz, seed, speaker=made.speaker({row: 1.0}))
+
     moved = {
         "mel one frame late": make(later(mel), f0_hz, 3),
         "half the contrast": make((mel + 2) / 2 - 2, f0_hz, 3),
-        "an octave": make(mel, 2 * f0_hz, 3),
-        "a semitone": make(mel, SEMITONE * f0_hz, 3),
     }
-    if make.config.source != "sine" or make.config.noise_sigma:
+    if config.source != "none":
+        moved["an octave"], moved["a semitone"] = make(mel, 2 * f0_hz, 3), make(mel, SEMITONE * f0_hz, 3)
+    if config.source in ("sines", "pulse") or config.noise_sigma:
         moved["another seed"] = make(mel, f0_hz, 4)
+    if config.speakers:
+        moved["another speaker"] = make(mel, f0_hz, 3, 0)
     assert not deaf(moved, make(mel, f0_hz, 3))
 
 

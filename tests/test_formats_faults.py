@@ -77,7 +77,6 @@ def test_faults_of_the_chain(tmp_path, change, part):
 
 
 FOREIGN = {
-    "RVC": {"weight": {"enc_p.emb_phone.weight": torch.zeros(2)}, "config": [1], "f0": 1, "version": "v2"},
     "Seed-VC": {"net": {"cfm": {"x": torch.zeros(1)}, "length_regulator": {"y": torch.zeros(1)}}},
     "DDSP-SVC 6": {"model": {"reflow_model.velocity_fn.a.weight": torch.zeros(1)}, "global_step": 1},
     "DDSP-SVC 4 or 5": {"model": {"ddsp_model.a": torch.zeros(1), "diff_model.b": torch.zeros(1)}},

@@ -11,7 +11,7 @@ pytest.importorskip("triton")
 
 from gpu_pairs import AUDIO, built, close, told
 
-from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.config import MelConfig, VocoderConfig, rvc_sizes
 from fastsvc.engine.cpu.sampler import Synthesiser
 from fastsvc.engine.cuda import launcher
 from fastsvc.engine.cuda import vocoder as cuda_vocoder
@@ -73,6 +73,8 @@ KINDS = {
         source="sine",
         noise_sigma=0.5,
     ),
+    "of RVC": rvc_sizes.generator("40k", channels=16, bins=20, speakers=3),
+    "of RVC, without pitch": rvc_sizes.generator("40k", channels=16, bins=20, speakers=3, source="none"),
 }
 
 
@@ -84,10 +86,14 @@ def test_kinds_of_vocoders(kind):
     tensors = weights.vocoder(config)
     mel, f0_hz = torch.randn(100, config.mel.bins) - 2, 150 + 100 * torch.rand(100)
     base = "10" if config.mel.log_base == "e" else "e"
-    want = Synthesiser(tensors, config, base)(mel, f0_hz, 5)
+    cpu = Synthesiser(tensors, config, base)
+    speaker = cpu.speaker({0: 0.5, 2: 0.5})
+    want = cpu(mel, f0_hz, 5, speaker=speaker)
     for dtype, bound in ((torch.float32, AUDIO), (torch.float16, HALF)):
         made = cuda_vocoder.Synthesiser(tensors, config, base, dtype, "cpu", launcher.Jit())
-        close(made(mel, f0_hz, 5), want, bound)
+        speaker = made.speaker({0: 0.5, 2: 0.5})
+        assert (speaker is None) == (config.speakers == 0)
+        close(made(mel, f0_hz, 5, speaker=speaker), want, bound)
         ((batch, length),) = made.inputs
         assert batch > 1 and length < 100
 
@@ -96,10 +102,10 @@ def test_the_vocoder_in_short_memory(pair, monkeypatch):
     cpu, gpu = pair
     made, batch = gpu.synthesiser, gpu.synthesiser._batch
 
-    def short(mel, prepared, seed, starts, length):
+    def short(mel, prepared, seed, starts, *others):
         if len(starts) > 1:
             raise torch.OutOfMemoryError("no")
-        return batch(mel, prepared, seed, starts, length)
+        return batch(mel, prepared, seed, starts, *others)
 
     monkeypatch.setattr(made, "_batch", short)
     mel, f0_hz = torch.randn(130, 80) - 2, told(130)[1]

@@ -49,8 +49,8 @@ EVERYWHERE = {  # bytes: what the line says, and what to do
 MODELS = {
     "text": (b"hello, I am a model", "a text .“hello, I am", "checkpoint"),
     "onnx": (b'\x08\x07\x12\x07pytorch\x1a\x052.0.1"\x00', "ONNX graph", "exported from"),
-    "index": (b"IxFI\x00\x03\x00\x00" + bytes(30), "index of RVC", "not needed"),
-    "index of lists": (b"IwFl\x00\x03\x00\x00" + bytes(30), "index of RVC", "not needed"),
+    "index": (b"IxFI\x00\x03\x00\x00" + bytes(30), "index of RVC", "voice's .pth"),
+    "index of lists": (b"IwFl\x00\x03\x00\x00" + bytes(30), "index of RVC", "voice's .pth"),
     "recording": (b"RIFF\x24\x00\x00\x00WAVEfmt ", "WAV", "checkpoint"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(9), "HDF5", "PyTorch"),
     "torch's oldest": (tar("sys_info"), "torch file of before 2017", "torch of that time"),

@@ -22,6 +22,10 @@ LINES = {
     ("convert", "--rate"): (batch.ConversionSettings, "rate_hz", ["0", "999", "1000001", "44100.0", "nan", "x"]),
     ("convert", "--batch"): (batch.ConversionSettings, "batch", ["0", "-1", "4097", "1.5", "nan"]),
     ("convert", "--rms-mix-rate"): (Request, "rms_mix_rate", ["-0.1", "1.1", "nan", "x", ""]),
+    ("convert", "--index-rate"): (Request, "index_rate", ["-0.1", "1.1", "nan", "x", ""]),
+    ("convert", "--protect"): (Request, "protect", ["-0.1", "0.6", "nan", "x", ""]),
+    ("convert", "--index-search"): (Request, "index_search", ["fast", "", "Exact"]),
+    ("convert", "--unvoiced"): (Request, "unvoiced", ["none", "", "Zero"]),
     ("convert", "--f0"): (Request, "f0_method", ["ear", "", "YIN"]),
     ("convert", "--f0-range"): (
         Request,

@@ -55,14 +55,15 @@ class Made:
 
         given = {name: value.cuda() for name, value in vocoders.given(self.config, batch, frames).items()}
         audio = torch.full((batch, frames * self.config.mel.hop_samples), torch.nan, device="cuda")
-        return SimpleNamespace(mel=given["mel"], excitation=given["source"], noise=given.get("noise"), audio=audio)
+        others = {name: given.get(name) for name in ("noise", "speaker")}
+        return SimpleNamespace(mel=given["mel"], excitation=given.get("source"), audio=audio, **others)
 
     @torch.no_grad()
     def want(self, given):
         """In float64, one slice after another as memory is dear."""
         parts = []
         for row in range(len(given.mel)):
-            inputs = (given.mel, given.excitation, given.noise)
+            inputs = arguments(given)
             parts.append(self.exact(*(None if v is None else v[row : row + 1].double() for v in inputs)))
         return torch.cat(parts)
 
@@ -70,6 +71,11 @@ class Made:
 @pytest.fixture(scope="module", params=list(vocoders.SMALL))
 def made(request, package, tmp_path_factory):
     return Made(tmp_path_factory.mktemp("trt"), vocoders.SMALL[request.param], package)
+
+
+def arguments(given):
+    """Of a generator."""
+    return given.mel, given.excitation, given.speaker if given.noise is None else given.noise
 
 
 def rms(value):
@@ -92,7 +98,7 @@ def test_same_as_the_plain_model(made, name):
         if dtype == torch.float32:
             assert (given.audio - want).abs().max() < 1e-4, shape
             continue
-        theirs = rms(peer(given.mel, given.excitation, given.noise) - want)
+        theirs = rms(peer(*arguments(given)) - want)
         assert rms(given.audio - want) <= 2 * theirs, shape
 
 
@@ -105,7 +111,7 @@ def test_captured(made):
     replays = [graphs.capture(generator.bind(each)) for each in given]
     assert graphs.captured == len(shapes)
     for each, replay in zip(given, replays):
-        for part in (each.mel, each.excitation):
+        for part in filter(torch.is_tensor, (each.mel, each.excitation)):
             part.mul_(0.5).add_(0.01)
         each.audio.fill_(torch.nan)
         replay()

@@ -10,7 +10,8 @@ from bench import vocoder_folder
 from bench.vocoder_cpu import OPENVPI
 from fastsvc.artifact import engine_folder
 from fastsvc.build.passes.lower import half
-from fastsvc.config import VocoderConfig
+from fastsvc.config import VocoderConfig, rvc_sizes
+from fastsvc.model import vocoders
 from fastsvc.model.vocoder import Generator
 
 FULL = {
@@ -24,6 +25,8 @@ SMALL = {name: replace(config, initial_channels=32) for name, config in FULL.ite
     "uneven": VocoderConfig(
         initial_channels=16, upsample_kernels=(10, 4, 6, 2), resblock_kernels=(3,), resblock_dilations=((1, 3, 5),)
     ),
+    "rvc": rvc_sizes.generator("v2 48k", channels=16, bins=20, speakers=3),
+    "rvc without pitch": rvc_sizes.generator("40k", channels=16, bins=24, source="none", speakers=2),
 }
 
 
@@ -37,11 +40,20 @@ def generator(config: VocoderConfig) -> Generator:
 def given(config: VocoderConfig, batch: int, frames: int) -> dict[str, torch.Tensor]:
     """The generator's inputs, by their names in the graph."""
     torch.manual_seed(frames)
-    found = {
-        "mel": torch.randn(batch, frames, config.mel.bins) - 2,
-        "source": 0.1 * torch.randn(batch, frames * config.source_hop_samples),
-    }
-    return found | ({"noise": torch.randn(batch, frames, config.initial_channels)} if config.noise_sigma else {})
+    shapes = vocoders.shapes(config, batch, frames)
+    found = {"mel": torch.randn(shapes["mel"]) - 2}
+    if "source" in shapes:
+        found["source"] = 0.1 * torch.randn(shapes["source"])
+    if "noise" in shapes:
+        found["noise"] = torch.randn(shapes["noise"])
+    if "speaker" in shapes:
+        found["speaker"] = torch.randn(batch, 1, config.initial_channels).repeat(1, frames, 1)
+    return found
+
+
+def arguments(given: dict[str, torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+    """The same as a Generator takes them: mel, source, and what is added."""
+    return given["mel"], given.get("source"), given.get("noise", given.get("speaker"))
 
 
 def folder(path: Path, model: Generator, stored_half: bool = False, with_graphs: bool = True) -> engine_folder.Artifact:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
-from fastsvc.model import source
+from fastsvc.model import vocoders
 from fastsvc.model.keys import skeleton
 from fastsvc.model.modules import module
 from fastsvc.model.vocoder import Generator
@@ -46,7 +46,8 @@ def level(config: VocoderConfig, state: dict[str, Tensor]) -> None:
     f0_hz = 150 + 100 * torch.rand(1, 16, generator=generator)
     heard = []
     model.conv_post.register_forward_hook(lambda module, given, made: heard.append(made))
-    model(mel, model.source(source.seeded(f0_hz, config)))
+    sines = vocoders.seeded(f0_hz, config)
+    model(mel, None if sines is None else model.source(sines))
     scale = LOUDNESS / heard[0].std()
     state["conv_post.bias"] = (state["conv_post.bias"] - heard[0].mean()) * scale
     state["conv_post.weight"] = state["conv_post.weight"] * scale

@@ -44,5 +44,9 @@ CONVERT = {
     "normalise": NO_FLAG,
     "high_pass": [*NO_FLAG, None],
     "rms_mix_rate": [*NO_NUMBER, -0.01, 1.01, None],
+    "index_rate": [*NO_NUMBER, -0.01, 1.01],
+    "protect": [*NO_NUMBER, -0.01, 0.51],
+    "index_search": without(NO_WORD, None),
+    "unvoiced": without(NO_WORD, None),
     "progress": [5, "x", True],
 }

@@ -1,6 +1,7 @@
 """Pass 3, fold: everything that weights and schedules make constant, computed once.
 
 In float64, so that folding adds no error of its own. Layouts stay [out, in]; lowering turns them around.
+RVC's voices: build/passes/rvc.py.
 """
 
 from __future__ import annotations
@@ -10,21 +11,28 @@ import math
 import torch
 from torch import Tensor
 
+from fastsvc.build.passes import rvc
 from fastsvc.build.plan import CheckedPlan, FoldedPlan
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AcousticConfig, RvcConfig
 from fastsvc.model import process
 from fastsvc.model.wavenet import step_features, step_mlp
 
 
 def fold_pass(plan: CheckedPlan) -> FoldedPlan:
     weights = {name: value.double() for name, value in plan.acoustic.tensors.items()}
-    folded = {
-        **fold_condition(weights, plan.acoustic_config),
-        **fold_layers(weights, plan.acoustic_config.denoiser.layers),
-        **fold_skips(weights, plan.acoustic_config.denoiser.layers),
-        "steps": step_vectors(weights, plan.acoustic_config, plan.levels),
-    }
+    config = plan.acoustic_config
+    folded = rvc.fold(weights, config) if isinstance(config, RvcConfig) else fold(weights, config, plan.levels)
     return plan.then(FoldedPlan, folded=folded)
+
+
+def fold(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]) -> dict[str, Tensor]:
+    """A diffusion model's tensors, float64, folded."""
+    return {
+        **fold_condition(weights, config),
+        **fold_layers(weights, config.denoiser.layers),
+        **fold_skips(weights, config.denoiser.layers),
+        "steps": step_vectors(weights, config, levels),
+    }
 
 
 def fold_condition(weights: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:

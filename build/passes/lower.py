@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder, lowered
+from fastsvc.build.passes import index, rvc
 from fastsvc.build.plan import FoldedPlan, LoweredPlan
+from fastsvc.config import RvcConfig
 from fastsvc.engine.cpu import denoiser_bf16
 
 STORED_HALF = ("units", "weight")  # tensors rounded by fp16 storage; biases and step vectors are small and stay float32
@@ -14,8 +16,9 @@ HALF_MAX = 6e4
 
 
 def lower_pass(plan: FoldedPlan) -> LoweredPlan:
-    tensors = lower(plan.folded, plan.acoustic_config.denoiser.layers)
-    expected = lowered.shapes(plan.acoustic_config, len(plan.levels))
+    config = plan.acoustic_config
+    tensors = rvc.lower(plan.folded) if isinstance(config, RvcConfig) else lower(plan.folded, config.denoiser.layers)
+    expected = lowered.shapes(config, len(plan.levels))
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     if shapes != expected:
         raise AssertionError(f"lowering gave {shapes} instead of {expected}")
@@ -29,7 +32,7 @@ def lower_pass(plan: FoldedPlan) -> LoweredPlan:
             tensors[name] = tensors[name].bfloat16()
     if plan.precision == "fp16":
         parts = {name: {k: half(k, t) for k, t in part.items()} for name, part in parts.items()}
-    return plan.then(LoweredPlan, tensors=parts)
+    return plan.then(LoweredPlan, tensors=parts | index.tensors(plan))
 
 
 def lower(folded: dict[str, Tensor], layers: int) -> dict[str, Tensor]:

@@ -10,25 +10,29 @@ import torch
 
 from fastsvc import machine
 from fastsvc.artifact import engine_folder
+from fastsvc.artifact.manifest import Sampling
 from fastsvc.build.plan import LoweredPlan, MeasuredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.config import AnyVocoderConfig
+from fastsvc.config import AnyVocoderConfig, RvcConfig
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.generators import torch_generator
+from fastsvc.engine.cpu.rvc import RvcSampler
+from fastsvc.engine.cpu.sampler import Features, noise_from
 from fastsvc.engine.cpu.vocoder_onnx import OnnxGenerator
 from fastsvc.errors import FastsvcError
 from fastsvc.model import vocoders
 from fastsvc.model.modules import module
 
-SECONDS_OF_AUDIO = {"denoiser": 4.0, "vocoder": 0.5}
+SECONDS_OF_AUDIO = {"denoiser": 4.0, "latent": 4.0, "vocoder": 0.5}
 REPEATS = 3
 
 
 @torch.inference_mode()
 def measure_pass(plan: VerifiedPlan) -> MeasuredPlan:
     measured: dict = {"machine": machine.describe(), "date": datetime.date.today().isoformat()}
-    runs = _denoisers(plan)
-    measured["denoiser"] = _entry(plan, "denoiser", *medians(runs))
+    rvc = isinstance(plan.acoustic_config, RvcConfig)
+    name, runs = ("latent", _latents(plan)) if rvc else ("denoiser", _denoisers(plan))
+    measured[name] = _entry(plan, name, *medians(runs))
     if plan.vocoder is None:
         return plan.then(MeasuredPlan, measured=measured)
     runs = _vocoders(plan, plan.vocoder)
@@ -84,13 +88,35 @@ def _denoisers(plan: LoweredPlan) -> tuple[Callable, Callable]:
     )
 
 
+def _latents(plan: LoweredPlan) -> tuple[Callable, Callable]:
+    """Text encoder, draw and flow of a voice of RVC."""
+    config, sampling = plan.acoustic_config, Sampling(plan.sampler, plan.schedules, plan.levels)
+    frames = max(1, round(SECONDS_OF_AUDIO["latent"] * config.mel.frame_rate_hz))
+    units, noise = torch.randn(frames, config.unit_channels), torch.randn(frames, config.mel.bins)
+    f0_hz = torch.full((frames,), 200.0)
+    model = module(plan.acoustic.kind, config)
+    model.load_state_dict(plan.acoustic.tensors)
+    model.eval()
+    speaker, coarse = model.speaker(torch.tensor([0])), model.coarse_pitch(f0_hz)[None]
+    sampler = RvcSampler(plan.tensors[engine_folder.WEIGHTS], config, sampling)
+    features = Features(units, torch.arange(frames), f0_hz, f0_hz > 0, f0_hz)
+    voice = sampler.condition.speaker({0: 1.0})
+    return (
+        lambda: model.latent(units[None], coarse, speaker, noise[None]),
+        lambda: sampler(features, voice, 1, noise_from([noise])),
+    )
+
+
 def _vocoders(plan: LoweredPlan, checkpoint: Checkpoint[AnyVocoderConfig]) -> dict[str, Callable]:
     """The plain generator, then every backend that runs on this processor."""
     config = checkpoint.config
     frames = max(1, round(SECONDS_OF_AUDIO["vocoder"] * config.mel.frame_rate_hz))
     shapes = vocoders.shapes(config, 1, frames)
-    mel, source = torch.randn(shapes["mel"]) - 2, 0.1 * torch.randn(shapes["source"])
-    extra = vocoders.seeded_extra(torch.full((1, frames), 200.0), config, seed=0)
+    mel = torch.randn(shapes["mel"]) - 2
+    source = 0.1 * torch.randn(shapes["source"]) if "source" in shapes else None
+    table = checkpoint.tensors.get(vocoders.SPEAKERS)
+    speaker = None if table is None else vocoders.speaker_vector(table, {0: 1.0})
+    extra = vocoders.seeded_extra(torch.full((1, frames), 200.0), config, seed=0, speaker=speaker)
     model = module("vocoder", config)
     model.load_state_dict(checkpoint.tensors)
     model.eval()

@@ -6,11 +6,13 @@ import dataclasses
 
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.checkpoints.checkpoint import MEL_FIELDS
-from fastsvc.config import AcousticConfig, AnyVocoderConfig
+from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig
 from fastsvc.errors import CheckpointError
 
 
-def mel_for_both(acoustic: Checkpoint[AcousticConfig], vocoder: Checkpoint[AnyVocoderConfig] | None) -> AcousticConfig:
+def mel_for_both(
+    acoustic: Checkpoint[AnyAcousticConfig], vocoder: Checkpoint[AnyVocoderConfig] | None
+) -> AnyAcousticConfig:
     """The acoustic configuration, with the vocoder's value for each mel field that the acoustic checkpoint omits.
 
     Fields that both checkpoints hold must agree; CheckpointError prints both recipes if they do not. The base of the

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from fastsvc.build.part import read_part
-from fastsvc.build.passes import speaker_f0
+from fastsvc.build.passes import index, rvc_checks, speaker_f0
 from fastsvc.build.passes.mels import mel_for_both
 from fastsvc.build.passes.target import architectures
 from fastsvc.build.plan import BuildPlan, CheckedPlan, ReadPlan
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
-from fastsvc.config import AcousticConfig, FeatureConfig, SourceFilterConfig, hubert_units
+from fastsvc.config import AcousticConfig, FeatureConfig, RvcConfig, SourceFilterConfig, hubert_units
 from fastsvc.config.source_filter import INSTEAD_OF_TRITON, NOT_BY_TRITON
 from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.errors import CheckpointError, ConfigError
@@ -24,16 +24,20 @@ STEPS = {"student": (1, 2, 4), "teacher": (10, 25, 50), "ddpm": (5, 10, 20)}  # 
 
 def read_pass(plan: BuildPlan) -> ReadPlan:
     """Files → checkpoints of the right kinds."""
-    options, vocoder, content = plan.read_options, None, None
+    options, content = plan.read_options, None
     acoustic = read(plan.checkpoint, options.config, options.era, options.speaker_vectors)
-    acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student)")
+    acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student, a voice of RVC)")
     for note in acoustic.notes:
         plan.say(f"read: {note}")
+    vocoder = acoustic.vocoder
+    if vocoder is not None and plan.vocoder_path is not None:
+        raise ConfigError(f"{acoustic.path} brings the only vocoder that fits it", "omit --vocoder")
     if plan.vocoder_path is not None:
         vocoder = read_part(plan.vocoder_path, "vocoder", "a vocoder")
     if plan.content_path is not None:
         content = read_part(plan.content_path, "content", "a content encoder")
-    return plan.then(ReadPlan, acoustic=acoustic, vocoder=vocoder, content=content)
+    units = index.read(plan, acoustic)
+    return plan.then(ReadPlan, acoustic=acoustic, vocoder=vocoder, content=content, index=units)
 
 
 def check_pass(plan: ReadPlan) -> CheckedPlan:
@@ -43,22 +47,29 @@ def check_pass(plan: ReadPlan) -> CheckedPlan:
     if content is not None:
         content = _fitting_content(config.features, content)
     f0_hz = speaker_f0.medians(plan.speaker_f0, plan.acoustic)
-    method, steps = _sampling(plan, config)
-    _check_depth(plan, config)
-    schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(steps))}
-    evaluated = {level for levels in schedules.values() for level in schedule.evaluated(method, levels)}
+    rvc = isinstance(config, RvcConfig)
+    method, schedules, levels = rvc_checks.schedules(plan, config) if rvc else _schedules(plan, config)
     return plan.then(
         CheckedPlan,
         content=content,
         sampler=method,
-        steps=steps,
+        steps=tuple(schedules),
         precision="fp32" if plan.precision == "auto" else plan.precision,
         gpu_precision="fp16" if plan.precision == "auto" else plan.precision,
         acoustic_config=config,
         schedules=schedules,
-        levels=sorted(evaluated, reverse=True),
+        levels=levels,
         speaker_f0_hz=f0_hz,
     )
+
+
+def _schedules(plan: ReadPlan, config: AcousticConfig) -> tuple[str, dict[int, list[float]], list[float]]:
+    """(sampler, its schedule for each number of steps, all levels at which these evaluate) of a diffusion model."""
+    method, steps = _sampling(plan, config)
+    _check_depth(plan, config)
+    schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(steps))}
+    evaluated = {level for levels in schedules.values() for level in schedule.evaluated(method, levels)}
+    return method, schedules, sorted(evaluated, reverse=True)
 
 
 def _sampling(plan: ReadPlan, config: AcousticConfig) -> tuple[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, Manifest, Sampling, TensorOrigin, VocoderPart
+from fastsvc.build.passes import index
 from fastsvc.build.plan import CheckedPlan, TargetedPlan
 from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import SourceFilterConfig
@@ -28,6 +29,7 @@ def manifest(plan: TargetedPlan) -> Manifest:
         sampling=Sampling(plan.sampler, plan.schedules, plan.levels, plan.depth),
         default_steps=default_steps(plan),
         speaker_base=acoustic.speaker_base,
+        default_speaker=default_speaker(acoustic),
         speaker_f0_hz=tuple(plan.speaker_f0_hz),
         input_peak=acoustic.input_peak,
         precision=plan.precision,
@@ -41,6 +43,7 @@ def manifest(plan: TargetedPlan) -> Manifest:
             plan.cpu_backend,
         ),
         content=content and ContentPart(content.kind, content.config, source(content)),
+        index=index.part(plan),
         check=plan.check,
         verified=plan.verified,
         measured=plan.measured,
@@ -53,13 +56,20 @@ def default_steps(plan: CheckedPlan) -> int:
     return counts[0] if plan.sampler == "consistency" else counts[len(counts) // 2]
 
 
+def default_speaker(acoustic: Checkpoint) -> int | None:
+    """The row of the speaker where none is named: the first of a voice of RVC, whose tables have rows for speakers that
+    nobody trained; of other models with several speakers one must be named."""
+    return 0 if acoustic.kind == "rvc" else None
+
+
 def unvoiced_f0(acoustic: Checkpoint, vocoder: Checkpoint) -> str:
     """The vocoder's f0 in unvoiced frames: "interpolated" or "zero".
 
     Upstream's projects interpolate f0 through unvoiced frames, and openvpi trains its vocoder on that; `fastsvc train`
-    trains on zeros, as M4Singer does. The source-filter vocoder reads from the zeros what is voiced.
+    trains on zeros, as M4Singer does, and nearly all voices of RVC were trained on zeros. The source-filter vocoder
+    reads from the zeros what is voiced.
     """
-    if isinstance(vocoder.config, SourceFilterConfig):
+    if isinstance(vocoder.config, SourceFilterConfig) or acoustic.kind == "rvc":
         return "zero"
     return "interpolated" if acoustic.format != "fastsvc" or vocoder.format == "nsf_hifigan" else "zero"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastsvc import reading, spelling
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AnyAcousticConfig
 from fastsvc.config.shown import shown
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError
@@ -16,7 +16,7 @@ LIMIT = 4 * 2**20  # bytes
 REMEDY = 'write "NAME:HZ,NAME:HZ", or name a YAML or JSON file of name: Hz, or a prepared corpus'
 
 
-def medians(source: str | None, acoustic: Checkpoint[AcousticConfig]) -> tuple[float, ...]:
+def medians(source: str | None, acoustic: Checkpoint[AnyAcousticConfig]) -> tuple[float, ...]:
     """Hz by speaker, 0 where unknown; () if none is known.
 
     ``source``: "NAME:HZ,NAME:HZ" (ids are names too), a YAML or JSON file with that mapping, or the folder of a

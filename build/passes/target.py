@@ -14,13 +14,16 @@ from collections.abc import Iterable
 import torch
 
 from fastsvc.artifact import engine_folder
+from fastsvc.artifact.manifest import Sampling
 from fastsvc.build.cubins import compiler
 from fastsvc.build.passes import tensorrt_plans
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, MeasuredPlan, TargetedPlan
 from fastsvc.children import cores
+from fastsvc.config import RvcConfig
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.generators import torch_generator
-from fastsvc.engine.cuda import launch_plan, launcher, selfcheck
+from fastsvc.engine.cpu.rvc import RvcSampler
+from fastsvc.engine.cuda import launch_plan, launcher, selfcheck, selfcheck_rvc
 from fastsvc.errors import ConfigError, MissingPackageError
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import OLDEST, SHARED_BYTES
@@ -65,9 +68,13 @@ def target_pass(plan: MeasuredPlan) -> TargetedPlan:
 @torch.no_grad()
 def expected(plan: LoweredPlan) -> dict:
     """Fingerprints of the stored tensors' layers on a small input, by the CPU's backend, in float32 where it can."""
-    config = plan.acoustic_config
-    denoiser = denoiser_for(plan.precision)(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
-    prints = selfcheck.expected_layers(config, denoiser, plan.levels[0])
+    config, tensors, level = plan.acoustic_config, plan.tensors[engine_folder.WEIGHTS], plan.levels[0]
+    if isinstance(config, RvcConfig):
+        sampler = RvcSampler(tensors, config, Sampling(plan.sampler, plan.schedules, plan.levels))
+        prints = selfcheck_rvc.expected_layers(sampler, level)
+    else:
+        denoiser = denoiser_for(plan.precision)(tensors, config, plan.levels)
+        prints = selfcheck.expected_layers(config, denoiser, level)
     if plan.vocoder is not None:
         vocoder = torch_generator(plan.tensors[engine_folder.VOCODER], plan.vocoder.config)
         prints["audio"] = selfcheck.expected_audio(plan.vocoder.config, vocoder)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder
-from fastsvc.build.passes import vocoder_traces
+from fastsvc.build.passes import rvc_traces, vocoder_traces
 from fastsvc.build.passes.lower import half
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.config import AnyVocoderConfig
+from fastsvc.config import AnyVocoderConfig, RvcConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.errors import EngineError
@@ -36,15 +36,17 @@ Trace = list[tuple[str, Tensor]]
 def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     inputs = _inputs(plan)
     rounded = plan.precision == "fp16"
-    exact = _specification(plan, inputs, plan.acoustic.tensors, torch.float64)
+    rvc = isinstance(plan.acoustic_config, RvcConfig)
+    specification = rvc_traces.specification if rvc else _specification
+    exact = specification(plan, inputs, plan.acoustic.tensors, torch.float64)
     plain = None
     if rounded:
         halves = {name: half(name, value).float() for name, value in plan.acoustic.tensors.items()}
-        plain = _specification(plan, inputs, halves, torch.float32)
+        plain = specification(plan, inputs, halves, torch.float32)
     if plan.precision == "bf16":
         with torch.autocast("cpu", torch.bfloat16):
-            plain = _specification(plan, inputs, plan.acoustic.tensors, torch.float32)
-    errors = {"acoustic": compare(exact, _lowered(plan, inputs), plain)}
+            plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32)
+    errors = {"acoustic": compare(exact, (rvc_traces.lowered if rvc else _lowered)(plan, inputs), plain)}
     plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {errors['acoustic']:.1e}")
     if plan.vocoder is not None:
         errors["vocoder"] = _verify_vocoder(plan, plan.vocoder, rounded)

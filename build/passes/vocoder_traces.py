@@ -8,7 +8,7 @@ from torch import Tensor
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
 from fastsvc.engine.cpu.source_filter import SourceFilterVocoder
 from fastsvc.engine.cpu.vocoder import Vocoder
-from fastsvc.model import filters, pulses
+from fastsvc.model import filters, pulses, vocoders
 from fastsvc.model.modules import module
 
 FRAMES, FILTER_FRAMES = 11, 37  # the latter is longer than most halos, and cheap at the rate of frames
@@ -22,9 +22,8 @@ def specification(config: AnyVocoderConfig, tensors: dict[str, Tensor], dtype: t
     model = model.to(dtype).eval()
     if isinstance(config, SourceFilterConfig):
         return _filters(model, *(value.to(dtype) for value in _filter_inputs(config)))
-    sines, mel, noise = (None if value is None else value.to(dtype) for value in _inputs(config))
-    source = model.source(sines)
-    return [("the vocoder's source", source), ("the vocoder's output", model(mel, source, noise))]
+    sines, mel, extra = (None if value is None else value.to(dtype) for value in _inputs(config, tensors))
+    return _generated(model, sines, mel, extra)
 
 
 def lowered(config: AnyVocoderConfig, tensors: dict[str, Tensor]) -> Trace:
@@ -35,18 +34,30 @@ def lowered(config: AnyVocoderConfig, tensors: dict[str, Tensor]) -> Trace:
         audio = SourceFilterVocoder(tensors, config)(mel, excitation, f0_hz, trace)
         return [*trace, ("the vocoder's output", audio)]
     vocoder = Vocoder(tensors, config)
-    sines, mel, noise = _inputs(config)
+    sines, mel, extra = _inputs(config, tensors)
+    return _generated(vocoder, sines, mel, extra)
+
+
+def _generated(vocoder, sines: Tensor | None, mel: Tensor, extra: Tensor | None) -> Trace:
+    """What a generator's specification or form makes of its inputs."""
+    if sines is None:
+        return [("the vocoder's output", vocoder(mel, None, extra))]
     source = vocoder.source(sines)
-    return [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, noise))]
+    return [("the vocoder's source", source), ("the vocoder's output", vocoder(mel, source, extra))]
 
 
-def _inputs(config: VocoderConfig) -> tuple[Tensor, Tensor, Tensor | None]:
-    """(sines [1, T·source_hop_samples, source_channels], mel [1, T, M], noise [1, T, initial_channels] if needed)."""
+def _inputs(config: VocoderConfig, tensors: dict[str, Tensor]) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    """(sines [1, T·source_hop_samples, source_channels], mel [1, T, M], noise [1, T, initial_channels] or an even
+    mixture of all speakers [1, 1, initial_channels]); None for what the vocoder does not take."""
     generator = torch.Generator().manual_seed(0)
-    mel = torch.randn(1, FRAMES, config.mel.bins, generator=generator) - 2
+    mel, extra = torch.randn(1, FRAMES, config.mel.bins, generator=generator) - 2, None
     sines = 0.1 * torch.randn(1, FRAMES * config.source_hop_samples, config.source_channels, generator=generator)
-    noise = torch.randn(1, FRAMES, config.initial_channels, generator=generator) if config.noise_sigma else None
-    return sines, mel, noise
+    if config.noise_sigma:
+        extra = torch.randn(1, FRAMES, config.initial_channels, generator=generator)
+    if config.speakers:
+        weights = dict.fromkeys(range(config.speakers), 1 / config.speakers)
+        extra = vocoders.speaker_vector(tensors[vocoders.SPEAKERS], weights)[None, None]
+    return sines if config.source_channels else None, mel, extra
 
 
 def _filter_inputs(config: SourceFilterConfig) -> tuple[Tensor, Tensor, Tensor]:

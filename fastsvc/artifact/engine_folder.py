@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MANIFEST_LIMIT = 16 * 2**20  # bytes
 WEIGHTS, VOCODER, CONTENT = "weights.safetensors", "vocoder.safetensors", "content.safetensors"
+INDEX = "index.safetensors"  # of RVC's voices (artifact/index_tensors.py)
 _DEVICE = re.compile(r"cpu|sm_\d+")  # folders of device parts
 GRAPHS = {
     False: "vocoder.onnx",
@@ -72,6 +73,7 @@ def _extra_files(folder: Path) -> list[str]:
         WEIGHTS,
         VOCODER,
         CONTENT,
+        INDEX,
         MANIFEST,
         *GRAPHS.values(),
         *(listed if isinstance(listed, dict) else ()),

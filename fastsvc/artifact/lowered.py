@@ -1,5 +1,7 @@
 """The lowered form of an acoustic model: the names and shapes of `weights.safetensors`.
 
+This page is that of the diffusion models; artifact/lowered_rvc.py is that of RVC's voices.
+
 Channels-last rows throughout: row @ weight, so every weight is [in, out]. C denoiser channels, L layers, M mel bins,
 H condition channels, U unit channels, S speakers. What was folded, and why it is allowed:
 
@@ -17,14 +19,17 @@ Amphion's condition is not linear: the parameters of its module (fastsvc/model/a
 
 from __future__ import annotations
 
-from fastsvc.config import AcousticConfig, AmphionConfig
+from fastsvc.artifact import lowered_rvc
+from fastsvc.config import AcousticConfig, AmphionConfig, AnyAcousticConfig, RvcConfig
 
 TAPS = 3
 AMPHION = "condition."  # before the names of its module's parameters
 
 
-def shapes(config: AcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
+def shapes(config: AnyAcousticConfig, levels: int) -> dict[str, tuple[int, ...]]:
     """Every tensor of the lowered form with its shape."""
+    if isinstance(config, RvcConfig):
+        return lowered_rvc.shapes(config)
     net = config.denoiser
     width, layers, hidden = net.channels, net.layers, net.cond_channels
     table = {

@@ -67,8 +67,19 @@ class ContentPart:
 
 
 @dataclass(frozen=True)
+class IndexPart:
+    """The training units of a voice of RVC: the index's file name and hash, numbers of vectors and of their lists."""
+
+    file: str
+    sha256: str
+    vectors: int
+    lists: int
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """Everything about an engine that is not a tensor. ``default_steps`` is a key of the sampling's schedules."""
+    """Everything about an engine that is not a tensor. ``default_steps`` is a key of the sampling's schedules;
+    ``default_speaker``: the row of the speaker where none is named, None: one must be named."""
 
     source: TensorOrigin
     acoustic: AnyAcousticConfig
@@ -76,12 +87,14 @@ class Manifest:
     sampling: Sampling
     default_steps: int
     speaker_base: int = 0
+    default_speaker: int | None = None
     speaker_f0_hz: tuple[float, ...] = ()
     input_peak: float | None = None
     precision: str = "fp32"
     gpu_precision: str = "fp32"
     vocoder: VocoderPart | None = None
     content: ContentPart | None = None
+    index: IndexPart | None = None
     check: dict | None = None
     verified: dict = field(default_factory=dict)
     measured: dict = field(default_factory=dict)
@@ -90,7 +103,7 @@ class Manifest:
     def of(cls, raw: dict) -> Manifest:
         """From the checked values of a manifest.json, of this or an older version of fastsvc."""
         raw = upgraded(raw)
-        vocoder, content = raw["vocoder"], raw["content"]
+        vocoder, content, index = raw["vocoder"], raw["content"], raw["index"]
         return cls(
             source=TensorOrigin.of(raw["source"]),
             acoustic=acoustic_config(raw["acoustic"]),
@@ -103,6 +116,7 @@ class Manifest:
             ),
             default_steps=raw["default_steps"],
             speaker_base=raw["speaker_base"],
+            default_speaker=raw["default_speaker"],
             speaker_f0_hz=tuple(raw["speaker_f0_hz"]),
             input_peak=raw["input_peak"],
             precision=raw["precision"],
@@ -121,6 +135,7 @@ class Manifest:
                 from_dict(CONTENT_CONFIGS[content["kind"]], content["config"], "content"),
                 TensorOrigin.of(content["source"]),
             ),
+            index=index and IndexPart(**{key.name: index[key.name] for key in fields(IndexPart)}),
             check=raw["check"],
             verified=raw["verified"],
             measured=raw["measured"],
@@ -140,6 +155,7 @@ class Manifest:
             "levels": self.sampling.levels,
             "vocoder": _part(self.vocoder),
             "content": _part(self.content),
+            "index": self.index and _plain(self.index),
         }
 
 

@@ -9,7 +9,9 @@ from fastsvc.config import (
     EDM_SAMPLERS,
     VOCODER_BACKENDS,
     AnyAcousticConfig,
+    AnyVocoderConfig,
     RvcConfig,
+    VocoderConfig,
     acoustic_config,
     from_dict,
     vocoder_config,
@@ -33,6 +35,7 @@ def fault(manifest: dict) -> str | None:
             or _speakers(manifest, config)
             or _vocoder(manifest.get("vocoder"), config)
             or _content(manifest.get("content"), config)
+            or _index(manifest.get("index"), config)
         )
     except ConfigError as error:
         return f"is damaged: {error.message}"
@@ -69,13 +72,19 @@ def _speakers(manifest: dict, config: AnyAcousticConfig) -> str | None:
     names, speakers = len(manifest["speakers"]), config.speakers
     if names != speakers:
         return f"has wrong speakers: {names} names for {speakers} speakers"
+    default = manifest.get("default_speaker")
+    if default is not None and default >= speakers:
+        return f"has a default_speaker of {default}, but {speakers} speakers"
     return "has more speaker_f0_hz than speakers" if len(manifest.get("speaker_f0_hz") or ()) > speakers else None
 
 
 def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if entry is None:
-        return None
-    mel = vocoder_config(entry["config"], "vocoder.config").mel
+        return "lacks the vocoder, which is a part of every voice of RVC" if isinstance(config, RvcConfig) else None
+    vocoder = vocoder_config(entry["config"], "vocoder.config")
+    if isinstance(config, RvcConfig) and not _fits(vocoder, config):
+        return "has a vocoder.config that is not the generator of this voice of RVC"
+    mel = vocoder.mel
     for name in SHARED:
         acoustic, vocoder = getattr(config.mel, name), getattr(mel, name)
         if acoustic != vocoder:
@@ -86,6 +95,12 @@ def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if entry.get("unvoiced_f0") not in UNVOICED:
         return f"has a wrong vocoder.unvoiced_f0: {shown(entry['unvoiced_f0'])}"
     return None
+
+
+def _fits(vocoder: AnyVocoderConfig, config: RvcConfig) -> bool:
+    """Whether it takes the speakers of the voice, and a source if and only if the voice has pitch."""
+    of_rvc = isinstance(vocoder, VocoderConfig) and vocoder.speakers == config.speakers
+    return of_rvc and (vocoder.source != "none") == config.pitch
 
 
 def _content(entry: dict | None, config: AnyAcousticConfig) -> str | None:
@@ -99,3 +114,9 @@ def _content(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if channels != expected:
         return f"has content.config with {channels} unit channels, but acoustic.features has {expected}"
     return None
+
+
+def _index(entry: dict | None, config: AnyAcousticConfig) -> str | None:
+    if entry is None or isinstance(config, RvcConfig):
+        return None
+    return "has an index, which only voices of RVC use"

@@ -10,11 +10,12 @@ import itertools
 import re
 
 from fastsvc.artifact import manifest_configs
-from fastsvc.config.limits import F0_HZ, NAMES, STEPS
+from fastsvc.config.limits import F0_HZ, INDEX_LISTS, INDEX_VECTORS, NAMES, STEPS
 from fastsvc.config.shown import shown
 
 REQUIRED = ("files", "acoustic", "speakers", "schedules", "levels", "sampler", "source")
-NULLABLE = ("input_peak", "depth", "vocoder", "content", "check", "gpu_precision")  # keys whose value may be null
+# keys whose value may be null
+NULLABLE = ("input_peak", "depth", "vocoder", "content", "index", "check", "gpu_precision", "default_speaker")
 PRECISIONS = ("fp32", "fp16", "bf16")
 MOST_FILES = 100_000
 LEVEL = 1e5  # the highest noise level, or step of a chain
@@ -84,11 +85,18 @@ def _part(value) -> bool:
     return isinstance(value, dict) and isinstance(value.get("config"), dict) and _origin(value.get("source"))
 
 
+def _index(value) -> bool:
+    """The entry of an index: its origin and its sizes."""
+    if not isinstance(value, dict) or not all(_text(value.get(key)) for key in ("file", "sha256")):
+        return False
+    return _integer(*INDEX_VECTORS)(value.get("vectors")) and _integer(*INDEX_LISTS)(value.get("lists"))
+
+
 def _measured(value) -> bool:
     """The values that `inspect` prints: numbers for each part, the machine and the date."""
     if not isinstance(value, dict):
         return False
-    parts = [value[name] for name in ("denoiser", "vocoder") if name in value]
+    parts = [value[name] for name in ("denoiser", "latent", "vocoder") if name in value]
     numbers = all(isinstance(part, dict) and all(map(_number, _figures(part))) for part in parts)
     machine = value.get("machine", {})
     has_machine = isinstance(machine, dict) and (not parts or {"cpu", "threads"} <= machine.keys())
@@ -117,6 +125,7 @@ _CHECKS = {
     "source": _origin,
     "speakers": lambda value: value and _list(_text, NAMES[1])(value),
     "speaker_base": _integer(-(10**6), 10**6),
+    "default_speaker": _integer(0, NAMES[1] - 1),
     "speaker_f0_hz": _list(lambda f0_hz: _number(f0_hz) and (f0_hz == 0 or _within(*F0_HZ)(f0_hz)), NAMES[1]),
     "input_peak": lambda value: _within(0, 1)(value) and value > 0,
     "precision": lambda value: value in PRECISIONS,
@@ -128,6 +137,7 @@ _CHECKS = {
     "levels": lambda value: _list(_within(0, LEVEL), STEPS[1] ** 2)(value) and len(value) > 0,
     "vocoder": _part,
     "content": _part,
+    "index": _index,
     "measured": _measured,
     "check": _check,
 }

@@ -6,12 +6,14 @@ FORMAT, VERSION = "fastsvc-engine", 1
 # The meaning of a key before it existed. Version 1 has been read from the start, and all these keys came later.
 DEFAULTS = {
     "speaker_base": 0,
+    "default_speaker": None,
     "speaker_f0_hz": [],
     "input_peak": None,
     "precision": "fp32",
     "depth": None,
     "vocoder": None,
     "content": None,
+    "index": None,
     "check": None,
     "verified": {},
     "measured": {},

@@ -14,6 +14,7 @@ from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
 
 ACOUSTIC_KINDS = ("teacher", "student", "dmo", "rvc")
+KIND_NAMES = {"rvc": "voice of RVC"}  # in messages, where the kind's own name is not its description
 MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 Config = TypeVar("Config")
 
@@ -29,7 +30,7 @@ class Checkpoint(Generic[Config]):
     fields of ``config.mel`` that the file, its configuration or its project's code really defines; for an acoustic
     model the vocoder's recipe supplies the others. The logarithm's base is always known. ``weights``: the keys in the
     file under which the tensors were found. ``vocoder``: the one that the same file holds, as RVC's voices do;
-    ``index``: the file of training units that was found with it.
+    ``index``: the file of training units that was found with it; out of a zip it lasts as long as this path object.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Checkpoint(Generic[Config]):
             )
         if self.kind not in kinds:
             raise CheckpointError(
-                f"{self.path} holds a {self.kind}, but {purpose} is needed", f"name a checkpoint of {purpose}"
+                f"{self.path} holds a {KIND_NAMES.get(self.kind, self.kind)}, but {purpose} is needed",
+                f"name a checkpoint of {purpose}",
             )
         return self

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc.checkpoints import vits
 from fastsvc.errors import CheckpointError
 from fastsvc.reading import wrappers
 
-SUPPORTED = "CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC, and fastsvc's own"
+SUPPORTED = "RVC v1 and v2, CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC"
+SUPPORTED += ", and fastsvc's own"
 BUILT = f"what can be built: {SUPPORTED}"
 
 
 def refusal(content: dict, path: Path) -> CheckpointError:
     """The error for a file that no reader recognises."""
-    name = _name(content)
+    names = [wrappers.bare(name).removeprefix("model.") for name in _names(content)]
+    relative = vits.refusal(content, names, path, BUILT)
+    if relative:
+        return relative
+    name = _name(content, names)
     if name:
         return CheckpointError(f"{path} is {name}, a different network", BUILT)
     keys = ", ".join(sorted(map(str, content))[:8])
     return CheckpointError(f"{path} is of no known format (its keys: {keys})", BUILT)
 
 
-def _name(content: dict) -> str | None:
+def _name(content: dict, names: list[str]) -> str | None:
     keys = set(map(str, content))
-    names = [wrappers.bare(name).removeprefix("model.") for name in _names(content)]
 
     def any_starts(*prefixes: str) -> bool:
         return any(name.startswith(prefixes) for name in names)
 
-    if {"weight", "config"} <= keys and {"f0", "version", "sr"} & keys:
-        return "a voice of RVC (VITS)"
     parts = {"cfm", "length_regulator"}
     if ("net" in keys and any_starts("cfm.", "length_regulator.")) or parts & set(_tops(content, "net")):
         return "a model of Seed-VC (diffusion transformer)"
@@ -38,8 +41,6 @@ def _name(content: dict) -> str | None:
         return "a model of DDSP-SVC 4 or 5 (a DDSP synthesiser with a diffusion behind it)"
     if any_starts("unit2ctrl."):
         return "a model of DDSP-SVC's synthesiser"
-    if any_starts("enc_p.", "emb_g.") and any_starts("dec.", "flow."):
-        return "a VITS generator of so-vits-svc or RVC (its shallow diffusion model could be built)"
     if any_starts("decoder.denoise_fn.", "decoder.velocity_fn."):
         return "a model of Diffusion-SVC v2 (another network behind the same names)"
     if any_starts("stack.", "dense_out.") and any_starts("unit_embed.", "f0_embed."):

@@ -8,9 +8,10 @@ from pathlib import Path
 from fastsvc import arguments
 from fastsvc.checkpoints import foreign
 from fastsvc.checkpoints.checkpoint import Checkpoint
-from fastsvc.checkpoints.files import speaker_table
+from fastsvc.checkpoints.files import speaker_table, voice_zip
 from fastsvc.checkpoints.files.folder import checkpoint_in
 from fastsvc.checkpoints.files.unwrap import unwrap
+from fastsvc.checkpoints.files.voice_zip import PackedVoice
 from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers import (
     amphion,
@@ -22,16 +23,18 @@ from fastsvc.checkpoints.readers import (
     m4gan,
     native,
     nsf_hifigan,
+    rvc,
 )
 from fastsvc.errors import CheckpointError
 from fastsvc.reading.loading import load
 
-ACOUSTIC, VOCODERS = (native, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifigan, amphion_vocoder)
+ACOUSTIC, VOCODERS = (native, rvc, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifigan, amphion_vocoder)
 READERS = (*ACOUSTIC, *VOCODERS, fairseq, huggingface)
 
 
 def read(path, config=None, era=None, speaker_vectors=None, inspect_only=False) -> Checkpoint:
-    """Read a checkpoint of any known format, recognised by its keys; a folder stands for the one checkpoint in it.
+    """Read a checkpoint of any known format, recognised by its keys; a folder stands for the one checkpoint in it, a
+    zip for the one voice of RVC in it.
 
     ``config``: a YAML or JSON file, for formats with a separate configuration; by default `config.yaml` (`config.json`,
     `args.json`) beside the checkpoint. ``era``, ``speaker_vectors`` and ``inspect_only``: see
@@ -40,15 +43,37 @@ def read(path, config=None, era=None, speaker_vectors=None, inspect_only=False) 
     """
     path = checkpoint_in(arguments.path("path", path))
     options = ReadOptions.of(config=config, era=era, speaker_vectors=speaker_vectors, inspect_only=inspect_only)
-    unwrapped = unwrap(load(path), path, options)
+    packed = voice_zip.unpack(path)
+    return _read(load(path), path, options, READERS) if packed is None else _read_packed(packed, path, options)
+
+
+def _read_packed(packed: PackedVoice, path: Path, options: ReadOptions) -> Checkpoint:
+    """The voice out of the zip at ``path``, which stands for it everywhere: the unpacked file is deleted."""
+    try:
+        checkpoint = _read(load(packed.voice, mapped=False), packed.voice, options, (rvc,))
+    except CheckpointError as error:
+        packed.folder.remove()
+        raise packed.renamed(error, path) from None
+    packed.voice.unlink()
+    vocoder = checkpoint.vocoder and dataclasses.replace(checkpoint.vocoder, path=path)
+    notes = (*checkpoint.notes, *packed.notes)
+    return dataclasses.replace(checkpoint, path=path, vocoder=vocoder, index=packed.index, notes=notes)
+
+
+def _read(content: dict, path: Path, options: ReadOptions, readers: tuple) -> Checkpoint:
+    unwrapped = unwrap(content, path, options)
     content, options = unwrapped.content, unwrapped.options
-    for reader in READERS:
+    for reader in readers:
         if reader.recognises(content):
             checkpoint = reader.read(content, path, options)
             speaker_table.check(checkpoint.speakers, path, checkpoint.speaker_base)
             _refuse_unused(options, getattr(reader, "USED_OPTIONS", ()), path)
             notes = (*checkpoint.notes, *unwrapped.notes, *options.notes)
             return dataclasses.replace(checkpoint, weights=unwrapped.weights, notes=notes)
+    if readers is not READERS and any(reader.recognises(content) for reader in READERS):
+        raise CheckpointError(
+            f"{path} is in a zip of a folder, and not a voice of RVC", "unpack it, then name the file"
+        )
     raise foreign.refusal(content, path)
 
 

@@ -44,11 +44,12 @@ def choose_model(model: str | None) -> tuple[Path, str]:
 def choose_speaker(table, text: str | None) -> str | dict[str, float]:
     """The speaker named by ``text`` as the engine takes it: a name or id, or a mixture for "A:0.7,B:0.3".
 
-    ``table`` is a fastsvc.engine.speakers.Speakers. Without text it is the only speaker. Raises SpeakerError.
+    ``table`` is a fastsvc.engine.speakers.Speakers. Without text it is the only speaker, or the table's default.
+    Raises SpeakerError.
     """
     if text is None:
-        if len(table.names) == 1:
-            return table.names[0]
+        if len(table.names) == 1 or table.default is not None:
+            return table.names[table.default or 0]
         names = ", ".join(f"{table.base + i} {name}" for i, name in enumerate(table.names[:20]))
         more = f" and {len(table.names) - 20} more" if len(table.names) > 20 else ""
         raise SpeakerError("no voice is chosen", f"choose one with --spk ID or NAME: {names}{more}")

@@ -19,11 +19,12 @@ from fastsvc.commands.common import (
     verbosity,
     verbosity_options,
 )
+from fastsvc.commands.rvc_options import require_pitch, rvc_options
 from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
 SPEAKER_HELP = "Target voice: its id in the model's own table (see fastsvc inspect), its name, or a mix A:0.7,B:0.3."
-SPEAKER_DEFAULT = "the only voice of the engine"
+SPEAKER_DEFAULT = "the only voice; in engines of RVC's voices the first one, which was trained"
 MODEL_DEFAULT = "$FASTSVC_MODEL, else the only .fsvc in this folder, else the bundled demo voices"
 TRANSPOSE_HELP = (
     "Shift of the melody in semitones; auto: from the singer's median pitch to the target's; "
@@ -36,6 +37,7 @@ MIX_HELP = "Loudness over time: 0, the recording's; 1, the model's own, untouche
 STEPS_HELP = "Number of sampling steps."
 FORMANT_HELP = "Shift of the voice's resonances in semitones, where the model can."
 SEED_HELP = "Seed of the noise: the same seed gives the same result."
+F0_DEFAULT = "the model's own; RVC's voices: rmvpe where its weights are named, else fcpe where installed, else yin"
 RANGE_HELP = "Lowest and highest pitch that are heard, in Hz or as notes: 60:1400, C2:F6."
 RANGE_DEFAULT = "40:2100, and all that the model was trained on"
 EXAMPLES = examples(
@@ -75,7 +77,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
     help=TRANSPOSE_HELP,
 )
 @option("--formant", default=0.0, type=Number(*arguments.FORMANT), help=FORMANT_HELP)
-@option("--f0", "f0_method", type=click.Choice(F0_METHODS), show_default="the model's own", help="Pitch tracker.")
+@option("--f0", "f0_method", type=click.Choice(F0_METHODS), show_default=F0_DEFAULT, help="Pitch tracker.")
 @option("--f0-weights", metavar="PATH", show_default="$FASTSVC_RMVPE", help="Weights file of rmvpe.")
 @option("--f0-range", type=PitchRange(), show_default=RANGE_DEFAULT, help=RANGE_HELP)
 @option(
@@ -111,6 +113,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 )
 @option("--high-pass/--no-high-pass", default=True, help=HIGH_PASS_HELP)
 @option("--rms-mix-rate", default=arguments.DEFAULT_RMS_MIX_RATE, type=Number(*arguments.RMS_MIX_RATE), help=MIX_HELP)
+@rvc_options
 @option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Processor that computes.")
@@ -138,7 +141,6 @@ def convert(
     from fastsvc.convert.plan import plan
     from fastsvc.convert.settings import ConversionSettings
     from fastsvc.engine import Request
-    from fastsvc.features import f0
     from fastsvc.files import InWork
 
     if format != "same":
@@ -157,7 +159,6 @@ def convert(
     device, groups = gpu.before_opening(path, device, jobs, *for_kernels)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
     options["steps"] = options["steps"] or engine.default_steps
-    f0.require(options["f0_method"] or engine.config.features.f0_method, options["f0_weights"])
     speaker = choose_speaker(engine.table, spk)
     request = Request(speaker, **options)
     engine.check_request(request)
@@ -170,7 +171,9 @@ def convert(
         overwrite=overwrite,
         batch=batch,
     )
-    say(f"speaker: {settings.name}")
+    others = len(engine.table.names) - 1 if spk is None else 0
+    say(f"speaker: {settings.name}" + (f" (the engine's default; {others} others by --spk)" if others else ""))
+    require_pitch(engine, request)
     for number, note in enumerate(planned.notes):
         say(f"note: {note}", level=0 if number < NOTES else 1)
     if len(planned.notes) > NOTES and verbosity() <= 0:

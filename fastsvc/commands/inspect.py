@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastsvc import arguments, screen
 from fastsvc.artifact import engine_folder
-from fastsvc.artifact.manifest import ContentPart, VocoderPart
-from fastsvc.commands import inspect_checkpoint
+from fastsvc.artifact.manifest import ContentPart, Manifest, VocoderPart
+from fastsvc.commands import inspect_checkpoint, inspect_rvc
 from fastsvc.commands.inspect_lines import condition, features, generator, mel, network, speakers, units
+from fastsvc.config import RvcConfig
 
 
 def describe(path) -> str:
@@ -22,32 +23,41 @@ def describe(path) -> str:
 
 def _engine(folder: engine_folder.Artifact) -> str:
     manifest = folder.manifest
-    origin, config, sampling = manifest.source, manifest.acoustic, manifest.sampling
+    origin, config = manifest.source, manifest.acoustic
+    rvc = isinstance(config, RvcConfig)
     size = sum(entry["bytes"] for entry in folder.files.values()) / 1e6
-    steps = ", ".join(map(str, sampling.schedules))
-    depth = f", refines given mels from place {sampling.depth} on" if sampling.depth else ""
+    singers = manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz
     lines = [
         f"{folder.path}: engine, format {engine_folder.VERSION}, {size:.1f} MB",
         f"  made from    {origin.file} ({origin.format} {origin.kind}, step {origin.step})",
         *(f"  note         {note}" for note in origin.notes),
-        network(config.denoiser),
-        condition(config),
-        mel(config.mel),
-        features(config.features),
-        f"  sampling     {sampling.method}, steps {steps}{depth}",
+        *(inspect_rvc.engine(manifest) if rvc else _networks(manifest)),
         f"  precision    {manifest.precision}",
         _part("vocoder", manifest.vocoder, "none: makes mels only; build with --vocoder"),
         *([generator(manifest.vocoder.config)] if manifest.vocoder else []),
         *_graphs(folder),
         _part("content", manifest.content, "none: takes units only; build with --content"),
         *([units(manifest.content.config)] if manifest.content else []),
-        *speakers(manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz),
+        *(inspect_rvc.speakers(*singers) if rvc else speakers(*singers)),
         *_measured(manifest.measured),
     ]
     for name in folder.files:
         folder.verify(name)
     lines.append(f"  files        {len(folder.files)}, all as the manifest says (sha256)")
     return "\n".join(map(screen.shown, lines))  # names and notes come from strangers' files
+
+
+def _networks(manifest: Manifest) -> list[str]:
+    config, sampling = manifest.acoustic, manifest.sampling
+    steps = ", ".join(map(str, sampling.schedules))
+    depth = f", refines given mels from place {sampling.depth} on" if sampling.depth else ""
+    return [
+        network(config.denoiser),
+        condition(config),
+        mel(config.mel),
+        features(config.features),
+        f"  sampling     {sampling.method}, steps {steps}{depth}",
+    ]
 
 
 def _graphs(folder: engine_folder.Artifact) -> list[str]:
@@ -68,7 +78,7 @@ def _part(name: str, part: VocoderPart | ContentPart | None, otherwise: str) -> 
 
 
 def _measured(measured: dict):
-    for name in ("denoiser", "vocoder"):
+    for name in ("denoiser", "latent", "vocoder"):
         if name in measured:
             part = measured[name]
             yield (

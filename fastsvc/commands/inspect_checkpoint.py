@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc import screen
+from fastsvc.commands import inspect_rvc
 from fastsvc.commands.inspect_lines import condition, features, generator, mel, network, speakers, units
 from fastsvc.config import CONTENT_CONFIGS, hubert_units
 
@@ -15,6 +16,7 @@ PROJECTS = {
     "sovits": "so-vits-svc 4.1 (shallow diffusion)",
     "ddsp_svc": "DDSP-SVC 3",
     "amphion": "Amphion DiffComoSVC",
+    "rvc": "RVC",
     "m4gan": "M4Singer HiFi-GAN",
     "nsf_hifigan": "openvpi NSF-HiFi-GAN",
     "fairseq": "fairseq",
@@ -28,13 +30,17 @@ def describe(path: Path) -> str:
 
     checkpoint = read(path, inspect_only=True)
     size = checkpoint.path.stat().st_size / 1e6
+    parameters = checkpoint.parameters + (checkpoint.vocoder.parameters if checkpoint.vocoder else 0)
     lines = [
-        f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint, {checkpoint.kind},"
-        f" step {checkpoint.step}, {checkpoint.parameters / 1e6:.2f} M parameters to build, {size:.1f} MB"
+        f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint,"
+        f" {'voice' if checkpoint.kind == 'rvc' else checkpoint.kind},"
+        f" step {checkpoint.step}, {parameters / 1e6:.2f} M parameters to build, {size:.1f} MB"
     ]
     lines += [f"  weights      {checkpoint.weights}"] * bool(checkpoint.weights)
     lines += [f"  note         {note}" for note in checkpoint.notes]
-    if checkpoint.acoustic:
+    if checkpoint.kind == "rvc":
+        lines += inspect_rvc.checkpoint(checkpoint)
+    elif checkpoint.acoustic:
         lines += _acoustic(checkpoint)
     elif checkpoint.kind == "vocoder":
         config = checkpoint.config

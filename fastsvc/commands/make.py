@@ -13,14 +13,16 @@ CONFIG_HELP = "Configuration file, for formats that keep it outside the checkpoi
 TARGET_HELP = "GPUs to compile kernels for: auto (this machine's), cpu (none), or names such as sm_80,sm_90."
 
 BACKEND_HELP = "Program that computes the vocoder; auto: the fastest on each device, as measured there."
+INDEX_HELP = "Index of a voice of RVC (added_IVF….index), whose units convert --index-rate mixes in; none: without."
 STEPS_DEFAULT = "1,2,4 for students, 10,25,50 for teachers, 5,10,20 for DDPM models"
 DEPTH_HELP = "Shallow diffusion: place of the chain from which the engine refines first mels (DDPM)."
 SAMPLER_HELP = "Sampler; auto: consistency for students, euler for teachers, dpm++ for DDPM models."
 BUILD_EXAMPLES = examples(
     "fastsvc build student.pt --vocoder fastsvc/demo/choir.fsvc --content fastsvc/demo/choir.fsvc -o mine.fsvc",
+    "fastsvc build voice.zip --content hubert_base.pt -o voice.fsvc",
     "fastsvc build model_800000.pt --vocoder m4singer_hifigan/ --content contentvec.pt --target sm_80,sm_90",
 )
-INSPECT_EXAMPLES = examples("fastsvc inspect alto.fsvc", "fastsvc inspect model_800000.pt")
+INSPECT_EXAMPLES = examples("fastsvc inspect alto.fsvc", "fastsvc inspect voice.zip")
 DOCTOR_EXAMPLES = examples("fastsvc doctor", "fastsvc doctor > machine.txt")
 
 
@@ -35,6 +37,7 @@ DOCTOR_EXAMPLES = examples("fastsvc doctor", "fastsvc doctor > machine.txt")
 @option("--speaker-f0", metavar="NAME:HZ,...|FILE|CORPUS", help="Median pitches of the speakers, for --transpose auto.")
 @option("--vocoder", metavar="PATH", help="Vocoder: a checkpoint, its folder, or an engine with one.")
 @option("--content", metavar="PATH", help="Content encoder: a checkpoint, or an engine with one.")
+@option("--index", metavar="FILE|none", show_default="the one found with CKPT", help=INDEX_HELP)
 @option("--steps", type=WholeList(), show_default=STEPS_DEFAULT, help="Numbers of sampling steps to build in.")
 @option("--sampler", default="auto", type=click.Choice(SAMPLERS), help=SAMPLER_HELP)
 @option(
@@ -54,7 +57,10 @@ def build(checkpoint, **options):
     """
     from fastsvc.build import compile
     from fastsvc.commands.gpu import after_building
+    from fastsvc.commands.rvc_content import require_content
 
+    if options["content"] is None:
+        require_content(checkpoint)
     path = compile(checkpoint, progress=say, **options)
     after_building(path, options["target"])
     _say_next(path)
@@ -66,7 +72,8 @@ def _say_next(path) -> None:
 
     manifest = Artifact(path).manifest
     complete = bool(manifest.vocoder and manifest.content)
-    line = next_step.after_building(path, manifest.speakers[0], bool(manifest.vocoder), bool(manifest.content))
+    speaker = manifest.speakers[0] if manifest.default_speaker is None else None
+    line = next_step.after_building(path, speaker, bool(manifest.vocoder), bool(manifest.content))
     say(line, error=not complete)
 
 

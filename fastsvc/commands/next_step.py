@@ -28,8 +28,9 @@ def after_training(kind: str, out: str | Path) -> str:
     return f"next: fastsvc train dmo -c DMO.yaml, with `task.listeners.{kind}: {last}` in it"
 
 
-def after_building(path: str | Path, speaker: str, vocoder: bool, content: bool) -> str:
-    """The line after `fastsvc build`; ``vocoder``, ``content``: whether the engine has them."""
+def after_building(path: str | Path, speaker: str | None, vocoder: bool, content: bool) -> str:
+    """The line after `fastsvc build`; ``speaker``: None where the engine has a default; ``vocoder``, ``content``:
+    whether the engine has them."""
     if not vocoder:
         return (
             f"note: {path} has no vocoder, so it makes mels and no sound: build it again with --vocoder {ENGINE} "
@@ -40,7 +41,8 @@ def after_building(path: str | Path, speaker: str, vocoder: bool, content: bool)
             f"note: {path} has no content encoder, so it takes units and no recordings: build it again with --content "
             f"{ENGINE} (an engine, or the encoder that the corpus was prepared with) and --force"
         )
-    return f"next: fastsvc convert SONG.wav -m {shlex.quote(str(path))} --spk {shlex.quote(speaker)}"
+    voice = "" if speaker is None else f" --spk {shlex.quote(speaker)}"
+    return f"next: fastsvc convert SONG.wav -m {shlex.quote(str(path))}{voice}"
 
 
 def after_choir(out: str) -> str:

@@ -46,9 +46,20 @@ class VocoderConfig:
         return {"pulse": 2, "sine": 1, "none": 0}.get(self.source, self.harmonics + 1)
 
     @property
+    def added_gain(self) -> float:
+        """The factor of what is added to conv_pre's output: a speaker's vector as it is, or noise; 0: nothing is."""
+        return 1.0 if self.speakers else self.noise_sigma
+
+    @property
     def source_hop_samples(self) -> int:
         """Samples of the source in a frame: as many as of audio, except for source "sine"."""
         return math.prod(self.upsample_rates[: SINE_STAGE + 1]) if self.source == "sine" else self.mel.hop_samples
+
+    def source_conv(self, stage: int) -> str:
+        """The name of the convolution that brings the excitation to a stage's rate; "" where none is added."""
+        if self.source == "sine":
+            return "source_conv" if stage == SINE_STAGE else ""
+        return f"noise_convs.{stage}" if self.source_channels else ""
 
     def __post_init__(self):
         check(0 < len(self.upsample_rates) <= 16, f"vocoder: upsample_rates has {len(self.upsample_rates)} stages")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fastsvc.audio.encode import FORMATS
+from fastsvc.engine import rvc_options
 
 if TYPE_CHECKING:
     from fastsvc.convert.settings import ConversionSettings
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 def request_hash(engine, settings: ConversionSettings, format: str) -> str:
     """32 hexadecimal digits. The device and the size of batches are not part of it."""
     options = settings.request
+    rvc = rvc_options.of(engine, options)
     parts = {
         "engine": engine.content_hash,
         "speaker": sorted(engine.table.weights(options.speaker).items()),
@@ -23,7 +26,7 @@ def request_hash(engine, settings: ConversionSettings, format: str) -> str:
         "transpose": options.transpose,
         "formant": options.formant,
         "seed": options.seed,
-        "f0": options.f0_method or engine.config.features.f0_method,
+        "f0": rvc_options.f0_method(engine, options),
         "f0_weights": _file(options.f0_weights),
         "f0_range": list(map(float, options.tracked_hz(engine))),
         "normalise": options.normalise,
@@ -34,6 +37,7 @@ def request_hash(engine, settings: ConversionSettings, format: str) -> str:
         "format": format,
         "bits": subtype(settings, format) or "16",
     }
+    parts |= {} if rvc is None else {"rvc": asdict(rvc)}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 

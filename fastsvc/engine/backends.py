@@ -8,7 +8,8 @@ import torch
 
 from fastsvc import arguments
 from fastsvc.engine.cpu.generators import generator_maker
-from fastsvc.engine.cpu.sampler import MelSampler, Synthesiser
+from fastsvc.engine.cpu.sampler import Synthesiser
+from fastsvc.engine.cpu.samplers import sampler_for
 from fastsvc.engine.cuda import support
 from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
@@ -22,15 +23,16 @@ def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") ->
     """The lowered form on the processor."""
     manifest, synthesiser = model.folder.manifest, None
     built = manifest.precision
-    mels = MelSampler(model.weights(), model.acoustic, manifest.sampling, manifest.precision)
+    sampler = sampler_for(model.weights(), model.acoustic, manifest.sampling, manifest.precision)
     if model.vocoder:
         make = generator_maker(model, vocoder_backend)
         synthesiser = Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
-    computes = "bf16" if mels.denoiser.gated_type == torch.bfloat16 else "fp32"
+    computes = sampler.computes
     if precision not in ("auto", computes, built):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
-    encoder = model.encoder("cpu")
-    return Parts(torch.device("cpu"), computes, "the lowered form on the processor", mels, synthesiser, encoder)
+    parts = sampler, synthesiser, model.encoder("cpu")
+    how = "the lowered form on the processor"
+    return Parts(torch.device("cpu"), computes, how, *parts, retrieval=model.retrieval("cpu"))
 
 
 def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ import numpy as np
 import torch
 
 from fastsvc.audio import highpass, resample
-from fastsvc.engine import checks, extraction, pitch_notes, tensors
+from fastsvc.audio.peaks import PeakLimit
+from fastsvc.config import RvcConfig
+from fastsvc.engine import checks, extraction, pitch_notes, rvc_front, rvc_options, tensors
 from fastsvc.engine.cpu.sampler import Features, Progress
 from fastsvc.engine.level import LoudnessProfile
 from fastsvc.engine.request import Request
@@ -25,7 +28,7 @@ class OutputSpec(NamedTuple):
     rate_hz: int
     rate_out_hz: int
     gain: float
-    level: LoudnessProfile | None = None  # whose loudness over time the output gets; None: the model's own
+    level: LoudnessProfile | PeakLimit | None = None  # whose loudness over time the output gets; None: the model's own
 
 
 @dataclass(frozen=True)
@@ -52,29 +55,52 @@ class PreparedRecording:
 
     @staticmethod
     def of(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> PreparedRecording:
-        """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them."""
-        audio = highpass.high_passed(audio, rate_hz) if request.high_pass else audio
+        """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them. RVC's voices have a high-pass
+        and a level of their own (engine/rvc_front.py), and their output does not follow the input's gain."""
+        rate_out_hz = request.rate_out_hz or rate_hz
+        if isinstance(engine.config, RvcConfig):
+            level = LoudnessProfile.of(_without_rumble(audio, rate_hz, request), rate_hz, request.rms_mix_rate)
+            return PreparedRecording(
+                audio, OutputSpec(len(audio), rate_hz, rate_out_hz, 1.0, level or PeakLimit()), note
+            )
+        audio = _without_rumble(audio, rate_hz, request)
         peak = engine.manifest.input_peak
         if request.normalise is not None:
             peak = (peak or 0.95) if request.normalise else None
         level = LoudnessProfile.of(audio, rate_hz, request.rms_mix_rate)
         audio, gain = extraction.levelled(audio, peak, rate_hz)
-        spec = OutputSpec(len(audio), rate_hz, request.rate_out_hz or rate_hz, 1 / gain, level)
-        return PreparedRecording(audio, spec, note)
+        return PreparedRecording(audio, OutputSpec(len(audio), rate_hz, rate_out_hz, 1 / gain, level), note)
 
     def features(self, engine, request: Request) -> Features:
         """Its features; the engine is at work meanwhile. Raises ConfigError, EngineError."""
+        if isinstance(engine.config, RvcConfig):
+            return rvc_front.features(engine, self.audio, self.output_spec.rate_hz, request)
         recording = self.audio, self.output_spec.rate_hz, engine.config, engine.encoder
         pitch = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
         return extraction.features(*recording, *pitch, gate_hum=request.high_pass)
 
     def transposed(self, engine, request: Request, features: Features) -> RecordingFeatures:
         """``features`` with the melody moved to the target voice, in their own memory."""
-        target_hz = request.target_hz(engine)
-        semitones = extraction.shift_semitones(request.transpose, features.f0_hz, features.voiced, target_hz)
+        target_hz, options = request.target_hz(engine), rvc_options.of(engine, request)
+        semitones = extraction.shift_semitones(request.transpose, *features.melody, target_hz)
         features.f0_hz.mul_(2 ** (semitones / 12))
         notes = pitch_notes.notes(features, semitones, engine.config)
+        features = features if options is None else rvc_front.settled(features, options.unvoiced)
         return RecordingFeatures(features, semitones, self.output_spec, (self.note, *notes) if self.note else notes)
+
+
+def extracted(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> RecordingFeatures:
+    """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them. Raises ConfigError, EngineError."""
+    prepared = PreparedRecording.of(engine, audio, note, rate_hz, request)
+    with engine.lock:
+        start = time.perf_counter()
+        features = prepared.features(engine, request)
+        engine.timings = {"features": time.perf_counter() - start}
+    return prepared.transposed(engine, request, features)
+
+
+def _without_rumble(audio: np.ndarray, rate_hz: int, request: Request) -> np.ndarray:
+    return highpass.high_passed(audio, rate_hz) if request.high_pass else audio
 
 
 def nonempty_mono(audio, rate_hz: int) -> tuple[np.ndarray, str]:
@@ -96,7 +122,10 @@ def checked_features(engine, units, f0_hz, volume, voiced=None) -> Features:
         ratio = extraction.units_per_frame(engine.config, engine.encoder)
         units = align.align(units, frames, method, ratio=ratio) if method == "average" else units
     unit_indices = align.indices(len(units), frames, "nearest" if method == "average" else method, ratio=ratio)
-    return Features(units, unit_indices, f0_hz, voiced, volume)
+    features = Features(units, unit_indices, f0_hz, voiced, volume)
+    if isinstance(engine.config, RvcConfig):
+        return rvc_front.settled(features, engine.manifest.vocoder.unvoiced_f0)
+    return features
 
 
 def finished_audio(audio: np.ndarray, model_rate_hz: int, spec: OutputSpec) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ from fastsvc.artifact.content_hash import content_hash
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.config import AcousticConfig
 from fastsvc.engine import backends, checks, conversion, extraction, synthesis, warming
-from fastsvc.engine.conversion import OutputSpec, PreparedRecording, RecordingFeatures, progress_between
+from fastsvc.engine.conversion import OutputSpec, RecordingFeatures, progress_between
 from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
@@ -42,7 +41,7 @@ class Engine:
         self.path, self.manifest = folder.path, manifest
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
-        self.yin = parts.yin
+        self.yin, self.index = parts.yin, parts.retrieval
         self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
         self.content_hash = content_hash(folder.raw_manifest)
         self.timings: dict[str, float] = {}
@@ -107,6 +106,10 @@ class Engine:
         normalise: bool | None = None,
         high_pass: bool = True,
         rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE,
+        index_rate: float | None = None,
+        protect: float | None = None,
+        index_search: str | None = None,
+        unvoiced: str | None = None,
         progress: Progress | None = None,
     ) -> tuple[np.ndarray, int]:
         """Convert a recording to another voice.
@@ -123,6 +126,8 @@ class Engine:
         did. high_pass: remove frequencies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
         rests unvoiced. rms_mix_rate: 0 gives the output the recording's loudness over time, 1 leaves it the model's
         own (engine/level.py). progress gets the fraction done.
+        index_rate, protect, index_search ("exact", "nprobe") and unvoiced ("zero", "interpolated"): of RVC's voices
+        (docs/voices.md), None for the engine's own.
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
@@ -140,6 +145,10 @@ class Engine:
             normalise=normalise,
             high_pass=high_pass,
             rms_mix_rate=rms_mix_rate,
+            index_rate=index_rate,
+            protect=protect,
+            index_search=index_search,
+            unvoiced=unvoiced,
         )
         progress = arguments.optional(arguments.callback, "progress", progress)
         self.check_request(request)
@@ -148,7 +157,7 @@ class Engine:
         if len(audio) == 0:
             return audio, request.rate_out_hz or rate_hz
         with self.lock:
-            recording = self._extract(audio, note, rate_hz, request)
+            recording = conversion.extracted(self, audio, note, rate_hz, request)
             self.transposed, self.notes, timings = recording.semitones, recording.notes, self.timings
             if progress:
                 progress(EXTRACTION_SHARE)
@@ -167,15 +176,7 @@ class Engine:
         request.range_of(self)
         self.check_convertible()
         request.target_hz(self)
-        return self._extract(*conversion.nonempty_mono(audio, rate_hz), rate_hz, request)
-
-    def _extract(self, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> RecordingFeatures:
-        prepared = PreparedRecording.of(self, audio, note, rate_hz, request)
-        with self.lock:
-            start = time.perf_counter()
-            features = prepared.features(self, request)
-            self.timings = {"features": time.perf_counter() - start}
-        return prepared.transposed(self, request, features)
+        return conversion.extracted(self, *conversion.nonempty_mono(audio, rate_hz), rate_hz, request)
 
     @torch.inference_mode()
     def synthesise_many(

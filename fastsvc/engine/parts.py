@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastsvc.artifact import engine_folder, lowered
-from fastsvc.config import AcousticConfig, AnyVocoderConfig
+from fastsvc.artifact import engine_folder, index_tensors, lowered
+from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError
 from fastsvc.model.keys import skeleton
@@ -21,7 +21,7 @@ class Model:
     """An engine folder with its configurations; None for a part that it does not have."""
 
     folder: engine_folder.Artifact
-    acoustic: AcousticConfig
+    acoustic: AnyAcousticConfig
     vocoder: AnyVocoderConfig | None
     content_kind: str | None
     content: Any
@@ -73,6 +73,20 @@ class Model:
             return cuda_encoder(self.content_kind, self.content, tensors, dtype, device)
         return kinds[self.content_kind](self.content, tensors, device)
 
+    def retrieval(self, device):
+        """The index of training units on a device, or None."""
+        entry = self.folder.manifest.index
+        if entry is None:
+            return None
+        from fastsvc.features.retrieval import Retrieval
+
+        tensors = self.folder.tensors(engine_folder.INDEX)
+        wrong = index_tensors.misfit(tensors, entry.vectors, entry.lists, self.acoustic.unit_channels)
+        if wrong:
+            file = f"{self.folder.path}: {engine_folder.INDEX}"
+            raise EngineError(f"{file} does not fit the manifest: {wrong}", "build the engine again")
+        return Retrieval(*(tensors[name] for name in index_tensors.NAMES), device)
+
     def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
         """The tensors of a file, with exactly the names and shapes that its configuration needs."""
         tensors = self.folder.tensors(name)
@@ -87,7 +101,7 @@ class Parts:
     """The parts that do the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
     ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler. ``yin``: the device's own YIN for
-    fastsvc.engine.extraction, or None.
+    fastsvc.engine.extraction, or None. ``retrieval``: the index, a fastsvc.features.retrieval.Retrieval, or None.
     """
 
     device: torch.device
@@ -97,3 +111,4 @@ class Parts:
     synthesiser: Any
     encoder: Any
     yin: Any = None
+    retrieval: Any = None

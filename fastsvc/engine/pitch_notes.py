@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import torch
 
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AnyAcousticConfig
 from fastsvc.engine.cpu.sampler import Features
 
 LEAST_S = 0.05  # less of a recording is not worth a note
 
 
-def notes(features: Features, semitones: float, config: AcousticConfig) -> tuple[str, ...]:
+def notes(features: Features, semitones: float, config: AnyAcousticConfig) -> tuple[str, ...]:
     """Lines about ``features``, whose melody was already moved by ``semitones``.
 
     The model gets the transposed melody, so that one counts. Where only the original melody lay outside, the line says
     that transposing has brought it inside.
     """
     spec, frame_s = config.features, config.mel.hop_samples / config.mel.rate_hz
-    f0_hz = features.f0_hz[features.voiced]
+    f0_hz, voiced = features.melody
+    f0_hz = f0_hz[voiced]
     if not len(f0_hz):
         return ()
     moved = f", transposed by {semitones:+g} semitones," if semitones else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastsvc import arguments
 from fastsvc.config import F0_METHODS
-from fastsvc.engine import checks, extraction
+from fastsvc.engine import checks, extraction, rvc_options
 from fastsvc.errors import ConfigError, EngineError
 from fastsvc.features import f0
 
@@ -32,6 +32,11 @@ class Request:
     normalise: bool | None = None
     high_pass: bool = True
     rms_mix_rate: float = arguments.DEFAULT_RMS_MIX_RATE
+    # of RVC's voices, None for the engine's own choice (fastsvc/engine/rvc_options.py)
+    index_rate: float | None = None
+    protect: float | None = None
+    index_search: str | None = None  # of arguments.INDEX_SEARCHES
+    unvoiced: str | None = None  # of arguments.UNVOICED_F0
 
     def __post_init__(self):
         optional, rate_hz = arguments.optional, self.rate_out_hz
@@ -47,6 +52,10 @@ class Request:
             "normalise": optional(arguments.flag, "normalise", self.normalise),
             "high_pass": arguments.flag("high_pass", self.high_pass),
             "rms_mix_rate": arguments.number("rms_mix_rate", self.rms_mix_rate, *arguments.RMS_MIX_RATE),
+            "index_rate": optional(arguments.number, "index_rate", self.index_rate, *arguments.INDEX_RATE),
+            "protect": optional(arguments.number, "protect", self.protect, *arguments.PROTECT),
+            "index_search": optional(arguments.one_of, "index search", self.index_search, arguments.INDEX_SEARCHES),
+            "unvoiced": optional(arguments.one_of, "unvoiced f0", self.unvoiced, arguments.UNVOICED_F0),
         }
         for name, value in as_python.items():
             object.__setattr__(self, name, value)
@@ -58,6 +67,7 @@ class Request:
         self.steps_of(engine)
         self.formant_of(engine)
         self.range_of(engine)
+        rvc_options.of(engine, self)
         if self.transpose in arguments.AUTO_TRANSPOSE:
             extraction.required_pitch(target_hz)
 
@@ -76,11 +86,12 @@ class Request:
         return self.formant
 
     def range_of(self, engine) -> tuple[float, float] | None:
-        """The range of pitch. Raises ConfigError where it exceeds what can be tracked at the model's rate."""
-        most = engine.config.mel.rate_hz / 4
+        """The range of pitch. Raises ConfigError where it exceeds what can be tracked at that rate."""
+        rate_hz = rvc_options.tracking_rate_hz(engine)
+        most = rate_hz / 4
         if self.f0_range is not None and self.f0_range[1] > most:
             raise ConfigError(
-                f"f0_range reaches to {self.f0_range[1]:g} Hz, and this model's audio of {engine.config.mel.rate_hz} Hz"
+                f"f0_range reaches to {self.f0_range[1]:g} Hz, and this model's audio of {rate_hz} Hz"
                 f" is tracked to {most:g} Hz",
                 f"use at most {most:g} Hz",
             )
@@ -89,7 +100,8 @@ class Request:
     def tracked_hz(self, engine) -> tuple[float, float]:
         """The lowest and the highest pitch that are tracked."""
         features = engine.config.features
-        return f0.ranges(features.f0_low_hz, features.f0_high_hz, engine.config.mel.rate_hz, self.f0_range)[1]
+        rate_hz = rvc_options.tracking_rate_hz(engine)
+        return f0.ranges(features.f0_low_hz, features.f0_high_hz, rate_hz, self.f0_range)[1]
 
     def voice(self, engine):
         """The target voice's vector [H], on the CPU. Raises SpeakerError, EngineError."""

@@ -17,16 +17,16 @@ ID = re.compile(r"[0-9]{1,9}")
 
 
 class Speakers:
-    """The speaker table: row i has the name names[i] and the id base + i."""
+    """The speaker table: row i has the name names[i] and the id base + i; ``default``: the row where none is chosen."""
 
-    def __init__(self, names, base: int = 0, f0_hz=()):
-        self.names, self.base = tuple(names), base
+    def __init__(self, names, base: int = 0, f0_hz=(), default: int | None = None):
+        self.names, self.base, self.default = tuple(names), base, default
         self.f0_hz = tuple(f0_hz)
 
     @classmethod
     def of(cls, manifest: Manifest) -> Speakers:
         """The table of an engine."""
-        return cls(manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz)
+        return cls(manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz, manifest.default_speaker)
 
     def weights(self, speaker) -> dict[int, float]:
         """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights.

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
+from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine import checks, ranges, shallow
 from fastsvc.engine.conversion import progress_between
 from fastsvc.engine.cpu.sampler import Features, Progress, SeededNoise, noise_from
 from fastsvc.engine.request import Request
+from fastsvc.model import vocoders
 
 MEL_SHARE = 0.4  # for the progress bar alone: the mel's share of the time
 
@@ -24,7 +26,7 @@ def synthesise_many(engine, recordings: Sequence[Features], request: Request, pr
         return engine.sampler.many(recordings, vector, steps, [seed] * len(recordings), progress)
 
     with engine.lock:
-        audio, _ = _audio_and_mels(engine, recordings, seed, sample, progress)
+        audio, _ = _audio_and_mels(engine, recordings, request, sample, progress)
         return [one.numpy() for one in audio]
 
 
@@ -42,7 +44,7 @@ def synthesise_one(engine, features: Features, request: Request, noise, mel) -> 
         return [engine.sampler(features, vector, steps, draw, progress=progress, mel=mel)]
 
     with engine.lock:
-        audio, mels = _audio_and_mels(engine, [features], seed, sample)
+        audio, mels = _audio_and_mels(engine, [features], request, sample)
     audio, mel = audio[0] if audio else None, mels[0].cpu()
     checks.finite(mel.numpy(), None if audio is None else audio.numpy())
     return audio, mel
@@ -51,7 +53,7 @@ def synthesise_one(engine, features: Features, request: Request, noise, mel) -> 
 def _audio_and_mels(
     engine,
     recordings: Sequence[Features],
-    seed: int,
+    request: Request,
     sample: Callable[[Progress | None], list[Tensor]],
     progress: Progress | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
@@ -61,10 +63,26 @@ def _audio_and_mels(
         mels = sample(progress_between(progress, 0.0, MEL_SHARE))
     sampled, pending, count = time.perf_counter(), [], len(recordings)
     vocoder_progress = progress_between(progress, MEL_SHARE, 1.0)
+    weights = engine.table.weights(request.speaker)
+    speaker = engine.synthesiser.speaker(weights) if engine.synthesiser else None
     for i, (mel, features) in enumerate(zip(mels, recordings, strict=True) if engine.synthesiser else ()):
         f0_hz = features.f0_hz if engine.sources_everywhere else features.f0_hz * features.voiced
         own_progress = progress_between(vocoder_progress, i / count, (i + 1) / count)
-        pending.append(engine.synthesiser.begin(mel, f0_hz, seed, progress=own_progress))
-    audio = [finish() for finish in pending]
+        mel, f0_hz, beyond = without_margin(mel, f0_hz, features.margin, engine.synthesiser.config)
+        finish = engine.synthesiser.begin(mel, f0_hz, request.seed, progress=own_progress, speaker=speaker)
+        pending.append((finish, beyond))
+    audio = [_cut(finish(), samples) for finish, samples in pending]
     engine.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
     return audio, mels
+
+
+def without_margin(mel: Tensor, f0_hz: Tensor, margin: int, vocoder: AnyVocoderConfig) -> tuple[Tensor, Tensor, int]:
+    """(mel, f0_hz) without what the vocoder does not need of ``margin`` frames at both ends, and the samples at both
+    ends of its audio that are no part of the recording."""
+    kept = min(margin, vocoders.halo_frames(vocoder))
+    own = slice(margin - kept, len(mel) - (margin - kept))
+    return mel[own], f0_hz[own], kept * vocoder.mel.hop_samples
+
+
+def _cut(audio: Tensor, samples: int) -> Tensor:
+    return audio[samples : len(audio) - samples]

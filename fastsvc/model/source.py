@@ -48,6 +48,7 @@ def harmonics(f0_hz: Tensor, phase: Tensor, start: Tensor, draws: Tensor, config
     """
     if config.source == "sine":
         return sine(f0_hz, phase, config)
+    assert config.source_channels, "this vocoder has no source"
     batch, frames = f0_hz.shape
     hop = config.mel.hop_samples
     inside = torch.arange(1, hop + 1, dtype=torch.float64, device=f0_hz.device) / config.mel.rate_hz

@@ -1,4 +1,8 @@
-"""The vocoder: a HiFi-GAN generator (arXiv 2010.05646) with a neural source filter, both families of this field."""
+"""The vocoder: a HiFi-GAN generator (arXiv 2010.05646) with a neural source filter, both families of this field.
+
+The generator inside RVC's voices is one of these, too: its "mel" is the latent of the acoustic part. There each speaker
+adds a vector to conv_pre's output, and voices without pitch have no source.
+"""
 
 import math
 
@@ -41,52 +45,63 @@ class ResBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Log-mel and harmonic source → waveform; parameter names as upstream, with weight norm folded."""
+    """Log-mel and harmonic source → waveform; parameter names as upstream, with weight norm folded.
+
+    ``speakers.weight`` [speakers, initial_channels], only where the configuration has speakers, holds what upstream
+    computes from an embedding by one linear layer (`cond`).
+    """
 
     def __init__(self, config: VocoderConfig):
         super().__init__()
         self.config = config
-        sine = config.source == "sine"
-        if not sine:
+        mixed, sine = config.source in ("sines", "pulse"), config.source == "sine"
+        if mixed:
             self.m_source = nn.Module()
             self.m_source.l_linear = nn.Linear(config.source_channels, 1)
         if config.source == "pulse":
             with torch.no_grad():  # as loud as the sines' excitation is in a trained generator
                 self.m_source.l_linear.weight.copy_(torch.tensor([[0.15, 0.075]]))
         self.conv_pre = nn.Conv1d(config.mel.bins, config.initial_channels, 7, padding=3)
+        if config.speakers:
+            self.speakers = nn.Embedding(config.speakers, config.initial_channels)
         self.ups, self.noise_convs, self.resblocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for i, (rate, kernel) in enumerate(zip(config.upsample_rates, config.upsample_kernels)):
             width = config.initial_channels >> (i + 1)
             self.ups.append(nn.ConvTranspose1d(2 * width, width, kernel, rate, padding=(kernel - rate) // 2))
-            if not sine:
+            if mixed:
                 self.noise_convs.append(source_conv(width, math.prod(config.upsample_rates[i + 1 :])))
-            elif i == SINE_STAGE:
+            elif sine and i == SINE_STAGE:
                 self.source_conv = nn.Conv1d(1, width, 1)
             for size, dilations in zip(config.resblock_kernels, config.resblock_dilations):
                 self.resblocks.append(ResBlock(width, size, dilations, config.resblock))
         self.conv_post = nn.Conv1d(width, 1, 7, padding=3)
 
     def source(self, sines: Tensor) -> Tensor:
-        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
+        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples].
+
+        Source "none" has no excitation: there it is not to be called.
+        """
         if self.config.source == "sine":
             return sines.squeeze(-1)
         mixed = self.m_source.l_linear(sines).squeeze(-1)
         return mixed if self.config.source == "pulse" else torch.tanh(mixed)  # tanh would blunt the pulses
 
-    def forward(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(self, mel: Tensor, source: Tensor | None, added: Tensor | None = None) -> Tensor:
         """mel [B, T, M] (log base as configured), ``source`` from :meth:`source` → audio [B, T·hop] in −1 … 1.
 
-        noise [B, T, initial_channels], standard normal, is scaled by `noise_sigma`; None omits it.
+        ``source`` is ignored where the configuration has none. ``added`` [B, T, initial_channels], or what broadcasts
+        to it, is added to conv_pre's output: standard normal noise times `noise_sigma`, or a speaker's vector as it is;
+        None omits it.
         """
         x = self.conv_pre(mel.transpose(1, 2))
-        if noise is not None:
-            x = x + self.config.noise_sigma * noise.transpose(1, 2)
-        source = source[:, None]
+        if added is not None:
+            x = x + self.config.added_gain * added.transpose(-1, -2)
         kinds = len(self.config.resblock_kernels)
         for i, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, SLOPE))
-            if self.config.source != "sine" or i == SINE_STAGE:
-                x = x + self.source_branch(i, source)
+            if self.config.source_conv(i):
+                assert source is not None, "this vocoder takes an excitation"
+                x = x + self.source_branch(i, source[:, None])
             x = sum(block(x) for block in self.resblocks[i * kinds : (i + 1) * kinds]) / kinds
         x = F.leaky_relu(x, LAST_SLOPE).to(self.conv_post.weight.dtype)
         with torch.autocast(x.device.type, enabled=False):  # samples in bf16 would have 9 bits

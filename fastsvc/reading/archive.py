@@ -55,7 +55,7 @@ def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
     plain = all(entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1 for entry in entries)
     if len(names) < len(entries) or len(entries) > MOST_ENTRIES or not plain or not entries:
         raise CheckpointError(f"{path} has entries packed, or twice, which torch never writes", "do not trust the file")
-    _check_offsets(file, entries, size, damaged)
+    check_offsets(file, entries, size, damaged)
     sizes = {entry.filename: entry.file_size for entry in entries}
     prefix = entries[0].filename.partition("/")[0]
     index = f"{prefix}/data.pkl"
@@ -97,7 +97,7 @@ def _refuse_other(entries, path: Path) -> None:
     raise CheckpointError(f"{path} is {description} ({examples})", remedy if models else "name a checkpoint")
 
 
-def _check_offsets(file: BinaryIO, entries, size: int, damaged: CheckpointError) -> None:
+def check_offsets(file: BinaryIO, entries, size: int, damaged: CheckpointError) -> None:
     """Raises ``damaged`` unless entries lie one after another, each behind a header with its name."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
@@ -108,7 +108,8 @@ def _check_offsets(file: BinaryIO, entries, size: int, damaged: CheckpointError)
         *_, name, extra = _LOCAL.unpack(header)
         if file.read(name).decode("utf-8" if entry.flag_bits & 0x800 else "cp437", "replace") != entry.orig_filename:
             raise damaged
-        end = entry.header_offset + _LOCAL.size + name + extra + entry.file_size
+        stored = entry.file_size if entry.compress_type == zipfile.ZIP_STORED else 0
+        end = entry.header_offset + _LOCAL.size + name + extra + max(stored, entry.compress_size)
         if end > size:
             raise damaged
 

@@ -39,7 +39,7 @@ _MODELS = (  # models and recordings that are not checkpoints
     (b"ID3", "a recording (mp3)", "name the checkpoint"),
 )
 _INDEX = re.compile(rb"I[xwHNBMv][A-Za-z0-9]{2}..\0\0", re.DOTALL)  # faiss: letters for the kind of an index, its width
-_INDEX_REMEDY = "name the voice's checkpoint instead: an index only refines RVC's features, and is not needed"
+_INDEX_REMEDY = "name the voice's .pth instead: an index beside it is found, one elsewhere is named with --index"
 _MARKUP = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(!doctype|html|head|body|\?xml|error)", re.IGNORECASE | re.DOTALL
 )

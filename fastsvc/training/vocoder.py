@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from fastsvc.audio.mel import log_mel
-from fastsvc.config import from_dict, to_dict, vocoder_config
+from fastsvc.config import VocoderConfig, from_dict, to_dict, vocoder_config
 from fastsvc.config.limits import CROPS, SHARE
-from fastsvc.config.plain import within
+from fastsvc.config.plain import check, within
 from fastsvc.model import source
 from fastsvc.model.modules import module
 from fastsvc.model.vocoder import Generator
@@ -59,6 +59,9 @@ class VocoderTask(Task):
         self.settings = from_dict(self.settings_class, config or {}, "task")
         plain = self.settings.model | {"mel": to_dict(corpus.mel)}
         self.model_config = vocoder_config(plain, "task.model")
+        if isinstance(self.model_config, VocoderConfig):
+            trained = self.model_config.source != "none" and not self.model_config.speakers
+            check(trained, "task.model: no generator with speakers, or without a source, can be trained")
         self.agree(self.model_config, self.settings)
         self.mel = self.model_config.mel
         self.model = module("vocoder", self.model_config).to(self.device)

@@ -50,10 +50,10 @@ class GeneratorLaunches:
         )
         self.scratch = allocate(max(map(self._scratch, self._fused()), default=1), dtype=weights.dtype, device=device)
 
-    def launches(self, mel: Tensor, excitation: Tensor, noise: Tensor | None, audio: Tensor) -> list[Launch]:
-        """mel [B, T, M], excitation [B, T·source_hop], noise [B, T, initial_channels] or None → audio [B, T·hop], all
-        float32."""
-        launches = [self._pre(mel, noise)]
+    def launches(self, mel: Tensor, excitation: Tensor | None, added: Tensor | None, audio: Tensor) -> list[Launch]:
+        """mel [B, T, M], excitation [B, T·source_hop] or None, ``added`` to conv_pre's output [B, T, initial_channels]
+        or None → audio [B, T·hop], all float32."""
+        launches = [self._pre(mel, added)]
         for stage, hop in zip(self.weights.stages, hops(self.config)):
             launches += self._stage(stage, hop, excitation)
         x = self._rows(self.sum, self.config.mel.hop_samples, self.weights.post_weight.shape[1])
@@ -64,18 +64,18 @@ class GeneratorLaunches:
         shape = self.batch, self.frames * hop, channels
         return buffer[: torch.Size(shape).numel()].view(shape)
 
-    def _pre(self, mel: Tensor, noise: Tensor | None) -> Launch:
+    def _pre(self, mel: Tensor, added: Tensor | None) -> Launch:
         pre = self.weights.pre
         out = self._rows(self.sum, 1, pre.weight.shape[2])
         block = self._block(pre, 1)
         arguments = mel, pre.weight, pre.bias, out, block
-        return conv.launch(*arguments, residual=noise, gain=self.config.noise_sigma, precision=self.precision)
+        return conv.launch(*arguments, residual=added, gain=self.config.added_gain, precision=self.precision)
 
     def _block(self, layer: PackedConv, hop: int) -> Tile:
         taps, depth, columns = layer.weight.shape
         return conv.tile(self.tiled_frames * hop, depth, columns, taps, layer.weight.dtype, self.arch)
 
-    def _stage(self, stage: PackedStage, hop: int, excitation: Tensor) -> list[Launch]:
+    def _stage(self, stage: PackedStage, hop: int, excitation: Tensor | None) -> list[Launch]:
         """From the previous stage's sum to this stage's: the upsampling, and every unit of every block."""
         up, block_count = stage.up, len(stage.blocks)
         rate, taps, depth, columns = up.weight.shape

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
-from fastsvc.config.vocoder import SINE_STAGE
 from fastsvc.kernels.denoiser import pack
 from fastsvc.kernels.denoiser.pack import fit
 from fastsvc.kernels.tiles import power_of_two
@@ -120,9 +119,7 @@ def pack_generator(tensors: dict[str, Tensor], config: VocoderConfig, dtype: tor
     packer = _Packer(tensors, dtype, device)
     stages = []
     for i, (rate, kernel) in enumerate(zip(config.upsample_rates, config.upsample_kernels)):
-        branch = f"noise_convs.{i}"
-        if config.source == "sine":
-            branch = "source_conv" if i == SINE_STAGE else ""
+        branch = config.source_conv(i)
         first = i * len(config.resblock_kernels)
         blocks = [
             tuple(_unit(packer, f"resblocks.{first + j}", k, d, config.resblock) for k, d in enumerate(dilations))

@@ -21,9 +21,9 @@ from fastsvc.artifact import engine_folder
 from fastsvc.artifact.onnx import source_filter
 from fastsvc.artifact.onnx.writer import StoredTensor, Writer, read_header
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
-from fastsvc.config.vocoder import SINE_STAGE
 from fastsvc.errors import EngineError, MissingPackageError
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE
+from fastsvc.model.vocoders import extra_name
 
 NORM_EPSILON = 1e-5  # torch.nn.functional.layer_norm's
 EXACT = "conv_post."  # computed in float32 even in a float16 graph: samples need more than 11 bits
@@ -78,7 +78,8 @@ def graph(config: AnyVocoderConfig, tensors: dict[str, StoredTensor], location: 
 def generator_graph(config: VocoderConfig, tensors: dict[str, StoredTensor], location: str, half=False) -> bytes:
     """A serialised ONNX model of fastsvc.model.vocoder.Generator, weight norm folded; batch and length are free.
 
-    Inputs, all float32: mel [B, T, M], source [B, T·source_hop_samples], and only where noise_sigma > 0 noise
+    Inputs, all float32: mel [B, T, M], source [B, T·source_hop_samples] but for vocoders without one, and only where
+    noise_sigma > 0 noise [B, T, initial_channels], or with a table of speakers the vector of one of them as speaker
     [B, T, initial_channels]. Output: audio [B, T·hop_samples] float32.
     ``half`` computes in float16 except for the last convolution and tanh; layer norms keep float32 inside.
     ``location``: the file of ``tensors``, beside the graph. Needs the package onnx.
@@ -87,15 +88,19 @@ def generator_graph(config: VocoderConfig, tensors: dict[str, StoredTensor], loc
     kinds = len(config.resblock_kernels)
     x = writer.node("Transpose", writer.graph_input("mel"), name="mel.transposed", perm=[0, 2, 1])
     x = writer.conv("conv_pre", x, pads=[3, 3])
-    if config.noise_sigma:
-        noise = writer.node("Transpose", writer.graph_input("noise"), name="noise.transposed", perm=[0, 2, 1])
-        noise = writer.node("Mul", noise, writer.scalar("noise_sigma", config.noise_sigma), name="noise.scaled")
-        x = writer.node("Add", x, noise, name="noise.added")
+    extra = extra_name(config)
+    if extra is not None:
+        added = writer.node("Transpose", writer.graph_input(extra), name=f"{extra}.transposed", perm=[0, 2, 1])
+        if config.noise_sigma:
+            added = writer.node("Mul", added, writer.scalar("noise_sigma", config.noise_sigma), name="noise.scaled")
+        x = writer.node("Add", x, added, name=f"{extra}.added")
     axis = writer.integers("source.axis", [1])
-    source = writer.node("Unsqueeze", writer.graph_input("source"), axis, name="source.channel")
+    source = ""
+    if config.source_channels:
+        source = writer.node("Unsqueeze", writer.graph_input("source"), axis, name="source.channel")
     for i in range(len(config.upsample_rates)):
         x = _upsampled(writer, config, i, writer.leaky(f"ups.{i}", x, SLOPE))
-        if config.source != "sine" or i == SINE_STAGE:
+        if config.source_conv(i):
             x = writer.node("Add", x, _branch(writer, config, i, source), name=f"ups.{i}.excited")
         blocks = [_resblock(writer, config, i * kinds + kind, kind, x) for kind in range(kinds)]
         x = blocks[0]
@@ -109,9 +114,11 @@ def generator_graph(config: VocoderConfig, tensors: dict[str, StoredTensor], loc
     x = writer.conv("conv_post", x, pads=[3, 3])
     x = writer.node("Tanh", x, name="tanh")
     writer.node("Squeeze", x, axis, name="audio")
-    inputs = {"mel": ("frames", config.mel.bins), "source": ("source_samples",)}
-    if config.noise_sigma:
-        inputs["noise"] = ("frames", config.initial_channels)
+    inputs: dict[str, tuple] = {"mel": ("frames", config.mel.bins)}
+    if source:
+        inputs["source"] = ("source_samples",)
+    if extra is not None:
+        inputs[extra] = ("frames", config.initial_channels)
     return writer.model("vocoder", inputs, {"audio": ("samples",)})
 
 
@@ -123,9 +130,9 @@ def _upsampled(writer: Writer, config: VocoderConfig, stage: int, x: str) -> str
 
 def _branch(writer: Writer, config: VocoderConfig, stage: int, source: str) -> str:
     """The excitation at the rate of one stage, as in Generator.source_branch."""
+    name, stride = config.source_conv(stage), math.prod(config.upsample_rates[stage + 1 :])
     if config.source == "sine":
-        return writer.conv("source_conv", source)
-    name, stride = f"noise_convs.{stage}", math.prod(config.upsample_rates[stage + 1 :])
+        return writer.conv(name, source)
     x = writer.conv(name, source, strides=[stride], pads=[stride // 2] * 2)
     if config.family != "m4":
         return x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsvc.checkpoints.files import index_beside
 from fastsvc.errors import CheckpointError
 
 ENDINGS = (".ckpt", ".pt", ".pth", ".ptc", ".safetensors")
@@ -25,6 +26,11 @@ def checkpoint_in(path: Path) -> Path:
     files = sorted(file for file in path.iterdir() if file.is_file() and _has_checkpoint_name(file))
     if len(files) == 1:
         return files[0]
+    indexes = [file.name for file in path.iterdir() if index_beside.is_index(file.name)]
+    if not files and indexes:
+        raise CheckpointError(
+            f"{path} holds an index of RVC ({indexes[0]}), but no voice", "put the voice's .pth there, or name the .pth"
+        )
     if not files:
         raise CheckpointError(
             f"{path} is a folder without a checkpoint ({BARE}, *{', *'.join(ENDINGS)})",

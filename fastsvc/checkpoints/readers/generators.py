@@ -22,23 +22,38 @@ def generator(
     state: dict[str, Tensor], config: AnyVocoderConfig, path: Path
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """(the vocoder's tensors, notes). Raises CheckpointError with the file's own name of each wrong tensor."""
-    from fastsvc.model import weight_norm
     from fastsvc.model.modules import module
+
+    tensors, file_names = folded(state, path)
+    make = functools.partial(module, "vocoder", config)
+    fitted = fit(tensors, make, path, lambda name: file_names.get(name, name))
+    return fitted, ("weight norm folded",) if len(tensors) < len(state) else ()
+
+
+def folded(state: dict[str, Tensor], path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(the tensors with weight norm folded, the file's name of each). Raises CheckpointError for halves that do not
+    fit each other."""
+    from fastsvc.model import weight_norm
 
     halves = {name: other for name in state if (other := weight_norm.partner(name))}
     faults = [f"missing: {other}" for other in halves.values() if other not in state]
     for name, other in halves.items():
         gain, direction = state[name].shape, state.get(other, state[name]).shape
-        if name.endswith(weight_norm.GAINS) and gain != (*direction[:1], *[1] * (len(direction) - 1)) and not faults:
+        fitting = len(direction) > 1 and gain == (*direction[:1], *[1] * (len(direction) - 1))
+        if name.endswith(weight_norm.GAINS) and not fitting and not faults:
             faults.append(f"{name} has shape {tuple(gain)}, which does not fit {tuple(direction)} of its other half")
+    single = [name for name in state if not name.endswith(weight_norm.GAINS)]
+    file_names = {weight_norm.folded_name(name): name for name in single}
+    faults += [
+        f"{name} and {other} are one weight"
+        for name in single
+        if (other := file_names[weight_norm.folded_name(name)]) != name
+    ]
     if faults:
         raise CheckpointError(
             f"{path} does not fit its configuration: {'; '.join(faults)}", "download the checkpoint again"
         )
-    file_names = {weight_norm.folded_name(name): name for name in state if not name.endswith(weight_norm.GAINS)}
-    make = functools.partial(module, "vocoder", config)
-    tensors = fit(weight_norm.fold(state), make, path, lambda name: file_names.get(name, name))
-    return tensors, ("weight norm folded",) if halves else ()
+    return weight_norm.fold(state), file_names
 
 
 def sizes(file: YamlFile, key: str) -> tuple[int, ...]:

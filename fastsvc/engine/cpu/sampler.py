@@ -8,7 +8,7 @@ whole recording beforehand, so a block gets the same input as a single pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fastsvc.artifact.manifest import Sampling
 from fastsvc.audio.slicing import blocks
-from fastsvc.config import AcousticConfig, AnyVocoderConfig
+from fastsvc.config import AcousticConfig, AnyAcousticConfig, AnyVocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.generators import torch_generator
@@ -41,6 +41,12 @@ class Features:
     protect: float = 0.5  # of RVC: the share of ``units`` in unvoiced frames, where the rest is ``original_units``
     margin: int = 0  # frames at both ends that continue the recording and are no part of the result
 
+    @property
+    def melody(self) -> tuple[Tensor, Tensor]:
+        """f0_hz and voiced of the recording's own frames, without the margins."""
+        own = slice(self.margin, len(self.f0_hz) - self.margin)
+        return self.f0_hz[own], self.voiced[own]
+
 
 @dataclass(frozen=True)
 class SeededNoise:
@@ -59,10 +65,34 @@ def noise_from(draws) -> Noise:
     return lambda step, first, last: draws[step][first:last]
 
 
-class MelSampler:
-    """Condition, denoiser and schedule → log-mel. A GPU's MelSampler (engine/cuda/sampler.py) has the same role."""
+class OneByOne:
+    """A sampler that computes several recordings one after another; ``config`` is that of its acoustic model."""
 
     shares_batches = False  # several recordings together take as long as one after another
+    config: AnyAcousticConfig
+    __call__: Callable[..., Tensor]
+
+    def many(
+        self,
+        recordings: Sequence[Features],
+        speaker: Tensor,
+        steps: int,
+        seeds: Sequence[int],
+        progress: Progress | None = None,
+    ) -> list[Tensor]:
+        """Log-mels of several recordings, one after another."""
+        mels = []
+        for i, (features, seed) in enumerate(zip(recordings, seeds, strict=True)):
+            own_progress = progress and (lambda fraction, i=i: progress((i + fraction) / len(recordings)))
+            noise = SeededNoise(seed, self.config.mel.bins)
+            mels.append(self(features, speaker, steps, noise, progress=own_progress))
+        return mels
+
+
+class MelSampler(OneByOne):
+    """Condition, denoiser and schedule → log-mel. A GPU's MelSampler (engine/cuda/sampler.py) has the same role."""
+
+    config: AcousticConfig
 
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, sampling: Sampling, precision: str = "fp32"):
         self.config, self.method = config, sampling.method
@@ -71,6 +101,7 @@ class MelSampler:
         self.schedules = sampling.schedules
         self.condition = condition_for(config)(tensors, config)
         self.denoiser = denoiser_for(precision)(tensors, config, sampling.levels)
+        self.computes = "bf16" if self.denoiser.gated_type == torch.bfloat16 else "fp32"
         self.low, self.high = torch.tensor(config.norm.low), torch.tensor(config.norm.high)
 
     def __call__(
@@ -100,22 +131,6 @@ class MelSampler:
             if progress:
                 progress(last / frames)
         return result.add_(1).mul_(scale).add_(self.low)
-
-    def many(
-        self,
-        recordings: Sequence[Features],
-        speaker: Tensor,
-        steps: int,
-        seeds: Sequence[int],
-        progress: Progress | None = None,
-    ) -> list[Tensor]:
-        """Log-mels of several recordings, one after another."""
-        mels = []
-        for i, (features, seed) in enumerate(zip(recordings, seeds, strict=True)):
-            own_progress = progress and (lambda fraction, i=i: progress((i + fraction) / len(recordings)))
-            noise = SeededNoise(seed, self.config.mel.bins)
-            mels.append(self(features, speaker, steps, noise, progress=own_progress))
-        return mels
 
     def timed_stages(self, features: Features, speaker: Tensor, steps: int, noise: Noise) -> dict[str, Callable]:
         """For measuring: the condition and all evaluations of one block, each as a call."""
@@ -152,21 +167,33 @@ class Synthesiser:
         make: Callable = torch_generator,
     ):
         self.config = config
-        self.vocoder = make(tensors, config)
+        self.vocoder, self.speakers = make(tensors, config), tensors.get(vocoders.SPEAKERS)
         bases = {"e": math.e, "10": 10.0}
         self.scale = math.log(bases[log_base or config.mel.log_base], bases[config.mel.log_base])
 
+    def speaker(self, weights: Mapping[int, float]) -> Tensor | None:
+        """The vector [initial_channels] of rows and weights of speakers; None where the vocoder has no table of them,
+        as nearly all have none."""
+        return None if self.speakers is None else vocoders.speaker_vector(self.speakers, weights)
+
     def __call__(
-        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+        self,
+        mel: Tensor,
+        f0_hz: Tensor,
+        seed: int = 0,
+        block: int | None = None,
+        progress: Progress | None = None,
+        speaker: Tensor | None = None,
     ) -> Tensor:
-        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics → audio [T·hop]."""
+        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics, ``speaker`` from :meth:`speaker` → audio
+        [T·hop]."""
         frames, hop = len(mel), self.config.mel.hop_samples
         audio = torch.empty(frames * hop)
         phase = vocoders.frame_phase(f0_hz[None], self.config)
         for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
             block_f0 = f0_hz[None, start:end]
             excitation = vocoders.seeded(block_f0, self.config, seed, start, phase[:, start:end])
-            extra = vocoders.seeded_extra(block_f0, self.config, seed, start)
+            extra = vocoders.seeded_extra(block_f0, self.config, seed, start, speaker)
             inputs = self.scale * mel[None, start:end], self.vocoder.source(excitation), extra
             block_audio = self.vocoder(*inputs)[0]
             audio[first * hop : last * hop] = block_audio[(first - start) * hop : (last - start) * hop]

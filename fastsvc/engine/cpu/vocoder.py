@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastsvc.config import VocoderConfig
-from fastsvc.config.vocoder import SINE_STAGE
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames
 
 
@@ -30,30 +29,36 @@ class Vocoder:
         exact = ("m_source.", "conv_post.")
         weights = {n: v.to(device, torch.float32 if n.startswith(exact) else dtype) for n, v in tensors.items()}
         self.linear = None
-        if config.source != "sine":
+        if "m_source.l_linear.weight" in weights:
             self.linear = weights["m_source.l_linear.weight"], weights["m_source.l_linear.bias"]
         self.pre, self.post = SameLengthConv(weights, "conv_pre"), SameLengthConv(weights, "conv_post")
         self.stages = [UpsamplingStage(weights, config, i) for i in range(len(config.upsample_rates))]
 
-    def source(self, sines: Tensor) -> Tensor:
-        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]."""
+    def source(self, sines: Tensor | None) -> Tensor | None:
+        """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]; None → None."""
         return mixed_excitation(sines, self.linear, self.config)
 
-    def __call__(self, mel: Tensor, source: Tensor, noise: Tensor | None = None) -> Tensor:
-        """mel [B, T, M], ``source`` from :meth:`source`, noise [B, T, initial_channels] → audio [B, T·hop]."""
-        mel, source = mel.to(self.dtype), source.to(self.dtype)
-        x = mel.transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
-        source = source[:, None, None].contiguous(memory_format=torch.channels_last)
+    def __call__(self, mel: Tensor, source: Tensor | None, added: Tensor | None = None) -> Tensor:
+        """mel [B, T, M], ``source`` from :meth:`source`, ``added`` [B, T, initial_channels] or what broadcasts to it
+        (Generator.forward) → audio [B, T·hop]."""
+        x = mel.to(self.dtype).transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
+        if source is not None:
+            source = source.to(self.dtype)[:, None, None].contiguous(memory_format=torch.channels_last)
         x = self.pre(x)
-        if noise is not None:
-            x.add_(noise.to(self.dtype).transpose(1, 2)[:, :, None], alpha=self.config.noise_sigma)
+        if added is not None:
+            x.add_(added.to(self.dtype).transpose(1, 2)[:, :, None], alpha=self.config.added_gain)
         for stage in self.stages:
             x = stage(x, source)
         return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
 
 
-def mixed_excitation(sines: Tensor, linear: tuple[Tensor, Tensor] | None, config: VocoderConfig) -> Tensor:
-    """Sines → excitation by the source's linear layer (weight, bias); the single sine of PC-NSF has no such layer."""
+def mixed_excitation(
+    sines: Tensor | None, linear: tuple[Tensor, Tensor] | None, config: VocoderConfig
+) -> Tensor | None:
+    """Sines → excitation by the source's linear layer (weight, bias); the single sine of PC-NSF has no such layer, and
+    a vocoder without a source has neither."""
+    if sines is None:
+        return None
     if linear is None:
         return sines.squeeze(-1)
     excitation = F.linear(sines, *linear).squeeze(-1)
@@ -81,9 +86,9 @@ class UpsamplingStage:
         self.up = _flat(weights[f"ups.{index}.weight"]), weights[f"ups.{index}.bias"]
         self.up_stride, self.up_padding = (1, rate), (0, (kernel - rate) // 2)
         stride = math.prod(config.upsample_rates[index + 1 :])
-        name = f"noise_convs.{index}"
+        name = config.source_conv(index)
         if config.source == "sine":
-            name, stride = ("source_conv" if index == SINE_STAGE else ""), 1
+            stride = 1
         self.branch = (_flat(weights[f"{name}.weight"]), weights[f"{name}.bias"]) if name else None
         self.branch_stride, self.branch_padding = (1, stride), (0, stride // 2)
         first = index * len(config.resblock_kernels)
@@ -98,9 +103,10 @@ class UpsamplingStage:
             for i, dilations in enumerate(config.resblock_dilations)
         ]
 
-    def __call__(self, x: Tensor, source: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, source: Tensor | None) -> Tensor:
         x = F.conv_transpose2d(F.leaky_relu_(x, SLOPE), *self.up, stride=self.up_stride, padding=self.up_padding)
         if self.branch is not None:
+            assert source is not None, "this vocoder takes an excitation"
             x.add_(self.excitation(source, *self.branch))
         total = None
         for block in self.blocks:

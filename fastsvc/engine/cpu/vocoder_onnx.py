@@ -29,11 +29,12 @@ class OnnxGenerator:
         self.config, self.halo_frames = config, vocoders.halo_frames(config)
         graph = vocoder_graph.graph_of_tensors(tensors, config)
         self.linear: tuple[Tensor, Tensor] | None = None
-        if isinstance(config, VocoderConfig) and config.source != "sine":
+        if "m_source.l_linear.weight" in tensors:
             weight, bias = (tensors[f"m_source.l_linear.{part}"].float() for part in ("weight", "bias"))
             self.linear = weight, bias
         self.how = f"onnxruntime {runtime.__version__}"
-        graph_tensors = {name: value for name, value in tensors.items() if not name.startswith("m_source.")}
+        outside = ("m_source.", vocoders.SPEAKERS)
+        graph_tensors = {name: value for name, value in tensors.items() if not name.startswith(outside)}
         try:
             self.weights = {
                 name: value.contiguous().numpy() for name, value in graph_tensors.items()
@@ -46,18 +47,21 @@ class OnnxGenerator:
             reason = f"onnxruntime cannot run the vocoder: {' '.join(str(error).split())[:300]}"
             raise EngineError(reason, "build the engine again, or use another vocoder backend") from error
 
-    def source(self, excitation: Tensor) -> Tensor:
-        """Excitation [B, T·source_hop_samples, source_channels] → as the graph takes it."""
+    def source(self, excitation: Tensor | None) -> Tensor | None:
+        """Excitation [B, T·source_hop_samples, source_channels] → as the graph takes it; None → None."""
         if isinstance(self.config, VocoderConfig):
             return mixed_excitation(excitation, self.linear, self.config)
         return excitation
 
-    def __call__(self, mel: Tensor, source: Tensor, extra: Tensor | None = None) -> Tensor:
-        """mel [B, T, M], ``source`` from :meth:`source`, ``extra`` (fastsvc/model/vocoders.py) → audio [B, T·hop]."""
-        inputs, name = {"mel": mel, "source": source}, vocoders.extra_name(self.config)
+    def __call__(self, mel: Tensor, source: Tensor | None, extra: Tensor | None = None) -> Tensor:
+        """mel [B, T, M], ``source`` from :meth:`source`, ``extra`` (fastsvc/model/vocoders.py), or what broadcasts to
+        it → audio [B, T·hop]."""
+        inputs, name = {"mel": mel}, vocoders.extra_name(self.config)
+        if source is not None:
+            inputs["source"] = source
         if name is not None:
             shape = vocoders.shapes(self.config, *mel.shape[:2])[name]
-            inputs[name] = mel.new_zeros(shape) if extra is None else extra
+            inputs[name] = mel.new_zeros(shape) if extra is None else extra.expand(shape)
         arrays = {name: value.detach().float().contiguous().numpy() for name, value in inputs.items()}
         return torch.from_numpy(self.session.run(["audio"], arrays)[0])
 

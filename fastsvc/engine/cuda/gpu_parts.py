@@ -10,6 +10,7 @@ import torch
 from fastsvc.artifact import seal
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.manifest import Manifest
+from fastsvc.config import RvcConfig
 from fastsvc.engine.cuda import launcher, selfcheck, support
 from fastsvc.engine.cuda.generators.backends import backend_choice
 from fastsvc.engine.cuda.pitch import Yin
@@ -56,6 +57,8 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
     kernel_launcher, how = launcher.choose(part, arch)
     if kernel_launcher is None:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", _remedy(arch))
+    if isinstance(model.acoustic, RvcConfig):
+        raise EngineError(f"{folder.path} is a voice of RVC, which does not run on a GPU yet", "use the device cpu")
     dtype = DTYPES[precision]
     sampler = MelSampler(
         model.weights(), model.acoustic, folder.manifest.sampling, dtype, device, arch, kernel_launcher
@@ -67,4 +70,5 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
         choice = backend_choice(model, tensors, half, device, arch, kernel_launcher, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, kernel_launcher, choice)
     selfcheck.check(folder.manifest.check, sampler, synthesiser, precision)
-    return Parts(device, precision, how, sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device))
+    parts = sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device), model.retrieval(device)
+    return Parts(device, precision, how, *parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from fastsvc.config import AcousticConfig, AnyVocoderConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, AnyAcousticConfig, AnyVocoderConfig, VocoderConfig
 from fastsvc.engine import buckets
 from fastsvc.engine.buckets import Buckets
 from fastsvc.engine.cuda import schedules
@@ -20,7 +20,7 @@ from fastsvc.model import schedule
 
 
 def launches(
-    config: AcousticConfig,
+    config: AnyAcousticConfig,
     vocoder: AnyVocoderConfig | None,
     method: str,
     by_steps: dict[int, list[float]],
@@ -33,8 +33,26 @@ def launches(
     """The launches of all ``shapes`` (by default all buckets) and schedules; many differ in their buffers alone.
 
     The vocoder's launches are those of ``audio_shapes`` (by default all its prepared shapes), in :func:`audio_type` of
-    the denoiser's ``dtype``.
+    the acoustic model's ``dtype``. The acoustic part of RVC's voices has no kernels of its own.
     """
+    if isinstance(config, AcousticConfig):
+        yield from denoiser(config, method, by_steps, refine, dtype, arch, shapes)
+    if isinstance(vocoder, VocoderConfig) and by_kernel(vocoder):
+        yield source(vocoder)
+    if isinstance(vocoder, VocoderConfig):  # no kernels compute the others
+        yield from generator(vocoder, audio_type(dtype), arch, audio_shapes)
+
+
+def denoiser(
+    config: AcousticConfig,
+    method: str,
+    by_steps: dict[int, list[float]],
+    refine: bool,
+    dtype: torch.dtype,
+    arch: int,
+    shapes=None,
+) -> Iterator[Launch]:
+    """The launches of a diffusion model, as :func:`launches`."""
     levels = sorted({level for row in by_steps.values() for level in schedule.evaluated(method, row)}, reverse=True)
     weights, level_rows = without_storage(config, len(levels), dtype), level_table(config, levels)
     plans = [schedules.fused(config, method, row, refine) for row in by_steps.values()]
@@ -42,10 +60,6 @@ def launches(
     for shape in Buckets().shapes() if shapes is None else shapes:
         program = DenoiserProgram(weights, config, level_rows, shape, arch, torch.zeros)
         yield from program.launches(plans, levels[:1], conditioned=condition_for(config).in_graphs)
-    if isinstance(vocoder, VocoderConfig) and by_kernel(vocoder):
-        yield source(vocoder)
-    if isinstance(vocoder, VocoderConfig):  # no kernels compute the others
-        yield from generator(vocoder, audio_type(dtype), arch, audio_shapes)
 
 
 def source(config: VocoderConfig) -> Launch:

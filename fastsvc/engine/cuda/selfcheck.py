@@ -32,10 +32,13 @@ def inputs(config: AcousticConfig, level: float) -> dict[str, Tensor]:
 
 
 def vocoder_inputs(config: AnyVocoderConfig) -> dict[str, Tensor]:
-    """mel [T, M] and f0_hz [T], unvoiced at first."""
+    """mel [T, M] and f0_hz [T], unvoiced at first, and where the vocoder takes one a speaker's vector."""
     f0_hz = torch.full((VOCODER_FRAMES,), 220.0)
     f0_hz[:2] = 0
-    return {"mel": draws(VOCODER_FRAMES, config.mel.bins, 2) - 2, "f0_hz": f0_hz}
+    found = {"mel": draws(VOCODER_FRAMES, config.mel.bins, 2) - 2, "f0_hz": f0_hz}
+    if vocoders.extra_name(config) == "speaker":
+        found["speaker"] = draws(1, config.initial_channels, 4)[0]
+    return found
 
 
 def fingerprint(values: Tensor) -> list[float]:
@@ -65,10 +68,10 @@ def expected_audio(config: AnyVocoderConfig, vocoder) -> list[float]:
     return fingerprint(audio_of(config, vocoder, **vocoder_inputs(config)))
 
 
-def audio_of(config: AnyVocoderConfig, vocoder, mel: Tensor, f0_hz: Tensor) -> Tensor:
+def audio_of(config: AnyVocoderConfig, vocoder, mel: Tensor, f0_hz: Tensor, speaker: Tensor | None = None) -> Tensor:
     """The CPU's vocoder (fastsvc/engine/cpu/generators.py) on a whole mel."""
     excitation = vocoder.source(vocoders.seeded(f0_hz[None], config, SEED))
-    return vocoder(mel[None], excitation, vocoders.seeded_extra(f0_hz[None], config, SEED))[0]
+    return vocoder(mel[None], excitation, vocoders.seeded_extra(f0_hz[None], config, SEED, speaker=speaker))[0]
 
 
 @torch.inference_mode()
@@ -82,7 +85,8 @@ def check(stored: dict | None, sampler, synthesiser, precision: str) -> None:
             _compare(f"{name} of the denoiser ({kernels})", fingerprint(value), expected, precision)
     if synthesiser is not None and stored.get("audio"):
         check_inputs, requested = vocoder_inputs(synthesiser.config), synthesiser.choice.requested
-        audio = synthesiser(check_inputs["mel"] / synthesiser.scale, check_inputs["f0_hz"], SEED)
+        mel, f0_hz = check_inputs["mel"] / synthesiser.scale, check_inputs["f0_hz"]
+        audio = synthesiser(mel, f0_hz, SEED, speaker=check_inputs.get("speaker"))
         backend = "PyTorch" if requested in ("auto", "torch") else requested
         by = backend if synthesiser.mixing is None else f"source_kernel, {backend}"
         _compare(f"{AUDIO} ({by})", fingerprint(audio), stored["audio"], precision)

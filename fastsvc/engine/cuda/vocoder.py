@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import torch
@@ -23,6 +23,7 @@ from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
 from fastsvc.engine.cuda.graphs import Graphs, on, settle
 from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel, source_by_frame, source_mixing
 from fastsvc.errors import EngineError
+from fastsvc.model import vocoders
 from fastsvc.model.noise import FRAME_STREAM, gaussian
 
 Result = TypeVar("Result")
@@ -40,6 +41,7 @@ class Synthesiser:
         with torch.inference_mode(False):
             vocoder = torch_generator(tensors, config, dtype, device)
             self.mixing = source_mixing(vocoder) if by_kernel(config) else None
+        self.speakers = tensors.get(vocoders.SPEAKERS)
         self.choice = choice or BackendChoice(
             {"torch": lambda: TorchGenerator(vocoder)}, lambda: TorchGenerator(vocoder)
         )
@@ -49,20 +51,30 @@ class Synthesiser:
         self.host_stream = host_stream(self.device)
         self.most_batch, self.longest = buckets.EVEN_BATCHES[0], buckets.EVEN_FRAMES[-1]
 
-    def __call__(
-        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
-    ) -> Tensor:
-        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics → audio [T·hop] on the host."""
-        return self.begin(mel, f0_hz, seed, block, progress)()
+    def speaker(self, weights: Mapping[int, float]) -> Tensor | None:
+        """As the CPU's: the vector [initial_channels], on the host, or None."""
+        return None if self.speakers is None else vocoders.speaker_vector(self.speakers, weights)
+
+    def __call__(self, mel: Tensor, f0_hz: Tensor, *arguments, **options) -> Tensor:
+        """mel [T, M], f0_hz [T] with 0 where there are to be no harmonics, what :meth:`begin` takes → audio [T·hop] on
+        the host."""
+        return self.begin(mel, f0_hz, *arguments, **options)()
 
     def begin(
-        self, mel: Tensor, f0_hz: Tensor, seed: int = 0, block: int | None = None, progress: Progress | None = None
+        self,
+        mel: Tensor,
+        f0_hz: Tensor,
+        seed: int = 0,
+        block: int | None = None,
+        progress: Progress | None = None,
+        speaker: Tensor | None = None,
     ) -> Callable[[], Tensor]:
         """Start the work; the call that is returned waits for the audio. Until then other recordings may begin."""
 
         def work() -> Callable[[], Tensor]:
             tensors = to_device(mel, self.device), to_device(f0_hz, self.device)
-            return self._synthesise(*tensors, seed, block, progress).wait
+            vector = None if speaker is None else to_device(speaker, self.device)
+            return self._synthesise(*tensors, seed, block, progress, vector).wait
 
         return self._within_memory(work)
 
@@ -90,14 +102,14 @@ class Synthesiser:
         self.inputs, self.replays, self.calls = {}, {}, {}
         self.choice.release()
 
-    def _synthesise(self, mel, f0_hz, seed, block, progress) -> HostCopy:
+    def _synthesise(self, mel, f0_hz, seed, block, progress, speaker) -> HostCopy:
         hop, frames = self.config.mel.hop_samples, len(mel)
         cut = buckets.even_slices(frames, self.halo_frames, block or self.longest)
         source_input = source_by_frame(f0_hz, self.config)
         audio = HostCopy(frames * hop, self.device, self.host_stream)
         for group in cut.batches(self.most_batch):
             with ranges.stage("vocoder"):
-                out = self._batch(mel, source_input, seed, [cut.starts[i] for i in group], cut.length)
+                out = self._batch(mel, source_input, seed, [cut.starts[i] for i in group], cut.length, speaker)
             chunks = []
             for row, i in enumerate(group):
                 first, last, start = cut.bounds[i], cut.bounds[i + 1], cut.starts[i]
@@ -108,7 +120,13 @@ class Synthesiser:
         return audio
 
     def _batch(
-        self, mel: Tensor, source_input: tuple[Tensor, ...], seed: int, starts: list[int], length: int
+        self,
+        mel: Tensor,
+        source_input: tuple[Tensor, ...],
+        seed: int,
+        starts: list[int],
+        length: int,
+        speaker: Tensor | None = None,
     ) -> Tensor:
         """Audio [B, length·hop] of slices that begin at ``starts``."""
         key = len(starts), length
@@ -120,6 +138,9 @@ class Synthesiser:
         index = inputs.first_frames[:, None] + torch.arange(length, device=self.device)
         torch.mul(mel[index], self.scale, out=inputs.mel)
         inputs.fill_source(self.config, [part[index] for part in source_input], seed)
+        if inputs.speaker is not None:
+            assert speaker is not None, "this vocoder takes a speaker's vector"
+            inputs.speaker.copy_(speaker)
         if inputs.noise is not None:
             for row, start in enumerate(starts):
                 channels = inputs.noise.shape[2]
@@ -179,6 +200,8 @@ class Synthesiser:
         for done, shape in enumerate(shapes, 1):
             mel = torch.zeros(shape.frames, self.config.mel.bins, device=self.device)
             source_input = source_by_frame(torch.full((shape.frames,), 200.0, device=self.device), self.config)
-            self._batch(mel, source_input, 0, [0] * shape.batch, shape.frames)
+            speaker = self.speaker({0: 1.0})
+            vector = None if speaker is None else speaker.to(self.device)
+            self._batch(mel, source_input, 0, [0] * shape.batch, shape.frames, vector)
             if progress:
                 progress(done / len(shapes))

@@ -1,7 +1,8 @@
 """The vocoder's static buffers of one shape on a GPU, and how the excitation gets into them.
 
 The mixed sources of HiFi-GAN generators are written by a kernel (kernels/vocoder/source.py), the single sine of PC-NSF
-by PyTorch beforehand, and the pulses and noise of the source-filter vocoder by PyTorch inside the graph.
+by PyTorch beforehand, and the pulses and noise of the source-filter vocoder by PyTorch inside the graph. Generators
+without a source have no excitation.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ from fastsvc.model import noise, pulses, source, vocoders
 
 def by_kernel(config: AnyVocoderConfig) -> bool:
     """Whether the source kernel writes the excitation."""
-    return isinstance(config, VocoderConfig) and config.source != "sine"
+    return isinstance(config, VocoderConfig) and config.source in ("sines", "pulse")
 
 
 class VocoderInputs:
-    """``batch`` slices of ``frames``. ``extra``: the third input of fastsvc/model/vocoders.py, or None."""
+    """``batch`` slices of ``frames``; None for an input that the vocoder does not have.
+
+    ``extra``: the third input of fastsvc/model/vocoders.py; ``added``: the same where a generator adds it to its first
+    convolution's output, as noise and a speaker's vector are.
+    """
 
     def __init__(self, config: AnyVocoderConfig, batch: int, frames: int, device):
         with torch.inference_mode(False):
@@ -35,11 +40,12 @@ class VocoderInputs:
 
             shapes = vocoders.shapes(config, batch, frames)
             self.mel, self.f0_hz = zeros(*shapes["mel"][1:]), zeros(frames)
-            self.excitation = zeros(*shapes["source"][1:])
+            self.excitation = zeros(*shapes["source"][1:]) if "source" in shapes else None
             self.audio = zeros(frames * config.mel.hop_samples)
             self.first_frames, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
             self.noise = zeros(*shapes["noise"][1:]) if "noise" in shapes else None
-            self.extra = self.noise
+            self.speaker = zeros(*shapes["speaker"][1:]) if "speaker" in shapes else None
+            self.added = self.extra = self.noise if self.speaker is None else self.speaker
             if isinstance(config, SourceFilterConfig):
                 self.phase, self.extra = zeros(frames, dtype=torch.float64), self.f0_hz
             else:
@@ -59,6 +65,8 @@ class VocoderInputs:
         self.seeds.fill_(as_int64(seed))
         if isinstance(config, SourceFilterConfig):
             targets = (self.f0_hz, self.phase)
+        elif config.source == "none":
+            return
         elif config.source == "sine":
             f0_hz, phase = by_frame
             self.excitation.copy_(source.sine(f0_hz, phase, config)[..., 0])
@@ -85,6 +93,8 @@ class VocoderInputs:
 
 def source_by_frame(f0_hz: Tensor, config: AnyVocoderConfig) -> tuple[Tensor, ...]:
     """f0_hz [T] and its phases by frame, which depend on the whole recording before a slice."""
+    if not config.source_channels:
+        return ()
     if not by_kernel(config):
         return f0_hz, vocoders.frame_phase(f0_hz[None], config)[0]
     starts, growth = source_kernel.phases(f0_hz[None], config.mel.rate_hz, config.mel.hop_samples)

@@ -201,13 +201,14 @@ def fill(inputs) -> None:
     """Fill the inputs with the same numbers everywhere, about as large as a real mel and excitation."""
     batch, frames, bins = inputs.mel.shape
     inputs.mel.copy_(noise.gaussian(1, 0, 0, batch * frames, bins, inputs.mel.device).view_as(inputs.mel) - 2)
-    ramp = torch.arange(inputs.excitation.shape[1], device=inputs.excitation.device)
-    sine = 0.1 * torch.sin(0.057 * ramp)
-    inputs.excitation.copy_(sine if inputs.excitation.dim() == 2 else sine[:, None])  # of each channel
+    if inputs.excitation is not None:
+        ramp = torch.arange(inputs.excitation.shape[1], device=inputs.excitation.device)
+        sine = 0.1 * torch.sin(0.057 * ramp)
+        inputs.excitation.copy_(sine if inputs.excitation.dim() == 2 else sine[:, None])  # of each channel
     inputs.f0_hz.fill_(200.0)
-    if inputs.noise is not None:
-        channels = inputs.noise.shape[2]
-        inputs.noise.copy_(noise.gaussian(2, 0, 0, batch * frames, channels, inputs.noise.device).view_as(inputs.noise))
+    if inputs.added is not None:
+        channels = inputs.added.shape[2]
+        inputs.added.copy_(noise.gaussian(2, 0, 0, batch * frames, channels, inputs.added.device).view_as(inputs.added))
 
 
 def relative(actual: Tensor, expected: Tensor) -> float:

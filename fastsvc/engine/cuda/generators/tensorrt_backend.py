@@ -34,7 +34,7 @@ def graph_hash(folder: engine_folder.Artifact, graph: bytes) -> str:
 
 
 class TensorRTGenerator:
-    """Mel, excitation and noise → audio on one GPU, by `tensorrt` or `tensorrt_rtx`, whichever serves it.
+    """Mel, excitation and the third input → audio on one GPU, by `tensorrt` or `tensorrt_rtx`, whichever serves it.
 
     ``arch``: 89 for sm_89; ``graph``: one of fastsvc.artifact.engine_folder.GRAPHS. ``read`` and ``store``: the files
     of the engine's folder for this architecture; without them the plan is built each time. Raises FastsvcError without
@@ -68,11 +68,13 @@ class TensorRTGenerator:
         self.how = f"{chosen.title} {self.module.__version__}: {self.graph}, {size} {how_made}"
 
     def bind(self, inputs: VocoderInputs) -> Callable[[], None]:
-        """A call that computes ``inputs.audio`` from mel, excitation and noise; it can be captured in a CUDA graph.
+        """A call that computes ``inputs.audio`` from the others; it can be captured in a CUDA graph.
 
         Raises EngineError with the reason.
         """
-        tensors: dict[str, Tensor] = {"mel": inputs.mel, "source": inputs.excitation}
+        tensors: dict[str, Tensor] = {"mel": inputs.mel}
+        if inputs.excitation is not None:
+            tensors["source"] = inputs.excitation
         name = vocoders.extra_name(self.config)
         if name is not None:
             tensors[name] = getattr(inputs, name)

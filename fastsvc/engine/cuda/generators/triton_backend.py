@@ -77,7 +77,7 @@ def generator(weights: PackedGenerator, config: VocoderConfig, batch: int, frame
 
 def launches(buffers: GeneratorLaunches, inputs) -> list[Launch]:
     """All launches of one shape, over its inputs (fastsvc.engine.cuda.vocoder.VocoderInputs)."""
-    return buffers.launches(inputs.mel, inputs.excitation, inputs.noise, inputs.audio)
+    return buffers.launches(inputs.mel, inputs.excitation, inputs.added, inputs.audio)
 
 
 def without_storage(config: VocoderConfig, dtype: torch.dtype) -> PackedGenerator:
