@@ -19,11 +19,12 @@ from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
+from fastsvc.engine.streaming import Streaming
 
 EXTRACTION_SHARE = 0.3  # for the progress bar alone: the features' share of a conversion
 
 
-class Engine:
+class Engine(Streaming):
     """One engine folder, loaded on one device. Calls from several threads wait for each other.
 
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on

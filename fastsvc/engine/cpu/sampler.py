@@ -191,15 +191,20 @@ class Synthesiser:
         audio = torch.empty(frames * hop)
         phase = vocoders.frame_phase(f0_hz[None], self.config)
         for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
-            block_f0 = f0_hz[None, start:end]
-            excitation = vocoders.seeded(block_f0, self.config, seed, start, phase[:, start:end])
-            extra = vocoders.seeded_extra(block_f0, self.config, seed, start, speaker)
-            inputs = self.scale * mel[None, start:end], self.vocoder.source(excitation), extra
-            block_audio = self.vocoder(*inputs)[0]
+            block_audio = self.window(mel[start:end], f0_hz[start:end], phase[0, start:end], start, seed, speaker)
             audio[first * hop : last * hop] = block_audio[(first - start) * hop : (last - start) * hop]
             if progress:
                 progress(last / frames)
         return audio
+
+    def window(
+        self, mel: Tensor, f0_hz: Tensor, phase: Tensor, first: int, seed: int, speaker: Tensor | None
+    ) -> Tensor:
+        """mel [T, M], f0_hz and phase [T] (vocoders.frame_phase) of the frames from ``first`` on → audio [T·hop], which
+        is right ``vocoder.halo_frames`` from both ends, and up to the recording's own ends."""
+        excitation = vocoders.seeded(f0_hz[None], self.config, seed, first, phase[None])
+        extra = vocoders.seeded_extra(f0_hz[None], self.config, seed, first, speaker)
+        return self.vocoder(self.scale * mel[None], self.vocoder.source(excitation), extra)[0]
 
     def begin(self, *arguments, **options) -> Callable[[], Tensor]:
         """As a GPU's begin, which may return before the work is done; here the work is done."""

@@ -1,0 +1,112 @@
+"""The features of a block and of what it sees ahead, each from a window of the input that the grid fixes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fastsvc.audio import loudness
+from fastsvc.config import RvcConfig
+from fastsvc.engine import extraction
+from fastsvc.engine.request import Request
+from fastsvc.engine.stream import reach
+from fastsvc.engine.stream.intake import Intake
+from fastsvc.features import align
+
+
+@dataclass(frozen=True)
+class Found:
+    """Features of n frames. f0_hz is as tracked: only where ``voiced`` does it say anything."""
+
+    units: Tensor  # [n, D], one for each frame
+    f0_hz: Tensor  # [n]
+    voiced: Tensor  # [n] bool
+    volume: Tensor  # [n]
+    original_units: Tensor | None = None  # [n, D] before the index replaced them
+
+
+class Front(Protocol):
+    """``rates``: those of the audio that it reads."""
+
+    rates: set[int]
+
+    def needs(self, intake: Intake, end: int) -> int:
+        """Samples of the input that features of the frames below ``end`` are made of."""
+        ...
+
+    def find(self, intake: Intake, first: int, end: int, gain: float) -> Found:
+        """Features of the frames first … end − 1 from the input times ``gain``."""
+        ...
+
+    def forget(self, intake: Intake, first: int) -> None:
+        """Frames below ``first`` are not asked for again."""
+        ...
+
+
+def front_of(engine, request: Request) -> Front:
+    if isinstance(engine.config, RvcConfig):
+        from fastsvc.engine.stream.rvc import RvcFront
+
+        return RvcFront(engine, request)
+    return MelFront(engine, request)
+
+
+class MelFront:
+    """Pitch and loudness at the mel's rate; units of the encoder, on its own absolute grid."""
+
+    def __init__(self, engine, request: Request):
+        self.config, self.encoder, self.request = engine.config, engine.encoder, request
+        self.f0_range = request.range_of(engine)
+        self.mel, self.rates = engine.config.mel, {engine.config.mel.rate_hz, engine.encoder.rate_hz}
+        self.ratio = extraction.units_per_frame(engine.config, engine.encoder)
+        self.past = math.ceil(reach.PAST_S * self.mel.frame_rate_hz)
+        per_s = self.encoder.rate_hz / self.encoder.hop_samples
+        self.units_past = reach.units(engine.encoder) or math.ceil(reach.PAST_S * per_s)
+
+    def needs(self, intake: Intake, end: int) -> int:
+        of_pitch = intake.needs(self.mel.rate_hz, self._samples(end))
+        return max(of_pitch, intake.needs(self.encoder.rate_hz, self._encoder_samples(end)))
+
+    def _samples(self, end: int) -> int:
+        return end * self.mel.hop_samples
+
+    def _encoder_samples(self, end: int) -> int:
+        return self._samples(end) * self.encoder.rate_hz // self.mel.rate_hz
+
+    def _first_unit(self, first: int) -> int:
+        return max(0, self._units(torch.tensor(first)).item() - self.units_past)
+
+    def _units(self, frames: Tensor) -> Tensor:
+        return align.by_hops(frames, self.ratio, self.config.features.unit_align)
+
+    def find(self, intake: Intake, first: int, end: int, gain: float) -> Found:
+        begin, hop = max(0, first - self.past), self.mel.hop_samples
+        audio = scaled(intake.at[self.mel.rate_hz].samples(begin * hop, end * hop), gain)
+        pitch = self.request.f0_method, self.request.f0_weights, None, self.f0_range
+        f0_hz, voiced = extraction.pitch(audio, end - begin, self.config, *pitch)
+        volume = loudness.frame_rms(audio[None], hop)[0]
+        f0_hz, voiced, volume = (row[first - begin :] for row in (f0_hz, voiced, volume))
+        return Found(self._content(intake, first, end, gain), f0_hz, voiced, volume)
+
+    def _content(self, intake: Intake, first: int, end: int, gain: float) -> Tensor:
+        resampled, begin, hop = intake.at[self.encoder.rate_hz], self._first_unit(first), self.encoder.hop_samples
+        last = self._encoder_samples(end)
+        if resampled.total is not None and end * self.mel.hop_samples >= intake.at[self.mel.rate_hz].total:
+            last = resampled.total  # the recording ends in the last frame
+        units = self.encoder.encode(scaled(resampled.samples(begin * hop, last), gain))
+        return units[(self._units(torch.arange(first, end)) - begin).clamp_(0, len(units) - 1)].float()
+
+    def forget(self, intake: Intake, first: int) -> None:
+        kept = {self.encoder.rate_hz: self._first_unit(first) * self.encoder.hop_samples}
+        samples = self._samples(max(0, first - self.past))
+        kept[self.mel.rate_hz] = min(samples, kept.get(self.mel.rate_hz, samples))
+        for rate_hz, before in kept.items():
+            intake.at[rate_hz].tape.forget(before)
+
+
+def scaled(audio: Tensor, gain: float) -> Tensor:
+    return audio if gain == 1.0 else audio * gain
