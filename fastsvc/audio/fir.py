@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastsvc.audio.resample import resampled_length
 
 REACH_S = 0.002  # to each side, at most
 STOP_DB = 74.0
@@ -63,19 +62,6 @@ class ShortResampler:
         audio = torch.nn.functional.pad(audio, (before, max(0, samples - before - len(audio))))
         groups = audio.unfold(0, self.bank.shape[0], self.down)[: end - begin] @ self.bank
         return groups.flatten()[first - begin * self.up :][: last - first]
-
-
-def resampled(audio: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """A whole recording [samples] → float32 [resampled_length]; zeros are assumed beyond both ends."""
-    resampler, length = ShortResampler(from_hz, to_hz), resampled_length(len(audio), from_hz, to_hz)
-    out = np.zeros(length, np.float32)
-    for first in range(0, length, 1 << 16):  # the rows of a long recording would not fit into memory
-        last = min(first + (1 << 16), length)
-        start, end = resampler.needs(first, last)
-        piece = audio[max(0, start) : max(0, min(end, len(audio)))].astype(np.float32)
-        padded = np.pad(piece, (max(0, -start), end - max(0, start) - len(piece)))
-        out[first:last] = resampler(torch.from_numpy(padded), first, last).numpy()
-    return out
 
 
 @functools.lru_cache(maxsize=16)
