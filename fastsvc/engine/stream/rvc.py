@@ -8,7 +8,7 @@ import torch
 
 from fastsvc.engine import rvc_front, rvc_options
 from fastsvc.engine.request import Request
-from fastsvc.engine.rvc_front import HALF, HOP, RATE_HZ
+from fastsvc.engine.rvc_front import HALF, HOP, RATE_HZ, REACH
 from fastsvc.engine.stream import reach
 from fastsvc.engine.stream.front import Found, scaled
 from fastsvc.engine.stream.intake import Intake
@@ -31,8 +31,10 @@ class RvcFront:
         return intake.needs(RATE_HZ, end * HOP)
 
     def find(self, intake: Intake, first: int, end: int, gain: float) -> Found:
-        frames, begin = end - first, self._begin(first)
-        audio = scaled(intake.at[RATE_HZ].samples(begin * HOP - HALF, end * HOP), gain)
+        frames, begin, at_16k = end - first, self._begin(first), intake.at[RATE_HZ]
+        ended = at_16k.total is not None and end * HOP >= at_16k.total
+        last = end * HOP + (REACH if ended else 0)  # so that the last frame has a unit of its own
+        audio = scaled(at_16k.samples(begin * HOP - HALF, last), gain)
         f0_hz, voiced = torch.zeros(frames), torch.zeros(frames, dtype=torch.bool)
         if self.method is not None:
             tracked = rvc_front.pitch(self.engine, audio, end - begin, self.method, self.request)
@@ -40,7 +42,7 @@ class RvcFront:
         units = self.engine.encoder.encode(audio[HALF:])
         places = (torch.arange(first, end) // self.per_unit - begin // self.per_unit).clamp_(max=len(units) - 1)
         used, places = places.unique(return_inverse=True)
-        units = original = units[used]
+        units = original = units[used]  # the index is asked once for each
         if self.options.uses_index:
             units = self.engine.index.blend(units, self.options.index_rate, self.options.index_search)
         original = original[places].float() if self.options.uses_index else None
