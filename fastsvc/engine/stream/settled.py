@@ -13,7 +13,7 @@ from fastsvc.features.f0 import hold
 
 @dataclass(frozen=True)
 class Span:
-    """Frames of a block first … last − 1; its features reach to ``end``. ``total``: frames of the recording, if known."""
+    """Frames of a block, first … last − 1; its features reach to ``end``. ``total``: of the recording, if known."""
 
     first: int
     last: int

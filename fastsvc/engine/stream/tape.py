@@ -28,7 +28,7 @@ class Tape:
 
     def rows(self, first: int, last: int) -> Tensor:
         """Rows first … last − 1, zeros before row 0 and after the last one; a view where none are missing."""
-        begin, end = max(first, 0), max(min(last, self.end), max(first, 0))
+        begin, end = max(first, 0), max(min(last, self.end), first, 0)
         if begin < self.start and end > begin:
             raise ValueError(f"row {begin} is forgotten, {self.start} is the first that is kept")
         rows = self.buffer[self.offset + begin - self.start : self.offset + end - self.start] if end > begin else None
