@@ -21,8 +21,8 @@ from fastsvc.commands.rvc_options import rvc_options
 from fastsvc.config import F0_METHODS
 
 EXAMPLES = examples(
-    "pw-record --rate 48000 --channels 1 --format f32 - | fastsvc stream --spk slt --rate 48000 > out.raw",
-    "sox in.wav -t raw -e signed -b 16 -c 1 -r 44100 - | fastsvc stream --spk slt --rate 44100 --format s16 > out.raw",
+    "fastsvc stream --spk slt --rate 48000 < in.raw > out.raw",
+    "fastsvc stream --spk slt --rate 44100 --format s16 --lookahead 320 -m alto.fsvc < in.raw > out.raw",
 )
 BLOCK_HELP = "Length of a block in ms, rounded to whole frames; one is computed at a time."
 LOOKAHEAD_HELP = "How much of the future a block waits for, in ms; below 160 it is audible."

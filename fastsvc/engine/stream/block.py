@@ -14,7 +14,7 @@ from torch import Tensor
 from fastsvc.engine import checks, rvc_options
 from fastsvc.engine.cpu.sampler import Features, SeededNoise
 from fastsvc.engine.request import Request
-from fastsvc.engine.stream.front import Found
+from fastsvc.engine.stream.found import Found
 from fastsvc.engine.stream.reach import Reach
 from fastsvc.engine.stream.settled import Block, Settled, Span
 from fastsvc.features.f0 import hold

@@ -1,58 +1,19 @@
-"""The features of a block and of what it sees ahead, each from a window of the input that the grid fixes."""
+"""The features of a block for models of mels, each from a window of the input that the grid fixes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from fastsvc.audio import loudness
-from fastsvc.config import RvcConfig
 from fastsvc.engine import extraction
 from fastsvc.engine.request import Request
 from fastsvc.engine.stream import reach
+from fastsvc.engine.stream.found import Found, scaled
 from fastsvc.engine.stream.intake import Intake
 from fastsvc.features import align
-
-
-@dataclass(frozen=True)
-class Found:
-    """Features of n frames. f0_hz is as tracked: only where ``voiced`` does it say anything."""
-
-    units: Tensor  # [n, D], one for each frame
-    f0_hz: Tensor  # [n]
-    voiced: Tensor  # [n] bool
-    volume: Tensor  # [n]
-    original_units: Tensor | None = None  # [n, D] before the index replaced them
-
-
-class Front(Protocol):
-    """``rates``: those of the audio that it reads."""
-
-    rates: set[int]
-
-    def needs(self, intake: Intake, end: int) -> int:
-        """Samples of the input that features of the frames below ``end`` are made of."""
-        ...
-
-    def find(self, intake: Intake, first: int, end: int, gain: float) -> Found:
-        """Features of the frames first … end − 1 from the input times ``gain``."""
-        ...
-
-    def forget(self, intake: Intake, first: int) -> None:
-        """Frames below ``first`` are not asked for again."""
-        ...
-
-
-def front_of(engine, request: Request) -> Front:
-    if isinstance(engine.config, RvcConfig):
-        from fastsvc.engine.stream.rvc import RvcFront
-
-        return RvcFront(engine, request)
-    return MelFront(engine, request)
 
 
 class MelFront:
@@ -106,7 +67,3 @@ class MelFront:
         kept[self.mel.rate_hz] = min(samples, kept.get(self.mel.rate_hz, samples))
         for rate_hz, before in kept.items():
             intake.at[rate_hz].tape.forget(before)
-
-
-def scaled(audio: Tensor, gain: float) -> Tensor:
-    return audio if gain == 1.0 else audio * gain

@@ -10,7 +10,7 @@ from fastsvc.engine import rvc_front, rvc_options
 from fastsvc.engine.request import Request
 from fastsvc.engine.rvc_front import HALF, HOP, RATE_HZ, REACH
 from fastsvc.engine.stream import reach
-from fastsvc.engine.stream.front import Found, scaled
+from fastsvc.engine.stream.found import Found, scaled
 from fastsvc.engine.stream.intake import Intake
 
 

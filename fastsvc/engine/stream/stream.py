@@ -13,12 +13,14 @@ from torch import Tensor
 
 from fastsvc import arguments
 from fastsvc.audio.fir import ShortResampler
+from fastsvc.config import RvcConfig
 from fastsvc.engine import checks, extraction
 from fastsvc.engine.request import Request
 from fastsvc.engine.stream.block import BlockMaker, Voice
-from fastsvc.engine.stream.front import front_of
+from fastsvc.engine.stream.front import MelFront
 from fastsvc.engine.stream.grid import Grid, Latency
 from fastsvc.engine.stream.intake import Intake
+from fastsvc.engine.stream.rvc import RvcFront
 from fastsvc.engine.stream.settled import Block, Span
 from fastsvc.engine.stream.tape import Tape
 from fastsvc.errors import AudioError, ConfigError, EngineError
@@ -38,7 +40,8 @@ class Stream:
 
     def __init__(self, engine, request: Request, grid: Grid, gain: float):
         self.engine, self.request, self.grid, self.gain = engine, request, grid, gain
-        self.maker, self.front = BlockMaker(engine, request), front_of(engine, request)
+        self.maker = BlockMaker(engine, request)
+        self.front = (RvcFront if isinstance(engine.config, RvcConfig) else MelFront)(engine, request)
         self.voice, self.next_voice = Voice.of(engine, request, gain), None
         self.rate_hz = request.rate_out_hz
         self.outwards = ShortResampler(grid.rate_hz, self.rate_hz)
