@@ -95,10 +95,11 @@ class BlockMaker:
         synthesiser, reach = self.engine.synthesiser, self.reach.vocoder
         begin, end = max(0, span.first - reach), span.within(span.last + reach)
         mel, sung_hz = (self.settled.window(rows, name, span, begin, end) for name in ("mel", "sung_hz"))
-        own, count, hop = span.first - begin, span.last - span.first, synthesiser.config.mel.hop_samples
+        own, count = span.first - begin, span.last - span.first
         phase = vocoders.frame_phase(sung_hz[None], synthesiser.config)[0]
         phase = (phase - phase[own] + self.settled.phase).remainder_(1.0)  # exact: whole numbers of 2^-48
         phase[:own] = self.settled.tapes["phase"].rows(begin, span.first)
-        audio = synthesiser.window(mel, sung_hz, phase, begin, self.seed, voice.speaker)
+        kept = own, own + count
+        audio = synthesiser.window(mel, sung_hz, phase, begin, self.seed, voice.speaker, kept)
         next_phase = float(phase[own + count]) if own + count < len(phase) else 0.0
-        return audio[own * hop : (own + count) * hop], phase[own:], next_phase
+        return audio, phase[own:], next_phase
