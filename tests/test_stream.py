@@ -1,5 +1,7 @@
 """Streams: the same bits however the input is cut, one pass at the exact look-ahead, and nothing from the future."""
 
+import os
+
 import numpy as np
 import pytest
 import streams
@@ -166,3 +168,21 @@ def test_memory_stays_flat(engine):
     for _ in range(10):
         stream.push(piece)
     assert sizes() == early and max(early) < 48000 * 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
+def test_ten_minutes_take_no_more_memory_than_one(engine, record_property):
+    stream, piece = engine.stream("Ada", 24000, block_ms=300, lookahead_ms=60), streams.song(5, 24000)
+
+    def resident_mb():
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    sizes = []
+    for _ in range(10):
+        for _ in range(12):
+            stream.push(piece)
+        sizes.append(resident_mb())
+    record_property("say", f"memory of a stream after each of ten minutes: {[round(size) for size in sizes]} MB")
+    assert max(sizes[1:]) < sizes[0] + 5
