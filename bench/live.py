@@ -138,6 +138,18 @@ def long_stream(engine, voice, audio, rate_hz: int, minutes: float, block_ms: fl
     }
 
 
+def table(result: dict) -> str:
+    """The rows as docs/live.md shows them."""
+    head = "| block, ms | look-ahead, ms | delay, ms | mel, dB | PESQ | SNR, dB | f0, cents | real-time factor |"
+    lines = [head, "|" + "---|" * 8]
+    for one in result["rows"]:
+        sizes = " | ".join(f"{one[name]:g}" for name in ("block_ms", "lookahead_ms", "delay_ms"))
+        mel = f"{one['mel_db']:.2g}" if one["mel_db"] < 0.1 else f"{one['mel_db']:.2f}"
+        close = f"{mel} | {one['pesq']:.2f} | {one['snr_db']:.0f} | {one['f0_rms_cents']:.1f}"
+        lines.append(f"| {sizes} | {close} | {one['rtf_p95']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
 def resident_mb() -> float | None:
     """Memory of this process; None where the system does not say."""
     try:

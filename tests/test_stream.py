@@ -172,7 +172,7 @@ def test_memory_stays_flat(engine):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
-def test_ten_minutes_take_no_more_memory_than_one(engine, record_property):
+def test_minutes_take_no_more_memory_than_the_first_half(engine, record_property):
     stream, piece = engine.stream("Ada", 24000, block_ms=300, lookahead_ms=60), streams.song(5, 24000)
 
     def resident_mb():
@@ -180,9 +180,9 @@ def test_ten_minutes_take_no_more_memory_than_one(engine, record_property):
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     sizes = []
-    for _ in range(10):
-        for _ in range(12):
+    for _ in range(4):
+        for _ in range(6):
             stream.push(piece)
         sizes.append(resident_mb())
-    record_property("say", f"memory of a stream after each of ten minutes: {[round(size) for size in sizes]} MB")
+    record_property("say", f"memory of a stream after each half minute: {[round(size) for size in sizes]} MB")
     assert max(sizes[1:]) < sizes[0] + 5
