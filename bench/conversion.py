@@ -10,9 +10,10 @@ from dataclasses import asdict
 
 import torch
 
-from bench import circumstances, cold, early, peers, roofs, stages, vocoders
+from bench import circumstances, cold, early, peers, roofs, rvc_stages, stages, vocoders
 from bench.peer_names import DESCRIPTIONS, SLOW
 from bench.timing import Clock, launches, peak_mb
+from fastsvc.config import RvcConfig
 from fastsvc.engine import ranges
 from fastsvc.engine.engine import Engine
 
@@ -25,7 +26,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
     clock = Clock(engine.device, options.repeats, budget_s=options.budget)
     result = {
         "engine": {"device": str(engine.device), "precision": engine.precision, "how": engine.how},
-        "sizes": {"denoiser": f"{engine.config.denoiser.channels}×{engine.config.denoiser.layers}"},
+        "sizes": sizes(engine.config),
         "roofs": roofs.measure(engine.device, engine.precision),
         "resampling": stages.resampling(),
         "stages": [],
@@ -36,7 +37,8 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
     for seconds in options.seconds:
         counts = [count for count in options.steps if count in engine.steps]
         for steps in counts:
-            names = stages.STEPPED if steps != counts[0] else (*stages.STAGES, stages.WHOLE)
+            every = (*(rvc_stages if is_rvc(engine) else stages).STAGES, stages.WHOLE)
+            names = stages.STEPPED if steps != counts[0] else every
             result["stages"] += measured(engine, seconds, steps, names, clock, result["roofs"])
         save(result)
     if options.pdl:
@@ -62,10 +64,21 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
     return result
 
 
+def is_rvc(engine: Engine) -> bool:
+    return isinstance(engine.config, RvcConfig)
+
+
+def sizes(config) -> dict:
+    if isinstance(config, RvcConfig):
+        return {"acoustic part": rvc_stages.sizes(config)}
+    return {"denoiser": f"{config.denoiser.channels}×{config.denoiser.layers}"}
+
+
 def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, machine_roofs: dict) -> list[dict]:
     """A row for each of the stages ``names`` at one length and number of steps."""
     rows = []
-    for stage in (stage for stage in stages.stages(engine, seconds, steps) if stage.name in names):
+    timed = rvc_stages.stages(engine, seconds) if is_rvc(engine) else stages.stages(engine, seconds, steps)
+    for stage in (stage for stage in timed if stage.name in names):
         say(f"{seconds:g} s, {steps} steps: {stage.name}")
         with ranges.stage(stage.name):
             row = {"seconds": seconds, "steps": steps, "stage": stage.name, **clock(stage.run)}
@@ -89,8 +102,10 @@ def against(engine: Engine, options: argparse.Namespace, names: list[str], clock
 
 
 def compared(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock) -> Iterator[dict]:
-    """Rows of the denoiser's peers at the engine's own step counts; a peer that cannot run has its reason."""
-    model, method = peers.random_model(engine.config, engine.device) if names else None, engine.sampler.method
+    """Rows of the denoiser's peers at the engine's own step counts; a peer that cannot run has its reason. Those of
+    RVC's voices do what text encoder and flow do."""
+    rvc, method = is_rvc(engine), engine.sampler.method
+    model = peers.random_model(engine.config, engine.device) if names and not rvc else None
     for name, seconds, steps in itertools.product(names, options.peer_seconds, options.steps):
         if steps not in engine.steps:
             continue
@@ -98,7 +113,10 @@ def compared(engine: Engine, options: argparse.Namespace, names: list[str], cloc
         row = {"seconds": seconds, "steps": steps, "peer": name}
         say(f"{seconds:g} s, {steps} steps: {DESCRIPTIONS[name]}")
         try:
-            row |= clock(peers.peer(name, model, engine.sampler.schedules[steps], method, frames))
+            if rvc:
+                row |= clock(rvc_stages.peer(name, engine.config, engine.device, frames + 2 * rvc_stages.MARGIN))
+            else:
+                row |= clock(peers.peer(name, model, engine.sampler.schedules[steps], method, frames))
         except peers.NotHere as reason:
             row["skipped"] = str(reason)
         except (RuntimeError, ImportError) as error:  # no compiler, or too little memory

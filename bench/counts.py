@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fastsvc.config import AcousticConfig, HubertConfig, VocoderConfig
+from fastsvc.config import AcousticConfig, HubertConfig, RvcConfig, VocoderConfig
 from fastsvc.model.modules import module
 
 
@@ -43,6 +43,25 @@ def content(encoder, seconds: float, width: int = 4) -> Work:
     """The content encoder's network, from a count over one second."""
     flops, weights = _content_second(encoder.config)
     return Work(flops * seconds, weights * width + seconds * 4 * encoder.rate_hz)
+
+
+def rvc_prior(config: RvcConfig, frames: int, width: int) -> Work:
+    """The text encoder of a voice of RVC in one stretch; attention goes with the square of the frames."""
+    h, taps, near = config.hidden, config.kernel, 2 * config.window + 1
+    layer = 4 * h * h + 2 * taps * h * config.filter_channels
+    ends = config.unit_channels * h + 2 * h * config.mel.bins
+    weights = config.layers * layer + ends
+    attention = config.layers * 2 * h * (frames + near)
+    moved = frames * 4.0 * (config.unit_channels + 2 * config.mel.bins)
+    return Work(2.0 * (weights + attention) * frames, weights * width + moved)
+
+
+def rvc_flow(config: RvcConfig, frames: int, width: int) -> Work:
+    """The flow of a voice of RVC, from mean and deviation to the generator's input."""
+    h, layers, half = config.hidden, config.flow_layers, config.mel.bins / 2
+    coupling = half * h + layers * config.flow_kernel * h * 2 * h + (layers - 1) * h * h + layers * h * half
+    weights = config.couplings * coupling
+    return Work(2.0 * weights * frames, weights * width + frames * 12.0 * config.mel.bins)
 
 
 def loudness(samples: int) -> Work:

@@ -109,7 +109,7 @@ def sizes(options: argparse.Namespace) -> dict:
     return {"denoiser": f"{options.channels}×20", "vocoder": options.vocoder_channels, "threads": options.threads}
 
 
-def circumstances(options: argparse.Namespace) -> dict:
+def circumstances(options: argparse.Namespace, name: str = "bench.cpu") -> dict:
     """The context of a figure: machine, versions, command, date, and the load by other programs."""
     from fastsvc import machine
     from fastsvc.version import VERSION
@@ -118,7 +118,7 @@ def circumstances(options: argparse.Namespace) -> dict:
         "machine": {**machine.describe(), "threads": options.threads, "waiting": options.wait, "cores": os.cpu_count()},
         "load_1min": round(os.getloadavg()[0], 1),
         "versions": {"fastsvc": VERSION, "python": platform.python_version()},
-        "command": " ".join(["python -m bench.cpu", *sys.argv[1:]]),
+        "command": " ".join([f"python -m {name}", *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 

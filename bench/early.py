@@ -19,6 +19,8 @@ def compared(
 ) -> list[dict]:
     """Two rows, plain and early, for each length and number of steps; one with the reason where they cannot be."""
     network = getattr(engine.sampler, "network", None)
+    if network is not None and not hasattr(network, "early"):
+        return [{"skipped": "the acoustic part of RVC's voices has no kernels of its own"}]
     if network is None or not dependent.possible(network.device, network.arch):
         return [{"skipped": "early starts need an NVIDIA GPU of sm_90 or newer"}]
     rows, early_before = [], network.early

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Everything that a GPU is needed for, in one command of less than 9 minutes:
-#     bench/gpu.sh OUT_DIR
-# The GPU tests, an engine of full size built for this GPU, and the latency table. Needs torch, triton, numpy, click,
-# pytest and safetensors, better with cuda-bindings; no network. Every step goes on where another failed; logs, JSON and
-# a summary are in OUT_DIR.
+#     bench/gpu.sh OUT_DIR [rvc]
+# The GPU tests, an engine of full size built for this GPU, and the latency table; with the word rvc the same of a voice
+# of RVC alone. Needs torch, triton, numpy, click, pytest and safetensors, better with cuda-bindings; no network. Every
+# step goes on where another failed; logs, JSON and a summary are in OUT_DIR.
 set -uo pipefail
 out=$(mkdir -p "${1:?usage: bench/gpu.sh OUT_DIR}" && cd "$1" && pwd)
 cd "$(dirname "$0")/.."
@@ -49,6 +49,11 @@ report() { # NAME SECONDS START CODE
     [ "$4" -eq 0 ] || tail -n 15 "$out/$1.log"
 }
 
+finish() {
+    cat "$out/summary.txt"
+    exit "$failed"
+}
+
 latency=("$PYTHON" -m bench.latency "$out/models/bench.fsvc" --device cuda)
 # Without cuda-bindings kernels are compiled by Triton as they are met: first all lengths at once, into its cache, from a
 # copy of the engine, which keeps what is measured meanwhile.
@@ -59,6 +64,15 @@ for s in 0.5 1 2 5 10 30 60; do
 done
 for job in ${jobs[@]}; do wait $job || exit 1; done'
 bound='import cuda.bindings.driver'
+
+if [ "${2:-}" = rvc ]; then
+    shares tests 110 -m gpu tests/test_gpu_rvc.py tests/test_retrieval.py
+    step engine 150 "$PYTHON" -m bench.rvc_engine "$out/models" --precision auto --target auto
+    step latency 200 "$PYTHON" -m bench.latency "$out/models/rvc.fsvc" --device cuda --json "$out/rvc_latency.json" \
+        --steps 1 --seconds 10,0.5,60,2,1,30,5 --peers eager32,eager16,graphs --peer-seconds 10,0.5 --budget 0.5
+    rm -rf "$out/models"
+    finish
+fi
 
 step machine 17 bash -c '"$0" -m fastsvc doctor; code=$?; nvidia-smi; command -v gcc compute-sanitizer
 "$0" -m pip list 2>/dev/null; exit $code' "$PYTHON"
@@ -77,5 +91,4 @@ step rtx 17 "$PYTHON" -m bench.trt_here --json "$out/trt_here.json"
 shares tests 110 -m gpu tests
 shares kernels 50 tests/test_kernels.py tests/test_kernels_vocoder.py tests/test_kernels_noise.py tests/test_kernels_source.py \
     tests/test_kernels_denoiser.py
-cat "$out/summary.txt"
-exit "$failed"
+finish

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 from pathlib import Path
 
 from bench.peer_names import DESCRIPTIONS
+from bench.rvc_stages import LATENT
 from bench.stages import WHOLE
 
 
@@ -43,9 +45,13 @@ def stage_table(rows: list[dict]) -> str:
 
 
 def peer_table(result: dict) -> str:
-    """Medians of the peers, and how many times faster the engine's denoiser is."""
-    engine_ms = {(r["seconds"], r["steps"]): r["p50_ms"] for r in result["stages"] if r["stage"] == "denoiser"}
-    lines = ["| audio | steps | denoiser | p50 ms | engine is faster by |", "|" + "---|" * 5]
+    """Medians of the peers, and how many times faster the engine's denoiser is, or its text encoder and flow."""
+    rvc, engine_ms = any(row["stage"] in LATENT for row in result["stages"]), collections.defaultdict(float)
+    for row in result["stages"]:
+        if row["stage"] in (LATENT if rvc else ("denoiser",)):
+            engine_ms[row["seconds"], row["steps"]] += row["p50_ms"]
+    lines = [f"| audio | steps | {' and '.join(LATENT) if rvc else 'denoiser'} | p50 ms | engine is faster by |"]
+    lines.append("|" + "---|" * 5)
     for row in result["peers"]:
         key = row["seconds"], row["steps"]
         cells = [f"{row['seconds']:g} s", row["steps"], DESCRIPTIONS[row["peer"]]]

@@ -29,7 +29,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bench import circumstances, program
-from fastsvc.config import AnyVocoderConfig, MelConfig, SourceFilterConfig, VocoderConfig
+from fastsvc.config import AnyVocoderConfig, MelConfig, SourceFilterConfig, VocoderConfig, rvc_sizes
 
 if TYPE_CHECKING:
     from fastsvc.engine.cpu.sampler import Synthesiser
@@ -56,6 +56,8 @@ CASES = {
         source="pulse",
     ),
     "source-filter": SourceFilterConfig(),
+    "rvc40k": rvc_sizes.generator("40k"),
+    "rvc48k-v1": rvc_sizes.generator("v1 48k"),
 }
 
 
@@ -70,18 +72,20 @@ def compare(config: AnyVocoderConfig, seconds: float, rounds: int) -> dict:
     synthesiser = Synthesiser(model.state_dict(), config)
     frames = round(seconds * config.mel.frame_rate_hz)
     mel, f0_hz = torch.randn(frames, config.mel.bins) - 2, 100 + 200 * torch.rand(frames)
+    speaker = synthesiser.speaker({0: 1.0})
 
     def plain():
         excitation = vocoders.seeded(f0_hz[None], config)
         mixed = excitation if isinstance(config, SourceFilterConfig) else model.source(excitation)
-        return vocoders.specified(model, mel[None], mixed, vocoders.seeded_extra(f0_hz[None], config, seed=0))[0]
+        extra = vocoders.seeded_extra(f0_hz[None], config, seed=0, speaker=speaker)
+        return vocoders.specified(model, mel[None], mixed, extra)[0]
 
     import resource  # not on Windows
 
-    runs = {"engine": lambda: synthesiser(mel, f0_hz), "plain": plain}
+    runs = {"engine": lambda: synthesiser(mel, f0_hz, speaker=speaker), "plain": plain}
     if all(importlib.util.find_spec(package) for package in ("onnx", "onnxruntime")):
         other = through_onnxruntime(config, model.state_dict())
-        runs["onnxruntime"] = lambda: other(mel, f0_hz)
+        runs["onnxruntime"] = lambda: other(mel, f0_hz, speaker=speaker)
     wall, cpu, peak, audio = defaultdict(list), defaultdict(list), {}, {}
     for turn in range(rounds + 1):
         for name, run in runs.items():  # the first turn warms up and measures the peaks, the lowest one first

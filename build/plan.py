@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastsvc.checkpoints import Checkpoint, ReadOptions
 from fastsvc.checkpoints.files.faiss_index import FaissIndex
-from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig
+from fastsvc.config import AcousticConfig, AnyAcousticConfig, AnyVocoderConfig, RvcConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,18 @@ class CheckedPlan(ReadPlan):
     levels: list[float]  # every distinct σ that a schedule evaluates at
     gpu_precision: str  # differs from ``precision`` where --precision is auto
     speaker_f0_hz: tuple[float, ...] = ()
+
+    @property
+    def diffusion(self) -> AcousticConfig:
+        """``acoustic_config`` of a model that is not RVC's."""
+        assert isinstance(self.acoustic_config, AcousticConfig)
+        return self.acoustic_config
+
+    @property
+    def rvc(self) -> RvcConfig:
+        """``acoustic_config`` of a voice of RVC."""
+        assert isinstance(self.acoustic_config, RvcConfig)
+        return self.acoustic_config
 
 
 @dataclass(frozen=True, kw_only=True)

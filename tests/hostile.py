@@ -8,6 +8,7 @@ import formats
 import golden
 import huberts
 import pytest
+import rvc_files
 
 from fastsvc.checkpoints import read
 from fastsvc.errors import CheckpointError
@@ -38,6 +39,7 @@ MAKERS = {
     "nsf_hifigan": lambda folder: shutil.copytree(golden.FOLDER / "nsf_hifigan_small", folder) / "model",
     "huggingface": lambda folder: huberts.huggingface(folder, name="pytorch_model.bin") / "pytorch_model.bin",
     "fairseq": fairseq,
+    "rvc": lambda folder: rvc_files.edited(folder / "a.pth"),
 }
 
 

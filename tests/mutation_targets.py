@@ -10,6 +10,7 @@ import formats
 import golden
 import huberts
 import numpy as np
+import rvc_files
 import torch
 import yaml
 from mutations import mutants
@@ -88,6 +89,17 @@ def _m4gan(folder):
     return shutil.copytree(golden.FOLDER / "m4gan_small", folder) / "model_ckpt_steps_1970000.ckpt"
 
 
+def _rvc(folder: Path, count: int | None = None, seed: int = 0):
+    """A voice of RVC, whose values lie beside its tensors; each of its list of sizes is mutated, too."""
+    path, whole = folder / "a.pth", rvc_files.content("voice")
+    tensors, whole["config"] = whole.pop("weight"), dict(enumerate(whole["config"]))
+    for name, changed in mutants(whole, count=count, seed=seed):
+        if isinstance(sizes := changed.get("config"), dict):
+            changed["config"] = list(sizes.values())
+        rvc_files.saved(path, {**changed, "weight": tensors})
+        yield name, lambda: read(path)
+
+
 CHECKPOINTS = {
     "student": _native("student", engines.ACOUSTIC),
     "vocoder": _native("vocoder", engines.VOCODER),
@@ -109,6 +121,7 @@ CHECKPOINTS = {
     "huggingface": _beside(
         lambda folder: huberts.huggingface(folder) / "model.safetensors", "config.json", json.loads, json.dumps
     ),
+    "rvc": _rvc,
 }
 
 

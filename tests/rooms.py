@@ -64,7 +64,16 @@ ROOMS = {
     "fastsvc": Room("`fastsvc.load`: the one arrow back up", "engine"),
 }
 # What the compiler knows of the engine: the backend that it verifies and measures, what a GPU will start, who is asked.
-COMPILER_USES = ("cpu.", "cuda.launch_plan", "cuda.launcher", "cuda.selfcheck", "tensorrt.", "buckets", "speakers")
+COMPILER_USES = (
+    "cpu.",
+    "cuda.launch_plan",
+    "cuda.launcher",
+    "cuda.selfcheck",
+    "tensorrt.",
+    "buckets",
+    "margins",
+    "speakers",
+)
 
 
 def may_import(room: str) -> set[str]:

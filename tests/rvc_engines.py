@@ -25,6 +25,10 @@ def build_engine(folder: Path, name: str = "v1_40k", **options) -> Path:
     """``folder``/NAME.fsvc, with a content encoder of random weights unless ``content`` says otherwise."""
     version = "v1" if "v1" in name else "v2"
     if "content" not in options:
-        options["content"] = huberts.huggingface(folder / f"hubert_{version}", HUBERTS[version], num_conv_pos_embedding_groups=HUBERTS[version].position_groups)
+        options["content"] = huberts.huggingface(
+            folder / f"hubert_{version}",
+            HUBERTS[version],
+            num_conv_pos_embedding_groups=HUBERTS[version].position_groups,
+        )
     plain = {"target": "cpu", "progress": None}
     return build.compile(voice(name), folder / f"{name}.fsvc", **plain | options)

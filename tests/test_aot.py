@@ -12,6 +12,7 @@ pytest.importorskip("triton")
 
 from fastsvc.build.cubins import compiler, resources
 from fastsvc.build.cubins.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
+from fastsvc.config import rvc_sizes
 from fastsvc.errors import EngineError
 
 pytestmark = pytest.mark.slow  # about forty kernels are compiled before the first test
@@ -27,7 +28,8 @@ def compiled():
     cases = [("gated_conv", arch, launches(1875, arch, TYPES["fp16"])["gated_conv"]) for arch in ARCHITECTURES]
     others = launches(94, 90, TYPES["fp16"])
     cases += [(name, 90, others[name]) for name in ("condition", "first", "residual", "skip", "head")]
-    cases += [("source", 90, excitation()), ("residual", 86, launches(1875, 86, TYPES["fp32"])["residual"])]
+    cases += [("source", arch, excitation(channels=count)) for arch, count in ((86, 1), (90, 9), (100, 2))]
+    cases.append(("residual", 86, launches(1875, 86, TYPES["fp32"])["residual"]))
     first = [name for name, _, _ in cases].index("residual")
     assert (len(cases) - first) % 2 == 1  # jobs go to the two processes in turn
     cases.append(("again", 90, others["residual"]))
@@ -111,6 +113,14 @@ def vocoder():
     here = vocoder_launches(1875, 90, TYPES["fp16"])
     cases += [(name, 90, here) for name in ("upsample 256", "conv 256", "waveform")]
     cases.append(("upsample 256", 86, vocoder_launches(1875, 86, TYPES["fp16"])))
+    # RVC's: kernels that are no multiple of rates of 10 and 12, a branch of 64 taps
+    for name, arch, size in (
+        ("upsample 128", 86, "40k"),
+        ("upsample 128", 90, "v2 48k"),
+        ("upsample 256", 80, "v2 32k"),
+    ):
+        config = rvc_sizes.generator(size)
+        cases.append((name, arch, vocoder_launches(1024, arch, TYPES["fp16"], batch=6, config=config)))
     cubins = compiler.compile_kernels([(launches[name].spec(), arch) for name, arch, launches in cases], processes=2)
     return {(name, arch): (launches[name], cubin) for (name, arch, launches), cubin in zip(cases, cubins)}
 

@@ -26,6 +26,7 @@ WRONG = [
     ("f0", ["--methods", "yin,guess"], "there is no 'guess'"),
     ("level", ["gone.fsvc"], "gone.fsvc: no such file"),
     ("models", [], "folder"),
+    ("rvc_engine", ["out", "--voice", "v3 40k"], "invalid choice: 'v3 40k'"),
     ("same", ["gone", "."], "gone: no such file"),
     ("vocoder_precision", ["--recordings", "gone"], "gone: no such file"),
 ]
@@ -47,8 +48,9 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "cold cpu demo ears ears_data ears_folder f0 latency level models phones precision same trt_here trt_plans"
-    assert [path.stem for path in PROGRAMS] == [*names.split(), "vocoder_cpu", "vocoder_precision"]
+    names = "cold cpu demo ears ears_data ears_folder f0 latency level models phones precision rvc rvc_engine same"
+    names += " trt_here trt_plans vocoder_cpu vocoder_precision"
+    assert [path.stem for path in PROGRAMS] == names.split()
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)

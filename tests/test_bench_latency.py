@@ -175,3 +175,13 @@ def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
     assert all((tmp_path / "out" / f"{name}.log").exists() for name in names)
     limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith(("step ", "shares "))]
     assert len(limits) == len(names) and sum(limits) < 540
+
+
+def test_gpu_script_of_a_voice_of_rvc(tmp_path):
+    script = ROOT / "bench" / "gpu.sh"
+    command, environment = [str(script), str(tmp_path), "rvc"], {**os.environ, "PYTHON": "true"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    names = [line.split(":")[0] for line in (tmp_path / "summary.txt").read_text().splitlines()]
+    assert done.returncode == 0 and names == ["tests", "engine", "latency"], done.stderr
+    words = [line.split() for line in script.read_text().splitlines() if line.startswith(("    step ", "    shares "))]
+    assert [line[1] for line in words] == names and sum(int(line[2]) for line in words) < 540

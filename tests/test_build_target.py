@@ -64,6 +64,7 @@ def test_what_the_folder_holds(folder):
         assert entry["stack"] <= 8, f"{entry['name']} spills"  # the head at 64 channels keeps one pointer there
         assert entry["warps"] in (4, 8) and 0 < entry["registers"] <= 255
         assert entry["constants"] and entry["parameters"]
+    assert f"in fp16, kernels compiled for sm_{ARCH} ({len(kernels)}), by Triton elsewhere" in describe(folder.path)
     assert folder.manifest.gpu_precision == "fp16" and folder.manifest.precision == "fp32"
     assert sum("/" in name and not name.endswith(".plan") for name in folder.files) == len(kernels) + 1
 

@@ -13,6 +13,7 @@ FOLDERS = "fastsvc", "kernels", "build", "bench", "tests", "ci"
 # Import name → package, where the two differ.
 PACKAGES = {
     "cuda": "cuda-bindings",
+    "parselmouth": "praat-parselmouth",
     "pyworld": "pyworld-prebuilt",
     "tensorrt_rtx": "tensorrt-rtx-cu13",
     "yaml": "pyyaml",

@@ -21,7 +21,11 @@ BOUNDS = {
     "crepe": (0.95, 0.75, 0.25, 0.15, 0.05),
     "crepe-tiny": (0.95, 0.80, 0.05, 0.15, 0.20),
     "fcpe": (0.97, 0.95, 0.02, 0.10, 0.02),
+    "pm": (0.97, 0.95, 0.02, 0.05, 0.02),
+    "swift": (0.97, 0.95, 0.01, 0.05, 0.02),
+    "pesto": (0.97, 0.95, 0.01, 0.06, 0.02),
 }
+PACKAGED = ["pm", "swift", "pesto"]
 # The slow ones get part of each: a rest, the beginning of a note, a step of an octave.
 MIDDLE = slice(31232, 42240)
 SLOW = {"pyin": MIDDLE, "harvest": MIDDLE, "crepe-tiny": MIDDLE, "crepe": slice(34816, 42240)}
@@ -61,7 +65,7 @@ def test_scores():
     assert np.isnan(trackers.score((f0_hz, voiced), 0 * true)["accuracy"])
 
 
-@pytest.mark.parametrize("method", ["crepe-tiny", "fcpe"])
+@pytest.mark.parametrize("method", ["crepe-tiny", "fcpe", *PACKAGED])
 @pytest.mark.parametrize("style", f0.STYLES)
 def test_odd_lengths_and_grids(method, style):
     runs(method)
@@ -85,7 +89,7 @@ def test_odd_lengths_and_grids(method, style):
         assert not voiced.any() and (f0_hz == 0).all()
 
 
-@pytest.mark.parametrize("method", ["crepe-tiny", "fcpe"])
+@pytest.mark.parametrize("method", ["crepe-tiny", "fcpe", *PACKAGED])
 @pytest.mark.parametrize("rate_hz, hop", [(44100, 512), (24000, 128)])
 def test_networks_stand_on_our_grid(method, rate_hz, hop):
     """A glide of two octaves a second: half a frame of shift would be 14 cents at 44.1 kHz."""
@@ -99,20 +103,20 @@ def test_networks_stand_on_our_grid(method, rate_hz, hop):
     assert voiced[10:-10].all() and abs(np.median(off)) < 6 and np.abs(off).max() < 40
 
 
-def test_range_is_kept_and_a_batch_is_its_rows():
-    runs("fcpe")
+@pytest.mark.parametrize("method", ["crepe-tiny", "fcpe", *PACKAGED])
+def test_range_is_kept_and_a_batch_is_its_rows(method):
+    runs(method)
     audio = trackers.signals(0.5)["sweep"][0]
-    for method in ("crepe-tiny", "fcpe"):
-        f0_hz, _ = f0.extract(audio, 24000, 256, 46, method=method, low_hz=150, high_hz=600)
-        assert f0_hz.min() >= 150 and f0_hz.max() <= 600
-        rows = torch.from_numpy(np.stack((audio, audio[::-1].copy())))
-        both = f0.extract_batch(rows, 24000, 256, 46, method=method)
-        for i, row in enumerate(rows):
-            assert torch.equal(f0.extract(row, 24000, 256, 46, method=method)[0], both[0][i])
+    f0_hz, _ = f0.extract(audio, 24000, 256, 46, method=method, low_hz=150, high_hz=600)
+    assert f0_hz.min() >= 150 and f0_hz.max() <= 600
+    rows = torch.from_numpy(np.stack((audio, audio[::-1].copy())))
+    both = f0.extract_batch(rows, 24000, 256, 46, method=method)
+    for i, row in enumerate(rows):
+        assert torch.equal(f0.extract(row, 24000, 256, 46, method=method)[0], both[0][i])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("method", ["crepe", "crepe-tiny", "fcpe"])
+@pytest.mark.parametrize("method", ["crepe", "crepe-tiny", "fcpe", "pesto"])
 def test_networks_on_a_gpu(method):
     runs(method)
     audio = torch.from_numpy(trackers.signals(0.5)["vibrato"][0])

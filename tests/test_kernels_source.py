@@ -7,7 +7,6 @@ from kernel_check import DEVICE, poisoned
 pytest.importorskip("triton")
 
 from fastsvc.config import MelConfig, VocoderConfig
-from fastsvc.kernels.tiles import power_of_two
 from fastsvc.kernels.vocoder import source as op
 from fastsvc.model import noise, source
 from fastsvc.model.vocoder import Generator
@@ -24,9 +23,11 @@ def f0_of(batch, frames):
     return f0
 
 
-@pytest.mark.parametrize("kind, frames", [("sines", 41), ("pulse", 41), ("sines", 1)])
-def test_excitation(kind, frames):
-    config = VocoderConfig(**SMALL, source=kind)
+@pytest.mark.parametrize(
+    "kind, frames, harmonics", [("sines", 41, 8), ("pulse", 41, 8), ("sines", 1, 8), ("sines", 41, 0)]
+)
+def test_excitation(kind, frames, harmonics):
+    config = VocoderConfig(**SMALL, source=kind, harmonics=harmonics)
     generator = Generator(config)
     torch.nn.init.normal_(generator.m_source.l_linear.weight, std=1.0)
     rate, hop, channels = config.mel.rate_hz, config.mel.hop_samples, config.source_channels
@@ -36,7 +37,7 @@ def test_excitation(kind, frames):
             generator.source(source.seeded(f0[i : i + 1], config, SEEDS[i], PLACES[i]))[0, : lengths[i] * hop]
             for i in range(2)
         ]
-    wide = power_of_two(channels)
+    wide = op.width(channels)
     weight, offsets = torch.zeros(wide), torch.zeros(2, wide, dtype=torch.int64)
     weight[:channels] = generator.m_source.l_linear.weight.detach()[0]
     for i, seed in enumerate(SEEDS):

@@ -1,7 +1,6 @@
 """Recordings that FFmpeg reads through PyAV: each sample at its place, and each bad file in one line."""
 
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from media_cases import EXACT, LOOSE, SAMPLES, check, name_of, put, reason
 from media_files import aac_in_caf, chirp, edited, encode, lag, write
 
 from fastsvc.audio import io
-from fastsvc.commands import doctor
 from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
 from fastsvc.data.prepare import prepare
@@ -176,63 +174,6 @@ def test_edits_are_followed_to_the_sample(tmp_path):
     for samples in (20480 - 1024, 20480 - 1024 + 10):  # the last packet begins where the edit's end is rounded to
         audio = chirp(samples)
         check(encode(tmp_path / "b.m4a", audio, 44100, "aac", "ipod"), audio, 44100)
-
-
-class Without:
-    """A finder that knows no av."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "av":
-            raise ModuleNotFoundError("No module named 'av'", name="av")
-
-
-@pytest.fixture
-def without(monkeypatch):
-    for name in [name for name in sys.modules if name.partition(".")[0] == "av"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "meta_path", [Without(), *sys.meta_path])
-
-
-@pytest.mark.parametrize(
-    "case, what",
-    [
-        (EXACT[0], "an MP4, M4A or QuickTime file"),
-        (EXACT[7], "a CAF file"),
-        (EXACT[10], "a Matroska or WebM file"),
-        (LOOSE[0], "an AAC (ADTS) file"),
-        (LOOSE[6], "a WMA (ASF) file"),
-    ],
-    ids=lambda case: name_of(case) if isinstance(case, tuple) else "",
-)
-def test_without_the_package_one_line_says_what_reads_it(tmp_path, case, what, request):
-    path = put(tmp_path, case)[0]
-    request.getfixturevalue("without")
-    said = reason(path)
-    assert said.startswith(f"{path}: {what}, ") and "av, which is not installed" in said
-    assert 'pip install "fastsvc[media]"' in said and "pip install av" in said
-
-
-def test_without_the_package_the_others_of_a_batch_are_converted(tmp_path, request):
-    (tmp_path / "in").mkdir()
-    put(tmp_path / "in", EXACT[0])
-    encode(tmp_path / "in" / "b.wav", chirp(), 44100, "pcm_s16le", "wav")
-    request.getfixturevalue("without")
-    report = batch.run(
-        FakeEngine(), plan([tmp_path / "in"], tmp_path / "out"), batch.ConversionSettings(Request("anna"))
-    )
-    assert [entry.status for entry in report.entries] == [batch.FAILED, batch.DONE]
-    assert "pip install av" in report.entries[0].reason and not report.entries[0].traceback
-
-
-def test_doctor_says_whether_the_package_is_there(monkeypatch):
-    find = doctor.importlib.util.find_spec
-
-    def row():
-        return next(line for line in doctor.report().splitlines() if line.startswith("av "))
-
-    assert "found: recordings in m4a, mp4" in row()
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None if name == "av" else find(name))
-    assert "not installed, so no recordings in m4a, mp4" in row()
 
 
 def test_a_batch_of_them(tmp_path):

@@ -21,7 +21,7 @@ REPORTS = {
     "a Mac's ._NAME beside an mp3": "test_audio_whole test_neither_names_nor_neighbours_matter",
     # 2. more formats
     "m4a, mp4, webm, mov, CAF come back to the sample": "test_media test_what_was_written_comes_back_at_its_place",
-    "one line where PyAV is not installed": "test_media test_without_the_package_one_line_says_what_reads_it",
+    "one line where PyAV is not installed": "test_media_folder test_without_the_package_one_line_says_what_reads_it",
     "what was left out is said, also where nothing else is there": (
         "test_batch_plan test_where_nothing_else_is_there_what_was_left_out_is_counted"
     ),

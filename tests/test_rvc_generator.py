@@ -11,6 +11,7 @@ from kernel_check import ARCH, DEVICE, GPU
 from fastsvc.build.passes import vocoder_traces
 from fastsvc.build.passes.verify import compare
 from fastsvc.config import rvc_sizes
+from fastsvc.engine.cpu import vocoder as cpu_vocoder
 from fastsvc.engine.cpu.sampler import Synthesiser
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.cuda import selfcheck
@@ -53,6 +54,14 @@ def test_upstreams_audio(specified, name, frames):
     assert form.shape == case["audio"].shape and relative(form, case["audio"]) < 1e-5
     half = Vocoder(model.state_dict(), model.config, torch.float16)(*inputs)
     assert relative_rms(half, case["audio"]) < 5e-3
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_upstreams_audio_at_full_size():
+    config, tensors, case = rvc_sizes.generator("40k"), rvc_generators.full(), rvc_generators.case("full", "v2_40k_T30")
+    form, speaker = Vocoder(tensors, config), vocoders.speaker_vector(tensors[vocoders.SPEAKERS], {case["sid"]: 1.0})
+    assert relative(form(case["z"], case["source"], speaker[None, None]), case["audio"]) < 1e-5
 
 
 @pytest.mark.parametrize("name, frames", [*GOLDEN[-5:], ("v2_40k", "T3")])
@@ -178,3 +187,18 @@ def test_a_build_compares_and_prints_them(kind):
     prints = [selfcheck.fingerprint(selfcheck.audio_of(config, form, **given)) for given in (right, quiet)]
     assert prints[0] == selfcheck.expected_audio(config, form)
     assert selfcheck.difference(prints[1], prints[0]) > selfcheck.BOUNDS["fp16"]
+
+
+@torch.inference_mode()
+def test_a_cpus_stretches_give_what_one_pass_gives(monkeypatch):
+    """And would not with one row less."""
+    config = KINDS["40k"]
+    form = Vocoder(weights.vocoder(config), config)
+    stage, source = form.stages[1], 0.1 * torch.randn(1, 1, 1, 7 * 400)
+    x = torch.randn(1, 16, 1, 70).contiguous(memory_format=torch.channels_last)
+    whole = stage(x.clone(), source)
+    monkeypatch.setattr(cpu_vocoder, "STRETCH_BYTES", 1)
+    monkeypatch.setattr(cpu_vocoder, "LEAST_REACHES", 1)
+    assert stage.reach == 24 and relative(stage(x.clone(), source), whole) < 1e-6
+    stage.reach -= 1
+    assert relative(stage(x.clone(), source), whole) > 1e-5

@@ -144,6 +144,7 @@ def test_the_command_line_says_what_was_chosen(voice, monkeypatch):
     assert "speaker: Voice (the engine's default; 2 others by --spk)\npitch: fcpe\n" in result.stdout
     assert "note:" not in result.stdout
     ((*_, heard),) = voice.calls
+    assert heard["f0_method"] == "fcpe"  # as the report says, too
     assert heard.items() >= {"index_rate": 0.5, "protect": 0.2, "index_search": "nprobe", "unvoiced": None}.items()
     assert "skipped 1 whose results exist" in run("convert", "a.wav", *asked).stdout
     assert "made with other options" in run("convert", "a.wav", "--index-rate", 0.25, code=1).stderr

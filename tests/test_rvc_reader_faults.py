@@ -103,6 +103,16 @@ def test_absurd_sizes():
         tracemalloc.stop()
 
 
+def test_a_product_larger_than_the_file(tmp_path):
+    """The generator's table of speakers is a product of two small tensors."""
+
+    def spoil(whole):
+        sized(13, 512)(whole)
+        whole["weight"]["emb_g.weight"] = torch.zeros(40_000, 16)
+
+    assert "40000 speakers with 512 initial_channels are too many" in refused(edited(tmp_path / "a.pth", change=spoil))
+
+
 def test_lists_inside_the_list(tmp_path):
     loop: list = []
     loop.append(loop)

@@ -4,7 +4,7 @@ import torch
 from phone_corpus import PhoneCorpus, train
 
 from fastsvc.config import VocoderConfig, from_dict
-from fastsvc.errors import CheckpointError
+from fastsvc.errors import CheckpointError, ConfigError
 from fastsvc.training import checkpoint, losses
 from fastsvc.training.discriminator import Discriminators, PeriodDiscriminator
 from fastsvc.training.vocoder import VocoderTask, even_out
@@ -30,6 +30,12 @@ class OneClip(PhoneCorpus):
 def task_of(corpus=None, size=2, frames=24, **changes):
     config = {"model": SMALL, "valid_batches": 1} | changes
     return VocoderTask(config, corpus or PhoneCorpus(), "cpu", batch_size=size, batch_frames=frames)
+
+
+@pytest.mark.parametrize("change", [{"source": "none"}, {"speakers": 2}])
+def test_what_only_foreign_voices_have_is_not_trained(change):
+    with pytest.raises(ConfigError, match="can be trained"):
+        task_of(model=SMALL | change)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fastsvc import files
 from fastsvc.build.cubins import compiler
-from fastsvc.config import MelConfig, VocoderConfig
+from fastsvc.config import MelConfig, VocoderConfig, rvc_sizes
 from fastsvc.engine.cuda import launch_plan
 from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles, Update
@@ -107,7 +107,7 @@ def excitation(frames: int = 187, hop: int = 128, rate_hz: int = 24000, channels
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(*shape, dtype=dtype, device="meta")
 
-    f0, phase, wide = empty(1, frames), empty(1, frames, dtype=torch.int64), power_of_two(channels)
+    f0, phase, wide = empty(1, frames), empty(1, frames, dtype=torch.int64), source.width(channels)
     mix = empty(1, wide, dtype=torch.int64), empty(wide), empty(1), empty(1, frames * hop)
     slices = empty(1, dtype=torch.int32), empty(1, dtype=torch.int64), empty(1, dtype=torch.int64)
     return source.launch(f0, phase, phase, *mix, *slices, rate_hz, channels, pulse=channels == 2)
@@ -198,7 +198,7 @@ def table_cases(archs) -> list[tuple[str, str, int, Launch, int]]:
 
 def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
     """Each distinct block once: of the denoiser with C 384 (H 100, M 100), 512 and 768, from one frame to a minute; of
-    the vocoder with 384 and 512 initial channels and with openvpi's five stages."""
+    the vocoder with 384 and 512 initial channels, with openvpi's five stages and with RVC's sizes."""
     seen, cases = set(), []
 
     def add(name: str, kind: str, frames: int, launch: Launch, arch: int) -> None:
@@ -214,7 +214,8 @@ def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
                 for frames in (1, 94, 188, 375, 938, 1875, 5625, 11250):
                     for name, launch in launches(frames, arch, dtype, **width).items():
                         add(name, kind, frames, launch, arch)
-        for config in (VocoderConfig(), VocoderConfig(initial_channels=384), _openvpi()):
+        rvc = map(rvc_sizes.generator, rvc_sizes.SIZES)
+        for config in (VocoderConfig(), VocoderConfig(initial_channels=384), _openvpi(), *rvc):
             for kind, dtype in TYPES.items():
                 for frames in (1, 94, 188, 375, 1024, 1875):
                     for name, launch in vocoder_launches(frames, arch, dtype, config=config).items():

@@ -16,7 +16,8 @@ from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.build.passes import target
-from fastsvc.config import AnyVocoderConfig, SourceFilterConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig, SourceFilterConfig
+from fastsvc.engine import margins
 from fastsvc.engine.buckets import EVEN_FRAMES, Buckets, Shape, even_needed
 from fastsvc.engine.cuda import launch_plan, launcher
 from fastsvc.errors import MissingPackageError
@@ -82,9 +83,13 @@ def needed_launches(
 ) -> list[Launch]:
     """The launches that opening the engine and converting such recordings make."""
     acoustic, vocoder, sampling = manifest.acoustic, manifest.vocoder, manifest.sampling
-    halo = acoustic.denoiser.halo_frames * schedule.evaluations(sampling.method, sampling.schedules[steps])
-    shapes: list[Shape] = Buckets().needed([[1], *groups], halo)  # one frame: the shape of the self-check
     config = vocoder and vocoder.config
+    shapes: list[Shape] = []
+    if isinstance(acoustic, AcousticConfig):  # that of RVC's voices has no kernels
+        halo = acoustic.denoiser.halo_frames * schedule.evaluations(sampling.method, sampling.schedules[steps])
+        shapes = Buckets().needed([[1], *groups], halo)  # one frame: the shape of the self-check
+    if config:
+        groups = margins.widened(groups, margins.vocoder(margins.acoustic(acoustic), config))
     model = acoustic, config, sampling.method, sampling.schedules, sampling.depth is not None
     audio = []
     if vocoder:

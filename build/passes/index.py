@@ -27,7 +27,10 @@ def read(plan: BuildPlan, acoustic: Checkpoint) -> FaissIndex | None:
         raise CheckpointError(
             f"{acoustic.path} is a {acoustic.kind}, and an index belongs to a voice of RVC", "omit --index"
         )
-    index = read_index(path, acoustic.config.unit_channels)
+    try:
+        index = read_index(path, acoustic.config.unit_channels)
+    except CheckpointError as error:
+        raise CheckpointError(error.message, f"{error.remedy}; without an index: --index {NO_INDEX}") from None
     plan.say(f"read: index {index.file}, {len(index.vectors)} units in {len(index.list_sizes)} lists")
     return index
 

@@ -75,7 +75,7 @@ def medians(runs: Sequence[Callable], repeats: int = REPEATS) -> list[float]:
 
 def _denoisers(plan: LoweredPlan) -> tuple[Callable, Callable]:
     """One evaluation, condition projection included, as in one-step sampling."""
-    config, level = plan.acoustic_config, plan.levels[0]
+    config, level = plan.diffusion, plan.levels[0]
     frames = max(1, round(SECONDS_OF_AUDIO["denoiser"] * config.mel.frame_rate_hz))
     x, cond = level * torch.randn(frames, config.mel.bins), torch.randn(frames, config.condition.channels)
     model = module(plan.acoustic.kind, config)
@@ -90,7 +90,7 @@ def _denoisers(plan: LoweredPlan) -> tuple[Callable, Callable]:
 
 def _latents(plan: LoweredPlan) -> tuple[Callable, Callable]:
     """Text encoder, draw and flow of a voice of RVC."""
-    config, sampling = plan.acoustic_config, Sampling(plan.sampler, plan.schedules, plan.levels)
+    config, sampling = plan.rvc, Sampling(plan.sampler, plan.schedules, plan.levels)
     frames = max(1, round(SECONDS_OF_AUDIO["latent"] * config.mel.frame_rate_hz))
     units, noise = torch.randn(frames, config.unit_channels), torch.randn(frames, config.mel.bins)
     f0_hz = torch.full((frames,), 200.0)

@@ -26,19 +26,17 @@ def lower(folded: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def fold_encoder(weights: dict[str, Tensor], config: RvcConfig) -> dict[str, Tensor]:
     part = {name.removeprefix("enc_p."): value for name, value in weights.items() if name.startswith("enc_p.")}
-    scale, query_scale = math.sqrt(config.hidden), 1 / math.sqrt(config.hidden // config.heads)
     pitch = part["emb_pitch.weight"] if config.pitch else 0
 
     def stack(group: str, name: str) -> Tensor:
         return torch.stack([part[f"encoder.{group}.{i}.{name}"] for i in range(config.layers)])
 
     def joined(kind: str) -> Tensor:
-        query, key, value = (stack("attn_layers", f"conv_{row}.{kind}") for row in "qkv")
-        return torch.cat([query * query_scale, key, value], dim=1)
+        return torch.cat([stack("attn_layers", f"conv_{row}.{kind}") for row in "qkv"], dim=1)
 
     folded = {
-        "encoder.input.weight": part["emb_phone.weight"] * scale,
-        "encoder.input.bias": torch.atleast_2d(part["emb_phone.bias"] + pitch) * scale,
+        "encoder.input.weight": part["emb_phone.weight"],
+        "encoder.input.bias": torch.atleast_2d(part["emb_phone.bias"] + pitch) * math.sqrt(config.hidden),
         "encoder.qkv.weight": joined("weight")[..., 0],
         "encoder.qkv.bias": joined("bias"),
         "encoder.relative.keys": stack("attn_layers", "emb_rel_k")[:, 0],

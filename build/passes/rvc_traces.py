@@ -9,9 +9,8 @@ from torch import Tensor
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import Sampling
 from fastsvc.build.plan import CheckedPlan, LoweredPlan
-from fastsvc.config import RvcConfig
 from fastsvc.engine.cpu.rvc import RvcSampler
-from fastsvc.model.rvc import RvcModel
+from fastsvc.model.modules import module
 from fastsvc.model.rvc.flow import Coupling
 
 Trace = list[tuple[str, Tensor]]
@@ -20,11 +19,11 @@ Trace = list[tuple[str, Tensor]]
 def specification(plan: CheckedPlan, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
     """The encoder's input and layers, mean, log of the deviation and draw, then for the first and the last speaker z
     after each coupling; the module of model/rvc, computing in ``dtype``. inputs: as verify makes them."""
-    model = RvcModel(_config(plan))
+    model = module("rvc", plan.rvc)
     model.load_state_dict(tensors)
     model = model.to(dtype).eval()
     units, noise = (inputs[name].to(dtype)[None] for name in ("units", "x"))
-    coarse = model.coarse_pitch(inputs["f0_hz"])[None] if model.config.pitch else None
+    coarse = model.coarse_pitch(inputs["f0_hz"])[None] if plan.rvc.pitch else None
     trace: Trace = [("encoder input", model.enc_p.embedded(units, coarse)[0])]
     hooks = [
         layer.register_forward_hook(lambda _, args, out, i=i: trace.append((f"encoder layer {i}", out[0].T)))
@@ -47,7 +46,7 @@ def specification(plan: CheckedPlan, inputs: dict[str, Tensor], tensors: dict[st
 
 def lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
     """The same trace from the tensors as they will be stored, by the CPU backend."""
-    config, sampling = _config(plan), Sampling(plan.sampler, plan.schedules, plan.levels)
+    config, sampling = plan.rvc, Sampling(plan.sampler, plan.schedules, plan.levels)
     sampler = RvcSampler(plan.tensors[engine_folder.WEIGHTS], config, sampling)
     coarse = sampler.coarse(inputs["f0_hz"])
     trace: Trace = []
@@ -60,11 +59,6 @@ def lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
         sampler.flow(z_p, sampler.condition.speaker({speaker: 1.0}), couplings)
         trace += [(f"{name} of speaker {speaker}", z) for name, z in couplings]
     return trace
-
-
-def _config(plan: CheckedPlan) -> RvcConfig:
-    assert isinstance(plan.acoustic_config, RvcConfig)
-    return plan.acoustic_config
 
 
 def _speakers(plan: CheckedPlan) -> list[int]:

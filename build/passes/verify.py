@@ -1,9 +1,10 @@
 """Pass 6, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
 
-In float32 every layer must agree to 1e-5 (relative RMS). Where weights are stored in fewer bits the reference is the
-specification in float64 on the original weights, and the error may be at most twice that of the specification with
-its weights rounded the same way. A denoiser that computes in bfloat16 may be off by twice what PyTorch's
-autocast is. No layer may be off by more than 3e-2 in any precision.
+In float32 every layer must agree to 1e-5 (relative RMS); layers of RVC's voices may be off by twice what the
+specification in float32 is, too, because where attention is sharp rounding alone comes near 1e-5. Where weights are
+stored in fewer bits the reference is the specification in float64 on the original weights, and the error may be at most
+twice that of the specification with its weights rounded the same way. A denoiser that computes in bfloat16 may be off
+by twice what PyTorch's autocast is. No layer may be off by more than 3e-2 in any precision.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     rvc = isinstance(plan.acoustic_config, RvcConfig)
     specification = rvc_traces.specification if rvc else _specification
     exact = specification(plan, inputs, plan.acoustic.tensors, torch.float64)
-    plain = None
+    plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32) if rvc else None
     if rounded:
         halves = {name: half(name, value).float() for name, value in plan.acoustic.tensors.items()}
         plain = specification(plan, inputs, halves, torch.float32)
@@ -104,19 +105,19 @@ def _inputs(plan: CheckedPlan) -> dict[str, Tensor]:
 
 def _specification(plan: CheckedPlan, inputs: dict[str, Tensor], tensors: dict[str, Tensor], dtype) -> Trace:
     """Conditions of the first and last speaker, then at each noise level: input, each layer, skip, output."""
-    model = module(plan.acoustic.kind, plan.acoustic_config)
+    model = module(plan.acoustic.kind, plan.diffusion)
     model.load_state_dict(tensors)
     model = model.to(dtype).eval()
     batch = {name: value.to(dtype)[None] for name, value in inputs.items()}
     trace: Trace = []
-    last = plan.acoustic_config.speakers - 1
+    last = plan.diffusion.speakers - 1
     for speaker in sorted({0, last}):
         cond = model.condition(
             batch["units"],
             batch["f0_hz"],
             batch["volume"],
             torch.tensor([speaker]),
-            batch["key_shift"][0] if plan.acoustic_config.shifts_formants else None,
+            batch["key_shift"][0] if plan.diffusion.shifts_formants else None,
             batch["voiced"],
         )
         trace.append((f"condition of speaker {speaker}", cond[0]))
@@ -124,7 +125,7 @@ def _specification(plan: CheckedPlan, inputs: dict[str, Tensor], tensors: dict[s
     for level in spread_levels(plan.levels):
         x = _scale(plan, level) * batch["x"]
         sigma = torch.tensor([level], dtype=torch.float32)
-        scalars = [c.to(dtype) for c in process.coefficients(plan.acoustic_config, sigma)]
+        scalars = [c.to(dtype) for c in process.coefficients(plan.diffusion, sigma)]
         c_skip, c_out, c_in, c_noise = scalars
         trace.append(
             (f"output at sigma {level:.4g}", (c_skip * x + c_out * model.denoiser(c_in * x, c_noise, cond))[0])
@@ -136,7 +137,7 @@ def _specification(plan: CheckedPlan, inputs: dict[str, Tensor], tensors: dict[s
 
 def _scale(plan: CheckedPlan, level: float) -> float:
     """RMS of the network's input x: σ in an EDM model, 1 on a variance-preserving chain."""
-    return level if plan.acoustic_config.ddpm is None else 1.0
+    return level if plan.diffusion.ddpm is None else 1.0
 
 
 def _record(net, trace: Trace) -> list:
@@ -155,12 +156,12 @@ def _record(net, trace: Trace) -> list:
 def _lowered(plan: LoweredPlan, inputs: dict[str, Tensor]) -> Trace:
     """The same trace from the tensors as they will be stored, by the CPU backend."""
     tensors = plan.tensors[engine_folder.WEIGHTS]
-    condition = condition_for(plan.acoustic_config)(tensors, plan.acoustic_config)
-    denoiser = denoiser_for(plan.precision)(tensors, plan.acoustic_config, plan.levels)
+    condition = condition_for(plan.diffusion)(tensors, plan.diffusion)
+    denoiser = denoiser_for(plan.precision)(tensors, plan.diffusion, plan.levels)
     trace: Trace = []
     features = inputs["units"], inputs["f0_hz"], inputs["volume"], inputs["voiced"]
-    key_shift = float(inputs["key_shift"]) if plan.acoustic_config.shifts_formants else 0.0
-    for speaker in sorted({0, plan.acoustic_config.speakers - 1}):
+    key_shift = float(inputs["key_shift"]) if plan.diffusion.shifts_formants else 0.0
+    for speaker in sorted({0, plan.diffusion.speakers - 1}):
         cond = condition(*features, condition.speaker({speaker: 1.0}, key_shift))
         trace.append((f"condition of speaker {speaker}", cond))
     prepared = denoiser.prepare(cond, 2)

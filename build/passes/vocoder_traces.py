@@ -22,8 +22,9 @@ def specification(config: AnyVocoderConfig, tensors: dict[str, Tensor], dtype: t
     model = model.to(dtype).eval()
     if isinstance(config, SourceFilterConfig):
         return _filters(model, *(value.to(dtype) for value in _filter_inputs(config)))
-    sines, mel, extra = (None if value is None else value.to(dtype) for value in _inputs(config, tensors))
-    return _generated(model, sines, mel, extra)
+    sines, mel, extra = _inputs(config, tensors)
+    sines, extra = (None if value is None else value.to(dtype) for value in (sines, extra))
+    return _generated(model, sines, mel.to(dtype), extra)
 
 
 def lowered(config: AnyVocoderConfig, tensors: dict[str, Tensor]) -> Trace:

@@ -3,10 +3,10 @@
 Channels-last rows throughout: row @ weight, so every weight is [in, out]. Matrices of a layer are stacked. What was
 folded, and why it is allowed:
 
-- `encoder.input`: √hidden is inside, as it multiplies the sum before the leaky ReLU. Row p of its bias is the bias and
-  the vector of coarse pitch p; voices without pitch have one row.
-- `encoder.qkv`: queries, keys and values side by side; 1/√d is inside the queries, whose products with the relative
-  vectors it scales, too.
+- `encoder.input`: row p of its bias is √hidden times the bias and the vector of coarse pitch p; voices without pitch
+  have one row. The product is scaled by √hidden when it is added.
+- `encoder.qkv`: queries, keys and values side by side. Scores are scaled by 1/√d as they are computed. Files of voices
+  hold float16, so matrices without a factor inside are exact when they are stored in it, too.
 - `encoder.widen`: the operand of row t is [X[t−δ], …, X[t+δ]]. `encoder.narrow` gives the contributions of row t to
   rows t+δ, …, t−δ side by side, which are added after the product: its input is four times as wide as its output.
 - `flow.*`: coupling i is the i-th that runs. The channels' reversal between couplings is inside: coupling 0, 2, …

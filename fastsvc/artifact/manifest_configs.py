@@ -82,13 +82,14 @@ def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
     if entry is None:
         return "lacks the vocoder, which is a part of every voice of RVC" if isinstance(config, RvcConfig) else None
     vocoder = vocoder_config(entry["config"], "vocoder.config")
+    if isinstance(vocoder, VocoderConfig) and vocoder.speakers not in (0, config.speakers):
+        return f"has a vocoder.config.speakers of {vocoder.speakers}, but acoustic.speakers is {config.speakers}"
     if isinstance(config, RvcConfig) and not _fits(vocoder, config):
         return "has a vocoder.config that is not the generator of this voice of RVC"
-    mel = vocoder.mel
     for name in SHARED:
-        acoustic, vocoder = getattr(config.mel, name), getattr(mel, name)
-        if acoustic != vocoder:
-            return f"has a vocoder.config.mel.{name} of {vocoder}, but acoustic.mel.{name} is {acoustic}"
+        acoustic, other = getattr(config.mel, name), getattr(vocoder.mel, name)
+        if acoustic != other:
+            return f"has a vocoder.config.mel.{name} of {other}, but acoustic.mel.{name} is {acoustic}"
     for key in ("backend", "cpu_backend"):
         if entry.get(key, "auto") not in (*VOCODER_BACKENDS, *REMOVED_BACKENDS):
             return f"has a wrong vocoder.{key}: {shown(entry[key])}"
@@ -98,9 +99,9 @@ def _vocoder(entry: dict | None, config: AnyAcousticConfig) -> str | None:
 
 
 def _fits(vocoder: AnyVocoderConfig, config: RvcConfig) -> bool:
-    """Whether it takes the speakers of the voice, and a source if and only if the voice has pitch."""
-    of_rvc = isinstance(vocoder, VocoderConfig) and vocoder.speakers == config.speakers
-    return of_rvc and (vocoder.source != "none") == config.pitch
+    """Whether it takes the voice's speakers, and a source if and only if the voice has pitch."""
+    generator = isinstance(vocoder, VocoderConfig) and vocoder.speakers > 0
+    return generator and (vocoder.source_channels > 0) == config.pitch
 
 
 def _content(entry: dict | None, config: AnyAcousticConfig) -> str | None:

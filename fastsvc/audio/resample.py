@@ -21,8 +21,6 @@ def resample(audio: np.ndarray, from_hz: int, to_hz: int, quality: str = "HQ") -
     ``quality`` is one of soxr's, "HQ" (20 bits) or "VHQ" (28 bits), or "short": fastsvc/audio/fir.py.
     Raises ValueError on rates <= 0.
     """
-    import soxr
-
     if from_hz <= 0 or to_hz <= 0:
         raise ValueError(f"resample: rates must be positive, got {from_hz} and {to_hz}")
     audio = np.asarray(audio, dtype=np.float32)
@@ -30,6 +28,8 @@ def resample(audio: np.ndarray, from_hz: int, to_hz: int, quality: str = "HQ") -
     if from_hz == to_hz or audio.size == 0:
         length = samples if from_hz == to_hz else resampled_length(samples, from_hz, to_hz)
         return audio.copy() if length == samples else np.zeros((*audio.shape[:-1], length), np.float32)
+    import soxr
+
     rows = audio.reshape(-1, samples)
     out = np.zeros((rows.shape[0], resampled_length(samples, from_hz, to_hz)), np.float32)
     for source, target in zip(rows, out):

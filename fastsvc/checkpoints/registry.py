@@ -51,9 +51,11 @@ def _read_packed(packed: PackedVoice, path: Path, options: ReadOptions) -> Check
     """The voice out of the zip at ``path``, which stands for it everywhere: the unpacked file is deleted."""
     try:
         checkpoint = _read(load(packed.voice, mapped=False), packed.voice, options, (rvc,))
-    except CheckpointError as error:
+    except BaseException as error:
         packed.folder.remove()
-        raise packed.renamed(error, path) from None
+        if isinstance(error, CheckpointError):
+            raise packed.renamed(error, path) from None
+        raise
     packed.voice.unlink()
     vocoder = checkpoint.vocoder and dataclasses.replace(checkpoint.vocoder, path=path)
     notes = (*checkpoint.notes, *packed.notes)

@@ -19,7 +19,7 @@ from fastsvc.commands.common import (
     verbosity,
     verbosity_options,
 )
-from fastsvc.commands.rvc_options import require_pitch, rvc_options
+from fastsvc.commands.rvc_options import rvc_options, with_tracker
 from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
@@ -162,18 +162,18 @@ def convert(
     speaker = choose_speaker(engine.table, spk)
     request = Request(speaker, **options)
     engine.check_request(request)
+    name, others = engine.table.name(speaker), len(engine.table.names) - 1 if spk is None else 0
+    say(f"speaker: {name}" + (f" (the engine's default; {others} others by --spk)" if others else ""))
+    request = with_tracker(engine, request)
     settings = ConversionSettings(
         request,
-        name=engine.table.name(speaker),
+        name=name,
         rate_hz=None if rate == "same" else rate,
         subtype=bits,
         keep_channels=channels == "keep",
         overwrite=overwrite,
         batch=batch,
     )
-    others = len(engine.table.names) - 1 if spk is None else 0
-    say(f"speaker: {settings.name}" + (f" (the engine's default; {others} others by --spk)" if others else ""))
-    require_pitch(engine, request)
     for number, note in enumerate(planned.notes):
         say(f"note: {note}", level=0 if number < NOTES else 1)
     if len(planned.notes) > NOTES and verbosity() <= 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fastsvc import arguments, screen
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, Manifest, VocoderPart
@@ -29,10 +31,11 @@ def _engine(folder: engine_folder.Artifact) -> str:
     singers = manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz
     lines = [
         f"{folder.path}: engine, format {engine_folder.VERSION}, {size:.1f} MB",
-        f"  made from    {origin.file} ({origin.format} {origin.kind}, step {origin.step})",
+        f"  made from    {origin.file} ({' '.join(dict.fromkeys((origin.format, origin.kind)))}, step {origin.step})",
         *(f"  note         {note}" for note in origin.notes),
         *(inspect_rvc.engine(manifest) if rvc else _networks(manifest)),
         f"  precision    {manifest.precision}",
+        f"  on GPUs      in {manifest.gpu_precision}, {inspect_rvc.ON_GPUS if rvc else ''}kernels {_kernels(folder)}",
         _part("vocoder", manifest.vocoder, "none: makes mels only; build with --vocoder"),
         *([generator(manifest.vocoder.config)] if manifest.vocoder else []),
         *_graphs(folder),
@@ -58,6 +61,13 @@ def _networks(manifest: Manifest) -> list[str]:
         features(config.features),
         f"  sampling     {sampling.method}, steps {steps}{depth}",
     ]
+
+
+def _kernels(folder: engine_folder.Artifact) -> str:
+    """Where the engine's kernels come from."""
+    counts = Counter(name.partition("/")[0] for name in folder.files if name.endswith(".cubin"))
+    listed = ", ".join(f"{arch} ({count})" for arch, count in sorted(counts.items()))
+    return f"compiled for {listed}, by Triton elsewhere" if listed else "compiled by Triton when first used"
 
 
 def _graphs(folder: engine_folder.Artifact) -> list[str]:

@@ -7,6 +7,7 @@ from fastsvc.commands import inspect_lines
 from fastsvc.commands.rvc_content import FILES, encoder
 from fastsvc.config import RvcConfig
 
+ON_GPUS = "text encoder and flow by PyTorch, "
 MOST_SPEAKERS = 8  # more are shortened: RVC's files have 109 rows, of which one was trained
 
 

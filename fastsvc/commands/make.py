@@ -20,7 +20,6 @@ SAMPLER_HELP = "Sampler; auto: consistency for students, euler for teachers, dpm
 BUILD_EXAMPLES = examples(
     "fastsvc build student.pt --vocoder fastsvc/demo/choir.fsvc --content fastsvc/demo/choir.fsvc -o mine.fsvc",
     "fastsvc build voice.zip --content hubert_base.pt -o voice.fsvc",
-    "fastsvc build model_800000.pt --vocoder m4singer_hifigan/ --content contentvec.pt --target sm_80,sm_90",
 )
 INSPECT_EXAMPLES = examples("fastsvc inspect alto.fsvc", "fastsvc inspect voice.zip")
 DOCTOR_EXAMPLES = examples("fastsvc doctor", "fastsvc doctor > machine.txt")

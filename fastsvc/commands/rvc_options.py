@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import click
 
 from fastsvc import arguments
@@ -28,10 +30,10 @@ def rvc_options(command):
     return command
 
 
-def require_pitch(engine, request) -> None:
-    """Raise the error of a pitch tracker that cannot work; print the one that a voice of RVC gets.
+def with_tracker(engine, request):
+    """The request; for a voice of RVC with the name of its pitch tracker, which is printed.
 
-    Raises ConfigError, CheckpointError, MissingPackageError.
+    Raises ConfigError, CheckpointError or MissingPackageError where the tracker cannot work.
     """
     from fastsvc.config import RvcConfig
     from fastsvc.engine import rvc_options as resolved
@@ -40,10 +42,12 @@ def require_pitch(engine, request) -> None:
     method = resolved.f0_method(engine, request)
     if method is not None:
         f0.require(method, request.f0_weights)
-    if isinstance(engine.config, RvcConfig):
-        say(f"pitch: {'none, as this voice was trained without' if method is None else method}")
-        if method == resolved.LAST_F0 and request.f0_method is None:
-            say(
-                "note: RVC's voices were trained with the pitch of rmvpe: name its weights with --f0-weights or"
-                " $FASTSVC_RMVPE, or install fcpe, the second best, with pip install --no-deps torchfcpe"
-            )
+    if not isinstance(engine.config, RvcConfig):
+        return request
+    say(f"pitch: {'none, as this voice was trained without' if method is None else method}")
+    if method == resolved.LAST_F0 and request.f0_method is None:
+        say(
+            "note: RVC's voices were trained with the pitch of rmvpe: name its weights with --f0-weights or"
+            " $FASTSVC_RMVPE, or install fcpe, the second best, with pip install --no-deps torchfcpe"
+        )
+    return dataclasses.replace(request, f0_method=method)

@@ -10,7 +10,7 @@ from fastsvc.config.limits import F0_HZ, LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import check, within
 
-F0_METHODS = ("yin", "pyin", "dio", "harvest", "crepe", "crepe-tiny", "fcpe", "rmvpe")
+F0_METHODS = ("yin", "pyin", "dio", "harvest", "crepe", "crepe-tiny", "fcpe", "rmvpe", "pm", "swift", "pesto")
 F0_STYLES = ("fastsvc", "comosvc", "diffusion_svc")
 
 

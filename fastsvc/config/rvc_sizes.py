@@ -1,6 +1,6 @@
 """The published sizes of the generators in RVC's voices, for measurements, for checks of kernels and for tests.
 
-A reader takes a file's own numbers (fastsvc/checkpoints/readers/rvc.py), as people train other sizes.
+Reading a voice takes the file's own numbers, as people train other sizes.
 """
 
 from __future__ import annotations

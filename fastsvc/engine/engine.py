@@ -12,7 +12,7 @@ from torch import Tensor
 from fastsvc import arguments
 from fastsvc.artifact.content_hash import content_hash
 from fastsvc.artifact.engine_folder import Artifact
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AnyAcousticConfig
 from fastsvc.engine import backends, checks, conversion, extraction, synthesis, warming
 from fastsvc.engine.conversion import OutputSpec, RecordingFeatures, progress_between
 from fastsvc.engine.cpu.sampler import Progress
@@ -36,7 +36,7 @@ class Engine(Streaming):
     def __init__(self, folder: Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"):
         model = Model.of(folder)
         manifest, vocoder = folder.manifest, folder.manifest.vocoder
-        self.config: AcousticConfig = model.acoustic
+        self.config: AnyAcousticConfig = model.acoustic
         self.table = model.speakers or Speakers.of(manifest)
         parts = backends.BACKENDS[device](model, precision, vocoder_backend)
         self.path, self.manifest = folder.path, manifest

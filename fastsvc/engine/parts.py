@@ -85,7 +85,8 @@ class Model:
         if wrong:
             file = f"{self.folder.path}: {engine_folder.INDEX}"
             raise EngineError(f"{file} does not fit the manifest: {wrong}", "build the engine again")
-        return Retrieval(*(tensors[name] for name in index_tensors.NAMES), device)
+        vectors, list_sizes, centroids = (tensors[name] for name in index_tensors.NAMES)
+        return Retrieval(vectors, list_sizes, centroids, device)
 
     def _part(self, name: str, kind: str, config) -> dict[str, Tensor]:
         """The tensors of a file, with exactly the names and shapes that its configuration needs."""

@@ -37,14 +37,15 @@ def features(engine, audio: np.ndarray, rate_hz: int, request: Request) -> Featu
     f0_hz runs in straight lines through unvoiced frames. Raises ConfigError, EngineError.
     """
     options, mel = rvc_options.of(engine, request), engine.config.mel
+    assert options is not None, "the engine is not a voice of RVC"
     frames = max(1, math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples))
-    audio = continued(at_16k(audio, rate_hz, request.high_pass, request.resample_quality), frames)
+    padded = continued(at_16k(audio, rate_hz, request.high_pass, request.resample_quality), frames)
     frames += 2 * MARGIN
     f0_hz, voiced = torch.zeros(frames), torch.zeros(frames, dtype=torch.bool)
     method = rvc_options.f0_method(engine, request)
     if method is not None:
-        f0_hz, voiced = pitch(engine, audio, frames, method, request)
-    units = engine.encoder.encode(audio[HALF:])
+        f0_hz, voiced = pitch(engine, padded, frames, method, request)
+    units = engine.encoder.encode(padded[HALF:])
     original = None
     if options.uses_index:
         original, units = units, engine.index.blend(units, options.index_rate, options.index_search)

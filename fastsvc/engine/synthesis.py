@@ -9,11 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from fastsvc.config import AnyVocoderConfig
-from fastsvc.engine import checks, ranges, shallow
+from fastsvc.engine import checks, margins, ranges, shallow
 from fastsvc.engine.conversion import progress_between
 from fastsvc.engine.cpu.sampler import Features, Progress, SeededNoise, noise_from
 from fastsvc.engine.request import Request
-from fastsvc.model import vocoders
 
 MEL_SHARE = 0.4  # for the progress bar alone: the mel's share of the time
 
@@ -79,7 +78,7 @@ def _audio_and_mels(
 def without_margin(mel: Tensor, f0_hz: Tensor, margin: int, vocoder: AnyVocoderConfig) -> tuple[Tensor, Tensor, int]:
     """(mel, f0_hz) without what the vocoder does not need of ``margin`` frames at both ends, and the samples at both
     ends of its audio that are no part of the recording."""
-    kept = min(margin, vocoders.halo_frames(vocoder))
+    kept = margins.vocoder(margin, vocoder)
     own = slice(margin - kept, len(mel) - (margin - kept))
     return mel[own], f0_hz[own], kept * vocoder.mel.hop_samples
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fastsvc import arguments
-from fastsvc.engine import checks, shallow
+from fastsvc.engine import checks, margins, shallow
 from fastsvc.engine.conversion import progress_between
 from fastsvc.engine.cpu.sampler import Progress
 
@@ -57,26 +57,27 @@ def noise(engine, seconds: float) -> None:
 @torch.inference_mode()
 def graphs(engine, groups: Sequence[Sequence[int]] | None, steps: Sequence[int], progress=None) -> int:
     """Make a GPU's graphs: of all shapes, or those for recordings of these numbers of frames. Returns their number."""
-    sampler, synthesiser = engine.sampler, engine.synthesiser
+    sampler, synthesiser, margin = engine.sampler, engine.synthesiser, margins.acoustic(engine.config)
+    groups = groups and margins.widened(groups, margin)
     frames = None if groups is None else [number for group in groups for number in group]
     extraction_graphs = _extraction_graphs(engine, None if frames is None else set(frames))
     sampler.warm_up(steps, groups, progress_between(progress, 0.0, DENOISER_SHARE if synthesiser else 1.0))
     if synthesiser:
+        unread = margin - margins.vocoder(margin, synthesiser.config)
+        frames = frames and [number - 2 * unread for number in frames]
         synthesiser.warm_up(frames, progress_between(progress, DENOISER_SHARE, 1.0))
     return extraction_graphs + len(sampler.network.replays) + (len(synthesiser.replays) if synthesiser else 0)
 
 
 def _extraction_graphs(engine, frames: Iterable[int] | None) -> int:
     """Make the graphs of the content encoder and of YIN, where these run as graphs; returns their number."""
-    if engine.encoder is None or engine.yin is None:
-        return 0
     spec, mel = engine.config.features, engine.config.mel
     extractors = []
     if hasattr(engine.encoder, "programs"):
         extractors.append(engine.encoder)
         seconds = None if frames is None else [number * mel.hop_samples / mel.rate_hz for number in frames]
         engine.encoder.warm_up(seconds)
-    if engine.yin.tracks(spec.f0_method, spec.f0_style):
+    if engine.yin is not None and engine.yin.tracks(spec.f0_method, spec.f0_style):
         extractors.append(engine.yin)
         engine.yin.warm_up(frames)
     return sum(len(extractor.programs.by_shape) for extractor in extractors)

@@ -20,7 +20,7 @@ from fastsvc.reading import archive as torch_archive
 
 MOST_ENTRIES = 10_000
 DIRECTORY_LIMIT = 4 * 2**20  # bytes of the list of entries, which zipfile reads whole
-RATIO, RATIO_FROM = 200, 2**20  # how many times an entry may shrink, and the bytes from which that is looked at
+RATIO, RATIO_FROM = 50, 2**20  # how many times an entry may shrink, and the bytes from which that is looked at
 BLOCK = 2**20
 ENCRYPTED = 0x1 | 0x40 | 0x2000  # flags: by a password, strongly, the list itself
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

@@ -81,7 +81,8 @@ class GeneratorLaunches:
         rate, taps, depth, columns = up.weight.shape
         x = self._rows(self.input, hop, columns)
         norm = self.config.family == "m4"
-        block = upsample.tile(self.tiled_frames * hop // rate, depth, columns, rate, taps, up.weight.dtype, self.arch)
+        product = self.tiled_frames * hop // rate, depth, columns, rate, taps
+        block = upsample.tile(*product, up.weight.dtype, self.arch, up.mix_taps)
         before = self._rows(self.sum, hop // rate, depth)
         source = {}
         if up.mix is not None:

@@ -14,7 +14,6 @@ from torch import Tensor
 from fastsvc.kernels import philox
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import ElementwiseOptions, Launch, check_aligned
-from fastsvc.kernels.tiles import power_of_two
 
 BLOCK = 256  # samples of one program
 BAND = 0.45  # of the rate: the pulse train's upper end
@@ -86,7 +85,7 @@ def source_kernel(
     HOP: tl.constexpr,
     RATE: tl.constexpr,
     CHANNELS: tl.constexpr,
-    WIDE: tl.constexpr,  # CHANNELS rounded up to a power of two
+    WIDE: tl.constexpr,  # width(CHANNELS)
     PULSE: tl.constexpr,
     SAMPLES: tl.constexpr,
 ):
@@ -119,9 +118,14 @@ def source_kernel(
     tl.store(out + batch * frames * HOP + sample, tl.where(inside, value, 0.0), mask=frame < frames)
 
 
+def width(channels: int) -> int:
+    """Channels in a buffer for ``channels``: the least power of two, and at least the four that a draw gives."""
+    return max(4, 1 << (channels - 1).bit_length())
+
+
 def tile(channels: int) -> tuple[int, int]:
     """(samples of one program, warps): the kernel is elementwise, so they are the same everywhere."""
-    return (BLOCK, 4) if channels > 4 else (4 * BLOCK, 4)
+    return (BLOCK, 4) if width(channels) > 4 else (4 * BLOCK, 4)
 
 
 def launch(
@@ -140,9 +144,9 @@ def launch(
     pulse: bool = False,
 ) -> Launch:
     """f0_hz (0: unvoiced), starts, growth [B, T] (:func:`phases`); offsets [B, WIDE], weight [WIDE], zeros beyond the
-    channels, WIDE = power_of_two(channels); bias [1]; out [B, T·hop] float32; lengths and first_frames in frames."""
+    channels, WIDE = width(channels); bias [1]; out [B, T·hop] float32; lengths and first_frames in frames."""
     batch, frames = f0_hz.shape
-    hop, wide = out.shape[1] // frames, power_of_two(channels)
+    hop, wide = out.shape[1] // frames, width(channels)
     if weight.shape != (wide,) or offsets.shape != (batch, wide):
         raise ValueError(f"weight and offsets need {wide} channels, zeros beyond {channels}")
     check_aligned(f0_hz=f0_hz, starts=starts, growth=growth, offsets=offsets, weight=weight, bias=bias, out=out)

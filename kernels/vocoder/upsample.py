@@ -21,6 +21,7 @@ from fastsvc.kernels.vocoder import conv
 from fastsvc.kernels.vocoder.activation import leaky
 
 EPS = constant(1e-5)  # of layer_norm, PyTorch's default
+SPILLING_WIDTH = 64  # taps of a branch that is one step on sm_80, whose operands are in registers all at once
 
 
 def reference(
@@ -166,14 +167,19 @@ def upsample_kernel(
     tl.store(out + written, value.to(out.dtype.element_ty), mask=mask)
 
 
-def tile(rows: int, depth: int, columns: int, rate: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
-    """Blocks for ``rows`` of x in all sequences together, ``depth`` channels in and ``columns`` out, one phase each."""
+def tile(
+    rows: int, depth: int, columns: int, rate: int, taps: int, dtype: torch.dtype, arch: int, mix_taps: int = 0
+) -> tiles.Tile:
+    """Blocks for ``rows`` of x in all sequences together, ``depth`` channels in and ``columns`` out, one phase each;
+    ``mix_taps``: of the branch."""
     arch, widest = tiles.architecture(arch), 128 if dtype.itemsize == 2 else 64
     block = conv.choose(rows, depth, columns, taps, dtype, arch, widest, rate)
     if block.warps == 8 and block.rows == 128 and tiles.AREA[arch] <= 128 * 128:
-        return replace(block, rows=64)  # the branch's sums take as many registers as the product's
+        block = replace(block, rows=64)  # the branch's sums take as many registers as the product's
     if arch in (80, 87) and block.warps == 4 and block.rows * block.columns == 64 * 64:
         return replace(block, warps=8)  # with four, ptxas chooses 128 registers, to fit one more program, and spills
+    if arch in (80, 87) and block.warps == 8 and dtype.itemsize == 2 and tiles.power_of_two(mix_taps) == SPILLING_WIDTH:
+        return replace(block, registers=160)  # likewise
     return block
 
 

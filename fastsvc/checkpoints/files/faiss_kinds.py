@@ -6,7 +6,7 @@ from fastsvc.checkpoints.files.faiss_fields import Fields
 from fastsvc.reading import lookalikes
 
 IVF_FLAT = b"IwFl"
-RETRAIN = "train the index again in RVC, or build without one: --index none"
+RETRAIN = "train the index again in RVC"
 _KINDS = {  # the first letters that faiss writes → its name
     b"IxF": "a flat index",
     b"IwPQ": "IVF-PQ",
@@ -20,7 +20,8 @@ _KINDS = {  # the first letters that faiss writes → its name
     b"IxPq": "a product quantiser",
     b"IxM": "an index with ids of its own",
     b"IB": "an index of bits",
-    b"I": "another index",
+    b"Ix": "another index",
+    b"INS": "NSG",
 }
 
 
@@ -39,8 +40,5 @@ def checked_kind(fields: Fields) -> None:
     described = lookalikes.document(head)
     if described is None and head.startswith(b"PK\x03\x04"):
         described = "a zip archive or a torch checkpoint", "name the .index file, or the voice itself as CKPT"
-    what, remedy = described or (
-        "something else",
-        "name the file added_IVF….index of the voice, or build without one: --index none",
-    )
+    what, remedy = described or ("something else", "name the file added_IVF….index of the voice")
     raise fields.error(f"is not a faiss index, but {what}", remedy)

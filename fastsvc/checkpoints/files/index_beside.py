@@ -1,6 +1,6 @@
 """The index that belongs to a voice of RVC: a file of its training's units, `added_IVF256_Flat_nprobe_1_NAME_v2.index`.
 
-`trained_….index`, which RVC leaves beside it, has the borders of the lists without vectors in them.
+Applio calls it `NAME.index`. `trained_….index`, which RVC leaves beside it, has lists without vectors in them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fastsvc import spelling
+from fastsvc.reading import folder_zip
 
 ENDING, TRAINED, ADDED = ".index", "trained_", "added_"
 MAX_LISTED = 4  # file names in a note
 NAMED = "name the right one with --index"
-_PATTERN = re.compile(r"added_IVF\d+_Flat_nprobe_\d+_(?P<name>.+)_v\d\.index", re.IGNORECASE)
+_PATTERN = re.compile(r"(added_)?(IVF\d+_Flat_nprobe_\d+_)?(?P<name>.+?)(_v\d)?\.index", re.IGNORECASE)
 _SAVED = re.compile(r"_e\d+(_s\d+)?$")  # of an epoch's own file: NAME_e200_s4000.pth
 
 
@@ -29,9 +30,9 @@ def choose(voice: str, names: Iterable[str], alone: bool) -> tuple[str | None, t
     """
     names = sorted(names)
     useful = [name for name in names if not _last(name).lower().startswith(TRAINED)]
-    useful = [name for name in useful if _last(name).lower().startswith(ADDED)] or useful
     own = [name for name in useful if _voice_of(name) in (_key(voice), _key(_SAVED.sub("", voice)))]
     found = own or (useful if alone else [])
+    found = [name for name in found if _last(name).lower().startswith(ADDED)] or found
     if len(found) > 1:
         return None, (f"{len(found)} indexes lie beside it ({_listed(found)}), and none is taken: {NAMED}",)
     if found:
@@ -66,4 +67,6 @@ def _last(name: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(_last(name)[-80:] for name in names[:MAX_LISTED]) + (" …" if len(names) > MAX_LISTED else "")
+    return ", ".join(folder_zip.shown(_last(name)) for name in names[:MAX_LISTED]) + (
+        " …" if len(names) > MAX_LISTED else ""
+    )

@@ -102,7 +102,8 @@ def _unpacked(archive: FolderZip, name: str, indexes: list[str]) -> PackedVoice:
     try:
         voice = folder / f"{file_names.safe_tag(stem) or 'voice'}.pth"
         archive.unpack(name, voice, VOICE_LIMIT)
-        index = folder / f"{file_names.safe_tag(Path(chosen).stem) or 'voice'}.index" if chosen else None
+        end = Path(chosen or "").stem[-file_names.TAG_CHARACTERS :]  # which says the version
+        index = folder / f"{file_names.safe_tag(end) or 'voice'}.index" if chosen else None
         if chosen and index:
             archive.unpack(chosen, index, INDEX_LIMIT)
     except BaseException:  # an exception would keep the folder for as long as it is looked at

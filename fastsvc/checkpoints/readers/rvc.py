@@ -98,14 +98,12 @@ def _vocoder_tensors(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor
 
 def _speakers(content: dict, config: RvcConfig, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(names by id, notes). Applio says how many rows of the table were trained: the others' names say so."""
-    stem = path.stem.encode("utf-8", "replace").decode()
-    trained = content.get("speakers_id")
-    known = isinstance(trained, int) and not isinstance(trained, bool) and 0 < trained < config.speakers
-    named = {stem: 0} | ({f"speaker {i} (untrained)": i for i in range(trained, config.speakers)} if known else {})
-    names = speaker_table.names_by_id(named, config.speakers, 0, f"{path}: ")
-    if not known:
-        return names, ()
-    return names, (f"speakers_id: {trained} of the {config.speakers} speakers were trained, the others' names say so",)
+    stem, rows = path.stem.encode("utf-8", "replace").decode(), config.speakers
+    said = content.get("speakers_id")
+    trained = said if isinstance(said, int) and not isinstance(said, bool) and 0 < said < rows else rows
+    names = {stem: 0} | {f"speaker {i} (untrained)": i for i in range(trained, rows)}
+    note = f"speakers_id: {trained} of the {rows} speakers were trained, the others' names say so"
+    return speaker_table.names_by_id(names, rows, 0, f"{path}: "), (note,) * (trained < rows)
 
 
 def _notes(content: dict, config: RvcConfig, training: list[str]):

@@ -26,6 +26,7 @@ UNITS = {"v1": ("vec256l9", 256), "v2": ("vec768l12", 768)}  # version: the unit
 PITCH = {1: True, 0: False, "1": True, "0": False}
 CORRECT = "download the voice again, or extract it once more from its training"
 FRAMES_HZ = 100
+VECTORS_LIMIT = 2**24  # numbers in the generator's table of speakers, which is a product and not in the file
 WINDOW = 512  # samples, of a spectrogram that no voice has: MelConfig wants one of a hop at least
 _RATE = re.compile(r"(\d{1,6})\s*(k?)(?:hz)?", re.IGNORECASE)
 
@@ -80,6 +81,10 @@ def configurations(content: dict, state: dict[str, Tensor], path: Path) -> tuple
             source="sines" if pitch else "none",
             speakers=speakers,
         )
+        check(
+            speakers * vocoder.initial_channels <= VECTORS_LIMIT,
+            f"{speakers} speakers with {vocoder.initial_channels} initial_channels are too many",
+        )
     except ConfigError as error:
         raise CheckpointError(f"{path}: its config is wrong: {error.message}", CORRECT) from None
     return acoustic, vocoder
@@ -88,9 +93,9 @@ def configurations(content: dict, state: dict[str, Tensor], path: Path) -> tuple
 def _grid(file: SizeList, rates: tuple[int, ...], said) -> MelConfig:
     """The grid of frames. The list's rate is right, as upstream takes it, unless only the file's `sr` fits the hop: a
     merged voice may say another `sr`, and shapes do not tell (32k and 48k of v1 without pitch have the same)."""
-    listed, hop = file.get("rate", int), math.prod(rates)
-    fitting = [rate for rate in (listed, rate_hz(said)) if rate == hop * FRAMES_HZ]
-    rate = fitting[0] if fitting else listed
+    rate, hop, said_hz = file.get("rate", int), math.prod(rates), rate_hz(said)
+    if said_hz is not None and said_hz == hop * FRAMES_HZ:
+        rate = said_hz
     check(RATES_HZ[0] <= rate <= RATES_HZ[1], f"rate is {shown(rate)}, outside {RATES_HZ[0]} … {RATES_HZ[1]}")
     return MelConfig(
         rate, hop, max(WINDOW, hop), max(WINDOW, hop), file.get("latent", int), low_hz=0, high_hz=rate / 2, log_base="e"

@@ -3,6 +3,10 @@
 oneDNN computes on blocks of channels. Given PyTorch's [B, C, T] it reorders every input and output; given the same
 numbers as [B, C, 1, T] in channels-last memory it reads and writes them without reordering. So does cuDNN, whose tensor
 cores need this layout: engine/cuda/generators/torch_backend.py runs this module on a GPU.
+
+On a CPU the residual blocks of a stage go over stretches that stay in its cache, each with as many rows more at both
+ends as the blocks reach, so that the result is that of one pass. Measured on two cores with AVX-512 and the generator
+of RVC at 40 kHz: a tenth less time than whole blocks of 512 frames, whose every new tensor is memory not yet mapped.
 """
 
 from __future__ import annotations
@@ -13,8 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastsvc.audio.slicing import blocks
 from fastsvc.config import VocoderConfig
 from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames, stage_reaches
+
+STRETCH_BYTES = 2 << 20  # of one tensor of a stretch
+LEAST_REACHES = 48  # a stretch is at least this many times as long as what is computed twice at each end
 
 
 class Vocoder:
@@ -123,12 +131,24 @@ class UpsamplingStage:
             ]
             for i, dilations in enumerate(config.resblock_dilations)
         ]
+        self.reach = max(sum(conv.padding[1] for unit in block for conv in unit) for block in self.blocks)
 
     def __call__(self, x: Tensor, source: Tensor | None) -> Tensor:
         x = F.conv_transpose2d(F.leaky_relu_(x, SLOPE), *self.up, stride=self.up_stride, padding=self.up_padding)
         if self.branch is not None:
             assert source is not None, "this vocoder takes an excitation"
             x.add_(self.excitation(source, *self.branch))
+        rows, bytes_of_row = x.shape[-1], x.element_size() * x.shape[1]
+        stretch = max(STRETCH_BYTES // bytes_of_row, LEAST_REACHES * self.reach)
+        if x.device.type != "cpu" or rows <= stretch:
+            return self.residual_blocks(x)
+        result = torch.empty_like(x)
+        for first, last, start, end in blocks(rows, stretch, self.reach):
+            result[..., first:last] = self.residual_blocks(x[..., start:end])[..., first - start : last - start]
+        return result
+
+    def residual_blocks(self, x: Tensor) -> Tensor:
+        """The mean of the blocks over x [B, C, 1, L]; ``reach`` rows at each end depend on what lies beyond."""
         total = None
         for block in self.blocks:
             y = x

@@ -53,10 +53,12 @@ class CudaAmphionCondition:
     def of_recording(self, features: Features, speaker: Tensor) -> Tensor:
         """cond [T, H] of a recording, on the device."""
         with ranges.stage("condition"):
-            parts = (features.units, features.unit_indices, features.f0_hz, features.voiced, features.volume)
-            return self.module.of_recording(
-                Features(*(part.to(self.device) for part in parts)), speaker.to(self.device)
+            units, unit_indices, f0_hz, voiced, volume = (
+                part.to(self.device)
+                for part in (features.units, features.unit_indices, features.f0_hz, features.voiced, features.volume)
             )
+            here = Features(units, unit_indices, f0_hz, voiced, volume)
+            return self.module.of_recording(here, speaker.to(self.device))
 
     def fill(self, network, program, conds: Sequence[Tensor | None]) -> None:
         program.net.cond.zero_()

@@ -11,9 +11,10 @@ from fastsvc.artifact import seal
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.config import RvcConfig
-from fastsvc.engine.cuda import launcher, selfcheck, support
+from fastsvc.engine.cuda import launcher, selfcheck, selfcheck_rvc, support
 from fastsvc.engine.cuda.generators.backends import backend_choice
 from fastsvc.engine.cuda.pitch import Yin
+from fastsvc.engine.cuda.rvc import CudaRvcSampler
 from fastsvc.engine.cuda.sampler import MelSampler
 from fastsvc.engine.cuda.vocoder import Synthesiser
 from fastsvc.engine.parts import Model, Parts
@@ -57,18 +58,19 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
     kernel_launcher, how = launcher.choose(part, arch)
     if kernel_launcher is None:
         raise EngineError(f"{folder.path} cannot run on this GPU: {how}", _remedy(arch))
-    if isinstance(model.acoustic, RvcConfig):
-        raise EngineError(f"{folder.path} is a voice of RVC, which does not run on a GPU yet", "use the device cpu")
-    dtype = DTYPES[precision]
-    sampler = MelSampler(
-        model.weights(), model.acoustic, folder.manifest.sampling, dtype, device, arch, kernel_launcher
-    )
+    weights, config, sampling = model.weights(), model.acoustic, folder.manifest.sampling
+    if isinstance(config, RvcConfig):
+        sampler = CudaRvcSampler(weights, config, sampling, DTYPES[precision], device)
+        how, layers, yin = f"text encoder and flow by PyTorch; vocoder: {how}", selfcheck_rvc.traced, None
+    else:
+        sampler = MelSampler(weights, config, sampling, DTYPES[precision], device, arch, kernel_launcher)
+        layers, yin = None, Yin(config, device)
     half = torch.float32 if precision == "fp32" else torch.float16  # audio and units need more than bfloat16's 9 bits
     synthesiser = None
     if model.vocoder:
         tensors, base = model.generator(), model.acoustic.mel.log_base
         choice = backend_choice(model, tensors, half, device, arch, kernel_launcher, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, kernel_launcher, choice)
-    selfcheck.check(folder.manifest.check, sampler, synthesiser, precision)
-    parts = sampler, synthesiser, model.encoder(device, half), Yin(model.acoustic, device), model.retrieval(device)
+    selfcheck.check(folder.manifest.check, sampler, synthesiser, precision, layers)
+    parts = sampler, synthesiser, model.encoder(device, half), yin, model.retrieval(device)
     return Parts(device, precision, how, *parts)

@@ -15,7 +15,7 @@ from fastsvc.engine.cuda.denoiser import DenoiserProgram, level_table, without_s
 from fastsvc.engine.cuda.generators import triton_backend
 from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel
 from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.tiles import power_of_two
+from fastsvc.kernels.vocoder import source as source_kernel
 from fastsvc.model import schedule
 
 
@@ -65,7 +65,7 @@ def denoiser(
 def source(config: VocoderConfig) -> Launch:
     """The harmonic source's launch, which compiles to the same kernel for all shapes."""
     inputs = VocoderInputs(config, 1, 4, "meta")
-    weight = torch.empty(power_of_two(config.source_channels), device="meta")
+    weight = torch.empty(source_kernel.width(config.source_channels), device="meta")
     return inputs.source(config, weight, torch.empty(1, device="meta"))
 
 

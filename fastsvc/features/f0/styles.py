@@ -3,7 +3,7 @@
 ``comosvc``: CoMoSVC's Features.py, which is so-vits-svc 4.1's modules/F0Predictor cut down to dio; its other predictors
 bring the other methods. ``diffusion_svc``: F0_Extractor of Diffusion-SVC's tools/tools.py (silence_front 0), shared by
 DDSP-SVC. Both measure at sample t · hop, half a frame before our frames' middles, fill linearly in hertz and hold the
-ends. Trackers that upstream lacks (yin, pyin) keep our time grid and are filled in that way.
+ends. Trackers that upstream lacks, and Praat, keep our time grid and are filled in that way.
 
 Not reproduced: CREPE's random dither and its decoding in batches (torchcrepe), the A-weighted silence gate of
 so-vits-svc's CREPE, and the resamplers to 16 kHz (torchaudio, resampy): soxr takes their place.
@@ -17,6 +17,7 @@ import torch
 from fastsvc.features.f0 import external, networks, neural
 
 NETWORKS = tuple(neural.THRESHOLD)
+ON_OUR_GRID = ("yin", "pyin", "pm", "swift", "pesto")
 
 
 def extract(style, method, audio, rate_hz, hop, frames, low_hz, high_hz, weights, own_grid, beyond=None):
@@ -31,7 +32,7 @@ def extract(style, method, audio, rate_hz, hop, frames, low_hz, high_hz, weights
     started = -(-samples // hop) if style == "comosvc" else samples // hop + 1  # frames that start within the audio
     if (samples // hop != frames) if style == "comosvc" else (started < frames):
         audio = torch.nn.functional.pad(audio[: frames * hop], (0, max(0, frames * hop - samples)))
-    if method in ("yin", "pyin"):
+    if method in ON_OUR_GRID:
         f0_hz, voiced = own_grid()
         f0_hz = tracked_hz = np.where(voiced, f0_hz, 0)
     else:

@@ -2,11 +2,17 @@
 
 Every frame attends to every other one, so cutting is not exact. Recordings of at most WHOLE frames, margins included,
 go through in one stretch. Longer ones are cut by absolute position into stretches of KEEP frames that see CONTEXT
-frames more on both sides, and FADE frames blend each into the next.
+frames more on both sides, and FADE frames blend each into the next. What a frame loses is its attention to frames more
+than ten seconds away. Voices are trained on excerpts of seconds, and RVC itself cuts pieces of 30 to 65 s that see 1 to
+3 s of their neighbours. How much it matters depends on the weights; random ones give an upper bound, because they do
+not prefer near frames to far ones: on 120 s, at full size, stretches differ from one stretch by 10 % of the latent and
+2.5 % of the audio (RMS), and by 54 % of the latent where each frame attends to a few others anywhere in the recording
+(`python -m bench.rvc --only stretches`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -43,7 +49,7 @@ class CpuTextEncoder:
         ``trace`` collects (name, state) after the input and after each layer, for verification.
         """
         weight, bias = self.input
-        x = torch.addmm(bias[0] if coarse is None else bias[coarse], units, weight)
+        x = torch.addmm(bias[0] if coarse is None else bias[coarse], units, weight, alpha=math.sqrt(self.config.hidden))
         F.leaky_relu_(x, SLOPE)
         if trace is not None:
             trace.append(("encoder input", x.clone()))

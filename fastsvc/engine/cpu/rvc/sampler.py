@@ -39,6 +39,7 @@ class RvcSampler(OneByOne):
     """Text encoder, draw and flow → the latent [T, C], margins included. Its one schedule is one draw."""
 
     computes = "fp32"
+    config: RvcConfig
 
     def __init__(self, tensors: dict[str, Tensor], config: RvcConfig, sampling: Sampling):
         self.config, self.method, self.depth, self.schedules = config, sampling.method, None, sampling.schedules
