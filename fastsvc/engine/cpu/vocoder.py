@@ -64,7 +64,8 @@ class Vocoder:
         for stage, reach in zip(self.stages, self.reaches):
             if keep is not None:
                 first, last = max(begin, keep[0] - reach), min(begin + frames, keep[1] + reach)
-                x, source = (_frames(y, frames, first - begin, last - begin) for y in (x, source))
+                x = _frames(x, frames, first - begin, last - begin)
+                source = None if source is None else _frames(source, frames, first - begin, last - begin)
                 begin, frames = first, last - first
             x = stage(x, source)
         audio = torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))
@@ -73,10 +74,8 @@ class Vocoder:
         return audio[:, 0, 0]
 
 
-def _frames(x: Tensor | None, frames: int, first: int, last: int) -> Tensor | None:
-    """The samples of the frames first … last − 1 of x [..., samples of ``frames`` frames]; None → None."""
-    if x is None:
-        return None
+def _frames(x: Tensor, frames: int, first: int, last: int) -> Tensor:
+    """The samples of the frames first … last − 1 of x [..., samples of ``frames`` frames]."""
     size = x.shape[-1] // frames
     return x[..., first * size : last * size]
 

@@ -7,6 +7,7 @@ more of the future, in their own block. What lies beyond the look-ahead is the l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -78,7 +79,9 @@ class BlockMaker:
         mel_end = min(span.end, span.within(span.last + reach.vocoder))
         begin, end = max(0, span.first - reach.left), span.within(mel_end + reach.right) if reach.holds else span.end
         names = "units", "f0_hz", "voiced", "volume", "original_units"
-        window = {name: self.settled.window(rows, name, span, begin, end) for name in names if name in rows}
+        window: dict[str, Any] = {
+            name: self.settled.window(rows, name, span, begin, end) for name in names if name in rows
+        }
         window["f0_hz"] = window["f0_hz"] * 2 ** (voice.semitones / 12)
         if self.options is not None:
             window["protect"] = self.options.protect

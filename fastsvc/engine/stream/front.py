@@ -23,7 +23,9 @@ class MelFront:
         self.config, self.encoder, self.request = engine.config, engine.encoder, request
         self.f0_range = request.range_of(engine)
         self.mel, self.rates = engine.config.mel, {engine.config.mel.rate_hz, engine.encoder.rate_hz}
-        self.ratio = extraction.units_per_frame(engine.config, engine.encoder)
+        ratio = extraction.units_per_frame(engine.config, engine.encoder)
+        assert ratio is not None, "an encoder has a hop"
+        self.ratio = ratio
         self.past = math.ceil(reach.PAST_S * self.mel.frame_rate_hz)
         per_s = self.encoder.rate_hz / self.encoder.hop_samples
         self.units_past = reach.units(engine.encoder) or math.ceil(reach.PAST_S * per_s)
@@ -39,7 +41,7 @@ class MelFront:
         return self._samples(end) * self.encoder.rate_hz // self.mel.rate_hz
 
     def _first_unit(self, first: int) -> int:
-        return max(0, self._units(torch.tensor(first)).item() - self.units_past)
+        return max(0, int(self._units(torch.tensor(first))) - self.units_past)
 
     def _units(self, frames: Tensor) -> Tensor:
         return align.by_hops(frames, self.ratio, self.config.features.unit_align)

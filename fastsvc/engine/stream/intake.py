@@ -13,7 +13,8 @@ class Intake:
     """Samples as they were pushed; ``at[rate]`` is the same audio at another rate. ``total``: known at the end only."""
 
     def __init__(self, rate_hz: int, rates: set[int]):
-        self.rate_hz, self.total, self.pushed = rate_hz, None, Tape()
+        self.rate_hz, self.pushed = rate_hz, Tape()
+        self.total: int | None = None
         self.at = {rate: Resampled(self, rate) for rate in sorted(rates)}
 
     def needs(self, rate_hz: int, samples: int) -> int:

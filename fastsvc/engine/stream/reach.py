@@ -50,5 +50,6 @@ def exact_lookahead_ms(engine, steps: int) -> float | None:
         return None
     reach, frame_ms = Reach.of(engine, steps), 1000 / engine.config.mel.frame_rate_hz
     per_frame = extraction.units_per_frame(engine.config, engine.encoder)
+    assert per_frame is not None, "an encoder has a hop"
     content = math.ceil((ahead + 1) / per_frame)
     return frame_ms * (reach.vocoder + reach.right + max(content, math.ceil(1000 * PITCH_S / frame_ms)))

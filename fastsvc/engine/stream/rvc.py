@@ -23,7 +23,9 @@ class RvcFront:
 
     def __init__(self, engine, request: Request):
         self.engine, self.request, self.rates = engine, request, {RATE_HZ}
-        self.options, self.method = rvc_options.of(engine, request), rvc_options.f0_method(engine, request)
+        options = rvc_options.of(engine, request)
+        assert options is not None, "the engine is not a voice of RVC"
+        self.options, self.method = options, rvc_options.f0_method(engine, request)
         self.past = math.ceil(reach.PAST_S * RATE_HZ / HOP)  # frames
         self.per_unit = engine.encoder.hop_samples // HOP  # frames
 

@@ -38,12 +38,13 @@ class Stream:
     must not overlap; several streams may share an engine, whose computing they take in turns.
     """
 
-    def __init__(self, engine, request: Request, grid: Grid, gain: float):
+    def __init__(self, engine, request: Request, rate_hz: int, grid: Grid, gain: float):
         self.engine, self.request, self.grid, self.gain = engine, request, grid, gain
         self.maker = BlockMaker(engine, request)
         self.front = (RvcFront if isinstance(engine.config, RvcConfig) else MelFront)(engine, request)
-        self.voice, self.next_voice = Voice.of(engine, request, gain), None
-        self.rate_hz = request.rate_out_hz
+        self.voice = Voice.of(engine, request, gain)
+        self.next_voice: Voice | None = None
+        self.rate_hz = rate_hz
         self.outwards = ShortResampler(grid.rate_hz, self.rate_hz)
         self.seconds: deque[float] = deque(maxlen=MEASURED)
         self._clear()
@@ -56,9 +57,9 @@ class Stream:
                 f"{engine.path} is open on {engine.device}, and streams run on the CPU for now",
                 "open the engine with device cpu",
             )
-        request = replace(request, rate_out_hz=arguments.rate_hz(rate_hz))
+        rate_hz = arguments.rate_hz(rate_hz)
         _check(engine, request)
-        return cls(engine, request, Grid.of(engine.config.mel, block_ms, lookahead_ms), _gain(gain))
+        return cls(engine, request, rate_hz, Grid.of(engine.config.mel, block_ms, lookahead_ms), _gain(gain))
 
     @property
     def latency(self) -> Latency:
