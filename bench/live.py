@@ -48,8 +48,9 @@ def streamed(stream, audio, rate_hz: int) -> tuple:
     return np.concatenate([*pieces, stream.flush()]), spent
 
 
-def closeness(got, want, rate_hz: int, mel) -> dict:
-    """An output against the offline one, both [samples]; mel distances in dB over active frames."""
+def closeness(got, want, rate_hz: int, mel, block: int) -> dict:
+    """An output against the offline one, both [samples]; mel distances in dB over active frames. edge_ratio: the
+    distance in the first and the last frame of each block of ``block`` frames, against that of the others."""
     import numpy as np
     import torch
 
@@ -60,7 +61,12 @@ def closeness(got, want, rate_hz: int, mel) -> dict:
     got_db, want_db = (20 * log_mel(x, mel)[0] * (1 if mel.log_base == "10" else 0.4342945) for x in both)
     loud = want_db.logsumexp(1)
     frames = (got_db - want_db).abs().mean(1)
-    figures = {"mel_db": float(frames[loud > loud.max() - ACTIVE_DB].mean())}
+    active = loud > loud.max() - ACTIVE_DB
+    figures = {"mel_db": float(frames[active].mean())}
+    place = torch.arange(len(frames)) % block
+    edge = active & ((place == 0) | (place == block - 1))
+    if (active & ~edge).any():
+        figures["edge_ratio"] = float(frames[edge].mean() / frames[active & ~edge].mean())
     noise = float(np.square(got - want).sum())
     figures["snr_db"] = float(10 * np.log10(np.square(want).sum() / max(noise, 1e-20)))
     figures["off_peak"] = float(np.abs(got - want).max() / np.abs(want).max())
@@ -93,7 +99,7 @@ def row(engine, voice, recordings, wants, block_ms: float, lookahead_ms: float) 
     for (audio, rate_hz), want in zip(recordings, wants):
         stream = engine.stream(voice, rate_hz, block_ms=block_ms, lookahead_ms=lookahead_ms)
         got, times = streamed(stream, audio, rate_hz)
-        rows.append(closeness(got, want, rate_hz, engine.config.mel))
+        rows.append(closeness(got, want, rate_hz, engine.config.mel, stream.grid.block))
         spent += times
     latency, (wall, processor) = stream.latency, np.array(spent).T * 1000
     names = dict.fromkeys(name for one in rows for name in one)

@@ -26,7 +26,8 @@ class MelFront:
         ratio = extraction.units_per_frame(engine.config, engine.encoder)
         assert ratio is not None, "an encoder has a hop"
         self.ratio = ratio
-        self.past = math.ceil(reach.PAST_S * self.mel.frame_rate_hz)
+        yin = (request.f0_method or engine.config.features.f0_method) == "yin"
+        self.past = math.ceil((reach.YIN_PAST_S if yin else reach.PAST_S) * self.mel.frame_rate_hz)
         per_s = self.encoder.rate_hz / self.encoder.hop_samples
         self.units_past = reach.units(engine.encoder) or math.ceil(reach.PAST_S * per_s)
 
