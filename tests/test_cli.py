@@ -48,7 +48,7 @@ def test_help_and_version_need_no_heavy_package():
 
 def test_every_command_has_help_with_defaults():
     learning = {"choir", "prepare", "train", "evaluate"}
-    assert set(main.commands) == {"convert", "stream", "build", "inspect", "doctor"} | learning
+    assert set(main.commands) == {"convert", "stream", "live", "build", "inspect", "doctor"} | learning
     for name in main.commands:
         text = run(name, "--help").output
         assert "--quiet" in text and "--verbose" in text

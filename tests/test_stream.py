@@ -115,7 +115,12 @@ def test_samples_that_cannot_be_taken_leave_the_stream_usable(engine):
     want = streams.pushed(engine.stream("Ada", 24000), audio, [300])
     pieces, bad = [stream.push(audio[:9000])], audio[:500].copy()
     bad[77] = np.nan
-    wrong_ones = {"not finite": bad, "one channel": audio[None], "type int64": np.zeros(4, int)}
+    wrong_ones = {
+        "not finite": bad,
+        "beyond 1e.06": np.full(9, 1e30),
+        "one channel": audio[None],
+        "type int64": np.zeros(4, int),
+    }
     for words, wrong in wrong_ones.items():
         with pytest.raises(AudioError, match=words):
             stream.push(wrong)

@@ -71,10 +71,10 @@ def test_ctrl_c_is_one_line(model):
 def test_what_is_not_finite_or_not_whole_is_named(model):
     audio = streams.song(0.3, 24000)
     bad = audio.copy()
-    bad[[5, 700]] = np.nan, np.inf
+    bad[[5, 700, 701]] = np.nan, np.inf, 1e30
     got, messages = begun(model).communicate(bad.tobytes() + b"xyz", timeout=120)
     assert len(got) == 4 * len(audio) and np.isfinite(np.frombuffer(got, np.float32)).all()
-    assert b"note: 2 samples were not finite and were taken as silence" in messages
+    assert b"note: 3 samples were not finite or beyond all scale, and were taken as silence" in messages
     assert b"note: the input ended within a sample" in messages
 
 

@@ -73,7 +73,7 @@ def stream(spk, model, rate, format, block, lookahead, **options):
     with open(0, "rb", buffering=0, closefd=False) as source, open(1, "wb", buffering=0, closefd=False) as sink:
         piped = pipe.run(live, source, sink, format)
     if piped.replaced:
-        tell(f"note: {piped.replaced} samples were not finite and were taken as silence")
+        tell(f"note: {piped.replaced} samples were not finite or beyond all scale, and were taken as silence")
     if piped.cut:
         tell("note: the input ended within a sample")
     if live.seconds:

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastsvc.engine.stream import unusable
+
 FORMATS = {"f32": np.dtype("<f4"), "s16": np.dtype("<i2")}
 READ_BYTES = 1 << 16
 
 
 @dataclass
 class Piped:
-    """What went through. ``replaced``: samples that were not finite, taken as silence; ``cut``: bytes of a last sample
-    that was not whole; ``closed``: the reader of the output went away first."""
+    """What went through. ``replaced``: samples that were not finite or huge, taken as silence; ``cut``: bytes of a last
+    sample that was not whole; ``closed``: the reader of the output went away first."""
 
     samples: int = 0
     replaced: int = 0
@@ -35,7 +37,7 @@ def run(stream, source, sink, format: str) -> Piped:
             content = rest + bytes(buffer[:count])
             whole = len(content) - len(content) % FORMATS[format].itemsize
             samples, rest = decoded(content[:whole], format), content[whole:]
-            wrong = ~np.isfinite(samples)
+            wrong = unusable(samples)
             piped.samples, piped.replaced = piped.samples + len(samples), piped.replaced + int(wrong.sum())
             samples[wrong] = 0
             _write(sink, encoded(stream.push(samples), format))

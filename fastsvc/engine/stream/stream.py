@@ -26,6 +26,7 @@ from fastsvc.engine.stream.tape import Tape
 from fastsvc.errors import AudioError, ConfigError, EngineError
 
 GAIN = (1e-3, 1e3)
+LOUDEST = 1e6  # of a sample: far above full scale, and far below where sums of squares overflow
 FADE_S = 0.02  # from one voice to the next
 MEASURED = 512  # blocks that the times are of
 PIECE_S = 0.5  # of a push at a time, so that a long one needs no more memory
@@ -177,7 +178,15 @@ def _gain(value) -> float:
 def _mono(samples, rate_hz: int) -> np.ndarray:
     if getattr(samples, "ndim", 1) != 1:
         raise AudioError(f"a stream takes one channel, not shape {tuple(samples.shape)}", "push [samples]")
-    return extraction.mono(samples, rate_hz)[0]
+    audio = extraction.mono(samples, rate_hz)[0]
+    if unusable(audio).any():
+        raise AudioError(f"audio holds samples beyond {LOUDEST:g}", "scale it to −1 … 1")
+    return audio
+
+
+def unusable(samples: np.ndarray) -> np.ndarray:
+    """Which samples :meth:`Stream.push` would refuse: NaN, infinite ones and ones beyond LOUDEST."""
+    return ~(np.abs(samples) <= LOUDEST)
 
 
 def _joined(pieces: list[Tensor]) -> np.ndarray:
