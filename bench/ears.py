@@ -35,12 +35,14 @@ def main() -> int:
     from bench.hearing import rows, table, voices
     from fastsvc import screen
     from fastsvc.engine import Engine
+    from fastsvc.engine.checks import makes_mels
     from fastsvc.evaluation.ears import packages
 
     for module in packages.WEIGHTS:
         packages.require(module)  # what is missing shows now
     torch.set_num_threads(options.threads)
     engine = Engine.open(options.model, options.device)
+    makes_mels(engine)
     samples, notes = _samples(options)
     names = [engine.speakers[engine.table.row(name)] for name in options.voices or engine.speakers[:1]]
     steps = [count for count in options.steps if count in engine.steps]

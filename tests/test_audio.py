@@ -1,5 +1,6 @@
 """Mel, loudness and resampling: equal to upstream's, exact lengths, odd and tiny inputs."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,13 @@ def test_resampled_length_is_exact(rates, samples):
     got = resample(np.ones((2, samples), np.float32), *rates)
     assert got.shape == (2, resampled_length(samples, *rates)) and got.dtype == np.float32
     assert abs(got.shape[1] - samples * rates[1] / rates[0]) <= 0.5
+
+
+def test_audio_at_the_right_rate_needs_no_soxr(monkeypatch):
+    monkeypatch.setitem(sys.modules, "soxr", None)
+    audio = np.arange(5, dtype=np.float32)
+    got = resample(audio, 16000, 16000)
+    assert (got == audio).all() and got is not audio
 
 
 def test_resampling_keeps_pitch_phase_and_channels():

@@ -77,7 +77,11 @@ def test_graphs_are_made_beforehand(pair, monkeypatch):
 def test_the_whole_ladder_is_prepared(pair):
     _, gpu = pair
     gpu.buckets = Buckets(512)
+    gpu.flow(gpu.encoding(features(7, CONFIG))(0, 7)[:, : CONFIG.mel.bins], gpu.condition.speaker({0: 1.0}))
     gpu.warm_up([1])
+    for programs in (gpu.network.encoders, gpu.network.flows):  # none is left in memory that was too small
+        first, size = programs.arena.memory.data_ptr(), len(programs.arena.memory)
+        assert all(0 <= one.prior.data_ptr() - first < size for one in programs.by_shape.values())
     assert set(gpu.network.encoders.by_shape) == set(Buckets(512).shapes())
     assert list(gpu.network.flows.by_shape) == [512, 384, 256, 192, 128, 96, 64]
     assert len(gpu.network.replays) == len(Buckets(512).shapes()) + 7
@@ -90,6 +94,20 @@ def test_batches_hold_one_stretch():
     shapes, rows = batches.shapes(groups, buckets, 24)
     assert shapes == [Shape(1, 8192), Shape(1, 6144), Shape(4, 512)]
     assert batches.encoder_groups(groups[0], buckets) == [[3], [0, 1, 4], [2]] and max(rows) == 8192
+
+
+@pytest.mark.parametrize("block", [None, 5])
+def test_pieces_have_their_halo(block):
+    """24 frames to each side, or to the recording's end; every frame is computed once."""
+    recordings = [(0, 9000), (1, 30), (2, 700)]
+    groups = batches.flow_pieces(recordings, Buckets(512), 24, block)
+    pieces = [piece for group in groups for piece in group]
+    for recording, frames in recordings:
+        own = [piece for piece in pieces if piece.recording == recording]
+        assert [piece.first for piece in own] == [0, *(piece.last for piece in own[:-1])] and own[-1].last == frames
+        for piece in own:
+            assert piece.begin == max(0, piece.first - 24) and piece.end == min(frames, piece.last + 24)
+    assert max(map(batches.rows, groups)) <= 512
 
 
 def test_self_check_names_what_differs(pair):

@@ -166,3 +166,13 @@ def test_the_command_line_refuses_before_any_recording(voice):
     )
     assert "gone.pt" in run("convert", "a.wav", "--f0-weights", "gone.pt", code=2).stderr
     assert not voice.calls
+
+
+def test_tables_of_mels_are_refused_before_their_work(tmp_path):
+    from fastsvc.evaluation.run import evaluate
+
+    voice = RvcEngine(RvcConfig())
+    voice.path = tmp_path / "voice.fsvc"
+    with pytest.raises(EngineError, match="makes no mels to compare"):
+        evaluate(voice, tmp_path / "tables", clips=1, progress=False)
+    assert not (tmp_path / "tables").exists()

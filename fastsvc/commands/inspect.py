@@ -66,8 +66,13 @@ def _networks(manifest: Manifest) -> list[str]:
 def _kernels(folder: engine_folder.Artifact) -> str:
     """Where the engine's kernels come from."""
     counts = Counter(name.partition("/")[0] for name in folder.files if name.endswith(".cubin"))
-    listed = ", ".join(f"{arch} ({count})" for arch, count in sorted(counts.items()))
+    listed = ", ".join(f"{arch} ({count})" for arch, count in sorted(counts.items(), key=_number))
     return f"compiled for {listed}, by Triton elsewhere" if listed else "compiled by Triton when first used"
+
+
+def _number(item: tuple[str, int]) -> int:
+    """90 of ("sm_90", …)."""
+    return int(item[0].removeprefix("sm_"))
 
 
 def _graphs(folder: engine_folder.Artifact) -> list[str]:

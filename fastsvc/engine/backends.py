@@ -15,7 +15,8 @@ from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda")
-GATE = ("tests/test_gpu.py", "tests/test_gpu_prepared.py")  # must pass on a GPU first, not only in the interpreter
+# must pass on a GPU first, not only in the interpreter
+GATE = ("tests/test_gpu.py", "tests/test_gpu_prepared.py", "tests/test_gpu_rvc.py")
 CUDA_BY_DEFAULT = False  # until GATE has passed
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
-from fastsvc.config import VOCODER_BACKENDS
+from fastsvc.config import VOCODER_BACKENDS, RvcConfig
 from fastsvc.engine import shallow, tensors
 from fastsvc.errors import ConfigError, EngineError
 
@@ -82,6 +82,15 @@ def finite(*results: np.ndarray | None) -> None:
                 "the result holds NaN or infinite numbers",
                 "its weights are damaged, or too large for its precision: build the engine again with --precision fp32",
             )
+
+
+def makes_mels(engine) -> None:
+    """Raises EngineError for a voice of RVC, where mels are to be compared: its vocoder takes a latent."""
+    if isinstance(engine.config, RvcConfig):
+        raise EngineError(
+            f"{engine.path} is a voice of RVC, which makes no mels to compare",
+            "convert recordings with it and judge those: python -m bench.ears_folder CONVERTED --input RECORDINGS",
+        )
 
 
 def convertible(engine) -> None:

@@ -41,14 +41,14 @@ def features(engine, audio: np.ndarray, rate_hz: int, request: Request) -> Featu
     frames = max(1, math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples))
     padded = continued(at_16k(audio, rate_hz, request.high_pass, request.resample_quality), frames)
     frames += 2 * MARGIN
+    units = engine.encoder.encode(padded[HALF:])  # first, as a GPU works on it while the host waits for the pitch
+    original = None
+    if options.uses_index:
+        original, units = units, engine.index.blend(units, options.index_rate, options.index_search)
     f0_hz, voiced = torch.zeros(frames), torch.zeros(frames, dtype=torch.bool)
     method = rvc_options.f0_method(engine, request)
     if method is not None:
         f0_hz, voiced = pitch(engine, padded, frames, method, request)
-    units = engine.encoder.encode(padded[HALF:])
-    original = None
-    if options.uses_index:
-        original, units = units, engine.index.blend(units, options.index_rate, options.index_search)
     unit_indices = (torch.arange(frames) * HOP // engine.encoder.hop_samples).clamp_(max=len(units) - 1)
     return Features(units, unit_indices, f0_hz, voiced, torch.zeros(frames), original, options.protect, MARGIN)
 

@@ -76,10 +76,12 @@ def evaluate_settings(
 ) -> dict:
     """:func:`evaluate` with checked settings."""
     from fastsvc.engine import Engine
+    from fastsvc.engine.checks import makes_mels
 
     out = arguments.path("out", out)
     arguments.flag("progress", progress)
     engine = Engine.open(settings.model) if engine is None else engine
+    makes_mels(engine)
     evaluation = _Evaluation(settings, engine, out, progress)
     command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     result = machine.describe() | {"command": command, "settings": asdict(settings), "notes": evaluation.notes}

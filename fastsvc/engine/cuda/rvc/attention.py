@@ -23,7 +23,7 @@ def near_rows(relative: Tensor) -> Tensor:
 
 
 def beyond_keys(lengths: Tensor, frames: int, window: int) -> Tensor:
-    """lengths [B] of the keys attended to, at least 1 each → [B, 1, 1, columns] of scores: where there is no key.
+    """lengths [B] of the keys attended to → [B, 1, 1, columns] of scores: where there is no key.
 
     Keys begin at the column ``window``; the band of the last of ``frames`` queries ends inside the columns.
     """

@@ -1,6 +1,7 @@
 """RVC's text encoder on a GPU: a padded batch of sequences of units and f0 → mean and log of the deviation.
 
 What lies behind a sequence's end has no effect: convolutions see zeros there, and attention gives it the weight 0.
+Unused rows of a batch, which have no keys at all, become NaN and touch no other row.
 """
 
 from __future__ import annotations
@@ -39,8 +40,7 @@ class EncoderProgram:
         beyond = torch.arange(frames, device=self.lengths.device) >= self.lengths[:, None]
         x = self._input(beyond)
         neighbours = Neighbours.of(*bounds(self.lengths, frames), self.weights.config.kernel)
-        # an unused row of the batch attends to one frame, and stays finite
-        beyond_keys = attention.beyond_keys(self.lengths.clamp(min=1), frames, self.weights.config.window)
+        beyond_keys = attention.beyond_keys(self.lengths, frames, self.weights.config.window)
         for layer in self.weights.layers:
             x = self._layer(layer, x, neighbours, beyond_keys)
         weight, bias = self.weights.prior
