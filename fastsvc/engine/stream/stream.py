@@ -66,7 +66,8 @@ class Stream:
     def latency(self) -> Latency:
         """What delays the output; the time to compute is 0 before the first block."""
         resampling_s = self.outwards.reach_s + max(one.resampler.reach_s for one in self.intake.at.values())
-        compute = np.percentile(self.seconds, (50, 95)) * 1000 if self.seconds else np.zeros(2)
+        seconds = list(self.seconds)  # another thread may compute meanwhile
+        compute = np.percentile(seconds, (50, 95)) * 1000 if seconds else np.zeros(2)
         median_ms, late_ms = map(float, compute)
         return Latency(self.grid.block_ms, self.grid.lookahead_ms, 1000 * resampling_s, (median_ms, late_ms))
 
