@@ -48,7 +48,7 @@ def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
         start, end = first * factor - half, (last - 1) * factor + half + 1
         block = audio[:, max(start, 0) : end]
         block = torch.nn.functional.pad(block, (max(-start, 0), end - max(start, 0) - block.shape[1]))
-        if audio.is_cuda:  # cuDNN might round to TF32
+        if audio.device.type != "cpu":  # cuDNN might round to TF32
             out[:, first:last] = block.unfold(1, len(taps), factor) @ taps
         else:
             out[:, first:last] = _filtered(block, taps, factor, last - first)
