@@ -4,7 +4,8 @@
         [--precision auto|fp32|fp16|bf16] [--json FILE] [--plot FILE.png] [--nvtx]
         [--peers eager32,eager16,graphs,compile] [--pdl]
 
-Without MODEL a CoMoSVC of full size (512×20) with random weights is built first. Medians after warming up; on a GPU by
+Without MODEL a CoMoSVC of full size (512×20) with random weights is built first. Voices of RVC have stages of their
+own: units, f0, retrieval, prior, flow, generator (bench/rvc_engine.py makes one). Medians after warming up; on a GPU by
 its own events, its L2 cache overwritten between repetitions. The floor is the larger of operations at the measured
 matrix-product rate and bytes at the measured copy rate. Cold start and throughput stand apart. --pdl also times the
 denoiser with and without early starts of its kernels, at the peers' lengths.

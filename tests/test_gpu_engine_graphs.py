@@ -65,7 +65,7 @@ def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     monkeypatch.setattr(gpu.synthesiser, "most_batch", 2)
     ran = []
     monkeypatch.setattr(
-        gpu.synthesiser, "_batch", lambda mel, f0, seed, starts, length: ran.append((len(starts), length))
+        gpu.synthesiser, "_batch", lambda mel, f0, seed, starts, length, voice: ran.append((len(starts), length))
     )
     gpu.warm_up(groups="all")
     network = gpu.sampler.network

@@ -65,14 +65,10 @@ def _networks(manifest: Manifest) -> list[str]:
 
 def _kernels(folder: engine_folder.Artifact) -> str:
     """Where the engine's kernels come from."""
-    counts = Counter(name.partition("/")[0] for name in folder.files if name.endswith(".cubin"))
-    listed = ", ".join(f"{arch} ({count})" for arch, count in sorted(counts.items(), key=_number))
+    cubins = [name for name in folder.files if name.startswith("sm_") and name.endswith(".cubin")]
+    counts = Counter(int(name.partition("/")[0].removeprefix("sm_")) for name in cubins)
+    listed = ", ".join(f"sm_{arch} ({count})" for arch, count in sorted(counts.items()))
     return f"compiled for {listed}, by Triton elsewhere" if listed else "compiled by Triton when first used"
-
-
-def _number(item: tuple[str, int]) -> int:
-    """90 of ("sm_90", …)."""
-    return int(item[0].removeprefix("sm_"))
 
 
 def _graphs(folder: engine_folder.Artifact) -> list[str]:

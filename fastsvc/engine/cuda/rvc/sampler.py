@@ -30,7 +30,8 @@ class CudaRvcSampler(HalvesBatches):
     """The same role as fastsvc.engine.cpu.rvc.RvcSampler; latents stay on the device.
 
     dtype: of the products. Softmax and norms sum in float32 inside PyTorch's kernels; mean, deviation, draw and latent
-    are float32 in every precision.
+    are float32 in every precision. Relative RMS error of latents at full size, against float64 and on a CPU: 2e-6 in
+    float32, 1.4e-3 in float16, 1.4e-2 in bfloat16; tests allow 1e-5, 4e-3, 3e-2, and twice plain PyTorch's.
     """
 
     shares_batches = True
