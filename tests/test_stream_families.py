@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import engines
+import faiss_files
 import numpy as np
 import pytest
 import rvc_engines
@@ -15,6 +16,7 @@ from fastsvc.config import SourceFilterConfig
 from fastsvc.engine import rvc_front
 from fastsvc.engine.stream import reach
 
+INDEX_USES = (0.0, 0.5), (1.0, 0.5), (1.0, 0.1)  # index_rate, protect
 OPTIONS = {"block_ms": 80, "lookahead_ms": 80}
 
 
@@ -35,6 +37,16 @@ def test_voices_of_rvc(tmp_path, name, options):
     zero = same_for_any_cut(engine, 0, unvoiced="zero", **options)
     filled = same_for_any_cut(engine, 0, unvoiced="interpolated", **options)
     assert np.abs(zero - filled).max() > 1e-3 * np.abs(zero).max()
+
+
+@pytest.mark.slow
+def test_the_index_and_its_protection_act_in_a_stream(tmp_path):
+    engine = fastsvc.load(rvc_engines.build_engine(tmp_path, index=faiss_files.added(256)), device="cpu")
+    options = {"f0_method": "yin", "seconds": 1.4, "unvoiced": "zero"}  # with a rest
+    results = [same_for_any_cut(engine, 0, **options, index_rate=rate, protect=protect) for rate, protect in INDEX_USES]
+    least = 1e-3 * np.abs(results[0]).max()
+    for i, one in enumerate(results):
+        assert all(np.abs(one - other).max() > least for other in results[:i])
 
 
 @pytest.mark.slow
