@@ -100,6 +100,8 @@ with TemporaryDirectory() as scratch:
                 "pyworld-prebuilt>=0.3.5.post1",
                 "av>=15.0",
             ],
+            # Sound cards for `fastsvc live`; on Linux also the system's libportaudio2.
+            "live": ["sounddevice>=0.5.1"],
             "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
             # Pages of the API from docstrings: `make docs`.
             "docs": ["pdoc>=15.0"],

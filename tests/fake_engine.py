@@ -75,7 +75,7 @@ class FakeEngine:
         progress(0.5)
         return [one.features * np.float32(self.gain) for one in heard]
 
-    def join(self, made, samples, rate_hz, rate_out_hz, gain, level=None):
+    def join(self, made, samples, rate_hz, rate_out_hz, gain, level=None, quality="HQ"):
         joined = resample(made, rate_hz, rate_out_hz)  # it sings at the recording's own rate
         assert len(made) == samples and len(joined) == resampled_length(samples, rate_hz, rate_out_hz)
         return joined

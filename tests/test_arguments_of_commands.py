@@ -29,6 +29,8 @@ REQUEST = {
         "protect",
         "index_search",
         "unvoiced",
+        "f0_fill",
+        "resampler",
     )
 }
 SETTINGS = {

@@ -61,6 +61,8 @@ def test_the_same_request_is_done_however_it_is_said():
         {"normalise": True},
         {"high_pass": False},
         {"rms_mix_rate": 0.25},
+        {"f0_fill": "hold"},
+        {"resampler": "short"},
         {"engine": "other"},
     ],
 )

@@ -40,14 +40,15 @@ def test_help_and_version_need_no_heavy_package():
         "heavy = {'torch', 'numpy', 'librosa', 'scipy', 'soundfile', 'yaml', 'tqdm'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    for arguments in (["--help"], ["convert", "--help"], ["train", "--help"], ["--version"]):
+    for arguments in (["--help"], ["convert", "--help"], ["stream", "--help"], ["train", "--help"], ["--version"]):
         done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
     assert __version__ in done.stdout
 
 
 def test_every_command_has_help_with_defaults():
-    assert set(main.commands) == {"convert", "build", "inspect", "doctor", "choir", "prepare", "train", "evaluate"}
+    learning = {"choir", "prepare", "train", "evaluate"}
+    assert set(main.commands) == {"convert", "stream", "live", "build", "inspect", "doctor"} | learning
     for name in main.commands:
         text = run(name, "--help").output
         assert "--quiet" in text and "--verbose" in text

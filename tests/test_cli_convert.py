@@ -49,6 +49,7 @@ def test_options_reach_the_engine(fake, tmp_path):
     assert (samples, rate_hz, speaker) == (6000, 24000, "carla")
     wanted = {"transpose": -2.0, "f0_method": "yin", "f0_weights": None, "rate_out_hz": 8000, "normalise": False}
     wanted |= dict.fromkeys(("index_rate", "protect", "index_search", "unvoiced"))
+    wanted |= {"f0_fill": "interpolate", "resampler": "long"}
     assert heard == wanted | {"high_pass": False, "f0_range": (60.0, 1400.0), "rms_mix_rate": 0.5}
 
 

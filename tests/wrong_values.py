@@ -48,5 +48,7 @@ CONVERT = {
     "protect": [*NO_NUMBER, -0.01, 0.51],
     "index_search": without(NO_WORD, None),
     "unvoiced": without(NO_WORD, None),
+    "f0_fill": NO_WORD,
+    "resampler": NO_WORD,
     "progress": [5, "x", True],
 }

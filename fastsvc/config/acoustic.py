@@ -20,7 +20,7 @@ class FeatureConfig:
 
     encoder: str = "recogniser"  # recogniser (ours), vec768l12, vec256l9, ...
     unit_channels: int = 768
-    unit_align: str = "nearest"  # nearest, left, round, average
+    unit_align: str = "nearest"  # nearest, left, round, hops, average
     f0_method: str = "yin"
     f0_style: str = "fastsvc"  # time grid, rounding and filling: ours, or those a project trained with
     f0_low_hz: float = 50.0
@@ -28,9 +28,9 @@ class FeatureConfig:
 
     def __post_init__(self):
         check(
-            self.unit_align in ("nearest", "left", "round", "average"),
+            self.unit_align in ("nearest", "left", "round", "hops", "average"),
             f"features: unknown unit_align {self.unit_align!r}",
-            "use nearest, left, round or average",
+            "use nearest, left, round, hops or average",
         )
         check(
             self.f0_method in F0_METHODS,

@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from fastsvc import arguments
 from fastsvc.audio.encode import FORMATS
 from fastsvc.engine import rvc_options
 
@@ -38,6 +39,9 @@ def request_hash(engine, settings: ConversionSettings, format: str) -> str:
         "bits": subtype(settings, format) or "16",
     }
     parts |= {} if rvc is None else {"rvc": asdict(rvc)}
+    as_streams = options.f0_fill, options.resampler
+    if as_streams != (arguments.F0_FILLS[0], arguments.RESAMPLERS[0]):  # results of old keep their hash
+        parts["as_streams"] = as_streams
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -39,10 +39,10 @@ class Item:
     def frames(self) -> int:
         return len(self.f0_hz)
 
-    def unit_index(self, method: str) -> np.ndarray:
-        """Index of the unit that each mel frame takes, int32 [frames]."""
+    def unit_index(self, method: str, ratio: float | None = None) -> np.ndarray:
+        """Index of the unit that each mel frame takes, int32 [frames]; ``ratio``: units per frame, by the hops."""
         if self._index is None:
-            self._index = indices(len(self.units), self.frames, method).numpy().astype(np.int32)
+            self._index = indices(len(self.units), self.frames, method, ratio=ratio).numpy().astype(np.int32)
         return self._index
 
     def phone_labels(self, frame_s: float) -> np.ndarray:
@@ -56,10 +56,10 @@ class Item:
                 self._labels[inside] = self.phone_ids[positions[inside]]
         return self._labels
 
-    def unit_labels(self, centres: np.ndarray, method: str) -> np.ndarray:
+    def unit_labels(self, centres: np.ndarray, method: str, ratio: float | None = None) -> np.ndarray:
         """The cluster of the unit that each frame takes, int16 [frames]: labels where there is no transcript."""
         if self._labels is None:
-            self._labels = pseudo.labels(self.units, centres)[self.unit_index(method)]
+            self._labels = pseudo.labels(self.units, centres)[self.unit_index(method, ratio)]
         return self._labels
 
     def phones_between(self, first_s: float, last_s: float) -> np.ndarray:
@@ -126,6 +126,15 @@ class Corpus:
         self.phones = pseudo.names(len(centres))
         return centres
 
+    @property
+    def unit_places(self) -> tuple[str, float | None]:
+        """How frames find their units: the way, and the units per frame by the hops, where it needs them."""
+        way, encoder = self.features.unit_align, self.encoder
+        if way != "hops" or not encoder:
+            return way, None
+        per_unit_s = encoder["hop_samples"] / encoder["rate_hz"]
+        return way, (self.mel.hop_samples / self.mel.rate_hz) / per_unit_s
+
     def of(self, split: str, singer: int | None = None) -> list[int]:
         """Positions of the items of a split, of one singer or of all."""
         if split not in SPLITS:
@@ -166,7 +175,7 @@ class Corpus:
             "phones": phones,
         }
         if item.units is not None:
-            index = _pad(item.unit_index(self.features.unit_align)[span], missing, "edge")
+            index = _pad(item.unit_index(*self.unit_places)[span], missing, "edge")
             crop["units"] = item.units[index].astype(np.float32)
         return crop
 
@@ -176,7 +185,7 @@ class Corpus:
         if self.clusters is None:
             sequence = item.phones_between(first * frame_s, (first + frames) * frame_s)
             return item.phone_labels(frame_s)[span], sequence
-        labels = item.unit_labels(self.clusters, self.features.unit_align)[span]
+        labels = item.unit_labels(self.clusters, *self.unit_places)[span]
         starts = np.flatnonzero(np.diff(labels, prepend=-1))
         return labels, labels[starts].astype(np.int64)
 

@@ -72,7 +72,7 @@ def prepare(
     arguments.flag("progress", progress)
     if valid + test >= 1:
         raise ConfigError(f"prepare: shares valid={valid} and test={test} leave nothing to train on")
-    mel, features = mel or MelConfig(), features or FeatureConfig()
+    mel, features = mel or MelConfig(), records.begun_features(out, features or FeatureConfig())
     dataset_scan = scan(dataset, out, singer)
     sources = list(filter(_short, dataset_scan.sources))
     phones = _phones(dataset, sources)

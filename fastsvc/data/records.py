@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from fastsvc import files
+from fastsvc.config import FeatureConfig
 from fastsvc.data.pieces import RecordingItems
 from fastsvc.data.scan import Recording
 from fastsvc.data.store import load_json
@@ -129,6 +131,18 @@ def begun_with_high_pass(out: Path) -> bool:
         return True
     settings = load_json(path).get("settings")
     return isinstance(settings, dict) and settings.get("high_pass") is True
+
+
+def begun_features(out: Path, features: FeatureConfig) -> FeatureConfig:
+    """``features`` with units placed by the hops, so that a frame's unit does not depend on its recording's length; a
+    corpus in ``out`` that was begun otherwise stays as it is, and so do features of other projects."""
+    path, ways = out / "settings.json", ("nearest", "hops")
+    if features.unit_align not in ways:
+        return features
+    settings = load_json(path).get("settings") if path.is_file() and (out / "records").exists() else None
+    stored = settings.get("features") if isinstance(settings, dict) else None
+    way = stored.get("unit_align", ways[0]) if isinstance(stored, dict) else ways[1]
+    return replace(features, unit_align=way if way in ways else ways[1])
 
 
 def _is_item(item, bins: int) -> bool:

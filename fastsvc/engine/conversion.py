@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from fastsvc.engine.level import LoudnessProfile
 from fastsvc.engine.request import Request
 from fastsvc.errors import AudioError
 from fastsvc.features import align
+from fastsvc.features.f0 import hold
 
 
 class OutputSpec(NamedTuple):
@@ -29,6 +30,7 @@ class OutputSpec(NamedTuple):
     rate_out_hz: int
     gain: float
     level: LoudnessProfile | PeakLimit | None = None  # whose loudness over time the output gets; None: the model's own
+    quality: str = "HQ"  # of resample.resample
 
 
 @dataclass(frozen=True)
@@ -57,27 +59,31 @@ class PreparedRecording:
     def of(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> PreparedRecording:
         """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them. RVC's voices have a high-pass
         and a level of their own (engine/rvc_front.py), and their output does not follow the input's gain."""
-        rate_out_hz = request.rate_out_hz or rate_hz
+        rates = len(audio), rate_hz, request.rate_out_hz or rate_hz
         if isinstance(engine.config, RvcConfig):
             level = LoudnessProfile.of(_without_rumble(audio, rate_hz, request), rate_hz, request.rms_mix_rate)
-            return PreparedRecording(
-                audio, OutputSpec(len(audio), rate_hz, rate_out_hz, 1.0, level or PeakLimit()), note
-            )
+            spec = OutputSpec(*rates, 1.0, level or PeakLimit(), request.resample_quality)
+            return PreparedRecording(audio, spec, note)
         audio = _without_rumble(audio, rate_hz, request)
         peak = engine.manifest.input_peak
         if request.normalise is not None:
             peak = (peak or 0.95) if request.normalise else None
         level = LoudnessProfile.of(audio, rate_hz, request.rms_mix_rate)
         audio, gain = extraction.levelled(audio, peak, rate_hz)
-        return PreparedRecording(audio, OutputSpec(len(audio), rate_hz, rate_out_hz, 1 / gain, level), note)
+        return PreparedRecording(audio, OutputSpec(*rates, 1 / gain, level, request.resample_quality), note)
 
     def features(self, engine, request: Request) -> Features:
         """Its features; the engine is at work meanwhile. Raises ConfigError, EngineError."""
         if isinstance(engine.config, RvcConfig):
-            return rvc_front.features(engine, self.audio, self.output_spec.rate_hz, request)
-        recording = self.audio, self.output_spec.rate_hz, engine.config, engine.encoder
-        pitch = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
-        return extraction.features(*recording, *pitch, gate_hum=request.high_pass)
+            found = rvc_front.features(engine, self.audio, self.output_spec.rate_hz, request)
+        else:
+            recording = self.audio, self.output_spec.rate_hz, engine.config, engine.encoder
+            pitch = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
+            how = {"gate_hum": request.high_pass, "quality": request.resample_quality}
+            found = extraction.features(*recording, *pitch, **how)
+        if request.f0_fill == "interpolate":
+            return found
+        return replace(found, f0_hz=hold.held(found.f0_hz, found.voiced))
 
     def transposed(self, engine, request: Request, features: Features) -> RecordingFeatures:
         """``features`` with the melody moved to the target voice, in their own memory."""
@@ -133,7 +139,7 @@ def finished_audio(audio: np.ndarray, model_rate_hz: int, spec: OutputSpec) -> n
     length = resample.resampled_length(spec.samples, spec.rate_hz, spec.rate_out_hz)
     audio = audio[: math.ceil(spec.samples * model_rate_hz / spec.rate_hz)]
     if model_rate_hz != spec.rate_out_hz:
-        audio = resample.resample(audio, model_rate_hz, spec.rate_out_hz)
+        audio = resample.resample(audio, model_rate_hz, spec.rate_out_hz, spec.quality)
     # rounding of rates leaves at most one sample too many or too few
     audio = audio[:length] if len(audio) >= length else np.pad(audio, (0, length - len(audio)))
     audio = audio if spec.gain == 1.0 else np.multiply(audio, np.float32(spec.gain), out=audio)

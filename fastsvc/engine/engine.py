@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,11 +19,12 @@ from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
+from fastsvc.engine.streaming import Streaming
 
 EXTRACTION_SHARE = 0.3  # for the progress bar alone: the features' share of a conversion
 
 
-class Engine:
+class Engine(Streaming):
     """One engine folder, loaded on one device. Calls from several threads wait for each other.
 
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
@@ -110,6 +111,8 @@ class Engine:
         protect: float | None = None,
         index_search: str | None = None,
         unvoiced: str | None = None,
+        f0_fill: str = "interpolate",
+        resampler: str = "long",
         progress: Progress | None = None,
     ) -> tuple[np.ndarray, int]:
         """Convert a recording to another voice.
@@ -127,7 +130,7 @@ class Engine:
         rests unvoiced. rms_mix_rate: 0 gives the output the recording's loudness over time, 1 leaves it the model's
         own (engine/level.py). progress gets the fraction done.
         index_rate, protect, index_search ("exact", "nprobe") and unvoiced ("zero", "interpolated"): of RVC's voices
-        (docs/voices.md), None for the engine's own.
+        (docs/voices.md), None for the engine's own. f0_fill "hold", resampler "short": as a stream (docs/live.md).
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
@@ -149,6 +152,8 @@ class Engine:
             protect=protect,
             index_search=index_search,
             unvoiced=unvoiced,
+            f0_fill=f0_fill,
+            resampler=resampler,
         )
         progress = arguments.optional(arguments.callback, "progress", progress)
         self.check_request(request)
@@ -190,13 +195,15 @@ class Engine:
         return synthesis.synthesise_many(self, [recording.features for recording in recordings], request, progress)
 
     def join(
-        self, audio: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float, level=None
+        self, audio: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float, level=None, quality="HQ"
     ) -> np.ndarray:
         """The last part of :meth:`convert`: audio at :attr:`rate_hz` → audio at rate_out_hz, as long as ``samples`` at
-        rate_hz, times ``gain``, with the loudness over time of ``level``, a :class:`LoudnessProfile`.
+        rate_hz, times ``gain``, with the loudness over time of ``level``, a :class:`LoudnessProfile`; ``quality``: of
+        the resampling.
 
         It does not lock the engine."""
-        return conversion.finished_audio(audio, self.rate_hz, OutputSpec(samples, rate_hz, rate_out_hz, gain, level))
+        spec = OutputSpec(samples, rate_hz, rate_out_hz, gain, level, quality)
+        return conversion.finished_audio(audio, self.rate_hz, spec)
 
     @torch.inference_mode()
     def synthesise(
@@ -231,19 +238,4 @@ class Engine:
         """Raises EngineError, saying what to build, if this engine lacks a part that :meth:`convert` needs."""
         checks.convertible(self)
 
-    def warm_up(
-        self,
-        seconds: float = 1.0,
-        *,
-        groups: Sequence[Sequence[int]] | str | None = None,
-        steps: Iterable[int] | None = None,
-        progress: Progress | None = None,
-    ) -> int:
-        """Convert noise once, so that the first real call finds memory and libraries ready.
-
-        With ``groups`` a GPU instead makes its graphs beforehand, the largest first, for these numbers of ``steps``
-        (None: the default one). "all": the graphs of every prepared shape; [[T, …], …]: those for recordings of these
-        numbers of frames, each inner list being synthesised together. ``progress`` gets the fraction done.
-        Returns how many graphs there are then.
-        """
-        return warming.warm_up(self, seconds, groups, steps, progress)
+    warm_up = warming.warm_up

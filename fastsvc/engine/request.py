@@ -37,6 +37,9 @@ class Request:
     protect: float | None = None
     index_search: str | None = None  # of arguments.INDEX_SEARCHES
     unvoiced: str | None = None  # of arguments.UNVOICED_F0
+    # what a stream does, for comparisons with it
+    f0_fill: str = arguments.F0_FILLS[0]
+    resampler: str = arguments.RESAMPLERS[0]
 
     def __post_init__(self):
         optional, rate_hz = arguments.optional, self.rate_out_hz
@@ -56,9 +59,16 @@ class Request:
             "protect": optional(arguments.number, "protect", self.protect, *arguments.PROTECT),
             "index_search": optional(arguments.one_of, "index search", self.index_search, arguments.INDEX_SEARCHES),
             "unvoiced": optional(arguments.one_of, "unvoiced f0", self.unvoiced, arguments.UNVOICED_F0),
+            "f0_fill": arguments.one_of("f0 fill", self.f0_fill, arguments.F0_FILLS),
+            "resampler": arguments.one_of("resampler", self.resampler, arguments.RESAMPLERS),
         }
         for name, value in as_python.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def resample_quality(self) -> str:
+        """As resample.resample takes it."""
+        return "short" if self.resampler == "short" else "HQ"
 
     def check(self, engine) -> None:
         """Raises what converting with ``engine`` would raise: SpeakerError; ConfigError for a range of pitch that it

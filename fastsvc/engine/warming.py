@@ -10,13 +10,27 @@ import torch
 from fastsvc import arguments
 from fastsvc.engine import checks, margins, shallow
 from fastsvc.engine.conversion import progress_between
+from fastsvc.engine.cpu.sampler import Progress
 
 # Share of the denoiser's graphs, for the progress bar alone: cuDNN tries algorithms for the vocoder's.
 DENOISER_SHARE = 0.3
 
 
-def warm_up(engine, seconds: float, groups, steps: Iterable[int] | None, progress) -> int:
-    """As :meth:`fastsvc.engine.Engine.warm_up`. Raises ConfigError, EngineError."""
+def warm_up(
+    engine,
+    seconds: float = 1.0,
+    *,
+    groups: Sequence[Sequence[int]] | str | None = None,
+    steps: Iterable[int] | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Convert noise once, so that the first real call finds memory and libraries ready: a method of an Engine.
+
+    With ``groups`` a GPU instead makes its graphs beforehand, the largest first, for these numbers of ``steps`` (None:
+    the default one). "all": the graphs of every prepared shape; [[T, …], …]: those for recordings of these numbers of
+    frames, each inner list being synthesised together. ``progress`` gets the fraction done.
+    Returns how many graphs there are then. Raises ConfigError, EngineError.
+    """
     seconds, groups = arguments.number("seconds", seconds, *checks.WARM_UP_S), checks.groups(groups)
     requested = (None,) if steps is None else arguments.several(arguments.whole_number, "steps", steps)
     steps = [checks.steps(engine, number) for number in requested]

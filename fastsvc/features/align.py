@@ -8,6 +8,8 @@ Projects differ in the rounding, and a checkpoint expects the rounding of its tr
   (``repeat_expand_2d`` of CoMoSVC and so-vits-svc, where the key is missing);
 - ``round``: unit ``round(t * ratio)``, clamped, where the ratio comes from the hops (DDSP-SVC, and Diffusion-SVC where
   the key is missing or says ``left``, which is not the left above);
+- ``hops``: unit ``floor(t * ratio)``, exactly, clamped: as ``nearest`` but for the length of the recording, which then
+  does not move a frame's unit. This project's own models since streams exist;
 - ``average``: the mean of all units that the frame's span of ``ratio`` units touches (Amphion, ``offline_align``). It
   does not choose units, so :func:`indices` does not have it.
 """
@@ -20,13 +22,14 @@ import torch
 
 from fastsvc.errors import ConfigError
 
-METHODS = ("nearest", "left", "round")
+METHODS = ("nearest", "left", "round", "hops")
+LARGEST_HOP = 10**6  # both hops' ratio is one of whole numbers up to this
 
 
 def indices(units: int, frames: int, method: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:
     """The index of each mel frame's unit, int64 [frames], below ``units``.
 
-    ``ratio``, units per frame, is for "round" alone; by default units / frames.
+    ``ratio``, units per frame, is for "round" and "hops" alone; by default units / frames.
     """
     if method not in METHODS:
         raise ConfigError(f"align: unknown way {method!r}", f"use one of {', '.join(METHODS)}")
@@ -44,7 +47,15 @@ def indices(units: int, frames: int, method: str = "nearest", *, ratio: float | 
         starts = torch.arange(1, units) * frames / units
         behind = torch.searchsorted(starts, frame.to(starts.dtype), right=True) - frame
         return behind.cummin(0).values + frame
-    return torch.round(frame * (units / frames if ratio is None else ratio)).long().clamp_max(units - 1)
+    return by_hops(frame, units / frames if ratio is None else ratio, method).clamp_max(units - 1)
+
+
+def by_hops(frame: torch.Tensor, ratio: float, method: str) -> torch.Tensor:
+    """The unit of each frame int64 [...] by the hops alone: rounded for "round", else the last that starts before."""
+    if method == "round":
+        return torch.round(frame * ratio).long()
+    exact = Fraction(ratio).limit_denominator(LARGEST_HOP)
+    return frame * exact.numerator // exact.denominator
 
 
 def align(units: torch.Tensor, frames: int, method: str = "nearest", *, ratio: float | None = None) -> torch.Tensor:

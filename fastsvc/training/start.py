@@ -35,7 +35,8 @@ def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
             f"{path} was trained on units of another encoder than the corpus has", "prepare the corpus with its encoder"
         )
     condition = replace(config.condition, speakers=len(task.speakers))
-    return replace(config, condition=condition, edm=replace(config.edm, few_steps=()))
+    features = replace(config.features, unit_align=corpus.features.unit_align)  # as the crops have it
+    return replace(config, features=features, condition=condition, edm=replace(config.edm, few_steps=()))
 
 
 @torch.no_grad()

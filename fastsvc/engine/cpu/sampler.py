@@ -20,6 +20,7 @@ from fastsvc.config import AcousticConfig, AnyAcousticConfig, AnyVocoderConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.generators import torch_generator
+from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.model import sampler, schedule, vocoders
 from fastsvc.model.noise import gaussian
 
@@ -191,15 +192,34 @@ class Synthesiser:
         audio = torch.empty(frames * hop)
         phase = vocoders.frame_phase(f0_hz[None], self.config)
         for first, last, start, end in blocks(frames, block or VOCODER_BLOCK, self.vocoder.halo_frames):
-            block_f0 = f0_hz[None, start:end]
-            excitation = vocoders.seeded(block_f0, self.config, seed, start, phase[:, start:end])
-            extra = vocoders.seeded_extra(block_f0, self.config, seed, start, speaker)
-            inputs = self.scale * mel[None, start:end], self.vocoder.source(excitation), extra
-            block_audio = self.vocoder(*inputs)[0]
+            block_audio = self.window(mel[start:end], f0_hz[start:end], phase[0, start:end], start, seed, speaker)
             audio[first * hop : last * hop] = block_audio[(first - start) * hop : (last - start) * hop]
             if progress:
                 progress(last / frames)
         return audio
+
+    def window(
+        self,
+        mel: Tensor,
+        f0_hz: Tensor,
+        phase: Tensor,
+        first: int,
+        seed: int,
+        speaker: Tensor | None,
+        keep: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """mel [T, M], f0_hz and phase [T] (vocoders.frame_phase) of the frames from ``first`` on → audio [T·hop], or of
+        the window's frames keep[0] … keep[1] − 1 alone. It is right ``vocoder.halo_frames`` from both ends, and up to
+        the recording's own ends."""
+        excitation = vocoders.seeded(f0_hz[None], self.config, seed, first, phase[None])
+        extra = vocoders.seeded_extra(f0_hz[None], self.config, seed, first, speaker)
+        inputs = self.scale * mel[None], self.vocoder.source(excitation), extra
+        if keep is None:
+            return self.vocoder(*inputs)[0]
+        if isinstance(self.vocoder, Vocoder):
+            return self.vocoder(*inputs, keep=keep)[0]
+        hop = self.config.mel.hop_samples
+        return self.vocoder(*inputs)[0, keep[0] * hop : keep[1] * hop]
 
     def begin(self, *arguments, **options) -> Callable[[], Tensor]:
         """As a GPU's begin, which may return before the work is done; here the work is done."""

@@ -24,7 +24,7 @@ def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost) ->
     octave = np.log2(np.maximum(f0_hz, 1e-3)).astype(np.float32)
     local = np.concatenate((cost, np.full((batch, length, 1), unvoiced_cost)), -1).astype(np.float32)
     back = np.zeros((length, batch, count + 1), dtype=np.uint8)
-    total = local[:, 0].copy()
+    total = local[:, 0].astype(np.float64)  # rounding must not decide between paths: a part would choose otherwise
     for first in range(1, length, BLOCK_FRAMES):
         last = min(first + BLOCK_FRAMES, length)
         moves = _moves(octave[:, first - 1 : last], jump_cost * scale, switch_cost * scale)
