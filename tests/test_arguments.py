@@ -126,7 +126,7 @@ def test_loading():
                 fastsvc.engine.Engine.open("gone.fsvc", **{name: value})
 
 
-PATHS = dict.fromkeys(("out", "config", "vocoder", "content", "speaker_vectors"), NO_PATH)
+PATHS = dict.fromkeys(("out", "config", "vocoder", "content", "speaker_vectors", "index"), NO_PATH)
 BUILD = {
     "checkpoint": [*NO_PATH, None],
     **PATHS,

@@ -152,6 +152,8 @@ def test_archives_that_say_two_things(tmp_path):
     refused(path)
     path.write_bytes(whole_file[:4] + bytes(2000))
     assert "damaged archive" in refused(path)
+    path.write_bytes(whole_file.replace(b"a/data/0", b"\0/data/0"))  # zipfile cuts the name there
+    assert "which is missing" in refused(path)
     entries = io.BytesIO()
     with zipfile.ZipFile(entries, "w") as file:
         file.writestr("a/data.pkl", data)

@@ -1,6 +1,8 @@
 """Voices of RVC: what is read from the golden files, and from files that say it differently."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +20,13 @@ from fastsvc.model.rvc import RvcModel
 from fastsvc.model.vocoder import Generator
 
 EVERY = VOICES | APPLIO
+
+
+def test_reading_imports_no_compiler():
+    """Torch's own takes seconds and 150 MB; arithmetic on the meta device would import it."""
+    code = "import sys; from fastsvc.checkpoints import read; read(sys.argv[1]); print('torch._dynamo' in sys.modules)"
+    command = [sys.executable, "-c", code, VOICES["v2_40k"]]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize("name", EVERY)

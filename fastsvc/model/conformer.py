@@ -44,8 +44,10 @@ class RelativeAttention(nn.Module):
         super().__init__()
         self.heads, self.width, self.window = heads, channels // heads, window
         self.conv_q, self.conv_k, self.conv_v, self.conv_o = (nn.Conv1d(channels, channels, 1) for _ in range(4))
-        self.emb_rel_k = nn.Parameter(torch.randn(1, 2 * window + 1, self.width) / math.sqrt(self.width))
-        self.emb_rel_v = nn.Parameter(torch.randn(1, 2 * window + 1, self.width) / math.sqrt(self.width))
+        self.emb_rel_k, self.emb_rel_v = (
+            nn.Parameter(nn.init.normal_(torch.empty(1, 2 * window + 1, self.width), std=1 / math.sqrt(self.width)))
+            for _ in range(2)
+        )
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """[B, C, T] → [B, C, T]. Frames where valid [B, 1, T] is 0 are not attended to."""

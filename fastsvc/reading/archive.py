@@ -80,7 +80,7 @@ def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
 
 def _refuse_other(entries, path: Path) -> None:
     """Raises CheckpointError for archives that are not torch files: packed folders, and other programs' files."""
-    names = [entry.filename for entry in entries if not entry.is_dir()]
+    names = [entry.filename for entry in entries if not is_folder(entry)]
     parts = [name.rpartition("/")[2] for name in names]
     if "constants.pkl" in parts and any(name.split("/")[1:2] == ["code"] for name in names):
         raise CheckpointError(
@@ -96,6 +96,11 @@ def _refuse_other(entries, path: Path) -> None:
     examples = ", ".join(name[-60:] for name in listed[:4]) + (" …" if len(listed) > 4 else "")
     remedy = f"unpack it, then name {models[0][-60:]}" if len(models) == 1 else "unpack it, then name the checkpoint"
     raise CheckpointError(f"{path} is {description} ({examples})", remedy if models else "name a checkpoint")
+
+
+def is_folder(entry: zipfile.ZipInfo) -> bool:
+    """As ZipInfo.is_dir, which fails for a name that is empty, or that begins with a null."""
+    return entry.filename.endswith("/")
 
 
 def check_offsets(file: BinaryIO, entries, size: int, damaged: CheckpointError) -> None:

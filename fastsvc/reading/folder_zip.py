@@ -93,7 +93,7 @@ def open_folder(file: BinaryIO, path: Path, size: int) -> FolderZip | None:
         archive = zipfile.ZipFile(file)
     except (*_DAMAGED, OSError):
         return None
-    entries = {_slashed(entry): entry for entry in archive.infolist() if not entry.is_dir()}
+    entries = {_slashed(entry): entry for entry in archive.infolist() if not torch_archive.is_folder(entry)}
     if any(name.rpartition("/")[2].lower() == "data.pkl" for name in entries):
         return None
     return FolderZip(path, archive, {name: entry for name, entry in entries.items() if not _is_litter(name)})
