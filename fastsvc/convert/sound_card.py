@@ -13,7 +13,7 @@ from fastsvc.errors import EngineError, MissingPackageError
 def library():
     """The module sounddevice. Raises MissingPackageError, also where the system's PortAudio is missing."""
     try:
-        import sounddevice
+        import sounddevice  # pyright: ignore[reportMissingImports]  # of the extra live
     except ImportError:
         raise MissingPackageError("sounddevice", "live conversion with sound cards", "live") from None
     except OSError:  # its own library is not found
