@@ -114,7 +114,7 @@ def test_quiet_prints_nothing_when_all_is_well(model, tmp_path):
         (["--spk", "3"], "no speaker '3'"),
         ([], "choose one with --spk ID or NAME: 0 Ada, 1 Bert, 2 Cleo"),
         (["--spk", "Ada:1,Bob:1"], "no speaker 'Bob'"),
-        (["--spk", "Ada", "--steps", "7"], "7 steps are not built in"),
+        (["--spk", "Ada", "--steps", "7"], "or build the engine again with --steps 7"),
         (["--spk", "Ada", "--format", "mp3", "--rate", "96000"], "use --rate 48000"),
         (["--spk", "Ada", "--format", "mp3", "--bits", "24"], "mp3 cannot be written with '24' bits"),
         (["--spk", "Ada", "--transpose", "up"], "neither a number nor auto"),

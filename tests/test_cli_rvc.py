@@ -1,5 +1,7 @@
 """A voice of RVC by the command line: zip → build → inspect → convert, with everything that can be wrong on the way."""
 
+import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -51,9 +53,23 @@ def test_inspect(shared):
     assert "to build     --content PATH: vec256l9 (256 channels" in packed and "hubert_base.pt" in packed
     assert "made from    voice.zip (rvc, step 0)\n" in built and "HuBERT, 9 layers × 32 channels" in built
     for text in (packed, built):
+        assert "generator    RVC's HiFi-GAN, sines, 32 channels, (10, 10, 2, 2)\n" in text
         assert "voice        RVC v1, 40000 Hz, hop 400 samples, with pitch\n" in text
         assert f"index        {INDEX}, " in text and " units in 7 lists" in text
         assert "speakers     3, ids from 0; without --spk 0 " in text and "\n       2  speaker 2\n" in text
+
+
+def test_inspect_names_the_manifests_default(shared):
+    shutil.copytree(shared[0] / "voice.fsvc", "other.fsvc")
+    file = Path("other.fsvc/manifest.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"default_speaker": 2}))
+    assert "speakers     3, ids from 0; without --spk 2 speaker 2\n" in run("inspect", "other.fsvc").stdout
+
+
+def test_an_evaluation_takes_the_trained_speaker_alone(shared):
+    run("evaluate", "-m", shared[0] / "voice.fsvc", "--recordings", "songs/more", "--clips", 0, "-o", "tables", "-q")
+    rows = json.loads(Path("tables/evaluation.json").read_text())["recordings"]["rows"]
+    assert [row["target"] for row in rows] == ["Voice"]
 
 
 def test_many_speakers_are_shortened():
@@ -83,12 +99,16 @@ def test_a_content_encoder_of_other_units(shared):
 def test_a_folder_is_converted(shared):
     """Each result as long as its recording, each channel on its own; the same command again does nothing."""
     command = "convert", "songs", "-m", shared[0] / "voice.fsvc", "-o", "out", "--f0", "yin"
-    result = run(*command, "--channels", "keep", "--transpose", 3, "--format", "flac", "--bits", 24)
+    options = "--channels", "keep", "--transpose", 3, "--format", "flac", "--bits", 24, "--report", "r.json"
+    result = run(*command, *options)
     assert "speaker: Voice (the engine's default; 2 others by --spk)\npitch: yin\n" in result.stdout
     stereo, rate_hz = io.read("out/stereo.flac")
     assert stereo.shape == (2, 13230) and rate_hz == 44100 and np.abs(stereo).max() > 0.01
     assert io.read("out/more/short.flac")[0].shape == (1, 800)
-    again = run(*command, "--channels", "keep", "--transpose", 3, "--format", "flac", "--bits", 24)
+    settings = json.loads(Path("r.json").read_text())["settings"]
+    effective = {"index_rate": 0.75, "protect": 0.33, "index_search": "exact", "unvoiced": "zero", "f0_method": "yin"}
+    assert settings.items() >= effective.items()
+    again = run(*command, *options)
     assert "skipped 2 whose results exist" in again.stdout
 
 
@@ -113,7 +133,7 @@ def test_what_is_wrong_is_said_before_any_recording(shared):
         (("--normalise",), "takes recordings as they are, so --normalise does not apply to it (omit it)"),
         (("--f0-range", "60:5000"), "tracked to 4000 Hz"),
         (("--f0", "rmvpe"), "--f0-weights or $FASTSVC_RMVPE"),
-        (("--steps", 2), "2 steps are not built in"),
+        (("--steps", 2), "2 steps are not built in, 1 are (omit steps, as a voice of RVC draws once)"),
         (("--formant", 1), "so formants stay"),
     ):
         result = run(*command, *options, code=2)

@@ -24,7 +24,7 @@ def test_settings_from_yaml(tmp_path):
     path.write_text("model: voices.fsvc\nclips: 3\nvoices: [ada]\n")
     assert run.read_settings(path).voices == ("ada",)
     path.write_text("ears: sometimes\n")
-    with pytest.raises(ConfigError, match="no ears 'sometimes'"):
+    with pytest.raises(ConfigError, match="ears is 'sometimes'"):
         run.read_settings(path)
     path.write_text("clip: 3\n")
     with pytest.raises(ConfigError, match="unknown key 'clip'"):

@@ -211,7 +211,7 @@ def test_onto_frames_reads_the_nearest_voicing():
 
 def test_clear_errors(monkeypatch):
     audio = np.zeros(100, np.float32)
-    with pytest.raises(ConfigError, match="no f0 method 'ear'"):
+    with pytest.raises(ConfigError, match="f0 method is 'ear'"):
         f0.extract(audio, RATE, HOP, 1, method="ear")
     with pytest.raises(ConfigError, match="low_hz < high_hz"):
         f0.extract(audio, RATE, HOP, 1, low_hz=500, high_hz=100)

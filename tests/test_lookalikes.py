@@ -116,6 +116,7 @@ def zipped(path, **entries: bytes):
     [
         ({"voice__model_dot_pt": bytes(500), "voice__config_dot_yaml": b"a"}, "a zip of a folder", "voice/model.pt"),
         ({"a_dot_pth": b"x", "b_dot_pth": b"y"}, "a zip of a folder", "name the checkpoint"),
+        ({"notes_dot_txt": b"x", "voice_dot_zip": b"x"}, "a zip of a folder", "unpack it, then name voice.zip"),
         ({"notes_dot_txt": b"x"}, "a zip archive without a model", "name a checkpoint"),
         ({"a_dot_npy": b"x", "b_dot_npy": b"x"}, "npz", "PyTorch"),
         ({"m__code__a_dot_py": b"x", "m__constants_dot_pkl": b"x", "m__data_dot_pkl": b""}, "TorchScript", "made from"),

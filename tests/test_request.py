@@ -60,7 +60,7 @@ def test_numbers_become_pythons_own():
         (Request("anna", steps=3), EngineError, "3 steps are not built in, 1, 2 are"),
         (Request("anna", formant=1), EngineError, "formants stay"),
         (Request("anna", f0_range=(60, 7000)), ConfigError, "tracked to 6000 Hz"),
-        (Request("anna", transpose="auto"), EngineError, "holds no median pitch of its speakers"),
+        (Request("anna", transpose="auto"), EngineError, "does not hold the median pitch of this speaker"),
     ],
 )
 def test_what_one_engine_cannot(asked, error, words):

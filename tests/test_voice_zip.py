@@ -1,7 +1,10 @@
 """A voice of RVC in a zip or a folder, with its index: the same voice as its file alone."""
 
 import gc
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from rvc_files import INDEX, TRAINED, VOICES, ZIP, saved, zipped
 from fastsvc.checkpoints import read
 from fastsvc.checkpoints.files import index_beside
 from fastsvc.checkpoints.files.folder import checkpoint_in
-from fastsvc.errors import CheckpointError
+from fastsvc.errors import CheckpointError, ResourceError
 
 PTH, ADDED = VOICES["v2_40k"].read_bytes(), INDEX.read_bytes()
 
@@ -50,7 +53,7 @@ def test_zip_folder_and_file_are_one_voice(tmp_path, temporary):
 
 def test_temporary_files_last_as_long_as_the_index(temporary):
     index = read(ZIP).index
-    assert index.read_bytes() == ADDED and [file.name for file in temporary.rglob("*.*")] == [INDEX.name]
+    assert index.read_bytes() == ADDED and list(temporary.glob("*/*")) == [index] and index.name == INDEX.name
     assert next(temporary.iterdir()).stat().st_mode & 0o77 == 0
     del index
     gc.collect()
@@ -58,6 +61,20 @@ def test_temporary_files_last_as_long_as_the_index(temporary):
     assert read(ZIP, inspect_only=True).kind == "rvc"
     gc.collect()
     assert not list(temporary.iterdir())
+
+
+def test_a_killed_process_leaves_its_files_until_the_next_zip(tmp_path, temporary):
+    code = "import os, sys; from fastsvc.checkpoints import read; voice = read(sys.argv[1]); os._exit(9)"
+    subprocess.run([sys.executable, "-c", code, ZIP], env={**os.environ, "TMPDIR": str(temporary)}, check=False)
+    (left,) = temporary.glob(".fastsvc-*")
+    index = read(ZIP).index
+    assert not left.exists() and index.is_file()
+
+
+def test_no_folder_for_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(ResourceError, match="no folder for temporary files"):
+        read(ZIP)
 
 
 def test_single_precision_in_a_zip_is_read_into_memory(tmp_path, temporary):
@@ -101,7 +118,7 @@ def test_voices_that_are_missing_or_too_many(tmp_path, temporary):
         read(zipped(tmp_path / "none.zip", ("a.txt", b"x")))
     with pytest.raises(CheckpointError, match="zip of a folder .x/model.pt"):
         read(zipped(tmp_path / "other.zip", ("x/model.pt", PTH)))
-    with pytest.raises(CheckpointError, match="without a model"):
+    with pytest.raises(CheckpointError, match=r"\(unpack it, then name Voice.zip\)"):
         read(zipped(tmp_path / "nested.zip", ("Voice.zip", ZIP.read_bytes())))
     folder = tmp_path / "f"
     folder.mkdir()

@@ -143,7 +143,7 @@ def test_what_an_engine_cannot_do_is_said_before_the_first_file(tmp_path):
     (tmp_path / "x.wav").write_bytes(b"")
     arguments = ["convert", str(tmp_path / "x.wav"), "-m", str(path), "-o", str(tmp_path / "out"), "--f0", "yin"]
     for options, part in (
-        (["--spk", "2", "--transpose", "auto"], "no median pitch of its speakers"),
+        (["--spk", "2", "--transpose", "auto"], "does not hold the median pitch of this speaker"),
         (["--spk", "1", "--formant", "1"], "no key-shift embedding"),
         (["--spk", "1", "--formant", "nan"], "nan is not a finite number"),
     ):

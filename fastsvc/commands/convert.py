@@ -8,7 +8,6 @@ from fastsvc import arguments
 from fastsvc.commands.common import (
     INTERRUPTED,
     SOME_FAILED,
-    UNUSABLE,
     Number,
     PitchRange,
     Semitones,
@@ -195,21 +194,15 @@ def convert(
 
 
 def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
-    """Open the engine on a device and print the device. Steps that are not built in are a usage error."""
-    from fastsvc.engine import Engine
+    """Open the engine on a device and print the device. Raises EngineError, also for steps that are not built in."""
+    from fastsvc.engine import Engine, checks
 
     engine = Engine.open(path, device=device, vocoder_backend=vocoder_backend)
     engine.check_convertible()
     if engine.device.type != "cpu":
         say(f"device: {engine.device}, {engine.precision}: {engine.how}")
-    if steps is not None and steps not in engine.steps:
-        built = ", ".join(map(str, engine.steps))
-        say(
-            f"error: {path}: {steps} steps are not built in, {built} are"
-            f" (choose one of them, or build the engine again with --steps {steps})",
-            error=True,
-        )
-        click.get_current_context().exit(UNUSABLE)
+    if steps is not None:
+        checks.steps(engine, steps)
     return engine
 
 
@@ -222,18 +215,22 @@ def _suspected(in_work, jobs) -> list[str]:
 
 
 def _head(engine, settings, inputs, out, format) -> dict:
+    import dataclasses
     import platform
     import time
     from importlib import metadata
 
     from fastsvc import machine
+    from fastsvc.engine import rvc_options
     from fastsvc.version import VERSION
 
+    rvc = rvc_options.of(engine, settings.request)  # the values behind None
+    resolved = settings.to_dict() | ({} if rvc is None else dataclasses.asdict(rvc))
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "soundfile", "soxr")}
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": {"fastsvc": VERSION, "python": platform.python_version(), **versions},
         "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
         "engine": str(engine.path),
-        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **settings.to_dict()},
+        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **resolved},
     }

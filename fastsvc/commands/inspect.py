@@ -41,7 +41,7 @@ def _engine(folder: engine_folder.Artifact) -> str:
         *_graphs(folder),
         _part("content", manifest.content, "none: takes units only; build with --content"),
         *([units(manifest.content.config)] if manifest.content else []),
-        *(inspect_rvc.speakers(*singers) if rvc else speakers(*singers)),
+        *(inspect_rvc.speakers(*singers, manifest.default_speaker) if rvc else speakers(*singers)),
         *_measured(manifest.measured),
     ]
     for name in folder.files:

@@ -37,7 +37,9 @@ def generator(spec: VocoderConfig | SourceFilterConfig) -> str:
     if isinstance(spec, SourceFilterConfig):
         sizes = f"{spec.blocks} blocks of {spec.channels} channels, {spec.bands} bands"
         return f"  generator    {spec.family}, {sizes}, filters of {spec.transform_samples} samples"
-    return f"  generator    {spec.family}, {spec.source}, {spec.initial_channels} channels, {spec.upsample_rates}"
+    family = "RVC's HiFi-GAN" if spec.speakers else spec.family  # no other one has a table of speakers
+    source = "no source" if spec.source == "none" else spec.source
+    return f"  generator    {family}, {source}, {spec.initial_channels} channels, {spec.upsample_rates}"
 
 
 def features(spec: FeatureConfig) -> str:

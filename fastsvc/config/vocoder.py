@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fastsvc.config.limits import NAMES, SIZES
 from fastsvc.config.mel import MelConfig
 from fastsvc.config.plain import check, within
+from fastsvc.config.shown import shown
 
 SINE_STAGE = 1  # of source "sine": the sine has its rate and is added there (SingingVocoders, models/nsf_HiFigan)
 # Backends of a vocoder: PyTorch and onnxruntime on a CPU; all but onnxruntime on an NVIDIA GPU.
@@ -93,7 +94,7 @@ class VocoderConfig:
             not self.speakers or not self.noise_sigma,
             "vocoder: speakers and noise_sigma exclude each other",
         )
-        check(self.resblock in ("1", "2"), f"vocoder: unknown resblock {self.resblock!r}", 'use "1" or "2"')
+        check(self.resblock in ("1", "2"), f"vocoder: unknown resblock {shown(self.resblock)}", 'use "1" or "2"')
         check(
             self.initial_channels % 2 ** len(self.upsample_rates) == 0,
             "vocoder: initial_channels must halve at every stage",

@@ -28,10 +28,9 @@ def steps(engine, requested) -> int:
     number = engine.default_steps if requested is None else arguments.whole_number("steps", requested, *arguments.STEPS)
     if number not in engine.steps:
         built = ", ".join(map(str, engine.steps))
-        raise EngineError(
-            f"{number} steps are not built in, {built} are",
-            "choose one of them, or build the engine again with --steps",
-        )
+        more = f"choose one of them, or build the engine again with --steps {number}"
+        remedy = "omit steps, as a voice of RVC draws once" if isinstance(engine.config, RvcConfig) else more
+        raise EngineError(f"{number} steps are not built in, {built} are", remedy)
     return number
 
 

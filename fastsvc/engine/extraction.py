@@ -194,7 +194,7 @@ def required_pitch(target_hz: float | None) -> float:
     """The median pitch of a speaker. Raises EngineError where the engine has none."""
     if target_hz is None:
         raise EngineError(
-            "the engine holds no median pitch of its speakers, so --transpose auto and octaves cannot work",
+            "the engine does not hold the median pitch of this speaker, so --transpose auto and octaves cannot work",
             "use a number of semitones, or build the engine again with --speaker-f0",
         )
     return target_hz

@@ -101,7 +101,7 @@ class Request:
         most = rate_hz / 4
         if self.f0_range is not None and self.f0_range[1] > most:
             raise ConfigError(
-                f"f0_range reaches to {self.f0_range[1]:g} Hz, and this model's audio of {rate_hz} Hz"
+                f"f0_range reaches to {self.f0_range[1]:g} Hz, and pitch in audio of {rate_hz} Hz"
                 f" is tracked to {most:g} Hz",
                 f"use at most {most:g} Hz",
             )

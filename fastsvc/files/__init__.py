@@ -11,6 +11,7 @@ from fastsvc.files.folders import new_folder
 from fastsvc.files.in_work import SUSPECTED, InWork
 from fastsvc.files.leftovers import IN_WORK, LOCK, clear_leftovers, free_or_ours, is_leftover
 from fastsvc.files.lock import folder_lock
+from fastsvc.files.private import private_folder, remove_private
 
 __all__ = [
     "CACHE",
@@ -24,7 +25,9 @@ __all__ = [
     "free_or_ours",
     "is_leftover",
     "new_folder",
+    "private_folder",
     "reason",
+    "remove_private",
     "sha256",
     "write_bytes",
     "write_json",

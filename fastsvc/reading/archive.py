@@ -13,7 +13,8 @@ from fastsvc.reading import pickle_scan
 PICKLE_LIMIT = 64 * 2**20  # bytes of a checkpoint's index; real ones stay below one megabyte
 MOST_ENTRIES = 1_000_000
 ZIP, OLD = b"PK\x03\x04", b"\x80"  # first bytes of archives, and of the serialisation before archives
-PACKED = (".pt", ".pth", ".ckpt", ".ptc", ".bin", ".safetensors", ".pdparams", "/model")  # models in a packed folder
+# models in a packed folder, and folders packed once more
+PACKED = (".pt", ".pth", ".ckpt", ".ptc", ".bin", ".safetensors", ".pdparams", ".zip", "/model")
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL = struct.Struct("<4s5H3I2H")  # the header of an entry
 

@@ -7,13 +7,11 @@ index stays as long as the path to it.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastsvc import file_names, reading
+from fastsvc import file_names, files, reading
 from fastsvc.checkpoints.files import index_beside
 from fastsvc.errors import CheckpointError
 from fastsvc.reading import folder_zip
@@ -31,11 +29,11 @@ class KeptPath(type(Path())):
 
 
 class PrivateFolder:
-    """A new folder of this user alone, removed with this object."""
+    """A new folder of this user alone, removed with this object, or by the next one if the process is killed."""
 
     def __init__(self):
-        self.path = Path(tempfile.mkdtemp(prefix="fastsvc-"))
-        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        self.path = files.private_folder()
+        self.remove = weakref.finalize(self, files.remove_private, self.path)
 
     def __truediv__(self, name: str) -> KeptPath:
         path = KeptPath(self.path / name)

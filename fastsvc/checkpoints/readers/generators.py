@@ -11,7 +11,7 @@ from fastsvc.checkpoints.files.yaml_file import YamlFile
 from fastsvc.config import AnyVocoderConfig
 from fastsvc.config.shown import shown
 from fastsvc.errors import CheckpointError
-from fastsvc.model.keys import fit
+from fastsvc.model.keys import FLOATS, fit
 
 LONGEST = 4096  # entries of a list in a configuration
 BLOCKS_LIMIT = 256  # upsampling stages × residual blocks × units of any real generator
@@ -49,6 +49,9 @@ def folded(state: dict[str, Tensor], path: Path) -> tuple[dict[str, Tensor], dic
         for name in single
         if (other := file_names[weight_norm.folded_name(name)]) != name
     ]
+    types = {name: state[name].dtype for name in halves if name in state}
+    wrong = {name: dtype for name, dtype in types.items() if dtype not in FLOATS}
+    faults += [f"{name} is {dtype}, not floating point of 16 to 64 bits" for name, dtype in wrong.items()]
     if faults:
         raise CheckpointError(
             f"{path} does not fit its configuration: {'; '.join(faults)}", "download the checkpoint again"
