@@ -131,7 +131,7 @@ def test_taken_out_of_another_engine(tmp_path):
         ("recogniser", 6, "is a hubert, but the acoustic model was trained on recogniser"),
         ("hubertsoft", 6, "is a hubert, but the acoustic model was trained on hubertsoft"),
         ("vec32l4", 32, "layer 4, the content encoder has 3"),
-        ("vec16l3", 16, "vec16l3 has 16 channels, but it gives 32 or, projected, 8"),
+        ("vec16l3", 16, "vec16l3 has 16 channels, but this content encoder gives 32 or, projected, 8"),
         ("vec32l3", 16, "gives 32 unit channels, the acoustic model takes 16"),
     ],
 )

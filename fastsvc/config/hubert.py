@@ -87,7 +87,7 @@ class HubertConfig:
         if parsed is None:
             raise ConfigError(f"{encoder!r} does not name units of HuBERT or ContentVec", "correct the configuration")
         channels, layer = parsed
-        has = f"it gives {self.channels}" + (f" or, projected, {self.projection}" if self.projection else "")
+        given = f"gives {self.channels}" + (f" or, projected, {self.projection}" if self.projection else "")
         check(
             1 <= layer <= self.layers,
             f"{encoder} is layer {layer}, the content encoder has {self.layers}",
@@ -95,8 +95,10 @@ class HubertConfig:
         )
         check(
             channels in (self.channels, self.projection),
-            f"{encoder} has {channels} channels, but {has} (final_proj {'there' if self.projection else 'missing'})",
-            "use an encoder with final_proj" if not self.projection else "use the encoder of the acoustic model",
+            f"{encoder} has {channels} channels, but this content encoder {given}"
+            f" (final_proj {'there' if self.projection else 'missing'})",
+            "name the HuBERT or ContentVec whose units the voice was trained with"
+            + ("" if self.projection else ", with its final_proj"),
         )
         return replace(self, layers=layer, projection=0 if channels == self.channels else self.projection)
 
