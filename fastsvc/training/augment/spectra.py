@@ -16,16 +16,18 @@ from fastsvc.training.augment.draws import often, uniform
 def warped_banks(config: MelConfig, rate_hz: int, warp: torch.Tensor) -> torch.Tensor:
     """Filter banks [B, F, M] on the bins of the source rate that read frequency f where ``config`` reads f / warp.
 
-    A warp above 1 moves everything down, as a larger singer would: with 1.25, what lay at 1250 Hz appears at 1000.
+    warp [B], or [B, F] over the bins. Above 1 it moves everything down, as a larger singer would: with 1.25, what lay
+    at 1250 Hz appears at 1000.
     """
     bank = torch.from_numpy(filter_bank(config).T.copy())
     bins = transform_samples(config, rate_hz) // 2 + 1
-    position = torch.arange(bins) / warp[:, None]
+    warp = warp if warp.dim() == 2 else warp[:, None]
+    position = torch.arange(bins) / warp
     low = position.long().clamp(max=bank.shape[0] - 1)
     part = (position - low).clamp(max=1.0)[..., None]
     padded = torch.cat([bank, torch.zeros(1, bank.shape[1])])
     inside = (position < bank.shape[0])[..., None]
-    return torch.where(inside, padded[low] * (1 - part) + padded[low + 1] * part, torch.zeros(())) / warp[:, None, None]
+    return torch.where(inside, padded[low] * (1 - part) + padded[low + 1] * part, torch.zeros(())) / warp[..., None]
 
 
 def transform_samples(config: MelConfig, rate_hz: int) -> int:
