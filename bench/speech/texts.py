@@ -14,8 +14,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # Help texts lack the words of everyday speech.
 _EVERYDAY = """please thank you hello goodbye yes no wait stop start open close enter leave call number name room door
 day night morning week month year hour minute second time today tomorrow yesterday monday tuesday wednesday thursday
-friday saturday sunday january march june august october december left right first last new old next again press key sound
-message record listen speak voice love heart home light dream world people water fire street music dance long away
+friday saturday sunday january march june august october december left right first last new old next again press key
+sound message record listen speak voice love heart home light dream world people water fire street music dance long away
 never always nothing everything through around mother father brother sister child friend house school"""
 EVERYDAY = _EVERYDAY.split()
 SHARES = (0.4, 0.3, 0.3)  # sentences, lists of words, phrases
