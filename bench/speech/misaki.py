@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 # ours: theirs
-_ALIKE = """aa: ɑ ɒ; ae: æ a; ah: ə ʌ ᵊ ɐ; ao: ɔ; aw: W; ay: I; eh: ɛ; er: ɜ; ey: A; ih: ɪ ᵻ; iy: i; ow: O Q; oy: Y;
+_ALIKE = """aa: ɑ ɒ; ae: æ a; ah: ə ʌ ᵊ ɐ ᵻ; ao: ɔ; aw: W; ay: I; eh: ɛ; er: ɜ; ey: A; ih: ɪ; iy: i; ow: O Q; oy: Y;
 uh: ʊ; uw: u; b: b; ch: ʧ; d: d; dh: ð; f: f; g: ɡ; hh: h; jh: ʤ; k: k; l: l; m: m; n: n; ng: ŋ; p: p; r: ɹ; s: s;
 sh: ʃ; t: t T ɾ ʔ; th: θ; v: v; w: w; y: j; z: z; zh: ʒ"""
 PHONES = {
