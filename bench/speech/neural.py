@@ -24,7 +24,7 @@ RATE_HZ = 24000
 FRAME_S = 0.025  # of the durations, 600 samples
 LAG_S = 0.058  # sounds come that much before their durations say: where a recogniser agrees best with both voices
 DURATIONS = {"kokoro": "/encoder/Clip_output_0", "hibari": "/Clip_output_0"}  # inside the graphs
-STRETCH, NOISE = 1.8, 0.6  # of styles: how far beyond the five voices, and in standard deviations over them
+STRETCH, NOISE = 1.8, 1.5  # of styles: how far beyond the five voices, and in standard deviations over them
 TIMBRE = 128  # the first half of a style is the voice, the second its prosody
 PROSODY_NOISE = 0.3  # of the noise above
 SPEEDS = (0.8, 1.4)
@@ -57,10 +57,8 @@ class Dictionary:
     """Text to misaki's phonemes, by hibari, American or British."""
 
     def __init__(self):
-        _package("hibari")
-        from hibari.g2p import G2P
-
-        self.accents = [G2P(british=False), G2P(british=True)]
+        spelling = _package("hibari.g2p")
+        self.accents = [spelling.G2P(british=False), spelling.G2P(british=True)]
         assets = resources.files("hibari") / "assets"
         self.numbers = json.loads((assets / "vocab.json").read_text(encoding="utf-8"))
         lexicon = json.loads(gzip.decompress((assets / "lexicon_us_gold.json.gz").read_bytes()))
@@ -81,11 +79,8 @@ class Hibari:
     name = "hibari"
 
     def __init__(self):
-        package = _package("hibari")
-        from hibari import dsp
-
-        self._synth = dsp.synth
-        graph = resources.files(package.__name__) / "assets" / "hibari.onnx"
+        self._synth = _package("hibari.dsp").synth
+        graph = resources.files("hibari") / "assets" / "hibari.onnx"
         self._session = _session(graph.read_bytes(), DURATIONS["hibari"])
 
     def speak(self, ids: np.ndarray, speed: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
