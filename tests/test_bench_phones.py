@@ -69,3 +69,12 @@ def test_listeners_are_the_named_encoders_and_the_general_recogniser(tmp_path, m
     audio = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
     assert list(found) == ["own", "hama 0"] and found["hama 0"](audio) == ["aa", "m"]
     assert set(found["own"](audio)) <= {"aa", "iy", "ow"}
+
+
+def test_the_dictionary_is_not_that_of_kal(tmp_path, monkeypatch):
+    """flite's own voice says "aa" for every stressed "ah"."""
+    said = 'case "$*" in *"-voice slt"*) echo pau k ah p ax pau;; *) echo pau k aa p ax pau;; esac\n'
+    (tmp_path / "flite").write_text("#!/bin/sh\n" + said)
+    (tmp_path / "flite").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert phones.dictionary("cuppa") == ["k", "ah", "p", "ah"]

@@ -185,3 +185,18 @@ def test_bad_settings_are_named():
         RecogniserTask({}, corpus, "cpu")
     with pytest.raises(ConfigError, match="bluur"):
         RecogniserTask({"bluur": 1.0}, PhoneCorpus(), "cpu")
+
+
+def test_training_and_inference_compute_the_same():
+    """Blocks convolve in another layout while they train: values and gradients agree."""
+    torch.manual_seed(0)
+    model = Recogniser(RecogniserConfig(phones=tuple("abc"), channels=16, layers=4, bottleneck=8))
+    mel, inside = torch.randn(2, 37, 64), torch.arange(37) < torch.tensor([[37], [30]])
+    results = []
+    for mode in (model.train, model.eval):
+        mode()
+        model.zero_grad()
+        units, logits = model(mel, inside)
+        logits.square().sum().backward()
+        results.append([units, logits, *(p.grad for p in model.parameters())])
+    assert all(torch.allclose(a, b, atol=1e-5, rtol=1e-4) for a, b in zip(*results, strict=True))

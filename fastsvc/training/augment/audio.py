@@ -11,13 +11,23 @@ from fastsvc.training.augment.draws import log_uniform, often, uniform
 
 
 def reverberate(audio: torch.Tensor, rate_hz: int, generator: torch.Generator, probability: float) -> torch.Tensor:
-    """``audio [B, S]`` in small rooms: noise that decays by 60 dB in 0.1-0.6 s, 3-20 dB below the direct sound."""
+    """Some items of ``audio [B, S]`` in small rooms: noise that decays by 60 dB in 0.1-0.6 s, 3-20 dB below the direct
+    sound."""
+    chosen = often(generator, probability, audio.shape[0]).to(audio.device)
+    if not chosen.any():
+        return audio
+    out = audio.clone()
+    out[chosen] = _in_rooms(audio[chosen], rate_hz, generator)
+    return out
+
+
+def _in_rooms(audio: torch.Tensor, rate_hz: int, generator: torch.Generator) -> torch.Tensor:
     batch, samples = audio.shape
     length = int(0.3 * rate_hz)
     time = torch.arange(length) / rate_hz
     decay = torch.exp(-6.9 * time / log_uniform(generator, 0.1, 0.6, batch, 1))
     tail = torch.randn(batch, length, generator=generator) * decay * (time > 0.002)
-    level = 10 ** (-uniform(generator, 3, 20, batch, 1) / 20) * often(generator, probability, batch, 1)
+    level = 10 ** (-uniform(generator, 3, 20, batch, 1) / 20)
     tail = tail / tail.square().sum(1, keepdim=True).sqrt() * level
     tail[:, 0] += 1.0
     size = _fast_length(samples + length)

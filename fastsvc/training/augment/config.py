@@ -31,14 +31,17 @@ class AugmentConfig:
     time_masks: int = 1
     mel_masks: int = 1
     pitch: tuple[float, ...] = (1.0, 1.0)  # of the harmonics, while the formants stay
+    bend: float = 0.0  # how far, at most, one formant is warped more or less than the others: 0.1 is 10 %
+    contrast: tuple[float, ...] = (1.0, 1.0)  # of formants: below 1 they are blurred, above 1 sharp
 
     def __post_init__(self):
-        for name in ("gain_db", "snr_db", "warp", "tempo", "pitch"):
+        for name in ("gain_db", "snr_db", "warp", "tempo", "pitch", "contrast"):
             if len(getattr(self, name)) != 2:
                 raise ConfigError(f"task.augment: {name} is {getattr(self, name)}", "set the lowest and the highest")
         within("task.augment", self, gain_db=(-120, 120), equaliser_db=(0, 120), tilt_db=(0, 120), snr_db=(-60, 120))
         within("task.augment", self, band_limit=SHARE, noise=SHARE, reverb=SHARE, saturation=SHARE, codec=SHARE)
         within("task.augment", self, warp=(0.25, 4), tempo=(0.25, 4), pitch=(0.25, 4))
+        within("task.augment", self, bend=(0, 0.3), contrast=(0, 4))
         within("task.augment", self, time_masks=(0, 1000), mel_masks=(0, 1000))
 
 

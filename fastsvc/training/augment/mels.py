@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+import torch.nn.functional as F
 
 from fastsvc.config import MelConfig
 from fastsvc.training.augment.audio import reverberate, saturate
 from fastsvc.training.augment.config import AugmentConfig
-from fastsvc.training.augment.curves import band_limits, smooth_curve
+from fastsvc.training.augment.curves import band_limits, bends, smooth_curve
 from fastsvc.training.augment.draws import log_uniform, uniform
 from fastsvc.training.augment.spectra import holes, noise, spectrum, transform_samples, warped_banks
 from fastsvc.training.repitch import repitched
+
+CONTRAST_BINS = 15  # of the mean: wider than a formant
 
 
 def perturbed_mel(
@@ -41,10 +46,23 @@ def perturbed_mel(
     power = (spec.real.square() + spec.imag.square()) * shape.square()[:, None]
     if tuple(config.pitch) != (1.0, 1.0):
         power = repitched(power, log_uniform(generator, *config.pitch, batch).to(audio.device), rate_hz)
-    bank = warped_banks(mel, rate_hz, log_uniform(generator, *config.warp, batch)).to(audio.device)
+    warp = log_uniform(generator, *config.warp, batch)
+    if config.bend:
+        warp = warp[:, None] * bends(generator, hz, batch, config.bend)
+    bank = warped_banks(mel, rate_hz, warp).to(audio.device)
     out = torch.bmm((power + 1e-9).sqrt(), bank).clamp(min=mel.clip)
     out = torch.log10(out) if mel.log_base == "10" else torch.log(out)
+    if tuple(config.contrast) != (1.0, 1.0):
+        out = contrasted(out, log_uniform(generator, *config.contrast, batch).to(audio.device), mel)
     return mask_spans(out, generator, config.time_masks, config.mel_masks), hop
+
+
+def contrasted(out: torch.Tensor, factor: torch.Tensor, mel: MelConfig) -> torch.Tensor:
+    """Log-mels [B, T, M] whose deviation from a mean over bins is multiplied by ``factor`` [B]: some synthesisers and
+    throats have blurred formants, others sharp ones."""
+    mean = F.avg_pool1d(out, CONTRAST_BINS, 1, CONTRAST_BINS // 2, count_include_pad=False)
+    lowest = math.log10(mel.clip) if mel.log_base == "10" else math.log(mel.clip)
+    return (mean + (out - mean) * factor[:, None, None]).clamp(min=lowest)
 
 
 def mask_spans(mel: torch.Tensor, generator: torch.Generator, time_masks: int, mel_masks: int) -> torch.Tensor:

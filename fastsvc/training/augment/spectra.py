@@ -16,16 +16,18 @@ from fastsvc.training.augment.draws import often, uniform
 def warped_banks(config: MelConfig, rate_hz: int, warp: torch.Tensor) -> torch.Tensor:
     """Filter banks [B, F, M] on the bins of the source rate that read frequency f where ``config`` reads f / warp.
 
-    A warp above 1 moves everything down, as a larger singer would: with 1.25, what lay at 1250 Hz appears at 1000.
+    warp [B], or [B, F] over the bins. Above 1 it moves everything down, as a larger singer would: with 1.25, what lay
+    at 1250 Hz appears at 1000.
     """
     bank = torch.from_numpy(filter_bank(config).T.copy())
     bins = transform_samples(config, rate_hz) // 2 + 1
-    position = torch.arange(bins) / warp[:, None]
+    warp = warp if warp.dim() == 2 else warp[:, None]
+    position = torch.arange(bins) / warp
     low = position.long().clamp(max=bank.shape[0] - 1)
     part = (position - low).clamp(max=1.0)[..., None]
     padded = torch.cat([bank, torch.zeros(1, bank.shape[1])])
     inside = (position < bank.shape[0])[..., None]
-    return torch.where(inside, padded[low] * (1 - part) + padded[low + 1] * part, torch.zeros(())) / warp[:, None, None]
+    return torch.where(inside, padded[low] * (1 - part) + padded[low + 1] * part, torch.zeros(())) / warp[..., None]
 
 
 def transform_samples(config: MelConfig, rate_hz: int) -> int:
@@ -56,7 +58,17 @@ def spectrum(audio: torch.Tensor, rate_hz: int, config: MelConfig, hop_samples: 
 
 
 def noise(spec, hz, config, strength, generator):
-    """Coloured Gaussian noise, steady but for a slow swell, at a random level below each item's mean power."""
+    """Coloured Gaussian noise for some items of ``spec [B, T, F]`` (0 for the others), steady but for a slow swell,
+    at a random level below each item's mean power."""
+    chosen = often(generator, config.noise, spec.shape[0])
+    out = torch.zeros_like(spec)
+    if chosen.any():
+        rows = chosen.to(spec.device)
+        out[rows] = _noise_below(spec[rows], hz, config, strength[chosen], generator)
+    return out
+
+
+def _noise_below(spec, hz, config, strength, generator):
     batch, frames, bins = spec.shape
     power = (spec.real.square() + spec.imag.square()).mean((1, 2))
     colour = smooth_curve(generator, hz, batch, 12.0, 0.0)
@@ -64,8 +76,7 @@ def noise(spec, hz, config, strength, generator):
     colour = colour * (hz.clamp(min=60.0) / 1000).pow(slope)
     colour = colour / colour.square().mean(1, keepdim=True).sqrt()
     low_db, high_db = config.snr_db
-    snr_db = high_db - (high_db - low_db) * strength[:, 0]
-    level = 10 ** (-snr_db / 20) * often(generator, config.noise, batch)
+    level = 10 ** (-(high_db - (high_db - low_db) * strength[:, 0]) / 20)
     phase, speed = uniform(generator, 0, 6.3, batch, 1), uniform(generator, 0.0, 0.1, batch, 1)
     swell = 1 + 0.5 * torch.sin(phase + speed * torch.arange(frames))
     swell = swell / swell.square().mean(1, keepdim=True).sqrt()
@@ -75,9 +86,13 @@ def noise(spec, hz, config, strength, generator):
 
 
 def holes(spec, generator, probability):
-    """The effect of lossy codecs at low rates: bins far below the loudest of their frame go to zero."""
-    batch = spec.shape[0]
-    depth = torch.where(often(generator, probability, batch), uniform(generator, 25, 50, batch), torch.full((), 400.0))
-    magnitude = spec.abs()
-    floor = magnitude.amax(2, keepdim=True) * (10 ** (-depth / 20)).to(spec.device)[:, None, None]
-    return torch.where(magnitude < floor, torch.zeros((), dtype=spec.dtype, device=spec.device), spec)
+    """The effect of lossy codecs at low rates, in some items: bins far below the loudest of their frame go to zero."""
+    chosen = often(generator, probability, spec.shape[0]).to(spec.device)
+    if not chosen.any():
+        return spec
+    out, some = spec.clone(), spec[chosen]
+    depth_db = uniform(generator, 25, 50, len(some)).to(spec.device)
+    magnitude = some.abs()
+    floor = magnitude.amax(2, keepdim=True) * (10 ** (-depth_db / 20))[:, None, None]
+    out[chosen] = torch.where(magnitude < floor, torch.zeros((), dtype=spec.dtype, device=spec.device), some)
+    return out
