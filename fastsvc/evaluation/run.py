@@ -116,7 +116,7 @@ class _Evaluation:
             self.notes.append("No held-out verifier was given: singers are not measured.")
         self.public, note = ears.wanted(settings.ears)
         self.notes += [note] if note else []
-        names = settings.voices or engine.table.targets
+        names = settings.voices or engine.speakers
         self.voices = [engine.speakers[engine.table.row(name)] for name in names]
         self.centroids: dict[str, np.ndarray] = {}
 

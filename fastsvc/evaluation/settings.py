@@ -17,9 +17,8 @@ class EvaluationSettings:
 
     teacher, recogniser, verifier: checkpoints, each optional (its rows or columns are left out). corpus: the prepared
     corpus of the training, for the targets' centroids; without it the choir renders audio for them. clips 0: no choir
-    table. voices: the targets; if empty all, of a voice of RVC its first. references: whether the true target and
-    copy-synthesis have rows, too. ears: the public judges of docs/ears.md; auto: where they are installed, always or
-    never.
+    table. voices: the targets, all if empty. references: whether the true target and copy-synthesis have rows, too.
+    ears: the public judges of docs/ears.md; auto: where they are installed, always or never.
     """
 
     model: str = ""
