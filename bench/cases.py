@@ -123,11 +123,15 @@ def memory(part: str, which: str, folder: Path, seconds: float) -> dict:
 
 def long(folder: Path, minutes: float) -> dict:
     """Time and memory of a synthetic recording through :meth:`Engine.convert`."""
-    engine = Engine.open(folder / "bench.fsvc")
-    loading = peak_mb()
-    audio = recording(minutes * 60)
+    return converted(Engine.open(folder / "bench.fsvc"), minutes, models.SPEAKERS[0], progress=_progress_printer())
+
+
+def converted(engine: Engine, minutes: float, speaker, **options) -> dict:
+    """Time and memory of one conversion; the peak is counted from here on, loading apart."""
+    loading, audio = peak_mb(), recording(minutes * 60)
+    forget_peak()
     start = time.perf_counter()
-    output, rate_hz = engine.convert(audio, RATE_HZ, models.SPEAKERS[0], progress=_progress_printer())
+    output, rate_hz = engine.convert(audio, RATE_HZ, speaker, **options)
     spent = time.perf_counter() - start
     assert output.shape == audio.shape and rate_hz == RATE_HZ and np.isfinite(output).all()
     return {

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from bench.cases import RATE_HZ, forget_peak, peak_mb, recording, relative, turns
+from bench.cases import converted, relative, turns
 from fastsvc.checkpoints import read
 from fastsvc.engine.cpu import sampler as cpu_sampler
 from fastsvc.engine.cpu.rvc import encoder
@@ -110,23 +108,7 @@ def timed(part: str, folder: Path, seconds: float, repeats: int) -> dict:
 
 def long(folder: Path, minutes: float) -> dict:
     """Time and memory of a synthetic recording through :meth:`Engine.convert`, pitch by yin."""
-    engine = Engine.open(folder / "rvc.fsvc", device="cpu")
-    loading, audio = peak_mb(), recording(minutes * 60)
-    forget_peak()
-    start = time.perf_counter()
-    output, rate_hz = engine.convert(audio, RATE_HZ, 0, f0_method="yin")
-    spent = time.perf_counter() - start
-    assert output.shape == audio.shape and rate_hz == RATE_HZ and np.isfinite(output).all()
-    return {
-        "minutes": minutes,
-        "rate_hz": RATE_HZ,
-        "input_mb": audio.nbytes >> 20,
-        "loading_peak_mb": loading,
-        "peak_mb": peak_mb(),
-        "seconds": round(spent, 1),
-        "real_time_factor": round(spent / (60 * minutes), 4),
-        "stages_s": {name: round(value, 1) for name, value in engine.timings.items()},
-    }
+    return converted(Engine.open(folder / "rvc.fsvc", device="cpu"), minutes, 0, f0_method="yin")
 
 
 @torch.inference_mode()

@@ -7,21 +7,8 @@ import sys
 import click
 
 from fastsvc import arguments
-from fastsvc.commands.common import Number, PitchRange, examples, option, print_result, say, verbosity_options
-from fastsvc.commands.convert import (
-    F0_DEFAULT,
-    FORMANT_HELP,
-    MODEL_DEFAULT,
-    RANGE_DEFAULT,
-    RANGE_HELP,
-    SEED_HELP,
-    SPEAKER_DEFAULT,
-    SPEAKER_HELP,
-    STEPS_HELP,
-)
-from fastsvc.commands.rvc_options import rvc_options
-from fastsvc.commands.stream import BLOCK_HELP, GAIN_HELP, LOOKAHEAD_HELP
-from fastsvc.config import F0_METHODS
+from fastsvc.commands.common import examples, option, print_result, say, verbosity_options
+from fastsvc.commands.stream_options import stream_options, voice_options
 
 EXAMPLES = examples(
     "fastsvc live --spk slt --input 2 --output 5",
@@ -35,20 +22,9 @@ STATUS_S = 1.0
 @option("--list", "list_devices", is_flag=True, help="Print the devices and end.")
 @option("--input", "input_device", metavar="DEVICE", show_default="the system's", help=f"Microphone: {DEVICE_HELP}")
 @option("--output", "output_device", metavar="DEVICE", show_default="the system's", help=f"Loudspeaker: {DEVICE_HELP}")
-@option("--spk", metavar="ID|NAME", show_default=SPEAKER_DEFAULT, help=SPEAKER_HELP)
-@option("-m", "--model", metavar="MODEL.fsvc", show_default=MODEL_DEFAULT, help="Engine folder.")
+@voice_options
 @option("--rate", default=48000, type=click.IntRange(*arguments.RATE_HZ), help="Sample rate of the card in Hz.")
-@option("--block", default=80.0, type=Number(1.0, 10_000.0), help=BLOCK_HELP)
-@option("--lookahead", default=160.0, type=Number(0.0, 10_000.0), help=LOOKAHEAD_HELP)
-@option("--steps", type=click.IntRange(*arguments.STEPS), show_default="the engine's own", help=STEPS_HELP)
-@option("--transpose", default=0.0, type=Number(*arguments.SEMITONES), help="Shift of the melody in semitones.")
-@option("--formant", default=0.0, type=Number(*arguments.FORMANT), help=FORMANT_HELP)
-@option("--gain", default=1.0, type=Number(1e-3, 1e3), help=GAIN_HELP)
-@option("--f0", "f0_method", type=click.Choice(F0_METHODS), show_default=F0_DEFAULT, help="Pitch tracker.")
-@option("--f0-weights", metavar="PATH", show_default="$FASTSVC_RMVPE", help="Weights file of rmvpe.")
-@option("--f0-range", type=PitchRange(), show_default=RANGE_DEFAULT, help=RANGE_HELP)
-@rvc_options
-@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP)
+@stream_options
 @verbosity_options
 def live(list_devices, input_device, output_device, spk, model, rate, block, lookahead, **options):
     """Convert what a microphone records to the voice of --spk, until Ctrl-C. Use headphones.

@@ -5,47 +5,21 @@ from __future__ import annotations
 import click
 
 from fastsvc import arguments
-from fastsvc.commands.common import Number, PitchRange, examples, option, say, verbosity, verbosity_options
-from fastsvc.commands.convert import (
-    F0_DEFAULT,
-    FORMANT_HELP,
-    MODEL_DEFAULT,
-    RANGE_DEFAULT,
-    RANGE_HELP,
-    SEED_HELP,
-    SPEAKER_DEFAULT,
-    SPEAKER_HELP,
-    STEPS_HELP,
-)
-from fastsvc.commands.rvc_options import rvc_options
-from fastsvc.config import F0_METHODS
+from fastsvc.commands.common import examples, option, say, verbosity, verbosity_options
+from fastsvc.commands.stream_options import stream_options, voice_options
 
 EXAMPLES = examples(
     "fastsvc stream --spk slt --rate 48000 < in.raw > out.raw",
     "fastsvc stream --spk slt --rate 44100 --format s16 --lookahead 320 -m alto.fsvc < in.raw > out.raw",
 )
-BLOCK_HELP = "Length of a block in ms, rounded to whole frames; one is computed at a time."
-LOOKAHEAD_HELP = "How much of the future a block waits for, in ms; below 160 it is audible."
-GAIN_HELP = "Factor on the input that the output is divided by, for a soft microphone: peaks of 0.5 to 0.95 are best."
 RATE_HELP = "Sample rate of input and output in Hz."
 
 
 @click.command(short_help="Convert live, from stdin to stdout.", epilog=EXAMPLES)
-@option("--spk", metavar="ID|NAME", show_default=SPEAKER_DEFAULT, help=SPEAKER_HELP)
-@option("-m", "--model", metavar="MODEL.fsvc", show_default=MODEL_DEFAULT, help="Engine folder.")
+@voice_options
 @option("--rate", required=True, type=click.IntRange(*arguments.RATE_HZ), help=RATE_HELP)
 @option("--format", default="f32", type=click.Choice(["f32", "s16"]), help="Format of the samples, little-endian.")
-@option("--block", default=80.0, type=Number(1.0, 10_000.0), help=BLOCK_HELP)
-@option("--lookahead", default=160.0, type=Number(0.0, 10_000.0), help=LOOKAHEAD_HELP)
-@option("--steps", type=click.IntRange(*arguments.STEPS), show_default="the engine's own", help=STEPS_HELP)
-@option("--transpose", default=0.0, type=Number(*arguments.SEMITONES), help="Shift of the melody in semitones.")
-@option("--formant", default=0.0, type=Number(*arguments.FORMANT), help=FORMANT_HELP)
-@option("--gain", default=1.0, type=Number(1e-3, 1e3), help=GAIN_HELP)
-@option("--f0", "f0_method", type=click.Choice(F0_METHODS), show_default=F0_DEFAULT, help="Pitch tracker.")
-@option("--f0-weights", metavar="PATH", show_default="$FASTSVC_RMVPE", help="Weights file of rmvpe.")
-@option("--f0-range", type=PitchRange(), show_default=RANGE_DEFAULT, help=RANGE_HELP)
-@rvc_options
-@option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP)
+@stream_options
 @verbosity_options
 def stream(spk, model, rate, format, block, lookahead, **options):
     """Convert raw mono samples from stdin to stdout, live, to the voice of --spk.
