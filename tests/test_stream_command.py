@@ -94,3 +94,21 @@ def test_what_is_not_finite_or_not_whole_is_named(model):
 def test_wrong_options_end_with_2(model, options, words):
     result = CliRunner().invoke(main, ["stream", "-m", str(model), "--spk", "Ada", "--rate", "24000", *options])
     assert result.exit_code == 2 and words in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("variable, threads", [(None, 1), ("2", 2)])
+def test_one_thread_computes_unless_the_user_says_otherwise(model, monkeypatch, variable, threads):
+    import torch
+
+    from fastsvc.commands.stream_options import opened
+
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    torch.set_num_threads(2)
+    try:
+        line, stream = opened(str(model), "Ada", 24000, 80.0, 160.0, {})
+        assert torch.get_num_threads() == threads and "Ada" in line and stream.latency.block_ms > 70
+    finally:
+        torch.set_num_threads(before)

@@ -8,7 +8,7 @@ import click
 
 from fastsvc import arguments
 from fastsvc.commands.common import examples, option, print_result, say, verbosity_options
-from fastsvc.commands.stream_options import stream_options, voice_options
+from fastsvc.commands.stream_options import opened, stream_options, voice_options
 
 EXAMPLES = examples(
     "fastsvc live --spk slt --input 2 --output 5",
@@ -40,15 +40,10 @@ def live(list_devices, input_device, output_device, spk, model, rate, block, loo
         print_result("\n".join(sound_card.listed()) or "no devices")
         return
     sound_card.library()
-    from fastsvc.commands.choose import choose_model, choose_speaker
     from fastsvc.convert.live import Live
-    from fastsvc.engine import Engine
 
-    path, why = choose_model(model)
-    engine = Engine.open(path, device="cpu")
-    speaker = choose_speaker(engine.table, spk)
-    stream = engine.stream(speaker, rate, block_ms=block, lookahead_ms=lookahead, **options)
-    say(f"engine: {path} ({why}); speaker: {engine.table.name(speaker)}")
+    line, stream = opened(model, spk, rate, block, lookahead, options)
+    say(line)
     devices = (int(name) if name and name.isdecimal() else name for name in (input_device, output_device))
     conversion = Live(stream, rate)
     with sound_card.SoundCard(conversion, rate, *devices) as card:

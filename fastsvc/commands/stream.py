@@ -6,7 +6,7 @@ import click
 
 from fastsvc import arguments
 from fastsvc.commands.common import examples, option, say, verbosity, verbosity_options
-from fastsvc.commands.stream_options import stream_options, voice_options
+from fastsvc.commands.stream_options import opened, stream_options, voice_options
 
 EXAMPLES = examples(
     "fastsvc stream --spk slt --rate 48000 < in.raw > out.raw",
@@ -30,15 +30,10 @@ def stream(spk, model, rate, format, block, lookahead, **options):
     Exit code 0: the input ended, or nobody reads the output any more; 2: the command could not start; 70: a fault of
     fastsvc; 130: interrupted.
     """
-    from fastsvc.commands.choose import choose_model, choose_speaker
     from fastsvc.convert import pipe
-    from fastsvc.engine import Engine
 
-    path, why = choose_model(model)
-    engine = Engine.open(path, device="cpu")
-    speaker = choose_speaker(engine.table, spk)
-    live = engine.stream(speaker, rate, block_ms=block, lookahead_ms=lookahead, **options)
-    tell(f"engine: {path} ({why}); speaker: {engine.table.name(speaker)}")
+    line, live = opened(model, spk, rate, block, lookahead, options)
+    tell(line)
     latency = live.latency
     tell(
         f"latency: block {latency.block_ms:.1f} + look-ahead {latency.lookahead_ms:.1f} + filters"
