@@ -22,9 +22,14 @@ def model(tmp_path_factory):
     return build_engine(tmp_path_factory.mktemp("engine"))
 
 
+# a shell's background jobs ignore SIGINT, and this test may run in one
+HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+HEEDING += "import fastsvc.__main__; fastsvc.__main__.main()"
+
+
 def begun(model, *options):
-    command = [sys.executable, "-m", "fastsvc", "stream", "-m", str(model), "--spk", "Ada", "--rate", "24000", *options]
-    return subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1)
+    words = ["stream", "-m", str(model), "--spk", "Ada", "--rate", "24000", *options]
+    return subprocess.Popen([sys.executable, "-c", HEEDING, *words], stdin=-1, stdout=-1, stderr=-1)
 
 
 @pytest.mark.parametrize("format", ["f32", "s16"])
