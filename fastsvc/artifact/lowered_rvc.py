@@ -55,8 +55,3 @@ def shapes(config: RvcConfig) -> dict[str, tuple[int, ...]]:
         "flow.output.bias": (couplings, half),
         "condition.speakers": (config.speakers, couplings * gated * 2 * width),
     }
-
-
-def width_of_voice(config: RvcConfig) -> int:
-    """Numbers in a row of `condition.speakers`."""
-    return config.couplings * config.flow_layers * 2 * config.hidden

@@ -19,6 +19,7 @@ they do not prefer near units to far ones: on 120 s of synthetic singing, full s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import HubertConfig
+from fastsvc.features.stretches import faded
 from fastsvc.model.hubert import ConvLayer, Hubert, HubertLayer
 from fastsvc.model.keys import skeleton
 
@@ -72,14 +74,8 @@ class HubertEncoder:
         count = (len(audio) - window) // self.hop_samples + 1
         units = torch.empty(count, self.channels, device=self.output_device)
         features = self._features(audio, count)
-        overlap = units[:0]  # the last window's units past its end
-        for first, last, begin, end in windows(count):
-            window_units = self._attend(features, begin, end)[first - begin :]
-            units[first:last] = window_units[: last - first]
-            fade = min(len(overlap), last - first)
-            share = torch.arange(1, fade + 1, device=self.output_device)[:, None] / (fade + 1)
-            units[first : first + fade].lerp_(overlap[:fade], 1 - share)
-            overlap = window_units[last - first :][:FADE].to(self.output_device).clone()
+        for first, last, rows in faded(windows(count), FADE, functools.partial(self._attend, features)):
+            units[first:last] = rows
         return units
 
     def _features(self, audio: Tensor, count: int) -> Any:

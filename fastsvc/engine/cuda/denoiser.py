@@ -16,8 +16,9 @@ from fastsvc.artifact import lowered
 from fastsvc.config import AcousticConfig
 from fastsvc.engine.buckets import Shape
 from fastsvc.engine.cuda import early
+from fastsvc.engine.cuda.arena_programs import ArenaPrograms
 from fastsvc.engine.cuda.conditions import condition_for
-from fastsvc.engine.cuda.graphs import Arena, ArenaSizer, Graphs, settle
+from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.cuda.schedules import FusedSchedule
 from fastsvc.kernels import dependent
 from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles
@@ -193,39 +194,28 @@ class DenoiserNetwork:
             self.device, arch
         )  # may change at any time: graphs of both kinds have keys of their own
         self.staging = Staging(self.device)
-        self.arena: Arena | None
-        self.reserved: set[Shape]  # shapes that fit into the arena
-        self.programs: dict[Shape, DenoiserProgram]
-        self.replays: dict[tuple, Callable[[], None]]
-        self.release()
+        settings = self.weights, self.config, self.levels
+        self.in_arena = ArenaPrograms(lambda shape, new: DenoiserProgram(*settings, shape, arch, new), graphs)
+
+    @property
+    def programs(self) -> dict[Shape, DenoiserProgram]:
+        return self.in_arena.by_shape
+
+    @property
+    def replays(self) -> dict[tuple, Callable[[], None]]:
+        return self.in_arena.replays
 
     def program(self, shape: Shape) -> DenoiserProgram:
         """The program of a shape. Raises torch.OutOfMemoryError."""
-        if shape not in self.programs:
-            self.reserve([shape])
-            assert self.arena is not None, "reserve() makes it"
-            settings = self.weights, self.config, self.levels, shape, self.arch
-            self.programs[shape] = DenoiserProgram(*settings, self.arena.restarted())
-        return self.programs[shape]
+        return self.in_arena.program(shape)
 
     def reserve(self, shapes: list[Shape]) -> None:
         """Allocate memory for the largest of these shapes; if the arena is too small, all programs are made again."""
-        if self.reserved.issuperset(shapes):
-            return
-        sizes = []
-        for shape in shapes:
-            sizer = ArenaSizer()
-            DenoiserProgram(self.weights, self.config, self.levels, shape, self.arch, sizer)
-            sizes.append(sizer.size)
-        if self.arena is None or len(self.arena.memory) < max(sizes):
-            self.release()
-            self.arena = Arena(max(sizes), self.device)
-        self.reserved.update(shapes)
+        self.in_arena.reserve(shapes)
 
     def release(self) -> None:
         """Forget all programs and their memory."""
-        settle(self.device)
-        self.programs, self.replays, self.arena, self.reserved = {}, {}, None, set()
+        self.in_arena.release()
 
     def replay(self, shape: Shape, work: tuple, launches: Callable[[DenoiserProgram], list[Launch]]) -> None:
         """Run the launches of a program through a graph, captured at the first call; ``work`` names them."""

@@ -19,19 +19,19 @@ from fastsvc.engine import ranges
 from fastsvc.engine.buckets import Buckets, Shape
 from fastsvc.engine.cpu.sampler import Features, Noise, Progress, SeededNoise
 from fastsvc.engine.cuda import schedules
+from fastsvc.engine.cuda.batched import BatchedSampler
 from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.copies import to_device
 from fastsvc.engine.cuda.denoiser import DenoiserNetwork, DenoiserProgram, Slice, packed
 from fastsvc.engine.cuda.graphs import Graphs
-from fastsvc.engine.cuda.short_memory import HalvesBatches
 from fastsvc.engine.cuda.slice_jobs import SliceJob, stacked_rows
 from fastsvc.model import sampler, schedule
 
 
-class MelSampler(HalvesBatches):
+class MelSampler(BatchedSampler):
     """The same role as fastsvc.engine.cpu.sampler.MelSampler; mels stay on the device."""
 
-    shares_batches = True
+    config: AcousticConfig
 
     def __init__(self, tensors, config: AcousticConfig, sampling: Sampling, dtype, device, arch: int, launcher):
         self.config, self.method, self.depth = config, sampling.method, sampling.depth
@@ -49,39 +49,9 @@ class MelSampler(HalvesBatches):
         self.low, self.high = (torch.tensor(edge, device=self.device) for edge in (config.norm.low, config.norm.high))
         self.buckets = Buckets()
 
-    def __call__(
-        self,
-        features: Features,
-        speaker: Tensor,
-        steps: int,
-        noise: Noise,
-        block: int | None = None,
-        progress: Progress | None = None,
-        mel: Tensor | None = None,
-    ) -> Tensor:
-        """Log-mel [T, M] on the device, for the utterance's vector ``speaker`` [H]."""
-        return self._sample([features], speaker, steps, [noise], block, progress, mel)[0]
-
-    def many(
-        self,
-        recordings: Sequence[Features],
-        speaker: Tensor,
-        steps: int,
-        seeds: Sequence[int],
-        progress: Progress | None = None,
-    ) -> list[Tensor]:
-        """Log-mels of several recordings, their slices in common batches."""
-        noises = [SeededNoise(seed, self.config.mel.bins) for seed in seeds]
-        return self._sample(list(recordings), speaker, steps, noises, progress=progress)
-
-    def _sample(self, recordings, speaker, steps, noises, block=None, progress=None, mel=None) -> list[Tensor]:
-        """Log-mels, in smaller and smaller batches if memory is short."""
-
-        def work() -> list[Tensor]:
-            jobs = self._slice_jobs(recordings, speaker, steps, noises, block, mel)
-            return self._run(jobs, recordings, steps, progress)
-
-        return self._within_memory(work)
+    def _sampled(self, recordings, speaker, steps, noises, block, progress, mel) -> list[Tensor]:
+        """Log-mels, which stay on the device."""
+        return self._run(self._slice_jobs(recordings, speaker, steps, noises, block, mel), recordings, steps, progress)
 
     def _run(
         self, jobs: list[SliceJob], recordings: list[Features], steps: int, progress: Progress | None

@@ -1,38 +1,32 @@
-"""What a sampler on a GPU does where memory is short: the same work in smaller batches."""
+"""What is done on a GPU where memory is short: the same work again, in smaller pieces."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
-from fastsvc.engine.buckets import Buckets
 from fastsvc.engine.cuda.graphs import on
 from fastsvc.errors import EngineError
 
 Result = TypeVar("Result")
 
 
-class HalvesBatches:
-    """A sampler whose ``network`` can release its memory, and whose batches are those of ``buckets``."""
+def within_memory(device: torch.device, work: Callable[[], Result], shrink: Callable[[], str | None]) -> Result:
+    """``work()``, repeated after ``shrink()`` whenever memory does not suffice.
 
-    device: torch.device
-    buckets: Buckets
-    network: Any
-
-    def _within_memory(self, work: Callable[[], Result]) -> Result:
-        """``work()``, repeated with half the rows whenever memory does not suffice. Raises EngineError."""
-        while True:
-            try:
-                with on(self.device):
-                    return work()
-            except torch.OutOfMemoryError:
-                buckets = self.buckets.halved()
-                if buckets is None:
-                    raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                warnings.warn(f"GPU memory is short: continuing with batches of {buckets.rows} frames", stacklevel=4)
-                self.network.release()
-                self.buckets = buckets
-            torch.cuda.empty_cache()
+    ``shrink`` releases memory, makes the next try smaller and says with what it continues; None: it cannot be smaller.
+    Raises EngineError.
+    """
+    while True:
+        try:
+            with on(device):
+                return work()
+        except torch.OutOfMemoryError:
+            smaller = shrink()
+            if smaller is None:
+                raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
+            warnings.warn(f"GPU memory is short: {smaller}", stacklevel=5)
+        torch.cuda.empty_cache()

@@ -21,8 +21,8 @@ from fastsvc.engine.cuda.copies import HostCopy, host_stream, to_device
 from fastsvc.engine.cuda.generators.choice import BackendChoice, measured_shapes
 from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
 from fastsvc.engine.cuda.graphs import Graphs, on, settle
+from fastsvc.engine.cuda.short_memory import within_memory
 from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel, source_by_frame, source_mixing
-from fastsvc.errors import EngineError
 from fastsvc.model import vocoders
 from fastsvc.model.noise import FRAME_STREAM, gaussian
 
@@ -80,21 +80,17 @@ class Synthesiser:
 
     def _within_memory(self, work: Callable[[], Result]) -> Result:
         """``work()``, repeated in smaller batches, then shorter slices, whenever memory does not suffice."""
-        while True:
-            try:
-                with on(self.device):
-                    return work()
-            except torch.OutOfMemoryError:
-                if self.most_batch > 1:
-                    self.most_batch //= 2
-                elif self.longest > max(buckets.EVEN_FRAMES[0], 4 * self.halo_frames):
-                    self.longest //= 2
-                else:
-                    raise EngineError("the GPU's memory is too small or in use by others", "use --device cpu") from None
-                size = f"{self.most_batch} slices of {self.longest} frames"
-                warnings.warn(f"GPU memory is short: the vocoder continues with {size}", stacklevel=4)
-                self._release()
-            torch.cuda.empty_cache()
+        return within_memory(self.device, work, self._shrink)
+
+    def _shrink(self) -> str | None:
+        if self.most_batch > 1:
+            self.most_batch //= 2
+        elif self.longest > max(buckets.EVEN_FRAMES[0], 4 * self.halo_frames):
+            self.longest //= 2
+        else:
+            return None
+        self._release()
+        return f"the vocoder continues with {self.most_batch} slices of {self.longest} frames"
 
     def _release(self) -> None:
         """Forget all shapes and their memory."""

@@ -23,6 +23,7 @@ from fastsvc.audio.slicing import blocks
 from fastsvc.config.rvc import RvcConfig
 from fastsvc.engine.cpu.rvc.attention import banded_attention
 from fastsvc.engine.cpu.rvc.rows import gathered, neighbours
+from fastsvc.features.stretches import faded as in_stretches
 from fastsvc.model.rvc.text_encoder import EPSILON, SLOPE
 
 WHOLE = 6500  # frames, 65 s, as long as the pieces that RVC cuts on a large GPU
@@ -81,12 +82,4 @@ def stretches(frames: int) -> list[tuple[int, int, int, int]]:
 
 def faded(frames: int, part: Callable[[int, int], Tensor]) -> Iterator[tuple[int, int, Tensor]]:
     """(first, last, rows) of every stretch; ``part(begin, end)`` gives the rows of a pass over [begin, end)."""
-    overlap = None  # the last pass's rows past its stretch's end
-    for first, last, begin, end in stretches(frames):
-        rows = part(begin, end)[first - begin :]
-        if overlap is not None:
-            fade = min(len(overlap), last - first)
-            share = torch.arange(1, fade + 1, device=rows.device)[:, None] / (fade + 1)
-            rows[:fade] = overlap[:fade].lerp(rows[:fade], share)
-        overlap = rows[last - first :][:FADE].clone()
-        yield first, last, rows[: last - first]
+    return in_stretches(stretches(frames), FADE, part)

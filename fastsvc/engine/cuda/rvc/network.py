@@ -6,61 +6,21 @@ can be in use at a time, and what a program gives must be copied before another 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from fastsvc.config.rvc import RvcConfig
 from fastsvc.engine.buckets import Buckets, Shape
-from fastsvc.engine.cuda.graphs import Arena, ArenaSizer, Graphs, settle
+from fastsvc.engine.cuda.arena_programs import ArenaPrograms
+from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.cuda.rvc.encoder import EncoderProgram
 from fastsvc.engine.cuda.rvc.flow import FlowProgram
 from fastsvc.engine.cuda.rvc.weights import RvcWeights
 
 SCORES_PER_ROW = 2048  # of attention in memory at a time, for each row that a batch may have: 64 MB at most in float32
 SAMPLE, FLOW = "sample", "flow"  # the draw and the flow, or the flow alone
-
-
-class ArenaPrograms:
-    """Programs of one kind. ``make(shape, new)`` gives one, whose buffers come from ``new``, as torch.zeros gives."""
-
-    def __init__(self, make: Callable[[Any, Any], Any], graphs: Graphs):
-        self.make, self.graphs = make, graphs
-        self.release()
-
-    def release(self) -> None:
-        """Forget all programs and their memory."""
-        self.by_shape, self.replays, self.arena, self.reserved = {}, {}, None, set()
-
-    def reserve(self, shapes: Iterable) -> None:
-        """Memory for the largest of these shapes; where it must grow, all programs are made again."""
-        missing, sizes = set(shapes) - self.reserved, [0]
-        for shape in missing:
-            sizer = ArenaSizer()
-            self.make(shape, sizer)
-            sizes.append(sizer.size)
-        if self.arena is None or len(self.arena.memory) < max(sizes):
-            settle(self.graphs.device)
-            self.release()
-            self.arena = Arena(max(sizes), self.graphs.device)
-        self.reserved |= missing
-
-    def prepared(self, shape, work: str) -> tuple[Any, Callable[[], None]]:
-        """A shape's program, and the replay of its method ``work``. Raises torch.OutOfMemoryError.
-
-        Capturing writes over the program's outputs, and inputs that are outputs, too: fill them afterwards.
-        """
-        if shape not in self.by_shape:
-            self.reserve([shape])
-            assert self.arena is not None, "reserve makes it"
-            with torch.inference_mode(False):  # so that its inputs may be written in either mode
-                self.by_shape[shape] = self.make(shape, self.arena.restarted())
-        program = self.by_shape[shape]
-        if (shape, work) not in self.replays:
-            self.replays[shape, work] = self.graphs.capture(getattr(program, work))
-        return program, self.replays[shape, work]
 
 
 class RvcNetwork:
@@ -101,6 +61,5 @@ class RvcNetwork:
 
     def release(self) -> None:
         """Forget all programs and their memory."""
-        settle(self.device)
         self.encoders.release()
         self.flows.release()

@@ -18,15 +18,15 @@ from fastsvc.engine.buckets import Buckets
 from fastsvc.engine.cpu.rvc.encoder import faded
 from fastsvc.engine.cpu.rvc.sampler import ENCODER_SHARE, RvcSampler, RvcSpeakers
 from fastsvc.engine.cpu.sampler import Features, Noise, Progress, SeededNoise
+from fastsvc.engine.cuda.batched import BatchedSampler
 from fastsvc.engine.cuda.copies import to_device
 from fastsvc.engine.cuda.rvc import batches, inputs
 from fastsvc.engine.cuda.rvc.batches import Piece
 from fastsvc.engine.cuda.rvc.flow import FlowProgram, RowSlice
 from fastsvc.engine.cuda.rvc.network import FLOW, SAMPLE, RvcNetwork
-from fastsvc.engine.cuda.short_memory import HalvesBatches
 
 
-class CudaRvcSampler(HalvesBatches):
+class CudaRvcSampler(BatchedSampler):
     """The same role as fastsvc.engine.cpu.rvc.RvcSampler; latents stay on the device.
 
     dtype: of the products. Softmax and norms sum in float32 inside PyTorch's kernels; mean, deviation, draw and latent
@@ -34,7 +34,7 @@ class CudaRvcSampler(HalvesBatches):
     float32, 1.4e-3 in float16, 1.4e-2 in bfloat16; tests allow 1e-5, 4e-3, 3e-2, and twice plain PyTorch's.
     """
 
-    shares_batches = True
+    config: RvcConfig
     drawn = RvcSampler.drawn  # over tensors on the device
 
     def __init__(self, tensors: dict[str, Tensor], config: RvcConfig, sampling: Sampling, dtype: torch.dtype, device):
@@ -44,45 +44,8 @@ class CudaRvcSampler(HalvesBatches):
         self.buckets = Buckets(batches.ROWS)
         self.network = RvcNetwork(tensors, config, dtype, self.device, self.buckets.rows)
 
-    def __call__(
-        self,
-        features: Features,
-        speaker: Tensor,
-        steps: int,
-        noise: Noise,
-        block: int | None = None,
-        progress: Progress | None = None,
-        mel: Tensor | None = None,
-    ) -> Tensor:
-        """Latent [T, C] on the device, margins included, for the voice ``speaker``; ``block``: frames that a piece of
-        the flow computes. ``mel`` is not used. Frame 0 of ``noise`` is the first after the margin."""
-        return self._sample([features], speaker, steps, [noise], block, progress)[0]
-
-    def many(
-        self,
-        recordings: Sequence[Features],
-        speaker: Tensor,
-        steps: int,
-        seeds: Sequence[int],
-        progress: Progress | None = None,
-    ) -> list[Tensor]:
-        """Latents of several recordings, which share batches."""
-        noises = [SeededNoise(seed, self.config.mel.bins) for seed in seeds]
-        return self._sample(recordings, speaker, steps, noises, progress=progress)
-
-    def _sample(self, recordings, speaker, steps, noises, block=None, progress=None) -> list[Tensor]:
-        """Latents, in smaller and smaller batches if memory is short."""
-        return self._within_memory(lambda: self._run(recordings, speaker, steps, noises, block, progress))
-
-    def _run(
-        self,
-        recordings: Sequence[Features],
-        speaker: Tensor,
-        steps: int,
-        noises: Sequence[Noise],
-        block: int | None,
-        progress: Progress | None,
-    ) -> list[Tensor]:
+    def _sampled(self, recordings, speaker, steps, noises, block, progress, mel) -> list[Tensor]:
+        """Latents, which stay on the device; ``block``: frames that a piece of the flow computes."""
         self.network.reserve(self.buckets)
         voice, scale = to_device(speaker, self.device, torch.float32), self.schedules[steps][0]
         frames = [len(features.f0_hz) for features in recordings]
