@@ -1,6 +1,8 @@
 """Pitch trackers: accuracy on signals of known pitch, and speed.
 
 python -m bench.f0 [--json bench/results/f0.json] [--seconds 4] [--methods yin,dio] [--device cpu]
+
+--songs: a folder that `fastsvc choir` has made, whose songs have exact f0; they are tracked instead of the signals.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
     here = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
 
+import json
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from bench import program
 from fastsvc import files
@@ -29,21 +34,56 @@ COLUMNS = (
 )
 
 
-def measure(method: str, seconds: float, device: str) -> dict:
-    """{signal: scores, "rtf", "cpu"}: seconds of the clock, and of all processors, per second of audio.
+SONG_COLUMNS = (("songs", "accuracy"), ("songs", "octave"), ("songs", "voicing"), ("softer", "voicing"))
+SOFTER_DB = -20.0
 
-    The first call, which loads the model, is not timed; of up to three others the fastest counts.
-    """
 
+def tracker(method: str, device: str) -> Callable:
+    """A Tracker of fastsvc.evaluation.trackers."""
     import torch
 
-    from fastsvc.evaluation import machine, trackers
     from fastsvc.features import f0
 
     def track(audio, rate_hz, hop, frames):
         tracked = f0.extract(torch.from_numpy(audio).to(device), rate_hz, hop, frames, method=method)
         return tuple(part.cpu().numpy() for part in tracked)
 
+    return track
+
+
+def on_songs(track: Callable, folder: Path) -> dict:
+    """{"songs", "softer"}: scores over all frames of the folder's songs, and of the same SOFTER_DB."""
+    import numpy as np
+
+    from fastsvc.audio import io, resample
+    from fastsvc.evaluation import trackers
+
+    truths, tracks = [], {"songs": [], "softer": []}
+    for path in sorted(folder.rglob("*.wav")):
+        truth = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        audio, rate_hz = io.read(path, mono=True)
+        audio = resample.resample(audio[0], rate_hz, trackers.RATE_HZ)
+        frames = len(audio) // trackers.HOP
+        places = np.rint(np.arange(frames * trackers.HOP) / (trackers.RATE_HZ * truth["f0_hop_s"])).astype(int)
+        truths.append(np.asarray(truth["f0_hz"])[np.minimum(places, len(truth["f0_hz"]) - 1)])
+        for name, gain in (("songs", 1.0), ("softer", 10 ** (SOFTER_DB / 20))):
+            tracks[name].append(track(audio * np.float32(gain), trackers.RATE_HZ, trackers.HOP, frames))
+    true_hz = np.concatenate(truths)
+    whole = {name: tuple(map(np.concatenate, zip(*found))) for name, found in tracks.items()}
+    return {name: trackers.score(found, true_hz) for name, found in whole.items()} | {
+        "recordings": len(truths),
+        "seconds": round(len(true_hz) / trackers.RATE_HZ),
+    }
+
+
+def measure(method: str, seconds: float, device: str) -> dict:
+    """{signal: scores, "rtf", "cpu"}: seconds of the clock, and of all processors, per second of audio.
+
+    The first call, which loads the model, is not timed; of up to three others the fastest counts.
+    """
+    from fastsvc.evaluation import machine, trackers
+
+    track = tracker(method, device)
     audio = trackers.signals(seconds)["vibrato"][0]
     frames = len(audio) // trackers.HOP
     track(audio[: len(audio) // 4], trackers.RATE_HZ, trackers.HOP, frames // 4)
@@ -55,17 +95,19 @@ def measure(method: str, seconds: float, device: str) -> dict:
     return trackers.measure(track, seconds) | {"rtf": min(rtf), "cpu": min(cpu)}
 
 
-def table(results: dict) -> str:
+def table(results: dict, songs: bool = False) -> str:
     """Markdown, in percent."""
-    names = " | ".join(f"{signal}: {metric}" for signal, metric in COLUMNS)
-    lines = [f"| method | {names} | real-time factor | processor time |"]
-    lines.append("|---" * (len(COLUMNS) + 3) + "|")
+    columns, times = (SONG_COLUMNS, ()) if songs else (COLUMNS, ("rtf", "cpu"))
+    names = [f"{signal}: {metric}" for signal, metric in columns]
+    names += [] if songs else ["real-time factor", "processor time"]
+    lines = [f"| method | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for method, scores in results.items():
         if "skipped" in scores:
-            lines.append(f"| {method} | not measured: {scores['skipped']} |" + " |" * (len(COLUMNS) + 1))
+            lines.append(f"| {method} | not measured: {scores['skipped']} |" + " |" * (len(names) - 1))
             continue
-        cells = [f"{100 * scores[signal][metric]:.1f}" for signal, metric in COLUMNS]
-        lines.append(f"| {method} | " + " | ".join(cells) + f" | {scores['rtf']:.3f} | {scores['cpu']:.3f} |")
+        cells = [f"{100 * scores[signal][metric]:.1f}" for signal, metric in columns]
+        cells += [f"{scores[name]:.3f}" for name in times]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -75,20 +117,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=program.length, default=4.0, help="length of each signal")
     parser.add_argument("--methods", type=program.listed(program.one_of(*F0_METHODS)), default=list(F0_METHODS))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--songs", type=program.existing, metavar="FOLDER", help="made by fastsvc choir")
     options = parser.parse_args()
     from fastsvc.evaluation import machine
 
     results = {}
     for method in options.methods:
         try:
-            results[method] = measure(method, options.seconds, options.device)
+            if options.songs:
+                results[method] = on_songs(tracker(method, options.device), options.songs)
+            else:
+                results[method] = measure(method, options.seconds, options.device)
         except FastsvcError as error:
             results[method] = {"skipped": error.message}
-        print(table({method: results[method]}).splitlines()[-1], file=sys.stderr, flush=True)
-    print(table(results))
+        print(table({method: results[method]}, bool(options.songs)).splitlines()[-1], file=sys.stderr, flush=True)
+    print(table(results, bool(options.songs)))
     if options.json:
         head = machine.describe(options.device) | {"command": "python -m bench.f0 " + " ".join(sys.argv[1:])}
-        files.write_json(options.json, head | {"seconds": options.seconds, "methods": plain(results)})
+        if not options.songs:
+            head["seconds"] = options.seconds
+        files.write_json(options.json, head | {"methods": plain(results)})
 
 
 def plain(value):
