@@ -166,6 +166,15 @@ def test_rendering_is_deterministic_and_does_not_clip():
     assert len(render(singer, performance, 16000)) == round(performance.seconds * 16000)
 
 
+def test_a_dry_singer_has_no_reverberation_and_no_noise():
+    singer = roster(1, 0, voices=False)[0]
+    performance = perform(short_score(sung("aa")), singer, 0.0)
+    rests = slice(-int(0.02 * RATE_HZ), None)  # the end of the rest, which the vowel does not reach
+    room, dry = (render(singer, performance, RATE_HZ)[rests] for singer in (singer, singer.dry()))
+    assert np.abs(room).max() > 1e-4 > 1e-6 > np.abs(dry).max()
+    assert roster(1, 0, voices=False, dry=True) == [singer.dry()]
+
+
 def test_a_hiss_lies_above_a_vowel():
     singer = roster(2, 0, voices=False)[1]
     performance = perform(short_score(sung("s", "aa")), singer)

@@ -50,6 +50,7 @@ def _cores() -> int:
     help=SINGERS_HELP,
 )
 @option("--voices/--no-voices", default=True, help="Additional voices of flite and espeak-ng, where installed.")
+@option("--dry", is_flag=True, help="Singers without reverberation and noise.")
 @option("--minutes", default=60.0, type=Number(*arguments.MINUTES, min_open=True), help="Minutes of audio in all.")
 @option(
     "--seed",
@@ -65,7 +66,7 @@ def _cores() -> int:
     help="Number of processes.",
 )
 @verbosity_options
-def choir(out, singers, voices, minutes, seed, jobs):
+def choir(out, singers, voices, dry, minutes, seed, jobs):
     """Render songs by synthetic singers, with exact pitch and phones beside each recording.
 
     A run that was interrupted continues where it stopped.
@@ -75,7 +76,7 @@ def choir(out, singers, voices, minutes, seed, jobs):
     from fastsvc.data.choir import fill, roster
 
     logging.basicConfig(format="note: %(message)s", level=logging.ERROR if verbosity() < 0 else logging.INFO)
-    choir_info = fill(out, roster(singers, seed, voices), minutes, seed, jobs=jobs, progress=verbosity() >= 0)
+    choir_info = fill(out, roster(singers, seed, voices, dry), minutes, seed, jobs=jobs, progress=verbosity() >= 0)
     say(f"{out}: {len(choir_info['singers'])} singers, {len(choir_info['songs'])} songs each")
     from fastsvc.commands import next_step
 

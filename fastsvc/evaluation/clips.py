@@ -48,13 +48,16 @@ class Clip:
         return f"{self.source} as {self.target}, song {self.song}, {self.semitones:+d} semitones"
 
 
-def targets(names: Sequence[str], f0_hz: Sequence[float], choir_seed: int) -> tuple[list[Singer], list[str]]:
+def targets(
+    names: Sequence[str], f0_hz: Sequence[float], choir_seed: int, dry: bool = False
+) -> tuple[list[Singer], list[str]]:
     """The choir's singers among an engine's voices, and a line for each voice that cannot be a target.
 
-    f0_hz: the voices' median pitch in training, or (). A singer of another pitch belongs to another choir.
+    f0_hz: the voices' median pitch in training, or (). A singer of another pitch belongs to another choir. dry: they
+    were recorded without rooms.
     Raises ConfigError when no voice is left.
     """
-    choir = {singer.name: singer for singer in roster(LARGEST_ROSTER, choir_seed)}
+    choir = {singer.name: singer for singer in roster(LARGEST_ROSTER, choir_seed, dry=dry)}
     singers, left_out = [], []
     for row, name in enumerate(names):
         singer, has_pitch = choir.get(name), row < len(f0_hz) and f0_hz[row] > 0

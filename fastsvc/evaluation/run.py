@@ -124,7 +124,7 @@ class _Evaluation:
         settings, engine = self.settings, self.engine
         f0_by_voice = dict(zip(engine.speakers, engine.table.f0_hz))
         pitches = [f0_by_voice.get(name, 0.0) for name in self.voices]
-        singing, left_out = clips.targets(self.voices, pitches, settings.choir_seed)
+        singing, left_out = clips.targets(self.voices, pitches, settings.choir_seed, settings.choir_dry)
         self.notes += [f"Not a target: {line}." for line in left_out]
         self._add_centroids([singer.name for singer in singing], {singer.name: singer for singer in singing})
         compared = self._systems()
@@ -173,9 +173,10 @@ class _Evaluation:
         return compared + [systems.student(self.engine, steps) for steps in self.engine.steps]
 
     def recordings(self) -> dict:
-        paths = recordings_table.recordings(self.settings.recordings)
+        settings = self.settings
+        paths = recordings_table.recordings(settings.recordings)
         try:
-            singing = {s.name: s for s in clips.targets(self.voices, (), self.settings.choir_seed)[0]}
+            singing = {s.name: s for s in clips.targets(self.voices, (), settings.choir_seed, settings.choir_dry)[0]}
         except ConfigError:
             singing = {}
         self._add_centroids(self.voices, singing)

@@ -30,6 +30,7 @@ class EvaluationSettings:
     clip_seconds: float = 8.0
     teacher_steps: int = 50
     choir_seed: int = 0
+    choir_dry: bool = False
     recordings: str | None = None
     voices: tuple[str, ...] = ()
     references: bool = True
@@ -42,6 +43,7 @@ class EvaluationSettings:
         arguments.whole_number("teacher_steps", self.teacher_steps, *arguments.STEPS)
         arguments.seed(self.seed)
         arguments.whole_number("choir_seed", self.choir_seed, *arguments.SEED)
+        arguments.flag("choir_dry", self.choir_dry)
         arguments.one_of("ears", self.ears, MODES)
 
 

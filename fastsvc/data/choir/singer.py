@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -49,6 +49,9 @@ class Style:
     speech_tempo: float = 1.0
 
 
+DRY_DB = -200.0  # of reverberation and noise: far below 16 bits
+
+
 @dataclass(frozen=True)
 class RoomAcoustics:
     """Room and microphone."""
@@ -76,6 +79,10 @@ class Singer:
     def to_dict(self) -> dict:
         """Plain data for choir.json."""
         return asdict(self)
+
+    def dry(self) -> Singer:
+        """The same singer without reverberation and noise; the microphone's response and level stay."""
+        return replace(self, room=replace(self.room, reverb_db=DRY_DB, noise_db=DRY_DB))
 
 
 def _style(rng: np.random.Generator) -> Style:
