@@ -13,6 +13,7 @@ from dmo_tasks import FEW, LEVELS, config, dmo
 from histories import figures_of
 from studio import shared
 
+from fastsvc.audio.mel import log_mel
 from fastsvc.checkpoints import read
 from fastsvc.errors import ConfigError
 from fastsvc.training import checkpoint, parallel, run
@@ -20,6 +21,7 @@ from fastsvc.training.dmo import DmoTask
 from fastsvc.training.dmo_validation import DmoValidation
 from fastsvc.training.loop import Trainer
 from fastsvc.training.settings import read_settings
+from fastsvc.training.task import task_class
 
 pytestmark = pytest.mark.slow  # a studio is trained before the first test, and students after it
 
@@ -180,8 +182,6 @@ def test_listeners_train_on_generated_mels_as_well(studio, tmp_path, kind):
     settings = json.loads(json.dumps(checkpoint.load(studio.path(kind))["config"]["train"]["task"]))
     settings["generated"] = {"checkpoint": studio.path("student"), "share": 0.5}
     path = config(studio, tmp_path / "made.yaml", task=settings, steps=3)
-    from fastsvc.training.task import task_class
-
     task = task_class(kind)(settings, studio.corpus, "cpu", batch_size=4, batch_frames=32)
     batch = task.batch(np.random.default_rng(0))
     assert len(batch["made_mel"]) == 2 == len(batch["mel"])
@@ -190,3 +190,20 @@ def test_listeners_train_on_generated_mels_as_well(studio, tmp_path, kind):
     assert made.shape == batch["made_mel"].shape and 0.01 < float((made - batch["made_mel"]).abs().mean()) < 0.5
     assert set(batch["made_singer"].tolist()) <= {0, 1}
     assert run(kind, path)["finished"]
+
+
+def test_the_vocoder_learns_from_generated_mels_what_the_recording_sounds_like(studio):
+    settings = {
+        "model": {"family": "source_filter", "channels": 16, "blocks": 1, "bands": 24, "transform_samples": 1280},
+        "generated": {"checkpoint": studio.path("student"), "share": 0.5},
+    }
+    task = task_class("vocoder", settings)(settings, studio.corpus, "cpu", batch_size=4, batch_frames=24)
+    drawn = task.batch(np.random.default_rng(0))
+    batch = task._with_generated(drawn)
+    assert [len(value) for value in batch.values()] == [4] * 4 and batch["audio"].shape == drawn["audio"].shape
+    real = log_mel(batch["audio"], studio.corpus.mel)[:, 4:-4]
+    assert torch.allclose(real[:2], batch["mel"][:2, 4:-4], atol=1e-5), "the audio is what the mel was made for"
+    assert 0.01 < float((batch["given"] - batch["mel"])[:2].abs().mean()) < 0.5
+    assert torch.equal(batch["given"][2:], drawn["given"][2:])
+    loss, _ = task._generator_loss(drawn, 1)
+    assert torch.isfinite(loss)

@@ -50,11 +50,18 @@ class AcousticTask(Task):
         return self.augmented(self.crops("train", rng, self.batch_size, self.batch_frames), rng)
 
     def crops(
-        self, split: str, rng: np.random.Generator, size: int, frames: int, labels: bool = False
+        self,
+        split: str,
+        rng: np.random.Generator,
+        size: int,
+        frames: int,
+        labels: bool = False,
+        audio: bool = False,
     ) -> dict[str, Tensor]:
         """mel [B, T, M] and the features of ``size`` crops, CPU tensors.
 
-        ``labels``: also labels [B, T] in a recogniser's numbers (0 the blank, −1 unknown).
+        ``labels``: also labels [B, T] in a recogniser's numbers (0 the blank, −1 unknown). ``audio``: also audio
+        [B, T·hop].
         """
         config = self.corpus.mel
         # The crop is drawn longer; edge frames are dropped, because their windows reach beyond its audio.
@@ -66,6 +73,8 @@ class AcousticTask(Task):
         if labels:
             phones = raw["phone_labels"][:, edge : edge + frames].long()
             crop["labels"] = torch.where(phones >= 0, phones + 1, phones)
+        if audio:
+            crop["audio"] = raw["audio"][:, edge * config.hop_samples : (edge + frames) * config.hop_samples]
         return crop | {"mel": mel[:, edge : edge + frames], "singer": self.table[raw["singer"]]}
 
     def augmented(self, crop: dict, rng: np.random.Generator) -> dict:

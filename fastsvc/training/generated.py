@@ -59,12 +59,14 @@ class MelMaker(AcousticTask):
         """How many mels of a batch are generated."""
         return min(round(self.settings.share * size), size - 1)
 
-    def draw(self, rng: np.random.Generator, size: int, frames: int, split: str = "train") -> dict[str, Tensor]:
-        """Conditions and labels of ``size`` crops, under names that begin with ``made_``.
+    def draw(
+        self, rng: np.random.Generator, size: int, frames: int, split: str = "train", audio: bool = False
+    ) -> dict[str, Tensor]:
+        """Conditions and labels of ``size`` crops, under names that begin with ``made_``; with ``audio`` that, too.
 
         ``made_singer`` is the corpus's number of the singer.
         """
-        crop = self.crops(split, rng, size, frames, labels=True)
+        crop = self.crops(split, rng, size, frames, labels=True, audio=audio)
         crop["row"] = crop.pop("singer")
         crop["singer"] = self.numbers[crop["row"]]
         return {PREFIX + name: value for name, value in crop.items()}

@@ -1,13 +1,13 @@
 """Training of the source-filter vocoder: a spectral energy distance of two draws, then discriminators as well.
 
 The filters are made once a step, and two draws of pulses and noise go through them (training/spectral_distance.py).
-Mels are partly blurred over bins and noisy, as those of students are. Recordings are partly played faster or slower:
-other throats, and, of a recording at 16 kHz, a band that is full.
+Mels are partly noisy, blurred over bins, or made by a student of the same recording, as those in use are. Recordings
+are partly played faster or slower: other throats, and, of a recording at 16 kHz, a band that is full.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import check, within
 from fastsvc.model import filters, pulses
 from fastsvc.training import augment
+from fastsvc.training.generated import PREFIX, GeneratedSettings, maker_of
 from fastsvc.training.spectral_distance import SIZES, energy_distance, levels, log_distance
 from fastsvc.training.vocoder import VocoderTask, VocoderTaskConfig
 
 GAIN_DB = (-15.0, 3.0)
+CONTEXT = 32  # frames that a student hears on each side of what the vocoder learns from
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class SourceFilterTaskConfig(VocoderTaskConfig):
     played: float = 0.5  # share of the batches that are played at another speed
     windows: int = 2  # number of lengths of spectra that a step compares, drawn anew each time
     speeds: tuple[float, ...] = (0.8, 1.5)
+    # mels of a student for a share of each batch; all singers of the corpus must be the student's
+    generated: GeneratedSettings = field(default_factory=lambda: GeneratedSettings(share=0.0))
 
     def __post_init__(self):
         super().__post_init__()
@@ -51,6 +55,10 @@ class SourceFilterTaskConfig(VocoderTaskConfig):
 
 class SourceFilterTask(VocoderTask):
     settings_class = SourceFilterTaskConfig
+
+    def __init__(self, config, corpus, device, **loop):
+        super().__init__(config, corpus, device, **loop)
+        self.maker = maker_of(self.settings.generated, corpus, self.device, self.mel)
 
     def batch(self, rng: np.random.Generator) -> dict:
         settings, generator = self.settings, torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -69,7 +77,22 @@ class SourceFilterTask(VocoderTask):
         level = augment.uniform(generator, 0, settings.mel_noise, count, 1, 1)
         level = torch.where(augment.often(generator, settings.noisy, count, 1, 1), level, 0)
         draws = torch.randn(item["mel"].shape, generator=generator)
-        return item | {"given": blurred(item["mel"], width) + level * draws}
+        item |= {"given": blurred(item["mel"], width) + level * draws}
+        if self.maker is None:
+            return item
+        frames = self.batch_frames + 2 * CONTEXT
+        return item | self.maker.draw(rng, self.maker.count(self.batch_size), frames, audio=True)
+
+    def _with_generated(self, batch: dict) -> dict:
+        """The batch with a student's mels, and what they are of, in place of its first items."""
+        if self.maker is None:
+            return batch
+        hop, kept = self.mel.hop_samples, slice(CONTEXT, -CONTEXT)
+        mel = self.maker.mel(batch, self.generator)[:, kept]
+        audio = batch[PREFIX + "audio"][:, CONTEXT * hop : -CONTEXT * hop].float()
+        f0_hz = (batch[PREFIX + "f0_hz"] * batch[PREFIX + "voiced"])[:, kept]
+        made = {"audio": audio, "mel": batch[PREFIX + "mel"][:, kept], "f0_hz": f0_hz, "given": mel}
+        return {name: torch.cat([value, batch[name][len(value) :]]) for name, value in made.items()}
 
     def _with_room(self, audio: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Rooms and hiss, of the target too: what is neither dry nor clean shall stay as it is."""
@@ -90,6 +113,7 @@ class SourceFilterTask(VocoderTask):
         return pulses.excitation(f0_hz, pulses.frame_phase(f0_hz, config) + start, draws, config)
 
     def _generator_loss(self, batch: dict, step: int):
+        batch = self._with_generated(batch)
         real, mel, f0_hz = batch["audio"], batch["mel"], batch["f0_hz"]
         log_magnitude, gains = self.model.filters(batch["given"], f0_hz)
         with torch.autocast(self.device.type, enabled=False):
