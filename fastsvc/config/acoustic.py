@@ -55,6 +55,7 @@ class ConditionConfig:
     speakers: int = 1
     key_shift: bool = True  # the `aug_shift_embed` of CoMoSVC and Diffusion-SVC
     voicing: bool = False  # a voiced/unvoiced flag per frame
+    pulses: bool = False  # the mel of a pulse train at f0 (fastsvc/model/pulse_mel.py); zeros where unvoiced
 
     @property
     def foreign_encoders(self) -> tuple[str, ...]:
