@@ -121,6 +121,7 @@ def test_the_kernels_constants_are_the_specifications():
     assert (condition_kernel.LOWEST_HZ, condition_kernel.PER_OCTAVE) == (pulse_mel.LOWEST_HZ, pulse_mel.PER_OCTAVE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 33])
 def test_the_gpus_engine_gives_the_same_mel(folder, engine, monkeypatch, frames):
     pytest.importorskip("triton")
