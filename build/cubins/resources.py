@@ -25,6 +25,7 @@ from fastsvc.kernels.denoiser.pack import PackedDenoiser, padded
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import SHARED_BYTES, architecture, power_of_two
 from fastsvc.kernels.vocoder import source
+from fastsvc.model import pulse_mel
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 FRAMES = (94, 1875)  # half a second and ten seconds of CoMoSVC
@@ -210,12 +211,14 @@ def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
             cases.append((name, kind, frames, launch, arch))
 
     widths = ({"channels": 384, "hidden": 100, "mel_bins": 100}, {}, {"channels": 768, "mel_bins": 128})
+    pulses = {"pulse_rows": pulse_mel.ROWS}
     for arch in archs:
         for width in widths:
             for kind, dtype in TYPES.items():
                 for frames in (1, 94, 188, 375, 938, 1875, 5625, 11250):
                     for name, launch in launches(frames, arch, dtype, **width).items():
                         add(name, kind, frames, launch, arch)
+                    add("pulses", kind, frames, launches(frames, arch, dtype, **width, **pulses)["condition"], arch)
         rvc = map(rvc_sizes.generator, rvc_sizes.SIZES)
         for config in (VocoderConfig(), VocoderConfig(initial_channels=384), _openvpi(), *rvc):
             for kind, dtype in TYPES.items():

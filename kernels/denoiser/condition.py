@@ -84,6 +84,15 @@ def condition_kernel(
     rows = units + batch * unit_frames * U + unit_row[:, None] * U + k[None, :]
     weights = weight + k[:, None] * H + column[None, :]
     sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    if PULSE_ROWS > 0:  # before the products: after them there would be too few registers
+        f0_hz = tl.load(scalars + batch * frames + t, mask=inside, other=0.0)
+        voiced = tl.load(scalars + (2 * tl.num_programs(1).to(tl.int64) + batch) * frames + t, mask=inside, other=0.0)
+        place = tl.minimum(tl.log2(tl.maximum(f0_hz, 32.0) / 32.0) * 120.0, PULSE_ROWS - 1.0)
+        below = tl.minimum(place.to(tl.int32), PULSE_ROWS - 2)
+        part = place - below
+        pulses = vectors + (3 + below)[:, None] * H + column[None, :]
+        sums += (voiced * (1.0 - part))[:, None] * tl.load(pulses)
+        sums += (voiced * part)[:, None] * tl.load(pulses + H)
     for step in range((U + DEPTH - 1) // DEPTH):
         mask = inside[:, None]
         if U % DEPTH != 0:
@@ -99,13 +108,6 @@ def condition_kernel(
     sums += tl.log(1.0 + f0_hz / 700.0)[:, None] * tl.load(vectors + column)[None, :]
     sums += loudness[:, None] * tl.load(vectors + H + column)[None, :]
     sums += voiced[:, None] * tl.load(vectors + 2 * H + column)[None, :]
-    if PULSE_ROWS > 0:
-        place = tl.minimum(tl.log2(tl.maximum(f0_hz, 32.0) / 32.0) * 120.0, PULSE_ROWS - 1.0)
-        below = tl.minimum(place.to(tl.int32), PULSE_ROWS - 2)
-        part = place - below
-        pulses = vectors + (3 + below)[:, None] * H + column[None, :]
-        sums += (voiced * (1.0 - part))[:, None] * tl.load(pulses)
-        sums += (voiced * part)[:, None] * tl.load(pulses + H)
     sums += tl.load(utterance + batch * H + column)[None, :]
     tl.store(out + written, tl.where(inside[:, None], sums, 0.0).to(cond.dtype.element_ty), mask=t[:, None] < frames)
 
