@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from teachers import EDM, TINY
+from teachers import EDM, TINY, write_config
 from toy_corpus import make
 
+from fastsvc import build
+from fastsvc.artifact import engine_folder
 from fastsvc.audio.mel import filter_bank, log_mel
 from fastsvc.config import (
     AcousticConfig,
@@ -19,9 +21,10 @@ from fastsvc.config import (
     from_dict,
     to_dict,
 )
+from fastsvc.errors import CheckpointError
 from fastsvc.model import pulse_mel
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import checkpoint, start
+from fastsvc.training import checkpoint, run, start
 from fastsvc.training.teacher import TeacherTask
 
 MEL = MelConfig(rate_hz=16000, hop_samples=160, fft_samples=512, window_samples=400, bins=56, low_hz=20, high_hz=8000)
@@ -121,18 +124,14 @@ def test_a_teacher_with_pulses_continues_one_without(corpus, tmp_path):
         model=state,
         ema=state,
     )
-    told = {"init": str(tmp_path / "old.pt")}
-    task = TeacherTask(told | {"pulses": True}, corpus, "cpu")
+    settings = {"init": str(tmp_path / "old.pt")}
+    task = TeacherTask(settings | {"pulses": True}, corpus, "cpu")
     assert task.model.config.condition.pulses and not task.model.get_parameter(start.PULSES).any()
     assert [note for note in task.notes if "no weights for pulses: they start from zeros" in note]
     batch = task.batch(np.random.default_rng(0))
-    plain = TeacherTask(told, corpus, "cpu")
+    plain = TeacherTask(settings, corpus, "cpu")
     assert not plain.model.config.condition.pulses and not plain.notes
     assert torch.equal(task.condition(task.model, batch), plain.condition(plain.model, batch))
-    loss, _ = task.turns(0)[0].loss(batch, 0)
-    loss.backward()
-    again = TeacherTask(told, corpus, "cpu")
-    assert again.model.config == plain.model.config
     torch.nn.init.normal_(task.model.denoiser.output_projection.weight)
     task.turns(0)[0].loss(batch, 0)[0].backward()
     assert task.model.get_parameter(start.PULSES).grad.abs().max() > 0
@@ -142,3 +141,27 @@ def test_configurations_without_pulses_stay_as_they_were():
     plain, pulsed = (ConditionConfig(pulses=pulses) for pulses in (False, True))
     assert "pulses" not in to_dict(plain) and to_dict(pulsed)["pulses"] is True
     assert [from_dict(ConditionConfig, to_dict(c)) for c in (plain, pulsed)] == [plain, pulsed]
+
+
+@pytest.mark.slow
+def test_pulses_are_learnt_resumed_distilled_and_built(corpus, tmp_path):
+    """From a run of nothing to an engine, whose verification compares it with the specification."""
+    crops = {"valid_crops": 2, "valid_frames": 16}
+    teacher = {"denoiser": TINY, "pulses": True, **crops}
+    common = {"batch": {"size": 2, "frames": 32}, "save_every": 2, "validate_every": 4}
+    path = write_config(tmp_path / "teacher.yaml", corpus, steps=2, task=teacher, **common)
+    run("teacher", path)
+    path = write_config(tmp_path / "teacher.yaml", corpus, steps=4, task=teacher, **common)
+    run("teacher", path, resume=True)
+    last = tmp_path / "run" / "last.pt"
+    content = checkpoint.load(last)
+    assert content["step"] == 4 and "condition.pulses" not in content["model"] and content["ema"][start.PULSES].any()
+    without = write_config(tmp_path / "teacher.yaml", corpus, steps=5, task=teacher | {"pulses": False}, **common)
+    with pytest.raises(CheckpointError, match=r"condition\.pulses True there, none now"):
+        run("teacher", without, resume=True)
+    (tmp_path / "student").mkdir()
+    task = {"teacher": str(last), **crops}
+    run("student", write_config(tmp_path / "student" / "student.yaml", corpus, steps=1, task=task, **common))
+    student = tmp_path / "student" / "run" / "last.pt"
+    path = build.compile(student, tmp_path / "a.fsvc", steps=(1,), target="cpu", precision="fp32", progress=None)
+    assert "condition.pulses" in engine_folder.Artifact(path).tensors(engine_folder.WEIGHTS)
