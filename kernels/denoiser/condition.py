@@ -112,10 +112,20 @@ def condition_kernel(
     tl.store(out + written, tl.where(inside[:, None], sums, 0.0).to(cond.dtype.element_ty), mask=t[:, None] < frames)
 
 
-def tile(frames: int, unit_channels: int, hidden: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
+def tile(
+    frames: int,
+    unit_channels: int,
+    hidden: int,
+    dtype: torch.dtype,
+    arch: int,
+    batch: int = 1,
+    pulses: bool = False,
+) -> tiles.Tile:
     """Blocks for ``batch`` sequences of ``frames``; the last step along K may be partly empty."""
     depth = -(-unit_channels // 64) * 64
     block = tiles.choose(batch * frames, hidden, depth, dtype.itemsize, arch)
+    if pulses and dtype.itemsize == 4 and block.columns > 64:  # with 128, sm_80 and sm_86 spill
+        return replace(block, columns=64, warps=8)
     if block.rows * block.columns >= 64 * 128:  # the epilogue has many terms: four warps spill on sm_100
         return replace(block, warps=8)
     if arch in (120, 121) and dtype.itemsize == 4 and (block.rows, block.columns) == (32, 64):
