@@ -26,6 +26,7 @@ def compiled():
     "again" is a second residual, compiled by the other process; "plain" is one that cannot begin early.
     """
     cases = [("gated_conv", arch, launches(1875, arch, TYPES["fp16"])["gated_conv"]) for arch in ARCHITECTURES]
+    cases.append(("pulses", 80, launches(11250, 80, TYPES["fp16"], pulse_rows=734)["condition"]))
     others = launches(94, 90, TYPES["fp16"])
     cases += [(name, 90, others[name]) for name in ("condition", "first", "residual", "skip", "head")]
     cases += [("source", arch, excitation(channels=count)) for arch, count in ((86, 1), (90, 9), (100, 2))]

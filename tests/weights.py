@@ -18,7 +18,13 @@ BIAS = 0.1
 LOUDNESS = 0.25  # standard deviation of a vocoder's audio before tanh
 # f0 enters as log1p(f0 / 700), of which a semitone at 220 Hz is 0.014; loudness as an RMS of about 0.2; mels vary by
 # less than units of a trained encoder do.
-GAINS = {"f0_embed.weight": 16.0, "volume_embed.weight": 6.0, "unit_embed.weight": 3.0, "conv_pre.weight": 6.0}
+GAINS = {
+    "f0_embed.weight": 16.0,
+    "volume_embed.weight": 6.0,
+    "unit_embed.weight": 3.0,
+    "pulse_embed.weight": 8.0,
+    "conv_pre.weight": 6.0,
+}
 TABLES = ("spk_embed.weight",)  # a row is looked up, so nothing is summed over it
 
 

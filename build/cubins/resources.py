@@ -19,11 +19,13 @@ from fastsvc.build.cubins import compiler
 from fastsvc.config import MelConfig, VocoderConfig, rvc_sizes
 from fastsvc.engine.cuda import launch_plan
 from fastsvc.kernels import dependent
+from fastsvc.kernels.denoiser import condition
 from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles, Update
 from fastsvc.kernels.denoiser.pack import PackedDenoiser, padded
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import SHARED_BYTES, architecture, power_of_two
 from fastsvc.kernels.vocoder import source
+from fastsvc.model import pulse_mel
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 FRAMES = (94, 1875)  # half a second and ten seconds of CoMoSVC
@@ -43,7 +45,7 @@ TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def packed_weights(
-    channels: int, hidden: int, layers: int, mel_bins: int, unit_channels: int, dtype: torch.dtype
+    channels: int, hidden: int, layers: int, mel_bins: int, unit_channels: int, dtype: torch.dtype, pulse_rows: int = 0
 ) -> PackedDenoiser:
     """Packed weights without storage."""
     c, h, mel = padded(channels), padded(hidden), power_of_two(mel_bins)
@@ -66,7 +68,7 @@ def packed_weights(
         head_weight=empty(c, mel, dtype=dtype),
         head_bias=empty(mel),
         units_weight=empty(u, h, dtype=dtype),
-        vectors=empty(3, h),
+        vectors=empty(condition.SCALED + pulse_rows, h),
         scale=empty(mel),
         offset=empty(mel),
     )
@@ -83,13 +85,14 @@ def launches(
     layers: int = 20,
     mel_bins: int = 80,
     unit_channels: int = 768,
+    pulse_rows: int = 0,
 ) -> dict[str, Launch]:
     """One launch of every operation of the denoiser by name; the condition's units are in ``dtype``."""
 
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(*shape, dtype=dtype, device="meta")
 
-    packed = packed_weights(channels, hidden, layers, mel_bins, unit_channels, dtype)
+    packed = packed_weights(channels, hidden, layers, mel_bins, unit_channels, dtype, pulse_rows)
     tiles = Tiles.of(packed, batch, frames, arch)
     pdl = dependent.possible(packed.conv_weight.device, arch)
     net = DenoiserLaunches(packed, (1,) * layers, [NoiseLevel(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
@@ -208,12 +211,14 @@ def _every_width(archs) -> list[tuple[str, str, int, Launch, int]]:
             cases.append((name, kind, frames, launch, arch))
 
     widths = ({"channels": 384, "hidden": 100, "mel_bins": 100}, {}, {"channels": 768, "mel_bins": 128})
+    pulses = {"pulse_rows": pulse_mel.ROWS}
     for arch in archs:
         for width in widths:
             for kind, dtype in TYPES.items():
                 for frames in (1, 94, 188, 375, 938, 1875, 5625, 11250):
                     for name, launch in launches(frames, arch, dtype, **width).items():
                         add(name, kind, frames, launch, arch)
+                    add("pulses", kind, frames, launches(frames, arch, dtype, **width, **pulses)["condition"], arch)
         rvc = map(rvc_sizes.generator, rvc_sizes.SIZES)
         for config in (VocoderConfig(), VocoderConfig(initial_channels=384), _openvpi(), *rvc):
             for kind, dtype in TYPES.items():

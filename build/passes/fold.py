@@ -14,7 +14,7 @@ from torch import Tensor
 from fastsvc.build.passes import rvc
 from fastsvc.build.plan import CheckedPlan, FoldedPlan
 from fastsvc.config import AcousticConfig, RvcConfig
-from fastsvc.model import process
+from fastsvc.model import process, pulse_mel
 from fastsvc.model.wavenet import step_features, step_mlp
 
 
@@ -36,7 +36,11 @@ def fold(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]
 
 
 def fold_condition(weights: dict[str, Tensor], config: AcousticConfig) -> dict[str, Tensor]:
-    """All biases join the speaker's row, one vector an utterance. f0 and loudness stay vectors, times scalars."""
+    """All biases join the speaker's row, one vector an utterance. f0 and loudness stay vectors, times scalars.
+
+    Between the rows of the pulses' table values are linear, so the map goes into the rows: M numbers a frame and their
+    product become two rows of H.
+    """
     if config.amphion is not None:  # not linear, so it stays a module
         return {name: w for name, w in weights.items() if name.startswith("condition.")}
     part = {name.removeprefix("condition."): w for name, w in weights.items() if name.startswith("condition.")}
@@ -51,6 +55,8 @@ def fold_condition(weights: dict[str, Tensor], config: AcousticConfig) -> dict[s
         folded["condition.key_shift"] = part["aug_shift_embed.weight"][:, 0] / 5
     if config.condition.voicing:
         folded["condition.voiced"] = part["voiced_embed.weight"][:, 0]
+    if config.condition.pulses:
+        folded["condition.pulses"] = pulse_mel.table(config.mel, config.norm) @ part["pulse_embed.weight"].T
     return folded
 
 

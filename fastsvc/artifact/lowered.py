@@ -7,6 +7,7 @@ H condition channels, U unit channels, S speakers. What was folded, and why it i
 
 - `condition.speakers`: row s is the sum of all biases of the condition and speaker s's embedding, one vector an
   utterance. f0 and loudness are scalars times vectors.
+- `condition.pulses`: the table of fastsvc/model/pulse_mel.py through its linear map; values between rows lie on lines.
 - `conv.weight[l]`: the operand of row t is [X[t−δ], X[t], X[t+δ], cond[t]]; gate columns come first, then filter.
 - `residual`: 1/√2 is inside. The last layer's residual is never used, so there are L − 1.
 - `skip`: the skip halves of all output projections, their sum, 1/√L and the skip projection are linear up to the
@@ -68,4 +69,8 @@ def _linear(config: AcousticConfig) -> dict[str, tuple[int, ...]]:
         table["condition.key_shift"] = (hidden,)
     if cond.voicing:
         table["condition.voiced"] = (hidden,)
+    if cond.pulses:
+        from fastsvc.model import pulse_mel
+
+        table["condition.pulses"] = (pulse_mel.ROWS, hidden)
     return table

@@ -21,7 +21,7 @@ def network(net: DenoiserConfig) -> str:
 
 def condition(config: AcousticConfig) -> str:
     part = config.condition
-    shift = ", key shift (--formant)" if part.key_shift else ""
+    shift = (", pulses at f0" if part.pulses else "") + (", key shift (--formant)" if part.key_shift else "")
     if config.amphion is None:
         return f"  condition    {part.unit_channels} unit channels → {part.channels}{shift}"
     sizes = f"{config.amphion.layers} layers × {config.amphion.channels} channels"

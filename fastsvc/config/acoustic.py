@@ -8,7 +8,7 @@ from fastsvc.config.amphion import AmphionConfig
 from fastsvc.config.diffusion import DdpmConfig, EdmConfig
 from fastsvc.config.limits import F0_HZ, LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig, NormConfig
-from fastsvc.config.plain import check, within
+from fastsvc.config.plain import check, later, within
 
 F0_METHODS = ("yin", "pyin", "dio", "harvest", "crepe", "crepe-tiny", "fcpe", "rmvpe", "pm", "swift", "pesto")
 F0_STYLES = ("fastsvc", "comosvc", "diffusion_svc")
@@ -55,6 +55,7 @@ class ConditionConfig:
     speakers: int = 1
     key_shift: bool = True  # the `aug_shift_embed` of CoMoSVC and Diffusion-SVC
     voicing: bool = False  # a voiced/unvoiced flag per frame
+    pulses: bool = later(False)  # the mel of a pulse train at f0 (fastsvc/model/pulse_mel.py); zeros where unvoiced
 
     @property
     def foreign_encoders(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ TEXT = 4096  # characters of a text
 SHOWN_CHARACTERS = 60  # of a value that is printed when configurations differ
 WHOLE = 2**63  # magnitude below which whole numbers lie
 Config = TypeVar("Config")
+LATER = "later"  # in the metadata of the fields of :func:`later`
 
 
 def check(condition: bool, message: str, remedy: str = "correct the configuration") -> None:
@@ -44,12 +45,21 @@ def _flat(value):
         yield value
 
 
+def later(default: Any) -> Any:
+    """A field that was added after files had been written: :func:`to_dict` leaves it out where it has its default.
+
+    Files without it then stay the same to the byte, hashes of engines too, and older programs read them.
+    """
+    return dataclasses.field(default=default, metadata={LATER: True})
+
+
 def to_dict(config) -> dict:
     """A dataclass as plain dicts, lists, numbers and strings."""
 
     def plain(value) -> Any:
         if dataclasses.is_dataclass(value):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            named = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+            return {f.name: plain(part) for f, part in named if not (LATER in f.metadata and part == f.default)}
         if isinstance(value, (tuple, list)):
             return [plain(v) for v in value]
         return value

@@ -19,7 +19,7 @@ class AcousticModel(nn.Module):
         super().__init__()
         self.config = config
         if config.amphion is None:
-            self.condition = Condition(config.condition)
+            self.condition = Condition(config.condition, config.mel, config.norm)
         else:
             self.condition = AmphionCondition(config.amphion, config.condition)
         self.denoiser = WaveNet(config.denoiser)

@@ -3,17 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from fastsvc.config import ConditionConfig
+from fastsvc.config import ConditionConfig, MelConfig, NormConfig
 from fastsvc.errors import SpeakerError
+from fastsvc.model import pulse_mel
 
 
 class Condition(nn.Module):
     """Sum of linear maps to H channels (CoMoSVC ComoSVC.py; the paper, arXiv 2401.01792, says "concatenated").
 
-    Parameter names are those of CoMoSVC, so-vits-svc 4.1 and Diffusion-SVC; `voiced_embed` is ours.
+    Parameter names are those of CoMoSVC, so-vits-svc 4.1 and Diffusion-SVC; `voiced_embed` and `pulse_embed`
+    are ours. `mel` and `norm`: those of the model, for the mel of pulses. `pulse_embed` begins with zeros, so that a
+    trained model continues from what it does without.
     """
 
-    def __init__(self, config: ConditionConfig):
+    def __init__(self, config: ConditionConfig, mel: MelConfig, norm: NormConfig):
         super().__init__()
         self.config = config
         self.unit_embed = nn.Linear(config.unit_channels, config.channels)
@@ -23,6 +26,10 @@ class Condition(nn.Module):
             self.aug_shift_embed = nn.Linear(1, config.channels, bias=False)
         if config.voicing:
             self.voiced_embed = nn.Linear(1, config.channels, bias=False)
+        if config.pulses:
+            self.pulse_embed = nn.Linear(mel.bins, config.channels, bias=False)
+            nn.init.zeros_(self.pulse_embed.weight)
+            self.register_buffer("pulses", pulse_mel.table(mel, norm).float(), persistent=False)
         if config.speakers > 1:
             self.spk_embed = nn.Embedding(config.speakers, config.channels)
 
@@ -42,6 +49,8 @@ class Condition(nn.Module):
         cond = cond + self.volume_embed(volume[..., None])
         if self.config.voicing:
             cond = cond + self.voiced_embed(voiced[..., None].to(cond.dtype))
+        if self.config.pulses:
+            cond = cond + self.pulse_embed(pulse_mel.interpolated(self.pulses, f0_hz, voiced))
         if self.config.speakers > 1:
             cond = cond + self.speaker(speaker)[:, None]
         if self.config.key_shift and key_shift is not None:

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from fastsvc.config import AcousticConfig
 from fastsvc.errors import EngineError
-from fastsvc.model import process
+from fastsvc.model import process, pulse_mel
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.wavenet import step_features
 
+RANK = 1e-6  # of the largest singular value: in weaker directions rounding would make large weights
 RIDGE = 1e-4  # of the step features' energy: levels with nearly equal features must not make large weights
 
 
@@ -60,6 +61,9 @@ def _condition(part: dict[str, Tensor], config: AcousticConfig) -> dict[str, Ten
         state["aug_shift_embed.weight"] = 5 * part["condition.key_shift"][:, None]
     if config.condition.voicing:
         state["voiced_embed.weight"] = part["condition.voiced"][:, None]
+    if config.condition.pulses:
+        rows = pulse_mel.table(config.mel, config.norm)
+        state["pulse_embed.weight"] = (torch.linalg.pinv(rows, rtol=RANK) @ part["condition.pulses"]).T
     return {condition + name: value for name, value in state.items()}
 
 

@@ -16,7 +16,7 @@ from fastsvc.model.keys import fit
 from fastsvc.training import rows
 
 KINDS = ("teacher", "student", "dmo")
-TABLE = "condition.spk_embed.weight"
+TABLE, PULSES = "condition.spk_embed.weight", "condition.pulse_embed.weight"
 
 
 def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
@@ -34,7 +34,10 @@ def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
         raise ConfigError(
             f"{path} was trained on units of another encoder than the corpus has", "prepare the corpus with its encoder"
         )
-    condition = replace(config.condition, speakers=len(task.speakers))
+    pulses = config.condition.pulses or task.settings.pulses
+    if pulses and not config.condition.pulses:
+        task.notes.append(f"{path} has no weights for pulses: they start from zeros")
+    condition = replace(config.condition, speakers=len(task.speakers), pulses=pulses)
     features = replace(config.features, unit_align=corpus.features.unit_align)  # as the crops have it
     return replace(config, features=features, condition=condition, edm=replace(config.edm, few_steps=()))
 
@@ -53,4 +56,6 @@ def load_into(model: AcousticModel, base: dict, path: str, speakers: Sequence[st
         state = rows.moved_state(state, model, {TABLE: 1}, rows.Move(base["speakers"], speakers))
     elif TABLE in state:  # one singer alone, whom the base has as well
         state["condition.unit_embed.bias"] = state["condition.unit_embed.bias"] + state.pop(TABLE)[0]
+    if PULSES in model.state_dict() and PULSES not in state:
+        state[PULSES] = torch.zeros_like(model.get_parameter(PULSES))
     model.load_state_dict(state)

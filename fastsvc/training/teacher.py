@@ -36,7 +36,10 @@ class TeacherSettings:
     # the network must cancel the noise that c_skip passes, and short trainings stay noisy.
     edm: EdmConfig = field(default_factory=lambda: EdmConfig(sigma_data=0.15, sigma_max=20.0, noise_scale=10.0))
     voicing: bool = True
-    init: str = ""  # a teacher or student to start from; sizes, edm, voicing and normalisation are then its own
+    pulses: bool = False  # the mel of a pulse train at f0 as a condition (fastsvc/model/pulse_mel.py)
+    # A teacher or student to start from: sizes, edm, voicing and normalisation are then its own, and pulses if it has
+    # weights for them.
+    init: str = ""
     speaker_dropout: float = 0.1  # share trained without a singer, for guidance
     sigma_mean: float = -1.2
     sigma_std: float = 1.2
@@ -90,6 +93,7 @@ class TeacherTask(AcousticTask):
                 speakers=len(self.speakers),
                 key_shift=False,
                 voicing=settings.voicing,
+                pulses=settings.pulses,
             ),
             denoiser=from_dict(DenoiserConfig, plain),
             edm=settings.edm,

@@ -67,9 +67,10 @@ class Tiles:
     @classmethod
     def of(cls, weights: PackedDenoiser, batch: int, frames: int, arch: int) -> Tiles:
         c, h, dtype = weights.channels, weights.hidden, weights.conv_weight.dtype
+        pulses = len(weights.vectors) > condition.SCALED
         skip_tile = skip.tile(frames, c, weights.layers, dtype, arch, batch)
         return cls(
-            condition.tile(frames, len(weights.units_weight), h, dtype, arch, batch),
+            condition.tile(frames, len(weights.units_weight), h, dtype, arch, batch, pulses),
             first.tile(frames, weights.mel_bins, c, dtype, arch, batch),
             gated_conv.tile(frames, c, h, dtype, arch, batch),
             residual.tile(frames, c, dtype, arch, batch),

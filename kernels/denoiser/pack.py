@@ -40,7 +40,7 @@ class PackedDenoiser:
     head_weight: Tensor  # [C, MEL]
     head_bias: Tensor  # [MEL]
     units_weight: Tensor  # [U, H]
-    vectors: Tensor  # [3, H]: f0, loudness, voicing
+    vectors: Tensor  # [3 + R, H]: f0, loudness, voicing, then the R rows of the pulses' table, if there is one
     scale: Tensor  # [MEL]: mel = x·scale + offset
     offset: Tensor  # [MEL]
 
@@ -74,6 +74,7 @@ def pack(tensors: dict[str, Tensor], low: Tensor, high: Tensor, dtype: torch.dty
     shifts = tensors["residual.bias"].double() - steps[:, :-1] * math.sqrt(0.5) + steps[:, 1:]
     low, high = (t.double().expand(mel_bins) for t in (low, high))
     voiced = tensors.get("condition.voiced", torch.zeros(hidden))
+    scaled = torch.stack([tensors["condition.f0"], tensors["condition.volume"], voiced])
     units = tensors["condition.units"]
     return PackedDenoiser(
         mel_bins=mel_bins,
@@ -89,7 +90,7 @@ def pack(tensors: dict[str, Tensor], low: Tensor, high: Tensor, dtype: torch.dty
         head_weight=weight(tensors["output.weight"], c, mel),
         head_bias=vector(tensors["output.bias"], mel),
         units_weight=weight(units, padded(len(units)), h),
-        vectors=vector(torch.stack([tensors["condition.f0"], tensors["condition.volume"], voiced]), 3, h),
+        vectors=vector(torch.cat([scaled, tensors.get("condition.pulses", scaled[:0])]), -1, h),
         scale=vector((high - low) / 2, mel),
         offset=vector((high + low) / 2, mel),
     )

@@ -1,4 +1,4 @@
-"""The lowered condition on a CPU: one matrix product, two scaled vectors and one vector of the utterance."""
+"""The lowered condition on a CPU: one matrix product, scaled vectors, rows of tables and a vector of the utterance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AcousticConfig
+from fastsvc.model import pulse_mel
 
 
 class CpuCondition:
@@ -16,7 +17,7 @@ class CpuCondition:
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig):
         part = {n.removeprefix("condition."): t.float() for n, t in tensors.items() if n.startswith("condition.")}
         self.units, self.f0, self.volume, self.speakers = (part[n] for n in ("units", "f0", "volume", "speakers"))
-        self.key_shift, self.voiced = part.get("key_shift"), part.get("voiced")
+        self.key_shift, self.voiced, self.pulses = (part.get(n) for n in ("key_shift", "voiced", "pulses"))
 
     def speaker(self, weights: dict[int, float], key_shift: float = 0.0) -> Tensor:
         """The vector [H] of an utterance: a weighted sum of speakers (their weights sum to 1) and the key shift."""
@@ -30,6 +31,8 @@ class CpuCondition:
         cond.addcmul_(volume[:, None], self.volume)
         if self.voiced is not None:
             cond.addcmul_(voiced.to(cond.dtype)[:, None], self.voiced)
+        if self.pulses is not None:
+            cond.add_(pulse_mel.interpolated(self.pulses, f0_hz, voiced))
         return cond
 
     def over(self, features, speaker: Tensor) -> Callable[[int, int], Tensor]:
