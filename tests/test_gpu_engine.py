@@ -96,7 +96,7 @@ def test_several_recordings_in_one_batch(pair):
         units, f0_hz, volume = told(frames)
         recordings.append(Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
     voice = gpu.sampler.condition.speaker({1: 1.0})
-    together = gpu.sampler.many(recordings, voice, 2, [5, 6, 7])
+    together = gpu.sampler.many(recordings, voice, 2, [SeededNoise(seed, 80) for seed in (5, 6, 7)])
     assert [len(mel) for mel in together] == [12, 20, 7]
     alone = gpu.sampler(recordings[1], voice, 2, SeededNoise(6, 80))
     close(together[1], alone, 1e-6)
@@ -106,6 +106,20 @@ def test_noise_that_is_handed_in(pair):
     given, noise = told(), torch.randn(2, FRAMES, 80)
     want, got = (engine.synthesise(*given, 1, 2, noise=noise) for engine in pair)
     close(got[1], want[1])
+
+
+def test_draws_of_another_deviation(pair):
+    """Stepped, as the kernels draw with deviation 1; recordings of one batch may differ in it."""
+    cpu, gpu = pair
+    given = told()
+    for scale in (0.5, 0.0):
+        want, got = (engine.synthesise(*given, 1, 2, seed=4, noise_scale=scale) for engine in pair)
+        close(got[1], want[1])
+        assert not torch.allclose(got[1], gpu.synthesise(*given, 1, 2, seed=4)[1], atol=1e-3)
+    heard = Features(given[0], torch.arange(FRAMES), given[1], given[1] > 0, given[2])
+    voice, noises = cpu.sampler.condition.speaker({1: 1.0}), [SeededNoise(4, 80), SeededNoise(4, 80, scale=0.5)]
+    for mel, noise in zip(gpu.sampler.many([heard, heard], voice, 1, noises), noises, strict=True):
+        close(mel, cpu.sampler(heard, voice, 1, noise))
 
 
 def test_short_memory_makes_smaller_batches_and_a_message(pair, monkeypatch):
