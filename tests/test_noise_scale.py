@@ -1,4 +1,4 @@
-"""--noise-scale: the deviation of what samplers draw, in every family; 1 changes no bit, 0 leaves nothing to the seed."""
+"""--noise-scale: the deviation of what samplers draw, in every family; 1 changes no bit, 0 ignores the seed."""
 
 import numpy as np
 import pytest

@@ -16,6 +16,7 @@ from fastsvc.config import AnyAcousticConfig
 from fastsvc.engine import backends, checks, conversion, extraction, synthesis, warming
 from fastsvc.engine.conversion import OutputSpec, RecordingFeatures, progress_between
 from fastsvc.engine.cpu.sampler import Progress
+from fastsvc.engine.fronts import front_for
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
@@ -43,6 +44,7 @@ class Engine(Streaming):
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin, self.index = parts.yin, parts.retrieval
+        self.front = front_for(self.config)
         self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
         self.content_hash = content_hash(folder.raw_manifest)
         self.timings: dict[str, float] = {}
