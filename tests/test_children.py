@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from fastsvc.children import Pool
 from fastsvc.files import leftovers
 
 PARENT = """
@@ -34,6 +36,32 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
     while leftovers._alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not leftovers._alive(worker)
+
+
+def test_a_pool_is_not_closed_while_it_is_woken():
+    """As Python's end does without the pool's lock, when a worker has just died."""
+    wakeup, writing, errors = Pool(1)._executor_manager_thread_wakeup, threading.Event(), []
+    send = wakeup._writer.send_bytes
+
+    def slowly(content):
+        writing.set()
+        time.sleep(0.2)
+        send(content)
+
+    def wake():
+        try:
+            wakeup.wakeup()
+        except OSError as error:
+            errors.append(error)
+
+    wakeup._writer.send_bytes = slowly
+    thread = threading.Thread(target=wake)
+    thread.start()
+    writing.wait()
+    wakeup.close()
+    thread.join()
+    wakeup.wakeup()  # of a closed one: nothing happens
+    assert not errors
 
 
 INTERRUPTED = """
