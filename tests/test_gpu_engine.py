@@ -108,20 +108,6 @@ def test_noise_that_is_handed_in(pair):
     close(got[1], want[1])
 
 
-def test_draws_of_another_deviation(pair):
-    """Stepped, as the kernels draw with deviation 1; recordings of one batch may differ in it."""
-    cpu, gpu = pair
-    given = told()
-    for scale in (0.5, 0.0):
-        want, got = (engine.synthesise(*given, 1, 2, seed=4, noise_scale=scale) for engine in pair)
-        close(got[1], want[1])
-        assert not torch.allclose(got[1], gpu.synthesise(*given, 1, 2, seed=4)[1], atol=1e-3)
-    heard = Features(given[0], torch.arange(FRAMES), given[1], given[1] > 0, given[2])
-    voice, noises = cpu.sampler.condition.speaker({1: 1.0}), [SeededNoise(4, 80), SeededNoise(4, 80, scale=0.5)]
-    for mel, noise in zip(gpu.sampler.many([heard, heard], voice, 1, noises), noises, strict=True):
-        close(mel, cpu.sampler(heard, voice, 1, noise))
-
-
 def test_short_memory_makes_smaller_batches_and_a_message(pair, monkeypatch):
     cpu, gpu = pair
     gpu.sampler.buckets, limit = Buckets(1024), 512
