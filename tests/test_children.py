@@ -73,23 +73,28 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 
 if __name__ == "__main__":
     pool = Pool(1, slow_start.begin)
-    future = pool.submit(time.sleep, 60)
+    future = pool.submit(slow_start.work)
     [worker] = pool._processes
-    while not os.path.exists({"while it imports": "importing", "at work": "begun"}[sys.argv[1]]):
+    while not os.path.exists({"while it imports": "importing", "at work": "working"}[sys.argv[1]]):
         time.sleep(0.01)
-    time.sleep(0.3)
     os.kill(worker, signal.SIGINT)
+    open("sent", "w").close()
     print(type(future.exception()).__name__)
 """
 SLOW_START = """
-import multiprocessing, time
+import multiprocessing, os, sys, time
 
 if multiprocessing.current_process().name != "MainProcess":  # in the worker
     open("importing", "w").close()
-    time.sleep(1)
+    while sys.argv[1] == "while it imports" and not os.path.exists("sent"):
+        time.sleep(0.01)
 
 def begin():
-    open("begun", "w").close()
+    pass
+
+def work():
+    open("working", "w").close()
+    time.sleep(60)
 """
 
 
