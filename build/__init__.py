@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastsvc.checkpoints import Checkpoint
 
 __all__ = ["compile", "pipeline"]
 
@@ -55,6 +59,7 @@ def compile(
     speaker_f0=None,
     vocoder_backend="auto",
     index=None,
+    on_read: Callable[[Checkpoint], None] | None = None,
 ) -> Path:
     """Compile an acoustic checkpoint, with its vocoder and content encoder, into an engine folder; returns its path.
 
@@ -70,8 +75,8 @@ def compile(
     on, so that the engine refines first mels. ``speaker_f0``: median pitches for automatic transposing
     (build/passes/speaker_f0.py). ``vocoder_backend``: one of fastsvc.config.VOCODER_BACKENDS, used on every device that
     has it; auto: the fastest. ``index``: RVC's index of training units; None: the one found with the voice, if any;
-    "none": no index. Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the
-    specification.
+    "none": no index. ``on_read`` gets the acoustic checkpoint as soon as it is read; what it raises ends the build.
+    Raises CheckpointError, ConfigError, OutputError; EngineError if the result differs from the specification.
     """
     from fastsvc.artifact import seal
     from fastsvc.artifact.engine_folder import refuse_existing
@@ -89,7 +94,7 @@ def compile(
         "vocoder backend": vocoder_backend,
         "era": era,
     }
-    check(paths, words, steps, depth, speaker_f0, force, progress)
+    check(paths, words, steps, depth, speaker_f0, force, progress, on_read)
     checkpoint, steps = Path(checkpoint), None if steps is None else tuple(map(int, steps))
     plan = BuildPlan(
         checkpoint=checkpoint,
@@ -107,6 +112,7 @@ def compile(
         vocoder_backend=vocoder_backend,
         force=force,
         say=progress or (lambda line: None),
+        on_read=on_read or (lambda checkpoint: None),
     )
     refuse_existing(plan.out, force)  # before minutes of work, and once more before writing
     if target != "cpu":

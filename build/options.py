@@ -13,7 +13,7 @@ SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim")
 WORDS = {"precision": PRECISIONS, "sampler": SAMPLERS, "vocoder backend": VOCODER_BACKENDS, "era": ERAS}
 
 
-def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress) -> None:
+def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress, on_read) -> None:
     """Raises ConfigError for a wrong type or a value out of range; later passes check that the parts fit each other."""
     for name, value in paths.items():
         if name == "checkpoint" or value is not None:
@@ -31,3 +31,4 @@ def check(paths: dict, words: dict, steps, depth, speaker_f0, force, progress) -
         arguments.optional(arguments.text, "speaker_f0", speaker_f0)
     arguments.flag("force", force)
     arguments.optional(arguments.callback, "progress", progress)
+    arguments.optional(arguments.callback, "on_read", on_read)

@@ -33,6 +33,7 @@ class BuildPlan:
     vocoder_backend: str = "auto"  # one of fastsvc.config.VOCODER_BACKENDS
     force: bool = False
     say: Callable[[str], None] = print
+    on_read: Callable[[Checkpoint], None] = lambda checkpoint: None  # gets the acoustic one, before the others are read
 
     def then(self, stage: type[Stage], **values) -> Stage:
         """The next stage: the fields of this one that the next one has too, and new ``values``."""

@@ -33,6 +33,8 @@ SEMITONES = (-60.0, 60.0)
 AUTO_TRANSPOSE = ("auto", "octaves")
 RMS_MIX_RATE = (0.0, 1.0)  # as RVC's: 0 the recording's loudness over time, 1 the model's own
 DEFAULT_RMS_MIX_RATE = 0.0  # bench/results/level.json
+NOISE_SCALE = (0.0, 1.0)  # factor on the sampler's draws; of RVC's voices, on RVC's own 0.66666
+DEFAULT_NOISE_SCALE = 1.0
 # Of RVC's voices; the defaults are those of its page.
 INDEX_RATE = (0.0, 1.0)  # share of what the index found in the units
 DEFAULT_INDEX_RATE = 0.75

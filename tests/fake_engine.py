@@ -14,7 +14,13 @@ from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import AudioError
 
-SUNG = {"speaker", "steps", "formant", "seed"}  # fields of a request for synthesise_many; the others are for extract
+SUNG = {
+    "speaker",
+    "steps",
+    "formant",
+    "seed",
+    "noise_scale",
+}  # fields of a request for synthesise_many; the others are for extract
 
 
 def settings(speaker="anna", **asked) -> ConversionSettings:
@@ -67,7 +73,7 @@ class FakeEngine:
     def synthesise_many(self, heard, request, *, progress):
         """``fail_sing``: {number of samples of a recording: what to raise}, however many it is sung with."""
         self.sung.append([one.frames for one in heard])
-        self.asked.append((request.speaker, request.steps, request.formant, request.seed))
+        self.asked.append((request.speaker, request.steps, request.formant, request.seed, request.noise_scale))
         for one in heard:
             error = self.fail_sing.get(len(one.features))
             if error is not None:

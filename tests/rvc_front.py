@@ -9,6 +9,7 @@ import torch
 from fake_engine import FakeEngine
 
 from fastsvc.config import RvcConfig
+from fastsvc.engine.fronts import front_for
 
 PIECES = Path(__file__).parent / "data" / "rvc" / "pieces"
 
@@ -55,4 +56,5 @@ class RvcEngine(FakeEngine):
     def __init__(self, config=CONFIG, index=None, unvoiced="zero", **options):
         super().__init__(**options)
         self.config, self.index, self.lock = config, index, threading.RLock()
+        self.front = front_for(config)
         self.manifest = SimpleNamespace(vocoder=SimpleNamespace(unvoiced_f0=unvoiced), input_peak=None)

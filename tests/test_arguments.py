@@ -135,6 +135,7 @@ BUILD = {
     "target": [5, None, "gpu", "sm_75", "sm_9", ["sm_90"]],
     "force": NO_FLAG,
     "progress": [5, "x"],
+    "on_read": [5, "x", True],
     "era": [5, "x", []],
     "sampler": NO_WORD,
     "depth": [*without(NO_WHOLE, None), 0, 1],

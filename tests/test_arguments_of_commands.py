@@ -18,6 +18,7 @@ REQUEST = {
         "transpose",
         "formant",
         "seed",
+        "noise_scale",
         "f0_method",
         "f0_weights",
         "f0_range",

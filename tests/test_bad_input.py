@@ -101,6 +101,18 @@ def test_the_output_folder_cannot_be_written(model, tmp_path, monkeypatch):
     assert result.exit_code == 2 and "out: no files can be written there: the disk is read-only" in result.stderr
 
 
+@pytest.mark.parametrize("extra, code", [(["--spk", "nobody"], 2), (["--steps", "77"], 2), ([], 1)])
+def test_without_a_result_there_is_no_output_folder(model, tmp_path, extra, code):
+    """Refused before the work, or every recording was."""
+    (tmp_path / "a.wav").write_text("no sound")
+    result = convert(model, "a.wav", "-o", "deep/out", "--report", "reports/r.json", *extra)
+    assert result.exit_code == code and not Path("deep").exists()
+    assert Path("reports/r.json").exists() == (code == 1)
+    put(tmp_path / "b.wav")
+    assert convert(model, "a.wav", "b.wav", "-o", "deep/out").exit_code == 1
+    assert [path.name for path in Path("deep/out").glob("[!.]*")] == ["b.wav"]
+
+
 def test_the_disk_fills_up(model, tmp_path, monkeypatch):
     from fastsvc.audio import encode
 

@@ -54,7 +54,7 @@ def test_every_setting_reaches_the_engine(tmp_path, shares):
     for name in "ab":
         put(tmp_path / "in" / f"{name}.wav")
     engine = FakeEngine(shares_batches=shares)
-    sung = {"speaker": {"bert": 1.0}, "steps": 2, "formant": -1.5, "seed": 7}
+    sung = {"speaker": {"bert": 1.0}, "steps": 2, "formant": -1.5, "seed": 7, "noise_scale": 0.5}
     heard = {"transpose": 3.0, "f0_method": "pyin", "f0_weights": "w.pt", "normalise": True, "high_pass": False}
     heard |= {"f0_range": (60.0, 1400.0), "rms_mix_rate": 0.5, "f0_fill": "hold", "resampler": "short"}
     heard |= dict.fromkeys(("index_rate", "protect", "index_search", "unvoiced"))  # of RVC's voices

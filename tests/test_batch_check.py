@@ -133,12 +133,14 @@ def test_a_report_says_of_itself_what_is_checked(planned):
             check_report("r.json", planned)
 
 
-def test_the_output_folder_is_made_or_refused(tmp_path, monkeypatch):
+def test_the_output_folder_is_not_made_yet_or_refused(tmp_path, monkeypatch):
     batch.check_output_folder(tmp_path / "x" / "y")
-    assert (tmp_path / "x" / "y").is_dir() and list((tmp_path / "x" / "y").iterdir()) == []
+    assert not (tmp_path / "x").exists()
     put(tmp_path / "a.wav")
-    with pytest.raises(OutputError, match="a.wav"):
-        batch.check_output_folder(tmp_path / "a.wav")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    for place in ("a.wav", "a.wav/x", "nowhere", "x" * 300, f"{'x' * 300}/y"):
+        with pytest.raises(OutputError, match=place.partition("/")[0]):
+            batch.check_output_folder(tmp_path / place)
 
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")

@@ -52,6 +52,7 @@ def test_the_same_request_is_done_however_it_is_said():
         {"transpose": "auto"},
         {"formant": 1.0},
         {"seed": 1},
+        {"noise_scale": 0.5},
         {"f0_method": "crepe-tiny"},
         {"f0_weights": "weights.pt"},
         {"f0_range": (50.0, 1100.0)},

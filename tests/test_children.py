@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from fastsvc.children import Pool
 from fastsvc.files import leftovers
 
 PARENT = """
@@ -36,6 +38,32 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
     assert not leftovers._alive(worker)
 
 
+def test_a_pool_is_not_closed_while_it_is_woken():
+    """As Python's end does without the pool's lock, when a worker has just died."""
+    wakeup, writing, errors = Pool(1)._executor_manager_thread_wakeup, threading.Event(), []
+    send = wakeup._writer.send_bytes
+
+    def slowly(content):
+        writing.set()
+        time.sleep(0.2)
+        send(content)
+
+    def wake():
+        try:
+            wakeup.wakeup()
+        except OSError as error:
+            errors.append(error)
+
+    wakeup._writer.send_bytes = slowly
+    thread = threading.Thread(target=wake)
+    thread.start()
+    writing.wait()
+    wakeup.close()
+    thread.join()
+    wakeup.wakeup()  # of a closed one: nothing happens
+    assert not errors
+
+
 INTERRUPTED = """
 import os, signal, sys, time
 from fastsvc.children import Pool
@@ -45,23 +73,28 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 
 if __name__ == "__main__":
     pool = Pool(1, slow_start.begin)
-    future = pool.submit(time.sleep, 60)
+    future = pool.submit(slow_start.work)
     [worker] = pool._processes
-    while not os.path.exists({"while it imports": "importing", "at work": "begun"}[sys.argv[1]]):
+    while not os.path.exists({"while it imports": "importing", "at work": "working"}[sys.argv[1]]):
         time.sleep(0.01)
-    time.sleep(0.3)
     os.kill(worker, signal.SIGINT)
+    open("sent", "w").close()
     print(type(future.exception()).__name__)
 """
 SLOW_START = """
-import multiprocessing, time
+import multiprocessing, os, sys, time
 
 if multiprocessing.current_process().name != "MainProcess":  # in the worker
     open("importing", "w").close()
-    time.sleep(1)
+    while sys.argv[1] == "while it imports" and not os.path.exists("sent"):
+        time.sleep(0.01)
 
 def begin():
-    open("begun", "w").close()
+    pass
+
+def work():
+    open("working", "w").close()
+    time.sleep(60)
 """
 
 

@@ -170,7 +170,7 @@ def test_speakers():
     table = Speakers(("anna", "a:b", "7"), base=1)
     assert choose.choose_speaker(table, "a:b") == "a:b"
     assert table.weights(choose.choose_speaker(table, "anna:3,2:1")) == {0: 0.75, 1: 0.25}
-    assert table.weights(choose.choose_speaker(table, "7")) == {2: 1.0}  # a name comes before an id
+    assert table.weights(choose.choose_speaker(table, "7")) == {2: 1.0}  # a name that is no id
     assert choose.choose_speaker(Speakers(("only",)), None) == "only"
     for bad in ("anna:x", "anna:-1,7:2", "anna:0", ":"):
         with pytest.raises(SpeakerError):

@@ -42,9 +42,9 @@ def fake(monkeypatch):
 def test_options_reach_the_engine(fake, tmp_path):
     put(tmp_path / "a.wav")
     asked = ["--spk", "carla", "--steps", 2, "--formant", 0.5, "--seed", 9, "--transpose", -2, "--f0", "yin"]
-    asked += ["--f0-range", "60:1400", "--rms-mix-rate", 0.5]
+    asked += ["--f0-range", "60:1400", "--rms-mix-rate", 0.5, "--noise-scale", 0.25]
     run("convert", "a.wav", *asked, "--rate", 8000, "--no-normalise", "--no-high-pass")
-    assert fake.asked == [("carla", 2, 0.5, 9)]
+    assert fake.asked == [("carla", 2, 0.5, 9, 0.25)]
     ((samples, rate_hz, speaker, heard),) = fake.calls
     assert (samples, rate_hz, speaker) == (6000, 24000, "carla")
     wanted = {"transpose": -2.0, "f0_method": "yin", "f0_weights": None, "rate_out_hz": 8000, "normalise": False}

@@ -15,6 +15,7 @@ from recordings import put, tone
 
 from fastsvc.audio import io
 from fastsvc.commands import choose
+from fastsvc.reading.folder_zip import FolderZip
 
 INDEX = "added_IVF7_Flat_nprobe_1_Voice_v1.index"
 NEEDED = "is a voice of RVC v1, whose content encoder is a file of its own: vec256l9 (256 channels"
@@ -87,6 +88,19 @@ def test_without_its_content_encoder_it_is_not_built(shared, options):
     assert not Path("new.fsvc").exists()
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_zip_that_is_refused_was_unpacked_once(shared, broken, monkeypatch):
+    unpacked, real = [], FolderZip.unpack
+    monkeypatch.setattr(FolderZip, "unpack", lambda self, name, *rest: unpacked.append(name) or real(self, name, *rest))
+    path = shared[0] / "voice.zip"
+    if broken:
+        path = Path("broken.zip")
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("Voice.pth", b"no tensors")
+    result = run("build", path, "-o", "new.fsvc", code=2)
+    assert (NEEDED in result.stderr) is not broken and len(unpacked) == len(set(unpacked)) >= 1, unpacked
+
+
 def test_a_content_encoder_of_other_units(shared):
     folder, _ = shared
     huberts.huggingface(Path("other"))
@@ -138,7 +152,7 @@ def test_what_is_wrong_is_said_before_any_recording(shared):
     ):
         result = run(*command, *options, code=2)
         assert words in result.stderr and result.stderr.count("\n") == 1, options
-    assert not list(Path("converted").iterdir())
+    assert not Path("converted").exists()
 
 
 def test_auto_with_the_voices_pitch(shared):

@@ -96,7 +96,7 @@ def test_cutting_and_batches_change_little(folder):
         units, f0_hz, volume = told(frames, i)
         recordings.append(Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
     voice = gpu.sampler.condition.speaker({1: 1.0})
-    together = gpu.sampler.many(recordings, voice, 2, [5, 6, 7])
+    together = gpu.sampler.many(recordings, voice, 2, [SeededNoise(seed, 80) for seed in (5, 6, 7)])
     for features, seed, mel in zip(recordings, (5, 6, 7), together):
         alone = gpu.sampler(features, voice, 2, SeededNoise(seed, 80))
         cut = gpu.sampler(features, voice, 2, SeededNoise(seed, 80), block=77)

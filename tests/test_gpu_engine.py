@@ -96,7 +96,7 @@ def test_several_recordings_in_one_batch(pair):
         units, f0_hz, volume = told(frames)
         recordings.append(Features(units, torch.arange(frames), f0_hz, f0_hz > 0, volume))
     voice = gpu.sampler.condition.speaker({1: 1.0})
-    together = gpu.sampler.many(recordings, voice, 2, [5, 6, 7])
+    together = gpu.sampler.many(recordings, voice, 2, [SeededNoise(seed, 80) for seed in (5, 6, 7)])
     assert [len(mel) for mel in together] == [12, 20, 7]
     alone = gpu.sampler(recordings[1], voice, 2, SeededNoise(6, 80))
     close(together[1], alone, 1e-6)

@@ -10,7 +10,7 @@ from gpu_pairs import FRAMES, built, told
 
 from fastsvc.engine import buckets
 from fastsvc.engine.buckets import Buckets
-from fastsvc.engine.cpu.sampler import Features
+from fastsvc.engine.cpu.sampler import Features, SeededNoise
 from fastsvc.engine.cuda import pitch as cuda_pitch
 from fastsvc.engine.cuda import recogniser as cuda_recogniser
 from fastsvc.engine.cuda.graphs import Graphs
@@ -49,8 +49,8 @@ def test_graphs_are_made_beforehand(pair, monkeypatch):
     recordings = [Features(*told(n)[:1], torch.arange(n), *(2 * [torch.ones(n)]), torch.ones(n)) for n in lengths]
     voice, before = gpu.sampler.condition.speaker({1: 1.0}), len(made)
     for steps in (1, 2):
-        mels = gpu.sampler.many(recordings, voice, steps, [5, 6, 7])
-        gpu.sampler.many(recordings[:1], voice, steps, [5])
+        mels = gpu.sampler.many(recordings, voice, steps, [SeededNoise(seed, 80) for seed in (5, 6, 7)])
+        gpu.sampler.many(recordings[:1], voice, steps, [SeededNoise(5, 80)])
     gpu.synthesiser(mels[1], recordings[1].f0_hz)
     assert len(made) == before
 

@@ -73,7 +73,7 @@ def test_batches_stretches_and_pieces(model, cpu, monkeypatch):
     gpu, voice = sampler(model, torch.float32, "cuda"), cpu.condition.speaker({0: 0.5, 7: 0.5})
     recordings = [features(frames, model.config, margin=i) for i, frames in enumerate((300, 1, 700, 310, 64, 999, 280))]
     for _ in range(2):
-        together = gpu.many(recordings, voice, 1, range(7))
+        together = gpu.many(recordings, voice, 1, [seeded(model, seed) for seed in range(7)])
         for seed, (heard, latent) in enumerate(zip(recordings, together)):
             assert error(latent, cpu(heard, voice, 1, seeded(model, seed))) < BOUNDS[torch.float32]
     cut = gpu(recordings[5], voice, 1, seeded(model, 5), block=77)
@@ -85,10 +85,10 @@ def test_the_host_waits_for_nothing(model):
     gpu, recordings = sampler(model, torch.float16, "cuda"), [features(frames, model.config) for frames in (300, 280)]
     recordings = [one.__class__(one.units.cuda(), *list(vars(one).values())[1:]) for one in recordings]
     voice = gpu.condition.speaker({0: 1.0})
-    want = gpu.many(recordings, voice, 1, [1, 2])
+    want = gpu.many(recordings, voice, 1, [seeded(model, 1), seeded(model, 2)])
     torch.cuda.set_sync_debug_mode("error")
     try:
-        got = gpu.many(recordings, voice, 1, [1, 2])
+        got = gpu.many(recordings, voice, 1, [seeded(model, 1), seeded(model, 2)])
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert all(torch.equal(*pair) for pair in zip(got, want))

@@ -46,6 +46,19 @@ def test_a_run_that_ends_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("result", [False, True])
+def test_a_folder_made_for_the_list_ends_with_it(tmp_path, result):
+    run = InWork(tmp_path / "x" / "y")
+    run.begin("a")
+    assert (tmp_path / "x" / "y").is_dir()
+    if result:
+        (tmp_path / "x" / "b").touch()
+    run.close()
+    assert not (tmp_path / "x" / "y").exists() and (tmp_path / "x").exists() == result
+    InWork(tmp_path).close()
+    assert tmp_path.is_dir()
+
+
 def test_an_interruption_leaves_what_it_did_not_reach(tmp_path):
     InWork(tmp_path).begin("a")
     run = InWork(tmp_path)

@@ -87,11 +87,11 @@ def test_recordings_of_unequal_length_share_batches(pair, lengths):
     """Each gets what it gets alone from the CPU, with its own seed and margin."""
     cpu, gpu = pair
     recordings = [features(frames, CONFIG, margin=i % 3) for i, frames in enumerate(lengths)]
-    voice, seeds, done = cpu.condition.speaker({2: 0.5, 1: 0.5}), range(len(lengths)), []
-    together = poisoned(gpu, lambda: gpu.many(recordings, voice, 1, seeds))
-    gpu.many(recordings, voice, 1, seeds, done.append)
-    for heard, seed, latent in zip(recordings, seeds, together, strict=True):
-        assert relative(latent, cpu(heard, voice, 1, seeded(seed))) < BOUND
+    voice, noises, done = cpu.condition.speaker({2: 0.5, 1: 0.5}), list(map(seeded, range(len(lengths)))), []
+    together = poisoned(gpu, lambda: gpu.many(recordings, voice, 1, noises))
+    gpu.many(recordings, voice, 1, noises, done.append)
+    for heard, noise, latent in zip(recordings, noises, together, strict=True):
+        assert relative(latent, cpu(heard, voice, 1, noise)) < BOUND
     assert done == sorted(done) and done[-1] == 1
     assert max(shape.batch for shape in gpu.network.encoders.by_shape) > 1
     assert len(gpu.network.flows.by_shape) < len(lengths)
@@ -115,7 +115,7 @@ def test_long_recordings_in_the_cpus_stretches(pair, monkeypatch, frames):
     cpu, gpu = pair
     recordings = [features(count, CONFIG) for count in (20, frames, 33)]
     voice = cpu.condition.speaker({0: 1.0})
-    together = poisoned(gpu, lambda: gpu.many(recordings, voice, 1, [4, 5, 6]))
+    together = poisoned(gpu, lambda: gpu.many(recordings, voice, 1, [seeded(seed) for seed in (4, 5, 6)]))
     for heard, seed, latent in zip(recordings, (4, 5, 6), together):
         assert relative(latent, cpu(heard, voice, 1, seeded(seed))) < BOUND
     noise = noise_from([torch.randn(frames, CONFIG.mel.bins)])
@@ -152,7 +152,20 @@ def test_everything_stays_on_the_device(pitch):
     form = sampler(random(config), torch.float16, "meta")
     recordings = [features(frames, config, margin=5, protect=0.2) for frames in (30, 50, 9000)]
     recordings = [replace(one, units=one.units.to("meta"), original_units=one.units.to("meta")) for one in recordings]
-    latents = form.many(recordings, form.condition.speaker({0: 1.0}), 1, [1, 2, 3])
+    latents = form.many(recordings, form.condition.speaker({0: 1.0}), 1, [seeded(seed) for seed in (1, 2, 3)])
     assert [(latent.device.type, tuple(latent.shape)) for latent in latents] == [
         ("meta", (frames, config.mel.bins)) for frames in (30, 50, 9000)
     ]
+
+
+def test_draws_of_another_deviation(pair):
+    """In the graph where all have one; from the caller's side where recordings of one batch differ."""
+    cpu, gpu = pair
+    recordings = [features(frames, CONFIG) for frames in (40, 33)]
+    voice = cpu.condition.speaker({0: 1.0})
+    for scales in ((0.5, 0.5), (0.0, 0.0), (1.0, 0.25)):
+        noises = [replace(seeded(seed), scale=scale) for seed, scale in enumerate(scales)]
+        together = poisoned(gpu, lambda noises=noises: gpu.many(recordings, voice, 1, noises))
+        for heard, noise, latent in zip(recordings, noises, together):
+            assert relative(latent, cpu(heard, voice, 1, noise)) < BOUND
+            assert (relative(latent, cpu(heard, voice, 1, seeded(noise.seed))) > 1e-3) == (noise.scale < 1)

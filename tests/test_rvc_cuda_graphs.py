@@ -68,7 +68,7 @@ def test_graphs_are_made_beforehand(pair, monkeypatch):
     before, voice = len(made), cpu.condition.speaker({0: 1.0})
     for group in groups:
         recordings = [features(count, CONFIG) for count in group]
-        together = gpu.many(recordings, voice, 1, range(len(group)))
+        together = gpu.many(recordings, voice, 1, [seeded(seed) for seed in range(len(group))])
         for seed, (heard, latent) in enumerate(zip(recordings, together)):
             assert relative(latent, cpu(heard, voice, 1, seeded(seed))) < BOUND
     assert len(made) == before

@@ -124,9 +124,14 @@ def test_several_recordings_get_what_each_gets_alone():
     config = RvcConfig(**SMALL)
     form, recordings = sampler(random(config)), [features(frames, config) for frames in (9, 1, 40)]
     voice, done = form.condition.speaker({2: 1.0}), []
-    together = form.many(recordings, voice, 1, [5, 5, 6], done.append)
-    for heard, seed, latent in zip(recordings, (5, 5, 6), together):
-        torch.testing.assert_close(latent, form(heard, voice, 1, SeededNoise(seed, config.mel.bins)), rtol=0, atol=0)
+    noises = [
+        SeededNoise(5, config.mel.bins),
+        SeededNoise(5, config.mel.bins, scale=0.5),
+        SeededNoise(6, config.mel.bins),
+    ]
+    together = form.many(recordings, voice, 1, noises, done.append)
+    for heard, noise, latent in zip(recordings, noises, together):
+        torch.testing.assert_close(latent, form(heard, voice, 1, noise), rtol=0, atol=0)
     assert done == sorted(done) and done[-1] == 1
 
 

@@ -78,6 +78,24 @@ def test_a_name_is_found_however_it_is_typed(stored, typed):
     assert table.weights(choose_speaker(table, f"Ada:3,{typed}:1")) == {1: 0.25, 0: 0.75}
 
 
+def test_a_number_is_an_id_before_it_is_a_name(capsys):
+    """A voice of RVC from the file 5.pth: its first speaker is called 5, and another one has the id 5."""
+    table = Speakers(("5", *(f"speaker {i}" for i in range(1, 8)), "20"), default=0)
+    assert choose_speaker(table, None) == "5" and table.row("5") == 0  # names of the table itself
+    assert not capsys.readouterr().err
+    for text, weights in (("5", {5: 1.0}), (" 5 ", {5: 1.0}), ("5:3,0:1", {5: 0.75, 0: 0.25})):
+        assert table.weights(choose_speaker(table, text)) == weights
+        told = capsys.readouterr()
+        assert (
+            told.err == "note: --spk 5 is the id of 'speaker 5'; the speaker called '5' has the id 0\n" and not told.out
+        )
+    for text, row in (("0", 0), ("20", 8), ("8", 8), ("speaker 5", 5)):  # one thing alone is meant
+        assert table.row(choose_speaker(table, text)) == row
+    assert not capsys.readouterr().err
+    with pytest.raises(SpeakerError, match="no speaker '9'"):
+        choose_speaker(table, "9")
+
+
 def test_what_was_meant_is_asked():
     table = Speakers(("ALTO ONE", "Straße", "anna", "Anna"))
     for typed, meant in (("alto onee", "'ALTO ONE'"), ("STRASE", "'Straße'"), ("ANNA", "'anna' or 'Anna'")):

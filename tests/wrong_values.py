@@ -24,6 +24,7 @@ CONVERT = {
     "transpose": [*NO_NUMBER, "Auto", 61, -60.5, None, np.array([1.0, 2.0])],
     "formant": [*NO_NUMBER, 12.5, -13, None],
     "seed": [*NO_WHOLE, -1, 2**64],
+    "noise_scale": [*NO_NUMBER, -0.01, 1.01, None],
     "f0_method": without(NO_WORD, None),
     "f0_weights": NO_PATH,
     "f0_range": [

@@ -27,6 +27,7 @@ def read_pass(plan: BuildPlan) -> ReadPlan:
     options, content = plan.read_options, None
     acoustic = read(plan.checkpoint, options.config, options.era, options.speaker_vectors)
     acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student, a voice of RVC)")
+    plan.on_read(acoustic)
     for note in acoustic.notes:
         plan.say(f"read: {note}")
     vocoder = acoustic.vocoder

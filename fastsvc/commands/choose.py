@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fastsvc.commands.common import say, verbosity
 from fastsvc.errors import EngineError, SpeakerError
 
 MODEL_VARIABLE = "FASTSVC_MODEL"
@@ -41,10 +42,12 @@ def choose_model(model: str | None) -> tuple[Path, str]:
     return chosen, why
 
 
-def choose_speaker(table, text: str | None) -> str | dict[str, float]:
+def choose_speaker(table, text: str | None) -> str | int | dict[str | int, float]:
     """The speaker named by ``text`` as the engine takes it: a name or id, or a mixture for "A:0.7,B:0.3".
 
-    ``table`` is a fastsvc.engine.speakers.Speakers. Without text it is the only speaker, or the table's default.
+    A number is an id first, and a name only where the table has no such id: the first speaker of RVC's voices is called
+    as their file, which may be 5.pth. ``table`` is a fastsvc.engine.speakers.Speakers. Without text it is the only
+    speaker, or the table's default.
     Raises SpeakerError.
     """
     if text is None:
@@ -53,13 +56,25 @@ def choose_speaker(table, text: str | None) -> str | dict[str, float]:
         names = ", ".join(f"{table.base + i} {name}" for i, name in enumerate(table.names[:20]))
         more = f" and {len(table.names) - 20} more" if len(table.names) > 20 else ""
         raise SpeakerError("no voice is chosen", f"choose one with --spk ID or NAME: {names}{more}")
-    speaker = text if table.knows(text) or ":" not in text else _mixture(text)
+    speaker = _id_first(table, text) if table.knows(text) or ":" not in text else _mixture(table, text)
     table.weights(speaker)
     return speaker
 
 
-def _mixture(text: str) -> dict[str, float]:
-    mixture: dict[str, float] = {}
+def _id_first(table, text: str) -> str | int:
+    """``text``, or the id that it is; a note says so where another speaker is called so."""
+    both = table.id_and_name(text)
+    if both is None:
+        return text
+    number, namesake = both
+    if verbosity() >= 0:  # on stderr, as stdout may carry samples
+        text, name = text.strip(), table.names[number - table.base]
+        say(f"note: --spk {text} is the id of {name!r}; the speaker called {text!r} has the id {namesake}", error=True)
+    return number
+
+
+def _mixture(table, text: str) -> dict[str | int, float]:
+    mixture: dict[str | int, float] = {}
     for part in text.split(","):
         name, _, weight = part.rpartition(":")
         try:
@@ -71,5 +86,6 @@ def _mixture(text: str) -> dict[str, float]:
                 f"the mixture {text!r} has a weight that is negative or not a number",
                 "use weights from 0 up, such as A:0.7,B:0.3",
             )
-        mixture[name.strip()] = mixture.get(name.strip(), 0.0) + share
+        speaker = _id_first(table, name.strip())
+        mixture[speaker] = mixture.get(speaker, 0.0) + share
     return mixture

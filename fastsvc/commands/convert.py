@@ -36,6 +36,7 @@ MIX_HELP = "Loudness over time: 0, the recording's; 1, the model's own, untouche
 STEPS_HELP = "Number of sampling steps."
 FORMANT_HELP = "Shift of the voice's resonances in semitones, where the model can."
 SEED_HELP = "Seed of the noise: the same seed gives the same result."
+NOISE_HELP = "Factor on the sampler's noise, of RVC's voices on RVC's own 0.66666; 0: none, whatever the seed."
 F0_DEFAULT = "the model's own; RVC's voices: rmvpe where its weights are named, else fcpe where installed, else yin"
 RANGE_HELP = "Lowest and highest pitch that are heard, in Hz or as notes: 60:1400, C2:F6."
 RANGE_DEFAULT = "40:2100, and all that the model was trained on"
@@ -117,6 +118,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Processor that computes.")
 @option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP)
+@option("--noise-scale", default=arguments.DEFAULT_NOISE_SCALE, type=Number(*arguments.NOISE_SCALE), help=NOISE_HELP)
 @option("--overwrite", is_flag=True, help="Replace existing results; inputs are never replaced.")
 @option("--report", metavar="FILE.json", help="Report of each file's outcome, with times and versions.")
 @verbosity_options

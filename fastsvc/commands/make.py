@@ -58,9 +58,8 @@ def build(checkpoint, **options):
     from fastsvc.commands.gpu import after_building
     from fastsvc.commands.rvc_content import require_content
 
-    if options["content"] is None:
-        require_content(checkpoint)
-    path = compile(checkpoint, progress=say, **options)
+    on_read = require_content if options["content"] is None else None
+    path = compile(checkpoint, progress=say, on_read=on_read, **options)
     after_building(path, options["target"])
     _say_next(path)
 

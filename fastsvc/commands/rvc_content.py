@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastsvc.config import RvcConfig
-from fastsvc.errors import CheckpointError, FastsvcError
+from fastsvc.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from fastsvc.checkpoints import Checkpoint
 
 ENCODERS = {
     "vec768l12": "ContentVec or HuBERT-base, layer 12",
@@ -20,20 +25,11 @@ def encoder(config: RvcConfig) -> str:
     return f"{name} ({config.unit_channels} channels: {ENCODERS.get(name, 'another HuBERT')})"
 
 
-def require_content(path) -> None:
-    """Raise CheckpointError if ``path`` is a voice of RVC, which cannot convert recordings without an encoder.
-
-    Errors of reading it are left to the build.
-    """
-    from fastsvc.checkpoints import read
-
-    try:
-        voice = read(path, inspect_only=True)
-    except FastsvcError:
-        return
+def require_content(voice: Checkpoint) -> None:
+    """Raise CheckpointError if ``voice`` is one of RVC, which cannot convert recordings without an encoder."""
     if voice.kind == "rvc":
         raise CheckpointError(
-            f"{path} is a voice of RVC {voice.config.version}, whose content encoder is a file of its own:"
+            f"{voice.path} is a voice of RVC {voice.config.version}, whose content encoder is a file of its own:"
             f" {encoder(voice.config)}",
             f"name it with --content: {FILES}",
         )

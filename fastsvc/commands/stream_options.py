@@ -12,6 +12,7 @@ from fastsvc.commands.convert import (
     F0_DEFAULT,
     FORMANT_HELP,
     MODEL_DEFAULT,
+    NOISE_HELP,
     RANGE_DEFAULT,
     RANGE_HELP,
     SEED_HELP,
@@ -37,6 +38,7 @@ def voice_options(command):
 def stream_options(command):
     """Adds the grid's sizes and the arguments of :meth:`fastsvc.engine.Engine.stream` to a command."""
     steps, formants = click.IntRange(*arguments.STEPS), Number(*arguments.FORMANT)
+    scale, noise_scale = arguments.DEFAULT_NOISE_SCALE, Number(*arguments.NOISE_SCALE)
     decorators = (
         option("--block", default=80.0, type=Number(1.0, 10_000.0), help=BLOCK_HELP),
         option("--lookahead", default=160.0, type=Number(0.0, 10_000.0), help=LOOKAHEAD_HELP),
@@ -49,6 +51,7 @@ def stream_options(command):
         option("--f0-range", type=PitchRange(), show_default=RANGE_DEFAULT, help=RANGE_HELP),
         rvc_options,
         option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP),
+        option("--noise-scale", default=scale, type=noise_scale, help=NOISE_HELP),
     )
     for decorate in reversed(decorators):
         command = decorate(command)

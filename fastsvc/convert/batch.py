@@ -75,15 +75,27 @@ def waiting(plan: ConversionPlan, overwrite: bool) -> list[Job]:
 
 
 def check_output_folder(folder: str | os.PathLike) -> None:
-    """Make ``folder`` and see that files can be written there. Raises OutputError."""
+    """See that files can be written to ``folder``, or where it would be made: the first file makes it. Raises
+    OutputError."""
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=_existing(Path(folder))):
             pass
     except OSError as error:
         raise OutputError(
             f"{folder}: no files can be written there: {files.reason(error)}", "choose another folder with -o"
         ) from None
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder above ``folder`` that exists, or itself. Raises OSError, as for a file among them."""
+    while True:
+        try:
+            folder.lstat()
+            return folder
+        except FileNotFoundError:
+            if folder == folder.parent:  # a drive, or the current folder, that is gone
+                raise
+            folder = folder.parent
 
 
 class _Pipeline:

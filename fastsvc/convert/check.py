@@ -19,7 +19,7 @@ _LARGEST = 2**27  # bytes of a report that may be replaced; a report on 300,000 
 
 
 def check_report(path: str | os.PathLike, plan: ConversionPlan) -> Path:
-    """The path of the report: ``path``, or the target of that link. Its folder is created.
+    """The path of the report: ``path``, or the target of that link. The report makes its folder.
 
     Raises OutputError if the path holds something other than our report, is an input or a result of ``plan``, or
     cannot be written.

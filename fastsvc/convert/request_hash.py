@@ -38,9 +38,11 @@ def request_hash(engine, settings: ConversionSettings, format: str) -> str:
         "format": format,
         "bits": subtype(settings, format) or "16",
     }
+    # Options at values that old results were made with add nothing, so that old results keep their hash.
     parts |= {} if rvc is None else {"rvc": asdict(rvc)}
+    parts |= {} if options.noise_scale == arguments.DEFAULT_NOISE_SCALE else {"noise_scale": options.noise_scale}
     as_streams = options.f0_fill, options.resampler
-    if as_streams != (arguments.F0_FILLS[0], arguments.RESAMPLERS[0]):  # results of old keep their hash
+    if as_streams != (arguments.F0_FILLS[0], arguments.RESAMPLERS[0]):
         parts["as_streams"] = as_streams
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fastsvc.audio import highpass, resample
+from fastsvc.audio import resample
 from fastsvc.audio.peaks import PeakLimit
-from fastsvc.config import RvcConfig
-from fastsvc.engine import checks, extraction, pitch_notes, rvc_front, rvc_options, tensors
+from fastsvc.engine import checks, extraction, pitch_notes, rvc_options, tensors
 from fastsvc.engine.cpu.sampler import Features, Progress
 from fastsvc.engine.level import LoudnessProfile
 from fastsvc.engine.request import Request
@@ -49,7 +48,7 @@ class RecordingFeatures:
 
 @dataclass(frozen=True)
 class PreparedRecording:
-    """A recording from which features can be extracted, at its own rate: without rumble, at the corpus' level."""
+    """A recording from which features can be extracted, at its own rate and at the level of its engine's front."""
 
     audio: np.ndarray  # [samples]
     output_spec: OutputSpec
@@ -57,30 +56,14 @@ class PreparedRecording:
 
     @staticmethod
     def of(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> PreparedRecording:
-        """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them. RVC's voices have a high-pass
-        and a level of their own (engine/rvc_front.py), and their output does not follow the input's gain."""
+        """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them."""
         rates = len(audio), rate_hz, request.rate_out_hz or rate_hz
-        if isinstance(engine.config, RvcConfig):
-            level = LoudnessProfile.of(_without_rumble(audio, rate_hz, request), rate_hz, request.rms_mix_rate)
-            spec = OutputSpec(*rates, 1.0, level or PeakLimit(), request.resample_quality)
-            return PreparedRecording(audio, spec, note)
-        audio = _without_rumble(audio, rate_hz, request)
-        peak = engine.manifest.input_peak
-        if request.normalise is not None:
-            peak = (peak or 0.95) if request.normalise else None
-        level = LoudnessProfile.of(audio, rate_hz, request.rms_mix_rate)
-        audio, gain = extraction.levelled(audio, peak, rate_hz)
+        audio, gain, level = engine.front.levelled(engine, audio, rate_hz, request)
         return PreparedRecording(audio, OutputSpec(*rates, 1 / gain, level, request.resample_quality), note)
 
     def features(self, engine, request: Request) -> Features:
         """Its features; the engine is at work meanwhile. Raises ConfigError, EngineError."""
-        if isinstance(engine.config, RvcConfig):
-            found = rvc_front.features(engine, self.audio, self.output_spec.rate_hz, request)
-        else:
-            recording = self.audio, self.output_spec.rate_hz, engine.config, engine.encoder
-            pitch = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
-            how = {"gate_hum": request.high_pass, "quality": request.resample_quality}
-            found = extraction.features(*recording, *pitch, **how)
+        found = engine.front.features(engine, self.audio, self.output_spec.rate_hz, request)
         if request.f0_fill == "interpolate":
             return found
         return replace(found, f0_hz=hold.held(found.f0_hz, found.voiced))
@@ -91,7 +74,7 @@ class PreparedRecording:
         semitones = extraction.shift_semitones(request.transpose, *features.melody, target_hz)
         features.f0_hz.mul_(2 ** (semitones / 12))
         notes = pitch_notes.notes(features, semitones, engine.config)
-        features = features if options is None else rvc_front.settled(features, options.unvoiced)
+        features = engine.front.settled(engine, features, options)
         return RecordingFeatures(features, semitones, self.output_spec, (self.note, *notes) if self.note else notes)
 
 
@@ -103,10 +86,6 @@ def extracted(engine, audio: np.ndarray, note: str, rate_hz: int, request: Reque
         features = prepared.features(engine, request)
         engine.timings = {"features": time.perf_counter() - start}
     return prepared.transposed(engine, request, features)
-
-
-def _without_rumble(audio: np.ndarray, rate_hz: int, request: Request) -> np.ndarray:
-    return highpass.high_passed(audio, rate_hz) if request.high_pass else audio
 
 
 def nonempty_mono(audio, rate_hz: int) -> tuple[np.ndarray, str]:
@@ -128,10 +107,7 @@ def checked_features(engine, units, f0_hz, volume, voiced=None) -> Features:
         ratio = extraction.units_per_frame(engine.config, engine.encoder)
         units = align.align(units, frames, method, ratio=ratio) if method == "average" else units
     unit_indices = align.indices(len(units), frames, "nearest" if method == "average" else method, ratio=ratio)
-    features = Features(units, unit_indices, f0_hz, voiced, volume)
-    if isinstance(engine.config, RvcConfig):
-        return rvc_front.settled(features, engine.manifest.vocoder.unvoiced_f0)
-    return features
+    return engine.front.settled(engine, Features(units, unit_indices, f0_hz, voiced, volume), None)
 
 
 def finished_audio(audio: np.ndarray, model_rate_hz: int, spec: OutputSpec) -> np.ndarray:

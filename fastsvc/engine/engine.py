@@ -16,6 +16,7 @@ from fastsvc.config import AnyAcousticConfig
 from fastsvc.engine import backends, checks, conversion, extraction, synthesis, warming
 from fastsvc.engine.conversion import OutputSpec, RecordingFeatures, progress_between
 from fastsvc.engine.cpu.sampler import Progress
+from fastsvc.engine.fronts import front_for
 from fastsvc.engine.parts import Model
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
@@ -43,6 +44,7 @@ class Engine(Streaming):
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin, self.index = parts.yin, parts.retrieval
+        self.front = front_for(self.config)
         self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
         self.content_hash = content_hash(folder.raw_manifest)
         self.timings: dict[str, float] = {}
@@ -100,6 +102,7 @@ class Engine(Streaming):
         transpose=0,
         formant: float = 0.0,
         seed: int = 0,
+        noise_scale: float = arguments.DEFAULT_NOISE_SCALE,
         f0_method: str | None = None,
         f0_weights=None,
         f0_range: tuple[float, float] | None = None,
@@ -121,7 +124,9 @@ class Engine(Streaming):
         speaker: a name, an id, or a mapping of those to weights. steps: one of :attr:`steps`, None for
         :attr:`default_steps`. transpose: semitones; "auto": from the voiced median of the recording to the speaker's,
         in whole semitones; "octaves": in whole octaves.
-        formant: semitones by which the voice's resonances move, where the model has a key-shift embedding. f0_method:
+        formant: semitones by which the voice's resonances move, where the model has a key-shift embedding.
+        noise_scale: the standard deviation of the sampler's draws from ``seed``, 0 … 1; at 0 the seed does not matter
+        to the mel. RVC's voices draw with that share of RVC's own 0.66666. f0_method:
         as fastsvc.features.f0.extract, None for the model's own; f0_weights: the file of rmvpe. f0_range: the lowest
         and the highest pitch that is tracked, in Hz; None for 40 to 2100 and the model's whole training range.
         rate_out_hz: None for the input's rate.
@@ -141,6 +146,7 @@ class Engine(Streaming):
             transpose=transpose,
             formant=formant,
             seed=seed,
+            noise_scale=noise_scale,
             f0_method=f0_method,
             f0_weights=f0_weights,
             f0_range=f0_range,
@@ -218,16 +224,18 @@ class Engine(Streaming):
         *,
         voiced=None,
         formant: float = 0.0,
+        noise_scale: float = arguments.DEFAULT_NOISE_SCALE,
         mel=None,
     ) -> tuple[Tensor | None, Tensor]:
         """Features → (audio [T·hop] at :attr:`rate_hz`, or None without a vocoder; log-mel [T, M]).
 
         units [Tu, D] at the encoder's rate or [T, D]; f0_hz [T] (interpolated through unvoiced frames, or 0 there);
         volume [T]: RMS; voiced [T], by default where f0_hz > 0. noise: the draws [T, M] of each step; None makes them
-        from ``seed``. mel: log-mel [T, M] to refine, which engines of shallow diffusion need and others do not take.
+        from ``seed`` and ``noise_scale``. mel: log-mel [T, M] to refine, which engines of shallow diffusion need and
+        others do not take.
         """
         features = conversion.checked_features(self, units, f0_hz, volume, voiced)
-        request = Request(speaker, steps=steps, formant=formant, seed=seed)
+        request = Request(speaker, steps=steps, formant=formant, seed=seed, noise_scale=noise_scale)
         return synthesis.synthesise_one(self, features, request, noise, mel)
 
     def check_request(self, request: Request) -> None:

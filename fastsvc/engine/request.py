@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastsvc import arguments
 from fastsvc.config import F0_METHODS
 from fastsvc.engine import checks, extraction, rvc_options
+from fastsvc.engine.cpu.sampler import SeededNoise
 from fastsvc.errors import ConfigError, EngineError
 from fastsvc.features import f0
 
@@ -25,6 +26,7 @@ class Request:
     transpose: float | str = 0.0  # semitones, "auto" or "octaves"
     formant: float = 0.0  # semitones
     seed: int = 0
+    noise_scale: float = arguments.DEFAULT_NOISE_SCALE  # standard deviation of the sampler's draws
     f0_method: str | None = None
     f0_weights: str | None = None  # a path
     f0_range: tuple[float, float] | None = None  # Hz
@@ -49,6 +51,7 @@ class Request:
             "transpose": arguments.transpose(self.transpose),
             "formant": arguments.number("formant", self.formant, *arguments.FORMANT),
             "seed": arguments.seed(self.seed),
+            "noise_scale": arguments.number("noise_scale", self.noise_scale, *arguments.NOISE_SCALE),
             "f0_method": optional(arguments.one_of, "f0 method", self.f0_method, F0_METHODS),
             "f0_range": None if self.f0_range is None else arguments.f0_range(self.f0_range),
             "rate_out_hz": None if rate_hz is None else arguments.rate_hz(rate_hz, "the sample rate of the output"),
@@ -112,6 +115,10 @@ class Request:
         features = engine.config.features
         rate_hz = rvc_options.tracking_rate_hz(engine)
         return f0.ranges(features.f0_low_hz, features.f0_high_hz, rate_hz, self.f0_range)[1]
+
+    def noise(self, engine) -> SeededNoise:
+        """What the sampler draws for a recording. The vocoder has noise of its own, which ``noise_scale`` leaves."""
+        return SeededNoise(self.seed, engine.config.mel.bins, scale=self.noise_scale)
 
     def voice(self, engine):
         """The target voice's vector [H], on the CPU. Raises SpeakerError, EngineError."""

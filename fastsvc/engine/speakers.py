@@ -53,14 +53,27 @@ class Speakers:
         row = self._named(speaker) if isinstance(speaker, str) else None
         if row is not None:
             return row
+        row = self._numbered(speaker)
+        if row is not None:
+            return row
+        raise SpeakerError(f"there is no speaker {shown(speaker)}", self._remedy(speaker))
+
+    def _numbered(self, speaker) -> int | None:
+        """The row of an id, as a number or as text; None for everything else."""
         number = None
         if isinstance(speaker, str):
             number = int(speaker) if ID.fullmatch(speaker.strip()) else None
         elif isinstance(speaker, numbers.Integral) and not isinstance(speaker, bool):
             number = int(speaker)
-        if number is not None and self.base <= number < self.base + len(self.names):
-            return number - self.base
-        raise SpeakerError(f"there is no speaker {shown(speaker)}", self._remedy(speaker))
+        inside = number is not None and self.base <= number < self.base + len(self.names)
+        return number - self.base if inside and number is not None else None
+
+    def id_and_name(self, text: str) -> tuple[int, int] | None:
+        """(the id ``text``, the id of the speaker who is called so), where these are two speakers; else None."""
+        numbered, named = self._numbered(text), self._named(text)
+        if numbered is None or named is None or numbered == named:
+            return None
+        return self.base + numbered, self.base + named
 
     def _named(self, text: str) -> int | None:
         """The row of a name, however its accents are spelled; None if none or several fit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastsvc import arguments
 from fastsvc.engine import checks
 from fastsvc.engine.request import Request
 from fastsvc.engine.stream import Stream, reach
@@ -22,6 +23,7 @@ class Streaming:
         formant: float = 0.0,
         gain: float = 1.0,
         seed: int = 0,
+        noise_scale: float = arguments.DEFAULT_NOISE_SCALE,
         f0_method: str | None = None,
         f0_weights=None,
         f0_range: tuple[float, float] | None = None,
@@ -44,6 +46,7 @@ class Streaming:
             transpose=transpose,
             formant=formant,
             seed=seed,
+            noise_scale=noise_scale,
             f0_method=f0_method,
             f0_weights=f0_weights,
             f0_range=f0_range,

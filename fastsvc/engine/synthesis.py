@@ -11,7 +11,7 @@ from torch import Tensor
 from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine import checks, margins, ranges, shallow
 from fastsvc.engine.conversion import progress_between
-from fastsvc.engine.cpu.sampler import Features, Progress, SeededNoise, noise_from
+from fastsvc.engine.cpu.sampler import Features, Progress, noise_from
 from fastsvc.engine.request import Request
 
 MEL_SHARE = 0.4  # for the progress bar alone: the mel's share of the time
@@ -19,10 +19,10 @@ MEL_SHARE = 0.4  # for the progress bar alone: the mel's share of the time
 
 def synthesise_many(engine, recordings: Sequence[Features], request: Request, progress=None) -> list[np.ndarray]:
     """Audio [T·hop] of each recording, whose slices share a GPU's batches."""
-    steps, seed, vector = request.steps_of(engine), request.seed, request.voice(engine)
+    steps, vector, noises = request.steps_of(engine), request.voice(engine), [request.noise(engine)] * len(recordings)
 
     def sample(progress) -> list[Tensor]:
-        return engine.sampler.many(recordings, vector, steps, [seed] * len(recordings), progress)
+        return engine.sampler.many(recordings, vector, steps, noises, progress)
 
     with engine.lock:
         audio, _ = _audio_and_mels(engine, recordings, request, sample, progress)
@@ -34,10 +34,9 @@ def synthesise_one(engine, features: Features, request: Request, noise, mel) -> 
 
     Raises ConfigError for a noise or mel that does not fit, EngineError for a result that is not finite.
     """
-    steps, seed, vector = request.steps_of(engine), request.seed, request.voice(engine)
-    frames = len(features.f0_hz)
+    steps, vector, frames = request.steps_of(engine), request.voice(engine), len(features.f0_hz)
     mel, noise = shallow.mel(engine, mel, frames), checks.noise(engine, noise, frames, steps)
-    draw = SeededNoise(seed, engine.config.mel.bins) if noise is None else noise_from(noise)
+    draw = request.noise(engine) if noise is None else noise_from(noise)
 
     def sample(progress) -> list[Tensor]:
         return [engine.sampler(features, vector, steps, draw, progress=progress, mel=mel)]

@@ -29,7 +29,8 @@ LINE_BYTES, FILE_BYTES = 2**16, 2**28  # bytes beyond are not read: anybody may 
 class InWork:
     """A list in a hidden file of ``folder`` while files are in work; None: no list.
 
-    Errors while writing or reading it are ignored: only the order depends on it.
+    The first file in work makes a missing folder; :meth:`close` removes it if nothing else is in it. Errors while
+    writing or reading the list are ignored: only the order depends on it.
     """
 
     def __init__(self, folder: str | os.PathLike | None):
@@ -37,6 +38,7 @@ class InWork:
         self._lock = threading.Lock()
         self._active: list[str] = []
         self._lines: BinaryIO | None = None
+        self._made: list[Path] = []  # folders that the list is the reason for, the innermost first
         self._kill_counts: dict[str, int] = _read_list(self._list_path)  # by path: the number of killed runs
 
     def kills(self, path: str | os.PathLike) -> int:
@@ -88,6 +90,8 @@ class InWork:
                     self._write_head()
                 elif self._list_path.exists():
                     self._list_path.unlink()
+                for folder in self._made:
+                    folder.rmdir()  # raises where something is in it
 
     def _write_head(self) -> None:
         write_text(self._list_path, _line("killed", self._kill_counts) + _line("process", process_name()))
@@ -98,6 +102,7 @@ class InWork:
             return
         with contextlib.suppress(OutputError, OSError):
             if self._lines is None:
+                self._made = self._made or [p for p in self._list_path.parents if not os.path.lexists(p)]
                 self._write_head()
                 self._lines = open(self._list_path, "ab", buffering=0)  # noqa: SIM115 - until close
             self._lines.write(_line(event, path).encode("utf-8", "surrogateescape"))

@@ -51,14 +51,21 @@ class Features:
 
 @dataclass(frozen=True)
 class SeededNoise:
-    """Counter-based noise: each frame gets the same numbers on every device, however the recording is cut."""
+    """Counter-based noise: each frame gets the same numbers on every device, however the recording is cut.
+
+    ``scale``: the standard deviation of the draws; at 0 they are all 0, and the seed does not matter.
+    """
 
     seed: int
     bins: int
     device: str | torch.device = "cpu"
+    scale: float = 1.0
 
     def __call__(self, step: int, first: int, last: int) -> Tensor:
-        return gaussian(self.seed, step, first, last - first, self.bins, self.device)
+        if self.scale == 0.0:
+            return torch.zeros(last - first, self.bins, device=self.device)
+        draws = gaussian(self.seed, step, first, last - first, self.bins, self.device)
+        return draws if self.scale == 1.0 else draws.mul_(self.scale)
 
 
 def noise_from(draws) -> Noise:
@@ -78,14 +85,13 @@ class OneByOne:
         recordings: Sequence[Features],
         speaker: Tensor,
         steps: int,
-        seeds: Sequence[int],
+        noises: Sequence[Noise],
         progress: Progress | None = None,
     ) -> list[Tensor]:
-        """Log-mels of several recordings, one after another."""
+        """Log-mels of several recordings, each with its own noise, one after another."""
         mels = []
-        for i, (features, seed) in enumerate(zip(recordings, seeds, strict=True)):
+        for i, (features, noise) in enumerate(zip(recordings, noises, strict=True)):
             own_progress = progress and (lambda fraction, i=i: progress((i + fraction) / len(recordings)))
-            noise = SeededNoise(seed, self.config.mel.bins)
             mels.append(self(features, speaker, steps, noise, progress=own_progress))
         return mels
 

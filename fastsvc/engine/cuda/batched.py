@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastsvc.config import AnyAcousticConfig
 from fastsvc.engine.buckets import Buckets
-from fastsvc.engine.cpu.sampler import Features, Noise, Progress, SeededNoise
+from fastsvc.engine.cpu.sampler import Features, Noise, Progress
 from fastsvc.engine.cuda.short_memory import within_memory
 
 Result = TypeVar("Result")
@@ -51,12 +51,11 @@ class BatchedSampler:
         recordings: Sequence[Features],
         speaker: Tensor,
         steps: int,
-        seeds: Sequence[int],
+        noises: Sequence[Noise],
         progress: Progress | None = None,
     ) -> list[Tensor]:
-        """The same of several recordings, in common batches."""
-        noises = [SeededNoise(seed, self.config.mel.bins) for seed in seeds]
-        return self._sample(list(recordings), speaker, steps, noises, progress=progress)
+        """The same of several recordings, each with its own noise, in common batches."""
+        return self._sample(list(recordings), speaker, steps, list(noises), progress=progress)
 
     def _sample(self, recordings, speaker, steps, noises, block=None, progress=None, mel=None) -> list[Tensor]:
         """:meth:`_sampled`, in smaller and smaller batches if memory is short."""

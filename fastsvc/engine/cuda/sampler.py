@@ -1,8 +1,8 @@
 """Features → log-mel on a GPU: slices in batches through the denoiser's graphs.
 
 A schedule that the kernels' update form expresses is one graph from noise to mel. All others (Heun, UniPC, noise that
-the caller supplies or that is drawn about the condition) are stepped by fastsvc/model/sampler.py, with one graph for
-each evaluation.
+the caller supplies, that is scaled or that is drawn about the condition) are stepped by fastsvc/model/sampler.py, with
+one graph for each evaluation.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class MelSampler(BatchedSampler):
         self.network.reserve(self.buckets.largest())
         mels = [torch.empty(len(f.f0_hz), self.config.mel.bins, device=self.device) for f in recordings]
         plan = self.plans[steps]
-        fused = plan is not None and all(isinstance(job.noise, SeededNoise) and job.cond is None for job in jobs)
+        fused = plan is not None and all(job.in_kernels for job in jobs)
         lengths, done = [len(job.slice) for job in jobs], 0
         for group in self.buckets.batches(lengths):
             batch = [jobs[i] for i in group]
@@ -147,7 +147,7 @@ class MelSampler(BatchedSampler):
         return {"condition": cond, "denoiser": lambda: self._fused_or_stepped(shape, steps, jobs)}
 
     def _fused_or_stepped(self, shape: Shape, steps: int, jobs: list[SliceJob]) -> Tensor:
-        fused = self.plans[steps] is not None and isinstance(jobs[0].noise, SeededNoise) and jobs[0].cond is None
+        fused = self.plans[steps] is not None and jobs[0].in_kernels
         return (self._fused if fused else self._stepped)(shape, steps, jobs)
 
     def halo(self, steps: int) -> int:

@@ -25,6 +25,12 @@ class SliceJob:
     start_mel: Tensor | None = None  # [T, M], a normalised mel to refine
 
     @property
+    def in_kernels(self) -> bool:
+        """Whether the kernels can make condition and noise themselves. They draw with deviation 1, as a graph for each
+        other deviation would cost memory without end."""
+        return self.cond is None and isinstance(self.noise, SeededNoise) and self.noise.scale == 1.0
+
+    @property
     def required_start_mel(self) -> Tensor:
         """``start_mel`` of a job that has one."""
         assert self.start_mel is not None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.engine import checks, rvc_options
-from fastsvc.engine.cpu.sampler import Features, SeededNoise
+from fastsvc.engine.cpu.sampler import Features
 from fastsvc.engine.request import Request
 from fastsvc.engine.stream.found import Found
 from fastsvc.engine.stream.reach import Reach
@@ -44,7 +44,7 @@ class BlockMaker:
     def __init__(self, engine, request: Request):
         self.engine, self.seed, self.steps = engine, request.seed, request.steps_of(engine)
         self.reach, self.options = Reach.of(engine, self.steps), rvc_options.of(engine, request)
-        self.draw = SeededNoise(request.seed, engine.config.mel.bins)
+        self.draw = request.noise(engine)
         self.clear()
 
     def clear(self) -> None:

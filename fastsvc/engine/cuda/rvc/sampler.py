@@ -87,7 +87,9 @@ class CudaRvcSampler(BatchedSampler):
 
     def _flow(self, pieces: list[Piece], priors, voice: Tensor, scale: float, recordings, noises, latents) -> None:
         """Draw and flow of pieces that share rows, into ``latents``."""
-        seeded = all(isinstance(noises[piece.recording], SeededNoise) for piece in pieces)
+        own = [noises[piece.recording] for piece in pieces]
+        seeded = all(isinstance(noise, SeededNoise) and noise.scale == own[0].scale for noise in own)
+        scale = scale * own[0].scale if seeded else scale  # the graph draws with deviation 1
         rows = self.buckets.bucket(batches.rows(pieces))
         program, replay = self.network.flow(rows, SAMPLE if seeded else FLOW)
         slices, first_row = [], 0
