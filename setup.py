@@ -107,6 +107,7 @@ with TemporaryDirectory() as scratch:
             # `fastsvc serve`: the page in the browser and its API.
             "web": [
                 "fastapi>=0.115.4",
+                "starlette>=0.40",
                 "uvicorn[standard]>=0.32",
                 "python-multipart>=0.0.18",
                 "prometheus-client>=0.21",
@@ -142,6 +143,7 @@ with TemporaryDirectory() as scratch:
                 "praat-parselmouth>=0.4.5",
                 "swift-f0>=0.3.0; python_version >= '3.11'",
                 "fastapi>=0.115.4",
+                "starlette>=0.40",
                 "uvicorn[standard]>=0.32",
                 "python-multipart>=0.0.18",
                 "prometheus-client>=0.21",

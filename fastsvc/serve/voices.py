@@ -179,7 +179,5 @@ def checked_name(name) -> str:
     """A voice's name as it is kept: one line, composed. Raises ConfigError."""
     text = " ".join(spelling.key(arguments.text("name", name)).split())
     if not text or len(text) > NAME_CHARACTERS or not text.isprintable():
-        raise ConfigError(
-            f"the name {json.dumps(name)[:60]} is empty, too long or not printable", "choose another name"
-        )
+        raise ConfigError(f"the name {shown(name)} is empty, too long or not printable", "choose another name")
     return text
