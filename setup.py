@@ -50,6 +50,8 @@ with TemporaryDirectory() as scratch:
                 "demo/*.fsvc/*",
                 "demo/*.fsvc/*/*",
                 "recipe/configs/*.yaml",
+                "serve/page/*",
+                "serve/page/*/*",
             ]
         },
         # Lower bounds are tried: `make test-lowest` runs the tests with these very versions (ci/lowest.py). They are
@@ -102,6 +104,15 @@ with TemporaryDirectory() as scratch:
             ],
             # Sound cards for `fastsvc live`; on Linux also the system's libportaudio2.
             "live": ["sounddevice>=0.5.1"],
+            # `fastsvc serve`: the page in the browser and its API.
+            "web": [
+                "fastapi>=0.115.4",
+                "starlette>=0.40",
+                "uvicorn[standard]>=0.32",
+                "python-multipart>=0.0.18",
+                "prometheus-client>=0.21",
+                "websockets>=13.1",
+            ],
             "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
             # Pages of the API from docstrings: `make docs`.
             "docs": ["pdoc>=15.0"],
@@ -131,6 +142,13 @@ with TemporaryDirectory() as scratch:
                 "onnxruntime>=1.27; python_version >= '3.11'",
                 "praat-parselmouth>=0.4.5",
                 "swift-f0>=0.3.0; python_version >= '3.11'",
+                "fastapi>=0.115.4",
+                "starlette>=0.40",
+                "uvicorn[standard]>=0.32",
+                "python-multipart>=0.0.18",
+                "prometheus-client>=0.21",
+                "websockets>=13.1",
+                "httpx>=0.28",
                 # 96 MB; builds plans without a GPU. The wording of its errors is tested, and was another before.
                 "tensorrt-rtx-cu13>=1.7.1.116; platform_system == 'Linux' and platform_machine == 'x86_64'",
             ],

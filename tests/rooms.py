@@ -55,9 +55,13 @@ ROOMS = {
         "audio model artifact engine build data training",
     ),
     "evaluation": Room("metrics, tables, plots", "audio features model checkpoints artifact engine data"),
+    "serve": Room(
+        "the page in the browser, its API, jobs, and engines in processes of their own",
+        "audio features checkpoints artifact engine build convert",
+    ),
     "commands": Room(
         "the command line, without logic; text for people",
-        "audio features checkpoints artifact engine build convert data training recipe evaluation",
+        "audio features checkpoints artifact engine build convert data training recipe evaluation serve",
     ),
     "cli": Room("which command is meant", "commands"),
     "__main__": Room("`python -m fastsvc`", "cli"),

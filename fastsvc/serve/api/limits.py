@@ -1,0 +1,38 @@
+"""What the server takes and offers, for pages and programs that ask before they send."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from fastsvc import arguments
+from fastsvc.config import F0_METHODS
+from fastsvc.serve.service import service
+from fastsvc.version import VERSION
+
+OUTPUT_FORMATS = ("wav", "flac", "mp3", "ogg")
+router = APIRouter(prefix="/api/v1", tags=["limits"])
+
+
+@router.get("/limits")
+async def limits(request: Request) -> dict:
+    """Limits of recordings and requests, formats, and what is switched on."""
+    from fastsvc.audio.io import EXTENSIONS
+
+    settings = service(request).settings
+    return {
+        "version": VERSION,
+        "max_bytes": settings.max_bytes,
+        "max_seconds": settings.max_seconds,
+        "max_files": settings.max_files,
+        "max_request_bytes": settings.max_request_bytes,
+        "formats": sorted(EXTENSIONS),
+        "output_formats": list(OUTPUT_FORMATS),
+        "uploads": settings.uploads,
+        "live": settings.live,
+        "f0_methods": list(F0_METHODS),
+        "steps": list(arguments.STEPS),
+        "transpose": list(arguments.SEMITONES),
+        "formant": list(arguments.FORMANT),
+        "rates_hz": list(arguments.RATE_HZ),
+        "keep_s": settings.keep_s,
+    }
