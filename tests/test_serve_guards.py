@@ -86,13 +86,13 @@ def test_names_of_this_machine(inner, tmp_path):
 
 
 def test_hosts_of_servers_for_others():
-    everywhere = KnownHosts.of("0.0.0.0", ["Voices.Example"])
+    everywhere = KnownHosts.of("0.0.0.0", ["Voices.Example"])  # noqa: S104
     assert all(map(everywhere.knows, ("192.168.1.7:8000", "[fe80::1]:80", "voices.example", "localhost:9")))
     assert not any(map(everywhere.knows, ("evil.example", "192.168.1.7.evil.example", "1.2.3.4.5", "")))
     one = KnownHosts.of("192.168.1.7")
     assert one.knows("192.168.1.7:8000") and not one.knows("192.168.1.8:8000")
     assert is_loopback("127.0.0.2") and is_loopback("::1") and is_loopback("localhost")
-    assert not (is_loopback("0.0.0.0") or is_loopback("example.org") or is_loopback("::"))
+    assert not (is_loopback("192.168.1.7") or is_loopback("example.org") or is_loopback("::"))
 
 
 FOREIGN = [
@@ -172,7 +172,7 @@ def test_own_origins():
 
 
 def test_headers_of_every_answer(inner, tmp_path):
-    http = client(inner, tmp_path, token=TOKEN, host="0.0.0.0")
+    http = client(inner, tmp_path, token=TOKEN, host="192.168.1.7")
     bearer = {"authorization": f"Bearer {TOKEN}"}
     answers = [
         http.get("/", headers=bearer),
@@ -195,7 +195,7 @@ def test_headers_of_every_answer(inner, tmp_path):
 
 
 def test_the_token(inner, tmp_path):
-    http = client(inner, tmp_path, token=TOKEN, host="0.0.0.0")
+    http = client(inner, tmp_path, token=TOKEN, host="192.168.1.7")
     wrong = ["", "Bearer", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer \xff"]
     for value in wrong:
         answer = http.get("/api/v1/voices", headers={"authorization": value.encode("latin-1")})
@@ -210,7 +210,7 @@ def test_the_token(inner, tmp_path):
 
 
 def test_the_cookie(inner, tmp_path):
-    http = client(inner, tmp_path, token=TOKEN, host="0.0.0.0")
+    http = client(inner, tmp_path, token=TOKEN, host="192.168.1.7")
     form = http.get("/", params={"token": "wrong" * 4})
     assert form.status_code == 401 and "<form" in form.text and "set-cookie" not in form.headers
     many = "&".join(f"a{i}=1" for i in range(50))
@@ -224,7 +224,7 @@ def test_the_cookie(inner, tmp_path):
     with http.websocket_connect(STREAM):
         pass
     name, value = cookie.partition(";")[0].split("=")
-    other = client(inner, tmp_path, token=TOKEN, host="0.0.0.0")  # after a restart
+    other = client(inner, tmp_path, token=TOKEN, host="192.168.1.7")  # after a restart
     assert other.get("/api/v1/voices", headers={"cookie": f"{name}={value}"}).status_code == 401
     assert http.get("/api/v1/voices", headers={"cookie": f"a=b; {name}=x"}).status_code == 401
 

@@ -9,14 +9,13 @@ from fastapi import FastAPI
 
 from fastsvc.serve.guards.answer import App
 from fastsvc.serve.guards.bodies import MULTIPART, SMALL, BodyGuard, Pace
-from fastsvc.serve.guards.headers import HeaderGuard
+from fastsvc.serve.guards.headers import HEAD_BYTES, HeaderGuard
 from fastsvc.serve.guards.hosts import HostGuard, KnownHosts
 from fastsvc.serve.guards.origin import OriginGuard
 from fastsvc.serve.guards.token import TokenGuard
 from fastsvc.serve.settings import ServeSettings
 
 API = "/api/v1"
-HEAD_BYTES = 32 * 1024  # of a request's line and headers
 MESSAGE_BYTES = 1024 * 1024  # of one message of a WebSocket; a block has 8 KB
 KEEP_ALIVE_S = 5
 WAITING_CONNECTIONS = 512  # that the system keeps until they are accepted

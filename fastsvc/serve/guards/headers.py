@@ -29,6 +29,7 @@ FIXED: tuple[Header, ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", PERMISSIONS.encode()),
 )
+HEAD_BYTES, HEAD_LINES = 32 * 1024, 100  # of a request's address and headers
 CACHE: Header = (b"cache-control", b"no-store")  # where the application says nothing
 _FIXED_NAMES = {name for name, _ in FIXED} | {b"server", b"access-control-allow-origin"}
 
@@ -41,7 +42,8 @@ def completed(headers: list[Header]) -> list[Header]:
 
 
 class HeaderGuard:
-    """ASGI, outermost: adds the headers, and answers 500 where the application fails before it has answered."""
+    """ASGI, outermost: adds the headers, and answers 500 where the application fails before it has answered; 431 for a
+    request whose own headers are too large."""
 
     def __init__(self, app: App):
         self.app = app
@@ -59,9 +61,20 @@ class HeaderGuard:
             await send(message)
 
         try:
+            if _too_large(scope):
+                return await refuse(
+                    scope, send_completed, 431, "the request", "its headers are too large", "send fewer"
+                )
             await self.app(scope, receive, send_completed)
         except Exception:
             if not started:
                 remedy = "see the server's log, and report it"
                 await refuse(scope, send_completed, 500, "a fault of fastsvc", "the request failed", remedy)
             raise
+
+
+def _too_large(scope: Scope) -> bool:
+    """The server counts a head that is incomplete, and takes one that comes in one piece at any size."""
+    lines = scope["headers"]
+    size = sum(len(name) + len(value) + 4 for name, value in lines) + len(scope["path"]) + len(scope["query_string"])
+    return size > HEAD_BYTES or len(lines) > HEAD_LINES
