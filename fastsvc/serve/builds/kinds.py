@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from fastsvc import file_names, spelling
 from fastsvc.serve.api.errors import Refused
-from fastsvc.serve.receive import shown
+from fastsvc.serve.jobs.names import cleaned, split
 from fastsvc.serve.voices import NAME_CHARACTERS
 
 VOICE, INDEX, CONFIG, CONTENT, VOCODER = "voice", "index", "config", "content", "vocoder"
@@ -35,12 +33,13 @@ _REMEDY = "send a .pth, .pt or .zip, with its .index beside, or a zipped .fsvc"
 def role(part: str, name: str) -> tuple[str, str]:
     """(role of a file, its name on our disk), by the form's name of it and the ending of the client's. Raises
     Refused."""
-    ending = PurePosixPath(shown(name).lower()).suffix
+    shown = cleaned(name, "the file")
+    ending = split(shown)[1]
     places = {part: NETWORKS[part]} if part in NETWORKS else PLACES
     for found, endings in places.items():
         if ending in endings:
             return found, endings[ending]
-    raise Refused(415, shown(name), "it is not a file of a voice", _REMEDY)
+    raise Refused(415, shown, "it is not a file of a voice", _REMEDY)
 
 
 def voice_name(text: str, file: str) -> str:
