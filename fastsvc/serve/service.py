@@ -9,6 +9,7 @@ from fastapi import Request, WebSocket
 
 from fastsvc import files
 from fastsvc.errors import FastsvcError, OutputError
+from fastsvc.serve.builds.sweep import sweep
 from fastsvc.serve.jobs.queue import JobQueue
 from fastsvc.serve.metrics import Metrics
 from fastsvc.serve.settings import ServeSettings
@@ -53,6 +54,7 @@ class Service:
         self.prober = Prober(self.settings.empty_folder)
         self._watch()
         self.queue.start()
+        sweep(self.settings.voices_folder, (*self.queue.book.waiting.values(), *self.queue.book.running.values()))
         self.started = True
         if self.settings.warm:
             self._warming = asyncio.ensure_future(self._warm())

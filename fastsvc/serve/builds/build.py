@@ -39,6 +39,8 @@ def run(
     server to remove.
     """
     upload, out = Path(folder) / UPLOAD, Path(folder) / FOLDER
+    if out.is_dir() and not upload.is_dir():  # the server ended after this was done, and before it knew
+        return []
     paths = {role: upload / file for role, file in received.items()}
     limits.check(paths.values(), memory_bytes)
     limits.apply(memory_bytes)

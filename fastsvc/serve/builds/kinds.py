@@ -27,7 +27,7 @@ NETWORKS = {
     for role in (CONTENT, VOCODER)
 }
 MAX_FILES = len(PLACES) + len(NETWORKS)
-_REMEDY = "send a .pth, .pt or .zip, with its .index beside, or a zipped .fsvc"
+REMEDY = "send a .pth, .pt or .zip, with its .index beside, or a zipped .fsvc"
 
 
 def role(part: str, name: str) -> tuple[str, str]:
@@ -39,7 +39,7 @@ def role(part: str, name: str) -> tuple[str, str]:
     for found, endings in places.items():
         if ending in endings:
             return found, endings[ending]
-    raise Refused(415, shown, "it is not a file of a voice", _REMEDY)
+    raise Refused(415, shown, "it is not a file of a voice", REMEDY)
 
 
 def voice_name(text: str, file: str) -> str:
