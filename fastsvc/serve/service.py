@@ -30,7 +30,7 @@ class Service:
 
     def __init__(self, settings: ServeSettings):
         self.settings = settings
-        self.started = False
+        self.started = self.ending = False  # ending: nothing more happens to jobs, so streams of events end
         self._lock = contextlib.ExitStack()
         self._warming: asyncio.Task | None = None
 
@@ -82,6 +82,8 @@ class Service:
     async def drain(self) -> None:
         """Take no new jobs; wait for those in work, at most settings.drain_s."""
         await self.queue.drain()
+        self.ending = True
+        self.queue.events.touch_all()
 
     async def stop(self) -> None:
         """End all worker processes; jobs that wait are kept for the next start."""
