@@ -14,7 +14,8 @@ const NETWORKS = ["content", "vocoder"]; // parts of the form with these names
 let files = [], sent = null;
 
 export function startLibrary() {
-  acceptFiles(find("upload-drop"), find("upload-choose"), find("upload-files"), (chosen) => {
+  acceptFiles(find("panel-voices"), find("upload-choose"), find("upload-files"), (chosen) => {
+    if (state.limits?.uploads === false) return;
     files = chosen;
     const first = chosen.find((file) => !/\.(index|ya?ml|json)$/i.test(file.name)) ?? chosen[0];
     find("upload-name").value = first.name.replace(/(\.fsvc)?\.[^.]+$/i, "");
