@@ -1,9 +1,11 @@
-"""What a server's process has around it: a log that strangers cannot colour, and enough open files."""
+"""What a server's process has around it: a log that strangers cannot colour, enough open files, and files that no
+other user of the machine can read: who knows a job's id may see the job."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 
 import click
@@ -11,6 +13,7 @@ import click
 from fastsvc import screen
 
 LOGS = ("uvicorn.error", "fastsvc.serve")
+PRIVATE = 0o077
 FILES = 8192  # open files to ask the system for: a connection takes one
 
 
@@ -25,6 +28,7 @@ class _Screen(logging.Handler):
 def surroundings() -> Iterator[None]:
     """For the time that a server runs. Everything is said with -v, and what is wrong without."""
     _raise_file_limit()
+    os.umask(PRIVATE)
     loggers, handler = [logging.getLogger(name) for name in LOGS], _Screen()
     before = [(logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
