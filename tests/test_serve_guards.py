@@ -145,6 +145,7 @@ def test_headers_of_every_answer(inner, tmp_path):
     for answer in answers:
         headers = answer.headers
         assert headers["content-security-policy"] == CSP and "unsafe" not in CSP and "http" not in CSP
+        assert "require-trusted-types-for 'script'" in CSP and "default-src 'none'" in CSP
         assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
         assert headers["x-frame-options"] == "DENY" and "frame-ancestors 'none'" in CSP
         assert headers["cross-origin-resource-policy"] == "same-origin" and headers["cache-control"] == "no-store"

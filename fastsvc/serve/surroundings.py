@@ -12,7 +12,9 @@ import click
 
 from fastsvc import screen
 
-LOGS = ("uvicorn.error", "fastsvc.serve")
+# Logs, and what is said of them without -v. Of uvicorn errors alone: any client can make it warn as often as it likes.
+LOGS = {"uvicorn.error": logging.ERROR, "fastsvc.serve": logging.WARNING}
+EXPECTED = "Cancel %s running task(s)"  # at the end, of clients that are still connected
 PRIVATE = 0o077
 FILES = 8192  # open files to ask the system for: a connection takes one
 
@@ -21,7 +23,8 @@ class _Screen(logging.Handler):
     """Lines of a log as ours: on stderr, with control characters of strangers escaped."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(screen.shown(self.format(record), lines=screen.level() > 0), err=True)
+        if not str(record.msg).startswith(EXPECTED):
+            click.echo(screen.shown(self.format(record), lines=screen.level() > 0), err=True)
 
 
 @contextlib.contextmanager
@@ -34,7 +37,7 @@ def surroundings() -> Iterator[None]:
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False
-        logger.setLevel(logging.INFO if screen.level() > 0 else logging.WARNING)
+        logger.setLevel(logging.INFO if screen.level() > 0 else LOGS[logger.name])
     try:
         yield
     finally:
