@@ -9,6 +9,7 @@ from fastapi import Request, WebSocket
 
 from fastsvc import files
 from fastsvc.errors import FastsvcError, OutputError
+from fastsvc.serve.builds.sweep import sweep
 from fastsvc.serve.jobs.queue import JobQueue
 from fastsvc.serve.metrics import Metrics
 from fastsvc.serve.settings import ServeSettings
@@ -62,6 +63,7 @@ class Service:
         self.prober = Prober(self.settings.empty_folder)
         self._watch()
         self.queue.start()
+        sweep(self.settings.voices_folder, (*self.queue.book.waiting.values(), *self.queue.book.running.values()))
 
     def _watch(self) -> None:
         metrics, pool, runner = self.metrics, self.pool, self.queue.runner

@@ -59,7 +59,8 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        return self.process.returncode is None
+        """One that was told to end counts as dead at once: the system takes a moment."""
+        return self.process.returncode is None and not self.killed_by_us
 
     def send(self, message: wire.Message) -> None:
         """Never waits. A worker that has ended, or does not read, gets nothing; :meth:`receive` tells."""
@@ -71,6 +72,12 @@ class Process:
             return
         with contextlib.suppress(OSError, RuntimeError):
             stdin.write(wire.packed(message))
+
+    async def drained(self) -> None:
+        """Wait until the worker has read most of what was sent."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                await self.process.stdin.drain()
 
     async def receive(self) -> wire.Message:
         """The next message. Raises WorkerEnded where the worker has ended."""
