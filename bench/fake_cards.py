@@ -30,10 +30,12 @@ def played(
     fast: float = 0.0,
     spent: Callable[[], float] = time.process_time,
     before: Callable[[float], None] = lambda now: None,
+    lost: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
     """What ``live``, which has this ``clock`` and no running worker, plays while ``audio`` [samples] is recorded.
 
     ``fast``: how much faster the output card's clock runs, 1e-6 for 1 ppm. ``before``: called at each call's time.
+    ``lost``: seconds from … to, between which the input card brings nothing.
     """
     in_size, out_size = round(in_s * live.rate_hz), round(out_s * live.out_hz)
     taken, asked, pieces, busy = 0, 0, [], None
@@ -50,7 +52,8 @@ def played(
             busy = None
         elif what == "in":
             before(clock.now)
-            live.record(audio[taken : taken + in_size].copy())
+            if not lost[0] < clock.now <= lost[1]:
+                live.record(audio[taken : taken + in_size].copy())
             taken += in_size
         else:
             pieces.append(live.play(out_size))

@@ -173,7 +173,7 @@ def main() -> None:
     result |= circumstances.describe("python -m bench.live", engine.device)
     exact_ms = engine.exact_lookahead_ms()
     sizes = [(block, ahead) for block in options.blocks for ahead in options.lookaheads]
-    for block_ms, lookahead_ms in [*sizes, *([(160.0, exact_ms)] if exact_ms else [])]:
+    for block_ms, lookahead_ms in [*([(160.0, exact_ms)] if exact_ms else []), *sizes]:
         result["rows"].append(row(engine, options.voice, recordings, wants, block_ms, lookahead_ms))
         print(result["rows"][-1], flush=True)
         circumstances.keep(result, options.json)

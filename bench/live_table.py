@@ -33,7 +33,7 @@ HEAD = (
 def table(result: dict) -> str:
     """A row for each pair of sizes."""
     lines = [f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD)]
-    for one in result["rows"]:
+    for one in sorted(result["rows"], key=lambda row: (row["block_ms"], row["lookahead_ms"])):
         sizes = " | ".join(f"{one[name]:g}" for name in ("block_ms", "lookahead_ms", "delay_ms"))
         mel = f"{one['mel_db']:.2g}" if one["mel_db"] < 0.1 else f"{one['mel_db']:.2f}"
         times = f"{one['processor_ms']['p50']:.0f} / {one['processor_ms']['p99']:.0f}"
@@ -53,7 +53,7 @@ def plot(result: dict, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(6, 3.6))
     rows = [row for row in result["rows"] if row["lookahead_ms"] < 500]
     for block_ms in sorted({row["block_ms"] for row in rows}):
-        line = [row for row in rows if row["block_ms"] == block_ms]
+        line = sorted((row for row in rows if row["block_ms"] == block_ms), key=lambda row: row["delay_ms"])
         points = [(row["delay_ms"], row["pesq"]) for row in line]
         (drawn,) = axes.plot(*zip(*points), linewidth=1.2, label=f"{block_ms:g} ms")
         for (x, y), row in zip(points, line):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-EVERY_S = 1.0  # a mean of the delay's error over that long
+EVERY_S = 0.5  # a mean of the delay's error over that long
 PROPORTIONAL, INTEGRAL = 0.1, 0.0025  # critically damped: a drift of 200 ppm moves the delay by 1.5 ms before it ends
 MOST = 1e-3  # of the speed: 1.7 cents
 JUMP_S = 0.02  # an error beyond is not drift: samples are left out or repeated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from pathlib import Path
@@ -51,5 +52,7 @@ class Recorder:
         return None
 
     def close(self) -> None:
-        for file in self.files:
-            file.close()
+        """Raises OutputError."""
+        with contextlib.ExitStack() as stack:  # the other one is closed all the same
+            for file in self.files:
+                stack.callback(file.close)

@@ -13,9 +13,9 @@ import numpy as np
 from fastsvc.convert import sound_devices
 from fastsvc.convert.live import HEADROOM_S, Counts, Live
 from fastsvc.convert.live_record import Recorder
-from fastsvc.convert.sound_card import SoundCard
+from fastsvc.convert.sound_card import SILENT_TAPS, SoundCard
 from fastsvc.convert.sound_devices import INPUT, OUTPUT, Device
-from fastsvc.errors import DeviceError
+from fastsvc.errors import DeviceError, OutputError
 
 STOOD_STILL_S = 1.0  # between two ticks
 RETRY_S = 1.0
@@ -109,8 +109,8 @@ class Session:
             card.close()
         if self.recorder is not None:
             self.recorder.write()
-            self.recorder.close()
-            self.recorder = None
+            recorder, self.recorder = self.recorder, None
+            recorder.close()
 
     def set(self, **changes) -> None:
         """As Chain.set."""
@@ -138,15 +138,21 @@ class Session:
             note = self.recorder.write()
             if note is not None:
                 yield note
-                with contextlib.suppress(Exception):  # that of the disk again
-                    self.recorder.close()
-                self.recorder = None
+                self._end_recording()
         if self.card is None:
             yield from self._return(now)
         elif self.card.live.error is not None:
             raise self.card.live.error
         elif self.card.gone():
             yield from self._loss(now)
+
+    def _end_recording(self) -> None:
+        assert self.recorder is not None, "it is recorded"
+        if self.card is not None:
+            self.card.taps = SILENT_TAPS
+        recorder, self.recorder = self.recorder, None
+        with contextlib.suppress(OutputError):  # of the disk again
+            recorder.close()
 
     def _loss(self, now: float) -> Iterator[str]:
         card, self.card = self.card, None

@@ -12,6 +12,7 @@ from fastsvc.errors import DeviceError
 
 GONE_S = 3.0  # without a call
 CHANNELS = 2  # that are opened at most: a microphone of many channels is rarely one of music
+SILENT_TAPS = (lambda samples: None,) * 2
 # PortAudio's codes, and what they mean here
 REASONS = {
     -9985: "it is busy: another program uses it",
@@ -32,7 +33,7 @@ class SoundCard:
         """Raises MissingPackageError; DeviceError for devices that are busy or refuse their rate or channels."""
         self.live, self.channel, self.xruns = live, channel, 0
         self.names, self.ended = (input.name, output.name), (threading.Event(), threading.Event())
-        self.taps: tuple = (lambda samples: None,) * 2
+        self.taps: tuple = SILENT_TAPS
         self.called = [live.clock(), live.clock()]  # when the devices called last
         self.streams = []
         channels = channel or min(CHANNELS, input.channels)
