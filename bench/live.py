@@ -122,7 +122,10 @@ def row(engine, voice, recordings, wants, block_ms: float, lookahead_ms: float) 
 
 
 def click(engine, voice, block_ms: float, lookahead_ms: float) -> dict:
-    """What `fastsvc live` says of its delay, and how late a click comes out of it, cards that call each ms; in ms."""
+    """What a stream says of its delay, and how late a click comes out of `fastsvc live`, cards that call each ms.
+
+    click_ms: against the stream's own output; centre_ms: of the output's power around it, against the click itself.
+    """
     import numpy as np
 
     from bench.fake_cards import Clock, played
@@ -140,7 +143,11 @@ def click(engine, voice, block_ms: float, lookahead_ms: float) -> dict:
     got = played(live, clock, audio, in_s=0.001, out_s=0.001, spent=lambda: 0.0)
     spectrum = np.fft.rfft(got, 4 * CLICK_HZ) * np.fft.rfft(want, 4 * CLICK_HZ).conj()
     delay = int(np.fft.irfft(spectrum)[: 2 * CLICK_HZ].argmax())
-    return {"said_ms": round(latency.total_ms, 1), "click_ms": round(1000 * delay / CLICK_HZ, 1)}
+    begin, size = CLICK_HZ // 2 + delay - CLICK_HZ // 20, CLICK_HZ // 10
+    power = np.square(got[begin : begin + size], dtype=np.float64)
+    centre = begin - CLICK_HZ // 2 + float(np.arange(size) @ power / power.sum())
+    figures = {"said_ms": latency.total_ms, "click_ms": 1000 * delay / CLICK_HZ, "centre_ms": 1000 * centre / CLICK_HZ}
+    return {name: round(value, 1) for name, value in figures.items()}
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ class Live:
             self.chain.set(**change)
         return samples
 
-    def make(self, samples: np.ndarray) -> tuple[np.ndarray, int]:
+    def make(self, samples: np.ndarray) -> tuple[np.ndarray, float]:
         """(output at the output's rate, of how many input samples); may take long."""
         made = self.chain.push(samples)
         if self.resampler is None:
@@ -196,6 +196,7 @@ class Live:
                 self.outgoing.append(output[late:])
 
     def _jumped(self, output: np.ndarray) -> np.ndarray:
+        assert self.pace is not None, "two clocks"
         fade = min(round(SPLICE_S * self.out_hz), len(output) // 2)
         wanted = round(self.pace.jump_s * self.out_hz)
         output, skipped = spliced(output, wanted, fade)

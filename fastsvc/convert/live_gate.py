@@ -42,6 +42,7 @@ class Gate:
 
     def _decide(self, level_db: float) -> None:
         """The state of one more window; a loud one opens that before it as well."""
+        assert self.threshold_db is not None, "there is a gate"
         self.quiet = self.quiet + 1 if level_db < self.threshold_db - HYSTERESIS_DB else 0
         if level_db >= self.threshold_db:
             self.open = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,10 +171,10 @@ class Session:
         if now - self.tried_at < RETRY_S:
             return
         self.tried_at = now
-        found = tuple(sound_devices.again(use, device) for use, device in zip((INPUT, OUTPUT), self.devices))
-        if None in found:
+        input, output = (sound_devices.again(use, device) for use, device in zip((INPUT, OUTPUT), self.devices))
+        if input is None or output is None:
             return
-        self.devices = tuple(replace(old, number=new.number) for old, new in zip(self.devices, found))
+        self.devices = input, output
         with contextlib.suppress(DeviceError):  # there already, but not ready
             self.open()
             yield f"there again: live, {self.delay_ms:.0f} ms from microphone to loudspeaker"
