@@ -26,7 +26,7 @@ def warmed_up(stream, rate_hz: int) -> float:
     latency, noise = stream.latency, np.random.default_rng(0)
     total_ms = latency.lookahead_ms + latency.resampling_ms + (2 + WARM_BLOCKS) * latency.block_ms
     for _ in range(10):
-        stream.push(1e-3 * noise.standard_normal(round(total_ms * rate_hz / 10_000)).astype(np.float32))
+        stream.push(1e-3 * noise.standard_normal(round(total_ms * rate_hz / 10_000), dtype=np.float32))
     seconds = list(stream.seconds)[1:]  # the first one allocates
     stream.flush()
     stream.seconds.clear()
