@@ -120,7 +120,7 @@ def test_keys_and_the_terminal_while_it_is_stopped(shell, model):
     shell.send("+")
     shell.wait(r"Bert \+1, bypass")
     shell.send("q")
-    text = shell.wait(r"(?s)\d+ late calls, \d+ xruns\r.*\$ ")
+    text = shell.wait(r"(?s)\d+ late calls, [1-9]\d* xruns\r.*\$ ")  # the drivers lost samples meanwhile
     assert "Traceback" not in text and shell.code() == 0
     settings = shell.settings()
     assert is_sane(settings) and settings.split("speed")[1] == before.split("speed")[1]
