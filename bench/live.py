@@ -1,11 +1,12 @@
 """What live conversion costs: latency, compute and closeness to one pass, for sizes of blocks and look-aheads.
 
-python -m bench.live [MODEL.fsvc] [--json bench/results/live.json] [--voice slt] [--blocks 40,80,160]
-    [--lookaheads 0,80,160,320] [--seconds 5] [--minutes 10]
+python -m bench.live [MODEL.fsvc] [--json bench/results/live.json] [--voice slt] [--blocks 10,20,40,80,160]
+    [--lookaheads 0,40,80,160,320] [--seconds 5]
 
-A sound card is played by files: 10 ms at a time. Each recording is streamed and compared with one pass over it that has
-the same filling of f0, places of units and resampler. PESQ needs the extra bench. --minutes: a long stream at last,
-whose memory and late blocks are counted.
+Each recording is streamed, 10 ms at a time, and compared with one pass over it that has the same filling of f0, places
+of units and resampler. Then a click goes through `fastsvc live` between two sound cards that files play
+(bench/fake_cards.py), and its delay is measured. PESQ needs the extra bench. python -m bench.live_table shows the
+result, python -m bench.live_hour measures a long stream.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bench import circumstances, program
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVICE_S = 0.01  # of audio that the device brings at a time
+CLICK_HZ = 48000
 AS_STREAMS = {"normalise": False, "high_pass": False, "rms_mix_rate": 1, "f0_fill": "hold", "resampler": "short"}
 ACTIVE_DB = 40  # of frames, below the loudest
 
@@ -108,61 +110,44 @@ def row(engine, voice, recordings, wants, block_ms: float, lookahead_ms: float) 
         "block_ms": round(latency.block_ms, 1),
         "lookahead_ms": round(latency.lookahead_ms, 1),
         "delay_ms": round(latency.block_ms + latency.lookahead_ms + latency.resampling_ms, 1),
-        "compute_ms": {name: round(float(np.percentile(wall, q)), 1) for name, q in (("p50", 50), ("p99", 99))},
-        "processor_ms": {name: round(float(np.percentile(processor, q)), 1) for name, q in (("p50", 50), ("p95", 95))},
+        **click(engine, voice, block_ms, lookahead_ms),
+        "compute_ms": {f"p{q}": round(float(np.percentile(wall, q)), 1) for q in (50, 95, 99)},
+        "processor_ms": {f"p{q}": round(float(np.percentile(processor, q)), 1) for q in (50, 95, 99)},
         "rtf_p95": round(float(np.percentile(processor, 95) / latency.block_ms), 3),
         "late_blocks": int((wall > latency.block_ms).sum()),
+        "late_by_processor": int((processor > latency.block_ms).sum()),
         "blocks": len(wall),
         **{name: float(f"{value:.4g}") for name, value in means.items()},
     }
 
 
-def long_stream(engine, voice, audio, rate_hz: int, minutes: float, block_ms: float = 80.0) -> dict:
-    """Memory after the first minute and at the end, and late blocks, of a recording that repeats."""
+def click(engine, voice, block_ms: float, lookahead_ms: float) -> dict:
+    """What a stream says of its delay, and how late a click comes out of `fastsvc live`, cards that call each ms.
+
+    click_ms: against the stream's own output; centre_ms: of the output's power around it, against the click itself.
+    """
     import numpy as np
 
-    stream, spent, early, pushed = engine.stream(voice, rate_hz, block_ms=block_ms), [], None, 0
-    size = round(DEVICE_S * rate_hz)
-    while pushed < minutes * 60 * rate_hz:
-        place, before = pushed % (len(audio) - size), stream.frame
-        wall, processor = time.perf_counter(), time.process_time()
-        stream.push(audio[place : place + size])
-        if stream.frame > before:
-            spent.append((time.perf_counter() - wall, time.process_time() - processor))
-        pushed += size
-        if early is None and pushed >= min(60, minutes * 30) * rate_hz:
-            early = resident_mb()
-    wall, processor = np.array(spent).T * 1000
-    length_ms = stream.latency.block_ms
-    return {
-        "minutes": minutes,
-        "block_ms": round(length_ms, 1),
-        "resident_mb": {"after_a_minute": early, "at_the_end": resident_mb()},
-        "rtf_p95": round(float(np.percentile(processor, 95) / length_ms), 3),
-        "late_blocks": int((wall > length_ms).sum()),
-        "blocks": len(wall),
-    }
+    from bench.fake_cards import Clock, played
+    from fastsvc.convert.live import Live
+    from fastsvc.convert.live_chain import Chain
 
-
-def table(result: dict) -> str:
-    """The rows as docs/live.md shows them."""
-    head = "| block, ms | look-ahead, ms | delay, ms | mel, dB | PESQ | SNR, dB | f0, cents | real-time factor |"
-    lines = [head, "|" + "---|" * 8]
-    for one in result["rows"]:
-        sizes = " | ".join(f"{one[name]:g}" for name in ("block_ms", "lookahead_ms", "delay_ms"))
-        mel = f"{one['mel_db']:.2g}" if one["mel_db"] < 0.1 else f"{one['mel_db']:.2f}"
-        close = f"{mel} | {one['pesq']:.2f} | {one['snr_db']:.0f} | {one['f0_rms_cents']:.1f}"
-        lines.append(f"| {sizes} | {close} | {one['rtf_p95']:.2f} |")
-    return "\n".join(lines) + "\n"
-
-
-def resident_mb() -> float | None:
-    """Memory of this process; None where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return None
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+    audio = 1e-5 * np.random.default_rng(1).standard_normal(2 * CLICK_HZ).astype(np.float32)
+    audio[CLICK_HZ // 2] = 0.9
+    stream = engine.stream(voice, CLICK_HZ, block_ms=block_ms, lookahead_ms=lookahead_ms)
+    want = np.concatenate((stream.push(audio), stream.flush()))  # its sample n belongs to sample n of the input
+    latency, clock = stream.latency, Clock()
+    stream_s = (latency.block_ms + latency.lookahead_ms + latency.resampling_ms) / 1000
+    rates, compute_s = (CLICK_HZ, CLICK_HZ), latency.compute_ms[1] / 1000
+    live = Live(Chain(stream, CLICK_HZ), rates, stream_s, compute_s, clock=clock)
+    got = played(live, clock, audio, in_s=0.001, out_s=0.001, spent=lambda: 0.0)
+    spectrum = np.fft.rfft(got, 4 * CLICK_HZ) * np.fft.rfft(want, 4 * CLICK_HZ).conj()
+    delay = int(np.fft.irfft(spectrum)[: 2 * CLICK_HZ].argmax())
+    begin, size = CLICK_HZ // 2 + delay - CLICK_HZ // 20, CLICK_HZ // 10
+    power = np.square(got[begin : begin + size], dtype=np.float64)
+    centre = begin - CLICK_HZ // 2 + float(np.arange(size) @ power / power.sum())
+    figures = {"said_ms": latency.total_ms, "click_ms": 1000 * delay / CLICK_HZ, "centre_ms": 1000 * centre / CLICK_HZ}
+    return {name: round(value, 1) for name, value in figures.items()}
 
 
 def main() -> None:
@@ -171,10 +156,9 @@ def main() -> None:
     parser.add_argument("--json", type=program.result)
     parser.add_argument("--recordings", type=program.existing, default=ROOT / "examples" / "recordings")
     parser.add_argument("--voice", default="slt")
-    parser.add_argument("--blocks", type=program.listed(program.length), default=[40.0, 80.0, 160.0])
-    parser.add_argument("--lookaheads", type=program.listed(program.seconds), default=[0.0, 80.0, 160.0, 320.0])
+    parser.add_argument("--blocks", type=program.listed(program.length), default=[10.0, 20.0, 40.0, 80.0, 160.0])
+    parser.add_argument("--lookaheads", type=program.listed(program.seconds), default=[0.0, 40.0, 80.0, 160.0, 320.0])
     parser.add_argument("--seconds", type=program.length, default=5.0, help="of each recording")
-    parser.add_argument("--minutes", type=program.seconds, default=0.0, help="of a long stream")
     options = parser.parse_args()
 
     import torch
@@ -196,13 +180,9 @@ def main() -> None:
     result |= circumstances.describe("python -m bench.live", engine.device)
     exact_ms = engine.exact_lookahead_ms()
     sizes = [(block, ahead) for block in options.blocks for ahead in options.lookaheads]
-    for block_ms, lookahead_ms in [*sizes, *([(160.0, exact_ms)] if exact_ms else [])]:
+    for block_ms, lookahead_ms in [*([(160.0, exact_ms)] if exact_ms else []), *sizes]:
         result["rows"].append(row(engine, options.voice, recordings, wants, block_ms, lookahead_ms))
         print(result["rows"][-1], flush=True)
-        circumstances.keep(result, options.json)
-    if options.minutes:
-        result["long"] = long_stream(engine, options.voice, *recordings[0], options.minutes)
-        print(result["long"])
         circumstances.keep(result, options.json)
 
 

@@ -47,6 +47,10 @@ class EngineError(FastsvcError):
     """An engine folder is missing, damaged, or cannot run here."""
 
 
+class DeviceError(FastsvcError):
+    """A sound card is missing, busy, refuses what it is asked for, or has gone."""
+
+
 class ResourceError(FastsvcError):
     """The machine lacks what the work needs: memory, disk space, a permission."""
 

@@ -1,4 +1,4 @@
-"""Sound cards through PortAudio (the package sounddevice): their list, and live conversion behind one of them."""
+"""Two devices of PortAudio, open: what one records goes to a :class:`Live`, what that returns the other plays."""
 
 from __future__ import annotations
 
@@ -7,74 +7,123 @@ import threading
 import numpy as np
 
 from fastsvc.convert.live import Live
-from fastsvc.errors import EngineError, MissingPackageError
+from fastsvc.convert.sound_devices import Device, library
+from fastsvc.errors import DeviceError
 
-
-def library():
-    """The module sounddevice. Raises MissingPackageError, also where the system's PortAudio is missing."""
-    try:
-        import sounddevice  # pyright: ignore[reportMissingImports]  # of the extra live
-    except ImportError:
-        raise MissingPackageError("sounddevice", "live conversion with sound cards", "live") from None
-    except OSError:  # its own library is not found
-        command = "apt install libportaudio2"
-        raise MissingPackageError("PortAudio", "live conversion with sound cards", command=command) from None
-    return sounddevice
-
-
-def listed() -> list[str]:
-    """A line for each device: number, name, channels in and out, usual rate; the defaults are marked."""
-    sounddevice = library()
-    default_in, default_out = sounddevice.default.device
-    lines = []
-    for number, device in enumerate(sounddevice.query_devices()):
-        channels = f"{device['max_input_channels']} in, {device['max_output_channels']} out"
-        uses = [use for use, index in (("input", default_in), ("output", default_out)) if index == number]
-        default = f", default {' and '.join(uses)}" if uses else ""
-        lines.append(f"{number} {device['name']} ({channels}, {device['default_samplerate']:.0f} Hz{default})")
-    return lines
+GONE_S = 3.0  # without a call
+CHANNELS = 2  # that are opened at most: a microphone of many channels is rarely one of music
+SILENT_TAPS = (lambda samples: None,) * 2
+# PortAudio's codes, and what they mean here
+REASONS = {
+    -9985: "it is busy: another program uses it",
+    -9996: "it is gone",
+    -9997: "it refuses this rate",
+    -9998: "it refuses this number of channels",
+}
 
 
 class SoundCard:
-    """While open, ``live`` gets what the input device records, and the output device plays what it returns."""
+    """While open, ``live`` is called by the devices' threads, which only copy.
 
-    def __init__(self, live: Live, rate_hz: int, input_device=None, output_device=None):
-        """Devices: a number or a part of a name; None: the system's default. Raises MissingPackageError, EngineError
-        for devices that are missing or refuse the rate."""
-        self.live, self.troubles, self.ended = live, 0, threading.Event()
-        self.sounddevice, self.delay_ms = library(), 0.0
-        options = {"samplerate": rate_hz, "channels": 1, "dtype": "float32", "latency": "low"}
+    ``channel``: of the input, from 1 on; None: the mean of the first two. ``taps``: two functions that get what was
+    recorded and what is played. ``xruns``: times that a driver had no room or no samples.
+    """
+
+    def __init__(self, live: Live, input: Device, output: Device, channel: int | None = None):
+        """Raises MissingPackageError; DeviceError for devices that are busy or refuse their rate or channels."""
+        self.live, self.channel, self.xruns = live, channel, 0
+        self.names, self.ended = (input.name, output.name), (threading.Event(), threading.Event())
+        self.taps: tuple = SILENT_TAPS
+        self.called = [live.clock(), live.clock()]  # when the devices called last
+        self.streams = []
+        channels = channel or min(CHANNELS, input.channels)
         try:
-            self.stream = self.sounddevice.Stream(
-                device=(input_device, output_device),
-                callback=self._call,
-                finished_callback=self.ended.set,
-                **options,
-            )
-        except (self.sounddevice.PortAudioError, ValueError) as error:  # ValueError: no device of that name
-            raise EngineError(
-                f"the sound card cannot be opened at {rate_hz} Hz: {error}",
-                "choose other devices (fastsvc live --list) or another --rate",
-            ) from None
+            self._open(input, output, channels, min(CHANNELS, output.channels))
+        except BaseException:
+            self.close()
+            raise
 
-    def __enter__(self) -> SoundCard:
+    def _open(self, input: Device, output: Device, channels_in: int, channels_out: int) -> None:
+        sounddevice = library()
+        options = {"dtype": "float32", "latency": "low"}
+        if self.live.pace is None:  # one device, one clock
+            both = (channels_in, channels_out)
+            whole = {"device": (input.number, output.number), "channels": both, "samplerate": self.live.rate_hz}
+            ended = {"finished_callback": self.ended[0].set}
+            self._opened(input, sounddevice.Stream, callback=self._exchange, **whole, **ended, **options)
+            return
+        for device, kind, callback, channels, rate_hz, ended in (
+            (input, sounddevice.InputStream, self._record, channels_in, self.live.rate_hz, self.ended[0]),
+            (output, sounddevice.OutputStream, self._play, channels_out, self.live.out_hz, self.ended[1]),
+        ):
+            one = {"device": device.number, "channels": channels, "samplerate": rate_hz}
+            self._opened(device, kind, callback=callback, finished_callback=ended.set, **one, **options)
+
+    def _opened(self, named: Device, kind, **options) -> None:
+        try:
+            self.streams.append(kind(**options))
+        except (library().PortAudioError, ValueError) as error:
+            raise refused(named, options["samplerate"], error) from None
+
+    def start(self) -> None:
+        """Raises DeviceError."""
         self.live.start()
-        self.stream.start()
-        self.delay_ms = 1000 * sum(self.stream.latency)
-        return self
+        for stream in self.streams:
+            try:
+                stream.start()
+            except library().PortAudioError as error:
+                raise DeviceError(f"a device does not start: {_reason(error)}", "choose another one") from None
+        self.woken()
 
-    def __exit__(self, *error) -> None:
-        self.stream.close()
+    def close(self) -> None:
+        for stream in self.streams:
+            stream.close(ignore_errors=True)
+        self.streams = []
         self.live.stop()
 
-    def wait(self, seconds: float) -> None:
-        """Raises what ended the worker, or EngineError once the device is gone."""
-        gone = self.ended.wait(seconds)
-        if self.live.error is not None:
-            raise self.live.error
-        if gone:
-            raise EngineError("the sound card has stopped", "connect it again and start anew")
+    @property
+    def delay_ms(self) -> float:
+        """Of the devices' own buffers, as they say."""
+        latencies = [stream.latency for stream in self.streams]
+        return 1000 * sum(sum(one) if isinstance(one, (tuple, list)) else one for one in latencies)
 
-    def _call(self, recorded: np.ndarray, played: np.ndarray, frames: int, time, status) -> None:
-        self.troubles += bool(status)  # overflow or underflow in the driver
-        played[:, 0] = self.live.exchange(recorded[:, 0])
+    def woken(self) -> None:
+        """The process stood still: that the devices have not called meanwhile says nothing."""
+        self.called = [self.live.clock()] * 2
+
+    def gone(self) -> list[str]:
+        """The names of devices that stopped, or have not called for long."""
+        silent_s = [self.live.clock() - called for called in self.called]
+        stopped = [ended.is_set() or silent > GONE_S for ended, silent in zip(self.ended, silent_s)]
+        return list(dict.fromkeys(name for name, gone in zip(self.names, stopped) if gone))
+
+    def _record(self, recorded: np.ndarray, frames: int, time, status) -> None:
+        self.called[0] = self.live.clock()
+        self.xruns += bool(status)
+        samples = recorded[:, self.channel - 1].copy() if self.channel else recorded.mean(axis=1, dtype=np.float32)
+        self.taps[0](samples)
+        self.live.record(samples)
+
+    def _play(self, played: np.ndarray, frames: int, time, status) -> None:
+        self.called[1] = self.live.clock()
+        self.xruns += bool(status)
+        samples = self.live.play(frames)
+        self.taps[1](samples)
+        played[:] = samples[:, None]
+
+    def _exchange(self, recorded: np.ndarray, played: np.ndarray, frames: int, time, status) -> None:
+        self._record(recorded, frames, time, status)
+        self._play(played, frames, time, None)
+
+
+def refused(device: Device, rate_hz: int, error: Exception) -> DeviceError:
+    return DeviceError(
+        f"{device.name} cannot be opened at {rate_hz} Hz: {_reason(error)}",
+        "choose another device (fastsvc live --list) or another --rate, or end the other program",
+    )
+
+
+def _reason(error: Exception) -> str:
+    code = error.args[1] if len(error.args) > 1 else None
+    text = str(error.args[0] if error.args else error)
+    return f"{REASONS[code]} ({text})" if code in REASONS else text
