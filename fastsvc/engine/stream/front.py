@@ -13,6 +13,7 @@ from fastsvc.engine.request import Request
 from fastsvc.engine.stream import reach
 from fastsvc.engine.stream.found import Found, scaled
 from fastsvc.engine.stream.intake import Intake
+from fastsvc.engine.stream.units import units_of
 from fastsvc.features import align
 
 
@@ -28,8 +29,7 @@ class MelFront:
         self.ratio = ratio
         yin = (request.f0_method or engine.config.features.f0_method) == "yin"
         self.past = math.ceil((reach.YIN_PAST_S if yin else reach.PAST_S) * self.mel.frame_rate_hz)
-        per_s = self.encoder.rate_hz / self.encoder.hop_samples
-        self.units_past = reach.units(engine.encoder) or math.ceil(reach.PAST_S * per_s)
+        self.units = units_of(engine.encoder)
 
     def needs(self, intake: Intake, end: int) -> int:
         of_pitch = intake.needs(self.mel.rate_hz, self._samples(end))
@@ -41,10 +41,7 @@ class MelFront:
     def _encoder_samples(self, end: int) -> int:
         return self._samples(end) * self.encoder.rate_hz // self.mel.rate_hz
 
-    def _first_unit(self, first: int) -> int:
-        return max(0, int(self._units(torch.tensor(first))) - self.units_past)
-
-    def _units(self, frames: Tensor) -> Tensor:
+    def _places(self, frames: Tensor) -> Tensor:
         return align.by_hops(frames, self.ratio, self.config.features.unit_align)
 
     def find(self, intake: Intake, first: int, end: int, gain: float) -> Found:
@@ -57,15 +54,20 @@ class MelFront:
         return Found(self._content(intake, first, end, gain), f0_hz, voiced, volume)
 
     def _content(self, intake: Intake, first: int, end: int, gain: float) -> Tensor:
-        resampled, begin, hop = intake.at[self.encoder.rate_hz], self._first_unit(first), self.encoder.hop_samples
-        last = self._encoder_samples(end)
+        resampled, last = intake.at[self.encoder.rate_hz], self._encoder_samples(end)
         if resampled.total is not None and end * self.mel.hop_samples >= intake.at[self.mel.rate_hz].total:
             last = resampled.total  # the recording ends in the last frame
-        units = self.encoder.encode(scaled(resampled.samples(begin * hop, last), gain))
-        return units[(self._units(torch.arange(first, end)) - begin).clamp_(0, len(units) - 1)].float()
+        places = self._places(torch.arange(first, end))
+        units, begin = self.units.find(resampled, int(places[0]), last, gain)
+        return units[(places - begin).clamp_(0, len(units) - 1)].float()
+
+    def clear(self) -> None:
+        self.units.clear()
 
     def forget(self, intake: Intake, first: int) -> None:
-        kept = {self.encoder.rate_hz: self._first_unit(first) * self.encoder.hop_samples}
+        self.units.settle()
+        first_unit = self.units.begin(int(self._places(torch.tensor(first))))
+        kept = {self.encoder.rate_hz: first_unit * self.encoder.hop_samples}
         samples = self._samples(max(0, first - self.past))
         kept[self.mel.rate_hz] = min(samples, kept.get(self.mel.rate_hz, samples))
         for rate_hz, before in kept.items():
