@@ -19,7 +19,8 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import VocoderConfig
-from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames, stage_reaches
+from fastsvc.engine.cpu.vocoder_rows import kept_audio
+from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames
 
 STRETCH_BYTES = 2 << 20  # of one tensor of a stretch
 LEAST_REACHES = 48  # a stretch is at least this many times as long as what is computed twice at each end
@@ -34,7 +35,6 @@ class Vocoder:
     def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, dtype=torch.float32, device="cpu"):
         self.config, self.dtype = config, dtype
         self.halo_frames = halo_frames(config)
-        self.reaches = [math.ceil(reach) for reach in stage_reaches(config)]
         exact = ("m_source.", "conv_post.")
         weights = {n: v.to(device, torch.float32 if n.startswith(exact) else dtype) for n, v in tensors.items()}
         self.linear = None
@@ -53,31 +53,20 @@ class Vocoder:
         """mel [B, T, M], ``source`` from :meth:`source`, ``added`` [B, T, initial_channels] or what broadcasts to it
         (Generator.forward) → audio [B, T·hop], or of the frames keep[0] … keep[1] − 1 alone.
 
-        Each stage then computes what the kept frames need: of a short window with its halos, less than half."""
+        Only what the kept frames need is computed then (vocoder_rows.py)."""
         x = mel.to(self.dtype).transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
         if source is not None:
             source = source.to(self.dtype)[:, None, None].contiguous(memory_format=torch.channels_last)
+        if added is not None:
+            added = added.to(self.dtype).transpose(1, 2)[:, :, None]
+        if keep is not None:
+            return kept_audio(self, x, source, added, keep)
         x = self.pre(x)
         if added is not None:
-            x.add_(added.to(self.dtype).transpose(1, 2)[:, :, None], alpha=self.config.added_gain)
-        begin, frames = 0, mel.shape[1]  # of the frames that are left
-        for stage, reach in zip(self.stages, self.reaches):
-            if keep is not None:
-                first, last = max(begin, keep[0] - reach), min(begin + frames, keep[1] + reach)
-                x = _frames(x, frames, first - begin, last - begin)
-                source = None if source is None else _frames(source, frames, first - begin, last - begin)
-                begin, frames = first, last - first
+            x.add_(added, alpha=self.config.added_gain)
+        for stage in self.stages:
             x = stage(x, source)
-        audio = torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))
-        if keep is not None:
-            audio = _frames(audio, frames, keep[0] - begin, keep[1] - begin)
-        return audio[:, 0, 0]
-
-
-def _frames(x: Tensor, frames: int, first: int, last: int) -> Tensor:
-    """The samples of the frames first … last − 1 of x [..., samples of ``frames`` frames]."""
-    size = x.shape[-1] // frames
-    return x[..., first * size : last * size]
+        return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
 
 
 def mixed_excitation(
@@ -137,14 +126,17 @@ class UpsamplingStage:
         if self.branch is not None:
             assert source is not None, "this vocoder takes an excitation"
             x.add_(self.excitation(source, *self.branch))
-        rows, bytes_of_row = x.shape[-1], x.element_size() * x.shape[1]
-        stretch = max(STRETCH_BYTES // bytes_of_row, LEAST_REACHES * self.reach)
+        rows, stretch = x.shape[-1], self.stretch(x)
         if x.device.type != "cpu" or rows <= stretch:
             return self.residual_blocks(x)
         result = torch.empty_like(x)
         for first, last, start, end in blocks(rows, stretch, self.reach):
             result[..., first:last] = self.residual_blocks(x[..., start:end])[..., first - start : last - start]
         return result
+
+    def stretch(self, x: Tensor) -> int:
+        """Rows of x that the residual blocks best take at a time on a CPU."""
+        return max(STRETCH_BYTES // (x.element_size() * x.shape[1]), LEAST_REACHES * self.reach)
 
     def residual_blocks(self, x: Tensor) -> Tensor:
         """The mean of the blocks over x [B, C, 1, L]; ``reach`` rows at each end depend on what lies beyond."""
@@ -157,8 +149,9 @@ class UpsamplingStage:
         assert total is not None, "a stage has blocks"
         return total.div_(len(self.blocks))
 
-    def excitation(self, source: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        branch = F.conv2d(source, weight, bias, stride=self.branch_stride, padding=self.branch_padding)
+    def excitation(self, source: Tensor, weight: Tensor, bias: Tensor, padding=None) -> Tensor:
+        padding = self.branch_padding if padding is None else padding
+        branch = F.conv2d(source, weight, bias, stride=self.branch_stride, padding=padding)
         if not self.layer_norm:
             return branch
         branch = F.relu_(branch).permute(0, 2, 3, 1)
