@@ -43,27 +43,24 @@ class Vocoder:
         self.pre, self.post = SameLengthConv(weights, "conv_pre"), SameLengthConv(weights, "conv_post")
         self.stages = [UpsamplingStage(weights, config, i) for i in range(len(config.upsample_rates))]
 
+    def part(self, mel: Tensor, source: Tensor | None, added: Tensor | None, keep: tuple[int, int]) -> Tensor:
+        """As :meth:`__call__` of one window, the audio of its frames keep[0] … keep[1] − 1 alone: [frames · hop]."""
+        rows = [None if value is None else value[0].to(self.dtype) for value in (mel, source, added)]
+        return kept_audio(self, *rows, keep)
+
     def source(self, sines: Tensor | None) -> Tensor | None:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]; None → None."""
         return mixed_excitation(sines, self.linear, self.config)
 
-    def __call__(
-        self, mel: Tensor, source: Tensor | None, added: Tensor | None = None, keep: tuple[int, int] | None = None
-    ) -> Tensor:
+    def __call__(self, mel: Tensor, source: Tensor | None, added: Tensor | None = None) -> Tensor:
         """mel [B, T, M], ``source`` from :meth:`source`, ``added`` [B, T, initial_channels] or what broadcasts to it
-        (Generator.forward) → audio [B, T·hop], or of the frames keep[0] … keep[1] − 1 alone.
-
-        Only what the kept frames need is computed then (vocoder_rows.py)."""
+        (Generator.forward) → audio [B, T·hop]."""
         x = mel.to(self.dtype).transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
         if source is not None:
             source = source.to(self.dtype)[:, None, None].contiguous(memory_format=torch.channels_last)
-        if added is not None:
-            added = added.to(self.dtype).transpose(1, 2)[:, :, None]
-        if keep is not None:
-            return kept_audio(self, x, source, added, keep)
         x = self.pre(x)
         if added is not None:
-            x.add_(added, alpha=self.config.added_gain)
+            x.add_(added.to(self.dtype).transpose(1, 2)[:, :, None], alpha=self.config.added_gain)
         for stage in self.stages:
             x = stage(x, source)
         return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
@@ -126,17 +123,14 @@ class UpsamplingStage:
         if self.branch is not None:
             assert source is not None, "this vocoder takes an excitation"
             x.add_(self.excitation(source, *self.branch))
-        rows, stretch = x.shape[-1], self.stretch(x)
+        rows, bytes_of_row = x.shape[-1], x.element_size() * x.shape[1]
+        stretch = max(STRETCH_BYTES // bytes_of_row, LEAST_REACHES * self.reach)
         if x.device.type != "cpu" or rows <= stretch:
             return self.residual_blocks(x)
         result = torch.empty_like(x)
         for first, last, start, end in blocks(rows, stretch, self.reach):
             result[..., first:last] = self.residual_blocks(x[..., start:end])[..., first - start : last - start]
         return result
-
-    def stretch(self, x: Tensor) -> int:
-        """Rows of x that the residual blocks best take at a time on a CPU."""
-        return max(STRETCH_BYTES // (x.element_size() * x.shape[1]), LEAST_REACHES * self.reach)
 
     def residual_blocks(self, x: Tensor) -> Tensor:
         """The mean of the blocks over x [B, C, 1, L]; ``reach`` rows at each end depend on what lies beyond."""
@@ -149,9 +143,8 @@ class UpsamplingStage:
         assert total is not None, "a stage has blocks"
         return total.div_(len(self.blocks))
 
-    def excitation(self, source: Tensor, weight: Tensor, bias: Tensor, padding=None) -> Tensor:
-        padding = self.branch_padding if padding is None else padding
-        branch = F.conv2d(source, weight, bias, stride=self.branch_stride, padding=padding)
+    def excitation(self, source: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        branch = F.conv2d(source, weight, bias, stride=self.branch_stride, padding=self.branch_padding)
         if not self.layer_norm:
             return branch
         branch = F.relu_(branch).permute(0, 2, 3, 1)
