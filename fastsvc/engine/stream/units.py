@@ -8,6 +8,7 @@ from itertools import repeat
 from typing import Any
 
 from torch import Tensor
+from torch.nn.functional import pad
 
 from fastsvc.audio.mel import log_mel
 from fastsvc.engine.cpu.recogniser import CpuRecogniser
@@ -97,5 +98,6 @@ class CachedUnits(WindowUnits):
     def _mel(self, resampled: Resampled, first: int, last: int, gain: float) -> Tensor:
         """Mel frames from ``first`` on, of audio that ends at ``last``: its end is reflected, as in log_mel."""
         begin = max(0, first - -(-self.padding // self.hop))  # where log_mel reflects the start
-        audio = scaled(resampled.samples(begin * self.hop, max(last, self.hop)), gain)
+        audio = scaled(resampled.samples(begin * self.hop, last), gain)
+        audio = pad(audio, (0, max(0, self.hop - len(audio))))  # of less than a hop, as encode does
         return log_mel(audio[None], self.mel)[0, first - begin :]
