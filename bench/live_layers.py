@@ -44,8 +44,8 @@ def timed(stream) -> dict[str, list[float]]:
 
         setattr(owner, method, outer)
 
+    wrap("pitch", stream.front.pitch, "find")
     wrap("content", stream.front.units, "find")
-    wrap("features", stream.front, "find")
     wrap("denoiser", stream.maker.acoustic.maker, "make")
     wrap("vocoder", stream.maker, "_audio")
     wrap("block", stream, "_advance")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.stream.mels import MelMaker, Mels
+from fastsvc.engine.stream.pitch import WindowPitch
 from fastsvc.engine.stream.settled import Span
 from fastsvc.engine.stream.units import WindowUnits
 
@@ -64,9 +65,10 @@ def prepare(stream, way: str):
     if way == "rewindowed":
         stream.maker.acoustic.maker = WholeMels(stream.maker.acoustic.maker)
         stream.front.units = WindowUnits(stream.front.encoder)
+        stream.front.pitch = WindowPitch(stream.engine, stream.request)
         if isinstance(stream.engine.synthesiser.vocoder, Vocoder):
             stream.engine.synthesiser.vocoder = WholeGenerator(stream.engine.synthesiser.vocoder)
     elif way == "trimmed":  # no row that the output does not depend on, but none is kept
         stream.maker.acoustic.maker.keeps = False
-        stream.front.units.settle = lambda: None
+        stream.front.units.settle = stream.front.pitch.settle = lambda: None
     return stream

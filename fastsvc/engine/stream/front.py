@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from fastsvc.audio import loudness
 from fastsvc.engine import extraction
 from fastsvc.engine.request import Request
-from fastsvc.engine.stream import reach
 from fastsvc.engine.stream.found import Found, scaled
 from fastsvc.engine.stream.intake import Intake
+from fastsvc.engine.stream.pitch import pitch_of
 from fastsvc.engine.stream.units import units_of
 from fastsvc.features import align
 
@@ -21,14 +19,12 @@ class MelFront:
     """Pitch and loudness at the mel's rate; units of the encoder, on its own absolute grid."""
 
     def __init__(self, engine, request: Request):
-        self.config, self.encoder, self.request = engine.config, engine.encoder, request
-        self.f0_range = request.range_of(engine)
+        self.config, self.encoder = engine.config, engine.encoder
         self.mel, self.rates = engine.config.mel, {engine.config.mel.rate_hz, engine.encoder.rate_hz}
         ratio = extraction.units_per_frame(engine.config, engine.encoder)
         assert ratio is not None, "an encoder has a hop"
         self.ratio = ratio
-        yin = (request.f0_method or engine.config.features.f0_method) == "yin"
-        self.past = math.ceil((reach.YIN_PAST_S if yin else reach.PAST_S) * self.mel.frame_rate_hz)
+        self.pitch = pitch_of(engine, request)
         self.units = units_of(engine.encoder)
 
     def needs(self, intake: Intake, end: int) -> int:
@@ -45,12 +41,10 @@ class MelFront:
         return align.by_hops(frames, self.ratio, self.config.features.unit_align)
 
     def find(self, intake: Intake, first: int, end: int, gain: float) -> Found:
-        begin, hop = max(0, first - self.past), self.mel.hop_samples
+        begin, hop = max(0, first - self.pitch.past), self.mel.hop_samples
         audio = scaled(intake.at[self.mel.rate_hz].samples(begin * hop, end * hop), gain)
-        pitch = self.request.f0_method, self.request.f0_weights, None, self.f0_range
-        f0_hz, voiced = extraction.pitch(audio, end - begin, self.config, *pitch)
-        volume = loudness.frame_rms(audio[None], hop)[0]
-        f0_hz, voiced, volume = (row[first - begin :] for row in (f0_hz, voiced, volume))
+        f0_hz, voiced = self.pitch.find(audio, begin, first, gain)
+        volume = loudness.frame_rms(audio[None], hop)[0, first - begin :]
         return Found(self._content(intake, first, end, gain), f0_hz, voiced, volume)
 
     def _content(self, intake: Intake, first: int, end: int, gain: float) -> Tensor:
@@ -62,13 +56,15 @@ class MelFront:
         return units[(places - begin).clamp_(0, len(units) - 1)].float()
 
     def clear(self) -> None:
+        self.pitch.clear()
         self.units.clear()
 
     def forget(self, intake: Intake, first: int) -> None:
+        self.pitch.settle()
         self.units.settle()
         first_unit = self.units.begin(int(self._places(torch.tensor(first))))
         kept = {self.encoder.rate_hz: first_unit * self.encoder.hop_samples}
-        samples = self._samples(max(0, first - self.past))
+        samples = self._samples(max(0, first - self.pitch.past))
         kept[self.mel.rate_hz] = min(samples, kept.get(self.mel.rate_hz, samples))
         for rate_hz, before in kept.items():
             intake.at[rate_hz].tape.forget(before)
