@@ -1,7 +1,7 @@
 """What a stream gains by computing only needed rows and keeping final ones, stage by stage and in all.
 
 python -m bench.live_layers [MODEL.fsvc] [--json bench/results/live_layers.json] [--voice slt] [--blocks 10,20,40,80]
-    [--steps 1,2,4] [--lookahead 160] [--seconds 4] [--full]
+    [--steps 1,2,4] [--lookahead 160] [--seconds 2] [--full]
 
 Three streams take the same 10 ms in turns: "rewindowed" computes each window whole, "trimmed" only the rows that the
 block depends on, "kept" of these only the ones that were not final before. Times are the processor's, in one thread.
@@ -25,7 +25,7 @@ from pathlib import Path
 from bench import circumstances, program
 
 ROOT = Path(__file__).resolve().parent.parent
-FULL_BLOCKS, FULL_SECONDS = (40.0, 80.0), 2.0
+FULL_BLOCKS, FULL_SECONDS = (40.0, 80.0), 1.2
 WARM = 5  # blocks at first that are not counted
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=program.listed(program.length), default=[10.0, 20.0, 40.0, 80.0])
     parser.add_argument("--steps", type=program.listed(program.whole_number), default=[1, 2, 4])
     parser.add_argument("--lookahead", type=program.seconds, default=160.0)
-    parser.add_argument("--seconds", type=program.length, default=4.0, help="of the recording")
+    parser.add_argument("--seconds", type=program.length, default=2.0, help="of the recording")
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
 

@@ -46,5 +46,5 @@ def test_trackers_without_candidates_see_windows():
     assert type(pitch_of(engine(), replace(request, f0_method="pm"))) is WindowPitch
     assert type(pitch_of(engine(f0_style="comosvc"), request)) is WindowPitch
     odd = engine()
-    odd.config = replace(odd.config, mel=MelConfig(rate_hz=22050, hop_samples=221, fft_samples=1024))
+    odd.config = replace(odd.config, mel=MelConfig(rate_hz=22050, hop_samples=221, fft_samples=1024, high_hz=11000.0))
     assert type(pitch_of(odd, request)) is WindowPitch

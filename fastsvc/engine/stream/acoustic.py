@@ -86,8 +86,7 @@ class Whole:
         def noise(step: int, first: int, last: int) -> Tensor:
             return self.draw(step, first + begin, last + begin)
 
-        latent = self.sampler(features, voice.vector, self.steps, noise)
-        return latent[span.first - begin : last - begin]
+        return self.sampler.part(features, voice.vector, self.steps, noise, span.first - begin, last - begin)
 
     def settle(self) -> None:
         """Nothing is carried from block to block."""
