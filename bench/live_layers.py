@@ -1,11 +1,11 @@
 """What a stream gains by computing only needed rows and keeping final ones, stage by stage and in all.
 
 python -m bench.live_layers [MODEL.fsvc] [--json bench/results/live_layers.json] [--voice slt] [--blocks 10,20,40,80]
-    [--steps 1,2,4] [--lookahead 160] [--seconds 2] [--full]
+    [--steps 1,2,4] [--lookahead 160] [--seconds 1.5] [--full]
 
 Three streams take the same 10 ms in turns: "rewindowed" computes each window whole, "trimmed" only the rows that the
 block depends on, "kept" of these only the ones that were not final before. Times are the processor's, in one thread.
---full: also a CoMoSVC of full size with random weights (bench/models.py), whose small recogniser stands for the
+--full: a CoMoSVC of full size with random weights (bench/models.py) instead, whose small recogniser stands for the
 content encoder.
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from bench import circumstances, program
 
 ROOT = Path(__file__).resolve().parent.parent
-FULL_BLOCKS, FULL_SECONDS = (40.0, 80.0), 1.2
+FULL_BLOCKS, FULL_SECONDS = (40.0, 80.0), 0.9
 WARM = 5  # blocks at first that are not counted
 
 
@@ -52,15 +52,14 @@ def timed(stream) -> dict[str, list[float]]:
     return spent
 
 
-def measured(paths, voice, audio, rate_hz: int, block_ms: float, lookahead_ms: float, steps: int) -> dict:
+def measured(engines, voice, audio, rate_hz: int, block_ms: float, lookahead_ms: float, steps: int) -> dict:
+    """``engines``: one for each way."""
     import numpy as np
 
-    import fastsvc
     from bench import rewindowed
 
     streams, spent, outputs = {}, {}, {way: [] for way in rewindowed.WAYS}
-    for way in rewindowed.WAYS:
-        engine = fastsvc.load(paths, device="cpu")
+    for way, engine in engines.items():
         options = {"block_ms": block_ms, "lookahead_ms": lookahead_ms, "steps": steps}
         streams[way] = rewindowed.prepare(engine.stream(voice, rate_hz, **options), way)
         spent[way] = timed(streams[way])
@@ -96,13 +95,14 @@ def main() -> None:
     parser.add_argument("--blocks", type=program.listed(program.length), default=[10.0, 20.0, 40.0, 80.0])
     parser.add_argument("--steps", type=program.listed(program.whole_number), default=[1, 2, 4])
     parser.add_argument("--lookahead", type=program.seconds, default=160.0)
-    parser.add_argument("--seconds", type=program.length, default=2.0, help="of the recording")
+    parser.add_argument("--seconds", type=program.length, default=1.5, help="of the recording")
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
 
     import torch
 
-    from bench import models
+    import fastsvc
+    from bench import models, rewindowed
     from fastsvc.audio import io
 
     torch.set_num_threads(1)
@@ -112,16 +112,18 @@ def main() -> None:
     result |= circumstances.describe("python -m bench.live_layers", torch.device("cpu"))
 
     def run(name: str, path: Path, voice, blocks, steps, seconds: float) -> None:
+        engines = {way: fastsvc.load(path, device="cpu") for way in rewindowed.WAYS}
         for count in steps:
             for block_ms in blocks if count == 1 else blocks[-2:]:
                 part = audio[: round(seconds * rate_hz)]
-                row = measured(path, voice, part, rate_hz, block_ms, options.lookahead, count)
+                row = measured(engines, voice, part, rate_hz, block_ms, options.lookahead, count)
                 result["rows"].append({"engine": name, **row})
                 print(result["rows"][-1], flush=True)
                 circumstances.keep(result, options.json)
 
-    run(options.model.name, options.model, options.voice, options.blocks, options.steps, options.seconds)
-    if options.full:
+    if not options.full:
+        run(options.model.name, options.model, options.voice, options.blocks, options.steps, options.seconds)
+    else:
         with tempfile.TemporaryDirectory() as folder:
             path = models.make(Path(folder), 512, 512, say=None)
             run("full-size CoMoSVC", path, models.SPEAKERS[0], FULL_BLOCKS, [1], FULL_SECONDS)

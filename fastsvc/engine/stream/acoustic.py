@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -17,8 +16,6 @@ from fastsvc.engine.stream.mels import MelMaker, Mels
 from fastsvc.engine.stream.settled import Settled, Span
 from fastsvc.engine.stream.voice import Voice
 
-NAMES = "units", "f0_hz", "voiced", "volume", "original_units"
-
 
 def acoustic_of(engine, request: Request) -> ByLayers | Whole:
     return (Whole if isinstance(engine.config, RvcConfig) else ByLayers)(engine, request)
@@ -29,12 +26,7 @@ class ByLayers:
 
     def __init__(self, engine, request: Request):
         steps = request.steps_of(engine)
-        self.reach = reach.Reach.of(engine, steps)
-        self.condition = engine.sampler.condition
-        # Amphion's condition attends to all it is shown
-        attends = engine.config.amphion is not None
-        self.past = math.ceil(reach.PAST_S * engine.config.mel.frame_rate_hz) if attends else 0
-        self.back = max(self.reach.left, self.past)
+        self.back, self.condition = reach.Reach.of(engine, steps).left, engine.sampler.condition
         self.maker = MelMaker(engine.sampler, steps, SeededNoise(request.seed, engine.config.mel.bins))
         self.found: Mels | None = None
 
@@ -42,17 +34,16 @@ class ByLayers:
         self.maker.clear()
         self.found = None
 
-    def mel(self, rows: dict[str, Tensor], settled: Settled, span: Span, last: int, voice: Voice) -> Tensor:
-        """The mel of the frames from the block's first one up to ``last``; adds the condition's rows to ``rows``."""
-        begin = max(0, span.first - self.past)
-        window: dict[str, Any] = {name: settled.window(rows, name, span, begin, span.end) for name in NAMES[:4]}
-        window["f0_hz"] = window["f0_hz"] * 2 ** (voice.semitones / 12)
-        frames = span.end - begin
-        features = Features(unit_indices=torch.arange(frames), **window)
-        rows["cond"] = self.condition.over(features, voice.vector)(0, frames)[span.first - begin :]
-        layers = self.maker.rows(span, last)
+    def mel(
+        self, features: dict[str, Tensor], settled: Settled, span: Span, last: int, voice: Voice
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Features of a block and its look-ahead → (the mel of the frames from the block's first one up to ``last``,
+        the rows that later blocks read)."""
+        f0_hz = features["f0_hz"] * 2 ** (voice.semitones / 12)
+        cond = self.condition(features["units"], f0_hz, features["volume"], features["voiced"], voice.vector)
+        rows, layers = {"cond": cond}, self.maker.rows(span, last)
         self.found = self.maker.make(settled.window(rows, "cond", span, layers.begin, layers.end), layers)
-        return self.found.rows
+        return self.found.rows, rows
 
     def settle(self) -> None:
         """The mel found last is the block's."""
@@ -65,28 +56,28 @@ class Whole:
 
     def __init__(self, engine, request: Request):
         self.sampler, self.steps = engine.sampler, request.steps_of(engine)
-        self.reach = reach.Reach.of(engine, self.steps)
-        self.back = self.reach.left
+        self.back = reach.Reach.of(engine, self.steps).left
         self.options = rvc_options.of(engine, request)
         self.draw = SeededNoise(request.seed, engine.config.mel.bins)
 
     def clear(self) -> None:
         """Nothing is carried from block to block."""
 
-    def mel(self, rows: dict[str, Tensor], settled: Settled, span: Span, last: int, voice: Voice) -> Tensor:
-        """The latent of the frames from the block's first one up to ``last``."""
-        begin = max(0, span.first - self.reach.left)
-        window: dict[str, Any] = {
-            name: settled.window(rows, name, span, begin, span.end) for name in NAMES if name in rows
-        }
+    def mel(
+        self, features: dict[str, Tensor], settled: Settled, span: Span, last: int, voice: Voice
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As ByLayers.mel; the latent takes the mel's place."""
+        begin = max(0, span.first - self.back)
+        window: dict[str, Any] = {name: settled.window(features, name, span, begin, span.end) for name in features}
         window["f0_hz"] = window["f0_hz"] * 2 ** (voice.semitones / 12)
         protect = self.options.protect if self.options is not None else 0.5
-        features = Features(unit_indices=torch.arange(span.end - begin), protect=protect, **window)
+        heard = Features(unit_indices=torch.arange(span.end - begin), protect=protect, **window)
 
         def noise(step: int, first: int, last: int) -> Tensor:
             return self.draw(step, first + begin, last + begin)
 
-        return self.sampler.part(features, voice.vector, self.steps, noise, span.first - begin, last - begin)
+        own = span.first - begin, last - begin
+        return self.sampler.part(heard, voice.vector, self.steps, noise, *own), features
 
     def settle(self) -> None:
         """Nothing is carried from block to block."""

@@ -40,11 +40,12 @@ class BlockMaker:
         """Raises EngineError for audio that is not finite."""
         held_hz = hold.held(found.f0_hz, found.voiced, self.settled.last_hz)
         f0_hz, voiced = self._unvoiced(held_hz, found.voiced)
-        rows = {"units": found.units, "f0_hz": f0_hz, "voiced": voiced, "volume": found.volume}
+        features = {"units": found.units, "f0_hz": f0_hz, "voiced": voiced, "volume": found.volume}
         if found.original_units is not None:
-            rows["original_units"] = found.original_units
+            features["original_units"] = found.original_units
         last = min(span.end, span.within(span.last + self.vocoder_reach))
-        rows["mel"] = self.acoustic.mel(rows, self.settled, span, last, voice)
+        mel, rows = self.acoustic.mel(features, self.settled, span, last, voice)
+        rows["mel"] = mel
         sung_hz = f0_hz * 2 ** (voice.semitones / 12)
         rows["sung_hz"] = sung_hz if self.engine.sources_everywhere else sung_hz * voiced
         audio, rows["phase"], next_phase = self._audio(rows, span, voice)
