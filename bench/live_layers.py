@@ -101,9 +101,9 @@ def main() -> None:
 
     import torch
 
-    import fastsvc
     from bench import models, rewindowed
     from fastsvc.audio import io
+    from fastsvc.engine import Engine
 
     torch.set_num_threads(1)
     audio, rate_hz = io.read(options.recording, mono=True)
@@ -112,7 +112,7 @@ def main() -> None:
     result |= circumstances.describe("python -m bench.live_layers", torch.device("cpu"))
 
     def run(name: str, path: Path, voice, blocks, steps, seconds: float) -> None:
-        engines = {way: fastsvc.load(path, device="cpu") for way in rewindowed.WAYS}
+        engines = {way: Engine.open(path, device="cpu", vocoder_backend="torch") for way in rewindowed.WAYS}
         for count in steps:
             for block_ms in blocks if count == 1 else blocks[-2:]:
                 part = audio[: round(seconds * rate_hz)]

@@ -6,6 +6,7 @@ import streams
 
 import fastsvc
 from bench import rewindowed
+from fastsvc.engine import Engine
 from fastsvc.engine.stream.units import CachedUnits
 
 RATE_HZ = 24000
@@ -18,7 +19,7 @@ def model(tmp_path_factory):
 
 def changed(model, way: str, audio, options: dict, changes: dict) -> np.ndarray:
     """A stream whose voice changes in the middle; its engine is its own."""
-    engine = fastsvc.load(model, device="cpu")
+    engine = Engine.open(model, device="cpu", vocoder_backend="torch")
     stream = rewindowed.prepare(engine.stream("Ada", RATE_HZ, **options), way)
     half = len(audio) // 2
     first = stream.push(audio[:half])
@@ -29,19 +30,19 @@ def changed(model, way: str, audio, options: dict, changes: dict) -> np.ndarray:
 @pytest.mark.parametrize(
     "block_ms, steps, changes",
     [
-        (5, 1, {"speaker": "Bert"}),
+        (16, 1, {"speaker": "Bert"}),
         (40, 2, {"transpose": 5}),
         (43, 4, {"speaker": "Cleo", "transpose": -3, "gain": 0.5}),
     ],
 )
 def test_kept_rows_change_nothing(model, block_ms, steps, changes):
     """Also through a change of voice, which leaves the frames before it as they were, and to the end."""
-    audio, options = streams.song(0.7, RATE_HZ), {"block_ms": block_ms, "lookahead_ms": 30, "steps": steps}
+    audio, options = streams.song(0.5, RATE_HZ), {"block_ms": block_ms, "lookahead_ms": 30, "steps": steps}
     kept, trimmed, anew = (changed(model, way, audio, options, changes) for way in ("kept", "trimmed", "rewindowed"))
     assert len(kept) == len(audio)
     for other in (trimmed, anew):
         assert np.sqrt(np.square(kept - other).mean()) < 2e-6 * np.sqrt(np.square(anew).mean())
-    plain = streams.pushed(fastsvc.load(model, device="cpu").stream("Ada", RATE_HZ, **options), audio, [len(audio)])
+    plain = changed(model, "kept", audio, options, {})
     assert np.abs(plain - kept).max() > 1e-2 * np.abs(plain).max()  # the change is one
 
 

@@ -28,7 +28,7 @@ class CpuRecogniser:
         trunk, self.model = model.trunk, model
         assert isinstance(trunk, ConvTrunk), "only convolutions are local"
         self.mean_frames = model.config.mean_frames
-        blocks = [Gated(block) for block in trunk.blocks]
+        blocks = [Gated(block) for block in trunk.blocks if isinstance(block, GatedBlock)]
         self.layers: list[Layer] = [self._normalised, Stem(trunk.stem), *(block for block in blocks)]
         self.reaches = [self.mean_frames, trunk.stem.kernel_size[0] // 2, *(block.reach for block in blocks)]
 
@@ -46,7 +46,7 @@ class Stem:
     """The first convolution."""
 
     def __init__(self, conv: nn.Conv1d):
-        self.taps, self.weight, self.bias = conv.kernel_size[0], _by_tap(conv), conv.bias
+        self.taps, self.weight, self.bias = conv.kernel_size[0], *_by_tap(conv)
 
     def __call__(self, x: Tensor, before: int, after: int) -> Tensor:
         return torch.addmm(self.bias, beside(x, self.taps, 1, before, after), self.weight)
@@ -58,7 +58,8 @@ class Gated:
     def __init__(self, block: GatedBlock):
         self.taps, self.dilation = block.conv.kernel_size[0], block.conv.dilation[0]
         self.reach = self.taps // 2 * self.dilation
-        self.weight, self.bias, self.norm = _by_tap(block.conv), block.conv.bias, block.norm
+        self.weight, self.bias = _by_tap(block.conv)
+        self.norm = block.norm
         self.out_weight, self.out_bias = block.out.weight.T, block.out.bias
 
     def __call__(self, x: Tensor, before: int, after: int) -> Tensor:
@@ -76,6 +77,7 @@ def beside(x: Tensor, taps: int, dilation: int, before: int, after: int) -> Tens
     return x.as_strided((rows, taps, channels), (channels, dilation * channels, 1), x.storage_offset()).flatten(1)
 
 
-def _by_tap(conv: nn.Conv1d) -> Tensor:
-    """[D, C, K] → [K · C, D]."""
-    return conv.weight.permute(2, 1, 0).flatten(0, 1).contiguous()
+def _by_tap(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:
+    """Weight [K · C, D] and bias."""
+    assert conv.bias is not None, "the recogniser's convolutions have a bias"
+    return conv.weight.permute(2, 1, 0).flatten(0, 1).contiguous(), conv.bias

@@ -45,8 +45,9 @@ class Vocoder:
 
     def part(self, mel: Tensor, source: Tensor | None, added: Tensor | None, keep: tuple[int, int]) -> Tensor:
         """As :meth:`__call__` of one window, the audio of its frames keep[0] … keep[1] − 1 alone: [frames · hop]."""
-        rows = [None if value is None else value[0].to(self.dtype) for value in (mel, source, added)]
-        return kept_audio(self, *rows, keep)
+        rows = None if source is None else source[0].to(self.dtype)
+        extra = None if added is None else added[0].to(self.dtype)
+        return kept_audio(self, mel[0].to(self.dtype), rows, extra, keep)
 
     def source(self, sines: Tensor | None) -> Tensor | None:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]; None → None."""

@@ -67,8 +67,9 @@ class BlockMaker:
         own, count = span.first - begin, span.last - span.first
         phase = vocoders.frame_phase(sung_hz[None], synthesiser.config)[0]
         phase = (phase - phase[own] + self.settled.phase).remainder_(1.0)  # exact: whole numbers of 2^-48
-        if own:
-            phase[:own] = self.settled.settled("phase", begin, span.first)
+        before = self.settled.settled("phase", begin, span.first)
+        if before is not None:
+            phase[:own] = before
         kept = own, own + count
         audio = synthesiser.window(mel, sung_hz, phase, begin, self.seed, voice.speaker, kept)
         next_phase = float(phase[own + count]) if own + count < len(phase) else 0.0

@@ -80,13 +80,13 @@ class CachedUnits(WindowUnits):
         first = min(first, end - 1)
         firsts, reached = starts(reaches, first, settled), ahead(reaches)
         final = min(end, max(0, (last - self.mel.fft_samples + self.padding) // self.hop + 1))
-        before: Any = repeat(Kept(0, None)) if state is None else state.kept  # nothing is read from the former
+        before: Any = repeat(None) if state is None else state.kept
         rows, after = self._mel(resampled, firsts[0], last, gain), []
         for layer, own, width, start, next_start, old in zip(
             self.network.layers, reached, reaches, firsts, firsts[1:], before
         ):
             begin = max(next_start - width, 0)
-            window = old.joined(rows, start, begin)
+            window = rows if old is None else old.joined(rows, start, begin)
             after.append(Kept.of(window, begin, final - own, width))
             rows = layer(window, begin - (next_start - width), width)
         rows = self.network.units(rows)
