@@ -86,6 +86,19 @@ def measured(engines, voice, audio, rate_hz: int, block_ms: float, lookahead_ms:
     }
 
 
+def table(results: list[dict]) -> str:
+    """The rows as docs/live.md shows them: milliseconds by windows, needed rows, kept rows."""
+    head = (
+        "| engine | block, ms | steps | pitch | content | denoiser | vocoder | whole block | real-time factor, 95 % |"
+    )
+    lines = [head, "|" + "---|" * 9]
+    for one in (row for result in results for row in result["rows"]):
+        spent = (" / ".join(f"{ms:.3g}" for ms in row.values()) for row in one["processor_ms"].values())
+        sizes = f"{one['engine']} | {one['block_ms']:g} | {one['steps']}"
+        lines.append(f"| {sizes} | {' | '.join(spent)} | {one['rtf']['kept']:.2f}, {one['rtf_p95']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = program.parser(__doc__)
     parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")
