@@ -120,6 +120,17 @@ def test_flow_is_exact_in_blocks():
         assert relative(form(heard, voice, 1, noise, block=block), whole) < 1e-6
 
 
+def test_a_part_of_the_latent_is_that_of_the_whole():
+    """The encoder sees all frames; the flow those around the wanted ones."""
+    config = RvcConfig(**SMALL)
+    form, heard = sampler(random(config)), features(120, config)
+    voice, noise = form.condition.speaker({1: 1.0}), SeededNoise(3, config.mel.bins)
+    whole = form(heard, voice, 1, noise)
+    assert config.flow_halo_frames < 45
+    for first, last in ((0, 5), (50, 58), (112, 120), (0, 120)):
+        assert relative(form.part(heard, voice, 1, noise, first, last), whole[first:last]) < 1e-6
+
+
 def test_several_recordings_get_what_each_gets_alone():
     config = RvcConfig(**SMALL)
     form, recordings = sampler(random(config)), [features(frames, config) for frames in (9, 1, 40)]

@@ -41,6 +41,7 @@ class CpuDenoiser:
         self.output = weights["output.weight"], weights["output.bias"]
         self.skip = weights["skip.weight"].view(self.layers, self.width, self.width), weights["skip.bias"]
         self.residual = weights["residual.weight"]
+        self.conv = tensors["conv.weight"], tensors["conv.bias"]  # as stored, for denoiser_rows.py
         self._pack_filters(weights)
         self.steps = {level: LevelConstants(config, weights, i, level) for i, level in enumerate(levels)}
         self.buffers: dict[str, Tensor] = {}
@@ -51,9 +52,7 @@ class CpuDenoiser:
 
     def __call__(self, x: Tensor, sigma: float, prepared: PreparedCondition, trace: list | None = None) -> Tensor:
         """x [T, M] normalised → D(x, σ) [T, M], a new tensor. ``trace`` collects (name, x_l) for verification."""
-        step = self.steps.get(float(sigma))
-        if step is None:
-            raise EngineError(f"noise level {sigma} is not built in", "build the engine again with --steps")
+        step = self.level(sigma)
         frames, pad = len(x), self.pad
         padded = self._buffer("x", frames + 6 * pad, self.width)
         padded[:pad].zero_()
@@ -77,6 +76,13 @@ class CpuDenoiser:
             trace.append(("skip", skips.clone()))
         out = torch.addmm(x, skips, self.output[0], beta=step.c_skip, alpha=step.c_out)
         return out.add_(self.output[1], alpha=step.c_out)
+
+    def level(self, sigma: float) -> LevelConstants:
+        """Raises EngineError for a noise level that the engine was not built for."""
+        step = self.steps.get(float(sigma))
+        if step is None:
+            raise EngineError(f"noise level {sigma} is not built in", "build the engine again with --steps")
+        return step
 
     def _pack_filters(self, weights: dict[str, Tensor]) -> None:
         """Winograd's six filters a layer; the condition's weight with the bias as its last row."""

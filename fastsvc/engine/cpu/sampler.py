@@ -223,7 +223,7 @@ class Synthesiser:
         if keep is None:
             return self.vocoder(*inputs)[0]
         if isinstance(self.vocoder, Vocoder):
-            return self.vocoder(*inputs, keep=keep)[0]
+            return self.vocoder.part(*inputs, keep)
         hop = self.config.mel.hop_samples
         return self.vocoder(*inputs)[0, keep[0] * hop : keep[1] * hop]
 

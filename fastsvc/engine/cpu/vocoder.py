@@ -19,7 +19,8 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import VocoderConfig
-from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames, stage_reaches
+from fastsvc.engine.cpu.vocoder_rows import kept_audio
+from fastsvc.model.vocoder import LAST_SLOPE, SLOPE, halo_frames
 
 STRETCH_BYTES = 2 << 20  # of one tensor of a stretch
 LEAST_REACHES = 48  # a stretch is at least this many times as long as what is computed twice at each end
@@ -34,7 +35,6 @@ class Vocoder:
     def __init__(self, tensors: dict[str, Tensor], config: VocoderConfig, dtype=torch.float32, device="cpu"):
         self.config, self.dtype = config, dtype
         self.halo_frames = halo_frames(config)
-        self.reaches = [math.ceil(reach) for reach in stage_reaches(config)]
         exact = ("m_source.", "conv_post.")
         weights = {n: v.to(device, torch.float32 if n.startswith(exact) else dtype) for n, v in tensors.items()}
         self.linear = None
@@ -43,41 +43,28 @@ class Vocoder:
         self.pre, self.post = SameLengthConv(weights, "conv_pre"), SameLengthConv(weights, "conv_post")
         self.stages = [UpsamplingStage(weights, config, i) for i in range(len(config.upsample_rates))]
 
+    def part(self, mel: Tensor, source: Tensor | None, added: Tensor | None, keep: tuple[int, int]) -> Tensor:
+        """As :meth:`__call__` of one window, the audio of its frames keep[0] … keep[1] − 1 alone: [frames · hop]."""
+        rows = None if source is None else source[0].to(self.dtype)
+        extra = None if added is None else added[0].to(self.dtype)
+        return kept_audio(self, mel[0].to(self.dtype), rows, extra, keep)
+
     def source(self, sines: Tensor | None) -> Tensor | None:
         """Sines [B, T·source_hop_samples, source_channels] → one excitation [B, T·source_hop_samples]; None → None."""
         return mixed_excitation(sines, self.linear, self.config)
 
-    def __call__(
-        self, mel: Tensor, source: Tensor | None, added: Tensor | None = None, keep: tuple[int, int] | None = None
-    ) -> Tensor:
+    def __call__(self, mel: Tensor, source: Tensor | None, added: Tensor | None = None) -> Tensor:
         """mel [B, T, M], ``source`` from :meth:`source`, ``added`` [B, T, initial_channels] or what broadcasts to it
-        (Generator.forward) → audio [B, T·hop], or of the frames keep[0] … keep[1] − 1 alone.
-
-        Each stage then computes what the kept frames need: of a short window with its halos, less than half."""
+        (Generator.forward) → audio [B, T·hop]."""
         x = mel.to(self.dtype).transpose(1, 2)[:, :, None].contiguous(memory_format=torch.channels_last)
         if source is not None:
             source = source.to(self.dtype)[:, None, None].contiguous(memory_format=torch.channels_last)
         x = self.pre(x)
         if added is not None:
             x.add_(added.to(self.dtype).transpose(1, 2)[:, :, None], alpha=self.config.added_gain)
-        begin, frames = 0, mel.shape[1]  # of the frames that are left
-        for stage, reach in zip(self.stages, self.reaches):
-            if keep is not None:
-                first, last = max(begin, keep[0] - reach), min(begin + frames, keep[1] + reach)
-                x = _frames(x, frames, first - begin, last - begin)
-                source = None if source is None else _frames(source, frames, first - begin, last - begin)
-                begin, frames = first, last - first
+        for stage in self.stages:
             x = stage(x, source)
-        audio = torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))
-        if keep is not None:
-            audio = _frames(audio, frames, keep[0] - begin, keep[1] - begin)
-        return audio[:, 0, 0]
-
-
-def _frames(x: Tensor, frames: int, first: int, last: int) -> Tensor:
-    """The samples of the frames first … last − 1 of x [..., samples of ``frames`` frames]."""
-    size = x.shape[-1] // frames
-    return x[..., first * size : last * size]
+        return torch.tanh(self.post(F.leaky_relu_(x, LAST_SLOPE).float()))[:, 0, 0]
 
 
 def mixed_excitation(

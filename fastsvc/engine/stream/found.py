@@ -35,7 +35,11 @@ class Front(Protocol):
         ...
 
     def forget(self, intake: Intake, first: int) -> None:
-        """Frames below ``first`` are not asked for again."""
+        """Frames below ``first`` are settled as they were found last, and are not asked for again."""
+        ...
+
+    def clear(self) -> None:
+        """The next frames are those of another recording."""
         ...
 
 

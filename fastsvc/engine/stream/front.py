@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from fastsvc.audio import loudness
 from fastsvc.engine import extraction
 from fastsvc.engine.request import Request
-from fastsvc.engine.stream import reach
 from fastsvc.engine.stream.found import Found, scaled
 from fastsvc.engine.stream.intake import Intake
+from fastsvc.engine.stream.pitch import pitch_of
+from fastsvc.engine.stream.units import units_of
 from fastsvc.features import align
 
 
@@ -20,16 +19,13 @@ class MelFront:
     """Pitch and loudness at the mel's rate; units of the encoder, on its own absolute grid."""
 
     def __init__(self, engine, request: Request):
-        self.config, self.encoder, self.request = engine.config, engine.encoder, request
-        self.f0_range = request.range_of(engine)
+        self.config, self.encoder = engine.config, engine.encoder
         self.mel, self.rates = engine.config.mel, {engine.config.mel.rate_hz, engine.encoder.rate_hz}
         ratio = extraction.units_per_frame(engine.config, engine.encoder)
         assert ratio is not None, "an encoder has a hop"
         self.ratio = ratio
-        yin = (request.f0_method or engine.config.features.f0_method) == "yin"
-        self.past = math.ceil((reach.YIN_PAST_S if yin else reach.PAST_S) * self.mel.frame_rate_hz)
-        per_s = self.encoder.rate_hz / self.encoder.hop_samples
-        self.units_past = reach.units(engine.encoder) or math.ceil(reach.PAST_S * per_s)
+        self.pitch = pitch_of(engine, request)
+        self.units = units_of(engine.encoder)
 
     def needs(self, intake: Intake, end: int) -> int:
         of_pitch = intake.needs(self.mel.rate_hz, self._samples(end))
@@ -41,32 +37,34 @@ class MelFront:
     def _encoder_samples(self, end: int) -> int:
         return self._samples(end) * self.encoder.rate_hz // self.mel.rate_hz
 
-    def _first_unit(self, first: int) -> int:
-        return max(0, int(self._units(torch.tensor(first))) - self.units_past)
-
-    def _units(self, frames: Tensor) -> Tensor:
+    def _places(self, frames: Tensor) -> Tensor:
         return align.by_hops(frames, self.ratio, self.config.features.unit_align)
 
     def find(self, intake: Intake, first: int, end: int, gain: float) -> Found:
-        begin, hop = max(0, first - self.past), self.mel.hop_samples
+        begin, hop = max(0, first - self.pitch.past), self.mel.hop_samples
         audio = scaled(intake.at[self.mel.rate_hz].samples(begin * hop, end * hop), gain)
-        pitch = self.request.f0_method, self.request.f0_weights, None, self.f0_range
-        f0_hz, voiced = extraction.pitch(audio, end - begin, self.config, *pitch)
-        volume = loudness.frame_rms(audio[None], hop)[0]
-        f0_hz, voiced, volume = (row[first - begin :] for row in (f0_hz, voiced, volume))
+        f0_hz, voiced = self.pitch.find(audio, begin, first, gain)
+        volume = loudness.frame_rms(audio[None], hop)[0, first - begin :]
         return Found(self._content(intake, first, end, gain), f0_hz, voiced, volume)
 
     def _content(self, intake: Intake, first: int, end: int, gain: float) -> Tensor:
-        resampled, begin, hop = intake.at[self.encoder.rate_hz], self._first_unit(first), self.encoder.hop_samples
-        last = self._encoder_samples(end)
+        resampled, last = intake.at[self.encoder.rate_hz], self._encoder_samples(end)
         if resampled.total is not None and end * self.mel.hop_samples >= intake.at[self.mel.rate_hz].total:
             last = resampled.total  # the recording ends in the last frame
-        units = self.encoder.encode(scaled(resampled.samples(begin * hop, last), gain))
-        return units[(self._units(torch.arange(first, end)) - begin).clamp_(0, len(units) - 1)].float()
+        places = self._places(torch.arange(first, end))
+        units, begin = self.units.find(resampled, int(places[0]), last, gain)
+        return units[(places - begin).clamp_(0, len(units) - 1)].float()
+
+    def clear(self) -> None:
+        self.pitch.clear()
+        self.units.clear()
 
     def forget(self, intake: Intake, first: int) -> None:
-        kept = {self.encoder.rate_hz: self._first_unit(first) * self.encoder.hop_samples}
-        samples = self._samples(max(0, first - self.past))
+        self.pitch.settle()
+        self.units.settle()
+        first_unit = self.units.begin(int(self._places(torch.tensor(first))))
+        kept = {self.encoder.rate_hz: first_unit * self.encoder.hop_samples}
+        samples = self._samples(max(0, first - self.pitch.past))
         kept[self.mel.rate_hz] = min(samples, kept.get(self.mel.rate_hz, samples))
         for rate_hz, before in kept.items():
             intake.at[rate_hz].tape.forget(before)

@@ -17,11 +17,10 @@ PITCH_S = 0.1  # after which YIN's path does not change again: 85 ms measured, t
 
 @dataclass(frozen=True)
 class Reach:
-    """Frames that the acoustic part looks back and ahead, and the vocoder; ``holds``: missing ones are repeated."""
+    """Frames that the acoustic part looks back and ahead, and the vocoder to both sides."""
 
     left: int
     right: int
-    holds: bool
     vocoder: int
 
     @classmethod
@@ -30,10 +29,10 @@ class Reach:
         if isinstance(engine.config, RvcConfig):
             # frames attend to each other, and repeated ones would be heard as a held note: nothing is added
             past = math.ceil(PAST_S * engine.config.mel.frame_rate_hz)
-            return cls(past + engine.config.flow_halo_frames, 0, False, vocoder)
+            return cls(past + engine.config.flow_halo_frames, 0, vocoder)
         evaluations = schedule.evaluations(sampler.method, sampler.schedules[steps])
         halo = sampler.denoiser.halo_frames * evaluations
-        return cls(halo, halo, True, vocoder)
+        return cls(halo, halo, vocoder)
 
 
 def units(encoder) -> int | None:

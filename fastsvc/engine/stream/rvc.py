@@ -56,3 +56,6 @@ class RvcFront:
 
     def forget(self, intake: Intake, first: int) -> None:
         intake.at[RATE_HZ].tape.forget(self._begin(first) * HOP - HALF)
+
+    def clear(self) -> None:
+        """Nothing is carried from block to block."""

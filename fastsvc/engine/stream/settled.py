@@ -38,22 +38,27 @@ class Block:
 class Settled:
     """Rows by frame and name, kept for ``back`` frames; the state that is carried from block to block."""
 
-    def __init__(self, unit_channels: int, bins: int, back: int):
+    def __init__(self, back: int):
         self.back = back
-        self.tapes = {"units": Tape(unit_channels), "original_units": Tape(unit_channels), "mel": Tape(bins)}
-        self.tapes |= {name: Tape() for name in ("f0_hz", "volume", "sung_hz")}
-        self.tapes |= {"voiced": Tape(dtype=torch.bool), "phase": Tape(dtype=torch.float64)}
+        self.tapes: dict[str, Tape] = {}
         self.last_hz, self.phase = hold.START_HZ, 0.0
+
+    def settled(self, name: str, begin: int, end: int) -> Tensor | None:
+        """Rows begin … end − 1 of earlier blocks; None before the first block."""
+        return self.tapes[name].rows(begin, end) if name in self.tapes else None
 
     def window(self, block_rows: dict[str, Tensor], name: str, span: Span, begin: int, end: int) -> Tensor:
         """Rows begin … end − 1: settled ones, then the block's own. Missing ones are the last row, repeated."""
-        rows = torch.cat((self.tapes[name].rows(begin, span.first), block_rows[name][: end - span.first]))
+        before, rows = self.settled(name, begin, span.first), block_rows[name][: end - span.first]
+        rows = rows if before is None else torch.cat((before, rows))
         missing = end - begin - len(rows)
         return rows if missing <= 0 else torch.cat((rows, rows[-1:].expand(missing, *rows.shape[1:])))
 
     def settle(self, block: Block) -> None:
         span = block.span
         for name, rows in block.rows.items():
+            if name not in self.tapes:
+                self.tapes[name] = Tape(*rows.shape[1:], dtype=rows.dtype)
             self.tapes[name].append(rows[: span.last - span.first])
             self.tapes[name].forget(span.last - self.back)
         self.last_hz, self.phase = block.last_hz, block.next_phase

@@ -16,13 +16,14 @@ from fastsvc.audio.fir import ShortResampler
 from fastsvc.config import RvcConfig
 from fastsvc.engine import checks, extraction
 from fastsvc.engine.request import Request
-from fastsvc.engine.stream.block import BlockMaker, Voice
+from fastsvc.engine.stream.block import BlockMaker
 from fastsvc.engine.stream.front import MelFront
 from fastsvc.engine.stream.grid import Grid, Latency
 from fastsvc.engine.stream.intake import Intake
 from fastsvc.engine.stream.rvc import RvcFront
 from fastsvc.engine.stream.settled import Block, Span
 from fastsvc.engine.stream.tape import Tape
+from fastsvc.engine.stream.voice import Voice
 from fastsvc.errors import AudioError, ConfigError, EngineError
 
 GAIN = (1e-3, 1e3)
@@ -111,6 +112,7 @@ class Stream:
     def _clear(self) -> None:
         self.intake, self.audio = Intake(self.rate_hz, self.front.rates), Tape()
         self.frame = self.written = 0  # frames computed, samples given out
+        self.front.clear()
         self.maker.clear()
         if self.next_voice is not None:
             self.voice, self.next_voice = self.next_voice, None
@@ -144,7 +146,7 @@ class Stream:
         if self.next_voice is not None:
             before, self.voice, self.next_voice = block, self.next_voice, None
             block = self._block(span, self.voice)
-        self.maker.settled.settle(block)
+        self.maker.settle(block)
         if before is None:
             return block.audio
         fade = min(len(block.audio), round(FADE_S * self.grid.rate_hz))

@@ -23,7 +23,18 @@ from fastsvc.features.f0.candidates import candidates, outermost
 from fastsvc.features.f0.external import onto_frames
 from fastsvc.features.f0.path import COSTS, best_path
 
-__all__ = ["METHODS", "STYLES", "extract", "extract_batch", "fill", "onto_frames", "ranges", "require"]
+__all__ = [
+    "METHODS",
+    "STYLES",
+    "extract",
+    "extract_batch",
+    "fill",
+    "onto_frames",
+    "ranges",
+    "require",
+    "yin_candidates",
+    "yin_path",
+]
 
 METHODS, STYLES = F0_METHODS, F0_STYLES
 
@@ -125,11 +136,22 @@ def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
 
 
 def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None):
+    return yin_path(
+        *yin_candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond), hop_samples / rate_hz
+    )
+
+
+def yin_candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None) -> tuple[np.ndarray, np.ndarray]:
+    """YIN's candidates of audio [B, samples] on a CPU: (f0_hz, cost) [B, frames, K]; a missing one costs infinity."""
     pair = candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=beyond)
     f0_hz, cost = (part.numpy() for part in pair)
     lowest, highest = outermost(low_hz, high_hz, beyond)
-    cost = np.where((f0_hz >= lowest) & (f0_hz <= highest), cost, np.inf)
-    choice = best_path(f0_hz, cost, hop_samples / rate_hz, **COSTS)
+    return f0_hz, np.where((f0_hz >= lowest) & (f0_hz <= highest), cost, np.inf)
+
+
+def yin_path(f0_hz: np.ndarray, cost: np.ndarray, frame_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates → (f0_hz, 0 where unvoiced; voiced) [B, frames]."""
+    choice = best_path(f0_hz, cost, frame_s, **COSTS)
     voiced = choice < f0_hz.shape[-1]
     index = np.minimum(choice, f0_hz.shape[-1] - 1)[..., None]
     return np.where(voiced, np.take_along_axis(f0_hz, index, -1)[..., 0], 0), voiced

@@ -156,7 +156,7 @@ def candidates(
     ``beyond``: (lowest, highest) Hz of candidates outside low_hz … high_hz, which must be clear.
     """
     proper, (lowest, highest) = (low_hz, high_hz), outermost(low_hz, high_hz, beyond)
-    factor = max(1, int(rate_hz // max(ANALYSIS_RATE_HZ, SAMPLES_A_PERIOD * highest)))
+    factor = decimation(rate_hz, highest)
     samples = -(-(audio.shape[1] if samples is None else samples) // factor)
     audio = decimate(audio, factor)
     middles = (torch.arange(frames, device=audio.device, dtype=torch.float64) + 0.5) * hop_samples / factor
@@ -182,6 +182,18 @@ def candidates(
     bias = octave_cost * torch.log2(high_hz / f0_hz)
     best = (depth + bias).argmin(-1, keepdim=True)
     return f0_hz, depth + bias - bias.gather(-1, best)
+
+
+def decimation(rate_hz: float, highest_hz: float) -> int:
+    return max(1, int(rate_hz // max(ANALYSIS_RATE_HZ, SAMPLES_A_PERIOD * highest_hz)))
+
+
+def reach_samples(rate_hz: float, low_hz: float, high_hz: float, beyond: tuple[float, float] | None) -> int:
+    """How far from the middle of its frame, at most, audio has to do with a frame's candidates."""
+    lowest, highest = outermost(low_hz, high_hz, beyond)
+    factor = decimation(rate_hz, highest)
+    longest = math.ceil(PERIODS * rate_hz / factor / min(low_hz, LONGEST * lowest) / 2)
+    return factor * (longest + 8 + 1)  # the window, the low pass, the rounding of the middle
 
 
 def outermost(low_hz: float, high_hz: float, beyond: tuple[float, float] | None) -> tuple[float, float]:

@@ -74,6 +74,15 @@ class RvcSampler(OneByOne):
                 progress(ENCODER_SHARE + (1 - ENCODER_SHARE) * last / frames)
         return result
 
+    def part(self, features: Features, speaker: Tensor, steps: int, noise: Noise, first: int, last: int) -> Tensor:
+        """The latent of the frames first … last − 1 of a short window, all of which the encoder sees in one stretch;
+        the flow computes only what they depend on."""
+        halo = self.config.flow_halo_frames
+        begin, end = max(0, first - halo), min(len(features.f0_hz), last + halo)
+        prior = self.encoding(features)(0, len(features.f0_hz))[begin:end]
+        z_p = self.drawn(prior, noise(0, begin, end), self.schedules[steps][0])
+        return self.flow(z_p, speaker)[first - begin : last - begin]
+
     def encoding(self, features: Features) -> Callable[[int, int], Tensor]:
         """(begin, end) → mean | log of the deviation of these frames, which attend to each other alone."""
 

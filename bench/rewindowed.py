@@ -1,0 +1,74 @@
+"""Streams that compute every window anew: what streams with kept rows are measured against, and tested against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from fastsvc.engine.cpu.vocoder import Vocoder
+from fastsvc.engine.stream.mels import MelMaker, Mels
+from fastsvc.engine.stream.pitch import WindowPitch
+from fastsvc.engine.stream.settled import Span
+from fastsvc.engine.stream.units import WindowUnits
+
+WAYS = ("rewindowed", "trimmed", "kept")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames begin … end − 1, of which first … last − 1 are wanted."""
+
+    begin: int
+    first: int
+    last: int
+    end: int
+
+
+class WholeMels:
+    """A MelMaker's part: the sampler as in offline conversion, over the wanted frames with all their halos."""
+
+    def __init__(self, maker: MelMaker):
+        self.model, self.levels, self.draw = maker.model, maker.levels, maker.noise.noise
+        self.evaluations, self.halo = len(maker.reaches) // len(maker.denoiser.reaches), sum(maker.reaches)
+
+    def clear(self) -> None:
+        pass
+
+    def rows(self, span: Span, last: int) -> Window:
+        return Window(max(0, span.first - self.halo), span.first, last, span.within(last + self.halo))
+
+    def make(self, cond: Tensor, rows: Window) -> Mels:
+        def noise(step: int) -> Tensor:
+            return self.draw(step, rows.begin, rows.end)
+
+        x = self.model._sample(cond, self.levels, noise, self.evaluations, None)
+        x = x[rows.first - rows.begin : rows.last - rows.begin]
+        return Mels(x.add(1).mul_((self.model.high - self.model.low) / 2).add_(self.model.low), [])
+
+    def settle(self, mels: Mels) -> None:
+        pass
+
+
+class WholeGenerator:
+    """A vocoder of which a window is computed whole."""
+
+    def __init__(self, vocoder: Vocoder):
+        self.vocoder, self.halo_frames, self.source = vocoder, vocoder.halo_frames, vocoder.source
+
+    def __call__(self, *arguments) -> Tensor:
+        return self.vocoder(*arguments)
+
+
+def prepare(stream, way: str):
+    """The stream, made to compute in one of WAYS; "rewindowed" changes its engine's vocoder, too."""
+    if way == "rewindowed":
+        stream.maker.acoustic.maker = WholeMels(stream.maker.acoustic.maker)
+        stream.front.units = WindowUnits(stream.front.encoder)
+        stream.front.pitch = WindowPitch(stream.engine, stream.request)
+        if isinstance(stream.engine.synthesiser.vocoder, Vocoder):
+            stream.engine.synthesiser.vocoder = WholeGenerator(stream.engine.synthesiser.vocoder)
+    elif way == "trimmed":  # no row that the output does not depend on, but none is kept
+        stream.maker.acoustic.maker.keeps = False
+        stream.front.units.settle = stream.front.pitch.settle = lambda: None
+    return stream
