@@ -2,7 +2,7 @@
 # Proves the Dockerfile without a Docker daemon and without a registry: builds it over a Debian that mmdebstrap unpacks,
 # then runs it as uid 10001 with a read-only root, without capabilities and without other privileges:
 #     sudo ci/docker.sh [RELEASE]              bookworm (Debian 12) where none is named
-# Needs root, buildah, crun and mmdebstrap. pip's settings, and the local folders that they name, are lent to the build
+# Needs root, buildah, runc and mmdebstrap. pip's settings, and the local folders that they name, are lent to the build
 # read-only. Set in the environment:
 #     WORK=FOLDER KEEP=1     where images and roots lie (default: a temporary folder), and that they stay (3 GB)
 #     MIRROR=URL             of Debian's packages
@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 release=${1:-bookworm}
 [ "$(id -u)" -eq 0 ] || { echo "docker.sh: needs root, to mount and to change root: use sudo" >&2; exit 2; }
-for tool in buildah crun mmdebstrap; do
+for tool in buildah runc mmdebstrap; do
     command -v $tool > /dev/null || { echo "docker.sh: needs $tool: apt install $tool" >&2; exit 2; }
 done
 work=${WORK:-$(mktemp -d)}
@@ -19,7 +19,7 @@ mkdir -p "$work"
 b() { buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
 
 clean() {
-    crun delete --force fastsvc-proof > /dev/null 2>&1 || true
+    runc delete --force fastsvc-proof > /dev/null 2>&1 || true
     [ -n "${KEEP:-}" ] && return
     b rm --all > /dev/null 2>&1 || true
     rm -rf --one-file-system "${work:?}"
@@ -40,15 +40,20 @@ fi
 seconds "base, $release"
 
 # --- the image ----------------------------------------------------------------------------------------------------
-lent=(--volume "$work/pip.conf:/etc/pip.conf:ro")
 python3 -m pip config list | sed -nE "s/^(global|install|:env:)\.\.?([a-z-]+)='(.*)'$/\2 = \3/p" | sort -u |
     { echo "[global]"; cat; } > "$work/pip.conf"
+lent=(--volume "$work/pip.conf:/etc/pip.conf:ro")
+if certificates=$(sed -n 's/^cert = //p' "$work/pip.conf") && [ -n "$certificates" ]; then
+    cp "$certificates" "$work/pip.crt" # under another name: packages write to the usual place
+    sed -i 's,^cert = .*,cert = /etc/pip.crt,' "$work/pip.conf"
+    lent+=(--volume "$work/pip.crt:/etc/pip.crt:ro")
+fi
 while read -r path; do
-    [ -e "$path" ] && lent+=(--volume "$path:$path:ro")
+    if [ -e "$path" ] && [ "$path" != /etc/pip.crt ]; then lent+=(--volume "$path:$path:ro"); fi
 done < <(grep -oE '(^| |file://)/[^ ]*' "$work/pip.conf" | sed 's,^ ,,; s,^file://,,; s,/simple/*$,,' | sort -u)
 index=(--build-arg "TORCH_INDEX=${TORCH_INDEX:-}")
 if [ -z "${TORCH_INDEX+set}" ] && ! python3 -m pip download --quiet --no-deps --dest "$work/torch" \
-    "torch==2.13.0+cpu" > /dev/null 2>&1; then
+    "torch==$(sed -n 's/^ARG TORCH_VERSION=//p' Dockerfile)+cpu" > /dev/null 2>&1; then
     index=() # the Dockerfile's own
 fi
 rm -rf "$work/torch"
@@ -65,45 +70,37 @@ echo "docker.sh: image: $(du -sm "$root" | cut -f1) MiB, of them fastsvc with Py
 mkdir -p "$work/bundle" "$work/data"
 chown 10001:10001 "$work/data"
 b inspect --type image localhost/fastsvc > "$work/image.json"
-cat > "$work/configure.py" <<'PYTHON'
-"""The OCI configuration of one run: arguments → config.json, with the image's environment and user."""
-import json, sys
-
-root, data, recordings, image, target, *arguments = sys.argv[1:]
-made = json.load(open(image))["Docker"]["config"]
-config = json.load(open(target))
-uid, _, gid = made["User"].partition(":")
-config["process"].update(
-    terminal=False,
-    user={"uid": int(uid), "gid": int(gid)},
-    args=[*made["Entrypoint"], *(arguments or made["Cmd"])],
-    env=[*made["Env"], "OMP_NUM_THREADS=1"],
-    cwd=made["WorkingDir"],
-    capabilities={},
-    noNewPrivileges=True,
-)
-config["process"].pop("rlimits", None)
-config["root"] = {"path": root, "readonly": True}
-config["mounts"] = [m for m in config["mounts"] if m["destination"] not in ("/sys/fs/cgroup", "/dev/mqueue")]
-config["mounts"] += [
-    {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "mode=1777"]},
-    {"destination": "/data", "type": "bind", "source": data, "options": ["bind", "rw", "nosuid", "nodev"]},
-    {"destination": "/in", "type": "bind", "source": recordings, "options": ["bind", "ro"]},
-]
-config["linux"].pop("resources", None)
-config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "network"]  # the host's
-json.dump(config, open(target, "w"), indent=1)
-PYTHON
+token=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+mapfile -t health < <(python3 -c 'import json, sys
+print("\n".join(json.load(sys.stdin)["Docker"]["config"]["Healthcheck"]["Test"][1:]))' < "$work/image.json")
 
 configure() { # ARGUMENT…: of fastsvc
     rm -f "$work/bundle/config.json"
-    (cd "$work/bundle" && crun spec)
-    python3 "$work/configure.py" "$root" "$work/data" "$PWD/examples/recordings" "$work/image.json" \
-        "$work/bundle/config.json" "$@"
+    (cd "$work/bundle" && runc spec)
+    python3 ci/container.py "$work/image.json" "$work/bundle/config.json" "$root" "$work/data" examples/recordings "$@"
 }
 
 start=$SECONDS
 configure convert /in/speech --spk slt -o /data/converted
-crun --cgroup-manager=disabled run --bundle "$work/bundle" fastsvc-proof
+runc run --bundle "$work/bundle" fastsvc-proof
 [ "$(find "$work/data/converted" -name '*.wav' -uid 10001 | wc -l)" -eq 4 ]
 seconds "convert, 4 files, as uid 10001 with a read-only root"
+
+start=$SECONDS
+configure serve --host 0.0.0.0 --token "$token"
+runc run --bundle "$work/bundle" fastsvc-proof > "$work/serve.log" 2>&1 &
+server=$!
+until runc exec fastsvc-proof "${health[@]}" > /dev/null 2>&1; do
+    if ! kill -0 $server 2> /dev/null || [ $((SECONDS - start)) -gt 120 ]; then
+        cat "$work/serve.log" >&2
+        exit 1
+    fi
+    sleep 1
+done
+seconds "serve, until its health check passes"
+runc exec --env "TOKEN=$token" fastsvc-proof python3 - < ci/container_client.py
+seconds "a recording by the API, equal to that of convert"
+runc kill fastsvc-proof TERM
+wait $server || { echo "docker.sh: serve ended with $?" >&2; cat "$work/serve.log" >&2; exit 1; }
+seconds "SIGTERM, exit code 0"
+echo "docker.sh: passed"
