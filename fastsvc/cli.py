@@ -9,6 +9,7 @@ from fastsvc.commands.convert import convert
 from fastsvc.commands.learn import choir, evaluate, prepare
 from fastsvc.commands.live import live
 from fastsvc.commands.make import build, doctor, inspect
+from fastsvc.commands.serve import serve
 from fastsvc.commands.stream import stream
 from fastsvc.commands.train import train
 from fastsvc.version import VERSION
@@ -24,5 +25,5 @@ def main():
     """
 
 
-for _command in (convert, stream, live, build, inspect, doctor, choir, prepare, train, evaluate):
+for _command in (convert, serve, stream, live, build, inspect, doctor, choir, prepare, train, evaluate):
     main.add_command(_command)

@@ -22,6 +22,7 @@ from fastsvc.errors import FastsvcError, ResourceError
 
 EXIT = 70  # sysexits' EX_SOFTWARE
 TITLE = "a fault of fastsvc"
+SECRET = "--token"
 PACKAGES = ("fastsvc", "torch", "numpy", "triton", "soundfile", "click")
 
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, NotImplementedError, TypeError)
@@ -90,10 +91,16 @@ def name_and_text(error: BaseException) -> str:
 def details(error: BaseException) -> str:
     """The text of a fault's report: versions, machine, command, traceback."""
     versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "?"
+    command = shlex.join([Path(sys.argv[0]).name, *_without_secrets(sys.argv[1:])]) if sys.argv else "?"
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return f"{TITLE}\ncommand: {command}\nversions: {versions}\nsystem: {system}\n\n{trace}"
+
+
+def _without_secrets(arguments: list[str]) -> list[str]:
+    """The arguments of a command; reports are shown to others, and the token of `fastsvc serve` is not for them."""
+    shown = [argument if not argument.startswith(f"{SECRET}=") else f"{SECRET}=…" for argument in arguments]
+    return ["…" if i and shown[i - 1] == SECRET else argument for i, argument in enumerate(shown)]
 
 
 def save_report(text: str) -> str:

@@ -40,7 +40,14 @@ def test_help_and_version_need_no_heavy_package():
         "heavy = {'torch', 'numpy', 'librosa', 'scipy', 'soundfile', 'yaml', 'tqdm'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    for arguments in (["--help"], ["convert", "--help"], ["stream", "--help"], ["train", "--help"], ["--version"]):
+    for arguments in (
+        ["--help"],
+        ["convert", "--help"],
+        ["stream", "--help"],
+        ["serve", "--help"],
+        ["train", "--help"],
+        ["--version"],
+    ):
         done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
     assert __version__ in done.stdout
@@ -48,7 +55,7 @@ def test_help_and_version_need_no_heavy_package():
 
 def test_every_command_has_help_with_defaults():
     learning = {"choir", "prepare", "train", "evaluate"}
-    assert set(main.commands) == {"convert", "stream", "live", "build", "inspect", "doctor"} | learning
+    assert set(main.commands) == {"convert", "serve", "stream", "live", "build", "inspect", "doctor"} | learning
     for name in main.commands:
         text = run(name, "--help").output
         assert "--quiet" in text and "--verbose" in text

@@ -32,7 +32,8 @@ class ServeSettings:
     """``engines``: engine folders to offer besides the bundled demo voices; the first one is the default.
 
     ``home``: the folder of the list of jobs, of recordings, results and voices; one server at a time. ``token``: what
-    clients must know where ``host`` is not this machine's own. ``memory_bytes``: of all worker processes together.
+    clients must know where ``host`` is not this machine's own. ``hosts``: more names that clients may call the server
+    by, as those of a proxy before it. ``memory_bytes``: of all worker processes together.
     ``max_bytes``, ``max_seconds``: of one recording; ``max_files``: of one request; ``max_request_bytes``: of one
     request's body. ``queue``, ``waiting_bytes``: of jobs that wait, and of their recordings. ``keep_s``,
     ``keep_bytes``: how long finished jobs are kept, and how large all of them may be together. ``parallel``: jobs
@@ -44,6 +45,7 @@ class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = field(default=None, repr=False)
+    hosts: tuple[str, ...] = ()
     engines: tuple[Path, ...] = ()
     home: Path = field(default_factory=default_home)
     device: str = "auto"
@@ -76,6 +78,8 @@ class ServeSettings:
             arguments.whole_number(name, getattr(self, name), *COUNT)
         for name in ("max_seconds", "keep_s", "drain_s", "cancel_s", "heartbeat_s", "header_s"):
             arguments.number(name, getattr(self, name), *SECONDS)
+        for name in self.hosts:
+            arguments.text("hosts", name)
         arguments.flag("uploads", self.uploads)
         arguments.flag("live", self.live)
         object.__setattr__(self, "home", arguments.path("home", self.home).expanduser().absolute())

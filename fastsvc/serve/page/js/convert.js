@@ -1,0 +1,57 @@
+// The button: what it says, why it waits, and what happens when it is pressed.
+
+import { send } from "./api.js";
+import { find } from "./dom.js";
+import { chosenFiles, inputsSent } from "./inputs.js";
+import { addJobs } from "./jobs.js";
+import { alertUser, clearAlert, say } from "./notice.js";
+import { options } from "./options.js";
+import { on, state } from "./state.js";
+import { number, t } from "./text.js";
+import { chosenNames } from "./voices.js";
+
+let sent = null; // the share that was sent, while files are under way
+
+export function startConvert() {
+  find("setup").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (ready() && sent === null) convert();
+  });
+  for (const topic of ["inputs", "engine", "engines", "shares", "limits"]) on(topic, write);
+  document.addEventListener("textchange", write);
+  write();
+}
+
+const ready = () => chosenFiles().length > 0 && state.engine && state.shares.size > 0;
+
+async function convert() {
+  clearAlert();
+  const form = new FormData();
+  form.append("options", JSON.stringify(options()));
+  for (const file of chosenFiles()) form.append("file", file, file.name);
+  sent = 0;
+  write();
+  try {
+    const answer = await send("jobs", form, (share) => ((sent = share), write()));
+    inputsSent();
+    say(t("convert.accepted"));
+    addJobs(answer.jobs);
+  } catch (error) {
+    alertUser(error);
+  } finally {
+    sent = null;
+    write();
+  }
+}
+
+function write() {
+  const button = find("convert"), count = chosenFiles().length, names = chosenNames();
+  const voice = names.length > 1 ? t("convert.mixture") : (names[0] ?? "");
+  let text = t("convert.go");
+  if (sent !== null && sent < 1) text = t("convert.sending", { share: number(100 * sent) });
+  else if (sent !== null) text = t("convert.received");
+  else if (ready()) text = count > 1 ? t("convert.several", { count, voice }) : t("convert.one", { voice });
+  find("convert-text").textContent = text;
+  button.setAttribute("aria-disabled", String(!ready() || sent !== null));
+  find("convert-why").textContent = !state.engine ? t("convert.no.engine") : count ? "" : t("convert.no.input");
+}
