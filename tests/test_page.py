@@ -1,0 +1,250 @@
+"""The page of `fastsvc serve` in a real Chromium, from the recording to the download, without leaving the machine."""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from browsers import PHONE, Visit, chromium, painted, serious
+from engines import build_engine
+from recordings import put
+from servers import Server
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
+SINGING = ROOT / "examples" / "recordings" / "singing"
+TEXT = json.loads((ROOT / "fastsvc" / "serve" / "page" / "text.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """A folder: in/ with short recordings, a long one and a bad one; out/ with what `fastsvc convert` makes of them."""
+    folder = tmp_path_factory.mktemp("songs")
+    audio, rate_hz = soundfile.read(SINGING / "viktor.wav", dtype="float32")
+    for name, start_s, seconds in (("song", 0.5, 4.0), ("höher", 2.0, 0.7), ("tiefer", 3.0, 0.9)):
+        put(folder / "in" / f"{name}.wav", audio[None, int(start_s * rate_hz) :][:, : int(seconds * rate_hz)], rate_hz)
+    command = [sys.executable, "-m", "fastsvc", "convert", folder / "in", "--spk", "slt", "-o", folder / "out", "-q"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(list(map(str, command)), check=True, env=environment, timeout=120)
+    put(folder / "long.wav", np.tile(audio, 12)[None], rate_hz)
+    (folder / "text.wav").write_text("this is no recording\n" * 99)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("serve") / "home") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium(SINGING / "viktor.wav") as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser, server):
+    visit = Visit(browser, server.url)
+    yield visit
+    visit.close()
+
+
+def test_from_the_recording_to_the_download(visit, songs):
+    """Upload, progress, pictures of before and after, playing, download: the bytes of the command line."""
+    page = visit.page
+    visit.choose(songs / "in" / "song.wav")
+    visit.voice("slt")
+    visit.untransposed()
+    page.evaluate(
+        """() => {
+            window.seen = [];
+            new MutationObserver(() => {
+                const card = document.querySelector("#jobs [data-job]");
+                const share = card?.querySelector("[data-role=progress]").getAttribute("aria-valuenow");
+                if (card) window.seen.push([card.dataset.state, Number(share)]);
+            }).observe(document.getElementById("jobs"), {subtree: true, childList: true, attributes: true});
+        }"""
+    )
+    visit.convert()
+    page.locator("#compare[data-state=ready]").wait_for(timeout=45_000)
+    seen = page.evaluate("window.seen")
+    assert {state for state, _ in seen} >= {"queued", "running", "done"}
+    assert any(0 < share < 100 for state, share in seen if state == "running")
+    pictures = [page.locator(f"#picture-{side}") for side in ("before", "after")]
+    assert all(painted(picture) > 30 for picture in pictures)
+
+    length = float(page.locator("#position").get_attribute("max"))
+    assert length == pytest.approx(4.0, abs=0.05)
+    page.click("#play")
+    page.wait_for_function("Number(document.getElementById('position').value) > 0.3")
+    page.click("#side-before")
+    assert page.locator("#side-before").get_attribute("aria-pressed") == "true"
+    here = float(page.locator("#position").input_value())
+    page.wait_for_function(f"Number(document.getElementById('position').value) > {here}")  # the place is common
+    page.click("#play")
+    page.click("#zoom-in")
+    visit.picture("page")
+    name, content = visit.downloaded(page.locator("#download"))
+    assert name.endswith(".wav") and content == (songs / "out" / "song.wav").read_bytes()
+
+    page.reload()  # the history is still there
+    visit.card("done")
+    visit.check()
+
+
+def test_a_file_that_is_no_recording_is_named_and_others_go_on(visit, songs):
+    visit.choose(songs / "text.wav")
+    visit.voice("slt")
+    visit.convert()
+    told = visit.page.locator("#alert .what, #jobs [data-state=failed] [data-role=error]").first
+    told.wait_for()
+    assert "text.wav" in told.inner_text() and "not an audio file" in told.inner_text()
+    visit.page.locator("#input-list [data-role=input-remove]").click()
+    visit.choose(songs / "in" / "tiefer.wav")
+    visit.convert()
+    visit.card("done")
+    visit.check(expected="415")
+
+
+def test_cancel(visit, songs, record_property):
+    visit.choose(songs / "long.wav")
+    visit.voice("slt")
+    visit.convert()
+    card = visit.card("running")
+    start = time.monotonic()
+    card.locator("[data-role=cancel]").click()
+    visit.card("cancelled")
+    took_s = time.monotonic() - start
+    record_property("say", f"page: a running job is cancelled after {took_s:.2f} s")
+    assert took_s < 3
+    visit.check()
+
+
+def test_several_files_come_back_as_a_zip(visit, songs):
+    paths = sorted((songs / "in").glob("*er.wav"))
+    visit.choose(*paths)
+    visit.voice("slt")
+    visit.untransposed()
+    visit.convert()
+    zipped = visit.page.locator("#jobs [data-role=zip]")
+    zipped.wait_for(timeout=45_000)
+    name, content = visit.downloaded(zipped)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        found = {entry: archive.read(entry) for entry in archive.namelist()}
+    assert name.endswith(".zip")
+    assert found == {path.name: (songs / "out" / path.name).read_bytes() for path in paths}
+    visit.check()
+
+
+def test_a_voice_is_built_from_an_upload_used_renamed_and_removed(visit, songs, tmp_path):
+    page = visit.page
+    page.click("#tab-voices")
+    page.set_input_files("#upload-files", str(uploaded(tmp_path)))
+    page.fill("#upload-name", "Meine Stimme")
+    page.click("#upload-start")
+    page.locator("#builds [data-job][data-state=done]").wait_for(timeout=45_000)
+    page.get_by_text("Meine Stimme").first.wait_for()
+    page.click("#tab-convert")
+    page.select_option("#engine", label="Meine Stimme")
+    visit.choose(songs / "in" / "tiefer.wav")
+    visit.convert()
+    visit.card("done")
+    page.click("#tab-voices")
+    row = page.locator("#engine-list [data-engine]").filter(has_text="Meine Stimme")
+    row.locator("[data-role=rename]").click()
+    page.fill("#rename", "Other")
+    page.click("#rename-save")
+    row = page.locator("#engine-list [data-engine]").filter(has_text="Other")
+    row.locator("[data-role=delete]").click()
+    page.click("#confirm-yes")
+    row.wait_for(state="detached")
+    visit.check()
+
+
+def uploaded(folder: Path) -> Path:
+    """A small engine as people pack it: a zip of its folder."""
+    return Path(shutil.make_archive(str(folder / "voice.fsvc"), "zip", folder, build_engine(folder).name))
+
+
+def test_live_with_the_microphone(visit):
+    page = visit.page
+    page.click("#tab-live")
+    page.select_option("#live-voice", label=re.compile("^slt"))
+    page.click("#live-start")
+    page.wait_for_function("/\\d/.test(document.getElementById('live-latency').textContent)", timeout=45_000)
+    page.wait_for_function(
+        "/\\d/.test(document.getElementById('live-compute').textContent)"
+    )  # the first second's stats
+    page.wait_for_function("Number(document.getElementById('meter-out').getAttribute('aria-valuenow')) > -50")
+    assert page.locator("#live-start").get_attribute("aria-pressed") == "true"
+    assert re.fullmatch(r"\d+", page.locator("#live-late").inner_text())
+    assert re.fullmatch(r"\d+", page.locator("#live-dropped").inner_text())
+    page.locator("#live-transpose").fill("3")
+    visit.picture("page_live")
+    page.click("#live-start")
+    page.locator("#live-start[aria-pressed=false]").wait_for()
+    visit.check()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_accessible_in_light_and_dark(browser, server, songs, colours):
+    visit = Visit(browser, server.url, color_scheme=colours)
+    page = visit.page
+    visit.choose(songs / "in" / "tiefer.wav")
+    visit.voice("slt")
+    visit.convert()
+    page.locator("#compare[data-state=ready]").wait_for(timeout=45_000)
+    page.locator("#options summary").click()
+    found = serious(page)
+    for tab in ("live", "voices"):
+        page.click(f"#tab-{tab}")
+        found += serious(page)
+    assert found == []
+    visit.picture(f"page_{colours}")
+    visit.check()
+    visit.close()
+
+
+@pytest.mark.parametrize("language", ["de", "zh"])
+def test_other_languages(browser, server, language):
+    visit = Visit(browser, server.url, locale={"de": "de-AT", "zh": "zh-CN"}[language])
+    page = visit.page
+    assert page.locator("html").get_attribute("lang").startswith(language)
+    assert page.locator("#tab-convert").inner_text() == TEXT[language]["tabs.convert"] != TEXT["en"]["tabs.convert"]
+    texts = page.evaluate("[...document.querySelectorAll('[data-text]')].map(e => [e.dataset.text, e.textContent])")
+    assert len(texts) > 50 and [key for key, text in texts if text in ("", key)] == []
+    visit.picture(f"page_{language}")
+    page.select_option("#language", "en")
+    assert page.locator("#tab-convert").inner_text() == TEXT["en"]["tabs.convert"]
+    visit.check()
+    visit.close()
+
+
+def test_a_phone(browser, server, songs):
+    visit = Visit(browser, server.url, viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2)
+    page = visit.page
+    visit.choose(songs / "in" / "tiefer.wav")
+    visit.voice("slt")
+    page.locator("#convert").tap()
+    page.locator("#compare[data-state=ready]").wait_for(timeout=45_000)
+    for tab in ("convert", "live", "voices"):
+        page.locator(f"#tab-{tab}").tap()
+        width = page.evaluate("[document.scrollingElement.scrollWidth, window.innerWidth]")
+        assert width[0] <= width[1] == PHONE["width"], tab
+    page.locator("#tab-convert").tap()
+    page.locator("#compare").scroll_into_view_if_needed()
+    assert serious(page) == []
+    visit.picture("page_phone")
+    visit.check()
+    visit.close()
