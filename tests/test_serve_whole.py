@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 SONG = ROOT / "examples" / "recordings" / "singing" / "viktor.wav"
 SPEAKER = "slt"
 UPLOADS = 20
+FULL = re.compile("No space left on device|the disk is full")
 LORIS = 40  # connections that never finish a request
 
 
@@ -49,8 +50,8 @@ def songs(tmp_path_factory):
     """(recordings by name, what the command line makes of them): twenty short ones, and a long one."""
     folder = tmp_path_factory.mktemp("songs")
     for number in range(UPLOADS):
-        cut(folder / "in" / f"{number}.wav", number / 3, 0.5 + number / 20)
-    cut(folder / "in" / "long.wav", 0, 25)
+        cut(folder / "in" / f"{number}.wav", number / 3, 0.4 + number / 40)
+    cut(folder / "in" / "long.wav", 0, 15)
     return {path.name: path for path in (folder / "in").iterdir()}, converted(folder / "in", folder / "out")
 
 
@@ -77,7 +78,6 @@ def test_parallel_uploads_equal_the_command_line_beside_clients_that_never_finis
     recordings, wanted = songs
     paths = [recordings[f"{number}.wav"] for number in range(UPLOADS)]
     lazy = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(LORIS)]
-    opened = time.monotonic()
     for number, connection in enumerate(lazy):
         connection.sendall(b"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: " + b"a" * number)
     with ThreadPoolExecutor(UPLOADS) as pool:
@@ -91,8 +91,8 @@ def test_parallel_uploads_equal_the_command_line_beside_clients_that_never_finis
         )
     assert answer.status_code == 200 and answer.content == wanted["0.wav"]
     for connection in lazy:  # the server ends them, though each still sends a byte at times
-        ended = False
-        while not ended and time.monotonic() < opened + 25:
+        ended, end = False, time.monotonic() + 20
+        while not ended and time.monotonic() < end:
             with contextlib.suppress(OSError):
                 connection.settimeout(0.5)
                 ended = connection.recv(1 << 16) == b""
@@ -129,19 +129,18 @@ def test_a_client_that_goes_away(server, songs):
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(head.format(path, server.port, len(body)).encode() + body[:sent])
             if path == "convert":
-                wait_for(lambda: '{state="running"} 1' in jobs_metric(server))
+                wait_for(lambda: in_work(server) == 1)
         wait_for(lambda: not any((server.home / "incoming").iterdir()))
     start = time.monotonic()
-    wait_for(lambda: '{state="running"} 0' in jobs_metric(server))
+    wait_for(lambda: in_work(server) == 0)
     (after,) = server.submit(recordings["2.wav"], speaker=SPEAKER)
     assert server.result(server.wait(after["id"])) == wanted["2.wav"]
     assert time.monotonic() - start < 20
 
 
-def jobs_metric(server) -> str:
-    """The lines of /metrics with jobs by state."""
-    text = server.client.get("/metrics").text
-    return "\n".join(line for line in text.splitlines() if re.match(r"fastsvc_jobs\{", line))
+def in_work(server) -> int:
+    """How many jobs are computed, by /metrics."""
+    return int(float(re.search(r"^fastsvc_jobs_running (\S+)$", server.client.get("/metrics").text, re.MULTILINE)[1]))
 
 
 def wait_for(reached, seconds: float = 30) -> None:
@@ -204,10 +203,10 @@ def test_a_full_disk_is_one_line_and_passes(songs, tmp_path):
                 files={"file": (kept.name, kept.read_bytes())},
                 data={"options": json.dumps({"speaker": SPEAKER})},
             )
-            assert answer.status_code == 507 and "disk is full" in answer.json()["error"]["why"], answer.text
+            assert answer.status_code == 507 and FULL.search(answer.text), answer.text
             small = put(tmp_path / "small.wav", tone(4.0))  # fits, but not its result
             (job,) = server.submit(small, speaker=SPEAKER)
-            assert "disk is full" in " ".join(error_of(server.wait(job["id"])).values())
+            assert FULL.search(str(error_of(server.wait(job["id"]))))
             (disk / "filler").unlink()
             (job,) = server.submit(recordings["5.wav"], speaker=SPEAKER)
             assert server.result(server.wait(job["id"])) == wanted["5.wav"]
