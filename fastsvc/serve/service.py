@@ -1,27 +1,98 @@
-"""What a running server consists of. Routes reach it as ``request.app.state.service``."""
+"""What a running server consists of. Routes reach it through :func:`service`."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from fastapi import Request, WebSocket
 
+from fastsvc import files
+from fastsvc.errors import FastsvcError, OutputError
+from fastsvc.serve.jobs.queue import JobQueue
+from fastsvc.serve.metrics import Metrics
 from fastsvc.serve.settings import ServeSettings
 from fastsvc.serve.voices import Voices
+from fastsvc.serve.workers.pool import Pool
+from fastsvc.serve.workers.prober import Prober
 
 
 class Service:
-    """``settings``; ``voices``: the engines that are offered; ``draining``: whether new jobs are refused."""
+    """``voices``: the engines that are offered; ``pool``: their processes; ``queue``: all jobs; ``prober``: reads
+    headers. They are there between :meth:`start` and :meth:`stop`."""
+
+    voices: Voices
+    pool: Pool
+    queue: JobQueue
+    prober: Prober
+    metrics: Metrics
 
     def __init__(self, settings: ServeSettings):
-        settings.make_folders()
         self.settings = settings
-        self.voices = Voices(settings)
-        self.draining = False
+        self.started = False
+        self._lock = contextlib.ExitStack()
+        self._warming: asyncio.Task | None = None
 
     async def start(self) -> None:
-        """Begin to work on the jobs that wait."""
+        """Begin to work on the jobs that wait. Raises OutputError where the data folder cannot be used, or another
+        server uses it. Once it runs, this does nothing."""
+        if self.started:
+            return
+        home = self.settings.home
+        try:
+            self.settings.make_folders()
+        except OSError as error:
+            raise OutputError(
+                f"{home}: cannot be used: {files.reason(error)}", "choose another folder with --home"
+            ) from None
+        self._lock.enter_context(files.folder_lock(home, "serving"))
+        self.metrics = Metrics()
+        self.voices = Voices(self.settings)
+        self.pool = Pool(self.settings, self.voices, self.metrics.restarts.inc)
+        self.queue = JobQueue(self.settings, self.voices, self.pool, self.metrics)
+        self.prober = Prober(self.settings.empty_folder)
+        self._watch()
+        self.queue.start()
+        self.started = True
+        if self.settings.warm:
+            self._warming = asyncio.ensure_future(self._warm())
+
+    def _watch(self) -> None:
+        metrics, pool, runner = self.metrics, self.pool, self.queue.runner
+        metrics.watch(metrics.engines, lambda: sum(worker.ready for worker in pool.workers))
+        metrics.watch(metrics.bytes, pool.resident_bytes)
+        metrics.watch(metrics.running, lambda: sum(len(run.jobs) for run in runner.runs.values()))
+        metrics.watch(metrics.streams, pool.streams)
+
+    async def _warm(self) -> None:
+        """Load the default engine, so that the first conversion does not wait for it."""
+        voice = self.voices.default()
+        if voice is not None and not self.pool.workers:
+            with contextlib.suppress(FastsvcError):  # the first job will tell
+                self.pool.release(await self.pool.acquire(voice))
+                self.queue.runner.fill()
+
+    @property
+    def draining(self) -> bool:
+        """Whether new jobs are refused, as the server stops."""
+        return not self.started or self.queue.runner.stopping
+
+    async def drain(self) -> None:
+        """Take no new jobs; wait for those in work, at most settings.drain_s."""
+        await self.queue.drain()
 
     async def stop(self) -> None:
         """End all worker processes; jobs that wait are kept for the next start."""
+        if not self.started:
+            return
+        self.started = False
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
+        await self.queue.stop()
+        await self.prober.close()
+        await self.pool.close()
+        self._lock.close()
 
 
 def service(connection: Request | WebSocket) -> Service:

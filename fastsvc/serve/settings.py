@@ -37,9 +37,10 @@ class ServeSettings:
     ``max_bytes``, ``max_seconds``: of one recording; ``max_files``: of one request; ``max_request_bytes``: of one
     request's body. ``queue``, ``waiting_bytes``: of jobs that wait, and of their recordings. ``keep_s``,
     ``keep_bytes``: how long finished jobs are kept, and how large all of them may be together. ``parallel``: jobs
-    that are computed at a time; ``streams``: live conversions at a time. ``drain_s``: how long jobs in work may take
-    after SIGTERM. ``cancel_s``: how long a worker may take to heed a cancellation before it is ended.
-    ``heartbeat_s``: between signs of life in streams of events. ``header_s``: for the head of a request to arrive.
+    that are computed at a time; ``streams``: live conversions at a time. ``warm``: load the default engine at the
+    start. ``drain_s``: how long jobs in work may take after SIGTERM. ``cancel_s``: how long a worker may take to heed a
+    cancellation before it is ended. ``heartbeat_s``: between signs of life in streams of events. ``header_s``: for the
+    head of a request to arrive.
     """
 
     host: str = "127.0.0.1"
@@ -62,6 +63,7 @@ class ServeSettings:
     streams: int = 4
     uploads: bool = True
     live: bool = True
+    warm: bool = True
     drain_s: float = 30.0
     cancel_s: float = 0.6
     heartbeat_s: float = 15.0
@@ -82,6 +84,7 @@ class ServeSettings:
             arguments.text("hosts", name)
         arguments.flag("uploads", self.uploads)
         arguments.flag("live", self.live)
+        arguments.flag("warm", self.warm)
         object.__setattr__(self, "home", arguments.path("home", self.home).expanduser().absolute())
         paths = (arguments.path("engines", path).expanduser().absolute() for path in self.engines)
         object.__setattr__(self, "engines", tuple(paths))
@@ -121,7 +124,18 @@ class ServeSettings:
         """A folder of each uploaded voice."""
         return self.home / "voices"
 
+    @property
+    def work_folder(self) -> Path:
+        """Results that are being written; emptied at each start."""
+        return self.home / "work"
+
+    @property
+    def empty_folder(self) -> Path:
+        """Where workers stand: no code is found there."""
+        return self.home / "empty"
+
     def make_folders(self) -> None:
         """Make the folders of ``home``, which no other user can read. Raises OSError."""
-        for folder in (self.home, self.jobs_folder, self.incoming_folder, self.voices_folder):
+        folders = (self.jobs_folder, self.incoming_folder, self.voices_folder, self.work_folder, self.empty_folder)
+        for folder in (self.home, *folders):
             folder.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ router = APIRouter(prefix="/api/v1", tags=["engines"])
 
 def described(state: Service, voice: Voice) -> dict:
     """An engine as clients see it."""
-    manifest = voice.manifest
+    manifest, error = voice.manifest, state.pool.error(voice)
     return {
         "id": voice.id,
         "name": voice.name,
@@ -21,8 +21,8 @@ def described(state: Service, voice: Voice) -> dict:
         "rate_hz": manifest.acoustic.mel.rate_hz if manifest else None,
         "bundled": voice.origin == BUNDLED,
         "removable": voice.origin == UPLOADED and state.settings.uploads,
-        "state": "broken" if manifest is None else "cold",
-        "error": messages.public(voice.error) if voice.error else None,
+        "state": state.pool.state(voice),
+        "error": messages.public(error, {str(voice.path): voice.name}) if error else None,
         "size_bytes": voice.size_bytes,
         "steps": sorted(manifest.sampling.schedules) if manifest else [],
         "default_steps": manifest.default_steps if manifest else None,

@@ -19,11 +19,22 @@ OTHERS = 422
 
 
 class Refused(Exception):
-    """An answer with an error of its own: ``status``, ``what: why``, a remedy, more headers."""
+    """An answer with an error of its own: ``status``, ``what: why``, a remedy, more headers, the option's name."""
 
-    def __init__(self, status: int, what: str, why: str = "", remedy: str = "", headers: dict[str, str] | None = None):
+    def __init__(
+        self,
+        status: int,
+        what: str,
+        why: str = "",
+        remedy: str = "",
+        headers: dict[str, str] | None = None,
+        *,
+        field: str | None = None,
+    ):
         super().__init__(what)
         self.status, self.error, self.headers = status, {"what": what, "why": why, "remedy": remedy}, headers
+        if field is not None:
+            self.error["field"] = field
 
     @classmethod
     def unknown(cls, what: str) -> Refused:

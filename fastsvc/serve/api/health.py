@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fastsvc.serve.service import service
 
@@ -25,7 +26,7 @@ async def readyz(request: Request) -> JSONResponse:
     state = service(request)
     if state.draining:
         reasons.append("the server is stopping")
-    if state.voices.default() is None:
+    elif not any(state.pool.state(voice) != "broken" for voice in state.voices):
         reasons.append("no engine can be used")
     try:
         with tempfile.TemporaryFile(dir=state.settings.incoming_folder) as file:
@@ -33,3 +34,9 @@ async def readyz(request: Request) -> JSONResponse:
     except OSError as error:
         reasons.append(f"the data folder cannot be written: {error.strerror}")
     return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Counters for Prometheus."""
+    return Response(generate_latest(service(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

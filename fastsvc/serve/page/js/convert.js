@@ -7,7 +7,7 @@ import { addJobs } from "./jobs.js";
 import { alertUser, clearAlert, say } from "./notice.js";
 import { options } from "./options.js";
 import { on, state } from "./state.js";
-import { number, t } from "./text.js";
+import { number, size, t } from "./text.js";
 import { chosenNames } from "./voices.js";
 
 let sent = null; // the share that was sent, while files are under way
@@ -26,6 +26,10 @@ const ready = () => chosenFiles().length > 0 && state.engine && state.shares.siz
 
 async function convert() {
   clearAlert();
+  const bytes = chosenFiles().reduce((sum, file) => sum + file.size, 0), most = state.limits?.max_request_bytes;
+  if (bytes > most) {
+    return alertUser({ what: t("convert.big", { size: size(bytes) }), remedy: t("convert.big.remedy", { size: size(most) }) });
+  }
   const form = new FormData();
   form.append("options", JSON.stringify(options()));
   for (const file of chosenFiles()) form.append("file", file, file.name);

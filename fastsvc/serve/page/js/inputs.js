@@ -59,7 +59,7 @@ function draw() {
   find("input-list").replaceChildren(...inputs.map(row));
   find("drop").classList.toggle("small", inputs.length > 0);
   find("input-limits").textContent = limits
-    ? t("input.limits", { formats: limits.formats.slice(0, 6).join(", "), size: size(limits.max_bytes), time: clock(limits.max_seconds) })
+    ? t("input.limits", { formats: wellKnown(limits.formats), size: size(limits.max_bytes), time: clock(limits.max_seconds) })
     : "";
   const heard = inputs.find((input) => input.pitch)?.pitch ?? null;
   if (heard?.median_hz !== state.input?.median_hz) {
@@ -67,6 +67,12 @@ function draw() {
     tell("input");
   }
   tell("inputs");
+}
+
+/** Those of the server's formats that people look for. */
+function wellKnown(formats) {
+  const names = formats.map((name) => name.replace(".", "").toUpperCase());
+  return ["WAV", "MP3", "FLAC", "M4A", "OGG", "MP4"].filter((name) => names.includes(name)).join(", ");
 }
 
 function row(input) {

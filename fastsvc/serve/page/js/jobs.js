@@ -6,16 +6,18 @@ import { follow, unfollow, whenJobChanges } from "./follow.js";
 import { forget, remember, rememberedJobs } from "./history.js";
 import { card, update } from "./job_card.js";
 import { alertUser, say } from "./notice.js";
-import { tell } from "./state.js";
+import { on, tell } from "./state.js";
 import { t } from "./text.js";
 
 const jobs = new Map(); // id → job, newest batch first
 const over = (job) => ["done", "failed", "cancelled"].includes(job.state);
 let awaited = null; // the batch whose first result is shown when it is there
+let open = null; // the id of the job that is compared
 
 export function startJobs() {
   whenJobChanges(changed);
   find("jobs-clear").addEventListener("click", () => [...jobs.values()].filter(over).forEach(discard));
+  on("open", (job) => ((open = job.id), markOpen()));
   document.addEventListener("textchange", draw);
 }
 
@@ -99,7 +101,12 @@ function draw() {
   find("builds").replaceChildren(...drawn(groups.build));
   find("jobs-empty").hidden = groups.convert.size > 0;
   for (const batch of groups.convert.keys()) writeBatch(batch);
+  markOpen();
   writeClear();
+}
+
+function markOpen() {
+  for (const element of document.querySelectorAll("[data-job]")) element.classList.toggle("open", element.dataset.job === open);
 }
 
 /** A batch: its jobs, and for several files a line with the archive of all results. */

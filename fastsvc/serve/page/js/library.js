@@ -67,9 +67,9 @@ function drawEngines() {
 function row(engine) {
   const facts = [
     engine.family,
-    t(engine.speakers.length === 1 ? "engines.voice" : "engines.voices", { count: engine.speakers.length }),
-    `${number(engine.rate_hz / 1000, 1)} kHz`,
-    engine.size_bytes ? size(engine.size_bytes) : null,
+    engine.speakers.length && t(engine.speakers.length === 1 ? "engines.voice" : "engines.voices", { count: engine.speakers.length }),
+    engine.rate_hz && `${number(engine.rate_hz / 1000, 1)} kHz`,
+    engine.size_bytes && size(engine.size_bytes),
   ];
   const marks = [engine.bundled ? t("engines.bundled") : null, engine.state === "ready" ? t("engines.ready") : null];
   const badges = marks.filter(Boolean).map((text) => make("span", { class: "badge", text }));

@@ -40,7 +40,8 @@ function listEngines() {
 function listVoices() {
   const pitch = (hz) => (hz ? ` · ${note(hz)}` : "");
   const speakers = engine()?.speakers ?? [];
-  const chosen = find("live-voice").value || kept("live", {}).voice;
+  const known = [find("live-voice").value, kept("live", {}).voice, engine()?.default_speaker].map(String);
+  const chosen = known.find((id) => speakers.some((one) => String(one.id) === id));
   setChoices(find("live-voice"), speakers.map((one) => [one.id, one.name + pitch(one.f0_median_hz)]), chosen);
   find("field-live-formant").hidden = !engine()?.options.formant;
   find("live-start").disabled = !engine() || state.limits?.live === false;

@@ -16,7 +16,6 @@ let steps = null;
 export function startOptions() {
   for (const radio of kinds()) radio.addEventListener("change", () => set("transpose", radio.value));
   find("transpose").addEventListener("input", (event) => set("semitones", Number(event.target.value) || 0));
-  find("transpose").addEventListener("focus", () => set("transpose", "number"));
   for (const [id, name] of Object.entries(SLIDERS)) {
     find(id).addEventListener("input", (event) => set(name, Number(event.target.value)));
   }
@@ -66,6 +65,7 @@ export function options() {
   if (has.index_rate) result.index_rate = values.index_rate;
   if (has.protect) result.protect = values.protect;
   if (values.f0) result.f0 = values.f0;
+  if (has.transpose === false) result.transpose = 0;
   return result;
 }
 
@@ -78,9 +78,11 @@ function write() {
     radio.disabled = radio.value !== "number" && !pitchKnown();
   }
   const semitones = find("transpose");
+  semitones.hidden = kind() !== "number";
   if (document.activeElement !== semitones) semitones.value = values.semitones;
   find("transpose-hint").textContent = pitchKnown() || !state.engine ? t(`transpose.hint.${kind()}`) : t("transpose.unknown");
   const has = state.engine?.options ?? {};
+  find("field-transpose").hidden = has.transpose === false; // trained without pitch
   find("field-formant").hidden = !has.formant;
   find("field-index-rate").hidden = !has.index_rate;
   find("field-protect").hidden = !has.protect;

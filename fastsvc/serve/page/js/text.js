@@ -51,12 +51,13 @@ export function number(value, digits = 0) {
 
 /** "+3", "−2", "0". */
 export function signed(value, digits = 1) {
-  return new Intl.NumberFormat(TAGS[language], { maximumFractionDigits: digits, signDisplay: "exceptZero" }).format(value);
+  const format = new Intl.NumberFormat(TAGS[language], { maximumFractionDigits: digits, signDisplay: "exceptZero" });
+  return format.format(value).replace("-", "−");
 }
 
 /** Seconds as 1:02:03 or 2:03. */
 export function clock(seconds) {
-  const whole = Math.max(0, Math.floor(seconds));
+  const whole = Math.max(0, Math.floor(seconds + 0.05)); // 7.99 s are eight, as people count
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, String(whole % 60)];
   const padded = rest.padStart(2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${padded}` : `${minutes}:${padded}`;

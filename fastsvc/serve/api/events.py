@@ -1,0 +1,56 @@
+"""News of jobs as server-sent events, which browsers read by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi.responses import StreamingResponse
+
+from fastsvc.serve.service import Service
+
+INTERVAL_S = 0.1  # between looks at the jobs
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def stream(state: Service, ids: Sequence[str]) -> StreamingResponse:
+    """Events ``job`` with the job as data: its state now, then each change; the end once all are over."""
+    return StreamingResponse(_events(state, ids), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _events(state: Service, ids: Sequence[str]) -> AsyncIterator[str]:
+    told: dict[str, dict] = {}
+    left = list(ids)
+    with state.queue.events.watching(ids) as changed:
+        while left:
+            changed.clear()
+            for id in tuple(left):
+                job = state.queue.book.get(id)
+                if job is None:
+                    left.remove(id)
+                    yield _event("gone", {"id": id})
+                    continue
+                public = state.queue.book.public(job)
+                if public != told.get(id):
+                    told[id] = public
+                    yield _event("job", public)
+                if job.over:
+                    left.remove(id)
+            if left and not await _waited(changed, state):
+                yield ": still here\n\n"
+            await asyncio.sleep(INTERVAL_S if left else 0)
+    yield _event("end", {})
+
+
+async def _waited(changed: asyncio.Event, state: Service) -> bool:
+    """Whether there is news before it is time for a sign of life."""
+    try:
+        await asyncio.wait_for(changed.wait(), state.settings.heartbeat_s)
+        return True
+    except asyncio.TimeoutError:
+        return False
+
+
+def _event(name: str, data: dict) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
