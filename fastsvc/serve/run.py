@@ -19,6 +19,7 @@ from fastsvc.serve.guards import WAITING_CONNECTIONS, uvicorn_options
 from fastsvc.serve.settings import ServeSettings
 
 FILES = 8192  # open files to ask the system for: a connection takes one
+LOGS = ("uvicorn.error", "fastsvc.serve")
 CLOSE_S = 5  # for answers that are being sent when the server ends
 _BIND_ERRORS = {
     errno.EADDRINUSE: "it is in use",
@@ -39,10 +40,16 @@ def run(settings: ServeSettings, ready: Callable[[str], None] = lambda address: 
         options = uvicorn_options(settings) | {"log_config": None, "timeout_graceful_shutdown": CLOSE_S}
         server = Server(uvicorn.Config(app, **options), app.state.service, lambda: ready(address(settings, listener)))
         with _logged(), _term_returns():
-            try:
-                server.run(sockets=[listener])
-            except SystemExit:
-                raise ResourceError("the server could not start", "see the messages above") from None
+            asyncio.run(_serve(server, listener))
+
+
+async def _serve(server: Server, listener: socket.socket) -> None:
+    """The service starts before uvicorn, which would print its errors and end."""
+    await server.service.start()
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await server.service.stop()
 
 
 class Server(uvicorn.Server):
@@ -52,7 +59,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.service, self.ready = service, ready
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.drained: asyncio.Task | None = None
+        self.ending: asyncio.Task | None = None
 
     async def startup(self, sockets=None) -> None:
         await super().startup(sockets=sockets)
@@ -62,12 +69,13 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig, frame) -> None:
         """SIGTERM: no new jobs, and the end once those in work are over. A second one, or Ctrl-C: the end at once."""
         if sig != signal.SIGTERM or self.loop is None or self.service.draining:
-            return super().handle_exit(sig, frame)
-        self.service.draining = True
-        self.loop.call_soon_threadsafe(self._drain)
+            super().handle_exit(sig, frame)
+        else:
+            self.loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
-        self.drained = asyncio.ensure_future(self._end())
+        if self.ending is None:
+            self.ending = asyncio.ensure_future(self._end())
 
     async def _end(self) -> None:
         try:
@@ -118,14 +126,17 @@ class _Screen(logging.Handler):
 
 @contextlib.contextmanager
 def _logged():
-    logger, handler = logging.getLogger("uvicorn.error"), _Screen()
-    logger.addHandler(handler)
-    logger.propagate, before = False, logger.propagate
+    loggers, handler = [logging.getLogger(name) for name in LOGS], _Screen()
+    before = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = before
+        for logger, propagates in zip(loggers, before):
+            logger.removeHandler(handler)
+            logger.propagate = propagates
 
 
 @contextlib.contextmanager

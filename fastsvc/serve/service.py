@@ -9,6 +9,7 @@ from fastapi import Request, WebSocket
 
 from fastsvc import files
 from fastsvc.errors import FastsvcError, OutputError
+from fastsvc.serve.builds.sweep import sweep
 from fastsvc.serve.jobs.queue import JobQueue
 from fastsvc.serve.metrics import Metrics
 from fastsvc.serve.settings import ServeSettings
@@ -29,7 +30,7 @@ class Service:
 
     def __init__(self, settings: ServeSettings):
         self.settings = settings
-        self.started = False
+        self.started = self.ending = False  # ending: nothing more happens to jobs, so streams of events end
         self._lock = contextlib.ExitStack()
         self._warming: asyncio.Task | None = None
 
@@ -53,6 +54,7 @@ class Service:
         self.prober = Prober(self.settings.empty_folder)
         self._watch()
         self.queue.start()
+        sweep(self.settings.voices_folder, (*self.queue.book.waiting.values(), *self.queue.book.running.values()))
         self.started = True
         if self.settings.warm:
             self._warming = asyncio.ensure_future(self._warm())
@@ -80,6 +82,8 @@ class Service:
     async def drain(self) -> None:
         """Take no new jobs; wait for those in work, at most settings.drain_s."""
         await self.queue.drain()
+        self.ending = True
+        self.queue.events.touch_all()
 
     async def stop(self) -> None:
         """End all worker processes; jobs that wait are kept for the next start."""

@@ -170,9 +170,11 @@ class Voices:
         return self.install(id, checked_name(name))
 
     def remove(self, id: str) -> None:
-        """Remove an uploaded voice and its files."""
+        """Remove an uploaded voice and its files. Raises OSError, and the voice stays."""
+        gone = self.settings.work_folder / f"removed-{id}"  # where a start after a kill removes it
+        self.folder(id).replace(gone)
         del self.by_id[id]
-        shutil.rmtree(self.folder(id), ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def checked_name(name) -> str:

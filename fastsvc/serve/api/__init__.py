@@ -1,6 +1,6 @@
 """The routes, one file a resource."""
 
-from fastsvc.serve.api import convert, engines, health, jobs, limits, results
+from fastsvc.serve.api import convert, engines, health, installing, jobs, limits, results, stream
 
 PREFIX = "/api/v1"
-ROUTERS = (health.router, limits.router, engines.router, jobs.router, results.router, convert.router)
+ROUTERS = tuple(module.router for module in (health, limits, engines, installing, jobs, results, convert, stream))

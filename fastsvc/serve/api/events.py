@@ -23,7 +23,7 @@ async def _events(state: Service, ids: Sequence[str]) -> AsyncIterator[str]:
     told: dict[str, dict] = {}
     left = list(ids)
     with state.queue.events.watching(ids) as changed:
-        while left:
+        while left and not state.ending:
             changed.clear()
             for id in tuple(left):
                 job = state.queue.book.get(id)

@@ -11,11 +11,15 @@ _OPTIONS = {
 _FILE = {"type": "string", "format": "binary"}
 
 
-def _form(files: dict) -> dict:
-    properties = {"file": files, "options": _OPTIONS}
+_NAME = {"type": "string", "description": "The voice's name; by default that of its file"}
+
+
+def _form(files: dict, **others: dict) -> dict:
+    properties = {"file": files, **(others or {"options": _OPTIONS})}
     schema = {"type": "object", "required": ["file"], "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 RECORDINGS = _form({"type": "array", "items": _FILE})
 RECORDING = _form(_FILE)
+VOICE_FILES = _form({"type": "array", "items": _FILE}, name=_NAME, content=_FILE, vocoder=_FILE)

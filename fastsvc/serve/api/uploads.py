@@ -18,14 +18,16 @@ from fastsvc.serve.jobs.names import split
 from fastsvc.serve.service import Service
 
 FIELDS, FIELD_BYTES = 16, 1 << 16  # of a form: how many, and how large
+HEADER_BYTES = 1 << 13  # of the lines before a part
 
 
 @dataclass
 class ReceivedFile:
-    """``name``: the client's, to be shown only after jobs.names.cleaned."""
+    """``name``: the client's, to be shown only after jobs.names.cleaned; ``part``: the form's name for the file."""
 
     path: Path
     name: str
+    part: str = ""
     size: int = 0
 
 
@@ -38,9 +40,12 @@ class Received:
 
 
 @contextlib.asynccontextmanager
-async def received(request: Request, state: Service, most_files: int | None = None) -> AsyncIterator[Received]:
+async def received(
+    request: Request, state: Service, most_files: int | None = None, most_bytes: int | None = None
+) -> AsyncIterator[Received]:
     """The multipart form of a request; files that nobody has moved by the end of the block are removed.
 
+    ``most_bytes``: of one file, by default those of a recording.
     Raises Refused: 413 too large or too many, 415 not a form, 422 a damaged form; OSError, as from a full disk;
     starlette's ClientDisconnect where the client is gone.
     """
@@ -49,7 +54,8 @@ async def received(request: Request, state: Service, most_files: int | None = No
         raise Refused(415, "the request is not a form", "multipart/form-data is needed", "send files as curl -F does")
     folder = state.settings.incoming_folder / new_id()
     folder.mkdir(mode=0o700)
-    form = _Form(state, folder, most_files or state.settings.max_files)
+    settings = state.settings
+    form = _Form(state, folder, most_files or settings.max_files, most_bytes or settings.max_bytes)
     try:
         parser = MultipartParser(options[b"boundary"], form.callbacks())
         async for piece in request.stream():
@@ -67,8 +73,9 @@ async def received(request: Request, state: Service, most_files: int | None = No
 class _Form:
     """Callbacks of python-multipart's parser."""
 
-    def __init__(self, state: Service, folder: Path, most_files: int):
-        self.state, self.settings, self.folder, self.most_files = state, state.settings, folder, most_files
+    def __init__(self, state: Service, folder: Path, most_files: int, most_bytes: int):
+        self.state, self.settings, self.folder = state, state.settings, folder
+        self.most_files, self.most_bytes, self.header_bytes = most_files, most_bytes, 0
         self.received = Received()
         self.header, self.value, self.disposition = bytearray(), bytearray(), b""
         self.file, self.content, self.name = None, bytearray(), ""
@@ -91,13 +98,19 @@ class _Form:
         return {name_of(method): method for method in methods}
 
     def on_part_begin(self) -> None:
-        self.disposition, self.content = b"", bytearray()
+        self.disposition, self.content, self.header_bytes = b"", bytearray(), 0
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self.header += data[start:end]
+        self.header += self._counted(data[start:end])
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self.value += data[start:end]
+        self.value += self._counted(data[start:end])
+
+    def _counted(self, piece: bytes) -> bytes:
+        self.header_bytes += len(piece)
+        if self.header_bytes > HEADER_BYTES:
+            raise Refused(413, "the form", "the lines before a file are too long", "give the file a shorter name")
+        return piece
 
     def on_header_end(self) -> None:
         if self.header.lower() == b"content-disposition":
@@ -117,7 +130,7 @@ class _Form:
         name = options[b"filename"].decode("utf-8", "replace")
         path = self.folder / f"{number}{split(name)[1]}"
         self.file = path.open("wb")
-        self.received.files.append(ReceivedFile(path, name))
+        self.received.files.append(ReceivedFile(path, name, self.name))
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         size = end - start
@@ -130,8 +143,8 @@ class _Form:
         file.size += size
         self.total += size
         self.state.queue.incoming_bytes += size
-        if file.size > self.settings.max_bytes:
-            limit = f"a file may have {self.settings.max_bytes / 1e6:g} MB"
+        if file.size > self.most_bytes:
+            limit = f"a file may have {self.most_bytes / 1e6:g} MB"
             raise Refused(413, "the file is too large", limit, "send a shorter one, or as flac")
         if self.total > self.settings.max_request_bytes:
             limit = f"a request may have {self.settings.max_request_bytes / 1e6:g} MB"

@@ -28,6 +28,10 @@ class Events:
                 if not waiting:
                     del self.watchers[id]
 
+    def touch_all(self) -> None:
+        """There is news for everybody."""
+        self.touch(list(self.watchers))
+
     def touch(self, ids: Collection[str]) -> None:
         """There is news of these jobs."""
         for id in ids if len(ids) <= len(self.watchers) else self.watchers.keys() & ids:

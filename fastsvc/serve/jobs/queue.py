@@ -98,6 +98,7 @@ class JobQueue:
         ``name``: of the uploaded file. Raises Full, Stopping, sqlite3's errors."""
         self.check_room(1)
         job = Job(new_id(), new_id(), BUILD, cleaned(name, "voice"), call=call, arguments=dict(arguments))
+        job.engine, job.engine_name = arguments["voice"], arguments["name"]
         self.book.folder(job).mkdir(mode=0o700)
         try:
             self._admit([job])

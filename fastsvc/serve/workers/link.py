@@ -36,6 +36,10 @@ class Link:
     def send(self, samples: bytes) -> None:
         self.process.send(samples)
 
+    async def drained(self) -> None:
+        """Wait while the worker's pipe is full: a client that sends faster than that has to wait itself."""
+        await self.process.drained()
+
     def change(self, values: dict) -> None:
         self.process.send({"change": values})
 

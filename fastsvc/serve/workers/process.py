@@ -72,6 +72,12 @@ class Process:
         with contextlib.suppress(OSError, RuntimeError):
             stdin.write(wire.packed(message))
 
+    async def drained(self) -> None:
+        """Wait until the worker has read most of what was sent."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                await self.process.stdin.drain()
+
     async def receive(self) -> wire.Message:
         """The next message. Raises WorkerEnded where the worker has ended."""
         message = await wire.receive(self.process.stdout) if self.process.stdout else None
