@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -92,6 +93,13 @@ class Visit:
         card = self.page.locator(f"#jobs [data-job][data-state={state}]").nth(number)
         card.wait_for(timeout=45_000)
         return card
+
+    def until(self, reached, seconds: float = 20) -> None:
+        """Wait until ``reached()``. Playwright's own wait_for_function is code from a text, which the page forbids."""
+        end = time.monotonic() + seconds
+        while not reached():
+            assert time.monotonic() < end
+            self.page.wait_for_timeout(30)
 
     def downloaded(self, selector) -> tuple[str, bytes]:
         """The name and the content of what a link brings."""
