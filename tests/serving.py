@@ -29,7 +29,7 @@ print("ended", flush=True)
 def client(home: Path, *engines: Path, **limits):
     """A client of a server in this process; ``client.app.state.service`` is its service."""
     settings = ServeSettings(home=home, engines=engines, **{"warm": False, **limits})
-    with TestClient(create_app(settings), raise_server_exceptions=False) as inside:
+    with TestClient(create_app(settings), "http://127.0.0.1", raise_server_exceptions=False) as inside:
         yield inside
 
 

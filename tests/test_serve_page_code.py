@@ -21,10 +21,12 @@ globalThis.document = { addEventListener() {}, baseURI: "http://127.0.0.1/" };
 const page = (name) => import("{page}/" + name);
 const results = {};
 
-const { place, note, summary } = await page("js/pitch.js");
+const { place, note, summary, interval } = await page("js/pitch.js");
 results.places = [60, 245, 1000, 30, 5000].map(place);
 results.notes = [440, 261.6, 97, 233.1].map(note);
 results.summary = summary([0, null, 100, 110, 120, 130, 140, 0]);
+results.interval = interval([100, null, 200, 0, 220, 110], [200, 300, 400, 500, 440.1, 220]);
+results.no_interval = interval([100, null], [null, 100]);
 results.unvoiced = summary([0, 0, null, 100]);
 
 const { track } = await page("js/estimate.js");
@@ -131,7 +133,8 @@ def test_pitch_has_a_place_and_a_name(results):
     assert results["places"] == pytest.approx([0, 0.5, 1, 0, 1], abs=1e-3)
     assert results["notes"] == ["A4", "C4", "G2", "B♭3"]
     assert results["summary"] == {"low_hz": 100, "median_hz": 120, "high_hz": 140}
-    assert results["unvoiced"] is None
+    assert results["unvoiced"] is results["no_interval"] is None
+    assert results["interval"] == pytest.approx(12, abs=1e-2)
 
 
 def test_pitch_of_a_recording_is_estimated(results):

@@ -22,6 +22,7 @@ HOST_HELP = "Address to listen at; 0.0.0.0: all of this machine's."
 ALLOW_HELP = "One more name under which browsers may call the server, such as a proxy's; may be given several times."
 HOME_HELP = "Folder of jobs, results and uploaded voices; one server at a time."
 MEMORY_HELP = "Memory of all engines together; the one that waits longest is closed beyond."
+DRAIN_HELP = "Seconds that jobs in work may take once the server is to end."
 UPLOADS_HELP = "Whether voices may be added and removed in the page."
 
 
@@ -56,7 +57,7 @@ class Size(click.ParamType):
 @option("--queue", default=1000, type=click.IntRange(1, 1_000_000), help="Jobs that may wait.")
 @option("--keep", default=24.0, type=Number(0.01, 1e5), help="Hours for which finished jobs are kept.")
 @option("--keep-size", default="2GB", type=Size(), help="Size of all finished jobs together; the oldest are removed.")
-@option("--drain", default=30.0, type=Number(0.0, 1e6), help="Seconds that jobs in work may take after SIGTERM.")
+@option("--drain", default=30.0, type=Number(0.0, 1e6), help=DRAIN_HELP)
 @option("--uploads/--no-uploads", default=True, help=UPLOADS_HELP)
 @option("--live/--no-live", default=True, help="Whether the page converts live.")
 @option("--open/--no-open", "open_page", default=None, show_default="open at a terminal", help="Open the browser.")
@@ -65,19 +66,20 @@ def serve(engines, open_page, **options):
     """Open a page in the browser that converts recordings, and an API for programs.
 
     It offers the named engines, those uploaded before, and the bundled demo voices. Only this machine can connect,
-    unless --host says otherwise. Ctrl-C ends it; jobs that wait are done after the next start. It needs the extra
-    fastsvc[web].
+    unless --host says otherwise. Ctrl-C or SIGTERM end it after the jobs in work, a second one at once; jobs that wait
+    are done after the next start. It needs the extra fastsvc[web].
 
-    Exit code 0: ended by SIGTERM, after the jobs in work; 2: the command could not start; 70: a fault of fastsvc; 130:
-    interrupted.
+    Exit code 0: ended by a signal; 2: the command could not start; 70: a fault of fastsvc.
     """
     for name in PACKAGES:
         if importlib.util.find_spec(name) is None:
             raise MissingPackageError(name.replace("_", "-"), "the page in the browser", "web")
     settings = settings_of(engines, **options)
-    from fastsvc.serve import run
+    from fastsvc.serve import server
+    from fastsvc.serve.surroundings import surroundings
 
-    run.run(settings, lambda address: _ready(address, settings, _opens(open_page)))
+    with surroundings():
+        server.run(settings, lambda address: _ready(address, settings, _opens(open_page)))
 
 
 def settings_of(engines, *, memory, max_file, keep, keep_size, drain, home, token, **options):

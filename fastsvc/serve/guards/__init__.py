@@ -18,7 +18,6 @@ from fastsvc.serve.settings import ServeSettings
 API = "/api/v1"
 MESSAGE_BYTES = 1024 * 1024  # of one message of a WebSocket; a block has 8 KB
 KEEP_ALIVE_S = 5
-WAITING_CONNECTIONS = 512  # that the system keeps until they are accepted
 PING_S = 20.0
 
 
@@ -69,7 +68,6 @@ def uvicorn_options(settings: ServeSettings) -> dict:
         "ws": "websockets-sansio",
         "h11_max_incomplete_event_size": HEAD_BYTES,
         "timeout_keep_alive": KEEP_ALIVE_S,
-        "backlog": WAITING_CONNECTIONS,
         "ws_max_size": MESSAGE_BYTES,
         "ws_per_message_deflate": False,
         "ws_ping_interval": PING_S,
@@ -77,5 +75,4 @@ def uvicorn_options(settings: ServeSettings) -> dict:
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,
-        "log_level": "warning",
     }

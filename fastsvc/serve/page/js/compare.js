@@ -4,7 +4,7 @@ import { address, ask } from "./api.js";
 import { find, setIcon } from "./dom.js";
 import { alertUser } from "./notice.js";
 import { Player } from "./player.js";
-import { summary } from "./pitch.js";
+import { interval, summary } from "./pitch.js";
 import { drawRuler } from "./ruler.js";
 import { Spectrogram } from "./spectrogram.js";
 import { on, state, tell } from "./state.js";
@@ -28,6 +28,7 @@ export function startCompare() {
   find("zoom-fit").addEventListener("click", zoomFit);
   new ResizeObserver(redraw).observe(find("compare"));
   on("open", open);
+  on("removed", (job) => job.id === shown?.id && close());
   document.addEventListener("textchange", write);
 }
 
@@ -56,10 +57,17 @@ async function open(job) {
     view.reset(player.duration);
   } catch (error) {
     if (error.name === "AbortError") return;
-    find("compare").dataset.state = "empty";
-    shown = null;
+    close();
     alertUser(error);
   }
+  write();
+}
+
+function close() {
+  loading?.abort();
+  player.empty();
+  shown = null;
+  find("compare").dataset.state = "empty";
   write();
 }
 
@@ -72,7 +80,7 @@ async function loadPicture(job, which, spectrogram, signal) {
       state.input = summary(picture.f0_hz);
       tell("input");
     }
-    redraw();
+    write();
   } catch (error) {
     if (error.name !== "AbortError") find("compare-note").textContent = t("compare.nopicture");
   }
@@ -106,11 +114,19 @@ function gainText() {
 function note() {
   if (!shown?.options) return "";
   const { transpose, steps } = shown.options, parts = [];
-  if (typeof transpose === "number" && transpose) parts.push(t("compare.transposed", { semitones: signed(transpose) }));
+  const semitones = typeof transpose === "number" ? transpose : moved();
+  if (semitones) parts.push(t("compare.transposed", { semitones: signed(semitones) }));
   if (steps) parts.push(t("compare.steps", { steps }));
   if (shown.seed !== null && shown.seed !== undefined) parts.push(t("compare.seed", { seed: shown.seed }));
   if (shown.result?.rate_hz) parts.push(`${number(shown.result.rate_hz / 1000, 1)} kHz`);
   return parts.join(" · ");
+}
+
+/** By how many semitones the result lies above the original, from the pictures; 0 where they do not say. */
+function moved() {
+  const [before, after] = pictures.map(({ picture }) => picture?.f0_hz);
+  const semitones = before && after ? interval(before, after) : null;
+  return semitones === null ? 0 : Math.round(semitones);
 }
 
 function tick() {

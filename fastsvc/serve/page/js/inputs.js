@@ -11,6 +11,7 @@ import { clock, number, size, t } from "./text.js";
 let inputs = []; // {file, seconds, pitch}
 let converted = false; // these were sent; what is chosen next starts a new list
 let playing = null;
+let estimating = Promise.resolve(); // one file at a time: each is decoded whole
 
 export function startInputs() {
   acceptFiles(find("drop"), find("choose"), find("files"), add);
@@ -41,9 +42,16 @@ function add(files) {
   for (const file of fits.slice(0, Math.max(0, most - inputs.length))) {
     const input = { file, seconds: null, pitch: null };
     inputs.push(input);
-    estimate(file).then((found) => (Object.assign(input, found), draw()));
+    estimating = estimating.then(() => listen(input));
   }
   say(t("input.count", { count: inputs.length }));
+  draw();
+}
+
+/** Learns the length and the pitch of a recording that is still in the list. */
+async function listen(input) {
+  if (!inputs.includes(input)) return;
+  Object.assign(input, await estimate(input.file));
   draw();
 }
 

@@ -59,8 +59,10 @@ function stateText(job) {
   return t(`jobs.state.${job.state}`);
 }
 
-/** The stage as the server names it: words of its own for the known ones would lag behind it. */
-const stage = (name) => name ?? "";
+const STAGES = ["loading", "converting", "pictures", "building"];
+
+/** The stage in words; one that this page does not know, as the server names it. */
+const stage = (name) => (STAGES.includes(name) ? t(`jobs.stage.${name}`) : (name ?? ""));
 
 /** A mixture as "slt 70 % + bdl 30 %". */
 function voiceOf(speaker) {

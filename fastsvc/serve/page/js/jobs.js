@@ -86,6 +86,7 @@ async function discard(job) {
   unfollow(job.id);
   forget([job.id]);
   draw();
+  tell("removed", job);
 }
 
 const actions = { open: (job) => tell("open", jobs.get(job.id)), discard };

@@ -15,6 +15,15 @@ export function note(hz) {
   return `${NAMES[((key % 12) + 12) % 12]}${Math.floor(key / 12) - 1}`;
 }
 
+/** How many semitones one pitch lies above another: the median over the frames where both are voiced, or null. */
+export function interval(before, after) {
+  const steps = [];
+  for (let i = 0; i < Math.min(before.length, after.length); i++) {
+    if (before[i] > 0 && after[i] > 0) steps.push(12 * Math.log2(after[i] / before[i]));
+  }
+  return steps.length < 3 ? null : steps.sort((a, b) => a - b)[Math.floor(steps.length / 2)];
+}
+
 /** {low_hz, median_hz, high_hz} of the voiced frames: 5th, 50th and 95th of a hundred. null where nothing is voiced. */
 export function summary(f0) {
   const voiced = f0.filter((hz) => hz > 0).sort((a, b) => a - b);

@@ -20,8 +20,7 @@ export class Player {
 
   /** Fetches and decodes both recordings of a job. Raises ApiError, or AbortError. */
   async load(job, signal) {
-    this.stop();
-    this.buffers = null;
+    this.empty();
     this.context ??= new AudioContext();
     this.context.onstatechange = () => this.changed();
     const rate = Math.min(this.context.sampleRate, Math.max(LOWEST_HZ, SAMPLES / Math.max(1, job.seconds ?? 1)));
@@ -79,6 +78,12 @@ export class Player {
     }
     this.sources = this.volumes = null;
     this.started = null;
+  }
+
+  empty() {
+    this.stop();
+    this.buffers = null;
+    this.position = 0;
   }
 
   toggle() {

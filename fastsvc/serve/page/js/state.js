@@ -6,7 +6,7 @@ const bus = new EventTarget();
  * mixing: several voices at once. input: {low_hz, median_hz, high_hz} of the chosen recording, or null. */
 export const state = { limits: null, engines: [], engine: null, shares: new Map(), mixing: false, input: null };
 
-/** Topics: limits, engines, engine, shares, input, job (a job changed), open (show that job). */
+/** Topics: limits, engines, engine, shares, input, inputs, tab, job (it changed), open (show that job), removed. */
 export function on(topic, run) {
   bus.addEventListener(topic, (event) => run(event.detail));
 }

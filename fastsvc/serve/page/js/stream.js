@@ -44,7 +44,8 @@ export class Stream {
     const socket = (this.socket = new WebSocket(socketAddress("stream")));
     socket.binaryType = "arraybuffer";
     return new Promise((resolve, reject) => {
-      socket.onopen = () => socket.send(JSON.stringify(first));
+      let opened = false;
+      socket.onopen = () => ((opened = true), socket.send(JSON.stringify(first)));
       socket.onmessage = ({ data }) => {
         if (typeof data !== "string") return this.arrived(new Float32Array(data));
         const message = JSON.parse(data);
@@ -56,8 +57,8 @@ export class Stream {
         else if (message.type === "error") this.failure = new ApiError(0, message);
       };
       socket.onclose = () => {
-        const lost = new ApiError(0, { what: t("live.lost"), remedy: t("live.lost.remedy") });
-        const error = this.failure ?? lost;
+        const lost = { what: t(opened ? "live.lost" : "live.refused"), remedy: t("live.lost.remedy") };
+        const error = this.failure ?? new ApiError(0, lost);
         if (!this.ready) reject(error);
         else this.end(error);
       };

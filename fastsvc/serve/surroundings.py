@@ -1,0 +1,50 @@
+"""What a server's process has around it: a log that strangers cannot colour, and enough open files."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import click
+
+from fastsvc import screen
+
+LOGS = ("uvicorn.error", "fastsvc.serve")
+FILES = 8192  # open files to ask the system for: a connection takes one
+
+
+class _Screen(logging.Handler):
+    """Lines of a log as ours: on stderr, with control characters of strangers escaped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(screen.shown(self.format(record), lines=screen.level() > 0), err=True)
+
+
+@contextlib.contextmanager
+def surroundings() -> Iterator[None]:
+    """For the time that a server runs. Everything is said with -v, and what is wrong without."""
+    _raise_file_limit()
+    loggers, handler = [logging.getLogger(name) for name in LOGS], _Screen()
+    before = [(logger.propagate, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+        logger.setLevel(logging.INFO if screen.level() > 0 else logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, (propagates, level) in zip(loggers, before):
+            logger.removeHandler(handler)
+            logger.propagate = propagates
+            logger.setLevel(level)
+
+
+def _raise_file_limit() -> None:
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows; a system that refuses
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
