@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from urllib.parse import unquote
 
 import command_line
 import engines
@@ -62,7 +63,7 @@ def test_results_are_the_commands_bytes(tmp_path, client, engine, song, options,
     audio, rate_hz = soundfile.read(io.BytesIO(answer.content))
     assert (len(audio), rate_hz) == (done["result"]["samples"], done["result"]["rate_hz"])
     assert len(answer.content) == done["result"]["bytes"]
-    assert done["result"]["name"] in answer.headers["content-disposition"]
+    assert done["result"]["name"] in unquote(answer.headers["content-disposition"])
 
 
 def test_what_belongs_to_a_result(client, song):

@@ -23,7 +23,9 @@ async def _events(state: Service, ids: Sequence[str]) -> AsyncIterator[str]:
     told: dict[str, dict] = {}
     left = list(ids)
     with state.queue.events.watching(ids) as changed:
-        while left and not state.ending:
+        ending = False
+        while left and not ending:
+            ending = state.ending  # then this is the last look
             changed.clear()
             for id in tuple(left):
                 job = state.queue.book.get(id)
@@ -37,9 +39,10 @@ async def _events(state: Service, ids: Sequence[str]) -> AsyncIterator[str]:
                     yield _event("job", public)
                 if job.over:
                     left.remove(id)
-            if left and not await _waited(changed, state):
-                yield ": still here\n\n"
-            await asyncio.sleep(INTERVAL_S if left else 0)
+            if left and not ending:
+                if not await _waited(changed, state):
+                    yield ": still here\n\n"
+                await asyncio.sleep(INTERVAL_S)
     yield _event("end", {})
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from fastsvc.errors import CheckpointError
 from fastsvc.serve.api.accepting import unavailable
 from fastsvc.serve.api.engines import described
 from fastsvc.serve.api.errors import Refused
@@ -87,7 +88,10 @@ def _queued(state: Service, form: Received) -> Job:
     """The build of a form's files, which go to the folder of the new voice. Raises Refused, Full, Stopping, OSError."""
     roles = {}
     for file in form.files:
-        role, place = kinds.role(file.part, file.name)
+        try:
+            role, place = kinds.role(file.part, file.name)
+        except CheckpointError as error:
+            raise Refused(415, *error.message.split(": ", 1), error.remedy) from None
         if role in roles:
             raise Refused(422, file.part, f"it has two files of one kind ({role})", "send one voice at a time")
         roles[role] = file, place

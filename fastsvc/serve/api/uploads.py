@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastapi import Request
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fastsvc.serve.api.errors import Refused
@@ -63,7 +63,7 @@ async def received(
         if not form.ended:
             raise Refused(422, "the form", "it ends in its middle", "send it again")
         yield form.received
-    except MultipartParseError:
+    except FormParserError:
         raise Refused(422, "the form", "it is damaged", "send it again") from None
     finally:
         form.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastsvc import file_names, spelling
-from fastsvc.serve.api.errors import Refused
+from fastsvc.errors import CheckpointError
 from fastsvc.serve.jobs.names import cleaned, split
 from fastsvc.serve.voices import NAME_CHARACTERS
 
@@ -32,14 +32,14 @@ REMEDY = "send a .pth, .pt or .zip, with its .index beside, or a zipped .fsvc"
 
 def role(part: str, name: str) -> tuple[str, str]:
     """(role of a file, its name on our disk), by the form's name of it and the ending of the client's. Raises
-    Refused."""
+    CheckpointError."""
     shown = cleaned(name, "the file")
     ending = split(shown)[1]
     places = {part: NETWORKS[part]} if part in NETWORKS else PLACES
     for found, endings in places.items():
         if ending in endings:
             return found, endings[ending]
-    raise Refused(415, shown, "it is not a file of a voice", REMEDY)
+    raise CheckpointError(f"{shown}: it is not a file of a voice", REMEDY)
 
 
 def voice_name(text: str, file: str) -> str:
