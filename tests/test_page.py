@@ -4,20 +4,22 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import engines
 import numpy as np
 import pytest
 import soundfile
 from browsers import PHONE, Visit, chromium, painted, serious
-from engines import build_engine
 from recordings import put
 from servers import Server
+
+from fastsvc.artifact.engine_folder import Artifact
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -153,7 +155,9 @@ def test_a_voice_is_built_from_an_upload_used_renamed_and_removed(visit, songs, 
     page.set_input_files("#upload-files", str(uploaded(tmp_path)))
     page.fill("#upload-name", "Meine Stimme")
     page.click("#upload-start")
-    page.locator("#builds [data-job][data-state=done]").wait_for(timeout=45_000)
+    build = page.locator("#builds [data-job][data-state=done]")
+    build.wait_for(timeout=45_000)
+    assert build.locator("[data-role=log] pre").inner_text()  # what the build said
     page.get_by_text("Meine Stimme").first.wait_for()
     page.click("#tab-convert")
     page.select_option("#engine", label="Meine Stimme")
@@ -173,8 +177,11 @@ def test_a_voice_is_built_from_an_upload_used_renamed_and_removed(visit, songs, 
 
 
 def uploaded(folder: Path) -> Path:
-    """A small engine as people pack it: a zip of its folder."""
-    return Path(shutil.make_archive(str(folder / "voice.fsvc"), "zip", folder, build_engine(folder).name))
+    """A checkpoint: a small denoiser of random weights, for content encoder and vocoder of the bundled voices."""
+    demo = Artifact(ROOT / "fastsvc" / "demo" / "choir.fsvc").manifest.acoustic
+    condition = replace(engines.ACOUSTIC.condition, unit_channels=demo.features.unit_channels)
+    config = replace(engines.ACOUSTIC, features=demo.features, mel=demo.mel, condition=condition)
+    return engines.native(folder / "voice.pt", "student", config)
 
 
 def test_live_with_the_microphone(visit):
@@ -188,7 +195,7 @@ def test_live_with_the_microphone(visit):
     visit.until(lambda: int(page.locator("#meter-out").get_attribute("aria-valuenow")) > -50)
     assert page.locator("#live-start").get_attribute("aria-pressed") == "true"
     assert re.fullmatch(r"\d+", page.locator("#live-late").inner_text())
-    assert re.fullmatch(r"\d+", page.locator("#live-dropped").inner_text())
+    assert re.fullmatch(r"[\d,]+", page.locator("#live-dropped").inner_text())
     page.locator("#live-transpose").fill("3")
     visit.picture("page_live")
     page.click("#live-start")
