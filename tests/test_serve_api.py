@@ -149,9 +149,7 @@ def test_metrics_and_engines(client):
     from prometheus_client.parser import text_string_to_metric_families
 
     families = {family.name: family for family in text_string_to_metric_families(client.get("/metrics").text)}
-    assert {"fastsvc_jobs", "fastsvc_real_time_factor", "fastsvc_queue_length", "fastsvc_resident_bytes"} <= set(
-        families
-    )
+    assert {"fastsvc_jobs", "fastsvc_real_time_factor", "fastsvc_queue_length", "fastsvc_resident_bytes"} <= set(families)
     first = client.get("/api/v1/engines").json()["engines"][0]
     assert (first["id"], first["bundled"], first["removable"], first["steps"]) == ("engine", False, False, [1, 2])
     assert [speaker["f0_median_hz"] for speaker in first["speakers"]] == [110.0, 220.0, 330.0]
