@@ -43,7 +43,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=preexec,
+            preexec_fn=preexec,  # noqa: PLW1509
         )
         line = self.process.stdout.readline()
         assert line.startswith("http"), line + self.process.stderr.read()

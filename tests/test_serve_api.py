@@ -41,7 +41,7 @@ def by_the_command(folder, engine, song, *options) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    "options, words",
     [
         ({"speaker": "Bert"}, ["--spk", "Bert"]),
         (
@@ -50,7 +50,19 @@ def by_the_command(folder, engine, song, *options) -> bytes:
         ),
         (
             {"speaker": 2, "format": "flac", "bits": "24", "rate": 44100, "rms_mix_rate": 1, "high_pass": False},
-            "--spk 2 --format flac --bits 24 --rate 44100 --rms-mix-rate 1 --no-high-pass".split(),
+            [
+                "--spk",
+                "2",
+                "--format",
+                "flac",
+                "--bits",
+                "24",
+                "--rate",
+                "44100",
+                "--rms-mix-rate",
+                "1",
+                "--no-high-pass",
+            ],
         ),
     ],
 )
@@ -149,7 +161,9 @@ def test_metrics_and_engines(client):
     from prometheus_client.parser import text_string_to_metric_families
 
     families = {family.name: family for family in text_string_to_metric_families(client.get("/metrics").text)}
-    assert {"fastsvc_jobs", "fastsvc_real_time_factor", "fastsvc_queue_length", "fastsvc_resident_bytes"} <= set(families)
+    assert {"fastsvc_jobs", "fastsvc_real_time_factor", "fastsvc_queue_length", "fastsvc_resident_bytes"} <= set(
+        families
+    )
     first = client.get("/api/v1/engines").json()["engines"][0]
     assert (first["id"], first["bundled"], first["removable"], first["steps"]) == ("engine", False, False, [1, 2])
     assert [speaker["f0_median_hz"] for speaker in first["speakers"]] == [110.0, 220.0, 330.0]

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from fastsvc import faults
 from fastsvc.errors import AudioError, FastsvcError, OutputError, ResourceError
@@ -48,6 +49,7 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(FastsvcError, _typed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _plain)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(sqlite3.Error, _system)
     app.add_exception_handler(OSError, _system)
     app.add_exception_handler(Exception, _fault)
@@ -70,6 +72,10 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"][1:]) or "the request"
     return answer(422, place, str(first["msg"]), "see /openapi.json")
+
+
+async def _gone(request: Request, error: ClientDisconnect) -> JSONResponse:
+    return answer(400, "the client is gone")
 
 
 async def _plain(request: Request, error: HTTPException) -> JSONResponse:

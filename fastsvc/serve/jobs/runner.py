@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastsvc import faults
+from fastsvc import faults, screen
 from fastsvc.errors import EngineError, FastsvcError
 from fastsvc.serve import messages
 from fastsvc.serve.jobs.book import Book
@@ -176,7 +176,10 @@ class Runner:
         if "stage" in message:
             self.book.tell(job, stage=message["stage"])
         elif "failed" in message:
-            self._over(run, job, FAILED, error=messages.public(typed(message["failed"]), self._names(run)))
+            error = typed(message["failed"])
+            if error.message.startswith(faults.TITLE) and run.process is not None:
+                log.error("%s", screen.shown(run.process.last_words, lines=True))
+            self._over(run, job, FAILED, error=messages.public(error, self._names(run)))
         elif "done" in message:
             self._converted(run, job, message["done"])
 

@@ -39,6 +39,7 @@ class Parent:
         self.task: str | None = None
         self.cancelled: str | None = None
         self._lock = threading.Lock()
+        self._telling = self._late = False  # the main thread writes; it was interrupted meanwhile
         self._told_at = 0.0
         signal.signal(signal.SIGINT, self._interrupted)
 
@@ -58,6 +59,9 @@ class Parent:
 
     def _interrupted(self, number, frame) -> None:
         if self.task is not None and self.task == self.cancelled:
+            if self._telling:  # half a message would end the conversation
+                self._late = True
+                return
             self.task = None
             raise KeyboardInterrupt
 
@@ -66,10 +70,17 @@ class Parent:
         return self.messages.get()
 
     def tell(self, message: wire.Message) -> None:
-        content = wire.packed(message)
+        content, main = wire.packed(message), threading.current_thread() is threading.main_thread()
+        if main:
+            self._telling = True
         with self._lock:
             self.sink.write(content)
             self.sink.flush()
+        if main:
+            self._telling = False
+            if self._late:
+                self._late = False
+                self._interrupted(signal.SIGINT, None)
 
     def tell_seldom(self, message: wire.Message) -> None:
         """Tell it, unless another such message was told a moment ago."""

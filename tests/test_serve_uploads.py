@@ -1,0 +1,153 @@
+"""Forms that `fastsvc serve` receives: limits, names, damage; nothing of a refused one stays on the disk."""
+
+import errno
+import io
+from pathlib import Path
+
+import pytest
+import recordings
+
+pytest.importorskip("fastapi")
+import serving
+
+from fastsvc.serve.jobs.names import cleaned, distinct
+
+FORM = {"content-type": "multipart/form-data; boundary=xyz"}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with serving.client(home, max_bytes=50_000, max_request_bytes=80_000, max_files=3) as client:
+        client.app.state.service.queue.runner._next = list  # no job begins
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(client):
+    yield
+    service = client.app.state.service
+    assert not list(service.settings.incoming_folder.iterdir())
+    assert service.queue.incoming_bytes == 0
+
+
+def posted(client, content, headers=FORM):
+    return client.post("/api/v1/jobs", content=content, headers=headers)
+
+
+def part(disposition: str, content: bytes = b"x", head: str = "") -> bytes:
+    return f"--xyz\r\nContent-Disposition: form-data; {disposition}\r\n{head}\r\n".encode() + content + b"\r\n"
+
+
+def files(number: int, size: int) -> bytes:
+    return b"".join(part(f'name="file"; filename="{i}.wav"', b"x" * size) for i in range(number)) + b"--xyz--\r\n"
+
+
+@pytest.mark.parametrize(
+    "number, size, what",
+    [(1, 50_001, "the file is too large"), (2, 45_000, "too large together"), (4, 10, "too many files")],
+)
+def test_what_is_too_large_is_refused_while_it_comes(client, number, size, what):
+    read = 0
+
+    def pieces():
+        nonlocal read
+        for start in range(0, len(content), 1000):
+            read += 1
+            yield content[start : start + 1000]
+
+    content = files(number, size)
+    answer = posted(client, pieces())
+    assert answer.status_code == 413
+    assert what in answer.json()["error"]["what"]
+
+
+def test_bytes_that_are_written_are_no_more_than_the_limit(client, monkeypatch):
+    written = []
+
+    class Counting(io.BytesIO):
+        def write(self, data):
+            written.append(len(data))
+            return super().write(data)
+
+    monkeypatch.setattr(Path, "open", lambda *_: Counting())
+    content = files(1, 1_000_000)
+    answer = posted(client, (content[start : start + 10_000] for start in range(0, len(content), 10_000)))
+    assert answer.status_code == 413
+    assert sum(written) <= 50_000
+
+
+@pytest.mark.parametrize(
+    "content, status",
+    [
+        (b"", 422),
+        (b"--xyz--\r\n", 422),
+        (files(1, 10)[:-5], 422),
+        (b"no form at all" * 1000, 422),
+        (part("", b"x" * 10), 422),
+        (part('name="options"', b"x" * 70_000), 413),
+        (b"".join(part(f'name="f{i}"') for i in range(40)) + b"--xyz--\r\n", 413),
+        (part('name="options"', b'{"speaker": "slt"') + files(1, 10), 422),
+        (part('name="options"', b'["slt"]') + files(1, 10), 422),
+        (part('name="options"', b"[" * 60_000) + files(1, 10), 422),
+        (part('name="options"', b'{"speaker": "slt"}') + b"--xyz--\r\n", 422),
+    ],
+)
+def test_damaged_forms_are_refused(client, content, status):
+    answer = posted(client, content)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["what"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data", "text/plain", ""])
+def test_what_is_no_form_is_refused(client, kind):
+    assert posted(client, b"{}", {"content-type": kind}).status_code == 415
+
+
+def test_a_full_disk_is_one_line(client, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device", "/home/somebody/file")
+
+    monkeypatch.setattr(Path, "open", lambda *_: Full())
+    answer = posted(client, files(1, 10))
+    assert answer.status_code == 507
+    assert answer.json()["error"]["remedy"].startswith("free space")
+    assert "somebody" not in answer.text
+
+
+def test_names_are_cleaned_and_files_lie_under_ids(client, tmp_path):
+    good = recordings.put(tmp_path / "a.wav", recordings.tone(0.1)).read_bytes()
+    content = part('name="options"', b'{"speaker": "slt"}')
+    content += part('name="file"; filename="../../etc/pass\u202ewd.WAV"', good) + b"--xyz--\r\n"
+    (job,) = posted(client, content).json()["jobs"]
+    assert job["name"] == "pass_wd.wav"
+    folder = client.app.state.service.settings.jobs_folder / job["id"]
+    assert [path.name for path in folder.iterdir()] == ["input.wav"]
+    assert (folder / "input.wav").read_bytes() == good
+    assert client.delete(f"/api/v1/jobs/{job['id']}").json()["state"] == "cancelled"
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "name, clean",
+    [
+        ("song.mp3", "song.mp3"),
+        ("C:\\music\\song.FLAC", "song.flac"),
+        ("../../x", "x"),
+        ("..", "recording"),
+        ("", "recording"),
+        ("a\0b\n.wav", "ab_.wav"),
+        ("con.wav", "_con.wav"),
+        ("x" * 300 + ".wav", "x" * 60 + ".wav"),
+        ("песня №1.ogg", "песня №1.ogg"),
+        ("a.tar.gz;rm", "a.tar.gz;rm"),
+        ("<script>.wav", "_script_.wav"),
+    ],
+)
+def test_names(name, clean):
+    assert cleaned(name) == clean
+
+
+def test_names_in_an_archive_differ_on_any_file_system():
+    assert distinct(["a.wav", "A.wav", "a.wav", "a-2.wav", "b"]) == ["a.wav", "A-2.wav", "a-3.wav", "a-2-2.wav", "b"]
