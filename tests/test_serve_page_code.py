@@ -123,6 +123,42 @@ results.skipped = late.skipped;
 const capture = new made.capture({ processorOptions: { blockSamples: 200 } });
 for (let i = 0; i < 4; i++) capture.process([[new Float32Array(128).fill(0.5), new Float32Array(128).fill(0.1)]], []);
 capture.process([[]], []);
+const page_events = [];
+globalThis.EventSource = class {
+  static OPEN = 1;
+  static CLOSED = 2;
+  readyState = 1;
+  constructor(address) {
+    this.address = address;
+    page_events.push(this);
+  }
+  addEventListener(name, run) {
+    this.told = (job) => run({ data: JSON.stringify(job) });
+  }
+  close() {
+    this.readyState = 2;
+  }
+};
+const asked = [];
+globalThis.fetch = async (address) => {
+  asked.push(address);
+  const ids = new URL(address).searchParams.get("ids").split(",");
+  const jobs = ids.filter((id) => id !== "gone").map((id) => ({ id, batch: "b", state: "done" }));
+  return { ok: true, status: 200, text: async () => JSON.stringify({ jobs }) };
+};
+const { follow, whenJobChanges } = await page("js/follow.js");
+const news = [];
+whenJobChanges((job) => news.push(job.id + " " + job.state));
+const queued = (id, batch) => ({ id, batch, state: "queued" });
+follow([queued("a1", "a"), queued("a2", "a"), queued("b1", "b"), queued("gone", "c")]);
+follow([{ id: "old", batch: "d", state: "done" }]);
+page_events[0].told({ id: "a1", batch: "a", state: "done" });
+const early = page_events[0].readyState;
+await new Promise((done) => setTimeout(done, 1700));
+page_events[0].told({ id: "a2", batch: "a", state: "failed" });
+const opened = page_events.map((one) => one.address);
+results.followed = { news, asked, opened, early, late: page_events[0].readyState };
+
 results.captured = capture.told.map((block) => [block.length, block[0], block.at(-1)]);
 
 console.log(JSON.stringify(results));
@@ -184,3 +220,11 @@ def test_a_gap_widens_the_margin_and_a_backlog_is_dropped(results):
 
 def test_captured_samples_are_mono_blocks(results):
     assert results["captured"] == [[200, pytest.approx(0.3), pytest.approx(0.3)]] * 2
+
+
+def test_one_connection_follows_a_batch_and_other_jobs_are_asked_for(results):
+    followed = results["followed"]
+    assert followed["opened"] == ["http://127.0.0.1/api/v1/batches/a/events"]
+    assert followed["asked"] == ["http://127.0.0.1/api/v1/jobs?ids=b1,gone"]
+    assert followed["news"] == ["a1 done", "b1 done", "a2 failed"]
+    assert (followed["early"], followed["late"]) == (1, 2), "closed when the batch is over, and not before"

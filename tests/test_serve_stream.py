@@ -155,11 +155,11 @@ def test_streams_have_a_limit_and_their_places_return(client):
 
 def test_a_flood_is_held_back_and_nothing_is_lost_of_its_length(client):
     """Samples that come faster than real time: the worker drops what it cannot follow, in the length of silence."""
-    song = np.tile(_song(), 30)
+    song = np.tile(_song(), 8)
     with client.websocket_connect(STREAM) as socket:
         socket.send_text(FIRST)
         _received(socket, "ready")
-        for piece in np.array_split(song, 30):
+        for piece in np.array_split(song, 16):
             socket.send_bytes(piece.tobytes())
         socket.send_json({"flush": True})
         heard, _ = _received(socket, "flushed")

@@ -59,7 +59,8 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        return self.process.returncode is None
+        """One that was told to end counts as dead at once: the system takes a moment."""
+        return self.process.returncode is None and not self.killed_by_us
 
     def send(self, message: wire.Message) -> None:
         """Never waits. A worker that has ended, or does not read, gets nothing; :meth:`receive` tells."""

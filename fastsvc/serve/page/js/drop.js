@@ -1,4 +1,4 @@
-// Areas that files can be dropped on, chosen by a button, or pasted into.
+// Areas that files can be dropped on, and the buttons that choose them.
 
 /** `take([File])` gets the files; `area` lights up while something is dragged over it. */
 export function acceptFiles(area, button, input, take) {

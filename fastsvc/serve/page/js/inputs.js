@@ -14,8 +14,7 @@ let playing = null;
 let estimating = Promise.resolve(); // one file at a time: each is decoded whole
 
 export function startInputs() {
-  acceptFiles(find("drop"), find("choose"), find("files"), add);
-  acceptFiles(find("input-list"), find("choose"), find("files"), add);
+  acceptFiles(find("panel-convert"), find("choose"), find("files"), add); // Who drops beside the frame means it too.
   startRecorder((file) => add([file]));
   find("preview").addEventListener("ended", stopPreview);
   on("limits", draw);

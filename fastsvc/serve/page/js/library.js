@@ -10,13 +10,15 @@ import { alertUser, clearAlert, say } from "./notice.js";
 import { on, state } from "./state.js";
 import { number, size, t } from "./text.js";
 
+const NETWORKS = ["content", "vocoder"]; // parts of the form with these names
 let files = [], sent = null;
 
 export function startLibrary() {
-  acceptFiles(find("upload-drop"), find("upload-choose"), find("upload-files"), (chosen) => {
+  acceptFiles(find("panel-voices"), find("upload-choose"), find("upload-files"), (chosen) => {
+    if (state.limits?.uploads === false) return;
     files = chosen;
-    const first = chosen.find((file) => !file.name.endsWith(".index")) ?? chosen[0];
-    find("upload-name").value = first.name.replace(/(\.fsvc)?\.[^.]+$/, "");
+    const first = chosen.find((file) => !/\.(index|ya?ml|json)$/i.test(file.name)) ?? chosen[0];
+    find("upload-name").value = first.name.replace(/(\.fsvc)?\.[^.]+$/i, "");
     write();
   });
   find("upload").addEventListener("submit", (event) => {
@@ -34,13 +36,14 @@ async function upload() {
   const form = new FormData();
   form.append("name", find("upload-name").value.trim());
   for (const file of files) form.append("file", file, file.name);
+  for (const network of NETWORKS) for (const file of find(`upload-${network}`).files) form.append(network, file, file.name);
   sent = 0;
   write();
   try {
     const job = await send("engines", form, (share) => ((sent = share), write()));
     addJobs([job]);
     files = [];
-    find("upload-name").value = "";
+    find("upload").reset();
     say(t("upload.accepted"));
   } catch (error) {
     alertUser(error);

@@ -133,7 +133,8 @@ function write() {
   find("live-start").setAttribute("aria-pressed", String(running));
   find("live-start").querySelector("use").setAttribute("href", running ? "#i-stop" : "#i-microphone");
   find("live-start-text").textContent = t(running ? "live.stop" : "live.start");
-  const text = t(state.limits?.live === false ? "live.unavailable" : `live.state.${phase}`);
+  const slow = phase === "on" && compute?.p50 > delay.block_ms;
+  const text = state.limits?.live === false ? t("live.unavailable") : slow ? t("live.slow") : t(`live.state.${phase}`);
   if (find("live-state").textContent !== text) find("live-state").textContent = text;
   find("live-transpose-value").textContent = t("live.semitones", { semitones: signed(Number(find("live-transpose").value)) });
   find("live-gain-value").textContent = `${signed(Number(find("live-gain").value))} dB`;

@@ -5,13 +5,14 @@ import { levelOf, openMicrophone } from "./microphone.js";
 import { t } from "./text.js";
 
 const PLAYBACK = new URL("../worklets/playback.js", import.meta.url);
-const SENT_S = 0.01, MARGIN_S = 0.02, MOST_UNSENT_S = 0.5;
+const SENT_S = 0.01, MARGIN_S = 0.02, MOST_UNSENT_S = 0.5, CHANGES_MS = 80;
 
 export class Stream {
   /** `events`: ready(latency), level(db), stats(stats), buffer({waiting_ms, gaps, skipped_ms, db}), over(error | null). */
   constructor(events) {
     this.events = events;
     this.context = this.microphone = this.socket = null;
+    this.changes = this.timer = null;
     this.unsent = 0; // blocks that the network was too slow for
     this.ended = false;
   }
@@ -87,9 +88,14 @@ export class Stream {
     return 1000 * ((this.context?.baseLatency ?? 0) + (this.context?.outputLatency ?? 0));
   }
 
-  /** Changes voice, transposition or gain from the next block on. */
+  /** Changes voice, transposition or gain from the next block on. A slider's many changes are sent together. */
   set(change) {
-    if (this.ready && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ set: change }));
+    if (!this.ready) return;
+    this.changes = { ...this.changes, ...change };
+    this.timer ??= setTimeout(() => {
+      if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ set: this.changes }));
+      this.timer = this.changes = null;
+    }, CHANGES_MS);
   }
 
   stop() {

@@ -98,6 +98,7 @@ function draw() {
   shown = sought();
   find("voice-none").hidden = shown.length > 0 || !state.engine;
   list().hidden = !shown.length;
+  list().classList.toggle("one", state.engine?.speakers.length === 1);
   list().replaceChildren(...shown.map(row));
   const input = state.input, legend = find("input-pitch");
   legend.hidden = !input;
@@ -112,7 +113,8 @@ function row(speaker) {
   const name = make("span", { class: "name", text: speaker.name });
   const text = make("span", { class: "pitch", text: median ? `${note(median)} · ${number(median)} Hz` : "" });
   const id = String(speaker.id);
-  return make("div", { role: "option", id: rowId(id), class: "voice", data: { voice: id } }, name, bar(speaker), text);
+  const parts = median ? [name, bar(speaker), text] : [name];
+  return make("div", { role: "option", id: rowId(id), class: median ? "voice" : "voice plain", data: { voice: id } }, ...parts);
 }
 
 /** The voice's range as a bar, its median as a mark, and the recording's median as a line across all rows. */
