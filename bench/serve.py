@@ -68,6 +68,32 @@ def measured(result: dict, options) -> dict:
     return result
 
 
+def table(result: dict) -> str:
+    """The figures as docs/serve.md shows them."""
+    wait, accept, voices = (result[name] for name in ("wait_s", "accept_ms", "voices_ms"))
+    memory = result["resident_mb"]
+    rows = [
+        (
+            "jobs done, lost, with other bytes than `fastsvc convert`",
+            f"{result['done']}, {result['lost']}, {result['wrong']}",
+        ),
+        ("from sending to the result", f"p50 {wait['p50']:g} s, p99 {wait['p99']:g} s"),
+        ("until a job is accepted", f"p50 {accept['p50']:g} ms, p99 {accept['p99']:g} ms"),
+        ("list of voices, asked meanwhile", f"p50 {voices['p50']:g} ms, p99 {voices['p99']:g} ms"),
+        ("jobs a second", f"{result['jobs_a_second']:g}"),
+        *(
+            (
+                f"memory of the {name}, MiB, after a fifth of the jobs and at the end",
+                f"{one['after_a_fifth']:g}, {one['at_the_end']:g}",
+            )
+            for name, one in memory.items()
+        ),
+    ]
+    return "".join(f"| {what} | {value} |\n" for what, value in [("", ""), ("---", "---"), *rows]).replace(
+        "| --- | --- |", "|---|---|"
+    )
+
+
 def main() -> int:
     parser = program.parser(__doc__)
     parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")

@@ -76,7 +76,8 @@ class Load:
         }
 
     async def _run(self, clients: int, pid: int) -> None:
-        limits = httpx.Limits(max_connections=2 * clients + 2)
+        # Connections are not kept for longer than the server keeps them, lest it closes one while it is used again.
+        limits = httpx.Limits(max_connections=2 * clients + 2, keepalive_expiry=1.0)
         async with httpx.AsyncClient(base_url=self.url, timeout=LONGEST_S, limits=limits) as client:
             beside = [asyncio.create_task(work) for work in (self._probe(client), self._watch(pid))]
             await asyncio.gather(*(self._client(client) for _ in range(clients)))
@@ -121,7 +122,7 @@ class Load:
         async with client.stream("GET", f"/api/v1/jobs/{job['id']}/events") as events:
             async for line in events.aiter_lines():
                 if line.startswith("data:"):
-                    job = json.loads(line[5:])
+                    job = {**job, **json.loads(line[5:])}  # the last event of all is empty
         if job["state"] not in ENDS:
             raise httpx.RemoteProtocolError(f"the events end while the job is {job['state']}")
         return job
