@@ -157,6 +157,23 @@ def test_a_cancelled_job_frees_its_worker_and_spoils_nothing(tmp_path, client, e
     assert before is None or after is before  # it was interrupted, not ended
 
 
+def test_jobs_that_share_a_run_get_what_each_gets_alone(tmp_path, client, song, monkeypatch):
+    other = recordings.put(tmp_path / "other.flac", streams.song(1.5, 44100, seed=1)[None], 44100)
+    bad = recordings.put(tmp_path / "bad.wav", np.full((1, 100), np.inf, np.float32), subtype="FLOAT")
+    files = (song, bad, other)
+    alone = [serving.sent(client, file, speaker="Bert", seed=3)[0] for file in files]
+    alone = [serving.awaited(client, job) for job in alone]
+    monkeypatch.setattr(client.app.state.service.pool, "shares", lambda engine: True)
+    jobs = serving.sent(client, *files, speaker="Bert", seed=3)
+    assert {job["state"] for job in jobs} == {"running"}
+    together = [serving.awaited(client, job) for job in jobs]
+    assert [job["state"] for job in together] == [job["state"] for job in alone] == ["done", "failed", "done"]
+    for one, other in zip(alone, together):
+        assert one["error"] == other["error"]
+        if one["result"]:
+            assert client.get(one["result"]["url"]).content == client.get(other["result"]["url"]).content
+
+
 def test_metrics_and_engines(client):
     from prometheus_client.parser import text_string_to_metric_families
 

@@ -151,3 +151,14 @@ def test_names(name, clean):
 
 def test_names_in_an_archive_differ_on_any_file_system():
     assert distinct(["a.wav", "A.wav", "a.wav", "a-2.wav", "b"]) == ["a.wav", "A-2.wav", "a-3.wav", "a-2-2.wav", "b"]
+
+
+def test_a_full_queue_says_when_to_try_again(tmp_path):
+    good = recordings.put(tmp_path / "a.wav", recordings.tone(0.1))
+    with serving.client(tmp_path / "home", queue=2) as client:
+        client.app.state.service.queue.runner._next = list  # no job begins
+        serving.sent(client, good, good, speaker="slt")
+        answer = posted(client, part('name="options"', b'{"speaker": "slt"}') + files(1, 10))
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert "2 jobs wait" in answer.json()["error"]["what"]
