@@ -104,12 +104,14 @@ with TemporaryDirectory() as scratch:
             ],
             # Sound cards for `fastsvc live`; on Linux also the system's libportaudio2.
             "live": ["sounddevice>=0.5.1"],
-            # `fastsvc serve`: the page in the browser and its API.
+            # `fastsvc serve`: the page in the browser and its API. Earlier ones have holes that strangers' requests
+            # reach: starlette's ranges, h11's chunks, python-multipart's boundaries.
             "web": [
-                "fastapi>=0.115.4",
-                "starlette>=0.40",
-                "uvicorn[standard]>=0.32",
-                "python-multipart>=0.0.18",
+                "fastapi>=0.121",
+                "starlette>=0.49.1",
+                "uvicorn>=0.38",
+                "h11>=0.16",
+                "python-multipart>=0.0.20",
                 "prometheus-client>=0.21",
                 "websockets>=13.1",
             ],
@@ -144,10 +146,11 @@ with TemporaryDirectory() as scratch:
                 "onnxruntime>=1.27; python_version >= '3.11'",
                 "praat-parselmouth>=0.4.5",
                 "swift-f0>=0.3.0; python_version >= '3.11'",
-                "fastapi>=0.115.4",
-                "starlette>=0.40",
-                "uvicorn[standard]>=0.32",
-                "python-multipart>=0.0.18",
+                "fastapi>=0.121",
+                "starlette>=0.49.1",
+                "uvicorn>=0.38",
+                "h11>=0.16",
+                "python-multipart>=0.0.20",
                 "prometheus-client>=0.21",
                 "websockets>=13.1",
                 "httpx>=0.28",

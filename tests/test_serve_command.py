@@ -1,5 +1,6 @@
 """`fastsvc serve` as a program: what it prints, refuses and returns."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from command_line import run
 from fastsvc import faults
 from fastsvc.commands import serve
 from fastsvc.errors import ConfigError
+from fastsvc.serve import server
 from fastsvc.serve.settings import ServeSettings
 
 TOKEN = "0123456789abcdef-secret"
@@ -63,7 +65,7 @@ def test_it_prints_its_address_and_ends_in_order(tmp_path):
     assert get(program.address + "healthz") == 200 and get(program.address, Host="evil.example") == 421
     code, printed = program.end(signal.SIGTERM)
     assert code == 0 and printed.count("\n") == 1, printed
-    assert (tmp_path / "home").stat().st_mode & 0o077 == 0
+    assert not [path for path in (tmp_path / "home").rglob("*") if path.stat().st_mode & 0o077]
 
 
 @pytest.mark.slow
@@ -138,6 +140,12 @@ def test_reports_of_faults_have_no_token(monkeypatch):
 
 
 def test_the_token_may_come_from_the_environment(monkeypatch):
-    """Other users of a machine see command lines, not environments."""
+    """Other users of a machine see command lines, not environments; workers get neither."""
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "short")
     assert "the token can be guessed" in run("serve", code=USAGE).stderr
+    monkeypatch.setenv(serve.TOKEN_VARIABLE, TOKEN)
+    seen = []
+    monkeypatch.setattr(server, "run", lambda settings, ready: seen.append((settings.token, dict(os.environ))))
+    monkeypatch.setattr(os, "umask", lambda mask: 0)
+    run("serve", "--no-open")
+    assert seen[0][0] == TOKEN and serve.TOKEN_VARIABLE not in seen[0][1]

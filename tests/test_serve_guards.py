@@ -1,62 +1,20 @@
 """Guards of the server before any application: hosts, origins, the token, bodies, headers."""
 
-import asyncio
-import json
-
 import pytest
-from starlette.testclient import TestClient, WebSocketDenialResponse
+from guarded_app import Inner, client
+from starlette.testclient import WebSocketDenialResponse
 
-from fastsvc.serve import guards
-from fastsvc.serve.guards.bodies import Pace
 from fastsvc.serve.guards.headers import CSP
 from fastsvc.serve.guards.hosts import KnownHosts, is_loopback
 from fastsvc.serve.guards.origin import fault, is_own_origin
-from fastsvc.serve.settings import ServeSettings
 
 TOKEN = "correct horse battery".replace(" ", "-")
 JOBS, STREAM = "/api/v1/jobs", "ws://127.0.0.1:8000/api/v1/stream"
 
 
-class Inner:
-    """The application within: counts what reaches it, reads bodies, answers with the request's own headers."""
-
-    def __init__(self):
-        self.calls, self.bytes, self.left = 0, 0, 0
-
-    async def __call__(self, scope, receive, send):
-        self.calls += 1
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.accept"})
-            return await send({"type": "websocket.close", "code": 1000})
-        if scope["path"] == "/broken":
-            raise RuntimeError("secret words in an unforeseen error")
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                self.left += 1
-                return await _answer(send, 400, b"the client is gone")
-            self.bytes += len(message.get("body", b""))
-            more = message.get("more_body", False)
-        heard = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
-        await _answer(send, 200, json.dumps(heard | {"query": scope["query_string"].decode()}).encode())
-
-
-async def _answer(send, status, body):
-    headers = [(b"content-type", b"application/json"), (b"access-control-allow-origin", b"*"), (b"server", b"x")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 @pytest.fixture
 def inner():
     return Inner()
-
-
-def client(inner, tmp_path, pace=None, base="http://127.0.0.1:8000", **changes):
-    settings = ServeSettings(home=tmp_path, **changes)
-    return TestClient(guards.guarded(inner, settings, pace), base_url=base, raise_server_exceptions=False)
 
 
 def test_foreign_hosts_are_refused_dns_rebinding(inner, tmp_path):
@@ -187,6 +145,7 @@ def test_headers_of_every_answer(inner, tmp_path):
     for answer in answers:
         headers = answer.headers
         assert headers["content-security-policy"] == CSP and "unsafe" not in CSP and "http" not in CSP
+        assert "require-trusted-types-for 'script'" in CSP and "default-src 'none'" in CSP
         assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
         assert headers["x-frame-options"] == "DENY" and "frame-ancestors 'none'" in CSP
         assert headers["cross-origin-resource-policy"] == "same-origin" and headers["cache-control"] == "no-store"
@@ -227,69 +186,3 @@ def test_the_cookie(inner, tmp_path):
     other = client(inner, tmp_path, token=TOKEN, host="192.168.1.7")  # after a restart
     assert other.get("/api/v1/voices", headers={"cookie": f"{name}={value}"}).status_code == 401
     assert http.get("/api/v1/voices", headers={"cookie": f"a=b; {name}=x"}).status_code == 401
-
-
-def test_a_declared_size_is_refused_unread(inner, tmp_path):
-    http = client(inner, tmp_path, max_request_bytes=1000, max_bytes=1000)
-    for path, most in ((JOBS, 1000), ("/api/v1/engines", 1000), ("/api/v1/jobs/1", 65536), ("/", 65536)):
-        assert http.post(path, content=b"x" * most).status_code == 200
-        inner.calls = 0
-        answer = http.post(path, content=b"x" * (most + 1))
-        assert answer.status_code == 413 and answer.json()["error"]["why"] and inner.calls == 0
-        assert answer.headers["connection"] == "close"
-
-
-def test_a_body_without_length_is_counted(inner, tmp_path):
-    """What arrives is never more than the limit and one piece; the application sees its client go."""
-    taken = 0
-
-    def pieces():
-        nonlocal taken
-        for _ in range(100):
-            taken += 1
-            yield b"x" * 100
-
-    http = client(inner, tmp_path, max_request_bytes=1000, pace=Pace(linger_bytes=0))
-    assert http.post(JOBS, content=pieces()).status_code == 413
-    assert inner.bytes <= 1000 and inner.left == 1
-
-
-async def _served(app, messages, path=JOBS):
-    """What ``app`` answers to ASGI messages; where they end the client says nothing more."""
-    answers, waiting = [], list(messages)
-
-    async def receive():
-        if waiting:
-            return waiting.pop(0)
-        await asyncio.sleep(3600)
-
-    async def send(message):
-        answers.append(message)
-
-    headers = [(b"host", b"localhost"), (b"transfer-encoding", b"chunked")]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
-    await asyncio.wait_for(app(scope, receive, send), 10)
-    return answers
-
-
-def _piece(size):
-    return {"type": "http.request", "body": b"x" * size, "more_body": True}
-
-
-@pytest.mark.parametrize("pace", [Pace(piece_s=0.05), Pace(first_s=0.05, bytes_per_s=1e9)], ids=["stops", "trickles"])
-def test_a_slow_body_ends(inner, tmp_path, pace):
-    app = guards.guarded(inner, ServeSettings(home=tmp_path), pace)
-    answers = asyncio.run(_served(app, [_piece(10)] * 3))
-    assert answers[0]["status"] == 408 and inner.left == 1
-
-
-def test_bodies_of_all_together(inner, tmp_path):
-    app = guards.guarded(inner, ServeSettings(home=tmp_path, waiting_bytes=1000), Pace(piece_s=0.2))
-
-    async def both():
-        return await asyncio.gather(_served(app, [_piece(600)]), _served(app, [_piece(600)]))
-
-    first, second = asyncio.run(both())
-    assert {first[0]["status"], second[0]["status"]} == {408, 503}
-    assert dict((second if second[0]["status"] == 503 else first)[0]["headers"])[b"retry-after"]
-    assert asyncio.run(_served(app, [_piece(900)]))[0]["status"] == 408  # what the others held is free again

@@ -41,6 +41,17 @@ const noise = Float32Array.from({ length: 8000 }, () => ((state = (state * 16807
 results.noise = track(noise).filter((hz) => hz > 0).length;
 results.silence = track(new Float32Array(8000)).filter((hz) => hz > 0).length;
 
+const { Sung } = await page("js/sung.js");
+const told = [];
+const sung = new Sung(44100, (hz) => told.push(hz));
+for (let i = 0; i < 500; i++) {
+  sung.add(Float32Array.from({ length: 441 }, (_, k) => {
+    const time = (i * 441 + k) / 44100;
+    return i < 100 ? 0 : 0.1 * Math.sin(2 * Math.PI * 196 * time) + 0.05 * Math.sin(2 * Math.PI * 392 * time);
+  }));
+}
+results.sung = told;
+
 const { normalised } = await page("js/mixture.js");
 const shares = (pairs) => [...normalised(new Map(pairs))];
 results.mixture = shares([["1", 0.6], ["2", 0.2]]);
@@ -177,6 +188,10 @@ def test_pitch_of_a_recording_is_estimated(results):
     for true_hz, found_hz in results["tracked"]:
         assert found_hz == pytest.approx(true_hz, rel=0.01)
     assert results["noise"] == results["silence"] == 0
+
+
+def test_pitch_of_the_microphone_is_told_each_second(results):
+    assert 3 <= len(results["sung"]) <= 4 and results["sung"] == pytest.approx([196] * len(results["sung"]), rel=0.01)
 
 
 def test_shares_of_a_mixture_sum_to_one(results):

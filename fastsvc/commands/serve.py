@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
 
@@ -78,6 +79,7 @@ def serve(engines, open_page, **options):
     from fastsvc.serve import server
     from fastsvc.serve.surroundings import surroundings
 
+    os.environ.pop(TOKEN_VARIABLE, None)  # workers read strangers' files, and need no token
     with surroundings():
         server.run(settings, lambda address: _ready(address, settings, _opens(open_page)))
 

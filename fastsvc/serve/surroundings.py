@@ -1,16 +1,21 @@
-"""What a server's process has around it: a log that strangers cannot colour, and enough open files."""
+"""What a server's process has around it: a log that strangers cannot colour, enough open files, and files that no
+other user of the machine can read: who knows a job's id may see the job."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 
 import click
 
 from fastsvc import screen
 
-LOGS = ("uvicorn.error", "fastsvc.serve")
+# Logs, and what is said of them without -v. Of uvicorn errors alone: any client can make it warn as often as it likes.
+LOGS = {"uvicorn.error": logging.ERROR, "fastsvc.serve": logging.WARNING}
+EXPECTED = "Cancel %s running task(s)"  # at the end, of clients that are still connected
+PRIVATE = 0o077
 FILES = 8192  # open files to ask the system for: a connection takes one
 
 
@@ -18,19 +23,21 @@ class _Screen(logging.Handler):
     """Lines of a log as ours: on stderr, with control characters of strangers escaped."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(screen.shown(self.format(record), lines=screen.level() > 0), err=True)
+        if not str(record.msg).startswith(EXPECTED):
+            click.echo(screen.shown(self.format(record), lines=screen.level() > 0), err=True)
 
 
 @contextlib.contextmanager
 def surroundings() -> Iterator[None]:
     """For the time that a server runs. Everything is said with -v, and what is wrong without."""
     _raise_file_limit()
+    os.umask(PRIVATE)
     loggers, handler = [logging.getLogger(name) for name in LOGS], _Screen()
     before = [(logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False
-        logger.setLevel(logging.INFO if screen.level() > 0 else logging.WARNING)
+        logger.setLevel(logging.INFO if screen.level() > 0 else LOGS[logger.name])
     try:
         yield
     finally:

@@ -23,3 +23,13 @@ def _form(files: dict, **others: dict) -> dict:
 RECORDINGS = _form({"type": "array", "items": _FILE})
 RECORDING = _form(_FILE)
 VOICE_FILES = _form({"type": "array", "items": _FILE}, name=_NAME, content=_FILE, vocoder=_FILE)
+VOICE_NAME = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+            }
+        },
+    }
+}

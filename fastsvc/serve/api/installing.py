@@ -7,13 +7,13 @@ import shutil
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 
+from fastsvc import reading
 from fastsvc.errors import CheckpointError
 from fastsvc.serve.api.accepting import unavailable
 from fastsvc.serve.api.engines import described
 from fastsvc.serve.api.errors import Refused
-from fastsvc.serve.api.forms import VOICE_FILES
+from fastsvc.serve.api.forms import VOICE_FILES, VOICE_NAME
 from fastsvc.serve.api.uploads import Received, received
 from fastsvc.serve.builds import kinds
 from fastsvc.serve.builds.build import UPLOAD
@@ -25,12 +25,6 @@ from fastsvc.serve.voices import BUNDLED, NAMED, UPLOADED, Voice, checked_name
 CALL = "fastsvc.serve.builds.build:run"
 TRUST = (NAMED, BUNDLED, UPLOADED)  # whose networks a voice shares first
 router = APIRouter(prefix="/api/v1", tags=["engines"])
-
-
-class Name(BaseModel):
-    """A voice's new name."""
-
-    name: str
 
 
 @router.post("/engines", status_code=202, openapi_extra=VOICE_FILES)
@@ -48,12 +42,18 @@ async def add(request: Request) -> JSONResponse:
     return JSONResponse(state.queue.book.public(job), 202)
 
 
-@router.patch("/engines/{id}")
-async def rename(request: Request, id: str, new: Name) -> dict:
+@router.patch("/engines/{id}", openapi_extra=VOICE_NAME)
+async def rename(request: Request, id: str) -> dict:
     """Rename an uploaded voice. Its id stays."""
     state = service(request)
     voice = _own(state, id)
-    return described(state, state.voices.rename(voice.id, new.name))
+    try:
+        new = reading.parse_json(await request.body())
+    except ValueError:
+        new = None
+    if not isinstance(new, dict) or not isinstance(new.get("name"), str):
+        raise Refused(422, "the request", "it is not an object of JSON with a name", 'send {"name": "…"}', field="name")
+    return described(state, state.voices.rename(voice.id, new["name"]))
 
 
 @router.delete("/engines/{id}", status_code=204)

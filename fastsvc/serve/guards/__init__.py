@@ -39,8 +39,8 @@ def guarded(app: App, settings: ServeSettings, pace: Pace | None = None) -> App:
 def body_limit(settings: ServeSettings):
     """(method, path) → the most bytes that a body may have."""
     uploads = {
-        f"{API}/jobs": settings.max_request_bytes,
-        f"{API}/engines": settings.max_request_bytes if settings.uploads else SMALL,
+        f"{API}/jobs": settings.max_request_bytes + MULTIPART,
+        f"{API}/engines": settings.max_request_bytes + MULTIPART if settings.uploads else SMALL,
         f"{API}/convert": settings.max_bytes + MULTIPART,
     }
 

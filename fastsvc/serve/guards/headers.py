@@ -17,6 +17,8 @@ POLICY = {
     "form-action": "'self'",
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
 }
 CSP = "; ".join(f"{name} {value}" for name, value in POLICY.items())
 PERMISSIONS = "microphone=(self), camera=(), geolocation=(), payment=(), usb=(), serial=(), display-capture=()"

@@ -2,7 +2,8 @@
 
 import { summary } from "./pitch.js";
 
-const RATE_HZ = 8000, WINDOW = 512, STEP_S = 0.08, LONGEST_S = 60, MOST_BYTES = 60e6;
+export const RATE_HZ = 8000;
+const WINDOW = 512, STEP_S = 0.08, LONGEST_S = 60, MOST_BYTES = 60e6;
 const LOW_HZ = 65, HIGH_HZ = 900, PERIODIC = 0.75, SILENT = 1e-3;
 
 /** {seconds, pitch} of a file; pitch is null where none is found. null where this browser cannot read the file. */

@@ -7,7 +7,7 @@ import { forget, remember, rememberedJobs } from "./history.js";
 import { card, update } from "./job_card.js";
 import { alertUser, say } from "./notice.js";
 import { on, tell } from "./state.js";
-import { t } from "./text.js";
+import { number, t } from "./text.js";
 
 const jobs = new Map(); // id → job, newest batch first
 const over = (job) => ["done", "failed", "cancelled"].includes(job.state);
@@ -60,6 +60,7 @@ function changed(job) {
   const element = document.querySelector(`[data-job="${job.id}"]`);
   if (element) update(element, job);
   writeBatch(job.batch);
+  writeTitle();
   if (over(job) && !over(before)) finished(job);
   tell("job", job);
 }
@@ -104,6 +105,7 @@ function draw() {
   for (const batch of groups.convert.keys()) writeBatch(batch);
   markOpen();
   writeClear();
+  writeTitle();
 }
 
 function markOpen() {
@@ -126,6 +128,13 @@ function writeBatch(batch) {
   const done = members.filter((job) => job.state === "done").length;
   section.querySelector("[data-role=batch-count]").textContent = t("jobs.count", { done, count: members.length });
   zip.hidden = !done || !members.every(over);
+}
+
+/** The window's title tells how far the work is, for those who look at another tab meanwhile. */
+function writeTitle() {
+  const running = [...jobs.values()].filter((job) => !over(job));
+  const share = running.reduce((sum, job) => sum + (job.progress ?? 0), 0) / Math.max(1, running.length);
+  document.title = running.length ? `${number(100 * share)} % · fastsvc` : "fastsvc";
 }
 
 function writeClear() {

@@ -2,6 +2,7 @@
 
 import { isOpen, playPause, seekBy, swapSides, zoomBy, zoomFit } from "./compare.js";
 import { find } from "./dom.js";
+import { clearAlert } from "./notice.js";
 import { openTab } from "./tabs.js";
 
 const SEEK_S = 2;
@@ -18,6 +19,7 @@ export function startKeys() {
       event.preventDefault();
       return find("setup").requestSubmit();
     }
+    if (event.key === "Escape") return clearAlert();
     if (event.ctrlKey || event.metaKey || event.altKey || taken(event)) return;
     const run = event.key === "?" ? help : openTab() === "convert" ? (event.key === "/" ? search : isOpen() && PLAYER[event.key]) : null;
     if (!run) return;
@@ -31,6 +33,7 @@ const search = () => find("voice-search").focus();
 
 /** Whether the focused element uses this key itself. */
 function taken({ key, target }) {
+  if (target.id === "position") return false; // Its own steps are hundredths of a second.
   if (target.matches("input[type=search], input[type=text], input[type=number], input[type=password], select, textarea")) return true;
   if (target.matches("[role=listbox], [role=tab]")) return key.startsWith("Arrow") || key === " ";
   if (target.matches("input[type=range], input[type=radio]")) return key.startsWith("Arrow");

@@ -10,6 +10,7 @@ import { Stream } from "./stream.js";
 import { number, signed, t } from "./text.js";
 
 const LOOKAHEAD_MS = 160;
+let sung_hz = null; // the singer's median pitch
 let stream = null, phase = "off", delay = null, compute = null, waiting_ms = 0;
 
 export function startLive() {
@@ -17,6 +18,7 @@ export function startLive() {
   find("live-start").addEventListener("click", () => (stream ? stop() : start()));
   find("live-voice").addEventListener("change", () => change({ speaker: find("live-voice").value }));
   find("live-transpose").addEventListener("input", () => change({ transpose: Number(find("live-transpose").value) }));
+  find("live-match").addEventListener("click", match);
   find("live-gain").addEventListener("input", () => change({ gain: gain() }));
   find("live-engine").addEventListener("change", () => (listVoices(), again()));
   for (const id of ["live-microphone", "live-output", "live-delay", "live-formant"]) find(id).addEventListener("change", again);
@@ -50,7 +52,7 @@ function listVoices() {
 
 async function start() {
   clearAlert();
-  stream = new Stream({ ready, level, stats, buffer, over });
+  stream = new Stream({ ready, level, sung, stats, buffer, over });
   phase = "starting";
   write();
   const request = {
@@ -88,10 +90,24 @@ function ready(latency) {
   write();
 }
 
+function sung(median_hz) {
+  sung_hz = median_hz;
+  write();
+}
+
+const voice = () => engine()?.speakers.find((one) => String(one.id) === find("live-voice").value);
+
+/** Moves the melody from the singer's range to the voice's. */
+function match() {
+  const slider = find("live-transpose");
+  slider.value = Math.round(12 * Math.log2(voice().f0_median_hz / sung_hz));
+  slider.dispatchEvent(new Event("input"));
+}
+
 function stats(message) {
   compute = message.compute_ms;
   find("live-late").textContent = number(message.late);
-  find("live-dropped").textContent = number(message.dropped);
+  find("live-dropped").textContent = String(Math.round(message.dropped_ms));
   write();
 }
 
@@ -137,6 +153,11 @@ function write() {
   const text = state.limits?.live === false ? t("live.unavailable") : slow ? t("live.slow") : t(`live.state.${phase}`);
   if (find("live-state").textContent !== text) find("live-state").textContent = text;
   find("live-transpose-value").textContent = t("live.semitones", { semitones: signed(Number(find("live-transpose").value)) });
+  const target_hz = voice()?.f0_median_hz;
+  find("live-pitch").hidden = !sung_hz || !target_hz;
+  if (sung_hz && target_hz) {
+    find("live-pitch-text").textContent = t("live.pitch", { sung: note(sung_hz), voice: note(target_hz) });
+  }
   find("live-gain-value").textContent = `${signed(Number(find("live-gain").value))} dB`;
   find("live-formant-value").textContent = signed(Number(find("live-formant").value));
   const ms = (value) => `${number(value)} ms`;

@@ -2,18 +2,19 @@
 
 import { ApiError, socketAddress } from "./api.js";
 import { levelOf, openMicrophone } from "./microphone.js";
+import { Sung } from "./sung.js";
 import { t } from "./text.js";
 
 const PLAYBACK = new URL("../worklets/playback.js", import.meta.url);
 const SENT_S = 0.01, MARGIN_S = 0.02, MOST_UNSENT_S = 0.5, CHANGES_MS = 80;
 
 export class Stream {
-  /** `events`: ready(latency), level(db), stats(stats), buffer({waiting_ms, gaps, skipped_ms, db}), over(error | null). */
+  /** `events`: ready(latency), level(db), sung(median_hz), stats(stats), buffer({waiting_ms, gaps, skipped_ms, db}), over(error | null). */
   constructor(events) {
     this.events = events;
     this.context = this.microphone = this.socket = null;
     this.changes = this.timer = null;
-    this.unsent = 0; // blocks that the network was too slow for
+    this.unsent = 0; // samples that the network was too slow for
     this.ended = false;
   }
 
@@ -24,6 +25,7 @@ export class Stream {
     try {
       if (outputId && context.setSinkId) await context.setSinkId(outputId);
       await context.resume();
+      this.sung = new Sung(rate, this.events.sung);
       const blockSamples = Math.round(SENT_S * rate);
       this.microphone = await openMicrophone(context, blockSamples, (block) => this.heard(block), microphoneId);
       await context.audioWorklet.addModule(PLAYBACK);
@@ -54,7 +56,7 @@ export class Stream {
           this.ready = true;
           this.events.ready(message.latency);
           resolve();
-        } else if (message.type === "stats") this.events.stats({ ...message, dropped: message.dropped + this.unsent });
+        } else if (message.type === "stats") this.events.stats({ ...message, dropped_ms: (1000 / first.rate_hz) * (message.dropped + this.unsent) });
         else if (message.type === "error") this.failure = new ApiError(0, message);
       };
       socket.onclose = () => {
@@ -68,9 +70,10 @@ export class Stream {
 
   heard(block) {
     this.events.level(levelOf(block));
+    this.sung.add(block);
     const { socket } = this;
     if (!this.ready || socket?.readyState !== WebSocket.OPEN) return;
-    if (socket.bufferedAmount > 4 * MOST_UNSENT_S * this.context.sampleRate) this.unsent++;
+    if (socket.bufferedAmount > 4 * MOST_UNSENT_S * this.context.sampleRate) this.unsent += block.length;
     else socket.send(block);
   }
 
