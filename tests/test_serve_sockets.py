@@ -221,3 +221,8 @@ def test_a_handshake_of_another_page_is_refused(inner, tmp_path):
         client.sendall(head("GET", "/api/v1/stream", *keys, "Origin: http://evil.example"))
         status, headers, body = answered(client)
         assert status == 403 and headers["content-security-policy"] == CSP and json.loads(body)["error"]
+    for wrong in (keys[:3], [*keys[:2], keys[3]], [*keys[:3], "Sec-WebSocket-Key: x"]):
+        with served(inner, settings(tmp_path)) as port, connected(port) as client:
+            client.sendall(head("GET", "/api/v1/stream", *wrong))
+            status, headers, _ = answered(client)
+            assert status == 400 and headers["content-security-policy"] == CSP

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketState
@@ -120,7 +120,7 @@ async def _speak(socket: WebSocket, link: Link, state: Service) -> None:
         await socket.send_json(item)
 
 
-async def _message(socket: WebSocket, seconds: float) -> dict:
+async def _message(socket: WebSocket, seconds: float) -> Mapping:
     message = await asyncio.wait_for(socket.receive(), seconds)
     if message["type"] == "websocket.disconnect":
         raise Gone

@@ -6,6 +6,7 @@ uvicorn waits for ever for the head of a first request, and for a client that st
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import ClassVar
 
 import h11
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from fastsvc.serve.guards.answer import error_body
 from fastsvc.serve.guards.headers import completed
 
+KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # of a WebSocket's handshake
 STALL_S = 120.0  # a client that does not read; browsers may let a paused recording's download wait
 MOST_WAITING = 256  # connections without a request in work; beyond, the one that waits longest is closed
 
@@ -45,7 +47,12 @@ class Connection(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._stop_waiting()
-        super().handle_websocket_upgrade(event)
+        headers = dict(self.headers)
+        version, key = (headers.get(b"sec-websocket-" + name) for name in (b"version", b"key"))
+        if event.method == b"GET" and version == b"13" and key and KEY.fullmatch(key):
+            super().handle_websocket_upgrade(event)
+        else:  # the library's own answer has none of our headers
+            self.send_400_response("")
 
     def pause_writing(self) -> None:
         super().pause_writing()
