@@ -110,7 +110,8 @@ class Visit:
     def picture(self, name: str) -> None:
         """A screenshot, where they are asked for."""
         if PICTURES:
-            self.page.screenshot(path=Path(PICTURES) / f"{name}.jpg", type="jpeg", quality=82)
+            self.page.evaluate("document.activeElement.blur()")
+            self.page.screenshot(path=Path(PICTURES) / f"{name}.jpg", type="jpeg", quality=80, scale="css")
 
 
 def painted(canvas) -> int:

@@ -94,8 +94,8 @@ def test_from_the_recording_to_the_download(visit, songs):
     here = float(page.locator("#position").input_value())
     visit.until(lambda: float(page.locator("#position").input_value()) > here)  # the place is common to both
     page.click("#play")
-    page.click("#zoom-in")
     visit.picture("page")
+    page.click("#zoom-in")
     name, content = visit.downloaded(page.locator("#download"))
     assert name.endswith(".wav") and content == (songs / "out" / "song.wav").read_bytes()
 
@@ -211,13 +211,14 @@ def test_accessible_in_light_and_dark(browser, server, songs, colours):
     visit.voice("slt")
     visit.convert()
     page.locator("#compare[data-state=ready]").wait_for(timeout=45_000)
+    if colours == "dark":
+        visit.picture("page_dark")
     page.locator("#options summary").click()
     found = serious(page)
     for tab in ("live", "voices"):
         page.click(f"#tab-{tab}")
         found += serious(page)
     assert found == []
-    visit.picture(f"page_{colours}")
     visit.check()
     visit.close()
 
@@ -230,7 +231,6 @@ def test_other_languages(browser, server, language):
     assert page.locator("#tab-convert").inner_text() == TEXT[language]["tabs.convert"] != TEXT["en"]["tabs.convert"]
     texts = page.evaluate("[...document.querySelectorAll('[data-text]')].map(e => [e.dataset.text, e.textContent])")
     assert len(texts) > 50 and [key for key, text in texts if text in ("", key)] == []
-    visit.picture(f"page_{language}")
     page.select_option("#language", "en")
     assert page.locator("#tab-convert").inner_text() == TEXT["en"]["tabs.convert"]
     visit.check()
