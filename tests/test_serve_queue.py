@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -200,3 +201,46 @@ def test_what_was_in_work_or_waits_at_the_end_runs_after_the_next_start(tmp_path
 
     played(tmp_path, play)
     played(tmp_path, again)
+
+
+def test_a_build_tells_its_lines_and_its_voice_is_offered_or_its_remains_removed(tmp_path, monkeypatch):
+    processes = []
+
+    async def start(role, folder, title):
+        processes.append(serve_fakes.FakeProcess())
+        processes[-1].role = role
+        processes[-1].end = lambda: asyncio.sleep(0)
+        return processes[-1]
+
+    monkeypatch.setattr("fastsvc.serve.jobs.building.Process", SimpleNamespace(start=start))
+
+    def build(bench, id):
+        bench.voices.folder(id).mkdir()
+        return bench.queue.add_build(f"{id}.pth", "fastsvc.serve.somewhere:run", {"voice": id, "name": id.upper()})
+
+    async def play(bench):
+        good, bad, cancelled = (build(bench, id) for id in ("good", "bad", "cancelled"))
+        (converted,) = bench.add(1)
+        await settled()
+        assert (good.state, bad.state, converted.state) == ("running", "queued", "running")  # one build at a time
+        assert processes[0].role["arguments"] == {"voice": "good", "name": "GOOD"}
+        processes[0].answer({"log": "read"}, {"progress": 0.5}, {"log": "lowered"})
+        await settled()
+        public = bench.book.public(good)
+        assert (public["log"], public["progress"], public["kind"]) == (["read", "lowered"], 0.5, "build")
+        processes[0].answer({"done": ["a note"]})
+        await settled()
+        assert (good.state, good.notes, bench.voices.get("good").name) == ("done", ["a note"], "GOOD")
+        bench.queue.cancel(cancelled)
+        processes[1].answer({"failed": {"kind": "CheckpointError", "message": "x.pth: it is damaged", "remedy": "no"}})
+        await settled()
+        assert (bad.state, bad.error["why"], cancelled.state) == ("failed", "it is damaged", "cancelled")
+        assert [path.name for path in bench.settings.voices_folder.iterdir()] == ["good"]
+        last = build(bench, "last")
+        await settled()
+        bench.queue.cancel(last)
+        await settled()
+        assert processes[2].killed
+        assert [path.name for path in bench.settings.voices_folder.iterdir()] == ["good"]
+
+    played(tmp_path, play)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import time
 from pathlib import Path
 
@@ -122,6 +123,30 @@ def test_a_cancelled_build_leaves_nothing(client, home, archive):
     serving.awaited(client, running)
     runner = client.app.state.service.queue.runner
     until(lambda: nothing_left(home) and not runner.runs)
+
+
+def test_a_build_whose_process_is_killed_fails_in_a_line_and_leaves_nothing(client, home, archive):
+    job = send(client, ("file", "a.zip", archive.read_bytes()))
+    while not serving.state(client, job)["log"]:
+        time.sleep(0.02)
+    (run,) = client.app.state.service.queue.runner.runs.values()
+    run.process.process.send_signal(signal.SIGKILL)
+    over = serving.awaited(client, job)
+    assert over["state"] == "failed" and "its worker process ended (signal 9" in over["error"]["why"], over
+    until(lambda: nothing_left(home))
+
+
+def test_a_build_survives_a_killed_server(tmp_path, archive):
+    with serving.Server(tmp_path) as server:
+        answer = server.client.post(ENGINES, files={"file": ("alto.fsvc", archive.read_bytes())}, data={"name": "Alto"})
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait(30)
+    (tmp_path / "voices" / "cut" / "upload").mkdir(parents=True)
+    with serving.Server(tmp_path) as server:
+        job = serving.awaited(server.client, answer.json())
+        assert job["state"] == "done", job
+        assert listed(server.client, job["engine"])["name"] == "Alto"
+        assert [path.name for path in (tmp_path / "voices").iterdir()] == [job["engine"]]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ class _Screen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not str(record.msg).startswith(EXPECTED):
-            click.echo(screen.shown(self.format(record), lines=screen.level() > 0), err=True)
+            lines = screen.level() > 0 or record.levelno >= logging.ERROR  # tracebacks
+            click.echo(screen.shown(self.format(record), lines), err=True)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ _NUMBERS = {
     "protect": arguments.PROTECT,
 }
 _WHOLE = {"rate_hz": RATE_HZ, "steps": arguments.STEPS, "seed": arguments.SEED}
+_NAMES = ("engine", "speaker", "f0", *_WHOLE, *_NUMBERS)
 _CHANGES = ("speaker", "transpose", "gain")
 _DEFAULTS = {"block_ms": 80.0, "lookahead_ms": 160.0}
 
@@ -97,7 +98,7 @@ def _checked(asked: dict) -> dict:
             elif name == "f0":
                 result["f0_method"] = arguments.one_of(name, value, F0_METHODS)
             else:
-                raise ConfigError(f"there is no option {name[:60]!r}", "see docs/serve.md")
+                raise ConfigError(f"there is no option {name[:60]!r}", f"use some of {', '.join(_NAMES)}")
         except ConfigError as error:
             raise Refused(422, name[:60], error.message, error.remedy, field=name[:60]) from None
     return result

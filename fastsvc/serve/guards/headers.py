@@ -45,7 +45,7 @@ def completed(headers: list[Header]) -> list[Header]:
 
 class HeaderGuard:
     """ASGI, outermost: adds the headers, and answers 500 where the application fails before it has answered; 431 for a
-    request whose own headers are too large."""
+    request whose own headers are too large, 400 for an address with a null."""
 
     def __init__(self, app: App):
         self.app = app
@@ -63,10 +63,9 @@ class HeaderGuard:
             await send(message)
 
         try:
-            if _too_large(scope):
-                return await refuse(
-                    scope, send_completed, 431, "the request", "its headers are too large", "send fewer"
-                )
+            status, why = _fault(scope)
+            if status:
+                return await refuse(scope, send_completed, status, "the request", why, "send another one")
             await self.app(scope, receive, send_completed)
         except Exception:
             if not started:
@@ -75,8 +74,14 @@ class HeaderGuard:
             raise
 
 
-def _too_large(scope: Scope) -> bool:
-    """The server counts a head that is incomplete, and takes one that comes in one piece at any size."""
+def _fault(scope: Scope) -> tuple[int, str]:
+    """(status, why) of a request that nothing should see; 0 for others.
+
+    The server counts a head that is incomplete, and takes one that comes in one piece at any size. The file system's
+    calls raise for a null.
+    """
     lines = scope["headers"]
     size = sum(len(name) + len(value) + 4 for name, value in lines) + len(scope["path"]) + len(scope["query_string"])
-    return size > HEAD_BYTES or len(lines) > HEAD_LINES
+    if size > HEAD_BYTES or len(lines) > HEAD_LINES:
+        return 431, "its headers are too large"
+    return (400, "its address has a null") if "\0" in scope["path"] else (0, "")

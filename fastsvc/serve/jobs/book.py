@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fastsvc.serve.jobs.events import Events
-from fastsvc.serve.jobs.job import BUILD, CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job
+from fastsvc.serve.jobs.job import BUILD, DONE, FAILED, QUEUED, RUNNING, Job
 from fastsvc.serve.jobs.store import Store
 from fastsvc.serve.metrics import Metrics
 from fastsvc.serve.settings import ServeSettings
@@ -161,6 +161,3 @@ class Book:
 
 def _error(job: Job, why: str, remedy: str) -> dict:
     return {"what": job.name, "why": why, "remedy": remedy}
-
-
-__all__ = ["ATTEMPTS", "CANCELLED", "Book"]
