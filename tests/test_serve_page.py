@@ -83,6 +83,34 @@ def test_nothing_is_inline():
         assert not re.search(r"\.style\.?[a-zA-Z]* = |setTimeout\(\s*[\"'`]", text), name
 
 
+def luminance(colour):
+    """Of "#rrggbb", as WCAG 2 defines it."""
+    linear = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in linear]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+@pytest.mark.parametrize(
+    "inks, grounds, least",
+    [
+        ("ink soft accent wrong", "ground card sunken raised", 4.5),  # text
+        ("accent accent-strong ink soft", "accent-wash", 4.5),
+        ("on-accent", "accent accent-strong", 4.5),
+        ("wrong ink", "wrong-wash", 4.5),
+        ("edge before accent", "card sunken", 3.0),  # borders of fields, marks
+    ],
+)
+def test_colours_are_told_apart(inks, grounds, least):
+    """In light and dark; what axe sees of a page is what happens to be on it."""
+    found = re.findall(r"--([a-z-]+): light-dark\((#\w{6}), (#\w{6})\)", STYLES["css/base.css"])
+    colours = {name: both for name, *both in found}
+    for ink in inks.split():
+        for ground in grounds.split():
+            for theme in (0, 1):
+                dark, light = sorted(map(luminance, (colours[ink][theme], colours[ground][theme])))
+                assert (light + 0.05) / (dark + 0.05) >= least, (ink, ground, theme)
+
+
 def test_files_are_small():
     long = {name: text.count("\n") for name, text in (SCRIPTS | STYLES).items() if text.count("\n") > LINES}
     assert not long

@@ -8,7 +8,7 @@ import { interval, summary } from "./pitch.js";
 import { drawRuler } from "./ruler.js";
 import { Spectrogram } from "./spectrogram.js";
 import { on, state, tell } from "./state.js";
-import { clock, number, signed, t } from "./text.js";
+import { clock, moment, number, signed, t } from "./text.js";
 import { moveBy, View } from "./view.js";
 
 const SIDES = ["before", "after"], PICTURES = ["input", "result"];
@@ -110,7 +110,7 @@ function gainText() {
   return t(`compare.gain.${SIDES[side]}`, { db: signed(player.matchedDb[side]) });
 }
 
-/** What the result was made with. */
+/** What the result was made with, and how long the server keeps it. */
 function note() {
   if (!shown?.options) return "";
   const { transpose, steps } = shown.options, parts = [];
@@ -119,6 +119,7 @@ function note() {
   if (steps) parts.push(t("compare.steps", { steps }));
   if (shown.seed !== null && shown.seed !== undefined) parts.push(t("compare.seed", { seed: shown.seed }));
   if (shown.result?.rate_hz) parts.push(`${number(shown.result.rate_hz / 1000, 1)} kHz`);
+  if (shown.result?.expires) parts.push(t("compare.kept", { time: moment(shown.result.expires) }));
   return parts.join(" · ");
 }
 

@@ -55,6 +55,12 @@ export function signed(value, digits = 1) {
   return format.format(value).replace("-", "−");
 }
 
+/** A moment (ISO 8601) as weekday and time of the day. */
+export function moment(text) {
+  const format = { weekday: "short", hour: "2-digit", minute: "2-digit" };
+  return new Intl.DateTimeFormat(TAGS[language], format).format(new Date(text));
+}
+
 /** Seconds as 1:02:03 or 2:03. */
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds + 0.05)); // 7.99 s are eight, as people count
