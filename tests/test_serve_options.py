@@ -1,10 +1,13 @@
 """Options of requests to `fastsvc serve`, checked against the manifest before anything is decoded."""
 
+import sys
+
 import pytest
 
 pytest.importorskip("fastapi")
 
-from fastsvc.errors import ConfigError
+from fastsvc.errors import ConfigError, FastsvcError
+from fastsvc.serve import trackers
 from fastsvc.serve.jobs.options import DEFAULTS, OptionError, checked
 from fastsvc.serve.settings import ServeSettings
 from fastsvc.serve.voices import DEMO, Voice, Voices, checked_name
@@ -78,3 +81,24 @@ def test_settings_refuse_what_is_unsafe():
         with pytest.raises(ConfigError):
             ServeSettings(**values)
     assert "a" * 16 not in repr(ServeSettings(host="0.0.0.0", token="a" * 16))  # noqa: S104
+
+
+def test_trackers_that_are_offered_are_those_that_work(monkeypatch, tmp_path):
+    from fastsvc.features import f0
+
+    def works(method):
+        try:
+            f0.require(method)
+            return True
+        except FastsvcError:
+            return False
+
+    monkeypatch.delenv("FASTSVC_RMVPE", raising=False)
+    assert trackers.usable() == [method for method in f0.METHODS if works(method)]
+    assert "rmvpe" not in trackers.usable()
+    (tmp_path / "rmvpe.pt").touch()
+    monkeypatch.setenv("FASTSVC_RMVPE", str(tmp_path / "rmvpe.pt"))
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    assert trackers.usable() == [method for method in f0.METHODS if works(method)]
+    assert "rmvpe" in trackers.usable()
+    assert "pyin" not in trackers.usable()

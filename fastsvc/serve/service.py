@@ -46,7 +46,16 @@ class Service:
             raise OutputError(
                 f"{home}: cannot be used: {files.reason(error)}", "choose another folder with --home"
             ) from None
-        self._lock.enter_context(files.folder_lock(home, "serving"))
+        with contextlib.ExitStack() as lock:
+            lock.enter_context(files.folder_lock(home, "serving"))
+            self._begin()
+            self._lock = lock.pop_all()
+        self.started = True
+        if self.settings.warm:
+            self._warming = asyncio.ensure_future(self._warm())
+
+    def _begin(self) -> None:
+        """Make all parts, and take up the jobs that wait."""
         self.metrics = Metrics()
         self.voices = Voices(self.settings)
         self.pool = Pool(self.settings, self.voices, self.metrics.restarts.inc)
@@ -55,9 +64,6 @@ class Service:
         self._watch()
         self.queue.start()
         sweep(self.settings.voices_folder, (*self.queue.book.waiting.values(), *self.queue.book.running.values()))
-        self.started = True
-        if self.settings.warm:
-            self._warming = asyncio.ensure_future(self._warm())
 
     def _watch(self) -> None:
         metrics, pool, runner = self.metrics, self.pool, self.queue.runner

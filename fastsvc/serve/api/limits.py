@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from fastsvc import arguments
-from fastsvc.config import F0_METHODS
+from fastsvc.serve import trackers
 from fastsvc.serve.service import service
 from fastsvc.version import VERSION
 
@@ -29,7 +29,7 @@ async def limits(request: Request) -> dict:
         "output_formats": list(OUTPUT_FORMATS),
         "uploads": settings.uploads,
         "live": settings.live,
-        "f0_methods": list(F0_METHODS),
+        "f0_methods": trackers.usable(),
         "steps": list(arguments.STEPS),
         "transpose": list(arguments.SEMITONES),
         "formant": list(arguments.FORMANT),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fastsvc import arguments
-from fastsvc.config import F0_METHODS
 from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
+from fastsvc.serve import trackers
 from fastsvc.serve.voices import Voice
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
@@ -21,7 +21,7 @@ _CHECKS: dict[str, Callable] = {
     "transpose": arguments.transpose,
     "formant": lambda value: arguments.number("formant", value, *arguments.FORMANT),
     "seed": arguments.seed,
-    "f0": lambda value: arguments.one_of("f0", value, F0_METHODS),
+    "f0": lambda value: arguments.one_of("f0", value, trackers.usable()),
     "f0_range": lambda value: list(arguments.f0_range(value)),
     "index_rate": lambda value: arguments.number("index_rate", value, *arguments.INDEX_RATE),
     "protect": lambda value: arguments.number("protect", value, *arguments.PROTECT),

@@ -50,7 +50,7 @@ class Pool:
         self.died: set[str] = set()
         self.seen_bytes: dict[tuple[str, str], int] = {}
         self.freed = asyncio.Event()
-        self.closed = False
+        self.ending: set[asyncio.Future] = set()  # of processes that were told to end
         self.folder: Path = settings.empty_folder
 
     def state(self, voice: Voice) -> str:
@@ -166,6 +166,9 @@ class Pool:
             self.workers.remove(worker)
         if worker.process is not None:
             worker.process.kill()
+            ending = asyncio.ensure_future(worker.process.end())
+            self.ending.add(ending)
+            ending.add_done_callback(self.ending.discard)
 
     def drop(self, engine_id: str) -> None:
         """End the idle workers of an engine, which was replaced or removed."""
@@ -197,7 +200,6 @@ class Pool:
 
     async def close(self) -> None:
         """End all workers."""
-        self.closed = True
         processes = [worker.process for worker in self.workers if worker.process is not None]
-        await asyncio.gather(*(process.end() for process in processes))
+        await asyncio.gather(*(process.end() for process in processes), *self.ending)
         self.workers.clear()
