@@ -197,7 +197,6 @@ def test_live_with_the_microphone(visit):
     assert re.fullmatch(r"\d+", page.locator("#live-late").inner_text())
     assert re.fullmatch(r"[\d,]+", page.locator("#live-dropped").inner_text())
     page.locator("#live-transpose").fill("3")
-    visit.picture("page_live")
     page.click("#live-start")
     page.locator("#live-start[aria-pressed=false]").wait_for()
     visit.check()
