@@ -99,9 +99,7 @@ class Pool:
         try:
             await self._load(worker)
         except BaseException:
-            self.workers.remove(worker)
-            if worker.process is not None:
-                worker.process.kill()
+            self._end(worker)
             self.freed.set()
             raise
         return worker
