@@ -5,6 +5,7 @@
 # make format   mends what ruff can mend by itself, and lines of pages over 120 characters
 # make ears   installs the public judges (about 120 MB; docs/ears.md) and runs their tests
 # make ears-data   fetches from Debian's archive the recordings that bench/ears.py listens to, into work/speech (150 MB)
+# make page-pictures   takes the pictures of the page in docs/images again (needs chromium)
 # make docs   the API's pages, from docstrings: docs/api/index.html
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make test-lowest   runs make test with the lowest versions that setup.py allows, in .venv-lowest
@@ -48,8 +49,8 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 # better than a newer source, as there may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test quick lint format ears ears-data docs test-isa test-lowest crashes fuzz demo-voices listeners students \
-	speech speech-synthetic speech-test clean $(SPEECH)
+.PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest crashes fuzz \
+	demo-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -99,6 +100,9 @@ ears-data: $(READY)
 docs: $(TOOLS)
 	$(PIP) -e ".[docs]"
 	$(BIN)/python ci/api.py
+
+page-pictures: $(TOOLS)
+	FASTSVC_PICTURES=docs/images OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_page.py
 
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py

