@@ -13,6 +13,7 @@ if not torch.cuda.is_available():
 
 # What a bare GPU machine may lack (bench/gpu.sh). A module that cannot be imported for one of these is skipped.
 OPTIONAL = {"soundfile", "librosa", "soxr", "yaml", "tqdm", "scipy", "matplotlib", "transformers", "triton"}
+OPTIONAL |= {"fastapi", "httpx", "multipart", "prometheus_client", "starlette", "uvicorn", "websockets"}
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import engines
 import httpx
+
+from fastsvc.artifact.engine_folder import Artifact
+from fastsvc.serve.voices import DEMO
 
 ENDS = {"done", "failed", "cancelled"}
 
@@ -124,3 +129,11 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def checkpoint(folder: Path) -> Path:
+    """A checkpoint: a small denoiser of random weights, for content encoder and vocoder of the bundled voices."""
+    demo = Artifact(DEMO).manifest.acoustic
+    condition = replace(engines.ACOUSTIC.condition, unit_channels=demo.features.unit_channels)
+    config = replace(engines.ACOUSTIC, features=demo.features, mel=demo.mel, condition=condition)
+    return engines.native(folder / "voice.pt", "student", config)

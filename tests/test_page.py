@@ -8,18 +8,14 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
-import engines
 import numpy as np
 import pytest
 import soundfile
 from browsers import PHONE, Visit, chromium, painted, serious
 from recordings import put
-from servers import Server
-
-from fastsvc.artifact.engine_folder import Artifact
+from servers import Server, checkpoint
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -152,7 +148,7 @@ def test_several_files_come_back_as_a_zip(visit, songs):
 def test_a_voice_is_built_from_an_upload_used_renamed_and_removed(visit, songs, tmp_path):
     page = visit.page
     page.click("#tab-voices")
-    page.set_input_files("#upload-files", str(uploaded(tmp_path)))
+    page.set_input_files("#upload-files", str(checkpoint(tmp_path)))
     page.fill("#upload-name", "Meine Stimme")
     page.click("#upload-start")
     build = page.locator("#builds [data-job][data-state=done]")
@@ -174,14 +170,6 @@ def test_a_voice_is_built_from_an_upload_used_renamed_and_removed(visit, songs, 
     page.click("#confirm-yes")
     row.wait_for(state="detached")
     visit.check()
-
-
-def uploaded(folder: Path) -> Path:
-    """A checkpoint: a small denoiser of random weights, for content encoder and vocoder of the bundled voices."""
-    demo = Artifact(ROOT / "fastsvc" / "demo" / "choir.fsvc").manifest.acoustic
-    condition = replace(engines.ACOUSTIC.condition, unit_channels=demo.features.unit_channels)
-    config = replace(engines.ACOUSTIC, features=demo.features, mel=demo.mel, condition=condition)
-    return engines.native(folder / "voice.pt", "student", config)
 
 
 def test_live_with_the_microphone(visit):

@@ -202,7 +202,8 @@ def test_a_full_disk_is_one_line_and_passes(songs, tmp_path):
             assert answer.status_code == 507 and FULL.search(answer.text), answer.text
             small = put(tmp_path / "small.wav", tone(4.0))  # fits, but not its result
             (job,) = server.submit(small, speaker=SPEAKER)
-            assert FULL.search(str(error_of(server.wait(job["id"]))))
+            error = error_of(server.wait(job["id"]))
+            assert FULL.search(str(error)) and error["what"] == "small.wav"
             (disk / "filler").unlink()
             (job,) = server.submit(recordings["5.wav"], speaker=SPEAKER)
             assert server.result(server.wait(job["id"])) == wanted["5.wav"]

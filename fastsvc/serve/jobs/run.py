@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fastsvc.serve.jobs.book import Book
 from fastsvc.serve.jobs.job import FAILED, Job, new_id
+from fastsvc.serve.jobs.names import split
 from fastsvc.serve.voices import Voices
 from fastsvc.serve.workers.process import Process
 
@@ -37,4 +38,5 @@ class Run:
         names = {str(voice.path): voice.name for voice in voices}
         for job in self.jobs.values():
             names |= {str(book.folder(job) / job.source): job.name, str(book.folder(job)): job.name}
+            names[job.id] = split(job.name)[0]  # a result in work is ID.wav
         return names
