@@ -12,6 +12,18 @@ PACKAGES = (
     + ["fastsvc.build." + name for name in find_packages("build")]
 )
 
+# `fastsvc serve`: the page in the browser and its API. Earlier ones have holes that strangers' requests reach:
+# starlette's ranges, h11's chunks, python-multipart's boundaries.
+WEB = [
+    "fastapi>=0.121",
+    "starlette>=0.49.1",
+    "uvicorn>=0.38",
+    "h11>=0.16",
+    "python-multipart>=0.0.20",
+    "prometheus-client>=0.21",
+    "websockets>=13.1",
+]
+
 # setuptools keeps its scratch files in `build/`, which here is the compiler's source: send them elsewhere.
 with TemporaryDirectory() as scratch:
     setup(
@@ -104,17 +116,7 @@ with TemporaryDirectory() as scratch:
             ],
             # Sound cards for `fastsvc live`; on Linux also the system's libportaudio2.
             "live": ["sounddevice>=0.5.1"],
-            # `fastsvc serve`: the page in the browser and its API. Earlier ones have holes that strangers' requests
-            # reach: starlette's ranges, h11's chunks, python-multipart's boundaries.
-            "web": [
-                "fastapi>=0.121",
-                "starlette>=0.49.1",
-                "uvicorn>=0.38",
-                "h11>=0.16",
-                "python-multipart>=0.0.20",
-                "prometheus-client>=0.21",
-                "websockets>=13.1",
-            ],
+            "web": WEB,
             "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
             # Pages of the API from docstrings: `make docs`.
             "docs": ["pdoc>=15.0"],
@@ -146,13 +148,7 @@ with TemporaryDirectory() as scratch:
                 "onnxruntime>=1.27; python_version >= '3.11'",
                 "praat-parselmouth>=0.4.5",
                 "swift-f0>=0.3.0; python_version >= '3.11'",
-                "fastapi>=0.121",
-                "starlette>=0.49.1",
-                "uvicorn>=0.38",
-                "h11>=0.16",
-                "python-multipart>=0.0.20",
-                "prometheus-client>=0.21",
-                "websockets>=13.1",
+                *WEB,
                 "httpx>=0.28",
                 # The page in Debian's Chromium; axe lies in the package. No browser is downloaded.
                 "playwright>=1.49.1",

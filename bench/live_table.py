@@ -5,7 +5,6 @@ python -m bench.live_table bench/results/live.json [--plot docs/images/live.png]
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
@@ -13,6 +12,7 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
     here = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
 
+import json
 from pathlib import Path
 
 from bench import program
