@@ -19,10 +19,11 @@ def public(error: FastsvcError, names: Mapping[str, str] | None = None) -> dict[
 
 
 def plain(text: str, names: Mapping[str, str] | None = None) -> str:
-    """``text`` with names in the place of paths, and without the folders of all other absolute paths."""
+    """``text`` with names in the place of paths, and without the folders of all other absolute paths. Names inside
+    checkpoints may have halves of characters, which no answer can carry: they are spelled."""
     for path, name in sorted((names or {}).items(), key=lambda item: -len(item[0])):
         text = text.replace(path, name)
-    return _PATH.sub("", text)
+    return _PATH.sub("", text).encode("utf-8", "backslashreplace").decode()
 
 
 def of_database(error: Exception) -> FastsvcError | None:

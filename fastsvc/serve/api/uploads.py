@@ -38,6 +38,12 @@ class Received:
     fields: dict[str, str] = field(default_factory=dict)
     files: list[ReceivedFile] = field(default_factory=list)
 
+    def refuse_other_fields(self, known: str, remedy: str) -> None:
+        """Raises Refused (422) for a field that is not ``known``: it would be without effect, and nobody told."""
+        for name in self.fields:
+            if name != known:
+                raise Refused(422, name[:60] or "a field", "the form has no field of this name", remedy, field=name[:60])
+
 
 @contextlib.asynccontextmanager
 async def received(
