@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Mapping
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from fastsvc import faults
@@ -42,7 +42,7 @@ async def stream(socket: WebSocket) -> None:
     await socket.accept()
     try:
         await _converse(socket, state)
-    except Gone:
+    except (Gone, WebSocketDisconnect):  # it left while we waited, or before we could send
         pass
     except Refused as error:
         await _end(socket, error.error, POLICY)

@@ -42,7 +42,7 @@ class Received:
         """Raises Refused (422) for a field that is not ``known``: it would be without effect, and nobody told."""
         for name in self.fields:
             if name != known:
-                raise Refused(422, name[:60] or "a field", "the form has no field of this name", remedy, field=name[:60])
+                raise Refused(422, name[:60] or "a field", "the form has no field of this name", remedy, field=name)
 
 
 @contextlib.asynccontextmanager
