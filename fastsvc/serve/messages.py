@@ -7,13 +7,14 @@ import sqlite3
 from collections.abc import Mapping
 
 from fastsvc.errors import FastsvcError, ResourceError
+from fastsvc.serve.advice import for_clients
 
 _PATH = re.compile(r"(?<![\w/.:])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:,;()'\"]+[/\\])+")  # the folders of an absolute path
 
 
 def public(error: FastsvcError, names: Mapping[str, str] | None = None) -> dict[str, str]:
     """{"what", "why", "remedy"} of a typed error. ``names``: paths → what a client calls them."""
-    message, remedy = (plain(text, names) for text in (error.message, error.remedy))
+    message, remedy = (for_clients(plain(text, names)) for text in (error.message, error.remedy))
     what, colon, why = message.partition(": ")
     return {"what": what, "why": why, "remedy": remedy} if colon else {"what": message, "why": "", "remedy": remedy}
 
