@@ -85,6 +85,7 @@ def test_the_token_is_never_printed_and_ctrl_c_ends_it():
         (["--host", "::"], "no token is set"),
         (["--host", "127.0.0.1.evil.example"], "no token is set"),
         (["--token", "short"], "the token can be guessed"),
+        (["--token", ""], "the token is empty"),
         (["--token", "ü" * 20], "the token can be guessed"),
         (["--max-file", "much"], "not a size such as 200MB"),
         (["--max-file", "0"], "not a size"),
@@ -112,7 +113,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_settings_of_the_options(tmp_path):
-    options = {"memory": 1, "max_file": 2, "keep": 0.5, "keep_size": 3, "drain": 4.0, "home": "here", "token": ""}
+    options = {"memory": 1, "max_file": 2, "keep": 0.5, "keep_size": 3, "drain": 4.0, "home": "here", "token": None}
     settings = serve.settings_of((), **options, port=7, queue=8, hosts=("a.example",), uploads=False)
     assert settings == ServeSettings(
         port=7, queue=8, hosts=("a.example",), uploads=False, home=tmp_path / "here", token=None,
@@ -141,6 +142,8 @@ def test_reports_of_faults_have_no_token(monkeypatch):
 
 def test_the_token_may_come_from_the_environment(monkeypatch):
     """Other users of a machine see command lines, not environments; workers get neither."""
+    monkeypatch.setenv(serve.TOKEN_VARIABLE, "")
+    assert "the token is empty" in run("serve", code=USAGE).stderr
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "short")
     assert "the token can be guessed" in run("serve", code=USAGE).stderr
     monkeypatch.setenv(serve.TOKEN_VARIABLE, TOKEN)
