@@ -1,5 +1,7 @@
 """Errors that clients of the server see name nothing that only the command line has."""
 
+import tempfile
+
 import pytest
 
 from fastsvc.checkpoints.files import config_search, index_beside
@@ -7,6 +9,7 @@ from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import FastsvcError
 from fastsvc.features.f0 import pitch_weights
 from fastsvc.reading import lookalikes
+from fastsvc.serve.builds import build, limits
 from fastsvc.serve.messages import public
 
 
@@ -48,3 +51,16 @@ def test_speakers_are_listed_where_clients_can_look():
     with pytest.raises(FastsvcError) as refused:
         Speakers(tuple(f"voice {number}" for number in range(20))).weights("nobody")
     assert "all in /api/v1/voices" in public(refused.value)["remedy"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no voice at all", b"PK\3\4" + bytes(50)])
+def test_errors_of_builds_name_what_was_sent(tmp_path, content, monkeypatch):
+    """The file lies under a name of ours, which nobody else has seen."""
+    monkeypatch.setattr(limits, "apply", lambda memory_bytes: None)
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.gettempdir())
+    (tmp_path / build.UPLOAD).mkdir()
+    (tmp_path / build.UPLOAD / "voice.zip").write_bytes(content)
+    values = {"voice": "x", "folder": str(tmp_path), "received": {"voice": "voice.zip"}, "engines": []}
+    with pytest.raises(FastsvcError) as refused:
+        build.run(lambda line: None, lambda share: None, name="Lena", memory_bytes=10**10, **values)
+    assert str(refused.value).startswith("Lena ") and "voice.zip" not in str(refused.value)

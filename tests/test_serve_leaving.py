@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +18,9 @@ from fastsvc.serve.api import stream
 from fastsvc.serve.settings import ServeSettings
 from fastsvc.serve.voices import Voices
 from fastsvc.serve.workers.link import Link
+from fastsvc.serve.workers.process import Process, WorkerEnded
 
+PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
 READY = {"ready": {"block_ms": 80.0, "lookahead_ms": 160.0, "resampling_ms": 0.0, "rate_hz": 24000}}
 
 
@@ -73,3 +76,21 @@ def test_a_start_that_nobody_waits_for_is_stopped():
 
     asyncio.run(work())
     assert process.sent == [{"start": {"speaker": "slt"}}, {"stop": True}] and process.answers.empty()
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_only_workers_that_end_by_themselves_are_warned_of(ours, caplog):
+    """A cancelled build is ended by the server, and its memory has not run out."""
+
+    async def work():
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(60)", **PIPES)
+        worker = Process(process, "Lena")
+        worker.kill() if ours else process.kill()
+        with pytest.raises(WorkerEnded):
+            await worker.receive()
+        await worker.end()
+
+    with caplog.at_level(logging.INFO, "fastsvc.serve"):
+        asyncio.run(work())
+    (record,) = caplog.records
+    assert record.levelno == (logging.INFO if ours else logging.WARNING)
