@@ -128,6 +128,12 @@ def test_a_field_without_effect_is_refused(client):
         assert answer.status_code == 422 and "no field" in answer.json()["error"]["why"]
 
 
+def test_a_field_twice_is_refused(client):
+    form = field("options", '{"speaker": "slt"}') + field("options", '{"speaker": "kal"}') + RECORDING + b"--xyz--\r\n"
+    answer = posted(client, form)
+    assert answer.status_code == 422 and answer.json()["error"]["why"] == "the form has it twice"
+
+
 def test_a_full_disk_is_one_line(client, monkeypatch):
     class Full(io.BytesIO):
         def write(self, data):

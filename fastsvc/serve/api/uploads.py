@@ -129,6 +129,8 @@ class _Form:
         if b"filename" not in options:
             if len(self.received.fields) >= FIELDS:
                 raise Refused(413, "the form", "it has too many fields")
+            if self.name in self.received.fields:  # which one is meant? And millions of one name would keep us busy
+                raise Refused(422, self.name[:60] or "a field", "the form has it twice", "send it once")
             return
         number = len(self.received.files)
         if number >= self.most_files:
