@@ -1,5 +1,6 @@
 """`fastsvc serve` as a program: what it prints, refuses and returns."""
 
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from fastsvc.commands import serve
 from fastsvc.errors import ConfigError
 from fastsvc.serve import server
 from fastsvc.serve.settings import ServeSettings
+from fastsvc.serve.surroundings import surroundings
 
 TOKEN = "0123456789abcdef-secret"
 USAGE = 2
@@ -156,3 +158,13 @@ def test_the_token_may_come_from_the_environment(monkeypatch):
     monkeypatch.setattr(os, "umask", lambda mask: 0)
     run("serve", "--no-open")
     assert seen[0][0] == TOKEN and serve.TOKEN_VARIABLE not in seen[0][1]
+
+
+def test_strangers_do_not_fill_the_log(monkeypatch, capfd):
+    """A damaged form or head makes packages warn: as often as a client likes."""
+    monkeypatch.setattr(os, "umask", lambda mask: 0)
+    with surroundings():
+        for name in ("python_multipart.multipart", "uvicorn.error"):
+            logging.getLogger(name).warning("Expected boundary character 97")
+        logging.getLogger("fastsvc.serve").warning("a worker has died")
+    assert capfd.readouterr().err.split("\n") == ["a worker has died", ""]
