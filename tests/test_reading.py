@@ -133,6 +133,14 @@ def test_a_key_twice_in_json():
         reading.parse_json('{"a": 1, "b": {}, "a": 2}')
 
 
+@pytest.mark.parametrize("text", ['{"speakers": ["\\ud800x"]}', '{"\\uDC00": 1}', '"\\udc00\\ud800"'])
+def test_half_a_character_in_json(text):
+    """No answer and no file can carry it: an uploaded voice with such a name would take the list of engines with it."""
+    with pytest.raises(ValueError, match="surrogate"):
+        reading.parse_json(text)
+    assert reading.parse_json('["\\ud83d\\ude00", "\\\\ud800"]') == ["😀", "\\ud800"]
+
+
 def test_texts_that_only_look_deep():
     assert reading.parse_json('{"a": "' + "[{" * 100 + '\\"[[["}') == {"a": "[{" * 100 + '"[[['}
     assert reading.parse_json(b"[[1, 2.5], {}]") == [[1, 2.5], {}]

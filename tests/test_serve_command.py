@@ -1,5 +1,6 @@
 """`fastsvc serve` as a program: what it prints, refuses and returns."""
 
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from fastsvc.commands import serve
 from fastsvc.errors import ConfigError
 from fastsvc.serve import server
 from fastsvc.serve.settings import ServeSettings
+from fastsvc.serve.surroundings import surroundings
 
 TOKEN = "0123456789abcdef-secret"
 USAGE = 2
@@ -85,6 +87,11 @@ def test_the_token_is_never_printed_and_ctrl_c_ends_it():
         (["--host", "::"], "no token is set"),
         (["--host", "127.0.0.1.evil.example"], "no token is set"),
         (["--token", "short"], "the token can be guessed"),
+        (["--token", ""], "the token is empty"),
+        (["--allow-host", "https://a.example/"], "use the name alone"),
+        (["--allow-host", "a.example:443"], "use the name alone"),
+        (["--allow-host", ""], "use the name alone"),
+        (["--host", "192.0.2.1", "--token", TOKEN], "an address of this machine"),
         (["--token", "ü" * 20], "the token can be guessed"),
         (["--max-file", "much"], "not a size such as 200MB"),
         (["--max-file", "0"], "not a size"),
@@ -112,7 +119,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_settings_of_the_options(tmp_path):
-    options = {"memory": 1, "max_file": 2, "keep": 0.5, "keep_size": 3, "drain": 4.0, "home": "here", "token": ""}
+    options = {"memory": 1, "max_file": 2, "keep": 0.5, "keep_size": 3, "drain": 4.0, "home": "here", "token": None}
     settings = serve.settings_of((), **options, port=7, queue=8, hosts=("a.example",), uploads=False)
     assert settings == ServeSettings(
         port=7, queue=8, hosts=("a.example",), uploads=False, home=tmp_path / "here", token=None,
@@ -141,6 +148,8 @@ def test_reports_of_faults_have_no_token(monkeypatch):
 
 def test_the_token_may_come_from_the_environment(monkeypatch):
     """Other users of a machine see command lines, not environments; workers get neither."""
+    monkeypatch.setenv(serve.TOKEN_VARIABLE, "")
+    assert "the token is empty" in run("serve", code=USAGE).stderr
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "short")
     assert "the token can be guessed" in run("serve", code=USAGE).stderr
     monkeypatch.setenv(serve.TOKEN_VARIABLE, TOKEN)
@@ -149,3 +158,13 @@ def test_the_token_may_come_from_the_environment(monkeypatch):
     monkeypatch.setattr(os, "umask", lambda mask: 0)
     run("serve", "--no-open")
     assert seen[0][0] == TOKEN and serve.TOKEN_VARIABLE not in seen[0][1]
+
+
+def test_strangers_do_not_fill_the_log(monkeypatch, capfd):
+    """A damaged form or head makes packages warn: as often as a client likes."""
+    monkeypatch.setattr(os, "umask", lambda mask: 0)
+    with surroundings():
+        for name in ("python_multipart.multipart", "uvicorn.error"):
+            logging.getLogger(name).warning("Expected boundary character 97")
+        logging.getLogger("fastsvc.serve").warning("a worker has died")
+    assert capfd.readouterr().err.split("\n") == ["a worker has died", ""]

@@ -109,6 +109,8 @@ def _refused(client, *messages):
         '{"rate_hz": 16000, "speaker": "Nobody"}',
         '{"rate_hz": 16000, "speaker": {"Ada": -1}}',
         '{"rate_hz": 16000, "seed": -1}',
+        '{"rate_hz": 16000, "f0": "rmvpe"}',
+        '{"rate_hz": 16000, "\\ud800": 1}',
         '{"rate_hz": 16000, "rate_hz": 8000}',
     ],
     ids=lambda text: str(text)[:40],

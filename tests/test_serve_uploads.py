@@ -104,6 +104,36 @@ def test_what_is_no_form_is_refused(client, kind):
     assert posted(client, b"{}", {"content-type": kind}).status_code == 415
 
 
+def field(name: str, text: str) -> bytes:
+    return part(f'name="{name}"', text.encode())
+
+
+RECORDING = part('name="file"; filename="a.wav"')
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [('{"\\ud800": 1}', "surrogate"), ('{"speaker": "slt", "speaker": "kal"}', "twice"), ("{", "not JSON")],
+)
+def test_options_that_cannot_be_read(client, options, why):
+    answer = posted(client, field("options", options) + RECORDING + b"--xyz--\r\n")
+    assert answer.status_code == 422 and why in answer.json()["error"]["why"]
+
+
+def test_a_field_without_effect_is_refused(client):
+    """Whoever sends speaker=kal, as forms elsewhere have it, must not get another voice in silence."""
+    form = field("options", '{"speaker": "slt"}') + field("speaker", "kal") + RECORDING + b"--xyz--\r\n"
+    for path in ("jobs", "engines"):
+        answer = client.post(f"/api/v1/{path}", content=form.replace(b".wav", b".pth"), headers=FORM)
+        assert answer.status_code == 422 and "no field" in answer.json()["error"]["why"]
+
+
+def test_a_field_twice_is_refused(client):
+    form = field("options", '{"speaker": "slt"}') + field("options", '{"speaker": "kal"}') + RECORDING + b"--xyz--\r\n"
+    answer = posted(client, form)
+    assert answer.status_code == 422 and answer.json()["error"]["why"] == "the form has it twice"
+
+
 def test_a_full_disk_is_one_line(client, monkeypatch):
     class Full(io.BytesIO):
         def write(self, data):

@@ -10,7 +10,7 @@ import sys
 import click
 
 from fastsvc.commands.common import Number, examples, option, say, verbosity_options
-from fastsvc.errors import MissingPackageError
+from fastsvc.errors import ConfigError, MissingPackageError
 
 EXAMPLES = examples(
     "fastsvc serve",
@@ -91,12 +91,14 @@ def settings_of(engines, *, memory, max_file, keep, keep_size, drain, home, toke
     from fastsvc.artifact.engine_folder import Artifact
     from fastsvc.serve.settings import ServeSettings, default_home
 
+    if "" in (token, os.environ.get(TOKEN_VARIABLE)):  # such as of $(openssl …) where there is no openssl
+        raise ConfigError("the token is empty, and the server would ask for none", "set one, or omit it")
     for engine in engines:
         Artifact(engine)
     return ServeSettings(
         engines=tuple(map(Path, engines)),
         home=Path(home) if home else default_home(),
-        token=token or None,
+        token=token,
         memory_bytes=memory,
         max_bytes=max_file,
         keep_s=keep * 3600,

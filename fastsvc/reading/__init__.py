@@ -21,6 +21,7 @@ DEPTH = 32  # of nested lists and mappings
 DIGITS = 100  # of a number
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = re.compile(r"[\[{}\]]")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # how half a character (a surrogate) is spelled
 _NO_WAIT = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
@@ -105,7 +106,8 @@ def read_yaml(
 
 
 def parse_json(text: str | bytes):
-    """The values of a JSON text. Raises ValueError: not UTF-8, not JSON, too deep, a key twice, endless digits."""
+    """The values of a JSON text. Raises ValueError: not UTF-8, not JSON, too deep, a key twice, endless digits, half a
+    character, which no file and no answer can carry."""
     text = text.decode() if isinstance(text, bytes) else text
     deepest = depth = 0
     for bracket in _BRACKETS.finditer(_STRING.sub("", text)):
@@ -113,7 +115,13 @@ def parse_json(text: str | bytes):
         deepest = max(deepest, depth)
     if deepest > DEPTH:
         raise ValueError(f"it nests deeper than {DEPTH}")
-    return json.loads(text, object_pairs_hook=_unique_keys, parse_int=_integer)
+    values = json.loads(text, object_pairs_hook=_unique_keys, parse_int=_integer)
+    if _HALF.search(text):
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("it has half of a surrogate pair") from None
+    return values
 
 
 def _unique_keys(pairs: list) -> dict:

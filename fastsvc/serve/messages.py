@@ -7,22 +7,24 @@ import sqlite3
 from collections.abc import Mapping
 
 from fastsvc.errors import FastsvcError, ResourceError
+from fastsvc.serve.advice import for_clients
 
 _PATH = re.compile(r"(?<![\w/.:])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:,;()'\"]+[/\\])+")  # the folders of an absolute path
 
 
 def public(error: FastsvcError, names: Mapping[str, str] | None = None) -> dict[str, str]:
     """{"what", "why", "remedy"} of a typed error. ``names``: paths → what a client calls them."""
-    message, remedy = (plain(text, names) for text in (error.message, error.remedy))
+    message, remedy = (for_clients(plain(text, names)) for text in (error.message, error.remedy))
     what, colon, why = message.partition(": ")
     return {"what": what, "why": why, "remedy": remedy} if colon else {"what": message, "why": "", "remedy": remedy}
 
 
 def plain(text: str, names: Mapping[str, str] | None = None) -> str:
-    """``text`` with names in the place of paths, and without the folders of all other absolute paths."""
+    """``text`` with names in the place of paths, and without the folders of all other absolute paths. Names inside
+    checkpoints may have halves of characters, which no answer can carry: they are spelled."""
     for path, name in sorted((names or {}).items(), key=lambda item: -len(item[0])):
         text = text.replace(path, name)
-    return _PATH.sub("", text)
+    return _PATH.sub("", text).encode("utf-8", "backslashreplace").decode()
 
 
 def of_database(error: Exception) -> FastsvcError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 import signal
@@ -63,9 +64,11 @@ def listening(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise ResourceError(
-            f"{host}:{port}: cannot be listened on: {error.strerror}", "choose another --port; 0 takes a free one"
-        ) from None
+        foreign = error.errno == errno.EADDRNOTAVAIL
+        remedy = (
+            "choose an address of this machine for --host" if foreign else "choose another --port; 0 takes a free one"
+        )
+        raise ResourceError(f"{host}:{port}: cannot be listened on: {error.strerror}", remedy) from None
     return listener
 
 

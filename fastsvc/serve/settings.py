@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastsvc import arguments
+from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError
 
 HOME = "FASTSVC_SERVE"
@@ -17,6 +20,7 @@ BYTES = (1, 2**50)
 SECONDS = (0.0, 1e9)
 COUNT = (1, 1_000_000)
 TOKEN_CHARACTERS = 16  # at least, where others than this machine may connect
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -81,7 +85,7 @@ class ServeSettings:
         for name in ("max_seconds", "keep_s", "drain_s", "cancel_s", "heartbeat_s", "header_s"):
             arguments.number(name, getattr(self, name), *SECONDS)
         for name in self.hosts:
-            arguments.text("hosts", name)
+            _check_name(arguments.text("hosts", name))
         arguments.flag("uploads", self.uploads)
         arguments.flag("live", self.live)
         arguments.flag("warm", self.warm)
@@ -139,3 +143,14 @@ class ServeSettings:
         folders = (self.jobs_folder, self.incoming_folder, self.voices_folder, self.work_folder, self.empty_folder)
         for folder in (self.home, *folders):
             folder.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
+
+
+def _check_name(name: str) -> None:
+    """A name as a Host header has it, without port. Raises ConfigError: another would never match, and in silence."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"allow-host {shown(name)} is not a name", "use the name alone, such as voices.example.org"
+            ) from None

@@ -12,8 +12,8 @@ import click
 
 from fastsvc import screen
 
-# Logs, and what is said of them without -v. Of uvicorn errors alone: any client can make it warn as often as it likes.
-LOGS = {"uvicorn.error": logging.ERROR, "fastsvc.serve": logging.WARNING}
+# Logs, and what is said of them without -v. Of packages errors alone: any client can make them warn without end.
+LOGS = {"uvicorn.error": logging.ERROR, "python_multipart": logging.ERROR, "fastsvc.serve": logging.WARNING}
 EXPECTED = "Cancel %s running task(s)"  # at the end, of clients that are still connected
 PRIVATE = 0o077
 FILES = 8192  # open files to ask the system for: a connection takes one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from fastsvc import reading
 from fastsvc.errors import AudioError
 from fastsvc.serve.api.errors import Refused
 from fastsvc.serve.api.uploads import Received
@@ -40,12 +41,14 @@ def unavailable(error: Full | Stopping) -> Refused:
 
 
 def _options(form: Received) -> dict:
-    """The field ``options``. Fields of single options, as curl sends them, count too."""
+    """The field ``options``."""
+    form.refuse_other_fields("options", """send all options in one: -F 'options={"speaker": "slt"}'""")
     text = form.fields.get("options", "{}") or "{}"
     try:
-        options = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Refused(422, "options", "they are not JSON", "send an object of JSON", field="options") from None
+        options = reading.parse_json(text)
+    except (ValueError, RecursionError) as error:
+        why = "they are not JSON" if isinstance(error, json.JSONDecodeError) else f"they cannot be read: {error}"
+        raise Refused(422, "options", why, "send an object of JSON", field="options") from None
     if not isinstance(options, dict):
         raise Refused(422, "options", "they are not an object of JSON", field="options")
     return options

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from fastsvc import faults
 from fastsvc.errors import AudioError, FastsvcError, OutputError, ResourceError
-from fastsvc.serve import messages
+from fastsvc.serve import advice, messages
 
 STATUS = {AudioError: 415, OutputError: 507, ResourceError: 507}
 OTHERS = 422
@@ -33,7 +33,8 @@ class Refused(Exception):
         field: str | None = None,
     ):
         super().__init__(what)
-        self.status, self.error, self.headers = status, {"what": what, "why": why, "remedy": remedy}, headers
+        self.error = {"what": what, "why": why, "remedy": advice.for_clients(remedy)}
+        self.status, self.headers = status, headers
         if field is not None:
             self.error["field"] = field
 

@@ -86,6 +86,7 @@ def _own(state: Service, id: str) -> Voice:
 
 def _queued(state: Service, form: Received) -> Job:
     """The build of a form's files, which go to the folder of the new voice. Raises Refused, Full, Stopping, OSError."""
+    form.refuse_other_fields("name", "send the voice's name as name, and all else as files")
     roles = {}
     for file in form.files:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +19,22 @@ from fastsvc.serve.service import Service, service
 
 TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg"}
 HEARD = "heard.wav"
+RANGE = re.compile(rb"bytes=(?:(\d{1,18})-(\d{1,18})?|-\d{1,18})")  # one: all that players ask for
 PRIVATE = {"Cache-Control": "private, no-cache"}
 router = APIRouter(prefix="/api/v1", tags=["results"])
+
+
+class Sound(FileResponse):
+    """A file, of which players ask for ranges. A header that is none is ignored (RFC 9110, 14.2), not an error."""
+
+    async def __call__(self, scope, receive, send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range" or _is_range(value)]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+
+def _is_range(value: bytes) -> bool:
+    match = RANGE.fullmatch(value)
+    return match is not None and (match[2] is None or int(match[1]) <= int(match[2]))
 
 
 def result_path(state: Service, job: Job) -> Path:
@@ -37,6 +52,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
+@router.head("/jobs/{id}/result", include_in_schema=False)
 @router.get("/jobs/{id}/result")
 async def result(request: Request, id: str) -> FileResponse:
     """The converted recording, also in ranges."""
@@ -44,16 +60,17 @@ async def result(request: Request, id: str) -> FileResponse:
     job = found(state, id)
     path = result_path(state, job)
     assert job.result is not None, "result_path has seen it"
-    return FileResponse(path, media_type=TYPES[path.suffix], filename=job.result["name"], headers=PRIVATE)
+    return Sound(path, media_type=TYPES[path.suffix], filename=job.result["name"], headers=PRIVATE)
 
 
+@router.head("/jobs/{id}/input", include_in_schema=False)
 @router.get("/jobs/{id}/input")
 async def heard(request: Request, id: str) -> FileResponse:
     """The recording as it was heard: one channel, 16 bits, wav; also in ranges."""
     state = service(request)
     job = found(state, id)
     path = _existing(state.queue.book.folder(job) / HEARD)
-    return FileResponse(path, media_type="audio/wav", filename=split(job.name)[0] + ".wav", headers=PRIVATE)
+    return Sound(path, media_type="audio/wav", filename=split(job.name)[0] + ".wav", headers=PRIVATE)
 
 
 @router.get("/jobs/{id}/picture/{which}")

@@ -12,12 +12,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Mapping
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
 from fastsvc import faults
 from fastsvc.errors import FastsvcError, ResourceError
-from fastsvc.serve import messages
+from fastsvc.serve import advice, messages
 from fastsvc.serve.api.errors import Refused
 from fastsvc.serve.api.stream_request import SAMPLE_BYTES, Changes, arguments_of, changes_of
 from fastsvc.serve.service import Service, service
@@ -42,7 +42,7 @@ async def stream(socket: WebSocket) -> None:
     await socket.accept()
     try:
         await _converse(socket, state)
-    except Gone:
+    except (Gone, WebSocketDisconnect):  # it left while we waited, or before we could send
         pass
     except Refused as error:
         await _end(socket, error.error, POLICY)
@@ -51,7 +51,7 @@ async def stream(socket: WebSocket) -> None:
     except ResourceError as error:
         await _end(socket, messages.public(error), LATER)
     except FastsvcError as error:
-        await _end(socket, messages.public(error), POLICY)
+        await _end(socket, messages.public(error, {str(voice.path): voice.name for voice in state.voices}), POLICY)
     except asyncio.TimeoutError:
         why = f"no message came for {IDLE_S:.0f} s"
         await _end(socket, {"what": "the stream", "why": why, "remedy": "send samples, also of silence"}, POLICY)
@@ -117,6 +117,8 @@ async def _speak(socket: WebSocket, link: Link, state: Service) -> None:
             state.metrics.late.inc(max(0, item["late"] - late))
             state.metrics.dropped.inc(max(0, item["dropped"] - dropped))
             late, dropped = item["late"], item["dropped"]
+        elif item.get("type") == "error":
+            item["remedy"] = advice.for_clients(item["remedy"])
         await socket.send_json(item)
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsvc import arguments, reading
-from fastsvc.config import F0_METHODS
 from fastsvc.engine.stream.grid import BLOCK_MS, LOOKAHEAD_MS
 from fastsvc.engine.stream.stream import GAIN
 from fastsvc.errors import ConfigError
+from fastsvc.serve import trackers
 from fastsvc.serve.api.errors import Refused
 from fastsvc.serve.voices import Voice, Voices
 
@@ -96,7 +96,7 @@ def _checked(asked: dict) -> dict:
             elif name in _WHOLE:
                 result[name] = arguments.whole_number(name, value, *_WHOLE[name])
             elif name == "f0":
-                result["f0_method"] = arguments.one_of(name, value, F0_METHODS)
+                result["f0_method"] = arguments.one_of(name, value, trackers.usable())
             else:
                 raise ConfigError(f"there is no option {name[:60]!r}", f"use some of {', '.join(_NAMES)}")
         except ConfigError as error:

@@ -38,6 +38,12 @@ class Received:
     fields: dict[str, str] = field(default_factory=dict)
     files: list[ReceivedFile] = field(default_factory=list)
 
+    def refuse_other_fields(self, known: str, remedy: str) -> None:
+        """Raises Refused (422) for a field that is not ``known``: it would be without effect, and nobody told."""
+        for name in self.fields:
+            if name != known:
+                raise Refused(422, name[:60] or "a field", "the form has no field of this name", remedy, field=name)
+
 
 @contextlib.asynccontextmanager
 async def received(
@@ -123,6 +129,8 @@ class _Form:
         if b"filename" not in options:
             if len(self.received.fields) >= FIELDS:
                 raise Refused(413, "the form", "it has too many fields")
+            if self.name in self.received.fields:  # which one is meant? And millions of one name would keep us busy
+                raise Refused(422, self.name[:60] or "a field", "the form has it twice", "send it once")
             return
         number = len(self.received.files)
         if number >= self.most_files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from fastsvc import files, reading
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.artifact.listing import MANIFEST
-from fastsvc.errors import CheckpointError, EngineError
+from fastsvc.errors import CheckpointError, EngineError, FastsvcError
 from fastsvc.serve import messages
 from fastsvc.serve.builds import engine_zip, limits, networks
 from fastsvc.serve.builds.kinds import CONFIG, CONTENT, INDEX, VOCODER, VOICE
@@ -42,7 +43,9 @@ def run(
     if out.is_dir() and not upload.is_dir():  # the server ended after this was done, and before it knew
         return []
     paths = {role: upload / file for role, file in received.items()}
-    limits.check(paths.values(), memory_bytes)
+    names = {str(paths[VOICE]): name} if VOICE in paths else {}
+    with _named(names):
+        limits.check(paths.values(), memory_bytes)
     limits.apply(memory_bytes)
     tempfile.tempdir = str(upload)  # what readers unpack goes with it
     shutil.rmtree(out, ignore_errors=True)  # of a build that a restart has cut
@@ -51,21 +54,32 @@ def run(
     def say(line: str) -> None:
         nonlocal said
         said += 1
-        log(messages.plain(line))
+        log(messages.plain(line, names))
         progress(min(0.95, said / MESSAGES))
 
     if VOICE not in paths:
         raise CheckpointError("the upload holds no voice", "send a .pth, .pt or .zip, or a zipped .fsvc")
     try:
-        notes = _made(paths, out, [Path(engine) for engine in engines], memory_bytes, say)
-        say("it is opened once, to see that it converts")
-        _try(out, notes)
+        with _named(names):
+            notes = _made(paths, out, [Path(engine) for engine in engines], memory_bytes, say)
+            say("it is opened once, to see that it converts")
+            _try(out, notes)
         _rename_speaker(out, paths[VOICE].stem, name)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
     shutil.rmtree(upload, ignore_errors=True)
     return notes
+
+
+@contextlib.contextmanager
+def _named(names: dict[str, str]):
+    """Errors call files what their client calls them: they lie under names of ours, which nobody else has seen."""
+    try:
+        yield
+    except FastsvcError as error:
+        FastsvcError.__init__(error, *(messages.plain(text, names) for text in (error.message, error.remedy)))
+        raise
 
 
 def _made(

@@ -25,12 +25,13 @@ class Link:
     async def start(self, arguments: dict) -> dict:
         """Begin a stream with the arguments of Engine.stream; returns its latencies. Raises their typed errors."""
         self.process.send({"start": arguments})
+        self.running = True  # also where nobody waits for the end of this: the next stream must not get its answers
         while True:
             message = await self.process.receive()
             if isinstance(message, dict) and "failed" in message:
+                self.running = False
                 raise typed(message["failed"])
             if isinstance(message, dict) and "ready" in message:
-                self.running = True
                 return message["ready"]
 
     def send(self, samples: bytes) -> None:

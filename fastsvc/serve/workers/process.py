@@ -89,6 +89,7 @@ class Process:
         return message
 
     async def _ended(self) -> WorkerEnded:
+        expected = self.killed_by_us  # as after a cancellation: nothing that the log should warn of
         try:
             code = await asyncio.wait_for(self.process.wait(), 1.0)
         except asyncio.TimeoutError:  # it closed its stdout, and lives
@@ -100,7 +101,8 @@ class Process:
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
             how = f"signal {-code}, {name}" + (", as happens where memory runs out" if -code == 9 else "")
-        log.warning("worker %s ended: %s %s", self.title, how, screen.shown(self.last_words[-500:]))
+        level = logging.INFO if expected else logging.WARNING
+        log.log(level, "worker %s ended: %s %s", self.title, how, screen.shown(self.last_words[-500:]))
         return WorkerEnded(
             f"{self.title}: its worker process ended ({how})", "try it again; a shorter recording needs less memory"
         )
