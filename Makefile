@@ -9,6 +9,7 @@
 # make docs   the API's pages, from docstrings: docs/api/index.html
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make test-lowest   runs make test with the lowest versions that setup.py allows, in .venv-lowest
+# make long   the tests that `make test` skips because they take long: whole servers, streams and terminals
 # make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
 # make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
@@ -49,7 +50,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 # better than a newer source, as there may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest crashes fuzz \
+.PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest long crashes fuzz \
 	demo-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
 
 $(READY): setup.py Makefile
@@ -103,6 +104,9 @@ docs: $(TOOLS)
 
 page-pictures: $(TOOLS)
 	FASTSVC_PICTURES=docs/images OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_page.py
+
+long: $(TOOLS)
+	FASTSVC_LONG=1 $(PYTEST) -m long $(TESTS)
 
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py

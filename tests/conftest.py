@@ -46,6 +46,9 @@ def pytest_collection_modifyitems(items):
     if share:
         index, count = map(int, share.split("/"))
         items[:] = items[index::count]
+    for item in items:
+        if item.get_closest_marker("long") and not os.environ.get("FASTSVC_LONG"):
+            item.add_marker(pytest.mark.skip(reason="takes long: `make long` runs it"))
     if torch.cuda.is_available():
         return
     for item in items:

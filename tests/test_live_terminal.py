@@ -34,6 +34,7 @@ class Shell:
         self.pid, self.handle = pty.fork()
         if not self.pid:
             os.chdir(folder)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in a shell's background jobs, where this may run
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environment)  # noqa: S606
         fcntl.ioctl(self.handle, termios.TIOCSWINSZ, struct.pack("4H", 40, 220, 0, 0))
         self.text = ""

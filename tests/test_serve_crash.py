@@ -71,6 +71,7 @@ def test_accepted_jobs_survive_a_killed_server(tmp_path, engine, songs):
         assert not list((tmp_path / "work").iterdir())
 
 
+@pytest.mark.long
 def test_a_job_that_was_in_work_at_two_deaths_is_not_tried_again(tmp_path, engine, songs):
     for number in range(2):
         with serving.Server(tmp_path, engine) as server:

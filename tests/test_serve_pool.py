@@ -36,6 +36,7 @@ def states(client) -> dict:
     return {engine["id"]: engine["state"] for engine in client.get("/api/v1/engines").json()["engines"]}
 
 
+@pytest.mark.long
 def test_the_longest_unused_engine_gives_way(tmp_path, engine, song):
     others = [shutil.copytree(engine, tmp_path / f"{name}.fsvc") for name in ("one", "two")]
     with serving.client(tmp_path / "home", engine, *others, memory_bytes=10**10) as client:

@@ -21,6 +21,7 @@ from servers import Server, alive, descendants
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted in /proc"),
 ]
 ROOT = Path(__file__).parent.parent
