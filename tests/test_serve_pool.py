@@ -84,7 +84,7 @@ def test_a_client_that_goes_away_cancels_its_conversion(tmp_path, engine):
     with serving.Server(tmp_path / "home", engine) as server:
         address = server.client.base_url
         leaving = http.client.HTTPConnection(address.host, address.port)
-        leaving.request("POST", "/api/v1/convert", form.read(), dict(form.headers) | {"Host": "127.0.0.1"})
+        leaving.request("POST", "/api/v1/convert", form.read(), dict(form.headers) | {"host": f"{address.host}:{address.port}"})
         counted(server.client, "fastsvc_jobs_running 1.0")
         leaving.close()
         text = counted(server.client, "fastsvc_jobs_running 0.0")
