@@ -194,6 +194,7 @@ def test_other_containers(tmp_path, folders):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_full_size(tmp_path, monkeypatch):
     """The documented recipe, 37.5 M parameters: it builds, and the engine agrees with the specification."""
     size = made.Sizes()

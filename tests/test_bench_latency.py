@@ -177,6 +177,7 @@ def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
     assert len(limits) == len(names) and sum(limits) < 540
 
 
+@pytest.mark.long
 def test_gpu_script_of_a_voice_of_rvc(tmp_path):
     script = ROOT / "bench" / "gpu.sh"
     command, environment = [str(script), str(tmp_path), "rvc"], {**os.environ, "PYTHON": "true"}

@@ -228,6 +228,7 @@ def test_words_that_the_content_encoder_or_the_judge_mishears(engine, monkeypatc
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_judges_or_teacher_their_rows_and_columns_are_left_out_with_a_note(made, engine, tmp_path):
     result = run.evaluate(engine, tmp_path, clips=1, clip_seconds=1.0, progress=False, voices=["ada"])
     assert "phone_error_rate" not in result["choir"]["rows"][0]

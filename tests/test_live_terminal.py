@@ -128,6 +128,7 @@ def test_keys_and_the_terminal_while_it_is_stopped(shell, model):
 
 
 @pytest.mark.parametrize("end, code", [("\x03", 130), (signal.SIGTERM, 143)])
+@pytest.mark.long
 def test_the_terminal_is_as_before_however_it_ends(shell, model, end, code):
     begin(shell, model)
     if isinstance(end, str):

@@ -209,6 +209,7 @@ def test_names_that_differ_by_suffixes_alone_are_kept_apart(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="names")
 @pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.long
 def test_odd_names_stop_nothing(tmp_path, jobs):
     names = ["n" * 251 + ".wav", "n" * 236 + ".wav", os.fsdecode(b"caf\xe9.wav"), "ok.wav"]
     for name in names:

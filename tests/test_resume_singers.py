@@ -158,6 +158,7 @@ def test_a_recognisers_listener_follows_names(place, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_student_learns_from_a_teacher_that_went_on(place, monkeypatch):
     place.train("teacher")
     student = place.train("student")

@@ -56,6 +56,7 @@ def test_the_longest_unused_engine_gives_way(tmp_path, engine, song):
         assert [worker.voice.id for worker in pool.workers] == ["one"]
 
 
+@pytest.mark.long
 def test_an_engine_that_cannot_be_loaded_fails_its_jobs_and_is_shown_as_broken(tmp_path, engine, song):
     damaged = shutil.copytree(engine, tmp_path / "damaged.fsvc")
     with (damaged / "weights.safetensors").open("r+b") as file:
@@ -84,7 +85,9 @@ def test_a_client_that_goes_away_cancels_its_conversion(tmp_path, engine):
     with serving.Server(tmp_path / "home", engine) as server:
         address = server.client.base_url
         leaving = http.client.HTTPConnection(address.host, address.port)
-        leaving.request("POST", "/api/v1/convert", form.read(), dict(form.headers) | {"host": f"{address.host}:{address.port}"})
+        leaving.request(
+            "POST", "/api/v1/convert", form.read(), dict(form.headers) | {"host": f"{address.host}:{address.port}"}
+        )
         counted(server.client, "fastsvc_jobs_running 1.0")
         leaving.close()
         text = counted(server.client, "fastsvc_jobs_running 0.0")
