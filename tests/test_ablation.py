@@ -88,6 +88,7 @@ def trained_again(path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, capsys):
     assert ablation.main(["-c", str(plan), "--only", "CD", "--seeds", "1"]) == 0
     out = plan.parent / "out"
@@ -169,6 +170,7 @@ def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_training_that_ended_is_not_taken_up_again(plan, monkeypatch, tmp_path, capsys):
     """Not even where its guard ended it before its budget, and the evaluation was broken off."""
     from bench.ablation import diversity as ablation_diversity

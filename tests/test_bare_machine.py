@@ -53,6 +53,7 @@ def test_gpu_tests_are_collected_and_the_rest_is_skipped_with_a_reason():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_triton_compiled_kernels_are_still_found():
     """What a process without Triton would look up is what one with it compiled."""
     program = (

@@ -32,12 +32,15 @@ TASKS = {
 RUNS = sorted(p for p in CONFIGS.glob("*/*.yaml") if p.stem not in ("prepare", "evaluate", "ablation"))
 
 
+def settings_class(kind: str, task: dict) -> type:
+    """Of the task's settings; vocoders differ by family."""
+    return task_class(kind, task).settings_class if kind == "vocoder" else TASKS[kind]
+
+
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_run_is_described_in_known_keys(path):
     found = settings.read_settings(path)
-    kind = path.stem.split("_")[0]
-    settings_class = task_class(kind, found.task).settings_class if kind == "vocoder" else TASKS[kind]
-    task = from_dict(settings_class, found.task, path.name)
+    task = from_dict(settings_class(path.stem.split("_")[0], found.task), found.task, path.name)
     assert found.out == _out(path)
     made = {_out(other) for other in RUNS} | {FIRST_STUDENT}
     named = [v for v in _strings(found.task) if v.startswith("work/")]

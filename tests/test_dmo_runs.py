@@ -23,7 +23,7 @@ from fastsvc.training.loop import Trainer
 from fastsvc.training.settings import read_settings
 from fastsvc.training.task import task_class
 
-pytestmark = pytest.mark.slow  # a studio is trained before the first test, and students after it
+pytestmark = [pytest.mark.long, pytest.mark.slow]  # a studio is trained before the first test, and students after it
 
 
 @pytest.fixture(scope="module")

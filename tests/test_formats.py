@@ -147,6 +147,7 @@ def test_speaker_embeddings_become_a_table(tmp_path, count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["comosvc", "diffusion_svc"])
+@pytest.mark.long
 def test_full_size(tmp_path, name):
     """512 × 20: documented numbers of keys and parameters; copies that sampling does not use are not built in."""
     path = formats.ACOUSTIC[name](tmp_path, formats.FULL)

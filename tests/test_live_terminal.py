@@ -140,6 +140,7 @@ def test_the_terminal_is_as_before_however_it_ends(shell, model, end, code):
     assert is_sane(shell.settings())
 
 
+@pytest.mark.long
 def test_a_pause_is_said_and_recordings_are_whole_after_a_kill(shell, model, tmp_path):
     begin(shell, model, "--record", "in.wav", "out.wav")
     group, grown = shell.foreground(), lambda size: (tmp_path / "in.wav").stat().st_size > size

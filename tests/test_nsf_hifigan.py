@@ -49,6 +49,7 @@ def test_upstream_code_gives_the_same(name, frames):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mini, keys, parameters", [(False, 303, 14_178_956), (True, 293, 14_143_234)])
+@pytest.mark.long
 def test_full_size_builds_converts_and_comes_back(tmp_path, monkeypatch, mini, keys, parameters):
     """As documented, 303 keys and 14.18 M parameters; folded and lowered they give the same from engine to engine."""
     monkeypatch.setitem(measure.SECONDS_OF_AUDIO, "vocoder", 0.02)

@@ -138,6 +138,7 @@ def test_half_a_character_in_json(text):
     """No answer and no file can carry it: an uploaded voice with such a name would take the list of engines with it."""
     with pytest.raises(ValueError, match="surrogate"):
         reading.parse_json(text)
+    assert reading.parse_json('["caf\\udce9"]') == [os.fsdecode(b"caf\xe9")], "a file's name that is no UTF-8"
     assert reading.parse_json('["\\ud83d\\ude00", "\\\\ud800"]') == ["😀", "\\ud800"]
 
 

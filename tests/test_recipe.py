@@ -176,6 +176,7 @@ def test_a_singer_of_one_long_recording_is_split_by_pieces(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_singers_and_a_dmo_student(tmp_path, monkeypatch, few_seconds, engine):
     said = []
     monkeypatch.setattr(budget, "DMO_FROM", 0.0)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from song_folders import tone, write
-from test_demo_configs import TASKS
+from test_demo_configs import settings_class
 
 from fastsvc.cli import main
 from fastsvc.config import from_dict
@@ -122,7 +122,7 @@ def test_every_configuration_is_in_the_package_and_known(tmp_path, kind):
         return
     found = read_settings(tmp_path / "c.yaml")
     assert (found.corpus, found.out) == ("corpus", f"runs/{kind}")
-    from_dict(TASKS[kind], found.task, kind)
+    from_dict(settings_class(kind, found.task), found.task, kind)
 
 
 def command(*words):

@@ -165,7 +165,7 @@ def test_jobs_that_share_a_run_get_what_each_gets_alone(tmp_path, client, song, 
     alone = [serving.awaited(client, job) for job in alone]
     monkeypatch.setattr(client.app.state.service.pool, "shares", lambda engine: True)
     jobs = serving.sent(client, *files, speaker="Bert", seed=3)
-    assert {job["state"] for job in jobs} == {"running"}
+    assert {job["state"] for job in jobs} <= {"running", "queued"}
     together = [serving.awaited(client, job) for job in jobs]
     assert [job["state"] for job in together] == [job["state"] for job in alone] == ["done", "failed", "done"]
     for one, other in zip(alone, together):

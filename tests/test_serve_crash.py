@@ -87,6 +87,7 @@ def test_a_job_that_was_in_work_at_two_deaths_is_not_tried_again(tmp_path, engin
         assert serving.awaited(server.client, short)["state"] == "done"
 
 
+@pytest.mark.long
 def test_sigterm_finishes_what_is_in_work_and_keeps_what_waits(tmp_path, engine, songs):
     _, short = songs
     ten = recordings.put(tmp_path / "ten.wav", streams.song(10.0, 24000)[None])

@@ -16,7 +16,7 @@ from fastsvc.serve.settings import ServeSettings
 from fastsvc.serve.voices import Voices
 from fastsvc.serve.workers.pool import Pool
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 RATE_HZ = 24000
 ASKED = {"speaker": "Bert", "rate_hz": RATE_HZ, "block_ms": 80.0, "lookahead_ms": 160.0}
 

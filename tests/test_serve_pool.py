@@ -14,7 +14,7 @@ import streams
 pytest.importorskip("fastapi")
 import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,7 @@ def test_a_build_whose_process_is_killed_fails_in_a_line_and_leaves_nothing(clie
     until(lambda: nothing_left(home))
 
 
+@pytest.mark.long
 def test_a_build_survives_a_killed_server(tmp_path, archive):
     with serving.Server(tmp_path) as server:
         answer = server.client.post(ENGINES, files={"file": ("alto.fsvc", archive.read_bytes())}, data={"name": "Alto"})

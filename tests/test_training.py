@@ -146,6 +146,7 @@ def _worker(rank, port, out):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_average_to_the_joined_batch(tmp_path):
     import socket
 

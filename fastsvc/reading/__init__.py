@@ -107,7 +107,7 @@ def read_yaml(
 
 def parse_json(text: str | bytes):
     """The values of a JSON text. Raises ValueError: not UTF-8, not JSON, too deep, a key twice, endless digits, half a
-    character, which no file and no answer can carry."""
+    character. Bytes of file names that are no UTF-8 stay as Python spells them, U+DC80 to U+DCFF."""
     text = text.decode() if isinstance(text, bytes) else text
     deepest = depth = 0
     for bracket in _BRACKETS.finditer(_STRING.sub("", text)):
@@ -118,7 +118,7 @@ def parse_json(text: str | bytes):
     values = json.loads(text, object_pairs_hook=_unique_keys, parse_int=_integer)
     if _HALF.search(text):
         try:
-            json.dumps(values, ensure_ascii=False).encode()
+            json.dumps(values, ensure_ascii=False).encode(errors="surrogateescape")
         except UnicodeEncodeError:
             raise ValueError("it has half of a surrogate pair") from None
     return values

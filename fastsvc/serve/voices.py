@@ -49,8 +49,14 @@ class Voice:
             voice.manifest, voice.table = artifact.manifest, Speakers.of(artifact.manifest)
             voice.files = frozenset(artifact.files)
             voice.size_bytes = sum(entry.get("bytes", 0) for entry in artifact.files.values())
+            "".join(voice.manifest.speakers).encode()
         except FastsvcError as error:
             voice.error = error
+        except UnicodeEncodeError:
+            voice.manifest = voice.table = None
+            voice.error = EngineError(
+                f"{name} has a voice whose name no answer can carry", "build it again from its checkpoint"
+            )
         return voice
 
     @property
