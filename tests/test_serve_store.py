@@ -1,5 +1,7 @@
 """What `fastsvc serve` keeps of jobs: the database, what a new start makes of it, what is removed when."""
 
+import json
+import shutil
 import sqlite3
 import time
 
@@ -8,6 +10,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from fastsvc.errors import OutputError
+from fastsvc.serve import voices
 from fastsvc.serve.jobs.book import Book
 from fastsvc.serve.jobs.events import Events
 from fastsvc.serve.jobs.job import Job
@@ -115,3 +118,13 @@ def test_a_state_that_cannot_be_kept_stops_nothing(tmp_path, caplog):
     kept.begin([one])
     assert one.state == "running"
     assert "cannot be kept" in caplog.text
+
+
+def test_a_voice_whose_name_no_answer_can_carry_is_shown_as_broken(tmp_path):
+    folder = shutil.copytree(voices.DEMO, tmp_path / "x.fsvc")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["speakers"][0] = "caf\udce9"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    voice = voices.Voice.read("x", "x", folder, voices.UPLOADED)
+    assert "no answer can carry" in voice.error.message and voice.manifest is None
+    assert voices.Voice.read("x", "x", voices.DEMO, voices.BUNDLED).error is None
