@@ -200,10 +200,10 @@ def test_the_vocoder_learns_from_generated_mels_what_the_recording_sounds_like(s
     task = task_class("vocoder", settings)(settings, studio.corpus, "cpu", batch_size=4, batch_frames=24)
     drawn = task.batch(np.random.default_rng(0))
     batch = task._with_generated(drawn)
-    assert [len(value) for value in batch.values()] == [4] * 4 and batch["audio"].shape == drawn["audio"].shape
+    assert [len(value) for value in batch.values()] == [4] * 4 and batch["audio"].shape[1] == drawn["audio"].shape[1]
     real = log_mel(batch["audio"], studio.corpus.mel)[:, 4:-4]
     assert torch.allclose(real[:2], batch["mel"][:2, 4:-4], atol=1e-5), "the audio is what the mel was made for"
     assert 0.01 < float((batch["given"] - batch["mel"])[:2].abs().mean()) < 0.5
-    assert torch.equal(batch["given"][2:], drawn["given"][2:])
+    assert len(drawn["given"]) == 2 and torch.equal(batch["given"][2:], drawn["given"])
     loss, _ = task._generator_loss(drawn, 1)
     assert torch.isfinite(loss)

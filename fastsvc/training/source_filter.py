@@ -63,7 +63,9 @@ class SourceFilterTask(VocoderTask):
     def batch(self, rng: np.random.Generator) -> dict:
         settings, generator = self.settings, torch.Generator().manual_seed(int(rng.integers(2**62)))
         speed = float(augment.log_uniform(generator, *settings.speeds, 1)) if rng.random() < settings.played else 1.0
-        crops = self.corpus.batch(rng, "train", self.batch_size, int(np.ceil(self.batch_frames * speed)))
+        generated = self.maker.count(self.batch_size) if self.maker else 0
+        size = self.batch_size - generated
+        crops = self.corpus.batch(rng, "train", size, int(np.ceil(self.batch_frames * speed)))
         crops = faster(crops, speed, self.batch_frames, self.mel.hop_samples)
         audio = crops["audio"]
         count = len(audio)
@@ -80,11 +82,10 @@ class SourceFilterTask(VocoderTask):
         item |= {"given": blurred(item["mel"], width) + level * draws}
         if self.maker is None:
             return item
-        frames = self.batch_frames + 2 * CONTEXT
-        return item | self.maker.draw(rng, self.maker.count(self.batch_size), frames, audio=True)
+        return item | self.maker.draw(rng, generated, self.batch_frames + 2 * CONTEXT, audio=True)
 
     def _with_generated(self, batch: dict) -> dict:
-        """The batch with a student's mels, and what they are of, in place of its first items."""
+        """The batch with a student's mels, and what they are of, as its first items."""
         if self.maker is None:
             return batch
         hop, kept = self.mel.hop_samples, slice(CONTEXT, -CONTEXT)
@@ -92,7 +93,7 @@ class SourceFilterTask(VocoderTask):
         audio = batch[PREFIX + "audio"][:, CONTEXT * hop : -CONTEXT * hop].float()
         f0_hz = (batch[PREFIX + "f0_hz"] * batch[PREFIX + "voiced"])[:, kept]
         made = {"audio": audio, "mel": batch[PREFIX + "mel"][:, kept], "f0_hz": f0_hz, "given": mel}
-        return {name: torch.cat([value, batch[name][len(value) :]]) for name, value in made.items()}
+        return {name: torch.cat([value, batch[name]]) for name, value in made.items()}
 
     def _with_room(self, audio: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Rooms and hiss, of the target too: what is neither dry nor clean shall stay as it is."""
