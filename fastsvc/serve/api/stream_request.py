@@ -6,8 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsvc import arguments, reading
-from fastsvc.engine.stream.grid import BLOCK_MS, LOOKAHEAD_MS
-from fastsvc.engine.stream.stream import GAIN
 from fastsvc.errors import ConfigError
 from fastsvc.serve import trackers
 from fastsvc.serve.api.errors import Refused
@@ -18,11 +16,11 @@ SAMPLE_BYTES = 4
 RATE_HZ = (8000, 192_000)  # of microphones
 MIXED = 64  # most voices of a mixture
 _NUMBERS = {
-    "block_ms": BLOCK_MS,
-    "lookahead_ms": LOOKAHEAD_MS,
+    "block_ms": arguments.BLOCK_MS,
+    "lookahead_ms": arguments.LOOKAHEAD_MS,
     "transpose": arguments.SEMITONES,
     "formant": arguments.FORMANT,
-    "gain": GAIN,
+    "gain": arguments.GAIN,
     "index_rate": arguments.INDEX_RATE,
     "protect": arguments.PROTECT,
 }
