@@ -153,7 +153,7 @@ print("torch" in sys.modules)
 def test_the_server_itself_needs_no_pytorch(tmp_path):
     """It takes seconds to import and 200 MB for good; recordings and voices are for workers alone."""
     command = [sys.executable, "-c", LIFE, str(tmp_path / "home")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 

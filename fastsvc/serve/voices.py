@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastsvc import arguments, files, reading, spelling
@@ -14,6 +14,7 @@ from fastsvc.config import RvcConfig
 from fastsvc.config.shown import shown
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError, EngineError, FastsvcError
+from fastsvc.serve import messages
 from fastsvc.serve.settings import ServeSettings
 
 DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
@@ -38,7 +39,6 @@ class Voice:
     table: Speakers | None = None
     error: FastsvcError | None = None
     size_bytes: int = 0
-    files: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
     def read(cls, id: str, name: str, path: Path, origin: str) -> Voice:
@@ -46,17 +46,11 @@ class Voice:
         voice = cls(id, name, path, origin)
         try:
             artifact = Artifact(path)
-            voice.manifest, voice.table = artifact.manifest, Speakers.of(artifact.manifest)
-            voice.files = frozenset(artifact.files)
             voice.size_bytes = sum(entry.get("bytes", 0) for entry in artifact.files.values())
-            "".join(voice.manifest.speakers).encode()
+            _check_names(artifact.manifest, name)
+            voice.manifest, voice.table = artifact.manifest, Speakers.of(artifact.manifest)
         except FastsvcError as error:
             voice.error = error
-        except UnicodeEncodeError:
-            voice.manifest = voice.table = None
-            voice.error = EngineError(
-                f"{name} has a voice whose name no answer can carry", "build it again from its checkpoint"
-            )
         return voice
 
     @property
@@ -122,7 +116,7 @@ class Voices:
     def __init__(self, settings: ServeSettings):
         self.settings, self.by_id = settings, dict[str, Voice]()
         for path in settings.engines:
-            self._add(Voice.read(self._free(path.stem), path.stem, path, NAMED))
+            self._add(Voice.read(self._free(path.stem), messages.carried(path.stem), path, NAMED))
         folders = settings.voices_folder.iterdir() if settings.voices_folder.is_dir() else ()
         for folder in sorted(folder for folder in folders if (folder / ABOUT).is_file()):
             self.install(folder.name)
@@ -181,6 +175,16 @@ class Voices:
         self.folder(id).replace(gone)
         del self.by_id[id]
         shutil.rmtree(gone, ignore_errors=True)
+
+
+def _check_names(manifest: Manifest, name: str) -> None:
+    """Raises EngineError for an engine whose names (those that lists of engines show) have half a character.
+
+    The manifest itself may have them: a voice that is called after its file converts at the command line.
+    """
+    for text in (manifest.source.format, *manifest.speakers):
+        if messages.carried(text) != text:
+            raise EngineError(f"{name} has a name that no answer can carry", "build it again from its checkpoint")
 
 
 def checked_name(name) -> str:

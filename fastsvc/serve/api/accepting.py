@@ -45,7 +45,7 @@ def _options(form: Received) -> dict:
     form.refuse_other_fields("options", """send all options in one: -F 'options={"speaker": "slt"}'""")
     text = form.fields.get("options", "{}") or "{}"
     try:
-        options = reading.parse_json(text)
+        options = reading.parse_json(text, file_names=False)
     except (ValueError, RecursionError) as error:
         why = "they are not JSON" if isinstance(error, json.JSONDecodeError) else f"they cannot be read: {error}"
         raise Refused(422, "options", why, "send an object of JSON", field="options") from None

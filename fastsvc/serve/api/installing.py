@@ -48,7 +48,7 @@ async def rename(request: Request, id: str) -> dict:
     state = service(request)
     voice = _own(state, id)
     try:
-        new = reading.parse_json(await request.body())
+        new = reading.parse_json(await request.body(), file_names=False)
     except ValueError:
         new = None
     if not isinstance(new, dict) or not isinstance(new.get("name"), str):

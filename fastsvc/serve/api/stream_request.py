@@ -74,7 +74,7 @@ def changes_of(text: str) -> Changes:
 
 def _object(text: str) -> dict:
     try:
-        asked = reading.parse_json(text) if len(text) <= TEXT_CHARACTERS else None
+        asked = reading.parse_json(text, file_names=False) if len(text) <= TEXT_CHARACTERS else None
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
