@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from fastsvc.serve.api.errors import Refused
-from fastsvc.serve.api.jobs import found
+from fastsvc.serve.api.jobs import found, found_batch
 from fastsvc.serve.api.zipped import zipped
 from fastsvc.serve.jobs.job import DONE, Job
 from fastsvc.serve.jobs.names import split
@@ -87,8 +87,6 @@ async def picture(request: Request, id: str, which: Literal["input", "result"]) 
 async def archive(request: Request, batch: str) -> StreamingResponse:
     """All results of a request, and a list of those that failed."""
     state = service(request)
-    jobs = state.queue.book.batch(batch)
-    if not jobs:
-        raise Refused.unknown("batch")
+    jobs = found_batch(state, batch)
     headers = {**PRIVATE, "Content-Disposition": 'attachment; filename="results.zip"'}
     return StreamingResponse(zipped(jobs, state.queue.book.folder), media_type="application/zip", headers=headers)
