@@ -21,6 +21,7 @@ DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
 BUNDLED, NAMED, UPLOADED = "bundled", "named", "uploaded"
 FOLDER, ABOUT = "voice.fsvc", "voice.json"  # in the folder of an uploaded voice
 NAME_CHARACTERS = 100
+MIXED = 64  # most voices of a request's mixture
 _ABOUT_BYTES = 1 << 16
 
 
@@ -128,6 +129,14 @@ class Voices:
 
     def get(self, id: str) -> Voice | None:
         return self.by_id.get(id)
+
+    def asked(self, id) -> Voice | None:
+        """The engine of a request: of that id, or the default one where the request names none (None)."""
+        return self.default() if id is None else self.by_id.get(id) if isinstance(id, str) else None
+
+    def names(self) -> dict[str, str]:
+        """Paths of engines → what clients call them, for messages.public."""
+        return {str(voice.path): voice.name for voice in self}
 
     def default(self) -> Voice | None:
         """The first one that can be used."""

@@ -56,7 +56,7 @@ def _options(form: Received) -> dict:
 
 def _voice(state: Service, options: dict) -> Voice:
     id = options.get("engine")
-    voice = state.voices.default() if id is None else state.voices.get(id) if isinstance(id, str) else None
+    voice = state.voices.asked(id)
     if voice is None:
         why = "there is no engine of this id" if id is not None else "no engine can be used"
         raise Refused(422, "engine", why, "choose one of /api/v1/engines", field="engine")

@@ -8,13 +8,12 @@ from fastsvc import arguments
 from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
 from fastsvc.serve import trackers
-from fastsvc.serve.voices import Voice
+from fastsvc.serve.voices import MIXED, Voice
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
 BITS = {"wav": ("16", "24", "float"), "flac": ("16", "24")}
 CHANNELS = ("mono", "keep")
 OTHERS = ("engine", "speaker", "pictures")
-_MIXED = 64  # most voices of a mixture
 
 _CHECKS: dict[str, Callable] = {
     "steps": lambda value: arguments.whole_number("steps", value, *arguments.STEPS),
@@ -79,8 +78,8 @@ def _speaker(value, voice: Voice):
         value = voice.default_speaker()
         if value is None:
             raise ConfigError("no speaker is chosen", f"choose one: {', '.join(table.names[:12])}")
-    if isinstance(value, Mapping) and len(value) > _MIXED:
-        raise ConfigError(f"a mixture of {len(value)} speakers", f"use at most {_MIXED}")
+    if isinstance(value, Mapping) and len(value) > MIXED:
+        raise ConfigError(f"a mixture of {len(value)} speakers", f"use at most {MIXED}")
     table.weights(value)
     return dict(value) if isinstance(value, Mapping) else value
 
