@@ -70,8 +70,7 @@ async def _seconds(state: Service, file) -> float:
     try:
         seconds = await state.prober.seconds(file.path, name)
     except AudioError as error:
-        what, _, why = error.message.partition(": ")
-        raise Refused(415, what, why, error.remedy, field="file") from None
+        raise Refused.of(error, 415, "file") from None
     if seconds > state.settings.max_seconds:
         why = f"it has {seconds:.0f} s, and {state.settings.max_seconds:.0f} s are the most"
         raise Refused(413, name, why, "cut it into shorter recordings", field="file")

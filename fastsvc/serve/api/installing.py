@@ -92,8 +92,7 @@ def _queued(state: Service, form: Received) -> Job:
         try:
             role, place = kinds.role(file.part, file.name)
         except CheckpointError as error:
-            what, _, why = error.message.partition(": ")
-            raise Refused(415, what, why, error.remedy) from None
+            raise Refused.of(error, 415) from None
         if role in roles:
             raise Refused(422, file.part, f"it has two files of one kind ({role})", "send one voice at a time")
         roles[role] = file, place
