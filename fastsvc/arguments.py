@@ -45,6 +45,10 @@ UNVOICED_F0 = ("zero", "interpolated")
 F0_FILLS = ("interpolate", "hold")
 RESAMPLERS = ("long", "short")
 FORMANT = (-12.0, 12.0)  # semitones; upstream trains its key shift up to 5
+# Of streams; they stand here for programs that import no PyTorch.
+BLOCK_MS = (1.0, 10_000.0)
+LOOKAHEAD_MS = (0.0, 10_000.0)
+GAIN = (1e-3, 1e3)
 MINUTES = (0.0, 1e6)
 PIECE_S = (1.0, 3600.0)
 

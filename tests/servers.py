@@ -14,6 +14,7 @@ from pathlib import Path
 import engines
 import httpx
 
+from bench.serve_load import descendants
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.serve.voices import DEMO
 
@@ -102,19 +103,6 @@ class Server:
     def workers(self) -> list[int]:
         """Process ids of the processes that it started, without the one that cleans up behind them. Linux only."""
         return [pid for pid in descendants(self.process.pid) if "resource_tracker" not in command_of(pid)]
-
-
-def descendants(pid: int) -> list[int]:
-    """Process ids below ``pid``."""
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    found, front = [], [pid]
-    while front:
-        front = [child for child, parent in parents.items() if parent in front]
-        found += front
-    return found
 
 
 def command_of(pid: int) -> str:

@@ -139,6 +139,8 @@ def test_half_a_character_in_json(text):
     with pytest.raises(ValueError, match="surrogate"):
         reading.parse_json(text)
     assert reading.parse_json('["caf\\udce9"]') == [os.fsdecode(b"caf\xe9")], "a file's name that is no UTF-8"
+    with pytest.raises(ValueError, match="surrogate"):
+        reading.parse_json('["caf\\udce9"]', file_names=False)
     assert reading.parse_json('["\\ud83d\\ude00", "\\\\ud800"]') == ["😀", "\\ud800"]
 
 

@@ -130,6 +130,33 @@ def test_settings_of_the_options(tmp_path):
         ServeSettings(host="192.168.1.7", home=tmp_path)
 
 
+LIFE = """
+import sys
+from fastapi.testclient import TestClient
+from fastsvc.serve import server
+from fastsvc.serve.settings import ServeSettings
+app = server.create_app(ServeSettings(home=sys.argv[1], warm=False))
+with TestClient(app, "http://127.0.0.1") as client:
+    for path in ("/", "/readyz", "/metrics", "/api/v1/engines", "/api/v1/voices", "/api/v1/limits"):
+        assert client.get(path).status_code == 200, path
+    options = {"options": '{"speaker": "slt", "format": "mp3", "rate": 44100, "f0": "harvest"}'}
+    assert client.post("/api/v1/jobs", files={"file": ("a.wav", b"x")}, data=options).status_code == 415
+    assert client.post("/api/v1/engines", files={"file": ("a.exe", b"x")}).status_code == 415
+    with client.websocket_connect("ws://127.0.0.1/api/v1/stream") as socket:
+        socket.send_text('{"rate_hz": 16000, "speaker": "slt", "gain": 0}')
+        assert socket.receive_json()["field"] == "gain"
+print("torch" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_the_server_itself_needs_no_pytorch(tmp_path):
+    """It takes seconds to import and 200 MB for good; recordings and voices are for workers alone."""
+    command = [sys.executable, "-c", LIFE, str(tmp_path / "home")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
 def test_sizes():
     size = serve.Size()
     texts = {"4GB": 4 * 10**9, "1.5 mb": 1_500_000, "512k": 512_000, "12": 12, "7B": 7}

@@ -1,13 +1,16 @@
 """What `fastsvc serve` keeps of jobs: the database, what a new start makes of it, what is removed when."""
 
 import json
+import os
 import shutil
 import sqlite3
+import sys
 import time
 
 import pytest
 
 pytest.importorskip("fastapi")
+import serving
 
 from fastsvc.errors import OutputError
 from fastsvc.serve import voices
@@ -120,11 +123,23 @@ def test_a_state_that_cannot_be_kept_stops_nothing(tmp_path, caplog):
     assert "cannot be kept" in caplog.text
 
 
-def test_a_voice_whose_name_no_answer_can_carry_is_shown_as_broken(tmp_path):
+@pytest.mark.parametrize("key, place", [("speakers", 0), ("source", "format")])
+def test_a_voice_whose_name_no_answer_can_carry_is_shown_as_broken(tmp_path, key, place):
     folder = shutil.copytree(voices.DEMO, tmp_path / "x.fsvc")
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["speakers"][0] = "caf\udce9"
+    manifest[key][place] = "caf\udce9"
     (folder / "manifest.json").write_text(json.dumps(manifest))
     voice = voices.Voice.read("x", "x", folder, voices.UPLOADED)
     assert "no answer can carry" in voice.error.message and voice.manifest is None
     assert voices.Voice.read("x", "x", voices.DEMO, voices.BUNDLED).error is None
+    with serving.client(tmp_path / "home", folder) as client:
+        (first, *_) = client.get("/api/v1/engines").json()["engines"]
+    assert (first["id"], first["state"]) == ("x", "broken") and "no answer can carry" in first["error"]["what"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_an_engine_in_a_folder_whose_name_is_no_text_is_offered(tmp_path):
+    folder = shutil.copytree(voices.DEMO, tmp_path / os.fsdecode(b"caf\xe9.fsvc"))
+    with serving.client(tmp_path / "home", folder) as client:
+        (first, *_) = client.get("/api/v1/engines").json()["engines"]
+    assert (first["id"], first["name"], first["state"]) == ("caf", "caf\\udce9", "cold")

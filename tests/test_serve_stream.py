@@ -111,6 +111,7 @@ def _refused(client, *messages):
         '{"rate_hz": 16000, "seed": -1}',
         '{"rate_hz": 16000, "f0": "rmvpe"}',
         '{"rate_hz": 16000, "\\ud800": 1}',
+        '{"rate_hz": 16000, "\\udce9": 1}',
         '{"rate_hz": 16000, "rate_hz": 8000}',
     ],
     ids=lambda text: str(text)[:40],
@@ -120,6 +121,7 @@ def test_first_messages_that_are_refused(client, first):
         first = first[:-1] + ', "speaker": 0}'
     error, code = _refused(client, first)
     assert code == stream.POLICY and error["what"] and error["remedy"] is not None
+    assert json.dumps(error, ensure_ascii=False).encode(), "a real socket carries it"
     assert client.app.state.service.pool.streams() == 0
 
 

@@ -113,7 +113,12 @@ RECORDING = part('name="file"; filename="a.wav"')
 
 @pytest.mark.parametrize(
     "options, why",
-    [('{"\\ud800": 1}', "surrogate"), ('{"speaker": "slt", "speaker": "kal"}', "twice"), ("{", "not JSON")],
+    [
+        ('{"\\ud800": 1}', "surrogate"),
+        ('{"\\udce9": 1}', "surrogate"),
+        ('{"speaker": "slt", "speaker": "kal"}', "twice"),
+        ("{", "not JSON"),
+    ],
 )
 def test_options_that_cannot_be_read(client, options, why):
     answer = posted(client, field("options", options) + RECORDING + b"--xyz--\r\n")

@@ -17,7 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 from recordings import put, tone
-from servers import Server, alive, descendants
+from servers import Server, alive
+from sockets import until
+
+from bench.serve_load import descendants
 
 pytestmark = [
     pytest.mark.slow,
@@ -130,10 +133,10 @@ def test_a_client_that_goes_away(server, songs):
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(head.format(path, server.port, len(body)).encode() + body[:sent])
             if path == "convert":
-                wait_for(lambda: in_work(server) == 1)
-        wait_for(lambda: not any((server.home / "incoming").iterdir()))
+                until(lambda: in_work(server) == 1, 30)
+        until(lambda: not any((server.home / "incoming").iterdir()), 30)
     start = time.monotonic()
-    wait_for(lambda: in_work(server) == 0)
+    until(lambda: in_work(server) == 0, 30)
     (after,) = server.submit(recordings["2.wav"], speaker=SPEAKER)
     assert server.result(server.wait(after["id"])) == wanted["2.wav"]
     assert time.monotonic() - start < 20
@@ -142,13 +145,6 @@ def test_a_client_that_goes_away(server, songs):
 def in_work(server) -> int:
     """How many jobs are computed, by /metrics."""
     return int(float(re.search(r"^fastsvc_jobs_running (\S+)$", server.client.get("/metrics").text, re.MULTILINE)[1]))
-
-
-def wait_for(reached, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_kill_9_of_the_server_loses_no_job_and_sigterm_drains(songs, tmp_path):
@@ -160,14 +156,14 @@ def test_kill_9_of_the_server_loses_no_job_and_sigterm_drains(songs, tmp_path):
         family = descendants(server.process.pid)
         server.process.kill()
         server.process.wait()
-        wait_for(lambda: not any(map(alive, family)), 10)  # no worker works on for nobody
+        until(lambda: not any(map(alive, family)), 10)  # no worker works on for nobody
         server.start()
         assert [server.result(server.wait(job["id"])) for job in jobs] == [wanted[name] for name in names]
 
         jobs = server.submit(*(recordings[name] for name in names[:2]), speaker=SPEAKER)
         server.wait(jobs[0]["id"], running)
         server.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: refused(server), 15)
+        until(lambda: refused(server), 15)
         assert server.process.wait(120) == 0
         server.start()
         assert server.result(server.job(jobs[0]["id"])) == wanted[names[0]]  # done before the end, not anew

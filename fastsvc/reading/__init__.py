@@ -105,9 +105,10 @@ def read_yaml(
         raise error(f"{path} cannot be read: {reason}", "correct the file") from None
 
 
-def parse_json(text: str | bytes):
+def parse_json(text: str | bytes, file_names: bool = True):
     """The values of a JSON text. Raises ValueError: not UTF-8, not JSON, too deep, a key twice, endless digits, half a
-    character. Bytes of file names that are no UTF-8 stay as Python spells them, U+DC80 to U+DCFF."""
+    character. Bytes of file names that are no UTF-8 stay as Python spells them, U+DC80 to U+DCFF; without
+    ``file_names`` they are halves of characters as well, as in a client's request, which is answered in UTF-8."""
     text = text.decode() if isinstance(text, bytes) else text
     deepest = depth = 0
     for bracket in _BRACKETS.finditer(_STRING.sub("", text)):
@@ -118,7 +119,7 @@ def parse_json(text: str | bytes):
     values = json.loads(text, object_pairs_hook=_unique_keys, parse_int=_integer)
     if _HALF.search(text):
         try:
-            json.dumps(values, ensure_ascii=False).encode(errors="surrogateescape")
+            json.dumps(values, ensure_ascii=False).encode(errors="surrogateescape" if file_names else "strict")
         except UnicodeEncodeError:
             raise ValueError("it has half of a surrogate pair") from None
     return values

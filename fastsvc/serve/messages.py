@@ -20,11 +20,16 @@ def public(error: FastsvcError, names: Mapping[str, str] | None = None) -> dict[
 
 
 def plain(text: str, names: Mapping[str, str] | None = None) -> str:
-    """``text`` with names in the place of paths, and without the folders of all other absolute paths. Names inside
-    checkpoints may have halves of characters, which no answer can carry: they are spelled."""
+    """``text`` with names in the place of paths, and without the folders of all other absolute paths."""
     for path, name in sorted((names or {}).items(), key=lambda item: -len(item[0])):
         text = text.replace(path, name)
-    return _PATH.sub("", text).encode("utf-8", "backslashreplace").decode()
+    return carried(_PATH.sub("", text))
+
+
+def carried(text: str) -> str:
+    """``text`` as an answer can carry it. Names of files, and those inside checkpoints, may have halves of characters,
+    which UTF-8 has not: they are spelled."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def of_database(error: Exception) -> FastsvcError | None:

@@ -38,8 +38,8 @@ async def _serve(settings: ServeSettings, on_started: Callable[[str], None]) -> 
         service: Service = app.state.service
         await service.start()
         try:
-            options = {"log_config": None, "access_log": False, "lifespan": "on", "server_header": False}
-            options |= {"timeout_graceful_shutdown": CLOSE_S, **uvicorn_options(settings)}
+            options = {"log_config": None, "lifespan": "on", "timeout_graceful_shutdown": CLOSE_S}
+            options |= uvicorn_options(settings)
             server = _Server(uvicorn.Config(app, **options), service)
             server.on_started = lambda: on_started(address(settings.host, listener.getsockname()[1]))
             await server.serve([listener])

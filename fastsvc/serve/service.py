@@ -63,13 +63,13 @@ class Service:
         self.prober = Prober(self.settings.empty_folder)
         self._watch()
         self.queue.start()
-        sweep(self.settings.voices_folder, (*self.queue.book.waiting.values(), *self.queue.book.running.values()))
+        sweep(self.settings.voices_folder, self.queue.book.unfinished())
 
     def _watch(self) -> None:
-        metrics, pool, runner = self.metrics, self.pool, self.queue.runner
+        metrics, pool = self.metrics, self.pool
         metrics.watch(metrics.engines, lambda: sum(worker.ready for worker in pool.workers))
         metrics.watch(metrics.bytes, pool.resident_bytes)
-        metrics.watch(metrics.running, lambda: sum(len(run.jobs) for run in runner.runs.values()))
+        metrics.watch(metrics.running, lambda: len(self.queue.book.running))
         metrics.watch(metrics.streams, pool.streams)
 
     async def _warm(self) -> None:

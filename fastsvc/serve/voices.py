@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastsvc import arguments, files, reading, spelling
@@ -14,12 +14,14 @@ from fastsvc.config import RvcConfig
 from fastsvc.config.shown import shown
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError, EngineError, FastsvcError
+from fastsvc.serve import messages
 from fastsvc.serve.settings import ServeSettings
 
 DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
 BUNDLED, NAMED, UPLOADED = "bundled", "named", "uploaded"
 FOLDER, ABOUT = "voice.fsvc", "voice.json"  # in the folder of an uploaded voice
 NAME_CHARACTERS = 100
+MIXED = 64  # most voices of a request's mixture
 _ABOUT_BYTES = 1 << 16
 
 
@@ -38,7 +40,6 @@ class Voice:
     table: Speakers | None = None
     error: FastsvcError | None = None
     size_bytes: int = 0
-    files: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
     def read(cls, id: str, name: str, path: Path, origin: str) -> Voice:
@@ -46,17 +47,11 @@ class Voice:
         voice = cls(id, name, path, origin)
         try:
             artifact = Artifact(path)
-            voice.manifest, voice.table = artifact.manifest, Speakers.of(artifact.manifest)
-            voice.files = frozenset(artifact.files)
             voice.size_bytes = sum(entry.get("bytes", 0) for entry in artifact.files.values())
-            "".join(voice.manifest.speakers).encode()
+            _check_names(artifact.manifest, name)
+            voice.manifest, voice.table = artifact.manifest, Speakers.of(artifact.manifest)
         except FastsvcError as error:
             voice.error = error
-        except UnicodeEncodeError:
-            voice.manifest = voice.table = None
-            voice.error = EngineError(
-                f"{name} has a voice whose name no answer can carry", "build it again from its checkpoint"
-            )
         return voice
 
     @property
@@ -122,7 +117,7 @@ class Voices:
     def __init__(self, settings: ServeSettings):
         self.settings, self.by_id = settings, dict[str, Voice]()
         for path in settings.engines:
-            self._add(Voice.read(self._free(path.stem), path.stem, path, NAMED))
+            self._add(Voice.read(self._free(path.stem), messages.carried(path.stem), path, NAMED))
         folders = settings.voices_folder.iterdir() if settings.voices_folder.is_dir() else ()
         for folder in sorted(folder for folder in folders if (folder / ABOUT).is_file()):
             self.install(folder.name)
@@ -134,6 +129,14 @@ class Voices:
 
     def get(self, id: str) -> Voice | None:
         return self.by_id.get(id)
+
+    def asked(self, id) -> Voice | None:
+        """The engine of a request: of that id, or the default one where the request names none (None)."""
+        return self.default() if id is None else self.by_id.get(id) if isinstance(id, str) else None
+
+    def names(self) -> dict[str, str]:
+        """Paths of engines → what clients call them, for messages.public."""
+        return {str(voice.path): voice.name for voice in self}
 
     def default(self) -> Voice | None:
         """The first one that can be used."""
@@ -181,6 +184,16 @@ class Voices:
         self.folder(id).replace(gone)
         del self.by_id[id]
         shutil.rmtree(gone, ignore_errors=True)
+
+
+def _check_names(manifest: Manifest, name: str) -> None:
+    """Raises EngineError for an engine whose names (those that lists of engines show) have half a character.
+
+    The manifest itself may have them: a voice that is called after its file converts at the command line.
+    """
+    for text in (manifest.source.format, *manifest.speakers):
+        if messages.carried(text) != text:
+            raise EngineError(f"{name} has a name that no answer can carry", "build it again from its checkpoint")
 
 
 def checked_name(name) -> str:

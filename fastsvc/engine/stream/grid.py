@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from fastsvc import arguments
 
-BLOCK_MS = (1.0, 10_000.0)
-LOOKAHEAD_MS = (0.0, 10_000.0)
-
 
 @dataclass(frozen=True)
 class Grid:
@@ -22,8 +19,8 @@ class Grid:
     @classmethod
     def of(cls, mel, block_ms, lookahead_ms) -> Grid:
         """``mel``: the model's MelConfig; sizes are rounded to whole frames. Raises ConfigError."""
-        block_ms = arguments.number("block_ms", block_ms, *BLOCK_MS)
-        lookahead_ms = arguments.number("lookahead_ms", lookahead_ms, *LOOKAHEAD_MS)
+        block_ms = arguments.number("block_ms", block_ms, *arguments.BLOCK_MS)
+        lookahead_ms = arguments.number("lookahead_ms", lookahead_ms, *arguments.LOOKAHEAD_MS)
         frame_ms = 1000 * mel.hop_samples / mel.rate_hz
         return cls(mel.rate_hz, mel.hop_samples, max(1, round(block_ms / frame_ms)), round(lookahead_ms / frame_ms))
 

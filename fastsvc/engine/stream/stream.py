@@ -26,7 +26,6 @@ from fastsvc.engine.stream.tape import Tape
 from fastsvc.engine.stream.voice import Voice
 from fastsvc.errors import AudioError, ConfigError, EngineError
 
-GAIN = (1e-3, 1e3)
 LOUDEST = 1e6  # of a sample: far above full scale, and far below where sums of squares overflow
 FADE_S = 0.02  # from one voice to the next
 MEASURED = 512  # blocks that the times are of
@@ -175,7 +174,7 @@ def _check(engine, request: Request) -> None:
 
 
 def _gain(value) -> float:
-    return arguments.number("gain", value, *GAIN)
+    return arguments.number("gain", value, *arguments.GAIN)
 
 
 def _mono(samples, rate_hz: int) -> np.ndarray:

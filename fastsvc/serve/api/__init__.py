@@ -2,5 +2,4 @@
 
 from fastsvc.serve.api import convert, engines, health, installing, jobs, limits, results, stream
 
-PREFIX = "/api/v1"
 ROUTERS = tuple(module.router for module in (health, limits, engines, installing, jobs, results, convert, stream))

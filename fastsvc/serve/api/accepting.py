@@ -45,7 +45,7 @@ def _options(form: Received) -> dict:
     form.refuse_other_fields("options", """send all options in one: -F 'options={"speaker": "slt"}'""")
     text = form.fields.get("options", "{}") or "{}"
     try:
-        options = reading.parse_json(text)
+        options = reading.parse_json(text, file_names=False)
     except (ValueError, RecursionError) as error:
         why = "they are not JSON" if isinstance(error, json.JSONDecodeError) else f"they cannot be read: {error}"
         raise Refused(422, "options", why, "send an object of JSON", field="options") from None
@@ -56,7 +56,7 @@ def _options(form: Received) -> dict:
 
 def _voice(state: Service, options: dict) -> Voice:
     id = options.get("engine")
-    voice = state.voices.default() if id is None else state.voices.get(id) if isinstance(id, str) else None
+    voice = state.voices.asked(id)
     if voice is None:
         why = "there is no engine of this id" if id is not None else "no engine can be used"
         raise Refused(422, "engine", why, "choose one of /api/v1/engines", field="engine")
@@ -70,8 +70,7 @@ async def _seconds(state: Service, file) -> float:
     try:
         seconds = await state.prober.seconds(file.path, name)
     except AudioError as error:
-        what, _, why = error.message.partition(": ")
-        raise Refused(415, what, why, error.remedy, field="file") from None
+        raise Refused.of(error, 415, "file") from None
     if seconds > state.settings.max_seconds:
         why = f"it has {seconds:.0f} s, and {state.settings.max_seconds:.0f} s are the most"
         raise Refused(413, name, why, "cut it into shorter recordings", field="file")

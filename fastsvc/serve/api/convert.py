@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
@@ -13,6 +11,7 @@ from fastsvc.serve.api.accepting import accepted
 from fastsvc.serve.api.errors import Refused
 from fastsvc.serve.api.results import TYPES, result_path
 from fastsvc.serve.api.uploads import received
+from fastsvc.serve.jobs.events import happens
 from fastsvc.serve.jobs.job import CANCELLED, FAILED, Job
 from fastsvc.serve.service import Service, service
 
@@ -51,11 +50,8 @@ async def _over(request: Request, state: Service, job: Job) -> Job:
                 raise Refused(409, "the job was cancelled")
             if now.over:
                 return now
-            try:
-                await asyncio.wait_for(changed.wait(), LOOK_S)
-            except asyncio.TimeoutError:
-                if await request.is_disconnected():
-                    raise Refused(409, "the client is gone") from None
+            if not await happens(changed, LOOK_S) and await request.is_disconnected():
+                raise Refused(409, "the client is gone")
 
 
 def _discard(state: Service, job: Job) -> None:

@@ -39,6 +39,11 @@ class Refused(Exception):
             self.error["field"] = field
 
     @classmethod
+    def of(cls, error: FastsvcError, status: int, field: str | None = None) -> Refused:
+        """A typed error, with a status of its own or the name of the field that it is about."""
+        return cls(status, **messages.public(error), field=field)
+
+    @classmethod
     def unknown(cls, what: str) -> Refused:
         """404: no such thing."""
         return cls(HTTPStatus.NOT_FOUND, what, "it does not exist, or is removed already")

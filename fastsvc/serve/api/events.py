@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from fastapi.responses import StreamingResponse
 
+from fastsvc.serve.jobs.events import happens
 from fastsvc.serve.service import Service
 
 INTERVAL_S = 0.1  # between looks at the jobs
@@ -40,19 +41,10 @@ async def _events(state: Service, ids: Sequence[str]) -> AsyncIterator[str]:
                 if job.over:
                     left.remove(id)
             if left and not ending:
-                if not await _waited(changed, state):
+                if not await happens(changed, state.settings.heartbeat_s):
                     yield ": still here\n\n"
                 await asyncio.sleep(INTERVAL_S)
     yield _event("end", {})
-
-
-async def _waited(changed: asyncio.Event, state: Service) -> bool:
-    """Whether there is news before it is time for a sign of life."""
-    try:
-        await asyncio.wait_for(changed.wait(), state.settings.heartbeat_s)
-        return True
-    except asyncio.TimeoutError:
-        return False
 
 
 def _event(name: str, data: dict) -> str:

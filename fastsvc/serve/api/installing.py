@@ -48,7 +48,7 @@ async def rename(request: Request, id: str) -> dict:
     state = service(request)
     voice = _own(state, id)
     try:
-        new = reading.parse_json(await request.body())
+        new = reading.parse_json(await request.body(), file_names=False)
     except ValueError:
         new = None
     if not isinstance(new, dict) or not isinstance(new.get("name"), str):
@@ -92,8 +92,7 @@ def _queued(state: Service, form: Received) -> Job:
         try:
             role, place = kinds.role(file.part, file.name)
         except CheckpointError as error:
-            what, _, why = error.message.partition(": ")
-            raise Refused(415, what, why, error.remedy) from None
+            raise Refused.of(error, 415) from None
         if role in roles:
             raise Refused(422, file.part, f"it has two files of one kind ({role})", "send one voice at a time")
         roles[role] = file, place

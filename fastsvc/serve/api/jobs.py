@@ -24,6 +24,14 @@ def found(state: Service, id: str) -> Job:
     return job
 
 
+def found_batch(state: Service, batch: str) -> list[Job]:
+    """The jobs of a request, in their order. Raises Refused (404)."""
+    jobs = state.queue.book.batch(batch)
+    if not jobs:
+        raise Refused.unknown("batch")
+    return jobs
+
+
 @router.post("/jobs", status_code=202, openapi_extra=forms.RECORDINGS)
 async def add(request: Request) -> JSONResponse:
     """Convert recordings: a job for each file."""
@@ -60,10 +68,7 @@ async def job_events(request: Request, id: str) -> StreamingResponse:
 async def batch_events(request: Request, batch: str) -> StreamingResponse:
     """Server-sent events of all jobs of a request, until all are over."""
     state = service(request)
-    jobs = state.queue.book.batch(batch)
-    if not jobs:
-        raise Refused.unknown("batch")
-    return events.stream(state, [job.id for job in jobs])
+    return events.stream(state, [job.id for job in found_batch(state, batch)])
 
 
 @router.delete("/jobs/{id}")

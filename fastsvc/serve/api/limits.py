@@ -5,19 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from fastsvc import arguments
+from fastsvc.audio import encode, io
 from fastsvc.serve import trackers
 from fastsvc.serve.service import service
 from fastsvc.version import VERSION
 
-OUTPUT_FORMATS = ("wav", "flac", "mp3", "ogg")
 router = APIRouter(prefix="/api/v1", tags=["limits"])
 
 
 @router.get("/limits")
 async def limits(request: Request) -> dict:
     """Limits of recordings and requests, formats, and what is switched on."""
-    from fastsvc.audio.io import EXTENSIONS
-
     settings = service(request).settings
     return {
         "version": VERSION,
@@ -25,8 +23,8 @@ async def limits(request: Request) -> dict:
         "max_seconds": settings.max_seconds,
         "max_files": settings.max_files,
         "max_request_bytes": settings.max_request_bytes,
-        "formats": sorted(EXTENSIONS),
-        "output_formats": list(OUTPUT_FORMATS),
+        "formats": sorted(io.EXTENSIONS),
+        "output_formats": list(encode.FORMATS),
         "uploads": settings.uploads,
         "live": settings.live,
         "f0_methods": trackers.usable(),

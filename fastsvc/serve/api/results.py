@@ -11,14 +11,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from fastsvc.serve.api.errors import Refused
-from fastsvc.serve.api.jobs import found
+from fastsvc.serve.api.jobs import found, found_batch
 from fastsvc.serve.api.zipped import zipped
 from fastsvc.serve.jobs.job import DONE, Job
-from fastsvc.serve.jobs.names import split
+from fastsvc.serve.jobs.names import HEARD, PICTURES, split
 from fastsvc.serve.service import Service, service
 
 TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg"}
-HEARD = "heard.wav"
 RANGE = re.compile(rb"bytes=(?:(\d{1,18})-(\d{1,18})?|-\d{1,18})")  # one: all that players ask for
 PRIVATE = {"Cache-Control": "private, no-cache"}
 router = APIRouter(prefix="/api/v1", tags=["results"])
@@ -77,7 +76,7 @@ async def heard(request: Request, id: str) -> FileResponse:
 async def picture(request: Request, id: str, which: Literal["input", "result"]) -> Response:
     """Spectrogram and pitch; fastsvc/serve/workers/pictures.py says what the numbers mean."""
     state = service(request)
-    content = _existing(state.queue.book.folder(found(state, id)) / f"{which}.json.gz").read_bytes()
+    content = _existing(state.queue.book.folder(found(state, id)) / PICTURES[which]).read_bytes()
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(content, media_type="application/json", headers={**PRIVATE, "Content-Encoding": "gzip"})
     return Response(gzip.decompress(content), media_type="application/json", headers=PRIVATE)
@@ -87,8 +86,6 @@ async def picture(request: Request, id: str, which: Literal["input", "result"]) 
 async def archive(request: Request, batch: str) -> StreamingResponse:
     """All results of a request, and a list of those that failed."""
     state = service(request)
-    jobs = state.queue.book.batch(batch)
-    if not jobs:
-        raise Refused.unknown("batch")
+    jobs = found_batch(state, batch)
     headers = {**PRIVATE, "Content-Disposition": 'attachment; filename="results.zip"'}
     return StreamingResponse(zipped(jobs, state.queue.book.folder), media_type="application/zip", headers=headers)

@@ -51,7 +51,7 @@ async def stream(socket: WebSocket) -> None:
     except ResourceError as error:
         await _end(socket, messages.public(error), LATER)
     except FastsvcError as error:
-        await _end(socket, messages.public(error, {str(voice.path): voice.name for voice in state.voices}), POLICY)
+        await _end(socket, messages.public(error, state.voices.names()), POLICY)
     except asyncio.TimeoutError:
         why = f"no message came for {IDLE_S:.0f} s"
         await _end(socket, {"what": "the stream", "why": why, "remedy": "send samples, also of silence"}, POLICY)

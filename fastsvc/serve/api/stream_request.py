@@ -6,23 +6,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsvc import arguments, reading
-from fastsvc.engine.stream.grid import BLOCK_MS, LOOKAHEAD_MS
-from fastsvc.engine.stream.stream import GAIN
 from fastsvc.errors import ConfigError
 from fastsvc.serve import trackers
 from fastsvc.serve.api.errors import Refused
-from fastsvc.serve.voices import Voice, Voices
+from fastsvc.serve.voices import MIXED, Voice, Voices
 
 TEXT_CHARACTERS = 64 * 1024
 SAMPLE_BYTES = 4
 RATE_HZ = (8000, 192_000)  # of microphones
-MIXED = 64  # most voices of a mixture
 _NUMBERS = {
-    "block_ms": BLOCK_MS,
-    "lookahead_ms": LOOKAHEAD_MS,
+    "block_ms": arguments.BLOCK_MS,
+    "lookahead_ms": arguments.LOOKAHEAD_MS,
     "transpose": arguments.SEMITONES,
     "formant": arguments.FORMANT,
-    "gain": GAIN,
+    "gain": arguments.GAIN,
     "index_rate": arguments.INDEX_RATE,
     "protect": arguments.PROTECT,
 }
@@ -43,8 +40,7 @@ class Changes:
 def arguments_of(text: str, voices: Voices) -> tuple[Voice, dict]:
     """(the engine, the arguments of Engine.stream) of the first message. Raises Refused, EngineError, SpeakerError."""
     asked = _object(text)
-    engine = asked.pop("engine", None)
-    voice = voices.default() if engine is None else voices.get(engine) if isinstance(engine, str) else None
+    voice = voices.asked(asked.pop("engine", None))
     if voice is None:
         raise Refused(422, "engine", "there is no engine of this id", "choose one of /api/v1/engines", field="engine")
     voice.usable  # noqa: B018  (raises)
@@ -76,7 +72,7 @@ def changes_of(text: str) -> Changes:
 
 def _object(text: str) -> dict:
     try:
-        asked = reading.parse_json(text) if len(text) <= TEXT_CHARACTERS else None
+        asked = reading.parse_json(text, file_names=False) if len(text) <= TEXT_CHARACTERS else None
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):

@@ -88,9 +88,6 @@ class _Form:
         self.total, self.ended = 0, False
 
     def callbacks(self) -> dict:
-        def name_of(method):
-            return method.__name__
-
         methods = (
             self.on_part_begin,
             self.on_header_field,
@@ -101,7 +98,7 @@ class _Form:
             self.on_part_end,
             self.on_end,
         )
-        return {name_of(method): method for method in methods}
+        return {method.__name__: method for method in methods}
 
     def on_part_begin(self) -> None:
         self.disposition, self.content, self.header_bytes = b"", bytearray(), 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastsvc import files, reading
-from fastsvc.artifact.engine_folder import Artifact
+from fastsvc.artifact.engine_folder import MANIFEST_LIMIT, Artifact
 from fastsvc.artifact.listing import MANIFEST
 from fastsvc.errors import CheckpointError, EngineError, FastsvcError
 from fastsvc.serve import messages
@@ -19,7 +19,6 @@ from fastsvc.serve.voices import FOLDER
 
 UPLOAD = "upload"  # in the folder of a voice: the received files, until it is built
 MESSAGES = 10  # that a build says, about
-JSON_BYTES = 16 * 2**20
 
 
 def run(
@@ -43,7 +42,9 @@ def run(
     if out.is_dir() and not upload.is_dir():  # the server ended after this was done, and before it knew
         return []
     paths = {role: upload / file for role, file in received.items()}
-    names = {str(paths[VOICE]): name} if VOICE in paths else {}
+    if VOICE not in paths:
+        raise CheckpointError("the upload holds no voice", "send a .pth, .pt or .zip, or a zipped .fsvc")
+    names = {str(paths[VOICE]): name}
     with _named(names):
         limits.check(paths.values(), memory_bytes)
     limits.apply(memory_bytes)
@@ -57,8 +58,6 @@ def run(
         log(messages.plain(line, names))
         progress(min(0.95, said / MESSAGES))
 
-    if VOICE not in paths:
-        raise CheckpointError("the upload holds no voice", "send a .pth, .pt or .zip, or a zipped .fsvc")
     try:
         with _named(names):
             notes = _made(paths, out, [Path(engine) for engine in engines], memory_bytes, say)
@@ -124,7 +123,7 @@ def _try(out: Path, notes: list[str]) -> None:
 
 def _rename_speaker(out: Path, stem: str, name: str) -> None:
     """A voice of RVC is called after its file, whose name here says nothing: it gets the voice's own."""
-    manifest = reading.read_json(out / MANIFEST, JSON_BYTES, EngineError)
+    manifest = reading.read_json(out / MANIFEST, MANIFEST_LIMIT, EngineError)
     if stem in manifest["speakers"] and name not in manifest["speakers"]:
         manifest["speakers"] = [name if speaker == stem else speaker for speaker in manifest["speakers"]]
         files.write_json(out / MANIFEST, manifest)

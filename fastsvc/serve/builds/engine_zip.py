@@ -6,7 +6,6 @@ makes them again where it needs them.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zipfile
@@ -92,7 +91,7 @@ def _check_sizes(archive: FolderZip, prefix: str, listed: dict, limit: int) -> N
 
 
 def _plain(entry: dict) -> dict:
-    return json.loads(json.dumps({key: entry.get(key) for key in ("bytes", "sha256")}))
+    return {key: entry.get(key) for key in ("bytes", "sha256")}
 
 
 def _some(names: list[str]) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastsvc.artifact.engine_folder import Artifact
-from fastsvc.checkpoints import Checkpoint
 from fastsvc.config import hubert_units
 from fastsvc.errors import CheckpointError, FastsvcError
+
+if TYPE_CHECKING:
+    from fastsvc.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)

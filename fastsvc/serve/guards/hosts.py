@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastsvc.serve.guards.answer import App, Receive, Scope, Send, refuse, values
+from fastsvc.serve.settings import LOOPBACK
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
 
 
@@ -52,7 +52,7 @@ class KnownHosts:
     def of(cls, host: str, more: Iterable[str] = ()) -> KnownHosts:
         """The names of a server bound to ``host``: those of this machine if it listens on every address. ``more``: of a
         proxy before it."""
-        names = {*LOOPBACK_NAMES, host.lower(), *(name.lower() for name in more)}
+        names = {*LOOPBACK, host.lower(), *(name.lower() for name in more)}
         everywhere = _is_address(host) and ipaddress.ip_address(host).is_unspecified
         if everywhere:
             own = socket.gethostname().lower()

@@ -49,9 +49,13 @@ class Book:
             self._places = {id: number for number, id in enumerate(self.waiting, 1)}
         return self._places.get(id)
 
-    def waiting_bytes(self) -> int:
-        """Size of the recordings that wait or are in work."""
-        return sum(job.bytes for job in (*self.waiting.values(), *self.running.values()))
+    def unfinished(self) -> list[Job]:
+        """The jobs that wait or are in work."""
+        return [*self.waiting.values(), *self.running.values()]
+
+    def unfinished_bytes(self) -> int:
+        """Size of their recordings."""
+        return sum(job.bytes for job in self.unfinished())
 
     def _changed(self, *jobs: Job) -> None:
         self._places = None

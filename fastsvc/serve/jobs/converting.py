@@ -98,7 +98,8 @@ class Converting:
 
     def _converted(self, run: Run, job: Job, done: dict) -> None:
         path = self.book.folder(job) / done["file"]
-        job.notes += [messages.plain(note, run.names(self.book, self.voices)) for note in done["notes"]]
+        names = run.names(self.book, self.voices)
+        job.notes += [messages.plain(note, names) for note in done["notes"]]
         job.seconds = done["seconds"]
         result = {
             "file": done["file"],

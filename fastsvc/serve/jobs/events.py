@@ -7,6 +7,15 @@ import contextlib
 from collections.abc import Collection, Iterator
 
 
+async def happens(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event, at most that long; whether it is set."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except asyncio.TimeoutError:
+        return False
+    return True
+
+
 class Events:
     """Watchers by job. Used by the event loop alone."""
 

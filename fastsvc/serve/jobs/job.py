@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 CONVERT, BUILD = "convert", "build"
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 OVER = frozenset({DONE, FAILED, CANCELLED})
-STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
 LOG_LINES = 500  # of a build that are kept: the first and the last
 _PASSING = frozenset({"stage", "progress"})  # not kept
 

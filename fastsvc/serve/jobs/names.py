@@ -10,6 +10,9 @@ from fastsvc import spelling
 from fastsvc.file_names import safe_tag
 from fastsvc.serve.jobs.job import Job
 
+# Files in a job's folder beside the recording and the result:
+HEARD = "heard.wav"  # the recording as it was heard, one channel of 16 bits
+PICTURES = {"input": "input.json.gz", "result": "result.json.gz"}
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fastsvc import arguments
+from fastsvc.audio import encode
 from fastsvc.config.shown import shown
 from fastsvc.errors import ConfigError, FastsvcError, OutputError
 from fastsvc.serve import trackers
-from fastsvc.serve.voices import Voice
+from fastsvc.serve.voices import MIXED, Voice
 
-FORMATS = ("wav", "flac", "mp3", "ogg", "same")
-BITS = {"wav": ("16", "24", "float"), "flac": ("16", "24")}
+FORMATS = (*encode.FORMATS, "same")
+BITS = {format: tuple(subtypes) for format, (_, _, subtypes) in encode.FORMATS.items()}
+ALL_BITS = BITS["wav"]
+BITS["same"] = ALL_BITS  # the worker sees which format it is
 CHANNELS = ("mono", "keep")
 OTHERS = ("engine", "speaker", "pictures")
-_MIXED = 64  # most voices of a mixture
 
 _CHECKS: dict[str, Callable] = {
     "steps": lambda value: arguments.whole_number("steps", value, *arguments.STEPS),
@@ -31,7 +33,7 @@ _CHECKS: dict[str, Callable] = {
     "high_pass": lambda value: arguments.flag("high_pass", value),
     "rms_mix_rate": lambda value: arguments.number("rms_mix_rate", value, *arguments.RMS_MIX_RATE),
     "format": lambda value: arguments.one_of("format", value, FORMATS),
-    "bits": lambda value: arguments.one_of("bits", str(value), ("16", "24", "float")),
+    "bits": lambda value: arguments.one_of("bits", str(value), ALL_BITS),
     "rate": lambda value: arguments.whole_number("rate", value, *arguments.RATE_HZ),
     "channels": lambda value: arguments.one_of("channels", value, CHANNELS),
 }
@@ -79,8 +81,8 @@ def _speaker(value, voice: Voice):
         value = voice.default_speaker()
         if value is None:
             raise ConfigError("no speaker is chosen", f"choose one: {', '.join(table.names[:12])}")
-    if isinstance(value, Mapping) and len(value) > _MIXED:
-        raise ConfigError(f"a mixture of {len(value)} speakers", f"use at most {_MIXED}")
+    if isinstance(value, Mapping) and len(value) > MIXED:
+        raise ConfigError(f"a mixture of {len(value)} speakers", f"use at most {MIXED}")
     table.weights(value)
     return dict(value) if isinstance(value, Mapping) else value
 
@@ -109,11 +111,9 @@ def _against(options: dict, voice: Voice) -> None:
 
 def _check_format(options: dict) -> None:
     format, bits, rate = options["format"], options["bits"], options.get("rate")
-    if bits != "16" and bits not in BITS.get(format, ("16", "24", "float") if format == "same" else ()):
+    if bits not in BITS[format]:
         raise OptionError("bits", f"{format} cannot be written with {bits} bits", "use 16, or another format")
     if format != "same" and rate is not None:
-        from fastsvc.audio import encode
-
         try:
             writable = encode.writable_rate(format, rate)
         except OutputError as error:

@@ -62,7 +62,7 @@ class JobQueue:
         waiting = len(self.book.waiting)
         if waiting + jobs > self.settings.queue:
             raise Full(f"the queue is full: {waiting} jobs wait", "try again in a moment")
-        if self.book.waiting_bytes() + self.incoming_bytes + more_bytes > self.settings.waiting_bytes:
+        if self.book.unfinished_bytes() + self.incoming_bytes + more_bytes > self.settings.waiting_bytes:
             raise Full("the queue is full: the recordings that wait are too large together", "try again in a moment")
 
     def add_conversions(
@@ -116,8 +116,7 @@ class JobQueue:
 
     def uses(self, engine_id: str) -> bool:
         """Whether a job waits for that engine, or is in work with it."""
-        jobs = (*self.book.waiting.values(), *self.book.running.values())
-        return any(job.engine == engine_id for job in jobs)
+        return any(job.engine == engine_id for job in self.book.unfinished())
 
     def cancel(self, job: Job) -> None:
         """Cancel a job that waits or is in work; its state is CANCELLED at once."""

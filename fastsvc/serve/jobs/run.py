@@ -35,7 +35,7 @@ class Run:
 
     def names(self, book: Book, voices: Voices) -> dict[str, str]:
         """What stands for paths in messages to clients."""
-        names = {str(voice.path): voice.name for voice in voices}
+        names = voices.names()
         for job in self.jobs.values():
             names |= {str(book.folder(job) / job.source): job.name, str(book.folder(job)): job.name}
             names[job.id] = split(job.name)[0]  # a result in work is ID.wav

@@ -11,6 +11,7 @@ from fastsvc.serve import messages
 from fastsvc.serve.jobs.book import Book
 from fastsvc.serve.jobs.building import Building
 from fastsvc.serve.jobs.converting import Converting
+from fastsvc.serve.jobs.events import happens
 from fastsvc.serve.jobs.job import BUILD, CANCELLED, CONVERT, Job
 from fastsvc.serve.jobs.run import Run
 from fastsvc.serve.voices import Voices
@@ -118,10 +119,7 @@ class Runner:
         deadline = asyncio.get_running_loop().time() + seconds
         while self.runs and (left := deadline - asyncio.get_running_loop().time()) > 0:
             self.changed.clear()
-            try:
-                await asyncio.wait_for(self.changed.wait(), left)
-            except asyncio.TimeoutError:
-                break
+            await happens(self.changed, left)
 
     async def stop(self) -> None:
         """End what is in work; it waits again, for the next start."""

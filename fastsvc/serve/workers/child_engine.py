@@ -89,11 +89,9 @@ class Run:
             raise KeyboardInterrupt
 
     def _progress(self, recordings: float) -> None:
-        finished = len(self.jobs) - len(self.waiting)
-        fraction = min(1.0, max(0.0, recordings / max(1, len(self.waiting))))
-        if self.waiting and finished < len(self.jobs):
-            running = [job["id"] for job in self.waiting]
-            self.parent.tell_seldom({"jobs": running, "progress": fraction})
+        if self.waiting:
+            fraction = min(1.0, max(0.0, recordings / len(self.waiting)))
+            self.parent.tell_seldom({"jobs": [job["id"] for job in self.waiting], "progress": fraction})
 
     def _entry(self, entry: Entry) -> None:
         job = self.jobs[entry.input]

@@ -100,8 +100,6 @@ class Session:
 
     def __init__(self, parent: Parent, engine, intake: Intake, arguments: dict):
         self.parent, self.intake = parent, intake
-        if arguments.get("f0_range") is not None:
-            arguments["f0_range"] = tuple(arguments["f0_range"])
         self.stream = engine.stream(**arguments)
         intake.begin(self.stream.rate_hz)
         latency = self.stream.latency

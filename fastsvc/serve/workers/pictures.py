@@ -16,9 +16,8 @@ from fastsvc import files
 from fastsvc.audio import io
 from fastsvc.audio.resample import resample
 from fastsvc.features import f0
+from fastsvc.serve.jobs.names import HEARD, PICTURES
 
-HEARD = "heard.wav"  # in a job's folder: the recording as it was heard, one channel of 16 bits
-PICTURE = {"input": "input.json.gz", "result": "result.json.gz"}
 FRAMES = 4000  # at most
 FRAME_S = 0.016  # at least
 LOW_HZ, HIGH_HZ, BINS = 55.0, 14080.0, 160  # 20 bins an octave
@@ -38,7 +37,7 @@ def write(folder: Path, source: Path, result: Path) -> None:
         if path is not None:
             audio, rate_hz = io.read(path, mono=True)
         text = json.dumps(picture(audio[0], rate_hz), separators=(",", ":"))
-        files.write_bytes(folder / PICTURE[name], gzip.compress(text.encode(), 4))
+        files.write_bytes(folder / PICTURES[name], gzip.compress(text.encode(), 4))
 
 
 @torch.inference_mode()

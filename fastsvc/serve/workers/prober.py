@@ -39,7 +39,7 @@ class Prober:
                 return message if isinstance(message, dict) else {}
             except asyncio.TimeoutError:
                 await self.close()
-                raise AudioError(f"{name}: {UNREADABLE}", "export it again as wav or flac") from None
+                break
             except WorkerEnded:
                 await self.close()
                 if fresh:

@@ -41,9 +41,10 @@ class Process:
         """Start a worker in ``folder``, which is empty, and tell it its ``role``. ``title``: for messages.
 
         Raises ResourceError where the system starts no process."""
-        options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {}
-        if sys.platform != "win32":
-            options["start_new_session"] = True  # Ctrl-C in the terminal is for the server, which ends its workers
+        if sys.platform == "win32":  # Ctrl-C in the terminal is for the server, which ends its workers
+            options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        else:
+            options = {"start_new_session": True}
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
         try:
             process = await asyncio.create_subprocess_exec(

@@ -1,6 +1,6 @@
 // Theme and language: the system's, until they are chosen here.
 
-import { find, setChoices } from "./dom.js";
+import { find, setChoices, setLabel } from "./dom.js";
 import { keep, kept } from "./storage.js";
 import { currentLanguage, LANGUAGES, setLanguage, t } from "./text.js";
 
@@ -23,7 +23,5 @@ export function startAppearance() {
 const theme = () => (THEMES.includes(kept("theme", "auto")) ? kept("theme", "auto") : "auto");
 
 function write() {
-  const label = t(`theme.${theme()}`);
-  find("theme").setAttribute("aria-label", label);
-  find("theme").title = label;
+  setLabel(find("theme"), t(`theme.${theme()}`));
 }

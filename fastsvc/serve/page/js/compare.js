@@ -1,7 +1,7 @@
 // Before and after of one job: heard in one player, seen as two pictures.
 
 import { address, ask } from "./api.js";
-import { find, setIcon } from "./dom.js";
+import { find, setIcon, setLabel } from "./dom.js";
 import { alertUser } from "./notice.js";
 import { Player } from "./player.js";
 import { interval, summary } from "./pitch.js";
@@ -91,9 +91,7 @@ function write() {
   const title = shown ? t("compare.of", { name: shown.name, voice: shown.speaker_name ?? "" }) : t("compare.title");
   find("compare-title").textContent = title;
   setIcon(find("play"), player.playing ? "pause" : "play");
-  const label = t(player.playing ? "compare.pause" : "compare.play");
-  find("play").setAttribute("aria-label", label);
-  find("play").title = label;
+  setLabel(find("play"), t(player.playing ? "compare.pause" : "compare.play"));
   SIDES.forEach((side, i) => {
     find(`side-${side}`).setAttribute("aria-pressed", String(player.side === i));
     find(`picture-${side}`).classList.toggle("heard", player.side === i);

@@ -1,6 +1,5 @@
 // The button: what it says, why it waits, and what happens when it is pressed.
 
-import { send } from "./api.js";
 import { find } from "./dom.js";
 import { chosenFiles, inputsSent } from "./inputs.js";
 import { addJobs } from "./jobs.js";
@@ -8,14 +7,15 @@ import { alertUser, clearAlert, say } from "./notice.js";
 import { options } from "./options.js";
 import { on, state } from "./state.js";
 import { number, size, t } from "./text.js";
+import { Upload } from "./upload.js";
 import { chosenNames } from "./voices.js";
 
-let sent = null; // the share that was sent, while files are under way
+const upload = new Upload(write);
 
 export function startConvert() {
   find("setup").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (ready() && sent === null) convert();
+    if (ready() && upload.share === null) convert();
   });
   for (const topic of ["inputs", "engine", "engines", "shares", "limits"]) on(topic, write);
   document.addEventListener("textchange", write);
@@ -24,7 +24,7 @@ export function startConvert() {
 
 const ready = () => chosenFiles().length > 0 && state.engine && state.shares.size > 0;
 
-async function convert() {
+function convert() {
   clearAlert();
   const bytes = chosenFiles().reduce((sum, file) => sum + file.size, 0), most = state.limits?.max_request_bytes;
   if (bytes > most) {
@@ -33,23 +33,15 @@ async function convert() {
   const form = new FormData();
   form.append("options", JSON.stringify(options()));
   for (const file of chosenFiles()) form.append("file", file, file.name);
-  sent = 0;
-  write();
-  try {
-    const answer = await send("jobs", form, (share) => ((sent = share), write()));
+  upload.send("jobs", form, (answer) => {
     inputsSent();
     say(t("convert.accepted"));
     addJobs(answer.jobs);
-  } catch (error) {
-    alertUser(error);
-  } finally {
-    sent = null;
-    write();
-  }
+  });
 }
 
 function write() {
-  const button = find("convert"), count = chosenFiles().length, names = chosenNames();
+  const button = find("convert"), count = chosenFiles().length, names = chosenNames(), sent = upload.share;
   const voice = names.length > 1 ? t("convert.mixture") : (names[0] ?? "");
   let text = t("convert.go");
   if (sent !== null && sent < 1) text = t("convert.sending", { share: number(100 * sent) });

@@ -42,6 +42,12 @@ export function setIcon(element, name) {
   element.querySelector("use").setAttribute("href", `#i-${name}`);
 }
 
+/** Names a button that shows a drawing alone, for screen readers and for the mouse. */
+export function setLabel(element, label) {
+  element.setAttribute("aria-label", label);
+  element.title = label;
+}
+
 /** A button that shows a drawing alone; `label` is its name. */
 export function iconButton(name, label, role, run) {
   const properties = { type: "button", class: "quiet", title: label, "aria-label": label, data: { role }, on: { click: run } };

@@ -4,9 +4,18 @@
 import { address, ask } from "./api.js";
 
 const ASK_MS = 1500, QUIET_MS = 6000, IDS_A_QUESTION = 50;
-const over = (job) => ["done", "failed", "cancelled"].includes(job.state);
+export const over = (job) => ["done", "failed", "cancelled"].includes(job.state);
 const followed = new Map(); // id → {job, at: when it was heard of last, ms}
 let report = () => {}, events = null, batch = null, timer = 0;
+
+/** The jobs of these ids that the server still knows. Raises ApiError. */
+export async function jobsOf(ids) {
+  const jobs = [];
+  for (let at = 0; at < ids.length; at += IDS_A_QUESTION) {
+    jobs.push(...(await ask(`jobs?ids=${ids.slice(at, at + IDS_A_QUESTION).join(",")}`)).jobs);
+  }
+  return jobs;
+}
 
 /** `run(job)` hears of every change. */
 export function whenJobChanges(run) {
@@ -69,7 +78,7 @@ async function look() {
   const ids = unheard().map((job) => job.id).slice(0, IDS_A_QUESTION);
   if (ids.length) {
     try {
-      const { jobs } = await ask(`jobs?ids=${ids.join(",")}`);
+      const jobs = await jobsOf(ids);
       const known = new Set(jobs.map((job) => job.id));
       for (const id of ids) if (!known.has(id)) followed.delete(id);
       jobs.forEach(heard);

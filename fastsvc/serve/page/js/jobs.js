@@ -2,7 +2,7 @@
 
 import { address, ask } from "./api.js";
 import { find, icon, make } from "./dom.js";
-import { follow, unfollow, whenJobChanges } from "./follow.js";
+import { follow, jobsOf, over, unfollow, whenJobChanges } from "./follow.js";
 import { forget, remember, rememberedJobs } from "./history.js";
 import { card, update } from "./job_card.js";
 import { alertUser, say } from "./notice.js";
@@ -10,7 +10,6 @@ import { on, tell } from "./state.js";
 import { number, t } from "./text.js";
 
 const jobs = new Map(); // id → job, newest batch first
-const over = (job) => ["done", "failed", "cancelled"].includes(job.state);
 let awaited = null; // the batch whose first result is shown when it is there
 let open = null; // the id of the job that is compared
 
@@ -25,12 +24,9 @@ export function startJobs() {
 export async function loadHistory() {
   const ids = rememberedJobs();
   if (!ids.length) return draw();
-  const found = new Map();
+  let found;
   try {
-    for (let at = 0; at < ids.length; at += 50) {
-      const answer = await ask(`jobs?ids=${ids.slice(at, at + 50).join(",")}`);
-      answer.jobs.forEach((job) => found.set(job.id, job));
-    }
+    found = new Map((await jobsOf(ids)).map((job) => [job.id, job]));
   } catch (error) {
     alertUser(error);
     return;

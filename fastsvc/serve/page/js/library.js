@@ -1,6 +1,6 @@
 // The voices tab: engines are built or installed from files, renamed and deleted.
 
-import { ask, send } from "./api.js";
+import { ask } from "./api.js";
 import { confirmed, renamed } from "./dialogs.js";
 import { find, icon, iconButton, make } from "./dom.js";
 import { acceptFiles } from "./drop.js";
@@ -9,9 +9,11 @@ import { addJobs } from "./jobs.js";
 import { alertUser, clearAlert, say } from "./notice.js";
 import { on, state } from "./state.js";
 import { number, size, t } from "./text.js";
+import { Upload } from "./upload.js";
 
 const NETWORKS = ["content", "vocoder"]; // parts of the form with these names
-let files = [], sent = null;
+const upload = new Upload(write);
+let files = [];
 
 export function startLibrary() {
   acceptFiles(find("panel-voices"), find("upload-choose"), find("upload-files"), (chosen) => {
@@ -23,7 +25,7 @@ export function startLibrary() {
   });
   find("upload").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (files.length && sent === null) upload();
+    if (files.length && upload.share === null) sendFiles();
   });
   on("limits", write);
   on("engines", drawEngines);
@@ -31,30 +33,22 @@ export function startLibrary() {
   document.addEventListener("textchange", () => (write(), drawEngines()));
 }
 
-async function upload() {
+function sendFiles() {
   clearAlert();
   const form = new FormData();
   form.append("name", find("upload-name").value.trim());
   for (const file of files) form.append("file", file, file.name);
   for (const network of NETWORKS) for (const file of find(`upload-${network}`).files) form.append(network, file, file.name);
-  sent = 0;
-  write();
-  try {
-    const job = await send("engines", form, (share) => ((sent = share), write()));
+  upload.send("engines", form, (job) => {
     addJobs([job]);
     files = [];
     find("upload").reset();
     say(t("upload.accepted"));
-  } catch (error) {
-    alertUser(error);
-  } finally {
-    sent = null;
-    write();
-  }
+  });
 }
 
 function write() {
-  const allowed = state.limits?.uploads !== false;
+  const allowed = state.limits?.uploads !== false, sent = upload.share;
   find("upload").hidden = !allowed;
   find("upload-off").hidden = allowed;
   find("upload-list").replaceChildren(...files.map((file) =>

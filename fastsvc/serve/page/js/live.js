@@ -1,6 +1,6 @@
 // The live tab: start and stop, what is changed while it runs, and what it tells.
 
-import { find, setChoices } from "./dom.js";
+import { find, setChoices, setIcon } from "./dom.js";
 import { listDevices, startDevices } from "./devices.js";
 import { alertUser, clearAlert } from "./notice.js";
 import { note } from "./pitch.js";
@@ -147,7 +147,7 @@ function meter(id, db) {
 function write() {
   const running = phase !== "off";
   find("live-start").setAttribute("aria-pressed", String(running));
-  find("live-start").querySelector("use").setAttribute("href", running ? "#i-stop" : "#i-microphone");
+  setIcon(find("live-start"), running ? "stop" : "microphone");
   find("live-start-text").textContent = t(running ? "live.stop" : "live.start");
   const slow = phase === "on" && compute?.p50 > delay.block_ms;
   const text = state.limits?.live === false ? t("live.unavailable") : slow ? t("live.slow") : t(`live.state.${phase}`);

@@ -9,9 +9,11 @@ export function startMixture() {
   document.addEventListener("textchange", draw);
 }
 
+const sumOf = (shares) => [...shares.values()].reduce((total, weight) => total + weight, 0);
+
 /** Speaker id → share; the shares sum to 1. */
 export function normalised(shares = state.shares) {
-  const sum = [...shares.values()].reduce((total, weight) => total + weight, 0);
+  const sum = sumOf(shares);
   return new Map([...shares].map(([id, weight]) => [id, sum > 0 ? weight / sum : 1 / shares.size]));
 }
 
@@ -38,6 +40,6 @@ function write() {
   for (const element of find("mix-list").children) {
     element.querySelector("output").textContent = `${number(100 * parts.get(element.dataset.mix))} %`;
   }
-  const sum = 100 * [...state.shares.values()].reduce((total, weight) => total + weight, 0);
+  const sum = 100 * sumOf(state.shares);
   find("mix-sum").textContent = t(sum > 0 ? "mix.sum" : "mix.nothing", { sum: number(sum) });
 }
