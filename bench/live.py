@@ -109,7 +109,7 @@ def row(engine, voice, recordings, wants, block_ms: float, lookahead_ms: float) 
     return {
         "block_ms": round(latency.block_ms, 1),
         "lookahead_ms": round(latency.lookahead_ms, 1),
-        "delay_ms": round(latency.block_ms + latency.lookahead_ms + latency.resampling_ms, 1),
+        "delay_ms": round(latency.stream_ms, 1),
         **click(engine, voice, block_ms, lookahead_ms),
         "compute_ms": {f"p{q}": round(float(np.percentile(wall, q)), 1) for q in (50, 95, 99)},
         "processor_ms": {f"p{q}": round(float(np.percentile(processor, q)), 1) for q in (50, 95, 99)},
@@ -137,9 +137,8 @@ def click(engine, voice, block_ms: float, lookahead_ms: float) -> dict:
     stream = engine.stream(voice, CLICK_HZ, block_ms=block_ms, lookahead_ms=lookahead_ms)
     want = np.concatenate((stream.push(audio), stream.flush()))  # its sample n belongs to sample n of the input
     latency, clock = stream.latency, Clock()
-    stream_s = (latency.block_ms + latency.lookahead_ms + latency.resampling_ms) / 1000
     rates, compute_s = (CLICK_HZ, CLICK_HZ), latency.compute_ms[1] / 1000
-    live = Live(Chain(stream, CLICK_HZ), rates, stream_s, compute_s, clock=clock)
+    live = Live(Chain(stream, CLICK_HZ), rates, latency.stream_ms / 1000, compute_s, clock=clock)
     got = played(live, clock, audio, in_s=0.001, out_s=0.001, spent=lambda: 0.0)
     spectrum = np.fft.rfft(got, 4 * CLICK_HZ) * np.fft.rfft(want, 4 * CLICK_HZ).conj()
     delay = int(np.fft.irfft(spectrum)[: 2 * CLICK_HZ].argmax())

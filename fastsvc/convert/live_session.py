@@ -60,8 +60,7 @@ class Session:
         self.chain, self.devices, self.rates, self.channel = chain, devices, rates, channel
         self.wait_s, self.record, self.clock = wait_s, record, clock
         self.recorder: Recorder | None = None
-        latency = chain.stream.latency
-        self.stream_s = (latency.block_ms + latency.lookahead_ms + latency.resampling_ms) / 1000
+        self.stream_s = chain.stream.latency.stream_ms / 1000
         self.compute_s, self.counts, self.earlier_xruns = compute_s + headroom_s, Counts(), 0
         self.card: SoundCard | None = None
         self.ticked = self.lost_at = self.tried_at = clock()
