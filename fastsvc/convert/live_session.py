@@ -101,14 +101,17 @@ class Session:
         self.card, self.ticked = card, self.clock()
 
     def close(self) -> None:
-        if self.card is not None:
-            card, self.card = self.card, None
-            self.earlier_xruns += card.xruns
-            card.close()
+        self._close_card()
         if self.recorder is not None:
             self.recorder.write()
             recorder, self.recorder = self.recorder, None
             recorder.close()
+
+    def _close_card(self) -> None:
+        if self.card is not None:
+            card, self.card = self.card, None
+            self.earlier_xruns += card.xruns
+            card.close()
 
     def set(self, **changes) -> None:
         """As Chain.set."""
@@ -153,11 +156,9 @@ class Session:
             recorder.close()
 
     def _loss(self, now: float) -> Iterator[str]:
-        card, self.card = self.card, None
-        assert card is not None, "a card was open"
-        line = f"{' and '.join(card.gone())}: gone, or stopped"
-        self.earlier_xruns += card.xruns
-        card.close()
+        assert self.card is not None, "a card was open"
+        line = f"{' and '.join(self.card.gone())}: gone, or stopped"
+        self._close_card()
         self.chain.clear()
         self.lost_at, self.tried_at = now, now
         if not self.wait_s:
