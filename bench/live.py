@@ -18,6 +18,7 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
     here = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
 
+import argparse
 import time
 from pathlib import Path
 
@@ -109,10 +110,10 @@ def row(engine, voice, recordings, wants, block_ms: float, lookahead_ms: float) 
     return {
         "block_ms": round(latency.block_ms, 1),
         "lookahead_ms": round(latency.lookahead_ms, 1),
-        "delay_ms": round(latency.block_ms + latency.lookahead_ms + latency.resampling_ms, 1),
+        "delay_ms": round(latency.stream_ms, 1),
         **click(engine, voice, block_ms, lookahead_ms),
-        "compute_ms": {f"p{q}": round(float(np.percentile(wall, q)), 1) for q in (50, 95, 99)},
-        "processor_ms": {f"p{q}": round(float(np.percentile(processor, q)), 1) for q in (50, 95, 99)},
+        "compute_ms": percentiles(wall),
+        "processor_ms": percentiles(processor),
         "rtf_p95": round(float(np.percentile(processor, 95) / latency.block_ms), 3),
         "late_blocks": int((wall > latency.block_ms).sum()),
         "late_by_processor": int((processor > latency.block_ms).sum()),
@@ -137,9 +138,8 @@ def click(engine, voice, block_ms: float, lookahead_ms: float) -> dict:
     stream = engine.stream(voice, CLICK_HZ, block_ms=block_ms, lookahead_ms=lookahead_ms)
     want = np.concatenate((stream.push(audio), stream.flush()))  # its sample n belongs to sample n of the input
     latency, clock = stream.latency, Clock()
-    stream_s = (latency.block_ms + latency.lookahead_ms + latency.resampling_ms) / 1000
     rates, compute_s = (CLICK_HZ, CLICK_HZ), latency.compute_ms[1] / 1000
-    live = Live(Chain(stream, CLICK_HZ), rates, stream_s, compute_s, clock=clock)
+    live = Live(Chain(stream, CLICK_HZ), rates, latency.stream_ms / 1000, compute_s, clock=clock)
     got = played(live, clock, audio, in_s=0.001, out_s=0.001, spent=lambda: 0.0)
     spectrum = np.fft.rfft(got, 4 * CLICK_HZ) * np.fft.rfft(want, 4 * CLICK_HZ).conj()
     delay = int(np.fft.irfft(spectrum)[: 2 * CLICK_HZ].argmax())
@@ -150,12 +150,25 @@ def click(engine, voice, block_ms: float, lookahead_ms: float) -> dict:
     return {name: round(value, 1) for name, value in figures.items()}
 
 
-def main() -> None:
-    parser = program.parser(__doc__)
+def streaming_parser(doc: str) -> argparse.ArgumentParser:
+    """A parser with what the programs about live conversion share: engine, result and voice."""
+    parser = program.parser(doc)
     parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")
     parser.add_argument("--json", type=program.result)
-    parser.add_argument("--recordings", type=program.existing, default=ROOT / "examples" / "recordings")
     parser.add_argument("--voice", default="slt")
+    return parser
+
+
+def percentiles(milliseconds) -> dict[str, float]:
+    """Of what blocks took."""
+    import numpy as np
+
+    return {f"p{q}": round(float(np.percentile(milliseconds, q)), 1) for q in (50, 95, 99)}
+
+
+def main() -> None:
+    parser = streaming_parser(__doc__)
+    parser.add_argument("--recordings", type=program.existing, default=ROOT / "examples" / "recordings")
     parser.add_argument("--blocks", type=program.listed(program.length), default=[10.0, 20.0, 40.0, 80.0, 160.0])
     parser.add_argument("--lookaheads", type=program.listed(program.seconds), default=[0.0, 40.0, 80.0, 160.0, 320.0])
     parser.add_argument("--seconds", type=program.length, default=5.0, help="of each recording")

@@ -20,11 +20,10 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
 import time
 from pathlib import Path
 
-from bench import circumstances, program
+from bench import circumstances, live, program
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE_HZ = 48000
-DEVICE_S = 0.01  # of audio that the device brings at a time
 
 
 class Phases:
@@ -72,7 +71,7 @@ def measured(engine, stream, audio, minutes: float, say) -> dict:
     """Stream ``minutes`` of ``audio`` [samples], which repeats; ``say`` gets the figures so far after each minute."""
     import numpy as np
 
-    size, pushed, rows, phases = round(DEVICE_S * RATE_HZ), 0, [], Phases(stream, minutes)
+    size, pushed, rows, phases = round(live.DEVICE_S * RATE_HZ), 0, [], Phases(stream, minutes)
     spent, blocks = np.ones((int(minutes * 60_000 / stream.grid.block_ms) + 1, 2)), 0  # seconds: wall, processor
     started, figures = time.perf_counter(), {}
     while pushed < minutes * 60 * RATE_HZ:
@@ -100,16 +99,13 @@ def times(spent_ms, block_ms: float) -> dict:
 
     figures: dict = {"blocks": len(spent_ms), "late_blocks": int((spent_ms[:, 0] > block_ms).sum())}
     for name, column in (("wall_ms", 0), ("processor_ms", 1)):
-        figures[name] = {f"p{q}": round(float(np.percentile(spent_ms[:, column], q)), 1) for q in (50, 95, 99)}
+        figures[name] = live.percentiles(spent_ms[:, column])
     return figures | {"rtf_p95": round(float(np.percentile(spent_ms[:, 1], 95)) / block_ms, 3)}
 
 
 def main() -> None:
-    parser = program.parser(__doc__)
-    parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")
-    parser.add_argument("--json", type=program.result)
+    parser = live.streaming_parser(__doc__)
     parser.add_argument("--recordings", type=program.existing, default=ROOT / "examples" / "recordings")
-    parser.add_argument("--voice", default="slt")
     parser.add_argument("--minutes", type=program.length, default=60.0)
     parser.add_argument("--block", type=program.length, default=80.0, help="in ms")
     parser.add_argument("--lookahead", type=program.seconds, default=160.0, help="in ms")

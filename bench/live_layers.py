@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import circumstances, program
+from bench import circumstances, live, program
 
 ROOT = Path(__file__).resolve().parent.parent
 FULL_BLOCKS, FULL_SECONDS = (40.0, 80.0), 0.9
@@ -100,11 +100,8 @@ def table(results: list[dict]) -> str:
 
 
 def main() -> None:
-    parser = program.parser(__doc__)
-    parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")
-    parser.add_argument("--json", type=program.result)
+    parser = live.streaming_parser(__doc__)
     parser.add_argument("--recording", type=program.existing, default=ROOT / "examples/recordings/singing/uma.flac")
-    parser.add_argument("--voice", default="slt")
     parser.add_argument("--blocks", type=program.listed(program.length), default=[10.0, 20.0, 40.0, 80.0])
     parser.add_argument("--steps", type=program.listed(program.whole_number), default=[1, 2, 4])
     parser.add_argument("--lookahead", type=program.seconds, default=160.0)

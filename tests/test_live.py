@@ -175,8 +175,8 @@ def test_a_real_stream_behind_a_card(tmp_path):
     want = streams.pushed(engine.stream("Ada", 24000, block_ms=50, lookahead_ms=60), audio, [240])
     stream, clock = engine.stream("Ada", 24000, block_ms=50, lookahead_ms=60), Clock()
     latency = stream.latency
-    stream_s = (latency.block_ms + latency.lookahead_ms + latency.resampling_ms) / 1000
-    live = Live(Chain(stream, 24000), (24000, 24000), stream_s, 0.5, clock=clock)
+    assert latency.stream_ms == pytest.approx(latency.block_ms + latency.lookahead_ms + latency.resampling_ms)
+    live = Live(Chain(stream, 24000), (24000, 24000), latency.stream_ms / 1000, 0.5, clock=clock)
     got = played(live, clock, audio)
     delay = round(live.delay.total_ms * 24)
     assert np.array_equal(got[delay:], want[: len(got) - delay]) and live.counts.late == 0

@@ -65,6 +65,17 @@ def test_a_device_is_chosen_by_number_name_or_a_part_of_it(cards, wanted, number
         assert sound_devices.chosen("input", wanted).number == number
 
 
+def test_of_a_name_in_two_systems_the_one_of_that_uses_default_is_chosen(cards, monkeypatch):
+    """Also where the first output device records with as many channels as it plays."""
+    cards(MIC, ["USB", 2, 2, 48000.0], ["USB", 2, 2, 48000.0], SPEAKER)
+    cards.module._initialize()
+    for device, system in zip(cards.module.query_devices(), (0, 0, 1, 1)):
+        device["hostapi"] = system
+    monkeypatch.setattr(cards.module, "query_hostapis", lambda number: {"name": ("ALSA", "Pulse")[number]})
+    monkeypatch.setattr(cards.module.default, "device", [0, 3])
+    assert [sound_devices.chosen(use, "usb").api for use in ("input", "output")] == ["ALSA", "Pulse"]
+
+
 @pytest.mark.parametrize("wanted", ["1", "7", "speaker"])
 def test_a_device_that_cannot_record_is_refused_with_those_that_can(cards, wanted):
     with pytest.raises(DeviceError, match=r"no input device is .* \(choose one of: 0 Mic \(Fake\), 2 USB mic \(Fake\)"):

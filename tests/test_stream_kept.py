@@ -47,8 +47,10 @@ def test_kept_rows_change_nothing(model, block_ms, steps, changes):
 
 
 def test_a_stream_keeps_rows_by_itself_and_few(model):
-    stream = fastsvc.load(model, device="cpu").stream("Ada", RATE_HZ, steps=2)
+    engine = fastsvc.load(model, device="cpu")
+    stream, other = (engine.stream("Ada", RATE_HZ, steps=2) for _ in range(2))
     assert isinstance(stream.front.units, CachedUnits) and stream.maker.acoustic.maker.keeps
+    assert stream.maker.acoustic.maker.denoiser.weight is other.maker.acoustic.maker.denoiser.weight
 
     def sizes():
         maker, units, pitch = stream.maker.acoustic.maker, stream.front.units.state, stream.front.pitch.kept

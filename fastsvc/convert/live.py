@@ -126,11 +126,6 @@ class Live:
                 self.pace.note(delay_s - self.delay.total_ms / 1000, passed_s)
             return np.concatenate((np.zeros(quiet, np.float32), self._output(count - quiet)))
 
-    def exchange(self, samples: np.ndarray) -> np.ndarray:
-        """Both at once, for a card that records and plays in one call."""
-        self.record(samples)
-        return self.play(len(samples))
-
     def _output(self, count: int) -> np.ndarray:
         output = np.zeros(count, np.float32)
         place = 0

@@ -60,8 +60,7 @@ class Session:
         self.chain, self.devices, self.rates, self.channel = chain, devices, rates, channel
         self.wait_s, self.record, self.clock = wait_s, record, clock
         self.recorder: Recorder | None = None
-        latency = chain.stream.latency
-        self.stream_s = (latency.block_ms + latency.lookahead_ms + latency.resampling_ms) / 1000
+        self.stream_s = chain.stream.latency.stream_ms / 1000
         self.compute_s, self.counts, self.earlier_xruns = compute_s + headroom_s, Counts(), 0
         self.card: SoundCard | None = None
         self.ticked = self.lost_at = self.tried_at = clock()
@@ -102,14 +101,17 @@ class Session:
         self.card, self.ticked = card, self.clock()
 
     def close(self) -> None:
-        if self.card is not None:
-            card, self.card = self.card, None
-            self.earlier_xruns += card.xruns
-            card.close()
+        self._close_card()
         if self.recorder is not None:
             self.recorder.write()
             recorder, self.recorder = self.recorder, None
             recorder.close()
+
+    def _close_card(self) -> None:
+        if self.card is not None:
+            card, self.card = self.card, None
+            self.earlier_xruns += card.xruns
+            card.close()
 
     def set(self, **changes) -> None:
         """As Chain.set."""
@@ -154,11 +156,9 @@ class Session:
             recorder.close()
 
     def _loss(self, now: float) -> Iterator[str]:
-        card, self.card = self.card, None
-        assert card is not None, "a card was open"
-        line = f"{' and '.join(card.gone())}: gone, or stopped"
-        self.earlier_xruns += card.xruns
-        card.close()
+        assert self.card is not None, "a card was open"
+        line = f"{' and '.join(self.card.gone())}: gone, or stopped"
+        self._close_card()
         self.chain.clear()
         self.lost_at, self.tried_at = now, now
         if not self.wait_s:

@@ -74,7 +74,7 @@ def _chosen(use: str, wanted: str | None) -> Device:
     if wanted.isdecimal():
         fitting = [device for device in found if device.number == int(wanted)]
     else:
-        fitting = _named(found, wanted)
+        fitting = _named(found, wanted, use)
     if not fitting:
         raise DeviceError(f"no {use} device is {wanted!r}", f"choose one of: {_shown(found)}")
     if len(fitting) > 1:
@@ -91,12 +91,12 @@ def again(use: str, device: Device) -> Device | None:
     return found[0] if found else None
 
 
-def _named(found: list[Device], wanted: str) -> list[Device]:
+def _named(found: list[Device], wanted: str, use: str) -> list[Device]:
     """Those of that name, else those whose name holds it; of several, those of the default device's system."""
     text = wanted.casefold()
     exact = [device for device in found if device.name.casefold() == text]
     fitting = exact or [device for device in found if text in f"{device.name}, {device.api}".casefold()]
-    default = _default(INPUT if found[0] in devices(INPUT) else OUTPUT)
+    default = _default(use)
     api = next((device.api for device in found if device.number == default), None)
     return [device for device in fitting if device.api == api] or fitting if len(fitting) > 1 else fitting
 

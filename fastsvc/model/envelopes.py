@@ -12,9 +12,11 @@ from torch import Tensor
 
 from fastsvc.audio.mel import edges_hz, filter_bank
 from fastsvc.config import MelConfig
+from fastsvc.model.pulse_tables import LOWEST_HZ, between, hann, position
 
-LOWEST_HZ, OCTAVES, EACH = 32.0, 6, 85  # of the table of pulse trains; rows in an octave
+OCTAVES, EACH = 6, 85  # of the table of pulse trains; rows in an octave
 NEAR = 4  # harmonics on each side that a bin hears
+POLE = 5e-10  # bins: pulse_tables.hann
 VALLEY = 0.25  # of the level about it: deeper between harmonics, the pulses' mel says nothing about a filter
 
 
@@ -28,9 +30,8 @@ def noise_mel(config: MelConfig) -> Tensor:
 def pulse_mels(config: MelConfig) -> Tensor:
     """log10 of the mels of steady pulse trains, [OCTAVES·EACH + 1, M], from LOWEST_HZ on.
 
-    Harmonics k·f0 have the amplitude 2·√(f0/rate), and at a distance of d bins of N points |W| = N·|½·sinc(d) +
-    ¼·sinc(d−1) + ¼·sinc(d+1)|; their powers are added. Where bins lie between harmonics the level about them, f0 wide,
-    limits the valley.
+    Harmonics k·f0 have the amplitude 2·√(f0/rate); the powers that the window's transform gives them are added. Where
+    bins lie between harmonics the level about them, f0 wide, limits the valley.
     """
     bank, rate_hz = filter_bank(config).astype(np.float64), config.rate_hz
     f0_hz = LOWEST_HZ * 2 ** (np.arange(OCTAVES * EACH + 1)[:, None] / EACH)
@@ -38,9 +39,7 @@ def pulse_mels(config: MelConfig) -> Tensor:
     nearest, power = np.round(frequencies / f0_hz), 0.0
     for order in (nearest + i for i in range(-NEAR, NEAR + 1)):  # of the harmonics about each bin
         distance = (frequencies - order * f0_hz) * (config.window_samples / rate_hz)
-        pole = np.abs(np.square(distance) - 1) < 1e-9  # the sum of three sincs is ½·sinc(d) / (1 − d²)
-        line = np.where(pole, 0.25, 0.5 * np.sinc(distance) / np.where(pole, 1, 1 - np.square(distance)))
-        power = power + np.square(line) * ((order >= 1) & (order * f0_hz <= rate_hz / 2))
+        power = power + np.square(hann(distance, POLE)) * ((order >= 1) & (order * f0_hz <= rate_hz / 2))
     made = (np.sqrt(f0_hz / rate_hz) * config.window_samples * np.sqrt(power)) @ bank.T
     centres, areas = edges_hz(config)[1:-1], bank.sum(1)
     near = np.exp(-0.5 * np.square((centres[:, None] - centres) / f0_hz[:, :, None]))
@@ -50,9 +49,7 @@ def pulse_mels(config: MelConfig) -> Tensor:
 
 def looked_up(table: Tensor, f0_hz: Tensor) -> Tensor:
     """Rows of :func:`pulse_mels` at f0_hz [B, T], on straight lines between them: [B, T, M]."""
-    place = (torch.log2(f0_hz.clamp(min=LOWEST_HZ) / LOWEST_HZ) * EACH).clamp(max=OCTAVES * EACH - 1e-3)
-    row = place.long()
-    return torch.lerp(table[row], table[row + 1], (place - row)[:, :, None])
+    return between(table, position(f0_hz, EACH, OCTAVES * EACH - 1e-3))
 
 
 def interpolation(config: MelConfig, bands: int, frequencies: int) -> Tensor:

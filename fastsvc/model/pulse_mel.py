@@ -15,12 +15,14 @@ from torch import Tensor
 
 from fastsvc.audio.mel import filter_bank
 from fastsvc.config import MelConfig, NormConfig
+from fastsvc.model.pulse_tables import LOWEST_HZ, between, hann, position
 
-LOWEST_HZ, HIGHEST_HZ = 32.0, 2200.0  # of the rows; beyond, the first and the last one stand
+HIGHEST_HZ = 2200.0  # of the rows; beyond it the last one stands, and below LOWEST_HZ the first
 PER_OCTAVE = 120  # rows: 10 cents apart
 ROWS = math.ceil(PER_OCTAVE * math.log2(HIGHEST_HZ / LOWEST_HZ)) + 1
 LEVEL = 0.03  # RMS of white noise with the train's density of power, whatever f0 is: as a voice's mean mel
 REACH = 32.0  # bins of the window's transform beyond which a harmonic's power, −96 dB at most, is left out
+POLE = 1e-6  # bins: pulse_tables.hann
 
 
 def table(mel: MelConfig, norm: NormConfig) -> Tensor:
@@ -29,17 +31,9 @@ def table(mel: MelConfig, norm: NormConfig) -> Tensor:
     return (_log_mel(mel) - low) / (high - low) * 2 - 1
 
 
-def position(f0_hz: Tensor) -> Tensor:
-    """f0_hz of any shape → rows and parts of rows, 0 … ROWS − 1."""
-    return (PER_OCTAVE * torch.log2(f0_hz.clamp(min=LOWEST_HZ) / LOWEST_HZ)).clamp(max=ROWS - 1)
-
-
 def interpolated(rows: Tensor, f0_hz: Tensor, voiced: Tensor) -> Tensor:
     """rows [ROWS, N], f0_hz and voiced (0..1) [...] → [..., N]; zeros where unvoiced."""
-    place = position(f0_hz)
-    below = place.floor().long().clamp(max=ROWS - 2)
-    values = torch.lerp(rows[below], rows[below + 1], (place - below).to(rows.dtype)[..., None])
-    return values * voiced.to(rows.dtype)[..., None]
+    return between(rows, position(f0_hz, PER_OCTAVE, ROWS - 1)) * voiced.to(rows.dtype)[..., None]
 
 
 @functools.lru_cache(maxsize=8)
@@ -61,11 +55,6 @@ def _power(f0_hz: float, mel: MelConfig) -> Tensor:
     k = (bins_hz / f0_hz).round()[:, None] + torch.arange(-reach, reach + 1)  # the harmonics about each bin
     heard = (k != 0) & (k.abs() * f0_hz < mel.rate_hz / 2)
     amplitude = 2 * LEVEL * math.sqrt(f0_hz / mel.rate_hz)  # a power of a²/2 every f0; noise has 2·LEVEL²/rate a Hz
-    gain = _hann((bins_hz[:, None] - k * f0_hz) / width_hz) * mel.window_samples
+    distance = (bins_hz[:, None] - k * f0_hz) / width_hz
+    gain = torch.from_numpy(hann(distance.numpy(), POLE)) * mel.window_samples
     return ((amplitude / 2 * gain).square() * heard).sum(1)
-
-
-def _hann(x: Tensor) -> Tensor:
-    """Transform of a Hann window of length 1 at x cycles: sinc(x) / (2·(1 − x²)), with 1/4 at ±1."""
-    edge = (x.abs() - 1).abs() < 1e-6
-    return torch.where(edge, 0.25, torch.sinc(x) / (2 * (1 - torch.where(edge, 0.0, x).square())))

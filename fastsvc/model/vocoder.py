@@ -126,20 +126,13 @@ def source_conv(width: int, stride: int) -> nn.Conv1d:
 
 def halo_frames(config: VocoderConfig) -> int:
     """Mel frames on each side that a sample of the output depends on (an upper bound, in whole frames)."""
-    # the source branch reaches 1.5 strides at most, and the gliding sine one frame: less than conv_pre's 3
-    return math.ceil(stage_reaches(config)[0] + 3)
-
-
-def stage_reaches(config: VocoderConfig) -> list[float]:
-    """For each upsampling stage: how far, in mel frames, its input is read beyond a sample of the output."""
-    reach, reaches = 3.0, []  # conv_post, in samples of the current rate
-    for i in reversed(range(len(config.upsample_rates))):
-        rate, kernel = config.upsample_rates[i], config.upsample_kernels[i]
+    reach = 3.0  # conv_post, in samples of the current rate
+    for rate, kernel in reversed(list(zip(config.upsample_rates, config.upsample_kernels))):
         units = [
             sum((size - 1) // 2 * (d + (config.resblock == "1")) for d in dilations)
             for size, dilations in zip(config.resblock_kernels, config.resblock_dilations)
         ]
         reach += max(units)
         reach = (reach + kernel - 1 - (kernel - rate) // 2) / rate  # transposed convolution, back at the lower rate
-        reaches.append(reach / math.prod(config.upsample_rates[:i]))
-    return reaches[::-1]
+    # the source branch reaches 1.5 strides at most, and the gliding sine one frame: less than conv_pre's 3
+    return math.ceil(reach + 3)

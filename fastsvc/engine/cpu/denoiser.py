@@ -12,6 +12,7 @@ place and one more pass make z = σ(gate)·tanh(filter).
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -41,7 +42,7 @@ class CpuDenoiser:
         self.output = weights["output.weight"], weights["output.bias"]
         self.skip = weights["skip.weight"].view(self.layers, self.width, self.width), weights["skip.bias"]
         self.residual = weights["residual.weight"]
-        self.conv = tensors["conv.weight"], tensors["conv.bias"]  # as stored, for denoiser_rows.py
+        self.stored = tensors["conv.weight"], tensors["conv.bias"]
         self._pack_filters(weights)
         self.steps = {level: LevelConstants(config, weights, i, level) for i, level in enumerate(levels)}
         self.buffers: dict[str, Tensor] = {}
@@ -76,6 +77,13 @@ class CpuDenoiser:
             trace.append(("skip", skips.clone()))
         out = torch.addmm(x, skips, self.output[0], beta=step.c_skip, alpha=step.c_out)
         return out.add_(self.output[1], alpha=step.c_out)
+
+    @functools.cached_property
+    def conv(self) -> tuple[Tensor, Tensor]:
+        """The gated convolutions' weights and biases, ordered as stored, for denoiser_rows.py: all streams share them,
+        and an engine without streams has none."""
+        weight, bias = self.stored
+        return weight.to(self.gated_type), bias.to(self.gated_type)
 
     def level(self, sigma: float) -> LevelConstants:
         """Raises EngineError for a noise level that the engine was not built for."""

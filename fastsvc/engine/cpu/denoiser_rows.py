@@ -31,7 +31,7 @@ class RowsDenoiser:
 
     def __init__(self, net: CpuDenoiser):
         self.net, self.reaches = net, list(net.dilations)
-        self.weight, self.bias = (part.to(net.gated_type) for part in net.conv)
+        self.weight, self.bias = net.conv
 
     def __call__(
         self, x: Tensor, sigma: float, cond: Tensor, rows: Rows, index: int, kept: Evaluation | None

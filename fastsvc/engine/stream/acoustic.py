@@ -57,8 +57,9 @@ class Whole:
     def __init__(self, engine, request: Request):
         self.sampler, self.steps = engine.sampler, request.steps_of(engine)
         self.back = reach.Reach.of(engine, self.steps).left
-        self.options = rvc_options.of(engine, request)
-        self.draw = request.noise(engine)
+        options = rvc_options.of(engine, request)
+        assert options is not None, "a voice of RVC"
+        self.protect, self.draw = options.protect, request.noise(engine)
 
     def clear(self) -> None:
         """Nothing is carried from block to block."""
@@ -70,8 +71,7 @@ class Whole:
         begin = max(0, span.first - self.back)
         window: dict[str, Any] = {name: settled.window(features, name, span, begin, span.end) for name in features}
         window["f0_hz"] = window["f0_hz"] * 2 ** (voice.semitones / 12)
-        protect = self.options.protect if self.options is not None else 0.5
-        heard = Features(unit_indices=torch.arange(span.end - begin), protect=protect, **window)
+        heard = Features(unit_indices=torch.arange(span.end - begin), protect=self.protect, **window)
 
         def noise(step: int, first: int, last: int) -> Tensor:
             return self.draw(step, first + begin, last + begin)

@@ -47,6 +47,11 @@ class Latency:
     compute_ms: tuple[float, float]
 
     @property
+    def stream_ms(self) -> float:
+        """Of a stream that computes at once: block, look-ahead, filters."""
+        return self.block_ms + self.lookahead_ms + self.resampling_ms
+
+    @property
     def total_ms(self) -> float:
         """From a sample's arrival to its conversion, at most, in 95 of 100 blocks; without sound cards."""
-        return self.block_ms + self.lookahead_ms + self.resampling_ms + self.compute_ms[1]
+        return self.stream_ms + self.compute_ms[1]
