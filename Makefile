@@ -12,7 +12,7 @@
 # make long   the tests that `make test` skips because they take long: whole servers, streams and terminals
 # make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
 # make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
-# make demo-voices   trains the bundled voices again from nothing (hours; see configs/demo/README.md)
+# make choir-voices   trains the voices of examples/voices again from nothing (hours; see configs/demo/README.md)
 # make speech   human speech from Debian's packages into work/speech (make festvox-ru: one of them); docs/speech.md
 # make speech-synthetic   English by many synthetic voices with exact phones into work/speech (an hour and a half)
 # make students      makes the table of docs/results.md again (hours)
@@ -51,7 +51,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
 .PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest long crashes fuzz \
-	demo-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
+	choir-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
 
 $(READY): setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
@@ -126,7 +126,7 @@ fuzz: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 7200 tests/fuzz_*.py
 
 # Every line goes on where a broken run stopped, so after Ctrl-C the same command continues.
-demo-voices: $(TOOLS)
+choir-voices: $(TOOLS)
 	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser.yaml --resume
@@ -136,16 +136,16 @@ demo-voices: $(TOOLS)
 	$(BIN)/fastsvc train vocoder -c configs/demo/vocoder.yaml --resume
 	$(BIN)/fastsvc train teacher -c configs/demo/teacher.yaml --resume
 	$(BIN)/fastsvc train student -c configs/demo/student.yaml --resume
-	$(BIN)/fastsvc build $(DEMO)/runs/student/best.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
+	$(BIN)/fastsvc build $(DEMO)/runs/student/best.pt -o examples/voices/choir.fsvc --force --precision fp16 \
 		--vocoder $(DEMO)/runs/vocoder/last.pt --content $(DEMO)/runs/recogniser/last.pt
 	$(MAKE) listeners
 	$(BIN)/fastsvc train dmo -c configs/ablation/dmo_demo.yaml --resume
-	$(BIN)/fastsvc build work/ablation/runs/dmo_demo/last.pt -o fastsvc/demo/choir.fsvc --force --precision fp16 \
+	$(BIN)/fastsvc build work/ablation/runs/dmo_demo/last.pt -o examples/voices/choir.fsvc --force --precision fp16 \
 		--vocoder $(DEMO)/runs/vocoder/last.pt --content $(DEMO)/runs/recogniser/last.pt
-	$(BIN)/fastsvc evaluate -c configs/demo/evaluate.yaml -o bench/results/demo_voices
+	$(BIN)/fastsvc evaluate -c configs/demo/evaluate.yaml -o bench/results/choir_voices
 
-# Judges, guards, and what DMO students listen to, with the small teacher and student that those learn from; the bundled
-# engine gives vocoder and content encoder.
+# Judges, guards, and what DMO students listen to, with the small teacher and student that those learn from; choir.fsvc
+# gives vocoder and content encoder.
 listeners: $(TOOLS)
 	$(BIN)/fastsvc train recogniser -c configs/demo/recogniser_heldout.yaml --resume
 	$(BIN)/fastsvc train singer -c configs/demo/singer_heldout.yaml --resume
@@ -161,7 +161,7 @@ listeners: $(TOOLS)
 students: $(TOOLS)
 	$(BIN)/fastsvc choir $(DEMO)/choir --singers 20 --minutes 225 --seed 0
 	$(BIN)/fastsvc prepare $(DEMO)/choir -o $(DEMO)/corpus --config configs/demo/prepare.yaml \
-		--encoder fastsvc/demo/choir.fsvc
+		--encoder examples/voices/choir.fsvc
 	$(MAKE) listeners
 	$(BIN)/python -m bench.ablation.run -c configs/ablation/ablation.yaml
 

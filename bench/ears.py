@@ -21,6 +21,7 @@ from pathlib import Path
 
 from bench import program
 from bench.hearing import DATA
+from fastsvc.artifact import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results" / "ears"
@@ -129,7 +130,7 @@ def _samples(options):
 def _parser():
     parser = program.parser(__doc__)
     add = parser.add_argument
-    add("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc", help="engine")
+    add("model", nargs="?", type=program.existing, default=bundled.VOICES, help="engine")
     add("--recordings", nargs="+", type=program.existing, metavar="PATH", help="files and folders, not the fixed clips")
     add("--english", action="store_true", help="recordings are English: count wrong words, as heard in the input")
     add("--data", type=Path, default=DATA, help="folder of the fixed clips (default: %(default)s)")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench import program
 from fastsvc import files
+from fastsvc.artifact import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 MIXES = (1.0, 0.25, 0.0)
@@ -137,7 +138,7 @@ class Bench:
 
 def main() -> None:
     parser = program.parser(__doc__)
-    parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")
+    parser.add_argument("model", nargs="?", type=program.existing, default=bundled.VOICES)
     parser.add_argument("--recordings", type=program.existing, default=ROOT / "examples" / "recordings")
     parser.add_argument("--voices", default="slt,kal,bruno")
     parser.add_argument("--mos", action="store_true", help="DistillMOS of the results (make ears installs it)")

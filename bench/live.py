@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 from bench import circumstances, program
+from fastsvc.artifact import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVICE_S = 0.01  # of audio that the device brings at a time
@@ -153,7 +154,7 @@ def click(engine, voice, block_ms: float, lookahead_ms: float) -> dict:
 def streaming_parser(doc: str) -> argparse.ArgumentParser:
     """A parser with what the programs about live conversion share: engine, result and voice."""
     parser = program.parser(doc)
-    parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")
+    parser.add_argument("model", nargs="?", type=program.existing, default=bundled.VOICES)
     parser.add_argument("--json", type=program.result)
     parser.add_argument("--voice", default="slt")
     return parser

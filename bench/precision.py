@@ -4,7 +4,7 @@
 
 The kernels' arithmetic in plain PyTorch on a CPU: operands and stored values are rounded, sums are float32. float8 is
 e4m3 with a scale for every output channel of a weight and one for every row (or for all rows) of an activation, in the
-three large products; the rest stays float16. Once with the bundled voices, trained, on a recording; once with a network
+three large products; the rest stays float16. Once with choir.fsvc, trained, on a recording; once with a network
 of CoMoSVC's full size, random, beside the plain model in float16, which takes minutes on a CPU. An error is the root
 mean square of the difference over that of the normalised mel; in dB it is that of the mel itself.
 """
@@ -32,7 +32,7 @@ def main() -> None:
 
     torch.manual_seed(0)
     with torch.inference_mode():
-        cases = rounding.bundled(options.seconds), rounding.full_size(options.seconds)
+        cases = rounding.choir(options.seconds), rounding.full_size(options.seconds)
         rows = [row for case in cases for row in rounding.errors(case)]
     print(rounding.table(rows))
     about = circumstances.describe("python -m bench.precision", torch.device("cpu"))

@@ -111,31 +111,28 @@ def errors(case: Case) -> list[dict]:
     return rows
 
 
-def bundled(seconds: float) -> Case:
-    """The bundled voices on a recording. Their weights are stored in float16, so that rounding of weights is not seen.
+def choir(seconds: float) -> Case:
+    """choir.fsvc on a recording. Their weights are stored in float16, so that rounding of weights is not seen.
 
     Their plain model is not stored, hence no row of it.
     """
     from fastsvc.artifact import engine_folder
     from fastsvc.audio import io
-    from fastsvc.commands import choose
     from fastsvc.engine import extraction
     from fastsvc.engine.engine import Engine
 
-    engine = Engine.open(choose.DEMO, "cpu")
-    path = Path(__file__).parent.parent / "examples" / "recordings" / "singing" / "viktor.wav"
+    examples = Path(__file__).parent.parent / "examples"
+    folder, path = examples / "voices" / "choir.fsvc", examples / "recordings" / "singing" / "viktor.wav"
+    engine = Engine.open(folder, "cpu")
     audio, rate_hz = io.read(path)[:2]
     excerpt = extraction.mono(audio, rate_hz)[0][: round(seconds * rate_hz)]
     features = extraction.features(excerpt, rate_hz, engine.config, engine.encoder, None, None, "cpu")
     voice = engine.sampler.condition.speaker({0: 1.0})
     cond = engine.sampler._cond(features, voice, 0, len(features.f0_hz))
     tensors = {
-        name: value.float()
-        for name, value in engine_folder.Artifact(choose.DEMO).tensors(engine_folder.WEIGHTS).items()
+        name: value.float() for name, value in engine_folder.Artifact(folder).tensors(engine_folder.WEIGHTS).items()
     }
-    return Case(
-        "bundled voices", engine.config, tensors, engine.sampler.schedules, engine.manifest.sampling.levels, cond
-    )
+    return Case("choir.fsvc", engine.config, tensors, engine.sampler.schedules, engine.manifest.sampling.levels, cond)
 
 
 def full_size(seconds: float, sizes: tuple[int, int] = (512, 20)) -> Case:

@@ -24,6 +24,7 @@ import tempfile
 from pathlib import Path
 
 from bench import circumstances, program
+from fastsvc.artifact import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 SONG = ROOT / "examples" / "recordings" / "singing" / "viktor.wav"
@@ -96,7 +97,7 @@ def table(result: dict) -> str:
 
 def main() -> int:
     parser = program.parser(__doc__)
-    parser.add_argument("model", nargs="?", type=program.existing, default=ROOT / "fastsvc" / "demo" / "choir.fsvc")
+    parser.add_argument("model", nargs="?", type=program.existing, default=bundled.VOICES)
     parser.add_argument("--json", type=program.result)
     parser.add_argument("--clients", type=program.whole_number, default=50)
     parser.add_argument("--jobs", type=program.whole_number, default=500)

@@ -44,7 +44,7 @@ CASES = {
     "m4": VocoderConfig(),
     "openvpi": VocoderConfig(**OPENVPI),
     "pc-nsf": VocoderConfig(**OPENVPI, source="sine"),
-    "demo": VocoderConfig(  # that of fastsvc/demo/choir.fsvc
+    "demo": VocoderConfig(  # that of examples/voices/choir.fsvc
         family="openvpi",
         mel=SourceFilterConfig().mel,
         initial_channels=256,

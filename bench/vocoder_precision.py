@@ -32,7 +32,7 @@ BAR = 4.3
 
 def main() -> None:
     parser = program.parser(__doc__)
-    parser.add_argument("engine", type=program.existing, nargs="?", default=ROOT / "fastsvc/demo/choir.fsvc")
+    parser.add_argument("engine", type=program.existing, nargs="?", default=ROOT / "examples/voices/choir.fsvc")
     parser.add_argument("--recordings", type=program.existing, default=ROOT / "examples/recordings")
     parser.add_argument("--json", type=program.result, metavar="FILE")
     options = parser.parse_args()

@@ -62,7 +62,7 @@ class Bench:
         self.settings = ServeSettings(home=home, cancel_s=0.05, **limits)
         self.settings.make_folders()
         self.pool, self.voices = pool, Voices(self.settings)
-        self.voice = self.voices.get("choir")
+        self.voice = self.voices.get("voices")
         self.queue = JobQueue(self.settings, self.voices, pool, Metrics())
         self.book, self.count = self.queue.book, 0
 

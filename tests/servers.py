@@ -15,8 +15,8 @@ import engines
 import httpx
 
 from bench.serve_load import descendants
+from fastsvc.artifact.bundled import VOICES
 from fastsvc.artifact.engine_folder import Artifact
-from fastsvc.serve.voices import DEMO
 
 ENDS = {"done", "failed", "cancelled"}
 
@@ -121,7 +121,7 @@ def alive(pid: int) -> bool:
 
 def checkpoint(folder: Path) -> Path:
     """A checkpoint: a small denoiser of random weights, for content encoder and vocoder of the bundled voices."""
-    demo = Artifact(DEMO).manifest.acoustic
+    demo = Artifact(VOICES).manifest.acoustic
     condition = replace(engines.ACOUSTIC.condition, unit_channels=demo.features.unit_channels)
     config = replace(engines.ACOUSTIC, features=demo.features, mel=demo.mel, condition=condition)
     return engines.native(folder / "voice.pt", "student", config)

@@ -1,4 +1,4 @@
-"""The vocoder that voices of one's own get: level and spectrum of recordings through their own mel and pitch."""
+"""The bundled vocoder: level and spectrum of recordings through their own mel and pitch."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fastsvc.artifact import bundled
 from fastsvc.audio import io
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
@@ -14,14 +15,13 @@ from fastsvc.config import SourceFilterConfig
 from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cpu.sampler import Synthesiser
 from fastsvc.features import f0
-from fastsvc.recipe import base
 
 RECORDINGS = Path(__file__).parent.parent / "examples" / "recordings"
 
 
 @pytest.fixture(scope="module")
 def vocoder():
-    checkpoint = read_part(base.DEMO_VOCODER, "vocoder", "a vocoder")
+    checkpoint = read_part(bundled.VOICES, "vocoder", "a vocoder")
     assert isinstance(checkpoint.config, SourceFilterConfig)
     return Synthesiser(checkpoint.tensors, checkpoint.config, make=torch_generator)
 
@@ -47,31 +47,14 @@ def copied(synthesiser, name: str) -> tuple[float, float, float]:
     "name", ["speech/front_center.wav", "speech/side_left.wav", "singing/viktor.wav", "singing/wanda.ogg"]
 )
 def test_a_copy_is_as_loud_and_has_the_same_spectrum(vocoder, name):
-    """Measured: level −0.45 to +0.26 dB, distance 1.4 to 2.8 dB; the demo voices' own: −2.7 to −7.6, 3.3 to 5.0."""
+    """Measured: level −0.45 to +0.26 dB, distance 1.4 to 2.8 dB; choir.fsvc: −2.7 to −7.6, 3.3 to 5.0."""
     level_db, distance_db, peak = copied(vocoder, name)
     assert abs(level_db) < 1 and distance_db < 3.2 and peak < 1
 
 
 def test_the_bounds_tell_vocoders_apart():
-    checkpoint = read_part(base.DEMO, "vocoder", "a vocoder")
+    checkpoint = read_part(RECORDINGS.parent / "voices" / "choir.fsvc", "vocoder", "a vocoder")
     level_db, distance_db, _ = copied(
         Synthesiser(checkpoint.tensors, checkpoint.config, make=torch_generator), "speech/side_left.wav"
     )
     assert level_db < -2 and distance_db > 4
-
-
-def test_only_the_demo_voices_network_takes_it(tmp_path):
-    """A voice that starts from another engine keeps the vocoder of that engine; a copy of the demo voices is them."""
-    import json
-    import shutil
-
-    from fastsvc.engine import Engine
-    from fastsvc.training import checkpoint
-
-    encoder = Engine.open(base.DEMO, "cpu").encoder
-    copy, other = (shutil.copytree(base.DEMO, tmp_path / name) for name in ("copy.fsvc", "other.fsvc"))
-    manifest = json.loads((other / "manifest.json").read_text())
-    (other / "manifest.json").write_text(json.dumps(manifest | {"input_peak": 0.5}))
-    for engine, family in ((base.DEMO, "source_filter"), (copy, "source_filter"), (other, "openvpi")):
-        base.write(engine, tmp_path, encoder)
-        assert checkpoint.load(tmp_path / base.VOCODER, "vocoder")["config"]["model"]["family"] == family

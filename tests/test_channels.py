@@ -10,8 +10,8 @@ from calls import run
 from fake_engine import FakeEngine
 
 import fastsvc
+from fastsvc.artifact.bundled import VOICES
 from fastsvc.audio import channels, io
-from fastsvc.commands.choose import DEMO
 from fastsvc.config import MelConfig
 from fastsvc.convert import batch
 from fastsvc.convert.plan import plan
@@ -185,7 +185,7 @@ def test_kept_channels_are_as_they_were(tmp_path):
 
 
 def test_the_engine_mixes_arrays_likewise():
-    engine = fastsvc.load(DEMO, device="cpu")
+    engine = fastsvc.load(VOICES, device="cpu")
     want, got = (engine.extract(audio, RATE, Request(0)) for audio in (V, np.stack((V, -V))))
     assert want.notes == () and float(want.features.volume.mean()) > 0.05
     torch.testing.assert_close(got.features.volume, want.features.volume)

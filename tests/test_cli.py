@@ -14,6 +14,7 @@ from golden import relative_rms
 from recordings import put, tone
 
 from fastsvc import __version__, load
+from fastsvc.artifact import bundled
 from fastsvc.audio import io
 from fastsvc.cli import main
 from fastsvc.commands import choose
@@ -154,10 +155,10 @@ def test_verbose_shows_the_traceback_of_an_error():
 
 
 def test_the_choice_of_the_model(tmp_path, monkeypatch):
-    monkeypatch.setattr(choose, "DEMO", tmp_path / "none")
+    monkeypatch.setattr(bundled, "VOICES", tmp_path / "none")
     with pytest.raises(EngineError, match="no engine is named"):
         choose.choose_model(None)
-    monkeypatch.setattr(choose, "DEMO", tmp_path / "demo")
+    monkeypatch.setattr(bundled, "VOICES", tmp_path / "demo")
     (tmp_path / "demo").mkdir()
     assert choose.choose_model(None) == (tmp_path / "demo", "the bundled demo voices")
     (tmp_path / "a.fsvc").mkdir()

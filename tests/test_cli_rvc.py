@@ -13,6 +13,7 @@ import rvc_golden
 from command_line import run
 from recordings import put, tone
 
+from fastsvc.artifact import bundled
 from fastsvc.audio import io
 from fastsvc.commands import choose
 from fastsvc.reading.folder_zip import FolderZip
@@ -106,7 +107,7 @@ def test_a_content_encoder_of_other_units(shared):
     huberts.huggingface(Path("other"))
     result = run("build", folder / "voice.zip", "--content", "other", "-o", "new.fsvc", code=2)
     assert result.stderr.startswith("error: other") and not Path("new.fsvc").exists()
-    demo = run("build", folder / "voice.zip", "--content", choose.DEMO, "-o", "new.fsvc", code=2)
+    demo = run("build", folder / "voice.zip", "--content", bundled.VOICES, "-o", "new.fsvc", code=2)
     assert "the acoustic model was trained on vec256l9 (name HuBERT or ContentVec with --content)" in demo.stderr
 
 

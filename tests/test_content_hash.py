@@ -9,7 +9,7 @@ import pytest
 import fastsvc
 from fastsvc.artifact.content_hash import content_hash
 
-MANIFEST = json.loads((Path(fastsvc.__file__).parent / "demo" / "choir.fsvc" / "manifest.json").read_text())
+MANIFEST = json.loads((Path(fastsvc.__file__).parent / "demo" / "voices.fsvc" / "manifest.json").read_text())
 
 
 def changed(change) -> dict:

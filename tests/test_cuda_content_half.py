@@ -12,7 +12,7 @@ import torch
 from cuda_encoders import HEARING, ODD, audio_of, hubert_of, hubert_plain, recogniser_of, recogniser_plain
 
 from bench import counts
-from fastsvc.commands import choose
+from fastsvc.artifact import bundled
 from fastsvc.engine import extraction
 from fastsvc.engine.cuda import selfcheck
 from fastsvc.engine.cuda.recogniser import CudaRecogniserEncoder
@@ -55,7 +55,7 @@ def test_recogniser_in_half_precision(kernel):
 
 def test_the_bundled_recogniser_in_half_precision():
     """Trained weights, on something like a voice: its units lie in −1 … 1."""
-    engine = Engine.open(choose.DEMO, "cpu")
+    engine = Engine.open(bundled.VOICES, "cpu")
     time_s = torch.arange(16000) / 16000
     audio = sum(torch.sin(2 * torch.pi * 220 * k * time_s + k) / k for k in range(1, 20)) * 0.1 * (1 + time_s)
     audio = audio + 0.003 * torch.randn(16000)

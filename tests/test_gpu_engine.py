@@ -14,8 +14,8 @@ pytest.importorskip("triton")
 from gpu_pairs import AUDIO, FRAMES, built, close, told
 
 from fastsvc import build
+from fastsvc.artifact import bundled
 from fastsvc.build.passes import measure
-from fastsvc.commands import choose
 from fastsvc.config import DdpmConfig
 from fastsvc.engine import backends
 from fastsvc.engine.buckets import Buckets
@@ -232,7 +232,7 @@ def test_amphions_condition(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_bundled_voices_in_half_precision():
     """Trained weights, whose rounding matters: the mel, and the vocoder alone, both in float16."""
-    cpu, gpu = Engine.open(choose.DEMO, "cpu"), interpreted.engine(choose.DEMO, "fp16")
+    cpu, gpu = Engine.open(bundled.VOICES, "cpu"), interpreted.engine(bundled.VOICES, "fp16")
     frames = 40
     units = torch.randn(frames, cpu.config.condition.unit_channels)
     given = units, torch.full((frames,), 220.0), torch.full((frames,), 0.1)

@@ -8,9 +8,9 @@ import soundfile
 import torch
 
 import fastsvc
+from fastsvc.artifact.bundled import VOICES
 from fastsvc.audio import highpass
 from fastsvc.audio.mel import log_mel
-from fastsvc.commands.choose import DEMO
 from fastsvc.config import MelConfig
 from fastsvc.data.corpus import Corpus
 from fastsvc.data.prepare import prepare
@@ -67,7 +67,7 @@ def test_a_tone_that_begins_at_once_keeps_its_peak():
 
 @pytest.fixture(scope="module")
 def engine():
-    return fastsvc.load(DEMO, device="cpu")
+    return fastsvc.load(VOICES, device="cpu")
 
 
 def sung(seconds=1.0) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import fastsvc
-from fastsvc.commands.choose import DEMO
+from fastsvc.artifact.bundled import VOICES
 from fastsvc.engine.request import Request
 from fastsvc.features import f0, hum
 
@@ -146,7 +146,7 @@ def test_blocks_change_nothing(monkeypatch):
 
 def test_through_the_engine():
     """Rests with a set of lines at −45 dBFS come out no louder than they went in (3 dB louder, if they are sung)."""
-    engine = fastsvc.load(DEMO, device="cpu")
+    engine = fastsvc.load(VOICES, device="cpu")
     audio = (voice() * during(SUNG) + lines(50, 100, 150)).astype(np.float32)[: 3 * RATE]
     rests = np.flatnonzero(frames([(0.1, 0.5), (1.9, 2.5)])[: 3 * RATE // HOP])
     samples = (rests[:, None] * HOP + np.arange(HOP)).ravel()

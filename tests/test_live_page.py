@@ -39,7 +39,7 @@ def test_a_long_stream_keeps_memory_and_phase():
 
 @pytest.fixture(scope="module")
 def voices():
-    return fastsvc.load(ROOT / "fastsvc" / "demo" / "choir.fsvc", device="cpu")
+    return fastsvc.load(ROOT / "fastsvc" / "demo" / "voices.fsvc", device="cpu")
 
 
 @pytest.mark.slow

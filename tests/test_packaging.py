@@ -107,7 +107,7 @@ def unpacked(source, tmp_path_factory):
 def test_the_wheel_holds_every_file_and_no_other(source, wheel):
     held = contents(wheel).keys()
     assert held == files_of(source)
-    names = "kernels/denoiser/network.py build/cubins/compiler.py demo/choir.fsvc/weights.safetensors py.typed"
+    names = "kernels/denoiser/network.py build/cubins/compiler.py demo/voices.fsvc/weights.safetensors py.typed"
     assert {f"fastsvc/{name}" for name in [*names.split(), "recipe/configs/teacher.yaml"]} <= held
     assert sorted(path.name for path in source.iterdir() if path.suffix != ".egg-info") == sorted(FILES + FOLDERS)
     assert not (source / "build" / "lib").exists()
@@ -128,7 +128,7 @@ def test_the_wheel_converts_far_from_the_sources(installed, tmp_path):
     assert all(Path(place).is_relative_to(installed) for place in places)
     put(tmp_path / "in" / "a.wav", tone(0.5))
     said = run("-m", "fastsvc", "convert", "in", "-o", "out", "--spk", "0", cwd=tmp_path, path=installed)
-    assert "choir" in said
+    assert "voices.fsvc" in said
     recording, result = (soundfile.info(tmp_path / folder / "a.wav") for folder in ("in", "out"))
     assert abs(result.frames / result.samplerate - recording.frames / recording.samplerate) < 1e-4
 

@@ -67,11 +67,6 @@ def test_only_a_whole_engine_is_a_base(tmp_path, engine):
         base.check(cut)
 
 
-def test_a_copy_of_the_demo_voices_is_the_demo_voices(tmp_path, engine):
-    copy = shutil.copytree(base.DEMO, tmp_path / "mine.fsvc")
-    assert base._is_demo(base.check(copy)) and not base._is_demo(base.check(engine))
-
-
 @pytest.mark.slow
 def test_from_songs_to_an_engine_through_every_interruption(tmp_path, monkeypatch, few_seconds, engine):
     """A failure in each stage, as after a kill; the same call continues, and nothing finished is done again."""

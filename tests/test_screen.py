@@ -9,6 +9,7 @@ from recordings import put
 from shells import ROOT, shell
 
 from fastsvc import screen
+from fastsvc.artifact import bundled
 from fastsvc.cli import main
 
 SHELL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a shell and /dev/full")
@@ -77,14 +78,13 @@ def test_convert_converts_all_whatever_becomes_of_the_streams(tmp_path, redirect
 
 @SHELL
 def test_a_description_that_cannot_be_printed_is_no_success(tmp_path):
-    from fastsvc.commands import choose
 
-    if not choose.DEMO.is_dir():
+    if not bundled.VOICES.is_dir():
         pytest.skip("no bundled voices")
     program = "from fastsvc.cli import main; main()"
-    full = shell(">/dev/full", program, "inspect", choose.DEMO, cwd=tmp_path)
+    full = shell(">/dev/full", program, "inspect", bundled.VOICES, cwd=tmp_path)
     assert full.returncode == 1 and "cannot be written: [Errno 28]" in full.stderr
-    assert shell("| head -1", program, "inspect", choose.DEMO, cwd=tmp_path).returncode == 0
+    assert shell("| head -1", program, "inspect", bundled.VOICES, cwd=tmp_path).returncode == 0
 
 
 def test_what_is_shown():

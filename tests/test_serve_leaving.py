@@ -59,7 +59,7 @@ def test_a_client_that_leaves_before_ready_is_not_logged(tmp_path, caplog):
     state = SimpleNamespace(settings=settings, voices=Voices(settings), draining=False, pool=pool)
     with caplog.at_level(logging.DEBUG, "fastsvc.serve"):
         asyncio.run(asyncio.wait_for(stream.stream(Leaver(state)), 10))
-    assert left == ["choir"] and not caplog.records
+    assert left == ["voices"] and not caplog.records
 
 
 def test_a_start_that_nobody_waits_for_is_stopped():

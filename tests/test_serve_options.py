@@ -6,16 +6,17 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from fastsvc.artifact.bundled import VOICES
 from fastsvc.errors import ConfigError, FastsvcError
 from fastsvc.serve import trackers
 from fastsvc.serve.jobs.options import DEFAULTS, OptionError, checked
 from fastsvc.serve.settings import ServeSettings
-from fastsvc.serve.voices import DEMO, Voice, Voices, checked_name
+from fastsvc.serve.voices import Voice, Voices, checked_name
 
 
 @pytest.fixture(scope="module")
 def voice():
-    return Voice.read("choir", "Choir", DEMO, "bundled")
+    return Voice.read("voices", "Voices", VOICES, "bundled")
 
 
 def test_defaults_are_those_of_the_command(voice):
@@ -62,12 +63,12 @@ def test_a_wrong_option_is_named(voice, options, field):
 
 def test_engines_have_distinct_ids_and_a_damaged_one_is_listed_with_its_error(tmp_path):
     (tmp_path / "bad").mkdir()
-    (tmp_path / "a" / "choir.fsvc").parent.mkdir()
-    (tmp_path / "a" / "choir.fsvc").symlink_to(DEMO)
-    voices = Voices(ServeSettings(home=tmp_path, engines=(tmp_path / "bad", tmp_path / "a" / "choir.fsvc")))
-    assert [voice.id for voice in voices] == ["bad", "choir", "choir-2"]
+    (tmp_path / "a" / "voices.fsvc").parent.mkdir()
+    (tmp_path / "a" / "voices.fsvc").symlink_to(VOICES)
+    voices = Voices(ServeSettings(home=tmp_path, engines=(tmp_path / "bad", tmp_path / "a" / "voices.fsvc")))
+    assert [voice.id for voice in voices] == ["bad", "voices", "voices-2"]
     assert voices.get("bad").error is not None
-    assert voices.default().id == "choir"
+    assert voices.default().id == "voices"
 
 
 @pytest.mark.parametrize("name", ["", " \n", "x" * 101, "a\u202eb", 5])

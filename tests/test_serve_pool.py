@@ -43,12 +43,12 @@ def test_the_longest_unused_engine_gives_way(tmp_path, engine, song):
         pool = client.app.state.service.pool
         for id in ("engine", "one", "engine"):
             done(client, song, id)
-        assert states(client) == {"engine": "ready", "one": "ready", "two": "cold", "choir": "cold"}
+        assert states(client) == {"engine": "ready", "one": "ready", "two": "cold", "voices": "cold"}
         workers = {worker.voice.id: worker.process for worker in pool.workers}
         room = pool.resident_bytes() + 2 * 10**8
         object.__setattr__(pool.settings, "memory_bytes", room)  # two fit, three do not
         done(client, song, "two")
-        assert states(client) == {"engine": "ready", "one": "cold", "two": "ready", "choir": "cold"}
+        assert states(client) == {"engine": "ready", "one": "cold", "two": "ready", "voices": "cold"}
         assert pool.resident_bytes() <= room
         assert workers["engine"].alive
         object.__setattr__(pool.settings, "memory_bytes", 1)  # one alone is always allowed

@@ -58,7 +58,7 @@ def test_alike_jobs_share_a_run_where_the_engine_shares_batches(tmp_path):
         assert told == [job.id for job in (*alike, *later)]
         assert other[0].state == "queued"
 
-    played(tmp_path, play, pool=FakePool(["choir"]))
+    played(tmp_path, play, pool=FakePool(["voices"]))
 
 
 def test_of_a_group_whose_worker_died_each_is_tried_alone(tmp_path):
@@ -79,7 +79,7 @@ def test_of_a_group_whose_worker_died_each_is_tried_alone(tmp_path):
             await settled()
             assert job.state == "done"
 
-    played(tmp_path, play, pool=FakePool(["choir"]))
+    played(tmp_path, play, pool=FakePool(["voices"]))
 
 
 def test_engines_work_beside_each_other_and_one_engine_does_one_thing(tmp_path):

@@ -84,7 +84,9 @@ def test_another_page_makes_no_job(server, home):
     upload = {"files": {"file": ("a.wav", wav.getvalue())}, "data": {"options": '{"speaker": 0}'}}
     for path in (JOBS, "/api/v1/convert", "/api/v1/engines"):
         assert server.client.post(path, headers=foreign, **upload).status_code == 403
-    assert server.client.delete("/api/v1/engines/choir", headers={"origin": "http://127.0.0.1:3000"}).status_code == 403
+    assert (
+        server.client.delete("/api/v1/engines/voices", headers={"origin": "http://127.0.0.1:3000"}).status_code == 403
+    )
     assert server.client.get("/api/v1/engines", headers=foreign).status_code == 403
     assert files_of(home) == []
 

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("fastapi")
 import serving
 
+from fastsvc.artifact import bundled
 from fastsvc.errors import OutputError
 from fastsvc.serve import voices
 from fastsvc.serve.jobs.book import Book
@@ -125,13 +126,13 @@ def test_a_state_that_cannot_be_kept_stops_nothing(tmp_path, caplog):
 
 @pytest.mark.parametrize("key, place", [("speakers", 0), ("source", "format")])
 def test_a_voice_whose_name_no_answer_can_carry_is_shown_as_broken(tmp_path, key, place):
-    folder = shutil.copytree(voices.DEMO, tmp_path / "x.fsvc")
+    folder = shutil.copytree(bundled.VOICES, tmp_path / "x.fsvc")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest[key][place] = "caf\udce9"
     (folder / "manifest.json").write_text(json.dumps(manifest))
     voice = voices.Voice.read("x", "x", folder, voices.UPLOADED)
     assert "no answer can carry" in voice.error.message and voice.manifest is None
-    assert voices.Voice.read("x", "x", voices.DEMO, voices.BUNDLED).error is None
+    assert voices.Voice.read("x", "x", bundled.VOICES, voices.BUNDLED).error is None
     with serving.client(tmp_path / "home", folder) as client:
         (first, *_) = client.get("/api/v1/engines").json()["engines"]
     assert (first["id"], first["state"]) == ("x", "broken") and "no answer can carry" in first["error"]["what"]
@@ -139,7 +140,7 @@ def test_a_voice_whose_name_no_answer_can_carry_is_shown_as_broken(tmp_path, key
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
 def test_an_engine_in_a_folder_whose_name_is_no_text_is_offered(tmp_path):
-    folder = shutil.copytree(voices.DEMO, tmp_path / os.fsdecode(b"caf\xe9.fsvc"))
+    folder = shutil.copytree(bundled.VOICES, tmp_path / os.fsdecode(b"caf\xe9.fsvc"))
     with serving.client(tmp_path / "home", folder) as client:
         (first, *_) = client.get("/api/v1/engines").json()["engines"]
     assert (first["id"], first["name"], first["state"]) == ("caf", "caf\\udce9", "cold")

@@ -19,7 +19,7 @@ RESULTS = bench.ROOT / "bench/results/vocoder_precision.json"
 @pytest.mark.slow
 def test_float16_is_not_heard(tmp_path):
     recording = bench.ROOT / "examples/recordings/speech/front_center.wav"
-    (row,) = measure(bench.ROOT / "fastsvc/demo/choir.fsvc", [recording], tmp_path / "a.fsvc")
+    (row,) = measure(bench.ROOT / "examples/voices/choir.fsvc", [recording], tmp_path / "a.fsvc")
     for way in ("torch", "onnxruntime"):
         assert row[way]["pesq"] >= bench.BAR
         assert 1e-5 < row[way]["relative_rms"] < 5e-3 and row[way]["largest_difference"] < 5e-3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fastsvc.artifact import bundled
 from fastsvc.commands.common import say, verbosity
 from fastsvc.errors import EngineError, SpeakerError
 
 MODEL_VARIABLE = "FASTSVC_MODEL"
-DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
 
 
 def choose_model(model: str | None) -> tuple[Path, str]:
@@ -29,8 +29,8 @@ def choose_model(model: str | None) -> tuple[Path, str]:
         raise EngineError(
             f"several engines are in this folder: {', '.join(map(str, in_folder))}", "choose one with -m NAME.fsvc"
         )
-    elif DEMO.is_dir():
-        chosen, why = DEMO, "the bundled demo voices"
+    elif bundled.VOICES.is_dir():
+        chosen, why = bundled.VOICES, "the bundled demo voices"
     else:
         raise EngineError(
             "no engine is named", f"name one with -m or ${MODEL_VARIABLE}, or build one with `fastsvc build`"

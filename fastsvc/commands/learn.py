@@ -30,7 +30,7 @@ CHOIR_EXAMPLES = examples(
     "fastsvc choir work/choir --minutes 30", "fastsvc choir work/choir --singers 20 --minutes 225"
 )
 PREPARE_EXAMPLES = examples(
-    "fastsvc prepare songs -o corpus --encoder fastsvc/demo/choir.fsvc --pseudo-labels 100",
+    "fastsvc prepare songs -o corpus --encoder fastsvc/demo/voices.fsvc --pseudo-labels 100",
     "fastsvc prepare work/choir -o corpus --config configs/demo/prepare.yaml",
 )
 

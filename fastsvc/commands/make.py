@@ -18,7 +18,7 @@ STEPS_DEFAULT = "1,2,4 for students, 10,25,50 for teachers, 5,10,20 for DDPM mod
 DEPTH_HELP = "Shallow diffusion: place of the chain from which the engine refines first mels (DDPM)."
 SAMPLER_HELP = "Sampler; auto: consistency for students, euler for teachers, dpm++ for DDPM models."
 BUILD_EXAMPLES = examples(
-    "fastsvc build student.pt --vocoder fastsvc/demo/choir.fsvc --content fastsvc/demo/choir.fsvc -o mine.fsvc",
+    "fastsvc build student.pt --vocoder fastsvc/demo/voices.fsvc --content fastsvc/demo/voices.fsvc -o mine.fsvc",
     "fastsvc build voice.zip --content hubert_base.pt -o voice.fsvc",
 )
 INSPECT_EXAMPLES = examples("fastsvc inspect alto.fsvc", "fastsvc inspect voice.zip")

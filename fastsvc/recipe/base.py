@@ -1,9 +1,7 @@
 """The engine that training starts from, as two checkpoints: its network (base.pt) and its vocoder (vocoder.pt).
 
 Engines hold no teacher: a student's network is unfolded (fastsvc/recipe/unfold.py), and the teacher's training turns it
-into a denoiser of all noise levels again. A voice that starts from the demo voices gets the source-filter vocoder that
-lies beside them, which was trained on human speech, too (docs/vocoder.md); one that starts from another engine gets the
-vocoder of that engine.
+into a denoiser of all noise levels again. The vocoder is the engine's own.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc.artifact import engine_folder
-from fastsvc.artifact.content_hash import content_hash
 from fastsvc.build.part import read_part
 from fastsvc.config import to_dict
 from fastsvc.data.units import describe
@@ -20,8 +17,6 @@ from fastsvc.recipe.unfold import unfold
 from fastsvc.training import checkpoint
 
 NETWORK, VOCODER = "base.pt", "vocoder.pt"
-DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
-DEMO_VOCODER = DEMO.parent / "vocoder.pt"
 
 
 def check(path: Path) -> engine_folder.Artifact:
@@ -40,12 +35,6 @@ def check(path: Path) -> engine_folder.Artifact:
     return engine
 
 
-def _is_demo(engine: engine_folder.Artifact) -> bool:
-    """Whether the engine is the demo voices, or a copy of them."""
-    demo = engine_folder.Artifact(DEMO).raw_manifest
-    return content_hash(engine.raw_manifest) == content_hash(demo)
-
-
 def write(path: Path, folder: Path, encoder) -> None:
     """Write both checkpoints into ``folder``; ``encoder``: the engine's content encoder."""
     engine = check(path)
@@ -61,8 +50,7 @@ def write(path: Path, folder: Path, encoder) -> None:
         speaker_f0_hz=manifest.speaker_f0_hz,
         **common,
     )
-    source = DEMO_VOCODER if _is_demo(engine) else path
-    vocoder = read_part(source, "vocoder", "a vocoder")
+    vocoder = read_part(path, "vocoder", "a vocoder")
     tensors = {name: value.float() for name, value in vocoder.tensors.items()}
     config = {"model": to_dict(vocoder.config), "train": {}}
     common = {"step": vocoder.step, "model": tensors, "ema": tensors}

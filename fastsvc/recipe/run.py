@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastsvc import arguments, files, screen
-from fastsvc.artifact import engine_folder
+from fastsvc.artifact import bundled, engine_folder
 from fastsvc.errors import ConfigError, OutputError, ResourceError
 from fastsvc.recipe import base, budget, measure, songs, stages
 from fastsvc.recipe.progress import Progress
@@ -37,7 +37,7 @@ def train(
 
     ``folder``: one folder per singer, or one singer's songs. ``out`` defaults to its name with .fsvc. The run's folder
     lies beside ``out`` and ends in .training. ``minutes``: the budget. ``engine``: whose network, vocoder and content
-    encoder the voice starts from (default: the demo voices, with the vocoder beside them). Raises AudioError for a bad
+    encoder the voice starts from (default: the demo voices). Raises AudioError for a bad
     folder or too little audio, OutputError where ``out`` exists, ConfigError where its name does not end in .fsvc or
     the run was begun with another request, ResourceError without space on the disk.
     """
@@ -46,7 +46,7 @@ def train(
     words = ["fastsvc", "train", str(folder), "-o", str(out), "--budget", f"{minutes:g}min"]
     words += ["--device", device] if device != "auto" else []
     words += ["--base", str(engine)] if engine else []
-    engine = arguments.optional(arguments.path, "engine", engine) or base.DEMO
+    engine = arguments.optional(arguments.path, "engine", engine) or bundled.VOICES
     if out.suffix != ".fsvc":
         raise ConfigError(f"{out}: an engine's name ends in .fsvc", f"use -o {out.name or 'NAME'}.fsvc")
     run_folder = out.with_suffix(".training")

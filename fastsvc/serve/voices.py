@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsvc import arguments, files, reading, spelling
+from fastsvc.artifact import bundled
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.artifact.manifest import Manifest
 from fastsvc.config import RvcConfig
@@ -17,7 +18,6 @@ from fastsvc.errors import ConfigError, EngineError, FastsvcError
 from fastsvc.serve import messages
 from fastsvc.serve.settings import ServeSettings
 
-DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
 BUNDLED, NAMED, UPLOADED = "bundled", "named", "uploaded"
 FOLDER, ABOUT = "voice.fsvc", "voice.json"  # in the folder of an uploaded voice
 NAME_CHARACTERS = 100
@@ -121,8 +121,8 @@ class Voices:
         folders = settings.voices_folder.iterdir() if settings.voices_folder.is_dir() else ()
         for folder in sorted(folder for folder in folders if (folder / ABOUT).is_file()):
             self.install(folder.name)
-        if DEMO.is_dir():
-            self._add(Voice.read(self._free(DEMO.stem), "Demo choir", DEMO, BUNDLED))
+        if bundled.VOICES.is_dir():
+            self._add(Voice.read(self._free(bundled.VOICES.stem), "Demo voices", bundled.VOICES, BUNDLED))
 
     def __iter__(self):
         return iter(self.by_id.values())
