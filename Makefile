@@ -106,7 +106,7 @@ page-pictures: $(TOOLS)
 	FASTSVC_PICTURES=docs/images OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_page.py
 
 long: $(TOOLS)
-	FASTSVC_LONG=1 $(PYTEST) -m long $(TESTS)
+	FASTSVC_LONG=1 $(PYTEST) -m "long or sampled" $(TESTS)
 
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py

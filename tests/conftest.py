@@ -1,3 +1,4 @@
+import collections
 import os
 import sys
 import tempfile
@@ -46,14 +47,24 @@ def pytest_collection_modifyitems(items):
     if share:
         index, count = map(int, share.split("/"))
         items[:] = items[index::count]
-    for item in items:
-        if item.get_closest_marker("long") and not os.environ.get("FASTSVC_LONG"):
-            item.add_marker(pytest.mark.skip(reason="takes long: `make long` runs it"))
+    if not os.environ.get("FASTSVC_LONG"):
+        _leave_long_ones(items)
     if torch.cuda.is_available():
         return
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+def _leave_long_ones(items):
+    """Tests marked long, and of a test marked sampled(n) all cases but every n-th."""
+    cases = collections.Counter()
+    for item in items:
+        sampled = item.get_closest_marker("sampled")
+        place = (item.path, item.originalname) if sampled else None
+        if item.get_closest_marker("long") or (sampled and cases[place] % sampled.args[0]):
+            item.add_marker(pytest.mark.skip(reason="takes long: `make long` runs it"))
+        cases[place] += 1
 
 
 def pytest_terminal_summary(terminalreporter):

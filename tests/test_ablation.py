@@ -146,6 +146,7 @@ def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path,
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_cell_that_fails_keeps_only_its_own_students_waiting(plan, monkeypatch, tmp_path, capsys):
     from fastsvc import training
 

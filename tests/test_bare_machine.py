@@ -43,6 +43,7 @@ def test_without_scipy_the_choir_says_what_to_install(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_gpu_tests_are_collected_and_the_rest_is_skipped_with_a_reason():
     command = ("-m", "pytest", "-p", "lacking", "-m", "gpu", "--collect-only", "-q", "-rs", "-p", "no:cacheprovider")
     done = python(

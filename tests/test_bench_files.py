@@ -114,6 +114,7 @@ def test_how_a_bench_ends(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_latency_from_start_to_end_as_a_file(elsewhere):
     """A tiny model is built and measured."""
     options = [

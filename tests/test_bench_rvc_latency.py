@@ -30,6 +30,7 @@ def test_the_index_is_one_that_the_compiler_reads(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_tiny_run(tmp_path, capsys, monkeypatch):
     pytest.importorskip("soxr", reason="soxr resamples the whole")
     index = rvc_engine.write_index(tmp_path / "random.index", 768, 20)

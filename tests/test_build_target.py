@@ -27,6 +27,7 @@ from fastsvc.engine.tensorrt import plan_files
 from fastsvc.errors import ConfigError, EngineError, MissingPackageError
 from fastsvc.kernels import dependent
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]  # an engine for a GPU is built before the first test
 ARCH, SHAPE = 80, Shape(1, 64)
 
 

@@ -73,6 +73,7 @@ def test_more_singers_and_songs_can_be_added(tmp_path, short_songs):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_processes_make_the_same_files(tmp_path):
     """With whole songs, since other processes do not see the short ones."""
     for jobs, name in ((1, "one"), (2, "two")):

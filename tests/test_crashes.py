@@ -21,7 +21,7 @@ SEED = int(os.environ.get("FASTSVC_SEED", "0"))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 @pytest.mark.timeout(600 * FACTOR)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in ("convert", "build") else pytest.mark.long) for name in TRIES]
+    "name", [pytest.param(name, marks=() if name == "convert" else pytest.mark.long) for name in TRIES]
 )
 def test_killed_and_run_again(name, tmp_path, record_property):
     script = Path(__file__).with_name("crashes.py")

@@ -24,6 +24,7 @@ SOME = ("nested", "inner", "lightning", "bare", "state_dict")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.sampled(3)
 def test_every_dress_of_every_family(tmp_path, family):
     make, keys = FAMILIES[family]
     path = make(tmp_path / "a")

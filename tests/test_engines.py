@@ -74,6 +74,7 @@ CHANGES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gain", [1.0, 0.25])
+@pytest.mark.sampled(2)
 def test_each_input_moves_mel_and_audio(engine, gain):
     """Of a loud recording and of a quiet one."""
     audio = gain * tone()

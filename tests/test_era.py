@@ -51,6 +51,7 @@ def trained(request):
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 def test_the_probe_knows_trained_networks(trained):
     name, tensors = trained
     guess = eras.probe(SMALL, tensors)

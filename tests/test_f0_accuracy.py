@@ -43,6 +43,7 @@ def test_every_method_is_here():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", BOUNDS)
+@pytest.mark.sampled(3)
 def test_accuracy(method):
     runs(method)
     found, part = {}, SLOW.get(method, slice(None))

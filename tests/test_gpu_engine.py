@@ -46,6 +46,7 @@ def pair(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("frames, steps", [(FRAMES, 1), (FRAMES, 2), (1, 2)])
+@pytest.mark.sampled(2)
 def test_mel_and_audio(pair, frames, steps):
     cpu, gpu = pair
     given = told(frames)
@@ -230,6 +231,7 @@ def test_amphions_condition(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_bundled_voices_in_half_precision():
     """Trained weights, whose rounding matters: the mel, and the vocoder alone, both in float16."""
     cpu, gpu = Engine.open(bundled.VOICES, "cpu"), interpreted.engine(bundled.VOICES, "fp16")

@@ -36,6 +36,7 @@ def pair(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_graphs_are_made_beforehand(pair, monkeypatch):
     """Those that recordings need, largest first; then nothing is captured while they are sung."""
     _, gpu = pair

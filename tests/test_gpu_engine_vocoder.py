@@ -48,6 +48,7 @@ def test_the_vocoder_in_slices_that_are_never_padded(pair):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_vocoder_by_the_kernels(pair, folder, monkeypatch):
     """The engine's whole way with the backend that was asked for; one that does not run here is refused by name."""
     big_blocks.prepare(monkeypatch)
@@ -80,6 +81,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @torch.inference_mode()
+@pytest.mark.sampled(2)
 def test_kinds_of_vocoders(kind):
     """In several slices, from a mel whose logarithm has another base; float16 stays near."""
     config = KINDS[kind]

@@ -34,6 +34,7 @@ def states(content: dict):
 
 
 @pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.sampled(3)
 def test_code_beside_the_tensors_is_not_run(tmp_path, name):
     class Bomb:
         def __reduce__(self):
@@ -49,6 +50,7 @@ def test_code_beside_the_tensors_is_not_run(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.sampled(3)
 def test_a_shape_that_the_file_does_not_back(tmp_path, name):
     """Each tensor of a small storage and a stride of 0 claims to be huge; the first is enough to refuse the file."""
     path = MAKERS[name](tmp_path / "x")
@@ -72,6 +74,7 @@ def test_truncated_and_empty(tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.sampled(4)
 def test_an_archive_that_unpacks_to_more_than_itself(tmp_path, name):
     path = MAKERS[name](tmp_path / "x")
     entries = {}

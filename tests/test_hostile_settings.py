@@ -17,6 +17,7 @@ SIZES += [("fork", key) for key in ("n_layers", "n_chans", "n_hidden")] + [("m4g
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name, key", SIZES)
+@pytest.mark.sampled(4)
 def test_absurd_sizes_in_the_yaml(tmp_path, name, key):
     path = MAKERS[name](tmp_path / "x")
     file = path.with_name("config.yaml")
@@ -53,6 +54,7 @@ LAUGHS = laughs("j")
     ],
     ids=["laughs", "deep", "object", "words", "nan", "binary"],
 )
+@pytest.mark.sampled(4)
 def test_a_yaml_made_to_hurt(tmp_path, name, text):
     path = MAKERS[name](tmp_path / "x")
     path.with_name("config.yaml").write_text(text)

@@ -32,6 +32,7 @@ def audio_of(samples, offset=0.02):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("samples", [400, 719, 720, 5000, 16001])
+@pytest.mark.sampled(5)
 def test_equals_transformers(samples):
     transformers = pytest.importorskip("transformers", reason="transformers (extra: test) is what we compare with")
     values = {key: value for key, value in huberts.huggingface_config().items() if key != "model_type"}
@@ -71,6 +72,7 @@ def test_the_full_size_has_the_shapes_of_transformers():
 
 @pytest.mark.parametrize("samples", [400, 720, 721, 16000, 100 * 320 + 80, 101 * 320 + 80, 33333 * 2])
 @pytest.mark.parametrize("projection", [0, 8])
+@pytest.mark.sampled(3)
 def test_encoder_equals_the_specification(samples, projection):
     config = dataclasses.replace(huberts.TINY, projection=projection)
     audio = audio_of(samples)

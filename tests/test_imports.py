@@ -111,6 +111,7 @@ UNIX_NAMES = {"O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_DIRECTORY"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_module_can_be_imported_on_windows():
     """What the system may lack is imported inside functions, or asked for with getattr."""
     for path in [*sources(), *sorted((ROOT / "bench").rglob("*.py"))]:
@@ -132,17 +133,3 @@ def test_no_file_is_longer_than_250_lines():
     paths = {*sources(), *(path for folder in ("bench", "tests") for path in (ROOT / folder).rglob("*.py"))}
     lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in paths}
     assert not {name: count for name, count in lines.items() if count > 250}
-
-
-@pytest.mark.slow
-def test_nothing_is_defined_twice():
-    """As a merge of two branches may leave it: the first one would never be called, or never be run as a test."""
-    for path in [*sources(), *sorted((ROOT / "bench").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for scope in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
-            names = [
-                node.name
-                for node in scope.body
-                if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.decorator_list
-            ]
-            assert len(names) == len(set(names)), f"{path}: {sorted({name for name in names if names.count(name) > 1})}"

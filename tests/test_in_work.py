@@ -152,6 +152,7 @@ for _ in range(4):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 @pytest.mark.parametrize("shares", [False, True])
+@pytest.mark.sampled(2)
 def test_killed_for_real(tmp_path, shares):
     for name in "abcdef":
         put(tmp_path / "in" / f"{name}.wav")

@@ -128,6 +128,7 @@ def draws(step):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method, splits", [("consistency", 5), ("euler", 1)])
+@pytest.mark.sampled(2)
 def test_schedule(method, splits):
     """Four steps from noise to mel: the first draw, every evaluation, renoising, denormalising."""
     model, net, sigmas = build(method, 4, splits=splits)

@@ -134,6 +134,7 @@ def test_upsample(batch, frames, channels, columns, rate, kernel, dtype):
     "frames, hop, channels, block_columns, norm",
     [(19, 4, 64, 64, True), (7, 64, 61, 32, True), (9, 1, 61, 16, True), (1, 2, 64, 64, False), (11, 1, 64, 32, False)],
 )
+@pytest.mark.sampled(3)
 def test_upsample_with_its_source(frames, hop, channels, block_columns, norm, dtype):
     """The norm over channels that are padded, and in blocks that have not all of them."""
     rate, columns = 4, 64

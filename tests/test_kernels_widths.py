@@ -52,6 +52,7 @@ def tiles(channels, hidden):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("channels, hidden, mel_bins", WIDTHS)
 @pytest.mark.parametrize("frames, lengths, cycle", CASES)
+@pytest.mark.sampled(4)
 def test_evaluation(channels, hidden, mel_bins, frames, lengths, cycle, dtype):
     model, batch = model_of(channels, hidden, mel_bins, cycle), len(lengths)
     config, sigma = model.config, torch.tensor([SIGMA])

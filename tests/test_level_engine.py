@@ -55,6 +55,7 @@ def test_a_batch_keeps_the_balance_of_its_channels(small, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_voices_are_as_loud_as_what_they_sing():
     """The figures of issue 14 on a recording: steps, a click, the whole, rests."""
     engine = fastsvc.load(VOICES, device="cpu")

@@ -78,6 +78,7 @@ def test_other_rates_on_both_sides(rates):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ppm, rates", [(200, (8000, 8000)), (-200, (8000, 8000)), (200, (7350, 8000))])
+@pytest.mark.sampled(3)
 def test_two_clocks_that_drift_apart_leave_the_delay_as_it_is(ppm, rates):
     """Two minutes, in which 200 ppm are 24 ms: by up to 2 ms at first, by less than 1 ms at the end."""
     clock, seconds, fast = Clock(), 120, ppm * 1e-6

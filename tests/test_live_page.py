@@ -43,6 +43,7 @@ def voices():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_click_is_as_late_as_the_latency_says(voices):
     """Through `fastsvc live` between cards that call each ms, with the time that blocks take here."""
     found = live.click(voices, "slt", 80, 160)

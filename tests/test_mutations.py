@@ -46,6 +46,7 @@ def test_inspect_and_load_agree(engine, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", targets.CHECKPOINTS)
+@pytest.mark.sampled(4)
 def test_checkpoints(tmp_path, name):
     tried = [judged(told, use) for told, use in targets.CHECKPOINTS[name](tmp_path / "x", 16)]
     assert len(tried) == 16 and any(tried)

@@ -119,6 +119,7 @@ def engine(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [engine_folder.WEIGHTS, engine_folder.VOCODER, engine_folder.CONTENT])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+@pytest.mark.sampled(3)
 def test_numbers_inside_an_engine_never_leave_it(engine, tmp_path, name, value):
     """Weights that are no numbers, or too large: a line in place of a file, whatever part they are in."""
     path = shutil.copytree(engine, tmp_path / "e.fsvc")

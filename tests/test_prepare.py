@@ -165,6 +165,7 @@ def test_nothing_usable(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_parallel_gives_the_same(dataset, tmp_path):
     (dataset / "alto" / "text.wav").write_text("not audio")
     reports = [run(dataset, tmp_path / f"out{jobs}", jobs=jobs) for jobs in (1, 2)]

@@ -63,6 +63,7 @@ def log_of(path, command: list[str]) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.sampled(3)
 def test_a_log_holds_lines_alone(place, monkeypatch, capsys, name):
     monkeypatch.setattr(screen_log, "INTERVAL_S", 0.0)
     log = log_of(place / f"{name}.log", [part.format(place) for part in COMMANDS[name].split()])

@@ -119,6 +119,7 @@ def killed(plain, monkeypatch):
     return write
 
 
+@pytest.mark.long
 def test_the_teacher_starts_as_the_base_and_new_singers_as_its_mean(tmp_path, few_seconds, engine):
     current = stages.Run(tmp_path, tmp_path / "x.fsvc", songs.look(one_singer(tmp_path / "me")), None, print)
     current.state = state.State(str(tmp_path / "me"), "", 1.0, str(engine), "cpu")

@@ -43,6 +43,7 @@ def added(model, row):
 
 @pytest.mark.parametrize("name, frames", GOLDEN)
 @torch.inference_mode()
+@pytest.mark.sampled(3)
 def test_upstreams_audio(specified, name, frames):
     """By the specification, by the CPU's form in float32, and in float16 as near as twice what rounding costs."""
     model, case = specified[name], rvc_generators.case(name, frames)
@@ -88,6 +89,7 @@ def test_upstreams_audio_through_onnxruntime(specified, name, frames):
     ],
 )
 @torch.inference_mode()
+@pytest.mark.sampled(3)
 def test_kernels(specified, name, frames, dtype, monkeypatch):
     """Upstream's audio, but that of the two first frames of the longer cases by the specification: the interpreter is
     slow."""
@@ -117,6 +119,7 @@ def test_kernels(specified, name, frames, dtype, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 @torch.inference_mode()
+@pytest.mark.sampled(3)
 def test_cutting_changes_nothing(kind):
     config = KINDS[kind]
     synthesise = Synthesiser(weights.vocoder(config), config)

@@ -15,6 +15,7 @@ ARCH = 90
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_kernels_for_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"latent": 0.1, "vocoder": 0.01})
     monkeypatch.setattr(launch_plan, "vocoder_shapes", lambda: [(2, 64)])

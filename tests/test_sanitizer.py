@@ -36,6 +36,7 @@ def test_nothing_is_found(tool):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_it_runs_runs_in_the_interpreter_too():
     done = python()
     assert done.returncode == 0 and "all kernels ran" in done.stdout, done.stderr

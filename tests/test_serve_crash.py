@@ -41,6 +41,7 @@ def resident(server) -> list[int]:
     return [pid for pid in server.workers() if "libtorch" in open(f"/proc/{pid}/maps").read()]
 
 
+@pytest.mark.long
 def test_a_killed_worker_fails_its_job_alone(tmp_path, engine, songs):
     with serving.Server(tmp_path, engine) as server:
         long, short = serving.sent(server.client, *songs, speaker="Ada")
