@@ -1,7 +1,7 @@
 """Kernels compiled ahead of time, without a GPU: nothing spills, everything fits, tensor cores are used.
 
-A representative set, of which `make long` has more; `python -m fastsvc.build.cubins.resources --check` does every kernel
-on every architecture.
+A representative set, of which `make long` has more; `python -m fastsvc.build.cubins.resources --check` does every
+kernel on every architecture.
 """
 
 import os
