@@ -132,19 +132,21 @@ def test_a_gpu_of_the_oldest_kind_runs(card):
 def test_one_constant_for_the_oldest_gpu(folder, monkeypatch):
     """What the device is asked for, what the kernels take, what is built for: all by fastsvc.kernels.tiles.OLDEST."""
     assert tiles.architecture(tiles.OLDEST) == tiles.OLDEST == 80
+    with pytest.raises(ValueError, match="^the GPU is sm_75, the kernels need sm_80 or newer$"):
+        tiles.architecture(75)
     model = Model.of(fastsvc.artifact.engine_folder.Artifact(folder))
     monkeypatch.setattr(gpu_parts, "architecture", lambda device: tiles.OLDEST - 1)
     with pytest.raises(EngineError, match="cannot run on this GPU: the GPU is sm_79, the kernels need sm_80"):
         gpu_parts.assemble(model, device="cpu")
     from fastsvc.build.passes.target import architectures
 
-    with pytest.raises(ConfigError, match="'sm_75': kernels need sm_80 or newer"):
+    with pytest.raises(ConfigError, match="'sm_75': the GPU is sm_75, the kernels need sm_80 or newer"):
         architectures("sm_75")
     root = Path(__file__).parent.parent
     compared = r"(?:<|>|<=|>=|==)\s*\(?(?:7, ?5|8, ?0|75|80)\)?(?=\s*(?::|\)|$| else| or| and))"
     stray = re.compile(compared + "|sm_(75|80) or newer")
-    sources = [*(root / "fastsvc" / "engine").glob("*.py"), *(root / "build").glob("*.py"), root / "kernels/tiles.py"]
-    for path in sources:
+    sources = [path for room in ("fastsvc/engine", "build") for path in (root / room).rglob("*.py")]
+    for path in (*sources, root / "kernels/tiles.py"):
         assert not stray.search(path.read_text()), f"{path.name} has a number of its own"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fastsvc.kernels.tiles import OLDEST
+from fastsvc.kernels.tiles import too_old
 
 
 def why_no_cuda() -> str | None:
@@ -21,11 +21,6 @@ def architecture(device: torch.device | None = None) -> int:
     """90 for an sm_90."""
     major, minor = torch.cuda.get_device_capability(device)
     return 10 * major + minor
-
-
-def too_old(arch: int) -> str | None:
-    """The reason why GPUs of this architecture cannot be used; None if they can."""
-    return f"the GPU is sm_{arch}, the kernels need sm_{OLDEST} or newer" if arch < OLDEST else None
 
 
 def _pytorch_reason() -> str:
