@@ -14,9 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-
-# Processes other than the first wait in a collective while it validates and writes, which takes hours for large corpora.
-# NCCL would end them after ten minutes, gloo after thirty.
+# Processes other than the first wait in a collective while it validates and writes, which takes hours for large
+# corpora. NCCL would end them after ten minutes, gloo after thirty.
 PATIENCE = datetime.timedelta(days=2)
 
 
