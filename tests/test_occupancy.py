@@ -5,7 +5,8 @@ import re
 import pytest
 import torch
 
-from fastsvc.build.cubins.resources import PAGE, TYPES
+from fastsvc.build.cubins.page import PAGE
+from fastsvc.build.cubins.resources import TYPES
 from fastsvc.kernels import occupancy, tiles
 from fastsvc.kernels.denoiser import head
 from fastsvc.kernels.tiles import Tile
