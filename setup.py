@@ -97,6 +97,8 @@ with TemporaryDirectory() as scratch:
             "swift": ["swift-f0>=0.3.0"],
             # Phones of recordings without transcripts; weights lie in the wheel, which Windows has none of.
             "phones": ["hama==1.7.0; platform_system != 'Windows'"],
+            # Kernels run with triton 3.6, which PyTorch 2.11 pins, and are built with 3.9 or newer: earlier ones drop
+            # the cache hints of loads (build/cubins/hints.py; `fastsvc doctor` says so). Engines carry theirs along.
             "gpu": ["triton>=3.6", "cuda-bindings>=13.1", "nvtx>=0.2.11"],
             # The vocoder's graph: onnx writes it when an engine is built, onnxruntime runs it on a CPU. Before 1.27
             # onnxruntime errs by 1e-4 or fails (LayerNormalization of one frame); Python 3.10 has no newer one.
@@ -142,7 +144,7 @@ with TemporaryDirectory() as scratch:
                 # Wheel and sdist are built without a network; from 77 on without the package wheel.
                 "setuptools>=77.0.3",
                 "transformers>=5.0",
-                "triton>=3.7; platform_system == 'Linux'",
+                "triton>=3.9; platform_system == 'Linux'",
                 "cuda-bindings>=13.1; platform_system == 'Linux'",
                 "onnx>=1.18",
                 "onnxruntime>=1.27; python_version >= '3.11'",

@@ -12,7 +12,7 @@ import torch
 
 from bench import circumstances, cold, early, peers, roofs, rvc_stages, stages, vocoders
 from bench.peer_names import DESCRIPTIONS, SLOW
-from bench.timing import Clock, launches, peak_mb
+from bench.timing import Clock, peak_mb, profiled
 from fastsvc.config import RvcConfig
 from fastsvc.engine import ranges
 from fastsvc.engine.engine import Engine
@@ -61,6 +61,8 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
         result["throughput"] = throughput(engine, options)
         save(result)
     against(engine, options, slow, clock, result, save)
+    count(engine, result["stages"])  # last: the profiler slows what is timed after it
+    save(result)
     return result
 
 
@@ -77,17 +79,30 @@ def sizes(config) -> dict:
 def measured(engine: Engine, seconds: float, steps: int, names, clock: Clock, machine_roofs: dict) -> list[dict]:
     """A row for each of the stages ``names`` at one length and number of steps."""
     rows = []
-    timed = rvc_stages.stages(engine, seconds) if is_rvc(engine) else stages.stages(engine, seconds, steps)
-    for stage in (stage for stage in timed if stage.name in names):
+    for stage in (stage for stage in timed_stages(engine, seconds, steps) if stage.name in names):
         say(f"{seconds:g} s, {steps} steps: {stage.name}")
         with ranges.stage(stage.name):
-            row = {"seconds": seconds, "steps": steps, "stage": stage.name, **clock(stage.run)}
+            row = {"seconds": seconds, "steps": steps, "stage": stage.name, **clock(stage.run, stage.waits)}
         if stage.work is not None:
             floor = roofs.floor_ms(stage.work.flops, stage.work.bytes, machine_roofs)
             row |= {"floor_ms": round(floor, 5), "percent_of_floor": roofs.percent(floor, row["p50_ms"])}
-        row |= {"launches": launches(stage.run, engine.device), "peak_mb": peak_mb(stage.run, engine.device)}
-        rows.append(row)
+        rows.append({**row, "launches": None, "busy_ms": None, "peak_mb": peak_mb(stage.run, engine.device)})
     return rows
+
+
+def timed_stages(engine: Engine, seconds: float, steps: int) -> list[stages.TimedStage]:
+    return rvc_stages.stages(engine, seconds) if is_rvc(engine) else stages.stages(engine, seconds, steps)
+
+
+def count(engine: Engine, rows: list[dict]) -> None:
+    """Complete rows of stages with their launches and the sum of their kernels' times, where a GPU computes."""
+    if engine.device.type != "cuda":
+        return
+    for (seconds, steps), group in itertools.groupby(rows, lambda row: (row["seconds"], row["steps"])):
+        say(f"{seconds:g} s, {steps} steps: launches")
+        runs = {stage.name: stage.run for stage in timed_stages(engine, seconds, steps)}
+        for row in group:
+            row |= profiled(runs[row["stage"]], engine.device)
 
 
 def against(engine: Engine, options: argparse.Namespace, names: list[str], clock: Clock, result: dict, save) -> None:

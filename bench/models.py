@@ -109,11 +109,17 @@ def main() -> None:
     parser.add_argument("--steps", type=program.listed(program.whole_number), default=[1, 2, 4])
     parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
     parser.add_argument("--target", default="auto")
+    parser.add_argument("--ahead", type=program.folder, help="kernels compiled elsewhere, by bench/ahead.py")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     channels, layers, wide = options.sizes
     build_options = {"steps": tuple(options.steps), "precision": options.precision, "target": options.target}
-    print(make(options.folder, channels, wide, layers=layers, **build_options))
+    engine = make(options.folder, channels, wide, layers=layers, **build_options)
+    if options.ahead:
+        from bench import ahead
+
+        print(f"kernels of {options.ahead}: {', '.join(ahead.install(engine, options.ahead)) or 'none'}")
+    print(engine)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def stages(engine, seconds: float) -> list[TimedStage]:
     timed = [TimedStage("units", lambda: engine.encoder.encode(audio[rvc_front.HALF :]), work)]
     method = rvc_options.f0_method(engine, asked)
     if method is not None:
-        timed.append(TimedStage("f0", lambda: rvc_front.pitch(engine, audio, frames, method, asked)))
+        timed.append(TimedStage("f0", lambda: rvc_front.pitch(engine, audio, frames, method, asked), waits=True))
     if engine.index is not None:
         options, units = rvc_options.of(engine, asked), heard.original_units
         blend = {"rate": options.index_rate, "search": options.index_search}
@@ -64,9 +64,12 @@ def stages(engine, seconds: float) -> list[TimedStage]:
             "generator",
             lambda: engine.synthesiser(latent, f0_hz, speaker=vector),
             counts.vocoder(engine.synthesiser.config, len(latent), width),
+            waits=True,
         ),
-        TimedStage("joining", lambda: engine.join(result, len(result), engine.rate_hz, engine.rate_hz, 1.0)),
-        TimedStage(WHOLE, end_to_end(engine, own)),
+        TimedStage(
+            "joining", lambda: engine.join(result, len(result), engine.rate_hz, engine.rate_hz, 1.0), waits=True
+        ),
+        TimedStage(WHOLE, end_to_end(engine, own), waits=True),
     ]
 
 

@@ -24,11 +24,12 @@ WIDTH = {"fp32": 4, "fp16": 2, "bf16": 2}  # bytes
 
 @dataclass(frozen=True)
 class TimedStage:
-    """A name, the call, and the work in it (None: not counted)."""
+    """A name, the call, and the work in it (None: not counted). ``waits``: the call waits for the device by itself."""
 
     name: str
     run: Callable
     work: counts.Work | None = None
+    waits: bool = False
 
 
 def voice(samples: int, rate_hz: int) -> torch.Tensor:
@@ -72,9 +73,10 @@ def stages(engine, seconds: float, steps: int) -> list[TimedStage]:
             "vocoder",
             lambda: engine.synthesiser(log_mel, f0_hz, speaker=vector),
             counts.vocoder(engine.synthesiser.config, frames, width),
+            waits=True,
         ),
-        TimedStage("joining", lambda: engine.join(audio, samples, mel.rate_hz, mel.rate_hz, 0.9)),
-        TimedStage(WHOLE, convert),
+        TimedStage("joining", lambda: engine.join(audio, samples, mel.rate_hz, mel.rate_hz, 0.9), waits=True),
+        TimedStage(WHOLE, convert, waits=True),
     ]
 
 

@@ -35,11 +35,12 @@ def machine_name(result: dict) -> str:
 
 
 def stage_table(rows: list[dict]) -> str:
-    lines = ["| audio | steps | stage | p50 ms | p20 | p80 | % of floor | launches | MB |", "|" + "---|" * 9]
+    heads = ("audio", "steps", "stage", "p50 ms", "p20", "p80", "busy ms", "% of floor", "launches", "MB")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in rows:
         cells = [f"{row['seconds']:g} s", row["steps"], row["stage"]]
         cells += [f"{row[key]:.3f}" for key in ("p50_ms", "p20_ms", "p80_ms")]
-        cells += [_or_dash(row.get(key)) for key in ("percent_of_floor", "launches", "peak_mb")]
+        cells += [_or_dash(row.get(key)) for key in ("busy_ms", "percent_of_floor", "launches", "peak_mb")]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 

@@ -37,7 +37,9 @@ def rows(engine: Engine, seconds: float, clock: Clock, machine_roofs: dict) -> l
         try:
             with using(engine, name) as synthesise:
                 voice = synthesise.speaker({0: 1.0})
-                row |= clock(lambda synthesise=synthesise, voice=voice: synthesise(mel, f0_hz, speaker=voice))
+                row |= clock(
+                    lambda synthesise=synthesise, voice=voice: synthesise(mel, f0_hz, speaker=voice), waits=True
+                )
             row["percent_of_floor"] = roofs.percent(floor, row["p50_ms"])
         except Exception as error:  # Triton's and TensorRT's have no common base; the other rows must still come
             row["skipped"] = reason(error)

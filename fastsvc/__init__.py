@@ -32,8 +32,8 @@ if _beside:
 def load(path, device="auto"):
     """Open an engine folder (``NAME.fsvc``) and return its :class:`fastsvc.engine.Engine`.
 
-    ``device`` is "auto", "cpu" or "cuda". Raises :class:`fastsvc.errors.EngineError` when the folder
-    is missing, damaged or made for something this machine lacks.
+    ``device`` is "auto", "cpu", "cuda", "cuda:1" or a torch.device. Raises :class:`fastsvc.errors.EngineError` when the
+    folder is missing, damaged or made for something this machine lacks.
     """
     from fastsvc.engine import Engine
 

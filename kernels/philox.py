@@ -52,9 +52,10 @@ def pair(first, second):
 
 
 @jit
-def gaussian(seed, position, step, ROWS: tl.constexpr, CHANNELS: tl.constexpr, stream: tl.constexpr):
-    """Standard normal draws [ROWS, CHANNELS] at positions [ROWS] (int64); CHANNELS a power of two, at least 4."""
-    group = tl.arange(0, CHANNELS // 4)
+def gaussian(seed, position, step, ROWS: tl.constexpr, CHANNELS: tl.constexpr, stream: tl.constexpr, first_group=0):
+    """Standard normal draws [ROWS, CHANNELS] at positions [ROWS] (int64), from channel 4·first_group on; CHANNELS a
+    power of two, at least 4."""
+    group = first_group + tl.arange(0, CHANNELS // 4)
     a, b, c, d = words(seed, position[:, None], group[None, :], stream, step)
     g0, g1 = pair(a, b)
     g2, g3 = pair(c, d)

@@ -74,10 +74,15 @@ class Tile:
 
 def architecture(number: int) -> int:
     """The tabulated architecture for sm_``number``: 90 for 90; the nearest older one for newer ones without a row."""
-    supported = [arch for arch in SHARED_BYTES if arch <= number]
-    if not supported:
-        raise ValueError(f"sm_{number}: kernels need sm_{OLDEST} or newer")
-    return max(supported)
+    why = too_old(number)
+    if why:
+        raise ValueError(why)
+    return max(arch for arch in SHARED_BYTES if arch <= number)
+
+
+def too_old(number: int) -> str | None:
+    """The reason why GPUs of this architecture cannot be used; None if they can. Whoever refuses one says this."""
+    return f"the GPU is sm_{number}, the kernels need sm_{OLDEST} or newer" if number < OLDEST else None
 
 
 def power_of_two(count: int) -> int:

@@ -13,7 +13,9 @@ class Api:
 
     CUresult = types.SimpleNamespace(CUDA_SUCCESS=0)
     CUfunction_attribute = types.SimpleNamespace(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES=8)
-    CUlaunchAttributeID = types.SimpleNamespace(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION=6)
+    CUlaunchAttributeID = types.SimpleNamespace(
+        CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION=6, CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT=14
+    )
 
     class CUlaunchConfig:
         attrs, numAttrs = (), 0
@@ -48,7 +50,7 @@ class Api:
         scratch = [ctypes.c_void_p.from_address(addresses[i]).value for i in (3, 4)]
         numbers = (*grid, *block, config.sharedMemBytes)
         self.calls.append(("launch", numbers, config.hStream, pointer, whole, real, scratch, extra))
-        self.attributes = [(one.id, one.value.programmaticStreamSerializationAllowed) for one in config.attrs]
+        self.attributes = [(one.id, *vars(one.value).values()) for one in config.attrs]
         assert config.numAttrs == len(config.attrs)
         return self._answer("cuLaunchKernelEx", None)
 

@@ -9,13 +9,16 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 
 pytest.importorskip("triton")
 
-from fastsvc.build.cubins import compiler, resources
-from fastsvc.build.cubins.resources import ARCHITECTURES, PAGE, TYPES, excitation, faults, launches, vocoder_launches
+from fastsvc.build.cubins import compiler, hints, resources
+from fastsvc.build.cubins.page import PAGE
+from fastsvc.build.cubins.resources import ARCHITECTURES, TYPES, excitation, faults, launches, vocoder_launches
 from fastsvc.config import rvc_sizes
 from fastsvc.errors import EngineError
+from fastsvc.kernels.vocoder import conv
 
 pytestmark = pytest.mark.slow  # about forty kernels are compiled before the first test
 # One of each kind of tensor core; `make long` compiles for all.
@@ -111,6 +114,16 @@ def test_the_page_shows_the_blocks_that_are_chosen():
     assert [case for case in resources.table_cases(ARCHITECTURES) if resources.tile_cells(*case) not in table] == []
 
 
+def inner_conv():
+    """A unit's first convolution as sm_90 gets it: two blocks a multiprocessor."""
+    x, weight, bias = (
+        torch.empty(*shape, dtype=torch.float16, device="meta") for shape in ((1, 15000, 256), (11, 256, 256), (256,))
+    )
+    block = conv.tile(15000, 256, 256, 11, torch.float16, 90, residual=False)
+    assert block.registers == conv.PAIRED_REGISTERS
+    return conv.launch(x, weight, bias.float(), torch.empty_like(x), block, 3, 0.1, 0.1)
+
+
 @pytest.fixture(scope="module")
 def vocoder():
     """The vocoder's kernels at full size: the wide and the narrow on one architecture, the fused unit everywhere."""
@@ -119,6 +132,8 @@ def vocoder():
     cases += [(name, 90, here) for name in ("upsample 256", "conv 256", "waveform")]
     cases.append(("upsample 256", 86, vocoder_launches(1875, 86, TYPES["fp16"])))
     # RVC's: kernels that are no multiple of rates of 10 and 12, a branch of 64 taps
+    inner = inner_conv()
+    cases.append(("conv inner", 90, {"conv inner": inner}))
     for name, arch, size in (
         ("upsample 128", 86, "40k"),
         ("upsample 128", 90, "v2 48k"),
@@ -135,6 +150,14 @@ def test_the_vocoders_kernels_fit_and_use_tensor_cores(vocoder):
     for arch in COMPILED:
         assert INSTRUCTION[arch] in vocoder["residual_unit 64", arch][1].ptx
     assert INSTRUCTION[90] in vocoder["upsample 256", 90][1].ptx and INSTRUCTION[90] in vocoder["conv 256", 90][1].ptx
+
+
+def test_the_cache_hints_of_loads_reach_the_code(vocoder):
+    """Rows that several taps read stay in the multiprocessor's own cache (.ca); Triton before 3.9 drops the hint, and
+    each tap reads them from the L2 cache."""
+    assert hints.why_none(hints.version()) is None
+    lost = [name for name, (_, cubin) in vocoder.items() if "cp.async.ca.shared.global" not in cubin.ptx]
+    assert [name for name, _ in lost if name != "waveform"] == []
 
 
 @pytest.mark.parametrize("arch", COMPILED)

@@ -161,6 +161,10 @@ def test_ranges_without_the_package(monkeypatch):
         pass
 
 
+STEPS = ["machine", "engine", "warm", "latency", "peers", "compile", "rtx"]
+STEPS += ["kernels_compiled", "tests", "kernels", "sanitizer"]
+
+
 @pytest.mark.parametrize("python, code", [("true", 0), ("false", 1)])
 def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
     """Every step is logged, whatever became of those before it; together they stay under 9 minutes."""
@@ -170,11 +174,40 @@ def test_gpu_script_goes_on_and_reports(tmp_path, python, code):
     assert done.returncode == code, done.stderr
     summary = (tmp_path / "out" / "summary.txt").read_text().splitlines()
     names = [line.split(":")[0] for line in summary]
-    assert names == ["machine", "engine", "warm", "latency", "peers", "compile", "rtx", "tests", "kernels"]
+    assert names == STEPS
     assert all(f"exit {code}," in line for line in summary)
     assert all((tmp_path / "out" / f"{name}.log").exists() for name in names)
     limits = [int(line.split()[2]) for line in script.read_text().splitlines() if line.startswith(("step ", "shares "))]
-    assert len(limits) == len(names) and sum(limits) < 540
+    assert len(limits) == len(names) and sum(limits) < 540 and limits[0] == 40
+
+
+def test_gpu_script_in_its_parts(tmp_path):
+    """What the machine says does not count; kernels that came along are used; the sanitizer runs by itself, and every
+    kernel of the tests is compiled by one process before them."""
+    seen = tmp_path / "seen"
+    player = tmp_path / "python"
+    player.write_text(
+        f'#!/bin/sh\necho "$FASTSVC_COMPILE|$FASTSVC_SHARE|$*" >> {seen}\ncase "$*" in *doctor*) exit 3;; esac\n'
+    )
+    player.chmod(0o755)
+    (tmp_path / "ahead").mkdir()
+    environment = {**os.environ, "PYTHON": str(player), "AHEAD": str(tmp_path / "ahead")}
+    script = [str(ROOT / "bench" / "gpu.sh"), str(tmp_path / "out")]
+    done = subprocess.run(script, capture_output=True, text=True, env=environment)
+    summary = (tmp_path / "out" / "summary.txt").read_text().splitlines()
+    assert done.returncode == 0 and summary[0].startswith("machine: exit 3,"), done.stdout + done.stderr
+    calls = [line.split("|", 2) for line in seen.read_text().splitlines()]
+    (engine,) = (words for _, _, words in calls if "bench.models" in words)
+    assert f"--target cpu --ahead {tmp_path / 'ahead'}" in engine
+    tests = [(compiled, share, words) for compiled, share, words in calls if "pytest" in words]
+    sanitized = [(compiled, share) for compiled, share, words in tests if "test_sanitizer.py" in words.split()]
+    count = min(12, os.cpu_count() or 1) if not hasattr(os, "sched_getaffinity") else len(os.sched_getaffinity(0))
+    count = min(12, count)
+    assert sanitized[-1] == ("", "") and "--ignore" in next(words for _, share, words in tests if share)
+    compiled = sorted(one for one, _, _ in tests if one)
+    assert compiled == sorted(f"{i}/{count}" for i in range(count))
+    first_test = next(i for i, (_, share, _) in enumerate(tests) if share)
+    assert all(one for one, _, _ in tests[:first_test]) and first_test == count
 
 
 @pytest.mark.long

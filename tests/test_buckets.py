@@ -109,3 +109,14 @@ def test_even_slices_cost_little_more_than_the_recording():
         cut = even_slices(frames, 13)
         assert cut.length * len(cut.starts) <= most * frames
     assert all(len(group) <= 2 for group in even_slices(11250, 13).batches(2))
+
+
+def test_the_largest_shapes_are_sought_once(monkeypatch):
+    """They are asked for at every batch."""
+    sought, shapes = [], Buckets.shapes
+    monkeypatch.setattr(Buckets, "shapes", lambda self: sought.append(self) or shapes(self))
+    first, again = Buckets(8192).largest(), Buckets(8192).largest()
+    assert first == again and Shape(1, 8192) in first and len(sought) == 1
+    assert {shape.batch * shape.frames for shape in first} == {8192}
+    first.clear()  # a list of the caller's own
+    assert Buckets(8192).largest() == again

@@ -135,7 +135,9 @@ def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
     """All launches of a chain but the first; one that stands alone is started as ever."""
     monkeypatch.setattr(dependent, "possible", lambda device, arch: True)
     bound, opened = [], Model(folder, engines.ACOUSTIC, None, None, None)
-    recorder = types.SimpleNamespace(bind=lambda launch: bound.append(launch) or (lambda: None))
+    recorder = types.SimpleNamespace(
+        bind_chain=lambda launches: bound.extend(launches) or [lambda: None for _ in launches]
+    )
     given = opened.weights(), engines.ACOUSTIC, folder.manifest.sampling, torch.float16, "cpu", 90, recorder
     sampler = cuda_sampler.MelSampler(*given)
     assert not sampler.network.early

@@ -11,7 +11,7 @@ from test_f0 import FORMANTS, HOP, PITCH, RATE, sing
 from test_f0_networks import golden_audio, packaged
 
 from fastsvc.engine import extraction
-from fastsvc.engine.cuda.pitch import Yin
+from fastsvc.engine.cuda.pitch import Yin, YinProgram
 from fastsvc.features import f0
 from fastsvc.features.f0 import device_yin, networks, neural, path, tree
 from fastsvc.model import crepe
@@ -138,6 +138,24 @@ def test_prepared_lengths(frames):
     assert len(yin.programs.by_shape) <= 2
     spec = config_of().features
     assert (spec.f0_low_hz, spec.f0_high_hz) == LIMITS
+
+
+def test_a_graph_keeps_its_tables(monkeypatch):
+    """A graph reads them at the addresses of its capture, however many other ranges have been tracked meanwhile."""
+    module = importlib.import_module("fastsvc.features.f0.candidates")
+    program = YinProgram(config_of(), 8, torch.device("cpu"))
+    used, find, decimate = [], module.Analysis.find, module.decimate
+    monkeypatch.setattr(module.Analysis, "find", lambda self, frames: used.append(self) or find(self, frames))
+    monkeypatch.setattr(
+        module, "decimate", lambda audio, factor, *taps: used.append(taps) or decimate(audio, factor, *taps)
+    )
+    program.run()
+    captured, used[:] = list(used), []
+    for cache in (module._analysis, module._low_pass):
+        cache.cache_clear()  # as eight other ranges do
+    program.run()
+    assert len(captured) > 1 and all(a is b for a, b in zip(captured[1:], used[1:], strict=True))
+    assert captured[0][0] is used[0][0] is program.tables.taps
 
 
 def test_what_fits_and_what_does_not():

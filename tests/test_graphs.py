@@ -29,6 +29,25 @@ def test_arena():
     assert arena.restarted()(3, 5, dtype=torch.float16).data_ptr() == parts[0].data_ptr()
 
 
+def test_every_buffer_of_the_denoiser_lies_in_the_arena():
+    """Also the skip path's parts: of a long batch they are as large as z, and each shape kept its own."""
+    from fastsvc.build.cubins.resources import packed_weights
+    from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles
+
+    weights = packed_weights(64, 64, 2, 80, 64, torch.float16)
+    for frames in (94, 1875):
+        taken = []
+
+        def allocate(*shape, dtype, device, taken=taken):
+            taken.append(torch.empty(shape, dtype=dtype, device=device))
+            return taken[-1]
+
+        tiles = Tiles.of(weights, 1, frames, 90)
+        net = DenoiserLaunches(weights, (1, 1), [NoiseLevel(0, 0.5, 0.5, 0.5)], 1, frames, tiles, "ieee", allocate)
+        buffers = [value for value in vars(net).values() if isinstance(value, torch.Tensor) and value._base is None]
+        assert len(buffers) >= 8 and all(any(buffer is one for one in taken) for buffer in buffers)
+
+
 def test_without_a_gpu_a_graph_is_the_work_itself():
     made = []
     replay = graphs.Graphs(torch.device("cpu")).capture(lambda: made.append(1))

@@ -36,7 +36,7 @@ def test_gated_conv(batch, frames, dilation, dtype):
     state, weight, bias, lengths = conv_case(batch, frames, 64, 64, dtype)
     z = poisoned(batch, frames, 64, dtype=dtype)
     gated_conv.run(state, weight, bias, z, lengths, dilation, block=BIG, **EXACT)
-    check(z, gated_conv.reference, state, weight, bias, lengths, dilation)
+    check(z, gated_conv.reference, state, weight, bias, lengths, dilation, depth=len(weight))
 
 
 @pytest.mark.parametrize("channels, hidden, block", [(384, 128, Tile(64, 256, 64, 8, 2)), (64, 256, None)])
@@ -46,7 +46,7 @@ def test_gated_conv_at_real_widths(channels, hidden, block):
     block = block or gated_conv.tile(19, channels, hidden, torch.float16, ARCH)
     z = poisoned(1, 19, 3 * channels, dtype=torch.float16)
     gated_conv.run(state, weight, bias, z[..., channels : 2 * channels], lengths, 1, block=block, **EXACT)
-    check(z[..., channels : 2 * channels], gated_conv.reference, state, weight, bias, lengths, 1)
+    check(z[..., channels : 2 * channels], gated_conv.reference, state, weight, bias, lengths, 1, depth=len(weight))
     assert z[..., :channels].isnan().all() and z[..., 2 * channels :].isnan().all()
 
 
@@ -72,7 +72,7 @@ def test_residual(batch, frames, channels, dtype):
     state = buffer[..., :channels]
     before, beside = state.clone(), buffer[..., channels:].clone()
     residual.run(state, z, weight, shift, lengths, block=BIG, **EXACT)
-    check(state, residual.reference, before, z, weight, shift, lengths)
+    check(state, residual.reference, before, z, weight, shift, lengths, depth=len(weight))
     assert torch.equal(buffer[..., channels:].nan_to_num(), beside.nan_to_num())
 
 
@@ -91,7 +91,7 @@ def test_skip_and_head(batch, frames, splits, dtype):
     parts = skip.parts_like(z, channels, block).fill_(float("nan"))
     skip.run(z, weight, bias, parts, lengths, block=block, **EXACT)
     if splits == 1:
-        check(parts[0], skip.reference, z, weight, bias, lengths)
+        check(parts[0], skip.reference, z, weight, bias, lengths, depth=len(weight))
 
     last, last_bias = torch.zeros(channels, 128, dtype=dtype), torch.zeros(128)
     last[:, :mel_bins], last_bias[:mel_bins] = random(channels, mel_bins, scale=0.1), random(mel_bins)
@@ -104,7 +104,7 @@ def test_skip_and_head(batch, frames, splits, dtype):
         s = skip.reference(z, weight, bias, lengths)
         return head.reference(s, last[:, :mel_bins], last_bias[:mel_bins], x, lengths, 0.3, 0.7).to(x.dtype)
 
-    check(out, both, z, weight, bias, last, last_bias, x, dtype=dtype)
+    check(out, both, z, weight, bias, last, last_bias, x, dtype=dtype, depth=depth)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -117,7 +117,7 @@ def test_first(batch, frames, mel_bins, dtype):
     weight[:mel_bins] = random(mel_bins, 64, scale=0.1)
     bias, shift, state = random(64), random(64), poisoned(batch, frames, 128, dtype=dtype)
     first.run(x, weight, bias, shift, state[..., :64], lengths, block=Tile(64, 64, 128, 4, 1), c_in=0.7, **EXACT)
-    check(state[..., :64], first.reference, x, weight[:mel_bins], bias, shift, lengths, 0.7)
+    check(state[..., :64], first.reference, x, weight[:mel_bins], bias, shift, lengths, 0.7, depth=len(weight))
     assert state[..., 64:].isnan().all()
 
 
@@ -147,7 +147,7 @@ def test_condition(batch, frames, channels, rows, dtype):
 
     # a GPU's logarithm is 2e-4 of a row off at most
     eps = 2e-5 if rows and dtype == torch.float32 else None
-    check(state[..., 64:], reference, units, weight, scalars, vectors, utterance, eps=eps)
+    check(state[..., 64:], reference, units, weight, scalars, vectors, utterance, eps=eps, depth=len(weight))
     assert state[..., :64].isnan().all()
 
 
@@ -155,7 +155,7 @@ def test_residual_with_a_tile_of_its_own_registers():
     state, z, weight, shift = random(1, 70, 64), random(1, 70, 64), random(64, 64, scale=0.1), random(64)
     before, lengths = state.clone(), lengths_of(1, 70)
     residual.run(state, z, weight, shift, lengths, block=replace(BIG, registers=128), **EXACT)
-    check(state, residual.reference, before, z, weight, shift, lengths)
+    check(state, residual.reference, before, z, weight, shift, lengths, depth=len(weight))
 
 
 def test_what_a_tile_does_not_divide_is_refused():

@@ -30,13 +30,13 @@ def test_numerics(dtype, precision, channels, hidden, mel_bins, frames, dilation
     for layer in range(layers):
         part = z[..., layer * channels : (layer + 1) * channels]
         gated_conv.run(state, weight, bias, part, lengths, dilation, block=block, precision=precision)
-    check(z[..., :channels], gated_conv.reference, state, weight, bias, lengths, dilation, eps=eps)
+    check(z[..., :channels], gated_conv.reference, state, weight, bias, lengths, dilation, eps=eps, depth=depth)
 
     weight, shift = random(channels, channels, dtype=dtype, scale=channels**-0.5), random(channels)
     before, x = state[..., :channels].clone(), state[..., :channels]
     block = residual.tile(frames, channels, dtype, ARCH, batch)
     residual.run(x, z[..., :channels], weight, shift, lengths, block=block, precision=precision)
-    check(x, residual.reference, before, z[..., :channels], weight, shift, lengths, eps=eps)
+    check(x, residual.reference, before, z[..., :channels], weight, shift, lengths, eps=eps, depth=channels)
 
     weight, bias = random(layers * channels, channels, dtype=dtype, scale=0.03), random(channels)
     block = skip.tile(frames, channels, layers, dtype, ARCH, batch)
@@ -52,7 +52,7 @@ def test_numerics(dtype, precision, channels, hidden, mel_bins, frames, dilation
         s = skip.reference(z, weight, bias, lengths)
         return head.reference(s, last[:, :mel_bins], last_bias[:mel_bins], x, lengths, 0.3, 0.7).to(x.dtype)
 
-    check(out, both, z, weight, bias, last, last_bias, x, dtype=dtype, eps=eps)
+    check(out, both, z, weight, bias, last, last_bias, x, dtype=dtype, eps=eps, depth=layers * channels)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

@@ -87,8 +87,11 @@ def test_a_schedule_begins_with_noise_or_a_noised_mel(carry):
     assert (state - exact).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("past, spread, finish", [(None, 0.5, False), (0.3, None, False), (None, None, True)])
-def test_updates_after_the_last_projection(past, spread, finish):
+@pytest.mark.parametrize(
+    "past, spread, finish, columns", [(None, 0.5, False, 128), (0.3, None, False, 64), (None, 0.5, True, 32)]
+)
+def test_updates_after_the_last_projection(past, spread, finish, columns):
+    """By programs with all mel bins, and with some of them, of which the last ones are padding alone."""
     frames, mel_bins, channels = 21, 100, 64
     lengths, places, seeds = slices(2, frames)
     inside = (torch.arange(frames, device=DEVICE) < lengths[:, None])[..., None]
@@ -96,7 +99,8 @@ def test_updates_after_the_last_projection(past, spread, finish):
     weight, bias, scale, offset = random(channels, 128, scale=0.1), random(128), random(128), random(128)
     x, history = random(2, frames, mel_bins), random(2, frames, mel_bins)
     before, out = history.clone(), poisoned(2, frames, mel_bins)
-    given = (parts, bias, weight, bias, x, scale, offset, out, lengths, places, seeds, Tile(16, 128, 64, 4, 1))
+    block = Tile(16, columns, 64, 4, 1)
+    given = (parts, bias, weight, bias, x, scale, offset, out, lengths, places, seeds, block)
     options = {"keep": 0.2, "pull": 0.9, "past": past, "spread": spread, "noise_step": 4, "finish": finish}
     head.launch(*given, 0.3, 0.7, history=None if past is None else history, **options).run()
     d = head.reference(parts[0], weight[:, :mel_bins], bias[:mel_bins], x, lengths, 0.3, 0.7)

@@ -39,7 +39,7 @@ def test_conv(batch, frames, channels, columns, taps, dilation, dtype):
     block = Tile(64, min(columns & -columns, 64), min(channels & -channels, 64), 4, 2)
     out = poisoned(batch, frames, columns, dtype=dtype)
     conv.run(x, weight, bias, out, block=block, dilation=dilation, slope=SLOPE, out_slope=SLOPE, **EXACT)
-    check(out, conv.reference, x, weight, bias, dilation, SLOPE, SLOPE)
+    check(out, conv.reference, x, weight, bias, dilation, SLOPE, SLOPE, depth=weight[..., 0].numel())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -49,10 +49,10 @@ def test_conv_adds_to_a_sum(dtype):
     given = {"block": Tile(64, 64, 64, 4, 2), "residual": residual, **EXACT}
     out = poisoned(2, 41, 64, dtype=dtype)
     conv.run(x, weight, bias, out, **given)
-    check(out, conv.reference, x, weight, bias, 1, 1.0, 1.0, residual)
+    check(out, conv.reference, x, weight, bias, 1, 1.0, 1.0, residual, depth=weight[..., 0].numel())
     out = before.clone()
     conv.run(x, weight, bias, out, keep=True, scale=1 / 3, **given)
-    check(out, conv.reference, x, weight, bias, 1, 1.0, 1.0, residual, 1.0, before, 1 / 3)
+    check(out, conv.reference, x, weight, bias, 1, 1.0, 1.0, residual, 1.0, before, 1 / 3, depth=weight[..., 0].numel())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -65,7 +65,7 @@ def test_the_first_convolution_reads_mels_and_noise_as_they_are(bins, channels, 
     out = poisoned(2, 33, channels, dtype=dtype)
     given = {"block": Tile(64, channels, 16, 4, 2), "residual": noise, "gain": 0.3, **EXACT}
     conv.run(x, weight, bias, out, **given)
-    check(out, conv.reference, x, weight, bias, 1, 1.0, 1.0, noise, 0.3)
+    check(out, conv.reference, x, weight, bias, 1, 1.0, 1.0, noise, 0.3, depth=weight[..., 0].numel())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -81,10 +81,10 @@ def test_residual_unit(batch, frames, channels, taps, dilation, programs, dtype)
     out = poisoned(batch, frames, channels, dtype=dtype)
     given = {"block": block, "dilation": dilation, "slope": SLOPE, **EXACT}
     residual_unit.run(x, *inner, *outer, scratch, out, **given)
-    check(out, residual_unit.reference, x, *inner, *outer, dilation, SLOPE)
+    check(out, residual_unit.reference, x, *inner, *outer, dilation, SLOPE, depth=inner[0][..., 0].numel())
     out = before.clone()
     residual_unit.run(x, *inner, *outer, scratch, out, keep=True, scale=0.5, **given)
-    check(out, residual_unit.reference, x, *inner, *outer, dilation, SLOPE, before, 0.5)
+    check(out, residual_unit.reference, x, *inner, *outer, dilation, SLOPE, before, 0.5, depth=inner[0][..., 0].numel())
 
 
 def test_references_are_pytorchs_own():
@@ -125,7 +125,7 @@ def test_upsample(batch, frames, channels, columns, rate, kernel, dtype):
     block = Tile(32, min(columns & -columns, 64), min(channels, 64), 4, 2)
     padding = (kernel - rate) // 2
     upsample.run(x, weight, bias, out, block=block, padding=padding, slope=SLOPE, **EXACT)
-    check(out, upsample.reference, x, weight, bias, padding, SLOPE)
+    check(out, upsample.reference, x, weight, bias, padding, SLOPE, depth=weight[0, ..., 0].numel())
 
 
 @pytest.mark.slow
@@ -150,7 +150,22 @@ def test_upsample_with_its_source(frames, hop, channels, block_columns, norm, dt
     out = poisoned(2, frames * rate, columns, dtype=dtype)
     block = Tile(32, block_columns, 32, 4, 2)
     upsample.run(x, weight, bias, out, block=block, padding=2, slope=SLOPE, **source, norm=norm, **EXACT)
-    check(out, upsample.reference, x, weight, bias, 2, SLOPE, excitation, mix, mix_bias, taps, channels, norm)
+    check(
+        out,
+        upsample.reference,
+        x,
+        weight,
+        bias,
+        2,
+        SLOPE,
+        excitation,
+        mix,
+        mix_bias,
+        taps,
+        channels,
+        norm,
+        depth=weight[0, ..., 0].numel(),
+    )
     assert not out[..., channels:].any()
 
 
@@ -161,7 +176,7 @@ def test_waveform(batch, frames, channels, dtype):
     x, weight, bias = random(batch, frames, channels, dtype=dtype), random(7, channels, scale=0.1), random(1)
     audio = poisoned(batch, frames)
     waveform.run(x, weight, bias, audio, 0.01)
-    check(audio, waveform.reference, x, weight, bias, 0.01)
+    check(audio, waveform.reference, x, weight, bias, 0.01, depth=weight.numel())
     waveform.run(x, 1e4 * weight, bias, audio, 0.01)
     exact = waveform.reference(*doubled(x, 1e4 * weight, bias), 0.01)
     assert (audio - exact).abs().max() < 1e-3 and audio.abs().max() <= 1
@@ -228,9 +243,9 @@ def test_chosen_blocks_compute_the_same():
     x, (weight, bias) = random(1, 40, 64, dtype=torch.float16), square(3, 64, torch.float16)
     out = poisoned(1, 40, 64, dtype=torch.float16)
     conv.run(x, weight, bias, out, block=conv.tile(40, 64, 64, 3, torch.float16, ARCH), **EXACT)
-    check(out, conv.reference, x, weight, bias)
+    check(out, conv.reference, x, weight, bias, depth=weight[..., 0].numel())
     block = residual_unit.tile(40, 64, torch.float16, ARCH)
     scratch = poisoned(residual_unit.programs(40, 3, 1, block, 2, ARCH), block.rows, 64, dtype=torch.float16)
     given = weight, bias, weight, bias
     residual_unit.run(x, *given, scratch, out.fill_(float("nan")), block=block, dilation=1, slope=SLOPE, **EXACT)
-    check(out, residual_unit.reference, x, *given, 1, SLOPE)
+    check(out, residual_unit.reference, x, *given, 1, SLOPE, depth=weight[..., 0].numel())

@@ -35,6 +35,8 @@ def test_a_kernel_is_loaded_once_and_started_with_its_arguments():
     assert api.attributes == []
     calls.bind(function, (3, 2), {"x": x, "n": -5, "c": 0.5}, early=True)()
     assert api.calls[-1] == api.calls[-2] and api.attributes == [(6, 1)]
+    calls.bind(function, (3, 2), {"x": x, "n": -5, "c": 0.5}, early=True, carve_out=58)()
+    assert api.attributes == [(6, 1), (14, 58)]
     small = Driver(api := Api())
     small.load(b"cubin", "kernel", 4, 48 * 1024, PARAMETERS)
     assert [call[0] for call in api.calls] == ["load", "function"]
@@ -66,6 +68,8 @@ def test_cuda_bindings_has_what_is_used():
     (attribute,) = config.attrs
     assert int(attribute.id) == 6 and attribute.value.programmaticStreamSerializationAllowed == 1
     assert config.numAttrs == 1 and int(config.hStream) == 77
+    divided = Driver(api)._config(driver.LoadedKernel("handle", "module", 8, 50_000, ()), (3, 2, 1), False, 58)
+    assert [(int(one.id), one.value.sharedMemCarveout) for one in divided.attrs] == [(14, 58)]
     assert int(api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) == 8
     assert int(api.CUresult.CUDA_SUCCESS) == 0
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,10 +80,11 @@ def test_which_launcher_and_why(monkeypatch):
 
 def test_compiled_kernels_are_found_by_what_they_were_compiled_for():
     one = launch()
-    entry = {"file": "a.cubin", "name": "some_kernel", "warps": 4, "shared": 0, "parameters": [["x", "*fp32"]]}
+    entry = {**ENTRY, "parameters": [["x", "*fp32"]]}
     part = Part(a__cubin=b"code")
     api = Api()
-    cubins = launcher.Cubins({"kernels": {launcher.key(one.spec()): entry}}, part.read, Driver(api), None)
+    listed = {"arch": 90, "kernels": {launcher.key(one.spec()): entry}}
+    cubins = launcher.Cubins(listed, part.read, Driver(api), None)
     for _ in range(2):
         cubins.bind(one)
     assert [call[0] for call in api.calls] == ["load", "function"]
@@ -93,11 +95,40 @@ def test_compiled_kernels_are_found_by_what_they_were_compiled_for():
         assert cubins.bind(launch(warps=8)) == "jit"
 
 
+def test_the_kernels_of_a_chain_divide_a_processors_memory_alike():
+    """Another division waits until the kernel before has left the multiprocessor."""
+    small, large = launch(), launch(warps=8)
+    sizes = ((small, 16384, 4), (large, 100_000, 8))
+    entries = {
+        launcher.key(one.spec()): {**ENTRY, "shared": shared, "warps": warps, "parameters": [["x", "*fp32"]]}
+        for one, shared, warps in sizes
+    }
+    api = Api()
+    cubins = launcher.Cubins({"arch": 90, "kernels": entries}, lambda name: b"code", Driver(api), None)
+    many = replace(large, grid=(500,))
+    for chain, percent in (([small, large, small], 44), ([small], 8), ([small, many], 87)):
+        asked = []
+        for start in cubins.bind_chain(chain):
+            start_parameters(api, start)
+            asked.append(api.attributes)
+        assert asked == [[(14, percent)]] * len(chain), chain
+    assert launcher.Jit().bind_chain([small, large])[1] == large.run  # Triton cannot ask for one
+
+
+def start_parameters(api, start):
+    """Start a kernel of one argument; the stand-in reads three."""
+    api.cuLaunchKernelEx = lambda config, *_: (
+        setattr(api, "attributes", [(one.id, *vars(one.value).values()) for one in config.attrs]) or (0,)
+    )
+    start()
+
+
 ENTRY = {
     "file": "a.cubin",
     "name": "some_kernel",
     "warps": 4,
     "shared": 0,
+    "registers": 64,
     "parameters": [["x", "*fp32"], ["n", "i32"]],
 }
 KEY = "0123456789abcdef01234567"
@@ -105,6 +136,7 @@ WRONG = {
     "file": [None, 1, "", "../a.cubin", "sm_80/a.cubin", "a", "a.cubin\0", "a" * 300 + ".cubin", ["a.cubin"]],
     "name": [None, 7, "", "a b", "a" * 300, "\udcff", {"a": 1}],
     "warps": [None, 0, -4, 33, 10**9, 4.0, "4", True, float("inf")],
+    "registers": [None, 0, 256, 64.0, "64", True],
     "shared": [None, -1, 232449, 10**30, 1.5, "0", False],
     "parameters": [None, {}, "x", [["x"]], [["x", "f64"]], [["x", 3]], [[[], "i32"]], [["x y", "i32"]], [["x", "*"]]],
 }
@@ -139,7 +171,7 @@ def test_hostile_lists_are_one_line():
 def test_a_kernel_under_no_seal_is_compiled_anew():
     """The list is the user's own, and a file that it names was put there by somebody else."""
     one = launch()
-    listed = {"kernels": {launcher.key(one.spec()): ENTRY}}
+    listed = {"arch": 90, "kernels": {launcher.key(one.spec()): ENTRY}}
     cubins = launcher.Cubins(listed, Part().read, None, types.SimpleNamespace(bind=lambda launch: "jit"))
     with pytest.warns(UserWarning, match="a.cubin is missing, or another user's: Triton compiles it now"):
         assert cubins.bind(one) == "jit"

@@ -1,12 +1,15 @@
 """An engine that cannot be opened says why: its manifest, the GPU, or a fault of ours; and what doctor says."""
 
+import gc
 import json
 import re
 import shutil
 import types
+import weakref
 from pathlib import Path
 
 import engines
+import numpy as np
 import pytest
 import torch
 from calls import raising, run
@@ -15,6 +18,7 @@ from recordings import put
 import fastsvc
 from fastsvc import faults
 from fastsvc.artifact import engine_folder
+from fastsvc.build.cubins import hints
 from fastsvc.commands import doctor
 from fastsvc.engine import backends
 from fastsvc.engine.cuda import gpu_parts, support
@@ -129,23 +133,99 @@ def test_a_gpu_of_the_oldest_kind_runs(card):
     assert not rows()["cuda"].startswith("does not run: the GPU")
 
 
+@pytest.mark.parametrize("device", ["cuda:1", torch.device("cuda", 1), torch.device("cuda:1")])
+def test_a_gpu_is_named_by_its_number(folder, card, monkeypatch, device):
+    """Its parts are loaded while it is PyTorch's current one, as compiled kernels are loaded into its context."""
+    card(tiles.OLDEST)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    entered = []
+
+    class Current:
+        def __init__(self, number):
+            self.number = number
+
+        def __enter__(self):
+            entered.append(self.number)
+
+        def __exit__(self, *error):
+            entered.append("left")
+
+    def parts(*given):
+        entered.append("opened")
+        return backends.cpu(*given)
+
+    monkeypatch.setattr(torch.cuda, "device", Current)
+    monkeypatch.setitem(backends.BACKENDS, "cuda", parts)
+    fastsvc.load(folder, device=device)
+    assert entered == [1, "opened", "left"]
+    with pytest.raises(EngineError, match="the device cuda:7 cannot be used: the GPUs here are numbered 0 to 1"):
+        fastsvc.load(folder, device="cuda:7")
+
+
+def test_processors_by_name(folder):
+    assert fastsvc.load(folder, device=torch.device("cpu")).device.type == "cpu"
+    with pytest.raises(ConfigError, match="device is 'meta'"):
+        fastsvc.load(folder, device=torch.device("meta"))
+
+
+def test_a_closed_engine_holds_nothing_and_says_so(folder):
+    engine, freed = fastsvc.load(folder, device="cpu"), []
+    parts = [weakref.ref(part) for part in (engine.sampler, engine.synthesiser, engine.encoder)]
+    engine.synthesiser.release = lambda: freed.append("vocoder")
+    engine.sampler.network = types.SimpleNamespace(release=lambda: freed.append("denoiser"))
+    engine.encoder.programs = types.SimpleNamespace(release=lambda: freed.append("encoder"))
+    engine.close()
+    engine.close()
+    gc.collect()
+    assert sorted(freed) == ["denoiser", "encoder", "vocoder"] and [part() for part in parts] == [None] * 3
+    closed = pytest.raises(EngineError, match=r"is closed \(open it again with fastsvc.load\)")
+    with closed:
+        engine.convert(np.zeros(4000, np.float32), 24000, 0)
+    with closed:
+        engine.synthesise(torch.zeros(2, 6), torch.zeros(9), torch.zeros(9), 0)
+    with closed:
+        engine.warm_up()
+    with closed:
+        engine.stream(0, 24000)
+
+
 def test_one_constant_for_the_oldest_gpu(folder, monkeypatch):
     """What the device is asked for, what the kernels take, what is built for: all by fastsvc.kernels.tiles.OLDEST."""
     assert tiles.architecture(tiles.OLDEST) == tiles.OLDEST == 80
+    with pytest.raises(ValueError, match="^the GPU is sm_75, the kernels need sm_80 or newer$"):
+        tiles.architecture(75)
     model = Model.of(fastsvc.artifact.engine_folder.Artifact(folder))
     monkeypatch.setattr(gpu_parts, "architecture", lambda device: tiles.OLDEST - 1)
     with pytest.raises(EngineError, match="cannot run on this GPU: the GPU is sm_79, the kernels need sm_80"):
         gpu_parts.assemble(model, device="cpu")
     from fastsvc.build.passes.target import architectures
 
-    with pytest.raises(ConfigError, match="'sm_75': kernels need sm_80 or newer"):
+    with pytest.raises(ConfigError, match="'sm_75': the GPU is sm_75, the kernels need sm_80 or newer"):
         architectures("sm_75")
     root = Path(__file__).parent.parent
     compared = r"(?:<|>|<=|>=|==)\s*\(?(?:7, ?5|8, ?0|75|80)\)?(?=\s*(?::|\)|$| else| or| and))"
     stray = re.compile(compared + "|sm_(75|80) or newer")
-    sources = [*(root / "fastsvc" / "engine").glob("*.py"), *(root / "build").glob("*.py"), root / "kernels/tiles.py"]
-    for path in sources:
+    sources = [path for room in ("fastsvc/engine", "build") for path in (root / room).rglob("*.py")]
+    for path in (*sources, root / "kernels/tiles.py"):
         assert not stray.search(path.read_text()), f"{path.name} has a number of its own"
+
+
+@pytest.mark.parametrize("version", ["3.6.0", "3.8.1", "2.3", "3.9.0", "3.10.1", "4.0", None])
+def test_what_an_old_triton_drops(monkeypatch, version):
+    """Kernels compiled by it run, and are slower than those that 3.9 compiles from the same source."""
+    old = version in ("3.6.0", "3.8.1", "2.3")
+    assert (hints.why_none(version) is not None) == old
+    monkeypatch.setattr(doctor, "_version", lambda package: version)
+    row = rows()["triton"]
+    advice = "build engines with --target where triton>=3.9 is installed"
+    lost = f"{version}: drops the vocoder's cache hints, which 3.9 keeps; {advice}"
+    assert row == (lost if old else version or "not installed")
+    monkeypatch.setattr(hints, "version", lambda: version)
+    if old:
+        with pytest.raises(EngineError, match="kernels are not compiled here: triton .* drops"):
+            hints.require()
+    else:
+        hints.require()
 
 
 def test_doctor_without_a_gpu(monkeypatch):

@@ -116,6 +116,21 @@ def test_the_ema_forgets_the_start_and_then_averages():
     assert ema.model.weight.item() == pytest.approx(0.9 * first + 0.1 * 3.0)
 
 
+@pytest.mark.parametrize("kind, backend", [("cpu", "gloo"), ("cuda", "nccl")])
+def test_processes_wait_for_validations_of_hours(kind, backend, monkeypatch):
+    """NCCL's own patience ends after ten minutes, and with it the run."""
+    started = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(parallel.dist, "init_process_group", lambda name, **options: started.append((name, options)))
+    monkeypatch.setattr(parallel.dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(parallel.dist, "destroy_process_group", lambda: None)
+    with parallel.session(torch.device(kind)) as (group, device):
+        assert group.size == 2 and device.type == kind
+    ((name, options),) = started
+    assert name == backend and options["timeout"].total_seconds() >= 24 * 3600
+
+
 def _worker(rank, port, out):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
     torch.set_num_threads(1)

@@ -182,7 +182,7 @@ def test_what_cannot_run_says_why():
     long = types.SimpleNamespace(mel=torch.empty(1, 2**27, 20, device="meta"))
     with pytest.raises(EngineError, match="too long"):
         backend.bind(long)
-    none = launcher.Cubins({"kernels": {}}, None, None, None)
+    none = launcher.Cubins({"arch": 90, "kernels": {}}, None, None, None)
     backend = TritonGenerator(tensors, config, torch.float32, DEVICE, ARCH, none)
     with pytest.raises(EngineError, match="no compiled conv_kernel for this shape"):
         backend.bind(inputs_of(config, 1, 2))

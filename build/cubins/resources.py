@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from importlib import metadata
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fastsvc import files
-from fastsvc.build.cubins import compiler
+from fastsvc.build.cubins import compiler, page
 from fastsvc.config import MelConfig, VocoderConfig, rvc_sizes
 from fastsvc.engine.cuda import launch_plan
 from fastsvc.kernels import dependent
@@ -29,16 +26,6 @@ from fastsvc.model import pulse_mel
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 FRAMES = (94, 1875)  # half a second and ten seconds of CoMoSVC
-PAGE = Path(__file__).resolve().parents[2] / "bench" / "results" / "kernels.md"
-ABOUT = """# What each kernel takes
-
-Written by `python -m fastsvc.build.cubins.resources --check` with Triton {triton} and its own ptxas.
-
-C 512, H 256, 20 layers, M 80, 768 unit channels, one sequence; 94 frames are half a second, 1875 ten seconds.
-Registers and stack are a thread's, in 32-bit registers and bytes, by `cuobjdump -res-usage`; a stack of 0 means that
-nothing spills. The vocoder's rows are the m4 size, 512 initial channels and rates 8·4·2·2, by channels out, with 11
-taps where there is a choice.
-"""
 TOUCHES = re.compile(r"\b(ld|st|atom|red)\.(\w+\.)*global|cp\.async")  # in PTX; a prefetch does not count
 TENSOR_CORES = ("wgmma", "mma.sync", "tcgen05.mma")
 TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -169,17 +156,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="exit 1 if any kernel spills or does not fit")
     parser.add_argument("--all-widths", action="store_true", help="C 384, 512, 768 and all types; no table")
+    parser.add_argument("--only", nargs="*", help="operations, such as head conv; the page's other rows stay")
     parser.add_argument("--arch", type=int, nargs="*", default=ARCHITECTURES)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     cases = _every_width(options.arch) if options.all_widths else table_cases(options.arch)
+    cases = [case for case in cases if not options.only or case[0].split()[0] in options.only]
     cubins = compiler.compile_kernels([(launch.spec(), arch) for _, _, _, launch, arch in cases], options.processes)
     wrong = [fault for case, cubin in zip(cases, cubins) for fault in faults(case[0], cubin)]
     lines = [row(*case[:4], cubin) for case, cubin in zip(cases, cubins)]
     if options.all_widths:
         print("\n".join(lines))
     else:
-        _write(lines)
+        page.write(lines, keep=bool(options.only))
     print(f"{len(cases)} kernels compiled; " + ("; ".join(wrong) or "nothing spills, everything fits"))
     if wrong and options.check:
         raise SystemExit(1)
@@ -232,12 +221,6 @@ def _openvpi() -> VocoderConfig:
     mel = MelConfig(rate_hz=44100, hop_samples=512, fft_samples=2048, window_samples=2048, bins=128)
     rates, kernels = (8, 8, 2, 2, 2), (16, 16, 4, 4, 4)
     return VocoderConfig("openvpi", mel, upsample_rates=rates, upsample_kernels=kernels)
-
-
-def _write(lines: list[str]) -> None:
-    titles = "| | kernel | type | frames | block | warps | stages | registers | shared bytes | stack | products by |"
-    table = "\n".join([titles, "|" + "---|" * 11, *lines])
-    files.write_text(PAGE, f"{ABOUT.format(triton=metadata.version('triton'))}\n{table}\n")
 
 
 if __name__ == "__main__":

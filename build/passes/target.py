@@ -26,7 +26,7 @@ from fastsvc.engine.cpu.rvc import RvcSampler
 from fastsvc.engine.cuda import launch_plan, launcher, selfcheck, selfcheck_rvc
 from fastsvc.errors import ConfigError, MissingPackageError
 from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.tiles import OLDEST, SHARED_BYTES
+from fastsvc.kernels.tiles import SHARED_BYTES, too_old
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -45,9 +45,8 @@ def architectures(target: str) -> tuple[int, ...]:
         number = re.fullmatch(r"sm_(\d{2,3})", name.strip())
         if number is None or int(number[1]) not in SHARED_BYTES:
             supported = ", ".join(f"sm_{arch}" for arch in SHARED_BYTES)
-            message = f"unknown target {name!r}"
-            if number is not None and int(number[1]) < OLDEST:
-                message += f": kernels need sm_{OLDEST} or newer"
+            why = too_old(int(number[1])) if number else None
+            message = f"unknown target {name!r}" + (f": {why}" if why else "")
             raise ConfigError(message, f"use auto, cpu, or some of {supported}")
         archs.append(int(number[1]))
     if importlib.util.find_spec("triton") is None:

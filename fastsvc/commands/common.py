@@ -26,6 +26,20 @@ def verbosity() -> int:
 option = functools.partial(click.option, show_default=True)  # every default is shown by --help
 
 
+class Device(click.ParamType):
+    """auto, cpu, cuda, or cuda:1 for the second GPU, as fastsvc/engine/devices.py reads it."""
+
+    name = "auto|cpu|cuda[:N]"
+
+    def convert(self, value, param, ctx):
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            self.fail(f"{value!r} is not one of auto, cpu, cuda, cuda:1", param, ctx)
+        return value
+
+    def get_metavar(self, param, ctx=None):
+        return f"[{self.name}]"
+
+
 def examples(*commands: str) -> str:
     """The end of a command's --help: example commands, one a line, which click does not wrap (``\\b``)."""
     return "\b\n" + "\n".join(["Examples:", *(f"  {command}" for command in commands)])

@@ -8,6 +8,7 @@ from fastsvc import arguments
 from fastsvc.commands.common import (
     INTERRUPTED,
     SOME_FAILED,
+    Device,
     Number,
     PitchRange,
     Semitones,
@@ -116,7 +117,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 @rvc_options
 @option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
-@option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Processor that computes.")
+@option("--device", default="auto", type=Device(), help="Processor that computes.")
 @option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP)
 @option("--noise-scale", default=arguments.DEFAULT_NOISE_SCALE, type=Number(*arguments.NOISE_SCALE), help=NOISE_HELP)
 @option("--overwrite", is_flag=True, help="Replace existing results; inputs are never replaced.")

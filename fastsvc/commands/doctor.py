@@ -23,7 +23,7 @@ def report() -> str:
         ("python", platform.python_version()),
         ("fastsvc", _version("fastsvc") or "not installed as a package"),
         ("torch", f"{torch.__version__} ({_build(torch)})"),
-        ("triton", _version("triton") or "not installed"),
+        ("triton", _triton()),
         ("cuda-bindings", _version("cuda-bindings") or "not installed"),
         *((name, package.version() or "not installed") for name, package in trt_packages.PACKAGES.items()),
         ("processor", f"{machine.cpu_model()}, {cores} cores for this process, {torch.get_num_threads()} threads"),
@@ -70,6 +70,16 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _triton() -> str:
+    """Triton's version, and what kernels lose that it compiles."""
+    from fastsvc.build.cubins import hints
+
+    version = _version("triton")
+    why = hints.why_none(version)
+    advice = "build engines with --target where triton>=3.9 is installed"
+    return f"{version}: {why.partition(' ')[2].partition(' ')[2]}; {advice}" if why else version or "not installed"
 
 
 def _yes(value: bool) -> str:

@@ -10,8 +10,9 @@ from fastsvc.errors import FastsvcError
 
 
 def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: str, batch: int, keep_channels: bool):
-    """(cpu or cuda; on a GPU the frames of each group that is synthesized together, else nothing). Missing kernels for
-    these groups are compiled and kept. If that fails, a message says so and the engine uses the kernels it has."""
+    """(cpu, cuda or cuda:1; on a GPU the frames of each group that is synthesized together, else nothing). Missing
+    kernels for these groups are compiled and kept. If that fails, a message says so and the engine uses the kernels it
+    has."""
     from fastsvc.artifact import engine_folder
     from fastsvc.engine import backends
 
@@ -25,18 +26,18 @@ def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: 
     groups = group.groups(group.frames_of(jobs, manifest.acoustic.mel, keep_channels), batch)
     steps = steps or manifest.default_steps
     if groups and steps in manifest.sampling.schedules and manifest.vocoder and manifest.content:
-        _supply(folder, groups, steps, vocoder_backend)
+        _supply(folder, device, groups, steps, vocoder_backend)
     return device, groups
 
 
-def _supply(folder, groups, steps: int, vocoder_backend: str) -> None:
+def _supply(folder, device: str, groups, steps: int, vocoder_backend: str) -> None:
     import torch
 
     from fastsvc.build.cubins.supply import supply
     from fastsvc.commands.show import bar
     from fastsvc.engine.cuda import driver, gpu_parts
 
-    arch = gpu_parts.architecture(torch.device("cuda"))
+    arch = gpu_parts.architecture(torch.device(device))
     try:
         driver.bindings()  # without the bindings no kernel could be started
         with bar(f"compiling kernels for sm_{arch}", verbosity()) as progress:

@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from fastsvc import arguments
+from fastsvc.engine import devices
 from fastsvc.engine.cpu.generators import generator_maker
 from fastsvc.engine.cpu.sampler import Synthesiser
 from fastsvc.engine.cpu.samplers import sampler_for
@@ -14,7 +14,6 @@ from fastsvc.engine.cuda import support
 from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
 
-DEVICES = ("auto", "cpu", "cuda")
 # must pass on a GPU first, not only in the interpreter
 GATE = ("tests/test_gpu.py", "tests/test_gpu_prepared.py", "tests/test_gpu_rvc.py")
 CUDA_BY_DEFAULT = False  # until GATE has passed
@@ -46,19 +45,29 @@ def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -
 BACKENDS = {"cpu": cpu, "cuda": cuda}
 
 
-def choose(device: str) -> str:
-    """The backend for ``device``, one of :data:`DEVICES`. A warning names a GPU that is present but cannot be used.
+def opened(device, model: Model, precision: str, vocoder_backend: str) -> Parts:
+    """The parts of an engine on ``device``, which :func:`choose` has given."""
+    kind, number = devices.parse(device)
+    with devices.current(number):
+        return BACKENDS[kind](model, precision, vocoder_backend)
+
+
+def choose(device) -> str:
+    """The device to open an engine on, cpu, cuda or cuda:1, for one that :func:`devices.parse` knows. A warning names a
+    GPU that is present but cannot be used.
 
     Raises ConfigError for another word, EngineError with the reason for a device that cannot run.
     """
-    if arguments.one_of("device", device, DEVICES) == "cpu":
+    kind, number = devices.parse(device)
+    if kind == "cpu":
         return "cpu"
-    why = support.why_no_cuda()
-    if why is None and (device == "cuda" or CUDA_BY_DEFAULT):
-        return "cuda"
+    name = "cuda" if number is None else f"cuda:{number}"
+    why = support.why_no_cuda(number)
+    if why is None and (kind == "cuda" or CUDA_BY_DEFAULT):
+        return name
     why = why or "its backend is new and has not been run on a GPU yet (--device cuda tries it)"
-    if device == "cuda":
-        raise EngineError(f"the device cuda cannot be used: {why}", "use auto or cpu")
+    if kind == "cuda":
+        raise EngineError(f"the device {name} cannot be used: {why}", "use auto or cpu")
     if torch.cuda.is_available():
         warnings.warn(f"the GPU is not used: {why}; running on the CPU", stacklevel=2)
     return "cpu"

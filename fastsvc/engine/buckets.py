@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fastsvc.audio.slicing import blocks
 
@@ -97,8 +98,13 @@ class Buckets:
 
     def largest(self) -> list[Shape]:
         """The shapes that take the most memory."""
-        shapes = self.shapes()
-        return [s for s in shapes if s.batch * s.frames == shapes[0].batch * shapes[0].frames]
+        return list(_largest(self))  # asked for at every batch of every recording
+
+
+@lru_cache(maxsize=16)
+def _largest(buckets: Buckets) -> tuple[Shape, ...]:
+    shapes = buckets.shapes()
+    return tuple(s for s in shapes if s.batch * s.frames == shapes[0].batch * shapes[0].frames)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from fastsvc import arguments
 from fastsvc.artifact.content_hash import content_hash
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.config import AnyAcousticConfig
-from fastsvc.engine import backends, checks, conversion, extraction, synthesis, warming
+from fastsvc.engine import backends, checks, closing, conversion, devices, extraction, synthesis, warming
 from fastsvc.engine.conversion import OutputSpec, RecordingFeatures, progress_between
 from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.fronts import front_for
@@ -39,7 +39,7 @@ class Engine(Streaming):
         manifest, vocoder = folder.manifest, folder.manifest.vocoder
         self.config: AnyAcousticConfig = model.acoustic
         self.table = model.speakers or Speakers.of(manifest)
-        parts = backends.BACKENDS[device](model, precision, vocoder_backend)
+        parts = backends.opened(device, model, precision, vocoder_backend)
         self.path, self.manifest = folder.path, manifest
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
@@ -54,16 +54,16 @@ class Engine(Streaming):
 
     @classmethod
     def open(cls, path, device: str = "auto", precision: str = "auto", vocoder_backend: str = "auto") -> Engine:
-        """Load an engine folder. device: auto (see backends.choose), cpu or cuda. precision: of the GPU's arithmetic,
-        auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built. vocoder_backend: auto (the
-        fastest, as measured), or one of fastsvc.config.VOCODER_BACKENDS.
+        """Load an engine folder. device: auto (see backends.choose), cpu, cuda, cuda:1 or a torch.device. precision: of
+        the GPU's arithmetic, auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built.
+        vocoder_backend: auto (the fastest, as measured), or one of fastsvc.config.VOCODER_BACKENDS.
 
         Raises ConfigError for words that are none of these, EngineError when the folder is missing, damaged or cannot
         run on the device.
         """
         path = arguments.path("path", path)
         checks.opening(precision, vocoder_backend)
-        arguments.one_of("device", device, backends.DEVICES)
+        devices.parse(device)
         return cls(Artifact(path), backends.choose(device), precision, vocoder_backend)
 
     @property
@@ -247,3 +247,4 @@ class Engine(Streaming):
         checks.convertible(self)
 
     warm_up = warming.warm_up
+    close = closing.close

@@ -7,11 +7,16 @@ mean is taken here, explicitly, in one collective a turn.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+# Processes other than the first wait in a collective while it validates and writes, which takes hours for large
+# corpora. NCCL would end them after ten minutes, gloo after thirty.
+PATIENCE = datetime.timedelta(days=2)
 
 
 class ProcessGroup:
@@ -81,7 +86,7 @@ def session(device: torch.device):
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield ProcessGroup(dist.get_rank(), size), device
     finally:

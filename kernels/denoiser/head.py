@@ -13,6 +13,8 @@ from fastsvc.kernels import dependent, philox, tiles
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
+UPDATE_CYCLES = 0.5  # of one multiprocessor for one element of the update: noise takes some sixty instructions
+
 
 def reference(
     s: Tensor, weight: Tensor, bias: Tensor, x: Tensor, lengths: Tensor, c_skip: float, c_out: float
@@ -49,6 +51,7 @@ def head_kernel(
     C: tl.constexpr,
     SPLITS: tl.constexpr,
     ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
     NOISE: tl.constexpr,
     HISTORY: tl.constexpr,  # 0: none, 1: D is written there, 2: D' is read first
@@ -56,23 +59,25 @@ def head_kernel(
     PRECISION: tl.constexpr,
     PDL: tl.constexpr,  # kernels/dependent.py
 ):
+    TILES: tl.constexpr = MEL // COLUMNS
     batch = tl.program_id(1).to(tl.int64)
-    first = tl.program_id(0) * ROWS
+    first = tl.program_id(0) // TILES * ROWS
     t = first + tl.arange(0, ROWS)
-    m = tl.arange(0, MEL)
-    dependent.begin(weight, 0, C, MEL, MEL, DEPTH, 1, PDL)
+    column = tl.program_id(0) % TILES * COLUMNS
+    m = column + tl.arange(0, COLUMNS)
+    dependent.begin(weight, column, C, MEL, COLUMNS, DEPTH, TILES, PDL)
     length = tl.load(lengths + batch)
     start = batch * frames * M
     element = t[:, None] * M + m[None, :]
     inside = (t < length)[:, None]
     written = (t < frames)[:, None] & (m < M)[None, :]
     if first >= length:
-        tl.store(out + start + element, tl.zeros((ROWS, MEL), tl.float32), mask=written)
+        tl.store(out + start + element, tl.zeros((ROWS, COLUMNS), tl.float32), mask=written)
         return
     k = tl.arange(0, DEPTH)
     rows = parts + batch * frames * C + t[:, None] * C + k[None, :]
     split = tl.num_programs(1).to(tl.int64) * frames * C
-    sums = tl.zeros((ROWS, MEL), tl.float32)
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
     for step in range(C // DEPTH):
         s = tl.load(rows + step * DEPTH, mask=inside, other=0.0)
         if SPLITS > 1:
@@ -91,7 +96,8 @@ def head_kernel(
         tl.store(history + start + element, denoised, mask=valid)
     if NOISE:
         frame = tl.load(first_frames + batch) + t
-        value += spread * philox.gaussian(tl.load(seeds + batch), frame, noise_step, ROWS, MEL, philox.MEL)
+        seed = tl.load(seeds + batch)
+        value += spread * philox.gaussian(seed, frame, noise_step, ROWS, COLUMNS, philox.MEL, column // 4)
     if FINISH:
         value = value * tl.load(scale + m)[None, :] + tl.load(offset + m)[None, :]
     tl.store(out + start + element, tl.where(inside, value, 0.0), mask=written)
@@ -100,14 +106,27 @@ def head_kernel(
 def tile(
     frames: int, channels: int, mel_bins: int, dtype: torch.dtype, arch: int, batch: int = 1, splits: int = 1
 ) -> tiles.Tile:
-    """Blocks of rows, each with all mel bins. ``splits``: those of the skip path's tile."""
-    columns, depth = tiles.power_of_two(mel_bins), 64 if dtype.itemsize == 2 else 32
+    """Blocks of rows and mel bins: few bins each where rows are few, all of them where the parts that every block reads
+    are the most work. ``splits``: those of the skip path's tile."""
+    mel, depth = tiles.power_of_two(mel_bins), 64 if dtype.itemsize == 2 else 32
     stages, blocks = 3 if splits == 1 else 2, []
     for rows in (16, 32, 64):
         spills = rows * dtype.itemsize >= 128 or (rows == 32 and splits > 4)  # with four warps
-        blocks.append(tiles.Tile(rows, columns, depth, 8 if spills else 4, stages, splits))
+        widths = [columns for columns in (32, 64, mel) if columns <= mel]
+        blocks += [tiles.Tile(rows, width, depth, 8 if spills else 4, stages, splits) for width in widths]
     fitting = [b for b in blocks if shared_bytes(b, dtype) <= tiles.SHARED_BYTES[tiles.architecture(arch)]]
-    return min(fitting, key=lambda b: tiles.cost(b, batch * frames, columns, channels * splits, dtype.itemsize, arch))
+    return min(fitting, key=lambda b: _cost(b, batch * frames, mel, channels, dtype.itemsize, arch))
+
+
+def _cost(block: tiles.Tile, rows: int, columns: int, channels: int, width: int, arch: int) -> float:
+    """As :func:`fastsvc.kernels.tiles.cost`, for operands of two types: the parts' bytes are most of what is read."""
+    arch = tiles.architecture(arch)
+    waves = -(-(-(-rows // block.rows) * (columns // block.columns)) // tiles.PROCESSORS[arch])
+    part = 4 * block.splits if block.splits > 1 else width
+    load = block.depth * (block.rows * part + block.columns * width) / tiles.LOAD_BYTES
+    multiply = block.rows * block.columns * block.depth / (tiles.TENSOR_RATE[arch] * 2 / width)
+    steps = channels // block.depth * max(load, multiply, tiles.STEP_CYCLES)
+    return waves * (tiles.PROGRAM_CYCLES + steps + block.rows * block.columns * UPDATE_CYCLES)
 
 
 def shared_bytes(block: tiles.Tile, dtype: torch.dtype) -> int:
@@ -151,7 +170,7 @@ def launch(
     check_aligned(parts=parts, weight=weight, x=x, out=out, lengths=lengths, first_frames=first_frames, seeds=seeds)
     return Launch.of(
         head_kernel,
-        (-(-frames // block.rows), batch),
+        (-(-frames // block.rows) * (weight.shape[1] // block.columns), batch),
         block,
         parts=parts,
         skip_bias=skip_bias,

@@ -110,7 +110,7 @@ class DenoiserLaunches:
         self.state = zeros(frames, weights.channels + weights.hidden)
         self.cond = self.state[..., weights.channels :]
         self.z = zeros(frames, weights.layers * weights.channels)
-        self.parts = skip.parts_like(self.z, weights.channels, tiles.skip)
+        self.parts = skip.parts_like(self.z, weights.channels, tiles.skip, allocate)
         self.x, self.history, self.out = (zeros(frames, weights.mel_bins, dtype=torch.float32) for _ in range(3))
         self.lengths = zeros(dtype=torch.int32)
         self.first_frames, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)

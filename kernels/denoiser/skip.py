@@ -4,6 +4,8 @@ Few blocks cover a short sequence, so K is split over several programs. Each wri
 T, C]; the head adds the parts in a fixed order, then bias and ReLU. With one split this kernel adds bias and ReLU.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -72,10 +74,10 @@ def tile(frames: int, channels: int, layers: int, dtype: torch.dtype, arch: int,
     return tiles.choose(rows, channels, layers * channels, dtype.itemsize, arch, splits=SPLITS)
 
 
-def parts_like(z: Tensor, channels: int, block: tiles.Tile) -> Tensor:
+def parts_like(z: Tensor, channels: int, block: tiles.Tile, allocate: Callable[..., Tensor] = torch.empty) -> Tensor:
     """An output of the right shape and type: float32 parts, or finished values of z's type."""
     dtype = torch.float32 if block.splits > 1 else z.dtype
-    return torch.empty(block.splits, z.shape[0], z.shape[1], channels, dtype=dtype, device=z.device)
+    return allocate(block.splits, z.shape[0], z.shape[1], channels, dtype=dtype, device=z.device)
 
 
 def launch(

@@ -23,6 +23,9 @@ from fastsvc.kernels.vocoder.activation import leaky
 
 # Rows and columns of blocks, by the bytes of an element: from short inputs to those that fill a device.
 BLOCKS = {2: ((32, 32), (32, 64), (64, 64), (128, 128)), 4: ((32, 32), (32, 64), (64, 64), (64, 128))}
+# With these, two blocks of 128 × 128 share a multiprocessor of sm_90: one multiplies while the other loads. With a
+# residual the epilogue would spill (32 bytes without the sum, 370 with it), with steps of 64 any would (16 bytes).
+PAIRED_DEPTH, PAIRED_REGISTERS = 32, 128
 
 
 def reference(
@@ -106,9 +109,16 @@ def conv_kernel(
     tl.store(out + element, (value * scale).to(out.dtype.element_ty), mask=inside)
 
 
-def tile(rows: int, depth: int, columns: int, taps: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
-    """Blocks for ``rows`` in all sequences together, ``depth`` input channels of one tap and ``columns`` out."""
-    return choose(rows, depth, columns, taps, dtype, arch, 128)
+def tile(
+    rows: int, depth: int, columns: int, taps: int, dtype: torch.dtype, arch: int, residual: bool = True
+) -> tiles.Tile:
+    """Blocks for ``rows`` in all sequences together, ``depth`` input channels of one tap and ``columns`` out;
+    ``residual``: whether the epilogue may read a residual or a sum."""
+    block = choose(rows, depth, columns, taps, dtype, arch, 128)
+    large = dtype.itemsize == 2 and (block.rows, block.columns, block.warps) == (128, 128, 8)
+    if large and not residual and tiles.architecture(arch) == 90 and depth % PAIRED_DEPTH == 0:
+        return replace(block, depth=PAIRED_DEPTH, registers=PAIRED_REGISTERS)
+    return block
 
 
 def choose(

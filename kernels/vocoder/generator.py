@@ -71,9 +71,9 @@ class GeneratorLaunches:
         arguments = mel, pre.weight, pre.bias, out, block
         return conv.launch(*arguments, residual=added, gain=self.config.added_gain, precision=self.precision)
 
-    def _block(self, layer: PackedConv, hop: int) -> Tile:
+    def _block(self, layer: PackedConv, hop: int, residual: bool = True) -> Tile:
         taps, depth, columns = layer.weight.shape
-        return conv.tile(self.tiled_frames * hop, depth, columns, taps, layer.weight.dtype, self.arch)
+        return conv.tile(self.tiled_frames * hop, depth, columns, taps, layer.weight.dtype, self.arch, residual)
 
     def _stage(self, stage: PackedStage, hop: int, excitation: Tensor | None) -> list[Launch]:
         """From the previous stage's sum to this stage's: the upsampling, and every unit of every block."""
@@ -115,7 +115,7 @@ class GeneratorLaunches:
             arguments = x, first.weight, first.bias, last.weight, last.bias, scratch, out, block
             return [residual_unit.launch(*arguments, first.dilation, SLOPE, **epilogue)]
         y = self._rows(self.inner, hop, x.shape[2])
-        arguments = x, first.weight, first.bias, y, self._block(first, hop), first.dilation
+        arguments = x, first.weight, first.bias, y, self._block(first, hop, residual=False), first.dilation
         return [
             conv.launch(*arguments, SLOPE, SLOPE, precision=self.precision),
             conv.launch(y, last.weight, last.bias, out, self._block(last, hop), last.dilation, residual=x, **epilogue),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastsvc.kernels import tiles
+from fastsvc.kernels import occupancy, tiles
 from fastsvc.kernels.language import jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 from fastsvc.kernels.vocoder import conv
@@ -133,12 +133,26 @@ def tile(rows: int, channels: int, dtype: torch.dtype, arch: int) -> tiles.Tile:
     return block
 
 
+def registers(block: tiles.Tile, width: int, arch: int) -> int:
+    """The most that a thread takes, as compiled (bench/results/kernels.md; tests compare)."""
+    arch, sums = tiles.architecture(arch), block.accumulator_registers
+    if tiles.AREA[arch] <= 128 * 128:  # operands are in registers, too
+        most = 128 if width == 2 else 168 if sums <= 16 and block.warps == 4 else 200
+    elif width == 4:
+        most = 216 if block.columns > 64 else 168 if sums > 16 else 128
+    elif sums > 32:
+        most = 248 if block.columns > 64 else 232
+    else:
+        most = 88 if sums <= 16 else 128 if arch == 90 and block.columns <= 32 else 152
+    return min(most, block.registers or most)
+
+
 def programs(rows: int, taps: int, batch: int, block: tiles.Tile, width: int, arch: int) -> int:
     """The number of programs for sequences of ``rows``, ``width`` bytes an element: one a block, but at most as many as
-    the device's shared memory holds at once."""
-    arch = tiles.architecture(arch)
-    share = max(1, min(MOST_SHARE, tiles.SHARED_BYTES[arch] // block.shared_bytes(width)))
-    return min(batch * -(-rows // (block.rows - taps + 1)), share * tiles.PROCESSORS[arch])
+    the device holds at once by its shared memory and its registers. More would wait for these, with a scratch each."""
+    share = occupancy.programs(block.shared_bytes(width), registers(block, width, arch), block.warps, arch)
+    most = max(1, min(MOST_SHARE, share)) * tiles.PROCESSORS[tiles.architecture(arch)]
+    return min(batch * -(-rows // (block.rows - taps + 1)), most)
 
 
 def launch(

@@ -21,11 +21,19 @@ BAND = 0.45  # of the rate: the pulse train's upper end
 
 def phases(f0_hz: Tensor, rate_hz: int, hop_samples: int) -> tuple[Tensor, Tensor]:
     """f0_hz [B, T] → (phase at the start of each frame, its growth a sample), int64 in 2⁻⁶⁴ of a turn, [B, T]."""
+    return running_phases(f0_hz, rate_hz, hop_samples, 0)[:2]
+
+
+def running_phases(
+    f0_hz: Tensor, rate_hz: int, hop_samples: int, before: Tensor | int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`phases` of frames that follow others, and the phase at the end of each, which may be the next ``before``:
+    int64 in 2⁻⁴⁸ of a turn."""
     frame = (f0_hz.double() * hop_samples / rate_hz).remainder(1.0)
     steps = (frame * 2.0**48).round().to(torch.int64)
-    starts = torch.cumsum(steps, dim=1) - steps
+    ends = torch.cumsum(steps, dim=1) + before
     growth = (f0_hz.double() / rate_hz * 2.0**48).round().to(torch.int64)
-    return starts << 16, growth << 16
+    return (ends - steps) << 16, growth << 16, ends
 
 
 def offsets(turns: Tensor) -> Tensor:

@@ -229,7 +229,7 @@ class DenoiserNetwork:
         key = (shape, *work, self.early)
         if key not in self.replays:
             chain = early.chain(launches(self.program(shape)), self.early)
-            bound = [self.launcher.bind(launch) for launch in chain]
+            bound = self.launcher.bind_chain(chain)
 
             def run() -> None:
                 for start in bound:

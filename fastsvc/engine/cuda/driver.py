@@ -43,16 +43,23 @@ class Driver:
         return LoadedKernel(handle, module, warps, shared, tuple(map(tuple, parameters)))
 
     def bind(
-        self, function: LoadedKernel, grid: tuple[int, ...], arguments: dict, early: bool = False
+        self,
+        function: LoadedKernel,
+        grid: tuple[int, ...],
+        arguments: dict,
+        early: bool = False,
+        carve_out: int | None = None,
     ) -> Callable[[], None]:
         """A call that starts the kernel with these arguments, on PyTorch's current stream at that time.
 
         Tensors are passed by their present addresses, and are kept alive. ``early``: the kernel need not wait for the
-        previous one, and waits by itself (programmatic dependent launch, inside graphs too).
+        previous one, and waits by itself (programmatic dependent launch, inside graphs too). ``carve_out``: percent of
+        a multiprocessor's memory that is to be shared memory, the remainder being its L1 cache; None: as it is best for
+        this kernel alone.
         """
         values = marshalled(function.parameters, arguments)
         addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-        config = self._config(function, (*grid, 1, 1)[:3], early)
+        config = self._config(function, (*grid, 1, 1)[:3], early, carve_out)
         kept_alive = values, dict(arguments)
 
         def start(kept_alive=kept_alive) -> None:
@@ -61,17 +68,25 @@ class Driver:
 
         return start
 
-    def _config(self, function: LoadedKernel, grid: tuple[int, ...], early: bool):
+    def _config(self, function: LoadedKernel, grid: tuple[int, ...], early: bool, carve_out: int | None = None):
         """A kernel's launch configuration: everything but its arguments and its stream."""
         api, config = self.api, self.api.CUlaunchConfig()
         config.gridDimX, config.gridDimY, config.gridDimZ = grid
         config.blockDimX, config.blockDimY, config.blockDimZ = 32 * function.warps, 1, 1
         config.sharedMemBytes = function.shared
+        kinds, attributes = api.CUlaunchAttributeID, []
         if early:
             attribute = api.CUlaunchAttribute()
-            attribute.id = api.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+            attribute.id = kinds.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
             attribute.value.programmaticStreamSerializationAllowed = 1
-            config.attrs, config.numAttrs = [attribute], 1
+            attributes.append(attribute)
+        if carve_out is not None:
+            attribute = api.CUlaunchAttribute()
+            attribute.id = kinds.CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
+            attribute.value.sharedMemCarveout = carve_out
+            attributes.append(attribute)
+        if attributes:
+            config.attrs, config.numAttrs = attributes, len(attributes)
         return config
 
     def _call(self, name: str, *arguments):

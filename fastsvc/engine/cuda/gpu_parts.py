@@ -48,7 +48,7 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
     """All parts on one device, checked against stored results. Raises EngineError naming the part that fails."""
     device, folder = torch.device(device), model.folder
     if device.type == "cuda":
-        device = torch.device("cuda", torch.cuda.current_device())
+        device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
         torch.zeros(1, device=device)  # creates the context that loading kernels needs
     arch, precision = architecture(device), precision_of(folder.manifest, precision)
     why = support.too_old(arch)

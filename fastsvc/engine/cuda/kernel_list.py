@@ -11,7 +11,7 @@ from fastsvc.reading import parse_json
 LIST = "kernels.json"  # in the engine's part for an architecture
 MOST_BYTES = 8 << 20
 MOST_KERNELS, MOST_PARAMETERS = 10_000, 64
-MOST_WARPS = 32
+MOST_WARPS, MOST_REGISTERS = 32, 255
 _KEY = re.compile(r"[0-9a-f]{24}")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}\.cubin")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
@@ -50,6 +50,7 @@ def _wrong_field(entry, arch: int) -> str | None:
         "name": lambda value: isinstance(value, str) and _NAME.fullmatch(value),
         "warps": lambda value: _is_int(value) and 1 <= value <= MOST_WARPS,
         "shared": lambda value: _is_int(value) and 0 <= value <= shared,
+        "registers": lambda value: _is_int(value) and 1 <= value <= MOST_REGISTERS,
         "parameters": _parameters,
     }
     return next((name for name, fits in checks.items() if not fits(entry.get(name))), None)

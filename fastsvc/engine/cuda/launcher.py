@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastsvc import kernels
 from fastsvc.engine.cuda.driver import Driver, LoadedKernel
 from fastsvc.engine.cuda.kernel_list import LIST, parse
 from fastsvc.errors import EngineError, MissingPackageError
+from fastsvc.kernels import occupancy
 from fastsvc.kernels.launch import Launch
+from fastsvc.kernels.tiles import PROCESSORS, architecture
 
 
 def key(spec: dict) -> str:
@@ -37,6 +40,9 @@ class Jit:
     def bind(self, launch: Launch) -> Callable[[], None]:
         return launch.run
 
+    def bind_chain(self, launches: Sequence[Launch]) -> list[Callable[[], None]]:
+        return [self.bind(launch) for launch in launches]
+
 
 class Cubins:
     """Starts an engine's compiled kernels for one architecture.
@@ -46,11 +52,19 @@ class Cubins:
     """
 
     def __init__(self, listing: dict, read: Callable[[str], bytes | None], driver: Driver, fallback: Jit | None):
-        self.entries, self.read, self.driver, self.fallback = listing["kernels"], read, driver, fallback
+        self.entries, self.arch = listing["kernels"], listing["arch"]
+        self.read, self.driver, self.fallback = read, driver, fallback
         self.loaded: dict[str, LoadedKernel] = {}
         self.how = f"{len(self.entries)} kernels compiled ahead of time, started by cuda-bindings"
 
-    def bind(self, launch: Launch) -> Callable[[], None]:
+    def bind_chain(self, launches: Sequence[Launch]) -> list[Callable[[], None]]:
+        """:meth:`bind` of launches that follow one another, which all ask for one division of a multiprocessor's memory
+        into shared memory and L1 cache: dividing it anew waits until the kernel before has left it."""
+        entries = [(self.entries.get(key(launch.spec())), launch.grid) for launch in launches]
+        least = max((_carve_out(entry, grid, self.arch) for entry, grid in entries if entry), default=0)
+        return [self.bind(launch, least) for launch in launches]
+
+    def bind(self, launch: Launch, carve_out: int | None = None) -> Callable[[], None]:
         """A call that starts this launch. Raises EngineError where neither its kernel nor Triton is available."""
         spec = launch.spec()
         name = key(spec)
@@ -65,13 +79,21 @@ class Cubins:
                 return self._fall_back(launch, f"the compiled kernel {entry['file']} is missing, or another user's")
             about = entry["name"], entry["warps"], entry["shared"], entry["parameters"]
             self.loaded[name] = self.driver.load(code, *about)
-        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments, launch.early)
+        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments, launch.early, carve_out)
 
     def _fall_back(self, launch: Launch, reason: str) -> Callable[[], None]:
         if self.fallback is None:
             raise EngineError(reason, "build the engine again, or install Triton with pip install triton")
         warnings.warn(f"{reason}: Triton compiles it now", stacklevel=3)
         return self.fallback.bind(launch)
+
+
+def _carve_out(entry: dict, grid: tuple[int, ...], arch: int) -> int:
+    """Percent of a multiprocessor's memory that the programs of a listed kernel share, as many as run there at once."""
+    held = occupancy.programs(entry["shared"], entry["registers"], entry["warps"], arch)
+    programs = min(max(1, held), -(-math.prod(grid) // PROCESSORS[architecture(arch)]))
+    used = programs * (entry["shared"] + occupancy.SYSTEM_BYTES)
+    return min(100, -(-100 * used // occupancy.processor_bytes(arch)))
 
 
 def choose(part, arch: int) -> tuple[Jit | Cubins | None, str]:

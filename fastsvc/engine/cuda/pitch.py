@@ -15,6 +15,7 @@ from fastsvc.engine.buckets import FRAMES, Buckets
 from fastsvc.engine.cuda.programs import Programs
 from fastsvc.features import f0
 from fastsvc.features.f0 import device_yin
+from fastsvc.features.f0.candidates import tables
 
 LONGEST = 4096  # frames; longer recordings outweigh the cost of the calls
 
@@ -69,10 +70,12 @@ class YinProgram:
         model_range, self.widest = f0.ranges(spec.f0_low_hz, spec.f0_high_hz, mel.rate_hz)
         assert model_range is not None, "the model's range is inside the widest one"
         self.grid = mel.rate_hz, mel.hop_samples, frames, *model_range
+        # The graph reads them at every replay; the cache that they come from forgets them after a few other ranges.
+        self.tables = tables(mel.rate_hz, *model_range, device, beyond=self.widest)
 
     def run(self) -> None:
         audio = torch.nan_to_num(self.audio, nan=0.0, posinf=0.0, neginf=0.0)
         ends = {"samples": self.valid_frames * self.grid[1], "valid_frames": self.valid_frames}
-        f0_hz, voiced = device_yin.extract(audio, *self.grid, **ends, beyond=self.widest)
+        f0_hz, voiced = device_yin.extract(audio, *self.grid, **ends, beyond=self.widest, prepared=self.tables)
         self.f0_hz.copy_(f0_hz)
         self.voiced.copy_(voiced)

@@ -22,9 +22,9 @@ from fastsvc.engine.cuda.generators.choice import BackendChoice, measured_shapes
 from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
 from fastsvc.engine.cuda.graphs import Graphs, on, settle
 from fastsvc.engine.cuda.short_memory import within_memory
-from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel, source_by_frame, source_mixing
+from fastsvc.engine.cuda.vocoder_feed import VocoderFeed, by_frame
+from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel, source_mixing
 from fastsvc.model import vocoders
-from fastsvc.model.noise import FRAME_STREAM, gaussian
 
 Result = TypeVar("Result")
 BASES = {"e": math.e, "10": 10.0}
@@ -48,6 +48,7 @@ class Synthesiser:
         self.halo_frames = vocoder.halo_frames
         self.scale = math.log(BASES[log_base or config.mel.log_base], BASES[config.mel.log_base])
         self.graphs, self.inputs, self.replays, self.calls = Graphs(self.device), {}, {}, {}
+        self.feeds: dict[tuple[int, int], VocoderFeed] = {}
         self.host_stream = host_stream(self.device)
         self.most_batch, self.longest = buckets.EVEN_BATCHES[0], buckets.EVEN_FRAMES[-1]
 
@@ -89,23 +90,27 @@ class Synthesiser:
             self.longest //= 2
         else:
             return None
-        self._release()
+        self.release()
         return f"the vocoder continues with {self.most_batch} slices of {self.longest} frames"
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Forget all shapes and their memory."""
         settle(self.device)
-        self.inputs, self.replays, self.calls = {}, {}, {}
+        self.inputs, self.replays, self.calls, self.feeds = {}, {}, {}, {}
         self.choice.release()
 
     def _synthesise(self, mel, f0_hz, seed, block, progress, speaker) -> HostCopy:
         hop, frames = self.config.mel.hop_samples, len(mel)
         cut = buckets.even_slices(frames, self.halo_frames, block or self.longest)
-        source_input = source_by_frame(f0_hz, self.config)
+        parts, reached = by_frame(f0_hz, self.config), None
         audio = HostCopy(frames * hop, self.device, self.host_stream)
         for group in cut.batches(self.most_batch):
+            starts = [cut.starts[i] for i in group]
+            following = cut.starts[group[-1] + 1] if group[-1] + 1 < len(cut.starts) else None
             with ranges.stage("vocoder"):
-                out = self._batch(mel, source_input, seed, [cut.starts[i] for i in group], cut.length, speaker)
+                out = self._batch(mel, parts, seed, starts, cut.length, speaker, following, reached)
+                if following is not None:
+                    reached = self.feeds[len(starts), cut.length].reached.clone()
             chunks = []
             for row, i in enumerate(group):
                 first, last, start = cut.bounds[i], cut.bounds[i + 1], cut.starts[i]
@@ -118,29 +123,25 @@ class Synthesiser:
     def _batch(
         self,
         mel: Tensor,
-        source_input: tuple[Tensor, ...],
+        parts: tuple[Tensor, ...],
         seed: int,
         starts: list[int],
         length: int,
         speaker: Tensor | None = None,
+        following: int | None = None,
+        reached: Tensor | None = None,
     ) -> Tensor:
-        """Audio [B, length·hop] of slices that begin at ``starts``."""
+        """Audio [B, length·hop] of slices that begin at ``starts``; the remainder is as in :meth:`VocoderFeed.fill`."""
         key = len(starts), length
         if key not in self.inputs:
             self.inputs[key] = VocoderInputs(self.config, *key, self.device)
+            self.feeds[key] = VocoderFeed(self.config, self.inputs[key], self.scale)
         inputs = self.inputs[key]
         replay = self._replay(key, inputs)  # first, because measuring backends and capturing write over the inputs
-        inputs.first_frames.copy_(torch.tensor(starts), non_blocking=True)
-        index = inputs.first_frames[:, None] + torch.arange(length, device=self.device)
-        torch.mul(mel[index], self.scale, out=inputs.mel)
-        inputs.fill_source(self.config, [part[index] for part in source_input], seed)
+        self.feeds[key].fill(mel, parts, seed, starts, following, reached)
         if inputs.speaker is not None:
             assert speaker is not None, "this vocoder takes a speaker's vector"
             inputs.speaker.copy_(speaker)
-        if inputs.noise is not None:
-            for row, start in enumerate(starts):
-                channels = inputs.noise.shape[2]
-                inputs.noise[row] = gaussian(seed, 0, start, length, channels, self.device, FRAME_STREAM)
         replay()
         return inputs.audio
 
@@ -150,7 +151,7 @@ class Synthesiser:
         ready = self.replays.get(full_key) or self.calls.get(full_key)
         if ready is not None:
             return ready
-        start_source = inputs.start_source(self.config, self.mixing, self.launcher)
+        start_source, feed = inputs.start_source(self.config, self.mixing, self.launcher), self.feeds[key]
         try:
             generate = self.choice.generator(name).bind(inputs)
         except torch.OutOfMemoryError:
@@ -160,6 +161,7 @@ class Synthesiser:
             return self._replay(key, inputs)
 
         def run() -> None:
+            feed.run()
             if start_source is not None:
                 start_source()
             generate()
@@ -181,7 +183,7 @@ class Synthesiser:
                     self.choice.measure(VocoderInputs(self.config, *shape, self.device), self.graphs.capture)
             except torch.OutOfMemoryError:
                 warnings.warn(f"GPU memory is too small to time {shape[0]} × {shape[1]} frames", stacklevel=2)
-                self._release()
+                self.release()
             torch.cuda.empty_cache()
             if progress:
                 progress(done / len(shapes))
@@ -195,9 +197,9 @@ class Synthesiser:
         shapes = buckets.even_shapes(*bounds) if frames is None else buckets.even_needed(frames, *bounds)
         for done, shape in enumerate(shapes, 1):
             mel = torch.zeros(shape.frames, self.config.mel.bins, device=self.device)
-            source_input = source_by_frame(torch.full((shape.frames,), 200.0, device=self.device), self.config)
+            parts = by_frame(torch.full((shape.frames,), 200.0, device=self.device), self.config)
             speaker = self.speaker({0: 1.0})
             vector = None if speaker is None else speaker.to(self.device)
-            self._batch(mel, source_input, 0, [0] * shape.batch, shape.frames, vector)
+            self._batch(mel, parts, 0, [0] * shape.batch, shape.frames, vector)
             if progress:
                 progress(done / len(shapes))

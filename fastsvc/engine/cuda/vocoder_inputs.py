@@ -1,8 +1,8 @@
 """The vocoder's static buffers of one shape on a GPU, and how the excitation gets into them.
 
 The mixed sources of HiFi-GAN generators are written by a kernel (kernels/vocoder/source.py), the single sine of PC-NSF
-by PyTorch beforehand, and the pulses and noise of the source-filter vocoder by PyTorch inside the graph. Generators
-without a source have no excitation.
+(vocoder_feed.py) and the pulses and noise of the source-filter vocoder by PyTorch inside the graph. Generators without
+a source have no excitation.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
-from fastsvc.engine.cuda.denoiser import as_int64
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.vocoder import source as source_kernel
-from fastsvc.model import noise, pulses, source, vocoders
+from fastsvc.model import noise, pulses, vocoders
 
 
 def by_kernel(config: AnyVocoderConfig) -> bool:
@@ -60,25 +59,6 @@ class VocoderInputs:
         kind = config.mel.rate_hz, config.source_channels, config.source == "pulse"
         return source_kernel.launch(*tensors, *slices, *kind)
 
-    def fill_source(self, config: AnyVocoderConfig, by_frame: list[Tensor], seed: int) -> None:
-        """Write what the excitation is made of (:func:`source_by_frame` of the slices), or the single sine itself."""
-        self.seeds.fill_(as_int64(seed))
-        if isinstance(config, SourceFilterConfig):
-            targets = (self.f0_hz, self.phase)
-        elif config.source == "none":
-            return
-        elif config.source == "sine":
-            f0_hz, phase = by_frame
-            assert self.excitation is not None
-            self.excitation.copy_(source.sine(f0_hz, phase, config)[..., 0])
-            return
-        else:
-            targets = (self.f0_hz, self.starts, self.growth)
-            turns = source.initial_phase(config, seed, self.mel.device)
-            self.offsets[:, : len(turns)] = source_kernel.offsets(turns)
-        for target, value in zip(targets, by_frame, strict=True):
-            target.copy_(value)
-
     def start_source(self, config: AnyVocoderConfig, mixing, launcher) -> Callable[[], None] | None:
         """A call that writes ``excitation`` and can be captured in a CUDA graph; None where nothing is left to do."""
         if isinstance(config, SourceFilterConfig):
@@ -91,16 +71,6 @@ class VocoderInputs:
         draws = noise.drawn(self.seeds[:, None, None], 0, places, hop, noise.SOURCE_STREAM)
         assert self.excitation is not None
         self.excitation.copy_(pulses.excitation(self.f0_hz, self.phase, draws.flatten(1), config))
-
-
-def source_by_frame(f0_hz: Tensor, config: AnyVocoderConfig) -> tuple[Tensor, ...]:
-    """f0_hz [T] and its phases by frame, which depend on the whole recording before a slice."""
-    if not config.source_channels:
-        return ()
-    if not by_kernel(config):
-        return f0_hz, vocoders.frame_phase(f0_hz[None], config)[0]
-    starts, growth = source_kernel.phases(f0_hz[None], config.mel.rate_hz, config.mel.hop_samples)
-    return f0_hz, starts[0], growth[0]
 
 
 def source_mixing(vocoder) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 
 import torch
 
@@ -37,11 +38,13 @@ DEVICE_BLOCK_FRAMES = 8192  # on a GPU, where calls are expensive: about 320 MB
 BLOCK_SAMPLES = 1 << 20  # likewise, where the rate is lowered
 
 
-def decimate(audio: torch.Tensor, factor: int) -> torch.Tensor:
-    """Keep every ``factor``-th sample of [B, samples] after a windowed-sinc low pass; sample i stays at i * factor."""
+def decimate(audio: torch.Tensor, factor: int, taps: torch.Tensor | None = None) -> torch.Tensor:
+    """Keep every ``factor``-th sample of [B, samples] after a windowed-sinc low pass; sample i stays at i * factor.
+
+    ``taps``: the low pass, where the caller keeps it."""
     if factor == 1:
         return audio
-    half, taps = 8 * factor, _low_pass(factor, audio.device)
+    half, taps = 8 * factor, _low_pass(factor, audio.device) if taps is None else taps
     out = audio.new_empty(audio.shape[0], -(-audio.shape[1] // factor))
     for first in range(0, out.shape[1], BLOCK_SAMPLES):  # a convolution's own scratch is many times its input
         last = min(first + BLOCK_SAMPLES, out.shape[1])
@@ -145,8 +148,51 @@ def _analysis(*arguments) -> Analysis:
         return Analysis(*arguments)
 
 
+@dataclass(frozen=True)
+class Tables:
+    """What :func:`candidates` reads besides the audio: a graph that has captured it must keep them alive."""
+
+    factor: int  # of the decimation
+    taps: torch.Tensor | None  # of its low pass; None where nothing is decimated
+    analyses: tuple[Analysis, ...]
+
+
+def tables(rate_hz, low_hz, high_hz, device, *, count=7, octave_cost=0.04, beyond=None) -> Tables:
+    """The tables for these ranges on a device; the last few are cached."""
+    lowest, highest = outermost(low_hz, high_hz, beyond)
+    factor = decimation(rate_hz, highest)
+    floors = [min(low_hz, LONGEST * lowest) * SHORTER**i for i in range(WINDOWS)]
+    floors = [floor for floor in floors if floor * SHORTER**0.5 < high_hz or floor == floors[0]]
+    ends = {floors[0]: lowest}, {floors[-1]: highest}
+    analyses = [
+        _analysis(
+            rate_hz / factor,
+            ends[0].get(floor, floor),
+            ends[1].get(floor, high_hz),
+            count,
+            octave_cost,
+            device,
+            floor,
+            (low_hz, high_hz),
+        )
+        for floor in floors
+    ]
+    return Tables(factor, _low_pass(factor, device) if factor > 1 else None, tuple(analyses))
+
+
 def candidates(
-    audio, rate_hz, hop_samples, frames, low_hz, high_hz, *, count=7, octave_cost=0.04, samples=None, beyond=None
+    audio,
+    rate_hz,
+    hop_samples,
+    frames,
+    low_hz,
+    high_hz,
+    *,
+    count=7,
+    octave_cost=0.04,
+    samples=None,
+    beyond=None,
+    prepared: Tables | None = None,
 ):
     """Candidates of a batch [B, samples], ``count`` from each window: (f0_hz [B, frames, K], cost [B, frames, K]).
 
@@ -154,29 +200,17 @@ def candidates(
     periods repeat as well as one does; it is infinite where a frame has fewer candidates. ``samples``: the length of
     the recording before the padding; may be a tensor, so that one graph serves all lengths.
     ``beyond``: (lowest, highest) Hz of candidates outside low_hz … high_hz, which must be clear.
+    ``prepared``: :func:`tables` of the same ranges, where the caller keeps them.
     """
-    proper, (lowest, highest) = (low_hz, high_hz), outermost(low_hz, high_hz, beyond)
-    factor = decimation(rate_hz, highest)
+    if prepared is None:
+        ranges = rate_hz, low_hz, high_hz, audio.device
+        prepared = tables(*ranges, count=count, octave_cost=octave_cost, beyond=beyond)
+    factor = prepared.factor
     samples = -(-(audio.shape[1] if samples is None else samples) // factor)
-    audio = decimate(audio, factor)
+    audio = decimate(audio, factor, prepared.taps)
     middles = (torch.arange(frames, device=audio.device, dtype=torch.float64) + 0.5) * hop_samples / factor
     middles = middles.round().long()
-    floors = [min(low_hz, LONGEST * lowest) * SHORTER**i for i in range(WINDOWS)]
-    floors = [floor for floor in floors if floor * SHORTER**0.5 < high_hz or floor == floors[0]]
-    analyses = [
-        _analysis(
-            rate_hz / factor,
-            lowest if floor == floors[0] else floor,
-            highest if floor == floors[-1] else high_hz,
-            count,
-            octave_cost,
-            audio.device,
-            floor,
-            proper,
-        )
-        for floor in floors
-    ]
-    by_window = [_through(analysis, audio, middles, samples) for analysis in analyses]
+    by_window = [_through(analysis, audio, middles, samples) for analysis in prepared.analyses]
     f0_hz, depth = (torch.cat(parts, -1) for parts in zip(*by_window))
     # The bias ranks the candidates of a frame; it must not make low voices less voiced than high ones.
     bias = octave_cost * torch.log2(high_hz / f0_hz)

@@ -14,22 +14,46 @@ from fastsvc.features.f0.tree import best_path
 
 
 def extract(
-    audio: Tensor, rate_hz, hop_samples, frames, low_hz, high_hz, *, samples=None, valid_frames=None, beyond=None
+    audio: Tensor,
+    rate_hz,
+    hop_samples,
+    frames,
+    low_hz,
+    high_hz,
+    *,
+    samples=None,
+    valid_frames=None,
+    beyond=None,
+    prepared=None,
 ):
     """audio [samples] -> (f0_hz [frames] filled, voiced [frames]), as fastsvc.features.f0.extract gives them.
 
     ``samples``, ``valid_frames``: lengths before the padding; may be tensors, so that one graph serves all lengths.
+    ``prepared``: the tables of candidates.py, which a graph that has captured this must keep.
     """
     grid, ends = (rate_hz, hop_samples, frames, low_hz, high_hz), {"samples": samples, "valid_frames": valid_frames}
-    f0_hz, voiced = yin(audio, *grid, **ends, beyond=beyond)
+    f0_hz, voiced = yin(audio, *grid, **ends, beyond=beyond, prepared=prepared)
     middles = (torch.arange(frames, device=audio.device) + 0.5) * hop_samples
     voiced = voiced & (middles < (len(audio) if samples is None else samples))
     return fill(f0_hz, voiced), voiced
 
 
-def yin(audio: Tensor, rate_hz, hop_samples, frames, low_hz, high_hz, *, samples=None, valid_frames=None, beyond=None):
+def yin(
+    audio: Tensor,
+    rate_hz,
+    hop_samples,
+    frames,
+    low_hz,
+    high_hz,
+    *,
+    samples=None,
+    valid_frames=None,
+    beyond=None,
+    prepared=None,
+):
     """The same, but f0_hz is 0 where unvoiced, and arbitrary past the end of the audio."""
-    batch = candidates(audio[None], rate_hz, hop_samples, frames, low_hz, high_hz, samples=samples, beyond=beyond)
+    grid = rate_hz, hop_samples, frames, low_hz, high_hz
+    batch = candidates(audio[None], *grid, samples=samples, beyond=beyond, prepared=prepared)
     f0_hz, cost = (part[0] for part in batch)
     lowest, highest = outermost(low_hz, high_hz, beyond)
     cost = cost.masked_fill((f0_hz < lowest) | (f0_hz > highest), torch.inf)

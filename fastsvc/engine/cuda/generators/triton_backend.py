@@ -45,7 +45,7 @@ class TritonGenerator:
         batch, frames = inputs.mel.shape[:2]
         self._check(frames)
         buffers = generator(self.weights, self.config, batch, frames, self.arch, self._memory(batch, frames))
-        starts = [self.launcher.bind(launch) for launch in launches(buffers, inputs)]
+        starts = self.launcher.bind_chain(launches(buffers, inputs))
 
         def run() -> None:
             for start in starts:
