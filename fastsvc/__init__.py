@@ -29,12 +29,13 @@ if _beside:
     sys.meta_path.insert(0, _Beside)
 
 
-def load(path, device="auto"):
+def load(path=None, device="auto"):
     """Open an engine folder (``NAME.fsvc``) and return its :class:`fastsvc.engine.Engine`.
 
-    ``device`` is "auto", "cpu" or "cuda". Raises :class:`fastsvc.errors.EngineError` when the folder
+    ``path``: None for the bundled demo voices, which have the name "choir", too. ``device`` is "auto", "cpu" or "cuda".
+    Raises :class:`fastsvc.errors.EngineError` when the folder
     is missing, damaged or made for something this machine lacks.
     """
-    from fastsvc.engine import Engine
+    from fastsvc.engine import Engine, bundled
 
-    return Engine.open(path, device=device)
+    return Engine.open(bundled.engine_path(path), device=device)

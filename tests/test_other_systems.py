@@ -16,7 +16,6 @@ from fastsvc.errors import OutputError
 from fastsvc.files import folders, renaming
 
 ROOT = Path(__file__).parent.parent
-POSIX_ONLY = "fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"
 
 
 @pytest.fixture
@@ -27,8 +26,9 @@ def windows(monkeypatch):
     monkeypatch.setattr(renaming.time, "sleep", slept.append)
     monkeypatch.setattr(folders, "_in_one_call", lambda a, b: False)
     for name in ("replace", "rename"):
+        real = getattr(os, name)
 
-        def action(source, target, name=name, real=getattr(os, name)):
+        def action(source, target, name=name, real=real):
             if held.get(name, 0):
                 held[name] -= 1
                 raise PermissionError(errno.EACCES, "Access is denied", str(target))
@@ -136,14 +136,6 @@ def test_a_terminated_command_ends_as_by_ctrl_c(monkeypatch, ends, code, inside)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def test_nothing_of_posix_alone_is_imported_with_a_module():
-    """Inside functions it may be, behind a check."""
-    at_once = re.compile(rf"^(?:import|from) ({'|'.join(POSIX_ONLY)})\b", re.MULTILINE)
-    for folder in ("fastsvc", "kernels", "build"):
-        for path in (ROOT / folder).rglob("*.py"):
-            assert not at_once.search(path.read_text(encoding="utf-8")), path
 
 
 def test_paths_reach_libsndfile_as_open_files_alone():
