@@ -1,6 +1,9 @@
 """What programs hand to an engine, and get: arrays as other libraries make them, files, mixtures, bundled voices."""
 
+import inspect
 import os
+import re
+from pathlib import Path
 
 import engines
 import numpy as np
@@ -121,3 +124,29 @@ def test_bundled_voices_by_name(tmp_path, monkeypatch):
 
 def test_the_package_has_voices():
     assert bundled.names() and bundled.engine_path(None).is_dir()
+
+
+def test_the_page_of_the_api_runs_as_it_stands(engine, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "song.wav", tone(0.2, 44100, channels=2), 44100)
+    page = (Path(__file__).parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    page = page.replace('"slt"', '"Ada"').replace("slt:0.7,rms:0.3", "Ada:0.7,Bert:0.3")
+    monkeypatch.setattr(fastsvc, "load", lambda: engine)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    program = "\n".join(blocks)
+    exec(compile(program, "docs/api.md", "exec"), {})  # noqa: S102
+    said = capsys.readouterr().out
+    assert len(blocks) == 5 and "nothing.wav: no such file" in said and str(engines.SPEAKERS) in said
+    for name, format in (("converted.flac", "FLAC"), ("slt.wav", "WAV"), ("songs/slt.mp3", "MP3")):
+        info = soundfile.info(tmp_path / name)
+        assert info.format == format and info.samplerate == 44100 and info.channels == 1
+
+
+def test_the_page_of_the_api_names_every_option_and_its_default():
+    page = (Path(__file__).parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    for name, parameter in inspect.signature(Engine.convert).parameters.items():
+        known = parameter.kind != parameter.KEYWORD_ONLY or name in ("f0_fill", "resampler")  # docs/live.md has those
+        assert known or f"`{name}" in page, name
+        if f"`{name}=" in page:
+            shown = repr(parameter.default).replace("'", '"')
+            assert f"`{name}={shown}`" in page, name
