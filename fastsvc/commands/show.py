@@ -66,10 +66,9 @@ class Show:
             self.bar.refresh(nolock=True)
 
     def _postfix(self, report: ConversionReport) -> None:
-        self.bar.set_postfix_str(
-            f"{self.done}/{self.files} files, {_duration(report.seconds)} of audio, {_speed(report.speed)}",
-            refresh=False,
-        )
+        speed = f", {_speed(report.speed)}" if report.speed else ""
+        text = f"{self.done}/{self.files} files, {_duration(report.seconds)} of audio{speed}"
+        self.bar.set_postfix_str(text, refresh=False)
 
     def _lines(self, entry: Entry):
         position = f"[{self.done}/{self.files}]"
