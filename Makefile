@@ -29,8 +29,9 @@ DEMO := work/demo
 comma := ,
 
 # Without an NVIDIA GPU the pinned PyTorch comes first, so that no other package brings one with CUDA. pip's own indexes
-# are asked for its build for CPUs, then PyTorch's index. If that index cannot be reached, pip says so and takes what
-# its own indexes have: from PyPI, on Linux, the build with CUDA (5.9 GB).
+# are asked for its build for CPUs, then PyTorch's index, for PyTorch alone: what it needs comes with the next line, from
+# pip's indexes. If PyTorch's cannot be reached, pip says so and takes what its own have: from PyPI, on Linux, the build
+# with CUDA (5.9 GB).
 HAS_GPU := $(filter-out 0,$(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU))
 TORCH_VERSION ?= 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -58,7 +59,9 @@ $(READY): setup.py Makefile
 ifneq ($(HAS_GPU),)
 	$(PIP) "torch>=2.11"
 else
-	$(PIP) "torch==$(TORCH_VERSION)+cpu" 2>/dev/null || $(PIP) --extra-index-url $(TORCH_INDEX) "torch==$(TORCH_VERSION)"
+	$(PIP) "torch==$(TORCH_VERSION)+cpu" 2>/dev/null || \
+		$(PIP) --no-deps --retries 1 --index-url $(TORCH_INDEX) "torch==$(TORCH_VERSION)" || \
+		$(PIP) "torch==$(TORCH_VERSION)"
 endif
 	$(PIP) -e ".[demo,media]"
 	touch $@

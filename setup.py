@@ -40,6 +40,7 @@ with TemporaryDirectory() as scratch:
             "Environment :: GPU :: NVIDIA CUDA",
             "Intended Audience :: Developers",
             "Intended Audience :: Science/Research",
+            "Natural Language :: English",
             "Operating System :: POSIX :: Linux",
             "Programming Language :: Python :: 3",
             "Programming Language :: Python :: 3 :: Only",
@@ -47,6 +48,7 @@ with TemporaryDirectory() as scratch:
             "Programming Language :: Python :: 3.11",
             "Programming Language :: Python :: 3.12",
             "Programming Language :: Python :: 3.13",
+            "Programming Language :: Python :: 3.14",
             "Topic :: Multimedia :: Sound/Audio :: Sound Synthesis",
             "Topic :: Scientific/Engineering :: Artificial Intelligence",
             "Typing :: Typed",
@@ -142,6 +144,7 @@ with TemporaryDirectory() as scratch:
                 "av>=15.0",
                 "hama==1.7.0; platform_system != 'Windows'",
                 # Wheel and sdist are built without a network; from 77 on without the package wheel.
+                "build>=1.2.2",
                 "setuptools>=77.0.3",
                 "transformers>=5.0",
                 "triton>=3.9; platform_system == 'Linux'",

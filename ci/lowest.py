@@ -1,6 +1,7 @@
 """The lowest version that setup.py allows of every package, as constraints for pip.
 
 python ci/lowest.py [torch==2.13.0 …]     requirements named here replace setup.py's
+python ci/lowest.py --declared f0,web     the requirements themselves, with those of extras, for a resolver
 """
 
 from __future__ import annotations
@@ -51,4 +52,8 @@ def _version(requirement: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    print("\n".join(constraints(declared(), sys.argv[1:])))
+    if sys.argv[1:2] == ["--declared"]:
+        groups = declared()
+        print("\n".join(line for extra in ("", *sys.argv[2].split(",")) for line in groups[extra]))
+    else:
+        print("\n".join(constraints(declared(), sys.argv[1:])))

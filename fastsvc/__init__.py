@@ -29,12 +29,14 @@ if _beside:
     sys.meta_path.insert(0, _Beside)
 
 
-def load(path, device="auto"):
+def load(path=None, device="auto"):
     """Open an engine folder (``NAME.fsvc``) and return its :class:`fastsvc.engine.Engine`.
 
-    ``device`` is "auto", "cpu", "cuda", "cuda:1" or a torch.device. Raises :class:`fastsvc.errors.EngineError` when the
-    folder is missing, damaged or made for something this machine lacks.
+    ``path``: None or "voices" for the bundled voices. ``device`` is "auto", "cpu", "cuda",
+    "cuda:1" or a torch.device. Raises :class:`fastsvc.errors.EngineError` when the folder is missing, damaged or made
+    for something this machine lacks.
     """
+    from fastsvc.artifact import bundled
     from fastsvc.engine import Engine
 
-    return Engine.open(path, device=device)
+    return Engine.open(bundled.engine_path(path), device=device)

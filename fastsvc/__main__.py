@@ -4,9 +4,25 @@ import os
 import signal
 import sys
 
+INTERRUPTED, TERMINATED = 130, 143  # exit codes, as shells have them for SIGINT and SIGTERM
+
 
 def main() -> None:
-    """Run the command line; neither it nor its children run programs or modules of the current folder."""
+    """Run the command line; neither it nor its children run programs or modules of the current folder.
+
+    SIGTERM, and Ctrl-Break of Windows, end a command as Ctrl-C does, without half-written files; training and servers
+    have handlers of their own.
+    """
+    terminated = []
+
+    def terminate(number, frame):
+        terminated.append(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, terminate)
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     os.environ["PATH"] = os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -15,7 +31,11 @@ def main() -> None:
 
         main(prog_name="fastsvc")
     except KeyboardInterrupt:  # before or after the command itself, which prints more
-        sys.exit(130)
+        sys.exit(TERMINATED if terminated else INTERRUPTED)
+    except SystemExit as end:
+        if terminated and end.code == INTERRUPTED:
+            sys.exit(TERMINATED)
+        raise
     finally:
         # All is printed and written. Another Ctrl-C would interrupt libraries at Python's exit, with a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)

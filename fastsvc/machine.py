@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
+_OF_TORCH = {"avx512f": "avx512_f"}  # PyTorch's names where they differ from Linux'
 
 
 def cpu_model() -> str:
@@ -20,13 +21,23 @@ def cpu_model() -> str:
 
 
 def cpu_flags() -> list[str]:
-    """The instruction sets of :data:`_FLAGS` that the processor has (Linux on x86; empty elsewhere)."""
+    """The instruction sets of :data:`_FLAGS` that the processor has; none on processors that are not x86.
+
+    Windows and macOS have no /proc/cpuinfo: there PyTorch is asked, which needs one that can say (2.13 can).
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return []
+        return _flags_by_torch()
     flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
     return [flag for flag in _FLAGS if flag in flags]
+
+
+def _flags_by_torch() -> list[str]:
+    import torch
+
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return [flag for flag in _FLAGS if capabilities.get(_OF_TORCH.get(flag, flag))]
 
 
 def describe() -> dict:

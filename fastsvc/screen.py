@@ -5,6 +5,7 @@ Programs put :func:`steady` around everything; libraries print with :func:`shown
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import faulthandler
@@ -24,6 +25,10 @@ _ONE_LINE = {code: ascii(chr(code))[1:-1] for code in _HIDDEN}
 _ONE_LINE |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
 _ONE_LINE |= {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}  # of file names that are no valid text
 _LINES = {code: text for code, text in _ONE_LINE.items() if chr(code) not in "\n\t"}
+# What our texts hold and consoles of one byte a character (Windows' cp1252, the C locale) may lack.
+_TYPED = {"→": "->", "←": "<-", "−": "-", "–": "-", "×": "x", "≥": ">=", "≤": "<=", "·": "*", "…": "...", "∞": "inf"}
+_TYPED |= {"“": '"', "”": '"', "√": "sqrt", "σ": "sigma", "½": "1/2", "±": "+-"}
+_TYPED_ERRORS = "fastsvc.typed"
 _level = 0
 _shared: Callable | None = None
 
@@ -33,6 +38,17 @@ def shown(text: object, lines: bool = False) -> str:
     ``\\x1b``, ``\\u202e``, ``\\n``. Letters of all scripts, and emoji, stay. ``lines`` keeps newlines and tabs: for our
     own text, whose foreign parts went through this function before."""
     return str(text).translate(_LINES if lines else _ONE_LINE)
+
+
+def _typed(error: UnicodeError) -> tuple[str, int]:
+    """For codecs: a character that a stream cannot encode as a typewriter has it, "->" for "→", or else its escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_TYPED.get(character) or ascii(character)[1:-1] for character in missing), error.end
+
+
+codecs.register_error(_TYPED_ERRORS, _typed)
 
 
 def level() -> int:
@@ -84,7 +100,7 @@ class Steady(io.TextIOBase):
         start, end = text[:1] == "\r", text[1:][-1:] == "\r"
         body = shown(text[start : len(text) - end], lines=True)
         body = "\r" * start + body + "\r" * end
-        self._try("write", body.encode(self.encoding, "backslashreplace").decode(self.encoding))
+        self._try("write", body.encode(self.encoding, _TYPED_ERRORS).decode(self.encoding))
         return len(text)
 
     def flush(self) -> None:

@@ -25,9 +25,9 @@ WEIGHTS = [-1, -0.5, "1", NAN, INF, -INF, True, None, HUGE, [1]]
 SPEAKERS = [1.9, 1.0, True, None, "", "x", "٣", "1.0", "1_0", "0x1", b"Ada", -1, 3, HUGE, "9" * 5000, [0], NAN, 1j, {}]
 SPEAKERS += [np.float64(1), np.bool_(True), np.array([0, 1]), {"Ada": 0}, {"Ada": 1e308, "Bert": 1e308}, {1.5: 1.0}]
 SPEAKERS += [{"Ada": 1.0, "Bert": weight} for weight in WEIGHTS]
-AUDIO = [None, "x", 5, 0.5, True, [], [1, 2], [[0.1], [0.1, 0.2]], np.zeros(9, np.int16), np.zeros(9, complex)]
+AUDIO = [None, "x", 5, 0.5, True, [], [1, 2], [[0.1], [0.1, 0.2]], np.zeros(9, np.int64), np.zeros(9, complex)]
 AUDIO += [np.array(["a"]), np.full(9, NAN), np.full(9, 1e300), np.zeros((0, 9)), np.zeros((2, 2, 2)), {}, object]
-AUDIO += [torch.zeros(9, dtype=torch.bfloat16), torch.zeros(9).to_sparse(), torch.zeros(9, dtype=torch.int32)]
+AUDIO += [torch.zeros(9, dtype=torch.bfloat16), torch.zeros(9).to_sparse(), torch.zeros(9, dtype=torch.int64)]
 
 
 def told(value) -> str:

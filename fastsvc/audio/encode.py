@@ -56,6 +56,16 @@ def check_format(format: str, subtype: str | None = None) -> None:
         )
 
 
+def format_of(path: str | os.PathLike) -> str:
+    """The format that the suffix of ``path`` names. Raises OutputError where it names none."""
+    suffix = Path(path).suffix.lower()
+    for format, (own, _, _) in FORMATS.items():
+        if suffix == own:
+            return format
+    known = ", ".join(own for own, _, _ in FORMATS.values())
+    raise OutputError(f"{path}: its suffix names no format that is written", f"use one of {known}")
+
+
 def check_channels(format: str, channels: int) -> None:
     """Raises OutputError when ``format`` cannot carry that many channels."""
     if channels > _MAX_CHANNELS[format]:

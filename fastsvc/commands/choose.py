@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from fastsvc.artifact import bundled
 from fastsvc.commands.common import say, verbosity
+from fastsvc.engine.speakers import mixture
 from fastsvc.errors import EngineError, SpeakerError
 
 MODEL_VARIABLE = "FASTSVC_MODEL"
 
 
 def choose_model(model: str | None) -> tuple[Path, str]:
-    """(engine folder, why this one): -m, $FASTSVC_MODEL, the only .fsvc in the current folder, the demo voices.
+    """(engine folder, why this one): -m (a path, or a bundled engine's name), $FASTSVC_MODEL, the only .fsvc in the
+    current folder, the demo voices.
 
     Raises EngineError if that folder is missing, or several folders are possible.
     """
     from_variable = os.environ.get(MODEL_VARIABLE)
     in_folder = sorted(path for path in Path().glob("*.fsvc") if path.is_dir())
     if model:
-        chosen, why = Path(model), "-m"
+        chosen, why = Path(bundled.engine_path(model)), "-m"
     elif from_variable:
         chosen, why = Path(from_variable), f"${MODEL_VARIABLE}"
     elif len(in_folder) == 1:
         chosen, why = in_folder[0], "the only one in this folder"
     elif in_folder:
         raise EngineError(
-            f"several engines are in this folder: {', '.join(map(str, in_folder))}", "choose one with -m NAME.fsvc"
+            f"several engines are in this folder: {', '.join(map(str, in_folder))}",
+            f"choose one with -m NAME.fsvc, or the bundled voices with -m {bundled.VOICES.stem}",
         )
     elif bundled.VOICES.is_dir():
         chosen, why = bundled.VOICES, "the bundled demo voices"
@@ -42,6 +46,16 @@ def choose_model(model: str | None) -> tuple[Path, str]:
     return chosen, why
 
 
+def voice_name(path: Path, text: str | None) -> str:
+    """The resolved name of :func:`choose_speaker`'s choice, before the engine is opened. Raises SpeakerError,
+    EngineError."""
+    from fastsvc.artifact.engine_folder import Artifact
+    from fastsvc.engine.speakers import Speakers
+
+    table = Speakers.of(Artifact(path).manifest)
+    return table.name(choose_speaker(table, text))
+
+
 def choose_speaker(table, text: str | None) -> str | int | dict[str | int, float]:
     """The speaker named by ``text`` as the engine takes it: a name or id, or a mixture for "A:0.7,B:0.3".
 
@@ -51,12 +65,15 @@ def choose_speaker(table, text: str | None) -> str | int | dict[str | int, float
     Raises SpeakerError.
     """
     if text is None:
-        if len(table.names) == 1 or table.default is not None:
-            return table.names[table.default or 0]
-        names = ", ".join(f"{table.base + i} {name}" for i, name in enumerate(table.names[:20]))
-        more = f" and {len(table.names) - 20} more" if len(table.names) > 20 else ""
-        raise SpeakerError("no voice is chosen", f"choose one with --spk ID or NAME: {names}{more}")
-    speaker = _id_first(table, text) if table.knows(text) or ":" not in text else _mixture(table, text)
+        try:
+            return table.only()
+        except SpeakerError as error:
+            raise SpeakerError(
+                error.message, error.remedy.replace("by its id or name", "with --spk ID or NAME")
+            ) from None
+    speaker = (
+        _id_first(table, text) if table.knows(text) or ":" not in text else mixture(text, partial(_id_first, table))
+    )
     table.weights(speaker)
     return speaker
 
@@ -71,21 +88,3 @@ def _id_first(table, text: str) -> str | int:
         text, name = text.strip(), table.names[number - table.base]
         say(f"note: --spk {text} is the id of {name!r}; the speaker called {text!r} has the id {namesake}", error=True)
     return number
-
-
-def _mixture(table, text: str) -> dict[str | int, float]:
-    mixture: dict[str | int, float] = {}
-    for part in text.split(","):
-        name, _, weight = part.rpartition(":")
-        try:
-            share = float(weight)
-        except ValueError:
-            raise SpeakerError(f"{text!r} is not a mixture of speakers", 'write "A:0.7,B:0.3"') from None
-        if not share >= 0:  # checked before it is added to another share of that name
-            raise SpeakerError(
-                f"the mixture {text!r} has a weight that is negative or not a number",
-                "use weights from 0 up, such as A:0.7,B:0.3",
-            )
-        speaker = _id_first(table, name.strip())
-        mixture[speaker] = mixture.get(speaker, 0.0) + share
-    return mixture

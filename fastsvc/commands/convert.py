@@ -19,6 +19,7 @@ from fastsvc.commands.common import (
     verbosity,
     verbosity_options,
 )
+from fastsvc.commands.outputs import output_options
 from fastsvc.commands.rvc_options import rvc_options, with_tracker
 from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
@@ -64,7 +65,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
     show_default=MODEL_DEFAULT,
     help="Engine folder.",
 )
-@option("-o", "--out", default="converted", metavar="OUT_DIR", help="Folder of the results; created if missing.")
+@output_options
 @option(
     "--steps",
     type=click.IntRange(*arguments.STEPS),
@@ -126,9 +127,9 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 def convert(
     inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, overwrite, batch, **options
 ):
-    """Convert INPUTs (files and folders) to the voice of --spk.
+    """Convert INPUTs (files and folders, or - for stdin) to the voice of --spk.
 
-    Folders are searched recursively, and OUT_DIR keeps their tree. The command reads wav, flac, mp3, ogg, aiff and
+    Folders are searched recursively, and OUT keeps their tree. The command reads wav, flac, mp3, ogg, aiff and
     more, at any rate; with the extra fastsvc[media] also m4a, mp4, aac, webm, wma and similar formats. Each result
     is exactly as long as its input.
 
@@ -136,21 +137,21 @@ def convert(
     not start; 70: a fault of fastsvc.
     """
     from fastsvc.audio import encode
-    from fastsvc.commands import gpu
+    from fastsvc.commands import gpu, outputs
     from fastsvc.commands.choose import choose_model, choose_speaker
     from fastsvc.convert.batch import check_output_folder, run, waiting
     from fastsvc.convert.check import check_report
-    from fastsvc.convert.plan import plan
     from fastsvc.convert.settings import ConversionSettings
     from fastsvc.engine import Request
     from fastsvc.files import InWork
 
+    streams, format = outputs.arranged(inputs, out, format)
     if format != "same":
         encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
         if rate != "same" and encode.writable_rate(format, rate) != rate:
             raise click.UsageError(f"{format} cannot carry {rate} Hz; use --rate {encode.writable_rate(format, rate)}")
     path, why = choose_model(model)
-    planned = plan(inputs, out, format, tag=spk or "")
+    planned = outputs.planned(streams, format, options.pop("name_by"), path, spk)
     report_path = None if report is None else check_report(report, planned)
     check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
@@ -185,7 +186,7 @@ def convert(
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
-        result = run(engine, planned, settings, show.entry, show.fraction, in_work)
+        result = run(engine, planned, settings, streams.entry(show.entry), show.fraction, in_work)
     show.summary(result)
     if report_path is not None:
         from fastsvc.convert.report import save

@@ -66,11 +66,9 @@ class Show:
             self.bar.refresh(nolock=True)
 
     def _postfix(self, report: ConversionReport) -> None:
-        self.bar.set_postfix_str(
-            f"{self.done}/{self.files} files, {_duration(report.seconds)} of audio, "
-            f"{report.real_time_factor:.2f} x real time",
-            refresh=False,
-        )
+        speed = f", {_speed(report.speed)}" if report.speed else ""
+        text = f"{self.done}/{self.files} files, {_duration(report.seconds)} of audio{speed}"
+        self.bar.set_postfix_str(text, refresh=False)
 
     def _lines(self, entry: Entry):
         position = f"[{self.done}/{self.files}]"
@@ -86,7 +84,7 @@ class Show:
             shift = f", {entry.transpose:+g} semitones" if entry.transpose else ""
             yield (
                 f"{position} {entry.input} -> {entry.output}: {entry.seconds:.2f} s in {convert_s:.2f} s "
-                f"({convert_s / entry.seconds:.2f} x real time{shift})",
+                f"({_speed(entry.seconds / max(convert_s, 1e-9))}{shift})",
                 False,
             )
         for note in entry.notes:
@@ -97,7 +95,7 @@ class Show:
         done, skipped, failed = (report.count(status) for status in (DONE, SKIPPED, FAILED))
         text = f"converted {done} of {report.planned} files"
         if done:
-            text += f", {_duration(report.seconds)} of audio at {report.real_time_factor:.2f} x real time"
+            text += f", {_duration(report.seconds)} of audio at {_speed(report.speed)}"
         if skipped:
             text += f"; skipped {skipped} whose results exist (--overwrite converts them again)"
         if failed:
@@ -115,6 +113,11 @@ class Show:
 
             text = f"{len(faulty)} of them by {faults.TITLE}, not by the recording"
             say(f"{text}: {faults.save_report(faulty[0].traceback)}", error=True)
+
+
+def _speed(times: float) -> str:
+    """As ffmpeg's "speed=5x": seconds of audio that one second converts."""
+    return f"{times:.{0 if times >= 100 else 1 if times >= 1 else 2}f} × real time"
 
 
 def _duration(seconds: float) -> str:

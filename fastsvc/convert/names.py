@@ -6,7 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastsvc.convert.sources import Sources, folded
@@ -46,21 +46,33 @@ def longest_name(folder: str | os.PathLike) -> int:
 
 
 def name_results(
-    recordings: Sequence[InputRecording], suffixes: Sequence[str], out_dir: Path, tag: str, sources: Sources
+    recordings: Sequence[InputRecording],
+    suffixes: Sequence[str],
+    out_dir: Path,
+    tag: str,
+    sources: Sources,
+    tag_all: bool = False,
 ) -> tuple[list[Path], list[str]]:
     """(each result's path below ``out_dir``, notes on names that differ from the source's).
 
-    A result has the source's name with its suffix from ``suffixes``. A name that would replace an input gets ``tag``.
-    Names that clash get the source's suffix, then its folder, then a number, until they differ. Every member of a clash
-    is treated alike, so that names do not depend on the order of the inputs.
+    A result has the source's name with its suffix from ``suffixes``. A name that would replace an input gets ``tag``;
+    with ``tag_all`` every name does. Names that clash get the source's suffix, then its folder, then a number, until
+    they differ. Every member of a clash is treated alike, so that names do not depend on the order of the inputs.
     """
-    names = _Names(recordings, suffixes, out_dir, safe_tag(tag) or "converted", sources)
+    tag = safe_tag(tag) or "converted"
+    if tag_all:
+        recordings = [replace(recording, relative=_tagged(recording.relative, tag)) for recording in recordings]
+    names = _Names(recordings, suffixes, out_dir, tag, sources)
     names.tag_names_of_inputs()
     names.add_suffixes()
     names.add_folders()
     names.tag_names_of_inputs()
     names.number()
     return [names.fitted(i) for i in range(len(recordings))], list(names.notes())
+
+
+def _tagged(name: Path, tag: str) -> Path:
+    return name.with_stem(f"{name.stem}_{tag}")
 
 
 class _Names:
@@ -110,7 +122,7 @@ class _Names:
         for i, name in enumerate(self.names):
             if i not in self.tagged and self.is_source(i):
                 self.tagged.add(i)
-                self.change(i, name.with_stem(f"{name.stem}_{self.tag}"), _INPUT)
+                self.change(i, _tagged(name, self.tag), _INPUT)
 
     def add_suffixes(self) -> None:
         for group in self.clashes():

@@ -51,15 +51,20 @@ def output_format(source: Path, format: str) -> str:
 
 
 def plan(
-    inputs: Iterable[str | os.PathLike], out_dir: str | os.PathLike, format: str = "wav", tag: str = ""
+    inputs: Iterable[str | os.PathLike],
+    out_dir: str | os.PathLike,
+    format: str = "wav",
+    tag: str = "",
+    tag_all: bool = False,
 ) -> ConversionPlan:
     """Expand ``inputs`` (files, and folders with all below them) into jobs in natural order.
 
     The tree below each folder is kept. From folders are omitted: hidden files, files whose suffix is not a
     recording's, results of earlier runs, and ``out_dir`` itself. A file given by name always gets a job, even if it is
-    missing; the job then fails. ``tag`` is added to the name of a result that would replace a recording. A leading ~ is
-    the home folder. Raises AudioError when a folder is missing or nothing is found, OutputError when a folder would be
-    its own output folder.
+    missing; the job then fails. ``tag`` is added
+    to the name of a result that would replace a recording, with ``tag_all`` to every name. A leading ~ is the home
+    folder. Raises AudioError when a folder is missing or nothing is found, OutputError when a folder would be its own
+    output folder.
     """
     paths = [_expanded(path) for path in inputs]
     result, earlier, recordings, empty = ConversionPlan(folder=_folder(out_dir)), EarlierResults(), [], []
@@ -83,7 +88,7 @@ def plan(
     formats = [output_format(recording.source, format) for recording in unique]
     suffixes = [FORMATS[kind][0] for kind in formats]
     result.notes += _become_wav(unique, formats) if format == "same" else []
-    names, notes = name_results(unique, suffixes, result.folder, tag, result.sources)
+    names, notes = name_results(unique, suffixes, result.folder, tag, result.sources, tag_all)
     result.notes += notes
     result.jobs = [
         Job(recording.source, result.folder / name, kind) for recording, name, kind in zip(unique, names, formats)

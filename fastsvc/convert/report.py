@@ -63,6 +63,11 @@ class ConversionReport:
         """Engine time by length of audio, 0 when nothing was converted."""
         return self.convert_s / self.seconds if self.seconds else 0.0
 
+    @property
+    def speed(self) -> float:
+        """Length of audio by engine time, as people say "5 × real time"; 0 when nothing was converted."""
+        return self.seconds / self.convert_s if self.convert_s else 0.0
+
     def to_dict(self, **head) -> dict:
         totals = {
             "planned": self.planned,

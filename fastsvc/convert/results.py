@@ -14,6 +14,7 @@ from fastsvc.convert.report import FAILED, SKIPPED, Entry
 from fastsvc.convert.request_hash import request_hash
 from fastsvc.errors import AudioError, FastsvcError, OutputError
 from fastsvc.files import IN_WORK, clear_leftovers
+from fastsvc.files.renaming import replace
 
 _LONG = 1 << 26  # bytes: the length of shorter files is checked when they are read, not before
 _REMEDY = "replace it with --overwrite, or choose another folder with -o"
@@ -194,7 +195,7 @@ def _moved_aside(path: Path) -> Path:
             break
         except FileExistsError:
             number += 1
-    os.replace(path, free)
+    replace(path, free)
     return free
 
 

@@ -13,7 +13,7 @@ from fastsvc import arguments
 from fastsvc.artifact.content_hash import content_hash
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.config import AnyAcousticConfig
-from fastsvc.engine import backends, checks, closing, conversion, devices, extraction, synthesis, warming
+from fastsvc.engine import backends, checks, closing, conversion, devices, file_conversion, synthesis, warming
 from fastsvc.engine.conversion import OutputSpec, RecordingFeatures, progress_between
 from fastsvc.engine.cpu.sampler import Progress
 from fastsvc.engine.fronts import front_for
@@ -95,8 +95,8 @@ class Engine(Streaming):
     def convert(
         self,
         audio,
-        rate_hz: int,
-        speaker,
+        rate_hz: int | None = None,
+        speaker=None,
         *,
         steps: int | None = None,
         transpose=0,
@@ -120,10 +120,11 @@ class Engine(Streaming):
     ) -> tuple[np.ndarray, int]:
         """Convert a recording to another voice.
 
-        audio [samples] or [channels, samples] (mixed to one: fastsvc/audio/channels.py), float in −1 … 1, at rate_hz.
-        speaker: a name, an id, or a mapping of those to weights. steps: one of :attr:`steps`, None for
-        :attr:`default_steps`. transpose: semitones; "auto": from the voiced median of the recording to the speaker's,
-        in whole semitones; "octaves": in whole octaves.
+        audio [samples], [channels, samples] or [samples, channels] (mixed to one: fastsvc/audio/channels.py) at
+        rate_hz, float in −1 … 1 or int16, int32, uint8; or the path of a file, without rate_hz. speaker: a name, an id,
+        a mixture "A:0.7,B:0.3" or a mapping of names and ids to weights; None: the only voice. steps: one of
+        :attr:`steps`, None for :attr:`default_steps`. transpose: semitones; "auto": from the voiced median of the
+        recording to the speaker's, in whole semitones; "octaves": in whole octaves.
         formant: semitones by which the voice's resonances move, where the model has a key-shift embedding.
         noise_scale: the standard deviation of the sampler's draws from ``seed``, 0 … 1; at 0 the seed does not matter
         to the mel. RVC's voices draw with that share of RVC's own 0.66666. f0_method:
@@ -139,7 +140,6 @@ class Engine(Streaming):
         Returns (float32 [samples], rate): at the input's rate, exactly as many samples as the input.
         Raises AudioError, SpeakerError, ConfigError, EngineError.
         """
-        rate_hz = arguments.rate_hz(rate_hz)
         request = Request(
             speaker,
             steps=steps,
@@ -150,7 +150,7 @@ class Engine(Streaming):
             f0_method=f0_method,
             f0_weights=f0_weights,
             f0_range=f0_range,
-            rate_out_hz=rate_hz if rate_out_hz is None else rate_out_hz,
+            rate_out_hz=rate_out_hz,
             normalise=normalise,
             high_pass=high_pass,
             rms_mix_rate=rms_mix_rate,
@@ -164,7 +164,7 @@ class Engine(Streaming):
         progress = arguments.optional(arguments.callback, "progress", progress)
         self.check_request(request)
         self.check_convertible()
-        audio, note = extraction.mono(audio, rate_hz)
+        audio, note, rate_hz = file_conversion.recording(audio, rate_hz)
         if len(audio) == 0:
             return audio, request.rate_out_hz or rate_hz
         with self.lock:
@@ -246,5 +246,6 @@ class Engine(Streaming):
         """Raises EngineError, saying what to build, if this engine lacks a part that :meth:`convert` needs."""
         checks.convertible(self)
 
+    convert_file = file_conversion.convert_file
     warm_up = warming.warm_up
     close = closing.close

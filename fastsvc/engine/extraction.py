@@ -10,36 +10,23 @@ import torch
 from fastsvc import arguments
 from fastsvc.audio import channels, envelope, loudness, resample
 from fastsvc.config import AnyAcousticConfig, HubertConfig, hubert_units
+from fastsvc.engine import inputs
 from fastsvc.engine.cpu.sampler import Features
 from fastsvc.engine.cuda.copies import to_device
 from fastsvc.errors import AudioError, EngineError
 from fastsvc.features import align, f0, hum
 
-MOST_CHANNELS = 64
 SILENT = 1e-4  # a peak below −80 dB is not worth amplifying
 PEAKY = 1.08  # 0.7 dB: how far peaks of singing rise, on average, above what 40 of the 170 ms around reach
 
 
 def mono(audio, rate_hz: int) -> tuple[np.ndarray, str]:
-    """[samples] or [channels, samples], numpy or torch → (float32 [samples], a note or ""): channels.mixed.
+    """An array as inputs.as_floats takes it → (float32 [samples], a note or ""): channels.mixed.
 
     Raises AudioError for anything else, and for samples that are not finite.
     """
-    try:
-        audio = np.asarray(audio.detach().cpu() if isinstance(audio, torch.Tensor) else audio)
-    except (TypeError, ValueError, RuntimeError) as error:  # rows of unequal length, a sparse tensor, bfloat16
-        raise AudioError(f"audio is not an array: {error}", "use [samples] or [channels, samples]") from error
-    if audio.ndim not in (1, 2) or not np.issubdtype(audio.dtype, np.floating):
-        raise AudioError(
-            f"audio has shape {audio.shape} and type {audio.dtype}",
-            "use floating-point samples in −1 … 1, as [samples] or [channels, samples]",
-        )
-    if audio.ndim == 2 and audio.shape[0] > max(audio.shape[1], MOST_CHANNELS):
-        raise AudioError(f"audio has {audio.shape[0]} channels", "use [channels, samples]; this looks transposed")
-    if audio.ndim == 2 and audio.shape[0] == 0:
-        raise AudioError("audio has no channels", "use [samples] or [channels, samples]")
-    with np.errstate(over="ignore"):  # float64 beyond float32's range becomes infinite, and is refused below
-        audio = audio.astype(np.float32, copy=False)
+    audio = inputs.as_floats(audio)
+    with np.errstate(over="ignore"):
         audio, note = channels.mixed(audio, rate_hz) if audio.ndim == 2 else (audio, "")
     if audio.size and not np.isfinite((audio.min(), audio.max())).all():  # NaN passes through both
         raise AudioError("audio holds samples that are not finite numbers", "repair the recording")

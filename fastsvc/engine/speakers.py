@@ -6,7 +6,7 @@ import difflib
 import math
 import numbers
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastsvc import spelling
 from fastsvc.arguments import as_float, shown
@@ -14,6 +14,25 @@ from fastsvc.artifact.manifest import Manifest
 from fastsvc.errors import SpeakerError
 
 ID = re.compile(r"[0-9]{1,9}")
+
+
+def mixture(text: str, resolve: Callable[[str], int | str] = str) -> dict[int | str, float]:
+    """ "A:0.7,B:0.3" → {resolve("A"): 0.7, …}, shares of one speaker added up. Raises SpeakerError."""
+    shares: dict[int | str, float] = {}
+    for part in text.split(","):
+        name, _, weight = part.rpartition(":")
+        try:
+            share = float(weight)
+        except ValueError:
+            raise SpeakerError(f"{text!r} is not a mixture of speakers", 'write "A:0.7,B:0.3"') from None
+        if not share >= 0:  # checked before it is added to another share of that name
+            raise SpeakerError(
+                f"the mixture {text!r} has a weight that is negative or not a number",
+                "use weights from 0 up, such as A:0.7,B:0.3",
+            )
+        speaker = resolve(name.strip())
+        shares[speaker] = shares.get(speaker, 0.0) + share
+    return shares
 
 
 class Speakers:
@@ -29,10 +48,15 @@ class Speakers:
         return cls(manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz, manifest.default_speaker)
 
     def weights(self, speaker) -> dict[int, float]:
-        """Rows and weights, summing to 1, of a name, an id (5 or "5"), or a mapping of those to weights.
+        """Rows and weights, summing to 1, of a name, an id (5 or "5"), a mixture "A:0.7,B:0.3", or a mapping of names
+        and ids to weights; None: the default, or the only speaker.
 
         Raises SpeakerError: no such speaker, or a weight that is negative or no number.
         """
+        if speaker is None:
+            speaker = self.only()
+        if isinstance(speaker, str) and ":" in speaker and not self.knows(speaker):
+            speaker = mixture(speaker)
         if not isinstance(speaker, Mapping):
             return {self.row(speaker): 1.0}
         weights = {name: as_float(weight) for name, weight in speaker.items()}
@@ -42,11 +66,19 @@ class Speakers:
         total = sum(weights.values())
         if not 0 < total < math.inf:
             raise SpeakerError(f"the weights of the mixture sum to {total:g}", "use positive weights")
-        mixture: dict[int, float] = {}
+        rows: dict[int, float] = {}
         for name, weight in weights.items():
             row = self.row(name)
-            mixture[row] = mixture.get(row, 0.0) + weight / total
-        return mixture
+            rows[row] = rows.get(row, 0.0) + weight / total
+        return rows
+
+    def only(self) -> str:
+        """The speaker where none is chosen. Raises SpeakerError where there are several, and no default."""
+        if len(self.names) == 1 or self.default is not None:
+            return self.names[self.default or 0]
+        names = ", ".join(f"{self.base + i} {name}" for i, name in enumerate(self.names[:20]))
+        more = f" and {len(self.names) - 20} more" if len(self.names) > 20 else ""
+        raise SpeakerError("no voice is chosen", f"choose one by its id or name: {names}{more}")
 
     def row(self, speaker) -> int:
         """A name (letter case is ignored if only one fits) or an id → the row. Raises SpeakerError."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastsvc.errors import OutputError
+from fastsvc.files import renaming
 from fastsvc.files.leftovers import forget, temporary_name
 
 REMEDY = "choose another place, or check who may write there"
@@ -92,6 +93,8 @@ def reason(error: OSError) -> str:
     reasons |= {errno.EISDIR: "a folder of that name exists", errno.ENOTDIR: "a part of its path is a file"}
     reasons |= {errno.EEXIST: "a part of its path is a file", errno.ENAMETOOLONG: "the name is too long"}
     reasons |= {errno.EFBIG: "the file would be larger than the system allows"}
+    if renaming.WINDOWS:
+        reasons[errno.EACCES] = "no permission, or another program has it open"
     return reasons.get(error.errno, error.strerror or str(error))
 
 
@@ -147,7 +150,7 @@ class _Watched:
 
 def _rename(temporary: Path, path: Path, new: bool = False) -> None:
     if not (new and _link(temporary, path)):
-        os.replace(temporary, path)
+        renaming.replace(temporary, path)
     sync(path.parent)
 
 

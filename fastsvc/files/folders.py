@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from fastsvc.files import renaming
 from fastsvc.files.atomic import REMEDY, as_output_error, sync
 from fastsvc.files.leftovers import NEW, OLD, clear_leftovers, forget, temporary_name
 
@@ -39,7 +40,7 @@ def new_folder(out: str | os.PathLike, *, replace: bool = False, remedy: str = R
             if replace and (out.exists() or out.is_symlink()):
                 _exchange(holder, out)
             else:
-                os.rename(holder / NEW, out)
+                renaming.rename(holder / NEW, out)
             sync(out.parent)
         finally:
             shutil.rmtree(holder, ignore_errors=True)
@@ -60,11 +61,11 @@ def _exchange(holder: Path, out: Path) -> None:
             (holder / NEW).unlink()
         return
     (holder / OLD).mkdir()
-    os.rename(out, holder / OLD / out.name)  # if this process dies here, clear_leftovers restores the name
+    renaming.rename(out, holder / OLD / out.name)  # if this process dies here, clear_leftovers restores the name
     try:
-        os.rename(holder / NEW, out)
+        renaming.rename(holder / NEW, out)
     except BaseException:
-        os.rename(holder / OLD / out.name, out)
+        renaming.rename(holder / OLD / out.name, out)
         raise
 
 

@@ -18,6 +18,7 @@ from fastsvc.convert.settings import ConversionSettings
 from fastsvc.convert.sources import Sources
 from fastsvc.engine import Engine, Request, rvc_options
 from fastsvc.features import f0
+from fastsvc.files.renaming import replace
 from fastsvc.serve.workers import pictures
 from fastsvc.serve.workers.child import Parent, failure, rss_bytes
 
@@ -101,7 +102,7 @@ class Run:
         folder = Path(job["folder"])
         target = folder / (RESULT + Path(entry.output).suffix)
         try:
-            os.replace(entry.output, target)
+            replace(entry.output, target)
         except OSError as error:  # its folder is gone, as the job was cancelled
             self.waiting.remove(job)
             self.parent.tell({"job": job["id"], "failed": failure(error)})
