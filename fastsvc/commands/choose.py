@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastsvc.commands.common import say, verbosity
 from fastsvc.errors import EngineError, SpeakerError
+from fastsvc.remote import file_of, is_url
 
 MODEL_VARIABLE = "FASTSVC_MODEL"
 DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
@@ -15,14 +16,14 @@ DEMO = Path(__file__).parent.parent / "demo" / "choir.fsvc"
 def choose_model(model: str | None) -> tuple[Path, str]:
     """(engine folder, why this one): -m, $FASTSVC_MODEL, the only .fsvc in the current folder, the demo voices.
 
-    Raises EngineError if that folder is missing, or several folders are possible.
+    An engine by URL is copied to this machine. Raises EngineError if that folder is missing, or several are possible.
     """
     from_variable = os.environ.get(MODEL_VARIABLE)
     in_folder = sorted(path for path in Path().glob("*.fsvc") if path.is_dir())
     if model:
-        chosen, why = Path(model), "-m"
+        chosen, why = _local(model), "-m"
     elif from_variable:
-        chosen, why = Path(from_variable), f"${MODEL_VARIABLE}"
+        chosen, why = _local(from_variable), f"${MODEL_VARIABLE}"
     elif len(in_folder) == 1:
         chosen, why = in_folder[0], "the only one in this folder"
     elif in_folder:
@@ -40,6 +41,20 @@ def choose_model(model: str | None) -> tuple[Path, str]:
             f"{chosen}: no such engine (from {why})", "check the path, or build an engine with `fastsvc build`"
         )
     return chosen, why
+
+
+def engine_url(model: str | None) -> str | None:
+    """The URL of the engine that :func:`choose_model` chooses, if it is named by one."""
+    name = model or os.environ.get(MODEL_VARIABLE) or ""
+    return name if is_url(file_of(name)) else None
+
+
+def _local(name: str) -> Path:
+    if not is_url(file_of(name)):
+        return Path(file_of(name))
+    from fastsvc.convert.spread import engines
+
+    return engines.local(name)
 
 
 def choose_speaker(table, text: str | None) -> str | int | dict[str | int, float]:
