@@ -1,124 +1,143 @@
-"""Engine folders whose manifest was written by somebody else, or before this version: served, or one clear line."""
+"""Manifests: each row's own target, speaker and options; results appended; mistakes named before anything is done."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
-from test_voices import voice
+from command_line import run
+from recordings import put, tone
+from remote_folders import fake, lines, names, put_remote, store  # noqa: F401 - fixtures
 
-import fastsvc
-from fastsvc import build
-from fastsvc.artifact import engine_folder
-from fastsvc.artifact.manifest import Manifest
-from fastsvc.artifact.manifest_values import fault
-from fastsvc.checkpoints import read
-from fastsvc.commands import choose
-from fastsvc.commands.inspect import describe
-from fastsvc.errors import CheckpointError, EngineError
+from fastsvc.audio import io
+from fastsvc.convert import manifest
+from fastsvc.convert.manifest import Row
+from fastsvc.errors import ConfigError
+from fastsvc.remote import Folder
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    return voice(tmp_path_factory.mktemp("voice"), "diffusion_svc", speaker_f0="1:220")
+def write(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
-def changed(engine, folder, **values):
-    shutil.copytree(engine, folder)
-    manifest = json.loads((folder / engine_folder.MANIFEST).read_text())
-    for key, value in values.items():
-        manifest.pop(key) if value is KeyError else manifest.update({key: value})
-    (folder / engine_folder.MANIFEST).write_text(json.dumps(manifest))
-    return folder
+def test_rows(tmp_path):
+    path = write(
+        tmp_path / "list.jsonl",
+        {"source": "a.wav"},
+        {"source": "/b.wav", "target": "x/b.flac", "speaker": 3, "transpose": "auto", "seed": 5},
+        {"source": "s3://c/d.wav", "speaker": "a:0.5,b:0.5", "high_pass": False},
+    )
+    path.write_text(path.read_text().replace("\n", "\n\n"))
+    assert manifest.read(str(path)) == [
+        Row(1, str(tmp_path / "a.wav")),
+        Row(3, "/b.wav", "x/b.flac", "3", {"transpose": "auto", "seed": 5}),
+        Row(5, "s3://c/d.wav", "", "a:0.5,b:0.5", {"high_pass": False}),
+    ]
 
 
-WRONG = {
-    "sampler": (5, None),
-    "depth": ("x", True),
-    "default_steps": ("x", 77),
-    "speakers": (5, [1, 2, 3], [], None),
-    "speaker_base": ("x", 1.5),
-    "speaker_f0_hz": ("abc", 5, ["a"]),
-    "input_peak": ("x",),
-    "precision": (3,),
-    "schedules": ({}, {"1": []}, {"2": [999.0, 2.0, 5.0]}, [1], {"x": [1.0]}),
-    "levels": (["x"], None, 3),
-    "vocoder": (5, {"config": {}}, {"config": 3, "source": {}}),
-    "content": (5, {"kind": ["a"], "config": {}}),
-    "index": (5, {"file": "a", "sha256": "0", "vectors": 1, "lists": 1}),
-    "source": ({}, 3),
-}
+@pytest.mark.parametrize(
+    "row, why",
+    [
+        ("{", "not JSON"),
+        ("[" * 100000, "not JSON"),
+        ("[]", "not an object with a source"),
+        ('{"target": "a"}', "not an object with a source"),
+        ('{"source": ""}', "not an object with a source"),
+        ('{"source": "a", "spekaer": "x"}', "'spekaer' is not known"),
+        ('{"source": "a", "seed": "x"}', "seed is 'x'"),
+        ('{"source": "a", "seed": true}', "seed is True"),
+        ('{"source": "a", "target": "../b.wav"}', "does not lie below"),
+        ('{"source": "a", "target": "/b.wav"}', "does not lie below"),
+        ('{"source": "a", "target": "C:/b.wav"}', "does not lie below"),
+        ('{"source": "a", "target": "b\\\\..\\\\..\\\\c.wav"}', "does not lie below"),
+    ],
+)
+def test_rows_that_make_no_sense(tmp_path, row, why):
+    (tmp_path / "m.jsonl").write_text('{"source": "z"}\n' + row)
+    with pytest.raises(ConfigError, match="m.jsonl, line 2: ") as error:
+        manifest.read(str(tmp_path / "m.jsonl"))
+    assert why in str(error.value)
 
 
-@pytest.mark.parametrize("key, value", [(key, value) for key, values in WRONG.items() for value in values])
-def test_a_wrong_value_is_named(engine, tmp_path, key, value):
-    path = changed(engine, tmp_path / "e.fsvc", **{key: value})
-    for use in (fastsvc.load, describe):
-        with pytest.raises(EngineError, match=key):
-            use(path)
+def test_files_that_are_no_manifests(tmp_path):
+    for name, why in (("none.jsonl", "none.jsonl"), ("empty.jsonl", "no rows are in it")):
+        (tmp_path / "empty.jsonl").write_text("\n")
+        with pytest.raises(ConfigError, match=why):
+            manifest.read(str(tmp_path / name))
+    write(tmp_path / "two.jsonl", {"source": "a", "target": "x.wav"}, {"source": "b", "target": "x.wav"})
+    with pytest.raises(ConfigError, match="line 2: line 1 has the same target"):
+        manifest.read(str(tmp_path / "two.jsonl"))
 
 
-def test_parts_that_do_not_fit_their_configuration(engine, tmp_path):
-    manifest = json.loads((engine / engine_folder.MANIFEST).read_text())
-    for part in ("vocoder", "content"):
-        size = {"vocoder": "initial_channels", "content": "hidden"}[part]
-        whole = manifest[part]["config"]
-        kept = {**manifest[part], "config": {**whole, size: 2 * whole[size]}}
-        path = changed(engine, tmp_path / f"{part}.fsvc", **{part: kept})
-        with pytest.raises(EngineError, match=f"{part}.safetensors does not fit"):
-            fastsvc.load(path)
-        with pytest.raises(CheckpointError, match="does not fit its configuration"):
-            voice(tmp_path / f"of {part}", "sovits", **{part: path})
-    foreign = {**manifest["vocoder"], "config": {}}  # the defaults, of another rate
-    path = changed(engine, tmp_path / "rate.fsvc", vocoder=foreign)
-    with pytest.raises(EngineError, match="vocoder.config.mel.rate_hz of 24000, but acoustic.mel.rate_hz is 44100"):
-        fastsvc.load(path)
-    path = changed(engine, tmp_path / "names.fsvc", speakers=["one"])
-    with pytest.raises(EngineError, match="1 names for 3 speakers"):
-        fastsvc.load(path)
+def test_each_row_has_its_own_settings(fake, tmp_path):  # noqa: F811
+    for name in "abc":
+        put(tmp_path / "songs" / f"{name}.wav", tone(0.05))
+    write(
+        tmp_path / "songs" / "list.jsonl",
+        {"source": "a.wav", "target": "one/x.flac", "speaker": "bert", "transpose": 3, "seed": 7, "formant": 1.5},
+        {"source": "missing.wav"},
+        {"source": "b.wav", "target": "two", "rate": 12000},
+        {"source": str(tmp_path / "songs" / "c.wav"), "steps": 2, "f0": "pyin"},
+        {"source": "b.wav", "target": "one/again.wav", "speaker": 0},
+    )
+    asked = ["convert", "--manifest", "songs/list.jsonl", "--spk", "carla", "-o", "out", "--report", "r.json"]
+    text = run(*asked, code=1)
+    assert sorted(fake.asked, key=str) == sorted(
+        [("bert", 1, 1.5, 7, 1.0), ("carla", 1, 0.0, 0, 1.0), ("carla", 2, 0.0, 0, 1.0), (0, 1, 0.0, 0, 1.0)], key=str
+    )
+    assert {call[3]["f0_method"] for call in fake.calls} == {None, "pyin"}
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("[!.]*.*"))
+    assert found == ["c.wav", "one/again.wav", "one/x.flac", "two.wav"]
+    assert io.probe(tmp_path / "out" / "two.wav").rate_hz == 12000
+    results = lines(tmp_path / "songs" / "list.results.jsonl")
+    assert sorted(row["line"] for row in results) == [1, 2, 3, 4, 5] and "list.results.jsonl" in text.stdout
+    assert {row["line"]: row["status"] for row in results} == {
+        n: "failed" if n == 2 else "converted" for n in range(1, 6)
+    }
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert [entry["speaker"] for entry in report["files"]] == ["bert", "carla", "carla", "carla", "anna"]
+    # again: what is done is skipped, and the new lines come after the old ones
+    assert "skipped 4" in run(*asked, code=1).stdout
+    assert [row["status"] for row in lines(tmp_path / "songs" / "list.results.jsonl")].count("skipped") == 4
 
 
-def test_manifests_of_older_versions(engine, tmp_path):
-    """Without the keys that have come since, their meaning of then holds."""
-    path = changed(engine, tmp_path / "e.fsvc", default_steps=KeyError, depth=KeyError, speaker_f0_hz=KeyError)
-    assert fastsvc.load(path).default_steps == 3 and "speakers     3, ids from 1" in describe(path)
+@pytest.mark.parametrize(
+    "rows, why",
+    [
+        ([{"source": "a.wav", "speaker": "nobody"}], "line 1 of the manifest: "),
+        ([{"source": "a.wav", "transpose": 1000}], "line 1 of the manifest: "),
+        ([{"source": "a.wav", "channels": "all"}], "line 1 of the manifest: "),
+        ([{"source": "a.wav"}, {"source": "x/a.flac"}], "line 2: line 1 has the same target a.wav"),
+        ([{"source": "a.wav", "target": "a.m4a"}], "a.m4a has no format of results"),
+        ([{"source": "out/a.wav"}], "would replace a source"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_converted(fake, tmp_path, rows, why):  # noqa: F811
+    put(tmp_path / "a.wav", tone(0.02))
+    put(tmp_path / "out" / "a.wav", tone(0.02))
+    write(tmp_path / "m.jsonl", *rows)
+    assert why in run("convert", "--manifest", "m.jsonl", "--spk", "anna", "-o", "out", code=2).stderr
+    assert not fake.calls
 
 
-def test_an_engine_is_no_checkpoint(engine, tmp_path):
-    with pytest.raises(CheckpointError, match="is an engine, which is built already"):
-        build.compile(engine, tmp_path / "e.fsvc", progress=None)
-    deep = tmp_path / "deep"
-    deep.mkdir()
-    (deep / engine_folder.MANIFEST).write_text("[" * 200_000)
-    assert not engine_folder.is_engine(deep)
-    with pytest.raises(EngineError, match="cannot be read"):
-        fastsvc.load(deep)
+def test_inputs_and_manifests_exclude_each_other(fake, tmp_path):  # noqa: F811
+    assert "omit INPUT" in run("convert", "a.wav", "--manifest", "m.jsonl", code=2).stderr
+    assert "Missing argument 'INPUT...'" in run("convert", "--spk", "anna", code=2).stderr
+    assert "are for --ray" in run("convert", "a.wav", "--workers", 3, code=2).stderr
+    assert "is not a device" in run("convert", "a.wav", "--device", "cuda:x", code=2).stderr
+    assert "write i/n" in run("convert", "a.wav", "--shard", "3/2", code=2).stderr
 
 
-def test_the_folder_of_a_combo(tmp_path):
-    import formats
-
-    formats.diffusion_svc(tmp_path / "x", combo=True)
-    assert read(tmp_path / "x").format == "diffusion_svc"
-
-
-def test_an_older_manifest_says_what_it_left_unsaid():
-    """The bundled voices' first manifest, before GPUs, backends and shallow diffusion had keys in it."""
-    stated = json.loads((Path(__file__).parent / "data" / "manifests" / "2026-11-23.json").read_text())
-    assert not {"gpu_precision", "default_steps", "depth"} & stated.keys() and fault(stated) is None
-    read = Manifest.of(stated)
-    assert (read.gpu_precision, read.default_steps, read.sampling.depth) == (stated["precision"], 1, None)
-    assert (read.vocoder.backend, read.vocoder.cpu_backend, read.vocoder.unvoiced_f0) == ("auto", "torch", "zero")
-    gone = {**stated, "vocoder": {**stated["vocoder"], "backend": "tensorrt_rtx_polyphase"}}
-    assert fault(gone) is None and Manifest.of(gone).vocoder.backend == "tensorrt_rtx"
-    assert read.content.kind == "recogniser" and read.speakers == tuple(stated["speakers"])
-    precise = Manifest.of({**stated, "precision": "bf16"})
-    assert precise.gpu_precision == "bf16" and Manifest.of({**stated, "gpu_precision": "fp32"}).gpu_precision == "fp32"
-
-
-def test_what_is_written_is_what_was_read():
-    stated = json.loads((choose.DEMO / engine_folder.MANIFEST).read_text())
-    stated["vocoder"]["config"].setdefault("speakers", 0)  # newer than the bundled voices
-    stated = {"index": None, "default_speaker": None} | stated
-    kept = {key: stated[key] for key in ("format", "version", "fastsvc", "files")}
-    assert json.loads(json.dumps(Manifest.of(stated).to_dict())) | kept == stated
+def test_a_manifest_by_url(fake, store, tmp_path):  # noqa: F811
+    many = [f"{number:02}.wav" for number in range(25)]
+    put_remote(f"{store}/in", tmp_path, *many[:3])
+    for name in many[3:]:
+        Folder(f"{store}/in").write(name, Folder(f"{store}/in").read(["00.wav"])["00.wav"])
+    rows = [json.dumps({"source": name, "target": f"x/{name}"}) for name in many]
+    Folder(f"{store}/in").write("list.jsonl", "\n".join(rows).encode())
+    asked = ["convert", "--manifest", f"{store}/in/list.jsonl", "--spk", "anna", "-o", f"{store}/out"]
+    run(*asked, "--shard", "1/2")
+    run(*asked, "--shard", "2/2")
+    assert names(f"{store}/out") == [f"x/{name}" for name in many]
+    assert "skipped 25" in run(*asked).stdout
+    parts = [lines(tmp_path / f"list.results-{number}-of-2.jsonl") for number in (1, 2)]
+    assert sorted(row["line"] for part in parts for row in part) == list(range(1, 26))

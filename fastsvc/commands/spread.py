@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fastsvc import arguments
 from fastsvc.commands.choose import choose_model, choose_speaker, engine_url
 from fastsvc.commands.common import INTERRUPTED, SOME_FAILED, say, say_notes, verbosity
 from fastsvc.commands.engine_opening import open_engine, report_head
@@ -41,6 +42,7 @@ class Values:
         from fastsvc.engine import Request
 
         values = {"rate": self.rate, "bits": self.bits, "channels": self.channels} | row
+        arguments.one_of("channels", values["channels"], ("mono", "keep"))
         request = {"f0_method" if key == "f0" else key: value for key, value in row.items() if key not in OF_RESULTS}
         request = self.options | request
         request["steps"] = request["steps"] or engine.default_steps

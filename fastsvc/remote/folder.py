@@ -130,7 +130,7 @@ def _nanoseconds(date) -> int:
     if isinstance(date, datetime.datetime):
         date = date.replace(tzinfo=date.tzinfo or datetime.timezone.utc)
         return int(date.timestamp() * 1e6) * 1000
-    return int(date * 1e9) if isinstance(date, (int, float)) else 0
+    return int(date * 1e6) * 1000 if isinstance(date, (int, float)) else 0
 
 
 def _reading(url: str):

@@ -38,7 +38,7 @@ class RemoteLists:
         return self.read(self.items)
 
     def read(self, names=None) -> dict[str, list[Result]]:
-        names = [f"{LISTS}/{item.name}" for item in self.folder.items(LISTS)] if names is None else names
+        names = [item.name for item in self.folder.items(LISTS)] if names is None else names
         lists = sorted(name for name in names if name.startswith(f"{LISTS}/") and name.endswith(".jsonl"))
         contents = self.folder.read(lists)
         return by_name(line for name in lists if name in contents for line in contents[name].splitlines())
