@@ -127,6 +127,8 @@ def measured(counts: list[int], files: int, cost_s: float, keep: Path | None) ->
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # for a cluster that exists for a minute, on this machine's own
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    ways = (str(PAGE.parent.parent), os.environ.get("PYTHONPATH", ""))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, ways))  # of workers, for FixedCostWorker
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     result = circumstances.describe("python -m bench.scale", torch.device("cpu")) | {"cost_s": cost_s, "rows": []}
     result["versions"]["ray"] = __import__("ray").__version__

@@ -63,8 +63,8 @@ def table(songs: int, gpus: int, speeds=(25.0, 50.0, 100.0, 200.0)) -> str:
         found = model(asked)
         lines.append(
             f"| {speed:g} × real time | {found['wall_h']:.1f} h | {found['wall_h'] * gpus:,.0f} "
-            f"| {found['gpu_cost']:,.0f} | {found['request_cost']:.0f} | {100 * found['efficiency']:.0f} % | {100 * found['driver_busy']:.0f} % "
-            f"| {found['network_gbit']:.0f} Gbit/s |"
+            f"| {found['gpu_cost']:,.0f} | {found['request_cost']:.0f} | {100 * found['efficiency']:.0f} % "
+            f"| {100 * found['driver_busy']:.0f} % | {found['network_gbit']:.0f} Gbit/s |"
         )
     return "\n".join(lines) + "\n"
 

@@ -55,7 +55,7 @@ class ScriptedCrew:
                         self.alone.append(not waiting)
                         queue.clear()
                         return [Lost(slot, "killed by signal 9")]
-                return [Done(slot, task.number, [Entry(job.source, job.target, DONE) for job in task.jobs])]
+                return [Done(slot, task.number, {job.number: Entry(job.source, job.target, DONE) for job in task.jobs})]
         return []
 
     def close(self):

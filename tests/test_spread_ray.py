@@ -64,6 +64,8 @@ def cluster():
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nobody else reaches this machine's own address
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    ways = (os.path.dirname(__file__), os.environ.get("PYTHONPATH", ""))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, ways))  # of workers, for FakeWorker
     made = patient(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}))
     nodes = [patient(lambda: made.add_node(num_cpus=1)) for _ in range(3)]
     patient(lambda: ray_cluster.connect(made.address))

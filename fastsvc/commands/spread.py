@@ -65,6 +65,9 @@ def convert(asked: SpreadOptions, given: Values) -> int:
     from fastsvc.convert.spread import outputs, run
     from fastsvc.remote import file_of
 
+    weights = given.options.get("f0_weights")
+    if weights is not None:  # workers may begin in another folder
+        given = replace(given, options=given.options | {"f0_weights": str(Path(weights).expanduser().absolute())})
     given = replace(given, inputs=tuple(map(file_of, given.inputs)), out=file_of(given.out))
     room = _room(asked, given.device) if asked.ray is not None else None
     try:
@@ -178,7 +181,7 @@ def _crew(asked: SpreadOptions, given: Values, engine, path, room, progress):
     if room is not None:
         from fastsvc.convert.spread.ray_crew import RayCrew
 
-        spec = replace(spec, device="cuda" if room.gpus else "cpu")
+        spec = replace(spec, device="cuda" if room.gpus else "cpu", folder=str(Path.cwd()))
         return lambda: RayCrew(spec, room.workers, room.gpus), given.batch if room.gpus else 1
     devices = given.device.split(",")
     if len(devices) > 1:

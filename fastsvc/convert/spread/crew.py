@@ -26,11 +26,11 @@ class Ready:
 
 @dataclass(frozen=True)
 class Done:
-    """A task's entries, in the order of its recordings; fewer where the run was interrupted."""
+    """A task's entries by the recordings' numbers; fewer where the run was interrupted."""
 
     slot: int
     task: int
-    entries: list[Entry]
+    entries: dict[int, Entry]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class HereCrew:
         self.worker, self.progress = worker, progress
         self.pool = ThreadPoolExecutor(2, "stage")
         self.fetching: deque[tuple[int, Future[Staged]]] = deque()
-        self.putting: deque[tuple[int, Future[list[Entry]]]] = deque()
+        self.putting: deque[tuple[int, Future[dict[int, Entry]]]] = deque()
         self.started: deque[Event] = deque()
 
     def start(self, slot: int) -> None:

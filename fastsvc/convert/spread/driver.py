@@ -85,8 +85,9 @@ class Driver:
             self.starts[event.slot] = 0
         elif isinstance(event, Done):
             task = self.at[event.slot].pop(event.task, None)
-            for job, entry in zip(task.jobs if task else (), event.entries):
-                self.done(job, entry)
+            for job in task.jobs if task else ():
+                if job.number in event.entries:
+                    self.done(job, event.entries[job.number])
         elif isinstance(event, Refused):
             self.cause = str(event.error)
             self.notes.append(f"a worker does not start: {event.error}")

@@ -126,7 +126,7 @@ def _open() -> dict | FastsvcError:
     return _worker.open()
 
 
-def _work(task: Task) -> list[Entry]:
+def _work(task: Task) -> dict[int, Entry]:
     assert _worker is not None
     return _worker.work(task)
 

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import secrets
+import tempfile
 from dataclasses import dataclass
 
 from fastsvc import children
@@ -36,7 +37,6 @@ def connect(address: str) -> str:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # from then on Ray's default, and a warning else
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
     try:
         import ray
     except ImportError:
@@ -46,7 +46,7 @@ def connect(address: str) -> str:
         return "the cluster that this process is connected to"
     if address != LOCAL:
         try:
-            ray.init(address=address, **options)
+            _begin(address=address, **options)
             return address if address != AUTO else ray.get_runtime_context().gcs_address
         except ConnectionError as error:
             if address != AUTO or os.environ.get("RAY_ADDRESS"):
@@ -63,8 +63,22 @@ def connect(address: str) -> str:
     if "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    ray.init(address="local", num_cpus=children.cores(), include_dashboard=False, **options)
+    _begin(address="local", num_cpus=children.cores(), include_dashboard=False, **options)
     return "started on this machine"
+
+
+def _begin(**options) -> None:
+    """Begin in an empty folder: Ray's workers search the driver's current one for modules, before Python's own, and a
+    folder of songs may hold anything."""
+    import ray
+
+    folder = os.getcwd()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+        os.chdir(empty)
+        try:
+            ray.init(**options)
+        finally:
+            os.chdir(folder)
 
 
 def disconnect() -> None:

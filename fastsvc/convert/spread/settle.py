@@ -73,12 +73,15 @@ def remote_results(engine, lists: RemoteLists, settings: ConversionSettings, for
     return RemoteResults(lists, request, settings.voice, engine_name(engine.path), settings.overwrite)
 
 
-def source_of(job: SpreadJob) -> tuple[str, int, int] | None:
-    """(name, size, version) of a recording for the lists of a folder by URL; None where it is missing."""
+def source_of(job: SpreadJob, folder: str = "") -> tuple[str, int, int] | None:
+    """(name, size, version) of a recording for the lists of a folder by URL; None where it is missing.
+
+    ``folder``: in which relative paths begin.
+    """
     if is_url(job.source):
         return job.source, job.size, job.version
     try:
-        status = os.stat(job.source)
+        status = os.stat(Path(folder, job.source))
     except OSError:
         return None
-    return Path(os.path.realpath(job.source)).as_posix(), status.st_size, status.st_mtime_ns
+    return Path(os.path.realpath(Path(folder, job.source))).as_posix(), status.st_size, status.st_mtime_ns

@@ -31,7 +31,8 @@ STAGING = "staging"  # in the cache folder: recordings that were fetched, and re
 class WorkerSpec:
     """What a worker needs to start. ``engine``: a path or URL; ``content_hash``: of the driver's engine, which must be
     the same; ``out``: the output folder, a path or URL; ``own_list``: of results, as other machines write there too;
-    ``threads``: of PyTorch on a CPU, 0: its own choice."""
+    ``threads``: of PyTorch on a CPU, 0: its own choice; ``folder``: in which relative paths begin,
+    "" for the current one."""
 
     engine: str
     content_hash: str
@@ -40,6 +41,7 @@ class WorkerSpec:
     vocoder_backend: str = "auto"
     own_list: bool = False
     threads: int = 0
+    folder: str = ""
 
 
 @dataclass
@@ -103,8 +105,8 @@ class Worker:
             )
         return engine
 
-    def work(self, task: Task) -> list[Entry]:
-        """The entries of all recordings of the task, in their order."""
+    def work(self, task: Task) -> dict[int, Entry]:
+        """The entries of all recordings of the task, by their numbers."""
         staged = self.fetch(task)
         with self.lock:
             self.convert(staged)
@@ -115,7 +117,7 @@ class Worker:
         staged = Staged(task, self._folder(task))
         for job in task.jobs:
             try:
-                source, target = Path(job.source), Path(job.target)
+                source, target = Path(self.spec.folder, job.source), Path(self.spec.folder, job.target)
                 if is_url(job.source):
                     assert staged.folder is not None
                     url, name = split(job.source)
@@ -136,7 +138,7 @@ class Worker:
             return
         report = ConversionReport()
         try:
-            folder = Path(self.spec.out) if self._lists is None else staged.folder or Path()
+            folder = Path(self.spec.folder, self.spec.out) if self._lists is None else staged.folder or Path()
             plan = ConversionPlan(jobs, folder=folder, sources=Sources(job.source for job in jobs))
             results = PassResults() if self._lists is not None else self._results(plan, staged)
             report = batch.run(self.engine, plan, task.settings, progress=progress, results=results)
@@ -157,7 +159,7 @@ class Worker:
         if report.interrupted:
             raise KeyboardInterrupt
 
-    def publish(self, staged: Staged) -> list[Entry]:
+    def publish(self, staged: Staged) -> dict[int, Entry]:
         """Put the results that go to a URL; the entries."""
         task = staged.task
         for job, here in staged.jobs if self._lists is not None else ():
@@ -165,12 +167,12 @@ class Worker:
             if entry is not None and entry.status == DONE:
                 try:
                     results = remote_results(self.engine, self._lists, task.settings, [job.format])
-                    results.publish(job, source_of(job) or (job.source, 0, 0), here.target)
+                    results.publish(job, source_of(job, self.spec.folder) or (job.source, 0, 0), here.target)
                 except Exception as error:
                     entry.status, entry.reason = FAILED, faults.line(error)
         if staged.folder is not None:
             shutil.rmtree(staged.folder, ignore_errors=True)
-        return [staged.entries[job.number] for job in task.jobs if job.number in staged.entries]
+        return staged.entries
 
     def close(self) -> None:
         if self._staging is not None:
