@@ -113,7 +113,7 @@ long: $(TOOLS)
 scale: $(TOOLS)
 	$(PIP) -e ".[scale]"
 	FASTSVC_LONG=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 900 tests/test_spread_ray.py \
-		tests/test_spread_processes.py
+		tests/test_spread_processes.py tests/test_spread_s3.py
 
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py

@@ -82,7 +82,7 @@ def test_each_row_has_its_own_settings(fake, tmp_path):  # noqa: F811
     asked = ["convert", "--manifest", "songs/list.jsonl", "--spk", "carla", "-o", "out", "--report", "r.json"]
     text = run(*asked, code=1)
     assert sorted(fake.asked, key=str) == sorted(
-        [("bert", 1, 1.5, 7, 1.0), ("carla", 1, 0.0, 0, 1.0), ("carla", 2, 0.0, 0, 1.0), (0, 1, 0.0, 0, 1.0)], key=str
+        [("bert", 1, 1.5, 7, 1.0), ("carla", 1, 0.0, 0, 1.0), ("carla", 2, 0.0, 0, 1.0), ("0", 1, 0.0, 0, 1.0)], key=str
     )
     assert {call[3]["f0_method"] for call in fake.calls} == {None, "pyin"}
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("[!.]*.*"))
