@@ -10,6 +10,7 @@
 # make test-isa   the tests that compare numbers, under each set of instructions that the processor has (4 times as long)
 # make test-lowest   runs make test with the lowest versions that setup.py allows, in .venv-lowest
 # make long   the tests that `make test` skips because they take long: whole servers, streams and terminals
+# make scale   tests of convert --ray on simulated nodes, and of s3:// against a server of this machine
 # make crashes   kill -9 at many more random moments than the tests have (about 20 minutes)
 # make fuzz   mutated recordings, checkpoints and engines, minutes long (seeded: FASTSVC_FUZZ_SEED, FASTSVC_FUZZ_EACH)
 # make choir-voices   trains the voices of examples/voices again from nothing (hours; see configs/demo/README.md)
@@ -51,7 +52,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadf
 # better than a newer source, as there may be no compiler.
 PIP = $(BIN)/pip install --quiet --no-compile --prefer-binary
 
-.PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest long crashes fuzz \
+.PHONY: demo test quick lint format ears ears-data docs page-pictures test-isa test-lowest long scale crashes fuzz \
 	choir-voices listeners students speech speech-synthetic speech-test clean $(SPEECH)
 
 $(READY): setup.py Makefile
@@ -110,6 +111,12 @@ page-pictures: $(TOOLS)
 
 long: $(TOOLS)
 	FASTSVC_LONG=1 $(PYTEST) -m "long or sampled" $(TESTS)
+
+# Simulated nodes and an S3 server need packages of 600 MB, so `make test` does without them.
+scale: $(TOOLS)
+	$(PIP) -e ".[scale]"
+	FASTSVC_LONG=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 900 tests/test_spread_ray.py \
+		tests/test_spread_processes.py tests/test_spread_s3.py
 
 crashes: $(TOOLS)
 	FASTSVC_CRASHES=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/test_crashes.py

@@ -121,6 +121,18 @@ with TemporaryDirectory() as scratch:
             # Sound cards for `fastsvc live`; on Linux also the system's libportaudio2.
             "live": ["sounddevice>=0.5.1"],
             "web": WEB,
+            # Files by URL: `fastsvc convert s3://…`. s3fs and gcsfs ask for the fsspec of their own date.
+            "remote": [
+                "fsspec>=2025.3",
+                "s3fs>=2025.3",
+                "gcsfs>=2025.3",
+                "adlfs>=2024.12",
+                "huggingface-hub>=0.30",
+            ],
+            # `fastsvc convert --ray`. 2.60 is the one that was tried.
+            "ray": ["ray>=2.60"],
+            # Tests on simulated nodes and against an S3 server of this machine, 600 MB: `make scale`.
+            "scale": ["ray>=2.60", "s3fs>=2025.3", "moto[server]>=5.1"],
             "bench": ["pesq>=0.0.4", "matplotlib>=3.9.2"],
             # Pages of the API from docstrings: `make docs`.
             "docs": ["pdoc>=15.0"],
@@ -132,6 +144,8 @@ with TemporaryDirectory() as scratch:
                 "pytest-timeout>=2.3.1",
                 "pytest-xdist>=3.7",
                 "hypothesis>=6.100",
+                # Its memory:// stands for object stores.
+                "fsspec>=2025.3",
                 # Another minor version may format and find otherwise, and `make test` asks it.
                 "ruff>=0.17.6,<0.18",
                 # pyright with Node.js inside. Another version finds otherwise.

@@ -22,6 +22,7 @@ Checked = TypeVar("Checked")
 SEED = (0, 2**64 - 1)
 STEPS = limits.STEPS
 RATE_HZ = (1000, 1_000_000)  # of recordings, and of results
+WORKERS = 1, 100_000  # of a cluster
 BATCH = (1, 4096)
 JOBS = (1, 1024)
 CLUSTERS = (2, 32767)  # labels are int16

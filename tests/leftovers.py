@@ -15,4 +15,4 @@ def dead_process() -> int:
 
 
 def name_of(process: int, digits: str = "0badcafe") -> str:
-    return f".fastsvc-{leftovers._machine()}-{process}-{digits}.tmp"
+    return f".fastsvc-{leftovers.machine_name()}-{process}-{digits}.tmp"

@@ -35,6 +35,7 @@ BASE = {
     "file_names": "names of people and songs as names of files",
     "reading": "files of strangers, read within limits and without running code: JSON, YAML, arrays, tensors, pickles",
     "files": "files and folders that appear whole or not at all, leftovers of the dead, locks, hashes",
+    "remote": "files by URL, in object stores, through fsspec",
     "config": "frozen dataclasses with checks",
     "arguments": "checks of arguments, with the limits that the command line shares",
 }

@@ -127,7 +127,7 @@ def test_quiet_prints_nothing_when_all_is_well(model, tmp_path):
         (["--spk", "Ada", "--format", "mp3", "--bits", "24"], "mp3 cannot be written with '24' bits"),
         (["--spk", "Ada", "--transpose", "up"], "neither a number nor auto"),
         (["--spk", "Ada", "--rate", "7"], "not within 1000"),
-        (["--spk", "Ada", "--device", "tpu"], "'tpu' is not one of"),
+        (["--spk", "Ada", "--device", "tpu"], "'tpu' is not a device"),
         (["--spk", "Ada", "-o", "a.wav"], "no files can be written there"),
         (["--spk", "Ada", "nowhere"], "nowhere: no such file or folder"),
         (["--spk", "Ada", "-o", "."], None),

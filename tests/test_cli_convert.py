@@ -114,7 +114,7 @@ def test_names_that_crashed(fake, tmp_path):
 
 
 def test_many_notes_are_cut_short(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastsvc.commands.convert.NOTES", 3)
+    monkeypatch.setattr("fastsvc.commands.common.NOTES", 3)
     for number in range(5):
         for suffix in ("wav", "flac"):
             put(tmp_path / "in" / f"{number}.{suffix}", tone(0.02))

@@ -10,6 +10,7 @@ from fastsvc.artifact import bundled
 from fastsvc.commands.common import say, verbosity
 from fastsvc.engine.speakers import mixture
 from fastsvc.errors import EngineError, SpeakerError
+from fastsvc.remote import file_of, is_url
 
 MODEL_VARIABLE = "FASTSVC_MODEL"
 
@@ -18,14 +19,14 @@ def choose_model(model: str | None) -> tuple[Path, str]:
     """(engine folder, why this one): -m (a path, or a bundled engine's name), $FASTSVC_MODEL, the only .fsvc in the
     current folder, the demo voices.
 
-    Raises EngineError if that folder is missing, or several folders are possible.
+    An engine by URL is copied to this machine. Raises EngineError if that folder is missing, or several are possible.
     """
     from_variable = os.environ.get(MODEL_VARIABLE)
     in_folder = sorted(path for path in Path().glob("*.fsvc") if path.is_dir())
     if model:
-        chosen, why = Path(bundled.engine_path(model)), "-m"
+        chosen, why = _local(str(bundled.engine_path(model))), "-m"
     elif from_variable:
-        chosen, why = Path(from_variable), f"${MODEL_VARIABLE}"
+        chosen, why = _local(from_variable), f"${MODEL_VARIABLE}"
     elif len(in_folder) == 1:
         chosen, why = in_folder[0], "the only one in this folder"
     elif in_folder:
@@ -54,6 +55,20 @@ def voice_name(path: Path, text: str | None) -> str:
 
     table = Speakers.of(Artifact(path).manifest)
     return table.name(choose_speaker(table, text))
+
+
+def engine_url(model: str | None) -> str | None:
+    """The URL of the engine that :func:`choose_model` chooses, if it is named by one."""
+    name = model or os.environ.get(MODEL_VARIABLE) or ""
+    return name if is_url(file_of(name)) else None
+
+
+def _local(name: str) -> Path:
+    if not is_url(file_of(name)):
+        return Path(file_of(name))
+    from fastsvc.convert.spread import engines
+
+    return engines.local(name)
 
 
 def choose_speaker(table, text: str | None) -> str | int | dict[str | int, float]:

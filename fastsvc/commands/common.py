@@ -14,6 +14,7 @@ from fastsvc import arguments, screen
 from fastsvc.errors import ConfigError
 
 SOME_FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+NOTES = 20
 _VERBOSITY = "fastsvc.verbosity"
 
 
@@ -72,6 +73,14 @@ def say(text: str, level: int = 0, error: bool = False, lines: bool = False) -> 
     """
     if error or verbosity() >= level:
         click.echo(screen.shown(text, lines), err=error)
+
+
+def say_notes(notes: list[str]) -> None:
+    """Print lines about names and links before the work: the first ones, all with -v."""
+    for number, note in enumerate(notes):
+        say(f"note: {note}", level=0 if number < NOTES else 1)
+    if len(notes) > NOTES and verbosity() <= 0:
+        say(f"note: {len(notes) - NOTES} more notes like these (-v shows all)")
 
 
 def with_name(path: str, reason: str) -> str:

@@ -8,7 +8,6 @@ from fastsvc import arguments
 from fastsvc.commands.common import (
     INTERRUPTED,
     SOME_FAILED,
-    Device,
     Number,
     PitchRange,
     Semitones,
@@ -16,11 +15,14 @@ from fastsvc.commands.common import (
     examples,
     option,
     say,
+    say_notes,
     verbosity,
     verbosity_options,
 )
+from fastsvc.commands.engine_opening import open_engine, report_head
 from fastsvc.commands.outputs import output_options
 from fastsvc.commands.rvc_options import rvc_options, with_tracker
+from fastsvc.commands.spread_options import DEVICE_HELP, Devices, SpreadOptions, spread_options
 from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "same")
@@ -46,12 +48,11 @@ EXAMPLES = examples(
     "fastsvc convert songs/ --spk slt --transpose auto -o converted",
     'fastsvc convert song.m4a -m alto.fsvc --spk "5:0.7,alto:0.3" --format flac --bits 24',
 )
-NOTES = 20  # most lines about names and links before the work; -v prints all
 BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after another, as always on a CPU."
 
 
 @click.command(short_help="Convert recordings to another voice.", epilog=EXAMPLES)
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, metavar="INPUT...")
 @option(
     "--spk",
     metavar="ID|NAME",
@@ -118,11 +119,12 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 @rvc_options
 @option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
-@option("--device", default="auto", type=Device(), help="Processor that computes.")
+@option("--device", default="auto", type=Devices(), help=DEVICE_HELP)
 @option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP)
 @option("--noise-scale", default=arguments.DEFAULT_NOISE_SCALE, type=Number(*arguments.NOISE_SCALE), help=NOISE_HELP)
 @option("--overwrite", is_flag=True, help="Replace existing results; inputs are never replaced.")
 @option("--report", metavar="FILE.json", help="Report of each file's outcome, with times and versions.")
+@spread_options
 @verbosity_options
 def convert(
     inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, overwrite, batch, **options
@@ -136,27 +138,46 @@ def convert(
     Exit code 0: all inputs are converted; 1: some inputs failed (each is named with its reason); 2: the command could
     not start; 70: a fault of fastsvc.
     """
-    from fastsvc.audio import encode
-    from fastsvc.commands import gpu, outputs
+    from fastsvc.commands import gpu, outputs, spread
     from fastsvc.commands.choose import choose_model, choose_speaker
+    from fastsvc.convert import shard
     from fastsvc.convert.batch import check_output_folder, run, waiting
     from fastsvc.convert.check import check_report
     from fastsvc.convert.settings import ConversionSettings
     from fastsvc.engine import Request
     from fastsvc.files import InWork
 
+    name_by, asked = options.pop("name_by"), SpreadOptions.taken(options)
+    if asked.spreads(inputs, out, report, device):
+        _check_format(format, bits, rate)
+        outputs.check_spread(inputs, out, name_by)
+        values = (
+            inputs,
+            spk,
+            model,
+            out,
+            format,
+            bits,
+            rate,
+            report,
+            device,
+            vocoder_backend,
+            channels,
+            overwrite,
+            batch,
+        )
+        click.get_current_context().exit(spread.convert(asked, spread.Values(*values, options)))
     streams, format = outputs.arranged(inputs, out, format)
-    if format != "same":
-        encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
-        if rate != "same" and encode.writable_rate(format, rate) != rate:
-            raise click.UsageError(f"{format} cannot carry {rate} Hz; use --rate {encode.writable_rate(format, rate)}")
+    _check_format(format, bits, rate)
     path, why = choose_model(model)
-    planned = outputs.planned(streams, format, options.pop("name_by"), path, spk)
+    planned = outputs.planned(streams, format, name_by, path, spk)
+    if asked.shard is not None:
+        planned = shard.of_plan(planned, asked.shard)
     report_path = None if report is None else check_report(report, planned)
     check_output_folder(planned.folder)
     say(f"engine: {path} ({why})")
     jobs = waiting(planned, overwrite)
-    in_work = InWork(planned.folder)
+    in_work = InWork(planned.folder, shard.in_work_name(asked.shard))
     planned.notes[:0] = _suspected(in_work, jobs)
     for_kernels = options["steps"], vocoder_backend, batch, channels == "keep"
     device, groups = gpu.before_opening(path, device, jobs, *for_kernels)
@@ -177,37 +198,32 @@ def convert(
         overwrite=overwrite,
         batch=batch,
     )
-    for number, note in enumerate(planned.notes):
-        say(f"note: {note}", level=0 if number < NOTES else 1)
-    if len(planned.notes) > NOTES and verbosity() <= 0:
-        say(f"note: {len(planned.notes) - NOTES} more notes like these (-v shows all)")
+    say_notes(planned.notes)
     if groups:
         gpu.before_converting(engine, groups, options["steps"])
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
-        result = run(engine, planned, settings, streams.entry(show.entry), show.fraction, in_work)
+        results = shard.results(asked.shard, engine, planned, settings)
+        result = run(engine, planned, settings, streams.entry(show.entry), show.fraction, in_work, results)
     show.summary(result)
     if report_path is not None:
         from fastsvc.convert.report import save
 
-        save(report_path, result.to_dict(**_head(engine, settings, inputs, out, format)))
+        save(report_path, result.to_dict(**report_head(engine, settings, inputs, out, format)))
         say(f"report: {report}")
     code = INTERRUPTED if result.interrupted else SOME_FAILED if result.failures else 0
     click.get_current_context().exit(code)
 
 
-def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
-    """Open the engine on a device and print the device. Raises EngineError, also for steps that are not built in."""
-    from fastsvc.engine import Engine, checks
+def _check_format(format: str, bits: str, rate) -> None:
+    """Raises UsageError, OutputError for what the format cannot carry."""
+    from fastsvc.audio import encode
 
-    engine = Engine.open(path, device=device, vocoder_backend=vocoder_backend)
-    engine.check_convertible()
-    if engine.device.type != "cpu":
-        say(f"device: {engine.device}, {engine.precision}: {engine.how}")
-    if steps is not None:
-        checks.steps(engine, steps)
-    return engine
+    if format != "same":
+        encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
+        if rate != "same" and encode.writable_rate(format, rate) != rate:
+            raise click.UsageError(f"{format} cannot carry {rate} Hz; use --rate {encode.writable_rate(format, rate)}")
 
 
 def _suspected(in_work, jobs) -> list[str]:
@@ -216,25 +232,3 @@ def _suspected(in_work, jobs) -> list[str]:
 
     sources = [job.source for job in jobs if in_work.kills(job.source)]
     return [f"{source} {SUSPECTED}" for source in sources]
-
-
-def _head(engine, settings, inputs, out, format) -> dict:
-    import dataclasses
-    import platform
-    import time
-    from importlib import metadata
-
-    from fastsvc import machine
-    from fastsvc.engine import rvc_options
-    from fastsvc.version import VERSION
-
-    rvc = rvc_options.of(engine, settings.request)  # the values behind None
-    resolved = settings.to_dict() | ({} if rvc is None else dataclasses.asdict(rvc))
-    versions = {name: metadata.version(name) for name in ("torch", "numpy", "soundfile", "soxr")}
-    return {
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "versions": {"fastsvc": VERSION, "python": platform.python_version(), **versions},
-        "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
-        "engine": str(engine.path),
-        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **resolved},
-    }

@@ -45,3 +45,13 @@ def planned(streams: NamedStreams, format: str, name_by: str, model: Path, spk: 
     if name_by == "voice":
         return plan(streams.inputs, streams.out, format, voice_name(model, spk), tag_all=True)
     return plan(streams.inputs, streams.out, format, tag=spk or "")
+
+
+def check_spread(inputs, out: str, name_by: str) -> None:
+    """Raises UsageError for what one process alone can do: standard streams, results named by voice."""
+    from fastsvc.convert.standard_streams import MARK
+
+    if MARK in (*inputs, out):
+        raise click.UsageError("- is a stream of one process; name files, or omit --ray, --manifest and the like")
+    if name_by == "voice":
+        raise click.UsageError("--name-by voice is for files of this machine; name results with targets in --manifest")

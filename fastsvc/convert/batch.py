@@ -36,13 +36,15 @@ def run(
     on_entry: Callable[[ConversionReport, Entry], None] = lambda report, entry: None,
     progress: Progress = lambda recordings: None,
     in_work: files.InWork | None = None,
+    results: Results | None = None,
 ) -> ConversionReport:
     """Convert every job of ``plan``; ``on_entry(report, entry)`` is called for each in order, ``progress`` meanwhile.
 
     Where the engine gains by it (``engine.shares_batches``), up to ``settings.batch`` recordings are synthesized
     together and written while the next ones are; else each is written before the next begins. The results are the
     same, to rounding. ``in_work`` knows which recordings were in work when an earlier run was killed: those come last
-    and alone. A failure of any kind becomes an entry with its reason, and the other recordings go on. Ctrl-C ends the
+    and alone. ``results``: which jobs are done, and who approves new ones; default: those of the plan's output folder.
+    A failure of any kind becomes an entry with its reason, and the other recordings go on. Ctrl-C ends the
     run at once: converted files stay, no half-written file does, and the report says ``interrupted``. Raises
     OutputError where the list of results cannot be kept.
     """
@@ -55,7 +57,7 @@ def run(
     try:
         for path, reason in plan.problems:
             add(Entry(str(path), "", FAILED, reason))
-        results, remaining = Results(engine, plan, settings), []
+        results, remaining = results or Results(engine, plan, settings), []
         for job in plan.jobs:
             entry = results.settled(job)
             remaining.append(job) if entry is None else add(entry)

@@ -56,8 +56,16 @@ def _is_report(path: Path) -> bool:
     try:
         if path.stat().st_size > _LARGEST:
             return False
-        data = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    except (OSError, ValueError, RecursionError, MemoryError):
+        return is_report(path.read_bytes())
+    except (OSError, MemoryError):
+        return False
+
+
+def is_report(content: bytes) -> bool:
+    """Whether a file of this content is a report."""
+    try:
+        data = json.loads(content.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError, MemoryError):
         return False
     return (
         isinstance(data, dict)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from fastsvc.errors import OutputError
 from fastsvc.files import reason
 
 INDEX = ".fastsvc-results.jsonl"
+LISTS = ".fastsvc-results"  # folder of lists that machines or shards write, each its own: network drives mix up appends
 LINE_BYTES, FILE_BYTES = 2**16, 2**28  # longer lines are ignored; of a longer file only the end is read
 _OPEN_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -60,6 +62,7 @@ class Result:
     request: str
     voice: str = ""
     engine: str = ""
+    md5: str = ""  # of the content, for object stores, whose dates are not known before the file is there
 
     @property
     def stamp(self) -> Stamp:
@@ -74,19 +77,27 @@ _TYPES = {field.name: int if field.type == "int" else str for field in fields(Re
 
 
 class Index:
-    """The list of one output folder; the folder need not exist before a line is added."""
+    """The lists of one output folder; the folder need not exist before a line is added.
 
-    def __init__(self, folder: Path):
-        self.path = folder / INDEX
+    ``writer``: lines are added to a list of this name in :data:`LISTS`, so that machines share no file.
+    """
+
+    def __init__(self, folder: Path, writer: str = ""):
+        self.folder = folder
+        self.path = folder / LISTS / f"{writer}.jsonl" if writer else folder / INDEX
+
+    @functools.cached_property
+    def listed(self) -> dict[str, list[Result]]:
+        """The results when this was first asked for."""
+        return self.read()
 
     def read(self) -> dict[str, list[Result]]:
-        """All results by name, oldest first."""
-        results = defaultdict(list)
-        for line in _lines(self.path):
-            result = _parsed(line)
-            if result is not None:
-                results[result.name].append(result)
-        return results
+        """All results by name, those of each list oldest first."""
+        names = []
+        with contextlib.suppress(OSError):
+            names = sorted(name for name in os.listdir(self.folder / LISTS) if name.endswith(".jsonl"))
+        paths = [self.folder / INDEX, *(self.folder / LISTS / name for name in names)]
+        return by_name(line for path in paths for line in _lines(path))
 
     def check(self) -> None:
         """Raises OutputError if no line could be added."""
@@ -95,11 +106,12 @@ class Index:
 
     def add(self, result: Result) -> None:
         """Append a line; it is on the disk when this returns. Raises OutputError."""
-        line = json.dumps({key: value for key, value in asdict(result).items() if value != ""}, separators=(",", ":"))
-        self._write(line.encode("ascii") + b"\n")
+        self._write(line_of(result))
 
     def _write(self, line: bytes) -> None:
         try:
+            if self.path.parent != self.folder:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _OPEN_FLAGS, 0o666)
             try:
                 status = os.fstat(handle)
@@ -126,6 +138,20 @@ class Index:
                 f"{self.path}: the list of results cannot be written: {reason(error)}",
                 "remove that list, or choose another output folder with -o",
             ) from None
+
+
+def line_of(result: Result) -> bytes:
+    """A result as a line of a list."""
+    line = json.dumps({key: value for key, value in asdict(result).items() if value != ""}, separators=(",", ":"))
+    return line.encode("ascii") + b"\n"
+
+
+def by_name(lines: Iterable[bytes]) -> dict[str, list[Result]]:
+    """The results of valid lines by name, in the order of the lines."""
+    results = defaultdict(list)
+    for result in filter(None, map(_parsed, lines)):
+        results[result.name].append(result)
+    return results
 
 
 def results_in(folder: Path) -> dict[str, set[int]]:

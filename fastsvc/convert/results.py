@@ -17,33 +17,36 @@ from fastsvc.files import IN_WORK, clear_leftovers
 from fastsvc.files.renaming import replace
 
 _LONG = 1 << 26  # bytes: the length of shorter files is checked when they are read, not before
-_REMEDY = "replace it with --overwrite, or choose another folder with -o"
+REMEDY = "replace it with --overwrite, or choose another folder with -o"
 
 
 class Results:
-    """The results of one plan and one request. Raises OutputError where the list of results cannot be kept."""
+    """The results of one plan and one request. Raises OutputError where the list of results cannot be kept.
 
-    def __init__(self, engine, plan: ConversionPlan, settings):
+    ``index``: the lists of the output folder, which several runs of this process may share. ``clear``: remove leftovers
+    of dead processes from the folders of results.
+    """
+
+    def __init__(self, engine, plan: ConversionPlan, settings, index: Index | None = None, clear: bool = True):
         self.plan, self.settings = plan, settings
         self.engine, self.voice = Path(engine.path).name, settings.voice
         self.requests = {kind: request_hash(engine, settings, kind) for kind in {job.format for job in plan.jobs}}
-        self.index = Index(plan.folder)
+        self.index = index or Index(plan.folder)
         for path in (self.index.path, plan.folder / IN_WORK):  # files that a run writes for itself
             if plan.sources.hold(path):
                 raise OutputError(f"{path} is an input, and a list of fastsvc's own", "choose another folder with -o")
         self.index.check()
-        self.listed = self.index.read()
         self.before: dict[Path, Stamp | None] = {}  # stamps of targets before the conversion
         self.sources: dict[Path, Stamp | None] = {}
         self.folders: set[Path] = set()  # folders that exist or can be created
         self.aside: set[Path] = set()  # targets whose present content will be kept under another name
-        for folder in {plan.folder, *(job.target.parent for job in plan.jobs)}:
+        for folder in {plan.folder, *(job.target.parent for job in plan.jobs)} if clear else ():
             clear_leftovers(folder)
 
     def settled(self, job: Job) -> Entry | None:
         """The entry of a recording that need not or cannot be converted; None for the others."""
         entry = Entry(str(job.source), str(job.target), FAILED, speaker=self.voice)
-        self.sources[job.source] = _stamp(job.source)
+        self.sources[job.source] = self.source_stamp(job)
         try:
             self._check_folder(job.target.parent)
             self.before[job.target] = _stamp(job.target)
@@ -61,22 +64,22 @@ class Results:
         target, now = job.target, self.before[job.target]
         if now is None:
             if target.is_symlink():
-                raise OutputError(f"{target} exists, as a link that leads nowhere", _REMEDY)
+                raise OutputError(f"{target} exists, as a link that leads nowhere", REMEDY)
             return False
         if not target.is_file():
             raise OutputError(f"{target} exists and is not a file", "choose another folder with -o")
         if self.sources[job.source] is None or now.size == 0:
             return False
-        listed = self.listed.get(self._name(job), [])
+        listed = self.index.listed.get(self._name(job), [])
         as_written = [result for result in listed if now.like(result.stamp)]
         if any(self._same(job, result) for result in as_written):
             return True
         if as_written:
-            raise OutputError(f"{target} exists, {self._difference(job, as_written[-1])}", _REMEDY)
+            raise OutputError(f"{target} exists, {self._difference(job, as_written[-1])}", REMEDY)
         same_request = any(self._same(job, result) for result in listed)
         if _readable(target, whole=same_request):
             since = "and was changed since it was made" if listed else "and was not made by this command"
-            raise OutputError(f"{target} exists, {since}", _REMEDY)
+            raise OutputError(f"{target} exists, {since}", REMEDY)
         if not same_request:
             self.aside.add(target)
         return False
@@ -85,21 +88,14 @@ class Results:
         source = self.sources[job.source]
         return (
             result.request == self.requests[job.format]
-            and result.source == self._source(job)
+            and result.source == self.source_name(job)
             and source is not None
             and source.like(result.source_stamp)
         )
 
     def _difference(self, job: Job, result: Result) -> str:
-        if result.source != self._source(job):
-            return f"made of another recording: {_shown(result.source)}"
-        if result.request != self.requests[job.format]:
-            if result.voice != self.voice:
-                return f"made with another voice: {_shown(result.voice)}"
-            if result.engine != self.engine:
-                return f"made with another engine: {_shown(result.engine)}"
-            return "made with other options, or with an older or newer engine of this name"
-        return f"made of {job.source} when its size or date was another"
+        asked = self.source_name(job), self.requests[job.format], self.voice, self.engine
+        return difference(result, *asked) or f"made of {job.source} when its size or date was another"
 
     def _check_folder(self, folder: Path) -> None:
         while folder not in self.folders and folder != self.plan.folder:
@@ -136,7 +132,7 @@ class Results:
                 self._name(job),
                 written.st_size,
                 written.st_mtime_ns,
-                self._source(job),
+                self.source_name(job),
                 source.size,
                 source.mtime_ns,
                 self.requests[job.format],
@@ -155,13 +151,30 @@ class Results:
     def _name(self, job: Job) -> str:
         return job.target.relative_to(self.plan.folder).as_posix()
 
-    def _source(self, job: Job) -> str:
+    def source_stamp(self, job: Job) -> Stamp | None:
+        """The state of the source now; None where it is missing."""
+        return _stamp(job.source)
+
+    def source_name(self, job: Job) -> str:
         """The source relative to the output folder, so that both may be moved together."""
         real = os.path.realpath(job.source)
         try:
             return Path(os.path.relpath(real, os.path.realpath(self.plan.folder))).as_posix()
         except ValueError:  # another drive
             return Path(real).as_posix()
+
+
+def difference(result: Result, source: str, request: str, voice: str, engine: str) -> str:
+    """What a listed result was made of or with, in words, where it is not what is asked for; else nothing."""
+    if result.source != source:
+        return f"made of another recording: {_shown(result.source)}"
+    if result.request == request:
+        return ""
+    if result.voice != voice:
+        return f"made with another voice: {_shown(result.voice)}"
+    if result.engine != engine:
+        return f"made with another engine: {_shown(result.engine)}"
+    return "made with other options, or with an older or newer engine of this name"
 
 
 def _stamp(path: Path) -> Stamp | None:

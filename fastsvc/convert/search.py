@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastsvc.audio import suffixes
 from fastsvc.audio.io import EXTENSIONS, FOREIGN
-from fastsvc.convert.index import INDEX, results_in
+from fastsvc.convert.index import INDEX, LISTS, results_in
 from fastsvc.convert.names import InputRecording, natural_key
 from fastsvc.files.tree import Tree, identity
 
@@ -104,7 +104,9 @@ class _Walk(Tree[list[EarlierRun]]):
         return folder_id != self.out_dir or folder == self.folder
 
     def listed(self, folder: Path, names: list[str], inherited: list[EarlierRun]) -> list[EarlierRun]:
-        return [*inherited, EarlierRun(folder, self.earlier.below(folder))] if INDEX in names else inherited
+        if INDEX in names or LISTS in names:
+            return [*inherited, EarlierRun(folder, self.earlier.below(folder))]
+        return inherited
 
     def into(self, inherited: list[EarlierRun], name: str) -> list[EarlierRun]:
         return [run.into(name) for run in inherited]

@@ -9,7 +9,17 @@ from fastsvc.files.atomic import reason, write_bytes, write_json, write_text, wr
 from fastsvc.files.cache import CACHE, cache_folder, sha256
 from fastsvc.files.folders import new_folder
 from fastsvc.files.in_work import SUSPECTED, InWork
-from fastsvc.files.leftovers import IN_WORK, LOCK, clear_leftovers, free_or_ours, is_leftover
+from fastsvc.files.leftovers import (
+    IN_WORK,
+    LOCK,
+    clear_leftovers,
+    clear_process,
+    free_or_ours,
+    is_leftover,
+    machine_name,
+    process_name,
+    temporary_name,
+)
 from fastsvc.files.lock import folder_lock
 from fastsvc.files.private import private_folder, remove_private
 
@@ -21,14 +31,18 @@ __all__ = [
     "InWork",
     "cache_folder",
     "clear_leftovers",
+    "clear_process",
     "folder_lock",
     "free_or_ours",
     "is_leftover",
+    "machine_name",
     "new_folder",
     "private_folder",
+    "process_name",
     "reason",
     "remove_private",
     "sha256",
+    "temporary_name",
     "write_bytes",
     "write_json",
     "write_text",

@@ -27,14 +27,15 @@ LINE_BYTES, FILE_BYTES = 2**16, 2**28  # bytes beyond are not read: anybody may 
 
 
 class InWork:
-    """A list in a hidden file of ``folder`` while files are in work; None: no list.
+    """A list in a hidden file of ``folder`` while files are in work; None: no list. ``name``: of that file, as runs
+    that share a folder need one each.
 
     The first file in work makes a missing folder; :meth:`close` removes it if nothing else is in it. Errors while
     writing or reading the list are ignored: only the order depends on it.
     """
 
-    def __init__(self, folder: str | os.PathLike | None):
-        self._list_path = None if folder is None else Path(folder) / IN_WORK
+    def __init__(self, folder: str | os.PathLike | None, name: str = IN_WORK):
+        self._list_path = None if folder is None else Path(folder) / name
         self._lock = threading.Lock()
         self._active: list[str] = []
         self._lines: BinaryIO | None = None

@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 _NAME = re.compile(r"\.fastsvc-(?P<machine>[0-9a-f]{6})-(?P<process>\d{1,10})-[0-9a-f]{8}\.tmp")
@@ -26,7 +27,7 @@ _our_names: set[str] = set()
 
 def temporary_name() -> str:
     """A new name for a temporary sibling, 35 to 41 characters."""
-    name = f".fastsvc-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    name = f".fastsvc-{machine_name()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     _our_names.add(name)
     return name
 
@@ -37,7 +38,7 @@ def forget(name: str) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _machine() -> str:
+def machine_name() -> str:
     """A hash of this machine, its boot and its container: process numbers are unique within them."""
     parts = [platform.node()]
     with contextlib.suppress(OSError):
@@ -49,14 +50,14 @@ def _machine() -> str:
 
 def process_name() -> str:
     """This process, for :func:`is_running`."""
-    return f"{_machine()}-{os.getpid()}"
+    return f"{machine_name()}-{os.getpid()}"
 
 
 def is_running(name: object) -> bool:
     """Whether ``name`` is the :func:`process_name` of another process that runs now on this machine."""
     machine, _, number = name.partition("-") if isinstance(name, str) else ("", "", "")
     is_number = number.isascii() and number.isdigit() and len(number) <= 10
-    return machine == _machine() and is_number and int(number) != os.getpid() and _alive(int(number))
+    return machine == machine_name() and is_number and int(number) != os.getpid() and _alive(int(number))
 
 
 def is_leftover(name: str) -> bool:
@@ -78,6 +79,19 @@ def clear_leftovers(folder: str | os.PathLike, deep: bool = False) -> None:
             folders[:] = [name for name in folders if deep and not is_leftover(name)]
 
 
+def clear_process(folders: Iterable[str | os.PathLike], process: str) -> None:
+    """Remove the temporaries of a process that is known to be dead, by its :func:`process_name`, on any machine.
+
+    Failures to remove are ignored.
+    """
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                match = _NAME.fullmatch(name)
+                if match and f"{match['machine']}-{match['process']}" == process:
+                    _remove(Path(folder, name))
+
+
 def free_or_ours(folder: str | os.PathLike) -> bool:
     """Whether ``folder`` is missing, empty, or holds nothing but leftovers and our own notes. Raises OSError."""
     folder = Path(folder)
@@ -90,7 +104,7 @@ def _dead(path: Path) -> bool:
     match = _NAME.fullmatch(path.name)
     if not match or path.name in _our_names:
         return False
-    if match["machine"] != _machine():
+    if match["machine"] != machine_name():
         with contextlib.suppress(OSError):
             return time.time() - path.lstat().st_mtime > _ELSEWHERE_S
         return False

@@ -1,0 +1,41 @@
+"""Opening the engine of a command, and the head of its report."""
+
+from __future__ import annotations
+
+from fastsvc.commands.common import say
+
+
+def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
+    """Open the engine on a device and print the device. Raises EngineError, also for steps that are not built in."""
+    from fastsvc.engine import Engine, checks
+
+    engine = Engine.open(path, device=device, vocoder_backend=vocoder_backend)
+    engine.check_convertible()
+    if engine.device.type != "cpu":
+        say(f"device: {engine.device}, {engine.precision}: {engine.how}")
+    if steps is not None:
+        checks.steps(engine, steps)
+    return engine
+
+
+def report_head(engine, settings, inputs, out, format) -> dict:
+    """Date, versions, machine, engine and settings."""
+    import dataclasses
+    import platform
+    import time
+    from importlib import metadata
+
+    from fastsvc import machine
+    from fastsvc.engine import rvc_options
+    from fastsvc.version import VERSION
+
+    rvc = rvc_options.of(engine, settings.request)  # the values behind None
+    resolved = settings.to_dict() | ({} if rvc is None else dataclasses.asdict(rvc))
+    versions = {name: metadata.version(name) for name in ("torch", "numpy", "soundfile", "soxr")}
+    return {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "versions": {"fastsvc": VERSION, "python": platform.python_version(), **versions},
+        "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
+        "engine": str(engine.path),
+        "settings": {"inputs": list(inputs), "out": str(out), "format": format, **resolved},
+    }

@@ -1,0 +1,22 @@
+"""Workers with the fake engine for other processes; one whose recordings named "poison" kill it."""
+
+import os
+import signal
+import time
+
+from fake_engine import FakeEngine
+
+from fastsvc.convert.spread.ray_crew import ClusterWorker
+
+
+class FakeWorker(ClusterWorker):
+    def opened(self):
+        return FakeEngine()
+
+    def convert(self, staged, progress=lambda recordings: None):
+        for job in staged.task.jobs:
+            if "poison" in job.source:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if "slow" in job.source:
+                time.sleep(0.2)
+        super().convert(staged, progress)
