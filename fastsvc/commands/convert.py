@@ -139,12 +139,11 @@ def convert(
     not start; 70: a fault of fastsvc.
     """
     from fastsvc.commands import gpu, outputs, spread
-    from fastsvc.commands.choose import choose_model, choose_speaker
+    from fastsvc.commands.choose import choose_model
     from fastsvc.convert import shard
     from fastsvc.convert.batch import check_output_folder, run, waiting
     from fastsvc.convert.check import check_report
     from fastsvc.convert.settings import ConversionSettings
-    from fastsvc.engine import Request
     from fastsvc.files import InWork
 
     name_by, asked = options.pop("name_by"), SpreadOptions.taken(options)
@@ -182,13 +181,7 @@ def convert(
     for_kernels = options["steps"], vocoder_backend, batch, channels == "keep"
     device, groups = gpu.before_opening(path, device, jobs, *for_kernels)
     engine = open_engine(path, device, options["steps"], vocoder_backend)
-    options["steps"] = options["steps"] or engine.default_steps
-    speaker = choose_speaker(engine.table, spk)
-    request = Request(speaker, **options)
-    engine.check_request(request)
-    name, others = engine.table.name(speaker), len(engine.table.names) - 1 if spk is None else 0
-    say(f"speaker: {name}" + (f" (the engine's default; {others} others by --spk)" if others else ""))
-    request = with_tracker(engine, request)
+    request, name = _request(engine, spk, options)
     settings = ConversionSettings(
         request,
         name=name,
@@ -200,7 +193,7 @@ def convert(
     )
     say_notes(planned.notes)
     if groups:
-        gpu.before_converting(engine, groups, options["steps"])
+        gpu.before_converting(engine, groups, request.steps)
     from fastsvc.commands.show import Show
 
     with Show(len(planned.jobs) + len(planned.problems), verbosity()) as show:
@@ -214,6 +207,19 @@ def convert(
         say(f"report: {report}")
     code = INTERRUPTED if result.interrupted else SOME_FAILED if result.failures else 0
     click.get_current_context().exit(code)
+
+
+def _request(engine, spk: str | None, options: dict):
+    """(the request that the engine takes, the voice's name), said. Raises FastsvcError."""
+    from fastsvc.commands.choose import choose_speaker
+    from fastsvc.engine import Request
+
+    speaker = choose_speaker(engine.table, spk)
+    request = Request(speaker, **options | {"steps": options["steps"] or engine.default_steps})
+    engine.check_request(request)
+    name, others = engine.table.name(speaker), len(engine.table.names) - 1 if spk is None else 0
+    say(f"speaker: {name}" + (f" (the engine's default; {others} others by --spk)" if others else ""))
+    return with_tracker(engine, request), name
 
 
 def _check_format(format: str, bits: str, rate) -> None:
