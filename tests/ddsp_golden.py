@@ -4,6 +4,7 @@ them. Weights are read by hand here, so that nothing of the compiler's reader is
 import json
 import shutil
 import zlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +22,7 @@ CASES = [*(("small_6.1", name) for name in SMALL_CASES), ("full_6.0", "T20"), ("
 SMALL_MEL = MelConfig(44100, 64, 256, 256, 16, 40.0, 16000.0, "e")
 SMALL = DdspConfig(
     mel=SMALL_MEL,
-    features=FeatureConfig("vec768l12", 24, "round", "rmvpe", "diffusion_svc", 65.0, 800.0),
+    features=FeatureConfig("contentvec768l12", 24, "round", "rmvpe", "diffusion_svc", 65.0, 800.0),
     speakers=3,
     window_samples=256,
     hidden=24,
@@ -29,7 +30,12 @@ SMALL = DdspConfig(
     channels=48,
     layers=3,
 )
-CONFIGS = {"small_6.1": SMALL, "full_6.0": DdspConfig(version="6.0", speakers=3), "full_6.1": DdspConfig(speakers=3)}
+FEATURES = replace(SMALL.features, unit_channels=768)
+CONFIGS = {
+    "small_6.1": SMALL,
+    "full_6.0": DdspConfig(version="6.0", features=FEATURES, speakers=3),
+    "full_6.1": DdspConfig(features=FEATURES, speakers=3),
+}
 
 
 def recipe(key: str, shape, kind: str, gain: float) -> Tensor:
@@ -69,7 +75,7 @@ def small_6_0() -> dict[str, Tensor]:
     for key, (shape, kind, gain) in listed.items():
         if "residual_layers." in key and int(key.split("residual_layers.")[1].split(".")[0]) >= SMALL.layers:
             continue
-        if kind == "integer" or kind == "window":
+        if kind in ("integer", "window"):
             state[key] = small[key]
             continue
         state[key] = recipe(key, [_small(size, key) for size in shape], kind, gain)
@@ -78,7 +84,7 @@ def small_6_0() -> dict[str, Tensor]:
 
 def _small(size: int, key: str) -> int:
     """A size of the small voice, in place of the full one's."""
-    if size == 3 or size == 1 or size == 31:
+    if size in (1, 3, 31):
         return size
     if key.startswith("reflow_model."):
         return SMALL.mel.bins if size == 128 else size * SMALL.channels // 512

@@ -3,6 +3,7 @@
 Times of an engine's schedule are levels 1 − t, which fall as noise levels do elsewhere.
 """
 
+import itertools
 from collections.abc import Callable
 
 from torch import Tensor
@@ -30,7 +31,7 @@ def evaluated(method: str, row: list[float]) -> list[float]:
     """The levels of a schedule at which ``method`` evaluates the velocity, falling."""
     if method == "euler":
         return row[:-1]
-    halves = [middle(a, b) for a, b in zip(row, row[1:])]
+    halves = [middle(a, b) for a, b in itertools.pairwise(row)]
     return sorted({*row, *halves}, reverse=True)
 
 
@@ -49,14 +50,14 @@ def start(first_mel: Tensor, noise: Tensor, level: float) -> Tensor:
 
 
 def euler(velocity: VelocityAt, row: list[float], x: Tensor) -> Tensor:
-    for level, after in zip(row, row[1:]):
+    for level, after in itertools.pairwise(row):
         x = x + (level - after) * velocity(x, level)
     return x
 
 
 def rk4(velocity: VelocityAt, row: list[float], x: Tensor) -> Tensor:
     """The classical method of fourth order: four evaluations a step."""
-    for level, after in zip(row, row[1:]):
+    for level, after in itertools.pairwise(row):
         step, half = level - after, middle(level, after)
         first = velocity(x, level)
         second = velocity(x + step / 2 * first, half)
