@@ -29,9 +29,10 @@ class Checkpoint(Generic[Config]):
     Speaker i of ``speakers`` has the id ``speaker_base`` + i. ``input_peak`` is the peak to which recordings were
     normalised before training, if they were. ``missing``: files and options that are needed before it can be built.
     ``mel_fields``: the fields of ``config.mel`` that the file, its configuration or its project's code really defines;
-    for an acoustic model the vocoder's recipe supplies the others. The logarithm's base is always known. ``weights``: the keys in the
-    file under which the tensors were found. ``vocoder``: the one that the same file holds, as RVC's voices do;
-    ``index``: the file of training units that was found with it; out of a zip it lasts as long as this path object.
+    for an acoustic model the vocoder's recipe supplies the others. The logarithm's base is always known. ``weights``:
+    the keys in the file under which the tensors were found. ``vocoder``: the one that the same file holds, as RVC's
+    voices do; ``index``: the file of training units that was found with it; out of a zip it lasts as long as this path
+    object.
     """
 
     path: Path
