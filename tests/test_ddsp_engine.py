@@ -149,7 +149,7 @@ def voice(folder, **options):
     values = yaml.safe_load(settings.read_text())
     values["data"]["encoder"] = "contentvec24l3"
     settings.write_text(yaml.safe_dump(values))
-    content = huberts.huggingface(folder / "hub", replace(huberts.TINY, channels=24))
+    content = huberts.huggingface(folder / "hub", replace(huberts.TINY, projection=24))
     vocoder = openvpi.small(folder / "nsf", NSF).parent
     options = {"steps": (2, 3), "vocoder": vocoder, "content": content, "progress": None, **options}
     return build.compile(path, folder / "voice.fsvc", **options)

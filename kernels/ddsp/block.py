@@ -124,13 +124,14 @@ def block_kernel(
     PRECISION: tl.constexpr,
 ):
     OUT: tl.constexpr = ROWS - KERNEL + 1
+    HALF: tl.constexpr = COLUMNS // 2  # of the taps: 64-bit pointers of whole blocks would not fit the registers
     kind = widen.dtype.element_ty
     blocks = (frames + OUT - 1) // OUT
     m = tl.arange(0, ROWS)
     k = tl.arange(0, DEPTH)
     n = tl.arange(0, COLUMNS)
     own = (m < OUT)[:, None]
-    places = m[:, None] * INNER + n[None, :]
+    half = tl.arange(0, HALF)
     gated = scratch + tl.program_id(0).to(tl.int64) * 2 * ROWS * INNER
     convolved = gated + ROWS * INNER
     block = tl.program_id(0)
@@ -143,14 +144,13 @@ def block_kernel(
         for tile in range(INNER // COLUMNS):
             at = tile * COLUMNS
             values = gate(rows, inside, widen, widen_bias, at + n, C, INNER, PRELU, ROWS, COLUMNS, DEPTH, PRECISION)
-            tl.store(gated + at + places, values.to(kind))
+            tl.store(gated + at + m[:, None] * INNER + n[None, :], values.to(kind))
         tl.debug_barrier()  # every thread of the program now sees what the others wrote
-        for tile in range(INNER // COLUMNS):
-            at = tile * COLUMNS
-            sums = convolve(
-                gated + at + places, own, taps, taps_bias, slope, at + n, INNER, KERNEL, PRELU, ROWS, COLUMNS
-            )
-            tl.store(convolved + at + places, sums.to(kind), mask=own)
+        for tile in range(INNER // HALF):
+            at = tile * HALF
+            places = at + m[:, None] * INNER + half[None, :]
+            sums = convolve(gated + places, own, taps, taps_bias, slope, at + half, INNER, KERNEL, PRELU, ROWS, HALF)
+            tl.store(convolved + places, sums.to(kind), mask=own)
         tl.debug_barrier()
         row = first + m
         written = ((m < OUT) & (row < frames))[:, None]
@@ -175,7 +175,7 @@ def tile(dtype: torch.dtype, arch: int) -> tiles.Tile:
     """Blocks of 128 rows in 16 bits, where the halo costs a third; of 64 in float32, whose operands tf32x3 splits in
     three. As many stages as leave room for SHARE programs."""
     arch, width = tiles.architecture(arch), dtype.itemsize
-    rows, columns, depth, warps = (128, 64, 64, 8) if width == 2 else (64, 32, 32, 4)
+    rows, columns, depth, warps = (128, 64, 32, 8) if width == 2 else (64, 32, 32, 4)
     block = tiles.Tile(rows, columns, depth, warps, 2)
     for stages in (4, 3, 2):
         block = tiles.Tile(rows, columns, depth, warps, stages)
