@@ -13,7 +13,7 @@ import torch
 from bench import circumstances, cold, early, peers, roofs, rvc_stages, stages, vocoders
 from bench.peer_names import DESCRIPTIONS, SLOW
 from bench.timing import Clock, peak_mb, profiled
-from fastsvc.config import RvcConfig
+from fastsvc.config import DdspConfig, RvcConfig
 from fastsvc.engine import ranges
 from fastsvc.engine.engine import Engine
 
@@ -73,6 +73,8 @@ def is_rvc(engine: Engine) -> bool:
 def sizes(config) -> dict:
     if isinstance(config, RvcConfig):
         return {"acoustic part": rvc_stages.sizes(config)}
+    if isinstance(config, DdspConfig):
+        return {"velocity network": f"{config.channels}×{config.layers}"}
     return {"denoiser": f"{config.denoiser.channels}×{config.denoiser.layers}"}
 
 

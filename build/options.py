@@ -9,7 +9,7 @@ from fastsvc.config import VOCODER_BACKENDS
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 ERAS = ("auto", "plain", "raw", "normalised")
-SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim")
+SAMPLERS = ("auto", "consistency", "euler", "heun", "dpm++", "unipc", "ddim", "rk4")
 WORDS = {"precision": PRECISIONS, "sampler": SAMPLERS, "vocoder backend": VOCODER_BACKENDS, "era": ERAS}
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastsvc.checkpoints import Checkpoint, ReadOptions
 from fastsvc.checkpoints.files.faiss_index import FaissIndex
-from fastsvc.config import AcousticConfig, AnyAcousticConfig, AnyVocoderConfig, RvcConfig
+from fastsvc.config import AcousticConfig, AnyAcousticConfig, AnyVocoderConfig, DdspConfig, RvcConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class CheckedPlan(ReadPlan):
 
     @property
     def diffusion(self) -> AcousticConfig:
-        """``acoustic_config`` of a model that is not RVC's."""
+        """``acoustic_config`` of a diffusion model."""
         assert isinstance(self.acoustic_config, AcousticConfig)
         return self.acoustic_config
 
@@ -75,6 +75,12 @@ class CheckedPlan(ReadPlan):
     def rvc(self) -> RvcConfig:
         """``acoustic_config`` of a voice of RVC."""
         assert isinstance(self.acoustic_config, RvcConfig)
+        return self.acoustic_config
+
+    @property
+    def ddsp(self) -> DdspConfig:
+        """``acoustic_config`` of a voice of DDSP-SVC 6."""
+        assert isinstance(self.acoustic_config, DdspConfig)
         return self.acoustic_config
 
 

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import amphion_files
+import ddsp_golden
 import formats
 import golden
 import huberts
@@ -36,6 +37,7 @@ FAMILIES = {  # family: (how its project saves one, the keys that lead to its we
     "diffusion_svc": (formats.diffusion_svc, ("model",)),
     "sovits": (formats.sovits, ("model",)),
     "ddsp_svc": (formats.ddsp_svc, ("model",)),
+    "ddsp_svc6": (ddsp_golden.write, ("model",)),
     "amphion": (_amphion, ()),
     "m4gan": (_golden("m4gan_small", "model_ckpt_steps_1970000.ckpt"), ("state_dict", "model_gen")),
     "nsf_hifigan": (_golden("nsf_hifigan_small", "model"), ("generator",)),

@@ -78,7 +78,10 @@ def test_faults_of_the_chain(tmp_path, change, part):
 
 FOREIGN = {
     "Seed-VC": {"net": {"cfm": {"x": torch.zeros(1)}, "length_regulator": {"y": torch.zeros(1)}}},
-    "DDSP-SVC 6": {"model": {"reflow_model.velocity_fn.a.weight": torch.zeros(1)}, "global_step": 1},
+    "over another network than that of 6.0 and 6.1": {
+        "model": {"reflow_model.velocity_fn.a.weight": torch.zeros(1)},
+        "global_step": 1,
+    },
     "DDSP-SVC 4 or 5": {"model": {"ddsp_model.a": torch.zeros(1), "diff_model.b": torch.zeros(1)}},
     "so-vits-svc": {"model": {"enc_p.a": torch.zeros(1), "dec.b": torch.zeros(1), "emb_g.weight": torch.zeros(1)}},
     "Diffusion-SVC v2": {"model": {"unit_embed.weight": torch.zeros(1), "decoder.denoise_fn.layers.0": torch.zeros(1)}},

@@ -1,7 +1,7 @@
 """Pass 3, fold: everything that weights and schedules make constant, computed once.
 
 In float64, so that folding adds no error of its own. Layouts stay [out, in]; lowering turns them around.
-RVC's voices: build/passes/rvc.py.
+RVC's voices: build/passes/rvc.py; DDSP-SVC 6: build/passes/ddsp.py.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ import math
 import torch
 from torch import Tensor
 
-from fastsvc.build.passes import rvc
+from fastsvc.build.passes import ddsp, rvc
 from fastsvc.build.plan import CheckedPlan, FoldedPlan
-from fastsvc.config import AcousticConfig, RvcConfig
+from fastsvc.config import AcousticConfig, AnyAcousticConfig, DdspConfig, RvcConfig
 from fastsvc.model import process, pulse_mel
 from fastsvc.model.wavenet import step_features, step_mlp
 
 
 def fold_pass(plan: CheckedPlan) -> FoldedPlan:
     weights = {name: value.double() for name, value in plan.acoustic.tensors.items()}
-    config = plan.acoustic_config
-    folded = rvc.fold(weights, config) if isinstance(config, RvcConfig) else fold(weights, config, plan.levels)
-    return plan.then(FoldedPlan, folded=folded)
+    return plan.then(FoldedPlan, folded=fold(weights, plan.acoustic_config, plan.levels))
 
 
-def fold(weights: dict[str, Tensor], config: AcousticConfig, levels: list[float]) -> dict[str, Tensor]:
-    """A diffusion model's tensors, float64, folded."""
+def fold(weights: dict[str, Tensor], config: AnyAcousticConfig, levels: list[float]) -> dict[str, Tensor]:
+    """An acoustic model's tensors, float64, folded."""
+    if isinstance(config, RvcConfig):
+        return rvc.fold(weights, config)
+    if isinstance(config, DdspConfig):
+        return ddsp.fold(weights, config, levels)
     return {
         **fold_condition(weights, config),
         **fold_layers(weights, config.denoiser.layers),

@@ -8,7 +8,7 @@ from torch import Tensor
 from fastsvc.artifact import engine_folder, lowered
 from fastsvc.build.passes import index, rvc
 from fastsvc.build.plan import FoldedPlan, LoweredPlan
-from fastsvc.config import RvcConfig
+from fastsvc.config import DdspConfig, RvcConfig
 from fastsvc.engine.cpu import denoiser_bf16
 
 STORED_HALF = ("units", "weight")  # tensors rounded by fp16 storage; biases and step vectors are small and stay float32
@@ -17,7 +17,10 @@ HALF_MAX = 6e4
 
 def lower_pass(plan: FoldedPlan) -> LoweredPlan:
     config = plan.acoustic_config
-    tensors = rvc.lower(plan.folded) if isinstance(config, RvcConfig) else lower(plan.folded, config.denoiser.layers)
+    if isinstance(config, (RvcConfig, DdspConfig)):
+        tensors = rvc.lower(plan.folded)  # the same turning around
+    else:
+        tensors = lower(plan.folded, config.denoiser.layers)
     expected = lowered.shapes(config, len(plan.levels))
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     if shapes != expected:

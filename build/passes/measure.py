@@ -13,7 +13,8 @@ from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import Sampling
 from fastsvc.build.plan import LoweredPlan, MeasuredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.config import AnyVocoderConfig, RvcConfig
+from fastsvc.config import AnyVocoderConfig, DdspConfig, RvcConfig
+from fastsvc.engine.cpu.ddsp import DdspSampler
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cpu.rvc import RvcSampler
@@ -30,8 +31,11 @@ REPEATS = 3
 @torch.inference_mode()
 def measure_pass(plan: VerifiedPlan) -> MeasuredPlan:
     measured: dict = {"machine": machine.describe(), "date": datetime.date.today().isoformat()}
-    rvc = isinstance(plan.acoustic_config, RvcConfig)
-    name, runs = ("latent", _latents(plan)) if rvc else ("denoiser", _denoisers(plan))
+    if isinstance(plan.acoustic_config, RvcConfig):
+        name, runs = "latent", _latents(plan)
+    else:
+        name = "denoiser"
+        runs = _velocities(plan) if isinstance(plan.acoustic_config, DdspConfig) else _denoisers(plan)
     measured[name] = _entry(plan, name, *medians(runs))
     if plan.vocoder is None:
         return plan.then(MeasuredPlan, measured=measured)
@@ -86,6 +90,18 @@ def _denoisers(plan: LoweredPlan) -> tuple[Callable, Callable]:
         lambda: model.denoise(x[None], level, cond[None]),
         lambda: denoiser(x, level, denoiser.prepare(cond)),
     )
+
+
+def _velocities(plan: LoweredPlan) -> tuple[Callable, Callable]:
+    """One evaluation of the velocity network of a voice of DDSP-SVC."""
+    config, level, sampling = plan.ddsp, plan.levels[0], Sampling(plan.sampler, plan.schedules, plan.levels)
+    frames = max(1, round(SECONDS_OF_AUDIO["denoiser"] * config.mel.frame_rate_hz))
+    x, mel = torch.randn(frames, config.mel.bins), torch.randn(frames, config.mel.bins) - 5
+    model = module(plan.acoustic.kind, config)
+    model.load_state_dict(plan.acoustic.tensors)
+    model.eval()
+    velocity = DdspSampler(plan.tensors[engine_folder.WEIGHTS], config, sampling).velocity
+    return lambda: model.velocity(x[None], level, mel[None]), lambda: velocity(x, level, mel)
 
 
 def _latents(plan: LoweredPlan) -> tuple[Callable, Callable]:

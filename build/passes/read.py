@@ -5,13 +5,21 @@ from __future__ import annotations
 import dataclasses
 
 from fastsvc.build.part import read_part
-from fastsvc.build.passes import index, rvc_checks, speaker_f0
+from fastsvc.build.passes import ddsp_checks, index, rvc_checks, speaker_f0
 from fastsvc.build.passes.mels import mel_for_both
 from fastsvc.build.passes.target import architectures
 from fastsvc.build.plan import BuildPlan, CheckedPlan, ReadPlan
 from fastsvc.checkpoints import Checkpoint, read
 from fastsvc.checkpoints.checkpoint import ACOUSTIC_KINDS
-from fastsvc.config import AcousticConfig, FeatureConfig, RvcConfig, SourceFilterConfig, hubert_units
+from fastsvc.config import (
+    AcousticConfig,
+    AnyAcousticConfig,
+    DdspConfig,
+    FeatureConfig,
+    RvcConfig,
+    SourceFilterConfig,
+    hubert_units,
+)
 from fastsvc.config.source_filter import INSTEAD_OF_TRITON, NOT_BY_TRITON
 from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.errors import CheckpointError, ConfigError
@@ -26,7 +34,7 @@ def read_pass(plan: BuildPlan) -> ReadPlan:
     """Files → checkpoints of the right kinds."""
     options, content = plan.read_options, None
     acoustic = read(plan.checkpoint, options.config, options.era, options.speaker_vectors)
-    acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student, a voice of RVC)")
+    acoustic = acoustic.require(ACOUSTIC_KINDS, "an acoustic model (teacher, student, a voice of RVC or DDSP-SVC)")
     plan.on_read(acoustic)
     for note in acoustic.notes:
         plan.say(f"read: {note}")
@@ -48,8 +56,7 @@ def check_pass(plan: ReadPlan) -> CheckedPlan:
     if content is not None:
         content = _fitting_content(config.features, content)
     f0_hz = speaker_f0.medians(plan.speaker_f0, plan.acoustic)
-    rvc = isinstance(config, RvcConfig)
-    method, schedules, levels = rvc_checks.schedules(plan, config) if rvc else _schedules(plan, config)
+    method, schedules, levels = _schedules(plan, config)
     return plan.then(
         CheckedPlan,
         content=content,
@@ -64,8 +71,12 @@ def check_pass(plan: ReadPlan) -> CheckedPlan:
     )
 
 
-def _schedules(plan: ReadPlan, config: AcousticConfig) -> tuple[str, dict[int, list[float]], list[float]]:
-    """(sampler, its schedule for each number of steps, all levels at which these evaluate) of a diffusion model."""
+def _schedules(plan: ReadPlan, config: AnyAcousticConfig) -> tuple[str, dict[int, list[float]], list[float]]:
+    """(sampler, its schedule for each number of steps, all levels at which these evaluate)."""
+    if isinstance(config, RvcConfig):
+        return rvc_checks.schedules(plan, config)
+    if isinstance(config, DdspConfig):
+        return ddsp_checks.schedules(plan, config)
     method, steps = _sampling(plan, config)
     _check_depth(plan, config)
     schedules = {n: schedule.levels(config, method, n, plan.depth) for n in sorted(set(steps))}

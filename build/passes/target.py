@@ -19,11 +19,12 @@ from fastsvc.build.cubins import compiler
 from fastsvc.build.passes import tensorrt_plans
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, MeasuredPlan, TargetedPlan
 from fastsvc.children import cores
-from fastsvc.config import RvcConfig
+from fastsvc.config import DdspConfig, RvcConfig
+from fastsvc.engine.cpu.ddsp import DdspSampler
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cpu.rvc import RvcSampler
-from fastsvc.engine.cuda import launch_plan, launcher, selfcheck, selfcheck_rvc
+from fastsvc.engine.cuda import launch_plan, launcher, selfcheck, selfcheck_ddsp, selfcheck_rvc
 from fastsvc.errors import ConfigError, MissingPackageError
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import SHARED_BYTES, too_old
@@ -71,6 +72,9 @@ def expected(plan: LoweredPlan) -> dict:
     if isinstance(config, RvcConfig):
         sampler = RvcSampler(tensors, config, Sampling(plan.sampler, plan.schedules, plan.levels))
         prints = selfcheck_rvc.expected_layers(sampler, level)
+    elif isinstance(config, DdspConfig):
+        ddsp = DdspSampler(tensors, config, Sampling(plan.sampler, plan.schedules, plan.levels))
+        prints = selfcheck_ddsp.expected_layers(ddsp, level)
     else:
         denoiser = denoiser_for(plan.precision)(tensors, config, plan.levels)
         prints = selfcheck.expected_layers(config, denoiser, level)

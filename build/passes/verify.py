@@ -1,7 +1,8 @@
 """Pass 6, verify: the stored tensors, run by the engine's own backend, against the specification, layer by layer.
 
-In float32 every layer must agree to 1e-5 (relative RMS); layers of RVC's voices may be off by twice what the
-specification in float32 is, too, because where attention is sharp rounding alone comes near 1e-5. Where weights are
+In float32 every layer must agree to 1e-5 (relative RMS); layers of voices of RVC and of DDSP-SVC
+may be off by twice what the specification in float32 is, too: where attention is sharp, and in the quiet bins of a mel,
+rounding alone comes near 1e-5. Where weights are
 stored in fewer bits the reference is the specification in float64 on the original weights, and the error may be at most
 twice that of the specification with its weights rounded the same way. A denoiser that computes in bfloat16 may be off
 by twice what PyTorch's autocast is. No layer may be off by more than 3e-2 in any precision.
@@ -13,11 +14,11 @@ import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder
-from fastsvc.build.passes import rvc_traces, vocoder_traces
+from fastsvc.build.passes import ddsp_traces, rvc_traces, vocoder_traces
 from fastsvc.build.passes.lower import half
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.config import AnyVocoderConfig, RvcConfig
+from fastsvc.config import AnyVocoderConfig, DdspConfig, RvcConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.errors import EngineError
@@ -37,17 +38,18 @@ Trace = list[tuple[str, Tensor]]
 def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     inputs = _inputs(plan)
     rounded = plan.precision == "fp16"
-    rvc = isinstance(plan.acoustic_config, RvcConfig)
-    specification = rvc_traces.specification if rvc else _specification
+    config = plan.acoustic_config
+    traces = {RvcConfig: rvc_traces, DdspConfig: ddsp_traces}.get(type(config))
+    specification = traces.specification if traces else _specification
     exact = specification(plan, inputs, plan.acoustic.tensors, torch.float64)
-    plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32) if rvc else None
+    plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32) if traces else None
     if rounded:
         halves = {name: half(name, value).float() for name, value in plan.acoustic.tensors.items()}
         plain = specification(plan, inputs, halves, torch.float32)
     if plan.precision == "bf16":
         with torch.autocast("cpu", torch.bfloat16):
             plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32)
-    errors = {"acoustic": compare(exact, (rvc_traces.lowered if rvc else _lowered)(plan, inputs), plain)}
+    errors = {"acoustic": compare(exact, (traces.lowered if traces else _lowered)(plan, inputs), plain)}
     plan.say(f"verify: {len(exact)} layers of the acoustic model agree, worst {errors['acoustic']:.1e}")
     if plan.vocoder is not None:
         errors["vocoder"] = _verify_vocoder(plan, plan.vocoder, rounded)

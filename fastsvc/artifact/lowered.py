@@ -1,6 +1,7 @@
 """The lowered form of an acoustic model: the names and shapes of `weights.safetensors`.
 
-This page is that of the diffusion models; artifact/lowered_rvc.py is that of RVC's voices.
+This page is that of the diffusion models; artifact/lowered_rvc.py is that of RVC's voices,
+artifact/lowered_ddsp.py that of DDSP-SVC 6.
 
 Channels-last rows throughout: row @ weight, so every weight is [in, out]. C denoiser channels, L layers, M mel bins,
 H condition channels, U unit channels, S speakers. What was folded, and why it is allowed:
@@ -20,8 +21,8 @@ Amphion's condition is not linear: the parameters of its module (fastsvc/model/a
 
 from __future__ import annotations
 
-from fastsvc.artifact import lowered_rvc
-from fastsvc.config import AcousticConfig, AmphionConfig, AnyAcousticConfig, RvcConfig
+from fastsvc.artifact import lowered_ddsp, lowered_rvc
+from fastsvc.config import AcousticConfig, AmphionConfig, AnyAcousticConfig, DdspConfig, RvcConfig
 
 TAPS = 3
 AMPHION = "condition."  # before the names of its module's parameters
@@ -31,6 +32,8 @@ def shapes(config: AnyAcousticConfig, levels: int) -> dict[str, tuple[int, ...]]
     """Every tensor of the lowered form with its shape."""
     if isinstance(config, RvcConfig):
         return lowered_rvc.shapes(config)
+    if isinstance(config, DdspConfig):
+        return lowered_ddsp.shapes(config, levels)
     net = config.denoiser
     width, layers, hidden = net.channels, net.layers, net.cond_channels
     table = {

@@ -10,9 +10,11 @@ from fastsvc.config import (
     VOCODER_BACKENDS,
     AnyAcousticConfig,
     AnyVocoderConfig,
+    DdspConfig,
     RvcConfig,
     VocoderConfig,
     acoustic_config,
+    ddsp,
     from_dict,
     vocoder_config,
 )
@@ -55,6 +57,8 @@ def _sampling(manifest: dict, config: AnyAcousticConfig) -> str | None:
         one_draw = {"1": [config.noise_scale]}  # one step: a draw of this scale
         fits = method == RVC_SAMPLER and depth is None and manifest["schedules"] == one_draw
         return None if fits else f"has a wrong sampler: {shown(method)} does not fit a voice of RVC"
+    if isinstance(config, DdspConfig):
+        return _flow(manifest, config)
     if method not in (DDPM_SAMPLERS if config.ddpm else EDM_SAMPLERS):
         return f"has a wrong sampler: {shown(method)} does not fit the model"
     if depth is not None and (config.ddpm is None or depth > config.ddpm.trained_steps):
@@ -64,6 +68,19 @@ def _sampling(manifest: dict, config: AnyAcousticConfig) -> str | None:
         low = 0 if config.ddpm else 1e-9  # a noise level is a divisor; a step of the chain is not
         high = config.ddpm.timesteps - 1 if config.ddpm else max(config.edm.sigma_max, 1e4)
         if not int(count) <= len(evaluated) <= int(count) + 1 or not all(low <= level <= high for level in evaluated):
+            return f"has wrong schedules: that of {count} steps is {shown(row)}"
+    return None
+
+
+def _flow(manifest: dict, config: DdspConfig) -> str | None:
+    """Of DDSP-SVC 6: levels 1 − t from the voice's own start to 0, as fastsvc/model/ddsp/flow.py, without its torch."""
+    method = manifest["sampler"]
+    if method not in ddsp.SAMPLERS or manifest.get("depth") is not None:
+        return f"has a wrong sampler: {shown(method)} does not fit a voice of DDSP-SVC"
+    for count, row in manifest["schedules"].items():
+        steps = int(count)
+        even = [(1 - config.t_start) * (steps - i) / steps for i in range(steps + 1)]
+        if len(row) != len(even) or any(abs(a - b) > 1e-9 for a, b in zip(row, even)):
             return f"has wrong schedules: that of {count} steps is {shown(row)}"
     return None
 

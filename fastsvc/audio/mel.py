@@ -29,8 +29,13 @@ def log_mel(audio: torch.Tensor, config: MelConfig) -> torch.Tensor:
     frames = audio.shape[1] // config.hop_samples
     if frames == 0:
         return audio.new_zeros(audio.shape[0], 0, config.bins)
-    padded = reflect_pad(audio, *_padding(config))
-    bank, window = _tables(config, audio.device, audio.dtype)
+    return log_mel_of_padded(reflect_pad(audio, *_padding(config)), config)
+
+
+def log_mel_of_padded(padded: torch.Tensor, config: MelConfig) -> torch.Tensor:
+    """:func:`log_mel` of audio that goes on at both ends as far as the first and the last window reach."""
+    frames = (padded.shape[1] - config.fft_samples) // config.hop_samples + 1
+    bank, window = _tables(config, padded.device, padded.dtype)
     blocks = []
     for first in range(0, frames, _BLOCK_FRAMES):
         count = min(_BLOCK_FRAMES, frames - first)

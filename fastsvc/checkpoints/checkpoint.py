@@ -13,8 +13,9 @@ from torch import Tensor
 from fastsvc.config import MelConfig
 from fastsvc.errors import CheckpointError
 
-ACOUSTIC_KINDS = ("teacher", "student", "dmo", "rvc")
-KIND_NAMES = {"rvc": "voice of RVC"}  # in messages, where the kind's own name is not its description
+ACOUSTIC_KINDS = ("teacher", "student", "dmo", "rvc", "ddsp")
+# in messages, where the kind's own name is not its description
+KIND_NAMES = {"rvc": "voice of RVC", "ddsp": "voice of DDSP-SVC"}
 MEL_FIELDS = tuple(field.name for field in dataclasses.fields(MelConfig))
 Config = TypeVar("Config")
 
@@ -23,14 +24,15 @@ Config = TypeVar("Config")
 class Checkpoint(Generic[Config]):
     """A checked checkpoint: ``tensors`` are float32, complete, and have the names of the module of ``config``.
 
-    ``kind`` is teacher, student, dmo (AcousticConfig), rvc (RvcConfig), vocoder (VocoderConfig), recogniser
-    (RecogniserConfig), hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name. Speaker i of
-    ``speakers`` has the id ``speaker_base`` + i. ``input_peak`` is the peak to which recordings were normalised before
-    training, if they were. ``missing``: files and options that are needed before it can be built. ``mel_fields``: the
-    fields of ``config.mel`` that the file, its configuration or its project's code really defines; for an acoustic
-    model the vocoder's recipe supplies the others. The logarithm's base is always known. ``weights``: the keys in the
-    file under which the tensors were found. ``vocoder``: the one that the same file holds, as RVC's voices do;
-    ``index``: the file of training units that was found with it; out of a zip it lasts as long as this path object.
+    ``kind`` is teacher, student, dmo (AcousticConfig), rvc (RvcConfig), ddsp (DdspConfig), vocoder (VocoderConfig),
+    recogniser (RecogniserConfig), hubert (HubertConfig) or singer (VerifierConfig); ``format`` is the reader's name.
+    Speaker i of ``speakers`` has the id ``speaker_base`` + i. ``input_peak`` is the peak to which recordings were
+    normalised before training, if they were. ``missing``: files and options that are needed before it can be built.
+    ``mel_fields``: the fields of ``config.mel`` that the file, its configuration or its project's code really defines;
+    for an acoustic model the vocoder's recipe supplies the others. The logarithm's base is always known. ``weights``:
+    the keys in the file under which the tensors were found. ``vocoder``: the one that the same file holds, as RVC's
+    voices do; ``index``: the file of training units that was found with it; out of a zip it lasts as long as this path
+    object.
     """
 
     path: Path

@@ -8,8 +8,8 @@ from fastsvc.checkpoints import vits
 from fastsvc.errors import CheckpointError
 from fastsvc.reading import wrappers
 
-SUPPORTED = "RVC v1 and v2, CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3, Amphion DiffComoSVC"
-SUPPORTED += ", and fastsvc's own"
+SUPPORTED = "RVC v1 and v2, CoMoSVC, Diffusion-SVC v1, so-vits-svc 4.1 diffusion, DDSP-SVC 3 and 6"
+SUPPORTED += ", Amphion DiffComoSVC, and fastsvc's own"
 BUILT = f"what can be built: {SUPPORTED}"
 
 
@@ -36,7 +36,7 @@ def _name(content: dict, names: list[str]) -> str | None:
     if ("net" in keys and any_starts("cfm.", "length_regulator.")) or parts & set(_tops(content, "net")):
         return "a model of Seed-VC (diffusion transformer)"
     if any_starts("reflow_model."):
-        return "a model of DDSP-SVC 6 (reflow on another network)"
+        return "a model of DDSP-SVC with a rectified flow over another network than that of 6.0 and 6.1"
     if any_starts("ddsp_model.") or any_starts("diff_model."):
         return "a model of DDSP-SVC 4 or 5 (a DDSP synthesiser with a diffusion behind it)"
     if any_starts("unit2ctrl."):

@@ -17,6 +17,7 @@ from fastsvc.checkpoints.readers import (
     amphion,
     amphion_vocoder,
     comosvc,
+    ddsp_svc,
     diffusion_svc,
     fairseq,
     huggingface,
@@ -28,7 +29,8 @@ from fastsvc.checkpoints.readers import (
 from fastsvc.errors import CheckpointError
 from fastsvc.reading.loading import load
 
-ACOUSTIC, VOCODERS = (native, rvc, comosvc, diffusion_svc, amphion), (m4gan, nsf_hifigan, amphion_vocoder)
+ACOUSTIC = (native, rvc, comosvc, diffusion_svc, ddsp_svc, amphion)
+VOCODERS = (m4gan, nsf_hifigan, amphion_vocoder)
 READERS = (*ACOUSTIC, *VOCODERS, fairseq, huggingface)
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from fastsvc import arguments, screen
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.manifest import ContentPart, Manifest, VocoderPart
-from fastsvc.commands import inspect_checkpoint, inspect_rvc
+from fastsvc.commands import inspect_checkpoint, inspect_ddsp, inspect_rvc
 from fastsvc.commands.inspect_lines import condition, features, generator, mel, network, speakers, units
-from fastsvc.config import RvcConfig
+from fastsvc.config import DdspConfig, RvcConfig
 
 
 def describe(path) -> str:
@@ -26,14 +26,14 @@ def describe(path) -> str:
 def _engine(folder: engine_folder.Artifact) -> str:
     manifest = folder.manifest
     origin, config = manifest.source, manifest.acoustic
-    rvc = isinstance(config, RvcConfig)
+    rvc, ddsp = isinstance(config, RvcConfig), isinstance(config, DdspConfig)
     size = sum(entry["bytes"] for entry in folder.files.values()) / 1e6
     singers = manifest.speakers, manifest.speaker_base, manifest.speaker_f0_hz
     lines = [
         f"{folder.path}: engine, format {engine_folder.VERSION}, {size:.1f} MB",
         f"  made from    {origin.file} ({' '.join(dict.fromkeys((origin.format, origin.kind)))}, step {origin.step})",
         *(f"  note         {note}" for note in origin.notes),
-        *(inspect_rvc.engine(manifest) if rvc else _networks(manifest)),
+        *(inspect_rvc.engine if rvc else inspect_ddsp.engine if ddsp else _networks)(manifest),
         f"  precision    {manifest.precision}",
         f"  on GPUs      in {manifest.gpu_precision}, {inspect_rvc.ON_GPUS if rvc else ''}kernels {_kernels(folder)}",
         _part("vocoder", manifest.vocoder, "none: makes mels only; build with --vocoder"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsvc import screen
-from fastsvc.commands import inspect_rvc
+from fastsvc.commands import inspect_ddsp, inspect_rvc
 from fastsvc.commands.inspect_lines import condition, features, generator, mel, network, speakers, units
-from fastsvc.config import CONTENT_CONFIGS, hubert_units
+from fastsvc.config import CONTENT_CONFIGS, AcousticConfig, DdspConfig, hubert_units
 
 PROJECTS = {
     "fastsvc": "fastsvc",
@@ -15,6 +15,7 @@ PROJECTS = {
     "diffusion_svc": "Diffusion-SVC v1",
     "sovits": "so-vits-svc 4.1 (shallow diffusion)",
     "ddsp_svc": "DDSP-SVC 3",
+    "ddsp_svc6": "DDSP-SVC 6",
     "amphion": "Amphion DiffComoSVC",
     "rvc": "RVC",
     "m4gan": "M4Singer HiFi-GAN",
@@ -27,13 +28,14 @@ PROJECTS = {
 def describe(path: Path) -> str:
     """Text about the file. Raises CheckpointError if its format is unknown, or it is damaged."""
     from fastsvc.checkpoints import read
+    from fastsvc.checkpoints.checkpoint import KIND_NAMES
 
     checkpoint = read(path, inspect_only=True)
     size = checkpoint.path.stat().st_size / 1e6
     parameters = checkpoint.parameters + (checkpoint.vocoder.parameters if checkpoint.vocoder else 0)
     lines = [
         f"{checkpoint.path}: {PROJECTS.get(checkpoint.format, checkpoint.format)} checkpoint,"
-        f" {'voice' if checkpoint.kind == 'rvc' else checkpoint.kind},"
+        f" {'voice' if checkpoint.kind in KIND_NAMES else checkpoint.kind},"
         f" step {checkpoint.step}, {parameters / 1e6:.2f} M parameters to build, {size:.1f} MB"
     ]
     lines += [f"  weights      {checkpoint.weights}"] * bool(checkpoint.weights)
@@ -55,15 +57,21 @@ def _acoustic(checkpoint) -> list[str]:
     config = checkpoint.config
     missing = checkpoint.missing
     return [
+        *(inspect_ddsp.network(config) if isinstance(config, DdspConfig) else _diffusion(config)),
+        *speakers(checkpoint.speakers, checkpoint.speaker_base, checkpoint.speaker_f0_hz),
+        *(f"  missing      {text}" for text in missing),
+        f"  to build     {_parts(config)}",
+    ]
+
+
+def _diffusion(config: AcousticConfig) -> list[str]:
+    return [
         network(config.denoiser),
         condition(config),
         mel(config.mel),
         _schedule(config),
         _range(config.norm),
         features(config.features),
-        *speakers(checkpoint.speakers, checkpoint.speaker_base, checkpoint.speaker_f0_hz),
-        *(f"  missing      {text}" for text in missing),
-        f"  to build     {_parts(config)}",
     ]
 
 

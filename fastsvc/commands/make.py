@@ -14,9 +14,9 @@ TARGET_HELP = "GPUs to compile kernels for: auto (this machine's), cpu (none), o
 
 BACKEND_HELP = "Program that computes the vocoder; auto: the fastest on each device, as measured there."
 INDEX_HELP = "Index of a voice of RVC (added_IVF….index), whose units convert --index-rate mixes in; none: without."
-STEPS_DEFAULT = "1,2,4 for students, 10,25,50 for teachers, 5,10,20 for DDPM models"
+STEPS_DEFAULT = "1,2,4 for students, 10,25,50 for teachers, 5,10,20 for DDPM models, 4,10,20 for DDSP-SVC 6"
 DEPTH_HELP = "Shallow diffusion: place of the chain from which the engine refines first mels (DDPM)."
-SAMPLER_HELP = "Sampler; auto: consistency for students, euler for teachers, dpm++ for DDPM models."
+SAMPLER_HELP = "Sampler; auto: consistency for students, euler for teachers and DDSP-SVC 6, dpm++ for DDPM models."
 BUILD_EXAMPLES = examples(
     "fastsvc build student.pt --vocoder fastsvc/demo/voices.fsvc --content fastsvc/demo/voices.fsvc -o mine.fsvc",
     "fastsvc build voice.zip --content hubert_base.pt -o voice.fsvc",

@@ -13,12 +13,14 @@ from fastsvc.config.acoustic import (
     FeatureConfig,
 )
 from fastsvc.config.amphion import AmphionConfig
+from fastsvc.config.ddsp import DdspConfig
 from fastsvc.config.diffusion import DDPM_SAMPLERS, EDM_SAMPLERS, DdpmConfig, EdmConfig
 from fastsvc.config.hubert import HubertConfig, hubert_units
+from fastsvc.config.kinds import AnyAcousticConfig, acoustic_config
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import from_dict, to_dict
 from fastsvc.config.recognition import CONTENT_CONFIGS, PitchConfig, RecogniserConfig, VerifierConfig
-from fastsvc.config.rvc import AnyAcousticConfig, RvcConfig, acoustic_config
+from fastsvc.config.rvc import RvcConfig
 from fastsvc.config.source_filter import AnyVocoderConfig, SourceFilterConfig, vocoder_config
 from fastsvc.config.vocoder import VOCODER_BACKENDS, VocoderConfig
 
@@ -35,6 +37,7 @@ __all__ = [
     "AnyVocoderConfig",
     "ConditionConfig",
     "DdpmConfig",
+    "DdspConfig",
     "DenoiserConfig",
     "EdmConfig",
     "FeatureConfig",

@@ -1,14 +1,13 @@
-"""RVC's voices, and which configuration an acoustic model's kind has."""
+"""RVC's voices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from fastsvc.config.acoustic import AcousticConfig, FeatureConfig
+from fastsvc.config.acoustic import FeatureConfig
 from fastsvc.config.limits import LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig
-from fastsvc.config.plain import check, from_dict, within
+from fastsvc.config.plain import check, within
 
 KIND = "rvc"
 PITCHES = 256  # rows of the embedding of coarse pitch; 1 stands for unvoiced, 0 is not used
@@ -86,12 +85,3 @@ class RvcConfig:
             self.mel.hop_samples * 100 == self.mel.rate_hz,
             f"rvc: a hop of {self.mel.hop_samples} samples is not 10 ms at {self.mel.rate_hz} Hz",
         )
-
-
-AnyAcousticConfig = AcousticConfig | RvcConfig
-
-
-def acoustic_config(data: Any, where: str = "acoustic") -> AnyAcousticConfig:
-    """An acoustic model's configuration of plain values, by its kind. Raises ConfigError as from_dict does."""
-    rvc = isinstance(data, dict) and data.get("kind") == KIND
-    return from_dict(RvcConfig, data, where) if rvc else from_dict(AcousticConfig, data, where)

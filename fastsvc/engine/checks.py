@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
-from fastsvc.config import VOCODER_BACKENDS, RvcConfig
+from fastsvc.config import VOCODER_BACKENDS, DdspConfig, RvcConfig
 from fastsvc.engine import shallow, tensors
 from fastsvc.errors import ConfigError, EngineError
 
@@ -89,6 +89,15 @@ def makes_mels(engine) -> None:
         raise EngineError(
             f"{engine.path} is a voice of RVC, which makes no mels to compare",
             "convert recordings with it and judge those: python -m bench.ears_folder CONVERTED --input RECORDINGS",
+        )
+
+
+def streams(engine) -> None:
+    """Raises EngineError for a voice of DDSP-SVC, which streams do not convert with yet."""
+    if isinstance(engine.config, DdspConfig):
+        raise EngineError(
+            f"{engine.path} is a voice of DDSP-SVC, with which streams and live conversion do not work yet",
+            "convert files with it: fastsvc convert",
         )
 
 

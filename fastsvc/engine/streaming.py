@@ -61,5 +61,6 @@ class Streaming:
     def exact_lookahead_ms(self, steps: int | None = None) -> float | None:
         """The least look-ahead with which a stream gives what :meth:`convert` gives, with the same resampler and the
         same filling of f0; None where the content encoder sees the whole recording. Raises EngineError."""
+        checks.streams(self)
         checks.convertible(self)
         return reach.exact_lookahead_ms(self, checks.steps(self, steps))

@@ -19,6 +19,8 @@ def module(kind: str, config) -> Any:
         from fastsvc.model.pitch import PitchNet as build
     elif kind == "rvc":
         from fastsvc.model.rvc import RvcModel as build
+    elif kind == "ddsp":
+        from fastsvc.model.ddsp import DdspModel as build
     elif kind == "hubert":
         from fastsvc.model.hubert import Hubert as build
     else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 MARKS = {  # family: a name that every checkpoint of it has, and no other network
     "unit2mel": re.compile(r"decoder\.denoise_fn\.residual_layers\.\d+\.dilated_conv\."),
+    "ddsp": re.compile(r"reflow_model\.velocity_fn\.residual_layers\.\d+\.(?:conformer|convmodule)\."),
     "amphion": re.compile(r"1\.decoder\.denoise_fn\."),
     "own": re.compile(r"denoiser\.residual_layers\.\d+\.dilated_conv\."),
     "vocoder": re.compile(r"(?:m_source\.l_linear|noise_convs\.\d+|source_conv)\.weight"),

@@ -11,7 +11,7 @@ from fastsvc import arguments, files, reading, spelling
 from fastsvc.artifact import bundled
 from fastsvc.artifact.engine_folder import Artifact
 from fastsvc.artifact.manifest import Manifest
-from fastsvc.config import RvcConfig
+from fastsvc.config import DdspConfig, RvcConfig
 from fastsvc.config.shown import shown
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import ConfigError, EngineError, FastsvcError
@@ -75,7 +75,7 @@ class Voice:
             "protect": index and bool(pitch),
             "formant": bool(manifest.acoustic.shifts_formants),
             "mixture": len(manifest.speakers) > 1,
-            "live": True,
+            "live": not isinstance(manifest.acoustic, DdspConfig),
             "transpose": bool(pitch),
         }
 

@@ -17,6 +17,7 @@ from fastsvc.reading.wrappers import WeightSet
 STEPS = ("global_step", "step", "iteration", "steps", "num_updates")
 NAMES = {
     "unit2mel": "an acoustic model",
+    "ddsp": "a voice of DDSP-SVC",
     "amphion": "an acoustic model of Amphion",
     "own": "an acoustic model",
     "vocoder": "a vocoder",
@@ -82,7 +83,7 @@ def _chosen(weight_sets: list[WeightSet]) -> tuple[WeightSet, tuple[str, ...]]:
 
 def _content(chosen: WeightSet, content: dict, path: Path, options: ReadOptions) -> tuple[dict, ReadOptions]:
     state = chosen.state
-    if chosen.family == "unit2mel":
+    if chosen.family in ("unit2mel", "ddsp"):
         return {"model": state, "global_step": _step(content)}, options
     if chosen.family == "fairseq":
         return {"model": state, "cfg": content.get("cfg")}, options

@@ -10,7 +10,7 @@ import torch
 from fastsvc.artifact import seal
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.manifest import Manifest
-from fastsvc.config import RvcConfig
+from fastsvc.config import DdspConfig, RvcConfig
 from fastsvc.engine.cuda import launcher, selfcheck, selfcheck_rvc, support
 from fastsvc.engine.cuda.generators.backends import backend_choice
 from fastsvc.engine.cuda.pitch import Yin
@@ -50,6 +50,10 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
     if device.type == "cuda":
         device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
         torch.zeros(1, device=device)  # creates the context that loading kernels needs
+    if isinstance(model.acoustic, DdspConfig):
+        raise EngineError(
+            f"{folder.path} is a voice of DDSP-SVC, which is computed on the CPU for now", "use the device cpu"
+        )
     arch, precision = architecture(device), precision_of(folder.manifest, precision)
     why = support.too_old(arch)
     if why:

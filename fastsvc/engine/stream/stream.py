@@ -167,6 +167,7 @@ class Stream:
 
 
 def _check(engine, request: Request) -> None:
+    checks.streams(engine)
     if request.transpose in arguments.AUTO_TRANSPOSE:
         raise ConfigError(f"a stream cannot transpose by {request.transpose!r}", "use a number of semitones")
     checks.convertible(engine)

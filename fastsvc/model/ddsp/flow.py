@@ -1,0 +1,70 @@
+"""The rectified flow of DDSP-SVC 6: from the first mel and noise at t_start along the velocity to t = 1.
+
+Times of an engine's schedule are levels 1 − t, which fall as noise levels do elsewhere.
+"""
+
+import itertools
+from collections.abc import Callable
+
+from torch import Tensor
+
+LOW, HIGH = -12.0, 2.0  # natural log-mels that become −1 and 1
+VelocityAt = Callable[[Tensor, float], Tensor]  # (x, level) → velocity
+
+
+def normalised(mel: Tensor) -> Tensor:
+    """Log-mel → the space of the flow, not clamped."""
+    return (mel - LOW) / (HIGH - LOW) * 2 - 1
+
+
+def denormalised(x: Tensor) -> Tensor:
+    """The inverse of :func:`normalised`."""
+    return (x + 1) / 2 * (HIGH - LOW) + LOW
+
+
+def levels(t_start: float, steps: int) -> list[float]:
+    """1 − t at the borders of ``steps`` equal steps from t_start; the last is 0."""
+    return [(1 - t_start) * (steps - i) / steps for i in range(steps + 1)]
+
+
+def evaluated(method: str, row: list[float]) -> list[float]:
+    """The levels of a schedule at which ``method`` evaluates the velocity, falling."""
+    if method == "euler":
+        return row[:-1]
+    halves = [middle(a, b) for a, b in itertools.pairwise(row)]
+    return sorted({*row, *halves}, reverse=True)
+
+
+def middle(level: float, after: float) -> float:
+    return (level + after) / 2
+
+
+def evaluations(method: str, row: list[float]) -> int:
+    """How often the velocity is evaluated."""
+    return (len(row) - 1) * (1 if method == "euler" else 4)
+
+
+def start(first_mel: Tensor, noise: Tensor, level: float) -> Tensor:
+    """The state at ``level`` = 1 − t_start: log-mel and standard normal noise of one shape → x."""
+    return (1 - level) * normalised(first_mel) + level * noise
+
+
+def euler(velocity: VelocityAt, row: list[float], x: Tensor) -> Tensor:
+    for level, after in itertools.pairwise(row):
+        x = x + (level - after) * velocity(x, level)
+    return x
+
+
+def rk4(velocity: VelocityAt, row: list[float], x: Tensor) -> Tensor:
+    """The classical method of fourth order: four evaluations a step."""
+    for level, after in itertools.pairwise(row):
+        step, half = level - after, middle(level, after)
+        first = velocity(x, level)
+        second = velocity(x + step / 2 * first, half)
+        third = velocity(x + step / 2 * second, half)
+        last = velocity(x + step * third, after)
+        x = x + step / 6 * (first + 2 * second + 2 * third + last)
+    return x
+
+
+SOLVERS = {"euler": euler, "rk4": rk4}

@@ -1,0 +1,1 @@
+"""Kernels of voices of DDSP-SVC 6."""
