@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fastsvc.config import RecogniserConfig
+from fastsvc.config.reach import reaches
 
 BLANK = 0
 DILATION_CYCLE = (1, 2, 4, 8)
@@ -51,17 +52,25 @@ def inputs(config: RecogniserConfig) -> int:
     return config.mel.bins * (2 if config.mean_frames else 1)
 
 
+def later(x: torch.Tensor, rows: int) -> torch.Tensor:
+    """x [B, T, C], ``rows`` rows later, after zeros: a convolution of it with as many zeros to each side reads that
+    many rows less of the future, and more of the past."""
+    return F.pad(x, (0, 0, rows, 0))[:, : x.shape[1]] if rows else x
+
+
 class GatedBlock(nn.Module):
     """x + W(gate * value) of a dilated convolution of the layer-normalised input; [B, T, C] -> [B, T, C].
 
     ``valid`` [B, T, 1] zeroes what lies outside the recording before the convolution reads it, as its own zero
     padding does at the ends: only then does a batch of unequal lengths give what each would give alone.
+    ``ahead``: rows of the future that the convolution reads; by default half of its rows.
     """
 
-    def __init__(self, channels: int, kernel: int, dilation: int):
+    def __init__(self, channels: int, kernel: int, dilation: int, ahead: int | None = None):
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.conv = nn.Conv1d(channels, 2 * channels, kernel, padding=kernel // 2 * dilation, dilation=dilation)
+        self.late = 0 if ahead is None else kernel // 2 * dilation - ahead
         self.out = nn.Linear(channels, channels)
         nn.init.zeros_(self.out.bias)
         nn.init.normal_(self.out.weight, std=0.3 * channels**-0.5)
@@ -70,6 +79,7 @@ class GatedBlock(nn.Module):
         y = self.norm(x)
         if valid is not None:
             y = y * valid
+        y = later(y, self.late)
         y = self._flat(y) if self.training else self.conv(y.transpose(1, 2)).transpose(1, 2)
         return x + self.out(F.glu(y, dim=-1))
 
@@ -89,12 +99,17 @@ class ConvTrunk(nn.Module):
         super().__init__()
         self.stem = nn.Conv1d(inputs(config), config.channels, 5, padding=2)
         dilations = [DILATION_CYCLE[i % len(DILATION_CYCLE)] for i in range(config.layers)]
-        self.blocks = nn.ModuleList(GatedBlock(config.channels, config.kernel, d) for d in dilations)
+        self.reaches = reaches([2, *(config.kernel // 2 * d for d in dilations)], config.future_frames)
+        self.blocks = nn.ModuleList(
+            GatedBlock(config.channels, config.kernel, dilation, reach.ahead)
+            for dilation, reach in zip(dilations, self.reaches[1:])
+        )
         self.norm = nn.LayerNorm(config.channels)
         self.channels = config.channels
-        self.halo_frames = config.mean_frames + 2 + sum(config.kernel // 2 * d for d in dilations)
+        self.halo_frames = config.mean_frames + sum(reach.past for reach in self.reaches)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        x = later(x, 2 - self.reaches[0].ahead)
         x = self.stem(x.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, valid)
