@@ -30,13 +30,14 @@ class WholeMels:
 
     def __init__(self, maker: MelMaker):
         self.model, self.levels, self.draw = maker.model, maker.levels, maker.noise.noise
-        self.evaluations, self.halo = len(maker.reaches) // len(maker.denoiser.reaches), sum(maker.reaches)
+        self.evaluations = len(maker.reaches) // len(maker.denoiser.reaches)
+        self.past, self.ahead = (sum(side) for side in zip(*maker.reaches))
 
     def clear(self) -> None:
         pass
 
     def rows(self, span: Span, last: int) -> Window:
-        return Window(max(0, span.first - self.halo), span.first, last, span.within(last + self.halo))
+        return Window(max(0, span.first - self.past), span.first, last, span.within(last + self.ahead))
 
     def make(self, cond: Tensor, rows: Window) -> Mels:
         def noise(step: int) -> Tensor:

@@ -106,7 +106,7 @@ class ConvTrunk(nn.Module):
         )
         self.norm = nn.LayerNorm(config.channels)
         self.channels = config.channels
-        self.halo_frames = config.mean_frames + sum(reach.past for reach in self.reaches)
+        self.halo_frames, self.future_frames = (config.mean_frames + sum(side) for side in zip(*self.reaches))
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         x = later(x, 2 - self.reaches[0].ahead)
@@ -134,7 +134,7 @@ class GruTrunk(nn.Module):
             config.channels, config.channels, num_layers=config.layers, bidirectional=True, batch_first=True
         )
         self.channels = 2 * config.channels
-        self.halo_frames: int | None = None  # the whole recording at once
+        self.halo_frames = self.future_frames = None  # the whole recording at once
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         frames = x.shape[1]
@@ -165,8 +165,13 @@ class Recogniser(nn.Module):
 
     @property
     def halo_frames(self) -> int | None:
-        """Mel frames on each side that a unit depends on; None if on all."""
+        """Mel frames on each side that a unit depends on, at most; None if on all."""
         return self.trunk.halo_frames
+
+    @property
+    def future_frames(self) -> int | None:
+        """Mel frames after its own that a unit depends on; None if on all."""
+        return self.trunk.future_frames
 
     def forward(
         self, mel: torch.Tensor, valid: torch.Tensor | None = None, blur: torch.Tensor | None = None

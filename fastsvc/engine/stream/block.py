@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fastsvc.engine import checks, rvc_options
 from fastsvc.engine.request import Request
+from fastsvc.engine.stream import reach
 from fastsvc.engine.stream.acoustic import acoustic_of
 from fastsvc.engine.stream.found import Found
 from fastsvc.engine.stream.settled import Block, Settled, Span
@@ -24,12 +25,12 @@ class BlockMaker:
     def __init__(self, engine, request: Request):
         self.engine, self.seed = engine, request.seed
         self.acoustic, self.options = acoustic_of(engine, request), rvc_options.of(engine, request)
-        self.vocoder_reach = vocoders.halo_frames(engine.synthesiser.config)
+        self.vocoder_reach = reach.vocoder(engine)
         self.clear()
 
     def clear(self) -> None:
         """The next block is the first one of a recording."""
-        self.settled = Settled(max(self.acoustic.back, self.vocoder_reach))
+        self.settled = Settled(max(self.acoustic.back, self.vocoder_reach.past))
         self.acoustic.clear()
 
     def settle(self, block: Block) -> None:
@@ -43,7 +44,7 @@ class BlockMaker:
         features = {"units": found.units, "f0_hz": f0_hz, "voiced": voiced, "volume": found.volume}
         if found.original_units is not None:
             features["original_units"] = found.original_units
-        last = min(span.end, span.within(span.last + self.vocoder_reach))
+        last = min(span.end, span.within(span.last + self.vocoder_reach.ahead))
         mel, rows = self.acoustic.mel(features, self.settled, span, last, voice)
         rows["mel"] = mel
         sung_hz = f0_hz * 2 ** (voice.semitones / 12)
@@ -61,8 +62,8 @@ class BlockMaker:
 
     def _audio(self, rows: dict[str, Tensor], span: Span, voice: Voice) -> tuple[Tensor, Tensor, float]:
         """(audio of the block, phase at the start of its frames and of later ones, phase where the block ends)."""
-        synthesiser, reach = self.engine.synthesiser, self.vocoder_reach
-        begin, end = max(0, span.first - reach), span.within(span.last + reach)
+        synthesiser, (past, ahead) = self.engine.synthesiser, self.vocoder_reach
+        begin, end = max(0, span.first - past), span.within(span.last + ahead)
         mel, sung_hz = (self.settled.window(rows, name, span, begin, end) for name in ("mel", "sung_hz"))
         own, count = span.first - begin, span.last - span.first
         phase = vocoders.frame_phase(sung_hz[None], synthesiser.config)[0]
