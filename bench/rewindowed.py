@@ -10,6 +10,7 @@ from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.stream.mels import MelMaker, Mels
 from fastsvc.engine.stream.pitch import WindowPitch
 from fastsvc.engine.stream.settled import Span
+from fastsvc.engine.stream.sound import KeptSound, WindowSound
 from fastsvc.engine.stream.units import WindowUnits
 
 WAYS = ("rewindowed", "trimmed", "kept")
@@ -63,6 +64,9 @@ class WholeGenerator:
 
 def prepare(stream, way: str):
     """The stream, made to compute in one of WAYS; "rewindowed" changes its engine's vocoder, too."""
+    if way != "kept" and isinstance(stream.maker.sound, KeptSound):
+        stream.maker.sound = WindowSound(stream.engine, stream.request.seed)
+        stream.maker.clear()
     if way == "rewindowed":
         stream.maker.acoustic.maker = WholeMels(stream.maker.acoustic.maker)
         stream.front.units = WindowUnits(stream.front.encoder)

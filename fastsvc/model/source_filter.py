@@ -106,13 +106,13 @@ def reach(config: SourceFilterConfig) -> Reach:
     """Mel frames before and after its own that a sample of the output depends on (upper bounds, in whole frames).
 
     A frame's excitation begins half a hop before it, and its filter's answer has transform_samples. To the other side
-    the next frame's excitation and gains reach into a frame; that excitation itself, two hops long, glides to the f0 of
-    one frame more, and the filter's answer comes around to its beginning.
+    the next frame's excitation reaches into a frame. It is two hops long, with the gains of one more frame; the end of
+    its answer comes around to the beginning, as the filters' transform is cyclic.
     """
     hop = config.mel.hop_samples
     filters = math.ceil((config.transform_samples - hop // 2) / hop)
     past, ahead = (sum(side) for side in zip(*config.reaches))
-    return Reach(past + max(2, filters), max(2, ahead + 1))
+    return Reach(past + max(2, filters), ahead + 2)
 
 
 def halo_frames(config: SourceFilterConfig) -> int:

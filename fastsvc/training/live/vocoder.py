@@ -27,7 +27,7 @@ class LiveVocoderSettings(SourceFilterTaskConfig):
     """The YAML's ``task`` part: as of any source-filter vocoder, for what the mels go through."""
 
     teacher: str = ""  # path of a source-filter vocoder's checkpoint
-    future_frames: int = 1  # that a frame's filters may depend on
+    future_frames: int = 0  # that a frame's filters may depend on
 
     def __post_init__(self):
         super().__post_init__()
@@ -45,7 +45,7 @@ class LiveVocoderTask(SourceFilterTask):
         whole = vocoder_config(content["config"]["model"], "task.teacher: config.model")
         if not isinstance(whole, SourceFilterConfig):
             raise ConfigError("task.teacher is no source-filter vocoder", "name another task.teacher")
-        short = replace(whole, future_frames=(config or {}).get("future_frames", 1))
+        short = replace(whole, future_frames=(config or {}).get("future_frames", 0))
         super().__init__(config | {"model": to_dict(short), "adversarial_from": 1.0}, corpus, device, **loop)
         self.teacher = SourceFilter(whole)
         self.teacher.load_state_dict(content["ema"])
