@@ -29,7 +29,7 @@ class State:
 
 @dataclass(frozen=True)
 class Window:
-    """Frames that a block reads: of mel and f0 ``begin`` … ``end`` − 1, of the excitation ``first`` … ``last`` − 1."""
+    """Frames of mel and f0 that a block reads, ``begin`` … ``end`` − 1, and those of its filters, ``first`` …"""
 
     begin: int
     end: int
@@ -52,7 +52,7 @@ class FilterRows:
 
     def window(self, first: int, last: int, total: int | None, state: State | None) -> Window:
         begin, firsts, lasts = self._bounds(last, total, *self._from(first, state))
-        return Window(min(begin, firsts[0]), lasts[0], begin, lasts[-1])
+        return Window(min(max(0, begin - 1), firsts[0]), lasts[0], begin, lasts[-1])
 
     def _from(self, first: int, state: State | None) -> tuple[int, int]:
         """(the first frame whose answer is computed, rows that were final before)."""
@@ -87,7 +87,9 @@ class FilterRows:
         changes, gains = self.vocoder.leave(rows[None])
         over = over[:, begin - window.begin :][:, : window.last - begin]
         logarithms, sizes = self.vocoder.filters(changes, over), self.vocoder.sizes(gains)
-        pieces = self.vocoder.pieces(excitation(begin, window.last), sizes, logarithms)
+        early = min(begin, 1)  # in its first frame the excitation does not know from which f0 it comes
+        source = excitation(begin - early, window.last)[:, early * self.hop :]
+        pieces = self.vocoder.pieces(source, sizes, logarithms)
         pieces = pieces[:, answering - (begin - 1) : last - (begin - 1) + 1]  # the first one is of the frame begin − 1
         return self._joined(pieces, first, last, answering, kept, state)
 
