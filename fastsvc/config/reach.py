@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Reach(NamedTuple):
@@ -26,3 +26,14 @@ def reaches(halves: Sequence[int], future: int | None) -> list[Reach]:
         left -= ahead
         found.append(Reach(2 * half - ahead, ahead))
     return found
+
+
+def is_short(*configs: Any) -> bool:
+    """Whether an acoustic model or a recogniser of these configurations (None: there is none) has a limited future.
+
+    Kernels of GPUs read as far into the future as into the past.
+    """
+    networks = (getattr(config, "denoiser", config) for config in configs)
+    limits = [getattr(network, "future_frames", None) for network in networks]
+    limits += [getattr(getattr(config, "features", None), "f0_future_frames", None) for config in configs]
+    return any(limit is not None for limit in limits)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastsvc.config import DenoiserConfig
+from fastsvc.config.reach import Reach
 
 
 def noise_embedding(noise_level: Tensor, channels: int) -> Tensor:
@@ -47,12 +48,15 @@ def step_mlp(config: DenoiserConfig) -> nn.Sequential:
 class ResidualLayer(nn.Module):
     """One gated block. Padding is zero on x + d, not on x: the step vector d must not leak past the ends.
 
-    ``late``: frames by which the convolution is moved into the past."""
+    ``reach``: frames before and after its own that the convolution reads; by default as many to each side.
+    """
 
-    def __init__(self, channels: int, cond_channels: int, dilation: int, projected: bool = True, late: int = 0):
+    def __init__(
+        self, channels: int, cond_channels: int, dilation: int, projected: bool = True, reach: Reach | None = None
+    ):
         super().__init__()
-        self.late = late
-        self.dilated_conv = nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
+        self.reach = reach or Reach(dilation, dilation)
+        self.dilated_conv = nn.Conv1d(channels, 2 * channels, 3, dilation=dilation)
         self.diffusion_projection = nn.Linear(channels, channels) if projected else nn.Identity()
         self.conditioner_projection = nn.Conv1d(cond_channels, 2 * channels, 1)
         self.output_projection = nn.Conv1d(channels, 2 * channels, 1)
@@ -62,9 +66,7 @@ class ResidualLayer(nn.Module):
         y = x + self.diffusion_projection(step)[:, :, None]
         if valid is not None:
             y = y * valid
-        if self.late:
-            y = F.pad(y, (self.late, 0))[..., : y.shape[2]]
-        y = self.dilated_conv(y) + self.conditioner_projection(cond)
+        y = self.dilated_conv(F.pad(y, self.reach)) + self.conditioner_projection(cond)
         gate, filter_ = y.chunk(2, dim=1)
         y = self.output_projection(torch.sigmoid(gate) * torch.tanh(filter_))
         residual, skip = y.chunk(2, dim=1)
@@ -82,7 +84,7 @@ class WaveNet(nn.Module):
         self.mlp = step_mlp(config)
         projected = config.step_embedding == "mlp"
         self.residual_layers = nn.ModuleList(
-            ResidualLayer(width, config.cond_channels, dilation, projected, dilation - reach.ahead)
+            ResidualLayer(width, config.cond_channels, dilation, projected, reach)
             for dilation, reach in zip(config.dilations, config.reaches)
         )
         self.skip_projection = nn.Conv1d(width, width, 1)
