@@ -47,7 +47,7 @@ def timed(stream) -> dict[str, list[float]]:
     wrap("pitch", stream.front.pitch, "find")
     wrap("content", stream.front.units, "find")
     wrap("denoiser", stream.maker.acoustic.maker, "make")
-    wrap("vocoder", stream.maker, "_audio")
+    wrap("vocoder", stream.maker.sound, "make")
     wrap("block", stream, "_advance")
     return spent
 

@@ -10,6 +10,7 @@ from fastsvc.engine.cpu.vocoder import Vocoder
 from fastsvc.engine.stream.mels import MelMaker, Mels
 from fastsvc.engine.stream.pitch import WindowPitch
 from fastsvc.engine.stream.settled import Span
+from fastsvc.engine.stream.sound import KeptSound, WindowSound
 from fastsvc.engine.stream.units import WindowUnits
 
 WAYS = ("rewindowed", "trimmed", "kept")
@@ -30,13 +31,14 @@ class WholeMels:
 
     def __init__(self, maker: MelMaker):
         self.model, self.levels, self.draw = maker.model, maker.levels, maker.noise.noise
-        self.evaluations, self.halo = len(maker.reaches) // len(maker.denoiser.reaches), sum(maker.reaches)
+        self.evaluations = len(maker.reaches) // len(maker.denoiser.reaches)
+        self.past, self.ahead = (sum(side) for side in zip(*maker.reaches))
 
     def clear(self) -> None:
         pass
 
     def rows(self, span: Span, last: int) -> Window:
-        return Window(max(0, span.first - self.halo), span.first, last, span.within(last + self.halo))
+        return Window(max(0, span.first - self.past), span.first, last, span.within(last + self.ahead))
 
     def make(self, cond: Tensor, rows: Window) -> Mels:
         def noise(step: int) -> Tensor:
@@ -62,6 +64,9 @@ class WholeGenerator:
 
 def prepare(stream, way: str):
     """The stream, made to compute in one of WAYS; "rewindowed" changes its engine's vocoder, too."""
+    if way != "kept" and isinstance(stream.maker.sound, KeptSound):
+        stream.maker.sound = WindowSound(stream.engine, stream.request.seed)
+        stream.maker.clear()
     if way == "rewindowed":
         stream.maker.acoustic.maker = WholeMels(stream.maker.acoustic.maker)
         stream.front.units = WindowUnits(stream.front.encoder)

@@ -20,6 +20,7 @@ from fastsvc.config import (
     SourceFilterConfig,
     hubert_units,
 )
+from fastsvc.config.reach import is_short
 from fastsvc.config.source_filter import INSTEAD_OF_TRITON, NOT_BY_TRITON
 from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.errors import CheckpointError, ConfigError
@@ -123,7 +124,8 @@ def _check_depth(plan: ReadPlan, config: AcousticConfig) -> None:
 
 
 def _check_options(plan: ReadPlan) -> None:
-    architectures(plan.target)  # raises for an unknown target
+    if architectures(plan.target) and plan.target != "auto" and is_short(plan.acoustic.config):
+        raise ConfigError(f"{plan.acoustic.path} is for live conversion, and has no GPU kernels yet", "add --target cpu")
     if plan.precision == "bf16" and not denoiser_bf16.supported():
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
     if plan.vocoder_backend == "triton" and plan.vocoder and isinstance(plan.vocoder.config, SourceFilterConfig):

@@ -20,6 +20,7 @@ from fastsvc.build.passes import tensorrt_plans
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, MeasuredPlan, TargetedPlan
 from fastsvc.children import cores
 from fastsvc.config import DdspConfig, RvcConfig
+from fastsvc.config.reach import is_short
 from fastsvc.engine.cpu.ddsp import DdspSampler
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.engine.cpu.generators import torch_generator
@@ -57,7 +58,7 @@ def architectures(target: str) -> tuple[int, ...]:
 
 def target_pass(plan: MeasuredPlan) -> TargetedPlan:
     check, new_files = expected(plan), {}
-    for arch in architectures(plan.target):
+    for arch in () if is_short(plan.acoustic_config) else architectures(plan.target):
         files = kernel_files(plan, arch)
         size = sum(map(len, files.values())) / 2**20
         plan.say(f"target: {len(files) - 1} kernels for sm_{arch} in {plan.gpu_precision}, {size:.1f} MB")

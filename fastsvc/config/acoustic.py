@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from fastsvc.config.amphion import AmphionConfig
 from fastsvc.config.diffusion import DdpmConfig, EdmConfig
-from fastsvc.config.limits import F0_HZ, LAYERS, NAMES, SIZES
+from fastsvc.config.limits import F0_HZ, FUTURE_FRAMES, LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig, NormConfig
 from fastsvc.config.plain import check, later, within
+from fastsvc.config.reach import Reach, reaches
 
 F0_METHODS = ("yin", "pyin", "dio", "harvest", "crepe", "crepe-tiny", "fcpe", "rmvpe", "pm", "swift", "pesto")
 F0_STYLES = ("fastsvc", "comosvc", "diffusion_svc")
@@ -25,6 +26,7 @@ class FeatureConfig:
     f0_style: str = "fastsvc"  # time grid, rounding and filling: ours, or those a project trained with
     f0_low_hz: float = 50.0
     f0_high_hz: float = 1100.0
+    f0_future_frames: int | None = later(None)  # later frames of which YIN's path decides about one; None: all
 
     def __post_init__(self):
         check(
@@ -43,6 +45,9 @@ class FeatureConfig:
             f"use one of {', '.join(F0_STYLES)}",
         )
         within("features", self, unit_channels=SIZES, f0_low_hz=F0_HZ, f0_high_hz=F0_HZ)
+        if self.f0_future_frames is not None:
+            within("features", self, f0_future_frames=FUTURE_FRAMES)
+            check(self.f0_style == "fastsvc", "features: f0_future_frames is for f0_style fastsvc")
         check(self.f0_low_hz < self.f0_high_hz, "features: f0_low_hz < f0_high_hz does not hold")
 
 
@@ -76,10 +81,14 @@ class DenoiserConfig:
     cond_channels: int = 256
     dilation_cycle: int = 1
     step_embedding: str = "mlp"  # one for all layers, which each projects; "amphion": added to each unchanged
+    future_frames: int | None = later(None)  # that a frame of one evaluation may depend on; None: as many as of the past
 
     def __post_init__(self):
         within("denoiser", self, mel_bins=(1, 1024), channels=SIZES, layers=LAYERS, cond_channels=SIZES)
-        within("denoiser", self, dilation_cycle=(1, 12), halo_frames=(1, 2**14))
+        within("denoiser", self, dilation_cycle=(1, 12), halo_frames=(1, 2**15))
+        if self.future_frames is not None:
+            within("denoiser", self, future_frames=FUTURE_FRAMES)
+            check(self.step_embedding == "mlp", "denoiser: future_frames is for step_embedding mlp")
         check(self.channels % 2 == 0, "denoiser: channels must be even (the step embedding is half sine, half cosine)")
         check(
             self.step_embedding in ("mlp", "amphion"),
@@ -92,9 +101,14 @@ class DenoiserConfig:
         return tuple(2 ** (i % self.dilation_cycle) for i in range(self.layers))
 
     @property
+    def reaches(self) -> list[Reach]:
+        """Frames before and after its own that a layer's convolution reads."""
+        return reaches(self.dilations, self.future_frames)
+
+    @property
     def halo_frames(self) -> int:
-        """Frames beyond each end of its output that one evaluation of the network reads."""
-        return sum(self.dilations)
+        """Frames beyond each end of its output that one evaluation of the network reads, at most."""
+        return sum(reach.past for reach in self.reaches)
 
 
 @dataclass(frozen=True)

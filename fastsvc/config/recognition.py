@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsvc.config.hubert import HubertConfig
-from fastsvc.config.limits import F0_HZ, LAYERS, NAMES, SIZES
+from fastsvc.config.limits import F0_HZ, FUTURE_FRAMES, LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig
-from fastsvc.config.plain import check, within
+from fastsvc.config.plain import check, later, within
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class RecogniserConfig:
     bottleneck: int = 48
     mean_frames: int = 0  # reach to each side of the local mean that is subtracted from the mel; 0: none
     architecture: str = "conv"  # "gru" is for held-out evaluation
+    future_frames: int | None = later(None)  # mel frames after its own that a unit depends on; None: as many as before it
 
     def __post_init__(self):
         check(
@@ -37,6 +38,10 @@ class RecogniserConfig:
         within("recogniser", self, mean_frames=(0, 2**14))
         check(len(self.phones) < NAMES[1], f"recogniser: {len(self.phones)} phones")
         check(self.kernel % 2 == 1, "recogniser: kernel must be odd")
+        if self.future_frames is not None:
+            within("recogniser", self, future_frames=FUTURE_FRAMES)
+            fits = self.architecture == "conv" and not self.mean_frames
+            check(fits, "recogniser: future_frames is for architecture conv with mean_frames 0")
 
     @property
     def unit_channels(self) -> int:

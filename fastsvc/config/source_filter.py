@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastsvc.config.limits import LAYERS, SIZES
+from fastsvc.config.limits import FUTURE_FRAMES, LAYERS, SIZES
 from fastsvc.config.mel import MelConfig
-from fastsvc.config.plain import check, from_dict, within
+from fastsvc.config.plain import check, from_dict, later, within
+from fastsvc.config.reach import Reach, reaches
 from fastsvc.config.vocoder import VocoderConfig
 
 FAMILY = "source_filter"
@@ -28,6 +29,7 @@ class SourceFilterConfig:
     bands: int = 160  # points over frequency at which an envelope is corrected
     gain_points: int = 8  # points in a frame at which the loudness of pulses and noise is set
     transform_samples: int = 1536  # of the filters: a frame's excitation (two hops) and the filter's answer fit in
+    future_frames: int | None = later(None)  # that a frame's filters may depend on; None: as many as of the past
 
     @property
     def source_channels(self) -> int:
@@ -39,11 +41,18 @@ class SourceFilterConfig:
         """Samples of the excitation in a frame."""
         return self.mel.hop_samples
 
+    @property
+    def reaches(self) -> list[Reach]:
+        """Frames before and after its own that each convolution reads: the first one's, then the blocks'."""
+        return reaches([self.kernel // 2] * (self.blocks + 1), self.future_frames)
+
     def __post_init__(self):
         hop = self.mel.hop_samples
         check(self.family == FAMILY, f"vocoder: unknown family {self.family!r}", f"use {FAMILY}")
         within("vocoder", self, channels=SIZES, blocks=LAYERS, kernel=(1, 255), expansion=(1, 16), bands=(2, 1024))
         within("vocoder", self, gain_points=(1, 2**10), transform_samples=(1, 2**12))
+        if self.future_frames is not None:
+            within("vocoder", self, future_frames=FUTURE_FRAMES)
         # the tables of mels (fastsvc/model/envelopes.py) are no weights: a small file could ask for gigabytes of them
         within("vocoder.mel", self.mel, bins=(1, 256), fft_samples=(1, 2**13))
         check(self.kernel % 2 == 1, f"vocoder: kernel is {self.kernel}, but must be odd")

@@ -6,6 +6,7 @@ import warnings
 
 import torch
 
+from fastsvc.config.reach import is_short
 from fastsvc.engine import devices
 from fastsvc.engine.cpu.generators import generator_maker
 from fastsvc.engine.cpu.sampler import Synthesiser
@@ -39,6 +40,8 @@ def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -
     """Kernels and CUDA graphs on an NVIDIA GPU."""
     from fastsvc.engine.cuda import gpu_parts
 
+    if is_short(model.acoustic, model.content):
+        raise EngineError(f"{model.folder.path}: voices for live conversion do not run on a GPU yet", "use device cpu")
     return gpu_parts.assemble(model, precision, vocoder_backend=vocoder_backend)
 
 

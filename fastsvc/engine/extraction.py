@@ -144,6 +144,7 @@ def pitch(
         style=spec.f0_style,
         weights=f0_weights,
         beyond=widest,
+        future=spec.f0_future_frames,
     )
 
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fastsvc.config import RecogniserConfig
+from fastsvc.config.reach import Reach, reaches
 
 BLANK = 0
 DILATION_CYCLE = (1, 2, 4, 8)
@@ -56,12 +57,14 @@ class GatedBlock(nn.Module):
 
     ``valid`` [B, T, 1] zeroes what lies outside the recording before the convolution reads it, as its own zero
     padding does at the ends: only then does a batch of unequal lengths give what each would give alone.
+    ``reach``: rows before and after its own that the convolution reads; by default as many to each side.
     """
 
-    def __init__(self, channels: int, kernel: int, dilation: int):
+    def __init__(self, channels: int, kernel: int, dilation: int, reach: Reach | None = None):
         super().__init__()
         self.norm = nn.LayerNorm(channels)
-        self.conv = nn.Conv1d(channels, 2 * channels, kernel, padding=kernel // 2 * dilation, dilation=dilation)
+        self.conv = nn.Conv1d(channels, 2 * channels, kernel, dilation=dilation)
+        self.reach = reach or Reach(*[kernel // 2 * dilation] * 2)
         self.out = nn.Linear(channels, channels)
         nn.init.zeros_(self.out.bias)
         nn.init.normal_(self.out.weight, std=0.3 * channels**-0.5)
@@ -70,15 +73,15 @@ class GatedBlock(nn.Module):
         y = self.norm(x)
         if valid is not None:
             y = y * valid
-        y = self._flat(y) if self.training else self.conv(y.transpose(1, 2)).transpose(1, 2)
+        y = F.pad(y.transpose(1, 2), self.reach)
+        y = self._flat(y) if self.training else self.conv(y).transpose(1, 2)
         return x + self.out(F.glu(y, dim=-1))
 
     def _flat(self, y: torch.Tensor) -> torch.Tensor:
         """The same convolution in two dimensions, channels last: on CPUs with AMX, bf16 training of the network takes
         55 % of the time, because nothing is transposed in memory."""
-        weight, (padding,), (dilation,) = self.conv.weight.unsqueeze(2), self.conv.padding, self.conv.dilation
-        y = y.transpose(1, 2).unsqueeze(2)
-        y = F.conv2d(y, weight, self.conv.bias, padding=(0, padding), dilation=(1, dilation))
+        weight, (dilation,) = self.conv.weight.unsqueeze(2), self.conv.dilation
+        y = F.conv2d(y.unsqueeze(2), weight, self.conv.bias, dilation=(1, dilation))
         return y.squeeze(2).transpose(1, 2)
 
 
@@ -87,15 +90,19 @@ class ConvTrunk(nn.Module):
 
     def __init__(self, config: RecogniserConfig):
         super().__init__()
-        self.stem = nn.Conv1d(inputs(config), config.channels, 5, padding=2)
+        self.stem = nn.Conv1d(inputs(config), config.channels, 5)
         dilations = [DILATION_CYCLE[i % len(DILATION_CYCLE)] for i in range(config.layers)]
-        self.blocks = nn.ModuleList(GatedBlock(config.channels, config.kernel, d) for d in dilations)
+        self.reaches = reaches([2, *(config.kernel // 2 * d for d in dilations)], config.future_frames)
+        self.blocks = nn.ModuleList(
+            GatedBlock(config.channels, config.kernel, dilation, reach)
+            for dilation, reach in zip(dilations, self.reaches[1:])
+        )
         self.norm = nn.LayerNorm(config.channels)
         self.channels = config.channels
-        self.halo_frames = config.mean_frames + 2 + sum(config.kernel // 2 * d for d in dilations)
+        self.halo_frames, self.future_frames = (config.mean_frames + sum(side) for side in zip(*self.reaches))
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        x = self.stem(x.transpose(1, 2)).transpose(1, 2)
+        x = self.stem(F.pad(x.transpose(1, 2), self.reaches[0])).transpose(1, 2)
         for block in self.blocks:
             x = block(x, valid)
         return self.norm(x)
@@ -119,7 +126,7 @@ class GruTrunk(nn.Module):
             config.channels, config.channels, num_layers=config.layers, bidirectional=True, batch_first=True
         )
         self.channels = 2 * config.channels
-        self.halo_frames: int | None = None  # the whole recording at once
+        self.halo_frames = self.future_frames = None  # the whole recording at once
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         frames = x.shape[1]
@@ -150,8 +157,13 @@ class Recogniser(nn.Module):
 
     @property
     def halo_frames(self) -> int | None:
-        """Mel frames on each side that a unit depends on; None if on all."""
+        """Mel frames on each side that a unit depends on, at most; None if on all."""
         return self.trunk.halo_frames
+
+    @property
+    def future_frames(self) -> int | None:
+        """Mel frames after its own that a unit depends on; None if on all."""
+        return self.trunk.future_frames
 
     def forward(
         self, mel: torch.Tensor, valid: torch.Tensor | None = None, blur: torch.Tensor | None = None

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastsvc.config.reach import Reach
 from fastsvc.config.source_filter import SourceFilterConfig
 from fastsvc.model import envelopes
 from fastsvc.model.filters import filtered
@@ -25,16 +26,17 @@ QUIETER_NOISE = (-3.0, -0.5)  # nepers below the mel of what is untrained, at 0 
 class Block(nn.Module):
     """x + scale · MLP(norm(depthwise convolution)), on [B, T, C]."""
 
-    def __init__(self, channels: int, kernel: int, expansion: int):
+    def __init__(self, channels: int, kernel: int, expansion: int, reach: Reach):
         super().__init__()
-        self.conv = nn.Conv1d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.reach = reach
+        self.conv = nn.Conv1d(channels, channels, kernel, groups=channels)
         self.norm = nn.LayerNorm(channels)
         self.wide = nn.Linear(channels, expansion * channels)
         self.narrow = nn.Linear(expansion * channels, channels)
         self.scale = nn.Parameter(torch.full((channels,), 0.5))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.conv(x.transpose(1, 2)).transpose(1, 2))
+        y = self.norm(self.conv(F.pad(x, (0, 0, *self.reach)).transpose(1, 2)).transpose(1, 2))
         return x + self.scale * self.narrow(F.gelu(self.wide(y)))
 
 
@@ -44,10 +46,9 @@ class SourceFilter(nn.Module):
     def __init__(self, config: SourceFilterConfig):
         super().__init__()
         self.config = config
-        self.enter = nn.Conv1d(2 * config.mel.bins + 2, config.channels, config.kernel, padding=config.kernel // 2)
-        self.blocks = nn.ModuleList(
-            Block(config.channels, config.kernel, config.expansion) for _ in range(config.blocks)
-        )
+        self.enter = nn.Conv1d(2 * config.mel.bins + 2, config.channels, config.kernel)
+        self.reach, *reaches = config.reaches
+        self.blocks = nn.ModuleList(Block(config.channels, config.kernel, config.expansion, reach) for reach in reaches)
         self.norm = nn.LayerNorm(config.channels)
         self.leave = nn.Linear(config.channels, 2 * (config.bands + config.gain_points))
         nn.init.zeros_(self.leave.weight)
@@ -69,7 +70,7 @@ class SourceFilter(nn.Module):
         flat = torch.where(voiced, envelopes.looked_up(self.pulse_mels, f0_hz), self.noise_mel)
         pitch = torch.where(voiced, torch.log2(f0_hz.clamp(min=1.0) / 200)[:, :, None], 0)
         told = torch.cat([0.5 * mel + 1, flat, pitch, voiced.to(mel)], dim=2)
-        x = self.enter(told.transpose(1, 2)).transpose(1, 2)
+        x = self.enter(F.pad(told, (0, 0, *self.reach)).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
         x = self.leave(self.norm(x)).to(self.spread.dtype)
@@ -101,12 +102,19 @@ def _over_time(gains: Tensor, hop: int) -> Tensor:
     return F.interpolate(points, scale_factor=hop // gains.shape[3], mode="linear").transpose(1, 2)
 
 
-def halo_frames(config: SourceFilterConfig) -> int:
-    """Mel frames on each side that a sample of the output depends on (an upper bound, in whole frames).
+def reach(config: SourceFilterConfig) -> Reach:
+    """Mel frames before and after its own that a sample of the output depends on (upper bounds, in whole frames).
 
-    The network's, and that of filters: a frame's excitation begins half a hop before it and its answer has
-    transform_samples. Gains and the glide of f0 reach one frame, less than the filters.
+    A frame's excitation begins half a hop before it, and its filter's answer has transform_samples. To the other side
+    the next frame's excitation reaches into a frame. It is two hops long, with the gains of one more frame; the end of
+    its answer comes around to the beginning, as the filters' transform is cyclic.
     """
     hop = config.mel.hop_samples
     filters = math.ceil((config.transform_samples - hop // 2) / hop)
-    return (config.blocks + 1) * (config.kernel // 2) + max(2, filters)
+    past, ahead = (sum(side) for side in zip(*config.reaches))
+    return Reach(past + max(2, filters), ahead + 2)
+
+
+def halo_frames(config: SourceFilterConfig) -> int:
+    """The longer side of :func:`reach`."""
+    return max(reach(config))

@@ -13,13 +13,21 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig
+from fastsvc.config.reach import Reach
 from fastsvc.model import noise, pulses, source, source_filter, vocoder
 
 SPEAKERS = "speakers.weight"  # of a generator with speakers: the table of vectors [speakers, initial_channels]
 
 
+def reach(config: AnyVocoderConfig) -> Reach:
+    """Mel frames before and after its own that a sample of the output depends on."""
+    if isinstance(config, SourceFilterConfig):
+        return source_filter.reach(config)
+    return Reach(*[vocoder.halo_frames(config)] * 2)
+
+
 def halo_frames(config: AnyVocoderConfig) -> int:
-    """Mel frames on each side that a sample of the output depends on."""
+    """Mel frames on each side that a sample of the output depends on, at most."""
     if isinstance(config, SourceFilterConfig):
         return source_filter.halo_frames(config)
     return vocoder.halo_frames(config)

@@ -1,4 +1,5 @@
-"""The denoiser: a non-causal WaveNet (DiffWave's block as CoMoSVC, Diffusion-SVC and so-vits-svc 4.1 have it)."""
+"""The denoiser: a WaveNet (DiffWave's block as CoMoSVC, Diffusion-SVC and so-vits-svc 4.1 have it), which sees as much
+of the future as of the past, or less (DenoiserConfig.future_frames)."""
 
 import math
 
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastsvc.config import DenoiserConfig
+from fastsvc.config.reach import Reach
 
 
 def noise_embedding(noise_level: Tensor, channels: int) -> Tensor:
@@ -44,11 +46,17 @@ def step_mlp(config: DenoiserConfig) -> nn.Sequential:
 
 
 class ResidualLayer(nn.Module):
-    """One gated block. Padding is zero on x + d, not on x: the step vector d must not leak past the ends."""
+    """One gated block. Padding is zero on x + d, not on x: the step vector d must not leak past the ends.
 
-    def __init__(self, channels: int, cond_channels: int, dilation: int, projected: bool = True):
+    ``reach``: frames before and after its own that the convolution reads; by default as many to each side.
+    """
+
+    def __init__(
+        self, channels: int, cond_channels: int, dilation: int, projected: bool = True, reach: Reach | None = None
+    ):
         super().__init__()
-        self.dilated_conv = nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
+        self.reach = reach or Reach(dilation, dilation)
+        self.dilated_conv = nn.Conv1d(channels, 2 * channels, 3, dilation=dilation)
         self.diffusion_projection = nn.Linear(channels, channels) if projected else nn.Identity()
         self.conditioner_projection = nn.Conv1d(cond_channels, 2 * channels, 1)
         self.output_projection = nn.Conv1d(channels, 2 * channels, 1)
@@ -58,7 +66,7 @@ class ResidualLayer(nn.Module):
         y = x + self.diffusion_projection(step)[:, :, None]
         if valid is not None:
             y = y * valid
-        y = self.dilated_conv(y) + self.conditioner_projection(cond)
+        y = self.dilated_conv(F.pad(y, self.reach)) + self.conditioner_projection(cond)
         gate, filter_ = y.chunk(2, dim=1)
         y = self.output_projection(torch.sigmoid(gate) * torch.tanh(filter_))
         residual, skip = y.chunk(2, dim=1)
@@ -76,7 +84,8 @@ class WaveNet(nn.Module):
         self.mlp = step_mlp(config)
         projected = config.step_embedding == "mlp"
         self.residual_layers = nn.ModuleList(
-            ResidualLayer(width, config.cond_channels, dilation, projected) for dilation in config.dilations
+            ResidualLayer(width, config.cond_channels, dilation, projected, reach)
+            for dilation, reach in zip(config.dilations, config.reaches)
         )
         self.skip_projection = nn.Conv1d(width, width, 1)
         self.output_projection = nn.Conv1d(width, config.mel_bins, 1)

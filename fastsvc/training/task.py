@@ -167,13 +167,21 @@ TASKS = {
 
 
 FAMILIES = {"source_filter": ("fastsvc.training.source_filter", "SourceFilterTask")}  # of vocoders, where not as above
+LIVE = {  # where `task` has future_frames
+    "recogniser": ("fastsvc.training.live.content", "LiveContentTask"),
+    "student": ("fastsvc.training.live.denoiser", "LiveStudentTask"),
+    "vocoder": ("fastsvc.training.live.vocoder", "LiveVocoderTask"),
+}
 
 
 def task_class(kind: str, config: dict | None = None) -> type[Task]:
-    """The class that trains checkpoints of this kind; ``config``, the YAML's ``task`` part, says the vocoder's family.
-    Raises ConfigError for an unknown kind."""
+    """The class that trains checkpoints of this kind; ``config``, the YAML's ``task`` part, says the vocoder's family,
+    and whether the network's future is short. Raises ConfigError for an unknown kind."""
     arguments.one_of("task", kind, TASKS)
+    module, name = TASKS[kind]
     model = (config or {}).get("model")
-    family = model.get("family") if kind == "vocoder" and isinstance(model, dict) else None
-    module, name = FAMILIES.get(str(family), TASKS[kind])
+    if "future_frames" in (config or {}) and kind in LIVE:
+        module, name = LIVE[kind]
+    elif kind == "vocoder" and isinstance(model, dict):
+        module, name = FAMILIES.get(str(model.get("family")), TASKS[kind])
     return getattr(importlib.import_module(module), name)

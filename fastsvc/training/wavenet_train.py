@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastsvc.config.reach import Reach
 from fastsvc.model.wavenet import ResidualLayer, WaveNet, noise_embedding
 
 
@@ -33,8 +34,8 @@ def skips(net: WaveNet, x: Tensor, noise_level: Tensor, cond: Tensor, valid: Ten
     cond = cond.to(x.dtype)
     valid = None if valid is None else valid[:, :, None].to(x.dtype)
     layer_skips = []
-    for layer, dilation in zip(net.residual_layers, net.config.dilations):
-        x, skip = _layer(layer, dilation, x, cond, step, valid)
+    for layer, dilation, reach in zip(net.residual_layers, net.config.dilations, net.config.reaches):
+        x, skip = _layer(layer, dilation, reach, x, cond, step, valid)
         layer_skips.append(skip)
     return layer_skips
 
@@ -43,12 +44,20 @@ def _pointwise(conv: torch.nn.Conv1d, x: Tensor) -> Tensor:
     return F.linear(x, conv.weight[:, :, 0], conv.bias)
 
 
-def _layer(layer: ResidualLayer, dilation: int, x: Tensor, cond: Tensor, step: Tensor, valid: Tensor | None):
+def _layer(
+    layer: ResidualLayer,
+    dilation: int,
+    reach: Reach,
+    x: Tensor,
+    cond: Tensor,
+    step: Tensor,
+    valid: Tensor | None,
+):
     frames = x.shape[1]
     y = x + layer.diffusion_projection(step)[:, None].to(x.dtype)
     if valid is not None:
         y = y * valid
-    y = F.pad(y, (0, 0, dilation, dilation))
+    y = F.pad(y, (0, 0, reach.past, reach.ahead))
     taps = [y[:, tap * dilation : tap * dilation + frames] for tap in range(3)]
     conv, side = layer.dilated_conv, layer.conditioner_projection
     weight = torch.cat([*conv.weight.unbind(2), side.weight[:, :, 0]], dim=1)  # [2C, 3C + H]

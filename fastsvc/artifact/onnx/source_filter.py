@@ -109,13 +109,13 @@ class _Graph:
     def network(self, told: str) -> tuple[str, str]:
         """(corrections [B, T, 2, bands], gains [B, T, 2, N] before their exponential), float32."""
         writer, config = self.writer, self.config
-        pads = [config.kernel // 2] * 2
+        enter, *blocks = config.reaches
         x = writer.node("Transpose", writer.graph_input(told), name="enter.channels", perm=[0, 2, 1])
-        x = writer.node("Transpose", writer.conv("enter", x, pads=pads), name="enter.frames", perm=[0, 2, 1])
-        for i in range(config.blocks):
+        x = writer.node("Transpose", writer.conv("enter", x, pads=[*enter]), name="enter.frames", perm=[0, 2, 1])
+        for i, reach in enumerate(blocks):
             name = f"blocks.{i}"
             y = writer.node("Transpose", x, name=f"{name}.channels", perm=[0, 2, 1])
-            y = writer.conv(f"{name}.conv", y, pads=pads, group=config.channels)
+            y = writer.conv(f"{name}.conv", y, pads=[*reach], group=config.channels)
             y = self._normed(writer.node("Transpose", y, name=f"{name}.frames", perm=[0, 2, 1]), f"{name}.norm")
             y = self._linear(self._gelu(self._linear(y, f"{name}.wide"), name), f"{name}.narrow")
             y = writer.node("Mul", y, writer.parameter(f"{name}.scale"), name=f"{name}.scaled")

@@ -5,7 +5,8 @@ F(4, 3) (fastsvc/engine/cpu/winograd.py): four outputs take six products of C ×
 inputs and outputs are batches of tiny matrix products, one library call each. Every further pass over the data, and
 every further call at which all threads must meet, costs more than the arithmetic saved.
 With dilation δ the four outputs of a tile are δ rows apart. Tiles are ordered by phase ρ (row mod δ), then by index j:
-tile (ρ, j) reads rows (4j + k)δ + ρ − δ, k = 0 … 5, and writes rows (4j + i)δ + ρ, i = 0 … 3.
+tile (ρ, j) reads rows (4j + k)δ + ρ − past, k = 0 … 5, and writes rows (4j + i)δ + ρ, i = 0 … 3; past is δ, or more
+where the layer is moved into the past.
 The filter's half of the columns comes first here, then the gate's, the order of PyTorch's gated linear unit: tanh in
 place and one more pass make z = σ(gate)·tanh(filter).
 """
@@ -35,8 +36,8 @@ class CpuDenoiser:
     def __init__(self, tensors: dict[str, Tensor], config: AcousticConfig, levels: list[float]):
         self.config, net = config, config.denoiser
         self.width, self.layers, self.dilations = net.channels, net.layers, net.dilations
-        self.halo_frames = net.halo_frames
-        self.pad = max(self.dilations)
+        self.halo_frames, self.reaches = net.halo_frames, net.reaches
+        self.pad = max(reach.past for reach in self.reaches)
         weights = {name: value.float() for name, value in tensors.items()}
         self.input = weights["input.weight"], weights["input.bias"]
         self.output = weights["output.weight"], weights["output.bias"]
@@ -117,7 +118,7 @@ class CpuDenoiser:
         prepared.project(layer, dilation, y)
         stride = (winograd.OUTPUTS * dilation * width, dilation * width, 1)
         for phase in range(dilation):
-            rows = padded[self.pad - dilation + phase :].as_strided((phase_tiles, winograd.PRODUCTS, width), stride)
+            rows = padded[self.pad - self.reaches[layer].past + phase :].as_strided((phase_tiles, winograd.PRODUCTS, width), stride)
             torch.bmm(prepared.input_transform[:phase_tiles], rows, out=v[phase * phase_tiles :][:phase_tiles])
         torch.bmm(v.transpose(0, 1), self.filters[layer], out=m)
         y.view(tiles, winograd.OUTPUTS, 2 * width).baddbmm_(prepared.output_transform[:tiles], m.transpose(0, 1))

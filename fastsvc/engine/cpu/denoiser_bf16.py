@@ -64,7 +64,7 @@ class Bf16Denoiser(CpuDenoiser):
         operand, width = prepared.rows, self.width
         frames = len(operand)
         for tap in range(TAPS):
-            start = self.pad + (tap - 1) * dilation
+            start = self.pad - self.reaches[layer].past + tap * dilation
             operand[:, tap * width : (tap + 1) * width].copy_(padded[start : start + frames])
         product = self._buffer("product", frames, 2 * width, torch.bfloat16)
         torch.addmm(self.filter_bias[layer], operand, self.filters[layer], out=product)

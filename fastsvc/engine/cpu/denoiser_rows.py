@@ -30,7 +30,7 @@ class RowsDenoiser:
     """D(x, σ, cond) for the rows that a block computes; constants and precision are those of ``net``."""
 
     def __init__(self, net: CpuDenoiser):
-        self.net, self.reaches = net, list(net.dilations)
+        self.net, self.reaches = net, list(net.reaches)
         self.weight, self.bias = net.conv
 
     def __call__(
@@ -54,13 +54,13 @@ class RowsDenoiser:
                 rows.final(place + layer),
                 rows.computed(place + layer + 1),
             )
-            read, own = max(first - reach, 0), (max(first, out[0]), min(last, out[1]))
+            read, own = max(first - reach.past, 0), (max(first, out[0]), min(last, out[1]))
             if kept is not None:
                 kept.states[layer].fill(state.buffer, state.begin, read, old)
                 kept.skips[layer].fill(skips.buffer, out[0], own[0], min(old, own[1]))
-            states.append(Kept.of(state.rows(read, rows.ends[place + layer]), read, final, reach))
-            sums.append(Kept.of(skips.rows(*own), own[0], final, reach))
-            z = self._gated(layer, reach, state, cond[first - origin : last - origin], first)
+            states.append(Kept.of(state.rows(read, rows.ends[place + layer]), read, final, sum(reach)))
+            sums.append(Kept.of(skips.rows(*own), own[0], final, sum(reach)))
+            z = self._gated(layer, state, cond[first - origin : last - origin], first)
             _add_product(skips.rows(*own), z[own[0] - first : own[1] - first], net.skip[0][layer])
             if layer + 1 < len(self.reaches):
                 _add_product(state.rows(first, last), z, net.residual[layer], math.sqrt(0.5)).add_(step.shifts[layer])
@@ -70,11 +70,12 @@ class RowsDenoiser:
         ).add_(net.output[1], alpha=step.c_out)
         return result, Evaluation(x_kept, states, sums)
 
-    def _gated(self, layer: int, reach: int, state: State, cond: Tensor, first: int) -> Tensor:
+    def _gated(self, layer: int, state: State, cond: Tensor, first: int) -> Tensor:
         """σ(gate)·tanh(filter) of the rows from ``first`` on, as many as cond has."""
-        width, count = self.net.width, len(cond)
-        taken = state.rows(first - reach, first + count + reach)
-        taken = taken.as_strided((count, TAPS, width), (width, reach * width, 1), taken.storage_offset())
+        width, count, reach = self.net.width, len(cond), self.reaches[layer]
+        taken = state.rows(first - reach.past, first + count + reach.ahead)
+        strides = width, self.net.dilations[layer] * width, 1
+        taken = taken.as_strided((count, TAPS, width), strides, taken.storage_offset())
         operand = torch.empty(count, TAPS * width + cond.shape[1], dtype=self.weight.dtype)
         operand[:, : TAPS * width].view(count, TAPS, width).copy_(taken)
         operand[:, TAPS * width :] = cond

@@ -12,15 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastsvc.config.reach import Reach
 from fastsvc.model.recogniser import ConvTrunk, GatedBlock, Recogniser, normalise
 
-Layer = Callable[[Tensor, int, int], Tensor]  # (rows [n, C], rows missing before, after) → [n + missing − 2 reach, D]
+Layer = Callable[[Tensor, int, int], Tensor]  # (rows [n, C], rows missing before, after) → [n + missing − reach, D]
 
 
 class CpuRecogniser:
     """Log-mel rows [T, M] → units [T, D], layer by layer.
 
-    ``layers[i]`` reads ``reaches[i]`` rows to each side. What is missing there lies outside the recording, where each
+    ``layers[i]`` reads ``reaches[i]`` rows before and after its own. What is missing there lies outside the recording, where each
     convolution reads zeros.
     """
 
@@ -28,9 +29,10 @@ class CpuRecogniser:
         trunk, self.model = model.trunk, model
         assert isinstance(trunk, ConvTrunk), "only convolutions are local"
         self.mean_frames = model.config.mean_frames
-        blocks = [Gated(block) for block in trunk.blocks if isinstance(block, GatedBlock)]
-        self.layers: list[Layer] = [self._normalised, Stem(trunk.stem), *(block for block in blocks)]
-        self.reaches = [self.mean_frames, trunk.stem.kernel_size[0] // 2, *(block.reach for block in blocks)]
+        blocks = [block for block in trunk.blocks if isinstance(block, GatedBlock)]
+        gated = (Gated(block, reach) for block, reach in zip(blocks, trunk.reaches[1:]))
+        self.layers: list[Layer] = [self._normalised, Stem(trunk.stem), *gated]
+        self.reaches = [Reach(self.mean_frames, self.mean_frames), *trunk.reaches]
 
     def _normalised(self, mel: Tensor, before: int, after: int) -> Tensor:
         first = self.mean_frames - before
@@ -55,9 +57,9 @@ class Stem:
 class Gated:
     """A GatedBlock of fastsvc/model/recogniser.py."""
 
-    def __init__(self, block: GatedBlock):
+    def __init__(self, block: GatedBlock, reach: Reach):
         self.taps, self.dilation = block.conv.kernel_size[0], block.conv.dilation[0]
-        self.reach = self.taps // 2 * self.dilation
+        self.past = reach.past
         self.weight, self.bias = _by_tap(block.conv)
         self.norm = block.norm
         self.out_weight, self.out_bias = block.out.weight.T, block.out.bias
@@ -65,7 +67,7 @@ class Gated:
     def __call__(self, x: Tensor, before: int, after: int) -> Tensor:
         rows = beside(self.norm(x), self.taps, self.dilation, before, after)
         gated = F.glu(torch.addmm(self.bias, rows, self.weight), dim=-1)
-        own = x[self.reach - before :][: len(rows)]
+        own = x[self.past - before :][: len(rows)]
         return torch.addmm(self.out_bias, gated, self.out_weight).add_(own)
 
 

@@ -41,7 +41,7 @@ class SourceFilterVocoder:
 
         self.enter = placed((weights["enter.weight"].flatten(1).T, weights["enter.bias"]))
         self.blocks = [[placed(pair) for pair in _block(weights, f"blocks.{i}.")] for i in range(config.blocks)]
-        self.leave = placed(_linear(weights, "leave", "norm"))
+        self.leaving, self.reaches = placed(_linear(weights, "leave", "norm")), config.reaches
         constants = tables(config)
         self.pulse_mels, self.noise_mel = constants["pulse_mels"].to(device), constants["noise_mel"].to(device)
         magnitudes = filter_matrix(constants)
@@ -58,52 +58,64 @@ class SourceFilterVocoder:
 
         ``trace`` gets what compiling compares with the specification, layer by layer.
         """
-        mel = mel if self.config.mel.log_base == "10" else mel / math.log(10)
-        changes, gains, told = self._network(mel, f0_hz, trace)
-        rows = torch.cat([changes, told], dim=3)
-        rows = torch.cat([rows[:, :1], rows, rows[:, -1:]], dim=1)  # beyond both ends the outer filters stand
-        logarithms = rows @ self.to_filter  # magnitudes, then phases
-        sizes = gains @ self.between  # [B, T, 2, hop]
+        x, over = self.features(mel, f0_hz)
+        for place, reach in enumerate(self.reaches):
+            x = self.layer(place, x, *reach)
+            _note(trace, f"block {place - 1}" if place else "what enters", x)
+        changes, gains = self.leave(x)
+        logarithms, sizes = self.filters(changes, over), self.sizes(gains)
         if trace is not None:
             trace.append(("the logarithms of the filters", logarithms[:, 1:-1, :, : self.points // 2 + 1].clone()))
             trace.append(("the gains", sizes.transpose(2, 3).flatten(1, 2)))
-        return self._filtered(source, sizes, logarithms)
+        return overlapped(self.pieces(source, sizes, logarithms))[:, 3 * self.hop // 2 :][:, : source.shape[1]]
 
-    def _network(self, mel: Tensor, f0_hz: Tensor, trace: Trace | None) -> tuple[Tensor, Tensor, Tensor]:
-        """(corrections of both envelopes [B, T, 2, bands], gains [B, T, 2, N + 2] at the points of a frame and the ones
-        beside it, what the mel says of both [B, T, 2, M + 1])."""
+    def features(self, mel: Tensor, f0_hz: Tensor) -> tuple[Tensor, Tensor]:
+        """(the network's input [B, T, 2M + 2]; what the mel says of both envelopes, and voicing [B, T, 2, M + 1])."""
+        mel = mel if self.config.mel.log_base == "10" else mel / math.log(10)
         voiced = (f0_hz > 0)[:, :, None]
         flat = torch.where(voiced, envelopes.looked_up(self.pulse_mels, f0_hz), self.noise_mel)
         pitch = torch.where(voiced, torch.log2(f0_hz.clamp(min=1.0) / 200)[:, :, None], 0)
         sung = voiced.to(mel.dtype)
-        x = torch.cat([0.5 * mel + 1, flat, pitch, sung], dim=2).to(self.dtype)
-        reach = self.config.kernel // 2
-        x = F.pad(x, (0, 0, reach, reach)).unfold(1, self.config.kernel, 1).flatten(2) @ self.enter[0] + self.enter[1]
-        _note(trace, "what enters", x)
-        for i, (taps, wide, narrow) in enumerate(self.blocks):
-            y = F.layer_norm(self._depthwise(x, *taps), x.shape[-1:])
-            x = x + (F.gelu(y @ wide[0] + wide[1]) @ narrow[0] + narrow[1])
-            _note(trace, f"block {i}", x)
-        x = (F.layer_norm(x, x.shape[-1:]) @ self.leave[0] + self.leave[1]).float()
-        changes, gains = x.unflatten(2, (2, -1)).split([self.config.bands, self.config.gain_points], dim=3)
-        told = torch.stack(
+        over = torch.stack(
             [torch.cat([mel - flat, torch.zeros_like(sung)], 2), torch.cat([mel - self.noise_mel, sung], 2)], dim=2
         )
-        gains = gains.exp()
+        return torch.cat([0.5 * mel + 1, flat, pitch, sung], dim=2).to(self.dtype), over
+
+    def layer(self, place: int, x: Tensor, before: int, after: int) -> Tensor:
+        """Rows [B, n, C] of the input of layer ``place``, of which ``before`` and ``after`` are missing (they are
+        zeros) → [B, n + before + after − kernel + 1, C]."""
+        padded = F.pad(x, (0, 0, before, after)) if before or after else x
+        rows = padded.shape[1] - self.config.kernel + 1
+        if place == 0:
+            return padded.unfold(1, self.config.kernel, 1).flatten(2) @ self.enter[0] + self.enter[1]
+        taps, wide, narrow = self.blocks[place - 1]
+        y = torch.addcmul(taps[1], padded[:, :rows], taps[0][0])
+        for i in range(1, self.config.kernel):
+            y.addcmul_(padded[:, i : i + rows], taps[0][i])
+        y = F.gelu(F.layer_norm(y, x.shape[-1:]) @ wide[0] + wide[1]) @ narrow[0] + narrow[1]
+        return y.add_(padded[:, self.reaches[place].past :][:, :rows])
+
+    def leave(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(corrections of both envelopes [B, T, 2, bands], gains [B, T, 2, N] at the points of a frame)."""
+        x = (F.layer_norm(x, x.shape[-1:]) @ self.leaving[0] + self.leaving[1]).float()
+        changes, gains = x.unflatten(2, (2, -1)).split([self.config.bands, self.config.gain_points], dim=3)
+        return changes, gains.exp()
+
+    def filters(self, changes: Tensor, over: Tensor) -> Tensor:
+        """Magnitudes, then phases, [B, T + 2, 2, 2F]: beyond both ends the outer filters stand."""
+        rows = torch.cat([changes, over], dim=3)
+        return torch.cat([rows[:, :1], rows, rows[:, -1:]], dim=1) @ self.to_filter
+
+    def sizes(self, gains: Tensor) -> Tensor:
+        """[B, T, 2, N] → [B, T, 2, hop], on straight lines, also to the points of the frames beside one."""
         before = torch.cat([gains[:, :1, :, :1], gains[:, :-1, :, -1:]], dim=1)
         after = torch.cat([gains[:, 1:, :, :1], gains[:, -1:, :, -1:]], dim=1)
-        return changes, torch.cat([before, gains, after], dim=3), told
+        return torch.cat([before, gains, after], dim=3) @ self.between
 
-    def _depthwise(self, x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-        reach, frames = len(taps) // 2, x.shape[1]
-        x = F.pad(x, (0, 0, reach, reach))
-        y = torch.addcmul(bias, x[:, :frames], taps[0])
-        for i in range(1, len(taps)):
-            y.addcmul_(x[:, i : i + frames], taps[i])
-        return y
-
-    def _filtered(self, source: Tensor, sizes: Tensor, logarithms: Tensor) -> Tensor:
-        """As fastsvc.model.filters.filtered, over gains [B, T, 2, hop], log-magnitudes and phases [B, T+2, 2, 2F]."""
+    def pieces(self, source: Tensor, sizes: Tensor, logarithms: Tensor) -> Tensor:
+        """As fastsvc.model.filters.filtered, over gains [B, T, 2, hop], log-magnitudes and phases [B, T+2, 2, 2F]: the
+        answer of each frame and of one before and after, [B, T + 2, hops, hop], in hops from 3/2 hops before the first
+        frame on."""
         batch, frames = sizes.shape[:2]
         loud = (source.unflatten(1, (frames, self.hop)).transpose(2, 3) * sizes).transpose(1, 2).flatten(2)
         loud = F.pad(loud, (3 * self.hop // 2, 3 * self.hop // 2)).unfold(2, 2 * self.hop, self.hop)
@@ -114,12 +126,16 @@ class SourceFilterVocoder:
         answers = torch.fft.rfft(framed)
         answers.mul_(torch.complex(phase.cos().mul_(magnitude), phase.sin().mul_(magnitude)))
         answer = answers[:, :, 0] + answers[:, :, 1]
-        pieces = torch.fft.irfft(answer, n=self.points).unflatten(2, (-1, self.hop))
-        count = pieces.shape[2]
-        total = pieces.new_zeros(batch, frames + 1 + count, self.hop)
-        for i in range(count):
-            total[:, i : i + frames + 2] += pieces[:, :, i]
-        return total.flatten(1)[:, 3 * self.hop // 2 :][:, : frames * self.hop]
+        return torch.fft.irfft(answer, n=self.points).unflatten(2, (-1, self.hop))
+
+
+def overlapped(pieces: Tensor) -> Tensor:
+    """[B, n, hops, hop], each of which begins a hop after the one before → their sum [B, (n + hops − 1)·hop]."""
+    batch, count, hops, hop = pieces.shape
+    total = pieces.new_zeros(batch, count + hops - 1, hop)
+    for i in range(hops):
+        total[:, i : i + count] += pieces[:, :, i]
+    return total.flatten(1)
 
 
 def _note(trace: Trace | None, name: str, x: Tensor) -> None:

@@ -26,7 +26,7 @@ class ByLayers:
 
     def __init__(self, engine, request: Request):
         steps = request.steps_of(engine)
-        self.back, self.condition = reach.Reach.of(engine, steps).left, engine.sampler.condition
+        self.back, self.condition = reach.acoustic(engine, steps).past, engine.sampler.condition
         self.maker = MelMaker(engine.sampler, steps, request.noise(engine))
         self.found: Mels | None = None
 
@@ -56,7 +56,7 @@ class Whole:
 
     def __init__(self, engine, request: Request):
         self.sampler, self.steps = engine.sampler, request.steps_of(engine)
-        self.back = reach.Reach.of(engine, self.steps).left
+        self.back = reach.acoustic(engine, self.steps).past
         options = rvc_options.of(engine, request)
         assert options is not None, "a voice of RVC"
         self.protect, self.draw = options.protect, request.noise(engine)

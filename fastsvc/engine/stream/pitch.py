@@ -69,6 +69,7 @@ class CachedYin(WindowPitch):
         self.range, self.beyond = (widest, None) if model_range is None else (model_range, widest)
         highest = outermost(*self.range, self.beyond)[1]
         # so that part of a recording is decimated, and its frames have their middles, as in the whole one
+        self.future = spec.f0_future_frames
         self.on_the_grid = self.mel.hop_samples % (2 * decimation(rate_hz, highest)) == 0
         self.reach = reach_samples(rate_hz, *self.range, self.beyond)
         self.kept: Candidates | None = None
@@ -93,5 +94,6 @@ class CachedYin(WindowPitch):
             f0_hz, cost = np.concatenate((kept.f0_hz[own], f0_hz)), np.concatenate((kept.cost[own], cost))
         final = max(0, math.floor(end - 0.5 - self.reach / hop) - begin)
         self.found = Candidates(begin, f0_hz[:final], cost[:final], gain)
-        hz, voiced = (row[0, first - begin :] for row in f0.yin_path(f0_hz[None], cost[None], hop / self.mel.rate_hz))
+        found = f0.yin_path(f0_hz[None], cost[None], hop / self.mel.rate_hz, self.future)
+        hz, voiced = (row[0, first - begin :] for row in found)
         return torch.from_numpy(hz.astype(np.float32)), torch.from_numpy(voiced & (hz > 0))

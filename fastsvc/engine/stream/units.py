@@ -85,10 +85,10 @@ class CachedUnits(WindowUnits):
         for layer, own, width, start, next_start, old in zip(
             self.network.layers, reached, reaches, firsts, firsts[1:], before
         ):
-            begin = max(next_start - width, 0)
+            begin = max(next_start - width.past, 0)
             window = rows if old is None else old.joined(rows, start, begin)
-            after.append(Kept.of(window, begin, final - own, width))
-            rows = layer(window, begin - (next_start - width), width)
+            after.append(Kept.of(window, begin, final - own, sum(width)))
+            rows = layer(window, begin - (next_start - width.past), width.ahead)
         rows = self.network.units(rows)
         units = rows if state is None else state.kept[-1].joined(rows, firsts[-1], first)
         after.append(Kept.of(units, first, final - reached[-1], end))

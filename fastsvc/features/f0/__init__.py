@@ -51,6 +51,7 @@ def extract(
     style="fastsvc",
     weights=None,
     beyond=None,
+    future=None,
 ) -> tuple[Any, Any]:
     """Track the pitch of one recording [samples] (numpy or torch, any device).
 
@@ -60,13 +61,14 @@ def extract(
     of another project (:mod:`fastsvc.features.f0.styles`). ``weights``: the file of rmvpe, by default $FASTSVC_RMVPE.
     ``beyond``: (lowest, highest) Hz of pitch that YIN adds outside low_hz … high_hz, where it is clear
     (:mod:`fastsvc.features.f0.beyond`); inside nothing changes, and outside of both nothing is tracked.
+    ``future``: frames after each one of which YIN's path decides about it; None: all (:mod:`fastsvc.features.f0.path`).
     Raises ConfigError for an unknown method, style or range, MissingPackageError where a method's package is not
     installed, CheckpointError where its weights cannot be read.
     """
     is_numpy = not isinstance(audio, torch.Tensor)
     batch = torch.as_tensor(np.ascontiguousarray(audio) if is_numpy else audio)[None]
     options = {"method": method, "low_hz": low_hz, "high_hz": high_hz, "style": style, "weights": weights}
-    f0_hz, voiced = extract_batch(batch, rate_hz, hop_samples, frames, **options, beyond=beyond)
+    f0_hz, voiced = extract_batch(batch, rate_hz, hop_samples, frames, **options, beyond=beyond, future=future)
     return (f0_hz[0].numpy(), voiced[0].numpy()) if is_numpy else (f0_hz[0], voiced[0])
 
 
@@ -83,6 +85,7 @@ def extract_batch(
     style="fastsvc",
     weights=None,
     beyond=None,
+    future=None,
 ):
     """The same for torch [B, samples] -> (f0_hz float32 [B, frames], voiced bool [B, frames])."""
     _check(method, style, rate_hz, hop_samples, frames, low_hz, high_hz)
@@ -93,7 +96,7 @@ def extract_batch(
         shape = (audio.shape[0], frames)
         return torch.zeros(shape, device=audio.device), torch.zeros(shape, dtype=torch.bool, device=audio.device)
     grid = rate_hz, hop_samples, frames, low_hz, high_hz
-    if method == "yin" and style == "fastsvc" and audio.is_cuda:
+    if method == "yin" and style == "fastsvc" and audio.is_cuda and future is None:
         return tuple(
             torch.stack(parts) for parts in zip(*(device_yin.extract(row, *grid, beyond=beyond) for row in audio))
         )
@@ -112,7 +115,7 @@ def extract_batch(
         ]
     else:
         within = (np.arange(frames) + 0.5) * hop_samples < audio.shape[-1]
-        rows = [(f, v & within & (f > 0)) for f, v in _tracked(audio, grid, method, weights, beyond)]
+        rows = [(f, v & within & (f > 0)) for f, v in _tracked(audio, grid, method, weights, beyond, future)]
         rows = [(fill(f, v), v) for f, v in rows]
     f0_hz, voiced = (np.stack(parts) for parts in zip(*rows))
     return torch.from_numpy(f0_hz).to(audio.device), torch.from_numpy(voiced).to(audio.device)
@@ -135,10 +138,9 @@ def fill(f0_hz: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     return np.where(voiced, f0_hz, np.exp(log)).astype(np.float32)
 
 
-def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None):
-    return yin_path(
-        *yin_candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond), hop_samples / rate_hz
-    )
+def _yin(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None, future=None):
+    found = yin_candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond)
+    return yin_path(*found, hop_samples / rate_hz, future)
 
 
 def yin_candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=None) -> tuple[np.ndarray, np.ndarray]:
@@ -149,20 +151,20 @@ def yin_candidates(audio, rate_hz, hop_samples, frames, low_hz, high_hz, beyond=
     return f0_hz, np.where((f0_hz >= lowest) & (f0_hz <= highest), cost, np.inf)
 
 
-def yin_path(f0_hz: np.ndarray, cost: np.ndarray, frame_s: float) -> tuple[np.ndarray, np.ndarray]:
+def yin_path(f0_hz: np.ndarray, cost: np.ndarray, frame_s: float, future=None) -> tuple[np.ndarray, np.ndarray]:
     """Candidates → (f0_hz, 0 where unvoiced; voiced) [B, frames]."""
-    choice = best_path(f0_hz, cost, frame_s, **COSTS)
+    choice = best_path(f0_hz, cost, frame_s, **COSTS, future=future)
     voiced = choice < f0_hz.shape[-1]
     index = np.minimum(choice, f0_hz.shape[-1] - 1)[..., None]
     return np.where(voiced, np.take_along_axis(f0_hz, index, -1)[..., 0], 0), voiced
 
 
-def _tracked(audio, grid, method, weights=None, beyond=None):
+def _tracked(audio, grid, method, weights=None, beyond=None, future=None):
     """(f0_hz [frames], voiced [frames]) of each row of audio [B, samples]; f0_hz is arbitrary where unvoiced."""
-    if method == "yin" and audio.is_cuda:
+    if method == "yin" and audio.is_cuda and future is None:
         return [tuple(part.cpu().numpy() for part in device_yin.yin(row, *grid, beyond=beyond)) for row in audio]
     if method == "yin":
-        return list(zip(*_yin(audio, *grid, beyond)))
+        return list(zip(*_yin(audio.cpu(), *grid, beyond, future)))
     rows = [_track_one(row, *grid, method, weights) for row in audio]
     return rows if beyond is None else [_beyond(grid, beyond, row, *track) for row, track in zip(audio, rows)]
 

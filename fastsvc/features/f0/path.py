@@ -12,12 +12,13 @@ COSTS = {
 BLOCK_FRAMES = 2048  # transition costs are tabulated in blocks, so that an hour fits into memory
 
 
-def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost) -> np.ndarray:
+def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost, future=None) -> np.ndarray:
     """Choose one candidate for each frame, or none.
 
     ``f0_hz``, ``cost`` [B, T, K] (infinite cost: no candidate); ``unvoiced_cost`` for a frame without pitch,
     ``jump_cost`` per octave between neighbours, ``switch_cost`` for every change of voicing. The last two are defined
-    for frames of 10 ms and scaled to ``frame_s``. Returns indices [B, T], K for unvoiced.
+    for frames of 10 ms and scaled to ``frame_s``. With ``future`` a frame is decided by the cheapest path through that
+    many frames after it, and later ones change it no more. Returns indices [B, T], K for unvoiced.
     """
     batch, length, count = cost.shape
     scale = 0.01 / frame_s
@@ -25,6 +26,8 @@ def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost) ->
     local = np.concatenate((cost, np.full((batch, length, 1), unvoiced_cost)), -1).astype(np.float32)
     back = np.zeros((length, batch, count + 1), dtype=np.uint8)
     total = local[:, 0].astype(np.float64)  # rounding must not decide between paths: a part would choose otherwise
+    ends = np.empty((batch, length), dtype=np.int64)  # where the cheapest path up to each frame ends
+    ends[:, 0] = total.argmin(-1)
     for first in range(1, length, BLOCK_FRAMES):
         last = min(first + BLOCK_FRAMES, length)
         moves = _moves(octave[:, first - 1 : last], jump_cost * scale, switch_cost * scale)
@@ -33,12 +36,26 @@ def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost) ->
             best = paths.argmin(-1)
             back[t] = best
             total = np.take_along_axis(paths, best[..., None], -1)[..., 0] + local[:, t]
+            ends[:, t] = total.argmin(-1)
         total -= total.min(-1, keepdims=True)  # so that costs of hours keep their digits
+    if future is not None and future < length - 1:
+        return _decided(back, ends, future)
     choice = np.empty((batch, length), dtype=np.int64)
-    choice[:, -1] = total.argmin(-1)
+    choice[:, -1] = ends[:, -1]
     rows = np.arange(batch)
     for t in range(length - 1, 0, -1):
         choice[:, t - 1] = back[t][rows, choice[:, t]]
+    return choice
+
+
+def _decided(back: np.ndarray, ends: np.ndarray, future: int) -> np.ndarray:
+    """Each frame's place on the path that ends ``future`` frames later, or at the end; back [T, B, K], ends [B, T]."""
+    batch, length = ends.shape
+    last = np.minimum(np.arange(length) + future, length - 1)
+    choice, rows = ends[:, last], np.arange(batch)[:, None]
+    for behind in range(future):
+        frame = last - behind
+        choice = np.where(frame > np.arange(length), back[frame, rows, choice], choice)
     return choice
 
 
