@@ -29,12 +29,13 @@ if _beside:
     sys.meta_path.insert(0, _Beside)
 
 
-def load(path, device="auto"):
+def load(path, device="auto", precision="auto"):
     """Open an engine folder (``NAME.fsvc``) and return its :class:`fastsvc.engine.Engine`.
 
-    ``device`` is "auto", "cpu" or "cuda". Raises :class:`fastsvc.errors.EngineError` when the folder
-    is missing, damaged or made for something this machine lacks.
+    ``device`` is "auto", "cpu" or "cuda"; ``precision``: of its arithmetic, one of :data:`arguments.PRECISIONS` (see
+    Engine.open). Raises :class:`fastsvc.errors.EngineError` when the folder is missing, damaged or made for something
+    this machine lacks.
     """
     from fastsvc.engine import Engine
 
-    return Engine.open(path, device=device)
+    return Engine.open(path, device=device, precision=precision)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
+_FLAGS = (
+    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8"),
+    *("asimd", "sve", "bf16", "i8mm"),  # of ARM
+)
 
 
 def cpu_model() -> str:
@@ -20,12 +23,12 @@ def cpu_model() -> str:
 
 
 def cpu_flags() -> list[str]:
-    """The instruction sets of :data:`_FLAGS` that the processor has (Linux on x86; empty elsewhere)."""
+    """The instruction sets of :data:`_FLAGS` that the processor has (Linux on x86 and ARM; empty elsewhere)."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return []
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    flags = next((set(line.split()) for line in lines if line.startswith(("flags", "Features"))), set())
     return [flag for flag in _FLAGS if flag in flags]
 
 
