@@ -122,7 +122,7 @@ def bundled(seconds: float) -> Case:
     from fastsvc.engine import extraction
     from fastsvc.engine.engine import Engine
 
-    engine = Engine.open(choose.DEMO, "cpu")
+    engine = Engine.open(choose.DEMO, "cpu", "built")
     path = Path(__file__).parent.parent / "examples" / "recordings" / "singing" / "viktor.wav"
     audio, rate_hz = io.read(path)[:2]
     excerpt = extraction.mono(audio, rate_hz)[0][: round(seconds * rate_hz)]
