@@ -38,6 +38,7 @@ LARGEST_ERROR = 3e-2  # relative RMS, as the compiler's
 ROUNDS = 3
 FOLDER = "cpu_precision"  # in the cache
 LIMIT = 1 << 16  # bytes of a file
+MOST_WEIGHTS = 200  # of one form whose errors are kept
 VERSION = 1  # of the measurement: others are not read
 CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
 
@@ -121,8 +122,8 @@ def worthwhile(trial: Trial) -> bool:
     if not figures.faster:
         return False
     if trial.weights not in figures.errors:
-        errors = {**figures.errors, trial.weights: _errors(runs())}
-        figures = replace(figures, errors=errors)
+        latest = list(figures.errors.items())[-MOST_WEIGHTS:]
+        figures = replace(figures, errors={**dict(latest), trial.weights: _errors(runs())})
         with contextlib.suppress(OutputError):  # errors are the same in every process, kept or not
             _write(path, figures)
     return figures.exact_enough(trial.weights)
