@@ -10,6 +10,7 @@ read the outputs three times more and round them at each: slower here (bench/bf1
 from __future__ import annotations
 
 import math
+import os
 import warnings
 
 import torch
@@ -22,12 +23,15 @@ from fastsvc.features.packed import ROWS, PackedLinear
 
 ROUNDED = ("conv.weight", "residual.weight", "skip.weight")  # stored in bfloat16 by engines of this precision
 UNITS = {"amx_bf16", "avx512_bf16", "bf16"}  # the last one is ARM's
+CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # environment variables that oneDNN reads
+WITHOUT_UNITS = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 NO_UNITS = "this processor has no bfloat16 units: the engine computes in float32, slower"
 
 
 def supported() -> bool:
-    """Whether this processor has units for bfloat16 matrices."""
-    return bool(UNITS & set(machine.cpu_flags()))
+    """Whether this processor has units for bfloat16 matrices, and the environment lets oneDNN use them."""
+    capped = {os.environ.get(name, "").upper() for name in CAPS} & WITHOUT_UNITS
+    return not capped and bool(UNITS & set(machine.cpu_flags()))
 
 
 def denoiser_for(precision: str) -> type[CpuDenoiser]:

@@ -27,7 +27,7 @@ import torch
 
 from fastsvc import arguments, files, machine, reading
 from fastsvc.artifact.manifest import Manifest
-from fastsvc.engine.cpu.denoiser_bf16 import NO_UNITS, supported
+from fastsvc.engine.cpu.denoiser_bf16 import CAPS, NO_UNITS, supported
 from fastsvc.engine.cpu.trials import DENOISER, Runs, Trial, trials
 from fastsvc.engine.parts import Model
 from fastsvc.errors import EngineError, OutputError
@@ -40,7 +40,7 @@ FOLDER = "cpu_precision"  # in the cache
 LIMIT = 1 << 16  # bytes of a file
 MOST_WEIGHTS = 200  # of one form whose errors are kept
 VERSION = 1  # of the measurement: others are not read
-CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
+VARIABLES = (*CAPS, "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def circumstances() -> dict:
         "flags": machine.cpu_flags(),
         "torch": torch.__version__,
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "caps": {name: os.environ[name] for name in CAPS if name in os.environ},
+        "caps": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 
