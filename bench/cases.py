@@ -66,7 +66,9 @@ def turns(runs: dict[str, Callable], repeats: int) -> dict:
 
 def denoiser_run(which: str, folder: Path, seconds: float) -> Callable:
     """One evaluation with the condition's projection: x, cond → D(x, σ). The engine's in its blocks, halos included."""
-    opened = _plain(folder / "student.pt") if which == "plain" else Engine.open(folder / "bench.fsvc")
+    opened = (
+        _plain(folder / "student.pt") if which == "plain" else Engine.open(folder / "bench.fsvc", precision="built")
+    )
     config = opened.config
     frames, level = round(seconds * config.mel.frame_rate_hz), float(schedule.consistency_sigmas(config.edm, 1)[0])
     torch.manual_seed(0)
@@ -91,7 +93,7 @@ def vocoder_run(which: str, folder: Path, seconds: float) -> Callable:
         model = _plain(folder / "vocoder.pt")
         config = model.config
     else:
-        synthesise = Engine.open(folder / "bench.fsvc").synthesiser
+        synthesise = Engine.open(folder / "bench.fsvc", precision="built").synthesiser
         config = synthesise.config
     frames = round(seconds * config.mel.frame_rate_hz)
     torch.manual_seed(0)
@@ -123,7 +125,9 @@ def memory(part: str, which: str, folder: Path, seconds: float) -> dict:
 
 def long(folder: Path, minutes: float) -> dict:
     """Time and memory of a synthetic recording through :meth:`Engine.convert`."""
-    return converted(Engine.open(folder / "bench.fsvc"), minutes, models.SPEAKERS[0], progress=_progress_printer())
+    return converted(
+        Engine.open(folder / "bench.fsvc", precision="built"), minutes, models.SPEAKERS[0], progress=_progress_printer()
+    )
 
 
 def converted(engine: Engine, minutes: float, speaker, **options) -> dict:
@@ -149,7 +153,7 @@ def converted(engine: Engine, minutes: float, speaker, **options) -> dict:
 @torch.inference_mode()
 def excerpt(folder: Path, seconds: float) -> dict:
     """The same features in one block and in the blocks of a long file: largest difference, of mel and of audio."""
-    engine = Engine.open(folder / "bench.fsvc")
+    engine = Engine.open(folder / "bench.fsvc", precision="built")
     torch.manual_seed(0)
     time_s = torch.arange(round(seconds * engine.config.mel.frame_rate_hz)) / engine.config.mel.frame_rate_hz
     f0_hz = 200 * 2 ** torch.sin(time_s) * ((time_s % 3) > 0.4)

@@ -34,6 +34,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
         "vocoders": [],
         **circumstances.describe("python -m bench.latency", engine.device),
     }
+    say(circumstances.load_line(result))
     for seconds in options.seconds:
         counts = [count for count in options.steps if count in engine.steps]
         for steps in counts:
@@ -61,6 +62,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
         result["throughput"] = throughput(engine, options)
         save(result)
     against(engine, options, slow, clock, result, save)
+    result |= circumstances.load_after()
     count(engine, result["stages"])  # last: the profiler slows what is timed after it
     save(result)
     return result

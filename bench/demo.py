@@ -61,7 +61,7 @@ def run(folder, out, model: str | None = None, voices: str | None = None, steps:
 
     folder, out = Path(folder), Path(out)
     path, why = choose_model(model)
-    engine = Engine.open(path)
+    engine = Engine.open(path, precision="built")
     names = pick(engine, voices, _affordable(folder))
     steps = steps or engine.steps[0]
     batch.check_output_folder(out)

@@ -42,7 +42,7 @@ def main() -> int:
     for module in packages.WEIGHTS:
         packages.require(module)  # what is missing shows now
     torch.set_num_threads(options.threads)
-    engine = Engine.open(options.model, options.device)
+    engine = Engine.open(options.model, options.device, "built")
     makes_mels(engine)
     samples, notes = _samples(options)
     names = [engine.speakers[engine.table.row(name)] for name in options.voices or engine.speakers[:1]]

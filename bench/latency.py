@@ -41,7 +41,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--peers", type=program.listed(program.one_of(*PEERS)), default=list(PEERS), help="empty: none")
     parser.add_argument(
-        "--peer-seconds", type=program.listed(program.length), default=[0.5, 10.0], help="lengths that peers run at"
+        "--peer-seconds", type=program.listed(program.length), help="lengths that peers run at; default: --seconds"
     )
     parser.add_argument("--pdl", action="store_true", help="the denoiser with programmatic dependent launch, too")
     parser.add_argument("--no-extras", action="store_true", help="leave out cold start and throughput")
@@ -57,6 +57,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if not options.seconds or not options.steps:
         parser.error("--seconds and --steps need one value at least")
+    if options.peer_seconds is None:
+        options.peer_seconds = options.seconds
     return options
 
 

@@ -149,7 +149,9 @@ def main() -> None:
     from fastsvc.evaluation import machine, recordings_table
     from fastsvc.evaluation.ears import opinion
 
-    bench = Bench(Engine.open(options.model, "cpu"), options.voices.split(","), opinion.mos if options.mos else None)
+    bench = Bench(
+        Engine.open(options.model, "cpu", "built"), options.voices.split(","), opinion.mos if options.mos else None
+    )
     paths = recordings_table.recordings(options.recordings)
     recordings = [(path.name, audio[0], rate_hz) for path in paths for audio, rate_hz in [io.read(path, mono=True)]]
     head = machine.describe("cpu") | {"command": "python -m bench.level " + " ".join(sys.argv[1:])}

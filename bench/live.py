@@ -182,7 +182,7 @@ def main() -> None:
     from fastsvc.files.tree import files_below
 
     torch.set_num_threads(1)
-    engine = fastsvc.load(options.model, device="cpu")
+    engine = fastsvc.load(options.model, device="cpu", precision="built")
     by_hops(engine)
     recordings = []
     for path in files_below(options.recordings):

@@ -120,7 +120,7 @@ def main() -> None:
     from fastsvc.files.tree import files_below
 
     torch.set_num_threads(1)
-    engine = fastsvc.load(options.model, device="cpu")
+    engine = fastsvc.load(options.model, device="cpu", precision="built")
     songs = [io.read(path, mono=True) for path in files_below(options.recordings) if path.suffix != ".md"]
     audio = np.concatenate([resample(song[0], rate_hz, RATE_HZ) for song, rate_hz in songs])
     stream = engine.stream(options.voice, RATE_HZ, block_ms=options.block, lookahead_ms=options.lookahead)

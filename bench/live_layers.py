@@ -122,7 +122,9 @@ def main() -> None:
     result |= circumstances.describe("python -m bench.live_layers", torch.device("cpu"))
 
     def run(name: str, path: Path, voice, blocks, steps, seconds: float) -> None:
-        engines = {way: Engine.open(path, device="cpu", vocoder_backend="torch") for way in rewindowed.WAYS}
+        engines = {
+            way: Engine.open(path, device="cpu", precision="built", vocoder_backend="torch") for way in rewindowed.WAYS
+        }
         for count in steps:
             for block_ms in blocks if count == 1 else blocks[-2:]:
                 part = audio[: round(seconds * rate_hz)]

@@ -82,7 +82,7 @@ def recogniser(path: Path):
     from fastsvc.engine import Engine
     from fastsvc.features.content import RecogniserEncoder
 
-    encoder = Engine.open(path, "cpu").encoder if is_engine(path) else RecogniserEncoder.of(read(path))
+    encoder = Engine.open(path, "cpu", "built").encoder if is_engine(path) else RecogniserEncoder.of(read(path))
     return encoder.model
 
 

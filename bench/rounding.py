@@ -123,7 +123,7 @@ def choir(seconds: float) -> Case:
 
     examples = Path(__file__).parent.parent / "examples"
     folder, path = examples / "voices" / "choir.fsvc", examples / "recordings" / "singing" / "viktor.wav"
-    engine = Engine.open(folder, "cpu")
+    engine = Engine.open(folder, "cpu", "built")
     audio, rate_hz = io.read(path)[:2]
     excerpt = extraction.mono(audio, rate_hz)[0][: round(seconds * rate_hz)]
     features = extraction.features(excerpt, rate_hz, engine.config, engine.encoder, None, None, "cpu")

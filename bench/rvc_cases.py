@@ -49,7 +49,7 @@ class Compiled:
     """The same by the engine."""
 
     def __init__(self, folder: Path):
-        engine = self.engine = Engine.open(folder / "rvc.fsvc", device="cpu")
+        engine = self.engine = Engine.open(folder / "rvc.fsvc", device="cpu", precision="built")
         self.hubert = lambda audio: engine.encoder.encode(audio[0])[None]
         self.voice, self.speaker = (part.speaker({0: 1.0}) for part in (engine.sampler.condition, engine.synthesiser))
 
@@ -108,7 +108,7 @@ def timed(part: str, folder: Path, seconds: float, repeats: int) -> dict:
 
 def long(folder: Path, minutes: float) -> dict:
     """Time and memory of a synthetic recording through :meth:`Engine.convert`, pitch by yin."""
-    return converted(Engine.open(folder / "rvc.fsvc", device="cpu"), minutes, 0, f0_method="yin")
+    return converted(Engine.open(folder / "rvc.fsvc", device="cpu", precision="built"), minutes, 0, f0_method="yin")
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ import torch
 
 from bench import counts, peers
 from bench.peers import NotHere
-from bench.stages import WHOLE, WIDTH, TimedStage, voice
+from bench.stages import WHOLE, TimedStage, voice, width_of
 from fastsvc.config import RvcConfig
 from fastsvc.engine import rvc_front, rvc_options, synthesis
 from fastsvc.engine.cpu.sampler import SeededNoise
@@ -34,7 +34,7 @@ def sizes(config: RvcConfig) -> str:
 def stages(engine, seconds: float) -> list[TimedStage]:
     """All stages of ``seconds`` of audio, in order, and the whole. Retrieval only where the engine has an index."""
     config, asked = engine.config, Request(engine.table.base)
-    hop, width = config.mel.hop_samples, WIDTH[engine.precision]
+    hop, width = config.mel.hop_samples, width_of(engine, "")
     own = max(1, round(seconds * config.mel.frame_rate_hz))
     recording = voice(own * rvc_front.HOP, rvc_front.RATE_HZ).numpy()
     frames, audio = own + 2 * MARGIN, rvc_front.continued(recording, own)
@@ -45,9 +45,8 @@ def stages(engine, seconds: float) -> list[TimedStage]:
     latent, vector = engine.sampler(found, speaker, 1, noise), engine.synthesiser.speaker({0: 1.0})
     latent, f0_hz, _ = synthesis.without_margin(latent, found.f0_hz, found.margin, engine.synthesiser.config)
     result = engine.synthesiser(latent, f0_hz, speaker=vector).numpy()[: own * hop]
-    encoder_width = width if engine.device.type == "cuda" else 4
     samples = len(audio) - rvc_front.HALF
-    work = counts.content(engine.encoder, samples / rvc_front.RATE_HZ, encoder_width)
+    work = counts.content(engine.encoder, samples / rvc_front.RATE_HZ, width_of(engine, "content encoder"))
     timed = [TimedStage("units", lambda: engine.encoder.encode(audio[rvc_front.HALF :]), work)]
     method = rvc_options.f0_method(engine, asked)
     if method is not None:
@@ -63,7 +62,7 @@ def stages(engine, seconds: float) -> list[TimedStage]:
         TimedStage(
             "generator",
             lambda: engine.synthesiser(latent, f0_hz, speaker=vector),
-            counts.vocoder(engine.synthesiser.config, len(latent), width),
+            counts.vocoder(engine.synthesiser.config, len(latent), width_of(engine, "vocoder")),
             waits=True,
         ),
         TimedStage(

@@ -43,7 +43,7 @@ def voice(samples: int, rate_hz: int) -> torch.Tensor:
 def stages(engine, seconds: float, steps: int) -> list[TimedStage]:
     """All stages of ``seconds`` of audio, in order, and the whole; ``engine`` must be able to convert."""
     config, encoder, device = engine.config, engine.encoder, engine.device
-    mel, width = config.mel, WIDTH[engine.precision]
+    mel, width = config.mel, width_of(engine, "")
     frames = max(1, round(seconds * mel.frame_rate_hz))
     samples = frames * mel.hop_samples
     seconds = samples / mel.rate_hz
@@ -62,22 +62,31 @@ def stages(engine, seconds: float, steps: int) -> list[TimedStage]:
     audio = engine.synthesiser(log_mel, f0_hz, speaker=vector).numpy()
     evaluations = schedule.evaluations(engine.sampler.method, engine.sampler.schedules[steps])
     convert = end_to_end(engine, at_mel, at_encoder, frames, steps)
-    encoder_width = width if device.type == "cuda" else 4  # a CPU's encoder computes in float32 in every engine
+    encoder_width = width_of(engine, "content encoder")
     return [
         TimedStage("content", lambda: encoder.encode(at_encoder), counts.content(encoder, seconds, encoder_width)),
         TimedStage("f0", lambda: extraction.pitch(on_device, frames, config, yin=engine.yin)),
         TimedStage("loudness", lambda: loudness.frame_rms(on_device[None], mel.hop_samples), counts.loudness(samples)),
         TimedStage("condition", pieces["condition"], counts.condition(config, frames, width)),
-        TimedStage("denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width)),
+        TimedStage(
+            "denoiser", pieces["denoiser"], counts.denoiser(config, frames, evaluations, width_of(engine, "denoiser"))
+        ),
         TimedStage(
             "vocoder",
             lambda: engine.synthesiser(log_mel, f0_hz, speaker=vector),
-            counts.vocoder(engine.synthesiser.config, frames, width),
+            counts.vocoder(engine.synthesiser.config, frames, width_of(engine, "vocoder")),
             waits=True,
         ),
         TimedStage("joining", lambda: engine.join(audio, samples, mel.rate_hz, mel.rate_hz, 0.9), waits=True),
         TimedStage(WHOLE, convert, waits=True),
     ]
+
+
+def width_of(engine, part: str) -> int:
+    """Bytes of a weight in a stage; on a CPU some parts may compute in bfloat16."""
+    if engine.device.type == "cpu":
+        return WIDTH["bf16" if part in engine.rounded else "fp32"]
+    return WIDTH[engine.precision]
 
 
 def resampling() -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from pathlib import Path
 
+from bench import circumstances
 from bench.peer_names import DESCRIPTIONS
 from bench.rvc_stages import LATENT
 from bench.stages import WHOLE
@@ -15,7 +17,8 @@ def markdown(result: dict) -> str:
     engine, roofs = result["engine"], result["roofs"]
     parts = [
         f"{machine_name(result)}; {engine['precision']}, {engine['how']}. Roofs: {roofs['tflops']:g} TFLOP/s"
-        f" ({roofs['precision']}, {roofs['product']}), {roofs['copy_gbs']:g} GB/s. Resampling: {result['resampling']}.",
+        f" ({roofs['precision']}, {roofs['product']}), {roofs['copy_gbs']:g} GB/s. Resampling: {result['resampling']}."
+        f" {circumstances.load_line(result)}",
         stage_table(result["stages"]),
     ]
     if "early" in result:
@@ -57,12 +60,21 @@ def peer_table(result: dict) -> str:
         key = row["seconds"], row["steps"]
         cells = [f"{row['seconds']:g} s", row["steps"], DESCRIPTIONS[row["peer"]]]
         if "skipped" in row:
-            cells += [f"not measured: {row['skipped']}", "–"]
-        else:
-            faster = f"{row['p50_ms'] / engine_ms[key]:.2f}×" if key in engine_ms else "–"
-            cells += [f"{row['p50_ms']:.3f}", faster]
+            continue
+        faster = f"{row['p50_ms'] / engine_ms[key]:.2f}×" if key in engine_ms else "–"
+        cells += [f"{row['p50_ms']:.3f}", faster]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+    return with_skipped(lines, result["peers"], lambda row: DESCRIPTIONS[row["peer"]])
+
+
+def with_skipped(lines: list[str], rows: list[dict], name: Callable[[dict], str]) -> str:
+    """The table's lines, if it has rows; then a line for each reason why others were not measured."""
+    reasons: dict[str, dict] = {}
+    for row in rows:
+        if "skipped" in row:
+            reasons.setdefault(row["skipped"], {})[name(row)] = None
+    told = [f"Not measured: {'; '.join(names)}: {why}." for why, names in reasons.items()]
+    return "\n\n".join(["\n".join(lines)] * (len(lines) > 2) + told)
 
 
 def early_table(rows: list[dict]) -> str:
@@ -81,15 +93,16 @@ def vocoder_table(rows: list[dict]) -> str:
     lines = ["| audio | vocoder | p50 ms | % of floor | against plain float32 |", "|" + "---|" * 5]
     plain = {row["seconds"]: row["p50_ms"] for row in rows if row.get("peer") == "eager32" and "p50_ms" in row}
     for row in rows:
-        name = row["backend"] if "backend" in row else f"generator alone, {DESCRIPTIONS[row['peer']]}"
-        cells = [f"{row['seconds']:g} s", name]
         if "skipped" in row:
-            cells += [f"not measured: {row['skipped']}", "–", "–"]
-        else:
-            faster = f"{plain[row['seconds']] / row['p50_ms']:.2f}×" if row["seconds"] in plain else "–"
-            cells += [f"{row['p50_ms']:.3f}", _or_dash(row.get("percent_of_floor")), faster]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            continue
+        faster = f"{plain[row['seconds']] / row['p50_ms']:.2f}×" if row["seconds"] in plain else "–"
+        cells = [f"{row['seconds']:g} s", vocoder_name(row), f"{row['p50_ms']:.3f}"]
+        lines.append("| " + " | ".join([*cells, _or_dash(row.get("percent_of_floor")), faster]) + " |")
+    return with_skipped(lines, rows, vocoder_name)
+
+
+def vocoder_name(row: dict) -> str:
+    return row["backend"] if "backend" in row else f"generator alone, {DESCRIPTIONS[row['peer']]}"
 
 
 def extras(result: dict) -> str:

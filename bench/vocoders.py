@@ -14,7 +14,7 @@ import torch
 
 from bench import counts, peers, roofs
 from bench.peers import NotHere
-from bench.stages import WIDTH
+from bench.stages import width_of
 from bench.timing import Clock
 from fastsvc import faults
 from fastsvc.engine.cpu.generators import CPU_BACKENDS
@@ -29,7 +29,7 @@ def rows(engine: Engine, seconds: float, clock: Clock, machine_roofs: dict) -> l
     generator = torch.Generator().manual_seed(0)
     mel = (torch.randn(frames, config.mel.bins, generator=generator) - 2).to(engine.device)
     f0_hz = (150 + 100 * torch.rand(frames, generator=generator)).to(engine.device)
-    work = counts.vocoder(config, frames, WIDTH[engine.precision])
+    work = counts.vocoder(config, frames, width_of(engine, "vocoder"))
     floor = roofs.floor_ms(work.flops, work.bytes, machine_roofs)
     backend_rows = []
     for name in backends(engine):

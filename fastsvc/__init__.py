@@ -29,14 +29,14 @@ if _beside:
     sys.meta_path.insert(0, _Beside)
 
 
-def load(path=None, device="auto"):
+def load(path=None, device="auto", precision="auto"):
     """Open an engine folder (``NAME.fsvc``) and return its :class:`fastsvc.engine.Engine`.
 
-    ``path``: None or "voices" for the bundled voices. ``device`` is "auto", "cpu", "cuda",
-    "cuda:1" or a torch.device. Raises :class:`fastsvc.errors.EngineError` when the folder is missing, damaged or made
-    for something this machine lacks.
+    ``path``: None or "voices" for the bundled voices. ``device`` is "auto", "cpu", "cuda", "cuda:1" or a torch.device;
+    ``precision``: of its arithmetic, one of :data:`arguments.PRECISIONS` (see Engine.open). Raises
+    :class:`fastsvc.errors.EngineError` when the folder is missing, damaged or made for something this machine lacks.
     """
     from fastsvc.artifact import bundled
     from fastsvc.engine import Engine
 
-    return Engine.open(bundled.engine_path(path), device=device)
+    return Engine.open(bundled.engine_path(path), device=device, precision=precision)

@@ -43,6 +43,7 @@ PROTECT = (0.0, 0.5)  # that share again, in unvoiced frames; 0.5 stands for no 
 DEFAULT_PROTECT = 0.33
 INDEX_SEARCHES = ("exact", "nprobe")
 UNVOICED_F0 = ("zero", "interpolated")
+PRECISIONS = ("auto", "built", "fp32", "fp16", "bf16")  # of an engine's arithmetic
 F0_FILLS = ("interpolate", "hold")
 RESAMPLERS = ("long", "short")
 FORMANT = (-12.0, 12.0)  # semitones; upstream trains its key shift up to 5

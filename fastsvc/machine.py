@@ -5,7 +5,10 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
+_FLAGS = (
+    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8"),
+    *("asimd", "sve", "bf16", "i8mm"),  # of ARM
+)
 _OF_TORCH = {"avx512f": "avx512_f"}  # PyTorch's names where they differ from Linux'
 
 
@@ -21,7 +24,7 @@ def cpu_model() -> str:
 
 
 def cpu_flags() -> list[str]:
-    """The instruction sets of :data:`_FLAGS` that the processor has; none on processors that are not x86.
+    """The instruction sets of :data:`_FLAGS` that the processor has (x86 and ARM).
 
     Windows and macOS have no /proc/cpuinfo: there PyTorch is asked, which needs one that can say (2.13 can).
     """
@@ -29,7 +32,7 @@ def cpu_flags() -> list[str]:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return _flags_by_torch()
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    flags = next((set(line.split()) for line in lines if line.startswith(("flags", "Features"))), set())
     return [flag for flag in _FLAGS if flag in flags]
 
 

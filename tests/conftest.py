@@ -12,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when kernels are decorated, so before they are imported
 
+# In every process of the tests, engines compute as they were built, not as this machine finds faster: machines differ.
+os.environ["FASTSVC_PRECISION"] = "built"
+
 # What a bare GPU machine may lack (bench/gpu.sh). A module that cannot be imported for one of these is skipped.
 OPTIONAL = {"soundfile", "librosa", "soxr", "yaml", "tqdm", "scipy", "matplotlib", "transformers", "triton"}
 OPTIONAL |= {"fastapi", "httpx", "multipart", "prometheus_client", "starlette", "uvicorn", "websockets"}

@@ -32,6 +32,7 @@ def settings(speaker="anna", **asked) -> ConversionSettings:
 class FakeEngine:
     path, steps, default_steps, rate_hz, config = "fake.fsvc", (1, 2), 1, 24000, AcousticConfig()
     device, content_hash = torch.device("cpu"), "of the fake"
+    precision, rounded = "fp32", ()
 
     def __init__(self, gain=-0.5, names=("anna", "bert", "carla"), fail=None, fail_sing=None, shares_batches=False):
         self.table = Speakers(names, 0, [220.0] * len(names))

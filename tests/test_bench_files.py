@@ -14,6 +14,7 @@ from fastsvc.errors import EngineError
 BENCH = Path(__file__).parent.parent / "bench"
 PROGRAMS = sorted(path for path in BENCH.glob("*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8"))
 WRONG = [
+    ("bf16", [], "FOLDER is needed"),
     ("latency", ["gone.fsvc"], "gone.fsvc: no such file"),
     ("latency", ["--seconds", "1,x"], "'x' is not a number above 0"),
     ("latency", ["--steps", "0"], "'0' is not a whole number"),
@@ -48,7 +49,9 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table models"
+    names = (
+        "bf16 cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table models"
+    )
     names += " phones precision retrieval rvc rvc_engine same serve trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 

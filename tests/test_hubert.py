@@ -10,6 +10,7 @@ import torch
 
 from fastsvc.config import HubertConfig, hubert_units
 from fastsvc.data.units import describe
+from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.errors import ConfigError
 from fastsvc.features import hubert
 from fastsvc.features.hubert import HubertEncoder, windows
@@ -190,3 +191,16 @@ def test_cutting_the_configuration():
     ]:
         with pytest.raises(ConfigError, match=why):
             config.cut(name)
+
+
+@pytest.mark.skipif(not denoiser_bf16.supported(), reason="this processor has no bfloat16 units")
+@pytest.mark.parametrize("samples", [399, 719, 16001])
+@torch.no_grad()
+def test_in_bfloat16_it_is_no_worse_than_autocast(samples):
+    config = dataclasses.replace(huberts.TINY, channels=64)
+    rounded, audio = HubertEncoder(config, huberts.tensors(config), dtype=torch.bfloat16), audio_of(samples)
+    exact, usual = encoder_of(config).encode(audio), plain(config)
+    with torch.autocast("cpu", torch.bfloat16):
+        padded = torch.nn.functional.pad(audio, (0, max(0, 400 - samples)))
+        error = golden.relative_rms(usual(padded[None])[0].float(), exact)
+    assert 1e-4 < golden.relative_rms(rounded.encode(audio), exact) <= 2 * error < 0.1

@@ -16,6 +16,7 @@ from fastsvc.build.passes.fold import fold_pass
 from fastsvc.build.passes.lower import lower_pass
 from fastsvc.build.passes.read import check_pass, read_pass
 from fastsvc.build.plan import BuildPlan
+from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.engine.cuda import launch_plan, selfcheck, selfcheck_rvc
 from fastsvc.engine.engine import Engine
 from fastsvc.errors import CheckpointError, ConfigError, EngineError
@@ -217,6 +218,11 @@ def test_a_part_is_read_from_the_engine_again(engine, tmp_path):
     assert fastsvc.load(again, device="cpu").encoder.channels == 256
 
 
-def test_the_precision_of_a_cpu(engine):
+def test_the_precision_of_a_cpu(engine, monkeypatch):
+    """Generator and embedder have a form in bfloat16, text encoder and flow have none."""
+    if denoiser_bf16.supported():
+        opened = Engine.open(engine, device="cpu", precision="bf16")
+        assert opened.rounded == ("vocoder", "content encoder") and opened.sampler.computes == "fp32"
+    monkeypatch.setattr(denoiser_bf16.machine, "cpu_flags", lambda: ["avx2"])
     with pytest.warns(UserWarning, match="computes in fp32, not bf16"):
         assert Engine.open(engine, device="cpu", precision="bf16").precision == "fp32"

@@ -125,7 +125,8 @@ def _check_depth(plan: ReadPlan, config: AcousticConfig) -> None:
 
 def _check_options(plan: ReadPlan) -> None:
     if architectures(plan.target) and plan.target != "auto" and is_short(plan.acoustic.config):
-        raise ConfigError(f"{plan.acoustic.path} is for live conversion, and has no GPU kernels yet", "add --target cpu")
+        why = f"{plan.acoustic.path} is for live conversion, and has no GPU kernels yet"
+        raise ConfigError(why, "add --target cpu")
     if plan.precision == "bf16" and not denoiser_bf16.supported():
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
     if plan.vocoder_backend == "triton" and plan.vocoder and isinstance(plan.vocoder.config, SourceFilterConfig):

@@ -33,6 +33,10 @@ TRANSPOSE_HELP = (
     "Shift of the melody in semitones; auto: from the singer's median pitch to the target's; "
     "octaves: the same in whole octaves, which keeps the key."
 )
+PRECISION_HELP = (
+    "Precision of the arithmetic; auto: on a GPU as built; on a CPU bf16 for each part that is much faster in it, as "
+    "measured once; built: as the engine was built."
+)
 BACKEND_HELP = "Program that computes the vocoder; auto: the fastest that was measured."
 LEVEL_HELP = "One level for all inputs, which is undone afterwards."
 HIGH_PASS_HELP = "Filter against rumble and offset below every voice; also keeps mains hum in rests unvoiced."
@@ -120,6 +124,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 @option("--batch", default=16, type=click.IntRange(*arguments.BATCH), help=BATCH_HELP)
 @option("--vocoder-backend", default="auto", type=click.Choice(VOCODER_BACKENDS), help=BACKEND_HELP)
 @option("--device", default="auto", type=Devices(), help=DEVICE_HELP)
+@option("--precision", default="auto", type=click.Choice(arguments.PRECISIONS), help=PRECISION_HELP)
 @option("--seed", default=0, type=click.IntRange(*arguments.SEED), help=SEED_HELP)
 @option("--noise-scale", default=arguments.DEFAULT_NOISE_SCALE, type=Number(*arguments.NOISE_SCALE), help=NOISE_HELP)
 @option("--overwrite", is_flag=True, help="Replace existing results; inputs are never replaced.")
@@ -127,7 +132,21 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 @spread_options
 @verbosity_options
 def convert(
-    inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, overwrite, batch, **options
+    inputs,
+    spk,
+    model,
+    out,
+    format,
+    bits,
+    rate,
+    report,
+    device,
+    precision,
+    vocoder_backend,
+    channels,
+    overwrite,
+    batch,
+    **options,
 ):
     """Convert INPUTs (files and folders, or - for stdin) to the voice of --spk.
 
@@ -160,6 +179,7 @@ def convert(
             rate,
             report,
             device,
+            precision,
             vocoder_backend,
             channels,
             overwrite,
@@ -178,9 +198,9 @@ def convert(
     jobs = waiting(planned, overwrite)
     in_work = InWork(planned.folder, shard.in_work_name(asked.shard))
     planned.notes[:0] = _suspected(in_work, jobs)
-    for_kernels = options["steps"], vocoder_backend, batch, channels == "keep"
+    for_kernels = options["steps"], vocoder_backend, precision, batch, channels == "keep"
     device, groups = gpu.before_opening(path, device, jobs, *for_kernels)
-    engine = open_engine(path, device, options["steps"], vocoder_backend)
+    engine = open_engine(path, device, options["steps"], vocoder_backend, precision)
     request, name = _request(engine, spk, options)
     settings = ConversionSettings(
         request,
@@ -190,6 +210,7 @@ def convert(
         keep_channels=channels == "keep",
         overwrite=overwrite,
         batch=batch,
+        precision=precision,
     )
     say_notes(planned.notes)
     if groups:

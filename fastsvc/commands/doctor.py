@@ -8,6 +8,7 @@ import platform
 import subprocess
 
 from fastsvc import children, machine, screen
+from fastsvc.commands import doctor_cpu
 from fastsvc.engine.cuda import support
 from fastsvc.engine.tensorrt import trt_packages
 
@@ -33,6 +34,7 @@ def report() -> str:
         ("GPU", _gpu(torch)),
         ("", ""),
         ("cpu", "runs: the lowered form in float32" + (" (slowly: no AVX2)" if X86 and "avx2" not in flags else "")),
+        *doctor_cpu.rows(),
         ("cuda", _cuda()),
         *((name, trt_packages.verdict(package, *_architecture())) for name, package in trt_packages.PACKAGES.items()),
     ]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from fastsvc.commands.common import say
 
 
-def open_engine(path, device: str, steps: int | None, vocoder_backend: str):
-    """Open the engine on a device and print the device. Raises EngineError, also for steps that are not built in."""
+def open_engine(path, device: str, steps: int | None, vocoder_backend: str, precision: str):
+    """Open the engine on a device and print the device, or what a CPU computes in bfloat16. Raises EngineError, also
+    for steps that are not built in."""
     from fastsvc.engine import Engine, checks
 
-    engine = Engine.open(path, device=device, vocoder_backend=vocoder_backend)
+    engine = Engine.open(path, device=device, precision=precision, vocoder_backend=vocoder_backend)
     engine.check_convertible()
+    if engine.rounded:
+        say(f"precision: {', '.join(engine.rounded)} in bf16 (--precision fp32: all in float32)")
     if engine.device.type != "cpu":
         say(f"device: {engine.device}, {engine.precision}: {engine.how}")
     if steps is not None:
@@ -37,5 +40,6 @@ def report_head(engine, settings, inputs, out, format) -> dict:
         "versions": {"fastsvc": VERSION, "python": platform.python_version(), **versions},
         "machine": {"system": f"{platform.system()} {platform.machine()}", **machine.describe()},
         "engine": str(engine.path),
+        "computes": {"device": engine.device.type, "precision": engine.precision, "bf16": list(engine.rounded)},
         "settings": {"inputs": list(inputs), "out": str(out), "format": format, **resolved},
     }

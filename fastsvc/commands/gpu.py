@@ -9,7 +9,16 @@ from fastsvc.commands.common import say, verbosity
 from fastsvc.errors import FastsvcError
 
 
-def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: str, batch: int, keep_channels: bool):
+def before_opening(
+    path,
+    device: str,
+    jobs,
+    steps: int | None,
+    vocoder_backend: str,
+    precision: str,
+    batch: int,
+    keep_channels: bool,
+):
     """(cpu, cuda or cuda:1; on a GPU the frames of each group that is synthesized together, else nothing). Missing
     kernels for these groups are compiled and kept. If that fails, a message says so and the engine uses the kernels it
     has."""
@@ -26,11 +35,11 @@ def before_opening(path, device: str, jobs, steps: int | None, vocoder_backend: 
     groups = group.groups(group.frames_of(jobs, manifest.acoustic.mel, keep_channels), batch)
     steps = steps or manifest.default_steps
     if groups and steps in manifest.sampling.schedules and manifest.vocoder and manifest.content:
-        _supply(folder, device, groups, steps, vocoder_backend)
+        _supply(folder, device, groups, steps, vocoder_backend, precision)
     return device, groups
 
 
-def _supply(folder, device: str, groups, steps: int, vocoder_backend: str) -> None:
+def _supply(folder, device: str, groups, steps: int, vocoder_backend: str, precision: str) -> None:
     import torch
 
     from fastsvc.build.cubins.supply import supply
@@ -41,7 +50,7 @@ def _supply(folder, device: str, groups, steps: int, vocoder_backend: str) -> No
     try:
         driver.bindings()  # without the bindings no kernel could be started
         with bar(f"compiling kernels for sm_{arch}", verbosity()) as progress:
-            precision = gpu_parts.precision_of(folder.manifest, "auto")
+            precision = gpu_parts.precision_of(folder.manifest, precision)
             supplied = supply(folder, arch, precision, groups, steps, progress, vocoder_backend)
     except FastsvcError as error:
         say(f"note: no kernels are compiled beforehand: {error}")

@@ -183,9 +183,8 @@ def _encoder(path: str):
 
     if not engine_folder.is_engine(Path(path)):
         return RecogniserEncoder.of(read(path))
-    encoder = Engine.open(
-        path, "cpu"
-    ).encoder  # a GPU's encoder rounds otherwise: all units of a corpus come from the same encoder
+    # a GPU's encoder rounds otherwise, and so does bfloat16: all units of a corpus come from the same encoder
+    encoder = Engine.open(path, "cpu", "built").encoder
     if encoder is None:
         raise EngineError(f"{path} has no content encoder", "name another engine, or a recogniser's checkpoint")
     return encoder

@@ -30,6 +30,7 @@ class Values:
     rate: int | str
     report: str | None
     device: str
+    precision: str
     vocoder_backend: str
     channels: str
     overwrite: bool
@@ -54,6 +55,7 @@ class Values:
             keep_channels=values["channels"] == "keep",
             overwrite=self.overwrite,
             batch=self.batch,
+            precision=self.precision,
         )
         engine.check_request(settings.request)
         return replace(settings, request=with_tracker(engine, settings.request))
@@ -78,7 +80,7 @@ def convert(asked: SpreadOptions, given: Values) -> int:
         results_file = outputs.results_file(asked.manifest, asked.shard) if asked.manifest else None
         outputs.check(plan, shared=asked.shard is not None or room is not None)
         here = given.device if room is None and "," not in given.device else "cpu"  # else the workers have the devices
-        engine = open_engine(path, _device(here), given.options["steps"], given.vocoder_backend)
+        engine = open_engine(path, _device(here), given.options["steps"], given.vocoder_backend, given.precision)
         settings = _settings(engine, given, rows)
         if len(settings) == 1:
             say(f"speaker: {settings[0].name}")
@@ -175,6 +177,7 @@ def _crew(asked: SpreadOptions, given: Values, engine, path, room, progress):
         engine.content_hash,
         given.out,
         "cpu",
+        given.precision,
         given.vocoder_backend,
         own,
     )

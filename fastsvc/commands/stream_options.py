@@ -72,7 +72,7 @@ def opened(model, spk, rate: int, block: float, lookahead: float, options: dict)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     path, why = choose_model(model)
-    engine = Engine.open(path, device="cpu")
+    engine = Engine.open(path, device="cpu", precision="built")
     speaker = choose_speaker(engine.table, spk)
     stream = engine.stream(speaker, rate, block_ms=block, lookahead_ms=lookahead, **options)
     return f"engine: {path} ({why}); speaker: {engine.table.name(speaker)}", stream

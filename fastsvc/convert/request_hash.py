@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def request_hash(engine, settings: ConversionSettings, format: str) -> str:
-    """32 hexadecimal digits. The device and the size of batches are not part of it."""
+    """32 hexadecimal digits. The device, the size of batches, and the precision where it was left to the engine are not
+    part of it: a folder that one machine began is continued on another one without converting anything twice."""
     options = settings.request
     rvc = rvc_options.of(engine, options)
     parts = {
@@ -41,6 +42,7 @@ def request_hash(engine, settings: ConversionSettings, format: str) -> str:
     # Options at values that old results were made with add nothing, so that old results keep their hash.
     parts |= {} if rvc is None else {"rvc": asdict(rvc)}
     parts |= {} if options.noise_scale == arguments.DEFAULT_NOISE_SCALE else {"noise_scale": options.noise_scale}
+    parts |= {} if settings.precision == "auto" else {"precision": settings.precision}
     as_streams = options.f0_fill, options.resampler
     if as_streams != (arguments.F0_FILLS[0], arguments.RESAMPLERS[0]):
         parts["as_streams"] = as_streams

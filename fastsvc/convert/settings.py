@@ -17,7 +17,8 @@ class ConversionSettings:
 
     ``name``: the speaker's, for reports. ``rate_hz`` of the results; None keeps each input's. ``subtype`` (16, 24,
     float) applies to the formats that have it; ``keep_channels`` False gives mono results. ``batch``: the most
-    recordings that are synthesized together, where the engine gains by it.
+    recordings that are synthesized together, where the engine gains by it. ``precision``: as the engine was opened
+    with; results made with auto, whatever it chose, are the same request's.
     """
 
     request: Request
@@ -27,6 +28,7 @@ class ConversionSettings:
     keep_channels: bool = False
     overwrite: bool = False
     batch: int = 16
+    precision: str = "auto"
 
     def __post_init__(self):
         """Raises ConfigError, before any recording is read. The engine checks what depends on it."""
@@ -39,6 +41,7 @@ class ConversionSettings:
         arguments.flag("keep_channels", self.keep_channels)
         arguments.flag("overwrite", self.overwrite)
         arguments.whole_number("batch", self.batch, *arguments.BATCH)
+        arguments.one_of("precision", self.precision, arguments.PRECISIONS)
 
     @property
     def voice(self) -> str:

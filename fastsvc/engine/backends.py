@@ -8,9 +8,11 @@ import torch
 
 from fastsvc.config.reach import is_short
 from fastsvc.engine import devices
-from fastsvc.engine.cpu.generators import generator_maker
+from fastsvc.engine.cpu.generators import generator_maker, rounded_generator
+from fastsvc.engine.cpu.precision import rounded_parts
 from fastsvc.engine.cpu.sampler import Synthesiser
 from fastsvc.engine.cpu.samplers import sampler_for
+from fastsvc.engine.cpu.trials import CONTENT, DENOISER, VOCODER
 from fastsvc.engine.cuda import support
 from fastsvc.engine.parts import Model, Parts
 from fastsvc.errors import EngineError
@@ -23,17 +25,21 @@ CUDA_BY_DEFAULT = False  # until GATE has passed
 def cpu(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:
     """The lowered form on the processor."""
     manifest, synthesiser = model.folder.manifest, None
-    built = manifest.precision
-    sampler = sampler_for(model.weights(), model.acoustic, manifest.sampling, manifest.precision)
+    rounded = rounded_parts(model, precision, vocoder_backend)
+    denoiser = "bf16" if DENOISER in rounded else "fp32"
+    sampler = sampler_for(model.weights(), model.acoustic, manifest.sampling, denoiser)
     if model.vocoder:
-        make = generator_maker(model, vocoder_backend)
+        make = rounded_generator if VOCODER in rounded else generator_maker(model, vocoder_backend)
         synthesiser = Synthesiser(model.generator(), model.vocoder, model.acoustic.mel.log_base, make)
-    computes = sampler.computes
-    if precision not in ("auto", computes, built):
+    computes = "bf16" if rounded else "fp32"
+    if precision not in ("auto", "built", computes, manifest.precision):
         warnings.warn(f"on a CPU this engine computes in {computes}, not {precision}", stacklevel=3)
-    parts = sampler, synthesiser, model.encoder("cpu")
-    how = "the lowered form on the processor"
-    return Parts(torch.device("cpu"), computes, how, *parts, retrieval=model.retrieval("cpu"))
+    encoder = model.rounded_encoder() if CONTENT in rounded else model.encoder("cpu")
+    how = "the lowered form on the processor" + (f", in bfloat16: {', '.join(rounded)}" if rounded else "")
+    retrieval = model.retrieval("cpu")
+    return Parts(
+        torch.device("cpu"), computes, how, sampler, synthesiser, encoder, retrieval=retrieval, rounded=rounded
+    )
 
 
 def cuda(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> Parts:

@@ -11,14 +11,13 @@ from fastsvc.config import VOCODER_BACKENDS, DdspConfig, RvcConfig
 from fastsvc.engine import shallow, tensors
 from fastsvc.errors import ConfigError, EngineError
 
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 WARM_UP_S = (0.0, 3600.0)
 MOST_FRAMES = 2**31 - 1
 
 
 def opening(precision, vocoder_backend) -> None:
     """The arguments of opening an engine. Raises ConfigError."""
-    arguments.one_of("precision", precision, PRECISIONS)
+    arguments.one_of("precision", precision, arguments.PRECISIONS)
     arguments.one_of("vocoder backend", vocoder_backend, VOCODER_BACKENDS)
 
 

@@ -30,8 +30,9 @@ class Engine(Streaming):
 
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
     the mel when the vocoder's begin). ``transposed`` holds the semitones of the last :meth:`convert`, which "auto"
-    leaves to the engine; ``notes`` holds lines about its features, for the user. ``device``, ``precision`` and ``how``
-    say where and how the engine computes. ``content_hash``: the same for each build of the same voices and settings.
+    leaves to the engine; ``notes`` holds lines about its features, for the user. ``device``, ``precision``, ``how`` and
+    ``rounded`` (on a CPU, the parts in bfloat16) say where and how the engine computes. ``content_hash``: the same for
+    each build of the same voices and settings.
     """
 
     def __init__(self, folder: Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"):
@@ -42,6 +43,7 @@ class Engine(Streaming):
         parts = backends.opened(device, model, precision, vocoder_backend)
         self.path, self.manifest = folder.path, manifest
         self.device, self.precision, self.how = parts.device, parts.precision, parts.how
+        self.rounded, self._reopened = parts.rounded, lambda: Engine(folder, device, "built", vocoder_backend)
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin, self.index = parts.yin, parts.retrieval
         self.front = front_for(self.config)
@@ -55,8 +57,9 @@ class Engine(Streaming):
     @classmethod
     def open(cls, path, device: str = "auto", precision: str = "auto", vocoder_backend: str = "auto") -> Engine:
         """Load an engine folder. device: auto (see backends.choose), cpu, cuda, cuda:1 or a torch.device. precision: of
-        the GPU's arithmetic, auto (as built), fp32, fp16 or bf16; a CPU computes as the engine was built.
-        vocoder_backend: auto (the fastest, as measured), or one of fastsvc.config.VOCODER_BACKENDS.
+        the arithmetic, built (as the engine is), fp32, fp16, bf16 or auto: on a GPU built, on a CPU as measured
+        (cpu/precision.py), or what $FASTSVC_PRECISION names. vocoder_backend: auto (the fastest, as measured), or one
+        of config.VOCODER_BACKENDS.
 
         Raises ConfigError for words that are none of these, EngineError when the folder is missing, damaged or cannot
         run on the device.

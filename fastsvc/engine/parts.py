@@ -73,6 +73,14 @@ class Model:
             return cuda_encoder(self.content_kind, self.content, tensors, dtype, device)
         return kinds[self.content_kind](self.content, tensors, device)
 
+    def rounded_encoder(self):
+        """HuBERT with its large products in bfloat16, on the processor."""
+        from fastsvc.features.hubert import HubertEncoder
+
+        assert self.content_kind == "hubert", "the other encoders have no such form"
+        tensors = self._part(engine_folder.CONTENT, self.content_kind, self.content)
+        return HubertEncoder(self.content, tensors, dtype=torch.bfloat16)
+
     def retrieval(self, device):
         """The index of training units on a device, or None."""
         entry = self.folder.manifest.index
@@ -103,6 +111,7 @@ class Parts:
 
     ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler. ``yin``: the device's own YIN for
     fastsvc.engine.extraction, or None. ``retrieval``: the index, a fastsvc.features.retrieval.Retrieval, or None.
+    ``rounded``: on a processor, the parts that compute in bfloat16 (fastsvc/engine/cpu/precision.py).
     """
 
     device: torch.device
@@ -113,3 +122,4 @@ class Parts:
     encoder: Any
     yin: Any = None
     retrieval: Any = None
+    rounded: tuple[str, ...] = ()

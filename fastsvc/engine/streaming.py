@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
 from fastsvc import arguments
+from fastsvc.artifact.manifest import Manifest
 from fastsvc.engine import checks
+from fastsvc.engine.cpu.precision import as_built
 from fastsvc.engine.request import Request
 from fastsvc.engine.stream import Stream, reach
 
 
 class Streaming:
-    """Methods of :class:`fastsvc.engine.Engine`."""
+    """Methods of :class:`fastsvc.engine.Engine`, and what they need of it."""
+
+    manifest: Manifest
+    rounded: tuple[str, ...]
+    lock: threading.RLock
+    _reopened: Callable[[], Any]
 
     def stream(
         self,
@@ -56,7 +68,17 @@ class Streaming:
             index_search=index_search,
             unvoiced=unvoiced,
         )
-        return Stream.open(self, rate_hz, block_ms, lookahead_ms, gain, request)
+        return Stream.open(self._for_streams, rate_hz, block_ms, lookahead_ms, gain, request)
+
+    @functools.cached_property
+    def _for_streams(self):
+        """This engine, or where parts of it compute in bfloat16, which is slower for the few frames of a block, the
+        same one as it was built."""
+        if not self.rounded or self.rounded == as_built(self.manifest):
+            return self
+        engine = self._reopened()
+        engine.lock = self.lock
+        return engine
 
     def exact_lookahead_ms(self, steps: int | None = None) -> float | None:
         """The least look-ahead with which a stream gives what :meth:`convert` gives, with the same resampler and the

@@ -80,7 +80,7 @@ def evaluate_settings(
 
     out = arguments.path("out", out)
     arguments.flag("progress", progress)
-    engine = Engine.open(settings.model) if engine is None else engine
+    engine = Engine.open(settings.model, precision="built") if engine is None else engine
     makes_mels(engine)
     evaluation = _Evaluation(settings, engine, out, progress)
     command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -7,6 +7,8 @@ the order of the work differs:
   The group norm averages over the whole recording. Because its input is linear in the samples, mean and variance of
   every channel follow from the second moments of ten neighbouring samples, computed once in float64. That is exact.
 - Attention is fused and keeps no T × T matrix.
+- In bfloat16, for processors with units for it, all large products are rounded but those of the first convolution and
+  of the positions. What the layers add up, and their norms, stay float32.
 
 Attention is global, so a longer recording would cost quadratic time. It is cut into windows of ``KEEP`` units, by
 absolute position; each attends to ``CONTEXT`` units more on both sides, and ``FADE`` units blend it into the next.
@@ -30,6 +32,7 @@ from torch import Tensor
 
 from fastsvc.audio.slicing import blocks
 from fastsvc.config import HubertConfig
+from fastsvc.features.packed import pack
 from fastsvc.features.stretches import faded
 from fastsvc.model.hubert import ConvLayer, Hubert, HubertLayer
 from fastsvc.model.keys import skeleton
@@ -43,18 +46,22 @@ MOMENTS = 1 << 16  # windows of samples at a time
 class HubertEncoder:
     """Units of HuBERT-base or ContentVec, with so-vits-svc's names (vec768l12, vec256l9, …), 50 a second.
 
-    ``tensors`` are those of :class:`Hubert`; float32 tensors are shared, not copied.
+    ``tensors`` are those of :class:`Hubert`; float32 tensors are shared, not copied. ``dtype``: of the large products,
+    float32 or bfloat16.
     """
 
     output_device = torch.device("cpu")  # of the units
+    dtype = torch.float32
 
-    def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], device="cpu"):
-        self.config, self.device = config, torch.device(device)
+    def __init__(self, config: HubertConfig, tensors: dict[str, Tensor], device="cpu", dtype=torch.float32):
+        self.config, self.device, self.dtype = config, torch.device(device), dtype
         self.model = skeleton(lambda: Hubert(config))
         tensors = {name: value.to(self.device, torch.float32) for name, value in tensors.items()}
         self.model.load_state_dict(tensors, assign=True)
         self.model.eval().requires_grad_(False)
-        self.front = Front(cast(Sequence[ConvLayer], self.model.feature_extractor.conv_layers))
+        self.front = Front(cast(Sequence[ConvLayer], self.model.feature_extractor.conv_layers), dtype)
+        if dtype == torch.bfloat16:
+            pack(self.model.encoder.layers)
         self._describe(config)
 
     def _describe(self, config: HubertConfig) -> None:
@@ -89,7 +96,7 @@ class HubertEncoder:
         x = features(start, min(features.count, end + reach))
         x = encoder.layer_norm(x + encoder.pos_conv_embed(x[None])[0])[begin - start : end - start]
         for layer in encoder.layers:
-            x = _layer(layer, x)
+            x = _layer(layer, x, self.dtype)
         return x if self.model.final_proj is None else self.model.final_proj(x)
 
 
@@ -98,14 +105,14 @@ def windows(count: int) -> list[tuple[int, int, int, int]]:
     return [(0, count, 0, count)] if count <= WHOLE else blocks(count, KEEP, CONTEXT)
 
 
-def _layer(layer: HubertLayer, x: Tensor) -> Tensor:
-    """[T, C] -> [T, C]: the layer's function with fused attention."""
-    attention = layer.attention
+def _layer(layer: HubertLayer, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """[T, C] -> [T, C]: the layer's function with fused attention; its products are of ``dtype``."""
+    attention, rounded = layer.attention, x.to(dtype)
     projections = attention.q_proj, attention.k_proj, attention.v_proj
-    q, k, v = (project(x).unflatten(1, (attention.heads, -1)).transpose(0, 1)[None] for project in projections)
+    q, k, v = (project(rounded).unflatten(1, (attention.heads, -1)).transpose(0, 1)[None] for project in projections)
     attended = F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).flatten(1)
     x = layer.layer_norm(x + attention.out_proj(attended))
-    return layer.final_layer_norm(x + layer.feed_forward(x))
+    return layer.final_layer_norm(x + layer.feed_forward(x.to(dtype)))
 
 
 class _Features:
@@ -126,17 +133,18 @@ class _Features:
     def _project(self, first: int, last: int) -> Tensor:
         hop, window = self.encoder.hop_samples, self.encoder.config.window_samples
         samples = self.audio[first * hop : (last - 1) * hop + window]
-        return self.encoder.model.feature_projection(self.encoder.front(samples, self.first))
+        return self.encoder.model.feature_projection(self.encoder.front(samples, self.first).float())
 
 
 class Front:
     """The convolutions on audio [samples], channels last; an excerpt gives the same as the whole recording there."""
 
-    def __init__(self, layers: Iterable[ConvLayer]):
-        """``layers``: of a FeatureExtractor."""
-        self.layers = list(layers)
+    def __init__(self, layers: Iterable[ConvLayer], dtype=torch.float32):
+        """``layers``: of a FeatureExtractor. ``dtype``: of all products but the first convolution's."""
+        self.layers, self.dtype = list(layers), dtype
         # [out, in, k] -> [out, k * in]: rows of k neighbouring frames lie one after another in memory.
-        self.matrices = [layer.conv.weight.transpose(1, 2).flatten(1).contiguous() for layer in self.layers]
+        matrices = [layer.conv.weight.transpose(1, 2).flatten(1).contiguous() for layer in self.layers]
+        self.matrices = [matrices[0], *(matrix.to(dtype) for matrix in matrices[1:])]
 
     def first(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Weight and bias of the first convolution with the group norm of this recording inside."""
@@ -157,7 +165,7 @@ class Front:
 
     def __call__(self, audio: Tensor, first: tuple[Tensor, Tensor]) -> Tensor:
         conv = self.layers[0].conv
-        x = F.gelu(F.linear(_rows(audio[:, None], conv), *first))
+        x = F.gelu(F.linear(_rows(audio[:, None], conv), *first).to(self.dtype))
         for layer, matrix in zip(self.layers[1:], self.matrices[1:]):
             x = F.gelu(F.linear(_rows(x, layer.conv), matrix))
         return x

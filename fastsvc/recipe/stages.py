@@ -51,7 +51,7 @@ class Prepare:
     name, parts = "prepare", 2
 
     def run(self, run: Run) -> bool:
-        engine = Engine.open(run.state.base, "cpu")
+        engine = Engine.open(run.state.base, "cpu", "built")
         base.write(Path(run.state.base), run.folder, engine.encoder)
         report = prepare(
             run.songs.folder,

@@ -38,6 +38,7 @@ class WorkerSpec:
     content_hash: str
     out: str
     device: str = "cpu"
+    precision: str = "auto"
     vocoder_backend: str = "auto"
     own_list: bool = False
     threads: int = 0
@@ -97,7 +98,8 @@ class Worker:
         spec = self.spec
         if spec.threads and spec.device == "cpu":
             torch.set_num_threads(spec.threads)
-        engine = Engine.open(engines.local(spec.engine), device=spec.device, vocoder_backend=spec.vocoder_backend)
+        path = engines.local(spec.engine)
+        engine = Engine.open(path, spec.device, spec.precision, spec.vocoder_backend)
         if engine.content_hash != spec.content_hash:
             raise EngineError(
                 f"{spec.engine} is another engine on {platform.node()} than here",

@@ -28,6 +28,11 @@ def torch_generator(
     return Vocoder(tensors, config, dtype, device)
 
 
+def rounded_generator(tensors, config: AnyVocoderConfig) -> Vocoder | SourceFilterVocoder:
+    """The form in PyTorch that computes in bfloat16, but for its source and its last layer."""
+    return torch_generator(tensors, config, torch.bfloat16)
+
+
 def generator_maker(model, backend: str = "auto") -> Callable:
     """(tensors, configuration) → the generator of ``model``, a fastsvc.engine.parts.Model.
 

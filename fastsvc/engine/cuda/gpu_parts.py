@@ -25,7 +25,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 def precision_of(manifest: Manifest, precision: str) -> str:
     """The GPU's precision: as requested, else as built; the manifest derives it from the weights in old engines."""
-    if precision == "auto":
+    if precision in ("auto", "built"):
         precision = manifest.gpu_precision
     if precision not in DTYPES:
         raise EngineError(f"unknown precision {precision!r}", f"use auto or one of {', '.join(DTYPES)}")

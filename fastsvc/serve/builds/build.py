@@ -116,7 +116,7 @@ def _try(out: Path, notes: list[str]) -> None:
     """Load the engine, which checks every tensor. Raises EngineError, also where it cannot convert recordings."""
     from fastsvc.engine import Engine
 
-    engine = Engine.open(out, device="cpu")
+    engine = Engine.open(out, device="cpu", precision="built")
     engine.check_convertible()
     notes += [f"it has {len(engine.speakers)} speakers"] if len(engine.speakers) > 1 else []
 

@@ -28,7 +28,7 @@ def work(parent: Parent, role: dict) -> None:
     """
     if "OMP_NUM_THREADS" not in os.environ:  # blocks are small: beside other work threads wait for each other
         torch.set_num_threads(1)
-    engine = Engine.open(role["engine"], device="cpu")
+    engine = Engine.open(role["engine"], device="cpu", precision="built")
     engine.check_convertible()
     intake = Intake()
     parent.on_message = intake.put
