@@ -19,9 +19,9 @@ from fastsvc.commands.common import (
     verbosity,
     verbosity_options,
 )
-from fastsvc.commands.engine_opening import open_engine, report_head
+from fastsvc.commands.engine_opening import open_engine, report_head, request_for
 from fastsvc.commands.outputs import output_options
-from fastsvc.commands.rvc_options import rvc_options, with_tracker
+from fastsvc.commands.rvc_options import rvc_options
 from fastsvc.commands.spread_options import DEVICE_HELP, Devices, SpreadOptions, spread_options
 from fastsvc.config import F0_METHODS, VOCODER_BACKENDS
 
@@ -167,7 +167,7 @@ def convert(
 
     name_by, asked = options.pop("name_by"), SpreadOptions.taken(options)
     if asked.spreads(inputs, out, report, device):
-        _check_format(format, bits, rate)
+        outputs.check_format(format, bits, rate)
         outputs.check_spread(inputs, out, name_by)
         values = (
             inputs,
@@ -187,7 +187,7 @@ def convert(
         )
         click.get_current_context().exit(spread.convert(asked, spread.Values(*values, options)))
     streams, format = outputs.arranged(inputs, out, format)
-    _check_format(format, bits, rate)
+    outputs.check_format(format, bits, rate)
     path, why = choose_model(model)
     planned = outputs.planned(streams, format, name_by, path, spk)
     if asked.shard is not None:
@@ -201,7 +201,7 @@ def convert(
     for_kernels = options["steps"], vocoder_backend, precision, batch, channels == "keep"
     device, groups = gpu.before_opening(path, device, jobs, *for_kernels)
     engine = open_engine(path, device, options["steps"], vocoder_backend, precision)
-    request, name = _request(engine, spk, options)
+    request, name = request_for(engine, spk, options)
     settings = ConversionSettings(
         request,
         name=name,
@@ -228,29 +228,6 @@ def convert(
         say(f"report: {report}")
     code = INTERRUPTED if result.interrupted else SOME_FAILED if result.failures else 0
     click.get_current_context().exit(code)
-
-
-def _request(engine, spk: str | None, options: dict):
-    """(the request that the engine takes, the voice's name), said. Raises FastsvcError."""
-    from fastsvc.commands.choose import choose_speaker
-    from fastsvc.engine import Request
-
-    speaker = choose_speaker(engine.table, spk)
-    request = Request(speaker, **options | {"steps": options["steps"] or engine.default_steps})
-    engine.check_request(request)
-    name, others = engine.table.name(speaker), len(engine.table.names) - 1 if spk is None else 0
-    say(f"speaker: {name}" + (f" (the engine's default; {others} others by --spk)" if others else ""))
-    return with_tracker(engine, request), name
-
-
-def _check_format(format: str, bits: str, rate) -> None:
-    """Raises UsageError, OutputError for what the format cannot carry."""
-    from fastsvc.audio import encode
-
-    if format != "same":
-        encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
-        if rate != "same" and encode.writable_rate(format, rate) != rate:
-            raise click.UsageError(f"{format} cannot carry {rate} Hz; use --rate {encode.writable_rate(format, rate)}")
 
 
 def _suspected(in_work, jobs) -> list[str]:

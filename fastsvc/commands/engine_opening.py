@@ -1,8 +1,9 @@
-"""Opening the engine of a command, and the head of its report."""
+"""Opening the engine of a command, its request, and the head of its report."""
 
 from __future__ import annotations
 
 from fastsvc.commands.common import say
+from fastsvc.commands.rvc_options import with_tracker
 
 
 def open_engine(path, device: str, steps: int | None, vocoder_backend: str, precision: str):
@@ -19,6 +20,19 @@ def open_engine(path, device: str, steps: int | None, vocoder_backend: str, prec
     if steps is not None:
         checks.steps(engine, steps)
     return engine
+
+
+def request_for(engine, spk: str | None, options: dict):
+    """(the request that the engine takes, the voice's name), said. Raises FastsvcError."""
+    from fastsvc.commands.choose import choose_speaker
+    from fastsvc.engine import Request
+
+    speaker = choose_speaker(engine.table, spk)
+    request = Request(speaker, **options | {"steps": options["steps"] or engine.default_steps})
+    engine.check_request(request)
+    name, others = engine.table.name(speaker), len(engine.table.names) - 1 if spk is None else 0
+    say(f"speaker: {name}" + (f" (the engine's default; {others} others by --spk)" if others else ""))
+    return with_tracker(engine, request), name
 
 
 def report_head(engine, settings, inputs, out, format) -> dict:

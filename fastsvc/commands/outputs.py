@@ -55,3 +55,13 @@ def check_spread(inputs, out: str, name_by: str) -> None:
         raise click.UsageError("- is a stream of one process; name files, or omit --ray, --manifest and the like")
     if name_by == "voice":
         raise click.UsageError("--name-by voice is for files of this machine; name results with targets in --manifest")
+
+
+def check_format(format: str, bits: str, rate) -> None:
+    """Raises UsageError, OutputError for what the format cannot carry."""
+    from fastsvc.audio import encode
+
+    if format != "same":
+        encode.check_format(format, None if format in ("mp3", "ogg") and bits == "16" else bits)
+        if rate != "same" and encode.writable_rate(format, rate) != rate:
+            raise click.UsageError(f"{format} cannot carry {rate} Hz; use --rate {encode.writable_rate(format, rate)}")
