@@ -66,7 +66,7 @@ ROOMS = {
     ),
     "cli": Room("which command is meant", "commands"),
     "__main__": Room("`python -m fastsvc`", "cli"),
-    "fastsvc": Room("`fastsvc.load`: the one arrow back up", "engine"),
+    "fastsvc": Room("`fastsvc.load`: the only arrows back up", "artifact engine"),
 }
 # What the compiler knows of the engine: the backend that it verifies and measures, what a GPU will start, who is asked.
 COMPILER_USES = (

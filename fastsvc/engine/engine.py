@@ -126,10 +126,11 @@ class Engine(Streaming):
         a mixture "A:0.7,B:0.3" or a mapping of names and ids to weights; None: the only voice. steps: one of
         :attr:`steps`, None for :attr:`default_steps`. transpose: semitones; "auto": from the voiced median of the
         recording to the speaker's, in whole semitones; "octaves": in whole octaves. formant: semitones by which the
-        voice's resonances move, where the model has a key-shift embedding. noise_scale: the standard deviation of the sampler's draws from ``seed``, 0 … 1; at 0 the seed does not matter
-        to the mel. RVC's voices draw with that share of RVC's own 0.66666. f0_method: as fastsvc.features.f0.extract,
-        None for the model's own; f0_weights: the file of rmvpe. f0_range: the lowest and the highest pitch that is
-        tracked, in Hz; None for 40 to 2100 and the model's whole training range. rate_out_hz: None for the input's.
+        voice's resonances move, where the model has a key-shift embedding. noise_scale: the standard deviation of the
+        sampler's draws from ``seed``, 0 … 1; at 0 the seed does not matter to the mel. RVC's voices draw with that
+        share of RVC's own 0.66666. f0_method: as fastsvc.features.f0.extract, None for the model's own; f0_weights: the
+        file of rmvpe. f0_range: the lowest and the highest pitch that is tracked, in Hz; None for 40 to 2100 and the
+        model's whole training range. rate_out_hz: None for the input's.
         normalise: bring the input to the peak that the training data had, and undo it afterwards; None: if training
         did. high_pass: remove frequencies below every voice first (fastsvc/audio/highpass.py), and leave mains hum in
         rests unvoiced. rms_mix_rate: 0 gives the output the recording's loudness over time, 1 leaves it the model's
