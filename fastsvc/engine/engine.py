@@ -30,9 +30,8 @@ class Engine(Streaming):
 
     ``timings`` holds the seconds that each stage of the last call took: features, mel, vocoder (a GPU still works on
     the mel when the vocoder's begin). ``transposed`` holds the semitones of the last :meth:`convert`, which "auto"
-    leaves to the engine; ``notes`` holds lines about its features, for the user. ``device``, ``precision``, ``how`` and
-    ``rounded`` (on a CPU, the parts in bfloat16) say where and how the engine computes. ``content_hash``: the same for
-    each build of the same voices and settings.
+    leaves to the engine; ``notes`` holds lines about its features. ``device``, ``precision``, ``how`` and ``rounded``
+    (on a CPU, the parts in bfloat16) say where and how it computes. ``content_hash``: of the voices and settings.
     """
 
     def __init__(self, folder: Artifact, device: str = "cpu", precision: str = "auto", vocoder_backend: str = "auto"):
