@@ -1,7 +1,8 @@
 """Recordings spread over a Ray cluster that is simulated on this machine: efficiency, overhead, a node that dies.
 
-    python -m bench.scale --out bench/results/scale.json     # needs pip install "fastsvc[ray]"
-    python -m bench.scale --table bench/results/scale.json   # writes the table of docs/scale.md
+    python -m bench.scale --out scale.json     # needs pip install "fastsvc[ray]"
+    python -m bench.scale --nodes --out …      # without Ray: what a file costs this machine's processor
+    python -m bench.scale --table scale.json   # writes the table of docs/scale.md
 
 The engine waits instead of computing (bench/scale_engine.py), so simulated nodes do not share a processor for their
 work; what they share is this machine's processor for Ray, decoding and writing, which real nodes would not.
@@ -23,15 +24,16 @@ import torch
 
 from bench import circumstances
 from bench.scale_engine import FixedCostEngine, FixedCostWorker
-from fastsvc.convert.report import DONE
+from fastsvc.convert.report import DONE, Entry
 from fastsvc.convert.settings import ConversionSettings
 from fastsvc.convert.spread import ray_cluster, run
-from fastsvc.convert.spread.crew import HereCrew, Ready
+from fastsvc.convert.spread.crew import Done, HereCrew, Ready
 from fastsvc.convert.spread.ray_crew import RayCrew
 from fastsvc.convert.spread.remote_plan import spread_plan
-from fastsvc.convert.spread.worker import WorkerSpec
+from fastsvc.convert.spread.worker import Worker, WorkerSpec
 from fastsvc.engine import Request
 from fastsvc.files import write_text
+from fastsvc.remote import Folder
 
 PAGE = Path(__file__).parent.parent / "docs" / "scale.md"
 BEGIN, END = "<!-- table: written by bench/scale.py -->\n", "<!-- end of table -->\n"
@@ -75,16 +77,52 @@ def alone(source: Path, out: Path, cost_s: float) -> dict:
     engine, crews = FixedCostEngine(cost_s), []
 
     def crew():
-        from fastsvc.convert.spread.worker import Worker
-
         crews.append(HereCrew(Worker(WorkerSpec(str(cost_s), engine.content_hash, str(out)), engine)))
         return crews[0]
 
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     plan = spread_plan([str(source)], str(out))
     run.run(engine, plan, [ConversionSettings(Request("anna"))] * len(plan.jobs), crew)
-    wall_s, count = time.perf_counter() - start, len(plan.jobs)
-    return {"files": count, "wall_s": round(wall_s, 2), "overhead_ms": round(1e3 * (wall_s / count - cost_s), 1)}
+    wall_s, cpu_s, count = time.perf_counter() - start, time.process_time() - start_cpu, len(plan.jobs)
+    result = {"files": count, "wall_s": round(wall_s, 2), "overhead_ms": round(1e3 * (wall_s / count - cost_s), 1)}
+    return result | {"processor_ms": round(1e3 * cpu_s / count, 2), "load_1min": round(os.getloadavg()[0], 1)}
+
+
+class InstantCrew:
+    """Workers that are done at once, so that only the driver's own work is left."""
+
+    slots, depth, patience_s = 100, 2, 60.0
+
+    def __init__(self):
+        self.events: list = []
+
+    def start(self, slot):
+        self.events.append(Ready(slot, "here", f"process {slot}"))
+
+    def send(self, slot, task):
+        entries = {job.number: Entry(job.source, job.target, DONE) for job in task.jobs}
+        self.events.append(Done(slot, task.number, entries))
+
+    def wait(self, timeout_s):
+        events, self.events = self.events, []
+        return events
+
+    def close(self):
+        return []
+
+
+def driving(files: int) -> dict:
+    """Milliseconds of the processor a file, for the driver alone, with names in an object store (in memory)."""
+    folder = Folder("memory://scale/in")
+    for number in range(files):
+        folder.write(f"{number % 100}/{number}.wav", b"x")
+    start = time.process_time()
+    plan = spread_plan(["memory://scale/in"], "memory://scale/out")
+    planned = time.process_time()
+    report, _ = run.run(FixedCostEngine(0.0), plan, [ConversionSettings(Request("anna"))] * files, InstantCrew)
+    assert report.count(DONE) == files
+    cpu_s = time.process_time() - planned
+    return {"files": files, "plan_ms": round(1e3 * (planned - start) / files, 3), "ms": round(1e3 * cpu_s / files, 3)}
 
 
 def spread(source: Path, out: Path, cost_s: float, nodes: int, remove=None) -> dict:
@@ -123,20 +161,25 @@ def spread(source: Path, out: Path, cost_s: float, nodes: int, remove=None) -> d
 
 
 def measured(counts: list[int], files: int, cost_s: float, keep: Path | None) -> dict:
-    from ray.cluster_utils import Cluster
-
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # for a cluster that exists for a minute, on this machine's own
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     ways = (str(PAGE.parent.parent), os.environ.get("PYTHONPATH", ""))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, ways))  # of workers, for FixedCostWorker
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     result = circumstances.describe("python -m bench.scale", torch.device("cpu")) | {"cost_s": cost_s, "rows": []}
-    result["versions"]["ray"] = __import__("ray").__version__
+    result["driver"] = driving(2000)
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch, "in")
         recordings(source, files)
         result["alone"] = alone(source, Path(scratch, "alone"), cost_s)
         whole = tree(Path(scratch, "alone"))
+        print(json.dumps([result["driver"], result["alone"]]), flush=True)
+        circumstances.keep(result, keep)
+        if counts:
+            import ray
+            from ray.cluster_utils import Cluster
+
+            result["versions"]["ray"] = ray.__version__
         for nodes in counts:
             cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
             added = [cluster.add_node(num_cpus=1) for _ in range(nodes)]
@@ -171,8 +214,14 @@ def table(result: dict) -> str:
             efficiency = overhead = "–"
         cells = row["nodes"], row["case"], row["files"], f"{row['starts_s']} s", f"{row['wall_s']} s"
         lines.append(f"| {' | '.join(map(str, (*cells, efficiency, overhead, same, row['load_1min'])))} |")
+    own = result["driver"]
+    lines.append("")
+    lines.append(
+        f"Of the processor a file takes {one['processor_ms']} ms of a worker (reading, batch, writing, its line)"
+    )
+    lines.append(f"and {own['plan_ms'] + own['ms']:.2f} ms of the driver, of which planning {own['plan_ms']:.2f} ms.")
     versions, machine = result["versions"], result["machine"]
-    foot = f"{result['date'][:10]}, {machine.get('cpu', '')}, {machine['cores']} cores, Ray {versions['ray']}"
+    foot = f"{result['date'][:10]}, {machine.get('cpu', '')}, {machine['cores']} cores, Ray {versions.get('ray', 'not run')}"
     return (
         "\n".join([*lines, "", f"{foot}; each file costs {result['cost_s']} s in the engine. `{result['command']}`"])
         + "\n"
@@ -181,7 +230,9 @@ def table(result: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4], help="sizes of simulated clusters")
+    parser.add_argument(
+        "--nodes", type=int, nargs="*", default=[1, 2, 4], help="sizes of simulated clusters; none: no Ray"
+    )
     parser.add_argument("--files", type=int, default=200, help="recordings of one second (default: 200)")
     parser.add_argument("--cost", type=float, default=0.25, help="seconds of the engine for a file (default: 0.25)")
     parser.add_argument("--out", type=Path, help="JSON of the results")

@@ -38,7 +38,7 @@ def connect(address: str) -> str:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # from then on Ray's default, and a warning else
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
     except ImportError:
         raise MissingPackageError("ray", "--ray", extra="ray") from None
     options: dict = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": True}
@@ -70,7 +70,7 @@ def connect(address: str) -> str:
 def _begin(**options) -> None:
     """Begin in an empty folder: Ray's workers search the driver's current one for modules, before Python's own, and a
     folder of songs may hold anything."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
 
     folder = os.getcwd()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
@@ -83,7 +83,7 @@ def _begin(**options) -> None:
 
 def disconnect() -> None:
     """Leave the cluster; one that was started here ends."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
 
     ray.shutdown()
 
@@ -91,7 +91,7 @@ def disconnect() -> None:
 def room(workers: int | None, gpus: float | None, device: str) -> Room:
     """The workers that fit. ``workers`` None: as many as fit; ``gpus`` None: one each where the cluster has any and
     ``device`` is not cpu. Raises ResourceError with what is missing, ConfigError for a share that is none."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus_there = [float(node.get("GPU", 0)) for node in nodes]

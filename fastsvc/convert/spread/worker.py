@@ -144,9 +144,9 @@ class Worker:
             report = batch.run(self.engine, plan, task.settings, progress=progress, results=results)
         except Exception as error:
             staged.entries |= {job.number: _failed(job, task, error) for job, _ in staged.jobs}
-        found = {entry.input: entry for entry in report.entries}
+        found = {entry.output: entry for entry in report.entries}  # of a source there may be several
         for job, here in staged.jobs:
-            entry = found.get(str(here.source))
+            entry = found.get(str(here.target))
             if entry is not None:
                 shown = (str(here.source), job.source), (str(here.target), job.target)
                 for old, new in shown:
