@@ -23,17 +23,17 @@ import soundfile
 import torch
 
 from bench import circumstances
+from bench.scale_driver import driving
 from bench.scale_engine import FixedCostEngine, FixedCostWorker
-from fastsvc.convert.report import DONE, Entry
+from fastsvc.convert.report import DONE
 from fastsvc.convert.settings import ConversionSettings
 from fastsvc.convert.spread import ray_cluster, run
-from fastsvc.convert.spread.crew import Done, HereCrew, Ready
+from fastsvc.convert.spread.crew import HereCrew, Ready
 from fastsvc.convert.spread.ray_crew import RayCrew
 from fastsvc.convert.spread.remote_plan import spread_plan
 from fastsvc.convert.spread.worker import Worker, WorkerSpec
 from fastsvc.engine import Request
 from fastsvc.files import write_text
-from fastsvc.remote import Folder
 
 PAGE = Path(__file__).parent.parent / "docs" / "scale.md"
 BEGIN, END = "<!-- table: written by bench/scale.py -->\n", "<!-- end of table -->\n"
@@ -86,43 +86,6 @@ def alone(source: Path, out: Path, cost_s: float) -> dict:
     wall_s, cpu_s, count = time.perf_counter() - start, time.process_time() - start_cpu, len(plan.jobs)
     result = {"files": count, "wall_s": round(wall_s, 2), "overhead_ms": round(1e3 * (wall_s / count - cost_s), 1)}
     return result | {"processor_ms": round(1e3 * cpu_s / count, 2), "load_1min": round(os.getloadavg()[0], 1)}
-
-
-class InstantCrew:
-    """Workers that are done at once, so that only the driver's own work is left."""
-
-    slots, depth, patience_s = 100, 2, 60.0
-
-    def __init__(self):
-        self.events: list = []
-
-    def start(self, slot):
-        self.events.append(Ready(slot, "here", f"process {slot}"))
-
-    def send(self, slot, task):
-        entries = {job.number: Entry(job.source, job.target, DONE) for job in task.jobs}
-        self.events.append(Done(slot, task.number, entries))
-
-    def wait(self, timeout_s):
-        events, self.events = self.events, []
-        return events
-
-    def close(self):
-        return []
-
-
-def driving(files: int) -> dict:
-    """Milliseconds of the processor a file, for the driver alone, with names in an object store (in memory)."""
-    folder = Folder("memory://scale/in")
-    for number in range(files):
-        folder.write(f"{number % 100}/{number}.wav", b"x")
-    start = time.process_time()
-    plan = spread_plan(["memory://scale/in"], "memory://scale/out")
-    planned = time.process_time()
-    report, _ = run.run(FixedCostEngine(0.0), plan, [ConversionSettings(Request("anna"))] * files, InstantCrew)
-    assert report.count(DONE) == files
-    cpu_s = time.process_time() - planned
-    return {"files": files, "plan_ms": round(1e3 * (planned - start) / files, 3), "ms": round(1e3 * cpu_s / files, 3)}
 
 
 def spread(source: Path, out: Path, cost_s: float, nodes: int, remove=None) -> dict:
@@ -221,7 +184,8 @@ def table(result: dict) -> str:
     )
     lines.append(f"and {own['plan_ms'] + own['ms']:.2f} ms of the driver, of which planning {own['plan_ms']:.2f} ms.")
     versions, machine = result["versions"], result["machine"]
-    foot = f"{result['date'][:10]}, {machine.get('cpu', '')}, {machine['cores']} cores, Ray {versions.get('ray', 'not run')}"
+    ray = f"Ray {versions.get('ray', 'not run')}"
+    foot = f"{result['date'][:10]}, {machine.get('cpu', '')}, {machine['cores']} cores, {ray}"
     return (
         "\n".join([*lines, "", f"{foot}; each file costs {result['cost_s']} s in the engine. `{result['command']}`"])
         + "\n"
