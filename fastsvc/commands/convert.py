@@ -128,7 +128,7 @@ BATCH_HELP = "Largest number of recordings in a GPU's batch; 1: one after anothe
 def convert(
     inputs, spk, model, out, format, bits, rate, report, device, vocoder_backend, channels, overwrite, batch, **options
 ):
-    """Convert INPUTs (files and folders) to the voice of --spk.
+    """Convert INPUTs (files and folders, also by URL: s3://…) to the voice of --spk.
 
     Folders are searched recursively, and OUT_DIR keeps their tree. The command reads wav, flac, mp3, ogg, aiff and
     more, at any rate; with the extra fastsvc[media] also m4a, mp4, aac, webm, wma and similar formats. Each result
