@@ -148,7 +148,7 @@ def convert(
     batch,
     **options,
 ):
-    """Convert INPUTs (files and folders, or - for stdin) to the voice of --spk.
+    """Convert INPUTs (files, folders, URLs such as s3://…; - for stdin) to the voice of --spk.
 
     Folders are searched recursively, and OUT keeps their tree. The command reads wav, flac, mp3, ogg, aiff and
     more, at any rate; with the extra fastsvc[media] also m4a, mp4, aac, webm, wma and similar formats. Each result

@@ -46,7 +46,9 @@ class InWork:
         """The number of killed runs in which this file was in work."""
         return self._kill_counts.get(_key(path), 0)
 
-    def ordered(self, items: Iterable[Item], path: Callable[[Item], os.PathLike]) -> tuple[list[Item], list[Item]]:
+    def ordered(
+        self, items: Iterable[Item], path: Callable[[Item], str | os.PathLike]
+    ) -> tuple[list[Item], list[Item]]:
         """(items to process first, items to process last and each alone, the least suspicious first).
 
         The counts of other files are dropped.

@@ -7,13 +7,16 @@ import math
 import os
 import re
 import secrets
+import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastsvc import children
 from fastsvc.errors import ConfigError, MissingPackageError, ResourceError
 
 AUTO, LOCAL = "auto", "local"
+_AUTH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _DETAIL = re.compile(r"(?:Worker exit detail|exit detail|death_cause_error|Error message|error_message): *(.+)", re.I)
 _BREAK = re.compile(r"\.\s|\n")
 
@@ -37,8 +40,12 @@ def connect(address: str) -> str:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # from then on Ray's default, and a warning else
+    address = LOCAL if address == AUTO and not _running() else address
+    if address == LOCAL and "ray" not in sys.modules and not any(name in os.environ for name in _AUTH):
+        # Before Ray is imported, which reads them once. Ray's own way would write a token into the home folder.
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
     except ImportError:
         raise MissingPackageError("ray", "--ray", extra="ray") from None
     options: dict = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": True}
@@ -49,28 +56,30 @@ def connect(address: str) -> str:
             _begin(address=address, **options)
             return address if address != AUTO else ray.get_runtime_context().gcs_address
         except ConnectionError as error:
-            if address != AUTO or os.environ.get("RAY_ADDRESS"):
-                why = " ".join(str(error).split())[:300]
-                raise ResourceError(
-                    f"{address}: no Ray cluster answers: {why}",
-                    "check the address, or start one: ray start --head",
-                ) from None
+            why = " ".join(str(error).split())[:300]
+            raise ResourceError(
+                f"{address}: no Ray cluster answers: {why}",
+                "check the address, start one by `ray start --head`, or use --ray local",
+            ) from None
         except Exception as error:
             raise ResourceError(
                 f"{address}: the Ray cluster cannot be used: {' '.join(str(error).split())[:300]}",
                 "use the cluster's versions of Python and Ray, and its RAY_AUTH_MODE and RAY_AUTH_TOKEN",
             ) from None
-    if "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     _begin(address="local", num_cpus=children.cores(), include_dashboard=False, **options)
     return "started on this machine"
+
+
+def _running() -> bool:
+    """Whether a cluster is named, or was started on this machine and has not been stopped."""
+    note = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
+    return "RAY_ADDRESS" in os.environ or note.exists()
 
 
 def _begin(**options) -> None:
     """Begin in an empty folder: Ray's workers search the driver's current one for modules, before Python's own, and a
     folder of songs may hold anything."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
 
     folder = os.getcwd()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
@@ -83,7 +92,7 @@ def _begin(**options) -> None:
 
 def disconnect() -> None:
     """Leave the cluster; one that was started here ends."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
 
     ray.shutdown()
 
@@ -91,7 +100,7 @@ def disconnect() -> None:
 def room(workers: int | None, gpus: float | None, device: str) -> Room:
     """The workers that fit. ``workers`` None: as many as fit; ``gpus`` None: one each where the cluster has any and
     ``device`` is not cpu. Raises ResourceError with what is missing, ConfigError for a share that is none."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus_there = [float(node.get("GPU", 0)) for node in nodes]

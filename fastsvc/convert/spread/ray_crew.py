@@ -21,7 +21,7 @@ class ClusterWorker(Worker):
 
     def where(self) -> str:
         """Its node, for people."""
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
 
         node = ray.get_runtime_context().get_node_id()
         return f"node {ray.util.get_node_ip_address()} ({node[:8]}), process {os.getpid()}"
@@ -36,7 +36,7 @@ class RayCrew:
     depth, patience_s = 2, 300.0
 
     def __init__(self, spec: WorkerSpec, workers: int, gpus: float, worker: type[ClusterWorker] | None = None):
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  # of the extra ray
 
         self.ray, self.spec, self.slots = ray, spec, workers
         # Two threads: one task is fetched or put while the other is converted.
@@ -67,7 +67,9 @@ class RayCrew:
             slot, what = self.refs.pop(ref)
             try:
                 value = self.ray.get(ref)
-            except self.ray.exceptions.RayActorError as error:
+            except self.ray.exceptions.RayTaskError:
+                raise  # a fault of ours: the worker lives
+            except self.ray.exceptions.RayError as error:
                 losses.setdefault(slot, Lost(slot, ray_cluster.cause(error)))
                 continue
             if what == "where":

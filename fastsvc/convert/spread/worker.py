@@ -16,6 +16,7 @@ from fastsvc.convert import batch
 from fastsvc.convert.index import Index
 from fastsvc.convert.plan import ConversionPlan, Job
 from fastsvc.convert.report import DONE, FAILED, SKIPPED, ConversionReport, Entry
+from fastsvc.convert.results import Results
 from fastsvc.convert.sources import Sources
 from fastsvc.convert.spread import engines
 from fastsvc.convert.spread.remote_results import RemoteLists
@@ -55,8 +56,11 @@ class Staged:
     entries: dict[int, Entry] = field(default_factory=dict)
 
 
-class PassResults:
-    """What is converted into the staging folder is judged when it is put, not before."""
+class PassResults(Results):
+    """What is converted into the staging folder is judged when it is put, not before; no list is kept there."""
+
+    def __init__(self):
+        pass
 
     def settled(self, job: Job) -> None:
         return None
@@ -146,9 +150,9 @@ class Worker:
             report = batch.run(self.engine, plan, task.settings, progress=progress, results=results)
         except Exception as error:
             staged.entries |= {job.number: _failed(job, task, error) for job, _ in staged.jobs}
-        found = {entry.input: entry for entry in report.entries}
+        found = {entry.output: entry for entry in report.entries}  # of a source there may be several
         for job, here in staged.jobs:
-            entry = found.get(str(here.source))
+            entry = found.get(str(here.target))
             if entry is not None:
                 shown = (str(here.source), job.source), (str(here.target), job.target)
                 for old, new in shown:
@@ -163,12 +167,12 @@ class Worker:
 
     def publish(self, staged: Staged) -> dict[int, Entry]:
         """Put the results that go to a URL; the entries."""
-        task = staged.task
-        for job, here in staged.jobs if self._lists is not None else ():
+        task, lists = staged.task, self._lists
+        for job, here in staged.jobs if lists is not None else ():
             entry = staged.entries.get(job.number)
-            if entry is not None and entry.status == DONE:
+            if lists is not None and entry is not None and entry.status == DONE:
                 try:
-                    results = remote_results(self.engine, self._lists, task.settings, [job.format])
+                    results = remote_results(self.engine, lists, task.settings, [job.format])
                     results.publish(job, source_of(job, self.spec.folder) or (job.source, 0, 0), here.target)
                 except Exception as error:
                     entry.status, entry.reason = FAILED, faults.line(error)
