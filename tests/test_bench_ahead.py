@@ -27,6 +27,7 @@ def carried(folder, **changes):
 
 
 def test_kernels_that_came_along_are_the_engines_own(tmp_path):
+    (tmp_path / "engine").mkdir()
     engine = engines.build_engine(tmp_path / "engine")
     assert ahead.install(engine, carried(tmp_path / "ahead")) == ["sm_90"]
     part = DevicePart(Artifact(engine), "sm_90")

@@ -73,7 +73,8 @@ class VocoderFeed:
         self.mel[:count].copy_(mel[first:last], non_blocking=True)
         for buffer, part in zip((self.f0_hz, self.phase), parts):
             buffer[:count].copy_(part[first:last], non_blocking=True)
-        offsets = starting_offsets(self.config, seed) if by_kernel(self.config) else ()
+        config = self.config
+        offsets = starting_offsets(config, seed) if isinstance(config, VocoderConfig) and by_kernel(config) else ()
         numbers = [*(start - first for start in starts), first, as_int64(seed), (following or first + 1) - first]
         values = torch.zeros(len(self.numbers), dtype=torch.int64)
         values[: len(numbers) + len(offsets)] = torch.tensor([*numbers, *offsets], dtype=torch.int64)
