@@ -23,8 +23,10 @@ extras=media,demo,train,f0,praat,swift,onnx,live,web,docs
 mkdir -p "$WORK"
 export UV_PYTHON_DOWNLOADS=never UV_NATIVE_TLS=1
 failed=()
-python3 -m venv "$WORK/tools"
-"$WORK/tools/bin/pip" install --quiet build uv 2> "$WORK/tools.log" || { cat "$WORK/tools.log" >&2; exit 1; }
+if [ ! -x "$WORK/tools/bin/uv" ]; then
+    python3 -m venv "$WORK/tools"
+    "$WORK/tools/bin/pip" install --quiet build uv 2> "$WORK/tools.log" || { cat "$WORK/tools.log" >&2; exit 1; }
+fi
 uv() { "$WORK/tools/bin/uv" "$@"; }
 
 build() {
