@@ -8,7 +8,7 @@
 #          with the other packages alone, it compiles every module and prints the help
 # Needs pip and its index. Set in the environment:
 #     PYTHONS="3.10 3.14"      versions (default: 3.10 to 3.14)
-#     SYSTEMS="windows"        as uv names them (default: Linux and macOS on x86 and ARM as far as PyTorch is there, Windows)
+#     SYSTEMS="windows"        as uv names them (default: Linux on x86 and ARM, macOS on ARM, Windows)
 #     TORCH_INDEX=URL          of PyTorch's wheels for CPUs (default: PyTorch's own, besides pip's)
 #     FULL=1                   install pip's own PyTorch where there is none for CPUs (5 GB on Linux)
 #     WORK=FOLDER              keep wheel, environments and logs (default: a temporary folder)
@@ -17,14 +17,17 @@ cd "$(dirname "$0")/.."
 pythons=${PYTHONS:-3.10 3.11 3.12 3.13 3.14}
 systems=${SYSTEMS:-x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin windows}
 torch="torch==$(sed -n 's/^TORCH_VERSION ?= //p' Makefile)"
-# All extras of users. Not bench (pesq needs a compiler) and TensorRT (one system, docs/gpu.md).
-extras=media,demo,train,f0,praat,swift,onnx,live,web,docs
+# All extras of users. Not bench (pesq needs a compiler), TensorRT (docs/gpu.md), and praat for Linux on ARM.
+extras=media,demo,train,f0,swift,onnx,live,web,docs
 [ -n "${WORK:-}" ] || { WORK=$(mktemp -d); trap 'rm -rf "$WORK"' EXIT; }
 mkdir -p "$WORK"
 export UV_PYTHON_DOWNLOADS=never UV_NATIVE_TLS=1
+export MACOSX_DEPLOYMENT_TARGET=14.0 # what onnxruntime 1.27 is built for
 failed=()
-python3 -m venv "$WORK/tools"
-"$WORK/tools/bin/pip" install --quiet build uv 2> "$WORK/tools.log" || { cat "$WORK/tools.log" >&2; exit 1; }
+if [ ! -x "$WORK/tools/bin/uv" ]; then
+    python3 -m venv "$WORK/tools"
+    "$WORK/tools/bin/pip" install --quiet build uv 2> "$WORK/tools.log" || { cat "$WORK/tools.log" >&2; exit 1; }
+fi
 uv() { "$WORK/tools/bin/uv" "$@"; }
 
 build() {
@@ -36,11 +39,13 @@ build() {
 }
 
 resolve() {
-    local python system way log=$WORK/resolve.log
-    echo "fastsvc[$extras]" > "$WORK/highest.in"
-    python3 ci/lowest.py --declared $extras > "$WORK/lowest-direct.in" # as what a package requires is not direct
+    local python system way named log=$WORK/resolve.log
     for python in $pythons; do
         for system in $systems; do
+            named=$extras
+            case $system in aarch64-manylinux*) ;; *) named=$named,praat ;; esac
+            echo "fastsvc[$named]" > "$WORK/highest.in"
+            python3 ci/lowest.py --declared "$named" > "$WORK/lowest-direct.in" # what a package requires is not direct
             for way in lowest-direct highest; do
                 rm -f "$WORK/$python-$system-$way.txt" # uv would prefer its versions
                 if uv pip compile --quiet --python-version "$python" --python-platform "$system" --resolution $way \

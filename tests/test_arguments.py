@@ -117,7 +117,7 @@ def test_what_numpy_calls_numbers_is_taken(engine):
 
 def test_loading():
     for name, values in {
-        "path": [*NO_PATH, None],
+        "path": NO_PATH,
         "device": [*NO_WORD, "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ", "mps"],
     }.items():
         for value in values:

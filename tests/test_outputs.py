@@ -51,7 +51,7 @@ def names(folder="converted"):
 
 
 @pytest.mark.parametrize(
-    "out, format", [("b.wav", "WAV"), ("new/b.flac", "FLAC"), ("b.mp3", "MP3"), ("new/b.ogg", "OGG")]
+    "out, format", [("b.wav", "WAV"), ("new/b.flac", "FLAC"), ("B.MP3", "MP3"), ("new/b.ogg", "OGG")]
 )
 def test_one_result_has_the_name_and_format_of_out(out, format):
     said = run("convert", "a.wav", "-o", out, "--spk", "anna").stdout
@@ -86,6 +86,9 @@ def test_from_pipe_to_pipe():
     assert names(".") == ["a.wav", "fake.fsvc"]
     content, said = piped("a.wav", "-o", "-", "--format", "flac", "-q")
     assert content[:4] == b"fLaC" and said == ""
+    put(Path("b.flac"), tone(0.1))
+    assert piped("b.flac", "-o", "-", "--format", "same", "-q")[0][:4] == b"fLaC"
+    assert piped("-", "-o", "-", "--format", "same", given=content)[0][:4] == b"RIFF"
 
 
 def test_from_a_pipe_to_a_file_or_a_folder():

@@ -31,7 +31,8 @@ def arranged(inputs, out: str, format: str) -> tuple[NamedStreams, str]:
     context = click.get_current_context()
     chosen = context.get_parameter_source("format") == ParameterSource.COMMANDLINE
     format = single.format_for(out, format, chosen)
-    return context.with_resource(standard_streams.named(inputs, out, format)), format
+    streams = context.with_resource(standard_streams.named(inputs, out, format))
+    return streams, single.format_for(streams.out, format, chosen=False)
 
 
 def planned(streams: NamedStreams, format: str, name_by: str, model: Path, spk: str | None) -> ConversionPlan:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsvc.audio.encode import FORMATS
+from fastsvc.audio.encode import FORMATS, format_of
 from fastsvc.convert.plan import ConversionPlan, Job, plan
 from fastsvc.errors import OutputError
 
@@ -18,9 +18,9 @@ def format_for(out: str, format: str, chosen: bool) -> str:
 
     Raises OutputError where the user has ``chosen`` another.
     """
-    named = next((name for name, (suffix, *_) in FORMATS.items() if Path(out).suffix == suffix), format)
     if not is_file(out):
         return format
+    named = format_of(out)
     if chosen and named != format:
         raise OutputError(f"{out} is to be {named} by its name, and {format} by --format", "omit --format")
     return named
@@ -28,7 +28,7 @@ def format_for(out: str, format: str, chosen: bool) -> str:
 
 def is_file(out: str) -> bool:
     """Whether -o names a file: its suffix is that of a format that is written, and no folder has the name."""
-    return Path(out).suffix in {suffix for suffix, *_ in FORMATS.values()} and not os.path.isdir(out)
+    return Path(out).suffix.lower() in {suffix for suffix, *_ in FORMATS.values()} and not os.path.isdir(out)
 
 
 def plan_file(inputs: Sequence[str], out: str, format: str) -> ConversionPlan:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fastsvc import files
 from fastsvc.audio.encode import FORMATS
+from fastsvc.convert.plan import output_format
 from fastsvc.convert.report import ConversionReport, Entry
 from fastsvc.errors import AudioError, OutputError
 
@@ -62,7 +63,7 @@ def named(inputs: Sequence[str], out: str, format: str) -> Iterator[NamedStreams
         if out != MARK:
             yield streams
             return
-        result = folder / "out" / f"result{'.wav' if format == 'same' else FORMATS[format][0]}"
+        result = folder / "out" / f"result{FORMATS[output_format(Path(inputs[0]), format)][0]}"
         streams.out = str(result)
         streams.names[streams.out] = MARK
         try:
