@@ -18,7 +18,7 @@ from fastsvc.build.passes import ddsp_traces, rvc_traces, vocoder_traces
 from fastsvc.build.passes.lower import half
 from fastsvc.build.plan import CheckedPlan, LoweredPlan, VerifiedPlan
 from fastsvc.checkpoints import Checkpoint
-from fastsvc.config import AnyVocoderConfig, DdspConfig, RvcConfig
+from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig, DdspConfig, RvcConfig
 from fastsvc.engine.cpu.conditions import condition_for
 from fastsvc.engine.cpu.denoiser_bf16 import denoiser_for
 from fastsvc.errors import EngineError
@@ -39,7 +39,7 @@ def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
     inputs = _inputs(plan)
     rounded = plan.precision == "fp16"
     config = plan.acoustic_config
-    traces = {RvcConfig: rvc_traces, DdspConfig: ddsp_traces}.get(type(config))
+    traces = _traces_of(config)
     specification = traces.specification if traces else _specification
     exact = specification(plan, inputs, plan.acoustic.tensors, torch.float64)
     plain = specification(plan, inputs, plan.acoustic.tensors, torch.float32) if traces else None
@@ -58,6 +58,13 @@ def verify_pass(plan: LoweredPlan) -> VerifiedPlan:
         errors["content"] = _verify_content(plan, plan.content)
         plan.say(f"verify: the content encoder agrees, {errors['content']:.1e}")
     return plan.then(VerifiedPlan, verified=errors)
+
+
+def _traces_of(config: AnyAcousticConfig):
+    """The module that traces a family of its own; None for diffusion models."""
+    if isinstance(config, RvcConfig):
+        return rvc_traces
+    return ddsp_traces if isinstance(config, DdspConfig) else None
 
 
 def compare(exact: Trace, compiled: Trace, plain: Trace | None = None) -> float:
