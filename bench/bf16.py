@@ -58,6 +58,9 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{name} …", file=sys.stderr, flush=True)
             about = circumstances.describe("python -m bench.bf16", torch.device("cpu"))
             about["machine"]["flags"] = machine.cpu_flags()
+            about["command"] = (
+                about["command"].replace(str(options.folder), "FOLDER").replace(str(options.json), "FILE")
+            )
             figures = getattr(bf16_cases, name)(options)
             kept[name] = {"figures": figures, **about, **circumstances.load_after()}
             circumstances.keep(kept, options.json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from bench import circumstances
@@ -75,7 +76,8 @@ def _demo(entry: dict) -> str:
 def _about(entry: dict) -> str:
     machine, versions = entry["machine"], entry["versions"]
     flags = ", ".join(machine["flags"])
-    return (
-        f"{machine['cpu']} ({flags}), {machine['threads']} thread, PyTorch {versions['torch']}, {entry['date'][:10]}:\n"
-        f"`{entry['command']}`.\n{circumstances.load_line(entry)}"
+    about = (
+        f"{machine['cpu']} ({flags}), {machine['threads']} thread, PyTorch {versions['torch']}, {entry['date'][:10]}:"
     )
+    text = f"{about} `{entry['command']}`. {circumstances.load_line(entry)}"
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)

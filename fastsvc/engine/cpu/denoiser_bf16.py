@@ -3,8 +3,8 @@
 The state, the skip sum and both ends stay float32; operands and weights of the three large products are rounded, and
 so are their outputs and the gate. On such processors products are so fast that Winograd's additions and its rounding
 no longer pay: taps and condition are copied side by side and make one product, K = 3C + H, of ROWS rows at a time,
-whose operand and output stay in the cache. Three accumulating products on shifted rows, in place of the copy, write and
-read the outputs three times more and round them at each: slower here (bench/bf16.py).
+whose operand and output stay in the cache. Three accumulating products on shifted rows, in place of the copy, would
+write and read the outputs three times more and round them at each; bench/bf16.py compares such forms.
 """
 
 from __future__ import annotations
