@@ -49,10 +49,9 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = (
-        "bf16 cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table models"
-    )
-    names += " phones precision retrieval rvc rvc_engine same serve trt_here trt_plans vocoder_cpu vocoder_precision"
+    names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table"
+    names += " live_voices models phones precision retrieval rvc rvc_engine same scale scale_model serve trt_here"
+    names += " trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 
 
