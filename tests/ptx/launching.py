@@ -1,0 +1,60 @@
+"""Launches of the project's kernels, compiled and executed by the interpreter in place of Triton's launcher."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+import torch
+
+from fastsvc.build.cubins.compiler import Cubin
+from fastsvc.kernels.launch import Launch
+from ptx.compiled import Compiler
+from ptx.device_memory import DeviceMemory
+from ptx.faults import Faults
+from ptx.machine import execute
+from ptx.program import parse
+
+
+class Interpreter:
+    """Runs launches of ``arch``. ``faults`` are those of all of them, ``runs`` their number by kernel.
+
+    ``change``: what is done to a kernel's PTX first, by tests that plant faults.
+    """
+
+    def __init__(self, compiler: Compiler, arch: int, change=lambda ptx: ptx):
+        self.compiler, self.arch, self.change = compiler, arch, change
+        self.faults, self.runs = Faults(), Counter()
+
+    def run(self, launch: Launch) -> None:
+        """Raises CompileError; faults are collected."""
+        cubin = self.compiler.compile(launch, self.arch)
+        start(cubin, launch.grid, launch.arguments, self.faults, self.change(cubin.ptx))
+        self.runs[cubin.name] += 1
+
+    def replace(self, monkeypatch) -> Interpreter:
+        """From now on ``Launch.run`` is this interpreter's."""
+        monkeypatch.setattr(Launch, "run", self.run_method())
+        return self
+
+    def run_method(self):
+        return lambda launch: self.run(launch)
+
+
+def start(cubin: Cubin, grid: tuple[int, ...], arguments: dict, faults: Faults, ptx: str | None = None) -> None:
+    """One launch over these tensors and numbers."""
+    program = parse(ptx or cubin.ptx)
+    assert program.threads == 32 * cubin.warps
+    memory = DeviceMemory([value for value in arguments.values() if isinstance(value, torch.Tensor)])
+    values = [_bits(value, memory) for value in arguments.values()]
+    values += [0] * (len(program.parameters) - len(values))  # Triton's scratch
+    execute(program, (*grid, 1, 1)[:3], values, cubin.shared, memory, faults)
+    memory.store_back()
+
+
+def _bits(value, memory: DeviceMemory) -> int:
+    if isinstance(value, torch.Tensor):
+        return memory.address(value.data_ptr())
+    if isinstance(value, float):
+        return struct.unpack("<I", struct.pack("<f", value))[0]
+    return int(value)

@@ -1,0 +1,72 @@
+"""Who touched which bytes last: two warps without a barrier between them, or two blocks, must not touch the same.
+
+A stamp is block · 2³² + barriers passed · 2⁶ + warp. Granules are of two bytes, the smallest type of the kernels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+GRANULE = 2  # bytes
+NOBODY = -1
+SEVERAL_WARPS = 63  # in a stamp, as its warp
+SEVERAL_BLOCKS = 2**61
+IN_FLIGHT = 2**62  # an asynchronous copy or product, until it is awaited: at odds with everyone
+
+
+def stamps(blocks: np.ndarray, warps: np.ndarray) -> np.ndarray:
+    """Before the first barrier."""
+    return (blocks.astype(np.int64) << 32) | warps.astype(np.int64)
+
+
+def at_odds(old: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Whether nothing orders an earlier access before one's own: another block, or another warp since the barrier."""
+    return (old >= 0) & (old != own) & ((old >> 6 == own >> 6) | (old >> 32 != own >> 32))
+
+
+class AccessLog:
+    """The last write and the reads of every granule of one memory."""
+
+    def __init__(self, size: int):
+        count = -(-size // GRANULE)
+        self.written = np.full(count, NOBODY, np.int64)
+        self.read = np.full(count, NOBODY, np.int64)
+
+    def reading(self, at: np.ndarray, size: int, own: np.ndarray) -> np.ndarray:
+        """Notes reads of ``size`` bytes at ``at`` by stamps ``own`` → the stamps of writes that are at odds, [≥ 0]."""
+        places, own = granules(at, size), own[:, None]
+        old = self.written[places]
+        seen = self.read[places]
+        own = np.broadcast_to(own, places.shape)
+        self.read[places] = merged(seen, own)
+        after = self.read[places]  # of lanes that read the same granule at once, one has written its stamp
+        lost = at_odds(after, own)
+        if lost.any():
+            self.read[places[lost]] = merged(after[lost], own[lost])
+        return old[at_odds(old, own)]
+
+    def writing(self, at: np.ndarray, size: int, own: np.ndarray, changed=None) -> np.ndarray:
+        """Notes writes → the stamps of reads and writes that are at odds; of writes, where ``changed`` [n, granules].
+
+        (Warps that hold copies of the same numbers may store them all, which changes nothing.)
+        """
+        places = granules(at, size)
+        own = np.broadcast_to(own[:, None], places.shape)
+        reads, writes = self.read[places], self.written[places]
+        written = at_odds(writes, own)
+        found = reads[at_odds(reads, own)], writes[written if changed is None else written & changed]
+        self.written[places] = own
+        return np.concatenate(found)
+
+def merged(old: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The stamp of readers ``old`` and ``own`` together; earlier readers of one's own block are behind a barrier."""
+    odd = at_odds(old, own)
+    if not odd.any():
+        return own
+    together = np.where(old >> 32 == own >> 32, own | SEVERAL_WARPS, SEVERAL_BLOCKS)
+    return np.where(odd, np.where(old == IN_FLIGHT, IN_FLIGHT, together), own)
+
+
+def granules(at: np.ndarray, size: int) -> np.ndarray:
+    """Addresses [n] → the places of each access [n, k]."""
+    return (at // GRANULE)[:, None] + np.arange(-(-size // GRANULE))
