@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx import types
+from ptx import kinds
 from ptx.faults import Unsupported
 from ptx.operands import Vector
 from ptx.operations import decoder
 
-ADDRESS = {"global": types.UNSIGNED[64], "shared": types.UNSIGNED[32]}
+PREFETCH = "a prefetch of an address without memory"
+ADDRESS = {"global": kinds.UNSIGNED[64], "shared": kinds.UNSIGNED[32]}
 
 
 def _space(instruction) -> str:
@@ -26,11 +27,11 @@ def _items(operand) -> tuple:
 
 @decoder("ld")
 def load(instruction):
-    space, dtype = _space(instruction), types.unsigned(types.of(instruction.modifiers[-1]))
+    space, dtype = _space(instruction), kinds.unsigned(kinds.of(instruction.modifiers[-1]))
     targets, memory = _items(instruction.arguments[0]), instruction.arguments[1]
     if space == "param":
         name = memory.base.name
-        return lambda m, active: m.write(targets[0], types.scalar(m.parameters[name], dtype), active)
+        return lambda m, active: m.write(targets[0], kinds.scalar(m.parameters[name], dtype), active)
     size = dtype.itemsize * len(targets)
 
     def run(machine, active):
@@ -45,7 +46,7 @@ def load(instruction):
 
 @decoder("st")
 def store(instruction):
-    space, dtype = _space(instruction), types.unsigned(types.of(instruction.modifiers[-1]))
+    space, dtype = _space(instruction), kinds.unsigned(kinds.of(instruction.modifiers[-1]))
     memory, sources = instruction.arguments[0], _items(instruction.arguments[1])
 
     def run(machine, active):

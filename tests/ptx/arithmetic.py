@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx import types
+from ptx import kinds
 from ptx.faults import Unsupported
 from ptx.operations import decoder
 
@@ -45,13 +45,13 @@ def divided(x, y):
 
 def fused(x, y, z):
     """x·y + z, of float32 rounded once."""
-    if x.dtype == np.float32 or y.dtype == np.float32:
+    if np.float32 in (x.dtype, y.dtype):
         return (np.asarray(x, np.float64) * y + z).astype(np.float32)
     return x * y + z
 
 
 def high(x, y):
-    wide = types.wider(x.dtype)
+    wide = kinds.wider(x.dtype)
     return (x.astype(wide) * y.astype(wide) >> wide.type(8 * x.dtype.itemsize)).astype(x.dtype)
 
 
@@ -63,18 +63,18 @@ def arithmetic(instruction):
     if kind in ("bf16", "bf16x2"):
         raise Unsupported(f"arithmetic of bfloat16: {instruction.text!r}")
     if "wide" in modifiers:
-        return _wide(types.of(kind), target, sources)
+        return _wide(kinds.of(kind), target, sources)
     function = {**BINARY, **UNARY, "div": divided, "fma": fused, "mad": fused}[name]
     if "hi" in modifiers:
         function = high
     if "NaN" in modifiers:
         function = {"max": np.maximum, "min": np.minimum}[name]
-    dtype, halves = types.of(kind), kind == "f16x2"
+    dtype, halves = kinds.of(kind), kind == "f16x2"
 
     def run(machine, active):
         values = [source.value(machine, dtype, active) for source in sources]
         if halves:
-            values = [types.pairs(np.atleast_1d(value), np.float16) for value in values]
+            values = [kinds.pairs(np.atleast_1d(value), np.float16) for value in values]
             value = np.ascontiguousarray(function(*values)).view(np.uint32).reshape(-1)
         else:
             value = function(*values)
@@ -85,7 +85,7 @@ def arithmetic(instruction):
 
 def _wide(dtype, target, sources):
     """mul.wide and mad.wide: the product and the summand are twice as wide."""
-    wide = types.wider(dtype)
+    wide = kinds.wider(dtype)
 
     def run(machine, active):
         value = sources[0].value(machine, dtype, active).astype(wide) * sources[1].value(machine, dtype, active)
@@ -98,13 +98,13 @@ def _wide(dtype, target, sources):
 
 @decoder("shl", "shr")
 def shift(instruction):
-    left, dtype = instruction.name == "shl", types.of(instruction.modifiers[-1])
+    left, dtype = instruction.name == "shl", kinds.of(instruction.modifiers[-1])
     target, source, distance = instruction.arguments
     bits = 8 * dtype.itemsize
 
     def run(machine, active):
         value = source.value(machine, dtype, active)
-        count = np.asarray(distance.value(machine, types.UNSIGNED[32], active))
+        count = np.asarray(distance.value(machine, kinds.UNSIGNED[32], active))
         near = np.minimum(count, bits - 1).astype(dtype)
         moved = value << near if left else value >> near
         if dtype.kind != "i" or left:  # beyond all bits nothing is left; a sign stays
@@ -117,11 +117,11 @@ def shift(instruction):
 @decoder("bfe")
 def field(instruction):
     """Bits [first, first + length) of a word of 32, those of s32 with their sign."""
-    dtype = types.of(instruction.modifiers[-1])
+    dtype = kinds.of(instruction.modifiers[-1])
     target, *sources = instruction.arguments
 
     def run(machine, active):
-        value, first, length = (np.asarray(s.value(machine, types.UNSIGNED[32], active), np.int64) for s in sources)
+        value, first, length = (np.asarray(s.value(machine, kinds.UNSIGNED[32], active), np.int64) for s in sources)
         part = (value >> first) & ((1 << length) - 1)
         if dtype.kind == "i":
             part = np.where((part >> (length - 1)) & 1, part - (1 << length), part)
@@ -135,7 +135,7 @@ def compare(instruction):
     """setp.lt.s32; with a u (ltu) it is true of NaN, too; setp.lt.and.s32 takes another predicate."""
     how, *between, kind = (m for m in instruction.modifiers if m != "ftz")
     target, first, second, *other = instruction.arguments
-    dtype = types.of(kind)
+    dtype = kinds.of(kind)
     unordered = dtype.kind == "f" and how[:-1] in COMPARE and how.endswith("u")
     function = COMPARE.get(how[:-1] if unordered else how)
 
@@ -146,7 +146,7 @@ def compare(instruction):
         if unordered:
             value = value | nan
         if between:
-            value = TOGETHER[between[0]](value, other[0].value(machine, types.PREDICATE, active))
+            value = TOGETHER[between[0]](value, other[0].value(machine, kinds.PREDICATE, active))
         machine.write(target, value, active)
 
     return run

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptx import types
+from ptx import kinds
 from ptx.groups import Groups, Work
 from ptx.operations import decoder
 
@@ -37,9 +37,9 @@ def copy(instruction):
 
     def run(machine, active):
         lanes = machine.lanes(active)
-        address = source.address(machine, types.UNSIGNED[64], active)
-        count = machine.spread(count_of.value(machine, types.UNSIGNED[32], active), active).astype(np.int64)
-        shared = to.address(machine, types.UNSIGNED[32], active)
+        address = source.address(machine, kinds.UNSIGNED[64], active)
+        count = machine.spread(count_of.value(machine, kinds.UNSIGNED[32], active), active).astype(np.int64)
+        shared = to.address(machine, kinds.UNSIGNED[32], active)
         place = machine.shared.begin_copy(instruction, machine, shared, size, lanes)
         read = count > 0
         machine.memory.checked(instruction, machine, address[read], size, lanes[read])

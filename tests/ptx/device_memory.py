@@ -14,7 +14,7 @@ GAP = 8192  # bytes between storages
 ALIGNMENT = 256  # of storages, as CUDA's allocator gives them
 PAST_BOUNDS = "global memory: access out of bounds"
 UNALIGNED = "global memory: misaligned access"
-RACE = "global memory: {} touch the same place and nothing orders them"
+RACE = "global memory: two blocks, or two warps without a barrier, touch the same place"
 
 
 class DeviceMemory:
@@ -58,14 +58,16 @@ class DeviceMemory:
     def checked(self, instruction, machine, address: np.ndarray, size: int, lanes: np.ndarray):
         """A read's offsets and whether each is good; faults are reported."""
         at, good = self._inside(instruction, machine, address, size)
-        _report(instruction, machine, self.log.reading(at[good], size, machine.stamps[lanes[good]]))
+        own = machine.stamps[lanes[good]]
+        _report(instruction, machine, self.log.reading(at[good], size, own))
         return at, good
 
     def store(self, instruction, machine, address: np.ndarray, raw: np.ndarray, lanes: np.ndarray) -> None:
         """``raw``: bytes [lanes, size]."""
         size = raw.shape[1]
         at, good = self._inside(instruction, machine, address, size)
-        _report(instruction, machine, self.log.writing(at[good], size, machine.stamps[lanes[good]]))
+        own = machine.stamps[lanes[good]]
+        _report(instruction, machine, self.log.writing(at[good], size, own))
         self.rows(size)[at[good] // size] = raw[good]
 
     def rows(self, size: int) -> np.ndarray:
@@ -94,10 +96,9 @@ class DeviceMemory:
 
 
 def _report(instruction, machine, stamps: np.ndarray) -> None:
+    """``stamps``: those at odds with an access."""
     if len(stamps):
-        own = set((machine.stamps >> 32).tolist())
-        warps = set((stamps >> 32).tolist()) <= own
-        machine.faults.report(RACE.format("two warps" if warps else "two blocks"), instruction)
+        machine.faults.report(RACE, instruction)
 
 
 def _bytes_at(pointer: int, size: int) -> np.ndarray:

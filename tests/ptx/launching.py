@@ -34,27 +34,36 @@ class Interpreter:
 
     def replace(self, monkeypatch) -> Interpreter:
         """From now on ``Launch.run`` is this interpreter's."""
-        monkeypatch.setattr(Launch, "run", self.run_method())
-        return self
 
-    def run_method(self):
-        return lambda launch: self.run(launch)
+        def run(launch: Launch) -> None:
+            self.run(launch)
+
+        monkeypatch.setattr(Launch, "run", run)
+        return self
 
 
 def start(cubin: Cubin, grid: tuple[int, ...], arguments: dict, faults: Faults, ptx: str | None = None) -> None:
     """One launch over these tensors and numbers."""
+    tensors = [value for value in arguments.values() if isinstance(value, torch.Tensor)]
+    start_raw(cubin, grid, tensors, [_bits(value) for value in arguments.values()], faults, ptx)
+
+
+def start_raw(cubin: Cubin, grid, tensors, values: list[int], faults: Faults, ptx: str | None = None) -> None:
+    """As :func:`start`; ``values``: the bits of each parameter, where pointers are those of the host's ``tensors``."""
     program = parse(ptx or cubin.ptx)
     assert program.threads == 32 * cubin.warps
-    memory = DeviceMemory([value for value in arguments.values() if isinstance(value, torch.Tensor)])
-    values = [_bits(value, memory) for value in arguments.values()]
-    values += [0] * (len(program.parameters) - len(values))  # Triton's scratch
+    memory = DeviceMemory(tensors)
+    values = values + [0] * (len(program.parameters) - len(values))  # Triton's scratch
+    pointers = [kind.startswith("*") for _, kind in cubin.parameters]
+    for i in range(len(pointers)):
+        values[i] = memory.address(values[i]) if pointers[i] else values[i]
     execute(program, (*grid, 1, 1)[:3], values, cubin.shared, memory, faults)
     memory.store_back()
 
 
-def _bits(value, memory: DeviceMemory) -> int:
+def _bits(value) -> int:
     if isinstance(value, torch.Tensor):
-        return memory.address(value.data_ptr())
+        return value.data_ptr()
     if isinstance(value, float):
         return struct.unpack("<I", struct.pack("<f", value))[0]
     return int(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx import types
+from ptx import kinds
 from ptx.operands import Vector
 from ptx.operations import decoder
 from ptx.warps import WARP, together
@@ -27,10 +27,10 @@ def matrices(instruction):
     def run(machine, active):
         warps = together(instruction, machine, active, WARP)
         lanes = warps.reshape(-1)
-        address = memory.address(machine, types.UNSIGNED[32], lanes).reshape(-1, WARP)[:, : 8 * count].reshape(-1)
+        address = memory.address(machine, kinds.UNSIGNED[32], lanes).reshape(-1, WARP)[:, : 8 * count].reshape(-1)
         rows = warps[:, : 8 * count].reshape(-1)
         if storing:
-            words = [r.value(machine, types.UNSIGNED[32], lanes).reshape(-1, 8, 4) for r in registers]
+            words = [r.value(machine, kinds.UNSIGNED[32], lanes).reshape(-1, 8, 4) for r in registers]
             halves = np.stack(words, 1).view(np.uint16)  # [warps, count, 8, 8]
             halves = np.ascontiguousarray(halves.swapaxes(2, 3)) if turned else halves
             machine.shared.store(instruction, machine, address, halves.reshape(-1, 8).view(np.uint8), rows)
@@ -50,12 +50,12 @@ def numbers(words: np.ndarray, kind: str) -> np.ndarray:
     if kind == "tf32":
         return (words & np.uint32(0xFFFFE000)).view(np.float32)
     halves = np.ascontiguousarray(words).view(np.uint16)
-    return types.from_bfloat16(halves) if kind == "bf16" else halves.view(np.float16).astype(np.float32)
+    return kinds.from_bfloat16(halves) if kind == "bf16" else halves.view(np.float16).astype(np.float32)
 
 
 def _words(registers, machine, lanes: np.ndarray) -> np.ndarray:
     """[warps, registers, 8, 4]."""
-    values = [machine.spread(r.value(machine, types.UNSIGNED[32], lanes), lanes) for r in registers]
+    values = [machine.spread(r.value(machine, kinds.UNSIGNED[32], lanes), lanes) for r in registers]
     return np.stack([value.reshape(-1, 8, 4) for value in values], 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx import types
+from ptx import kinds
 from ptx.operands import Vector
 from ptx.operations import decoder
 
@@ -14,7 +14,7 @@ ROUND = {"rmi": np.floor, "rpi": np.ceil, "rzi": np.trunc, "rni": np.rint}
 @decoder("mov")
 def move(instruction):
     target, source = instruction.arguments
-    dtype = types.of(instruction.modifiers[-1])
+    dtype = kinds.of(instruction.modifiers[-1])
     if isinstance(target, Vector):
         return _unpacked(target.items, source, dtype)
     if isinstance(source, Vector):
@@ -23,7 +23,7 @@ def move(instruction):
 
 
 def _unpacked(targets, source, dtype):
-    part = types.UNSIGNED[8 * dtype.itemsize // len(targets)]
+    part = kinds.UNSIGNED[8 * dtype.itemsize // len(targets)]
 
     def run(machine, active):
         whole = machine.spread(source.value(machine, dtype, active), active)
@@ -35,7 +35,7 @@ def _unpacked(targets, source, dtype):
 
 
 def _packed(target, sources, dtype):
-    part = types.UNSIGNED[8 * dtype.itemsize // len(sources)]
+    part = kinds.UNSIGNED[8 * dtype.itemsize // len(sources)]
 
     def run(machine, active):
         parts = [machine.spread(source.value(machine, part, active), active) for source in sources]
@@ -47,10 +47,10 @@ def _packed(target, sources, dtype):
 @decoder("selp")
 def select(instruction):
     target, first, second, predicate = instruction.arguments
-    dtype = types.of(instruction.modifiers[-1])
+    dtype = kinds.of(instruction.modifiers[-1])
 
     def run(machine, active):
-        chosen = predicate.value(machine, types.PREDICATE, active)
+        chosen = predicate.value(machine, kinds.PREDICATE, active)
         values = first.value(machine, dtype, active), second.value(machine, dtype, active)
         machine.write(target, np.where(chosen, *values), active)
 
@@ -65,12 +65,12 @@ def convert(instruction):
         return _to_pair(target, sources, _rounded_to(to[:-2]))
     if to == "tf32":
         return _to_tf32(target, sources[0])
-    source_type, target_type = types.of(of), types.of(to)
+    source_type, target_type = kinds.of(of), kinds.of(to)
     rounding = next((ROUND[m] for m in instruction.modifiers if m in ROUND), None)
 
     def run(machine, active):
         value = np.asarray(sources[0].value(machine, source_type, active))
-        value = types.from_bfloat16(value) if of == "bf16" else value
+        value = kinds.from_bfloat16(value) if of == "bf16" else value
         value = value if rounding is None else rounding(value)
         if to[0] in "us" and of[0] in "fb" and value.dtype.kind == "f":  # saturates; NaN becomes zero
             bounds = np.iinfo(target_type)
@@ -82,7 +82,7 @@ def convert(instruction):
 
 def _rounded_to(kind: str):
     """float32 → float16, or the bits of bfloat16."""
-    return types.to_bfloat16 if kind == "bf16" else lambda value: np.asarray(value).astype(np.float16)
+    return kinds.to_bfloat16 if kind == "bf16" else lambda value: np.asarray(value).astype(np.float16)
 
 
 def _to_pair(target, sources, rounded):
@@ -90,7 +90,7 @@ def _to_pair(target, sources, rounded):
 
     def run(machine, active):
         high, low = (machine.spread(s.value(machine, np.dtype(np.float32), active), active) for s in sources)
-        machine.write(target, types.packed(rounded(low), rounded(high)), active)
+        machine.write(target, kinds.packed(rounded(low), rounded(high)), active)
 
     return run
 
@@ -99,7 +99,7 @@ def _to_tf32(target, source):
     """Rounded to ten bits of fraction, halves away from zero (rna)."""
 
     def run(machine, active):
-        bits = machine.spread(source.value(machine, types.UNSIGNED[32], active), active)
+        bits = machine.spread(source.value(machine, kinds.UNSIGNED[32], active), active)
         machine.write(target, (bits + np.uint32(0x1000)) & np.uint32(0xFFFFE000), active)
 
     return run

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ptx import types
+from ptx import kinds
 
 NUMBER = re.compile(r"-?(0x[0-9a-fA-F]+|\d+)U?$")
 FLOAT = re.compile(r"0[fFdD]([0-9a-fA-F]{8}|[0-9a-fA-F]{16})$")
@@ -25,7 +25,7 @@ class Register:
         """Its lowest bits, as ``dtype``: of lanes ``active``, or of all."""
         value = machine.registers.read(self.name, active)
         if value.dtype.itemsize > dtype.itemsize:
-            value = value.astype(types.unsigned(dtype))
+            value = value.astype(kinds.unsigned(dtype))
         return value if value.dtype == dtype else value.view(dtype)
 
 
@@ -34,7 +34,7 @@ class Number:
     bits: int
 
     def value(self, machine, dtype: np.dtype, active):
-        return types.scalar(self.bits, dtype)
+        return kinds.scalar(self.bits, dtype)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptx import operands, types
+from ptx import kinds, operands
 from ptx.operands import Operand
 
 COMMENT = re.compile(r"//[^\n]*")
@@ -59,20 +59,20 @@ def parse(ptx: str) -> Program:
     threads = re.search(r"\.reqntid\s+(\d+)", head[3])
     body = ptx[head.end() : _closing(ptx, head.end())]
     parameters = PARAMETER.findall(" ".join(head[2].split()))
-    code, labels, kinds, declared = [], {}, {}, set()
+    code, labels, registers_of, declared = [], {}, {}, set()
     for statement in _statements(body):
         while label := LABEL.match(statement):
             labels[label[1]] = len(code)
             statement = statement[label.end() :]
-        if registers := REGISTERS.match(statement):
-            for name in registers[2].split(","):
+        if found := REGISTERS.match(statement):
+            for name in found[2].split(","):
                 prefix = name.strip().partition("<")[0]
-                kinds[prefix.rstrip("0123456789")] = _register_type(registers[1])
+                registers_of[prefix.rstrip("0123456789")] = _register_type(found[1])
                 declared.add(prefix)
         elif statement and not statement.startswith("."):
             code.append(_instruction(statement, declared))
     code = tuple(_aimed(instruction, labels) for instruction in code)
-    return Program(head[1], tuple((name, int(bits)) for bits, name in parameters), int(threads[1]), code, kinds)
+    return Program(head[1], tuple((name, int(bits)) for bits, name in parameters), int(threads[1]), code, registers_of)
 
 
 def _closing(text: str, start: int) -> int:
@@ -112,5 +112,5 @@ def _aimed(instruction: Instruction, labels: dict[str, int]) -> Instruction:
 
 def _register_type(name: str) -> np.dtype:
     """Registers hold bits: their type is that of an instruction."""
-    dtype = types.of(name)
-    return dtype if dtype == types.PREDICATE else types.unsigned(dtype)
+    dtype = kinds.of(name)
+    return dtype if dtype == kinds.PREDICATE else kinds.unsigned(dtype)

@@ -54,9 +54,13 @@ class AccessLog:
         own = np.broadcast_to(own[:, None], places.shape)
         reads, writes = self.read[places], self.written[places]
         written = at_odds(writes, own)
-        found = reads[at_odds(reads, own)], writes[written if changed is None else written & changed]
+        found = [reads[at_odds(reads, own)], writes[written if changed is None else written & changed]]
         self.written[places] = own
+        if changed is None:
+            after = self.written[places]  # of threads that write one granule at once, one has left its stamp
+            found.append(after[at_odds(after, own)])
         return np.concatenate(found)
+
 
 def merged(old: np.ndarray, own: np.ndarray) -> np.ndarray:
     """The stamp of readers ``old`` and ``own`` together; earlier readers of one's own block are behind a barrier."""

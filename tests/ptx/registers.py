@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx import types
+from ptx import kinds
 
 READ_EARLY = "an accumulator is read before its product is awaited"
 WRITTEN_EARLY = "a register is written while a product in flight uses it"
@@ -47,7 +47,7 @@ class Registers:
         dtype = self.program.type_of(name)
         if value.dtype.itemsize != dtype.itemsize:
             wide = np.dtype(f"{'i' if value.dtype.kind == 'i' else 'u'}{dtype.itemsize}")
-            value = (value if value.dtype.kind in "iu" else value.view(types.unsigned(value.dtype))).astype(wide)
+            value = (value if value.dtype.kind in "iu" else value.view(kinds.unsigned(value.dtype))).astype(wide)
         value = value if value.dtype == dtype else value.view(dtype)
         if active is not None:
             whole = self.peek(name).copy()

@@ -43,6 +43,8 @@ class SharedMemory:
         changed = (rows[at // size] != raw).reshape(len(at), -1, min(size, GRANULE)).any(2)
         report(instruction, machine, self.log.writing(at, size, machine.stamps[lanes], changed))
         rows[at // size] = raw
+        if (rows[at // size] != raw).any():  # threads wrote different numbers to one place at once
+            machine.faults.report(RACE, instruction)
         self.written[granules(at, size)] = True
 
     def begin_copy(self, instruction, machine, address: np.ndarray, size: int, lanes: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptx import descriptors, matrices, types
+from ptx import descriptors, kinds, matrices
 from ptx.faults import Unsupported
 from ptx.groups import Groups, Work
 from ptx.operands import Vector
@@ -53,8 +53,12 @@ class Products(Groups):
             busy = np.zeros(len(self.committed), bool)
             busy[(product.lanes[:, None] + np.arange(GROUP)).reshape(-1)] = True
             machine.shared.log.read[product.places] = IN_FLIGHT
-            for locks, names in ((registers.accumulators, product.accumulators), (registers.operands, product.operands)):
-                locks.update({name: locks[name] | busy if name in locks else busy for name in names})
+            _add(registers.accumulators, product.accumulators, busy)
+            _add(registers.operands, product.operands, busy)
+
+
+def _add(locks: dict[str, np.ndarray], names: tuple[str, ...], busy: np.ndarray) -> None:
+    locks.update({name: locks[name] | busy if name in locks else busy for name in names})
 
 
 @decoder("wgmma")
@@ -91,7 +95,7 @@ def _product(instruction):
         b = _operand(instruction, machine, second, lanes, (columns, depth), kind, turned[-1], places)
         product = a @ b.swapaxes(1, 2)  # [groups, 64, N]
         values = matrices.accumulators(product.reshape(-1, 16, columns))
-        counts = machine.spread(keep.value(machine, types.PREDICATE, lanes), lanes)
+        counts = machine.spread(keep.value(machine, kinds.PREDICATE, lanes), lanes)
         for name, value in zip(names, values):
             before = machine.registers.peek(name)[lanes].view(np.float32)
             machine.registers.poke(name, np.where(counts, before + value, value), lanes)
@@ -105,7 +109,7 @@ def _product(instruction):
 
 def _operand(instruction, machine, descriptor, lanes, shape, kind, turned, places: list) -> np.ndarray:
     """[groups, rows, K] from shared memory; its granules are added to ``places``."""
-    of_lanes = descriptor.value(machine, types.UNSIGNED[64], lanes).reshape(-1, GROUP)
+    of_lanes = descriptor.value(machine, kinds.UNSIGNED[64], lanes).reshape(-1, GROUP)
     if (of_lanes != of_lanes[:, :1]).any():
         machine.faults.report(UNLIKE, instruction)
     width = 4 if kind == "tf32" else 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx import types
+from ptx import kinds
 from ptx.faults import Unsupported
 from ptx.operations import decoder
 
@@ -39,10 +39,10 @@ def shuffle(instruction):
     def run(machine, active):
         lanes = machine.lanes(active)
         lane = lanes % WARP
-        by = machine.spread(distance.value(machine, types.UNSIGNED[32], active), active).astype(np.int64)
+        by = machine.spread(distance.value(machine, kinds.UNSIGNED[32], active), active).astype(np.int64)
         other = {"bfly": lane ^ by, "idx": by % WARP, "down": lane + by, "up": lane - by}[how]
         other = np.where((other >= 0) & (other < WARP), other, lane)
-        values = source.value(machine, types.UNSIGNED[32], None)
+        values = source.value(machine, kinds.UNSIGNED[32], None)
         machine.write(target, values[lanes - lane + other], active)
 
     return run

@@ -1,4 +1,4 @@
-"""PTX's types as NumPy's: b16 u16 s16 f16 … of 8 to 64 bits, predicates, and bfloat16, which NumPy lacks, on its bits."""
+"""PTX's types as NumPy's: b16 u16 s16 f16 … of 8 to 64 bits, predicates; bfloat16 is kept as bits."""
 
 from __future__ import annotations
 
