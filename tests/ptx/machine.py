@@ -58,7 +58,7 @@ class Machine:
         """What these blocks' threads did before, the others now see."""
         passed = np.zeros(self.blocks[-1] + 1, bool)
         passed[blocks] = True
-        self.stamps = self.stamps + np.where(passed[self.blocks], 1 << 6, 0)
+        self.stamps = self.stamps + np.where(passed[self.blocks], races.BARRIER, 0)
 
     def run(self) -> Machine:
         """To the end of all threads. Raises RuntimeError after too many steps."""

@@ -31,7 +31,7 @@ class SharedMemory:
 
     def read(self, instruction, machine, at: np.ndarray, size: int, lanes: np.ndarray) -> None:
         """Check a read at the places ``at`` of :meth:`inside` and note it."""
-        if not self.written[granules(at, size)].all():
+        if not self.written.reshape(-1, max(1, size // GRANULE))[at // max(size, GRANULE)].all():
             machine.faults.report(UNWRITTEN, instruction)
         report(instruction, machine, self.log.reading(at, size, machine.stamps[lanes]))
 

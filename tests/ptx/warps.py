@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx import kinds
+from ptx import kinds, races
 from ptx.faults import Unsupported
 from ptx.operations import decoder
 
@@ -21,8 +21,10 @@ def barrier(instruction):
         raise Unsupported(f"a barrier of some threads: {instruction.text!r}")
 
     def run(machine, active):
-        lanes = machine.lanes(active)
-        blocks, counts = np.unique(machine.blocks[lanes], return_counts=True)
+        if active is None:
+            machine.stamps = machine.stamps + races.BARRIER
+            return
+        blocks, counts = np.unique(machine.blocks[active], return_counts=True)
         if (counts != machine.threads).any():
             machine.faults.report(PARTIAL, instruction, f"in {np.count_nonzero(counts != machine.threads)} blocks")
         machine.pass_barrier(blocks)
@@ -50,6 +52,8 @@ def shuffle(instruction):
 
 def together(instruction, machine, active, count: int) -> np.ndarray:
     """The active lanes, whole groups of ``count`` neighbours [n, count]. What is not whole is a fault and left out."""
+    if active is None:
+        return machine.all_lanes.reshape(-1, count)
     lanes = machine.lanes(active)
     groups, sizes = np.unique(lanes // count, return_counts=True)
     if (sizes != count).any():
