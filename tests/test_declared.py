@@ -21,6 +21,7 @@ PACKAGES = {
     "yaml": "pyyaml",
 }
 OURS = {"fastsvc", "bench"} | {path.stem for path in (ROOT / "tests").glob("*.py")}
+OURS |= {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
 INSTALLED = "fastsvc/", "kernels/", "build/"
 # Files that are imported only where the packages of these extras are there.
 WITH_EXTRAS = {
