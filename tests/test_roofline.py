@@ -45,14 +45,6 @@ def test_what_bounds_a_launch():
         assert roofline.estimate(job, 2, 90, 128, 0, 8).bound == bound
 
 
-@pytest.mark.slow
-def test_the_page_is_what_the_program_writes():
-    """If not: python bench/roofline.py."""
-    lines = roofline.rows([90])
-    assert len(lines) > 25 and "not compiled" not in "".join(lines)
-    assert set(lines) <= set(roofline.PAGE.read_text(encoding="utf-8").splitlines())
-
-
 def test_rows_of_some_kernels_take_the_place_of_theirs():
     old = "| sm_90 | head | fp16 | 94 | 16×128×64 | 4 | 2 | 109 | 33024 | 0 | mma.sync |"
     other = old.replace("| 94 |", "| 1875 |")
