@@ -21,7 +21,7 @@ class Request:
     engine could serve; :meth:`check` raises for those that one engine cannot serve.
     """
 
-    speaker: int | str | Mapping
+    speaker: int | str | Mapping | None
     steps: int | None = None
     transpose: float | str = 0.0  # semitones, "auto" or "octaves"
     formant: float = 0.0  # semitones

@@ -73,7 +73,7 @@ class Figures:
         if not all(math.isfinite(value) and value > 0 for value in times):
             raise ValueError("times are not numbers above 0")
         errors = {str(name): (float(error), float(plain)) for name, (error, plain) in stored["errors"].items()}
-        return cls(str(stored["part"]), dict(stored["sizes"]), *times, errors)
+        return cls(str(stored["part"]), dict(stored["sizes"]), times[0], times[1], errors)
 
 
 def rounded_parts(model: Model, precision: str = "auto", vocoder_backend: str = "auto") -> tuple[str, ...]:
@@ -114,7 +114,8 @@ def worthwhile(trial: Trial) -> bool:
     figures = _read(path)
     if figures is None:
         try:
-            figures = _keep_first(path, Figures(trial.part, trial.sizes, *_times(runs()), {}))
+            exact_ms, rounded_ms = _times(runs())
+            figures = _keep_first(path, Figures(trial.part, trial.sizes, exact_ms, rounded_ms, {}))
         except OutputError as error:
             why = f"the {trial.part} computes in float32, because a choice cannot be kept: {error}"
             warnings.warn(f"{why}; or ask for bf16", stacklevel=5)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastsvc.artifact import engine_folder
 from fastsvc.artifact.lowered import TAPS
-from fastsvc.config import AcousticConfig, RvcConfig
+from fastsvc.config import AcousticConfig
 from fastsvc.engine.cpu.denoiser import CpuDenoiser
 from fastsvc.engine.cpu.denoiser_bf16 import Bf16Denoiser
 from fastsvc.engine.cpu.generators import CPU_BACKENDS, generator_maker, rounded_generator
@@ -50,9 +50,10 @@ class Trial:
 
 def trials(model: Model, vocoder_backend: str = "auto") -> Iterator[Trial]:
     """The parts of an engine that may compute in bfloat16. The text encoder and flow of RVC's voices and the
-    convolutional recognisers take too small a share of the time to have such a form, and onnxruntime has none here."""
+    convolutional recognisers take too small a share of the time to have such a form; onnxruntime and voices of DDSP-SVC
+    have none here."""
     files, config = model.folder.files, model.acoustic
-    if not isinstance(config, RvcConfig):
+    if isinstance(config, AcousticConfig):
         sizes = {**asdict(config.denoiser), "bins": config.mel.bins}
         yield Trial(DENOISER, sizes, files[engine_folder.WEIGHTS]["sha256"], lambda: _denoiser(model, config))
     entry = model.folder.manifest.vocoder
@@ -85,7 +86,7 @@ def _denoiser(model: Model, config: AcousticConfig) -> Runs:
     tensors, levels = model.weights(), model.folder.manifest.sampling.levels
     x = _draws(DENOISER_FRAMES, config.mel.bins) * (levels[0] if config.ddpm is None else 1.0)
     cond = _draws(DENOISER_FRAMES, config.condition.channels)
-    exact, rounded = (kind(tensors, config, levels) for kind in (CpuDenoiser, Bf16Denoiser))
+    exact, rounded = CpuDenoiser(tensors, config, levels), Bf16Denoiser(tensors, config, levels)
     return Runs(
         lambda: exact(x, levels[0], exact.prepare(cond)),
         lambda: rounded(x, levels[0], rounded.prepare(cond)),
@@ -100,7 +101,8 @@ def plain_denoiser(tensors: dict[str, Tensor], config: AcousticConfig, x: Tensor
     h = torch.relu((c_in * x) @ weights["input.weight"] + weights["input.bias"])
     skips, layers = weights["skip.bias"].expand(len(x), -1), config.denoiser.layers
     for layer, dilation in enumerate(config.denoiser.dilations):
-        padded = torch.nn.functional.pad(h + weights["steps.vectors"][0, layer], (0, 0, dilation, dilation))
+        past = config.denoiser.reaches[layer].past
+        padded = torch.nn.functional.pad(h + weights["steps.vectors"][0, layer], (0, 0, past, 2 * dilation - past))
         taps = [padded[tap * dilation : tap * dilation + len(x)] for tap in range(TAPS)]
         both = torch.cat([*taps, cond], dim=1) @ weights["conv.weight"][layer] + weights["conv.bias"][layer]
         gate, filter_ = both.chunk(2, dim=1)
@@ -126,7 +128,7 @@ def _vocoder(model: Model, backend: str) -> Runs:
     plain.load_state_dict(tensors, assign=True)
     plain.eval()
     return Runs(
-        lambda: exact(mel, source, extra),
+        lambda: exact(mel, source, extra),  # pyright: ignore[reportArgumentType] - forms differ in what they lack
         lambda: rounded(mel, source, extra),
         _autocast(lambda: vocoders.specified(plain, mel, source, extra)),
     )
@@ -135,5 +137,6 @@ def _vocoder(model: Model, backend: str) -> Runs:
 def _content(model: Model) -> Runs:
     audio = 0.1 * _draws(round(CONTENT_S * model.content.rate_hz))
     exact, rounded = model.encoder("cpu"), model.rounded_encoder()
+    assert exact is not None and rounded is not None, "a trial of a content encoder has one"
     plain = exact.model
     return Runs(lambda: exact.encode(audio), lambda: rounded.encode(audio), _autocast(lambda: plain(audio[None])[0]))
