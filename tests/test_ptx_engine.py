@@ -18,7 +18,7 @@ from fastsvc.engine.buckets import Buckets, Shape
 from fastsvc.engine.cuda import early, launch_plan
 from fastsvc.engine.engine import Engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), compiled.NEEDED]  # fifteen kernels are compiled
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400), compiled.NEEDED]  # fifteen kernels are compiled
 ARCH, FRAMES = 90, 64
 # Two stages and blocks of 3 taps: few kernels, each of them compiled.
 VOCODER = VocoderConfig(

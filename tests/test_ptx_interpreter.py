@@ -138,6 +138,8 @@ FAULTY = {
     "no barrier": (TALK.format("", 128), 64, 1, {shared_memory.RACE}),
     "a barrier": (TALK.format("bar.sync 0;", 128), 64, 1, set()),
     "one warp needs none": (TALK.format("", 64), 64, 1, set()),
+    "two warps at once": ("st.shared.b32 [%r1], %r2;", 64, 1, {shared_memory.RACE}),
+    "one warp at once": ("st.shared.b32 [%r1], %r2;", 32, 1, set()),
     "part of a barrier": ("setp.lt.u32 %p1, %r2, 32; @%p1 bar.sync 0;", 64, 1, {warps.PARTIAL}),
     "a copy": ("cp.async.cg.shared.global [%r1], [%rd1], 16, 16; cp.async.commit_group;", 1, 1, {copies.UNAWAITED}),
     "a prefetch": ("prefetch.global.L2 [%rd1+1048576];", 32, 1, {accesses.PREFETCH}),

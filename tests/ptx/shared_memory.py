@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx.races import GRANULE, IN_FLIGHT, AccessLog, granules
+from ptx.races import GRANULE, IN_FLIGHT, AccessLog, at_odds, granules
 
 PAST_BOUNDS = "shared memory: access out of bounds"
 UNALIGNED = "shared memory: misaligned access"
@@ -43,9 +43,15 @@ class SharedMemory:
         changed = (rows[at // size] != raw).reshape(len(at), -1, min(size, GRANULE)).any(2)
         report(instruction, machine, self.log.writing(at, size, machine.stamps[lanes], changed))
         rows[at // size] = raw
-        if (rows[at // size] != raw).any():  # threads wrote different numbers to one place at once
-            machine.faults.report(RACE, instruction)
         self.written[granules(at, size)] = True
+        self._report_lost(instruction, machine, at, (rows[at // size] != raw).any(1), lanes)
+
+    def _report_lost(self, instruction, machine, at: np.ndarray, lost: np.ndarray, lanes: np.ndarray) -> None:
+        """Stores at once with another warp's of other numbers. (Of one warp either number may stay: copies of one sum,
+        added in another order.)"""
+        if lost.any():
+            left = self.log.written[at[lost] // GRANULE]
+            report(instruction, machine, left[at_odds(left, machine.stamps[lanes[lost]])])
 
     def begin_copy(self, instruction, machine, address: np.ndarray, size: int, lanes: np.ndarray) -> np.ndarray:
         """A copy may land from now on: nobody may touch its place until it is awaited. Returns the places."""
