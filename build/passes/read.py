@@ -114,7 +114,9 @@ def _check_depth(plan: ReadPlan, config: AcousticConfig) -> None:
 
 def _check_options(plan: ReadPlan) -> None:
     if architectures(plan.target) and plan.target != "auto" and is_short(plan.acoustic.config):
-        raise ConfigError(f"{plan.acoustic.path} is for live conversion, and has no GPU kernels yet", "add --target cpu")
+        raise ConfigError(
+            f"{plan.acoustic.path} is for live conversion, and has no GPU kernels yet", "add --target cpu"
+        )
     if plan.precision == "bf16" and not denoiser_bf16.supported():
         raise ConfigError("precision bf16 needs a processor with AMX or AVX-512 BF16", "use fp32 or fp16")
     if plan.vocoder_backend == "triton" and plan.vocoder and isinstance(plan.vocoder.config, SourceFilterConfig):

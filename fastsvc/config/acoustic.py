@@ -81,7 +81,9 @@ class DenoiserConfig:
     cond_channels: int = 256
     dilation_cycle: int = 1
     step_embedding: str = "mlp"  # one for all layers, which each projects; "amphion": added to each unchanged
-    future_frames: int | None = later(None)  # that a frame of one evaluation may depend on; None: as many as of the past
+    future_frames: int | None = later(
+        None
+    )  # that a frame of one evaluation may depend on; None: as many as of the past
 
     def __post_init__(self):
         within("denoiser", self, mel_bins=(1, 1024), channels=SIZES, layers=LAYERS, cond_channels=SIZES)

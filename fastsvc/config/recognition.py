@@ -26,7 +26,9 @@ class RecogniserConfig:
     bottleneck: int = 48
     mean_frames: int = 0  # reach to each side of the local mean that is subtracted from the mel; 0: none
     architecture: str = "conv"  # "gru" is for held-out evaluation
-    future_frames: int | None = later(None)  # mel frames after its own that a unit depends on; None: as many as before it
+    future_frames: int | None = later(
+        None
+    )  # mel frames after its own that a unit depends on; None: as many as before it
 
     def __post_init__(self):
         check(

@@ -118,7 +118,9 @@ class CpuDenoiser:
         prepared.project(layer, dilation, y)
         stride = (winograd.OUTPUTS * dilation * width, dilation * width, 1)
         for phase in range(dilation):
-            rows = padded[self.pad - self.reaches[layer].past + phase :].as_strided((phase_tiles, winograd.PRODUCTS, width), stride)
+            rows = padded[self.pad - self.reaches[layer].past + phase :].as_strided(
+                (phase_tiles, winograd.PRODUCTS, width), stride
+            )
             torch.bmm(prepared.input_transform[:phase_tiles], rows, out=v[phase * phase_tiles :][:phase_tiles])
         torch.bmm(v.transpose(0, 1), self.filters[layer], out=m)
         y.view(tiles, winograd.OUTPUTS, 2 * width).baddbmm_(prepared.output_transform[:tiles], m.transpose(0, 1))

@@ -6,7 +6,6 @@ import math
 
 from fastsvc.config import RvcConfig
 from fastsvc.config.reach import Reach
-from fastsvc.engine import extraction
 from fastsvc.features import f0
 from fastsvc.features.content import RecogniserEncoder
 from fastsvc.features.f0.candidates import reach_samples
