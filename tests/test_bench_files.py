@@ -48,8 +48,8 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table live_voices models"
-    names += " phones precision retrieval rvc rvc_engine same serve trt_here trt_plans vocoder_cpu vocoder_precision"
+    names = "cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table live_voices"
+    names += " models phones precision retrieval rvc rvc_engine same serve trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 
 

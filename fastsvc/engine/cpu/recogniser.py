@@ -21,8 +21,8 @@ Layer = Callable[[Tensor, int, int], Tensor]  # (rows [n, C], rows missing befor
 class CpuRecogniser:
     """Log-mel rows [T, M] → units [T, D], layer by layer.
 
-    ``layers[i]`` reads ``reaches[i]`` rows before and after its own. What is missing there lies outside the recording, where each
-    convolution reads zeros.
+    ``layers[i]`` reads ``reaches[i]`` rows before and after its own. What is missing there lies outside the recording,
+    where each convolution reads zeros.
     """
 
     def __init__(self, model: Recogniser):
