@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,7 +87,8 @@ def _denoiser(model: Model, config: AcousticConfig) -> Runs:
     tensors, levels = model.weights(), model.folder.manifest.sampling.levels
     x = _draws(DENOISER_FRAMES, config.mel.bins) * (levels[0] if config.ddpm is None else 1.0)
     cond = _draws(DENOISER_FRAMES, config.condition.channels)
-    exact, rounded = CpuDenoiser(tensors, config, levels), Bf16Denoiser(tensors, config, levels)
+    exact = CpuDenoiser(tensors, config, levels)
+    rounded: Any = Bf16Denoiser(tensors, config, levels)  # what it prepares has a type of its own
     return Runs(
         lambda: exact(x, levels[0], exact.prepare(cond)),
         lambda: rounded(x, levels[0], rounded.prepare(cond)),
@@ -122,13 +124,13 @@ def _vocoder(model: Model, backend: str) -> Runs:
     table = tensors.get(vocoders.SPEAKERS)
     speaker = None if table is None else vocoders.speaker_vector(table, {0: 1.0})
     extra = vocoders.seeded_extra(torch.full((1, frames), 200.0), config, seed=0, speaker=speaker)
-    exact = generator_maker(model, backend)(tensors, config)
-    rounded = rounded_generator(tensors, config)
+    exact: Callable = generator_maker(model, backend)(tensors, config)
+    rounded: Callable = rounded_generator(tensors, config)
     plain = skeleton(lambda: module("vocoder", config))  # draws no random numbers
     plain.load_state_dict(tensors, assign=True)
     plain.eval()
     return Runs(
-        lambda: exact(mel, source, extra),  # pyright: ignore[reportArgumentType] - forms differ in what they lack
+        lambda: exact(mel, source, extra),
         lambda: rounded(mel, source, extra),
         _autocast(lambda: vocoders.specified(plain, mel, source, extra)),
     )
