@@ -135,6 +135,7 @@ def test_every_cell_is_trained_built_evaluated_and_gathered(plan, monkeypatch, c
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_training_stops_the_ablation(plan, monkeypatch, tmp_path, capsys):
     from fastsvc import training
 

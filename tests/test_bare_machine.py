@@ -17,6 +17,7 @@ def python(*arguments, **environment):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_engine_kernels_build_and_bench_import():
     modules = (
         "fastsvc.engine.engine",

@@ -63,6 +63,7 @@ def test_peers_that_cannot_run_say_why():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_tiny_run(tmp_path, capsys, monkeypatch):
     pytest.importorskip("soxr", reason="soxr resamples the whole")
     engine = models.make(tmp_path, 16, 16, lambda line: None, 2, steps=(1, 2), target="cpu")

@@ -114,6 +114,7 @@ def test_the_specification_gives_the_same(newer, version, frames):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["6.0", "6.1"])
+@pytest.mark.sampled(2)
 def test_a_minute_cut_is_the_minute_whole(newer, version):
     one, frames = (sampler(older_state(), OLDER) if version == "6.0" else newer), 60 * 44100 // HOP
     features, voice, noise = song(frames), one.condition.speaker({0: 0.3, 2: 0.7}), SeededNoise(1, 16)

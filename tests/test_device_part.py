@@ -180,6 +180,7 @@ for i in range(20):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["folder", "cache"])
+@pytest.mark.sampled(2)
 def test_several_processes_at_once(folder, where, monkeypatch):
     """While two write, a third sees whole engines only; in the end everything is there."""
     command = [sys.executable, "-c", WRITER, str(folder.path)]

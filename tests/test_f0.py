@@ -62,6 +62,7 @@ def test_harmonic_signals(signal, formants):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["dio", "harvest", "pyin"])
+@pytest.mark.sampled(3)
 def test_other_trackers_on_the_same_grid(method):
     if method == "pyin":
         pytest.importorskip("librosa", reason="the package librosa is not installed")

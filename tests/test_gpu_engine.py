@@ -193,6 +193,7 @@ def test_heun_steps_from_the_host(folder, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["dpm++", "unipc"])
+@pytest.mark.sampled(2)
 def test_shallow_diffusion(tmp_path, monkeypatch, method):
     """A given mel is refined; capturing runs the work beforehand, which must not eat what was given."""
 
@@ -215,6 +216,7 @@ def test_shallow_diffusion(tmp_path, monkeypatch, method):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_amphions_condition(tmp_path, monkeypatch):
     """Attention over the whole recording, noise about the condition: stepped from the host, in slices too."""
     monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})

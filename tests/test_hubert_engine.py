@@ -52,6 +52,7 @@ def part_of(config, state):
     "encoder, channels, layers, form",
     [("vec32l3", 32, 3, "huggingface"), ("vec8l2", 8, 2, "fairseq"), ("contentvec8l3", 8, 3, "huggingface")],
 )
+@pytest.mark.sampled(3)
 def test_built_and_converted(tmp_path, encoder, channels, layers, form):
     """Convert gives what the specification's pieces give one after another."""
     content = huberts.fairseq(tmp_path / "a.pt") if form == "fairseq" else None

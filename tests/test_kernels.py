@@ -191,6 +191,7 @@ except MissingPackageError as error:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_triton_everything_imports_and_starting_says_why():
     run = subprocess.run([sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True)
     assert "running kernels needs the package triton" in run.stdout, run.stderr

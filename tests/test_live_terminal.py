@@ -102,6 +102,7 @@ def is_sane(settings: str) -> bool:
     return bool(re.search(r"(?<!-)icanon", settings) and re.search(r"(?<!-)\becho\b", settings))
 
 
+@pytest.mark.long
 def test_keys_and_the_terminal_while_it_is_stopped(shell, model):
     before = shell.settings()
     assert is_sane(before)

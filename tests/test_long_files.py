@@ -20,6 +20,7 @@ def engine(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.sampled(2)
 def test_in_blocks_as_in_one_pass(engine, steps, monkeypatch):
     time_s = torch.arange(FRAMES) / engine.config.mel.frame_rate_hz
     f0_hz = 200 * 2 ** torch.sin(time_s) * ((time_s % 3) > 0.4)

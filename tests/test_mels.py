@@ -21,6 +21,7 @@ NATURAL = dataclasses.replace(engines.VOCODER, family="openvpi", mel=MelConfig(l
 
 @pytest.mark.slow
 @pytest.mark.parametrize("base, factor", [("10", math.log(10)), ("e", 1 / math.log(10))])
+@pytest.mark.sampled(2)
 def test_mels_are_brought_to_the_vocoders_logarithm(tmp_path, base, factor):
     """The audio is that of the scaled mel; the mel that comes back is the acoustic model's own."""
     other = {"10": "e", "e": "10"}[base]
