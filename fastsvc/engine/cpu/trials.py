@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -124,8 +124,9 @@ def _vocoder(model: Model, backend: str) -> Runs:
     table = tensors.get(vocoders.SPEAKERS)
     speaker = None if table is None else vocoders.speaker_vector(table, {0: 1.0})
     extra = vocoders.seeded_extra(torch.full((1, frames), 200.0), config, seed=0, speaker=speaker)
-    exact: Callable = generator_maker(model, backend)(tensors, config)
-    rounded: Callable = rounded_generator(tensors, config)
+    # Forms differ in the inputs that they can be without.
+    exact = cast("Callable[..., Tensor]", generator_maker(model, backend)(tensors, config))
+    rounded = cast("Callable[..., Tensor]", rounded_generator(tensors, config))
     plain = skeleton(lambda: module("vocoder", config))  # draws no random numbers
     plain.load_state_dict(tensors, assign=True)
     plain.eval()
