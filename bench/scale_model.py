@@ -6,9 +6,17 @@ python -m bench.scale_model --songs 100000 --gpus 8
 
 from __future__ import annotations
 
-import argparse
+import os
+import sys
+
+if not __package__:  # started as a file: bench/, whose names would hide others, gives way to the folder above it
+    here = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
+
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench import program
 
 PAGE = Path(__file__).parent.parent / "docs" / "scale.md"
 BEGIN, END = "<!-- model: written by bench/scale_model.py -->\n", "<!-- end of model -->\n"
@@ -70,7 +78,7 @@ def table(songs: int, gpus: int, speeds=(25.0, 50.0, 100.0, 200.0)) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program.parser(__doc__)
     parser.add_argument("--songs", type=int, default=Assumptions.songs)
     parser.add_argument("--gpus", type=int, default=Assumptions.gpus)
     parser.add_argument("--write", action="store_true", help="write the table into docs/scale.md")
@@ -83,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.start(main)

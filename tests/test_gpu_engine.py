@@ -171,7 +171,7 @@ def test_devices_are_named_with_their_reasons(folder, monkeypatch):
     with pytest.raises(EngineError, match="cannot be used: "):
         Engine.open(folder, "cuda")
     assert Engine.open(folder).device.type == "cpu"
-    monkeypatch.setattr(support, "why_no_cuda", lambda: "it is too old")
+    monkeypatch.setattr(support, "why_no_cuda", lambda number=None: "it is too old")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.warns(UserWarning, match="GPU is not used: it is too old"):
         assert backends.choose("auto") == "cpu"

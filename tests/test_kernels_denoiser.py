@@ -79,7 +79,10 @@ def traced(model, x, sigma, cond):
     trace = {"x": [], "z": []}
     hooks = []
     for layer in model.denoiser.residual_layers:
-        hooks.append(layer.dilated_conv.register_forward_pre_hook(lambda m, a: trace["x"].append(a[0])))
+        inner = slice(layer.reach[0], -layer.reach[1])  # without the padding
+        hooks.append(
+            layer.dilated_conv.register_forward_pre_hook(lambda m, a, inner=inner: trace["x"].append(a[0][..., inner]))
+        )
         hooks.append(layer.output_projection.register_forward_pre_hook(lambda m, a: trace["z"].append(a[0])))
     output = model.denoiser.output_projection
     hooks.append(output.register_forward_pre_hook(lambda m, a: trace.update(skip=a[0])))
