@@ -145,6 +145,7 @@ def test_several_files_come_back_as_a_zip(visit, songs):
     visit.check()
 
 
+@pytest.mark.long
 def test_a_voice_is_built_from_an_upload_used_renamed_and_removed(visit, songs, tmp_path):
     page = visit.page
     page.click("#tab-voices")
@@ -172,6 +173,7 @@ def test_a_voice_is_built_from_an_upload_used_renamed_and_removed(visit, songs, 
     visit.check()
 
 
+@pytest.mark.long
 def test_live_with_the_microphone(visit):
     page = visit.page
     page.click("#tab-live")

@@ -65,6 +65,7 @@ def test_no_state_of_the_streams_stops_the_work(tmp_path, redirections):
 @pytest.mark.slow
 @SHELL
 @pytest.mark.parametrize("redirections", ["2>&- >/dev/full", "2>&1 | head -1"])
+@pytest.mark.sampled(2)
 def test_convert_converts_all_whatever_becomes_of_the_streams(tmp_path, redirections):
     for name in "abcd":
         put(tmp_path / "in" / f"{name}.wav")

@@ -86,6 +86,7 @@ def _converts(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_voice_of_rvc_shares_the_encoder_of_another(tmp_path, singer, monkeypatch):
     monkeypatch.chdir(tmp_path)
     upload = Uploaded(tmp_path / "v", voice=rvc_engines.voice("v1_40k"))

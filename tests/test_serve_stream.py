@@ -170,6 +170,7 @@ def test_a_flood_is_held_back_and_nothing_is_lost_of_its_length(client):
         assert len(heard) == len(song) and np.isfinite(heard).all()
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_ends_the_stream_in_words(client):
     with client.websocket_connect(STREAM) as socket:
         socket.send_text(FIRST)

@@ -36,6 +36,7 @@ def test_single_samples_change_no_bit(engine):
 
 
 @pytest.mark.parametrize("rate_hz, steps, transpose", [(24000, 1, 0), (48000, 2, -3.5), (44100, 1, 7)])
+@pytest.mark.sampled(3)
 def test_with_the_exact_lookahead_it_is_one_pass(engine, rate_hz, steps, transpose):
     audio = streams.song(2.5, rate_hz)
     want, _ = engine.convert(audio, rate_hz, "Bert", steps=steps, transpose=transpose, seed=3, **AS_STREAMS)
@@ -177,6 +178,7 @@ def test_memory_stays_flat(engine):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
+@pytest.mark.long
 def test_minutes_take_no_more_memory_than_the_first_half(engine, record_property):
     stream, piece = engine.stream("Ada", 24000, block_ms=300, lookahead_ms=60), streams.song(5, 24000)
 

@@ -33,6 +33,7 @@ def begun(model, *options):
 
 
 @pytest.mark.parametrize("format", ["f32", "s16"])
+@pytest.mark.sampled(2)
 def test_a_pipe_gives_the_bytes_of_a_stream(model, format):
     audio = streams.song(0.7, 24000)
     sent = pipe.encoded(audio, format)

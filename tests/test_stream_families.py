@@ -40,6 +40,7 @@ def test_voices_of_rvc(tmp_path, name, options):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_index_and_its_protection_act_in_a_stream(tmp_path):
     engine = fastsvc.load(rvc_engines.build_engine(tmp_path, index=faiss_files.added(256)), device="cpu")
     options = {"f0_method": "yin", "seconds": 1.4, "unvoiced": "zero"}  # with a rest
@@ -74,6 +75,7 @@ def test_hubert_hears_a_window(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["pc-nsf", "pulse", "source-filter"])
+@pytest.mark.sampled(3)
 def test_other_vocoders_end_where_one_pass_ends(tmp_path, kind):
     """Phases that depend on a frame's neighbours are carried too."""
     config = SourceFilterConfig(channels=8, blocks=1) if kind == "source-filter" else vocoders.SMALL[kind]

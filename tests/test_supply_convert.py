@@ -60,6 +60,7 @@ def run(*arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_convert_compiles_and_says_so_once(path, on_a_gpu, compiler, monkeypatch):
     put(Path("in/a.wav"), tone(0.05))
     put(Path("in/b.wav"), tone(0.05))

@@ -83,12 +83,14 @@ def test_workers_are_spawned(traps, monkeypatch, heeded):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_choir_sings_in_several_processes(traps):
     run("choir", "choir", "--singers", "2", "--minutes", "0.1", "--jobs", "2", "--no-voices")
     assert len(list(Path("choir").glob("*/*.wav"))) == 2 and traps() == []
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_prepare_works_in_several_processes(traps):
     for name in "ab":
         put(Path(f"songs/ada/{name}.wav"), tone(2.0))
@@ -98,6 +100,7 @@ def test_prepare_works_in_several_processes(traps):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", ["module", "script"])
+@pytest.mark.sampled(2)
 def test_the_command_itself(traps, engine, tmp_path, start):
     """As `python -m fastsvc`, and as the script that pip installs."""
     put(Path("a.wav"), tone(0.3))

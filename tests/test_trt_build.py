@@ -83,6 +83,7 @@ def test_a_plan_and_its_file(rtx, folder, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", vocoders.SMALL)
+@pytest.mark.sampled(4)
 def test_every_family(rtx, tmp_path, name):
     config = vocoders.SMALL[name]
     folder = vocoders.folder(tmp_path / "a.fsvc", vocoders.generator(config), stored_half=True)

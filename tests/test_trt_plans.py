@@ -22,6 +22,7 @@ def folder(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("arch", trt_plans.ARCHS)
+@pytest.mark.sampled(5)
 def test_plans_of_full_size(folder, arch, record_property):
     made, config = folder
     row = trt_plans.build(made, config, arch)

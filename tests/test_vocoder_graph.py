@@ -68,6 +68,7 @@ def compare(folder, model, shapes):
 @pytest.mark.slow
 @pytest.mark.parametrize("stored_half", [False, True])
 @pytest.mark.parametrize("name", vocoders.SMALL)
+@pytest.mark.sampled(3)
 def test_same_as_the_plain_model(tmp_path, name, stored_half):
     model = vocoders.generator(vocoders.SMALL[name])
     compare(vocoders.folder(tmp_path / "a.fsvc", model, stored_half), model, SHAPES)
