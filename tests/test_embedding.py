@@ -109,7 +109,7 @@ def test_without_a_speaker_the_only_one_or_the_default_counts():
 
 def test_bundled_voices_by_name(tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr(Engine, "open", classmethod(lambda cls, path, device: opened.append(str(path))))
+    monkeypatch.setattr(Engine, "open", classmethod(lambda cls, path, device, precision: opened.append(str(path))))
     monkeypatch.setattr(bundled, "FOLDER", tmp_path / "demo")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EngineError, match="no engine is bundled"):

@@ -50,7 +50,7 @@ def test_a_bug_of_a_backend_is_no_damaged_manifest(folder, monkeypatch, bug):
     result = run("convert", "a.wav", "-m", folder, "--spk", 0)
     assert result.exit_code == faults.EXIT == 70
     assert re.fullmatch(
-        r"a fault of fastsvc: \w+: .* at fastsvc/engine/engine.py:\d+ \(please report it with .*\)\n", result.stderr
+        r"a fault of fastsvc: \w+: .* at fastsvc/engine/backends.py:\d+ \(please report it with .*\)\n", result.stderr
     )
     assert "manifest" not in result.output and "build the engine again" not in result.output
 

@@ -130,6 +130,7 @@ def test_a_terminated_command_ends_as_by_ctrl_c(monkeypatch, ends, code, inside)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
         with pytest.raises(SystemExit) as end:
             __main__.main()
         assert end.value.code == code
