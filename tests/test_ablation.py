@@ -208,6 +208,7 @@ def test_a_training_that_ended_is_not_taken_up_again(plan, monkeypatch, tmp_path
     assert cell["stopped"] == "enough" and cell["steps_trained"] == 1 and cell["checkpoint"] == "best.pt"
 
 
+@pytest.mark.long
 def test_mistakes_are_named(plan, tmp_path, capsys):
     plain = yaml.safe_load(plan.read_text())
     listening = {"listeners": {"singer": "heard.pt"}, "guard": {"recogniser": "twin.pt"}}

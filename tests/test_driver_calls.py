@@ -25,6 +25,7 @@ print(hex(x.data_ptr()))
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc makes the stand-in")
+@pytest.mark.long
 def test_every_argument_arrives(tmp_path):
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", SOURCE], check=True)
     environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}

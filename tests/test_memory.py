@@ -209,6 +209,7 @@ print(json.dumps([[entry.status, entry.reason, entry.traceback] for entry in rep
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts on /proc and RLIMIT_AS")
+@pytest.mark.long
 def test_a_small_file_that_holds_hours_takes_no_neighbours(tmp_path):
     for name in "az":
         put(tmp_path / "in" / f"{name}.wav")

@@ -97,6 +97,7 @@ class Ran:
         return os.system, ("touch ran",)
 
 
+@pytest.mark.long
 def test_hostile_uploads_fail_in_words_and_leave_nothing(client, home, tmp_path, archive):
     bomb = rvc_files.zipped(tmp_path / "bomb.zip", ("voice.pth", bytes(200 * 2**20))).read_bytes()
     uploads = {

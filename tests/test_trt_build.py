@@ -74,6 +74,7 @@ def build(rtx, folder, name="vocoder_fp16.onnx", config=vocoders.SMALL["m4"], **
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", engine_folder.GRAPHS.values())
+@pytest.mark.sampled(2)
 def test_a_plan_and_its_file(rtx, folder, name):
     plan = build(rtx, folder, name)
     assert len(plan.code) > 10_000 and plan.seconds > 0
