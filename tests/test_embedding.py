@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from command_line import run
 from recordings import put, tone
 
 import fastsvc
@@ -125,6 +126,7 @@ def test_bundled_voices_by_name(tmp_path, monkeypatch):
 
 def test_the_package_has_voices():
     assert bundled.names() and bundled.engine_path(None).is_dir()
+    assert "slt" in run("inspect", "voices").stdout
 
 
 def test_the_page_of_the_api_runs_as_it_stands(engine, tmp_path, monkeypatch, capsys):

@@ -79,13 +79,15 @@ def _say_next(path) -> None:
 @click.argument("path", metavar="MODEL|CKPT")
 @verbosity_options
 def inspect(path):
-    """Show kind, configuration and speakers (with their ids) of an engine folder or a checkpoint.
+    """Show kind, configuration and speakers (with their ids) of an engine folder, of the bundled voices (voices), or
+    of a checkpoint.
 
     For a checkpoint the command also names what is missing to build it.
     """
+    from fastsvc.artifact import bundled
     from fastsvc.commands.inspect import describe
 
-    print_result(describe(path))
+    print_result(describe(bundled.engine_path(path)))
 
 
 @click.command(short_help="Show what runs on this machine, and why the rest does not.", epilog=DOCTOR_EXAMPLES)
