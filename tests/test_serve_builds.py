@@ -85,7 +85,6 @@ def _converts(folder):
     return len(audio) == 4000 and rate_hz == 16000 and np.isfinite(audio).all()
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_voice_of_rvc_shares_the_encoder_of_another(tmp_path, singer, monkeypatch):
     monkeypatch.chdir(tmp_path)
