@@ -58,6 +58,7 @@ def condition(model, frames: int):
 @pytest.mark.parametrize("frames", [1, 37])
 @pytest.mark.parametrize("role", ["student", "teacher"])
 @torch.no_grad()
+@pytest.mark.sampled(4)
 def test_condition_and_denoiser(folders, role, frames):
     model = specification(folders[role])
     cond, noise = condition(model, frames), GOLDEN[f"noise_T{frames}"]

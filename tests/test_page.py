@@ -226,6 +226,7 @@ def test_other_languages(browser, server, language):
     visit.close()
 
 
+@pytest.mark.long
 def test_a_phone(browser, server, songs):
     visit = Visit(browser, server.url, viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2)
     page = visit.page

@@ -85,6 +85,7 @@ def test_barriers_that_are_removed(broken):
     assert sum(shared_memory.RACE in kinds for _, kinds in results) >= len(results) - (broken.arch == 80)
 
 
+@pytest.mark.sampled(2)
 def test_copies_that_are_not_awaited(broken):
     """The first wait, and the last; sm_80 code has others on a path that this shape does not take."""
     results = each(broken, r"cp\.async\.wait_group\s+\d+;", lambda found: "")
@@ -126,6 +127,7 @@ def test_a_prefetch_beyond_the_weights(broken):
     assert broken(lambda _: changed)[1] == {accesses.PREFETCH}
 
 
+@pytest.mark.sampled(2)
 def test_an_operand_read_in_another_order(broken):
     """The matrices of sm_80 without their transposition, the descriptors of sm_90 with another swizzle."""
     if broken.arch == 80:

@@ -187,6 +187,7 @@ def test_metrics_and_engines(client):
     assert client.get("/readyz").json() == {"ready": True, "reasons": []}
 
 
+@pytest.mark.long
 def test_too_long_a_recording_is_refused_by_its_header(tmp_path, client):
     path = tmp_path / "long.flac"
     soundfile.write(path, np.zeros(61 * 8000), 8000)

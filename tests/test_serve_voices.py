@@ -58,6 +58,7 @@ def nothing_left(home):
     return not any((home / "voices").iterdir()) and not any((home / "incoming").iterdir())
 
 
+@pytest.mark.long
 def test_an_engine_is_installed_used_renamed_and_removed(client, archive, home):
     evil = "../../\u202eAlto\0 of\nNowhere.fsvc"
     job = serving.awaited(client, send(client, ("file", evil, archive.read_bytes())))
