@@ -169,23 +169,8 @@ def convert(
     if asked.spreads(inputs, out, report, device):
         outputs.check_format(format, bits, rate)
         outputs.check_spread(inputs, out, name_by)
-        values = (
-            inputs,
-            spk,
-            model,
-            out,
-            format,
-            bits,
-            rate,
-            report,
-            device,
-            precision,
-            vocoder_backend,
-            channels,
-            overwrite,
-            batch,
-        )
-        click.get_current_context().exit(spread.convert(asked, spread.Values(*values, options)))
+        context = click.get_current_context()
+        context.exit(spread.convert(asked, spread.Values.of(context.params, options)))
     streams, format = outputs.arranged(inputs, out, format)
     outputs.check_format(format, bits, rate)
     path, why = choose_model(model)

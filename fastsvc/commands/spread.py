@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from fastsvc import arguments
@@ -36,6 +36,12 @@ class Values:
     overwrite: bool
     batch: int
     options: dict
+
+    @classmethod
+    def of(cls, params: dict, options: dict) -> Values:
+        """``params``: all values of the command line by name, of which those of the request are ``options``, too."""
+        own = (field.name for field in fields(cls) if field.name != "options")
+        return cls(**{name: params[name] for name in own}, options=options)
 
     def settings(self, engine, speaker, row: dict):
         """For all recordings, or for those of a row of a manifest."""
