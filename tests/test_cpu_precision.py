@@ -32,7 +32,8 @@ def engine(tmp_path_factory):
 def flags(monkeypatch, tmp_path):
     """Sets the processor's flags, for a cache of its own and without the tests' usual precision."""
     monkeypatch.setenv("FASTSVC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("FASTSVC_PRECISION")
+    for name in ("FASTSVC_PRECISION", *denoiser_bf16.CAPS):
+        monkeypatch.delenv(name, raising=False)
 
     def pretend(found: list[str]) -> None:
         monkeypatch.setattr(machine, "cpu_flags", lambda: found)

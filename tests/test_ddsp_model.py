@@ -50,7 +50,8 @@ def test_the_velocity(voice):
         for time in (0.0, 0.7, 0.925):
             if f"v_t{time}" in golden:
                 found = model.velocity(golden["v_x"], 1 - time, golden["ddsp_mel"])
-                assert off(found, golden[f"v_t{time}"]) < VELOCITY
+                want = golden[f"v_t{time}"]  # itself up to 1.2e-6 of its peak from the exact value (float64)
+                assert off(found, want) < VELOCITY * want.abs().max()
 
 
 def test_the_flow(voice):

@@ -21,7 +21,10 @@ class PackedLinear(nn.Module):
         self.bias = None if bias is None else bias.detach().bfloat16()
         self.ops, self.packed = _operators(), weight.detach().bfloat16().contiguous()
         if self.ops is not None:
-            self.packed = self.ops._reorder_linear_weight(self.packed, ROWS)
+            try:
+                self.packed = self.ops._reorder_linear_weight(self.packed, ROWS)
+            except RuntimeError:  # a processor whose bfloat16 is emulated has no such order
+                self.ops = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.ops is None:
