@@ -124,6 +124,8 @@ def test_inputs_and_manifests_exclude_each_other(fake, tmp_path):  # noqa: F811
     assert "Missing argument 'INPUT...'" in run("convert", "--spk", "anna", code=2).stderr
     assert "are for --ray" in run("convert", "a.wav", "--workers", 3, code=2).stderr
     assert "is not a device" in run("convert", "a.wav", "--device", "cuda:x", code=2).stderr
+    assert "is a stream of one process" in run("convert", "-", "--spk", "anna", "--device", "cpu,cpu", code=2).stderr
+    assert "--name-by voice is for" in run("convert", "a", "--name-by", "voice", "--device", "cpu,cpu", code=2).stderr
     assert "write i/n" in run("convert", "a.wav", "--shard", "3/2", code=2).stderr
 
 

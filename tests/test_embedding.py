@@ -121,6 +121,8 @@ def test_bundled_voices_by_name(tmp_path, monkeypatch):
         fastsvc.load(name)
     (tmp_path / "b").mkdir()
     fastsvc.load("b")
+    (tmp_path / "demo" / "voices.fsvc").mkdir()
+    assert bundled.names() == ["voices", "a", "b"], "the default is first"
     assert opened == [str(bundled.FOLDER / "a.fsvc"), str(bundled.FOLDER / "b.fsvc"), "c", "a.fsvc", "b"]
 
 

@@ -13,6 +13,7 @@ from fastsvc.artifact import engine_folder
 from fastsvc.config.reach import Reach, is_short, reaches
 from fastsvc.engine.cpu.denoiser_bf16 import Bf16Denoiser
 from fastsvc.engine.cpu.sampler import SeededNoise
+from fastsvc.engine.cpu.trials import plain_denoiser
 from fastsvc.engine.stream.intake import Intake
 from fastsvc.engine.stream.mels import MelMaker
 from fastsvc.engine.stream.units import units_of
@@ -98,9 +99,11 @@ def test_every_form_of_the_denoiser(future, frames):
     want = model.denoise(x, level, cond)
     trained = wavenet_train.forward(model.denoiser, x, torch.full((2,), 0.3), cond)
     assert torch.allclose(trained, model.denoiser(x, torch.full((2,), 0.3), cond), atol=1e-4)
-    half = Bf16Denoiser(plan.tensors[engine_folder.WEIGHTS], config, plan.levels)
+    tensors = plan.tensors[engine_folder.WEIGHTS]
+    half = Bf16Denoiser(tensors, config, plan.levels)
     for i in range(2):
         assert golden.relative_rms(lowered(x[i], level, lowered.prepare(cond[i])), want[i]) < 1e-5
+        assert golden.relative_rms(plain_denoiser(tensors, config, x[i], level, cond[i]), want[i]) < 1e-5
         assert golden.relative_rms(half(x[i], level, half.prepare(cond[i])), want[i]) < 3e-2
     if frames > 40:
         later = x.clone()
