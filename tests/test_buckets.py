@@ -2,6 +2,7 @@
 
 import pytest
 
+from fastsvc.engine import buckets
 from fastsvc.engine.buckets import (
     BATCHES,
     EVEN_FRAMES,
@@ -113,6 +114,7 @@ def test_even_slices_cost_little_more_than_the_recording():
 
 def test_the_largest_shapes_are_sought_once(monkeypatch):
     """They are asked for at every batch."""
+    buckets._largest.cache_clear()  # other tests have asked, too
     sought, shapes = [], Buckets.shapes
     monkeypatch.setattr(Buckets, "shapes", lambda self: sought.append(self) or shapes(self))
     first, again = Buckets(8192).largest(), Buckets(8192).largest()

@@ -45,10 +45,10 @@ async def add(request: Request) -> JSONResponse:
 @router.patch("/engines/{id}", openapi_extra=VOICE_NAME)
 async def rename(request: Request, id: str) -> dict:
     """Rename an uploaded voice. Its id stays."""
-    state = service(request)
+    state, body = service(request), await request.body()  # an answer before the body is read may be lost by a reset
     voice = _own(state, id)
     try:
-        new = reading.parse_json(await request.body(), file_names=False)
+        new = reading.parse_json(body, file_names=False)
     except ValueError:
         new = None
     if not isinstance(new, dict) or not isinstance(new.get("name"), str):
