@@ -26,6 +26,7 @@ class Inner:
 
     async def __call__(self, scope, receive, send):
         if scope["path"] == "/unread":
+            time.sleep(0.02)  # in the server's loop: what arrives meanwhile is not read
             return await self._answer(send, b"{}")
         size, more = 0, True
         while more:
@@ -75,6 +76,20 @@ def test_a_client_that_sends_all_before_it_listens_sees_the_413(inner, tmp_path)
         client.sendall(head("POST", JOBS, "Content-Length: 9000000") + bytes(9_000_000))
         status, _, body = answered(client)
         assert status == 413 and "2 MB" in json.loads(body)["error"]["why"] and inner.bytes == 0
+
+
+def test_an_answer_before_the_body_reaches_the_client(inner, tmp_path):
+    """Unread bytes would reset the connection, and with it an answer that the client has not read yet."""
+    with served(inner, settings(tmp_path)) as port:
+        for _ in range(10):
+            with connected(port) as client:
+                client.sendall(head("POST", "/unread", "Content-Length: 1"))
+                time.sleep(0.01)
+                client.sendall(b"x")
+                received = b""
+                while piece := client.recv(65536):  # a reset raises
+                    received += piece
+                assert received.endswith(b"{}")
 
 
 def test_chunks_are_counted(inner, tmp_path):

@@ -22,7 +22,8 @@ GONE: Message = {"type": "http.disconnect"}
 @dataclass(frozen=True)
 class Pace:
     """``piece_s``: for the next bytes to arrive; ``first_s``: from when on ``bytes_per_s`` are demanded on average;
-    ``linger_s``, ``linger_bytes``: what is still read and thrown away after a 413, so that clients see that answer."""
+    ``linger_s``, ``linger_bytes``: what is still read and thrown away after an answer that did not wait for the body:
+    a connection that is closed on unread bytes is reset, and the client may never see its answer."""
 
     piece_s: float = 20.0
     first_s: float = 30.0
@@ -61,7 +62,7 @@ class BodyGuard:
             return await self._too_large(scope, receive, send, limit)
         expected = declared > 0 or bool(values(scope, b"transfer-encoding"))
         body = Body(self, receive, limit, expected)
-        answer = Answer(send)
+        answer = Answer(send, receive, self.pace)
         try:
             await self.app(scope, body.receive, answer.send_unless(body))
         except Exception:
@@ -81,18 +82,8 @@ class BodyGuard:
             await _busy(scope, send, "uploads of others fill the server's space")
 
     async def _too_large(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        """Answer 413, and read on for a moment: many clients look for an answer only once they have sent all."""
-
-        async def send_but_end(message: Message) -> None:
-            more = {"more_body": True} if message["type"] == "http.response.body" else {}
-            await send({**message, **more})
-
         why = f"it has more than {_size(limit)}, the most that is taken here"
-        await refuse(scope, send_but_end, 413, "the request", why, "send less at a time")
-        left = self.pace.linger_bytes
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(_discard(receive, left), self.pace.linger_s)
-        await send({"type": "http.response.body", "body": b""})
+        await refuse(scope, _lingering(send, receive, self.pace), 413, "the request", why, "send less at a time")
 
 
 class Body:
@@ -141,8 +132,8 @@ class Body:
 class Answer:
     """What the application answers. Once the body has a fault, only an answer that has begun already goes on."""
 
-    def __init__(self, send: Send):
-        self.send, self.started = send, False
+    def __init__(self, send: Send, receive: Receive, pace: Pace):
+        self.send, self.receive, self.pace, self.started = send, receive, pace, False
 
     def send_unless(self, body: Body) -> Send:
         async def send(message: Message) -> None:
@@ -150,10 +141,26 @@ class Answer:
                 return
             if not self.started and not body.complete and body.expected:  # the rest would be read for nothing
                 message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
+                self.send = _lingering(self.send, self.receive, self.pace, lambda: not body.complete)
             self.started = True
             await self.send(message)
 
         return send
+
+
+def _lingering(send: Send, receive: Receive, pace: Pace, unread: Callable[[], bool] = lambda: True) -> Send:
+    """``send`` that, while the body is ``unread``, reads on for a moment before the answer ends, and with it the
+    connection: many clients look for an answer only once they have sent all."""
+
+    async def lingering(message: Message) -> None:
+        if message["type"] != "http.response.body" or message.get("more_body", False) or not unread():
+            return await send(message)
+        await send({**message, "more_body": True})
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_discard(receive, pace.linger_bytes), pace.linger_s)
+        await send({"type": "http.response.body", "body": b""})
+
+    return lingering
 
 
 def _declared(scope: Scope) -> int:
