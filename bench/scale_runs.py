@@ -162,12 +162,10 @@ def table(result: dict) -> str:
     """The rows as Markdown."""
     head = "| nodes | case | files | starts | work | efficiency | overhead a file | same files | load |"
     lines = [head, "|---|---|---|---|---|---|---|---|---|"]
-    one, busy = result["alone"], f"not measured (load {result['alone']['load_1min']:.0f})"
-    quiet = one["load_1min"] <= result["machine"]["cores"]  # else times say more about others' programs
-    work, overhead = (f"{one['wall_s']} s", f"{one['overhead_ms']} ms") if quiet else (busy, busy)
-    lines.append(f"| – | no Ray, one process | {one['files']} | – | {work} | – | {overhead} | – | {one['load_1min']} |")
-    if not result["rows"]:
-        lines.append("| 1, 2, 4 | simulated nodes | – | – | not measured yet | – | – | – | – |")
+    one = result["alone"]
+    efficiency = f"{100 * one['files'] * result['cost_s'] / one['wall_s']:.0f} %"
+    work, overhead = f"{one['wall_s']} s | {efficiency}", f"{one['overhead_ms']} ms"
+    lines.append(f"| – | no Ray, one process | {one['files']} | – | {work} | {overhead} | – | {one['load_1min']} |")
     for row in result["rows"]:
         same = "yes" if row["same"] and row["converted"] == row["files"] else "NO"
         efficiency, overhead = f"{100 * row['efficiency']:.0f} %", f"{row['overhead_ms']} ms"
