@@ -13,6 +13,7 @@ from fastsvc.engine.cpu.denoiser_bf16 import Bf16Denoiser
 from fastsvc.engine.cpu.rows import ahead
 from fastsvc.engine.cpu.sampler import SeededNoise
 from fastsvc.engine.stream.intake import Intake
+from fastsvc.engine.stream.draws import AHEAD, Draws
 from fastsvc.engine.stream.mels import MelMaker
 from fastsvc.engine.stream.settled import Span
 from fastsvc.engine.stream.units import CachedUnits, WindowUnits, units_of
@@ -52,8 +53,7 @@ def by_blocks(maker: MelMaker, cond: torch.Tensor, block: int, ahead: int, extra
 
 
 def sizes(maker: MelMaker) -> list[int]:
-    kept = [one for each in maker.kept for one in (each.x, *each.states, *each.skips)]
-    return [len(one.rows) for one in kept] + [len(tape.buffer) for tape in maker.noise.tapes.values()]
+    return [len(one.rows) for each in maker.kept for one in (each.x, *each.states, *each.skips)]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
@@ -94,6 +94,21 @@ def test_kept_rows_do_not_grow_and_few_are_computed():
         half = len(maker.reaches) // 2
         assert rows.starts[half] >= max(0, span.first - ahead(maker.reaches)[half])  # the final ones are not among them
     assert seen[35] == seen[-10] and max(seen[-10]) < 400
+    assert all(len(tape.buffer) < 400 for tape in maker.noise.tapes.values())
+    assert all(tape.end < 240 + 3 * AHEAD for tape in maker.noise.tapes.values())
+
+
+def test_noise_is_drawn_many_rows_at_a_time_and_each_row_once():
+    asked: list[tuple[int, int]] = []
+
+    def noise(step, first, last):
+        asked.append((first, last))
+        return SeededNoise(3, 80)(step, first, last)
+
+    draws = Draws(noise, 80)
+    for first in range(0, 4 * AHEAD, 3):
+        assert torch.equal(draws.rows(0, first, first + 7), SeededNoise(3, 80)(0, first, first + 7))
+    assert [first for first, _ in asked] == [0, *(last for _, last in asked[:-1])] and len(asked) <= 5
 
 
 @pytest.mark.parametrize("method", ["euler", "heun", "dpm++"])

@@ -28,10 +28,10 @@ def frame_phase(f0_hz: Tensor, config: SourceFilterConfig) -> Tensor:
     return starts.double() * 2.0**-48
 
 
-def excitation(f0_hz: Tensor, phase: Tensor, draws: Tensor, config: SourceFilterConfig) -> Tensor:
+def excitation(f0_hz: Tensor, phase: Tensor, noises: Tensor, config: SourceFilterConfig) -> Tensor:
     """Pulses and noise [B, T·hop, 2], float32.
 
-    f0_hz [B, T], phase [B, T] from :func:`frame_phase` (a part of a recording takes its slice), draws [B, T·hop]
+    f0_hz [B, T], phase [B, T] from :func:`frame_phase` (a part of a recording takes its slice), noises [B, T·hop]
     standard normal. A part is exact but for its first and last frame, which glide to nothing.
     """
     hop, rate_hz = config.mel.hop_samples, config.mel.rate_hz
@@ -44,7 +44,7 @@ def excitation(f0_hz: Tensor, phase: Tensor, draws: Tensor, config: SourceFilter
     hz = start + (middle - start) * 2 * rising + (end - middle) * 2 * falling
     voiced = (f0_hz > 0).float()[:, :, None]
     pulses = _cosines(cycles, hz.clamp(min=1.0), rate_hz).float() * voiced
-    return torch.stack([pulses.flatten(1), draws], dim=-1)
+    return torch.stack([pulses.flatten(1), noises], dim=-1)
 
 
 def seeded(f0_hz: Tensor, config: SourceFilterConfig, seed: int = 0, first_frame: int = 0, phase: Tensor | None = None):
@@ -56,8 +56,13 @@ def seeded(f0_hz: Tensor, config: SourceFilterConfig, seed: int = 0, first_frame
     """
     hop = config.mel.hop_samples
     phase = frame_phase(f0_hz, config) if phase is None else phase
-    draws = noise.gaussian(seed, 0, first_frame, f0_hz.shape[1], hop, f0_hz.device, noise.SOURCE_STREAM)
-    return excitation(f0_hz, phase, draws.reshape(1, -1), config)
+    noises = draws(seed, first_frame, f0_hz.shape[1], hop, f0_hz.device)
+    return excitation(f0_hz, phase, noises.reshape(1, -1), config)
+
+
+def draws(seed: int, first_frame: int, frames: int, hop: int, device: str | torch.device = "cpu") -> Tensor:
+    """The noise [frames, hop] of :func:`seeded`."""
+    return noise.gaussian(seed, 0, first_frame, frames, hop, device, noise.SOURCE_STREAM)
 
 
 def _borders(f0_hz: Tensor) -> tuple[Tensor, Tensor, Tensor]:

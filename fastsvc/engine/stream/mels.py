@@ -10,8 +10,8 @@ from torch import Tensor
 from fastsvc.engine.cpu.denoiser_rows import Evaluation, RowsDenoiser
 from fastsvc.engine.cpu.rows import Rows
 from fastsvc.engine.cpu.sampler import MelSampler, Noise
+from fastsvc.engine.stream.draws import Draws
 from fastsvc.engine.stream.settled import Span
-from fastsvc.engine.stream.tape import Tape
 from fastsvc.model import sampler, schedule
 
 
@@ -71,22 +71,3 @@ class MelMaker:
     def settle(self, mels: Mels) -> None:
         if self.keeps:
             self.kept = mels.kept
-
-
-class Draws:
-    """Noise by step and absolute row, each row drawn once."""
-
-    def __init__(self, noise: Noise, channels: int):
-        self.noise, self.channels = noise, channels
-        self.clear()
-
-    def clear(self) -> None:
-        self.tapes: dict[int, Tape] = {}
-
-    def rows(self, step: int, first: int, last: int) -> Tensor:
-        """Rows first … last − 1; those below ``first`` are not asked for again."""
-        tape = self.tapes.setdefault(step, Tape(self.channels))
-        if last > tape.end:
-            tape.append(self.noise(step, tape.end, last))
-        tape.forget(first)
-        return tape.rows(first, last)

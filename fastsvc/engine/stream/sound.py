@@ -9,9 +9,10 @@ from torch import Tensor
 from fastsvc.engine.cpu.source_filter import SourceFilterVocoder
 from fastsvc.engine.cpu.source_filter_rows import FilterRows, State
 from fastsvc.engine.stream import reach
+from fastsvc.engine.stream.draws import Draws
 from fastsvc.engine.stream.settled import Settled, Span
 from fastsvc.engine.stream.voice import Voice
-from fastsvc.model import vocoders
+from fastsvc.model import pulses, vocoders
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ class KeptSound(WindowSound):
         super().__init__(engine, seed)
         self.rows = FilterRows(self.synthesiser.vocoder)
         self.back = self.rows.back
+        self.draws = Draws(lambda _, first, last: pulses.draws(seed, first, last - first, self.rows.hop), self.rows.hop)
         self.clear()
 
     def clear(self) -> None:
         self.state: State | None = None
         self.found: State | None = None
+        self.draws.clear()
 
     def settle(self) -> None:
         self.state = self.found
@@ -88,9 +91,8 @@ class KeptSound(WindowSound):
 
         def excitation(first: int, last: int) -> Tensor:
             own = slice(first - window.begin, last - window.begin)
-            made = vocoders.seeded(sung_hz[None, own], config, self.seed, first, phase[None, own])
-            assert made is not None, "pulses and noise"
-            return made
+            draws = self.draws.rows(0, first, last).reshape(1, -1)
+            return pulses.excitation(sung_hz[None, own], phase[None, own], draws, config)
 
         audio, self.found = self.rows(self.synthesiser.scale * mel, sung_hz, excitation, *block, self.state)
         return self._sound(audio, phase, span, window.begin)

@@ -33,9 +33,8 @@ def best_path(f0_hz, cost, frame_s, *, unvoiced_cost, jump_cost, switch_cost, fu
         moves = _moves(octave[:, first - 1 : last], jump_cost * scale, switch_cost * scale)
         for t in range(first, last):
             paths = moves[t - first] + total[:, None, :]
-            best = paths.argmin(-1)
-            back[t] = best
-            total = np.take_along_axis(paths, best[..., None], -1)[..., 0] + local[:, t]
+            back[t] = paths.argmin(-1)
+            total = paths.min(-1) + local[:, t]
             ends[:, t] = total.argmin(-1)
         total -= total.min(-1, keepdims=True)  # so that costs of hours keep their digits
     if future is not None and future < length - 1:
