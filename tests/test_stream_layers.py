@@ -12,8 +12,8 @@ from fastsvc.config import DdpmConfig, RecogniserConfig
 from fastsvc.engine.cpu.denoiser_bf16 import Bf16Denoiser
 from fastsvc.engine.cpu.rows import ahead
 from fastsvc.engine.cpu.sampler import SeededNoise
-from fastsvc.engine.stream.intake import Intake
 from fastsvc.engine.stream.draws import AHEAD, Draws
+from fastsvc.engine.stream.intake import Intake
 from fastsvc.engine.stream.mels import MelMaker
 from fastsvc.engine.stream.settled import Span
 from fastsvc.engine.stream.units import CachedUnits, WindowUnits, units_of
