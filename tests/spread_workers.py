@@ -15,8 +15,9 @@ class FakeWorker(ClusterWorker):
 
     def convert(self, staged, progress=lambda recordings: None):
         for job in staged.task.jobs:
-            if "poison" in job.source:
+            name = os.path.basename(job.source)  # the folder has the test's name
+            if "poison" in name:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if "slow" in job.source:
+            if "slow" in name:
                 time.sleep(0.2)
         super().convert(staged, progress)

@@ -109,6 +109,7 @@ def test_200_files_on_3_nodes(cluster, tmp_path, record_property):
 @pytest.mark.slow
 def test_poison(cluster, tmp_path):
     many, _, there, here = converted(tmp_path, [*(f"{n}.wav" for n in range(10)), "poison.wav"], crew_of(3))
+    assert len(many.failures) == 1, [(entry.input[-12:], entry.reason) for entry in many.failures]
     (failure,) = many.failures
     assert failure.input.endswith("poison.wav") and "3 workers died" in failure.reason
     assert "node " in failure.reason and "process " in failure.reason
@@ -205,7 +206,7 @@ def test_workers_that_are_killed_and_a_node_that_goes(cluster, tmp_path, record_
         thread.join()
     taken = time.monotonic() - start
     record_property("say", f"200 files, {len(kills)} workers killed, one of 3 nodes removed: {taken:.1f} s, all done")
-    assert {entry.status for entry in many.entries} == {DONE}, many.failures
+    assert {entry.status for entry in many.entries} == {DONE}, [entry.reason for entry in many.failures]
     assert there == here and len(kills) >= 2 and len(nodes) == 2
     assert [entry.input for entry in many.entries] == sorted((e.input for e in many.entries), key=order)
 
