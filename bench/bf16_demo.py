@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bench.vocoder_rounding import score
+from fastsvc.artifact import bundled
 from fastsvc.audio import io
 from fastsvc.engine import Engine
 from fastsvc.features import f0
@@ -17,8 +18,7 @@ from fastsvc.features import f0
 def compared(root: Path) -> list[dict]:
     """A row for each recording: PESQ (None without the package), relative RMS, and the RMS difference of f0 in cents
     over the frames that are voiced in both."""
-    path = root / "fastsvc" / "demo" / "choir.fsvc"
-    engines = [Engine.open(path, "cpu", word) for word in ("fp32", "bf16")]
+    engines = [Engine.open(bundled.VOICES, "cpu", word) for word in ("fp32", "bf16")]
     rows = []
     for file in sorted((root / "examples" / "recordings").rglob("*")):
         if file.suffix not in (".wav", ".flac", ".ogg"):

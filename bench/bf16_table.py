@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from bench import circumstances
 from fastsvc import files
 
 BEGIN, END = "<!-- bf16: written by bench/bf16.py -->\n", "<!-- end of bf16 -->\n"
+LOADS = "load_1min", "load_1min_after"
 TITLES = {
     "denoiser": "Denoiser 512×20, {seconds:g} s, one evaluation",
     "forms": "The same, forms of the bf16 denoiser that were tried",
@@ -19,15 +19,22 @@ TITLES = {
 
 
 def tables(result: dict) -> str:
+    """All cases, and once each machine and command that they come from."""
     parts = []
     for name, title in TITLES.items():
         if name in result:
             figures = result[name]["figures"]
-            parts.append(f"**{title.format(**figures)}**\n\n{_turns(figures)}\n\n{_about(result[name])}")
+            parts.append(f"**{title.format(**figures)}**\n\n{_turns(figures)}")
     if "caps" in result:
         parts.append(f"**What `auto` measures and takes where oneDNN shows less**\n\n{_caps(result['caps'])}")
     if "demo" in result:
         parts.append(f"**Bundled voices, bf16 against float32**\n\n{_demo(result['demo'])}")
+    loads: dict[str, list[float]] = {}
+    for entry in result.values():
+        loads.setdefault(_about(entry), []).extend(entry[name] for name in LOADS if entry.get(name) is not None)
+    for about, found in loads.items():
+        load = f" Load of the machine: {min(found):g} to {max(found):g}." if found else ""
+        parts.append(textwrap.fill(about + load, 120, break_long_words=False, break_on_hyphens=False))
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,7 +69,7 @@ def _caps(entry: dict) -> str:
         speedups = ", ".join(f"{part} {value:g}×" for part, value in row["speedup"].items())
         bits = "float32's" if row["same_bits"] else "bf16's"
         lines.append(f"| {name} | {speedups} | {', '.join(row['bf16']) or 'nothing'} | {bits} |")
-    return "\n".join([*lines, "", _about(entry)])
+    return "\n".join(lines)
 
 
 def _demo(entry: dict) -> str:
@@ -70,14 +77,10 @@ def _demo(entry: dict) -> str:
     for row in entry["figures"]["rows"]:
         pesq, rms = row.get("pesq", "not measured"), row.get("relative_rms", "–")
         lines.append(f"| {row['recording']}, {row['seconds']:g} s | {pesq} | {rms} | {row['f0_cents']:g} cents |")
-    return "\n".join([*lines, "", _about(entry)])
+    return "\n".join(lines)
 
 
 def _about(entry: dict) -> str:
     machine, versions = entry["machine"], entry["versions"]
-    flags = ", ".join(machine["flags"])
-    about = (
-        f"{machine['cpu']} ({flags}), {machine['threads']} thread, PyTorch {versions['torch']}, {entry['date'][:10]}:"
-    )
-    text = f"{about} `{entry['command']}`. {circumstances.load_line(entry)}"
-    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+    about = f"{machine['cpu']} ({', '.join(machine['flags'])}), {machine['cores']} cores, {machine['threads']} thread"
+    return f"{about}, PyTorch {versions['torch']}, {entry['date'][:10]}: `{entry['command']}`."

@@ -88,9 +88,9 @@ def measured(engine, stream, audio, minutes: float, say) -> dict:
             rows.append({"resident_mb": resident_mb(), "load_1min": load()})
             figures |= times(spent[:blocks] * 1000, stream.grid.block_ms)
             figures |= {"minutes": len(rows), "took_minutes": round((time.perf_counter() - started) / 60, 1)}
-            figures |= {"phase": phases.against_one_pass(engine.synthesiser.config), "each_minute": rows}
-            say(figures)
-    return figures
+            say(figures | {"each_minute": rows})
+    # Only now: over all pitches it takes memory that grows with them, and that would be taken for the stream's.
+    return figures | {"each_minute": rows, "phase": phases.against_one_pass(engine.synthesiser.config)}
 
 
 def times(spent_ms, block_ms: float) -> dict:
@@ -133,7 +133,7 @@ def main() -> None:
         print({name: value for name, value in figures.items() if name != "each_minute"}, latest, flush=True)
         circumstances.keep(result | figures, options.json)
 
-    measured(engine, stream, audio, options.minutes, say)
+    say(measured(engine, stream, audio, options.minutes, say))
 
 
 if __name__ == "__main__":

@@ -23,12 +23,14 @@ def test_turns_and_their_table():
     assert rows["plain"]["error"] is None and rows["other"]["error"] == pytest.approx(0.01, rel=1e-2)
     figures = {"wall_ms": 8.0, "cpu_ms": 4.0, "ratio": 2.5, "cpu_ratio": 3.0, "error": 4e-3}
     text = bf16_table.tables({"denoiser": {"figures": {"seconds": 2, "gflop": 2, "rows": {"bf16": figures}}, **ABOUT}})
-    assert (
-        "| bf16 | 8 | 2.50 | 4 | 3.00 | 4.0e-03 | 500 |" in text
-        and "Load of the machine: 0.1 on 2 cores." in " ".join(text.split())
-    )
-    busy = bf16_table.tables({"demo": {"figures": {"rows": []}, **ABOUT, "load_1min": 5.0}})
-    assert "It was busy with other work" in " ".join(busy.split())
+    assert "| bf16 | 8 | 2.50 | 4 | 3.00 | 4.0e-03 | 500 |" in text
+    assert "A (avx2), 2 cores, 1 thread, PyTorch 2, 2026-11-29: `python -m bench.bf16 x`. Load" in text
+
+
+def test_machine_and_command_stand_once():
+    demo = {"figures": {"rows": []}, **ABOUT, "load_1min_after": 5.0}
+    text = bf16_table.tables({"demo": demo, "caps": {"figures": {"rows": {}}, **ABOUT}})
+    assert text.count("python -m bench.bf16 x") == 1 and "Load of the machine: 0.1 to 5." in text
 
 
 def test_the_page_keeps_the_rest(tmp_path):

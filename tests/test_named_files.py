@@ -11,6 +11,7 @@ from fastsvc.engine import backends
 ROOT = Path(__file__).parent.parent
 FOLDERS = "tests|bench|docs|configs|fastsvc|kernels|build|examples"
 NAMED = re.compile(rf"(?<![\w/.<{{-])((?:{FOLDERS})/[\w./-]*\w\.(?:py|md|sh|yaml|json|png|npz))\b")
+JOINED = re.compile(r'(?:ROOT|root) / ("[\w./-]+"(?: / "[\w./-]+")*)')
 MODULE = re.compile(r"python3? -m ((?:bench|fastsvc)[\w.]*\w)")
 LANE = re.compile(r"`make ([a-z-]+)")
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
@@ -35,6 +36,17 @@ def test_named_files_exist():
                 lacking.append(f"{path.relative_to(ROOT)} names {name}")
     assert not lacking, "\n".join(lacking)
     assert seen > 50
+
+
+def test_paths_joined_from_the_root_exist():
+    lacking, seen = [], 0
+    for path in texts():
+        for joined in JOINED.findall(path.read_text(encoding="utf-8")) if path.suffix == ".py" else ():
+            name = "/".join(re.findall(r'"([^"]+)"', joined))
+            seen += re.match(f"({FOLDERS})/", name) is not None
+            if re.match(f"({FOLDERS})/", name) and not (ROOT / name).exists():
+                lacking.append(f"{path.relative_to(ROOT)} names {name}")
+    assert not lacking and seen > 20, lacking
 
 
 def test_named_programs_exist():
