@@ -111,7 +111,11 @@ def clicks(audio: np.ndarray, rate_hz: int, power: np.ndarray, lasting: np.ndarr
     A click ends within 5 ms, which no consonant does. It is CLICK_POWER times as strong as the lasting sound around it,
     which no pulse of a low voice is.
     """
-    fine = powers(audio, rate_hz, FINE * BLOCKS_HZ)
+    return clicks_among(powers(audio, rate_hz, FINE * BLOCKS_HZ), power, lasting)
+
+
+def clicks_among(fine: np.ndarray, power: np.ndarray, lasting: np.ndarray) -> np.ndarray:
+    """:func:`clicks` from ``fine``, the powers of blocks of a FINE-th of the others' length."""
     fine = np.pad(fine, (FINE, FINE * (len(power) + 1) - len(fine)))  # a block more at both ends
     longer = np.lib.stride_tricks.sliding_window_view(fine, 2 * FINE)[: FINE * len(power)]
     longer = np.partition(longer, -LONGER, axis=1)[:, -LONGER].reshape(-1, FINE).max(axis=1)

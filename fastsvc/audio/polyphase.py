@@ -9,9 +9,8 @@ product, whose rows lie ``step`` inputs apart and overlap:
 
     out[row · group + i] = Σ_k in[row · step + k − reach] · bank[k, i]
 
-One copy and one product do a whole recording. 10 s from 44.1 kHz to 24 kHz are 0.24 GFLOP and 6 MB, which a GPU does in
-some 30 µs without tensor cores, as float32 must not be rounded to TF32 here: a kernel of our own could save no more than
-that, and a library's convolution may round.
+One copy and one product do a whole recording: a library's product, because a kernel of our own could save some 20 µs at
+most (bench/samples.py has the arithmetic), and not cuDNN's convolution, which rounds to TF32 unless that is forbidden.
 """
 
 from __future__ import annotations
@@ -29,7 +28,9 @@ from fastsvc.audio.resample import resampled_length
 PASS = 0.9132  # of the lower half-rate: soxr's pass band ends here, and its stop band begins at 1
 STOP_DB = 21 * 20 * math.log10(2)  # soxr designs for a bit more than HQ's 20
 LEAST_GROUP = 64  # outputs of one row: fewer would leave most of a product's columns unused
-MOST_BANK = 1 << 20  # floats (4 MB) of one pair of rates; pairs that would need more, such as 44100 and 24001, have none
+MOST_BANK = (
+    1 << 20
+)  # floats (4 MB) of one pair of rates; pairs that would need more, such as 44100 and 24001, have none
 MOST_COPIED = 1 << 24  # floats (64 MB) of the overlapping rows of one product
 
 
@@ -63,7 +64,9 @@ class Polyphase:
         for first in range(0, rows, block):
             count = min(block, rows - first)
             begin = padded.storage_offset() + first * self.step
-            torch.mm(padded.as_strided((count, len(self.bank)), (self.step, 1), begin), self.bank, out=out[first:][:count])
+            torch.mm(
+                padded.as_strided((count, len(self.bank)), (self.step, 1), begin), self.bank, out=out[first:][:count]
+            )
         return out.flatten()[:outputs]
 
 
@@ -87,7 +90,7 @@ def resampled(audio: Tensor, from_hz: int, to_hz: int) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
-def polyphase(from_hz: int, to_hz: int, device: torch.device = torch.device("cpu")) -> Polyphase | None:
+def polyphase(from_hz: int, to_hz: int, device: torch.device | str = "cpu") -> Polyphase | None:
     """The filter between two rates; None where its matrix would be larger than :data:`MOST_BANK`."""
     divisor = math.gcd(from_hz, to_hz)
     up, down, reach = to_hz // divisor, from_hz // divisor, _reach(from_hz, to_hz)
@@ -122,5 +125,7 @@ def prototype(from_hz: int, to_hz: int) -> np.ndarray:
     cut_hz = (1 + PASS) / 2 * min(from_hz, to_hz) / 2
     seconds = (np.arange(-reach, reach + 1) - np.arange(up)[:, None] / up) / from_hz
     inside = np.clip(1 - np.square(seconds / reach_s), 0, None)
-    taps = np.sinc(2 * cut_hz * seconds) * np.i0(0.1102 * (STOP_DB - 8.7) * np.sqrt(inside)) * (np.abs(seconds) <= reach_s)
+    taps = (
+        np.sinc(2 * cut_hz * seconds) * np.i0(0.1102 * (STOP_DB - 8.7) * np.sqrt(inside)) * (np.abs(seconds) <= reach_s)
+    )
     return taps / taps.sum(axis=1, keepdims=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +32,20 @@ class OutputSpec(NamedTuple):
     quality: str = "HQ"  # of resample.resample
 
 
+class Recording(Protocol):
+    """A recording whose features are being computed, or are there."""
+
+    features: Features
+
+    def regated(self) -> Features | None:
+        """Features in place of :attr:`features`, where these turned out to hold hum; waits for what it needs."""
+        ...
+
+    def settled(self) -> RecordingFeatures:
+        """All that is known of the recording; waits for it."""
+        ...
+
+
 @dataclass(frozen=True)
 class RecordingFeatures:
     """Features of a recording whose melody was moved by ``semitones``; ``notes``: lines about them for the user."""
@@ -44,6 +58,12 @@ class RecordingFeatures:
     @property
     def frames(self) -> int:
         return len(self.features.f0_hz)
+
+    def regated(self) -> Features | None:
+        return None
+
+    def settled(self) -> RecordingFeatures:
+        return self
 
 
 @dataclass(frozen=True)
@@ -80,6 +100,18 @@ class PreparedRecording:
 
 def extracted(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> RecordingFeatures:
     """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them. Raises ConfigError, EngineError."""
+    return begun(engine, audio, note, rate_hz, request).settled()
+
+
+def begun(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> Recording:
+    """The same, but a GPU may still be at work."""
+    device_front = engine.device_front
+    if device_front is not None and device_front.takes(len(audio), rate_hz, request):
+        with engine.lock:
+            start = time.perf_counter()
+            recording = device_front.begin(engine, audio, note, rate_hz, request)
+            engine.timings = {"features": time.perf_counter() - start}
+        return recording
     prepared = PreparedRecording.of(engine, audio, note, rate_hz, request)
     with engine.lock:
         start = time.perf_counter()

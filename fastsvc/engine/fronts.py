@@ -45,11 +45,8 @@ class OfflineMelFront:
 
     def levelled(self, engine, audio: np.ndarray, rate_hz: int, request: Request) -> tuple[np.ndarray, float, Level]:
         audio = _without_rumble(audio, rate_hz, request)
-        peak = engine.manifest.input_peak
-        if request.normalise is not None:
-            peak = (peak or 0.95) if request.normalise else None
         level = LoudnessProfile.of(audio, rate_hz, request.rms_mix_rate)
-        return *extraction.levelled(audio, peak, rate_hz), level
+        return *extraction.levelled(audio, input_peak(engine, request), rate_hz), level
 
     def features(self, engine, audio: np.ndarray, rate_hz: int, request: Request) -> Features:
         recording = audio, rate_hz, engine.config, engine.encoder
@@ -79,6 +76,14 @@ class OfflineRvcFront:
 def front_for(config: AnyAcousticConfig) -> OfflineFront:
     """The front of an acoustic model's family."""
     return OfflineRvcFront() if isinstance(config, RvcConfig) else OfflineMelFront()
+
+
+def input_peak(engine, request: Request) -> float | None:
+    """The peak to which recordings are brought; None: as they are."""
+    peak = engine.manifest.input_peak
+    if request.normalise is None:
+        return peak
+    return (peak or 0.95) if request.normalise else None
 
 
 def _without_rumble(audio: np.ndarray, rate_hz: int, request: Request) -> np.ndarray:

@@ -44,9 +44,16 @@ class LoudnessProfile:
         if mix == 1.0:
             return None
         peak = float(max(audio.max(initial=0.0), -audio.min(initial=0.0)))
-        powers = envelope.powers(audio, rate_hz)
+        fine = envelope.powers(audio, rate_hz, envelope.FINE * envelope.BLOCKS_HZ)
+        return LoudnessProfile.measured(envelope.powers(audio, rate_hz), fine, peak, mix)
+
+    @staticmethod
+    def measured(powers: np.ndarray, fine: np.ndarray, peak: float, mix: float) -> LoudnessProfile | None:
+        """The same from powers of blocks [blocks], of blocks a FINE-th as long, and the peak."""
+        if mix == 1.0:
+            return None
         lasting = envelope.sustained(powers)
-        clicks = envelope.clicks(audio, rate_hz, powers, lasting)
+        clicks = envelope.clicks_among(fine, powers, lasting)
         return LoudnessProfile(np.where(clicks, lasting, powers), clicks, peak, mix)
 
     def follow(self, audio: np.ndarray, rate_hz: int) -> np.ndarray:

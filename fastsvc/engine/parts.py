@@ -110,7 +110,9 @@ class Parts:
     """The parts that do the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
     ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler. ``yin``: the device's own YIN for
-    fastsvc.engine.extraction, or None. ``retrieval``: the index, a fastsvc.features.retrieval.Retrieval, or None.
+    fastsvc.engine.extraction, or None. ``front``: the device's own way from samples to features, a
+    fastsvc.engine.cuda.front.DeviceFront, or None. ``retrieval``: the index, a fastsvc.features.retrieval.Retrieval, or
+    None.
     ``rounded``: on a processor, the parts that compute in bfloat16 (fastsvc/engine/cpu/precision.py).
     """
 
@@ -122,4 +124,5 @@ class Parts:
     encoder: Any
     yin: Any = None
     retrieval: Any = None
+    front: Any = None
     rounded: tuple[str, ...] = ()

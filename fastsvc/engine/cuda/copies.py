@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,25 @@ def to_device(value: Tensor, device: torch.device, dtype: torch.dtype | None = N
     if device.type == "cuda" and value.device.type == "cpu" and value.nbytes <= PINNED_MOST:
         value = value.pin_memory()  # PyTorch reuses its memory only after the copy
     return value.to(device, non_blocking=True)
+
+
+class HostValues:
+    """A small tensor on its way to the host, for which nobody waits before its values are needed."""
+
+    def __init__(self, value: Tensor):
+        self.arrived = None
+        if value.device.type != "cuda":
+            self.value = value.detach().cpu().clone()
+            return
+        with torch.inference_mode(False):
+            self.value = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+        self.value.copy_(value, non_blocking=True)
+        self.arrived = torch.cuda.current_stream(value.device).record_event()
+
+    def wait(self) -> np.ndarray:
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.value.numpy()
 
 
 class HostCopy:

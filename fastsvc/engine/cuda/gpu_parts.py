@@ -10,8 +10,9 @@ import torch
 from fastsvc.artifact import seal
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.manifest import Manifest
-from fastsvc.config import DdspConfig, RvcConfig
-from fastsvc.engine.cuda import launcher, selfcheck, selfcheck_rvc, support
+from fastsvc.config import AcousticConfig, DdspConfig, RvcConfig
+from fastsvc.engine.cuda import launcher, resampling, selfcheck, selfcheck_rvc, support
+from fastsvc.engine.cuda.front import DeviceFront
 from fastsvc.engine.cuda.generators.backends import backend_choice
 from fastsvc.engine.cuda.pitch import Yin
 from fastsvc.engine.cuda.rvc import CudaRvcSampler
@@ -76,5 +77,8 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
         choice = backend_choice(model, tensors, half, device, arch, kernel_launcher, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, kernel_launcher, choice)
     selfcheck.check(folder.manifest.check, sampler, synthesiser, precision, layers)
-    parts = sampler, synthesiser, model.encoder(device, half), yin, model.retrieval(device)
-    return Parts(device, precision, how, *parts)
+    encoder, front = model.encoder(device, half), None
+    if isinstance(config, AcousticConfig) and encoder is not None and resampling.on_device():
+        front = DeviceFront(config, encoder, yin, device)
+    parts = sampler, synthesiser, encoder, yin, model.retrieval(device)
+    return Parts(device, precision, how, *parts, front=front)

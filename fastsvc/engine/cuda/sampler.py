@@ -84,7 +84,7 @@ class MelSampler(BatchedSampler):
             frames = len(features.f0_hz)
             units, unit_indices, recording_cond = self.condition.inputs(features, speaker)
             cuts = self.buckets.cut(frames, halo) if block is None else blocks(frames, block, halo)
-            by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()]).cpu()
+            by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()])
             units = to_device(units, self.device, torch.float32)  # once, not for each slice
             for first, last, start, end in cuts:
                 seed = noise.seed if isinstance(noise, SeededNoise) else 0
