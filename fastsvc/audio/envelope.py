@@ -48,11 +48,16 @@ def amplify(audio: np.ndarray, rate_hz: int, gains: np.ndarray) -> np.ndarray:
     At each edge the gain is the lower one of the two blocks, and it runs linearly in between. So no block becomes
     louder than its own gain allows: a silent block stays silent, a limited peak limited.
     """
-    nodes = np.minimum(np.concatenate((gains[:1], gains)), np.concatenate((gains, gains[-1:])))
+    nodes = edge_gains(gains)
     for first, last, edges in _pieces(len(audio), rate_hz):
         curve = np.interp(np.arange(edges[0], edges[-1]), edges, nodes[first : last + 1])
         audio[edges[0] : edges[-1]] *= curve.astype(np.float32)
     return audio
+
+
+def edge_gains(gains: np.ndarray) -> np.ndarray:
+    """Gains of blocks [blocks] → those at their edges [blocks + 1]."""
+    return np.minimum(np.concatenate((gains[:1], gains)), np.concatenate((gains, gains[-1:])))
 
 
 def round_off(audio: np.ndarray, ceiling: float) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -142,12 +143,23 @@ def checked_features(engine, units, f0_hz, volume, voiced=None) -> Features:
     return engine.front.settled(engine, Features(units, unit_indices, f0_hz, voiced, volume), None)
 
 
-def finished_audio(audio: np.ndarray, model_rate_hz: int, spec: OutputSpec) -> np.ndarray:
+def joined(engine, audio: np.ndarray | torch.Tensor, spec: OutputSpec) -> np.ndarray:
+    """:func:`finished_audio` of audio at the engine's rate, on the host or on its device."""
+    device_join = engine.device_join
+    if device_join is not None and device_join.takes(spec):
+        return device_join(audio, spec)
+    audio = audio.cpu().numpy() if isinstance(audio, torch.Tensor) else audio
+    return finished_audio(audio, engine.rate_hz, spec, engine.resample)
+
+
+def finished_audio(
+    audio: np.ndarray, model_rate_hz: int, spec: OutputSpec, resampler: Callable[..., np.ndarray] = resample.resample
+) -> np.ndarray:
     """Audio at the model's rate → length, rate and level of ``spec``. Raises EngineError for values not finite."""
     length = resample.resampled_length(spec.samples, spec.rate_hz, spec.rate_out_hz)
     audio = audio[: math.ceil(spec.samples * model_rate_hz / spec.rate_hz)]
     if model_rate_hz != spec.rate_out_hz:
-        audio = resample.resample(audio, model_rate_hz, spec.rate_out_hz, spec.quality)
+        audio = resampler(audio, model_rate_hz, spec.rate_out_hz, spec.quality)
     # rounding of rates leaves at most one sample too many or too few
     audio = audio[:length] if len(audio) >= length else np.pad(audio, (0, length - len(audio)))
     audio = audio if spec.gain == 1.0 else np.multiply(audio, np.float32(spec.gain), out=audio)

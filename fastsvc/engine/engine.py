@@ -45,7 +45,8 @@ class Engine(Streaming):
         self.rounded, self._reopened = parts.rounded, lambda: Engine(folder, device, "built", vocoder_backend)
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin, self.index = parts.yin, parts.retrieval
-        self.front, self.device_front = front_for(self.config), parts.front
+        self.front, self.device_front, self.device_join = front_for(self.config), parts.front, parts.join
+        self.resample = parts.resample
         self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
         self.content_hash = content_hash(folder.raw_manifest)
         self.timings: dict[str, float] = {}
@@ -171,11 +172,12 @@ class Engine(Streaming):
             if progress:
                 progress(EXTRACTION_SHARE)
             synthesis_progress = progress_between(progress, EXTRACTION_SHARE, 1.0)
-            (output,) = synthesis.synthesise_many(self, [recording], request, synthesis_progress)
+            to_host = self.device_join is None
+            (output,) = synthesis.audio_of(self, [recording], request, synthesis_progress, to_host)
             known, self.timings = recording.settled(), {**timings, **self.timings}
             self.transposed, self.notes, spec = known.semitones, known.notes, known.output_spec
         del recording, known  # features of an hour take as much memory as the recording
-        return self.join(output, *spec), spec.rate_out_hz
+        return conversion.joined(self, output, spec), spec.rate_out_hz
 
     @torch.inference_mode()
     def extract(self, audio, rate_hz: int, request: Request) -> RecordingFeatures:
@@ -206,8 +208,7 @@ class Engine(Streaming):
         the resampling.
 
         It does not lock the engine."""
-        spec = OutputSpec(samples, rate_hz, rate_out_hz, gain, level, quality)
-        return conversion.finished_audio(audio, self.rate_hz, spec)
+        return conversion.joined(self, audio, OutputSpec(samples, rate_hz, rate_out_hz, gain, level, quality))
 
     @torch.inference_mode()
     def synthesise(

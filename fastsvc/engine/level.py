@@ -26,6 +26,7 @@ MOST_POWER = 10**1.2  # a block rises at most 12 dB more than the whole: drums m
 WHOLE_POWER = 10**3.0  # and the whole at most 30 dB
 FULL_SCALE = 0.99  # not 1: rounding, and coders, come after
 SOFTENED = 2.0  # peaks up to this multiple of full scale are rounded off, higher ones turned down first
+ENOUGH = 1.12  # 0.5 dB of the power may be lost
 MADE_UP = 10**0.15  # one pass restores at most 1.5 dB of the power that rounding off took
 
 
@@ -65,12 +66,24 @@ class LoudnessProfile:
         output = envelope.powers(audio, rate_hz)
         if not output.any():
             return audio
+        gains = self.gains(output)
+        envelope.amplify(audio, rate_hz, self.amplitudes(gains, envelope.peaks(audio, rate_hz)))
+        return _below(self.ceiling, audio, rate_hz, float((gains * output).sum()))
+
+    @property
+    def ceiling(self) -> float:
+        """What peaks of the output stay below."""
+        return max(FULL_SCALE, self.peak)
+
+    def gains(self, output: np.ndarray) -> np.ndarray:
+        """Gains of power [blocks] for an output with these powers [blocks], which are not all 0."""
         padding = 0, max(0, len(output) - len(self.powers))  # at another rate there may be one block more
         source, clicks = (np.pad(values, padding, mode="edge")[: len(output)] for values in (self.powers, self.clicks))
-        gains, ceiling = power_gains(source, clicks, output, self.mix), max(FULL_SCALE, self.peak)
-        highest = envelope.peaks(audio, rate_hz)
-        envelope.amplify(audio, rate_hz, np.minimum(np.sqrt(gains), SOFTENED * ceiling / np.maximum(highest, 1e-30)))
-        return _below(ceiling, audio, rate_hz, float((gains * output).sum()))
+        return power_gains(source, clicks, output, self.mix)
+
+    def amplitudes(self, gains: np.ndarray, highest: np.ndarray) -> np.ndarray:
+        """Gains of amplitude [blocks]; ``highest``: the output's peaks, of which only so much is rounded off."""
+        return np.minimum(np.sqrt(gains), SOFTENED * self.ceiling / np.maximum(highest, 1e-30))
 
 
 def _below(ceiling: float, audio: np.ndarray, rate_hz: int, power: float) -> np.ndarray:
@@ -81,7 +94,7 @@ def _below(ceiling: float, audio: np.ndarray, rate_hz: int, power: float) -> np.
     envelope.round_off(audio, ceiling)
     for _ in range(3):
         lost = min(power / envelope.powers(audio, rate_hz).sum(), MADE_UP)
-        if lost < 1.12:  # 0.5 dB
+        if lost < ENOUGH:
             break
         audio *= np.float32(math.sqrt(lost))
         envelope.round_off(audio, ceiling)

@@ -20,13 +20,18 @@ MEL_SHARE = 0.4  # for the progress bar alone: the mel's share of the time
 
 def synthesise_many(engine, recordings: Sequence[Recording], request: Request, progress=None) -> list[np.ndarray]:
     """Audio [T·hop] of each recording, whose slices share a GPU's batches."""
+    return [one.numpy() for one in audio_of(engine, recordings, request, progress)]
+
+
+def audio_of(engine, recordings: Sequence[Recording], request: Request, progress=None, to_host=True) -> list[Tensor]:
+    """The same; without ``to_host`` the audio stays on a GPU, which may still be at work on it."""
     steps, vector, noise = request.steps_of(engine), request.voice(engine), request.noise(engine)
 
     def started(features: list[Features], progress) -> list[Callable[[], Tensor]]:
         def sample(progress) -> list[Tensor]:
             return engine.sampler.many(features, vector, steps, [noise] * len(features), progress)
 
-        return _pending_and_mels(engine, features, request, sample, progress)[0]
+        return _pending_and_mels(engine, features, request, sample, progress, to_host)[0]
 
     with engine.lock:
         pending = started([recording.features for recording in recordings], progress)
@@ -35,7 +40,7 @@ def synthesise_many(engine, recordings: Sequence[Recording], request: Request, p
         if again and pending:
             for i, finish in zip(again, started(list(again.values()), None)):
                 pending[i] = finish
-        return [one.numpy() for one in _finished(engine, pending)]
+        return _finished(engine, pending)
 
 
 def synthesise_one(engine, features: Features, request: Request, noise, mel) -> tuple[Tensor | None, Tensor]:
@@ -64,6 +69,7 @@ def _pending_and_mels(
     request: Request,
     sample: Callable[[Progress | None], list[Tensor]],
     progress: Progress | None = None,
+    to_host: bool = True,
 ) -> tuple[list[Callable[[], Tensor]], list[Tensor]]:
     """(calls that wait for the audio of each recording, none without a vocoder; the mels that ``sample(progress)``
     returned)."""
@@ -74,11 +80,12 @@ def _pending_and_mels(
     vocoder_progress = progress_between(progress, MEL_SHARE, 1.0)
     weights = engine.table.weights(request.speaker)
     speaker = engine.synthesiser.speaker(weights) if engine.synthesiser else None
+    where = {} if to_host else {"to_host": False}
     for i, (mel, features) in enumerate(zip(mels, recordings, strict=True) if engine.synthesiser else ()):
         f0_hz = features.f0_hz if engine.sources_everywhere else features.f0_hz * features.voiced
         own_progress = progress_between(vocoder_progress, i / count, (i + 1) / count)
         mel, f0_hz, beyond = without_margin(mel, f0_hz, features.margin, engine.synthesiser.config)
-        finish = engine.synthesiser.begin(mel, f0_hz, request.seed, progress=own_progress, speaker=speaker)
+        finish = engine.synthesiser.begin(mel, f0_hz, request.seed, progress=own_progress, speaker=speaker, **where)
         pending.append(functools.partial(_cut, finish, beyond))
     engine.timings = {"mel": sampled - start, "vocoder": time.perf_counter() - sampled}
     return pending, mels

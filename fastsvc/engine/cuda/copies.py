@@ -43,6 +43,22 @@ class HostValues:
         return self.value.numpy()
 
 
+class DeviceAudio:
+    """The audio of one recording [samples] where it stays on the device; used as :class:`HostCopy`."""
+
+    def __init__(self, samples: int, device: torch.device):
+        with torch.inference_mode(False):
+            self.audio = torch.empty(samples, device=device)
+
+    def send(self, chunks: Iterable[tuple[int, int, Tensor]]) -> None:
+        for first, last, values in chunks:
+            self.audio[first:last].copy_(values)
+
+    def wait(self) -> Tensor:
+        """The whole audio, on which the current stream may still be at work."""
+        return self.audio
+
+
 class HostCopy:
     """The audio of one recording [samples] on its way to the host, chunk by chunk, while the next chunk is computed.
 

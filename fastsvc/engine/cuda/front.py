@@ -60,7 +60,7 @@ class DeviceFront:
         at_mel_hz, at_encoder_hz = (resampled_length(len(audio), rate_hz, hz) for hz in (mel.rate_hz, encoder.rate_hz))
         frames = math.ceil(at_mel_hz / mel.hop_samples)
         program, replay = self._prepared(FrontShape(rate_hz, frames, request.high_pass))
-        on_device = to_device(torch.from_numpy(np.ascontiguousarray(audio)), self.device)
+        on_device = to_device(torch.from_numpy(np.require(audio, requirements="CW")), self.device)
         program.set(on_device, (len(audio), at_mel_hz, at_encoder_hz, frames), fronts.input_peak(engine, request))
         replay()
         measured = HostValues(program.measured)

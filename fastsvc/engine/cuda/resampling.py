@@ -1,15 +1,36 @@
-"""Where a GPU's engine resamples: on the device (audio/polyphase.py), or by soxr on the processor."""
+"""Change of sample rate on a GPU for audio that lies on the host, piece by piece, so of any length."""
 
 from __future__ import annotations
 
-import os
+import numpy as np
+import torch
 
-from fastsvc import arguments
+from fastsvc.audio import resample
+from fastsvc.audio.polyphase import polyphase
+from fastsvc.engine.cuda.copies import HostValues, to_device
 
-VARIABLE = "FASTSVC_RESAMPLE"
-WAYS = ("device", "soxr")
+PIECE = 1 << 22  # output samples at a time
 
 
-def on_device() -> bool:
-    """Whether $FASTSVC_RESAMPLE, by default "device", names the device. Raises ConfigError for another word."""
-    return arguments.one_of(f"${VARIABLE}", os.environ.get(VARIABLE) or WAYS[0], WAYS) == WAYS[0]
+class DeviceResampler:
+    """As resample.resample, which does what this cannot: other qualities, and rates without a filter."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+
+    def __call__(self, audio: np.ndarray, from_hz: int, to_hz: int, quality: str = "HQ") -> np.ndarray:
+        """audio [samples] → float32 [resampled_length]."""
+        poly = polyphase(from_hz, to_hz, self.device) if quality == "HQ" and from_hz != to_hz and audio.size else None
+        if poly is None:
+            return resample.resample(audio, from_hz, to_hz, quality)
+        out = np.zeros(resample.resampled_length(len(audio), from_hz, to_hz), np.float32)
+        rows = max(1, PIECE // poly.group)
+        for row in range(0, -(-len(out) // poly.group), rows):
+            target = out[row * poly.group :][: rows * poly.group]
+            start = row * poly.step - poly.reach
+            piece = audio[max(0, start) : max(0, start + poly.padded(len(target)))]
+            before = max(0, -start)
+            piece = np.pad(piece, (before, poly.padded(len(target)) - before - len(piece)))
+            made = poly.over(to_device(torch.from_numpy(piece), self.device, torch.float32), len(target))
+            target[:] = HostValues(made).wait()
+        return out
