@@ -78,7 +78,7 @@ class MelSampler(BatchedSampler):
     def _slice_jobs(self, recordings, speaker, steps, noises, block, mel) -> list[SliceJob]:
         """All slices of all recordings, in order."""
         halo = self.halo(steps)
-        utterance, jobs = speaker.detach().float().to(self.device), []
+        utterance, jobs = to_device(speaker.detach(), self.device, torch.float32), []
         start_mel = None if mel is None else self.normalise(mel.to(self.device))
         for recording, (features, noise) in enumerate(zip(recordings, noises, strict=True)):
             frames = len(features.f0_hz)
