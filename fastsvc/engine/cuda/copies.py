@@ -12,7 +12,7 @@ PINNED_MOST = 64 * 2**20  # bytes of one tensor in pinned memory, which is expen
 
 
 def host_stream(device: torch.device):
-    """A stream for copies to the host; None for a device that is not a GPU."""
+    """A stream for copies to the host, or other work beside the current one's; None for a device that is not a GPU."""
     return torch.cuda.Stream(device) if device.type == "cuda" else None
 
 

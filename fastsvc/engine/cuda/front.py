@@ -7,6 +7,7 @@ rare: features are used before the host has looked for it, and where it is found
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from fastsvc.engine import extraction, fronts, pitch_notes
 from fastsvc.engine.buckets import Buckets
 from fastsvc.engine.conversion import OutputSpec, RecordingFeatures
 from fastsvc.engine.cpu.sampler import Features
-from fastsvc.engine.cuda.copies import HostValues, to_device
+from fastsvc.engine.cuda.copies import HostValues, host_stream, to_device
 from fastsvc.engine.cuda.front_program import FrontProgram, FrontShape
 from fastsvc.engine.cuda.pitch import LONGEST
 from fastsvc.engine.cuda.programs import Programs
@@ -41,7 +42,7 @@ class DeviceFront:
     def __init__(self, config: AcousticConfig, encoder, yin, device):
         self.config, self.encoder, self.yin, self.device = config, encoder, yin, torch.device(device)
         make = functools.partial(FrontProgram, config.mel, encoder, device=self.device)
-        self.programs = Programs(make, self.device, "resampling")
+        self.programs, self.side = Programs(make, self.device, "resampling"), host_stream(self.device)
 
     def takes(self, samples: int, rate_hz: int, request: Request) -> bool:
         """Whether :meth:`begin` can do this recording: not what streams do, nor rates without a filter."""
@@ -63,19 +64,39 @@ class DeviceFront:
         on_device = to_device(torch.from_numpy(np.require(audio, requirements="CW")), self.device)
         program.set(on_device, (len(audio), at_mel_hz, at_encoder_hz, frames), fronts.input_peak(engine, request))
         replay()
-        measured = HostValues(program.measured)
-        at_mel = program.at_mel[: frames * mel.hop_samples]
-        tracker = request.f0_method, request.f0_weights, self.yin, request.range_of(engine)
-        f0_hz, voiced = extraction.pitch(at_mel, frames, self.config, *tracker)
-        volume = loudness.frame_rms(at_mel[None], mel.hop_samples)[0]
-        melody = HostValues(torch.stack((f0_hz, voiced.to(f0_hz.dtype), volume)))
+        with self._beside() as finished:
+            measured = HostValues(program.measured)
+            at_mel = program.at_mel[: frames * mel.hop_samples]
+            tracker = request.f0_method, request.f0_weights, self.yin, request.range_of(engine)
+            f0_hz, voiced = extraction.pitch(at_mel, frames, self.config, *tracker)
+            volume = loudness.frame_rms(at_mel[None], mel.hop_samples)[0]
+            melody = HostValues(torch.stack((f0_hz, voiced.to(f0_hz.dtype), volume)))
         units = encoder.encode(program.at_encoder[: max(at_encoder_hz, encoder.hop_samples)])
+        finished(f0_hz, voiced, volume)
         ratio = extraction.units_per_frame(self.config, encoder)
         unit_indices = align.indices(len(units), frames, spec.unit_align, ratio=ratio)
         levels = MeasuredRecording(program.sizes, measured, melody, len(audio), rate_hz, self.config, request)
         late = LateRecording(Features(units, unit_indices, f0_hz, voiced, volume), levels, note)
         late.transpose(request.target_hz(engine))
         return late
+
+    @contextlib.contextmanager
+    def _beside(self):
+        """Work for which the encoder does not wait: YIN's many small operations leave most of a GPU idle. Before its
+        results are used, they are handed to the call that is given."""
+        if self.side is None:
+            yield lambda *results: None
+            return
+        current = torch.cuda.current_stream(self.device)
+        self.side.wait_stream(current)
+
+        def finished(*results: Tensor) -> None:
+            current.wait_stream(self.side)
+            for result in results:
+                result.record_stream(current)  # whose memory belongs to the other stream
+
+        with torch.cuda.stream(self.side):
+            yield finished
 
     def _prepared(self, shape: FrontShape):
         """The program of a shape that holds this one, and its replay; no graph of long recordings is kept."""
@@ -106,6 +127,8 @@ class MeasuredRecording:
         blocks = (values[:count] for values, count in zip((powers, fine), counts))
         level = LoudnessProfile.measured(*blocks, float(peak), self.request.rms_mix_rate)
         out_hz = self.request.rate_out_hz or self.rate_hz
+        if level is not None:  # while the device is at work
+            level.source(envelope.blocks(resampled_length(self.samples, self.rate_hz, out_hz), out_hz))
         return OutputSpec(self.samples, self.rate_hz, out_hz, float(1 / gain), level, self.request.resample_quality)
 
     @functools.cached_property
