@@ -36,7 +36,8 @@ class OutputSpec(NamedTuple):
 class Recording(Protocol):
     """A recording whose features are being computed, or are there."""
 
-    features: Features
+    @property
+    def features(self) -> Features: ...
 
     def regated(self) -> Features | None:
         """Features in place of :attr:`features`, where these turned out to hold hum; waits for what it needs."""

@@ -151,19 +151,18 @@ class LateRecording:
 
     def __init__(self, tracked: Features, measured: MeasuredRecording, note: str):
         self.features, self.measured, self.note, self.semitones = tracked, measured, note, 0.0
+        self.known = False  # whether hum was looked for before the features were used
 
     def transpose(self, target_hz: float | None) -> None:
         """Move the melody as requested. "auto" must know the melody, and waits for it."""
-        transpose, semitones = self.measured.request.transpose, 0.0
+        transpose, tracked = self.measured.request.transpose, self.features
         if transpose in arguments.AUTO_TRANSPOSE:
-            semitones = extraction.shift_semitones(
-                transpose, *map(torch.from_numpy, self.measured.gated[:2]), target_hz
-            )
-        else:
-            semitones = float(arguments.transpose(transpose))
-        self.semitones = semitones
-        tracked = self.features
-        self.features = self._with(tracked.f0_hz * 2 ** (semitones / 12), tracked.voiced, tracked.volume)
+            melody, self.known = map(torch.from_numpy, self.measured.gated[:2]), True
+            self.semitones = extraction.shift_semitones(transpose, *melody, target_hz)
+            self.features = self.on_host
+            return
+        self.semitones = float(arguments.transpose(transpose))
+        self.features = self._with(tracked.f0_hz * 2 ** (self.semitones / 12), tracked.voiced, tracked.volume)
 
     def _with(self, f0_hz: Tensor, voiced: Tensor, volume: Tensor) -> Features:
         return Features(self.features.units, self.features.unit_indices, f0_hz, voiced, volume)
@@ -176,7 +175,7 @@ class LateRecording:
         return self._with(moved, torch.from_numpy(voiced), torch.from_numpy(volume))
 
     def regated(self) -> Features | None:
-        return self.on_host if self.measured.gated[2] else None
+        return None if self.known or not self.measured.gated[2] else self.on_host
 
     def settled(self) -> RecordingFeatures:
         notes = pitch_notes.notes(self.on_host, self.semitones, self.measured.config)
