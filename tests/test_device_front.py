@@ -186,7 +186,9 @@ def test_outputs_are_the_processors(rate_hz, out_hz, samples, level, song):
     for given in (made, torch.from_numpy(made)):
         got = join(given, spec)
         assert got.shape == want.shape and got.dtype == np.float32
-        assert np.abs(got - want).max() <= 2e-3 * max(np.abs(want).max(), 1e-3)
+        # An abrupt beginning is heard by both filters' slopes.
+        assert np.abs(got - want).max() <= 2e-2 * max(np.abs(want).max(), 1e-3)
+        assert np.square(got - want).sum() <= 3e-3**2 * np.square(want).sum()
     if level == "loud" and samples > 1:
         assert np.abs(got).max() > joining.envelope.KNEE  # peaks were rounded off
 

@@ -1,5 +1,6 @@
 """The GPU's engine against the CPU's, its kernels interpreted: mels, audio, cutting, batches, samplers, self-check."""
 
+import sys
 from dataclasses import replace
 
 import amphion_files
@@ -15,6 +16,7 @@ from gpu_pairs import AUDIO, FRAMES, built, close, told
 
 from fastsvc import build
 from fastsvc.artifact import bundled
+from fastsvc.audio import polyphase
 from fastsvc.build.passes import measure
 from fastsvc.config import DdpmConfig
 from fastsvc.engine import backends
@@ -57,14 +59,25 @@ def test_mel_and_audio(pair, frames, steps):
 
 
 @pytest.mark.slow
-def test_recordings_and_half_precision(pair, folder):
-    time_s = torch.arange(6000) / 24000
-    audio = 0.3 * torch.sin(2 * torch.pi * 220 * time_s)
-    cpu, gpu = pair
-    want, _ = cpu.convert(audio, 24000, "Bert")
-    got, rate_hz = gpu.convert(audio, 24000, "Bert")
-    close(torch.from_numpy(got), torch.from_numpy(want), AUDIO)
-    assert rate_hz == 24000 and len(got) == 6000
+@pytest.mark.parametrize(
+    "where, rate_hz, bound", [("soxr", 24000, AUDIO), ("device", 24000, 1e-3), ("device", 44100, 1e-2)]
+)
+def test_recordings(folder, monkeypatch, where, rate_hz, bound):
+    """From samples to samples, with soxr, and with the device's filter, whose slope random weights hear."""
+    audio = 0.3 * torch.sin(2 * torch.pi * 220 * torch.arange(rate_hz // 4 + 1) / rate_hz)
+    monkeypatch.setenv(polyphase.VARIABLE, where)
+    cpu, gpu = Engine.open(folder, "cpu"), interpreted.engine(folder)
+    assert (gpu.device_front is None) == (gpu.device_join is None) == (where == "soxr")
+    want, _ = cpu.convert(audio, rate_hz, "Bert")
+    monkeypatch.setitem(sys.modules, "soxr", sys.modules["soxr"] if where == "soxr" else None)
+    got, out_hz = gpu.convert(audio, rate_hz, "Bert")
+    close(torch.from_numpy(got), torch.from_numpy(want), bound)
+    assert out_hz == rate_hz and len(got) == len(audio)
+
+
+@pytest.mark.slow
+def test_half_precision(pair, folder):
+    cpu, _ = pair
     half = interpreted.engine(folder, "fp16")
     assert half.sampler.network.weights.conv_weight.dtype == torch.float16 and half.precision == "fp16"
     given = told()
