@@ -16,98 +16,15 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
     here = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]
 
+import importlib
 import math
 import time
 from collections.abc import Callable
 
 from bench import program
 
-COPY_BYTES_S = 4.3e12  # read and written: one H200, measured (docs/performance.md)
-FP32_FLOPS = 0.5 * 67e12  # half of what NVIDIA states: products without tensor cores, of odd sizes
-HALF_FLOPS = 0.6 * 790e12  # 0.6 of a large product, measured, as these are smaller
-LAUNCH_US = 1.3  # of one graph, as in bench/roofline.py
 CALL_US = 6.0  # of one call of PyTorch outside a graph, on the host
 LINK_BYTES_S, LINK_US = 50e9, 10.0  # of a copy between pinned memory and the device
-# Operations that start nothing
-VIEWS = {
-    "view",
-    "expand",
-    "slice",
-    "select",
-    "unsqueeze",
-    "squeeze",
-    "t",
-    "transpose",
-    "permute",
-    "as_strided",
-    "unbind",
-}
-VIEWS |= {"unfold", "alias", "detach", "split", "split_with_sizes", "empty", "new_empty", "_unsafe_view", "lift_fresh"}
-PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "mv"}
-
-
-def counting():
-    """A mode that adds up what a GPU would spend on the operations within it: ``us`` in a graph, ``launches``."""
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Counting(TorchDispatchMode):
-        us, launches, flops, moved = 0.0, 0, 0.0, 0.0
-
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            out = func(*args, **(kwargs or {}))
-            name = func.name().removeprefix("aten::").partition(".")[0].rstrip("_")
-            if name in VIEWS:
-                return out
-            tensors = [one for one in _flat((args, out)) if isinstance(one, torch.Tensor)]
-            moved = sum(one.nbytes for one in tensors)
-            flops, rate = _product(name, args)
-            launches = 1
-            if flops and any(_overlaps(one) for one in tensors):  # a product copies rows that overlap
-                launches, moved = 2, moved + sum(2 * one.nbytes for one in tensors if _overlaps(one))
-            self.launches += launches
-            self.moved, self.flops = self.moved + moved, self.flops + flops
-            self.us += LAUNCH_US * launches + 1e6 * max(moved / COPY_BYTES_S, flops / rate)
-            return out
-
-    return Counting()
-
-
-def _flat(value):
-    if isinstance(value, (tuple, list)):
-        for one in value:
-            yield from _flat(one)
-    else:
-        yield value
-
-
-def _overlaps(tensor) -> bool:
-    return tensor.dim() == 2 and tensor.stride(1) == 1 and 0 < tensor.stride(0) < tensor.shape[1]
-
-
-def _product(name: str, args) -> tuple[float, float]:
-    """(operations, operations a second) of a product of matrices or an attention; (0, 1) for other operations."""
-    if "scaled_dot_product" in name:
-        q, k = args[:2]
-        return 4.0 * q.numel() * k.shape[-2], HALF_FLOPS
-    if name not in PRODUCTS:
-        return 0.0, 1.0
-    a, b = args[-2:] if name.startswith(("addmm", "baddbmm")) else args[:2]
-    columns = b.shape[-1] if b.dim() > 1 else 1
-    return 2.0 * a.numel() * columns, HALF_FLOPS if a.itemsize == 2 else FP32_FLOPS
-
-
-def counted(run: Callable[[], object]) -> dict:
-    """{"ms", "launches", "GFLOP", "MB"} of what ``run`` does on the device "meta"."""
-    run()  # tables are made
-    with counting() as mode:
-        run()
-    return {
-        "ms": round(mode.us / 1e3, 3),
-        "launches": mode.launches,
-        "GFLOP": round(mode.flops / 1e9, 2),
-        "MB": round(mode.moved / 1e6, 1),
-    }
 
 
 def device_parts(seconds: float, rate_hz: int) -> dict[str, dict]:
@@ -115,6 +32,7 @@ def device_parts(seconds: float, rate_hz: int) -> dict[str, dict]:
     import torch
 
     from bench import models
+    from bench.on_meta import counted
     from fastsvc.audio import loudness, polyphase
     from fastsvc.config import HubertConfig
     from fastsvc.engine.cuda import front_program, joining, pitch
@@ -123,10 +41,12 @@ def device_parts(seconds: float, rate_hz: int) -> dict[str, dict]:
     from fastsvc.engine.cuda.programs import prepared_length
     from fastsvc.model.hubert import Hubert
 
+    candidates = importlib.import_module("fastsvc.features.f0.candidates")
+    candidates.BLOCK_FRAMES = candidates.DEVICE_BLOCK_FRAMES  # "meta" would be taken for a processor
     meta, config = torch.device("meta"), models.acoustic()
     mel, hubert = config.mel, HubertConfig()
     frames = math.ceil(seconds * mel.frame_rate_hz)
-    with torch.inference_mode():
+    with torch.no_grad():  # in inference mode composed operations would be seen whole
         shape = front_program.FrontShape(rate_hz, frames, high_pass=True)
         front = front_program.FrontProgram(mel, hubert, shape, meta)
         yin = pitch.YinProgram(config, frames, meta)

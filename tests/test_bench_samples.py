@@ -3,28 +3,28 @@
 import pytest
 import torch
 
-from bench import samples
+from bench import on_meta, samples
 
 
 def test_operations_are_counted_once():
     """A view costs nothing; a product whose rows overlap first copies them."""
     meta = torch.device("meta")
     a, b = torch.empty(100, 30, device=meta), torch.empty(30, 7, device=meta)
-    with samples.counting() as mode:
+    with on_meta.counting() as mode:
         a.T.reshape(30, 100)[:, :5].unsqueeze(0)
     assert mode.launches == 0
-    with samples.counting() as mode:
+    with on_meta.counting() as mode:
         a @ b
         a + 1
     assert mode.launches == 2 and mode.flops == 2 * 100 * 30 * 7
     assert mode.moved == 4 * (100 * 30 + 30 * 7 + 100 * 7 + 2 * 100 * 30)
-    assert mode.us == pytest.approx(2 * samples.LAUNCH_US, abs=0.1)
+    assert mode.us == pytest.approx(2 * on_meta.LAUNCH_US, abs=0.1)
     rows = torch.empty(400, device=meta).as_strided((100, 30), (3, 1))
-    with samples.counting() as mode:
+    with on_meta.counting() as mode:
         torch.mm(rows, b)
     assert mode.launches == 2 and mode.flops == 2 * 100 * 30 * 7
     half = torch.empty(1, 2, 5, 4, device=meta, dtype=torch.float16)
-    with samples.counting() as mode:
+    with on_meta.counting() as mode:
         torch.nn.functional.scaled_dot_product_attention(half, half, half)
     assert mode.flops >= 4 * 2 * 5 * 5 * 4
 

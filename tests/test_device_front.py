@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 # Of units and audio of random weights, which hear the last 10 % below the half-rate as well as the rest: there soxr's
 # slope and the device's differ by up to 1.6 % of full scale (tests/test_polyphase.py).
 UNITS, AUDIO, VOLUME = 3e-2, 5e-3, 2e-3
-CLICK = 0.15, 0.08  # the same of a sample or two, which are as strong there as anywhere
+CLICK = 0.15, 0.08  # the same of the shortest, whose ends are as strong there as anywhere
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_features_are_the_processors(pair, song, rate_hz, samples):
     for changes in ({}, {"high_pass": False, "normalise": True, "rms_mix_rate": 1.0, "transpose": 2}):
         request = Request("Ada", **changes)
         want, got = (one.extract(song[:samples], rate_hz, request) for one in pair)
-        near(got, want, *(CLICK if samples < 300 else (UNITS, VOLUME)))
+        near(got, want, *(CLICK if samples <= 300 else (UNITS, VOLUME)))
         assert got.output_spec[:3] == want.output_spec[:3] and got.notes == want.notes
         assert got.output_spec.gain == pytest.approx(want.output_spec.gain, rel=1e-5)
         assert (got.output_spec.level is None) == (want.output_spec.level is None)
@@ -176,7 +176,9 @@ LEVELS = ["none", "even", "loud", "soft", "peak"]
 @pytest.mark.parametrize("level", LEVELS)
 def test_outputs_are_the_processors(rate_hz, out_hz, samples, level, song):
     made = resample(song, 44100, 24000)[: resampled_length(samples, rate_hz, 24000) + 77]  # frames reach past the end
-    source = resample(song * {"loud": 4.0, "soft": 0.05}.get(level, 1.0), 44100, rate_hz)[:samples]
+    source = resample(song * (0.05 if level == "soft" else 1.0), 44100, rate_hz)[:samples]
+    if level == "loud":  # a square wave, as loud as no voice is without peaks above full scale
+        source = 0.9 * np.sign(np.sin(np.arange(samples) / 30 + 0.1)).astype(np.float32)
     if level in ("even", "loud", "soft"):
         profile = LoudnessProfile.of(source, rate_hz, 0.0)
     else:
@@ -191,7 +193,7 @@ def test_outputs_are_the_processors(rate_hz, out_hz, samples, level, song):
         assert np.abs(got - want).max() <= 2e-2 * max(np.abs(want).max(), 1e-3)
         assert np.square(got - want).sum() <= 3e-3**2 * np.square(want).sum()
     if level == "loud" and samples > 1:
-        assert np.abs(got).max() > joining.envelope.KNEE  # peaks were rounded off
+        assert 0.9 < np.abs(got).max() < 0.99  # peaks were rounded off
 
 
 def test_outputs_of_silence_and_of_damaged_weights():

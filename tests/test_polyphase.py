@@ -98,7 +98,7 @@ def test_there_and_back():
     """No delay: a tone in the pass band comes back as it was."""
     tone = np.sin(2 * np.pi * 3000 * np.arange(6000) / 44100).astype(np.float32)
     back = ours(ours(tone, 44100, 24000), 24000, 44100)
-    assert np.abs(back - tone)[1000:-1000].max() < 3e-6
+    assert np.abs(back - tone[: len(back)])[1000:-1000].max() < 3e-6
 
 
 def test_cuts_change_nothing(monkeypatch):
