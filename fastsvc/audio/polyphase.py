@@ -9,8 +9,8 @@ product, whose rows lie ``step`` inputs apart and overlap:
 
     out[row · group + i] = Σ_k in[row · step + k − reach] · bank[k, i]
 
-One copy and one product do a whole recording: a library's product, because a kernel of our own could save some 20 µs at
-most (bench/samples.py has the arithmetic), and not cuDNN's convolution, which rounds to TF32 unless that is forbidden.
+One copy and one product do a whole recording: a library's product, because a kernel of our own could save only some
+microseconds (docs/performance.md), and not cuDNN's convolution, which rounds to TF32 unless that is forbidden.
 """
 
 from __future__ import annotations
