@@ -172,7 +172,7 @@ class Engine(Streaming):
             if progress:
                 progress(EXTRACTION_SHARE)
             synthesis_progress = progress_between(progress, EXTRACTION_SHARE, 1.0)
-            to_host = self.device_join is None
+            to_host = self.device_join is None or len(audio) > self.device_join.most_samples
             (output,) = synthesis.audio_of(self, [recording], request, synthesis_progress, to_host)
             known, self.timings = recording.settled(), {**timings, **self.timings}
             self.transposed, self.notes, spec = known.semitones, known.notes, known.output_spec

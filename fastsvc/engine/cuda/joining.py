@@ -31,6 +31,8 @@ MOST_SAMPLES = 1 << 24  # of an output; longer ones are finished on the processo
 class DeviceJoin:
     """Audio at the model's rate, on the host or on the device → the output, on the host."""
 
+    most_samples = MOST_SAMPLES
+
     def __init__(self, rate_hz: int, device: torch.device):
         self.rate_hz, self.device, self.stream = rate_hz, device, host_stream(device)
 
