@@ -51,8 +51,8 @@ class OfflineMelFront:
     def features(self, engine, audio: np.ndarray, rate_hz: int, request: Request) -> Features:
         recording = audio, rate_hz, engine.config, engine.encoder
         pitch = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
-        how = {"quality": request.resample_quality, "resampler": engine.resample}
-        return extraction.features(*recording, *pitch, gate_hum=request.high_pass, **how)
+        how = {"gate_hum": request.high_pass, "quality": request.resample_quality}
+        return extraction.features(*recording, *pitch, **how, resampler=engine.resample)
 
     def settled(self, engine, features: Features, options: RvcOptions | None) -> Features:
         return features  # the model gets f0 and voicing of every frame
