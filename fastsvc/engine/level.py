@@ -84,8 +84,8 @@ class LoudnessProfile:
         """What the gains depend on besides the output, for an output of so many blocks; kept."""
         if blocks not in self._sources:
             padding = 0, max(0, blocks - len(self.powers))  # at another rate there may be one block more
-            values = (np.pad(one, padding, mode="edge")[:blocks] for one in (self.powers, self.clicks))
-            self._sources[blocks] = SourceLevel.of(*values, self.mix)
+            powers, clicks = (np.pad(one, padding, mode="edge")[:blocks] for one in (self.powers, self.clicks))
+            self._sources[blocks] = SourceLevel.of(powers, clicks, self.mix)
         return self._sources[blocks]
 
     def amplitudes(self, gains: np.ndarray, highest: np.ndarray) -> np.ndarray:

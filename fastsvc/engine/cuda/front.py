@@ -61,7 +61,7 @@ class DeviceFront:
         at_mel_hz, at_encoder_hz = (resampled_length(len(audio), rate_hz, hz) for hz in (mel.rate_hz, encoder.rate_hz))
         frames = math.ceil(at_mel_hz / mel.hop_samples)
         program, replay = self._prepared(FrontShape(rate_hz, frames, request.high_pass))
-        on_device = to_device(torch.from_numpy(np.require(audio, requirements="CW")), self.device)
+        on_device = to_device(torch.from_numpy(np.require(audio, requirements=["C", "W"])), self.device)
         program.set(on_device, (len(audio), at_mel_hz, at_encoder_hz, frames), fronts.input_peak(engine, request))
         replay()
         with self._beside() as finished:
@@ -84,18 +84,19 @@ class DeviceFront:
     def _beside(self):
         """Work for which the encoder does not wait: YIN's many small operations leave most of a GPU idle. Before its
         results are used, they are handed to the call that is given."""
-        if self.side is None:
+        side = self.side
+        if side is None:
             yield lambda *results: None
             return
         current = torch.cuda.current_stream(self.device)
-        self.side.wait_stream(current)
+        side.wait_stream(current)
 
         def finished(*results: Tensor) -> None:
-            current.wait_stream(self.side)
+            current.wait_stream(side)
             for result in results:
                 result.record_stream(current)  # whose memory belongs to the other stream
 
-        with torch.cuda.stream(self.side):
+        with torch.cuda.stream(side):
             yield finished
 
     def _prepared(self, shape: FrontShape):
@@ -124,8 +125,8 @@ class MeasuredRecording:
     def output_spec(self) -> OutputSpec:
         (gain, peak), powers, fine, *_ = self.parts()
         counts = (envelope.blocks(self.samples, self.rate_hz, hz * envelope.BLOCKS_HZ) for hz in (1, envelope.FINE))
-        blocks = (values[:count] for values, count in zip((powers, fine), counts))
-        level = LoudnessProfile.measured(*blocks, float(peak), self.request.rms_mix_rate)
+        powers, fine = (values[:count] for values, count in zip((powers, fine), counts))
+        level = LoudnessProfile.measured(powers, fine, float(peak), self.request.rms_mix_rate)
         out_hz = self.request.rate_out_hz or self.rate_hz
         if level is not None:  # while the device is at work
             level.source(envelope.blocks(resampled_length(self.samples, self.rate_hz, out_hz), out_hz))
@@ -157,8 +158,8 @@ class LateRecording:
         """Move the melody as requested. "auto" must know the melody, and waits for it."""
         transpose, tracked = self.measured.request.transpose, self.features
         if transpose in arguments.AUTO_TRANSPOSE:
-            melody, self.known = map(torch.from_numpy, self.measured.gated[:2]), True
-            self.semitones = extraction.shift_semitones(transpose, *melody, target_hz)
+            (f0_hz, voiced), self.known = map(torch.from_numpy, self.measured.gated[:2]), True
+            self.semitones = extraction.shift_semitones(transpose, f0_hz, voiced, target_hz)
             self.features = self.on_host
             return
         self.semitones = float(arguments.transpose(transpose))

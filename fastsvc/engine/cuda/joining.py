@@ -52,7 +52,7 @@ class DeviceJoin:
             on_device = (
                 audio
                 if isinstance(audio, Tensor)
-                else to_device(torch.from_numpy(np.require(audio, requirements="CW")), self.device)
+                else to_device(torch.from_numpy(np.require(audio, requirements=["C", "W"])), self.device)
             )
             return self._finished(on_device[: math.ceil(spec.samples * self.rate_hz / spec.rate_hz)], spec)
 

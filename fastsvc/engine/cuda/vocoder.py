@@ -27,7 +27,6 @@ from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel, source_
 from fastsvc.model import vocoders
 
 Result = TypeVar("Result")
-Audio = TypeVar("Audio", HostCopy, DeviceAudio)
 BASES = {"e": math.e, "10": 10.0}
 
 
@@ -104,7 +103,9 @@ class Synthesiser:
         self.inputs, self.replays, self.calls, self.feeds = {}, {}, {}, {}
         self.choice.release()
 
-    def _synthesise(self, audio: Audio, mel, f0_hz, seed, block, progress, speaker) -> Audio:
+    def _synthesise(
+        self, audio: HostCopy | DeviceAudio, mel, f0_hz, seed, block, progress, speaker
+    ) -> HostCopy | DeviceAudio:
         hop, frames = self.config.mel.hop_samples, len(mel)
         cut = buckets.even_slices(frames, self.halo_frames, block or self.longest)
         parts, reached = by_frame(f0_hz, self.config), None
