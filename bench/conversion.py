@@ -28,7 +28,7 @@ def run(engine: Engine, options: argparse.Namespace, save=lambda so_far: None) -
         "engine": {"device": str(engine.device), "precision": engine.precision, "how": engine.how},
         "sizes": sizes(engine.config),
         "roofs": roofs.measure(engine.device, engine.precision),
-        "resampling": stages.resampling(),
+        "resampling": stages.resampling(engine),
         "stages": [],
         "peers": [],
         "vocoders": [],

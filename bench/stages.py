@@ -89,15 +89,17 @@ def width_of(engine, part: str) -> int:
     return WIDTH[engine.precision]
 
 
-def resampling() -> str:
+def resampling(engine) -> str:
     """Whether the end-to-end time includes resampling, which the content encoder's own rate needs."""
+    if engine.device_front is not None:
+        return "included (on the device)"
     has_soxr = importlib.util.find_spec("soxr") is not None
     return "included (soxr)" if has_soxr else "left out: soxr is not installed; the encoder gets its rate at once"
 
 
 def end_to_end(engine, at_mel: torch.Tensor, at_encoder: torch.Tensor, frames: int, steps: int) -> Callable:
-    """First sample in to last sample out; without soxr it starts from audio at both rates."""
-    if importlib.util.find_spec("soxr") is not None:
+    """First sample in to last sample out; where soxr is needed and missing, it starts from audio at both rates."""
+    if not resampling(engine).startswith("left out"):
         audio = at_mel.numpy()
         return lambda: engine.convert(audio, engine.rate_hz, engine.table.base, steps=steps)
 

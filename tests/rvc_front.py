@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from fake_engine import FakeEngine
 
+from fastsvc.audio.resample import resample
 from fastsvc.config import RvcConfig
 from fastsvc.engine.fronts import front_for
 
@@ -56,5 +57,5 @@ class RvcEngine(FakeEngine):
     def __init__(self, config=CONFIG, index=None, unvoiced="zero", **options):
         super().__init__(**options)
         self.config, self.index, self.lock = config, index, threading.RLock()
-        self.front = front_for(config)
+        self.front, self.device_front, self.device_join, self.resample = front_for(config), None, None, resample
         self.manifest = SimpleNamespace(vocoder=SimpleNamespace(unvoiced_f0=unvoiced), input_peak=None)

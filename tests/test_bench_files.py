@@ -29,6 +29,7 @@ WRONG = [
     ("models", [], "folder"),
     ("rvc_engine", ["out", "--voice", "v3 40k"], "invalid choice: 'v3 40k'"),
     ("same", ["gone", "."], "gone: no such file"),
+    ("samples", ["--rates", "24000,x"], "'x' is not a whole number"),
     ("vocoder_precision", ["--recordings", "gone"], "gone: no such file"),
 ]
 
@@ -50,7 +51,9 @@ def run(*arguments, cwd, **environment):
 
 def test_the_programs_are_found():
     names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table"
-    names += " live_voices models phones precision retrieval roofline rvc rvc_engine same scale scale_model serve"
+    names += (
+        " live_voices models phones precision retrieval roofline rvc rvc_engine same samples scale scale_model serve"
+    )
     names += " trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 

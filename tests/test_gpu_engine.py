@@ -57,14 +57,8 @@ def test_mel_and_audio(pair, frames, steps):
 
 
 @pytest.mark.slow
-def test_recordings_and_half_precision(pair, folder):
-    time_s = torch.arange(6000) / 24000
-    audio = 0.3 * torch.sin(2 * torch.pi * 220 * time_s)
-    cpu, gpu = pair
-    want, _ = cpu.convert(audio, 24000, "Bert")
-    got, rate_hz = gpu.convert(audio, 24000, "Bert")
-    close(torch.from_numpy(got), torch.from_numpy(want), AUDIO)
-    assert rate_hz == 24000 and len(got) == 6000
+def test_half_precision(pair, folder):
+    cpu, _ = pair
     half = interpreted.engine(folder, "fp16")
     assert half.sampler.network.weights.conv_weight.dtype == torch.float16 and half.precision == "fp16"
     given = told()

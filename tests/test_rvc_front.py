@@ -55,7 +55,7 @@ def test_peaks():
     np.testing.assert_allclose(peaks.limited(loud, peaks.INPUT_PEAK), loud / 2, rtol=1e-6)
     assert peaks.limited(soft, peaks.INPUT_PEAK) is soft
     np.testing.assert_allclose(peaks.PeakLimit().follow(loud, 40000), loud * (0.99 / 1.9), rtol=1e-6)
-    at_16k = rvc_front.at_16k(loud.repeat(50), 16000, high_pass=False)
+    at_16k = rvc_front.prepared(loud.repeat(50), high_pass=False)
     assert np.abs(at_16k).max() == pytest.approx(0.95)
 
 

@@ -11,7 +11,7 @@ from gpu_pairs import AUDIO, close, told
 
 from fastsvc.build.passes import measure
 from fastsvc.engine import Engine, synthesis
-from fastsvc.engine.conversion import checked_features
+from fastsvc.engine.conversion import OutputSpec, RecordingFeatures, checked_features
 from fastsvc.engine.request import Request
 from fastsvc.errors import EngineError
 from fastsvc.model import vocoders
@@ -37,8 +37,9 @@ def test_each_request_has_its_own_voice(folder):
         audio, mel = engine.synthesise(*given, speaker, 1, seed=4)
         close(audio, engine.synthesiser(mel, given[1], 4, speaker=vector), AUDIO)
         assert (audio - engine.synthesiser(mel, given[1], 4, speaker=table[0])).abs().max() > 1e-2
-        features = checked_features(engine, *given, None)
-        for together in synthesis.synthesise_many(engine, [features, features], Request(speaker, steps=1, seed=4)):
+        place = OutputSpec(1, 24000, 24000, 1.0)
+        recording = RecordingFeatures(checked_features(engine, *given, None), 0.0, place)
+        for together in synthesis.synthesise_many(engine, [recording, recording], Request(speaker, steps=1, seed=4)):
             close(torch.from_numpy(together), audio, AUDIO)
 
 

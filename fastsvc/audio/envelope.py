@@ -48,11 +48,16 @@ def amplify(audio: np.ndarray, rate_hz: int, gains: np.ndarray) -> np.ndarray:
     At each edge the gain is the lower one of the two blocks, and it runs linearly in between. So no block becomes
     louder than its own gain allows: a silent block stays silent, a limited peak limited.
     """
-    nodes = np.minimum(np.concatenate((gains[:1], gains)), np.concatenate((gains, gains[-1:])))
+    nodes = edge_gains(gains)
     for first, last, edges in _pieces(len(audio), rate_hz):
         curve = np.interp(np.arange(edges[0], edges[-1]), edges, nodes[first : last + 1])
         audio[edges[0] : edges[-1]] *= curve.astype(np.float32)
     return audio
+
+
+def edge_gains(gains: np.ndarray) -> np.ndarray:
+    """Gains of blocks [blocks] → those at their edges [blocks + 1]."""
+    return np.minimum(np.concatenate((gains[:1], gains)), np.concatenate((gains, gains[-1:])))
 
 
 def round_off(audio: np.ndarray, ceiling: float) -> np.ndarray:
@@ -111,7 +116,11 @@ def clicks(audio: np.ndarray, rate_hz: int, power: np.ndarray, lasting: np.ndarr
     A click ends within 5 ms, which no consonant does. It is CLICK_POWER times as strong as the lasting sound around it,
     which no pulse of a low voice is.
     """
-    fine = powers(audio, rate_hz, FINE * BLOCKS_HZ)
+    return clicks_among(powers(audio, rate_hz, FINE * BLOCKS_HZ), power, lasting)
+
+
+def clicks_among(fine: np.ndarray, power: np.ndarray, lasting: np.ndarray) -> np.ndarray:
+    """:func:`clicks` from ``fine``, the powers of blocks of a FINE-th of the others' length."""
     fine = np.pad(fine, (FINE, FINE * (len(power) + 1) - len(fine)))  # a block more at both ends
     longer = np.lib.stride_tricks.sliding_window_view(fine, 2 * FINE)[: FINE * len(power)]
     longer = np.partition(longer, -LONGER, axis=1)[:, -LONGER].reshape(-1, FINE).max(axis=1)

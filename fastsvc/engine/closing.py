@@ -24,12 +24,16 @@ def close(engine) -> None:
         if isinstance(engine.sampler, Closed):
             return
         network, synthesiser = getattr(engine.sampler, "network", None), engine.synthesiser
-        held = (network, synthesiser, *(getattr(part, "programs", None) for part in (engine.encoder, engine.yin)))
+        held = (
+            network,
+            synthesiser,
+            *(getattr(part, "programs", None) for part in (engine.encoder, engine.yin, engine.device_front)),
+        )
         for part in held:
             release = getattr(part, "release", None)
             if release is not None:
                 release()
         engine.sampler = engine.encoder = engine.synthesiser = Closed(engine.path)
-        engine.yin = engine.index = None
+        engine.yin = engine.index = engine.device_front = None
         if engine.device.type == "cuda":
             torch.cuda.empty_cache()

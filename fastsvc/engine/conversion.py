@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +33,21 @@ class OutputSpec(NamedTuple):
     quality: str = "HQ"  # of resample.resample
 
 
+class Recording(Protocol):
+    """A recording whose features are being computed, or are there."""
+
+    @property
+    def features(self) -> Features: ...
+
+    def regated(self) -> Features | None:
+        """Features in place of :attr:`features`, where these turned out to hold hum; waits for what it needs."""
+        ...
+
+    def settled(self) -> RecordingFeatures:
+        """All that is known of the recording; waits for it."""
+        ...
+
+
 @dataclass(frozen=True)
 class RecordingFeatures:
     """Features of a recording whose melody was moved by ``semitones``; ``notes``: lines about them for the user."""
@@ -44,6 +60,12 @@ class RecordingFeatures:
     @property
     def frames(self) -> int:
         return len(self.features.f0_hz)
+
+    def regated(self) -> Features | None:
+        return None
+
+    def settled(self) -> RecordingFeatures:
+        return self
 
 
 @dataclass(frozen=True)
@@ -80,6 +102,18 @@ class PreparedRecording:
 
 def extracted(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> RecordingFeatures:
     """``audio`` [samples], not empty, and ``note``: as extraction.mono gives them. Raises ConfigError, EngineError."""
+    return begun(engine, audio, note, rate_hz, request).settled()
+
+
+def begun(engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> Recording:
+    """The same, but a GPU may still be at work."""
+    device_front = engine.device_front
+    if device_front is not None and device_front.takes(len(audio), rate_hz, request):
+        with engine.lock:
+            start = time.perf_counter()
+            recording = device_front.begin(engine, audio, note, rate_hz, request)
+            engine.timings = {"features": time.perf_counter() - start}
+        return recording
     prepared = PreparedRecording.of(engine, audio, note, rate_hz, request)
     with engine.lock:
         start = time.perf_counter()
@@ -110,12 +144,23 @@ def checked_features(engine, units, f0_hz, volume, voiced=None) -> Features:
     return engine.front.settled(engine, Features(units, unit_indices, f0_hz, voiced, volume), None)
 
 
-def finished_audio(audio: np.ndarray, model_rate_hz: int, spec: OutputSpec) -> np.ndarray:
+def joined(engine, audio: np.ndarray | torch.Tensor, spec: OutputSpec) -> np.ndarray:
+    """:func:`finished_audio` of audio at the engine's rate, on the host or on its device."""
+    device_join = engine.device_join
+    if device_join is not None and device_join.takes(spec):
+        return device_join(audio, spec)
+    audio = audio.cpu().numpy() if isinstance(audio, torch.Tensor) else audio
+    return finished_audio(audio, engine.rate_hz, spec, engine.resample)
+
+
+def finished_audio(
+    audio: np.ndarray, model_rate_hz: int, spec: OutputSpec, resampler: Callable[..., np.ndarray] = resample.resample
+) -> np.ndarray:
     """Audio at the model's rate → length, rate and level of ``spec``. Raises EngineError for values not finite."""
     length = resample.resampled_length(spec.samples, spec.rate_hz, spec.rate_out_hz)
     audio = audio[: math.ceil(spec.samples * model_rate_hz / spec.rate_hz)]
     if model_rate_hz != spec.rate_out_hz:
-        audio = resample.resample(audio, model_rate_hz, spec.rate_out_hz, spec.quality)
+        audio = resampler(audio, model_rate_hz, spec.rate_out_hz, spec.quality)
     # rounding of rates leaves at most one sample too many or too few
     audio = audio[:length] if len(audio) >= length else np.pad(audio, (0, length - len(audio)))
     audio = audio if spec.gain == 1.0 else np.multiply(audio, np.float32(spec.gain), out=audio)

@@ -45,7 +45,8 @@ class Engine(Streaming):
         self.rounded, self._reopened = parts.rounded, lambda: Engine(folder, device, "built", vocoder_backend)
         self.sampler, self.synthesiser, self.encoder = parts.sampler, parts.synthesiser, parts.encoder
         self.yin, self.index = parts.yin, parts.retrieval
-        self.front = front_for(self.config)
+        self.front, self.device_front, self.device_join = front_for(self.config), parts.front, parts.join
+        self.resample = parts.resample
         self.sources_everywhere = bool(vocoder) and vocoder.unvoiced_f0 == "interpolated"
         self.content_hash = content_hash(folder.raw_manifest)
         self.timings: dict[str, float] = {}
@@ -167,16 +168,16 @@ class Engine(Streaming):
         if len(audio) == 0:
             return audio, request.rate_out_hz or rate_hz
         with self.lock:
-            recording = conversion.extracted(self, audio, note, rate_hz, request)
-            self.transposed, self.notes, timings = recording.semitones, recording.notes, self.timings
+            recording, timings = conversion.begun(self, audio, note, rate_hz, request), self.timings
             if progress:
                 progress(EXTRACTION_SHARE)
             synthesis_progress = progress_between(progress, EXTRACTION_SHARE, 1.0)
-            (output,) = self.synthesise_many([recording], request, progress=synthesis_progress)
-            self.timings = {**timings, **self.timings}
-        spec = recording.output_spec
-        del recording  # features of an hour take as much memory as the recording
-        return self.join(output, *spec), spec.rate_out_hz
+            to_host = self.device_join is None or len(audio) > self.device_join.most_samples
+            (output,) = synthesis.audio_of(self, [recording], request, synthesis_progress, to_host)
+            known, self.timings = recording.settled(), {**timings, **self.timings}
+            self.transposed, self.notes, spec = known.semitones, known.notes, known.output_spec
+        del recording, known  # features of an hour take as much memory as the recording
+        return conversion.joined(self, output, spec), spec.rate_out_hz
 
     @torch.inference_mode()
     def extract(self, audio, rate_hz: int, request: Request) -> RecordingFeatures:
@@ -197,7 +198,7 @@ class Engine(Streaming):
         On a GPU, slices of all recordings share the denoiser's batches, and the audio of one is copied to the host
         while the next is computed. Each recording gets what it would get alone, to rounding.
         """
-        return synthesis.synthesise_many(self, [recording.features for recording in recordings], request, progress)
+        return synthesis.synthesise_many(self, recordings, request, progress)
 
     def join(
         self, audio: np.ndarray, samples: int, rate_hz: int, rate_out_hz: int, gain: float, level=None, quality="HQ"
@@ -207,8 +208,7 @@ class Engine(Streaming):
         the resampling.
 
         It does not lock the engine."""
-        spec = OutputSpec(samples, rate_hz, rate_out_hz, gain, level, quality)
-        return conversion.finished_audio(audio, self.rate_hz, spec)
+        return conversion.joined(self, audio, OutputSpec(samples, rate_hz, rate_out_hz, gain, level, quality))
 
     @torch.inference_mode()
     def synthesise(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -62,20 +63,21 @@ def features(
     f0_range=None,
     gate_hum: bool = False,
     quality: str = "HQ",
+    resampler: Callable[..., np.ndarray] = resample.resample,
 ) -> Features:
     """audio [samples] → features of ceil(duration / hop) frames; the last frame may reach past the end, into zeros.
 
     Units stay on the encoder's device, everything else is on the CPU. A GPU tracks the pitch while the audio is
     resampled for the encoder. ``yin``: a device's own, see :func:`pitch`. ``gate_hum``: mains hum in rests is unvoiced.
-    ``quality``: of the resampling.
+    ``resampler``: as resample.resample, which gets ``quality``.
     """
     mel = config.mel
     frames = math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples)
-    at_mel = _at_rate(audio, rate_hz, mel.rate_hz, frames * mel.hop_samples, quality)
+    at_mel = _extended(resampler(audio, rate_hz, mel.rate_hz, quality), frames * mel.hop_samples)
     melody_on_device = _melody(at_mel, frames, config, f0_method, f0_weights, device, yin, f0_range)
     low_band = hum.low_band(at_mel.numpy(), mel.rate_hz, mel.hop_samples, frames) if gate_hum else None
     del at_mel  # an hour takes 350 MB
-    units = encoder.encode(_at_rate(audio, rate_hz, encoder.rate_hz, encoder.hop_samples, quality))
+    units = encoder.encode(_extended(resampler(audio, rate_hz, encoder.rate_hz, quality), encoder.hop_samples))
     unit_indices = align.indices(len(units), frames, config.features.unit_align, ratio=units_per_frame(config, encoder))
     f0_hz, voiced, volume = _to_host(melody_on_device)
     if low_band is not None:
@@ -157,9 +159,8 @@ def units_per_frame(config: AnyAcousticConfig, encoder) -> float | None:
     return (config.mel.hop_samples / config.mel.rate_hz) / (encoder.hop_samples / encoder.rate_hz)
 
 
-def _at_rate(audio: np.ndarray, from_hz: int, to_hz: int, least: int, quality: str) -> torch.Tensor:
-    """Resampled, and continued with zeros to ``least`` samples."""
-    audio = resample.resample(audio, from_hz, to_hz, quality)
+def _extended(audio: np.ndarray, least: int) -> torch.Tensor:
+    """Continued with zeros to ``least`` samples."""
     missing = least - len(audio)
     return torch.from_numpy(np.pad(audio, (0, missing)) if missing > 0 else audio)
 

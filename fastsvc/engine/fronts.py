@@ -45,17 +45,14 @@ class OfflineMelFront:
 
     def levelled(self, engine, audio: np.ndarray, rate_hz: int, request: Request) -> tuple[np.ndarray, float, Level]:
         audio = _without_rumble(audio, rate_hz, request)
-        peak = engine.manifest.input_peak
-        if request.normalise is not None:
-            peak = (peak or 0.95) if request.normalise else None
         level = LoudnessProfile.of(audio, rate_hz, request.rms_mix_rate)
-        return *extraction.levelled(audio, peak, rate_hz), level
+        return *extraction.levelled(audio, input_peak(engine, request), rate_hz), level
 
     def features(self, engine, audio: np.ndarray, rate_hz: int, request: Request) -> Features:
         recording = audio, rate_hz, engine.config, engine.encoder
         pitch = request.f0_method, request.f0_weights, engine.device, engine.yin, request.range_of(engine)
         how = {"gate_hum": request.high_pass, "quality": request.resample_quality}
-        return extraction.features(*recording, *pitch, **how)
+        return extraction.features(*recording, *pitch, **how, resampler=engine.resample)
 
     def settled(self, engine, features: Features, options: RvcOptions | None) -> Features:
         return features  # the model gets f0 and voicing of every frame
@@ -79,6 +76,14 @@ class OfflineRvcFront:
 def front_for(config: AnyAcousticConfig) -> OfflineFront:
     """The front of an acoustic model's family."""
     return OfflineRvcFront() if isinstance(config, RvcConfig) else OfflineMelFront()
+
+
+def input_peak(engine, request: Request) -> float | None:
+    """The peak to which recordings are brought; None: as they are."""
+    peak = engine.manifest.input_peak
+    if request.normalise is None:
+        return peak
+    return (peak or 0.95) if request.normalise else None
 
 
 def _without_rumble(audio: np.ndarray, rate_hz: int, request: Request) -> np.ndarray:

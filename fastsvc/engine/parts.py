@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fastsvc.artifact import engine_folder, index_tensors, lowered
+from fastsvc.audio.resample import resample
 from fastsvc.config import AnyAcousticConfig, AnyVocoderConfig
 from fastsvc.engine.speakers import Speakers
 from fastsvc.errors import EngineError
@@ -110,7 +113,10 @@ class Parts:
     """The parts that do the work: mels from features, audio from mels, units from audio. ``how`` is a line for people.
 
     ``sampler`` and ``synthesiser`` are called as those of fastsvc.engine.cpu.sampler. ``yin``: the device's own YIN for
-    fastsvc.engine.extraction, or None. ``retrieval``: the index, a fastsvc.features.retrieval.Retrieval, or None.
+    fastsvc.engine.extraction, or None. ``front``: the device's own way from samples to features, a
+    fastsvc.engine.cuda.front.DeviceFront, or None. ``retrieval``: the index, a fastsvc.features.retrieval.Retrieval, or
+    None. ``join``: likewise its own way from audio to the output, a fastsvc.engine.cuda.joining.DeviceJoin, or None.
+    ``resample``: as fastsvc.audio.resample.resample, for what has no such way.
     ``rounded``: on a processor, the parts that compute in bfloat16 (fastsvc/engine/cpu/precision.py).
     """
 
@@ -122,4 +128,7 @@ class Parts:
     encoder: Any
     yin: Any = None
     retrieval: Any = None
+    front: Any = None
+    join: Any = None
+    resample: Callable[..., np.ndarray] = resample
     rounded: tuple[str, ...] = ()

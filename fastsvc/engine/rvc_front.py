@@ -39,7 +39,8 @@ def features(engine, audio: np.ndarray, rate_hz: int, request: Request) -> Featu
     options, mel = rvc_options.of(engine, request), engine.config.mel
     assert options is not None, "the engine is not a voice of RVC"
     frames = max(1, math.ceil(resample.resampled_length(len(audio), rate_hz, mel.rate_hz) / mel.hop_samples))
-    padded = continued(at_16k(audio, rate_hz, request.high_pass, request.resample_quality), frames)
+    low_rate = engine.resample(audio, rate_hz, RATE_HZ, request.resample_quality)
+    padded = continued(prepared(low_rate, request.high_pass), frames)
     frames += 2 * MARGIN
     units = engine.encoder.encode(padded[HALF:])  # first, as a GPU works on it while the host waits for the pitch
     original = None
@@ -53,9 +54,9 @@ def features(engine, audio: np.ndarray, rate_hz: int, request: Request) -> Featu
     return Features(units, unit_indices, f0_hz, voiced, torch.zeros(frames), original, options.protect, MARGIN)
 
 
-def at_16k(audio: np.ndarray, rate_hz: int, high_pass: bool, quality: str = "HQ") -> np.ndarray:
-    """[samples] → [samples] at RATE_HZ, as an embedder and a pitch tracker of RVC get it."""
-    audio = peaks.limited(resample.resample(audio, rate_hz, RATE_HZ, quality), peaks.INPUT_PEAK)
+def prepared(audio: np.ndarray, high_pass: bool) -> np.ndarray:
+    """[samples] at RATE_HZ → [samples], as an embedder and a pitch tracker of RVC get them."""
+    audio = peaks.limited(audio, peaks.INPUT_PEAK)
     audio = audio if len(audio) else np.zeros(1, np.float32)  # of a sample or two at a higher rate nothing is left
     return butterworth.high_passed(audio) if high_pass else audio
 

@@ -48,7 +48,7 @@ class LowBand(NamedTuple):
 
 def low_band(audio: np.ndarray, rate_hz: int, hop_samples: int, frames: int) -> LowBand:
     """The input of :func:`without_hum`, from audio [samples] whose frame t is centred at sample t · hop + hop / 2."""
-    factor, parts, power = max(1, rate_hz // highpass.LOW_RATE_HZ), [], []
+    factor, parts, power = low_factor(rate_hz), [], []
     reach, block = highpass.SPAN * factor, BLOCK_SAMPLES // factor * factor
     mean = np.full(factor, 1 / factor, np.float32)
     for start in range(0, len(audio), block):
@@ -62,6 +62,11 @@ def low_band(audio: np.ndarray, rate_hz: int, hop_samples: int, frames: int) -> 
     level = (total[last] - total[first]) / np.maximum(1, last - first)
     band = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     return LowBand(band, rate_hz / factor, hop_samples / factor, 10 * np.log10(np.maximum(level, 1e-20)))
+
+
+def low_factor(rate_hz: int) -> int:
+    """How many samples become one of the low band."""
+    return max(1, rate_hz // highpass.LOW_RATE_HZ)
 
 
 def without_hum(band: LowBand, f0_hz: np.ndarray, voiced: np.ndarray, style: str, low_hz: float):

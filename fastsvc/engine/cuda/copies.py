@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +12,7 @@ PINNED_MOST = 64 * 2**20  # bytes of one tensor in pinned memory, which is expen
 
 
 def host_stream(device: torch.device):
-    """A stream for copies to the host; None for a device that is not a GPU."""
+    """A stream for copies to the host, or other work beside the current one's; None for a device that is not a GPU."""
     return torch.cuda.Stream(device) if device.type == "cuda" else None
 
 
@@ -21,6 +22,41 @@ def to_device(value: Tensor, device: torch.device, dtype: torch.dtype | None = N
     if device.type == "cuda" and value.device.type == "cpu" and value.nbytes <= PINNED_MOST:
         value = value.pin_memory()  # PyTorch reuses its memory only after the copy
     return value.to(device, non_blocking=True)
+
+
+class HostValues:
+    """A small tensor on its way to the host, for which nobody waits before its values are needed."""
+
+    def __init__(self, value: Tensor):
+        self.arrived = None
+        if value.device.type != "cuda":
+            self.value = value.detach().cpu().clone()
+            return
+        with torch.inference_mode(False):
+            self.value = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+        self.value.copy_(value, non_blocking=True)
+        self.arrived = torch.cuda.current_stream(value.device).record_event()
+
+    def wait(self) -> np.ndarray:
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.value.numpy()
+
+
+class DeviceAudio:
+    """The audio of one recording [samples] where it stays on the device; used as :class:`HostCopy`."""
+
+    def __init__(self, samples: int, device: torch.device):
+        with torch.inference_mode(False):
+            self.audio = torch.empty(samples, device=device)
+
+    def send(self, chunks: Iterable[tuple[int, int, Tensor]]) -> None:
+        for first, last, values in chunks:
+            self.audio[first:last].copy_(values)
+
+    def wait(self) -> Tensor:
+        """The whole audio, on which the current stream may still be at work."""
+        return self.audio
 
 
 class HostCopy:

@@ -31,7 +31,8 @@ FLOAT32_PRODUCTS = "tf32x3"  # how float32 is multiplied on tensor cores: three 
 
 @dataclass(frozen=True)
 class Slice:
-    """The kernels' input for some frames of a recording. Units and utterance are already on the device."""
+    """The kernels' input for some frames of a recording. Units and utterance are already on the device; scalars may be
+    there or on the host."""
 
     units: Tensor  # [Tu, U], float32, of the whole recording
     unit_indices: Tensor  # [T] int32, rows of units
@@ -133,13 +134,18 @@ class Staging:
             size = len(piece)
             lengths[i], first_frames[i], seeds[i] = size, piece.first, as_int64(piece.seed)
             units, unit_indices = compact(piece.units, piece.unit_indices, frames)
-            scalars[:, i, :size], indices[i, :size] = piece.scalars, unit_indices
+            indices[i, :size] = unit_indices
+            if piece.scalars.device.type == "cpu":
+                scalars[:, i, :size] = piece.scalars
             program.units[i, : len(units)].copy_(units, non_blocking=True)
             program.utterance[i].zero_()
             program.utterance[i, : len(piece.utterance)].copy_(piece.utterance, non_blocking=True)
         pairs = (net.lengths, lengths), (net.first_frames, first_frames), (net.seeds, seeds)
         for target, source in (*pairs, (program.scalars, scalars), (program.unit_indices, indices)):
             target.copy_(source, non_blocking=True)
+        for i, piece in enumerate(slices):
+            if piece.scalars.device.type != "cpu":
+                program.scalars[:, i, : len(piece)].copy_(piece.scalars)
         if self.pinned:
             self.sent = torch.cuda.current_stream(self.device).record_event()
 

@@ -10,10 +10,14 @@ import torch
 from fastsvc.artifact import seal
 from fastsvc.artifact.device_part import DevicePart
 from fastsvc.artifact.manifest import Manifest
-from fastsvc.config import DdspConfig, RvcConfig
+from fastsvc.audio import polyphase
+from fastsvc.config import AcousticConfig, DdspConfig, RvcConfig
 from fastsvc.engine.cuda import launcher, selfcheck, selfcheck_rvc, support
+from fastsvc.engine.cuda.front import DeviceFront
 from fastsvc.engine.cuda.generators.backends import backend_choice
+from fastsvc.engine.cuda.joining import DeviceJoin
 from fastsvc.engine.cuda.pitch import Yin
+from fastsvc.engine.cuda.resampling import DeviceResampler
 from fastsvc.engine.cuda.rvc import CudaRvcSampler
 from fastsvc.engine.cuda.sampler import MelSampler
 from fastsvc.engine.cuda.vocoder import Synthesiser
@@ -76,5 +80,10 @@ def assemble(model: Model, precision: str = "auto", device="cuda", vocoder_backe
         choice = backend_choice(model, tensors, half, device, arch, kernel_launcher, part, vocoder_backend)
         synthesiser = Synthesiser(tensors, model.vocoder, base, half, device, kernel_launcher, choice)
     selfcheck.check(folder.manifest.check, sampler, synthesiser, precision, layers)
-    parts = sampler, synthesiser, model.encoder(device, half), yin, model.retrieval(device)
-    return Parts(device, precision, how, *parts)
+    encoder = model.encoder(device, half)
+    parts = sampler, synthesiser, encoder, yin, model.retrieval(device)
+    if not polyphase.on_device():
+        return Parts(device, precision, how, *parts)
+    front = DeviceFront(config, encoder, yin, device) if isinstance(config, AcousticConfig) and encoder else None
+    join = DeviceJoin(config.mel.rate_hz, device)
+    return Parts(device, precision, how, *parts, front=front, join=join, resample=DeviceResampler(device))

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fastsvc.config import HubertConfig
+from fastsvc.engine.cuda.copies import to_device
 from fastsvc.engine.cuda.programs import LENGTHS, Programs, audio_to_device, prepared_length
 from fastsvc.features import hubert
 from fastsvc.model.hubert import ConvLayer, FeatureExtractor
@@ -190,7 +191,7 @@ class HubertProgram:
     def set_bounds(self, samples: int, valid_units: int, low: int, high: int) -> None:
         """Set the numbers of valid samples and units; attention reads the units [low, high)."""
         windows = (samples - self.kernel) // self.stride + 1
-        self.bounds.copy_(torch.tensor((windows, valid_units, low, high)), non_blocking=True)
+        self.bounds.copy_(to_device(torch.tensor((windows, valid_units, low, high)), self.bounds.device))
 
     def run(self) -> None:
         weights, config = self.weights, self.weights.config

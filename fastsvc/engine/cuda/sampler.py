@@ -78,13 +78,13 @@ class MelSampler(BatchedSampler):
     def _slice_jobs(self, recordings, speaker, steps, noises, block, mel) -> list[SliceJob]:
         """All slices of all recordings, in order."""
         halo = self.halo(steps)
-        utterance, jobs = speaker.detach().float().to(self.device), []
+        utterance, jobs = to_device(speaker.detach(), self.device, torch.float32), []
         start_mel = None if mel is None else self.normalise(mel.to(self.device))
         for recording, (features, noise) in enumerate(zip(recordings, noises, strict=True)):
             frames = len(features.f0_hz)
             units, unit_indices, recording_cond = self.condition.inputs(features, speaker)
             cuts = self.buckets.cut(frames, halo) if block is None else blocks(frames, block, halo)
-            by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()]).cpu()
+            by_frame = torch.stack([features.f0_hz, features.volume, features.voiced.float()])
             units = to_device(units, self.device, torch.float32)  # once, not for each slice
             for first, last, start, end in cuts:
                 seed = noise.seed if isinstance(noise, SeededNoise) else 0

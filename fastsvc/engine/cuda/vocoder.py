@@ -17,7 +17,7 @@ from fastsvc.config import AnyVocoderConfig
 from fastsvc.engine import buckets, ranges
 from fastsvc.engine.cpu.generators import torch_generator
 from fastsvc.engine.cpu.sampler import Progress
-from fastsvc.engine.cuda.copies import HostCopy, host_stream, to_device
+from fastsvc.engine.cuda.copies import DeviceAudio, HostCopy, host_stream, to_device
 from fastsvc.engine.cuda.generators.choice import BackendChoice, measured_shapes
 from fastsvc.engine.cuda.generators.torch_backend import TorchGenerator
 from fastsvc.engine.cuda.graphs import Graphs, on, settle
@@ -69,13 +69,17 @@ class Synthesiser:
         block: int | None = None,
         progress: Progress | None = None,
         speaker: Tensor | None = None,
+        to_host: bool = True,
     ) -> Callable[[], Tensor]:
-        """Start the work; the call that is returned waits for the audio. Until then other recordings may begin."""
+        """Start the work; the call that is returned waits for the audio. Until then other recordings may begin. Without
+        ``to_host`` the audio stays on the device, and nothing waits."""
 
         def work() -> Callable[[], Tensor]:
             tensors = to_device(mel, self.device), to_device(f0_hz, self.device)
             vector = None if speaker is None else to_device(speaker, self.device)
-            return self._synthesise(*tensors, seed, block, progress, vector).wait
+            size = len(mel) * self.config.mel.hop_samples
+            audio = HostCopy(size, self.device, self.host_stream) if to_host else DeviceAudio(size, self.device)
+            return self._synthesise(audio, *tensors, seed, block, progress, vector).wait
 
         return self._within_memory(work)
 
@@ -99,11 +103,12 @@ class Synthesiser:
         self.inputs, self.replays, self.calls, self.feeds = {}, {}, {}, {}
         self.choice.release()
 
-    def _synthesise(self, mel, f0_hz, seed, block, progress, speaker) -> HostCopy:
+    def _synthesise(
+        self, audio: HostCopy | DeviceAudio, mel, f0_hz, seed, block, progress, speaker
+    ) -> HostCopy | DeviceAudio:
         hop, frames = self.config.mel.hop_samples, len(mel)
         cut = buckets.even_slices(frames, self.halo_frames, block or self.longest)
         parts, reached = by_frame(f0_hz, self.config), None
-        audio = HostCopy(frames * hop, self.device, self.host_stream)
         for group in cut.batches(self.most_batch):
             starts = [cut.starts[i] for i in group]
             following = cut.starts[group[-1] + 1] if group[-1] + 1 < len(cut.starts) else None

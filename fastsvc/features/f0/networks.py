@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fastsvc.audio import resample, slicing
+from fastsvc.audio import polyphase, resample, slicing
 from fastsvc.audio.mel import log_mel, triangles
 from fastsvc.features.f0 import pitch_weights
 from fastsvc.model import crepe, fcpe, rmvpe
@@ -35,6 +35,8 @@ def at_16k(audio: torch.Tensor, rate_hz: int) -> torch.Tensor:
     """[samples] at any rate to 16 kHz, on its device."""
     if rate_hz == RATE_HZ:
         return audio
+    if audio.is_cuda and polyphase.on_device() and polyphase.polyphase(rate_hz, RATE_HZ, audio.device) is not None:
+        return polyphase.resampled(audio, rate_hz, RATE_HZ)
     return torch.from_numpy(resample.resample(audio.cpu().numpy(), rate_hz, RATE_HZ)).to(audio.device)
 
 
