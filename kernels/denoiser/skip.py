@@ -70,8 +70,8 @@ def skip_kernel(
 
 def tile(frames: int, channels: int, layers: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
     """Blocks and splits for ``batch`` sequences of ``frames``."""
-    rows = batch * frames
-    return tiles.choose(rows, channels, layers * channels, dtype.itemsize, arch, splits=SPLITS)
+    size = {"splits": SPLITS, "widest": 256}
+    return tiles.choose(batch * frames, channels, layers * channels, dtype.itemsize, arch, **size)
 
 
 def parts_like(z: Tensor, channels: int, block: tiles.Tile, allocate: Callable[..., Tensor] = torch.empty) -> Tensor:
