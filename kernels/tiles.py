@@ -33,6 +33,7 @@ TENSOR_RATE = {80: 1024, 86: 512, 87: 1024, 89: 512, 90: 2048, 100: 4096, 103: 4
 # Bytes a cycle that a multiprocessor reads from the L2 cache while all of them do: published microbenchmarks have 28 to
 # 30 of an H100. Where there is no row, blocks are chosen as if each had all that it can take, LOAD_BYTES.
 L2_BYTES = {90: 30}
+OPERAND_PASSES = 3  # of an operand through shared memory, 128 bytes a cycle: in once, and out to two warps
 # Limit of a block's accumulators: 128 registers a thread where operands stay in shared memory, else half as many.
 AREA = {arch: 128 * (256 if arch in (90, 100, 103) else 128) for arch in SHARED_BYTES}
 LOAD_BYTES = 64  # a cycle: what one multiprocessor can read from the L2 cache, and copy into its shared memory
@@ -124,6 +125,8 @@ def cost(
     from_cache = cache_rate(programs, arch, processors)
     load = (fresh * tile.rows + tile.columns) * tile.depth * width / from_cache
     copy = (tile.rows + tile.columns) * tile.depth * width / LOAD_BYTES
+    if arch in L2_BYTES:
+        copy *= OPERAND_PASSES / 2
     steps = -(-depth // (tile.depth * tile.splits))
     epilogue = tile.rows * tile.columns * EPILOGUE_BYTES / from_cache
     return waves * (PROGRAM_CYCLES + steps * max(multiply, load, copy, STEP_CYCLES) + epilogue)

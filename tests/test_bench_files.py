@@ -50,7 +50,7 @@ def run(*arguments, cwd, **environment):
 
 def test_the_programs_are_found():
     names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table"
-    names += " live_voices models phones precision retrieval roofline rvc rvc_engine same scale scale_model serve"
+    names += " live_voices models phones precision retrieval roofline rvc rvc_engine same sass scale scale_model serve"
     names += " trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 

@@ -1,5 +1,7 @@
 """All layers in one launch, compiled and executed: programs that wait for one another, and what their flags order."""
 
+import re
+
 import pytest
 import torch
 from ptx import compiled
@@ -45,14 +47,15 @@ def test_flags_that_order_nothing_are_noticed(tmp_path_factory, word):
 
 
 @pytest.mark.long
-def test_a_program_that_does_not_wait_is_noticed(tmp_path_factory):
-    """Its loop ends at once, whatever it has seen."""
+def test_a_tile_that_looks_at_one_neighbour_alone_is_noticed(tmp_path_factory):
+    """Of the row blocks from low to high the first one, and it goes on whatever it has seen there."""
 
-    def hasty(ptx):
-        head, atom, tail = ptx.partition("atom.global.gpu.acquire")
-        place = tail.index("bra")
-        guard = tail.rindex("@", 0, place)
-        return head + atom + tail[:guard] + "// " + tail[guard:]
+    def near(ptx):
+        high = re.compile(r"(setp\.ge\.\w+\s+%p\d+, (%r\d+), (%r\d+);\s+setp\.le\.s32\s+%p\d+, \2, )%r\d+")
+        ptx, count = high.subn(r"\1\3", ptx)
+        ptx, loops = re.subn(r"(atom\.global\.gpu\.acquire(?:(?!bra).)*)@%p\d+ bra\s+\S+", r"\1", ptx, flags=re.S)
+        assert count == loops == 2
+        return ptx
 
-    *_, interpreter = execute(tmp_path_factory, 90, hasty)
+    *_, interpreter = execute(tmp_path_factory, 90, near)
     assert RACE in interpreter.faults.kinds

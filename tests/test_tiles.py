@@ -89,7 +89,7 @@ def test_few_programs_share_the_cache():
 def test_rows_that_stay_in_the_processors_cache_cost_less():
     tile = Tile(128, 128, 64, 8, 4)
     every, some = (tiles.cost(tile, 1875, 1024, 1792, 2, 90, fresh=share) for share in (1.0, 768 / 1792))
-    assert some < 0.8 * every
+    assert some < 0.85 * every
     assert tiles.cost(tile, 1875, 1024, 1792, 2, 90, fresh=0.0) >= 1500 + 28 * 128 * 128 * 64 / 2048
 
 
@@ -99,15 +99,13 @@ def test_all_layers_in_one_launch_are_offered_for_short_inputs(arch, dtype):
     processors, limit = tiles.PROCESSORS[arch], tiles.SHARED_BYTES[arch]
     for frames, batch in ((1, 1), (94, 1), (64, 2)):
         tile = layers_tile.tile(frames, 512, 256, dtype, arch, batch)
-        if processors < 40:  # Orin
-            continue
-        if tile is None:
-            assert dtype == torch.float32 and arch in (86, 121), (frames, batch)
+        if tile is None:  # few processors, and float32's blocks are small
+            assert processors < 100 and frames > 1, (frames, batch)
             continue
         tiles_each = programs(tile, -(-frames // tile.rows) * tile.rows * batch, 1024)
-        assert tiles_each <= 2 * processors and tile.shared_bytes(dtype.itemsize) <= limit
+        assert tiles_each <= processors and tile.shared_bytes(dtype.itemsize) <= limit
         assert tile.divides(1024, 256) and 512 % tile.narrow == 0 and tile.narrow <= 2 * tile.rows
-    assert layers_tile.tile(1875, 512, 256, dtype, arch) is None
+    assert layers_tile.tile(513, 512, 256, dtype, arch) is layers_tile.tile(64, 512, 256, dtype, arch, 9) is None
 
 
 def test_cycles_of_dilations():

@@ -106,8 +106,8 @@ def gated_conv_kernel(
 def tile(frames: int, channels: int, hidden: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
     """Blocks for ``batch`` sequences of ``frames``; columns count gates and filters."""
     depth = 3 * channels + hidden
-    size = {"narrowest": 32, "widest": 256, "fresh": (channels + hidden) / depth}
-    return tiles.choose(batch * frames, 2 * channels, depth, dtype.itemsize, arch, **size)
+    product, fresh = (batch * frames, 2 * channels, depth, dtype.itemsize, arch), (channels + hidden) / depth
+    return tiles.choose(*product, narrowest=32, widest=256, fresh=fresh)
 
 
 def launch(

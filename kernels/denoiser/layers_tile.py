@@ -8,8 +8,7 @@ import torch
 
 from fastsvc.kernels import tiles
 
-MOST_ROUNDS = 2  # tiles of a phase for one program; with more, launches of their own cost little beside the work
-MOST_ROW_BLOCKS = 128  # of a sequence: as many as a program of four warps has threads to look at their counts
+MOST_ROWS = 512  # in all sequences; beyond that launches of their own cost little beside the work
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,9 @@ def tile(frames: int, channels: int, hidden: int, dtype: torch.dtype, arch: int,
     """The cheapest blocks for ``batch`` sequences of ``frames``, of the same rows in both phases; None where inputs are
     too long for one launch."""
     depth, width = 3 * channels + hidden, dtype.itemsize
-    fresh, limit = (channels + hidden) / depth, MOST_ROUNDS * tiles.PROCESSORS[tiles.architecture(arch)]
+    fresh, processors = (channels + hidden) / depth, tiles.PROCESSORS[tiles.architecture(arch)]
+    if batch * frames > MOST_ROWS:
+        return None
     found = []
     for height in (16, 32, 64):
         blocks = batch * -(-frames // height)
@@ -31,11 +32,13 @@ def tile(frames: int, channels: int, hidden: int, dtype: torch.dtype, arch: int,
             conv = tiles.sized(height, columns, width, arch)
             if conv is None or columns > 2 * height or not conv.divides(2 * channels, channels):
                 continue
-            if blocks * (2 * channels // columns) > limit or blocks > batch * MOST_ROW_BLOCKS:
+            if blocks * (2 * channels // columns) > processors:  # a phase is one tile of each program
                 continue
             cycles = tiles.cost(conv, blocks * height, 2 * channels, depth, width, arch, fresh=fresh)
             for narrow in (16, 32, 64):
                 small = tiles.sized(height, narrow, width, arch)
+                if narrow == 16 and arch in (120, 121):  # 16 bytes of stack
+                    continue
                 if small is None or not small.divides(channels, channels) or small.warps > conv.warps:
                     continue
                 both = cycles + tiles.cost(small, blocks * height, channels, channels, width, arch)
