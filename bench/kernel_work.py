@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fastsvc.kernels.denoiser import gated_conv
 from fastsvc.kernels.launch import Launch
 
 KIB = 1024
@@ -43,7 +44,7 @@ def phases(launch: Launch) -> list[tuple[Work, int]]:
     c, rows, columns, narrow, layers = k["C"], k["ROWS"], k["COLUMNS"], k["NARROW"], k["LAYERS"]
     blocks, deep = launch.arguments["batch"] * -(-launch.arguments["frames"] // rows), 2 * c + k["STATE_STRIDE"]
     reach = 1 << (k["CYCLE"] - 1)
-    tiles, read = blocks * (2 * c // columns), (rows + 2 * reach) * c + rows * (k["STATE_STRIDE"] - c)
+    tiles, read = blocks * (2 * c // columns), _gated_columns(rows, reach, k)
     loads, stores = tiles * (read + columns * deep) * width, tiles * rows * columns // 2 * width
     products, steps = tiles * rows * columns * deep, deep // k["DEPTH"]
     conv = Work(2.0 * products, loads, stores, deep * 2 * c * width, 0, steps, tiles)
@@ -52,6 +53,13 @@ def phases(launch: Launch) -> list[tuple[Work, int]]:
     products, steps = tiles * rows * narrow * c, c // k["DEPTH"]
     residual = Work(2.0 * products, loads, stores, c * c * width, 0, steps, tiles)
     return [(conv, layers), (residual, layers - 1)]
+
+
+def _gated_columns(rows: int, dilation: int, k: dict) -> int:
+    """Numbers that a block of a gated convolution reads of the state: each tap's, or in large blocks all taps' once."""
+    if rows < gated_conv.rows_to_reuse():
+        return rows * (2 * k["C"] + k["STATE_STRIDE"])
+    return (rows + 2 * dilation) * k["C"] + rows * (k["STATE_STRIDE"] - k["C"])
 
 
 def _layers(launch: Launch) -> Work:
@@ -76,12 +84,11 @@ def _product(name: str, launch: Launch) -> Work:
         "conv": lambda: k["TAPS"] * k["C"],
         "upsample": lambda: k["TAPS"] * k["C"],
     }[name]()
-    hidden = k.get("STATE_STRIDE", 0) - k["C"] if name == "gated_conv" else 0
     # bytes of the rows that a program reads; those of the last condition, mel and part in whole columns
     halo = (k["TAPS"] - 1) * launch.arguments.get("dilation", 1) if "TAPS" in k else 0
     read = {
         "condition": lambda: rows * k["U"] * launch.arguments["units"].element_size(),
-        "gated_conv": lambda: ((rows + 2 * launch.arguments["dilation"]) * k["C"] + rows * hidden) * width,
+        "gated_conv": lambda: _gated_columns(rows, launch.arguments["dilation"], k) * width,
         "first": lambda: rows * k["M"] * 4 * k["CARRY"],
         "head": lambda: rows * (k["C"] * (4 * k["SPLITS"] if k["SPLITS"] > 1 else width) + 4 * columns),
         "conv": lambda: (rows + halo) * k["X_STRIDE"] * launch.arguments["x"].element_size(),

@@ -111,10 +111,12 @@ def cost(
     arch: int,
     processors: int | None = None,
     fresh: float = 1.0,
+    reuse_rows: int = 0,
 ) -> float:
     """Cycles of [rows, depth] @ [depth, columns] in blocks of ``tile``, at ``width`` bytes an element.
 
-    ``fresh``: the share of a block's rows that is read from the L2 cache; the rest is in the multiprocessor's own.
+    ``fresh``: the share of a block's rows that is read from the L2 cache; the rest is in the multiprocessor's own, of
+    blocks of at least ``reuse_rows``.
     """
     arch = architecture(arch)
     processors = processors or PROCESSORS[arch]
@@ -123,6 +125,7 @@ def cost(
     rate = TENSOR_RATE[arch] * 2 / width
     multiply = tile.rows * tile.columns * tile.depth / rate
     from_cache = cache_rate(programs, arch, processors)
+    fresh = fresh if tile.rows >= reuse_rows else 1.0
     load = (fresh * tile.rows + tile.columns) * tile.depth * width / from_cache
     copy = (tile.rows + tile.columns) * tile.depth * width / LOAD_BYTES
     if arch in L2_BYTES:
@@ -145,10 +148,12 @@ def choose(
     widest: int = 128,
     splits: tuple[int, ...] = (1,),
     fresh: float = 1.0,
+    reuse_rows: int = 0,
 ) -> Tile:
     """The cheapest tile of a matrix product that fits the device; columns and depth must divide by the tile's.
 
-    ``width``: bytes an element. ``narrowest``, ``widest``: columns that a tile may have. ``fresh``: as in :func:`cost`.
+    ``width``: bytes an element. ``narrowest``, ``widest``: columns that a tile may have. ``fresh`` and
+    ``reuse_rows``: as in :func:`cost`.
     """
     arch = architecture(arch)
     fitting = [
@@ -158,7 +163,7 @@ def choose(
     ]
     if not fitting:
         raise ValueError(f"no tile for {columns} columns and depth {depth}")
-    product = rows, columns, depth, width, arch, processors, fresh
+    product = rows, columns, depth, width, arch, processors, fresh, reuse_rows
     return min(fitting, key=lambda t: (cost(t, *product), -t.rows * t.columns))
 
 

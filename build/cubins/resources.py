@@ -90,7 +90,7 @@ def launches(
     cond = net.project_units(units, positions, scalars, empty(batch, packed.hidden))
     chain = net.schedule([Update(spread=1.0)], spread=1.0)
     names = ("condition", "first", "gated_conv", "residual", "skip", "head")
-    by_name = dict(zip(names, (cond, *chain[:3], *chain[-2:])))
+    by_name: dict[str, Launch] = dict(zip(names, (cond, *chain[:3], *chain[-2:])))
     if net.can_join:
         net.together = True
         by_name["layers"] = net.evaluation(0)[1]

@@ -4,7 +4,8 @@ Row t of the operand is [X[t−δ], X[t+δ], X[t], cond[t]]. The state buffer [B
 condition, so the middle tap and the condition are adjacent columns and nothing is gathered. The weight is
 [3C + H, 2C] with alternating gate and filter columns (pack.py): neighbouring accumulators of one thread are a gate
 and its filter. The taps of some channels come one after another, before the next channels: their rows are nearly the
-same ones, read once from the L2 cache and then from the multiprocessor's own.
+same ones. Large blocks read them once from the L2 cache and then from the multiprocessor's own; in small ones the way
+through that cache costs as much.
 """
 
 import math
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.kernels import dependent, tiles
-from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.language import constant, jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
 
@@ -26,6 +27,9 @@ def reference(state: Tensor, weight: Tensor, bias: Tensor, lengths: Tensor, dila
     operand = torch.cat([x[:, :frames], x[:, 2 * dilation :], rows], dim=-1)
     gate, filter_ = (operand @ weight + bias).unflatten(-1, (width, 2)).unbind(-1)
     return torch.where(inside[..., None], torch.sigmoid(gate) * torch.tanh(filter_), 0)
+
+
+REUSE_ROWS = constant(64)  # of blocks that read rows through the multiprocessor's own cache
 
 
 @jit
@@ -45,6 +49,7 @@ def convolved(
     PRECISION: tl.constexpr,
 ):
     """z of rows ``t`` in the columns of ``block`` [ROWS, COLUMNS / 2], float32, zero from ``length`` on."""
+    HINT: tl.constexpr = ".ca" if ROWS >= REUSE_ROWS else ""
     k = tl.arange(0, DEPTH)
     packed = block * COLUMNS + tl.arange(0, COLUMNS)
     weights = weight + k[:, None] * (2 * C) + packed[None, :]
@@ -55,7 +60,7 @@ def convolved(
         row = t + tl.where(tap == 2, 0, (2 * tap - 1) * dilation)
         address = x + row[:, None] * STATE_STRIDE + (part * DEPTH + k)[None, :]
         mask = (row >= 0)[:, None] & (row < length)[:, None]
-        a = tl.load(address, mask=mask, other=0.0, cache_modifier=".ca")
+        a = tl.load(address, mask=mask, other=0.0, cache_modifier=HINT)
         w = tl.load(weights + (tap * C + part * DEPTH) * (2 * C))
         sums = tl.dot(a, w, sums, input_precision=PRECISION)
     sums += tl.load(bias + packed)[None, :]
@@ -107,7 +112,12 @@ def tile(frames: int, channels: int, hidden: int, dtype: torch.dtype, arch: int,
     """Blocks for ``batch`` sequences of ``frames``; columns count gates and filters."""
     depth = 3 * channels + hidden
     product, fresh = (batch * frames, 2 * channels, depth, dtype.itemsize, arch), (channels + hidden) / depth
-    return tiles.choose(*product, narrowest=32, widest=256, fresh=fresh)
+    return tiles.choose(*product, narrowest=32, widest=256, fresh=fresh, reuse_rows=rows_to_reuse())
+
+
+def rows_to_reuse() -> int:
+    """:data:`REUSE_ROWS` as a plain number."""
+    return int(getattr(REUSE_ROWS, "value", REUSE_ROWS))
 
 
 def launch(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from fastsvc.kernels import tiles
+from fastsvc.kernels.denoiser import gated_conv
 
 MOST_ROWS = 512  # in all sequences; beyond that launches of their own cost little beside the work
 
@@ -34,7 +35,9 @@ def tile(frames: int, channels: int, hidden: int, dtype: torch.dtype, arch: int,
                 continue
             if blocks * (2 * channels // columns) > processors:  # a phase is one tile of each program
                 continue
-            cycles = tiles.cost(conv, blocks * height, 2 * channels, depth, width, arch, fresh=fresh)
+            cycles = tiles.cost(
+                conv, blocks * height, 2 * channels, depth, width, arch, None, fresh, gated_conv.rows_to_reuse()
+            )
             for narrow in (16, 32, 64):
                 small = tiles.sized(height, narrow, width, arch)
                 if narrow == 16 and arch in (120, 121):  # 16 bytes of stack
