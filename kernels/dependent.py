@@ -19,6 +19,30 @@ def possible(device: torch.device, arch: int) -> bool:
 
 
 @jit
+def prefetch(
+    weight,
+    column,
+    share,
+    shares,
+    ROWS: tl.constexpr,
+    STRIDE: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
+):
+    """Ask for columns [column, column + COLUMNS) of weight [ROWS, STRIDE] in the L2 cache: of its blocks of DEPTH rows
+    every ``shares``-th one, from the ``share``-th on."""
+    SIZE: tl.constexpr = weight.dtype.element_ty.primitive_bitwidth // 8
+    LINE: tl.constexpr = min(128 // SIZE, COLUMNS)  # of the cache, in elements
+    row = tl.arange(0, DEPTH)[:, None] * STRIDE
+    addresses = weight + column + row + tl.arange(0, COLUMNS // LINE)[None, :] * LINE
+    for block in range(share, ROWS // DEPTH, shares):
+        address = (addresses + block * DEPTH * STRIDE).to(tl.int64)
+        tl.inline_asm_elementwise(
+            "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [address], tl.int32, is_pure=False, pack=1
+        )
+
+
+@jit
 def begin(
     weight,
     column,
@@ -35,16 +59,8 @@ def begin(
     take turns along axis 0 of the grid.
     """
     if PDL:
-        SIZE: tl.constexpr = weight.dtype.element_ty.primitive_bitwidth // 8
-        LINE: tl.constexpr = min(128 // SIZE, COLUMNS)  # of the cache, in elements
-        row = tl.arange(0, DEPTH)[:, None] * STRIDE
-        addresses = weight + column + row + tl.arange(0, COLUMNS // LINE)[None, :] * LINE
         blocks = tl.num_programs(0) // TILES
         share = tl.program_id(1) * blocks + tl.program_id(0) // TILES
-        for block in range(share, ROWS // DEPTH, blocks * tl.num_programs(1)):
-            address = (addresses + block * DEPTH * STRIDE).to(tl.int64)
-            tl.inline_asm_elementwise(
-                "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [address], tl.int32, is_pure=False, pack=1
-            )
+        prefetch(weight, column, share, blocks * tl.num_programs(1), ROWS, STRIDE, COLUMNS, DEPTH)
         tl.extra.cuda.gdc_wait()
         tl.extra.cuda.gdc_launch_dependents()

@@ -40,7 +40,8 @@ class Launch:
     """A kernel with its grid, its arguments in the order of its parameters, its constants and its options.
 
     ``arguments`` on the meta device can be compiled, not run. ``early``: the kernel may begin before the one started
-    before it has ended, and waits by itself (kernels/dependent.py).
+    before it has ended, and waits by itself (kernels/dependent.py). ``cooperative``: its programs wait for one another,
+    so that the driver must refuse a grid that it cannot run at once (kernels/denoiser/layers.py).
     """
 
     kernel: Any  # a triton.JITFunction, or without Triton the plain function
@@ -51,6 +52,7 @@ class Launch:
     stages: int
     registers: int | None = None
     early: bool = False
+    cooperative: bool = False
 
     @classmethod
     def of(cls, kernel, grid: tuple[int, ...], tile, **values) -> Launch:
@@ -80,6 +82,7 @@ class Launch:
         """Start the kernel through Triton, which compiles it on first use."""
         require()
         options = {**self.options, "launch_pdl": True} if self.early else self.options
+        options = {**options, "launch_cooperative_grid": True} if self.cooperative else options
         self.kernel[self.grid](**self.arguments, **self.constants, **options)
 
     def spec(self) -> dict:

@@ -162,6 +162,14 @@ def test_the_cache_hints_of_loads_reach_the_code(vocoder):
     assert [name for name, _ in lost if name != "waveform"] == []
 
 
+def test_large_blocks_of_the_gated_convolution_keep_their_rows(compiled):
+    """Its taps read the same rows; small blocks read them from the L2 cache each time, and weights come once anyway."""
+    for (name, arch), (launch, cubin) in compiled.items():
+        if name == "gated_conv":
+            assert ("cp.async.ca.shared.global" in cubin.ptx) == (launch.constants["ROWS"] >= 64), arch
+            assert "cp.async.cg.shared.global" in cubin.ptx
+
+
 @pytest.mark.parametrize("arch", COMPILED)
 def test_a_units_inner_rows_are_written_before_they_are_read(vocoder, arch):
     """All stores to the scratch, then a barrier of the whole program, then its loads; and one before the next block."""

@@ -154,6 +154,11 @@ def test_early_starts_are_asked_for_and_kept_apart(folder, monkeypatch):
     assert flags["condition", False] == flags["condition", True] == [False]
     assert not any(flags["sampling", False])
     assert flags["sampling", True] == [False] + [True] * (len(flags["sampling", False]) - 1)
+    captured = len(sampler.network.replays)
+    bound.clear()
+    sampler.network.together = True
+    sampler.network.replay(SHAPE, ("sampling",), lambda p: p.sampling(sampler.plans[1]))
+    assert len(bound) == 4 and bound[1].cooperative and len(sampler.network.replays) == captured + 1
 
 
 def test_stored_results_are_those_of_the_engine(folder):

@@ -77,6 +77,28 @@ def test_early_starts_give_the_same_bits(folder, frames, steps):
         assert torch.equal(net.out[0, :frames].cpu(), want), f"replay {number}"
 
 
+@pytest.mark.parametrize("frames, steps", [(94, 1), (94, 2), (64, 1)])
+@torch.inference_mode()
+def test_all_layers_in_one_launch(folder, frames, steps):
+    """The mel of many replays against the one of the usual launches, buffers poisoned before."""
+    gpu = Engine.open(folder, "cuda", "fp16")
+    network, given = gpu.sampler.network, (*told(frames), 0, steps)
+    want = gpu.synthesise(*given, seed=1)[1]
+    network.together = True
+    once = gpu.synthesise(*given, seed=1)[1]
+    assert error(once, want) < 2e-3  # blocks of other sizes add up in another order
+    shape = gpu.sampler.buckets.shape([frames])
+    net, plan = network.program(shape).net, gpu.sampler.plans[steps]
+    assert net.can_join
+    start = network.prepared(shape, ("sampling", steps), lambda p: p.sampling(plan))
+    for number in range(300):
+        for buffer in (net.z, net.parts, net.x, net.out, net.state[..., : net.weights.channels]):
+            buffer.fill_(float("nan"))
+        net.counts.fill_(9)
+        start()
+        assert torch.equal(net.out[0, :frames].cpu(), once), f"replay {number}"
+
+
 def test_two_processes_give_the_same_mel(folder):
     program = (
         "import sys, hashlib, torch; from fastsvc.engine.engine import Engine\n"

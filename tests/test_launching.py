@@ -37,6 +37,8 @@ def test_a_kernel_is_loaded_once_and_started_with_its_arguments():
     assert api.calls[-1] == api.calls[-2] and api.attributes == [(6, 1)]
     calls.bind(function, (3, 2), {"x": x, "n": -5, "c": 0.5}, early=True, carve_out=58)()
     assert api.attributes == [(6, 1), (14, 58)]
+    calls.bind(function, (3, 2), {"x": x, "n": -5, "c": 0.5}, cooperative=True)()
+    assert api.attributes == [(2, 1)]
     small = Driver(api := Api())
     small.load(b"cubin", "kernel", 4, 48 * 1024, PARAMETERS)
     assert [call[0] for call in api.calls] == ["load", "function"]
@@ -70,6 +72,10 @@ def test_cuda_bindings_has_what_is_used():
     assert config.numAttrs == 1 and int(config.hStream) == 77
     divided = Driver(api)._config(driver.LoadedKernel("handle", "module", 8, 50_000, ()), (3, 2, 1), False, 58)
     assert [(int(one.id), one.value.sharedMemCarveout) for one in divided.attrs] == [(14, 58)]
+    (waiting,) = (
+        Driver(api)._config(driver.LoadedKernel("handle", "module", 8, 50_000, ()), (3, 2, 1), False, None, True).attrs
+    )
+    assert int(waiting.id) == 2 and waiting.value.cooperative == 1
     assert int(api.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) == 8
     assert int(api.CUresult.CUDA_SUCCESS) == 0
 
@@ -95,6 +101,13 @@ def test_triton_is_told_of_an_early_start():
     for one in (given, replace(given, early=True)):
         one.run()
     assert "launch_pdl" not in told[0] and told[1] == {**told[0], "launch_pdl": True}
+
+
+def test_triton_is_told_of_programs_that_wait_for_one_another():
+    told = []
+    given = Launch({(1,): lambda **given: told.append(given)}, (1,), {}, {}, 4, 2, cooperative=True)
+    given.run()
+    assert told[0]["launch_cooperative_grid"] and not chained([given, given])[1].early
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from fastsvc.build.passes import measure
 from fastsvc.config import VocoderConfig
 from fastsvc.engine import buckets
 from fastsvc.engine.buckets import Buckets, Shape
-from fastsvc.engine.cuda import early, launch_plan
+from fastsvc.engine.cuda import early, joined, launch_plan
 from fastsvc.engine.engine import Engine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400), compiled.NEEDED]  # fifteen kernels are compiled
@@ -33,8 +33,10 @@ AUDIO = {"fp32": 2e-4, "fp16": 8e-3}  # relative RMS against the CPU's, as mels 
 
 @pytest.fixture
 def pair(request, tmp_path, tmp_path_factory, monkeypatch):
-    """(the CPU's engine, the stand-in GPU's, its driver's Api) of one precision."""
-    precision = request.param
+    """(the CPU's engine, the stand-in GPU's, its driver's Api) of one precision, "fp16 together" with all layers in one
+    launch."""
+    precision, _, together = request.param.partition(" ")
+    monkeypatch.setenv(joined.PERSISTENT, "1" if together else "0")
     monkeypatch.setattr(measure, "SECONDS_OF_AUDIO", {"denoiser": 0.1, "vocoder": 0.01})
     monkeypatch.setattr(engines, "VOCODER", VOCODER)
     monkeypatch.setattr(Buckets, "shapes", lambda self: [Shape(1, FRAMES)])
@@ -53,6 +55,18 @@ def pair(request, tmp_path, tmp_path_factory, monkeypatch):
     api.cubins.update(kept)
     with OnTheCpu():
         yield cpu, Engine.open(path, "cuda", precision, "triton"), api
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pair", ["fp16 together"], indirect=True)
+def test_all_layers_in_one_launch(pair):
+    """Built and run where the environment asks for it; layer by layer goes the check of an engine that is opened."""
+    cpu, gpu, api = pair
+    want, got = (engine.synthesise(*told(17), "Bert", 2, seed=9) for engine in (cpu, gpu))
+    assert error(got[1], want[1]) < BOUNDS["fp16"]
+    api.faults.check()
+    assert api.starts["layers_kernel"] > api.starts["residual_kernel"]
+    assert not api.early["layers_kernel"] and api.early["skip_kernel"]
 
 
 @pytest.mark.parametrize("pair", ["fp16", pytest.param("fp32", marks=pytest.mark.long)], indirect=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastsvc.kernels import tiles
-from fastsvc.kernels.denoiser import condition, first, gated_conv, head, residual, skip
+from fastsvc.kernels.denoiser import condition, first, gated_conv, head, layers_tile, residual, skip
 from fastsvc.kernels.tiles import Tile
 
 ARCHITECTURES = sorted(tiles.SHARED_BYTES)
@@ -57,13 +57,61 @@ def test_short_inputs_use_much_of_the_chip_and_long_ones_large_blocks():
     half, fp16 = torch.float16, 90
     for frames in (94, 188):
         assert programs(gated_conv.tile(frames, 512, 256, half, fp16), frames, 1024) >= 80
-        assert programs(skip.tile(frames, 512, 20, half, fp16), frames, 512) >= 80
+        assert programs(skip.tile(frames, 512, 20, half, fp16), frames, 512) >= 64  # fewer would read less, alone
     ten_seconds = gated_conv.tile(1875, 512, 256, half, fp16)
     assert (ten_seconds.rows, ten_seconds.columns) == (128, 128)
     assert programs(ten_seconds, 1875, 1024) == 120  # one wave of 132 processors
     minute = gated_conv.tile(11250, 512, 256, half, fp16)
     assert minute.rows * minute.columns >= 128 * 128
     assert skip.tile(11250, 512, 20, half, fp16).splits <= 2
+
+
+def read_bytes(tile, rows, columns, depth, width=2):
+    """From the L2 cache, by all programs."""
+    return programs(tile, rows, columns) // tile.splits * (tile.rows + tile.columns) * depth * width
+
+
+def test_what_saves_traffic_is_chosen():
+    """Ten seconds of the skip path: larger blocks and K in more parts read less than 128 × 128 would, in one wave."""
+    half = torch.float16
+    tile = skip.tile(1875, 512, 20, half, 90)
+    assert (tile.rows, tile.columns) == (128, 256) and programs(tile, 1875, 512) <= 132
+    smaller = Tile(128, 128, 64, 8, 4, splits=2)
+    assert read_bytes(tile, 1875, 512, 10240) < 0.8 * read_bytes(smaller, 1875, 512, 10240)
+
+
+def test_few_programs_share_the_cache():
+    assert tiles.cache_rate(132, 90) == tiles.L2_BYTES[90] and tiles.cache_rate(1000, 90) == tiles.L2_BYTES[90]
+    assert tiles.cache_rate(66, 90) == 2 * tiles.L2_BYTES[90] and tiles.cache_rate(1, 90) == tiles.LOAD_BYTES
+    assert tiles.cache_rate(170, 120) == tiles.LOAD_BYTES  # without a figure
+
+
+def test_rows_that_stay_in_the_processors_cache_cost_less():
+    tile = Tile(128, 128, 64, 8, 4)
+    every, some = (tiles.cost(tile, 1875, 1024, 1792, 2, 90, fresh=share) for share in (1.0, 768 / 1792))
+    assert some < 0.85 * every
+    assert tiles.cost(tile, 1875, 1024, 1792, 2, 90, fresh=0.0) >= 1500 + 28 * 128 * 128 * 64 / 2048
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_all_layers_in_one_launch_are_offered_for_short_inputs(arch, dtype):
+    processors, limit = tiles.PROCESSORS[arch], tiles.SHARED_BYTES[arch]
+    for frames, batch in ((1, 1), (94, 1), (64, 2)):
+        tile = layers_tile.tile(frames, 512, 256, dtype, arch, batch)
+        if tile is None:  # few processors, and float32's blocks are small
+            assert processors < 100 and frames > 1, (frames, batch)
+            continue
+        tiles_each = programs(tile, -(-frames // tile.rows) * tile.rows * batch, 1024)
+        assert tiles_each <= processors and tile.shared_bytes(dtype.itemsize) <= limit
+        assert tile.divides(1024, 256) and 512 % tile.narrow == 0 and tile.narrow <= 2 * tile.rows
+    assert layers_tile.tile(513, 512, 256, dtype, arch) is layers_tile.tile(64, 512, 256, dtype, arch, 9) is None
+
+
+def test_cycles_of_dilations():
+    cycle = layers_tile.cycle
+    assert cycle((1, 1, 1)) == 1 and cycle((1, 2, 4, 1)) == 3 and cycle((1, 2)) == 2
+    assert cycle((1, 3)) is None and cycle((2, 2)) is None and cycle((1, 2, 2)) is None
 
 
 def test_architectures():

@@ -20,7 +20,7 @@ from fastsvc.kernels.denoiser import condition
 from fastsvc.kernels.denoiser.network import DenoiserLaunches, NoiseLevel, Tiles, Update
 from fastsvc.kernels.denoiser.pack import PackedDenoiser, padded
 from fastsvc.kernels.launch import Launch
-from fastsvc.kernels.tiles import SHARED_BYTES, architecture, power_of_two
+from fastsvc.kernels.tiles import PROCESSORS, SHARED_BYTES, architecture, power_of_two
 from fastsvc.kernels.vocoder import source
 from fastsvc.model import pulse_mel
 
@@ -74,7 +74,8 @@ def launches(
     unit_channels: int = 768,
     pulse_rows: int = 0,
 ) -> dict[str, Launch]:
-    """One launch of every operation of the denoiser by name; the condition's units are in ``dtype``."""
+    """One launch of every operation of the denoiser by name; the condition's units are in ``dtype``. "layers" is all
+    layers in one, where inputs are short enough for it."""
 
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(*shape, dtype=dtype, device="meta")
@@ -82,13 +83,18 @@ def launches(
     packed = packed_weights(channels, hidden, layers, mel_bins, unit_channels, dtype, pulse_rows)
     tiles = Tiles.of(packed, batch, frames, arch)
     pdl = dependent.possible(packed.conv_weight.device, arch)
-    net = DenoiserLaunches(packed, (1,) * layers, [NoiseLevel(0, 0.5, 0.5, 0.5)], batch, frames, tiles, pdl=pdl)
+    level, processors = NoiseLevel(0, 0.5, 0.5, 0.5), PROCESSORS[architecture(arch)]
+    net = DenoiserLaunches(packed, (1,) * layers, [level], batch, frames, tiles, pdl=pdl, processors=processors)
     units = empty(batch, frames, unit_channels, dtype=dtype)
     positions, scalars = empty(batch, frames, dtype=torch.int32), empty(3, batch, frames)
     cond = net.project_units(units, positions, scalars, empty(batch, packed.hidden))
     chain = net.schedule([Update(spread=1.0)], spread=1.0)
     names = ("condition", "first", "gated_conv", "residual", "skip", "head")
-    return dict(zip(names, (cond, *chain[:3], *chain[-2:])))
+    by_name: dict[str, Launch] = dict(zip(names, (cond, *chain[:3], *chain[-2:])))
+    if net.can_join:
+        net.together = True
+        by_name["layers"] = net.evaluation(0)[1]
+    return by_name
 
 
 def excitation(frames: int = 187, hop: int = 128, rate_hz: int = 24000, channels: int = 9) -> Launch:
@@ -109,12 +115,17 @@ def vocoder_launches(
     """One launch of every operation of the vocoder by name and channels; of convolutions the one with most taps."""
     by_name: dict[str, Launch] = {}
     for launch in launch_plan.generator(config or VocoderConfig(), dtype, arch, [(batch, frames)]):
-        name = getattr(launch.kernel, "fn", launch.kernel).__name__.removesuffix("_kernel")
-        width = launch.constants.get("OUT", launch.constants["C"])
-        name = f"{name} {width}" if name != "waveform" else name
+        name = vocoder_name(launch)
         if name not in by_name or launch.constants["TAPS"] > by_name[name].constants["TAPS"]:
             by_name[name] = launch
     return by_name
+
+
+def vocoder_name(launch: Launch) -> str:
+    """The operation and its channels out, as rows of the table are named."""
+    name = getattr(launch.kernel, "fn", launch.kernel).__name__.removesuffix("_kernel")
+    width = launch.constants.get("OUT", launch.constants["C"])
+    return f"{name} {width}" if name != "waveform" else name
 
 
 def faults(name: str, cubin: compiler.Cubin) -> list[str]:
@@ -138,6 +149,8 @@ def tile_cells(name: str, kind: str, frames: int, launch: Launch, arch: int) -> 
     columns = constants["C"] if name.startswith("residual_unit") else constants.get("COLUMNS", mel)
     block = (constants.get("ROWS"), columns, constants.get("DEPTH", mel))
     block = str(constants["SAMPLES"]) if "SAMPLES" in constants else "×".join(map(str, block))
+    if "NARROW" in constants:
+        block += f", then {constants['NARROW']}"
     if constants.get("SPLITS", 1) > 1:
         block += f", K in {constants['SPLITS']}"
     return f"| sm_{arch} | {name} | {kind} | {frames} | {block} | {launch.warps} | {launch.stages} |"

@@ -19,7 +19,7 @@ def reference(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor, lengths: T
     return torch.where(inside, torch.relu(product + bias) + shift, 0)
 
 
-@jit(do_not_specialize=["frames", "noise_step"])
+@jit(do_not_specialize=["frames", "noise_step", "count"])
 def first_kernel(
     x,
     noised,
@@ -30,8 +30,10 @@ def first_kernel(
     lengths,
     first_frames,
     seeds,
+    counts,
     frames,
     noise_step,
+    count,
     c_in,
     carry,
     spread,
@@ -43,6 +45,7 @@ def first_kernel(
     COLUMNS: tl.constexpr,
     NOISE: tl.constexpr,
     CARRY: tl.constexpr,
+    CLEAR: tl.constexpr,  # counts of kernels/denoiser/layers.py are set to zero
     PRECISION: tl.constexpr,
     PDL: tl.constexpr,  # kernels/dependent.py
 ):
@@ -52,6 +55,11 @@ def first_kernel(
     t = tl.program_id(0) // TILES * ROWS + tl.arange(0, ROWS)
     m = tl.arange(0, MEL)
     dependent.begin(weight, block * COLUMNS, MEL, C, COLUMNS, MEL, TILES, PDL)
+    if CLEAR:
+        number = tl.program_id(1) * tl.num_programs(0) + tl.program_id(0)
+        for start in range(number * 128, count, tl.num_programs(0) * tl.num_programs(1) * 128):
+            place = start + tl.arange(0, 128)
+            tl.store(counts + place, tl.zeros((128,), tl.int32), mask=place < count)
     length = tl.load(lengths + batch)
     inside = (t < length)[:, None]
     rows = batch * frames * M + t[:, None] * M + m[None, :]
@@ -98,12 +106,14 @@ def launch(
     carry: float = 1.0,
     spread: float = 0.0,
     noised: Tensor | None = None,
+    counts: Tensor | None = None,
     precision: str = "tf32x3",
     pdl: bool = False,
 ) -> Launch:
     """weight [a power of two ≥ M, C], zero below row M; first_frames (absolute) and seeds int64 [B].
 
     ``noised`` [B, T, M] gets carry·x + spread·noise, which then replaces x; at carry 0 x is not read.
+    ``counts`` (int32) of kernels/denoiser/layers.py become zeros.
     """
     if noised is not None and carry and noised.data_ptr() == x.data_ptr() and x.device.type != "meta":
         raise ValueError("noised: must not be x, which other blocks still read")
@@ -126,8 +136,10 @@ def launch(
         lengths=lengths,
         first_frames=first_frames,
         seeds=seeds,
+        counts=lengths if counts is None else counts,
         frames=frames,
         noise_step=noise_step,
+        count=0 if counts is None else len(counts),
         c_in=float(c_in),
         carry=float(carry),
         spread=float(spread),
@@ -137,6 +149,7 @@ def launch(
         STATE_STRIDE=state.stride(1),
         NOISE=noised is not None,
         CARRY=carry != 0,
+        CLEAR=counts is not None,
         PRECISION=precision,
         PDL=pdl,
     )

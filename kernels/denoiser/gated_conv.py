@@ -3,7 +3,9 @@
 Row t of the operand is [X[t−δ], X[t+δ], X[t], cond[t]]. The state buffer [B, T, C + H] holds X and, beside it, the
 condition, so the middle tap and the condition are adjacent columns and nothing is gathered. The weight is
 [3C + H, 2C] with alternating gate and filter columns (pack.py): neighbouring accumulators of one thread are a gate
-and its filter.
+and its filter. The taps of some channels come one after another, before the next channels: their rows are nearly the
+same ones. Large blocks read them once from the L2 cache and then from the multiprocessor's own; in small ones the way
+through that cache costs as much.
 """
 
 import math
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.kernels import dependent, tiles
-from fastsvc.kernels.language import jit, tl
+from fastsvc.kernels.language import constant, jit, tl
 from fastsvc.kernels.launch import Launch, check_aligned
 
 
@@ -25,6 +27,49 @@ def reference(state: Tensor, weight: Tensor, bias: Tensor, lengths: Tensor, dila
     operand = torch.cat([x[:, :frames], x[:, 2 * dilation :], rows], dim=-1)
     gate, filter_ = (operand @ weight + bias).unflatten(-1, (width, 2)).unbind(-1)
     return torch.where(inside[..., None], torch.sigmoid(gate) * torch.tanh(filter_), 0)
+
+
+REUSE_ROWS = constant(64)  # of blocks that read rows through the multiprocessor's own cache
+
+
+@jit
+def convolved(
+    x,  # the first row of one sequence's state
+    weight,
+    bias,
+    t,
+    block,
+    length,
+    dilation,
+    C: tl.constexpr,
+    STATE_STRIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """z of rows ``t`` in the columns of ``block`` [ROWS, COLUMNS / 2], float32, zero from ``length`` on."""
+    HINT: tl.constexpr = ".ca" if ROWS >= REUSE_ROWS else ""
+    k = tl.arange(0, DEPTH)
+    packed = block * COLUMNS + tl.arange(0, COLUMNS)
+    weights = weight + k[:, None] * (2 * C) + packed[None, :]
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for step in range((2 * C + STATE_STRIDE) // DEPTH):
+        tap = tl.where(step < 3 * C // DEPTH, step % 3, 2)  # after all taps the condition, beside the middle one
+        part = tl.where(step < 3 * C // DEPTH, step // 3, step - 2 * C // DEPTH)
+        row = t + tl.where(tap == 2, 0, (2 * tap - 1) * dilation)
+        address = x + row[:, None] * STATE_STRIDE + (part * DEPTH + k)[None, :]
+        mask = (row >= 0)[:, None] & (row < length)[:, None]
+        a = tl.load(address, mask=mask, other=0.0, cache_modifier=HINT)
+        w = tl.load(weights + (tap * C + part * DEPTH) * (2 * C))
+        sums = tl.dot(a, w, sums, input_precision=PRECISION)
+    sums += tl.load(bias + packed)[None, :]
+    gate, filter_ = tl.split(tl.reshape(sums, (ROWS, COLUMNS // 2, 2)))
+    # σ(g) tanh(f) = (1 − b) / ((1 + a)(1 + b)) with a = e^−g, b = e^−2f; tanh 10 is 1 in float32
+    a = tl.exp(-gate)
+    b = tl.exp(-2.0 * tl.minimum(tl.maximum(filter_, -10.0), 10.0))
+    value = (1.0 - b) / ((1.0 + a) * (1.0 + b))
+    return tl.where((t < length)[:, None], value, 0.0)
 
 
 @jit(do_not_specialize=["frames", "dilation"])
@@ -59,31 +104,20 @@ def gated_conv_kernel(
         tl.store(out + written, tl.zeros((ROWS, COLUMNS // 2), z.dtype.element_ty), mask=t[:, None] < frames)
         return
     x = state + batch * frames * STATE_STRIDE
-    k = tl.arange(0, DEPTH)
-    packed = block * COLUMNS + tl.arange(0, COLUMNS)
-    weights = weight + k[:, None] * (2 * C) + packed[None, :]
-    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for step in range((2 * C + STATE_STRIDE) // DEPTH):
-        tap = tl.minimum(step * DEPTH // C, 2)
-        row = t + tl.where(tap == 2, 0, (2 * tap - 1) * dilation)
-        address = x + row[:, None] * STATE_STRIDE + (step * DEPTH - tap * C + k)[None, :]
-        a = tl.load(address, mask=(row >= 0)[:, None] & (row < length)[:, None], other=0.0)
-        w = tl.load(weights + step * DEPTH * (2 * C))
-        sums = tl.dot(a, w, sums, input_precision=PRECISION)
-    sums += tl.load(bias + packed)[None, :]
-    gate, filter_ = tl.split(tl.reshape(sums, (ROWS, COLUMNS // 2, 2)))
-    # σ(g) tanh(f) = (1 − b) / ((1 + a)(1 + b)) with a = e^−g, b = e^−2f; tanh 10 is 1 in float32
-    a = tl.exp(-gate)
-    b = tl.exp(-2.0 * tl.minimum(tl.maximum(filter_, -10.0), 10.0))
-    value = (1.0 - b) / ((1.0 + a) * (1.0 + b))
-    value = tl.where((t < length)[:, None], value, 0.0)
+    value = convolved(x, weight, bias, t, block, length, dilation, C, STATE_STRIDE, ROWS, COLUMNS, DEPTH, PRECISION)
     tl.store(out + written, value.to(z.dtype.element_ty), mask=t[:, None] < frames)
 
 
 def tile(frames: int, channels: int, hidden: int, dtype: torch.dtype, arch: int, batch: int = 1) -> tiles.Tile:
     """Blocks for ``batch`` sequences of ``frames``; columns count gates and filters."""
     depth = 3 * channels + hidden
-    return tiles.choose(batch * frames, 2 * channels, depth, dtype.itemsize, arch, narrowest=32, widest=256)
+    product, fresh = (batch * frames, 2 * channels, depth, dtype.itemsize, arch), (channels + hidden) / depth
+    return tiles.choose(*product, narrowest=32, widest=256, fresh=fresh, reuse_rows=rows_to_reuse())
+
+
+def rows_to_reuse() -> int:
+    """:data:`REUSE_ROWS` as a plain number."""
+    return int(getattr(REUSE_ROWS, "value", REUSE_ROWS))
 
 
 def launch(

@@ -121,9 +121,10 @@ def tile(
 def _cost(block: tiles.Tile, rows: int, columns: int, channels: int, width: int, arch: int) -> float:
     """As :func:`fastsvc.kernels.tiles.cost`, for operands of two types: the parts' bytes are most of what is read."""
     arch = tiles.architecture(arch)
-    waves = -(-(-(-rows // block.rows) * (columns // block.columns)) // tiles.PROCESSORS[arch])
+    programs = -(-rows // block.rows) * (columns // block.columns)
+    waves = -(-programs // tiles.PROCESSORS[arch])
     part = 4 * block.splits if block.splits > 1 else width
-    load = block.depth * (block.rows * part + block.columns * width) / tiles.LOAD_BYTES
+    load = block.depth * (block.rows * part + block.columns * width) / tiles.cache_rate(programs, arch)
     multiply = block.rows * block.columns * block.depth / (tiles.TENSOR_RATE[arch] * 2 / width)
     steps = channels // block.depth * max(load, multiply, tiles.STEP_CYCLES)
     return waves * (tiles.PROGRAM_CYCLES + steps + block.rows * block.columns * UPDATE_CYCLES)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fastsvc.kernels.denoiser import condition, first, gated_conv, head, residual, skip
+from fastsvc.kernels.denoiser import condition, first, gated_conv, head, layers, layers_tile, residual, skip
 from fastsvc.kernels.denoiser.pack import PackedDenoiser
 from fastsvc.kernels.launch import Launch
 from fastsvc.kernels.tiles import Tile
@@ -63,6 +63,7 @@ class Tiles:
     residual: Tile
     skip: Tile
     head: Tile
+    layers: layers_tile.LayersTile | None = None  # of all layers in one launch; None where inputs are too long for it
 
     @classmethod
     def of(cls, weights: PackedDenoiser, batch: int, frames: int, arch: int) -> Tiles:
@@ -76,6 +77,7 @@ class Tiles:
             residual.tile(frames, c, dtype, arch, batch),
             skip_tile,
             head.tile(frames, c, weights.mel_bins, dtype, arch, batch, skip_tile.splits),
+            layers_tile.tile(frames, c, h, dtype, arch, batch),
         )
 
 
@@ -86,6 +88,8 @@ class DenoiserLaunches:
     condition as the convolutions read it, ``lengths``, ``first_frames`` (absolute) and ``seeds`` [B].
     ``allocate`` is called like torch.zeros; its result need not be zeros if every batch brings its condition.
     ``pdl``: use kernels that may begin early (kernels/dependent.py); :func:`chained` decides whether they do.
+    ``together``: all layers in one launch (kernels/denoiser/layers.py), which ``processors`` of the device must hold;
+    where :attr:`can_join` is false it changes nothing.
     """
 
     def __init__(
@@ -99,10 +103,12 @@ class DenoiserLaunches:
         precision: str = "tf32x3",
         allocate: Callable[..., Tensor] = torch.zeros,
         pdl: bool = False,
+        processors: int = 0,
     ):
         device, dtype = weights.conv_weight.device, weights.conv_weight.dtype
         self.weights, self.dilations, self.levels = weights, tuple(dilations), tuple(levels)
         self.tiles, self.options = tiles, {"precision": precision, "pdl": pdl}
+        self.processors, self.together = processors, False
 
         def zeros(*shape: int, dtype=dtype) -> Tensor:
             return allocate(batch, *shape, dtype=dtype, device=device)
@@ -114,6 +120,15 @@ class DenoiserLaunches:
         self.x, self.history, self.out = (zeros(frames, weights.mel_bins, dtype=torch.float32) for _ in range(3))
         self.lengths = zeros(dtype=torch.int32)
         self.first_frames, self.seeds = zeros(dtype=torch.int64), zeros(dtype=torch.int64)
+        count = layers_tile.counts_size(batch, frames, weights.layers, tiles.layers) if tiles.layers else 1
+        self.counts = allocate(count, dtype=torch.int32, device=device)
+
+    @property
+    def can_join(self) -> bool:
+        """Whether all layers can be one launch: of short inputs, with the usual dilations."""
+        block = self.tiles.layers
+        cycle = layers_tile.cycle(self.dilations) if self.weights.layers > 1 else None
+        return block is not None and self.processors > 0 and cycle is not None
 
     def prepare(
         self, lengths: Tensor, cond: Tensor | None = None, first_frames: Tensor | None = None, seeds=None
@@ -157,7 +172,7 @@ class DenoiserLaunches:
         noise_level = self.levels[level]
         return [
             self._first(noise_level, begin),
-            *self._layers(noise_level),
+            *(self._joined(noise_level) if self.together and self.can_join else self._layers(noise_level)),
             self._skip(),
             self._head(noise_level, level, update, last),
         ]
@@ -168,7 +183,19 @@ class DenoiserLaunches:
         slices = self.lengths, self.first_frames, self.seeds
         begin = {} if begin is None else {**begin, "noised": self.x}
         x = self.out if begin else self.x
+        if self.together and self.can_join:
+            begin = {**begin, "counts": self.counts}
         return first.launch(x, *layer, self.state, *slices, self.tiles.first, level.c_in, **self.options, **begin)
+
+    def _joined(self, level: NoiseLevel) -> list[Launch]:
+        w, block, precision = self.weights, self.tiles.layers, self.options["precision"]
+        assert block is not None, "can_join says so"
+        weights = w.conv_weight, w.conv_bias, w.residual_weight, w.residual_shift[level.index]
+        buffers = self.lengths, self.counts
+        options = {"precision": precision, "prefetch": self.options["pdl"]}
+        return [
+            layers.launch(self.state, self.z, *weights, *buffers, self.dilations, block, self.processors, **options)
+        ]
 
     def _layers(self, level: NoiseLevel) -> list[Launch]:
         w, launches = self.weights, []

@@ -24,6 +24,36 @@ def reference(state: Tensor, z: Tensor, weight: Tensor, shift: Tensor, lengths: 
     return torch.where(inside, state * math.sqrt(0.5) + product + shift, 0)
 
 
+@jit
+def updated(
+    x,  # pointers to X [ROWS, COLUMNS]
+    z,  # the first row of one sequence
+    weight,
+    shift,
+    t,
+    column,
+    length,
+    C: tl.constexpr,
+    Z_STRIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """The new X of rows ``t`` in ``column`` [ROWS, COLUMNS], float32, zero from ``length`` on."""
+    inside = (t < length)[:, None]
+    k = tl.arange(0, DEPTH)
+    rows = z + t[:, None] * Z_STRIDE + k[None, :]
+    weights = weight + k[:, None] * C + column[None, :]
+    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for step in range(C // DEPTH):
+        a = tl.load(rows + step * DEPTH, mask=inside, other=0.0)
+        w = tl.load(weights + step * DEPTH * C)
+        sums = tl.dot(a, w, sums, input_precision=PRECISION)
+    value = tl.load(x, mask=inside, other=0.0).to(tl.float32) * HALF_ROOT + sums + tl.load(shift + column)[None, :]
+    return tl.where(inside, value, 0.0)
+
+
 @jit(do_not_specialize=["frames"])
 def residual_kernel(
     state,
@@ -54,18 +84,8 @@ def residual_kernel(
     if first >= length:
         tl.store(out + element, tl.zeros((ROWS, COLUMNS), state.dtype.element_ty), mask=t[:, None] < frames)
         return
-    inside = (t < length)[:, None]
-    k = tl.arange(0, DEPTH)
-    rows = z + batch * frames * Z_STRIDE + t[:, None] * Z_STRIDE + k[None, :]
-    weights = weight + k[:, None] * C + column[None, :]
-    sums = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for step in range(C // DEPTH):
-        a = tl.load(rows + step * DEPTH, mask=inside, other=0.0)
-        w = tl.load(weights + step * DEPTH * C)
-        sums = tl.dot(a, w, sums, input_precision=PRECISION)
-    x = tl.load(out + element, mask=inside, other=0.0).to(tl.float32)
-    value = x * HALF_ROOT + sums + tl.load(shift + column)[None, :]
-    value = tl.where(inside, value, 0.0)
+    rows = z + batch * frames * Z_STRIDE
+    value = updated(out + element, rows, weight, shift, t, column, length, C, Z_STRIDE, ROWS, COLUMNS, DEPTH, PRECISION)
     tl.store(out + element, value.to(state.dtype.element_ty), mask=t[:, None] < frames)
 
 

@@ -131,7 +131,8 @@ def choose(
     blocks = [tiles.sized(*size, width, arch) for size in dict.fromkeys(sizes)]
     step = next(n for n in (64, 32, 16) if depth % n == 0 and n * width <= 128)
     product = rows, columns * times, taps * depth, width, arch
-    return min((replace(t, depth=step) for t in blocks if t is not None), key=lambda t: tiles.cost(t, *product))
+    fitting = (replace(t, depth=step) for t in blocks if t is not None)
+    return min(fitting, key=lambda t: tiles.cost(t, *product, fresh=1 / taps))
 
 
 def launch(

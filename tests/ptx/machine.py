@@ -2,6 +2,7 @@
 
 Lanes that stand at the same instruction run it together. Where they part, those that are furthest behind go on, so they
 meet again. Warps therefore never overtake one another; that they could is what the logs of accesses are for (races.py).
+A block that has looked at another one's flag lets the others go on first (flags.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 
 import numpy as np
 
-from ptx import accesses, arithmetic, matrices, moves, operations, products, races, warpgroup, warps  # noqa: F401
+from ptx import accesses, arithmetic, flags, matrices, moves, operations, products, races, warpgroup, warps  # noqa: F401
 from ptx.copies import Copies
 from ptx.faults import Faults
 from ptx.operations import Run
@@ -39,6 +40,7 @@ class Machine:
         self.registers = Registers(program, self.count, faults)
         self.shared = SharedMemory(count, shared)
         self.copies, self.products = Copies(self.count), Products(self.count)
+        self.block_numbers, self.looked = np.asarray(blocks), np.zeros(count, bool)
 
     def lanes(self, active: np.ndarray | None) -> np.ndarray:
         return self.all_lanes if active is None else active
@@ -56,9 +58,24 @@ class Machine:
 
     def pass_barrier(self, blocks: np.ndarray) -> None:
         """What these blocks' threads did before, the others now see."""
-        passed = np.zeros(self.blocks[-1] + 1, bool)
+        passed = np.zeros(len(self.looked), bool)
         passed[blocks] = True
         self.stamps = self.stamps + np.where(passed[self.blocks], races.BARRIER, 0)
+        if isinstance(self.memory.log, flags.OrderedLog):
+            self.memory.log.pass_barrier(self.block_numbers[passed])
+
+    def let_others(self, lanes: np.ndarray) -> None:
+        """The blocks of these lanes have looked at a flag, which others may still have to raise."""
+        self.looked[self.blocks[lanes]] = True
+
+    def next_place(self, apart: np.ndarray, end: int) -> int:
+        """Of the lanes furthest behind, in blocks that have not looked at a flag since all others did."""
+        if self.looked.any():
+            left = np.where(self.looked[self.blocks], end, apart)
+            if left.min() < end:
+                return int(left.min())
+            self.looked[:] = False
+        return int(apart.min())
 
     def run(self) -> Machine:
         """To the end of all threads. Raises RuntimeError after too many steps."""
@@ -74,8 +91,9 @@ def _run(machine: Machine, actions: tuple[Run | None, ...], code) -> None:
     for _ in range(MOST_STEPS):
         active = None
         if apart is not None:
-            place = int(apart.min())
-            active = np.flatnonzero(apart == place)
+            place = machine.next_place(apart, end)
+            here = apart == place
+            active = np.flatnonzero(here & ~machine.looked[machine.blocks] if machine.looked.any() else here)
             if len(active) == machine.count:
                 apart = active = None
         if place >= end:
@@ -131,6 +149,9 @@ def execute(program: Program, grid, values: list[int], shared: int, memory, faul
     """Run all blocks of a grid, as many at once as have ``most_lanes`` threads. ``values``: the parameters' bits."""
     parameters = dict(zip((name for name, _ in program.parameters), values, strict=True))
     total, together = int(np.prod(grid)), max(1, most_lanes // program.threads)
+    if any(one.name in ("atom", "red") for one in program.code):  # blocks that may wait for one another
+        assert total <= together, f"{total} blocks of {program.name} are too many at once"
+        memory.log = flags.OrderedLog(len(memory.data), total)
     for first in range(0, total, together):
         blocks = np.arange(first, min(total, first + together))
         Machine(program, tuple(grid), parameters, shared, memory, blocks, faults).run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptx import kinds, races
+from ptx import kinds
 from ptx.faults import Unsupported
 from ptx.operations import decoder
 
@@ -22,7 +22,7 @@ def barrier(instruction):
 
     def run(machine, active):
         if active is None:
-            machine.stamps = machine.stamps + races.BARRIER
+            machine.pass_barrier(np.arange(len(machine.looked)))
             return
         blocks, counts = np.unique(machine.blocks[active], return_counts=True)
         if (counts != machine.threads).any():
@@ -46,6 +46,22 @@ def shuffle(instruction):
         other = np.where((other >= 0) & (other < WARP), other, lane)
         values = source.value(machine, kinds.UNSIGNED[32], None)
         machine.write(target, values[lanes - lane + other], active)
+
+    return run
+
+
+@decoder("redux")
+def reduce(instruction):
+    """redux.sync.add.s32 d, a, members: every lane gets the sum over its warp."""
+    if instruction.modifiers[:2] != ("sync", "add"):
+        raise Unsupported(f"a reduction: {instruction.text!r}")
+    target, source = instruction.arguments[:2]
+
+    def run(machine, active):
+        lanes = together(instruction, machine, active, WARP)
+        values = machine.spread(source.value(machine, kinds.UNSIGNED[32], None), None)[lanes]
+        sums = np.repeat(values.sum(axis=1, dtype=np.uint32), WARP)
+        machine.write(target, sums, None if active is None else lanes.reshape(-1))
 
     return run
 

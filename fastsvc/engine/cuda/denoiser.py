@@ -15,7 +15,7 @@ from torch import Tensor
 from fastsvc.artifact import lowered
 from fastsvc.config import AcousticConfig
 from fastsvc.engine.buckets import Shape
-from fastsvc.engine.cuda import early
+from fastsvc.engine.cuda import early, joined
 from fastsvc.engine.cuda.arena_programs import ArenaPrograms
 from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.graphs import Graphs
@@ -80,7 +80,8 @@ class DenoiserProgram:
         dilations, device, (b, t) = config.denoiser.dilations, weights.conv_weight.device, (shape.batch, shape.frames)
         pdl = dependent.possible(device, arch)
         rows = list(levels.values())
-        self.net = DenoiserLaunches(weights, dilations, rows, b, t, tiles, FLOAT32_PRODUCTS, new, pdl)
+        processors = joined.processors(device, arch)
+        self.net = DenoiserLaunches(weights, dilations, rows, b, t, tiles, FLOAT32_PRODUCTS, new, pdl, processors)
 
         def buffer(*sizes: int, dtype=torch.float32) -> Tensor:
             return new(*sizes, dtype=dtype, device=device)
@@ -112,6 +113,13 @@ class DenoiserProgram:
         for level in levels:
             launches += self.evaluation(level)
         return launches
+
+    def together(self) -> DenoiserProgram:
+        """The same program over the same buffers with all layers in one launch, if its inputs are short."""
+        program = copy(self)
+        program.net = copy(self.net)
+        program.net.together = True
+        return program
 
 
 class Staging:
@@ -196,9 +204,8 @@ class DenoiserNetwork:
         self.step_vectors = vectors.float().to(weights.conv_weight.device)
         self.levels, self.launcher, self.graphs = level_table(config, levels), launcher, graphs
         self.device = weights.conv_weight.device
-        self.early = early.requested(
-            self.device, arch
-        )  # may change at any time: graphs of both kinds have keys of their own
+        # both may change at any time: graphs of all kinds have keys of their own
+        self.early, self.together = early.requested(self.device, arch), joined.requested()
         self.staging = Staging(self.device)
         settings = self.weights, self.config, self.levels
         self.in_arena = ArenaPrograms(lambda shape, new: DenoiserProgram(*settings, shape, arch, new), graphs)
@@ -232,9 +239,10 @@ class DenoiserNetwork:
     ) -> Callable[[], None]:
         """The graph's replay as a call. Capturing runs the launches too, so buffers that are input and output at once
         must be filled afterwards."""
-        key = (shape, *work, self.early)
+        key = (shape, *work, self.early, self.together)
         if key not in self.replays:
-            chain = early.chain(launches(self.program(shape)), self.early)
+            program = self.program(shape)
+            chain = early.chain(launches(program.together() if self.together else program), self.early)
             bound = self.launcher.bind_chain(chain)
 
             def run() -> None:

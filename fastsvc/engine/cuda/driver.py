@@ -49,17 +49,18 @@ class Driver:
         arguments: dict,
         early: bool = False,
         carve_out: int | None = None,
+        cooperative: bool = False,
     ) -> Callable[[], None]:
         """A call that starts the kernel with these arguments, on PyTorch's current stream at that time.
 
         Tensors are passed by their present addresses, and are kept alive. ``early``: the kernel need not wait for the
         previous one, and waits by itself (programmatic dependent launch, inside graphs too). ``carve_out``: percent of
         a multiprocessor's memory that is to be shared memory, the remainder being its L1 cache; None: as it is best for
-        this kernel alone.
+        this kernel alone. ``cooperative``: the driver refuses a grid that it cannot run at once.
         """
         values = marshalled(function.parameters, arguments)
         addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-        config = self._config(function, (*grid, 1, 1)[:3], early, carve_out)
+        config = self._config(function, (*grid, 1, 1)[:3], early, carve_out, cooperative)
         kept_alive = values, dict(arguments)
 
         def start(kept_alive=kept_alive) -> None:
@@ -68,7 +69,14 @@ class Driver:
 
         return start
 
-    def _config(self, function: LoadedKernel, grid: tuple[int, ...], early: bool, carve_out: int | None = None):
+    def _config(
+        self,
+        function: LoadedKernel,
+        grid: tuple[int, ...],
+        early: bool,
+        carve_out: int | None = None,
+        cooperative: bool = False,
+    ):
         """A kernel's launch configuration: everything but its arguments and its stream."""
         api, config = self.api, self.api.CUlaunchConfig()
         config.gridDimX, config.gridDimY, config.gridDimZ = grid
@@ -84,6 +92,11 @@ class Driver:
             attribute = api.CUlaunchAttribute()
             attribute.id = kinds.CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
             attribute.value.sharedMemCarveout = carve_out
+            attributes.append(attribute)
+        if cooperative:
+            attribute = api.CUlaunchAttribute()
+            attribute.id = kinds.CU_LAUNCH_ATTRIBUTE_COOPERATIVE
+            attribute.value.cooperative = 1
             attributes.append(attribute)
         if attributes:
             config.attrs, config.numAttrs = attributes, len(attributes)

@@ -9,7 +9,7 @@ import torch
 from fastsvc.config import AcousticConfig, AnyAcousticConfig, AnyVocoderConfig, VocoderConfig
 from fastsvc.engine import buckets
 from fastsvc.engine.buckets import Buckets
-from fastsvc.engine.cuda import schedules
+from fastsvc.engine.cuda import joined, schedules
 from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.denoiser import DenoiserProgram, level_table, without_storage
 from fastsvc.engine.cuda.generators import triton_backend
@@ -52,7 +52,7 @@ def denoiser(
     arch: int,
     shapes=None,
 ) -> Iterator[Launch]:
-    """The launches of a diffusion model, as :func:`launches`."""
+    """The launches of a diffusion model, as :func:`launches`; with all layers in one launch, too, where requested."""
     levels = sorted({level for row in by_steps.values() for level in schedule.evaluated(method, row)}, reverse=True)
     weights, level_rows = without_storage(config, len(levels), dtype), level_table(config, levels)
     plans = [schedules.fused(config, method, row, refine) for row in by_steps.values()]
@@ -60,6 +60,8 @@ def denoiser(
     for shape in Buckets().shapes() if shapes is None else shapes:
         program = DenoiserProgram(weights, config, level_rows, shape, arch, torch.zeros)
         yield from program.launches(plans, levels[:1], conditioned=condition_for(config).in_graphs)
+        if joined.requested() and program.net.can_join:
+            yield from program.together().launches(plans, levels[:1], conditioned=False)
 
 
 def source(config: VocoderConfig) -> Launch:

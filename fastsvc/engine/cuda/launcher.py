@@ -79,7 +79,8 @@ class Cubins:
                 return self._fall_back(launch, f"the compiled kernel {entry['file']} is missing, or another user's")
             about = entry["name"], entry["warps"], entry["shared"], entry["parameters"]
             self.loaded[name] = self.driver.load(code, *about)
-        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments, launch.early, carve_out)
+        how = launch.early, carve_out, launch.cooperative
+        return self.driver.bind(self.loaded[name], launch.grid, launch.arguments, *how)
 
     def _fall_back(self, launch: Launch, reason: str) -> Callable[[], None]:
         if self.fallback is None:
