@@ -31,6 +31,12 @@ def schedules(plan: ReadPlan, config: DdspConfig) -> tuple[str, dict[int, list[f
             f"{plan.acoustic.path} is a voice of DDSP-SVC, whose networks have no form in bfloat16", "use fp32 or fp16"
         )
     usual = config.few_steps or STEPS["distilled"] if method == "consistency" else STEPS["flow"]
+    unknown = sorted(set(plan.steps or ()) - set(config.few_steps)) if method == "consistency" else []
+    if config.few_steps and unknown:
+        raise ConfigError(
+            f"{plan.acoustic.path} was not trained at {', '.join(map(str, unknown))} steps",
+            f"use {', '.join(map(str, config.few_steps))}, or --sampler euler",
+        )
     rows = {count: flow.levels(config.t_start, count) for count in sorted(set(plan.steps or usual))}
     evaluated = {level for row in rows.values() for level in flow.evaluated(method, row)}
     return method, rows, sorted(evaluated, reverse=True)

@@ -68,14 +68,18 @@ def refuse_other_corpus(content: dict, config: ddsp.DdspConfig, path: str, corpu
     pairs.append(("unit channels", config.unit_channels, encoder["channels"]))
     stored = (content["config"].get("train") or {}).get("encoder")
     if stored is not None:
-        pairs.append(("encoder", f"recogniser {stored[:8]}", f"{encoder['name']} {encoder['hash'][:8]}"))
-        pairs[-1] = pairs[-1] if stored != encoder["hash"] else ("encoder", "", "")
+        pairs.append(("encoder's hash", stored[:8], encoder["hash"][:8]))
     else:
-        theirs, ours = hubert_units(config.features.encoder), hubert_units(encoder["name"])
-        pairs.append(("encoder", theirs or config.features.encoder, ours or encoder["name"]))
+        pairs.append(("encoder", _units(config.features.encoder), _units(encoder["name"])))
     unlike = [f"{name} {there} there, {here} here" for name, there, here in pairs if there != here]
     if unlike:
         raise ConfigError(
             f"{path} was trained on other features than {corpus.path} has: {'; '.join(unlike)}",
             f"prepare the recordings with --like {path}",
         )
+
+
+def _units(name: str) -> str:
+    """One name for units that projects call differently."""
+    parsed = hubert_units(name)
+    return name if parsed is None else "vec{}l{}".format(*parsed)
