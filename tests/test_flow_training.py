@@ -146,7 +146,7 @@ def test_two_real_steps_of_a_student_and_resuming(voice, tmp_path):
     out, content = same_run(tmp_path, "student", corpus, task)
     found = read(out / "last.pt")
     assert found.kind == "student" and found.config.kind == "ddsp" and found.speakers == ("1", "2", "speaker 3")
-    assert found.config.mel == flows.MEL and found.speaker_base == 0
+    assert found.config.mel == flows.MEL and found.speaker_base == 1
     figures = figures_of(out / "history.jsonl", "valid")[-1]
     assert {"teacher_l1_20", "mel_l1_1", "mel_l1_4", "to_teacher_1"} <= set(figures)
     moved = {name for name, w in content["model"].items() if not torch.equal(w, read(path).tensors[name])}

@@ -69,7 +69,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
         model_config = from_dict(known, told, where) if isinstance(known, type) else known(told, where)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
-    speakers, speaker_f0_hz, input_peak = _metadata(content, plain, model_config, path)
+    speakers, speaker_f0_hz, input_peak, speaker_base = _metadata(content, plain, model_config, path)
     averaged = bool(content.get("ema"))
     tensors = _bare_names(state_dict(content, "ema" if averaged else "model", path), path)
     _refuse_absurd(model_config, len(tensors), path)
@@ -84,6 +84,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
             else fit(tensors, lambda: module(kind, model_config), path)
         ),
         speakers=speakers,
+        speaker_base=speaker_base,
         speaker_f0_hz=speaker_f0_hz,
         step=count(content, "step"),
         input_peak=input_peak,
@@ -91,8 +92,9 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     )
 
 
-def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None]:
-    """(names of the speakers, their median pitches in Hz, peak of the training data), each empty if missing."""
+def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None, int]:
+    """(names of the speakers, their median pitches in Hz, peak of the training data), each empty if missing; and the
+    first speaker's id, 1 in students of voices that count so."""
     names, f0_hz = content.get("speakers") or (), content.get("speaker_f0_hz") or ()
     train = plain.get("train")
     train = train if isinstance(train, dict) else {}
@@ -108,7 +110,12 @@ def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tu
         )
     if not (peak is None or (isinstance(peak, (int, float)) and 0 < peak <= 1)):
         raise CheckpointError(f"{path}: config.train.input_peak is {shown(peak)}", "copy or train the checkpoint again")
-    return tuple(map(str, names)), tuple(map(float, f0_hz)), peak
+    base = train.get("speaker_base", 0)
+    if isinstance(base, bool) or base not in (0, 1):
+        raise CheckpointError(
+            f"{path}: config.train.speaker_base is {shown(base)}", "copy or train the checkpoint again"
+        )
+    return tuple(map(str, names)), tuple(map(float, f0_hz)), peak, base
 
 
 def _bare_names(state: dict, path: Path) -> dict:

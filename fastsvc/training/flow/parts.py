@@ -27,6 +27,7 @@ class FlowParts(AcousticTask):
 
     model: Any  # FlowModel
     speaker_table = TABLE
+    speaker_base = 0  # the first speaker's id
 
     def crops(self, split: str, rng: np.random.Generator, size: int, frames: int, **also) -> dict[str, Tensor]:
         crop = super().crops(split, rng, size, frames, **also)
@@ -52,7 +53,13 @@ class FlowParts(AcousticTask):
         return DistilledFlow(model.config.t_start)
 
     def read_acoustic(self, path: str, kinds: tuple[str, ...]) -> dict:
-        return reading.content_of(path, kinds, self.corpus.singers)
+        content = reading.content_of(path, kinds, self.corpus.singers)
+        self.speaker_base = content["speaker_base"]
+        return content
+
+    def of_corpus(self) -> dict:
+        """Besides, the ids of a voice of another project, which its student keeps."""
+        return super().of_corpus() | ({"speaker_base": self.speaker_base} if self.speaker_base else {})
 
     def load_acoustic(self, content: dict, path: str) -> Any:
         """As the base, for a flow: with the corpus's recipe of the mel, whose fields agree with the checkpoint's."""

@@ -28,7 +28,7 @@ def is_flow(path: str) -> bool:
 
 
 def content_of(path: str, kinds: Sequence[str], singers: Sequence[str]) -> dict:
-    """The content of a checkpoint with a flow, as fastsvc.training.checkpoint.load gives it.
+    """The content of a checkpoint with a flow, as fastsvc.training.checkpoint.load gives it, and speaker_base.
 
     A file of DDSP-SVC is a teacher: its speakers have numbers, so a folder of that number is the speaker's, and a lone
     singer is the lone speaker. ``singers``: of the corpus. Raises CheckpointError for other files and kinds.
@@ -37,7 +37,7 @@ def content_of(path: str, kinds: Sequence[str], singers: Sequence[str]) -> dict:
         content = checkpoint.load(path, tuple(kinds))
         if content["config"]["model"].get("kind") != ddsp.KIND:
             raise CheckpointError(f"{path} is not a rectified flow", "name a checkpoint of the same family")
-        return content
+        return content | {"speaker_base": (content["config"].get("train") or {}).get("speaker_base", 0)}
     found = read(path)
     if found.kind != ddsp.KIND or "teacher" not in kinds:
         raise CheckpointError(
@@ -47,6 +47,7 @@ def content_of(path: str, kinds: Sequence[str], singers: Sequence[str]) -> dict:
         "kind": "teacher",
         "config": {"model": to_dict(found.config), "train": {}},
         "speakers": _names(found.speakers, found.speaker_base, singers),
+        "speaker_base": found.speaker_base,
         "speaker_f0_hz": list(found.speaker_f0_hz),
         "ema": found.tensors,
         "mel_fields": found.mel_fields,
