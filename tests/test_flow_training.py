@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 
 import ddsp_golden
+import engines
 import flows
 import numpy as np
 import pytest
@@ -200,6 +201,8 @@ def test_refusals(voice, tmp_path):
     ):
         with pytest.raises(ConfigError, match=part):
             task_of(kind, corpus, {"teacher": path, **flows.FEW, **task})
+    with pytest.raises(ConfigError, match="a rectified flow, and a diffusion model is needed"):
+        task_of("teacher", corpus, {"init": str(engines.native(tmp_path / "s.pt", "student", ddsp_golden.SMALL))})
     with pytest.raises(ConfigError, match="unknown family"):
         task_of("teacher", corpus, {"model": {"family": "wave"}})
     for name, other, part in (

@@ -89,7 +89,12 @@ def student(engine, steps: int, name: str = "student") -> System:
 def teacher(engine, checkpoint, steps: int = 50) -> System:
     """Euler steps of the specification, with the checkpoint's weights. Raises CheckpointError where it does not fit."""
     checkpoint = read(checkpoint).require(("teacher",), "the teacher")
-    config: AcousticConfig = checkpoint.config
+    config = checkpoint.config
+    if not isinstance(config, AcousticConfig):
+        raise CheckpointError(
+            f"{checkpoint.path} is a rectified flow, which is compared as an engine",
+            "build it, and name it in `engines`",
+        )
     engine_config = engine.config
     if (config.mel, config.features) != (engine_config.mel, engine_config.features):
         raise CheckpointError(

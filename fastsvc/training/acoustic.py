@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
-from fastsvc.config import AcousticConfig, from_dict, to_dict
+from fastsvc.config import to_dict
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
@@ -20,7 +20,7 @@ from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.keys import fit
 from fastsvc.model.vocoder import Generator
-from fastsvc.training import checkpoint, diffusion, listen, rows, wavenet_train
+from fastsvc.training import checkpoint, diffusion, listen, rows, start, wavenet_train
 from fastsvc.training.process import EdmProcess, Process
 from fastsvc.training.task import Sample, Task
 
@@ -133,7 +133,7 @@ class AcousticTask(Task):
 
         Raises ConfigError where the checkpoint does not belong to this corpus.
         """
-        config, names = from_dict(AcousticConfig, content["config"]["model"]), content["speakers"]
+        config, names = start.diffusion_of(content, path), content["speakers"]
         if set(map(rows.key, names)) != set(map(rows.key, self.speakers)):
             raise self._other_singers(path, names, self.speakers)
         if to_dict(config.mel) != to_dict(self.corpus.mel):
