@@ -24,6 +24,8 @@ WRONG = [
     ("cold", ["gone.fsvc", "cpu", "auto", "1"], "gone.fsvc: no such file"),
     ("cpu", ["--folder", __file__], "is not a folder"),
     ("cpu", ["--json", f"{__file__}/out.json"], "is not a folder"),
+    ("flow_steps", ["one.fsvc"], "name two engines"),
+    ("flow_steps", ["gone.fsvc", "gone.fsvc", "--seconds", "0.1"], "gone.fsvc: no such engine"),
     ("f0", ["--methods", "yin,guess"], "there is no 'guess'"),
     ("level", ["gone.fsvc"], "gone.fsvc: no such file"),
     ("models", [], "folder"),
@@ -49,7 +51,7 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table"
+    names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 flow_steps latency level live live_hour live_layers live_table"
     names += " live_voices models phones precision retrieval roofline rvc rvc_engine same scale scale_model serve"
     names += " trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
