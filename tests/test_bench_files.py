@@ -51,9 +51,9 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 flow_steps latency level live live_hour live_layers"
-    names += " live_table live_voices models phones precision retrieval roofline rvc rvc_engine same scale scale_model serve"
-    names += " trt_here trt_plans vocoder_cpu vocoder_precision"
+    names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 flow_steps latency level live live_hour"
+    names += " live_layers live_table live_voices models phones precision retrieval roofline rvc rvc_engine"
+    names += " same scale scale_model serve trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 
 
