@@ -236,19 +236,3 @@ def test_without_judges_or_teacher_their_rows_and_columns_are_left_out_with_a_no
     notes = " ".join(result["notes"])
     assert "recogniser" in notes and "verifier" in notes and "teacher" in notes
     assert "PER ↓" not in (tmp_path / "evaluation.md").read_text()
-
-
-def test_other_engines_come_before_the_students_and_are_what_these_are_compared_with(made, engine, tmp_path):
-    settings = run.EvaluationSettings(model=str(made["engine"]), engines=(str(made["engine"]),))
-    evaluation = run._Evaluation(settings, engine, tmp_path, False)
-    compared = evaluation._systems()
-    students = [f"{name}, {steps}" for name in ("tiny", "student") for steps in ("1 step", "2 steps")]
-    assert [system.name for system in compared] == ["true target", "copy-synthesis", *students]
-    assert evaluation._against(compared) == "tiny, 2 steps"
-    other = tmp_path / "other.fsvc"
-    shutil.copytree(made["engine"], other)
-    manifest = json.loads((other / "manifest.json").read_text())
-    manifest["speakers"] = ["ada", "carlo"]
-    (other / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ConfigError, match="other voices or another rate"):
-        evaluation._other(str(other))

@@ -85,12 +85,8 @@ def _encoder(path: str, units: str | None):
     if units is None or hubert_units(units) is None or checkpoint.kind != "hubert":
         return RecogniserEncoder.of(checkpoint)
     from fastsvc.features.hubert import HubertEncoder
-    from fastsvc.model.keys import skeleton
-    from fastsvc.model.modules import module
 
-    config = checkpoint.config.cut(units)
-    names = skeleton(lambda: module("hubert", config)).state_dict()
-    return HubertEncoder(config, {name: checkpoint.tensors[name] for name in names})
+    return HubertEncoder.of(checkpoint, units)
 
 
 def parts(path: str) -> dict:
