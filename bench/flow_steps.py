@@ -19,6 +19,7 @@ if not __package__:  # started as a file: bench/, whose names would hide others,
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from bench import circumstances, program
 
@@ -28,7 +29,8 @@ F0_HZ = 200.0
 
 def main() -> None:
     parser = program.parser(__doc__)
-    parser.add_argument("engines", nargs="*", metavar="ENGINE", help="the teacher's, then the student's")
+    which = "the teacher's, then the student's"
+    parser.add_argument("engines", nargs="*", type=program.existing, metavar="ENGINE", help=which)
     parser.add_argument("--seconds", type=program.length, default=10.0, help="of audio")
     parser.add_argument("--repeats", type=program.whole_number, default=5)
     parser.add_argument("--json", type=program.result, metavar="FILE")
@@ -98,7 +100,7 @@ def stages(seconds: float) -> dict[str, Callable]:
     return {name: _without_gradient(run) for name, run in named.items()}
 
 
-def conversions(teacher: str, student: str, seconds: float) -> dict[str, Callable]:
+def conversions(teacher: Path, student: Path, seconds: float) -> dict[str, Callable]:
     """Whole conversions of two engines. Raises EngineError."""
     import numpy as np
 
