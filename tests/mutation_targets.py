@@ -19,8 +19,8 @@ import fastsvc
 from fastsvc.artifact import engine_folder
 from fastsvc.checkpoints import read
 from fastsvc.checkpoints.files import json5_file
+from fastsvc.commands.corpus_recipe import parts as _features
 from fastsvc.commands.inspect import describe
-from fastsvc.commands.learn import _features
 from fastsvc.config import AcousticConfig, PitchConfig, RecogniserConfig, VerifierConfig, VocoderConfig, from_dict
 from fastsvc.evaluation.settings import read_settings as read_evaluation_settings
 from fastsvc.training.consistency import StudentSettings

@@ -24,6 +24,8 @@ WRONG = [
     ("cold", ["gone.fsvc", "cpu", "auto", "1"], "gone.fsvc: no such file"),
     ("cpu", ["--folder", __file__], "is not a folder"),
     ("cpu", ["--json", f"{__file__}/out.json"], "is not a folder"),
+    ("flow_steps", [__file__], "name two engines"),
+    ("flow_steps", ["gone.fsvc", "gone.fsvc"], "gone.fsvc: no such file"),
     ("f0", ["--methods", "yin,guess"], "there is no 'guess'"),
     ("level", ["gone.fsvc"], "gone.fsvc: no such file"),
     ("models", [], "folder"),
@@ -50,9 +52,9 @@ def run(*arguments, cwd, **environment):
 
 
 def test_the_programs_are_found():
-    names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 latency level live live_hour live_layers live_table"
-    names += " live_voices models phones precision retrieval roofline rvc rvc_engine same samples sass scale"
-    names += " scale_model serve trt_here trt_plans vocoder_cpu vocoder_precision"
+    names = "ahead bf16 cold cpu demo ears ears_data ears_folder f0 flow_steps latency level live live_hour"
+    names += " live_layers live_table live_voices models phones precision retrieval roofline rvc rvc_engine same"
+    names += " samples sass scale scale_model serve trt_here trt_plans vocoder_cpu vocoder_precision"
     assert [path.stem for path in PROGRAMS] == names.split()
 
 

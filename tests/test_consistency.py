@@ -23,7 +23,7 @@ def networks(frames=9):
 
 
 def test_the_grid_ends_exactly_at_its_bounds():
-    levels = consistency.grid(EDM, 32)
+    levels = diffusion.grid(EDM, 32)
     assert len(levels) == 32 and bool((levels.diff() > 0).all())
     assert levels[0] == torch.tensor(EDM.sigma_min) and levels[-1] == torch.tensor(EDM.sigma_max)
     root = levels.double() ** (1 / EDM.rho)
@@ -33,7 +33,7 @@ def test_the_grid_ends_exactly_at_its_bounds():
 @pytest.mark.parametrize("solver", ["euler", "heun"])
 def test_with_two_levels_the_target_is_the_teachers_one_step_answer(solver):
     model, denoise, x0, valid = networks()
-    levels, n, z = consistency.grid(EDM, 2), torch.zeros(4, dtype=torch.int64), torch.randn_like(x0)
+    levels, n, z = diffusion.grid(EDM, 2), torch.zeros(4, dtype=torch.int64), torch.randn_like(x0)
 
     def loss(student):
         same = denoise(model), denoise(model)
@@ -53,7 +53,7 @@ def test_the_loss_of_a_fixed_network_falls_as_the_square_of_the_number_of_levels
         return perfect(x[..., 0, 0], sigma)[:, None, None]
 
     def loss(points):
-        levels = consistency.grid(EDM, points).double()
+        levels = diffusion.grid(EDM, points).double()
         n = torch.randint(points - 1, (2000,), generator=generator)
         same = fixed, fixed, fixed
         return float(consistency.distillation_loss(*same, levels, n, x0, z, torch.ones(2000, 1), "euler"))
@@ -82,7 +82,7 @@ def test_only_the_student_gets_gradients():
         each.denoiser.requires_grad_(True)
     n, z = torch.tensor([0, 5, 20, 30]), torch.randn_like(x0)
     loss = consistency.distillation_loss(
-        denoise(student), denoise(target), denoise(model), consistency.grid(EDM, 32), n, x0, z, valid
+        denoise(student), denoise(target), denoise(model), diffusion.grid(EDM, 32), n, x0, z, valid
     )
     loss.backward()
     assert all(p.grad is None for m in (model, target) for p in m.parameters())
@@ -94,7 +94,7 @@ def test_only_the_student_gets_gradients():
 def test_padding_does_not_change_the_loss(kind):
     model, frames = random_model(), 7
     cond, x0, z = torch.randn(2, frames, 8), torch.randn(2, frames, 5), torch.randn(2, frames, 5)
-    levels, n = consistency.grid(EDM, 8), torch.tensor([2, 6])
+    levels, n = diffusion.grid(EDM, 8), torch.tensor([2, 6])
 
     def loss(cond, x0, z, valid):
         def denoise(x, s):

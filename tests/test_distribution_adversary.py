@@ -12,7 +12,8 @@ from fastsvc.training import adversary, distribution
 def adversary_parts(frames=9):
     model = random_model()
     config = model.config
-    head = adversary.Head(config, channels=12)
+    net = config.denoiser
+    head = adversary.Head(net.layers * net.channels, net.cond_channels, channels=12)
     return model, head, torch.randn(2, frames, 8), torch.tensor([0.1, 3.0])
 
 

@@ -32,8 +32,10 @@ def fault(manifest: dict) -> str | None:
         absent = key not in manifest or (manifest[key] is None and key in NULLABLE)
         if not absent and not is_valid(manifest[key]):
             return f"has a wrong {key}: {shown(manifest[key])}"
-    schedules, end = manifest["schedules"], None if manifest["sampler"] == "consistency" else -1
-    if not all(set(row[:end]) <= set(manifest["levels"]) for row in schedules.values()):
+    schedules, jumps = manifest["schedules"], manifest["sampler"] == "consistency"
+    # a diffusion model's jumps end at the last level of the row, a flow's at 0 after it
+    evaluated = (row if jumps and row[-1:] != [0.0] else row[:-1] for row in schedules.values())
+    if not all(set(row) <= set(manifest["levels"]) for row in evaluated):
         return "has schedules with levels that were not built in"
     if manifest.get("default_steps", int(next(iter(schedules)))) not in map(int, schedules):
         return f"has default_steps {shown(manifest['default_steps'])} that were not built in"

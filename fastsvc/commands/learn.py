@@ -86,8 +86,9 @@ def choir(out, singers, voices, dry, minutes, seed, jobs):
 @click.command(short_help="Turn recordings into a corpus for training.", epilog=PREPARE_EXAMPLES)
 @click.argument("dataset", metavar="DATASET")
 @option("-o", "--out", required=True, metavar="CORPUS", help="Folder of the corpus; created if missing.")
-@option("--encoder", metavar="CKPT|ENGINE", help="Recogniser whose units the corpus gets (now or in a later run).")
+@option("--encoder", metavar="CKPT|ENGINE", help="Content encoder whose units the corpus gets (now or in a later run).")
 @option("--config", metavar="YAML", help="YAML file with the keys mel and features.")
+@option("--like", metavar="CKPT|ENGINE", help="Voice whose mel and features the corpus gets, to train on from it.")
 @option(
     "--jobs",
     default=_cores,
@@ -114,22 +115,23 @@ def choir(out, singers, voices, dry, minutes, seed, jobs):
 @option("--peak", default=0.95, type=Number(0, 1), help="Peak level of each recording; 0: unchanged.")
 @option("--high-pass/--no-high-pass", default=None, show_default=HIGH_PASS_DEFAULT, help=HIGH_PASS_HELP)
 @verbosity_options
-def prepare(dataset, out, encoder, config, peak, pseudo_labels, phones, **options):
+def prepare(dataset, out, encoder, config, like, peak, pseudo_labels, phones, **options):
     """Prepare DATASET, a folder with one folder for each singer, for training.
 
     The command reads wav, flac, mp3 and ogg at any rate and follows linked folders. A run that was interrupted
     continues where it stopped. Exit code 1: some recordings could not be used. Each is named with its reason;
     CORPUS/report.json lists all files.
     """
+    from fastsvc.commands import corpus_recipe
     from fastsvc.data.prepare import add_units
     from fastsvc.data.prepare import prepare as prepare_corpus
 
     bar = verbosity() >= 0
     _check_labels(out, encoder, pseudo_labels, phones)
-    content_encoder = _encoder(encoder) if encoder else None  # before hours of work
+    chosen = corpus_recipe.of(config, like)
+    content_encoder = chosen.encoder(encoder) if encoder else None  # before hours of work
     recogniser = _phone_recogniser() if phones else None
-    recipe = _features(config) if config else {}
-    report = prepare_corpus(dataset, out, peak=peak or None, progress=bar, **recipe, **options)
+    report = prepare_corpus(dataset, out, peak=peak or None, progress=bar, **chosen.parts, **options)
     unused = f"; {len(report.bad)} not used, see below" if report.bad else ""
     say(f"{out}: {report.items} items, {report.seconds / 60:.1f} min of {report.recordings} recordings{unused}")
     if recogniser:
@@ -148,7 +150,7 @@ def prepare(dataset, out, encoder, config, peak, pseudo_labels, phones, **option
         report.labels = True
     from fastsvc.commands.prepared import print_summary
 
-    print_summary(report, dataset, config)
+    print_summary(report, dataset, config, like)
     click.get_current_context().exit(SOME_FAILED if report.bad else 0)
 
 
@@ -169,38 +171,6 @@ def _check_labels(out: str, encoder: str | None, clusters: int | None, phones: s
         raise ConfigError("--pseudo-labels and --phones are two kinds of labels", "choose one of them")
     if clusters and not encoder and not Path(out, "corpus.json").exists():
         raise ConfigError("--pseudo-labels needs units", "name the encoder that makes them with --encoder")
-
-
-def _encoder(path: str):
-    """The content encoder of a recogniser's checkpoint or of an engine folder."""
-    from pathlib import Path
-
-    from fastsvc.artifact import engine_folder
-    from fastsvc.checkpoints import read
-    from fastsvc.engine import Engine
-    from fastsvc.errors import EngineError
-    from fastsvc.features.content import RecogniserEncoder
-
-    if not engine_folder.is_engine(Path(path)):
-        return RecogniserEncoder.of(read(path))
-    # a GPU's encoder rounds otherwise, and so does bfloat16: all units of a corpus come from the same encoder
-    encoder = Engine.open(path, "cpu", "built").encoder
-    if encoder is None:
-        raise EngineError(f"{path} has no content encoder", "name another engine, or a recogniser's checkpoint")
-    return encoder
-
-
-def _features(path: str) -> dict:
-    """``mel`` and ``features`` of a YAML file, as configurations."""
-    from fastsvc import reading
-    from fastsvc.config import FeatureConfig, MelConfig, from_dict
-    from fastsvc.errors import ConfigError
-
-    data = reading.read_yaml(path) or {}
-    kinds = {"mel": MelConfig, "features": FeatureConfig}
-    if not isinstance(data, dict) or set(data) - set(kinds):
-        raise ConfigError(f"{path}: only the keys mel and features are known", "remove the other keys")
-    return {key: from_dict(kinds[key], value, f"{path}: {key}") for key, value in data.items()}
 
 
 @click.command(short_help="Measure how good an engine is.", epilog=EVALUATE_EXAMPLES)

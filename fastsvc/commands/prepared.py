@@ -12,7 +12,7 @@ LINES = 20  # of each kind, without -v
 NAMED = 5  # files that are not recordings: up to this many by name, more by kind
 
 
-def print_summary(report: account.CorpusReport, dataset: str, config: str | None) -> None:
+def print_summary(report: account.CorpusReport, dataset: str, config: str | None, like: str | None = None) -> None:
     """Print the summary; report.json has every line."""
     report_file = Path(report.corpus) / account.FILE
     for warning in _first(report.warnings, f"notes like these: see {report_file}"):
@@ -34,7 +34,8 @@ def print_summary(report: account.CorpusReport, dataset: str, config: str | None
         say(line, error=True)
     for refusal in report.refusals:
         say(f"warning: {refusal}", error=True)
-    command = ["fastsvc", "prepare", dataset, "-o", str(report.corpus), *(["--config", config] if config else [])]
+    recipe = [*(["--config", config] if config else []), *(["--like", like] if like else [])]
+    command = ["fastsvc", "prepare", dataset, "-o", str(report.corpus), *recipe]
     say(advice.next_step(report, command))
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from fastsvc.config.acoustic import FeatureConfig
 from fastsvc.config.limits import LAYERS, NAMES, SIZES
 from fastsvc.config.mel import MelConfig
-from fastsvc.config.plain import check, within
+from fastsvc.config.plain import check, later, within
 
 KIND = "ddsp"
 VERSIONS = ("6.0", "6.1")
-SAMPLERS = ("euler", "rk4")
+SAMPLERS = ("euler", "rk4", "consistency")
 KERNEL = 31  # of every depthwise convolution
 EXPANSION = 2  # inner width of a block over its outer width
 GROUPS = 4  # of the group norm of version 6.0
@@ -33,7 +33,8 @@ class DdspConfig:
 
     ``mel`` is the vocoder's recipe, in which the first mel is computed. ``window_samples``: of the synthesiser's STFT,
     whose hop is the mel's. ``norm`` and ``attention`` say what blocks of the control network have, in version 6.1
-    alone. The flow runs from ``t_start`` to 1.
+    alone. The flow runs from ``t_start`` to 1. ``few_steps``: the numbers of steps that a distilled network was trained
+    at; of the consistency sampler.
     """
 
     kind: str = KIND
@@ -50,6 +51,7 @@ class DdspConfig:
     norm: bool = False
     attention: bool = False
     t_start: float = 0.7
+    few_steps: tuple[int, ...] = later(())
 
     @property
     def unit_channels(self) -> int:
@@ -90,7 +92,7 @@ class DdspConfig:
         check(self.kind == KIND, f"acoustic: unknown kind {self.kind!r}", f"use {KIND}")
         check(self.version in VERSIONS, f"ddsp: unknown version {self.version!r}", f"use {' or '.join(VERSIONS)}")
         within("ddsp", self, speakers=NAMES, hidden=SIZES, hidden_layers=LAYERS, channels=SIZES, layers=LAYERS)
-        within("ddsp", self, window_samples=(2, 2**16), t_start=(0, 0.999))
+        within("ddsp", self, window_samples=(2, 2**16), t_start=(0, 0.999), few_steps=(1, 1000))
         check(self.window_samples % 2 == 0, "ddsp: window_samples must be even")
         check(
             self.mel.hop_samples <= self.window_samples // 2,

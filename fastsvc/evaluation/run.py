@@ -168,9 +168,27 @@ class _Evaluation:
         compared = [systems.truth(), systems.copy_synthesis(self.engine)] if self.settings.references else []
         if self.settings.teacher:
             compared.append(systems.teacher(self.engine, self.settings.teacher, self.settings.teacher_steps))
-        else:
+        elif not self.settings.engines:
             self.notes.append("No teacher was given: its row is not measured.")
+        for path in self.settings.engines:
+            other = self._other(path)
+            compared += [systems.student(other, steps, Path(path).stem) for steps in other.steps]
         return compared + [systems.student(self.engine, steps) for steps in self.engine.steps]
+
+    def _other(self, path: str):
+        """Another engine to compare with. Raises ConfigError where the voices or the rate are not the same."""
+        from fastsvc.engine import Engine
+        from fastsvc.engine.checks import makes_mels
+
+        other = Engine.open(path, precision="built")
+        makes_mels(other)
+        if other.speakers != self.engine.speakers or other.rate_hz != self.engine.rate_hz:
+            raise ConfigError(
+                f"{path} and {self.engine.path} have other voices or another rate",
+                "compare engines that were trained on one corpus",
+            )
+        other.warm_up(WARM_UP_SECONDS)
+        return other
 
     def recordings(self) -> dict:
         settings = self.settings

@@ -15,7 +15,9 @@ CLIP_S = (0.0, 3600.0)
 class EvaluationSettings:
     """The YAML of `fastsvc evaluate -c`; paths are relative to the current folder.
 
-    teacher, recogniser, verifier: checkpoints, each optional (its rows or columns are left out). corpus: the prepared
+    teacher, recogniser, verifier: checkpoints, each optional (its rows or columns are left out). engines: further ones
+    with the same voices, at the same clips, whose rows come before those of ``model``; the last of them is what the
+    others are compared with. corpus: the prepared
     corpus of the training, for the targets' centroids; without it the choir renders audio for them. clips 0: no choir
     table. voices: the targets, all if empty. references: whether the true target and copy-synthesis have rows, too.
     ears: the public judges of docs/ears.md; auto: where they are installed, always or never.
@@ -33,6 +35,7 @@ class EvaluationSettings:
     choir_dry: bool = False
     recordings: str | None = None
     voices: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
     references: bool = True
     ears: str = AUTO
     seed: int = 0

@@ -68,7 +68,7 @@ def copy_synthesis(engine) -> System:
     return System("copy-synthesis", 0, make)
 
 
-def student(engine, steps: int) -> System:
+def student(engine, steps: int, name: str = "student") -> System:
     """The engine with that many steps."""
 
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, torch.Tensor]:
@@ -83,13 +83,18 @@ def student(engine, steps: int) -> System:
         (audio, mel), seconds = timed(lambda: convert(clip, seed))
         return SystemOutput(audio, clip.rate_hz, seconds, engine.timings.get("mel", math.nan), mel)
 
-    return System(f"student, {steps} step{'s' * (steps > 1)}", steps, make)
+    return System(f"{name}, {steps} step{'s' * (steps > 1)}", steps, make)
 
 
 def teacher(engine, checkpoint, steps: int = 50) -> System:
     """Euler steps of the specification, with the checkpoint's weights. Raises CheckpointError where it does not fit."""
     checkpoint = read(checkpoint).require(("teacher",), "the teacher")
-    config: AcousticConfig = checkpoint.config
+    config = checkpoint.config
+    if not isinstance(config, AcousticConfig):
+        raise CheckpointError(
+            f"{checkpoint.path} is a rectified flow, which is compared as an engine",
+            "build it, and name it in `engines`",
+        )
     engine_config = engine.config
     if (config.mel, config.features) != (engine_config.mel, engine_config.features):
         raise CheckpointError(

@@ -64,6 +64,15 @@ class HubertEncoder:
             pack(self.model.encoder.layers)
         self._describe(config)
 
+    @classmethod
+    def of(cls, checkpoint, units: str) -> HubertEncoder:
+        """The encoder of ``units`` (vec768l12, …) in a fastsvc.checkpoints.Checkpoint. Raises CheckpointError for
+        another kind, and ConfigError where the network does not give them."""
+        checkpoint = checkpoint.require(("hubert",), "HuBERT or ContentVec")
+        config = checkpoint.config.cut(units)
+        names = skeleton(lambda: Hubert(config)).state_dict()
+        return cls(config, {name: checkpoint.tensors[name] for name in names})
+
     def _describe(self, config: HubertConfig) -> None:
         self.name = config.units
         self.rate_hz, self.hop_samples, self.channels = config.rate_hz, config.hop_samples, config.unit_channels

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastsvc.config.ddsp import DdspConfig
+
 
 def module(kind: str, config) -> Any:
     """The specification's module for a kind of checkpoint: an nn.Module whose class only the kind tells."""
@@ -19,7 +21,7 @@ def module(kind: str, config) -> Any:
         from fastsvc.model.pitch import PitchNet as build
     elif kind == "rvc":
         from fastsvc.model.rvc import RvcModel as build
-    elif kind == "ddsp":
+    elif isinstance(config, DdspConfig):
         from fastsvc.model.ddsp import DdspModel as build
     elif kind == "hubert":
         from fastsvc.model.hubert import Hubert as build

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsvc.audio.mel import log_mel
-from fastsvc.config import AcousticConfig, from_dict, to_dict
+from fastsvc.config import to_dict
 from fastsvc.config.limits import SHARE
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
@@ -20,7 +20,8 @@ from fastsvc.model import process
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.keys import fit
 from fastsvc.model.vocoder import Generator
-from fastsvc.training import diffusion, listen, rows, wavenet_train
+from fastsvc.training import checkpoint, diffusion, listen, rows, start, wavenet_train
+from fastsvc.training.process import EdmProcess, Process
 from fastsvc.training.task import Sample, Task
 
 TABLE = "condition.spk_embed.weight"  # a row for each singer; missing in models of one singer
@@ -45,6 +46,7 @@ class AcousticTask(Task):
     augment: AugmentSettings
     model: AcousticModel
     vocoder: Generator | None = None  # to hear the samples
+    speaker_table = TABLE  # the parameter with a row for each singer
 
     def batch(self, rng: np.random.Generator) -> dict:
         return self.augmented(self.crops("train", rng, self.batch_size, self.batch_frames), rng)
@@ -118,12 +120,20 @@ class AcousticTask(Task):
         without_singer = self.condition(model, batch, self.no_singer(batch))
         return diffusion.guided(towards_singer, self.denoiser(model, without_singer, batch["valid"]), weight)
 
+    def read_acoustic(self, path: str, kinds: tuple[str, ...]) -> dict:
+        """The content of a checkpoint of one of ``kinds``. Raises CheckpointError for others."""
+        return checkpoint.load(path, kinds)
+
+    def process_of(self, model: AcousticModel) -> Process:
+        """What the few-step objectives ask of the model's family."""
+        return EdmProcess(model.config)
+
     def load_acoustic(self, content: dict, path: str) -> AcousticModel:
         """The EMA model of a checkpoint, frozen, with its rows in the order of :attr:`speakers`.
 
         Raises ConfigError where the checkpoint does not belong to this corpus.
         """
-        config, names = from_dict(AcousticConfig, content["config"]["model"]), content["speakers"]
+        config, names = start.diffusion_of(content, path), content["speakers"]
         if set(map(rows.key, names)) != set(map(rows.key, self.speakers)):
             raise self._other_singers(path, names, self.speakers)
         if to_dict(config.mel) != to_dict(self.corpus.mel):
@@ -182,7 +192,7 @@ class AcousticTask(Task):
             names = ", ".join(missing)
             self.notes.append(f"singers without songs in {corpus.path}: {names}: their rows stay unchanged")
         if len(row_of) > 1:
-            self.singer_rows["model"] = {TABLE: 1}
+            self.singer_rows["model"] = {self.speaker_table: 1}
 
     def _fill_f0(self, teacher: dict | None, present: Sequence[str]) -> None:
         """Median f0 by row: the corpus's, else the checkpoints'."""

@@ -34,12 +34,12 @@ class Block(nn.Module):
 class Head(nn.Module):
     """Skip features of all layers, condition and noise level → a score for each frame: 1 real, 0 generated."""
 
-    def __init__(self, config: AcousticConfig, channels: int = 96, blocks: int = 3):
+    def __init__(self, width: int, cond_channels: int, channels: int = 96, blocks: int = 3):
+        """``width``: channels of all layers' features together."""
         super().__init__()
-        width, layers = config.denoiser.channels, config.denoiser.layers
-        self.norm = nn.LayerNorm(layers * width)
-        self.project = nn.Linear(layers * width, channels)
-        self.condition = nn.Linear(config.denoiser.cond_channels, channels)
+        self.norm = nn.LayerNorm(width)
+        self.project = nn.Linear(width, channels)
+        self.condition = nn.Linear(cond_channels, channels)
         self.level = nn.Sequential(nn.Linear(1, channels), nn.GELU(), nn.Linear(channels, channels))
         self.blocks = nn.ModuleList(Block(channels, 2**i) for i in range(blocks))
         self.score = nn.Linear(channels, 1)

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from fastsvc.config import EdmConfig, from_dict
+from fastsvc.config import from_dict
 from fastsvc.config.limits import CROPS, FRAMES
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
-from fastsvc.model import schedule
-from fastsvc.training import checkpoint, diffusion, listen
+from fastsvc.training import diffusion, listen
 from fastsvc.training.acoustic import AcousticTask, AugmentSettings
 from fastsvc.training.diffusion import Denoise, wide
 from fastsvc.training.task import Sample, Turn
@@ -53,13 +52,6 @@ class StudentSettings:
         within("task", self, valid_crops=CROPS, valid_frames=FRAMES)
         if not 0 <= self.target_decay < 1:
             raise ConfigError(f"task: target_decay is {self.target_decay:g}, outside 0 … 1, without 1")
-
-
-def grid(config: EdmConfig, points: int) -> Tensor:
-    """[points] rising levels, σmin … σmax, evenly spaced in σ^(1/ρ)."""
-    levels = schedule.karras(config.sigma_min, config.sigma_max, points, config.rho).flip(0)
-    levels[0], levels[-1] = config.sigma_min, config.sigma_max  # exactly: D(x, σmin) = x must hold
-    return levels.float()
 
 
 def distillation_loss(
@@ -100,27 +92,30 @@ def tuning_loss(student: Denoise, sigma: Tensor, lower: Tensor, x0: Tensor, z: T
 class StudentTask(AcousticTask):
     kind = "student"
     best = ("mel_l1_1", "min")
+    settings_class = StudentSettings
+    reference_steps = 50  # of the teacher's samples, with which the student's are compared
 
     def __init__(self, config: dict, corpus, device, **loop):
         super().__init__(config, corpus, device, **loop)
         if not (config or {}).get("teacher"):
             raise ConfigError("task.teacher is missing", "set task.teacher to the path of the teacher's checkpoint")
-        self.settings = from_dict(StudentSettings, config, "task")
+        self.settings = from_dict(self.settings_class, config, "task")
         self.augment = self.settings.augment
-        content = checkpoint.load(self.settings.teacher, "teacher")
+        content = self.read_acoustic(self.settings.teacher, ("teacher",))
         self.choose_speakers(content, self.settings.teacher)
         self.teacher = self.load_acoustic(content, self.settings.teacher)
         self.agree(self.teacher.config, self.settings)
+        self.process = self.process_of(self.teacher)
         self.model = copy.deepcopy(self.teacher).requires_grad_(True)
         if self.settings.train == "denoiser":
-            self.model.condition.requires_grad_(False)
+            self.process.freeze_condition(self.model)
         self.target = copy.deepcopy(self.teacher)  # frozen; follows the student in after_step
         self.extra = {"target": self.target}
         if "model" in self.singer_rows:
             self.singer_rows["target"] = self.singer_rows["model"]
-        self.levels = grid(self.model.config.edm, self.settings.points).to(self.device)
+        self.levels = self.process.grid(self.settings.points).to(self.device)
         self.valid = self.validation_batch(self.settings.valid_crops, self.settings.valid_frames)
-        self.reference = self.sampled(self.teacher, 50, "euler")
+        self.reference = self.sampled(self.teacher, self.reference_steps, "euler")
         self.vocoder = listen.vocoder_of(self.settings.vocoder, self.corpus.mel, self.device)
 
     @staticmethod
@@ -149,6 +144,7 @@ class StudentTask(AcousticTask):
             teacher = self.guided(
                 self.teacher, batch, settings.guidance, cond if settings.train == "denoiser" else None
             )
+        x0 = self.process.path(x0, cond, self.levels[n + 1], self.generator)
         loss = distillation_loss(
             student, target, teacher, self.levels, n, x0, z, valid, settings.solver, settings.distance
         )
@@ -161,9 +157,9 @@ class StudentTask(AcousticTask):
         get_ema_multi_avg_fn(self.settings.target_decay)(*pairs, None)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Mel L1 of 1, 2 and 4 steps against the truth, and against the teacher's 50 Euler steps from equal noise."""
+        """Mel L1 of 1, 2 and 4 steps against the truth, and against the teacher's Euler steps from equal noise."""
         truth, inside = self.valid["mel"], self.valid["valid"]
-        figures = {"teacher_l1_50": diffusion.mel_l1(self.reference, truth, inside)}
+        figures = {f"teacher_l1_{self.reference_steps}": diffusion.mel_l1(self.reference, truth, inside)}
         for steps in (1, 2, 4):
             mel = self.sampled(model, steps, "consistency")
             figures[f"mel_l1_{steps}"] = diffusion.mel_l1(mel, truth, inside)

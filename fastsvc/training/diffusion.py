@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import EdmConfig
+from fastsvc.model import schedule
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # D(x [B, T, M], sigma [B]) -> x0 [B, T, M]
 
@@ -43,6 +44,13 @@ def karras_uniform(count: int, config: EdmConfig, generator: torch.Generator, ed
     position = edge + (1 - 2 * edge) * torch.rand(count, generator=generator, device=generator.device)
     low, high = config.sigma_min ** (1 / config.rho), config.sigma_max ** (1 / config.rho)
     return (low + position * (high - low)) ** config.rho
+
+
+def grid(config: EdmConfig, points: int) -> Tensor:
+    """[points] rising levels, σmin … σmax, evenly spaced in σ^(1/ρ)."""
+    levels = schedule.karras(config.sigma_min, config.sigma_max, points, config.rho).flip(0)
+    levels[0], levels[-1] = config.sigma_min, config.sigma_max  # exactly: D(x, σmin) = x must hold
+    return levels.float()
 
 
 def mixed_sigmas(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fastsvc.config import from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.acoustic import AcousticModel
-from fastsvc.training import adversary, checkpoint, distribution, listen, listeners, perceptual, simulate
+from fastsvc.training import adversary, distribution, listen, listeners, perceptual, simulate
 from fastsvc.training.acoustic import AcousticTask
 from fastsvc.training.balance import Balance, Term
 from fastsvc.training.conversion import converted
@@ -40,17 +40,18 @@ class DmoTask(AcousticTask):
             raise ConfigError("task.teacher is missing", "set task.teacher to the path of the teacher's checkpoint")
         self.settings = from_dict(DmoSettings, config, "task")
         self.augment = self.settings.augment
-        content = checkpoint.load(self.settings.teacher, "teacher")
+        content = self.read_acoustic(self.settings.teacher, ("teacher",))
         self.choose_speakers(content, self.settings.teacher)
         self.medians_hz = torch.tensor(self.speaker_f0_hz, device=self.device)
         rows_here = [row for row in range(len(self.speakers)) if row not in self.rows_without_songs]
         self.rows_here = torch.tensor(rows_here, device=self.device)
         self.teacher = self.load_acoustic(content, self.settings.teacher)
-        self.schedules = simulate.schedules(self.teacher.config.edm, self.settings.steps, self.settings.below)
+        self.process = self.process_of(self.teacher)
+        self.schedules = self.process.schedules(self.settings.steps, self.settings.below)
         self.model = self._student()
         self.agree(self.model.config, self.settings)
-        self.fake = FakeScore(self.teacher.denoiser, self.schedules).to(self.device)
-        self.head = adversary.Head(self.teacher.config, self.settings.head_channels).to(self.device)
+        self.fake = self.process.fake(self.teacher, self.schedules).to(self.device)
+        self.head = self.process.head(self.teacher, self.settings.head_channels).to(self.device)
         self.terms: dict[str, Term] = dict(vars(self.settings.losses))
         self.balance = Balance(self.terms, self.settings.match_steps).to(self.device)
         self.extra = {"fake": self.fake, "balance": self.balance}
@@ -66,18 +67,17 @@ class DmoTask(AcousticTask):
         """The network to start from, with the training's levels in its configuration."""
         first = self.teacher
         if self.settings.init:
-            content = checkpoint.load(self.settings.init, ("student", "teacher", "dmo"))
+            content = self.read_acoustic(self.settings.init, ("student", "teacher", "dmo"))
             first = self.load_acoustic(content, self.settings.init)
-        edm = replace(first.config.edm, few_steps=())
-        if replace(first.config, edm=edm) != self.teacher.config:
+        if self.process.few_step(first.config, ()) != self.teacher.config:
             raise ConfigError(
                 f"{self.settings.init} and {self.settings.teacher} are configured differently",
                 "use a student of this teacher",
             )
         model = copy.deepcopy(first).requires_grad_(True)
-        model.config = replace(first.config, edm=replace(edm, few_steps=tuple(map(tuple, self.schedules))))
+        model.config = self.process.few_step(first.config, self.schedules)
         if self.settings.train == "denoiser":
-            model.condition.requires_grad_(False)
+            self.process.freeze_condition(model)
         return model
 
     def _load_listeners(self) -> None:
@@ -108,9 +108,10 @@ class DmoTask(AcousticTask):
     def chain(self, model: AcousticModel, batch: dict, choice: tuple[int, int]) -> Tensor:
         """x̂ of one schedule's evaluation for the conditions of a batch, from this step's noise."""
         levels, last = self.schedules[choice[0]], choice[1]
-        denoise = self.denoiser(model, self.condition(model, batch), batch["valid"])
+        cond, process = self.condition(model, batch), self.process
+        denoise = self.denoiser(model, cond, batch["valid"])
         return simulate.chain(
-            denoise, levels, last, lambda _: self.noise(batch["mel"]), self.model.config.edm.sigma_min
+            denoise, levels, last, lambda _: self.noise(batch["mel"]), process.sigma_min, process.origin(cond)
         )
 
     def choice(self, step: int, update: int) -> tuple[int, int]:
@@ -160,15 +161,13 @@ class DmoTask(AcousticTask):
         return self.fake_error(self.fake, batch, x), {}
 
     def fake_error(self, fake: FakeScore, batch: dict, x: Tensor) -> Tensor:
-        edm = self.teacher.config.edm
-        sigma = distribution.levels(len(x), edm, self.generator)
-        return distribution.fake_loss(self.fake_denoiser(batch, fake), edm, x, sigma, self.noise(x), batch["valid"])
+        sigma = self.process.matching_levels(len(x), self.generator)
+        return self.process.denoising_loss(self.fake_denoiser(batch, fake), x, sigma, self.noise(x), batch["valid"])
 
     def _scores(self, batch: dict, x: Tensor) -> Tensor:
-        config = self.teacher.config
-        sigma = distribution.levels(len(x), config.edm, self.generator)
+        sigma = self.process.matching_levels(len(x), self.generator)
         cond = self.fake_condition(batch, self.fake).detach()
-        skips = adversary.features(self.fake.net, config, x, sigma, self.noise(x), cond, batch["valid"])
+        skips = self.process.features(self.fake.net, x, sigma, self.noise(x), cond, batch["valid"])
         return self.head(skips, cond, sigma, batch["valid"])
 
     def _head_loss(self, batch: dict, step: int):
@@ -206,7 +205,7 @@ class DmoTask(AcousticTask):
         """The active losses as functions of x̂."""
         valid = batch["valid"]
         active = {name for name, term in self.terms.items() if term.active(self.progress)}
-        sigma = distribution.levels(len(x), self.teacher.config.edm, self.generator)
+        sigma = self.process.matching_levels(len(x), self.generator)
         real = self.guided(self.teacher, batch, self.settings.guidance)
         values = {"dmd": distribution.matching_loss(x, self.fake_denoiser(batch), real, sigma, self.noise(x), valid)}
         if "adversarial" in active:

@@ -13,7 +13,7 @@ from fastsvc.training.fake import with_origin
 from fastsvc.training.guard import Guard
 from fastsvc.training.task import Verdict
 
-DIVERSE_CROPS, TEACHER_STEPS = 2, 9
+DIVERSE_CROPS = 2
 LOSSES_OF = {"recogniser": ("ctc", "frames"), "singer": ("singer",)}
 
 
@@ -101,7 +101,7 @@ class DmoValidation:
             return alarms.spread(sampled, self.settings.diversity_seeds, crops["valid"])
 
         if self._spread_of_teacher is None:
-            self._spread_of_teacher = spread(task.teacher, TEACHER_STEPS, "heun")
+            self._spread_of_teacher = spread(task.teacher, *task.process.reference)
         return spread(model, min(map(len, task.schedules)), "consistency") / max(self._spread_of_teacher, 1e-9)
 
     @torch.no_grad()

@@ -15,18 +15,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fastsvc.model.wavenet import WaveNet
-
 
 class FakeScore(nn.Module):
-    """A copy of a teacher's denoiser, and a vector [H] for each of the student's evaluations."""
+    """A copy of a teacher's network, and a vector [H] of its condition for each of the student's evaluations."""
 
-    def __init__(self, denoiser: WaveNet, schedules: Sequence[Sequence[float]]):
+    def __init__(self, denoiser: nn.Module, cond_channels: int, schedules: Sequence[Sequence[float]]):
         super().__init__()
         self.net = copy.deepcopy(denoiser).requires_grad_(True)
         later = [len(levels) - 1 for levels in schedules]
         self.first_rows = [sum(later[:index]) for index in range(len(schedules))]
-        self.origin = nn.Embedding(1 + sum(later), denoiser.config.cond_channels)
+        self.origin = nn.Embedding(1 + sum(later), cond_channels)
         nn.init.zeros_(self.origin.weight)
 
     def origin_index(self, choice: tuple[int, int]) -> int:

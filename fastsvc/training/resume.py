@@ -19,7 +19,7 @@ from fastsvc.training import checkpoint
 NAMES = ("last.pt", "best.pt")  # best.pt alone: a run that was killed before its first save
 REMEDY = "continue with the configuration of that run, or choose another `out`"
 # Keys of a network's configuration that follow the corpus's singers; their rows are moved by name.
-FOLLOWS_SINGERS = ("condition.speakers", "singers")
+FOLLOWS_SINGERS = ("condition.speakers", "singers", "speakers")
 
 
 @dataclass

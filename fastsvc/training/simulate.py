@@ -36,13 +36,20 @@ def schedules(config: EdmConfig, steps: Sequence[int], below: Sequence[Sequence[
 
 
 def chain(
-    denoise: Denoise, levels: Sequence[float], last: int, noise: Callable[[int], Tensor], sigma_min: float
+    denoise: Denoise,
+    levels: Sequence[float],
+    last: int,
+    noise: Callable[[int], Tensor],
+    sigma_min: float,
+    origin: Tensor | None = None,
 ) -> Tensor:
     """x̂ of evaluation ``last`` (from 0) of the consistency sampler over ``levels``; noise(step) → [B, T, M].
 
-    Evaluations before it leave no graph, so memory does not depend on ``last``.
+    Evaluations before it leave no graph, so memory does not depend on ``last``. ``origin`` [B, T, M]: the mel under the
+    first noise; None: the first level hides it.
     """
     x = noise(0) * levels[0]
+    x = x if origin is None else origin + x
     size = len(x)
     with torch.no_grad():
         for step in range(last):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fastsvc.config import AcousticConfig, from_dict, to_dict
+from fastsvc.config import AcousticConfig, ddsp, from_dict, to_dict
 from fastsvc.errors import ConfigError
 from fastsvc.model.acoustic import AcousticModel
 from fastsvc.model.keys import fit
@@ -19,12 +19,20 @@ KINDS = ("teacher", "student", "dmo")
 TABLE, PULSES = "condition.spk_embed.weight", "condition.pulse_embed.weight"
 
 
+def diffusion_of(content: dict, path: str) -> AcousticConfig:
+    """The configuration of a native checkpoint. Raises ConfigError for that of a rectified flow."""
+    plain = content["config"]["model"]
+    if plain.get("kind") == ddsp.KIND:
+        raise ConfigError(f"{path} is a rectified flow, and a diffusion model is needed", "name another checkpoint")
+    return from_dict(AcousticConfig, plain, f"{path}: config.model")
+
+
 def config_of(base: dict, path: str, task: Any) -> AcousticConfig:
     """The network's configuration of the checkpoint ``base``, for the singers and the corpus of ``task``.
 
     Raises ConfigError where mel, units or encoder are not the corpus's.
     """
-    config, corpus = from_dict(AcousticConfig, base["config"]["model"], f"{path}: config.model"), task.corpus
+    config, corpus = diffusion_of(base, path), task.corpus
     if not config.is_native_edm:
         raise ConfigError(f"{path} is not an EDM model, so no teacher can start from it", "name another task.init")
     if to_dict(config.mel) != to_dict(corpus.mel):

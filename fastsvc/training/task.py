@@ -167,6 +167,11 @@ TASKS = {
 
 
 FAMILIES = {"source_filter": ("fastsvc.training.source_filter", "SourceFilterTask")}  # of vocoders, where not as above
+FLOWS = {  # of a rectified flow: a teacher by its family, students by their teacher's
+    "teacher": ("fastsvc.training.flow.teacher", "FlowTeacherTask"),
+    "student": ("fastsvc.training.flow.tasks", "FlowStudentTask"),
+    "dmo": ("fastsvc.training.flow.tasks", "FlowDmoTask"),
+}
 LIVE = {  # where `task` has future_frames
     "recogniser": ("fastsvc.training.live.content", "LiveContentTask"),
     "student": ("fastsvc.training.live.denoiser", "LiveStudentTask"),
@@ -175,8 +180,8 @@ LIVE = {  # where `task` has future_frames
 
 
 def task_class(kind: str, config: dict | None = None) -> type[Task]:
-    """The class that trains checkpoints of this kind; ``config``, the YAML's ``task`` part, says the vocoder's family,
-    and whether the network's future is short. Raises ConfigError for an unknown kind."""
+    """The class that trains checkpoints of this kind; ``config``, the YAML's ``task`` part, says the vocoder's or the
+    teacher's family, and whether the network's future is short. Raises ConfigError for an unknown kind."""
     arguments.one_of("task", kind, TASKS)
     module, name = TASKS[kind]
     model = (config or {}).get("model")
@@ -184,4 +189,16 @@ def task_class(kind: str, config: dict | None = None) -> type[Task]:
         module, name = LIVE[kind]
     elif kind == "vocoder" and isinstance(model, dict):
         module, name = FAMILIES.get(str(model.get("family")), TASKS[kind])
+    elif kind in FLOWS and _has_flow(kind, config or {}):
+        module, name = FLOWS[kind]
     return getattr(importlib.import_module(module), name)
+
+
+def _has_flow(kind: str, config: dict) -> bool:
+    """Whether the teacher to be trained, or the teacher of a student, is a rectified flow."""
+    if kind == "teacher":
+        return isinstance(config.get("model"), dict)
+    from fastsvc.training.flow.reading import is_flow
+
+    teacher = config.get("teacher")
+    return isinstance(teacher, str) and is_flow(teacher)

@@ -9,10 +9,12 @@ from fastsvc.checkpoints.read_options import ReadOptions
 from fastsvc.checkpoints.readers.generators import generator
 from fastsvc.config import (
     AcousticConfig,
+    DdspConfig,
     PitchConfig,
     RecogniserConfig,
     SourceFilterConfig,
     VerifierConfig,
+    ddsp,
     from_dict,
     vocoder_config,
 )
@@ -25,11 +27,19 @@ from fastsvc.reading import wrappers
 from fastsvc.reading.loading import count, state_dict
 
 VERSION = 1
+
+
+def acoustic_of(data: object, where: str) -> AcousticConfig | DdspConfig:
+    """The configuration of a teacher, student or dmo: a diffusion model's, or by its kind that of a rectified flow."""
+    flow = isinstance(data, dict) and data.get("kind") == ddsp.KIND
+    return from_dict(DdspConfig, data, where) if flow else from_dict(AcousticConfig, data, where)
+
+
 CONFIGS = {
-    "teacher": AcousticConfig,
-    "student": AcousticConfig,
-    "dmo": AcousticConfig,
-    "vocoder": None,  # by its family
+    "teacher": acoustic_of,
+    "student": acoustic_of,
+    "dmo": acoustic_of,
+    "vocoder": vocoder_config,
     "recogniser": RecogniserConfig,
     "singer": VerifierConfig,
     "pitch": PitchConfig,
@@ -56,10 +66,10 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
         raise CheckpointError(f"{path} lacks config.model", "copy or train the checkpoint again")
     try:
         known, told, where = CONFIGS[kind], plain["model"], "config.model"
-        model_config = from_dict(known, told, where) if known else vocoder_config(told, where)
+        model_config = from_dict(known, told, where) if isinstance(known, type) else known(told, where)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from None
-    speakers, speaker_f0_hz, input_peak = _metadata(content, plain, model_config, path)
+    speakers, speaker_f0_hz, input_peak, speaker_base = _metadata(content, plain, model_config, path)
     averaged = bool(content.get("ema"))
     tensors = _bare_names(state_dict(content, "ema" if averaged else "model", path), path)
     _refuse_absurd(model_config, len(tensors), path)
@@ -74,6 +84,7 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
             else fit(tensors, lambda: module(kind, model_config), path)
         ),
         speakers=speakers,
+        speaker_base=speaker_base,
         speaker_f0_hz=speaker_f0_hz,
         step=count(content, "step"),
         input_peak=input_peak,
@@ -81,12 +92,14 @@ def read(content: dict, path: Path, options: ReadOptions) -> Checkpoint:
     )
 
 
-def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None]:
-    """(names of the speakers, their median pitches in Hz, peak of the training data), each empty if missing."""
+def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tuple, float | None, int]:
+    """(names of the speakers, their median pitches in Hz, peak of the training data), each empty if missing; and the
+    first speaker's id, 1 in students of voices that count so."""
     names, f0_hz = content.get("speakers") or (), content.get("speaker_f0_hz") or ()
     train = plain.get("train")
     train = train if isinstance(train, dict) else {}
-    peak, count = train.get("input_peak"), config.condition.speakers if isinstance(config, AcousticConfig) else None
+    peak, acoustic = train.get("input_peak"), isinstance(config, (AcousticConfig, DdspConfig))
+    count = config.speakers if acoustic else None
     numbers = isinstance(f0_hz, (list, tuple)) and all(
         isinstance(f, (int, float)) and (f == 0 or F0_HZ[0] <= f <= F0_HZ[1]) for f in f0_hz
     )
@@ -97,7 +110,12 @@ def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tu
         )
     if not (peak is None or (isinstance(peak, (int, float)) and 0 < peak <= 1)):
         raise CheckpointError(f"{path}: config.train.input_peak is {shown(peak)}", "copy or train the checkpoint again")
-    return tuple(map(str, names)), tuple(map(float, f0_hz)), peak
+    base = train.get("speaker_base", 0)
+    if isinstance(base, bool) or base not in (0, 1):
+        raise CheckpointError(
+            f"{path}: config.train.speaker_base is {shown(base)}", "copy or train the checkpoint again"
+        )
+    return tuple(map(str, names)), tuple(map(float, f0_hz)), peak, base
 
 
 def _bare_names(state: dict, path: Path) -> dict:
@@ -115,6 +133,7 @@ def _refuse_absurd(config, tensors: int, path: Path) -> None:
     """Raises CheckpointError: more layers than tensors would cost hours before the first missing key is found."""
     part = getattr(config, "denoiser", config)
     layers = part.blocks if isinstance(part, SourceFilterConfig) else getattr(part, "layers", 0)
+    layers += getattr(part, "hidden_layers", 0)
     if layers > tensors:
         raise CheckpointError(
             f"{path}: config has {layers} layers, the file {tensors} tensors", "copy or train the checkpoint again"

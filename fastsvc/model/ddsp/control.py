@@ -73,6 +73,10 @@ class Control(nn.Module):
     def forward(self, units, f0_hz, volume, phase, excitation, speaker, key_shift=None) -> Tensor:
         """units [B, T, D], f0_hz and volume [B, T], phase [B, T] of frames' first samples in cycles, excitation
         [B, T·hop, 2]: comb tooth and noise; speaker as :meth:`speaker`; key_shift [B] in semitones or None."""
+        return self.output(self.decoder(self.told(units, f0_hz, volume, phase, excitation, speaker, key_shift)))
+
+    def told(self, units, f0_hz, volume, phase, excitation, speaker, key_shift=None) -> Tensor:
+        """As :meth:`forward` → what the residual blocks get, [B, T, hidden]."""
         x = self.stack(units.transpose(1, 2)).transpose(1, 2)
         if self.config.version == "6.0":
             x = x + self.f0_embed((1 + f0_hz / PITCH_HZ).log()[:, :, None]) + self.phase_embed(2 * phase[:, :, None])
@@ -82,7 +86,11 @@ class Control(nn.Module):
         x = x + self.volume_embed(volume[:, :, None]) + self.speaker(speaker)
         if self.config.key_shift and key_shift is not None:
             x = x + self.aug_shift_embed(key_shift[:, None, None] / SHIFT_SEMITONES)
-        return self.dense_out(self.norm(self.decoder(x)))
+        return x
+
+    def output(self, x: Tensor) -> Tensor:
+        """The residual blocks' result [B, T, hidden] → filters as :meth:`forward`."""
+        return self.dense_out(self.norm(x))
 
 
 def filters(control: Tensor) -> Tensor:

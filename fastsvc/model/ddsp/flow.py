@@ -1,5 +1,8 @@
 """The rectified flow of DDSP-SVC 6: from the first mel and noise at t_start along the velocity to t = 1.
 
+A distilled network jumps instead: D(x, t) = x + (1 − t)·v(x, t) is the mel at t = 1, and further steps start from D
+with new noise (the consistency sampler). One step of it is one Euler step.
+
 Times of an engine's schedule are levels 1 − t, which fall as noise levels do elsewhere.
 """
 
@@ -10,6 +13,7 @@ from torch import Tensor
 
 LOW, HIGH = -12.0, 2.0  # natural log-mels that become −1 and 1
 VelocityAt = Callable[[Tensor, float], Tensor]  # (x, level) → velocity
+NoiseOf = Callable[[int], Tensor]  # number of the draw → standard normal noise of the state's shape
 
 
 def normalised(mel: Tensor) -> Tensor:
@@ -29,7 +33,7 @@ def levels(t_start: float, steps: int) -> list[float]:
 
 def evaluated(method: str, row: list[float]) -> list[float]:
     """The levels of a schedule at which ``method`` evaluates the velocity, falling."""
-    if method == "euler":
+    if method != "rk4":
         return row[:-1]
     halves = [middle(a, b) for a, b in itertools.pairwise(row)]
     return sorted({*row, *halves}, reverse=True)
@@ -41,7 +45,7 @@ def middle(level: float, after: float) -> float:
 
 def evaluations(method: str, row: list[float]) -> int:
     """How often the velocity is evaluated."""
-    return (len(row) - 1) * (1 if method == "euler" else 4)
+    return (len(row) - 1) * (4 if method == "rk4" else 1)
 
 
 def start(first_mel: Tensor, noise: Tensor, level: float) -> Tensor:
@@ -67,4 +71,17 @@ def rk4(velocity: VelocityAt, row: list[float], x: Tensor) -> Tensor:
     return x
 
 
-SOLVERS = {"euler": euler, "rk4": rk4}
+def consistency(velocity: VelocityAt, row: list[float], x: Tensor, noise: NoiseOf) -> Tensor:
+    """Jumps to the end, each but the first from the end of the one before with new noise."""
+    for step, (level, after) in enumerate(itertools.pairwise(row), 1):
+        x = x + level * velocity(x, level)
+        if after:
+            x = (1 - after) * x + after * noise(step)
+    return x
+
+
+def solved(method: str, velocity: VelocityAt, row: list[float], x: Tensor, noise: NoiseOf) -> Tensor:
+    """The state at the end of ``row``; ``noise``: draws after the start's, which was number 0."""
+    if method == "consistency":
+        return consistency(velocity, row, x, noise)
+    return {"euler": euler, "rk4": rk4}[method](velocity, row, x)

@@ -65,12 +65,21 @@ class DdspModel(nn.Module):
         return self.reflow_model.velocity_fn(x, time, first_mel)
 
     def refine(
-        self, first_mel: Tensor, noise: Tensor, steps: int, method: str = "euler", t_start: float | None = None
+        self,
+        first_mel: Tensor,
+        noise: Tensor | flow.NoiseOf,
+        steps: int,
+        method: str = "euler",
+        t_start: float | None = None,
     ) -> Tensor:
-        """Log-mel and noise [B, T, M] → log-mel [B, T, M]; t_start None: the voice's own, 1: ``first_mel`` itself."""
+        """Log-mel and noise [B, T, M] → log-mel [B, T, M]; t_start None: the voice's own, 1: ``first_mel`` itself.
+
+        ``noise``: the start's, or noise(step) for the consistency sampler, which draws once a step.
+        """
         row = flow.levels(self.config.t_start if t_start is None else t_start, steps)
         if row[0] == 0:
             return first_mel
-        x = flow.start(first_mel, noise, row[0])
-        x = flow.SOLVERS[method](lambda x, level: self.velocity(x, level, first_mel), row, x)
+        draw = (lambda _: noise) if isinstance(noise, Tensor) else noise
+        x = flow.start(first_mel, draw(0), row[0])
+        x = flow.solved(method, lambda x, level: self.velocity(x, level, first_mel), row, x, draw)
         return flow.denormalised(x)

@@ -99,7 +99,8 @@ class DdspSampler(OneByOne):
             return result
 
         x = flow.start(found, noise(0, 0, len(found)), row[0])
-        return flow.denormalised(flow.SOLVERS[self.method](velocity, row, x))
+        x = flow.solved(self.method, velocity, row, x, lambda step: noise(step, 0, len(found)))
+        return flow.denormalised(x)
 
     def _velocity(self, x: Tensor, level: float, found: Tensor, block: int | None) -> Tensor:
         result = torch.empty_like(x)

@@ -1,0 +1,101 @@
+"""The mel and features of a corpus, from a YAML file or as another voice has them, and an encoder that fits them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastsvc.errors import CheckpointError, ConfigError, EngineError
+
+RECOGNISER = "recogniser"
+
+
+@dataclass(frozen=True)
+class CorpusRecipe:
+    """``parts``: mel and features, for fastsvc.data.prepare. ``like``: the voice that they are of, or ""; ``hash``: of
+    its content encoder, where the file names one."""
+
+    parts: dict[str, Any] = field(default_factory=dict)
+    like: str = ""
+    hash: str | None = None
+
+    def encoder(self, path: str):
+        """The content encoder of a checkpoint or an engine. Raises FastsvcError where its units are not the voice's."""
+        from fastsvc.config import hubert_units
+        from fastsvc.data.units import encoder_hash
+
+        features = self.parts.get("features") if self.like else None
+        found = _encoder(path, None if features is None else features.encoder)
+        if features is None:
+            return found
+        same = (found.name == RECOGNISER) == (hubert_units(features.encoder) is None)
+        if not same or found.channels != features.unit_channels:
+            raise CheckpointError(
+                f"{path} gives units {found.name} of {found.channels} channels, and {self.like} was trained on"
+                f" {features.encoder} of {features.unit_channels}",
+                "name the content encoder of that voice with --encoder",
+            )
+        if self.hash is not None and encoder_hash(found) != self.hash:
+            raise CheckpointError(
+                f"{path} is not the content encoder that {self.like} was trained on",
+                "name that one: fastsvc's voices know it by its hash",
+            )
+        return found
+
+
+def of(config: str | None, like: str | None) -> CorpusRecipe:
+    """The recipe of the options. Raises ConfigError for both at once, CheckpointError for files that are no voice."""
+    if config and like:
+        raise ConfigError("--config and --like both choose mel and features", "omit one of them")
+    return _like(like) if like else CorpusRecipe(parts(config) if config else {})
+
+
+def _like(path: str) -> CorpusRecipe:
+    from fastsvc.artifact import engine_folder
+    from fastsvc.checkpoints import read
+    from fastsvc.reading import loading
+
+    if engine_folder.is_engine(Path(path)):
+        config, stored = engine_folder.Artifact(path).manifest.acoustic, None
+    else:
+        checkpoint = read(path)
+        if not checkpoint.acoustic or checkpoint.kind == "rvc":
+            raise CheckpointError(f"{path} is not a voice with a mel", "name a voice that training can start from")
+        content = loading.load(checkpoint.path) if checkpoint.format == "fastsvc" else {}
+        config, stored = checkpoint.config, (content.get("config") or {}).get("train") or {}
+    return CorpusRecipe({"mel": config.mel, "features": config.features}, path, (stored or {}).get("encoder"))
+
+
+def _encoder(path: str, units: str | None):
+    """``units``: what a HuBERT is to give, by the name of its units; None: HuBERT is refused."""
+    from fastsvc.artifact import engine_folder
+    from fastsvc.checkpoints import read
+    from fastsvc.config import hubert_units
+    from fastsvc.engine import Engine
+    from fastsvc.features.content import RecogniserEncoder
+
+    if engine_folder.is_engine(Path(path)):
+        # a GPU's encoder rounds otherwise, and so does bfloat16: all units of a corpus come from the same encoder
+        encoder = Engine.open(path, "cpu", "built").encoder
+        if encoder is None:
+            raise EngineError(f"{path} has no content encoder", "name another engine, or a recogniser's checkpoint")
+        return encoder
+    checkpoint = read(path)
+    if units is None or hubert_units(units) is None or checkpoint.kind != "hubert":
+        return RecogniserEncoder.of(checkpoint)
+    from fastsvc.features.hubert import HubertEncoder
+
+    return HubertEncoder.of(checkpoint, units)
+
+
+def parts(path: str) -> dict:
+    """``mel`` and ``features`` of a YAML file, as configurations."""
+    from fastsvc import reading
+    from fastsvc.config import FeatureConfig, MelConfig, from_dict
+
+    data = reading.read_yaml(path) or {}
+    kinds = {"mel": MelConfig, "features": FeatureConfig}
+    if not isinstance(data, dict) or set(data) - set(kinds):
+        raise ConfigError(f"{path}: only the keys mel and features are known", "remove the other keys")
+    return {key: from_dict(kinds[key], value, f"{path}: {key}") for key, value in data.items()}
