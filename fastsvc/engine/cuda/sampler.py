@@ -22,9 +22,10 @@ from fastsvc.engine.cuda import schedules
 from fastsvc.engine.cuda.batched import BatchedSampler
 from fastsvc.engine.cuda.conditions import condition_for
 from fastsvc.engine.cuda.copies import to_device
-from fastsvc.engine.cuda.denoiser import DenoiserNetwork, DenoiserProgram, Slice, packed
+from fastsvc.engine.cuda.denoiser import DenoiserNetwork, DenoiserProgram, packed
 from fastsvc.engine.cuda.graphs import Graphs
 from fastsvc.engine.cuda.slice_jobs import SliceJob, stacked_rows
+from fastsvc.engine.cuda.staging import Slice
 from fastsvc.model import sampler, schedule
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.engine.cpu.sampler import Noise, SeededNoise
-from fastsvc.engine.cuda.denoiser import Slice
+from fastsvc.engine.cuda.staging import Slice
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fastsvc.config import AnyVocoderConfig, SourceFilterConfig, VocoderConfig
-from fastsvc.engine.cuda.denoiser import as_int64
+from fastsvc.engine.cuda.staging import as_int64
 from fastsvc.engine.cuda.vocoder_inputs import VocoderInputs, by_kernel
 from fastsvc.kernels.vocoder import source as source_kernel
 from fastsvc.model import noise, source, vocoders

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastsvc.engine.cuda.denoiser import as_int64
 from fastsvc.engine.cuda.rvc.rows import Neighbours
 from fastsvc.engine.cuda.rvc.weights import RvcWeights
+from fastsvc.engine.cuda.staging import as_int64
 from fastsvc.model import noise
 
 
