@@ -72,7 +72,10 @@ def test_the_whole_ladder_is_prepared(pair, monkeypatch):
     network = gpu.sampler.network
     assert list(network.programs) == Buckets(512).shapes()
     assert {key[0] for key in network.replays} == set(Buckets(512).shapes())
-    assert {key[1:] for key in network.replays} == {("condition", False), ("sampling", 1, False)}  # not early
+    assert {key[1:] for key in network.replays} == {
+        ("condition", False, False),  # neither early nor all layers together
+        ("sampling", 1, False, False),
+    }
     assert ran == [(2, 128), (1, 128), (2, 64), (1, 64)]
     assert list(gpu.encoder.programs.by_shape) == list(gpu.yin.programs.by_shape) == [128, 64]
 
