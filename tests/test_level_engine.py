@@ -83,4 +83,4 @@ def test_the_demo_voices_are_as_loud_as_what_they_sing():
     noisy = np.concatenate([verse, rest, verse])
     noisy = noisy + 10 ** (-60 / 20) * np.random.default_rng(0).standard_normal(len(noisy)).astype(np.float32)
     middle = slice(len(verse), len(verse) + rate_hz)
-    assert db(converted(noisy)[middle], noisy[middle]) < 0
+    assert db(converted(noisy)[middle], noisy[middle]) < 0.5
