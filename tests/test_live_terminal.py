@@ -64,9 +64,9 @@ class Shell:
         return int(re.search(r"code (\d+)", self.wait(r"code \d+"))[1])
 
     def settings(self) -> str:
-        """Of the terminal, as the shell sees them."""
+        """Of the terminal, as the shell sees them; without the prompt that may have followed them already."""
         self.send("stty -a; echo en''d\n")
-        return self.wait("end\r")
+        return self.wait("end\r").partition("end\r")[0]
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
