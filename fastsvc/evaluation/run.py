@@ -170,9 +170,11 @@ class _Evaluation:
             compared.append(systems.teacher(self.engine, self.settings.teacher, self.settings.teacher_steps))
         elif not self.settings.engines:
             self.notes.append("No teacher was given: its row is not measured.")
-        for path in self.settings.engines:
+        paths = list(dict.fromkeys(self.settings.engines))
+        for path, name in zip(paths, systems.names(paths, ("student", *["teacher"] * bool(self.settings.teacher)))):
             other = self._other(path)
-            compared += [systems.student(other, steps, Path(path).stem) for steps in other.steps]
+            with_mel = other.config.mel == self.engine.config.mel
+            compared += [systems.student(other, steps, name, with_mel) for steps in other.steps]
         return compared + [systems.student(self.engine, steps) for steps in self.engine.steps]
 
     def _other(self, path: str):

@@ -7,8 +7,9 @@ the teacher is the plain PyTorch model of a checkpoint, with the engine's featur
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -68,8 +69,14 @@ def copy_synthesis(engine) -> System:
     return System("copy-synthesis", 0, make)
 
 
-def student(engine, steps: int, name: str = "student") -> System:
-    """The engine with that many steps."""
+def names(paths: Sequence[str], taken: Sequence[str] = ("student",)) -> list[str]:
+    """A name of its own for each engine: the stem of its path, or where others have that one, the path."""
+    stems = [Path(path).stem for path in paths]
+    return [path if [*taken, *stems].count(stem) > 1 else stem for path, stem in zip(paths, stems)]
+
+
+def student(engine, steps: int, name: str = "student", with_mel: bool = True) -> System:
+    """The engine with that many steps. ``with_mel``: its mels are of the recipe of those that they are compared with."""
 
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, torch.Tensor]:
         """The parts of Engine.convert, for the mel between them."""
@@ -81,7 +88,9 @@ def student(engine, steps: int, name: str = "student") -> System:
 
     def make(clip: Clip, seed: int) -> SystemOutput:
         (audio, mel), seconds = timed(lambda: convert(clip, seed))
-        return SystemOutput(audio, clip.rate_hz, seconds, engine.timings.get("mel", math.nan), mel)
+        return SystemOutput(
+            audio, clip.rate_hz, seconds, engine.timings.get("mel", math.nan), mel if with_mel else None
+        )
 
     return System(f"{name}, {steps} step{'s' * (steps > 1)}", steps, make)
 
