@@ -170,11 +170,9 @@ class _Evaluation:
             compared.append(systems.teacher(self.engine, self.settings.teacher, self.settings.teacher_steps))
         elif not self.settings.engines:
             self.notes.append("No teacher was given: its row is not measured.")
-        paths = list(dict.fromkeys(self.settings.engines))
-        for path, name in zip(paths, systems.names(paths, ("student", *["teacher"] * bool(self.settings.teacher)))):
+        for path, name in systems.named(self.settings.engines, bool(self.settings.teacher)).items():
             other = self._other(path)
-            with_mel = other.config.mel == self.engine.config.mel
-            compared += [systems.student(other, steps, name, with_mel) for steps in other.steps]
+            compared += [systems.student(other, steps, name, self.engine.config.mel) for steps in other.steps]
         return compared + [systems.student(self.engine, steps) for steps in self.engine.steps]
 
     def _other(self, path: str):

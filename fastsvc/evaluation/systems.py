@@ -17,7 +17,7 @@ import torch
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.checkpoints import read
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AcousticConfig, MelConfig
 from fastsvc.engine.cpu.sampler import Features
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
@@ -69,14 +69,17 @@ def copy_synthesis(engine) -> System:
     return System("copy-synthesis", 0, make)
 
 
-def names(paths: Sequence[str], taken: Sequence[str] = ("student",)) -> list[str]:
-    """A name of its own for each engine: the stem of its path, or where others have that one, the path."""
+def named(paths: Sequence[str], with_teacher: bool = False) -> dict[str, str]:
+    """Path of an engine → a name of its own: the path's stem, or where that is another row's, the path."""
+    paths = list(dict.fromkeys(paths))
     stems = [Path(path).stem for path in paths]
-    return [path if [*taken, *stems].count(stem) > 1 else stem for path, stem in zip(paths, stems)]
+    taken = ["student", *["teacher"] * with_teacher, *stems]
+    return {path: path if taken.count(stem) > 1 else stem for path, stem in zip(paths, stems)}
 
 
-def student(engine, steps: int, name: str = "student", with_mel: bool = True) -> System:
-    """The engine with that many steps. ``with_mel``: its mels are of the recipe of those that they are compared with."""
+def student(engine, steps: int, name: str = "student", mel: MelConfig | None = None) -> System:
+    """The engine with that many steps. ``mel``: the judges' recipe, where it may be another than the engine's."""
+    with_mel = mel is None or engine.config.mel == mel
 
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, torch.Tensor]:
         """The parts of Engine.convert, for the mel between them."""
