@@ -209,6 +209,25 @@ def test_outputs_of_silence_and_of_damaged_weights():
     assert not join.takes(spec._replace(samples=joining.MOST_SAMPLES + 1))
 
 
+def test_an_output_of_no_samples(pair):
+    """One sample at a lower rate: nothing is left of it, which is no fault."""
+    for engine in pair:
+        audio, rate_hz = engine.convert(np.full(1, 0.3, np.float32), 22050, "Ada", rate_out_hz=8000)
+        assert (len(audio), rate_hz) == (0, 8000)
+
+
+def test_graphs_of_many_rates_are_bounded(pair, song, monkeypatch):
+    device = pair[1]
+    device.device_front.programs.release()
+    for rate_hz in (16000, 22050):
+        device.extract(song[:3000], rate_hz, Request("Ada"))
+    assert len(device.device_front.programs.by_shape) == 2
+    monkeypatch.setattr(front, "MOST_HELD", 1000)
+    for rate_hz in (16000, 32000):  # one that is there, and one that is not
+        device.extract(song[:3000], rate_hz, Request("Ada"))
+    assert [shape.rate_hz for shape in device.device_front.programs.by_shape] == [32000]
+
+
 def test_a_graph_of_a_length_serves_all_its_recordings(pair, song, monkeypatch):
     """Over a stand-in of torch.cuda, with a second stream for the pitch."""
     pytest.importorskip("triton")

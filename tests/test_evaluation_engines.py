@@ -22,6 +22,9 @@ def test_other_engines_come_before_the_students_and_are_what_these_are_compared_
     students = [f"{name}, {steps}" for name in ("tiny", "student") for steps in ("1 step", "2 steps")]
     assert [system.name for system in compared] == ["true target", "copy-synthesis", *students]
     assert evaluation._against(compared) == "tiny, 2 steps"
+    paths = ["a/flow.fsvc", "b/flow.fsvc", "student.fsvc", "c/teacher.fsvc", "a/flow.fsvc"]
+    assert list(systems.named(paths).values()) == [*paths[:3], "teacher"]
+    assert systems.named(paths, with_teacher=True)["c/teacher.fsvc"] == "c/teacher.fsvc"
     other = tmp_path / "other.fsvc"
     shutil.copytree(made["engine"], other)
     manifest = json.loads((other / "manifest.json").read_text())

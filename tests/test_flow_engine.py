@@ -104,3 +104,9 @@ def test_other_kinds(tmp_path):
     torch.save(content, absurd)
     with pytest.raises(CheckpointError, match="502 layers, the file"):
         read(absurd)
+
+
+def test_a_list_of_steps_is_short():
+    """Messages name them all."""
+    with pytest.raises(ConfigError, match="few_steps has 101 entries"):
+        replace(FLOW, few_steps=(1,) * 101)

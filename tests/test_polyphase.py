@@ -1,6 +1,7 @@
 """The device's resampler: its weights by definition, its response beside soxr's, lengths, cuts, odd rates."""
 
 import math
+import types
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import torch
 
 from fastsvc.audio import io, polyphase
 from fastsvc.audio.resample import resample, resampled_length
+from fastsvc.engine import conversion
+from fastsvc.engine.conversion import OutputSpec
 from fastsvc.engine.cuda import resampling
+from fastsvc.engine.cuda.joining import DeviceJoin
 
 RECORDINGS = sorted((Path(__file__).parent.parent / "examples" / "recordings").glob("*/*.*"))
 RATES = [(44100, 24000), (48000, 16000), (22050, 24000), (24000, 44100), (40000, 32000), (11025, 48000), (96000, 22050)]
@@ -125,3 +129,17 @@ def test_rates_without_a_filter_and_other_qualities():
         np.testing.assert_array_equal(device(audio, *given), resample(audio, *given))
     with pytest.raises(ValueError, match="too large"):
         polyphase.resampled(torch.zeros(10), 44100, 24001)
+
+
+def test_without_memory_on_the_device_the_processor_ends_the_work(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("no")
+
+    audio, spec = np.random.default_rng(3).normal(0, 0.1, 3000).astype(np.float32), OutputSpec(3000, 24000, 16000, 1.0)
+    resampler, join = resampling.DeviceResampler(torch.device("cpu")), DeviceJoin(24000, torch.device("cpu"))
+    engine = types.SimpleNamespace(rate_hz=24000, device_join=join, resample=resampler)
+    want = conversion.finished_audio(audio.copy(), 24000, spec)
+    monkeypatch.setattr(polyphase.Polyphase, "over", full)
+    np.testing.assert_array_equal(resampler(audio, 24000, 16000), resample(audio, 24000, 16000))
+    for given in (audio, torch.from_numpy(audio)):
+        np.testing.assert_array_equal(conversion.joined(engine, given, spec), want)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import ddsp_golden
 import engines
+import flows
 import huberts
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from command_line import run
 
 from fastsvc.commands import corpus_recipe
+from fastsvc.config import to_dict
 from fastsvc.data.corpus import Corpus
 from fastsvc.data.units import encoder_hash
 from fastsvc.errors import CheckpointError, ConfigError
@@ -99,3 +101,36 @@ def test_a_voice_of_our_own_wants_its_own_encoder(tmp_path):
     assert recipe.encoder(str(right)).channels == 6
     with pytest.raises(CheckpointError, match="not the content encoder that .*t.pt was trained on"):
         recipe.encoder(str(wrong))
+
+
+def test_damaged_settings_of_a_run_are_refused_in_one_line(tmp_path):
+    """A checkpoint's ``config.train`` may hold anything that torch saves."""
+    corpus, model, path = flows.corpus(tmp_path / "corpus"), flows.model(), tmp_path / "flow.pt"
+    content = {
+        "format": "fastsvc",
+        "version": 1,
+        "kind": "teacher",
+        "step": 1,
+        "speakers": ["1", "2", "3"],
+        "model": {},
+        "ema": model.state_dict(),
+    }
+    settings = {"teacher": str(path), "valid_crops": 1, "valid_frames": 24}
+    for train, fault in (
+        ({"encoder": 3}, "config.train.encoder is 3"),
+        ({"speaker_base": "1"}, "config.train.speaker_base is '1'"),
+        ({"speaker_base": torch.ones(2)}, "config.train.speaker_base is <Tensor>"),
+        ("nothing", None),  # as if there were none
+        (torch.ones(2), None),
+    ):
+        torch.save({**content, "config": {"model": to_dict(model.config), "train": train}}, path)
+        for use in (
+            lambda: corpus_recipe.of(None, str(path)),
+            lambda: task_class("student", settings)(settings, corpus, "cpu", batch_size=2, batch_frames=24),
+        ):
+            if fault is None:
+                use()
+                continue
+            with pytest.raises(CheckpointError) as caught:
+                use()
+            assert fault in str(caught.value) and "\n" not in str(caught.value)

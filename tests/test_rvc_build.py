@@ -16,6 +16,7 @@ from fastsvc.build.passes.fold import fold_pass
 from fastsvc.build.passes.lower import lower_pass
 from fastsvc.build.passes.read import check_pass, read_pass
 from fastsvc.build.plan import BuildPlan
+from fastsvc.commands import corpus_recipe
 from fastsvc.engine.cpu import denoiser_bf16
 from fastsvc.engine.cuda import launch_plan, selfcheck, selfcheck_rvc
 from fastsvc.engine.engine import Engine
@@ -226,3 +227,8 @@ def test_the_precision_of_a_cpu(engine, monkeypatch):
     monkeypatch.setattr(denoiser_bf16.machine, "cpu_flags", lambda: ["avx2"])
     with pytest.warns(UserWarning, match="computes in fp32, not bf16"):
         assert Engine.open(engine, device="cpu", precision="bf16").precision == "fp32"
+
+
+def test_a_corpus_cannot_be_like_a_voice_without_a_mel(engine):
+    with pytest.raises(CheckpointError, match="not a voice with a mel"):
+        corpus_recipe.of(None, str(engine))

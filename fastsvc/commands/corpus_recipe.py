@@ -54,17 +54,21 @@ def of(config: str | None, like: str | None) -> CorpusRecipe:
 def _like(path: str) -> CorpusRecipe:
     from fastsvc.artifact import engine_folder
     from fastsvc.checkpoints import read
+    from fastsvc.checkpoints.readers import native
+    from fastsvc.config import RvcConfig
     from fastsvc.reading import loading
 
     if engine_folder.is_engine(Path(path)):
         config, stored = engine_folder.Artifact(path).manifest.acoustic, None
+        with_mel = not isinstance(config, RvcConfig)
     else:
         checkpoint = read(path)
-        if not checkpoint.acoustic or checkpoint.kind == "rvc":
-            raise CheckpointError(f"{path} is not a voice with a mel", "name a voice that training can start from")
+        with_mel = checkpoint.acoustic and checkpoint.kind != "rvc"
         content = loading.load(checkpoint.path) if checkpoint.format == "fastsvc" else {}
-        config, stored = checkpoint.config, (content.get("config") or {}).get("train") or {}
-    return CorpusRecipe({"mel": config.mel, "features": config.features}, path, (stored or {}).get("encoder"))
+        config, stored = checkpoint.config, native.encoder_of(content, path)
+    if not with_mel:
+        raise CheckpointError(f"{path} is not a voice with a mel", "name a voice that training can start from")
+    return CorpusRecipe({"mel": config.mel, "features": config.features}, path, stored)
 
 
 def _encoder(path: str, units: str | None):

@@ -12,6 +12,7 @@ from fastsvc.config.plain import check, later, within
 KIND = "ddsp"
 VERSIONS = ("6.0", "6.1")
 SAMPLERS = ("euler", "rk4", "consistency")
+MOST_FEW = 100  # numbers of steps that a network was trained at, which messages list
 KERNEL = 31  # of every depthwise convolution
 EXPANSION = 2  # inner width of a block over its outer width
 GROUPS = 4  # of the group norm of version 6.0
@@ -93,6 +94,7 @@ class DdspConfig:
         check(self.version in VERSIONS, f"ddsp: unknown version {self.version!r}", f"use {' or '.join(VERSIONS)}")
         within("ddsp", self, speakers=NAMES, hidden=SIZES, hidden_layers=LAYERS, channels=SIZES, layers=LAYERS)
         within("ddsp", self, window_samples=(2, 2**16), t_start=(0, 0.999), few_steps=(1, 1000))
+        check(len(self.few_steps) <= MOST_FEW, f"ddsp: few_steps has {len(self.few_steps)} entries, at most {MOST_FEW}")
         check(self.window_samples % 2 == 0, "ddsp: window_samples must be even")
         check(
             self.mel.hop_samples <= self.window_samples // 2,

@@ -148,7 +148,10 @@ def joined(engine, audio: np.ndarray | torch.Tensor, spec: OutputSpec) -> np.nda
     """:func:`finished_audio` of audio at the engine's rate, on the host or on its device."""
     device_join = engine.device_join
     if device_join is not None and device_join.takes(spec):
-        return device_join(audio, spec)
+        try:
+            return device_join(audio, spec)
+        except torch.OutOfMemoryError:  # others use the GPU: the processor needs none of its memory
+            torch.cuda.empty_cache()
     audio = audio.cpu().numpy() if isinstance(audio, torch.Tensor) else audio
     return finished_audio(audio, engine.rate_hz, spec, engine.resample)
 

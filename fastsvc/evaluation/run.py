@@ -170,9 +170,9 @@ class _Evaluation:
             compared.append(systems.teacher(self.engine, self.settings.teacher, self.settings.teacher_steps))
         elif not self.settings.engines:
             self.notes.append("No teacher was given: its row is not measured.")
-        for path in self.settings.engines:
+        for path, name in systems.named(self.settings.engines, bool(self.settings.teacher)).items():
             other = self._other(path)
-            compared += [systems.student(other, steps, Path(path).stem) for steps in other.steps]
+            compared += [systems.student(other, steps, name, self.engine.config.mel) for steps in other.steps]
         return compared + [systems.student(self.engine, steps) for steps in self.engine.steps]
 
     def _other(self, path: str):

@@ -7,8 +7,9 @@ the teacher is the plain PyTorch model of a checkpoint, with the engine's featur
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ import torch
 from fastsvc.audio.mel import log_mel
 from fastsvc.audio.resample import resample
 from fastsvc.checkpoints import read
-from fastsvc.config import AcousticConfig
+from fastsvc.config import AcousticConfig, MelConfig
 from fastsvc.engine.cpu.sampler import Features
 from fastsvc.engine.request import Request
 from fastsvc.engine.speakers import Speakers
@@ -68,8 +69,17 @@ def copy_synthesis(engine) -> System:
     return System("copy-synthesis", 0, make)
 
 
-def student(engine, steps: int, name: str = "student") -> System:
-    """The engine with that many steps."""
+def named(paths: Sequence[str], with_teacher: bool = False) -> dict[str, str]:
+    """Path of an engine → a name of its own: the path's stem, or where that is another row's, the path."""
+    paths = list(dict.fromkeys(paths))
+    stems = [Path(path).stem for path in paths]
+    taken = ["student", *["teacher"] * with_teacher, *stems]
+    return {path: path if taken.count(stem) > 1 else stem for path, stem in zip(paths, stems)}
+
+
+def student(engine, steps: int, name: str = "student", mel: MelConfig | None = None) -> System:
+    """The engine with that many steps. ``mel``: the judges' recipe, where it may be another than the engine's."""
+    with_mel = mel is None or engine.config.mel == mel
 
     def convert(clip: Clip, seed: int) -> tuple[np.ndarray, torch.Tensor]:
         """The parts of Engine.convert, for the mel between them."""
@@ -81,7 +91,9 @@ def student(engine, steps: int, name: str = "student") -> System:
 
     def make(clip: Clip, seed: int) -> SystemOutput:
         (audio, mel), seconds = timed(lambda: convert(clip, seed))
-        return SystemOutput(audio, clip.rate_hz, seconds, engine.timings.get("mel", math.nan), mel)
+        return SystemOutput(
+            audio, clip.rate_hz, seconds, engine.timings.get("mel", math.nan), mel if with_mel else None
+        )
 
     return System(f"{name}, {steps} step{'s' * (steps > 1)}", steps, make)
 

@@ -96,9 +96,7 @@ def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tu
     """(names of the speakers, their median pitches in Hz, peak of the training data), each empty if missing; and the
     first speaker's id, 1 in students of voices that count so."""
     names, f0_hz = content.get("speakers") or (), content.get("speaker_f0_hz") or ()
-    train = plain.get("train")
-    train = train if isinstance(train, dict) else {}
-    peak, acoustic = train.get("input_peak"), isinstance(config, (AcousticConfig, DdspConfig))
+    peak, acoustic = _train(content).get("input_peak"), isinstance(config, (AcousticConfig, DdspConfig))
     count = config.speakers if acoustic else None
     numbers = isinstance(f0_hz, (list, tuple)) and all(
         isinstance(f, (int, float)) and (f == 0 or F0_HZ[0] <= f <= F0_HZ[1]) for f in f0_hz
@@ -110,12 +108,33 @@ def _metadata(content: dict, plain: dict, config, path: Path) -> tuple[tuple, tu
         )
     if not (peak is None or (isinstance(peak, (int, float)) and 0 < peak <= 1)):
         raise CheckpointError(f"{path}: config.train.input_peak is {shown(peak)}", "copy or train the checkpoint again")
-    base = train.get("speaker_base", 0)
-    if isinstance(base, bool) or base not in (0, 1):
+    return tuple(map(str, names)), tuple(map(float, f0_hz)), peak, speaker_base_of(content, path)
+
+
+def speaker_base_of(content: dict, path: str | Path) -> int:
+    """The first speaker's id, 0 unless the file names another. Raises CheckpointError."""
+    base = _train(content).get("speaker_base", 0)
+    if type(base) is not int or base not in (0, 1):  # whether a tensor is one of them has no answer
         raise CheckpointError(
             f"{path}: config.train.speaker_base is {shown(base)}", "copy or train the checkpoint again"
         )
-    return tuple(map(str, names)), tuple(map(float, f0_hz)), peak, base
+    return base
+
+
+def encoder_of(content: dict, path: str | Path) -> str | None:
+    """The hash of the content encoder that gave the units of the training, if the file names it. Raises
+    CheckpointError."""
+    encoder = _train(content).get("encoder")
+    if encoder is not None and not isinstance(encoder, str):
+        raise CheckpointError(f"{path}: config.train.encoder is {shown(encoder)}", "copy or train the checkpoint again")
+    return encoder
+
+
+def _train(content: dict) -> dict:
+    """The settings of the training."""
+    config = content.get("config")
+    train = config.get("train") if isinstance(config, dict) else None
+    return train if isinstance(train, dict) else {}
 
 
 def _bare_names(state: dict, path: Path) -> dict:

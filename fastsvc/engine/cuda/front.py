@@ -34,6 +34,7 @@ from fastsvc.engine.request import Request
 from fastsvc.features import align, hum
 
 MOST_SAMPLES = 1 << 23  # 3 minutes at 44.1 kHz, some 60 bytes each; longer recordings are prepared on the processor
+MOST_HELD = 1 << 25  # samples of all graphs together, 2 GB: each rate of a recording needs graphs of its own
 
 
 class DeviceFront:
@@ -102,7 +103,11 @@ class DeviceFront:
     def _prepared(self, shape: FrontShape):
         """The program of a shape that holds this one, and its replay; no graph of long recordings is kept."""
         if shape.frames <= LONGEST:
-            return self.programs.prepared(FrontShape(shape.rate_hz, Buckets().bucket(shape.frames), shape.high_pass))
+            shape = FrontShape(shape.rate_hz, Buckets().bucket(shape.frames), shape.high_pass)
+            held = self.programs.by_shape
+            if shape not in held and sum(program.capacity for program, _ in held.values()) > MOST_HELD:
+                self.programs.release()
+            return self.programs.prepared(shape)
         program = self.programs.make(shape)
         return program, program.run
 
@@ -128,8 +133,9 @@ class MeasuredRecording:
         powers, fine = (values[:count] for values, count in zip((powers, fine), counts))
         level = LoudnessProfile.measured(powers, fine, float(peak), self.request.rms_mix_rate)
         out_hz = self.request.rate_out_hz or self.rate_hz
-        if level is not None:  # while the device is at work
-            level.source(envelope.blocks(resampled_length(self.samples, self.rate_hz, out_hz), out_hz))
+        blocks = envelope.blocks(resampled_length(self.samples, self.rate_hz, out_hz), out_hz)
+        if level is not None and blocks > 0:  # while the device is at work; of a sample or two nothing may be left
+            level.source(blocks)
         return OutputSpec(self.samples, self.rate_hz, out_hz, float(1 / gain), level, self.request.resample_quality)
 
     @functools.cached_property

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastsvc.checkpoints import read
+from fastsvc.checkpoints.readers import native
 from fastsvc.config import ddsp, to_dict
 from fastsvc.config.hubert import hubert_units
 from fastsvc.errors import CheckpointError, ConfigError
@@ -37,7 +38,7 @@ def content_of(path: str, kinds: Sequence[str], singers: Sequence[str]) -> dict:
         content = checkpoint.load(path, tuple(kinds))
         if content["config"]["model"].get("kind") != ddsp.KIND:
             raise CheckpointError(f"{path} is not a rectified flow", "name a checkpoint of the same family")
-        return content | {"speaker_base": (content["config"].get("train") or {}).get("speaker_base", 0)}
+        return content | {"speaker_base": native.speaker_base_of(content, path)}
     found = read(path)
     if found.kind != ddsp.KIND or "teacher" not in kinds:
         raise CheckpointError(
@@ -62,12 +63,13 @@ def _names(speakers: Sequence[str], base: int, singers: Sequence[str]) -> list[s
 
 
 def refuse_other_corpus(content: dict, config: ddsp.DdspConfig, path: str, corpus) -> None:
-    """Raises ConfigError, one line with every difference, where the corpus's features are not the checkpoint's."""
+    """Raises ConfigError, one line with every difference, where the corpus's features are not the checkpoint's, and
+    CheckpointError for a damaged file."""
     mel, encoder = to_dict(config.mel), corpus.encoder
     compared = [name for name in content.get("mel_fields", mel) if name != "log_base"]  # one is a multiple of the other
     pairs = [(f"mel.{name}", mel[name], getattr(corpus.mel, name)) for name in compared]
     pairs.append(("unit channels", config.unit_channels, encoder["channels"]))
-    stored = (content["config"].get("train") or {}).get("encoder")
+    stored = native.encoder_of(content, path)
     if stored is not None:
         pairs.append(("encoder's hash", stored[:8], encoder["hash"][:8]))
     else:
