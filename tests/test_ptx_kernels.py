@@ -6,6 +6,7 @@ fault that the interpreter sees fails a test, too.
 
 import pytest
 import test_kernels
+import test_kernels_ddsp
 import test_kernels_denoiser
 import test_kernels_noise
 import test_kernels_source
@@ -45,12 +46,14 @@ CASES = {
         test_kernels_vocoder.test_upsample_with_its_source, 7, 64, 61, 32, True, HALF
     ),
     "waveform": (test_kernels_vocoder.test_waveform, 2, 301, 32, HALF),
+    "a block of DDSP-SVC": (test_kernels_ddsp.test_block, 2, 37, 32, 3, True, HALF),
 }  # fmt: skip
 # `make test` compiles each kernel once for sm_90, and those of most kinds of products for sm_80; `make long` all.
 EVERY_TIME = {
     90: {
         "gated_conv, tile() chooses", "residual", "skip and head, in parts", "first, with noise", "condition, pulses",
         "source, sines", "conv", "residual_unit", "upsample, with its source", "waveform",
+        "a block of DDSP-SVC",
     },
     80: {"skip and head", "conv, of float32", "residual_unit"},
 }  # fmt: skip
