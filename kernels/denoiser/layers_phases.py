@@ -24,6 +24,18 @@ def finish(counts, row_block):
 
 
 @jit
+def place(tile, row_blocks, dilation, TILES: tl.constexpr, ROWS: tl.constexpr):
+    """Of a tile, of which a row block has TILES: its block of columns, its row block, its sequence, its rows; and the
+    first and the last row block that the dilated taps of these rows reach."""
+    block, row_block = tile % TILES, tile // TILES % row_blocks
+    sequence = (tile // (TILES * row_blocks)).to(tl.int64)
+    first = row_block * ROWS
+    low = tl.maximum(first - dilation, 0) // ROWS
+    high = tl.minimum((first + ROWS - 1 + dilation) // ROWS, row_blocks - 1)
+    return block, row_block, sequence, first + tl.arange(0, ROWS), low, high
+
+
+@jit
 def conv_tile(
     tile,
     state,
@@ -47,15 +59,9 @@ def conv_tile(
     THREADS: tl.constexpr,
 ):
     """z of one block of rows and columns, as gated_conv.py computes it."""
-    TILES: tl.constexpr = 2 * C // COLUMNS
     row_blocks = (frames + ROWS - 1) // ROWS
-    block, row_block = tile % TILES, tile // TILES % row_blocks
-    sequence = (tile // (TILES * row_blocks)).to(tl.int64)
+    block, row_block, sequence, t, low, high = place(tile, row_blocks, dilation, 2 * C // COLUMNS, ROWS)
     length = tl.load(lengths + sequence)
-    first = row_block * ROWS
-    t = first + tl.arange(0, ROWS)
-    low = tl.maximum(first - dilation, 0) // ROWS
-    high = tl.minimum((first + ROWS - 1 + dilation) // ROWS, row_blocks - 1)
     if layer > 0:
         wait(counts - batch * row_blocks + sequence * row_blocks, low, high, C // NARROW, THREADS)
     rows = state + sequence * frames * STATE_STRIDE
@@ -93,15 +99,9 @@ def residual_tile(
     THREADS: tl.constexpr,
 ):
     """X of one block of rows and columns, as residual.py computes it, when no neighbour reads these rows any more."""
-    TILES: tl.constexpr = C // NARROW
     row_blocks = (frames + ROWS - 1) // ROWS
-    block, row_block = tile % TILES, tile // TILES % row_blocks
-    sequence = (tile // (TILES * row_blocks)).to(tl.int64)
+    block, row_block, sequence, t, low, high = place(tile, row_blocks, dilation, C // NARROW, ROWS)
     length = tl.load(lengths + sequence)
-    first = row_block * ROWS
-    t = first + tl.arange(0, ROWS)
-    low = tl.maximum(first - dilation, 0) // ROWS
-    high = tl.minimum((first + ROWS - 1 + dilation) // ROWS, row_blocks - 1)
     wait(counts + sequence * row_blocks, low, high, 2 * C // COLUMNS, THREADS)
     column = block * NARROW + tl.arange(0, NARROW)
     element = state + sequence * frames * STATE_STRIDE + t[:, None] * STATE_STRIDE + column[None, :]
