@@ -98,6 +98,11 @@ def resampled(audio: Tensor, from_hz: int, to_hz: int) -> Tensor:
     return torch.stack(rows).view(*audio.shape[:-1], length)
 
 
+def possible(from_hz: int, to_hz: int, device: torch.device | str = "cpu") -> bool:
+    """Whether :func:`resampled` knows this pair of rates."""
+    return from_hz == to_hz or polyphase(from_hz, to_hz, device) is not None
+
+
 @functools.lru_cache(maxsize=16)
 def polyphase(from_hz: int, to_hz: int, device: torch.device | str = "cpu") -> Polyphase | None:
     """The filter between two rates; None where its matrix would be larger than :data:`MOST_BANK`."""

@@ -17,18 +17,17 @@ import torch
 from torch import Tensor
 
 from fastsvc import arguments
-from fastsvc.audio import envelope, loudness
-from fastsvc.audio.polyphase import polyphase
+from fastsvc.audio import envelope, loudness, polyphase
 from fastsvc.audio.resample import resampled_length
 from fastsvc.config import AcousticConfig, AnyAcousticConfig
 from fastsvc.engine import extraction, fronts, pitch_notes
 from fastsvc.engine.buckets import Buckets
 from fastsvc.engine.conversion import OutputSpec, RecordingFeatures
 from fastsvc.engine.cpu.sampler import Features
-from fastsvc.engine.cuda.copies import HostValues, host_stream, to_device
+from fastsvc.engine.cuda.copies import HostValues, host_stream
 from fastsvc.engine.cuda.front_program import FrontProgram, FrontShape
 from fastsvc.engine.cuda.pitch import LONGEST
-from fastsvc.engine.cuda.programs import Programs
+from fastsvc.engine.cuda.programs import Programs, audio_to_device
 from fastsvc.engine.level import LoudnessProfile
 from fastsvc.engine.request import Request
 from fastsvc.features import align, hum
@@ -50,7 +49,7 @@ class DeviceFront:
         if request.resampler != "long" or request.f0_fill != "interpolate" or samples > MOST_SAMPLES:
             return False
         rates = self.config.mel.rate_hz, self.encoder.rate_hz
-        known = all(to_hz == rate_hz or polyphase(rate_hz, to_hz, self.device) is not None for to_hz in rates)
+        known = all(polyphase.possible(rate_hz, to_hz, self.device) for to_hz in rates)
         return known and resampled_length(samples, rate_hz, rates[0]) > 0
 
     def begin(self, engine, audio: np.ndarray, note: str, rate_hz: int, request: Request) -> LateRecording:
@@ -62,7 +61,7 @@ class DeviceFront:
         at_mel_hz, at_encoder_hz = (resampled_length(len(audio), rate_hz, hz) for hz in (mel.rate_hz, encoder.rate_hz))
         frames = math.ceil(at_mel_hz / mel.hop_samples)
         program, replay = self._prepared(FrontShape(rate_hz, frames, request.high_pass))
-        on_device = to_device(torch.from_numpy(np.require(audio, requirements=["C", "W"])), self.device)
+        on_device = audio_to_device(audio, self.device)
         program.set(on_device, (len(audio), at_mel_hz, at_encoder_hz, frames), fronts.input_peak(engine, request))
         replay()
         with self._beside() as finished:

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from fastsvc.audio import envelope
 from fastsvc.audio.peaks import PeakLimit
-from fastsvc.audio.polyphase import polyphase, resampled
+from fastsvc.audio.polyphase import possible, resampled
 from fastsvc.audio.resample import resampled_length
 from fastsvc.engine import checks
 from fastsvc.engine.conversion import OutputSpec
 from fastsvc.engine.cuda.copies import HostValues, host_stream, to_device
 from fastsvc.engine.cuda.filters import Blocks
 from fastsvc.engine.cuda.graphs import on
+from fastsvc.engine.cuda.programs import audio_to_device
 from fastsvc.engine.level import ENOUGH, MADE_UP, LoudnessProfile
 
 MOST_SAMPLES = 1 << 24  # of an output; longer ones are finished on the processor
@@ -39,22 +40,18 @@ class DeviceJoin:
     def takes(self, spec: OutputSpec) -> bool:
         """Whether it can make this output: not what streams do, nor rates without a filter."""
         length = resampled_length(spec.samples, spec.rate_hz, spec.rate_out_hz)
-        known = spec.rate_out_hz == self.rate_hz or polyphase(self.rate_hz, spec.rate_out_hz, self.device) is not None
+        known = possible(self.rate_hz, spec.rate_out_hz, self.device)
         return known and spec.quality == "HQ" and 0 < length <= MOST_SAMPLES
 
     @torch.inference_mode()
     def __call__(self, audio: np.ndarray | Tensor, spec: OutputSpec) -> np.ndarray:
         """float32 [samples] → float32 [samples at the output's rate]. Raises EngineError for values not finite."""
-        given = isinstance(audio, Tensor)
         # Audio from the host has a stream of its own, so that it need not wait for the next recordings' work.
-        own = torch.cuda.stream(self.stream) if self.stream is not None and not given else contextlib.nullcontext()
+        beside = self.stream is not None and not isinstance(audio, Tensor)
+        own = torch.cuda.stream(self.stream) if beside else contextlib.nullcontext()
         with on(self.device), own:
-            on_device = (
-                audio
-                if isinstance(audio, Tensor)
-                else to_device(torch.from_numpy(np.require(audio, requirements=["C", "W"])), self.device)
-            )
-            return self._finished(on_device[: math.ceil(spec.samples * self.rate_hz / spec.rate_hz)], spec)
+            audio = audio_to_device(audio, self.device)
+            return self._finished(audio[: math.ceil(spec.samples * self.rate_hz / spec.rate_hz)], spec)
 
     def _finished(self, audio: Tensor, spec: OutputSpec) -> np.ndarray:
         length = resampled_length(spec.samples, spec.rate_hz, spec.rate_out_hz)

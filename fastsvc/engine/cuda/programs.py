@@ -25,7 +25,9 @@ def prepared_length(rows: int) -> int:
 
 def audio_to_device(audio, device: torch.device) -> Tensor:
     """A recording, tensor or array, as float32 on the device; the host does not wait for the copy."""
-    return to_device(audio if isinstance(audio, Tensor) else torch.from_numpy(np.asarray(audio)), device, torch.float32)
+    if not isinstance(audio, Tensor):
+        audio = torch.from_numpy(np.require(audio, requirements=["C", "W"]))
+    return to_device(audio, device, torch.float32)
 
 
 class Programs:

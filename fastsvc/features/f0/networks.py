@@ -35,7 +35,7 @@ def at_16k(audio: torch.Tensor, rate_hz: int) -> torch.Tensor:
     """[samples] at any rate to 16 kHz, on its device."""
     if rate_hz == RATE_HZ:
         return audio
-    if audio.is_cuda and polyphase.on_device() and polyphase.polyphase(rate_hz, RATE_HZ, audio.device) is not None:
+    if audio.is_cuda and polyphase.on_device() and polyphase.possible(rate_hz, RATE_HZ, audio.device):
         return polyphase.resampled(audio, rate_hz, RATE_HZ)
     return torch.from_numpy(resample.resample(audio.cpu().numpy(), rate_hz, RATE_HZ)).to(audio.device)
 
