@@ -27,7 +27,7 @@ def execute(tmp_path_factory, arch, change=lambda ptx: ptx, programs=None):
 
 
 @pytest.mark.parametrize("arch", [90, pytest.param(80, marks=pytest.mark.long)])
-@pytest.mark.parametrize("programs", [None, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.parametrize("programs", [4, pytest.param(None, marks=pytest.mark.long)])  # no wait: 4 notices
 def test_one_launch(tmp_path_factory, arch, programs):
     """A program for each tile, or fewer, of which some still work on a layer when others begin the next."""
     arguments, before, interpreter = execute(tmp_path_factory, arch, programs=programs)
