@@ -6,7 +6,7 @@ import pytest
 from guarded_app import Inner, client
 
 from fastsvc.serve import guards
-from fastsvc.serve.guards.bodies import MULTIPART, SMALL, Pace
+from fastsvc.serve.guards.bodies import MULTIPART, SMALL, BodyGuard, Pace
 from fastsvc.serve.settings import ServeSettings
 
 JOBS = "/api/v1/jobs"
@@ -75,3 +75,28 @@ def test_bodies_of_all_together(inner, tmp_path):
     assert {first[0]["status"], second[0]["status"]} == {408, 503}
     assert dict((second if second[0]["status"] == 503 else first)[0]["headers"])[b"retry-after"]
     assert asyncio.run(_served(app, [_piece(900)]))[0]["status"] == 408  # what the others held is free again
+
+
+def test_refused_requests_keep_nobody_out(inner):
+    """An attack: refused clients that never end their bodies. Few linger, the oldest goes first, each with its whole
+    answer; and honest requests find all places free."""
+    guard = BodyGuard(inner, lambda method, path: 100, 1000, requests=4, pace=Pace(linger_s=3600, lingering=3))
+
+    async def attacked():
+        refused = []
+        for _ in range(20):
+            refused.append(asyncio.ensure_future(_served(guard, [_piece(101)])))
+            await asyncio.sleep(0.01)
+        assert [task.done() for task in refused] == [True] * 17 + [False] * 3
+        last = {"type": "http.request", "body": b"x", "more_body": False}
+        honest = await asyncio.gather(*(_served(guard, [_piece(10), last]) for _ in range(4)))
+        assert [answers[0]["status"] for answers in honest] == [200] * 4
+        assert len(guard.lingering) == 3 and not any(task.done() for task in refused[17:])
+        for task in refused[17:]:
+            task.cancel()
+        await asyncio.gather(*refused, return_exceptions=True)
+        assert guard.open == 0 and len(guard.lingering) == 0
+        return [task.result() for task in refused[:17]]
+
+    for answers in asyncio.run(attacked()):
+        assert answers[0]["status"] == 413 and answers[-1] == {"type": "http.response.body", "body": b""}

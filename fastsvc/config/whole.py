@@ -1,4 +1,4 @@
-"""What the acoustic models that are one network (RVC's, DDSP-SVC's) answer alike, where AcousticConfig asks its parts."""
+"""What acoustic models of one network (RVC's, DDSP-SVC's) answer alike, where AcousticConfig asks its parts."""
 
 from __future__ import annotations
 
