@@ -1,9 +1,11 @@
 """Bodies of requests while they arrive: too large, too slow, too many at a time."""
 
 import asyncio
+import socket
 
 import pytest
 from guarded_app import Inner, client
+from sockets import answered, head, served
 
 from fastsvc.serve import guards
 from fastsvc.serve.guards.bodies import MULTIPART, SMALL, BodyGuard, Pace
@@ -100,3 +102,18 @@ def test_refused_requests_keep_nobody_out(inner):
 
     for answers in asyncio.run(attacked()):
         assert answers[0]["status"] == 413 and answers[-1] == {"type": "http.response.body", "body": b""}
+
+
+def test_refused_clients_that_stay_make_room(inner, tmp_path):
+    """The server closes the oldest of them, and each has its answer."""
+    clients = []
+    with served(inner, ServeSettings(home=tmp_path, max_request_bytes=1000), Pace(linger_s=60, lingering=4)) as port:
+        try:
+            for _ in range(12):
+                clients.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+                clients[-1].sendall(head("POST", JOBS, "Content-Length: 9000000"))
+            assert [answered(client)[0] for client in clients[:8]] == [413] * 8
+            assert inner.calls == 0
+        finally:
+            for client in clients:
+                client.close()

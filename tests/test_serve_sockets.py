@@ -92,20 +92,6 @@ def test_an_answer_before_the_body_reaches_the_client(inner, tmp_path):
                 assert received.endswith(b"{}")
 
 
-def test_refused_clients_that_stay_make_room(inner, tmp_path):
-    """The server closes the oldest of them, and each has its answer."""
-    clients = []
-    with served(inner, settings(tmp_path), Pace(linger_s=60, lingering=4)) as port:
-        try:
-            for _ in range(12):
-                clients.append(socket.create_connection(("127.0.0.1", port), timeout=10))
-                clients[-1].sendall(head("POST", JOBS, "Content-Length: 9000000"))
-            assert [answered(client)[0] for client in clients[:8]] == [413] * 8 and works(port)
-        finally:
-            for client in clients:
-                client.close()
-
-
 def test_chunks_are_counted(inner, tmp_path):
     """Both of the ways to send a body have the limit, and so has one that names both."""
     chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
