@@ -17,6 +17,7 @@ from fastsvc.config import RecogniserConfig, from_dict, to_dict
 from fastsvc.config.limits import FUTURE_FRAMES
 from fastsvc.config.plain import within
 from fastsvc.errors import ConfigError
+from fastsvc.model.encoder_hash import KnownEncoder
 from fastsvc.model.recogniser import ConvTrunk, Recogniser
 from fastsvc.training import augment, checkpoint
 from fastsvc.training.live import taps
@@ -57,6 +58,11 @@ class LiveContentTask(Task):
         self.labelled = tuple(corpus.phones) == whole.phones[1:]
         if not self.labelled:
             self.notes.append(f"{corpus.path} has other phones than the teacher: phone errors are not measured")
+
+    def of_corpus(self) -> dict:
+        """Besides: whose units are learned, as trained and as an engine in fp16 has it."""
+        known = KnownEncoder(self.teacher.config, self.teacher.state_dict())
+        return super().of_corpus() | {"units_of": [known.exact, known.rounded]}
 
     def config_for_checkpoint(self) -> dict:
         return to_dict(self.model_config)
